@@ -1,0 +1,173 @@
+//! What will happen: complete, validated, saved with every run as `config.toml`.
+
+use serde::{Deserialize, Serialize};
+
+/// Everything that decides the result of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The recipe's name; run folders are called after it.
+    pub name: String,
+    /// Where the examples come from and how they are presented.
+    pub data: DataConfig,
+    /// The networks and distributions.
+    pub model: ModelConfig,
+    /// The weights of the terms of the loss.
+    pub objective: ObjectiveConfig,
+    /// The update rule.
+    pub optimizer: OptimizerConfig,
+    /// How long, in which portions, from which seed.
+    pub train: TrainConfig,
+}
+
+/// Where the examples come from and how they are presented.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// `glyphs`, an IDX file, or a folder with IDX files.
+    pub source: String,
+    /// How values are turned into zeros and ones, if at all.
+    pub binarise: Binarise,
+    /// Examples taken from the end of the training part for validation; 0 trains on everything.
+    pub validation: usize,
+    /// Number of examples that `glyphs` draws, test part included; other sources ignore it.
+    pub examples: usize,
+}
+
+/// How values are turned into zeros and ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Binarise {
+    /// Values stay as they are.
+    None,
+    /// 1 where the value is at least one half.
+    Threshold,
+    /// 1 with the probability that the value states, drawn anew whenever the example is used.
+    Dynamic,
+}
+
+/// The networks and distributions. Capitals: D values per example, H hidden units, Z latent dimensions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    /// Widths of the encoder's hidden layers, from the data inwards.
+    pub hidden: Vec<usize>,
+    /// Widths of the decoder's hidden layers, from the latent outwards; empty means `hidden` backwards.
+    pub decoder: Vec<usize>,
+    /// Z, the number of latent dimensions.
+    pub latent: usize,
+    /// The non-linearity after each hidden layer.
+    pub activation: Activation,
+    /// The distribution of the data given the latent.
+    pub likelihood: Likelihood,
+    /// The standard deviation of `gaussian`; other likelihoods ignore it.
+    pub sigma: f32,
+    /// How initial parameters are drawn.
+    pub init: Init,
+    /// Whether the last layer's bias starts at the training mean (logits for Bernoulli).
+    pub output_bias_from_data: bool,
+    /// Log-variances are clamped to this range before exp; the gradient outside is zero.
+    pub log_variance: [f32; 2],
+}
+
+/// Non-linearities.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activation {
+    /// x
+    Identity,
+    /// max(x, 0)
+    Relu,
+    /// tanh x
+    Tanh,
+    /// 1/(1 + exp(−x))
+    Sigmoid,
+    /// x·sigmoid(x)
+    Silu,
+    /// x·Φ(x), with the tanh form
+    Gelu,
+    /// log(1 + exp x)
+    Softplus,
+}
+
+/// The distribution of the data given the latent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Likelihood {
+    /// Independent Bernoulli per value, from logits.
+    Bernoulli,
+    /// Independent normal per value with the fixed deviation `sigma`: half the squared error over sigma², and a constant.
+    Gaussian,
+    /// Independent normal per value whose mean and log-variance the decoder gives.
+    GaussianLearned,
+}
+
+/// How initial parameters are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Init {
+    /// Weights and biases uniform in ±1/√(inputs), as `torch.nn.Linear`.
+    Pytorch,
+    /// Weights uniform in ±√(6/(inputs + outputs)), biases zero (Glorot and Bengio 2010).
+    Glorot,
+}
+
+/// The weights of the terms of the loss.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ObjectiveConfig {
+    /// The weight of the rate (KL): loss = distortion + beta·rate, in nats per example.
+    pub beta: f32,
+}
+
+/// The update rule. Fields that a rule does not have are ignored by it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OptimizerConfig {
+    /// Which rule.
+    pub kind: OptimizerKind,
+    /// Learning rate.
+    pub lr: f32,
+    /// Decay of the first moment (adam, adamw).
+    pub beta1: f32,
+    /// Decay of the second moment (adam, adamw).
+    pub beta2: f32,
+    /// Added to the root of the second moment (adam, adamw, rmsprop).
+    pub eps: f32,
+    /// Decay of the mean square (rmsprop).
+    pub alpha: f32,
+    /// Momentum (sgd, rmsprop).
+    pub momentum: f32,
+    /// L2 term added to the gradient; for adamw taken off the parameter directly.
+    pub weight_decay: f32,
+    /// The gradient's global norm is scaled down to this; 0 switches clipping off.
+    pub clip_norm: f32,
+}
+
+/// Update rules, each as PyTorch defines it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OptimizerKind {
+    /// Kingma and Ba 2015.
+    Adam,
+    /// Loshchilov and Hutter 2019.
+    Adamw,
+    /// Tieleman and Hinton 2012.
+    Rmsprop,
+    /// Stochastic gradient descent with momentum.
+    Sgd,
+}
+
+/// How long, in which portions, from which seed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Passes over the training part.
+    pub epochs: usize,
+    /// B, examples per step.
+    pub batch: usize,
+    /// The key of every random number of the run.
+    pub seed: u64,
+    /// Steps between checkpoints within an epoch; 0 saves at the end of each epoch only.
+    pub checkpoint_steps: usize,
+}

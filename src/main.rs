@@ -1,0 +1,3 @@
+//! The `elbo` program.
+
+fn main() {}
