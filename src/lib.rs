@@ -4,4 +4,5 @@
 pub mod config;
 pub mod data;
 pub mod error;
+pub mod kernels;
 pub mod rng;

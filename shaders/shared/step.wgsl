@@ -1,0 +1,26 @@
+
+// What changes from step to step; `StepScalars` in src/kernels.rs.
+struct Step {
+    step: u32,
+    rows: u32,
+    first: u32,
+    slot: u32,
+    key: vec2<u32>,
+    sample: u32,
+    stream: u32,
+    row_weight: f32,
+    lr: f32,
+    correction1: f32,
+    correction2: f32,
+    weights: vec4<f32>,
+}
+
+// The gradient that the mean over the batch, times weight `w`, gives to a row of `per_example` rows an example.
+fn row_gradient(s: Step, w: u32, row: u32, per_example: u32) -> f32 {
+    return select(0.0, s.weights[w] * s.row_weight / f32(per_example), row < s.rows * per_example);
+}
+
+// The number of a workgroup in a grid whose second dimension continues the first.
+fn linear_workgroup(id: vec3<u32>, count: vec3<u32>) -> u32 {
+    return id.y * count.x + id.x;
+}

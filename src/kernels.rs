@@ -1,0 +1,214 @@
+//! HOW one thing is computed: the table [`KERNELS`], and per kernel its parameters, its grid and its CPU twin.
+//!
+//! A kernel `x` is `shaders/x.wgsl`, `src/kernels/x.rs` and the label `x` in traces. The Rust side and the WGSL side
+//! state the same interface; one test walks the table with naga's reflection and proves that they agree.
+//!
+//! Conventions that hold for every kernel:
+//! - group 0 holds storage: first the bindings that are only read, then those that are written;
+//! - group 1 binding 0 is `params`, the constants of the plan's step; group 1 binding 1 is `step`, a [`StepScalars`];
+//! - `consts` are compile-time constants of WGSL (u32), appended to the shader's text;
+//! - work is laid out along an outer axis (rows of a batch, rows of a weight matrix, elements), whose parts are
+//!   independent of each other: a [`Call`] asks for a range of it, so that threads can share the work;
+//! - sums run in a fixed order, whatever the range.
+
+mod math;
+
+use bytemuck::{Pod, Zeroable};
+use std::ops::Range;
+
+/// Declares a kernel's `Params` and `FIELDS`, the same list as data for reflection.
+macro_rules! params {
+    ($(#[$struct_meta:meta])* pub struct Params { $($(#[$meta:meta])* pub $field:ident: $kind:ident,)* }) => {
+        $(#[$struct_meta])*
+        #[repr(C)]
+        #[derive(Debug, Clone, Copy, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+        pub struct Params { $($(#[$meta])* pub $field: $kind,)* }
+
+        /// The fields of [`Params`] in order, as the shader must declare them.
+        pub const FIELDS: &[(&str, $crate::kernels::Scalar)] =
+            &[$((stringify!($field), $crate::kernels::Scalar::$kind),)*];
+    };
+}
+use params;
+
+/// The type of a parameter or of the elements of a binding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(non_camel_case_types, reason = "the variants are spelled as the types they stand for")]
+pub enum Scalar {
+    /// 32-bit unsigned integer.
+    u32,
+    /// 32-bit float.
+    f32,
+}
+
+/// How a kernel uses a binding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Only read.
+    Read,
+    /// Every element of the tensor is written; what was there before does not matter.
+    Write,
+    /// Read and then changed in place.
+    ReadWrite,
+}
+
+/// One storage binding of a kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Binding {
+    /// Its name in the shader.
+    pub name: &'static str,
+    /// How it is used.
+    pub access: Access,
+    /// The element type.
+    pub kind: Scalar,
+}
+
+/// A binding of f32 values that is only read.
+pub const fn read(name: &'static str) -> Binding {
+    Binding { name, access: Access::Read, kind: Scalar::f32 }
+}
+
+/// A binding of u32 values that is only read.
+pub const fn read_u32(name: &'static str) -> Binding {
+    Binding { name, access: Access::Read, kind: Scalar::u32 }
+}
+
+/// A binding of f32 values that is overwritten.
+pub const fn write(name: &'static str) -> Binding {
+    Binding { name, access: Access::Write, kind: Scalar::f32 }
+}
+
+/// A binding of f32 values that is changed in place.
+pub const fn read_write(name: &'static str) -> Binding {
+    Binding { name, access: Access::ReadWrite, kind: Scalar::f32 }
+}
+
+/// One kernel: the same computation in WGSL and in Rust.
+#[derive(Debug)]
+pub struct Kernel {
+    /// Stem of the shader and of the Rust file, label in traces.
+    pub name: &'static str,
+    /// The shader's text without shared functions and constants; see [`Kernel::source`].
+    pub wgsl: &'static str,
+    /// Storage bindings in order, read ones first.
+    pub bindings: &'static [Binding],
+    /// Fields of the params struct in order.
+    pub params: &'static [(&'static str, Scalar)],
+    /// Names of the compile-time constants in order.
+    pub consts: &'static [&'static str],
+    /// `@workgroup_size`.
+    pub workgroup: [u32; 3],
+    /// The twin: obvious loops, f64 accumulators for long sums. It is the oracle, so it stays simple.
+    pub cpu: fn(Call),
+    /// A faster function of the same meaning for the CPU engine, checked against the twin.
+    pub fast: Option<fn(Call)>,
+}
+
+/// What a CPU function gets: the same things that a dispatch gets.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// The part of the outer axis to compute.
+    pub range: Range<usize>,
+    /// The words of the kernel's `Params`.
+    pub params: &'a [u32],
+    /// Values of the kernel's compile-time constants, in the table's order.
+    pub consts: &'a [u32],
+    /// What changes from step to step.
+    pub step: &'a StepScalars,
+    /// The read bindings. A binding that is split along the outer axis begins at `range.start`.
+    pub reads: Vec<&'a [u32]>,
+    /// The written bindings, likewise.
+    pub writes: Vec<&'a mut [u32]>,
+}
+
+impl Call<'_> {
+    /// The parameters as the kernel's own struct.
+    pub fn params<P: Pod>(&self) -> P {
+        bytemuck::pod_read_unaligned(bytemuck::cast_slice(&self.params[..size_of::<P>() / 4]))
+    }
+}
+
+/// The few scalars that change per step; `struct Step` in `shaders/shared/step.wgsl`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable)]
+pub struct StepScalars {
+    /// The training step, counted from 0 over the whole run: the second word of the noise's counter.
+    pub step: u32,
+    /// Examples of the batch that count; the others (last batch of an epoch) are computed and given no weight.
+    pub rows: u32,
+    /// Position of the batch's first example in the order.
+    pub first: u32,
+    /// Row of the metrics buffer that this step fills.
+    pub slot: u32,
+    /// The seed.
+    pub key: [u32; 2],
+    /// Index of the first latent sample per example, when samples are drawn in several runs of a plan.
+    pub sample: u32,
+    /// The [`crate::rng::Stream`] that latent noise is drawn from.
+    pub stream: u32,
+    /// 1/rows: what one example weighs in a mean over the batch.
+    pub row_weight: f32,
+    /// Learning rate.
+    pub lr: f32,
+    /// 1 − β1^t, Adam's correction of the first moment.
+    pub correction1: f32,
+    /// 1 − β2^t, Adam's correction of the second moment.
+    pub correction2: f32,
+    /// Weights of the terms of the loss; which is which, the model says.
+    pub weights: [f32; 4],
+}
+
+impl StepScalars {
+    /// The gradient that the mean over the batch, times the weight `w`, gives to row `row` of `per_example` rows each.
+    pub fn row_gradient(&self, w: usize, row: usize, per_example: usize) -> f32 {
+        if row < self.rows as usize * per_example {
+            self.weights[w] * self.row_weight / per_example as f32
+        } else {
+            0.0
+        }
+    }
+}
+
+/// Words seen as floats.
+pub fn f32s(words: &[u32]) -> &[f32] {
+    bytemuck::cast_slice(words)
+}
+
+/// Words seen as floats, to write.
+pub fn f32s_mut(words: &mut [u32]) -> &mut [f32] {
+    bytemuck::cast_slice_mut(words)
+}
+
+/// The workgroups for `count` of them in a row: more than 65,535 go into the second dimension.
+/// The shader's `linear_workgroup` turns them back into one number, which may exceed `count`.
+pub fn grid(count: usize) -> [u32; 3] {
+    let count = count.max(1) as u32;
+    let rows = count.div_ceil(65_535);
+    [count.div_ceil(rows), rows, 1]
+}
+
+/// Shared WGSL: pure functions and constants, appended to every kernel. Module scope is unordered, so the kernel's own
+/// line numbers survive.
+const SHARED: &[&str] = &[
+    include_str!("../shaders/shared/step.wgsl"),
+    include_str!("../shaders/shared/math.wgsl"),
+    include_str!("../shaders/shared/rng.wgsl"),
+];
+
+impl Kernel {
+    /// The complete shader for given values of the compile-time constants.
+    pub fn source(&self, consts: &[u32]) -> String {
+        assert_eq!(consts.len(), self.consts.len(), "{}: one value per compile-time constant", self.name);
+        let mut text = self.wgsl.to_owned();
+        for part in SHARED {
+            text.push_str(part);
+        }
+        for (name, value) in self.consts.iter().zip(consts) {
+            text.push_str(&format!("const {name}: u32 = {value}u;\n"));
+        }
+        text
+    }
+}
+
+/// Every kernel there is.
+pub static KERNELS: &[&Kernel] = &[];
