@@ -1,0 +1,108 @@
+//! WHAT is computed: a list of operations on tensors, in an order in which each follows what it reads.
+//!
+//! A graph knows nothing of kernels, buffers and devices. [`op`] holds the operations and their shape rules, [`grad`]
+//! the derivative of each, [`fuse`] which neighbours one kernel may compute together.
+
+pub mod fuse;
+pub mod grad;
+pub mod op;
+
+pub use op::{Clamp, Op};
+
+use crate::error::Result;
+use crate::shape::Shape;
+
+/// A node of one graph: the index of the operation that makes the tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Id(pub u32);
+
+/// A trainable tensor.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parameter {
+    /// Unique name, as in checkpoints: `encoder.0`.
+    pub name: String,
+    /// Its shape. An affine map from `inputs` to `outputs` is one tensor [inputs + 1, outputs]; its last row is the bias.
+    pub shape: Shape,
+}
+
+/// A term of the loss: the mean over the batch of one number per row, times a weight that may change from step to step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Term {
+    /// What the metrics call it: `distortion`, `rate`.
+    pub name: String,
+    /// One number per row, [R].
+    pub rows: Id,
+    /// Which of the step's weights multiplies it.
+    pub weight: usize,
+}
+
+/// Operations, parameters, and what is wanted of them.
+#[derive(Debug, Clone, Default)]
+pub struct Graph {
+    /// B, the examples of a batch. Tensors whose rows belong to examples have a multiple of B rows.
+    pub batch: usize,
+    nodes: Vec<Op>,
+    shapes: Vec<Shape>,
+    /// Trainable tensors in the order of their storage.
+    pub parameters: Vec<Parameter>,
+    /// Terms of the loss, in the order of the metrics.
+    pub terms: Vec<Term>,
+    /// Tensors that are read back, by name.
+    pub outputs: Vec<(String, Id)>,
+}
+
+impl Graph {
+    /// An empty graph for batches of `batch` examples.
+    pub fn new(batch: usize) -> Self {
+        Self { batch, ..Self::default() }
+    }
+
+    /// Appends an operation. Shapes that do not meet are an error that names the operation and both shapes.
+    pub fn add(&mut self, op: Op) -> Result<Id> {
+        let shape = op::infer(&op, self)?;
+        self.nodes.push(op);
+        self.shapes.push(shape);
+        Ok(Id(self.nodes.len() as u32 - 1))
+    }
+
+    /// Declares a trainable tensor and gives the node that reads it.
+    pub fn parameter(&mut self, name: &str, shape: Shape) -> Result<Id> {
+        self.parameters.push(Parameter { name: name.to_owned(), shape });
+        self.add(Op::Parameter { index: self.parameters.len() - 1 })
+    }
+
+    /// Adds a term of the loss.
+    pub fn term(&mut self, name: &str, rows: Id, weight: usize) {
+        self.terms.push(Term { name: name.to_owned(), rows, weight });
+    }
+
+    /// Marks a tensor as one that is read back under `name`.
+    pub fn output(&mut self, name: &str, id: Id) {
+        self.outputs.push((name.to_owned(), id));
+    }
+
+    /// The operation of a node.
+    pub fn op(&self, id: Id) -> &Op {
+        &self.nodes[id.0 as usize]
+    }
+
+    /// The shape of a node's tensor.
+    pub fn shape(&self, id: Id) -> Shape {
+        self.shapes[id.0 as usize]
+    }
+
+    /// All nodes, each after those that it reads.
+    pub fn ids(&self) -> impl DoubleEndedIterator<Item = Id> + use<> {
+        (0..self.nodes.len() as u32).map(Id)
+    }
+
+    /// Number of nodes.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether there is no node.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+}

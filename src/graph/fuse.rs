@@ -1,0 +1,132 @@
+//! Which neighbouring operations one kernel may compute together: peephole rules over the graph.
+//!
+//! The rules speak of operations alone; which kernel serves a [`Group`] is decided when a plan is made. Each operation
+//! that is needed belongs to exactly one group, and groups come in an order in which each follows what it reads.
+
+use super::grad::needs_input;
+use super::{Graph, Id, Op};
+
+/// Operations that are computed together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// One operation by itself.
+    Single(Id),
+    /// An affine map and the non-linearity after it; the value before the non-linearity is never stored.
+    AffineActivation { affine: Id, activation: Id },
+    /// The gradient through an affine map and on through the non-linearity before it.
+    GradActivation { input: Id, activation: Id },
+    /// A latent sample and the KL term of the same posterior.
+    SampleKl { sample: Id, kl: Id },
+    /// Both gradients of a posterior and their sum.
+    PosteriorGrad { sum: Id, sample: Id, kl: Id },
+    /// A likelihood term and its gradient, which share their inputs.
+    LikelihoodGrad { value: Id, grad: Id },
+}
+
+impl Group {
+    /// The operations of the group.
+    pub fn members(self) -> Vec<Id> {
+        match self {
+            Self::Single(id) => vec![id],
+            Self::AffineActivation { affine, activation } => vec![affine, activation],
+            Self::GradActivation { input, activation } => vec![input, activation],
+            Self::SampleKl { sample, kl } => vec![sample, kl],
+            Self::PosteriorGrad { sum, sample, kl } => vec![sample, kl, sum],
+            Self::LikelihoodGrad { value, grad } => vec![value, grad],
+        }
+    }
+}
+
+/// Groups the operations that lead to `roots`; everything else is dropped.
+pub fn fuse(graph: &Graph, roots: &[Id]) -> Vec<Group> {
+    let uses = count_uses(graph, roots);
+    let single = |id: Id| uses[id.0 as usize] == 1;
+    let live = |id: Id| uses[id.0 as usize] > 0;
+    let mut group_of: Vec<Option<Group>> = vec![None; graph.len()];
+    for id in graph.ids().filter(|&id| live(id)) {
+        let group = match *graph.op(id) {
+            Op::Activation { x, kind } if matches!(graph.op(x), Op::Affine { .. }) && single(x) && !needs_input(kind) => {
+                Group::AffineActivation { affine: x, activation: id }
+            }
+            Op::ActivationGrad { dy, .. } if matches!(graph.op(dy), Op::AffineGradInput { .. }) && single(dy) => {
+                Group::GradActivation { input: dy, activation: id }
+            }
+            Op::Kl { stats, clamp } => {
+                let twin = |&other: &Id| matches!(*graph.op(other), Op::Sample { stats: s, clamp: c, .. } if s == stats && c == clamp);
+                match graph.ids().filter(|&other| live(other)).find(twin) {
+                    Some(sample) => Group::SampleKl { sample, kl: id },
+                    None => Group::Single(id),
+                }
+            }
+            Op::Add { a, b } if single(a) && single(b) => match (graph.op(a), graph.op(b)) {
+                (Op::SampleGrad { stats: s, .. }, Op::KlGrad { stats: t, .. }) if s == t => {
+                    Group::PosteriorGrad { sum: id, sample: a, kl: b }
+                }
+                (Op::KlGrad { stats: s, .. }, Op::SampleGrad { stats: t, .. }) if s == t => {
+                    Group::PosteriorGrad { sum: id, sample: b, kl: a }
+                }
+                _ => Group::Single(id),
+            },
+            Op::BernoulliGrad { logits, x, g } if matches!(graph.op(g), Op::RowWeights { .. }) => {
+                with_value(graph, id, live, |op| matches!(*op, Op::Bernoulli { logits: l, x: y } if l == logits && y == x))
+            }
+            Op::GaussianGrad { out, x, g, variance } if matches!(graph.op(g), Op::RowWeights { .. }) => {
+                with_value(graph, id, live, |op| {
+                    matches!(*op, Op::Gaussian { out: o, x: y, variance: v } if o == out && y == x && v == variance)
+                })
+            }
+            _ => Group::Single(id),
+        };
+        for member in group.members() {
+            group_of[member.0 as usize] = Some(group);
+        }
+    }
+    in_order(graph, &group_of)
+}
+
+fn with_value(graph: &Graph, grad: Id, live: impl Fn(Id) -> bool, is_value: impl Fn(&Op) -> bool) -> Group {
+    match graph.ids().find(|&other| live(other) && is_value(graph.op(other))) {
+        Some(value) => Group::LikelihoodGrad { value, grad },
+        None => Group::Single(grad),
+    }
+}
+
+/// How often each node is read by a live node or wanted as a root.
+fn count_uses(graph: &Graph, roots: &[Id]) -> Vec<usize> {
+    let mut uses = vec![0; graph.len()];
+    for root in roots {
+        uses[root.0 as usize] += 1;
+    }
+    for id in graph.ids().rev() {
+        if uses[id.0 as usize] > 0 {
+            for input in graph.op(id).inputs() {
+                uses[input.0 as usize] += 1;
+            }
+        }
+    }
+    uses
+}
+
+/// Each group once, as soon as everything it reads is there.
+fn in_order(graph: &Graph, group_of: &[Option<Group>]) -> Vec<Group> {
+    fn visit(graph: &Graph, group_of: &[Option<Group>], done: &mut [bool], id: Id, out: &mut Vec<Group>) {
+        let Some(group) = group_of[id.0 as usize] else { return };
+        if done[id.0 as usize] {
+            return;
+        }
+        let members = group.members();
+        for member in &members {
+            done[member.0 as usize] = true;
+        }
+        for input in members.iter().flat_map(|&member| graph.op(member).inputs()) {
+            visit(graph, group_of, done, input, out);
+        }
+        out.push(group);
+    }
+    let mut done = vec![false; graph.len()];
+    let mut out = Vec::new();
+    for id in graph.ids() {
+        visit(graph, group_of, &mut done, id, &mut out);
+    }
+    out
+}

@@ -1,0 +1,128 @@
+//! Reverse-mode gradients: one short rule per operation, and one loop that adds up.
+
+use super::{Graph, Id, Op};
+use crate::config::Activation;
+use crate::error::{Error, Result};
+
+/// Appends the gradient of the loss (the weighted sum of the graph's terms) and gives, for each of `wanted`, the node
+/// that holds its gradient, or nothing where the loss does not depend on it.
+pub fn gradients(graph: &mut Graph, wanted: &[Id]) -> Result<Vec<Option<Id>>> {
+    let terms = graph.terms.clone();
+    let mut seeds = Vec::new();
+    for term in terms {
+        let rows = graph.shape(term.rows).rows();
+        seeds.push((term.rows, graph.add(Op::RowWeights { rows, weight: term.weight })?));
+    }
+    gradients_from(graph, &seeds, wanted)
+}
+
+/// Like [`gradients`], from given gradients of some nodes.
+pub fn gradients_from(graph: &mut Graph, seeds: &[(Id, Id)], wanted: &[Id]) -> Result<Vec<Option<Id>>> {
+    let count = graph.len();
+    let mut depends = vec![false; count];
+    for id in graph.ids() {
+        depends[id.0 as usize] =
+            wanted.contains(&id) || graph.op(id).inputs().iter().any(|input| depends[input.0 as usize]);
+    }
+    let mut gradient: Vec<Option<Id>> = vec![None; count];
+    for &(id, seed) in seeds {
+        accumulate(graph, &mut gradient, id, seed)?;
+    }
+    for id in (0..count as u32).rev().map(Id) {
+        let (Some(dy), true) = (gradient[id.0 as usize], depends[id.0 as usize]) else { continue };
+        if wanted.contains(&id) && graph.op(id).inputs().is_empty() {
+            continue;
+        }
+        for (input, d) in local(graph, id, dy, &|input| depends[input.0 as usize])? {
+            accumulate(graph, &mut gradient, input, d)?;
+        }
+    }
+    Ok(wanted.iter().map(|id| gradient[id.0 as usize]).collect())
+}
+
+fn accumulate(graph: &mut Graph, gradient: &mut [Option<Id>], id: Id, d: Id) -> Result<()> {
+    let slot = &mut gradient[id.0 as usize];
+    *slot = Some(match *slot {
+        Some(sum) => graph.add(Op::Add { a: sum, b: d })?,
+        None => d,
+    });
+    Ok(())
+}
+
+/// The gradients of a node's inputs, given the gradient `dy` of its output; only for inputs that `depends` admits.
+fn local(graph: &mut Graph, id: Id, dy: Id, depends: &dyn Fn(Id) -> bool) -> Result<Vec<(Id, Id)>> {
+    use Op::*;
+    let op = graph.op(id).clone();
+    if let Some(input) = constant_inputs(&op).into_iter().find(|&input| depends(input)) {
+        return Err(Error::Bug(format!("{} has no gradient rule for its input {input:?}", op.name())));
+    }
+    let mut out = Vec::new();
+    let mut give = |graph: &mut Graph, input: Id, op: Op| -> Result<()> {
+        if depends(input) {
+            out.push((input, graph.add(op)?));
+        }
+        Ok(())
+    };
+    match op {
+        Affine { x, w } => {
+            give(graph, x, AffineGradInput { dy, w })?;
+            give(graph, w, AffineGradWeight { x, dy })?;
+        }
+        Op::Activation { x, kind } => {
+            let v = if needs_input(kind) { x } else { id };
+            give(graph, x, ActivationGrad { dy, v, kind })?;
+        }
+        Sample { stats, eps, clamp } => give(graph, stats, SampleGrad { stats, eps, dz: dy, clamp })?,
+        Kl { stats, clamp } => give(graph, stats, KlGrad { stats, g: dy, clamp })?,
+        Bernoulli { logits, x } => give(graph, logits, BernoulliGrad { logits, x, g: dy })?,
+        Gaussian { out, x, variance } => give(graph, out, GaussianGrad { out, x, g: dy, variance })?,
+        Add { a, b } => out.extend([a, b].into_iter().filter(|&input| depends(input)).map(|input| (input, dy))),
+        Multiply { a, b } => {
+            give(graph, a, Multiply { a: dy, b })?;
+            give(graph, b, Multiply { a: dy, b: a })?;
+        }
+        Scale { x, factor } => give(graph, x, Scale { x: dy, factor })?,
+        SumRows { x } => {
+            let columns = graph.shape(x).columns();
+            give(graph, x, BroadcastRows { v: dy, columns })?;
+        }
+        SumColumns { x } => {
+            let rows = graph.shape(x).rows();
+            give(graph, x, BroadcastColumns { v: dy, rows })?;
+        }
+        BroadcastRows { v, .. } => give(graph, v, SumRows { x: dy })?,
+        BroadcastColumns { v, .. } => give(graph, v, SumColumns { x: dy })?,
+        // Leaves have nothing further in, evaluation and gradient operations are never differentiated.
+        Parameter { .. }
+        | Input { .. }
+        | Gather { .. }
+        | Noise { .. }
+        | RowWeights { .. }
+        | LogRatio { .. }
+        | LogMeanExp { .. }
+        | AffineGradInput { .. }
+        | AffineGradWeight { .. }
+        | ActivationGrad { .. }
+        | SampleGrad { .. }
+        | KlGrad { .. }
+        | BernoulliGrad { .. }
+        | GaussianGrad { .. } => {
+            return Err(Error::Bug(format!("{} has no gradient rule", op.name())));
+        }
+    }
+    Ok(out)
+}
+
+/// Inputs that a rule takes for constants: noise and observed data.
+fn constant_inputs(op: &Op) -> Vec<Id> {
+    match *op {
+        Op::Sample { eps, .. } => vec![eps],
+        Op::Bernoulli { x, .. } | Op::Gaussian { x, .. } => vec![x],
+        _ => vec![],
+    }
+}
+
+/// Whether the derivative needs the input of the non-linearity; otherwise its output is enough.
+pub fn needs_input(kind: Activation) -> bool {
+    matches!(kind, Activation::Silu | Activation::Gelu)
+}

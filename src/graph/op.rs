@@ -1,0 +1,230 @@
+//! The operations and their shape rules.
+//!
+//! Letters: B examples of the batch, K rows (samples) per example, R = B·K rows, D values per example, Z latent
+//! dimensions, H width of a layer.
+
+use super::{Graph, Id};
+use crate::config::{Activation, Binarise};
+use crate::error::{Error, Result};
+use crate::shape::Shape;
+
+/// The range to which log-variances are limited before exp; the gradient outside is zero.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Clamp {
+    /// Smallest log-variance.
+    pub low: f32,
+    /// Largest log-variance.
+    pub high: f32,
+}
+
+/// How the resident data set stores a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// Bytes, read as x/255.
+    Bytes,
+    /// f32.
+    Floats,
+}
+
+/// The variance of a Gaussian likelihood.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Variance {
+    /// The same log-variance everywhere, given.
+    Fixed(f32),
+    /// Per value: the second half of each row of the decoder's output is the log-variance.
+    Learned(Clamp),
+}
+
+/// One operation; passes match on it exhaustively.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Op {
+    /// A trainable tensor.
+    Parameter { index: usize },
+    /// A tensor that the host writes.
+    Input { name: String, shape: Shape },
+    /// The batch's examples out of the resident data set, [B, D].
+    Gather { width: usize, source: Source, binarise: Binarise },
+    /// Standard normal deviates, [R, Z].
+    Noise { rows: usize, width: usize },
+    /// What each of R rows weighs in the mean over the batch, times the loss weight `weight`, [R].
+    RowWeights { rows: usize, weight: usize },
+    /// x·W + b, [R, in]·[in + 1, out] → [R, out]; the last row of `w` is b.
+    Affine { x: Id, w: Id },
+    /// dy·Wᵀ without the bias row, [R, out]·[in + 1, out] → [R, in].
+    AffineGradInput { dy: Id, w: Id },
+    /// (x ‖ 1)ᵀ·dy, [R, in], [R, out] → [in + 1, out].
+    AffineGradWeight { x: Id, dy: Id },
+    /// The non-linearity, element by element.
+    Activation { x: Id, kind: Activation },
+    /// dy times the derivative at `v`, which is the non-linearity's output or input, whichever the kind needs.
+    ActivationGrad { dy: Id, v: Id, kind: Activation },
+    /// mean + exp(log-variance/2)·eps, [B, 2Z], [R, Z] → [R, Z] (Kingma and Welling 2014, eq. 10).
+    Sample { stats: Id, eps: Id, clamp: Clamp },
+    /// The gradient of `Sample` for the posterior's statistics, [B, 2Z].
+    SampleGrad { stats: Id, eps: Id, dz: Id, clamp: Clamp },
+    /// KL(N(mean, variance) ‖ N(0, 1)) per example, [B, 2Z] → [B] (Kingma and Welling 2014, appendix B).
+    Kl { stats: Id, clamp: Clamp },
+    /// The gradient of `Kl`, [B, 2Z], [B] → [B, 2Z].
+    KlGrad { stats: Id, g: Id, clamp: Clamp },
+    /// log q(z|x) − log p(z) per row, [B, 2Z], [R, Z], [R, Z] → [R]. Evaluation only: it has no gradient rule.
+    LogRatio { stats: Id, eps: Id, z: Id, clamp: Clamp },
+    /// Running log-mean-exp over samples of −distortion − ratio, [R], [R] → [B, 2] (maximum, sum). Evaluation only.
+    LogMeanExp { distortion: Id, ratio: Id },
+    /// −log Bernoulli(x; sigmoid(logits)) per row, [R, D], [B, D] → [R].
+    Bernoulli { logits: Id, x: Id },
+    /// The gradient of `Bernoulli` for the logits, [R, D].
+    BernoulliGrad { logits: Id, x: Id, g: Id },
+    /// −log N(x; mean, variance) per row, [R, D or 2D], [B, D] → [R].
+    Gaussian { out: Id, x: Id, variance: Variance },
+    /// The gradient of `Gaussian` for the decoder's output.
+    GaussianGrad { out: Id, x: Id, g: Id, variance: Variance },
+    /// a + b.
+    Add { a: Id, b: Id },
+    /// a·b, element by element.
+    Multiply { a: Id, b: Id },
+    /// factor·x.
+    Scale { x: Id, factor: f32 },
+    /// Σ over columns, [R, N] → [R].
+    SumRows { x: Id },
+    /// Σ over rows, [R, N] → [N].
+    SumColumns { x: Id },
+    /// [R] → [R, columns]: each row filled with its number.
+    BroadcastRows { v: Id, columns: usize },
+    /// [N] → [rows, N]: each row a copy of v.
+    BroadcastColumns { v: Id, rows: usize },
+}
+
+impl Op {
+    /// The nodes that the operation reads, in the order of its fields.
+    pub fn inputs(&self) -> Vec<Id> {
+        use Op::*;
+        match *self {
+            Parameter { .. } | Input { .. } | Gather { .. } | Noise { .. } | RowWeights { .. } => vec![],
+            Affine { x, w } => vec![x, w],
+            AffineGradInput { dy, w } => vec![dy, w],
+            AffineGradWeight { x, dy } => vec![x, dy],
+            Activation { x, .. } | Scale { x, .. } | SumRows { x } | SumColumns { x } => vec![x],
+            ActivationGrad { dy, v, .. } => vec![dy, v],
+            Sample { stats, eps, .. } => vec![stats, eps],
+            SampleGrad { stats, eps, dz, .. } => vec![stats, eps, dz],
+            Kl { stats, .. } => vec![stats],
+            KlGrad { stats, g, .. } => vec![stats, g],
+            LogRatio { stats, eps, z, .. } => vec![stats, eps, z],
+            LogMeanExp { distortion, ratio } => vec![distortion, ratio],
+            Bernoulli { logits, x } => vec![logits, x],
+            BernoulliGrad { logits, x, g } => vec![logits, x, g],
+            Gaussian { out, x, .. } => vec![out, x],
+            GaussianGrad { out, x, g, .. } => vec![out, x, g],
+            Add { a, b } | Multiply { a, b } => vec![a, b],
+            BroadcastRows { v, .. } | BroadcastColumns { v, .. } => vec![v],
+        }
+    }
+
+    /// The operation's name, for messages and printed plans.
+    pub fn name(&self) -> String {
+        let text = format!("{self:?}");
+        text.split([' ', '{']).next().unwrap_or_default().to_owned()
+    }
+}
+
+/// The shape of what an operation makes, or an error that names it and the shapes that do not meet.
+pub fn infer(op: &Op, graph: &Graph) -> Result<Shape> {
+    use Op::*;
+    let shape = |id: Id| graph.shape(id);
+    let need = |holds: bool| if holds { Ok(()) } else { Err(mismatch(op, graph)) };
+    let per_example = |rows: usize| rows > 0 && rows.is_multiple_of(graph.batch.max(1));
+    Ok(match *op {
+        Parameter { index } => graph.parameters[index].shape,
+        Input { shape, .. } => shape,
+        Gather { width, .. } => Shape::new(&[graph.batch, width]),
+        Noise { rows, width } => {
+            need(per_example(rows))?;
+            Shape::new(&[rows, width])
+        }
+        RowWeights { rows, .. } => {
+            need(per_example(rows))?;
+            Shape::new(&[rows])
+        }
+        Affine { x, w } => {
+            need(shape(x).columns() + 1 == shape(w).rows())?;
+            Shape::new(&[shape(x).rows(), shape(w).columns()])
+        }
+        AffineGradInput { dy, w } => {
+            need(shape(dy).columns() == shape(w).columns())?;
+            Shape::new(&[shape(dy).rows(), shape(w).rows() - 1])
+        }
+        AffineGradWeight { x, dy } => {
+            need(shape(x).rows() == shape(dy).rows())?;
+            Shape::new(&[shape(x).columns() + 1, shape(dy).columns()])
+        }
+        Activation { x, .. } | Scale { x, .. } => shape(x),
+        ActivationGrad { dy, v, .. } => {
+            need(shape(dy) == shape(v))?;
+            shape(dy)
+        }
+        Sample { stats, eps, .. } | LogRatio { stats, eps, .. } | SampleGrad { stats, eps, .. } => {
+            need(shape(stats).columns() == 2 * shape(eps).columns())?;
+            need(shape(stats).rows() == graph.batch && per_example(shape(eps).rows()))?;
+            match *op {
+                Sample { .. } => shape(eps),
+                LogRatio { z, .. } => {
+                    need(shape(z) == shape(eps))?;
+                    Shape::new(&[shape(eps).rows()])
+                }
+                SampleGrad { dz, .. } => {
+                    need(shape(dz) == shape(eps))?;
+                    shape(stats)
+                }
+                _ => unreachable!("the outer arm admits three operations"),
+            }
+        }
+        Kl { stats, .. } => {
+            need(shape(stats).columns().is_multiple_of(2) && shape(stats).rows() == graph.batch)?;
+            Shape::new(&[shape(stats).rows()])
+        }
+        KlGrad { stats, g, .. } => {
+            need(shape(g) == Shape::new(&[shape(stats).rows()]))?;
+            shape(stats)
+        }
+        LogMeanExp { distortion, ratio } => {
+            need(shape(distortion) == shape(ratio) && per_example(shape(ratio).rows()))?;
+            Shape::new(&[graph.batch, 2])
+        }
+        Bernoulli { logits, x } | BernoulliGrad { logits, x, .. } => {
+            need(shape(logits).columns() == shape(x).columns())?;
+            likelihood_shape(op, graph, logits, x)?
+        }
+        Gaussian { out, x, variance } | GaussianGrad { out, x, variance, .. } => {
+            let halves = if matches!(variance, Variance::Learned(_)) { 2 } else { 1 };
+            need(shape(out).columns() == halves * shape(x).columns())?;
+            likelihood_shape(op, graph, out, x)?
+        }
+        Add { a, b } | Multiply { a, b } => {
+            need(shape(a) == shape(b))?;
+            shape(a)
+        }
+        SumRows { x } => Shape::new(&[shape(x).rows()]),
+        SumColumns { x } => Shape::new(&[shape(x).columns()]),
+        BroadcastRows { v, columns } => Shape::new(&[shape(v).count(), columns]),
+        BroadcastColumns { v, rows } => Shape::new(&[rows, shape(v).count()]),
+    })
+}
+
+/// A likelihood gives one number per row of the decoder's output; its gradient has the output's shape.
+fn likelihood_shape(op: &Op, graph: &Graph, out: Id, x: Id) -> Result<Shape> {
+    let (rows, examples) = (graph.shape(out).rows(), graph.shape(x).rows());
+    let per_row = Shape::new(&[rows]);
+    let fits = examples == graph.batch && rows.is_multiple_of(examples.max(1));
+    match *op {
+        Op::BernoulliGrad { g, .. } | Op::GaussianGrad { g, .. } if fits && graph.shape(g) == per_row => {
+            Ok(graph.shape(out))
+        }
+        Op::Bernoulli { .. } | Op::Gaussian { .. } if fits => Ok(per_row),
+        _ => Err(mismatch(op, graph)),
+    }
+}
+
+fn mismatch(op: &Op, graph: &Graph) -> Error {
+    let shapes: Vec<String> = op.inputs().iter().map(|&id| graph.shape(id).to_string()).collect();
+    Error::Bug(format!("{}: shapes {} do not meet (batch {})", op.name(), shapes.join(" and "), graph.batch))
+}

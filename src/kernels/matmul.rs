@@ -1,0 +1,74 @@
+//! C = A·B, [m, k]·[k, n] → [m, n], with what surrounds a product in a network:
+//!
+//! - `TRANSPOSE_A`, `TRANSPOSE_B`: the operand is stored as its transpose;
+//! - `BIAS`: B has one more row than the product needs, which is added to every row of C (forward pass);
+//! - `ONES` (with `TRANSPOSE_A`): the last row of C is the column sums of B (gradient of the bias row);
+//! - `EPILOGUE` 1: C = activation(A·B); 2: C = A·B times the activation's derivative at `aux` [m, n].
+//!
+//! [`super::matmul_direct`] is the same kernel for devices without real workgroups.
+
+use super::{Binding, Call, Kernel, f32s, f32s_mut, math, params, read, write};
+
+params! {
+    /// Extents of the product.
+    pub struct Params {
+        /// Rows of C.
+        pub m: u32,
+        /// Columns of C.
+        pub n: u32,
+        /// Length of the sums.
+        pub k: u32,
+    }
+}
+
+pub(super) const BINDINGS: &[Binding] = &[read("a"), read("b"), read("aux"), write("c")];
+pub(super) const CONSTS: &[&str] = &["TRANSPOSE_A", "TRANSPOSE_B", "BIAS", "ONES", "EPILOGUE", "ACTIVATION"];
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    name: "matmul",
+    wgsl: include_str!("../../shaders/matmul.wgsl"),
+    bindings: BINDINGS,
+    params: FIELDS,
+    consts: CONSTS,
+    workgroup: [256, 1, 1],
+    cpu,
+    fast: None,
+};
+
+/// One workgroup per 64×64 tile of C.
+pub fn grid(p: &Params) -> [u32; 3] {
+    [p.n.div_ceil(64), p.m.div_ceil(64), 1]
+}
+
+/// Outer axis: rows of C. `c` and `aux` are split, `a` too unless it is transposed; `b` is whole.
+pub(super) fn cpu(call: Call) {
+    let p: Params = call.params();
+    let Call { range, consts, reads, mut writes, .. } = call;
+    let [transpose_a, transpose_b, bias, ones, epilogue, activation] = *consts else { unreachable!("six constants") };
+    let (n, k) = (p.n as usize, p.k as usize);
+    let (a, b, aux) = (f32s(reads[0]), f32s(reads[1]), f32s(reads[2]));
+    let c = f32s_mut(writes[0]);
+    let activation = math::from_code(activation);
+    let stored = (p.m - ones) as usize;
+    for row in range.clone() {
+        for column in 0..n {
+            let mut sum = if bias == 1 { f64::from(b[k * n + column]) } else { 0.0 };
+            for depth in 0..k {
+                let left = match (transpose_a, ones) {
+                    (0, _) => a[(row - range.start) * k + depth],
+                    (_, 1) if row == stored => 1.0,
+                    _ => a[depth * stored + row],
+                };
+                let right = if transpose_b == 0 { b[depth * n + column] } else { b[column * k + depth] };
+                sum += f64::from(left) * f64::from(right);
+            }
+            let at = (row - range.start) * n + column;
+            c[at] = match epilogue {
+                1 => math::activate(activation, sum as f32),
+                2 => sum as f32 * math::derivative(activation, aux[at]),
+                _ => sum as f32,
+            };
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! [`super::matmul`] for devices that emulate workgroups lane by lane: no workgroup memory, no barrier.
+
+use super::Kernel;
+use super::matmul::{BINDINGS, CONSTS, FIELDS, KERNEL as MATMUL, Params, cpu};
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    name: "matmul_direct",
+    wgsl: include_str!("../../shaders/matmul_direct.wgsl"),
+    bindings: BINDINGS,
+    params: FIELDS,
+    consts: CONSTS,
+    workgroup: [8, 1, 1],
+    cpu,
+    fast: MATMUL.fast,
+};
+
+/// One workgroup of 8 lanes, of 2 rows each, per 16×8 tile of C.
+pub fn grid(p: &Params) -> [u32; 3] {
+    [p.n.div_ceil(8), p.m.div_ceil(16), 1]
+}

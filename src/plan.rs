@@ -1,0 +1,163 @@
+//! IN WHICH ORDER, in which buffers: a plan is plain data, comparable and printable, made without a device.
+//!
+//! [`lower`] turns a graph into steps, [`memory`] lets tensors that are not needed at the same time share a buffer,
+//! [`verify`] rejects what no executor may run, [`print`] is what `elbo plan` shows.
+
+pub mod lower;
+pub mod memory;
+pub mod print;
+mod update;
+pub mod verify;
+
+pub use lower::{Resident, Target, lower};
+
+use crate::kernels::{Access, Kernel};
+
+/// What a buffer is for. Buffers with a role other than `Slot` outlive a run and are shared by the plans of an executor.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// The data set, as stored.
+    Data,
+    /// The order in which examples are taken: indices into the data set.
+    Order,
+    /// All trainable tensors.
+    Parameters,
+    /// The gradient of all trainable tensors, laid out as they are.
+    Gradients,
+    /// The update rule's first moment (or momentum), laid out as the parameters.
+    Moment1,
+    /// The update rule's second moment, likewise.
+    Moment2,
+    /// One row of terms of the loss per step.
+    Metrics,
+    /// A tensor that the host writes.
+    Input(String),
+    /// A tensor that the host reads.
+    Output(String),
+    /// Bound where a kernel, as it is configured, does not use a binding.
+    Nothing,
+    /// Intermediate results of one plan.
+    Slot(usize),
+}
+
+/// One buffer of a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Buffer {
+    /// What it is for.
+    pub role: Role,
+    /// Its size in 32-bit words.
+    pub words: usize,
+}
+
+/// A part of a buffer that a step binds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct View {
+    /// Index into the plan's buffers.
+    pub buffer: usize,
+    /// First word; a multiple of [`ALIGNMENT`].
+    pub offset: usize,
+    /// Length in words.
+    pub words: usize,
+    /// Whether the step's outer axis divides it, so that a range of the axis concerns a range of the view.
+    pub split: bool,
+}
+
+/// Offsets of bindings are multiples of this many words (256 bytes, the default limit of WebGPU).
+pub const ALIGNMENT: usize = 64;
+
+/// One dispatch.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// How it is computed.
+    pub kernel: &'static Kernel,
+    /// Values of the kernel's compile-time constants.
+    pub consts: Vec<u32>,
+    /// The words of the kernel's params struct.
+    pub params: Vec<u32>,
+    /// What its bindings are bound to, in the kernel's order.
+    pub views: Vec<View>,
+    /// Extent of the kernel's outer axis.
+    pub outer: usize,
+    /// Ranges of the outer axis begin at multiples of this.
+    pub unit: usize,
+    /// Workgroups.
+    pub grid: [u32; 3],
+    /// What it computes, in the words of the graph.
+    pub what: String,
+}
+
+impl Step {
+    /// Views with the access that the kernel has to them.
+    pub fn accesses(&self) -> impl Iterator<Item = (Access, View)> + '_ {
+        self.kernel.bindings.iter().zip(&self.views).map(|(binding, view)| (binding.access, *view))
+    }
+}
+
+impl PartialEq for Step {
+    fn eq(&self, other: &Self) -> bool {
+        self.kernel.name == other.kernel.name
+            && self.consts == other.consts
+            && self.params == other.params
+            && self.views == other.views
+            && (self.outer, self.unit, self.grid) == (other.outer, other.unit, other.grid)
+    }
+}
+
+/// Where a trainable tensor lies in the parameter buffer (and its gradient and moments in theirs).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Range {
+    /// The parameter's name.
+    pub name: String,
+    /// Its extents.
+    pub shape: Vec<usize>,
+    /// First word.
+    pub offset: usize,
+}
+
+impl Range {
+    /// Number of elements.
+    pub fn count(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+/// Steps in order, and the buffers they work in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// What the plan is for: `train`, `eval`.
+    pub name: String,
+    /// B, examples per run.
+    pub batch: usize,
+    /// All buffers that the steps bind.
+    pub buffers: Vec<Buffer>,
+    /// Dispatches in order.
+    pub steps: Vec<Step>,
+    /// The layout of the parameter buffer.
+    pub parameters: Vec<Range>,
+    /// Names of the terms of the loss: the columns of the metrics buffer.
+    pub terms: Vec<String>,
+}
+
+impl Plan {
+    /// Words of the buffer with a role, 0 where the plan has none.
+    pub fn words(&self, role: &Role) -> usize {
+        self.buffers.iter().find(|buffer| buffer.role == *role).map_or(0, |buffer| buffer.words)
+    }
+
+    /// Number of trainable values, without the gaps between tensors.
+    pub fn parameter_count(&self) -> usize {
+        self.parameters.iter().map(Range::count).sum()
+    }
+}
+
+/// Lays tensors out one after the other at aligned offsets; also gives the total in words.
+pub fn layout(parameters: &[crate::graph::Parameter]) -> (Vec<Range>, usize) {
+    let mut offset = 0;
+    let ranges = parameters.iter().map(|parameter| {
+        let range =
+            Range { name: parameter.name.clone(), shape: parameter.shape.extents().to_vec(), offset };
+        offset = (offset + range.count()).next_multiple_of(ALIGNMENT);
+        range
+    });
+    (ranges.collect(), offset)
+}

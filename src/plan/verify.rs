@@ -1,0 +1,55 @@
+//! What no executor may run.
+
+use super::{ALIGNMENT, Plan, Role};
+use crate::error::{Error, Result};
+use crate::kernels::Access;
+
+/// Rejects a plan that binds out of bounds, writes what it reads in the same step, reads what nothing wrote, or gives
+/// a kernel other bindings, params or constants than it declares.
+pub fn verify(plan: &Plan) -> Result<()> {
+    let mut written = vec![false; plan.buffers.len()];
+    for (at, step) in plan.steps.iter().enumerate() {
+        let fail = |what: String| Err(Error::Bug(format!("plan {}, step {at} ({}): {what}", plan.name, step.kernel.name)));
+        let kernel = step.kernel;
+        if step.views.len() != kernel.bindings.len() {
+            return fail(format!("{} views for {} bindings", step.views.len(), kernel.bindings.len()));
+        }
+        if step.params.len() != kernel.params.len() || step.consts.len() != kernel.consts.len() {
+            return fail("params or constants are not the kernel's".into());
+        }
+        if step.grid.iter().any(|&extent| extent == 0 || extent > 65_535) {
+            return fail(format!("grid {:?} has an extent outside 1…65535", step.grid));
+        }
+        if step.unit == 0 || !step.outer.is_multiple_of(step.unit) {
+            return fail(format!("the outer axis {} is no multiple of its unit {}", step.outer, step.unit));
+        }
+        for (i, (access, view)) in step.accesses().enumerate() {
+            let Some(buffer) = plan.buffers.get(view.buffer) else { return fail(format!("binding {i} has no buffer")) };
+            if view.words == 0 || view.offset + view.words > buffer.words || !view.offset.is_multiple_of(ALIGNMENT) {
+                return fail(format!(
+                    "binding {i} covers words {}…{} of {:?}, which has {}",
+                    view.offset,
+                    view.offset + view.words,
+                    buffer.role,
+                    buffer.words
+                ));
+            }
+            if view.split && !view.words.is_multiple_of(step.outer / step.unit) {
+                return fail(format!("binding {i} of {} words cannot be split in {}", view.words, step.outer / step.unit));
+            }
+            let others = step.accesses().enumerate().filter(|&(j, (_, other))| j != i && other.buffer == view.buffer);
+            if access != Access::Read && others.count() > 0 && buffer.role != Role::Nothing {
+                return fail(format!("{:?} is written and bound twice", buffer.role));
+            }
+            if access == Access::Read && matches!(buffer.role, Role::Slot(_)) && !written[view.buffer] {
+                return fail(format!("binding {i} reads {:?} before anything is written there", buffer.role));
+            }
+        }
+        for (access, view) in step.accesses() {
+            if access != Access::Read {
+                written[view.buffer] = true;
+            }
+        }
+    }
+    Ok(())
+}
