@@ -27,12 +27,10 @@ const PIXELS: usize = SIDE * SIDE;
 const MOST_EXAMPLES: usize = 10_000_000;
 /// Straight pieces that replace the curve between two control points.
 const PIECES: usize = 6;
-/// The longer side of the written strokes, without the width of the pen, in pixels.
-const BOX: f32 = 18.0;
-/// How far the middle of the box may be from the middle of the picture, in pixels, so that no stroke is cut off.
-const MOST_SHIFT: f32 = 3.0;
+/// The longer side of the ink in pixels, of which the width of the pen is a part.
+const BOX: f32 = 20.0;
 /// The edge of a stroke fades over this many pixels.
-const SOFTNESS: f32 = 1.3;
+const SOFTNESS: f32 = 1.5;
 
 type Point = [f32; 2];
 
@@ -100,9 +98,9 @@ struct Hand {
 impl Hand {
     fn new(rng: &mut Philox) -> Self {
         Self {
-            wobble: 0.010 + 0.022 * rng.uniform(),
-            warp: std::array::from_fn(|_| 0.20 * spread(rng)),
-            stretch: 1.0 + 0.14 * spread(rng),
+            wobble: 0.010 + 0.028 * rng.uniform(),
+            warp: std::array::from_fn(|_| 0.22 * spread(rng)),
+            stretch: 1.0 + 0.15 * spread(rng),
             slant: 0.14 + 0.18 * spread(rng),
             turn: 0.045 * spread(rng),
             size: 0.97 + 0.04 * spread(rng),
@@ -161,15 +159,16 @@ fn curve(points: &[Point]) -> Vec<Point> {
     chain
 }
 
-/// Brings the strokes to pixels: the longer side of their box to the size of the hand, their centre of ink to the
-/// centre of the picture.
+/// Brings the strokes to pixels: the longer side of the ink to the size of the hand, its centre of mass to the centre
+/// of the picture, as far as a border of one pixel stays free.
 fn fit(strokes: &mut [Vec<Point>], hand: &Hand) {
     let (mut low, mut high) = ([f32::INFINITY; 2], [f32::NEG_INFINITY; 2]);
     let (mut moment, mut length) = ([0.0; 2], 0.0);
     for stroke in strokes.iter() {
         for piece in stroke.windows(2) {
             let (from, to) = (piece[0], piece[1]);
-            let part = ((to[0] - from[0]).powi(2) + (to[1] - from[1]).powi(2)).sqrt();
+            let (x, y) = (to[0] - from[0], to[1] - from[1]);
+            let part = (x * x + y * y).sqrt();
             length += part;
             for k in 0..2 {
                 moment[k] += part * 0.5 * (from[k] + to[k]);
@@ -178,13 +177,15 @@ fn fit(strokes: &mut [Vec<Point>], hand: &Hand) {
             }
         }
     }
-    let scale = hand.size * BOX / (high[0] - low[0]).max(high[1] - low[1]);
+    let longer = (high[0] - low[0]).max(high[1] - low[1]);
+    let scale = (hand.size * BOX - 2.0 * hand.radius) / longer;
+    let reach = hand.radius * (1.0 + 0.5 * hand.pressure.abs()) + 0.5 * SOFTNESS;
     for point in strokes.iter_mut().flatten() {
         for k in 0..2 {
             let middle = 0.5 * (low[k] + high[k]);
-            let off_centre = scale * (middle - moment[k] / length) + hand.shift[k];
-            let shift = off_centre.clamp(-MOST_SHIFT, MOST_SHIFT);
-            point[k] = scale * (point[k] - middle) + shift + 0.5 * SIDE as f32;
+            let wanted = scale * (middle - moment[k] / length) + hand.shift[k];
+            let room = (0.5 * SIDE as f32 - 1.0 - 0.5 * scale * (high[k] - low[k]) - reach).max(0.0);
+            point[k] = scale * (point[k] - middle) + wanted.clamp(-room, room) + 0.5 * SIDE as f32;
         }
     }
 }
