@@ -66,7 +66,8 @@ pub struct Dataset {
 
 /// Opens the data set that `config` names and splits it.
 ///
-/// Errors: [`Error::Usage`] where the request makes no sense (a name that cannot be fetched, too many validation
+/// # Errors
+/// [`Error::Usage`] where the request makes no sense (a name that cannot be fetched, too many validation
 /// examples), [`Error::Data`] where files are missing or malformed.
 pub fn open(config: &DataConfig) -> Result<Dataset> {
     let source = config.source.as_str();
@@ -97,7 +98,8 @@ pub fn open(config: &DataConfig) -> Result<Dataset> {
 
 /// Tells whether the values can be what `likelihood` takes them for: finite, and for Bernoulli from 0 to 1.
 ///
-/// Errors: [`Error::Data`], with the first value that does not fit and what to do about it.
+/// # Errors
+/// [`Error::Data`], with the first value that does not fit and what to do about it.
 pub fn check(dataset: &Dataset, likelihood: Likelihood) -> Result<()> {
     let Values::F32(values) = &dataset.values else { return Ok(()) };
     let place = |at: usize| {
@@ -124,7 +126,8 @@ impl Dataset {
     /// Puts together what a source has read: the last `test` examples become the test part, the last `validation` of
     /// the others the validation part. All values of an example stand in `shape`; the test part may be empty.
     ///
-    /// Errors: [`Error::Usage`] where validation would leave nothing to train on, [`Error::Data`] where there are more
+    /// # Errors
+    /// [`Error::Usage`] where validation would leave nothing to train on, [`Error::Data`] where there are more
     /// examples than an index of 32 bits can name, [`Error::Bug`] where the parts do not add up.
     pub fn new(
         name: &str,

@@ -36,7 +36,8 @@ type Point = [f32; 2];
 
 /// The data set `glyphs`: `examples` digits, of which the last sixth is the test part.
 ///
-/// Errors: [`Error::Usage`] for no or too many examples, or where validation would leave nothing to train on.
+/// # Errors
+/// [`Error::Usage`] for no or too many examples, or where validation would leave nothing to train on.
 pub fn dataset(examples: usize, validation: usize) -> Result<Dataset> {
     if !(1..=MOST_EXAMPLES).contains(&examples) {
         return Err(Error::Usage(format!("data.examples = {examples}: glyphs draws 1 to {MOST_EXAMPLES} examples")));

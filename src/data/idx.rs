@@ -1,7 +1,7 @@
 //! IDX, the format of MNIST: `00 00 type dimensions`, each dimension in four bytes, then the values, all big-endian.
 //!
-//! Nothing a header says is believed before it was compared with the size of the file: no allocation follows from a
-//! header alone. Source: Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits".
+//! A header only limits how much is read; memory is taken as bytes arrive, so that no header can ask for too much.
+//! Source: the page of the MNIST database of handwritten digits, by `LeCun`, Cortes and Burges.
 
 #[cfg(test)]
 mod tests;
@@ -47,6 +47,10 @@ struct Part {
 /// Opens a folder with the MNIST names, each also with `.gz` and with a dot for the second dash.
 ///
 /// The `t10k` files are the test part; without them it is the last tenth. Labels are optional, but all or none.
+///
+/// # Errors
+/// [`Error::Data`] where files are missing, malformed or do not belong together, [`Error::Usage`] where validation
+/// would leave nothing to train on.
 pub fn folder(folder: &Path, validation: usize) -> Result<Dataset> {
     let Some(images) = find(folder, TRAIN_IMAGES)? else {
         return Err(Error::Data(format!(
@@ -71,6 +75,9 @@ pub fn folder(folder: &Path, validation: usize) -> Result<Dataset> {
 
 /// Opens one file of images; its last tenth becomes the test part. Labels come from the file beside it that has
 /// `labels` for `images` in its name, where there is one.
+///
+/// # Errors
+/// As [`folder`].
 pub fn file(images: &Path, validation: usize) -> Result<Dataset> {
     let mut labels = None;
     for candidate in label_names(images) {
@@ -83,7 +90,8 @@ pub fn file(images: &Path, validation: usize) -> Result<Dataset> {
 
 /// Reads one IDX file, plain or gzipped; which of the two shows in its first bytes, not in its name.
 ///
-/// Errors: [`Error::Data`] in one line that begins with the path.
+/// # Errors
+/// [`Error::Data`] in one line that begins with the path.
 pub fn read(path: &Path) -> Result<Array> {
     let complain = |what: String| Error::Data(format!("{}: {what}", path.display()));
     let file = File::open(path).map_err(|error| complain(format!("cannot be opened: {error}")))?;
@@ -190,7 +198,7 @@ fn header(magic: &[u8]) -> Decoded<(Kind, u64)> {
     }
 }
 
-/// Reads images and their labels and compares their numbers.
+/// Reads images and their labels and compares their numbers. Labels are unsigned bytes, and each byte is a class.
 fn part(path: PathBuf, labels: Option<PathBuf>) -> Result<Part> {
     let images = read(&path)?;
     if images.dims.len() == 1 {
