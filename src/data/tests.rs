@@ -1,0 +1,154 @@
+use std::path::PathBuf;
+
+use super::*;
+use crate::config::Binarise;
+
+fn config(source: &str) -> DataConfig {
+    DataConfig { source: source.to_owned(), binarise: Binarise::None, validation: 0, examples: 60 }
+}
+
+/// Four examples of two values each, the last one for the test.
+fn floats(values: [f32; 8]) -> Dataset {
+    Dataset::new("table.csv", [1, 1, 2], Values::F32(values.to_vec()), None, 1, 0).unwrap()
+}
+
+/// The folder of the real data, or a line that says what is not tested without it.
+fn shared(what: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os("ELBO_SHARED").map(PathBuf::from);
+    if folder.is_none() {
+        eprintln!("ELBO_SHARED is not set: {what} skipped");
+    }
+    folder
+}
+
+#[test]
+fn parts_are_contiguous_and_validation_is_the_end_of_training() {
+    for (examples, test, validation, parts) in [
+        (10, 2, 3, Some([0..5, 5..8, 8..10])),
+        (10, 0, 0, Some([0..10, 10..10, 10..10])),
+        (10, 2, 7, Some([0..1, 1..8, 8..10])),
+        (10, 2, 8, None),
+        (10, 2, usize::MAX, None),
+    ] {
+        let data = Dataset::new("ten", [1, 1, 1], Values::U8(vec![0; examples]), None, test, validation);
+        match (data, parts) {
+            (Ok(data), Some(parts)) => assert_eq!([data.train, data.validation, data.test], parts),
+            (Err(error), None) => {
+                assert_eq!(error.exit_code(), 2);
+                assert!(error.to_string().contains("ten has 8 examples"), "{error}");
+            }
+            (data, parts) => panic!("expected {parts:?}, found {data:?}"),
+        }
+    }
+}
+
+#[test]
+fn parts_that_do_not_add_up_are_refused() {
+    for (values, labels, test) in [(5, None, 0), (6, Some(2), 0), (6, None, 3), (0, None, 0)] {
+        let labels = labels.map(|count| vec![0; count]);
+        let data = Dataset::new("odd", [1, 1, 2], Values::U8(vec![0; values]), labels, test, 0);
+        assert_eq!(data.unwrap_err().exit_code(), 1, "{values} values");
+    }
+}
+
+#[test]
+fn the_hash_sees_every_difference_but_validation() {
+    let make = |shape, values, labels: &[u32], test, validation| {
+        Dataset::new("any", shape, values, Some(labels.to_vec()), test, validation).unwrap().hash
+    };
+    let bytes = Values::U8(vec![1, 2, 3, 4, 5, 6]);
+    let hash = make([1, 2, 1], bytes.clone(), &[0, 1, 2], 1, 0);
+    assert_eq!(hash.len(), 64);
+    assert_eq!(hash, make([1, 2, 1], bytes.clone(), &[0, 1, 2], 1, 1));
+    for other in [
+        make([1, 1, 2], bytes.clone(), &[0, 1, 2], 1, 0),
+        make([1, 2, 1], bytes.clone(), &[0, 1, 3], 1, 0),
+        make([1, 2, 1], bytes.clone(), &[0, 1, 2], 2, 0),
+        make([1, 2, 1], Values::U8(vec![1, 2, 3, 4, 5, 7]), &[0, 1, 2], 1, 0),
+        make([1, 2, 1], Values::F32(vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]), &[0, 1, 2], 1, 0),
+    ] {
+        assert_ne!(hash, other);
+    }
+}
+
+#[test]
+fn examples_and_means_are_on_the_scale_from_zero_to_one() {
+    let bytes = Dataset::new("bytes", [1, 1, 2], Values::U8(vec![0, 255, 51, 255, 102, 0]), None, 1, 0).unwrap();
+    assert_eq!(bytes.example(1), [0.2, 1.0]);
+    assert_eq!(bytes.means(0..2), [0.1, 1.0]);
+    assert_eq!(bytes.means(1..3), [0.3, 0.5]);
+    assert_eq!(bytes.means(1..1), [0.0, 0.0]);
+    let numbers = floats([0.0, -1.0, 2.0, 1.0, 4.0, 3.0, 0.0, 0.0]);
+    assert_eq!(numbers.example(2), [4.0, 3.0]);
+    assert_eq!(numbers.means(0..3), [2.0, 1.0]);
+}
+
+#[test]
+fn values_that_do_not_fit_the_likelihood_are_named() {
+    use Likelihood::{Bernoulli, Gaussian, GaussianLearned};
+    for (value, refusing) in [
+        (0.0, vec![]),
+        (1.0, vec![]),
+        (1.01, vec![Bernoulli]),
+        (-0.01, vec![Bernoulli]),
+        (f32::NAN, vec![Bernoulli, Gaussian, GaussianLearned]),
+        (f32::INFINITY, vec![Bernoulli, Gaussian, GaussianLearned]),
+    ] {
+        let data = floats([0.0, 1.0, 0.5, 0.5, 0.5, value, 0.5, 0.5]);
+        for likelihood in [Bernoulli, Gaussian, GaussianLearned] {
+            match check(&data, likelihood) {
+                Ok(()) => assert!(!refusing.contains(&likelihood), "{value} passes as {likelihood:?}"),
+                Err(error) => {
+                    assert!(refusing.contains(&likelihood), "{value} is refused as {likelihood:?}");
+                    assert_eq!(error.exit_code(), 3);
+                    assert!(error.to_string().starts_with("table.csv: value 1 of example 2 is "), "{error}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn sources_that_cannot_be_opened_say_what_to_do() {
+    for (source, code, advice) in [
+        ("mnist", 2, "put the four files"),
+        ("fashion-mnist", 2, "pass the folder"),
+        ("no/such/path", 3, "'no/such/path' does not exist; the data can be 'glyphs'"),
+        ("", 3, "does not exist"),
+        ("src", 3, "src: no IDX images in this folder; looked for train-images-idx3-ubyte"),
+        ("Cargo.toml", 3, "Cargo.toml: this is no IDX file"),
+    ] {
+        let error = open(&config(source)).expect_err(source);
+        assert_eq!(error.exit_code(), code, "{error}");
+        assert!(error.to_string().contains(advice), "{error}");
+    }
+}
+
+#[test]
+fn glyphs_are_opened_by_name() {
+    let data = open(&config("glyphs")).unwrap();
+    assert_eq!((data.name.as_str(), data.train, data.test), ("glyphs", 0..50, 50..60));
+}
+
+#[test]
+fn mnist_is_read_as_it_is_known() {
+    let Some(shared) = shared("reading MNIST") else { return };
+    let source = shared.join("data/mnist");
+    let data = open(&DataConfig { validation: 5000, ..config(source.to_str().unwrap()) }).unwrap();
+    assert_eq!(
+        (data.train.clone(), data.validation.clone(), data.test.clone()),
+        (0..55_000, 55_000..60_000, 60_000..70_000)
+    );
+    assert_eq!(data.shape, [1, 28, 28]);
+    let labels = data.labels.as_deref().unwrap();
+    assert_eq!(labels[..10], [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]);
+    assert_eq!(labels[60_000..60_005], [7, 2, 1, 0, 4]);
+    let means = data.means(0..60_000);
+    let mean = means.iter().sum::<f32>() / means.len() as f32;
+    assert!((mean - 0.1307).abs() < 5e-5, "{mean}");
+
+    let file = source.join("train-images-idx3-ubyte.gz");
+    let single = open(&config(file.to_str().unwrap())).unwrap();
+    assert_eq!((single.train, single.test), (0..54_000, 54_000..60_000));
+    assert_eq!(single.labels.as_deref(), Some(&labels[..60_000]));
+}
