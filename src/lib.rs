@@ -1,7 +1,10 @@
 //! elbo: variational autoencoders on any GPU, from one small binary.
 #![deny(unsafe_code)]
 
+pub mod checkpoint;
 pub mod config;
 pub mod data;
+pub mod durable;
 pub mod error;
+pub mod report;
 pub mod rng;
