@@ -84,9 +84,11 @@ pub struct Checkpoint {
 /// Writes a checkpoint into `folder` (`RUN/checkpoints`), moves `last` to it, and returns where it lies.
 ///
 /// Of the earlier ones the newest `keep − 1` stay, and the one that `best` names; later steps, left over from a course
-/// that was given up by resuming further back, go. Numbers that are not finite are [`Error::Diverged`] and nothing is
-/// written, so a good checkpoint is never replaced by a useless one. A full disk is [`Error::Disk`]: what stood before
-/// still stands, no leftovers, and the caller may go on training.
+/// that was given up by resuming further back, go.
+///
+/// # Errors
+/// [`Error::Diverged`] if a number is not finite: nothing is written, so that a good checkpoint is never replaced by a
+/// useless one. [`Error::Disk`] if writing fails: what stood before still stands, and the caller may go on training.
 pub fn save(folder: &Path, checkpoint: &Checkpoint, keep: usize) -> Result<PathBuf> {
     refuse_non_finite(checkpoint)?;
     let files = encode(checkpoint)?;
@@ -107,6 +109,9 @@ pub fn save(folder: &Path, checkpoint: &Checkpoint, keep: usize) -> Result<PathB
 }
 
 /// Lets `best` name a checkpoint that [`save`] returned.
+///
+/// # Errors
+/// [`Error::Disk`] if writing fails; `best` then names what it named before.
 pub fn mark_best(folder: &Path, path: &Path) -> Result<()> {
     let name = path.file_name().and_then(|n| Name::parse(&n.to_string_lossy()));
     match name {
@@ -115,7 +120,10 @@ pub fn mark_best(folder: &Path, path: &Path) -> Result<()> {
     }
 }
 
-/// Reads one checkpoint folder. Whatever is missing, cut short, damaged or malformed is [`Error::Data`], naming the file.
+/// Reads one checkpoint folder.
+///
+/// # Errors
+/// [`Error::Data`], naming the file, if anything is missing, cut short, damaged or malformed.
 pub fn load(path: &Path) -> Result<Checkpoint> {
     if !path.is_dir() {
         return Err(Error::Data(format!("no such checkpoint: {}", path.display())));
@@ -133,7 +141,8 @@ pub fn load(path: &Path) -> Result<Checkpoint> {
 
 /// Checks that a checkpoint belongs to the model whose parameters have these names and shapes; the order is free.
 ///
-/// [`Error::Data`] names the first tensor that differs, with both shapes.
+/// # Errors
+/// [`Error::Data`], naming the first tensor that differs, with both shapes.
 pub fn match_parameters(checkpoint: &Checkpoint, expected: &[(String, Vec<usize>)]) -> Result<()> {
     let differs = |why: String| Err(Error::Data(format!("the checkpoint is of another model: {why}")));
     for (name, shape) in expected {

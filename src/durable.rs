@@ -1,7 +1,7 @@
 //! Writing so that a crash, a full disk or a pulled plug leaves either the old file or the new one, never a half.
 //!
 //! A new name is only given to bytes that have reached the disk: write under another name, fsync, rename, fsync the
-//! folder that holds the name. Every failure is an [`Error::Disk`] that names the path and the cause.
+//! folder that holds the name.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -16,6 +16,9 @@ pub const TEMPORARY: &str = ".tmp-";
 /// Puts `bytes` at `path`, atomically: a reader finds the old content or the new one, also after a crash.
 ///
 /// What is no regular file, such as `/dev/stdout`, is written in place: renaming would put a file where it was.
+///
+/// # Errors
+/// [`Error::Disk`], naming the path and the cause.
 pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
     let path = match fs::metadata(path) {
         Ok(found) if found.is_file() => fs::canonicalize(path).map_err(|e| cannot("write", path, &e))?,
@@ -35,6 +38,9 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
 /// Writes `bytes` to a file at `path` and returns once they are on the disk; after a failure there is no such file.
 ///
 /// The name itself is safe only after [`sync_folder`] of its parent. To change a file that matters use [`replace_file`].
+///
+/// # Errors
+/// [`Error::Disk`], naming the path and the cause.
 pub fn write_durably(path: &Path, bytes: &[u8]) -> Result<()> {
     let written = (|| {
         step()?;
@@ -51,6 +57,9 @@ pub fn write_durably(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// Makes the names in a folder (new, renamed or removed files) survive a crash.
+///
+/// # Errors
+/// [`Error::Disk`], naming the folder and the cause.
 pub fn sync_folder(path: &Path) -> Result<()> {
     // Windows has no handle for this and keeps names in its journal; some network file systems refuse and do likewise.
     if cfg!(windows) {
@@ -65,15 +74,23 @@ pub fn sync_folder(path: &Path) -> Result<()> {
 }
 
 /// Gives a file or folder another name on the same disk, atomically.
+///
+/// # Errors
+/// [`Error::Disk`], naming the new path and the cause.
 pub fn rename(from: &Path, to: &Path) -> Result<()> {
     step().and_then(|()| fs::rename(from, to)).map_err(|e| cannot("write", to, &e))
 }
 
 /// Makes a folder and those above it, where missing.
+///
+/// # Errors
+/// [`Error::Disk`], naming the folder and the cause.
 pub fn create_folder(path: &Path) -> Result<()> {
     if path.is_dir() {
         return Ok(());
     }
+    create_folder(parent(path))?;
+    // Not `create_dir`: another process may have been faster.
     step().and_then(|()| fs::create_dir_all(path)).map_err(|e| cannot("create", path, &e))?;
     sync_folder(parent(path))
 }

@@ -31,7 +31,8 @@ impl Which {
 /// The checkpoint folder that `run` means: a run folder, its `checkpoints` folder, `last` or `best` in it, or a
 /// checkpoint folder itself. The last two say which one they mean; `which` decides for the first two.
 ///
-/// [`Error::Data`] where there is none; whether the one found is whole is for [`load`] to say.
+/// # Errors
+/// [`Error::Data`] if there is none; whether the one found is whole is for [`load`] to say.
 pub fn locate(run: &Path, which: Which) -> Result<PathBuf> {
     let folder = match place(run)? {
         Place::Checkpoint(path) => return Ok(path),
@@ -48,6 +49,9 @@ pub fn locate(run: &Path, which: Which) -> Result<PathBuf> {
 ///
 /// Accepts what [`locate`] accepts. Only a run has something to fall back on: a checkpoint that is itself named, or
 /// `best`, is loaded or is an error.
+///
+/// # Errors
+/// [`Error::Data`] if no checkpoint is whole, saying what is wrong with each.
 pub fn load_latest(run: &Path) -> Result<(Checkpoint, Vec<String>)> {
     let folder = match place(run)? {
         Place::Checkpoint(path) => return Ok((load(&path)?, Vec::new())),

@@ -17,8 +17,11 @@ const SIZE_CAP: usize = 1 << 28;
 /// Draws `images` (n × channels × height × width, row-major, in [0, 1]) into a PNG file, `columns` to a row.
 ///
 /// Values outside the range are drawn as its nearer end, NaN as black. One channel is grey, three are red, green and
-/// blue. Small images are enlarged by a whole factor, pixel by pixel. [`Error::Usage`] where the data are no pictures,
-/// [`Error::Disk`] where the file cannot be written; then whatever was there before still is.
+/// blue. Small images are enlarged by a whole factor, pixel by pixel.
+///
+/// # Errors
+/// [`Error::Usage`] if the data are no pictures, [`Error::Disk`] if the file cannot be written; then whatever was there
+/// before still is. Both name the file.
 pub fn save(path: &Path, images: &[f32], shape: [usize; 3], columns: usize) -> Result<()> {
     let cells = split(path, images, shape)?.into_iter().map(Some).collect();
     draw(path, cells, shape, columns)
@@ -27,6 +30,9 @@ pub fn save(path: &Path, images: &[f32], shape: [usize; 3], columns: usize) -> R
 /// Draws a row of `originals`, below it their `reconstructions`, then the next row of originals, and so on.
 ///
 /// Both are as in [`save`], and equally many.
+///
+/// # Errors
+/// As for [`save`].
 pub fn pairs(path: &Path, originals: &[f32], reconstructed: &[f32], shape: [usize; 3], columns: usize) -> Result<()> {
     let (originals, reconstructed) = (split(path, originals, shape)?, split(path, reconstructed, shape)?);
     if originals.len() != reconstructed.len() {
