@@ -1,8 +1,15 @@
 //! elbo: variational autoencoders on any GPU, from one small binary.
 #![deny(unsafe_code)]
 
+pub mod checkpoint;
+pub mod cli;
 pub mod config;
 pub mod data;
+pub mod durable;
 pub mod error;
+pub mod graph;
 pub mod kernels;
+pub mod plan;
+pub mod report;
 pub mod rng;
+pub mod shape;

@@ -1,0 +1,155 @@
+#!/usr/bin/env bash
+set -euo pipefail
+
+usage() {
+    cat <<'END'
+Runs elbo's tests, with a Vulkan driver where there is one or where one can be installed.
+
+usage: scripts/test.sh [--strict] [what to pass on to `cargo test`]...
+
+  --strict   what continuous integration runs: formatting, lints, the build without wgpu, and all tests
+             with an adapter required; installs what it needs and stops at the first complaint
+  -h         this text
+
+environment:
+  ELBO_TEST_ADAPTER   require, auto (the default: tests without an adapter say so and pass) or off
+  ELBO_SHARED         a folder with data/mnist and data/torch_trace, for the checks on real data
+END
+}
+
+# What Debian and Ubuntu call the loader and Mesa's drivers; the software driver is among them.
+VULKAN_PACKAGES=(libvulkan1 mesa-vulkan-drivers)
+
+say() {
+    printf 'test.sh: %s\n' "$*" >&2
+}
+
+fail() {
+    say "$@"
+    exit 1
+}
+
+run() {
+    say "$*"
+    "$@"
+}
+
+main() {
+    cd "$(dirname "${BASH_SOURCE[0]}")/.."
+    local strict=false
+    case "${1:-}" in
+        -h | --help) usage && exit ;;
+        --strict) strict=true && shift ;;
+    esac
+    find_cargo
+    make_runtime_folder
+    if "$strict"; then
+        strict_tests "$@"
+    else
+        export ELBO_TEST_ADAPTER="${ELBO_TEST_ADAPTER:-auto}"
+        [ "$ELBO_TEST_ADAPTER" = off ] || provide_vulkan || advise_vulkan
+        run cargo test "$@"
+    fi
+}
+
+# The cheap checks come first. Clippy and the check after it share what they compile, and so do the tests among
+# themselves; nothing is kept for a next build, which on a fresh machine there will not be.
+strict_tests() {
+    export ELBO_TEST_ADAPTER=require CARGO_INCREMENTAL=0
+    provide_component fmt rustfmt
+    provide_component clippy clippy
+    provide_linker || fail "no C linker, and it could not be installed: install gcc"
+    provide_vulkan || fail "no Vulkan driver, and none could be installed: install ${VULKAN_PACKAGES[*]}"
+    if [ -z "${ELBO_SHARED:-}" ]; then
+        say "ELBO_SHARED is not set: the checks on real data will be skipped"
+    fi
+    run cargo fmt --check
+    run cargo clippy --all-targets -- -D warnings
+    run cargo check --no-default-features
+    run cargo test "$@"
+}
+
+find_cargo() {
+    command -v cargo >/dev/null || PATH="$PATH:${CARGO_HOME:-${HOME:-}/.cargo}/bin"
+    command -v cargo >/dev/null || fail "no Rust toolchain: install one from https://rustup.rs"
+}
+
+# provide_component SUBCOMMAND COMPONENT
+provide_component() {
+    cargo "$1" --version >/dev/null 2>&1 && return
+    rustup component add "$2" && return
+    fail "cargo $1 is missing: run \`rustup component add $2\`"
+}
+
+provide_linker() {
+    command -v cc >/dev/null || install_packages gcc libc6-dev
+}
+
+# Outside Linux there is nothing to install: Metal and DX12 come with the system.
+provide_vulkan() {
+    [ "$(uname -s)" = Linux ] || return 0
+    has_vulkan || { install_packages "${VULKAN_PACKAGES[@]}" && has_vulkan; }
+}
+
+advise_vulkan() {
+    say "no Vulkan driver: tests that need one will be skipped (Debian, Ubuntu: apt-get install ${VULKAN_PACKAGES[*]})"
+}
+
+has_vulkan() {
+    has_vulkan_loader && has_vulkan_driver
+}
+
+has_vulkan_loader() {
+    # Only root has ldconfig on its path everywhere; some systems have none that lists.
+    case "$(PATH="$PATH:/usr/sbin:/sbin" ldconfig -p 2>/dev/null)" in
+        *libvulkan.so.1*) return 0 ;;
+    esac
+    local folder
+    while IFS= read -r -d : folder; do
+        [ -e "$folder/libvulkan.so.1" ] && return
+    done <<<"${LD_LIBRARY_PATH:-}:/usr/lib:/usr/lib64:/usr/local/lib:"
+    return 1
+}
+
+# Looks where the loader looks: in the places that a variable names, or else in the usual folders.
+has_vulkan_driver() {
+    local named="${VK_DRIVER_FILES:-${VK_ICD_FILENAMES:-}}" place file
+    local usual="${XDG_CONFIG_HOME:-${HOME:-}/.config}/vulkan/icd.d:/etc/xdg/vulkan/icd.d:/usr/local/etc/vulkan/icd.d"
+    usual="$usual:/etc/vulkan/icd.d:${XDG_DATA_HOME:-${HOME:-}/.local/share}/vulkan/icd.d"
+    usual="$usual:/usr/local/share/vulkan/icd.d:/usr/share/vulkan/icd.d"
+    while IFS= read -r -d : place; do
+        for file in "$place" "$place"/*.json; do
+            case "$file" in
+                *.json) [ -f "$file" ] && return ;;
+            esac
+        done
+    done <<<"${named:-$usual}:"
+    return 1
+}
+
+# Works for root, and for those who may become root without a password, where there is apt.
+install_packages() {
+    command -v apt-get >/dev/null || return
+    [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null || return
+    say "installing $*"
+    # Package lists may be old, and mirrors have bad minutes.
+    apt_get update && apt_get install "$@" && return
+    sleep 5
+    apt_get update && apt_get install "$@"
+}
+
+apt_get() {
+    local as_root=(env DEBIAN_FRONTEND=noninteractive)
+    [ "$(id -u)" = 0 ] || as_root=(sudo -n "${as_root[@]}")
+    "${as_root[@]}" apt-get -qq -y --no-install-recommends -o DPkg::Lock::Timeout=120 "$@" </dev/null >/dev/null
+}
+
+# Mesa's software driver wants such a folder and complains on every start without one.
+make_runtime_folder() {
+    [ -d "${XDG_RUNTIME_DIR:-}" ] && return
+    XDG_RUNTIME_DIR="$(mktemp -d)"
+    export XDG_RUNTIME_DIR
+    trap 'rm -rf "$XDG_RUNTIME_DIR"' EXIT
+}
+
+main "$@"

@@ -1,0 +1,241 @@
+//! Checkpoints: everything that a run needs to go on as if it had never stopped.
+//!
+//! ```text
+//! RUN/checkpoints/step-0000001234/parameters.safetensors   what the model has learnt
+//!                                 moments.safetensors      what the optimiser remembers
+//!                                 progress.json            where the run is: see `Progress`
+//!                                 config.toml              what it was asked to do
+//!                                 manifest.json            size and SHA-256 of the four files above
+//! RUN/checkpoints/last            one line: the name of the newest checkpoint
+//! RUN/checkpoints/best            one line: the name of the one with the best validation score
+//! ```
+//!
+//! A checkpoint is written beside its final name, every file and the folder fsynced, then renamed, the parent fsynced,
+//! and only then does `last` move. So at every moment `last` names a whole checkpoint, whatever kills the process.
+//! Nothing is overwritten: a second checkpoint of the same step is `step-0000001234.2`, and the first goes once `last`
+//! has moved. The loader trusts nothing that the manifest does not vouch for, and steps back to the previous good one.
+
+pub mod find;
+mod manifest;
+mod tensors;
+#[cfg(test)]
+mod tests;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::Config;
+use crate::durable;
+use crate::error::{Error, Result};
+use find::Name;
+pub use find::{Which, load_latest, locate};
+
+const PARAMETERS: &str = "parameters.safetensors";
+const MOMENTS: &str = "moments.safetensors";
+const PROGRESS: &str = "progress.json";
+const CONFIG: &str = "config.toml";
+
+/// A named array's content.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tensor {
+    /// Lengths, slowest dimension first; no length at all is a scalar.
+    pub shape: Vec<usize>,
+    /// Row-major values, as many as the product of `shape`.
+    pub values: Vec<f32>,
+}
+
+/// How far a run has come. The order of examples and all noise follow from the seed and these counters.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Progress {
+    /// Epochs completed.
+    pub epoch: u32,
+    /// Steps taken over the whole run.
+    pub step: u64,
+    /// Steps taken in the epoch under way.
+    pub step_in_epoch: u64,
+    /// Sums of the epoch under way, from which its metrics come, in nats.
+    pub sums: Vec<f64>,
+    /// The best validation score so far, in nats per example.
+    pub best: Option<f64>,
+    /// The epoch that gave `best`.
+    pub best_epoch: Option<u32>,
+    /// Time spent training, over all sittings.
+    pub elapsed_seconds: f64,
+    /// The adapter that trained: another one rounds differently.
+    pub adapter: String,
+}
+
+/// Everything that a run needs to go on, bit for bit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checkpoint {
+    /// The model's parameters, in the model's order.
+    pub parameters: Vec<(String, Tensor)>,
+    /// The optimiser's moments, in the optimiser's order; may be empty.
+    pub moments: Vec<(String, Tensor)>,
+    /// How far the run has come.
+    pub progress: Progress,
+    /// What the run was asked to do, completely resolved.
+    pub config: Config,
+}
+
+/// Writes a checkpoint into `folder` (`RUN/checkpoints`), moves `last` to it, and returns where it lies.
+///
+/// Of the earlier ones the newest `keep − 1` stay, and the one that `best` names; later steps, left over from a course
+/// that was given up by resuming further back, go.
+///
+/// # Errors
+/// [`Error::Diverged`] if a number is not finite: nothing is written, so that a good checkpoint is never replaced by a
+/// useless one. [`Error::Disk`] if writing fails: what stood before still stands, and the caller may go on training.
+pub fn save(folder: &Path, checkpoint: &Checkpoint, keep: usize) -> Result<PathBuf> {
+    refuse_non_finite(checkpoint)?;
+    let files = encode(checkpoint)?;
+    durable::create_folder(folder)?;
+    remove_leftovers(folder);
+    let name = Name::unused(folder, checkpoint.progress.step);
+    let path = folder.join(name.to_string());
+    let temporary = folder.join(format!("{}{name}", durable::TEMPORARY));
+    if let Err(error) = write_folder(&temporary, &files).and_then(|()| durable::rename(&temporary, &path)) {
+        // The error that counts is the first one; what cannot be removed now is removed before the next save.
+        let _ = fs::remove_dir_all(&temporary);
+        return Err(error);
+    }
+    durable::sync_folder(folder)?;
+    find::point(folder, Which::Last, name)?;
+    prune(folder, name, keep);
+    Ok(path)
+}
+
+/// Lets `best` name a checkpoint that [`save`] returned.
+///
+/// # Errors
+/// [`Error::Disk`] if writing fails; `best` then names what it named before.
+pub fn mark_best(folder: &Path, path: &Path) -> Result<()> {
+    let name = path.file_name().and_then(|n| Name::parse(&n.to_string_lossy()));
+    match name {
+        Some(name) if folder.join(name.to_string()).is_dir() => find::point(folder, Which::Best, name),
+        _ => Err(Error::Bug(format!("{} is no checkpoint in {}", path.display(), folder.display()))),
+    }
+}
+
+/// Reads one checkpoint folder.
+///
+/// # Errors
+/// [`Error::Data`], naming the file, if anything is missing, cut short, damaged or malformed.
+pub fn load(path: &Path) -> Result<Checkpoint> {
+    if !path.is_dir() {
+        return Err(Error::Data(format!("no such checkpoint: {}", path.display())));
+    }
+    let [parameters, moments, progress, config] =
+        manifest::read_verified(path, [PARAMETERS, MOMENTS, PROGRESS, CONFIG])?;
+    let in_file = |name: &str, why: String| Error::Data(format!("{}: {why}", path.join(name).display()));
+    Ok(Checkpoint {
+        parameters: tensors::decode(&parameters).map_err(|why| in_file(PARAMETERS, why))?,
+        moments: tensors::decode(&moments).map_err(|why| in_file(MOMENTS, why))?,
+        progress: serde_json::from_slice(&progress).map_err(|e| in_file(PROGRESS, e.to_string()))?,
+        config: decode_config(&config).map_err(|why| in_file(CONFIG, why))?,
+    })
+}
+
+/// Checks that a checkpoint belongs to the model whose parameters have these names and shapes; the order is free.
+///
+/// # Errors
+/// [`Error::Data`], naming the first tensor that differs, with both shapes.
+pub fn match_parameters(checkpoint: &Checkpoint, expected: &[(String, Vec<usize>)]) -> Result<()> {
+    let differs = |why: String| Err(Error::Data(format!("the checkpoint is of another model: {why}")));
+    for (name, shape) in expected {
+        match checkpoint.parameters.iter().find(|(n, _)| n == name) {
+            None => return differs(format!("the model has `{name}` of shape {shape:?}, the checkpoint has none")),
+            Some((_, tensor)) if tensor.shape != *shape => {
+                let found = &tensor.shape;
+                return differs(format!("`{name}` has shape {found:?} there, and {shape:?} in the model"));
+            }
+            Some(_) => {}
+        }
+    }
+    match checkpoint.parameters.iter().find(|(n, _)| expected.iter().all(|(name, _)| n != name)) {
+        Some((name, tensor)) => differs(format!("it has `{name}` of shape {:?}, the model has none", tensor.shape)),
+        None => Ok(()),
+    }
+}
+
+/// The bytes that one checkpoint of a model with this many parameters takes on disk, with two moments for each.
+pub fn size_estimate(parameters: usize) -> u64 {
+    /// Headers, progress, config and manifest.
+    const REST: u64 = 16 * 1024;
+    (parameters as u64).saturating_mul(3 * 4).saturating_add(REST)
+}
+
+/// The files of a checkpoint with their content, the manifest last.
+fn encode(checkpoint: &Checkpoint) -> Result<Vec<(&'static str, Vec<u8>)>> {
+    let progress = serde_json::to_vec_pretty(&checkpoint.progress).map_err(|e| Error::Bug(e.to_string()))?;
+    let mut files = vec![
+        (PARAMETERS, tensors::encode(&checkpoint.parameters)?),
+        (MOMENTS, tensors::encode(&checkpoint.moments)?),
+        (PROGRESS, progress),
+        (CONFIG, encode_config(&checkpoint.config)?),
+    ];
+    files.push((manifest::FILE, manifest::of(&files)?));
+    Ok(files)
+}
+
+fn write_folder(folder: &Path, files: &[(&str, Vec<u8>)]) -> Result<()> {
+    durable::create_folder(folder)?;
+    for (name, bytes) in files {
+        durable::write_durably(&folder.join(name), bytes)?;
+    }
+    durable::sync_folder(folder)
+}
+
+fn refuse_non_finite(checkpoint: &Checkpoint) -> Result<()> {
+    let refuse = |what: String| {
+        Err(Error::Diverged(format!("training has diverged: {what} is not finite; no checkpoint was written")))
+    };
+    for (kind, tensors) in [("parameter", &checkpoint.parameters), ("moment", &checkpoint.moments)] {
+        for (name, tensor) in tensors {
+            if let Some(index) = tensor.values.iter().position(|v| !v.is_finite()) {
+                return refuse(format!("{kind} `{name}` at index {index}"));
+            }
+        }
+    }
+    let Progress { sums, best, elapsed_seconds, .. } = &checkpoint.progress;
+    if sums.iter().chain(best).chain([elapsed_seconds]).all(|v| v.is_finite()) {
+        return Ok(());
+    }
+    refuse(format!("a metric of step {}", checkpoint.progress.step))
+}
+
+/// Removes what a killed save left behind.
+fn remove_leftovers(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(durable::TEMPORARY) {
+            // Not being able to is no reason to stop a run: if it is the disk, the save that follows says so.
+            let _ = fs::remove_dir_all(entry.path()).or_else(|_| fs::remove_file(entry.path()));
+        }
+    }
+}
+
+/// Removes the checkpoints that `current`, just saved, makes superfluous.
+fn prune(folder: &Path, current: Name, keep: usize) {
+    let Ok(all) = find::list(folder) else { return };
+    let mut kept: Vec<Name> = all.iter().copied().filter(|n| n.step < current.step).take(keep.max(1) - 1).collect();
+    kept.push(current);
+    kept.extend(find::pointed(folder, Which::Best).ok().flatten());
+    for name in all.into_iter().filter(|n| !kept.contains(n)) {
+        // Renamed first, so that a folder half deleted never looks like a checkpoint; a failure leaves it for next time.
+        let dying = folder.join(format!("{}{name}", durable::TEMPORARY));
+        if durable::rename(&folder.join(name.to_string()), &dying).is_ok() {
+            let _ = fs::remove_dir_all(&dying);
+        }
+    }
+}
+
+fn encode_config(config: &Config) -> Result<Vec<u8>> {
+    toml::to_string(config).map(String::into_bytes).map_err(|e| Error::Bug(format!("the config has no TOML form: {e}")))
+}
+
+fn decode_config(bytes: &[u8]) -> std::result::Result<Config, String> {
+    toml::from_slice(bytes).map_err(|e| e.message().to_string())
+}

@@ -1,0 +1,266 @@
+//! Writing so that a crash, a full disk or a pulled plug leaves either the old file or the new one, never a half.
+//!
+//! A new name is only given to bytes that have reached the disk: write under another name, fsync, rename, fsync the
+//! folder that holds the name.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// Unfinished files and folders start with this; whoever finds one may delete it.
+pub const TEMPORARY: &str = ".tmp-";
+
+/// Puts `bytes` at `path`, atomically: a reader finds the old content or the new one, also after a crash.
+///
+/// What is no regular file, such as `/dev/stdout`, is written in place: renaming would put a file where it was.
+///
+/// # Errors
+/// [`Error::Disk`], naming the path and the cause.
+pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    let path = match fs::metadata(path) {
+        Ok(found) if found.is_file() => fs::canonicalize(path).map_err(|e| cannot("write", path, &e))?,
+        Ok(_) => return fs::write(path, bytes).map_err(|e| cannot("write", path, &e)),
+        Err(_) => path.to_path_buf(),
+    };
+    let temporary = temporary_beside(&path)?;
+    write_durably(&temporary, bytes)?;
+    if let Err(error) = rename(&temporary, &path) {
+        // The error that counts is the first one; the leftover's name says that it is one.
+        let _ = fs::remove_file(&temporary);
+        return Err(error);
+    }
+    sync_folder(parent(&path))
+}
+
+/// Writes `bytes` to a file at `path` and returns once they are on the disk; after a failure there is no such file.
+///
+/// The name itself is safe only after [`sync_folder`] of its parent. To change a file that matters use [`replace_file`].
+///
+/// # Errors
+/// [`Error::Disk`], naming the path and the cause.
+pub fn write_durably(path: &Path, bytes: &[u8]) -> Result<()> {
+    let written = (|| {
+        step()?;
+        let mut file = File::create(path)?;
+        step()?;
+        file.write_all(bytes)?;
+        step()?;
+        file.sync_all()
+    })();
+    written.map_err(|e| {
+        let _ = fs::remove_file(path);
+        cannot("write", path, &e)
+    })
+}
+
+/// Makes the names in a folder (new, renamed or removed files) survive a crash.
+///
+/// # Errors
+/// [`Error::Disk`], naming the folder and the cause.
+pub fn sync_folder(path: &Path) -> Result<()> {
+    // Windows has no handle for this and keeps names in its journal; some network file systems refuse and do likewise.
+    if cfg!(windows) {
+        return Ok(());
+    }
+    match step().and_then(|()| File::open(path)?.sync_all()) {
+        Err(e) if !matches!(e.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => {
+            Err(cannot("sync", path, &e))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Gives a file or folder another name on the same disk, atomically.
+///
+/// # Errors
+/// [`Error::Disk`], naming the new path and the cause.
+pub fn rename(from: &Path, to: &Path) -> Result<()> {
+    step().and_then(|()| fs::rename(from, to)).map_err(|e| cannot("write", to, &e))
+}
+
+/// Makes a folder and those above it, where missing.
+///
+/// # Errors
+/// [`Error::Disk`], naming the folder and the cause.
+pub fn create_folder(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    create_folder(parent(path))?;
+    // Not `create_dir`: another process may have been faster.
+    step().and_then(|()| fs::create_dir_all(path)).map_err(|e| cannot("create", path, &e))?;
+    sync_folder(parent(path))
+}
+
+/// The error for an attempt at `path` that the operating system refused: "cannot write a/b: no space left on the disk".
+pub fn cannot(verb: &str, path: &Path, cause: &io::Error) -> Error {
+    let cause = match cause.kind() {
+        ErrorKind::StorageFull => "no space left on the disk".to_string(),
+        ErrorKind::QuotaExceeded => "the disk quota is used up".to_string(),
+        ErrorKind::PermissionDenied => "permission denied".to_string(),
+        ErrorKind::ReadOnlyFilesystem => "the file system is read-only".to_string(),
+        ErrorKind::NotFound => "there is no such folder".to_string(),
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => "a file stands where a folder should be".to_string(),
+        ErrorKind::IsADirectory => "there is a folder of that name".to_string(),
+        _ => cause.to_string(),
+    };
+    Error::Disk(format!("cannot {verb} {}: {cause}", path.display()))
+}
+
+/// `folder/.tmp-name` for `folder/name`.
+fn temporary_beside(path: &Path) -> Result<PathBuf> {
+    let Some(name) = path.file_name() else {
+        return Err(Error::Disk(format!("cannot write {}: it is no file name", path.display())));
+    };
+    let mut temporary = OsString::from(TEMPORARY);
+    temporary.push(name);
+    Ok(path.with_file_name(temporary))
+}
+
+/// The folder that holds a name; a bare name lies in the working directory.
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Stands before everything that touches the disk, so that tests can make each such step fail.
+#[cfg(not(test))]
+#[expect(clippy::unnecessary_wraps, reason = "the variant for tests fails")]
+fn step() -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+use fault::step;
+
+/// Faults on demand: the n-th step of this thread that touches the disk finds it full, or is the process's last.
+#[cfg(test)]
+pub(crate) mod fault {
+    use std::cell::Cell;
+    use std::io;
+    use std::panic;
+
+    /// What happens at the chosen step.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    pub enum Fault {
+        /// The step fails, and the code gets to clean up behind itself.
+        DiskFull,
+        /// The process is gone: the step unwinds, and nothing after it runs.
+        Killed,
+    }
+
+    thread_local! {
+        static ARMED: Cell<Option<(usize, Fault)>> = const { Cell::new(None) };
+    }
+
+    /// Lets `steps` steps pass and hits the next one.
+    pub fn arm(steps: usize, fault: Fault) {
+        ARMED.set(Some((steps, fault)));
+    }
+
+    /// Takes back a fault; whether it had struck.
+    pub fn disarm() -> bool {
+        ARMED.take().is_none()
+    }
+
+    pub(super) fn step() -> io::Result<()> {
+        match ARMED.get() {
+            None => Ok(()),
+            Some((0, fault)) => {
+                ARMED.set(None);
+                match fault {
+                    Fault::DiskFull => Err(io::ErrorKind::StorageFull.into()),
+                    Fault::Killed => panic::resume_unwind(Box::new(Fault::Killed)),
+                }
+            }
+            Some((steps, fault)) => {
+                ARMED.set(Some((steps - 1, fault)));
+                Ok(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<_> =
+            fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_or_not_at_all_wherever_the_disk_fills_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.csv");
+        replace_file(&path, b"old").unwrap();
+        let mut steps = 0;
+        loop {
+            fault::arm(steps, fault::Fault::DiskFull);
+            let result = replace_file(&path, b"new and longer");
+            if !fault::disarm() {
+                break assert_eq!(result, Ok(()));
+            }
+            let Err(Error::Disk(message)) = result else { panic!("step {steps}: {result:?}") };
+            assert!(message.ends_with("no space left on the disk"), "{message}");
+            let content = fs::read(&path).unwrap();
+            assert!(content == b"old" || content == b"new and longer", "step {steps}: {content:?}");
+            assert_eq!(names(folder.path()), ["metrics.csv"], "step {steps}");
+            steps += 1;
+        }
+        assert_eq!(steps, 5, "create, write, fsync, rename, fsync of the folder");
+        assert_eq!(fs::read(&path).unwrap(), b"new and longer");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_really_full_device_is_named_with_its_cause() {
+        let folder = tempfile::tempdir().unwrap();
+        // A link, because what could not be written is removed, and /dev/full is not ours to remove.
+        let link = folder.path().join("full");
+        std::os::unix::fs::symlink("/dev/full", &link).unwrap();
+        let message = format!("cannot write {}: no space left on the disk", link.display());
+        assert_eq!(replace_file(&link, b"x"), Err(Error::Disk(message.clone())));
+        assert!(link.exists(), "a device is written in place and stays");
+        assert_eq!(write_durably(&link, b"x"), Err(Error::Disk(message)));
+        assert!(!link.exists() && Path::new("/dev/full").exists());
+    }
+
+    #[test]
+    fn each_obstacle_is_a_disk_error_that_names_the_path_and_the_cause() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "in the way").unwrap();
+        for (result, path, cause) in [
+            (replace_file(&file.join("x"), b""), file.join(".tmp-x"), "a file stands where a folder should be"),
+            (create_folder(&file), file.clone(), "a file stands where a folder should be"),
+            (
+                replace_file(&folder.path().join("no/x"), b""),
+                folder.path().join("no/.tmp-x"),
+                "there is no such folder",
+            ),
+            (replace_file(folder.path(), b""), folder.path().to_path_buf(), "there is a folder of that name"),
+        ] {
+            let Err(Error::Disk(message)) = result else { panic!("{result:?}") };
+            assert!(message.contains(&path.display().to_string()) && message.ends_with(cause), "{message}");
+        }
+        assert_eq!(fs::read_to_string(&file).unwrap(), "in the way");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_to_a_file_stays_a_link_and_the_file_gets_the_content() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        fs::write(&file, "old").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        replace_file(&link, b"new").unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(fs::read(&file).unwrap(), b"new");
+    }
+}
