@@ -5,4 +5,5 @@ pub mod cli;
 pub mod config;
 pub mod data;
 pub mod error;
+pub mod report;
 pub mod rng;
