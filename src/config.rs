@@ -157,7 +157,7 @@ pub struct OptimizerConfig {
     pub clip_norm: f32,
 }
 
-/// Update rules, each as PyTorch defines it.
+/// Update rules, each as `PyTorch` defines it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OptimizerKind {

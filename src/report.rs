@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use progress::EpochRow;
 
 /// How to report.
+#[expect(clippy::struct_excessive_bools, reason = "four switches that do not depend on each other")]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Options {
     /// Warnings, errors and results only.

@@ -115,7 +115,7 @@ fn slips(a: &str, b: &str) -> usize {
 /// What a value must be to stand where `example` stands, in words.
 pub(super) fn expected(example: &Value) -> String {
     match example {
-        Value::Integer(_) => format!("a whole number from 0 to {}", i64::MAX),
+        Value::Integer(_) => "a whole number from 0 to 2^63 - 1".into(),
         Value::Float(_) => "a number, such as 1e-3".into(),
         Value::Boolean(_) => "true or false".into(),
         Value::Array(items) => match items.first() {

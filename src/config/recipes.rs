@@ -47,7 +47,8 @@ mod tests {
 
     #[test]
     fn the_recipes_are_the_networks_they_are_called_after() {
-        let rows: &[(&str, &[usize], usize, Likelihood, Binarise, OptimizerKind, u64)] = &[
+        type Row = (&'static str, &'static [usize], usize, Likelihood, Binarise, OptimizerKind, u64);
+        let rows: &[Row] = &[
             ("classic", &[400], 20, Likelihood::Bernoulli, Binarise::None, OptimizerKind::Adam, 652_824),
             ("binary", &[128, 64], 32, Likelihood::Bernoulli, Binarise::Threshold, OptimizerKind::Rmsprop, 224_464),
             ("plane", &[128, 64, 32], 2, Likelihood::Bernoulli, Binarise::None, OptimizerKind::Adam, 222_612),

@@ -76,9 +76,9 @@ fn read_recipe(recipe: &str) -> Result<(String, String, String)> {
         return Ok((format!("recipe {name}"), (*text).to_owned(), (*name).to_owned()));
     }
     let names: Vec<&str> = RECIPES.iter().map(|(name, ..)| *name).collect();
-    let hint = nearest(recipe, names.iter().copied()).map(|name| format!("did you mean `{name}`? "));
+    let hint = nearest(recipe, names.iter().copied()).map(|name| format!(" (did you mean `{name}`?)"));
     Err(Error::Usage(format!(
-        "unknown recipe `{recipe}`; {}there are {}, or give the path of a .toml file",
+        "unknown recipe `{recipe}`{}; there are {}, or give the path of a .toml file",
         hint.unwrap_or_default(),
         names.join(", ")
     )))
@@ -103,9 +103,9 @@ fn merge(tree: &mut Table, text: &str) -> std::result::Result<Vec<String>, Strin
             (None, Value::Table(_)) => {
                 let tables: Vec<&str> =
                     tree.iter().filter(|(_, value)| value.is_table()).map(|(name, _)| name.as_str()).collect();
-                let hint = nearest(name, tables.iter().copied()).map(|table| format!("did you mean [{table}]? "));
+                let hint = nearest(name, tables.iter().copied()).map(|table| format!(" (did you mean [{table}]?)"));
                 let hint = hint.unwrap_or_default();
-                return Err(format!("unknown table [{name}]; {hint}known are {}", tables.join(", ")));
+                return Err(format!("unknown table [{name}]{hint}; known are {}", tables.join(", ")));
             }
             _ => {
                 lay(tree, &known, name, value)?;
@@ -145,7 +145,13 @@ fn choose(tree: &mut Table, key: &str, value: Value) -> std::result::Result<(), 
     keys::put(tree, key, value);
     match Config::deserialize(tree.clone()) {
         Ok(_) => Ok(()),
-        Err(e) => Err(format!("{key} = {shown}: {}", e.message().replace('`', ""))),
+        Err(e) => {
+            let problem = e.message().replace('`', "");
+            // The first half of "unknown variant x, expected one of a, b" would only repeat the value.
+            let expected =
+                problem.split_once("expected ").map_or(problem.clone(), |(_, rest)| format!("expected {rest}"));
+            Err(format!("{key} = {shown}: {expected}"))
+        }
     }
 }
 

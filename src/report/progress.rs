@@ -67,7 +67,7 @@ pub fn line(row: &EpochRow, validation: bool) -> String {
 
 fn aligned(cells: &[String; 8], validation: bool) -> String {
     let shown = COLUMNS.iter().zip(cells).filter(|((title, _), _)| validation || *title != VALIDATION);
-    shown.map(|((_, width), cell)| format!("{cell:>width$}")).collect()
+    shown.map(|((_, width), cell)| format!("{cell:>width$}")).collect::<Vec<String>>().concat()
 }
 
 /// A bar on stderr over the steps of one epoch.
