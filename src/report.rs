@@ -204,20 +204,21 @@ mod tests {
 
     use super::*;
 
-    /// A stream that can be read afterwards, and fails with a given error after a number of lines.
+    /// A stream that can be read afterwards, of which one write, counted from 0, may fail with a given error.
     #[derive(Clone, Default)]
     struct Stream {
         text: Arc<Mutex<String>>,
+        writes: usize,
         fails: Option<(usize, io::ErrorKind)>,
     }
 
     impl Write for Stream {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let mut text = lock(&self.text);
+            self.writes += 1;
             match self.fails {
-                Some((lines, kind)) if text.lines().count() >= lines => Err(kind.into()),
+                Some((failing, kind)) if failing + 1 == self.writes => Err(kind.into()),
                 _ => {
-                    text.push_str(&String::from_utf8_lossy(bytes));
+                    lock(&self.text).push_str(&String::from_utf8_lossy(bytes));
                     Ok(bytes.len())
                 }
             }
