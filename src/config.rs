@@ -1,6 +1,19 @@
 //! What will happen: complete, validated, saved with every run as `config.toml`.
+//!
+//! A configuration starts from [`Config::default`], is changed by a recipe and then by single settings ([`resolve`]),
+//! and is checked as a whole ([`validate`]) before anything is read, allocated or written.
+
+mod keys;
+mod recipes;
+mod resolve;
+mod validate;
 
 use serde::{Deserialize, Serialize};
+
+pub use keys::nearest;
+pub use recipes::RECIPES;
+pub use resolve::{from_toml, resolve, to_toml};
+pub use validate::{MAX_PARAMETERS, MAX_WIDTH, batch_exceeds, parameter_count, validate};
 
 /// Everything that decides the result of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -144,7 +157,7 @@ pub struct OptimizerConfig {
     pub clip_norm: f32,
 }
 
-/// Update rules, each as PyTorch defines it.
+/// Update rules, each as `PyTorch` defines it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OptimizerKind {
@@ -170,4 +183,38 @@ pub struct TrainConfig {
     pub seed: u64,
     /// Steps between checkpoints within an epoch; 0 saves at the end of each epoch only.
     pub checkpoint_steps: usize,
+}
+
+impl Default for Config {
+    /// The recipe `classic` on 12,000 glyphs: what `elbo train` does when nothing is asked for.
+    fn default() -> Self {
+        Self {
+            name: "classic".into(),
+            data: DataConfig { source: "glyphs".into(), binarise: Binarise::None, validation: 0, examples: 12_000 },
+            model: ModelConfig {
+                hidden: vec![400],
+                decoder: vec![],
+                latent: 20,
+                activation: Activation::Relu,
+                likelihood: Likelihood::Bernoulli,
+                sigma: 1.0,
+                init: Init::Pytorch,
+                output_bias_from_data: false,
+                log_variance: [-20.0, 20.0],
+            },
+            objective: ObjectiveConfig { beta: 1.0 },
+            optimizer: OptimizerConfig {
+                kind: OptimizerKind::Adam,
+                lr: 1e-3,
+                beta1: 0.9,
+                beta2: 0.999,
+                eps: 1e-8,
+                alpha: 0.99,
+                momentum: 0.0,
+                weight_decay: 0.0,
+                clip_norm: 0.0,
+            },
+            train: TrainConfig { epochs: 10, batch: 128, seed: 0, checkpoint_steps: 0 },
+        }
+    }
 }

@@ -1,0 +1,154 @@
+//! The settings that flags stand for.
+
+use super::{BenchStepArgs, PlanArgs, TrainArgs};
+use crate::error::{Error, Result};
+
+impl TrainArgs {
+    /// The settings that flags and `--set` ask for, in the form that [`crate::config::resolve`] takes.
+    pub fn overrides(&self) -> Vec<(String, String)> {
+        let flags = [
+            ("data.source", self.data.clone()),
+            ("train.epochs", text(self.epochs.as_ref())),
+            ("train.batch", text(self.batch.as_ref())),
+            ("optimizer.lr", text(self.lr.as_ref())),
+            ("objective.beta", text(self.beta.as_ref())),
+            ("train.seed", text(self.seed.as_ref())),
+            ("model.latent", text(self.latent.as_ref())),
+        ];
+        with_flags(&flags, &self.recipe.set)
+    }
+
+    /// Checks that nothing contradicts `--resume`, with which only `--epochs`, `--adapter` and `--quiet` may be given.
+    ///
+    /// # Errors
+    /// [`Error::Usage`], naming the first flag that conflicts.
+    pub fn check_resume(&self) -> Result<()> {
+        if self.resume.is_none() {
+            return Ok(());
+        }
+        let flags = [
+            ("--data", self.data.is_some()),
+            ("--recipe", self.recipe.recipe.is_some()),
+            ("--set", !self.recipe.set.is_empty()),
+            ("--batch", self.batch.is_some()),
+            ("--lr", self.lr.is_some()),
+            ("--beta", self.beta.is_some()),
+            ("--seed", self.seed.is_some()),
+            ("--latent", self.latent.is_some()),
+            ("--out", self.out.is_some()),
+            ("--check-steps", self.check_steps),
+            ("--dry-run", self.dry_run),
+        ];
+        match flags.iter().find(|(_, given)| *given) {
+            None => Ok(()),
+            Some((flag, _)) => Err(Error::Usage(format!(
+                "{flag} cannot be given with --resume: a resumed run keeps its settings and its folder; only --epochs, \
+                 --adapter and --quiet may be given"
+            ))),
+        }
+    }
+}
+
+impl PlanArgs {
+    /// The settings that flags and `--set` ask for, in the form that [`crate::config::resolve`] takes.
+    pub fn overrides(&self) -> Vec<(String, String)> {
+        let flags = [("data.source", self.data.clone()), ("train.batch", text(self.batch.as_ref()))];
+        with_flags(&flags, &self.recipe.set)
+    }
+}
+
+impl BenchStepArgs {
+    /// The settings that flags and `--set` ask for, in the form that [`crate::config::resolve`] takes.
+    pub fn overrides(&self) -> Vec<(String, String)> {
+        with_flags(&[("train.batch", text(self.batch.as_ref()))], &self.recipe.set)
+    }
+}
+
+fn text(value: Option<&impl ToString>) -> Option<String> {
+    value.map(ToString::to_string)
+}
+
+/// The flags that were given, then the settings of `--set`.
+fn with_flags(flags: &[(&str, Option<String>)], set: &[(String, String)]) -> Vec<(String, String)> {
+    let given = flags.iter().filter_map(|(key, value)| Some(((*key).to_owned(), value.clone()?)));
+    given.chain(set.iter().cloned()).collect()
+}
+
+/// Splits `key=value`.
+pub(super) fn assignment(typed: &str) -> std::result::Result<(String, String), String> {
+    match typed.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.trim().to_owned())),
+        _ => Err("expected KEY=VALUE, for example model.latent=2".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn train(line: &str) -> TrainArgs {
+        match Cli::try_parse_from(line.split_whitespace()).map(|cli| cli.command) {
+            Ok(Command::Train(args)) => args,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_flags_of_train_become_settings() {
+        let line =
+            "elbo train --data d --epochs 3 --batch 64 --lr 3e-4 --beta 2 --seed 9 --latent 5 --set model.sigma=0.5";
+        let config = crate::config::resolve(None, &train(line).overrides()).unwrap();
+        let mut expected = crate::config::Config::default();
+        expected.data.source = "d".into();
+        (expected.train.epochs, expected.train.batch, expected.train.seed) = (3, 64, 9);
+        (expected.optimizer.lr, expected.objective.beta) = (3e-4, 2.0);
+        (expected.model.latent, expected.model.sigma) = (5, 0.5);
+        assert_eq!(config, expected);
+        assert_eq!(train("elbo train").overrides(), []);
+    }
+
+    #[test]
+    fn a_flag_with_a_value_that_makes_no_sense_is_refused_by_its_key() {
+        for (line, word) in [
+            ("elbo train --lr NaN", "optimizer.lr"),
+            ("elbo train --lr -1", "optimizer.lr"),
+            ("elbo train --beta -1", "objective.beta"),
+            ("elbo train --latent 0", "model.latent"),
+            ("elbo train --batch 0", "train.batch"),
+            ("elbo train --epochs 0", "train.epochs"),
+            ("elbo train --seed 18446744073709551615", "train.seed"),
+            ("elbo train --lr 1 --set lr=2", "set twice"),
+        ] {
+            let error = crate::config::resolve(None, &train(line).overrides()).expect_err(line);
+            assert!(error.exit_code() == 2 && error.to_string().contains(word), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn with_resume_only_what_cannot_change_the_run_may_be_given() {
+        for flags in ["", "--epochs 20", "--adapter cpu --quiet"] {
+            assert_eq!(train(&format!("elbo train --resume r {flags}")).check_resume(), Ok(()), "{flags}");
+        }
+        for flags in [
+            "--data d",
+            "--recipe plane",
+            "--set latent=2",
+            "--batch 1",
+            "--lr 1",
+            "--beta 1",
+            "--seed 1",
+            "--latent 1",
+            "--out o",
+            "--check-steps",
+            "--dry-run",
+        ] {
+            assert_eq!(train(&format!("elbo train {flags}")).check_resume(), Ok(()), "{flags}");
+            let error = train(&format!("elbo train --resume r {flags}")).check_resume().expect_err(flags);
+            let flag = flags.split(' ').next().unwrap();
+            assert!(error.exit_code() == 2 && error.to_string().starts_with(flag), "{flags}: {error}");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Recipes that come with the program.
+
+/// The embedded recipes: name, TOML text, and a summary in one line.
+pub const RECIPES: &[(&str, &str, &str)] = &[
+    (
+        "classic",
+        include_str!("../../assets/recipes/classic.toml"),
+        "784-400-20, Bernoulli on grayscale, Adam (default)",
+    ),
+    ("binary", include_str!("../../assets/recipes/binary.toml"), "128-64-32 on black-and-white images, RMSprop"),
+    ("plane", include_str!("../../assets/recipes/plane.toml"), "128-64-32 and a 2-dimensional latent, to be drawn"),
+    ("gaussian", include_str!("../../assets/recipes/gaussian.toml"), "squared error: a Gaussian decoder, sigma fixed"),
+    (
+        "gaussian-learned",
+        include_str!("../../assets/recipes/gaussian-learned.toml"),
+        "a Gaussian decoder that gives mean and log-variance",
+    ),
+    (
+        "dynamic",
+        include_str!("../../assets/recipes/dynamic.toml"),
+        "200-200-50 tanh, pixels drawn anew at every use: the network of the IWAE paper",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::RECIPES;
+    use crate::config::{Binarise, Config, Likelihood, OptimizerKind, parameter_count, resolve};
+
+    #[test]
+    fn every_recipe_resolves_under_its_own_name_and_says_what_it_is_for() {
+        for (name, text, summary) in RECIPES {
+            let config = resolve(Some(name), &[]).unwrap_or_else(|e| panic!("{name}: {e}"));
+            assert_eq!(&config.name, name);
+            assert_eq!(config.data.source, "glyphs", "{name} leaves the data to whoever trains");
+            assert!(!text.contains("source ="), "{name} pins its data source");
+            assert!(text.starts_with("# ") && text.contains("\n# Source: ") && text.contains("\n# Expect: "), "{name}");
+            assert!(!summary.is_empty() && !summary.contains('\n'), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_default_is_the_classic_recipe() {
+        assert_eq!(resolve(None, &[]).unwrap(), Config::default());
+        assert_eq!(resolve(Some("classic"), &[]).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn the_recipes_are_the_networks_they_are_called_after() {
+        type Row = (&'static str, &'static [usize], usize, Likelihood, Binarise, OptimizerKind, u64);
+        let rows: &[Row] = &[
+            ("classic", &[400], 20, Likelihood::Bernoulli, Binarise::None, OptimizerKind::Adam, 652_824),
+            ("binary", &[128, 64], 32, Likelihood::Bernoulli, Binarise::Threshold, OptimizerKind::Rmsprop, 224_464),
+            ("plane", &[128, 64, 32], 2, Likelihood::Bernoulli, Binarise::None, OptimizerKind::Adam, 222_612),
+            ("gaussian", &[400], 20, Likelihood::Gaussian, Binarise::None, OptimizerKind::Adam, 652_824),
+            ("gaussian-learned", &[400], 20, Likelihood::GaussianLearned, Binarise::None, OptimizerKind::Adam, 967_208),
+            ("dynamic", &[200, 200], 50, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 425_284),
+        ];
+        assert_eq!(rows.len(), RECIPES.len());
+        for (name, hidden, latent, likelihood, binarise, kind, parameters) in rows {
+            let config = resolve(Some(name), &[]).unwrap();
+            assert_eq!((&config.model.hidden[..], config.model.latent), (*hidden, *latent), "{name}");
+            assert_eq!((config.model.likelihood, config.data.binarise), (*likelihood, *binarise), "{name}");
+            assert_eq!(config.optimizer.kind, *kind, "{name}");
+            assert_eq!(parameter_count(&config.model, 784), Some(*parameters), "{name}");
+        }
+    }
+}

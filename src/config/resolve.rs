@@ -1,0 +1,350 @@
+//! From a recipe and single settings to a configuration, and between configurations and TOML.
+
+use std::path::Path;
+
+use serde::Deserialize;
+use toml::{Table, Value};
+
+use super::{Config, RECIPES, keys, nearest, validate};
+use crate::error::{Error, Result};
+
+/// The configuration that a recipe and single settings make together, validated.
+///
+/// `recipe` is the name of one of [`RECIPES`] or the path of a TOML file (it ends in `.toml` or contains a path
+/// separator); what it leaves out is as in [`Config::default`]. `overrides` are pairs of a key, dotted (`model.latent`)
+/// or its last segment where that is unique (`latent`), and a value as text.
+///
+/// # Errors
+/// [`Error::Usage`], naming the key or the recipe, what was expected and what was probably meant.
+pub fn resolve(recipe: Option<&str>, overrides: &[(String, String)]) -> Result<Config> {
+    let mut tree = keys::defaults();
+    if let Some(recipe) = recipe {
+        let (title, text, name) = read_recipe(recipe)?;
+        keys::put(&mut tree, "name", Value::String(name));
+        merge(&mut tree, &text).map_err(|problem| Error::Usage(format!("{title}: {problem}")))?;
+    }
+    let mut given: Vec<(String, &str)> = Vec::new();
+    for (typed, text) in overrides {
+        let key = set(&mut tree, typed, text)
+            .map_err(|problem| Error::Usage(format!("setting {typed}={text}: {problem}")))?;
+        if let Some((_, earlier)) = given.iter().find(|(earlier, _)| *earlier == key) {
+            return Err(Error::Usage(format!("{key} is set twice, to {earlier} and to {text}; set it once")));
+        }
+        given.push((key, text));
+    }
+    let config = Config::deserialize(tree).map_err(|e| Error::Bug(format!("merged configuration: {}", e.message())))?;
+    validate(&config)?;
+    Ok(config)
+}
+
+/// Reads the complete configuration that was saved with a run; `file` is its name for messages.
+///
+/// # Errors
+/// [`Error::Data`] if the text is no TOML, a key is missing or unknown, or a value is not allowed.
+pub fn from_toml(text: &str, file: &str) -> Result<Config> {
+    let damaged = |problem: String| {
+        Error::Data(format!("{file}: {problem} (the file is damaged or was saved by another version of elbo)"))
+    };
+    let mut tree = keys::defaults();
+    let present = merge(&mut tree, text).map_err(damaged)?;
+    if let Some(missing) = keys::keys(&tree).iter().find(|key| !present.contains(key)) {
+        return Err(damaged(format!("the key {missing} is missing")));
+    }
+    let config = Config::deserialize(tree).map_err(|e| damaged(e.message().to_owned()))?;
+    validate(&config).map_err(|e| damaged(e.to_string()))?;
+    Ok(config)
+}
+
+/// The whole of a validated configuration as TOML, every key in the order of the types.
+pub fn to_toml(config: &Config) -> String {
+    toml::to_string(config).expect("a validated configuration has a TOML form")
+}
+
+/// The title for messages, the text, and the name that runs get where the text gives none.
+fn read_recipe(recipe: &str) -> Result<(String, String, String)> {
+    let path = Path::new(recipe);
+    let is_path = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("toml"))
+        || recipe.contains(std::path::is_separator);
+    if is_path {
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| Error::Usage(format!("--recipe {recipe}: the file cannot be read: {e}")))?;
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
+        return Ok((recipe.to_owned(), text, stem.trim_start_matches('.').chars().map(plain).collect()));
+    }
+    if let Some((name, text, _)) = RECIPES.iter().find(|(name, ..)| *name == recipe) {
+        return Ok((format!("recipe {name}"), (*text).to_owned(), (*name).to_owned()));
+    }
+    let names: Vec<&str> = RECIPES.iter().map(|(name, ..)| *name).collect();
+    let hint = nearest(recipe, names.iter().copied()).map(|name| format!(" (did you mean `{name}`?)"));
+    Err(Error::Usage(format!(
+        "unknown recipe `{recipe}`{}; there are {}, or give the path of a .toml file",
+        hint.unwrap_or_default(),
+        names.join(", ")
+    )))
+}
+
+/// Lays the keys of a TOML text over `tree`; returns the dotted keys that were present.
+fn merge(tree: &mut Table, text: &str) -> std::result::Result<Vec<String>, String> {
+    let file: Table = text.parse().map_err(|e| syntax_problem(text, &e))?;
+    let known = keys::keys(tree);
+    let mut present = Vec::new();
+    for (name, value) in &file {
+        match (tree.get(name), value) {
+            (Some(Value::Table(_)), Value::Table(inner)) => {
+                for (key, value) in inner {
+                    lay(tree, &known, &format!("{name}.{key}"), value)?;
+                    present.push(format!("{name}.{key}"));
+                }
+            }
+            (Some(Value::Table(_)), _) => {
+                return Err(format!("`{name}` is a table: write [{name}] and its keys below"));
+            }
+            (None, Value::Table(_)) => {
+                let tables: Vec<&str> =
+                    tree.iter().filter(|(_, value)| value.is_table()).map(|(name, _)| name.as_str()).collect();
+                let hint = nearest(name, tables.iter().copied()).map(|table| format!(" (did you mean [{table}]?)"));
+                let hint = hint.unwrap_or_default();
+                return Err(format!("unknown table [{name}]{hint}; known are {}", tables.join(", ")));
+            }
+            _ => {
+                lay(tree, &known, name, value)?;
+                present.push(name.clone());
+            }
+        }
+    }
+    Ok(present)
+}
+
+/// Lays one value of a file over `tree`. Other than on the command line, only full keys count.
+fn lay(tree: &mut Table, known: &[String], key: &str, value: &Value) -> std::result::Result<(), String> {
+    if !known.iter().any(|known| known == key) {
+        return Err(match keys::find(known, key) {
+            Ok(full) => format!("unknown key `{key}`; did you mean `{full}`?"),
+            Err(problem) => problem,
+        });
+    }
+    let example = keys::get(tree, key).ok_or_else(|| format!("unknown key `{key}`"))?;
+    let value = keys::conform(example, value)
+        .ok_or_else(|| format!("{key} = {value}: expected {}", keys::expected(example)))?;
+    choose(tree, key, value)
+}
+
+/// Sets one key from text as typed; returns the full key.
+fn set(tree: &mut Table, typed: &str, text: &str) -> std::result::Result<String, String> {
+    let key = keys::find(&keys::keys(tree), typed)?;
+    let example = keys::get(tree, &key).ok_or_else(|| format!("unknown key `{key}`"))?;
+    let value = keys::parse(example, text).ok_or_else(|| format!("{key}: expected {}", keys::expected(example)))?;
+    choose(tree, &key, value)?;
+    Ok(key)
+}
+
+/// Puts a value of the right kind, and checks the words of which only some are allowed.
+fn choose(tree: &mut Table, key: &str, value: Value) -> std::result::Result<(), String> {
+    let shown = value.to_string();
+    keys::put(tree, key, value);
+    match Config::deserialize(tree.clone()) {
+        Ok(_) => Ok(()),
+        Err(e) => {
+            let problem = e.message().replace('`', "");
+            // The first half of "unknown variant x, expected one of a, b" would only repeat the value.
+            let expected =
+                problem.split_once("expected ").map_or(problem.clone(), |(_, rest)| format!("expected {rest}"));
+            Err(format!("{key} = {shown}: {expected}"))
+        }
+    }
+}
+
+/// A syntax error in one line, with the line number.
+fn syntax_problem(text: &str, error: &toml::de::Error) -> String {
+    let line = error.span().and_then(|span| text.get(..span.start)).map(|before| before.matches('\n').count() + 1);
+    let place = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+    format!("{place}not valid TOML: {}", error.message().lines().collect::<Vec<_>>().join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Activation, Binarise};
+
+    fn pairs(overrides: &[(&str, &str)]) -> Vec<(String, String)> {
+        overrides.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn settings_are_taken_by_full_key_and_by_unique_last_segment() {
+        let overrides = pairs(&[
+            ("latent", "2"),
+            ("model.hidden", "[512, 256]"),
+            ("decoder", "64,32"),
+            ("optimizer.lr", "3e-4"),
+            ("beta", "4"),
+            ("activation", "tanh"),
+            ("data.source", "some/folder"),
+            ("data.binarise", "dynamic"),
+            ("output_bias_from_data", "true"),
+            ("log_variance", "[-6, 2]"),
+            ("examples", "1_000"),
+        ]);
+        let config = resolve(None, &overrides).unwrap();
+        let mut expected = Config::default();
+        expected.model.latent = 2;
+        expected.model.hidden = vec![512, 256];
+        expected.model.decoder = vec![64, 32];
+        expected.optimizer.lr = 3e-4;
+        expected.objective.beta = 4.0;
+        expected.model.activation = Activation::Tanh;
+        expected.data.source = "some/folder".into();
+        expected.data.binarise = Binarise::Dynamic;
+        expected.model.output_bias_from_data = true;
+        expected.model.log_variance = [-6.0, 2.0];
+        expected.data.examples = 1000;
+        assert_eq!(config, expected);
+    }
+
+    #[test]
+    fn a_wrong_setting_is_a_usage_error_that_names_the_key_and_what_was_expected() {
+        let rows: &[(&str, &str, &[&str])] = &[
+            ("latnt", "2", &["latnt", "did you mean `model.latent`"]),
+            ("model.latnt", "2", &["model.latnt", "did you mean `model.latent`"]),
+            ("train.lr", "1", &["train.lr", "did you mean `optimizer.lr`"]),
+            ("model", "2", &["model", "is a table", "latent"]),
+            ("model.colour", "2", &["model.colour", "the table [model] has", "latent"]),
+            ("colour", "2", &["colour", "known are", "model.latent"]),
+            ("", "2", &["unknown key"]),
+            ("latent", "two", &["model.latent", "a whole number"]),
+            ("latent", "-2", &["model.latent", "a whole number"]),
+            ("latent", "2.5", &["model.latent", "a whole number"]),
+            ("latent", "99999999999999999999", &["model.latent", "a whole number"]),
+            ("lr", "fast", &["optimizer.lr", "a number"]),
+            ("lr", "", &["optimizer.lr", "a number"]),
+            ("lr", "NaN", &["optimizer.lr = NaN", "above 0"]),
+            ("lr", "1e99", &["optimizer.lr = inf", "above 0"]),
+            ("lr", "1e-60", &["optimizer.lr = 0", "above 0"]),
+            ("hidden", "[4,", &["model.hidden", "a list of whole numbers"]),
+            ("hidden", "[4, x]", &["model.hidden", "a list of whole numbers"]),
+            ("hidden", "0", &["model.hidden[0] = 0"]),
+            ("log_variance", "[1]", &["model.log_variance", "a list of 2 numbers"]),
+            ("output_bias_from_data", "yes", &["model.output_bias_from_data", "true or false"]),
+            ("activation", "rlu", &["model.activation", "rlu", "relu", "tanh"]),
+            ("optimizer.kind", "lion", &["optimizer.kind", "lion", "adam, adamw, rmsprop, sgd"]),
+            ("seed", "18446744073709551615", &["train.seed", "a whole number"]),
+        ];
+        for (key, value, words) in rows {
+            let error = resolve(None, &pairs(&[(key, value)])).expect_err(&format!("{key}={value} is accepted"));
+            let text = error.to_string();
+            assert!(matches!(error, Error::Usage(_)), "{text}");
+            assert!(words.iter().all(|word| text.contains(word)), "{key}={value}: {text}");
+            assert!(!text.contains('\n'), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_key_set_twice_is_refused_under_whatever_name() {
+        let error = resolve(None, &pairs(&[("lr", "1e-3"), ("optimizer.lr", "2e-3")])).unwrap_err();
+        assert_eq!(error.to_string(), "optimizer.lr is set twice, to 1e-3 and to 2e-3; set it once");
+    }
+
+    #[test]
+    fn an_unknown_recipe_is_a_usage_error_with_the_nearest_name() {
+        for (recipe, words) in [
+            ("clasic", vec!["clasic", "did you mean `classic`", "dynamic"]),
+            ("vq-vae", vec!["vq-vae", "there are classic, binary"]),
+            ("no/such/recipe.toml", vec!["no/such/recipe.toml", "cannot be read"]),
+            ("missing.toml", vec!["missing.toml", "cannot be read"]),
+        ] {
+            let error = resolve(Some(recipe), &[]).unwrap_err();
+            let text = error.to_string();
+            assert!(matches!(error, Error::Usage(_)) && words.iter().all(|word| text.contains(word)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_recipe_file_may_leave_out_keys_and_gives_its_own_name_to_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("my small one.toml");
+        std::fs::write(&path, "[model]\nlatent = 3\n[objective]\nbeta = 2\n").unwrap();
+        let config = resolve(path.to_str(), &pairs(&[("epochs", "1")])).unwrap();
+        let mut expected = Config { name: "my-small-one".into(), ..Config::default() };
+        (expected.model.latent, expected.objective.beta, expected.train.epochs) = (3, 2.0, 1);
+        assert_eq!(config, expected);
+    }
+
+    #[test]
+    fn a_wrong_recipe_file_is_a_usage_error_that_names_key_and_table() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("wrong.toml");
+        let rows: &[(&str, &[&str])] = &[
+            ("[model]\nlatnt = 2", &["model.latnt", "model.latent"]),
+            ("latent = 2", &["unknown key `latent`", "model.latent"]),
+            ("[train]\nlr = 1", &["train.lr", "optimizer.lr"]),
+            ("[modle]\nlatent = 2", &["[modle]", "did you mean [model]"]),
+            ("[extra]\nlatent = 2", &["[extra]", "known are data, model"]),
+            ("model = 3", &["`model` is a table"]),
+            ("[model]\nlatent = \"two\"", &["model.latent", "\"two\"", "a whole number"]),
+            ("[model]\nlatent = -1", &["model.latent", "-1", "a whole number"]),
+            ("[model]\nlatent = 0", &["model.latent = 0"]),
+            ("[model]\nhidden = 400", &["model.hidden", "a list of whole numbers"]),
+            ("[model]\nhidden = [4.5]", &["model.hidden", "a list of whole numbers"]),
+            ("[model]\nlog_variance = [1.0, 2.0, 3.0]", &["model.log_variance", "a list of 2 numbers"]),
+            ("[model]\nactivation = \"rlu\"", &["model.activation", "rlu", "relu"]),
+            ("[model]\nactivation = 3", &["model.activation", "text"]),
+            ("[optimizer]\nlr = nan", &["optimizer.lr", "NaN"]),
+            ("[model]\n\nlatent = = 2", &["line 3", "not valid TOML"]),
+            ("[model]\nlatent = 2\nlatent = 3", &["line 3", "not valid TOML"]),
+        ];
+        for (text, words) in rows {
+            std::fs::write(&path, text).unwrap();
+            let error = resolve(path.to_str(), &[]).expect_err(text);
+            let message = error.to_string();
+            assert!(matches!(error, Error::Usage(_)), "{message}");
+            assert!(words.iter().all(|word| message.contains(word)), "{text}: {message}");
+            assert!(!message.contains('\n'), "{message}");
+        }
+    }
+
+    #[test]
+    fn what_is_saved_is_read_back_bit_for_bit() {
+        let mut configs: Vec<Config> = RECIPES.iter().map(|(name, ..)| resolve(Some(name), &[]).unwrap()).collect();
+        let mut odd = Config::default();
+        odd.optimizer.lr = f32::from_bits(0x3a83_126f);
+        odd.optimizer.eps = f32::MIN_POSITIVE;
+        odd.objective.beta = 1.0 / 3.0;
+        odd.train.seed = i64::MAX as u64;
+        odd.data.source = "a \"quoted\" folder\\name".into();
+        configs.push(odd);
+        for config in configs {
+            let text = to_toml(&config);
+            assert_eq!(from_toml(&text, "config.toml"), Ok(config), "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_saved_as_people_write_them() {
+        let text = to_toml(&Config::default());
+        for line in ["lr = 0.001", "hidden = [400]", "beta2 = 0.999", "log_variance = [-20.0, 20.0]"] {
+            assert!(text.lines().any(|l| l == line), "{line} is missing from\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_saved_file_is_a_data_error_that_names_the_file() {
+        let good = to_toml(&Config::default());
+        let rows = [
+            (good.replace("latent = 20\n", ""), "model.latent is missing"),
+            (good[..good.len() / 2].to_owned(), "config.toml"),
+            (good.replace("latent = 20", "latent = 0"), "model.latent = 0"),
+            (good.replace("latent = 20", "latent = true"), "a whole number"),
+            (good.replace("latent = 20", "latent = 20\nfuture = 1"), "model.future"),
+            (good.replace("relu", "r\u{0}lu"), "config.toml"),
+            (String::new(), "is missing"),
+            ("\u{7f}ELF".to_owned(), "not valid TOML"),
+        ];
+        for (text, words) in rows {
+            let error = from_toml(&text, "run/config.toml").expect_err(words);
+            let message = error.to_string();
+            assert!(matches!(error, Error::Data(_)), "{message}");
+            assert!(message.starts_with("run/config.toml: ") && message.contains(words), "{words}: {message}");
+        }
+    }
+}

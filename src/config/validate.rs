@@ -1,0 +1,237 @@
+//! What is allowed, checked before any work begins.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+
+use super::{Config, Likelihood, ModelConfig};
+use crate::error::{Error, Result};
+
+/// The widest layer.
+pub const MAX_WIDTH: usize = 1 << 20;
+
+/// The largest number of parameters of a model: 4 GiB of single-precision numbers.
+pub const MAX_PARAMETERS: u64 = 1 << 30;
+
+/// The most layers an encoder or decoder may have.
+const MAX_LAYERS: usize = 64;
+
+/// The most examples in a batch, and of the built-in glyphs.
+const MAX_EXAMPLES: usize = 1 << 24;
+
+/// Checks every value of a configuration.
+///
+/// # Errors
+/// [`Error::Usage`] in one line that names the key, its value and what is allowed.
+pub fn validate(config: &Config) -> Result<()> {
+    let Config { name, data, model, objective, optimizer, train } = config;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let is_name = (1..=64).contains(&name.len()) && name.chars().all(plain) && !name.starts_with(['.', '-']);
+    check(
+        is_name,
+        "name",
+        &format!("{name:?}"),
+        "1 to 64 letters, digits, `-`, `_` or `.`, starting with no `.` or `-`",
+    )?;
+    check(!data.source.trim().is_empty(), "data.source", &"\"\"", "`glyphs`, or the path of a file or folder")?;
+    count("data.examples", data.examples, 10..=MAX_EXAMPLES)?;
+    count("data.validation", data.validation, 0..=MAX_EXAMPLES)?;
+
+    widths("model.hidden", &model.hidden)?;
+    widths("model.decoder", &model.decoder)?;
+    count("model.latent", model.latent, 1..=MAX_WIDTH)?;
+    let (sigma, [low, high]) = (model.sigma, model.log_variance);
+    check((1e-6..=1e6).contains(&sigma), "model.sigma", &sigma, "a number from 1e-6 to 1e6")?;
+    // Beyond ±80 the exponential, or that of the negative, would leave single precision.
+    let is_range = low < high && low >= -80.0 && high <= 80.0;
+    check(is_range, "model.log_variance", &format!("[{low}, {high}]"), "a lower and a higher number from -80 to 80")?;
+    check_size(model)?;
+
+    number("objective.beta", objective.beta, 0.0)?;
+
+    positive("optimizer.lr", optimizer.lr)?;
+    fraction("optimizer.beta1", optimizer.beta1)?;
+    fraction("optimizer.beta2", optimizer.beta2)?;
+    positive("optimizer.eps", optimizer.eps)?;
+    fraction("optimizer.alpha", optimizer.alpha)?;
+    fraction("optimizer.momentum", optimizer.momentum)?;
+    number("optimizer.weight_decay", optimizer.weight_decay, 0.0)?;
+    number("optimizer.clip_norm", optimizer.clip_norm, 0.0)?;
+
+    count("train.epochs", train.epochs, 1..=1_000_000)?;
+    count("train.batch", train.batch, 1..=MAX_EXAMPLES)?;
+    count("train.checkpoint_steps", train.checkpoint_steps, 0..=u32::MAX as usize)?;
+    // TOML, in which the seed is saved, has no larger whole numbers.
+    let most = i64::MAX as u64;
+    check(train.seed <= most, "train.seed", &train.seed, &format!("a whole number from 0 to {most}"))
+}
+
+/// The number of parameters of the model on examples of `data` values: weights and biases of both networks.
+/// `None` where the count overflows.
+pub fn parameter_count(model: &ModelConfig, data: usize) -> Option<u64> {
+    let heads = if model.likelihood == Likelihood::GaussianLearned { 2 } else { 1 };
+    let backwards: Vec<usize> = model.hidden.iter().rev().copied().collect();
+    let decoder = if model.decoder.is_empty() { &backwards } else { &model.decoder };
+    let encoder = layers(data, &model.hidden, model.latent.checked_mul(2)?)?;
+    encoder.checked_add(layers(model.latent, decoder, data.checked_mul(heads)?)?)
+}
+
+/// The error for a batch that has more examples than there are to train on.
+pub fn batch_exceeds(batch: usize, examples: usize) -> Error {
+    let advice = if examples == 0 { "leave some with a smaller data.validation" } else { "lower --batch" };
+    Error::Usage(format!("train.batch = {batch} is more than the {examples} examples of the training part; {advice}"))
+}
+
+/// The parameters of fully connected layers of these widths: (inputs + 1) × outputs each.
+fn layers(inputs: usize, hidden: &[usize], outputs: usize) -> Option<u64> {
+    let mut inputs = inputs as u64;
+    let mut sum = 0_u64;
+    for &width in hidden.iter().chain([&outputs]) {
+        sum = sum.checked_add((inputs.checked_add(1)?).checked_mul(width as u64)?)?;
+        inputs = width as u64;
+    }
+    Some(sum)
+}
+
+/// The width of the data is not known here, so this counts the least there can be.
+fn check_size(model: &ModelConfig) -> Result<()> {
+    match parameter_count(model, 1) {
+        Some(count) if count <= MAX_PARAMETERS => Ok(()),
+        count => {
+            let count = count.map_or("too many to count".into(), |n| format!("at least {n}"));
+            Err(Error::Usage(format!(
+                "model.hidden = {:?} with model.decoder = {:?} and model.latent = {} makes too many parameters \
+                 ({count}): allowed are up to {MAX_PARAMETERS}",
+                model.hidden, model.decoder, model.latent
+            )))
+        }
+    }
+}
+
+fn widths(key: &str, widths: &[usize]) -> Result<()> {
+    check(widths.len() <= MAX_LAYERS, key, &format!("{} layers", widths.len()), &format!("up to {MAX_LAYERS} layers"))?;
+    widths.iter().enumerate().try_for_each(|(i, width)| count(&format!("{key}[{i}]"), *width, 1..=MAX_WIDTH))
+}
+
+fn count(key: &str, value: usize, allowed: RangeInclusive<usize>) -> Result<()> {
+    let words = format!("a whole number from {} to {}", allowed.start(), allowed.end());
+    check(allowed.contains(&value), key, &value, &words)
+}
+
+/// A finite number that is `least` or more.
+fn number(key: &str, value: f32, least: f32) -> Result<()> {
+    check(value.is_finite() && value >= least, key, &value, &format!("a finite number, {least} or more"))
+}
+
+fn positive(key: &str, value: f32) -> Result<()> {
+    check(value.is_finite() && value > 0.0, key, &value, "a finite number above 0")
+}
+
+/// A decay or momentum: below 1, or the past would never be forgotten.
+fn fraction(key: &str, value: f32) -> Result<()> {
+    check((0.0..1.0).contains(&value), key, &value, "a number from 0 up to, but not including, 1")
+}
+
+fn check(ok: bool, key: &str, value: &dyn Display, allowed: &str) -> Result<()> {
+    if ok { Ok(()) } else { Err(Error::Usage(format!("{key} = {value} is not allowed: it must be {allowed}"))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_out_of_range_is_a_usage_error_that_names_key_and_value() {
+        type Change = fn(&mut Config);
+        let rows: &[(&str, &str, Change)] = &[
+            ("name", "\"\"", |c| c.name = String::new()),
+            ("name", "../up", |c| c.name = "../up".into()),
+            ("data.source", "\"\"", |c| c.data.source = " ".into()),
+            ("data.examples", "9", |c| c.data.examples = 9),
+            ("data.examples", "16777217", |c| c.data.examples = MAX_EXAMPLES + 1),
+            ("data.validation", "16777217", |c| c.data.validation = MAX_EXAMPLES + 1),
+            ("model.hidden[1]", "0", |c| c.model.hidden = vec![8, 0]),
+            ("model.hidden[0]", "1048577", |c| c.model.hidden = vec![MAX_WIDTH + 1]),
+            ("model.hidden", "65 layers", |c| c.model.hidden = vec![1; 65]),
+            ("model.decoder[0]", "0", |c| c.model.decoder = vec![0]),
+            ("model.latent", "0", |c| c.model.latent = 0),
+            ("model.latent", &usize::MAX.to_string(), |c| c.model.latent = usize::MAX),
+            ("model.sigma", "0", |c| c.model.sigma = 0.0),
+            ("model.sigma", "-1", |c| c.model.sigma = -1.0),
+            ("model.sigma", "NaN", |c| c.model.sigma = f32::NAN),
+            ("model.sigma", "inf", |c| c.model.sigma = f32::INFINITY),
+            ("model.log_variance", "[1, -1]", |c| c.model.log_variance = [1.0, -1.0]),
+            ("model.log_variance", "[2, 2]", |c| c.model.log_variance = [2.0, 2.0]),
+            ("model.log_variance", "[NaN, 2]", |c| c.model.log_variance = [f32::NAN, 2.0]),
+            ("model.log_variance", "[-2, inf]", |c| c.model.log_variance = [-2.0, f32::INFINITY]),
+            ("model.hidden", "1048576", |c| c.model.hidden = vec![MAX_WIDTH; 64]),
+            ("objective.beta", "NaN", |c| c.objective.beta = f32::NAN),
+            ("objective.beta", "-0.5", |c| c.objective.beta = -0.5),
+            ("objective.beta", "inf", |c| c.objective.beta = f32::INFINITY),
+            ("optimizer.lr", "0", |c| c.optimizer.lr = 0.0),
+            ("optimizer.lr", "-0.001", |c| c.optimizer.lr = -0.001),
+            ("optimizer.lr", "NaN", |c| c.optimizer.lr = f32::NAN),
+            ("optimizer.lr", "inf", |c| c.optimizer.lr = f32::INFINITY),
+            ("optimizer.beta1", "1", |c| c.optimizer.beta1 = 1.0),
+            ("optimizer.beta2", "-0.1", |c| c.optimizer.beta2 = -0.1),
+            ("optimizer.beta2", "NaN", |c| c.optimizer.beta2 = f32::NAN),
+            ("optimizer.alpha", "1.5", |c| c.optimizer.alpha = 1.5),
+            ("optimizer.momentum", "1", |c| c.optimizer.momentum = 1.0),
+            ("optimizer.eps", "0", |c| c.optimizer.eps = 0.0),
+            ("optimizer.weight_decay", "-1", |c| c.optimizer.weight_decay = -1.0),
+            ("optimizer.clip_norm", "NaN", |c| c.optimizer.clip_norm = f32::NAN),
+            ("train.epochs", "0", |c| c.train.epochs = 0),
+            ("train.batch", "0", |c| c.train.batch = 0),
+            ("train.batch", "16777217", |c| c.train.batch = MAX_EXAMPLES + 1),
+            ("train.checkpoint_steps", "4294967296", |c| c.train.checkpoint_steps = 1 << 32),
+            ("train.seed", "9223372036854775808", |c| c.train.seed = 1 << 63),
+        ];
+        for (key, value, change) in rows {
+            let mut config = Config::default();
+            change(&mut config);
+            let error = validate(&config).expect_err(&format!("{key} = {value} is accepted"));
+            let text = error.to_string();
+            assert!(matches!(error, Error::Usage(_)), "{text}");
+            assert!(text.starts_with(&format!("{key} = ")) && text.contains(value), "{key} = {value}: {text}");
+            assert!(!text.contains('\n'), "{text}");
+        }
+    }
+
+    #[test]
+    fn values_at_the_edge_of_what_is_allowed_pass() {
+        type Change = fn(&mut Config);
+        let rows: &[(&str, Change)] = &[
+            ("beta 0", |c| c.objective.beta = 0.0),
+            ("no hidden layer", |c| c.model.hidden = vec![]),
+            ("identity", |c| c.model.activation = crate::config::Activation::Identity),
+            ("latent 1", |c| c.model.latent = 1),
+            ("decays 0", |c| (c.optimizer.beta1, c.optimizer.beta2, c.optimizer.alpha) = (0.0, 0.0, 0.0)),
+            ("the largest seed", |c| c.train.seed = i64::MAX as u64),
+            ("log-variance", |c| c.model.log_variance = [-80.0, 80.0]),
+        ];
+        for (what, change) in rows {
+            let mut config = Config::default();
+            change(&mut config);
+            assert_eq!(validate(&config), Ok(()), "{what}");
+        }
+    }
+
+    #[test]
+    fn parameters_are_counted_and_an_overflow_is_none() {
+        let mut model = Config::default().model;
+        assert_eq!(parameter_count(&model, 784), Some(652_824));
+        model.decoder = vec![10];
+        assert_eq!(parameter_count(&model, 3), Some(4 * 400 + 401 * 40 + 21 * 10 + 11 * 3));
+        model.latent = usize::MAX;
+        assert_eq!(parameter_count(&model, 784), None);
+        model.latent = 2;
+        model.hidden = vec![usize::MAX, 2];
+        assert_eq!(parameter_count(&model, 784), None);
+    }
+
+    #[test]
+    fn a_batch_beyond_the_data_names_both_numbers() {
+        let error = batch_exceeds(128, 100);
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("128") && error.to_string().contains("100"));
+    }
+}

@@ -1,0 +1,141 @@
+//! Training as it goes: a bar within an epoch where somebody watches, one line after each epoch.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::human;
+
+/// What is known when an epoch ends. Losses are means over the epoch, in nats per example.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EpochRow {
+    /// Which epoch this was, from 1.
+    pub epoch: usize,
+    /// Of how many.
+    pub epochs: usize,
+    /// −log p(x|z) under the posterior.
+    pub distortion: f64,
+    /// KL from the prior to the posterior.
+    pub rate: f64,
+    /// −ELBO: distortion + rate, whatever the weight of the rate in the loss.
+    pub neg_elbo: f64,
+    /// −ELBO of the validation part.
+    pub validation: Option<f64>,
+    /// Examples trained on per second.
+    pub images_per_second: f64,
+    /// Since training began.
+    pub elapsed: Duration,
+    /// Until the last epoch will be done.
+    pub eta: Duration,
+}
+
+/// The columns and their widths, which make 78 characters.
+const COLUMNS: [(&str, usize); 8] = [
+    ("epoch", 7),
+    ("distortion", 11),
+    ("rate", 9),
+    ("-ELBO", 11),
+    (VALIDATION, 11),
+    ("images/s", 11),
+    ("elapsed", 9),
+    ("left", 9),
+];
+
+/// The column that is left out where there is nothing to validate on.
+const VALIDATION: &str = "validation";
+
+/// The two lines above the epochs: the unit, and the names of the columns.
+pub fn header(validation: bool) -> String {
+    format!("losses in nats per example\n{}", aligned(&COLUMNS.map(|(title, _)| title.to_owned()), validation))
+}
+
+/// The line of one epoch, aligned with [`header`].
+pub fn line(row: &EpochRow, validation: bool) -> String {
+    let nats = |x: f64| format!("{x:.2}");
+    let cells = [
+        format!("{}/{}", row.epoch, row.epochs),
+        nats(row.distortion),
+        nats(row.rate),
+        nats(row.neg_elbo),
+        row.validation.map_or("-".into(), nats),
+        human::count(row.images_per_second.round() as u64),
+        human::duration(row.elapsed),
+        human::duration(row.eta),
+    ];
+    aligned(&cells, validation)
+}
+
+fn aligned(cells: &[String; 8], validation: bool) -> String {
+    let shown = COLUMNS.iter().zip(cells).filter(|((title, _), _)| validation || *title != VALIDATION);
+    shown.map(|((_, width), cell)| format!("{cell:>width$}")).collect::<Vec<String>>().concat()
+}
+
+/// A bar on stderr over the steps of one epoch.
+pub(super) fn bar(epoch: usize, epochs: usize, steps: usize) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(steps as u64), ProgressDrawTarget::stderr());
+    let style = ProgressStyle::with_template("{prefix:>7} {wide_bar} {pos}/{len}  {msg}{eta} left");
+    // The template is a constant, so only a slip in it could fail; the default style would then do.
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+    bar.set_style(style.progress_chars("=> "));
+    bar.set_prefix(format!("{epoch}/{epochs}"));
+    bar
+}
+
+/// The part of the bar's line that changes.
+pub(super) fn message(neg_elbo: Option<f64>, images_per_second: f64) -> String {
+    let loss = neg_elbo.map(|nats| format!("-ELBO {nats:.2}  ")).unwrap_or_default();
+    format!("{loss}{} images/s  ", human::count(images_per_second.round() as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(validation: Option<f64>) -> EpochRow {
+        EpochRow {
+            epoch: 3,
+            epochs: 10,
+            distortion: 80.128,
+            rate: 25.5,
+            neg_elbo: 105.628,
+            validation,
+            images_per_second: 21_300.4,
+            elapsed: Duration::from_millis(4_200),
+            eta: Duration::from_secs(75),
+        }
+    }
+
+    #[test]
+    fn lines_stand_below_their_titles() {
+        let expected = "\
+losses in nats per example
+  epoch distortion     rate      -ELBO   images/s  elapsed     left
+   3/10      80.13    25.50     105.63     21,300    4.2 s     1:15";
+        let text = format!("{}\n{}", header(false), line(&row(None), false));
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn the_validation_column_fits_the_same_screen_and_may_have_gaps() {
+        let head = header(true);
+        assert!(head.lines().all(|line| line.chars().count() <= 80) && head.contains(VALIDATION));
+        for (validation, cell) in [(Some(106.254), "106.25"), (None, "-")] {
+            let text = line(&row(validation), true);
+            let width = head.lines().last().unwrap().len();
+            assert_eq!((text.len(), text.split_whitespace().nth(4)), (width, Some(cell)), "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_are_not_finite_are_shown_as_such() {
+        let bad = EpochRow { rate: f64::NAN, distortion: f64::INFINITY, images_per_second: f64::NAN, ..row(None) };
+        let text = line(&bad, false);
+        assert!(text.contains("NaN") && text.contains("inf"), "{text}");
+    }
+
+    #[test]
+    fn the_bar_shows_the_loss_once_it_is_known() {
+        assert_eq!(message(None, 999.6), "1,000 images/s  ");
+        assert_eq!(message(Some(110.126), 21_300.0), "-ELBO 110.13  21,300 images/s  ");
+    }
+}
