@@ -14,9 +14,13 @@
 pub mod batch_mean;
 pub mod bernoulli;
 pub mod gather;
+pub mod gaussian;
+pub mod log_mean_exp;
+pub mod log_ratio;
 mod math;
 pub mod noise;
 pub mod posterior_grad;
+pub mod row_weights;
 pub mod sample;
 #[cfg(test)]
 mod testing;
@@ -235,7 +239,11 @@ pub static KERNELS: &[&Kernel] = &[
     &batch_mean::KERNEL,
     &bernoulli::KERNEL,
     &gather::KERNEL,
+    &gaussian::KERNEL,
+    &log_mean_exp::KERNEL,
+    &log_ratio::KERNEL,
     &noise::KERNEL,
     &posterior_grad::KERNEL,
+    &row_weights::KERNEL,
     &sample::KERNEL,
 ];

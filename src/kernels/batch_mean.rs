@@ -1,5 +1,5 @@
 //! The mean over the batch of a value per row, into the metrics:
-//! metrics\[slot, index\] = Σ v\[r\]·row_weight/K over the rows of the examples that count.
+//! metrics\[slot, index\] = Σ v\[r\]/(rows·K) over the rows of the examples that count.
 
 use super::{Binding, Call, Kernel, f32s, f32s_mut, params, read, read_write};
 
