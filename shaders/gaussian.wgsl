@@ -55,13 +55,13 @@ fn main(
             lv = clamp(given, params.low, params.high);
         }
         let difference = out[at_mean] - x[at_example + column];
-        let precision = exp(-lv);
-        let square = difference * difference * precision;
+        let inverse = exp(-lv);
+        let square = difference * difference * inverse;
         if VALUE == 1u {
             sum += HALF_LOG_TWO_PI + 0.5 * (lv + square);
         }
         if GRAD == 1u {
-            dout[at_mean] = weight * difference * precision;
+            dout[at_mean] = weight * difference * inverse;
             if LEARNED == 1u {
                 let held = given < params.low || given > params.high;
                 dout[at_lv] = select(weight * 0.5 * (1.0 - square), 0.0, held);
