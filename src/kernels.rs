@@ -11,7 +11,15 @@
 //!   independent of each other: a [`Call`] asks for a range of it, so that threads can share the work;
 //! - sums run in a fixed order, whatever the range.
 
+pub mod activation;
+pub mod activation_grad;
+pub mod adam;
+pub mod clip_factor;
+pub mod combine;
 mod math;
+pub mod squared_norm;
+#[cfg(test)]
+mod testing;
 
 use bytemuck::{Pod, Zeroable};
 use std::ops::Range;
@@ -193,6 +201,7 @@ const SHARED: &[&str] = &[
     include_str!("../shaders/shared/step.wgsl"),
     include_str!("../shaders/shared/math.wgsl"),
     include_str!("../shaders/shared/rng.wgsl"),
+    include_str!("../shaders/shared/reduce.wgsl"),
 ];
 
 impl Kernel {
@@ -211,4 +220,11 @@ impl Kernel {
 }
 
 /// Every kernel there is.
-pub static KERNELS: &[&Kernel] = &[];
+pub static KERNELS: &[&Kernel] = &[
+    &activation::KERNEL,
+    &activation_grad::KERNEL,
+    &adam::KERNEL,
+    &clip_factor::KERNEL,
+    &combine::KERNEL,
+    &squared_norm::KERNEL,
+];
