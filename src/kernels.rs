@@ -14,10 +14,15 @@
 pub mod activation;
 pub mod activation_grad;
 pub mod adam;
+pub mod broadcast;
 pub mod clip_factor;
 pub mod combine;
 mod math;
+pub mod rmsprop;
+pub mod sgd;
 pub mod squared_norm;
+pub mod sum_columns;
+pub mod sum_rows;
 #[cfg(test)]
 mod testing;
 
@@ -224,7 +229,12 @@ pub static KERNELS: &[&Kernel] = &[
     &activation::KERNEL,
     &activation_grad::KERNEL,
     &adam::KERNEL,
+    &broadcast::KERNEL,
     &clip_factor::KERNEL,
     &combine::KERNEL,
+    &rmsprop::KERNEL,
+    &sgd::KERNEL,
     &squared_norm::KERNEL,
+    &sum_columns::KERNEL,
+    &sum_rows::KERNEL,
 ];
