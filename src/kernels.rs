@@ -17,7 +17,7 @@ pub mod adam;
 pub mod broadcast;
 pub mod clip_factor;
 pub mod combine;
-mod math;
+pub mod math;
 pub mod rmsprop;
 pub mod sgd;
 pub mod squared_norm;
