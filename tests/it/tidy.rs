@@ -159,7 +159,7 @@ fn rust_files() -> Vec<(String, String)> {
             let name = path.strip_prefix(root).unwrap().to_string_lossy().replace('\\', "/");
             if path.is_dir() {
                 folders.push(path);
-            } else if name.ends_with(".rs") && name != "tests/it/tidy.rs" {
+            } else if path.extension().is_some_and(|extension| extension == "rs") && name != "tests/it/tidy.rs" {
                 files.push((name, std::fs::read_to_string(path).unwrap()));
             }
         }
