@@ -20,7 +20,7 @@ fn main(@builtin(local_invocation_index) lane: u32) {
     for (var row = lane; row < end; row += 256u) {
         sum += v[row];
     }
-    let total = sum_lanes(lane, 16u, sum);
+    let total = workgroup_sum(sum, lane, 256u);
     if lane == 0u {
         metrics[step.slot * params.columns + params.index] = total * step.row_weight / f32(params.per_example);
     }

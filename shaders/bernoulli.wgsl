@@ -52,7 +52,7 @@ fn main(
         }
     }
     if VALUE == 1u {
-        let total = sum_lanes(lane, 8u, sum);
+        let total = workgroup_sum(sum, lane, 64u);
         if lane == 0u {
             distortion[row] = total;
         }

@@ -64,7 +64,7 @@ fn main(
         let lv = log_variance(row, j);
         sum += 0.5 * (m * m + exp(lv) - 1.0 - lv);
     }
-    let total = sum_lanes(lane, 8u, sum);
+    let total = workgroup_sum(sum, lane, 64u);
     if lane == 0u {
         kl[row] = total;
     }

@@ -11,17 +11,28 @@
 //!   independent of each other: a [`Call`] asks for a range of it, so that threads can share the work;
 //! - sums run in a fixed order, whatever the range.
 
+pub mod activation;
+pub mod activation_grad;
+pub mod adam;
 pub mod batch_mean;
 pub mod bernoulli;
+pub mod broadcast;
+pub mod clip_factor;
+pub mod combine;
 pub mod gather;
 pub mod gaussian;
 pub mod log_mean_exp;
 pub mod log_ratio;
-mod math;
+pub mod math;
 pub mod noise;
 pub mod posterior_grad;
+pub mod rmsprop;
 pub mod row_weights;
 pub mod sample;
+pub mod sgd;
+pub mod squared_norm;
+pub mod sum_columns;
+pub mod sum_rows;
 #[cfg(test)]
 mod testing;
 
@@ -60,7 +71,7 @@ pub enum Access {
     Read,
     /// Every element of the tensor is written; what was there before does not matter.
     Write,
-    /// Read and then changed in place.
+    /// Read and then changed in place, or written only in part.
     ReadWrite,
 }
 
@@ -236,14 +247,25 @@ impl Kernel {
 
 /// Every kernel there is.
 pub static KERNELS: &[&Kernel] = &[
+    &activation::KERNEL,
+    &activation_grad::KERNEL,
+    &adam::KERNEL,
     &batch_mean::KERNEL,
     &bernoulli::KERNEL,
+    &broadcast::KERNEL,
+    &clip_factor::KERNEL,
+    &combine::KERNEL,
     &gather::KERNEL,
     &gaussian::KERNEL,
     &log_mean_exp::KERNEL,
     &log_ratio::KERNEL,
     &noise::KERNEL,
     &posterior_grad::KERNEL,
+    &rmsprop::KERNEL,
     &row_weights::KERNEL,
     &sample::KERNEL,
+    &sgd::KERNEL,
+    &squared_norm::KERNEL,
+    &sum_columns::KERNEL,
+    &sum_rows::KERNEL,
 ];

@@ -1,30 +1,18 @@
 
-// Sums over a workgroup in a fixed order.
+// Sums over the lanes of a workgroup, in a fixed order.
 
-var<workgroup> lane_values: array<f32, 256>;
+var<workgroup> lane_sums: array<f32, 256>;
 
-// The sum of `value` over the side·side invocations of a workgroup (side ≤ 16); complete in lane 0 only. A tree of two
-// levels: barriers are dear on software drivers, and `side` additions in a row are cheap everywhere.
-// Every invocation must come here, and only once per dispatch.
-fn sum_lanes(lane: u32, side: u32, value: f32) -> f32 {
-    lane_values[lane] = value;
+// The sum of `value` over `lanes` lanes (4, 16, 64 or 256: each level adds four numbers, since a barrier is dear on
+// software drivers). Every lane of the workgroup calls it, and a kernel calls it once: `lane_sums` is not cleared.
+fn workgroup_sum(value: f32, lane: u32, lanes: u32) -> f32 {
+    lane_sums[lane] = value;
     workgroupBarrier();
-    var sum = 0.0;
-    if lane < side {
-        for (var i = 0u; i < side; i += 1u) {
-            sum += lane_values[lane + i * side];
+    for (var n = lanes / 4u; n > 0u; n /= 4u) {
+        if lane < n {
+            lane_sums[lane] = (lane_sums[lane] + lane_sums[lane + n]) + (lane_sums[lane + 2u * n] + lane_sums[lane + 3u * n]);
         }
+        workgroupBarrier();
     }
-    workgroupBarrier();
-    if lane < side {
-        lane_values[lane] = sum;
-    }
-    workgroupBarrier();
-    sum = 0.0;
-    if lane == 0u {
-        for (var i = 0u; i < side; i += 1u) {
-            sum += lane_values[i];
-        }
-    }
-    return sum;
+    return lane_sums[0];
 }

@@ -47,7 +47,7 @@ fn cpu(call: Call) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{run, step, words};
+    use super::super::testing::{call, step};
     use super::*;
 
     #[test]
@@ -56,7 +56,7 @@ mod tests {
         let mut s = step(2);
         s.slot = 1;
         let mut metrics = [-1.0; 9];
-        run(cpu, 0..1, (&p, &[], &s), &[words(&[1.0, 2.0, 3.0, 6.0, 100.0, f32::NAN])], &mut [&mut metrics]);
+        cpu(call(0..1, &p, &[], &s, &[&[1.0, 2.0, 3.0, 6.0, 100.0, f32::NAN]], vec![&mut metrics]));
         assert_eq!(metrics, [-1.0, -1.0, -1.0, -1.0, 3.0, -1.0, -1.0, -1.0, -1.0]);
     }
 }

@@ -68,7 +68,7 @@ fn cpu(call: Call) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{assert_close, run, step, words};
+    use super::super::testing::{assert_close, call, step};
     use super::*;
 
     const P: Params = Params { rows: 4, width: 3, per_example: 2, weight: 0 };
@@ -88,13 +88,13 @@ mod tests {
             .collect();
         assert_close(&expected[..1], &[3.0 * 2_f32.ln()], 1e-6);
         let mut distortion = [f32::NAN; 4];
-        let reads = [words(&LOGITS), words(&X), &[][..]];
-        run(cpu, 0..4, (&P, &[1, 0, 0], &step(2)), &reads, &mut [&mut distortion, &mut []]);
+        let reads: [&[f32]; 3] = [&LOGITS, &X, &[]];
+        cpu(call(0..4, &P, &[1, 0, 0], &step(2), &reads, vec![&mut distortion, &mut []]));
         assert_close(&distortion, &expected, 1e-6);
         // Rows 2 and 3 alone: their part of x begins at example 1.
         let mut part = [f32::NAN; 2];
-        let reads = [words(&LOGITS[6..]), words(&X[3..]), &[][..]];
-        run(cpu, 2..4, (&P, &[1, 0, 0], &step(2)), &reads, &mut [&mut part, &mut []]);
+        let reads: [&[f32]; 3] = [&LOGITS[6..], &X[3..], &[]];
+        cpu(call(2..4, &P, &[1, 0, 0], &step(2), &reads, vec![&mut part, &mut []]));
         assert_eq!(part, distortion[2..]);
     }
 
@@ -109,8 +109,8 @@ mod tests {
             })
             .collect();
         let mut dlogits = [f32::NAN; 12];
-        let reads = [words(&LOGITS), words(&X), words(&g)];
-        run(cpu, 0..4, (&P, &[0, 1, 0], &step(2)), &reads, &mut [&mut [], &mut dlogits]);
+        let reads: [&[f32]; 3] = [&LOGITS, &X, &g];
+        cpu(call(0..4, &P, &[0, 1, 0], &step(2), &reads, vec![&mut [], &mut dlogits]));
         assert_close(&dlogits, &expected, 2e-5);
     }
 
@@ -119,8 +119,8 @@ mod tests {
         // One of two examples counts; its two rows get 1/2 each.
         let (mut given, mut uniform) = ([f32::NAN; 12], [f32::NAN; 12]);
         let g = [0.5, 0.5, 0.0, 0.0];
-        run(cpu, 0..4, (&P, &[0, 1, 0], &step(1)), &[words(&LOGITS), words(&X), words(&g)], &mut [&mut [], &mut given]);
-        run(cpu, 0..4, (&P, &[0, 1, 1], &step(1)), &[words(&LOGITS), words(&X), &[]], &mut [&mut [], &mut uniform]);
+        cpu(call(0..4, &P, &[0, 1, 0], &step(1), &[&LOGITS, &X, &g], vec![&mut [], &mut given]));
+        cpu(call(0..4, &P, &[0, 1, 1], &step(1), &[&LOGITS, &X, &[]], vec![&mut [], &mut uniform]));
         assert_eq!(uniform, given);
         assert_eq!(uniform[0], 0.5 * (0.5 - 1.0));
     }

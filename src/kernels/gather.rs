@@ -86,7 +86,7 @@ fn from_float(value: f32, binarise: u32, random: impl Fn() -> u32) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{assert_close, run, step, words};
+    use super::super::testing::{assert_close, call, floats, step};
     use super::*;
 
     /// Three examples of six bytes: they do not end at words.
@@ -99,11 +99,11 @@ mod tests {
         let mut s = step(2);
         s.first = 1;
         let data: Vec<u32> = PIXELS.chunks(4).map(|w| u32::from_le_bytes(w.try_into().unwrap())).collect();
-        run(cpu, 0..3, (&p, &[BYTES, KEEP], &s), &[&[1, 2, 0], &data], &mut [&mut x]);
+        cpu(call(0..3, &p, &[BYTES, KEEP], &s, &[floats(&[1, 2, 0]), floats(&data)], vec![&mut x]));
         assert_eq!(x[..6], [1.0, 1.0, 0.0, 0.0, 0.4, 0.8]);
         assert_close(&x[6..12], &[0.0, 1.0, 127.0 / 255.0, 128.0 / 255.0, 0.2, 1.0 / 255.0], 1e-7);
         assert_eq!(x[6..12], x[12..], "a row that does not count repeats the last one");
-        run(cpu, 0..3, (&p, &[BYTES, THRESHOLD], &s), &[&[1, 2, 0], &data], &mut [&mut x]);
+        cpu(call(0..3, &p, &[BYTES, THRESHOLD], &s, &[floats(&[1, 2, 0]), floats(&data)], vec![&mut x]));
         assert_eq!(x[6..12], [0.0, 1.0, 0.0, 1.0, 0.0, 0.0]);
     }
 
@@ -113,7 +113,7 @@ mod tests {
         let data = [0.25, -3.0, 0.5, 0.499];
         for (binarise, expected) in [(KEEP, [0.5, 0.499, 0.25, -3.0]), (THRESHOLD, [1.0, 0.0, 0.0, 0.0])] {
             let mut x = [f32::NAN; 4];
-            run(cpu, 0..2, (&p, &[FLOATS, binarise], &step(2)), &[&[1, 0], words(&data)], &mut [&mut x]);
+            cpu(call(0..2, &p, &[FLOATS, binarise], &step(2), &[floats(&[1, 0]), &data], vec![&mut x]));
             assert_eq!(x, expected);
         }
     }
@@ -125,18 +125,18 @@ mod tests {
         for (source, word) in [(BYTES, 0x3333_3333_u32), (FLOATS, 0.2_f32.to_bits())] {
             let data = vec![word; 3 * width as usize];
             let mut x = vec![f32::NAN; 2 * width as usize];
-            run(cpu, 0..2, (&p, &[source, DYNAMIC], &step(2)), &[&[0, 2], &data], &mut [&mut x]);
+            cpu(call(0..2, &p, &[source, DYNAMIC], &step(2), &[floats(&[0, 2]), floats(&data)], vec![&mut x]));
             let mean = x.iter().sum::<f32>() / x.len() as f32;
             assert!(x.iter().all(|&v| v == 0.0 || v == 1.0) && (mean - 0.2).abs() < 0.02, "{mean}");
             let (first, second) = x.split_at(width as usize);
             assert_ne!(first, second);
             let mut alone = vec![f32::NAN; width as usize];
-            run(cpu, 0..1, (&p, &[source, DYNAMIC], &step(2)), &[&[2, 0], &data], &mut [&mut alone]);
+            cpu(call(0..1, &p, &[source, DYNAMIC], &step(2), &[floats(&[2, 0]), floats(&data)], vec![&mut alone]));
             assert_eq!(alone, second);
         }
         let mut sure = [f32::NAN; 4];
         let p = Params { rows: 1, width: 4 };
-        run(cpu, 0..1, (&p, &[BYTES, DYNAMIC], &step(1)), &[&[0], &[0xff00_00ff]], &mut [&mut sure]);
+        cpu(call(0..1, &p, &[BYTES, DYNAMIC], &step(1), &[floats(&[0]), floats(&[0xff00_00ff])], vec![&mut sure]));
         assert_eq!(sure, [1.0, 0.0, 0.0, 1.0]);
     }
 }

@@ -90,7 +90,7 @@ fn cpu(call: Call) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{assert_close, run, step, words};
+    use super::super::testing::{assert_close, call, step};
     use super::*;
 
     const X: [f32; 4] = [0.5, -1.0, 2.0, 0.0];
@@ -112,8 +112,8 @@ mod tests {
         for lv in [0.0, -1.5] {
             let (mut distortion, mut dout) = ([f32::NAN; 4], [f32::NAN; 8]);
             let g = [1.0, 2.0, 0.0, -1.0];
-            let reads = [words(&out), words(&X), words(&g)];
-            run(cpu, 0..4, (&params(lv), &[0, 1, 1, 0], &step(2)), &reads, &mut [&mut distortion, &mut dout]);
+            let reads: [&[f32]; 3] = [&out, &X, &g];
+            cpu(call(0..4, &params(lv), &[0, 1, 1, 0], &step(2), &reads, vec![&mut distortion, &mut dout]));
             for r in 0..4 {
                 let terms = (0..2).map(|c| minus_log_density(X[r / 2 * 2 + c], out[r * 2 + c], lv));
                 assert_close(&[distortion[r]], &[terms.sum::<f64>() as f32], 1e-6);
@@ -128,8 +128,8 @@ mod tests {
 
     fn learned_loss(out: &[f32; 16], g: &[f32; 4]) -> f64 {
         let mut distortion = [f32::NAN; 4];
-        let reads = [words(out), words(&X), &[][..]];
-        run(cpu, 0..4, (&params(0.0), &[1, 1, 0, 0], &step(2)), &reads, &mut [&mut distortion, &mut []]);
+        let reads: [&[f32]; 3] = [out, &X, &[]];
+        cpu(call(0..4, &params(0.0), &[1, 1, 0, 0], &step(2), &reads, vec![&mut distortion, &mut []]));
         distortion.iter().zip(g).map(|(&d, &g)| f64::from(d) * f64::from(g)).sum()
     }
 
@@ -147,8 +147,8 @@ mod tests {
             })
             .collect();
         let mut dout = [f32::NAN; 16];
-        let reads = [words(&LEARNED), words(&X), words(&g)];
-        run(cpu, 0..4, (&params(0.0), &[1, 0, 1, 0], &step(2)), &reads, &mut [&mut [], &mut dout]);
+        let reads: [&[f32]; 3] = [&LEARNED, &X, &g];
+        cpu(call(0..4, &params(0.0), &[1, 0, 1, 0], &step(2), &reads, vec![&mut [], &mut dout]));
         assert_close(&dout, &differences, 2e-3);
         assert_eq!((dout[11], dout[14]), (0.0, 0.0));
     }
@@ -158,10 +158,10 @@ mod tests {
         let out = [0.5, -1.0, 1.0, 1.0, 2.5, -0.5, 0.0, 0.0];
         let (mut distortion, mut dout) = ([f32::NAN; 4], [f32::NAN; 8]);
         let (p, s, consts) = (params(0.4), step(1), [0, 1, 1, 1]);
-        run(cpu, 0..4, (&p, &consts, &s), &[words(&out), words(&X), &[]], &mut [&mut distortion, &mut dout]);
+        cpu(call(0..4, &p, &consts, &s, &[&out, &X, &[]], vec![&mut distortion, &mut dout]));
         assert!(dout[..4].iter().any(|&d| d != 0.0) && dout[4..] == [0.0; 4]);
         let (mut part, mut dpart) = ([f32::NAN; 2], [f32::NAN; 4]);
-        run(cpu, 2..4, (&p, &consts, &s), &[words(&out[4..]), words(&X[2..]), &[]], &mut [&mut part, &mut dpart]);
+        cpu(call(2..4, &p, &consts, &s, &[&out[4..], &X[2..], &[]], vec![&mut part, &mut dpart]));
         assert_eq!((&part[..], &dpart[..]), (&distortion[2..], &dout[4..]));
     }
 }

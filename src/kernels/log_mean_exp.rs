@@ -56,7 +56,7 @@ fn cpu(call: Call) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{assert_close, run, step, words};
+    use super::super::testing::{assert_close, call, step};
     use super::*;
 
     const DISTORTION: [f32; 6] = [1000.0, 1001.0, 998.5, 1.0, 2.0, 500.0];
@@ -72,7 +72,7 @@ mod tests {
     fn the_state_gives_the_log_of_a_sum_that_would_underflow() {
         let p = Params { rows: 2, per_example: 3 };
         let mut state = [f32::NAN; 4];
-        run(cpu, 0..2, (&p, &[], &step(2)), &[words(&DISTORTION), words(&RATIO)], &mut [&mut state]);
+        cpu(call(0..2, &p, &[], &step(2), &[&DISTORTION, &RATIO], vec![&mut state]));
         assert_eq!((state[0], state[2]), (-1010.0, 0.0));
         let results = [state[0] + state[1].ln(), state[2] + state[3].ln()];
         assert_close(&results, &[log_sum(0..3, 1010.0) as f32, log_sum(3..6, 0.0) as f32], 1e-6);
@@ -85,7 +85,7 @@ mod tests {
             let mut state = [f32::NAN; 2];
             let mut s = step(1);
             for row in order {
-                run(cpu, 0..1, (&p, &[], &s), &[words(&DISTORTION[row..]), words(&RATIO[row..])], &mut [&mut state]);
+                cpu(call(0..1, &p, &[], &s, &[&DISTORTION[row..], &RATIO[row..]], vec![&mut state]));
                 s.sample += 1;
             }
             assert_close(&[state[0] + state[1].ln()], &[log_sum(0..3, 1010.0) as f32], 1e-6);

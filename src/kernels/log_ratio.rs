@@ -56,7 +56,7 @@ fn cpu(call: Call) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{assert_close, run, words};
+    use super::super::testing::{assert_close, call};
     use super::super::{sample, testing};
     use super::*;
 
@@ -74,7 +74,7 @@ mod tests {
         let (mut z, mut kl) = ([f32::NAN; 8], [f32::NAN; 2]);
         let drawn = sample::Params { rows: 2, latent: 2, per_example: 2, low, high };
         let s = testing::step(2);
-        run(sample::KERNEL.cpu, 0..2, (&drawn, &[0], &s), &[&[], words(&stats)], &mut [&mut eps, &mut z, &mut kl]);
+        (sample::KERNEL.cpu)(call(0..2, &drawn, &[0], &s, &[&[], &stats], vec![&mut eps, &mut z, &mut kl]));
         let expected: Vec<f32> = (0..4)
             .map(|r| {
                 let column = |j: usize| {
@@ -86,10 +86,10 @@ mod tests {
             .collect();
         let p = Params { rows: 4, latent: 2, per_example: 2, low, high };
         let mut ratio = [f32::NAN; 4];
-        run(cpu, 0..4, (&p, &[], &s), &[words(&stats), words(&eps), words(&z)], &mut [&mut ratio]);
+        cpu(call(0..4, &p, &[], &s, &[&stats, &eps, &z], vec![&mut ratio]));
         assert_close(&ratio, &expected, 1e-5);
         let mut part = [f32::NAN; 2];
-        run(cpu, 2..4, (&p, &[], &s), &[words(&stats[4..]), words(&eps[4..]), words(&z[4..])], &mut [&mut part]);
+        cpu(call(2..4, &p, &[], &s, &[&stats[4..], &eps[4..], &z[4..]], vec![&mut part]));
         assert_eq!(part, ratio[2..]);
     }
 }

@@ -60,7 +60,7 @@ fn cpu(call: Call) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{run, step};
+    use super::super::testing::{call, floats, step};
     use super::*;
     use crate::rng::Stream;
 
@@ -72,12 +72,12 @@ mod tests {
         let mut s = step(3);
         (s.sample, s.stream) = (10, Stream::Evaluate as u32);
         let mut noise = [f32::NAN; 30];
-        run(cpu, 0..6, (&p, &[], &s), &[&ORDER], &mut [&mut noise]);
+        cpu(call(0..6, &p, &[], &s, &[floats(&ORDER)], vec![&mut noise]));
         // Row 3 is sample 11 of example 4; its fifth column begins the second of two blocks.
         assert_eq!(noise[3 * 5 + 4], normal(philox([6, 3, 4, 11 * 2 + 1], s.key)[0]));
         assert_eq!(noise[3 * 5 + 2], normal(philox([6, 3, 4, 11 * 2], s.key)[2]));
         let mut part = [f32::NAN; 15];
-        run(cpu, 3..6, (&p, &[], &s), &[&ORDER], &mut [&mut part]);
+        cpu(call(3..6, &p, &[], &s, &[floats(&ORDER)], vec![&mut part]));
         assert_eq!(part, noise[15..]);
     }
 
@@ -85,10 +85,10 @@ mod tests {
     fn samples_drawn_in_several_runs_are_those_drawn_at_once() {
         let mut s = step(1);
         let mut all = [f32::NAN; 12];
-        run(cpu, 0..4, (&Params { rows: 4, width: 3, per_example: 4 }, &[], &s), &[&ORDER], &mut [&mut all]);
+        cpu(call(0..4, &Params { rows: 4, width: 3, per_example: 4 }, &[], &s, &[floats(&ORDER)], vec![&mut all]));
         let mut late = [f32::NAN; 6];
         s.sample = 2;
-        run(cpu, 0..2, (&Params { rows: 2, width: 3, per_example: 2 }, &[], &s), &[&ORDER], &mut [&mut late]);
+        cpu(call(0..2, &Params { rows: 2, width: 3, per_example: 2 }, &[], &s, &[floats(&ORDER)], vec![&mut late]));
         assert_eq!(late, all[6..]);
     }
 }

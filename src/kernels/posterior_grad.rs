@@ -78,7 +78,7 @@ fn cpu(call: Call) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{assert_close, run, step, words};
+    use super::super::testing::{assert_close, call, step};
     use super::super::{StepScalars, sample};
     use super::*;
 
@@ -93,8 +93,8 @@ mod tests {
     fn gradient(stats: &[f32], consts: &[u32], g: &[f32], step: &StepScalars) -> Vec<f32> {
         let p = Params { rows: 2, latent: 2, per_example: 2, weight: 1, low: -3.0, high: 3.0 };
         let mut dstats = vec![f32::NAN; stats.len()];
-        let reads = [words(stats), words(&EPS), words(&DZ), words(g)];
-        run(cpu, 0..B, (&p, consts, step), &reads, &mut [&mut dstats]);
+        let reads: [&[f32]; 4] = [stats, &EPS, &DZ, g];
+        cpu(call(0..B, &p, consts, step, &reads, vec![&mut dstats]));
         dstats
     }
 
@@ -102,7 +102,7 @@ mod tests {
     fn loss(stats: &[f32], sampled: bool, kl: bool) -> f64 {
         let p = sample::Params { rows: 2, latent: 2, per_example: 2, low: -3.0, high: 3.0 };
         let (mut eps, mut z, mut rate) = (EPS, [0.0; B * K * Z], [0.0; B]);
-        run(sample::KERNEL.cpu, 0..B, (&p, &[0], &step(2)), &[&[], words(stats)], &mut [&mut eps, &mut z, &mut rate]);
+        (sample::KERNEL.cpu)(call(0..B, &p, &[0], &step(2), &[&[], stats], vec![&mut eps, &mut z, &mut rate]));
         let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>();
         f64::from(u8::from(sampled)) * dot(&DZ, &z) + f64::from(u8::from(kl)) * dot(&G, &rate)
     }

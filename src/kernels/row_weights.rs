@@ -44,17 +44,17 @@ fn cpu(call: Call) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{run, step};
+    use super::super::testing::{call, step};
     use super::*;
 
     #[test]
     fn rows_that_count_share_the_weight_and_the_others_get_none() {
         let p = Params { rows: 6, per_example: 2, weight: 1 };
         let mut g = [f32::NAN; 6];
-        run(cpu, 0..6, (&p, &[], &step(2)), &[], &mut [&mut g]);
+        cpu(call(0..6, &p, &[], &step(2), &[], vec![&mut g]));
         assert_eq!(g, [0.125, 0.125, 0.125, 0.125, 0.0, 0.0]);
         let mut part = [f32::NAN; 2];
-        run(cpu, 3..5, (&p, &[], &step(2)), &[], &mut [&mut part]);
+        cpu(call(3..5, &p, &[], &step(2), &[], vec![&mut part]));
         assert_eq!(part, [0.125, 0.0]);
     }
 }

@@ -70,7 +70,7 @@ fn cpu(call: Call) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{assert_close, run, step, words};
+    use super::super::testing::{assert_close, call, floats, step};
     use super::*;
 
     const ORDER: [u32; 3] = [5, 8, 2];
@@ -82,7 +82,7 @@ mod tests {
         // The last row lies outside the clamp, on both sides.
         let stats = [0.0, 0.0, 0.0, 0.0, 3.0, -1.0, ln4, -ln4, 0.0, 0.0, 9.0, -9.0];
         let (mut eps, mut z, mut kl) = ([1.0, 1.0, -1.0, 2.0, 1.0, 1.0], [f32::NAN; 6], [f32::NAN; 3]);
-        run(cpu, 0..3, (&p, &[0], &step(3)), &[&[], words(&stats)], &mut [&mut eps, &mut z, &mut kl]);
+        cpu(call(0..3, &p, &[0], &step(3), &[&[], &stats], vec![&mut eps, &mut z, &mut kl]));
         assert_close(&z, &[1.0, 1.0, 3.0 - 2.0, -1.0 + 0.5 * 2.0, 1_f32.exp(), (-1_f32).exp()], 1e-6);
         let row1 = 0.5 * (9.0 + 4.0 - 1.0 - ln4) + 0.5 * (1.0 + 0.25 - 1.0 + ln4);
         let row2 = 0.5 * (2_f32.exp() - 3.0) + 0.5 * ((-2_f32).exp() + 1.0);
@@ -95,10 +95,10 @@ mod tests {
         let s = step(3);
         let mut noise = [f32::NAN; 30];
         let n = noise::Params { rows: 6, width: 5, per_example: 2 };
-        run(noise::KERNEL.cpu, 0..6, (&n, &[], &s), &[&ORDER], &mut [&mut noise]);
+        (noise::KERNEL.cpu)(call(0..6, &n, &[], &s, &[floats(&ORDER)], vec![&mut noise]));
         // Only rows 1 and 2, so that the range matters; means 0 and log-variances 0.
         let (mut eps, mut z, mut kl) = ([f32::NAN; 20], [f32::NAN; 20], [f32::NAN; 2]);
-        run(cpu, 1..3, (&p, &[1], &s), &[&ORDER, words(&[0.0; 20])], &mut [&mut eps, &mut z, &mut kl]);
+        cpu(call(1..3, &p, &[1], &s, &[floats(&ORDER), &[0.0; 20]], vec![&mut eps, &mut z, &mut kl]));
         assert_eq!(eps, noise[10..]);
         assert_eq!((z, kl), (eps, [0.0; 2]));
     }
