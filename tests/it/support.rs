@@ -96,6 +96,7 @@ mod tests {
             ("a NaN", changed(|x| x[7] = f32::NAN), "not finite: element 7 at [0, 1, 2] of [20, 6, 5]"),
             ("an infinity", changed(|x| x[7] = f32::INFINITY), "not finite: element 7"),
             ("one wrong element", changed(|x| x[599] += 0.01), "element 599 at [19, 5, 4] of [20, 6, 5]"),
+            ("one slightly wrong element", changed(|x| x[599] += 4e-4), "largest relative error 1.89e-4"),
             ("a shift by one", changed(|x| x.rotate_left(1)), "too far apart"),
             ("all zeros", vec![0.0; 600], "normalised mean squared error 1.00e0"),
             ("a wrong sign", wave().iter().map(|x| -x).collect(), "too far apart"),
