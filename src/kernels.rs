@@ -35,6 +35,7 @@ pub mod sum_columns;
 pub mod sum_rows;
 #[cfg(test)]
 mod testing;
+mod vector;
 
 use bytemuck::{Pod, Zeroable};
 use std::ops::Range;

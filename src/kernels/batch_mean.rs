@@ -1,7 +1,7 @@
 //! The mean over the batch of a value per row, into the metrics:
 //! metrics\[slot, index\] = Σ v\[r\]/(rows·K) over the rows of the examples that count.
 
-use super::{Binding, Call, Kernel, f32s, f32s_mut, params, read, read_write};
+use super::{Call, Kernel, f32s, f32s_mut, params, read, read_write};
 
 params! {
     /// Shapes: v \[R\] with R = B·K, metrics \[slots, columns\].
@@ -21,15 +21,13 @@ params! {
 pub static KERNEL: Kernel = Kernel {
     name: "batch_mean",
     wgsl: include_str!("../../shaders/batch_mean.wgsl"),
-    bindings: &BINDINGS,
+    bindings: &[read("v"), read_write("metrics")],
     params: FIELDS,
     consts: &[],
     workgroup: [256, 1, 1],
     cpu,
     fast: None,
 };
-
-const BINDINGS: [Binding; 2] = [read("v"), read_write("metrics")];
 
 /// One workgroup.
 pub fn grid(_: &Params) -> [u32; 3] {
@@ -42,13 +40,13 @@ fn cpu(call: Call) {
     let rows = p.rows.min(step.rows * p.per_example) as usize;
     let sum: f64 = f32s(reads[0])[..rows].iter().map(|&v| f64::from(v)).sum();
     let weight = f64::from(step.row_weight) / f64::from(p.per_example);
-    f32s_mut(&mut *writes[0])[(step.slot * p.columns + p.index) as usize] = (sum * weight) as f32;
+    f32s_mut(writes[0])[(step.slot * p.columns + p.index) as usize] = (sum * weight) as f32;
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{call, step};
     use super::*;
+    use crate::kernels::testing::{call, step};
 
     #[test]
     fn the_mean_leaves_out_rows_that_do_not_count_and_goes_to_its_slot() {

@@ -3,7 +3,7 @@
 //!
 //! The usual stable form of the cross-entropy with logits; x may be any number in \[0, 1\].
 
-use super::{Binding, Call, Kernel, all_f32s_mut, f32s, math, params, read, write};
+use super::{Call, Kernel, all_f32s_mut, f32s, math, params, read, vector, write};
 
 params! {
     /// Shapes: logits and dlogits \[R, D\], x \[B, D\], g and distortion \[R\] with R = B·K.
@@ -24,15 +24,13 @@ params! {
 pub static KERNEL: Kernel = Kernel {
     name: "bernoulli",
     wgsl: include_str!("../../shaders/bernoulli.wgsl"),
-    bindings: &BINDINGS,
+    bindings: &[read("logits"), read("x"), read("g"), write("distortion"), write("dlogits")],
     params: FIELDS,
     consts: &["VALUE", "GRAD", "UNIFORM"],
     workgroup: [64, 1, 1],
     cpu,
-    fast: None,
+    fast: Some(fast),
 };
-
-const BINDINGS: [Binding; 5] = [read("logits"), read("x"), read("g"), write("distortion"), write("dlogits")];
 
 /// One workgroup per row.
 pub fn grid(p: &Params) -> [u32; 3] {
@@ -66,10 +64,47 @@ fn cpu(call: Call) {
     }
 }
 
+fn fast(call: Call) {
+    pulp::Arch::new().dispatch(
+        #[inline(always)]
+        || rows(call),
+    );
+}
+
+/// The meaning of [`cpu`]. It works out the value whenever it works out the gradient: training wants both.
+#[inline(always)]
+fn rows(call: Call) {
+    let p: Params = call.params();
+    let Call { range, consts, step, reads, writes, .. } = call;
+    let [logits, x, g] = [0, 1, 2].map(|i| f32s(reads[i]));
+    let [distortion, dlogits] = all_f32s_mut(writes);
+    let (width, per_example) = (p.width as usize, p.per_example as usize);
+    let (value, grad, uniform) = (consts[0] == 1, consts[1] == 1, consts[2] == 1);
+    let first_example = range.start / per_example;
+    let term = |l: f32, x: f32, e: f32| l.max(0.0) - l * x + math::log1p_unit(e);
+    for (i, r) in range.enumerate() {
+        let x = &x[(r / per_example - first_example) * width..][..width];
+        let logits = &logits[i * width..][..width];
+        let sum = if grad {
+            let g = if uniform { step.row_gradient(p.weight as usize, r, per_example) } else { g[i] };
+            vector::columns([logits, x], [&mut dlogits[i * width..][..width]], |[l, x]| {
+                let e = math::exp(-l.abs());
+                (term(l, x, e), [g * (math::sigmoid_from(l, e) - x)])
+            })
+        } else {
+            vector::columns([logits, x], [], |[l, x]| (term(l, x, math::exp(-l.abs())), []))
+        };
+        if value {
+            distortion[i] = sum as f32;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{assert_close, call, step};
     use super::*;
+    use crate::kernels::testing::{assert_close, call, step};
+    use crate::rng::{Philox, Stream};
 
     const P: Params = Params { rows: 4, width: 3, per_example: 2, weight: 0 };
     const X: [f32; 6] = [1.0, 0.0, 0.25, 0.0, 1.0, 1.0];
@@ -123,5 +158,29 @@ mod tests {
         cpu(call(0..4, &P, &[0, 1, 1], &step(1), &[&LOGITS, &X, &[]], vec![&mut [], &mut uniform]));
         assert_eq!(uniform, given);
         assert_eq!(uniform[0], 0.5 * (0.5 - 1.0));
+    }
+
+    #[test]
+    fn the_fast_function_agrees_with_the_twin_for_every_setting_and_range() {
+        let mut rng = Philox::new(1, Stream::Choice, 0, 0);
+        for (width, consts) in
+            [1, 16, 53, 784].into_iter().flat_map(|w| (0..8).map(move |c| (w, [c & 1, c >> 1 & 1, c >> 2])))
+        {
+            let p = Params { rows: 6, width: width as u32, per_example: 2, weight: 1 };
+            let logits: Vec<f32> = (0..6 * width).map(|_| 4.0 * rng.normal()).collect();
+            let x: Vec<f32> = (0..3 * width).map(|_| rng.uniform()).collect();
+            let g: Vec<f32> = (0..6).map(|_| rng.normal()).collect();
+            let compute = |function: fn(Call), range: std::ops::Range<usize>| {
+                let (rows, count) = (range.clone(), range.len());
+                let (mut distortion, mut dlogits) = (vec![0.0; count], vec![0.0; count * width]);
+                let reads = [&logits[rows.start * width..], &x[rows.start / 2 * width..], &g[rows.start..]];
+                function(call(range, &p, &consts, &step(2), &reads, vec![&mut distortion, &mut dlogits]));
+                [distortion, dlogits].concat()
+            };
+            let all = compute(fast, 0..6);
+            assert_close(&all, &compute(cpu, 0..6), 1e-5);
+            let (first, last) = (compute(fast, 0..2), compute(fast, 2..6));
+            assert_eq!(all, [&first[..2], &last[..4], &first[2..], &last[4..]].concat(), "a range changes nothing");
+        }
     }
 }

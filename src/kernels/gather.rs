@@ -4,7 +4,7 @@
 //! Dynamic binarisation draws each value from a Bernoulli distribution anew at every step, as in Burda, Grosse,
 //! Salakhutdinov, "Importance Weighted Autoencoders", 2016, section 5.
 
-use super::{Binding, Call, Kernel, f32s_mut, params, read_u32, write};
+use super::{Call, Kernel, f32s_mut, params, read_u32, write};
 use crate::rng::{Stream, philox, uniform};
 
 params! {
@@ -33,15 +33,13 @@ pub const DYNAMIC: u32 = 2;
 pub static KERNEL: Kernel = Kernel {
     name: "gather",
     wgsl: include_str!("../../shaders/gather.wgsl"),
-    bindings: &BINDINGS,
+    bindings: &[read_u32("order"), read_u32("data"), write("x")],
     params: FIELDS,
     consts: &["SOURCE", "BINARISE"],
     workgroup: [64, 1, 1],
     cpu,
     fast: None,
 };
-
-const BINDINGS: [Binding; 3] = [read_u32("order"), read_u32("data"), write("x")];
 
 /// One thread for four columns of a row.
 pub fn grid(p: &Params) -> [u32; 3] {
@@ -52,7 +50,7 @@ fn cpu(call: Call) {
     let p: Params = call.params();
     let Call { range, consts, step, reads, mut writes, .. } = call;
     let (order, data, width) = (reads[0], reads[1], p.width as usize);
-    let x = f32s_mut(&mut *writes[0]);
+    let x = f32s_mut(writes[0]);
     for (r, row) in range.zip(x.chunks_exact_mut(width)) {
         let example = order[step.position(r)];
         for (column, value) in row.iter_mut().enumerate() {
@@ -86,8 +84,8 @@ fn from_float(value: f32, binarise: u32, random: impl Fn() -> u32) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{assert_close, call, floats, step};
     use super::*;
+    use crate::kernels::testing::{assert_close, call, floats, step};
 
     /// Three examples of six bytes: they do not end at words.
     const PIXELS: [u8; 20] = [0, 255, 127, 128, 51, 1, 10, 20, 30, 40, 50, 60, 255, 255, 0, 0, 102, 204, 0, 0];

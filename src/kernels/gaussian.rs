@@ -3,7 +3,7 @@
 //!
 //! The log-variance lv is one constant, or learned: then it is clamped, and dlv = 0 where the clamp holds it.
 
-use super::{Binding, Call, Kernel, all_f32s_mut, f32s, params, read, write};
+use super::{Call, Kernel, all_f32s_mut, f32s, params, read, write};
 
 params! {
     /// Shapes: out and dout \[R, D\], or \[R, 2D\] = μ ‖ log-variance if `LEARNED`; x \[B, D\]; g and distortion \[R\]
@@ -31,15 +31,13 @@ params! {
 pub static KERNEL: Kernel = Kernel {
     name: "gaussian",
     wgsl: include_str!("../../shaders/gaussian.wgsl"),
-    bindings: &BINDINGS,
+    bindings: &[read("out"), read("x"), read("g"), write("distortion"), write("dout")],
     params: FIELDS,
     consts: &["LEARNED", "VALUE", "GRAD", "UNIFORM"],
     workgroup: [64, 1, 1],
     cpu,
     fast: None,
 };
-
-const BINDINGS: [Binding; 5] = [read("out"), read("x"), read("g"), write("distortion"), write("dout")];
 
 /// ½log 2π.
 const HALF_LOG_TWO_PI: f64 = 0.918_938_533_204_672_7;
@@ -90,8 +88,8 @@ fn cpu(call: Call) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{assert_close, call, step};
     use super::*;
+    use crate::kernels::testing::{assert_close, call, step};
 
     const X: [f32; 4] = [0.5, -1.0, 2.0, 0.0];
 

@@ -4,7 +4,7 @@
 //! After K samples in all, log p(x) is estimated from below by m + log(s/K); see Burda, Grosse, Salakhutdinov,
 //! "Importance Weighted Autoencoders", 2016, equation 8.
 
-use super::{Binding, Call, Kernel, f32s, f32s_mut, params, read, read_write};
+use super::{Call, Kernel, f32s, f32s_mut, params, read, read_write};
 
 params! {
     /// Shapes: distortion and ratio \[B·K\], state \[B, 2\].
@@ -20,15 +20,13 @@ params! {
 pub static KERNEL: Kernel = Kernel {
     name: "log_mean_exp",
     wgsl: include_str!("../../shaders/log_mean_exp.wgsl"),
-    bindings: &BINDINGS,
+    bindings: &[read("distortion"), read("ratio"), read_write("state")],
     params: FIELDS,
     consts: &[],
     workgroup: [64, 1, 1],
     cpu,
     fast: None,
 };
-
-const BINDINGS: [Binding; 3] = [read("distortion"), read("ratio"), read_write("state")];
 
 /// One thread per example.
 pub fn grid(p: &Params) -> [u32; 3] {
@@ -40,7 +38,7 @@ fn cpu(call: Call) {
     let Call { range, step, reads, mut writes, .. } = call;
     let (distortion, ratio) = (f32s(reads[0]), f32s(reads[1]));
     let per_example = p.per_example as usize;
-    for (i, state) in f32s_mut(&mut *writes[0]).chunks_exact_mut(2).take(range.len()).enumerate() {
+    for (i, state) in f32s_mut(writes[0]).chunks_exact_mut(2).take(range.len()).enumerate() {
         let rows = i * per_example..(i + 1) * per_example;
         let log_weight = |row: usize| -distortion[row] - ratio[row];
         let mut maximum = rows.clone().map(log_weight).fold(f32::NEG_INFINITY, f32::max);
@@ -56,8 +54,8 @@ fn cpu(call: Call) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{assert_close, call, step};
     use super::*;
+    use crate::kernels::testing::{assert_close, call, step};
 
     const DISTORTION: [f32; 6] = [1000.0, 1001.0, 998.5, 1.0, 2.0, 500.0];
     const RATIO: [f32; 6] = [10.0, 9.5, 12.0, -1.0, 0.5, 0.0];

@@ -1,7 +1,7 @@
 //! log q(z|x) − log p(z) of each sample in nats: Σ ½z² − ½eps² − ½lv, for q = N(mean, exp(lv)), z = mean + exp(lv/2)·eps
 //! and the prior N(0, 1). The constants ½log 2π of the two densities cancel.
 
-use super::{Binding, Call, Kernel, f32s, f32s_mut, params, read, write};
+use super::{Call, Kernel, f32s, f32s_mut, params, read, write};
 
 params! {
     /// Shapes: stats \[B, 2Z\] = mean ‖ log-variance, eps and z \[R, Z\], ratio \[R\] with R = B·K.
@@ -23,15 +23,13 @@ params! {
 pub static KERNEL: Kernel = Kernel {
     name: "log_ratio",
     wgsl: include_str!("../../shaders/log_ratio.wgsl"),
-    bindings: &BINDINGS,
+    bindings: &[read("stats"), read("eps"), read("z"), write("ratio")],
     params: FIELDS,
     consts: &[],
     workgroup: [64, 1, 1],
     cpu,
     fast: None,
 };
-
-const BINDINGS: [Binding; 4] = [read("stats"), read("eps"), read("z"), write("ratio")];
 
 /// One thread per row.
 pub fn grid(p: &Params) -> [u32; 3] {
@@ -44,7 +42,7 @@ fn cpu(call: Call) {
     let [stats, eps, z] = [0, 1, 2].map(|i| f32s(reads[i]));
     let (latent, per_example) = (p.latent as usize, p.per_example as usize);
     let first_example = range.start / per_example;
-    for (i, (r, ratio)) in range.zip(f32s_mut(&mut *writes[0])).enumerate() {
+    for (i, (r, ratio)) in range.zip(f32s_mut(writes[0])).enumerate() {
         let lv = &stats[((r / per_example - first_example) * 2 + 1) * latent..][..latent];
         let terms = (0..latent).map(|j| {
             let (eps, z) = (f64::from(eps[i * latent + j]), f64::from(z[i * latent + j]));
@@ -56,9 +54,9 @@ fn cpu(call: Call) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{assert_close, call};
-    use super::super::{sample, testing};
     use super::*;
+    use crate::kernels::testing::{assert_close, call};
+    use crate::kernels::{sample, testing};
 
     /// log of the density of N(mean, exp(lv)).
     fn log_density(z: f32, mean: f32, lv: f32) -> f64 {

@@ -2,7 +2,7 @@
 //!
 //! So an example gets the same noise in whatever batch, range or run of a plan it is drawn.
 
-use super::{Binding, Call, Kernel, StepScalars, f32s_mut, params, read_u32, write};
+use super::{Call, Kernel, StepScalars, f32s_mut, params, read_u32, write};
 use crate::rng::{normal, philox};
 
 params! {
@@ -21,15 +21,13 @@ params! {
 pub static KERNEL: Kernel = Kernel {
     name: "noise",
     wgsl: include_str!("../../shaders/noise.wgsl"),
-    bindings: &BINDINGS,
+    bindings: &[read_u32("order"), write("noise")],
     params: FIELDS,
     consts: &[],
     workgroup: [64, 1, 1],
     cpu,
     fast: None,
 };
-
-const BINDINGS: [Binding; 2] = [read_u32("order"), write("noise")];
 
 /// One thread for four columns of a row.
 pub fn grid(p: &Params) -> [u32; 3] {
@@ -52,7 +50,7 @@ fn cpu(call: Call) {
     let p: Params = call.params();
     let Call { range, step, reads, mut writes, .. } = call;
     let per_example = p.per_example as usize;
-    for (r, row) in range.zip(f32s_mut(&mut *writes[0]).chunks_exact_mut(p.width as usize)) {
+    for (r, row) in range.zip(f32s_mut(writes[0]).chunks_exact_mut(p.width as usize)) {
         let example = reads[0][step.position(r / per_example)];
         fill(step, example, step.sample + (r % per_example) as u32, row);
     }
@@ -60,8 +58,8 @@ fn cpu(call: Call) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{call, floats, step};
     use super::*;
+    use crate::kernels::testing::{call, floats, step};
     use crate::rng::Stream;
 
     const ORDER: [u32; 3] = [7, 4, 9];

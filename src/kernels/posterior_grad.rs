@@ -4,7 +4,7 @@
 //!
 //! The derivatives of what [`super::sample`] computes.
 
-use super::{Binding, Call, Kernel, f32s, f32s_mut, params, read, write};
+use super::{Call, Kernel, f32s, f32s_mut, params, read, write};
 
 params! {
     /// Shapes: stats and dstats \[B, 2Z\] = mean ‖ log-variance, eps and dz \[B·K, Z\], g \[B\].
@@ -30,15 +30,13 @@ params! {
 pub static KERNEL: Kernel = Kernel {
     name: "posterior_grad",
     wgsl: include_str!("../../shaders/posterior_grad.wgsl"),
-    bindings: &BINDINGS,
+    bindings: &[read("stats"), read("eps"), read("dz"), read("g"), write("dstats")],
     params: FIELDS,
     consts: &["SAMPLED", "KL", "UNIFORM"],
     workgroup: [64, 1, 1],
     cpu,
     fast: None,
 };
-
-const BINDINGS: [Binding; 5] = [read("stats"), read("eps"), read("dz"), read("g"), write("dstats")];
 
 /// One thread per latent dimension of an example.
 pub fn grid(p: &Params) -> [u32; 3] {
@@ -49,7 +47,7 @@ fn cpu(call: Call) {
     let p: Params = call.params();
     let Call { range, consts, step, reads, mut writes, .. } = call;
     let [stats, eps, dz, g] = [0, 1, 2, 3].map(|i| f32s(reads[i]));
-    let dstats = f32s_mut(&mut *writes[0]);
+    let dstats = f32s_mut(writes[0]);
     let (latent, per_example) = (p.latent as usize, p.per_example as usize);
     let (sampled, kl, uniform) = (consts[0] == 1, consts[1] == 1, consts[2] == 1);
     for (i, b) in range.enumerate() {
@@ -78,9 +76,9 @@ fn cpu(call: Call) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{assert_close, call, step};
-    use super::super::{StepScalars, sample};
     use super::*;
+    use crate::kernels::testing::{assert_close, call, step};
+    use crate::kernels::{StepScalars, sample};
 
     const B: usize = 2;
     const K: usize = 2;

@@ -1,7 +1,7 @@
 //! The gradient that a mean over the batch, times a weight of the loss, gives to each row: weight/(rows·K), and 0 to
 //! the rows of examples that do not count.
 
-use super::{Binding, Call, Kernel, f32s_mut, params, write};
+use super::{Call, Kernel, f32s_mut, params, write};
 
 params! {
     /// Shapes: g \[R\] with R = B·K.
@@ -19,15 +19,13 @@ params! {
 pub static KERNEL: Kernel = Kernel {
     name: "row_weights",
     wgsl: include_str!("../../shaders/row_weights.wgsl"),
-    bindings: &BINDINGS,
+    bindings: &[write("g")],
     params: FIELDS,
     consts: &[],
     workgroup: [64, 1, 1],
     cpu,
     fast: None,
 };
-
-const BINDINGS: [Binding; 1] = [write("g")];
 
 /// One thread per row.
 pub fn grid(p: &Params) -> [u32; 3] {
@@ -37,15 +35,15 @@ pub fn grid(p: &Params) -> [u32; 3] {
 fn cpu(call: Call) {
     let p: Params = call.params();
     let Call { range, step, mut writes, .. } = call;
-    for (r, g) in range.zip(f32s_mut(&mut *writes[0])) {
+    for (r, g) in range.zip(f32s_mut(writes[0])) {
         *g = step.row_gradient(p.weight as usize, r, p.per_example as usize);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{call, step};
     use super::*;
+    use crate::kernels::testing::{call, step};
 
     #[test]
     fn rows_that_count_share_the_weight_and_the_others_get_none() {

@@ -3,7 +3,7 @@
 //!
 //! Source: Kingma, Welling, "Auto-Encoding Variational Bayes", 2014, section 2.4 and appendix B.
 
-use super::{Binding, Call, Kernel, all_f32s_mut, f32s, noise, params, read, read_u32, read_write, write};
+use super::{Call, Kernel, all_f32s_mut, f32s, noise, params, read, read_u32, read_write, write};
 
 params! {
     /// Shapes: order \[examples\], stats \[B, 2Z\] = mean ‖ log-variance, eps and z \[B·K, Z\], kl \[B\] in nats.
@@ -26,15 +26,13 @@ params! {
 pub static KERNEL: Kernel = Kernel {
     name: "sample",
     wgsl: include_str!("../../shaders/sample.wgsl"),
-    bindings: &BINDINGS,
+    bindings: &[read_u32("order"), read("stats"), read_write("eps"), write("z"), write("kl")],
     params: FIELDS,
     consts: &["DRAW"],
     workgroup: [64, 1, 1],
     cpu,
     fast: None,
 };
-
-const BINDINGS: [Binding; 5] = [read_u32("order"), read("stats"), read_write("eps"), write("z"), write("kl")];
 
 /// One workgroup per example.
 pub fn grid(p: &Params) -> [u32; 3] {
@@ -70,8 +68,8 @@ fn cpu(call: Call) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{assert_close, call, floats, step};
     use super::*;
+    use crate::kernels::testing::{assert_close, call, floats, step};
 
     const ORDER: [u32; 3] = [5, 8, 2];
 
