@@ -11,7 +11,31 @@
 //!   independent of each other: a [`Call`] asks for a range of it, so that threads can share the work;
 //! - sums run in a fixed order, whatever the range.
 
-mod math;
+pub mod activation;
+pub mod activation_grad;
+pub mod adam;
+pub mod batch_mean;
+pub mod bernoulli;
+pub mod broadcast;
+pub mod clip_factor;
+pub mod combine;
+pub mod gather;
+pub mod gaussian;
+pub mod log_mean_exp;
+pub mod log_ratio;
+pub mod math;
+pub mod noise;
+pub mod posterior_grad;
+pub mod rmsprop;
+pub mod row_weights;
+pub mod sample;
+pub mod sgd;
+pub mod squared_norm;
+pub mod sum_columns;
+pub mod sum_rows;
+#[cfg(test)]
+mod testing;
+mod vector;
 
 use bytemuck::{Pod, Zeroable};
 use std::ops::Range;
@@ -48,7 +72,7 @@ pub enum Access {
     Read,
     /// Every element of the tensor is written; what was there before does not matter.
     Write,
-    /// Read and then changed in place.
+    /// Read and then changed in place, or written only in part.
     ReadWrite,
 }
 
@@ -159,6 +183,11 @@ pub struct StepScalars {
 }
 
 impl StepScalars {
+    /// The position in the order of the example in row `row` of the batch. Rows that do not count repeat the last one.
+    pub fn position(&self, row: usize) -> usize {
+        self.first as usize + row.min((self.rows as usize).saturating_sub(1))
+    }
+
     /// The gradient that the mean over the batch, times the weight `w`, gives to row `row` of `per_example` rows each.
     pub fn row_gradient(&self, w: usize, row: usize, per_example: usize) -> f32 {
         if row < self.rows as usize * per_example {
@@ -179,6 +208,12 @@ pub fn f32s_mut(words: &mut [u32]) -> &mut [f32] {
     bytemuck::cast_slice_mut(words)
 }
 
+/// All written bindings of a kernel as floats.
+pub fn all_f32s_mut<const N: usize>(writes: Vec<&mut [u32]>) -> [&mut [f32]; N] {
+    let words: [&mut [u32]; N] = writes.try_into().expect("as many written bindings as in the kernel's table");
+    words.map(f32s_mut)
+}
+
 /// The workgroups for `count` of them in a row: more than 65,535 go into the second dimension.
 /// The shader's `linear_workgroup` turns them back into one number, which may exceed `count`.
 pub fn grid(count: usize) -> [u32; 3] {
@@ -192,6 +227,7 @@ pub fn grid(count: usize) -> [u32; 3] {
 const SHARED: &[&str] = &[
     include_str!("../shaders/shared/step.wgsl"),
     include_str!("../shaders/shared/math.wgsl"),
+    include_str!("../shaders/shared/reduce.wgsl"),
     include_str!("../shaders/shared/rng.wgsl"),
 ];
 
@@ -211,4 +247,26 @@ impl Kernel {
 }
 
 /// Every kernel there is.
-pub static KERNELS: &[&Kernel] = &[];
+pub static KERNELS: &[&Kernel] = &[
+    &activation::KERNEL,
+    &activation_grad::KERNEL,
+    &adam::KERNEL,
+    &batch_mean::KERNEL,
+    &bernoulli::KERNEL,
+    &broadcast::KERNEL,
+    &clip_factor::KERNEL,
+    &combine::KERNEL,
+    &gather::KERNEL,
+    &gaussian::KERNEL,
+    &log_mean_exp::KERNEL,
+    &log_ratio::KERNEL,
+    &noise::KERNEL,
+    &posterior_grad::KERNEL,
+    &rmsprop::KERNEL,
+    &row_weights::KERNEL,
+    &sample::KERNEL,
+    &sgd::KERNEL,
+    &squared_norm::KERNEL,
+    &sum_columns::KERNEL,
+    &sum_rows::KERNEL,
+];

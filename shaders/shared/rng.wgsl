@@ -62,3 +62,9 @@ fn normal_deviate(word: u32) -> f32 {
     }
     return 1.4142135623 * p * (2.0 * u - 1.0);
 }
+
+// Latent noise: columns 4·block to 4·block + 3 of one sample of an example whose rows have `blocks` blocks.
+fn noise_block(s: Step, example: u32, sample: u32, blocks: u32, block: u32) -> vec4<f32> {
+    let words = philox(vec4<u32>(s.stream, s.step, example, sample * blocks + block), s.key);
+    return vec4<f32>(normal_deviate(words.x), normal_deviate(words.y), normal_deviate(words.z), normal_deviate(words.w));
+}

@@ -15,6 +15,11 @@ struct Step {
     weights: vec4<f32>,
 }
 
+// The position in the order of the example in row `row` of the batch. Rows that do not count repeat the last one.
+fn position(s: Step, row: u32) -> u32 {
+    return s.first + min(row, max(s.rows, 1u) - 1u);
+}
+
 // The gradient that the mean over the batch, times weight `w`, gives to a row of `per_example` rows an example.
 fn row_gradient(s: Step, w: u32, row: u32, per_example: u32) -> f32 {
     return select(0.0, s.weights[w] * s.row_weight / f32(per_example), row < s.rows * per_example);

@@ -21,26 +21,59 @@ pub fn from_code(code: u32) -> Activation {
     [Identity, Relu, Tanh, Sigmoid, Silu, Gelu, Softplus][code as usize]
 }
 
+/// exp x in a form that loops vectorise, within 2 units in the last place; for functions of the CPU engine.
+///
+/// x is held in [−87.3, 88.3], so that neither zero nor infinity comes out; NaN stays NaN. With n the integer nearest
+/// to x/ln 2, exp x = 2ⁿ·exp r, |r| ≤ ½ln 2, and the Taylor series of exp r up to r⁷ leaves out less than 6e-9.
+#[inline(always)]
+pub fn exp(x: f32) -> f32 {
+    // Added to a small number, this leaves the nearest integer in the low bits of the sum.
+    const ROUND: f32 = 12_582_912.0;
+    // ln 2 in two parts; the product of an integer below 2⁸ and the first one is exact.
+    const LN2_HIGH: f32 = 0.693_359_375;
+    const LN2_LOW: f32 = -2.121_944_4e-4;
+    let x = x.clamp(-87.3, 88.3);
+    let shifted = x * std::f32::consts::LOG2_E + ROUND;
+    let n = shifted - ROUND;
+    let r = (x - n * LN2_HIGH) - n * LN2_LOW;
+    let tail = 1.0 / 24.0 + r * (1.0 / 120.0 + r * (1.0 / 720.0 + r * (1.0 / 5040.0)));
+    let series = r + r * r * (0.5 + r * (1.0 / 6.0 + r * tail));
+    // The low bits of `shifted` become the exponent; those of ROUND are shifted out.
+    let scale = f32::from_bits((shifted.to_bits() << 23).wrapping_add(1.0_f32.to_bits()));
+    scale + scale * series
+}
+
 /// log(1 + e) for e in [0, 1]: 2·artanh(e/(2 + e)) as a series; the argument is at most 1/3.
 #[inline(always)]
 pub fn log1p_unit(e: f32) -> f32 {
     let s = e / (2.0 + e);
     let q = s * s;
-    let tail = 1.0 / 9.0 + q * (1.0 / 11.0 + q * (1.0 / 13.0 + q / 15.0));
+    let tail = 1.0 / 9.0 + q * (1.0 / 11.0 + q * (1.0 / 13.0 + q * (1.0 / 15.0)));
     2.0 * s * (1.0 + q * (1.0 / 3.0 + q * (0.2 + q * (1.0 / 7.0 + q * tail))))
 }
 
 /// log(1 + exp x).
 #[inline(always)]
 pub fn softplus(x: f32) -> f32 {
-    x.max(0.0) + log1p_unit((-x.abs()).exp())
+    softplus_from(x, (-x.abs()).exp())
+}
+
+/// log(1 + exp x), given e = exp(−|x|) by whichever function.
+#[inline(always)]
+pub fn softplus_from(x: f32, e: f32) -> f32 {
+    x.max(0.0) + log1p_unit(e)
 }
 
 /// 1/(1 + exp(−x)).
 #[inline(always)]
 pub fn sigmoid(x: f32) -> f32 {
-    let e = (-x.abs()).exp();
-    if x >= 0.0 { 1.0 / (1.0 + e) } else { e / (1.0 + e) }
+    sigmoid_from(x, (-x.abs()).exp())
+}
+
+/// 1/(1 + exp(−x)), given e = exp(−|x|) by whichever function.
+#[inline(always)]
+pub fn sigmoid_from(x: f32, e: f32) -> f32 {
+    (if x >= 0.0 { 1.0 } else { e }) / (1.0 + e)
 }
 
 /// The activation of `x`.
@@ -84,4 +117,41 @@ pub fn derivative(kind: Activation, v: f32) -> f32 {
 
 fn gelu_argument(x: f32) -> f32 {
     0.797_884_6 * (x + 0.044_715 * x * x * x)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every 1/16 of a unit over the range in which the functions are exact, and beyond.
+    fn points() -> impl Iterator<Item = f32> {
+        (-2000..=2000).map(|i| i as f32 / 16.0 + 0.013)
+    }
+
+    #[test]
+    fn exp_is_within_two_units_in_the_last_place_and_saturates_outside() {
+        for x in points().filter(|x| (-87.0..=88.0).contains(x)).chain([-87.0, -0.0, 88.0, 1e-8, 0.346_573_6]) {
+            let exact = f64::from(x).exp();
+            let unit = f64::from(f32::EPSILON) * 2_f64.powf(exact.log2().floor());
+            assert!((f64::from(exp(x)) - exact).abs() <= 2.0 * unit, "exp({x}) = {} is not {exact}", exp(x));
+        }
+        assert_eq!((exp(1e9), exp(f32::NEG_INFINITY)), (exp(88.3), exp(-87.3)));
+        assert!(exp(88.3).is_finite() && exp(-87.3) > 0.0 && exp(f32::NAN).is_nan());
+    }
+
+    #[test]
+    fn softplus_and_sigmoid_agree_with_double_precision_with_either_exp() {
+        for x in points() {
+            let e = exp(-x.abs());
+            let exact = f64::from(x).max(0.0) + (-f64::from(x).abs()).exp().ln_1p();
+            for softplus in [softplus(x), softplus_from(x, e)] {
+                assert!((f64::from(softplus) - exact).abs() < 3e-7 * exact.abs() + 1e-37, "softplus({x}) = {softplus}");
+            }
+            let exact = 1.0 / (1.0 + (-f64::from(x)).exp());
+            for sigmoid in [sigmoid(x), sigmoid_from(x, e)] {
+                assert!((f64::from(sigmoid) - exact).abs() < 3e-7 * exact + 1e-37, "sigmoid({x}) = {sigmoid}");
+            }
+        }
+        assert!(sigmoid(f32::NAN).is_nan() && softplus(f32::NAN).is_nan());
+    }
 }

@@ -1,1 +1,5 @@
 //! Tests that use the crate from outside.
+
+mod shaders;
+mod support;
+mod tidy;

@@ -1,0 +1,33 @@
+// Standard normal noise for the latents, addressed by example, sample and column. One thread draws four columns.
+
+struct Params {
+    rows: u32,
+    width: u32,
+    per_example: u32,
+}
+
+@group(0) @binding(0) var<storage, read> order: array<u32>;
+@group(0) @binding(1) var<storage, read_write> noise: array<f32>;
+@group(1) @binding(0) var<uniform> params: Params;
+@group(1) @binding(1) var<uniform> step: Step;
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let blocks = (params.width + 3u) / 4u;
+    let index = linear_workgroup(group, groups) * 64u + lane;
+    let row = index / blocks;
+    let block = index % blocks;
+    if row >= params.rows {
+        return;
+    }
+    let example = order[position(step, row / params.per_example)];
+    let values = noise_block(step, example, step.sample + row % params.per_example, blocks, block);
+    let end = min(4u, params.width - block * 4u);
+    for (var i = 0u; i < end; i += 1u) {
+        noise[row * params.width + block * 4u + i] = values[i];
+    }
+}

@@ -1,0 +1,140 @@
+//! A batch of examples as floats, optionally binarised: x\[r\] = data\[order\[position of r\]\].
+//!
+//! The data set stays where it is, in its own form (bytes packed into words, or floats); only the batch is expanded.
+//! Dynamic binarisation draws each value from a Bernoulli distribution anew at every step, as in Burda, Grosse,
+//! Salakhutdinov, "Importance Weighted Autoencoders", 2016, section 5.
+
+use super::{Call, Kernel, f32s_mut, params, read_u32, write};
+use crate::rng::{Stream, philox, uniform};
+
+params! {
+    /// Shapes: order \[examples\], data \[examples, D\], x \[B, D\].
+    pub struct Params {
+        /// B, rows of the batch.
+        pub rows: u32,
+        /// D, values per example.
+        pub width: u32,
+    }
+}
+
+/// `SOURCE`: four bytes to a word, the first in the lowest bits; 0 to 255 stand for 0 to 1.
+pub const BYTES: u32 = 0;
+/// `SOURCE`: the bits of one float to a word.
+pub const FLOATS: u32 = 1;
+
+/// `BINARISE`: values stay as they are.
+pub const KEEP: u32 = 0;
+/// `BINARISE`: 1 from one half upwards, else 0.
+pub const THRESHOLD: u32 = 1;
+/// `BINARISE`: 1 with the probability that the value states, else 0.
+pub const DYNAMIC: u32 = 2;
+
+/// The kernel. Its outer axis is the rows of the batch.
+pub static KERNEL: Kernel = Kernel {
+    name: "gather",
+    wgsl: include_str!("../../shaders/gather.wgsl"),
+    bindings: &[read_u32("order"), read_u32("data"), write("x")],
+    params: FIELDS,
+    consts: &["SOURCE", "BINARISE"],
+    workgroup: [64, 1, 1],
+    cpu,
+    fast: None,
+};
+
+/// One thread for four columns of a row.
+pub fn grid(p: &Params) -> [u32; 3] {
+    super::grid((p.rows as usize * p.width.div_ceil(4) as usize).div_ceil(64))
+}
+
+fn cpu(call: Call) {
+    let p: Params = call.params();
+    let Call { range, consts, step, reads, mut writes, .. } = call;
+    let (order, data, width) = (reads[0], reads[1], p.width as usize);
+    let x = f32s_mut(writes[0]);
+    for (r, row) in range.zip(x.chunks_exact_mut(width)) {
+        let example = order[step.position(r)];
+        for (column, value) in row.iter_mut().enumerate() {
+            let counter = [Stream::Binarise as u32, step.step, example, column as u32 / 4];
+            let random = || philox(counter, step.key)[column % 4];
+            let source = example as usize * width + column;
+            *value = match consts[0] {
+                BYTES => from_byte((data[source / 4] >> (8 * (source % 4))) & 0xff, consts[1], random),
+                _ => from_float(f32::from_bits(data[source]), consts[1], random),
+            };
+        }
+    }
+}
+
+fn from_byte(byte: u32, binarise: u32, random: impl Fn() -> u32) -> f32 {
+    match binarise {
+        THRESHOLD => f32::from(byte >= 128),
+        // random < byte/255 in integers: 255·2²⁴ just fits, and 255 always wins.
+        DYNAMIC => f32::from((random() >> 8) * 255 < byte << 24),
+        _ => byte as f32 / 255.0,
+    }
+}
+
+fn from_float(value: f32, binarise: u32, random: impl Fn() -> u32) -> f32 {
+    match binarise {
+        THRESHOLD => f32::from(value >= 0.5),
+        DYNAMIC => f32::from(uniform(random()) < value),
+        _ => value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::testing::{assert_close, call, floats, step};
+
+    /// Three examples of six bytes: they do not end at words.
+    const PIXELS: [u8; 20] = [0, 255, 127, 128, 51, 1, 10, 20, 30, 40, 50, 60, 255, 255, 0, 0, 102, 204, 0, 0];
+
+    #[test]
+    fn bytes_are_picked_by_the_order_and_scaled_to_one() {
+        let p = Params { rows: 3, width: 6 };
+        let mut x = [f32::NAN; 18];
+        let mut s = step(2);
+        s.first = 1;
+        let data: Vec<u32> = PIXELS.chunks(4).map(|w| u32::from_le_bytes(w.try_into().unwrap())).collect();
+        cpu(call(0..3, &p, &[BYTES, KEEP], &s, &[floats(&[1, 2, 0]), floats(&data)], vec![&mut x]));
+        assert_eq!(x[..6], [1.0, 1.0, 0.0, 0.0, 0.4, 0.8]);
+        assert_close(&x[6..12], &[0.0, 1.0, 127.0 / 255.0, 128.0 / 255.0, 0.2, 1.0 / 255.0], 1e-7);
+        assert_eq!(x[6..12], x[12..], "a row that does not count repeats the last one");
+        cpu(call(0..3, &p, &[BYTES, THRESHOLD], &s, &[floats(&[1, 2, 0]), floats(&data)], vec![&mut x]));
+        assert_eq!(x[6..12], [0.0, 1.0, 0.0, 1.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn floats_are_kept_or_cut_at_one_half() {
+        let p = Params { rows: 2, width: 2 };
+        let data = [0.25, -3.0, 0.5, 0.499];
+        for (binarise, expected) in [(KEEP, [0.5, 0.499, 0.25, -3.0]), (THRESHOLD, [1.0, 0.0, 0.0, 0.0])] {
+            let mut x = [f32::NAN; 4];
+            cpu(call(0..2, &p, &[FLOATS, binarise], &step(2), &[floats(&[1, 0]), &data], vec![&mut x]));
+            assert_eq!(x, expected);
+        }
+    }
+
+    #[test]
+    fn dynamic_binarisation_has_the_stated_probabilities_and_does_not_depend_on_the_batch() {
+        let width = 4096;
+        let p = Params { rows: 2, width };
+        for (source, word) in [(BYTES, 0x3333_3333_u32), (FLOATS, 0.2_f32.to_bits())] {
+            let data = vec![word; 3 * width as usize];
+            let mut x = vec![f32::NAN; 2 * width as usize];
+            cpu(call(0..2, &p, &[source, DYNAMIC], &step(2), &[floats(&[0, 2]), floats(&data)], vec![&mut x]));
+            let mean = x.iter().sum::<f32>() / x.len() as f32;
+            assert!(x.iter().all(|&v| v == 0.0 || v == 1.0) && (mean - 0.2).abs() < 0.02, "{mean}");
+            let (first, second) = x.split_at(width as usize);
+            assert_ne!(first, second);
+            let mut alone = vec![f32::NAN; width as usize];
+            cpu(call(0..1, &p, &[source, DYNAMIC], &step(2), &[floats(&[2, 0]), floats(&data)], vec![&mut alone]));
+            assert_eq!(alone, second);
+        }
+        let mut sure = [f32::NAN; 4];
+        let p = Params { rows: 1, width: 4 };
+        cpu(call(0..1, &p, &[BYTES, DYNAMIC], &step(1), &[floats(&[0]), floats(&[0xff00_00ff])], vec![&mut sure]));
+        assert_eq!(sure, [1.0, 0.0, 0.0, 1.0]);
+    }
+}

@@ -1,0 +1,339 @@
+//! The kernel table and the shaders state the same interface, and every shader is valid and portable.
+//!
+//! [`faults`] lists what is wrong with one kernel under one setting of its constants. It is run on everything in
+//! `KERNELS`, and on entries and texts that were broken on purpose.
+
+use elbo::kernels::{Access, KERNELS, Kernel, Scalar, StepScalars};
+use naga::back::{hlsl, msl, spv};
+use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validator};
+use naga::{AddressSpace, GlobalVariable, Handle, Module, ShaderStage, StorageAccess, Type, TypeInner};
+use std::mem::offset_of;
+use std::path::{Path, PathBuf};
+
+/// The values that constants take, where they are more than the flags 0 and 1.
+const VALUES: &[(&str, &[u32])] =
+    &[("ACTIVATION", &[0, 1, 2, 3, 4, 5, 6]), ("OP", &[0, 1, 2]), ("BINARISE", &[0, 1, 2])];
+
+/// Bindings that are read and written only in that most of what they hold stays as it is.
+const WRITTEN_IN_PART: &[(&str, &str)] = &[("batch_mean", "metrics")];
+
+#[test]
+fn every_shader_agrees_with_its_entry_in_the_table_and_is_portable() {
+    for kernel in KERNELS {
+        for consts in settings(kernel.consts) {
+            let faults = faults(kernel, &kernel.source(&consts));
+            assert!(faults.is_empty(), "{} {:?} = {consts:?}:\n{}", kernel.name, kernel.consts, faults.join("\n"));
+        }
+    }
+}
+
+#[test]
+fn the_table_the_shaders_and_the_rust_files_have_the_same_stems() {
+    let names: Vec<&str> = KERNELS.iter().map(|kernel| kernel.name).collect();
+    let mut sorted = names.clone();
+    sorted.sort_unstable();
+    sorted.dedup();
+    assert_eq!(names, sorted, "the table is in alphabetical order, without repetition");
+    assert_eq!(stems(&root().join("shaders"), "wgsl"), names, "files in shaders/");
+    for kernel in KERNELS {
+        assert!(root().join(format!("src/kernels/{}.rs", kernel.name)).is_file(), "src/kernels/{}.rs", kernel.name);
+        let text = std::fs::read_to_string(root().join(format!("shaders/{}.wgsl", kernel.name))).unwrap();
+        assert_eq!(kernel.wgsl, text, "{} embeds another shader", kernel.name);
+    }
+}
+
+/// Every combination of the values of the constants.
+fn settings(names: &[&str]) -> Vec<Vec<u32>> {
+    names.iter().fold(vec![vec![]], |settings, name| {
+        let values = VALUES.iter().find(|(known, _)| known == name).map_or(&[0, 1][..], |(_, values)| values);
+        settings.iter().flat_map(|start| values.iter().map(|&value| [&start[..], &[value]].concat())).collect()
+    })
+}
+
+/// What is wrong with a kernel, given its complete text.
+fn faults(kernel: &Kernel, source: &str) -> Vec<String> {
+    let module = match naga::front::wgsl::parse_str(source) {
+        Ok(module) => module,
+        Err(error) => return vec![format!("it does not parse: {}", error.emit_to_string(source))],
+    };
+    let info = match Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module) {
+        Ok(info) => info,
+        Err(error) => return vec![format!("it is invalid: {}", error.emit_to_string(source))],
+    };
+    let mut faults = entry_faults(kernel, &module, &info);
+    if faults.is_empty() {
+        faults.extend(storage_faults(kernel, &module, &info));
+        faults.extend(uniform_faults(kernel, &module));
+        faults.extend(translation_faults(&module, &info));
+        let unused = kernel.consts.iter().filter(|name| !kernel.wgsl.contains(*name));
+        faults.extend(unused.map(|name| format!("constant {name} is not used")));
+    }
+    faults
+}
+
+/// Entry point, workgroup size and the default limits of WebGPU.
+fn entry_faults(kernel: &Kernel, module: &Module, info: &ModuleInfo) -> Vec<String> {
+    let [entry] = &module.entry_points[..] else {
+        return vec![format!("{} entry points instead of one", module.entry_points.len())];
+    };
+    let mut faults = Vec::new();
+    if entry.name != "main" || entry.stage != ShaderStage::Compute {
+        faults.push(format!("the entry point is {:?} {}, not Compute main", entry.stage, entry.name));
+    }
+    if entry.workgroup_size != kernel.workgroup {
+        faults.push(format!("the workgroup size is {:?}, not {:?}", entry.workgroup_size, kernel.workgroup));
+    }
+    let [x, y, z] = entry.workgroup_size;
+    if x * y * z > 256 || z > 64 {
+        faults.push(format!("{} invocations in a workgroup exceed the default limit", x * y * z));
+    }
+    let shared = globals(module).filter(|(handle, global)| {
+        global.space == AddressSpace::WorkGroup && !info.get_entry_point(0)[*handle].is_empty()
+    });
+    let bytes: u32 =
+        shared.map(|(_, global)| module.types[global.ty].inner.size(module.to_ctx()).next_multiple_of(16)).sum();
+    if bytes > 16_384 {
+        faults.push(format!("{bytes} bytes of workgroup memory exceed the default limit"));
+    }
+    if kernel.bindings.len() > 8 {
+        faults.push(format!("{} storage buffers exceed the default limit", kernel.bindings.len()));
+    }
+    faults
+}
+
+/// Names, order, numbers, access, element types and use of the storage bindings.
+fn storage_faults(kernel: &Kernel, module: &Module, info: &ModuleInfo) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut found: Vec<(u32, String)> = Vec::new();
+    for (handle, global) in globals(module) {
+        let AddressSpace::Storage { access } = global.space else { continue };
+        let place = global.binding.expect("a valid module");
+        let access = if access.contains(StorageAccess::STORE) { "read_write" } else { "read" };
+        let element = match module.types[global.ty].inner {
+            TypeInner::Array { base, .. } => scalar(module, base),
+            _ => format!("{:?}", module.types[global.ty].inner),
+        };
+        let name = global.name.as_deref().unwrap_or_default();
+        found.push((place.binding, format!("group {} {name}: {access} {element}", place.group)));
+        if let Some(binding) = kernel.bindings.iter().find(|binding| binding.name == name) {
+            let needed = match binding.access {
+                Access::Read => GlobalUse::READ,
+                Access::Write => GlobalUse::WRITE,
+                Access::ReadWrite if WRITTEN_IN_PART.contains(&(kernel.name, name)) => GlobalUse::WRITE,
+                Access::ReadWrite => GlobalUse::READ | GlobalUse::WRITE,
+            };
+            if !info.get_entry_point(0)[handle].contains(needed) {
+                faults.push(format!("{name} is declared {:?}, but the shader does not use it so", binding.access));
+            }
+        }
+    }
+    found.sort();
+    let stated = kernel.bindings.iter().zip(0..).map(|(binding, number)| {
+        let access = if binding.access == Access::Read { "read" } else { "read_write" };
+        (number, format!("group 0 {}: {access} {}", binding.name, spelling(binding.kind)))
+    });
+    let stated: Vec<_> = stated.collect();
+    if found != stated {
+        faults.push(format!("storage bindings are\n  {found:?}, but the table has\n  {stated:?}"));
+    }
+    if !kernel.bindings.is_sorted_by_key(|binding| binding.access != Access::Read) {
+        faults.push("bindings that are only read come first".to_owned());
+    }
+    faults
+}
+
+/// Places, names and layouts of `params` and `step`.
+fn uniform_faults(kernel: &Kernel, module: &Module) -> Vec<String> {
+    let params: Vec<_> =
+        kernel.params.iter().zip(0..).map(|((name, kind), i)| field(name, spelling(*kind), 4 * i)).collect();
+    let params = (params, 4 * kernel.params.len() as u32);
+    let mut faults = Vec::new();
+    let mut has_params = kernel.params.is_empty();
+    for (_, global) in globals(module).filter(|(_, global)| global.space == AddressSpace::Uniform) {
+        let place = global.binding.expect("a valid module");
+        let name = global.name.as_deref().unwrap_or_default();
+        let stated = match (place.group, place.binding, name) {
+            (1, 0, "params") => &params,
+            (1, 1, "step") => &step_layout(),
+            _ => {
+                faults.push(format!("uniform {name} at group {} binding {}", place.group, place.binding));
+                continue;
+            }
+        };
+        has_params |= name == "params";
+        let found = layout(module, global.ty);
+        if found != *stated {
+            faults.push(format!("{name} is laid out as\n  {found:?}, but in Rust as\n  {stated:?}"));
+        }
+    }
+    if !has_params {
+        faults.push("params is not declared".to_owned());
+    }
+    faults
+}
+
+/// Whether the three languages that drivers read can be made of it.
+fn translation_faults(module: &Module, info: &ModuleInfo) -> Vec<String> {
+    let mut faults = Vec::new();
+    let pipeline = spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: "main".to_owned() };
+    if let Err(error) = spv::write_vec(module, info, &spv::Options::default(), Some(&pipeline)) {
+        faults.push(format!("no SPIR-V: {error}"));
+    }
+    match msl::write_string(module, info, &msl::Options::default(), &msl::PipelineOptions::default()) {
+        Ok((_, translation)) => {
+            let errors = translation.entry_point_names.iter().filter_map(|name| name.as_ref().err());
+            faults.extend(errors.map(|error| format!("no MSL entry point: {error}")));
+        }
+        Err(error) => faults.push(format!("no MSL: {error}")),
+    }
+    let mut text = String::new();
+    let (options, pipeline) = (hlsl::Options::default(), hlsl::PipelineOptions::default());
+    match hlsl::Writer::new(&mut text, &options, &pipeline).write(module, info, None) {
+        Ok(reflection) => {
+            let errors = reflection.entry_point_names.iter().filter_map(|name| name.as_ref().err());
+            faults.extend(errors.map(|error| format!("no HLSL entry point: {error}")));
+        }
+        Err(error) => faults.push(format!("no HLSL: {error}")),
+    }
+    faults
+}
+
+/// `StepScalars` as the shaders must declare `Step`.
+fn step_layout() -> (Vec<String>, u32) {
+    macro_rules! fields {
+        ($($name:ident: $kind:literal,)*) => {
+            vec![$(field(stringify!($name), $kind, offset_of!(StepScalars, $name) as u32)),*]
+        };
+    }
+    let fields = fields! {
+        step: "u32",
+        rows: "u32",
+        first: "u32",
+        slot: "u32",
+        key: "vec2<u32>",
+        sample: "u32",
+        stream: "u32",
+        row_weight: "f32",
+        lr: "f32",
+        correction1: "f32",
+        correction2: "f32",
+        weights: "vec4<f32>",
+    };
+    (fields, size_of::<StepScalars>() as u32)
+}
+
+/// The fields of a struct in WGSL and its size in bytes.
+fn layout(module: &Module, ty: Handle<Type>) -> (Vec<String>, u32) {
+    let TypeInner::Struct { members, span } = &module.types[ty].inner else { return (vec![], 0) };
+    let fields = members
+        .iter()
+        .map(|member| field(member.name.as_deref().unwrap_or_default(), &scalar(module, member.ty), member.offset));
+    (fields.collect(), *span)
+}
+
+fn field(name: &str, kind: &str, offset: u32) -> String {
+    format!("{name}: {kind} at {offset}")
+}
+
+fn spelling(kind: Scalar) -> &'static str {
+    match kind {
+        Scalar::u32 => "u32",
+        Scalar::f32 => "f32",
+    }
+}
+
+/// A scalar or vector type as WGSL spells it.
+fn scalar(module: &Module, ty: Handle<Type>) -> String {
+    let spell = |scalar: naga::Scalar| match (scalar.kind, scalar.width) {
+        (naga::ScalarKind::Uint, 4) => "u32",
+        (naga::ScalarKind::Float, 4) => "f32",
+        _ => "neither u32 nor f32",
+    };
+    match module.types[ty].inner {
+        TypeInner::Scalar(scalar) => spell(scalar).to_owned(),
+        TypeInner::Vector { size, scalar } => format!("vec{}<{}>", size as u32, spell(scalar)),
+        _ => "neither scalar nor vector".to_owned(),
+    }
+}
+
+fn globals(module: &Module) -> impl Iterator<Item = (Handle<GlobalVariable>, &GlobalVariable)> {
+    module.global_variables.iter()
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The stems of the files in a folder with an extension, sorted.
+fn stems(folder: &Path, extension: &str) -> Vec<String> {
+    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let paths = paths.filter(|path| path.extension().is_some_and(|found| found == extension));
+    let mut stems: Vec<String> = paths.map(|path| path.file_stem().unwrap().to_string_lossy().into_owned()).collect();
+    stems.sort();
+    stems
+}
+
+/// Entries broken in one place: the checks have to find each of them.
+mod broken {
+    use super::*;
+    use elbo::kernels::{adam, read, read_u32, read_write, sum_columns, sum_rows, write};
+
+    const FIELDS: &[(&str, Scalar)] = sum_rows::FIELDS;
+
+    /// Entries for the shader of `sum_rows`, and what is to be found in them.
+    static ENTRIES: &[(Kernel, &str)] = &[
+        (Kernel { bindings: &[read("y"), write("x")], ..sum_rows::KERNEL }, "storage bindings are"),
+        (Kernel { bindings: &[read("x")], ..sum_rows::KERNEL }, "storage bindings are"),
+        (Kernel { bindings: &[read("x"), read("y")], ..sum_rows::KERNEL }, "storage bindings are"),
+        (Kernel { bindings: &[read_u32("x"), write("y")], ..sum_rows::KERNEL }, "storage bindings are"),
+        (Kernel { bindings: &[write("x"), write("y")], ..sum_rows::KERNEL }, "x is declared Write"),
+        (Kernel { bindings: &[read("x"), read_write("y")], ..sum_rows::KERNEL }, "y is declared ReadWrite"),
+        (Kernel { bindings: &[write("y"), read("x")], ..sum_rows::KERNEL }, "only read come first"),
+        (Kernel { bindings: &[read("x"); 9], ..sum_rows::KERNEL }, "9 storage buffers"),
+        (Kernel { params: &[FIELDS[1], FIELDS[0]], ..sum_rows::KERNEL }, "params is laid out as"),
+        (Kernel { params: &[FIELDS[0]], ..sum_rows::KERNEL }, "params is laid out as"),
+        (Kernel { params: &[("rows", Scalar::f32), FIELDS[1]], ..sum_rows::KERNEL }, "params is laid out as"),
+        (Kernel { workgroup: [32, 2, 1], ..sum_rows::KERNEL }, "the workgroup size is"),
+        (Kernel { consts: &["NOBODY"], ..sum_rows::KERNEL }, "constant NOBODY is not used"),
+    ];
+
+    #[test]
+    fn a_wrong_entry_in_the_table_is_found() {
+        for (wrong, fault) in ENTRIES {
+            expect(wrong, &sum_rows::KERNEL.source(&[]), fault);
+        }
+    }
+
+    #[test]
+    fn a_wrong_shader_is_found() {
+        for (kernel, from, to, fault) in [
+            (&sum_rows::KERNEL, "fn main(", "fn start(", "the entry point is"),
+            (&sum_rows::KERNEL, "binding(0) var<storage", "binding(5) var<storage", "storage bindings are"),
+            (&sum_rows::KERNEL, "@group(0) @binding(0)", "@group(2) @binding(0)", "storage bindings are"),
+            (&sum_rows::KERNEL, "x: array<f32>;", "x: array<vec4<f32>>;", "it is invalid"),
+            (&sum_rows::KERNEL, "var<storage, read> x", "var<storage, read_write> x", "storage bindings are"),
+            (&sum_rows::KERNEL, "y[row] = total", "y[row] = undeclared", "it does not parse"),
+            (&sum_rows::KERNEL, "var sum = 0.0;", "var sum = 0.0; var double = 1.0lf;", "it is invalid"),
+            (&sum_rows::KERNEL, "@group(1) @binding(0)", "@group(1) @binding(2)", "uniform params at"),
+            (&sum_rows::KERNEL, "workgroup_size(64)", "workgroup_size(512)", "512 invocations"),
+            (&sum_columns::KERNEL, "array<f32, 32>, 8>", "array<f32, 32>, 129>", "of workgroup memory"),
+            (&adam::KERNEL, "    slot: u32,\n", "", "step is laid out as"),
+            (
+                &adam::KERNEL,
+                "correction1: f32,\n    correction2: f32",
+                "correction2: f32,\n    correction1: f32",
+                "step is",
+            ),
+        ] {
+            let source = kernel.source(&vec![0; kernel.consts.len()]);
+            let wrong = source.replacen(from, to, 1);
+            assert_ne!(wrong, source, "nothing to break: {from}");
+            expect(kernel, &wrong, fault);
+        }
+    }
+
+    fn expect(kernel: &Kernel, source: &str, fault: &str) {
+        let faults = faults(kernel, source);
+        assert!(faults.iter().any(|found| found.contains(fault)), "not found: {fault}\nfound: {}", faults.join("\n"));
+    }
+}

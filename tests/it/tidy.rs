@@ -1,0 +1,168 @@
+//! The invariants of the source tree that its text can show.
+
+use std::path::Path;
+
+/// Words that may not appear in some of the files.
+struct Rule {
+    what: &'static str,
+    files: Files,
+    words: &'static [&'static str],
+    /// A file and a line that breaks the rule.
+    bad: (&'static str, &'static str),
+}
+
+/// Files by how their paths begin.
+enum Files {
+    All,
+    In(&'static [&'static str]),
+    AllBut(&'static [&'static str]),
+}
+
+const RULES: &[Rule] = &[
+    Rule {
+        what: "only exec/gpu names wgpu",
+        files: Files::AllBut(&["src/exec/gpu", "tests/"]),
+        words: &["wgpu"],
+        bad: ("src/exec.rs", "fn limits() -> wgpu::Limits {"),
+    },
+    Rule {
+        what: "only report and main print",
+        files: Files::AllBut(&["src/report", "src/main.rs", "tests/"]),
+        words: &["println!", "eprintln!", "print!", "eprint!", "stdout()", "stderr()"],
+        bad: ("src/train.rs", "    eprintln!(\"epoch {epoch}\");"),
+    },
+    Rule {
+        what: "graph, kernels, plan and model do no I/O and read no environment",
+        files: Files::In(&["src/graph", "src/kernels", "src/plan", "src/model"]),
+        words: &["std::fs", "std::env", "std::io", "fs::", "env::", "io::"],
+        bad: ("src/plan/lower.rs", "    let text = std::fs::read_to_string(path)?;"),
+    },
+    Rule {
+        what: "the graph knows neither kernels nor what comes after",
+        files: Files::In(&["src/graph"]),
+        words: &["kernels::", "plan::", "exec::", "model::", "train::"],
+        bad: ("src/graph/op.rs", "use crate::kernels::combine;"),
+    },
+    Rule {
+        what: "kernels know neither the graph nor what comes after",
+        files: Files::In(&["src/kernels"]),
+        words: &["graph::", "plan::", "exec::", "model::", "train::"],
+        bad: ("src/kernels/adam.rs", "use crate::{graph::Op, rng};"),
+    },
+    Rule {
+        what: "the model knows neither kernels, plans nor devices",
+        files: Files::In(&["src/model"]),
+        words: &["kernels::", "plan::", "exec::", "train::"],
+        bad: ("src/model/vae.rs", "    let plan = plan::lower(&graph);"),
+    },
+    Rule {
+        what: "plans are made without a device",
+        files: Files::In(&["src/plan"]),
+        words: &["exec::", "model::", "train::"],
+        bad: ("src/plan.rs", "use crate::exec::Gpu;"),
+    },
+    Rule {
+        what: "only exec/gpu is unsafe",
+        files: Files::AllBut(&["src/exec/gpu"]),
+        words: &["unsafe"],
+        bad: ("src/kernels.rs", "    let x = unsafe { *pointer };"),
+    },
+    Rule {
+        what: "nothing is left undone, and no test is switched off",
+        files: Files::All,
+        words: &["todo!", "unimplemented!", "dbg!", "#[ignore"],
+        bad: ("tests/it/shaders.rs", "#[ignore = \"slow\"]"),
+    },
+];
+
+#[test]
+fn the_source_keeps_to_the_rules() {
+    let files = rust_files();
+    assert!(files.iter().any(|(path, _)| path == "src/kernels/adam.rs"), "the walk misses files");
+    let broken: Vec<String> = files.iter().flat_map(|(path, text)| breaches(path, text)).collect();
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn every_rule_finds_its_bad_sample() {
+    for rule in RULES {
+        let (path, line) = rule.bad;
+        let found = breaches(path, &format!("//! A file.\n\n{line}\n"));
+        assert!(found.iter().any(|breach| breach.contains(rule.what)), "{}: {found:?}", rule.what);
+        assert!(found[0].starts_with(&format!("{path}:3: ")), "{}", found[0]);
+    }
+}
+
+#[test]
+fn comments_longer_words_and_files_out_of_reach_are_no_breach() {
+    for (path, line) in [
+        ("src/exec.rs", "// wgpu is named here in a comment alone."),
+        ("src/exec.rs", "let x = 1; // as wgpu has it"),
+        ("src/exec/gpu/device.rs", "let x = unsafe { wgpu::something() };"),
+        ("src/lib.rs", "#![deny(unsafe_code)]"),
+        ("src/report/table.rs", "println!();"),
+        ("src/train.rs", "std::fs::write(path, text)?;"),
+        ("src/plan/print.rs", "let radio::Plan { .. } = x;"),
+    ] {
+        assert_eq!(breaches(path, line), Vec::<String>::new());
+    }
+    let in_a_text = breaches("src/exec.rs", "let x = \"https://wgpu.rs\";");
+    assert_eq!(in_a_text.len(), 1, "an address is no comment");
+}
+
+/// The lines of a file that break a rule.
+fn breaches(path: &str, text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for rule in RULES {
+        let concerned = match rule.files {
+            Files::All => true,
+            Files::In(starts) => starts.iter().any(|start| path.starts_with(start)),
+            Files::AllBut(starts) => !starts.iter().any(|start| path.starts_with(start)),
+        };
+        if !concerned {
+            continue;
+        }
+        for (line, number) in text.lines().zip(1..) {
+            for word in rule.words.iter().filter(|word| has_word(code(line), word)) {
+                found.push(format!("{path}:{number}: {word}: {}", rule.what));
+            }
+        }
+    }
+    found
+}
+
+/// A line without its comment.
+fn code(line: &str) -> &str {
+    let comment = line.match_indices("//").find(|(start, _)| !line[..*start].ends_with(':'));
+    comment.map_or(line, |(start, _)| &line[..start])
+}
+
+/// Whether `word` stands in `code` and not as a part of a longer name.
+fn has_word(code: &str, word: &str) -> bool {
+    let in_name = |c: char| c.is_alphanumeric() || c == '_';
+    code.match_indices(word).any(|(start, _)| {
+        let (before, after) = (code[..start].chars().next_back(), code[start + word.len()..].chars().next());
+        let cut_before = word.starts_with(in_name) && before.is_some_and(in_name);
+        let cut_after = word.ends_with(in_name) && after.is_some_and(in_name);
+        !cut_before && !cut_after
+    })
+}
+
+/// Path and text of every Rust file but this one, whose samples break all rules.
+fn rust_files() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    let mut folders = vec![root.join("src"), root.join("tests")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(root).unwrap().to_string_lossy().replace('\\', "/");
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") && name != "tests/it/tidy.rs" {
+                files.push((name, std::fs::read_to_string(path).unwrap()));
+            }
+        }
+    }
+    files
+}
