@@ -24,6 +24,8 @@ pub mod gaussian;
 pub mod log_mean_exp;
 pub mod log_ratio;
 pub mod math;
+pub mod matmul;
+pub mod matmul_direct;
 pub mod noise;
 pub mod posterior_grad;
 pub mod rmsprop;
@@ -260,6 +262,8 @@ pub static KERNELS: &[&Kernel] = &[
     &gaussian::KERNEL,
     &log_mean_exp::KERNEL,
     &log_ratio::KERNEL,
+    &matmul::KERNEL,
+    &matmul_direct::KERNEL,
     &noise::KERNEL,
     &posterior_grad::KERNEL,
     &rmsprop::KERNEL,

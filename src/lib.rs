@@ -7,6 +7,7 @@ pub mod config;
 pub mod data;
 pub mod durable;
 pub mod error;
+pub mod exec;
 pub mod graph;
 pub mod kernels;
 pub mod plan;

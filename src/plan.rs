@@ -154,8 +154,7 @@ impl Plan {
 pub fn layout(parameters: &[crate::graph::Parameter]) -> (Vec<Range>, usize) {
     let mut offset = 0;
     let ranges = parameters.iter().map(|parameter| {
-        let range =
-            Range { name: parameter.name.clone(), shape: parameter.shape.extents().to_vec(), offset };
+        let range = Range { name: parameter.name.clone(), shape: parameter.shape.extents().to_vec(), offset };
         offset = (offset + range.count()).next_multiple_of(ALIGNMENT);
         range
     });

@@ -45,7 +45,9 @@ pub fn fuse(graph: &Graph, roots: &[Id]) -> Vec<Group> {
     let mut group_of: Vec<Option<Group>> = vec![None; graph.len()];
     for id in graph.ids().filter(|&id| live(id)) {
         let group = match *graph.op(id) {
-            Op::Activation { x, kind } if matches!(graph.op(x), Op::Affine { .. }) && single(x) && !needs_input(kind) => {
+            Op::Activation { x, kind }
+                if matches!(graph.op(x), Op::Affine { .. }) && single(x) && !needs_input(kind) =>
+            {
                 Group::AffineActivation { affine: x, activation: id }
             }
             Op::ActivationGrad { dy, .. } if matches!(graph.op(dy), Op::AffineGradInput { .. }) && single(dy) => {
@@ -67,14 +69,18 @@ pub fn fuse(graph: &Graph, roots: &[Id]) -> Vec<Group> {
                 }
                 _ => Group::Single(id),
             },
-            Op::BernoulliGrad { logits, x, g } if matches!(graph.op(g), Op::RowWeights { .. }) => {
-                with_value(graph, id, live, |op| matches!(*op, Op::Bernoulli { logits: l, x: y } if l == logits && y == x))
-            }
-            Op::GaussianGrad { out, x, g, variance } if matches!(graph.op(g), Op::RowWeights { .. }) => {
-                with_value(graph, id, live, |op| {
-                    matches!(*op, Op::Gaussian { out: o, x: y, variance: v } if o == out && y == x && v == variance)
-                })
-            }
+            Op::BernoulliGrad { logits, x, g } if matches!(graph.op(g), Op::RowWeights { .. }) => with_value(
+                graph,
+                id,
+                live,
+                |op| matches!(*op, Op::Bernoulli { logits: l, x: y } if l == logits && y == x),
+            ),
+            Op::GaussianGrad { out, x, g, variance } if matches!(graph.op(g), Op::RowWeights { .. }) => with_value(
+                graph,
+                id,
+                live,
+                |op| matches!(*op, Op::Gaussian { out: o, x: y, variance: v } if o == out && y == x && v == variance),
+            ),
             _ => Group::Single(id),
         };
         for member in group.members() {

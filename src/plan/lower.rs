@@ -56,7 +56,8 @@ pub fn lower(
         parameters: ranges,
         terms: graph.terms.iter().map(|term| term.name.clone()).collect(),
     };
-    let mut lowering = Lowering { graph: &graph, target, resident, plan, parameter_words: words, places: BTreeMap::new() };
+    let mut lowering =
+        Lowering { graph: &graph, target, resident, plan, parameter_words: words, places: BTreeMap::new() };
     lowering.fix_places(&parameters, &found)?;
     let groups = fuse(&graph, &roots);
     let live: BTreeSet<Id> = groups.iter().flat_map(|group| group.members()).collect();
@@ -124,7 +125,7 @@ impl Lowering<'_> {
         self.plan.steps.push(Step {
             kernel: shape.kernel,
             consts: shape.consts.to_vec(),
-            params: bytemuck::pod_collect_to_vec(bytemuck::bytes_of(params)),
+            params: words_of(params),
             views,
             outer: shape.outer,
             unit: shape.unit,
@@ -197,7 +198,8 @@ impl Lowering<'_> {
         match group {
             Group::Single(id) => self.single(id, live),
             Group::AffineActivation { affine, activation } => {
-                let (Op::Affine { x, w }, Op::Activation { kind, .. }) = (self.graph.op(affine), self.graph.op(activation))
+                let (Op::Affine { x, w }, Op::Activation { kind, .. }) =
+                    (self.graph.op(affine), self.graph.op(activation))
                 else {
                     return Err(Error::Bug(format!("{group:?} has other members")));
                 };
@@ -304,9 +306,7 @@ impl Lowering<'_> {
     fn row_weights(&mut self, id: Id, rows: usize, weight: usize, live: &BTreeSet<Id>) {
         use kernels::row_weights::{KERNEL, Params, grid};
         // Gradients of likelihoods and KL terms compute these weights themselves.
-        let computes_them = |op: &Op| {
-            matches!(*op, Op::KlGrad { g, .. } | Op::BernoulliGrad { g, .. } | Op::GaussianGrad { g, .. } if g == id)
-        };
+        let computes_them = |op: &Op| matches!(*op, Op::KlGrad { g, .. } | Op::BernoulliGrad { g, .. } | Op::GaussianGrad { g, .. } if g == id);
         let mut readers = live.iter().map(|&reader| self.graph.op(reader)).filter(|op| op.inputs().contains(&id));
         if readers.all(computes_them) {
             return;
@@ -499,7 +499,11 @@ impl Lowering<'_> {
                 use kernels::bernoulli::{KERNEL, Params, grid};
                 let p = Params { rows: rows as u32, width, per_example, weight };
                 let (consts, grid) = ([value, grad, uniform], grid(&p));
-                self.push(&Shape4 { kernel: &KERNEL, consts: &consts, outer: rows, unit, grid, what: "Bernoulli" }, &p, views);
+                self.push(
+                    &Shape4 { kernel: &KERNEL, consts: &consts, outer: rows, unit, grid, what: "Bernoulli" },
+                    &p,
+                    views,
+                );
             }
             Op::Gaussian { variance, .. } | Op::GaussianGrad { variance, .. } => {
                 use kernels::gaussian::{KERNEL, Params, grid};
@@ -509,7 +513,11 @@ impl Lowering<'_> {
                 };
                 let p = Params { rows: rows as u32, width, per_example, weight, log_variance, low, high };
                 let (consts, grid) = ([learned, value, grad, uniform], grid(&p));
-                self.push(&Shape4 { kernel: &KERNEL, consts: &consts, outer: rows, unit, grid, what: "Gaussian" }, &p, views);
+                self.push(
+                    &Shape4 { kernel: &KERNEL, consts: &consts, outer: rows, unit, grid, what: "Gaussian" },
+                    &p,
+                    views,
+                );
             }
             _ => {}
         }
@@ -558,7 +566,8 @@ impl Lowering<'_> {
         let (rows, columns) = (self.shape(x).rows(), self.shape(x).columns());
         let p = Params { rows: rows as u32, width: columns as u32 };
         let views = vec![self.place(x), self.split(id)];
-        let shape = Shape4 { kernel: &KERNEL, consts: &[], outer: columns, unit: 1, grid: grid(&p), what: "sum of columns" };
+        let shape =
+            Shape4 { kernel: &KERNEL, consts: &[], outer: columns, unit: 1, grid: grid(&p), what: "sum of columns" };
         self.push(&shape, &p, views);
     }
 
@@ -592,4 +601,9 @@ impl Lowering<'_> {
             self.push(&shape, &p, views);
         }
     }
+}
+
+/// A params struct as the words that a dispatch gets.
+fn words_of(params: &impl Pod) -> Vec<u32> {
+    bytemuck::bytes_of(params).chunks_exact(4).map(bytemuck::pod_read_unaligned).collect()
 }

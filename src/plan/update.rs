@@ -79,7 +79,8 @@ fn apply(
                 weight_decay: config.weight_decay,
             };
             let consts = [u32::from(config.kind == OptimizerKind::Adamw), clip];
-            let shape = Shape4 { kernel: &adam::KERNEL, consts: &consts, outer, unit, grid: adam::grid(&p), what: &what };
+            let shape =
+                Shape4 { kernel: &adam::KERNEL, consts: &consts, outer, unit, grid: adam::grid(&p), what: &what };
             lowering.push(&shape, &p, vec![gradient, factor, parameter, first, second]);
         }
         OptimizerKind::Rmsprop => {

@@ -9,7 +9,8 @@ use crate::kernels::Access;
 pub fn verify(plan: &Plan) -> Result<()> {
     let mut written = vec![false; plan.buffers.len()];
     for (at, step) in plan.steps.iter().enumerate() {
-        let fail = |what: String| Err(Error::Bug(format!("plan {}, step {at} ({}): {what}", plan.name, step.kernel.name)));
+        let fail =
+            |what: String| Err(Error::Bug(format!("plan {}, step {at} ({}): {what}", plan.name, step.kernel.name)));
         let kernel = step.kernel;
         if step.views.len() != kernel.bindings.len() {
             return fail(format!("{} views for {} bindings", step.views.len(), kernel.bindings.len()));
@@ -35,7 +36,11 @@ pub fn verify(plan: &Plan) -> Result<()> {
                 ));
             }
             if view.split && !view.words.is_multiple_of(step.outer / step.unit) {
-                return fail(format!("binding {i} of {} words cannot be split in {}", view.words, step.outer / step.unit));
+                return fail(format!(
+                    "binding {i} of {} words cannot be split in {}",
+                    view.words,
+                    step.outer / step.unit
+                ));
             }
             let others = step.accesses().enumerate().filter(|&(j, (_, other))| j != i && other.buffer == view.buffer);
             if access != Access::Read && others.count() > 0 && buffer.role != Role::Nothing {

@@ -1,0 +1,111 @@
+//! WHERE: an executor holds buffers, loads plans and walks them. The steps of a plan mean the same on each.
+
+pub mod cpu;
+#[cfg(feature = "gpu")]
+pub mod gpu;
+pub mod select;
+
+use crate::error::Result;
+use crate::kernels::StepScalars;
+use crate::plan::{Plan, Role, Target};
+
+/// A plan that an executor has loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PlanId(pub usize);
+
+/// A device with its buffers and plans.
+#[derive(Debug)]
+pub enum Executor {
+    /// The CPU engine.
+    Cpu(cpu::Cpu),
+    /// An adapter that wgpu reaches.
+    #[cfg(feature = "gpu")]
+    Gpu(Box<gpu::Gpu>),
+}
+
+/// What an executor has done so far; tests assert these counts instead of times.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Kernels started.
+    pub dispatches: u64,
+    /// Command buffers handed to the device; on the CPU engine, calls of `run`.
+    pub submissions: u64,
+    /// Buffers made.
+    pub allocations: u64,
+    /// Pipelines built.
+    pub pipelines: u64,
+    /// Bytes read back by the host.
+    pub bytes_read: u64,
+}
+
+/// Calls the method of whichever executor it is.
+macro_rules! each {
+    ($self:expr, $executor:ident => $call:expr) => {
+        match $self {
+            Executor::Cpu($executor) => $call,
+            #[cfg(feature = "gpu")]
+            Executor::Gpu($executor) => $call,
+        }
+    };
+}
+
+impl Executor {
+    /// The device's name, as it is printed and recorded.
+    pub fn name(&self) -> String {
+        each!(self, e => e.name())
+    }
+
+    /// What plans for this executor should be made for.
+    pub fn target(&self) -> Target {
+        each!(self, e => e.target())
+    }
+
+    /// Allocates what a plan needs beyond what is there, and compiles its kernels. Afterwards [`Executor::run`] neither
+    /// allocates nor compiles. Buffers that outlive a run are shared by role and start out as zeros; a role keeps the
+    /// size that it had first. Fails where the device's limits are too small, saying what to lower.
+    pub fn load(&mut self, plan: Plan) -> Result<PlanId> {
+        each!(self, e => e.load(plan))
+    }
+
+    /// The plan behind an id.
+    pub fn plan(&self, id: PlanId) -> &Plan {
+        each!(self, e => e.plan(id))
+    }
+
+    /// Runs a plan once per element of `steps`. May return while the device still works; [`Executor::read`] waits.
+    /// No more than two calls are ever in flight: a third waits for the first.
+    pub fn run(&mut self, id: PlanId, steps: &[StepScalars]) -> Result<()> {
+        each!(self, e => e.run(id, steps))
+    }
+
+    /// Runs a plan once, each step on the device and on its twin with the same inputs, and compares what they wrote.
+    /// Gives the first difference as a message, if there is one.
+    pub fn check(&mut self, id: PlanId, step: &StepScalars) -> Result<Option<String>> {
+        each!(self, e => e.check(id, step))
+    }
+
+    /// Overwrites words of a buffer that outlives runs, from word `offset` on.
+    pub fn write(&mut self, role: &Role, offset: usize, words: &[u32]) -> Result<()> {
+        each!(self, e => e.write(role, offset, words))
+    }
+
+    /// Reads words of a buffer that outlives runs, after everything that was started has finished.
+    pub fn read(&mut self, role: &Role, offset: usize, words: usize) -> Result<Vec<u32>> {
+        each!(self, e => e.read(role, offset, words))
+    }
+
+    /// [`Executor::write`] of floats.
+    pub fn write_f32(&mut self, role: &Role, offset: usize, values: &[f32]) -> Result<()> {
+        self.write(role, offset, bytemuck::cast_slice(values))
+    }
+
+    /// [`Executor::read`] of floats.
+    pub fn read_f32(&mut self, role: &Role, offset: usize, count: usize) -> Result<Vec<f32>> {
+        Ok(bytemuck::cast_vec(self.read(role, offset, count)?))
+    }
+
+    /// What has been done so far.
+    pub fn counts(&self) -> Counts {
+        each!(self, e => e.counts())
+    }
+}

@@ -1,0 +1,1 @@
+//! Which device a run uses, and why.
