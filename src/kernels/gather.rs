@@ -123,6 +123,7 @@ fn rows<T: Copy>(call: Call, width: usize, dynamic: bool, data: &[T], value: imp
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::StepScalars;
     use crate::kernels::testing::{assert_close, call, floats, step};
     use crate::rng::Philox;
 
@@ -199,7 +200,8 @@ mod tests {
             let compute = |function: fn(Call), start: usize, end: usize| {
                 let mut x = vec![f32::NAN; (end - start) * width];
                 let reads = [floats(&[3, 0, 2, 1, 3]), &data[..]];
-                function(call(start..end, &p, &[source, binarise], &step(5), &reads, vec![&mut x]));
+                let s = StepScalars { first: 1, ..step(4) };
+                function(call(start..end, &p, &[source, binarise], &s, &reads, vec![&mut x]));
                 x
             };
             assert_eq!(compute(fast, 0, 5), compute(cpu, 0, 5), "{width} {source} {binarise}");

@@ -254,6 +254,7 @@ mod tests {
             let all = compute(fast, 0, 6);
             assert_close(&all, &compute(cpu, 0, 6), 1e-5);
             let (first, last) = (compute(fast, 0, 2), compute(fast, 2, 6));
+            assert_close(&last, &compute(cpu, 2, 6), 1e-5);
             assert_eq!(all, [&first[..2], &last[..4], &first[2..], &last[4..]].concat(), "a range changes nothing");
         }
     }
