@@ -40,6 +40,7 @@ mod testing;
 mod vector;
 
 use bytemuck::{Pod, Zeroable};
+use std::fmt::Write;
 use std::ops::Range;
 
 /// Declares a kernel's `Params` and `FIELDS`, the same list as data for reflection.
@@ -242,7 +243,7 @@ impl Kernel {
             text.push_str(part);
         }
         for (name, value) in self.consts.iter().zip(consts) {
-            text.push_str(&format!("const {name}: u32 = {value}u;\n"));
+            writeln!(text, "const {name}: u32 = {value}u;").expect("writing to a string cannot fail");
         }
         text
     }
