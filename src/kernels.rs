@@ -21,6 +21,7 @@ pub mod clip_factor;
 pub mod combine;
 pub mod gather;
 pub mod gaussian;
+mod gemm;
 pub mod log_mean_exp;
 pub mod log_ratio;
 pub mod math;
