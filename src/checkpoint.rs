@@ -66,6 +66,22 @@ pub struct Progress {
     pub elapsed_seconds: f64,
     /// The adapter that trained: another one rounds differently.
     pub adapter: String,
+    /// What the model was trained on.
+    pub data: DataRecord,
+}
+
+/// What a model has to know of its data to be used without them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataRecord {
+    /// The data set's name.
+    pub name: String,
+    /// Channels, height and width of an example.
+    pub shape: [usize; 3],
+    /// Whether values are stored as f32; otherwise they are bytes.
+    pub floats: bool,
+    /// The data set's hash.
+    pub hash: String,
 }
 
 /// Everything that a run needs to go on, bit for bit.
