@@ -1,5 +1,6 @@
 //! WHERE: an executor holds buffers, loads plans and walks them. The steps of a plan mean the same on each.
 
+pub mod compare;
 pub mod cpu;
 #[cfg(feature = "gpu")]
 pub mod gpu;
@@ -102,7 +103,7 @@ impl Executor {
 
     /// [`Executor::read`] of floats.
     pub fn read_f32(&mut self, role: &Role, offset: usize, count: usize) -> Result<Vec<f32>> {
-        Ok(bytemuck::cast_vec(self.read(role, offset, count)?))
+        Ok(crate::kernels::f32s(&self.read(role, offset, count)?).to_vec())
     }
 
     /// What has been done so far.

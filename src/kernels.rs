@@ -21,6 +21,7 @@ pub mod clip_factor;
 pub mod combine;
 pub mod gather;
 pub mod gaussian;
+mod gemm;
 pub mod log_mean_exp;
 pub mod log_ratio;
 pub mod math;
@@ -40,6 +41,7 @@ mod testing;
 mod vector;
 
 use bytemuck::{Pod, Zeroable};
+use std::fmt::Write;
 use std::ops::Range;
 
 /// Declares a kernel's `Params` and `FIELDS`, the same list as data for reflection.
@@ -242,7 +244,7 @@ impl Kernel {
             text.push_str(part);
         }
         for (name, value) in self.consts.iter().zip(consts) {
-            text.push_str(&format!("const {name}: u32 = {value}u;\n"));
+            writeln!(text, "const {name}: u32 = {value}u;").expect("writing to a string cannot fail");
         }
         text
     }

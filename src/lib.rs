@@ -10,6 +10,7 @@ pub mod error;
 pub mod exec;
 pub mod graph;
 pub mod kernels;
+pub mod model;
 pub mod plan;
 pub mod report;
 pub mod rng;

@@ -34,8 +34,10 @@ pub enum Role {
     Input(String),
     /// A tensor that the host reads.
     Output(String),
-    /// Bound where a kernel, as it is configured, does not use a binding.
+    /// Bound where a kernel, as it is configured, does not read a binding.
     Nothing,
+    /// Bound where a kernel, as it is configured, does not write a binding.
+    Sink,
     /// Intermediate results of one plan.
     Slot(usize),
 }

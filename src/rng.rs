@@ -36,6 +36,7 @@ pub fn key(seed: u64) -> [u32; 2] {
 }
 
 /// One Philox4x32-10 block: four random words for a counter under a key.
+#[inline(always)]
 pub fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     let ([mut c0, mut c1, mut c2, mut c3], [mut k0, mut k1]) = (counter, key);
     for round in 0..10 {
@@ -51,6 +52,7 @@ pub fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
 }
 
 /// A uniform number in the open interval (0, 1), from the upper 23 bits: (k + 1/2)·2⁻²³, which f32 holds exactly.
+#[inline(always)]
 pub fn uniform(word: u32) -> f32 {
     ((word >> 9) as f32 + 0.5) * (1.0 / 8_388_608.0)
 }
@@ -82,7 +84,7 @@ pub fn normal(word: u32) -> f32 {
         let p = 0.005_739_507_7 + p * w;
         let p = -0.007_622_461_3 + p * w;
         let p = 0.009_438_870_5 + p * w;
-        let p = 1.001_674_1 + p * w;
+        let p = 1.001_674 + p * w;
         2.832_976_8 + p * w
     };
     std::f32::consts::SQRT_2 * p * (2.0 * u - 1.0)

@@ -1,1 +1,293 @@
-//! To come.
+//! The CPU engine: walks a plan with the kernels' CPU functions, several threads side by side.
+//!
+//! Threads meet as rarely as possible. [`segments`] cuts a plan into stretches in which every thread can follow its own
+//! part of the batch (or of a parameter) through many steps without waiting for the others, because nothing that one
+//! thread writes is read by another. A training step of an MLP needs three meetings. How the work is divided does not
+//! change a bit of the result: every element is computed by the same operations in the same order.
+
+mod segments;
+
+use super::{Counts, PlanId};
+use crate::error::{Error, Result};
+use crate::kernels::{Call, StepScalars};
+use crate::plan::{Plan, Role, Step, Target, View};
+use segments::{Part, Segment};
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// Buffers, plans and threads.
+#[derive(Debug)]
+pub struct Cpu {
+    pool: rayon::ThreadPool,
+    buffers: Vec<Vec<u32>>,
+    roles: BTreeMap<Role, usize>,
+    plans: Vec<Loaded>,
+    counts: Counts,
+}
+
+#[derive(Debug)]
+struct Loaded {
+    plan: Plan,
+    /// For each buffer of the plan, its index among the engine's.
+    buffers: Vec<usize>,
+    segments: Vec<Segment>,
+}
+
+impl Cpu {
+    /// An engine with `threads` threads; 0 takes as many as the machine has cores.
+    pub fn new(threads: usize) -> Result<Self> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .map_err(|error| Error::Device(format!("cannot start {threads} threads: {error}")))?;
+        Ok(Self { pool, buffers: vec![], roles: BTreeMap::new(), plans: vec![], counts: Counts::default() })
+    }
+
+    /// The device's name.
+    pub fn name(&self) -> String {
+        let threads = self.pool.current_num_threads();
+        format!("CPU engine ({threads} thread{})", if threads == 1 { "" } else { "s" })
+    }
+
+    /// What plans should be made for.
+    pub fn target(&self) -> Target {
+        Target::Cpu
+    }
+
+    /// See [`super::Executor::load`].
+    pub fn load(&mut self, plan: Plan) -> Result<PlanId> {
+        let mut buffers = Vec::new();
+        for buffer in &plan.buffers {
+            let known = match buffer.role {
+                Role::Slot(_) => None,
+                _ => self.roles.get(&buffer.role).copied(),
+            };
+            let at = match known {
+                Some(at) if self.buffers[at].len() >= buffer.words => at,
+                Some(at) => {
+                    let has = self.buffers[at].len();
+                    return Err(Error::Bug(format!(
+                        "{:?} has {has} words, plan {} needs {}",
+                        buffer.role, plan.name, buffer.words
+                    )));
+                }
+                None => {
+                    self.counts.allocations += 1;
+                    self.buffers.push(vec![0; buffer.words]);
+                    if !matches!(buffer.role, Role::Slot(_)) {
+                        self.roles.insert(buffer.role.clone(), self.buffers.len() - 1);
+                    }
+                    self.buffers.len() - 1
+                }
+            };
+            buffers.push(at);
+        }
+        let segments = segments::cut(&plan);
+        self.plans.push(Loaded { plan, buffers, segments });
+        Ok(PlanId(self.plans.len() - 1))
+    }
+
+    /// The plan behind an id.
+    pub fn plan(&self, id: PlanId) -> &Plan {
+        &self.plans[id.0].plan
+    }
+
+    /// See [`super::Executor::run`].
+    pub fn run(&mut self, id: PlanId, steps: &[StepScalars]) -> Result<()> {
+        let Loaded { plan, buffers: index, segments } = &self.plans[id.0];
+        let (pool, buffers) = (&self.pool, &mut self.buffers);
+        pool.install(|| {
+            for scalars in steps {
+                for segment in segments {
+                    run_segment(plan, index, segment, buffers, scalars);
+                }
+            }
+        });
+        self.counts.submissions += 1;
+        self.counts.dispatches += (steps.len() * plan.steps.len()) as u64;
+        Ok(())
+    }
+
+    /// See [`super::Executor::check`]: the fast functions against the twins.
+    pub fn check(&mut self, id: PlanId, scalars: &StepScalars) -> Result<Option<String>> {
+        let Loaded { plan, buffers: index, .. } = &self.plans[id.0];
+        for (at, step) in plan.steps.iter().enumerate() {
+            let mut twin: Vec<Vec<u32>> =
+                step.views.iter().map(|v| words(&self.buffers[index[v.buffer]], v).to_vec()).collect();
+            let mut fast = twin.clone();
+            call_whole(step, step.kernel.cpu, scalars, &mut twin);
+            call_whole(step, step.kernel.fast.unwrap_or(step.kernel.cpu), scalars, &mut fast);
+            for (i, (access, view)) in step.accesses().enumerate() {
+                if access == crate::kernels::Access::Read {
+                    continue;
+                }
+                if let Some(difference) = super::compare::difference(&twin[i], &fast[i]) {
+                    let (name, what) = (step.kernel.name, &step.what);
+                    let binding = step.kernel.bindings[i].name;
+                    return Ok(Some(format!("step {at} ({name}, {what}) differs at binding {binding}: {difference}")));
+                }
+                words_mut(&mut self.buffers[index[view.buffer]], &view).copy_from_slice(&fast[i]);
+            }
+        }
+        Ok(None)
+    }
+
+    /// See [`super::Executor::write`].
+    pub fn write(&mut self, role: &Role, offset: usize, words: &[u32]) -> Result<()> {
+        let at = self.find(role, offset + words.len())?;
+        self.buffers[at][offset..offset + words.len()].copy_from_slice(words);
+        Ok(())
+    }
+
+    /// See [`super::Executor::read`].
+    pub fn read(&mut self, role: &Role, offset: usize, words: usize) -> Result<Vec<u32>> {
+        let at = self.find(role, offset + words)?;
+        self.counts.bytes_read += 4 * words as u64;
+        Ok(self.buffers[at][offset..offset + words].to_vec())
+    }
+
+    /// See [`super::Executor::counts`].
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    fn find(&self, role: &Role, end: usize) -> Result<usize> {
+        match self.roles.get(role) {
+            Some(&at) if end <= self.buffers[at].len() => Ok(at),
+            Some(&at) => Err(Error::Bug(format!("{role:?} has {} words, not {end}", self.buffers[at].len()))),
+            None => Err(Error::Bug(format!("no loaded plan has a buffer {role:?}"))),
+        }
+    }
+}
+
+fn words<'a>(buffer: &'a [u32], view: &View) -> &'a [u32] {
+    &buffer[view.offset..view.offset + view.words]
+}
+
+fn words_mut<'a>(buffer: &'a mut [u32], view: &View) -> &'a mut [u32] {
+    &mut buffer[view.offset..view.offset + view.words]
+}
+
+/// Runs a step's function over its whole outer axis on copies of its views.
+fn call_whole(step: &Step, function: fn(Call), scalars: &StepScalars, views: &mut [Vec<u32>]) {
+    let first_write = step.kernel.bindings.iter().take_while(|b| b.access == crate::kernels::Access::Read).count();
+    let (reads, writes) = views.split_at_mut(first_write);
+    function(Call {
+        range: 0..step.outer,
+        params: &step.params,
+        consts: &step.consts,
+        step: scalars,
+        reads: reads.iter().map(Vec::as_slice).collect(),
+        writes: writes.iter_mut().map(Vec::as_mut_slice).collect(),
+    });
+}
+
+/// Lets every thread walk its part of a segment.
+fn run_segment(plan: &Plan, index: &[usize], segment: &Segment, buffers: &mut [Vec<u32>], scalars: &StepScalars) {
+    let threads = if segment.divisible { rayon::current_num_threads() } else { 1 };
+    let mut taken: Vec<Vec<u32>> =
+        segment.written.iter().map(|&buffer| std::mem::take(&mut buffers[index[buffer]])).collect();
+    let mut shares: Vec<Vec<&mut [u32]>> = (0..threads).map(|_| Vec::with_capacity(segment.parts.len())).collect();
+    for (at, buffer) in taken.iter_mut().enumerate() {
+        let mut rest: &mut [u32] = buffer;
+        let mut begin = 0;
+        for part in segment.parts.iter().filter(|part| part.written == at) {
+            rest = &mut std::mem::take(&mut rest)[part.view.offset - begin..];
+            begin = part.view.offset;
+            for (thread, share) in shares.iter_mut().enumerate() {
+                let count = share_of(part, thread, threads).len();
+                let (mine, others) = std::mem::take(&mut rest).split_at_mut(count);
+                share.push(mine);
+                (rest, begin) = (others, begin + count);
+            }
+        }
+    }
+    let shared: &[Vec<u32>] = buffers;
+    let walk = |thread: usize, share: Vec<&mut [u32]>| {
+        let mut share: Vec<Option<&mut [u32]>> = share.into_iter().map(Some).collect();
+        for (step, sources) in plan.steps[segment.steps.clone()].iter().zip(&segment.sources) {
+            let range = chunk(step, thread, threads);
+            if !range.is_empty() {
+                run_step(step, sources, range, &mut share, index, shared, scalars);
+            }
+        }
+    };
+    if threads == 1 {
+        walk(0, shares.pop().unwrap_or_default());
+    } else {
+        let walk = &walk;
+        rayon::scope(|scope| {
+            let mut shares = shares.into_iter().enumerate();
+            let own = shares.next();
+            for (thread, share) in shares {
+                scope.spawn(move |_| walk(thread, share));
+            }
+            if let Some((thread, share)) = own {
+                walk(thread, share);
+            }
+        });
+    }
+    for (&buffer, words) in segment.written.iter().zip(taken) {
+        buffers[index[buffer]] = words;
+    }
+}
+
+/// The part of a step's outer axis that belongs to a thread.
+fn chunk(step: &Step, thread: usize, threads: usize) -> Range<usize> {
+    let units = step.outer / step.unit;
+    units * thread / threads * step.unit..units * (thread + 1) / threads * step.unit
+}
+
+/// The words of a part that belong to a thread.
+fn share_of(part: &Part, thread: usize, threads: usize) -> Range<usize> {
+    let stride = part.view.words / part.units;
+    part.units * thread / threads * stride..part.units * (thread + 1) / threads * stride
+}
+
+fn run_step(
+    step: &Step,
+    sources: &[segments::Source],
+    range: Range<usize>,
+    share: &mut [Option<&mut [u32]>],
+    index: &[usize],
+    shared: &[Vec<u32>],
+    scalars: &StepScalars,
+) {
+    use crate::kernels::Access;
+    use segments::Source;
+    let written = |i: usize| step.kernel.bindings[i].access != Access::Read;
+    let mut writes: Vec<(Option<usize>, &mut [u32])> = Vec::with_capacity(3);
+    for (_, source) in sources.iter().enumerate().filter(|&(i, _)| written(i)) {
+        writes.push(match *source {
+            Source::Own(part) => (Some(part), share[part].take().expect("a step writes each of its parts once")),
+            Source::Shared => (None, &mut []),
+        });
+    }
+    let mut reads: Vec<&[u32]> = Vec::with_capacity(4);
+    for (i, source) in sources.iter().enumerate().filter(|&(i, _)| !written(i)) {
+        let view = &step.views[i];
+        reads.push(match *source {
+            Source::Own(part) => share[part].as_deref().expect("a step does not read what it writes"),
+            Source::Shared => {
+                let all = words(&shared[index[view.buffer]], view);
+                let stride = view.words / (step.outer / step.unit);
+                let unit = |at: usize| at / step.unit * stride;
+                if view.split { &all[unit(range.start)..unit(range.end)] } else { all }
+            }
+        });
+    }
+    let function = step.kernel.fast.unwrap_or(step.kernel.cpu);
+    function(Call {
+        range,
+        params: &step.params,
+        consts: &step.consts,
+        step: scalars,
+        reads,
+        writes: writes.iter_mut().map(|(_, words)| &mut **words).collect(),
+    });
+    for (part, words) in writes {
+        if let Some(part) = part {
+            share[part] = Some(words);
+        }
+    }
+}

@@ -7,6 +7,7 @@ use super::grad::needs_input;
 use super::{Graph, Id, Op};
 
 /// Operations that are computed together.
+#[expect(missing_docs, reason = "each variant says what its fields are")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Group {
     /// One operation by itself.

@@ -36,6 +36,7 @@ pub enum Variance {
 }
 
 /// One operation; passes match on it exhaustively.
+#[expect(missing_docs, reason = "each variant says what its fields are")]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Op {
     /// A trainable tensor.

@@ -34,7 +34,7 @@ pub static KERNEL: Kernel = Kernel {
     consts: &["DECOUPLED", "CLIP"],
     workgroup: [256, 1, 1],
     cpu,
-    fast: None,
+    fast: Some(fast),
 };
 
 /// The grid of a dispatch.
@@ -42,6 +42,7 @@ pub fn grid(params: &Params) -> [u32; 3] {
     super::grid((params.count as usize).div_ceil(256))
 }
 
+#[inline(always)]
 fn cpu(call: Call) {
     let p: Params = call.params();
     let Call { range, consts, step, reads, writes, .. } = call;
@@ -60,6 +61,14 @@ fn cpu(call: Call) {
         v[i] = p.beta2 * v[i] + (1.0 - p.beta2) * g * g;
         param[i] -= step.lr / step.correction1 * m[i] / (v[i].sqrt() / step.correction2.sqrt() + p.eps);
     }
+}
+
+/// The twin's loop on the processor's vectors.
+fn fast(call: Call) {
+    pulp::Arch::new().dispatch(
+        #[inline(always)]
+        || cpu(call),
+    );
 }
 
 #[cfg(test)]

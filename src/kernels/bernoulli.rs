@@ -163,23 +163,22 @@ mod tests {
     #[test]
     fn the_fast_function_agrees_with_the_twin_for_every_setting_and_range() {
         let mut rng = Philox::new(1, Stream::Choice, 0, 0);
-        for (width, consts) in
-            [1, 16, 53, 784].into_iter().flat_map(|w| (0..8).map(move |c| (w, [c & 1, c >> 1 & 1, c >> 2])))
-        {
+        for (width, code) in [1, 16, 53, 784].into_iter().flat_map(|width| (0..8).map(move |code| (width, code))) {
+            let consts = [code & 1, code >> 1 & 1, code >> 2];
             let p = Params { rows: 6, width: width as u32, per_example: 2, weight: 1 };
             let logits: Vec<f32> = (0..6 * width).map(|_| 4.0 * rng.normal()).collect();
             let x: Vec<f32> = (0..3 * width).map(|_| rng.uniform()).collect();
             let g: Vec<f32> = (0..6).map(|_| rng.normal()).collect();
-            let compute = |function: fn(Call), range: std::ops::Range<usize>| {
-                let (rows, count) = (range.clone(), range.len());
-                let (mut distortion, mut dlogits) = (vec![0.0; count], vec![0.0; count * width]);
-                let reads = [&logits[rows.start * width..], &x[rows.start / 2 * width..], &g[rows.start..]];
-                function(call(range, &p, &consts, &step(2), &reads, vec![&mut distortion, &mut dlogits]));
+            let compute = |function: fn(Call), start: usize, end: usize| {
+                let (mut distortion, mut dlogits) = (vec![0.0; end - start], vec![0.0; (end - start) * width]);
+                let reads = [&logits[start * width..], &x[start / 2 * width..], &g[start..]];
+                function(call(start..end, &p, &consts, &step(2), &reads, vec![&mut distortion, &mut dlogits]));
                 [distortion, dlogits].concat()
             };
-            let all = compute(fast, 0..6);
-            assert_close(&all, &compute(cpu, 0..6), 1e-5);
-            let (first, last) = (compute(fast, 0..2), compute(fast, 2..6));
+            let all = compute(fast, 0, 6);
+            assert_close(&all, &compute(cpu, 0, 6), 1e-5);
+            let (first, last) = (compute(fast, 0, 2), compute(fast, 2, 6));
+            assert_close(&last, &compute(cpu, 2, 6), 1e-5);
             assert_eq!(all, [&first[..2], &last[..4], &first[2..], &last[4..]].concat(), "a range changes nothing");
         }
     }

@@ -4,7 +4,7 @@
 //! Dynamic binarisation draws each value from a Bernoulli distribution anew at every step, as in Burda, Grosse,
 //! Salakhutdinov, "Importance Weighted Autoencoders", 2016, section 5.
 
-use super::{Call, Kernel, f32s_mut, params, read_u32, write};
+use super::{Call, Kernel, f32s, f32s_mut, params, read_u32, write};
 use crate::rng::{Stream, philox, uniform};
 
 params! {
@@ -38,7 +38,8 @@ pub static KERNEL: Kernel = Kernel {
     consts: &["SOURCE", "BINARISE"],
     workgroup: [64, 1, 1],
     cpu,
-    fast: None,
+    // Its view of words as bytes is that of a little-endian machine.
+    fast: if cfg!(target_endian = "little") { Some(fast) } else { None },
 };
 
 /// One thread for four columns of a row.
@@ -82,10 +83,49 @@ fn from_float(value: f32, binarise: u32, random: impl Fn() -> u32) -> f32 {
     }
 }
 
+fn fast(call: Call) {
+    let p: Params = call.params();
+    let (data, binarise, dynamic) = (call.reads[1], call.consts[1], call.consts[1] == DYNAMIC);
+    let byte = |value: u8, random| from_byte(value.into(), binarise, || random);
+    let float = |value: f32, random| from_float(value, binarise, || random);
+    pulp::Arch::new().dispatch(
+        #[inline(always)]
+        || match call.consts[0] {
+            BYTES => rows(call, p.width as usize, dynamic, bytemuck::cast_slice(data), byte),
+            _ => rows(call, p.width as usize, dynamic, f32s(data), float),
+        },
+    );
+}
+
+/// The meaning of [`cpu`] for data of one type, with the random words of many columns drawn at once.
+#[inline(always)]
+fn rows<T: Copy>(call: Call, width: usize, dynamic: bool, data: &[T], value: impl Fn(T, u32) -> f32) {
+    let Call { range, step, reads, mut writes, .. } = call;
+    let mut random = [[0; 4]; 16];
+    let columns = random.as_flattened().len();
+    for (r, row) in range.zip(f32s_mut(writes[0]).chunks_exact_mut(width)) {
+        let example = reads[0][step.position(r)];
+        let source = &data[example as usize * width..][..width];
+        for (part, (row, source)) in row.chunks_mut(columns).zip(source.chunks(columns)).enumerate() {
+            if dynamic {
+                for (i, words) in random.iter_mut().enumerate() {
+                    let block = (part * columns / 4 + i) as u32;
+                    *words = philox([Stream::Binarise as u32, step.step, example, block], step.key);
+                }
+            }
+            for ((x, &given), &word) in row.iter_mut().zip(source).zip(random.as_flattened()) {
+                *x = value(given, word);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::StepScalars;
     use crate::kernels::testing::{assert_close, call, floats, step};
+    use crate::rng::Philox;
 
     /// Three examples of six bytes: they do not end at words.
     const PIXELS: [u8; 20] = [0, 255, 127, 128, 51, 1, 10, 20, 30, 40, 50, 60, 255, 255, 0, 0, 102, 204, 0, 0];
@@ -136,5 +176,36 @@ mod tests {
         let p = Params { rows: 1, width: 4 };
         cpu(call(0..1, &p, &[BYTES, DYNAMIC], &step(1), &[floats(&[0]), floats(&[0xff00_00ff])], vec![&mut sure]));
         assert_eq!(sure, [1.0, 0.0, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn the_fast_function_gives_the_bits_of_the_twin() {
+        let mut rng = Philox::new(1, Stream::Choice, 0, 0);
+        for (width, source, binarise) in [
+            (1, BYTES, KEEP),
+            (63, BYTES, KEEP),
+            (784, BYTES, THRESHOLD),
+            (3, BYTES, DYNAMIC),
+            (64, BYTES, DYNAMIC),
+            (785, BYTES, DYNAMIC),
+            (65, FLOATS, KEEP),
+            (17, FLOATS, THRESHOLD),
+            (130, FLOATS, DYNAMIC),
+        ] {
+            let p = Params { rows: 5, width: width as u32 };
+            let data: Vec<f32> = match source {
+                BYTES => (0..4 * width).map(|_| f32::from_bits((rng.uniform() * 4.0e9) as u32)).collect(),
+                _ => (0..4 * width).map(|_| rng.uniform()).collect(),
+            };
+            let compute = |function: fn(Call), start: usize, end: usize| {
+                let mut x = vec![f32::NAN; (end - start) * width];
+                let reads = [floats(&[3, 0, 2, 1, 3]), &data[..]];
+                let s = StepScalars { first: 1, ..step(4) };
+                function(call(start..end, &p, &[source, binarise], &s, &reads, vec![&mut x]));
+                x
+            };
+            assert_eq!(compute(fast, 0, 5), compute(cpu, 0, 5), "{width} {source} {binarise}");
+            assert_eq!(compute(fast, 2, 4), compute(cpu, 2, 4), "{width} {source} {binarise}");
+        }
     }
 }

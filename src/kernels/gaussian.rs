@@ -3,7 +3,7 @@
 //!
 //! The log-variance lv is one constant, or learned: then it is clamped, and dlv = 0 where the clamp holds it.
 
-use super::{Call, Kernel, all_f32s_mut, f32s, params, read, write};
+use super::{Call, Kernel, all_f32s_mut, f32s, math, params, read, vector, write};
 
 params! {
     /// Shapes: out and dout \[R, D\], or \[R, 2D\] = μ ‖ log-variance if `LEARNED`; x \[B, D\]; g and distortion \[R\]
@@ -36,7 +36,7 @@ pub static KERNEL: Kernel = Kernel {
     consts: &["LEARNED", "VALUE", "GRAD", "UNIFORM"],
     workgroup: [64, 1, 1],
     cpu,
-    fast: None,
+    fast: Some(fast),
 };
 
 /// ½log 2π.
@@ -86,10 +86,82 @@ fn cpu(call: Call) {
     }
 }
 
+fn fast(call: Call) {
+    pulp::Arch::new().dispatch(
+        #[inline(always)]
+        || rows(call),
+    );
+}
+
+/// The meaning of [`cpu`]. It works out the value whenever it works out the gradient: training wants both.
+#[inline(always)]
+fn rows(call: Call) {
+    let p: Params = call.params();
+    let Call { range, consts, step, reads, writes, .. } = call;
+    let [out, x, g] = [0, 1, 2].map(|i| f32s(reads[i]));
+    let [distortion, dout] = all_f32s_mut(writes);
+    let (width, per_example) = (p.width as usize, p.per_example as usize);
+    let [learned, value, grad, uniform] = [0, 1, 2, 3].map(|i| consts[i] == 1);
+    let stride = if learned { 2 * width } else { width };
+    let first_example = range.start / per_example;
+    for (i, r) in range.enumerate() {
+        let x = &x[(r / per_example - first_example) * width..][..width];
+        let out = &out[i * stride..][..stride];
+        let g = match (grad, uniform) {
+            (false, _) => 0.0,
+            (true, true) => step.row_gradient(p.weight as usize, r, per_example),
+            (true, false) => g[i],
+        };
+        let dout = if grad { &mut dout[i * stride..][..stride] } else { &mut [] };
+        let sum = if learned { learned_row(&p, out, x, g, dout) } else { fixed_row(&p, out, x, g, dout) };
+        if value {
+            distortion[i] = (width as f64 * HALF_LOG_TWO_PI + sum) as f32;
+        }
+    }
+}
+
+/// Σ ½lv + ½(x − μ)²·exp(−lv) of a row with one variance; its gradient too, unless `dout` is empty.
+#[inline(always)]
+fn fixed_row(p: &Params, mu: &[f32], x: &[f32], g: f32, dout: &mut [f32]) -> f64 {
+    let inverse = (-p.log_variance).exp();
+    let squares = if dout.is_empty() {
+        vector::columns([mu, x], [], |[mu, x]| ((mu - x) * (mu - x), []))
+    } else {
+        vector::columns([mu, x], [dout], |[mu, x]| ((mu - x) * (mu - x), [g * inverse * (mu - x)]))
+    };
+    0.5 * (f64::from(p.log_variance) * x.len() as f64 + f64::from(inverse) * squares)
+}
+
+/// The same of a row of μ ‖ log-variance.
+#[inline(always)]
+fn learned_row(p: &Params, out: &[f32], x: &[f32], g: f32, dout: &mut [f32]) -> f64 {
+    let (mu, lv) = out.split_at(x.len());
+    let (low, high) = (p.low, p.high);
+    // Twice the term, its slope in μ, and its slope in lv.
+    let column = |[mu, given, x]: [f32; 3]| {
+        let lv = given.clamp(low, high);
+        let scaled = (mu - x) * math::exp(-lv);
+        let square = (mu - x) * scaled;
+        let held = given < low || given > high;
+        (lv + square, scaled, if held { 0.0 } else { 0.5 * (1.0 - square) })
+    };
+    let sum = if dout.is_empty() {
+        vector::columns([mu, lv, x], [], |given| (column(given).0, []))
+    } else {
+        let (dmu, dlv) = dout.split_at_mut(x.len());
+        vector::columns([mu, lv, x], [dmu, dlv], |given| {
+            let (term, slope_mu, slope_lv) = column(given);
+            (term, [g * slope_mu, g * slope_lv])
+        })
+    };
+    0.5 * sum
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::kernels::testing::{assert_close, call, step};
+    use crate::rng::{Philox, Stream};
 
     const X: [f32; 4] = [0.5, -1.0, 2.0, 0.0];
 
@@ -161,5 +233,29 @@ mod tests {
         let (mut part, mut dpart) = ([f32::NAN; 2], [f32::NAN; 4]);
         cpu(call(2..4, &p, &consts, &s, &[&out[4..], &X[2..], &[]], vec![&mut part, &mut dpart]));
         assert_eq!((&part[..], &dpart[..]), (&distortion[2..], &dout[4..]));
+    }
+
+    #[test]
+    fn the_fast_function_agrees_with_the_twin_for_every_setting_and_range() {
+        let mut rng = Philox::new(1, Stream::Choice, 0, 0);
+        for (width, code) in [1, 16, 53, 784].into_iter().flat_map(|width| (0..16).map(move |code| (width, code))) {
+            let consts = [code & 1, code >> 1 & 1, code >> 2 & 1, code >> 3];
+            let stride = if consts[0] == 1 { 2 * width } else { width };
+            let p = Params { rows: 6, width: width as u32, per_example: 2, weight: 1, ..params(-0.7) };
+            let out: Vec<f32> = (0..6 * stride).map(|_| 2.0 * rng.normal()).collect();
+            let x: Vec<f32> = (0..3 * width).map(|_| rng.uniform()).collect();
+            let g: Vec<f32> = (0..6).map(|_| rng.normal()).collect();
+            let compute = |function: fn(Call), start: usize, end: usize| {
+                let (mut distortion, mut dout) = (vec![0.0; end - start], vec![0.0; (end - start) * stride]);
+                let reads = [&out[start * stride..], &x[start / 2 * width..], &g[start..]];
+                function(call(start..end, &p, &consts, &step(2), &reads, vec![&mut distortion, &mut dout]));
+                [distortion, dout].concat()
+            };
+            let all = compute(fast, 0, 6);
+            assert_close(&all, &compute(cpu, 0, 6), 1e-5);
+            let (first, last) = (compute(fast, 0, 2), compute(fast, 2, 6));
+            assert_close(&last, &compute(cpu, 2, 6), 1e-5);
+            assert_eq!(all, [&first[..2], &last[..4], &first[2..], &last[4..]].concat(), "a range changes nothing");
+        }
     }
 }

@@ -30,7 +30,7 @@ pub fn exp(x: f32) -> f32 {
     // Added to a small number, this leaves the nearest integer in the low bits of the sum.
     const ROUND: f32 = 12_582_912.0;
     // ln 2 in two parts; the product of an integer below 2⁸ and the first one is exact.
-    const LN2_HIGH: f32 = 0.693_359_375;
+    const LN2_HIGH: f32 = 355.0 / 512.0;
     const LN2_LOW: f32 = -2.121_944_4e-4;
     let x = x.clamp(-87.3, 88.3);
     let shifted = x * std::f32::consts::LOG2_E + ROUND;
@@ -115,6 +115,70 @@ pub fn derivative(kind: Activation, v: f32) -> f32 {
     }
 }
 
+/// Replaces every value by its activation, on the processor's vectors.
+pub fn activate_all(kind: Activation, values: &mut [f32]) {
+    match kind {
+        Activation::Identity => {}
+        Activation::Relu => vectorised(values, |x| x.max(0.0)),
+        Activation::Tanh => vectorised(values, tanh),
+        Activation::Sigmoid => vectorised(values, |x| sigmoid_from(x, exp(-x.abs()))),
+        Activation::Silu => vectorised(values, |x| x * sigmoid_from(x, exp(-x.abs()))),
+        Activation::Gelu => vectorised(values, |x| 0.5 * x * (1.0 + tanh(gelu_argument(x)))),
+        Activation::Softplus => vectorised(values, |x| softplus_from(x, exp(-x.abs()))),
+    }
+}
+
+/// Multiplies every value of `dy` by the derivative at the same place of `v` (see [`derivative`]).
+pub fn derivative_all(kind: Activation, v: &[f32], dy: &mut [f32]) {
+    match kind {
+        Activation::Identity => {}
+        Activation::Relu => scaled(v, dy, |v| f32::from(v > 0.0)),
+        Activation::Tanh => scaled(v, dy, |v| 1.0 - v * v),
+        Activation::Sigmoid => scaled(v, dy, |v| v * (1.0 - v)),
+        Activation::Softplus => scaled(v, dy, |v| 1.0 - exp(-v)),
+        Activation::Silu => scaled(v, dy, |v| {
+            let s = sigmoid_from(v, exp(-v.abs()));
+            s * (1.0 + v * (1.0 - s))
+        }),
+        Activation::Gelu => scaled(v, dy, |v| derivative(Activation::Gelu, v)),
+    }
+}
+
+#[inline(always)]
+fn vectorised(values: &mut [f32], f: impl Fn(f32) -> f32) {
+    pulp::Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for value in values {
+                *value = f(*value);
+            }
+        },
+    );
+}
+
+#[inline(always)]
+fn scaled(v: &[f32], dy: &mut [f32], f: impl Fn(f32) -> f32) {
+    pulp::Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for (d, &v) in dy.iter_mut().zip(v) {
+                *d *= f(v);
+            }
+        },
+    );
+}
+
+/// tanh by the formula of the shaders: a polynomial near zero, where 1 − exp(−2|x|) would cancel.
+#[inline(always)]
+fn tanh(x: f32) -> f32 {
+    let q = x * x;
+    let near = x * (1.0 + q * (-1.0 / 3.0 + q * (2.0 / 15.0 + q * (-17.0 / 315.0 + q * (62.0 / 2835.0)))));
+    let e = exp(-2.0 * x.abs());
+    let far = ((1.0 - e) / (1.0 + e)).copysign(x);
+    if x.abs() < 0.25 { near } else { far }
+}
+
+#[inline(always)]
 fn gelu_argument(x: f32) -> f32 {
     0.797_884_6 * (x + 0.044_715 * x * x * x)
 }

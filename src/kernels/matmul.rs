@@ -7,6 +7,7 @@
 //!
 //! [`super::matmul_direct`] is the same kernel for devices without real workgroups.
 
+use super::gemm::{self, Matrix};
 use super::{Binding, Call, Kernel, f32s, f32s_mut, math, params, read, write};
 
 params! {
@@ -33,7 +34,7 @@ pub static KERNEL: Kernel = Kernel {
     consts: CONSTS,
     workgroup: [256, 1, 1],
     cpu,
-    fast: None,
+    fast: Some(fast),
 };
 
 /// One workgroup per 64×64 tile of C.
@@ -70,5 +71,46 @@ pub(super) fn cpu(call: Call) {
                 _ => sum as f32,
             };
         }
+    }
+}
+
+/// The twin's meaning by way of the `gemm` crate: the bias first, the product added to it, then the epilogue.
+pub(super) fn fast(call: Call) {
+    let p: Params = call.params();
+    let Call { range, consts, reads, mut writes, .. } = call;
+    let [transpose_a, transpose_b, bias, ones, epilogue, activation] = *consts else { unreachable!("six constants") };
+    let (n, k) = (p.n as usize, p.k as usize);
+    let (a, b, aux) = (f32s(reads[0]), f32s(reads[1]), f32s(reads[2]));
+    let c = f32s_mut(writes[0]);
+    let stored = (p.m - ones) as usize;
+    let rows = range.len() - usize::from(ones == 1 && range.end > stored);
+    let left = match transpose_a {
+        0 => Matrix { values: a, rows: k, columns: 1 },
+        _ => Matrix { values: &a[range.start.min(a.len())..], rows: 1, columns: stored },
+    };
+    let right = match transpose_b {
+        0 => Matrix { values: b, rows: n, columns: 1 },
+        _ => Matrix { values: b, rows: 1, columns: k },
+    };
+    if bias == 1 {
+        for row in c.chunks_exact_mut(n) {
+            row.copy_from_slice(&b[k * n..(k + 1) * n]);
+        }
+    }
+    gemm::product([rows, n, k], left, right, c, bias == 1);
+    if rows < range.len() {
+        let sums = &mut c[rows * n..];
+        sums.fill(0.0);
+        for row in b.chunks_exact(n).take(k) {
+            for (sum, value) in sums.iter_mut().zip(row) {
+                *sum += value;
+            }
+        }
+    }
+    let activation = math::from_code(activation);
+    match epilogue {
+        1 => math::activate_all(activation, c),
+        2 => math::derivative_all(activation, aux, c),
+        _ => {}
     }
 }

@@ -1,7 +1,7 @@
 //! [`super::matmul`] for devices that emulate workgroups lane by lane: no workgroup memory, no barrier.
 
 use super::Kernel;
-use super::matmul::{BINDINGS, CONSTS, FIELDS, KERNEL as MATMUL, Params, cpu};
+use super::matmul::{BINDINGS, CONSTS, FIELDS, Params, cpu, fast};
 
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
@@ -12,7 +12,7 @@ pub static KERNEL: Kernel = Kernel {
     consts: CONSTS,
     workgroup: [8, 1, 1],
     cpu,
-    fast: MATMUL.fast,
+    fast: Some(fast),
 };
 
 /// One workgroup of 8 lanes, of 2 rows each, per 16×8 tile of C.

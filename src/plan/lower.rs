@@ -114,6 +114,11 @@ impl Lowering<'_> {
         self.whole(Role::Nothing, 4)
     }
 
+    /// What an unused binding that would be written is bound to.
+    fn sink(&mut self) -> View {
+        self.whole(Role::Sink, 4)
+    }
+
     /// A new intermediate tensor.
     pub fn scratch(&mut self, words: usize) -> View {
         let slot = self.plan.buffers.len();
@@ -486,11 +491,10 @@ impl Lowering<'_> {
         for wanted in [value, grad] {
             let view = match wanted {
                 Some(id) => self.split(id),
-                None => self.nothing(),
+                None => self.sink(),
             };
             views.push(view);
         }
-        // Two unused bindings may not share a buffer that counts as written, so each output has its own.
         let (value, grad) = (u32::from(value.is_some()), u32::from(grad.is_some()));
         let (width, per_example) = (self.shape(x).columns() as u32, self.per_example(rows));
         let unit = self.unit(rows);

@@ -28,7 +28,7 @@ pub fn print(plan: &Plan) -> String {
             .collect();
         let side = |written: bool| {
             let views = step.accesses().filter(|(access, _)| (*access != Access::Read) == written);
-            let names = views.filter(|(_, view)| plan.buffers[view.buffer].role != Role::Nothing);
+            let names = views.filter(|(_, view)| !matches!(plan.buffers[view.buffer].role, Role::Nothing | Role::Sink));
             names.map(|(_, view)| place(plan, view.buffer, view.offset)).collect::<Vec<_>>().join(" ")
         };
         let [x, y, _] = step.grid;

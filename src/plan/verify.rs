@@ -43,7 +43,7 @@ pub fn verify(plan: &Plan) -> Result<()> {
                 ));
             }
             let others = step.accesses().enumerate().filter(|&(j, (_, other))| j != i && other.buffer == view.buffer);
-            if access != Access::Read && others.count() > 0 && buffer.role != Role::Nothing {
+            if access != Access::Read && others.count() > 0 && buffer.role != Role::Sink {
                 return fail(format!("{:?} is written and bound twice", buffer.role));
             }
             if access == Access::Read && matches!(buffer.role, Role::Slot(_)) && !written[view.buffer] {

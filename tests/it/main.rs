@@ -3,3 +3,4 @@
 mod shaders;
 mod support;
 mod tidy;
+mod traces;

@@ -1,0 +1,10 @@
+//! Models as graphs: which operations make a variational autoencoder. Nothing here knows plans or devices.
+//!
+//! Letters: B examples of a batch, K latent samples per example, R = B·K rows, D values per example, Z latent dimensions.
+
+pub mod init;
+pub mod layers;
+pub mod likelihood;
+pub mod vae;
+
+pub use vae::{Model, RATE_WEIGHT, weights};

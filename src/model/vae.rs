@@ -1,0 +1,215 @@
+//! The variational autoencoder with one stochastic layer (Kingma and Welling 2014, arXiv 1312.6114).
+
+use super::{layers, likelihood};
+use crate::config::{Binarise, Config, ModelConfig};
+use crate::data::{Dataset, Values};
+use crate::error::Result;
+use crate::graph::op::Source;
+use crate::graph::{Clamp, Graph, Id, Op, Parameter};
+use crate::shape::Shape;
+
+/// Which of a step's weights multiplies the distortion.
+pub const DISTORTION_WEIGHT: usize = 0;
+/// Which of a step's weights multiplies the rate: β.
+pub const RATE_WEIGHT: usize = 1;
+
+/// The weights of a step's terms for a given β.
+pub fn weights(beta: f32) -> [f32; 4] {
+    let mut weights = [0.0; 4];
+    weights[DISTORTION_WEIGHT] = 1.0;
+    weights[RATE_WEIGHT] = beta;
+    weights
+}
+
+/// A model and what it needs to know of its data.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    /// Networks and distributions.
+    pub config: ModelConfig,
+    /// D, values per example.
+    pub width: usize,
+    /// How the data set stores them.
+    pub source: Source,
+    /// How they are presented.
+    pub binarise: Binarise,
+}
+
+/// The trainable tensors of a graph.
+struct Networks {
+    encoder: Vec<Id>,
+    decoder: Vec<Id>,
+}
+
+/// What a graph of the whole model made.
+struct Pass {
+    x: Id,
+    stats: Id,
+    eps: Id,
+    z: Id,
+    out: Id,
+}
+
+impl Model {
+    /// The model of a configuration for a data set.
+    pub fn new(config: &Config, data: &Dataset) -> Self {
+        let source = match data.values {
+            Values::U8(_) => Source::Bytes,
+            Values::F32(_) => Source::Floats,
+        };
+        Self { config: config.model.clone(), width: data.width(), source, binarise: config.data.binarise }
+    }
+
+    /// The trainable tensors in the order in which they are stored.
+    pub fn parameters(&self) -> Vec<Parameter> {
+        let mut graph = Graph::new(1);
+        self.declare(&mut graph).expect("declaring parameters combines no shapes");
+        graph.parameters
+    }
+
+    /// One training step: terms `distortion` and `rate` of a batch.
+    pub fn train(&self, batch: usize) -> Result<Graph> {
+        let mut graph = Graph::new(batch);
+        self.terms(&mut graph, 1)?;
+        Ok(graph)
+    }
+
+    /// Evaluation of a batch: the terms of [`Model::train`] from one sample each, and per example the outputs
+    /// `distortion` [B], `rate` [B] and `stats` [B, 2Z], the posterior's mean and log-variance.
+    pub fn evaluate(&self, batch: usize) -> Result<Graph> {
+        let mut graph = Graph::new(batch);
+        let pass = self.terms(&mut graph, 1)?;
+        let [distortion, rate] = [graph.terms[0].rows, graph.terms[1].rows];
+        graph.output("distortion", distortion);
+        graph.output("rate", rate);
+        graph.output("stats", pass.stats);
+        Ok(graph)
+    }
+
+    /// Importance weights of `samples` latent samples per example, accumulated over runs into `weights` [B, 2]: the
+    /// largest log weight, and the sum of exp(log weight − largest) (Burda et al. 2015, arXiv 1509.00519, eq. 8).
+    pub fn importance(&self, batch: usize, samples: usize) -> Result<Graph> {
+        let mut graph = Graph::new(batch);
+        let pass = self.pass(&mut graph, samples)?;
+        let distortion = likelihood::distortion(&mut graph, &self.config, pass.out, pass.x)?;
+        let ratio = graph.add(Op::LogRatio { stats: pass.stats, eps: pass.eps, z: pass.z, clamp: self.clamp() })?;
+        let weights = graph.add(Op::LogMeanExp { distortion, ratio })?;
+        graph.output("weights", weights);
+        Ok(graph)
+    }
+
+    /// Reconstructions through the posterior's mean: outputs `x` [B, D] as presented and `mean` of p(x|z).
+    pub fn reconstruct(&self, batch: usize) -> Result<Graph> {
+        let mut graph = Graph::new(batch);
+        let networks = self.declare(&mut graph)?;
+        let x = self.gather(&mut graph)?;
+        let stats = layers::mlp(&mut graph, x, &networks.encoder, self.config.activation)?;
+        // The mean is a sample whose noise is zero.
+        let zeros = Shape::new(&[batch, self.config.latent]);
+        let eps = graph.add(Op::Input { name: "zero noise".into(), shape: zeros })?;
+        let z = graph.add(Op::Sample { stats, eps, clamp: self.clamp() })?;
+        let out = layers::mlp(&mut graph, z, &networks.decoder, self.config.activation)?;
+        let mean = likelihood::mean(&mut graph, &self.config, out)?;
+        graph.output("x", x);
+        graph.output("mean", mean);
+        Ok(graph)
+    }
+
+    /// Draws from the prior, decoded: outputs `z` [B, Z] and `mean` of p(x|z).
+    pub fn sample(&self, batch: usize) -> Result<Graph> {
+        let mut graph = Graph::new(batch);
+        let networks = self.declare(&mut graph)?;
+        let z = graph.add(Op::Noise { rows: batch, width: self.config.latent })?;
+        self.decoded(&mut graph, &networks, z)?;
+        graph.output("z", z);
+        Ok(graph)
+    }
+
+    /// Given latents, decoded: input `z` [B, Z], output `mean` of p(x|z).
+    pub fn decode(&self, batch: usize) -> Result<Graph> {
+        let mut graph = Graph::new(batch);
+        let networks = self.declare(&mut graph)?;
+        let z = graph.add(Op::Input { name: "z".into(), shape: Shape::new(&[batch, self.config.latent]) })?;
+        self.decoded(&mut graph, &networks, z)?;
+        Ok(graph)
+    }
+
+    /// Numbers per row of the output `mean`; the first D of them are the mean.
+    pub fn output_width(&self) -> usize {
+        self.width * likelihood::outputs_per_value(self.config.likelihood)
+    }
+
+    /// The training loss of given inputs instead of the resident data: inputs `x` [B, D] and `eps` [B, Z]. For
+    /// comparison with other implementations.
+    pub fn train_on_inputs(&self, batch: usize) -> Result<Graph> {
+        let mut graph = Graph::new(batch);
+        let networks = self.declare(&mut graph)?;
+        let x = graph.add(Op::Input { name: "x".into(), shape: Shape::new(&[batch, self.width]) })?;
+        let eps = graph.add(Op::Input { name: "eps".into(), shape: Shape::new(&[batch, self.config.latent]) })?;
+        let pass = self.through(&mut graph, &networks, x, eps)?;
+        self.add_terms(&mut graph, &pass)?;
+        Ok(graph)
+    }
+
+    fn terms(&self, graph: &mut Graph, samples: usize) -> Result<Pass> {
+        let pass = self.pass(graph, samples)?;
+        self.add_terms(graph, &pass)?;
+        Ok(pass)
+    }
+
+    fn add_terms(&self, graph: &mut Graph, pass: &Pass) -> Result<()> {
+        let distortion = likelihood::distortion(graph, &self.config, pass.out, pass.x)?;
+        let rate = graph.add(Op::Kl { stats: pass.stats, clamp: self.clamp() })?;
+        graph.term("distortion", distortion, DISTORTION_WEIGHT);
+        graph.term("rate", rate, RATE_WEIGHT);
+        Ok(())
+    }
+
+    /// Data in, decoder's output out, with `samples` latent samples per example.
+    fn pass(&self, graph: &mut Graph, samples: usize) -> Result<Pass> {
+        let networks = self.declare(graph)?;
+        let x = self.gather(graph)?;
+        let eps = graph.add(Op::Noise { rows: graph.batch * samples, width: self.config.latent })?;
+        self.through(graph, &networks, x, eps)
+    }
+
+    fn through(&self, graph: &mut Graph, networks: &Networks, x: Id, eps: Id) -> Result<Pass> {
+        let stats = layers::mlp(graph, x, &networks.encoder, self.config.activation)?;
+        let z = graph.add(Op::Sample { stats, eps, clamp: self.clamp() })?;
+        let out = layers::mlp(graph, z, &networks.decoder, self.config.activation)?;
+        Ok(Pass { x, stats, eps, z, out })
+    }
+
+    fn decoded(&self, graph: &mut Graph, networks: &Networks, z: Id) -> Result<()> {
+        let out = layers::mlp(graph, z, &networks.decoder, self.config.activation)?;
+        let mean = likelihood::mean(graph, &self.config, out)?;
+        graph.output("mean", mean);
+        Ok(())
+    }
+
+    fn gather(&self, graph: &mut Graph) -> Result<Id> {
+        graph.add(Op::Gather { width: self.width, source: self.source, binarise: self.binarise })
+    }
+
+    /// Every graph of a model declares all its parameters, so that all plans agree on where they lie.
+    fn declare(&self, graph: &mut Graph) -> Result<Networks> {
+        let config = &self.config;
+        let mut encoder = vec![self.width];
+        encoder.extend(&config.hidden);
+        encoder.push(2 * config.latent);
+        let mut decoder = vec![config.latent];
+        if config.decoder.is_empty() {
+            decoder.extend(config.hidden.iter().rev());
+        } else {
+            decoder.extend(&config.decoder);
+        }
+        decoder.push(self.output_width());
+        let encoder = layers::declare(graph, "encoder", &encoder)?;
+        let decoder = layers::declare(graph, "decoder", &decoder)?;
+        Ok(Networks { encoder, decoder })
+    }
+
+    fn clamp(&self) -> Clamp {
+        let [low, high] = self.config.log_variance;
+        Clamp { low, high }
+    }
+}
