@@ -1,1 +1,260 @@
-//! To come.
+//! An adapter that wgpu reaches. This file and those below it are the only ones that name wgpu.
+//!
+//! Loading a plan makes its buffers, compiles its kernels and writes the params of all its steps into one uniform
+//! buffer. Running it records every dispatch of many runs into one compute pass: a dispatch is a pipeline, the bind
+//! group of its step, and two offsets, into the params and into the table of what changes from run to run.
+
+mod check;
+mod device;
+mod fault;
+mod memory;
+mod pipeline;
+
+pub use device::{Adapter, adapters};
+
+use super::{Counts, PlanId};
+use crate::error::{Error, Result};
+use crate::exec::select::Kind;
+use crate::kernels::StepScalars;
+use crate::plan::{Plan, Role, Step, Target};
+use device::Device;
+use memory::Memory;
+use pipeline::Pipelines;
+use std::collections::VecDeque;
+use std::num::NonZeroU64;
+
+/// Runs of a plan in one submission: the length of the table of steps.
+const STEPS_PER_SUBMISSION: usize = 128;
+/// Submissions that the device may be behind.
+const SUBMISSIONS_IN_FLIGHT: usize = 2;
+/// Bytes that are bound as `params`, and distance of the params of two steps: the alignment that every device allows.
+const PARAMS_BYTES: u64 = 256;
+/// Bytes that are bound as `step`.
+const STEP_BYTES: u64 = size_of::<StepScalars>() as u64;
+/// Distance of two rows of the table of steps.
+const STEP_STRIDE: u64 = 256;
+
+/// A device with its buffers and plans.
+#[derive(Debug)]
+pub struct Gpu {
+    device: Device,
+    memory: Memory,
+    pipelines: Pipelines,
+    /// One row of [`StepScalars`] for each run of a submission. One table is enough: a submission sees what was written
+    /// before it, and the device keeps the order.
+    table: wgpu::Buffer,
+    /// The table's bytes, before they are written.
+    rows: Vec<u8>,
+    plans: Vec<Loaded>,
+    in_flight: VecDeque<wgpu::SubmissionIndex>,
+    counts: Counts,
+}
+
+/// A plan, ready to run.
+#[derive(Debug)]
+struct Loaded {
+    plan: Plan,
+    buffers: Vec<wgpu::Buffer>,
+    dispatches: Vec<Dispatch>,
+    /// Group 1: the plan's params and the table of steps.
+    uniforms: wgpu::BindGroup,
+}
+
+/// A step, ready to run.
+#[derive(Debug)]
+struct Dispatch {
+    pipeline: wgpu::ComputePipeline,
+    /// Group 0: the step's views.
+    storage: wgpu::BindGroup,
+    params_offset: u32,
+    grid: [u32; 3],
+}
+
+impl Gpu {
+    /// Opens an adapter. `checked` shaders check their indices and bound their loops: slower, and what tests use.
+    pub fn open(adapter: &Adapter, checked: bool) -> Result<Self> {
+        let device = Device::open(adapter)?;
+        let memory = Memory::new(&device)?;
+        let pipelines = Pipelines::new(&device, checked);
+        let rows = vec![0; STEP_STRIDE as usize * STEPS_PER_SUBMISSION];
+        let table = uniform_buffer(&device, "steps", rows.len() as u64)?;
+        let (plans, in_flight) = (vec![], VecDeque::new());
+        Ok(Self { device, memory, pipelines, table, rows, plans, in_flight, counts: Counts::default() })
+    }
+
+    /// The device's name, how it is reached, and what it is.
+    pub fn name(&self) -> String {
+        self.device.summary.title()
+    }
+
+    /// What plans should be made for.
+    pub fn target(&self) -> Target {
+        if self.device.summary.kind == Kind::Software { Target::Software } else { Target::Gpu }
+    }
+
+    /// See [`super::Executor::counts`].
+    pub fn counts(&self) -> Counts {
+        // The table of steps, and a buffer of params for each plan.
+        let uniform = 1 + self.plans.len() as u64;
+        Counts { allocations: self.memory.made() + uniform, pipelines: self.pipelines.count() as u64, ..self.counts }
+    }
+
+    /// See [`super::Executor::plan`].
+    pub fn plan(&self, id: PlanId) -> &Plan {
+        &self.plans[id.0].plan
+    }
+
+    /// See [`super::Executor::load`].
+    pub fn load(&mut self, plan: Plan) -> Result<PlanId> {
+        let buffers =
+            plan.buffers.iter().map(|buffer| self.memory.get(&self.device, buffer)).collect::<Result<Vec<_>>>()?;
+        let uniforms = self.uniforms(&plan.name, plan.steps.iter().map(|step| &step.params[..]))?;
+        let mut dispatches = Vec::with_capacity(plan.steps.len());
+        for (at, step) in plan.steps.iter().enumerate() {
+            let views = step.views.iter().enumerate().map(|(binding, view)| {
+                let unused = plan.buffers[view.buffer].role == Role::Nothing;
+                if unused {
+                    (self.memory.unused(binding), 0, 4)
+                } else {
+                    (&buffers[view.buffer], view.offset, view.words)
+                }
+            });
+            let views: Vec<_> = views.map(|(buffer, offset, words)| (buffer.clone(), offset, words)).collect();
+            dispatches.push(self.dispatch(step, &views, at)?);
+        }
+        self.device.healthy()?;
+        self.plans.push(Loaded { plan, buffers, dispatches, uniforms });
+        Ok(PlanId(self.plans.len() - 1))
+    }
+
+    /// See [`super::Executor::run`].
+    pub fn run(&mut self, id: PlanId, steps: &[StepScalars]) -> Result<()> {
+        for steps in steps.chunks(STEPS_PER_SUBMISSION) {
+            while self.in_flight.len() >= SUBMISSIONS_IN_FLIGHT {
+                let oldest = self.in_flight.pop_front();
+                oldest.map_or(Ok(()), |oldest| self.device.wait(oldest))?;
+            }
+            self.write_steps(steps);
+            let loaded = &self.plans[id.0];
+            let submission = submit(&self.device, &loaded.plan.name, &loaded.uniforms, steps.len(), &loaded.dispatches);
+            self.in_flight.push_back(submission);
+            self.counts.submissions += 1;
+            self.counts.dispatches += (steps.len() * loaded.dispatches.len()) as u64;
+        }
+        self.device.healthy()
+    }
+
+    /// See [`super::Executor::write`].
+    pub fn write(&mut self, role: &Role, offset: usize, words: &[u32]) -> Result<()> {
+        let buffer = self.memory.find(role, offset + words.len())?;
+        self.memory.write(&self.device, &buffer, offset, words)
+    }
+
+    /// See [`super::Executor::read`].
+    pub fn read(&mut self, role: &Role, offset: usize, words: usize) -> Result<Vec<u32>> {
+        let buffer = self.memory.find(role, offset + words)?;
+        self.read_back(&buffer, offset, words)
+    }
+
+    fn read_back(&mut self, buffer: &wgpu::Buffer, offset: usize, words: usize) -> Result<Vec<u32>> {
+        let found = self.memory.read(&self.device, buffer, offset, words)?;
+        self.in_flight.clear();
+        self.counts.bytes_read += 4 * words as u64;
+        Ok(found)
+    }
+}
+
+impl Gpu {
+    /// A step of a plan (its `at`-th) whose bindings are bound to words of these buffers: buffer, first word, count.
+    fn dispatch(&mut self, step: &Step, views: &[(wgpu::Buffer, usize, usize)], at: usize) -> Result<Dispatch> {
+        let most = self.device.limits.max_compute_workgroups_per_dimension;
+        if step.grid.iter().any(|&extent| extent > most) {
+            let (title, kernel, grid) = (self.name(), step.kernel.name, step.grid);
+            return Err(Error::Device(format!(
+                "{title} takes {most} workgroups in a row, and {kernel} needs {grid:?}: lower --batch"
+            )));
+        }
+        let pipeline::Pipeline { pipeline, storage } = self.pipelines.get(&self.device, step.kernel, &step.consts)?;
+        let entries = views.iter().zip(0..).map(|((buffer, offset, words), binding)| wgpu::BindGroupEntry {
+            binding,
+            resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                buffer,
+                offset: 4 * *offset as u64,
+                size: NonZeroU64::new(4 * *words as u64),
+            }),
+        });
+        let descriptor = wgpu::BindGroupDescriptor {
+            label: Some(step.kernel.name),
+            layout: &storage,
+            entries: &entries.collect::<Vec<_>>(),
+        };
+        let storage = self
+            .device
+            .guarded(|| self.device.device.create_bind_group(&descriptor))
+            .map_err(|error| fault::translate(&error))?;
+        Ok(Dispatch { pipeline, storage, params_offset: (at as u64 * PARAMS_BYTES) as u32, grid: step.grid })
+    }
+
+    /// Group 1 for steps with these params.
+    fn uniforms<'a>(&self, label: &str, params: impl Iterator<Item = &'a [u32]>) -> Result<wgpu::BindGroup> {
+        let mut bytes = Vec::new();
+        for params in params {
+            let start = bytes.len();
+            bytes.extend_from_slice(bytemuck::cast_slice(params));
+            bytes.resize(start + PARAMS_BYTES as usize, 0);
+        }
+        let buffer = uniform_buffer(&self.device, "params", bytes.len().max(PARAMS_BYTES as usize) as u64)?;
+        self.device.queue.write_buffer(&buffer, 0, &bytes);
+        let binding = |buffer, size| {
+            wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: 0, size: NonZeroU64::new(size) })
+        };
+        Ok(self.device.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(label),
+            layout: &self.pipelines.uniforms,
+            entries: &[
+                wgpu::BindGroupEntry { binding: 0, resource: binding(&buffer, PARAMS_BYTES) },
+                wgpu::BindGroupEntry { binding: 1, resource: binding(&self.table, STEP_BYTES) },
+            ],
+        }))
+    }
+
+    /// Fills the table of steps for the next submission.
+    fn write_steps(&mut self, steps: &[StepScalars]) {
+        for (row, step) in self.rows.chunks_exact_mut(STEP_STRIDE as usize).zip(steps) {
+            row[..STEP_BYTES as usize].copy_from_slice(bytemuck::bytes_of(step));
+        }
+        let used = steps.len() * STEP_STRIDE as usize;
+        self.device.queue.write_buffer(&self.table, 0, &self.rows[..used]);
+    }
+}
+
+/// Records the dispatches once for each of the first `runs` rows of the table of steps, and submits them.
+fn submit(
+    device: &Device,
+    label: &str,
+    uniforms: &wgpu::BindGroup,
+    runs: usize,
+    dispatches: &[Dispatch],
+) -> wgpu::SubmissionIndex {
+    let mut encoder = device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(label) });
+    let mut pass =
+        encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some(label), timestamp_writes: None });
+    for run in 0..runs as u64 {
+        for dispatch in dispatches {
+            pass.set_pipeline(&dispatch.pipeline);
+            pass.set_bind_group(0, &dispatch.storage, &[]);
+            pass.set_bind_group(1, uniforms, &[dispatch.params_offset, (run * STEP_STRIDE) as u32]);
+            let [x, y, z] = dispatch.grid;
+            pass.dispatch_workgroups(x, y, z);
+        }
+    }
+    drop(pass);
+    device.queue.submit([encoder.finish()])
+}
+
+/// A buffer that is bound as a uniform.
+fn uniform_buffer(device: &Device, label: &str, bytes: u64) -> Result<wgpu::Buffer> {
+    let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+    let descriptor = wgpu::BufferDescriptor { label: Some(label), size: bytes, usage, mapped_at_creation: false };
+    memory::make(device, &descriptor).map_err(|error| fault::translate(&error))
+}

@@ -1,1 +1,284 @@
 //! Which device a run uses, and why.
+
+use super::{Executor, cpu};
+use crate::error::{Error, Result};
+
+/// What was chosen, with the reason in words that follow the device's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Choice {
+    /// The adapter with an index.
+    Adapter(usize, String),
+    /// The CPU engine.
+    Cpu(String),
+}
+
+/// Opens the device that `--adapter` asks for; also gives one line that says which it is and why.
+///
+/// `auto` and `high-performance` take the best GPU and `low-power` the most economical one; where there is none, or
+/// only a software driver, the CPU engine is used, which is faster than those. `software` takes the software driver,
+/// `cpu` the CPU engine; an index or a part of a name takes the adapter that [`adapters`] lists so.
+pub fn open(selector: &str) -> Result<(Executor, String)> {
+    // Drivers are not even asked where they do not matter: some print warnings when they are.
+    let found = if selector == "cpu" { vec![] } else { found() };
+    let summaries: Vec<AdapterSummary> = found.iter().map(summary).collect();
+    let (executor, why) = match choose(selector, &summaries)? {
+        Choice::Cpu(why) => (Executor::Cpu(cpu::Cpu::new(0)?), why),
+        Choice::Adapter(index, why) => match open_adapter(&found[index]) {
+            Ok(executor) => (executor, why),
+            // Only who left the choice to the program gets another device than the best.
+            Err(error) if selector == "auto" => (Executor::Cpu(cpu::Cpu::new(0)?), error.to_string()),
+            Err(error) => return Err(error),
+        },
+    };
+    let line = format!("{}: {why}", executor.name());
+    Ok((executor, line))
+}
+
+/// The adapters of this machine, in the order of their indices; none where no driver is installed.
+pub fn adapters() -> Vec<AdapterSummary> {
+    found().iter().map(summary).collect()
+}
+
+fn choose(selector: &str, adapters: &[AdapterSummary]) -> Result<Choice> {
+    use Kind::{Discrete, Integrated, Other, Software, Virtual};
+    let best = |order: &[Kind], why: &str| {
+        let found = order.iter().find_map(|kind| adapters.iter().find(|adapter| adapter.kind == *kind));
+        found.map_or_else(|| Choice::Cpu(no_gpu(adapters)), |adapter| Choice::Adapter(adapter.index, why.to_owned()))
+    };
+    match selector {
+        "cpu" => Ok(Choice::Cpu("as --adapter cpu asks".to_owned())),
+        "auto" | "high-performance" => Ok(best(&[Discrete, Integrated, Virtual, Other], "the fastest GPU found")),
+        "low-power" => Ok(best(&[Integrated, Discrete, Virtual, Other], "the most economical GPU found")),
+        "software" => match adapters.iter().find(|adapter| adapter.kind == Software) {
+            Some(adapter) => Ok(Choice::Adapter(adapter.index, "a software driver, as --adapter software asks".into())),
+            None if !BUILT_IN => Err(no_support()),
+            None => Err(Error::Device(
+                "no software driver was found: install Mesa's (Debian and Ubuntu: apt install mesa-vulkan-drivers), or \
+                 use --adapter cpu"
+                    .into(),
+            )),
+        },
+        _ if !BUILT_IN => Err(no_support()),
+        _ => named(selector, adapters),
+    }
+}
+
+/// The adapter with an index, or with a name that contains the selector. Of one device that is reached through several
+/// interfaces, the first.
+fn named(selector: &str, adapters: &[AdapterSummary]) -> Result<Choice> {
+    let why = || format!("as --adapter {selector} asks");
+    if let Ok(index) = selector.parse::<usize>() {
+        return match adapters.get(index) {
+            Some(adapter) => Ok(Choice::Adapter(adapter.index, why())),
+            None => Err(Error::Usage(format!("there is no adapter {index}: {}", list(adapters)))),
+        };
+    }
+    let wanted = selector.to_lowercase();
+    let matching = adapters.iter().filter(|adapter| adapter.name.to_lowercase().contains(&wanted));
+    let matching: Vec<&AdapterSummary> = matching.collect();
+    let Some(first) = matching.first().filter(|_| !wanted.trim().is_empty()) else {
+        return Err(Error::Usage(format!("no adapter is called \"{selector}\": {}", list(adapters))));
+    };
+    let others = matching.iter().filter(|other| other.name != first.name || other.backend == first.backend);
+    if others.count() > 1 {
+        return Err(Error::Usage(format!("\"{selector}\" fits several adapters: {}", list(adapters))));
+    }
+    Ok(Choice::Adapter(first.index, why()))
+}
+
+/// All that can be chosen, in one line.
+fn list(adapters: &[AdapterSummary]) -> String {
+    let mut lines: Vec<String> =
+        adapters.iter().map(|adapter| format!("{} {}", adapter.index, adapter.title())).collect();
+    lines.push("auto, high-performance, low-power, software, cpu".to_owned());
+    format!("choose from {}", lines.join("; "))
+}
+
+/// Why there is no GPU to use.
+fn no_gpu(adapters: &[AdapterSummary]) -> String {
+    match adapters {
+        [] if !BUILT_IN => "this build has no GPU support".to_owned(),
+        [] => "no adapter was found (no Vulkan, Metal or DX12 driver, or it sees no device)".to_owned(),
+        [first, ..] => {
+            format!("no GPU was found, only the software driver {}, which is slower (--adapter software)", first.name)
+        }
+    }
+}
+
+fn no_support() -> Error {
+    Error::Device("this build has no GPU support: build it with the feature \"gpu\", or use --adapter cpu".to_owned())
+}
+
+#[cfg(feature = "gpu")]
+mod build {
+    use super::{AdapterSummary, Executor, Result};
+    use crate::exec::gpu::{Adapter, Gpu, adapters};
+
+    pub const BUILT_IN: bool = true;
+
+    pub fn found() -> Vec<Adapter> {
+        adapters()
+    }
+
+    pub fn summary(adapter: &Adapter) -> AdapterSummary {
+        adapter.summary.clone()
+    }
+
+    /// Shaders are checked where the program is built for tests.
+    pub fn open_adapter(adapter: &Adapter) -> Result<Executor> {
+        Ok(Executor::Gpu(Box::new(Gpu::open(adapter, cfg!(debug_assertions))?)))
+    }
+}
+
+#[cfg(not(feature = "gpu"))]
+mod build {
+    use super::{AdapterSummary, Executor, Result, no_support};
+
+    pub const BUILT_IN: bool = false;
+
+    pub fn found() -> Vec<AdapterSummary> {
+        vec![]
+    }
+
+    pub fn summary(adapter: &AdapterSummary) -> AdapterSummary {
+        adapter.clone()
+    }
+
+    pub fn open_adapter(_: &AdapterSummary) -> Result<Executor> {
+        Err(no_support())
+    }
+}
+
+use build::{BUILT_IN, found, open_adapter, summary};
+
+/// What an adapter is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A card with memory of its own.
+    Discrete,
+    /// A part of the processor.
+    Integrated,
+    /// A share of a card in a virtual machine.
+    Virtual,
+    /// The driver does not say.
+    Other,
+    /// No device at all: a driver that computes on the CPU.
+    Software,
+}
+
+impl Kind {
+    /// The word for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Discrete => "discrete",
+            Self::Integrated => "integrated",
+            Self::Virtual => "virtual",
+            Self::Other => "other",
+            Self::Software => "software",
+        }
+    }
+}
+
+/// One adapter, as `elbo adapters` prints it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdapterSummary {
+    /// What `--adapter` takes.
+    pub index: usize,
+    /// The device's name.
+    pub name: String,
+    /// The interface through which it is reached: Vulkan, Metal or DX12.
+    pub backend: &'static str,
+    /// What it is.
+    pub kind: Kind,
+    /// The driver with its version.
+    pub driver: String,
+    /// The largest buffer in bytes.
+    pub max_buffer: u64,
+    /// The largest part of a buffer that a kernel can be given, in bytes.
+    pub max_binding: u64,
+}
+
+impl AdapterSummary {
+    /// Name, interface and kind: the name of an executor on it.
+    pub fn title(&self) -> String {
+        format!("{} [{}, {}]", self.name, self.backend, self.kind.name())
+    }
+}
+
+#[cfg(all(test, feature = "gpu"))]
+mod tests {
+    use super::*;
+
+    fn adapters(kinds: &[(&str, &'static str, Kind)]) -> Vec<AdapterSummary> {
+        let adapter = |(index, (name, backend, kind)): (usize, &(&str, &'static str, Kind))| AdapterSummary {
+            index,
+            name: (*name).to_owned(),
+            backend,
+            kind: *kind,
+            driver: String::new(),
+            max_buffer: 0,
+            max_binding: 0,
+        };
+        kinds.iter().enumerate().map(adapter).collect()
+    }
+
+    fn laptop() -> Vec<AdapterSummary> {
+        adapters(&[
+            ("llvmpipe", "Vulkan", Kind::Software),
+            ("Intel Iris", "Vulkan", Kind::Integrated),
+            ("NVIDIA RTX 4070", "Vulkan", Kind::Discrete),
+            ("NVIDIA RTX 4070", "DX12", Kind::Discrete),
+        ])
+    }
+
+    #[test]
+    fn selectors_choose_the_adapter_that_they_describe() {
+        for (selector, expected) in [
+            ("auto", 2),
+            ("high-performance", 2),
+            ("low-power", 1),
+            ("software", 0),
+            ("3", 3),
+            ("iris", 1),
+            ("nvidia", 2),
+            ("LLVM", 0),
+        ] {
+            let choice = choose(selector, &laptop()).unwrap();
+            assert!(matches!(choice, Choice::Adapter(index, _) if index == expected), "{selector}: {choice:?}");
+        }
+        assert!(matches!(choose("cpu", &laptop()), Ok(Choice::Cpu(_))));
+    }
+
+    #[test]
+    fn without_a_gpu_the_cpu_engine_is_used_and_the_reason_is_given() {
+        let software = adapters(&[("llvmpipe", "Vulkan", Kind::Software)]);
+        for selector in ["auto", "high-performance", "low-power"] {
+            for (adapters, reason) in
+                [(&software, "only the software driver llvmpipe"), (&vec![], "no adapter was found")]
+            {
+                let Ok(Choice::Cpu(why)) = choose(selector, adapters) else { panic!("{selector} is not the CPU") };
+                assert!(why.contains(reason), "{selector}: {why}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_exist_or_fits_several_is_refused_with_a_list() {
+        let twins = adapters(&[("H200", "Vulkan", Kind::Discrete), ("H200", "Vulkan", Kind::Discrete)]);
+        for (selector, adapters, message) in [
+            ("4", laptop(), "there is no adapter 4: choose from 0 llvmpipe [Vulkan, software]; 1 Intel Iris"),
+            ("amd", laptop(), "no adapter is called \"amd\": choose from 0"),
+            ("", laptop(), "no adapter is called \"\""),
+            ("i", laptop(), "fits several adapters"),
+            ("h200", twins, "\"h200\" fits several adapters: choose from 0 H200 [Vulkan, discrete]; 1 H200"),
+            ("x", vec![], "choose from auto, high-performance, low-power, software, cpu"),
+        ] {
+            match choose(selector, &adapters) {
+                Err(Error::Usage(text)) => assert!(text.contains(message), "{selector}: {text}"),
+                other => panic!("{selector}: {other:?}"),
+            }
+        }
+        let Err(Error::Device(text)) = choose("software", &[]) else { panic!("there is no software driver") };
+        assert!(text.contains("mesa-vulkan-drivers"), "{text}");
+    }
+}

@@ -1,0 +1,180 @@
+//! Buffers of the device: made within its limits, shared among plans, written and read by the host.
+
+use super::device::Device;
+use crate::error::{Error, Result};
+use crate::plan::{Buffer, Role};
+use std::collections::BTreeMap;
+use std::sync::mpsc;
+
+/// Bytes that one transfer to the device takes: the driver keeps a copy of them until it is done.
+const WRITE_PIECE: usize = 64 << 20;
+/// Bytes that one transfer from the device takes: the size of the staging buffer.
+const READ_PIECE: usize = 8 << 20;
+/// More bindings than any kernel has.
+const MOST_BINDINGS: usize = 8;
+
+/// All buffers that plans share.
+#[derive(Debug)]
+pub(super) struct Memory {
+    roles: BTreeMap<Role, wgpu::Buffer>,
+    /// What the bindings that a kernel does not use are bound to, one for each binding: a buffer must not be bound
+    /// twice in one dispatch if one of the bindings is written.
+    unused: Vec<wgpu::Buffer>,
+    staging: wgpu::Buffer,
+    made: u64,
+}
+
+impl Memory {
+    pub fn new(device: &Device) -> Result<Self> {
+        let unused = (0..MOST_BINDINGS).map(|_| storage(device, 256, &Role::Nothing)).collect::<Result<_>>()?;
+        let staging = make(
+            device,
+            &wgpu::BufferDescriptor {
+                label: Some("staging"),
+                size: READ_PIECE as u64,
+                usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            },
+        )
+        .map_err(|error| super::fault::translate(&error))?;
+        Ok(Self { roles: BTreeMap::new(), unused, staging, made: MOST_BINDINGS as u64 + 1 })
+    }
+
+    /// How many buffers were made.
+    pub fn made(&self) -> u64 {
+        self.made
+    }
+
+    /// The buffer for a buffer of a plan: the one that is there, or a new one full of zeros.
+    pub fn get(&mut self, device: &Device, buffer: &Buffer) -> Result<wgpu::Buffer> {
+        let bytes = 4 * buffer.words as u64;
+        match self.roles.get(&buffer.role) {
+            _ if buffer.role == Role::Nothing => return Ok(self.unused[0].clone()),
+            Some(existing) if existing.size() >= bytes => return Ok(existing.clone()),
+            // Nothing in a slot outlives a run, so a plan may have a larger one.
+            Some(existing) if !matches!(buffer.role, Role::Slot(_)) => {
+                let (role, words) = (&buffer.role, existing.size() / 4);
+                return Err(Error::Bug(format!("{role:?} has {words} words, and a plan needs {}", buffer.words)));
+            }
+            _ => {}
+        }
+        let made = storage(device, bytes, &buffer.role)?;
+        self.made += 1;
+        self.roles.insert(buffer.role.clone(), made.clone());
+        Ok(made)
+    }
+
+    /// What an unused binding is bound to.
+    pub fn unused(&self, binding: usize) -> &wgpu::Buffer {
+        &self.unused[binding]
+    }
+
+    /// The buffer with a role, which must have at least `end` words.
+    pub fn find(&self, role: &Role, end: usize) -> Result<wgpu::Buffer> {
+        match self.roles.get(role) {
+            Some(buffer) if 4 * end as u64 <= buffer.size() => Ok(buffer.clone()),
+            Some(buffer) => Err(Error::Bug(format!("{role:?} has {} words, not {end}", buffer.size() / 4))),
+            None => Err(Error::Bug(format!("no loaded plan has a buffer {role:?}"))),
+        }
+    }
+
+    /// Overwrites words of a buffer. A transfer in several pieces waits for each, so that memory on the host stays low.
+    pub fn write(&self, device: &Device, buffer: &wgpu::Buffer, offset: usize, words: &[u32]) -> Result<()> {
+        let mut at = 4 * offset as u64;
+        for piece in words.chunks(WRITE_PIECE / 4) {
+            device.queue.write_buffer(buffer, at, bytemuck::cast_slice(piece));
+            at += 4 * piece.len() as u64;
+            if words.len() > piece.len() {
+                device.wait(device.queue.submit([]))?;
+            }
+        }
+        device.healthy()
+    }
+
+    /// Words of a buffer, after everything that was submitted has finished.
+    pub fn read(&self, device: &Device, buffer: &wgpu::Buffer, offset: usize, words: usize) -> Result<Vec<u32>> {
+        let mut found = vec![0; words];
+        let mut at = 4 * offset as u64;
+        for piece in found.chunks_mut(READ_PIECE / 4) {
+            let bytes = 4 * piece.len() as u64;
+            let mut encoder = device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            encoder.copy_buffer_to_buffer(buffer, at, &self.staging, 0, bytes);
+            let submission = device.queue.submit([encoder.finish()]);
+            // An invalid copy leaves the staging buffer as it was.
+            device.healthy()?;
+            let mapped = self.staging.slice(..bytes);
+            let (done, outcome) = mpsc::channel();
+            mapped.map_async(wgpu::MapMode::Read, move |result| {
+                // The receiver is gone if waiting failed.
+                let _ = done.send(result);
+            });
+            device.wait(submission)?;
+            let view = match outcome.try_recv() {
+                Ok(Ok(())) => {
+                    mapped.get_mapped_range().map_err(|error| Error::Bug(format!("reading back: {error}")))?
+                }
+                _ => return Err(Error::Device(format!("{} gave no data back", device.summary.title()))),
+            };
+            bytemuck::cast_slice_mut(piece).copy_from_slice(&view);
+            drop(view);
+            self.staging.unmap();
+            at += bytes;
+        }
+        Ok(found)
+    }
+}
+
+/// A new buffer of zeros for kernels, if the device's limits and memory allow it.
+pub(super) fn storage(device: &Device, bytes: u64, role: &Role) -> Result<wgpu::Buffer> {
+    let largest = device.limits.max_buffer_size.min(device.limits.max_storage_buffer_binding_size);
+    let (what, remedy) = meaning(role);
+    let title = device.summary.title();
+    if bytes > largest {
+        return Err(Error::Device(format!(
+            "{what} would take {} in one buffer and {title} allows {}: {remedy}",
+            size(bytes),
+            size(largest)
+        )));
+    }
+    let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+    let descriptor = wgpu::BufferDescriptor { label: Some(what), size: bytes, usage, mapped_at_creation: false };
+    make(device, &descriptor).map_err(|error| match error {
+        wgpu::Error::OutOfMemory { .. } => {
+            Error::Device(format!("{title} has no memory left for {what}, {} more: {remedy}", size(bytes)))
+        }
+        other => super::fault::translate(&other),
+    })
+}
+
+/// A new buffer, or why there is none.
+pub(super) fn make(
+    device: &Device,
+    descriptor: &wgpu::BufferDescriptor,
+) -> std::result::Result<wgpu::Buffer, wgpu::Error> {
+    device.guarded(|| device.device.create_buffer(descriptor))
+}
+
+/// A buffer in the words of a message, and what makes it smaller.
+fn meaning(role: &Role) -> (&'static str, &'static str) {
+    match role {
+        Role::Data => ("the data set", "use fewer examples, or --adapter cpu"),
+        Role::Order => ("the order of examples", "use fewer examples, or --adapter cpu"),
+        Role::Parameters => ("the parameters", "make the model smaller"),
+        Role::Gradients => ("the gradients", "make the model smaller"),
+        Role::Moment1 | Role::Moment2 => ("the state of the optimiser", "make the model smaller"),
+        Role::Metrics => ("the metrics", "lower --batch"),
+        Role::Input(_) => ("an input", "lower --batch"),
+        Role::Output(_) => ("an output", "lower --batch"),
+        Role::Nothing => ("an unused binding", "use --adapter cpu"),
+        Role::Slot(_) => ("intermediate results", "lower --batch, or make the model smaller"),
+    }
+}
+
+/// Bytes for people.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_048_576 => format!("{bytes} bytes"),
+        1_048_576..1_073_741_824 => format!("{:.0} MiB", bytes as f64 / 1_048_576.0),
+        _ => format!("{:.1} GiB", bytes as f64 / 1_073_741_824.0),
+    }
+}

@@ -1,0 +1,114 @@
+//! Compiled kernels, and the layouts by which they are given their buffers.
+
+use super::device::Device;
+use super::{PARAMS_BYTES, STEP_BYTES};
+use crate::error::{Error, Result};
+use crate::kernels::{Access, Kernel};
+use std::collections::BTreeMap;
+use std::num::NonZeroU64;
+
+/// A kernel with values of its constants.
+#[derive(Debug, Clone)]
+pub(super) struct Pipeline {
+    pub pipeline: wgpu::ComputePipeline,
+    /// The layout of group 0.
+    pub storage: wgpu::BindGroupLayout,
+}
+
+/// All kernels that were compiled so far.
+#[derive(Debug)]
+pub(super) struct Pipelines {
+    /// The layout of group 1, the same for all kernels: `params` and `step`.
+    pub uniforms: wgpu::BindGroupLayout,
+    /// Whether shaders check their indices and bound their loops.
+    checked: bool,
+    compiled: BTreeMap<(&'static str, Vec<u32>), Pipeline>,
+}
+
+impl Pipelines {
+    pub fn new(device: &Device, checked: bool) -> Self {
+        let uniform = |binding, bytes| entry(binding, wgpu::BufferBindingType::Uniform, true, NonZeroU64::new(bytes));
+        let uniforms = device.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+            label: Some("params and step"),
+            entries: &[uniform(0, PARAMS_BYTES), uniform(1, STEP_BYTES)],
+        });
+        Self { uniforms, checked, compiled: BTreeMap::new() }
+    }
+
+    /// How many were compiled.
+    pub fn count(&self) -> usize {
+        self.compiled.len()
+    }
+
+    /// The kernel, compiled if it was not before.
+    pub fn get(&mut self, device: &Device, kernel: &'static Kernel, consts: &[u32]) -> Result<Pipeline> {
+        let key = (kernel.name, consts.to_vec());
+        if let Some(pipeline) = self.compiled.get(&key) {
+            return Ok(pipeline.clone());
+        }
+        let compiled = device.guarded(|| self.compile(device, kernel, consts)).map_err(|error| {
+            let line = super::fault::translate(&error);
+            Error::Bug(format!("kernel {} {:?} = {consts:?}: {line}", kernel.name, kernel.consts))
+        })?;
+        self.compiled.insert(key, compiled.clone());
+        Ok(compiled)
+    }
+
+    fn compile(&self, device: &Device, kernel: &Kernel, consts: &[u32]) -> Pipeline {
+        let label = Some(kernel.name);
+        let entries = kernel.bindings.iter().zip(0..).map(|(binding, number)| {
+            let read_only = binding.access == Access::Read;
+            entry(number, wgpu::BufferBindingType::Storage { read_only }, false, NonZeroU64::new(4))
+        });
+        let storage = device.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+            label,
+            entries: &entries.collect::<Vec<_>>(),
+        });
+        let layout = device.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label,
+            bind_group_layouts: &[Some(&storage), Some(&self.uniforms)],
+            immediate_size: 0,
+        });
+        let pipeline = device.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label,
+            layout: Some(&layout),
+            module: &self.module(device, kernel, consts),
+            entry_point: Some("main"),
+            // No kernel reads workgroup memory before it has written it.
+            compilation_options: wgpu::PipelineCompilationOptions {
+                zero_initialize_workgroup_memory: false,
+                ..Default::default()
+            },
+            cache: None,
+        });
+        Pipeline { pipeline, storage }
+    }
+
+    fn module(&self, device: &Device, kernel: &Kernel, consts: &[u32]) -> wgpu::ShaderModule {
+        let source = wgpu::ShaderSource::Wgsl(kernel.source(consts).into());
+        let descriptor = wgpu::ShaderModuleDescriptor { label: Some(kernel.name), source };
+        if self.checked {
+            return device.device.create_shader_module(descriptor);
+        }
+        #[expect(unsafe_code, reason = "the checks cost up to a third of the speed, and the shaders are our own")]
+        // SAFETY: every index in the shaders is below the extents in `params`, which `plan::verify` and the lowering
+        // keep within the bound views, and every loop has a bound; tests run all kernels with the checks on.
+        unsafe {
+            device.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
+        }
+    }
+}
+
+fn entry(
+    binding: u32,
+    ty: wgpu::BufferBindingType,
+    has_dynamic_offset: bool,
+    min_binding_size: Option<NonZeroU64>,
+) -> wgpu::BindGroupLayoutEntry {
+    wgpu::BindGroupLayoutEntry {
+        binding,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size },
+        count: None,
+    }
+}
