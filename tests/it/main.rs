@@ -1,5 +1,6 @@
 //! Tests that use the crate from outside.
 
+mod gradients;
 mod shaders;
 mod support;
 mod tidy;
