@@ -5,3 +5,4 @@ mod shaders;
 mod support;
 mod tidy;
 mod traces;
+mod updates;
