@@ -165,7 +165,7 @@ fn meaning(role: &Role) -> (&'static str, &'static str) {
         Role::Metrics => ("the metrics", "lower --batch"),
         Role::Input(_) => ("an input", "lower --batch"),
         Role::Output(_) => ("an output", "lower --batch"),
-        Role::Nothing => ("an unused binding", "use --adapter cpu"),
+        Role::Nothing | Role::Sink => ("an unused binding", "use --adapter cpu"),
         Role::Slot(_) => ("intermediate results", "lower --batch, or make the model smaller"),
     }
 }
