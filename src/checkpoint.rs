@@ -66,6 +66,22 @@ pub struct Progress {
     pub elapsed_seconds: f64,
     /// The adapter that trained: another one rounds differently.
     pub adapter: String,
+    /// What the model was trained on.
+    pub data: DataRecord,
+}
+
+/// What a model has to know of its data to be used without them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataRecord {
+    /// The data set's name.
+    pub name: String,
+    /// Channels, height and width of an example.
+    pub shape: [usize; 3],
+    /// Whether values are stored as f32; otherwise they are bytes.
+    pub floats: bool,
+    /// The data set's hash.
+    pub hash: String,
 }
 
 /// Everything that a run needs to go on, bit for bit.
@@ -135,7 +151,7 @@ pub fn load(path: &Path) -> Result<Checkpoint> {
         parameters: tensors::decode(&parameters).map_err(|why| in_file(PARAMETERS, why))?,
         moments: tensors::decode(&moments).map_err(|why| in_file(MOMENTS, why))?,
         progress: serde_json::from_slice(&progress).map_err(|e| in_file(PROGRESS, e.to_string()))?,
-        config: decode_config(&config).map_err(|why| in_file(CONFIG, why))?,
+        config: decode_config(&config, &path.join(CONFIG))?,
     })
 }
 
@@ -175,7 +191,7 @@ fn encode(checkpoint: &Checkpoint) -> Result<Vec<(&'static str, Vec<u8>)>> {
         (PARAMETERS, tensors::encode(&checkpoint.parameters)?),
         (MOMENTS, tensors::encode(&checkpoint.moments)?),
         (PROGRESS, progress),
-        (CONFIG, encode_config(&checkpoint.config)?),
+        (CONFIG, crate::config::to_toml(&checkpoint.config).into_bytes()),
     ];
     files.push((manifest::FILE, manifest::of(&files)?));
     Ok(files)
@@ -232,10 +248,6 @@ fn prune(folder: &Path, current: Name, keep: usize) {
     }
 }
 
-fn encode_config(config: &Config) -> Result<Vec<u8>> {
-    toml::to_string(config).map(String::into_bytes).map_err(|e| Error::Bug(format!("the config has no TOML form: {e}")))
-}
-
-fn decode_config(bytes: &[u8]) -> std::result::Result<Config, String> {
-    toml::from_slice(bytes).map_err(|e| e.message().to_string())
+fn decode_config(bytes: &[u8], path: &Path) -> Result<Config> {
+    crate::config::from_toml(&String::from_utf8_lossy(bytes), &path.display().to_string())
 }

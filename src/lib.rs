@@ -3,10 +3,12 @@
 
 pub mod checkpoint;
 pub mod cli;
+pub mod commands;
 pub mod config;
 pub mod data;
 pub mod durable;
 pub mod error;
+pub mod eval;
 pub mod exec;
 pub mod graph;
 pub mod kernels;
@@ -14,4 +16,6 @@ pub mod model;
 pub mod plan;
 pub mod report;
 pub mod rng;
+pub mod session;
 pub mod shape;
+pub mod train;

@@ -57,6 +57,7 @@ fn checkpoint(step: u64) -> Checkpoint {
             best_epoch: None,
             elapsed_seconds: 1.5,
             adapter: "cpu".into(),
+            data: DataRecord { name: "glyphs".into(), shape: [1, 28, 28], floats: false, hash: "00".into() },
         },
         config: config(),
     }

@@ -1,11 +1,17 @@
 //! From a graph to steps: which kernel computes each group of operations, bound to what, with which grid.
 
+mod elementwise;
+mod likelihood;
+mod posterior;
+mod products;
+mod sources;
+mod sums;
+
 use super::{Buffer, Plan, Role, Step, View, layout, memory, update, verify};
-use crate::config::{Activation, Binarise, OptimizerConfig};
+use crate::config::OptimizerConfig;
 use crate::error::{Error, Result};
 use crate::graph::fuse::{Group, fuse};
 use crate::graph::grad::gradients;
-use crate::graph::op::{Source, Variance};
 use crate::graph::{Graph, Id, Op};
 use crate::kernels::{self, Kernel, math};
 use crate::shape::Shape;
@@ -83,8 +89,8 @@ pub(super) struct Lowering<'a> {
     places: BTreeMap<Id, View>,
 }
 
-/// Everything about a step but its buffers.
-pub(super) struct Shape4<'a> {
+/// Everything about a step but its params and its buffers.
+pub(super) struct Dispatch<'a> {
     pub kernel: &'static Kernel,
     pub consts: &'a [u32],
     pub outer: usize,
@@ -126,16 +132,16 @@ impl Lowering<'_> {
         View { buffer, offset: 0, words, split: false }
     }
 
-    pub fn push(&mut self, shape: &Shape4, params: &impl Pod, views: Vec<View>) {
+    pub fn push(&mut self, dispatch: &Dispatch, params: &impl Pod, views: Vec<View>) {
         self.plan.steps.push(Step {
-            kernel: shape.kernel,
-            consts: shape.consts.to_vec(),
+            kernel: dispatch.kernel,
+            consts: dispatch.consts.to_vec(),
             params: words_of(params),
             views,
-            outer: shape.outer,
-            unit: shape.unit,
-            grid: shape.grid,
-            what: shape.what.to_owned(),
+            outer: dispatch.outer,
+            unit: dispatch.unit,
+            grid: dispatch.grid,
+            what: dispatch.what.to_owned(),
         });
     }
 
@@ -268,341 +274,12 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    fn order(&mut self) -> View {
-        self.whole(Role::Order, self.resident.order_words)
-    }
-
-    fn gather(&mut self, id: Id, width: usize, source: Source, binarise: Binarise) {
-        use kernels::gather::{KERNEL, Params, grid};
-        let rows = self.graph.batch;
-        let p = Params { rows: rows as u32, width: width as u32 };
-        let consts = [
-            u32::from(source == Source::Floats),
-            match binarise {
-                Binarise::None => 0,
-                Binarise::Threshold => 1,
-                Binarise::Dynamic => 2,
-            },
-        ];
-        let views = vec![self.order(), self.whole(Role::Data, self.resident.data_words), self.split(id)];
-        let shape = Shape4 { kernel: &KERNEL, consts: &consts, outer: rows, unit: 1, grid: grid(&p), what: "gather" };
-        self.push(&shape, &p, views);
-    }
-
-    fn noise(&mut self, id: Id, rows: usize, width: usize) {
-        use kernels::noise::{KERNEL, Params, grid};
-        // `sample` draws its own noise; what remains is noise that something else reads.
-        if self.drawn_by_sample(id) {
-            return;
-        }
-        let p = Params { rows: rows as u32, width: width as u32, per_example: self.per_example(rows) };
-        let views = vec![self.order(), self.split(id)];
-        let unit = self.unit(rows);
-        let shape = Shape4 { kernel: &KERNEL, consts: &[], outer: rows, unit, grid: grid(&p), what: "noise" };
-        self.push(&shape, &p, views);
-    }
-
-    /// Whether a sample of a posterior reads this noise, and so makes it.
-    fn drawn_by_sample(&self, noise: Id) -> bool {
-        matches!(self.graph.op(noise), Op::Noise { .. })
-            && self.graph.ids().any(|id| matches!(*self.graph.op(id), Op::Sample { eps, .. } if eps == noise))
-    }
-
-    fn row_weights(&mut self, id: Id, rows: usize, weight: usize, live: &BTreeSet<Id>) {
-        use kernels::row_weights::{KERNEL, Params, grid};
-        // Gradients of likelihoods and KL terms compute these weights themselves.
-        let computes_them = |op: &Op| matches!(*op, Op::KlGrad { g, .. } | Op::BernoulliGrad { g, .. } | Op::GaussianGrad { g, .. } if g == id);
-        let mut readers = live.iter().map(|&reader| self.graph.op(reader)).filter(|op| op.inputs().contains(&id));
-        if readers.all(computes_them) {
-            return;
-        }
-        let p = Params { rows: rows as u32, per_example: self.per_example(rows), weight: weight as u32 };
-        let views = vec![self.split(id)];
-        let unit = self.unit(rows);
-        let shape = Shape4 { kernel: &KERNEL, consts: &[], outer: rows, unit, grid: grid(&p), what: "row weights" };
-        self.push(&shape, &p, views);
-    }
-
     /// The row gradient `g` as a kernel takes it: the view, whether it comes from the step, and its weight.
     fn row_gradient(&mut self, g: Option<Id>) -> (View, u32, u32) {
         match g.map(|g| (g, self.graph.op(g).clone())) {
             None => (self.nothing(), 1, 0),
             Some((_, Op::RowWeights { weight, .. })) => (self.nothing(), 1, weight as u32),
             Some((g, _)) => (self.split(g), 0, 0),
-        }
-    }
-
-    /// Product of the family of `matmul`, by the kernel that suits the target.
-    fn product(&mut self, p: kernels::matmul::Params, consts: &[u32], views: Vec<View>, unit: usize, what: &str) {
-        use kernels::{matmul, matmul_direct};
-        let (kernel, grid) = match self.target {
-            Target::Gpu => (&matmul::KERNEL, matmul::grid(&p)),
-            Target::Software | Target::Cpu => (&matmul_direct::KERNEL, matmul_direct::grid(&p)),
-        };
-        self.push(&Shape4 { kernel, consts, outer: p.m as usize, unit, grid, what }, &p, views);
-    }
-
-    fn affine(&mut self, x: Id, w: Id, out: Id, activation: Option<Activation>) {
-        let (m, k) = (self.shape(x).rows(), self.shape(x).columns());
-        let p = kernels::matmul::Params { m: m as u32, n: self.shape(w).columns() as u32, k: k as u32 };
-        let (epilogue, code) = activation.map_or((0, 0), |kind| (1, math::code(kind)));
-        let views = vec![self.split(x), self.place(w), self.nothing(), self.split(out)];
-        let name = &self.parameter_name(w);
-        let what = activation.map_or(format!("{name}: x W + b"), |kind| format!("{name}: {kind:?}(x W + b)"));
-        self.product(p, &[0, 0, 1, 0, epilogue, code], views, self.unit(m), &what);
-    }
-
-    fn affine_grad_input(&mut self, dy: Id, w: Id, out: Id, activation: Option<(Id, Activation)>) {
-        let (m, k) = (self.shape(dy).rows(), self.shape(dy).columns());
-        let p = kernels::matmul::Params { m: m as u32, n: self.shape(w).rows() as u32 - 1, k: k as u32 };
-        let (epilogue, code) = activation.map_or((0, 0), |(_, kind)| (2, math::code(kind)));
-        let aux = match activation {
-            Some((v, _)) => self.split(v),
-            None => self.nothing(),
-        };
-        let views = vec![self.split(dy), self.place(w), aux, self.split(out)];
-        let name = self.parameter_name(w);
-        let what = activation.map_or(format!("{name}: d input"), |(_, kind)| format!("{name}: d input, {kind:?}'"));
-        self.product(p, &[0, 1, 0, 0, epilogue, code], views, self.unit(m), &what);
-    }
-
-    fn affine_grad_weight(&mut self, x: Id, dy: Id, out: Id) {
-        let (inputs, outputs, rows) = (self.shape(x).columns(), self.shape(dy).columns(), self.shape(x).rows());
-        let p = kernels::matmul::Params { m: inputs as u32 + 1, n: outputs as u32, k: rows as u32 };
-        let views = vec![self.place(x), self.place(dy), self.nothing(), self.split(out)];
-        self.product(p, &[1, 0, 0, 1, 0, 0], views, 1, "d W and d b");
-    }
-
-    fn parameter_name(&self, w: Id) -> String {
-        match self.graph.op(w) {
-            Op::Parameter { index } => self.graph.parameters[*index].name.clone(),
-            other => other.name(),
-        }
-    }
-
-    fn sample(&mut self, sample: Id, kl: Option<Id>) {
-        use kernels::sample::{KERNEL, Params, grid};
-        let Op::Sample { stats, eps, clamp } = *self.graph.op(sample) else { return };
-        let (rows, latent) = (self.shape(eps).rows(), self.shape(eps).columns());
-        let p = Params {
-            rows: self.graph.batch as u32,
-            latent: latent as u32,
-            per_example: self.per_example(rows),
-            low: clamp.low,
-            high: clamp.high,
-        };
-        let draw = u32::from(matches!(self.graph.op(eps), Op::Noise { .. }));
-        let kl = match kl {
-            Some(kl) => self.split(kl),
-            None => View { split: true, ..self.scratch(self.graph.batch) },
-        };
-        let views = vec![self.order(), self.split(stats), self.split(eps), self.split(sample), kl];
-        let outer = self.graph.batch;
-        let shape = Shape4 { kernel: &KERNEL, consts: &[draw], outer, unit: 1, grid: grid(&p), what: "sample z, KL" };
-        self.push(&shape, &p, views);
-    }
-
-    /// A KL term whose posterior is not sampled: the same kernel, whose samples nobody reads.
-    fn kl_alone(&mut self, kl: Id) -> Result<()> {
-        use kernels::sample::{KERNEL, Params, grid};
-        let Op::Kl { stats, clamp } = *self.graph.op(kl) else {
-            return Err(Error::Bug("only a KL term stands alone".into()));
-        };
-        let (batch, latent) = (self.graph.batch, self.shape(stats).columns() / 2);
-        let p = Params { rows: batch as u32, latent: latent as u32, per_example: 1, low: clamp.low, high: clamp.high };
-        let (eps, z) = (self.scratch(batch * latent), self.scratch(batch * latent));
-        let [eps, z] = [eps, z].map(|view| View { split: true, ..view });
-        let views = vec![self.order(), self.split(stats), eps, z, self.split(kl)];
-        let shape = Shape4 { kernel: &KERNEL, consts: &[1], outer: batch, unit: 1, grid: grid(&p), what: "KL" };
-        self.push(&shape, &p, views);
-        Ok(())
-    }
-
-    fn posterior_grad(&mut self, out: Id, sample: Option<Id>, kl: Option<Id>) {
-        use kernels::posterior_grad::{KERNEL, Params, grid};
-        let nothing = self.nothing();
-        let (mut views, mut g, mut rows) = (vec![nothing; 3], None, self.graph.batch);
-        let mut limits = None;
-        if let Some(Op::SampleGrad { stats, eps, dz, clamp }) = sample.map(|id| self.graph.op(id).clone()) {
-            views = vec![self.split(stats), self.split(eps), self.split(dz)];
-            rows = self.shape(eps).rows();
-            limits = Some(clamp);
-        }
-        if let Some(Op::KlGrad { stats, g: rows_g, clamp }) = kl.map(|id| self.graph.op(id).clone()) {
-            views[0] = self.split(stats);
-            g = Some(rows_g);
-            limits = Some(clamp);
-        }
-        let Some(clamp) = limits else { return };
-        let (g, uniform, weight) = self.row_gradient(g);
-        views.extend([g, self.split(out)]);
-        let p = Params {
-            rows: self.graph.batch as u32,
-            latent: self.shape(out).columns() as u32 / 2,
-            per_example: self.per_example(rows),
-            weight,
-            low: clamp.low,
-            high: clamp.high,
-        };
-        let consts = [u32::from(sample.is_some()), u32::from(kl.is_some()), uniform];
-        let (outer, grid) = (self.graph.batch, grid(&p));
-        self.push(&Shape4 { kernel: &KERNEL, consts: &consts, outer, unit: 1, grid, what: "d posterior" }, &p, views);
-    }
-
-    fn log_ratio(&mut self, id: Id) {
-        use kernels::log_ratio::{KERNEL, Params, grid};
-        let Op::LogRatio { stats, eps, z, clamp } = *self.graph.op(id) else { return };
-        let (rows, latent) = (self.shape(z).rows(), self.shape(z).columns());
-        let p = Params {
-            rows: rows as u32,
-            latent: latent as u32,
-            per_example: self.per_example(rows),
-            low: clamp.low,
-            high: clamp.high,
-        };
-        let views = vec![self.split(stats), self.split(eps), self.split(z), self.split(id)];
-        let unit = self.unit(rows);
-        let shape = Shape4 { kernel: &KERNEL, consts: &[], outer: rows, unit, grid: grid(&p), what: "log q(z|x)/p(z)" };
-        self.push(&shape, &p, views);
-    }
-
-    fn log_mean_exp(&mut self, id: Id, distortion: Id, ratio: Id) {
-        use kernels::log_mean_exp::{KERNEL, Params, grid};
-        let outer = self.graph.batch;
-        let p = Params { rows: outer as u32, per_example: self.per_example(self.shape(ratio).rows()) };
-        let views = vec![self.split(distortion), self.split(ratio), self.split(id)];
-        let shape = Shape4 { kernel: &KERNEL, consts: &[], outer, unit: 1, grid: grid(&p), what: "log-mean-exp" };
-        self.push(&shape, &p, views);
-    }
-
-    /// A likelihood term, its gradient, or both.
-    fn likelihood(&mut self, value: Option<Id>, grad: Option<Id>) {
-        let Some(op) = grad.or(value).map(|id| self.graph.op(id).clone()) else { return };
-        let (out, x, g) = match op {
-            Op::Bernoulli { logits, x } => (logits, x, None),
-            Op::BernoulliGrad { logits, x, g } => (logits, x, Some(g)),
-            Op::Gaussian { out, x, .. } => (out, x, None),
-            Op::GaussianGrad { out, x, g, .. } => (out, x, Some(g)),
-            _ => return,
-        };
-        let rows = self.shape(out).rows();
-        let (g, uniform, weight) = self.row_gradient(g);
-        let mut views = vec![self.split(out), self.split(x), g];
-        for wanted in [value, grad] {
-            let view = match wanted {
-                Some(id) => self.split(id),
-                None => self.sink(),
-            };
-            views.push(view);
-        }
-        let (value, grad) = (u32::from(value.is_some()), u32::from(grad.is_some()));
-        let (width, per_example) = (self.shape(x).columns() as u32, self.per_example(rows));
-        let unit = self.unit(rows);
-        match op {
-            Op::Bernoulli { .. } | Op::BernoulliGrad { .. } => {
-                use kernels::bernoulli::{KERNEL, Params, grid};
-                let p = Params { rows: rows as u32, width, per_example, weight };
-                let (consts, grid) = ([value, grad, uniform], grid(&p));
-                self.push(
-                    &Shape4 { kernel: &KERNEL, consts: &consts, outer: rows, unit, grid, what: "Bernoulli" },
-                    &p,
-                    views,
-                );
-            }
-            Op::Gaussian { variance, .. } | Op::GaussianGrad { variance, .. } => {
-                use kernels::gaussian::{KERNEL, Params, grid};
-                let (learned, log_variance, low, high) = match variance {
-                    Variance::Fixed(log_variance) => (0, log_variance, 0.0, 0.0),
-                    Variance::Learned(clamp) => (1, 0.0, clamp.low, clamp.high),
-                };
-                let p = Params { rows: rows as u32, width, per_example, weight, log_variance, low, high };
-                let (consts, grid) = ([learned, value, grad, uniform], grid(&p));
-                self.push(
-                    &Shape4 { kernel: &KERNEL, consts: &consts, outer: rows, unit, grid, what: "Gaussian" },
-                    &p,
-                    views,
-                );
-            }
-            _ => {}
-        }
-    }
-
-    /// Elements that must stay together, where the tensor's rows belong to examples.
-    fn element_unit(&self, shape: Shape) -> usize {
-        if shape.rows().is_multiple_of(self.graph.batch) { shape.count() / self.graph.batch } else { shape.columns() }
-    }
-
-    fn elementwise(&mut self, id: Id, kernel: &'static Kernel, consts: &[u32], inputs: &[Id]) {
-        use kernels::activation::{Params, grid};
-        let shape = self.shape(id);
-        let p = Params { count: shape.count() as u32 };
-        let mut views: Vec<View> = inputs.iter().map(|&input| self.split(input)).collect();
-        views.push(self.split(id));
-        let (outer, unit) = (shape.count(), self.element_unit(shape));
-        self.push(&Shape4 { kernel, consts, outer, unit, grid: grid(&p), what: kernel.name }, &p, views);
-    }
-
-    fn combine(&mut self, id: Id, op: u32, a: Id, b: Option<Id>, alpha: f32) {
-        use kernels::combine::{KERNEL, Params, grid};
-        let shape = self.shape(id);
-        let p = Params { count: shape.count() as u32, alpha, beta: 1.0 };
-        let b = match b {
-            Some(b) => self.split(b),
-            None => self.nothing(),
-        };
-        let views = vec![self.split(a), b, self.split(id)];
-        let (outer, unit, grid) = (shape.count(), self.element_unit(shape), grid(&p));
-        self.push(&Shape4 { kernel: &KERNEL, consts: &[op], outer, unit, grid, what: "combine" }, &p, views);
-    }
-
-    fn sum_rows(&mut self, id: Id, x: Id) {
-        use kernels::sum_rows::{KERNEL, Params, grid};
-        let (rows, columns) = (self.shape(x).rows(), self.shape(x).columns());
-        let p = Params { rows: rows as u32, width: columns as u32 };
-        let views = vec![self.split(x), self.split(id)];
-        let unit = self.unit(rows);
-        let shape = Shape4 { kernel: &KERNEL, consts: &[], outer: rows, unit, grid: grid(&p), what: "sum of rows" };
-        self.push(&shape, &p, views);
-    }
-
-    fn sum_columns(&mut self, id: Id, x: Id) {
-        use kernels::sum_columns::{KERNEL, Params, grid};
-        let (rows, columns) = (self.shape(x).rows(), self.shape(x).columns());
-        let p = Params { rows: rows as u32, width: columns as u32 };
-        let views = vec![self.place(x), self.split(id)];
-        let shape =
-            Shape4 { kernel: &KERNEL, consts: &[], outer: columns, unit: 1, grid: grid(&p), what: "sum of columns" };
-        self.push(&shape, &p, views);
-    }
-
-    fn broadcast(&mut self, id: Id, v: Id, along: u32) {
-        use kernels::broadcast::{KERNEL, Params, grid};
-        let (rows, columns) = (self.shape(id).rows(), self.shape(id).columns());
-        let p = Params { rows: rows as u32, width: columns as u32 };
-        let v = if along == 0 { self.split(v) } else { self.place(v) };
-        let views = vec![v, self.split(id)];
-        let unit = self.unit(rows);
-        let shape = Shape4 { kernel: &KERNEL, consts: &[along], outer: rows, unit, grid: grid(&p), what: "broadcast" };
-        self.push(&shape, &p, views);
-    }
-
-    /// The mean of every term of the loss, into the step's row of the metrics.
-    fn metrics(&mut self) {
-        use kernels::batch_mean::{KERNEL, Params, grid};
-        let columns = self.graph.terms.len();
-        for (index, term) in self.graph.terms.iter().enumerate() {
-            let rows = self.shape(term.rows).rows();
-            let p = Params {
-                rows: rows as u32,
-                per_example: self.per_example(rows),
-                index: index as u32,
-                columns: columns as u32,
-            };
-            let metrics = self.whole(Role::Metrics, columns * self.resident.metric_slots);
-            let views = vec![self.place(term.rows), metrics];
-            let what = format!("mean {}", term.name);
-            let shape = Shape4 { kernel: &KERNEL, consts: &[], outer: 1, unit: 1, grid: grid(&p), what: &what };
-            self.push(&shape, &p, views);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The steps after the gradients: clipping and the update rule.
 
-use super::lower::{Lowering, Shape4, Target};
+use super::lower::{Dispatch, Lowering, Target};
 use super::{Role, View};
 use crate::config::{OptimizerConfig, OptimizerKind};
 use crate::kernels::{adam, clip_factor, rmsprop, sgd, squared_norm};
@@ -30,7 +30,7 @@ fn clip(lowering: &mut Lowering, clip: f32) -> View {
     let gradients = lowering.whole(Role::Gradients, count);
     let partials = lowering.scratch(PARTIALS);
     let p = squared_norm::Params { count: count as u32, partials: PARTIALS as u32 };
-    let shape = Shape4 {
+    let dispatch = Dispatch {
         kernel: &squared_norm::KERNEL,
         consts: &[],
         outer: PARTIALS,
@@ -38,10 +38,10 @@ fn clip(lowering: &mut Lowering, clip: f32) -> View {
         grid: squared_norm::grid(&p),
         what: "squared norm of the gradient",
     };
-    lowering.push(&shape, &p, vec![gradients, View { split: true, ..partials }]);
+    lowering.push(&dispatch, &p, vec![gradients, View { split: true, ..partials }]);
     let factor = lowering.scratch(1);
     let p = clip_factor::Params { partials: PARTIALS as u32, clip };
-    let shape = Shape4 {
+    let dispatch = Dispatch {
         kernel: &clip_factor::KERNEL,
         consts: &[],
         outer: 1,
@@ -49,7 +49,7 @@ fn clip(lowering: &mut Lowering, clip: f32) -> View {
         grid: clip_factor::grid(&p),
         what: "clipping factor",
     };
-    lowering.push(&shape, &p, vec![partials, factor]);
+    lowering.push(&dispatch, &p, vec![partials, factor]);
     factor
 }
 
@@ -79,9 +79,9 @@ fn apply(
                 weight_decay: config.weight_decay,
             };
             let consts = [u32::from(config.kind == OptimizerKind::Adamw), clip];
-            let shape =
-                Shape4 { kernel: &adam::KERNEL, consts: &consts, outer, unit, grid: adam::grid(&p), what: &what };
-            lowering.push(&shape, &p, vec![gradient, factor, parameter, first, second]);
+            let dispatch =
+                Dispatch { kernel: &adam::KERNEL, consts: &consts, outer, unit, grid: adam::grid(&p), what: &what };
+            lowering.push(&dispatch, &p, vec![gradient, factor, parameter, first, second]);
         }
         OptimizerKind::Rmsprop => {
             let p = rmsprop::Params {
@@ -92,15 +92,22 @@ fn apply(
                 weight_decay: config.weight_decay,
             };
             let consts = [momentum, clip];
-            let shape =
-                Shape4 { kernel: &rmsprop::KERNEL, consts: &consts, outer, unit, grid: rmsprop::grid(&p), what: &what };
-            lowering.push(&shape, &p, vec![gradient, factor, parameter, second, first]);
+            let dispatch = Dispatch {
+                kernel: &rmsprop::KERNEL,
+                consts: &consts,
+                outer,
+                unit,
+                grid: rmsprop::grid(&p),
+                what: &what,
+            };
+            lowering.push(&dispatch, &p, vec![gradient, factor, parameter, second, first]);
         }
         OptimizerKind::Sgd => {
             let p = sgd::Params { count, momentum: config.momentum, weight_decay: config.weight_decay };
             let consts = [momentum, clip];
-            let shape = Shape4 { kernel: &sgd::KERNEL, consts: &consts, outer, unit, grid: sgd::grid(&p), what: &what };
-            lowering.push(&shape, &p, vec![gradient, factor, parameter, first]);
+            let dispatch =
+                Dispatch { kernel: &sgd::KERNEL, consts: &consts, outer, unit, grid: sgd::grid(&p), what: &what };
+            lowering.push(&dispatch, &p, vec![gradient, factor, parameter, first]);
         }
     }
 }

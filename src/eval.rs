@@ -1,0 +1,194 @@
+//! Evaluation: the terms of the ELBO, the importance-weighted likelihood, and which latent dimensions are used.
+
+use crate::data::batches::batches;
+use crate::error::Result;
+use crate::kernels::StepScalars;
+use crate::plan::Role;
+use crate::rng::Stream;
+use crate::session::{Purpose, Session};
+use std::ops::Range;
+
+/// Examples per run of an evaluation plan.
+pub const BATCH: usize = 128;
+
+/// Rows (examples times samples) per run of the importance plan, at most.
+const ROWS: usize = 2048;
+
+/// A latent dimension is active when its posterior mean varies more than this over the data (Burda et al. 2015).
+const ACTIVE: f64 = 0.01;
+
+/// Means over a part of the data, in nats per example.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Terms {
+    /// −log p(x|z), from one sample of each posterior.
+    pub distortion: f64,
+    /// KL from the prior to the posterior.
+    pub rate: f64,
+}
+
+impl Terms {
+    /// −ELBO.
+    pub fn neg_elbo(&self) -> f64 {
+        self.distortion + self.rate
+    }
+}
+
+/// Everything `elbo eval` reports but the likelihood.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Summary {
+    /// Examples evaluated.
+    pub examples: usize,
+    /// Means over them.
+    pub terms: Terms,
+    /// Standard error of the mean −ELBO over the examples.
+    pub standard_error: f64,
+    /// KL of each latent dimension, a mean over the examples, in nats.
+    pub rates: Vec<f64>,
+    /// Dimensions whose posterior mean has a variance over the data above 0.01.
+    pub active: usize,
+}
+
+/// An estimate of −log p(x).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Likelihood {
+    /// Latent samples per example.
+    pub samples: usize,
+    /// The mean over the examples, in nats. An upper bound in expectation that tightens as `samples` grows.
+    pub neg_log_px: f64,
+    /// Standard error of that mean over the examples.
+    pub standard_error: f64,
+}
+
+/// Distortion and rate of a part of the data, without reading anything back but their means.
+pub fn terms(session: &mut Session, part: Range<usize>) -> Result<Terms> {
+    let plan = session.plan(Purpose::Evaluate(BATCH))?;
+    let seed = session.config.train.seed;
+    let order: Vec<u32> = part.map(|i| i as u32).collect();
+    session.set_order(&order)?;
+    let all: Vec<_> = batches(order.len(), BATCH).collect();
+    let mut sums = [0.0; 2];
+    for group in all.chunks(session.metric_slots()) {
+        let scalars: Vec<StepScalars> = group
+            .iter()
+            .enumerate()
+            .map(|(slot, batch)| {
+                let scalars = session.scalars(seed, Stream::Evaluate, batch.first, batch.rows);
+                StepScalars { slot: slot as u32, ..scalars }
+            })
+            .collect();
+        session.executor.run(plan, &scalars)?;
+        let means = session.executor.read_f32(&Role::Metrics, 0, 2 * group.len())?;
+        for (batch, pair) in group.iter().zip(means.chunks_exact(2)) {
+            for (sum, mean) in sums.iter_mut().zip(pair) {
+                *sum += f64::from(*mean) * batch.rows as f64;
+            }
+        }
+    }
+    let count = order.len() as f64;
+    Ok(Terms { distortion: sums[0] / count, rate: sums[1] / count })
+}
+
+/// Evaluates examples one sample each: terms, rate of each latent dimension, active units.
+pub fn summary(session: &mut Session, part: Range<usize>, seed: u64) -> Result<Summary> {
+    let plan = session.plan(Purpose::Evaluate(BATCH))?;
+    let latent = session.model.config.latent;
+    let clamp = session.model.config.log_variance;
+    let order: Vec<u32> = part.map(|i| i as u32).collect();
+    session.set_order(&order)?;
+    let (mut distortions, mut rates_of_examples) = (Vec::new(), Vec::new());
+    let mut moments = vec![[0.0; 3]; latent];
+    for batch in batches(order.len(), BATCH) {
+        let scalars = session.scalars(seed, Stream::Evaluate, batch.first, batch.rows);
+        session.executor.run(plan, &[scalars])?;
+        distortions.extend(session.output("distortion", batch.rows, 1)?);
+        rates_of_examples.extend(session.output("rate", batch.rows, 1)?);
+        for row in session.output("stats", batch.rows, 2 * latent)?.chunks_exact(2 * latent) {
+            for (j, sums) in moments.iter_mut().enumerate() {
+                let (mean, log_variance) = (f64::from(row[j]), f64::from(row[latent + j].clamp(clamp[0], clamp[1])));
+                sums[0] += mean;
+                sums[1] += mean * mean;
+                sums[2] += 0.5 * (mean * mean + log_variance.exp() - 1.0 - log_variance);
+            }
+        }
+    }
+    let count = order.len() as f64;
+    let losses: Vec<f64> =
+        distortions.iter().zip(&rates_of_examples).map(|(d, r)| f64::from(*d) + f64::from(*r)).collect();
+    let mean_of = |values: &[f32]| values.iter().map(|&v| f64::from(v)).sum::<f64>() / count;
+    let (_, standard_error) = mean_and_error(&losses);
+    Ok(Summary {
+        examples: order.len(),
+        terms: Terms { distortion: mean_of(&distortions), rate: mean_of(&rates_of_examples) },
+        standard_error,
+        rates: moments.iter().map(|sums| sums[2] / count).collect(),
+        active: moments.iter().filter(|sums| sums[1] / count - (sums[0] / count).powi(2) > ACTIVE).count(),
+    })
+}
+
+/// Estimates −log p(x) with `samples` importance-weighted samples per example (Burda et al. 2015, eq. 8). The weights
+/// are added up on the device in a numerically stable way, so any number of samples is possible. `done` is told how
+/// many examples are finished.
+pub fn likelihood(
+    session: &mut Session,
+    part: Range<usize>,
+    samples: usize,
+    seed: u64,
+    done: &mut dyn FnMut(usize),
+) -> Result<Likelihood> {
+    let (batch, per_run) = portions(samples);
+    let plan = session.plan(Purpose::Importance(batch, per_run))?;
+    let order: Vec<u32> = part.map(|i| i as u32).collect();
+    session.set_order(&order)?;
+    let mut losses = Vec::with_capacity(order.len());
+    for examples in batches(order.len(), batch) {
+        let runs: Vec<StepScalars> = (0..samples / per_run)
+            .map(|run| {
+                let scalars = session.scalars(seed, Stream::Evaluate, examples.first, examples.rows);
+                StepScalars { sample: (run * per_run) as u32, ..scalars }
+            })
+            .collect();
+        session.executor.run(plan, &runs)?;
+        for state in session.output("weights", examples.rows, 2)?.chunks_exact(2) {
+            let [largest, sum] = [state[0], state[1]].map(f64::from);
+            losses.push((samples as f64).ln() - largest - sum.ln());
+        }
+        done(examples.first + examples.rows);
+    }
+    let (neg_log_px, standard_error) = mean_and_error(&losses);
+    Ok(Likelihood { samples, neg_log_px, standard_error })
+}
+
+/// Examples per run and samples of each: the largest divisor of `samples` that leaves many examples to share out.
+fn portions(samples: usize) -> (usize, usize) {
+    let per_run = (1..=samples.min(BATCH)).rev().find(|&k| samples.is_multiple_of(k)).unwrap_or(1);
+    ((ROWS / per_run).clamp(1, BATCH), per_run)
+}
+
+/// The mean and its standard error.
+fn mean_and_error(values: &[f64]) -> (f64, f64) {
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
+    (mean, (squares / (count - 1.0).max(1.0) / count).sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_are_divided_into_runs_without_a_rest() {
+        for (samples, expected) in
+            [(1, (128, 1)), (50, (40, 50)), (5000, (16, 125)), (2053, (128, 1)), (2048, (16, 128))]
+        {
+            assert_eq!(portions(samples), expected, "{samples} samples");
+        }
+    }
+
+    #[test]
+    fn the_standard_error_is_that_of_a_mean() {
+        let (mean, error) = mean_and_error(&[1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(mean, 2.5);
+        assert!((error - (5.0_f64 / 3.0 / 4.0).sqrt()).abs() < 1e-12);
+    }
+}

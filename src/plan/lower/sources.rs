@@ -1,0 +1,68 @@
+//! Tensors that come from outside the graph: the batch's examples, noise, and what each row weighs.
+
+use super::{Dispatch, Lowering};
+use crate::config::Binarise;
+use crate::graph::op::Source;
+use crate::graph::{Id, Op};
+use crate::kernels;
+use crate::plan::{Role, View};
+use std::collections::BTreeSet;
+
+impl Lowering<'_> {
+    pub(super) fn order(&mut self) -> View {
+        self.whole(Role::Order, self.resident.order_words)
+    }
+
+    pub(super) fn gather(&mut self, id: Id, width: usize, source: Source, binarise: Binarise) {
+        use kernels::gather::{KERNEL, Params, grid};
+        let rows = self.graph.batch;
+        let p = Params { rows: rows as u32, width: width as u32 };
+        let consts = [
+            u32::from(source == Source::Floats),
+            match binarise {
+                Binarise::None => 0,
+                Binarise::Threshold => 1,
+                Binarise::Dynamic => 2,
+            },
+        ];
+        let views = vec![self.order(), self.whole(Role::Data, self.resident.data_words), self.split(id)];
+        let dispatch =
+            Dispatch { kernel: &KERNEL, consts: &consts, outer: rows, unit: 1, grid: grid(&p), what: "gather" };
+        self.push(&dispatch, &p, views);
+    }
+
+    pub(super) fn noise(&mut self, id: Id, rows: usize, width: usize) {
+        use kernels::noise::{KERNEL, Params, grid};
+        // `sample` draws its own noise; what remains is noise that something else reads.
+        if self.drawn_by_sample(id) {
+            return;
+        }
+        let p = Params { rows: rows as u32, width: width as u32, per_example: self.per_example(rows) };
+        let views = vec![self.order(), self.split(id)];
+        let unit = self.unit(rows);
+        let dispatch = Dispatch { kernel: &KERNEL, consts: &[], outer: rows, unit, grid: grid(&p), what: "noise" };
+        self.push(&dispatch, &p, views);
+    }
+
+    /// Whether a sample of a posterior reads this noise, and so makes it.
+    fn drawn_by_sample(&self, noise: Id) -> bool {
+        matches!(self.graph.op(noise), Op::Noise { .. })
+            && self.graph.ids().any(|id| matches!(*self.graph.op(id), Op::Sample { eps, .. } if eps == noise))
+    }
+
+    pub(super) fn row_weights(&mut self, id: Id, rows: usize, weight: usize, live: &BTreeSet<Id>) {
+        use kernels::row_weights::{KERNEL, Params, grid};
+        // Gradients of likelihoods and KL terms compute these weights themselves.
+        let computes_them = |op: &Op| matches!(*op, Op::KlGrad { g, .. } | Op::BernoulliGrad { g, .. } | Op::GaussianGrad { g, .. } if g == id);
+        let mut readers = live.iter().map(|&reader| self.graph.op(reader)).filter(|op| op.inputs().contains(&id));
+        if readers.all(computes_them) {
+            return;
+        }
+        let p = Params { rows: rows as u32, per_example: self.per_example(rows), weight: weight as u32 };
+        let views = vec![self.split(id)];
+        let unit = self.unit(rows);
+        let dispatch =
+            Dispatch { kernel: &KERNEL, consts: &[], outer: rows, unit, grid: grid(&p), what: "row weights" };
+        self.push(&dispatch, &p, views);
+    }
+}

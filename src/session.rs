@@ -1,0 +1,294 @@
+//! A model on an executor: its plans, its parameters, and the examples that lie on the device.
+
+use crate::checkpoint::{Checkpoint, DataRecord, Tensor};
+use crate::config::Config;
+use crate::data::{Dataset, Values};
+use crate::error::{Error, Result};
+use crate::exec::{Executor, PlanId};
+use crate::graph::op::Source;
+use crate::kernels::StepScalars;
+use crate::model::{Model, weights};
+use crate::plan::{Plan, Range, Resident, Role, Target, lower};
+use crate::rng::{Stream, key};
+use bytemuck::Zeroable;
+use std::collections::BTreeMap;
+
+/// What a plan computes; sizes are examples per run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Purpose {
+    /// A training step: [`Model::train`] with gradients and the update.
+    Train,
+    /// [`Model::evaluate`].
+    Evaluate(usize),
+    /// [`Model::importance`]: examples, and latent samples of each.
+    Importance(usize, usize),
+    /// [`Model::reconstruct`].
+    Reconstruct(usize),
+    /// [`Model::sample`].
+    Sample(usize),
+    /// [`Model::decode`].
+    Decode(usize),
+}
+
+/// The counter word of noise that belongs to no training step.
+const NO_STEP: u32 = u32::MAX;
+
+/// Words that are written to the device at a time.
+const UPLOAD: usize = 1 << 22;
+
+/// A model on an executor.
+#[derive(Debug)]
+pub struct Session {
+    /// What was asked for.
+    pub config: Config,
+    /// The networks.
+    pub model: Model,
+    /// Where it runs.
+    pub executor: Executor,
+    /// What is known of the data.
+    pub record: DataRecord,
+    data: Option<Dataset>,
+    uploaded: bool,
+    resident: Resident,
+    plans: BTreeMap<Purpose, PlanId>,
+}
+
+impl Session {
+    /// A model for a data set, with parameters that are all zero until they are set.
+    pub fn new(config: Config, data: Dataset, executor: Executor) -> Self {
+        let model = Model::new(&config, &data);
+        let record = DataRecord {
+            name: data.name.clone(),
+            shape: data.shape,
+            floats: matches!(data.values, Values::F32(_)),
+            hash: data.hash.clone(),
+        };
+        let words = match &data.values {
+            Values::U8(bytes) => bytes.len().div_ceil(4),
+            Values::F32(floats) => floats.len(),
+        };
+        let resident = Resident {
+            data_words: words,
+            order_words: data.len().max(1024),
+            metric_slots: data.train.len().div_ceil(config.train.batch).max(16),
+        };
+        let data = Some(data);
+        Self { config, model, executor, record, data, uploaded: false, resident, plans: BTreeMap::new() }
+    }
+
+    /// A trained model without examples: it can sample and decode.
+    pub fn without_data(checkpoint: &Checkpoint, executor: Executor) -> Result<Self> {
+        let record = checkpoint.progress.data.clone();
+        let config = checkpoint.config.clone();
+        let model = Model {
+            config: config.model.clone(),
+            width: record.shape.iter().product(),
+            source: if record.floats { Source::Floats } else { Source::Bytes },
+            binarise: config.data.binarise,
+        };
+        let resident = Resident { data_words: 4, order_words: 1024, metric_slots: 16 };
+        let mut session =
+            Self { config, model, executor, record, data: None, uploaded: true, resident, plans: BTreeMap::new() };
+        session.plan(Purpose::Sample(1))?;
+        session.restore(checkpoint)?;
+        Ok(session)
+    }
+
+    /// The examples.
+    pub fn data(&self) -> Result<&Dataset> {
+        self.data.as_ref().ok_or_else(|| Error::Bug("this session has no data".into()))
+    }
+
+    /// The plan for a purpose, made and loaded when first asked for.
+    pub fn plan(&mut self, purpose: Purpose) -> Result<PlanId> {
+        if let Some(&id) = self.plans.get(&purpose) {
+            return Ok(id);
+        }
+        let plan = plan_for(&self.model, &self.config, purpose, self.resident, self.executor.target())?;
+        let reads_data = plan.words(&Role::Data) > 0;
+        let id = self.executor.load(plan)?;
+        self.plans.insert(purpose, id);
+        if reads_data && !self.uploaded {
+            self.upload()?;
+        }
+        Ok(id)
+    }
+
+    fn upload(&mut self) -> Result<()> {
+        let Some(data) = &self.data else { return Err(Error::Bug("there is no data to upload".into())) };
+        match &data.values {
+            Values::U8(bytes) => {
+                for (at, part) in bytes.chunks(4 * UPLOAD).enumerate() {
+                    let words: Vec<u32> = part.chunks(4).map(little_endian).collect();
+                    self.executor.write(&Role::Data, at * UPLOAD, &words)?;
+                }
+            }
+            Values::F32(floats) => {
+                for (at, part) in floats.chunks(UPLOAD).enumerate() {
+                    self.executor.write_f32(&Role::Data, at * UPLOAD, part)?;
+                }
+            }
+        }
+        self.uploaded = true;
+        Ok(())
+    }
+
+    /// Rows of the metrics buffer: steps that may run before their terms are read.
+    pub fn metric_slots(&self) -> usize {
+        self.resident.metric_slots
+    }
+
+    /// The scalars of a step that is no training step: noise from `stream`, weights of the plain ELBO.
+    pub fn scalars(&self, seed: u64, stream: Stream, first: usize, rows: usize) -> StepScalars {
+        StepScalars {
+            step: NO_STEP,
+            rows: rows as u32,
+            first: first as u32,
+            key: key(seed),
+            stream: stream as u32,
+            row_weight: 1.0 / rows as f32,
+            weights: weights(1.0),
+            ..StepScalars::zeroed()
+        }
+    }
+
+    /// Which examples the next runs take, from position 0 of the order on.
+    pub fn set_order(&mut self, order: &[u32]) -> Result<()> {
+        self.executor.write(&Role::Order, 0, order)
+    }
+
+    /// The layout of the parameters.
+    pub fn ranges(&self) -> Vec<Range> {
+        crate::plan::layout(&self.model.parameters()).0
+    }
+
+    /// Names and extents of the parameters, as checkpoints must have them.
+    pub fn expected(&self) -> Vec<(String, Vec<usize>)> {
+        self.ranges().into_iter().map(|range| (range.name, range.shape)).collect()
+    }
+
+    /// Writes the initial parameters of the configuration's seed.
+    pub fn initialise(&mut self) -> Result<()> {
+        let data = self.data()?;
+        let means = data.means(data.train.clone());
+        let initial = crate::model::init::initial(&self.model, self.config.train.seed, &means);
+        for (range, values) in self.ranges().iter().zip(initial) {
+            self.executor.write_f32(&Role::Parameters, range.offset, &values)?;
+        }
+        Ok(())
+    }
+
+    /// Takes parameters, and moments where a training plan is loaded, from a checkpoint.
+    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        crate::checkpoint::match_parameters(checkpoint, &self.expected())?;
+        let ranges = self.ranges();
+        for (range, (_, tensor)) in ranges.iter().zip(&checkpoint.parameters) {
+            self.executor.write_f32(&Role::Parameters, range.offset, &tensor.values)?;
+        }
+        for (role, prefix) in self.moments() {
+            for range in &ranges {
+                let name = format!("{prefix}.{}", range.name);
+                let found = checkpoint.moments.iter().find(|(n, t)| *n == name && t.values.len() == range.count());
+                let Some((_, tensor)) = found else {
+                    return Err(Error::Data(format!("the checkpoint has no moment {name:?} for its update rule")));
+                };
+                self.executor.write_f32(&role, range.offset, &tensor.values)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// All parameters.
+    pub fn parameters(&mut self) -> Result<Vec<(String, Tensor)>> {
+        self.tensors(&Role::Parameters, "")
+    }
+
+    /// The update rule's moments; none where no training plan is loaded.
+    pub fn moment_tensors(&mut self) -> Result<Vec<(String, Tensor)>> {
+        let mut all = Vec::new();
+        for (role, prefix) in self.moments() {
+            all.extend(self.tensors(&role, &format!("{prefix}."))?);
+        }
+        Ok(all)
+    }
+
+    fn moments(&self) -> Vec<(Role, &'static str)> {
+        let Some(&train) = self.plans.get(&Purpose::Train) else { return vec![] };
+        let plan = self.executor.plan(train);
+        let both = [(Role::Moment1, "moment1"), (Role::Moment2, "moment2")];
+        both.into_iter().filter(|(role, _)| plan.words(role) > 0).collect()
+    }
+
+    fn tensors(&mut self, role: &Role, prefix: &str) -> Result<Vec<(String, Tensor)>> {
+        let ranges = self.ranges();
+        let words = ranges.last().map_or(0, |range| range.offset + range.count());
+        let all = self.executor.read_f32(role, 0, words)?;
+        let tensor = |range: &Range| {
+            let values = all[range.offset..range.offset + range.count()].to_vec();
+            (format!("{prefix}{}", range.name), Tensor { shape: range.shape.clone(), values })
+        };
+        Ok(ranges.iter().map(tensor).collect())
+    }
+
+    /// Reads an output of the run just made: `rows` rows of `width` floats.
+    pub fn output(&mut self, name: &str, rows: usize, width: usize) -> Result<Vec<f32>> {
+        self.executor.read_f32(&Role::Output(name.to_owned()), 0, rows * width)
+    }
+
+    /// The first D of each row of the output `mean`: the mean of p(x|z), for pictures.
+    pub fn means(&mut self, rows: usize) -> Result<Vec<f32>> {
+        let (width, wide) = (self.model.width, self.model.output_width());
+        let all = self.output("mean", rows, wide)?;
+        Ok(all.chunks_exact(wide).flat_map(|row| row[..width].iter().copied()).collect())
+    }
+
+    /// `count` examples drawn from the prior and decoded, [count, D]. The same seed gives the same latents.
+    pub fn sample(&mut self, count: usize, seed: u64) -> Result<Vec<f32>> {
+        const BATCH: usize = 64;
+        let plan = self.plan(Purpose::Sample(BATCH))?;
+        let mut all = Vec::with_capacity(count * self.model.width);
+        for begin in (0..count).step_by(BATCH) {
+            let order: Vec<u32> = (begin..begin + BATCH).map(|i| i as u32).collect();
+            self.set_order(&order)?;
+            let scalars = self.scalars(seed, Stream::Prior, 0, BATCH);
+            self.executor.run(plan, &[scalars])?;
+            all.extend(self.means(BATCH.min(count - begin))?);
+        }
+        Ok(all)
+    }
+
+    /// The given examples as the model is shown them, and their reconstructions through the posterior's mean; both
+    /// [examples, D].
+    pub fn reconstruct(&mut self, examples: &[u32], seed: u64) -> Result<(Vec<f32>, Vec<f32>)> {
+        const BATCH: usize = 32;
+        let plan = self.plan(Purpose::Reconstruct(BATCH))?;
+        let (mut originals, mut reconstructions) = (Vec::new(), Vec::new());
+        for part in examples.chunks(BATCH) {
+            self.set_order(part)?;
+            let scalars = self.scalars(seed, Stream::Evaluate, 0, part.len());
+            self.executor.run(plan, &[scalars])?;
+            originals.extend(self.output("x", part.len(), self.model.width)?);
+            reconstructions.extend(self.means(part.len())?);
+        }
+        Ok((originals, reconstructions))
+    }
+}
+
+/// The plan of a model for a purpose, made without a device.
+pub fn plan_for(model: &Model, config: &Config, purpose: Purpose, resident: Resident, target: Target) -> Result<Plan> {
+    let (name, graph) = match purpose {
+        Purpose::Train => ("train", model.train(config.train.batch)?),
+        Purpose::Evaluate(batch) => ("evaluate", model.evaluate(batch)?),
+        Purpose::Importance(batch, samples) => ("importance", model.importance(batch, samples)?),
+        Purpose::Reconstruct(batch) => ("reconstruct", model.reconstruct(batch)?),
+        Purpose::Sample(batch) => ("sample", model.sample(batch)?),
+        Purpose::Decode(batch) => ("decode", model.decode(batch)?),
+    };
+    let optimizer = (purpose == Purpose::Train).then_some(&config.optimizer);
+    lower(name, graph, optimizer, resident, target)
+}
+
+/// Up to four bytes as a word, the first one lowest.
+fn little_endian(bytes: &[u8]) -> u32 {
+    bytes.iter().rev().fold(0, |word, &byte| word << 8 | u32::from(byte))
+}
