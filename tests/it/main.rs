@@ -1,5 +1,6 @@
 //! Tests that use the crate from outside.
 
+mod devices;
 mod kernels;
 mod shaders;
 mod support;
