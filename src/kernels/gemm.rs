@@ -28,6 +28,11 @@ pub fn product([m, n, k]: [usize; 3], a: Matrix, b: Matrix, c: &mut [f32], add: 
         c[..n].copy_from_slice(&twice[..n]);
         return;
     }
+    if m * n <= 256 && a.columns == 1 && b.rows == 1 {
+        // So would a small product of rows with rows: it gets the rows of A as columns.
+        let values: Vec<f32> = (0..k).flat_map(|depth| (0..m).map(move |row| a.values[row * a.rows + depth])).collect();
+        return product([m, n, k], Matrix { values: &values, rows: 1, columns: m }, b, c, add);
+    }
     if k == 0 {
         if !add {
             c[..m * n].fill(0.0);
