@@ -151,7 +151,7 @@ pub fn load(path: &Path) -> Result<Checkpoint> {
         parameters: tensors::decode(&parameters).map_err(|why| in_file(PARAMETERS, why))?,
         moments: tensors::decode(&moments).map_err(|why| in_file(MOMENTS, why))?,
         progress: serde_json::from_slice(&progress).map_err(|e| in_file(PROGRESS, e.to_string()))?,
-        config: decode_config(&config).map_err(|why| in_file(CONFIG, why))?,
+        config: decode_config(&config, &path.join(CONFIG))?,
     })
 }
 
@@ -191,7 +191,7 @@ fn encode(checkpoint: &Checkpoint) -> Result<Vec<(&'static str, Vec<u8>)>> {
         (PARAMETERS, tensors::encode(&checkpoint.parameters)?),
         (MOMENTS, tensors::encode(&checkpoint.moments)?),
         (PROGRESS, progress),
-        (CONFIG, encode_config(&checkpoint.config)?),
+        (CONFIG, crate::config::to_toml(&checkpoint.config).into_bytes()),
     ];
     files.push((manifest::FILE, manifest::of(&files)?));
     Ok(files)
@@ -248,10 +248,6 @@ fn prune(folder: &Path, current: Name, keep: usize) {
     }
 }
 
-fn encode_config(config: &Config) -> Result<Vec<u8>> {
-    toml::to_string(config).map(String::into_bytes).map_err(|e| Error::Bug(format!("the config has no TOML form: {e}")))
-}
-
-fn decode_config(bytes: &[u8]) -> std::result::Result<Config, String> {
-    toml::from_slice(bytes).map_err(|e| e.message().to_string())
+fn decode_config(bytes: &[u8], path: &Path) -> Result<Config> {
+    crate::config::from_toml(&String::from_utf8_lossy(bytes), &path.display().to_string())
 }

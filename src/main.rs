@@ -1,3 +1,10 @@
-//! The `elbo` program.
+//! The `elbo` program: parse, run, exit code.
 
-fn main() {}
+use clap::Parser;
+use elbo::cli::Cli;
+use elbo::commands;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    commands::run(Cli::parse())
+}
