@@ -3,6 +3,7 @@
 mod devices;
 mod gradients;
 mod kernels;
+mod plans;
 mod shaders;
 mod support;
 mod tidy;
