@@ -3,6 +3,7 @@
 mod cases;
 mod differences;
 
+use crate::support::{adapters, executors};
 use cases::{BATCH, CLAMP, Case, ROWS, cases, draw, term_cases};
 use differences::{RESIDENT, assert_close, check_as_terms, check_with_cotangents, slope, step};
 use elbo::config::{Activation, Binarise, Config, Likelihood};
@@ -17,7 +18,7 @@ use elbo::shape::Shape;
 use std::collections::BTreeSet;
 
 /// All operations on one executor.
-pub fn rules_agree(executor: &mut Executor) {
+fn rules_agree(executor: &mut Executor) {
     for case in cases() {
         check_with_cotangents(executor, case);
     }
@@ -29,7 +30,7 @@ pub fn rules_agree(executor: &mut Executor) {
 }
 
 /// The gradient of a training step in every parameter, with the last example not counted or counted.
-pub fn models_agree(new: &dyn Fn() -> Executor) {
+fn models_agree(new: &dyn Fn() -> Executor) {
     for likelihood in [Likelihood::Bernoulli, Likelihood::Gaussian, Likelihood::GaussianLearned] {
         for rows in [BATCH, BATCH - 1] {
             model_agrees(&mut new(), likelihood, rows);
@@ -83,7 +84,7 @@ fn model_agrees(executor: &mut Executor, likelihood: Likelihood, rows: usize) {
 
 /// Values that the loss or the host wants where they do not lie: parameters whose gradients are one and the same tensor,
 /// and outputs that are parameters, inputs or each other.
-pub fn places_are_kept(executor: &mut Executor) {
+fn places_are_kept(executor: &mut Executor) {
     let mut graph = Graph::new(BATCH);
     let [a, b] = ["a", "b"].map(|name| graph.parameter(name, Shape::new(&[BATCH])).expect("a name and a shape"));
     let x = graph.add(Op::Input { name: "given".into(), shape: Shape::new(&[2]) }).expect("an input reads nothing");
@@ -123,8 +124,17 @@ fn every_rule_agrees_with_central_differences_on_the_cpu_engine() {
 }
 
 #[test]
+fn every_rule_agrees_with_central_differences_on_every_adapter() {
+    for mut executor in adapters(true) {
+        rules_agree(&mut executor);
+    }
+}
+
+#[test]
 fn what_is_wanted_in_several_places_is_in_each_of_them() {
-    places_are_kept(&mut cpu());
+    for mut executor in executors() {
+        places_are_kept(&mut executor);
+    }
 }
 
 #[test]

@@ -70,7 +70,7 @@ fn scalars(at: usize, config: &OptimizerConfig) -> StepScalars {
 
 /// Trains for a few steps on random inputs, and follows with the reference from the gradients that the plan made. Gives
 /// the gradient's norms, so that the caller can see whether clipping took place.
-pub fn follow(executor: &mut Executor, target: Target, what: &str, optimizer: &OptimizerConfig) -> Vec<f64> {
+fn follow(executor: &mut Executor, target: Target, what: &str, optimizer: &OptimizerConfig) -> Vec<f64> {
     let mut config = Config::default().model;
     (config.hidden, config.latent, config.activation) = (vec![4], LATENT, Activation::Tanh);
     let model = Model { config, width: WIDTH, source: Source::Floats, binarise: Binarise::None };

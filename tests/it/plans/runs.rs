@@ -1,7 +1,7 @@
 //! What running a plan has to keep to, however the work is divided.
 
 use super::models::{PURPOSES, Setup, TARGETS, deep, long, plan, resident, small};
-use crate::support::{ROUNDING, compare};
+use crate::support::{ROUNDING, compare, executors};
 use bytemuck::Zeroable;
 use elbo::exec::cpu::Cpu;
 use elbo::exec::{Executor, PlanId};
@@ -98,7 +98,7 @@ fn the_number_of_threads_does_not_change_a_bit() {
 }
 
 /// A batch of which only some examples count makes the gradient of a plan for just so many.
-pub fn partial_batches_agree(new: &dyn Fn() -> Executor, target: Target) {
+fn partial_batches_agree(new: &dyn Fn() -> Executor, target: Target) {
     for setup in [small(), deep()] {
         let gradient = |batch: usize| {
             let mut executor = new();
@@ -126,7 +126,7 @@ fn examples_that_do_not_count_change_nothing() {
 }
 
 /// A run starts one kernel per step of the plan, and makes nothing.
-pub fn counts_agree(executor: &mut Executor) {
+fn counts_agree(executor: &mut Executor) {
     let setup = small();
     let target = executor.target();
     let train = load(executor, &setup, "train", 7, target);
@@ -160,5 +160,7 @@ pub fn counts_agree(executor: &mut Executor) {
 
 #[test]
 fn a_run_starts_each_step_once_and_makes_nothing() {
-    counts_agree(&mut cpu(2));
+    for mut executor in executors() {
+        counts_agree(&mut executor);
+    }
 }
