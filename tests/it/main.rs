@@ -1,6 +1,7 @@
 //! Tests that use the crate from outside.
 
 mod devices;
+mod gradients;
 mod kernels;
 mod shaders;
 mod support;
