@@ -1,7 +1,7 @@
 //! Training: epochs of steps on the device, and what is kept of them.
 
 use crate::checkpoint::{Checkpoint, Progress};
-use crate::config::OptimizerConfig;
+use crate::config::{Config, OptimizerConfig};
 use crate::data::batches::{Batch, batches, order};
 use crate::error::{Error, Result};
 use crate::eval;
@@ -208,23 +208,8 @@ impl Run<'_, '_> {
     }
 
     fn scalars(&self, batch: &Batch, slot: usize) -> StepScalars {
-        let config = &self.session.config;
         let step = self.progress.step - self.progress.step_in_epoch + slot as u64;
-        let [correction1, correction2] = corrections(&config.optimizer, step);
-        StepScalars {
-            step: step as u32,
-            rows: batch.rows as u32,
-            first: batch.first as u32,
-            slot: slot as u32,
-            key: key(config.train.seed),
-            stream: Stream::Noise as u32,
-            row_weight: 1.0 / batch.rows as f32,
-            lr: config.optimizer.lr,
-            correction1,
-            correction2,
-            weights: weights(config.objective.beta),
-            ..StepScalars::zeroed()
-        }
+        scalars(&self.session.config, step, batch, slot)
     }
 
     /// Reads the terms of some steps and adds them up in the order of the steps.
@@ -333,6 +318,25 @@ impl Run<'_, '_> {
     fn save(&mut self) -> Result<PathBuf> {
         let checkpoint = self.checkpoint()?;
         crate::checkpoint::save(self.options.checkpoints, &checkpoint, KEEP)
+    }
+}
+
+/// What the device is told of a training step, counted from 0 over the run; its terms go to row `slot` of the metrics.
+pub fn scalars(config: &Config, step: u64, batch: &Batch, slot: usize) -> StepScalars {
+    let [correction1, correction2] = corrections(&config.optimizer, step);
+    StepScalars {
+        step: step as u32,
+        rows: batch.rows as u32,
+        first: batch.first as u32,
+        slot: slot as u32,
+        key: key(config.train.seed),
+        stream: Stream::Noise as u32,
+        row_weight: 1.0 / batch.rows as f32,
+        lr: config.optimizer.lr,
+        correction1,
+        correction2,
+        weights: weights(config.objective.beta),
+        ..StepScalars::zeroed()
     }
 }
 

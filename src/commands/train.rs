@@ -1,5 +1,6 @@
 //! `elbo train`: a model from examples, in a run folder that holds everything.
 
+use super::open;
 use crate::checkpoint::{self, Progress};
 use crate::cli::TrainArgs;
 use crate::config::{self, Config};
@@ -37,7 +38,7 @@ pub fn run(args: &TrainArgs, report: &Report) -> Result<()> {
 
 fn begin(args: &TrainArgs, report: &Report) -> Result<()> {
     let config = config::resolve(args.recipe.recipe.as_deref(), &args.overrides())?;
-    let mut session = open(config, args, report)?;
+    let mut session = prepare(config, args, report)?;
     if args.dry_run {
         session.plan(Purpose::Train)?;
         describe(&mut session, report)?;
@@ -66,13 +67,13 @@ fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
     for warning in warnings {
         report.warn(&warning);
     }
-    let folder = run_of(run);
+    let folder = open::folder_of(run);
     let mut config = saved.config.clone();
     if let Some(epochs) = args.epochs {
         config.train.epochs = epochs;
         config::validate(&config)?;
     }
-    let mut session = open(config, args, report)?;
+    let mut session = prepare(config, args, report)?;
     if session.record != saved.progress.data {
         return Err(Error::Data(format!(
             "{}: the data are not those of the run: its hash was {}, now it is {}; put the original data back",
@@ -99,7 +100,7 @@ fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
 }
 
 /// Data, device and model.
-fn open(config: Config, args: &TrainArgs, report: &Report) -> Result<Session> {
+fn prepare(config: Config, args: &TrainArgs, report: &Report) -> Result<Session> {
     let data = data::open(&config.data)?;
     data::check(&data, config.model.likelihood)?;
     if config.train.batch > data.train.len() {
@@ -312,12 +313,6 @@ fn run_folder(asked: Option<&Path>, name: &str) -> Result<PathBuf> {
     let taken = |n: &usize| Path::new("runs").join(format!("{name}-{n}")).exists();
     let free = (1..).find(|n| !taken(n)).unwrap_or(1);
     Ok(Path::new("runs").join(format!("{name}-{free}")))
-}
-
-/// The run folder of what was given to --resume: the folder itself, or the one a checkpoint lies in.
-fn run_of(path: &Path) -> PathBuf {
-    let above = path.ancestors().find(|folder| folder.join("checkpoints").is_dir());
-    above.unwrap_or(path).to_owned()
 }
 
 /// A run folder that can be taken away again while it holds nothing of worth.
