@@ -5,6 +5,7 @@ pub mod cpu;
 #[cfg(feature = "gpu")]
 pub mod gpu;
 pub mod select;
+pub mod selftest;
 pub mod twin;
 
 use crate::error::Result;

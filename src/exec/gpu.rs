@@ -112,7 +112,7 @@ impl Gpu {
         let mut dispatches = Vec::with_capacity(plan.steps.len());
         for (at, step) in plan.steps.iter().enumerate() {
             let views = step.views.iter().enumerate().map(|(binding, view)| {
-                let unused = plan.buffers[view.buffer].role == Role::Nothing;
+                let unused = memory::is_unused(&plan.buffers[view.buffer].role);
                 if unused {
                     (self.memory.unused(binding), 0, 4)
                 } else {
@@ -147,7 +147,7 @@ impl Gpu {
     /// See [`super::Executor::write`].
     pub fn write(&mut self, role: &Role, offset: usize, words: &[u32]) -> Result<()> {
         let buffer = self.memory.find(role, offset + words.len())?;
-        self.memory.write(&self.device, &buffer, offset, words)
+        memory::write(&self.device, &buffer, offset, words)
     }
 
     /// See [`super::Executor::read`].
@@ -190,7 +190,7 @@ impl Gpu {
         };
         let storage = self
             .device
-            .guarded(|| self.device.device.create_bind_group(&descriptor))
+            .guarded(|| self.device.handle.create_bind_group(&descriptor))
             .map_err(|error| fault::translate(&error))?;
         Ok(Dispatch { pipeline, storage, params_offset: (at as u64 * PARAMS_BYTES) as u32, grid: step.grid })
     }
@@ -208,7 +208,7 @@ impl Gpu {
         let binding = |buffer, size| {
             wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: 0, size: NonZeroU64::new(size) })
         };
-        Ok(self.device.device.create_bind_group(&wgpu::BindGroupDescriptor {
+        Ok(self.device.handle.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(label),
             layout: &self.pipelines.uniforms,
             entries: &[
@@ -236,7 +236,7 @@ fn submit(
     runs: usize,
     dispatches: &[Dispatch],
 ) -> wgpu::SubmissionIndex {
-    let mut encoder = device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(label) });
+    let mut encoder = device.handle.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(label) });
     let mut pass =
         encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some(label), timestamp_writes: None });
     for run in 0..runs as u64 {

@@ -1,4 +1,4 @@
-//! The one door to the `gemm` crate: its function takes raw pointers, this one takes slices and checks them.
+//! The one door to the `gemm` crates: their function takes raw pointers, this one takes slices and checks them.
 #![expect(unsafe_code, reason = "gemm's interface is raw pointers; the bounds are checked here, once")]
 
 /// A matrix in a slice: element (i, j) is `values[i·rows + j·columns]`.
@@ -21,6 +21,13 @@ pub fn product([m, n, k]: [usize; 3], a: Matrix, b: Matrix, c: &mut [f32], add: 
         return;
     }
     assert!(c.len() >= m * n, "C has room for the product");
+    if m == 1 {
+        // A single row would take another path through the crate and round differently: it is computed twice over.
+        let mut twice = [&c[..n], &c[..n]].concat();
+        product([2, n, k], Matrix { rows: 0, ..a }, b, &mut twice, add);
+        c[..n].copy_from_slice(&twice[..n]);
+        return;
+    }
     if k == 0 {
         if !add {
             c[..m * n].fill(0.0);
@@ -30,29 +37,31 @@ pub fn product([m, n, k]: [usize; 3], a: Matrix, b: Matrix, c: &mut [f32], add: 
     assert!((m - 1) * a.rows + (k - 1) * a.columns < a.values.len(), "A holds all rows and columns");
     assert!((k - 1) * b.rows + (n - 1) * b.columns < b.values.len(), "B holds all rows and columns");
     let stride = |s: usize| isize::try_from(s).expect("a slice is shorter than isize::MAX");
+    // The kernels prefer a destination with contiguous columns, so they are given the transpose of everything.
+    let function = gemm_f32::gemm::f32::get_gemm_fn();
     // SAFETY: all three matrices lie within their slices, as just asserted; c is borrowed mutably, so it overlaps
     // neither of the others; the elements are plain floats.
     unsafe {
-        gemm::gemm(
-            m,
+        function(
             n,
+            m,
             k,
             c.as_mut_ptr(),
-            1,
             stride(n),
+            1,
             add,
-            a.values.as_ptr(),
-            stride(a.columns),
-            stride(a.rows),
             b.values.as_ptr(),
-            stride(b.columns),
             stride(b.rows),
+            stride(b.columns),
+            a.values.as_ptr(),
+            stride(a.rows),
+            stride(a.columns),
             1.0,
             1.0,
             false,
             false,
             false,
-            gemm::Parallelism::None,
+            gemm_common::Parallelism::None,
         );
     }
 }

@@ -1,4 +1,9 @@
-//! The comparator of arrays of floats.
+//! The comparator of arrays of floats, and the devices that tests run on.
+
+use elbo::exec::Executor;
+use elbo::exec::cpu::Cpu;
+use std::io::Write;
+use std::sync::Once;
 
 /// How far two arrays may be apart.
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +68,42 @@ fn coordinates(mut index: usize, shape: &[usize]) -> Vec<usize> {
         index /= size;
     }
     coordinates
+}
+
+/// The CPU engine, and all adapters that [`adapters`] gives.
+pub fn executors() -> Vec<Executor> {
+    let mut executors = vec![Executor::Cpu(Cpu::new(2).expect("threads start"))];
+    executors.extend(adapters(true));
+    executors
+}
+
+/// The adapters to test on, with shaders that check their indices or with those of the released program.
+/// `ELBO_TEST_ADAPTER` says which: `auto` (or nothing) takes all that are found and says so where there are none,
+/// `require` fails there, `off` takes none.
+pub fn adapters(checked: bool) -> Vec<Executor> {
+    static SKIPPED: Once = Once::new();
+    let wanted = std::env::var("ELBO_TEST_ADAPTER").unwrap_or_else(|_| "auto".into());
+    assert!(["auto", "require", "off"].contains(&&wanted[..]), "ELBO_TEST_ADAPTER is \"{wanted}\"");
+    let found = if wanted == "off" { vec![] } else { open(checked) };
+    if found.is_empty() {
+        assert_ne!(wanted, "require", "no adapter was found; install a Vulkan driver, such as Mesa's");
+        // Not by a macro, whose output is shown only when a test fails.
+        let why = if wanted == "off" { "ELBO_TEST_ADAPTER=off" } else { "no adapter was found" };
+        SKIPPED.call_once(|| drop(writeln!(std::io::stderr(), "tests on adapters are skipped: {why}")));
+    }
+    found
+}
+
+#[cfg(feature = "gpu")]
+fn open(checked: bool) -> Vec<Executor> {
+    use elbo::exec::gpu::{Gpu, adapters};
+    let open = |adapter| Executor::Gpu(Box::new(Gpu::open(adapter, checked).expect("the adapter opens")));
+    adapters().iter().map(open).collect()
+}
+
+#[cfg(not(feature = "gpu"))]
+fn open(_: bool) -> Vec<Executor> {
+    vec![]
 }
 
 mod tests {

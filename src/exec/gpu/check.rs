@@ -24,7 +24,7 @@ impl Gpu {
             self.counts.dispatches += 1;
             twin::call_whole(step.kernel.cpu, &step, scalars, &mut expected);
             for (binding, (access, view)) in step.accesses().enumerate() {
-                if access == Access::Read || self.plans[id.0].plan.buffers[view.buffer].role == Role::Nothing {
+                if access == Access::Read || memory::is_unused(&self.plans[id.0].plan.buffers[view.buffer].role) {
                     continue;
                 }
                 let found = self.read_view(id, &step, binding)?;
@@ -41,7 +41,7 @@ impl Gpu {
     fn read_view(&mut self, id: PlanId, step: &Step, binding: usize) -> Result<Vec<u32>> {
         let view = step.views[binding];
         let loaded = &self.plans[id.0];
-        if loaded.plan.buffers[view.buffer].role == Role::Nothing {
+        if memory::is_unused(&loaded.plan.buffers[view.buffer].role) {
             return Ok(vec![0; view.words]);
         }
         let buffer = loaded.buffers[view.buffer].clone();
@@ -54,7 +54,7 @@ impl Gpu {
         let mut views = Vec::new();
         for words in buffers.iter() {
             let copy = memory::storage(&self.device, 4 * words.len() as u64, &Role::Slot(0))?;
-            self.memory.write(&self.device, &copy, 0, words)?;
+            memory::write(&self.device, &copy, 0, words)?;
             views.push((copy, 0, words.len()));
         }
         let uniforms = self.uniforms(step.kernel.name, std::iter::once(&step.params[..]))?;

@@ -62,7 +62,7 @@ fn summary(index: usize, adapter: &wgpu::Adapter) -> AdapterSummary {
 /// An open device with its queue.
 #[derive(Debug)]
 pub(super) struct Device {
-    pub device: wgpu::Device,
+    pub handle: wgpu::Device,
     pub queue: wgpu::Queue,
     pub limits: wgpu::Limits,
     pub summary: AdapterSummary,
@@ -88,13 +88,13 @@ impl Device {
         let (record, title) = (fault.clone(), summary.title());
         device.set_device_lost_callback(move |_, reason| record.record(super::fault::lost(&title, &reason)));
         let limits = device.limits();
-        Ok(Self { device, queue, limits, summary, fault })
+        Ok(Self { handle: device, queue, limits, summary, fault })
     }
 
     /// Runs `create` and gives the first error that the device raises meanwhile, also one of too little memory.
     pub fn guarded<T>(&self, create: impl FnOnce() -> T) -> std::result::Result<T, wgpu::Error> {
         use wgpu::ErrorFilter::{Internal, OutOfMemory, Validation};
-        let scopes = [OutOfMemory, Validation, Internal].map(|filter| self.device.push_error_scope(filter));
+        let scopes = [OutOfMemory, Validation, Internal].map(|filter| self.handle.push_error_scope(filter));
         let made = create();
         let errors = scopes.into_iter().rev().map(|scope| pollster::block_on(scope.pop())).collect::<Vec<_>>();
         errors.into_iter().flatten().next().map_or(Ok(made), Err)
@@ -109,7 +109,7 @@ impl Device {
     pub fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<()> {
         let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: Some(PATIENCE) };
         // wgpu 30 panics when it learns here that the device is lost.
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.device.poll(wait)));
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.handle.poll(wait)));
         self.healthy()?;
         match outcome {
             Ok(Ok(_)) => Ok(()),

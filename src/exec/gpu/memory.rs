@@ -49,7 +49,7 @@ impl Memory {
     pub fn get(&mut self, device: &Device, buffer: &Buffer) -> Result<wgpu::Buffer> {
         let bytes = 4 * buffer.words as u64;
         match self.roles.get(&buffer.role) {
-            _ if buffer.role == Role::Nothing => return Ok(self.unused[0].clone()),
+            _ if is_unused(&buffer.role) => return Ok(self.unused[0].clone()),
             Some(existing) if existing.size() >= bytes => return Ok(existing.clone()),
             // Nothing in a slot outlives a run, so a plan may have a larger one.
             Some(existing) if !matches!(buffer.role, Role::Slot(_)) => {
@@ -78,26 +78,13 @@ impl Memory {
         }
     }
 
-    /// Overwrites words of a buffer. A transfer in several pieces waits for each, so that memory on the host stays low.
-    pub fn write(&self, device: &Device, buffer: &wgpu::Buffer, offset: usize, words: &[u32]) -> Result<()> {
-        let mut at = 4 * offset as u64;
-        for piece in words.chunks(WRITE_PIECE / 4) {
-            device.queue.write_buffer(buffer, at, bytemuck::cast_slice(piece));
-            at += 4 * piece.len() as u64;
-            if words.len() > piece.len() {
-                device.wait(device.queue.submit([]))?;
-            }
-        }
-        device.healthy()
-    }
-
     /// Words of a buffer, after everything that was submitted has finished.
     pub fn read(&self, device: &Device, buffer: &wgpu::Buffer, offset: usize, words: usize) -> Result<Vec<u32>> {
         let mut found = vec![0; words];
         let mut at = 4 * offset as u64;
         for piece in found.chunks_mut(READ_PIECE / 4) {
             let bytes = 4 * piece.len() as u64;
-            let mut encoder = device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            let mut encoder = device.handle.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             encoder.copy_buffer_to_buffer(buffer, at, &self.staging, 0, bytes);
             let submission = device.queue.submit([encoder.finish()]);
             // An invalid copy leaves the staging buffer as it was.
@@ -122,6 +109,19 @@ impl Memory {
         }
         Ok(found)
     }
+}
+
+/// Overwrites words of a buffer. A transfer in several pieces waits for each, so that memory on the host stays low.
+pub(super) fn write(device: &Device, buffer: &wgpu::Buffer, offset: usize, words: &[u32]) -> Result<()> {
+    let mut at = 4 * offset as u64;
+    for piece in words.chunks(WRITE_PIECE / 4) {
+        device.queue.write_buffer(buffer, at, bytemuck::cast_slice(piece));
+        at += 4 * piece.len() as u64;
+        if words.len() > piece.len() {
+            device.wait(device.queue.submit([]))?;
+        }
+    }
+    device.healthy()
 }
 
 /// A new buffer of zeros for kernels, if the device's limits and memory allow it.
@@ -151,7 +151,12 @@ pub(super) fn make(
     device: &Device,
     descriptor: &wgpu::BufferDescriptor,
 ) -> std::result::Result<wgpu::Buffer, wgpu::Error> {
-    device.guarded(|| device.device.create_buffer(descriptor))
+    device.guarded(|| device.handle.create_buffer(descriptor))
+}
+
+/// Whether bindings with this role are those that a kernel does not use.
+pub(super) fn is_unused(role: &Role) -> bool {
+    matches!(role, Role::Nothing | Role::Sink)
 }
 
 /// A buffer in the words of a message, and what makes it smaller.

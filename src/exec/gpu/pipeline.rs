@@ -28,7 +28,7 @@ pub(super) struct Pipelines {
 impl Pipelines {
     pub fn new(device: &Device, checked: bool) -> Self {
         let uniform = |binding, bytes| entry(binding, wgpu::BufferBindingType::Uniform, true, NonZeroU64::new(bytes));
-        let uniforms = device.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+        let uniforms = device.handle.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
             label: Some("params and step"),
             entries: &[uniform(0, PARAMS_BYTES), uniform(1, STEP_BYTES)],
         });
@@ -60,16 +60,16 @@ impl Pipelines {
             let read_only = binding.access == Access::Read;
             entry(number, wgpu::BufferBindingType::Storage { read_only }, false, NonZeroU64::new(4))
         });
-        let storage = device.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+        let storage = device.handle.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
             label,
             entries: &entries.collect::<Vec<_>>(),
         });
-        let layout = device.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+        let layout = device.handle.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label,
             bind_group_layouts: &[Some(&storage), Some(&self.uniforms)],
             immediate_size: 0,
         });
-        let pipeline = device.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        let pipeline = device.handle.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label,
             layout: Some(&layout),
             module: &self.module(device, kernel, consts),
@@ -88,13 +88,14 @@ impl Pipelines {
         let source = wgpu::ShaderSource::Wgsl(kernel.source(consts).into());
         let descriptor = wgpu::ShaderModuleDescriptor { label: Some(kernel.name), source };
         if self.checked {
-            return device.device.create_shader_module(descriptor);
+            return device.handle.create_shader_module(descriptor);
         }
         #[expect(unsafe_code, reason = "the checks cost up to a third of the speed, and the shaders are our own")]
-        // SAFETY: every index in the shaders is below the extents in `params`, which `plan::verify` and the lowering
-        // keep within the bound views, and every loop has a bound; tests run all kernels with the checks on.
+        // SAFETY: indices in the shaders stay below the extents in `params`, which the lowering and `plan::verify` keep
+        // within the bound views; the order names examples that exist; every loop has a bound. Tests run all kernels
+        // with the checks on, and on memory whose surroundings must stay as they are.
         unsafe {
-            device.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
+            device.handle.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
         }
     }
 }

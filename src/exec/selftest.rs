@@ -1,0 +1,46 @@
+//! Whether an executor computes what the kernels' twins compute, kernel by kernel, on cases of its own.
+
+pub mod cases;
+
+use super::{Executor, compare, twin};
+use crate::error::Result;
+use crate::kernels::{Access, KERNELS, Kernel};
+use cases::{Case, Size, case, settings};
+
+/// A size that is no multiple of anything, small enough for a test that takes no time.
+const SIZE: Size = Size { rows: 21, width: 37, depth: 3 };
+
+/// Runs one case of every kernel on the executor and compares it with the twin: on the CPU engine it is the faster
+/// function that is checked. Gives each kernel's name with what was wrong, if anything was.
+pub fn self_test(executor: &mut Executor) -> Vec<(&'static str, std::result::Result<(), String>)> {
+    KERNELS.iter().map(|kernel| (kernel.name, check(executor, kernel))).collect()
+}
+
+fn check(executor: &mut Executor, kernel: &'static Kernel) -> std::result::Result<(), String> {
+    let case =
+        settings(kernel).last().and_then(|consts| case(kernel, consts, SIZE)).ok_or("there is no case for it")?;
+    let mut found = case.buffers.clone();
+    dispatch(executor, &case, &mut found).map_err(|error| error.to_string())?;
+    let mut expected = case.buffers.clone();
+    twin::call_whole(kernel.cpu, &case.step, &case.scalars, &mut expected);
+    let written = kernel.bindings.iter().enumerate().filter(|(_, binding)| binding.access != Access::Read);
+    for (i, binding) in written {
+        if let Some(difference) = compare::difference(&expected[i], &found[i]) {
+            return Err(format!("{} differs: {difference}", binding.name));
+        }
+    }
+    Ok(())
+}
+
+/// Computes the step of a case on the executor, in `buffers`, one for each binding; they may be longer than the case's.
+pub fn dispatch(executor: &mut Executor, case: &Case, buffers: &mut [Vec<u32>]) -> Result<()> {
+    match executor {
+        Executor::Cpu(_) => {
+            let function = case.step.kernel.fast.unwrap_or(case.step.kernel.cpu);
+            twin::call_whole(function, &case.step, &case.scalars, buffers);
+            Ok(())
+        }
+        #[cfg(feature = "gpu")]
+        Executor::Gpu(gpu) => gpu.dispatch_once(&case.step, &case.scalars, buffers),
+    }
+}

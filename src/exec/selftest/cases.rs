@@ -1,0 +1,341 @@
+//! Cases for every kernel: any size, any setting of its constants, with inputs drawn from a fixed seed.
+
+use crate::kernels::{Access, Kernel, StepScalars};
+use crate::kernels::{
+    activation, activation_grad, adam, batch_mean, bernoulli, broadcast, clip_factor, combine, gather,
+};
+use crate::kernels::{gaussian, log_mean_exp, log_ratio, matmul, matmul_direct, noise, posterior_grad, rmsprop};
+use crate::kernels::{row_weights, sample, sgd, squared_norm, sum_columns, sum_rows};
+use crate::plan::{Step, View};
+use crate::rng::{Philox, Stream, key};
+use bytemuck::Pod;
+use rand::Rng;
+
+/// The extents of a case; what they stand for depends on the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Rows: of the batch, of a tensor, of C.
+    pub rows: usize,
+    /// Columns: of a tensor, latent dimensions, columns of C.
+    pub width: usize,
+    /// Samples per example, length of a product's sums, or parts of a sum.
+    pub depth: usize,
+}
+
+/// A step with what its bindings hold before it runs.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// The step. Its views say how many words of each binding count; their buffers and offsets mean nothing.
+    pub step: Step,
+    /// What would change from step to step.
+    pub scalars: StepScalars,
+    /// The words of each binding. What is only written holds [`SENTINEL`].
+    pub buffers: Vec<Vec<u32>>,
+}
+
+/// What fills memory that a kernel is to overwrite, or must not touch: a NaN that no computation gives.
+pub const SENTINEL: u32 = 0x7fc0_dead;
+
+/// The constants that matter, in the kernel's order; the last setting does most of what the kernel can.
+pub fn settings(kernel: &Kernel) -> Vec<Vec<u32>> {
+    if kernel.consts == matmul::KERNEL.consts {
+        return products();
+    }
+    let values = |name: &str| match name {
+        "ACTIVATION" => 0..7,
+        "OP" | "BINARISE" => 0..3,
+        _ => 0..2,
+    };
+    kernel.consts.iter().fold(vec![vec![]], |settings, name| {
+        settings.iter().flat_map(|start| values(name).map(|value| [&start[..], &[value]].concat())).collect()
+    })
+}
+
+/// TRANSPOSE_A, TRANSPOSE_B, BIAS, ONES, EPILOGUE and ACTIVATION: all ways in which operands lie, and every activation
+/// where a network has it.
+fn products() -> Vec<Vec<u32>> {
+    let mut settings = Vec::new();
+    for layout in 0..4 {
+        let (a, b) = (layout / 2, layout % 2);
+        settings.extend([[a, b, 0, 0, 0, 0], [a, b, 1, 0, 0, 0]]);
+        settings.extend((a == 1).then_some([a, b, 0, 1, 0, 0]));
+    }
+    for activation in 0..7 {
+        settings.extend([[0, 0, 1, 0, 1, activation], [0, 1, 0, 0, 2, activation]]);
+    }
+    settings.iter().map(|setting| setting.to_vec()).collect()
+}
+
+/// The case of a kernel, if the kernel is known here.
+pub fn case(kernel: &'static Kernel, consts: &[u32], size: Size) -> Option<Case> {
+    let Shape { params, outer, unit, grid, bindings } = shape(kernel, consts, size)?;
+    let mut random = Philox::new(7, Stream::Choice, size.rows as u32, size.width as u32);
+    let mut buffers = Vec::new();
+    for ((_, _, fill), binding) in bindings.iter().zip(kernel.bindings) {
+        let (words, ..) = bindings[buffers.len()];
+        let untouched = binding.access == Access::Write || matches!(fill, Fill::Unused);
+        buffers.push((0..words).map(|at| if untouched { SENTINEL } else { fill.word(at, &mut random) }).collect());
+    }
+    let views =
+        bindings.iter().enumerate().map(|(buffer, &(words, split, _))| View { buffer, offset: 0, words, split });
+    let step = Step {
+        kernel,
+        consts: consts.to_vec(),
+        params,
+        views: views.collect(),
+        outer,
+        unit,
+        grid,
+        what: format!("{size:?}"),
+    };
+    Some(Case { step, scalars: scalars(size), buffers })
+}
+
+/// A step in the middle of training, whose last row does not count.
+fn scalars(size: Size) -> StepScalars {
+    let rows = size.rows.saturating_sub(1).max(1) as u32;
+    StepScalars {
+        step: 3,
+        rows,
+        first: 1,
+        slot: 2,
+        key: key(11),
+        sample: 5,
+        stream: Stream::Noise as u32,
+        row_weight: 1.0 / rows as f32,
+        lr: 0.01,
+        correction1: 0.3,
+        correction2: 0.004,
+        weights: [1.0, 0.5, 0.25, 0.125],
+    }
+}
+
+/// What a binding holds.
+#[derive(Debug, Clone, Copy)]
+enum Fill {
+    /// Normal deviates, and now and then a number that is special to some function.
+    Values,
+    /// Numbers in (0, 1).
+    Unit,
+    /// Random bits.
+    Bits,
+    /// Indices below a number.
+    Below(usize),
+    /// Nothing: as it is configured, the kernel does not use the binding.
+    Unused,
+}
+
+impl Fill {
+    fn word(self, at: usize, random: &mut Philox) -> u32 {
+        const SPECIAL: [f32; 6] = [0.0, -0.0, -30.0, 15.0, 1e-6, 0.25];
+        match self {
+            Self::Values if at % 13 == 7 => SPECIAL[at / 13 % SPECIAL.len()].to_bits(),
+            Self::Values => (1.5 * random.normal()).to_bits(),
+            Self::Unit => random.uniform().to_bits(),
+            Self::Bits => random.next_u32(),
+            Self::Below(end) => random.next_u32() % end as u32,
+            Self::Unused => SENTINEL,
+        }
+    }
+}
+
+/// A step and its bindings: words, whether the outer axis divides them, what they hold.
+struct Shape {
+    params: Vec<u32>,
+    outer: usize,
+    unit: usize,
+    grid: [u32; 3],
+    bindings: Vec<(usize, bool, Fill)>,
+}
+
+/// Bounds of log-variances that some of the inputs exceed.
+const CLAMP: (f32, f32) = (-2.0, 1.5);
+
+const UNUSED: (usize, bool, Fill) = (4, false, Fill::Unused);
+
+/// A binding, or what stands for it where it is not used.
+fn used(condition: bool, binding: (usize, bool, Fill)) -> (usize, bool, Fill) {
+    if condition { binding } else { UNUSED }
+}
+
+/// A binding that the outer axis divides.
+fn part(words: usize) -> (usize, bool, Fill) {
+    (words, true, Fill::Values)
+}
+
+/// A binding that every part of the outer axis sees whole.
+fn whole(words: usize) -> (usize, bool, Fill) {
+    (words, false, Fill::Values)
+}
+
+impl Shape {
+    fn new(
+        params: &impl Pod,
+        (outer, unit): (usize, usize),
+        grid: [u32; 3],
+        bindings: impl Into<Vec<(usize, bool, Fill)>>,
+    ) -> Self {
+        let params = bytemuck::cast_slice(std::slice::from_ref(params)).to_vec();
+        Self { params, outer, unit, grid, bindings: bindings.into() }
+    }
+}
+
+fn shape(kernel: &Kernel, consts: &[u32], size: Size) -> Option<Shape> {
+    match kernel.name {
+        "matmul" | "matmul_direct" => Some(product(kernel, consts, size)),
+        "adam" | "rmsprop" | "sgd" => Some(optimiser(kernel.name, consts, size.rows * size.width)),
+        "activation" | "activation_grad" | "combine" => Some(elementwise(kernel.name, consts, size.rows * size.width)),
+        "broadcast" | "sum_rows" | "sum_columns" | "gather" => Some(rows_and_columns(kernel.name, consts, size)),
+        "squared_norm" | "clip_factor" | "batch_mean" | "row_weights" => Some(scalars_and_rows(kernel.name, size)),
+        "sample" | "posterior_grad" | "log_ratio" | "log_mean_exp" | "noise" => Some(latent(kernel.name, consts, size)),
+        "bernoulli" | "gaussian" => Some(likelihood(kernel.name, consts, size)),
+        _ => None,
+    }
+}
+
+fn product(kernel: &Kernel, consts: &[u32], Size { rows: m, width: n, depth: k }: Size) -> Shape {
+    let [transpose_a, bias, ones, epilogue] = [0, 2, 3, 4].map(|at| consts[at]);
+    let p = matmul::Params { m: m as u32, n: n as u32, k: k as u32 };
+    let grid = if kernel.name == "matmul" { matmul::grid(&p) } else { matmul_direct::grid(&p) };
+    let a = if transpose_a == 0 { part(m * k) } else { whole((m - ones as usize) * k) };
+    let b = whole(k * n + bias as usize * n);
+    Shape::new(&p, (m, 1), grid, [a, b, used(epilogue == 2, part(m * n)), part(m * n)])
+}
+
+fn optimiser(name: &str, consts: &[u32], n: usize) -> Shape {
+    let count = n as u32;
+    let (grad, factor) = (part(n), used(consts[1] == 1, (1, false, Fill::Unit)));
+    // A mean of squares is not negative.
+    let (tensor, squares) = (part(n), (n, true, Fill::Unit));
+    let (weight_decay, momentum, eps) = (0.1, 0.9, 1e-3);
+    match name {
+        "adam" => {
+            let p = adam::Params { count, beta1: 0.9, beta2: 0.999, eps, weight_decay };
+            Shape::new(&p, (n, 1), adam::grid(&p), [grad, factor, tensor, tensor, squares])
+        }
+        "rmsprop" => {
+            let p = rmsprop::Params { count, alpha: 0.99, eps, momentum, weight_decay };
+            Shape::new(&p, (n, 1), rmsprop::grid(&p), [grad, factor, tensor, squares, tensor])
+        }
+        _ => {
+            let p = sgd::Params { count, momentum, weight_decay };
+            Shape::new(&p, (n, 1), sgd::grid(&p), [grad, factor, tensor, tensor])
+        }
+    }
+}
+
+fn elementwise(name: &str, consts: &[u32], n: usize) -> Shape {
+    let count = n as u32;
+    match name {
+        "activation" => {
+            let p = activation::Params { count };
+            Shape::new(&p, (n, 1), activation::grid(&p), [part(n), part(n)])
+        }
+        "activation_grad" => {
+            let p = activation_grad::Params { count };
+            Shape::new(&p, (n, 1), activation_grad::grid(&p), [part(n), part(n), part(n)])
+        }
+        _ => {
+            let p = combine::Params { count, alpha: 0.5, beta: -2.0 };
+            let b = used(consts[0] != combine::SCALED, part(n));
+            Shape::new(&p, (n, 1), combine::grid(&p), [part(n), b, part(n)])
+        }
+    }
+}
+
+fn rows_and_columns(name: &str, consts: &[u32], Size { rows: r, width: c, .. }: Size) -> Shape {
+    let (rows, width) = (r as u32, c as u32);
+    match name {
+        "broadcast" => {
+            let p = broadcast::Params { rows, width };
+            let v = if consts[0] == broadcast::ROWS { part(r) } else { whole(c) };
+            Shape::new(&p, (r, 1), broadcast::grid(&p), [v, part(r * c)])
+        }
+        "sum_rows" => {
+            let p = sum_rows::Params { rows, width };
+            Shape::new(&p, (r, 1), sum_rows::grid(&p), [part(r * c), part(r)])
+        }
+        "sum_columns" => {
+            let p = sum_columns::Params { rows, width };
+            Shape::new(&p, (c, 1), sum_columns::grid(&p), [whole(r * c), part(c)])
+        }
+        _ => {
+            let p = gather::Params { rows, width };
+            let (examples, floats) = (r + 5, consts[0] == gather::FLOATS);
+            let data = if floats { (examples * c, Fill::Unit) } else { ((examples * c).div_ceil(4), Fill::Bits) };
+            let order = (r + 2, false, Fill::Below(examples));
+            Shape::new(&p, (r, 1), gather::grid(&p), [order, (data.0, false, data.1), part(r * c)])
+        }
+    }
+}
+
+fn scalars_and_rows(name: &str, Size { rows, width, depth }: Size) -> Shape {
+    let (count, all, per_example) = (rows * width, rows * depth, depth as u32);
+    match name {
+        "squared_norm" => {
+            let p = squared_norm::Params { count: count as u32, partials: depth as u32 };
+            Shape::new(&p, (depth, 1), squared_norm::grid(&p), [whole(count), part(depth)])
+        }
+        "clip_factor" => {
+            let p = clip_factor::Params { partials: rows as u32, clip: 0.75 };
+            Shape::new(&p, (1, 1), clip_factor::grid(&p), [(rows, false, Fill::Unit), whole(1)])
+        }
+        "batch_mean" => {
+            let p = batch_mean::Params { rows: all as u32, per_example, index: 1, columns: 3 };
+            Shape::new(&p, (1, 1), batch_mean::grid(&p), [whole(all), whole(12)])
+        }
+        _ => {
+            let p = row_weights::Params { rows: all as u32, per_example, weight: 1 };
+            Shape::new(&p, (all, depth), row_weights::grid(&p), [part(all)])
+        }
+    }
+}
+
+fn latent(name: &str, consts: &[u32], Size { rows: b, width, depth }: Size) -> Shape {
+    let (low, high) = CLAMP;
+    let (latent, per_example, all) = (width as u32, depth as u32, b * depth);
+    let order = (b + 2, false, Fill::Below(1000));
+    let (stats, draws) = (part(2 * b * width), part(all * width));
+    match name {
+        "sample" => {
+            let p = sample::Params { rows: b as u32, latent, per_example, low, high };
+            let order = used(consts[0] == 1, order);
+            Shape::new(&p, (b, 1), sample::grid(&p), [order, stats, draws, draws, part(b)])
+        }
+        "posterior_grad" => {
+            let p = posterior_grad::Params { rows: b as u32, latent, per_example, weight: 1, low, high };
+            let (draws, g) = (used(consts[0] == 1, draws), used(consts[1] == 1 && consts[2] == 0, part(b)));
+            Shape::new(&p, (b, 1), posterior_grad::grid(&p), [stats, draws, draws, g, stats])
+        }
+        "log_ratio" => {
+            let p = log_ratio::Params { rows: all as u32, latent, per_example, low, high };
+            Shape::new(&p, (all, depth), log_ratio::grid(&p), [stats, draws, draws, part(all)])
+        }
+        "log_mean_exp" => {
+            let p = log_mean_exp::Params { rows: b as u32, per_example };
+            Shape::new(&p, (b, 1), log_mean_exp::grid(&p), [part(all), part(all), (2 * b, true, Fill::Unit)])
+        }
+        _ => {
+            let p = noise::Params { rows: all as u32, width: latent, per_example };
+            Shape::new(&p, (all, depth), noise::grid(&p), [order, draws])
+        }
+    }
+}
+
+fn likelihood(name: &str, consts: &[u32], Size { rows, width: d, depth }: Size) -> Shape {
+    let [.., value, grad, uniform] = *consts else { unreachable!("three constants at least") };
+    let (r, per_example, weight) = (rows * depth, depth as u32, 1);
+    let learned = name == "gaussian" && consts[0] == 1;
+    let out = part(if learned { 2 * r * d } else { r * d });
+    let x = (rows * d, true, Fill::Unit);
+    let g = used(grad == 1 && uniform == 0, part(r));
+    let bindings = [out, x, g, used(value == 1, part(r)), used(grad == 1, out)];
+    let (rows, width) = (r as u32, d as u32);
+    if name == "bernoulli" {
+        let p = bernoulli::Params { rows, width, per_example, weight };
+        return Shape::new(&p, (r, depth), bernoulli::grid(&p), bindings);
+    }
+    let (low, high) = CLAMP;
+    let p = gaussian::Params { rows, width, per_example, weight, log_variance: -0.5, low, high };
+    Shape::new(&p, (r, depth), gaussian::grid(&p), bindings)
+}

@@ -1,0 +1,222 @@
+//! Every kernel on every device against its twin, and the twins and the CPU engine's functions against themselves.
+//!
+//! [`verdict`] judges one case on one device. It is also given kernels that were broken on purpose.
+
+use crate::support::{ROUNDING, adapters, compare, executors};
+use elbo::exec::selftest::cases::{Case, SENTINEL, Size, case, settings};
+use elbo::exec::selftest::{dispatch, self_test};
+use elbo::exec::{Executor, twin};
+use elbo::kernels::{Access, Call, KERNELS, Kernel, f32s, grid};
+
+const fn size(rows: usize, width: usize, depth: usize) -> Size {
+    Size { rows, width, depth }
+}
+
+/// One, and around the widths of workgroups (64 and 256) and of blocks (4); primes; one that takes many workgroups.
+const SIZES: &[Size] = &[
+    size(1, 1, 1),
+    size(2, 3, 2),
+    size(3, 63, 4),
+    size(1, 64, 1),
+    size(63, 65, 5),
+    size(64, 4, 1),
+    size(65, 5, 64),
+    size(1, 255, 2),
+    size(2, 128, 256),
+    size(1, 257, 257),
+    size(31, 37, 7),
+    size(150, 300, 3),
+];
+
+/// One, and around the tiles of `matmul` (64×64, 16 deep) and of `matmul_direct` (16×8); primes; one of many tiles.
+const PRODUCTS: &[Size] = &[
+    size(1, 1, 1),
+    size(15, 7, 15),
+    size(16, 8, 16),
+    size(17, 9, 17),
+    size(63, 63, 31),
+    size(64, 64, 32),
+    size(65, 65, 33),
+    size(7, 13, 11),
+    size(1, 150, 40),
+    size(110, 140, 200),
+];
+
+/// More rows than the first dimension of a grid takes.
+const MANY_ROWS: Size = size(65_537, 1, 1);
+
+/// Words behind the end of each binding, which nothing may change.
+const TAIL: usize = 70;
+
+fn sizes(kernel: &Kernel) -> &'static [Size] {
+    if is_product(kernel) { PRODUCTS } else { SIZES }
+}
+
+fn is_product(kernel: &Kernel) -> bool {
+    kernel.name.starts_with("matmul")
+}
+
+fn make(kernel: &'static Kernel, consts: &[u32], size: Size) -> Case {
+    case(kernel, consts, size).unwrap_or_else(|| panic!("{} has no case in src/exec/selftest/cases.rs", kernel.name))
+}
+
+/// Whether a device computes what the twin computes, everywhere and nowhere else. All bindings are longer than needed.
+fn verdict(executor: &mut Executor, case: &Case) -> Result<(), String> {
+    let mut expected = case.buffers.clone();
+    twin::call_whole(case.step.kernel.cpu, &case.step, &case.scalars, &mut expected);
+    let mut found = case.buffers.clone();
+    found.iter_mut().for_each(|words| words.resize(words.len() + TAIL, SENTINEL));
+    dispatch(executor, case, &mut found).map_err(|error| error.to_string())?;
+    for ((binding, expected), found) in case.step.kernel.bindings.iter().zip(&expected).zip(&found) {
+        let name = binding.name;
+        let (inside, tail) = found.split_at(expected.len());
+        if let Some(at) = tail.iter().position(|&word| word != SENTINEL) {
+            return Err(format!("{name}: the word {at} behind its end was overwritten"));
+        }
+        if binding.access == Access::Read {
+            continue;
+        }
+        let places = expected.iter().zip(inside);
+        if let Some(at) = places.clone().position(|(&e, &f)| (e == SENTINEL) != (f == SENTINEL)) {
+            let what = if inside[at] == SENTINEL { "was not written" } else { "must not be written" };
+            return Err(format!("{name}: element {at} {what}"));
+        }
+        let (expected, found): (Vec<u32>, Vec<u32>) = places.filter(|(e, _)| **e != SENTINEL).unzip();
+        compare(f32s(&expected), f32s(&found), ROUNDING).map_err(|difference| format!("{name}: {difference}"))?;
+    }
+    Ok(())
+}
+
+/// Fails with the device and the case if the device is wrong.
+#[track_caller]
+fn assert_right(executor: &mut Executor, case: &Case) {
+    if let Err(difference) = verdict(executor, case) {
+        let (kernel, consts) = (case.step.kernel, &case.step.consts);
+        let (name, what) = (executor.name(), &case.step.what);
+        panic!("{} {:?} = {consts:?}, {what}, on {name}: {difference}", kernel.name, kernel.consts);
+    }
+}
+
+#[test]
+fn every_kernel_agrees_with_its_twin_on_every_device() {
+    for mut executor in executors() {
+        for kernel in KERNELS {
+            for consts in settings(kernel) {
+                for &size in sizes(kernel) {
+                    assert_right(&mut executor, &make(kernel, &consts, size));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn state_is_started_afresh_at_the_first_sample() {
+    for mut executor in executors() {
+        let mut case = make(&elbo::kernels::log_mean_exp::KERNEL, &[], size(70, 1, 3));
+        case.scalars.sample = 0;
+        case.buffers[2].fill(f32::INFINITY.to_bits());
+        assert_right(&mut executor, &case);
+    }
+}
+
+#[test]
+fn shaders_without_runtime_checks_agree_too() {
+    for mut executor in adapters(false) {
+        for kernel in KERNELS {
+            let consts = settings(kernel).pop().expect("there is one");
+            for &size in sizes(kernel) {
+                assert_right(&mut executor, &make(kernel, &consts, size));
+            }
+        }
+    }
+}
+
+#[test]
+fn grids_that_continue_in_the_second_dimension_reach_every_row() {
+    for mut executor in adapters(true) {
+        for kernel in KERNELS.iter().filter(|kernel| !is_product(kernel)) {
+            let consts = settings(kernel).pop().expect("there is one");
+            assert_right(&mut executor, &make(kernel, &consts, MANY_ROWS));
+            // The same, and a workgroup beyond the end, without the memory that it takes for elements.
+            let mut folded = make(kernel, &consts, size(150, 300, 3));
+            let [x, y, _] = folded.step.grid;
+            assert_eq!(y, 1, "{}", kernel.name);
+            if x > 1 {
+                folded.step.grid = [x.div_ceil(2), 2, 1];
+                assert_right(&mut executor, &folded);
+            }
+        }
+    }
+    assert_eq!(grid(65_537), [32_769, 2, 1]);
+}
+
+#[test]
+fn a_part_of_the_outer_axis_gives_the_same_bits_as_the_whole() {
+    for kernel in KERNELS {
+        let functions: Vec<fn(Call)> = [Some(kernel.cpu), kernel.fast].into_iter().flatten().collect();
+        for consts in settings(kernel) {
+            for &size in sizes(kernel) {
+                let case = make(kernel, &consts, size);
+                let (outer, unit) = (case.step.outer, case.step.unit);
+                for function in &functions {
+                    let mut whole = case.buffers.clone();
+                    twin::call_whole(*function, &case.step, &case.scalars, &mut whole);
+                    for parts in [2, 3, outer / unit] {
+                        let mut divided = case.buffers.clone();
+                        let cuts: Vec<usize> = (0..=parts).map(|part| outer / unit * part / parts * unit).collect();
+                        for cut in cuts.windows(2).filter(|cut| cut[0] < cut[1]) {
+                            twin::call(*function, &case.step, cut[0]..cut[1], &case.scalars, &mut divided);
+                        }
+                        assert!(whole == divided, "{} {consts:?}, {size:?} in {parts} parts", kernel.name);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A kernel whose shader differs from the right one.
+fn broken(kernel: &Kernel, from: &str, to: &str) -> &'static Kernel {
+    assert!(kernel.wgsl.contains(from), "{} has no {from}", kernel.name);
+    Box::leak(Box::new(Kernel {
+        name: Box::leak(format!("{} with {to}", kernel.name).into_boxed_str()),
+        wgsl: Box::leak(kernel.wgsl.replacen(from, to, 1).into_boxed_str()),
+        ..*kernel
+    }))
+}
+
+#[test]
+fn wrong_kernels_are_found() {
+    use elbo::kernels::{activation, adam, bernoulli, matmul, matmul_direct, noise, sum_rows};
+    for mut executor in adapters(true) {
+        for (kernel, from, to, message) in [
+            (&sum_rows::KERNEL, "c < params.width", "c + 1u < params.width", "y: too far apart"),
+            (&activation::KERNEL, "index < params.count", "index <= params.count", "y: the word 0 behind its end"),
+            (&activation::KERNEL, "index < params.count", "index + 1u < params.count", "was not written"),
+            (&matmul::KERNEL, "a[depth * stored + row]", "a[row * stored + depth]", "c: too far apart"),
+            (&matmul_direct::KERNEL, "depth < params.k;", "depth + 1u < params.k;", "c: too far apart"),
+            (&bernoulli::KERNEL, "VALUE == 1u", "VALUE == 2u", "distortion: element 0 was not written"),
+            (&noise::KERNEL, "params.per_example", "1u", "noise: too far apart"),
+            (&adam::KERNEL, "1.0 - params.beta2", "1.0 - params.beta1", "too far apart"),
+        ] {
+            let consts = settings(kernel).into_iter().rev().find(|c| !is_product(kernel) || c[..2] == [1, 0]);
+            let mut case = make(kernel, &consts.expect("there is a setting"), size(31, 37, 7));
+            assert_right(&mut executor, &case);
+            case.step.kernel = broken(kernel, from, to);
+            let verdict = verdict(&mut executor, &case).expect_err(case.step.kernel.name);
+            assert!(verdict.contains(message), "{}: {verdict}", case.step.kernel.name);
+        }
+    }
+}
+
+#[test]
+fn the_self_test_finds_nothing_wrong_and_knows_every_kernel() {
+    for mut executor in executors() {
+        let results = self_test(&mut executor);
+        assert_eq!(results.len(), KERNELS.len());
+        for (name, result) in results {
+            assert_eq!(result, Ok(()), "{name} on {}", executor.name());
+        }
+    }
+}
