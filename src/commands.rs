@@ -1,6 +1,8 @@
 //! One file per subcommand: each turns what was typed into what happens, and reports it.
 
+mod adapters;
 mod bench;
+mod doctor;
 mod eval;
 mod open;
 mod plan;
@@ -45,7 +47,8 @@ fn dispatch(command: Command, report: &Report) -> Result<()> {
         Command::Sample(args) => sample::run(&args, report),
         Command::Reconstruct(args) => reconstruct::run(&args, report),
         Command::Plan(args) => plan::run(&args, report),
-        Command::Adapters(_) | Command::Doctor(_) => Err(crate::error::Error::Bug("not there yet".into())),
+        Command::Adapters(_) => adapters::run(report),
+        Command::Doctor(args) => doctor::run(&args, report),
         Command::Bench(args) => match args.what {
             BenchCommand::Step(args) => bench::run(&args, report),
         },
