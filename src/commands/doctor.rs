@@ -35,7 +35,9 @@ pub fn run(args: &DoctorArgs, report: &Report) -> Result<()> {
         std::env::consts::ARCH
     ));
     report.result(&format!("--adapter {selector} takes {device}: {why}"));
-    drivers::as_text(&environment, &drivers).iter().for_each(|line| report.result(line));
+    for line in drivers::as_text(&environment, &drivers) {
+        report.result(&line);
+    }
     report.result(&adapters::as_text(&found, select::preview("auto", &found)?.0));
     if found.is_empty() {
         report.note(adapters::NONE);
