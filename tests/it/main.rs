@@ -1,6 +1,9 @@
 //! Tests that use the crate from outside.
 
+mod cli;
 mod kernels;
+mod program;
+mod resume;
 mod shaders;
 mod support;
 mod tidy;
