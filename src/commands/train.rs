@@ -71,6 +71,12 @@ fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
     let folder = open::folder_of(run);
     let mut config = saved.config.clone();
     if let Some(epochs) = args.epochs {
+        if epochs < saved.progress.epoch as usize {
+            let done = saved.progress.epoch;
+            return Err(Error::Usage(format!(
+                "--epochs {epochs} is the new total, and {done} epochs are done already"
+            )));
+        }
         config.train.epochs = epochs;
         config::validate(&config)?;
     }

@@ -1,8 +1,11 @@
 //! Tests that use the crate from outside.
 
+mod cli;
 mod devices;
 mod gradients;
 mod kernels;
+mod program;
+mod resume;
 mod shaders;
 mod support;
 mod tidy;
