@@ -43,6 +43,21 @@ pub struct Resident {
 /// Makes a plan that computes the graph's terms and outputs and, with an `optimizer`, updates the parameters.
 pub fn lower(
     name: &str,
+    graph: Graph,
+    optimizer: Option<&OptimizerConfig>,
+    resident: Resident,
+    target: Target,
+) -> Result<Plan> {
+    let plan = unshared(name, graph, optimizer, resident, target)?;
+    // Threads of the CPU engine would have to meet wherever one tensor takes the place of another.
+    let plan = if target == Target::Cpu { plan } else { memory::share(plan) };
+    verify::verify(&plan)?;
+    Ok(plan)
+}
+
+/// The plan of [`lower`] with every intermediate tensor in a buffer of its own.
+pub fn unshared(
+    name: &str,
     mut graph: Graph,
     optimizer: Option<&OptimizerConfig>,
     resident: Resident,
@@ -75,9 +90,7 @@ pub fn lower(
     if let Some(config) = optimizer {
         update::steps(&mut lowering, config);
     }
-    let plan = memory::share(lowering.plan);
-    verify::verify(&plan)?;
-    Ok(plan)
+    Ok(lowering.plan)
 }
 
 /// Gradients and outputs lie where the update and the host look for them. A tensor that already lies elsewhere (a
