@@ -68,7 +68,7 @@ Example:
     /// device.
     #[command(after_long_help = "\
 Example:
-  elbo plan --recipe plane --batch 64 --for encode")]
+  elbo plan --recipe plane --batch 64 --for eval")]
     Plan(PlanArgs),
 
     /// List the adapters (GPUs and drivers) of this machine
@@ -363,15 +363,19 @@ pub struct BenchStepArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub batch: Option<usize>,
 
+    /// Train on these data [default: random bytes like MNIST]
+    #[arg(long, value_name = "SRC")]
+    pub data: Option<String>,
+
     /// Device, as for `elbo train`
     #[arg(long, value_name = "SEL")]
     pub adapter: Option<String>,
 
-    /// Steps per round
+    /// Steps per round [default: 468; 64 on a software driver]
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,
 
-    /// Rounds, of which the median counts
+    /// Rounds, of which the median counts [default: 5]
     #[arg(long, value_name = "N")]
     pub rounds: Option<usize>,
 
@@ -398,9 +402,13 @@ pub enum Purpose {
     Train,
     /// Rate and distortion only.
     Eval,
-    /// From examples to posteriors.
-    Encode,
-    /// From latents to means.
+    /// Importance weights of many samples per example.
+    Likelihood,
+    /// From examples to posterior means and back.
+    Reconstruct,
+    /// From the prior to means.
+    Sample,
+    /// From given latents to means.
     Decode,
 }
 

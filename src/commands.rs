@@ -1,8 +1,16 @@
 //! One file per subcommand: each turns what was typed into what happens, and reports it.
 
+mod adapters;
+mod bench;
+mod doctor;
+mod eval;
+mod open;
+mod plan;
+mod reconstruct;
+mod sample;
 mod train;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{BenchCommand, Cli, Command};
 use crate::error::Result;
 use crate::report::{Options, Report};
 use std::process::ExitCode;
@@ -15,7 +23,11 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Plan(args) => (false, args.json),
         Command::Adapters(args) => (false, args.json),
         Command::Doctor(args) => (false, args.json),
-        Command::Bench(_) | Command::Sample(_) | Command::Reconstruct(_) => (false, false),
+        Command::Bench(args) => {
+            let BenchCommand::Step(args) = &args.what;
+            (false, args.json)
+        }
+        Command::Sample(_) | Command::Reconstruct(_) => (false, false),
     };
     let report = Report::new(Options::detect(quiet, json));
     let done = dispatch(cli.command, &report);
@@ -31,6 +43,14 @@ pub fn run(cli: Cli) -> ExitCode {
 fn dispatch(command: Command, report: &Report) -> Result<()> {
     match command {
         Command::Train(args) => train::run(&args, report),
-        _ => Err(crate::error::Error::Bug("not there yet".into())),
+        Command::Eval(args) => eval::run(&args, report),
+        Command::Sample(args) => sample::run(&args, report),
+        Command::Reconstruct(args) => reconstruct::run(&args, report),
+        Command::Plan(args) => plan::run(&args, report),
+        Command::Adapters(_) => adapters::run(report),
+        Command::Doctor(args) => doctor::run(&args, report),
+        Command::Bench(args) => match args.what {
+            BenchCommand::Step(args) => bench::run(&args, report),
+        },
     }
 }

@@ -112,15 +112,20 @@ impl Report {
 
     /// An epoch (from 1) of so many steps begins: shows a bar where somebody watches.
     pub fn begin_epoch(&self, epoch: usize, epochs: usize, steps: usize) {
+        self.begin(&format!("{epoch}/{epochs}"), steps);
+    }
+
+    /// Something that takes so many steps begins: shows a bar with a title where somebody watches.
+    pub fn begin(&self, title: &str, steps: usize) {
         if self.options.live && !self.options.quiet {
             let mut state = lock(&self.epochs);
-            if let Some(old) = state.bar.replace(progress::bar(epoch, epochs, steps)) {
+            if let Some(old) = state.bar.replace(progress::bar(title, steps)) {
                 old.finish_and_clear();
             }
         }
     }
 
-    /// So many steps of the epoch are done. −ELBO in nats per example where it is known.
+    /// So many steps are done. −ELBO in nats per example where it is known.
     pub fn step(&self, done: usize, neg_elbo: Option<f64>, images_per_second: f64) {
         if let Some(bar) = &lock(&self.epochs).bar {
             bar.set_message(progress::message(neg_elbo, images_per_second));

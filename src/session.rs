@@ -33,6 +33,9 @@ pub enum Purpose {
 /// The counter word of noise that belongs to no training step.
 const NO_STEP: u32 = u32::MAX;
 
+/// Examples that are drawn from the prior at a time.
+const SAMPLES: usize = 64;
+
 /// Words that are written to the device at a time.
 const UPLOAD: usize = 1 << 22;
 
@@ -63,15 +66,7 @@ impl Session {
             floats: matches!(data.values, Values::F32(_)),
             hash: data.hash.clone(),
         };
-        let words = match &data.values {
-            Values::U8(bytes) => bytes.len().div_ceil(4),
-            Values::F32(floats) => floats.len(),
-        };
-        let resident = Resident {
-            data_words: words,
-            order_words: data.len().max(1024),
-            metric_slots: data.train.len().div_ceil(config.train.batch).max(16),
-        };
+        let resident = resident(&data, config.train.batch);
         let data = Some(data);
         Self { config, model, executor, record, data, uploaded: false, resident, plans: BTreeMap::new() }
     }
@@ -89,7 +84,7 @@ impl Session {
         let resident = Resident { data_words: 4, order_words: 1024, metric_slots: 16 };
         let mut session =
             Self { config, model, executor, record, data: None, uploaded: true, resident, plans: BTreeMap::new() };
-        session.plan(Purpose::Sample(1))?;
+        session.plan(Purpose::Sample(SAMPLES))?;
         session.restore(checkpoint)?;
         Ok(session)
     }
@@ -182,8 +177,11 @@ impl Session {
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         crate::checkpoint::match_parameters(checkpoint, &self.expected())?;
         let ranges = self.ranges();
-        for (range, (_, tensor)) in ranges.iter().zip(&checkpoint.parameters) {
-            self.executor.write_f32(&Role::Parameters, range.offset, &tensor.values)?;
+        for range in &ranges {
+            let named = checkpoint.parameters.iter().find(|(name, _)| *name == range.name);
+            if let Some((_, tensor)) = named {
+                self.executor.write_f32(&Role::Parameters, range.offset, &tensor.values)?;
+            }
         }
         for (role, prefix) in self.moments() {
             for range in &ranges {
@@ -244,15 +242,14 @@ impl Session {
 
     /// `count` examples drawn from the prior and decoded, [count, D]. The same seed gives the same latents.
     pub fn sample(&mut self, count: usize, seed: u64) -> Result<Vec<f32>> {
-        const BATCH: usize = 64;
-        let plan = self.plan(Purpose::Sample(BATCH))?;
+        let plan = self.plan(Purpose::Sample(SAMPLES))?;
         let mut all = Vec::with_capacity(count * self.model.width);
-        for begin in (0..count).step_by(BATCH) {
-            let order: Vec<u32> = (begin..begin + BATCH).map(|i| i as u32).collect();
+        for begin in (0..count).step_by(SAMPLES) {
+            let order: Vec<u32> = (begin..begin + SAMPLES).map(|i| i as u32).collect();
             self.set_order(&order)?;
-            let scalars = self.scalars(seed, Stream::Prior, 0, BATCH);
+            let scalars = self.scalars(seed, Stream::Prior, 0, SAMPLES);
             self.executor.run(plan, &[scalars])?;
-            all.extend(self.means(BATCH.min(count - begin))?);
+            all.extend(self.means(SAMPLES.min(count - begin))?);
         }
         Ok(all)
     }
@@ -272,6 +269,16 @@ impl Session {
         }
         Ok((originals, reconstructions))
     }
+}
+
+/// What stays on a device that trains on `data`.
+pub fn resident(data: &Dataset, batch: usize) -> Resident {
+    let data_words = match &data.values {
+        Values::U8(bytes) => bytes.len().div_ceil(4),
+        Values::F32(floats) => floats.len(),
+    };
+    let metric_slots = data.train.len().div_ceil(batch).max(16);
+    Resident { data_words, order_words: data.len().max(1024), metric_slots }
 }
 
 /// The plan of a model for a purpose, made without a device.

@@ -1,7 +1,7 @@
 //! Training: epochs of steps on the device, and what is kept of them.
 
 use crate::checkpoint::{Checkpoint, Progress};
-use crate::config::OptimizerConfig;
+use crate::config::{Config, OptimizerConfig};
 use crate::data::batches::{Batch, batches, order};
 use crate::error::{Error, Result};
 use crate::eval;
@@ -59,7 +59,8 @@ pub enum Event<'a> {
     Begin(usize, usize, usize),
     /// Steps of the epoch that were handed over, and examples per second.
     Step(usize, f64),
-    /// An epoch is complete, evaluated and saved.
+    /// An epoch is complete and evaluated, and about to be saved. What is kept of it is kept now: a run that is killed
+    /// in the save meets the epoch again, but not one that is killed after it.
     Epoch(&'a Epoch),
     /// The session is at rest after this many epochs: the moment to draw samples.
     Pictures(&'a mut Session, usize),
@@ -123,10 +124,7 @@ pub fn train(
     session.plan(Purpose::Evaluate(eval::BATCH))?;
     let before = Duration::from_secs_f64(progress.elapsed_seconds);
     let mut run = Run { session, options, observe, progress, sitting: Instant::now(), before, portion: 4 };
-    if run.progress.step == 0 {
-        run.save()?;
-    }
-    (run.observe)(Event::Pictures(run.session, run.progress.epoch as usize))?;
+    run.begin()?;
     run.sitting = Instant::now();
     while (run.progress.epoch as usize) < run.session.config.train.epochs {
         run.epoch()?;
@@ -135,6 +133,19 @@ pub fn train(
 }
 
 impl Run<'_, '_> {
+    /// Saves and draws before the first step of a sitting. A run that was killed may not have come to this after its
+    /// last epoch. Pictures belong to whole epochs.
+    fn begin(&mut self) -> Result<()> {
+        let path = self.save()?;
+        if self.progress.step_in_epoch > 0 {
+            return Ok(());
+        }
+        if self.progress.best_epoch == Some(self.progress.epoch) {
+            crate::checkpoint::mark_best(self.options.checkpoints, &path)?;
+        }
+        (self.observe)(Event::Pictures(self.session, self.progress.epoch as usize))
+    }
+
     fn epoch(&mut self) -> Result<()> {
         let config = self.session.config.train.clone();
         let data = self.session.data()?;
@@ -166,7 +177,8 @@ impl Run<'_, '_> {
         let (every, mut at, mut unread) = (self.session.config.train.checkpoint_steps, first, first);
         self.progress.sums.resize(2, 0.0);
         while at < steps.len() {
-            let due = if every == 0 { steps.len() } else { (at / every + 1) * every };
+            // The next step after which a checkpoint is due: a multiple of `every`, or the end of the epoch.
+            let due = at.checked_div(every).map_or(steps.len(), |saved| (saved + 1) * every);
             let end = (at + self.portion).min(due).min(steps.len());
             let scalars: Vec<StepScalars> = (at..end).map(|slot| self.scalars(&steps[slot], slot)).collect();
             let started = Instant::now();
@@ -208,23 +220,8 @@ impl Run<'_, '_> {
     }
 
     fn scalars(&self, batch: &Batch, slot: usize) -> StepScalars {
-        let config = &self.session.config;
         let step = self.progress.step - self.progress.step_in_epoch + slot as u64;
-        let [correction1, correction2] = corrections(&config.optimizer, step);
-        StepScalars {
-            step: step as u32,
-            rows: batch.rows as u32,
-            first: batch.first as u32,
-            slot: slot as u32,
-            key: key(config.train.seed),
-            stream: Stream::Noise as u32,
-            row_weight: 1.0 / batch.rows as f32,
-            lr: config.optimizer.lr,
-            correction1,
-            correction2,
-            weights: weights(config.objective.beta),
-            ..StepScalars::zeroed()
-        }
+        scalars(&self.session.config, step, batch, slot)
     }
 
     /// Reads the terms of some steps and adds them up in the order of the steps.
@@ -266,9 +263,9 @@ impl Run<'_, '_> {
     /// Evaluates, saves and reports a complete epoch.
     fn finish_epoch(&mut self, distortion: f64, rate: f64, images_per_second: f64) -> Result<()> {
         let validation = self.session.data()?.validation.clone();
-        let validated = match validation.is_empty() {
-            true => None,
-            false => Some(eval::terms(self.session, validation)?.neg_elbo()),
+        let validated = match validation.len() {
+            0 => None,
+            _ => Some(eval::terms(self.session, validation)?.neg_elbo()),
         };
         let score = validated.unwrap_or(distortion + rate);
         if !score.is_finite() {
@@ -279,11 +276,6 @@ impl Run<'_, '_> {
             self.progress.best = Some(score);
             self.progress.best_epoch = Some(self.progress.epoch);
         }
-        let saved = self.save().and_then(|path| match best {
-            true => crate::checkpoint::mark_best(self.options.checkpoints, &path),
-            false => Ok(()),
-        });
-        self.keep_going(saved)?;
         let (done, epochs) = (self.progress.epoch as usize, self.session.config.train.epochs);
         let elapsed = self.elapsed();
         let per_epoch = self.session.data()?.train.len() as f64 / images_per_second;
@@ -298,8 +290,15 @@ impl Run<'_, '_> {
             left: Duration::from_secs_f64(per_epoch * (epochs - done) as f64),
         };
         (self.observe)(Event::Epoch(&epoch))?;
+        let mark = |path: PathBuf| {
+            if best { crate::checkpoint::mark_best(self.options.checkpoints, &path) } else { Ok(()) }
+        };
+        let saved = self.save().and_then(mark);
+        let stop = done < epochs && self.options.stop.load(Ordering::Relaxed);
+        // Who is told that everything is saved can rely on it.
+        if stop { saved } else { self.keep_going(saved) }?;
         (self.observe)(Event::Pictures(self.session, done))?;
-        if self.options.stop.load(Ordering::Relaxed) && done < epochs {
+        if stop {
             return Err(Error::Interrupted(format!("stopped after epoch {done}; everything is saved")));
         }
         Ok(())
@@ -333,6 +332,25 @@ impl Run<'_, '_> {
     fn save(&mut self) -> Result<PathBuf> {
         let checkpoint = self.checkpoint()?;
         crate::checkpoint::save(self.options.checkpoints, &checkpoint, KEEP)
+    }
+}
+
+/// What the device is told of a training step, counted from 0 over the run; its terms go to row `slot` of the metrics.
+pub fn scalars(config: &Config, step: u64, batch: &Batch, slot: usize) -> StepScalars {
+    let [correction1, correction2] = corrections(&config.optimizer, step);
+    StepScalars {
+        step: step as u32,
+        rows: batch.rows as u32,
+        first: batch.first as u32,
+        slot: slot as u32,
+        key: key(config.train.seed),
+        stream: Stream::Noise as u32,
+        row_weight: 1.0 / batch.rows as f32,
+        lr: config.optimizer.lr,
+        correction1,
+        correction2,
+        weights: weights(config.objective.beta),
+        ..StepScalars::zeroed()
     }
 }
 

@@ -60,7 +60,8 @@ impl PlanArgs {
 impl BenchStepArgs {
     /// The settings that flags and `--set` ask for, in the form that [`crate::config::resolve`] takes.
     pub fn overrides(&self) -> Vec<(String, String)> {
-        with_flags(&[("train.batch", text(self.batch.as_ref()))], &self.recipe.set)
+        let flags = [("data.source", self.data.clone()), ("train.batch", text(self.batch.as_ref()))];
+        with_flags(&flags, &self.recipe.set)
     }
 }
 

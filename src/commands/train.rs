@@ -1,5 +1,6 @@
 //! `elbo train`: a model from examples, in a run folder that holds everything.
 
+use super::open;
 use crate::checkpoint::{self, Progress};
 use crate::cli::TrainArgs;
 use crate::config::{self, Config};
@@ -14,6 +15,7 @@ use crate::report::{Report, grid};
 use crate::rng::{Philox, Stream};
 use crate::session::{Purpose, Session};
 use crate::train::{self, Epoch, Event, Options};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -37,7 +39,7 @@ pub fn run(args: &TrainArgs, report: &Report) -> Result<()> {
 
 fn begin(args: &TrainArgs, report: &Report) -> Result<()> {
     let config = config::resolve(args.recipe.recipe.as_deref(), &args.overrides())?;
-    let mut session = open(config, args, report)?;
+    let mut session = prepare(config, args, report)?;
     if args.dry_run {
         session.plan(Purpose::Train)?;
         describe(&mut session, report)?;
@@ -66,13 +68,19 @@ fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
     for warning in warnings {
         report.warn(&warning);
     }
-    let folder = run_of(run);
+    let folder = open::folder_of(run);
     let mut config = saved.config.clone();
     if let Some(epochs) = args.epochs {
+        if epochs < saved.progress.epoch as usize {
+            let done = saved.progress.epoch;
+            return Err(Error::Usage(format!(
+                "--epochs {epochs} is the new total, and {done} epochs are done already"
+            )));
+        }
         config.train.epochs = epochs;
         config::validate(&config)?;
     }
-    let mut session = open(config, args, report)?;
+    let mut session = prepare(config, args, report)?;
     if session.record != saved.progress.data {
         return Err(Error::Data(format!(
             "{}: the data are not those of the run: its hash was {}, now it is {}; put the original data back",
@@ -91,15 +99,16 @@ fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
     describe(&mut session, report)?;
     let metrics = Metrics::read(&folder, saved.progress.epoch as usize)?;
     if saved.progress.epoch as usize >= session.config.train.epochs {
-        report.note(&format!("all {} epochs are done already: give a larger --epochs", saved.progress.epoch));
-        return Ok(());
+        report.note(&format!("all {} epochs are done: to go on, give a larger --epochs", saved.progress.epoch));
+    } else {
+        report.note(&format!("going on after epoch {}, step {}", saved.progress.epoch, saved.progress.step));
     }
-    report.note(&format!("going on after epoch {}, step {}", saved.progress.epoch, saved.progress.step));
+    durable::replace_file(&folder.join("config.toml"), header(&session).as_bytes())?;
     go(&mut session, saved.progress, metrics, args, &folder, report)
 }
 
 /// Data, device and model.
-fn open(config: Config, args: &TrainArgs, report: &Report) -> Result<Session> {
+fn prepare(config: Config, args: &TrainArgs, report: &Report) -> Result<Session> {
     let data = data::open(&config.data)?;
     data::check(&data, config.model.likelihood)?;
     if config.train.batch > data.train.len() {
@@ -297,47 +306,43 @@ fn header(session: &Session) -> String {
 /// The folder of a new run: the one asked for, or the next free `runs/NAME-N`.
 fn run_folder(asked: Option<&Path>, name: &str) -> Result<PathBuf> {
     if let Some(folder) = asked {
-        let empty = match std::fs::read_dir(folder) {
-            Ok(mut entries) => entries.next().is_none(),
-            Err(_) => !folder.exists(),
-        };
-        return match empty {
-            true => Ok(folder.to_owned()),
-            false => Err(Error::Usage(format!(
+        return match std::fs::read_dir(folder).map(|mut entries| entries.next().is_none()) {
+            Ok(false) => Err(Error::Usage(format!(
                 "--out {}: the folder is not empty; name a new one, or continue the run in it with --resume",
                 folder.display()
             ))),
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(durable::cannot("write", folder, &error)),
+            _ => Ok(folder.to_owned()),
         };
     }
     let taken = |n: &usize| Path::new("runs").join(format!("{name}-{n}")).exists();
-    let free = (1..).find(|n| !taken(n)).unwrap_or(1);
+    let free = (1..usize::MAX).find(|n| !taken(n)).unwrap_or(1);
     Ok(Path::new("runs").join(format!("{name}-{free}")))
-}
-
-/// The run folder of what was given to --resume: the folder itself, or the one a checkpoint lies in.
-fn run_of(path: &Path) -> PathBuf {
-    let above = path.ancestors().find(|folder| folder.join("checkpoints").is_dir());
-    above.unwrap_or(path).to_owned()
 }
 
 /// A run folder that can be taken away again while it holds nothing of worth.
 struct Folder {
     path: PathBuf,
-    existed: bool,
+    /// It and those above it that did not exist before, the innermost first.
+    made: Vec<PathBuf>,
 }
 
 impl Folder {
     fn new(path: &Path) -> Result<Self> {
-        let existed = path.exists();
+        let missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+        let made = path.ancestors().take_while(missing).map(Path::to_owned).collect();
         durable::create_folder(path)?;
-        Ok(Self { path: path.to_owned(), existed })
+        Ok(Self { path: path.to_owned(), made })
     }
 
     fn remove(self) {
         // What cannot be removed is left; the error that led here is the one to report.
-        let _ = std::fs::remove_dir_all(&self.path);
-        if self.existed {
-            let _ = std::fs::create_dir(&self.path);
+        for entry in std::fs::read_dir(&self.path).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let _ = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+        }
+        for folder in self.made {
+            let _ = std::fs::remove_dir(folder);
         }
     }
 }

@@ -276,7 +276,7 @@ mod tests {
             let id = gpu.load(none.clone()).expect("64 words fit");
             gpu.device.handle.destroy();
             let outcomes = [
-                gpu.run(id, &[StepScalars::zeroed(); 300]),
+                gpu.run(id, &vec![StepScalars::zeroed(); 300]),
                 gpu.read(&Role::Data, 0, 64).map(drop),
                 gpu.write(&Role::Data, 0, &[0; 64]),
                 gpu.load(none).map(drop),

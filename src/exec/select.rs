@@ -39,6 +39,18 @@ pub fn adapters() -> Vec<AdapterSummary> {
     found().iter().map(summary).collect()
 }
 
+/// What [`open`] would take of these adapters, without opening it: the index of an adapter, or nothing for the CPU
+/// engine; and why.
+///
+/// # Errors
+/// As [`open`], where nothing fits.
+pub fn preview(selector: &str, adapters: &[AdapterSummary]) -> Result<(Option<usize>, String)> {
+    Ok(match choose(selector, adapters)? {
+        Choice::Adapter(index, why) => (Some(index), why),
+        Choice::Cpu(why) => (None, why),
+    })
+}
+
 fn choose(selector: &str, adapters: &[AdapterSummary]) -> Result<Choice> {
     use Kind::{Discrete, Integrated, Other, Software, Virtual};
     let best = |order: &[Kind], why: &str| {

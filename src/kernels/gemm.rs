@@ -165,10 +165,8 @@ mod tests {
             // Both ways in which A and B may lie, and whether C is added to.
             for (a_transposed, b_transposed, add) in (0..8).map(|case| (case & 1 == 1, case & 2 == 2, case & 4 == 4)) {
                 let (rows, columns) = if a_transposed { (1, m) } else { (k, 1) };
-                let right = match b_transposed {
-                    true => Matrix { values: &b, rows: 1, columns: k },
-                    false => Matrix { values: &b, rows: n, columns: 1 },
-                };
+                let (b_rows, b_columns) = if b_transposed { (1, k) } else { (n, 1) };
+                let right = Matrix { values: &b, rows: b_rows, columns: b_columns };
                 let mut whole = start.clone();
                 product([m, n, k], Matrix { values: &a, rows, columns }, right, &mut whole, add);
                 let layout = format!("A transposed {a_transposed}, B transposed {b_transposed}, add {add}");

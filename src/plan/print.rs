@@ -59,7 +59,8 @@ fn place(plan: &Plan, view: View) -> String {
     }
 }
 
-fn role(role: &Role) -> String {
+/// A buffer's role in a word.
+pub fn role(role: &Role) -> String {
     match role {
         Role::Slot(i) => format!("s{i}"),
         Role::Input(name) => format!("in:{name}"),

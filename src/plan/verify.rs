@@ -63,7 +63,14 @@ pub fn verify(plan: &Plan) -> Result<()> {
 fn is_made(role: &Role) -> bool {
     match role {
         Role::Slot(_) | Role::Gradients | Role::Output(_) => true,
-        Role::Data | Role::Order | Role::Parameters | Role::Moment1 | Role::Moment2 | Role::Metrics => false,
-        Role::Input(_) | Role::Nothing | Role::Sink => false,
+        Role::Data
+        | Role::Order
+        | Role::Parameters
+        | Role::Moment1
+        | Role::Moment2
+        | Role::Metrics
+        | Role::Input(_)
+        | Role::Nothing
+        | Role::Sink => false,
     }
 }

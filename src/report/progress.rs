@@ -70,14 +70,14 @@ fn aligned(cells: &[String; 8], validation: bool) -> String {
     shown.map(|((_, width), cell)| format!("{cell:>width$}")).collect::<Vec<String>>().concat()
 }
 
-/// A bar on stderr over the steps of one epoch.
-pub(super) fn bar(epoch: usize, epochs: usize, steps: usize) -> ProgressBar {
+/// A bar on stderr over the steps of one epoch, or of something else with a title.
+pub(super) fn bar(title: &str, steps: usize) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(steps as u64), ProgressDrawTarget::stderr());
     let style = ProgressStyle::with_template("{prefix:>7} {wide_bar} {pos}/{len}  {msg}{eta} left");
     // The template is a constant, so only a slip in it could fail; the default style would then do.
     let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
     bar.set_style(style.progress_chars("=> "));
-    bar.set_prefix(format!("{epoch}/{epochs}"));
+    bar.set_prefix(title.to_owned());
     bar
 }
 

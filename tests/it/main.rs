@@ -1,9 +1,12 @@
 //! Tests that use the crate from outside.
 
+mod cli;
 mod devices;
 mod gradients;
 mod kernels;
 mod plans;
+mod program;
+mod resume;
 mod shaders;
 mod support;
 mod tidy;

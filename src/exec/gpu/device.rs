@@ -119,7 +119,7 @@ impl Device {
             ))),
             // A lost device takes no submissions, so there is none with this number.
             Ok(Err(wgpu::PollError::WrongSubmissionIndex(..))) | Err(_) => {
-                self.fault.record(super::fault::lost(&title, ""))
+                self.fault.record(super::fault::lost(&title, ""));
             }
         }
         self.healthy()

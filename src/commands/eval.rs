@@ -1,0 +1,125 @@
+//! `elbo eval`: how good a trained model is, in nats per example.
+
+use super::open;
+use crate::cli::EvalArgs;
+use crate::config::{Binarise, Likelihood};
+use crate::data::{Dataset, Values};
+use crate::error::{Error, Result};
+use crate::eval::{self, Summary};
+use crate::report::Report;
+use crate::report::human::count;
+use crate::report::table::table;
+use crate::session::{Purpose, Session};
+use serde_json::json;
+use std::ops::Range;
+use std::time::Instant;
+
+/// The most importance samples per example.
+const MOST_SAMPLES: usize = 1_000_000;
+
+/// Rates of single dimensions that are shown.
+const SHOWN: usize = 10;
+
+/// Evaluates a model on a part of the data.
+pub fn run(args: &EvalArgs, report: &Report) -> Result<()> {
+    if let Some(samples) = args.samples.filter(|samples| !(1..=MOST_SAMPLES).contains(samples)) {
+        return Err(Error::Usage(format!("--samples {samples}: the estimate takes 1 to {MOST_SAMPLES} samples")));
+    }
+    let purpose = Purpose::Evaluate(eval::BATCH);
+    let mut trained = open::with_data(&args.run, args.data.as_deref(), args.adapter.as_deref(), purpose, report)?;
+    let session = &mut trained.session;
+    let (part, name) = open::part(session.data()?, args.part)?;
+    let seed = args.seed.unwrap_or(session.config.train.seed);
+    report.note(&format!(
+        "data     {}, {name} part: {} examples, seed {seed}",
+        session.record.name,
+        count(part.len() as u64)
+    ));
+    let exact = is_likelihood(session)?;
+    let summary = eval::summary(session, part.clone(), seed)?;
+    let likelihood = args.samples.map(|samples| likelihood(session, part, samples, seed, report)).transpose()?;
+    let neg_elbo = summary.terms.neg_elbo();
+    if !neg_elbo.is_finite() {
+        return Err(Error::Diverged(format!("-ELBO is {neg_elbo} on these data: the model has diverged")));
+    }
+    report.result(&as_text(&summary, likelihood));
+    if !exact {
+        report.note(
+            "grey values are no outcomes of a Bernoulli distribution, so these figures are no bounds of a likelihood: \
+             compare them only with others of this set-up",
+        );
+    }
+    let mut value = json!({
+        "data": session.record.name, "part": name, "examples": summary.examples, "seed": seed,
+        "epoch": trained.epoch, "step": trained.step,
+        "distortion": summary.terms.distortion, "rate": summary.terms.rate,
+        "neg_elbo": neg_elbo, "neg_elbo_se": summary.standard_error,
+        "active_units": summary.active, "latent": summary.rates.len(), "rates": summary.rates,
+        "is_likelihood": exact,
+    });
+    if let Some(likelihood) = likelihood {
+        value["samples"] = json!(likelihood.samples);
+        value["neg_log_px"] = json!(likelihood.neg_log_px);
+        value["neg_log_px_se"] = json!(likelihood.standard_error);
+    }
+    report.json(&value);
+    Ok(())
+}
+
+fn likelihood(
+    session: &mut Session,
+    part: Range<usize>,
+    samples: usize,
+    seed: u64,
+    report: &Report,
+) -> Result<eval::Likelihood> {
+    let begun = Instant::now();
+    report.begin("-log p(x)", part.len());
+    let done = eval::likelihood(session, part, samples, seed, &mut |examples| {
+        report.step(examples, None, examples as f64 / begun.elapsed().as_secs_f64());
+    });
+    report.clear();
+    done
+}
+
+fn as_text(summary: &Summary, likelihood: Option<eval::Likelihood>) -> String {
+    let nats = |value: f64| format!("{value:.2}");
+    let error = |value: f64| format!("± {value:.2}");
+    let row = |name: &str, value: String, rest: String| vec![name.to_owned(), value, rest];
+    let mut rows = vec![
+        row("distortion", nats(summary.terms.distortion), String::new()),
+        row("rate", nats(summary.terms.rate), by_dimension(&summary.rates)),
+        row("-ELBO", nats(summary.terms.neg_elbo()), error(summary.standard_error)),
+    ];
+    if let Some(likelihood) = likelihood {
+        let rest = format!("{}, {} samples", error(likelihood.standard_error), count(likelihood.samples as u64));
+        rows.push(row("-log p(x)", nats(likelihood.neg_log_px), rest));
+    }
+    rows.push(row("active", summary.active.to_string(), format!("of {} latent dimensions", summary.rates.len())));
+    table(&["", "nats per example", ""], &rows)
+}
+
+/// The rates of single dimensions, the largest first.
+fn by_dimension(rates: &[f64]) -> String {
+    let mut sorted = rates.to_vec();
+    sorted.sort_by(|a, b| b.total_cmp(a));
+    let shown: Vec<String> = sorted.iter().take(SHOWN).map(|rate| format!("{rate:.2}")).collect();
+    let rest = sorted.len().saturating_sub(SHOWN);
+    let more = if rest > 0 { format!(" and {rest} smaller") } else { String::new() };
+    format!("by dimension {}{more}", shown.join(" "))
+}
+
+/// Whether −ELBO is a bound of a likelihood: Bernoulli terms of values between 0 and 1 are not.
+fn is_likelihood(session: &Session) -> Result<bool> {
+    let grey = session.config.model.likelihood == Likelihood::Bernoulli
+        && session.config.data.binarise == Binarise::None
+        && !is_binary(session.data()?);
+    Ok(!grey)
+}
+
+fn is_binary(data: &Dataset) -> bool {
+    match &data.values {
+        Values::U8(values) => values.iter().all(|value| matches!(value, 0 | 255)),
+        Values::F32(values) => values.iter().all(|value| *value == 0.0 || *value == 1.0),
+    }
+}

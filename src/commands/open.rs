@@ -1,0 +1,162 @@
+//! A trained model, ready to use: the checkpoint that RUN means, on a device, with data where a command needs them.
+
+use crate::checkpoint::{self, Checkpoint};
+use crate::cli::Part;
+use crate::config::DataConfig;
+use crate::data::{self, Dataset};
+use crate::durable;
+use crate::error::{Error, Result};
+use crate::exec::select;
+use crate::report::Report;
+use crate::report::human::count;
+use crate::session::{Purpose, Session};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// A model on a device.
+pub struct Trained {
+    /// The model, its parameters in place.
+    pub session: Session,
+    /// The run that it belongs to, or the folder around a checkpoint that belongs to none.
+    pub folder: PathBuf,
+    /// Epochs that it was trained for.
+    pub epoch: u32,
+    /// Steps that it was trained for.
+    pub step: u64,
+}
+
+/// Opens a model and the data to use it on: those it was trained on, or `data` of the same shape. `purpose` is what
+/// will be computed first.
+pub fn with_data(
+    run: &Path,
+    data: Option<&str>,
+    adapter: Option<&str>,
+    purpose: Purpose,
+    report: &Report,
+) -> Result<Trained> {
+    let checkpoint = load(run, report)?;
+    let mut config = checkpoint.config.clone();
+    if let Some(source) = data {
+        source.clone_into(&mut config.data.source);
+    }
+    let dataset = open_data(&config.data, &checkpoint, data.is_some(), report)?;
+    data::check(&dataset, config.model.likelihood)?;
+    let mut session = Session::new(config, dataset, device(adapter, report)?);
+    session.plan(purpose)?;
+    session.restore(&checkpoint)?;
+    Ok(trained(session, run, &checkpoint))
+}
+
+/// Opens a model alone.
+pub fn without_data(run: &Path, adapter: Option<&str>, report: &Report) -> Result<Trained> {
+    let checkpoint = load(run, report)?;
+    let session = Session::without_data(&checkpoint, device(adapter, report)?)?;
+    Ok(trained(session, run, &checkpoint))
+}
+
+/// The examples of a part, the test part where none is asked for, and its name.
+pub fn part(data: &Dataset, asked: Option<Part>) -> Result<(Range<usize>, &'static str)> {
+    let named = |part| match part {
+        Part::Train => (&data.train, "train"),
+        Part::Validation => (&data.validation, "validation"),
+        Part::Test => (&data.test, "test"),
+    };
+    let (range, name) = named(asked.unwrap_or(Part::Test));
+    if range.is_empty() {
+        let all = [Part::Train, Part::Validation, Part::Test].map(named);
+        let there: Vec<&str> = all.iter().filter(|(range, _)| !range.is_empty()).map(|(_, name)| *name).collect();
+        return Err(Error::Usage(format!(
+            "--part {name}: {} has no such part; it has {}",
+            data.name,
+            there.join(" and ")
+        )));
+    }
+    Ok((range.clone(), name))
+}
+
+/// Where a picture goes: where it was asked for, or under `name` in the run's `samples`, which is made if need be.
+pub fn picture(trained: &Trained, asked: Option<&Path>, name: &str) -> Result<PathBuf> {
+    if let Some(path) = asked {
+        return Ok(path.to_owned());
+    }
+    let folder = trained.folder.join("samples");
+    durable::create_folder(&folder)?;
+    Ok(folder.join(name))
+}
+
+/// The most pictures in one file.
+const MOST_PICTURES: usize = 10_000;
+
+/// Checks the value of `-n`.
+pub fn check_count(count: usize) -> Result<usize> {
+    match count {
+        1..=MOST_PICTURES => Ok(count),
+        _ => Err(Error::Usage(format!("-n {count}: a file takes 1 to {MOST_PICTURES} pictures"))),
+    }
+}
+
+/// The run folder that a path belongs to: itself, or one above it. A checkpoint that lies outside of any run is given
+/// the folder that it lies in.
+pub fn folder_of(path: &Path) -> PathBuf {
+    let run = |path: &Path| path.ancestors().find(|folder| folder.join("checkpoints").is_dir()).map(Path::to_owned);
+    // A relative path may say too little of what is above it.
+    let whole = || path.canonicalize().ok();
+    run(path)
+        .or_else(|| run(&whole()?))
+        .or_else(|| whole()?.parent().map(Path::to_owned))
+        .unwrap_or_else(|| path.to_owned())
+}
+
+fn load(run: &Path, report: &Report) -> Result<Checkpoint> {
+    let (checkpoint, warnings) = checkpoint::load_latest(run)?;
+    for warning in warnings {
+        report.warn(&warning);
+    }
+    let progress = &checkpoint.progress;
+    let best = match (progress.best_epoch, run.join("checkpoints/best").is_file()) {
+        (Some(epoch), true) if epoch != progress.epoch => {
+            format!("; the best one, of epoch {epoch}, is {}", run.join("checkpoints/best").display())
+        }
+        _ => String::new(),
+    };
+    report.note(&format!(
+        "model    {} from {}: {} epochs, {} steps{best}",
+        checkpoint.config.name,
+        run.display(),
+        count(progress.epoch.into()),
+        count(progress.step)
+    ));
+    Ok(checkpoint)
+}
+
+fn device(adapter: Option<&str>, report: &Report) -> Result<crate::exec::Executor> {
+    let (executor, line) = select::open(adapter.unwrap_or("auto"))?;
+    report.note(&format!("device   {line}"));
+    Ok(executor)
+}
+
+/// The data, of the model's shape. That the run's own data have changed is no error: the model is as it was.
+fn open_data(config: &DataConfig, checkpoint: &Checkpoint, other: bool, report: &Report) -> Result<Dataset> {
+    let data = data::open(config).map_err(|error| match error {
+        Error::Data(why) if !other => Error::Data(format!("{why} (these are the run's data; --data names others)")),
+        error => error,
+    })?;
+    let record = &checkpoint.progress.data;
+    if data.shape != record.shape {
+        return Err(Error::Data(format!(
+            "{}: an example has shape {:?}, and the model takes {:?} (channels, height, width)",
+            data.name, data.shape, record.shape
+        )));
+    }
+    if !other && data.hash != record.hash {
+        report.warn(&format!(
+            "{}: the data are not those of the training any more: their hash was {}, now it is {}",
+            data.name, record.hash, data.hash
+        ));
+    }
+    Ok(data)
+}
+
+fn trained(session: Session, run: &Path, checkpoint: &Checkpoint) -> Trained {
+    Trained { session, folder: folder_of(run), epoch: checkpoint.progress.epoch, step: checkpoint.progress.step }
+}

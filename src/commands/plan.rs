@@ -1,0 +1,90 @@
+//! `elbo plan`: what would be computed, step by step. No device is opened.
+
+use crate::cli::{self, PlanArgs};
+use crate::config::{self, Config};
+use crate::data;
+use crate::error::Result;
+use crate::graph::op::Source;
+use crate::model::Model;
+use crate::plan::print::{print, role};
+use crate::plan::{Plan, Resident, Target};
+use crate::report::Report;
+use crate::session::{Purpose, plan_for, resident};
+use serde_json::{Value, json};
+
+/// Importance samples per example and run in the plan that is shown.
+const SAMPLES: usize = 50;
+
+/// Prints a plan.
+pub fn run(args: &PlanArgs, report: &Report) -> Result<()> {
+    let config = config::resolve(args.recipe.recipe.as_deref(), &args.overrides())?;
+    let (model, resident) = shapes(&config)?;
+    let batch = config.train.batch;
+    let purpose = match args.purpose.unwrap_or(cli::Purpose::Train) {
+        cli::Purpose::Train => Purpose::Train,
+        cli::Purpose::Eval => Purpose::Evaluate(batch),
+        cli::Purpose::Likelihood => Purpose::Importance(batch, SAMPLES),
+        cli::Purpose::Reconstruct => Purpose::Reconstruct(batch),
+        cli::Purpose::Sample => Purpose::Sample(batch),
+        cli::Purpose::Decode => Purpose::Decode(batch),
+    };
+    let target = match args.target.unwrap_or(cli::Target::Gpu) {
+        cli::Target::Gpu => Target::Gpu,
+        cli::Target::Software => Target::Software,
+        cli::Target::Cpu => Target::Cpu,
+    };
+    let plan = plan_for(&model, &config, purpose, resident, target)?;
+    report.result(print(&plan).trim_end());
+    report.json(&as_json(&plan));
+    Ok(())
+}
+
+/// The model for the data that are configured, and the sizes of what would stay on the device. Glyphs have a known
+/// shape and are not drawn.
+fn shapes(config: &Config) -> Result<(Model, Resident)> {
+    if config.data.source != "glyphs" {
+        let data = data::open(&config.data)?;
+        return Ok((Model::new(config, &data), resident(&data, config.train.batch)));
+    }
+    let (width, examples) = (28 * 28, config.data.examples);
+    let model = Model { config: config.model.clone(), width, source: Source::Bytes, binarise: config.data.binarise };
+    let resident = Resident {
+        data_words: (examples * width).div_ceil(4),
+        order_words: examples,
+        metric_slots: examples.div_ceil(config.train.batch),
+    };
+    Ok((model, resident))
+}
+
+fn as_json(plan: &Plan) -> Value {
+    let step = |step: &crate::plan::Step| {
+        let consts: serde_json::Map<String, Value> =
+            step.kernel.consts.iter().zip(&step.consts).map(|(name, value)| ((*name).into(), json!(value))).collect();
+        let bindings: Vec<Value> = step
+            .kernel
+            .bindings
+            .iter()
+            .zip(&step.views)
+            .map(|(binding, view)| {
+                json!({
+                    "name": binding.name, "access": format!("{:?}", binding.access).to_lowercase(),
+                    "buffer": view.buffer, "offset": view.offset, "words": view.words,
+                })
+            })
+            .collect();
+        json!({
+            "kernel": step.kernel.name, "what": step.what, "consts": consts, "params": step.params,
+            "bindings": bindings, "grid": step.grid,
+        })
+    };
+    json!({
+        "name": plan.name,
+        "batch": plan.batch,
+        "terms": plan.terms,
+        "parameters": plan.parameters.iter()
+            .map(|p| json!({ "name": p.name, "shape": p.shape, "offset": p.offset })).collect::<Vec<_>>(),
+        "buffers": plan.buffers.iter()
+            .map(|b| json!({ "role": role(&b.role), "words": b.words })).collect::<Vec<_>>(),
+        "steps": plan.steps.iter().map(step).collect::<Vec<_>>(),
+    })
+}

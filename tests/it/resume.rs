@@ -1,0 +1,177 @@
+//! Nothing lost: a run that was stopped at any moment and resumed ends with the bits of one that never stopped.
+
+use crate::program::{Outcome, checkpoint, command, elbo, files};
+use crate::support::adapters;
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// A run whose checkpoints come in the middle of epochs and at their ends. Noise of every kind is drawn, the last batch
+/// of an epoch is partial, gradients are clipped, and validation chooses the best.
+const SETTINGS: &str = "--epochs 3 --batch 32 --latent 3 --seed 5 --set model.hidden=[24] --set data.examples=720 \
+                        --set data.binarise=dynamic --set data.validation=100 --set clip_norm=5 \
+                        --set checkpoint_steps=4";
+
+/// 500 examples in batches of 32.
+const STEPS: u64 = 3 * 16;
+
+/// How long a process may take at most until something happens that must happen.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+fn train(adapter: &str) -> String {
+    format!("train --out run --adapter {adapter} {SETTINGS}")
+}
+
+fn resume(adapter: &str) -> String {
+    format!("train --resume run --adapter {adapter}")
+}
+
+fn start(folder: &Path, arguments: &str) -> Child {
+    command(folder, arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts")
+}
+
+/// The step of the newest checkpoint that is whole, once there is one.
+fn step(folder: &Path) -> Option<u64> {
+    let name = fs::read_to_string(folder.join("run/checkpoints/last")).ok()?;
+    name.trim_end().strip_prefix("step-")?.split('.').next()?.parse().ok()
+}
+
+/// Waits until a process has saved this step or ended.
+fn wait_for(folder: &Path, child: &mut Child, wanted: u64) {
+    let begun = Instant::now();
+    while step(folder).is_none_or(|step| step < wanted) && child.try_wait().unwrap().is_none() {
+        assert!(begun.elapsed() < PATIENCE, "step {wanted} is not reached");
+        sleep(Duration::from_millis(1));
+    }
+}
+
+/// What a run is in the end, without what tells the time.
+fn result(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let run = folder.join("run");
+    let mut found = Vec::new();
+    for pointer in ["last", "best"] {
+        let checkpoint = checkpoint(&run, pointer);
+        for file in ["parameters.safetensors", "moments.safetensors", "config.toml"] {
+            found.push((format!("{pointer}/{file}"), fs::read(checkpoint.join(file)).unwrap()));
+        }
+        let mut progress = elbo::checkpoint::load(&checkpoint).unwrap().progress;
+        progress.elapsed_seconds = 0.0;
+        found.push((format!("{pointer}/progress"), format!("{progress:?}").into_bytes()));
+    }
+    let metrics = fs::read_to_string(run.join("metrics.csv")).unwrap();
+    let lasting = metrics.lines().map(|line| line.split(',').take(5).collect::<Vec<_>>().join(","));
+    found.push(("metrics.csv".into(), lasting.collect::<Vec<_>>().join("\n").into_bytes()));
+    for path in files(&run) {
+        let name = path.strip_prefix(&run).unwrap().display().to_string();
+        assert!(!name.contains(".tmp-"), "{name} is left over");
+        if !name.starts_with("checkpoints") && name != "metrics.csv" {
+            found.push((name, fs::read(path).unwrap()));
+        }
+    }
+    found
+}
+
+#[track_caller]
+fn assert_same(whole: &[(String, Vec<u8>)], resumed: &[(String, Vec<u8>)], what: &str) {
+    let names = |result: &[(String, Vec<u8>)]| result.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(whole), names(resumed), "{what}");
+    for ((name, expected), (_, found)) in whole.iter().zip(resumed) {
+        assert!(expected == found, "{name} differs, {what}");
+    }
+}
+
+/// The CPU engine, and adapters as the environment wants them.
+fn devices() -> Vec<String> {
+    let adapters = (0..adapters(true).len()).map(|index| index.to_string());
+    ["cpu".to_owned()].into_iter().chain(adapters).collect()
+}
+
+/// An uninterrupted run: what it came to, and how long it took.
+fn uninterrupted(adapter: &str) -> (Vec<(String, Vec<u8>)>, Duration) {
+    let folder = tempfile::tempdir().unwrap();
+    let begun = Instant::now();
+    elbo(folder.path(), &train(adapter)).succeeded();
+    (result(folder.path()), begun.elapsed())
+}
+
+#[test]
+fn a_run_killed_at_any_moment_resumes_to_the_same_bits() {
+    for adapter in devices() {
+        let (whole, duration) = uninterrupted(&adapter);
+        // Steps after whose checkpoints the process is killed, sitting by sitting, and how long after: in the middle
+        // of an epoch, around its end, twice in one epoch, and right at the start.
+        for (kills, delay) in
+            [(&[4, 12, 40][..], 0.0), (&[16, 32], 0.0), (&[0, 0, 8], 0.01), (&[16, 20, 32, 48], 0.03), (&[12], 0.2)]
+        {
+            let folder = tempfile::tempdir().unwrap();
+            let mut killed = 0;
+            for (sitting, &wanted) in kills.iter().enumerate() {
+                let line = if sitting == 0 { train(&adapter) } else { resume(&adapter) };
+                let mut child = start(folder.path(), &line);
+                wait_for(folder.path(), &mut child, wanted);
+                sleep(duration.mul_f64(delay));
+                killed += u32::from(child.try_wait().unwrap().is_none());
+                child.kill().unwrap();
+                child.wait().unwrap();
+            }
+            assert!(killed > 0, "every sitting ended before it was killed");
+            let what = format!("killed after steps {kills:?} on adapter {adapter}");
+            elbo(folder.path(), &resume(&adapter)).succeeded();
+            assert_eq!(step(folder.path()), Some(STEPS), "{what}");
+            assert_same(&whole, &result(folder.path()), &what);
+        }
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn ctrl_c_saves_stops_and_resumes_to_the_same_bits() {
+    for adapter in devices() {
+        let (whole, _) = uninterrupted(&adapter);
+        for wanted in [0, 12, 16] {
+            let folder = tempfile::tempdir().unwrap();
+            let mut child = command(folder.path(), &train(&adapter))
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .expect("the program starts");
+            wait_for(folder.path(), &mut child, wanted);
+            let signal = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+            assert!(signal.unwrap().success());
+            let output = child.wait_with_output().unwrap();
+            let err = String::from_utf8_lossy(&output.stderr).into_owned();
+            let stopped = Outcome { code: output.status.code(), out: String::new(), err };
+            stopped.failed(130, "go on with: elbo train --resume run");
+            let at = step(folder.path()).expect("there is a checkpoint");
+            assert!((wanted..STEPS).contains(&at), "stopped at {at} after {wanted}");
+            elbo(folder.path(), &resume(&adapter)).succeeded();
+            assert_same(&whole, &result(folder.path()), &format!("stopped at step {at} on adapter {adapter}"));
+        }
+    }
+}
+
+#[test]
+fn a_run_in_two_sittings_of_epochs_is_the_run_in_one() {
+    let (whole, _) = uninterrupted("cpu");
+    let folder = tempfile::tempdir().unwrap();
+    elbo(folder.path(), &train("cpu").replace("--epochs 3", "--epochs 1")).succeeded();
+    elbo(folder.path(), &format!("{} --epochs 3", resume("cpu"))).succeeded();
+    let same = |result: Vec<(String, Vec<u8>)>| {
+        // The best checkpoint may have been saved when fewer epochs were wanted.
+        result.into_iter().filter(|(name, _)| name != "best/config.toml").collect::<Vec<_>>()
+    };
+    assert_same(&same(whole), &same(result(folder.path())), "in two sittings");
+}
+
+#[test]
+fn other_seeds_and_other_data_give_other_bits() {
+    let (whole, _) = uninterrupted("cpu");
+    for (from, to) in [("--seed 5", "--seed 6"), ("examples=720", "examples=721")] {
+        let folder = tempfile::tempdir().unwrap();
+        elbo(folder.path(), &train("cpu").replace(from, to)).succeeded();
+        let other = result(folder.path());
+        assert!(whole[0].0 == "last/parameters.safetensors" && whole[0] != other[0], "{to}");
+    }
+}
