@@ -1,21 +1,117 @@
 //! elbo: variational autoencoders on any GPU, from one small binary.
+//!
+//! The program is this library with a command line in front of it. The modules below stand in reading order, and each
+//! opens with what it is for. `ARCHITECTURE.md` walks through the house; `CONTRIBUTING.md` says how to add to it.
+//!
+//! # From data to numbers
+//!
+//! ```text
+//! data ────────┐
+//! config ──▶ model ──▶ graph ──▶ plan ──▶ exec ──▶ terms of the loss, pictures, parameters
+//!                                 ▲        ▲
+//!                              kernels ────┘
+//! ```
+//!
+//! - [`model`] says *what* is computed: a [`graph`] of operations on tensors, differentiated by local rules.
+//! - [`kernels`] says *how* one thing is computed: WGSL and, beside it, a twin in Rust of the same meaning.
+//! - [`plan`] says *in which order and in which buffers*: plain data, made without a device.
+//! - [`exec`] says *where*: an adapter that wgpu reaches, or the CPU engine.
+//! - [`session`] holds these together for one model; [`train`] and [`eval`] drive it; [`checkpoint`] keeps what it learnt.
+//!
+//! # What always holds
+//!
+//! | invariant | the test that holds it |
+//! |---|---|
+//! | only `exec/gpu` names wgpu | `tests/it/tidy.rs`, and the build without the feature `gpu` |
+//! | only `report` and `main` print | `tests/it/tidy.rs` |
+//! | graph, kernels, plan and model do no I/O and read no environment | `tests/it/tidy.rs` |
+//! | graph and kernels do not know each other; the model knows neither kernels, plans nor devices | `tests/it/tidy.rs` |
+//! | only `exec/gpu` and the door to gemm, `kernels/gemm.rs`, may be unsafe | `tests/it/tidy.rs`, and the compiler |
+//! | a plan is data, comparable, made without a device, and legal before anything runs it | `tests/it/tidy.rs`, [`plan::verify`] |
+//! | after a plan is loaded, running it makes no buffer and compiles no pipeline | `tests/it/devices.rs`, `tests/it/plans` |
+//! | Rust and WGSL declare the same kernel, and every shader is valid, portable and within default limits | `tests/it/shaders.rs` |
+//! | every kernel computes what its twin computes, on every device | `tests/it/kernels.rs`, `elbo doctor` |
+//! | every operation has a gradient rule or is refused by name | an exhaustive match in [`graph::grad`], `tests/it/gradients.rs` |
+//! | how work is divided changes no bit: a part of a kernel's range gives the bits of the whole | `tests/it/kernels.rs` |
+//! | the same seed, plan and device give the same bits, also after a kill and a resume | `tests/it/resume.rs` |
+//! | a checkpoint is whole or not there, whatever kills the process or fills the disk | `src/checkpoint/tests.rs` |
+//!
+//! Deliberately absent: device traits, shaders assembled from fragments, a tensor type with operators, environment
+//! variables that change results.
+//!
+//! # As a library
+//!
+//! ```no_run
+//! use elbo::exec::select;
+//! use elbo::session::{Purpose, Session};
+//! use elbo::train::{self, Event, Options};
+//! use elbo::{config, data};
+//! use std::path::Path;
+//! use std::sync::atomic::AtomicBool;
+//!
+//! # fn main() -> elbo::error::Result<()> {
+//! // What `elbo train --epochs 5 --latent 10` would do, without a run folder around it.
+//! let settings = [("epochs", "5"), ("latent", "10")].map(|(key, value)| (key.to_owned(), value.to_owned()));
+//! let config = config::resolve(Some("classic"), &settings)?;
+//! let data = data::open(&config.data)?;
+//! data::check(&data, config.model.likelihood)?;
+//! let (executor, device) = select::open("auto")?;
+//! println!("on {device}");
+//!
+//! let mut session = Session::new(config, data, executor);
+//! session.plan(Purpose::Train)?;
+//! session.initialise()?;
+//! let (progress, stop) = (train::beginning(&session), AtomicBool::new(false));
+//! let options = Options { checkpoints: Path::new("checkpoints"), stop: &stop, check_steps: false };
+//! train::train(&mut session, progress, &options, &mut |event| {
+//!     if let Event::Epoch(epoch) = event {
+//!         println!("epoch {}: {:.2} nats", epoch.epoch, epoch.neg_elbo());
+//!     }
+//!     Ok(())
+//! })?;
+//!
+//! // 64 digits that nobody wrote, as numbers between 0 and 1: [64, 784].
+//! let digits: Vec<f32> = session.sample(64, 0)?;
+//! # let _ = digits;
+//! # Ok(())
+//! # }
+//! ```
 #![deny(unsafe_code)]
 
-pub mod checkpoint;
-pub mod cli;
-pub mod commands;
+// What was asked for, and what there is to learn from.
 pub mod config;
 pub mod data;
-pub mod durable;
-pub mod error;
-pub mod eval;
-pub mod exec;
+
+// What is computed.
 pub mod graph;
-pub mod kernels;
 pub mod model;
+
+// How each thing is computed.
+pub mod kernels;
+
+// In which order, in which buffers.
 pub mod plan;
-pub mod report;
-pub mod rng;
+
+// Where.
+pub mod exec;
+
+// A model at work.
 pub mod session;
-pub mod shape;
+
 pub mod train;
+
+pub mod eval;
+
+// What is kept of it.
+pub mod checkpoint;
+pub mod durable;
+
+// Small words that everything else is written in.
+pub mod error;
+pub mod rng;
+pub mod shape;
+
+// The program in front of the library.
+pub mod cli;
+pub mod commands;
+pub mod report;
