@@ -1,6 +1,6 @@
 // C = A·B for devices that emulate a workgroup lane by lane (software drivers): no workgroup memory, no barrier.
-// A lane owns ROWS rows and the whole workgroup shares COLUMNS columns, so loads of B are the same for all lanes, and
-// A is read four steps of k at a time. Same meaning as `matmul`.
+// Same meaning as `matmul`. On such a device a load that differs between lanes is a loop over the lanes, so each lane
+// owns a large block of C: 16 rows of 16 columns take 32 loads for 256 multiplications.
 
 struct Params {
     m: u32,
@@ -15,66 +15,72 @@ struct Params {
 @group(1) @binding(0) var<uniform> params: Params;
 
 const LANES = 8u;
-const ROWS = 2u;
-const COLUMNS = 8u;
-
-fn load_a(row: u32, depth: u32) -> f32 {
-    if TRANSPOSE_A == 0u {
-        return a[row * params.k + depth];
-    }
-    // With ONES, the last row of Aᵀ is not stored: it is all ones and sums up the bias gradient.
-    let stored = params.m - ONES;
-    if ONES == 1u && row == stored {
-        return 1.0;
-    }
-    return a[depth * stored + row];
-}
-
-fn load_b(depth: u32, column: u32) -> f32 {
-    if TRANSPOSE_B == 0u {
-        return b[depth * params.n + column];
-    }
-    return b[column * params.k + depth];
-}
+const ROWS = 16u;
+const VECTORS = 4u;
+const COLUMNS = 16u;
 
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let column0 = group.x * COLUMNS;
     let row0 = (group.y * LANES + lane) * ROWS;
-    var sums = array<f32, 16>(); // [ROWS][COLUMNS]
+    let column0 = group.x * COLUMNS;
+    // With ONES, the last row of Aᵀ is not stored: it is all ones and sums up the bias gradient.
+    let stored = params.m - ONES;
+    let a_row = select(params.k, 1u, TRANSPOSE_A == 1u);
+    let a_depth = select(1u, stored, TRANSPOSE_A == 1u);
+    let b_column = select(1u, params.k, TRANSPOSE_B == 1u);
+    let b_depth = select(params.n, 1u, TRANSPOSE_B == 1u);
     // Rows and columns beyond the edge read the last one and are not stored.
-    let last_row = params.m - 1u;
+    let last_row = stored - 1u;
     let last_column = params.n - 1u;
+    var sums = array<array<vec4<f32>, VECTORS>, ROWS>();
     if BIAS == 1u {
-        for (var j = 0u; j < COLUMNS; j += 1u) {
-            let bias = b[params.k * params.n + min(column0 + j, last_column)];
+        for (var v = 0u; v < VECTORS; v += 1u) {
+            var bias = vec4<f32>();
+            for (var j = 0u; j < 4u; j += 1u) {
+                bias[j] = b[params.k * params.n + min(column0 + 4u * v + j, last_column)];
+            }
             for (var i = 0u; i < ROWS; i += 1u) {
-                sums[i * COLUMNS + j] = bias;
+                sums[i][v] = bias;
             }
         }
     }
     for (var depth = 0u; depth < params.k; depth += 1u) {
-        let a0 = load_a(min(row0, last_row), depth);
-        let a1 = load_a(min(row0 + 1u, last_row), depth);
-        for (var j = 0u; j < COLUMNS; j += 1u) {
-            let right = load_b(depth, min(column0 + j, last_column));
-            sums[j] += a0 * right;
-            sums[COLUMNS + j] += a1 * right;
+        let at = depth * b_depth;
+        var right = array<vec4<f32>, VECTORS>();
+        for (var v = 0u; v < VECTORS; v += 1u) {
+            let column = column0 + 4u * v;
+            right[v] = vec4<f32>(
+                b[at + min(column, last_column) * b_column],
+                b[at + min(column + 1u, last_column) * b_column],
+                b[at + min(column + 2u, last_column) * b_column],
+                b[at + min(column + 3u, last_column) * b_column],
+            );
+        }
+        for (var i = 0u; i < ROWS; i += 1u) {
+            var left = a[min(row0 + i, last_row) * a_row + depth * a_depth];
+            if ONES == 1u {
+                left = select(left, 1.0, row0 + i == stored);
+            }
+            for (var v = 0u; v < VECTORS; v += 1u) {
+                sums[i][v] += left * right[v];
+            }
         }
     }
     for (var i = 0u; i < ROWS; i += 1u) {
-        for (var j = 0u; j < COLUMNS; j += 1u) {
-            let row = row0 + i;
-            let column = column0 + j;
-            if row < params.m && column < params.n {
-                let at = row * params.n + column;
-                var value = sums[i * COLUMNS + j];
-                if EPILOGUE == 1u {
-                    value = activate(ACTIVATION, value);
-                } else if EPILOGUE == 2u {
-                    value *= activate_derivative(ACTIVATION, aux[at]);
+        for (var v = 0u; v < VECTORS; v += 1u) {
+            for (var j = 0u; j < 4u; j += 1u) {
+                let row = row0 + i;
+                let column = column0 + 4u * v + j;
+                if row < params.m && column < params.n {
+                    let place = row * params.n + column;
+                    var value = sums[i][v][j];
+                    if EPILOGUE == 1u {
+                        value = activate(ACTIVATION, value);
+                    } else if EPILOGUE == 2u {
+                        value *= activate_derivative(ACTIVATION, aux[place]);
+                    }
+                    c[place] = value;
                 }
-                c[at] = value;
             }
         }
     }

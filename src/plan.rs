@@ -9,7 +9,7 @@ pub mod print;
 mod update;
 pub mod verify;
 
-pub use lower::{Resident, Target, lower};
+pub use lower::{Resident, Target, lower, unshared};
 
 use crate::kernels::{Access, Kernel};
 

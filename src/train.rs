@@ -177,7 +177,8 @@ impl Run<'_, '_> {
         let (every, mut at, mut unread) = (self.session.config.train.checkpoint_steps, first, first);
         self.progress.sums.resize(2, 0.0);
         while at < steps.len() {
-            let due = if every == 0 { steps.len() } else { (at / every + 1) * every };
+            // The next step after which a checkpoint is due: a multiple of `every`, or the end of the epoch.
+            let due = at.checked_div(every).map_or(steps.len(), |saved| (saved + 1) * every);
             let end = (at + self.portion).min(due).min(steps.len());
             let scalars: Vec<StepScalars> = (at..end).map(|slot| self.scalars(&steps[slot], slot)).collect();
             let started = Instant::now();

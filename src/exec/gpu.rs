@@ -258,3 +258,32 @@ fn uniform_buffer(device: &Device, label: &str, bytes: u64) -> Result<wgpu::Buff
     let descriptor = wgpu::BufferDescriptor { label: Some(label), size: bytes, usage, mapped_at_creation: false };
     memory::make(device, &descriptor).map_err(|error| fault::translate(&error))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Buffer;
+    use bytemuck::Zeroable;
+
+    #[test]
+    fn a_lost_device_is_an_error_that_says_what_to_do() {
+        // The integration tests say where no adapter was found.
+        for adapter in adapters() {
+            let mut gpu = Gpu::open(&adapter, true).expect("the adapter opens");
+            let buffers = vec![Buffer { role: Role::Data, words: 64 }];
+            let none =
+                Plan { buffers, name: String::new(), batch: 1, steps: vec![], parameters: vec![], terms: vec![] };
+            let id = gpu.load(none.clone()).expect("64 words fit");
+            gpu.device.handle.destroy();
+            let outcomes = [
+                gpu.run(id, &vec![StepScalars::zeroed(); 300]),
+                gpu.read(&Role::Data, 0, 64).map(drop),
+                gpu.write(&Role::Data, 0, &[0; 64]),
+                gpu.load(none).map(drop),
+            ];
+            for outcome in outcomes {
+                assert!(matches!(&outcome, Err(Error::Device(text)) if text.contains("--resume")), "{outcome:?}");
+            }
+        }
+    }
+}

@@ -18,7 +18,7 @@ pub enum Group {
     GradActivation { input: Id, activation: Id },
     /// A latent sample and the KL term of the same posterior.
     SampleKl { sample: Id, kl: Id },
-    /// Both gradients of a posterior and their sum.
+    /// Both gradients of a posterior, under the same clamp, and their sum.
     PosteriorGrad { sum: Id, sample: Id, kl: Id },
     /// A likelihood term and its gradient, which share their inputs.
     LikelihoodGrad { value: Id, grad: Id },
@@ -62,10 +62,14 @@ pub fn fuse(graph: &Graph, roots: &[Id]) -> Vec<Group> {
                 }
             }
             Op::Add { a, b } if single(a) && single(b) => match (graph.op(a), graph.op(b)) {
-                (Op::SampleGrad { stats: s, .. }, Op::KlGrad { stats: t, .. }) if s == t => {
+                (Op::SampleGrad { stats: s, clamp: c, .. }, Op::KlGrad { stats: t, clamp: d, .. })
+                    if (s, c) == (t, d) =>
+                {
                     Group::PosteriorGrad { sum: id, sample: a, kl: b }
                 }
-                (Op::KlGrad { stats: s, .. }, Op::SampleGrad { stats: t, .. }) if s == t => {
+                (Op::KlGrad { stats: s, clamp: c, .. }, Op::SampleGrad { stats: t, clamp: d, .. })
+                    if (s, c) == (t, d) =>
+                {
                     Group::PosteriorGrad { sum: id, sample: b, kl: a }
                 }
                 _ => Group::Single(id),

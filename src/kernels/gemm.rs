@@ -12,10 +12,17 @@ pub struct Matrix<'a> {
     pub columns: usize,
 }
 
+/// The longest sum that gemm makes in one go whatever the other extents are.
+const BLOCK: usize = 512;
+
+/// The largest product, in elements, that gemm may compute as dot products where both operands allow it.
+const DOTS: usize = 256;
+
 /// `c` [m, n], dense and row-major, becomes a·b, or c + a·b with `add`; a is [m, k], b is [k, n]. One thread.
 ///
 /// Each element's sum runs over k in an order that does not depend on m, so that a product divided by rows is the same
-/// to the last bit.
+/// to the last bit. By the size of a product, gemm chooses between functions that sum in different orders (blocks along
+/// k, dot products, matrix times vector); here every number of rows gets the same one.
 pub fn product([m, n, k]: [usize; 3], a: Matrix, b: Matrix, c: &mut [f32], add: bool) {
     if m == 0 || n == 0 {
         return;
@@ -28,12 +35,74 @@ pub fn product([m, n, k]: [usize; 3], a: Matrix, b: Matrix, c: &mut [f32], add: 
         c[..n].copy_from_slice(&twice[..n]);
         return;
     }
+    if m * n <= 256 && a.columns == 1 && b.rows == 1 {
+        // So would a small product of rows with rows: it gets the rows of A as columns.
+        let values: Vec<f32> = (0..k).flat_map(|depth| (0..m).map(move |row| a.values[row * a.rows + depth])).collect();
+        return product([m, n, k], Matrix { values: &values, rows: 1, columns: m }, b, c, add);
+    }
     if k == 0 {
         if !add {
             c[..m * n].fill(0.0);
         }
         return;
     }
+    for depth in (0..k).step_by(BLOCK) {
+        let left = Matrix { values: &a.values[depth * a.columns..], ..a };
+        let right = Matrix { values: &b.values[depth * b.rows..], ..b };
+        let (extents, add) = ([m, n, BLOCK.min(k - depth)], add || depth > 0);
+        let dots = a.columns == 1 && b.rows == 1 && m * n <= DOTS;
+        match (m, n) {
+            (_, 1) => column(extents, left, right, c, add),
+            (1, _) => one_row(extents, left, right, c, add),
+            _ if dots => matrices(extents, turned(extents, left).matrix(), right, c, add),
+            _ => matrices(extents, left, right, c, add),
+        }
+    }
+}
+
+/// A copy of a matrix that lies column by column, with at least two rows.
+struct Turned {
+    values: Vec<f32>,
+    rows: usize,
+}
+
+impl Turned {
+    fn matrix(&self) -> Matrix<'_> {
+        Matrix { values: &self.values, rows: 1, columns: self.rows }
+    }
+}
+
+fn turned([m, _, k]: [usize; 3], a: Matrix) -> Turned {
+    let rows = m.max(2);
+    let mut values = vec![0.0; rows * k];
+    for (depth, column) in values.chunks_exact_mut(rows).enumerate() {
+        for (row, value) in column.iter_mut().take(m).enumerate() {
+            *value = a.values[row * a.rows + depth * a.columns];
+        }
+    }
+    Turned { values, rows }
+}
+
+/// A product with one row, as the first of two.
+fn one_row([_, n, k]: [usize; 3], a: Matrix, b: Matrix, c: &mut [f32], add: bool) {
+    let mut both = vec![0.0; 2 * n];
+    both[..n].copy_from_slice(&c[..n]);
+    matrices([2, n, k], turned([1, n, k], a).matrix(), b, &mut both, add);
+    c[..n].copy_from_slice(&both[..n]);
+}
+
+/// A product with one column.
+fn column([m, _, k]: [usize; 3], a: Matrix, b: Matrix, c: &mut [f32], add: bool) {
+    for (row, c) in c[..m].iter_mut().enumerate() {
+        let factors = |depth: usize| (a.values[row * a.rows + depth * a.columns], b.values[depth * b.rows]);
+        let sum: f64 = (0..k).map(factors).map(|(a, b)| f64::from(a) * f64::from(b)).sum();
+        *c = if add { *c + sum as f32 } else { sum as f32 };
+    }
+}
+
+/// A product by gemm itself; no extent is 0.
+fn matrices([m, n, k]: [usize; 3], a: Matrix, b: Matrix, c: &mut [f32], add: bool) {
+    assert!(c.len() >= m * n, "C has room for the product");
     assert!((m - 1) * a.rows + (k - 1) * a.columns < a.values.len(), "A holds all rows and columns");
     assert!((k - 1) * b.rows + (n - 1) * b.columns < b.values.len(), "B holds all rows and columns");
     let stride = |s: usize| isize::try_from(s).expect("a slice is shorter than isize::MAX");
@@ -71,24 +140,50 @@ mod tests {
     use super::*;
     use crate::rng::{Philox, Stream};
 
+    /// What gemm chooses by the size of a product (blocks along k below 64 rows and columns, dot products below 256
+    /// elements, matrix times vector, outer products) must not be chosen by the number of rows.
     #[test]
-    fn a_product_divided_by_rows_has_the_same_bits() {
-        for [m, n, k] in [[128, 400, 784], [64, 40, 400], [10, 7, 3], [785, 400, 128], [2, 784, 400], [33, 20, 400]] {
+    fn a_product_is_right_and_has_the_same_bits_however_its_rows_are_divided() {
+        for [m, n, k] in [
+            [128, 400, 784],
+            [64, 40, 400],
+            [10, 7, 3],
+            [785, 400, 128],
+            [2, 784, 400],
+            [33, 20, 400],
+            [128, 64, 784],
+            [128, 20, 400],
+            [24, 20, 400],
+            [24, 1, 1100],
+            [9, 5, 2],
+            [9, 5, 1],
+        ] {
             let mut rng = Philox::new(5, Stream::Choice, m as u32, n as u32);
             let a: Vec<f32> = (0..m * k).map(|_| rng.normal()).collect();
             let b: Vec<f32> = (0..k * n).map(|_| rng.normal()).collect();
-            let right = Matrix { values: &b, rows: n, columns: 1 };
-            // Both ways in which A may lie.
-            for (rows, columns) in [(k, 1), (1, m)] {
-                let mut whole = vec![0.0; m * n];
-                product([m, n, k], Matrix { values: &a, rows, columns }, right, &mut whole, false);
-                for cut in [1, m / 2, m - 1] {
-                    let mut parts = vec![0.0; m * n];
+            let start: Vec<f32> = (0..m * n).map(|_| rng.normal()).collect();
+            // Both ways in which A and B may lie, and whether C is added to.
+            for (a_transposed, b_transposed, add) in (0..8).map(|case| (case & 1 == 1, case & 2 == 2, case & 4 == 4)) {
+                let (rows, columns) = if a_transposed { (1, m) } else { (k, 1) };
+                let (b_rows, b_columns) = if b_transposed { (1, k) } else { (n, 1) };
+                let right = Matrix { values: &b, rows: b_rows, columns: b_columns };
+                let mut whole = start.clone();
+                product([m, n, k], Matrix { values: &a, rows, columns }, right, &mut whole, add);
+                let layout = format!("A transposed {a_transposed}, B transposed {b_transposed}, add {add}");
+                for (i, j) in [(0, 0), (0, n - 1), (m - 1, 0), (m - 1, n - 1)] {
+                    let factors = |d: usize| (a[i * rows + d * columns], b[d * right.rows + j * right.columns]);
+                    let sum: f64 = (0..k).map(factors).map(|(a, b)| f64::from(a) * f64::from(b)).sum();
+                    let expected = sum + if add { f64::from(start[i * n + j]) } else { 0.0 };
+                    let error = (f64::from(whole[i * n + j]) - expected).abs();
+                    assert!(error < 1e-4, "[{m}, {n}, {k}] is {error:.1e} off at ({i}, {j}): {layout}");
+                }
+                for cut in [1, m / 3, m / 2, m - 1] {
+                    let mut parts = start.clone();
                     let (top, bottom) = parts.split_at_mut(cut * n);
-                    product([cut, n, k], Matrix { values: &a, rows, columns }, right, top, false);
+                    product([cut, n, k], Matrix { values: &a, rows, columns }, right, top, add);
                     let below = Matrix { values: &a[cut * rows..], rows, columns };
-                    product([m - cut, n, k], below, right, bottom, false);
-                    assert!(whole == parts, "[{m}, {n}, {k}] cut at {cut}");
+                    product([m - cut, n, k], below, right, bottom, add);
+                    assert!(whole == parts, "[{m}, {n}, {k}] cut at {cut}: {layout}");
                 }
             }
         }

@@ -101,9 +101,15 @@ pub(super) fn fast(call: Call) {
     if rows < range.len() {
         let sums = &mut c[rows * n..];
         sums.fill(0.0);
-        for row in b.chunks_exact(n).take(k) {
-            for (sum, value) in sums.iter_mut().zip(row) {
-                *sum += value;
+        if transpose_b == 0 {
+            for row in b.chunks_exact(n).take(k) {
+                for (sum, value) in sums.iter_mut().zip(row) {
+                    *sum += value;
+                }
+            }
+        } else {
+            for (sum, row) in sums.iter_mut().zip(b.chunks_exact(k)) {
+                *sum = row.iter().sum();
             }
         }
     }

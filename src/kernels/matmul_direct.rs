@@ -15,7 +15,7 @@ pub static KERNEL: Kernel = Kernel {
     fast: Some(fast),
 };
 
-/// One workgroup of 8 lanes, of 2 rows each, per 16×8 tile of C.
+/// One workgroup of 8 lanes, of 16 rows each, per 128×16 tile of C.
 pub fn grid(p: &Params) -> [u32; 3] {
-    [p.n.div_ceil(8), p.m.div_ceil(16), 1]
+    [p.n.div_ceil(16), p.m.div_ceil(128), 1]
 }

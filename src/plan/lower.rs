@@ -43,13 +43,29 @@ pub struct Resident {
 /// Makes a plan that computes the graph's terms and outputs and, with an `optimizer`, updates the parameters.
 pub fn lower(
     name: &str,
+    graph: Graph,
+    optimizer: Option<&OptimizerConfig>,
+    resident: Resident,
+    target: Target,
+) -> Result<Plan> {
+    let plan = unshared(name, graph, optimizer, resident, target)?;
+    // Threads of the CPU engine would have to meet wherever one tensor takes the place of another.
+    let plan = if target == Target::Cpu { plan } else { memory::share(plan) };
+    verify::verify(&plan)?;
+    Ok(plan)
+}
+
+/// The plan of [`lower`] with every intermediate tensor in a buffer of its own.
+pub fn unshared(
+    name: &str,
     mut graph: Graph,
     optimizer: Option<&OptimizerConfig>,
     resident: Resident,
     target: Target,
 ) -> Result<Plan> {
     let parameters: Vec<Id> = graph.ids().filter(|&id| matches!(graph.op(id), Op::Parameter { .. })).collect();
-    let found = if optimizer.is_some() { gradients(&mut graph, &parameters)? } else { vec![] };
+    let mut found = if optimizer.is_some() { gradients(&mut graph, &parameters)? } else { vec![] };
+    copy_shared(&mut graph, &mut found)?;
     let mut roots: Vec<Id> = graph.terms.iter().map(|term| term.rows).collect();
     roots.extend(graph.outputs.iter().map(|(_, id)| *id));
     roots.extend(found.iter().flatten());
@@ -74,9 +90,30 @@ pub fn lower(
     if let Some(config) = optimizer {
         update::steps(&mut lowering, config);
     }
-    let plan = memory::share(lowering.plan);
-    verify::verify(&plan)?;
-    Ok(plan)
+    Ok(lowering.plan)
+}
+
+/// Gradients and outputs lie where the update and the host look for them. A tensor that already lies elsewhere (a
+/// parameter, an input, or one that is wanted twice) is copied there.
+fn copy_shared(graph: &mut Graph, gradients: &mut [Option<Id>]) -> Result<()> {
+    let given = |&id: &Id| matches!(graph.op(id), Op::Parameter { .. } | Op::Input { .. });
+    let mut placed: BTreeSet<Id> = graph.ids().filter(given).collect();
+    // No step may read and write one buffer, so a gradient of two parameters is copied for both from a third place.
+    let all = gradients.to_vec();
+    for id in gradients.iter_mut().flatten() {
+        let shared = all.iter().flatten().filter(|other| *other == id).count() > 1;
+        if shared || placed.contains(id) {
+            *id = graph.add(Op::Scale { x: *id, factor: 1.0 })?;
+        }
+        placed.insert(*id);
+    }
+    for at in 0..graph.outputs.len() {
+        let id = graph.outputs[at].1;
+        if !placed.insert(id) {
+            graph.outputs[at].1 = graph.add(Op::Scale { x: id, factor: 1.0 })?;
+        }
+    }
+    Ok(())
 }
 
 /// A plan under construction.
@@ -246,7 +283,7 @@ impl Lowering<'_> {
         match *self.graph.op(id) {
             Parameter { .. } | Input { .. } => {}
             Gather { width, source, binarise } => self.gather(id, width, source, binarise),
-            Noise { rows, width } => self.noise(id, rows, width),
+            Noise { rows, width } => self.noise(id, rows, width, live),
             RowWeights { rows, weight } => self.row_weights(id, rows, weight, live),
             Affine { x, w } => self.affine(x, w, id, None),
             AffineGradInput { dy, w } => self.affine_grad_input(dy, w, id, None),

@@ -1,6 +1,6 @@
 //! A plan as text: what `elbo plan` shows and what reviews of the compiler compare.
 
-use super::{Plan, Role};
+use super::{Plan, Role, View};
 use crate::kernels::Access;
 use std::fmt::Write;
 
@@ -29,11 +29,10 @@ pub fn print(plan: &Plan) -> String {
         let side = |written: bool| {
             let views = step.accesses().filter(|(access, _)| (*access != Access::Read) == written);
             let names = views.filter(|(_, view)| !matches!(plan.buffers[view.buffer].role, Role::Nothing | Role::Sink));
-            names.map(|(_, view)| place(plan, view.buffer, view.offset)).collect::<Vec<_>>().join(" ")
+            names.map(|(_, view)| place(plan, view)).collect::<Vec<_>>().join(" ")
         };
         let [x, y, _] = step.grid;
-        let _ = writeln!(
-            out,
+        let line = format!(
             "{at:>3}  {:<14} {:<42} {} -> {}  [{x}x{y}]  {}",
             step.kernel.name,
             step.what,
@@ -41,6 +40,7 @@ pub fn print(plan: &Plan) -> String {
             side(true),
             consts.join(" ")
         );
+        let _ = writeln!(out, "{}", line.trim_end());
     }
     for buffer in &plan.buffers {
         let _ = writeln!(out, "     {:<24} {:>12} words", role(&buffer.role), buffer.words);
@@ -48,13 +48,14 @@ pub fn print(plan: &Plan) -> String {
     out
 }
 
-fn place(plan: &Plan, buffer: usize, offset: usize) -> String {
-    let name = role(&plan.buffers[buffer].role);
-    match plan.parameters.iter().find(|range| range.offset == offset) {
-        Some(range) if matches!(plan.buffers[buffer].role, Role::Parameters | Role::Gradients) => {
-            format!("{name}.{}", range.name)
-        }
-        _ => name,
+/// The buffer, and which tensor of it where a view covers just one.
+fn place(plan: &Plan, view: View) -> String {
+    let name = role(&plan.buffers[view.buffer].role);
+    let in_layout = matches!(plan.buffers[view.buffer].role, Role::Parameters | Role::Gradients);
+    let mut ranges = plan.parameters.iter().filter(|_| in_layout);
+    match ranges.find(|range| (range.offset, range.count()) == (view.offset, view.words)) {
+        Some(range) => format!("{name}.{}", range.name),
+        None => name,
     }
 }
 

@@ -46,7 +46,7 @@ pub fn verify(plan: &Plan) -> Result<()> {
             if access != Access::Read && others.count() > 0 && buffer.role != Role::Sink {
                 return fail(format!("{:?} is written and bound twice", buffer.role));
             }
-            if access == Access::Read && matches!(buffer.role, Role::Slot(_)) && !written[view.buffer] {
+            if access == Access::Read && is_made(&buffer.role) && !written[view.buffer] {
                 return fail(format!("binding {i} reads {:?} before anything is written there", buffer.role));
             }
         }
@@ -57,4 +57,20 @@ pub fn verify(plan: &Plan) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether the words that a step reads in such a buffer come from an earlier step of the same run.
+fn is_made(role: &Role) -> bool {
+    match role {
+        Role::Slot(_) | Role::Gradients | Role::Output(_) => true,
+        Role::Data
+        | Role::Order
+        | Role::Parameters
+        | Role::Moment1
+        | Role::Moment2
+        | Role::Metrics
+        | Role::Input(_)
+        | Role::Nothing
+        | Role::Sink => false,
+    }
 }

@@ -100,7 +100,9 @@ fn plan_adapters_doctor_and_bench_answer_in_text_and_json() {
 fn write_wrong_data(folder: &Path) {
     let header = |kind: u8, dims: &[u32]| {
         let mut bytes = vec![0, 0, kind, dims.len() as u8];
-        dims.iter().for_each(|dim| bytes.extend(dim.to_be_bytes()));
+        for dim in dims {
+            bytes.extend(dim.to_be_bytes());
+        }
         bytes
     };
     let images = |count: u32, side: u32| {
@@ -257,8 +259,11 @@ const READERS: [&str; 4] = [
     "train --resume run --epochs 3 --adapter cpu",
 ];
 
+/// What it is called, and how it is done.
+type Damage = (&'static str, fn(&mut Vec<u8>));
+
 /// Ways to damage a file.
-const DAMAGES: [(&str, fn(&mut Vec<u8>)); 4] = [
+const DAMAGES: [Damage; 4] = [
     ("cut short", |bytes| bytes.truncate(bytes.len() / 2)),
     ("empty", Vec::clear),
     ("with one byte more", |bytes| bytes.push(b' ')),
@@ -301,7 +306,9 @@ fn without_a_whole_checkpoint_no_command_goes_on() {
             let damaged: Vec<_> =
                 files(&run).into_iter().filter(|path| path.ends_with("parameters.safetensors")).collect();
             assert!(damaged.len() >= 2);
-            damaged.iter().for_each(|path| damage(path, how));
+            for path in &damaged {
+                damage(path, how);
+            }
             let before = content(folder.path());
             elbo(folder.path(), reader).failed(3, "parameters.safetensors");
             assert!(content(folder.path()) == before, "{reader}, {what}, left something behind");

@@ -1,10 +1,14 @@
 //! Tests that use the crate from outside.
 
 mod cli;
+mod devices;
+mod gradients;
 mod kernels;
+mod plans;
 mod program;
 mod resume;
 mod shaders;
 mod support;
 mod tidy;
 mod traces;
+mod updates;

@@ -3,6 +3,7 @@
 //! [`faults`] lists what is wrong with one kernel under one setting of its constants. It is run on everything in
 //! `KERNELS`, and on entries and texts that were broken on purpose.
 
+use elbo::exec::selftest::cases::settings;
 use elbo::kernels::{Access, KERNELS, Kernel, Scalar, StepScalars};
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validator};
@@ -10,17 +11,13 @@ use naga::{AddressSpace, GlobalVariable, Handle, Module, ShaderStage, StorageAcc
 use std::mem::offset_of;
 use std::path::{Path, PathBuf};
 
-/// The values that constants take, where they are more than the flags 0 and 1.
-const VALUES: &[(&str, &[u32])] =
-    &[("ACTIVATION", &[0, 1, 2, 3, 4, 5, 6]), ("OP", &[0, 1, 2]), ("BINARISE", &[0, 1, 2])];
-
 /// Bindings that are read and written only in that most of what they hold stays as it is.
 const WRITTEN_IN_PART: &[(&str, &str)] = &[("batch_mean", "metrics")];
 
 #[test]
 fn every_shader_agrees_with_its_entry_in_the_table_and_is_portable() {
     for kernel in KERNELS {
-        for consts in settings(kernel.consts) {
+        for consts in settings(kernel) {
             let faults = faults(kernel, &kernel.source(&consts));
             assert!(faults.is_empty(), "{} {:?} = {consts:?}:\n{}", kernel.name, kernel.consts, faults.join("\n"));
         }
@@ -40,14 +37,6 @@ fn the_table_the_shaders_and_the_rust_files_have_the_same_stems() {
         let text = std::fs::read_to_string(root().join(format!("shaders/{}.wgsl", kernel.name))).unwrap();
         assert_eq!(kernel.wgsl, text, "{} embeds another shader", kernel.name);
     }
-}
-
-/// Every combination of the values of the constants.
-fn settings(names: &[&str]) -> Vec<Vec<u32>> {
-    names.iter().fold(vec![vec![]], |settings, name| {
-        let values = VALUES.iter().find(|(known, _)| known == name).map_or(&[0, 1][..], |(_, values)| values);
-        settings.iter().flat_map(|start| values.iter().map(|&value| [&start[..], &[value]].concat())).collect()
-    })
 }
 
 /// What is wrong with a kernel, given its complete text.

@@ -1,12 +1,13 @@
 //! Ten training steps as PyTorch computed them (`tests/fixtures/torch_trace.py`), on every executor.
 
+use crate::support::adapters;
 use bytemuck::Zeroable;
 use elbo::config::{Activation, Binarise, Config, Likelihood, OptimizerConfig};
 use elbo::exec::{Executor, PlanId};
 use elbo::graph::op::Source;
 use elbo::kernels::StepScalars;
 use elbo::model::{Model, weights};
-use elbo::plan::{Resident, Role, lower};
+use elbo::plan::{Resident, Role, Target, lower};
 use safetensors::SafeTensors;
 use std::collections::BTreeMap;
 
@@ -89,12 +90,12 @@ fn read(executor: &mut Executor, id: PlanId, role: &Role) -> Vec<Vec<f32>> {
 
 /// Ten steps from the recorded start with the recorded inputs and noise. The bound is 1e-4 for losses,
 /// gradients and parameters alike.
-fn follow(executor: &mut Executor, name: &str, likelihood: Likelihood) {
+fn follow(executor: &mut Executor, name: &str, likelihood: Likelihood, target: Target) {
     let trace = recorded(name);
     let optimizer = Config::default().optimizer;
     let graph = model(likelihood).train_on_inputs(BATCH).expect("the model's shapes meet");
     let resident = Resident { data_words: 4, order_words: 4, metric_slots: 10 };
-    let plan = lower("trace", graph, Some(&optimizer), resident, executor.target()).expect("the plan is legal");
+    let plan = lower("trace", graph, Some(&optimizer), resident, target).expect("the plan is legal");
     let id = executor.load(plan).expect("the plan fits");
     for (range, values) in executor.plan(id).parameters.clone().iter().zip(parameters(&trace, "init")) {
         executor.write_f32(&Role::Parameters, range.offset, &values).expect("the parameters fit");
@@ -131,7 +132,19 @@ fn ten_steps_are_those_of_pytorch_on_the_cpu_engine() {
     for threads in [1, 2, 3] {
         for (name, likelihood) in [("bernoulli", Likelihood::Bernoulli), ("gaussian", Likelihood::Gaussian)] {
             let mut executor = Executor::Cpu(elbo::exec::cpu::Cpu::new(threads).expect("threads start"));
-            follow(&mut executor, name, likelihood);
+            follow(&mut executor, name, likelihood, Target::Cpu);
+        }
+    }
+}
+
+#[test]
+fn ten_steps_are_those_of_pytorch_on_every_adapter() {
+    for (name, likelihood) in [("bernoulli", Likelihood::Bernoulli), ("gaussian", Likelihood::Gaussian)] {
+        // A plan is right on every device, and fast on the one that it is made for.
+        for target in [Target::Gpu, Target::Software] {
+            for mut executor in adapters(true) {
+                follow(&mut executor, name, likelihood, target);
+            }
         }
     }
 }

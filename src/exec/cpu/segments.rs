@@ -114,3 +114,29 @@ fn segment(plan: &Plan, steps: Range<usize>, uses: &[Use]) -> Segment {
 fn same_place(a: &View, b: &View) -> bool {
     (a.buffer, a.offset, a.words) == (b.buffer, b.offset, b.words)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::graph::op::Source;
+    use crate::model::Model;
+    use crate::plan::{Resident, Target, lower};
+
+    #[test]
+    fn a_training_step_needs_the_stated_number_of_meetings() {
+        let resident = Resident { data_words: 4, order_words: 4, metric_slots: 1 };
+        let mut config = Config::default();
+        for (hidden, meetings) in [(vec![400], 3), (vec![64, 48, 32], 4)] {
+            config.model.hidden = hidden;
+            let (source, binarise) = (Source::Bytes, config.data.binarise);
+            let model = Model { config: config.model.clone(), width: 784, source, binarise };
+            let graph = model.train(128).expect("the model's shapes meet");
+            let plan = lower("train", graph, Some(&config.optimizer), resident, Target::Cpu).expect("it is legal");
+            let segments = cut(&plan);
+            assert_eq!(segments.len(), meetings, "{:?}", config.model.hidden);
+            let steps: Vec<usize> = segments.iter().flat_map(|segment| segment.steps.clone()).collect();
+            assert!(steps.iter().copied().eq(0..plan.steps.len()));
+        }
+    }
+}

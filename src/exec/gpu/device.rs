@@ -110,14 +110,18 @@ impl Device {
         let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: Some(PATIENCE) };
         // wgpu 30 panics when it learns here that the device is lost.
         let outcome = catch_unwind(AssertUnwindSafe(|| self.handle.poll(wait)));
-        self.healthy()?;
+        let title = self.summary.title();
         match outcome {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(Error::Device(format!(
-                "{} does not answer ({error}): lower --batch, or use --adapter cpu",
-                self.summary.title()
+            Ok(Ok(_)) => {}
+            Ok(Err(wgpu::PollError::Timeout)) => self.fault.record(Error::Device(format!(
+                "{title} has not answered for {} minutes: lower --batch, or use --adapter cpu",
+                PATIENCE.as_secs() / 60
             ))),
-            Err(_) => Err(super::fault::lost(&self.summary.title(), "while waiting for it")),
+            // A lost device takes no submissions, so there is none with this number.
+            Ok(Err(wgpu::PollError::WrongSubmissionIndex(..))) | Err(_) => {
+                self.fault.record(super::fault::lost(&title, ""));
+            }
         }
+        self.healthy()
     }
 }

@@ -58,7 +58,7 @@ impl Pipelines {
         let label = Some(kernel.name);
         let entries = kernel.bindings.iter().zip(0..).map(|(binding, number)| {
             let read_only = binding.access == Access::Read;
-            entry(number, wgpu::BufferBindingType::Storage { read_only }, false, NonZeroU64::new(4))
+            entry(number, wgpu::BufferBindingType::Storage { read_only }, false, None)
         });
         let storage = device.handle.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
             label,

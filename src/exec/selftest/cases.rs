@@ -51,8 +51,7 @@ pub fn settings(kernel: &Kernel) -> Vec<Vec<u32>> {
     })
 }
 
-/// TRANSPOSE_A, TRANSPOSE_B, BIAS, ONES, EPILOGUE and ACTIVATION: all ways in which operands lie, and every activation
-/// where a network has it.
+/// The constants of `matmul`: all ways in which operands lie, and every activation where a network has it.
 fn products() -> Vec<Vec<u32>> {
     let mut settings = Vec::new();
     for layout in 0..4 {
@@ -70,12 +69,11 @@ fn products() -> Vec<Vec<u32>> {
 pub fn case(kernel: &'static Kernel, consts: &[u32], size: Size) -> Option<Case> {
     let Shape { params, outer, unit, grid, bindings } = shape(kernel, consts, size)?;
     let mut random = Philox::new(7, Stream::Choice, size.rows as u32, size.width as u32);
-    let mut buffers = Vec::new();
-    for ((_, _, fill), binding) in bindings.iter().zip(kernel.bindings) {
-        let (words, ..) = bindings[buffers.len()];
-        let untouched = binding.access == Access::Write || matches!(fill, Fill::Unused);
-        buffers.push((0..words).map(|at| if untouched { SENTINEL } else { fill.word(at, &mut random) }).collect());
-    }
+    let filled = bindings.iter().zip(kernel.bindings).map(|(&(words, _, fill), binding)| {
+        let fill = if binding.access == Access::Write { Fill::Unused } else { fill };
+        (0..words).map(|at| fill.word(at, &mut random)).collect()
+    });
+    let buffers = filled.collect();
     let views =
         bindings.iter().enumerate().map(|(buffer, &(words, split, _))| View { buffer, offset: 0, words, split });
     let step = Step {
@@ -121,7 +119,7 @@ enum Fill {
     Bits,
     /// Indices below a number.
     Below(usize),
-    /// Nothing: as it is configured, the kernel does not use the binding.
+    /// [`SENTINEL`]: the kernel does not read the binding.
     Unused,
 }
 

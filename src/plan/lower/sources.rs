@@ -31,10 +31,11 @@ impl Lowering<'_> {
         self.push(&dispatch, &p, views);
     }
 
-    pub(super) fn noise(&mut self, id: Id, rows: usize, width: usize) {
+    pub(super) fn noise(&mut self, id: Id, rows: usize, width: usize, live: &BTreeSet<Id>) {
         use kernels::noise::{KERNEL, Params, grid};
         // `sample` draws its own noise; what remains is noise that something else reads.
-        if self.drawn_by_sample(id) {
+        let draws = |&reader: &Id| matches!(*self.graph.op(reader), Op::Sample { eps, .. } if eps == id);
+        if live.iter().any(draws) {
             return;
         }
         let p = Params { rows: rows as u32, width: width as u32, per_example: self.per_example(rows) };
@@ -44,18 +45,13 @@ impl Lowering<'_> {
         self.push(&dispatch, &p, views);
     }
 
-    /// Whether a sample of a posterior reads this noise, and so makes it.
-    fn drawn_by_sample(&self, noise: Id) -> bool {
-        matches!(self.graph.op(noise), Op::Noise { .. })
-            && self.graph.ids().any(|id| matches!(*self.graph.op(id), Op::Sample { eps, .. } if eps == noise))
-    }
-
     pub(super) fn row_weights(&mut self, id: Id, rows: usize, weight: usize, live: &BTreeSet<Id>) {
         use kernels::row_weights::{KERNEL, Params, grid};
-        // Gradients of likelihoods and KL terms compute these weights themselves.
+        // Gradients of likelihoods and KL terms compute these weights themselves. Weights that are wanted for their own
+        // sake, being a gradient or an output, have a place already.
         let computes_them = |op: &Op| matches!(*op, Op::KlGrad { g, .. } | Op::BernoulliGrad { g, .. } | Op::GaussianGrad { g, .. } if g == id);
         let mut readers = live.iter().map(|&reader| self.graph.op(reader)).filter(|op| op.inputs().contains(&id));
-        if readers.all(computes_them) {
+        if readers.all(computes_them) && !self.places.contains_key(&id) {
             return;
         }
         let p = Params { rows: rows as u32, per_example: self.per_example(rows), weight: weight as u32 };

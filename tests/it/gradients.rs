@@ -1,0 +1,241 @@
+//! Gradients against central differences: of every operation, and of whole models.
+
+mod cases;
+mod differences;
+
+use cases::{BATCH, CLAMP, Case, ROWS, cases, draw, term_cases};
+use differences::{RESIDENT, assert_close, check_as_terms, check_with_cotangents, slope, step};
+use elbo::config::{Activation, Binarise, Config, Likelihood};
+use elbo::exec::Executor;
+use elbo::exec::cpu::Cpu;
+use elbo::graph::grad::gradients_from;
+use elbo::graph::op::{Source, Variance};
+use elbo::graph::{Graph, Id, Op};
+use elbo::model::{Model, init};
+use elbo::plan::{Role, lower};
+use elbo::shape::Shape;
+use std::collections::BTreeSet;
+
+/// All operations on one executor.
+pub fn rules_agree(executor: &mut Executor) {
+    for case in cases() {
+        check_with_cotangents(executor, case);
+    }
+    for rows in [BATCH, BATCH - 1] {
+        for case in term_cases() {
+            check_as_terms(executor, case, rows);
+        }
+    }
+}
+
+/// The gradient of a training step in every parameter, with the last example not counted or counted.
+pub fn models_agree(new: &dyn Fn() -> Executor) {
+    for likelihood in [Likelihood::Bernoulli, Likelihood::Gaussian, Likelihood::GaussianLearned] {
+        for rows in [BATCH, BATCH - 1] {
+            model_agrees(&mut new(), likelihood, rows);
+        }
+    }
+}
+
+fn model_agrees(executor: &mut Executor, likelihood: Likelihood, rows: usize) {
+    let mut config = Config::default();
+    config.model.hidden = vec![6, 5];
+    config.model.latent = 3;
+    config.model.activation = Activation::Tanh;
+    config.model.likelihood = likelihood;
+    config.model.sigma = 0.8;
+    let model = Model { config: config.model, width: 8, source: Source::Floats, binarise: Binarise::None };
+    let graph = model.train_on_inputs(BATCH).expect("the model's shapes meet");
+    let plan = lower("model", graph, Some(&config.optimizer), RESIDENT, executor.target()).expect("the plan is legal");
+    let id = executor.load(plan).expect("the plan fits");
+    let x: Vec<f32> = draw(0, BATCH * 8).iter().map(|v| 0.5 + 0.25 * v).collect();
+    executor.write_f32(&Role::Input("x".into()), 0, &x).expect("x fits");
+    executor.write_f32(&Role::Input("eps".into()), 0, &draw(1, BATCH * 3)).expect("eps fits");
+    let start = init::initial(&model, 3, &[]);
+    let ranges = executor.plan(id).parameters.clone();
+    for (range, values) in ranges.iter().zip(&start) {
+        executor.write_f32(&Role::Parameters, range.offset, values).expect("the parameters fit");
+    }
+    let step = step(rows);
+    let loss = |executor: &mut Executor| -> f64 {
+        executor.run(id, &[step]).expect("the plan runs");
+        let metrics = executor.read_f32(&Role::Metrics, 0, 2).expect("the metrics are there");
+        metrics.iter().zip(step.weights).map(|(&m, w)| f64::from(m) * f64::from(w)).sum()
+    };
+    let level = loss(executor);
+    let found: Vec<Vec<f32>> =
+        ranges.iter().map(|r| executor.read_f32(&Role::Gradients, r.offset, r.count()).expect("it is there")).collect();
+    for ((range, values), found) in ranges.iter().zip(&start).zip(&found) {
+        let slopes: Vec<f64> = (0..values.len())
+            .map(|at| {
+                let slope = slope(f64::from(values[at]), |v| {
+                    executor.write_f32(&Role::Parameters, range.offset + at, &[v]).expect("the element is there");
+                    loss(executor)
+                });
+                executor.write_f32(&Role::Parameters, range.offset + at, &[values[at]]).expect("the element is there");
+                slope
+            })
+            .collect();
+        let what = format!("{}: {likelihood:?}, {rows} of {BATCH} examples, {}", executor.name(), range.name);
+        assert_close(&what, found, &slopes, level);
+    }
+}
+
+/// Values that the loss or the host wants where they do not lie: parameters whose gradients are one and the same tensor,
+/// and outputs that are parameters, inputs or each other.
+pub fn places_are_kept(executor: &mut Executor) {
+    let mut graph = Graph::new(BATCH);
+    let [a, b] = ["a", "b"].map(|name| graph.parameter(name, Shape::new(&[BATCH])).expect("a name and a shape"));
+    let x = graph.add(Op::Input { name: "given".into(), shape: Shape::new(&[2]) }).expect("an input reads nothing");
+    let sum = graph.add(Op::Add { a, b }).expect("the shapes are equal");
+    graph.term("sum", sum, 0);
+    for (name, id) in [("a", a), ("x", x), ("sum", sum), ("again", sum)] {
+        graph.output(&format!("place of {name}"), id);
+    }
+    let optimizer = Config::default().optimizer;
+    let plan = lower("places", graph, Some(&optimizer), RESIDENT, executor.target()).expect("the plan is legal");
+    let id = executor.load(plan).expect("the plan fits");
+    let offset = executor.plan(id).parameters[1].offset;
+    executor.write_f32(&Role::Parameters, 0, &[1.0, 2.0, 3.0]).expect("a fits");
+    executor.write_f32(&Role::Parameters, offset, &[0.5, 0.25, 0.125]).expect("b fits");
+    executor.write_f32(&Role::Input("given".into()), 0, &[7.0, 8.0]).expect("the input fits");
+    executor.run(id, &[step(2)]).expect("the plan runs");
+    for (at, name) in [(0, "a"), (offset, "b")] {
+        let gradient = executor.read_f32(&Role::Gradients, at, BATCH).expect("the gradient is there");
+        assert_eq!(gradient, [0.35, 0.35, 0.0], "gradient of {name}");
+    }
+    for (name, expected) in
+        [("a", &[1.0, 2.0, 3.0][..]), ("x", &[7.0, 8.0]), ("sum", &[1.5, 2.25, 3.125]), ("again", &[1.5, 2.25, 3.125])]
+    {
+        let role = Role::Output(format!("place of {name}"));
+        let found = executor.read_f32(&role, 0, expected.len()).expect("the output is there");
+        assert_eq!(found, expected, "output {name}");
+    }
+}
+
+fn cpu() -> Executor {
+    Executor::Cpu(Cpu::new(2).expect("threads start"))
+}
+
+#[test]
+fn every_rule_agrees_with_central_differences_on_the_cpu_engine() {
+    rules_agree(&mut cpu());
+}
+
+#[test]
+fn what_is_wanted_in_several_places_is_in_each_of_them() {
+    places_are_kept(&mut cpu());
+}
+
+#[test]
+fn the_gradient_of_whole_models_agrees_with_central_differences_on_the_cpu_engine() {
+    models_agree(&cpu);
+}
+
+/// What a gradient rule says of an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// It has a rule, which is to be in one of the [`cases`].
+    Rule,
+    /// It reads nothing, so there is nothing to pass a gradient on to.
+    Leaf,
+    /// It may not be differentiated.
+    Constant,
+}
+
+/// Writes the table of operations once as data and once as a match that a new operation does not compile with.
+macro_rules! operations {
+    ($($kind:ident: $($name:ident)*;)*) => {
+        const OPERATIONS: &[(&str, Kind)] = &[$($((stringify!($name), Kind::$kind),)*)*];
+
+        fn kind(op: &Op) -> Kind {
+            match op {
+                $($(Op::$name { .. } => Kind::$kind,)*)*
+            }
+        }
+    };
+}
+
+operations! {
+    Rule: Affine Activation Sample Kl Bernoulli Gaussian Add Multiply Scale SumRows SumColumns BroadcastRows
+        BroadcastColumns;
+    Leaf: Parameter Input Gather Noise RowWeights;
+    Constant: AffineGradInput AffineGradWeight ActivationGrad SampleGrad KlGrad LogRatio LogMeanExp BernoulliGrad
+        GaussianGrad;
+}
+
+#[test]
+fn every_operation_that_has_a_rule_is_in_a_case() {
+    let covered: BTreeSet<String> = cases()
+        .iter()
+        .flat_map(|case| case.graph.ids().map(|id| case.graph.op(id).clone()).collect::<Vec<_>>())
+        .filter(|op| kind(op) == Kind::Rule)
+        .map(|op| op.name())
+        .collect();
+    let expected: BTreeSet<String> =
+        OPERATIONS.iter().filter(|(_, kind)| *kind == Kind::Rule).map(|(name, _)| (*name).into()).collect();
+    assert_eq!(covered, expected);
+}
+
+/// One operation of each kind that may not be differentiated, and those inputs of others that count as data.
+fn constants() -> Vec<(&'static str, Case)> {
+    use Op::*;
+    let mut all = Vec::new();
+    let mut case = |what: &'static str, build: &dyn Fn(&mut Case) -> Op| {
+        let mut case = Case::new(what);
+        let op = build(&mut case);
+        let out = case.add(op);
+        case.out = vec![out];
+        all.push((what, case));
+    };
+    let clamp = CLAMP;
+    case("AffineGradInput", &|c| AffineGradInput { dy: c.variable(&[ROWS, 2]), w: c.constant(&[5, 2]) });
+    case("AffineGradWeight", &|c| AffineGradWeight { x: c.constant(&[ROWS, 4]), dy: c.variable(&[ROWS, 2]) });
+    case("ActivationGrad", &|c| ActivationGrad {
+        dy: c.variable(&[4]),
+        v: c.constant(&[4]),
+        kind: elbo::config::Activation::Tanh,
+    });
+    case("SampleGrad", &|c| {
+        let (stats, eps) = (c.constant(&[BATCH, 4]), c.constant(&[ROWS, 2]));
+        SampleGrad { stats, eps, dz: c.variable(&[ROWS, 2]), clamp }
+    });
+    case("KlGrad", &|c| KlGrad { stats: c.variable(&[BATCH, 4]), g: c.constant(&[BATCH]), clamp });
+    case("LogRatio", &|c| {
+        let (stats, eps) = (c.variable(&[BATCH, 4]), c.constant(&[ROWS, 2]));
+        LogRatio { stats, eps, z: c.constant(&[ROWS, 2]), clamp }
+    });
+    case("LogMeanExp", &|c| LogMeanExp { distortion: c.variable(&[ROWS]), ratio: c.constant(&[ROWS]) });
+    case("BernoulliGrad", &|c| {
+        let (logits, x) = (c.variable(&[BATCH, 2]), c.constant(&[BATCH, 2]));
+        BernoulliGrad { logits, x, g: c.constant(&[BATCH]) }
+    });
+    case("GaussianGrad", &|c| {
+        let (out, x) = (c.variable(&[BATCH, 2]), c.constant(&[BATCH, 2]));
+        GaussianGrad { out, x, g: c.constant(&[BATCH]), variance: Variance::Fixed(0.0) }
+    });
+    case("Sample", &|c| Sample { stats: c.constant(&[BATCH, 4]), eps: c.variable(&[ROWS, 2]), clamp });
+    case("Bernoulli", &|c| Bernoulli { logits: c.constant(&[BATCH, 2]), x: c.variable(&[BATCH, 2]) });
+    case("Gaussian", &|c| {
+        let (out, x) = (c.constant(&[BATCH, 2]), c.variable(&[BATCH, 2]));
+        Gaussian { out, x, variance: Variance::Fixed(0.0) }
+    });
+    all
+}
+
+#[test]
+fn what_may_not_be_differentiated_says_so() {
+    let mut refused = BTreeSet::new();
+    for (name, mut case) in constants() {
+        let out = case.out[0];
+        let extents = case.graph.shape(out).extents().to_vec();
+        let seed = case.constant(&extents);
+        let wanted: Vec<Id> = case.variable_ids();
+        let error = gradients_from(&mut case.graph, &[(out, seed)], &wanted).expect_err(name).to_string();
+        assert!(error.contains(&format!("{name} has no gradient rule")), "{name}: {error}");
+        refused.insert(name);
+    }
+    for (name, _) in OPERATIONS.iter().filter(|(_, kind)| *kind == Kind::Constant) {
+        assert!(refused.contains(name), "{name} is in no case");
+    }
+}

@@ -1,0 +1,221 @@
+//! Small graphs to differentiate: every rule by itself, and where several meet.
+
+use elbo::config::{self, Activation};
+use elbo::graph::op::Variance;
+use elbo::graph::{Clamp, Graph, Id, Op};
+use elbo::rng::{Philox, Stream};
+use elbo::shape::Shape;
+
+/// B, examples of a batch.
+pub const BATCH: usize = 3;
+/// R, rows: K = 2 for each example.
+pub const ROWS: usize = 2 * BATCH;
+/// Log-variances are held to this range; [`draw`] gives values on both sides of both ends.
+pub const CLAMP: Clamp = Clamp { low: -1.0, high: 1.0 };
+
+const ACTIVATIONS: [Activation; 7] = [
+    Activation::Identity,
+    Activation::Relu,
+    Activation::Tanh,
+    Activation::Sigmoid,
+    Activation::Silu,
+    Activation::Gelu,
+    Activation::Softplus,
+];
+
+/// A small graph, the values of its inputs, and which of them it is differentiated for.
+pub struct Case {
+    pub name: String,
+    pub graph: Graph,
+    pub inputs: Vec<(Id, Vec<f32>)>,
+    pub variables: Vec<usize>,
+    /// What the loss is made from.
+    pub out: Vec<Id>,
+}
+
+impl Case {
+    pub fn new(name: &str) -> Self {
+        Self { name: name.into(), graph: Graph::new(BATCH), inputs: vec![], variables: vec![], out: vec![] }
+    }
+
+    pub fn add(&mut self, op: Op) -> Id {
+        let name = &self.name;
+        self.graph.add(op).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// An input that nothing is differentiated for. Its name is unique, since an executor shares buffers by name.
+    pub fn constant(&mut self, extents: &[usize]) -> Id {
+        let (at, shape) = (self.inputs.len(), Shape::new(extents));
+        let id = self.add(Op::Input { name: format!("{}, input {at}", self.name), shape });
+        self.inputs.push((id, draw(at as u32, shape.count())));
+        id
+    }
+
+    /// An input that the loss is differentiated for.
+    pub fn variable(&mut self, extents: &[usize]) -> Id {
+        self.variables.push(self.inputs.len());
+        self.constant(extents)
+    }
+
+    pub fn variable_ids(&self) -> Vec<Id> {
+        self.variables.iter().map(|&at| self.inputs[at].0).collect()
+    }
+}
+
+/// Numbers of both signs with magnitudes in 0.25…0.75 and 1.25…1.75: away from 0 and ±1, where rectifiers and clamps
+/// have their kinks, and on all sides of them.
+pub fn draw(which: u32, count: usize) -> Vec<f32> {
+    let mut rng = Philox::new(7, Stream::Choice, which, count as u32);
+    let mut value = || {
+        let magnitude = 0.25 + 0.5 * rng.uniform() + if rng.uniform() < 0.5 { 1.0 } else { 0.0 };
+        if rng.uniform() < 0.5 { -magnitude } else { magnitude }
+    };
+    (0..count).map(|_| value()).collect()
+}
+
+/// Every rule by itself, and where several rules meet or one kernel serves several operations.
+pub fn cases() -> Vec<Case> {
+    use Op::*;
+    let mut all = Vec::new();
+    let mut case = |name: &str, build: &dyn Fn(&mut Case) -> Vec<Id>| {
+        let mut case = Case::new(name);
+        case.out = build(&mut case);
+        all.push(case);
+    };
+    case("affine", &|c| {
+        let (x, w) = (c.variable(&[ROWS, 4]), c.variable(&[5, 2]));
+        vec![c.add(Affine { x, w })]
+    });
+    for kind in ACTIVATIONS {
+        case(&format!("{kind:?}"), &|c| {
+            let x = c.variable(&[BATCH, 5]);
+            vec![c.add(Activation { x, kind })]
+        });
+        case(&format!("two layers with {kind:?}"), &|c| {
+            let (x, first, second) = (c.variable(&[BATCH, 2]), c.variable(&[3, 4]), c.variable(&[5, 2]));
+            // The bias alone decides on which side of its kink a rectifier is.
+            let factor = if kind == config::Activation::Relu { 1.0 / 64.0 } else { 1.0 };
+            let x = c.add(Scale { x, factor });
+            let before = c.add(Affine { x, w: first });
+            let h = c.add(Activation { x: before, kind });
+            vec![c.add(Affine { x: h, w: second })]
+        });
+    }
+    for rows in [BATCH, ROWS] {
+        case(&format!("sample of {rows} rows"), &|c| {
+            let (stats, eps) = (c.variable(&[BATCH, 6]), c.constant(&[rows, 3]));
+            vec![c.add(Sample { stats, eps, clamp: CLAMP })]
+        });
+        case(&format!("sample of {rows} rows, and KL"), &|c| {
+            let (stats, eps) = (c.variable(&[BATCH, 6]), c.constant(&[rows, 3]));
+            vec![c.add(Sample { stats, eps, clamp: CLAMP }), c.add(Kl { stats, clamp: CLAMP })]
+        });
+        case(&format!("Bernoulli of {rows} rows"), &|c| {
+            let (logits, x) = (c.variable(&[rows, 4]), c.constant(&[BATCH, 4]));
+            vec![c.add(Bernoulli { logits, x })]
+        });
+        for variance in [Variance::Fixed(-0.7), Variance::Learned(CLAMP)] {
+            case(&format!("Gaussian of {rows} rows, {variance:?}"), &|c| {
+                let halves = if matches!(variance, Variance::Learned(_)) { 2 } else { 1 };
+                let (out, x) = (c.variable(&[rows, 4 * halves]), c.constant(&[BATCH, 4]));
+                vec![c.add(Gaussian { out, x, variance })]
+            });
+        }
+    }
+    case("KL", &|c| {
+        let stats = c.variable(&[BATCH, 6]);
+        vec![c.add(Kl { stats, clamp: CLAMP })]
+    });
+    case("sample and KL that are clamped differently", &|c| {
+        let (stats, eps) = (c.variable(&[BATCH, 6]), c.constant(&[BATCH, 3]));
+        let wide = Clamp { low: -9.0, high: 9.0 };
+        vec![c.add(Sample { stats, eps, clamp: wide }), c.add(Kl { stats, clamp: CLAMP })]
+    });
+    case("two samples of one posterior, and KL", &|c| {
+        let (stats, first, second) = (c.variable(&[BATCH, 4]), c.constant(&[BATCH, 2]), c.constant(&[ROWS, 2]));
+        let [first, second] = [first, second].map(|eps| c.add(Sample { stats, eps, clamp: CLAMP }));
+        vec![first, second, c.add(Kl { stats, clamp: CLAMP })]
+    });
+    case("sum", &|c| {
+        let (a, b) = (c.variable(&[BATCH, 5]), c.variable(&[BATCH, 5]));
+        vec![c.add(Add { a, b })]
+    });
+    case("product", &|c| {
+        let (a, b) = (c.variable(&[BATCH, 5]), c.variable(&[BATCH, 5]));
+        vec![c.add(Multiply { a, b })]
+    });
+    case("product with a constant", &|c| {
+        let (a, b) = (c.constant(&[4, 5]), c.variable(&[4, 5]));
+        vec![c.add(Multiply { a, b })]
+    });
+    case("cube, twice", &|c| {
+        let x = c.variable(&[7]);
+        let square = c.add(Multiply { a: x, b: x });
+        let cube = c.add(Multiply { a: x, b: square });
+        vec![c.add(Add { a: cube, b: cube })]
+    });
+    case("scale", &|c| {
+        let x = c.variable(&[4, 2]);
+        vec![c.add(Scale { x, factor: -1.5 })]
+    });
+    case("sums of rows", &|c| {
+        let x = c.variable(&[ROWS, 3]);
+        vec![c.add(SumRows { x })]
+    });
+    case("sums of columns", &|c| {
+        let x = c.variable(&[ROWS, 3]);
+        vec![c.add(SumColumns { x })]
+    });
+    case("rows filled", &|c| {
+        let v = c.variable(&[4]);
+        vec![c.add(BroadcastRows { v, columns: 3 })]
+    });
+    case("rows repeated", &|c| {
+        let v = c.variable(&[4]);
+        vec![c.add(BroadcastColumns { v, rows: ROWS })]
+    });
+    case("rows and columns times their sums", &|c| {
+        let x = c.variable(&[BATCH, 4]);
+        let (rows, columns) = (c.add(SumRows { x }), c.add(SumColumns { x }));
+        let rows = c.add(BroadcastRows { v: rows, columns: 4 });
+        let columns = c.add(BroadcastColumns { v: columns, rows: BATCH });
+        let left = c.add(Multiply { a: rows, b: x });
+        vec![c.add(Multiply { a: left, b: columns })]
+    });
+    all
+}
+
+/// Losses that use row weights in each of their forms: computed by the kernel that needs them, or as a tensor.
+pub fn term_cases() -> Vec<Case> {
+    use Op::*;
+    let per_row = |case: &Case| {
+        case.out.iter().all(|&out| {
+            case.graph.shape(out).extents().len() == 1
+                && case.graph.shape(out).rows() >= BATCH
+                && case.graph.shape(out).rows().is_multiple_of(BATCH)
+        })
+    };
+    let mut all: Vec<Case> = cases().into_iter().filter(per_row).collect();
+    let mut case = |name: &str, build: &dyn Fn(&mut Case) -> Vec<Id>| {
+        let mut case = Case::new(name);
+        case.out = build(&mut case);
+        all.push(case);
+    };
+    case("an input by itself", &|c| vec![c.variable(&[ROWS])]);
+    case("the same rows twice", &|c| {
+        let (logits, x) = (c.variable(&[ROWS, 4]), c.constant(&[BATCH, 4]));
+        let rows = c.add(Bernoulli { logits, x });
+        vec![rows, rows]
+    });
+    case("the same likelihood twice", &|c| {
+        let (logits, x) = (c.variable(&[ROWS, 4]), c.constant(&[BATCH, 4]));
+        vec![c.add(Bernoulli { logits, x }), c.add(Bernoulli { logits, x })]
+    });
+    case("a likelihood, its KL, and both together", &|c| {
+        let (stats, eps, x) = (c.variable(&[BATCH, 6]), c.constant(&[BATCH, 3]), c.constant(&[BATCH, 3]));
+        let logits = c.add(Sample { stats, eps, clamp: CLAMP });
+        let (distortion, rate) = (c.add(Bernoulli { logits, x }), c.add(Kl { stats, clamp: CLAMP }));
+        vec![distortion, rate, c.add(Add { a: distortion, b: rate })]
+    });
+    all
+}

@@ -1,0 +1,97 @@
+//! The plans that the tests look at.
+
+use elbo::config::{Activation, Binarise, Config, Likelihood, resolve};
+use elbo::error::Result;
+use elbo::graph::Graph;
+use elbo::graph::op::Source;
+use elbo::model::Model;
+use elbo::plan::{Plan, Resident, Target, lower, unshared};
+
+/// A configuration, and the model that it makes of data that is described rather than read.
+pub struct Setup {
+    pub name: &'static str,
+    pub config: Config,
+    pub model: Model,
+}
+
+fn setup(name: &'static str, config: Config, width: usize, source: Source) -> Setup {
+    let model = Model { config: config.model.clone(), width, source, binarise: config.data.binarise };
+    Setup { name, config, model }
+}
+
+/// The default recipe on 28×28 images.
+pub fn classic() -> Setup {
+    setup("classic", resolve(Some("classic"), &[]).expect("the recipe is valid"), 784, Source::Bytes)
+}
+
+/// Everything that the classic recipe does not have: three layers on each side, a non-linearity whose derivative needs
+/// its input, a learned variance, floats as data, a limited gradient.
+pub fn deep() -> Setup {
+    let mut config = Config::default();
+    config.model.hidden = vec![64, 48, 32];
+    config.model.latent = 8;
+    config.model.activation = Activation::Silu;
+    config.model.likelihood = Likelihood::GaussianLearned;
+    config.optimizer.clip_norm = 10.0;
+    setup("deep", config, 100, Source::Floats)
+}
+
+/// Few numbers, and one latent dimension: products with one column.
+pub fn small() -> Setup {
+    let mut config = Config::default();
+    config.data.binarise = Binarise::Dynamic;
+    config.model.hidden = vec![6, 5];
+    config.model.latent = 1;
+    config.optimizer.clip_norm = 0.5;
+    setup("small", config, 10, Source::Bytes)
+}
+
+/// Sums longer, and layers narrower, than the sizes at which a library of products changes its ways.
+pub fn long() -> Setup {
+    let mut config = Config::default();
+    config.model.hidden = vec![48];
+    config.model.latent = 8;
+    setup("long", config, 600, Source::Floats)
+}
+
+pub const TARGETS: [Target; 3] = [Target::Cpu, Target::Gpu, Target::Software];
+
+/// What stays on the device when `examples` examples are resident.
+pub fn resident(setup: &Setup, examples: usize, metric_slots: usize) -> Resident {
+    let values = examples * setup.model.width;
+    let data_words = if setup.model.source == Source::Bytes { values.div_ceil(4) } else { values };
+    Resident { data_words, order_words: examples, metric_slots }
+}
+
+/// A graph of a model.
+pub type Make = fn(&Model, usize) -> Result<Graph>;
+
+/// What a model can be asked for; the first is trained.
+pub const PURPOSES: [(&str, Make); 6] = [
+    ("train", Model::train),
+    ("evaluate", Model::evaluate),
+    ("importance", |model, batch| model.importance(batch, 4)),
+    ("reconstruct", Model::reconstruct),
+    ("sample", Model::sample),
+    ("decode", Model::decode),
+];
+
+/// The plan for a purpose.
+pub fn plan(setup: &Setup, purpose: &str, batch: usize, resident: Resident, target: Target) -> Plan {
+    make(lower, setup, purpose, batch, resident, target)
+}
+
+/// The same without sharing of buffers.
+pub fn plan_unshared(setup: &Setup, purpose: &str, batch: usize, resident: Resident, target: Target) -> Plan {
+    make(unshared, setup, purpose, batch, resident, target)
+}
+
+type Lower = fn(&str, Graph, Option<&elbo::config::OptimizerConfig>, Resident, Target) -> Result<Plan>;
+
+fn make(lower: Lower, setup: &Setup, purpose: &str, batch: usize, resident: Resident, target: Target) -> Plan {
+    let (name, graph) = PURPOSES.iter().find(|(name, _)| *name == purpose).expect("a purpose of the table");
+    let graph = graph(&setup.model, batch).expect("the model's shapes meet");
+    let optimizer = (*name == "train").then_some(&setup.config.optimizer);
+    let plan = lower(name, graph, optimizer, resident, target);
+    plan.unwrap_or_else(|error| panic!("{}, {name} for {target:?}: {error}", setup.name))
+}

@@ -1,0 +1,164 @@
+//! What running a plan has to keep to, however the work is divided.
+
+use super::models::{PURPOSES, Setup, TARGETS, deep, long, plan, resident, small};
+use crate::support::{ROUNDING, compare};
+use bytemuck::Zeroable;
+use elbo::exec::cpu::Cpu;
+use elbo::exec::{Executor, PlanId};
+use elbo::graph::op::Source;
+use elbo::kernels::StepScalars;
+use elbo::model::{init, weights};
+use elbo::plan::{Role, Target};
+use elbo::rng::{Philox, Stream};
+
+const EXAMPLES: usize = 300;
+const SLOTS: usize = 4;
+
+fn cpu(threads: usize) -> Executor {
+    Executor::Cpu(Cpu::new(threads).expect("threads start"))
+}
+
+/// Loads a plan, with resident data, an order and parameters that are functions of the model alone.
+fn load(executor: &mut Executor, setup: &Setup, purpose: &str, batch: usize, target: Target) -> PlanId {
+    let resident = resident(setup, EXAMPLES, SLOTS);
+    let id = executor.load(plan(setup, purpose, batch, resident, target)).expect("the plan fits");
+    let has = |executor: &Executor, role| executor.plan(id).words(role) > 0;
+    let mut rng = Philox::new(11, Stream::Choice, 0, 0);
+    if has(executor, &Role::Data) {
+        let mut word = || match setup.model.source {
+            Source::Bytes => u32::from_le_bytes([0; 4].map(|_: u8| (256.0 * rng.uniform()) as u8)),
+            Source::Floats => rng.uniform().to_bits(),
+        };
+        let data: Vec<u32> = (0..resident.data_words).map(|_| word()).collect();
+        executor.write(&Role::Data, 0, &data).expect("the data fit");
+    }
+    if has(executor, &Role::Order) {
+        // 7 has no divisor in common with the number of examples, so this is a permutation.
+        let order: Vec<u32> = (0..EXAMPLES as u32).map(|i| i * 7 % EXAMPLES as u32).collect();
+        executor.write(&Role::Order, 0, &order).expect("the order fits");
+    }
+    for (range, values) in executor.plan(id).parameters.clone().iter().zip(init::initial(&setup.model, 5, &[])) {
+        executor.write_f32(&Role::Parameters, range.offset, &values).expect("the parameters fit");
+    }
+    id
+}
+
+/// Steps of an epoch: whole batches, and one in which only `last` examples count.
+fn steps(setup: &Setup, batch: usize, last: usize) -> Vec<StepScalars> {
+    let optimizer = &setup.config.optimizer;
+    let step = |at: usize, rows: usize| StepScalars {
+        step: at as u32,
+        rows: rows as u32,
+        first: (at * batch) as u32,
+        slot: at as u32,
+        key: [3, 4],
+        stream: Stream::Noise as u32,
+        row_weight: 1.0 / rows as f32,
+        lr: optimizer.lr,
+        correction1: 1.0 - optimizer.beta1.powi(at as i32 + 1),
+        correction2: 1.0 - optimizer.beta2.powi(at as i32 + 1),
+        weights: weights(0.5),
+        ..StepScalars::zeroed()
+    };
+    vec![step(0, batch), step(1, last)]
+}
+
+/// Everything that a plan leaves behind.
+fn results(executor: &mut Executor, id: PlanId) -> Vec<(Role, Vec<u32>)> {
+    let buffers = executor.plan(id).buffers.clone();
+    let kept = buffers.into_iter().filter(|b| !matches!(b.role, Role::Slot(_) | Role::Sink | Role::Nothing));
+    kept.map(|b| {
+        let words = executor.read(&b.role, 0, b.words).expect("the buffer is there");
+        (b.role, words)
+    })
+    .collect()
+}
+
+#[test]
+fn the_number_of_threads_does_not_change_a_bit() {
+    for (setup, batch) in [(small(), 7), (deep(), 7), (long(), 130), (small(), 130)] {
+        for target in TARGETS {
+            for (purpose, _) in PURPOSES {
+                let run = |threads| {
+                    let mut executor = cpu(threads);
+                    let id = load(&mut executor, &setup, purpose, batch, target);
+                    executor.run(id, &steps(&setup, batch, batch - 3)).expect("the plan runs");
+                    results(&mut executor, id)
+                };
+                let one = run(1);
+                for threads in [2, 3, 5, 16] {
+                    for ((role, expected), (_, found)) in one.iter().zip(run(threads)) {
+                        let what = format!("{}, {purpose}, batch {batch}, {target:?}", setup.name);
+                        assert!(*expected == found, "{what}: {role:?} is another with {threads} threads");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A batch of which only some examples count makes the gradient of a plan for just so many.
+pub fn partial_batches_agree(new: &dyn Fn() -> Executor, target: Target) {
+    for setup in [small(), deep()] {
+        let gradient = |batch: usize| {
+            let mut executor = new();
+            let id = load(&mut executor, &setup, "train", batch, target);
+            executor.run(id, &steps(&setup, 4, 4)[1..]).expect("the plan runs");
+            let words = executor.plan(id).words(&Role::Gradients);
+            let metrics = executor.read_f32(&Role::Metrics, 2, 2).expect("the metrics are there");
+            (executor.read_f32(&Role::Gradients, 0, words).expect("the gradient is there"), metrics)
+        };
+        let (expected, metrics) = gradient(4);
+        for batch in [5, 7] {
+            let (found, terms) = gradient(batch);
+            let what = format!("{}, 4 of {batch} examples for {target:?}", setup.name);
+            compare(&expected, &found, ROUNDING).unwrap_or_else(|difference| panic!("{what}: {difference}"));
+            compare(&metrics, &terms, ROUNDING).unwrap_or_else(|difference| panic!("{what}: {difference}"));
+        }
+    }
+}
+
+#[test]
+fn examples_that_do_not_count_change_nothing() {
+    for target in TARGETS {
+        partial_batches_agree(&|| cpu(2), target);
+    }
+}
+
+/// A run starts one kernel per step of the plan, and makes nothing.
+pub fn counts_agree(executor: &mut Executor) {
+    let setup = small();
+    let target = executor.target();
+    let train = load(executor, &setup, "train", 7, target);
+    let evaluate = load(executor, &setup, "evaluate", 7, target);
+    let loaded = executor.counts();
+    assert!(loaded.allocations > 0, "{}", executor.name());
+    let mut dispatches = loaded.dispatches;
+    for id in [train, evaluate, train] {
+        let steps = steps(&setup, 7, 3);
+        executor.run(id, &steps).expect("the plan runs");
+        dispatches += (steps.len() * executor.plan(id).steps.len()) as u64;
+        executor.read(&Role::Metrics, 0, 4).expect("the metrics are there");
+        let counts = executor.counts();
+        assert_eq!(counts.dispatches, dispatches, "{}", executor.name());
+        assert_eq!(
+            (counts.allocations, counts.pipelines),
+            (loaded.allocations, loaded.pipelines),
+            "{}",
+            executor.name()
+        );
+    }
+    let counts = executor.counts();
+    assert_eq!(counts.bytes_read, loaded.bytes_read + 3 * 16, "{}", executor.name());
+    assert!((1..=3).contains(&(counts.submissions - loaded.submissions)), "{}", executor.name());
+    // A plan whose buffers are all there needs none but its own intermediate tensors.
+    let slots =
+        |plan: &elbo::plan::Plan| plan.buffers.iter().filter(|b| matches!(b.role, Role::Slot(_))).count() as u64;
+    let again = load(executor, &setup, "train", 7, target);
+    assert!(executor.counts().allocations <= counts.allocations + slots(executor.plan(again)), "{}", executor.name());
+}
+
+#[test]
+fn a_run_starts_each_step_once_and_makes_nothing() {
+    counts_agree(&mut cpu(2));
+}
