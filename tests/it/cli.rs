@@ -336,6 +336,15 @@ fn a_checkpoint_of_another_model_is_refused() {
 }
 
 #[test]
+fn a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_good_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = elbo(folder.path(), &format!("train {TINY} --epochs 2 --lr 1e30 --out run"));
+    said.failed(4, "the loss is not finite at step 1 ");
+    assert!(said.err.contains("last good checkpoint is in run/checkpoints"), "{said:?}");
+    elbo(folder.path(), READERS[0]).succeeded();
+}
+
+#[test]
 fn data_that_changed_since_the_training_are_noticed() {
     let folder = tempfile::tempdir().unwrap();
     let write = |pixel: u8| {

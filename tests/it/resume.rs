@@ -153,6 +153,18 @@ fn ctrl_c_saves_stops_and_resumes_to_the_same_bits() {
 }
 
 #[test]
+fn what_a_kill_after_the_last_save_left_undone_is_done_by_resuming() {
+    let folder = tempfile::tempdir().unwrap();
+    elbo(folder.path(), &train("cpu")).succeeded();
+    let whole = result(folder.path());
+    for undone in ["checkpoints/best", "samples/epoch-0003.png", "samples/reconstruction-0003.png"] {
+        fs::remove_file(folder.path().join("run").join(undone)).unwrap();
+    }
+    elbo(folder.path(), &resume("cpu")).succeeded();
+    assert_same(&whole, &result(folder.path()), "resumed after its end");
+}
+
+#[test]
 fn a_run_in_two_sittings_of_epochs_is_the_run_in_one() {
     let (whole, _) = uninterrupted("cpu");
     let folder = tempfile::tempdir().unwrap();
