@@ -88,61 +88,78 @@ fn devices() -> Vec<String> {
     ["cpu".to_owned()].into_iter().chain(adapters).collect()
 }
 
-/// An uninterrupted run: what it came to, and how long it took.
-fn uninterrupted(adapter: &str) -> (Vec<(String, Vec<u8>)>, Duration) {
+/// What an uninterrupted run comes to.
+fn uninterrupted(adapter: &str) -> Vec<(String, Vec<u8>)> {
     let folder = tempfile::tempdir().unwrap();
-    let begun = Instant::now();
     elbo(folder.path(), &train(adapter)).succeeded();
-    (result(folder.path()), begun.elapsed())
+    result(folder.path())
+}
+
+/// The steps after whose checkpoints a run is killed, sitting by sitting, and how many milliseconds after: in the middle
+/// of epochs, around their ends, at the very start, twice in one epoch.
+const KILLS: [(&[u64], u64); 5] =
+    [(&[4, 20], 3), (&[16, 32], 0), (&[0, 0, 8], 1), (&[16, 20, 32, 40], 7), (&[12, 36], 0)];
+
+/// Kills a run again and again, and lets it come to its end; also says how often it was alive to be killed.
+fn killed(folder: &Path, adapter: &str, kills: &[u64], delay: u64) -> usize {
+    let mut alive = 0;
+    for (sitting, &wanted) in kills.iter().enumerate() {
+        let line = if sitting == 0 { train(adapter) } else { resume(adapter) };
+        let mut child = start(folder, &line);
+        wait_for(folder, &mut child, wanted);
+        sleep(Duration::from_millis(delay));
+        alive += usize::from(child.try_wait().unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    elbo(folder, &resume(adapter)).succeeded();
+    alive
 }
 
 #[test]
 fn a_run_killed_at_any_moment_resumes_to_the_same_bits() {
     for adapter in devices() {
-        let (whole, duration) = uninterrupted(&adapter);
-        // Steps after whose checkpoints the process is killed, sitting by sitting, and how long after: in the middle
-        // of an epoch, around its end, twice in one epoch, and right at the start.
-        for (kills, delay) in
-            [(&[4, 12, 40][..], 0.0), (&[16, 32], 0.0), (&[0, 0, 8], 0.01), (&[16, 20, 32, 48], 0.03), (&[12], 0.2)]
-        {
+        let whole = uninterrupted(&adapter);
+        // Adapters take their time; what is killed in the host's code is the same.
+        let schedules = if adapter == "cpu" { &KILLS[..] } else { &KILLS[..2] };
+        let mut alive = 0;
+        for (kills, delay) in schedules {
             let folder = tempfile::tempdir().unwrap();
-            let mut killed = 0;
-            for (sitting, &wanted) in kills.iter().enumerate() {
-                let line = if sitting == 0 { train(&adapter) } else { resume(&adapter) };
-                let mut child = start(folder.path(), &line);
-                wait_for(folder.path(), &mut child, wanted);
-                sleep(duration.mul_f64(delay));
-                killed += u32::from(child.try_wait().unwrap().is_none());
-                child.kill().unwrap();
-                child.wait().unwrap();
-            }
-            assert!(killed > 0, "every sitting ended before it was killed");
+            alive += killed(folder.path(), &adapter, kills, *delay);
             let what = format!("killed after steps {kills:?} on adapter {adapter}");
-            elbo(folder.path(), &resume(&adapter)).succeeded();
             assert_eq!(step(folder.path()), Some(STEPS), "{what}");
             assert_same(&whole, &result(folder.path()), &what);
         }
+        // A machine that is busy with other things may let a run slip through.
+        assert!(alive >= schedules.len(), "{alive} kills are too few to show anything");
     }
+}
+
+/// Interrupts a run once it has saved a step; nothing where the run was faster.
+#[cfg(unix)]
+fn interrupted(folder: &Path, adapter: &str, wanted: u64) -> Option<Outcome> {
+    let mut command = command(folder, &train(adapter));
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+    wait_for(folder, &mut child, wanted);
+    // It fails where the run has ended, which shows below.
+    std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).output().expect("kill starts");
+    let output = child.wait_with_output().unwrap();
+    let err = String::from_utf8_lossy(&output.stderr).into_owned();
+    (!output.status.success()).then(|| Outcome { code: output.status.code(), out: String::new(), err })
 }
 
 #[test]
 #[cfg(unix)]
 fn ctrl_c_saves_stops_and_resumes_to_the_same_bits() {
     for adapter in devices() {
-        let (whole, _) = uninterrupted(&adapter);
+        let whole = uninterrupted(&adapter);
         for wanted in [0, 12, 16] {
-            let folder = tempfile::tempdir().unwrap();
-            let mut child = command(folder.path(), &train(&adapter))
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .expect("the program starts");
-            wait_for(folder.path(), &mut child, wanted);
-            let signal = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-            assert!(signal.unwrap().success());
-            let output = child.wait_with_output().unwrap();
-            let err = String::from_utf8_lossy(&output.stderr).into_owned();
-            let stopped = Outcome { code: output.status.code(), out: String::new(), err };
+            let attempt = || {
+                let folder = tempfile::tempdir().unwrap();
+                Some((interrupted(folder.path(), &adapter, wanted)?, folder))
+            };
+            let stopped = (0..5).find_map(|_| attempt());
+            let (stopped, folder) = stopped.expect("a run that is interrupted in time");
             stopped.failed(130, "go on with: elbo train --resume run");
             let at = step(folder.path()).expect("there is a checkpoint");
             assert!((wanted..STEPS).contains(&at), "stopped at {at} after {wanted}");
@@ -166,7 +183,7 @@ fn what_a_kill_after_the_last_save_left_undone_is_done_by_resuming() {
 
 #[test]
 fn a_run_in_two_sittings_of_epochs_is_the_run_in_one() {
-    let (whole, _) = uninterrupted("cpu");
+    let whole = uninterrupted("cpu");
     let folder = tempfile::tempdir().unwrap();
     elbo(folder.path(), &train("cpu").replace("--epochs 3", "--epochs 1")).succeeded();
     elbo(folder.path(), &format!("{} --epochs 3", resume("cpu"))).succeeded();
@@ -179,7 +196,7 @@ fn a_run_in_two_sittings_of_epochs_is_the_run_in_one() {
 
 #[test]
 fn other_seeds_and_other_data_give_other_bits() {
-    let (whole, _) = uninterrupted("cpu");
+    let whole = uninterrupted("cpu");
     for (from, to) in [("--seed 5", "--seed 6"), ("examples=720", "examples=721")] {
         let folder = tempfile::tempdir().unwrap();
         elbo(folder.path(), &train("cpu").replace(from, to)).succeeded();
