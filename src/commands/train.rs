@@ -207,7 +207,8 @@ fn finish(session: &mut Session, progress: &Progress, folder: &Path, report: &Re
         ));
     }
     if let (Some(best), Some(epoch)) = (progress.best, progress.best_epoch) {
-        report.note(&format!("best     epoch {epoch} with {best:.2} nats"));
+        let part = if session.data()?.validation.is_empty() { "training" } else { "validation" };
+        report.note(&format!("best     epoch {epoch}, by its {part} -ELBO of {best:.2} nats"));
     }
     let shown = folder.display();
     let last = format!("epoch-{:04}.png", progress.epoch);

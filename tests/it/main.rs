@@ -1,6 +1,7 @@
 //! Tests that use the crate from outside.
 
 mod cli;
+mod curves;
 mod devices;
 mod gradients;
 mod kernels;
