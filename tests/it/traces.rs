@@ -88,7 +88,7 @@ fn read(executor: &mut Executor, id: PlanId, role: &Role) -> Vec<Vec<f32>> {
     ranges.iter().map(|r| executor.read_f32(role, r.offset, r.count()).expect("the buffer is there")).collect()
 }
 
-/// Ten steps from the recorded start with the recorded inputs and noise. The bound is 1e-4 for losses,
+/// Ten steps from the recorded start with the recorded inputs and noise. The bound is 1e-4 for losses,
 /// gradients and parameters alike.
 fn follow(executor: &mut Executor, name: &str, likelihood: Likelihood, target: Target) {
     let trace = recorded(name);
