@@ -1,11 +1,15 @@
 //! What can be typed. Only definitions: what a command does stands in `commands`, what a run does in `config`.
 
+mod answers;
 mod settings;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use answers::{
+    DecodeArgs, EmbedArgs, ExamplesArgs, InterpolateArgs, LatentArgs, Method, Path, RunArgs, TraverseArgs,
+};
 use settings::assignment;
 
 /// Train variational autoencoders on any GPU, from one small binary.
@@ -61,6 +65,54 @@ Example:
 Example:
   elbo reconstruct runs/first -n 32 --out reconstructions.png")]
     Reconstruct(ReconstructArgs),
+
+    /// Write the latents of examples to a file
+    ///
+    /// Encodes examples and writes the means of their posteriors, and with --std their standard deviations, to an .npy
+    /// or .csv file. The numbers of an example do not depend on which others are encoded with it.
+    #[command(after_long_help = "\
+Examples:
+  elbo embed runs/first --out z.npy
+  elbo embed runs/first --data mnist/ --part test --std --out z.csv")]
+    Embed(EmbedArgs),
+
+    /// Turn latents into examples
+    ///
+    /// Decodes latents from a file and writes the decoder's means: probabilities for a Bernoulli decoder.
+    #[command(after_long_help = "\
+Examples:
+  elbo decode runs/first z.npy --out x.npy
+  elbo decode runs/first z.csv --out grid.png")]
+    Decode(DecodeArgs),
+
+    /// Show what lies between two examples
+    ///
+    /// Draws pairs of examples and what is decoded on the way from the posterior mean of one to that of the other, as a
+    /// grid of images: a row begins and ends with the examples themselves.
+    #[command(after_long_help = "\
+Examples:
+  elbo interpolate runs/first
+  elbo interpolate runs/first --pair 0,7 --pair 3,12 --path linear --steps 12 --out between.png")]
+    Interpolate(InterpolateArgs),
+
+    /// Show what each latent dimension does
+    ///
+    /// Varies one latent dimension at a time and draws what is decoded, a row for each dimension: the one that carries
+    /// most information (KL in nats, over the examples) comes first.
+    #[command(after_long_help = "\
+Examples:
+  elbo traverse runs/first
+  elbo traverse runs/first --example 4 --range 2 -n 8 --out traverse.png")]
+    Traverse(TraverseArgs),
+
+    /// Draw a map of the latent space
+    ///
+    /// Draws the posterior means of examples as points in a plane, coloured by label where there are labels.
+    #[command(after_long_help = "\
+Examples:
+  elbo latent runs/first
+  elbo latent runs/first --method tsne -n 2000 --out map.png")]
+    Latent(LatentArgs),
 
     /// Print what would be computed, step by step
     ///
@@ -202,16 +254,13 @@ pub struct TrainArgs {
 /// `elbo eval`.
 #[derive(Debug, Clone, Args)]
 pub struct EvalArgs {
-    /// Run folder, or a checkpoint in it
-    pub run: PathBuf,
+    /// The model.
+    #[command(flatten)]
+    pub run: RunArgs,
 
-    /// Evaluate on other data than the run's own
-    #[arg(long, value_name = "SRC")]
-    pub data: Option<String>,
-
-    /// Which part of the data [default: test]
-    #[arg(long)]
-    pub part: Option<Part>,
+    /// Which examples.
+    #[command(flatten)]
+    pub examples: ExamplesArgs,
 
     /// Also estimate -log p(x), with K samples each
     ///
@@ -223,21 +272,14 @@ pub struct EvalArgs {
     /// Key of the random numbers [default: the run's]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-
-    /// Device, as for `elbo train`
-    #[arg(long, value_name = "SEL")]
-    pub adapter: Option<String>,
-
-    /// Print one JSON object
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// `elbo sample`.
 #[derive(Debug, Clone, Args)]
 pub struct SampleArgs {
-    /// Run folder, or a checkpoint in it
-    pub run: PathBuf,
+    /// The model.
+    #[command(flatten)]
+    pub run: RunArgs,
 
     /// Number of examples [default: 64]
     #[arg(long, short = 'n', value_name = "N")]
@@ -250,25 +292,18 @@ pub struct SampleArgs {
     /// Key of the random numbers [default: the run's]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-
-    /// Device, as for `elbo train`
-    #[arg(long, value_name = "SEL")]
-    pub adapter: Option<String>,
 }
 
 /// `elbo reconstruct`.
 #[derive(Debug, Clone, Args)]
 pub struct ReconstructArgs {
-    /// Run folder, or a checkpoint in it
-    pub run: PathBuf,
+    /// The model.
+    #[command(flatten)]
+    pub run: RunArgs,
 
-    /// Take examples from other data than the run's own
-    #[arg(long, value_name = "SRC")]
-    pub data: Option<String>,
-
-    /// Which part of the data [default: test]
-    #[arg(long)]
-    pub part: Option<Part>,
+    /// Which examples.
+    #[command(flatten)]
+    pub examples: ExamplesArgs,
 
     /// Number of examples [default: 32]
     #[arg(long, short = 'n', value_name = "N")]
@@ -277,10 +312,6 @@ pub struct ReconstructArgs {
     /// PNG file to write [default: in the run's samples/]
     #[arg(long, value_name = "FILE.png")]
     pub out: Option<PathBuf>,
-
-    /// Device, as for `elbo train`
-    #[arg(long, value_name = "SEL")]
-    pub adapter: Option<String>,
 }
 
 /// `elbo plan`.
@@ -408,6 +439,8 @@ pub enum Purpose {
     Reconstruct,
     /// From the prior to means.
     Sample,
+    /// From examples to posterior means and log-variances.
+    Encode,
     /// From given latents to means.
     Decode,
 }
@@ -449,7 +482,7 @@ mod tests {
     fn short_help_fits_a_screen_and_long_help_has_an_example() {
         let mut found = Vec::new();
         commands(&Cli::command(), "", &mut found);
-        assert_eq!(found.len(), 10);
+        assert_eq!(found.len(), 15);
         for (path, command) in found {
             let short = command.clone().term_width(80).render_help().to_string();
             assert!(short.lines().count() <= 24, "{path} -h has {} lines:\n{short}", short.lines().count());

@@ -2,13 +2,19 @@
 
 mod adapters;
 mod bench;
+mod decode;
 mod doctor;
+mod embed;
 mod eval;
+mod files;
+mod interpolate;
+mod latent;
 mod open;
 mod plan;
 mod reconstruct;
 mod sample;
 mod train;
+mod traverse;
 
 use crate::cli::{BenchCommand, Cli, Command};
 use crate::error::Result;
@@ -17,18 +23,7 @@ use std::process::ExitCode;
 
 /// Runs a command; an error is printed as one line and becomes the exit code.
 pub fn run(cli: Cli) -> ExitCode {
-    let (quiet, json) = match &cli.command {
-        Command::Train(args) => (args.quiet, false),
-        Command::Eval(args) => (false, args.json),
-        Command::Plan(args) => (false, args.json),
-        Command::Adapters(args) => (false, args.json),
-        Command::Doctor(args) => (false, args.json),
-        Command::Bench(args) => {
-            let BenchCommand::Step(args) = &args.what;
-            (false, args.json)
-        }
-        Command::Sample(_) | Command::Reconstruct(_) => (false, false),
-    };
+    let (quiet, json) = switches(&cli.command);
     let report = Report::new(Options::detect(quiet, json));
     let done = dispatch(cli.command, &report);
     match done.and_then(|()| report.finish()) {
@@ -40,12 +35,40 @@ pub fn run(cli: Cli) -> ExitCode {
     }
 }
 
+/// Whether `--quiet` and `--json` were given.
+fn switches(command: &Command) -> (bool, bool) {
+    let run = match command {
+        Command::Train(args) => return (args.quiet, false),
+        Command::Plan(args) => return (false, args.json),
+        Command::Adapters(args) => return (false, args.json),
+        Command::Doctor(args) => return (false, args.json),
+        Command::Bench(args) => {
+            let BenchCommand::Step(args) = &args.what;
+            return (false, args.json);
+        }
+        Command::Eval(args) => &args.run,
+        Command::Sample(args) => &args.run,
+        Command::Reconstruct(args) => &args.run,
+        Command::Embed(args) => &args.run,
+        Command::Decode(args) => &args.run,
+        Command::Interpolate(args) => &args.run,
+        Command::Traverse(args) => &args.run,
+        Command::Latent(args) => &args.run,
+    };
+    (run.quiet, run.json)
+}
+
 fn dispatch(command: Command, report: &Report) -> Result<()> {
     match command {
         Command::Train(args) => train::run(&args, report),
         Command::Eval(args) => eval::run(&args, report),
         Command::Sample(args) => sample::run(&args, report),
         Command::Reconstruct(args) => reconstruct::run(&args, report),
+        Command::Embed(args) => embed::run(&args, report),
+        Command::Decode(args) => decode::run(&args, report),
+        Command::Interpolate(args) => interpolate::run(&args, report),
+        Command::Traverse(args) => traverse::run(&args, report),
+        Command::Latent(args) => latent::run(&args, report),
         Command::Plan(args) => plan::run(&args, report),
         Command::Adapters(_) => adapters::run(report),
         Command::Doctor(args) => doctor::run(&args, report),

@@ -5,11 +5,8 @@ use crate::error::Result;
 use crate::kernels::StepScalars;
 use crate::plan::Role;
 use crate::rng::Stream;
-use crate::session::{Purpose, Session};
+use crate::session::{BATCH, Purpose, Session};
 use std::ops::Range;
-
-/// Examples per run of an evaluation plan.
-pub const BATCH: usize = 128;
 
 /// Rows (examples times samples) per run of the importance plan, at most.
 const ROWS: usize = 2048;

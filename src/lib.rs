@@ -102,9 +102,14 @@ pub mod train;
 
 pub mod eval;
 
+pub mod latent;
+
 // What is kept of it.
 pub mod checkpoint;
 pub mod durable;
+
+// A trained model in the hands of a program.
+pub mod run;
 
 // Small words that everything else is written in.
 pub mod error;

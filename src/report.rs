@@ -3,9 +3,12 @@
 //! A reader that goes away (`elbo train 2>&1 | head`) never ends a run: from then on that stream is silent. Any other
 //! failure to write a result is kept, and [`Report::finish`] returns it.
 
+pub mod csv;
 pub mod grid;
 pub mod human;
+pub mod npy;
 pub mod progress;
+pub mod scatter;
 pub mod table;
 
 use std::io::{self, IsTerminal, Write};

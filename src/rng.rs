@@ -57,12 +57,17 @@ pub fn uniform(word: u32) -> f32 {
     ((word >> 9) as f32 + 0.5) * (1.0 / 8_388_608.0)
 }
 
-/// A standard normal deviate: the inverse distribution function at [`uniform`]`(word)`.
+/// A standard normal deviate: [`quantile`]`(`[`uniform`]`(word))`.
+pub fn normal(word: u32) -> f32 {
+    quantile(uniform(word))
+}
+
+/// The inverse of the standard normal distribution function, for u between 0 and 1.
 ///
 /// √2·erfinv(2u − 1) with the single-precision polynomials of M. Giles, "Approximating the erfinv function", GPU
 /// Computing Gems Jade, 2012; (1 − x)(1 + x) is computed as 4u(1 − u), which loses no digits in the tails.
-pub fn normal(word: u32) -> f32 {
-    let u = uniform(word);
+#[inline(always)]
+pub fn quantile(u: f32) -> f32 {
     let w = -(4.0 * u * (1.0 - u)).ln();
     let p = if w < 5.0 {
         let w = w - 2.5;

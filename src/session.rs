@@ -1,5 +1,7 @@
 //! A model on an executor: its plans, its parameters, and the examples that lie on the device.
 
+mod answers;
+
 use crate::checkpoint::{Checkpoint, DataRecord, Tensor};
 use crate::config::Config;
 use crate::data::{Dataset, Values};
@@ -12,6 +14,8 @@ use crate::plan::{Plan, Range, Resident, Role, Target, lower};
 use crate::rng::{Stream, key};
 use bytemuck::Zeroable;
 use std::collections::BTreeMap;
+
+pub use answers::{BATCH, Posterior};
 
 /// What a plan computes; sizes are examples per run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,15 +30,14 @@ pub enum Purpose {
     Reconstruct(usize),
     /// [`Model::sample`].
     Sample(usize),
+    /// [`Model::encode`].
+    Encode(usize),
     /// [`Model::decode`].
     Decode(usize),
 }
 
 /// The counter word of noise that belongs to no training step.
 const NO_STEP: u32 = u32::MAX;
-
-/// Examples that are drawn from the prior at a time.
-const SAMPLES: usize = 64;
 
 /// Words that are written to the device at a time.
 const UPLOAD: usize = 1 << 22;
@@ -71,20 +74,18 @@ impl Session {
         Self { config, model, executor, record, data, uploaded: false, resident, plans: BTreeMap::new() }
     }
 
-    /// A trained model without examples: it can sample and decode.
+    /// A trained model without a data set: it can sample and decode, and takes examples by [`Session::show`].
     pub fn without_data(checkpoint: &Checkpoint, executor: Executor) -> Result<Self> {
         let record = checkpoint.progress.data.clone();
         let config = checkpoint.config.clone();
-        let model = Model {
-            config: config.model.clone(),
-            width: record.shape.iter().product(),
-            source: if record.floats { Source::Floats } else { Source::Bytes },
-            binarise: config.data.binarise,
-        };
-        let resident = Resident { data_words: 4, order_words: 1024, metric_slots: 16 };
+        let width = record.shape.iter().product();
+        // Examples that are shown come as floats, however the data set stored them.
+        let model =
+            Model { config: config.model.clone(), width, source: Source::Floats, binarise: config.data.binarise };
+        let resident = Resident { data_words: BATCH * width, order_words: 1024, metric_slots: 16 };
         let mut session =
             Self { config, model, executor, record, data: None, uploaded: true, resident, plans: BTreeMap::new() };
-        session.plan(Purpose::Sample(SAMPLES))?;
+        session.plan(Purpose::Sample(BATCH))?;
         session.restore(checkpoint)?;
         Ok(session)
     }
@@ -227,48 +228,6 @@ impl Session {
         };
         Ok(ranges.iter().map(tensor).collect())
     }
-
-    /// Reads an output of the run just made: `rows` rows of `width` floats.
-    pub fn output(&mut self, name: &str, rows: usize, width: usize) -> Result<Vec<f32>> {
-        self.executor.read_f32(&Role::Output(name.to_owned()), 0, rows * width)
-    }
-
-    /// The first D of each row of the output `mean`: the mean of p(x|z), for pictures.
-    pub fn means(&mut self, rows: usize) -> Result<Vec<f32>> {
-        let (width, wide) = (self.model.width, self.model.output_width());
-        let all = self.output("mean", rows, wide)?;
-        Ok(all.chunks_exact(wide).flat_map(|row| row[..width].iter().copied()).collect())
-    }
-
-    /// `count` examples drawn from the prior and decoded, [count, D]. The same seed gives the same latents.
-    pub fn sample(&mut self, count: usize, seed: u64) -> Result<Vec<f32>> {
-        let plan = self.plan(Purpose::Sample(SAMPLES))?;
-        let mut all = Vec::with_capacity(count * self.model.width);
-        for begin in (0..count).step_by(SAMPLES) {
-            let order: Vec<u32> = (begin..begin + SAMPLES).map(|i| i as u32).collect();
-            self.set_order(&order)?;
-            let scalars = self.scalars(seed, Stream::Prior, 0, SAMPLES);
-            self.executor.run(plan, &[scalars])?;
-            all.extend(self.means(SAMPLES.min(count - begin))?);
-        }
-        Ok(all)
-    }
-
-    /// The given examples as the model is shown them, and their reconstructions through the posterior's mean; both
-    /// [examples, D].
-    pub fn reconstruct(&mut self, examples: &[u32], seed: u64) -> Result<(Vec<f32>, Vec<f32>)> {
-        const BATCH: usize = 32;
-        let plan = self.plan(Purpose::Reconstruct(BATCH))?;
-        let (mut originals, mut reconstructions) = (Vec::new(), Vec::new());
-        for part in examples.chunks(BATCH) {
-            self.set_order(part)?;
-            let scalars = self.scalars(seed, Stream::Evaluate, 0, part.len());
-            self.executor.run(plan, &[scalars])?;
-            originals.extend(self.output("x", part.len(), self.model.width)?);
-            reconstructions.extend(self.means(part.len())?);
-        }
-        Ok((originals, reconstructions))
-    }
 }
 
 /// What stays on a device that trains on `data`.
@@ -289,6 +248,7 @@ pub fn plan_for(model: &Model, config: &Config, purpose: Purpose, resident: Resi
         Purpose::Importance(batch, samples) => ("importance", model.importance(batch, samples)?),
         Purpose::Reconstruct(batch) => ("reconstruct", model.reconstruct(batch)?),
         Purpose::Sample(batch) => ("sample", model.sample(batch)?),
+        Purpose::Encode(batch) => ("encode", model.encode(batch)?),
         Purpose::Decode(batch) => ("decode", model.decode(batch)?),
     };
     let optimizer = (purpose == Purpose::Train).then_some(&config.optimizer);

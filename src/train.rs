@@ -9,7 +9,7 @@ use crate::kernels::StepScalars;
 use crate::model::weights;
 use crate::plan::Role;
 use crate::rng::{Stream, key};
-use crate::session::{Purpose, Session};
+use crate::session::{BATCH, Purpose, Session};
 use bytemuck::Zeroable;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -121,7 +121,7 @@ pub fn train(
         return Err(crate::config::batch_exceeds(session.config.train.batch, examples));
     }
     session.plan(Purpose::Train)?;
-    session.plan(Purpose::Evaluate(eval::BATCH))?;
+    session.plan(Purpose::Evaluate(BATCH))?;
     let before = Duration::from_secs_f64(progress.elapsed_seconds);
     let mut run = Run { session, options, observe, progress, sitting: Instant::now(), before, portion: 4 };
     run.begin()?;

@@ -9,7 +9,7 @@ use crate::eval::{self, Summary};
 use crate::report::Report;
 use crate::report::human::count;
 use crate::report::table::table;
-use crate::session::{Purpose, Session};
+use crate::session::{BATCH, Purpose, Session};
 use serde_json::json;
 use std::ops::Range;
 use std::time::Instant;
@@ -25,10 +25,10 @@ pub fn run(args: &EvalArgs, report: &Report) -> Result<()> {
     if let Some(samples) = args.samples.filter(|samples| !(1..=MOST_SAMPLES).contains(samples)) {
         return Err(Error::Usage(format!("--samples {samples}: the estimate takes 1 to {MOST_SAMPLES} samples")));
     }
-    let purpose = Purpose::Evaluate(eval::BATCH);
-    let mut trained = open::with_data(&args.run, args.data.as_deref(), args.adapter.as_deref(), purpose, report)?;
+    let purpose = Purpose::Evaluate(BATCH);
+    let mut trained = open::with_data(&args.run, args.examples.data.as_deref(), purpose, report)?;
     let session = &mut trained.session;
-    let (part, name) = open::part(session.data()?, args.part)?;
+    let (part, name) = open::part(session.data()?, args.examples.part)?;
     let seed = args.seed.unwrap_or(session.config.train.seed);
     report.note(&format!(
         "data     {}, {name} part: {} examples, seed {seed}",

@@ -1,7 +1,7 @@
 //! A trained model, ready to use: the checkpoint that RUN means, on a device, with data where a command needs them.
 
 use crate::checkpoint::{self, Checkpoint};
-use crate::cli::Part;
+use crate::cli::{Part, RunArgs};
 use crate::config::DataConfig;
 use crate::data::{self, Dataset};
 use crate::durable;
@@ -27,31 +27,25 @@ pub struct Trained {
 
 /// Opens a model and the data to use it on: those it was trained on, or `data` of the same shape. `purpose` is what
 /// will be computed first.
-pub fn with_data(
-    run: &Path,
-    data: Option<&str>,
-    adapter: Option<&str>,
-    purpose: Purpose,
-    report: &Report,
-) -> Result<Trained> {
-    let checkpoint = load(run, report)?;
+pub fn with_data(run: &RunArgs, data: Option<&str>, purpose: Purpose, report: &Report) -> Result<Trained> {
+    let checkpoint = load(&run.run, report)?;
     let mut config = checkpoint.config.clone();
     if let Some(source) = data {
         source.clone_into(&mut config.data.source);
     }
     let dataset = open_data(&config.data, &checkpoint, data.is_some(), report)?;
     data::check(&dataset, config.model.likelihood)?;
-    let mut session = Session::new(config, dataset, device(adapter, report)?);
+    let mut session = Session::new(config, dataset, device(run, report)?);
     session.plan(purpose)?;
     session.restore(&checkpoint)?;
-    Ok(trained(session, run, &checkpoint))
+    Ok(trained(session, &run.run, &checkpoint))
 }
 
 /// Opens a model alone.
-pub fn without_data(run: &Path, adapter: Option<&str>, report: &Report) -> Result<Trained> {
-    let checkpoint = load(run, report)?;
-    let session = Session::without_data(&checkpoint, device(adapter, report)?)?;
-    Ok(trained(session, run, &checkpoint))
+pub fn without_data(run: &RunArgs, report: &Report) -> Result<Trained> {
+    let checkpoint = load(&run.run, report)?;
+    let session = Session::without_data(&checkpoint, device(run, report)?)?;
+    Ok(trained(session, &run.run, &checkpoint))
 }
 
 /// The examples of a part, the test part where none is asked for, and its name.
@@ -87,12 +81,35 @@ pub fn picture(trained: &Trained, asked: Option<&Path>, name: &str) -> Result<Pa
 /// The most pictures in one file.
 const MOST_PICTURES: usize = 10_000;
 
-/// Checks the value of `-n`.
-pub fn check_count(count: usize) -> Result<usize> {
+/// Checks a number of pictures that was asked for by `-n`, or by what is to be drawn.
+pub fn check_pictures(count: usize) -> Result<usize> {
     match count {
         1..=MOST_PICTURES => Ok(count),
         _ => Err(Error::Usage(format!("-n {count}: a file takes 1 to {MOST_PICTURES} pictures"))),
     }
+}
+
+/// Checks the value of `--steps` for so many rows of pictures.
+pub fn check_steps(steps: usize, rows: usize) -> Result<usize> {
+    let most = MOST_PICTURES / rows.max(1);
+    match steps {
+        _ if (2..=most).contains(&steps) => Ok(steps),
+        _ => Err(Error::Usage(format!("--steps {steps}: it can be 2 to {most} where there are {rows} rows"))),
+    }
+}
+
+/// As many columns as rows, or one row less.
+pub fn columns(count: usize) -> usize {
+    (count as f64).sqrt().ceil() as usize
+}
+
+/// The example that stands at `index` in a part; `flag` is what asked for it.
+pub fn example(flag: &str, index: usize, part: &Range<usize>, name: &str) -> Result<u32> {
+    if index < part.len() {
+        return Ok((part.start + index) as u32);
+    }
+    let last = part.len() - 1;
+    Err(Error::Usage(format!("{flag}: there is no example {index}: the {name} part has 0 to {last}")))
 }
 
 /// The run folder that a path belongs to: itself, or one above it. A checkpoint that lies outside of any run is given
@@ -129,8 +146,8 @@ fn load(run: &Path, report: &Report) -> Result<Checkpoint> {
     Ok(checkpoint)
 }
 
-fn device(adapter: Option<&str>, report: &Report) -> Result<crate::exec::Executor> {
-    let (executor, line) = select::open(adapter.unwrap_or("auto"))?;
+fn device(run: &RunArgs, report: &Report) -> Result<crate::exec::Executor> {
+    let (executor, line) = select::open(run.adapter.as_deref().unwrap_or("auto"))?;
     report.note(&format!("device   {line}"));
     Ok(executor)
 }

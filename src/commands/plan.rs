@@ -26,6 +26,7 @@ pub fn run(args: &PlanArgs, report: &Report) -> Result<()> {
         cli::Purpose::Likelihood => Purpose::Importance(batch, SAMPLES),
         cli::Purpose::Reconstruct => Purpose::Reconstruct(batch),
         cli::Purpose::Sample => Purpose::Sample(batch),
+        cli::Purpose::Encode => Purpose::Encode(batch),
         cli::Purpose::Decode => Purpose::Decode(batch),
     };
     let target = match args.target.unwrap_or(cli::Target::Gpu) {

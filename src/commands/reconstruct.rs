@@ -4,18 +4,19 @@ use super::open;
 use crate::cli::ReconstructArgs;
 use crate::error::Result;
 use crate::report::{Report, grid};
-use crate::session::Purpose;
+use crate::session::{BATCH, Purpose};
+use serde_json::json;
 
 /// Pictures in a row.
 const COLUMNS: usize = 8;
 
 /// Encodes examples, decodes the means of their posteriors, and writes both.
 pub fn run(args: &ReconstructArgs, report: &Report) -> Result<()> {
-    let wanted = open::check_count(args.count.unwrap_or(32))?;
-    let purpose = Purpose::Reconstruct(32);
-    let mut trained = open::with_data(&args.run, args.data.as_deref(), args.adapter.as_deref(), purpose, report)?;
+    let wanted = open::check_pictures(args.count.unwrap_or(32))?;
+    let purpose = Purpose::Reconstruct(BATCH);
+    let mut trained = open::with_data(&args.run, args.examples.data.as_deref(), purpose, report)?;
     let session = &mut trained.session;
-    let (part, name) = open::part(session.data()?, args.part)?;
+    let (part, name) = open::part(session.data()?, args.examples.part)?;
     let count = wanted.min(part.len());
     if count < wanted {
         report.note(&format!("the {name} part has only {count} examples"));
@@ -27,6 +28,7 @@ pub fn run(args: &ReconstructArgs, report: &Report) -> Result<()> {
     let shape = session.record.shape;
     let path = open::picture(&trained, args.out.as_deref(), &format!("{name}-step-{}.png", trained.step))?;
     grid::pairs(&path, &originals, &reconstructions, shape, COLUMNS.min(count))?;
+    report.json(&json!({ "part": name, "examples": shown, "files": [path] }));
     report.result(&path.display().to_string());
     Ok(())
 }

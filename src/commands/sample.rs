@@ -4,20 +4,17 @@ use super::open;
 use crate::cli::SampleArgs;
 use crate::error::Result;
 use crate::report::{Report, grid};
+use serde_json::json;
 
 /// Draws latents from the prior and writes what the decoder makes of them.
 pub fn run(args: &SampleArgs, report: &Report) -> Result<()> {
-    let count = open::check_count(args.count.unwrap_or(64))?;
-    let mut trained = open::without_data(&args.run, args.adapter.as_deref(), report)?;
+    let count = open::check_pictures(args.count.unwrap_or(64))?;
+    let mut trained = open::without_data(&args.run, report)?;
     let seed = args.seed.unwrap_or(trained.session.config.train.seed);
     let images = trained.session.sample(count, seed)?;
     let path = open::picture(&trained, args.out.as_deref(), &format!("prior-step-{}-seed-{seed}.png", trained.step))?;
-    grid::save(&path, &images, trained.session.record.shape, columns(count))?;
+    grid::save(&path, &images, trained.session.record.shape, open::columns(count))?;
+    report.json(&json!({ "count": count, "seed": seed, "files": [path] }));
     report.result(&path.display().to_string());
     Ok(())
-}
-
-/// As many columns as rows, or one row less.
-fn columns(count: usize) -> usize {
-    (count as f64).sqrt().ceil() as usize
 }

@@ -124,6 +124,16 @@ impl Model {
         Ok(graph)
     }
 
+    /// What the encoder says of a batch: output `stats` [B, 2Z], the posterior's mean and log-variance before the clamp.
+    pub fn encode(&self, batch: usize) -> Result<Graph> {
+        let mut graph = Graph::new(batch);
+        let networks = self.declare(&mut graph)?;
+        let x = self.gather(&mut graph)?;
+        let stats = layers::mlp(&mut graph, x, &networks.encoder, self.config.activation)?;
+        graph.output("stats", stats);
+        Ok(graph)
+    }
+
     /// Given latents, decoded: input `z` [B, Z], output `mean` of p(x|z).
     pub fn decode(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);

@@ -82,7 +82,13 @@ fn draw(path: &Path, cells: Vec<Option<&[f32]>>, shape: [usize; 3], columns: usi
             sheet.paint(&mut pixels, image, index / columns, index % columns);
         }
     }
-    let file = encode(&sheet, color, &pixels).map_err(|e| Error::Bug(format!("drawing {}: {e}", path.display())))?;
+    write(path, sheet.width, sheet.height, color, &pixels)
+}
+
+/// Writes pixels of eight bits a channel into a PNG file.
+pub(super) fn write(path: &Path, width: usize, height: usize, color: png::ColorType, pixels: &[u8]) -> Result<()> {
+    let file = encode(width, height, color, pixels);
+    let file = file.map_err(|e| Error::Bug(format!("drawing {}: {e}", path.display())))?;
     durable::replace_file(path, &file)
 }
 
@@ -126,9 +132,14 @@ impl Sheet {
     }
 }
 
-fn encode(sheet: &Sheet, color: png::ColorType, pixels: &[u8]) -> std::result::Result<Vec<u8>, png::EncodingError> {
+fn encode(
+    width: usize,
+    height: usize,
+    color: png::ColorType,
+    pixels: &[u8],
+) -> std::result::Result<Vec<u8>, png::EncodingError> {
     let mut file = Vec::new();
-    let mut encoder = png::Encoder::new(&mut file, sheet.width as u32, sheet.height as u32);
+    let mut encoder = png::Encoder::new(&mut file, width as u32, height as u32);
     encoder.set_color(color);
     encoder.set_depth(png::BitDepth::Eight);
     let mut writer = encoder.write_header()?;

@@ -72,7 +72,7 @@ fn eval_prints_the_same_figures_for_people_and_for_programs() {
 #[test]
 fn plan_adapters_doctor_and_bench_answer_in_text_and_json() {
     let folder = tempfile::tempdir().unwrap();
-    for purpose in ["train", "eval", "likelihood", "reconstruct", "sample", "decode"] {
+    for purpose in ["train", "eval", "likelihood", "reconstruct", "sample", "encode", "decode"] {
         for target in ["gpu", "software", "cpu"] {
             let line = format!("plan --recipe plane --batch 7 --for {purpose} --target {target}");
             let text = elbo(folder.path(), &line).succeeded().out;

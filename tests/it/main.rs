@@ -1,5 +1,6 @@
 //! Tests that use the crate from outside.
 
+mod answers;
 mod cli;
 mod curves;
 mod devices;

@@ -67,12 +67,13 @@ pub fn resident(setup: &Setup, examples: usize, metric_slots: usize) -> Resident
 pub type Make = fn(&Model, usize) -> Result<Graph>;
 
 /// What a model can be asked for; the first is trained.
-pub const PURPOSES: [(&str, Make); 6] = [
+pub const PURPOSES: [(&str, Make); 7] = [
     ("train", Model::train),
     ("evaluate", Model::evaluate),
     ("importance", |model, batch| model.importance(batch, 4)),
     ("reconstruct", Model::reconstruct),
     ("sample", Model::sample),
+    ("encode", Model::encode),
     ("decode", Model::decode),
 ];
 

@@ -1,0 +1,227 @@
+//! The commands that ask a trained model: where things lie in its latent space, and what lies there.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::Part;
+
+/// What every command on a trained model takes.
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    /// Run folder, or a checkpoint in it
+    pub run: PathBuf,
+
+    /// Device, as for `elbo train`
+    #[arg(long, value_name = "SEL")]
+    pub adapter: Option<String>,
+
+    /// Print warnings and results only
+    #[arg(long, short)]
+    pub quiet: bool,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which examples a command takes.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ExamplesArgs {
+    /// Take examples from other data than the run's own
+    #[arg(long, value_name = "SRC")]
+    pub data: Option<String>,
+
+    /// Which part of the data [default: test]
+    #[arg(long)]
+    pub part: Option<Part>,
+}
+
+/// `elbo embed`.
+#[derive(Debug, Clone, Args)]
+pub struct EmbedArgs {
+    /// The model.
+    #[command(flatten)]
+    pub run: RunArgs,
+
+    /// Embed other data than the run's own
+    #[arg(long, value_name = "SRC")]
+    pub data: Option<String>,
+
+    /// Which part of the data [default: all of it]
+    #[arg(long)]
+    pub part: Option<Part>,
+
+    /// File to write: .npy or .csv
+    ///
+    /// The file to write. An .npy file holds the means, f32 of shape [examples, latent]. A .csv file has a header, and
+    /// per example its index, its label where there are labels, and its means.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+
+    /// Also write the posterior's standard deviations
+    ///
+    /// Also writes the posterior's standard deviations: further columns of a .csv file, a second file beside an .npy
+    /// file (`z.npy` and `z.std.npy`).
+    #[arg(long)]
+    pub std: bool,
+
+    /// Key of dynamic binarisation [default: the run's]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+}
+
+/// `elbo decode`.
+#[derive(Debug, Clone, Args)]
+pub struct DecodeArgs {
+    /// The model.
+    #[command(flatten)]
+    pub run: RunArgs,
+
+    /// Latents: .npy, or .csv as `elbo embed` writes it
+    ///
+    /// The latents, [count, latent]: an .npy file of floats, or a .csv file, of which the columns `mean_0`, `mean_1`, …
+    /// are taken, or all columns where there is no header.
+    pub latents: PathBuf,
+
+    /// File to write: .npy, .csv or .png
+    ///
+    /// The file to write: the decoder's means as an .npy file [count, channels, height, width], as a .csv file with a
+    /// row for each latent, or as a grid of images (.png).
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+/// How to go from one latent to another.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Path {
+    /// Along a great circle, at radii between those of the ends.
+    #[default]
+    Spherical,
+    /// Along the straight line.
+    Linear,
+}
+
+/// `elbo interpolate`.
+#[derive(Debug, Clone, Args)]
+pub struct InterpolateArgs {
+    /// The model.
+    #[command(flatten)]
+    pub run: RunArgs,
+
+    /// Which examples.
+    #[command(flatten)]
+    pub examples: ExamplesArgs,
+
+    /// Two examples by their index in the part (repeatable)
+    ///
+    /// Two examples, by their index in the part, counted from 0; may be given many times, for a row each. Default: six
+    /// pairs spread over the part.
+    #[arg(long, value_name = "I,J", value_parser = pair)]
+    pub pair: Vec<(usize, usize)>,
+
+    /// Pictures from one end to the other [default: 9]
+    #[arg(long, value_name = "N")]
+    pub steps: Option<usize>,
+
+    /// Way through the latent space [default: spherical]
+    ///
+    /// The way through the latent space: spherical (White 2016) stays where the prior has its mass, linear goes
+    /// straight and so, in many dimensions, through regions that the model never saw.
+    #[arg(long)]
+    pub path: Option<Path>,
+
+    /// PNG file to write [default: in the run's samples/]
+    #[arg(long, value_name = "FILE.png")]
+    pub out: Option<PathBuf>,
+}
+
+/// `elbo traverse`.
+#[derive(Debug, Clone, Args)]
+pub struct TraverseArgs {
+    /// The model.
+    #[command(flatten)]
+    pub run: RunArgs,
+
+    /// Which examples.
+    #[command(flatten)]
+    pub examples: ExamplesArgs,
+
+    /// Vary this example's code [default: the prior's mean]
+    ///
+    /// The example, by its index in the part, around whose posterior mean each dimension is varied. Default: the mean
+    /// of the prior, zero in all dimensions.
+    #[arg(long, value_name = "I")]
+    pub example: Option<usize>,
+
+    /// Go from -X to X [default: 3]
+    ///
+    /// Each dimension takes values from -X to X, in standard deviations of the prior.
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    pub range: Option<f32>,
+
+    /// Pictures of each dimension [default: 9]
+    #[arg(long, value_name = "N")]
+    pub steps: Option<usize>,
+
+    /// The most dimensions to show [default: 20]
+    #[arg(long, short = 'n', value_name = "N")]
+    pub count: Option<usize>,
+
+    /// PNG file to write [default: in the run's samples/]
+    #[arg(long, value_name = "FILE.png")]
+    pub out: Option<PathBuf>,
+}
+
+/// How latents of many dimensions come into a plane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Method {
+    /// The two directions in which the means vary most.
+    Pca,
+    /// Neighbours stay neighbours; distances between groups mean little.
+    Tsne,
+}
+
+/// `elbo latent`.
+#[derive(Debug, Clone, Args)]
+pub struct LatentArgs {
+    /// The model.
+    #[command(flatten)]
+    pub run: RunArgs,
+
+    /// Which examples.
+    #[command(flatten)]
+    pub examples: ExamplesArgs,
+
+    /// How to get to two dimensions [default: pca]
+    ///
+    /// How the posterior means get into a plane: pca, the two directions in which they vary most, or tsne (van der
+    /// Maaten 2014), which keeps neighbours together. Two latent dimensions are drawn as they are unless tsne is asked
+    /// for.
+    #[arg(long)]
+    pub method: Option<Method>,
+
+    /// Neighbours that t-SNE looks at [default: 30]
+    #[arg(long, value_name = "X")]
+    pub perplexity: Option<f32>,
+
+    /// The most examples to draw [default: 5000]
+    #[arg(long, short = 'n', value_name = "N")]
+    pub count: Option<usize>,
+
+    /// PNG file to write [default: in the run's samples/]
+    ///
+    /// The PNG file to write. Where the model has two latent dimensions, a second one shows what is decoded at points
+    /// of the plane (`FILE-manifold.png`).
+    #[arg(long, value_name = "FILE.png")]
+    pub out: Option<PathBuf>,
+}
+
+/// Splits `I,J`.
+fn pair(typed: &str) -> Result<(usize, usize), String> {
+    let numbers = typed.split_once(',').map(|(a, b)| (a.trim().parse(), b.trim().parse()));
+    match numbers {
+        Some((Ok(a), Ok(b))) => Ok((a, b)),
+        _ => Err("expected I,J, for example 0,7".into()),
+    }
+}

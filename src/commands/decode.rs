@@ -1,0 +1,35 @@
+//! `elbo decode`: what latents from a file stand for.
+
+use super::{files, open};
+use crate::cli::DecodeArgs;
+use crate::error::Result;
+use crate::report::csv::Csv;
+use crate::report::human::count;
+use crate::report::{Report, grid, npy};
+use serde_json::json;
+
+/// Decodes latents and writes the decoder's means.
+pub fn run(args: &DecodeArgs, report: &Report) -> Result<()> {
+    let format = files::format("--out ", &args.out, &["npy", "csv", "png"])?;
+    let mut trained = open::without_data(&args.run, report)?;
+    let session = &mut trained.session;
+    let latents = files::latents(&args.latents, session.model.config.latent)?;
+    let rows = latents.len() / session.model.config.latent;
+    if format == "png" {
+        open::check_pictures(rows)?;
+    }
+    let (means, shape) = (session.decode(&latents)?, session.record.shape);
+    match format {
+        "npy" => npy::save(&args.out, &means, &[rows, shape[0], shape[1], shape[2]])?,
+        "csv" => {
+            let mut table = Csv::new((0..session.model.width).map(|i| format!("x_{i}")));
+            means.chunks_exact(session.model.width).for_each(|row| table.row(row));
+            table.save(&args.out)?;
+        }
+        _ => grid::save(&args.out, &means, shape, open::columns(rows))?,
+    }
+    report.note(&format!("decoded  {} latents", count(rows as u64)));
+    report.json(&json!({ "count": rows, "shape": shape, "files": [args.out] }));
+    report.result(&args.out.display().to_string());
+    Ok(())
+}

@@ -1,0 +1,70 @@
+//! `elbo interpolate`: pairs of examples, and what lies between them.
+
+use super::open;
+use crate::cli::{InterpolateArgs, Path};
+use crate::error::Result;
+use crate::latent::{between, linear, spherical};
+use crate::report::{Report, grid};
+use crate::session::{BATCH, Purpose};
+use serde_json::json;
+use std::ops::Range;
+
+/// Pairs that are shown where none is named.
+const PAIRS: usize = 6;
+
+/// Draws a row for each pair: the one, what is decoded on the way, the other.
+pub fn run(args: &InterpolateArgs, report: &Report) -> Result<()> {
+    let steps = open::check_steps(args.steps.unwrap_or(9), args.pair.len().max(PAIRS))?;
+    let data = args.examples.data.as_deref();
+    let mut trained = open::with_data(&args.run, data, Purpose::Encode(BATCH), report)?;
+    let session = &mut trained.session;
+    let (part, name) = open::part(session.data()?, args.examples.part)?;
+    let pairs = if args.pair.is_empty() { spread(part.len()) } else { args.pair.clone() };
+    let examples = ends(&pairs, &part, name)?;
+    let seed = session.config.train.seed;
+    let posterior = session.encode(&examples, seed)?;
+    let way = match args.path.unwrap_or_default() {
+        Path::Spherical => spherical,
+        Path::Linear => linear,
+    };
+    let mut latents = Vec::new();
+    for row in 0..pairs.len() {
+        let [from, to] = [2 * row, 2 * row + 1].map(|at| posterior.mean(at));
+        latents.extend(between(0.0, 1.0, steps).into_iter().flat_map(|t| way(from, to, t)));
+    }
+    let decoded = session.decode(&latents)?;
+    let (width, shape) = (session.model.width, session.record.shape);
+    let mut cells = Vec::new();
+    for (ends, row) in examples.chunks_exact(2).zip(decoded.chunks_exact(steps * width)) {
+        cells.extend(session.data()?.example(ends[0] as usize));
+        cells.extend(row);
+        cells.extend(session.data()?.example(ends[1] as usize));
+    }
+    let file = open::picture(&trained, args.out.as_deref(), &format!("interpolation-step-{}.png", trained.step))?;
+    grid::save(&file, &cells, shape, steps + 2)?;
+    report.note(&format!("pairs    of the {name} part: {}", as_text(&pairs)));
+    report.json(&json!({ "part": name, "pairs": pairs, "steps": steps, "files": [file] }));
+    report.result(&file.display().to_string());
+    Ok(())
+}
+
+/// Pairs that lie far apart in the part, so that sorted data show different kinds.
+fn spread(count: usize) -> Vec<(usize, usize)> {
+    let pairs = PAIRS.min(count);
+    (0..pairs).map(|i| (i * count / pairs, (i * count / pairs + count / 2 + i) % count)).collect()
+}
+
+/// The examples of all pairs, one after the other.
+fn ends(pairs: &[(usize, usize)], part: &Range<usize>, name: &str) -> Result<Vec<u32>> {
+    let mut examples = Vec::new();
+    for &(i, j) in pairs {
+        for index in [i, j] {
+            examples.push(open::example(&format!("--pair {i},{j}"), index, part, name)?);
+        }
+    }
+    Ok(examples)
+}
+
+fn as_text(pairs: &[(usize, usize)]) -> String {
+    pairs.iter().map(|(i, j)| format!("{i},{j}")).collect::<Vec<_>>().join("  ")
+}

@@ -1,0 +1,60 @@
+//! `elbo traverse`: what each latent dimension does.
+
+use super::open;
+use crate::cli::TraverseArgs;
+use crate::error::{Error, Result};
+use crate::latent::between;
+use crate::report::table::table;
+use crate::report::{Report, grid};
+use crate::session::{BATCH, Purpose};
+use serde_json::json;
+
+/// Draws a row for each dimension, in which it goes from −range to range while the others stay.
+pub fn run(args: &TraverseArgs, report: &Report) -> Result<()> {
+    let most = args.count.unwrap_or(20);
+    let range = args.range.unwrap_or(3.0);
+    if !(range.is_finite() && range > 0.0) {
+        return Err(Error::Usage(format!("--range {range}: it is to be a finite number above 0")));
+    }
+    let steps = open::check_steps(args.steps.unwrap_or(9), open::check_pictures(most)?)?;
+    let data = args.examples.data.as_deref();
+    let mut trained = open::with_data(&args.run, data, Purpose::Encode(BATCH), report)?;
+    let session = &mut trained.session;
+    let (part, name) = open::part(session.data()?, args.examples.part)?;
+    let centre = args.example.map(|index| open::example("--example", index, &part, name)).transpose()?;
+    let seed = session.config.train.seed;
+    let rates = session.encode(&part.map(|i| i as u32).collect::<Vec<_>>(), seed)?.rates();
+    let mut dimensions: Vec<usize> = (0..rates.len()).collect();
+    dimensions.sort_by(|&a, &b| rates[b].total_cmp(&rates[a]));
+    let centre = match centre {
+        Some(example) => session.encode(&[example], seed)?.means,
+        None => vec![0.0; rates.len()],
+    };
+    let mut latents = Vec::new();
+    for &dimension in dimensions.iter().take(most) {
+        for value in between(-range, range, steps) {
+            let start = latents.len();
+            latents.extend(&centre);
+            latents[start + dimension] = value;
+        }
+    }
+    let decoded = session.decode(&latents)?;
+    let shape = session.record.shape;
+    let file = open::picture(&trained, args.out.as_deref(), &format!("traversal-step-{}.png", trained.step))?;
+    grid::save(&file, &decoded, shape, steps)?;
+    let shown = most.min(rates.len());
+    let rows = dimensions.iter().take(shown).enumerate();
+    let rows: Vec<Vec<String>> =
+        rows.map(|(row, &d)| vec![row.to_string(), d.to_string(), format!("{:.2}", rates[d])]).collect();
+    report.result(&table(&["row", "dimension", "rate in nats"], &rows));
+    if shown < rates.len() {
+        report.note(&format!("{} further dimensions carry less; -n shows more", rates.len() - shown));
+    }
+    let sorted: Vec<f64> = dimensions.iter().map(|&d| rates[d]).collect();
+    report.json(&json!({
+        "part": name, "dimensions": dimensions, "rates": sorted, "shown": shown, "range": range, "steps": steps,
+        "files": [file],
+    }));
+    report.result(&file.display().to_string());
+    Ok(())
+}

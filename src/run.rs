@@ -1,0 +1,155 @@
+//! A trained run in the hands of a program: load it, encode, decode, sample, score.
+//!
+//! Examples and reconstructions are rows of D numbers, in the units in which the model was shown its data: pixels from
+//! 0 to 1, floats as they were. Latents are rows of Z numbers. Both are flat and row-major. Rows are binarised as the
+//! run's configuration says.
+//!
+//! ```no_run
+//! use elbo::run::Run;
+//!
+//! # fn main() -> elbo::error::Result<()> {
+//! let mut run = Run::open("runs/first".as_ref(), "auto")?;
+//! let digits = run.sample(16, 0)?; // [16, D]
+//! let posterior = run.encode(&digits)?; // means and log-variances, [16, Z]
+//! let again = run.decode(&posterior.means)?; // [16, D]
+//! let scores = run.score(&digits, 0)?; // -ELBO of each, in nats
+//! # let _ = (again, scores);
+//! # Ok(())
+//! # }
+//! ```
+
+use crate::checkpoint::{self, Checkpoint};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::eval::Terms;
+use crate::exec::{Executor, select};
+use crate::kernels::StepScalars;
+use crate::rng::Stream;
+use crate::session::{BATCH, Posterior, Purpose, Session};
+use std::path::Path;
+
+/// A trained model on a device, and no data set.
+#[derive(Debug)]
+pub struct Run {
+    session: Session,
+    warnings: Vec<String>,
+}
+
+impl Run {
+    /// Loads the newest whole checkpoint of a run folder, or the checkpoint that is named, onto a device: `auto`, `cpu`
+    /// or whatever `--adapter` takes.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where there is no whole checkpoint, [`Error::Usage`] and [`Error::Device`] where the device
+    /// cannot be had.
+    pub fn open(path: &Path, adapter: &str) -> Result<Self> {
+        let (checkpoint, warnings) = checkpoint::load_latest(path)?;
+        let (executor, _) = select::open(adapter)?;
+        Ok(Self { warnings, ..Self::new(&checkpoint, executor)? })
+    }
+
+    /// A checkpoint on a device.
+    pub fn new(checkpoint: &Checkpoint, executor: Executor) -> Result<Self> {
+        Ok(Self { session: Session::without_data(checkpoint, executor)?, warnings: vec![] })
+    }
+
+    /// What was wrong with newer checkpoints, where [`Run::open`] had to step back to an older one.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// What the run was asked to do.
+    pub fn config(&self) -> &Config {
+        &self.session.config
+    }
+
+    /// The shape of an example: channels, height, width. D is their product.
+    pub fn shape(&self) -> [usize; 3] {
+        self.session.record.shape
+    }
+
+    /// Z, the number of latent dimensions.
+    pub fn latent(&self) -> usize {
+        self.session.model.config.latent
+    }
+
+    /// The posteriors of examples [N, D].
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where the numbers are no rows of D finite ones.
+    pub fn encode(&mut self, examples: &[f32]) -> Result<Posterior> {
+        self.check(examples)?;
+        let mut all = Posterior { latent: self.latent(), means: vec![], log_variances: vec![] };
+        let (seed, window) = (self.session.config.train.seed, BATCH * self.session.model.width);
+        for part in examples.chunks(window) {
+            self.session.show(part)?;
+            let posterior = self.session.encode(&self.shown(part), seed)?;
+            all.means.extend(posterior.means);
+            all.log_variances.extend(posterior.log_variances);
+        }
+        Ok(all)
+    }
+
+    /// The means of p(x|z) for latents [N, Z], as [N, D]: probabilities for a Bernoulli decoder.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where the numbers are no rows of Z.
+    pub fn decode(&mut self, latents: &[f32]) -> Result<Vec<f32>> {
+        self.session.decode(latents)
+    }
+
+    /// `count` draws from the prior, decoded, [count, D]. The same seed gives the same draws.
+    pub fn sample(&mut self, count: usize, seed: u64) -> Result<Vec<f32>> {
+        self.session.sample(count, seed)
+    }
+
+    /// Distortion and rate of each of the examples [N, D] in nats, from one sample of its posterior: their sum is −ELBO,
+    /// the higher the stranger. The noise of row i is a function of `seed` and i, so the same call gives the same bits.
+    ///
+    /// # Errors
+    /// As for [`Run::encode`].
+    pub fn score(&mut self, examples: &[f32], seed: u64) -> Result<Vec<Terms>> {
+        self.check(examples)?;
+        let plan = self.session.plan(Purpose::Evaluate(BATCH))?;
+        let window = BATCH * self.session.model.width;
+        let mut scores = Vec::with_capacity(examples.len() / self.session.model.width);
+        for (at, part) in examples.chunks(window).enumerate() {
+            self.session.show(part)?;
+            let order = self.shown(part);
+            self.session.set_order(&order)?;
+            let scalars = self.session.scalars(seed, Stream::Evaluate, 0, order.len());
+            // Rows of one window have noise of their own by their place in it, windows by this word.
+            self.session.executor.run(plan, &[StepScalars { step: scalars.step - at as u32, ..scalars }])?;
+            let distortions = self.session.output("distortion", order.len(), 1)?;
+            let rates = self.session.output("rate", order.len(), 1)?;
+            let terms = |(&d, &r): (&f32, &f32)| Terms { distortion: f64::from(d), rate: f64::from(r) };
+            scores.extend(distortions.iter().zip(&rates).map(terms));
+        }
+        Ok(scores)
+    }
+
+    /// The session underneath, for everything else.
+    pub fn session(&mut self) -> &mut Session {
+        &mut self.session
+    }
+
+    /// The order that takes each of the rows of a window once.
+    fn shown(&self, part: &[f32]) -> Vec<u32> {
+        (0..(part.len() / self.session.model.width) as u32).collect()
+    }
+
+    fn check(&self, examples: &[f32]) -> Result<()> {
+        let width = self.session.model.width;
+        if !examples.len().is_multiple_of(width) {
+            let count = examples.len();
+            return Err(Error::Usage(format!("{count} numbers are no examples of {width} values each")));
+        }
+        match examples.iter().position(|x| !x.is_finite()) {
+            Some(at) => {
+                let (row, column, value) = (at / width, at % width, examples[at]);
+                Err(Error::Usage(format!("value {column} of example {row} is {value}: examples must be finite")))
+            }
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! What a trained model is asked for: posteriors of examples, what latents decode to, draws from the prior.
+
+use super::{Purpose, Session};
+use crate::error::{Error, Result};
+use crate::plan::Role;
+use crate::rng::Stream;
+
+/// Examples, or latents, that are asked about at a time: the same for every question, since the programs of a session
+/// share the buffers of what they put out. The answers are those of each by itself: neither how many are asked for nor
+/// their order changes a bit.
+pub const BATCH: usize = 128;
+
+/// What the encoder says of N examples: q(z|x) = N(mean, variance), each latent dimension by itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Posterior {
+    /// Z, the number of latent dimensions.
+    pub latent: usize,
+    /// The means, [N, Z].
+    pub means: Vec<f32>,
+    /// The log-variances, within the range that the model allows, [N, Z].
+    pub log_variances: Vec<f32>,
+}
+
+impl Posterior {
+    /// N, the number of examples.
+    pub fn len(&self) -> usize {
+        self.means.len() / self.latent
+    }
+
+    /// Whether there is no example.
+    pub fn is_empty(&self) -> bool {
+        self.means.is_empty()
+    }
+
+    /// The mean of one example, [Z].
+    pub fn mean(&self, example: usize) -> &[f32] {
+        &self.means[example * self.latent..][..self.latent]
+    }
+
+    /// The standard deviations, [N, Z].
+    pub fn deviations(&self) -> Vec<f32> {
+        self.log_variances.iter().map(|lv| (0.5 * lv).exp()).collect()
+    }
+
+    /// The KL divergence of each latent dimension from the prior, a mean over the examples, in nats (Kingma and Welling
+    /// 2014, appendix B).
+    pub fn rates(&self) -> Vec<f64> {
+        let mut rates = vec![0.0; self.latent];
+        for (at, (&mean, &lv)) in self.means.iter().zip(&self.log_variances).enumerate() {
+            let (mean, lv) = (f64::from(mean), f64::from(lv));
+            rates[at % self.latent] += 0.5 * (mean * mean + lv.exp_m1() - lv) / self.len() as f64;
+        }
+        rates
+    }
+}
+
+impl Session {
+    /// The posteriors of the given examples of the data set. `seed` is that of dynamic binarisation.
+    pub fn encode(&mut self, examples: &[u32], seed: u64) -> Result<Posterior> {
+        let plan = self.plan(Purpose::Encode(BATCH))?;
+        let latent = self.model.config.latent;
+        let [low, high] = self.model.config.log_variance;
+        let mut posterior = Posterior { latent, means: vec![], log_variances: vec![] };
+        for part in examples.chunks(BATCH) {
+            self.set_order(part)?;
+            let scalars = self.scalars(seed, Stream::Evaluate, 0, part.len());
+            self.executor.run(plan, &[scalars])?;
+            for row in self.output("stats", part.len(), 2 * latent)?.chunks_exact(2 * latent) {
+                posterior.means.extend(&row[..latent]);
+                posterior.log_variances.extend(row[latent..].iter().map(|lv| lv.clamp(low, high)));
+            }
+        }
+        Ok(posterior)
+    }
+
+    /// The means of p(x|z) for latents [N, Z], as [N, D]: probabilities for a Bernoulli decoder.
+    pub fn decode(&mut self, latents: &[f32]) -> Result<Vec<f32>> {
+        let (plan, latent) = (self.plan(Purpose::Decode(BATCH))?, self.model.config.latent);
+        if !latents.len().is_multiple_of(latent) {
+            let count = latents.len();
+            return Err(Error::Usage(format!("{count} numbers are no latents of {latent} dimensions each")));
+        }
+        let mut means = Vec::with_capacity(latents.len() / latent * self.model.width);
+        for part in latents.chunks(BATCH * latent) {
+            let rows = part.len() / latent;
+            self.executor.write_f32(&Role::Input("z".into()), 0, part)?;
+            let scalars = self.scalars(0, Stream::Evaluate, 0, rows);
+            self.executor.run(plan, &[scalars])?;
+            means.extend(self.means(rows)?);
+        }
+        Ok(means)
+    }
+
+    /// Puts examples, [N, D] with N up to [`BATCH`], in the place of a data set: they are the examples 0 to N − 1 from
+    /// now on. Only for a session that was opened without data.
+    pub fn show(&mut self, examples: &[f32]) -> Result<()> {
+        let (count, width) = (examples.len(), self.model.width);
+        if self.data.is_some() || count > BATCH * width || !count.is_multiple_of(width) {
+            return Err(Error::Bug(format!("{count} values of width {width} cannot be shown to this session")));
+        }
+        // The buffer is made with the first plan that reads it.
+        self.plan(Purpose::Encode(BATCH))?;
+        self.executor.write_f32(&Role::Data, 0, examples)
+    }
+
+    /// Reads an output of the run just made: `rows` rows of `width` floats.
+    pub fn output(&mut self, name: &str, rows: usize, width: usize) -> Result<Vec<f32>> {
+        self.executor.read_f32(&Role::Output(name.to_owned()), 0, rows * width)
+    }
+
+    /// The first D of each row of the output `mean`: the mean of p(x|z), for pictures.
+    pub fn means(&mut self, rows: usize) -> Result<Vec<f32>> {
+        let (width, wide) = (self.model.width, self.model.output_width());
+        let all = self.output("mean", rows, wide)?;
+        Ok(all.chunks_exact(wide).flat_map(|row| row[..width].iter().copied()).collect())
+    }
+
+    /// `count` examples drawn from the prior and decoded, [count, D]. The same seed gives the same latents.
+    pub fn sample(&mut self, count: usize, seed: u64) -> Result<Vec<f32>> {
+        let plan = self.plan(Purpose::Sample(BATCH))?;
+        let mut all = Vec::with_capacity(count * self.model.width);
+        for begin in (0..count).step_by(BATCH) {
+            let order: Vec<u32> = (begin..begin + BATCH).map(|i| i as u32).collect();
+            self.set_order(&order)?;
+            let scalars = self.scalars(seed, Stream::Prior, 0, BATCH);
+            self.executor.run(plan, &[scalars])?;
+            all.extend(self.means(BATCH.min(count - begin))?);
+        }
+        Ok(all)
+    }
+
+    /// The given examples as the model is shown them, and their reconstructions through the posterior's mean; both
+    /// [examples, D].
+    pub fn reconstruct(&mut self, examples: &[u32], seed: u64) -> Result<(Vec<f32>, Vec<f32>)> {
+        let plan = self.plan(Purpose::Reconstruct(BATCH))?;
+        let (mut originals, mut reconstructions) = (Vec::new(), Vec::new());
+        for part in examples.chunks(BATCH) {
+            self.set_order(part)?;
+            let scalars = self.scalars(seed, Stream::Evaluate, 0, part.len());
+            self.executor.run(plan, &[scalars])?;
+            originals.extend(self.output("x", part.len(), self.model.width)?);
+            reconstructions.extend(self.means(part.len())?);
+        }
+        Ok((originals, reconstructions))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_and_deviations_follow_their_formulas() {
+        let ln4 = 4.0_f32.ln();
+        let posterior =
+            Posterior { latent: 2, means: vec![0.0, 3.0, 0.0, -1.0], log_variances: vec![0.0, ln4, 0.0, -ln4] };
+        let ln4 = f64::from(ln4);
+        let expected = 0.5 * (0.5 * (9.0 + 4.0 - 1.0 - ln4) + 0.5 * (1.0 + 0.25 - 1.0 + ln4));
+        assert_eq!(posterior.len(), 2);
+        assert_eq!(posterior.mean(1), [0.0, -1.0]);
+        let rates = posterior.rates();
+        assert!(rates[0] == 0.0 && (rates[1] - expected).abs() < 1e-6, "{rates:?}");
+        for (found, expected) in posterior.deviations().iter().zip([1.0, 2.0, 1.0, 0.5]) {
+            assert!((found - expected).abs() < 1e-6);
+        }
+    }
+}
