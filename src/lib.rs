@@ -41,6 +41,25 @@
 //!
 //! # As a library
 //!
+//! A run that `elbo train` left is loaded and asked in a few lines ([`run::Run`]):
+//!
+//! ```no_run
+//! use elbo::run::Run;
+//!
+//! # fn main() -> elbo::error::Result<()> {
+//! let mut run = Run::open("runs/first".as_ref(), "auto")?;
+//! let digits: Vec<f32> = run.sample(64, 0)?; // from the prior: 64 rows of D numbers between 0 and 1
+//! let posterior = run.encode(&digits)?; // what the encoder says of each: means and log-variances, [64, Z]
+//! let again: Vec<f32> = run.decode(&posterior.means)?; // [64, D]
+//! let scores = run.score(&digits, 0)?; // distortion and rate of each, in nats
+//! println!("{:.2} nats", scores[0].neg_elbo());
+//! # let _ = again;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Training is as short; this is what `elbo train --epochs 5 --latent 10` does, without a run folder around it:
+//!
 //! ```no_run
 //! use elbo::exec::select;
 //! use elbo::session::{Purpose, Session};
@@ -50,7 +69,6 @@
 //! use std::sync::atomic::AtomicBool;
 //!
 //! # fn main() -> elbo::error::Result<()> {
-//! // What `elbo train --epochs 5 --latent 10` would do, without a run folder around it.
 //! let settings = [("epochs", "5"), ("latent", "10")].map(|(key, value)| (key.to_owned(), value.to_owned()));
 //! let config = config::resolve(Some("classic"), &settings)?;
 //! let data = data::open(&config.data)?;
@@ -69,13 +87,12 @@
 //!     }
 //!     Ok(())
 //! })?;
-//!
-//! // 64 digits that nobody wrote, as numbers between 0 and 1: [64, 784].
-//! let digits: Vec<f32> = session.sample(64, 0)?;
-//! # let _ = digits;
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! `examples/answers.rs` and `examples/own_data.rs` are whole programs: the one asks a run, the other trains on numbers
+//! that it has in memory.
 #![deny(unsafe_code)]
 
 // What was asked for, and what there is to learn from.

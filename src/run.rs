@@ -4,19 +4,7 @@
 //! 0 to 1, floats as they were. Latents are rows of Z numbers. Both are flat and row-major. Rows are binarised as the
 //! run's configuration says.
 //!
-//! ```no_run
-//! use elbo::run::Run;
-//!
-//! # fn main() -> elbo::error::Result<()> {
-//! let mut run = Run::open("runs/first".as_ref(), "auto")?;
-//! let digits = run.sample(16, 0)?; // [16, D]
-//! let posterior = run.encode(&digits)?; // means and log-variances, [16, Z]
-//! let again = run.decode(&posterior.means)?; // [16, D]
-//! let scores = run.score(&digits, 0)?; // -ELBO of each, in nats
-//! # let _ = (again, scores);
-//! # Ok(())
-//! # }
-//! ```
+//! The crate's first page shows it at work, and so does `examples/answers.rs`.
 
 use crate::checkpoint::{self, Checkpoint};
 use crate::config::Config;

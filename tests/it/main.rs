@@ -4,6 +4,7 @@ mod answers;
 mod cli;
 mod curves;
 mod devices;
+mod examples;
 mod gradients;
 mod kernels;
 mod plans;
