@@ -13,6 +13,7 @@ usage: scripts/test.sh [--strict] [what to pass on to `cargo test`]...
 
 environment:
   ELBO_TEST_ADAPTER   require, auto (the default: tests without an adapter say so and pass) or off
+  ELBO_PYTHON         a Python with onnxruntime, in which exported networks are run; default: python3, if it has it
   ELBO_SHARED         a folder with data/mnist and data/torch_trace, for the checks on real data
 END
 }
@@ -63,6 +64,7 @@ strict_tests() {
     if [ -z "${ELBO_SHARED:-}" ]; then
         say "ELBO_SHARED is not set: the checks on real data will be skipped"
     fi
+    provide_onnxruntime || say "no onnxruntime for Python: exported networks are checked by the tests' own evaluator alone"
     run cargo fmt --check
     run cargo clippy --all-targets -- -D warnings
     run cargo check --no-default-features
@@ -83,6 +85,18 @@ provide_component() {
 
 provide_linker() {
     command -v cc >/dev/null || install_packages gcc libc6-dev
+}
+
+# What others run exported networks with, in a folder of its own beside what is built.
+provide_onnxruntime() {
+    [ -z "${ELBO_PYTHON:-}" ] || return 0
+    local folder="${CARGO_TARGET_DIR:-target}/python"
+    if [ ! -x "$folder/bin/python" ]; then
+        python3 -m venv "$folder" 2>/dev/null || { install_packages python3-venv && python3 -m venv "$folder"; } || return
+    fi
+    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check onnxruntime numpy || return
+    ELBO_PYTHON="$(cd "$folder" && pwd)/bin/python"
+    export ELBO_PYTHON
 }
 
 # Outside Linux there is nothing to install: Metal and DX12 come with the system.

@@ -17,7 +17,7 @@
 
 pub mod find;
 mod manifest;
-mod tensors;
+pub(crate) mod tensors;
 #[cfg(test)]
 mod tests;
 

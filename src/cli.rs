@@ -1,6 +1,7 @@
 //! What can be typed. Only definitions: what a command does stands in `commands`, what a run does in `config`.
 
 mod answers;
+mod exchange;
 mod settings;
 
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use answers::{
     DecodeArgs, EmbedArgs, ExamplesArgs, InterpolateArgs, LatentArgs, Method, Path, RunArgs, TraverseArgs,
 };
+pub use exchange::{ExportArgs, Format, ImportArgs};
 use settings::assignment;
 
 /// Train variational autoencoders on any GPU, from one small binary.
@@ -113,6 +115,26 @@ Examples:
   elbo latent runs/first
   elbo latent runs/first --method tsne -n 2000 --out map.png")]
     Latent(LatentArgs),
+
+    /// Write a model for other programs
+    ///
+    /// Writes a folder with the model: its parameters as safetensors with PyTorch's names and layouts, or its encoder
+    /// and decoder as ONNX files; with each go a config.json and a model card.
+    #[command(after_long_help = "\
+Examples:
+  elbo export runs/first --format safetensors --out exported
+  elbo export runs/first/checkpoints/best --format onnx --out networks")]
+    Export(ExportArgs),
+
+    /// Make a run of a model from PyTorch
+    ///
+    /// Makes a run folder of a fully connected VAE whose PyTorch `state_dict` was saved as safetensors. Widths are read
+    /// off the tensors; what they do not say (non-linearity, likelihood) comes from --recipe and --set.
+    #[command(after_long_help = "\
+Examples:
+  elbo import vae.safetensors --data mnist/ --out runs/theirs
+  elbo import vae.safetensors --map encoder.0=body --set activation=tanh --shape 1,28,28 --out runs/theirs")]
+    Import(ImportArgs),
 
     /// Print what would be computed, step by step
     ///
@@ -482,7 +504,7 @@ mod tests {
     fn short_help_fits_a_screen_and_long_help_has_an_example() {
         let mut found = Vec::new();
         commands(&Cli::command(), "", &mut found);
-        assert_eq!(found.len(), 15);
+        assert_eq!(found.len(), 17);
         for (path, command) in found {
             let short = command.clone().term_width(80).render_help().to_string();
             assert!(short.lines().count() <= 24, "{path} -h has {} lines:\n{short}", short.lines().count());

@@ -6,7 +6,10 @@ mod decode;
 mod doctor;
 mod embed;
 mod eval;
+mod export;
 mod files;
+mod folder;
+mod import;
 mod interpolate;
 mod latent;
 mod open;
@@ -39,6 +42,8 @@ pub fn run(cli: Cli) -> ExitCode {
 fn switches(command: &Command) -> (bool, bool) {
     let run = match command {
         Command::Train(args) => return (args.quiet, false),
+        Command::Export(args) => return (args.quiet, args.json),
+        Command::Import(args) => return (args.quiet, false),
         Command::Plan(args) => return (false, args.json),
         Command::Adapters(args) => return (false, args.json),
         Command::Doctor(args) => return (false, args.json),
@@ -69,6 +74,8 @@ fn dispatch(command: Command, report: &Report) -> Result<()> {
         Command::Interpolate(args) => interpolate::run(&args, report),
         Command::Traverse(args) => traverse::run(&args, report),
         Command::Latent(args) => latent::run(&args, report),
+        Command::Export(args) => export::run(&args, report),
+        Command::Import(args) => import::run(&args, report),
         Command::Plan(args) => plan::run(&args, report),
         Command::Adapters(_) => adapters::run(report),
         Command::Doctor(args) => doctor::run(&args, report),

@@ -56,6 +56,36 @@ pub fn write_durably(path: &Path, bytes: &[u8]) -> Result<()> {
     })
 }
 
+/// Puts a folder with these files at `path`, atomically: it is there whole or not at all. What stands there may only be
+/// an empty folder.
+///
+/// # Errors
+/// [`Error::Disk`], naming the path and the cause.
+pub fn publish_folder(path: &Path, files: &[(String, Vec<u8>)]) -> Result<()> {
+    // A path such as `a/..` has no name of its own to write beside.
+    let path =
+        &if path.is_dir() { fs::canonicalize(path).map_err(|e| cannot("write", path, &e))? } else { path.into() };
+    create_folder(parent(path))?;
+    let temporary = temporary_beside(path)?;
+    let published = (|| {
+        // Whatever bears this name was left behind by a process that was killed.
+        let _ = fs::remove_dir_all(&temporary);
+        create_folder(&temporary)?;
+        for (name, bytes) in files {
+            write_durably(&temporary.join(name), bytes)?;
+        }
+        sync_folder(&temporary)?;
+        if path.is_dir() {
+            fs::remove_dir(path).map_err(|e| cannot("write", path, &e))?;
+        }
+        rename(&temporary, path)
+    })();
+    if published.is_err() {
+        let _ = fs::remove_dir_all(&temporary);
+    }
+    published.and_then(|()| sync_folder(parent(path)))
+}
+
 /// Makes the names in a folder (new, renamed or removed files) survive a crash.
 ///
 /// # Errors
@@ -215,6 +245,38 @@ mod tests {
         }
         assert_eq!(steps, 5, "create, write, fsync, rename, fsync of the folder");
         assert_eq!(fs::read(&path).unwrap(), b"new and longer");
+    }
+
+    #[test]
+    fn a_folder_is_published_whole_or_not_at_all_wherever_the_disk_fills_up() {
+        let files = [("a".to_owned(), b"1".to_vec()), ("b".to_owned(), b"22".to_vec())];
+        for empty in [false, true] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("model");
+            let mut steps = 0;
+            loop {
+                if empty {
+                    create_folder(&path).unwrap();
+                }
+                fault::arm(steps, fault::Fault::DiskFull);
+                let result = publish_folder(&path, &files);
+                if !fault::disarm() {
+                    break assert_eq!(result, Ok(()));
+                }
+                assert!(matches!(result, Err(Error::Disk(_))), "step {steps}: {result:?}");
+                let there = names(folder.path());
+                assert!(there.is_empty() || there == ["model"], "step {steps}: {there:?}");
+                let inside = if path.is_dir() { names(&path) } else { vec![] };
+                assert!(inside.is_empty() || inside == ["a", "b"], "step {steps}: {inside:?}");
+                let _ = fs::remove_dir_all(&path);
+                steps += 1;
+            }
+            assert!(steps >= 9, "{steps}");
+            assert_eq!(fs::read(path.join("b")).unwrap(), b"22");
+            fs::write(path.join("c"), "in the way").unwrap();
+            assert!(publish_folder(&path, &files).is_err());
+            assert_eq!(names(&path), ["a", "b", "c"], "what is there stays");
+        }
     }
 
     #[cfg(target_os = "linux")]

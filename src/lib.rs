@@ -124,6 +124,7 @@ pub mod latent;
 // What is kept of it.
 pub mod checkpoint;
 pub mod durable;
+pub mod exchange;
 
 // A trained model in the hands of a program.
 pub mod run;

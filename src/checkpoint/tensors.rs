@@ -18,7 +18,7 @@ const ORDER: &str = "order";
 const RESERVED: &str = "__metadata__";
 
 /// The bytes of a safetensors file; a name given twice, or a shape that its values contradict, is [`Error::Bug`].
-pub(super) fn encode(tensors: &[(String, Tensor)]) -> Result<Vec<u8>> {
+pub(crate) fn encode(tensors: &[(String, Tensor)]) -> Result<Vec<u8>> {
     let bug = |e: SafeTensorError| Error::Bug(format!("writing tensors: {e}"));
     let names: Vec<&str> = tensors.iter().map(|(name, _)| name.as_str()).collect();
     if names.contains(&RESERVED) || names.iter().collect::<HashSet<_>>().len() != names.len() {
@@ -47,7 +47,7 @@ pub(super) fn encode(tensors: &[(String, Tensor)]) -> Result<Vec<u8>> {
 /// The tensors of a safetensors file, in the order in which they were given to [`encode`], or what is wrong with it.
 ///
 /// A file that some other program wrote has no order; its tensors come as they lie in it.
-pub(super) fn decode(file: &[u8]) -> std::result::Result<Vec<(String, Tensor)>, String> {
+pub(crate) fn decode(file: &[u8]) -> std::result::Result<Vec<(String, Tensor)>, String> {
     let (header, data) = header(file)?;
     let metadata: Metadata =
         serde_json::from_slice(header).map_err(|e| format!("the header is not that of a safetensors file: {e}"))?;

@@ -124,7 +124,8 @@ pub fn folder_of(path: &Path) -> PathBuf {
         .unwrap_or_else(|| path.to_owned())
 }
 
-fn load(run: &Path, report: &Report) -> Result<Checkpoint> {
+/// The checkpoint that RUN means, with a line that says which.
+pub fn load(run: &Path, report: &Report) -> Result<Checkpoint> {
     let (checkpoint, warnings) = checkpoint::load_latest(run)?;
     for warning in warnings {
         report.warn(&warning);

@@ -1,5 +1,6 @@
 //! `elbo train`: a model from examples, in a run folder that holds everything.
 
+use super::folder::{self, Folder};
 use super::open;
 use crate::checkpoint::{self, Progress};
 use crate::cli::TrainArgs;
@@ -15,7 +16,6 @@ use crate::report::{Report, grid};
 use crate::rng::{Philox, Stream};
 use crate::session::{Purpose, Session};
 use crate::train::{self, Epoch, Event, Options};
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -87,7 +87,7 @@ fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
             session.record.name, saved.progress.data.hash, session.record.hash
         )));
     }
-    if session.executor.name() != saved.progress.adapter {
+    if saved.progress.step > 0 && session.executor.name() != saved.progress.adapter {
         report.warn(&format!(
             "the run was trained on {}; on {} it goes on with other rounding, so not with the same bits",
             saved.progress.adapter,
@@ -307,45 +307,12 @@ fn header(session: &Session) -> String {
 /// The folder of a new run: the one asked for, or the next free `runs/NAME-N`.
 fn run_folder(asked: Option<&Path>, name: &str) -> Result<PathBuf> {
     if let Some(folder) = asked {
-        return match std::fs::read_dir(folder).map(|mut entries| entries.next().is_none()) {
-            Ok(false) => Err(Error::Usage(format!(
-                "--out {}: the folder is not empty; name a new one, or continue the run in it with --resume",
-                folder.display()
-            ))),
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(durable::cannot("write", folder, &error)),
-            _ => Ok(folder.to_owned()),
-        };
+        folder::check_empty(folder, ", or continue the run in it with --resume")?;
+        return Ok(folder.to_owned());
     }
     let taken = |n: &usize| Path::new("runs").join(format!("{name}-{n}")).exists();
     let free = (1..usize::MAX).find(|n| !taken(n)).unwrap_or(1);
     Ok(Path::new("runs").join(format!("{name}-{free}")))
-}
-
-/// A run folder that can be taken away again while it holds nothing of worth.
-struct Folder {
-    path: PathBuf,
-    /// It and those above it that did not exist before, the innermost first.
-    made: Vec<PathBuf>,
-}
-
-impl Folder {
-    fn new(path: &Path) -> Result<Self> {
-        let missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
-        let made = path.ancestors().take_while(missing).map(Path::to_owned).collect();
-        durable::create_folder(path)?;
-        Ok(Self { path: path.to_owned(), made })
-    }
-
-    fn remove(self) {
-        // What cannot be removed is left; the error that led here is the one to report.
-        for entry in std::fs::read_dir(&self.path).into_iter().flatten().flatten() {
-            let path = entry.path();
-            let _ = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
-        }
-        for folder in self.made {
-            let _ = std::fs::remove_dir(folder);
-        }
-    }
 }
 
 fn catch_interrupts() {

@@ -5,6 +5,7 @@ mod cli;
 mod curves;
 mod devices;
 mod examples;
+mod exchange;
 mod gradients;
 mod kernels;
 mod plans;

@@ -1,0 +1,146 @@
+//! Models leave the house and come in: safetensors with PyTorch's names and layouts, ONNX, and a card that says what it
+//! is all about.
+//!
+//! In the house an affine map is one tensor [inputs + 1, outputs] whose last row is the bias, and the two heads of a
+//! posterior stand side by side. Outside, every map is a `weight` [outputs, inputs] and a `bias` [outputs], as in
+//! PyTorch's `Linear`, and every head is one of its own:
+//!
+//! | here | outside | what it gives |
+//! |---|---|---|
+//! | `encoder.0`, `encoder.1`, … | the same | hidden layers, from the data inwards |
+//! | `encoder.head` | `encoder.mean`, `encoder.log_variance` | the posterior's mean and log-variance |
+//! | `decoder.0`, `decoder.1`, … | the same | hidden layers, from the latent outwards |
+//! | `decoder.head` | `decoder.logits`, or `decoder.mean`, or that and `decoder.log_variance` | for a Bernoulli, a Gaussian, a learned-variance Gaussian likelihood |
+
+pub mod card;
+pub mod linear;
+pub mod names;
+pub mod onnx;
+
+use crate::checkpoint::{Checkpoint, Tensor};
+use crate::config::{Config, Likelihood, ModelConfig};
+use crate::error::{Error, Result};
+use crate::graph::op::Source;
+use crate::model::Model;
+use linear::Linear;
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// The parameters, in an exported folder.
+pub const PARAMETERS: &str = "model.safetensors";
+/// What the model is, for programs.
+pub const CONFIG: &str = "config.json";
+/// What the model is, for people.
+pub const CARD: &str = "README.md";
+/// Raised whenever what is exported changes its meaning.
+pub const FORMAT: u32 = 1;
+
+/// The model of a checkpoint.
+pub fn model(checkpoint: &Checkpoint) -> Model {
+    let data = &checkpoint.progress.data;
+    Model {
+        config: checkpoint.config.model.clone(),
+        width: data.shape.iter().product(),
+        source: if data.floats { Source::Floats } else { Source::Bytes },
+        binarise: checkpoint.config.data.binarise,
+    }
+}
+
+/// What a parameter of the house is called outside: one name for each of the heads that stand in it side by side.
+pub fn outside(config: &ModelConfig, parameter: &str) -> Vec<String> {
+    let names: &[&str] = match (parameter, config.likelihood) {
+        ("encoder.head", _) => &["encoder.mean", "encoder.log_variance"],
+        ("decoder.head", Likelihood::Bernoulli) => &["decoder.logits"],
+        ("decoder.head", Likelihood::Gaussian) => &["decoder.mean"],
+        ("decoder.head", Likelihood::GaussianLearned) => &["decoder.mean", "decoder.log_variance"],
+        (other, _) => &[other],
+    };
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+/// All affine maps of a checkpoint as the world outside knows them, in the model's order.
+///
+/// # Errors
+/// [`Error::Data`] if the checkpoint does not belong to its configuration.
+pub fn layers(checkpoint: &Checkpoint) -> Result<Vec<Linear>> {
+    let model = model(checkpoint);
+    let expected: Vec<_> = model.parameters().into_iter().map(|p| (p.name, p.shape.extents().to_vec())).collect();
+    crate::checkpoint::match_parameters(checkpoint, &expected)?;
+    let mut all = Vec::new();
+    for (name, _) in &expected {
+        let found = checkpoint.parameters.iter().find(|(n, _)| n == name);
+        let (_, tensor) = found.ok_or_else(|| Error::Bug(format!("`{name}` was there a moment ago")))?;
+        all.extend(linear::split(&outside(&model.config, name), tensor)?);
+    }
+    Ok(all)
+}
+
+/// The tensors of these maps by their outside names.
+pub fn tensors(layers: &[Linear]) -> Vec<(String, Tensor)> {
+    let both = |layer: &Linear| {
+        let (weight, bias) = (layer.weight.clone(), layer.bias.clone());
+        [
+            (format!("{}.weight", layer.name), Tensor { shape: vec![layer.outputs, layer.inputs], values: weight }),
+            (format!("{}.bias", layer.name), Tensor { shape: vec![layer.outputs], values: bias }),
+        ]
+    };
+    layers.iter().flat_map(both).collect()
+}
+
+/// The files of a folder in the format `safetensors`.
+pub fn safetensors(checkpoint: &Checkpoint, run: &Path) -> Result<Vec<(String, Vec<u8>)>> {
+    let layers = layers(checkpoint)?;
+    let config = config(checkpoint, &layers)?;
+    let card = card::safetensors(checkpoint, &layers, run);
+    Ok(vec![
+        (PARAMETERS.into(), crate::checkpoint::tensors::encode(&tensors(&layers))?),
+        (CONFIG.into(), config),
+        (CARD.into(), card.into_bytes()),
+    ])
+}
+
+/// The files of a folder in the format `onnx`.
+pub fn onnx(checkpoint: &Checkpoint, run: &Path) -> Result<Vec<(String, Vec<u8>)>> {
+    let layers = layers(checkpoint)?;
+    let config = config(checkpoint, &layers)?;
+    let card = card::onnx(checkpoint, run);
+    Ok(vec![
+        (onnx::ENCODER.into(), onnx::encoder(checkpoint)?),
+        (onnx::DECODER.into(), onnx::decoder(checkpoint)?),
+        (CONFIG.into(), config),
+        (CARD.into(), card.into_bytes()),
+    ])
+}
+
+/// `config.json`: the whole configuration, what is known of the data, how far training had come, and the tensors.
+fn config(checkpoint: &Checkpoint, layers: &[Linear]) -> Result<Vec<u8>> {
+    let progress = &checkpoint.progress;
+    let tensors: Vec<Value> =
+        tensors(layers).iter().map(|(name, tensor)| json!({ "name": name, "shape": tensor.shape })).collect();
+    let value = json!({
+        "format": FORMAT,
+        "program": concat!("elbo ", env!("CARGO_PKG_VERSION")),
+        "config": checkpoint.config,
+        "data": progress.data,
+        "epoch": progress.epoch,
+        "step": progress.step,
+        "best_validation_neg_elbo": progress.best,
+        "tensors": tensors,
+    });
+    let mut text = serde_json::to_vec_pretty(&value).map_err(|e| Error::Bug(format!("writing {CONFIG}: {e}")))?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+/// The widths that a configuration must have for these maps; everything else is as it was.
+pub fn with_widths(config: &Config, network: &names::Network) -> Config {
+    let mut config = config.clone();
+    config.model.hidden = network.encoder.iter().map(|layer| layer.outputs).collect();
+    config.model.decoder = network.decoder.iter().map(|layer| layer.outputs).collect();
+    // What is the encoder backwards is written as nothing, as in the recipes.
+    if config.model.decoder.iter().rev().eq(&config.model.hidden) {
+        config.model.decoder.clear();
+    }
+    config.model.latent = network.mean.outputs;
+    config
+}

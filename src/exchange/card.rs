@@ -1,0 +1,174 @@
+//! The model card: what the model is, what it learnt from, how good it was, and how to use what was exported.
+
+use super::linear::Linear;
+use super::onnx::{DECODER, ENCODER, OPSET};
+use super::{CONFIG, PARAMETERS};
+use crate::checkpoint::Checkpoint;
+use crate::config::{self, Activation, Binarise, Likelihood};
+use std::fmt::Write;
+use std::path::Path;
+
+/// The card of a folder with [`PARAMETERS`].
+pub fn safetensors(checkpoint: &Checkpoint, layers: &[Linear], run: &Path) -> String {
+    let mut card = head(checkpoint);
+    let _ = write!(
+        card,
+        "## Files\n\n- `{PARAMETERS}`: the parameters, f32. Every `weight` is [outputs, inputs] and every `bias` \
+         [outputs], as in PyTorch's `Linear`.\n- `{CONFIG}`: everything about the model, for programs.\n\n\
+         | layer | weight | bias |\n|---|---|---|\n"
+    );
+    for layer in layers {
+        let _ = writeln!(card, "| `{}` | [{}, {}] | [{}] |", layer.name, layer.outputs, layer.inputs, layer.outputs);
+    }
+    let _ = write!(card, "\n## In PyTorch\n\n```python\n{}```\n\n", pytorch(checkpoint));
+    card + &foot(checkpoint, run, "safetensors")
+}
+
+/// The card of a folder with [`ENCODER`] and [`DECODER`].
+pub fn onnx(checkpoint: &Checkpoint, run: &Path) -> String {
+    let (width, latent) = (checkpoint.progress.data.shape.iter().product::<usize>(), checkpoint.config.model.latent);
+    let variance = if checkpoint.config.model.likelihood == Likelihood::GaussianLearned {
+        format!(" and `log_variance` [batch, {width}]")
+    } else {
+        String::new()
+    };
+    let mut card = head(checkpoint);
+    let _ = write!(
+        card,
+        "## Files\n\n- `{ENCODER}`: `x` [batch, {width}] to `mean` and `log_variance` [batch, {latent}] of the \
+         posterior.\n- `{DECODER}`: `z` [batch, {latent}] to `mean` [batch, {width}]{variance} of p(x|z).\n\
+         - `{CONFIG}`: everything about the model, for programs.\n\nBoth are ONNX of opset {OPSET}, f32, and take any \
+         number of rows at a time.\n\n## In Python\n\n```python\nimport numpy, onnxruntime\n\n\
+         encoder = onnxruntime.InferenceSession(\"{ENCODER}\")\ndecoder = onnxruntime.InferenceSession(\"{DECODER}\")\n\
+         x = numpy.zeros((1, {width}), numpy.float32)\n\
+         mean, log_variance = encoder.run([\"mean\", \"log_variance\"], {{\"x\": x}})\n\
+         again, = decoder.run([\"mean\"], {{\"z\": mean}})\n```\n\n"
+    );
+    card + &foot(checkpoint, run, "onnx")
+}
+
+/// What it is and what it takes and gives.
+fn head(checkpoint: &Checkpoint) -> String {
+    let (model, data) = (&checkpoint.config.model, &checkpoint.progress.data);
+    let width: usize = data.shape.iter().product();
+    let widths = |widths: &[usize]| widths.iter().map(usize::to_string).collect::<Vec<_>>().join("-");
+    let [channels, height, columns] = data.shape;
+    let values = if data.floats { "the numbers as they are in the data" } else { "bytes of the data divided by 255" };
+    let presented = match checkpoint.config.data.binarise {
+        Binarise::None => "",
+        Binarise::Threshold => " Training saw 1 where a value is at least one half, and 0 elsewhere.",
+        Binarise::Dynamic => " Training saw zeros and ones, drawn anew at every use with the values as probabilities.",
+    };
+    let gives = match model.likelihood {
+        Likelihood::Bernoulli => "the logits of a Bernoulli distribution per value",
+        Likelihood::Gaussian => &format!("the mean of a normal distribution with deviation {} per value", model.sigma),
+        Likelihood::GaussianLearned => "mean and log-variance of a normal distribution per value",
+    };
+    let mut layers = vec![width];
+    layers.extend(&model.hidden);
+    layers.push(model.latent);
+    match model.decoder[..] {
+        [] => layers.extend(model.hidden.iter().rev()),
+        _ => layers.extend(&model.decoder),
+    }
+    layers.push(width);
+    format!(
+        "# {name}\n\nA variational autoencoder (Kingma and Welling 2014) with {latent} latent dimensions: {layers}, \
+         {activation} after hidden layers. An example is {width} numbers (channels {channels}, height {height}, width \
+         {columns}, row-major), {values}.{presented} The decoder gives {gives}. Log-variances are limited to {low} to \
+         {high}.\n\n",
+        name = checkpoint.config.name,
+        latent = model.latent,
+        layers = widths(&layers),
+        activation = word(model.activation),
+        low = model.log_variance[0],
+        high = model.log_variance[1],
+    )
+}
+
+/// Data, figures, how it was made.
+fn foot(checkpoint: &Checkpoint, run: &Path, format: &str) -> String {
+    let progress = &checkpoint.progress;
+    let mut text = format!(
+        "## Training\n\n- data: {} (SHA-256 `{}`)\n- {} epochs, {} steps on {}, loss = distortion + {} x rate\n",
+        progress.data.name,
+        progress.data.hash,
+        progress.epoch,
+        progress.step,
+        progress.adapter,
+        checkpoint.config.objective.beta
+    );
+    if let Some(best) = progress.best {
+        let _ = writeln!(text, "- best -ELBO of an epoch: {best:.2} nats per example");
+    }
+    if let Some((header, line)) = metrics(run, progress.epoch) {
+        let columns = header.matches(',').count() + 1;
+        let _ = write!(
+            text,
+            "\nThe line of `metrics.csv` that belongs to these parameters, in nats per example:\n\n| {} |\n{}\n| {} |\n",
+            header.replace(',', " | "),
+            "|---".repeat(columns) + "|",
+            line.replace(',', " | ")
+        );
+    }
+    let _ = write!(
+        text,
+        "\nExported by elbo {version} with `elbo export {run} --format {format}`. The whole configuration, from which \
+         `elbo train --recipe FILE.toml` trains it again:\n\n```toml\n{config}```\n",
+        version = env!("CARGO_PKG_VERSION"),
+        run = run.display(),
+        config = config::to_toml(&checkpoint.config),
+    );
+    text
+}
+
+/// Header and line of the run's metrics for an epoch, where the run has them.
+fn metrics(run: &Path, epoch: u32) -> Option<(String, String)> {
+    let text = std::fs::read_to_string(run.join("metrics.csv")).ok()?;
+    let mut lines = text.lines();
+    let header = lines.next()?.to_owned();
+    let line = lines.find(|line| line.split(',').next() == Some(&epoch.to_string()))?;
+    Some((header, line.to_owned()))
+}
+
+/// The two networks as functions on the tensors of the file.
+fn pytorch(checkpoint: &Checkpoint) -> String {
+    let model = &checkpoint.config.model;
+    let presented = match checkpoint.config.data.binarise {
+        Binarise::Threshold => "    x = (x >= 0.5).float()\n",
+        Binarise::None | Binarise::Dynamic => "",
+    };
+    let decoder = if model.decoder.is_empty() { model.hidden.len() } else { model.decoder.len() };
+    let [low, high] = model.log_variance;
+    let activation = match model.activation {
+        Activation::Identity => "lambda x: x",
+        Activation::Relu => "F.relu",
+        Activation::Tanh => "torch.tanh",
+        Activation::Sigmoid => "torch.sigmoid",
+        Activation::Silu => "F.silu",
+        Activation::Gelu => "lambda x: F.gelu(x, approximate=\"tanh\")",
+        Activation::Softplus => "F.softplus",
+    };
+    let decoded = match model.likelihood {
+        Likelihood::Bernoulli => "torch.sigmoid(layer(\"decoder.logits\", z))".to_owned(),
+        Likelihood::Gaussian => "layer(\"decoder.mean\", z)".to_owned(),
+        Likelihood::GaussianLearned => {
+            format!("layer(\"decoder.mean\", z), layer(\"decoder.log_variance\", z).clamp({low}, {high})")
+        }
+    };
+    format!(
+        "import torch\nimport torch.nn.functional as F\nfrom safetensors.torch import load_file\n\n\
+         tensors = load_file(\"{PARAMETERS}\")\nactivation = {activation}\n\n\n\
+         def layer(name, x):\n    return F.linear(x, tensors[name + \".weight\"], tensors[name + \".bias\"])\n\n\n\
+         def encode(x):\n{presented}    for i in range({hidden}):\n        x = activation(layer(f\"encoder.{{i}}\", x))\n\
+         \x20   return layer(\"encoder.mean\", x), layer(\"encoder.log_variance\", x).clamp({low}, {high})\n\n\n\
+         def decode(z):\n    for i in range({decoder}):\n        z = activation(layer(f\"decoder.{{i}}\", z))\n\
+         \x20   return {decoded}\n",
+        hidden = model.hidden.len(),
+    )
+}
+
+/// How configurations write a non-linearity.
+fn word(activation: Activation) -> String {
+    serde_json::to_value(activation).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}

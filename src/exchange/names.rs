@@ -1,0 +1,359 @@
+//! From the layers of somebody else's file to the networks of a VAE: which is which, by their names.
+//!
+//! A layer is `NAME.weight` [outputs, inputs] and `NAME.bias` [outputs]. What a name says is read off its parts:
+//!
+//! - `mu`, `mean` or `loc`: the mean; `logvar`, `log_var`, `log_variance`, `lv`: the log-variance;
+//! - a part that begins with `enc`: the encoder; with `dec`: the decoder;
+//! - `out`, `output`, `logits`, `recon`: the decoder's last layer;
+//! - `fc1`, `fc21`, `fc22`, `fc3`, `fc4`: the layers of the VAE among PyTorch's examples.
+//!
+//! Layers of one network follow each other by their names, numbers in them by value. Where the encoder has no heads of
+//! their own, its last layer holds both, the mean first.
+
+use super::linear::Linear;
+use crate::checkpoint::Tensor;
+use crate::error::{Error, Result};
+
+/// A result, or what is wrong, for a caller who knows the file.
+type Checked<T> = std::result::Result<T, String>;
+
+/// The layers of a VAE in their places.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Network {
+    /// Hidden layers, from the data inwards.
+    pub encoder: Vec<Linear>,
+    /// The posterior's mean.
+    pub mean: Linear,
+    /// The posterior's log-variance.
+    pub log_variance: Linear,
+    /// Hidden layers, from the latent outwards.
+    pub decoder: Vec<Linear>,
+    /// The decoder's logits or means.
+    pub out: Linear,
+    /// The decoder's log-variances, where it gives them.
+    pub out_log_variance: Option<Linear>,
+}
+
+/// Where a layer belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Encoder,
+    Mean,
+    LogVariance,
+    Decoder,
+    Out,
+    OutLogVariance,
+}
+
+/// The names that `--map` knows.
+pub const PLACES: &str = "encoder.N, encoder.mean, encoder.log_variance, decoder.N, decoder.out, decoder.log_variance";
+
+/// The layers of a file. `prefix` is what the names of its tensors begin with; what begins otherwise is left out.
+///
+/// # Errors
+/// What is wrong, naming the tensor: a shape that is no layer's, a weight without its bias.
+pub fn layers(tensors: Vec<(String, Tensor)>, prefix: &str) -> Checked<Vec<Linear>> {
+    let found = tensors.into_iter().filter_map(|(name, t)| Some((name.strip_prefix(prefix)?.to_owned(), t)));
+    let (weights, mut others): (Vec<_>, Vec<_>) = found.partition(|(name, _)| name.ends_with(".weight"));
+    let mut all = Vec::new();
+    for (name, weight) in weights {
+        let layer = name.trim_end_matches(".weight");
+        let [outputs, inputs] = weight.shape[..] else {
+            return Err(format!(
+                "`{prefix}{name}` has shape {:?}: only fully connected layers, [outputs, inputs], can be imported",
+                weight.shape
+            ));
+        };
+        let bias = others.iter().position(|(other, _)| other.strip_suffix(".bias") == Some(layer));
+        let (_, bias) = others.swap_remove(bias.ok_or(format!("`{prefix}{name}` has no bias beside it"))?);
+        if bias.shape != [outputs] || inputs == 0 || outputs == 0 {
+            return Err(format!("`{prefix}{layer}` has shapes {:?} and {:?}", weight.shape, bias.shape));
+        }
+        let (weight, bias) = (weight.values, bias.values);
+        if !weight.iter().chain(&bias).all(|value| value.is_finite()) {
+            return Err(format!("`{prefix}{layer}` has numbers that are not finite"));
+        }
+        all.push(Linear { name: layer.to_owned(), inputs, outputs, weight, bias });
+    }
+    match others.first() {
+        Some((name, _)) => Err(format!("`{prefix}{name}` belongs to no fully connected layer")),
+        None if all.is_empty() => Err(format!("no tensor is called `{prefix}….weight`")),
+        None => Ok(all),
+    }
+}
+
+/// Puts layers in their places. `map` says of some of them where they belong: pairs of a place and a layer's name.
+///
+/// # Errors
+/// [`Error::Usage`] for what is wrong with `map`, [`Error::Data`] where layers do not make a VAE, with advice.
+pub fn network(mut layers: Vec<Linear>, map: &[(String, String)], file: &str) -> Result<Network> {
+    layers.sort_by(|a, b| natural(&a.name).cmp(&natural(&b.name)));
+    let advice = |why: String| Error::Data(format!("{file}: {why}; say what belongs where with --map PLACE=NAME"));
+    let mut placed: Vec<(Place, Linear)> = Vec::new();
+    let mut map: Vec<_> = map.iter().collect();
+    map.sort_by(|(a, _), (b, _)| natural(a).cmp(&natural(b)));
+    for (typed, name) in map {
+        let wrong = |why: String| Error::Usage(format!("--map {typed}={name}: {why}"));
+        let place = typed_place(typed).ok_or_else(|| wrong(format!("the places are {PLACES}")))?;
+        let at = layers.iter().position(|layer| layer.name == *name);
+        let at = at.ok_or_else(|| wrong(format!("{file} has no such layer; it has {}", list(&layers))))?;
+        placed.push((place, layers.remove(at)));
+    }
+    for layer in layers {
+        let place = place(&layer.name).ok_or_else(|| advice(format!("nothing tells what `{}` is", layer.name)))?;
+        placed.push((place, layer));
+    }
+    let mut take = |wanted: Place| -> Vec<Linear> {
+        let (found, rest) = std::mem::take(&mut placed).into_iter().partition(|(place, _)| *place == wanted);
+        placed = rest;
+        found.into_iter().map(|(_, layer)| layer).collect()
+    };
+    let (mut encoder, mut decoder) = (take(Place::Encoder), take(Place::Decoder));
+    let (mean, log_variance) = match (single(take(Place::Mean)), single(take(Place::LogVariance))) {
+        (Ok(Some(mean)), Ok(Some(log_variance))) => (mean, log_variance),
+        (Ok(None), Ok(None)) => halves(encoder.pop()).map_err(advice)?,
+        _ => return Err(advice("the encoder needs one head for the mean and one for the log-variance".into())),
+    };
+    let out = match single(take(Place::Out)) {
+        Ok(Some(out)) => out,
+        Ok(None) => decoder.pop().ok_or_else(|| advice("there is no decoder".into()))?,
+        Err(why) => return Err(advice(why)),
+    };
+    let out_log_variance = single(take(Place::OutLogVariance)).map_err(advice)?;
+    let network = Network { encoder, mean, log_variance, decoder, out, out_log_variance };
+    check(&network).map_err(advice)?;
+    Ok(network)
+}
+
+/// Where `--map` puts a layer.
+fn typed_place(typed: &str) -> Option<Place> {
+    let numbered = |network: &str| typed.strip_prefix(network).is_some_and(|rest| rest.parse::<u32>().is_ok());
+    Some(match typed {
+        "encoder.mean" => Place::Mean,
+        "encoder.log_variance" => Place::LogVariance,
+        "decoder.out" | "decoder.mean" | "decoder.logits" => Place::Out,
+        "decoder.log_variance" => Place::OutLogVariance,
+        _ if numbered("encoder.") => Place::Encoder,
+        _ if numbered("decoder.") => Place::Decoder,
+        _ => return None,
+    })
+}
+
+/// What a layer's name says.
+fn place(name: &str) -> Option<Place> {
+    let lower = name.to_ascii_lowercase();
+    match lower.as_str() {
+        "fc1" => return Some(Place::Encoder),
+        "fc21" => return Some(Place::Mean),
+        "fc22" => return Some(Place::LogVariance),
+        "fc3" => return Some(Place::Decoder),
+        "fc4" => return Some(Place::Out),
+        _ => {}
+    }
+    let parts: Vec<&str> = lower.split(['.', '_']).collect();
+    let has = |words: &[&str]| parts.iter().any(|part| words.contains(part));
+    let begins = |start: &str| parts.iter().any(|part| part.starts_with(start));
+    let logarithm = has(&["logvar", "lv", "logvariance"]) || has(&["log"]) && has(&["var", "variance"]);
+    let decoder = begins("dec");
+    Some(match () {
+        () if logarithm && decoder => Place::OutLogVariance,
+        () if logarithm => Place::LogVariance,
+        () if has(&["out", "output", "logits", "recon"]) && !begins("enc") => Place::Out,
+        () if has(&["mu", "mean", "loc"]) && decoder => Place::Out,
+        () if has(&["mu", "mean", "loc"]) => Place::Mean,
+        () if decoder => Place::Decoder,
+        () if begins("enc") => Place::Encoder,
+        () => return None,
+    })
+}
+
+/// A name with its numbers as numbers, so that `10` comes after `9`.
+fn natural(name: &str) -> Vec<(&str, u64)> {
+    let (mut parts, mut rest) = (Vec::new(), name);
+    while !rest.is_empty() {
+        let (word, after) = rest.split_at(rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len()));
+        let (number, after) = after.split_at(after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len()));
+        parts.push((word, number.parse().unwrap_or(0)));
+        rest = after;
+    }
+    parts
+}
+
+fn single(mut layers: Vec<Linear>) -> Checked<Option<Linear>> {
+    match layers.len() {
+        0 | 1 => Ok(layers.pop()),
+        _ => Err(format!("{} seem to be the same", list(&layers))),
+    }
+}
+
+/// Mean and log-variance out of one layer that gives both.
+fn halves(last: Option<Linear>) -> Checked<(Linear, Linear)> {
+    let last = last.ok_or("there is no encoder")?;
+    if !last.outputs.is_multiple_of(2) {
+        let (name, outputs) = (last.name, last.outputs);
+        return Err(format!("`{name}` seems to give mean and log-variance, and {outputs} is no even number"));
+    }
+    let half = last.outputs / 2;
+    let (upper, lower) = last.weight.split_at(half * last.inputs);
+    let map = |kind: &str, weight: &[f32], bias: &[f32]| Linear {
+        name: format!("{}.{kind}", last.name),
+        inputs: last.inputs,
+        outputs: half,
+        weight: weight.to_vec(),
+        bias: bias.to_vec(),
+    };
+    Ok((map("mean", upper, &last.bias[..half]), map("log_variance", lower, &last.bias[half..])))
+}
+
+/// Whether each layer takes what the one before it gives.
+fn check(network: &Network) -> Checked<()> {
+    let Network { encoder, mean, log_variance, decoder, out, out_log_variance } = network;
+    let chain = |layers: &[&Linear]| {
+        let gap = layers.windows(2).find(|pair| pair[0].outputs != pair[1].inputs);
+        gap.map_or(Ok(()), |pair| {
+            Err(format!(
+                "`{}` gives {} numbers and `{}`, which seems to come next, takes {}",
+                pair[0].name, pair[0].outputs, pair[1].name, pair[1].inputs
+            ))
+        })
+    };
+    for head in [mean, log_variance] {
+        chain(&encoder.iter().chain([head]).collect::<Vec<_>>())?;
+    }
+    for head in [Some(out), out_log_variance.as_ref()].into_iter().flatten() {
+        chain(&[mean].into_iter().chain(decoder).chain([head]).collect::<Vec<_>>())?;
+    }
+    let first = encoder.first().unwrap_or(mean);
+    let equal = |a: &Linear, b: &Linear, what: &str| {
+        if a.outputs == b.outputs {
+            return Ok(());
+        }
+        Err(format!("`{}` has {} {what} and `{}` {}", a.name, a.outputs, b.name, b.outputs))
+    };
+    equal(mean, log_variance, "outputs")?;
+    out_log_variance.as_ref().map_or(Ok(()), |head| equal(out, head, "outputs"))?;
+    if out.outputs != first.inputs {
+        let (taken, given) = (first.inputs, out.outputs);
+        return Err(format!("`{}` takes {taken} numbers and `{}` gives {given}", first.name, out.name));
+    }
+    Ok(())
+}
+
+fn list(layers: &[Linear]) -> String {
+    layers.iter().map(|layer| format!("`{}`", layer.name)).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A layer by its name and extents.
+    fn layer(name: &str, inputs: usize, outputs: usize) -> Linear {
+        Linear { name: name.into(), inputs, outputs, weight: vec![0.0; inputs * outputs], bias: vec![0.0; outputs] }
+    }
+
+    /// Names of a network's layers, in the order of their use.
+    fn names(network: &Network) -> Vec<String> {
+        let Network { encoder, mean, log_variance, decoder, out, out_log_variance } = network;
+        let all = encoder.iter().chain([mean, log_variance]).chain(decoder).chain([out]).chain(out_log_variance);
+        all.map(|layer| layer.name.clone()).collect()
+    }
+
+    #[test]
+    fn layers_find_their_places_by_their_names() {
+        let rows: &[&[(&str, usize, usize)]] = &[
+            &[("fc1", 8, 4), ("fc21", 4, 2), ("fc22", 4, 2), ("fc3", 2, 4), ("fc4", 4, 8)],
+            &[("enc", 8, 4), ("mu", 4, 2), ("lv", 4, 2), ("dec", 2, 4), ("out", 4, 8)],
+            &[
+                ("encoder.0", 8, 6),
+                ("encoder.2", 6, 5),
+                ("encoder.10", 5, 4),
+                ("fc_mu", 4, 2),
+                ("fc_log_var", 4, 2),
+                ("decoder.0", 2, 4),
+                ("decoder.2", 4, 8),
+            ],
+            &[("encoder.mean", 8, 2), ("encoder.log_variance", 8, 2), ("decoder.logits", 2, 8)],
+            &[
+                ("encoder.0", 8, 6),
+                ("encoder.mean", 6, 2),
+                ("encoder.log_variance", 6, 2),
+                ("decoder.0", 2, 6),
+                ("decoder.mean", 6, 8),
+                ("decoder.log_variance", 6, 8),
+            ],
+        ];
+        for row in rows {
+            let mut layers: Vec<Linear> = row.iter().map(|&(name, i, o)| layer(name, i, o)).collect();
+            // A file has them in no particular order.
+            layers.reverse();
+            let expected: Vec<&str> = row.iter().map(|(name, ..)| *name).collect();
+            assert_eq!(names(&network(layers, &[], "f").unwrap()), expected);
+        }
+    }
+
+    #[test]
+    fn one_head_for_both_is_divided_and_a_map_overrules_names() {
+        let joint = vec![layer("encoder.0", 8, 4), layer("encoder.1", 4, 6), layer("decoder.0", 3, 8)];
+        let found = network(joint, &[], "f").unwrap();
+        assert_eq!(names(&found), ["encoder.0", "encoder.1.mean", "encoder.1.log_variance", "decoder.0"]);
+        assert_eq!((found.mean.outputs, found.mean.bias.len(), found.log_variance.weight.len()), (3, 3, 12));
+
+        let odd = || vec![layer("a", 8, 4), layer("b", 4, 2), layer("c", 4, 2), layer("d", 2, 8)];
+        let map = |pairs: &[(&str, &str)]| pairs.iter().map(|&(a, b)| (a.into(), b.into())).collect::<Vec<_>>();
+        let whole = [("encoder.0", "a"), ("encoder.mean", "b"), ("encoder.log_variance", "c"), ("decoder.out", "d")];
+        assert_eq!(names(&network(odd(), &map(&whole), "f").unwrap()), ["a", "b", "c", "d"]);
+        for (pairs, code, why) in [
+            (&whole[..3], 3, "nothing tells what `d` is"),
+            (&[("encoder.0", "x")], 2, "f has no such layer; it has `a`, `b`, `c`, `d`"),
+            (&[("encoder.first", "a")], 2, "the places are encoder.N"),
+            (&[("encoder.0", "b"), ("encoder.mean", "a"), whole[2], whole[3]], 3, "`b` gives 2 numbers and `a`"),
+        ] {
+            let error = network(odd(), &map(pairs), "f").unwrap_err();
+            assert!(error.exit_code() == code && error.to_string().contains(why), "{error}");
+        }
+    }
+
+    #[test]
+    fn layers_that_make_no_vae_are_named() {
+        for (layers, why) in [
+            (vec![layer("enc", 8, 4), layer("mu", 4, 2), layer("dec", 2, 8)], "one head for the mean and one"),
+            (vec![layer("enc", 8, 3), layer("dec", 2, 8)], "3 is no even number"),
+            (vec![layer("enc", 8, 4)], "there is no decoder"),
+            (vec![layer("dec", 2, 8)], "there is no encoder"),
+            (vec![layer("enc", 8, 4), layer("dec", 2, 7)], "`enc` takes 8 numbers"),
+            (vec![layer("mu", 8, 2), layer("lv", 8, 3), layer("dec", 2, 8)], "`mu` has 2 outputs and `lv` 3"),
+            (vec![layer("mu", 8, 2), layer("mean", 8, 2), layer("lv", 8, 2), layer("dec", 2, 8)], "one head"),
+        ] {
+            let error = network(layers, &[], "f").unwrap_err();
+            assert!(error.exit_code() == 3 && error.to_string().contains(why), "{error}");
+        }
+    }
+
+    #[test]
+    fn tensors_become_layers_or_are_refused_by_name() {
+        let tensor = |name: &str, shape: &[usize]| {
+            (name.to_owned(), Tensor { shape: shape.to_vec(), values: vec![0.5; shape.iter().product()] })
+        };
+        let good = vec![tensor("m.a.bias", &[2]), tensor("m.a.weight", &[2, 3]), tensor("other", &[1])];
+        let found = layers(good, "m.").unwrap();
+        assert_eq!((found.len(), &found[0].name[..], found[0].inputs, found[0].outputs), (1, "a", 3, 2));
+        for (tensors, why) in [
+            (vec![tensor("m.a.weight", &[2, 3])], "`m.a.weight` has no bias"),
+            (vec![tensor("m.a.weight", &[2, 3, 3, 1]), tensor("m.a.bias", &[2])], "only fully connected layers"),
+            (vec![tensor("m.a.weight", &[2, 3]), tensor("m.a.bias", &[3])], "shapes [2, 3] and [3]"),
+            (vec![tensor("m.a.weight", &[2, 3]), tensor("m.a.bias", &[2]), tensor("m.n.x", &[1])], "`m.n.x` belongs"),
+            (vec![tensor("a.weight", &[2, 3])], "no tensor is called `m.….weight`"),
+            (
+                vec![
+                    ("m.a.weight".into(), Tensor { shape: vec![1, 1], values: vec![f32::NAN] }),
+                    tensor("m.a.bias", &[1]),
+                ],
+                "not finite",
+            ),
+        ] {
+            let found = layers(tensors, "m.").unwrap_err();
+            assert!(found.contains(why), "{found}");
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! ONNX: encoder and decoder as two files that other runtimes execute, with any number of examples at a time.
+//!
+//! The graphs are those that `elbo plan --for encode` and `--for decode` compile, operation by operation: what has no
+//! form here does not compile. What is done to the statistics on the host (apart from each other, within their range)
+//! is done in the file too.
+
+mod proto;
+
+use super::model;
+use crate::checkpoint::{Checkpoint, Tensor};
+use crate::config::{Activation, Binarise, Likelihood};
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Id, Op};
+use proto::Message;
+
+/// The file from examples to posteriors.
+pub const ENCODER: &str = "encoder.onnx";
+/// The file from latents to means.
+pub const DECODER: &str = "decoder.onnx";
+
+/// The set of operations, of June 2022: what it has suffices, and runtimes of the last years know it.
+pub const OPSET: u64 = 17;
+
+/// The most bytes of parameters in one file: protocol buffers end at 2 GiB.
+const MOST_BYTES: usize = (1 << 31) - (1 << 20);
+
+/// Field numbers of `GraphProto`.
+const NODE: u64 = 1;
+const INITIALIZER: u64 = 5;
+const INPUT: u64 = 11;
+const OUTPUT: u64 = 12;
+
+/// `encoder.onnx`: `x` [batch, D] to `mean` and `log_variance`, both [batch, Z].
+pub fn encoder(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
+    let model = model(checkpoint);
+    let graph = model.encode(1)?;
+    let latent = model.config.latent;
+    let mut file = File::new(checkpoint, &graph)?;
+    file.part(INPUT, proto::value("x", model.width, "examples in the units of the data"));
+    file.nodes("stats")?;
+    let stats = file.output("stats")?;
+    file.halves(&stats, latent, model.config.log_variance);
+    file.part(OUTPUT, proto::value("mean", latent, "the mean of q(z|x)"));
+    file.part(OUTPUT, proto::value("log_variance", latent, "the log-variance of q(z|x)"));
+    Ok(file.finish("encoder", "The posterior q(z|x) of each example."))
+}
+
+/// `decoder.onnx`: `z` [batch, Z] to `mean` [batch, D] of p(x|z) and, where it is learned, its `log_variance`.
+pub fn decoder(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
+    let model = model(checkpoint);
+    let graph = model.decode(1)?;
+    let learned = model.config.likelihood == Likelihood::GaussianLearned;
+    let mut file = File::new(checkpoint, &graph)?;
+    file.part(INPUT, proto::value("z", model.config.latent, "latents"));
+    file.nodes(if learned { "stats" } else { "mean" })?;
+    if learned {
+        let stats = file.output("mean")?;
+        file.halves(&stats, model.width, model.config.log_variance);
+    }
+    let what = match model.config.likelihood {
+        Likelihood::Bernoulli => "the probability of each value to be 1",
+        Likelihood::Gaussian | Likelihood::GaussianLearned => "the mean of p(x|z), in the units of the data",
+    };
+    file.part(OUTPUT, proto::value("mean", model.width, what));
+    if learned {
+        file.part(OUTPUT, proto::value("log_variance", model.width, "the log-variance of p(x|z)"));
+    }
+    Ok(file.finish("decoder", "What each latent stands for: p(x|z)."))
+}
+
+/// A file under construction.
+struct File<'a> {
+    checkpoint: &'a Checkpoint,
+    graph: &'a Graph,
+    parts: Vec<(u64, Message)>,
+    /// The name of each node's tensor, where it has one.
+    names: Vec<String>,
+}
+
+impl<'a> File<'a> {
+    fn new(checkpoint: &'a Checkpoint, graph: &'a Graph) -> Result<Self> {
+        let bytes: usize = checkpoint.parameters.iter().map(|(_, tensor)| 4 * tensor.values.len()).sum();
+        if bytes > MOST_BYTES {
+            return Err(Error::Usage(format!(
+                "--format onnx: the parameters take {bytes} bytes, and an ONNX file ends at {MOST_BYTES}; take \
+                 --format safetensors"
+            )));
+        }
+        Ok(Self { checkpoint, graph, parts: vec![], names: vec![] })
+    }
+
+    fn part(&mut self, field: u64, message: Message) {
+        self.parts.push((field, message));
+    }
+
+    fn node(&mut self, op: &str, inputs: &[&str], outputs: &[&str]) {
+        let node = proto::node(op, outputs[0], inputs, outputs, vec![]);
+        self.part(NODE, node);
+    }
+
+    /// All operations that the outputs need; the last one's tensor is called `last`.
+    fn nodes(&mut self, last: &str) -> Result<()> {
+        for id in self.graph.ids() {
+            let is_output = self.graph.outputs.iter().any(|(_, output)| *output == id);
+            let name = if is_output { last.to_owned() } else { format!("t{}", id.0) };
+            let name = self.operation(id, name)?;
+            self.names.push(name);
+        }
+        Ok(())
+    }
+
+    fn name(&self, id: Id) -> String {
+        self.names[id.0 as usize].clone()
+    }
+
+    fn output(&self, name: &str) -> Result<String> {
+        let found = self.graph.outputs.iter().find(|(n, _)| n == name);
+        found.map(|(_, id)| self.name(*id)).ok_or_else(|| Error::Bug(format!("the graph has no output {name}")))
+    }
+
+    /// Writes one operation and gives its tensor's name.
+    fn operation(&mut self, id: Id, name: String) -> Result<String> {
+        match self.graph.op(id) {
+            Op::Parameter { .. } => {}
+            Op::Input { name, .. } => return Ok(name.clone()),
+            Op::Gather { binarise, .. } => return Ok(self.presented(*binarise)),
+            Op::Affine { x, w } => self.affine(*x, *w, &name)?,
+            Op::Activation { x, kind } => self.activation(&self.name(*x), *kind, &name),
+            op @ (Op::Noise { .. }
+            | Op::RowWeights { .. }
+            | Op::AffineGradInput { .. }
+            | Op::AffineGradWeight { .. }
+            | Op::ActivationGrad { .. }
+            | Op::Sample { .. }
+            | Op::SampleGrad { .. }
+            | Op::Kl { .. }
+            | Op::KlGrad { .. }
+            | Op::LogRatio { .. }
+            | Op::LogMeanExp { .. }
+            | Op::Bernoulli { .. }
+            | Op::BernoulliGrad { .. }
+            | Op::Gaussian { .. }
+            | Op::GaussianGrad { .. }
+            | Op::Add { .. }
+            | Op::Multiply { .. }
+            | Op::Scale { .. }
+            | Op::SumRows { .. }
+            | Op::SumColumns { .. }
+            | Op::BroadcastRows { .. }
+            | Op::BroadcastColumns { .. }) => {
+                return Err(Error::Bug(format!("{} belongs to no network that is exported", op.name())));
+            }
+        }
+        Ok(name)
+    }
+
+    /// The examples as the network is shown them. Chance has no place in a file: where training draws zeros and ones,
+    /// the file takes whatever it is given.
+    fn presented(&mut self, binarise: Binarise) -> String {
+        if binarise != Binarise::Threshold {
+            return "x".into();
+        }
+        for (name, value) in [("half", 0.5), ("one", 1.0), ("zero", 0.0)] {
+            self.part(INITIALIZER, proto::floats(name, &[], &[value]));
+        }
+        self.node("GreaterOrEqual", &["x", "half"], &["is_one"]);
+        self.node("Where", &["is_one", "one", "zero"], &["binary"]);
+        "binary".into()
+    }
+
+    /// x·W + b; the parameter's rows but the last are W, the last is b.
+    fn affine(&mut self, x: Id, w: Id, name: &str) -> Result<()> {
+        let Op::Parameter { index } = *self.graph.op(w) else {
+            return Err(Error::Bug("an affine map has a parameter for its weights".into()));
+        };
+        let parameter = &self.graph.parameters[index].name;
+        let Some((_, Tensor { shape, values })) = self.checkpoint.parameters.iter().find(|(n, _)| n == parameter)
+        else {
+            return Err(Error::Data(format!("the checkpoint has no parameter `{parameter}`")));
+        };
+        let (inputs, outputs) = (shape[0] - 1, shape[1]);
+        let (weight, bias) = values.split_at(inputs * outputs);
+        let [weight_name, bias_name] = ["weight", "bias"].map(|kind| format!("{parameter}.{kind}"));
+        self.part(INITIALIZER, proto::floats(&weight_name, &[inputs, outputs], weight));
+        self.part(INITIALIZER, proto::floats(&bias_name, &[outputs], bias));
+        let x = self.name(x);
+        self.node("Gemm", &[&x, &weight_name, &bias_name], &[name]);
+        Ok(())
+    }
+
+    fn activation(&mut self, x: &str, kind: Activation, name: &str) {
+        match kind {
+            Activation::Identity => self.node("Identity", &[x], &[name]),
+            Activation::Relu => self.node("Relu", &[x], &[name]),
+            Activation::Tanh => self.node("Tanh", &[x], &[name]),
+            Activation::Sigmoid => self.node("Sigmoid", &[x], &[name]),
+            Activation::Softplus => self.node("Softplus", &[x], &[name]),
+            Activation::Silu => {
+                let gate = format!("{name}.gate");
+                self.node("Sigmoid", &[x], &[&gate]);
+                self.node("Mul", &[x, &gate], &[name]);
+            }
+            Activation::Gelu => self.gelu(x, name),
+        }
+    }
+
+    /// ½x·(1 + tanh(√(2/π)·(x + 0.044715·x³))): the set of operations has no GELU of its own yet.
+    fn gelu(&mut self, x: &str, name: &str) {
+        let part = |suffix: &str| format!("{name}.{suffix}");
+        for (suffix, value) in
+            [("cubic", 0.044_715), ("root", (2.0 / std::f32::consts::PI).sqrt()), ("unit", 1.0), ("half", 0.5)]
+        {
+            self.part(INITIALIZER, proto::floats(&part(suffix), &[], &[value]));
+        }
+        for (op, a, b, to) in [
+            ("Mul", x, x, "square"),
+            ("Mul", &part("square"), x, "cube"),
+            ("Mul", &part("cube"), &part("cubic"), "term"),
+            ("Add", x, &part("term"), "sum"),
+            ("Mul", &part("sum"), &part("root"), "scaled"),
+        ] {
+            self.node(op, &[a, b], &[&part(to)]);
+        }
+        self.node("Tanh", &[&part("scaled")], &[&part("tanh")]);
+        self.node("Add", &[&part("tanh"), &part("unit")], &[&part("gate")]);
+        self.node("Mul", &[x, &part("gate")], &[&part("double")]);
+        self.node("Mul", &[&part("double"), &part("half")], &[name]);
+    }
+
+    /// Mean and log-variance, `width` numbers each, out of one tensor; the log-variance within its range.
+    fn halves(&mut self, stats: &str, width: usize, [low, high]: [f32; 2]) {
+        self.part(INITIALIZER, proto::integers("halves", &[width as i64; 2]));
+        let axis = vec![proto::attribute("axis", 1)];
+        self.part(NODE, proto::node("Split", "split", &[stats, "halves"], &["mean", "any_log_variance"], axis));
+        self.part(INITIALIZER, proto::floats("lowest", &[], &[low]));
+        self.part(INITIALIZER, proto::floats("highest", &[], &[high]));
+        self.node("Clip", &["any_log_variance", "lowest", "highest"], &["log_variance"]);
+    }
+
+    fn finish(mut self, name: &str, doc: &str) -> Vec<u8> {
+        let data = &self.checkpoint.progress.data;
+        let likelihood = serde_json::to_value(self.checkpoint.config.model.likelihood).ok();
+        let facts = [
+            ("shape", format!("{:?}", data.shape)),
+            ("data", data.name.clone()),
+            ("data_sha256", data.hash.clone()),
+            ("likelihood", likelihood.and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()),
+        ];
+        // Fields of a message come in the order of their numbers: operations before constants, those before the rest.
+        self.parts.sort_by_key(|(field, _)| *field);
+        let header = proto::Header { opset: OPSET, name, doc, facts: &facts };
+        proto::model(&header, self.parts)
+    }
+}

@@ -1,0 +1,451 @@
+//! Models that leave the house compute elsewhere what they compute at home, and those that come in do likewise.
+
+mod evaluator;
+
+use crate::program::{content, elbo, trained};
+use bytemuck::Zeroable;
+use elbo::checkpoint::{Checkpoint, DataRecord, Progress, Tensor, load_latest};
+use elbo::config::{Likelihood, RECIPES, resolve};
+use elbo::exchange;
+use elbo::exec::Executor;
+use elbo::exec::cpu::Cpu;
+use elbo::kernels::StepScalars;
+use elbo::plan::{Resident, Role, Target, lower};
+use elbo::report::npy;
+use elbo::rng::{Philox, Stream};
+use elbo::run::Run;
+use safetensors::SafeTensors;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const ROWS: usize = 5;
+
+/// What exported files may be off by, as the largest difference of any number that they put out.
+const TOLERANCE: f64 = 1e-5;
+
+/// A set-up: its name, settings (the recipe among them, where there is one), the shape of an example.
+type SetUp = (String, Vec<(String, String)>, [usize; 3]);
+
+/// Every recipe as it is, and every non-linearity and likelihood in a small network.
+fn set_ups() -> Vec<SetUp> {
+    let mut all: Vec<_> = RECIPES
+        .iter()
+        .map(|(name, ..)| ((*name).to_owned(), vec![("recipe".into(), (*name).into())], [1, 28, 28]))
+        .collect();
+    for activation in ["identity", "relu", "tanh", "sigmoid", "silu", "gelu", "softplus"] {
+        for likelihood in ["bernoulli", "gaussian", "gaussian-learned"] {
+            let settings = [
+                ("model.activation", activation),
+                ("model.likelihood", likelihood),
+                ("model.hidden", "[12,9]"),
+                ("model.decoder", "[7]"),
+                ("model.latent", "3"),
+                ("model.log_variance", "[-0.3,0.2]"),
+            ];
+            let settings = settings.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec();
+            all.push((format!("{activation}-{likelihood}"), settings, [1, 1, 11]));
+        }
+    }
+    all
+}
+
+/// A model of which nothing is known but its set-up: parameters are random, large enough for non-linearities to matter.
+fn checkpoint(mut settings: Vec<(String, String)>, shape: [usize; 3]) -> Checkpoint {
+    let recipe = settings.iter().position(|(key, _)| key == "recipe").map(|at| settings.remove(at).1);
+    let config = resolve(recipe.as_deref(), &settings).unwrap();
+    let data = DataRecord { name: "random".into(), shape, floats: true, hash: "0".into() };
+    let progress = Progress {
+        epoch: 3,
+        step: 30,
+        step_in_epoch: 0,
+        sums: vec![],
+        best: None,
+        best_epoch: None,
+        elapsed_seconds: 1.0,
+        adapter: "none".into(),
+        data,
+    };
+    let mut checkpoint = Checkpoint { parameters: vec![], moments: vec![], progress, config };
+    let mut rng = Philox::new(3, Stream::Choice, 9, 0);
+    for parameter in exchange::model(&checkpoint).parameters() {
+        let shape = parameter.shape.extents().to_vec();
+        let scale = 2.0 / (shape[0] as f32).sqrt();
+        let values = (0..parameter.shape.count()).map(|_| scale * rng.normal()).collect();
+        checkpoint.parameters.push((parameter.name, Tensor { shape, values }));
+    }
+    checkpoint
+}
+
+/// Random examples: zeros and ones where the set-up binarises at random, since files have no chance.
+fn examples(checkpoint: &Checkpoint) -> Vec<f32> {
+    let width: usize = checkpoint.progress.data.shape.iter().product();
+    let mut rng = Philox::new(5, Stream::Choice, 1, 0);
+    let dynamic = checkpoint.config.data.binarise == elbo::config::Binarise::Dynamic;
+    (0..ROWS * width).map(|_| rng.uniform()).map(|x| if dynamic { x.round() } else { x }).collect()
+}
+
+/// What the program itself makes of examples and of latents, by the names of networks and outputs.
+fn expected(checkpoint: &Checkpoint, x: &[f32]) -> (Vec<f32>, BTreeMap<String, Vec<f32>>) {
+    let mut run = Run::new(checkpoint, Executor::Cpu(Cpu::new(2).unwrap())).unwrap();
+    let posterior = run.encode(x).unwrap();
+    let z = posterior.means.clone();
+    let outputs = [
+        ("encoder.mean", posterior.means),
+        ("encoder.log_variance", posterior.log_variances),
+        ("decoder.mean", run.decode(&z).unwrap()),
+    ];
+    (z, outputs.map(|(name, values)| (name.to_owned(), values)).into())
+}
+
+fn assert_near(what: &str, expected: &[f32], found: &[f64]) {
+    assert_eq!(expected.len(), found.len(), "{what}");
+    let differences = expected.iter().zip(found).map(|(&e, &f)| (f64::from(e) - f).abs());
+    let largest = differences.fold(0.0, f64::max);
+    assert!(largest <= TOLERANCE, "{what}: {largest:.1e} off");
+}
+
+/// The log-variances that a decoder gives, by the formula, from the exported tensors: the program itself shows them to
+/// nobody.
+fn decoded_log_variances(checkpoint: &Checkpoint, z: &[f32]) -> Vec<f32> {
+    let graph = exchange::model(checkpoint).decode(ROWS).unwrap();
+    let resident = Resident { data_words: 4, order_words: 4, metric_slots: 1 };
+    let plan = lower("decode", graph, None, resident, Target::Cpu).unwrap();
+    let mut executor = Executor::Cpu(Cpu::new(1).unwrap());
+    let id = executor.load(plan).unwrap();
+    for range in executor.plan(id).parameters.clone() {
+        let (_, tensor) = checkpoint.parameters.iter().find(|(name, _)| *name == range.name).unwrap();
+        executor.write_f32(&Role::Parameters, range.offset, &tensor.values).unwrap();
+    }
+    executor.write_f32(&Role::Input("z".into()), 0, z).unwrap();
+    executor.run(id, &[StepScalars { rows: ROWS as u32, ..StepScalars::zeroed() }]).unwrap();
+    let width: usize = checkpoint.progress.data.shape.iter().product();
+    let out = executor.read_f32(&Role::Output("mean".into()), 0, ROWS * 2 * width).unwrap();
+    let [low, high] = checkpoint.config.model.log_variance;
+    out.chunks_exact(2 * width).flat_map(|row| row[width..].iter().map(|lv| lv.clamp(low, high))).collect()
+}
+
+/// What all outputs of the two files must be.
+fn outputs(checkpoint: &Checkpoint, x: &[f32]) -> (Vec<f32>, BTreeMap<String, Vec<f32>>) {
+    let (z, mut all) = expected(checkpoint, x);
+    if checkpoint.config.model.likelihood == Likelihood::GaussianLearned {
+        all.insert("decoder.log_variance".into(), decoded_log_variances(checkpoint, &z));
+    }
+    (z, all)
+}
+
+fn file<'a>(files: &'a [(String, Vec<u8>)], name: &str) -> &'a [u8] {
+    &files.iter().find(|(n, _)| n == name).unwrap_or_else(|| panic!("no {name}")).1
+}
+
+#[test]
+fn exported_networks_compute_what_the_program_computes() {
+    for (name, settings, shape) in set_ups() {
+        let checkpoint = checkpoint(settings, shape);
+        let files = exchange::onnx(&checkpoint, Path::new("run")).unwrap();
+        let x = examples(&checkpoint);
+        let (z, expected) = outputs(&checkpoint, &x);
+        let mut found = BTreeMap::new();
+        for (network, input) in [("encoder", &x), ("decoder", &z)] {
+            let bytes = file(&files, &format!("{network}.onnx"));
+            assert_eq!(evaluator::versions(bytes), (17, 8), "{name}");
+            let made = evaluator::run(bytes, input);
+            found.extend(made.into_iter().map(|(output, values)| (format!("{network}.{output}"), values)));
+        }
+        assert_eq!(expected.keys().collect::<Vec<_>>(), found.keys().collect::<Vec<_>>(), "{name}");
+        for (output, expected) in &expected {
+            assert_near(&format!("{name}, {output}"), expected, &found[output]);
+        }
+    }
+}
+
+/// A Python with onnxruntime: the one that `ELBO_PYTHON` names, which must have it, or else `python3` if it has.
+fn python() -> Option<PathBuf> {
+    let named = std::env::var_os("ELBO_PYTHON").filter(|value| !value.is_empty()).map(PathBuf::from);
+    let python = named.clone().unwrap_or_else(|| "python3".into());
+    let found = Command::new(&python).args(["-c", "import numpy, onnxruntime"]).output();
+    if found.is_ok_and(|output| output.status.success()) {
+        return Some(python);
+    }
+    assert!(named.is_none(), "ELBO_PYTHON is {}, which has no onnxruntime", python.display());
+    // Not by a macro, whose output is shown only when a test fails.
+    let _ = writeln!(std::io::stderr(), "the check of ONNX files in onnxruntime is skipped: no Python here has it");
+    None
+}
+
+#[test]
+fn exported_networks_compute_the_same_in_onnxruntime() {
+    let Some(python) = python() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let mut all = BTreeMap::new();
+    for (name, settings, shape) in set_ups() {
+        let checkpoint = checkpoint(settings, shape);
+        let path = folder.path().join(&name);
+        fs::create_dir(&path).unwrap();
+        for (name, bytes) in exchange::onnx(&checkpoint, Path::new("run")).unwrap() {
+            fs::write(path.join(name), bytes).unwrap();
+        }
+        let x = examples(&checkpoint);
+        let (z, expected) = outputs(&checkpoint, &x);
+        npy::save(&path.join("x.npy"), &x, &[ROWS, x.len() / ROWS]).unwrap();
+        npy::save(&path.join("z.npy"), &z, &[ROWS, z.len() / ROWS]).unwrap();
+        all.insert(name, expected);
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/onnx_outputs.py");
+    let done = Command::new(python).arg(script).arg(folder.path()).output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+    for (name, expected) in &all {
+        for (output, expected) in expected {
+            let bytes = fs::read(folder.path().join(name).join(format!("{output}.npy"))).unwrap();
+            let start = bytes.iter().position(|&b| b == b'\n').unwrap() + 1;
+            let found: Vec<f64> =
+                bytes[start..].as_chunks().0.iter().map(|&b| f64::from(f32::from_le_bytes(b))).collect();
+            assert_near(&format!("{name}, {output}"), expected, &found);
+        }
+    }
+}
+
+/// Tensors of a safetensors file by name, with their shapes.
+fn tensors(bytes: &[u8]) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
+    let file = SafeTensors::deserialize(bytes).expect("the file is whole");
+    let floats = |bytes: &[u8]| bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect();
+    file.tensors().into_iter().map(|(name, t)| (name, (t.shape().to_vec(), floats(t.data())))).collect()
+}
+
+/// y = x·Wᵀ + b for rows of x, in f64, with the tensors of a layer as PyTorch has them.
+fn linear(tensors: &BTreeMap<String, (Vec<usize>, Vec<f32>)>, layer: &str, x: &[f64]) -> Vec<f64> {
+    let (shape, weight) = &tensors[&format!("{layer}.weight")];
+    let (_, bias) = &tensors[&format!("{layer}.bias")];
+    let (outputs, inputs) = (shape[0], shape[1]);
+    let row = |x: &[f64]| -> Vec<f64> {
+        let output = |o: usize| {
+            let products = weight[o * inputs..(o + 1) * inputs].iter().zip(x).map(|(&w, &x)| f64::from(w) * x);
+            products.sum::<f64>() + f64::from(bias[o])
+        };
+        (0..outputs).map(output).collect()
+    };
+    x.chunks_exact(inputs).flat_map(row).collect()
+}
+
+fn relu(x: &[f64]) -> Vec<f64> {
+    x.iter().map(|x| x.max(0.0)).collect()
+}
+
+fn doubles(x: &[f32]) -> Vec<f64> {
+    x.iter().map(|&x| f64::from(x)).collect()
+}
+
+#[test]
+fn exported_tensors_are_layers_as_pytorch_has_them() {
+    for (likelihood, heads) in [
+        ("bernoulli", &["decoder.logits"][..]),
+        ("gaussian", &["decoder.mean"]),
+        ("gaussian-learned", &["decoder.mean", "decoder.log_variance"]),
+    ] {
+        let settings = [("model.likelihood", likelihood), ("model.hidden", "[6,5]"), ("model.latent", "2")];
+        let checkpoint = checkpoint(settings.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec(), [1, 2, 4]);
+        let files = exchange::safetensors(&checkpoint, Path::new("run")).unwrap();
+        let tensors = tensors(file(&files, "model.safetensors"));
+        let mut layers = vec![("encoder.0", 6, 8), ("encoder.1", 5, 6), ("encoder.mean", 2, 5)];
+        layers.extend([("encoder.log_variance", 2, 5), ("decoder.0", 5, 2), ("decoder.1", 6, 5)]);
+        layers.extend(heads.iter().map(|&name| (name, 8, 6)));
+        assert_eq!(tensors.len(), 2 * layers.len(), "{:?}", tensors.keys());
+        for (name, outputs, inputs) in layers {
+            assert_eq!(tensors[&format!("{name}.weight")].0, [outputs, inputs], "{name}");
+            assert_eq!(tensors[&format!("{name}.bias")].0, [outputs], "{name}");
+        }
+        let x = examples(&checkpoint);
+        let (z, expected) = outputs(&checkpoint, &x);
+        let mut h = doubles(&x);
+        for layer in ["encoder.0", "encoder.1"] {
+            h = relu(&linear(&tensors, layer, &h));
+        }
+        assert_near("mean", &expected["encoder.mean"], &linear(&tensors, "encoder.mean", &h));
+        assert_near("log-variance", &expected["encoder.log_variance"], &linear(&tensors, "encoder.log_variance", &h));
+        let mut h = doubles(&z);
+        for layer in ["decoder.0", "decoder.1"] {
+            h = relu(&linear(&tensors, layer, &h));
+        }
+        let mut out = linear(&tensors, heads[0], &h);
+        if likelihood == "bernoulli" {
+            out = out.iter().map(|l| 1.0 / (1.0 + (-l).exp())).collect();
+        }
+        assert_near("decoded", &expected["decoder.mean"], &out);
+        let card = String::from_utf8(file(&files, "README.md").to_vec()).unwrap();
+        assert!(card.contains(heads[0]) && card.contains("SHA-256") && card.contains("elbo export run"), "{card}");
+    }
+}
+
+#[test]
+fn a_model_that_leaves_and_comes_back_answers_with_the_same_bits() {
+    let folder = trained();
+    let said = elbo(folder.path(), "export run --format safetensors --out out").succeeded();
+    assert_eq!(said.out, "out\n");
+    let said = elbo(folder.path(), "import out --out back").succeeded();
+    assert!(said.err.contains("encoder.mean         encoder.mean 16x2") && said.out == "back\n", "{said:?}");
+    let [own, back] = ["run", "back"].map(|run| load_latest(&folder.path().join(run)).unwrap().0);
+    assert!(own.parameters == back.parameters && own.config == back.config);
+    assert_eq!(own.progress.data, back.progress.data);
+    let [own, back] =
+        ["run", "back"].map(|run| elbo(folder.path(), &format!("eval {run} --adapter cpu")).succeeded().out);
+    assert_eq!(own, back);
+    // The configuration names the data, so that training can go on, from an optimiser that remembers nothing.
+    let more = elbo(folder.path(), "train --resume back --epochs 1 --adapter cpu").succeeded();
+    assert!(!more.err.contains("warning"), "{more:?}");
+}
+
+#[test]
+fn an_exported_folder_says_what_is_in_it() {
+    let folder = trained();
+    let json = elbo(folder.path(), "export run --format onnx --out deep/networks --json").succeeded();
+    let value: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!((&value["epoch"], value["files"].as_array().unwrap().len()), (&2.into(), 4), "{value}");
+    let read = |name: &str| fs::read_to_string(folder.path().join("deep/networks").join(name)).unwrap();
+    let config: serde_json::Value = serde_json::from_str(&read("config.json")).unwrap();
+    assert_eq!((&config["config"]["model"]["latent"], &config["data"]["name"]), (&2.into(), &"glyphs".into()));
+    let card = read("README.md");
+    let metrics = fs::read_to_string(folder.path().join("run/metrics.csv")).unwrap();
+    let last = metrics.lines().last().unwrap().replace(',', " | ");
+    let hash = config["data"]["hash"].as_str().unwrap();
+    for part in [hash, &last, "elbo export run --format onnx", "784-16-2-16-784", "latent = 2", "encoder.onnx"] {
+        assert!(card.contains(part), "{part} is not in {card}");
+    }
+    elbo(folder.path(), "export run/checkpoints/best --format safetensors --out deep/tensors").succeeded();
+    fs::create_dir(folder.path().join("empty")).unwrap();
+    elbo(folder.path(), "export run --format safetensors --out empty").succeeded();
+}
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+/// PyTorch recorded both terms of the loss for parameters, inputs and noise that it recorded too: the model that is
+/// imported must give the same.
+#[test]
+fn an_imported_model_gives_the_losses_that_pytorch_recorded() {
+    for likelihood in ["bernoulli", "gaussian"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = fixture(&format!("torch_trace_{likelihood}.safetensors"));
+        let line = format!(
+            "import {} --prefix init. --set model.likelihood={likelihood} --set sigma=1 --shape 1,14,14 --out run",
+            path.display()
+        );
+        elbo(folder.path(), &line).succeeded();
+        let mut run = Run::open(&folder.path().join("run"), "cpu").unwrap();
+        assert_eq!((run.shape(), run.latent(), &run.config().model.hidden[..]), ([1, 14, 14], 12, &[48][..]));
+        let trace = tensors(&fs::read(path).unwrap());
+        let (x, eps) = (&trace["x"].1[..16 * 196], &trace["eps"].1[..16 * 12]);
+        let posterior = run.encode(x).unwrap();
+        let kl = trace["kl"].1[0];
+        assert!((posterior.rates().iter().sum::<f64>() / f64::from(kl) - 1.0).abs() < 1e-5);
+        let deviations = posterior.deviations();
+        let z: Vec<f32> = (0..eps.len()).map(|i| posterior.means[i] + deviations[i] * eps[i]).collect();
+        let nats: f64 = run
+            .decode(&z)
+            .unwrap()
+            .iter()
+            .zip(x)
+            .map(|(&mean, &x)| {
+                let (mean, x) = (f64::from(mean), f64::from(x));
+                match likelihood {
+                    "bernoulli" => -(x * mean.ln() + (1.0 - x) * (1.0 - mean).ln()),
+                    _ => 0.5 * ((x - mean).powi(2) + std::f64::consts::TAU.ln()),
+                }
+            })
+            .sum();
+        let recorded = f64::from(trace["rec"].1[0]);
+        assert!((nats / 16.0 / recorded - 1.0).abs() < 1e-5, "{} instead of {recorded}", nats / 16.0);
+    }
+}
+
+/// A safetensors file of zeros in these shapes.
+fn zeros(layers: &[(&str, &[usize])]) -> Vec<u8> {
+    let mut header = Vec::new();
+    let mut end = 0;
+    for (name, shape) in layers {
+        let begin = end;
+        end += 4 * shape.iter().product::<usize>();
+        header.push(format!(r#""{name}":{{"dtype":"F32","shape":{shape:?},"data_offsets":[{begin},{end}]}}"#));
+    }
+    let header = format!("{{{}}}", header.join(","));
+    [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &vec![0; end]].concat()
+}
+
+#[test]
+fn what_cannot_leave_or_come_in_is_one_clear_line_and_leaves_nothing_behind() {
+    let folder = trained();
+    let whole: &[(&str, &[usize])] = &[
+        ("fc1.weight", &[6, 16]),
+        ("fc1.bias", &[6]),
+        ("fc21.weight", &[2, 6]),
+        ("fc21.bias", &[2]),
+        ("fc22.weight", &[2, 6]),
+        ("fc22.bias", &[2]),
+        ("fc3.weight", &[6, 2]),
+        ("fc3.bias", &[6]),
+        ("fc4.weight", &[16, 6]),
+        ("fc4.bias", &[16]),
+    ];
+    let good = zeros(whole);
+    let without = |name: &str| zeros(&whole.iter().filter(|(n, _)| !n.starts_with(name)).copied().collect::<Vec<_>>());
+    let with = |extra: &[(&'static str, &'static [usize])]| zeros(&[whole, extra].concat());
+    for (name, bytes) in [
+        ("good.safetensors", good.clone()),
+        ("short.safetensors", good[..good.len() - 1].to_vec()),
+        ("text.safetensors", b"no tensors at all".to_vec()),
+        ("half.safetensors", good.iter().map(|&b| if b == b'3' { b'6' } else { b }).collect()),
+        ("headless.safetensors", without("fc22")),
+        ("bodiless.safetensors", without("fc1")),
+        ("unbiased.safetensors", without("fc4.bias")),
+        ("conv.safetensors", with(&[("conv.weight", &[3, 1, 2, 2]), ("conv.bias", &[3])])),
+        ("odd.safetensors", with(&[("head.weight", &[1, 2]), ("head.bias", &[1])])),
+        ("file", vec![]),
+        ("theirs/model.bin", vec![]),
+        ("old/config.json", b"{\"format\":9}".to_vec()),
+    ] {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+    elbo(folder.path(), "export run --format safetensors --out exported").succeeded();
+    let before = content(folder.path());
+    for (line, code, culprit) in [
+        ("export run --format onnx --out run", 2, "--out run: the folder is not empty"),
+        ("export run --format tar --out new", 2, "tar"),
+        ("export nothing --format onnx --out new", 3, "nothing"),
+        ("export run --format onnx --out file", 6, "file"),
+        ("export run --format onnx --out file/new", 6, "file"),
+        ("import missing --out new", 3, "missing: cannot be read"),
+        ("import theirs --out new", 3, "theirs: the folder has no config.json"),
+        ("import old --out new", 3, "old/config.json"),
+        ("import good.safetensors --out run", 2, "--out run: the folder is not empty"),
+        ("import short.safetensors --out new", 3, "short.safetensors: the header promises"),
+        ("import text.safetensors --out new", 3, "text.safetensors: "),
+        ("import half.safetensors --out new", 3, "half.safetensors: "),
+        ("import headless.safetensors --out new", 3, "one head for the mean and one for the log-variance"),
+        ("import bodiless.safetensors --out new", 3, "`fc21` takes 6 numbers and `fc4` gives 16"),
+        ("import unbiased.safetensors --out new", 3, "`fc4.weight` has no bias"),
+        ("import conv.safetensors --out new", 3, "`conv.weight` has shape [3, 1, 2, 2]"),
+        ("import odd.safetensors --out new", 3, "nothing tells what `head` is; say what belongs where with --map"),
+        ("import good.safetensors --out new --prefix vae.", 3, "`vae.….weight`"),
+        ("import good.safetensors --out new --map encoder.0=fc9", 2, "has no such layer; it has `fc1`, "),
+        ("import good.safetensors --out new --map body=fc1", 2, "the places are encoder.N"),
+        ("import good.safetensors --out new --map encoder.0", 2, "PLACE=NAME"),
+        ("import good.safetensors --out new --set latent=3", 2, "--set latent"),
+        ("import good.safetensors --out new --set model.likelihood=gaussian-learned", 2, "model.likelihood=gaussian"),
+        ("import good.safetensors --out new --shape 1,5,5", 2, "shape [1, 5, 5], and the model takes 16"),
+        ("import good.safetensors --out new --shape 4,4", 2, "CHANNELS,HEIGHT,WIDTH"),
+        ("import good.safetensors --out new --data glyphs", 2, "glyphs: an example has shape [1, 28, 28]"),
+        ("import good.safetensors --out new --data missing", 3, "missing"),
+        ("import good.safetensors --out file/new", 6, "file"),
+        ("import exported --out new --recipe plane", 2, "--recipe and --set are for models of others"),
+        ("import exported --out new --shape 1,4,4", 2, "[1, 4, 4]"),
+    ] {
+        elbo(folder.path(), line).failed(code, culprit);
+        assert!(content(folder.path()) == before, "{line} left something behind");
+    }
+    elbo(folder.path(), "import good.safetensors --shape 1,4,4 --out new").succeeded();
+    elbo(folder.path(), "sample new --adapter cpu --out s.png").succeeded();
+}
