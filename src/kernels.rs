@@ -59,6 +59,25 @@ macro_rules! params {
 }
 use params;
 
+/// Declares a kernel's `Entry` and `ENTRY`, likewise: what its table holds for each of several jobs.
+macro_rules! entry {
+    ($(#[$struct_meta:meta])* pub struct Entry { $($(#[$meta:meta])* pub $field:ident: $kind:ident,)* }) => {
+        $(#[$struct_meta])*
+        #[repr(C)]
+        #[derive(Debug, Clone, Copy, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+        pub struct Entry { $($(#[$meta])* pub $field: $kind,)* }
+
+        /// The fields of [`Entry`] in order, as the shader must declare them.
+        pub const ENTRY: &[(&str, $crate::kernels::Scalar)] =
+            &[$((stringify!($field), $crate::kernels::Scalar::$kind),)*];
+    };
+}
+#[expect(unused_imports, reason = "the first kernels with a table are about to come")]
+use entry;
+
+/// Entries that a table has room for.
+pub const TABLE: usize = 8;
+
 /// The type of a parameter or of the elements of a binding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(non_camel_case_types, reason = "the variants are spelled as the types they stand for")]
@@ -122,6 +141,10 @@ pub struct Kernel {
     pub bindings: &'static [Binding],
     /// Fields of the params struct in order.
     pub params: &'static [(&'static str, Scalar)],
+    /// Fields of an entry of the table, an array of [`TABLE`] structs that follows the other params of a kernel which
+    /// does several jobs in one dispatch; none for other kernels. A uniform array lies at multiples of 16 bytes: with a
+    /// table, both lists have a multiple of four fields.
+    pub entry: &'static [(&'static str, Scalar)],
     /// Names of the compile-time constants in order.
     pub consts: &'static [&'static str],
     /// `@workgroup_size`.
@@ -137,7 +160,7 @@ pub struct Kernel {
 pub struct Call<'a> {
     /// The part of the outer axis to compute.
     pub range: Range<usize>,
-    /// The words of the kernel's `Params`.
+    /// The words of the kernel's `Params`, then those of the entries of its table that are used.
     pub params: &'a [u32],
     /// Values of the kernel's compile-time constants, in the table's order.
     pub consts: &'a [u32],
@@ -153,6 +176,12 @@ impl Call<'_> {
     /// The parameters as the kernel's own struct.
     pub fn params<P: Pod>(&self) -> P {
         bytemuck::pod_read_unaligned(bytemuck::cast_slice(&self.params[..size_of::<P>() / 4]))
+    }
+
+    /// The entries of the kernel's table, which follow its parameters.
+    pub fn entries<P: Pod, E: Pod>(&self) -> Vec<E> {
+        let words = self.params[size_of::<P>() / 4..].chunks_exact(size_of::<E>() / 4);
+        words.map(|entry| bytemuck::pod_read_unaligned(bytemuck::cast_slice(entry))).collect()
     }
 }
 

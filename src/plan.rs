@@ -74,7 +74,7 @@ pub struct Step {
     pub kernel: &'static Kernel,
     /// Values of the kernel's compile-time constants.
     pub consts: Vec<u32>,
-    /// The words of the kernel's params struct.
+    /// The words of the kernel's params struct, then those of the entries of its table.
     pub params: Vec<u32>,
     /// What its bindings are bound to, in the kernel's order.
     pub views: Vec<View>,

@@ -27,8 +27,9 @@ use std::num::NonZeroU64;
 const STEPS_PER_SUBMISSION: usize = 128;
 /// Submissions that the device may be behind.
 const SUBMISSIONS_IN_FLIGHT: usize = 2;
-/// Bytes that are bound as `params`, and distance of the params of two steps: the alignment that every device allows.
-const PARAMS_BYTES: u64 = 256;
+/// Bytes that are bound as `params`, and distance of the params of two steps: room for a table, and a multiple of the
+/// alignment that every device allows.
+const PARAMS_BYTES: u64 = 512;
 /// Bytes that are bound as `step`.
 const STEP_BYTES: u64 = size_of::<StepScalars>() as u64;
 /// Distance of two rows of the table of steps.

@@ -31,6 +31,7 @@ pub static KERNEL: Kernel = Kernel {
     wgsl: include_str!("../../shaders/adam.wgsl"),
     bindings: &[read("grad"), read("factor"), read_write("param"), read_write("m"), read_write("v")],
     params: FIELDS,
+    entry: &[],
     consts: &["DECOUPLED", "CLIP"],
     workgroup: [256, 1, 1],
     cpu,

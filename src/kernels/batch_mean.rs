@@ -23,6 +23,7 @@ pub static KERNEL: Kernel = Kernel {
     wgsl: include_str!("../../shaders/batch_mean.wgsl"),
     bindings: &[read("v"), read_write("metrics")],
     params: FIELDS,
+    entry: &[],
     consts: &[],
     workgroup: [256, 1, 1],
     cpu,

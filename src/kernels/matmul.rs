@@ -31,6 +31,7 @@ pub static KERNEL: Kernel = Kernel {
     wgsl: include_str!("../../shaders/matmul.wgsl"),
     bindings: BINDINGS,
     params: FIELDS,
+    entry: &[],
     consts: CONSTS,
     workgroup: [256, 1, 1],
     cpu,

@@ -9,6 +9,7 @@ pub static KERNEL: Kernel = Kernel {
     wgsl: include_str!("../../shaders/matmul_direct.wgsl"),
     bindings: BINDINGS,
     params: FIELDS,
+    entry: &[],
     consts: CONSTS,
     workgroup: [8, 1, 1],
     cpu,

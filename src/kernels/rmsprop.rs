@@ -26,6 +26,7 @@ pub static KERNEL: Kernel = Kernel {
     wgsl: include_str!("../../shaders/rmsprop.wgsl"),
     bindings: &[read("grad"), read("factor"), read_write("param"), read_write("v"), read_write("buffer")],
     params: FIELDS,
+    entry: &[],
     consts: &["MOMENTUM", "CLIP"],
     workgroup: [256, 1, 1],
     cpu,

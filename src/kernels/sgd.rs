@@ -21,6 +21,7 @@ pub static KERNEL: Kernel = Kernel {
     wgsl: include_str!("../../shaders/sgd.wgsl"),
     bindings: &[read("grad"), read("factor"), read_write("param"), read_write("buffer")],
     params: FIELDS,
+    entry: &[],
     consts: &["MOMENTUM", "CLIP"],
     workgroup: [256, 1, 1],
     cpu,

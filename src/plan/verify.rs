@@ -1,8 +1,8 @@
 //! What no executor may run.
 
-use super::{ALIGNMENT, Plan, Role};
+use super::{ALIGNMENT, Plan, Role, Step};
 use crate::error::{Error, Result};
-use crate::kernels::Access;
+use crate::kernels::{Access, TABLE};
 
 /// Rejects a plan that binds out of bounds, writes what it reads in the same step, reads what nothing wrote, or gives
 /// a kernel other bindings, params or constants than it declares.
@@ -15,7 +15,7 @@ pub fn verify(plan: &Plan) -> Result<()> {
         if step.views.len() != kernel.bindings.len() {
             return fail(format!("{} views for {} bindings", step.views.len(), kernel.bindings.len()));
         }
-        if step.params.len() != kernel.params.len() || step.consts.len() != kernel.consts.len() {
+        if !has_params(step) || step.consts.len() != kernel.consts.len() {
             return fail("params or constants are not the kernel's".into());
         }
         if step.grid.iter().any(|&extent| extent == 0 || extent > 65_535) {
@@ -57,6 +57,15 @@ pub fn verify(plan: &Plan) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether the step's words are the kernel's params and, where it has a table, at least one entry and no more than fit.
+fn has_params(step: &Step) -> bool {
+    let entry = step.kernel.entry.len();
+    match step.params.len().checked_sub(step.kernel.params.len()) {
+        Some(table) if entry > 0 => table.is_multiple_of(entry) && (1..=TABLE).contains(&(table / entry)),
+        table => table == Some(0),
+    }
 }
 
 /// Whether the words that a step reads in such a buffer come from an earlier step of the same run.
