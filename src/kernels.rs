@@ -72,7 +72,6 @@ macro_rules! entry {
             &[$((stringify!($field), $crate::kernels::Scalar::$kind),)*];
     };
 }
-#[expect(unused_imports, reason = "the first kernels with a table are about to come")]
 use entry;
 
 /// Entries that a table has room for.
@@ -260,6 +259,7 @@ pub fn grid(count: usize) -> [u32; 3] {
 const SHARED: &[&str] = &[
     include_str!("../shaders/shared/step.wgsl"),
     include_str!("../shaders/shared/math.wgsl"),
+    include_str!("../shaders/shared/likelihood.wgsl"),
     include_str!("../shaders/shared/reduce.wgsl"),
     include_str!("../shaders/shared/rng.wgsl"),
 ];

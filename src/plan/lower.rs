@@ -3,7 +3,7 @@
 mod elementwise;
 mod likelihood;
 mod posterior;
-mod products;
+pub(super) mod products;
 mod sources;
 mod sums;
 
@@ -79,7 +79,7 @@ pub fn unshared(
         terms: graph.terms.iter().map(|term| term.name.clone()).collect(),
     };
     let mut lowering =
-        Lowering { graph: &graph, target, resident, plan, parameter_words: words, places: BTreeMap::new() };
+        Lowering { graph: &graph, target, resident, plan, parameter_words: words, places: BTreeMap::new(), parts: BTreeMap::new() };
     lowering.fix_places(&parameters, &found)?;
     let groups = fuse(&graph, &roots);
     let live: BTreeSet<Id> = groups.iter().flat_map(|group| group.members()).collect();
@@ -124,6 +124,8 @@ pub(super) struct Lowering<'a> {
     pub plan: Plan,
     pub parameter_words: usize,
     places: BTreeMap<Id, View>,
+    /// Terms of the loss that are stored as partial sums, and how many there are for each row.
+    parts: BTreeMap<Id, (View, usize)>,
 }
 
 /// Everything about a step but its params and its buffers.
@@ -273,6 +275,16 @@ impl Lowering<'_> {
             }
             Group::LikelihoodGrad { value, grad } => {
                 self.likelihood(Some(value), Some(grad));
+                Ok(())
+            }
+            // The CPU engine has vectorised functions for each, and its threads go on with their rows anyway.
+            Group::AffineLikelihood { affine, value, grad } if self.target == Target::Cpu => {
+                self.single(affine, live)?;
+                self.likelihood(Some(value), Some(grad));
+                Ok(())
+            }
+            Group::AffineLikelihood { affine, value, grad } => {
+                self.affine_likelihood(affine, value, grad);
                 Ok(())
             }
         }

@@ -1,6 +1,7 @@
 //! Cases for every kernel: any size, any setting of its constants, with inputs drawn from a fixed seed.
 
-use crate::kernels::{Access, Kernel, StepScalars};
+use crate::kernels::matmul::Entry;
+use crate::kernels::{Access, Kernel, StepScalars, grid};
 use crate::kernels::{
     activation, activation_grad, adam, batch_mean, bernoulli, broadcast, clip_factor, combine, gather,
 };
@@ -38,8 +39,8 @@ pub const SENTINEL: u32 = 0x7fc0_dead;
 
 /// The constants that matter, in the kernel's order; the last setting does most of what the kernel can.
 pub fn settings(kernel: &Kernel) -> Vec<Vec<u32>> {
-    if kernel.consts == matmul::KERNEL.consts {
-        return products();
+    if kernel.name.starts_with("matmul") {
+        return products(kernel);
     }
     let values = |name: &str| match name {
         "ACTIVATION" => 0..7,
@@ -51,18 +52,30 @@ pub fn settings(kernel: &Kernel) -> Vec<Vec<u32>> {
     })
 }
 
-/// The constants of `matmul`: all ways in which operands lie, and every activation where a network has it.
-fn products() -> Vec<Vec<u32>> {
-    let mut settings = Vec::new();
+/// The constants of `matmul` and its kin: all ways in which operands lie, every activation where a network has it, the
+/// likelihoods; and every tiling, with what makes most use of it.
+fn products(kernel: &Kernel) -> Vec<Vec<u32>> {
+    let mut meanings = Vec::new();
     for layout in 0..4 {
         let (a, b) = (layout / 2, layout % 2);
-        settings.extend([[a, b, 0, 0, 0, 0], [a, b, 1, 0, 0, 0]]);
-        settings.extend((a == 1).then_some([a, b, 0, 1, 0, 0]));
+        meanings.extend([[a, b, 0, 0, 0, 0], [a, b, 1, 0, 0, 0]]);
+        meanings.extend((a == 1).then_some([a, b, 0, 1, 0, 0]));
     }
     for activation in 0..7 {
-        settings.extend([[0, 0, 1, 0, 1, activation], [0, 1, 0, 0, 2, activation]]);
+        meanings.extend([[0, 0, 1, 0, 1, activation], [0, 1, 0, 0, 2, activation]]);
     }
-    settings.iter().map(|setting| setting.to_vec()).collect()
+    meanings.extend([[0, 0, 1, 0, matmul::GAUSSIAN, 0], [0, 0, 1, 0, matmul::BERNOULLI, 0]]);
+    let tilings: Vec<Vec<u32>> = match kernel.name {
+        "matmul" => matmul::TILINGS.iter().map(|tiling| tiling.to_vec()).collect(),
+        _ => vec![vec![]],
+    };
+    let usual = &tilings[tilings.len() / 2];
+    let mut settings: Vec<Vec<u32>> = meanings.iter().map(|meaning| [meaning, &usual[..]].concat()).collect();
+    for tiling in &tilings {
+        let telling = [[1, 1, 1, 0, 0, 0], [1, 0, 0, 1, 0, 0], [0, 0, 1, 0, matmul::BERNOULLI, 0]];
+        settings.extend(telling.iter().map(|meaning| [meaning, &tiling[..]].concat()));
+    }
+    settings
 }
 
 /// The case of a kernel, if the kernel is known here.
@@ -191,13 +204,42 @@ fn shape(kernel: &Kernel, consts: &[u32], size: Size) -> Option<Shape> {
     }
 }
 
+/// A product; of weight gradients with an odd depth two in one dispatch.
 fn product(kernel: &Kernel, consts: &[u32], Size { rows: m, width: n, depth: k }: Size) -> Shape {
     let [transpose_a, bias, ones, epilogue] = [0, 2, 3, 4].map(|at| consts[at]);
-    let p = matmul::Params { m: m as u32, n: n as u32, k: k as u32 };
-    let grid = if kernel.name == "matmul" { matmul::grid(&p) } else { matmul_direct::grid(&p) };
-    let a = if transpose_a == 0 { part(m * k) } else { whole((m - ones as usize) * k) };
-    let b = whole(k * n + bias as usize * n);
-    Shape::new(&p, (m, 1), grid, [a, b, used(epilogue == 2, part(m * n)), part(m * n)])
+    let likelihood = epilogue >= matmul::BERNOULLI;
+    let (tiles, across): (fn(&Entry, &[u32]) -> u32, usize) = match kernel.name {
+        "matmul" => (matmul::tiles, n.div_ceil(consts[7] as usize)),
+        _ => (|entry, _| matmul_direct::tiles(entry), n.div_ceil(matmul_direct::COLUMNS as usize)),
+    };
+    let per_example = if likelihood && m.is_multiple_of(2) { 2 } else { 1 };
+    let mut first = Entry::alone(m, n, k);
+    let mut entries = vec![first];
+    let in_a = (m - ones as usize) * k;
+    if ones == 1 && k % 2 == 1 {
+        // The second product lies before the first in every binding, and comes after it in the grid.
+        let m = m / 2 + 1;
+        entries.push(Entry { first: tiles(&first, &consts[6..]), ..Entry::alone(m, n, k) });
+        first = Entry { a: ((m - 1) * k) as u32, b: (k * n) as u32, c: (m * n) as u32, ..first };
+        entries[0] = first;
+    }
+    let workgroups = entries.iter().map(|entry| tiles(entry, &consts[6..])).sum::<u32>();
+    let p = matmul::Params { jobs: entries.len() as u32, weight: 1, per_example, log_variance: -0.5 };
+    let words = |entry: &Entry| (entry.m * entry.n) as usize;
+    let (all_a, all_b, all_c) =
+        (in_a + first.a as usize, k * n + bias as usize * n + first.b as usize, entries.iter().map(words).sum());
+    let alone = entries.len() == 1;
+    let a = if transpose_a == 0 { part(m * k) } else { whole(all_a) };
+    let aux = match epilogue {
+        matmul::DERIVE => part(m * n),
+        _ => used(likelihood, (m / per_example as usize * n, true, Fill::Unit)),
+    };
+    let c = if alone { part(all_c) } else { whole(all_c) };
+    let outer = if alone { (m, per_example as usize) } else { (1, 1) };
+    let bindings = [a, whole(all_b), aux, c, used(likelihood, part(m * across))];
+    let mut shape = Shape::new(&p, outer, grid(workgroups as usize), bindings);
+    shape.params.extend_from_slice(bytemuck::cast_slice(&entries));
+    shape
 }
 
 fn optimiser(name: &str, consts: &[u32], n: usize) -> Shape {
