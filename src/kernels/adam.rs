@@ -44,7 +44,7 @@ pub fn grid(params: &Params) -> [u32; 3] {
 }
 
 #[inline(always)]
-fn cpu(call: Call) {
+pub(super) fn cpu(call: Call) {
     let p: Params = call.params();
     let Call { range, consts, step, reads, writes, .. } = call;
     let (decoupled, clip) = (consts[0] == 1, consts[1] == 1);
@@ -65,7 +65,7 @@ fn cpu(call: Call) {
 }
 
 /// The twin's loop on the processor's vectors.
-fn fast(call: Call) {
+pub(super) fn fast(call: Call) {
     pulp::Arch::new().dispatch(
         #[inline(always)]
         || cpu(call),

@@ -3,7 +3,7 @@
 use super::lower::{Dispatch, Lowering, Target};
 use super::{Role, View};
 use crate::config::{OptimizerConfig, OptimizerKind};
-use crate::kernels::{adam, clip_factor, rmsprop, sgd, squared_norm};
+use crate::kernels::{MOST_TEXEL_WORDS, adam, adam_texels, clip_factor, rmsprop, sgd, squared_norm};
 
 /// Partial sums of the gradient's squared norm: enough for many threads, few enough for one workgroup to add up.
 const PARTIALS: usize = 256;
@@ -79,8 +79,14 @@ fn apply(
                 weight_decay: config.weight_decay,
             };
             let consts = [u32::from(config.kind == OptimizerKind::Adamw), clip];
-            let dispatch =
-                Dispatch { kernel: &adam::KERNEL, consts: &consts, outer, unit, grid: adam::grid(&p), what: &what };
+            let texels = lowering.target == Target::Lanes
+                && count.is_multiple_of(4)
+                && gradient.words.max(first.words) <= MOST_TEXEL_WORDS;
+            let (kernel, grid) = match texels {
+                true => (&adam_texels::KERNEL, adam_texels::grid(&p)),
+                false => (&adam::KERNEL, adam::grid(&p)),
+            };
+            let dispatch = Dispatch { kernel, consts: &consts, outer, unit, grid, what: &what };
             lowering.push(&dispatch, &p, vec![gradient, factor, parameter, first, second]);
         }
         OptimizerKind::Rmsprop => {

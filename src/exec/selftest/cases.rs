@@ -3,9 +3,11 @@
 use crate::kernels::matmul::Entry;
 use crate::kernels::{Access, Kernel, StepScalars, grid};
 use crate::kernels::{
-    activation, activation_grad, adam, batch_mean, bernoulli, broadcast, clip_factor, combine, gather,
+    activation, activation_grad, adam, adam_texels, batch_mean, bernoulli, broadcast, clip_factor, combine, gather,
 };
-use crate::kernels::{gaussian, log_mean_exp, log_ratio, matmul, matmul_direct, noise, posterior_grad, rmsprop};
+use crate::kernels::{
+    gaussian, log_mean_exp, log_ratio, matmul, matmul_direct, matmul_texels, noise, posterior_grad, rmsprop,
+};
 use crate::kernels::{row_weights, sample, sgd, squared_norm, sum_columns, sum_rows};
 use crate::plan::{Step, View};
 use crate::rng::{Philox, Stream, key};
@@ -67,6 +69,7 @@ fn products(kernel: &Kernel) -> Vec<Vec<u32>> {
     meanings.extend([[0, 0, 1, 0, matmul::GAUSSIAN, 0], [0, 0, 1, 0, matmul::BERNOULLI, 0]]);
     let tilings: Vec<Vec<u32>> = match kernel.name {
         "matmul" => matmul::TILINGS.iter().map(|tiling| tiling.to_vec()).collect(),
+        "matmul_texels" => matmul_texels::TILINGS.iter().map(|tiling| tiling.to_vec()).collect(),
         _ => vec![vec![]],
     };
     let usual = &tilings[tilings.len() / 2];
@@ -194,7 +197,9 @@ impl Shape {
 fn shape(kernel: &Kernel, consts: &[u32], size: Size) -> Option<Shape> {
     match kernel.name {
         "matmul" | "matmul_direct" => Some(product(kernel, consts, size)),
+        "matmul_texels" => Some(product(kernel, consts, whole_texels(consts, size))),
         "adam" | "rmsprop" | "sgd" => Some(optimiser(kernel.name, consts, size.rows * size.width)),
+        "adam_texels" => Some(optimiser(kernel.name, consts, (size.rows * size.width).next_multiple_of(4))),
         "activation" | "activation_grad" | "combine" => Some(elementwise(kernel.name, consts, size.rows * size.width)),
         "broadcast" | "sum_rows" | "sum_columns" | "gather" => Some(rows_and_columns(kernel.name, consts, size)),
         "squared_norm" | "clip_factor" | "batch_mean" | "row_weights" => Some(scalars_and_rows(kernel.name, size)),
@@ -204,12 +209,23 @@ fn shape(kernel: &Kernel, consts: &[u32], size: Size) -> Option<Shape> {
     }
 }
 
+/// A size that `matmul_texels` takes: up to the next multiples of four where it needs them.
+fn whole_texels(consts: &[u32], Size { rows, width, depth }: Size) -> Size {
+    let [transpose_a, transpose_b, _, ones] = [0, 1, 2, 3].map(|at| consts[at] as usize);
+    Size {
+        rows: if transpose_a == 1 { (rows - ones).next_multiple_of(4) + ones } else { rows },
+        width: width.next_multiple_of(4),
+        depth: if transpose_a == 1 && transpose_b == 0 { depth } else { depth.next_multiple_of(4) },
+    }
+}
+
 /// A product; of weight gradients with an odd depth two in one dispatch.
 fn product(kernel: &Kernel, consts: &[u32], Size { rows: m, width: n, depth: k }: Size) -> Shape {
     let [transpose_a, bias, ones, epilogue] = [0, 2, 3, 4].map(|at| consts[at]);
     let likelihood = epilogue >= matmul::BERNOULLI;
     let (tiles, across): (fn(&Entry, &[u32]) -> u32, usize) = match kernel.name {
         "matmul" => (matmul::tiles, n.div_ceil(consts[7] as usize)),
+        "matmul_texels" => (matmul_texels::tiles, n.div_ceil(consts[7] as usize)),
         _ => (|entry, _| matmul_direct::tiles(entry), n.div_ceil(matmul_direct::COLUMNS as usize)),
     };
     let per_example = if likelihood && m.is_multiple_of(2) { 2 } else { 1 };
@@ -218,7 +234,7 @@ fn product(kernel: &Kernel, consts: &[u32], Size { rows: m, width: n, depth: k }
     let in_a = (m - ones as usize) * k;
     if ones == 1 && k % 2 == 1 {
         // The second product lies before the first in every binding, and comes after it in the grid.
-        let m = m / 2 + 1;
+        let m = (m / 2).next_multiple_of(4) + 1;
         entries.push(Entry { first: tiles(&first, &consts[6..]), ..Entry::alone(m, n, k) });
         first = Entry { a: ((m - 1) * k) as u32, b: (k * n) as u32, c: (m * n) as u32, ..first };
         entries[0] = first;
@@ -249,9 +265,10 @@ fn optimiser(name: &str, consts: &[u32], n: usize) -> Shape {
     let (tensor, squares) = (part(n), (n, true, Fill::Unit));
     let (weight_decay, momentum, eps) = (0.1, 0.9, 1e-3);
     match name {
-        "adam" => {
+        "adam" | "adam_texels" => {
             let p = adam::Params { count, beta1: 0.9, beta2: 0.999, eps, weight_decay };
-            Shape::new(&p, (n, 1), adam::grid(&p), [grad, factor, tensor, tensor, squares])
+            let grid = if name == "adam" { adam::grid(&p) } else { adam_texels::grid(&p) };
+            Shape::new(&p, (n, 1), grid, [grad, factor, tensor, tensor, squares])
         }
         "rmsprop" => {
             let p = rmsprop::Params { count, alpha: 0.99, eps, momentum, weight_decay };
