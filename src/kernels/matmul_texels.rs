@@ -23,7 +23,7 @@ pub static KERNEL: Kernel = Kernel {
 
 /// The kernel's tilings, `TILE_M`, `TILE_N` and `DEPTH`, from the one that does most arithmetic for each load to the one
 /// that is compiled fastest and cuts a product in most parts.
-pub const TILINGS: &[[u32; 3]] = &[[64, 64, 4], [64, 32, 4], [32, 32, 8], [16, 64, 8], [16, 32, 8], [8, 32, 8]];
+pub const TILINGS: &[[u32; 3]] = &[[64, 32, 4], [32, 32, 8], [16, 32, 8], [8, 32, 8]];
 
 /// The tiling for devices that nobody measured. Larger tiles are a tenth faster and take twice as long to compile.
 pub const USUAL: [u32; 3] = [32, 32, 8];

@@ -70,7 +70,7 @@ fn a_tensor_that_is_put_where_another_lives_is_noticed() {
 
 #[test]
 fn sharing_saves_memory_in_deep_models() {
-    for target in [Target::Gpu, Target::Software] {
+    for target in [Target::Gpu, Target::Software, Target::Lanes] {
         let (unshared, shared) = both(&deep(), "train", target);
         let (before, after) = (slot_words(&unshared), slot_words(&shared));
         assert!(5 * after < 4 * before, "{after} words instead of {before} for {target:?}");
