@@ -17,6 +17,7 @@ pub mod adam;
 pub mod batch_mean;
 pub mod bernoulli;
 pub mod broadcast;
+pub mod chain;
 pub mod clip_factor;
 pub mod combine;
 pub mod gather;
@@ -287,6 +288,7 @@ pub static KERNELS: &[&Kernel] = &[
     &batch_mean::KERNEL,
     &bernoulli::KERNEL,
     &broadcast::KERNEL,
+    &chain::KERNEL,
     &clip_factor::KERNEL,
     &combine::KERNEL,
     &gather::KERNEL,

@@ -7,7 +7,7 @@ pub(super) mod products;
 mod sources;
 mod sums;
 
-use super::{Buffer, Plan, Role, Step, View, layout, memory, update, verify};
+use super::{Buffer, Plan, Role, Step, View, layout, levels, memory, update, verify};
 use crate::config::OptimizerConfig;
 use crate::error::{Error, Result};
 use crate::graph::fuse::{Group, fuse};
@@ -49,13 +49,20 @@ pub fn lower(
     target: Target,
 ) -> Result<Plan> {
     let plan = unshared(name, graph, optimizer, resident, target)?;
-    // Threads of the CPU engine would have to meet wherever one tensor takes the place of another.
-    let plan = if target == Target::Cpu { plan } else { memory::share(plan) };
+    // On the CPU engine a step costs nothing, and threads would have to meet wherever one tensor takes the place of
+    // another.
+    let plan = if target == Target::Cpu { plan } else { joined(plan, target) };
     verify::verify(&plan)?;
     Ok(plan)
 }
 
-/// The plan of [`lower`] with every intermediate tensor in a buffer of its own.
+fn joined(mut plan: Plan, target: Target) -> Plan {
+    let steps = std::mem::take(&mut plan.steps);
+    let groups = levels::group(steps, &plan.buffers);
+    memory::place(plan, groups, target)
+}
+
+/// The plan of [`lower`] with every step by itself and every intermediate tensor in a buffer of its own.
 pub fn unshared(
     name: &str,
     mut graph: Graph,
@@ -78,8 +85,15 @@ pub fn unshared(
         parameters: ranges,
         terms: graph.terms.iter().map(|term| term.name.clone()).collect(),
     };
-    let mut lowering =
-        Lowering { graph: &graph, target, resident, plan, parameter_words: words, places: BTreeMap::new(), parts: BTreeMap::new() };
+    let mut lowering = Lowering {
+        graph: &graph,
+        target,
+        resident,
+        plan,
+        parameter_words: words,
+        places: BTreeMap::new(),
+        parts: BTreeMap::new(),
+    };
     lowering.fix_places(&parameters, &found)?;
     let groups = fuse(&graph, &roots);
     let live: BTreeSet<Id> = groups.iter().flat_map(|group| group.members()).collect();

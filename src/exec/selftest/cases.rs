@@ -3,7 +3,7 @@
 use crate::kernels::matmul::Entry;
 use crate::kernels::{Access, Kernel, StepScalars, grid};
 use crate::kernels::{
-    activation, activation_grad, adam, batch_mean, bernoulli, broadcast, clip_factor, combine, gather,
+    activation, activation_grad, adam, batch_mean, bernoulli, broadcast, chain, clip_factor, combine, gather,
 };
 use crate::kernels::{gaussian, log_mean_exp, log_ratio, matmul, matmul_direct, noise, posterior_grad, rmsprop};
 use crate::kernels::{row_weights, sample, sgd, squared_norm, sum_columns, sum_rows};
@@ -200,6 +200,7 @@ fn shape(kernel: &Kernel, consts: &[u32], size: Size) -> Option<Shape> {
         "squared_norm" | "clip_factor" | "batch_mean" | "row_weights" => Some(scalars_and_rows(kernel.name, size)),
         "sample" | "posterior_grad" | "log_ratio" | "log_mean_exp" | "noise" => Some(latent(kernel.name, consts, size)),
         "bernoulli" | "gaussian" => Some(likelihood(kernel.name, consts, size)),
+        "chain" => Some(neighbourhood(size)),
         _ => None,
     }
 }
@@ -360,6 +361,45 @@ fn latent(name: &str, consts: &[u32], Size { rows: b, width, depth }: Size) -> S
             Shape::new(&p, (all, depth), noise::grid(&p), [order, draws])
         }
     }
+}
+
+/// What surrounds a latent space, forward and back, in a chain of all kinds of steps.
+fn neighbourhood(Size { rows: b, width: z, depth: per_example }: Size) -> Shape {
+    let (r, n) = (b * per_example, z.div_ceil(2));
+    let mut values = 0;
+    let mut tensor = |words: usize| {
+        values += words;
+        (values - words) as u32
+    };
+    let [x, stats, dstats, dx] = [b * z, 2 * b * z, 2 * b * z, b * z].map(&mut tensor);
+    let [eps, draws, hidden, ddraws, kl] = [r * z, r * z, r * n, r * z, b].map(&mut tensor);
+    // Weights [z + 1, 2z], then [z + 1, n].
+    let (second, weights) = (((z + 1) * 2 * z) as u32, (z + 1) * (2 * z + n));
+    let k = per_example as u32;
+    let product = |n: usize, depth: usize, k: u32, consts: [u32; 6], [x, y, aux, w]: [u32; 4]| {
+        let alone = Entry::alone(0, n, depth);
+        let entry = chain::Entry::product(&alone, k, &consts).expect("a chain computes it");
+        chain::Entry { x, y, aux, w, ..entry }
+    };
+    let (low, high) = CLAMP;
+    let sampled = sample::Params { rows: b as u32, latent: z as u32, per_example: k, low, high };
+    let gradient = posterior_grad::Params { rows: b as u32, latent: z as u32, per_example: k, weight: 1, low, high };
+    let gradient = chain::Entry::posterior_grad(&gradient, &[1, 1, 1]).expect("a chain computes it");
+    let (tanh, tanh_derivative) = ([0, 0, 1, 0, matmul::ACTIVATE, 2], [0, 1, 0, 0, matmul::DERIVE, 2]);
+    let table = [
+        product(2 * z, z, 1, [0, 0, 1, 0, 0, 0], [x, stats, 0, 0]),
+        chain::Entry { x: stats, y: draws, aux: eps, w: kl, ..chain::Entry::sample(&sampled, &[1]) },
+        product(n, z, k, tanh, [draws, hidden, 0, second]),
+        product(z, n, k, tanh_derivative, [hidden, ddraws, draws, second]),
+        chain::Entry { x: ddraws, y: dstats, aux: eps, w: stats, ..gradient },
+        product(z, 2 * z, 1, [0, 1, 0, 0, 0, 0], [dstats, dx, 0, 0]),
+    ];
+    let group = (chain::ROWS / per_example).max(1) as u32;
+    let p = chain::Params { ops: table.len() as u32, examples: b as u32, group, spare: 0 };
+    let order = (b + 2, false, Fill::Below(1000));
+    let mut shape = Shape::new(&p, (1, 1), chain::grid(&p), [order, whole(weights), whole(values)]);
+    shape.params.extend_from_slice(bytemuck::cast_slice(&table));
+    shape
 }
 
 fn likelihood(name: &str, consts: &[u32], Size { rows, width: d, depth }: Size) -> Shape {

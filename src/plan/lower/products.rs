@@ -5,7 +5,7 @@ use crate::config::Activation;
 use crate::graph::op::Variance;
 use crate::graph::{Id, Op};
 use crate::kernels::matmul::{self, ACTIVATE, BERNOULLI, DERIVE, Entry, GAUSSIAN, PLAIN, Params};
-use crate::kernels::{Kernel, matmul_direct, math};
+use crate::kernels::{Kernel, math, matmul_direct};
 use crate::plan::{Step, View};
 
 /// The params of a product whose epilogue is no likelihood.
@@ -67,8 +67,7 @@ impl Lowering<'_> {
         let mut entries = [Entry::alone(m, n, k)];
         let manner = manner(self.target, &entries);
         let Product { p, meaning, views, unit, what } = product;
-        let dispatch =
-            Dispatch { kernel: manner.kernel, consts: meaning, outer: m, unit: *unit, grid: [1; 3], what };
+        let dispatch = Dispatch { kernel: manner.kernel, consts: meaning, outer: m, unit: *unit, grid: [1; 3], what };
         self.push(&dispatch, p, views.to_vec());
         let step = self.plan.steps.last_mut().expect("a step was just pushed");
         lay_out(step, &manner, &mut entries);
