@@ -4,7 +4,8 @@
 //! all threads however little it computes. Two rules, over steps and not over models:
 //!
 //! - **Side by side.** Products whose results nobody reads until the same later step (the gradients of the weights,
-//!   until the update) wait for each other and share a dispatch, each in its own range of workgroups.
+//!   until the update) wait for each other and share a dispatch, each in its own range of workgroups. The means that
+//!   become metrics, which nobody reads, go along with the update.
 //! - **One after the other.** Thin products and what lies between them (a posterior, its samples, its gradient) form a
 //!   chain that a workgroup can follow on its own rows without meeting the others.
 //!
@@ -14,7 +15,7 @@
 use super::lower::Target;
 use super::lower::products::{lay_out, manner};
 use super::{Buffer, Role, Step, View};
-use crate::kernels::{TABLE, chain, matmul};
+use crate::kernels::{TABLE, batch_mean, chain, matmul, update};
 use bytemuck::Pod;
 
 /// What becomes one step.
@@ -26,6 +27,8 @@ pub(super) enum Group {
     Products(Vec<Step>),
     /// Steps one after the other on the same rows, as entries of a chain's table.
     Chain(Vec<(Step, chain::Entry)>),
+    /// Means of terms of the loss, and the update that takes them along, if there is one.
+    Means(Vec<Step>, Option<Step>),
 }
 
 /// The most words of a weight matrix that each workgroup of a chain reads for itself.
@@ -38,6 +41,7 @@ impl Group {
             Self::One(step) => vec![step],
             Self::Products(steps) => steps.iter().collect(),
             Self::Chain(steps) => steps.iter().map(|(step, _)| step).collect(),
+            Self::Means(means, update) => means.iter().chain(update).collect(),
         }
     }
 }
@@ -47,22 +51,33 @@ pub(super) fn group(steps: Vec<Step>, buffers: &[Buffer]) -> Vec<Group> {
     chains(side_by_side(steps, buffers), buffers)
 }
 
-/// Lets the gradients of weights wait for each other.
+/// Lets the gradients of weights wait for each other, and means for the update.
 fn side_by_side(steps: Vec<Step>, buffers: &[Buffer]) -> Vec<Group> {
     let mut groups = Vec::new();
-    let mut waiting: Vec<Step> = Vec::new();
-    let is_gradient = |view: &View| buffers[view.buffer].role == Role::Gradients;
+    let (mut waiting, mut means): (Vec<Step>, Vec<Step>) = (vec![], vec![]);
+    let role = |view: &View| &buffers[view.buffer].role;
     for step in steps {
-        if is_product(&step) && is_gradient(&step.views[3]) {
+        if is_product(&step) && *role(&step.views[3]) == Role::Gradients {
             waiting.push(step);
-            continue;
+        } else if step.kernel.name == "batch_mean" && matches!(role(&step.views[0]), Role::Slot(_)) && means.len() < TABLE
+        {
+            means.push(step);
+        } else {
+            if step.views.iter().any(|view| *role(view) == Role::Gradients) {
+                groups.extend(products(&mut waiting));
+            }
+            groups.push(match step.kernel.name {
+                "update" if !means.is_empty() => Group::Means(std::mem::take(&mut means), Some(step)),
+                _ => Group::One(step),
+            });
         }
-        if step.views.iter().any(is_gradient) {
-            groups.extend(products(&mut waiting));
-        }
-        groups.push(Group::One(step));
     }
     groups.extend(products(&mut waiting));
+    match means.len() {
+        0 => {}
+        1 => groups.extend(means.into_iter().map(Group::One)),
+        _ => groups.push(Group::Means(means, None)),
+    }
     groups
 }
 
@@ -90,7 +105,7 @@ fn chains(groups: Vec<Group>, buffers: &[Buffer]) -> Vec<Group> {
     for group in groups {
         let entry = match &group {
             Group::One(step) => entry(step, buffers),
-            Group::Products(_) | Group::Chain(_) => None,
+            Group::Products(_) | Group::Chain(_) | Group::Means(..) => None,
         };
         match (group, entry, joined.last_mut()) {
             (Group::One(step), Some(entry), Some(Group::Chain(chain))) if chain.len() < TABLE => {
@@ -205,6 +220,33 @@ pub(super) fn join_chain(
         grid: chain::grid(&p),
         what: members.iter().map(|(step, _)| step.what.as_str()).collect::<Vec<_>>().join("; "),
     }
+}
+
+/// One step for means, or for an update with means, whose views are in their final places.
+pub(super) fn join_means(target: Target, means: &[Step], update: Option<&Step>, whole: Whole) -> Step {
+    let entry = |step: &Step| -> batch_mean::Entry { read(&step.params[batch_mean::KERNEL.params.len()..]) };
+    let entries: Vec<batch_mean::Entry> =
+        means.iter().map(|step| batch_mean::Entry { offset: step.views[0].offset as u32, ..entry(step) }).collect();
+    let (metrics, table) = (means[0].views[1], bytemuck::cast_slice::<_, u32>(&entries));
+    let terms = entries.len() as u32;
+    let mut step = update.unwrap_or(&means[0]).clone();
+    if update.is_some() {
+        let p = update::Params { terms, ..read(&step.params) };
+        // The metrics are not divided as the parameters are, so the axis stays in one piece.
+        step.unit = step.outer;
+        step.params = [bytemuck::cast_slice(&[p]), table].concat();
+        step.consts[update::MEANS] = if target == Target::Gpu { update::WORKGROUP } else { update::THREAD };
+        step.grid = update::grid(&p);
+        (step.views[2], step.views[6]) = (whole.workspace, metrics);
+        step.what.push_str(", metrics");
+    } else {
+        let p = batch_mean::Params { terms, ..read(&step.params) };
+        step.params = [bytemuck::cast_slice(&[p]), table].concat();
+        step.grid = batch_mean::grid(&p);
+        step.views[0] = whole.workspace;
+        step.what = "metrics".to_owned();
+    }
+    step
 }
 
 /// The entry with the offsets of the step's views.
