@@ -9,7 +9,7 @@ mod segments;
 
 use super::{Counts, PlanId};
 use crate::error::{Error, Result};
-use crate::kernels::{Call, StepScalars};
+use crate::kernels::{Call, Kernel, StepScalars};
 use crate::plan::{Plan, Role, Step, Target, View};
 use segments::{Part, Segment};
 use std::collections::BTreeMap;
@@ -52,6 +52,12 @@ impl Cpu {
     /// What plans should be made for.
     pub fn target(&self) -> Target {
         Target::Cpu
+    }
+
+    /// See [`super::Executor::can_run`].
+    #[expect(clippy::unused_self, reason = "the other executors ask their device")]
+    pub fn can_run(&self, _: &Kernel) -> bool {
+        true
     }
 
     /// See [`super::Executor::load`].
