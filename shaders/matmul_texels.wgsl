@@ -21,7 +21,7 @@ struct Params {
     weight: u32,
     per_example: u32,
     log_variance: f32,
-    table: array<Job, 8>,
+    table: array<Job, 10>,
 }
 
 @group(2) @binding(0) var a_texels: texture_2d<f32>;

@@ -13,11 +13,10 @@
 
 pub mod activation;
 pub mod activation_grad;
-pub mod adam;
-pub mod adam_texels;
 pub mod batch_mean;
 pub mod bernoulli;
 pub mod broadcast;
+pub mod chain;
 pub mod clip_factor;
 pub mod combine;
 pub mod gather;
@@ -31,15 +30,15 @@ pub mod matmul_direct;
 pub mod matmul_texels;
 pub mod noise;
 pub mod posterior_grad;
-pub mod rmsprop;
 pub mod row_weights;
 pub mod sample;
-pub mod sgd;
 pub mod squared_norm;
 pub mod sum_columns;
 pub mod sum_rows;
 #[cfg(test)]
 mod testing;
+pub mod update;
+pub mod update_texels;
 mod vector;
 
 use bytemuck::{Pod, Zeroable};
@@ -77,7 +76,7 @@ macro_rules! entry {
 use entry;
 
 /// Entries that a table has room for.
-pub const TABLE: usize = 8;
+pub const TABLE: usize = 10;
 
 /// The type of a parameter or of the elements of a binding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -258,6 +257,11 @@ impl StepScalars {
     }
 }
 
+/// What a dispatch gets: the words of a kernel's `Params`, then those of the entries of its table.
+pub fn words<P: Pod, E: Pod>(params: &P, table: &[E]) -> Vec<u32> {
+    [bytemuck::cast_slice(std::slice::from_ref(params)), bytemuck::cast_slice(table)].concat()
+}
+
 /// Words seen as floats.
 pub fn f32s(words: &[u32]) -> &[f32] {
     bytemuck::cast_slice(words)
@@ -317,11 +321,10 @@ impl Kernel {
 pub static KERNELS: &[&Kernel] = &[
     &activation::KERNEL,
     &activation_grad::KERNEL,
-    &adam::KERNEL,
-    &adam_texels::KERNEL,
     &batch_mean::KERNEL,
     &bernoulli::KERNEL,
     &broadcast::KERNEL,
+    &chain::KERNEL,
     &clip_factor::KERNEL,
     &combine::KERNEL,
     &gather::KERNEL,
@@ -333,11 +336,11 @@ pub static KERNELS: &[&Kernel] = &[
     &matmul_texels::KERNEL,
     &noise::KERNEL,
     &posterior_grad::KERNEL,
-    &rmsprop::KERNEL,
     &row_weights::KERNEL,
     &sample::KERNEL,
-    &sgd::KERNEL,
     &squared_norm::KERNEL,
     &sum_columns::KERNEL,
     &sum_rows::KERNEL,
+    &update::KERNEL,
+    &update_texels::KERNEL,
 ];

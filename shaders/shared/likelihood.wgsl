@@ -12,3 +12,8 @@ fn bernoulli_term(logit: f32, x: f32) -> f32 {
 fn gaussian_term(difference: f32, log_variance: f32) -> f32 {
     return HALF_LOG_TWO_PI + 0.5 * (log_variance + difference * difference * exp(-log_variance));
 }
+
+// KL(N(mean, exp(lv)) ‖ N(0, 1)) of one dimension.
+fn kl_term(mean: f32, lv: f32) -> f32 {
+    return 0.5 * (mean * mean + exp(lv) - 1.0 - lv);
+}

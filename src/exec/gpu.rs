@@ -140,7 +140,7 @@ impl Gpu {
                 }
             });
             let views: Vec<_> = views.map(|(buffer, offset, words)| (buffer.clone(), offset, words)).collect();
-            dispatches.push(self.dispatch(step, &views, at, &mut textures)?);
+            dispatches.push(self.dispatch(step, &views, at, shared(step), &mut textures)?);
         }
         self.device.healthy()?;
         self.textures += textures.count() as u64;
@@ -187,12 +187,13 @@ impl Gpu {
 
 impl Gpu {
     /// A step of a plan (its `at`-th) whose bindings are bound to words of these buffers: buffer, first word, count.
-    /// `textures` are those of the steps before it.
+    /// `shared` is that of [`Pipelines::get`], `textures` are those of the steps before it.
     fn dispatch(
         &mut self,
         step: &Step,
         views: &[(wgpu::Buffer, usize, usize)],
         at: usize,
+        shared: u32,
         textures: &mut Textures,
     ) -> Result<Dispatch> {
         let most = self.device.limits.max_compute_workgroups_per_dimension;
@@ -202,7 +203,7 @@ impl Gpu {
                 "{title} takes {most} workgroups in a row, and {kernel} needs {grid:?}: lower --batch"
             )));
         }
-        let pipeline = self.pipelines.get(&self.device, step.kernel, &step.consts)?;
+        let pipeline = self.pipelines.get(&self.device, step.kernel, &step.consts, shared)?;
         let bound = || step.kernel.bindings.iter().zip(views).zip(0..);
         let entries = bound().filter(|((binding, _), _)| binding.is_storage());
         let entries = entries.map(|((_, (buffer, offset, words)), binding)| wgpu::BindGroupEntry {
@@ -277,6 +278,13 @@ impl Gpu {
         let used = steps.len() * STEP_STRIDE as usize;
         self.device.queue.write_buffer(&self.table, 0, &self.rows[..used]);
     }
+}
+
+/// The read bindings of a step whose buffers it writes elsewhere, as bits.
+fn shared(step: &Step) -> u32 {
+    let written = |buffer| step.accesses().any(|(access, view)| access != Access::Read && view.buffer == buffer);
+    let reads = step.accesses().enumerate().filter(|(_, (access, _))| *access == Access::Read);
+    reads.filter(|(_, (_, view))| written(view.buffer)).fold(0, |bits, (at, _)| bits | 1 << at)
 }
 
 /// Records the dispatches once for each of the first `runs` rows of the table of steps, and submits them.

@@ -215,7 +215,7 @@ fn broken(kernel: &Kernel, from: &str, to: &str) -> &'static Kernel {
 #[test]
 fn wrong_kernels_are_found() {
     use elbo::kernels::{
-        activation, adam, adam_texels, bernoulli, matmul, matmul_direct, matmul_texels, noise, sum_rows,
+        activation, batch_mean, bernoulli, matmul, matmul_direct, matmul_texels, noise, sum_rows, update, update_texels,
     };
     for mut executor in adapters(true) {
         for (kernel, from, to, message) in [
@@ -225,10 +225,13 @@ fn wrong_kernels_are_found() {
             (&matmul::KERNEL, "+ depth * stored + row]", "+ row * stored + depth]", "c: not finite"),
             (&matmul_direct::KERNEL, "depth < job.k;", "depth + 1u < job.k;", "c: too far apart"),
             (&matmul_texels::KERNEL, "d >= job.k);", "d + 1u >= job.k);", "c: too far apart"),
-            (&adam_texels::KERNEL, "textureLoad(m_texels", "textureLoad(v_texels", "too far apart"),
+            (&update_texels::KERNEL, "textureLoad(first_texels", "textureLoad(second_texels", "too far apart"),
             (&bernoulli::KERNEL, "VALUE == 1u", "VALUE == 2u", "distortion: too far apart"),
             (&noise::KERNEL, "params.per_example", "1u", "noise: too far apart"),
-            (&adam::KERNEL, "1.0 - params.beta2", "1.0 - params.beta1", "too far apart"),
+            (&update::KERNEL, "1.0 - params.beta2", "1.0 - params.beta1", "param: too far apart"),
+            (&update::KERNEL, "entry.per_example * entry.width", "entry.per_example", "metrics: too far apart"),
+            (&update::KERNEL, "number - updates < params.terms", "number == updates", "metrics: too far apart"),
+            (&batch_mean::KERNEL, "at = entry.offset + lane", "at = lane", "metrics: too far apart"),
         ] {
             if !executor.can_run(kernel) {
                 continue;
