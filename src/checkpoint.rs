@@ -155,6 +155,18 @@ pub fn load(path: &Path) -> Result<Checkpoint> {
     })
 }
 
+/// What the newest checkpoint of a run says of itself, without its tensors: configuration and progress.
+///
+/// # Errors
+/// [`Error::Data`], naming the file, if there is no checkpoint or it is damaged.
+pub fn glance(run: &Path) -> Result<(Config, Progress)> {
+    let path = locate(run, Which::Last)?;
+    let [progress, config] = manifest::read_verified(&path, [PROGRESS, CONFIG])?;
+    let wrong = |e: serde_json::Error| Error::Data(format!("{}: {e}", path.join(PROGRESS).display()));
+    let progress = serde_json::from_slice(&progress).map_err(wrong)?;
+    Ok((decode_config(&config, &path.join(CONFIG))?, progress))
+}
+
 /// Checks that a checkpoint belongs to the model whose parameters have these names and shapes; the order is free.
 ///
 /// # Errors

@@ -2,6 +2,7 @@
 
 mod answers;
 mod exchange;
+mod habits;
 mod settings;
 
 use std::path::PathBuf;
@@ -12,7 +13,31 @@ pub use answers::{
     DecodeArgs, EmbedArgs, ExamplesArgs, InterpolateArgs, LatentArgs, Method, Path, RunArgs, TraverseArgs,
 };
 pub use exchange::{ExportArgs, Format, ImportArgs};
+pub use habits::{CompletionsArgs, ManArgs, RunsArgs};
 use settings::assignment;
+
+/// The help of the program itself: a list with a line for each command would fill more than a screen.
+const OVERVIEW: &str = "\
+{about-with-newline}
+{usage-heading} {usage}
+
+Commands (elbo COMMAND -h says more):
+  train                    Train a model, or go on training; leaves a run folder
+  eval                     Rate, distortion, ELBO and log-likelihood of a model
+  sample, reconstruct      Pictures of new examples, and of examples made again
+  interpolate, traverse    Pictures of what lies between, and what dimensions do
+  latent                   A map of the latent space
+  embed, decode            From examples to latents in a file, and back
+  export, import           To and from other programs: safetensors, ONNX
+  runs                     Which runs there are, and how good each is
+  plan                     What would be computed, step by step
+  adapters, doctor         Which devices there are, and whether they work
+  bench                    How fast training is
+  completions, man         For the shell, and for `man elbo`
+  help                     The help of a command
+
+Options:
+{options}";
 
 /// Train variational autoencoders on any GPU, from one small binary.
 ///
@@ -20,7 +45,7 @@ use settings::assignment;
 /// to stderr and results to stdout. Exit codes: 0 fine, 1 bug, 2 usage, 3 data, 4 diverged, 5 device, 6 disk, 130
 /// stopped after a good checkpoint.
 #[derive(Debug, Parser)]
-#[command(name = "elbo", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(name = "elbo", version, arg_required_else_help = true, max_term_width = 100, help_template = OVERVIEW)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -162,6 +187,16 @@ Example:
   elbo doctor --adapter software")]
     Doctor(DoctorArgs),
 
+    /// List runs with their best metric
+    ///
+    /// Lists run folders: what was trained on what, how far, and the best -ELBO of an epoch in nats per example, of the
+    /// validation part where there is one and of training elsewhere.
+    #[command(after_long_help = "\
+Examples:
+  elbo runs
+  elbo runs runs/ elsewhere/first --json")]
+    Runs(RunsArgs),
+
     /// Measure speed
     ///
     /// Measures speed, after checking that what is timed is right.
@@ -169,6 +204,22 @@ Example:
 Example:
   elbo bench step --batch 128 --json")]
     Bench(BenchArgs),
+
+    /// Print a script that completes commands in a shell
+    ///
+    /// Prints a script with which a shell completes commands and flags: bash, elvish, fish, powershell or zsh.
+    #[command(after_long_help = "\
+Example:
+  elbo completions bash > ~/.local/share/bash-completion/completions/elbo")]
+    Completions(CompletionsArgs),
+
+    /// Write the manual pages
+    ///
+    /// Writes a manual page for the program and one for each command.
+    #[command(after_long_help = "\
+Example:
+  elbo man --out ~/.local/share/man/man1")]
+    Man(ManArgs),
 }
 
 /// `--recipe` and `--set`, which together with the flags of a command make a configuration.
@@ -506,7 +557,7 @@ mod tests {
     fn short_help_fits_a_screen_and_long_help_has_an_example() {
         let mut found = Vec::new();
         commands(&Cli::command(), "", &mut found);
-        assert_eq!(found.len(), 17);
+        assert_eq!(found.len(), 20);
         for (path, command) in found {
             let short = command.clone().term_width(80).render_help().to_string();
             assert!(short.lines().count() <= 24, "{path} -h has {} lines:\n{short}", short.lines().count());
@@ -518,6 +569,17 @@ mod tests {
     }
 
     #[test]
+    fn the_overview_names_every_command() {
+        let short = Cli::command().term_width(80).render_help().to_string();
+        let listed: Vec<&str> = short.lines().filter(|line| line.starts_with("  ")).collect();
+        for command in Cli::command().get_subcommands().map(clap::Command::get_name) {
+            let named = |line: &&&str| line.split([',', ' ']).any(|word| word == command);
+            assert!(listed.iter().any(|line| named(&line)), "{command} is not in {short}");
+        }
+        assert!(short.contains("--version"), "{short}");
+    }
+
+    #[test]
     fn every_example_of_the_help_can_be_typed() {
         let mut found = Vec::new();
         commands(&Cli::command(), "", &mut found);
@@ -526,6 +588,7 @@ mod tests {
             .filter_map(|(_, command)| command.get_after_long_help())
             .flat_map(|help| help.to_string().lines().map(str::trim).map(String::from).collect::<Vec<_>>())
             .filter(|line| line.starts_with("elbo "))
+            .map(|line| line.split(" > ").next().unwrap_or_default().to_owned())
             .collect();
         assert!(examples.len() >= 10, "{examples:?}");
         for line in examples {

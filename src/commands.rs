@@ -9,12 +9,14 @@ mod eval;
 mod export;
 mod files;
 mod folder;
+mod habits;
 mod import;
 mod interpolate;
 mod latent;
 mod open;
 mod plan;
 mod reconstruct;
+mod runs;
 mod sample;
 mod train;
 mod traverse;
@@ -44,6 +46,8 @@ fn switches(command: &Command) -> (bool, bool) {
         Command::Train(args) => return (args.quiet, false),
         Command::Export(args) => return (args.quiet, args.json),
         Command::Import(args) => return (args.quiet, false),
+        Command::Runs(args) => return (false, args.json),
+        Command::Completions(_) | Command::Man(_) => return (false, false),
         Command::Plan(args) => return (false, args.json),
         Command::Adapters(args) => return (false, args.json),
         Command::Doctor(args) => return (false, args.json),
@@ -76,6 +80,9 @@ fn dispatch(command: Command, report: &Report) -> Result<()> {
         Command::Latent(args) => latent::run(&args, report),
         Command::Export(args) => export::run(&args, report),
         Command::Import(args) => import::run(&args, report),
+        Command::Runs(args) => runs::run(&args, report),
+        Command::Completions(args) => habits::completions(&args, report),
+        Command::Man(args) => habits::man(&args, report),
         Command::Plan(args) => plan::run(&args, report),
         Command::Adapters(_) => adapters::run(report),
         Command::Doctor(args) => doctor::run(&args, report),

@@ -321,7 +321,7 @@ mod tests {
             (vec![layer("enc", 8, 3), layer("dec", 2, 8)], "3 is no even number"),
             (vec![layer("enc", 8, 4)], "there is no decoder"),
             (vec![layer("dec", 2, 8)], "there is no encoder"),
-            (vec![layer("enc", 8, 4), layer("dec", 2, 7)], "`enc` takes 8 numbers"),
+            (vec![layer("enc", 8, 4), layer("dec", 2, 7)], "`enc.mean` takes 8 numbers"),
             (vec![layer("mu", 8, 2), layer("lv", 8, 3), layer("dec", 2, 8)], "`mu` has 2 outputs and `lv` 3"),
             (vec![layer("mu", 8, 2), layer("mean", 8, 2), layer("lv", 8, 2), layer("dec", 2, 8)], "one head"),
         ] {

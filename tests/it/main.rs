@@ -7,6 +7,7 @@ mod devices;
 mod examples;
 mod exchange;
 mod gradients;
+mod habits;
 mod kernels;
 mod plans;
 mod program;
