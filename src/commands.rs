@@ -2,12 +2,14 @@
 
 mod adapters;
 mod bench;
+mod describe;
 mod doctor;
 mod eval;
 mod open;
 mod plan;
 mod reconstruct;
 mod sample;
+mod show;
 mod train;
 
 use crate::cli::{BenchCommand, Cli, Command};
@@ -20,6 +22,7 @@ pub fn run(cli: Cli) -> ExitCode {
     let (quiet, json) = match &cli.command {
         Command::Train(args) => (args.quiet, false),
         Command::Eval(args) => (false, args.json),
+        Command::Data(args) => (false, args.json),
         Command::Plan(args) => (false, args.json),
         Command::Adapters(args) => (false, args.json),
         Command::Doctor(args) => (false, args.json),
@@ -46,6 +49,7 @@ fn dispatch(command: Command, report: &Report) -> Result<()> {
         Command::Eval(args) => eval::run(&args, report),
         Command::Sample(args) => sample::run(&args, report),
         Command::Reconstruct(args) => reconstruct::run(&args, report),
+        Command::Data(args) => describe::run(&args, report),
         Command::Plan(args) => plan::run(&args, report),
         Command::Adapters(_) => adapters::run(report),
         Command::Doctor(args) => doctor::run(&args, report),
