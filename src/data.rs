@@ -141,7 +141,31 @@ pub struct Request<'a> {
 /// [`Error::Usage`] where the request makes no sense (too many validation examples), [`Error::Data`] where files are
 /// missing or malformed, or have not what the model needs.
 pub fn open(config: &Config, known: Option<Known>) -> Result<Dataset> {
-    read(&Request { config: &config.data, auto: wanted(config.model.likelihood), known })
+    let data = read(&Request { config: &config.data, auto: wanted(config.model.likelihood), known })?;
+    match misplaced(&config.data, data.format) {
+        // Other data for a trained model may be of another kind than those that it was configured for.
+        Some((key, kinds)) if known.is_none() => Err(Error::Usage(format!(
+            "data.{key} is set, which is for {kinds}, and {} is none of these; leave it out",
+            data.name
+        ))),
+        _ => Ok(data),
+    }
+}
+
+/// A setting that has no meaning for a kind of source, and the kinds for which it has one.
+fn misplaced(config: &DataConfig, format: Format) -> Option<(&'static str, &'static str)> {
+    let default = DataConfig::default();
+    let (array, table, images) = (format == Format::Array, format == Format::Table, format == Format::Images);
+    let settings = [
+        ("scale", "arrays and tables", array || table, matches!(config.scale, Scale::Auto | Scale::None)),
+        ("labels", "arrays, tables and folders of images", array || table || images, config.labels == default.labels),
+        ("array", "arrays", array, config.array == default.array),
+        ("layout", "arrays", array, config.layout == default.layout),
+        ("columns", "tables", table, config.columns == default.columns),
+        ("resize", "folders of images", images, config.resize == default.resize),
+        ("colour", "folders of images", images, config.colour == default.colour),
+    ];
+    settings.into_iter().find(|(_, _, fits, unset)| !fits && !unset).map(|(key, kinds, _, _)| (key, kinds))
 }
 
 /// What a likelihood wants of numbers that come in no particular unit.

@@ -12,8 +12,9 @@ use crate::report::human::{bytes, count};
 use crate::report::table::table;
 use serde_json::{Value, json};
 
-/// Levels and classes that are shown of one column.
+/// Levels of a column that are shown, and classes.
 const SHOWN: usize = 6;
+const SHOWN_CLASSES: usize = 12;
 /// Columns that are shown as text.
 const SHOWN_COLUMNS: usize = 60;
 
@@ -129,12 +130,12 @@ fn as_text(data: &Dataset, columns: &[(Column, Summary)]) -> String {
     ];
     if columns.is_empty() {
         let [low, mean, high] = range(data);
-        lines.push(format!("values   {low} to {high}, mean {mean:.4}"));
+        lines.push(format!("values   {} to {}, mean {}", significant(low), significant(high), significant(mean)));
     }
     if data.labels.is_some() {
         let classes: Vec<String> =
             classes(data).iter().map(|(name, n)| format!("{name}: {}", count(*n as u64))).collect();
-        lines.push(format!("labels   {} classes: {}", classes.len(), shortened(&classes)));
+        lines.push(format!("labels   {} classes: {}", classes.len(), shortened(&classes, SHOWN_CLASSES)));
     }
     if !columns.is_empty() {
         let shown =
@@ -196,7 +197,9 @@ fn classes(data: &Dataset) -> Vec<(String, usize)> {
     let labels = data.labels.as_deref().unwrap_or_default();
     let most = labels.iter().max().map_or(0, |&most| most as usize + 1);
     let mut counts = vec![0; most];
-    labels.iter().for_each(|&label| counts[label as usize] += 1);
+    for &label in labels {
+        counts[label as usize] += 1;
+    }
     let name = |class: usize| match &data.classes {
         Some(names) => names.get(class).cloned().unwrap_or_default(),
         None => class.to_string(),
@@ -213,6 +216,10 @@ fn row(column: &Column, summary: &Summary) -> Vec<String> {
         .zip(&summary.levels)
         .map(|(level, n)| format!("{level}: {}", count(*n as u64)))
         .collect();
+    let described = match &column.kind {
+        Kind::Text { distinct, example } => format!("{example}, … ({} different)", count(*distinct as u64)),
+        _ => shortened(&levels, SHOWN),
+    };
     vec![
         column.name.clone(),
         column.kind.name().to_owned(),
@@ -220,7 +227,7 @@ fn row(column: &Column, summary: &Summary) -> Vec<String> {
         number(0),
         number(1),
         number(2),
-        shortened(&levels),
+        described,
     ]
 }
 
@@ -230,8 +237,8 @@ fn significant(x: f64) -> String {
     if (0..=9).contains(&digits) && x.fract() != 0.0 { format!("{x:.*}", digits as usize) } else { format!("{x:.0}") }
 }
 
-fn shortened(items: &[String]) -> String {
-    let more = items.len().saturating_sub(SHOWN);
+fn shortened(items: &[String], most: usize) -> String {
+    let more = items.len().saturating_sub(most);
     let rest = if more > 0 { format!(", and {more} more") } else { String::new() };
     format!("{}{rest}", items[..items.len() - more].join(", "))
 }

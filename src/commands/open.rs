@@ -38,6 +38,10 @@ pub fn with_data(
     let mut config = checkpoint.config.clone();
     if let Some(source) = data {
         source.clone_into(&mut config.data.source);
+        // Labels in a file of their own belong to the data that the model was trained on.
+        if Path::new(&config.data.labels).extension().is_some_and(|end| end.eq_ignore_ascii_case("npy")) {
+            config.data.labels.clear();
+        }
     }
     let dataset = open_data(&config, &checkpoint, data.is_some(), report)?;
     data::check(&dataset, config.model.likelihood)?;

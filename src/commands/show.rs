@@ -39,7 +39,7 @@ pub fn pairs(path: &Path, originals: &[f32], reconstructed: &[f32], record: &Dat
             cells
         })
     });
-    write(path, encoding, Some("elbo"), rows)
+    write(path, encoding, Some("row"), rows)
 }
 
 fn is_picture(path: &Path) -> bool {

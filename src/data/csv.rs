@@ -8,7 +8,7 @@ mod infer;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -43,13 +43,12 @@ pub fn dataset(path: &Path, request: &Request) -> Result<Dataset> {
     let mut notes = Vec::new();
     let label = label_column(&name, &header, request, &mut notes)?;
     let known = request.known.and_then(|known| known.encoding);
-    let (columns, picked) = match known {
-        Some(encoding) => known_columns(encoding, &header).map_err(complain)?,
-        None => {
-            let types = stated(&name, &header, request)?;
-            let seen = scan(path, &header).map_err(complain)?;
-            infer::columns(&header, &seen, &types, label, &mut notes).map_err(complain)?
-        }
+    let (columns, picked) = if let Some(encoding) = known {
+        known_columns(encoding, &header).map_err(complain)?
+    } else {
+        let types = stated(&name, &header, request)?;
+        let seen = scan(path, &header).map_err(complain)?;
+        infer::columns(&header, &seen, &types, label, &mut notes).map_err(complain)?
     };
     let width: usize = columns.iter().map(|column| column.kind.width()).sum();
     if width > MAX_WIDTH {
@@ -81,8 +80,8 @@ fn header(path: &Path) -> Decoded<Vec<String>> {
     if names.iter().all(|name| name.parse::<f64>().is_ok()) {
         return Err("the first line has only numbers; a table begins with a line of column names".into());
     }
-    let mut places = HashMap::new();
-    match names.iter().find(|name| places.insert(name.as_str(), ()).is_some()) {
+    let mut known = HashSet::new();
+    match names.iter().find(|name| !known.insert(name.as_str())) {
         Some(twice) => Err(format!("two columns are called `{twice}`; give each a name of its own")),
         None => Ok(names),
     }
@@ -186,14 +185,11 @@ fn cell(kind: &Kind, levels: &HashMap<&str, usize>, field: &str) -> Decoded<f64>
             count if count >= 0.0 && count.fract() == 0.0 => Ok(count),
             _ => Err(format!("`{field}` is no count, which is a whole number from 0 up")),
         },
-        Kind::Binary { .. } | Kind::Category { .. } => match levels.get(field) {
-            Some(&level) => Ok(level as f64),
-            None => {
-                let known: Vec<&str> = kind.levels().iter().take(8).map(String::as_str).collect();
-                let rest = if kind.levels().len() > 8 { ", …" } else { "" };
-                Err(format!("`{field}` is none of the values that the model knows: {}{rest}", known.join(", ")))
-            }
-        },
+        Kind::Binary { .. } | Kind::Category { .. } => levels.get(field).map(|&level| level as f64).ok_or_else(|| {
+            let known: Vec<&str> = kind.levels().iter().take(8).map(String::as_str).collect();
+            let rest = if kind.levels().len() > 8 { ", …" } else { "" };
+            format!("`{field}` is none of the values that the model knows: {}{rest}", known.join(", "))
+        }),
         Kind::Text { .. } => Ok(f64::NAN),
     }
 }
@@ -251,10 +247,8 @@ fn reader(path: &Path) -> Decoded<Reader<BufReader<File>>> {
     let start = BufReader::new(open()?).take(MOST_SNIFFED).read_until(b'\n', &mut first);
     start.map_err(|error| format!("cannot be read: {error}"))?;
     let tabs = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("tsv"));
-    let delimiter = match tabs {
-        true => b'\t',
-        false => *b",\t;".iter().find(|mark| first.contains(mark)).unwrap_or(&b','),
-    };
+    let found = *b",\t;".iter().find(|mark| first.contains(mark)).unwrap_or(&b',');
+    let delimiter = if tabs { b'\t' } else { found };
     let mut builder = ReaderBuilder::new();
     builder.has_headers(false).flexible(true).delimiter(delimiter);
     Ok(builder.from_reader(BufReader::with_capacity(1 << 16, open()?)))

@@ -41,13 +41,13 @@ pub fn dataset(folder: &Path, request: &Request) -> Result<Dataset> {
     let resize = config.size()?;
     let Listing { mut images, classes, mut test, mut notes } = files::list(folder, &config.labels)?;
     let (headers, unread) = sift(&images, images.par_iter().map(|image| decode::header(&image.path)).collect());
-    settle(folder, config.damaged, &mut images, &mut test, unread, &mut notes)?;
+    settle(folder, config.damaged, &mut images, &mut test, &unread, &mut notes)?;
     let target = target(&images, &headers, resize, config)?;
     let prepared = images.par_iter().map(|image| prepare(image, target, config)).collect::<Result<Vec<_>>>()?;
     let (pictures, undecoded) = sift(&images, prepared);
-    settle(folder, config.damaged, &mut images, &mut test, undecoded, &mut notes)?;
+    settle(folder, config.damaged, &mut images, &mut test, &undecoded, &mut notes)?;
     let (order, tested) = places(images.len(), test, config);
-    let values = block(&pictures, &order, target.deep);
+    let values = block(pictures, &order);
     let class = |image: &Image| image.class.unwrap_or(0);
     let labels = classes.map(|names| Labels { of: images.iter().map(class).collect(), names: Some(names) });
     let labels = labels.map(|labels| labels.reordered(&order, request.classes()));
@@ -79,7 +79,7 @@ fn settle(
     damaged: Damaged,
     images: &mut Vec<Image>,
     test: &mut Option<usize>,
-    faults: Faults,
+    faults: &Faults,
     notes: &mut Vec<String>,
 ) -> Result<()> {
     let Some((first, what)) = faults.first() else { return Ok(()) };
@@ -154,7 +154,7 @@ fn target(images: &[Image], headers: &[Header], resize: Option<[usize; 2]>, conf
 }
 
 /// Decodes an image and brings it to the target. The outer error ends everything, the inner one is about this file.
-fn prepare(image: &Image, target: Target, config: &DataConfig) -> Result<std::result::Result<Vec<f32>, String>> {
+fn prepare(image: &Image, target: Target, config: &DataConfig) -> Result<std::result::Result<Values, String>> {
     let picture = match decode::picture(&image.path) {
         Ok(picture) => picture,
         Err(what) => return Ok(Err(what)),
@@ -170,14 +170,26 @@ fn prepare(image: &Image, target: Target, config: &DataConfig) -> Result<std::re
         Background::White => 1.0,
     };
     let planes = picture.planes(target.channels, behind);
-    Ok(Ok(resample::fit(&planes, [picture.width, picture.height], [target.width, target.height], config.fit)))
+    let values = resample::fit(&planes, [picture.width, picture.height], [target.width, target.height], config.fit);
+    if target.deep {
+        return Ok(Ok(Values::F32(values)));
+    }
+    Ok(Ok(Values::U8(values.iter().map(|&value| (value * 255.0).round() as u8).collect())))
 }
 
-/// The pictures in a new order in one block, with as many bits as they came with.
-fn block(pictures: &[Vec<f32>], order: &[u32], deep: bool) -> Values {
-    let all = order.iter().flat_map(|&place| &pictures[place as usize]);
-    if deep {
-        return Values::F32(all.copied().collect());
+/// The pictures in a new order in one block. Each is given up once it is copied, so that all are not in memory twice.
+fn block(mut pictures: Vec<Values>, order: &[u32]) -> Values {
+    let size = pictures.iter().map(Values::len).sum();
+    let mut block = match pictures.first() {
+        Some(Values::F32(_)) => Values::F32(Vec::with_capacity(size)),
+        _ => Values::U8(Vec::with_capacity(size)),
+    };
+    for &place in order {
+        match (&mut block, std::mem::replace(&mut pictures[place as usize], Values::U8(vec![]))) {
+            (Values::U8(block), Values::U8(picture)) => block.extend(picture),
+            (Values::F32(block), Values::F32(picture)) => block.extend(picture),
+            _ => unreachable!("all pictures of a set are prepared alike"),
+        }
     }
-    Values::U8(all.map(|&value| (value * 255.0).round() as u8).collect())
+    block
 }

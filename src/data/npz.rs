@@ -61,7 +61,10 @@ pub fn dataset(path: &Path, request: &Request) -> Result<Dataset> {
         array = joined(array, more).map_err(|what| complain(format!("{examples} and {test}: {what}")))?;
     }
     let total = array.dims.first().copied().unwrap_or(0);
-    let (labels, note) = archive.labels(&examples, test.is_some(), total, &request.config.labels, &name)?;
+    // Other data for a trained model need not have the labels that it was configured for.
+    let asked = request.config.labels.as_str();
+    let asked = if request.known.is_some() && !archive.has(asked) && asked != "none" { "" } else { asked };
+    let (labels, note) = archive.labels(&examples, test.is_some(), total, asked, &name)?;
     let data = array::dataset(&name, array, test_size, labels, request)?;
     Ok(Dataset { notes: note.into_iter().collect(), ..data })
 }
@@ -99,11 +102,11 @@ impl Archive {
     /// The array of the examples: the one asked for, or the first of the known names, or the only one.
     fn choose(&self, asked: &str, file: &str) -> Result<String> {
         if !asked.is_empty() {
-            return match self.has(asked) {
-                true => Ok(asked.to_owned()),
-                false => {
-                    Err(Error::Usage(format!("data.array = {asked}: {file} has no such array; it has {}", self.list())))
-                }
+            return if self.has(asked) {
+                Ok(asked.to_owned())
+            } else {
+                let list = self.list();
+                Err(Error::Usage(format!("data.array = {asked}: {file} has no such array; it has {list}")))
             };
         }
         if let Some(name) = TRAINING.into_iter().chain(EXAMPLES).find(|name| self.has(name)) {
@@ -160,15 +163,13 @@ impl Archive {
                 return Ok((Some(labels), None));
             }
         }
-        let names: Vec<String> = match parts {
-            true => ["train", "test"].map(|part| format!("y_{part}")).to_vec(),
-            false if TRAINING.contains(&examples) => vec!["y_train".into()],
-            false => LABELS
-                .into_iter()
-                .find(|name| self.has(name) && *name != examples)
-                .map(String::from)
-                .into_iter()
-                .collect(),
+        let names: Vec<String> = if parts {
+            vec!["y_train".into(), "y_test".into()]
+        } else if TRAINING.contains(&examples) {
+            vec!["y_train".into()]
+        } else {
+            let known = LABELS.into_iter().find(|name| self.has(name) && *name != examples);
+            known.map(String::from).into_iter().collect()
         };
         if names.is_empty() || !names.iter().all(|name| self.has(name)) {
             return Ok((None, None));

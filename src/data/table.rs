@@ -198,9 +198,9 @@ impl Encoding {
                     Kind::Numeric { shift, scale } => values.push(((cell - shift) / scale) as f32),
                     Kind::Binary { .. } | Kind::Count => values.push(cell as f32),
                     Kind::Category { levels } => {
-                        values.extend((0..levels.len()).map(|level| {
-                            if cell.is_nan() { f32::NAN } else { f32::from(u8::from(level as f64 == cell)) }
-                        }))
+                        let place = |level: usize| f32::from(u8::from(level as f64 == cell));
+                        let places = (0..levels.len()).map(|level| if cell.is_nan() { f32::NAN } else { place(level) });
+                        values.extend(places);
                     }
                     Kind::Text { .. } => {}
                 }
@@ -264,6 +264,12 @@ impl Encoding {
                 "{name}: column `{column}` holds text (`{example}` and others, {distinct} different ones), which no \
                  model learns; leave it out with `--set data.columns.{column}=ignore`"
             ),
+            Kind::Binary { .. } if self.columns.iter().all(|column| matches!(column.kind, Kind::Binary { .. })) => {
+                format!(
+                    "{name}: all columns are of type binary, and the likelihood is none for two values: choose `--set \
+                 model.likelihood=bernoulli`"
+                )
+            }
             kind => format!(
                 "{name}: column `{column}` is of type {}, and there are no models with such columns beside others yet; \
                  take it as a number with `--set data.columns.{column}=numeric` or leave it out with =ignore",
@@ -328,9 +334,10 @@ impl Frame {
     }
 }
 
-/// A number without the digits that were lost while it was scaled: single precision carries seven.
+/// A number without the digits that were lost while it was scaled: single precision carries seven, of the scale or of
+/// the number itself.
 fn rounded(number: f32, scale: f64) -> String {
-    let decimals = (6.0 - scale.log10().floor()).clamp(0.0, 30.0) as usize;
+    let decimals = (6.0 - scale.max(number.abs().into()).log10().floor()).clamp(0.0, 30.0) as usize;
     let text = format!("{number:.decimals$}");
     let text = if decimals > 0 { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
     if text == "-0" { "0".to_owned() } else { text.to_owned() }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::{Known, Request};
 use crate::config::{DataConfig, Scale};
 
-/// A file that NumPy or Pillow wrote.
+/// A file that `NumPy` or Pillow wrote.
 pub fn fixture(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/data").join(name)
 }

@@ -153,3 +153,25 @@ fn mnist_is_read_as_it_is_known() {
     assert_eq!((single.train, single.test), (0..54_000, 54_000..60_000));
     assert_eq!(single.labels.as_deref(), Some(&labels[..60_000]));
 }
+
+#[test]
+fn a_setting_that_has_no_meaning_for_a_source_is_refused() {
+    type Change = fn(&mut DataConfig);
+    let rows: &[(&str, &str, Change)] = &[
+        ("glyphs", "scale", |data| data.scale = Scale::Standardise),
+        ("glyphs", "labels", |data| data.labels = "none".into()),
+        ("glyphs", "resize", |data| data.resize = "7x7".into()),
+        ("tests/fixtures/data/version1.npy", "colour", |data| data.colour = crate::config::Colour::Grey),
+        ("tests/fixtures/data/version1.npy", "columns", |data| {
+            data.columns.insert("*".into(), crate::config::ColumnType::Numeric);
+        }),
+    ];
+    for (source, key, change) in rows {
+        let mut config = config(source);
+        assert!(open(&config, None).is_ok(), "{source}");
+        change(&mut config.data);
+        let error = open(&config, None).unwrap_err();
+        assert!(error.exit_code() == 2 && error.to_string().starts_with(&format!("data.{key} is set")), "{error}");
+        assert!(open(&config, Some(Known { encoding: None, classes: None })).is_ok(), "{source} for a model");
+    }
+}

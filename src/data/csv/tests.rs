@@ -131,7 +131,7 @@ fn every_way_to_say_that_a_value_is_missing_is_understood_and_refused_where_mode
 
 #[test]
 fn numbers_are_standardised_on_the_training_part_alone() {
-    let text: String = (0..20).map(|i| format!("{}.5,{}\n", i, 7.25)).collect();
+    let text = (0..20).map(|i| format!("{i}.5,7.25\n")).collect::<Vec<_>>().concat();
     let config = DataConfig { test: 0.25, validation: 5, shuffle: true, ..DataConfig::default() };
     let data = open(&format!("a,b\n{text}"), &config).unwrap();
     assert_eq!((data.train.clone(), data.validation.clone(), data.test.clone()), (0..10, 10..15, 15..20));

@@ -126,3 +126,25 @@ fn a_file_in_the_cache_that_is_another_one_is_named_with_what_to_do() {
         assert_eq!(fs::read_to_string(folder.path().join("three")).unwrap(), content, "it is left as it is");
     }
 }
+
+#[cfg(feature = "download")]
+#[test]
+fn a_disk_that_fills_up_leaves_whole_files_or_none() {
+    use crate::durable::fault::{Fault, arm, disarm};
+    let (address, _) = server(GOOD);
+    for steps in 0.. {
+        let cache = tempfile::tempdir().unwrap();
+        let folder = cache.path().join("elbo/small");
+        arm(steps, Fault::DiskFull);
+        let fetched = get(&[&address], &folder);
+        if !disarm() {
+            assert_eq!(fetched, Ok(vec![3]), "{steps} steps");
+            break;
+        }
+        assert_eq!(fetched.unwrap_err().exit_code(), 6, "step {steps}");
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let (name, size) = (entry.file_name(), entry.metadata().unwrap().len());
+            assert!(name == "three" && size == 3 || name == "none" && size == 0, "step {steps}: {name:?}");
+        }
+    }
+}

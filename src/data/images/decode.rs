@@ -11,8 +11,8 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::orientation::Orientation;
 
-/// The most pixels that an image may claim to have; those of the largest cameras have fewer.
-const MOST_PIXELS: u64 = 1 << 28;
+/// The most pixels that an image may claim to have: 134 million, more than the pictures of large cameras have.
+const MOST_PIXELS: u64 = 1 << 27;
 
 /// The weights of red, green and blue in grey (ITU-R BT.601).
 const LUMA: [f32; 3] = [0.299, 0.587, 0.114];

@@ -87,7 +87,9 @@ fn weights(from: usize, [begin, extent]: [f64; 2], to: usize) -> Vec<Weights> {
         let triangle = |at: usize| (1.0 - ((at as f64 + 0.5 - middle) / reach).abs()).max(0.0);
         let mut of: Vec<f64> = (first..end.min(from)).map(triangle).collect();
         let sum: f64 = of.iter().sum();
-        of.iter_mut().for_each(|weight| *weight /= sum);
+        for weight in &mut of {
+            *weight /= sum;
+        }
         Weights { first, of }
     };
     (0..to).map(weigh).collect()

@@ -290,13 +290,11 @@ fn no_flipped_byte_makes_the_decoders_panic() {
     for name in ["grey.jpg", "progressive.jpg", "turned.jpg", "palette.png"] {
         let whole = jpeg(name);
         for at in 0..whole.len() {
-            for flip in [1, 0xff] {
-                let mut bytes = whole.clone();
-                bytes[at] ^= flip;
-                fs::write(&path, bytes).unwrap();
-                if let Ok(picture) = decode::picture(&path) {
-                    assert_eq!(picture.planes(1, 0.0).len(), picture.width * picture.height, "{name}: {at} ^ {flip}");
-                }
+            let mut bytes = whole.clone();
+            bytes[at] ^= if at % 2 == 0 { 0x10 } else { 0xff };
+            fs::write(&path, bytes).unwrap();
+            if let Ok(picture) = decode::picture(&path) {
+                assert_eq!(picture.planes(1, 0.0).len(), picture.width * picture.height, "{name}: byte {at}");
             }
         }
     }
@@ -353,8 +351,8 @@ fn all_eight_orientations_give_the_upright_picture() {
     ] {
         for big in [false, true] {
             let words: &[u16] = &[1, 0x0112, 3];
-            let (short, long): (fn(u16) -> [u8; 2], fn(u32) -> [u8; 4]) =
-                if big { (u16::to_be_bytes, u32::to_be_bytes) } else { (u16::to_le_bytes, u32::to_le_bytes) };
+            let short = |word: u16| if big { word.to_be_bytes() } else { word.to_le_bytes() };
+            let long = |word: u32| if big { word.to_be_bytes() } else { word.to_le_bytes() };
             let mut exif = if big { b"MM\0*".to_vec() } else { b"II*\0".to_vec() };
             exif.extend(long(8));
             exif.extend(words.iter().flat_map(|&word| short(word)));

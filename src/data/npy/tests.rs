@@ -17,7 +17,7 @@ fn npy(dictionary: &str, body: &[u8]) -> Vec<u8> {
 /// Bytes 0, 1, 2, … in this shape.
 fn counting(dims: &[usize]) -> Vec<u8> {
     let body: Vec<u8> = (0..dims.iter().product::<usize>()).map(|i| i as u8).collect();
-    let extents: String = dims.iter().map(|extent| format!("{extent}, ")).collect();
+    let extents = dims.iter().map(|extent| format!("{extent}, ")).collect::<Vec<_>>().concat();
     npy(&format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({extents}), }}"), &body)
 }
 

@@ -12,7 +12,7 @@ use crate::config::{DataConfig, Likelihood};
 
 /// An array of bytes 0, 1, 2, … in this shape.
 fn bytes(dims: &[usize]) -> Vec<u8> {
-    let extents: String = dims.iter().map(|extent| format!("{extent}, ")).collect();
+    let extents = dims.iter().map(|extent| format!("{extent}, ")).collect::<Vec<_>>().concat();
     let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({extents}), }}");
     let mut file = [npy::MAGIC, &[1, 0]].concat();
     file.extend((header.len() as u16).to_le_bytes());

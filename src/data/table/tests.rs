@@ -70,6 +70,7 @@ fn numbers_are_printed_with_the_digits_that_survive_scaling() {
         (2.5e-8, 1.5, "0"),
         (-2.5e-8, 1.5, "0"),
         (-1.25, 0.5, "-1.25"),
+        (176.78, 9.93, "176.78"),
         (0.000_123_456_7, 1e-4, "0.0001234567"),
         (1_234_567.0, 1e6, "1234567"),
         (1.5e12, 3e11, "1500000026624"),
@@ -159,6 +160,15 @@ fn columns_that_no_model_takes_yet_are_refused_by_name() {
             }
         }
     }
+}
+
+#[test]
+fn a_table_of_two_values_each_is_told_which_likelihood_it_wants() {
+    let binary = || Kind::Binary { levels: ["0".into(), "1".into()] };
+    let encoding = Encoding { columns: vec![column("a", binary()), column("b", binary())], range: [0.0, 1.0] };
+    assert_eq!(encoding.check("t.csv", Likelihood::Bernoulli), Ok(()));
+    let error = encoding.check("t.csv", Likelihood::GaussianLearned).unwrap_err();
+    assert!(error.to_string().contains("--set model.likelihood=bernoulli"), "{error}");
 }
 
 #[test]
