@@ -9,6 +9,7 @@ pub mod idx;
 pub mod images;
 pub mod npy;
 pub mod npz;
+mod request;
 pub mod table;
 
 #[cfg(test)]
@@ -22,16 +23,13 @@ use std::io::{ErrorKind, Read};
 use std::ops::Range;
 use std::path::Path;
 
-use rand::seq::SliceRandom;
 use sha2::{Digest, Sha256};
 
-use crate::config::{Config, DataConfig, Likelihood, Scale};
+use crate::config::{Config, Likelihood};
 use crate::error::{Error, Result};
-use crate::rng::{Philox, Stream};
+pub use request::{Known, Labels, Request};
+use request::{misplaced, places, share, wanted};
 use table::Encoding;
-
-/// The key of the order in which sources are divided, apart from that of training: all runs see the same parts.
-const DIVISION: u64 = 0x7061_7274;
 
 /// Values as they were stored: bytes stay bytes, also on the device.
 #[derive(Debug, Clone, PartialEq)]
@@ -105,35 +103,6 @@ pub enum Format {
     Table,
 }
 
-/// Classes as a source has them.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Labels {
-    /// The class of each example.
-    pub of: Vec<u32>,
-    /// The names of the classes, where they are not numbers.
-    pub names: Option<Vec<String>>,
-}
-
-/// How a trained model takes its examples: a source must be read in the same way to be used with it.
-#[derive(Debug, Clone, Copy)]
-pub struct Known<'a> {
-    /// What was fitted to the training part.
-    pub encoding: Option<&'a Encoding>,
-    /// The names of the classes.
-    pub classes: Option<&'a [String]>,
-}
-
-/// What a reader is asked for.
-#[derive(Debug, Clone, Copy)]
-pub struct Request<'a> {
-    /// What the configuration says.
-    pub config: &'a DataConfig,
-    /// What tables are scaled to where the configuration leaves it open.
-    pub auto: Scale,
-    /// The model that the examples are for, where there is one already.
-    pub known: Option<Known<'a>>,
-}
-
 /// Opens the data set that `config` names and splits it. For a trained model it is read as the model takes it: columns by
 /// their names, levels and scales as in training.
 ///
@@ -149,30 +118,6 @@ pub fn open(config: &Config, known: Option<Known>) -> Result<Dataset> {
             data.name
         ))),
         _ => Ok(data),
-    }
-}
-
-/// A setting that has no meaning for a kind of source, and the kinds for which it has one.
-fn misplaced(config: &DataConfig, format: Format) -> Option<(&'static str, &'static str)> {
-    let default = DataConfig::default();
-    let (array, table, images) = (format == Format::Array, format == Format::Table, format == Format::Images);
-    let settings = [
-        ("scale", "arrays and tables", array || table, matches!(config.scale, Scale::Auto | Scale::None)),
-        ("labels", "arrays, tables and folders of images", array || table || images, config.labels == default.labels),
-        ("array", "arrays", array, config.array == default.array),
-        ("layout", "arrays", array, config.layout == default.layout),
-        ("columns", "tables", table, config.columns == default.columns),
-        ("resize", "folders of images", images, config.resize == default.resize),
-        ("colour", "folders of images", images, config.colour == default.colour),
-    ];
-    settings.into_iter().find(|(_, _, fits, unset)| !fits && !unset).map(|(key, kinds, _, _)| (key, kinds))
-}
-
-/// What a likelihood wants of numbers that come in no particular unit.
-fn wanted(likelihood: Likelihood) -> Scale {
-    match likelihood {
-        Likelihood::Bernoulli => Scale::None,
-        Likelihood::Gaussian | Likelihood::GaussianLearned => Scale::Standardise,
     }
 }
 
@@ -219,57 +164,6 @@ fn read_file(path: &Path, request: &Request) -> Result<Dataset> {
     }
 }
 
-/// The order in which the examples of a source stand in a data set, and how many at its end are the test part. `test`
-/// is the number of examples at the end of the source that are meant for the test, where it says so.
-///
-/// The order is a function of the numbers alone: every run, and every command, sees the same parts.
-fn places(examples: usize, test: Option<usize>, config: &DataConfig) -> (Vec<u32>, usize) {
-    let mut order: Vec<u32> = (0..examples).map(|example| example as u32).collect();
-    let own = test.unwrap_or(0).min(examples);
-    if config.shuffle {
-        let end = examples - own;
-        order[..end].shuffle(&mut Philox::new(DIVISION, Stream::Choice, 0, 0));
-    }
-    (order, test.unwrap_or_else(|| share(examples, config.test)))
-}
-
-/// The number of examples that are set aside for the test.
-fn share(examples: usize, test: f32) -> usize {
-    // A tenth in single precision is a little more than a tenth: ten examples leave one for the test.
-    (examples as f64 * f64::from(test)) as usize
-}
-
-impl<'a> Request<'a> {
-    /// The names of classes that a model knows.
-    fn classes(&self) -> Option<&'a [String]> {
-        self.known.and_then(|known| known.classes)
-    }
-
-    /// The examples to set aside for validation of so many that are not for the test. What a trained model is used on
-    /// needs none.
-    fn validation(&self, training: usize) -> usize {
-        match self.known {
-            Some(_) => self.config.validation.min(training.saturating_sub(1)),
-            None => self.config.validation,
-        }
-    }
-}
-
-impl Labels {
-    /// The labels of examples in a new order. Classes that are known by name keep their numbers, others come behind.
-    fn reordered(self, order: &[u32], known: Option<&[String]>) -> Self {
-        let of = order.iter().map(|&row| self.of[row as usize]);
-        let (Some(names), Some(known)) = (&self.names, known) else {
-            return Self { of: of.collect(), names: self.names.clone() };
-        };
-        let mut all = known.to_vec();
-        all.extend(names.iter().filter(|name| !known.contains(name)).cloned());
-        let place = |class: u32| all.iter().position(|name| *name == names[class as usize]).unwrap_or(0) as u32;
-        let places: Vec<u32> = (0..names.len() as u32).map(place).collect();
-        Self { of: of.map(|class| places[class as usize]).collect(), names: Some(all) }
-    }
-}
-
 /// Tells whether a model with `likelihood` can take the data: columns of types that it knows, values that are there,
 /// finite, and for Bernoulli from 0 to 1.
 ///
@@ -280,9 +174,14 @@ pub fn check(dataset: &Dataset, likelihood: Likelihood) -> Result<()> {
         encoding.check(&dataset.name, likelihood)?;
     }
     let Values::F32(values) = &dataset.values else { return Ok(()) };
-    let missing = |at: usize| dataset.encoding.is_some() && values[at].is_nan();
-    if let Some(at) = (0..values.len()).find(|&at| missing(at)) {
-        let rows = values.chunks_exact(dataset.width()).filter(|row| row.iter().any(|value| value.is_nan())).count();
+    let width = dataset.width();
+    // The first one in the order of the source, whatever the order here.
+    let first = |is_bad: fn(f32) -> bool| {
+        let bad = (0..values.len()).filter(|&at| is_bad(values[at]));
+        bad.min_by_key(|&at| (dataset.row(at / width), at % width))
+    };
+    if let Some(at) = first(f32::is_nan).filter(|_| dataset.encoding.is_some()) {
+        let rows = values.chunks_exact(width).filter(|row| row.iter().any(|value| value.is_nan())).count();
         return Err(Error::Data(format!(
             "{}: {} is missing, as are values in {rows} of {} rows, and there are no models for missing values yet; \
              fill them in or leave these rows out",
@@ -292,19 +191,16 @@ pub fn check(dataset: &Dataset, likelihood: Likelihood) -> Result<()> {
         )));
     }
     let is = |at: usize| format!("{}: {} is {}", dataset.name, dataset.place(at), dataset.original(at));
-    if let Some(at) = values.iter().position(|x| !x.is_finite()) {
+    if let Some(at) = first(|x| !x.is_finite()) {
         return Err(Error::Data(format!("{}; remove or replace values that are not finite", is(at))));
     }
-    match likelihood {
-        Likelihood::Bernoulli => match values.iter().position(|x| !(0.0..=1.0).contains(x)) {
-            Some(at) => Err(Error::Data(format!(
-                "{}, but the bernoulli likelihood takes values from 0 to 1; scale the data (`--set data.scale=unit`), \
-                 or choose `--set model.likelihood=gaussian`",
-                is(at)
-            ))),
-            None => Ok(()),
-        },
-        Likelihood::Gaussian | Likelihood::GaussianLearned => Ok(()),
+    match (likelihood, first(|x| !(0.0..=1.0).contains(&x))) {
+        (Likelihood::Bernoulli, Some(at)) => Err(Error::Data(format!(
+            "{}, but the bernoulli likelihood takes values from 0 to 1; scale the data (`--set data.scale=unit`), or \
+             choose `--set model.likelihood=gaussian`",
+            is(at)
+        ))),
+        (Likelihood::Bernoulli | Likelihood::Gaussian | Likelihood::GaussianLearned, _) => Ok(()),
     }
 }
 
@@ -392,11 +288,7 @@ impl Dataset {
 
     /// A value of the block in the units of the source.
     fn original(&self, at: usize) -> f32 {
-        let mut row = self.example(at / self.width());
-        if let Some(encoding) = &self.encoding {
-            encoding.undo(&mut row);
-        }
-        row[at % self.width()]
+        self.original_example(at / self.width())[at % self.width()]
     }
 
     /// Values per example.
@@ -421,6 +313,15 @@ impl Dataset {
             Values::U8(values) => values[place].iter().map(|&x| f32::from(x) / 255.0).collect(),
             Values::F32(values) => values[place].to_vec(),
         }
+    }
+
+    /// Example `index` in the units of the source: with the scaling undone that was fitted to the training part.
+    pub fn original_example(&self, index: usize) -> Vec<f32> {
+        let mut row = self.example(index);
+        if let Some(encoding) = &self.encoding {
+            encoding.undo(&mut row);
+        }
+        row
     }
 
     /// The mean of each of the `width` values over `examples`, bytes as x/255; zeros where the range is empty.

@@ -57,6 +57,48 @@ pub fn dataset(folder: &Path, request: &Request) -> Result<Dataset> {
     Ok(Dataset { format: Format::Images, notes, ..data.with_labels(labels).with_rows(order) })
 }
 
+/// What a folder holds, whether or not its images go together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Survey {
+    /// Images, those that cannot be read included.
+    pub images: usize,
+    /// Images of which not even the header can be read.
+    pub unreadable: usize,
+    /// The smallest and the largest width.
+    pub widths: [usize; 2],
+    /// The smallest and the largest height.
+    pub heights: [usize; 2],
+    /// Images without colours.
+    pub grey: usize,
+    /// Images with 16 bits per sample.
+    pub deep: usize,
+    /// Images of each class.
+    pub classes: Vec<(String, usize)>,
+}
+
+/// Looks at the headers of the images in a folder.
+///
+/// # Errors
+/// [`Error::Data`] where there are none, or where folders do not say clearly what the classes are.
+pub fn survey(folder: &Path, config: &DataConfig) -> Result<Survey> {
+    let Listing { images, classes, .. } = files::list(folder, &config.labels)?;
+    let (headers, unread) = sift(&images, images.par_iter().map(|image| decode::header(&image.path)).collect());
+    let ends = |extent: fn(&Header) -> usize| {
+        let extents = || headers.iter().map(extent);
+        [extents().min().unwrap_or(0), extents().max().unwrap_or(0)]
+    };
+    let of = |class: usize| images.iter().filter(|image| image.class == Some(class as u32)).count();
+    Ok(Survey {
+        images: images.len(),
+        unreadable: unread.len(),
+        widths: ends(|header| header.width),
+        heights: ends(|header| header.height),
+        grey: headers.iter().filter(|header| !header.colour).count(),
+        deep: headers.iter().filter(|header| header.deep).count(),
+        classes: classes.unwrap_or_default().into_iter().enumerate().map(|(at, name)| (name, of(at))).collect(),
+    })
+}
+
 /// What could not be read: the places among the images, and why.
 type Faults = Vec<(usize, String)>;
 

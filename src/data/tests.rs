@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use super::*;
+use crate::config::{DataConfig, Scale};
 
 fn config(source: &str) -> Config {
     let data = DataConfig { source: source.to_owned(), examples: 60, ..DataConfig::default() };

@@ -262,6 +262,33 @@ fn a_damaged_image_is_left_out_where_that_is_asked_for_and_said() {
 }
 
 #[test]
+fn images_that_do_not_go_together_are_described_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    write_wrong_sources(folder.path());
+    let value = |source: &str| {
+        let said = elbo(folder.path(), &format!("data {source} --json")).succeeded();
+        serde_json::from_str::<Value>(&said.out).unwrap()
+    };
+    let sizes = value("sizes");
+    assert_eq!(
+        (&sizes["widths"], &sizes["heights"]),
+        (&serde_json::json!([5, 6]), &serde_json::json!([5, 5])),
+        "{sizes}"
+    );
+    assert!(sizes["problems"][0].as_str().unwrap().contains("--set data.resize=6x5"), "{sizes}");
+    let absurd = value("absurd");
+    assert_eq!(
+        (&absurd["examples"], &absurd["unreadable"], &absurd["grey"]),
+        (&2.into(), &1.into(), &1.into()),
+        "{absurd}"
+    );
+    let text = elbo(folder.path(), "data sizes").succeeded();
+    assert!(text.out.contains("5 to 6 pixels wide, 5 high; 2 grey") && text.out.contains("refused  sizes"), "{text:?}");
+    elbo(folder.path(), "data nothing").failed(3, "no data in this folder");
+    elbo(folder.path(), "data ragged.csv").failed(3, "ragged.csv: line 3");
+}
+
+#[test]
 fn examples_of_a_source_are_drawn_where_they_are_asked_for() {
     let folder = sources();
     let drawn = elbo(folder.path(), "data photos --out sheet.png -n 9").succeeded();

@@ -229,3 +229,15 @@ fn an_infinite_number_is_named_by_its_row_and_column() {
     assert!(error.to_string().contains("column `b` of row 2 below the header is inf"), "{error}");
     assert!(matches!(data.values, Values::F32(_)));
 }
+
+#[test]
+fn of_several_missing_values_the_first_in_the_file_is_named() {
+    let rows: Vec<String> =
+        (0..40).map(|i| if i % 9 == 5 { format!("{i}.5,NA") } else { format!("{i}.5,{i}.5") }).collect();
+    let data = open(&format!("a,b\n{}\n", rows.join("\n")), &DataConfig::default()).unwrap();
+    let error = check(&data, Likelihood::Gaussian).unwrap_err().to_string();
+    assert!(
+        error.contains("column `b` of row 6 below the header is missing, as are values in 4 of 40 rows"),
+        "{error}"
+    );
+}

@@ -1,6 +1,7 @@
 use super::super::testing::{plain, standardised};
+use super::encoding::rounded;
 use super::*;
-use crate::config::DataConfig;
+use crate::config::{DataConfig, Likelihood, Scale};
 
 fn column(name: &str, kind: Kind) -> Column {
     Column { name: name.into(), kind }
