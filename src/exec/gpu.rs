@@ -9,26 +9,29 @@ mod device;
 mod fault;
 mod memory;
 mod pipeline;
+mod texels;
 
 pub use device::{Adapter, adapters};
 
 use super::{Counts, PlanId};
 use crate::error::{Error, Result};
 use crate::exec::select::Kind;
-use crate::kernels::StepScalars;
+use crate::kernels::{Access, Kernel, StepScalars};
 use crate::plan::{Plan, Role, Step, Target};
 use device::Device;
 use memory::Memory;
 use pipeline::Pipelines;
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
+use texels::Textures;
 
 /// Runs of a plan in one submission: the length of the table of steps.
 const STEPS_PER_SUBMISSION: usize = 128;
 /// Submissions that the device may be behind.
 const SUBMISSIONS_IN_FLIGHT: usize = 2;
-/// Bytes that are bound as `params`, and distance of the params of two steps: the alignment that every device allows.
-const PARAMS_BYTES: u64 = 256;
+/// Bytes that are bound as `params`, and distance of the params of two steps: room for a table, and a multiple of the
+/// alignment that every device allows.
+const PARAMS_BYTES: u64 = 512;
 /// Bytes that are bound as `step`.
 const STEP_BYTES: u64 = size_of::<StepScalars>() as u64;
 /// Distance of two rows of the table of steps.
@@ -46,6 +49,8 @@ pub struct Gpu {
     /// The table's bytes, before they are written.
     rows: Vec<u8>,
     plans: Vec<Loaded>,
+    /// Textures that were made.
+    textures: u64,
     in_flight: VecDeque<wgpu::SubmissionIndex>,
     counts: Counts,
 }
@@ -66,6 +71,10 @@ struct Dispatch {
     pipeline: wgpu::ComputePipeline,
     /// Group 0: the step's views.
     storage: wgpu::BindGroup,
+    /// Group 2: the views that are read as textures, if there are any.
+    texels: Option<wgpu::BindGroup>,
+    /// What has to be copied into these textures first.
+    copies: Vec<texels::Copy>,
     params_offset: u32,
     grid: [u32; 3],
 }
@@ -79,7 +88,7 @@ impl Gpu {
         let rows = vec![0; STEP_STRIDE as usize * STEPS_PER_SUBMISSION];
         let table = uniform_buffer(&device, "steps", rows.len() as u64)?;
         let (plans, in_flight) = (vec![], VecDeque::new());
-        Ok(Self { device, memory, pipelines, table, rows, plans, in_flight, counts: Counts::default() })
+        Ok(Self { device, memory, pipelines, table, rows, plans, textures: 0, in_flight, counts: Counts::default() })
     }
 
     /// The device's name, how it is reached, and what it is.
@@ -89,14 +98,24 @@ impl Gpu {
 
     /// What plans should be made for.
     pub fn target(&self) -> Target {
-        if self.device.summary.kind == Kind::Software { Target::Software } else { Target::Gpu }
+        match self.device.summary.kind {
+            Kind::Software if self.device.eight_lanes => Target::Lanes,
+            Kind::Software => Target::Software,
+            _ => Target::Gpu,
+        }
+    }
+
+    /// See [`super::Executor::can_run`].
+    pub fn can_run(&self, kernel: &Kernel) -> bool {
+        self.device.eight_lanes || !kernel.needs_subgroups()
     }
 
     /// See [`super::Executor::counts`].
     pub fn counts(&self) -> Counts {
         // The table of steps, and a buffer of params for each plan.
         let uniform = 1 + self.plans.len() as u64;
-        Counts { allocations: self.memory.made() + uniform, pipelines: self.pipelines.count() as u64, ..self.counts }
+        let allocations = self.memory.made() + uniform + self.textures;
+        Counts { allocations, pipelines: self.pipelines.count() as u64, ..self.counts }
     }
 
     /// See [`super::Executor::plan`].
@@ -110,6 +129,7 @@ impl Gpu {
             plan.buffers.iter().map(|buffer| self.memory.get(&self.device, buffer)).collect::<Result<Vec<_>>>()?;
         let uniforms = self.uniforms(&plan.name, plan.steps.iter().map(|step| &step.params[..]))?;
         let mut dispatches = Vec::with_capacity(plan.steps.len());
+        let mut textures = Textures::default();
         for (at, step) in plan.steps.iter().enumerate() {
             let views = step.views.iter().enumerate().map(|(binding, view)| {
                 let unused = memory::is_unused(&plan.buffers[view.buffer].role);
@@ -120,9 +140,10 @@ impl Gpu {
                 }
             });
             let views: Vec<_> = views.map(|(buffer, offset, words)| (buffer.clone(), offset, words)).collect();
-            dispatches.push(self.dispatch(step, &views, at)?);
+            dispatches.push(self.dispatch(step, &views, at, shared(step), &mut textures)?);
         }
         self.device.healthy()?;
+        self.textures += textures.count() as u64;
         self.plans.push(Loaded { plan, buffers, dispatches, uniforms });
         Ok(PlanId(self.plans.len() - 1))
     }
@@ -166,7 +187,15 @@ impl Gpu {
 
 impl Gpu {
     /// A step of a plan (its `at`-th) whose bindings are bound to words of these buffers: buffer, first word, count.
-    fn dispatch(&mut self, step: &Step, views: &[(wgpu::Buffer, usize, usize)], at: usize) -> Result<Dispatch> {
+    /// `shared` is that of [`Pipelines::get`], `textures` are those of the steps before it.
+    fn dispatch(
+        &mut self,
+        step: &Step,
+        views: &[(wgpu::Buffer, usize, usize)],
+        at: usize,
+        shared: u32,
+        textures: &mut Textures,
+    ) -> Result<Dispatch> {
         let most = self.device.limits.max_compute_workgroups_per_dimension;
         if step.grid.iter().any(|&extent| extent > most) {
             let (title, kernel, grid) = (self.name(), step.kernel.name, step.grid);
@@ -174,8 +203,10 @@ impl Gpu {
                 "{title} takes {most} workgroups in a row, and {kernel} needs {grid:?}: lower --batch"
             )));
         }
-        let pipeline::Pipeline { pipeline, storage } = self.pipelines.get(&self.device, step.kernel, &step.consts)?;
-        let entries = views.iter().zip(0..).map(|((buffer, offset, words), binding)| wgpu::BindGroupEntry {
+        let pipeline = self.pipelines.get(&self.device, step.kernel, &step.consts, shared)?;
+        let bound = || step.kernel.bindings.iter().zip(views).zip(0..);
+        let entries = bound().filter(|((binding, _), _)| binding.is_storage());
+        let entries = entries.map(|((_, (buffer, offset, words)), binding)| wgpu::BindGroupEntry {
             binding,
             resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
                 buffer,
@@ -183,16 +214,37 @@ impl Gpu {
                 size: NonZeroU64::new(4 * *words as u64),
             }),
         });
-        let descriptor = wgpu::BindGroupDescriptor {
-            label: Some(step.kernel.name),
-            layout: &storage,
-            entries: &entries.collect::<Vec<_>>(),
-        };
-        let storage = self
-            .device
-            .guarded(|| self.device.handle.create_bind_group(&descriptor))
-            .map_err(|error| fault::translate(&error))?;
-        Ok(Dispatch { pipeline, storage, params_offset: (at as u64 * PARAMS_BYTES) as u32, grid: step.grid })
+        let storage = self.bind_group(step.kernel, &pipeline.storage, &entries.collect::<Vec<_>>())?;
+        let (mut texels, mut copies) = (vec![], vec![]);
+        for ((_, (buffer, offset, words)), at) in bound().filter(|((binding, _), _)| binding.texels) {
+            let (view, copy) = textures.get(&self.device, (buffer, *offset, *words))?;
+            texels.push((at, view));
+            copies.extend(copy);
+        }
+        for ((binding, (buffer, offset, words)), _) in bound() {
+            if binding.access != Access::Read {
+                textures.overwritten((buffer, *offset, *words));
+            }
+        }
+        let entries = texels.iter().map(|(binding, view)| wgpu::BindGroupEntry {
+            binding: *binding,
+            resource: wgpu::BindingResource::TextureView(view),
+        });
+        let entries: Vec<_> = entries.collect();
+        let texels = pipeline.texels.map(|layout| self.bind_group(step.kernel, &layout, &entries)).transpose()?;
+        let params_offset = (at as u64 * PARAMS_BYTES) as u32;
+        Ok(Dispatch { pipeline: pipeline.pipeline, storage, texels, copies, params_offset, grid: step.grid })
+    }
+
+    fn bind_group(
+        &self,
+        kernel: &Kernel,
+        layout: &wgpu::BindGroupLayout,
+        entries: &[wgpu::BindGroupEntry],
+    ) -> Result<wgpu::BindGroup> {
+        let descriptor = wgpu::BindGroupDescriptor { label: Some(kernel.name), layout, entries };
+        let made = self.device.guarded(|| self.device.handle.create_bind_group(&descriptor));
+        made.map_err(|error| fault::translate(&error))
     }
 
     /// Group 1 for steps with these params.
@@ -228,6 +280,13 @@ impl Gpu {
     }
 }
 
+/// The read bindings of a step whose buffers it writes elsewhere, as bits.
+fn shared(step: &Step) -> u32 {
+    let written = |buffer| step.accesses().any(|(access, view)| access != Access::Read && view.buffer == buffer);
+    let reads = step.accesses().enumerate().filter(|(_, (access, _))| *access == Access::Read);
+    reads.filter(|(_, (_, view))| written(view.buffer)).fold(0, |bits, (at, _)| bits | 1 << at)
+}
+
 /// Records the dispatches once for each of the first `runs` rows of the table of steps, and submits them.
 fn submit(
     device: &Device,
@@ -237,13 +296,22 @@ fn submit(
     dispatches: &[Dispatch],
 ) -> wgpu::SubmissionIndex {
     let mut encoder = device.handle.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(label) });
-    let mut pass =
-        encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some(label), timestamp_writes: None });
+    let descriptor = wgpu::ComputePassDescriptor { label: Some(label), timestamp_writes: None };
+    let mut pass: Option<wgpu::ComputePass> = None;
     for run in 0..runs as u64 {
         for dispatch in dispatches {
+            if !dispatch.copies.is_empty() {
+                // Copies come between passes, so this one ends.
+                pass = None;
+                dispatch.copies.iter().for_each(|copy| copy.record(&mut encoder));
+            }
+            let pass = pass.get_or_insert_with(|| encoder.begin_compute_pass(&descriptor).forget_lifetime());
             pass.set_pipeline(&dispatch.pipeline);
             pass.set_bind_group(0, &dispatch.storage, &[]);
             pass.set_bind_group(1, uniforms, &[dispatch.params_offset, (run * STEP_STRIDE) as u32]);
+            if let Some(texels) = &dispatch.texels {
+                pass.set_bind_group(2, texels, &[]);
+            }
             let [x, y, z] = dispatch.grid;
             pass.dispatch_workgroups(x, y, z);
         }

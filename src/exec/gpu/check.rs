@@ -1,5 +1,6 @@
 //! Single dispatches, whose results are compared with those of the kernels' twins.
 
+use super::texels::Textures;
 use super::{Gpu, memory, submit};
 use crate::error::Result;
 use crate::exec::{PlanId, compare, twin};
@@ -58,7 +59,7 @@ impl Gpu {
             views.push((copy, 0, words.len()));
         }
         let uniforms = self.uniforms(step.kernel.name, std::iter::once(&step.params[..]))?;
-        let dispatch = self.dispatch(step, &views, 0)?;
+        let dispatch = self.dispatch(step, &views, 0, 0, &mut Textures::default())?;
         self.write_steps(&[*scalars]);
         submit(&self.device, step.kernel.name, &uniforms, 1, &[dispatch]);
         self.counts.submissions += 1;

@@ -51,8 +51,8 @@ impl Memory {
         match self.roles.get(&buffer.role) {
             _ if is_unused(&buffer.role) => return Ok(self.unused[0].clone()),
             Some(existing) if existing.size() >= bytes => return Ok(existing.clone()),
-            // Nothing in a slot outlives a run, so a plan may have a larger one.
-            Some(existing) if !matches!(buffer.role, Role::Slot(_)) => {
+            // Nothing in a workspace outlives a run, so a plan may have a larger one.
+            Some(existing) if !matches!(buffer.role, Role::Slot(_) | Role::Workspace) => {
                 let (role, words) = (&buffer.role, existing.size() / 4);
                 return Err(Error::Bug(format!("{role:?} has {words} words, and a plan needs {}", buffer.words)));
             }
@@ -137,7 +137,9 @@ pub(super) fn storage(device: &Device, bytes: u64, role: &Role) -> Result<wgpu::
         )));
     }
     let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-    let descriptor = wgpu::BufferDescriptor { label: Some(what), size: bytes, usage, mapped_at_creation: false };
+    // Whole texels, so that what a buffer holds can be copied into a texture.
+    let padded = bytes.next_multiple_of(16);
+    let descriptor = wgpu::BufferDescriptor { label: Some(what), size: padded, usage, mapped_at_creation: false };
     make(device, &descriptor).map_err(|error| match error {
         wgpu::Error::OutOfMemory { .. } => {
             Error::Device(format!("{title} has no memory left for {what}, {} more: {remedy}", size(bytes)))
@@ -171,7 +173,7 @@ fn meaning(role: &Role) -> (&'static str, &'static str) {
         Role::Input(_) => ("an input", "lower --batch"),
         Role::Output(_) => ("an output", "lower --batch"),
         Role::Nothing | Role::Sink => ("an unused binding", "use --adapter cpu"),
-        Role::Slot(_) => ("intermediate results", "lower --batch, or make the model smaller"),
+        Role::Slot(_) | Role::Workspace => ("intermediate results", "lower --batch, or make the model smaller"),
     }
 }
 
