@@ -3,18 +3,22 @@
 mod answers;
 mod exchange;
 mod habits;
+mod inspect;
 mod settings;
+mod train;
 
-use std::path::PathBuf;
-
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 
 pub use answers::{
-    DecodeArgs, EmbedArgs, ExamplesArgs, InterpolateArgs, LatentArgs, Method, Path, RunArgs, TraverseArgs,
+    DecodeArgs, EmbedArgs, EvalArgs, ExamplesArgs, InterpolateArgs, LatentArgs, Method, Part, Path, ReconstructArgs,
+    RunArgs, SampleArgs, TraverseArgs,
 };
 pub use exchange::{ExportArgs, Format, ImportArgs};
 pub use habits::{CompletionsArgs, ManArgs, RunsArgs};
-use settings::assignment;
+pub use inspect::{
+    AdaptersArgs, BenchArgs, BenchCommand, BenchStepArgs, DataArgs, DoctorArgs, PlanArgs, Purpose, Target,
+};
+pub use train::{RecipeArgs, TrainArgs};
 
 /// The help of the program itself: a list with a line for each command would fill more than a screen.
 const OVERVIEW: &str = "\
@@ -30,6 +34,7 @@ Commands (elbo COMMAND -h says more):
   embed, decode            From examples to latents in a file, and back
   export, import           To and from other programs: safetensors, ONNX
   runs                     Which runs there are, and how good each is
+  data                     What is in a source of data
   plan                     What would be computed, step by step
   adapters, doctor         Which devices there are, and whether they work
   bench                    How fast training is
@@ -161,6 +166,17 @@ Examples:
   elbo import vae.safetensors --map encoder.0=body --set activation=tanh --shape 1,28,28 --out runs/theirs")]
     Import(ImportArgs),
 
+    /// Describe a source of data
+    ///
+    /// Reads a source as `elbo train` would and says what is in it: examples, shape, parts, ranges, the columns of a
+    /// table with their types, classes, and whatever is wrong with it. --out draws examples where they are images.
+    #[command(after_long_help = "\
+Examples:
+  elbo data glyphs --out glyphs.png
+  elbo data patients.csv --set data.columns.age=numeric
+  elbo data photos/ --set data.resize=64x64 --set data.fit=crop --json")]
+    Data(DataArgs),
+
     /// Print what would be computed, step by step
     ///
     /// Prints the compiled plan of a model: its steps, their kernels, grids and buffers. Needs neither data nor a
@@ -222,403 +238,5 @@ Example:
     Man(ManArgs),
 }
 
-/// `--recipe` and `--set`, which together with the flags of a command make a configuration.
-#[derive(Debug, Clone, Default, Args)]
-pub struct RecipeArgs {
-    /// Recipe: a name, or a TOML file [default: classic]
-    ///
-    /// The recipe to start from: classic, binary, plane, gaussian, gaussian-learned, dynamic, or the path of a TOML
-    /// file, which may leave out any key. Default: classic.
-    #[arg(long, value_name = "NAME|FILE")]
-    pub recipe: Option<String>,
-
-    /// Set any key of the recipe (repeatable)
-    ///
-    /// Sets one key of the recipe; may be given many times. The key is dotted, as in `model.hidden=[512,256]`, or its
-    /// last part where that is unique, as in `latent=2`.
-    #[arg(long, value_name = "KEY=VALUE", value_parser = assignment)]
-    pub set: Vec<(String, String)>,
-}
-
-/// `elbo train`.
-#[derive(Debug, Clone, Default, Args)]
-pub struct TrainArgs {
-    /// Where the examples come from [default: glyphs]
-    ///
-    /// `glyphs` (digits that the program draws itself, the default), an IDX file, plain or gzipped, or a folder with
-    /// IDX files under their MNIST names.
-    #[arg(long, value_name = "SRC")]
-    pub data: Option<String>,
-
-    /// What --recipe and --set say.
-    #[command(flatten)]
-    pub recipe: RecipeArgs,
-
-    /// Device: auto, software, cpu, an index, a name
-    ///
-    /// auto (the default) and high-performance take the best real GPU and the CPU engine where there is none;
-    /// low-power prefers an integrated GPU; software forces the software driver; cpu forces the CPU engine; an index
-    /// or part of a name chooses from `elbo adapters`.
-    #[arg(long, value_name = "SEL")]
-    pub adapter: Option<String>,
-
-    /// Passes over the training examples
-    ///
-    /// Passes over the training examples. With --resume: the new total, not what is added.
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub epochs: Option<usize>,
-
-    /// Examples per step
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub batch: Option<usize>,
-
-    /// Learning rate
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
-    pub lr: Option<f32>,
-
-    /// Weight of the rate (KL) in the loss
-    ///
-    /// Weight of the rate (KL) in the loss: distortion + beta x rate, in nats per example. 1 gives -ELBO.
-    #[arg(long, value_name = "X", allow_negative_numbers = true)]
-    pub beta: Option<f32>,
-
-    /// Key of all random numbers of the run
-    ///
-    /// Key of all random numbers of the run. The same seed on the same device gives the same bits.
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub seed: Option<u64>,
-
-    /// Number of latent dimensions
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub latent: Option<usize>,
-
-    /// Run folder, new or empty [default: runs/NAME-N]
-    ///
-    /// The run folder, which must be new or empty. Default: runs/NAME-N with the recipe's name and the next free
-    /// number.
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
-
-    /// Continue a run where it stopped
-    ///
-    /// Continues a run from its last checkpoint (or from a given checkpoint folder), to the same bits as if it had
-    /// never stopped. The run keeps its settings: only --epochs, --adapter and --quiet may be given with it.
-    #[arg(long, value_name = "RUN")]
-    pub resume: Option<PathBuf>,
-
-    /// Compare every dispatch with its CPU twin (slow)
-    ///
-    /// Runs every dispatch again on its CPU twin with the same inputs, and names the first that differs. Slow: for
-    /// finding a faulty driver.
-    #[arg(long)]
-    pub check_steps: bool,
-
-    /// Print warnings and results only
-    #[arg(long, short)]
-    pub quiet: bool,
-
-    /// Show what would be trained, and stop
-    ///
-    /// Shows adapter, model, memory and data, as before a run, and stops. Writes nothing.
-    #[arg(long)]
-    pub dry_run: bool,
-}
-
-/// `elbo eval`.
-#[derive(Debug, Clone, Args)]
-pub struct EvalArgs {
-    /// The model.
-    #[command(flatten)]
-    pub run: RunArgs,
-
-    /// Which examples.
-    #[command(flatten)]
-    pub examples: ExamplesArgs,
-
-    /// Also estimate -log p(x), with K samples each
-    ///
-    /// Also estimates -log p(x) by importance weighting with K samples per example, and gives its standard error.
-    /// Published figures use 5000.
-    #[arg(long, value_name = "K")]
-    pub samples: Option<usize>,
-
-    /// Key of the random numbers [default: the run's]
-    #[arg(long, value_name = "N")]
-    pub seed: Option<u64>,
-}
-
-/// `elbo sample`.
-#[derive(Debug, Clone, Args)]
-pub struct SampleArgs {
-    /// The model.
-    #[command(flatten)]
-    pub run: RunArgs,
-
-    /// Number of examples [default: 64]
-    #[arg(long, short = 'n', value_name = "N")]
-    pub count: Option<usize>,
-
-    /// PNG file to write [default: in the run's samples/]
-    #[arg(long, value_name = "FILE.png")]
-    pub out: Option<PathBuf>,
-
-    /// Key of the random numbers [default: the run's]
-    #[arg(long, value_name = "N")]
-    pub seed: Option<u64>,
-}
-
-/// `elbo reconstruct`.
-#[derive(Debug, Clone, Args)]
-pub struct ReconstructArgs {
-    /// The model.
-    #[command(flatten)]
-    pub run: RunArgs,
-
-    /// Which examples.
-    #[command(flatten)]
-    pub examples: ExamplesArgs,
-
-    /// Number of examples [default: 32]
-    #[arg(long, short = 'n', value_name = "N")]
-    pub count: Option<usize>,
-
-    /// PNG file to write [default: in the run's samples/]
-    #[arg(long, value_name = "FILE.png")]
-    pub out: Option<PathBuf>,
-}
-
-/// `elbo plan`.
-#[derive(Debug, Clone, Args)]
-pub struct PlanArgs {
-    /// What --recipe and --set say.
-    #[command(flatten)]
-    pub recipe: RecipeArgs,
-
-    /// Data whose width the plan is for [default: 28x28]
-    #[arg(long, value_name = "SRC")]
-    pub data: Option<String>,
-
-    /// Examples per step
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub batch: Option<usize>,
-
-    /// Which of the model's programs [default: train]
-    #[arg(long = "for")]
-    pub purpose: Option<Purpose>,
-
-    /// Kind of device the plan is for [default: gpu]
-    #[arg(long)]
-    pub target: Option<Target>,
-
-    /// Print one JSON object
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `elbo adapters`.
-#[derive(Debug, Clone, Args)]
-pub struct AdaptersArgs {
-    /// Print one JSON object
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `elbo doctor`.
-#[derive(Debug, Clone, Args)]
-pub struct DoctorArgs {
-    /// Device to test, as for `elbo train`
-    #[arg(long, value_name = "SEL")]
-    pub adapter: Option<String>,
-
-    /// Print one JSON object
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `elbo bench`.
-#[derive(Debug, Clone, Args)]
-pub struct BenchArgs {
-    /// What to measure.
-    #[command(subcommand)]
-    pub what: BenchCommand,
-}
-
-/// What `elbo bench` can measure.
-#[derive(Debug, Clone, Subcommand)]
-pub enum BenchCommand {
-    /// Time one training step
-    ///
-    /// Times training steps on data held by the device, in several rounds of which the median counts. The last line
-    /// with --json has `name`, `batch` and `ms_per_step`.
-    #[command(after_long_help = "\
-Example:
-  elbo bench step --adapter cpu --batch 128 --json")]
-    Step(BenchStepArgs),
-}
-
-/// `elbo bench step`.
-#[derive(Debug, Clone, Args)]
-pub struct BenchStepArgs {
-    /// What --recipe and --set say.
-    #[command(flatten)]
-    pub recipe: RecipeArgs,
-
-    /// Examples per step
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub batch: Option<usize>,
-
-    /// Train on these data [default: random bytes like MNIST]
-    #[arg(long, value_name = "SRC")]
-    pub data: Option<String>,
-
-    /// Device, as for `elbo train`
-    #[arg(long, value_name = "SEL")]
-    pub adapter: Option<String>,
-
-    /// Steps per round [default: 468; 64 on a software driver]
-    #[arg(long, value_name = "N")]
-    pub steps: Option<usize>,
-
-    /// Rounds, of which the median counts [default: 5]
-    #[arg(long, value_name = "N")]
-    pub rounds: Option<usize>,
-
-    /// End with one line of JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// A part of a data set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Part {
-    /// What was trained on.
-    Train,
-    /// What chose the best checkpoint.
-    Validation,
-    /// What was never looked at.
-    Test,
-}
-
-/// The programs of a model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Purpose {
-    /// Forward, backward and update.
-    Train,
-    /// Rate and distortion only.
-    Eval,
-    /// Importance weights of many samples per example.
-    Likelihood,
-    /// From examples to posterior means and back.
-    Reconstruct,
-    /// From the prior to means.
-    Sample,
-    /// From examples to posterior means and log-variances.
-    Encode,
-    /// From given latents to means.
-    Decode,
-}
-
-/// Kinds of devices, for which plans may differ.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Target {
-    /// A real GPU.
-    Gpu,
-    /// A software driver.
-    Software,
-    /// A software driver whose subgroups are eight lanes, such as Mesa's.
-    Lanes,
-    /// The CPU engine.
-    Cpu,
-}
-
 #[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    fn parse(line: &str) -> std::result::Result<Cli, clap::Error> {
-        Cli::try_parse_from(line.split_whitespace())
-    }
-
-    /// Every command with a path of its own, such as `bench step`.
-    fn commands(command: &clap::Command, path: &str, found: &mut Vec<(String, clap::Command)>) {
-        let path = format!("{path}{} ", command.get_name());
-        found.push((path.trim_end().to_owned(), command.clone().display_name(path.trim_end())));
-        command.get_subcommands().for_each(|inner| commands(inner, &path, found));
-    }
-
-    #[test]
-    fn the_definitions_are_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn short_help_fits_a_screen_and_long_help_has_an_example() {
-        let mut found = Vec::new();
-        commands(&Cli::command(), "", &mut found);
-        assert_eq!(found.len(), 20);
-        for (path, command) in found {
-            let short = command.clone().term_width(80).render_help().to_string();
-            assert!(short.lines().count() <= 24, "{path} -h has {} lines:\n{short}", short.lines().count());
-            let widest = short.lines().map(|line| line.chars().count()).max().unwrap_or(0);
-            assert!(widest <= 80, "{path} -h is {widest} wide:\n{short}");
-            let long = command.clone().term_width(80).render_long_help().to_string();
-            assert!(path == "elbo" || long.contains("Example"), "{path} --help shows no example:\n{long}");
-        }
-    }
-
-    #[test]
-    fn the_overview_names_every_command() {
-        let short = Cli::command().term_width(80).render_help().to_string();
-        let listed: Vec<&str> = short.lines().filter(|line| line.starts_with("  ")).collect();
-        for command in Cli::command().get_subcommands().map(clap::Command::get_name) {
-            let named = |line: &&&str| line.split([',', ' ']).any(|word| word == command);
-            assert!(listed.iter().any(|line| named(&line)), "{command} is not in {short}");
-        }
-        assert!(short.contains("--version"), "{short}");
-    }
-
-    #[test]
-    fn every_example_of_the_help_can_be_typed() {
-        let mut found = Vec::new();
-        commands(&Cli::command(), "", &mut found);
-        let examples: Vec<String> = found
-            .iter()
-            .filter_map(|(_, command)| command.get_after_long_help())
-            .flat_map(|help| help.to_string().lines().map(str::trim).map(String::from).collect::<Vec<_>>())
-            .filter(|line| line.starts_with("elbo "))
-            .map(|line| line.split(" > ").next().unwrap_or_default().to_owned())
-            .collect();
-        assert!(examples.len() >= 10, "{examples:?}");
-        for line in examples {
-            let cli = parse(&line).unwrap_or_else(|e| panic!("{line}: {e}"));
-            if let Command::Train(args) = cli.command {
-                args.check_resume().unwrap_or_else(|e| panic!("{line}: {e}"));
-                crate::config::resolve(args.recipe.recipe.as_deref(), &args.overrides())
-                    .unwrap_or_else(|e| panic!("{line}: {e}"));
-            }
-        }
-    }
-
-    #[test]
-    fn what_does_not_parse_exits_with_2_and_names_the_flag() {
-        for (line, word) in [
-            ("elbo train --epochs ten", "--epochs"),
-            ("elbo train --epochs -1", "--epochs"),
-            ("elbo train --lr fast", "--lr"),
-            ("elbo train --set latent", "KEY=VALUE"),
-            ("elbo train --set =2", "KEY=VALUE"),
-            ("elbo train --colour", "--colour"),
-            ("elbo eval", "<RUN>"),
-            ("elbo eval r --part all", "--part"),
-            ("elbo plan --for cake", "--for"),
-            ("elbo bench", "step"),
-            ("elbo trian", "train"),
-        ] {
-            let error = parse(line).expect_err(line);
-            assert_eq!(error.exit_code(), 2, "{line}");
-            assert!(error.to_string().contains(word), "{line}: {error}");
-        }
-    }
-}
+mod tests;

@@ -3,6 +3,7 @@
 mod adapters;
 mod bench;
 mod decode;
+mod describe;
 mod doctor;
 mod embed;
 mod eval;
@@ -18,6 +19,7 @@ mod plan;
 mod reconstruct;
 mod runs;
 mod sample;
+mod show;
 mod train;
 mod traverse;
 
@@ -48,6 +50,7 @@ fn switches(command: &Command) -> (bool, bool) {
         Command::Import(args) => return (args.quiet, false),
         Command::Runs(args) => return (false, args.json),
         Command::Completions(_) | Command::Man(_) => return (false, false),
+        Command::Data(args) => return (false, args.json),
         Command::Plan(args) => return (false, args.json),
         Command::Adapters(args) => return (false, args.json),
         Command::Doctor(args) => return (false, args.json),
@@ -81,8 +84,12 @@ fn dispatch(command: Command, report: &Report) -> Result<()> {
         Command::Export(args) => export::run(&args, report),
         Command::Import(args) => import::run(&args, report),
         Command::Runs(args) => runs::run(&args, report),
-        Command::Completions(args) => habits::completions(&args, report),
+        Command::Completions(args) => {
+            habits::completions(&args, report);
+            Ok(())
+        }
         Command::Man(args) => habits::man(&args, report),
+        Command::Data(args) => describe::run(&args, report),
         Command::Plan(args) => plan::run(&args, report),
         Command::Adapters(_) => adapters::run(report),
         Command::Doctor(args) => doctor::run(&args, report),

@@ -71,7 +71,7 @@
 //! # fn main() -> elbo::error::Result<()> {
 //! let settings = [("epochs", "5"), ("latent", "10")].map(|(key, value)| (key.to_owned(), value.to_owned()));
 //! let config = config::resolve(Some("classic"), &settings)?;
-//! let data = data::open(&config.data)?;
+//! let data = data::open(&config, None)?;
 //! data::check(&data, config.model.likelihood)?;
 //! let (executor, device) = select::open("auto")?;
 //! println!("on {device}");

@@ -1,8 +1,8 @@
 //! A trained run in the hands of a program: load it, encode, decode, sample, score.
 //!
-//! Examples and reconstructions are rows of D numbers, in the units in which the model was shown its data: pixels from
-//! 0 to 1, floats as they were. Latents are rows of Z numbers. Both are flat and row-major. Rows are binarised as the
-//! run's configuration says.
+//! Examples and reconstructions are rows of D numbers in the units of the data: pixels from 0 to 1, numbers as they were
+//! in a table or an array. Latents are rows of Z numbers. Both are flat and row-major. Rows are scaled and binarised as in
+//! training.
 //!
 //! The crate's first page shows it at work, and so does `examples/answers.rs`.
 

@@ -63,12 +63,7 @@ impl Session {
     /// A model for a data set, with parameters that are all zero until they are set.
     pub fn new(config: Config, data: Dataset, executor: Executor) -> Self {
         let model = Model::new(&config, &data);
-        let record = DataRecord {
-            name: data.name.clone(),
-            shape: data.shape,
-            floats: matches!(data.values, Values::F32(_)),
-            hash: data.hash.clone(),
-        };
+        let record = DataRecord::of(&data);
         let resident = resident(&data, config.train.batch);
         let data = Some(data);
         Self { config, model, executor, record, data, uploaded: false, resident, plans: BTreeMap::new() }

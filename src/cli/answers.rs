@@ -1,10 +1,9 @@
-//! The commands that ask a trained model: where things lie in its latent space, and what lies there.
+//! The commands that ask a trained model: how good it is, what it makes, where things lie in its latent space, and what
+//! lies there.
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-
-use super::Part;
 
 /// What every command on a trained model takes.
 #[derive(Debug, Clone, Args)]
@@ -35,6 +34,80 @@ pub struct ExamplesArgs {
     /// Which part of the data [default: test]
     #[arg(long)]
     pub part: Option<Part>,
+}
+
+/// A part of a data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// What was trained on.
+    Train,
+    /// What chose the best checkpoint.
+    Validation,
+    /// What was never looked at.
+    Test,
+}
+
+/// `elbo eval`.
+#[derive(Debug, Clone, Args)]
+pub struct EvalArgs {
+    /// The model.
+    #[command(flatten)]
+    pub run: RunArgs,
+
+    /// Which examples.
+    #[command(flatten)]
+    pub examples: ExamplesArgs,
+
+    /// Also estimate -log p(x), with K samples each
+    ///
+    /// Also estimates -log p(x) by importance weighting with K samples per example, and gives its standard error.
+    /// Published figures use 5000.
+    #[arg(long, value_name = "K")]
+    pub samples: Option<usize>,
+
+    /// Key of the random numbers [default: the run's]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+}
+
+/// `elbo sample`.
+#[derive(Debug, Clone, Args)]
+pub struct SampleArgs {
+    /// The model.
+    #[command(flatten)]
+    pub run: RunArgs,
+
+    /// Number of examples [default: 64]
+    #[arg(long, short = 'n', value_name = "N")]
+    pub count: Option<usize>,
+
+    /// PNG file to write [default: in the run's samples/]
+    #[arg(long, value_name = "FILE.png")]
+    pub out: Option<PathBuf>,
+
+    /// Key of the random numbers [default: the run's]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+}
+
+/// `elbo reconstruct`.
+#[derive(Debug, Clone, Args)]
+pub struct ReconstructArgs {
+    /// The model.
+    #[command(flatten)]
+    pub run: RunArgs,
+
+    /// Which examples.
+    #[command(flatten)]
+    pub examples: ExamplesArgs,
+
+    /// Number of examples [default: 32]
+    #[arg(long, short = 'n', value_name = "N")]
+    pub count: Option<usize>,
+
+    /// PNG file to write [default: in the run's samples/]
+    #[arg(long, value_name = "FILE.png")]
+    pub out: Option<PathBuf>,
 }
 
 /// `elbo embed`.

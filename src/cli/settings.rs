@@ -1,6 +1,6 @@
 //! The settings that flags stand for.
 
-use super::{BenchStepArgs, PlanArgs, TrainArgs};
+use super::{BenchStepArgs, DataArgs, PlanArgs, TrainArgs};
 use crate::error::{Error, Result};
 
 impl TrainArgs {
@@ -46,6 +46,13 @@ impl TrainArgs {
                  --adapter and --quiet may be given"
             ))),
         }
+    }
+}
+
+impl DataArgs {
+    /// The settings that the source and `--set` ask for, in the form that [`crate::config::resolve`] takes.
+    pub fn overrides(&self) -> Vec<(String, String)> {
+        with_flags(&[("data.source", Some(self.source.clone()))], &self.recipe.set)
     }
 }
 

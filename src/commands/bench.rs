@@ -1,5 +1,6 @@
 //! `elbo bench step`: how long a training step takes, after a check that it computes what it should.
 
+use super::open;
 use crate::cli::BenchStepArgs;
 use crate::config::{self, Config};
 use crate::data::batches::{Batch, batches, order};
@@ -28,7 +29,7 @@ const ROUNDS: usize = 5;
 pub fn run(args: &BenchStepArgs, report: &Report) -> Result<()> {
     let config = config::resolve(args.recipe.recipe.as_deref(), &args.overrides())?;
     let data = match &args.data {
-        Some(_) => data::open(&config.data)?,
+        Some(_) => open::data(&config, None, report)?,
         None => synthetic(config.train.seed)?,
     };
     data::check(&data, config.model.likelihood)?;

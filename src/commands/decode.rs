@@ -1,11 +1,10 @@
 //! `elbo decode`: what latents from a file stand for.
 
-use super::{files, open};
+use super::{files, open, show};
 use crate::cli::DecodeArgs;
 use crate::error::Result;
-use crate::report::csv::Csv;
 use crate::report::human::count;
-use crate::report::{Report, grid, npy};
+use crate::report::{Report, csv, npy};
 use serde_json::json;
 
 /// Decodes latents and writes the decoder's means.
@@ -21,12 +20,13 @@ pub fn run(args: &DecodeArgs, report: &Report) -> Result<()> {
     let (means, shape) = (session.decode(&latents)?, session.record.shape);
     match format {
         "npy" => npy::save(&args.out, &means, &[rows, shape[0], shape[1], shape[2]])?,
-        "csv" => {
-            let mut table = Csv::new((0..session.model.width).map(|i| format!("x_{i}")));
-            means.chunks_exact(session.model.width).for_each(|row| table.row(row));
-            table.save(&args.out)?;
+        // Without columns of its own a table has a column for each value.
+        "csv" if session.record.table().is_none() => {
+            let header: Vec<String> = (0..session.model.width).map(|i| format!("x_{i}")).collect();
+            let rows = means.chunks_exact(header.len()).map(|row| row.iter().map(f32::to_string).collect());
+            csv::save(&args.out, &header, rows)?;
         }
-        _ => grid::save(&args.out, &means, shape, open::columns(rows))?,
+        _ => show::save(&args.out, &means, &session.record, open::columns(rows))?,
     }
     report.note(&format!("decoded  {} latents", count(rows as u64)));
     report.json(&json!({ "count": rows, "shape": shape, "files": [args.out] }));

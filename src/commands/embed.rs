@@ -2,13 +2,12 @@
 
 use super::{files, open};
 use crate::cli::EmbedArgs;
+use crate::data::Dataset;
 use crate::error::Result;
-use crate::report::csv::Csv;
 use crate::report::human::count;
-use crate::report::{Report, npy};
+use crate::report::{Report, csv, npy, scatter};
 use crate::session::{BATCH, Posterior, Purpose};
 use serde_json::json;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Encodes examples and writes the means, and where asked for the deviations, of their posteriors.
@@ -21,12 +20,13 @@ pub fn run(args: &EmbedArgs, report: &Report) -> Result<()> {
         None => (0..session.data()?.len(), "whole"),
     };
     let seed = args.seed.unwrap_or(session.config.train.seed);
-    let examples: Vec<u32> = part.clone().map(|i| i as u32).collect();
+    // In the order of the source, so that rows can be put beside those that they came from.
+    let mut examples: Vec<u32> = part.map(|i| i as u32).collect();
+    examples.sort_by_key(|&i| session.data().map_or(0, |data| data.row(i as usize)));
     let posterior = session.encode(&examples, seed)?;
-    let labels = session.data()?.labels.as_deref();
     let made = match format {
         "npy" => arrays(&args.out, &posterior, args.std)?,
-        _ => table(&args.out, &posterior, part, labels, args.std)?,
+        _ => table(&args.out, &posterior, &examples, session.data()?, args.std)?,
     };
     report.note(&format!(
         "latents  of {} examples ({name} part of {}), {} dimensions",
@@ -57,30 +57,24 @@ fn arrays(path: &Path, posterior: &Posterior, std: bool) -> Result<Vec<PathBuf>>
     Ok(made)
 }
 
-/// One row per example: its index in the data, its label, its mean, its deviation.
-fn table(
-    path: &Path,
-    posterior: &Posterior,
-    part: Range<usize>,
-    labels: Option<&[u32]>,
-    std: bool,
-) -> Result<Vec<PathBuf>> {
+/// One row per example: where it stood in the source, its label, its mean, its deviation.
+fn table(path: &Path, posterior: &Posterior, examples: &[u32], data: &Dataset, std: bool) -> Result<Vec<PathBuf>> {
     let numbered = |name: &str| (0..posterior.latent).map(|j| format!("{name}_{j}")).collect::<Vec<_>>();
-    let mut columns = vec!["index".to_owned()];
-    columns.extend(labels.map(|_| "label".to_owned()));
-    columns.extend(numbered("mean"));
-    columns.extend(if std { numbered("std") } else { vec![] });
-    let mut table = Csv::new(columns);
+    let mut header = vec!["index".to_owned()];
+    header.extend(data.labels.as_ref().map(|_| "label".to_owned()));
+    header.extend(numbered("mean"));
+    header.extend(if std { numbered("std") } else { vec![] });
     let deviations = posterior.deviations();
-    for (row, index) in part.enumerate() {
-        let mut cells = vec![index.to_string()];
-        cells.extend(labels.map(|labels| labels[index].to_string()));
-        cells.extend(posterior.mean(row).iter().map(f32::to_string));
+    let row = |(at, &example): (usize, &u32)| {
+        let mut cells = vec![data.row(example as usize).to_string()];
+        let label = data.labels.as_ref().map(|labels| labels[example as usize]);
+        cells.extend(label.map(|label| scatter::name(label, data.classes.as_deref())));
+        cells.extend(posterior.mean(at).iter().map(f32::to_string));
         if std {
-            cells.extend(deviations[row * posterior.latent..][..posterior.latent].iter().map(f32::to_string));
+            cells.extend(deviations[at * posterior.latent..][..posterior.latent].iter().map(f32::to_string));
         }
-        table.row(cells);
-    }
-    table.save(path)?;
+        cells
+    };
+    csv::save(path, &header, examples.iter().enumerate().map(row))?;
     Ok(vec![path.to_owned()])
 }

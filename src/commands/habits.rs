@@ -8,11 +8,10 @@ use clap::CommandFactory;
 use clap_mangen::Man;
 
 /// Prints a script for a shell.
-pub fn completions(args: &CompletionsArgs, report: &Report) -> Result<()> {
+pub fn completions(args: &CompletionsArgs, report: &Report) {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "elbo", &mut script);
     report.result(String::from_utf8_lossy(&script).trim_end());
-    Ok(())
 }
 
 /// Writes a page for the program and one for each command.

@@ -1,10 +1,11 @@
 //! `elbo import`: a run from a model that PyTorch trained.
 
 use super::folder::{self, Folder};
+use super::open;
 use crate::checkpoint::{self, Checkpoint, DataRecord, Progress, Tensor};
 use crate::cli::ImportArgs;
 use crate::config::{self, Config, Likelihood};
-use crate::data::{self, Values};
+use crate::data;
 use crate::durable;
 use crate::error::{Error, Result};
 use crate::exchange::linear::join;
@@ -35,7 +36,7 @@ pub fn run(args: &ImportArgs, report: &Report) -> Result<()> {
     let tensors = checkpoint::tensors::decode(&bytes).map_err(wrong)?;
     let layers = layers(tensors, args.prefix.as_deref().unwrap_or_default()).map_err(wrong)?;
     let network = network(layers, &args.map, &shown)?;
-    let (config, record) = described(args, exported, &network)?;
+    let (config, record) = described(args, exported, &network, report)?;
     let checkpoint = checkpoint_of(config, record, &network)?;
     describe(&network, report);
     save(&args.out, &checkpoint)?;
@@ -62,7 +63,13 @@ fn source(path: &Path) -> Result<(PathBuf, Option<Exported>)> {
 }
 
 /// The configuration and the data of the model.
-fn described(args: &ImportArgs, exported: Option<Exported>, network: &Network) -> Result<(Config, DataRecord)> {
+fn described(
+    args: &ImportArgs,
+    exported: Option<Exported>,
+    network: &Network,
+    report: &Report,
+) -> Result<(Config, DataRecord)> {
+    let own = exported.is_some();
     let (mut config, mut record) = match exported {
         Some(exported) if args.recipe.recipe.is_none() && args.recipe.set.is_empty() => {
             (exported.config, exported.data)
@@ -79,14 +86,10 @@ fn described(args: &ImportArgs, exported: Option<Exported>, network: &Network) -
     let width = network.out.outputs;
     if let Some(source) = &args.data {
         source.clone_into(&mut config.data.source);
-        let data = data::open(&config.data)?;
+        let known = own.then(|| record.clone());
+        let data = open::data(&config, known.as_ref().map(DataRecord::known), report)?;
         data::check(&data, config.model.likelihood)?;
-        record = DataRecord {
-            name: data.name.clone(),
-            shape: data.shape,
-            floats: matches!(data.values, Values::F32(_)),
-            hash: data.hash.clone(),
-        };
+        record = DataRecord::of(&data);
     }
     if let Some(shape) = args.shape {
         if args.data.is_some() {
@@ -123,7 +126,8 @@ fn theirs(args: &ImportArgs) -> Result<Config> {
 
 /// Data of which nothing is known but their width.
 fn unknown(network: &Network) -> DataRecord {
-    DataRecord { name: "unknown".into(), shape: [1, 1, network.out.outputs], floats: true, hash: String::new() }
+    let shape = [1, 1, network.out.outputs];
+    DataRecord { name: "unknown".into(), shape, floats: true, hash: String::new(), encoding: None, classes: None }
 }
 
 /// The checkpoint of a run that has not taken a step, with an optimiser that remembers nothing yet.

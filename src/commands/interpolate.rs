@@ -1,10 +1,10 @@
 //! `elbo interpolate`: pairs of examples, and what lies between them.
 
-use super::open;
+use super::{open, show};
 use crate::cli::{InterpolateArgs, Path};
 use crate::error::Result;
 use crate::latent::{between, linear, spherical};
-use crate::report::{Report, grid};
+use crate::report::Report;
 use crate::session::{BATCH, Purpose};
 use serde_json::json;
 use std::ops::Range;
@@ -33,15 +33,17 @@ pub fn run(args: &InterpolateArgs, report: &Report) -> Result<()> {
         latents.extend(between(0.0, 1.0, steps).into_iter().flat_map(|t| way(from, to, t)));
     }
     let decoded = session.decode(&latents)?;
-    let (width, shape) = (session.model.width, session.record.shape);
-    let mut cells = Vec::new();
-    for (ends, row) in examples.chunks_exact(2).zip(decoded.chunks_exact(steps * width)) {
-        cells.extend(session.data()?.example(ends[0] as usize));
-        cells.extend(row);
-        cells.extend(session.data()?.example(ends[1] as usize));
+    let (width, originals) = (session.model.width, session.originals(&examples)?);
+    let mut rows = Vec::new();
+    for (ends, row) in originals.chunks_exact(2 * width).zip(decoded.chunks_exact(steps * width)) {
+        rows.extend(&ends[..width]);
+        rows.extend(row);
+        rows.extend(&ends[width..]);
     }
-    let file = open::picture(&trained, args.out.as_deref(), &format!("interpolation-step-{}.png", trained.step))?;
-    grid::save(&file, &cells, shape, steps + 2)?;
+    let record = &trained.session.record;
+    let file = format!("interpolation-step-{}.{}", trained.step, show::extension(record));
+    let file = open::picture(&trained, args.out.as_deref(), &file)?;
+    show::save(&file, &rows, record, steps + 2)?;
     report.note(&format!("pairs    of the {name} part: {}", as_text(&pairs)));
     report.json(&json!({ "part": name, "pairs": pairs, "steps": steps, "files": [file] }));
     report.result(&file.display().to_string());

@@ -1,11 +1,11 @@
 //! `elbo latent`: a map of the latent space.
 
-use super::open;
+use super::{open, show};
 use crate::cli::{LatentArgs, Method};
 use crate::error::{Error, Result};
 use crate::latent::{Pca, pca, plane};
+use crate::report::Report;
 use crate::report::scatter::{self, Map};
-use crate::report::{Report, grid};
 use crate::session::{BATCH, Posterior, Purpose, Session};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -43,10 +43,12 @@ pub fn run(args: &LatentArgs, report: &Report) -> Result<()> {
     let plane = place(&posterior, args, report)?;
     let labels: Option<Vec<u32>> =
         session.data()?.labels.as_ref().map(|all| shown.iter().map(|&i| all[i as usize]).collect());
+    let classes = session.data()?.classes.clone();
     let file = open::picture(&trained, args.out.as_deref(), &format!("latent-step-{}.png", trained.step))?;
     let title = format!("{}: {count} of {name}, {}", trained.session.config.name, plane.title);
     let axes = [plane.axes[0].as_str(), plane.axes[1].as_str()];
-    scatter::save(&file, &Map { points: &plane.points, labels: labels.as_deref(), title: &title, axes })?;
+    let (labels, classes) = (labels.as_deref(), classes.as_deref());
+    scatter::save(&file, &Map { points: &plane.points, labels, classes, title: &title, axes })?;
     let mut made = vec![file];
     if posterior.latent == 2 {
         made.push(manifold(&mut trained.session, &made[0])?);
@@ -57,7 +59,7 @@ pub fn run(args: &LatentArgs, report: &Report) -> Result<()> {
     }
     report.json(&json!({
         "part": name, "examples": count, "method": plane.title, "variance": plane.shares,
-        "labels": legend(labels.as_deref()), "files": made,
+        "labels": legend(labels, classes), "files": made,
     }));
     for path in &made {
         report.result(&path.display().to_string());
@@ -113,18 +115,18 @@ fn neighbours(_: &Posterior, _: &Pca, _: f32, _: &Report) -> Result<Vec<[f32; 2]
 /// What is decoded at points that cut the prior into equal shares.
 fn manifold(session: &mut Session, map: &Path) -> Result<PathBuf> {
     let stem = map.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let path = map.with_file_name(format!("{stem}-manifold.png"));
+    let path = map.with_file_name(format!("{stem}-manifold.{}", show::extension(&session.record)));
     let means = session.decode(&plane(SIDE))?;
-    grid::save(&path, &means, session.record.shape, SIDE)?;
+    show::save(&path, &means, &session.record, SIDE)?;
     Ok(path)
 }
 
 /// Labels with their colours and how many examples have them.
-fn legend(labels: Option<&[u32]>) -> Value {
+fn legend(labels: Option<&[u32]>, classes: Option<&[String]>) -> Value {
     let Some(labels) = labels else { return Value::Null };
     let entry = |(rank, label): (usize, &u32)| {
         let examples = labels.iter().filter(|l| *l == label).count();
-        json!({ "label": label, "colour": scatter::hex(scatter::colour(rank)), "examples": examples })
+        json!({ "label": scatter::name(*label, classes), "colour": scatter::hex(scatter::colour(rank)), "examples": examples })
     };
     scatter::ranks(labels).iter().enumerate().map(entry).collect()
 }

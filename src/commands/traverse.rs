@@ -1,11 +1,11 @@
 //! `elbo traverse`: what each latent dimension does.
 
-use super::open;
+use super::{open, show};
 use crate::cli::TraverseArgs;
 use crate::error::{Error, Result};
 use crate::latent::between;
+use crate::report::Report;
 use crate::report::table::table;
-use crate::report::{Report, grid};
 use crate::session::{BATCH, Purpose};
 use serde_json::json;
 
@@ -39,9 +39,10 @@ pub fn run(args: &TraverseArgs, report: &Report) -> Result<()> {
         }
     }
     let decoded = session.decode(&latents)?;
-    let shape = session.record.shape;
-    let file = open::picture(&trained, args.out.as_deref(), &format!("traversal-step-{}.png", trained.step))?;
-    grid::save(&file, &decoded, shape, steps)?;
+    let record = &trained.session.record;
+    let file = format!("traversal-step-{}.{}", trained.step, show::extension(record));
+    let file = open::picture(&trained, args.out.as_deref(), &file)?;
+    show::save(&file, &decoded, record, steps)?;
     let shown = most.min(rates.len());
     let rows = dimensions.iter().take(shown).enumerate();
     let rows: Vec<Vec<String>> =

@@ -8,6 +8,14 @@ use crate::config::{self, Activation, Binarise, Likelihood};
 use std::fmt::Write;
 use std::path::Path;
 
+/// Shift and scale of every value of an example, in Python.
+const SCALING: &str = "\
+columns = json.load(open(\"config.json\"))[\"data\"][\"encoding\"][\"columns\"]
+places = [c for c in columns for _ in range(len(c[\"levels\"]) if c[\"kind\"] == \"category\" else 1)]
+shift = torch.tensor([c.get(\"shift\", 0.0) for c in places])
+scale = torch.tensor([c.get(\"scale\", 1.0) for c in places])
+";
+
 /// The card of a folder with [`PARAMETERS`].
 pub fn safetensors(checkpoint: &Checkpoint, layers: &[Linear], run: &Path) -> String {
     let mut card = head(checkpoint);
@@ -54,6 +62,10 @@ fn head(checkpoint: &Checkpoint) -> String {
     let widths = |widths: &[usize]| widths.iter().map(usize::to_string).collect::<Vec<_>>().join("-");
     let [channels, height, columns] = data.shape;
     let values = if data.floats { "the numbers as they are in the data" } else { "bytes of the data divided by 255" };
+    let scaled = match &data.encoding {
+        Some(_) => " Inside, they are scaled as `config.json` says under `data.encoding`.",
+        None => "",
+    };
     let presented = match checkpoint.config.data.binarise {
         Binarise::None => "",
         Binarise::Threshold => " Training saw 1 where a value is at least one half, and 0 elsewhere.",
@@ -75,7 +87,7 @@ fn head(checkpoint: &Checkpoint) -> String {
     format!(
         "# {name}\n\nA variational autoencoder (Kingma and Welling 2014) with {latent} latent dimensions: {layers}, \
          {activation} after hidden layers. An example is {width} numbers (channels {channels}, height {height}, width \
-         {columns}, row-major), {values}.{presented} The decoder gives {gives}. Log-variances are limited to {low} to \
+         {columns}, row-major), {values}.{scaled}{presented} The decoder gives {gives}. Log-variances are limited to {low} to \
          {high}.\n\n",
         name = checkpoint.config.name,
         latent = model.latent,
@@ -134,10 +146,14 @@ fn metrics(run: &Path, epoch: u32) -> Option<(String, String)> {
 /// The two networks as functions on the tensors of the file.
 fn pytorch(checkpoint: &Checkpoint) -> String {
     let model = &checkpoint.config.model;
-    let presented = match checkpoint.config.data.binarise {
-        Binarise::Threshold => "    x = (x >= 0.5).float()\n",
-        Binarise::None | Binarise::Dynamic => "",
-    };
+    let encoding = checkpoint.progress.data.encoding.as_ref();
+    let mut shown = String::new();
+    if encoding.is_some() {
+        shown += "    x = (x - shift) / scale\n";
+    }
+    if checkpoint.config.data.binarise == Binarise::Threshold {
+        shown += "    x = (x >= 0.5).float()\n";
+    }
     let decoder = if model.decoder.is_empty() { model.hidden.len() } else { model.decoder.len() };
     let [low, high] = model.log_variance;
     let activation = match model.activation {
@@ -149,18 +165,23 @@ fn pytorch(checkpoint: &Checkpoint) -> String {
         Activation::Gelu => "lambda x: F.gelu(x, approximate=\"tanh\")",
         Activation::Softplus => "F.softplus",
     };
+    // Units of the data are those of the model unless numbers were scaled.
+    let [scaling, units, deviations] = match encoding {
+        Some(_) => [SCALING, " * scale + shift", " + 2 * scale.log()"],
+        None => [""; 3],
+    };
     let decoded = match model.likelihood {
-        Likelihood::Bernoulli => "torch.sigmoid(layer(\"decoder.logits\", z))".to_owned(),
-        Likelihood::Gaussian => "layer(\"decoder.mean\", z)".to_owned(),
-        Likelihood::GaussianLearned => {
-            format!("layer(\"decoder.mean\", z), layer(\"decoder.log_variance\", z).clamp({low}, {high})")
-        }
+        Likelihood::Bernoulli => format!("torch.sigmoid(layer(\"decoder.logits\", z)){units}"),
+        Likelihood::Gaussian => format!("layer(\"decoder.mean\", z){units}"),
+        Likelihood::GaussianLearned => format!(
+            "layer(\"decoder.mean\", z){units}, layer(\"decoder.log_variance\", z).clamp({low}, {high}){deviations}"
+        ),
     };
     format!(
-        "import torch\nimport torch.nn.functional as F\nfrom safetensors.torch import load_file\n\n\
-         tensors = load_file(\"{PARAMETERS}\")\nactivation = {activation}\n\n\n\
+        "import json\n\nimport torch\nimport torch.nn.functional as F\nfrom safetensors.torch import load_file\n\n\
+         tensors = load_file(\"{PARAMETERS}\")\nactivation = {activation}\n{scaling}\n\n\
          def layer(name, x):\n    return F.linear(x, tensors[name + \".weight\"], tensors[name + \".bias\"])\n\n\n\
-         def encode(x):\n{presented}    for i in range({hidden}):\n        x = activation(layer(f\"encoder.{{i}}\", x))\n\
+         def encode(x):\n{shown}    for i in range({hidden}):\n        x = activation(layer(f\"encoder.{{i}}\", x))\n\
          \x20   return layer(\"encoder.mean\", x), layer(\"encoder.log_variance\", x).clamp({low}, {high})\n\n\n\
          def decode(z):\n    for i in range({decoder}):\n        z = activation(layer(f\"decoder.{{i}}\", z))\n\
          \x20   return {decoded}\n",

@@ -9,6 +9,7 @@ mod proto;
 use super::model;
 use crate::checkpoint::{Checkpoint, Tensor};
 use crate::config::{Activation, Binarise, Likelihood};
+use crate::data::table::Encoding;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Op};
 use proto::Message;
@@ -39,7 +40,7 @@ pub fn encoder(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
     file.part(INPUT, proto::value("x", model.width, "examples in the units of the data"));
     file.nodes("stats")?;
     let stats = file.output("stats")?;
-    file.halves(&stats, latent, model.config.log_variance);
+    file.halves(&stats, latent, model.config.log_variance, ["mean", "log_variance"]);
     file.part(OUTPUT, proto::value("mean", latent, "the mean of q(z|x)"));
     file.part(OUTPUT, proto::value("log_variance", latent, "the log-variance of q(z|x)"));
     Ok(file.finish("encoder", "The posterior q(z|x) of each example."))
@@ -52,11 +53,17 @@ pub fn decoder(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
     let learned = model.config.likelihood == Likelihood::GaussianLearned;
     let mut file = File::new(checkpoint, &graph)?;
     file.part(INPUT, proto::value("z", model.config.latent, "latents"));
-    file.nodes(if learned { "stats" } else { "mean" })?;
+    // In the units of the model first, where those of the data are others.
+    let [mean, log_variance] = match file.fitted {
+        Some(_) => ["scaled_mean", "scaled_log_variance"],
+        None => ["mean", "log_variance"],
+    };
+    file.nodes(if learned { "stats" } else { mean })?;
     if learned {
         let stats = file.output("mean")?;
-        file.halves(&stats, model.width, model.config.log_variance);
+        file.halves(&stats, model.width, model.config.log_variance, [mean, log_variance]);
     }
+    file.unscale(learned);
     let what = match model.config.likelihood {
         Likelihood::Bernoulli => "the probability of each value to be 1",
         Likelihood::Gaussian | Likelihood::GaussianLearned => "the mean of p(x|z), in the units of the data",
@@ -75,6 +82,8 @@ struct File<'a> {
     parts: Vec<(u64, Message)>,
     /// The name of each node's tensor, where it has one.
     names: Vec<String>,
+    /// Shift and scale of every value of an example, where numbers of the data were scaled.
+    fitted: Option<Vec<[f64; 2]>>,
 }
 
 impl<'a> File<'a> {
@@ -86,7 +95,9 @@ impl<'a> File<'a> {
                  --format safetensors"
             )));
         }
-        Ok(Self { checkpoint, graph, parts: vec![], names: vec![] })
+        let fitted = checkpoint.progress.data.encoding.as_ref().map(Encoding::fitted);
+        let fitted = fitted.filter(|fitted| fitted.iter().any(|fitted| *fitted != [0.0, 1.0]));
+        Ok(Self { checkpoint, graph, parts: vec![], names: vec![], fitted })
     }
 
     fn part(&mut self, field: u64, message: Message) {
@@ -154,16 +165,43 @@ impl<'a> File<'a> {
         Ok(name)
     }
 
-    /// The examples as the network is shown them. Chance has no place in a file: where training draws zeros and ones,
-    /// the file takes whatever it is given.
+    /// A constant for each value of an example.
+    fn constants(&mut self, name: &str, fitted: &[[f64; 2]], of: impl Fn([f64; 2]) -> f64) {
+        let values: Vec<f32> = fitted.iter().map(|&fitted| of(fitted) as f32).collect();
+        self.part(INITIALIZER, proto::floats(name, &[values.len()], &values));
+    }
+
+    /// Decoded numbers in the units of the data: mean·scale + shift, and a log-variance with that of the scale.
+    fn unscale(&mut self, learned: bool) {
+        let Some(fitted) = self.fitted.clone() else { return };
+        self.constants("shift", &fitted, |[shift, _]| shift);
+        self.constants("scale", &fitted, |[_, scale]| scale);
+        self.node("Mul", &["scaled_mean", "scale"], &["stretched_mean"]);
+        self.node("Add", &["stretched_mean", "shift"], &["mean"]);
+        if learned {
+            self.constants("scale_log_variance", &fitted, |[_, scale]| 2.0 * scale.ln());
+            self.node("Add", &["scaled_log_variance", "scale_log_variance"], &["log_variance"]);
+        }
+    }
+
+    /// The examples as the network is shown them: scaled as the training data were. Chance has no place in a file: where
+    /// training draws zeros and ones, the file takes whatever it is given.
     fn presented(&mut self, binarise: Binarise) -> String {
+        let mut x = "x";
+        if let Some(fitted) = self.fitted.clone() {
+            self.constants("shift", &fitted, |[shift, _]| shift);
+            self.constants("scale", &fitted, |[_, scale]| scale);
+            self.node("Sub", &["x", "shift"], &["shifted"]);
+            self.node("Div", &["shifted", "scale"], &["scaled"]);
+            x = "scaled";
+        }
         if binarise != Binarise::Threshold {
-            return "x".into();
+            return x.into();
         }
         for (name, value) in [("half", 0.5), ("one", 1.0), ("zero", 0.0)] {
             self.part(INITIALIZER, proto::floats(name, &[], &[value]));
         }
-        self.node("GreaterOrEqual", &["x", "half"], &["is_one"]);
+        self.node("GreaterOrEqual", &[x, "half"], &["is_one"]);
         self.node("Where", &["is_one", "one", "zero"], &["binary"]);
         "binary".into()
     }
@@ -228,13 +266,13 @@ impl<'a> File<'a> {
     }
 
     /// Mean and log-variance, `width` numbers each, out of one tensor; the log-variance within its range.
-    fn halves(&mut self, stats: &str, width: usize, [low, high]: [f32; 2]) {
+    fn halves(&mut self, stats: &str, width: usize, [low, high]: [f32; 2], [mean, log_variance]: [&str; 2]) {
         self.part(INITIALIZER, proto::integers("halves", &[width as i64; 2]));
         let axis = vec![proto::attribute("axis", 1)];
-        self.part(NODE, proto::node("Split", "split", &[stats, "halves"], &["mean", "any_log_variance"], axis));
+        self.part(NODE, proto::node("Split", "split", &[stats, "halves"], &[mean, "any_log_variance"], axis));
         self.part(INITIALIZER, proto::floats("lowest", &[], &[low]));
         self.part(INITIALIZER, proto::floats("highest", &[], &[high]));
-        self.node("Clip", &["any_log_variance", "lowest", "highest"], &["log_variance"]);
+        self.node("Clip", &["any_log_variance", "lowest", "highest"], &[log_variance]);
     }
 
     fn finish(mut self, name: &str, doc: &str) -> Vec<u8> {

@@ -1,42 +1,23 @@
-//! Tables for other programs: comma-separated values with a header.
+//! Tables for other programs: comma-separated values with a header, quoted where they have to be (RFC 4180).
 
-use std::fmt::{Display, Write};
 use std::path::Path;
 
 use crate::durable;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
-/// A table that is being put together.
-#[derive(Debug, Default)]
-pub struct Csv {
-    text: String,
-}
-
-impl Csv {
-    /// A table with these columns. Names hold no comma and no quote.
-    pub fn new<T: Display>(columns: impl IntoIterator<Item = T>) -> Self {
-        let mut table = Self::default();
-        table.row(columns);
-        table
+/// Writes a header and rows, all of the same length.
+///
+/// # Errors
+/// [`Error::Disk`] if the file cannot be written; then whatever was there before still is.
+pub fn save(path: &Path, header: &[String], rows: impl Iterator<Item = Vec<String>>) -> Result<()> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let mut written = writer.write_record(header);
+    for row in rows {
+        written = written.and_then(|()| writer.write_record(&row));
     }
-
-    /// Adds a row. Floats are written with as many digits as it takes to read them back unchanged.
-    pub fn row<T: Display>(&mut self, cells: impl IntoIterator<Item = T>) {
-        for (at, cell) in cells.into_iter().enumerate() {
-            let comma = if at > 0 { "," } else { "" };
-            // Writing to a string cannot fail.
-            let _ = write!(self.text, "{comma}{cell}");
-        }
-        self.text.push('\n');
-    }
-
-    /// Writes the file.
-    ///
-    /// # Errors
-    /// [`crate::error::Error::Disk`] if it cannot be written; then whatever was there before still is.
-    pub fn save(&self, path: &Path) -> Result<()> {
-        durable::replace_file(path, self.text.as_bytes())
-    }
+    let bytes = written.map_err(|e| e.to_string()).and_then(|()| writer.into_inner().map_err(|e| e.to_string()));
+    let bytes = bytes.map_err(|why| Error::Bug(format!("{}: {why}", path.display())))?;
+    durable::replace_file(path, &bytes)
 }
 
 #[cfg(test)]
@@ -44,11 +25,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_end_with_a_newline_and_floats_read_back_unchanged() {
-        let mut table = Csv::new(["a", "b"]);
-        table.row([0.1_f32, f32::MIN_POSITIVE]);
-        let cells: Vec<f32> = table.text.lines().nth(1).unwrap().split(',').map(|cell| cell.parse().unwrap()).collect();
-        assert!(table.text.starts_with("a,b\n0.1,") && table.text.ends_with('\n'), "{}", table.text);
-        assert_eq!(cells, [0.1, f32::MIN_POSITIVE]);
+    fn cells_are_quoted_where_they_have_to_be_and_rows_of_another_length_are_a_bug() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.csv");
+        let words = |cells: &[&str]| cells.iter().map(|&cell| cell.to_owned()).collect::<Vec<String>>();
+        save(&path, &words(&["a", "b"]), [words(&["1", "x, \"y\""])].into_iter()).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "a,b\n1,\"x, \"\"y\"\"\"\n");
+        let error = save(&path, &words(&["a", "b"]), [words(&["1"])].into_iter()).unwrap_err();
+        assert!(matches!(error, Error::Bug(_)), "{error}");
     }
 }

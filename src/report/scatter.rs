@@ -10,7 +10,7 @@ const SIDE: usize = 800;
 /// Pixels around the square.
 const MARGIN: usize = 40;
 /// Pixels to the right of it for the legend, where there is one.
-const LEGEND: usize = 150;
+const LEGEND: usize = 232;
 /// Half the width of a point.
 const RADIUS: f32 = 3.0;
 /// How much of what lies below a point shows through it.
@@ -46,6 +46,8 @@ pub struct Map<'a> {
     pub points: &'a [[f32; 2]],
     /// One label for each point where there are labels.
     pub labels: Option<&'a [u32]>,
+    /// What labels are called, where they are no numbers.
+    pub classes: Option<&'a [String]>,
     /// What stands above the points.
     pub title: &'a str,
     /// What the horizontal and the vertical axis are.
@@ -71,6 +73,12 @@ pub fn colour(rank: usize) -> [u8; 3] {
 pub fn hex(colour: [u8; 3]) -> String {
     let [r, g, b] = colour;
     format!("#{r:02x}{g:02x}{b:02x}")
+}
+
+/// What a label is called.
+pub fn name(label: u32, classes: Option<&[String]>) -> String {
+    let named = classes.and_then(|classes| classes.get(label as usize));
+    named.map_or_else(|| label.to_string(), Clone::clone)
 }
 
 /// The labels that occur, in order: the place of each is its colour's.
@@ -105,7 +113,8 @@ pub fn save(path: &Path, map: &Map) -> Result<()> {
     for (rank, label) in listed.iter().flatten().enumerate().take(LISTED) {
         let (x, y) = (SIDE + 2 * MARGIN, MARGIN + 3 * LETTER * rank);
         canvas.fill(x, y, 2 * LETTER, colour(rank));
-        canvas.text(x + 3 * LETTER, y, &label.to_string());
+        let name: String = name(*label, map.classes).chars().take((LEGEND / LETTER - 4) / 2).collect();
+        canvas.text(x + 3 * LETTER, y, &name);
     }
     if listed.is_some_and(|labels| labels.len() > LISTED) {
         canvas.text(SIDE + 2 * MARGIN, MARGIN + 3 * LETTER * LISTED, "...");
@@ -224,7 +233,7 @@ mod tests {
     fn draw(points: &[[f32; 2]], labels: Option<&[u32]>) -> (usize, Vec<u8>) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("map.png");
-        save(&path, &Map { points, labels, title: "PCA", axes: ["x", "y"] }).unwrap();
+        save(&path, &Map { points, labels, classes: None, title: "PCA", axes: ["x", "y"] }).unwrap();
         read(&path)
     }
 

@@ -73,7 +73,8 @@ impl Session {
         Ok(posterior)
     }
 
-    /// The means of p(x|z) for latents [N, Z], as [N, D]: probabilities for a Bernoulli decoder.
+    /// The means of p(x|z) for latents [N, Z], as [N, D] in the units of the data: probabilities for a Bernoulli
+    /// decoder.
     pub fn decode(&mut self, latents: &[f32]) -> Result<Vec<f32>> {
         let (plan, latent) = (self.plan(Purpose::Decode(BATCH))?, self.model.config.latent);
         if !latents.len().is_multiple_of(latent) {
@@ -91,8 +92,8 @@ impl Session {
         Ok(means)
     }
 
-    /// Puts examples, [N, D] with N up to [`BATCH`], in the place of a data set: they are the examples 0 to N − 1 from
-    /// now on. Only for a session that was opened without data.
+    /// Puts examples, [N, D] with N up to [`BATCH`] and in the units of the data, in the place of a data set: they are
+    /// the examples 0 to N − 1 from now on. Only for a session that was opened without data.
     pub fn show(&mut self, examples: &[f32]) -> Result<()> {
         let (count, width) = (examples.len(), self.model.width);
         if self.data.is_some() || count > BATCH * width || !count.is_multiple_of(width) {
@@ -100,7 +101,11 @@ impl Session {
         }
         // The buffer is made with the first plan that reads it.
         self.plan(Purpose::Encode(BATCH))?;
-        self.executor.write_f32(&Role::Data, 0, examples)
+        let mut examples = examples.to_vec();
+        if let Some(encoding) = &self.record.encoding {
+            encoding.scale(&mut examples);
+        }
+        self.executor.write_f32(&Role::Data, 0, &examples)
     }
 
     /// Reads an output of the run just made: `rows` rows of `width` floats.
@@ -108,14 +113,30 @@ impl Session {
         self.executor.read_f32(&Role::Output(name.to_owned()), 0, rows * width)
     }
 
-    /// The first D of each row of the output `mean`: the mean of p(x|z), for pictures.
+    /// The first D of each row of the output `mean`: the mean of p(x|z) in the units of the data.
     pub fn means(&mut self, rows: usize) -> Result<Vec<f32>> {
         let (width, wide) = (self.model.width, self.model.output_width());
         let all = self.output("mean", rows, wide)?;
-        Ok(all.chunks_exact(wide).flat_map(|row| row[..width].iter().copied()).collect())
+        let means = all.chunks_exact(wide).flat_map(|row| row[..width].iter().copied()).collect();
+        Ok(self.in_units_of_the_data(means))
     }
 
-    /// `count` examples drawn from the prior and decoded, [count, D]. The same seed gives the same latents.
+    /// Rows [n, D] with the scaling undone that was fitted to the training part.
+    fn in_units_of_the_data(&self, mut rows: Vec<f32>) -> Vec<f32> {
+        if let Some(encoding) = &self.record.encoding {
+            encoding.undo(&mut rows);
+        }
+        rows
+    }
+
+    /// Examples of the data set, [examples, D], in the units of the data and before any binarisation.
+    pub fn originals(&self, examples: &[u32]) -> Result<Vec<f32>> {
+        let data = self.data()?;
+        Ok(self.in_units_of_the_data(examples.iter().flat_map(|&index| data.example(index as usize)).collect()))
+    }
+
+    /// `count` examples drawn from the prior and decoded, [count, D], in the units of the data. The same seed gives the
+    /// same latents.
     pub fn sample(&mut self, count: usize, seed: u64) -> Result<Vec<f32>> {
         let plan = self.plan(Purpose::Sample(BATCH))?;
         let mut all = Vec::with_capacity(count * self.model.width);
@@ -130,7 +151,7 @@ impl Session {
     }
 
     /// The given examples as the model is shown them, and their reconstructions through the posterior's mean; both
-    /// [examples, D].
+    /// [examples, D], in the units of the data.
     pub fn reconstruct(&mut self, examples: &[u32], seed: u64) -> Result<(Vec<f32>, Vec<f32>)> {
         let plan = self.plan(Purpose::Reconstruct(BATCH))?;
         let (mut originals, mut reconstructions) = (Vec::new(), Vec::new());
@@ -138,7 +159,8 @@ impl Session {
             self.set_order(part)?;
             let scalars = self.scalars(seed, Stream::Evaluate, 0, part.len());
             self.executor.run(plan, &[scalars])?;
-            originals.extend(self.output("x", part.len(), self.model.width)?);
+            let shown = self.output("x", part.len(), self.model.width)?;
+            originals.extend(self.in_units_of_the_data(shown));
             reconstructions.extend(self.means(part.len())?);
         }
         Ok((originals, reconstructions))

@@ -3,9 +3,10 @@
 use crate::program::{content, elbo, trained};
 use crate::support::{ROUNDING, compare, executors};
 use elbo::checkpoint::load_latest;
-use elbo::config::DataConfig;
+use elbo::config::Config;
 use elbo::data::{self, Dataset};
 use elbo::eval;
+use elbo::rng::{Philox, Stream};
 use elbo::run::Run;
 use elbo::session::{Purpose, Session};
 use serde_json::Value;
@@ -13,8 +14,8 @@ use std::fs;
 use std::path::Path;
 
 /// The data of [`trained`] runs, and their examples as the model is shown them.
-fn examples(config: &DataConfig) -> (Dataset, Vec<f32>) {
-    let data = data::open(config).unwrap();
+fn examples(config: &Config) -> (Dataset, Vec<f32>) {
+    let data = data::open(config, None).unwrap();
     let rows = (0..data.len()).flat_map(|i| data.example(i)).collect();
     (data, rows)
 }
@@ -36,7 +37,7 @@ fn array(path: &Path) -> (String, Vec<f32>) {
 fn a_row_is_answered_alike_whatever_rows_come_with_it() {
     let folder = trained();
     let mut run = open(folder.path());
-    let (_, rows) = examples(&run.config().data.clone());
+    let (_, rows) = examples(&run.config().clone());
     let width = run.shape().iter().product::<usize>();
     let whole = run.encode(&rows).unwrap();
     let decoded = run.decode(&whole.means).unwrap();
@@ -58,7 +59,7 @@ fn a_row_is_answered_alike_whatever_rows_come_with_it() {
 fn a_run_without_its_data_answers_as_a_session_with_them() {
     let folder = trained();
     let mut run = open(folder.path());
-    let (data, rows) = examples(&run.config().data.clone());
+    let (data, rows) = examples(&run.config().clone());
     let (checkpoint, _) = load_latest(&folder.path().join("run")).unwrap();
     let executor = elbo::exec::select::open("cpu").unwrap().0;
     let mut session = Session::new(checkpoint.config.clone(), data, executor);
@@ -135,7 +136,7 @@ fn rows_that_are_none_are_refused() {
 fn embedded_examples_are_those_of_the_library_in_every_format() {
     let folder = trained();
     let mut run = open(folder.path());
-    let (data, rows) = examples(&run.config().data.clone());
+    let (data, rows) = examples(&run.config().clone());
     let posterior = run.encode(&rows).unwrap();
     let said = elbo(folder.path(), "embed run --adapter cpu --std --out z.npy").succeeded();
     assert_eq!(said.out, "z.npy\nz.std.npy\n");
@@ -173,7 +174,7 @@ fn latents_from_files_are_decoded_into_every_format() {
         elbo(folder.path(), line).succeeded();
     }
     let mut run = open(folder.path());
-    let (_, rows) = examples(&run.config().data.clone());
+    let (_, rows) = examples(&run.config().clone());
     let posterior = run.encode(&rows[250 * 784..]).unwrap();
     let expected = run.decode(&posterior.means).unwrap();
     assert_eq!(array(&folder.path().join("x.npy")), ("50,1,28,28".into(), expected.clone()));
@@ -196,7 +197,7 @@ fn every_picture_has_its_rows_and_columns_and_is_named_last() {
     let folder = trained();
     // A cell of 28 pixels is drawn at twice its size, with a line between cells.
     let cells = |columns: u32, rows: u32| (57 * columns - 1, 57 * rows - 1);
-    let map = (800 + 2 * 40 + 150, 800 + 2 * 40);
+    let map = (800 + 2 * 40 + 232, 800 + 2 * 40);
     for (line, files) in [
         ("interpolate run", &[("run/samples/interpolation-step-10.png", cells(11, 6))][..]),
         ("interpolate run --pair 0,49 --steps 4 --path linear --part test --out i.png", &[("i.png", cells(6, 1))]),
@@ -274,6 +275,7 @@ fn wrong_questions_are_one_clear_line_and_leave_nothing_behind() {
         ("nan.npy", array("(2, 2)", &[0.0, 1.0, f32::NAN, 0.0])),
         ("none.npy", array("(0, 2)", &[])),
         ("many.npy", array("(10001, 2)", &vec![0.0; 20002])),
+        ("flat.npy", array("(4,)", &[0.0; 4])),
         ("text.npy", b"1,2\n".to_vec()),
         ("words.csv", b"mean_0,mean_1\n1,two\n".to_vec()),
         ("other.csv", b"a,b\n1,2\n".to_vec()),
@@ -289,13 +291,14 @@ fn wrong_questions_are_one_clear_line_and_leave_nothing_behind() {
         ("embed run --out z.npy --data small.idx", 3, "small.idx: an example has shape [1, 2, 2]"),
         ("embed run --out z.npy --part validation", 2, "it has train and test"),
         ("embed nothing --out z.npy", 3, "nothing"),
-        ("decode run missing.npy --out x.npy", 3, "missing.npy: cannot be read"),
+        ("decode run missing.npy --out x.npy", 3, "missing.npy: cannot be opened"),
         ("decode run three.npy --out x.npy", 3, "a row has 3 numbers, and the model has 2"),
-        ("decode run short.npy --out x.npy", 3, "short.npy: the header promises 2x2 values, the file has 3"),
+        ("decode run short.npy --out x.npy", 3, "short.npy: file is truncated"),
         ("decode run nan.npy --out x.npy", 3, "nan.npy: number 0 of row 1 is NaN"),
         ("decode run none.npy --out x.npy", 3, "none.npy: there are no rows"),
         ("decode run many.npy --out x.png", 2, "10001"),
         ("decode run text.npy --out x.npy", 3, "text.npy: this is no .npy file"),
+        ("decode run flat.npy --out x.npy", 3, "flat.npy: its shape is [4], and latents are a matrix"),
         ("decode run words.csv --out x.npy", 3, "words.csv: line 2: \"two\""),
         ("decode run other.csv --out x.npy", 3, "other.csv: the header has no columns mean_0"),
         ("decode run small.idx --out x.npy", 2, "small.idx: the file's name is to end in .npy or .csv"),
@@ -323,4 +326,70 @@ fn wrong_questions_are_one_clear_line_and_leave_nothing_behind() {
         elbo(folder.path(), &format!("{line} --adapter cpu")).failed(code, culprit);
         assert!(content(folder.path()) == before, "{line} left something behind");
     }
+}
+
+/// A table of two classes in four columns of which each has units of its own; rows of one class come first.
+fn write_table(path: &Path) {
+    let mut rng = Philox::new(2, Stream::Choice, 4, 0);
+    let mut text = String::from("height,weight,age,score,class\n");
+    for row in 0..200 {
+        let class = if row < 100 { "a, b" } else { "c" };
+        let shift = if row < 100 { 0.0 } else { 2.0 };
+        let [height, weight, age, score] = [(170.0, 8.0), (70.0, 12.0), (40.0, 15.0), (0.0, 0.01)]
+            .map(|(mean, scale)| mean + scale * (rng.normal() + shift));
+        text += &format!("{height},{weight},{age},{score},\"{class}\"\n");
+    }
+    fs::write(path, text).unwrap();
+}
+
+#[test]
+fn a_table_is_answered_in_its_own_units_and_in_its_own_order() {
+    let folder = tempfile::tempdir().unwrap();
+    write_table(&folder.path().join("t.csv"));
+    let train = "train --data t.csv --recipe gaussian --set data.labels=class --set sigma=0.3 --set validation=0 \
+                 --set hidden=[16] --latent 2 --batch 30 --epochs 40 --adapter cpu --out run";
+    elbo(folder.path(), train).succeeded();
+    elbo(folder.path(), "embed run --adapter cpu --out z.csv").succeeded();
+    let text = fs::read_to_string(folder.path().join("z.csv")).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0] == "index,label,mean_0,mean_1" && lines.len() == 201, "{}", lines[0]);
+    assert!(lines[1].starts_with("0,\"a, b\",") && lines[200].starts_with("199,c,"), "{} {}", lines[1], lines[200]);
+
+    // The library takes and gives rows in the units of the table.
+    let table = fs::read_to_string(folder.path().join("t.csv")).unwrap();
+    let row = |line: &str| line.split(',').take(4).map(|cell| cell.parse::<f32>().unwrap()).collect::<Vec<_>>();
+    let rows: Vec<f32> = table.lines().skip(1).flat_map(row).collect();
+    let mut run = open(folder.path());
+    let posterior = run.encode(&rows).unwrap();
+    let embedded: Vec<f32> = lines[1..]
+        .iter()
+        .flat_map(|line| line.rsplit(',').take(2).map(|c| c.parse().unwrap()).collect::<Vec<f32>>())
+        .collect();
+    for (at, pair) in embedded.chunks_exact(2).enumerate() {
+        // Scaling there and back costs a rounding.
+        let distance = (pair[1] - posterior.mean(at)[0]).abs().max((pair[0] - posterior.mean(at)[1]).abs());
+        assert!(distance < 1e-4, "row {at} is {distance} off");
+    }
+    let decoded = run.decode(&posterior.means).unwrap();
+    let mean = |of: &[f32], column: usize| of.iter().skip(column).step_by(4).sum::<f32>() / 200.0;
+    for (column, deviation) in [8.0, 12.0, 15.0, 0.01].into_iter().enumerate() {
+        let (given, found) = (mean(&rows, column), mean(&decoded, column));
+        assert!((given - found).abs() < 0.5 * deviation, "column {column}: {found} instead of {given}");
+    }
+
+    for (line, files, header) in [
+        ("decode run z.csv --out x.csv", "x.csv", "height,weight,age,score"),
+        ("interpolate run --pair 0,1 --steps 5 --out i.csv", "i.csv", "height,weight,age,score"),
+        ("traverse run", "run/samples/traversal-step-240.csv", "height,weight,age,score"),
+    ] {
+        elbo(folder.path(), &format!("{line} --adapter cpu")).succeeded();
+        let text = fs::read_to_string(folder.path().join(files)).unwrap();
+        assert_eq!(text.lines().next(), Some(header), "{line}");
+    }
+    assert_eq!(fs::read_to_string(folder.path().join("i.csv")).unwrap().lines().count(), 1 + 7);
+    let json = elbo(folder.path(), "latent run --part train --adapter cpu --json").succeeded();
+    let value: Value = serde_json::from_str(&json.out).unwrap();
+    let labels: Vec<&str> = value["labels"].as_array().unwrap().iter().map(|l| l["label"].as_str().unwrap()).collect();
+    assert_eq!(labels, ["a, b", "c"]);
+    assert!(folder.path().join("run/samples/latent-step-240-manifold.csv").is_file(), "{value}");
 }

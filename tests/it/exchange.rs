@@ -6,6 +6,7 @@ use crate::program::{content, elbo, trained};
 use bytemuck::Zeroable;
 use elbo::checkpoint::{Checkpoint, DataRecord, Progress, Tensor, load_latest};
 use elbo::config::{Likelihood, RECIPES, resolve};
+use elbo::data::table::{Column, Encoding, Kind};
 use elbo::exchange;
 use elbo::exec::Executor;
 use elbo::exec::cpu::Cpu;
@@ -29,6 +30,15 @@ const TOLERANCE: f64 = 1e-5;
 /// A set-up: its name, settings (the recipe among them, where there is one), the shape of an example.
 type SetUp = (String, Vec<(String, String)>, [usize; 3]);
 
+/// Numbers in units of their own, as a table has them.
+fn encoding(width: usize) -> Encoding {
+    let column = |at: usize| {
+        let kind = Kind::Numeric { shift: at as f64 - 3.0, scale: 0.25 * (at + 1) as f64 };
+        Column { name: at.to_string(), kind }
+    };
+    Encoding { columns: (0..width).map(column).collect(), range: [-3.0, 9.0] }
+}
+
 /// Every recipe as it is, and every non-linearity and likelihood in a small network.
 fn set_ups() -> Vec<SetUp> {
     let mut all: Vec<_> = RECIPES
@@ -46,17 +56,21 @@ fn set_ups() -> Vec<SetUp> {
                 ("model.log_variance", "[-0.3,0.2]"),
             ];
             let settings = settings.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec();
-            all.push((format!("{activation}-{likelihood}"), settings, [1, 1, 11]));
+            all.push((format!("{activation}-{likelihood}"), settings.clone(), [1, 1, 11]));
+            if activation == "tanh" && likelihood != "bernoulli" {
+                all.push((format!("scaled-{likelihood}"), settings, [1, 1, 11]));
+            }
         }
     }
     all
 }
 
 /// A model of which nothing is known but its set-up: parameters are random, large enough for non-linearities to matter.
-fn checkpoint(mut settings: Vec<(String, String)>, shape: [usize; 3]) -> Checkpoint {
+fn checkpoint(name: &str, mut settings: Vec<(String, String)>, shape: [usize; 3]) -> Checkpoint {
     let recipe = settings.iter().position(|(key, _)| key == "recipe").map(|at| settings.remove(at).1);
     let config = resolve(recipe.as_deref(), &settings).unwrap();
-    let data = DataRecord { name: "random".into(), shape, floats: true, hash: "0".into() };
+    let encoding = name.starts_with("scaled").then(|| encoding(shape.iter().product()));
+    let data = DataRecord { name: "random".into(), shape, floats: true, hash: "0".into(), encoding, classes: None };
     let progress = Progress {
         epoch: 3,
         step: 30,
@@ -124,7 +138,12 @@ fn decoded_log_variances(checkpoint: &Checkpoint, z: &[f32]) -> Vec<f32> {
     let width: usize = checkpoint.progress.data.shape.iter().product();
     let out = executor.read_f32(&Role::Output("mean".into()), 0, ROWS * 2 * width).unwrap();
     let [low, high] = checkpoint.config.model.log_variance;
-    out.chunks_exact(2 * width).flat_map(|row| row[width..].iter().map(|lv| lv.clamp(low, high))).collect()
+    let fitted = checkpoint.progress.data.encoding.as_ref().map(Encoding::fitted);
+    let scale = |at: usize| fitted.as_ref().map_or(0.0, |fitted| 2.0 * fitted[at][1].ln() as f32);
+    let row = |row: &[f32]| -> Vec<f32> {
+        row[width..].iter().enumerate().map(|(at, lv)| lv.clamp(low, high) + scale(at)).collect()
+    };
+    out.chunks_exact(2 * width).flat_map(row).collect()
 }
 
 /// What all outputs of the two files must be.
@@ -143,7 +162,7 @@ fn file<'a>(files: &'a [(String, Vec<u8>)], name: &str) -> &'a [u8] {
 #[test]
 fn exported_networks_compute_what_the_program_computes() {
     for (name, settings, shape) in set_ups() {
-        let checkpoint = checkpoint(settings, shape);
+        let checkpoint = checkpoint(&name, settings, shape);
         let files = exchange::onnx(&checkpoint, Path::new("run")).unwrap();
         let x = examples(&checkpoint);
         let (z, expected) = outputs(&checkpoint, &x);
@@ -181,7 +200,7 @@ fn exported_networks_compute_the_same_in_onnxruntime() {
     let folder = tempfile::tempdir().unwrap();
     let mut all = BTreeMap::new();
     for (name, settings, shape) in set_ups() {
-        let checkpoint = checkpoint(settings, shape);
+        let checkpoint = checkpoint(&name, settings, shape);
         let path = folder.path().join(&name);
         fs::create_dir(&path).unwrap();
         for (name, bytes) in exchange::onnx(&checkpoint, Path::new("run")).unwrap() {
@@ -245,7 +264,7 @@ fn exported_tensors_are_layers_as_pytorch_has_them() {
         ("gaussian-learned", &["decoder.mean", "decoder.log_variance"]),
     ] {
         let settings = [("model.likelihood", likelihood), ("model.hidden", "[6,5]"), ("model.latent", "2")];
-        let checkpoint = checkpoint(settings.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec(), [1, 2, 4]);
+        let checkpoint = checkpoint("layers", settings.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec(), [1, 2, 4]);
         let files = exchange::safetensors(&checkpoint, Path::new("run")).unwrap();
         let tensors = tensors(file(&files, "model.safetensors"));
         let mut layers = vec![("encoder.0", 6, 8), ("encoder.1", 5, 6), ("encoder.mean", 2, 5)];

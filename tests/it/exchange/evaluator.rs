@@ -77,14 +77,11 @@ impl Matrix {
         Self { columns: self.columns, values: self.values.iter().map(|&x| f(x)).collect() }
     }
 
-    /// Element by element; a scalar fits every shape.
+    /// Element by element; what is smaller, a scalar or a row, is repeated.
     fn zip(&self, other: &Self, f: impl Fn(f64, f64) -> f64) -> Self {
-        let (large, count) = if other.values.len() > self.values.len() {
-            (other, other.values.len())
-        } else {
-            (self, self.values.len())
-        };
-        let at = |m: &Self, i: usize| m.values[if m.values.len() == 1 { 0 } else { i }];
+        let count = self.values.len().max(other.values.len());
+        let large = if self.values.len() == count { self } else { other };
+        let at = |m: &Self, i: usize| m.values[i % m.values.len()];
         Self { columns: large.columns, values: (0..count).map(|i| f(at(self, i), at(other, i))).collect() }
     }
 }
@@ -146,6 +143,8 @@ fn operation(op: &str, inputs: &[Matrix]) -> Vec<Matrix> {
         ("Softplus", []) => a.map(|x| x.max(0.0) + (-x.abs()).exp().ln_1p()),
         ("Mul", [b]) => a.zip(b, |x, y| x * y),
         ("Add", [b]) => a.zip(b, |x, y| x + y),
+        ("Sub", [b]) => a.zip(b, |x, y| x - y),
+        ("Div", [b]) => a.zip(b, |x, y| x / y),
         ("GreaterOrEqual", [b]) => a.zip(b, |x, y| f64::from(x >= y)),
         ("Where", [b, c]) => a.map(|x| if x > 0.0 { b.values[0] } else { c.values[0] }),
         ("Clip", [low, high]) => a.map(|x| x.clamp(low.values[0], high.values[0])),

@@ -1,0 +1,164 @@
+//! The commands that look inside: data, plans, devices, speed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::RecipeArgs;
+
+/// `elbo data`.
+#[derive(Debug, Clone, Args)]
+pub struct DataArgs {
+    /// The source, as for `elbo train --data`
+    #[arg(value_name = "SRC")]
+    pub source: String,
+
+    /// What --recipe and --set say.
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
+
+    /// PNG file to draw examples into
+    #[arg(long, value_name = "FILE.png")]
+    pub out: Option<PathBuf>,
+
+    /// Number of examples to draw [default: 64]
+    #[arg(long, short = 'n', value_name = "N")]
+    pub count: Option<usize>,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `elbo plan`.
+#[derive(Debug, Clone, Args)]
+pub struct PlanArgs {
+    /// What --recipe and --set say.
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
+
+    /// Data whose width the plan is for [default: 28x28]
+    #[arg(long, value_name = "SRC")]
+    pub data: Option<String>,
+
+    /// Examples per step
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub batch: Option<usize>,
+
+    /// Which of the model's programs [default: train]
+    #[arg(long = "for")]
+    pub purpose: Option<Purpose>,
+
+    /// Kind of device the plan is for [default: gpu]
+    #[arg(long)]
+    pub target: Option<Target>,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `elbo adapters`.
+#[derive(Debug, Clone, Args)]
+pub struct AdaptersArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `elbo doctor`.
+#[derive(Debug, Clone, Args)]
+pub struct DoctorArgs {
+    /// Device to test, as for `elbo train`
+    #[arg(long, value_name = "SEL")]
+    pub adapter: Option<String>,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `elbo bench`.
+#[derive(Debug, Clone, Args)]
+pub struct BenchArgs {
+    /// What to measure.
+    #[command(subcommand)]
+    pub what: BenchCommand,
+}
+
+/// What `elbo bench` can measure.
+#[derive(Debug, Clone, Subcommand)]
+pub enum BenchCommand {
+    /// Time one training step
+    ///
+    /// Times training steps on data held by the device, in several rounds of which the median counts. The last line
+    /// with --json has `name`, `batch` and `ms_per_step`.
+    #[command(after_long_help = "\
+Example:
+  elbo bench step --adapter cpu --batch 128 --json")]
+    Step(BenchStepArgs),
+}
+
+/// `elbo bench step`.
+#[derive(Debug, Clone, Args)]
+pub struct BenchStepArgs {
+    /// What --recipe and --set say.
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
+
+    /// Examples per step
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub batch: Option<usize>,
+
+    /// Train on these data [default: random bytes like MNIST]
+    #[arg(long, value_name = "SRC")]
+    pub data: Option<String>,
+
+    /// Device, as for `elbo train`
+    #[arg(long, value_name = "SEL")]
+    pub adapter: Option<String>,
+
+    /// Steps per round [default: 468; 64 on a software driver]
+    #[arg(long, value_name = "N")]
+    pub steps: Option<usize>,
+
+    /// Rounds, of which the median counts [default: 5]
+    #[arg(long, value_name = "N")]
+    pub rounds: Option<usize>,
+
+    /// End with one line of JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The programs of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Purpose {
+    /// Forward, backward and update.
+    Train,
+    /// Rate and distortion only.
+    Eval,
+    /// Importance weights of many samples per example.
+    Likelihood,
+    /// From examples to posterior means and back.
+    Reconstruct,
+    /// From the prior to means.
+    Sample,
+    /// From examples to posterior means and log-variances.
+    Encode,
+    /// From given latents to means.
+    Decode,
+}
+
+/// Kinds of devices, for which plans may differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Target {
+    /// A real GPU.
+    Gpu,
+    /// A software driver.
+    Software,
+    /// A software driver whose subgroups are eight lanes, such as Mesa's.
+    Lanes,
+    /// The CPU engine.
+    Cpu,
+}

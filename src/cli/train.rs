@@ -1,0 +1,110 @@
+//! `elbo train`, and what makes a configuration.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::settings::assignment;
+
+/// `--recipe` and `--set`, which together with the flags of a command make a configuration.
+#[derive(Debug, Clone, Default, Args)]
+pub struct RecipeArgs {
+    /// Recipe: a name, or a TOML file [default: classic]
+    ///
+    /// The recipe to start from: classic, binary, plane, gaussian, gaussian-learned, dynamic, or the path of a TOML
+    /// file, which may leave out any key. Default: classic.
+    #[arg(long, value_name = "NAME|FILE")]
+    pub recipe: Option<String>,
+
+    /// Set any key of the recipe (repeatable)
+    ///
+    /// Sets one key of the recipe; may be given many times. The key is dotted, as in `model.hidden=[512,256]`, or its
+    /// last part where that is unique, as in `latent=2`.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = assignment)]
+    pub set: Vec<(String, String)>,
+}
+
+/// `elbo train`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct TrainArgs {
+    /// Where the examples come from [default: glyphs]
+    ///
+    /// `glyphs` (digits that the program draws itself, the default), `mnist` or `fashion-mnist`, a folder of PNG or
+    /// JPEG images, an .npy, .npz or .csv file, an IDX file, plain or gzipped, or a folder with IDX files under their
+    /// MNIST names. `elbo data SRC` describes a source.
+    #[arg(long, value_name = "SRC")]
+    pub data: Option<String>,
+
+    /// What --recipe and --set say.
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
+
+    /// Device: auto, software, cpu, an index, a name
+    ///
+    /// auto (the default) and high-performance take the best real GPU and the CPU engine where there is none;
+    /// low-power prefers an integrated GPU; software forces the software driver; cpu forces the CPU engine; an index
+    /// or part of a name chooses from `elbo adapters`.
+    #[arg(long, value_name = "SEL")]
+    pub adapter: Option<String>,
+
+    /// Passes over the training examples
+    ///
+    /// Passes over the training examples. With --resume: the new total, not what is added.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub epochs: Option<usize>,
+
+    /// Examples per step
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub batch: Option<usize>,
+
+    /// Learning rate
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    pub lr: Option<f32>,
+
+    /// Weight of the rate (KL) in the loss
+    ///
+    /// Weight of the rate (KL) in the loss: distortion + beta x rate, in nats per example. 1 gives -ELBO.
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    pub beta: Option<f32>,
+
+    /// Key of all random numbers of the run
+    ///
+    /// Key of all random numbers of the run. The same seed on the same device gives the same bits.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub seed: Option<u64>,
+
+    /// Number of latent dimensions
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub latent: Option<usize>,
+
+    /// Run folder, new or empty [default: runs/NAME-N]
+    ///
+    /// The run folder, which must be new or empty. Default: runs/NAME-N with the recipe's name and the next free
+    /// number.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+
+    /// Continue a run where it stopped
+    ///
+    /// Continues a run from its last checkpoint (or from a given checkpoint folder), to the same bits as if it had
+    /// never stopped. The run keeps its settings: only --epochs, --adapter and --quiet may be given with it.
+    #[arg(long, value_name = "RUN")]
+    pub resume: Option<PathBuf>,
+
+    /// Compare every dispatch with its CPU twin (slow)
+    ///
+    /// Runs every dispatch again on its CPU twin with the same inputs, and names the first that differs. Slow: for
+    /// finding a faulty driver.
+    #[arg(long)]
+    pub check_steps: bool,
+
+    /// Print warnings and results only
+    #[arg(long, short)]
+    pub quiet: bool,
+
+    /// Show what would be trained, and stop
+    ///
+    /// Shows adapter, model, memory and data, as before a run, and stops. Writes nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
