@@ -102,6 +102,7 @@ pub fn beginning(session: &Session) -> Progress {
         elapsed_seconds: 0.0,
         adapter: session.executor.name(),
         data: session.record.clone(),
+        tuning: session.tuning.clone(),
     }
 }
 
