@@ -42,7 +42,6 @@ pub fn grid(params: &Params) -> [u32; 3] {
     super::grid((params.count as usize).div_ceil(256))
 }
 
-#[inline(always)]
 fn cpu(call: Call) {
     let p: Params = call.params();
     let Call { range, consts, step, reads, writes, .. } = call;
@@ -63,12 +62,35 @@ fn cpu(call: Call) {
     }
 }
 
-/// The twin's loop on the processor's vectors.
+/// The meaning of [`cpu`] on the processor's vectors, with one division for each element: what divides all of them is
+/// inverted once.
 fn fast(call: Call) {
     pulp::Arch::new().dispatch(
         #[inline(always)]
-        || cpu(call),
+        || update(call),
     );
+}
+
+#[inline(always)]
+fn update(call: Call) {
+    let p: Params = call.params();
+    let Call { range, consts, step, reads, writes, .. } = call;
+    let (decoupled, clip) = (consts[0] == 1, consts[1] == 1);
+    let factor = if clip { f32s(reads[1])[0] } else { 1.0 };
+    let [param, m, v] = <[_; 3]>::try_from(writes).expect("param, m, v").map(f32s_mut);
+    let (lr, root, decay) = (step.lr / step.correction1, 1.0 / step.correction2.sqrt(), step.lr * p.weight_decay);
+    let (rest1, rest2) = (1.0 - p.beta1, 1.0 - p.beta2);
+    let moments = m[..range.len()].iter_mut().zip(&mut v[..range.len()]);
+    for ((param, (m, v)), &g) in param.iter_mut().zip(moments).zip(f32s(reads[0])) {
+        let (g, held) = if decoupled {
+            (g * factor, *param - decay * *param)
+        } else {
+            (g * factor + p.weight_decay * *param, *param)
+        };
+        *m = p.beta1 * *m + rest1 * g;
+        *v = p.beta2 * *v + rest2 * g * g;
+        *param = held - lr * *m / (v.sqrt() * root + p.eps);
+    }
 }
 
 #[cfg(test)]
