@@ -45,10 +45,14 @@ impl Cpu {
         Ok(Self { pool, buffers: vec![], roles: BTreeMap::new(), plans: vec![], counts: Counts::default() })
     }
 
-    /// The device's name.
+    /// The device's name, whatever the number of threads: it does not matter to what is computed.
     pub fn name(&self) -> String {
-        let threads = self.pool.current_num_threads();
-        format!("CPU engine ({threads} thread{})", if threads == 1 { "" } else { "s" })
+        "CPU engine".to_owned()
+    }
+
+    /// Number of threads.
+    pub fn threads(&self) -> usize {
+        self.pool.current_num_threads()
     }
 
     /// What plans should be made for.
