@@ -115,6 +115,17 @@ pub struct RecipeArgs {
     pub set: Vec<(String, String)>,
 }
 
+/// `--threads`, of every command that runs a model.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct ThreadsArgs {
+    /// Threads of the CPU engine [default: one per core]
+    ///
+    /// Threads of the CPU engine, one on each core by default. Their number changes no bit of any result. Other devices
+    /// take no notice of it.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub threads: Option<usize>,
+}
+
 /// `elbo train`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct TrainArgs {
@@ -136,6 +147,10 @@ pub struct TrainArgs {
     /// or part of a name chooses from `elbo adapters`.
     #[arg(long, value_name = "SEL")]
     pub adapter: Option<String>,
+
+    /// What --threads says.
+    #[command(flatten)]
+    pub threads: ThreadsArgs,
 
     /// Passes over the training examples
     ///
@@ -177,7 +192,7 @@ pub struct TrainArgs {
     /// Continue a run where it stopped
     ///
     /// Continues a run from its last checkpoint (or from a given checkpoint folder), to the same bits as if it had
-    /// never stopped. The run keeps its settings: only --epochs, --adapter and --quiet may be given with it.
+    /// never stopped. The run keeps its settings: only --epochs, --adapter, --threads and --quiet may be given with it.
     #[arg(long, value_name = "RUN")]
     pub resume: Option<PathBuf>,
 
@@ -228,6 +243,10 @@ pub struct EvalArgs {
     #[arg(long, value_name = "SEL")]
     pub adapter: Option<String>,
 
+    /// What --threads says.
+    #[command(flatten)]
+    pub threads: ThreadsArgs,
+
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
@@ -254,6 +273,10 @@ pub struct SampleArgs {
     /// Device, as for `elbo train`
     #[arg(long, value_name = "SEL")]
     pub adapter: Option<String>,
+
+    /// What --threads says.
+    #[command(flatten)]
+    pub threads: ThreadsArgs,
 }
 
 /// `elbo reconstruct`.
@@ -281,6 +304,10 @@ pub struct ReconstructArgs {
     /// Device, as for `elbo train`
     #[arg(long, value_name = "SEL")]
     pub adapter: Option<String>,
+
+    /// What --threads says.
+    #[command(flatten)]
+    pub threads: ThreadsArgs,
 }
 
 /// `elbo plan`.
@@ -370,6 +397,10 @@ pub struct BenchStepArgs {
     /// Device, as for `elbo train`
     #[arg(long, value_name = "SEL")]
     pub adapter: Option<String>,
+
+    /// What --threads says.
+    #[command(flatten)]
+    pub threads: ThreadsArgs,
 
     /// Steps per round [default: 468; 64 on a software driver]
     #[arg(long, value_name = "N")]

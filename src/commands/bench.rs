@@ -5,7 +5,7 @@ use crate::config::{self, Config};
 use crate::data::batches::{Batch, batches, order};
 use crate::data::{self, Dataset, Values};
 use crate::error::{Error, Result};
-use crate::exec::{PlanId, select};
+use crate::exec::{Executor, PlanId, select};
 use crate::kernels::StepScalars;
 use crate::plan::{Plan, Role, Target};
 use crate::report::Report;
@@ -27,6 +27,7 @@ const ROUNDS: usize = 5;
 /// Times training steps.
 pub fn run(args: &BenchStepArgs, report: &Report) -> Result<()> {
     let config = config::resolve(args.recipe.recipe.as_deref(), &args.overrides())?;
+    let threads = args.threads.count()?;
     let data = match &args.data {
         Some(_) => data::open(&config.data)?,
         None => synthetic(config.train.seed)?,
@@ -35,8 +36,13 @@ pub fn run(args: &BenchStepArgs, report: &Report) -> Result<()> {
     if config.train.batch > data.train.len() {
         return Err(config::batch_exceeds(config.train.batch, data.train.len()));
     }
-    let (executor, line) = select::open(args.adapter.as_deref().unwrap_or("auto"))?;
+    let (executor, line) = select::open(args.adapter.as_deref().unwrap_or("auto"), threads)?;
     report.note(&format!("device   {line}"));
+    let threads = match &executor {
+        Executor::Cpu(engine) => Some(engine.threads()),
+        #[cfg(feature = "gpu")]
+        Executor::Gpu(_) => None,
+    };
     let name = match executor.target() {
         Target::Cpu => "elbo-cpu",
         Target::Software | Target::Lanes => "elbo-software",
@@ -61,7 +67,7 @@ pub fn run(args: &BenchStepArgs, report: &Report) -> Result<()> {
          {gflops:.1} GFLOP/s in products"
     ));
     report.json(&json!({
-        "name": name, "device": session.executor.name(), "recipe": config.name,
+        "name": name, "device": session.executor.name(), "threads": threads, "recipe": config.name,
         "batch": batch, "hidden": config.model.hidden, "latent": config.model.latent,
         "ms_per_step": median, "ms_min": least, "ms_max": most, "steps": steps, "rounds": rounds,
         "images_per_second": images, "dispatches_per_step": dispatches, "gflop_per_second": gflops,

@@ -109,12 +109,13 @@ fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
 
 /// Data, device and model.
 fn prepare(config: Config, args: &TrainArgs, report: &Report) -> Result<Session> {
+    let threads = args.threads.count()?;
     let data = data::open(&config.data)?;
     data::check(&data, config.model.likelihood)?;
     if config.train.batch > data.train.len() {
         return Err(config::batch_exceeds(config.train.batch, data.train.len()));
     }
-    let (executor, line) = select::open(args.adapter.as_deref().unwrap_or("auto"))?;
+    let (executor, line) = select::open(args.adapter.as_deref().unwrap_or("auto"), threads)?;
     report.note(&format!("device   {line}"));
     report.note(&format!(
         "data     {}: {} to train on, {} for validation, {} for the test, {:?} each",

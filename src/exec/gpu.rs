@@ -233,7 +233,7 @@ impl Gpu {
         let entries: Vec<_> = entries.collect();
         let texels = pipeline.texels.map(|layout| self.bind_group(step.kernel, &layout, &entries)).transpose()?;
         let params_offset = (at as u64 * PARAMS_BYTES) as u32;
-        Ok(Dispatch { pipeline: pipeline.pipeline, storage, texels, copies, params_offset, grid: step.grid })
+        Ok(Dispatch { pipeline: pipeline.compiled, storage, texels, copies, params_offset, grid: step.grid })
     }
 
     fn bind_group(

@@ -263,7 +263,7 @@ pub(super) fn join_means(target: Target, means: &[Step], update: Option<&Step>, 
         step.params = [bytemuck::cast_slice(&[p]), table].concat();
         step.grid = batch_mean::grid(&p);
         step.views[0] = whole.workspace;
-        step.what = "metrics".to_owned();
+        "metrics".clone_into(&mut step.what);
     }
     step
 }

@@ -10,7 +10,7 @@ use std::num::NonZeroU64;
 /// A kernel with values of its constants.
 #[derive(Debug, Clone)]
 pub(super) struct Pipeline {
-    pub pipeline: wgpu::ComputePipeline,
+    pub compiled: wgpu::ComputePipeline,
     /// The layout of group 0.
     pub storage: wgpu::BindGroupLayout,
     /// The layout of group 2, if the kernel has one.
@@ -93,7 +93,7 @@ impl Pipelines {
             },
             cache: None,
         });
-        Pipeline { pipeline, storage, texels }
+        Pipeline { compiled: pipeline, storage, texels }
     }
 
     fn module(&self, device: &Device, kernel: &Kernel, consts: &[u32], shared: u32) -> wgpu::ShaderModule {
