@@ -53,8 +53,8 @@ pub const ADAMW: u32 = 3;
 
 /// `MEANS`: the table is empty.
 pub const NONE: u32 = 0;
-/// `MEANS`: a term's numbers are added up by one thread. Software drivers run a kernel with barriers at half the speed,
-/// also where the barriers are not reached.
+/// `MEANS`: a term's numbers are added up by one thread, without barriers. Software drivers run every workgroup of a
+/// kernel that has barriers at half the speed, also those that do not reach them.
 pub const THREAD: u32 = 1;
 /// `MEANS`: a term's numbers are added up by a workgroup.
 pub const WORKGROUP: u32 = 2;
