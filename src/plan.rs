@@ -1,8 +1,10 @@
 //! IN WHICH ORDER, in which buffers: a plan is plain data, comparable and printable, made without a device.
 //!
 //! [`lower`] turns a graph into steps, [`memory`] lets tensors that are not needed at the same time share a buffer,
-//! [`verify`] rejects what no executor may run, [`print`] is what `elbo plan` shows.
+//! [`verify`] rejects what no executor may run, [`cost`] says what a step asks of a device, [`print`] is what `elbo plan`
+//! shows.
 
+pub mod cost;
 pub mod lower;
 pub mod memory;
 pub mod print;

@@ -5,8 +5,10 @@
 //! thread writes is read by another. A training step of an MLP needs three meetings. How the work is divided does not
 //! change a bit of the result: every element is computed by the same operations in the same order.
 
+mod profile;
 mod segments;
 
+use super::pace::Pace;
 use super::{Counts, PlanId};
 use crate::error::{Error, Result};
 use crate::kernels::{Call, StepScalars};
@@ -14,6 +16,7 @@ use crate::plan::{Plan, Role, Step, Target, View};
 use segments::{Part, Segment};
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::time::Instant;
 
 /// Buffers, plans and threads.
 #[derive(Debug)]
@@ -31,6 +34,7 @@ struct Loaded {
     /// For each buffer of the plan, its index among the engine's.
     buffers: Vec<usize>,
     segments: Vec<Segment>,
+    pace: Pace,
 }
 
 impl Cpu {
@@ -82,8 +86,8 @@ impl Cpu {
             };
             buffers.push(at);
         }
-        let segments = segments::cut(&plan);
-        self.plans.push(Loaded { plan, buffers, segments });
+        let (segments, pace) = (segments::cut(&plan), Pace::guess(&plan, Target::Cpu));
+        self.plans.push(Loaded { plan, buffers, segments, pace });
         Ok(PlanId(self.plans.len() - 1))
     }
 
@@ -92,17 +96,24 @@ impl Cpu {
         &self.plans[id.0].plan
     }
 
+    /// See [`super::Executor::portion`].
+    pub fn portion(&self, id: PlanId) -> usize {
+        self.plans[id.0].pace.steps()
+    }
+
     /// See [`super::Executor::run`].
     pub fn run(&mut self, id: PlanId, steps: &[StepScalars]) -> Result<()> {
-        let Loaded { plan, buffers: index, segments } = &self.plans[id.0];
+        let Loaded { plan, buffers: index, segments, pace } = &mut self.plans[id.0];
         let (pool, buffers) = (&self.pool, &mut self.buffers);
+        let begun = Instant::now();
         pool.install(|| {
             for scalars in steps {
-                for segment in segments {
+                for segment in &*segments {
                     run_segment(plan, index, segment, buffers, scalars);
                 }
             }
         });
+        pace.took(steps.len(), begun.elapsed());
         self.counts.submissions += 1;
         self.counts.dispatches += (steps.len() * plan.steps.len()) as u64;
         Ok(())

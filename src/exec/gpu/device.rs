@@ -66,11 +66,14 @@ pub(super) struct Device {
     pub queue: wgpu::Queue,
     pub limits: wgpu::Limits,
     pub summary: AdapterSummary,
+    /// Whether passes can note when they begin and end.
+    pub timestamps: bool,
     fault: Fault,
 }
 
 impl Device {
-    /// Opens a device with the limits that WebGPU guarantees, but buffers as large as the adapter allows.
+    /// Opens a device with the limits that WebGPU guarantees, but buffers as large as the adapter allows, and
+    /// with timestamps where it has them.
     pub fn open(adapter: &Adapter) -> Result<Self> {
         let summary = adapter.summary.clone();
         let limits = wgpu::Limits {
@@ -78,7 +81,13 @@ impl Device {
             max_storage_buffer_binding_size: summary.max_binding,
             ..wgpu::Limits::default()
         };
-        let descriptor = wgpu::DeviceDescriptor { label: Some("elbo"), required_limits: limits, ..Default::default() };
+        let features = adapter.adapter.features() & wgpu::Features::TIMESTAMP_QUERY;
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("elbo"),
+            required_features: features,
+            required_limits: limits,
+            ..Default::default()
+        };
         let (device, queue) = pollster::block_on(adapter.adapter.request_device(&descriptor)).map_err(|error| {
             Error::Device(format!("cannot open {}: {error}; use --adapter cpu or another driver", summary.title()))
         })?;
@@ -88,7 +97,8 @@ impl Device {
         let (record, title) = (fault.clone(), summary.title());
         device.set_device_lost_callback(move |_, reason| record.record(super::fault::lost(&title, &reason)));
         let limits = device.limits();
-        Ok(Self { handle: device, queue, limits, summary, fault })
+        let timestamps = features.contains(wgpu::Features::TIMESTAMP_QUERY);
+        Ok(Self { handle: device, queue, limits, summary, timestamps, fault })
     }
 
     /// Runs `create` and gives the first error that the device raises meanwhile, also one of too little memory.

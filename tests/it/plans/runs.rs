@@ -19,7 +19,7 @@ fn cpu(threads: usize) -> Executor {
 }
 
 /// Loads a plan, with resident data, an order and parameters that are functions of the model alone.
-fn load(executor: &mut Executor, setup: &Setup, purpose: &str, batch: usize, target: Target) -> PlanId {
+pub fn load(executor: &mut Executor, setup: &Setup, purpose: &str, batch: usize, target: Target) -> PlanId {
     let resident = resident(setup, EXAMPLES, SLOTS);
     let id = executor.load(plan(setup, purpose, batch, resident, target)).expect("the plan fits");
     let has = |executor: &Executor, role| executor.plan(id).words(role) > 0;
@@ -44,7 +44,7 @@ fn load(executor: &mut Executor, setup: &Setup, purpose: &str, batch: usize, tar
 }
 
 /// Steps of an epoch: whole batches, and one in which only `last` examples count.
-fn steps(setup: &Setup, batch: usize, last: usize) -> Vec<StepScalars> {
+pub fn steps(setup: &Setup, batch: usize, last: usize) -> Vec<StepScalars> {
     let optimizer = &setup.config.optimizer;
     let step = |at: usize, rows: usize| StepScalars {
         step: at as u32,
@@ -64,7 +64,7 @@ fn steps(setup: &Setup, batch: usize, last: usize) -> Vec<StepScalars> {
 }
 
 /// Everything that a plan leaves behind.
-fn results(executor: &mut Executor, id: PlanId) -> Vec<(Role, Vec<u32>)> {
+pub fn results(executor: &mut Executor, id: PlanId) -> Vec<(Role, Vec<u32>)> {
     let buffers = executor.plan(id).buffers.clone();
     let kept = buffers.into_iter().filter(|b| !matches!(b.role, Role::Slot(_) | Role::Sink | Role::Nothing));
     kept.map(|b| {

@@ -1,0 +1,154 @@
+//! Steps one by one, each between two timestamps of the device, or between two looks at the host's clock.
+
+use super::{Dispatch, Gpu, SUBMISSIONS_IN_FLIGHT, dispatch_in, memory, submit};
+use crate::error::Result;
+use crate::exec::PlanId;
+use crate::exec::profile::{Clock, Effort, Samples};
+use crate::exec::selftest::cases::Case;
+use crate::kernels::StepScalars;
+use crate::plan::Role;
+use std::time::{Duration, Instant};
+
+/// Without timestamps a step is repeated within a submission for about so long, so that submitting weighs little.
+const SUBMISSION: Duration = Duration::from_millis(20);
+
+/// The most repeats within a submission.
+const MOST_REPEATS: usize = 64;
+
+impl Gpu {
+    /// Seconds of each step of a plan.
+    pub(in crate::exec) fn profile(&mut self, id: PlanId, scalars: &StepScalars, effort: Effort) -> Result<Samples> {
+        self.finish()?;
+        self.write_steps(&[*scalars]);
+        let loaded = &self.plans[id.0];
+        let (uniforms, dispatches) = (loaded.uniforms.clone(), loaded.dispatches.clone());
+        self.time(&uniforms, &dispatches, effort)
+    }
+
+    /// Computes a case in buffers of its own, shows what they hold then to `judge`, and measures it if that says so.
+    pub(in crate::exec) fn time_case(
+        &mut self,
+        case: &Case,
+        effort: Effort,
+        judge: &mut dyn FnMut(&[Vec<u32>]) -> bool,
+    ) -> Result<Option<Samples>> {
+        let bound = self.bind(&case.step, &case.buffers)?;
+        let mut found = case.buffers.clone();
+        self.run_bound(&bound, &case.step, &case.scalars, &mut found)?;
+        if !judge(&found) {
+            return Ok(None);
+        }
+        self.time(&bound.uniforms, std::slice::from_ref(&bound.dispatch), effort).map(Some)
+    }
+
+    /// Seconds of a copy of so many words from one buffer to another, as the driver copies.
+    pub(in crate::exec) fn time_copy(&mut self, words: usize, effort: Effort) -> Result<Vec<f64>> {
+        let bytes = 4 * words as u64;
+        let [from, to] = [0, 1].map(|slot| memory::storage(&self.device, bytes, &Role::Slot(slot)));
+        let (from, to) = (from?, to?);
+        let mut copies = |count: usize| {
+            self.finish()?;
+            let begun = Instant::now();
+            let mut encoder = self.device.handle.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            for _ in 0..count {
+                encoder.copy_buffer_to_buffer(&from, 0, &to, 0, bytes);
+            }
+            let submission = self.device.queue.submit([encoder.finish()]);
+            self.submitted(submission, None, 0);
+            self.finish()?;
+            Ok(begun.elapsed().as_secs_f64() / count as f64)
+        };
+        by_submissions(effort, &mut copies)
+    }
+
+    fn time(&mut self, uniforms: &wgpu::BindGroup, dispatches: &[Dispatch], effort: Effort) -> Result<Samples> {
+        let queries = 2 * dispatches.len();
+        if self.device.timestamps && queries <= wgpu::QUERY_SET_MAX_QUERIES as usize {
+            let steps = self.by_timestamps(uniforms, dispatches, effort)?;
+            // Some drivers offer timestamps and never write one.
+            if steps.iter().flatten().any(|&seconds| seconds > 0.0) {
+                return Ok(Samples { clock: Clock::Timestamps, steps });
+            }
+        }
+        let mut steps = Vec::with_capacity(dispatches.len());
+        for dispatch in dispatches {
+            let mut runs = |count: usize| {
+                self.finish()?;
+                let begun = Instant::now();
+                let submission = submit(&self.device, "profile", uniforms, 1, &vec![dispatch.clone(); count]);
+                self.submitted(submission, None, count);
+                self.finish()?;
+                Ok(begun.elapsed().as_secs_f64() / count as f64)
+            };
+            steps.push(by_submissions(effort, &mut runs)?);
+        }
+        Ok(Samples { clock: Clock::Submissions, steps })
+    }
+
+    /// All dispatches in order, once per repeat, each in a pass that begins and ends with a timestamp. All timestamps
+    /// are read back together at the end.
+    fn by_timestamps(
+        &mut self,
+        uniforms: &wgpu::BindGroup,
+        dispatches: &[Dispatch],
+        effort: Effort,
+    ) -> Result<Vec<Vec<f64>>> {
+        let count = 2 * dispatches.len() as u32;
+        let queries = self.device.handle.create_query_set(&wgpu::QuerySetDescriptor {
+            label: Some("timestamps"),
+            ty: wgpu::QueryType::Timestamp,
+            count,
+        });
+        // The copies of a repeat begin where a device can resolve queries to.
+        let stride = (8 * u64::from(count)).next_multiple_of(wgpu::QUERY_RESOLVE_BUFFER_ALIGNMENT);
+        let descriptor = wgpu::BufferDescriptor {
+            label: Some("timestamps"),
+            size: stride * (effort.repeats as u64 + 2),
+            usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
+            mapped_at_creation: false,
+        };
+        let resolved = memory::make(&self.device, &descriptor).map_err(|error| super::fault::translate(&error))?;
+        let mut repeats = effort.begin();
+        let mut made = 0;
+        while repeats.another() {
+            self.make_room(SUBMISSIONS_IN_FLIGHT - 1)?;
+            let mut encoder = self.device.handle.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            for (at, dispatch) in (0..).zip(dispatches) {
+                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                    label: None,
+                    timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
+                        query_set: &queries,
+                        beginning_of_pass_write_index: Some(2 * at),
+                        end_of_pass_write_index: Some(2 * at + 1),
+                    }),
+                });
+                dispatch_in(&mut pass, uniforms, dispatch, 0);
+            }
+            encoder.resolve_query_set(&queries, 0..count, &resolved, made * stride);
+            let submission = self.device.queue.submit([encoder.finish()]);
+            self.submitted(submission, None, dispatches.len());
+            made += 1;
+        }
+        let words = self.read_back(&resolved, 0, (made * stride) as usize / 4)?;
+        let nanoseconds = f64::from(self.device.queue.get_timestamp_period());
+        let ticks: Vec<u64> = words.chunks_exact(2).map(|pair| u64::from(pair[0]) | u64::from(pair[1]) << 32).collect();
+        let seconds = |row: &[u64], at: usize| row[2 * at + 1].saturating_sub(row[2 * at]) as f64 * nanoseconds * 1e-9;
+        // The first repeat was the rehearsal.
+        let rows = || ticks.chunks_exact(stride as usize / 8).skip(1);
+        Ok((0..dispatches.len()).map(|at| rows().map(|row| seconds(row, at)).collect()).collect())
+    }
+}
+
+/// Seconds of something that is submitted so many times over, as often per submission as is worth the submission.
+fn by_submissions(effort: Effort, submit: &mut dyn FnMut(usize) -> Result<f64>) -> Result<Vec<f64>> {
+    let (mut repeats, mut count, mut found) = (effort.begin(), None, vec![]);
+    while repeats.another() {
+        let seconds = submit(count.unwrap_or(1))?;
+        if count.is_some() {
+            found.push(seconds);
+        } else {
+            count = Some((SUBMISSION.as_secs_f64() / seconds.max(1e-9)).clamp(1.0, MOST_REPEATS as f64) as usize);
+        }
+    }
+    Ok(found)
+}
