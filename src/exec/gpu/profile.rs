@@ -152,3 +152,37 @@ fn by_submissions(effort: Effort, submit: &mut dyn FnMut(usize) -> Result<f64>) 
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::gpu::adapters;
+    use crate::exec::selftest::cases::{Size, case};
+    use crate::kernels::{Access, combine, f32s};
+
+    #[test]
+    fn steps_are_timed_with_and_without_timestamps() {
+        // The integration tests say where no adapter was found.
+        for adapter in adapters() {
+            let mut gpu = Gpu::open(&adapter, true).expect("the adapter opens");
+            let offered = gpu.device.timestamps;
+            let case = case(&combine::KERNEL, &[0], Size { rows: 64, width: 64, depth: 1 }).expect("there is a case");
+            for timestamps in [offered, false] {
+                gpu.device.timestamps = timestamps;
+                let effort = Effort { repeats: 4, time: Duration::MAX };
+                let mut judge = |found: &[Vec<u32>]| {
+                    let written = case.step.kernel.bindings.iter().zip(found).find(|(b, _)| b.access != Access::Read);
+                    written.is_some_and(|(_, words)| f32s(words).iter().all(|value| value.is_finite()))
+                };
+                let samples = gpu.time_case(&case, effort, &mut judge).expect("it runs").expect("it is right");
+                let expected = if timestamps { Clock::Timestamps } else { Clock::Submissions };
+                assert_eq!((samples.clock, samples.steps.len(), samples.steps[0].len()), (expected, 1, 4));
+                assert!(samples.steps[0].iter().all(|&seconds| (0.0..10.0).contains(&seconds)), "{samples:?}");
+                let refused = gpu.time_case(&case, effort, &mut |_| false).expect("it runs");
+                assert!(refused.is_none());
+            }
+            let copies = gpu.time_copy(1000, Effort { repeats: 3, time: Duration::MAX }).expect("it copies");
+            assert!(copies.len() == 3 && copies.iter().all(|&seconds| seconds > 0.0), "{copies:?}");
+        }
+    }
+}
