@@ -9,8 +9,9 @@ use super::selftest::cases::{Case, Size, case, settings};
 use super::{Executor, compare, twin};
 use crate::error::{Error, Result};
 use crate::kernels::{Access, Kernel};
-use crate::plan::cost::product;
+use crate::plan::cost::{is_product, product_flops};
 use crate::plan::{Plan, Step, Target};
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -99,7 +100,7 @@ fn differs(case: &Case, found: &[Vec<u32>]) -> Option<String> {
 /// some between them.
 fn parts(step: &Step) -> Vec<Range<usize>> {
     let units = step.outer / step.unit;
-    let operations = product(step).map_or(0.0, |[m, n, k]| 2.0 * m * n * k);
+    let operations = product_flops(step);
     if operations <= TWIN || units <= PARTS {
         return std::iter::once(0..step.outer).collect();
     }
@@ -111,7 +112,7 @@ fn parts(step: &Step) -> Vec<Range<usize>> {
 /// The kernels of a plan that are products, each once.
 pub fn products(plan: &Plan) -> Vec<&'static Kernel> {
     let mut found: Vec<&'static Kernel> = Vec::new();
-    for step in plan.steps.iter().filter(|step| product(step).is_some()) {
+    for step in plan.steps.iter().filter(|step| is_product(step)) {
         if found.iter().all(|kernel| kernel.name != step.kernel.name) {
             found.push(step.kernel);
         }
@@ -122,17 +123,10 @@ pub fn products(plan: &Plan) -> Vec<&'static Kernel> {
 /// The constants of every variant of a product kernel: C = A·B with nothing around it, operands stored as their
 /// transposes or not.
 pub fn variants(kernel: &Kernel, transposed: [bool; 2]) -> Vec<Vec<u32>> {
-    let wanted = |name: &str| match name {
-        "TRANSPOSE_A" => Some(u32::from(transposed[0])),
-        "TRANSPOSE_B" => Some(u32::from(transposed[1])),
-        name if COMMON.contains(&name) => Some(0),
-        // What else there is tells the variants apart.
-        _ => None,
-    };
-    let plain = |consts: &Vec<u32>| {
-        kernel.consts.iter().zip(consts).all(|(name, value)| wanted(name).is_none_or(|wanted| wanted == *value))
-    };
-    settings(kernel).into_iter().filter(plain).collect()
+    let plain = [u32::from(transposed[0]), u32::from(transposed[1]), 0, 0, 0, 0];
+    // What follows the constants that all products have tells the variants apart.
+    let ways: BTreeSet<Vec<u32>> = settings(kernel).iter().map(|consts| consts[plain.len()..].to_vec()).collect();
+    ways.into_iter().map(|way| [&plain[..], &way].concat()).collect()
 }
 
 /// A product [m, k]·[k, n] of random numbers.
@@ -142,7 +136,7 @@ pub fn product_case(kernel: &'static Kernel, consts: &[u32], [m, n, k]: [usize; 
 }
 
 /// A variant of a product kernel for people: its name, and the constants that tell it from others, as in
-/// `matmul tile=2`.
+/// `matmul tile_m=64 tile_n=32`.
 pub fn variant_name(kernel: &Kernel, consts: &[u32]) -> String {
     let own = kernel.consts.iter().zip(consts).filter(|(name, _)| !COMMON.contains(name));
     let own = own.map(|(name, value)| format!("{}={value}", name.to_lowercase()));

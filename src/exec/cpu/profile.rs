@@ -1,10 +1,10 @@
 //! Steps of a plan one by one, with a clock between them.
 
-use super::{Cpu, Loaded, run_segment, segments};
+use super::{Cpu, Loaded, run_on_copies, run_segment, segments};
 use crate::error::Result;
 use crate::exec::PlanId;
 use crate::exec::profile::{Clock, Effort, Samples};
-use crate::exec::selftest::cases::Case;
+use crate::exec::selftest::cases::{Case, UNUSED_WORDS};
 use crate::kernels::{Access, StepScalars};
 use crate::plan::{Buffer, Plan, Role};
 use rayon::prelude::*;
@@ -14,26 +14,30 @@ impl Cpu {
     /// Seconds of each step of a plan. All threads meet after every step, which in a run they do not: what a step takes
     /// there cannot be told from what the thread does before and after it.
     pub(in crate::exec) fn profile(&mut self, id: PlanId, scalars: &StepScalars, effort: Effort) -> Samples {
-        let Loaded { plan, buffers: index, .. } = &self.plans[id.0];
-        let segments = segments::singly(plan);
+        let Loaded { plan, buffers: index, segments, .. } = &self.plans[id.0];
+        // A plan for devices runs step by step on copies.
+        let singly = if segments.is_empty() { vec![] } else { segments::singly(plan) };
         let (pool, buffers) = (&self.pool, &mut self.buffers);
-        let mut steps = vec![vec![]; segments.len()];
+        let mut samples = vec![vec![]; plan.steps.len()];
         pool.install(|| {
             let mut repeats = effort.begin();
             let mut rehearsal = true;
             while repeats.another() {
-                for (segment, seconds) in segments.iter().zip(&mut steps) {
+                for (at, (step, seconds)) in plan.steps.iter().zip(&mut samples).enumerate() {
                     let begun = Instant::now();
-                    run_segment(plan, index, segment, buffers, scalars);
+                    match singly.get(at) {
+                        Some(segment) => run_segment(plan, index, segment, buffers, scalars),
+                        None => run_on_copies(step, index, buffers, scalars),
+                    }
                     if !rehearsal {
                         seconds.push(begun.elapsed().as_secs_f64());
                     }
                 }
                 rehearsal = false;
-                self.counts.dispatches += segments.len() as u64;
+                self.counts.dispatches += plan.steps.len() as u64;
             }
         });
-        Samples { clock: Clock::Host, steps }
+        Samples { clock: Clock::Host, steps: samples }
     }
 
     /// Seconds of a copy of so many words from one place to another, by all threads.
@@ -81,13 +85,11 @@ fn alone(case: &Case) -> Plan {
     for (buffer, view) in step.views.iter_mut().enumerate() {
         (view.buffer, view.offset) = (buffer, 0);
     }
-    let divided = step.outer > step.unit;
-    let bindings = step.accesses().zip(&case.buffers).enumerate();
-    let buffers = bindings.map(|(at, ((access, view), words))| {
-        // A view that is written in parts is divided; one that is not is there because the kernel has the binding.
-        let unused = access != Access::Read && divided && !view.split;
-        Buffer { role: if unused { Role::Sink } else { Role::Slot(at) }, words: words.len() }
-    });
-    let buffers = buffers.collect();
+    // What is written and not divided cannot be shared out among threads, unless it is not used at all.
+    if step.accesses().any(|(access, view)| access != Access::Read && !view.split && view.words > UNUSED_WORDS) {
+        step.unit = step.outer;
+    }
+    let buffer = |(at, words): (usize, &Vec<u32>)| Buffer { role: Role::Slot(at), words: words.len() };
+    let buffers = case.buffers.iter().enumerate().map(buffer).collect();
     Plan { name: step.what.clone(), batch: 1, buffers, steps: vec![step], parameters: vec![], terms: vec![] }
 }

@@ -71,7 +71,7 @@ impl Gpu {
             views.push((copy, 0, words.len()));
         }
         let uniforms = self.uniforms(step.kernel.name, std::iter::once(&step.params[..]))?;
-        let dispatch = self.dispatch(step, &views, 0)?;
+        let dispatch = self.dispatch(step, &views, 0, 0)?;
         let buffers = views.into_iter().map(|(buffer, ..)| buffer).collect();
         Ok(Bound { uniforms, dispatch, buffers })
     }

@@ -7,7 +7,7 @@ use elbo::exec::Executor;
 use elbo::exec::measure::{self, Outcome};
 use elbo::exec::profile::{Clock, Effort};
 use elbo::exec::selftest::cases::{Size, case, settings};
-use elbo::kernels::{KERNELS, Kernel, combine, matmul, matmul_direct};
+use elbo::kernels::{Call, KERNELS, Kernel, combine, matmul, matmul_direct};
 use std::time::Duration;
 
 const EFFORT: Effort = Effort { repeats: 3, time: Duration::from_secs(60) };
@@ -64,28 +64,23 @@ fn every_kernel_can_be_timed_alone_beside_a_loaded_plan() {
     }
 }
 
-/// Kernels of which one row at the very end of the result is not what the twin says.
-static WRONG: [Kernel; 2] = {
-    fn spoilt(mut call: elbo::kernels::Call) {
-        let last = call.params[0] as usize - 1;
-        let ends = call.range.end == last + 1;
-        (matmul::KERNEL.cpu)(elbo::kernels::Call {
-            range: call.range.clone(),
-            params: call.params,
-            consts: call.consts,
-            step: call.step,
-            reads: call.reads.clone(),
-            writes: call.writes.iter_mut().map(|words| &mut **words).collect(),
-        });
-        if let (true, Some(word)) = (ends, call.writes[0].last_mut()) {
-            *word = 7.0_f32.to_bits();
-        }
+/// Kernels of which the very last element is not what the twin says.
+static WRONG: [Kernel; 2] = [
+    Kernel { cpu: |call| spoilt(call, matmul::KERNEL.cpu), ..matmul::KERNEL },
+    Kernel { cpu: |call| spoilt(call, matmul_direct::KERNEL.cpu), ..matmul_direct::KERNEL },
+];
+
+fn spoilt(mut call: Call, twin: fn(Call)) {
+    let rows = call.entries::<matmul::Params, matmul::Entry>()[0].m as usize;
+    let ends = call.range.end == rows;
+    let writes = call.writes.iter_mut().map(|words| &mut **words).collect();
+    let (range, params, consts, step, reads) =
+        (call.range.clone(), call.params, call.consts, call.step, call.reads.clone());
+    twin(Call { range, params, consts, step, reads, writes });
+    if let (true, Some(word)) = (ends, call.writes[0].last_mut()) {
+        *word = 7.0_f32.to_bits();
     }
-    [
-        Kernel { name: "matmul", cpu: spoilt, ..matmul::KERNEL },
-        Kernel { name: "matmul_direct", cpu: spoilt, ..matmul_direct::KERNEL },
-    ]
-};
+}
 
 #[test]
 fn what_is_wrong_is_not_timed_even_if_only_parts_of_it_can_be_checked() {
@@ -94,7 +89,8 @@ fn what_is_wrong_is_not_timed_even_if_only_parts_of_it_can_be_checked() {
         for (shape, quick) in [([21, 37, 3], true), ([401, 397, 413], false)] {
             // The larger product is more than the twin has the time for.
             assert_eq!(2 * shape.iter().product::<usize>() < 100_000_000, quick);
-            let case = measure::product_case(wrong, &[0; 6], shape).expect("there is a case");
+            let case =
+                measure::product_case(wrong, &measure::variants(wrong, [false; 2])[0], shape).expect("there is a case");
             let outcome = measure::time(&mut executor, &case, EFFORT).expect("it runs");
             assert!(matches!(&outcome, Outcome::Wrong(why) if why.contains("binding c")), "{shape:?}: {outcome:?}");
             let error = measure::time_right(&mut executor, &case, EFFORT).expect_err("it is wrong");
