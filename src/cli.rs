@@ -127,6 +127,7 @@ pub struct ThreadsArgs {
 }
 
 /// `elbo train`.
+#[expect(clippy::struct_excessive_bools, reason = "switches that do not depend on each other")]
 #[derive(Debug, Clone, Default, Args)]
 pub struct TrainArgs {
     /// Where the examples come from [default: glyphs]
@@ -192,7 +193,8 @@ pub struct TrainArgs {
     /// Continue a run where it stopped
     ///
     /// Continues a run from its last checkpoint (or from a given checkpoint folder), to the same bits as if it had
-    /// never stopped. The run keeps its settings: only --epochs, --adapter, --threads and --quiet may be given with it.
+    /// never stopped. The run keeps its settings: only --epochs, --adapter, --threads, --profile and --quiet may be
+    /// given with it.
     #[arg(long, value_name = "RUN")]
     pub resume: Option<PathBuf>,
 
@@ -202,6 +204,14 @@ pub struct TrainArgs {
     /// finding a faulty driver.
     #[arg(long)]
     pub check_steps: bool,
+
+    /// First show where the time of a step goes
+    ///
+    /// Before training begins, times every step of the plan and prints a line for each: kernel, grid, time, GFLOP/s,
+    /// GB/s, and its share of the device's measured peak. What is trained is the same as without. With --dry-run: stops
+    /// there.
+    #[arg(long)]
+    pub profile: bool,
 
     /// Print warnings and results only
     #[arg(long, short)]
@@ -377,6 +387,24 @@ pub enum BenchCommand {
 Example:
   elbo bench step --adapter cpu --batch 128 --json")]
     Step(BenchStepArgs),
+
+    /// Time the evaluation of a batch
+    ///
+    /// Times runs of the plan that evaluates a batch: rate and distortion, or with --samples the importance-weighted
+    /// log-likelihood. The last line with --json has `name`, `batch` and `ms_per_step`.
+    #[command(after_long_help = "\
+Example:
+  elbo bench eval --adapter cpu --samples 50 --json")]
+    Eval(BenchEvalArgs),
+
+    /// Time one matrix product, [M, K] times [K, N]
+    ///
+    /// Times every variant of the product kernels that plans for the device are made of. The last line with --json has
+    /// `name`, `batch` (M) and `ms_per_step` of the fastest.
+    #[command(after_long_help = "\
+Example:
+  elbo bench matmul 128 400 784 --adapter cpu --json")]
+    Matmul(BenchMatmulArgs),
 }
 
 /// `elbo bench step`.
@@ -407,6 +435,90 @@ pub struct BenchStepArgs {
     pub steps: Option<usize>,
 
     /// Rounds, of which the median counts [default: 5]
+    #[arg(long, value_name = "N")]
+    pub rounds: Option<usize>,
+
+    /// Also show where the time of a step goes
+    #[arg(long)]
+    pub profile: bool,
+
+    /// End with one line of JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `elbo bench eval`.
+#[derive(Debug, Clone, Args)]
+pub struct BenchEvalArgs {
+    /// What --recipe and --set say.
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
+
+    /// Examples per run [default: as `elbo eval` takes]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub batch: Option<usize>,
+
+    /// Estimate -log p(x) with K samples each
+    #[arg(long, value_name = "K", allow_negative_numbers = true)]
+    pub samples: Option<usize>,
+
+    /// Evaluate these data [default: random bytes like MNIST]
+    #[arg(long, value_name = "SRC")]
+    pub data: Option<String>,
+
+    /// Device, as for `elbo train`
+    #[arg(long, value_name = "SEL")]
+    pub adapter: Option<String>,
+
+    /// What --threads says.
+    #[command(flatten)]
+    pub threads: ThreadsArgs,
+
+    /// Runs per round [default: 468; 64 on a software driver]
+    #[arg(long, value_name = "N")]
+    pub steps: Option<usize>,
+
+    /// Rounds, of which the median counts [default: 5]
+    #[arg(long, value_name = "N")]
+    pub rounds: Option<usize>,
+
+    /// End with one line of JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `elbo bench matmul`.
+#[derive(Debug, Clone, Args)]
+pub struct BenchMatmulArgs {
+    /// Rows of the product
+    #[arg(value_name = "M")]
+    pub m: usize,
+
+    /// Columns of the product
+    #[arg(value_name = "N")]
+    pub n: usize,
+
+    /// Length of its sums
+    #[arg(value_name = "K")]
+    pub k: usize,
+
+    /// The first matrix is stored as its transpose, [K, M]
+    #[arg(long)]
+    pub transpose_a: bool,
+
+    /// The second matrix is stored as its transpose, [N, K]
+    #[arg(long)]
+    pub transpose_b: bool,
+
+    /// Device, as for `elbo train`
+    #[arg(long, value_name = "SEL")]
+    pub adapter: Option<String>,
+
+    /// What --threads says.
+    #[command(flatten)]
+    pub threads: ThreadsArgs,
+
+    /// Repeats, of which the median counts [default: 50]
     #[arg(long, value_name = "N")]
     pub rounds: Option<usize>,
 
@@ -482,7 +594,7 @@ mod tests {
     fn short_help_fits_a_screen_and_long_help_has_an_example() {
         let mut found = Vec::new();
         commands(&Cli::command(), "", &mut found);
-        assert_eq!(found.len(), 10);
+        assert_eq!(found.len(), 12);
         for (path, command) in found {
             let short = command.clone().term_width(80).render_help().to_string();
             assert!(short.lines().count() <= 24, "{path} -h has {} lines:\n{short}", short.lines().count());
@@ -527,6 +639,7 @@ mod tests {
             ("elbo eval r --part all", "--part"),
             ("elbo plan --for cake", "--for"),
             ("elbo bench", "step"),
+            ("elbo bench matmul 3 4", "<K>"),
             ("elbo trian", "train"),
         ] {
             let error = parse(line).expect_err(line);

@@ -6,6 +6,7 @@ mod doctor;
 mod eval;
 mod open;
 mod plan;
+mod profile;
 mod reconstruct;
 mod sample;
 mod train;
@@ -23,10 +24,11 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Plan(args) => (false, args.json),
         Command::Adapters(args) => (false, args.json),
         Command::Doctor(args) => (false, args.json),
-        Command::Bench(args) => {
-            let BenchCommand::Step(args) = &args.what;
-            (false, args.json)
-        }
+        Command::Bench(args) => match &args.what {
+            BenchCommand::Step(args) => (false, args.json),
+            BenchCommand::Eval(args) => (false, args.json),
+            BenchCommand::Matmul(args) => (false, args.json),
+        },
         Command::Sample(_) | Command::Reconstruct(_) => (false, false),
     };
     let report = Report::new(Options::detect(quiet, json));
@@ -49,8 +51,6 @@ fn dispatch(command: Command, report: &Report) -> Result<()> {
         Command::Plan(args) => plan::run(&args, report),
         Command::Adapters(_) => adapters::run(report),
         Command::Doctor(args) => doctor::run(&args, report),
-        Command::Bench(args) => match args.what {
-            BenchCommand::Step(args) => bench::run(&args, report),
-        },
+        Command::Bench(args) => bench::run(&args.what, report),
     }
 }

@@ -4,6 +4,7 @@
 //! are not needed at the same time share their place, [`verify`] rejects what no executor may run, [`tuning`] chooses how
 //! products are tiled, [`print`] is what `elbo plan` shows.
 
+pub mod cost;
 mod levels;
 pub mod lower;
 mod memory;

@@ -1,6 +1,6 @@
 //! The settings that flags stand for.
 
-use super::{BenchStepArgs, PlanArgs, ThreadsArgs, TrainArgs};
+use super::{BenchEvalArgs, BenchStepArgs, PlanArgs, ThreadsArgs, TrainArgs};
 use crate::error::{Error, Result};
 
 impl TrainArgs {
@@ -43,7 +43,7 @@ impl TrainArgs {
             None => Ok(()),
             Some((flag, _)) => Err(Error::Usage(format!(
                 "{flag} cannot be given with --resume: a resumed run keeps its settings and its folder; only --epochs, \
-                 --adapter, --threads and --quiet may be given"
+                 --adapter, --threads, --profile and --quiet may be given"
             ))),
         }
     }
@@ -73,6 +73,14 @@ impl PlanArgs {
     pub fn overrides(&self) -> Vec<(String, String)> {
         let flags = [("data.source", self.data.clone()), ("train.batch", text(self.batch.as_ref()))];
         with_flags(&flags, &self.recipe.set)
+    }
+}
+
+impl BenchEvalArgs {
+    /// The settings that flags and `--set` ask for, in the form that [`crate::config::resolve`] takes. `--batch` is none
+    /// of them: a recipe's batch is that of its training.
+    pub fn overrides(&self) -> Vec<(String, String)> {
+        with_flags(&[("data.source", self.data.clone())], &self.recipe.set)
     }
 }
 
@@ -159,7 +167,7 @@ mod tests {
 
     #[test]
     fn with_resume_only_what_cannot_change_the_run_may_be_given() {
-        for flags in ["", "--epochs 20", "--adapter cpu --threads 3 --quiet"] {
+        for flags in ["", "--epochs 20", "--adapter cpu --threads 3 --profile --quiet"] {
             assert_eq!(train(&format!("elbo train --resume r {flags}")).check_resume(), Ok(()), "{flags}");
         }
         for flags in [

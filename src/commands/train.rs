@@ -7,7 +7,7 @@ use crate::config::{self, Config};
 use crate::data;
 use crate::durable;
 use crate::error::{Error, Result};
-use crate::exec::select;
+use crate::exec::{measure, select};
 use crate::plan::Role;
 use crate::report::human::{bytes, count};
 use crate::report::progress::EpochRow;
@@ -43,6 +43,10 @@ fn begin(args: &TrainArgs, report: &Report) -> Result<()> {
     if args.dry_run {
         session.plan(Purpose::Train)?;
         describe(&mut session, report)?;
+        if args.profile {
+            session.initialise()?;
+            profile(&mut session, report)?;
+        }
         report.result(&config::to_toml(&session.config));
         return Ok(());
     }
@@ -149,6 +153,14 @@ fn describe(session: &mut Session, report: &Report) -> Result<()> {
     Ok(())
 }
 
+/// Shows where the time of a training step goes. The session is as it was afterwards.
+fn profile(session: &mut Session, report: &Report) -> Result<()> {
+    let id = session.plan(Purpose::Train)?;
+    let products = measure::products(session.executor.plan(id));
+    let peak = measure::peak(&mut session.executor, &products)?;
+    super::profile::run(session, &peak, report).map(drop)
+}
+
 /// Trains a prepared session and reports.
 fn go(
     session: &mut Session,
@@ -158,6 +170,9 @@ fn go(
     folder: &Path,
     report: &Report,
 ) -> Result<()> {
+    if args.profile {
+        profile(session, report)?;
+    }
     catch_interrupts();
     let checkpoints = folder.join("checkpoints");
     durable::create_folder(&checkpoints)?;

@@ -6,8 +6,10 @@
 //! How the work is divided does not change a bit of the result: every element is computed by the same operations in the
 //! same order. While a plan runs nobody sleeps (see [`awake`]): to wake a thread up takes longer than many a step.
 
+mod profile;
 mod segments;
 
+use super::pace::Pace;
 use super::{Counts, PlanId};
 use crate::error::{Error, Result};
 use crate::kernels::{Call, Kernel, StepScalars};
@@ -16,6 +18,7 @@ use segments::{Part, Segment};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
 
 /// Buffers, plans and threads.
 #[derive(Debug)]
@@ -33,6 +36,7 @@ struct Loaded {
     /// For each buffer of the plan, its index among the engine's.
     buffers: Vec<usize>,
     segments: Vec<Segment>,
+    pace: Pace,
 }
 
 impl Cpu {
@@ -95,7 +99,8 @@ impl Cpu {
         }
         // A plan for devices keeps all its tensors in one buffer, which threads could not divide: it runs step by step.
         let segments = if plan.words(&Role::Workspace) > 0 { vec![] } else { segments::cut(&plan) };
-        self.plans.push(Loaded { plan, buffers, segments });
+        let pace = Pace::guess(&plan, Target::Cpu);
+        self.plans.push(Loaded { plan, buffers, segments, pace });
         Ok(PlanId(self.plans.len() - 1))
     }
 
@@ -104,13 +109,19 @@ impl Cpu {
         &self.plans[id.0].plan
     }
 
+    /// See [`super::Executor::portion`].
+    pub fn portion(&self, id: PlanId) -> usize {
+        self.plans[id.0].pace.steps()
+    }
+
     /// See [`super::Executor::run`].
     pub fn run(&mut self, id: PlanId, steps: &[StepScalars]) -> Result<()> {
-        let Loaded { plan, buffers: index, segments } = &self.plans[id.0];
+        let Loaded { plan, buffers: index, segments, pace } = &mut self.plans[id.0];
         let (pool, buffers) = (&self.pool, &mut self.buffers);
+        let begun = Instant::now();
         let walk = || {
             for scalars in steps {
-                for segment in segments {
+                for segment in &*segments {
                     run_segment(plan, index, segment, buffers, scalars);
                 }
                 for step in plan.steps.iter().filter(|_| segments.is_empty()) {
@@ -119,6 +130,7 @@ impl Cpu {
             }
         };
         pool.install(|| awake(walk));
+        pace.took(steps.len(), begun.elapsed());
         self.counts.submissions += 1;
         self.counts.dispatches += (steps.len() * plan.steps.len()) as u64;
         Ok(())

@@ -74,6 +74,11 @@ pub fn cut(plan: &Plan) -> Vec<Segment> {
     segments
 }
 
+/// Cuts a plan after every step.
+pub fn singly(plan: &Plan) -> Vec<Segment> {
+    plan.steps.iter().enumerate().map(|(at, step)| segment(plan, vec![at], &uses_of(plan, step))).collect()
+}
+
 fn uses_of(plan: &Plan, step: &Step) -> Vec<Use> {
     let units = step.outer / step.unit;
     let bound =

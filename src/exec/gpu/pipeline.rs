@@ -108,9 +108,15 @@ impl Pipelines {
             return device.handle.create_shader_module(descriptor);
         }
         #[expect(unsafe_code, reason = "the checks cost up to a third of the speed, and the shaders are our own")]
-        // SAFETY: indices in the shaders stay below the extents in `params`, which the lowering and `plan::verify` keep
-        // within the bound views; the order names examples that exist; every loop has a bound. Tests run all kernels
-        // with the checks on, and on memory whose surroundings must stay as they are.
+        // SAFETY: what the checks would catch cannot happen.
+        // - Storage: a shader guards every index with the extents in `params`. The lowering makes params and views of
+        //   the same shapes, and `plan::verify` keeps views inside their buffers; the tests run every kernel between
+        //   words that must stay as they are, and with the checks on.
+        // - Data: the order names examples that exist, and rows that do not count repeat the last one that does.
+        // - Workgroup memory: its indices are made of the index of the thread and of constants.
+        // - Loops end: each counts up to an extent or down to zero.
+        // - Division and shifts: divisors are extents, which are not zero; shifts are by less than 32 bits.
+        // What checked and unchecked modules compute is the same bit for bit (`tests/it/kernels.rs`).
         unsafe {
             device.handle.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
         }

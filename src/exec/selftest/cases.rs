@@ -178,7 +178,10 @@ struct Shape {
 /// Bounds of log-variances that some of the inputs exceed.
 const CLAMP: (f32, f32) = (-2.0, 1.5);
 
-const UNUSED: (usize, bool, Fill) = (4, false, Fill::Unused);
+/// Words of what is bound where a kernel, as it is configured, does not use a binding.
+pub const UNUSED_WORDS: usize = 4;
+
+const UNUSED: (usize, bool, Fill) = (UNUSED_WORDS, false, Fill::Unused);
 
 /// A binding, or what stands for it where it is not used.
 fn used(condition: bool, binding: (usize, bool, Fill)) -> (usize, bool, Fill) {

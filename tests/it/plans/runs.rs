@@ -24,7 +24,7 @@ pub fn kept_resident(setup: &Setup) -> Resident {
 }
 
 /// Loads the plan for a purpose as [`load_plan`] does.
-fn load(executor: &mut Executor, setup: &Setup, purpose: &str, batch: usize, target: Target) -> PlanId {
+pub fn load(executor: &mut Executor, setup: &Setup, purpose: &str, batch: usize, target: Target) -> PlanId {
     load_plan(executor, setup, plan(setup, purpose, batch, kept_resident(setup), target))
 }
 
