@@ -153,6 +153,14 @@ pub struct TrainArgs {
     #[command(flatten)]
     pub threads: ThreadsArgs,
 
+    /// Whether to measure how products are fastest [default: auto]
+    ///
+    /// Which tiling each matrix product uses. `auto` measures on GPUs what is not known yet, for at most three seconds,
+    /// and keeps it in the user's cache folder; `full` measures everything anew; `off` takes the program's guess.
+    /// A run keeps its tilings in its checkpoints, since others round differently.
+    #[arg(long, value_name = "HOW", value_enum)]
+    pub tune: Option<crate::tune::Mode>,
+
     /// Passes over the training examples
     ///
     /// Passes over the training examples. With --resume: the new total, not what is added.
@@ -429,6 +437,14 @@ pub struct BenchStepArgs {
     /// What --threads says.
     #[command(flatten)]
     pub threads: ThreadsArgs,
+
+    /// Whether to measure how products are fastest [default: auto]
+    ///
+    /// Which tiling each matrix product uses. `auto` measures on GPUs what is not known yet, for at most three seconds,
+    /// and keeps it in the user's cache folder; `full` measures everything anew; `off` takes the program's guess.
+    /// A run keeps its tilings in its checkpoints, since others round differently.
+    #[arg(long, value_name = "HOW", value_enum)]
+    pub tune: Option<crate::tune::Mode>,
 
     /// Steps per round [default: 468; 64 on a software driver]
     #[arg(long, value_name = "N")]

@@ -61,6 +61,11 @@ impl Executor {
         each!(self, e => e.name())
     }
 
+    /// The device to the version of its driver: what a measurement is good for.
+    pub fn identity(&self) -> String {
+        each!(self, e => e.identity())
+    }
+
     /// What plans for this executor should be made for.
     pub fn target(&self) -> Target {
         each!(self, e => e.target())

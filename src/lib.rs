@@ -99,6 +99,7 @@ pub mod exec;
 pub mod session;
 
 pub mod train;
+pub mod tune;
 
 pub mod eval;
 

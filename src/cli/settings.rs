@@ -36,6 +36,7 @@ impl TrainArgs {
             ("--seed", self.seed.is_some()),
             ("--latent", self.latent.is_some()),
             ("--out", self.out.is_some()),
+            ("--tune", self.tune.is_some()),
             ("--check-steps", self.check_steps),
             ("--dry-run", self.dry_run),
         ];

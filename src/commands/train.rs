@@ -53,6 +53,7 @@ fn begin(args: &TrainArgs, report: &Report) -> Result<()> {
     let folder = run_folder(args.out.as_deref(), &session.config.name)?;
     let made = Folder::new(&folder)?;
     let done = (|| {
+        super::tune(&mut session, args.tune.unwrap_or_default(), report)?;
         session.plan(Purpose::Train)?;
         session.initialise()?;
         describe(&mut session, report)?;
@@ -98,6 +99,8 @@ fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
             session.executor.name()
         ));
     }
+    // Other tilings would round differently.
+    session.tuning.clone_from(&saved.progress.tuning);
     session.plan(Purpose::Train)?;
     session.restore(&saved)?;
     describe(&mut session, report)?;

@@ -59,6 +59,11 @@ impl Cpu {
         self.pool.current_num_threads()
     }
 
+    /// See [`super::Executor::identity`].
+    pub fn identity(&self) -> String {
+        self.name()
+    }
+
     /// What plans should be made for.
     pub fn target(&self) -> Target {
         Target::Cpu

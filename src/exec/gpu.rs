@@ -99,6 +99,12 @@ impl Gpu {
         self.device.summary.title()
     }
 
+    /// See [`super::Executor::identity`].
+    pub fn identity(&self) -> String {
+        let summary = &self.device.summary;
+        format!("{} [{}] {}", summary.name, summary.backend, summary.driver)
+    }
+
     /// What plans should be made for.
     pub fn target(&self) -> Target {
         match self.device.summary.kind {

@@ -41,18 +41,25 @@ pub fn time(executor: &mut Executor, case: &Case, effort: Effort) -> Result<Outc
         difference = differs(case, found);
         difference.is_none()
     };
+    Ok(match (time_judged(executor, case, effort, &mut judge)?, difference) {
+        (Some(found), _) => Outcome::Right(found.0, found.1),
+        (None, difference) => Outcome::Wrong(difference.unwrap_or_default()),
+    })
+}
+
+/// Times the step of a case, if `judge` finds what it left in its bindings right.
+pub fn time_judged(
+    executor: &mut Executor,
+    case: &Case,
+    effort: Effort,
+    mut judge: &mut dyn FnMut(&[Vec<u32>]) -> bool,
+) -> Result<Option<(Timing, Clock)>> {
     let samples = match executor {
         Executor::Cpu(cpu) => cpu.time_case(case, effort, &mut judge),
         #[cfg(feature = "gpu")]
         Executor::Gpu(gpu) => gpu.time_case(case, effort, &mut judge),
     }?;
-    Ok(match (samples, difference) {
-        (Some(samples), _) => {
-            let seconds = samples.steps.into_iter().flatten().collect();
-            Outcome::Right(Timing::of(seconds), samples.clock)
-        }
-        (None, difference) => Outcome::Wrong(difference.unwrap_or_default()),
-    })
+    Ok(samples.map(|samples| (Timing::of(samples.steps.into_iter().flatten().collect()), samples.clock)))
 }
 
 /// The same for who has no use for a wrong kernel.

@@ -27,6 +27,7 @@ pub fn run(args: &BenchStepArgs, report: &Report) -> Result<()> {
     let rounds = Rounds::new(args.steps, args.rounds, target)?;
     report.note(&format!("device   {line}"));
     let mut session = Session::new(config, data, executor);
+    super::super::tune(&mut session, args.tune.unwrap_or_default(), report)?;
     let plan = session.plan(Purpose::Train)?;
     session.initialise()?;
     let order = order(session.data()?.train.clone(), session.config.train.seed, 0);
