@@ -44,8 +44,7 @@ fn main(
         let logit = logits[at_row + column];
         let value = x[at_example + column];
         if VALUE == 1u {
-            // In this order nothing cancels for a confident logit that is right.
-            sum += max(logit, 0.0) - logit * value + log1p_unit(exp(-abs(logit)));
+            sum += bernoulli_term(logit, value);
         }
         if GRAD == 1u {
             dlogits[at_row + column] = weight * (sigmoid(logit) - value);

@@ -19,8 +19,6 @@ struct Params {
 @group(1) @binding(0) var<uniform> params: Params;
 @group(1) @binding(1) var<uniform> step: Step;
 
-const HALF_LOG_TWO_PI = 0.9189385332;
-
 fn gradient_of_row(row: u32) -> f32 {
     if GRAD == 0u {
         return 0.0;
@@ -58,7 +56,7 @@ fn main(
         let inverse = exp(-lv);
         let square = difference * difference * inverse;
         if VALUE == 1u {
-            sum += HALF_LOG_TWO_PI + 0.5 * (lv + square);
+            sum += gaussian_term(difference, lv);
         }
         if GRAD == 1u {
             dout[at_mean] = weight * difference * inverse;

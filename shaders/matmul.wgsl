@@ -1,110 +1,280 @@
-// C = A·B with a tile of each operand in workgroup memory and a 4×4 block of C in registers.
+// C = A·B with tiles of both operands in workgroup memory and a block of C in registers.
 // For devices whose threads run in parallel; `matmul_direct` is for those that emulate them.
 // A [m, k] (or its transpose), B [k, n] (or its transpose), C [m, n].
+//
+// The 256 threads of a workgroup make one tile of C, [TILE_M, TILE_N], in blocks of [BLOCK_M, BLOCK_N] a thread (4 or
+// 8 each way). Where a tile has fewer blocks than there are threads, threads share each sum: slice s of them takes every
+// s-th stretch of DEPTH products, and the slices are added up at the end, in a fixed order.
 
-struct Params {
+struct Job {
     m: u32,
     n: u32,
     k: u32,
+    first: u32, // the job's first workgroup
+    a: u32,     // where the operands begin in their bindings
+    b: u32,
+    aux: u32,
+    c: u32,
+}
+
+struct Params {
+    jobs: u32,
+    weight: u32,
+    per_example: u32,
+    log_variance: f32,
+    table: array<Job, 10>,
 }
 
 @group(0) @binding(0) var<storage, read> a: array<f32>;
 @group(0) @binding(1) var<storage, read> b: array<f32>;
 @group(0) @binding(2) var<storage, read> aux: array<f32>;
 @group(0) @binding(3) var<storage, read_write> c: array<f32>;
+@group(0) @binding(4) var<storage, read_write> terms: array<f32>;
 @group(1) @binding(0) var<uniform> params: Params;
+@group(1) @binding(1) var<uniform> step: Step;
 
-const TILE = 64u;
-const DEPTH = 16u;
-const BLOCK = 4u;
+const THREADS = 256u;
+const ACROSS = TILE_N / BLOCK_N;
+const BLOCKS = TILE_M / BLOCK_M * ACROSS;
+const SLICES = THREADS / BLOCKS;
+const STRETCH = SLICES * DEPTH;
+// Quads of rows or columns of one depth, and one more, so that neighbouring depths lie in different banks.
+const ROW_A = TILE_M / 4u + 1u;
+const ROW_B = TILE_N / 4u + 1u;
+const TILES = STRETCH * (ROW_A + ROW_B);
+const EXCHANGE = SLICES / 2u * (TILE_M * TILE_N / 4u);
+const TERMS = TILE_M / 4u * ACROSS;
 
-var<workgroup> tile_a: array<f32, 1024>; // [DEPTH][TILE]
-var<workgroup> tile_b: array<f32, 1024>; // [DEPTH][TILE]
+// [STRETCH][ROW_A] of A, then [STRETCH][ROW_B] of B; later, what the slices exchange, and then the terms.
+var<workgroup> tiles: array<vec4<f32>, max(TILES, max(EXCHANGE, TERMS))>;
 
-fn load_a(row: u32, depth: u32) -> f32 {
-    if row >= params.m || depth >= params.k {
+fn load_a(job: Job, row: u32, depth: u32) -> f32 {
+    if row >= job.m || depth >= job.k {
         return 0.0;
     }
     if TRANSPOSE_A == 0u {
-        return a[row * params.k + depth];
+        return a[job.a + row * job.k + depth];
     }
     // With ONES, the last row of Aᵀ is not stored: it is all ones and sums up the bias gradient.
-    let stored = params.m - ONES;
+    let stored = job.m - ONES;
     if row == stored {
         return 1.0;
     }
-    return a[depth * stored + row];
+    return a[job.a + depth * stored + row];
 }
 
-fn load_b(depth: u32, column: u32) -> f32 {
-    if column >= params.n || depth >= params.k {
+fn load_b(job: Job, depth: u32, column: u32) -> f32 {
+    if column >= job.n || depth >= job.k {
         return 0.0;
     }
     if TRANSPOSE_B == 0u {
-        return b[depth * params.n + column];
+        return b[job.b + depth * job.n + column];
     }
-    return b[column * params.k + depth];
+    return b[job.b + column * job.k + depth];
+}
+
+// One stretch of both operands. Neighbouring threads read neighbouring addresses, whichever way an operand lies.
+fn load_tiles(job: Job, row0: u32, column0: u32, depth0: u32, thread: u32) {
+    for (var e = thread; e < STRETCH * (TILE_M / 4u); e += THREADS) {
+        var depth = e % STRETCH;
+        var quad = e / STRETCH;
+        if TRANSPOSE_A == 1u {
+            depth = e / (TILE_M / 4u);
+            quad = e % (TILE_M / 4u);
+        }
+        let row = row0 + 4u * quad;
+        let at = depth0 + depth;
+        tiles[depth * ROW_A + quad] = vec4<f32>(
+            load_a(job, row, at), load_a(job, row + 1u, at), load_a(job, row + 2u, at), load_a(job, row + 3u, at));
+    }
+    for (var e = thread; e < STRETCH * (TILE_N / 4u); e += THREADS) {
+        var depth = e / (TILE_N / 4u);
+        var quad = e % (TILE_N / 4u);
+        if TRANSPOSE_B == 1u {
+            depth = e % STRETCH;
+            quad = e / STRETCH;
+        }
+        let column = column0 + 4u * quad;
+        let at = depth0 + depth;
+        tiles[STRETCH * ROW_A + depth * ROW_B + quad] = vec4<f32>(load_b(job, at, column),
+            load_b(job, at, column + 1u), load_b(job, at, column + 2u), load_b(job, at, column + 3u));
+    }
+}
+
+// c + left·rightᵀ.
+fn add_product(c: mat4x4<f32>, left: vec4<f32>, right: vec4<f32>) -> mat4x4<f32> {
+    return mat4x4<f32>(c[0] + left.x * right, c[1] + left.y * right, c[2] + left.z * right, c[3] + left.w * right);
+}
+
+// A thread's block as four of 4×4; `high` and `right` ones are there if the block is 8 high or wide. Each matrix holds
+// rows of C in what WGSL calls columns. The second four rows lie half a tile below the first, columns likewise.
+struct Block {
+    first: mat4x4<f32>,
+    right: mat4x4<f32>,
+    high: mat4x4<f32>,
+    both: mat4x4<f32>,
+}
+
+// Adds up the slices of each block in pairs; the result is that of slice 0.
+fn add_slices(given: mat4x4<f32>, block: u32, slice: u32) -> mat4x4<f32> {
+    var sum = given;
+    for (var n = SLICES / 2u; n > 0u; n /= 2u) {
+        if slice >= n && slice < 2u * n {
+            let place = ((slice - n) * BLOCKS + block) * 4u;
+            tiles[place] = sum[0];
+            tiles[place + 1u] = sum[1];
+            tiles[place + 2u] = sum[2];
+            tiles[place + 3u] = sum[3];
+        }
+        workgroupBarrier();
+        if slice < n {
+            let place = (slice * BLOCKS + block) * 4u;
+            sum += mat4x4<f32>(tiles[place], tiles[place + 1u], tiles[place + 2u], tiles[place + 3u]);
+        }
+        workgroupBarrier();
+    }
+    return sum;
+}
+
+// The bias of four columns: the row of B after the k rows of the product.
+fn bias(job: Job, column: u32) -> vec4<f32> {
+    var values = vec4<f32>();
+    for (var j = 0u; j < 4u; j += 1u) {
+        if BIAS == 1u && column + j < job.n {
+            values[j] = b[job.b + job.k * job.n + column + j];
+        }
+    }
+    return values;
+}
+
+// One element of C on its way out; gives its term of the likelihood, if C is the decoder's output.
+fn store(job: Job, row: u32, column: u32, value: f32) -> f32 {
+    let at = row * job.n + column;
+    var out = value;
+    var term = 0.0;
+    if EPILOGUE == 1u {
+        out = activate(ACTIVATION, value);
+    } else if EPILOGUE == 2u {
+        out *= activate_derivative(ACTIVATION, aux[job.aux + at]);
+    } else if EPILOGUE >= 3u {
+        let x = aux[job.aux + row / params.per_example * job.n + column];
+        let weight = row_gradient(step, params.weight, row, params.per_example);
+        if EPILOGUE == 3u {
+            out = weight * (sigmoid(value) - x);
+            term = bernoulli_term(value, x);
+        } else {
+            out = weight * (value - x) * exp(-params.log_variance);
+            term = gaussian_term(value - x, params.log_variance);
+        }
+    }
+    c[job.c + at] = out;
+    return term;
+}
+
+// Four rows of four columns; gives the sum of each row's terms.
+fn store_block(job: Job, row: u32, column: u32, values: mat4x4<f32>) -> vec4<f32> {
+    var sums = vec4<f32>();
+    for (var i = 0u; i < 4u; i += 1u) {
+        for (var j = 0u; j < 4u; j += 1u) {
+            if row + i < job.m && column + j < job.n {
+                sums[i] += store(job, row + i, column + j, values[i][j]);
+            }
+        }
+    }
+    return sums;
+}
+
+// The terms of each row of the tile, summed over the threads that share the row.
+fn store_terms(job: Job, row0: u32, tile: u32, thread: u32, first: vec4<f32>, high: vec4<f32>) {
+    if thread < BLOCKS {
+        let quad = thread / ACROSS;
+        tiles[quad * ACROSS + thread % ACROSS] = first;
+        if BLOCK_M == 8u {
+            tiles[(quad + TILE_M / 8u) * ACROSS + thread % ACROSS] = high;
+        }
+    }
+    workgroupBarrier();
+    let row = row0 + thread;
+    if thread < TILE_M && row < job.m {
+        var sum = 0.0;
+        for (var i = 0u; i < ACROSS; i += 1u) {
+            sum += tiles[thread / 4u * ACROSS + i][thread % 4u];
+        }
+        terms[row * ((job.n + TILE_N - 1u) / TILE_N) + tile] = sum;
+    }
 }
 
 @compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let row0 = group.y * TILE;
-    let column0 = group.x * TILE;
-    let block_row = thread / 16u * BLOCK;
-    let block_column = thread % 16u * BLOCK;
-    var sums = array<vec4<f32>, 4>();
-    if BIAS == 1u {
-        // The row of B after the k rows of the product.
-        var bias = vec4<f32>();
-        for (var j = 0u; j < BLOCK; j += 1u) {
-            let column = column0 + block_column + j;
-            if column < params.n {
-                bias[j] = b[params.k * params.n + column];
-            }
-        }
-        sums = array<vec4<f32>, 4>(bias, bias, bias, bias);
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let number = linear_workgroup(group, groups);
+    var index = 0u;
+    for (var i = 1u; i < params.jobs; i += 1u) {
+        index = select(index, i, number >= params.table[i].first);
     }
-    for (var depth0 = 0u; depth0 < params.k; depth0 += DEPTH) {
-        for (var i = 0u; i < 4u; i += 1u) {
-            let e = i * 256u + thread;
-            // Neighbouring threads read neighbouring addresses, whichever way an operand lies.
-            if TRANSPOSE_A == 0u {
-                tile_a[e % DEPTH * TILE + e / DEPTH] = load_a(row0 + e / DEPTH, depth0 + e % DEPTH);
-            } else {
-                tile_a[e] = load_a(row0 + e % TILE, depth0 + e / TILE);
-            }
-            if TRANSPOSE_B == 0u {
-                tile_b[e] = load_b(depth0 + e / TILE, column0 + e % TILE);
-            } else {
-                tile_b[e % DEPTH * TILE + e / DEPTH] = load_b(depth0 + e % DEPTH, column0 + e / DEPTH);
-            }
-        }
-        workgroupBarrier();
-        for (var depth = 0u; depth < DEPTH; depth += 1u) {
-            let at_a = depth * TILE + block_row;
-            let at_b = depth * TILE + block_column;
-            let right = vec4<f32>(tile_b[at_b], tile_b[at_b + 1u], tile_b[at_b + 2u], tile_b[at_b + 3u]);
-            sums[0] += tile_a[at_a] * right;
-            sums[1] += tile_a[at_a + 1u] * right;
-            sums[2] += tile_a[at_a + 2u] * right;
-            sums[3] += tile_a[at_a + 3u] * right;
-        }
-        workgroupBarrier();
+    let job = params.table[index];
+    let across = (job.n + TILE_N - 1u) / TILE_N;
+    let row0 = (number - job.first) / across * TILE_M;
+    let column0 = (number - job.first) % across * TILE_N;
+    if row0 >= job.m {
+        return;
     }
-    for (var i = 0u; i < BLOCK; i += 1u) {
-        for (var j = 0u; j < BLOCK; j += 1u) {
-            let row = row0 + block_row + i;
-            let column = column0 + block_column + j;
-            if row < params.m && column < params.n {
-                let at = row * params.n + column;
-                var value = sums[i][j];
-                if EPILOGUE == 1u {
-                    value = activate(ACTIVATION, value);
-                } else if EPILOGUE == 2u {
-                    value *= activate_derivative(ACTIVATION, aux[at]);
+    let slice = thread / BLOCKS;
+    let block = thread % BLOCKS;
+    let quad_a = block / ACROSS;
+    let quad_b = block % ACROSS;
+    var sums = Block();
+    for (var depth0 = 0u; depth0 < job.k; depth0 += STRETCH) {
+        load_tiles(job, row0, column0, depth0, thread);
+        workgroupBarrier();
+        for (var i = 0u; i < DEPTH; i += 1u) {
+            let depth = slice * DEPTH + i;
+            let at_a = depth * ROW_A + quad_a;
+            let at_b = STRETCH * ROW_A + depth * ROW_B + quad_b;
+            let left = tiles[at_a];
+            let right = tiles[at_b];
+            sums.first = add_product(sums.first, left, right);
+            if BLOCK_N == 8u {
+                sums.right = add_product(sums.right, left, tiles[at_b + TILE_N / 8u]);
+            }
+            if BLOCK_M == 8u {
+                let lower = tiles[at_a + TILE_M / 8u];
+                sums.high = add_product(sums.high, lower, right);
+                if BLOCK_N == 8u {
+                    sums.both = add_product(sums.both, lower, tiles[at_b + TILE_N / 8u]);
                 }
-                c[at] = value;
             }
         }
+        workgroupBarrier();
+    }
+    if SLICES > 1u {
+        // Blocks of sliced tiles are 4×4.
+        sums.first = add_slices(sums.first, block, slice);
+    }
+    let row = row0 + 4u * quad_a;
+    let column = column0 + 4u * quad_b;
+    var first_terms = vec4<f32>();
+    var high_terms = vec4<f32>();
+    if slice == 0u {
+        let bias_first = bias(job, column);
+        let ones = vec4<f32>(1.0);
+        first_terms = store_block(job, row, column, add_product(sums.first, ones, bias_first));
+        if BLOCK_M == 8u {
+            high_terms = store_block(job, row + TILE_M / 2u, column, add_product(sums.high, ones, bias_first));
+        }
+        if BLOCK_N == 8u {
+            let bias_right = bias(job, column + TILE_N / 2u);
+            first_terms += store_block(job, row, column + TILE_N / 2u, add_product(sums.right, ones, bias_right));
+            if BLOCK_M == 8u {
+                high_terms += store_block(
+                    job, row + TILE_M / 2u, column + TILE_N / 2u, add_product(sums.both, ones, bias_right));
+            }
+        }
+    }
+    if EPILOGUE >= 3u {
+        store_terms(job, row0, column0 / TILE_N, thread, first_terms, high_terms);
     }
 }

@@ -60,9 +60,7 @@ fn main(
     }
     var sum = 0.0;
     for (var j = lane; j < params.latent; j += 64u) {
-        let m = mean(row, j);
-        let lv = log_variance(row, j);
-        sum += 0.5 * (m * m + exp(lv) - 1.0 - lv);
+        sum += kl_term(mean(row, j), log_variance(row, j));
     }
     let total = workgroup_sum(sum, lane, 64u);
     if lane == 0u {

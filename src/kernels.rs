@@ -13,10 +13,10 @@
 
 pub mod activation;
 pub mod activation_grad;
-pub mod adam;
 pub mod batch_mean;
 pub mod bernoulli;
 pub mod broadcast;
+pub mod chain;
 pub mod clip_factor;
 pub mod combine;
 pub mod gather;
@@ -29,15 +29,14 @@ pub mod matmul;
 pub mod matmul_direct;
 pub mod noise;
 pub mod posterior_grad;
-pub mod rmsprop;
 pub mod row_weights;
 pub mod sample;
-pub mod sgd;
 pub mod squared_norm;
 pub mod sum_columns;
 pub mod sum_rows;
 #[cfg(test)]
 mod testing;
+pub mod update;
 mod vector;
 
 use bytemuck::{Pod, Zeroable};
@@ -58,6 +57,24 @@ macro_rules! params {
     };
 }
 use params;
+
+/// Declares a kernel's `Entry` and `ENTRY`, likewise: what its table holds for each of several jobs.
+macro_rules! entry {
+    ($(#[$struct_meta:meta])* pub struct Entry { $($(#[$meta:meta])* pub $field:ident: $kind:ident,)* }) => {
+        $(#[$struct_meta])*
+        #[repr(C)]
+        #[derive(Debug, Clone, Copy, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+        pub struct Entry { $($(#[$meta])* pub $field: $kind,)* }
+
+        /// The fields of [`Entry`] in order, as the shader must declare them.
+        pub const ENTRY: &[(&str, $crate::kernels::Scalar)] =
+            &[$((stringify!($field), $crate::kernels::Scalar::$kind),)*];
+    };
+}
+use entry;
+
+/// Entries that a table has room for.
+pub const TABLE: usize = 10;
 
 /// The type of a parameter or of the elements of a binding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,6 +139,10 @@ pub struct Kernel {
     pub bindings: &'static [Binding],
     /// Fields of the params struct in order.
     pub params: &'static [(&'static str, Scalar)],
+    /// Fields of an entry of the table, an array of [`TABLE`] structs that follows the other params of a kernel which
+    /// does several jobs in one dispatch; none for other kernels. A uniform array lies at multiples of 16 bytes: with a
+    /// table, both lists have a multiple of four fields.
+    pub entry: &'static [(&'static str, Scalar)],
     /// Names of the compile-time constants in order.
     pub consts: &'static [&'static str],
     /// `@workgroup_size`.
@@ -137,7 +158,7 @@ pub struct Kernel {
 pub struct Call<'a> {
     /// The part of the outer axis to compute.
     pub range: Range<usize>,
-    /// The words of the kernel's `Params`.
+    /// The words of the kernel's `Params`, then those of the entries of its table that are used.
     pub params: &'a [u32],
     /// Values of the kernel's compile-time constants, in the table's order.
     pub consts: &'a [u32],
@@ -153,6 +174,12 @@ impl Call<'_> {
     /// The parameters as the kernel's own struct.
     pub fn params<P: Pod>(&self) -> P {
         bytemuck::pod_read_unaligned(bytemuck::cast_slice(&self.params[..size_of::<P>() / 4]))
+    }
+
+    /// The entries of the kernel's table, which follow its parameters.
+    pub fn entries<P: Pod, E: Pod>(&self) -> Vec<E> {
+        let words = self.params[size_of::<P>() / 4..].chunks_exact(size_of::<E>() / 4);
+        words.map(|entry| bytemuck::pod_read_unaligned(bytemuck::cast_slice(entry))).collect()
     }
 }
 
@@ -202,6 +229,11 @@ impl StepScalars {
     }
 }
 
+/// What a dispatch gets: the words of a kernel's `Params`, then those of the entries of its table.
+pub fn words<P: Pod, E: Pod>(params: &P, table: &[E]) -> Vec<u32> {
+    [bytemuck::cast_slice(std::slice::from_ref(params)), bytemuck::cast_slice(table)].concat()
+}
+
 /// Words seen as floats.
 pub fn f32s(words: &[u32]) -> &[f32] {
     bytemuck::cast_slice(words)
@@ -231,6 +263,7 @@ pub fn grid(count: usize) -> [u32; 3] {
 const SHARED: &[&str] = &[
     include_str!("../shaders/shared/step.wgsl"),
     include_str!("../shaders/shared/math.wgsl"),
+    include_str!("../shaders/shared/likelihood.wgsl"),
     include_str!("../shaders/shared/reduce.wgsl"),
     include_str!("../shaders/shared/rng.wgsl"),
 ];
@@ -254,10 +287,10 @@ impl Kernel {
 pub static KERNELS: &[&Kernel] = &[
     &activation::KERNEL,
     &activation_grad::KERNEL,
-    &adam::KERNEL,
     &batch_mean::KERNEL,
     &bernoulli::KERNEL,
     &broadcast::KERNEL,
+    &chain::KERNEL,
     &clip_factor::KERNEL,
     &combine::KERNEL,
     &gather::KERNEL,
@@ -268,11 +301,10 @@ pub static KERNELS: &[&Kernel] = &[
     &matmul_direct::KERNEL,
     &noise::KERNEL,
     &posterior_grad::KERNEL,
-    &rmsprop::KERNEL,
     &row_weights::KERNEL,
     &sample::KERNEL,
-    &sgd::KERNEL,
     &squared_norm::KERNEL,
     &sum_columns::KERNEL,
     &sum_rows::KERNEL,
+    &update::KERNEL,
 ];

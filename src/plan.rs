@@ -1,10 +1,11 @@
 //! IN WHICH ORDER, in which buffers: a plan is plain data, comparable and printable, made without a device.
 //!
-//! [`lower`] turns a graph into steps, [`memory`] lets tensors that are not needed at the same time share a buffer,
-//! [`verify`] rejects what no executor may run, [`print`] is what `elbo plan` shows.
+//! [`lower`] turns a graph into steps, `levels` joins steps that one dispatch can compute, `memory` lets tensors that
+//! are not needed at the same time share their place, [`verify`] rejects what no executor may run, [`print`] is what `elbo plan` shows.
 
+mod levels;
 pub mod lower;
-pub mod memory;
+mod memory;
 pub mod print;
 mod update;
 pub mod verify;
@@ -38,8 +39,10 @@ pub enum Role {
     Nothing,
     /// Bound where a kernel, as it is configured, does not write a binding.
     Sink,
-    /// Intermediate results of one plan.
+    /// One intermediate tensor of one plan.
     Slot(usize),
+    /// All intermediate tensors of one plan, on devices.
+    Workspace,
 }
 
 /// One buffer of a plan.
@@ -74,7 +77,7 @@ pub struct Step {
     pub kernel: &'static Kernel,
     /// Values of the kernel's compile-time constants.
     pub consts: Vec<u32>,
-    /// The words of the kernel's params struct.
+    /// The words of the kernel's params struct, then those of the entries of its table.
     pub params: Vec<u32>,
     /// What its bindings are bound to, in the kernel's order.
     pub views: Vec<View>,

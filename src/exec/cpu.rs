@@ -65,7 +65,7 @@ impl Cpu {
         let mut buffers = Vec::new();
         for buffer in &plan.buffers {
             let known = match buffer.role {
-                Role::Slot(_) => None,
+                Role::Slot(_) | Role::Workspace => None,
                 _ => self.roles.get(&buffer.role).copied(),
             };
             let at = match known {
@@ -80,7 +80,7 @@ impl Cpu {
                 None => {
                     self.counts.allocations += 1;
                     self.buffers.push(vec![0; buffer.words]);
-                    if !matches!(buffer.role, Role::Slot(_)) {
+                    if !matches!(buffer.role, Role::Slot(_) | Role::Workspace) {
                         self.roles.insert(buffer.role.clone(), self.buffers.len() - 1);
                     }
                     self.buffers.len() - 1
@@ -88,7 +88,8 @@ impl Cpu {
             };
             buffers.push(at);
         }
-        let segments = segments::cut(&plan);
+        // A plan for devices keeps all its tensors in one buffer, which threads could not divide: it runs step by step.
+        let segments = if plan.words(&Role::Workspace) > 0 { vec![] } else { segments::cut(&plan) };
         self.plans.push(Loaded { plan, buffers, segments });
         Ok(PlanId(self.plans.len() - 1))
     }
@@ -106,6 +107,9 @@ impl Cpu {
             for scalars in steps {
                 for segment in segments {
                     run_segment(plan, index, segment, buffers, scalars);
+                }
+                for step in plan.steps.iter().filter(|_| segments.is_empty()) {
+                    run_on_copies(step, index, buffers, scalars);
                 }
             }
         };
@@ -173,6 +177,17 @@ fn words<'a>(buffer: &'a [u32], view: &View) -> &'a [u32] {
 
 fn words_mut<'a>(buffer: &'a mut [u32], view: &View) -> &'a mut [u32] {
     &mut buffer[view.offset..view.offset + view.words]
+}
+
+/// Runs a step by its twin, on copies of what it binds.
+fn run_on_copies(step: &Step, index: &[usize], buffers: &mut [Vec<u32>], scalars: &StepScalars) {
+    let mut copies: Vec<Vec<u32>> = step.views.iter().map(|v| words(&buffers[index[v.buffer]], v).to_vec()).collect();
+    call_whole(step, step.kernel.cpu, scalars, &mut copies);
+    for ((access, view), copy) in step.accesses().zip(copies) {
+        if access != crate::kernels::Access::Read {
+            words_mut(&mut buffers[index[view.buffer]], &view).copy_from_slice(&copy);
+        }
+    }
 }
 
 /// Runs a step's function over its whole outer axis on copies of its views.

@@ -15,7 +15,7 @@ pub use device::{Adapter, adapters};
 use super::{Counts, PlanId};
 use crate::error::{Error, Result};
 use crate::exec::select::Kind;
-use crate::kernels::StepScalars;
+use crate::kernels::{Access, StepScalars};
 use crate::plan::{Plan, Role, Step, Target};
 use device::Device;
 use memory::Memory;
@@ -27,8 +27,9 @@ use std::num::NonZeroU64;
 const STEPS_PER_SUBMISSION: usize = 128;
 /// Submissions that the device may be behind.
 const SUBMISSIONS_IN_FLIGHT: usize = 2;
-/// Bytes that are bound as `params`, and distance of the params of two steps: the alignment that every device allows.
-const PARAMS_BYTES: u64 = 256;
+/// Bytes that are bound as `params`, and distance of the params of two steps: room for a table, and a multiple of the
+/// alignment that every device allows.
+const PARAMS_BYTES: u64 = 512;
 /// Bytes that are bound as `step`.
 const STEP_BYTES: u64 = size_of::<StepScalars>() as u64;
 /// Distance of two rows of the table of steps.
@@ -120,7 +121,7 @@ impl Gpu {
                 }
             });
             let views: Vec<_> = views.map(|(buffer, offset, words)| (buffer.clone(), offset, words)).collect();
-            dispatches.push(self.dispatch(step, &views, at)?);
+            dispatches.push(self.dispatch(step, &views, at, shared(step))?);
         }
         self.device.healthy()?;
         self.plans.push(Loaded { plan, buffers, dispatches, uniforms });
@@ -166,7 +167,14 @@ impl Gpu {
 
 impl Gpu {
     /// A step of a plan (its `at`-th) whose bindings are bound to words of these buffers: buffer, first word, count.
-    fn dispatch(&mut self, step: &Step, views: &[(wgpu::Buffer, usize, usize)], at: usize) -> Result<Dispatch> {
+    /// `shared` is that of [`Pipelines::get`].
+    fn dispatch(
+        &mut self,
+        step: &Step,
+        views: &[(wgpu::Buffer, usize, usize)],
+        at: usize,
+        shared: u32,
+    ) -> Result<Dispatch> {
         let most = self.device.limits.max_compute_workgroups_per_dimension;
         if step.grid.iter().any(|&extent| extent > most) {
             let (title, kernel, grid) = (self.name(), step.kernel.name, step.grid);
@@ -174,7 +182,8 @@ impl Gpu {
                 "{title} takes {most} workgroups in a row, and {kernel} needs {grid:?}: lower --batch"
             )));
         }
-        let pipeline::Pipeline { pipeline, storage } = self.pipelines.get(&self.device, step.kernel, &step.consts)?;
+        let pipeline::Pipeline { pipeline, storage } =
+            self.pipelines.get(&self.device, step.kernel, &step.consts, shared)?;
         let entries = views.iter().zip(0..).map(|((buffer, offset, words), binding)| wgpu::BindGroupEntry {
             binding,
             resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
@@ -226,6 +235,13 @@ impl Gpu {
         let used = steps.len() * STEP_STRIDE as usize;
         self.device.queue.write_buffer(&self.table, 0, &self.rows[..used]);
     }
+}
+
+/// The read bindings of a step whose buffers it writes elsewhere, as bits.
+fn shared(step: &Step) -> u32 {
+    let written = |buffer| step.accesses().any(|(access, view)| access != Access::Read && view.buffer == buffer);
+    let reads = step.accesses().enumerate().filter(|(_, (access, _))| *access == Access::Read);
+    reads.filter(|(_, (_, view))| written(view.buffer)).fold(0, |bits, (at, _)| bits | 1 << at)
 }
 
 /// Records the dispatches once for each of the first `runs` rows of the table of steps, and submits them.

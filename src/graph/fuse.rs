@@ -4,6 +4,7 @@
 //! that is needed belongs to exactly one group, and groups come in an order in which each follows what it reads.
 
 use super::grad::needs_input;
+use super::op::Variance;
 use super::{Graph, Id, Op};
 
 /// Operations that are computed together.
@@ -22,6 +23,9 @@ pub enum Group {
     PosteriorGrad { sum: Id, sample: Id, kl: Id },
     /// A likelihood term and its gradient, which share their inputs.
     LikelihoodGrad { value: Id, grad: Id },
+    /// The same with the affine map that makes the decoder's output, one number per value: the output itself is never
+    /// stored, and the likelihood term only as a mean over the batch.
+    AffineLikelihood { affine: Id, value: Id, grad: Id },
 }
 
 impl Group {
@@ -34,6 +38,7 @@ impl Group {
             Self::SampleKl { sample, kl } => vec![sample, kl],
             Self::PosteriorGrad { sum, sample, kl } => vec![sample, kl, sum],
             Self::LikelihoodGrad { value, grad } => vec![value, grad],
+            Self::AffineLikelihood { affine, value, grad } => vec![affine, value, grad],
         }
     }
 }
@@ -92,7 +97,30 @@ pub fn fuse(graph: &Graph, roots: &[Id]) -> Vec<Group> {
             group_of[member.0 as usize] = Some(group);
         }
     }
+    for id in graph.ids() {
+        if let Some(group) = group_of[id.0 as usize].and_then(|group| with_affine(graph, &uses, group)) {
+            for member in group.members() {
+                group_of[member.0 as usize] = Some(group);
+            }
+        }
+    }
     in_order(graph, &group_of)
+}
+
+/// A likelihood term and its gradient with the affine map before them, if nothing else reads the map's output and the
+/// term is wanted for its mean alone.
+fn with_affine(graph: &Graph, uses: &[usize], group: Group) -> Option<Group> {
+    let Group::LikelihoodGrad { value, grad } = group else { return None };
+    let affine = match *graph.op(value) {
+        Op::Bernoulli { logits, .. } => logits,
+        Op::Gaussian { out, variance: Variance::Fixed(_), .. } => out,
+        _ => return None,
+    };
+    let is_output = graph.outputs.iter().any(|&(_, id)| id == value || id == grad || id == affine);
+    let only_here = uses[affine.0 as usize] == 2 && uses[value.0 as usize] == 1;
+    let is_mean = graph.terms.iter().any(|term| term.rows == value);
+    let fits = matches!(graph.op(affine), Op::Affine { .. }) && only_here && is_mean && !is_output;
+    fits.then_some(Group::AffineLikelihood { affine, value, grad })
 }
 
 fn with_value(graph: &Graph, grad: Id, live: impl Fn(Id) -> bool, is_value: impl Fn(&Op) -> bool) -> Group {

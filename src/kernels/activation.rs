@@ -16,6 +16,7 @@ pub static KERNEL: Kernel = Kernel {
     wgsl: include_str!("../../shaders/activation.wgsl"),
     bindings: &[read("x"), write("y")],
     params: FIELDS,
+    entry: &[],
     consts: &["ACTIVATION"],
     workgroup: [256, 1, 1],
     cpu,

@@ -18,6 +18,7 @@ pub static KERNEL: Kernel = Kernel {
     wgsl: include_str!("../../shaders/activation_grad.wgsl"),
     bindings: &[read("dy"), read("v"), write("dx")],
     params: FIELDS,
+    entry: &[],
     consts: &["ACTIVATION"],
     workgroup: [256, 1, 1],
     cpu,

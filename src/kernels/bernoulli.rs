@@ -26,6 +26,7 @@ pub static KERNEL: Kernel = Kernel {
     wgsl: include_str!("../../shaders/bernoulli.wgsl"),
     bindings: &[read("logits"), read("x"), read("g"), write("distortion"), write("dlogits")],
     params: FIELDS,
+    entry: &[],
     consts: &["VALUE", "GRAD", "UNIFORM"],
     workgroup: [64, 1, 1],
     cpu,

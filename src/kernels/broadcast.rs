@@ -23,6 +23,7 @@ pub static KERNEL: Kernel = Kernel {
     wgsl: include_str!("../../shaders/broadcast.wgsl"),
     bindings: &[read("v"), write("y")],
     params: FIELDS,
+    entry: &[],
     consts: &["ALONG"],
     workgroup: [256, 1, 1],
     cpu,

@@ -21,6 +21,7 @@ pub static KERNEL: Kernel = Kernel {
     wgsl: include_str!("../../shaders/clip_factor.wgsl"),
     bindings: &[read("partials"), write("factor")],
     params: FIELDS,
+    entry: &[],
     consts: &[],
     workgroup: [256, 1, 1],
     cpu,

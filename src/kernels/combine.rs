@@ -27,6 +27,7 @@ pub static KERNEL: Kernel = Kernel {
     wgsl: include_str!("../../shaders/combine.wgsl"),
     bindings: &[read("a"), read("b"), write("y")],
     params: FIELDS,
+    entry: &[],
     consts: &["OP"],
     workgroup: [256, 1, 1],
     cpu,

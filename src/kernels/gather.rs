@@ -35,6 +35,7 @@ pub static KERNEL: Kernel = Kernel {
     wgsl: include_str!("../../shaders/gather.wgsl"),
     bindings: &[read_u32("order"), read_u32("data"), write("x")],
     params: FIELDS,
+    entry: &[],
     consts: &["SOURCE", "BINARISE"],
     workgroup: [64, 1, 1],
     cpu,

@@ -33,6 +33,7 @@ pub static KERNEL: Kernel = Kernel {
     wgsl: include_str!("../../shaders/gaussian.wgsl"),
     bindings: &[read("out"), read("x"), read("g"), write("distortion"), write("dout")],
     params: FIELDS,
+    entry: &[],
     consts: &["LEARNED", "VALUE", "GRAD", "UNIFORM"],
     workgroup: [64, 1, 1],
     cpu,

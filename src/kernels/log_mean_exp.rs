@@ -22,6 +22,7 @@ pub static KERNEL: Kernel = Kernel {
     wgsl: include_str!("../../shaders/log_mean_exp.wgsl"),
     bindings: &[read("distortion"), read("ratio"), read_write("state")],
     params: FIELDS,
+    entry: &[],
     consts: &[],
     workgroup: [64, 1, 1],
     cpu,

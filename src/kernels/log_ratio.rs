@@ -25,6 +25,7 @@ pub static KERNEL: Kernel = Kernel {
     wgsl: include_str!("../../shaders/log_ratio.wgsl"),
     bindings: &[read("stats"), read("eps"), read("z"), write("ratio")],
     params: FIELDS,
+    entry: &[],
     consts: &[],
     workgroup: [64, 1, 1],
     cpu,

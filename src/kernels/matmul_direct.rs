@@ -1,7 +1,7 @@
 //! [`super::matmul`] for devices that emulate workgroups lane by lane: no workgroup memory, no barrier.
 
-use super::Kernel;
-use super::matmul::{BINDINGS, CONSTS, FIELDS, Params, cpu, fast};
+use super::matmul::{BINDINGS, ENTRY, Entry, FIELDS, fast_or_twin, twin};
+use super::{Call, Kernel};
 
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
@@ -9,13 +9,27 @@ pub static KERNEL: Kernel = Kernel {
     wgsl: include_str!("../../shaders/matmul_direct.wgsl"),
     bindings: BINDINGS,
     params: FIELDS,
-    consts: CONSTS,
+    entry: ENTRY,
+    consts: &["TRANSPOSE_A", "TRANSPOSE_B", "BIAS", "ONES", "EPILOGUE", "ACTIVATION"],
     workgroup: [8, 1, 1],
     cpu,
     fast: Some(fast),
 };
 
-/// One workgroup of 8 lanes, of 16 rows each, per 128×16 tile of C.
-pub fn grid(p: &Params) -> [u32; 3] {
-    [p.n.div_ceil(16), p.m.div_ceil(128), 1]
+/// Rows of a workgroup's tile: 8 lanes of 16.
+const ROWS: u32 = 128;
+/// Columns of a workgroup's tile.
+pub const COLUMNS: u32 = 16;
+
+/// Workgroups of a product.
+pub fn tiles(p: &Entry) -> u32 {
+    p.m.div_ceil(ROWS) * p.n.div_ceil(COLUMNS)
+}
+
+fn cpu(call: Call) {
+    twin(call, COLUMNS);
+}
+
+fn fast(call: Call) {
+    fast_or_twin(call, COLUMNS);
 }

@@ -23,6 +23,7 @@ pub static KERNEL: Kernel = Kernel {
     wgsl: include_str!("../../shaders/noise.wgsl"),
     bindings: &[read_u32("order"), write("noise")],
     params: FIELDS,
+    entry: &[],
     consts: &[],
     workgroup: [64, 1, 1],
     cpu,

@@ -32,6 +32,7 @@ pub static KERNEL: Kernel = Kernel {
     wgsl: include_str!("../../shaders/posterior_grad.wgsl"),
     bindings: &[read("stats"), read("eps"), read("dz"), read("g"), write("dstats")],
     params: FIELDS,
+    entry: &[],
     consts: &["SAMPLED", "KL", "UNIFORM"],
     workgroup: [64, 1, 1],
     cpu,

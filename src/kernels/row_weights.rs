@@ -21,6 +21,7 @@ pub static KERNEL: Kernel = Kernel {
     wgsl: include_str!("../../shaders/row_weights.wgsl"),
     bindings: &[write("g")],
     params: FIELDS,
+    entry: &[],
     consts: &[],
     workgroup: [64, 1, 1],
     cpu,

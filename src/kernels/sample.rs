@@ -28,6 +28,7 @@ pub static KERNEL: Kernel = Kernel {
     wgsl: include_str!("../../shaders/sample.wgsl"),
     bindings: &[read_u32("order"), read("stats"), read_write("eps"), write("z"), write("kl")],
     params: FIELDS,
+    entry: &[],
     consts: &["DRAW"],
     workgroup: [64, 1, 1],
     cpu,

@@ -20,6 +20,7 @@ pub static KERNEL: Kernel = Kernel {
     wgsl: include_str!("../../shaders/squared_norm.wgsl"),
     bindings: &[read("x"), write("partials")],
     params: FIELDS,
+    entry: &[],
     consts: &[],
     workgroup: [256, 1, 1],
     cpu,

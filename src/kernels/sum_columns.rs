@@ -18,6 +18,7 @@ pub static KERNEL: Kernel = Kernel {
     wgsl: include_str!("../../shaders/sum_columns.wgsl"),
     bindings: &[read("x"), write("y")],
     params: FIELDS,
+    entry: &[],
     consts: &[],
     workgroup: [32, 8, 1],
     cpu,

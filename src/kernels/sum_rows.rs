@@ -18,6 +18,7 @@ pub static KERNEL: Kernel = Kernel {
     wgsl: include_str!("../../shaders/sum_rows.wgsl"),
     bindings: &[read("x"), write("y")],
     params: FIELDS,
+    entry: &[],
     consts: &[],
     workgroup: [64, 1, 1],
     cpu,

@@ -3,11 +3,11 @@
 mod elementwise;
 mod likelihood;
 mod posterior;
-mod products;
+pub(super) mod products;
 mod sources;
 mod sums;
 
-use super::{Buffer, Plan, Role, Step, View, layout, memory, update, verify};
+use super::{Buffer, Plan, Role, Step, View, layout, levels, memory, update, verify};
 use crate::config::OptimizerConfig;
 use crate::error::{Error, Result};
 use crate::graph::fuse::{Group, fuse};
@@ -49,13 +49,20 @@ pub fn lower(
     target: Target,
 ) -> Result<Plan> {
     let plan = unshared(name, graph, optimizer, resident, target)?;
-    // Threads of the CPU engine would have to meet wherever one tensor takes the place of another.
-    let plan = if target == Target::Cpu { plan } else { memory::share(plan) };
+    // On the CPU engine a step costs nothing, and threads would have to meet wherever one tensor takes the place of
+    // another.
+    let plan = if target == Target::Cpu { plan } else { joined(plan, target) };
     verify::verify(&plan)?;
     Ok(plan)
 }
 
-/// The plan of [`lower`] with every intermediate tensor in a buffer of its own.
+fn joined(mut plan: Plan, target: Target) -> Plan {
+    let steps = std::mem::take(&mut plan.steps);
+    let groups = levels::group(steps, &plan.buffers, plan.batch);
+    memory::place(plan, groups, target)
+}
+
+/// The plan of [`lower`] with every step by itself and every intermediate tensor in a buffer of its own.
 pub fn unshared(
     name: &str,
     mut graph: Graph,
@@ -78,15 +85,22 @@ pub fn unshared(
         parameters: ranges,
         terms: graph.terms.iter().map(|term| term.name.clone()).collect(),
     };
-    let mut lowering =
-        Lowering { graph: &graph, target, resident, plan, parameter_words: words, places: BTreeMap::new() };
+    let mut lowering = Lowering {
+        graph: &graph,
+        target,
+        resident,
+        plan,
+        parameter_words: words,
+        places: BTreeMap::new(),
+        parts: BTreeMap::new(),
+    };
     lowering.fix_places(&parameters, &found)?;
     let groups = fuse(&graph, &roots);
     let live: BTreeSet<Id> = groups.iter().flat_map(|group| group.members()).collect();
     for group in groups {
         lowering.group(group, &live)?;
     }
-    lowering.metrics();
+    lowering.means();
     if let Some(config) = optimizer {
         update::steps(&mut lowering, config);
     }
@@ -124,6 +138,8 @@ pub(super) struct Lowering<'a> {
     pub plan: Plan,
     pub parameter_words: usize,
     places: BTreeMap<Id, View>,
+    /// Terms of the loss that are stored as partial sums, and how many there are for each row.
+    parts: BTreeMap<Id, (View, usize)>,
 }
 
 /// Everything about a step but its params and its buffers.
@@ -158,7 +174,7 @@ impl Lowering<'_> {
     }
 
     /// What an unused binding that would be written is bound to.
-    fn sink(&mut self) -> View {
+    pub fn sink(&mut self) -> View {
         self.whole(Role::Sink, 4)
     }
 
@@ -169,11 +185,17 @@ impl Lowering<'_> {
         View { buffer, offset: 0, words, split: false }
     }
 
+    /// Appends a step of a kernel without a table.
     pub fn push(&mut self, dispatch: &Dispatch, params: &impl Pod, views: Vec<View>) {
+        self.push_table::<_, u32>(dispatch, params, &[], views);
+    }
+
+    /// Appends a step of a kernel with a table.
+    pub fn push_table<P: Pod, E: Pod>(&mut self, dispatch: &Dispatch, params: &P, table: &[E], views: Vec<View>) {
         self.plan.steps.push(Step {
             kernel: dispatch.kernel,
             consts: dispatch.consts.to_vec(),
-            params: words_of(params),
+            params: kernels::words(params, table),
             views,
             outer: dispatch.outer,
             unit: dispatch.unit,
@@ -275,6 +297,16 @@ impl Lowering<'_> {
                 self.likelihood(Some(value), Some(grad));
                 Ok(())
             }
+            // The CPU engine has vectorised functions for each, and its threads go on with their rows anyway.
+            Group::AffineLikelihood { affine, value, grad } if self.target == Target::Cpu => {
+                self.single(affine, live)?;
+                self.likelihood(Some(value), Some(grad));
+                Ok(())
+            }
+            Group::AffineLikelihood { affine, value, grad } => {
+                self.affine_likelihood(affine, value, grad);
+                Ok(())
+            }
         }
     }
 
@@ -319,9 +351,4 @@ impl Lowering<'_> {
             Some((g, _)) => (self.split(g), 0, 0),
         }
     }
-}
-
-/// A params struct as the words that a dispatch gets.
-fn words_of(params: &impl Pod) -> Vec<u32> {
-    bytemuck::bytes_of(params).chunks_exact(4).map(bytemuck::pod_read_unaligned).collect()
 }

@@ -1,53 +1,105 @@
-//! Sharing: intermediate tensors that are not needed at the same time use the same buffer.
+//! Where intermediate tensors lie: all in one buffer, the workspace, those that are never needed at the same time in
+//! the same place.
 
-use super::{Buffer, Plan, Role};
+use super::levels::{Group, Whole, join_chain, join_means, join_products};
+use super::lower::Target;
+use super::{ALIGNMENT, Buffer, Plan, Role, Step, View};
 
-/// Rewrites the plan's slots so that tensors with disjoint lifetimes share one. A tensor lives from the first step
-/// that binds it to the last. The largest tensors choose first; each takes the first slot that is free all its life.
-pub fn share(mut plan: Plan) -> Plan {
-    struct Slot {
-        words: usize,
-        lives: Vec<(usize, usize)>,
-    }
-    let mut lives: Vec<Option<(usize, usize)>> = vec![None; plan.buffers.len()];
-    for (at, step) in plan.steps.iter().enumerate() {
-        for view in &step.views {
-            let (first, _) = lives[view.buffer].unwrap_or((at, at));
-            lives[view.buffer] = Some((first, at));
-        }
-    }
-    let is_slot = |buffer: usize| matches!(plan.buffers[buffer].role, Role::Slot(_));
-    let mut order: Vec<usize> = (0..plan.buffers.len()).filter(|&b| is_slot(b) && lives[b].is_some()).collect();
-    order.sort_by_key(|&b| std::cmp::Reverse(plan.buffers[b].words));
-    let mut slots: Vec<Slot> = Vec::new();
-    let mut slot_of = vec![usize::MAX; plan.buffers.len()];
-    for buffer in order {
-        let Some((first, last)) = lives[buffer] else { continue };
-        let free = |slot: &Slot| slot.lives.iter().all(|&(from, to)| to < first || last < from);
-        let chosen = slots.iter().position(free).unwrap_or_else(|| {
-            slots.push(Slot { words: 0, lives: Vec::new() });
-            slots.len() - 1
-        });
-        slots[chosen].words = slots[chosen].words.max(plan.buffers[buffer].words);
-        slots[chosen].lives.push((first, last));
-        slot_of[buffer] = chosen;
-    }
-    let mut buffers: Vec<Buffer> = Vec::new();
+/// The first and the last group that binds a tensor.
+type Life = (usize, usize);
+
+/// Gives every slot of a plan a place in the workspace and makes each group one step. A tensor lives from the first
+/// group that binds it to the last.
+pub(super) fn place(plan: Plan, groups: Vec<Group>, target: Target) -> Plan {
+    let lives = lives(&groups, plan.buffers.len());
+    let (offsets, words) = offsets(&plan.buffers, &lives);
     let mut new_index = vec![usize::MAX; plan.buffers.len()];
+    let mut buffers: Vec<Buffer> = Vec::new();
     for (old, buffer) in plan.buffers.iter().enumerate() {
         if lives[old].is_some() && !matches!(buffer.role, Role::Slot(_)) {
             new_index[old] = buffers.len();
             buffers.push(buffer.clone());
         }
     }
-    let first_slot = buffers.len();
-    buffers.extend(slots.iter().enumerate().map(|(i, slot)| Buffer { role: Role::Slot(i), words: slot.words }));
-    for step in &mut plan.steps {
+    let workspace = buffers.len();
+    if words > 0 {
+        buffers.push(Buffer { role: Role::Workspace, words });
+    }
+    let whole = Whole {
+        workspace: View { buffer: workspace, offset: 0, words, split: false },
+        nothing: unused(&mut buffers, Role::Nothing),
+        sink: unused(&mut buffers, Role::Sink),
+    };
+    let moved = |mut step: Step| {
         for view in &mut step.views {
-            let slot = slot_of[view.buffer];
-            view.buffer = if slot == usize::MAX { new_index[view.buffer] } else { first_slot + slot };
+            *view = match offsets[view.buffer] {
+                Some(offset) => View { buffer: workspace, offset: offset + view.offset, ..*view },
+                None => View { buffer: new_index[view.buffer], ..*view },
+            };
+        }
+        step
+    };
+    let steps: Vec<Step> = groups
+        .into_iter()
+        .map(|group| match group {
+            Group::One(step) => moved(step),
+            Group::Products(steps) => {
+                let steps: Vec<Step> = steps.into_iter().map(moved).collect();
+                join_products(target, &steps, &buffers, whole)
+            }
+            Group::Chain(members) => {
+                let members: Vec<_> = members.into_iter().map(|(step, entry)| (moved(step), entry)).collect();
+                join_chain(target, plan.batch, &members, &buffers, whole)
+            }
+            Group::Means(means, update) => {
+                let means: Vec<Step> = means.into_iter().map(moved).collect();
+                join_means(target, &means, update.map(moved).as_ref(), whole)
+            }
+        })
+        .collect();
+    Plan { buffers, steps, ..plan }
+}
+
+/// The buffer for unused bindings, made if the plan has none.
+fn unused(buffers: &mut Vec<Buffer>, role: Role) -> View {
+    let buffer = buffers.iter().position(|buffer| buffer.role == role).unwrap_or_else(|| {
+        buffers.push(Buffer { role, words: ALIGNMENT.min(4) });
+        buffers.len() - 1
+    });
+    View { buffer, offset: 0, words: buffers[buffer].words, split: false }
+}
+
+fn lives(groups: &[Group], buffers: usize) -> Vec<Option<Life>> {
+    let mut lives: Vec<Option<Life>> = vec![None; buffers];
+    for (at, group) in groups.iter().enumerate() {
+        for view in group.members().iter().flat_map(|step| &step.views) {
+            let (first, _) = lives[view.buffer].unwrap_or((at, at));
+            lives[view.buffer] = Some((first, at));
         }
     }
-    plan.buffers = buffers;
-    plan
+    lives
+}
+
+/// The first word of each slot, and the size of the workspace. The largest tensors choose first; each takes the lowest
+/// place that is free all its life.
+fn offsets(buffers: &[Buffer], lives: &[Option<Life>]) -> (Vec<Option<usize>>, usize) {
+    let mut offsets = vec![None; buffers.len()];
+    let slots = (0..buffers.len()).filter(|&b| matches!(buffers[b].role, Role::Slot(_)));
+    let mut order: Vec<(usize, Life)> = slots.filter_map(|b| Some((b, lives[b]?))).collect();
+    order.sort_by_key(|&(b, _)| std::cmp::Reverse(buffers[b].words));
+    let mut taken: Vec<(usize, usize, Life)> = Vec::new();
+    for (buffer, life) in order {
+        let words = buffers[buffer].words.next_multiple_of(ALIGNMENT);
+        let mut offset = 0;
+        for &(begin, end, other) in &taken {
+            let together = life.0 <= other.1 && other.0 <= life.1;
+            if together && begin < offset + words {
+                offset = offset.max(end);
+            }
+        }
+        offsets[buffer] = Some(offset);
+        taken.push((offset, offset + words, life));
+        taken.sort_unstable();
+    }
+    (offsets, taken.iter().map(|&(_, end, _)| end).max().unwrap_or(0))
 }

@@ -48,10 +48,14 @@ pub fn print(plan: &Plan) -> String {
     out
 }
 
-/// The buffer, and which tensor of it where a view covers just one.
+/// The buffer, and which tensor of it where a view covers just one; of the workspace, the first word.
 fn place(plan: &Plan, view: View) -> String {
-    let name = role(&plan.buffers[view.buffer].role);
-    let in_layout = matches!(plan.buffers[view.buffer].role, Role::Parameters | Role::Gradients);
+    let buffer = &plan.buffers[view.buffer];
+    let name = role(&buffer.role);
+    if buffer.role == Role::Workspace && view.words < buffer.words {
+        return format!("@{}", view.offset);
+    }
+    let in_layout = matches!(buffer.role, Role::Parameters | Role::Gradients);
     let mut ranges = plan.parameters.iter().filter(|_| in_layout);
     match ranges.find(|range| (range.offset, range.count()) == (view.offset, view.words)) {
         Some(range) => format!("{name}.{}", range.name),

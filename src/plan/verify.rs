@@ -1,13 +1,13 @@
 //! What no executor may run.
 
-use super::{ALIGNMENT, Plan, Role};
+use super::{ALIGNMENT, Plan, Role, Step, View};
 use crate::error::{Error, Result};
-use crate::kernels::Access;
+use crate::kernels::{Access, TABLE};
 
-/// Rejects a plan that binds out of bounds, writes what it reads in the same step, reads what nothing wrote, or gives
-/// a kernel other bindings, params or constants than it declares.
+/// Rejects a plan that binds out of bounds, writes what it reads in the same step or what it does not divide, reads what
+/// nothing wrote, or gives a kernel other bindings, params or constants than it declares.
 pub fn verify(plan: &Plan) -> Result<()> {
-    let mut written = vec![false; plan.buffers.len()];
+    let mut written: Vec<View> = Vec::new();
     for (at, step) in plan.steps.iter().enumerate() {
         let fail =
             |what: String| Err(Error::Bug(format!("plan {}, step {at} ({}): {what}", plan.name, step.kernel.name)));
@@ -15,7 +15,7 @@ pub fn verify(plan: &Plan) -> Result<()> {
         if step.views.len() != kernel.bindings.len() {
             return fail(format!("{} views for {} bindings", step.views.len(), kernel.bindings.len()));
         }
-        if step.params.len() != kernel.params.len() || step.consts.len() != kernel.consts.len() {
+        if !has_params(step) || step.consts.len() != kernel.consts.len() {
             return fail("params or constants are not the kernel's".into());
         }
         if step.grid.iter().any(|&extent| extent == 0 || extent > 65_535) {
@@ -42,27 +42,57 @@ pub fn verify(plan: &Plan) -> Result<()> {
                     step.outer / step.unit
                 ));
             }
-            let others = step.accesses().enumerate().filter(|&(j, (_, other))| j != i && other.buffer == view.buffer);
-            if access != Access::Read && others.count() > 0 && buffer.role != Role::Sink {
+            if access != Access::Read && !view.split && step.outer > step.unit && buffer.role != Role::Sink {
+                return fail(format!("binding {i} is written by every part of the outer axis"));
+            }
+            let touches = |other: &View| {
+                other.buffer == view.buffer
+                    && other.offset < view.offset + view.words
+                    && view.offset < other.offset + other.words
+            };
+            let mut others = step.views.iter().enumerate().filter(|&(j, other)| j != i && touches(other));
+            if access != Access::Read && others.next().is_some() && buffer.role != Role::Sink {
                 return fail(format!("{:?} is written and bound twice", buffer.role));
             }
-            if access == Access::Read && is_made(&buffer.role) && !written[view.buffer] {
+            if access == Access::Read && is_made(&buffer.role) && !made(&written, view, buffer.words) {
                 return fail(format!("binding {i} reads {:?} before anything is written there", buffer.role));
             }
         }
         for (access, view) in step.accesses() {
             if access != Access::Read {
-                written[view.buffer] = true;
+                written.push(view);
             }
         }
     }
     Ok(())
 }
 
+/// Whether earlier steps wrote every word of a view; of a buffer that is bound whole, any word.
+fn made(written: &[View], view: View, words: usize) -> bool {
+    let mut here: Vec<&View> = written.iter().filter(|other| other.buffer == view.buffer).collect();
+    if view.words == words {
+        return !here.is_empty();
+    }
+    here.sort_by_key(|other| other.offset);
+    let reached = here.iter().fold(view.offset, |reached, other| {
+        if other.offset <= reached { reached.max(other.offset + other.words) } else { reached }
+    });
+    reached >= view.offset + view.words
+}
+
+/// Whether the step's words are the kernel's params and, where it has a table, no more entries than fit.
+fn has_params(step: &Step) -> bool {
+    let entry = step.kernel.entry.len();
+    match step.params.len().checked_sub(step.kernel.params.len()) {
+        Some(table) if entry > 0 => table.is_multiple_of(entry) && table / entry <= TABLE,
+        table => table == Some(0),
+    }
+}
+
 /// Whether the words that a step reads in such a buffer come from an earlier step of the same run.
 fn is_made(role: &Role) -> bool {
     match role {
-        Role::Slot(_) | Role::Gradients | Role::Output(_) => true,
+        Role::Slot(_) | Role::Workspace | Role::Gradients | Role::Output(_) => true,
         Role::Data
         | Role::Order
         | Role::Parameters

@@ -58,7 +58,7 @@ impl Gpu {
             views.push((copy, 0, words.len()));
         }
         let uniforms = self.uniforms(step.kernel.name, std::iter::once(&step.params[..]))?;
-        let dispatch = self.dispatch(step, &views, 0)?;
+        let dispatch = self.dispatch(step, &views, 0, 0)?;
         self.write_steps(&[*scalars]);
         submit(&self.device, step.kernel.name, &uniforms, 1, &[dispatch]);
         self.counts.submissions += 1;

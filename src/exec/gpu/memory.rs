@@ -51,8 +51,8 @@ impl Memory {
         match self.roles.get(&buffer.role) {
             _ if is_unused(&buffer.role) => return Ok(self.unused[0].clone()),
             Some(existing) if existing.size() >= bytes => return Ok(existing.clone()),
-            // Nothing in a slot outlives a run, so a plan may have a larger one.
-            Some(existing) if !matches!(buffer.role, Role::Slot(_)) => {
+            // Nothing in a workspace outlives a run, so a plan may have a larger one.
+            Some(existing) if !matches!(buffer.role, Role::Slot(_) | Role::Workspace) => {
                 let (role, words) = (&buffer.role, existing.size() / 4);
                 return Err(Error::Bug(format!("{role:?} has {words} words, and a plan needs {}", buffer.words)));
             }
@@ -171,7 +171,7 @@ fn meaning(role: &Role) -> (&'static str, &'static str) {
         Role::Input(_) => ("an input", "lower --batch"),
         Role::Output(_) => ("an output", "lower --batch"),
         Role::Nothing | Role::Sink => ("an unused binding", "use --adapter cpu"),
-        Role::Slot(_) => ("intermediate results", "lower --batch, or make the model smaller"),
+        Role::Slot(_) | Role::Workspace => ("intermediate results", "lower --batch, or make the model smaller"),
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) struct Pipelines {
     pub uniforms: wgpu::BindGroupLayout,
     /// Whether shaders check their indices and bound their loops.
     checked: bool,
-    compiled: BTreeMap<(&'static str, Vec<u32>), Pipeline>,
+    compiled: BTreeMap<(&'static str, Vec<u32>, u32), Pipeline>,
 }
 
 impl Pipelines {
@@ -40,13 +40,15 @@ impl Pipelines {
         self.compiled.len()
     }
 
-    /// The kernel, compiled if it was not before.
-    pub fn get(&mut self, device: &Device, kernel: &'static Kernel, consts: &[u32]) -> Result<Pipeline> {
-        let key = (kernel.name, consts.to_vec());
+    /// The kernel, compiled if it was not before. Bit i of `shared` says that binding i, though only read, lies in a
+    /// buffer that the same dispatch writes elsewhere: wgpu admits one kind of access to a buffer in a dispatch, so the
+    /// binding is declared as one that might be written.
+    pub fn get(&mut self, device: &Device, kernel: &'static Kernel, consts: &[u32], shared: u32) -> Result<Pipeline> {
+        let key = (kernel.name, consts.to_vec(), shared);
         if let Some(pipeline) = self.compiled.get(&key) {
             return Ok(pipeline.clone());
         }
-        let compiled = device.guarded(|| self.compile(device, kernel, consts)).map_err(|error| {
+        let compiled = device.guarded(|| self.compile(device, kernel, consts, shared)).map_err(|error| {
             let line = super::fault::translate(&error);
             Error::Bug(format!("kernel {} {:?} = {consts:?}: {line}", kernel.name, kernel.consts))
         })?;
@@ -54,10 +56,10 @@ impl Pipelines {
         Ok(compiled)
     }
 
-    fn compile(&self, device: &Device, kernel: &Kernel, consts: &[u32]) -> Pipeline {
+    fn compile(&self, device: &Device, kernel: &Kernel, consts: &[u32], shared: u32) -> Pipeline {
         let label = Some(kernel.name);
         let entries = kernel.bindings.iter().zip(0..).map(|(binding, number)| {
-            let read_only = binding.access == Access::Read;
+            let read_only = binding.access == Access::Read && shared >> number & 1 == 0;
             entry(number, wgpu::BufferBindingType::Storage { read_only }, false, None)
         });
         let storage = device.handle.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
@@ -72,7 +74,7 @@ impl Pipelines {
         let pipeline = device.handle.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label,
             layout: Some(&layout),
-            module: &self.module(device, kernel, consts),
+            module: &self.module(device, kernel, consts, shared),
             entry_point: Some("main"),
             // No kernel reads workgroup memory before it has written it.
             compilation_options: wgpu::PipelineCompilationOptions {
@@ -84,8 +86,13 @@ impl Pipelines {
         Pipeline { pipeline, storage }
     }
 
-    fn module(&self, device: &Device, kernel: &Kernel, consts: &[u32]) -> wgpu::ShaderModule {
-        let source = wgpu::ShaderSource::Wgsl(kernel.source(consts).into());
+    fn module(&self, device: &Device, kernel: &Kernel, consts: &[u32], shared: u32) -> wgpu::ShaderModule {
+        let mut text = kernel.source(consts);
+        for (binding, _) in kernel.bindings.iter().zip(0..).filter(|(_, number)| shared >> number & 1 == 1) {
+            let declared = |access: &str| format!("var<storage, {access}> {}:", binding.name);
+            text = text.replacen(&declared("read"), &declared("read_write"), 1);
+        }
+        let source = wgpu::ShaderSource::Wgsl(text.into());
         let descriptor = wgpu::ShaderModuleDescriptor { label: Some(kernel.name), source };
         if self.checked {
             return device.handle.create_shader_module(descriptor);

@@ -2,50 +2,130 @@
 
 use super::{Dispatch, Lowering, Target};
 use crate::config::Activation;
+use crate::graph::op::Variance;
 use crate::graph::{Id, Op};
-use crate::kernels::{self, math};
-use crate::plan::View;
+use crate::kernels::matmul::{self, ACTIVATE, BERNOULLI, DERIVE, Entry, GAUSSIAN, PLAIN, Params};
+use crate::kernels::{Kernel, math, matmul_direct};
+use crate::plan::{Step, View};
+
+/// The params of a product whose epilogue is no likelihood.
+const NO_LIKELIHOOD: Params = Params { jobs: 1, weight: 0, per_example: 1, log_variance: 0.0 };
+
+/// Everything about a product but its extents.
+struct Product<'a> {
+    p: Params,
+    meaning: [u32; 6],
+    views: [View; 5],
+    unit: usize,
+    what: &'a str,
+}
+
+/// How a target computes products: the kernel, the constants that say how, and the columns of C whose terms of a
+/// likelihood come as one number.
+#[derive(Debug, Clone)]
+pub(in crate::plan) struct Manner {
+    pub kernel: &'static Kernel,
+    pub consts: Vec<u32>,
+    pub width: usize,
+}
+
+/// How these products, side by side, are best computed.
+pub(in crate::plan) fn manner(target: Target, products: &[Entry]) -> Manner {
+    match target {
+        Target::Gpu => {
+            let tiling = matmul::guess(products);
+            Manner { kernel: &matmul::KERNEL, consts: tiling.to_vec(), width: tiling[1] as usize }
+        }
+        Target::Software | Target::Cpu => {
+            Manner { kernel: &matmul_direct::KERNEL, consts: vec![], width: matmul_direct::COLUMNS as usize }
+        }
+    }
+}
+
+/// Makes `entries` the table of a step of this manner: numbers their workgroups and sets the grid.
+pub(in crate::plan) fn lay_out(step: &mut Step, manner: &Manner, entries: &mut [Entry]) {
+    let mut workgroups = 0;
+    for entry in entries.iter_mut() {
+        entry.first = workgroups;
+        workgroups += match manner.kernel.name {
+            "matmul" => matmul::tiles(entry, &manner.consts),
+            _ => matmul_direct::tiles(entry),
+        };
+    }
+    step.kernel = manner.kernel;
+    step.consts.truncate(6);
+    step.consts.extend(&manner.consts);
+    step.params.truncate(manner.kernel.params.len());
+    step.params[0] = entries.len() as u32;
+    step.params.extend_from_slice(bytemuck::cast_slice(entries));
+    step.grid = crate::kernels::grid(workgroups as usize);
+}
 
 impl Lowering<'_> {
-    /// Product of the family of `matmul`, by the kernel that suits the target.
-    fn product(&mut self, p: kernels::matmul::Params, consts: &[u32], views: Vec<View>, unit: usize, what: &str) {
-        use kernels::{matmul, matmul_direct};
-        let (kernel, grid) = match self.target {
-            Target::Gpu => (&matmul::KERNEL, matmul::grid(&p)),
-            Target::Software | Target::Cpu => (&matmul_direct::KERNEL, matmul_direct::grid(&p)),
-        };
-        self.push(&Dispatch { kernel, consts, outer: p.m as usize, unit, grid, what }, &p, views);
+    /// A product of the family of `matmul`, by the kernel that suits the target.
+    fn product(&mut self, [m, n, k]: [usize; 3], product: &Product) {
+        let mut entries = [Entry::alone(m, n, k)];
+        let manner = manner(self.target, &entries);
+        let Product { p, meaning, views, unit, what } = product;
+        let dispatch = Dispatch { kernel: manner.kernel, consts: meaning, outer: m, unit: *unit, grid: [1; 3], what };
+        self.push(&dispatch, p, views.to_vec());
+        let step = self.plan.steps.last_mut().expect("a step was just pushed");
+        lay_out(step, &manner, &mut entries);
     }
 
     pub(super) fn affine(&mut self, x: Id, w: Id, out: Id, activation: Option<Activation>) {
         let (m, k) = (self.shape(x).rows(), self.shape(x).columns());
-        let p = kernels::matmul::Params { m: m as u32, n: self.shape(w).columns() as u32, k: k as u32 };
-        let (epilogue, code) = activation.map_or((0, 0), |kind| (1, math::code(kind)));
-        let views = vec![self.split(x), self.place(w), self.nothing(), self.split(out)];
+        let (epilogue, code) = activation.map_or((PLAIN, 0), |kind| (ACTIVATE, math::code(kind)));
+        let views = [self.split(x), self.place(w), self.nothing(), self.split(out), self.sink()];
         let name = &self.parameter_name(w);
-        let what = activation.map_or(format!("{name}: x W + b"), |kind| format!("{name}: {kind:?}(x W + b)"));
-        self.product(p, &[0, 0, 1, 0, epilogue, code], views, self.unit(m), &what);
+        let what = &activation.map_or(format!("{name}: x W + b"), |kind| format!("{name}: {kind:?}(x W + b)"));
+        let meaning = [0, 0, 1, 0, epilogue, code];
+        let extents = [m, self.shape(w).columns(), k];
+        self.product(extents, &Product { p: NO_LIKELIHOOD, meaning, views, unit: self.unit(m), what });
     }
 
     pub(super) fn affine_grad_input(&mut self, dy: Id, w: Id, out: Id, activation: Option<(Id, Activation)>) {
         let (m, k) = (self.shape(dy).rows(), self.shape(dy).columns());
-        let p = kernels::matmul::Params { m: m as u32, n: self.shape(w).rows() as u32 - 1, k: k as u32 };
-        let (epilogue, code) = activation.map_or((0, 0), |(_, kind)| (2, math::code(kind)));
+        let (epilogue, code) = activation.map_or((PLAIN, 0), |(_, kind)| (DERIVE, math::code(kind)));
         let aux = match activation {
             Some((v, _)) => self.split(v),
             None => self.nothing(),
         };
-        let views = vec![self.split(dy), self.place(w), aux, self.split(out)];
+        let views = [self.split(dy), self.place(w), aux, self.split(out), self.sink()];
         let name = self.parameter_name(w);
-        let what = activation.map_or(format!("{name}: d input"), |(_, kind)| format!("{name}: d input, {kind:?}'"));
-        self.product(p, &[0, 1, 0, 0, epilogue, code], views, self.unit(m), &what);
+        let what = &activation.map_or(format!("{name}: d input"), |(_, kind)| format!("{name}: d input, {kind:?}'"));
+        let meaning = [0, 1, 0, 0, epilogue, code];
+        let extents = [m, self.shape(w).rows() - 1, k];
+        self.product(extents, &Product { p: NO_LIKELIHOOD, meaning, views, unit: self.unit(m), what });
     }
 
     pub(super) fn affine_grad_weight(&mut self, x: Id, dy: Id, out: Id) {
         let (inputs, outputs, rows) = (self.shape(x).columns(), self.shape(dy).columns(), self.shape(x).rows());
-        let p = kernels::matmul::Params { m: inputs as u32 + 1, n: outputs as u32, k: rows as u32 };
-        let views = vec![self.place(x), self.place(dy), self.nothing(), self.split(out)];
-        self.product(p, &[1, 0, 0, 1, 0, 0], views, 1, "d W and d b");
+        let views = [self.place(x), self.place(dy), self.nothing(), self.split(out), self.sink()];
+        let meaning = [1, 0, 0, 1, PLAIN, 0];
+        let product = Product { p: NO_LIKELIHOOD, meaning, views, unit: 1, what: "d W and d b" };
+        self.product([inputs + 1, outputs, rows], &product);
+    }
+
+    /// The decoder's last product, the distortion and its gradient in one step; gives the parts of the distortion,
+    /// [R, tiles], which stand for it in the metrics.
+    pub(super) fn affine_likelihood(&mut self, affine: Id, value: Id, grad: Id) {
+        let Op::Affine { x, w } = *self.graph.op(affine) else { return };
+        let (target, g, epilogue, log_variance) = match *self.graph.op(grad) {
+            Op::BernoulliGrad { x, g, .. } => (x, g, BERNOULLI, 0.0),
+            Op::GaussianGrad { x, g, variance: Variance::Fixed(log_variance), .. } => (x, g, GAUSSIAN, log_variance),
+            _ => return,
+        };
+        let [m, n, k] = [self.shape(x).rows(), self.shape(w).columns(), self.shape(x).columns()];
+        let (_, _, weight) = self.row_gradient(Some(g));
+        let tiles = n.div_ceil(manner(self.target, &[Entry::alone(m, n, k)]).width);
+        let parts = View { split: true, ..self.scratch(m * tiles) };
+        self.parts.insert(value, (parts, tiles));
+        let p = Params { jobs: 1, weight, per_example: self.per_example(m), log_variance };
+        let views = [self.split(x), self.place(w), self.split(target), self.split(grad), parts];
+        let likelihood = if epilogue == BERNOULLI { "Bernoulli" } else { "Gaussian" };
+        let what = &format!("{}: {likelihood}(x W + b)", self.parameter_name(w));
+        self.product([m, n, k], &Product { p, meaning: [0, 0, 1, 0, epilogue, 0], views, unit: self.unit(m), what });
     }
 
     fn parameter_name(&self, w: Id) -> String {
