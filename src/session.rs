@@ -63,12 +63,7 @@ impl Session {
     /// A model for a data set, with parameters that are all zero until they are set.
     pub fn new(config: Config, data: Dataset, executor: Executor) -> Self {
         let model = Model::new(&config, &data);
-        let record = DataRecord {
-            name: data.name.clone(),
-            shape: data.shape,
-            floats: matches!(data.values, Values::F32(_)),
-            hash: data.hash.clone(),
-        };
+        let record = DataRecord::of(&data);
         let resident = resident(&data, config.train.batch);
         let data = Some(data);
         let (tuning, plans) = (Tuning::default(), BTreeMap::new());
@@ -253,14 +248,24 @@ impl Session {
         self.executor.read_f32(&Role::Output(name.to_owned()), 0, rows * width)
     }
 
-    /// The first D of each row of the output `mean`: the mean of p(x|z), for pictures.
+    /// The first D of each row of the output `mean`: the mean of p(x|z) in the units of the data.
     pub fn means(&mut self, rows: usize) -> Result<Vec<f32>> {
         let (width, wide) = (self.model.width, self.model.output_width());
         let all = self.output("mean", rows, wide)?;
-        Ok(all.chunks_exact(wide).flat_map(|row| row[..width].iter().copied()).collect())
+        let means = all.chunks_exact(wide).flat_map(|row| row[..width].iter().copied()).collect();
+        Ok(self.in_units_of_the_data(means))
     }
 
-    /// `count` examples drawn from the prior and decoded, [count, D]. The same seed gives the same latents.
+    /// Rows [n, D] with the scaling undone that was fitted to the training part.
+    fn in_units_of_the_data(&self, mut rows: Vec<f32>) -> Vec<f32> {
+        if let Some(encoding) = &self.record.encoding {
+            encoding.undo(&mut rows);
+        }
+        rows
+    }
+
+    /// `count` examples drawn from the prior and decoded, [count, D], in the units of the data. The same seed gives the
+    /// same latents.
     pub fn sample(&mut self, count: usize, seed: u64) -> Result<Vec<f32>> {
         let plan = self.plan(Purpose::Sample(SAMPLES))?;
         let mut all = Vec::with_capacity(count * self.model.width);
@@ -275,7 +280,7 @@ impl Session {
     }
 
     /// The given examples as the model is shown them, and their reconstructions through the posterior's mean; both
-    /// [examples, D].
+    /// [examples, D], in the units of the data.
     pub fn reconstruct(&mut self, examples: &[u32], seed: u64) -> Result<(Vec<f32>, Vec<f32>)> {
         const BATCH: usize = 32;
         let plan = self.plan(Purpose::Reconstruct(BATCH))?;
@@ -284,7 +289,8 @@ impl Session {
             self.set_order(part)?;
             let scalars = self.scalars(seed, Stream::Evaluate, 0, part.len());
             self.executor.run(plan, &[scalars])?;
-            originals.extend(self.output("x", part.len(), self.model.width)?);
+            let shown = self.output("x", part.len(), self.model.width)?;
+            originals.extend(self.in_units_of_the_data(shown));
             reconstructions.extend(self.means(part.len())?);
         }
         Ok((originals, reconstructions))

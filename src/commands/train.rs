@@ -1,6 +1,6 @@
 //! `elbo train`: a model from examples, in a run folder that holds everything.
 
-use super::open;
+use super::{describe, open, show};
 use crate::checkpoint::{self, Progress};
 use crate::cli::TrainArgs;
 use crate::config::{self, Config};
@@ -9,9 +9,9 @@ use crate::durable;
 use crate::error::{Error, Result};
 use crate::exec::{measure, select};
 use crate::plan::Role;
+use crate::report::Report;
 use crate::report::human::{bytes, count};
 use crate::report::progress::EpochRow;
-use crate::report::{Report, grid};
 use crate::rng::{Philox, Stream};
 use crate::session::{Purpose, Session};
 use crate::train::{self, Epoch, Event, Options};
@@ -117,7 +117,7 @@ fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
 /// Data, device and model.
 fn prepare(config: Config, args: &TrainArgs, report: &Report) -> Result<Session> {
     let threads = args.threads.count()?;
-    let data = data::open(&config.data)?;
+    let data = open::data(&config, None, report)?;
     data::check(&data, config.model.likelihood)?;
     if config.train.batch > data.train.len() {
         return Err(config::batch_exceeds(config.train.batch, data.train.len()));
@@ -125,12 +125,12 @@ fn prepare(config: Config, args: &TrainArgs, report: &Report) -> Result<Session>
     let (executor, line) = select::open(args.adapter.as_deref().unwrap_or("auto"), threads)?;
     report.note(&format!("device   {line}"));
     report.note(&format!(
-        "data     {}: {} to train on, {} for validation, {} for the test, {:?} each",
+        "data     {}: {} to train on, {} for validation, {} for the test, {}",
         data.name,
         count(data.train.len() as u64),
         count(data.validation.len() as u64),
         count(data.test.len() as u64),
-        data.shape
+        describe::each(&data)
     ));
     Ok(Session::new(config, data, executor))
 }
@@ -230,7 +230,7 @@ fn finish(session: &mut Session, progress: &Progress, folder: &Path, report: &Re
         report.note(&format!("best     epoch {epoch}, by its {part} -ELBO of {best:.2} nats"));
     }
     let shown = folder.display();
-    let last = format!("epoch-{:04}.png", progress.epoch);
+    let last = format!("epoch-{:04}.{}", progress.epoch, show::extension(&session.record));
     report.note(&format!("samples  {}", folder.join("samples").join(last).display()));
     report.note(&format!("metrics  {}", folder.join("metrics.csv").display()));
     report.note(&format!("model    {}", folder.join("checkpoints").display()));
@@ -256,13 +256,14 @@ fn row(epoch: &Epoch) -> EpochRow {
 
 /// Samples from the prior, the same latents after every epoch, and reconstructions of examples that are not trained on.
 fn pictures(session: &mut Session, folder: &Path, epoch: usize) -> Result<()> {
-    let (shape, seed) = (session.record.shape, session.config.train.seed);
+    let seed = session.config.train.seed;
     let samples = session.sample(SAMPLES, seed)?;
-    let name = |kind: &str| folder.join("samples").join(format!("{kind}-{epoch:04}.png"));
-    grid::save(&name("epoch"), &samples, shape, 8)?;
+    let end = show::extension(&session.record);
+    let name = |kind: &str| folder.join("samples").join(format!("{kind}-{epoch:04}.{end}"));
+    show::save(&name("epoch"), &samples, &session.record, 8)?;
     let shown = examples(session, RECONSTRUCTIONS, seed)?;
     let (originals, reconstructions) = session.reconstruct(&shown, seed)?;
-    grid::pairs(&name("reconstruction"), &originals, &reconstructions, shape, 8)
+    show::pairs(&name("reconstruction"), &originals, &reconstructions, &session.record, 8)
 }
 
 /// Examples to show: of the test part if there is one, else of validation, else of what is trained on.

@@ -20,7 +20,7 @@ use std::time::Instant;
 /// Times training steps.
 pub fn run(args: &BenchStepArgs, report: &Report) -> Result<()> {
     let config = config::resolve(args.recipe.recipe.as_deref(), &args.overrides())?;
-    let data = data(args.data.is_some(), &config)?;
+    let data = data(args.data.is_some(), &config, report)?;
     let begun = Instant::now();
     let (executor, line) = select::open(args.adapter.as_deref().unwrap_or("auto"), args.threads.count()?)?;
     let target = executor.target();
