@@ -31,6 +31,7 @@ use crate::data::table::Encoding;
 use crate::data::{Dataset, Known, Values};
 use crate::durable;
 use crate::error::{Error, Result};
+use crate::plan::tuning::Tuning;
 use find::Name;
 pub use find::{Which, load_latest, locate};
 
@@ -70,6 +71,9 @@ pub struct Progress {
     pub adapter: String,
     /// What the model was trained on.
     pub data: DataRecord,
+    /// How products are tiled: another tiling rounds differently.
+    #[serde(default)]
+    pub tuning: Tuning,
 }
 
 /// What a model has to know of its data to be used without them.

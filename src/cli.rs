@@ -1,6 +1,7 @@
 //! What can be typed. Only definitions: what a command does stands in `commands`, what a run does in `config`.
 
 mod answers;
+mod bench;
 mod exchange;
 mod habits;
 mod inspect;
@@ -13,12 +14,11 @@ pub use answers::{
     DecodeArgs, EmbedArgs, EvalArgs, ExamplesArgs, InterpolateArgs, LatentArgs, Method, Part, Path, ReconstructArgs,
     RunArgs, SampleArgs, TraverseArgs,
 };
+pub use bench::{BenchArgs, BenchCommand, BenchEvalArgs, BenchMatmulArgs, BenchStepArgs};
 pub use exchange::{ExportArgs, Format, ImportArgs};
 pub use habits::{CompletionsArgs, ManArgs, RunsArgs};
-pub use inspect::{
-    AdaptersArgs, BenchArgs, BenchCommand, BenchStepArgs, DataArgs, DoctorArgs, PlanArgs, Purpose, Target,
-};
-pub use train::{RecipeArgs, TrainArgs};
+pub use inspect::{AdaptersArgs, DataArgs, DoctorArgs, PlanArgs, Purpose, Target};
+pub use train::{RecipeArgs, ThreadsArgs, TrainArgs};
 
 /// The help of the program itself: a list with a line for each command would fill more than a screen.
 const OVERVIEW: &str = "\

@@ -16,6 +16,7 @@ mod interpolate;
 mod latent;
 mod open;
 mod plan;
+mod profile;
 mod reconstruct;
 mod runs;
 mod sample;
@@ -55,8 +56,12 @@ fn switches(command: &Command) -> (bool, bool) {
         Command::Adapters(args) => return (false, args.json),
         Command::Doctor(args) => return (false, args.json),
         Command::Bench(args) => {
-            let BenchCommand::Step(args) = &args.what;
-            return (false, args.json);
+            let json = match &args.what {
+                BenchCommand::Step(args) => args.json,
+                BenchCommand::Eval(args) => args.json,
+                BenchCommand::Matmul(args) => args.json,
+            };
+            return (false, json);
         }
         Command::Eval(args) => &args.run,
         Command::Sample(args) => &args.run,
@@ -93,8 +98,19 @@ fn dispatch(command: Command, report: &Report) -> Result<()> {
         Command::Plan(args) => plan::run(&args, report),
         Command::Adapters(_) => adapters::run(report),
         Command::Doctor(args) => doctor::run(&args, report),
-        Command::Bench(args) => match args.what {
-            BenchCommand::Step(args) => bench::run(&args, report),
-        },
+        Command::Bench(args) => bench::run(&args.what, report),
     }
+}
+
+/// Chooses tilings for the products of a training step, and says so where something was measured.
+fn tune(session: &mut crate::session::Session, mode: crate::tune::Mode, report: &Report) -> Result<()> {
+    let plan = session.untuned(crate::session::Purpose::Train)?;
+    let begun = std::time::Instant::now();
+    let tuned = crate::tune::tune(&mut session.executor, &plan, mode, crate::tune::cache_folder().as_deref())?;
+    if tuned.measured > 0 {
+        let (measured, seconds) = (tuned.measured, begun.elapsed().as_secs_f64());
+        report.note(&format!("tuned    {measured} products in {seconds:.1} s, {} left as they were", tuned.left));
+    }
+    session.tuning = tuned.tuning;
+    Ok(())
 }

@@ -194,14 +194,17 @@ pub fn check(dataset: &Dataset, likelihood: Likelihood) -> Result<()> {
     if let Some(at) = first(|x| !x.is_finite()) {
         return Err(Error::Data(format!("{}; remove or replace values that are not finite", is(at))));
     }
-    match (likelihood, first(|x| !(0.0..=1.0).contains(&x))) {
-        (Likelihood::Bernoulli, Some(at)) => Err(Error::Data(format!(
+    let unfit = match likelihood {
+        Likelihood::Bernoulli => first(|x| !(0.0..=1.0).contains(&x)),
+        Likelihood::Gaussian | Likelihood::GaussianLearned => None,
+    };
+    unfit.map_or(Ok(()), |at| {
+        Err(Error::Data(format!(
             "{}, but the bernoulli likelihood takes values from 0 to 1; scale the data (`--set data.scale=unit`), or \
              choose `--set model.likelihood=gaussian`",
             is(at)
-        ))),
-        (Likelihood::Bernoulli | Likelihood::Gaussian | Likelihood::GaussianLearned, _) => Ok(()),
-    }
+        )))
+    })
 }
 
 impl Dataset {

@@ -32,7 +32,7 @@ impl Run {
     /// cannot be had.
     pub fn open(path: &Path, adapter: &str) -> Result<Self> {
         let (checkpoint, warnings) = checkpoint::load_latest(path)?;
-        let (executor, _) = select::open(adapter)?;
+        let (executor, _) = select::open(adapter, 0)?;
         Ok(Self { warnings, ..Self::new(&checkpoint, executor)? })
     }
 

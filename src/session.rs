@@ -10,6 +10,7 @@ use crate::exec::{Executor, PlanId};
 use crate::graph::op::Source;
 use crate::kernels::StepScalars;
 use crate::model::{Model, weights};
+use crate::plan::tuning::Tuning;
 use crate::plan::{Plan, Range, Resident, Role, Target, lower};
 use crate::rng::{Stream, key};
 use bytemuck::Zeroable;
@@ -53,6 +54,8 @@ pub struct Session {
     pub executor: Executor,
     /// What is known of the data.
     pub record: DataRecord,
+    /// How products are tiled in plans that are loaded from now on.
+    pub tuning: Tuning,
     data: Option<Dataset>,
     uploaded: bool,
     resident: Resident,
@@ -66,7 +69,8 @@ impl Session {
         let record = DataRecord::of(&data);
         let resident = resident(&data, config.train.batch);
         let data = Some(data);
-        Self { config, model, executor, record, data, uploaded: false, resident, plans: BTreeMap::new() }
+        let (tuning, plans) = (Tuning::default(), BTreeMap::new());
+        Self { config, model, executor, record, tuning, data, uploaded: false, resident, plans }
     }
 
     /// A trained model without a data set: it can sample and decode, and takes examples by [`Session::show`].
@@ -78,8 +82,8 @@ impl Session {
         let model =
             Model { config: config.model.clone(), width, source: Source::Floats, binarise: config.data.binarise };
         let resident = Resident { data_words: BATCH * width, order_words: 1024, metric_slots: 16 };
-        let mut session =
-            Self { config, model, executor, record, data: None, uploaded: true, resident, plans: BTreeMap::new() };
+        let (tuning, plans) = (checkpoint.progress.tuning.clone(), BTreeMap::new());
+        let mut session = Self { config, model, executor, record, tuning, data: None, uploaded: true, resident, plans };
         session.plan(Purpose::Sample(BATCH))?;
         session.restore(checkpoint)?;
         Ok(session)
@@ -95,7 +99,8 @@ impl Session {
         if let Some(&id) = self.plans.get(&purpose) {
             return Ok(id);
         }
-        let plan = plan_for(&self.model, &self.config, purpose, self.resident, self.executor.target())?;
+        let mut plan = self.untuned(purpose)?;
+        self.tuning.apply(&mut plan);
         let reads_data = plan.words(&Role::Data) > 0;
         let id = self.executor.load(plan)?;
         self.plans.insert(purpose, id);
@@ -103,6 +108,11 @@ impl Session {
             self.upload()?;
         }
         Ok(id)
+    }
+
+    /// The plan for a purpose as it is made for the device's kind, whatever was measured.
+    pub fn untuned(&self, purpose: Purpose) -> Result<Plan> {
+        plan_for(&self.model, &self.config, purpose, self.resident, self.executor.target())
     }
 
     fn upload(&mut self) -> Result<()> {

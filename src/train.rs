@@ -18,12 +18,6 @@ use std::time::{Duration, Instant};
 /// Checkpoints that are kept beside the best one.
 const KEEP: usize = 2;
 
-/// How long the device may work before the host looks again at the clock, the keyboard and the bar.
-const PORTION: Duration = Duration::from_millis(400);
-
-/// The most steps that are handed over at once.
-const MOST_STEPS: usize = 128;
-
 /// What an epoch came to; losses are means over its examples in nats.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Epoch {
@@ -87,7 +81,6 @@ struct Run<'a, 'b> {
     progress: Progress,
     sitting: Instant,
     before: Duration,
-    portion: usize,
 }
 
 /// The state of a run that has not taken a step.
@@ -102,6 +95,7 @@ pub fn beginning(session: &Session) -> Progress {
         elapsed_seconds: 0.0,
         adapter: session.executor.name(),
         data: session.record.clone(),
+        tuning: session.tuning.clone(),
     }
 }
 
@@ -123,7 +117,7 @@ pub fn train(
     session.plan(Purpose::Train)?;
     session.plan(Purpose::Evaluate(BATCH))?;
     let before = Duration::from_secs_f64(progress.elapsed_seconds);
-    let mut run = Run { session, options, observe, progress, sitting: Instant::now(), before, portion: 4 };
+    let mut run = Run { session, options, observe, progress, sitting: Instant::now(), before };
     run.begin()?;
     run.sitting = Instant::now();
     while (run.progress.epoch as usize) < run.session.config.train.epochs {
@@ -179,11 +173,9 @@ impl Run<'_, '_> {
         while at < steps.len() {
             // The next step after which a checkpoint is due: a multiple of `every`, or the end of the epoch.
             let due = at.checked_div(every).map_or(steps.len(), |saved| (saved + 1) * every);
-            let end = (at + self.portion).min(due).min(steps.len());
+            let end = (at + self.session.executor.portion(plan)).min(due).min(steps.len());
             let scalars: Vec<StepScalars> = (at..end).map(|slot| self.scalars(&steps[slot], slot)).collect();
-            let started = Instant::now();
             self.session.executor.run(plan, &scalars)?;
-            self.adapt(started.elapsed(), end - at);
             self.progress.step += (end - at) as u64;
             at = end;
             self.progress.step_in_epoch = at as u64;
@@ -208,15 +200,6 @@ impl Run<'_, '_> {
             }
         }
         Ok(())
-    }
-
-    /// Hands over as many steps at a time as take about [`PORTION`].
-    fn adapt(&mut self, took: Duration, steps: usize) {
-        if steps == self.portion {
-            let faster = if took < PORTION / 2 { self.portion * 2 } else { self.portion };
-            let slower = if took > PORTION * 2 { faster / 2 } else { faster };
-            self.portion = slower.clamp(1, MOST_STEPS);
-        }
     }
 
     fn scalars(&self, batch: &Batch, slot: usize) -> StepScalars {

@@ -64,6 +64,7 @@ fn checkpoint(step: u64) -> Checkpoint {
                 encoding: None,
                 classes: None,
             },
+            tuning: Tuning([("matmul 0.0.1.0.0.0 2x3x4".into(), vec![16, 16, 4, 4, 2])].into()),
         },
         config: config(),
     }

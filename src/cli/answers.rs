@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::ThreadsArgs;
+
 /// What every command on a trained model takes.
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
@@ -14,6 +16,10 @@ pub struct RunArgs {
     /// Device, as for `elbo train`
     #[arg(long, value_name = "SEL")]
     pub adapter: Option<String>,
+
+    /// What --threads says.
+    #[command(flatten)]
+    pub threads: ThreadsArgs,
 
     /// Print warnings and results only
     #[arg(long, short)]

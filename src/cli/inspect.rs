@@ -1,8 +1,8 @@
-//! The commands that look inside: data, plans, devices, speed.
+//! The commands that look inside: data, plans, devices.
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, ValueEnum};
 
 use super::RecipeArgs;
 
@@ -74,59 +74,6 @@ pub struct DoctorArgs {
     pub adapter: Option<String>,
 
     /// Print one JSON object
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `elbo bench`.
-#[derive(Debug, Clone, Args)]
-pub struct BenchArgs {
-    /// What to measure.
-    #[command(subcommand)]
-    pub what: BenchCommand,
-}
-
-/// What `elbo bench` can measure.
-#[derive(Debug, Clone, Subcommand)]
-pub enum BenchCommand {
-    /// Time one training step
-    ///
-    /// Times training steps on data held by the device, in several rounds of which the median counts. The last line
-    /// with --json has `name`, `batch` and `ms_per_step`.
-    #[command(after_long_help = "\
-Example:
-  elbo bench step --adapter cpu --batch 128 --json")]
-    Step(BenchStepArgs),
-}
-
-/// `elbo bench step`.
-#[derive(Debug, Clone, Args)]
-pub struct BenchStepArgs {
-    /// What --recipe and --set say.
-    #[command(flatten)]
-    pub recipe: RecipeArgs,
-
-    /// Examples per step
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub batch: Option<usize>,
-
-    /// Train on these data [default: random bytes like MNIST]
-    #[arg(long, value_name = "SRC")]
-    pub data: Option<String>,
-
-    /// Device, as for `elbo train`
-    #[arg(long, value_name = "SEL")]
-    pub adapter: Option<String>,
-
-    /// Steps per round [default: 468; 64 on a software driver]
-    #[arg(long, value_name = "N")]
-    pub steps: Option<usize>,
-
-    /// Rounds, of which the median counts [default: 5]
-    #[arg(long, value_name = "N")]
-    pub rounds: Option<usize>,
-
-    /// End with one line of JSON
     #[arg(long)]
     pub json: bool,
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::settings::assignment;
+use crate::tune::Mode;
 
 /// `--recipe` and `--set`, which together with the flags of a command make a configuration.
 #[derive(Debug, Clone, Default, Args)]
@@ -24,7 +25,19 @@ pub struct RecipeArgs {
     pub set: Vec<(String, String)>,
 }
 
+/// `--threads`, of every command that runs a model.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct ThreadsArgs {
+    /// Threads of the CPU engine [default: one per core]
+    ///
+    /// Threads of the CPU engine, one on each core by default. Their number changes no bit of any result. Other devices
+    /// take no notice of it.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub threads: Option<usize>,
+}
+
 /// `elbo train`.
+#[expect(clippy::struct_excessive_bools, reason = "switches that do not depend on each other")]
 #[derive(Debug, Clone, Default, Args)]
 pub struct TrainArgs {
     /// Where the examples come from [default: glyphs]
@@ -46,6 +59,18 @@ pub struct TrainArgs {
     /// or part of a name chooses from `elbo adapters`.
     #[arg(long, value_name = "SEL")]
     pub adapter: Option<String>,
+
+    /// What --threads says.
+    #[command(flatten)]
+    pub threads: ThreadsArgs,
+
+    /// Measure products first: off, auto (default), full
+    ///
+    /// Which tiling each matrix product uses. `auto` measures on GPUs what is not known yet, for at most three seconds,
+    /// and keeps it in the user's cache folder; `full` measures everything anew; `off` takes the program's guess.
+    /// A run keeps its tilings in its checkpoints, since others round differently.
+    #[arg(long, value_name = "HOW", value_enum, hide_possible_values = true)]
+    pub tune: Option<Mode>,
 
     /// Passes over the training examples
     ///
@@ -87,7 +112,8 @@ pub struct TrainArgs {
     /// Continue a run where it stopped
     ///
     /// Continues a run from its last checkpoint (or from a given checkpoint folder), to the same bits as if it had
-    /// never stopped. The run keeps its settings: only --epochs, --adapter and --quiet may be given with it.
+    /// never stopped. The run keeps its settings: only --epochs, --adapter, --threads, --profile and --quiet may be
+    /// given with it.
     #[arg(long, value_name = "RUN")]
     pub resume: Option<PathBuf>,
 
@@ -97,6 +123,14 @@ pub struct TrainArgs {
     /// finding a faulty driver.
     #[arg(long)]
     pub check_steps: bool,
+
+    /// First show where the time of a step goes
+    ///
+    /// Before training begins, times every step of the plan and prints a line for each: kernel, grid, time, GFLOP/s,
+    /// GB/s, and its share of the device's measured peak. What is trained is the same as without. With --dry-run: stops
+    /// there.
+    #[arg(long)]
+    pub profile: bool,
 
     /// Print warnings and results only
     #[arg(long, short)]

@@ -13,6 +13,7 @@ use crate::exchange::names::{Network, layers, network};
 use crate::exchange::{self, CONFIG, PARAMETERS, with_widths};
 use crate::exec::Executor;
 use crate::exec::cpu::Cpu;
+use crate::plan::tuning::Tuning;
 use crate::report::Report;
 use crate::session::{Purpose, Session};
 use serde::Deserialize;
@@ -142,6 +143,7 @@ fn checkpoint_of(config: Config, data: DataRecord, network: &Network) -> Result<
         elapsed_seconds: 0.0,
         adapter: "elbo import".into(),
         data,
+        tuning: Tuning::default(),
     };
     let mut checkpoint = Checkpoint { parameters: parameters(network), moments: vec![], progress, config };
     let mut session = Session::without_data(&checkpoint, Executor::Cpu(Cpu::new(1)?))?;

@@ -152,7 +152,7 @@ pub fn load(run: &Path, report: &Report) -> Result<Checkpoint> {
 }
 
 fn device(run: &RunArgs, report: &Report) -> Result<crate::exec::Executor> {
-    let (executor, line) = select::open(run.adapter.as_deref().unwrap_or("auto"))?;
+    let (executor, line) = select::open(run.adapter.as_deref().unwrap_or("auto"), run.threads.count()?)?;
     report.note(&format!("device   {line}"));
     Ok(executor)
 }

@@ -8,7 +8,7 @@ use crate::config::{self, Config};
 use crate::data;
 use crate::durable;
 use crate::error::{Error, Result};
-use crate::exec::select;
+use crate::exec::{measure, select};
 use crate::plan::Role;
 use crate::report::Report;
 use crate::report::human::{bytes, count};
@@ -43,12 +43,17 @@ fn begin(args: &TrainArgs, report: &Report) -> Result<()> {
     if args.dry_run {
         session.plan(Purpose::Train)?;
         describe(&mut session, report)?;
+        if args.profile {
+            session.initialise()?;
+            profile(&mut session, report)?;
+        }
         report.result(&config::to_toml(&session.config));
         return Ok(());
     }
     let folder = run_folder(args.out.as_deref(), &session.config.name)?;
     let made = Folder::new(&folder)?;
     let done = (|| {
+        super::tune(&mut session, args.tune.unwrap_or_default(), report)?;
         session.plan(Purpose::Train)?;
         session.initialise()?;
         describe(&mut session, report)?;
@@ -94,6 +99,8 @@ fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
             session.executor.name()
         ));
     }
+    // Other tilings would round differently.
+    session.tuning.clone_from(&saved.progress.tuning);
     session.plan(Purpose::Train)?;
     session.restore(&saved)?;
     describe(&mut session, report)?;
@@ -109,12 +116,13 @@ fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
 
 /// Data, device and model.
 fn prepare(config: Config, args: &TrainArgs, report: &Report) -> Result<Session> {
+    let threads = args.threads.count()?;
     let data = open::data(&config, None, report)?;
     data::check(&data, config.model.likelihood)?;
     if config.train.batch > data.train.len() {
         return Err(config::batch_exceeds(config.train.batch, data.train.len()));
     }
-    let (executor, line) = select::open(args.adapter.as_deref().unwrap_or("auto"))?;
+    let (executor, line) = select::open(args.adapter.as_deref().unwrap_or("auto"), threads)?;
     report.note(&format!("device   {line}"));
     report.note(&format!(
         "data     {}: {} to train on, {} for validation, {} for the test, {}",
@@ -148,6 +156,14 @@ fn describe(session: &mut Session, report: &Report) -> Result<()> {
     Ok(())
 }
 
+/// Shows where the time of a training step goes. The session is as it was afterwards.
+fn profile(session: &mut Session, report: &Report) -> Result<()> {
+    let id = session.plan(Purpose::Train)?;
+    let products = measure::products(session.executor.plan(id));
+    let peak = measure::peak(&mut session.executor, &products)?;
+    super::profile::run(session, &peak, report).map(drop)
+}
+
 /// Trains a prepared session and reports.
 fn go(
     session: &mut Session,
@@ -157,6 +173,9 @@ fn go(
     folder: &Path,
     report: &Report,
 ) -> Result<()> {
+    if args.profile {
+        profile(session, report)?;
+    }
     catch_interrupts();
     let checkpoints = folder.join("checkpoints");
     durable::create_folder(&checkpoints)?;

@@ -133,11 +133,10 @@ pub fn dataset(
     }
     let (width, examples) = (shape.iter().product::<usize>(), array.dims[0]);
     let elements = if channels_last { channels_first(&array.elements, shape) } else { array.elements };
-    let scale = match request.config.scale {
-        Scale::Auto if array.dims.len() == 2 => request.auto,
-        Scale::Auto => Scale::None,
-        asked => asked,
-    };
+    if test.is_some_and(|test| test >= examples) {
+        return Err(complain("there is nothing to train on: all examples are for the test".into()));
+    }
+    let scale = request.scale(array.dims.len() == 2);
     let (order, tested) = places(examples, test, request.config);
     let labels = labels.map(|labels| labels.reordered(&order, request.classes()));
     let known = request.known.and_then(|known| known.encoding);

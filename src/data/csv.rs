@@ -18,7 +18,7 @@ use ::csv::{ByteRecord, Reader, ReaderBuilder};
 use super::array::{self, Array, Elements};
 use super::table::{Column, Encoding, Frame, Kind};
 use super::{Dataset, Labels, Request, places};
-use crate::config::{ColumnType, MAX_WIDTH, Scale, nearest};
+use crate::config::{ColumnType, MAX_WIDTH, nearest};
 use crate::error::{Error, Result};
 use infer::Seen;
 
@@ -57,9 +57,8 @@ pub fn dataset(path: &Path, request: &Request) -> Result<Dataset> {
     let (frame, labels) = cells(path, columns, &picked, label).map_err(complain)?;
     let rows = frame.cells.len() / frame.columns.len().max(1);
     let (order, test) = places(rows, None, request.config);
-    let scale = if request.config.scale == Scale::Auto { request.auto } else { request.config.scale };
     let training = (rows - test).saturating_sub(request.validation(rows - test));
-    let encoding = known.cloned().unwrap_or_else(|| Encoding::fit(&frame, &order[..training], scale));
+    let encoding = known.cloned().unwrap_or_else(|| Encoding::fit(&frame, &order[..training], request.scale(true)));
     let labels = labels.map(|labels| labels.reordered(&order, request.classes()));
     let data = frame.dataset(&name, encoding, order, test, labels, request)?;
     Ok(Dataset { notes, ..data })

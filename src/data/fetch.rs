@@ -191,7 +191,7 @@ fn is_there(file: &File, source: &Source, folder: &Path) -> Result<bool> {
 
 fn verify(file: &File, bytes: &[u8]) -> std::result::Result<(), String> {
     if bytes.len() as u64 != file.bytes {
-        return Err(format!("{} bytes came, and it has {}", bytes.len(), file.bytes));
+        return Err(format!("it has {} bytes, and should have {}", bytes.len(), file.bytes));
     }
     let found = hex(Sha256::new().chain_update(bytes));
     if found == file.sum { Ok(()) } else { Err(format!("its SHA-256 is {found}, and should be {}", file.sum)) }

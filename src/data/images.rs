@@ -143,6 +143,9 @@ fn settle(
         place += 1;
         faults.binary_search_by_key(&(place - 1), |(fault, _)| *fault).is_err()
     });
+    if *test == Some(images.len()) {
+        return Err(Error::Data(format!("{}: no image to train on can be read; {found}", folder.display())));
+    }
     Ok(())
 }
 

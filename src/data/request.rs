@@ -73,6 +73,17 @@ impl<'a> Request<'a> {
         self.known.and_then(|known| known.classes)
     }
 
+    /// How numbers are to be scaled; `table` says whether they come in no particular unit. For a trained model nothing is
+    /// fitted anew: its own encoding counts, or none.
+    pub fn scale(&self, table: bool) -> Scale {
+        match self.config.scale {
+            _ if self.known.is_some() => Scale::None,
+            Scale::Auto if table => self.auto,
+            Scale::Auto => Scale::None,
+            asked => asked,
+        }
+    }
+
     /// The examples to set aside for validation of so many that are not for the test. What a trained model is used on
     /// needs none.
     pub fn validation(&self, training: usize) -> usize {
@@ -85,6 +96,7 @@ impl<'a> Request<'a> {
 
 impl Labels {
     /// The labels of examples in a new order. Classes that are known by name keep their numbers, others come behind.
+    #[must_use]
     pub fn reordered(self, order: &[u32], known: Option<&[String]>) -> Self {
         let of = order.iter().map(|&row| self.of[row as usize]);
         let (Some(names), Some(known)) = (&self.names, known) else {

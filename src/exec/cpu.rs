@@ -2,11 +2,14 @@
 //!
 //! Threads meet as rarely as possible. [`segments`] cuts a plan into stretches in which every thread can follow its own
 //! part of the batch (or of a parameter) through many steps without waiting for the others, because nothing that one
-//! thread writes is read by another. A training step of an MLP needs three meetings. How the work is divided does not
-//! change a bit of the result: every element is computed by the same operations in the same order.
+//! thread writes is read by another. A training step needs two meetings, before and after the gradients of the weights.
+//! How the work is divided does not change a bit of the result: every element is computed by the same operations in the
+//! same order. While a plan runs nobody sleeps (see [`awake`]): to wake a thread up takes longer than many a step.
 
+mod profile;
 mod segments;
 
+use super::pace::Pace;
 use super::{Counts, PlanId};
 use crate::error::{Error, Result};
 use crate::kernels::{Call, Kernel, StepScalars};
@@ -14,6 +17,8 @@ use crate::plan::{Plan, Role, Step, Target, View};
 use segments::{Part, Segment};
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
 
 /// Buffers, plans and threads.
 #[derive(Debug)]
@@ -31,6 +36,7 @@ struct Loaded {
     /// For each buffer of the plan, its index among the engine's.
     buffers: Vec<usize>,
     segments: Vec<Segment>,
+    pace: Pace,
 }
 
 impl Cpu {
@@ -43,10 +49,19 @@ impl Cpu {
         Ok(Self { pool, buffers: vec![], roles: BTreeMap::new(), plans: vec![], counts: Counts::default() })
     }
 
-    /// The device's name.
+    /// The device's name, whatever the number of threads: it does not matter to what is computed.
     pub fn name(&self) -> String {
-        let threads = self.pool.current_num_threads();
-        format!("CPU engine ({threads} thread{})", if threads == 1 { "" } else { "s" })
+        "CPU engine".to_owned()
+    }
+
+    /// Number of threads.
+    pub fn threads(&self) -> usize {
+        self.pool.current_num_threads()
+    }
+
+    /// See [`super::Executor::identity`].
+    pub fn identity(&self) -> String {
+        self.name()
     }
 
     /// What plans should be made for.
@@ -55,7 +70,6 @@ impl Cpu {
     }
 
     /// See [`super::Executor::can_run`].
-    #[expect(clippy::unused_self, reason = "the other executors ask their device")]
     pub fn can_run(&self, _: &Kernel) -> bool {
         true
     }
@@ -90,7 +104,8 @@ impl Cpu {
         }
         // A plan for devices keeps all its tensors in one buffer, which threads could not divide: it runs step by step.
         let segments = if plan.words(&Role::Workspace) > 0 { vec![] } else { segments::cut(&plan) };
-        self.plans.push(Loaded { plan, buffers, segments });
+        let pace = Pace::guess(&plan, Target::Cpu);
+        self.plans.push(Loaded { plan, buffers, segments, pace });
         Ok(PlanId(self.plans.len() - 1))
     }
 
@@ -99,20 +114,28 @@ impl Cpu {
         &self.plans[id.0].plan
     }
 
+    /// See [`super::Executor::portion`].
+    pub fn portion(&self, id: PlanId) -> usize {
+        self.plans[id.0].pace.steps()
+    }
+
     /// See [`super::Executor::run`].
     pub fn run(&mut self, id: PlanId, steps: &[StepScalars]) -> Result<()> {
-        let Loaded { plan, buffers: index, segments } = &self.plans[id.0];
+        let Loaded { plan, buffers: index, segments, pace } = &mut self.plans[id.0];
         let (pool, buffers) = (&self.pool, &mut self.buffers);
-        pool.install(|| {
+        let begun = Instant::now();
+        let walk = || {
             for scalars in steps {
-                for segment in segments {
+                for segment in &*segments {
                     run_segment(plan, index, segment, buffers, scalars);
                 }
                 for step in plan.steps.iter().filter(|_| segments.is_empty()) {
                     run_on_copies(step, index, buffers, scalars);
                 }
             }
-        });
+        };
+        pool.install(|| awake(walk));
+        pace.took(steps.len(), begun.elapsed());
         self.counts.submissions += 1;
         self.counts.dispatches += (steps.len() * plan.steps.len()) as u64;
         Ok(())
@@ -203,6 +226,46 @@ fn call_whole(step: &Step, function: fn(Call), scalars: &StepScalars, views: &mu
     });
 }
 
+/// Does `work` on this thread of the pool, while the others look out for parts of it without falling asleep.
+fn awake(work: impl FnOnce() + Send) {
+    let (done, own) = (&AtomicBool::new(false), rayon::current_thread_index());
+    rayon::scope(|scope| {
+        scope.spawn_broadcast(move |_, thread| {
+            if Some(thread.index()) != own {
+                wait(|| done.load(Ordering::Acquire), || rayon::yield_now() == Some(rayon::Yield::Executed));
+            }
+        });
+        let _done = OnDrop(|| done.store(true, Ordering::Release));
+        work();
+    });
+}
+
+/// How often a thread looks whether there is something to do before it lets others have the processor: some 10 µs.
+const LOOKS: usize = 200;
+
+/// Waits until it is `over`, and meanwhile does what there is to do, if there is anything.
+fn wait(over: impl Fn() -> bool, did_something: impl Fn() -> bool) {
+    let mut idle = 0;
+    while !over() {
+        idle = if did_something() { 0 } else { idle + 1 };
+        if idle < LOOKS {
+            std::hint::spin_loop();
+        } else {
+            // The thread that is waited for may need this very processor.
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// Calls a function at the end of its scope, also when that ends in a panic: nobody waits for what never comes.
+struct OnDrop<F: Fn()>(F);
+
+impl<F: Fn()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        self.0();
+    }
+}
+
 /// Lets every thread walk its part of a segment.
 fn run_segment(plan: &Plan, index: &[usize], segment: &Segment, buffers: &mut [Vec<u32>], scalars: &StepScalars) {
     let threads = if segment.divisible { rayon::current_num_threads() } else { 1 };
@@ -226,7 +289,7 @@ fn run_segment(plan: &Plan, index: &[usize], segment: &Segment, buffers: &mut [V
     let shared: &[Vec<u32>] = buffers;
     let walk = |thread: usize, share: Vec<&mut [u32]>| {
         let mut share: Vec<Option<&mut [u32]>> = share.into_iter().map(Some).collect();
-        for (step, sources) in plan.steps[segment.steps.clone()].iter().zip(&segment.sources) {
+        for (step, sources) in segment.steps.iter().map(|&step| &plan.steps[step]).zip(&segment.sources) {
             let range = chunk(step, thread, threads);
             if !range.is_empty() {
                 run_step(step, sources, range, &mut share, index, shared, scalars);
@@ -236,16 +299,20 @@ fn run_segment(plan: &Plan, index: &[usize], segment: &Segment, buffers: &mut [V
     if threads == 1 {
         walk(0, shares.pop().unwrap_or_default());
     } else {
-        let walk = &walk;
+        let (walk, walking) = (&walk, &AtomicUsize::new(threads));
         rayon::scope(|scope| {
             let mut shares = shares.into_iter().enumerate();
             let own = shares.next();
             for (thread, share) in shares {
-                scope.spawn(move |_| walk(thread, share));
+                scope.spawn(move |_| {
+                    let _walked = OnDrop(|| _ = walking.fetch_sub(1, Ordering::Release));
+                    walk(thread, share);
+                });
             }
             if let Some((thread, share)) = own {
                 walk(thread, share);
             }
+            wait(|| walking.load(Ordering::Acquire) == 1, || false);
         });
     }
     for (&buffer, words) in segment.written.iter().zip(taken) {

@@ -9,10 +9,12 @@ mod device;
 mod fault;
 mod memory;
 mod pipeline;
+mod profile;
 mod texels;
 
 pub use device::{Adapter, adapters};
 
+use super::pace::{MOST_STEPS, Pace};
 use super::{Counts, PlanId};
 use crate::error::{Error, Result};
 use crate::exec::select::Kind;
@@ -23,10 +25,9 @@ use memory::Memory;
 use pipeline::Pipelines;
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
+use std::time::Instant;
 use texels::Textures;
 
-/// Runs of a plan in one submission: the length of the table of steps.
-const STEPS_PER_SUBMISSION: usize = 128;
 /// Submissions that the device may be behind.
 const SUBMISSIONS_IN_FLIGHT: usize = 2;
 /// Bytes that are bound as `params`, and distance of the params of two steps: room for a table, and a multiple of the
@@ -51,7 +52,8 @@ pub struct Gpu {
     plans: Vec<Loaded>,
     /// Textures that were made.
     textures: u64,
-    in_flight: VecDeque<wgpu::SubmissionIndex>,
+    /// Submissions that may not have finished, the oldest first, with the plan that they run.
+    in_flight: VecDeque<(wgpu::SubmissionIndex, Option<PlanId>)>,
     counts: Counts,
 }
 
@@ -63,10 +65,11 @@ struct Loaded {
     dispatches: Vec<Dispatch>,
     /// Group 1: the plan's params and the table of steps.
     uniforms: wgpu::BindGroup,
+    pace: Pace,
 }
 
 /// A step, ready to run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Dispatch {
     pipeline: wgpu::ComputePipeline,
     /// Group 0: the step's views.
@@ -85,7 +88,7 @@ impl Gpu {
         let device = Device::open(adapter)?;
         let memory = Memory::new(&device)?;
         let pipelines = Pipelines::new(&device, checked);
-        let rows = vec![0; STEP_STRIDE as usize * STEPS_PER_SUBMISSION];
+        let rows = vec![0; STEP_STRIDE as usize * MOST_STEPS];
         let table = uniform_buffer(&device, "steps", rows.len() as u64)?;
         let (plans, in_flight) = (vec![], VecDeque::new());
         Ok(Self { device, memory, pipelines, table, rows, plans, textures: 0, in_flight, counts: Counts::default() })
@@ -94,6 +97,12 @@ impl Gpu {
     /// The device's name, how it is reached, and what it is.
     pub fn name(&self) -> String {
         self.device.summary.title()
+    }
+
+    /// See [`super::Executor::identity`].
+    pub fn identity(&self) -> String {
+        let summary = &self.device.summary;
+        format!("{} [{}] {}", summary.name, summary.backend, summary.driver)
     }
 
     /// What plans should be made for.
@@ -144,25 +153,46 @@ impl Gpu {
         }
         self.device.healthy()?;
         self.textures += textures.count() as u64;
-        self.plans.push(Loaded { plan, buffers, dispatches, uniforms });
+        let pace = Pace::guess(&plan, self.target());
+        self.plans.push(Loaded { plan, buffers, dispatches, uniforms, pace });
         Ok(PlanId(self.plans.len() - 1))
+    }
+
+    /// See [`super::Executor::portion`].
+    pub fn portion(&self, id: PlanId) -> usize {
+        self.plans[id.0].pace.steps()
     }
 
     /// See [`super::Executor::run`].
     pub fn run(&mut self, id: PlanId, steps: &[StepScalars]) -> Result<()> {
-        for steps in steps.chunks(STEPS_PER_SUBMISSION) {
-            while self.in_flight.len() >= SUBMISSIONS_IN_FLIGHT {
-                let oldest = self.in_flight.pop_front();
-                oldest.map_or(Ok(()), |oldest| self.device.wait(oldest))?;
-            }
-            self.write_steps(steps);
-            let loaded = &self.plans[id.0];
-            let submission = submit(&self.device, &loaded.plan.name, &loaded.uniforms, steps.len(), &loaded.dispatches);
-            self.in_flight.push_back(submission);
-            self.counts.submissions += 1;
-            self.counts.dispatches += (steps.len() * loaded.dispatches.len()) as u64;
+        let mut rest = steps;
+        while !rest.is_empty() {
+            let portion;
+            (portion, rest) = rest.split_at(self.portion(id).min(rest.len()));
+            self.run_portion(id, portion)?;
         }
         self.device.healthy()
+    }
+
+    /// Submits some runs; waits for them if it is not known yet how long they take.
+    fn run_portion(&mut self, id: PlanId, steps: &[StepScalars]) -> Result<()> {
+        let known = self.plans[id.0].pace.settled();
+        self.make_room(if known { SUBMISSIONS_IN_FLIGHT - 1 } else { 0 })?;
+        let begun = Instant::now();
+        self.write_steps(steps);
+        let loaded = &self.plans[id.0];
+        let submission = submit(&self.device, &loaded.plan.name, &loaded.uniforms, steps.len(), &loaded.dispatches);
+        self.submitted(submission, Some(id), steps.len() * loaded.dispatches.len());
+        if !known {
+            self.finish()?;
+            self.plans[id.0].pace.took(steps.len(), begun.elapsed());
+        }
+        Ok(())
+    }
+
+    /// See [`super::Executor::finish`].
+    pub fn finish(&mut self) -> Result<()> {
+        self.make_room(0)
     }
 
     /// See [`super::Executor::write`].
@@ -186,6 +216,26 @@ impl Gpu {
 }
 
 impl Gpu {
+    /// Waits until no more than so many submissions are in flight.
+    fn make_room(&mut self, most: usize) -> Result<()> {
+        while self.in_flight.len() > most {
+            let Some((oldest, plan)) = self.in_flight.pop_front() else { break };
+            let begun = Instant::now();
+            self.device.wait(oldest)?;
+            if let Some(id) = plan {
+                self.plans[id.0].pace.took_at_least(begun.elapsed());
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes note of a submission.
+    fn submitted(&mut self, submission: wgpu::SubmissionIndex, plan: Option<PlanId>, dispatches: usize) {
+        self.in_flight.push_back((submission, plan));
+        self.counts.submissions += 1;
+        self.counts.dispatches += dispatches as u64;
+    }
+
     /// A step of a plan (its `at`-th) whose bindings are bound to words of these buffers: buffer, first word, count.
     /// `shared` is that of [`Pipelines::get`], `textures` are those of the steps before it.
     fn dispatch(
@@ -233,7 +283,7 @@ impl Gpu {
         let entries: Vec<_> = entries.collect();
         let texels = pipeline.texels.map(|layout| self.bind_group(step.kernel, &layout, &entries)).transpose()?;
         let params_offset = (at as u64 * PARAMS_BYTES) as u32;
-        Ok(Dispatch { pipeline: pipeline.pipeline, storage, texels, copies, params_offset, grid: step.grid })
+        Ok(Dispatch { pipeline: pipeline.compiled, storage, texels, copies, params_offset, grid: step.grid })
     }
 
     fn bind_group(
@@ -306,18 +356,23 @@ fn submit(
                 dispatch.copies.iter().for_each(|copy| copy.record(&mut encoder));
             }
             let pass = pass.get_or_insert_with(|| encoder.begin_compute_pass(&descriptor).forget_lifetime());
-            pass.set_pipeline(&dispatch.pipeline);
-            pass.set_bind_group(0, &dispatch.storage, &[]);
-            pass.set_bind_group(1, uniforms, &[dispatch.params_offset, (run * STEP_STRIDE) as u32]);
-            if let Some(texels) = &dispatch.texels {
-                pass.set_bind_group(2, texels, &[]);
-            }
-            let [x, y, z] = dispatch.grid;
-            pass.dispatch_workgroups(x, y, z);
+            dispatch_in(pass, uniforms, dispatch, run);
         }
     }
     drop(pass);
     device.queue.submit([encoder.finish()])
+}
+
+/// Records a dispatch for a row of the table of steps.
+fn dispatch_in(pass: &mut wgpu::ComputePass, uniforms: &wgpu::BindGroup, dispatch: &Dispatch, run: u64) {
+    pass.set_pipeline(&dispatch.pipeline);
+    pass.set_bind_group(0, &dispatch.storage, &[]);
+    pass.set_bind_group(1, uniforms, &[dispatch.params_offset, (run * STEP_STRIDE) as u32]);
+    if let Some(texels) = &dispatch.texels {
+        pass.set_bind_group(2, texels, &[]);
+    }
+    let [x, y, z] = dispatch.grid;
+    pass.dispatch_workgroups(x, y, z);
 }
 
 /// A buffer that is bound as a uniform.

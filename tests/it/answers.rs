@@ -10,6 +10,7 @@ use elbo::rng::{Philox, Stream};
 use elbo::run::Run;
 use elbo::session::{Purpose, Session};
 use serde_json::Value;
+use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
@@ -61,7 +62,7 @@ fn a_run_without_its_data_answers_as_a_session_with_them() {
     let mut run = open(folder.path());
     let (data, rows) = examples(&run.config().clone());
     let (checkpoint, _) = load_latest(&folder.path().join("run")).unwrap();
-    let executor = elbo::exec::select::open("cpu").unwrap().0;
+    let executor = elbo::exec::select::open("cpu", 0).unwrap().0;
     let mut session = Session::new(checkpoint.config.clone(), data, executor);
     session.plan(Purpose::Train).unwrap();
     session.restore(&checkpoint).unwrap();
@@ -95,7 +96,7 @@ fn a_run_without_its_data_answers_as_a_session_with_them() {
 fn answers_agree_on_every_device() {
     let folder = trained();
     let mut cpu = open(folder.path());
-    let (_, rows) = examples(&cpu.config().data.clone());
+    let (_, rows) = examples(&cpu.config().clone());
     let expected = cpu.encode(&rows).unwrap();
     let decoded = cpu.decode(&expected.means).unwrap();
     let (checkpoint, _) = load_latest(&folder.path().join("run")).unwrap();
@@ -337,7 +338,7 @@ fn write_table(path: &Path) {
         let shift = if row < 100 { 0.0 } else { 2.0 };
         let [height, weight, age, score] = [(170.0, 8.0), (70.0, 12.0), (40.0, 15.0), (0.0, 0.01)]
             .map(|(mean, scale)| mean + scale * (rng.normal() + shift));
-        text += &format!("{height},{weight},{age},{score},\"{class}\"\n");
+        let _ = writeln!(text, "{height},{weight},{age},{score},\"{class}\"");
     }
     fs::write(path, text).unwrap();
 }

@@ -4,6 +4,7 @@ mod answers;
 mod cli;
 mod curves;
 mod devices;
+mod epochs;
 mod examples;
 mod exchange;
 mod gradients;

@@ -1,7 +1,10 @@
 //! Plans: their printed form against recorded ones, and what every plan has to keep to.
 
+mod costs;
 mod joined;
+mod measured;
 mod models;
 mod runs;
 mod snapshots;
+mod tuned;
 mod verify;

@@ -316,8 +316,8 @@ fn data_by_name_that_cannot_be_had_say_why_and_where_to_put_them() {
     let before = content(folder.path());
     let cache = folder.path().join("cache");
     for (source, mirror, words) in [
-        ("mnist", address, "4 bytes came, and it has 9912422"),
-        ("fashion-mnist", address, "4 bytes came, and it has 26421880"),
+        ("mnist", address, "it has 4 bytes, and should have 9912422"),
+        ("fashion-mnist", address, "it has 4 bytes, and should have 26421880"),
         ("mnist", nobody, "could not be fetched"),
     ] {
         let line = format!("train --data {source} --adapter cpu --out new/run");

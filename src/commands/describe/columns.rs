@@ -69,12 +69,11 @@ impl Described<'_> {
     /// A row of the table that describes a table: name, type, missing, least, mean, most, values.
     pub fn row(&self) -> Vec<String> {
         let number = |at: usize| self.range().map_or(String::new(), |range| significant(range[at]));
-        let values = match &self.column.kind {
-            Kind::Text { distinct, example } => format!("{example}, … ({} different)", count(*distinct as u64)),
-            _ => {
-                let levels = self.levels().map(|(level, n)| format!("{level}: {}", count(n as u64)));
-                shortened(&levels.collect::<Vec<String>>(), SHOWN)
-            }
+        let values = if let Kind::Text { distinct, example } = &self.column.kind {
+            format!("{example}, … ({} different)", count(*distinct as u64))
+        } else {
+            let levels = self.levels().map(|(level, n)| format!("{level}: {}", count(n as u64)));
+            shortened(&levels.collect::<Vec<String>>(), SHOWN)
         };
         let (name, kind) = (self.column.name.clone(), self.column.kind.name().to_owned());
         vec![name, kind, count(self.missing as u64), number(0), number(1), number(2), values]

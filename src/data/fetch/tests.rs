@@ -119,7 +119,7 @@ fn without_a_mirror_the_message_says_where_to_put_the_files() {
 #[test]
 fn a_file_in_the_cache_that_is_another_one_is_named_with_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
-    for (content, words) in [("abd", "its SHA-256 is"), ("abcd", "4 bytes came, and it has 3")] {
+    for (content, words) in [("abd", "its SHA-256 is"), ("abcd", "it has 4 bytes, and should have 3")] {
         fs::write(folder.path().join("three"), content).unwrap();
         let text = get(&[&nobody()], folder.path()).unwrap_err().to_string();
         assert!(text.contains("three: this is not the file that belongs to small: ") && text.contains(words), "{text}");

@@ -266,6 +266,8 @@ fn what_is_left_out_of_the_test_part_is_not_missed_in_training() {
     ];
     let data = open(&files, &DataConfig { damaged: Damaged::Skip, ..plain() }).unwrap();
     assert_eq!((bytes(&data), &data.train, &data.test), (&[1, 3, 5][..], &(0..1), &(1..3)));
+    let error = open(&files[1..], &DataConfig { damaged: Damaged::Skip, ..plain() }).unwrap_err();
+    assert!(error.to_string().contains("no image to train on can be read"), "{error}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use std::fs;
 
-use super::super::testing::{fixture, plain, standardised, unscaled};
-use super::super::{Values, check};
+use super::super::testing::{fixture, known, plain, standardised, unscaled};
+use super::super::{Known, Values, check};
 use super::*;
 use crate::config::{DataConfig, Layout, Likelihood, Scale};
 
@@ -231,4 +231,13 @@ fn a_value_that_is_missing_or_infinite_is_named_by_its_row_and_column() {
         let error = check(&data, Likelihood::GaussianLearned).unwrap_err();
         assert!(error.exit_code() == 3 && error.to_string().contains(words), "{error}");
     }
+}
+
+#[test]
+fn nothing_is_fitted_anew_for_a_model_that_was_trained_without_a_scale() {
+    let body: Vec<u8> = [1.0_f64, 10.0, 3.0, 20.0].iter().flat_map(|x| x.to_le_bytes()).collect();
+    let (_folder, path) = file(&npy("{'descr': '<f8', 'fortran_order': False, 'shape': (2, 2), }", &body));
+    let config = plain();
+    let data = dataset(&path, &known(&config, Known { encoding: None, classes: None })).unwrap();
+    assert_eq!((data.values, data.encoding), (Values::F32(vec![1.0, 10.0, 3.0, 20.0]), None));
 }

@@ -70,6 +70,9 @@ fn training_and_test_arrays_are_the_parts() {
     );
     assert_eq!(data.values, Values::U8((0..24).collect()));
     assert_eq!(data.labels, Some(vec![3, 1, 4, 1, 5, 9]));
+    let tested = zip(&[("x_train.npy", bytes(&[0, 2])), ("x_test.npy", bytes(&[3, 2]))]);
+    let error = open(&tested, &plain()).unwrap_err();
+    assert!(error.exit_code() == 3 && error.to_string().contains("nothing to train on"), "{error}");
     let shuffled = dataset(&fixture("keras.npz"), &unscaled(&DataConfig { shuffle: true, ..config })).unwrap();
     let rows = shuffled.rows.clone().unwrap();
     assert_eq!(rows[4..], [4, 5], "the test part stays apart");

@@ -1,11 +1,19 @@
 //! Single dispatches, whose results are compared with those of the kernels' twins.
 
 use super::texels::Textures;
-use super::{Gpu, memory, submit};
+use super::{Dispatch, Gpu, memory, submit};
 use crate::error::Result;
 use crate::exec::{PlanId, compare, twin};
 use crate::kernels::{Access, StepScalars};
 use crate::plan::{Role, Step};
+
+/// A step that belongs to no plan, ready to run.
+pub(super) struct Bound {
+    pub uniforms: wgpu::BindGroup,
+    pub dispatch: Dispatch,
+    /// What its bindings are bound to.
+    buffers: Vec<wgpu::Buffer>,
+}
 
 impl Gpu {
     /// See [`crate::exec::Executor::check`]. The inputs of each step are read back just before it, so that an error
@@ -20,9 +28,8 @@ impl Gpu {
             }
             let loaded = &self.plans[id.0];
             let one = std::slice::from_ref(&loaded.dispatches[at]);
-            submit(&self.device, step.kernel.name, &loaded.uniforms, 1, one);
-            self.counts.submissions += 1;
-            self.counts.dispatches += 1;
+            let submission = submit(&self.device, step.kernel.name, &loaded.uniforms, 1, one);
+            self.submitted(submission, None, 1);
             twin::call_whole(step.kernel.cpu, &step, scalars, &mut expected);
             for (binding, (access, view)) in step.accesses().enumerate() {
                 if access == Access::Read || memory::is_unused(&self.plans[id.0].plan.buffers[view.buffer].role) {
@@ -52,19 +59,38 @@ impl Gpu {
     /// Computes one step outside of any plan: its bindings are bound to copies of `buffers`, one each, whatever its
     /// views say; what it writes is copied back into them.
     pub fn dispatch_once(&mut self, step: &Step, scalars: &StepScalars, buffers: &mut [Vec<u32>]) -> Result<()> {
+        let bound = self.bind(step, buffers)?;
+        self.run_bound(&bound, step, scalars, buffers)
+    }
+
+    /// A step outside of any plan, in copies of `buffers` of its own.
+    pub(super) fn bind(&mut self, step: &Step, buffers: &[Vec<u32>]) -> Result<Bound> {
         let mut views = Vec::new();
-        for words in buffers.iter() {
+        for words in buffers {
             let copy = memory::storage(&self.device, 4 * words.len() as u64, &Role::Slot(0))?;
             memory::write(&self.device, &copy, 0, words)?;
             views.push((copy, 0, words.len()));
         }
         let uniforms = self.uniforms(step.kernel.name, std::iter::once(&step.params[..]))?;
         let dispatch = self.dispatch(step, &views, 0, 0, &mut Textures::default())?;
+        let buffers = views.into_iter().map(|(buffer, ..)| buffer).collect();
+        Ok(Bound { uniforms, dispatch, buffers })
+    }
+
+    /// Computes it and reads what it wrote.
+    pub(super) fn run_bound(
+        &mut self,
+        bound: &Bound,
+        step: &Step,
+        scalars: &StepScalars,
+        buffers: &mut [Vec<u32>],
+    ) -> Result<()> {
+        self.finish()?;
         self.write_steps(&[*scalars]);
-        submit(&self.device, step.kernel.name, &uniforms, 1, &[dispatch]);
-        self.counts.submissions += 1;
-        self.counts.dispatches += 1;
-        for ((binding, words), (copy, ..)) in step.kernel.bindings.iter().zip(buffers).zip(&views) {
+        let one = std::slice::from_ref(&bound.dispatch);
+        let submission = submit(&self.device, step.kernel.name, &bound.uniforms, 1, one);
+        self.submitted(submission, None, 1);
+        for ((binding, words), copy) in step.kernel.bindings.iter().zip(buffers).zip(&bound.buffers) {
             if binding.access != Access::Read {
                 *words = self.read_back(copy, 0, words.len())?;
             }

@@ -78,14 +78,13 @@ impl Textures {
             let copy = &texture.copy;
             copy.buffer == *buffer && (copy.offset, copy.words) == (offset, words)
         });
-        let at = match known {
-            Some(at) => at,
-            None => {
-                let texture = make(device, words)?;
-                let copy = Copy { buffer: buffer.clone(), offset, words, texture };
-                self.0.push(Texture { copy, current: false });
-                self.0.len() - 1
-            }
+        let at = if let Some(at) = known {
+            at
+        } else {
+            let texture = make(device, words)?;
+            let copy = Copy { buffer: buffer.clone(), offset, words, texture };
+            self.0.push(Texture { copy, current: false });
+            self.0.len() - 1
         };
         let texture = &mut self.0[at];
         let copy = (!std::mem::replace(&mut texture.current, true)).then(|| texture.copy.clone());
