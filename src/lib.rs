@@ -120,6 +120,8 @@ pub mod tune;
 
 pub mod eval;
 
+pub mod score;
+
 pub mod latent;
 
 // What is kept of it.
