@@ -29,6 +29,21 @@ pub struct Trained {
 /// will be computed first.
 pub fn with_data(run: &RunArgs, data: Option<&str>, purpose: Purpose, report: &Report) -> Result<Trained> {
     let checkpoint = load(&run.run, report)?;
+    let (config, dataset) = dataset(&checkpoint, data, None, report)?;
+    let mut session = Session::new(config, dataset, device(run, report)?);
+    session.plan(purpose)?;
+    session.restore(&checkpoint)?;
+    Ok(trained(session, &run.run, &checkpoint))
+}
+
+/// The data that a model was trained on, or other data of the same shape, with labels from where `labels` says; and the
+/// configuration that opened them.
+pub fn dataset(
+    checkpoint: &Checkpoint,
+    data: Option<&str>,
+    labels: Option<&str>,
+    report: &Report,
+) -> Result<(Config, Dataset)> {
     let mut config = checkpoint.config.clone();
     if let Some(source) = data {
         source.clone_into(&mut config.data.source);
@@ -37,12 +52,12 @@ pub fn with_data(run: &RunArgs, data: Option<&str>, purpose: Purpose, report: &R
             config.data.labels.clear();
         }
     }
-    let dataset = open_data(&config, &checkpoint, data.is_some(), report)?;
+    if let Some(labels) = labels {
+        labels.clone_into(&mut config.data.labels);
+    }
+    let dataset = open_data(&config, checkpoint, data.is_some(), report)?;
     data::check(&dataset, config.model.likelihood)?;
-    let mut session = Session::new(config, dataset, device(run, report)?);
-    session.plan(purpose)?;
-    session.restore(&checkpoint)?;
-    Ok(trained(session, &run.run, &checkpoint))
+    Ok((config, dataset))
 }
 
 /// Opens a model alone.
@@ -151,7 +166,8 @@ pub fn load(run: &Path, report: &Report) -> Result<Checkpoint> {
     Ok(checkpoint)
 }
 
-fn device(run: &RunArgs, report: &Report) -> Result<crate::exec::Executor> {
+/// The device that is asked for, with a line that says which it is.
+pub fn device(run: &RunArgs, report: &Report) -> Result<crate::exec::Executor> {
     let (executor, line) = select::open(run.adapter.as_deref().unwrap_or("auto"), run.threads.count()?)?;
     report.note(&format!("device   {line}"));
     Ok(executor)

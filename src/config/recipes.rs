@@ -20,6 +20,7 @@ pub const RECIPES: &[(&str, &str, &str)] = &[
         include_str!("../../assets/recipes/dynamic.toml"),
         "200-200-50 tanh, pixels drawn anew at every use: the network of the IWAE paper",
     ),
+    ("anomaly", include_str!("../../assets/recipes/anomaly.toml"), "64-16 for tables of numbers, to score anomalies"),
 ];
 
 #[cfg(test)]
@@ -55,6 +56,7 @@ mod tests {
             ("gaussian", &[400], 20, Likelihood::Gaussian, Binarise::None, OptimizerKind::Adam, 652_824),
             ("gaussian-learned", &[400], 20, Likelihood::GaussianLearned, Binarise::None, OptimizerKind::Adam, 967_208),
             ("dynamic", &[200, 200], 50, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 425_284),
+            ("anomaly", &[64], 16, Likelihood::Gaussian, Binarise::None, OptimizerKind::Adam, 104_368),
         ];
         assert_eq!(rows.len(), RECIPES.len());
         for (name, hidden, latent, likelihood, binarise, kind, parameters) in rows {

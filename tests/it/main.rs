@@ -13,6 +13,7 @@ mod kernels;
 mod plans;
 mod program;
 mod resume;
+mod score;
 mod shaders;
 mod sources;
 mod support;
