@@ -8,7 +8,7 @@ struct Params {
 
 @group(0) @binding(0) var<storage, read> order: array<u32>;
 @group(0) @binding(1) var<storage, read> data: array<u32>;
-@group(0) @binding(2) var<storage, read_write> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> x: array<u32>;
 @group(1) @binding(0) var<uniform> params: Params;
 @group(1) @binding(1) var<uniform> step: Step;
 
@@ -30,15 +30,20 @@ fn from_byte(index: u32, random: u32) -> f32 {
     return f32(byte) / 255.0;
 }
 
-fn from_float(index: u32, random: u32) -> f32 {
-    let value = bitcast<f32>(data[index]);
+// The word of a float. A missing value, which is a NaN, stays as it is.
+fn from_float(index: u32, random: u32) -> u32 {
+    let word = data[index];
+    if is_missing(word) {
+        return word;
+    }
+    let value = bitcast<f32>(word);
     if BINARISE == THRESHOLD {
-        return select(0.0, 1.0, value >= 0.5);
+        return bitcast<u32>(select(0.0, 1.0, value >= 0.5));
     }
     if BINARISE == DYNAMIC {
-        return select(0.0, 1.0, uniform_open(random) < value);
+        return bitcast<u32>(select(0.0, 1.0, uniform_open(random) < value));
     }
-    return value;
+    return word;
 }
 
 @compute @workgroup_size(64)
@@ -64,7 +69,7 @@ fn main(
         let column = block * 4u + i;
         let source = example * params.width + column;
         if SOURCE == BYTES {
-            x[row * params.width + column] = from_byte(source, random[i]);
+            x[row * params.width + column] = bitcast<u32>(from_byte(source, random[i]));
         } else {
             x[row * params.width + column] = from_float(source, random[i]);
         }

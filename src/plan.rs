@@ -38,6 +38,8 @@ pub enum Role {
     Input(String),
     /// A tensor that the host reads.
     Output(String),
+    /// Words that never change, known when the plan is made; an executor fills them in when it loads the plan.
+    Constants(Vec<u32>),
     /// Bound where a kernel, as it is configured, does not read a binding.
     Nothing,
     /// Bound where a kernel, as it is configured, does not write a binding.

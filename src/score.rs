@@ -61,7 +61,8 @@ impl Method {
 /// The mean-field score of a row in parts that add up to it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Contributions {
-    /// −log p(x|z) at the posterior's mean of each of the D values of the row, in nats.
+    /// −log p(x|z) at the posterior's mean of each column of the row, in nats: of each of its D values where all are of
+    /// one kind. What is missing contributes nothing.
     pub distortions: Vec<f64>,
     /// The KL divergence from the prior to the posterior, in nats.
     pub rate: f64,
@@ -76,13 +77,6 @@ impl Contributions {
     /// The mean-field score: the sum of all parts.
     pub fn score(&self) -> f64 {
         self.terms().neg_elbo()
-    }
-
-    /// Distortions of columns, each of which has a span of the row's values.
-    #[must_use]
-    pub fn by_span(self, spans: &[Range<usize>]) -> Self {
-        let sum = |span: &Range<usize>| self.distortions[span.clone()].iter().sum();
-        Self { distortions: spans.iter().map(sum).collect(), rate: self.rate }
     }
 }
 
@@ -151,8 +145,8 @@ pub fn contributions(
     done: &mut dyn FnMut(usize),
 ) -> Result<Vec<Contributions>> {
     let plan = session.plan(Purpose::Explain(BATCH))?;
-    let (config, width) = (session.model.config.clone(), session.model.width);
-    let (latent, wide, [low, high]) = (config.latent, session.model.output_width(), config.log_variance);
+    let (width, wide) = (session.model.width, session.model.output_width());
+    let (latent, [low, high]) = (session.model.config.latent, session.model.config.log_variance);
     let mut all = Vec::with_capacity(rows.len() / width);
     for part in rows.chunks(BATCH * width) {
         let count = part.len() / width;
@@ -160,11 +154,11 @@ pub fn contributions(
         session.set_order(&indices(count))?;
         let scalars = session.scalars(0, Stream::Evaluate, 0, count);
         session.executor.run(plan, &[scalars])?;
-        let shown = session.output("x", count, width)?;
         let stats = session.output("stats", count, 2 * latent)?;
         let out = session.output("out", count, wide)?;
-        for (row, x) in shown.chunks_exact(width).enumerate() {
-            let distortions = likelihood::distortions(&config, &out[row * wide..][..wide], x);
+        for (row, x) in part.chunks_exact(width).enumerate() {
+            let x: Vec<f32> = x.iter().map(|&value| session.model.shown(value)).collect();
+            let distortions = likelihood::column_distortions(&session.model, &out[row * wide..][..wide], &x);
             let (means, log_variances) = stats[row * 2 * latent..][..2 * latent].split_at(latent);
             let kl = |(&mean, &lv): (&f32, &f32)| {
                 let (mean, lv) = (f64::from(mean), f64::from(lv.clamp(low, high)));

@@ -83,8 +83,8 @@ impl Session {
         let config = checkpoint.config.clone();
         let width = record.shape.iter().product();
         // Examples that are shown come as floats, however the data set stored them.
-        let model =
-            Model { config: config.model.clone(), width, source: Source::Floats, binarise: config.data.binarise };
+        let encoding = record.encoding.as_ref();
+        let model = Model::with(&config, width, Source::Floats, encoding, encoding.is_some());
         let resident = Resident { data_words: BATCH * width, order_words: 1024, metric_slots: 16 };
         let (tuning, plans) = (checkpoint.progress.tuning.clone(), BTreeMap::new());
         let mut session = Self { config, model, executor, record, tuning, data: None, uploaded: true, resident, plans };

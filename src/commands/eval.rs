@@ -120,6 +120,6 @@ fn is_likelihood(session: &Session) -> Result<bool> {
 fn is_binary(data: &Dataset) -> bool {
     match &data.values {
         Values::U8(values) => values.iter().all(|value| matches!(value, 0 | 255)),
-        Values::F32(values) => values.iter().all(|value| *value == 0.0 || *value == 1.0),
+        Values::F32(values) => values.iter().all(|value| *value == 0.0 || *value == 1.0 || value.is_nan()),
     }
 }

@@ -16,7 +16,6 @@ use crate::score::threshold::Rule;
 use crate::score::{self, Contributions, MOST_SAMPLES, Method, SAMPLES};
 use crate::session::Session;
 use calibrate::Line;
-use std::ops::Range;
 use std::path::Path;
 use std::time::Instant;
 
@@ -37,12 +36,6 @@ struct Scored {
     method: Method,
     /// In nats; the higher, the more anomalous.
     scores: Vec<f64>,
-}
-
-/// What the columns of the data are called, and their places in a row.
-struct Columns {
-    names: Vec<String>,
-    spans: Vec<Range<usize>>,
 }
 
 /// Scores rows, flags those above the threshold, and says how well that tells known anomalies.
@@ -69,7 +62,7 @@ pub fn run(args: &ScoreArgs, report: &Report) -> Result<()> {
     let ranking = anomalous.map(|anomalous| ranking(&scored, &anomalous)).transpose()?;
     let columns = columns(&checkpoint, &scored.data);
     if let Some(path) = &args.out {
-        let parts = if args.features { Some(contributions(&mut session, &scored, &columns, report)?) } else { None };
+        let parts = if args.features { Some(contributions(&mut session, &scored, report)?) } else { None };
         write(path, &scored, line.as_ref(), parts.as_deref(), &columns)?;
     }
     let strangest = show::strangest(&mut session, &scored, &columns)?;
@@ -149,14 +142,13 @@ fn scores(
 fn contributions(
     session: &mut Session,
     scored: &Scored,
-    columns: &Columns,
     report: &Report,
 ) -> Result<Vec<Contributions>> {
     report.begin("columns", scored.examples.len());
     let mut all = Vec::with_capacity(scored.examples.len());
     for part in scored.examples.chunks(PORTION) {
         let found = score::contributions(session, &rows(&scored.data, part), &mut |_| ())?;
-        all.extend(found.into_iter().map(|row| row.by_span(&columns.spans)));
+        all.extend(found);
         report.advance(all.len() as u64);
     }
     report.clear();
@@ -179,14 +171,15 @@ fn ranking(scored: &Scored, anomalous: &[bool]) -> Result<Ranking> {
     })
 }
 
-/// The columns by which a row is explained: those of a table, or each value.
-fn columns(checkpoint: &Checkpoint, data: &Dataset) -> Columns {
-    if let Some(encoding) = checkpoint.progress.data.table() {
-        let names = encoding.columns.iter().map(|column| column.name.clone());
-        return Columns { names: names.collect(), spans: encoding.spans() };
+/// The names of the columns by which a row is explained: those of a table, or the places of values.
+fn columns(checkpoint: &Checkpoint, data: &Dataset) -> Vec<String> {
+    match checkpoint.progress.data.table() {
+        Some(encoding) => {
+            let learnt = encoding.columns.iter().filter(|column| column.kind.width() > 0);
+            learnt.map(|column| column.name.clone()).collect()
+        }
+        None => (0..data.width()).map(|at| at.to_string()).collect(),
     }
-    let width = data.width();
-    Columns { names: (0..width).map(|at| at.to_string()).collect(), spans: (0..width).map(|at| at..at + 1).collect() }
 }
 
 /// One row per row: where it stood, its label, its score, its flag, and the parts of its mean-field score.
@@ -195,7 +188,7 @@ fn write(
     scored: &Scored,
     line: Option<&Line>,
     parts: Option<&[Contributions]>,
-    columns: &Columns,
+    columns: &[String],
 ) -> Result<()> {
     let Scored { data, examples, scores, .. } = scored;
     let mut header = vec!["index".to_owned()];
@@ -204,7 +197,7 @@ fn write(
     header.extend(line.map(|_| "anomaly".to_owned()));
     if parts.is_some() {
         header.extend(["mean_field".to_owned(), "rate".to_owned()]);
-        header.extend(columns.names.iter().map(|name| format!("distortion.{name}")));
+        header.extend(columns.iter().map(|name| format!("distortion.{name}")));
     }
     let row = |(at, &example): (usize, &u32)| {
         let mut cells = vec![data.row(example as usize).to_string()];

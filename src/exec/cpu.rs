@@ -94,6 +94,9 @@ impl Cpu {
                 None => {
                     self.counts.allocations += 1;
                     self.buffers.push(vec![0; buffer.words]);
+                    if let (Role::Constants(words), Some(made)) = (&buffer.role, self.buffers.last_mut()) {
+                        made[..words.len()].copy_from_slice(words);
+                    }
                     if !matches!(buffer.role, Role::Slot(_) | Role::Workspace) {
                         self.roles.insert(buffer.role.clone(), self.buffers.len() - 1);
                     }

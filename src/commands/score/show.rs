@@ -1,7 +1,7 @@
 //! What is said about scores: the summary, and the strangest rows with the columns that make them so.
 
 use super::calibrate::Line;
-use super::{Columns, Scored, rows};
+use super::{Scored, rows};
 use crate::error::Result;
 use crate::report::Report;
 use crate::report::human::count;
@@ -28,7 +28,7 @@ pub struct Strange {
 }
 
 /// The rows of highest score, the strangest first; of equal ones those that come first.
-pub fn strangest(session: &mut Session, scored: &Scored, columns: &Columns) -> Result<Vec<Strange>> {
+pub fn strangest(session: &mut Session, scored: &Scored, columns: &[String]) -> Result<Vec<Strange>> {
     let Scored { data, examples, scores, .. } = scored;
     let mut places: Vec<usize> = (0..scores.len()).collect();
     places.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
@@ -36,10 +36,10 @@ pub fn strangest(session: &mut Session, scored: &Scored, columns: &Columns) -> R
     let shown: Vec<u32> = places.iter().map(|&at| examples[at]).collect();
     let all = score::contributions(session, &rows(data, &shown), &mut |_| ())?;
     let strange = |(&at, parts): (&usize, Contributions)| {
-        let parts = parts.by_span(&columns.spans).distortions;
+        let parts = parts.distortions;
         let mut order: Vec<usize> = (0..parts.len()).collect();
         order.sort_by(|&a, &b| parts[b].total_cmp(&parts[a]));
-        let columns = order.iter().take(COLUMNS).map(|&column| (columns.names[column].clone(), parts[column]));
+        let columns = order.iter().take(COLUMNS).map(|&column| (columns[column].clone(), parts[column]));
         Strange { index: data.row(examples[at] as usize), score: scores[at], columns: columns.collect() }
     };
     Ok(places.iter().zip(all).map(strange).collect())

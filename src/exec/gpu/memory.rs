@@ -60,6 +60,9 @@ impl Memory {
         }
         let made = storage(device, bytes, &buffer.role)?;
         self.made += 1;
+        if let Role::Constants(words) = &buffer.role {
+            write(device, &made, 0, words)?;
+        }
         self.roles.insert(buffer.role.clone(), made.clone());
         Ok(made)
     }
@@ -172,6 +175,7 @@ fn meaning(role: &Role) -> (&'static str, &'static str) {
         Role::Metrics => ("the metrics", "lower --batch"),
         Role::Input(_) => ("an input", "lower --batch"),
         Role::Output(_) => ("an output", "lower --batch"),
+        Role::Constants(_) => ("constants of a kernel", "use fewer columns, or --adapter cpu"),
         Role::Nothing | Role::Sink => ("an unused binding", "use --adapter cpu"),
         Role::Slot(_) | Role::Workspace => ("intermediate results", "lower --batch, or make the model smaller"),
     }
