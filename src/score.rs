@@ -83,12 +83,7 @@ impl Contributions {
 /// The scores of rows [N, D], which are as the model takes them ([`crate::data::Dataset::example`]). The session must
 /// have been opened without data. `done` is told how many rows are finished. A row that is too strange for single
 /// precision has the score +∞.
-pub fn scores(
-    session: &mut Session,
-    rows: &[f32],
-    method: Method,
-    done: &mut dyn FnMut(usize),
-) -> Result<Vec<f64>> {
+pub fn scores(session: &mut Session, rows: &[f32], method: Method, done: &mut dyn FnMut(usize)) -> Result<Vec<f64>> {
     match method {
         Method::Importance { samples, seed } => importance(session, rows, samples, seed, done),
         Method::MeanField => {
@@ -139,11 +134,7 @@ fn importance(
 
 /// The parts of the mean-field scores of rows [N, D], in double precision from what the networks put out. Session and
 /// `done` as for [`scores`].
-pub fn contributions(
-    session: &mut Session,
-    rows: &[f32],
-    done: &mut dyn FnMut(usize),
-) -> Result<Vec<Contributions>> {
+pub fn contributions(session: &mut Session, rows: &[f32], done: &mut dyn FnMut(usize)) -> Result<Vec<Contributions>> {
     let plan = session.plan(Purpose::Explain(BATCH))?;
     let (width, wide) = (session.model.width, session.model.output_width());
     let (latent, [low, high]) = (session.model.config.latent, session.model.config.log_variance);

@@ -139,11 +139,7 @@ fn scores(
 }
 
 /// The contributions of columns to the mean-field scores.
-fn contributions(
-    session: &mut Session,
-    scored: &Scored,
-    report: &Report,
-) -> Result<Vec<Contributions>> {
+fn contributions(session: &mut Session, scored: &Scored, report: &Report) -> Result<Vec<Contributions>> {
     report.begin("columns", scored.examples.len());
     let mut all = Vec::with_capacity(scored.examples.len());
     for part in scored.examples.chunks(PORTION) {

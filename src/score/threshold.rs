@@ -74,9 +74,9 @@ impl Rule {
             Self::Quantile(q) if !(0.0..=1.0).contains(&q) => {
                 Err(Error::Usage(format!("--quantile {q}: it must be a number from 0 to 1, such as 0.99")))
             }
-            Self::FalseAlarmRate(rate) if !(rate > 0.0 && rate < 1.0) => {
-                Err(Error::Usage(format!("--false-alarm-rate {rate}: it must be a number between 0 and 1, such as 0.01")))
-            }
+            Self::FalseAlarmRate(rate) if !(rate > 0.0 && rate < 1.0) => Err(Error::Usage(format!(
+                "--false-alarm-rate {rate}: it must be a number between 0 and 1, such as 0.01"
+            ))),
             _ => Ok(()),
         }
     }

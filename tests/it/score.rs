@@ -318,16 +318,23 @@ fn pictures_and_rows_beyond_single_precision_have_scores_too() {
     assert_eq!(said["threshold"]["part"], "test");
     assert!(said["ranking"]["auroc"].as_f64().is_some_and(|auroc| auroc > 0.0), "{said}");
     let text = elbo(folder.path(), "score run --adapter cpu").succeeded();
-    assert!(text.err.contains("higher = more anomalous") && text.out.contains("columns that contribute most"), "{text:?}");
+    assert!(
+        text.err.contains("higher = more anomalous") && text.out.contains("columns that contribute most"),
+        "{text:?}"
+    );
 
     let folder = tables();
     let far = "age,\"height, cm\",weight\n1e30,0,0\n10,0,0\n";
     fs::write(folder.path().join("far.csv"), far).unwrap();
     for method in ["", "--mean-field"] {
-        let said = elbo(folder.path(), &format!("score run --adapter cpu --data far.csv {method} --out far.scores.csv"));
+        let said =
+            elbo(folder.path(), &format!("score run --adapter cpu --data far.csv {method} --out far.scores.csv"));
         let said = said.succeeded();
         let (_, rows) = read(&folder.path().join("far.scores.csv"));
         let score: f64 = rows[0][1].parse().unwrap();
-        assert!(score > 1e30 && rows[0][2] == "1" && rows[1][1].parse::<f64>().unwrap().is_finite(), "{rows:?} {said:?}");
+        assert!(
+            score > 1e30 && rows[0][2] == "1" && rows[1][1].parse::<f64>().unwrap().is_finite(),
+            "{rows:?} {said:?}"
+        );
     }
 }
