@@ -74,11 +74,13 @@ def measure(args, path, protocol, seed):
     with tempfile.TemporaryDirectory(dir=args.scratch) as folder:
         np.save(f"{folder}/train.npy", train)
         np.savez(f"{folder}/test.npz", X=test, y=anomalous)
+        where = ["--adapter", args.adapter, "--threads", str(args.threads), "--quiet"]
         settings = [word for setting in args.set for word in ("--set", setting)]
-        elbo(args, ["train", "--recipe", "anomaly", "--data", f"{folder}/train.npy", "--seed", str(seed), "--adapter",
-                    args.adapter, "--quiet", "--out", f"{folder}/run", *settings])
+        elbo(args, ["train", "--recipe", "anomaly", "--data", f"{folder}/train.npy", "--seed", str(seed), "--out",
+                    f"{folder}/run", *where, *settings])
+        method = ["--mean-field"] if args.mean_field else []
         said = elbo(args, ["score", f"{folder}/run", "--data", f"{folder}/test.npz", "--labels", "--threshold", "none",
-                           "--adapter", args.adapter, "--quiet", "--json", *(["--mean-field"] if args.mean_field else [])])
+                           "--json", *where, *method])
     ranking = json.loads(said)["ranking"]
     return [100 * ranking[name] for name in METRICS]
 
@@ -136,6 +138,8 @@ def main():
     parser = arguments(__doc__, "adbench.csv")
     parser.add_argument("--elbo", default="target/release/elbo", help="the program [default: target/release/elbo]")
     parser.add_argument("--adapter", default="cpu", help="as for elbo train [default: cpu]")
+    parser.add_argument("--threads", type=int, default=1, metavar="N",
+                        help="of the CPU engine; they change no figure, and small networks need one [default: 1]")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="try another setting")
     parser.add_argument("--mean-field", action="store_true", help="score by -ELBO at the posterior mean")
     parser.add_argument("--scratch", metavar="DIR", help="where data and runs are put for a moment")
