@@ -16,6 +16,7 @@ mod resume;
 mod shaders;
 mod sources;
 mod support;
+mod tables;
 mod tidy;
 mod traces;
 mod updates;
