@@ -184,3 +184,88 @@ fn ln_factorial(n: f64) -> f64 {
     let series = 1.0 / (12.0 * n) - 1.0 / (360.0 * n.powi(3)) + 1.0 / (1260.0 * n.powi(5));
     n * n.ln() - n + 0.5 * (2.0 * std::f64::consts::PI * n).ln() + series
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::testing::{assert_close, call, floats, step};
+
+    /// A column of each kind in six places, one of them a category of two; seven outputs.
+    fn columns() -> Vec<u32> {
+        layout(&[(NORMAL, 1), (BERNOULLI, 1), (CATEGORICAL, 2), (FIXED, 1), (POISSON, 1)])
+    }
+
+    const P: Params = Params {
+        rows: 2,
+        width: 6,
+        outputs: 7,
+        columns: 5,
+        per_example: 1,
+        weight: 0,
+        low: -1.0,
+        high: 1.0,
+        rate_low: -3.0,
+        rate_high: 3.0,
+        fixed_log_variance: 0.4,
+    };
+    const OUT: [f32; 14] = [0.5, -1.0, 0.3, 1.2, 2.0, 1.1, -0.4, 0.1, 0.2, 0.3, 0.4, 0.5, 3.5, 1.5];
+    const X: [f32; 12] = [1.0, 1.0, 0.0, 1.0, 0.5, 4.0, 0.0, 0.0, 1.0, 0.0, -1.0, 30.0];
+
+    fn compute(out: &[f32], x: &[f32], g: &[f32]) -> ([f32; 2], [f32; 14]) {
+        let (mut distortion, mut dout, columns) = ([f32::NAN; 2], [f32::NAN; 14], columns());
+        let reads = [out, x, floats(&columns), g];
+        cpu(call(0..2, &P, &[1, 1, 0], &step(2), &reads, vec![&mut distortion, &mut dout]));
+        (distortion, dout)
+    }
+
+    #[test]
+    fn the_layout_gives_each_column_its_places_and_normal_ones_a_log_variance_behind_all() {
+        let words = layout(&[(NORMAL, 1), (CATEGORICAL, 3), (NORMAL, 1)]);
+        assert_eq!(words, [NORMAL, 0, 1, 5, CATEGORICAL, 1, 3, 6, NORMAL, 4, 1, 6]);
+    }
+
+    #[test]
+    fn the_distortion_is_minus_the_logarithm_of_the_product_of_all_densities() {
+        let (distortion, _) = compute(&OUT, &X, &[1.0, 1.0]);
+        let density = |x: f64, mean: f64, lv: f64| {
+            (-0.5 * (x - mean).powi(2) / lv.exp()).exp() / (2.0 * std::f64::consts::PI * lv.exp()).sqrt()
+        };
+        let product = density(1.0, 0.5, -0.4)
+            * (1.0 / (1.0 + 1.0_f64.exp()))
+            * (1.2_f64.exp() / (0.3_f64.exp() + 1.2_f64.exp()))
+            * density(0.5, 2.0, 0.4)
+            * (1.1_f64 * 4.0 - 1.1_f64.exp()).exp()
+            / 24.0;
+        assert_close(&distortion[..1], &[-product.ln()], 1e-6);
+    }
+
+    #[test]
+    fn the_gradient_agrees_with_central_differences_and_is_zero_where_a_value_is_held_or_missing() {
+        let mut x = X;
+        (x[1], x[9]) = (f32::NAN, f32::NAN);
+        let g = [2.0, -0.5];
+        let (_, found) = compute(&OUT, &x, &g);
+        let loss = |out: &[f32]| {
+            let (distortion, _) = compute(out, &x, &g);
+            distortion.iter().zip(g).map(|(&d, g)| f64::from(d) * f64::from(g)).sum::<f64>()
+        };
+        let slopes: Vec<f64> = (0..OUT.len())
+            .map(|at| {
+                let (mut above, mut below) = (OUT, OUT);
+                (above[at], below[at]) = (OUT[at] + 0.01, OUT[at] - 0.01);
+                (loss(&above) - loss(&below)) / f64::from(above[at] - below[at])
+            })
+            .collect();
+        assert_close(&found, &slopes, 2e-3);
+        // The flag that is missing, the category of which one place is, the rate and the log-variance that are held.
+        assert_eq!([found[1], found[9], found[10], found[12], found[13]], [0.0; 5]);
+    }
+
+    #[test]
+    fn large_counts_have_their_factorials() {
+        for n in [0.0, 1.0, 5.0, 19.0, 20.0, 170.0] {
+            let exact: f64 = (1..=n as u32).map(|k| f64::from(k).ln()).sum();
+            assert!((ln_factorial(n) - exact).abs() < 1e-10, "{n}");
+        }
+    }
+}
