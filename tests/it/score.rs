@@ -338,3 +338,41 @@ fn pictures_and_rows_beyond_single_precision_have_scores_too() {
         );
     }
 }
+
+#[test]
+fn tables_with_columns_of_several_types_and_missing_values_are_scored_column_by_column() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut random = Philox::new(7, Stream::Choice, 3, 4);
+    let mut text = String::from("size,colour,number\n");
+    for row in 0..400 {
+        let colour = ["red", "green", "blue"][random.next_u32() as usize % 3];
+        let size = f32::from(u8::from(colour == "red")) * 4.0 + 0.3 * normal(random.next_u32());
+        let number = random.next_u32() % 5;
+        let cell = |missing: bool, value: String| if missing { String::new() } else { value };
+        let [a, b, c] = [cell(row % 10 == 3, size.to_string()), cell(row % 10 == 5, colour.into()), number.to_string()];
+        writeln!(text, "{a},{b},{c}").unwrap();
+    }
+    fs::write(folder.path().join("mixed.csv"), &text).unwrap();
+    let small = SMALL.replace("anomaly", "table").replace("--epochs 5", "--epochs 30");
+    elbo(folder.path(), &format!("train --data mixed.csv {small} --out run")).succeeded();
+    // The same size is strange for green and usual for red; of a row without any value nothing can be strange.
+    fs::write(folder.path().join("new.csv"), "size,colour,number\n4,red,2\n4,green,2\n,green,2\n,,\n").unwrap();
+    let arguments = "score run --adapter cpu --data new.csv --mean-field --features --out s.csv";
+    elbo(folder.path(), arguments).succeeded();
+    let path = folder.path().join("s.csv");
+    let (header, _) = read(&path);
+    let names = ["distortion.size", "distortion.colour", "distortion.number"];
+    assert_eq!(header[5..], names.map(String::from), "{header:?}");
+    let scores = column(&path, "score");
+    assert!(scores[1] > scores[0] && scores[1] > scores[2], "{scores:?}");
+    let columns = names.map(|name| column(&path, name));
+    let rates = column(&path, "rate");
+    for row in 0..4 {
+        let sum = columns.iter().map(|column| column[row]).sum::<f64>() + rates[row];
+        assert!((sum - scores[row]).abs() < 5e-6, "{sum} instead of {}", scores[row]);
+    }
+    assert_eq!([columns[0][2], columns[0][3], columns[1][3], columns[2][3]], [0.0; 4], "what is missing adds nothing");
+    let whole = json(folder.path(), "--data mixed.csv --out w.csv");
+    assert_eq!(whole["rows"], 400);
+    assert!(column(&folder.path().join("w.csv"), "score").iter().all(|score| score.is_finite()));
+}
