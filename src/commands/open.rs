@@ -47,8 +47,10 @@ pub fn dataset(
     let mut config = checkpoint.config.clone();
     if let Some(source) = data {
         source.clone_into(&mut config.data.source);
-        // Labels in a file of their own belong to the data that the model was trained on.
-        if Path::new(&config.data.labels).extension().is_some_and(|end| end.eq_ignore_ascii_case("npy")) {
+        // Labels in a file of their own belong to the data that the model was trained on; and beside an array no column of
+        // a table is a file.
+        let array = |name: &str| Path::new(name).extension().is_some_and(|end| end.eq_ignore_ascii_case("npy"));
+        if array(&config.data.labels) || array(source) {
             config.data.labels.clear();
         }
     }

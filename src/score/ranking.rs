@@ -34,19 +34,19 @@ impl Ranking {
             return None;
         }
         let (mut above, mut found) = (0, 0);
-        let (mut pairs, mut average_precision, mut precision_at_n) = (0.0, 0.0, 0.0);
+        let (mut pairs, mut average_precision, mut among_first) = (0.0, 0.0, 0.0);
         for tie in ties(scores, anomalous) {
             let below = normal - (above + tie.rows - found - tie.anomalies);
             let beside = tie.rows - tie.anomalies;
             pairs += tie.anomalies as f64 * (below as f64 + 0.5 * beside as f64);
             let fit = anomalies.saturating_sub(above).min(tie.rows);
-            precision_at_n += fit as f64 / tie.rows as f64 * tie.anomalies as f64 / anomalies as f64;
+            among_first += (fit * tie.anomalies) as f64 / tie.rows as f64;
             above += tie.rows;
             found += tie.anomalies;
             average_precision += tie.anomalies as f64 / anomalies as f64 * found as f64 / above as f64;
         }
         let auroc = pairs / (anomalies as f64 * normal as f64);
-        Some(Self { anomalies, normal, auroc, average_precision, precision_at_n })
+        Some(Self { anomalies, normal, auroc, average_precision, precision_at_n: among_first / anomalies as f64 })
     }
 }
 

@@ -128,7 +128,7 @@ fn examples(checkpoint: &Checkpoint) -> Vec<f32> {
         (0..ROWS * width).map(|_| rng.uniform()).map(|x| if dynamic { x.round() } else { x }).collect();
     if checkpoint.progress.data.encoding == Some(mixed()) {
         // A number, a category and a count are missing.
-        [0, 10, 11, 12, 22].map(|at| x[at] = f32::NAN);
+        [0, 10, 11, 12, 22].into_iter().for_each(|at| x[at] = f32::NAN);
     }
     x
 }
