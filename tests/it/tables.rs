@@ -62,7 +62,7 @@ fn trained(config: Config, executor: Executor, folder: &Path) -> Vec<f64> {
     session.plan(Purpose::Train).unwrap();
     session.initialise().unwrap();
     let (progress, stop) = (train::beginning(&session), AtomicBool::new(false));
-    let options = Options { checkpoints: folder, stop: &stop, check_steps: true };
+    let options = Options { checkpoints: folder, stop: &stop, check_steps: false };
     let mut losses = Vec::new();
     train::train(&mut session, progress, &options, &mut |event| {
         if let Event::Epoch(epoch) = event {
