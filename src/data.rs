@@ -190,7 +190,7 @@ pub fn check(dataset: &Dataset, likelihood: Likelihood) -> Result<()> {
         return Err(Error::Data(format!("{}; remove or replace values that are not finite", is(at))));
     }
     let unfit = match likelihood {
-        Likelihood::Bernoulli => first(|x| x < 0.0 || x > 1.0),
+        Likelihood::Bernoulli => first(|x| !x.is_nan() && !(0.0..=1.0).contains(&x)),
         Likelihood::Gaussian | Likelihood::GaussianLearned => None,
         Likelihood::Heterogeneous => return check_columns(dataset),
     };

@@ -165,7 +165,7 @@ impl Run {
             return Err(Error::Usage(format!("{count} numbers are no examples of {width} values each")));
         }
         let may_miss = self.session.model.missing;
-        match examples.iter().position(|x| !x.is_finite() && !(may_miss && x.is_nan())) {
+        match examples.iter().position(|x| !(x.is_finite() || may_miss && x.is_nan())) {
             Some(at) => {
                 let (row, column, value) = (at / width, at % width, examples[at]);
                 Err(Error::Usage(format!("value {column} of example {row} is {value}: examples must be finite")))

@@ -4,10 +4,12 @@
 //! part of the batch (or of a parameter) through many steps without waiting for the others, because nothing that one
 //! thread writes is read by another. A training step needs two meetings, before and after the gradients of the weights.
 //! How the work is divided does not change a bit of the result: every element is computed by the same operations in the
-//! same order. While a plan runs nobody sleeps (see [`awake`]): to wake a thread up takes longer than many a step.
+//! same order. So it may be divided by how fast the threads are ([`shares`]). While a plan runs nobody sleeps (see
+//! [`awake`]): to wake a thread up takes longer than many a step.
 
 mod profile;
 mod segments;
+mod shares;
 
 use super::pace::Pace;
 use super::{Counts, PlanId};
@@ -15,9 +17,11 @@ use crate::error::{Error, Result};
 use crate::kernels::{Call, Kernel, StepScalars};
 use crate::plan::{Plan, Role, Step, Target, View};
 use segments::{Part, Segment};
+use shares::Shares;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// Buffers, plans and threads.
@@ -35,7 +39,8 @@ struct Loaded {
     plan: Plan,
     /// For each buffer of the plan, its index among the engine's.
     buffers: Vec<usize>,
-    segments: Vec<Segment>,
+    /// The segments, with how each is divided between the threads.
+    segments: Vec<(Segment, Shares)>,
     pace: Pace,
 }
 
@@ -107,6 +112,7 @@ impl Cpu {
         }
         // A plan for devices keeps all its tensors in one buffer, which threads could not divide: it runs step by step.
         let segments = if plan.words(&Role::Workspace) > 0 { vec![] } else { segments::cut(&plan) };
+        let segments = divided_equally(segments, self.threads());
         let pace = Pace::guess(&plan, Target::Cpu);
         self.plans.push(Loaded { plan, buffers, segments, pace });
         Ok(PlanId(self.plans.len() - 1))
@@ -129,8 +135,8 @@ impl Cpu {
         let begun = Instant::now();
         let walk = || {
             for scalars in steps {
-                for segment in &*segments {
-                    run_segment(plan, index, segment, buffers, scalars);
+                for (segment, shares) in &mut *segments {
+                    run_segment(plan, index, segment, shares, buffers, scalars);
                 }
                 for step in plan.steps.iter().filter(|_| segments.is_empty()) {
                     run_on_copies(step, index, buffers, scalars);
@@ -269,70 +275,102 @@ impl<F: Fn()> Drop for OnDrop<F> {
     }
 }
 
+/// Segments with an equal part for each thread, for a start.
+fn divided_equally(segments: Vec<Segment>, threads: usize) -> Vec<(Segment, Shares)> {
+    let shares = |segment: &Segment| Shares::equal(if segment.divisible { threads } else { 1 });
+    let all: Vec<Shares> = segments.iter().map(shares).collect();
+    segments.into_iter().zip(all).collect()
+}
+
 /// Lets every thread walk its part of a segment.
-fn run_segment(plan: &Plan, index: &[usize], segment: &Segment, buffers: &mut [Vec<u32>], scalars: &StepScalars) {
-    let threads = if segment.divisible { rayon::current_num_threads() } else { 1 };
+fn run_segment(
+    plan: &Plan,
+    index: &[usize],
+    segment: &Segment,
+    shares: &mut Shares,
+    buffers: &mut [Vec<u32>],
+    scalars: &StepScalars,
+) {
     let mut taken: Vec<Vec<u32>> =
         segment.written.iter().map(|&buffer| std::mem::take(&mut buffers[index[buffer]])).collect();
-    let mut shares: Vec<Vec<&mut [u32]>> = (0..threads).map(|_| Vec::with_capacity(segment.parts.len())).collect();
-    for (at, buffer) in taken.iter_mut().enumerate() {
-        let mut rest: &mut [u32] = buffer;
-        let mut begin = 0;
-        for part in segment.parts.iter().filter(|part| part.written == at) {
-            rest = &mut std::mem::take(&mut rest)[part.view.offset - begin..];
-            begin = part.view.offset;
-            for (thread, share) in shares.iter_mut().enumerate() {
-                let count = share_of(part, thread, threads).len();
-                let (mine, others) = std::mem::take(&mut rest).split_at_mut(count);
-                share.push(mine);
-                (rest, begin) = (others, begin + count);
-            }
-        }
-    }
     let shared: &[Vec<u32>] = buffers;
-    let walk = |thread: usize, share: Vec<&mut [u32]>| {
-        let mut share: Vec<Option<&mut [u32]>> = share.into_iter().map(Some).collect();
+    let division = &*shares;
+    let walk = |thread: usize, mut own: Vec<Option<&mut [u32]>>| {
         for (step, sources) in segment.steps.iter().map(|&step| &plan.steps[step]).zip(&segment.sources) {
-            let range = chunk(step, thread, threads);
+            let range = chunk(step, division, thread);
             if !range.is_empty() {
-                run_step(step, sources, range, &mut share, index, shared, scalars);
+                run_step(step, sources, range, &mut own, index, shared, scalars);
             }
         }
     };
-    if threads == 1 {
-        walk(0, shares.pop().unwrap_or_default());
+    let mut parts = divide(segment, division, &mut taken);
+    if parts.len() == 1 {
+        walk(0, parts.pop().unwrap_or_default());
     } else {
-        let (walk, walking) = (&walk, &AtomicUsize::new(threads));
-        rayon::scope(|scope| {
-            let mut shares = shares.into_iter().enumerate();
-            let own = shares.next();
-            for (thread, share) in shares {
-                scope.spawn(move |_| {
-                    let _walked = OnDrop(|| _ = walking.fetch_sub(1, Ordering::Release));
-                    walk(thread, share);
-                });
-            }
-            if let Some((thread, share)) = own {
-                walk(thread, share);
-            }
-            wait(|| walking.load(Ordering::Acquire) == 1, || false);
-        });
+        let times = side_by_side(parts, walk);
+        shares.learn(&times);
     }
     for (&buffer, words) in segment.written.iter().zip(taken) {
         buffers[index[buffer]] = words;
     }
 }
 
-/// The part of a step's outer axis that belongs to a thread.
-fn chunk(step: &Step, thread: usize, threads: usize) -> Range<usize> {
-    let units = step.outer / step.unit;
-    units * thread / threads * step.unit..units * (thread + 1) / threads * step.unit
+/// For each thread what it owns of a segment's parts. `taken` are the buffers that the segment writes.
+fn divide<'a>(segment: &Segment, shares: &Shares, taken: &'a mut [Vec<u32>]) -> Vec<Vec<Option<&'a mut [u32]>>> {
+    let mut owned: Vec<Vec<Option<&mut [u32]>>> =
+        (0..shares.threads()).map(|_| Vec::with_capacity(segment.parts.len())).collect();
+    for (at, buffer) in taken.iter_mut().enumerate() {
+        let mut rest: &mut [u32] = buffer;
+        let mut begin = 0;
+        for part in segment.parts.iter().filter(|part| part.written == at) {
+            rest = &mut std::mem::take(&mut rest)[part.view.offset - begin..];
+            begin = part.view.offset;
+            for (thread, owned) in owned.iter_mut().enumerate() {
+                let count = words_of(part, shares, thread);
+                let (own, others) = std::mem::take(&mut rest).split_at_mut(count);
+                owned.push(Some(own));
+                (rest, begin) = (others, begin + count);
+            }
+        }
+    }
+    owned
 }
 
-/// The words of a part that belong to a thread.
-fn share_of(part: &Part, thread: usize, threads: usize) -> Range<usize> {
-    let stride = part.view.words / part.units;
-    part.units * thread / threads * stride..part.units * (thread + 1) / threads * stride
+/// Hands each thread of the pool its part and waits for all; gives the nanoseconds that each was at work. A thread
+/// always gets the part of its index: what it has in its caches is of use, and its speed can be learnt.
+fn side_by_side<T: Send>(parts: Vec<T>, work: impl Fn(usize, T) + Sync) -> Vec<u64> {
+    let working = &AtomicUsize::new(parts.len());
+    let times: Vec<AtomicU64> = parts.iter().map(|_| AtomicU64::new(0)).collect();
+    let parts: Vec<Mutex<Option<T>>> = parts.into_iter().map(|part| Mutex::new(Some(part))).collect();
+    let own = |thread: usize| {
+        let part = parts[thread].lock().ok().and_then(|mut part| part.take());
+        if let Some(part) = part {
+            let _done = OnDrop(|| _ = working.fetch_sub(1, Ordering::Release));
+            let begun = Instant::now();
+            work(thread, part);
+            times[thread].store(begun.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        }
+    };
+    rayon::scope(|scope| {
+        scope.spawn_broadcast(|_, thread| own(thread.index()));
+        if let Some(thread) = rayon::current_thread_index() {
+            own(thread);
+        }
+        wait(|| working.load(Ordering::Acquire) == 0, || false);
+    });
+    times.into_iter().map(AtomicU64::into_inner).collect()
+}
+
+/// The part of a step's outer axis that belongs to a thread.
+fn chunk(step: &Step, shares: &Shares, thread: usize) -> Range<usize> {
+    let units = step.outer / step.unit;
+    shares.begin(units, thread) * step.unit..shares.begin(units, thread + 1) * step.unit
+}
+
+/// How many words of a part belong to a thread.
+fn words_of(part: &Part, shares: &Shares, thread: usize) -> usize {
+    let units = shares.begin(part.units, thread + 1) - shares.begin(part.units, thread);
+    units * (part.view.words / part.units)
 }
 
 fn run_step(

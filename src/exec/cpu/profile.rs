@@ -1,6 +1,6 @@
 //! Steps of a plan one by one, with a clock between them.
 
-use super::{Cpu, Loaded, run_on_copies, run_segment, segments};
+use super::{Cpu, Loaded, divided_equally, run_on_copies, run_segment, segments};
 use crate::error::Result;
 use crate::exec::PlanId;
 use crate::exec::profile::{Clock, Effort, Samples};
@@ -17,6 +17,7 @@ impl Cpu {
         let Loaded { plan, buffers: index, segments, .. } = &self.plans[id.0];
         // A plan for devices runs step by step on copies.
         let singly = if segments.is_empty() { vec![] } else { segments::singly(plan) };
+        let mut singly = divided_equally(singly, self.pool.current_num_threads());
         let (pool, buffers) = (&self.pool, &mut self.buffers);
         let mut samples = vec![vec![]; plan.steps.len()];
         pool.install(|| {
@@ -25,8 +26,8 @@ impl Cpu {
             while repeats.another() {
                 for (at, (step, seconds)) in plan.steps.iter().zip(&mut samples).enumerate() {
                     let begun = Instant::now();
-                    match singly.get(at) {
-                        Some(segment) => run_segment(plan, index, segment, buffers, scalars),
+                    match singly.get_mut(at) {
+                        Some((segment, shares)) => run_segment(plan, index, segment, shares, buffers, scalars),
                         None => run_on_copies(step, index, buffers, scalars),
                     }
                     if !rehearsal {
