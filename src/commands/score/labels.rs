@@ -23,17 +23,15 @@ pub fn anomalous(data: &Dataset, normal: Option<&str>) -> Result<Vec<bool>> {
     classes.dedup();
     let name = |class: u32| scatter::name(class, data.classes.as_deref());
     let wanted = |name: &str| normal.map_or(NORMAL.contains(&name), |normal| normal == name);
-    match classes.iter().find(|&&class| wanted(&name(class))) {
-        Some(normal) => Ok(labels.iter().map(|label| label != normal).collect()),
-        None => {
-            let list: Vec<String> = classes.iter().take(8).map(|&class| name(class)).collect();
-            let rest = if classes.len() > 8 { ", …" } else { "" };
-            Err(Error::Usage(format!(
-                "--normal {}: {} has no such class; its classes are {}{rest}",
-                normal.unwrap_or("0"),
-                data.name,
-                list.join(", ")
-            )))
-        }
+    if let Some(normal) = classes.iter().find(|&&class| wanted(&name(class))) {
+        return Ok(labels.iter().map(|label| label != normal).collect());
     }
+    let list: Vec<String> = classes.iter().take(8).map(|&class| name(class)).collect();
+    let rest = if classes.len() > 8 { ", …" } else { "" };
+    Err(Error::Usage(format!(
+        "--normal {}: {} has no such class; its classes are {}{rest}",
+        normal.unwrap_or("0"),
+        data.name,
+        list.join(", ")
+    )))
 }
