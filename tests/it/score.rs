@@ -315,11 +315,11 @@ fn what_cannot_be_scored_is_one_line_and_leaves_nothing() {
 #[test]
 fn pictures_and_rows_beyond_single_precision_have_scores_too() {
     let folder = trained();
-    let said = json(folder.path(), "--labels --normal 3 --out s.csv");
+    let said = json(folder.path(), "--labels --normal 3 --samples 4 --out s.csv");
     assert_eq!(said["rows"], 300);
     assert_eq!(said["threshold"]["part"], "test");
     assert!(said["ranking"]["auroc"].as_f64().is_some_and(|auroc| auroc > 0.0), "{said}");
-    let text = elbo(folder.path(), "score run --adapter cpu").succeeded();
+    let text = elbo(folder.path(), "score run --adapter cpu --mean-field").succeeded();
     assert!(
         text.err.contains("higher = more anomalous") && text.out.contains("columns that contribute most"),
         "{text:?}"
