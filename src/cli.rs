@@ -33,6 +33,7 @@ Examples:
   elbo train
   elbo train --data mnist/ --recipe dynamic --epochs 20 --out runs/first
   elbo train --set model.hidden=[512,256] --set latent=10 --lr 3e-4
+  elbo train --seeds 4 --set beta=[1,4]
   elbo train --resume runs/first --epochs 40")]
     Train(TrainArgs),
 
@@ -162,6 +163,15 @@ pub struct TrainArgs {
     /// Key of all random numbers of the run. The same seed on the same device gives the same bits.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub seed: Option<u64>,
+
+    /// Train with several seeds side by side: 8, or 0,3,7
+    ///
+    /// Trains several models side by side that differ in their seeds: so many that follow on --seed, or those of a list
+    /// with commas. Lists in --set do the same for other settings: --set beta=[1,2,4], and lr, init and
+    /// output_bias_from_data; of several lists every combination is trained. Each member has a run folder of its own
+    /// under the one of the run, with the bits that it would have alone; `best` there names the best of them.
+    #[arg(long, value_name = "N|LIST", allow_negative_numbers = true)]
+    pub seeds: Option<String>,
 
     /// Number of latent dimensions
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
@@ -371,6 +381,12 @@ pub struct BenchStepArgs {
     #[arg(long, value_name = "SEL")]
     pub adapter: Option<String>,
 
+    /// Models to train side by side [default: 1]
+    ///
+    /// Models that train side by side, as with --seeds of `elbo train`; the times are those of a step of all of them.
+    #[arg(long, value_name = "K", allow_negative_numbers = true)]
+    pub members: Option<usize>,
+
     /// Steps per round [default: 468; 64 on a software driver]
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,
@@ -475,7 +491,7 @@ mod tests {
             let cli = parse(&line).unwrap_or_else(|e| panic!("{line}: {e}"));
             if let Command::Train(args) = cli.command {
                 args.check_resume().unwrap_or_else(|e| panic!("{line}: {e}"));
-                crate::config::resolve(args.recipe.recipe.as_deref(), &args.overrides())
+                crate::config::sweep(args.recipe.recipe.as_deref(), &args.overrides(), args.seeds.as_deref())
                     .unwrap_or_else(|e| panic!("{line}: {e}"));
             }
         }

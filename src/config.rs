@@ -6,6 +6,7 @@
 mod keys;
 mod recipes;
 mod resolve;
+mod sweep;
 mod validate;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use keys::nearest;
 pub use recipes::RECIPES;
 pub use resolve::{from_toml, resolve, to_toml};
+pub use sweep::{MOST_MEMBERS, SWEPT, Sweep, check_members, sweep, value};
 pub use validate::{MAX_PARAMETERS, MAX_WIDTH, batch_exceeds, parameter_count, validate};
 
 /// Everything that decides the result of a run.

@@ -44,9 +44,8 @@
 //! ```no_run
 //! use elbo::exec::select;
 //! use elbo::session::{Purpose, Session};
-//! use elbo::train::{self, Event, Options};
+//! use elbo::train::{self, Event, Member, Options};
 //! use elbo::{config, data};
-//! use std::path::Path;
 //! use std::sync::atomic::AtomicBool;
 //!
 //! # fn main() -> elbo::error::Result<()> {
@@ -61,10 +60,10 @@
 //! let mut session = Session::new(config, data, executor);
 //! session.plan(Purpose::Train)?;
 //! session.initialise()?;
-//! let (progress, stop) = (train::beginning(&session), AtomicBool::new(false));
-//! let options = Options { checkpoints: Path::new("checkpoints"), stop: &stop, check_steps: false };
-//! train::train(&mut session, progress, &options, &mut |event| {
-//!     if let Event::Epoch(epoch) = event {
+//! let (member, stop) = (Member::new(&session, "checkpoints"), AtomicBool::new(false));
+//! let options = Options { stop: &stop, check_steps: false };
+//! train::train(&mut session, vec![member], &options, &mut |event| {
+//!     if let Event::Epoch([epoch]) = event {
 //!         println!("epoch {}: {:.2} nats", epoch.epoch, epoch.neg_elbo());
 //!     }
 //!     Ok(())

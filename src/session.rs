@@ -1,4 +1,6 @@
 //! A model on an executor: its plans, its parameters, and the examples that lie on the device.
+//!
+//! A session may hold several models of the same shape, its members. Every plan computes all of them side by side.
 
 use crate::checkpoint::{Checkpoint, DataRecord, Tensor};
 use crate::config::Config;
@@ -6,7 +8,7 @@ use crate::data::{Dataset, Values};
 use crate::error::{Error, Result};
 use crate::exec::{Executor, PlanId};
 use crate::graph::op::Source;
-use crate::kernels::StepScalars;
+use crate::kernels::{StepScalars, f32s};
 use crate::model::{Model, weights};
 use crate::plan::{Plan, Range, Resident, Role, Target, lower};
 use crate::rng::{Stream, key};
@@ -39,11 +41,13 @@ const SAMPLES: usize = 64;
 /// Words that are written to the device at a time.
 const UPLOAD: usize = 1 << 22;
 
-/// A model on an executor.
+/// A model on an executor, or several of the same shape.
 #[derive(Debug)]
 pub struct Session {
-    /// What was asked for.
+    /// What was asked for; of several members, the first.
     pub config: Config,
+    /// What was asked for of the other members.
+    pub others: Vec<Config>,
     /// The networks.
     pub model: Model,
     /// Where it runs.
@@ -59,6 +63,12 @@ pub struct Session {
 impl Session {
     /// A model for a data set, with parameters that are all zero until they are set.
     pub fn new(config: Config, data: Dataset, executor: Executor) -> Self {
+        Self::with_members(config, vec![], data, executor)
+    }
+
+    /// Several models for a data set. They may differ in the keys [`crate::config::SWEPT`], which
+    /// [`crate::config::check_members`] checks.
+    pub fn with_members(config: Config, others: Vec<Config>, data: Dataset, executor: Executor) -> Self {
         let model = Model::new(&config, &data);
         let record = DataRecord {
             name: data.name.clone(),
@@ -68,7 +78,7 @@ impl Session {
         };
         let resident = resident(&data, config.train.batch);
         let data = Some(data);
-        Self { config, model, executor, record, data, uploaded: false, resident, plans: BTreeMap::new() }
+        Self { config, others, model, executor, record, data, uploaded: false, resident, plans: BTreeMap::new() }
     }
 
     /// A trained model without examples: it can sample and decode.
@@ -82,11 +92,16 @@ impl Session {
             binarise: config.data.binarise,
         };
         let resident = Resident { data_words: 4, order_words: 1024, metric_slots: 16 };
-        let mut session =
-            Self { config, model, executor, record, data: None, uploaded: true, resident, plans: BTreeMap::new() };
+        let (others, data, uploaded, plans) = (vec![], None, true, BTreeMap::new());
+        let mut session = Self { config, others, model, executor, record, data, uploaded, resident, plans };
         session.plan(Purpose::Sample(SAMPLES))?;
-        session.restore(checkpoint)?;
+        session.restore(0, checkpoint)?;
         Ok(session)
+    }
+
+    /// What was asked for of each member.
+    pub fn members(&self) -> impl ExactSizeIterator<Item = &Config> + Clone {
+        (0..1 + self.others.len()).map(|at| if at == 0 { &self.config } else { &self.others[at - 1] })
     }
 
     /// The examples.
@@ -99,7 +114,8 @@ impl Session {
         if let Some(&id) = self.plans.get(&purpose) {
             return Ok(id);
         }
-        let plan = plan_for(&self.model, &self.config, purpose, self.resident, self.executor.target())?;
+        let mut plan = plan_for(&self.model, &self.config, purpose, self.resident, self.executor.target())?;
+        plan.members = self.members().len();
         let reads_data = plan.words(&Role::Data) > 0;
         let id = self.executor.load(plan)?;
         self.plans.insert(purpose, id);
@@ -147,9 +163,15 @@ impl Session {
         }
     }
 
-    /// Which examples the next runs take, from position 0 of the order on.
+    /// Which examples the next runs take, from position 0 of the order on: the same for every member.
     pub fn set_order(&mut self, order: &[u32]) -> Result<()> {
-        self.executor.write(&Role::Order, 0, order)
+        let members = self.members().len();
+        (0..members).try_for_each(|member| self.set_order_of(member, order))
+    }
+
+    /// Which examples the next runs take for one member.
+    pub fn set_order_of(&mut self, member: usize, order: &[u32]) -> Result<()> {
+        self.executor.write_to(member, &Role::Order, 0, order)
     }
 
     /// The layout of the parameters.
@@ -162,25 +184,29 @@ impl Session {
         self.ranges().into_iter().map(|range| (range.name, range.shape)).collect()
     }
 
-    /// Writes the initial parameters of the configuration's seed.
+    /// Writes the initial parameters of every member's configuration and seed.
     pub fn initialise(&mut self) -> Result<()> {
         let data = self.data()?;
         let means = data.means(data.train.clone());
-        let initial = crate::model::init::initial(&self.model, self.config.train.seed, &means);
-        for (range, values) in self.ranges().iter().zip(initial) {
-            self.executor.write_f32(&Role::Parameters, range.offset, &values)?;
+        let members: Vec<Config> = self.members().cloned().collect();
+        for (member, config) in members.into_iter().enumerate() {
+            let model = Model { config: config.model, ..self.model.clone() };
+            let initial = crate::model::init::initial(&model, config.train.seed, &means);
+            for (range, values) in self.ranges().iter().zip(initial) {
+                self.write(member, &Role::Parameters, range.offset, &values)?;
+            }
         }
         Ok(())
     }
 
-    /// Takes parameters, and moments where a training plan is loaded, from a checkpoint.
-    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+    /// Takes a member's parameters, and its moments where a training plan is loaded, from a checkpoint.
+    pub fn restore(&mut self, member: usize, checkpoint: &Checkpoint) -> Result<()> {
         crate::checkpoint::match_parameters(checkpoint, &self.expected())?;
         let ranges = self.ranges();
         for range in &ranges {
             let named = checkpoint.parameters.iter().find(|(name, _)| *name == range.name);
             if let Some((_, tensor)) = named {
-                self.executor.write_f32(&Role::Parameters, range.offset, &tensor.values)?;
+                self.write(member, &Role::Parameters, range.offset, &tensor.values)?;
             }
         }
         for (role, prefix) in self.moments() {
@@ -190,22 +216,31 @@ impl Session {
                 let Some((_, tensor)) = found else {
                     return Err(Error::Data(format!("the checkpoint has no moment {name:?} for its update rule")));
                 };
-                self.executor.write_f32(&role, range.offset, &tensor.values)?;
+                self.write(member, &role, range.offset, &tensor.values)?;
             }
         }
         Ok(())
     }
 
-    /// All parameters.
-    pub fn parameters(&mut self) -> Result<Vec<(String, Tensor)>> {
-        self.tensors(&Role::Parameters, "")
+    fn write(&mut self, member: usize, role: &Role, offset: usize, values: &[f32]) -> Result<()> {
+        self.executor.write_to(member, role, offset, bytemuck::cast_slice(values))
     }
 
-    /// The update rule's moments; none where no training plan is loaded.
-    pub fn moment_tensors(&mut self) -> Result<Vec<(String, Tensor)>> {
+    /// Floats of a member's copy of a buffer.
+    pub fn read(&mut self, member: usize, role: &Role, offset: usize, count: usize) -> Result<Vec<f32>> {
+        Ok(f32s(&self.executor.read_from(member, role, offset, count)?).to_vec())
+    }
+
+    /// All parameters of a member.
+    pub fn parameters(&mut self, member: usize) -> Result<Vec<(String, Tensor)>> {
+        self.tensors(member, &Role::Parameters, "")
+    }
+
+    /// The update rule's moments of a member; none where no training plan is loaded.
+    pub fn moment_tensors(&mut self, member: usize) -> Result<Vec<(String, Tensor)>> {
         let mut all = Vec::new();
         for (role, prefix) in self.moments() {
-            all.extend(self.tensors(&role, &format!("{prefix}."))?);
+            all.extend(self.tensors(member, &role, &format!("{prefix}."))?);
         }
         Ok(all)
     }
@@ -217,10 +252,10 @@ impl Session {
         both.into_iter().filter(|(role, _)| plan.words(role) > 0).collect()
     }
 
-    fn tensors(&mut self, role: &Role, prefix: &str) -> Result<Vec<(String, Tensor)>> {
+    fn tensors(&mut self, member: usize, role: &Role, prefix: &str) -> Result<Vec<(String, Tensor)>> {
         let ranges = self.ranges();
         let words = ranges.last().map_or(0, |range| range.offset + range.count());
-        let all = self.executor.read_f32(role, 0, words)?;
+        let all = self.read(member, role, 0, words)?;
         let tensor = |range: &Range| {
             let values = all[range.offset..range.offset + range.count()].to_vec();
             (format!("{prefix}{}", range.name), Tensor { shape: range.shape.clone(), values })
@@ -228,46 +263,75 @@ impl Session {
         Ok(ranges.iter().map(tensor).collect())
     }
 
-    /// Reads an output of the run just made: `rows` rows of `width` floats.
+    /// Reads an output of the run just made: `rows` rows of `width` floats of the first member.
     pub fn output(&mut self, name: &str, rows: usize, width: usize) -> Result<Vec<f32>> {
-        self.executor.read_f32(&Role::Output(name.to_owned()), 0, rows * width)
+        self.output_of(0, name, rows, width)
+    }
+
+    fn output_of(&mut self, member: usize, name: &str, rows: usize, width: usize) -> Result<Vec<f32>> {
+        self.read(member, &Role::Output(name.to_owned()), 0, rows * width)
     }
 
     /// The first D of each row of the output `mean`: the mean of p(x|z), for pictures.
     pub fn means(&mut self, rows: usize) -> Result<Vec<f32>> {
+        self.means_of(0, rows)
+    }
+
+    fn means_of(&mut self, member: usize, rows: usize) -> Result<Vec<f32>> {
         let (width, wide) = (self.model.width, self.model.output_width());
-        let all = self.output("mean", rows, wide)?;
+        let all = self.output_of(member, "mean", rows, wide)?;
         Ok(all.chunks_exact(wide).flat_map(|row| row[..width].iter().copied()).collect())
     }
 
-    /// `count` examples drawn from the prior and decoded, [count, D]. The same seed gives the same latents.
+    /// `count` examples drawn from the prior and decoded by the first member, [count, D]. The same seed gives the same
+    /// latents.
     pub fn sample(&mut self, count: usize, seed: u64) -> Result<Vec<f32>> {
+        let seeds = vec![seed; self.members().len()];
+        Ok(self.samples(count, &seeds)?.swap_remove(0))
+    }
+
+    /// [`Session::sample`] of every member, each with a seed of its own.
+    pub fn samples(&mut self, count: usize, seeds: &[u64]) -> Result<Vec<Vec<f32>>> {
         let plan = self.plan(Purpose::Sample(SAMPLES))?;
-        let mut all = Vec::with_capacity(count * self.model.width);
+        let mut all = vec![Vec::with_capacity(count * self.model.width); seeds.len()];
         for begin in (0..count).step_by(SAMPLES) {
             let order: Vec<u32> = (begin..begin + SAMPLES).map(|i| i as u32).collect();
             self.set_order(&order)?;
-            let scalars = self.scalars(seed, Stream::Prior, 0, SAMPLES);
-            self.executor.run(plan, &[scalars])?;
-            all.extend(self.means(SAMPLES.min(count - begin))?);
+            let scalars: Vec<_> = seeds.iter().map(|&seed| self.scalars(seed, Stream::Prior, 0, SAMPLES)).collect();
+            self.executor.run(plan, &scalars)?;
+            for (member, drawn) in all.iter_mut().enumerate() {
+                drawn.extend(self.means_of(member, SAMPLES.min(count - begin))?);
+            }
         }
         Ok(all)
     }
 
-    /// The given examples as the model is shown them, and their reconstructions through the posterior's mean; both
-    /// [examples, D].
+    /// The given examples as the first member is shown them, and their reconstructions through the posterior's mean;
+    /// both [examples, D].
     pub fn reconstruct(&mut self, examples: &[u32], seed: u64) -> Result<(Vec<f32>, Vec<f32>)> {
+        let (examples, seeds) = (vec![examples.to_vec(); self.members().len()], vec![seed; self.members().len()]);
+        Ok(self.reconstructions(&examples, &seeds)?.swap_remove(0))
+    }
+
+    /// [`Session::reconstruct`] of every member, each with as many examples of its own and a seed of its own.
+    pub fn reconstructions(&mut self, examples: &[Vec<u32>], seeds: &[u64]) -> Result<Vec<(Vec<f32>, Vec<f32>)>> {
         const BATCH: usize = 32;
         let plan = self.plan(Purpose::Reconstruct(BATCH))?;
-        let (mut originals, mut reconstructions) = (Vec::new(), Vec::new());
-        for part in examples.chunks(BATCH) {
-            self.set_order(part)?;
-            let scalars = self.scalars(seed, Stream::Evaluate, 0, part.len());
-            self.executor.run(plan, &[scalars])?;
-            originals.extend(self.output("x", part.len(), self.model.width)?);
-            reconstructions.extend(self.means(part.len())?);
+        let mut all = vec![(vec![], vec![]); seeds.len()];
+        let count = examples.first().map_or(0, Vec::len);
+        for begin in (0..count).step_by(BATCH) {
+            let rows = BATCH.min(count - begin);
+            for (member, examples) in examples.iter().enumerate() {
+                self.set_order_of(member, &examples[begin..begin + rows])?;
+            }
+            let scalars: Vec<_> = seeds.iter().map(|&seed| self.scalars(seed, Stream::Evaluate, 0, rows)).collect();
+            self.executor.run(plan, &scalars)?;
+            for (member, (originals, reconstructions)) in all.iter_mut().enumerate() {
+                originals.extend(self.output_of(member, "x", rows, self.model.width)?);
+                reconstructions.extend(self.means_of(member, rows)?);
+            }
         }
-        Ok((originals, reconstructions))
+        Ok(all)
     }
 }
 

@@ -44,25 +44,34 @@ pub fn run(args: &BenchStepArgs, report: &Report) -> Result<()> {
     };
     let steps = args.steps.unwrap_or(if name == "elbo-software" { SOFTWARE_STEPS } else { STEPS });
     let rounds = args.rounds.unwrap_or(ROUNDS);
+    if args.members.is_some_and(|members| !(1..=config::MOST_MEMBERS).contains(&members)) {
+        return Err(Error::Usage(format!("--members: expected 1 to {}", config::MOST_MEMBERS)));
+    }
     if steps == 0 || rounds == 0 {
         return Err(Error::Usage("--steps and --rounds must be at least 1".into()));
     }
-    let mut session = Session::new(config, data, executor);
+    let others = (1..args.members.unwrap_or(1)).map(|member| {
+        let mut other = config.clone();
+        other.train.seed = config.train.seed.saturating_add(member as u64);
+        other
+    });
+    let mut session = Session::with_members(config.clone(), others.collect(), data, executor);
     let plan = check(&mut session, report)?;
     let times = measure(&mut session, plan, steps, rounds, report)?;
     let median = f64::midpoint(times[(times.len() - 1) / 2], times[times.len() / 2]);
     let (least, most) = (times[0], times[times.len() - 1]);
     let (config, loaded) = (&session.config, session.executor.plan(plan));
     let (batch, dispatches) = (config.train.batch, loaded.steps.len());
-    let images = batch as f64 / median * 1e3;
-    let gflops = product_flops(loaded) / median / 1e6;
+    let members = session.members().len();
+    let images = (batch * members) as f64 / median * 1e3;
+    let gflops = members as f64 * product_flops(loaded) / median / 1e6;
     report.result(&format!(
         "{median:.4} ms a step ({least:.4} to {most:.4}), {images:.0} images/s, {dispatches} dispatches a step, \
          {gflops:.1} GFLOP/s in products"
     ));
     report.json(&json!({
         "name": name, "device": session.executor.name(), "recipe": config.name,
-        "batch": batch, "hidden": config.model.hidden, "latent": config.model.latent,
+        "batch": batch, "members": members, "hidden": config.model.hidden, "latent": config.model.latent,
         "ms_per_step": median, "ms_min": least, "ms_max": most, "steps": steps, "rounds": rounds,
         "images_per_second": images, "dispatches_per_step": dispatches, "gflop_per_second": gflops,
     }));
@@ -73,10 +82,13 @@ pub fn run(args: &BenchStepArgs, report: &Report) -> Result<()> {
 fn check(session: &mut Session, report: &Report) -> Result<PlanId> {
     let plan = session.plan(Purpose::Train)?;
     session.initialise()?;
-    let order = order(session.data()?.train.clone(), session.config.train.seed, 0);
-    session.set_order(&order)?;
+    let seeds: Vec<u64> = session.members().map(|config| config.train.seed).collect();
+    for (member, seed) in seeds.into_iter().enumerate() {
+        let order = order(session.data()?.train.clone(), seed, 0);
+        session.set_order_of(member, &order)?;
+    }
     let scalars = scalars(session, 0..1)?;
-    if let Some(difference) = session.executor.check(plan, &scalars[0])? {
+    if let Some(difference) = session.executor.check(plan, &scalars)? {
         return Err(Error::Device(format!("{}: {difference}; nothing was timed", session.executor.name())));
     }
     report.note("check    every kernel of a step agrees with its twin");
@@ -105,7 +117,7 @@ fn measure(session: &mut Session, plan: PlanId, steps: usize, rounds: usize, rep
     Ok(times)
 }
 
-/// The scalars of some steps of a run. All batches are full; epochs repeat the first one's order.
+/// The scalars of some steps of a run, for each member. All batches are full; epochs repeat the first one's order.
 fn scalars(session: &Session, steps: std::ops::Range<usize>) -> Result<Vec<StepScalars>> {
     let config: &Config = &session.config;
     let full: Vec<Batch> = batches(session.data()?.train.len(), config.train.batch)
@@ -113,9 +125,10 @@ fn scalars(session: &Session, steps: std::ops::Range<usize>) -> Result<Vec<StepS
         .collect();
     let scalars = |step: usize| {
         let slot = step % full.len();
-        train::scalars(config, step as u64, &full[slot], slot)
+        let batch = full[slot];
+        session.members().map(move |config| train::scalars(config, step as u64, &batch, slot))
     };
-    Ok(steps.map(scalars).collect())
+    Ok(steps.flat_map(scalars).collect())
 }
 
 /// Random bytes in the shape of MNIST.

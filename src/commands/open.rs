@@ -34,6 +34,7 @@ pub fn with_data(
     purpose: Purpose,
     report: &Report,
 ) -> Result<Trained> {
+    let run = &checkpoint::sweep::one_model(run)?;
     let checkpoint = load(run, report)?;
     let mut config = checkpoint.config.clone();
     if let Some(source) = data {
@@ -43,12 +44,13 @@ pub fn with_data(
     data::check(&dataset, config.model.likelihood)?;
     let mut session = Session::new(config, dataset, device(adapter, report)?);
     session.plan(purpose)?;
-    session.restore(&checkpoint)?;
+    session.restore(0, &checkpoint)?;
     Ok(trained(session, run, &checkpoint))
 }
 
 /// Opens a model alone.
 pub fn without_data(run: &Path, adapter: Option<&str>, report: &Report) -> Result<Trained> {
+    let run = &checkpoint::sweep::one_model(run)?;
     let checkpoint = load(run, report)?;
     let session = Session::without_data(&checkpoint, device(adapter, report)?)?;
     Ok(trained(session, run, &checkpoint))

@@ -107,6 +107,9 @@ impl Gpu {
 
     /// See [`super::Executor::load`].
     pub fn load(&mut self, plan: Plan) -> Result<PlanId> {
+        if plan.members > 1 {
+            return Err(Error::Device("several models side by side need the CPU engine: --adapter cpu".into()));
+        }
         let buffers =
             plan.buffers.iter().map(|buffer| self.memory.get(&self.device, buffer)).collect::<Result<Vec<_>>>()?;
         let uniforms = self.uniforms(&plan.name, plan.steps.iter().map(|step| &step.params[..]))?;
@@ -146,13 +149,13 @@ impl Gpu {
     }
 
     /// See [`super::Executor::write`].
-    pub fn write(&mut self, role: &Role, offset: usize, words: &[u32]) -> Result<()> {
+    pub fn write(&mut self, _member: usize, role: &Role, offset: usize, words: &[u32]) -> Result<()> {
         let buffer = self.memory.find(role, offset + words.len())?;
         memory::write(&self.device, &buffer, offset, words)
     }
 
     /// See [`super::Executor::read`].
-    pub fn read(&mut self, role: &Role, offset: usize, words: usize) -> Result<Vec<u32>> {
+    pub fn read(&mut self, _member: usize, role: &Role, offset: usize, words: usize) -> Result<Vec<u32>> {
         let buffer = self.memory.find(role, offset + words)?;
         self.read_back(&buffer, offset, words)
     }
@@ -287,14 +290,21 @@ mod tests {
         for adapter in adapters() {
             let mut gpu = Gpu::open(&adapter, true).expect("the adapter opens");
             let buffers = vec![Buffer { role: Role::Data, words: 64 }];
-            let none =
-                Plan { buffers, name: String::new(), batch: 1, steps: vec![], parameters: vec![], terms: vec![] };
+            let none = Plan {
+                buffers,
+                name: String::new(),
+                batch: 1,
+                members: 1,
+                steps: vec![],
+                parameters: vec![],
+                terms: vec![],
+            };
             let id = gpu.load(none.clone()).expect("64 words fit");
             gpu.device.handle.destroy();
             let outcomes = [
                 gpu.run(id, &vec![StepScalars::zeroed(); 300]),
-                gpu.read(&Role::Data, 0, 64).map(drop),
-                gpu.write(&Role::Data, 0, &[0; 64]),
+                gpu.read(0, &Role::Data, 0, 64).map(drop),
+                gpu.write(0, &Role::Data, 0, &[0; 64]),
                 gpu.load(none).map(drop),
             ];
             for outcome in outcomes {

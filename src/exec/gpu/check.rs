@@ -9,7 +9,8 @@ use crate::plan::{Role, Step};
 impl Gpu {
     /// See [`crate::exec::Executor::check`]. The inputs of each step are read back just before it, so that an error
     /// does not carry over to the steps after it.
-    pub fn check(&mut self, id: PlanId, scalars: &StepScalars) -> Result<Option<String>> {
+    pub fn check(&mut self, id: PlanId, scalars: &[StepScalars]) -> Result<Option<String>> {
+        let scalars = &scalars[0];
         self.write_steps(&[*scalars]);
         for at in 0..self.plans[id.0].plan.steps.len() {
             let step = self.plans[id.0].plan.steps[at].clone();
