@@ -1,27 +1,41 @@
-// The mean of a value per row over the batch, into the metrics. Rows that do not count are left out.
-// One workgroup.
+// The means over the batch of the terms of the loss, into the metrics. Rows that do not count are left out.
+// One workgroup a term.
 
 struct Params {
-    rows: u32,
-    per_example: u32,
-    index: u32,
+    batch: u32,
     columns: u32,
+    terms: u32,
+    filler: u32,
+    table: array<Entry, 10>,
 }
 
-@group(0) @binding(0) var<storage, read> v: array<f32>;
+struct Entry {
+    offset: u32,
+    width: u32,
+    per_example: u32,
+    index: u32,
+}
+
+@group(0) @binding(0) var<storage, read> terms: array<f32>;
 @group(0) @binding(1) var<storage, read_write> metrics: array<f32>;
 @group(1) @binding(0) var<uniform> params: Params;
 @group(1) @binding(1) var<uniform> step: Step;
 
 @compute @workgroup_size(256)
-fn main(@builtin(local_invocation_index) lane: u32) {
-    let end = min(params.rows, step.rows * params.per_example);
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
+        @builtin(local_invocation_index) lane: u32) {
+    let number = linear_workgroup(group, groups);
+    if number >= params.terms {
+        return;
+    }
+    let entry = params.table[number];
+    let end = entry.offset + min(params.batch, step.rows) * entry.per_example * entry.width;
     var sum = 0.0;
-    for (var row = lane; row < end; row += 256u) {
-        sum += v[row];
+    for (var at = entry.offset + lane; at < end; at += 256u) {
+        sum += terms[at];
     }
     let total = workgroup_sum(sum, lane, 256u);
     if lane == 0u {
-        metrics[step.slot * params.columns + params.index] = total * step.row_weight / f32(params.per_example);
+        metrics[step.slot * params.columns + entry.index] = total * step.row_weight / f32(entry.per_example);
     }
 }

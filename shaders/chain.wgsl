@@ -24,7 +24,7 @@ struct Params {
     examples: u32,
     group: u32, // examples of a workgroup
     spare: u32,
-    table: array<Op, 8>,
+    table: array<Op, 10>,
 }
 
 @group(0) @binding(0) var<storage, read> order: array<u32>;
@@ -36,6 +36,7 @@ struct Params {
 const PRODUCT = 0u;
 const SAMPLE = 1u;
 const POSTERIOR_GRAD = 2u;
+const ACTIVATION = 3u;
 
 const THREADS = 256u;
 
@@ -197,6 +198,13 @@ fn posterior_grad(op: Op, from_example: u32, end: u32, thread: u32) {
     }
 }
 
+// Elements of x become those of y; `option` is the non-linearity.
+fn activation(op: Op, from_row: u32, end: u32, thread: u32) {
+    for (var i = from_row * op.n + thread; i < end * op.n; i += THREADS) {
+        values[op.y + i] = activate(op.option, values[op.x + i]);
+    }
+}
+
 @compute @workgroup_size(256)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -214,8 +222,10 @@ fn main(
             product(op, from_example * op.per_example, end * op.per_example, thread);
         } else if op.kind == SAMPLE {
             sample(op, from_example, end, thread);
-        } else {
+        } else if op.kind == POSTERIOR_GRAD {
             posterior_grad(op, from_example, end, thread);
+        } else {
+            activation(op, from_example * op.per_example, end * op.per_example, thread);
         }
         storageBarrier();
         workgroupBarrier();

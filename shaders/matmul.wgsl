@@ -22,7 +22,7 @@ struct Params {
     weight: u32,
     per_example: u32,
     log_variance: f32,
-    table: array<Job, 8>,
+    table: array<Job, 10>,
 }
 
 @group(0) @binding(0) var<storage, read> a: array<f32>;

@@ -13,7 +13,6 @@
 
 pub mod activation;
 pub mod activation_grad;
-pub mod adam;
 pub mod batch_mean;
 pub mod bernoulli;
 pub mod broadcast;
@@ -30,15 +29,14 @@ pub mod matmul;
 pub mod matmul_direct;
 pub mod noise;
 pub mod posterior_grad;
-pub mod rmsprop;
 pub mod row_weights;
 pub mod sample;
-pub mod sgd;
 pub mod squared_norm;
 pub mod sum_columns;
 pub mod sum_rows;
 #[cfg(test)]
 mod testing;
+pub mod update;
 mod vector;
 
 use bytemuck::{Pod, Zeroable};
@@ -76,7 +74,7 @@ macro_rules! entry {
 use entry;
 
 /// Entries that a table has room for.
-pub const TABLE: usize = 8;
+pub const TABLE: usize = 10;
 
 /// The type of a parameter or of the elements of a binding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -231,6 +229,11 @@ impl StepScalars {
     }
 }
 
+/// What a dispatch gets: the words of a kernel's `Params`, then those of the entries of its table.
+pub fn words<P: Pod, E: Pod>(params: &P, table: &[E]) -> Vec<u32> {
+    [bytemuck::cast_slice(std::slice::from_ref(params)), bytemuck::cast_slice(table)].concat()
+}
+
 /// Words seen as floats.
 pub fn f32s(words: &[u32]) -> &[f32] {
     bytemuck::cast_slice(words)
@@ -284,7 +287,6 @@ impl Kernel {
 pub static KERNELS: &[&Kernel] = &[
     &activation::KERNEL,
     &activation_grad::KERNEL,
-    &adam::KERNEL,
     &batch_mean::KERNEL,
     &bernoulli::KERNEL,
     &broadcast::KERNEL,
@@ -299,11 +301,10 @@ pub static KERNELS: &[&Kernel] = &[
     &matmul_direct::KERNEL,
     &noise::KERNEL,
     &posterior_grad::KERNEL,
-    &rmsprop::KERNEL,
     &row_weights::KERNEL,
     &sample::KERNEL,
-    &sgd::KERNEL,
     &squared_norm::KERNEL,
     &sum_columns::KERNEL,
     &sum_rows::KERNEL,
+    &update::KERNEL,
 ];

@@ -1,11 +1,11 @@
 //! Steps that follow each other on the same rows, in one dispatch: thin products (as [`super::matmul`] computes them,
-//! with the untransposed left side), [`super::sample`] and [`super::posterior_grad`].
+//! with the untransposed left side), [`super::sample`], [`super::posterior_grad`] and [`super::activation`].
 //!
 //! A workgroup takes a few examples through all steps, so that no step waits for other rows. What is read and written
 //! lies in one tensor, `values`, at the offsets in the table.
 
 use super::matmul::{self, ACTIVATE, DERIVE};
-use super::{Call, Kernel, entry, params, posterior_grad, read, read_u32, read_write, sample};
+use super::{Call, Kernel, activation, entry, params, posterior_grad, read, read_u32, read_write, sample};
 
 params! {
     /// What all steps share.
@@ -24,7 +24,7 @@ params! {
 entry! {
     /// One step. Which of `values` it means by x, y and so on, its kind says.
     pub struct Entry {
-        /// [`PRODUCT`], [`SAMPLE`] or [`POSTERIOR_GRAD`].
+        /// [`PRODUCT`], [`SAMPLE`], [`POSTERIOR_GRAD`] or [`ACTIVATION`].
         pub kind: u32,
         /// Columns of a product's result; latent dimensions.
         pub n: u32,
@@ -58,6 +58,8 @@ pub const SAMPLE: u32 = 1;
 /// `kind`: the gradient in the posterior's statistics, with a KL weighed as a mean over the batch. `option` is
 /// `SAMPLED` + 2·`KL`.
 pub const POSTERIOR_GRAD: u32 = 2;
+/// `kind`: a non-linearity by itself. `option` is its code.
+pub const ACTIVATION: u32 = 3;
 
 /// The longest sums that fit into workgroup memory.
 pub const MOST_DEPTH: usize = 768;
@@ -122,6 +124,13 @@ fn cpu(call: Call) {
                 member(&sample::KERNEL, words, &[e.option], examples, &reads, &mut out);
                 (vec![e.aux, e.y, e.w], out.into())
             }
+            ACTIVATION => {
+                let p = activation::Params { count: (rows * n) as u32 };
+                let mut out = [vec![0; rows * n]];
+                let words = bytemuck::cast_slice(std::slice::from_ref(&p));
+                member(&activation::KERNEL, words, &[e.option], rows * n, &[&at(values, e.x, rows * n)], &mut out);
+                (vec![e.y], out.into())
+            }
             _ => {
                 let (weight, low, high) = (e.weight, e.low, e.high);
                 let p = posterior_grad::Params {
@@ -172,6 +181,11 @@ impl Entry {
         let option = transpose_b | bias << 1 | epilogue << 2 | activation << 4;
         let (n, k) = (product.n, product.k);
         (can && k as usize <= MOST_DEPTH).then_some(Self { kind: PRODUCT, n, k, per_example, option, ..Self::NOTHING })
+    }
+
+    /// A non-linearity of rows of `n` elements.
+    pub fn activation(n: u32, per_example: u32, consts: &[u32]) -> Self {
+        Self { kind: ACTIVATION, n, per_example, option: consts[0], ..Self::NOTHING }
     }
 
     /// Samples and their KL.

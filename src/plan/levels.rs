@@ -4,7 +4,8 @@
 //! all threads however little it computes. Two rules, over steps and not over models:
 //!
 //! - **Side by side.** Products whose results nobody reads until the same later step (the gradients of the weights,
-//!   until the update) wait for each other and share a dispatch, each in its own range of workgroups.
+//!   until the update) wait for each other and share a dispatch, each in its own range of workgroups. The means that
+//!   become metrics, which nobody reads, go along with the update.
 //! - **One after the other.** Thin products and what lies between them (a posterior, its samples, its gradient) form a
 //!   chain that a workgroup can follow on its own rows without meeting the others.
 //!
@@ -14,7 +15,7 @@
 use super::lower::Target;
 use super::lower::products::{lay_out, manner};
 use super::{Buffer, Role, Step, View};
-use crate::kernels::{TABLE, chain, matmul};
+use crate::kernels::{TABLE, batch_mean, chain, matmul, update};
 use bytemuck::Pod;
 
 /// What becomes one step.
@@ -26,6 +27,8 @@ pub(super) enum Group {
     Products(Vec<Step>),
     /// Steps one after the other on the same rows, as entries of a chain's table.
     Chain(Vec<(Step, chain::Entry)>),
+    /// Means of terms of the loss, and the update that takes them along, if there is one.
+    Means(Vec<Step>, Option<Step>),
 }
 
 /// The most words of a weight matrix that each workgroup of a chain reads for itself.
@@ -38,31 +41,45 @@ impl Group {
             Self::One(step) => vec![step],
             Self::Products(steps) => steps.iter().collect(),
             Self::Chain(steps) => steps.iter().map(|(step, _)| step).collect(),
+            Self::Means(means, update) => means.iter().chain(update).collect(),
         }
     }
 }
 
 /// Groups the steps of a plan; every tensor still has a buffer of its own.
-pub(super) fn group(steps: Vec<Step>, buffers: &[Buffer]) -> Vec<Group> {
-    chains(side_by_side(steps, buffers), buffers)
+pub(super) fn group(steps: Vec<Step>, buffers: &[Buffer], batch: usize) -> Vec<Group> {
+    chains(side_by_side(steps, buffers), buffers, batch)
 }
 
-/// Lets the gradients of weights wait for each other.
+/// Lets the gradients of weights wait for each other, and means for the update.
 fn side_by_side(steps: Vec<Step>, buffers: &[Buffer]) -> Vec<Group> {
     let mut groups = Vec::new();
-    let mut waiting: Vec<Step> = Vec::new();
-    let is_gradient = |view: &View| buffers[view.buffer].role == Role::Gradients;
+    let (mut waiting, mut means): (Vec<Step>, Vec<Step>) = (vec![], vec![]);
+    let role = |view: &View| &buffers[view.buffer].role;
     for step in steps {
-        if is_product(&step) && is_gradient(&step.views[3]) {
+        if is_product(&step) && *role(&step.views[3]) == Role::Gradients {
             waiting.push(step);
-            continue;
+        } else if step.kernel.name == "batch_mean"
+            && matches!(role(&step.views[0]), Role::Slot(_))
+            && means.len() < TABLE
+        {
+            means.push(step);
+        } else {
+            if step.views.iter().any(|view| *role(view) == Role::Gradients) {
+                groups.extend(products(&mut waiting, buffers));
+            }
+            groups.push(match step.kernel.name {
+                "update" if !means.is_empty() => Group::Means(std::mem::take(&mut means), Some(step)),
+                _ => Group::One(step),
+            });
         }
-        if step.views.iter().any(is_gradient) {
-            groups.extend(products(&mut waiting));
-        }
-        groups.push(Group::One(step));
     }
-    groups.extend(products(&mut waiting));
+    groups.extend(products(&mut waiting, buffers));
+    match means.len() {
+        0 => {}
+        1 => groups.extend(means.into_iter().map(Group::One)),
+        _ => groups.push(Group::Means(means, None)),
+    }
     groups
 }
 
@@ -70,27 +87,35 @@ fn is_product(step: &Step) -> bool {
     step.kernel.bindings == matmul::KERNEL.bindings
 }
 
-/// Groups of at most as many products as fit a table; all have the same constants, being gradients of weights.
-fn products(waiting: &mut Vec<Step>) -> Vec<Group> {
-    let mut groups = Vec::new();
-    while !waiting.is_empty() {
-        let rest = waiting.split_off(waiting.len().min(TABLE));
-        let steps = std::mem::replace(waiting, rest);
-        groups.push(match &steps[..] {
-            [one] => Group::One(one.clone()),
-            _ => Group::Products(steps),
-        });
+/// Groups of products whose operands lie in the same buffers, at most as many as a table has room for. All have the
+/// same constants, being gradients of weights.
+fn products(waiting: &mut Vec<Step>, buffers: &[Buffer]) -> Vec<Group> {
+    let place = |view: View| match buffers[view.buffer].role {
+        Role::Slot(_) => None,
+        _ => Some(view.buffer),
+    };
+    let places = |step: &Step| (place(step.views[0]), place(step.views[1]));
+    let mut groups: Vec<Vec<Step>> = Vec::new();
+    for step in waiting.drain(..) {
+        match groups.iter_mut().find(|group| group.len() < TABLE && places(&group[0]) == places(&step)) {
+            Some(group) => group.push(step),
+            None => groups.push(vec![step]),
+        }
     }
-    groups
+    let group = |mut steps: Vec<Step>| match steps.len() {
+        1 => Group::One(steps.remove(0)),
+        _ => Group::Products(steps),
+    };
+    groups.into_iter().map(group).collect()
 }
 
 /// Joins neighbours that a chain can compute.
-fn chains(groups: Vec<Group>, buffers: &[Buffer]) -> Vec<Group> {
+fn chains(groups: Vec<Group>, buffers: &[Buffer], batch: usize) -> Vec<Group> {
     let mut joined: Vec<Group> = Vec::new();
     for group in groups {
         let entry = match &group {
-            Group::One(step) => entry(step, buffers),
-            Group::Products(_) | Group::Chain(_) => None,
+            Group::One(step) => entry(step, buffers, batch),
+            Group::Products(_) | Group::Chain(_) | Group::Means(..) => None,
         };
         match (group, entry, joined.last_mut()) {
             (Group::One(step), Some(entry), Some(Group::Chain(chain))) if chain.len() < TABLE => {
@@ -112,7 +137,7 @@ fn chains(groups: Vec<Group>, buffers: &[Buffer]) -> Vec<Group> {
 
 /// A step as a member of a chain, without its offsets: if the kernel `chain` can compute it, if its weights are few,
 /// and if all else that it touches are intermediate results.
-fn entry(step: &Step, buffers: &[Buffer]) -> Option<chain::Entry> {
+fn entry(step: &Step, buffers: &[Buffer], batch: usize) -> Option<chain::Entry> {
     let role = |at: usize| &buffers[step.views[at].buffer].role;
     let among_values = |at: &usize| matches!(role(*at), Role::Slot(_) | Role::Nothing | Role::Sink);
     let params = &step.params;
@@ -120,6 +145,10 @@ fn entry(step: &Step, buffers: &[Buffer]) -> Option<chain::Entry> {
         "sample" if (1..5).all(|at| among_values(&at)) => Some(chain::Entry::sample(&read(params), &step.consts)),
         "posterior_grad" if (0..5).all(|at| among_values(&at)) => {
             chain::Entry::posterior_grad(&read(params), &step.consts)
+        }
+        // What a step of elements keeps together are the rows of an example.
+        "activation" if (0..2).all(|at| among_values(&at)) && step.outer == step.unit * batch => {
+            Some(chain::Entry::activation(step.unit as u32, 1, &step.consts))
         }
         _ if is_product(step) => {
             let weights = *role(1) == Role::Parameters && step.views[1].words <= THIN;
@@ -207,12 +236,41 @@ pub(super) fn join_chain(
     }
 }
 
+/// One step for means, or for an update with means, whose views are in their final places.
+pub(super) fn join_means(target: Target, means: &[Step], update: Option<&Step>, whole: Whole) -> Step {
+    let entry = |step: &Step| -> batch_mean::Entry { read(&step.params[batch_mean::KERNEL.params.len()..]) };
+    let entries: Vec<batch_mean::Entry> =
+        means.iter().map(|step| batch_mean::Entry { offset: step.views[0].offset as u32, ..entry(step) }).collect();
+    let (metrics, table) = (means[0].views[1], bytemuck::cast_slice::<_, u32>(&entries));
+    let terms = entries.len() as u32;
+    let mut step = update.unwrap_or(&means[0]).clone();
+    if update.is_some() {
+        let p = update::Params { terms, ..read(&step.params) };
+        // The metrics are not divided as the parameters are, so the axis stays in one piece.
+        step.unit = step.outer;
+        step.params = [bytemuck::cast_slice(&[p]), table].concat();
+        let means = step.consts.last_mut().expect("the kernel has constants");
+        *means = if target == Target::Gpu { update::WORKGROUP } else { update::THREAD };
+        step.grid = update::grid(&p);
+        (step.views[2], step.views[6]) = (whole.workspace, metrics);
+        step.what.push_str(", metrics");
+    } else {
+        let p = batch_mean::Params { terms, ..read(&step.params) };
+        step.params = [bytemuck::cast_slice(&[p]), table].concat();
+        step.grid = batch_mean::grid(&p);
+        step.views[0] = whole.workspace;
+        step.what = "metrics".to_owned();
+    }
+    step
+}
+
 /// The entry with the offsets of the step's views.
 fn placed(step: &Step, entry: chain::Entry) -> chain::Entry {
     let at = |binding: usize| step.views[binding].offset as u32;
     match entry.kind {
         chain::PRODUCT => chain::Entry { x: at(0), w: at(1), aux: at(2), y: at(3), ..entry },
         chain::SAMPLE => chain::Entry { x: at(1), aux: at(2), y: at(3), w: at(4), ..entry },
+        chain::ACTIVATION => chain::Entry { x: at(0), y: at(1), ..entry },
         _ => chain::Entry { w: at(0), aux: at(1), x: at(2), y: at(4), ..entry },
     }
 }

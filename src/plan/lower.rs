@@ -58,7 +58,7 @@ pub fn lower(
 
 fn joined(mut plan: Plan, target: Target) -> Plan {
     let steps = std::mem::take(&mut plan.steps);
-    let groups = levels::group(steps, &plan.buffers);
+    let groups = levels::group(steps, &plan.buffers, plan.batch);
     memory::place(plan, groups, target)
 }
 
@@ -101,7 +101,7 @@ pub fn unshared(
     for group in groups {
         lowering.group(group, &live)?;
     }
-    lowering.metrics();
+    lowering.means();
     if let Some(config) = optimizer {
         update::steps(&mut lowering, config);
     }
@@ -175,7 +175,7 @@ impl Lowering<'_> {
     }
 
     /// What an unused binding that would be written is bound to.
-    fn sink(&mut self) -> View {
+    pub fn sink(&mut self) -> View {
         self.whole(Role::Sink, 4)
     }
 
@@ -186,11 +186,17 @@ impl Lowering<'_> {
         View { buffer, offset: 0, words, split: false }
     }
 
+    /// Appends a step of a kernel without a table.
     pub fn push(&mut self, dispatch: &Dispatch, params: &impl Pod, views: Vec<View>) {
+        self.push_table::<_, u32>(dispatch, params, &[], views);
+    }
+
+    /// Appends a step of a kernel with a table.
+    pub fn push_table<P: Pod, E: Pod>(&mut self, dispatch: &Dispatch, params: &P, table: &[E], views: Vec<View>) {
         self.plan.steps.push(Step {
             kernel: dispatch.kernel,
             consts: dispatch.consts.to_vec(),
-            params: words_of(params),
+            params: kernels::words(params, table),
             views,
             outer: dispatch.outer,
             unit: dispatch.unit,
@@ -346,9 +352,4 @@ impl Lowering<'_> {
             Some((g, _)) => (self.split(g), 0, 0),
         }
     }
-}
-
-/// A params struct as the words that a dispatch gets.
-fn words_of(params: &impl Pod) -> Vec<u32> {
-    bytemuck::bytes_of(params).chunks_exact(4).map(bytemuck::pod_read_unaligned).collect()
 }

@@ -1,7 +1,7 @@
 //! Where intermediate tensors lie: all in one buffer, the workspace, those that are never needed at the same time in
 //! the same place.
 
-use super::levels::{Group, Whole, join_chain, join_products};
+use super::levels::{Group, Whole, join_chain, join_means, join_products};
 use super::lower::Target;
 use super::{ALIGNMENT, Buffer, Plan, Role, Step, View};
 
@@ -50,6 +50,10 @@ pub(super) fn place(plan: Plan, groups: Vec<Group>, target: Target) -> Plan {
             Group::Chain(members) => {
                 let members: Vec<_> = members.into_iter().map(|(step, entry)| (moved(step), entry)).collect();
                 join_chain(target, plan.batch, &members, &buffers, whole)
+            }
+            Group::Means(means, update) => {
+                let means: Vec<Step> = means.into_iter().map(moved).collect();
+                join_means(target, &means, update.map(moved).as_ref(), whole)
             }
         })
         .collect();

@@ -3,7 +3,8 @@
 use super::lower::{Dispatch, Lowering, Target};
 use super::{Role, View};
 use crate::config::{OptimizerConfig, OptimizerKind};
-use crate::kernels::{adam, clip_factor, rmsprop, sgd, squared_norm};
+use crate::kernels::update::{self, KERNEL, Params, grid, rule};
+use crate::kernels::{clip_factor, squared_norm};
 
 /// Partial sums of the gradient's squared norm: enough for many threads, few enough for one workgroup to add up.
 const PARTIALS: usize = 256;
@@ -60,54 +61,35 @@ fn apply(
     (offset, count, rows): (usize, usize, usize),
     name: &str,
 ) {
+    use OptimizerKind::{Adam, Adamw, Rmsprop, Sgd};
+    let adam = matches!(config.kind, Adam | Adamw);
+    let momentum = !adam && config.momentum > 0.0;
     let words = lowering.parameter_words;
-    let mut part = |role| View { offset, words: count, split: true, ..lowering.whole(role, words) };
-    let (gradient, parameter) = (part(Role::Gradients), part(Role::Parameters));
-    let (first, second) = (part(Role::Moment1), part(Role::Moment2));
-    let clip = u32::from(config.clip_norm > 0.0);
-    let momentum = u32::from(config.momentum > 0.0);
-    let what = format!("update {name}");
-    let (outer, unit) = (count, count / rows);
-    let count = count as u32;
-    match config.kind {
-        OptimizerKind::Adam | OptimizerKind::Adamw => {
-            let p = adam::Params {
-                count,
-                beta1: config.beta1,
-                beta2: config.beta2,
-                eps: config.eps,
-                weight_decay: config.weight_decay,
-            };
-            let consts = [u32::from(config.kind == OptimizerKind::Adamw), clip];
-            let dispatch =
-                Dispatch { kernel: &adam::KERNEL, consts: &consts, outer, unit, grid: adam::grid(&p), what: &what };
-            lowering.push(&dispatch, &p, vec![gradient, factor, parameter, first, second]);
-        }
-        OptimizerKind::Rmsprop => {
-            let p = rmsprop::Params {
-                count,
-                alpha: config.alpha,
-                eps: config.eps,
-                momentum: config.momentum,
-                weight_decay: config.weight_decay,
-            };
-            let consts = [momentum, clip];
-            let dispatch = Dispatch {
-                kernel: &rmsprop::KERNEL,
-                consts: &consts,
-                outer,
-                unit,
-                grid: rmsprop::grid(&p),
-                what: &what,
-            };
-            lowering.push(&dispatch, &p, vec![gradient, factor, parameter, second, first]);
-        }
-        OptimizerKind::Sgd => {
-            let p = sgd::Params { count, momentum: config.momentum, weight_decay: config.weight_decay };
-            let consts = [momentum, clip];
-            let dispatch =
-                Dispatch { kernel: &sgd::KERNEL, consts: &consts, outer, unit, grid: sgd::grid(&p), what: &what };
-            lowering.push(&dispatch, &p, vec![gradient, factor, parameter, first]);
-        }
-    }
+    let mut part = |used, role| match used {
+        true => View { offset, words: count, split: true, ..lowering.whole(role, words) },
+        false => lowering.sink(),
+    };
+    let (gradient, parameter) = (part(true, Role::Gradients), part(true, Role::Parameters));
+    let (first, second) = (part(adam || momentum, Role::Moment1), part(config.kind != Sgd, Role::Moment2));
+    let p = Params {
+        count: count as u32,
+        beta1: if adam { config.beta1 } else { config.momentum },
+        beta2: if config.kind == Rmsprop { config.alpha } else { config.beta2 },
+        eps: config.eps,
+        weight_decay: config.weight_decay,
+        batch: lowering.graph.batch as u32,
+        columns: lowering.graph.terms.len() as u32,
+        terms: 0,
+    };
+    let dispatch = Dispatch {
+        kernel: &KERNEL,
+        consts: &[rule(config.kind), u32::from(config.clip_norm > 0.0), u32::from(momentum), update::NONE],
+        outer: count,
+        unit: count / rows,
+        grid: grid(&p),
+        what: &format!("{:?}: {name}", config.kind),
+    };
+    // Means of the loss's terms may come to it later, in `levels`.
+    let (terms, metrics) = (lowering.nothing(), lowering.sink());
+    lowering.push(&dispatch, &p, vec![gradient, factor, terms, parameter, first, second, metrics]);
 }

@@ -4,8 +4,8 @@ use super::{ALIGNMENT, Plan, Role, Step, View};
 use crate::error::{Error, Result};
 use crate::kernels::{Access, TABLE};
 
-/// Rejects a plan that binds out of bounds, writes what it reads in the same step, reads what nothing wrote, or gives
-/// a kernel other bindings, params or constants than it declares.
+/// Rejects a plan that binds out of bounds, writes what it reads in the same step or what it does not divide, reads what
+/// nothing wrote, or gives a kernel other bindings, params or constants than it declares.
 pub fn verify(plan: &Plan) -> Result<()> {
     if plan.members == 0 {
         return Err(Error::Bug(format!("plan {} has no members", plan.name)));
@@ -48,6 +48,9 @@ pub fn verify(plan: &Plan) -> Result<()> {
                     step.outer / step.unit
                 ));
             }
+            if access != Access::Read && !view.split && step.outer > step.unit && buffer.role != Role::Sink {
+                return fail(format!("binding {i} is written by every part of the outer axis"));
+            }
             let touches = |other: &View| {
                 other.buffer == view.buffer
                     && other.offset < view.offset + view.words
@@ -83,11 +86,11 @@ fn made(written: &[View], view: View, words: usize) -> bool {
     reached >= view.offset + view.words
 }
 
-/// Whether the step's words are the kernel's params and, where it has a table, at least one entry and no more than fit.
+/// Whether the step's words are the kernel's params and, where it has a table, no more entries than fit.
 fn has_params(step: &Step) -> bool {
     let entry = step.kernel.entry.len();
     match step.params.len().checked_sub(step.kernel.params.len()) {
-        Some(table) if entry > 0 => table.is_multiple_of(entry) && (1..=TABLE).contains(&(table / entry)),
+        Some(table) if entry > 0 => table.is_multiple_of(entry) && table / entry <= TABLE,
         table => table == Some(0),
     }
 }

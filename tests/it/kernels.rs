@@ -203,7 +203,7 @@ fn broken(kernel: &Kernel, from: &str, to: &str) -> &'static Kernel {
 
 #[test]
 fn wrong_kernels_are_found() {
-    use elbo::kernels::{activation, adam, bernoulli, matmul, matmul_direct, noise, sum_rows};
+    use elbo::kernels::{activation, batch_mean, bernoulli, matmul, matmul_direct, noise, sum_rows, update};
     for mut executor in adapters(true) {
         for (kernel, from, to, message) in [
             (&sum_rows::KERNEL, "column < params.width", "column + 1u < params.width", "y: too far apart"),
@@ -213,7 +213,10 @@ fn wrong_kernels_are_found() {
             (&matmul_direct::KERNEL, "depth < job.k;", "depth + 1u < job.k;", "c: too far apart"),
             (&bernoulli::KERNEL, "VALUE == 1u", "VALUE == 2u", "distortion: too far apart"),
             (&noise::KERNEL, "params.per_example", "1u", "noise: too far apart"),
-            (&adam::KERNEL, "1.0 - params.beta2", "1.0 - params.beta1", "too far apart"),
+            (&update::KERNEL, "1.0 - params.beta2", "1.0 - params.beta1", "param: too far apart"),
+            (&update::KERNEL, "entry.per_example * entry.width", "entry.per_example", "metrics: too far apart"),
+            (&update::KERNEL, "number - updates < params.terms", "number == updates", "metrics: too far apart"),
+            (&batch_mean::KERNEL, "at = entry.offset + lane", "at = lane", "metrics: too far apart"),
         ] {
             let consts = settings(kernel).into_iter().rev().find(|c| !is_product(kernel) || c[..2] == [1, 0]);
             let mut case = make(kernel, &consts.expect("there is a setting"), size(31, 37, 7));

@@ -1,12 +1,12 @@
 //! Cases for every kernel: any size, any setting of its constants, with inputs drawn from a fixed seed.
 
 use crate::kernels::matmul::Entry;
-use crate::kernels::{Access, Kernel, StepScalars, grid};
+use crate::kernels::{Access, Kernel, StepScalars, grid, words};
 use crate::kernels::{
-    activation, activation_grad, adam, batch_mean, bernoulli, broadcast, chain, clip_factor, combine, gather,
+    activation, activation_grad, batch_mean, bernoulli, broadcast, chain, clip_factor, combine, gather,
 };
-use crate::kernels::{gaussian, log_mean_exp, log_ratio, matmul, matmul_direct, noise, posterior_grad, rmsprop};
-use crate::kernels::{row_weights, sample, sgd, squared_norm, sum_columns, sum_rows};
+use crate::kernels::{gaussian, log_mean_exp, log_ratio, matmul, matmul_direct, noise, posterior_grad};
+use crate::kernels::{row_weights, sample, squared_norm, sum_columns, sum_rows, update};
 use crate::plan::{Step, View};
 use crate::rng::{Philox, Stream, key};
 use bytemuck::Pod;
@@ -42,6 +42,9 @@ pub fn settings(kernel: &Kernel) -> Vec<Vec<u32>> {
     if kernel.name.starts_with("matmul") {
         return products(kernel);
     }
+    if kernel.consts == update::KERNEL.consts {
+        return updates();
+    }
     let values = |name: &str| match name {
         "ACTIVATION" => 0..7,
         "OP" | "BINARISE" => 0..3,
@@ -76,6 +79,14 @@ fn products(kernel: &Kernel) -> Vec<Vec<u32>> {
         settings.extend(telling.iter().map(|meaning| [meaning, &tiling[..]].concat()));
     }
     settings
+}
+
+/// The constants of `update`: every rule as it can be, and by turns all that may become of the means.
+fn updates() -> Vec<Vec<u32>> {
+    use update::{ADAM, ADAMW, RMSPROP, SGD};
+    let rules = [(SGD, 0), (SGD, 1), (RMSPROP, 0), (RMSPROP, 1), (ADAM, 0), (ADAMW, 0)];
+    let settings = rules.iter().flat_map(|&(rule, momentum)| [0, 1].map(|clip| [rule, clip, momentum]));
+    settings.zip((0..3).cycle()).map(|(setting, means)| [&setting[..], &[means]].concat()).collect()
 }
 
 /// The case of a kernel, if the kernel is known here.
@@ -186,15 +197,20 @@ impl Shape {
         grid: [u32; 3],
         bindings: impl Into<Vec<(usize, bool, Fill)>>,
     ) -> Self {
-        let params = bytemuck::cast_slice(std::slice::from_ref(params)).to_vec();
-        Self { params, outer, unit, grid, bindings: bindings.into() }
+        Self { params: words::<_, u32>(params, &[]), outer, unit, grid, bindings: bindings.into() }
+    }
+
+    /// With a table after the params.
+    fn with(mut self, table: &[impl Pod]) -> Self {
+        self.params.extend_from_slice(bytemuck::cast_slice(table));
+        self
     }
 }
 
 fn shape(kernel: &Kernel, consts: &[u32], size: Size) -> Option<Shape> {
     match kernel.name {
         "matmul" | "matmul_direct" => Some(product(kernel, consts, size)),
-        "adam" | "rmsprop" | "sgd" => Some(optimiser(kernel.name, consts, size.rows * size.width)),
+        "update" => Some(optimiser(consts, size)),
         "activation" | "activation_grad" | "combine" => Some(elementwise(kernel.name, consts, size.rows * size.width)),
         "broadcast" | "sum_rows" | "sum_columns" | "gather" => Some(rows_and_columns(kernel.name, consts, size)),
         "squared_norm" | "clip_factor" | "batch_mean" | "row_weights" => Some(scalars_and_rows(kernel.name, size)),
@@ -238,31 +254,49 @@ fn product(kernel: &Kernel, consts: &[u32], Size { rows: m, width: n, depth: k }
     let c = if alone { part(all_c) } else { whole(all_c) };
     let outer = if alone { (m, per_example as usize) } else { (1, 1) };
     let bindings = [a, whole(all_b), aux, c, used(likelihood, part(m * across))];
-    let mut shape = Shape::new(&p, outer, grid(workgroups as usize), bindings);
-    shape.params.extend_from_slice(bytemuck::cast_slice(&entries));
-    shape
+    Shape::new(&p, outer, grid(workgroups as usize), bindings).with(&entries)
 }
 
-fn optimiser(name: &str, consts: &[u32], n: usize) -> Shape {
-    let count = n as u32;
-    let (grad, factor) = (part(n), used(consts[1] == 1, (1, false, Fill::Unit)));
-    // A mean of squares is not negative.
-    let (tensor, squares) = (part(n), (n, true, Fill::Unit));
-    let (weight_decay, momentum, eps) = (0.1, 0.9, 1e-3);
-    match name {
-        "adam" => {
-            let p = adam::Params { count, beta1: 0.9, beta2: 0.999, eps, weight_decay };
-            Shape::new(&p, (n, 1), adam::grid(&p), [grad, factor, tensor, tensor, squares])
-        }
-        "rmsprop" => {
-            let p = rmsprop::Params { count, alpha: 0.99, eps, momentum, weight_decay };
-            Shape::new(&p, (n, 1), rmsprop::grid(&p), [grad, factor, tensor, squares, tensor])
-        }
-        _ => {
-            let p = sgd::Params { count, momentum, weight_decay };
-            Shape::new(&p, (n, 1), sgd::grid(&p), [grad, factor, tensor, tensor])
-        }
-    }
+fn optimiser(consts: &[u32], size: Size) -> Shape {
+    let [rule, clip, momentum, means] = [0, 1, 2, 3].map(|at| consts[at]);
+    let n = size.rows * size.width;
+    let (table, terms, metrics) = terms(size, if means == update::NONE { 0 } else { size.depth - 1 });
+    let p = update::Params {
+        count: n as u32,
+        beta1: 0.9,
+        beta2: 0.99,
+        eps: 1e-3,
+        weight_decay: 0.1,
+        batch: size.rows as u32,
+        columns: 3,
+        terms: table.len() as u32,
+    };
+    let adam = rule == update::ADAM || rule == update::ADAMW;
+    let bindings = [
+        part(n),
+        used(clip == 1, (1, false, Fill::Unit)),
+        terms,
+        part(n),
+        used(adam || momentum == 1, part(n)),
+        // A mean of squares is not negative.
+        used(rule != update::SGD, (n, true, Fill::Unit)),
+        metrics,
+    ];
+    Shape::new(&p, (n, 1), update::grid(&p), bindings).with(&table)
+}
+
+/// Up to two terms of the loss in one buffer, and the metrics: one from samples, and one of partial sums.
+fn terms(
+    Size { rows, width, depth }: Size,
+    most: usize,
+) -> (Vec<batch_mean::Entry>, (usize, bool, Fill), (usize, bool, Fill)) {
+    let samples = batch_mean::Entry { offset: 0, width: 1, per_example: depth as u32, index: 2 };
+    let sums = batch_mean::Entry { offset: (rows * depth) as u32, width: width as u32, per_example: 1, index: 0 };
+    let mut table = vec![samples, sums];
+    table.truncate(most);
+    let used = |binding| used(!table.is_empty(), binding);
+    let (terms, metrics) = (used(whole(rows * (depth + width))), used(whole(12)));
+    (table, terms, metrics)
 }
 
 fn elementwise(name: &str, consts: &[u32], n: usize) -> Shape {
@@ -310,7 +344,8 @@ fn rows_and_columns(name: &str, consts: &[u32], Size { rows: r, width: c, .. }: 
     }
 }
 
-fn scalars_and_rows(name: &str, Size { rows, width, depth }: Size) -> Shape {
+fn scalars_and_rows(name: &str, size: Size) -> Shape {
+    let Size { rows, width, depth } = size;
     let (count, all, per_example) = (rows * width, rows * depth, depth as u32);
     match name {
         "squared_norm" => {
@@ -322,8 +357,9 @@ fn scalars_and_rows(name: &str, Size { rows, width, depth }: Size) -> Shape {
             Shape::new(&p, (1, 1), clip_factor::grid(&p), [(rows, false, Fill::Unit), whole(1)])
         }
         "batch_mean" => {
-            let p = batch_mean::Params { rows: all as u32, per_example, index: 1, columns: 3 };
-            Shape::new(&p, (1, 1), batch_mean::grid(&p), [whole(all), whole(12)])
+            let (table, terms, metrics) = terms(size, depth);
+            let p = batch_mean::Params { batch: rows as u32, columns: 3, terms: table.len() as u32, filler: 0 };
+            Shape::new(&p, (1, 1), batch_mean::grid(&p), [terms, metrics]).with(&table)
         }
         _ => {
             let p = row_weights::Params { rows: all as u32, per_example, weight: 1 };
@@ -372,7 +408,7 @@ fn neighbourhood(Size { rows: b, width: z, depth: per_example }: Size) -> Shape 
         (values - words) as u32
     };
     let [x, stats, dstats, dx] = [b * z, 2 * b * z, 2 * b * z, b * z].map(&mut tensor);
-    let [eps, draws, hidden, ddraws, kl] = [r * z, r * z, r * n, r * z, b].map(&mut tensor);
+    let [eps, draws, hidden, again, ddraws, kl] = [r * z, r * z, r * n, r * n, r * z, b].map(&mut tensor);
     // Weights [z + 1, 2z], then [z + 1, n].
     let (second, weights) = (((z + 1) * 2 * z) as u32, (z + 1) * (2 * z + n));
     let k = per_example as u32;
@@ -393,13 +429,12 @@ fn neighbourhood(Size { rows: b, width: z, depth: per_example }: Size) -> Shape 
         product(z, n, k, tanh_derivative, [hidden, ddraws, draws, second]),
         chain::Entry { x: ddraws, y: dstats, aux: eps, w: stats, ..gradient },
         product(z, 2 * z, 1, [0, 1, 0, 0, 0, 0], [dstats, dx, 0, 0]),
+        chain::Entry { x: hidden, y: again, ..chain::Entry::activation(n as u32, k, &[5]) },
     ];
     let group = (chain::ROWS / per_example).max(1) as u32;
     let p = chain::Params { ops: table.len() as u32, examples: b as u32, group, spare: 0 };
     let order = (b + 2, false, Fill::Below(1000));
-    let mut shape = Shape::new(&p, (1, 1), chain::grid(&p), [order, whole(weights), whole(values)]);
-    shape.params.extend_from_slice(bytemuck::cast_slice(&table));
-    shape
+    Shape::new(&p, (1, 1), chain::grid(&p), [order, whole(weights), whole(values)]).with(&table)
 }
 
 fn likelihood(name: &str, consts: &[u32], Size { rows, width: d, depth }: Size) -> Shape {

@@ -3,7 +3,7 @@
 use super::{Dispatch, Lowering};
 use crate::graph::Id;
 use crate::kernels;
-use crate::plan::Role;
+use crate::plan::{Role, View};
 
 impl Lowering<'_> {
     pub(super) fn sum_rows(&mut self, id: Id, x: Id) {
@@ -27,23 +27,28 @@ impl Lowering<'_> {
         self.push(&dispatch, &p, views);
     }
 
-    /// The mean of every term of the loss, into the step's row of the metrics.
-    pub(super) fn metrics(&mut self) {
-        use kernels::batch_mean::{KERNEL, Params, grid};
-        let columns = self.graph.terms.len();
-        for (index, term) in self.graph.terms.iter().enumerate() {
-            let rows = self.shape(term.rows).rows();
-            let p = Params {
-                rows: rows as u32,
-                per_example: self.per_example(rows),
-                index: index as u32,
-                columns: columns as u32,
+    /// The mean of every term of the loss, into the step's row of the metrics. A term may have been stored as partial
+    /// sums.
+    pub(super) fn means(&mut self) {
+        use kernels::batch_mean::{Entry, KERNEL, Params, grid};
+        let graph = self.graph;
+        let p = Params { batch: graph.batch as u32, columns: graph.terms.len() as u32, terms: 1, filler: 0 };
+        for (term, index) in graph.terms.iter().zip(0..) {
+            let (tensor, width) = match self.parts.get(&term.rows) {
+                Some(&(parts, width)) => (parts, width),
+                None => (self.place(term.rows), 1),
             };
-            let metrics = self.whole(Role::Metrics, columns * self.resident.metric_slots);
-            let views = vec![self.place(term.rows), metrics];
+            let per_example = self.per_example(graph.shape(term.rows).rows());
+            let table = [Entry { offset: 0, width: width as u32, per_example, index }];
+            let views = vec![View { split: false, ..tensor }, self.whole(Role::Metrics, self.metric_words())];
             let what = format!("mean {}", term.name);
             let dispatch = Dispatch { kernel: &KERNEL, consts: &[], outer: 1, unit: 1, grid: grid(&p), what: &what };
-            self.push(&dispatch, &p, views);
+            self.push_table(&dispatch, &p, &table, views);
         }
+    }
+
+    /// The metrics: a row for each slot, a column for each term of the loss.
+    fn metric_words(&self) -> usize {
+        self.graph.terms.len() * self.resident.metric_slots
     }
 }

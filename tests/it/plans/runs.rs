@@ -8,20 +8,30 @@ use elbo::exec::{Executor, PlanId};
 use elbo::graph::op::Source;
 use elbo::kernels::StepScalars;
 use elbo::model::{init, weights};
-use elbo::plan::{Role, Target};
+use elbo::plan::{Plan, Resident, Role, Target};
 use elbo::rng::{Philox, Stream};
 
 const EXAMPLES: usize = 300;
 const SLOTS: usize = 4;
 
-fn cpu(threads: usize) -> Executor {
+pub fn cpu(threads: usize) -> Executor {
     Executor::Cpu(Cpu::new(threads).expect("threads start"))
 }
 
-/// Loads a plan, with resident data, an order and parameters that are functions of the model alone.
+/// What stays on the device.
+pub fn kept_resident(setup: &Setup) -> Resident {
+    resident(setup, EXAMPLES, SLOTS)
+}
+
+/// Loads the plan for a purpose as [`load_plan`] does.
 fn load(executor: &mut Executor, setup: &Setup, purpose: &str, batch: usize, target: Target) -> PlanId {
-    let resident = resident(setup, EXAMPLES, SLOTS);
-    let id = executor.load(plan(setup, purpose, batch, resident, target)).expect("the plan fits");
+    load_plan(executor, setup, plan(setup, purpose, batch, kept_resident(setup), target))
+}
+
+/// Loads a plan, with resident data, an order and parameters that are functions of the model alone.
+pub fn load_plan(executor: &mut Executor, setup: &Setup, plan: Plan) -> PlanId {
+    let resident = kept_resident(setup);
+    let id = executor.load(plan).expect("the plan fits");
     let has = |executor: &Executor, role| executor.plan(id).words(role) > 0;
     let mut rng = Philox::new(11, Stream::Choice, 0, 0);
     if has(executor, &Role::Data) {
@@ -44,7 +54,7 @@ fn load(executor: &mut Executor, setup: &Setup, purpose: &str, batch: usize, tar
 }
 
 /// Steps of an epoch: whole batches, and one in which only `last` examples count.
-fn steps(setup: &Setup, batch: usize, last: usize) -> Vec<StepScalars> {
+pub fn steps(setup: &Setup, batch: usize, last: usize) -> Vec<StepScalars> {
     let optimizer = &setup.config.optimizer;
     let step = |at: usize, rows: usize| StepScalars {
         step: at as u32,
@@ -64,9 +74,10 @@ fn steps(setup: &Setup, batch: usize, last: usize) -> Vec<StepScalars> {
 }
 
 /// Everything that a plan leaves behind.
-fn results(executor: &mut Executor, id: PlanId) -> Vec<(Role, Vec<u32>)> {
+pub fn results(executor: &mut Executor, id: PlanId) -> Vec<(Role, Vec<u32>)> {
     let buffers = executor.plan(id).buffers.clone();
-    let kept = buffers.into_iter().filter(|b| !matches!(b.role, Role::Slot(_) | Role::Sink | Role::Nothing));
+    let passes = |role: &Role| matches!(role, Role::Slot(_) | Role::Workspace | Role::Sink | Role::Nothing);
+    let kept = buffers.into_iter().filter(|b| !passes(&b.role));
     kept.map(|b| {
         let words = executor.read(&b.role, 0, b.words).expect("the buffer is there");
         (b.role, words)
@@ -152,8 +163,8 @@ fn counts_agree(executor: &mut Executor) {
     assert_eq!(counts.bytes_read, loaded.bytes_read + 3 * 16, "{}", executor.name());
     assert!((1..=3).contains(&(counts.submissions - loaded.submissions)), "{}", executor.name());
     // A plan whose buffers are all there needs none but its own intermediate tensors.
-    let slots =
-        |plan: &elbo::plan::Plan| plan.buffers.iter().filter(|b| matches!(b.role, Role::Slot(_))).count() as u64;
+    let passes = |role: &Role| matches!(role, Role::Slot(_) | Role::Workspace);
+    let slots = |plan: &Plan| plan.buffers.iter().filter(|b| passes(&b.role)).count() as u64;
     let again = load(executor, &setup, "train", 7, target);
     assert!(executor.counts().allocations <= counts.allocations + slots(executor.plan(again)), "{}", executor.name());
 }

@@ -1,0 +1,90 @@
+//! Steps that are joined, and tensors that share a place, compute what they compute apart.
+
+use super::models::{PURPOSES, Setup, classic, deep, plan, plan_unshared, small};
+use super::runs::{cpu, kept_resident, load_plan, results, steps};
+use crate::support::{ROUNDING, compare};
+use elbo::kernels::f32s;
+use elbo::plan::{Plan, Role, Target};
+
+const DEVICES: [Target; 2] = [Target::Gpu, Target::Software];
+
+/// What two runs of a plan leave behind, on the CPU engine.
+fn outcome(setup: &Setup, batch: usize, plan: Plan) -> Vec<(Role, Vec<u32>)> {
+    let mut executor = cpu(2);
+    let id = load_plan(&mut executor, setup, plan);
+    executor.run(id, &steps(setup, batch, batch - 3)).expect("the plan runs");
+    results(&mut executor, id)
+}
+
+/// How two outcomes differ, if they do.
+fn difference(apart: &[(Role, Vec<u32>)], together: &[(Role, Vec<u32>)]) -> Option<String> {
+    let is_input = |role: &Role| matches!(role, Role::Data | Role::Order | Role::Input(_));
+    for (role, expected) in apart.iter().filter(|(role, _)| !is_input(role)) {
+        let Some((_, found)) = together.iter().find(|(other, _)| other == role) else {
+            return Some(format!("there is no {role:?}"));
+        };
+        if let Err(what) = compare(f32s(expected), f32s(found), ROUNDING) {
+            return Some(format!("{role:?}: {what}"));
+        }
+    }
+    None
+}
+
+#[test]
+fn every_model_plan_computes_what_its_steps_compute_apart() {
+    for (setup, batch) in [(small(), 7), (deep(), 7)] {
+        for target in DEVICES {
+            for (purpose, _) in PURPOSES {
+                let resident = kept_resident(&setup);
+                let apart = outcome(&setup, batch, plan_unshared(&setup, purpose, batch, resident, target));
+                let together = outcome(&setup, batch, plan(&setup, purpose, batch, resident, target));
+                assert_eq!(difference(&apart, &together), None, "{}, {purpose} for {target:?}", setup.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_tensor_that_is_put_where_another_lives_is_noticed() {
+    let setup = classic();
+    let right = plan(&setup, "train", 7, kept_resident(&setup), Target::Gpu);
+    let expected = outcome(&setup, 7, right.clone());
+    let in_workspace = |buffer: usize| right.buffers[buffer].role == Role::Workspace;
+    // The first product's result is put where the batch lies, for the step that makes it and for those that read it.
+    let product = right.steps.iter().position(|step| step.kernel.name == "matmul").expect("there is a product");
+    let (batch, result) = (right.steps[product].views[0], right.steps[product].views[3]);
+    assert!(in_workspace(batch.buffer) && in_workspace(result.buffer) && batch.offset != result.offset);
+    let mut wrong = right.clone();
+    for view in wrong.steps.iter_mut().skip(product).flat_map(|step| &mut step.views) {
+        if (view.buffer, view.offset) == (result.buffer, result.offset) && view.words == result.words {
+            view.offset = batch.offset;
+        }
+    }
+    assert!(difference(&expected, &outcome(&setup, 7, wrong)).is_some());
+}
+
+/// Joining is what keeps a step of the classic model to eight dispatches; what cannot be joined costs one each.
+#[test]
+fn a_training_step_has_few_dispatches() {
+    for (setup, most) in [(classic(), 8), (deep(), 9), (small(), 9)] {
+        for target in DEVICES {
+            let steps = plan(&setup, "train", 128, kept_resident(&setup), target).steps;
+            let names: Vec<&str> = steps.iter().map(|step| step.what.as_str()).collect();
+            assert!(steps.len() <= most, "{} for {target:?}: {} steps, {names:#?}", setup.name, steps.len());
+        }
+    }
+}
+
+#[test]
+fn sharing_saves_memory_in_deep_models() {
+    let (setup, resident) = (deep(), kept_resident(&deep()));
+    let words = |plan: &Plan| -> usize {
+        let passes = |role: &Role| matches!(role, Role::Slot(_) | Role::Workspace);
+        plan.buffers.iter().filter(|b| passes(&b.role)).map(|b| b.words).sum()
+    };
+    for target in DEVICES {
+        let before = words(&plan_unshared(&setup, "train", 128, resident, target));
+        let after = words(&plan(&setup, "train", 128, resident, target));
+        assert!(after < before, "{after} words instead of {before} for {target:?}");
+    }
+}
