@@ -15,10 +15,10 @@ pub use device::{Adapter, adapters};
 use super::{Counts, PlanId};
 use crate::error::{Error, Result};
 use crate::exec::select::Kind;
-use crate::kernels::{Access, StepScalars};
+use crate::kernels::{Access, Members, StepScalars};
 use crate::plan::{Plan, Role, Step, Target};
 use device::Device;
-use memory::Memory;
+use memory::{Held, Memory};
 use pipeline::Pipelines;
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
@@ -30,10 +30,14 @@ const SUBMISSIONS_IN_FLIGHT: usize = 2;
 /// Bytes that are bound as `params`, and distance of the params of two steps: room for a table, and a multiple of the
 /// alignment that every device allows.
 const PARAMS_BYTES: u64 = 512;
-/// Bytes that are bound as `step`.
+/// Bytes that are bound as `steps` for each member.
 const STEP_BYTES: u64 = size_of::<StepScalars>() as u64;
-/// Distance of two rows of the table of steps.
-const STEP_STRIDE: u64 = 256;
+/// What every device can bind as a uniform.
+const MOST_UNIFORM_BYTES: u64 = 1 << 16;
+/// The alignment of rows of the table of steps that every device allows.
+const STEP_ALIGNMENT: u64 = 256;
+
+const _: () = assert!(crate::config::MOST_MEMBERS as u64 * STEP_BYTES <= MOST_UNIFORM_BYTES);
 
 /// A device with its buffers and plans.
 #[derive(Debug)]
@@ -41,10 +45,7 @@ pub struct Gpu {
     device: Device,
     memory: Memory,
     pipelines: Pipelines,
-    /// One row of [`StepScalars`] for each run of a submission. One table is enough: a submission sees what was written
-    /// before it, and the device keeps the order.
-    table: wgpu::Buffer,
-    /// The table's bytes, before they are written.
+    /// The bytes of a table of steps, before they are written.
     rows: Vec<u8>,
     plans: Vec<Loaded>,
     in_flight: VecDeque<wgpu::SubmissionIndex>,
@@ -55,10 +56,40 @@ pub struct Gpu {
 #[derive(Debug)]
 struct Loaded {
     plan: Plan,
-    buffers: Vec<wgpu::Buffer>,
+    buffers: Vec<Held>,
     dispatches: Vec<Dispatch>,
-    /// Group 1: the plan's params and the table of steps.
-    uniforms: wgpu::BindGroup,
+    uniforms: Uniforms,
+}
+
+/// Group 1: the params of a plan's steps, and what changes from run to run.
+#[derive(Debug, Clone)]
+struct Uniforms {
+    group: wgpu::BindGroup,
+    /// One row for each run of a submission, with [`StepScalars`] for each member. One table is enough: a submission
+    /// sees what was written before it, and the device keeps the order.
+    table: wgpu::Buffer,
+    members: usize,
+}
+
+impl Uniforms {
+    /// Distance of two rows of the table.
+    fn stride(&self) -> u64 {
+        stride(self.members)
+    }
+}
+
+fn stride(members: usize) -> u64 {
+    (members as u64 * STEP_BYTES).next_multiple_of(STEP_ALIGNMENT)
+}
+
+/// What a binding of a step is bound to.
+struct Binding {
+    buffer: wgpu::Buffer,
+    /// The first word of the first member's copy, and how many a copy has.
+    offset: usize,
+    words: usize,
+    /// Words between the copies of two members, 0 where they share one.
+    stride: usize,
 }
 
 /// A step, ready to run.
@@ -76,11 +107,9 @@ impl Gpu {
     pub fn open(adapter: &Adapter, checked: bool) -> Result<Self> {
         let device = Device::open(adapter)?;
         let memory = Memory::new(&device)?;
-        let pipelines = Pipelines::new(&device, checked);
-        let rows = vec![0; STEP_STRIDE as usize * STEPS_PER_SUBMISSION];
-        let table = uniform_buffer(&device, "steps", rows.len() as u64)?;
-        let (plans, in_flight) = (vec![], VecDeque::new());
-        Ok(Self { device, memory, pipelines, table, rows, plans, in_flight, counts: Counts::default() })
+        let pipelines = Pipelines::new(checked);
+        let (rows, plans, in_flight) = (vec![], vec![], VecDeque::new());
+        Ok(Self { device, memory, pipelines, rows, plans, in_flight, counts: Counts::default() })
     }
 
     /// The device's name, how it is reached, and what it is.
@@ -95,8 +124,8 @@ impl Gpu {
 
     /// See [`super::Executor::counts`].
     pub fn counts(&self) -> Counts {
-        // The table of steps, and a buffer of params for each plan.
-        let uniform = 1 + self.plans.len() as u64;
+        // The params and the table of steps of each plan.
+        let uniform = 2 * self.plans.len() as u64;
         Counts { allocations: self.memory.made() + uniform, pipelines: self.pipelines.count() as u64, ..self.counts }
     }
 
@@ -107,24 +136,26 @@ impl Gpu {
 
     /// See [`super::Executor::load`].
     pub fn load(&mut self, plan: Plan) -> Result<PlanId> {
-        if plan.members > 1 {
-            return Err(Error::Device("several models side by side need the CPU engine: --adapter cpu".into()));
+        if let Some(earlier) = self.plans.first().filter(|earlier| earlier.plan.members != plan.members) {
+            let (has, members) = (earlier.plan.members, plan.members);
+            return Err(Error::Bug(format!("plan {} has {members} members, earlier ones have {has}", plan.name)));
         }
-        let buffers =
-            plan.buffers.iter().map(|buffer| self.memory.get(&self.device, buffer)).collect::<Result<Vec<_>>>()?;
-        let uniforms = self.uniforms(&plan.name, plan.steps.iter().map(|step| &step.params[..]))?;
+        let get = |buffer| self.memory.get(&self.device, buffer, plan.members);
+        let buffers = plan.buffers.iter().map(get).collect::<Result<Vec<_>>>()?;
+        let params = plan.steps.iter().map(|step| &step.params[..]);
+        let uniforms = self.uniforms(&plan.name, params, plan.members)?;
         let mut dispatches = Vec::with_capacity(plan.steps.len());
         for (at, step) in plan.steps.iter().enumerate() {
-            let views = step.views.iter().enumerate().map(|(binding, view)| {
-                let unused = memory::is_unused(&plan.buffers[view.buffer].role);
-                if unused {
-                    (self.memory.unused(binding), 0, 4)
+            let bindings = step.views.iter().enumerate().map(|(binding, view)| {
+                if memory::is_unused(&plan.buffers[view.buffer].role) {
+                    Binding { buffer: self.memory.unused(binding).clone(), offset: 0, words: 4, stride: 0 }
                 } else {
-                    (&buffers[view.buffer], view.offset, view.words)
+                    let Held { buffer, stride, .. } = buffers[view.buffer].clone();
+                    Binding { buffer, offset: view.offset, words: view.words, stride }
                 }
             });
-            let views: Vec<_> = views.map(|(buffer, offset, words)| (buffer.clone(), offset, words)).collect();
-            dispatches.push(self.dispatch(step, &views, at, shared(step))?);
+            let bindings: Vec<_> = bindings.collect();
+            dispatches.push(self.dispatch(step, &bindings, at, shared(step), plan.members)?);
         }
         self.device.healthy()?;
         self.plans.push(Loaded { plan, buffers, dispatches, uniforms });
@@ -133,31 +164,33 @@ impl Gpu {
 
     /// See [`super::Executor::run`].
     pub fn run(&mut self, id: PlanId, steps: &[StepScalars]) -> Result<()> {
-        for steps in steps.chunks(STEPS_PER_SUBMISSION) {
+        let members = self.plans[id.0].plan.members;
+        for steps in steps.chunks(STEPS_PER_SUBMISSION * members) {
             while self.in_flight.len() >= SUBMISSIONS_IN_FLIGHT {
                 let oldest = self.in_flight.pop_front();
                 oldest.map_or(Ok(()), |oldest| self.device.wait(oldest))?;
             }
-            self.write_steps(steps);
+            let runs = steps.len() / members;
+            self.write_steps(&self.plans[id.0].uniforms.clone(), steps);
             let loaded = &self.plans[id.0];
-            let submission = submit(&self.device, &loaded.plan.name, &loaded.uniforms, steps.len(), &loaded.dispatches);
+            let submission = submit(&self.device, &loaded.plan.name, &loaded.uniforms, runs, &loaded.dispatches);
             self.in_flight.push_back(submission);
             self.counts.submissions += 1;
-            self.counts.dispatches += (steps.len() * loaded.dispatches.len()) as u64;
+            self.counts.dispatches += (runs * loaded.dispatches.len()) as u64;
         }
         self.device.healthy()
     }
 
-    /// See [`super::Executor::write`].
-    pub fn write(&mut self, _member: usize, role: &Role, offset: usize, words: &[u32]) -> Result<()> {
-        let buffer = self.memory.find(role, offset + words.len())?;
-        memory::write(&self.device, &buffer, offset, words)
+    /// See [`super::Executor::write_to`].
+    pub fn write(&mut self, member: usize, role: &Role, offset: usize, words: &[u32]) -> Result<()> {
+        let held = self.memory.find(role, offset + words.len())?;
+        memory::write(&self.device, &held.buffer, member * held.stride + offset, words)
     }
 
-    /// See [`super::Executor::read`].
-    pub fn read(&mut self, _member: usize, role: &Role, offset: usize, words: usize) -> Result<Vec<u32>> {
-        let buffer = self.memory.find(role, offset + words)?;
-        self.read_back(&buffer, offset, words)
+    /// See [`super::Executor::read_from`].
+    pub fn read(&mut self, member: usize, role: &Role, offset: usize, words: usize) -> Result<Vec<u32>> {
+        let held = self.memory.find(role, offset + words)?;
+        self.read_back(&held.buffer, member * held.stride + offset, words)
     }
 
     fn read_back(&mut self, buffer: &wgpu::Buffer, offset: usize, words: usize) -> Result<Vec<u32>> {
@@ -169,14 +202,14 @@ impl Gpu {
 }
 
 impl Gpu {
-    /// A step of a plan (its `at`-th) whose bindings are bound to words of these buffers: buffer, first word, count.
-    /// `shared` is that of [`Pipelines::get`].
+    /// A step of a plan (its `at`-th) with these bindings, for so many members. `shared` is that of [`Pipelines::get`].
     fn dispatch(
         &mut self,
         step: &Step,
-        views: &[(wgpu::Buffer, usize, usize)],
+        bindings: &[Binding],
         at: usize,
         shared: u32,
+        members: usize,
     ) -> Result<Dispatch> {
         let most = self.device.limits.max_compute_workgroups_per_dimension;
         if step.grid.iter().any(|&extent| extent > most) {
@@ -185,14 +218,16 @@ impl Gpu {
                 "{title} takes {most} workgroups in a row, and {kernel} needs {grid:?}: lower --batch"
             )));
         }
+        let strides = bindings.iter().map(|bound| bound.stride as u32).collect();
+        let all = Members { count: members as u32, strides };
         let pipeline::Pipeline { pipeline, storage } =
-            self.pipelines.get(&self.device, step.kernel, &step.consts, shared)?;
-        let entries = views.iter().zip(0..).map(|((buffer, offset, words), binding)| wgpu::BindGroupEntry {
+            self.pipelines.get(&self.device, step.kernel, &step.consts, shared, &all)?;
+        let entries = bindings.iter().zip(0..).map(|(bound, binding)| wgpu::BindGroupEntry {
             binding,
             resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                buffer,
-                offset: 4 * *offset as u64,
-                size: NonZeroU64::new(4 * *words as u64),
+                buffer: &bound.buffer,
+                offset: 4 * bound.offset as u64,
+                size: NonZeroU64::new(4 * (bound.words + (members - 1) * bound.stride) as u64),
             }),
         });
         let descriptor = wgpu::BindGroupDescriptor {
@@ -204,11 +239,13 @@ impl Gpu {
             .device
             .guarded(|| self.device.handle.create_bind_group(&descriptor))
             .map_err(|error| fault::translate(&error))?;
-        Ok(Dispatch { pipeline, storage, params_offset: (at as u64 * PARAMS_BYTES) as u32, grid: step.grid })
+        let [x, y, _] = step.grid;
+        let grid = [x, y, members as u32];
+        Ok(Dispatch { pipeline, storage, params_offset: (at as u64 * PARAMS_BYTES) as u32, grid })
     }
 
-    /// Group 1 for steps with these params.
-    fn uniforms<'a>(&self, label: &str, params: impl Iterator<Item = &'a [u32]>) -> Result<wgpu::BindGroup> {
+    /// Group 1 for steps with these params, for so many members.
+    fn uniforms<'a>(&self, label: &str, params: impl Iterator<Item = &'a [u32]>, members: usize) -> Result<Uniforms> {
         let mut bytes = Vec::new();
         for params in params {
             let start = bytes.len();
@@ -217,26 +254,29 @@ impl Gpu {
         }
         let buffer = uniform_buffer(&self.device, "params", bytes.len().max(PARAMS_BYTES as usize) as u64)?;
         self.device.queue.write_buffer(&buffer, 0, &bytes);
+        let table = uniform_buffer(&self.device, "steps", stride(members) * STEPS_PER_SUBMISSION as u64)?;
         let binding = |buffer, size| {
             wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: 0, size: NonZeroU64::new(size) })
         };
-        Ok(self.device.handle.create_bind_group(&wgpu::BindGroupDescriptor {
+        let group = self.device.handle.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(label),
-            layout: &self.pipelines.uniforms,
+            layout: &pipeline::uniforms(&self.device, members),
             entries: &[
                 wgpu::BindGroupEntry { binding: 0, resource: binding(&buffer, PARAMS_BYTES) },
-                wgpu::BindGroupEntry { binding: 1, resource: binding(&self.table, STEP_BYTES) },
+                wgpu::BindGroupEntry { binding: 1, resource: binding(&table, members as u64 * STEP_BYTES) },
             ],
-        }))
+        });
+        Ok(Uniforms { group, table, members })
     }
 
     /// Fills the table of steps for the next submission.
-    fn write_steps(&mut self, steps: &[StepScalars]) {
-        for (row, step) in self.rows.chunks_exact_mut(STEP_STRIDE as usize).zip(steps) {
-            row[..STEP_BYTES as usize].copy_from_slice(bytemuck::bytes_of(step));
+    fn write_steps(&mut self, uniforms: &Uniforms, steps: &[StepScalars]) {
+        self.rows.clear();
+        for (run, members) in steps.chunks(uniforms.members).enumerate() {
+            self.rows.extend_from_slice(bytemuck::cast_slice(members));
+            self.rows.resize((run + 1) * uniforms.stride() as usize, 0);
         }
-        let used = steps.len() * STEP_STRIDE as usize;
-        self.device.queue.write_buffer(&self.table, 0, &self.rows[..used]);
+        self.device.queue.write_buffer(&uniforms.table, 0, &self.rows);
     }
 }
 
@@ -251,7 +291,7 @@ fn shared(step: &Step) -> u32 {
 fn submit(
     device: &Device,
     label: &str,
-    uniforms: &wgpu::BindGroup,
+    uniforms: &Uniforms,
     runs: usize,
     dispatches: &[Dispatch],
 ) -> wgpu::SubmissionIndex {
@@ -262,7 +302,8 @@ fn submit(
         for dispatch in dispatches {
             pass.set_pipeline(&dispatch.pipeline);
             pass.set_bind_group(0, &dispatch.storage, &[]);
-            pass.set_bind_group(1, uniforms, &[dispatch.params_offset, (run * STEP_STRIDE) as u32]);
+            let row = (run * uniforms.stride()) as u32;
+            pass.set_bind_group(1, &uniforms.group, &[dispatch.params_offset, row]);
             let [x, y, z] = dispatch.grid;
             pass.dispatch_workgroups(x, y, z);
         }

@@ -30,6 +30,7 @@ fn plan(words: usize, combine: &'static Kernel, slots: usize) -> Plan {
     Plan {
         name: "test".into(),
         batch: words,
+        members: 1,
         buffers: vec![
             buffer(Role::Input("x".into()), words + 64),
             buffer(Role::Output("y".into()), words),
@@ -144,9 +145,9 @@ fn checking_finds_the_wrong_step_and_passes_the_right_ones() {
         let right = executor.load(plan(100, &combine::KERNEL, 4)).expect("the plan fits");
         let wrong = executor.load(plan(100, &WRONG, 4)).expect("the plan fits");
         executor.write_f32(&x(), 64, &[2.0; 100]).unwrap();
-        assert_eq!(executor.check(right, &steps(100, 1)[0]), Ok(None));
+        assert_eq!(executor.check(right, &steps(100, 1)), Ok(None));
         assert_eq!(executor.read_f32(&y(), 0, 100).unwrap(), [1.0; 100], "a check is a run");
-        let found = executor.check(wrong, &steps(100, 1)[0]).unwrap().expect("the twin is another");
+        let found = executor.check(wrong, &steps(100, 1)).unwrap().expect("the twin is another");
         assert!(found.starts_with("step 0 (wrong, test) differs at binding y: element "), "{found}");
     }
 }
@@ -185,6 +186,7 @@ fn zz_time_update() {
         ];
         let make = |kernel: &'static Kernel, consts: Vec<u32>, params: Vec<u32>, views: Vec<View>, groups: u32| Plan {
             name: "t".into(),
+            members: 1,
             batch: 128,
             buffers: buffers.clone(),
             steps: vec![Step {

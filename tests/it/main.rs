@@ -5,6 +5,7 @@ mod curves;
 mod devices;
 mod gradients;
 mod kernels;
+mod members;
 mod plans;
 mod program;
 mod resume;
