@@ -435,6 +435,8 @@ pub enum Target {
     Gpu,
     /// A software driver.
     Software,
+    /// A software driver whose subgroups are eight lanes, such as Mesa's.
+    Lanes,
     /// The CPU engine.
     Cpu,
 }

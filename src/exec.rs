@@ -9,7 +9,7 @@ pub mod selftest;
 pub mod twin;
 
 use crate::error::{Error, Result};
-use crate::kernels::StepScalars;
+use crate::kernels::{Kernel, StepScalars};
 use crate::plan::{Plan, Role, Target};
 
 /// A plan that an executor has loaded.
@@ -61,6 +61,11 @@ impl Executor {
     /// What plans for this executor should be made for.
     pub fn target(&self) -> Target {
         each!(self, e => e.target())
+    }
+
+    /// Whether it can run a kernel. All can run those that plans for [`Target::Gpu`] and [`Target::Cpu`] have.
+    pub fn can_run(&self, kernel: &Kernel) -> bool {
+        each!(self, e => e.can_run(kernel))
     }
 
     /// Allocates what a plan needs beyond what is there, and compiles its kernels. Afterwards [`Executor::run`] neither

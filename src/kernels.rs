@@ -29,6 +29,7 @@ pub mod log_ratio;
 pub mod math;
 pub mod matmul;
 pub mod matmul_direct;
+pub mod matmul_texels;
 pub mod noise;
 pub mod posterior_grad;
 pub mod row_weights;
@@ -39,6 +40,7 @@ pub mod sum_rows;
 #[cfg(test)]
 mod testing;
 pub mod update;
+pub mod update_texels;
 mod vector;
 
 use bytemuck::{Pod, Zeroable};
@@ -108,27 +110,53 @@ pub struct Binding {
     pub access: Access,
     /// The element type.
     pub kind: Scalar,
+    /// Whether the shader reads it as a texture: see [`TEXELS_PER_ROW`].
+    pub texels: bool,
+}
+
+impl Binding {
+    /// Whether the shader has a storage buffer for it.
+    pub fn is_storage(&self) -> bool {
+        !self.texels || self.access != Access::Read
+    }
 }
 
 /// A binding of f32 values that is only read.
 pub const fn read(name: &'static str) -> Binding {
-    Binding { name, access: Access::Read, kind: Scalar::f32 }
+    Binding { name, access: Access::Read, kind: Scalar::f32, texels: false }
 }
 
 /// A binding of u32 values that is only read.
 pub const fn read_u32(name: &'static str) -> Binding {
-    Binding { name, access: Access::Read, kind: Scalar::u32 }
+    Binding { kind: Scalar::u32, ..read(name) }
 }
 
 /// A binding of f32 values that is overwritten.
 pub const fn write(name: &'static str) -> Binding {
-    Binding { name, access: Access::Write, kind: Scalar::f32 }
+    Binding { access: Access::Write, ..read(name) }
 }
 
 /// A binding of f32 values that is changed in place.
 pub const fn read_write(name: &'static str) -> Binding {
-    Binding { name, access: Access::ReadWrite, kind: Scalar::f32 }
+    Binding { access: Access::ReadWrite, ..read(name) }
 }
+
+/// The same binding, read as a texture.
+pub const fn texels(binding: Binding) -> Binding {
+    Binding { texels: true, ..binding }
+}
+
+/// Texels in a row of the textures that stand for bindings; a texel holds four words that follow each other.
+///
+/// A driver that emulates a GPU on the CPU may fetch each word of a storage buffer, for each lane, in a loop of its own,
+/// but sample textures with vector instructions: Mesa 22.3 takes 18 cycles for a word of storage and 2 for one of a
+/// texel. A kernel for such drivers reads its binding `x` as the texture `x_texels`, in group 2 under the binding's
+/// number. The executor copies the binding there before the dispatch, which is a copy within memory and cheap.
+/// A binding that is read and written is both: the texture holds what was there before the dispatch.
+pub const TEXELS_PER_ROW: usize = 1024;
+
+/// The most words that a binding may have to be read as a texture: default limits allow 8192 rows.
+pub const MOST_TEXEL_WORDS: usize = 8192 * 4 * TEXELS_PER_ROW;
 
 /// One kernel: the same computation in WGSL and in Rust.
 #[derive(Debug)]
@@ -190,7 +218,7 @@ impl Call<'_> {
 pub struct Members {
     /// How many there are, at least one.
     pub count: u32,
-    /// For each binding, how many elements lie between the beginnings of two copies; 0 where there is only one.
+    /// For each binding, how many words lie between the beginnings of two copies; 0 where there is only one.
     pub strides: Vec<u32>,
 }
 
@@ -282,9 +310,15 @@ const SHARED: &[&str] = &[
     include_str!("../shaders/shared/likelihood.wgsl"),
     include_str!("../shaders/shared/reduce.wgsl"),
     include_str!("../shaders/shared/rng.wgsl"),
+    include_str!("../shaders/shared/texels.wgsl"),
 ];
 
 impl Kernel {
+    /// Whether the shader counts on subgroups, of eight lanes.
+    pub fn needs_subgroups(&self) -> bool {
+        self.wgsl.contains("subgroup")
+    }
+
     /// The complete shader for given values of the compile-time constants, for so many models. Where these lie in a
     /// binding `x` is a constant, too: MEMBER_X.
     pub fn source(&self, consts: &[u32], members: &Members) -> String {
@@ -320,6 +354,7 @@ pub static KERNELS: &[&Kernel] = &[
     &log_ratio::KERNEL,
     &matmul::KERNEL,
     &matmul_direct::KERNEL,
+    &matmul_texels::KERNEL,
     &noise::KERNEL,
     &posterior_grad::KERNEL,
     &row_weights::KERNEL,
@@ -328,4 +363,5 @@ pub static KERNELS: &[&Kernel] = &[
     &sum_columns::KERNEL,
     &sum_rows::KERNEL,
     &update::KERNEL,
+    &update_texels::KERNEL,
 ];

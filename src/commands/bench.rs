@@ -39,7 +39,7 @@ pub fn run(args: &BenchStepArgs, report: &Report) -> Result<()> {
     report.note(&format!("device   {line}"));
     let name = match executor.target() {
         Target::Cpu => "elbo-cpu",
-        Target::Software => "elbo-software",
+        Target::Software | Target::Lanes => "elbo-software",
         Target::Gpu => "elbo-gpu",
     };
     let steps = args.steps.unwrap_or(if name == "elbo-software" { SOFTWARE_STEPS } else { STEPS });

@@ -31,6 +31,7 @@ pub fn run(args: &PlanArgs, report: &Report) -> Result<()> {
     let target = match args.target.unwrap_or(cli::Target::Gpu) {
         cli::Target::Gpu => Target::Gpu,
         cli::Target::Software => Target::Software,
+        cli::Target::Lanes => Target::Lanes,
         cli::Target::Cpu => Target::Cpu,
     };
     let plan = plan_for(&model, &config, purpose, resident, target)?;

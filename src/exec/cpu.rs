@@ -12,7 +12,7 @@ mod segments;
 
 use super::{Counts, PlanId};
 use crate::error::{Error, Result};
-use crate::kernels::{Access, Call, StepScalars};
+use crate::kernels::{Access, Call, Kernel, StepScalars};
 use crate::plan::{Buffer, Plan, Role, Step, Target, View};
 use rayon::prelude::{IndexedParallelIterator, IntoParallelRefMutIterator, ParallelIterator};
 use segments::{Part, Segment};
@@ -94,6 +94,12 @@ impl Cpu {
     /// What plans should be made for.
     pub fn target(&self) -> Target {
         Target::Cpu
+    }
+
+    /// See [`super::Executor::can_run`].
+    #[expect(clippy::unused_self, reason = "the other executors ask their device")]
+    pub fn can_run(&self, _: &Kernel) -> bool {
+        true
     }
 
     /// See [`super::Executor::load`].

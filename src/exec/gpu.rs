@@ -9,19 +9,21 @@ mod device;
 mod fault;
 mod memory;
 mod pipeline;
+mod texels;
 
 pub use device::{Adapter, adapters};
 
 use super::{Counts, PlanId};
 use crate::error::{Error, Result};
 use crate::exec::select::Kind;
-use crate::kernels::{Access, Members, StepScalars};
+use crate::kernels::{Access, Kernel, Members, StepScalars};
 use crate::plan::{Plan, Role, Step, Target};
 use device::Device;
 use memory::{Held, Memory};
 use pipeline::Pipelines;
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
+use texels::Textures;
 
 /// Runs of a plan in one submission: the length of the table of steps.
 const STEPS_PER_SUBMISSION: usize = 128;
@@ -48,6 +50,8 @@ pub struct Gpu {
     /// The bytes of a table of steps, before they are written.
     rows: Vec<u8>,
     plans: Vec<Loaded>,
+    /// Textures that were made.
+    textures: u64,
     in_flight: VecDeque<wgpu::SubmissionIndex>,
     counts: Counts,
 }
@@ -83,6 +87,7 @@ fn stride(members: usize) -> u64 {
 }
 
 /// What a binding of a step is bound to.
+#[derive(Debug, Clone, PartialEq)]
 struct Binding {
     buffer: wgpu::Buffer,
     /// The first word of the first member's copy, and how many a copy has.
@@ -98,6 +103,10 @@ struct Dispatch {
     pipeline: wgpu::ComputePipeline,
     /// Group 0: the step's views.
     storage: wgpu::BindGroup,
+    /// Group 2: the views that are read as textures, if there are any.
+    texels: Option<wgpu::BindGroup>,
+    /// What has to be copied into these textures first.
+    copies: Vec<texels::Copy>,
     params_offset: u32,
     grid: [u32; 3],
 }
@@ -109,7 +118,7 @@ impl Gpu {
         let memory = Memory::new(&device)?;
         let pipelines = Pipelines::new(checked);
         let (rows, plans, in_flight) = (vec![], vec![], VecDeque::new());
-        Ok(Self { device, memory, pipelines, rows, plans, in_flight, counts: Counts::default() })
+        Ok(Self { device, memory, pipelines, rows, plans, textures: 0, in_flight, counts: Counts::default() })
     }
 
     /// The device's name, how it is reached, and what it is.
@@ -119,14 +128,24 @@ impl Gpu {
 
     /// What plans should be made for.
     pub fn target(&self) -> Target {
-        if self.device.summary.kind == Kind::Software { Target::Software } else { Target::Gpu }
+        match self.device.summary.kind {
+            Kind::Software if self.device.eight_lanes => Target::Lanes,
+            Kind::Software => Target::Software,
+            _ => Target::Gpu,
+        }
+    }
+
+    /// See [`super::Executor::can_run`].
+    pub fn can_run(&self, kernel: &Kernel) -> bool {
+        self.device.eight_lanes || !kernel.needs_subgroups()
     }
 
     /// See [`super::Executor::counts`].
     pub fn counts(&self) -> Counts {
         // The params and the table of steps of each plan.
         let uniform = 2 * self.plans.len() as u64;
-        Counts { allocations: self.memory.made() + uniform, pipelines: self.pipelines.count() as u64, ..self.counts }
+        let allocations = self.memory.made() + uniform + self.textures;
+        Counts { allocations, pipelines: self.pipelines.count() as u64, ..self.counts }
     }
 
     /// See [`super::Executor::plan`].
@@ -145,6 +164,7 @@ impl Gpu {
         let params = plan.steps.iter().map(|step| &step.params[..]);
         let uniforms = self.uniforms(&plan.name, params, plan.members)?;
         let mut dispatches = Vec::with_capacity(plan.steps.len());
+        let mut textures = Textures::new(plan.members);
         for (at, step) in plan.steps.iter().enumerate() {
             let bindings = step.views.iter().enumerate().map(|(binding, view)| {
                 if memory::is_unused(&plan.buffers[view.buffer].role) {
@@ -155,9 +175,10 @@ impl Gpu {
                 }
             });
             let bindings: Vec<_> = bindings.collect();
-            dispatches.push(self.dispatch(step, &bindings, at, shared(step), plan.members)?);
+            dispatches.push(self.dispatch(step, &bindings, at, shared(step), &mut textures)?);
         }
         self.device.healthy()?;
+        self.textures += textures.count() as u64;
         self.plans.push(Loaded { plan, buffers, dispatches, uniforms });
         Ok(PlanId(self.plans.len() - 1))
     }
@@ -202,14 +223,15 @@ impl Gpu {
 }
 
 impl Gpu {
-    /// A step of a plan (its `at`-th) with these bindings, for so many members. `shared` is that of [`Pipelines::get`].
+    /// A step of a plan (its `at`-th) with these bindings. `shared` is that of [`Pipelines::get`], `textures` are those of
+    /// the steps before it, which know how many members there are.
     fn dispatch(
         &mut self,
         step: &Step,
         bindings: &[Binding],
         at: usize,
         shared: u32,
-        members: usize,
+        textures: &mut Textures,
     ) -> Result<Dispatch> {
         let most = self.device.limits.max_compute_workgroups_per_dimension;
         if step.grid.iter().any(|&extent| extent > most) {
@@ -218,11 +240,13 @@ impl Gpu {
                 "{title} takes {most} workgroups in a row, and {kernel} needs {grid:?}: lower --batch"
             )));
         }
+        let members = textures.members();
         let strides = bindings.iter().map(|bound| bound.stride as u32).collect();
         let all = Members { count: members as u32, strides };
-        let pipeline::Pipeline { pipeline, storage } =
-            self.pipelines.get(&self.device, step.kernel, &step.consts, shared, &all)?;
-        let entries = bindings.iter().zip(0..).map(|(bound, binding)| wgpu::BindGroupEntry {
+        let pipeline = self.pipelines.get(&self.device, step.kernel, &step.consts, shared, &all)?;
+        let bound = || step.kernel.bindings.iter().zip(bindings).zip(0..);
+        let entries = bound().filter(|((binding, _), _)| binding.is_storage());
+        let entries = entries.map(|((_, bound), binding)| wgpu::BindGroupEntry {
             binding,
             resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
                 buffer: &bound.buffer,
@@ -230,18 +254,38 @@ impl Gpu {
                 size: NonZeroU64::new(4 * (bound.words + (members - 1) * bound.stride) as u64),
             }),
         });
-        let descriptor = wgpu::BindGroupDescriptor {
-            label: Some(step.kernel.name),
-            layout: &storage,
-            entries: &entries.collect::<Vec<_>>(),
-        };
-        let storage = self
-            .device
-            .guarded(|| self.device.handle.create_bind_group(&descriptor))
-            .map_err(|error| fault::translate(&error))?;
-        let [x, y, _] = step.grid;
+        let storage = self.bind_group(step.kernel, &pipeline.storage, &entries.collect::<Vec<_>>())?;
+        let (mut texels, mut copies) = (vec![], vec![]);
+        for ((_, bound), at) in bound().filter(|((binding, _), _)| binding.texels) {
+            let (view, copy) = textures.get(&self.device, bound)?;
+            texels.push((at, view));
+            copies.extend(copy);
+        }
+        for ((binding, bound), _) in bound() {
+            if binding.access != Access::Read {
+                textures.overwritten(bound);
+            }
+        }
+        let entries = texels.iter().map(|(binding, view)| wgpu::BindGroupEntry {
+            binding: *binding,
+            resource: wgpu::BindingResource::TextureView(view),
+        });
+        let entries: Vec<_> = entries.collect();
+        let texels = pipeline.texels.map(|layout| self.bind_group(step.kernel, &layout, &entries)).transpose()?;
+        let ([x, y, _], params_offset) = (step.grid, (at as u64 * PARAMS_BYTES) as u32);
         let grid = [x, y, members as u32];
-        Ok(Dispatch { pipeline, storage, params_offset: (at as u64 * PARAMS_BYTES) as u32, grid })
+        Ok(Dispatch { pipeline: pipeline.pipeline, storage, texels, copies, params_offset, grid })
+    }
+
+    fn bind_group(
+        &self,
+        kernel: &Kernel,
+        layout: &wgpu::BindGroupLayout,
+        entries: &[wgpu::BindGroupEntry],
+    ) -> Result<wgpu::BindGroup> {
+        let descriptor = wgpu::BindGroupDescriptor { label: Some(kernel.name), layout, entries };
+        let made = self.device.guarded(|| self.device.handle.create_bind_group(&descriptor));
+        made.map_err(|error| fault::translate(&error))
     }
 
     /// Group 1 for steps with these params, for so many members.
@@ -296,14 +340,23 @@ fn submit(
     dispatches: &[Dispatch],
 ) -> wgpu::SubmissionIndex {
     let mut encoder = device.handle.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(label) });
-    let mut pass =
-        encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some(label), timestamp_writes: None });
+    let descriptor = wgpu::ComputePassDescriptor { label: Some(label), timestamp_writes: None };
+    let mut pass: Option<wgpu::ComputePass> = None;
     for run in 0..runs as u64 {
         for dispatch in dispatches {
+            if !dispatch.copies.is_empty() {
+                // Copies come between passes, so this one ends.
+                pass = None;
+                dispatch.copies.iter().for_each(|copy| copy.record(&mut encoder));
+            }
+            let pass = pass.get_or_insert_with(|| encoder.begin_compute_pass(&descriptor).forget_lifetime());
             pass.set_pipeline(&dispatch.pipeline);
             pass.set_bind_group(0, &dispatch.storage, &[]);
             let row = (run * uniforms.stride()) as u32;
             pass.set_bind_group(1, &uniforms.group, &[dispatch.params_offset, row]);
+            if let Some(texels) = &dispatch.texels {
+                pass.set_bind_group(2, texels, &[]);
+            }
             let [x, y, z] = dispatch.grid;
             pass.dispatch_workgroups(x, y, z);
         }

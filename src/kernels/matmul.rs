@@ -76,7 +76,7 @@ pub const GAUSSIAN: u32 = 4;
 
 pub(super) const BINDINGS: &[Binding] = &[read("a"), read("b"), read("aux"), write("c"), write("terms")];
 /// The constants that say what is computed; those that say how follow them.
-pub(super) const MEANING: usize = 6;
+pub const MEANING: usize = 6;
 
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {

@@ -15,7 +15,8 @@
 //! c1 and c2, the corrections 1 − β^t, come from the host, since powers on a device are inexact. They have to be made
 //! from the β that the device sees, an f32: 1 − 0.999 in f32 is off by 10⁻⁵, and that cancels only against the same β.
 
-use super::batch_mean::{ENTRY, Entry, means};
+pub(super) use super::batch_mean::ENTRY;
+use super::batch_mean::{Entry, means};
 use super::{Call, Kernel, all_f32s_mut, f32s, read, read_write};
 use crate::config::OptimizerKind;
 
@@ -98,7 +99,7 @@ pub fn grid(params: &Params) -> [u32; 3] {
 }
 
 #[inline(always)]
-fn cpu(call: Call) {
+pub(super) fn cpu(call: Call) {
     let p: Params = call.params();
     let entries = call.entries::<Params, Entry>();
     let Call { range, consts, step, reads, writes, .. } = call;
@@ -162,7 +163,7 @@ fn descend(
 }
 
 /// The twin's loops on the processor's vectors.
-fn fast(call: Call) {
+pub(super) fn fast(call: Call) {
     pulp::Arch::new().dispatch(
         #[inline(always)]
         || cpu(call),
@@ -264,7 +265,8 @@ mod tests {
         {
             let (mut p, mut b) = (2.0, 0.0);
             for (g, expected) in [4.0, 2.0].into_iter().zip(expected) {
-                update(&params, [SGD, clip, momentum], &step, g, 0.25, [&mut p, &mut b, &mut f32::NAN]);
+                let mut unused = f32::NAN;
+                update(&params, [SGD, clip, momentum], &step, g, 0.25, [&mut p, &mut b, &mut unused]);
                 assert_eq!(p, expected, "MOMENTUM {momentum}, CLIP {clip}");
             }
         }

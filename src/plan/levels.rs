@@ -15,7 +15,7 @@
 use super::lower::Target;
 use super::lower::products::{lay_out, manner};
 use super::{Buffer, Role, Step, View};
-use crate::kernels::{TABLE, batch_mean, chain, matmul, update};
+use crate::kernels::{TABLE, batch_mean, chain, matmul, update, update_texels};
 use bytemuck::Pod;
 
 /// What becomes one step.
@@ -69,7 +69,7 @@ fn side_by_side(steps: Vec<Step>, buffers: &[Buffer]) -> Vec<Group> {
                 groups.extend(products(&mut waiting, buffers));
             }
             groups.push(match step.kernel.name {
-                "update" if !means.is_empty() => Group::Means(std::mem::take(&mut means), Some(step)),
+                "update" | "update_texels" if !means.is_empty() => Group::Means(std::mem::take(&mut means), Some(step)),
                 _ => Group::One(step),
             });
         }
@@ -84,7 +84,7 @@ fn side_by_side(steps: Vec<Step>, buffers: &[Buffer]) -> Vec<Group> {
 }
 
 fn is_product(step: &Step) -> bool {
-    step.kernel.bindings == matmul::KERNEL.bindings
+    step.kernel.entry == matmul::KERNEL.entry
 }
 
 /// Groups of products whose operands lie in the same buffers, at most as many as a table has room for. All have the
@@ -196,7 +196,8 @@ pub(super) fn join_products(target: Target, steps: &[Step], buffers: &[Buffer], 
         what: format!("d W and d b of {} layers", steps.len()),
         ..steps[0].clone()
     };
-    lay_out(&mut step, &manner(target, &entries), &mut entries);
+    let manner = manner(target, &entries, &step.consts[..matmul::MEANING]);
+    lay_out(&mut step, &manner, &mut entries);
     step
 }
 
@@ -222,7 +223,7 @@ pub(super) fn join_chain(
     let group = (chain::ROWS / most).max(1) as u32;
     let p = chain::Params { ops: entries.len() as u32, examples: batch as u32, group, spare: 0 };
     let kernel = match target {
-        Target::Gpu | Target::Software | Target::Cpu => &chain::KERNEL,
+        Target::Gpu | Target::Software | Target::Lanes | Target::Cpu => &chain::KERNEL,
     };
     Step {
         kernel,
@@ -251,7 +252,10 @@ pub(super) fn join_means(target: Target, means: &[Step], update: Option<&Step>, 
         step.params = [bytemuck::cast_slice(&[p]), table].concat();
         let means = step.consts.last_mut().expect("the kernel has constants");
         *means = if target == Target::Gpu { update::WORKGROUP } else { update::THREAD };
-        step.grid = update::grid(&p);
+        step.grid = match step.kernel.name {
+            "update" => update::grid(&p),
+            _ => update_texels::grid(&p),
+        };
         (step.views[2], step.views[6]) = (whole.workspace, metrics);
         step.what.push_str(", metrics");
     } else {

@@ -18,13 +18,16 @@ use crate::shape::Shape;
 use bytemuck::Pod;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a plan is made for. A plan for one target is correct on every executor, and fast on its own.
+/// What a plan is made for. A plan for one target is correct on every executor, and fast on its own; but plans for
+/// `Lanes` have kernels that only such devices can run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
     /// Devices whose threads run in parallel.
     Gpu,
     /// Drivers that emulate a device on the CPU: products without workgroup memory.
     Software,
+    /// Those of them that run eight lanes as one vector register: operands are read as textures.
+    Lanes,
     /// The CPU engine: each parameter is updated where its gradient was made.
     Cpu,
 }

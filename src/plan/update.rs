@@ -4,7 +4,7 @@ use super::lower::{Dispatch, Lowering, Target};
 use super::{Role, View};
 use crate::config::{OptimizerConfig, OptimizerKind};
 use crate::kernels::update::{self, KERNEL, Params, grid, rule};
-use crate::kernels::{clip_factor, squared_norm};
+use crate::kernels::{MOST_TEXEL_WORDS, clip_factor, squared_norm, update_texels};
 
 /// Partial sums of the gradient's squared norm: enough for many threads, few enough for one workgroup to add up.
 const PARTIALS: usize = 256;
@@ -81,12 +81,14 @@ fn apply(
         columns: lowering.graph.terms.len() as u32,
         terms: 0,
     };
+    let texels = lowering.target == Target::Lanes && count.is_multiple_of(4) && count <= MOST_TEXEL_WORDS;
+    let (kernel, grid) = if texels { (&update_texels::KERNEL, update_texels::grid(&p)) } else { (&KERNEL, grid(&p)) };
     let dispatch = Dispatch {
-        kernel: &KERNEL,
+        kernel,
         consts: &[rule(config.kind), u32::from(config.clip_norm > 0.0), u32::from(momentum), update::NONE],
         outer: count,
         unit: count / rows,
-        grid: grid(&p),
+        grid,
         what: &format!("{:?}: {name}", config.kind),
     };
     // Means of the loss's terms may come to it later, in `levels`.

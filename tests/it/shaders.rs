@@ -7,7 +7,8 @@ use elbo::exec::selftest::cases::settings;
 use elbo::kernels::{Access, KERNELS, Kernel, Members, Scalar, StepScalars, TABLE};
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validator};
-use naga::{AddressSpace, GlobalVariable, Handle, Module, ShaderStage, StorageAccess, Type, TypeInner};
+use naga::{AddressSpace, GlobalVariable, Handle, ImageClass, ImageDimension, Module, ScalarKind, ShaderStage};
+use naga::{StorageAccess, Type, TypeInner};
 use std::mem::offset_of;
 use std::path::{Path, PathBuf};
 
@@ -34,7 +35,7 @@ fn every_shader_is_valid_for_several_models() {
         for consts in settings(kernel) {
             let source = kernel.source(&consts, &members);
             let module = naga::front::wgsl::parse_str(&source).unwrap_or_else(|e| panic!("{}: {e}", kernel.name));
-            let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
+            let mut validator = Validator::new(ValidationFlags::all(), capabilities(kernel));
             let info = validator.validate(&module).unwrap_or_else(|e| panic!("{}: {e}", kernel.name));
             assert_eq!(translation_faults(&module, &info), [""; 0], "{}", kernel.name);
         }
@@ -62,13 +63,14 @@ fn faults(kernel: &Kernel, source: &str) -> Vec<String> {
         Ok(module) => module,
         Err(error) => return vec![format!("it does not parse: {}", error.emit_to_string(source))],
     };
-    let info = match Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module) {
+    let info = match Validator::new(ValidationFlags::all(), capabilities(kernel)).validate(&module) {
         Ok(info) => info,
         Err(error) => return vec![format!("it is invalid: {}", error.emit_to_string(source))],
     };
     let mut faults = entry_faults(kernel, &module, &info);
     if faults.is_empty() {
         faults.extend(storage_faults(kernel, &module, &info));
+        faults.extend(texel_faults(kernel, &module, &info));
         faults.extend(uniform_faults(kernel, &module));
         faults.extend(translation_faults(&module, &info));
         let unused = kernel.consts.iter().filter(|name| !kernel.wgsl.contains(*name));
@@ -84,13 +86,18 @@ fn member_faults(kernel: &Kernel) -> Vec<String> {
     if !kernel.wgsl.contains("    member = member_of(group);\n") {
         faults.push("main does not ask for its member".to_owned());
     }
-    for binding in kernel.bindings {
+    // What is read as a texture alone has a layer for each member, which no reader can forget.
+    for binding in kernel.bindings.iter().filter(|binding| binding.is_storage()) {
         let looked_up = kernel.wgsl.contains(&format!("MEMBER_{}", binding.name.to_uppercase()));
         if looked_up == SHARED.contains(&(kernel.name, binding.name)) {
             faults.push(format!("{} is {}", binding.name, if looked_up { "shared" } else { "not the member's" }));
         }
     }
     faults
+}
+
+fn capabilities(kernel: &Kernel) -> Capabilities {
+    if kernel.needs_subgroups() { Capabilities::SUBGROUP } else { Capabilities::empty() }
 }
 
 /// Entry point, workgroup size and the default limits of WebGPU.
@@ -127,12 +134,17 @@ fn entry_faults(kernel: &Kernel, module: &Module, info: &ModuleInfo) -> Vec<Stri
 fn storage_faults(kernel: &Kernel, module: &Module, info: &ModuleInfo) -> Vec<String> {
     let mut faults = Vec::new();
     let mut found: Vec<(u32, String)> = Vec::new();
+    let reads_texels = kernel.bindings.iter().any(|binding| binding.texels);
     for (handle, global) in globals(module) {
         let AddressSpace::Storage { access } = global.space else { continue };
         let place = global.binding.expect("a valid module");
         let access = if access.contains(StorageAccess::STORE) { "read_write" } else { "read" };
         let element = match module.types[global.ty].inner {
-            TypeInner::Array { base, .. } => scalar(module, base),
+            TypeInner::Array { base, .. } => match scalar(module, base) {
+                // Kernels that read four words at a time also write them so.
+                four if reads_texels && four == "vec4<f32>" => "f32".to_owned(),
+                element => element,
+            },
             _ => format!("{:?}", module.types[global.ty].inner),
         };
         let name = global.name.as_deref().unwrap_or_default();
@@ -141,7 +153,9 @@ fn storage_faults(kernel: &Kernel, module: &Module, info: &ModuleInfo) -> Vec<St
             let needed = match binding.access {
                 Access::Read => GlobalUse::READ,
                 Access::Write => GlobalUse::WRITE,
-                Access::ReadWrite if WRITTEN_IN_PART.contains(&(kernel.name, name)) => GlobalUse::WRITE,
+                Access::ReadWrite if binding.texels || WRITTEN_IN_PART.contains(&(kernel.name, name)) => {
+                    GlobalUse::WRITE
+                }
                 Access::ReadWrite => GlobalUse::READ | GlobalUse::WRITE,
             };
             if !info.get_entry_point(0)[handle].contains(needed) {
@@ -150,16 +164,42 @@ fn storage_faults(kernel: &Kernel, module: &Module, info: &ModuleInfo) -> Vec<St
         }
     }
     found.sort();
-    let stated = kernel.bindings.iter().zip(0..).map(|(binding, number)| {
-        let access = if binding.access == Access::Read { "read" } else { "read_write" };
-        (number, format!("group 0 {}: {access} {}", binding.name, spelling(binding.kind)))
-    });
+    let stated =
+        kernel.bindings.iter().zip(0..).filter(|(binding, _)| binding.is_storage()).map(|(binding, number)| {
+            let access = if binding.access == Access::Read { "read" } else { "read_write" };
+            (number, format!("group 0 {}: {access} {}", binding.name, spelling(binding.kind)))
+        });
     let stated: Vec<_> = stated.collect();
     if found != stated {
         faults.push(format!("storage bindings are\n  {found:?}, but the table has\n  {stated:?}"));
     }
     if !kernel.bindings.is_sorted_by_key(|binding| binding.access != Access::Read) {
         faults.push("bindings that are only read come first".to_owned());
+    }
+    faults
+}
+
+/// Names, numbers, types and use of the bindings that are read as textures.
+fn texel_faults(kernel: &Kernel, module: &Module, info: &ModuleInfo) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut found = Vec::new();
+    for (handle, global) in globals(module).filter(|(_, global)| global.space == AddressSpace::Handle) {
+        let place = global.binding.expect("a valid module");
+        let name = global.name.as_deref().unwrap_or_default();
+        let class = ImageClass::Sampled { kind: ScalarKind::Float, multi: false };
+        let texels = TypeInner::Image { dim: ImageDimension::D2, arrayed: true, class };
+        let kind = if module.types[global.ty].inner == texels { "texels" } else { "something else" };
+        found.push((place.binding, format!("group {} {name}: {kind}", place.group)));
+        if !info.get_entry_point(0)[handle].contains(GlobalUse::READ) {
+            faults.push(format!("{name} is not read"));
+        }
+    }
+    found.sort();
+    let stated = kernel.bindings.iter().zip(0..).filter(|(binding, _)| binding.texels);
+    let stated: Vec<_> =
+        stated.map(|(binding, number)| (number, format!("group 2 {}_texels: texels", binding.name))).collect();
+    if found != stated {
+        faults.push(format!("textures are\n  {found:?}, but the table has\n  {stated:?}"));
     }
     faults
 }
@@ -315,7 +355,7 @@ fn stems(folder: &Path, extension: &str) -> Vec<String> {
 /// Entries broken in one place: the checks have to find each of them.
 mod broken {
     use super::*;
-    use elbo::kernels::{read, read_u32, read_write, row_weights, sum_columns, sum_rows, update, write};
+    use elbo::kernels::{read, read_u32, read_write, row_weights, sum_columns, sum_rows, update, update_texels, write};
 
     const FIELDS: &[(&str, Scalar)] = sum_rows::FIELDS;
 
@@ -355,6 +395,25 @@ mod broken {
             (&sum_rows::KERNEL, "var sum = 0.0;", "var sum = 0.0; var double = 1.0lf;", "it is invalid"),
             (&sum_rows::KERNEL, "@group(1) @binding(0)", "@group(1) @binding(2)", "uniform params at"),
             (&sum_rows::KERNEL, "workgroup_size(64)", "workgroup_size(512)", "512 invocations"),
+            (&update_texels::KERNEL, "@group(2) @binding(3)", "@group(2) @binding(6)", "textures are"),
+            (
+                &update_texels::KERNEL,
+                "grad_texels: texture_2d_array<f32>",
+                "grad_texels: texture_depth_2d_array",
+                "textures are",
+            ),
+            (
+                &update_texels::KERNEL,
+                "textureLoad(second_texels, place, member, 0)",
+                "second[i]",
+                "second_texels is not read",
+            ),
+            (
+                &update_texels::KERNEL,
+                "second[member * MEMBER_SECOND / 4u + i] = square",
+                "first[i] = square",
+                "second is declared ReadWrite",
+            ),
             (&sum_columns::KERNEL, "array<f32, 32>, 8>", "array<f32, 32>, 129>", "of workgroup memory"),
             (&row_weights::KERNEL, "    slot: u32,\n", "", "steps is laid out as"),
             (

@@ -144,7 +144,7 @@ fn rules() -> Vec<(&'static str, OptimizerConfig)> {
 #[test]
 fn three_steps_of_every_rule_are_those_of_the_reference_in_plans_for_every_target() {
     for (name, rule) in rules() {
-        for target in [Target::Cpu, Target::Gpu, Target::Software] {
+        for target in [Target::Cpu, Target::Gpu, Target::Software, Target::Lanes] {
             // Not at all, at every step, and at none.
             for clip_norm in [0.0, 0.1, 1e3] {
                 let optimizer = OptimizerConfig { clip_norm, ..rule.clone() };

@@ -1,5 +1,6 @@
 //! Single dispatches, whose results are compared with those of the kernels' twins.
 
+use super::texels::Textures;
 use super::{Binding, Gpu, memory, submit};
 use crate::error::Result;
 use crate::exec::{PlanId, compare, twin};
@@ -84,7 +85,7 @@ impl Gpu {
             bindings.push(Binding { buffer, offset: 0, words, stride });
         }
         let uniforms = self.uniforms(step.kernel.name, std::iter::once(&step.params[..]), members.len())?;
-        let dispatch = self.dispatch(step, &bindings, 0, 0, members.len())?;
+        let dispatch = self.dispatch(step, &bindings, 0, 0, &mut Textures::new(members.len()))?;
         let scalars: Vec<StepScalars> = members.iter().map(|(scalars, _)| *scalars).collect();
         self.write_steps(&uniforms, &scalars);
         submit(&self.device, step.kernel.name, &uniforms, 1, &[dispatch]);

@@ -66,6 +66,8 @@ pub(super) struct Device {
     pub queue: wgpu::Queue,
     pub limits: wgpu::Limits,
     pub summary: AdapterSummary,
+    /// Whether shaders may count on subgroups of eight lanes.
+    pub eight_lanes: bool,
     fault: Fault,
 }
 
@@ -78,7 +80,15 @@ impl Device {
             max_storage_buffer_binding_size: summary.max_binding,
             ..wgpu::Limits::default()
         };
-        let descriptor = wgpu::DeviceDescriptor { label: Some("elbo"), required_limits: limits, ..Default::default() };
+        let info = adapter.adapter.get_info();
+        let features = adapter.adapter.features() & wgpu::Features::SUBGROUP;
+        let eight_lanes = !features.is_empty() && (info.subgroup_min_size, info.subgroup_max_size) == (8, 8);
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("elbo"),
+            required_features: features,
+            required_limits: limits,
+            ..Default::default()
+        };
         let (device, queue) = pollster::block_on(adapter.adapter.request_device(&descriptor)).map_err(|error| {
             Error::Device(format!("cannot open {}: {error}; use --adapter cpu or another driver", summary.title()))
         })?;
@@ -88,7 +98,7 @@ impl Device {
         let (record, title) = (fault.clone(), summary.title());
         device.set_device_lost_callback(move |_, reason| record.record(super::fault::lost(&title, &reason)));
         let limits = device.limits();
-        Ok(Self { handle: device, queue, limits, summary, fault })
+        Ok(Self { handle: device, queue, limits, summary, eight_lanes, fault })
     }
 
     /// Runs `create` and gives the first error that the device raises meanwhile, also one of too little memory.

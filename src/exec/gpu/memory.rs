@@ -151,7 +151,9 @@ pub(super) fn storage(device: &Device, bytes: u64, role: &Role, copies: usize) -
         )));
     }
     let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-    let descriptor = wgpu::BufferDescriptor { label: Some(what), size: bytes, usage, mapped_at_creation: false };
+    // Whole texels, so that what a buffer holds can be copied into a texture.
+    let padded = bytes.next_multiple_of(16);
+    let descriptor = wgpu::BufferDescriptor { label: Some(what), size: padded, usage, mapped_at_creation: false };
     make(device, &descriptor).map_err(|error| match error {
         wgpu::Error::OutOfMemory { .. } => {
             Error::Device(format!("{title} has no memory left for {what}, {} more: {remedy}", size(bytes)))

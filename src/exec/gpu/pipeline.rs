@@ -13,6 +13,8 @@ pub(super) struct Pipeline {
     pub pipeline: wgpu::ComputePipeline,
     /// The layout of group 0.
     pub storage: wgpu::BindGroupLayout,
+    /// The layout of group 2, if the kernel has one.
+    pub texels: Option<wgpu::BindGroupLayout>,
 }
 
 /// All kernels that were compiled so far.
@@ -58,17 +60,26 @@ impl Pipelines {
 
     fn compile(&self, device: &Device, kernel: &Kernel, consts: &[u32], shared: u32, members: &Members) -> Pipeline {
         let label = Some(kernel.name);
-        let entries = kernel.bindings.iter().zip(0..).map(|(binding, number)| {
+        let layout =
+            |entries: &[_]| device.handle.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries });
+        let bindings = || kernel.bindings.iter().zip(0..);
+        let storage = bindings().filter(|(binding, _)| binding.is_storage()).map(|(binding, number)| {
             let read_only = binding.access == Access::Read && shared >> number & 1 == 0;
             entry(number, wgpu::BufferBindingType::Storage { read_only }, false, None)
         });
-        let storage = device.handle.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-            label,
-            entries: &entries.collect::<Vec<_>>(),
+        let storage = layout(&storage.collect::<Vec<_>>());
+        let texels = bindings().filter(|(binding, _)| binding.texels).map(|(_, number)| wgpu::BindGroupLayoutEntry {
+            ty: super::texels::binding_type(),
+            ..entry(number, wgpu::BufferBindingType::Uniform, false, None)
         });
+        let texels: Vec<_> = texels.collect();
+        let texels = (!texels.is_empty()).then(|| layout(&texels));
+        let uniforms = uniforms(device, members.count as usize);
+        let mut groups = vec![Some(&storage), Some(&uniforms)];
+        groups.extend(texels.as_ref().map(Some));
         let layout = device.handle.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label,
-            bind_group_layouts: &[Some(&storage), Some(&uniforms(device, members.count as usize))],
+            bind_group_layouts: &groups,
             immediate_size: 0,
         });
         let pipeline = device.handle.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
@@ -83,7 +94,7 @@ impl Pipelines {
             },
             cache: None,
         });
-        Pipeline { pipeline, storage }
+        Pipeline { pipeline, storage, texels }
     }
 
     fn module(

@@ -5,8 +5,8 @@ use crate::kernels::{Access, Kernel, StepScalars, grid, words};
 use crate::kernels::{
     activation, activation_grad, batch_mean, bernoulli, broadcast, chain, clip_factor, combine, gather,
 };
-use crate::kernels::{gaussian, log_mean_exp, log_ratio, matmul, matmul_direct, noise, posterior_grad};
-use crate::kernels::{row_weights, sample, squared_norm, sum_columns, sum_rows, update};
+use crate::kernels::{gaussian, log_mean_exp, log_ratio, matmul, matmul_direct, matmul_texels, noise, posterior_grad};
+use crate::kernels::{row_weights, sample, squared_norm, sum_columns, sum_rows, update, update_texels};
 use crate::plan::{Step, View};
 use crate::rng::{Philox, Stream, key};
 use bytemuck::Pod;
@@ -43,7 +43,7 @@ pub fn settings(kernel: &Kernel) -> Vec<Vec<u32>> {
         return products(kernel);
     }
     if kernel.consts == update::KERNEL.consts {
-        return updates();
+        return updates(kernel);
     }
     let values = |name: &str| match name {
         "ACTIVATION" => 0..7,
@@ -70,6 +70,7 @@ fn products(kernel: &Kernel) -> Vec<Vec<u32>> {
     meanings.extend([[0, 0, 1, 0, matmul::GAUSSIAN, 0], [0, 0, 1, 0, matmul::BERNOULLI, 0]]);
     let tilings: Vec<Vec<u32>> = match kernel.name {
         "matmul" => matmul::TILINGS.iter().map(|tiling| tiling.to_vec()).collect(),
+        "matmul_texels" => matmul_texels::TILINGS.iter().map(|tiling| tiling.to_vec()).collect(),
         _ => vec![vec![]],
     };
     let usual = &tilings[tilings.len() / 2];
@@ -81,12 +82,13 @@ fn products(kernel: &Kernel) -> Vec<Vec<u32>> {
     settings
 }
 
-/// The constants of `update`: every rule as it can be, and by turns all that may become of the means.
-fn updates() -> Vec<Vec<u32>> {
+/// The constants of `update` and its kin: every rule as it can be, and by turns all that may become of the means.
+fn updates(kernel: &Kernel) -> Vec<Vec<u32>> {
     use update::{ADAM, ADAMW, RMSPROP, SGD};
     let rules = [(SGD, 0), (SGD, 1), (RMSPROP, 0), (RMSPROP, 1), (ADAM, 0), (ADAMW, 0)];
     let settings = rules.iter().flat_map(|&(rule, momentum)| [0, 1].map(|clip| [rule, clip, momentum]));
-    settings.zip((0..3).cycle()).map(|(setting, means)| [&setting[..], &[means]].concat()).collect()
+    let means = if kernel.name == "update" { 3 } else { update::WORKGROUP };
+    settings.zip((0..means).cycle()).map(|(setting, means)| [&setting[..], &[means]].concat()).collect()
 }
 
 /// The case of a kernel, if the kernel is known here.
@@ -210,7 +212,8 @@ impl Shape {
 fn shape(kernel: &Kernel, consts: &[u32], size: Size) -> Option<Shape> {
     match kernel.name {
         "matmul" | "matmul_direct" => Some(product(kernel, consts, size)),
-        "update" => Some(optimiser(consts, size)),
+        "matmul_texels" => Some(product(kernel, consts, whole_texels(consts, size))),
+        "update" | "update_texels" => Some(optimiser(kernel, consts, size)),
         "activation" | "activation_grad" | "combine" => Some(elementwise(kernel.name, consts, size.rows * size.width)),
         "broadcast" | "sum_rows" | "sum_columns" | "gather" => Some(rows_and_columns(kernel.name, consts, size)),
         "squared_norm" | "clip_factor" | "batch_mean" | "row_weights" => Some(scalars_and_rows(kernel.name, size)),
@@ -221,12 +224,23 @@ fn shape(kernel: &Kernel, consts: &[u32], size: Size) -> Option<Shape> {
     }
 }
 
+/// A size that `matmul_texels` takes: up to the next multiples of four where it needs them.
+fn whole_texels(consts: &[u32], Size { rows, width, depth }: Size) -> Size {
+    let [transpose_a, transpose_b, _, ones] = [0, 1, 2, 3].map(|at| consts[at] as usize);
+    Size {
+        rows: if transpose_a == 1 { (rows - ones).next_multiple_of(4) + ones } else { rows },
+        width: width.next_multiple_of(4),
+        depth: if transpose_a == 1 && transpose_b == 0 { depth } else { depth.next_multiple_of(4) },
+    }
+}
+
 /// A product; of weight gradients with an odd depth two in one dispatch.
 fn product(kernel: &Kernel, consts: &[u32], Size { rows: m, width: n, depth: k }: Size) -> Shape {
     let [transpose_a, bias, ones, epilogue] = [0, 2, 3, 4].map(|at| consts[at]);
     let likelihood = epilogue >= matmul::BERNOULLI;
     let (tiles, across): (fn(&Entry, &[u32]) -> u32, usize) = match kernel.name {
         "matmul" => (matmul::tiles, n.div_ceil(consts[7] as usize)),
+        "matmul_texels" => (matmul_texels::tiles, n.div_ceil(consts[7] as usize)),
         _ => (|entry, _| matmul_direct::tiles(entry), n.div_ceil(matmul_direct::COLUMNS as usize)),
     };
     let per_example = if likelihood && m.is_multiple_of(2) { 2 } else { 1 };
@@ -235,7 +249,7 @@ fn product(kernel: &Kernel, consts: &[u32], Size { rows: m, width: n, depth: k }
     let in_a = (m - ones as usize) * k;
     if ones == 1 && k % 2 == 1 {
         // The second product lies before the first in every binding, and comes after it in the grid.
-        let m = m / 2 + 1;
+        let m = (m / 2).next_multiple_of(4) + 1;
         entries.push(Entry { first: tiles(&first, &consts[6..]), ..Entry::alone(m, n, k) });
         first = Entry { a: ((m - 1) * k) as u32, b: (k * n) as u32, c: (m * n) as u32, ..first };
         entries[0] = first;
@@ -257,9 +271,10 @@ fn product(kernel: &Kernel, consts: &[u32], Size { rows: m, width: n, depth: k }
     Shape::new(&p, outer, grid(workgroups as usize), bindings).with(&entries)
 }
 
-fn optimiser(consts: &[u32], size: Size) -> Shape {
+fn optimiser(kernel: &Kernel, consts: &[u32], size: Size) -> Shape {
     let [rule, clip, momentum, means] = [0, 1, 2, 3].map(|at| consts[at]);
-    let n = size.rows * size.width;
+    let texels = kernel.name == "update_texels";
+    let n = (size.rows * size.width).next_multiple_of(if texels { 4 } else { 1 });
     let (table, terms, metrics) = terms(size, if means == update::NONE { 0 } else { size.depth - 1 });
     let p = update::Params {
         count: n as u32,
@@ -282,7 +297,8 @@ fn optimiser(consts: &[u32], size: Size) -> Shape {
         used(rule != update::SGD, (n, true, Fill::Unit)),
         metrics,
     ];
-    Shape::new(&p, (n, 1), update::grid(&p), bindings).with(&table)
+    let (grid, unit) = if texels { (update_texels::grid(&p), 4) } else { (update::grid(&p), 1) };
+    Shape::new(&p, (n, unit), grid, bindings).with(&table)
 }
 
 /// Up to two terms of the loss in one buffer, and the metrics: one from samples, and one of partial sums.

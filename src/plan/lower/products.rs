@@ -5,7 +5,7 @@ use crate::config::Activation;
 use crate::graph::op::Variance;
 use crate::graph::{Id, Op};
 use crate::kernels::matmul::{self, ACTIVATE, BERNOULLI, DERIVE, Entry, GAUSSIAN, PLAIN, Params};
-use crate::kernels::{Kernel, math, matmul_direct};
+use crate::kernels::{Kernel, math, matmul_direct, matmul_texels};
 use crate::plan::{Step, View};
 
 /// The params of a product whose epilogue is no likelihood.
@@ -29,14 +29,18 @@ pub(in crate::plan) struct Manner {
     pub width: usize,
 }
 
-/// How these products, side by side, are best computed.
-pub(in crate::plan) fn manner(target: Target, products: &[Entry]) -> Manner {
+/// How these products, side by side, are best computed. `meaning` are the constants that say what is computed.
+pub(in crate::plan) fn manner(target: Target, products: &[Entry], meaning: &[u32]) -> Manner {
     match target {
+        Target::Lanes if products.iter().all(|product| matmul_texels::suits(product, meaning)) => {
+            let tiling = matmul_texels::USUAL;
+            Manner { kernel: &matmul_texels::KERNEL, consts: tiling.to_vec(), width: tiling[1] as usize }
+        }
         Target::Gpu => {
             let tiling = matmul::guess(products);
             Manner { kernel: &matmul::KERNEL, consts: tiling.to_vec(), width: tiling[1] as usize }
         }
-        Target::Software | Target::Cpu => {
+        Target::Lanes | Target::Software | Target::Cpu => {
             Manner { kernel: &matmul_direct::KERNEL, consts: vec![], width: matmul_direct::COLUMNS as usize }
         }
     }
@@ -49,6 +53,7 @@ pub(in crate::plan) fn lay_out(step: &mut Step, manner: &Manner, entries: &mut [
         entry.first = workgroups;
         workgroups += match manner.kernel.name {
             "matmul" => matmul::tiles(entry, &manner.consts),
+            "matmul_texels" => matmul_texels::tiles(entry, &manner.consts),
             _ => matmul_direct::tiles(entry),
         };
     }
@@ -65,8 +70,8 @@ impl Lowering<'_> {
     /// A product of the family of `matmul`, by the kernel that suits the target.
     fn product(&mut self, [m, n, k]: [usize; 3], product: &Product) {
         let mut entries = [Entry::alone(m, n, k)];
-        let manner = manner(self.target, &entries);
         let Product { p, meaning, views, unit, what } = product;
+        let manner = manner(self.target, &entries, meaning);
         let dispatch = Dispatch { kernel: manner.kernel, consts: meaning, outer: m, unit: *unit, grid: [1; 3], what };
         self.push(&dispatch, p, views.to_vec());
         let step = self.plan.steps.last_mut().expect("a step was just pushed");
@@ -118,14 +123,15 @@ impl Lowering<'_> {
         };
         let [m, n, k] = [self.shape(x).rows(), self.shape(w).columns(), self.shape(x).columns()];
         let (_, _, weight) = self.row_gradient(Some(g));
-        let tiles = n.div_ceil(manner(self.target, &[Entry::alone(m, n, k)]).width);
+        let meaning = [0, 0, 1, 0, epilogue, 0];
+        let tiles = n.div_ceil(manner(self.target, &[Entry::alone(m, n, k)], &meaning).width);
         let parts = View { split: true, ..self.scratch(m * tiles) };
         self.parts.insert(value, (parts, tiles));
         let p = Params { jobs: 1, weight, per_example: self.per_example(m), log_variance };
         let views = [self.split(x), self.place(w), self.split(target), self.split(grad), parts];
         let likelihood = if epilogue == BERNOULLI { "Bernoulli" } else { "Gaussian" };
         let what = &format!("{}: {likelihood}(x W + b)", self.parameter_name(w));
-        self.product([m, n, k], &Product { p, meaning: [0, 0, 1, 0, epilogue, 0], views, unit: self.unit(m), what });
+        self.product([m, n, k], &Product { p, meaning, views, unit: self.unit(m), what });
     }
 
     fn parameter_name(&self, w: Id) -> String {

@@ -54,7 +54,7 @@ pub fn long() -> Setup {
     setup("long", config, 600, Source::Floats)
 }
 
-pub const TARGETS: [Target; 3] = [Target::Cpu, Target::Gpu, Target::Software];
+pub const TARGETS: [Target; 4] = [Target::Cpu, Target::Gpu, Target::Software, Target::Lanes];
 
 /// What stays on the device when `examples` examples are resident.
 pub fn resident(setup: &Setup, examples: usize, metric_slots: usize) -> Resident {
