@@ -320,7 +320,7 @@ impl Kernel {
     }
 
     /// The complete shader for given values of the compile-time constants, for so many models. Where these lie in a
-    /// binding `x` is a constant, too: MEMBER_X.
+    /// binding `x` is a constant, too: `MEMBER_X`.
     pub fn source(&self, consts: &[u32], members: &Members) -> String {
         assert_eq!(consts.len(), self.consts.len(), "{}: one value per compile-time constant", self.name);
         let mut text = self.wgsl.to_owned();

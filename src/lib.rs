@@ -34,6 +34,7 @@
 //! | every operation has a gradient rule or is refused by name | an exhaustive match in [`graph::grad`], `tests/it/gradients.rs` |
 //! | how work is divided changes no bit: a part of a kernel's range gives the bits of the whole | `tests/it/kernels.rs` |
 //! | the same seed, plan and device give the same bits, also after a kill and a resume | `tests/it/resume.rs` |
+//! | models that train side by side have the bits that each would have alone | `tests/it/members.rs` |
 //! | a checkpoint is whole or not there, whatever kills the process or fills the disk | `src/checkpoint/tests.rs` |
 //!
 //! Deliberately absent: device traits, shaders assembled from fragments, a tensor type with operators, environment

@@ -160,3 +160,49 @@ fn vouched_for(folder: &Path) -> Result<Vec<Name>> {
     let last = find::pointed(folder, Which::Last)?;
     Ok(find::list(folder)?.into_iter().filter(|name| last.is_none_or(|last| *name <= last)).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sweep_is_read_as_it_was_written_and_names_its_best() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(Sweep::read(folder.path()), Ok(None));
+        let mut sweep = Sweep::new(vec!["objective.beta".into()], 101);
+        assert_eq!((&sweep.members[0][..], &sweep.members[100][..]), ("member-000", "member-100"));
+        sweep.lost.insert("member-007".into(), "the loss is \"NaN\"\nat step 3".into());
+        sweep.write(folder.path()).unwrap();
+        assert_eq!(Sweep::read(folder.path()), Ok(Some(sweep.clone())));
+        sweep.mark_best(folder.path(), 42).unwrap();
+        let best = one_model(&folder.path().join("best")).unwrap();
+        assert_eq!(best, folder.path().join("member-042/checkpoints/best"));
+        for other in ["member-001", "member-001/checkpoints/best", "nothing"] {
+            assert_eq!(one_model(&folder.path().join(other)), Ok(folder.path().join(other)));
+        }
+        let error = one_model(folder.path()).unwrap_err();
+        assert!(error.exit_code() == 2 && error.to_string().contains("101 models"), "{error}");
+    }
+
+    #[test]
+    fn a_damaged_sweep_is_named_and_leads_nowhere() {
+        for (text, word) in [
+            ("", "varied"),
+            ("varied = []\nmembers = []\n", "no members"),
+            ("varied = []\nmembers = [\"member-00/../../home\"]\n", "no name of a member"),
+            ("varied = []\nmembers = [\"run\"]\n", "no name of a member"),
+            ("varied = []\nmembers = [\"member-00\"]\nextra = 1\n", "extra"),
+            ("varied = [", "sweep.toml is damaged"),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            fs::write(folder.path().join(FILE), text).unwrap();
+            let error = Sweep::read(folder.path()).expect_err(text);
+            assert!(error.exit_code() == 3 && error.to_string().contains(word), "{text}: {error}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        Sweep::new(vec![], 2).write(folder.path()).unwrap();
+        fs::write(folder.path().join(BEST), "member-02\n").unwrap();
+        let error = one_model(&folder.path().join(BEST)).unwrap_err();
+        assert!(error.exit_code() == 3 && error.to_string().contains("does not name a member"), "{error}");
+    }
+}

