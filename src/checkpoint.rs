@@ -30,6 +30,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::Config;
 use crate::durable;
 use crate::error::{Error, Result};
+use crate::plan::tuning::Tuning;
 use find::Name;
 pub use find::{Which, load_latest, locate};
 
@@ -69,6 +70,9 @@ pub struct Progress {
     pub adapter: String,
     /// What the model was trained on.
     pub data: DataRecord,
+    /// How products are tiled: another tiling rounds differently.
+    #[serde(default)]
+    pub tuning: Tuning,
 }
 
 /// What a model has to know of its data to be used without them.

@@ -116,7 +116,19 @@ pub struct RecipeArgs {
     pub set: Vec<(String, String)>,
 }
 
+/// `--threads`, of every command that runs a model.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct ThreadsArgs {
+    /// Threads of the CPU engine [default: one per core]
+    ///
+    /// Threads of the CPU engine, one on each core by default. Their number changes no bit of any result. Other devices
+    /// take no notice of it.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub threads: Option<usize>,
+}
+
 /// `elbo train`.
+#[expect(clippy::struct_excessive_bools, reason = "switches that do not depend on each other")]
 #[derive(Debug, Clone, Default, Args)]
 pub struct TrainArgs {
     /// Where the examples come from [default: glyphs]
@@ -137,6 +149,18 @@ pub struct TrainArgs {
     /// or part of a name chooses from `elbo adapters`.
     #[arg(long, value_name = "SEL")]
     pub adapter: Option<String>,
+
+    /// What --threads says.
+    #[command(flatten)]
+    pub threads: ThreadsArgs,
+
+    /// Whether to measure how products are fastest [default: auto]
+    ///
+    /// Which tiling each matrix product uses. `auto` measures on GPUs what is not known yet, for at most three seconds,
+    /// and keeps it in the user's cache folder; `full` measures everything anew; `off` takes the program's guess.
+    /// A run keeps its tilings in its checkpoints, since others round differently.
+    #[arg(long, value_name = "HOW", value_enum)]
+    pub tune: Option<crate::tune::Mode>,
 
     /// Passes over the training examples
     ///
@@ -187,7 +211,8 @@ pub struct TrainArgs {
     /// Continue a run where it stopped
     ///
     /// Continues a run from its last checkpoint (or from a given checkpoint folder), to the same bits as if it had
-    /// never stopped. The run keeps its settings: only --epochs, --adapter and --quiet may be given with it.
+    /// never stopped. The run keeps its settings: only --epochs, --adapter, --threads, --profile and --quiet may be
+    /// given with it.
     #[arg(long, value_name = "RUN")]
     pub resume: Option<PathBuf>,
 
@@ -197,6 +222,14 @@ pub struct TrainArgs {
     /// finding a faulty driver.
     #[arg(long)]
     pub check_steps: bool,
+
+    /// First show where the time of a step goes
+    ///
+    /// Before training begins, times every step of the plan and prints a line for each: kernel, grid, time, GFLOP/s,
+    /// GB/s, and its share of the device's measured peak. What is trained is the same as without. With --dry-run: stops
+    /// there.
+    #[arg(long)]
+    pub profile: bool,
 
     /// Print warnings and results only
     #[arg(long, short)]
@@ -238,6 +271,10 @@ pub struct EvalArgs {
     #[arg(long, value_name = "SEL")]
     pub adapter: Option<String>,
 
+    /// What --threads says.
+    #[command(flatten)]
+    pub threads: ThreadsArgs,
+
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
@@ -264,6 +301,10 @@ pub struct SampleArgs {
     /// Device, as for `elbo train`
     #[arg(long, value_name = "SEL")]
     pub adapter: Option<String>,
+
+    /// What --threads says.
+    #[command(flatten)]
+    pub threads: ThreadsArgs,
 }
 
 /// `elbo reconstruct`.
@@ -291,6 +332,10 @@ pub struct ReconstructArgs {
     /// Device, as for `elbo train`
     #[arg(long, value_name = "SEL")]
     pub adapter: Option<String>,
+
+    /// What --threads says.
+    #[command(flatten)]
+    pub threads: ThreadsArgs,
 }
 
 /// `elbo plan`.
@@ -360,6 +405,24 @@ pub enum BenchCommand {
 Example:
   elbo bench step --adapter cpu --batch 128 --json")]
     Step(BenchStepArgs),
+
+    /// Time the evaluation of a batch
+    ///
+    /// Times runs of the plan that evaluates a batch: rate and distortion, or with --samples the importance-weighted
+    /// log-likelihood. The last line with --json has `name`, `batch` and `ms_per_step`.
+    #[command(after_long_help = "\
+Example:
+  elbo bench eval --adapter cpu --samples 50 --json")]
+    Eval(BenchEvalArgs),
+
+    /// Time one matrix product, [M, K] times [K, N]
+    ///
+    /// Times every variant of the product kernels that plans for the device are made of. The last line with --json has
+    /// `name`, `batch` (M) and `ms_per_step` of the fastest.
+    #[command(after_long_help = "\
+Example:
+  elbo bench matmul 128 400 784 --adapter cpu --json")]
+    Matmul(BenchMatmulArgs),
 }
 
 /// `elbo bench step`.
@@ -387,11 +450,107 @@ pub struct BenchStepArgs {
     #[arg(long, value_name = "K", allow_negative_numbers = true)]
     pub members: Option<usize>,
 
+    /// What --threads says.
+    #[command(flatten)]
+    pub threads: ThreadsArgs,
+
+    /// Whether to measure how products are fastest [default: auto]
+    ///
+    /// Which tiling each matrix product uses. `auto` measures on GPUs what is not known yet, for at most three seconds,
+    /// and keeps it in the user's cache folder; `full` measures everything anew; `off` takes the program's guess.
+    /// A run keeps its tilings in its checkpoints, since others round differently.
+    #[arg(long, value_name = "HOW", value_enum)]
+    pub tune: Option<crate::tune::Mode>,
+
     /// Steps per round [default: 468; 64 on a software driver]
     #[arg(long, value_name = "N")]
     pub steps: Option<usize>,
 
     /// Rounds, of which the median counts [default: 5]
+    #[arg(long, value_name = "N")]
+    pub rounds: Option<usize>,
+
+    /// Also show where the time of a step goes
+    #[arg(long)]
+    pub profile: bool,
+
+    /// End with one line of JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `elbo bench eval`.
+#[derive(Debug, Clone, Args)]
+pub struct BenchEvalArgs {
+    /// What --recipe and --set say.
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
+
+    /// Examples per run [default: as `elbo eval` takes]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub batch: Option<usize>,
+
+    /// Estimate -log p(x) with K samples each
+    #[arg(long, value_name = "K", allow_negative_numbers = true)]
+    pub samples: Option<usize>,
+
+    /// Evaluate these data [default: random bytes like MNIST]
+    #[arg(long, value_name = "SRC")]
+    pub data: Option<String>,
+
+    /// Device, as for `elbo train`
+    #[arg(long, value_name = "SEL")]
+    pub adapter: Option<String>,
+
+    /// What --threads says.
+    #[command(flatten)]
+    pub threads: ThreadsArgs,
+
+    /// Runs per round [default: 468; 64 on a software driver]
+    #[arg(long, value_name = "N")]
+    pub steps: Option<usize>,
+
+    /// Rounds, of which the median counts [default: 5]
+    #[arg(long, value_name = "N")]
+    pub rounds: Option<usize>,
+
+    /// End with one line of JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `elbo bench matmul`.
+#[derive(Debug, Clone, Args)]
+pub struct BenchMatmulArgs {
+    /// Rows of the product
+    #[arg(value_name = "M")]
+    pub m: usize,
+
+    /// Columns of the product
+    #[arg(value_name = "N")]
+    pub n: usize,
+
+    /// Length of its sums
+    #[arg(value_name = "K")]
+    pub k: usize,
+
+    /// The first matrix is stored as its transpose, [K, M]
+    #[arg(long)]
+    pub transpose_a: bool,
+
+    /// The second matrix is stored as its transpose, [N, K]
+    #[arg(long)]
+    pub transpose_b: bool,
+
+    /// Device, as for `elbo train`
+    #[arg(long, value_name = "SEL")]
+    pub adapter: Option<String>,
+
+    /// What --threads says.
+    #[command(flatten)]
+    pub threads: ThreadsArgs,
+
+    /// Repeats, of which the median counts [default: 50]
     #[arg(long, value_name = "N")]
     pub rounds: Option<usize>,
 
@@ -467,7 +626,7 @@ mod tests {
     fn short_help_fits_a_screen_and_long_help_has_an_example() {
         let mut found = Vec::new();
         commands(&Cli::command(), "", &mut found);
-        assert_eq!(found.len(), 10);
+        assert_eq!(found.len(), 12);
         for (path, command) in found {
             let short = command.clone().term_width(80).render_help().to_string();
             assert!(short.lines().count() <= 24, "{path} -h has {} lines:\n{short}", short.lines().count());
@@ -512,6 +671,7 @@ mod tests {
             ("elbo eval r --part all", "--part"),
             ("elbo plan --for cake", "--for"),
             ("elbo bench", "step"),
+            ("elbo bench matmul 3 4", "<K>"),
             ("elbo trian", "train"),
         ] {
             let error = parse(line).expect_err(line);

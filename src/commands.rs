@@ -6,6 +6,7 @@ mod doctor;
 mod eval;
 mod open;
 mod plan;
+mod profile;
 mod reconstruct;
 mod sample;
 mod train;
@@ -23,10 +24,11 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Plan(args) => (false, args.json),
         Command::Adapters(args) => (false, args.json),
         Command::Doctor(args) => (false, args.json),
-        Command::Bench(args) => {
-            let BenchCommand::Step(args) = &args.what;
-            (false, args.json)
-        }
+        Command::Bench(args) => match &args.what {
+            BenchCommand::Step(args) => (false, args.json),
+            BenchCommand::Eval(args) => (false, args.json),
+            BenchCommand::Matmul(args) => (false, args.json),
+        },
         Command::Sample(_) | Command::Reconstruct(_) => (false, false),
     };
     let report = Report::new(Options::detect(quiet, json));
@@ -49,8 +51,19 @@ fn dispatch(command: Command, report: &Report) -> Result<()> {
         Command::Plan(args) => plan::run(&args, report),
         Command::Adapters(_) => adapters::run(report),
         Command::Doctor(args) => doctor::run(&args, report),
-        Command::Bench(args) => match args.what {
-            BenchCommand::Step(args) => bench::run(&args, report),
-        },
+        Command::Bench(args) => bench::run(&args.what, report),
     }
+}
+
+/// Chooses tilings for the products of a training step, and says so where something was measured.
+fn tune(session: &mut crate::session::Session, mode: crate::tune::Mode, report: &Report) -> Result<()> {
+    let plan = session.untuned(crate::session::Purpose::Train)?;
+    let begun = std::time::Instant::now();
+    let tuned = crate::tune::tune(&mut session.executor, &plan, mode, crate::tune::cache_folder().as_deref())?;
+    if tuned.measured > 0 {
+        let (measured, seconds) = (tuned.measured, begun.elapsed().as_secs_f64());
+        report.note(&format!("tuned    {measured} products in {seconds:.1} s, {} left as they were", tuned.left));
+    }
+    session.tuning = tuned.tuning;
+    Ok(())
 }

@@ -159,7 +159,7 @@ pub fn likelihood(
 }
 
 /// Examples per run and samples of each: the largest divisor of `samples` that leaves many examples to share out.
-fn portions(samples: usize) -> (usize, usize) {
+pub fn portions(samples: usize) -> (usize, usize) {
     let per_run = (1..=samples.min(BATCH)).rev().find(|&k| samples.is_multiple_of(k)).unwrap_or(1);
     ((ROWS / per_run).clamp(1, BATCH), per_run)
 }

@@ -4,6 +4,9 @@ pub mod compare;
 pub mod cpu;
 #[cfg(feature = "gpu")]
 pub mod gpu;
+pub mod measure;
+pub mod pace;
+pub mod profile;
 pub mod select;
 pub mod selftest;
 pub mod twin;
@@ -58,6 +61,11 @@ impl Executor {
         each!(self, e => e.name())
     }
 
+    /// The device to the version of its driver: what a measurement is good for.
+    pub fn identity(&self) -> String {
+        each!(self, e => e.identity())
+    }
+
     /// What plans for this executor should be made for.
     pub fn target(&self) -> Target {
         each!(self, e => e.target())
@@ -99,6 +107,28 @@ impl Executor {
             return Err(Error::Bug(format!("{} elements of a step for {members} members", step.len())));
         }
         each!(self, e => e.check(id, step))
+    }
+
+    /// How many runs of a plan take about [`pace::PORTION`], as far as is known. Whoever hands over as many at a time
+    /// comes back soon enough to look at the clock and the keyboard.
+    pub fn portion(&self, id: PlanId) -> usize {
+        each!(self, e => e.portion(id))
+    }
+
+    /// Waits until everything that was started has finished.
+    pub fn finish(&mut self) -> Result<()> {
+        match self {
+            // `run` of the engine returns when all is done.
+            Self::Cpu(_) => Ok(()),
+            #[cfg(feature = "gpu")]
+            Self::Gpu(gpu) => gpu.finish(),
+        }
+    }
+
+    /// Measures how long each step of a plan takes, all of its members told the same. Afterwards every buffer that
+    /// outlives a run holds what it held before, so training can go on as if nothing had been measured.
+    pub fn profile(&mut self, id: PlanId, step: &StepScalars, effort: profile::Effort) -> Result<profile::Profile> {
+        profile::profile(self, id, step, effort)
     }
 
     /// Overwrites words of a member's copy of a buffer that outlives runs, from word `offset` on.

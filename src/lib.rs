@@ -55,7 +55,7 @@
 //! let config = config::resolve(Some("classic"), &settings)?;
 //! let data = data::open(&config.data)?;
 //! data::check(&data, config.model.likelihood)?;
-//! let (executor, device) = select::open("auto")?;
+//! let (executor, device) = select::open("auto", 0)?;
 //! println!("on {device}");
 //!
 //! let mut session = Session::new(config, data, executor);
@@ -99,6 +99,7 @@ pub mod exec;
 pub mod session;
 
 pub mod train;
+pub mod tune;
 
 pub mod eval;
 

@@ -1,12 +1,15 @@
 //! IN WHICH ORDER, in which buffers: a plan is plain data, comparable and printable, made without a device.
 //!
 //! [`lower`] turns a graph into steps, `levels` joins steps that one dispatch can compute, `memory` lets tensors that
-//! are not needed at the same time share their place, [`verify`] rejects what no executor may run, [`print`] is what `elbo plan` shows.
+//! are not needed at the same time share their place, [`verify`] rejects what no executor may run, [`tuning`] chooses how
+//! products are tiled, [`print`] is what `elbo plan` shows.
 
+pub mod cost;
 mod levels;
 pub mod lower;
 mod memory;
 pub mod print;
+pub mod tuning;
 mod update;
 pub mod verify;
 

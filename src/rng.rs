@@ -62,9 +62,15 @@ pub fn uniform(word: u32) -> f32 {
 /// √2·erfinv(2u − 1) with the single-precision polynomials of M. Giles, "Approximating the erfinv function", GPU
 /// Computing Gems Jade, 2012; (1 − x)(1 + x) is computed as 4u(1 − u), which loses no digits in the tails.
 pub fn normal(word: u32) -> f32 {
+    normal_by(word, f32::ln)
+}
+
+/// [`normal`] with a logarithm of the caller's choice. Both polynomials are worked out, so that loops vectorise.
+#[inline(always)]
+pub fn normal_by(word: u32, ln: impl Fn(f32) -> f32) -> f32 {
     let u = uniform(word);
-    let w = -(4.0 * u * (1.0 - u)).ln();
-    let p = if w < 5.0 {
+    let w = -ln(4.0 * u * (1.0 - u));
+    let near = {
         let w = w - 2.5;
         let p = 2.810_226_4e-8_f32;
         let p = 3.432_739_4e-7 + p * w;
@@ -75,8 +81,10 @@ pub fn normal(word: u32) -> f32 {
         let p = -0.004_177_681_6 + p * w;
         let p = 0.246_640_73 + p * w;
         1.501_409_4 + p * w
-    } else {
-        let w = w.sqrt() - 3.0;
+    };
+    let far = {
+        // Below 0 there is only a rounding error of log 1.
+        let w = w.max(0.0).sqrt() - 3.0;
         let p = -0.000_200_214_26_f32;
         let p = 0.000_100_950_56 + p * w;
         let p = 0.001_349_343_2 + p * w;
@@ -87,7 +95,7 @@ pub fn normal(word: u32) -> f32 {
         let p = 1.001_674 + p * w;
         2.832_976_8 + p * w
     };
-    std::f32::consts::SQRT_2 * p * (2.0 * u - 1.0)
+    std::f32::consts::SQRT_2 * (if w < 5.0 { near } else { far }) * (2.0 * u - 1.0)
 }
 
 /// Philox as a generator for the host, so that shuffles and distributions come from `rand`.

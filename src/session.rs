@@ -10,6 +10,7 @@ use crate::exec::{Executor, PlanId};
 use crate::graph::op::Source;
 use crate::kernels::{StepScalars, f32s};
 use crate::model::{Model, weights};
+use crate::plan::tuning::Tuning;
 use crate::plan::{Plan, Range, Resident, Role, Target, lower};
 use crate::rng::{Stream, key};
 use bytemuck::Zeroable;
@@ -54,6 +55,8 @@ pub struct Session {
     pub executor: Executor,
     /// What is known of the data.
     pub record: DataRecord,
+    /// How products are tiled in plans that are loaded from now on.
+    pub tuning: Tuning,
     data: Option<Dataset>,
     uploaded: bool,
     resident: Resident,
@@ -78,7 +81,8 @@ impl Session {
         };
         let resident = resident(&data, config.train.batch);
         let data = Some(data);
-        Self { config, others, model, executor, record, data, uploaded: false, resident, plans: BTreeMap::new() }
+        let (tuning, plans) = (Tuning::default(), BTreeMap::new());
+        Self { config, others, model, executor, record, tuning, data, uploaded: false, resident, plans }
     }
 
     /// A trained model without examples: it can sample and decode.
@@ -92,8 +96,9 @@ impl Session {
             binarise: config.data.binarise,
         };
         let resident = Resident { data_words: 4, order_words: 1024, metric_slots: 16 };
+        let tuning = checkpoint.progress.tuning.clone();
         let (others, data, uploaded, plans) = (vec![], None, true, BTreeMap::new());
-        let mut session = Self { config, others, model, executor, record, data, uploaded, resident, plans };
+        let mut session = Self { config, others, model, executor, record, tuning, data, uploaded, resident, plans };
         session.plan(Purpose::Sample(SAMPLES))?;
         session.restore(0, checkpoint)?;
         Ok(session)
@@ -114,7 +119,8 @@ impl Session {
         if let Some(&id) = self.plans.get(&purpose) {
             return Ok(id);
         }
-        let mut plan = plan_for(&self.model, &self.config, purpose, self.resident, self.executor.target())?;
+        let mut plan = self.untuned(purpose)?;
+        self.tuning.apply(&mut plan);
         plan.members = self.members().len();
         let reads_data = plan.words(&Role::Data) > 0;
         let id = self.executor.load(plan)?;
@@ -123,6 +129,11 @@ impl Session {
             self.upload()?;
         }
         Ok(id)
+    }
+
+    /// The plan for a purpose as it is made for the device's kind, whatever was measured.
+    pub fn untuned(&self, purpose: Purpose) -> Result<Plan> {
+        plan_for(&self.model, &self.config, purpose, self.resident, self.executor.target())
     }
 
     fn upload(&mut self) -> Result<()> {

@@ -21,12 +21,6 @@ use std::time::{Duration, Instant};
 /// Checkpoints that are kept beside the best one.
 const KEEP: usize = 2;
 
-/// How long the device may work before the host looks again at the clock, the keyboard and the bar.
-const PORTION: Duration = Duration::from_millis(400);
-
-/// The most steps that are handed over at once.
-const MOST_STEPS: usize = 128;
-
 /// One of the models that train side by side, and how far it has come.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Member {
@@ -51,6 +45,7 @@ impl Member {
             elapsed_seconds: 0.0,
             adapter: session.executor.name(),
             data: session.record.clone(),
+            tuning: session.tuning.clone(),
         };
         Self { progress, checkpoints: checkpoints.into(), lost: None }
     }
@@ -136,7 +131,6 @@ struct Run<'a, 'b> {
     members: Vec<Member>,
     sitting: Instant,
     before: Duration,
-    portion: usize,
 }
 
 /// Trains until the configured number of epochs is done. The session holds the parameters that the progress of
@@ -165,7 +159,7 @@ pub fn train(
     session.plan(Purpose::Train)?;
     session.plan(Purpose::Evaluate(eval::BATCH))?;
     let before = Duration::from_secs_f64(progress.elapsed_seconds);
-    let mut run = Run { session, options, observe, members, sitting: Instant::now(), before, portion: 4 };
+    let mut run = Run { session, options, observe, members, sitting: Instant::now(), before };
     run.begin()?;
     run.sitting = Instant::now();
     while (run.at().epoch as usize) < run.session.config.train.epochs {
@@ -254,11 +248,9 @@ impl Run<'_, '_> {
         while at < steps.len() {
             // The next step after which a checkpoint is due: a multiple of `every`, or the end of the epoch.
             let due = at.checked_div(every).map_or(steps.len(), |saved| (saved + 1) * every);
-            let end = (at + self.portion).min(due).min(steps.len());
+            let end = (at + self.session.executor.portion(plan)).min(due).min(steps.len());
             let scalars: Vec<StepScalars> = (at..end).flat_map(|slot| self.scalars(&steps[slot], slot)).collect();
-            let started = Instant::now();
             self.session.executor.run(plan, &scalars)?;
-            self.adapt(started.elapsed(), end - at);
             self.advance(|progress| {
                 progress.step += (end - at) as u64;
                 progress.step_in_epoch = end as u64;
@@ -280,15 +272,6 @@ impl Run<'_, '_> {
             }
         }
         Ok(())
-    }
-
-    /// Hands over as many steps at a time as take about [`PORTION`].
-    fn adapt(&mut self, took: Duration, steps: usize) {
-        if steps == self.portion {
-            let faster = if took < PORTION / 2 { self.portion * 2 } else { self.portion };
-            let slower = if took > PORTION * 2 { faster / 2 } else { faster };
-            self.portion = slower.clamp(1, MOST_STEPS);
-        }
     }
 
     /// What each member is told of a step of the epoch.

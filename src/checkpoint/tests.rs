@@ -58,6 +58,7 @@ fn checkpoint(step: u64) -> Checkpoint {
             elapsed_seconds: 1.5,
             adapter: "cpu".into(),
             data: DataRecord { name: "glyphs".into(), shape: [1, 28, 28], floats: false, hash: "00".into() },
+            tuning: Tuning([("matmul 0.0.1.0.0.0 2x3x4".into(), vec![16, 16, 4, 4, 2])].into()),
         },
         config: config(),
     }

@@ -1,6 +1,6 @@
 //! The settings that flags stand for.
 
-use super::{BenchStepArgs, PlanArgs, TrainArgs};
+use super::{BenchEvalArgs, BenchStepArgs, PlanArgs, ThreadsArgs, TrainArgs};
 use crate::error::{Error, Result};
 
 impl TrainArgs {
@@ -18,7 +18,7 @@ impl TrainArgs {
         with_flags(&flags, &self.recipe.set)
     }
 
-    /// Checks that nothing contradicts `--resume`, with which only `--epochs`, `--adapter` and `--quiet` may be given.
+    /// Checks that nothing contradicts `--resume`, with which only what cannot change the run may be given.
     ///
     /// # Errors
     /// [`Error::Usage`], naming the first flag that conflicts.
@@ -37,6 +37,7 @@ impl TrainArgs {
             ("--seeds", self.seeds.is_some()),
             ("--latent", self.latent.is_some()),
             ("--out", self.out.is_some()),
+            ("--tune", self.tune.is_some()),
             ("--check-steps", self.check_steps),
             ("--dry-run", self.dry_run),
         ];
@@ -44,7 +45,26 @@ impl TrainArgs {
             None => Ok(()),
             Some((flag, _)) => Err(Error::Usage(format!(
                 "{flag} cannot be given with --resume: a resumed run keeps its settings and its folder; only --epochs, \
-                 --adapter and --quiet may be given"
+                 --adapter, --threads, --profile and --quiet may be given"
+            ))),
+        }
+    }
+}
+
+/// More threads than any machine has cores.
+const MOST_THREADS: usize = 1024;
+
+impl ThreadsArgs {
+    /// How many threads are asked for; 0, which cannot be typed, stands for one on each core.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a number that makes no sense.
+    pub fn count(&self) -> Result<usize> {
+        match self.threads {
+            None => Ok(0),
+            Some(threads @ 1..=MOST_THREADS) => Ok(threads),
+            Some(threads) => Err(Error::Usage(format!(
+                "--threads {threads}: expected 1 to {MOST_THREADS}; leave it out for one thread per core"
             ))),
         }
     }
@@ -55,6 +75,14 @@ impl PlanArgs {
     pub fn overrides(&self) -> Vec<(String, String)> {
         let flags = [("data.source", self.data.clone()), ("train.batch", text(self.batch.as_ref()))];
         with_flags(&flags, &self.recipe.set)
+    }
+}
+
+impl BenchEvalArgs {
+    /// The settings that flags and `--set` ask for, in the form that [`crate::config::resolve`] takes. `--batch` is none
+    /// of them: a recipe's batch is that of its training.
+    pub fn overrides(&self) -> Vec<(String, String)> {
+        with_flags(&[("data.source", self.data.clone())], &self.recipe.set)
     }
 }
 
@@ -130,8 +158,18 @@ mod tests {
     }
 
     #[test]
+    fn threads_are_as_many_as_asked_for_and_a_senseless_number_is_refused() {
+        let count = |line: &str| train(line).threads.count();
+        assert_eq!((count("elbo train"), count("elbo train --threads 3")), (Ok(0), Ok(3)));
+        for line in ["elbo train --threads 0", "elbo train --threads 1025"] {
+            let error = count(line).expect_err(line);
+            assert!(error.exit_code() == 2 && error.to_string().starts_with("--threads"), "{line}: {error}");
+        }
+    }
+
+    #[test]
     fn with_resume_only_what_cannot_change_the_run_may_be_given() {
-        for flags in ["", "--epochs 20", "--adapter cpu --quiet"] {
+        for flags in ["", "--epochs 20", "--adapter cpu --threads 3 --profile --quiet"] {
             assert_eq!(train(&format!("elbo train --resume r {flags}")).check_resume(), Ok(()), "{flags}");
         }
         for flags in [

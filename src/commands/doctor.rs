@@ -78,7 +78,7 @@ fn examine(devices: &[Option<usize>], found: &[AdapterSummary], report: &Report)
 /// Every kernel on a device against its twin.
 fn kernels(device: Option<usize>, found: &[AdapterSummary]) -> Check {
     let selector = device.map_or("cpu".to_owned(), |index| index.to_string());
-    let mut executor = match select::open(&selector) {
+    let mut executor = match select::open(&selector, 0) {
         Ok((executor, _)) => executor,
         Err(error) => {
             let what = device.map_or(selector, |index| found[index].title());

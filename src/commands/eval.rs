@@ -25,8 +25,9 @@ pub fn run(args: &EvalArgs, report: &Report) -> Result<()> {
     if let Some(samples) = args.samples.filter(|samples| !(1..=MOST_SAMPLES).contains(samples)) {
         return Err(Error::Usage(format!("--samples {samples}: the estimate takes 1 to {MOST_SAMPLES} samples")));
     }
+    let device = (args.adapter.as_deref(), args.threads.count()?);
     let purpose = Purpose::Evaluate(eval::BATCH);
-    let mut trained = open::with_data(&args.run, args.data.as_deref(), args.adapter.as_deref(), purpose, report)?;
+    let mut trained = open::with_data(&args.run, args.data.as_deref(), device, purpose, report)?;
     let session = &mut trained.session;
     let (part, name) = open::part(session.data()?, args.part)?;
     let seed = args.seed.unwrap_or(session.config.train.seed);

@@ -25,12 +25,12 @@ pub struct Trained {
     pub step: u64,
 }
 
-/// Opens a model and the data to use it on: those it was trained on, or `data` of the same shape. `purpose` is what
-/// will be computed first.
+/// Opens a model and the data to use it on: those it was trained on, or `data` of the same shape. The device is what
+/// `--adapter` and `--threads` say; `purpose` is what will be computed first.
 pub fn with_data(
     run: &Path,
     data: Option<&str>,
-    adapter: Option<&str>,
+    (adapter, threads): (Option<&str>, usize),
     purpose: Purpose,
     report: &Report,
 ) -> Result<Trained> {
@@ -42,17 +42,17 @@ pub fn with_data(
     }
     let dataset = open_data(&config.data, &checkpoint, data.is_some(), report)?;
     data::check(&dataset, config.model.likelihood)?;
-    let mut session = Session::new(config, dataset, device(adapter, report)?);
+    let mut session = Session::new(config, dataset, device(adapter, threads, report)?);
     session.plan(purpose)?;
     session.restore(0, &checkpoint)?;
     Ok(trained(session, run, &checkpoint))
 }
 
 /// Opens a model alone.
-pub fn without_data(run: &Path, adapter: Option<&str>, report: &Report) -> Result<Trained> {
+pub fn without_data(run: &Path, (adapter, threads): (Option<&str>, usize), report: &Report) -> Result<Trained> {
     let run = &checkpoint::sweep::one_model(run)?;
     let checkpoint = load(run, report)?;
-    let session = Session::without_data(&checkpoint, device(adapter, report)?)?;
+    let session = Session::without_data(&checkpoint, device(adapter, threads, report)?)?;
     Ok(trained(session, run, &checkpoint))
 }
 
@@ -131,8 +131,8 @@ fn load(run: &Path, report: &Report) -> Result<Checkpoint> {
     Ok(checkpoint)
 }
 
-fn device(adapter: Option<&str>, report: &Report) -> Result<crate::exec::Executor> {
-    let (executor, line) = select::open(adapter.unwrap_or("auto"))?;
+fn device(adapter: Option<&str>, threads: usize, report: &Report) -> Result<crate::exec::Executor> {
+    let (executor, line) = select::open(adapter.unwrap_or("auto"), threads)?;
     report.note(&format!("device   {line}"));
     Ok(executor)
 }

@@ -42,7 +42,7 @@ pub fn run(args: &PlanArgs, report: &Report) -> Result<()> {
 
 /// The model for the data that are configured, and the sizes of what would stay on the device. Glyphs have a known
 /// shape and are not drawn.
-fn shapes(config: &Config) -> Result<(Model, Resident)> {
+pub(super) fn shapes(config: &Config) -> Result<(Model, Resident)> {
     if config.data.source != "glyphs" {
         let data = data::open(&config.data)?;
         return Ok((Model::new(config, &data), resident(&data, config.train.batch)));

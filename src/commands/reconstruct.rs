@@ -12,8 +12,9 @@ const COLUMNS: usize = 8;
 /// Encodes examples, decodes the means of their posteriors, and writes both.
 pub fn run(args: &ReconstructArgs, report: &Report) -> Result<()> {
     let wanted = open::check_count(args.count.unwrap_or(32))?;
+    let device = (args.adapter.as_deref(), args.threads.count()?);
     let purpose = Purpose::Reconstruct(32);
-    let mut trained = open::with_data(&args.run, args.data.as_deref(), args.adapter.as_deref(), purpose, report)?;
+    let mut trained = open::with_data(&args.run, args.data.as_deref(), device, purpose, report)?;
     let session = &mut trained.session;
     let (part, name) = open::part(session.data()?, args.part)?;
     let count = wanted.min(part.len());

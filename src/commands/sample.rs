@@ -8,7 +8,8 @@ use crate::report::{Report, grid};
 /// Draws latents from the prior and writes what the decoder makes of them.
 pub fn run(args: &SampleArgs, report: &Report) -> Result<()> {
     let count = open::check_count(args.count.unwrap_or(64))?;
-    let mut trained = open::without_data(&args.run, args.adapter.as_deref(), report)?;
+    let device = (args.adapter.as_deref(), args.threads.count()?);
+    let mut trained = open::without_data(&args.run, device, report)?;
     let seed = args.seed.unwrap_or(trained.session.config.train.seed);
     let images = trained.session.sample(count, seed)?;
     let path = open::picture(&trained, args.out.as_deref(), &format!("prior-step-{}-seed-{seed}.png", trained.step))?;

@@ -12,7 +12,7 @@ use crate::config::{self, Config};
 use crate::data;
 use crate::durable;
 use crate::error::{Error, Result};
-use crate::exec::select;
+use crate::exec::{measure, select};
 use crate::plan::Role;
 use crate::report::Report;
 use crate::report::human::{bytes, count};
@@ -59,6 +59,10 @@ fn begin(args: &TrainArgs, report: &Report) -> Result<()> {
         if let Some(sweep) = &sweep {
             report.result(&sweep::settings(&session, sweep));
         }
+        if args.profile {
+            session.initialise()?;
+            profile(&mut session, report)?;
+        }
         report.result(&config::to_toml(&session.config));
         return Ok(());
     }
@@ -66,6 +70,7 @@ fn begin(args: &TrainArgs, report: &Report) -> Result<()> {
     let made = Folder::new(&folder)?;
     let folders = sweep.as_ref().map_or(vec![folder.clone()], |sweep| sweep.folders(&folder));
     let done = (|| {
+        super::tune(&mut session, args.tune.unwrap_or_default(), report)?;
         session.plan(Purpose::Train)?;
         session.initialise()?;
         describe(&mut session, report)?;
@@ -123,6 +128,8 @@ fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
             session.executor.name()
         ));
     }
+    // Other tilings would round differently.
+    session.tuning.clone_from(&progress.tuning);
     session.plan(Purpose::Train)?;
     saved.iter().enumerate().try_for_each(|(member, saved)| session.restore(member, saved))?;
     describe(&mut session, report)?;
@@ -163,12 +170,13 @@ fn saved_members(run: &Path, sweep: &Sweep, report: &Report) -> Result<Vec<Check
 fn prepare(mut configs: Vec<Config>, args: &TrainArgs, report: &Report) -> Result<Session> {
     let others = configs.split_off(1);
     let config = configs.swap_remove(0);
+    let threads = args.threads.count()?;
     let data = data::open(&config.data)?;
     data::check(&data, config.model.likelihood)?;
     if config.train.batch > data.train.len() {
         return Err(config::batch_exceeds(config.train.batch, data.train.len()));
     }
-    let (executor, line) = select::open(args.adapter.as_deref().unwrap_or("auto"))?;
+    let (executor, line) = select::open(args.adapter.as_deref().unwrap_or("auto"), threads)?;
     report.note(&format!("device   {line}"));
     report.note(&format!(
         "data     {}: {} to train on, {} for validation, {} for the test, {:?} each",
@@ -209,8 +217,19 @@ fn describe(session: &mut Session, report: &Report) -> Result<()> {
     Ok(())
 }
 
+/// Shows where the time of a training step goes. The session is as it was afterwards.
+fn profile(session: &mut Session, report: &Report) -> Result<()> {
+    let id = session.plan(Purpose::Train)?;
+    let products = measure::products(session.executor.plan(id));
+    let peak = measure::peak(&mut session.executor, &products)?;
+    super::profile::run(session, &peak, report).map(drop)
+}
+
 /// Trains a prepared session and reports.
 fn go(session: &mut Session, members: Vec<Member>, mut place: Place, args: &TrainArgs, report: &Report) -> Result<()> {
+    if args.profile {
+        profile(session, report)?;
+    }
     catch_interrupts();
     for (folder, config) in place.folders.iter().zip(session.members()) {
         durable::create_folder(&folder.join("checkpoints"))?;

@@ -2,14 +2,17 @@
 //!
 //! Threads meet as rarely as possible. [`segments`] cuts a plan into stretches in which every thread can follow its own
 //! part of the batch (or of a parameter) through many steps without waiting for the others, because nothing that one
-//! thread writes is read by another. A training step of an MLP needs three meetings. How the work is divided does not
-//! change a bit of the result: every element is computed by the same operations in the same order.
+//! thread writes is read by another. A training step needs two meetings, before and after the gradients of the weights.
+//! How the work is divided does not change a bit of the result: every element is computed by the same operations in the
+//! same order. While a plan runs nobody sleeps (see [`awake`]): to wake a thread up takes longer than many a step.
 //!
 //! Members of a plan need nothing of each other: as many as there are threads run side by side, each on one thread, and
 //! only those that are left over share the threads among them.
 
+mod profile;
 mod segments;
 
+use super::pace::Pace;
 use super::{Counts, PlanId};
 use crate::error::{Error, Result};
 use crate::kernels::{Access, Call, Kernel, StepScalars};
@@ -18,6 +21,8 @@ use rayon::prelude::{IndexedParallelIterator, IntoParallelRefMutIterator, Parall
 use segments::{Part, Segment};
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
 
 /// Buffers, plans and threads.
 #[derive(Debug)]
@@ -38,6 +43,7 @@ struct Loaded {
     /// For each buffer of the plan, where it is among the engine's.
     places: Vec<Place>,
     segments: Vec<Segment>,
+    pace: Pace,
 }
 
 /// Where a buffer is.
@@ -85,10 +91,19 @@ impl Cpu {
         Ok(Self { pool, shared, own, roles, plans: vec![], counts: Counts::default() })
     }
 
-    /// The device's name.
+    /// The device's name, whatever the number of threads: it does not matter to what is computed.
     pub fn name(&self) -> String {
-        let threads = self.pool.current_num_threads();
-        format!("CPU engine ({threads} thread{})", if threads == 1 { "" } else { "s" })
+        "CPU engine".to_owned()
+    }
+
+    /// Number of threads.
+    pub fn threads(&self) -> usize {
+        self.pool.current_num_threads()
+    }
+
+    /// See [`super::Executor::identity`].
+    pub fn identity(&self) -> String {
+        self.name()
     }
 
     /// What plans should be made for.
@@ -97,7 +112,6 @@ impl Cpu {
     }
 
     /// See [`super::Executor::can_run`].
-    #[expect(clippy::unused_self, reason = "the other executors ask their device")]
     pub fn can_run(&self, _: &Kernel) -> bool {
         true
     }
@@ -131,7 +145,8 @@ impl Cpu {
         }
         // A plan for devices keeps all its tensors in one buffer, which threads could not divide: it runs step by step.
         let segments = if plan.words(&Role::Workspace) > 0 { vec![] } else { segments::cut(&plan) };
-        self.plans.push(Loaded { plan, places, segments });
+        let pace = Pace::guess(&plan, Target::Cpu);
+        self.plans.push(Loaded { plan, places, segments, pace });
         Ok(PlanId(self.plans.len() - 1))
     }
 
@@ -160,10 +175,17 @@ impl Cpu {
         &self.plans[id.0].plan
     }
 
+    /// See [`super::Executor::portion`].
+    pub fn portion(&self, id: PlanId) -> usize {
+        self.plans[id.0].pace.steps()
+    }
+
     /// See [`super::Executor::run`].
     pub fn run(&mut self, id: PlanId, steps: &[StepScalars]) -> Result<()> {
-        let Loaded { plan, places, segments } = &self.plans[id.0];
+        let Loaded { plan, places, segments, pace } = &mut self.plans[id.0];
+        let (plan, places, segments) = (&*plan, &*places, &*segments);
         let (shared, members, threads) = (&self.shared, plan.members, self.pool.current_num_threads());
+        let begun = Instant::now();
         // A member takes all its steps before the next one begins, so that its parameters stay in the caches.
         let walk = |member: usize, own: &mut Vec<Vec<u32>>, threads: usize| {
             let mut buffers = Buffers { places, shared, own };
@@ -176,13 +198,14 @@ impl Cpu {
                 }
             }
         };
-        let side_by_side = members / threads * threads;
-        let (many, few) = self.own.split_at_mut(if threads > 1 { side_by_side } else { 0 });
-        self.pool.install(|| {
-            let first = many.len();
+        let side_by_side = if threads > 1 { members / threads * threads } else { 0 };
+        let (many, few) = self.own.split_at_mut(side_by_side);
+        let all = || {
             many.par_iter_mut().enumerate().with_max_len(1).for_each(|(member, own)| walk(member, own, 1));
-            few.iter_mut().enumerate().for_each(|(at, own)| walk(first + at, own, threads));
-        });
+            few.iter_mut().enumerate().for_each(|(at, own)| walk(side_by_side + at, own, threads));
+        };
+        self.pool.install(|| awake(all));
+        pace.took(steps.len() / members, begun.elapsed());
         self.counts.submissions += 1;
         self.counts.dispatches += (steps.len() / members * plan.steps.len()) as u64;
         Ok(())
@@ -297,6 +320,46 @@ fn call_whole(step: &Step, function: fn(Call), scalars: &StepScalars, views: &mu
     });
 }
 
+/// Does `work` on this thread of the pool, while the others look out for parts of it without falling asleep.
+fn awake(work: impl FnOnce() + Send) {
+    let (done, own) = (&AtomicBool::new(false), rayon::current_thread_index());
+    rayon::scope(|scope| {
+        scope.spawn_broadcast(move |_, thread| {
+            if Some(thread.index()) != own {
+                wait(|| done.load(Ordering::Acquire), || rayon::yield_now() == Some(rayon::Yield::Executed));
+            }
+        });
+        let _done = OnDrop(|| done.store(true, Ordering::Release));
+        work();
+    });
+}
+
+/// How often a thread looks whether there is something to do before it lets others have the processor: some 10 µs.
+const LOOKS: usize = 200;
+
+/// Waits until it is `over`, and meanwhile does what there is to do, if there is anything.
+fn wait(over: impl Fn() -> bool, did_something: impl Fn() -> bool) {
+    let mut idle = 0;
+    while !over() {
+        idle = if did_something() { 0 } else { idle + 1 };
+        if idle < LOOKS {
+            std::hint::spin_loop();
+        } else {
+            // The thread that is waited for may need this very processor.
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// Calls a function at the end of its scope, also when that ends in a panic: nobody waits for what never comes.
+struct OnDrop<F: Fn()>(F);
+
+impl<F: Fn()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        self.0();
+    }
+}
+
 /// Lets each of some threads walk its part of a segment.
 fn run_segment(plan: &Plan, segment: &Segment, buffers: &mut Buffers, scalars: &StepScalars, threads: usize) {
     let threads = if segment.divisible { threads } else { 1 };
@@ -320,7 +383,7 @@ fn run_segment(plan: &Plan, segment: &Segment, buffers: &mut Buffers, scalars: &
     let shared: &Buffers = buffers;
     let walk = |thread: usize, share: Vec<&mut [u32]>| {
         let mut share: Vec<Option<&mut [u32]>> = share.into_iter().map(Some).collect();
-        for (step, sources) in plan.steps[segment.steps.clone()].iter().zip(&segment.sources) {
+        for (step, sources) in segment.steps.iter().map(|&step| &plan.steps[step]).zip(&segment.sources) {
             let range = chunk(step, thread, threads);
             if !range.is_empty() {
                 run_step(step, sources, range, &mut share, shared, scalars);
@@ -330,16 +393,20 @@ fn run_segment(plan: &Plan, segment: &Segment, buffers: &mut Buffers, scalars: &
     if threads == 1 {
         walk(0, shares.pop().unwrap_or_default());
     } else {
-        let walk = &walk;
+        let (walk, walking) = (&walk, &AtomicUsize::new(threads));
         rayon::scope(|scope| {
             let mut shares = shares.into_iter().enumerate();
             let own = shares.next();
             for (thread, share) in shares {
-                scope.spawn(move |_| walk(thread, share));
+                scope.spawn(move |_| {
+                    let _walked = OnDrop(|| _ = walking.fetch_sub(1, Ordering::Release));
+                    walk(thread, share);
+                });
             }
             if let Some((thread, share)) = own {
                 walk(thread, share);
             }
+            wait(|| walking.load(Ordering::Acquire) == 1, || false);
         });
     }
     for (&buffer, words) in segment.written.iter().zip(taken) {

@@ -9,10 +9,12 @@ mod device;
 mod fault;
 mod memory;
 mod pipeline;
+mod profile;
 mod texels;
 
 pub use device::{Adapter, adapters};
 
+use super::pace::{MOST_STEPS, Pace};
 use super::{Counts, PlanId};
 use crate::error::{Error, Result};
 use crate::exec::select::Kind;
@@ -23,10 +25,9 @@ use memory::{Held, Memory};
 use pipeline::Pipelines;
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
+use std::time::Instant;
 use texels::Textures;
 
-/// Runs of a plan in one submission: the length of the table of steps.
-const STEPS_PER_SUBMISSION: usize = 128;
 /// Submissions that the device may be behind.
 const SUBMISSIONS_IN_FLIGHT: usize = 2;
 /// Bytes that are bound as `params`, and distance of the params of two steps: room for a table, and a multiple of the
@@ -52,7 +53,8 @@ pub struct Gpu {
     plans: Vec<Loaded>,
     /// Textures that were made.
     textures: u64,
-    in_flight: VecDeque<wgpu::SubmissionIndex>,
+    /// Submissions that may not have finished, the oldest first, with the plan that they run.
+    in_flight: VecDeque<(wgpu::SubmissionIndex, Option<PlanId>)>,
     counts: Counts,
 }
 
@@ -63,6 +65,7 @@ struct Loaded {
     buffers: Vec<Held>,
     dispatches: Vec<Dispatch>,
     uniforms: Uniforms,
+    pace: Pace,
 }
 
 /// Group 1: the params of a plan's steps, and what changes from run to run.
@@ -98,7 +101,7 @@ struct Binding {
 }
 
 /// A step, ready to run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Dispatch {
     pipeline: wgpu::ComputePipeline,
     /// Group 0: the step's views.
@@ -124,6 +127,12 @@ impl Gpu {
     /// The device's name, how it is reached, and what it is.
     pub fn name(&self) -> String {
         self.device.summary.title()
+    }
+
+    /// See [`super::Executor::identity`].
+    pub fn identity(&self) -> String {
+        let summary = &self.device.summary;
+        format!("{} [{}] {}", summary.name, summary.backend, summary.driver)
     }
 
     /// What plans should be made for.
@@ -179,27 +188,48 @@ impl Gpu {
         }
         self.device.healthy()?;
         self.textures += textures.count() as u64;
-        self.plans.push(Loaded { plan, buffers, dispatches, uniforms });
+        let pace = Pace::guess(&plan, self.target());
+        self.plans.push(Loaded { plan, buffers, dispatches, uniforms, pace });
         Ok(PlanId(self.plans.len() - 1))
+    }
+
+    /// See [`super::Executor::portion`].
+    pub fn portion(&self, id: PlanId) -> usize {
+        self.plans[id.0].pace.steps()
     }
 
     /// See [`super::Executor::run`].
     pub fn run(&mut self, id: PlanId, steps: &[StepScalars]) -> Result<()> {
         let members = self.plans[id.0].plan.members;
-        for steps in steps.chunks(STEPS_PER_SUBMISSION * members) {
-            while self.in_flight.len() >= SUBMISSIONS_IN_FLIGHT {
-                let oldest = self.in_flight.pop_front();
-                oldest.map_or(Ok(()), |oldest| self.device.wait(oldest))?;
-            }
-            let runs = steps.len() / members;
-            self.write_steps(&self.plans[id.0].uniforms.clone(), steps);
-            let loaded = &self.plans[id.0];
-            let submission = submit(&self.device, &loaded.plan.name, &loaded.uniforms, runs, &loaded.dispatches);
-            self.in_flight.push_back(submission);
-            self.counts.submissions += 1;
-            self.counts.dispatches += (runs * loaded.dispatches.len()) as u64;
+        let mut rest = steps;
+        while !rest.is_empty() {
+            let portion;
+            (portion, rest) = rest.split_at((self.portion(id) * members).min(rest.len()));
+            self.run_portion(id, portion)?;
         }
         self.device.healthy()
+    }
+
+    /// Submits some runs; waits for them if it is not known yet how long they take.
+    fn run_portion(&mut self, id: PlanId, steps: &[StepScalars]) -> Result<()> {
+        let known = self.plans[id.0].pace.settled();
+        self.make_room(if known { SUBMISSIONS_IN_FLIGHT - 1 } else { 0 })?;
+        let begun = Instant::now();
+        self.write_steps(&self.plans[id.0].uniforms.clone(), steps);
+        let loaded = &self.plans[id.0];
+        let runs = steps.len() / loaded.plan.members;
+        let submission = submit(&self.device, &loaded.plan.name, &loaded.uniforms, runs, &loaded.dispatches);
+        self.submitted(submission, Some(id), runs * loaded.dispatches.len());
+        if !known {
+            self.finish()?;
+            self.plans[id.0].pace.took(runs, begun.elapsed());
+        }
+        Ok(())
+    }
+
+    /// See [`super::Executor::finish`].
+    pub fn finish(&mut self) -> Result<()> {
+        self.make_room(0)
     }
 
     /// See [`super::Executor::write_to`].
@@ -223,6 +253,26 @@ impl Gpu {
 }
 
 impl Gpu {
+    /// Waits until no more than so many submissions are in flight.
+    fn make_room(&mut self, most: usize) -> Result<()> {
+        while self.in_flight.len() > most {
+            let Some((oldest, plan)) = self.in_flight.pop_front() else { break };
+            let begun = Instant::now();
+            self.device.wait(oldest)?;
+            if let Some(id) = plan {
+                self.plans[id.0].pace.took_at_least(begun.elapsed());
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes note of a submission.
+    fn submitted(&mut self, submission: wgpu::SubmissionIndex, plan: Option<PlanId>, dispatches: usize) {
+        self.in_flight.push_back((submission, plan));
+        self.counts.submissions += 1;
+        self.counts.dispatches += dispatches as u64;
+    }
+
     /// A step of a plan (its `at`-th) with these bindings. `shared` is that of [`Pipelines::get`], `textures` are those of
     /// the steps before it, which know how many members there are.
     fn dispatch(
@@ -274,7 +324,7 @@ impl Gpu {
         let texels = pipeline.texels.map(|layout| self.bind_group(step.kernel, &layout, &entries)).transpose()?;
         let ([x, y, _], params_offset) = (step.grid, (at as u64 * PARAMS_BYTES) as u32);
         let grid = [x, y, members as u32];
-        Ok(Dispatch { pipeline: pipeline.pipeline, storage, texels, copies, params_offset, grid })
+        Ok(Dispatch { pipeline: pipeline.compiled, storage, texels, copies, params_offset, grid })
     }
 
     fn bind_group(
@@ -298,7 +348,7 @@ impl Gpu {
         }
         let buffer = uniform_buffer(&self.device, "params", bytes.len().max(PARAMS_BYTES as usize) as u64)?;
         self.device.queue.write_buffer(&buffer, 0, &bytes);
-        let table = uniform_buffer(&self.device, "steps", stride(members) * STEPS_PER_SUBMISSION as u64)?;
+        let table = uniform_buffer(&self.device, "steps", stride(members) * MOST_STEPS as u64)?;
         let binding = |buffer, size| {
             wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: 0, size: NonZeroU64::new(size) })
         };
@@ -350,19 +400,23 @@ fn submit(
                 dispatch.copies.iter().for_each(|copy| copy.record(&mut encoder));
             }
             let pass = pass.get_or_insert_with(|| encoder.begin_compute_pass(&descriptor).forget_lifetime());
-            pass.set_pipeline(&dispatch.pipeline);
-            pass.set_bind_group(0, &dispatch.storage, &[]);
-            let row = (run * uniforms.stride()) as u32;
-            pass.set_bind_group(1, &uniforms.group, &[dispatch.params_offset, row]);
-            if let Some(texels) = &dispatch.texels {
-                pass.set_bind_group(2, texels, &[]);
-            }
-            let [x, y, z] = dispatch.grid;
-            pass.dispatch_workgroups(x, y, z);
+            dispatch_in(pass, uniforms, dispatch, run);
         }
     }
     drop(pass);
     device.queue.submit([encoder.finish()])
+}
+
+/// Records a dispatch for a row of the table of steps.
+fn dispatch_in(pass: &mut wgpu::ComputePass, uniforms: &Uniforms, dispatch: &Dispatch, run: u64) {
+    pass.set_pipeline(&dispatch.pipeline);
+    pass.set_bind_group(0, &dispatch.storage, &[]);
+    pass.set_bind_group(1, &uniforms.group, &[dispatch.params_offset, (run * uniforms.stride()) as u32]);
+    if let Some(texels) = &dispatch.texels {
+        pass.set_bind_group(2, texels, &[]);
+    }
+    let [x, y, z] = dispatch.grid;
+    pass.dispatch_workgroups(x, y, z);
 }
 
 /// A buffer that is bound as a uniform.

@@ -16,21 +16,28 @@ enum Choice {
 ///
 /// `auto` and `high-performance` take the best GPU and `low-power` the most economical one; where there is none, or
 /// only a software driver, the CPU engine is used, which is faster than those. `software` takes the software driver,
-/// `cpu` the CPU engine; an index or a part of a name takes the adapter that [`adapters`] lists so.
-pub fn open(selector: &str) -> Result<(Executor, String)> {
+/// `cpu` the CPU engine; an index or a part of a name takes the adapter that [`adapters`] lists so. `threads` is how many
+/// threads the CPU engine gets if it is chosen; 0 stands for one on each core.
+pub fn open(selector: &str, threads: usize) -> Result<(Executor, String)> {
     // Drivers are not even asked where they do not matter: some print warnings when they are.
     let found = if selector == "cpu" { vec![] } else { found() };
     let summaries: Vec<AdapterSummary> = found.iter().map(summary).collect();
     let (executor, why) = match choose(selector, &summaries)? {
-        Choice::Cpu(why) => (Executor::Cpu(cpu::Cpu::new(0)?), why),
+        Choice::Cpu(why) => (Executor::Cpu(cpu::Cpu::new(threads)?), why),
         Choice::Adapter(index, why) => match open_adapter(&found[index]) {
             Ok(executor) => (executor, why),
             // Only who left the choice to the program gets another device than the best.
-            Err(error) if selector == "auto" => (Executor::Cpu(cpu::Cpu::new(0)?), error.to_string()),
+            Err(error) if selector == "auto" => (Executor::Cpu(cpu::Cpu::new(threads)?), error.to_string()),
             Err(error) => return Err(error),
         },
     };
-    let line = format!("{}: {why}", executor.name());
+    let threads = match &executor {
+        Executor::Cpu(engine) if engine.threads() == 1 => " (1 thread)".to_owned(),
+        Executor::Cpu(engine) => format!(" ({} threads)", engine.threads()),
+        #[cfg(feature = "gpu")]
+        Executor::Gpu(_) => String::new(),
+    };
+    let line = format!("{}{threads}: {why}", executor.name());
     Ok((executor, line))
 }
 

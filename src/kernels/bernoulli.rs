@@ -82,7 +82,6 @@ fn rows(call: Call) {
     let (width, per_example) = (p.width as usize, p.per_example as usize);
     let (value, grad, uniform) = (consts[0] == 1, consts[1] == 1, consts[2] == 1);
     let first_example = range.start / per_example;
-    let term = |l: f32, x: f32, e: f32| l.max(0.0) - l * x + math::log1p_unit(e);
     for (i, r) in range.enumerate() {
         let x = &x[(r / per_example - first_example) * width..][..width];
         let logits = &logits[i * width..][..width];
@@ -90,10 +89,12 @@ fn rows(call: Call) {
             let g = if uniform { step.row_gradient(p.weight as usize, r, per_example) } else { g[i] };
             vector::columns([logits, x], [&mut dlogits[i * width..][..width]], |[l, x]| {
                 let e = math::exp(-l.abs());
-                (term(l, x, e), [g * (math::sigmoid_from(l, e) - x)])
+                let (log, inverse) = math::log1p_and_inverse(e);
+                let sigmoid = if l >= 0.0 { inverse } else { e * inverse };
+                (l.max(0.0) - l * x + log, [g * (sigmoid - x)])
             })
         } else {
-            vector::columns([logits, x], [], |[l, x]| (term(l, x, math::exp(-l.abs())), []))
+            vector::columns([logits, x], [], |[l, x]| (l.max(0.0) - l * x + math::log1p_unit(math::exp(-l.abs())), []))
         };
         if value {
             distortion[i] = sum as f32;

@@ -67,6 +67,7 @@ fn cpu(call: Call) {
     }
 }
 
+#[inline(always)]
 fn from_byte(byte: u32, binarise: u32, random: impl Fn() -> u32) -> f32 {
     match binarise {
         THRESHOLD => f32::from(byte >= 128),
@@ -76,6 +77,7 @@ fn from_byte(byte: u32, binarise: u32, random: impl Fn() -> u32) -> f32 {
     }
 }
 
+#[inline(always)]
 fn from_float(value: f32, binarise: u32, random: impl Fn() -> u32) -> f32 {
     match binarise {
         THRESHOLD => f32::from(value >= 0.5),
@@ -86,16 +88,30 @@ fn from_float(value: f32, binarise: u32, random: impl Fn() -> u32) -> f32 {
 
 fn fast(call: Call) {
     let p: Params = call.params();
-    let (data, binarise, dynamic) = (call.reads[1], call.consts[1], call.consts[1] == DYNAMIC);
-    let byte = |value: u8, random| from_byte(value.into(), binarise, || random);
-    let float = |value: f32, random| from_float(value, binarise, || random);
+    let (data, width) = (call.reads[1], p.width as usize);
+    let bytes = bytemuck::cast_slice(data);
+    // Each way has a loop of its own, which the compiler turns into vectors.
     pulp::Arch::new().dispatch(
         #[inline(always)]
-        || match call.consts[0] {
-            BYTES => rows(call, p.width as usize, dynamic, bytemuck::cast_slice(data), byte),
-            _ => rows(call, p.width as usize, dynamic, f32s(data), float),
+        || match (call.consts[0], call.consts[1]) {
+            (BYTES, THRESHOLD) => rows(call, width, false, bytes, byte::<THRESHOLD>),
+            (BYTES, DYNAMIC) => rows(call, width, true, bytes, byte::<DYNAMIC>),
+            (BYTES, _) => rows(call, width, false, bytes, byte::<KEEP>),
+            (_, THRESHOLD) => rows(call, width, false, f32s(data), float::<THRESHOLD>),
+            (_, DYNAMIC) => rows(call, width, true, f32s(data), float::<DYNAMIC>),
+            _ => rows(call, width, false, f32s(data), float::<KEEP>),
         },
     );
+}
+
+#[inline(always)]
+fn byte<const BINARISE: u32>(value: u8, random: u32) -> f32 {
+    from_byte(value.into(), BINARISE, || random)
+}
+
+#[inline(always)]
+fn float<const BINARISE: u32>(value: f32, random: u32) -> f32 {
+    from_float(value, BINARISE, || random)
 }
 
 /// The meaning of [`cpu`] for data of one type, with the random words of many columns drawn at once.

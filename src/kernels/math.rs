@@ -23,10 +23,24 @@ pub fn from_code(code: u32) -> Activation {
 
 /// exp x in a form that loops vectorise, within 2 units in the last place; for functions of the CPU engine.
 ///
-/// x is held in [−87.3, 88.3], so that neither zero nor infinity comes out; NaN stays NaN. With n the integer nearest
-/// to x/ln 2, exp x = 2ⁿ·exp r, |r| ≤ ½ln 2, and the Taylor series of exp r up to r⁷ leaves out less than 6e-9.
+/// x is held in [−87.3, 88.3], so that neither zero nor infinity comes out; NaN stays NaN.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
+    let (scale, series) = exp_parts(x);
+    scale + scale * series
+}
+
+/// exp x − 1 likewise; near zero nothing cancels.
+#[inline(always)]
+pub fn exp_m1(x: f32) -> f32 {
+    let (scale, series) = exp_parts(x);
+    scale * series + (scale - 1.0)
+}
+
+/// 2ⁿ and exp r − 1 with x = n·ln 2 + r: n is the integer nearest to x/ln 2, so |r| ≤ ½ln 2, and the Taylor series of
+/// exp r up to r⁷ leaves out less than 6e-9.
+#[inline(always)]
+fn exp_parts(x: f32) -> (f32, f32) {
     // Added to a small number, this leaves the nearest integer in the low bits of the sum.
     const ROUND: f32 = 12_582_912.0;
     // ln 2 in two parts; the product of an integer below 2⁸ and the first one is exact.
@@ -36,20 +50,47 @@ pub fn exp(x: f32) -> f32 {
     let shifted = x * std::f32::consts::LOG2_E + ROUND;
     let n = shifted - ROUND;
     let r = (x - n * LN2_HIGH) - n * LN2_LOW;
-    let tail = 1.0 / 24.0 + r * (1.0 / 120.0 + r * (1.0 / 720.0 + r * (1.0 / 5040.0)));
-    let series = r + r * r * (0.5 + r * (1.0 / 6.0 + r * tail));
+    // By halves rather than from one end: the parts do not wait for each other.
+    let q = r * r;
+    let tail = (1.0 / 24.0 + r * (1.0 / 120.0)) + q * (1.0 / 720.0 + r * (1.0 / 5040.0));
+    let series = (r + q * (0.5 + r * (1.0 / 6.0))) + q * q * tail;
     // The low bits of `shifted` become the exponent; those of ROUND are shifted out.
     let scale = f32::from_bits((shifted.to_bits() << 23).wrapping_add(1.0_f32.to_bits()));
-    scale + scale * series
+    (scale, series)
+}
+
+/// log x of a normal number x > 0 in a form that loops vectorise: with x = 2ⁿ·m and m in [√½, √2),
+/// log x = n·ln 2 + 2·artanh((m − 1)/(m + 1)).
+#[inline(always)]
+pub fn ln(x: f32) -> f32 {
+    let bits = x.to_bits();
+    let n = (bits.wrapping_sub(std::f32::consts::FRAC_1_SQRT_2.to_bits()) as i32) >> 23;
+    let m = f32::from_bits(bits.wrapping_sub((n << 23) as u32));
+    n as f32 * std::f32::consts::LN_2 + twice_artanh((m - 1.0) / (m + 1.0))
 }
 
 /// log(1 + e) for e in [0, 1]: 2·artanh(e/(2 + e)) as a series; the argument is at most 1/3.
 #[inline(always)]
 pub fn log1p_unit(e: f32) -> f32 {
-    let s = e / (2.0 + e);
+    twice_artanh(e / (2.0 + e))
+}
+
+/// 2·artanh s for s in [−1/3, 1/3].
+#[inline(always)]
+fn twice_artanh(s: f32) -> f32 {
     let q = s * s;
-    let tail = 1.0 / 9.0 + q * (1.0 / 11.0 + q * (1.0 / 13.0 + q * (1.0 / 15.0)));
-    2.0 * s * (1.0 + q * (1.0 / 3.0 + q * (0.2 + q * (1.0 / 7.0 + q * tail))))
+    let q4 = (q * q) * (q * q);
+    let head = (1.0 + q * (1.0 / 3.0)) + q * q * (0.2 + q * (1.0 / 7.0));
+    let tail = (1.0 / 9.0 + q * (1.0 / 11.0)) + q * q * (1.0 / 13.0 + q * (1.0 / 15.0));
+    2.0 * s * (head + q4 * tail)
+}
+
+/// log(1 + e) and 1/(1 + e) for e in [0, 1], with one division for both.
+#[inline(always)]
+pub fn log1p_and_inverse(e: f32) -> (f32, f32) {
+    let (one, two) = (1.0 + e, 2.0 + e);
+    let inverse = 1.0 / (one * two);
+    (twice_artanh(e * one * inverse), two * inverse)
 }
 
 /// log(1 + exp x).
@@ -200,7 +241,20 @@ mod tests {
             assert!((f64::from(exp(x)) - exact).abs() <= 2.0 * unit, "exp({x}) = {} is not {exact}", exp(x));
         }
         assert_eq!((exp(1e9), exp(f32::NEG_INFINITY)), (exp(88.3), exp(-87.3)));
+        for x in points().filter(|x| x.abs() < 80.0).map(|x| 0.01 * x).chain([0.0, 1e-20, -1e-7, 3e-4]) {
+            let exact = f64::from(x).exp_m1();
+            assert!((f64::from(exp_m1(x)) - exact).abs() <= 3e-7 * exact.abs(), "exp_m1({x}) = {}", exp_m1(x));
+        }
         assert!(exp(88.3).is_finite() && exp(-87.3) > 0.0 && exp(f32::NAN).is_nan());
+    }
+
+    #[test]
+    fn ln_agrees_with_double_precision_from_the_smallest_normal_number_on() {
+        let values = points().map(|x| exp(0.5 * x));
+        for x in values.chain([f32::MIN_POSITIVE, 2.4e-7, 0.707, 0.7072, 0.999_999_94, 1.0, 1.414, 1.4143, 3e38]) {
+            let exact = f64::from(x).ln();
+            assert!((f64::from(ln(x)) - exact).abs() <= 2e-7 * exact.abs(), "ln({x}) = {} is not {exact}", ln(x));
+        }
     }
 
     #[test]
@@ -212,7 +266,11 @@ mod tests {
                 assert!((f64::from(softplus) - exact).abs() < 3e-7 * exact.abs() + 1e-37, "softplus({x}) = {softplus}");
             }
             let exact = 1.0 / (1.0 + (-f64::from(x)).exp());
-            for sigmoid in [sigmoid(x), sigmoid_from(x, e)] {
+            let (log, inverse) = log1p_and_inverse(e);
+            let exact_log = f64::from(e).ln_1p();
+            assert!((f64::from(log) - exact_log).abs() < 4e-7 * exact_log, "log(1 + {e}) = {log}");
+            let from_inverse = if x >= 0.0 { inverse } else { e * inverse };
+            for sigmoid in [sigmoid(x), sigmoid_from(x, e), from_inverse] {
                 assert!((f64::from(sigmoid) - exact).abs() < 3e-7 * exact + 1e-37, "sigmoid({x}) = {sigmoid}");
             }
         }

@@ -253,19 +253,7 @@ pub(super) fn fast_or_twin(call: Call, width: u32) {
     }
     gemm::product([rows, n, k], left, right, c, bias == 1);
     if rows < range.len() {
-        let sums = &mut c[rows * n..];
-        sums.fill(0.0);
-        if transpose_b == 0 {
-            for row in b.chunks_exact(n).take(k) {
-                for (sum, value) in sums.iter_mut().zip(row) {
-                    *sum += value;
-                }
-            }
-        } else {
-            for (sum, row) in sums.iter_mut().zip(b.chunks_exact(k)) {
-                *sum = row.iter().sum();
-            }
-        }
+        column_sums(&b[..k * n], transpose_b == 1, &mut c[rows * n..]);
     }
     let activation = math::from_code(activation);
     match epilogue {
@@ -273,4 +261,26 @@ pub(super) fn fast_or_twin(call: Call, width: u32) {
         DERIVE => math::derivative_all(activation, aux, c),
         _ => {}
     }
+}
+
+/// The sums over the rows of B, which lies row by row or, `transposed`, column by column.
+fn column_sums(b: &[f32], transposed: bool, sums: &mut [f32]) {
+    pulp::Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            let (n, k) = (sums.len(), b.len() / sums.len());
+            if transposed {
+                for (sum, row) in sums.iter_mut().zip(b.chunks_exact(k)) {
+                    *sum = row.iter().sum();
+                }
+                return;
+            }
+            sums.fill(0.0);
+            for row in b.chunks_exact(n) {
+                for (sum, value) in sums.iter_mut().zip(row) {
+                    *sum += value;
+                }
+            }
+        },
+    );
 }

@@ -4,7 +4,7 @@
 //!
 //! The derivatives of what [`super::sample`] computes.
 
-use super::{Call, Kernel, f32s, f32s_mut, params, read, write};
+use super::{Call, Kernel, f32s, f32s_mut, math, params, read, vector, write};
 
 params! {
     /// Shapes: stats and dstats \[B, 2Z\] = mean ‖ log-variance, eps and dz \[B·K, Z\], g \[B\].
@@ -36,7 +36,7 @@ pub static KERNEL: Kernel = Kernel {
     consts: &["SAMPLED", "KL", "UNIFORM"],
     workgroup: [64, 1, 1],
     cpu,
-    fast: None,
+    fast: Some(fast),
 };
 
 /// One thread per latent dimension of an example.
@@ -71,6 +71,46 @@ fn cpu(call: Call) {
             let held = stats[at_lv] < p.low || stats[at_lv] > p.high;
             dstats[at_mean] = dmean as f32;
             dstats[at_lv] = if held { 0.0 } else { dlv as f32 };
+        }
+    }
+}
+
+fn fast(call: Call) {
+    pulp::Arch::new().dispatch(
+        #[inline(always)]
+        || rows(call),
+    );
+}
+
+/// The meaning of [`cpu`]: first the terms of the KL divergence, to which those of the samples are added.
+#[inline(always)]
+fn rows(call: Call) {
+    let p: Params = call.params();
+    let Call { range, consts, step, reads, mut writes, .. } = call;
+    let [stats, eps, dz, g] = [0, 1, 2, 3].map(|i| f32s(reads[i]));
+    let (latent, per_example) = (p.latent as usize, p.per_example as usize);
+    let (sampled, kl, uniform) = (consts[0] == 1, consts[1] == 1, consts[2] == 1);
+    let examples = stats.chunks_exact(2 * latent).zip(f32s_mut(writes[0]).chunks_exact_mut(2 * latent));
+    for ((i, b), (stats, dstats)) in range.enumerate().zip(examples) {
+        let ((mean, lv), (dmean, dlv)) = (stats.split_at(latent), dstats.split_at_mut(latent));
+        let g = match (kl, uniform) {
+            (false, _) => 0.0,
+            (true, true) => step.row_gradient(p.weight as usize, b, 1),
+            (true, false) => g[i],
+        };
+        // A log-variance outside its bounds is held there and has no gradient.
+        let inside = |lv: f32| if lv < p.low || lv > p.high { 0.0 } else { 1.0 };
+        vector::columns([mean, lv], [&mut *dmean, &mut *dlv], |[mean, lv]| {
+            (0.0, [g * mean, inside(lv) * (g * 0.5 * math::exp_m1(lv.clamp(p.low, p.high)))])
+        });
+        for k in 0..if sampled { per_example } else { 0 } {
+            let at = (i * per_example + k) * latent;
+            let (eps, dz) = (&eps[at..at + latent], &dz[at..at + latent]);
+            let draws = eps.iter().zip(dz).zip(lv);
+            for ((dmean, dlv), ((&eps, &dz), &lv)) in dmean.iter_mut().zip(&mut *dlv).zip(draws) {
+                *dmean += dz;
+                *dlv += inside(lv) * (dz * eps * 0.5 * math::exp(0.5 * lv.clamp(p.low, p.high)));
+            }
         }
     }
 }

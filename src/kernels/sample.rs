@@ -3,7 +3,7 @@
 //!
 //! Source: Kingma, Welling, "Auto-Encoding Variational Bayes", 2014, section 2.4 and appendix B.
 
-use super::{Call, Kernel, all_f32s_mut, f32s, noise, params, read, read_u32, read_write, write};
+use super::{Call, Kernel, all_f32s_mut, f32s, math, noise, params, read, read_u32, read_write, vector, write};
 
 params! {
     /// Shapes: order \[examples\], stats \[B, 2Z\] = mean ‖ log-variance, eps and z \[B·K, Z\], kl \[B\] in nats.
@@ -32,7 +32,7 @@ pub static KERNEL: Kernel = Kernel {
     consts: &["DRAW"],
     workgroup: [64, 1, 1],
     cpu,
-    fast: None,
+    fast: Some(fast),
 };
 
 /// One workgroup per example.
@@ -64,6 +64,41 @@ fn cpu(call: Call) {
             sum += 0.5 * (mean * mean + lv.exp_m1() - lv);
         }
         kl[i] = sum as f32;
+    }
+}
+
+fn fast(call: Call) {
+    pulp::Arch::new().dispatch(
+        #[inline(always)]
+        || rows(call),
+    );
+}
+
+/// The meaning of [`cpu`].
+#[inline(always)]
+fn rows(call: Call) {
+    let p: Params = call.params();
+    let Call { range, consts, step, reads, writes, .. } = call;
+    let (latent, per_example) = (p.latent as usize, p.per_example as usize);
+    let [eps, z, kl] = all_f32s_mut(writes);
+    let examples = f32s(reads[1]).chunks_exact(2 * latent).zip(kl);
+    for ((i, b), (stats, kl)) in range.enumerate().zip(examples) {
+        let (mean, lv) = stats.split_at(latent);
+        for k in 0..per_example {
+            let at = (i * per_example + k) * latent;
+            let eps = &mut eps[at..at + latent];
+            if consts[0] == 1 {
+                noise::fill_fast(step, reads[0][step.position(b)], step.sample + k as u32, eps);
+            }
+            vector::columns([mean, lv, eps], [&mut z[at..at + latent]], |[mean, lv, eps]| {
+                (0.0, [mean + math::exp(0.5 * lv.clamp(p.low, p.high)) * eps])
+            });
+        }
+        let sum = vector::columns([mean, lv], [], |[mean, lv]| {
+            let lv = lv.clamp(p.low, p.high);
+            (0.5 * (mean * mean + (math::exp_m1(lv) - lv)), [])
+        });
+        *kl = sum as f32;
     }
 }
 

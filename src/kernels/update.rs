@@ -53,8 +53,8 @@ pub const ADAMW: u32 = 3;
 
 /// `MEANS`: the table is empty.
 pub const NONE: u32 = 0;
-/// `MEANS`: a term's numbers are added up by one thread. Software drivers run a kernel with barriers at half the speed,
-/// also where the barriers are not reached.
+/// `MEANS`: a term's numbers are added up by one thread, without barriers. Software drivers run every workgroup of a
+/// kernel that has barriers at half the speed, also those that do not reach them.
 pub const THREAD: u32 = 1;
 /// `MEANS`: a term's numbers are added up by a workgroup.
 pub const WORKGROUP: u32 = 2;
@@ -126,6 +126,8 @@ pub(super) fn cpu(call: Call) {
         }
         _ => {
             let (m, v) = (&mut first[..n], &mut second[..n]);
+            // What divides every element is inverted once.
+            let (rate, root) = (step.lr / step.correction1, 1.0 / step.correction2.sqrt());
             for i in 0..n {
                 let (mut g, mut value) = (grad[i] * factor, param[i]);
                 if rule == ADAMW {
@@ -135,7 +137,7 @@ pub(super) fn cpu(call: Call) {
                 }
                 m[i] = p.beta1 * m[i] + (1.0 - p.beta1) * g;
                 v[i] = p.beta2 * v[i] + (1.0 - p.beta2) * g * g;
-                param[i] = value - step.lr / step.correction1 * m[i] / (v[i].sqrt() / step.correction2.sqrt() + p.eps);
+                param[i] = value - rate * m[i] / (v[i].sqrt() * root + p.eps);
             }
         }
     }

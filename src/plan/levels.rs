@@ -46,9 +46,11 @@ impl Group {
     }
 }
 
-/// Groups the steps of a plan; every tensor still has a buffer of its own.
-pub(super) fn group(steps: Vec<Step>, buffers: &[Buffer], batch: usize) -> Vec<Group> {
-    chains(side_by_side(steps, buffers), buffers, batch)
+/// Groups the steps of a plan; every tensor still has a buffer of its own. Only GPUs follow chains: a driver that
+/// emulates one takes a few microseconds for a dispatch, and many for workgroup memory and barriers.
+pub(super) fn group(target: Target, steps: Vec<Step>, buffers: &[Buffer], batch: usize) -> Vec<Group> {
+    let groups = side_by_side(steps, buffers);
+    if target == Target::Gpu { chains(groups, buffers, batch) } else { groups }
 }
 
 /// Lets the gradients of weights wait for each other, and means for the update.
@@ -196,19 +198,13 @@ pub(super) fn join_products(target: Target, steps: &[Step], buffers: &[Buffer], 
         what: format!("d W and d b of {} layers", steps.len()),
         ..steps[0].clone()
     };
-    let manner = manner(target, &entries, &step.consts[..matmul::MEANING]);
+    let manner = manner(target, &entries, &step.consts[..matmul::MEANING], &step.views);
     lay_out(&mut step, &manner, &mut entries);
     step
 }
 
 /// One step for a chain, whose members' views are in their final places.
-pub(super) fn join_chain(
-    target: Target,
-    batch: usize,
-    members: &[(Step, chain::Entry)],
-    buffers: &[Buffer],
-    whole: Whole,
-) -> Step {
+pub(super) fn join_chain(batch: usize, members: &[(Step, chain::Entry)], buffers: &[Buffer], whole: Whole) -> Step {
     let entries: Vec<chain::Entry> = members.iter().map(|(step, entry)| placed(step, *entry)).collect();
     let bound = |role: Role| {
         let buffer = buffers.iter().position(|buffer| buffer.role == role);
@@ -222,11 +218,8 @@ pub(super) fn join_chain(
     let most = entries.iter().map(|entry| entry.per_example as usize).max().unwrap_or(1);
     let group = (chain::ROWS / most).max(1) as u32;
     let p = chain::Params { ops: entries.len() as u32, examples: batch as u32, group, spare: 0 };
-    let kernel = match target {
-        Target::Gpu | Target::Software | Target::Lanes | Target::Cpu => &chain::KERNEL,
-    };
     Step {
-        kernel,
+        kernel: &chain::KERNEL,
         consts: vec![],
         params: [bytemuck::cast_slice(&[p]), bytemuck::cast_slice(&entries)].concat(),
         views: vec![order, weights, whole.workspace],
@@ -263,7 +256,7 @@ pub(super) fn join_means(target: Target, means: &[Step], update: Option<&Step>, 
         step.params = [bytemuck::cast_slice(&[p]), table].concat();
         step.grid = batch_mean::grid(&p);
         step.views[0] = whole.workspace;
-        step.what = "metrics".to_owned();
+        "metrics".clone_into(&mut step.what);
     }
     step
 }

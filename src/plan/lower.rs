@@ -61,7 +61,7 @@ pub fn lower(
 
 fn joined(mut plan: Plan, target: Target) -> Plan {
     let steps = std::mem::take(&mut plan.steps);
-    let groups = levels::group(steps, &plan.buffers, plan.batch);
+    let groups = levels::group(target, steps, &plan.buffers, plan.batch);
     memory::place(plan, groups, target)
 }
 

@@ -49,7 +49,7 @@ pub(super) fn place(plan: Plan, groups: Vec<Group>, target: Target) -> Plan {
             }
             Group::Chain(members) => {
                 let members: Vec<_> = members.into_iter().map(|(step, entry)| (moved(step), entry)).collect();
-                join_chain(target, plan.batch, &members, &buffers, whole)
+                join_chain(plan.batch, &members, &buffers, whole)
             }
             Group::Means(means, update) => {
                 let means: Vec<Step> = means.into_iter().map(moved).collect();

@@ -65,9 +65,8 @@ fn apply(
     let adam = matches!(config.kind, Adam | Adamw);
     let momentum = !adam && config.momentum > 0.0;
     let words = lowering.parameter_words;
-    let mut part = |used, role| match used {
-        true => View { offset, words: count, split: true, ..lowering.whole(role, words) },
-        false => lowering.sink(),
+    let mut part = |used, role| {
+        if used { View { offset, words: count, split: true, ..lowering.whole(role, words) } } else { lowering.sink() }
     };
     let (gradient, parameter) = (part(true, Role::Gradients), part(true, Role::Parameters));
     let (first, second) = (part(adam || momentum, Role::Moment1), part(config.kind != Sgd, Role::Moment2));

@@ -87,13 +87,46 @@ fn plan_adapters_doctor_and_bench_answer_in_text_and_json() {
         ("adapters --json", "adapters"),
         ("doctor --adapter cpu --json", "checks"),
         ("bench step --adapter cpu --batch 10 --steps 2 --rounds 2 --set hidden=[8] --json", "ms_per_step"),
+        ("bench step --adapter cpu --batch 10 --steps 2 --rounds 2 --set hidden=[8] --profile --json", "profile"),
+        ("bench eval --adapter cpu --steps 2 --rounds 2 --set hidden=[8] --json", "share_of_peak_flops"),
+        ("bench eval --adapter cpu --steps 2 --rounds 2 --set hidden=[8] --samples 6 --json", "images_per_second"),
+        ("bench matmul 30 20 10 --adapter cpu --transpose-a --json", "variants"),
     ] {
         let said = elbo(folder.path(), line).succeeded();
         let value: Value = serde_json::from_str(said.out.lines().last().unwrap()).unwrap();
         assert!(!value[key].is_null(), "{line}: {value}");
+        for key in ["name", "batch", "ms_per_step", "gflop_per_second", "gb_per_second", "peak_gflop_per_second"] {
+            assert!(!line.starts_with("bench") || !value[key].is_null(), "{line} gives no {key}: {value}");
+        }
         assert!(elbo(folder.path(), line.trim_end_matches(" --json")).succeeded().out.len() > 20, "{line}");
     }
     assert_eq!(content(folder.path()), [], "none of them writes anything");
+}
+
+#[test]
+fn a_profile_shows_every_step_and_changes_nothing_of_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let profiled = elbo(folder.path(), &format!("train {TINY} --epochs 2 --out profiled --profile")).succeeded();
+    let plain = elbo(folder.path(), &format!("train {TINY} --epochs 2 --out plain")).succeeded();
+    let plan =
+        elbo(folder.path(), "plan --set model.hidden=[16] --set latent=2 --batch 50 --target cpu --json").succeeded();
+    let plan: Value = serde_json::from_str(&plan.out).unwrap();
+    for step in plan["steps"].as_array().unwrap() {
+        let what = step["what"].as_str().unwrap();
+        assert!(profiled.out.lines().any(|line| line.ends_with(what)), "{what}: {profiled:?}");
+    }
+    for word in ["kernel", "µs", "GFLOP/s", "GB/s", "of peak", "all steps", "in a run", "clock: ", "peak: "] {
+        assert!(profiled.out.contains(word) && !plain.out.contains(word), "{word}: {profiled:?}");
+    }
+    for file in ["parameters.safetensors", "moments.safetensors"] {
+        let [a, b] = ["profiled", "plain"].map(|run| fs::read(checkpoint(&folder.path().join(run), "last").join(file)));
+        assert!(a.unwrap() == b.unwrap(), "{file}");
+    }
+    let before = content(folder.path());
+    let dry = elbo(folder.path(), &format!("train {TINY} --profile --dry-run")).succeeded();
+    assert!(dry.out.contains("all steps") && content(folder.path()) == before, "{dry:?}");
+    let resumed = elbo(folder.path(), "train --resume plain --epochs 3 --adapter cpu --profile").succeeded();
+    assert!(resumed.out.contains("all steps"), "{resumed:?}");
 }
 
 /// Wrong data, each under a name that says what is wrong.
@@ -243,6 +276,12 @@ fn wrong_input_to_the_commands_that_take_a_run_is_one_clear_line() {
         ("bench step --rounds 0", 2, "--rounds"),
         ("bench step --batch 70000", 2, "70000"),
         ("bench run", 2, "run"),
+        ("bench eval --batch 0", 2, "batch"),
+        ("bench eval --samples 0", 2, "--samples 0"),
+        ("bench eval --steps 0", 2, "--steps"),
+        ("bench matmul 3 0 4", 2, "3 0 4"),
+        ("bench matmul 99999999999 99999999999 4", 2, "elements"),
+        ("bench matmul 3 4 5 --rounds 0", 2, "--rounds"),
     ] {
         let adapter = !line.contains("--adapter") && !line.starts_with("plan");
         let line = if adapter { format!("{line} --adapter cpu") } else { line.to_owned() };

@@ -234,6 +234,28 @@ fn shaders_without_runtime_checks_agree_too() {
     }
 }
 
+/// The released program runs the shaders that the tests run, without their checks. Loops that may end early and
+/// indices that may be clamped are other code to a driver's compiler, but no other arithmetic.
+#[test]
+fn shaders_give_the_same_bits_with_and_without_runtime_checks() {
+    for (mut checked, mut unchecked) in adapters(true).into_iter().zip(adapters(false)) {
+        for kernel in runnable(&checked) {
+            for consts in settings(kernel) {
+                for size in [size(31, 37, 7), size(65, 130, 33)] {
+                    let case = make(kernel, &consts, size);
+                    let [expected, found] = [&mut checked, &mut unchecked].map(|executor| {
+                        let mut buffers = case.buffers.clone();
+                        dispatch(executor, &case, &mut buffers).expect("the kernel runs");
+                        buffers
+                    });
+                    let name = checked.name();
+                    assert!(expected == found, "{} {consts:?}, {size:?}, on {name}", kernel.name);
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn grids_that_continue_in_the_second_dimension_reach_every_row() {
     for mut executor in adapters(true) {

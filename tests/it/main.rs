@@ -3,6 +3,7 @@
 mod cli;
 mod curves;
 mod devices;
+mod epochs;
 mod gradients;
 mod kernels;
 mod members;

@@ -1,6 +1,8 @@
 //! Plans: their printed form against recorded ones, and what every plan has to keep to.
 
+mod costs;
 mod joined;
+mod measured;
 mod models;
 mod runs;
 mod snapshots;

@@ -401,7 +401,7 @@ mod broken {
                 &update_texels::KERNEL,
                 "grad_texels: texture_2d_array<f32>",
                 "grad_texels: texture_depth_2d_array",
-                "textures are",
+                "it is invalid",
             ),
             (
                 &update_texels::KERNEL,

@@ -3,13 +3,12 @@
 use crate::kernels::Access;
 use crate::plan::{Plan, Role, Step, View};
 use std::collections::BTreeSet;
-use std::ops::Range;
 
 /// Steps between two meetings of the threads.
 #[derive(Debug)]
 pub struct Segment {
-    /// Which steps of the plan.
-    pub steps: Range<usize>,
+    /// Which steps of the plan, in its order.
+    pub steps: Vec<usize>,
     /// Buffers that the segment writes, as indices into the plan's buffers.
     pub written: Vec<usize>,
     /// What the segment touches in those buffers, by buffer and offset. Each thread owns a share of each part.
@@ -49,24 +48,35 @@ struct Use {
     writes: bool,
 }
 
-/// Cuts a plan wherever a thread would need what another thread writes.
+/// Cuts a plan wherever a thread would need what another thread writes. A step that needs nothing of the kind is taken
+/// ahead of those that have to wait for a meeting, so there are as few meetings as the plan allows.
 pub fn cut(plan: &Plan) -> Vec<Segment> {
     let mut segments = Vec::new();
-    let mut begin = 0;
-    let mut uses: Vec<Use> = Vec::new();
-    for (at, step) in plan.steps.iter().enumerate() {
-        let new = uses_of(plan, step);
-        if new.iter().any(|a| uses.iter().any(|b| conflict(a, b))) {
-            segments.push(segment(plan, begin..at, &uses));
-            begin = at;
-            uses.clear();
+    let mut left: Vec<usize> = (0..plan.steps.len()).collect();
+    while !left.is_empty() {
+        let (mut taken, mut waiting) = (Vec::new(), Vec::new());
+        let (mut uses, mut later): (Vec<Use>, Vec<Use>) = (Vec::new(), Vec::new());
+        for at in left {
+            let new = uses_of(plan, &plan.steps[at]);
+            let any =
+                |others: &[Use], meet: fn(&Use, &Use) -> bool| new.iter().any(|a| others.iter().any(|b| meet(a, b)));
+            if any(&uses, conflict) || any(&later, ordered) {
+                waiting.push(at);
+                later.extend(new);
+            } else {
+                taken.push(at);
+                uses.extend(new);
+            }
         }
-        uses.extend(new);
-    }
-    if begin < plan.steps.len() {
-        segments.push(segment(plan, begin..plan.steps.len(), &uses));
+        segments.push(segment(plan, taken, &uses));
+        left = waiting;
     }
     segments
+}
+
+/// Cuts a plan after every step.
+pub fn singly(plan: &Plan) -> Vec<Segment> {
+    plan.steps.iter().enumerate().map(|(at, step)| segment(plan, vec![at], &uses_of(plan, step))).collect()
 }
 
 fn uses_of(plan: &Plan, step: &Step) -> Vec<Use> {
@@ -78,18 +88,24 @@ fn uses_of(plan: &Plan, step: &Step) -> Vec<Use> {
         .collect()
 }
 
-/// Two uses go together if neither writes, if they lie apart, or if each thread touches the same words in both.
+/// Whether the order of two uses matters: they touch the same words, and one of them writes.
+fn ordered(a: &Use, b: &Use) -> bool {
+    let end = |u: &Use| u.view.offset + u.view.words;
+    let apart = end(a) <= b.view.offset || end(b) <= a.view.offset;
+    a.view.buffer == b.view.buffer && (a.writes || b.writes) && !apart
+}
+
+/// Whether threads have to meet between two uses. They need not if neither writes, or if a buffer is shared out in both
+/// and the uses lie apart or give each thread the same words.
 fn conflict(a: &Use, b: &Use) -> bool {
     if a.view.buffer != b.view.buffer || !(a.writes || b.writes) {
         return false;
     }
-    let end = |u: &Use| u.view.offset + u.view.words;
-    let apart = end(a) <= b.view.offset || end(b) <= a.view.offset;
     let same = a.view.offset == b.view.offset && a.view.words == b.view.words && a.units == b.units;
-    !(a.split && b.split && (apart || same))
+    !(a.split && b.split && (same || !ordered(a, b)))
 }
 
-fn segment(plan: &Plan, steps: Range<usize>, uses: &[Use]) -> Segment {
+fn segment(plan: &Plan, steps: Vec<usize>, uses: &[Use]) -> Segment {
     let written: BTreeSet<usize> = uses.iter().filter(|u| u.writes).map(|u| u.view.buffer).collect();
     let written: Vec<usize> = written.into_iter().collect();
     let mut parts: Vec<Part> = Vec::new();
@@ -106,7 +122,7 @@ fn segment(plan: &Plan, steps: Range<usize>, uses: &[Use]) -> Segment {
         Some(part) => Source::Own(part),
         None => Source::Shared,
     };
-    let sources = plan.steps[steps.clone()].iter().map(|step| step.views.iter().map(source).collect()).collect();
+    let sources = steps.iter().map(|&step| plan.steps[step].views.iter().map(source).collect()).collect();
     let divisible = uses.iter().any(|u| u.writes && u.units > 1);
     Segment { steps, written, parts, sources, divisible }
 }
@@ -127,16 +143,41 @@ mod tests {
     fn a_training_step_needs_the_stated_number_of_meetings() {
         let resident = Resident { data_words: 4, order_words: 4, metric_slots: 1 };
         let mut config = Config::default();
-        for (hidden, meetings) in [(vec![400], 3), (vec![64, 48, 32], 4)] {
+        for (hidden, clip, meetings) in [(vec![400], 0.0, 2), (vec![64, 48, 32], 0.0, 2), (vec![400], 1.0, 5)] {
             config.model.hidden = hidden;
+            config.optimizer.clip_norm = clip;
             let (source, binarise) = (Source::Bytes, config.data.binarise);
             let model = Model { config: config.model.clone(), width: 784, source, binarise };
             let graph = model.train(128).expect("the model's shapes meet");
             let plan = lower("train", graph, Some(&config.optimizer), resident, Target::Cpu).expect("it is legal");
             let segments = cut(&plan);
-            assert_eq!(segments.len(), meetings, "{:?}", config.model.hidden);
-            let steps: Vec<usize> = segments.iter().flat_map(|segment| segment.steps.clone()).collect();
-            assert!(steps.iter().copied().eq(0..plan.steps.len()));
+            assert_eq!(segments.len(), meetings, "{:?}, clip {clip}", config.model.hidden);
+            let order: Vec<usize> = segments.iter().flat_map(|segment| segment.steps.clone()).collect();
+            assert_eq!(order.iter().copied().collect::<BTreeSet<_>>(), (0..plan.steps.len()).collect());
+            assert_eq!(order.len(), plan.steps.len());
+            assert_eq!(out_of_order(&plan, &order), None, "{:?}, clip {clip}", config.model.hidden);
         }
+    }
+
+    /// Two steps, the first of which has to come before the second and does not.
+    fn out_of_order(plan: &Plan, order: &[usize]) -> Option<(usize, usize)> {
+        let uses: Vec<Vec<Use>> = plan.steps.iter().map(|step| uses_of(plan, step)).collect();
+        let depend = |a: usize, b: usize| uses[a].iter().any(|a| uses[b].iter().any(|b| ordered(a, b)));
+        let pairs = order.iter().enumerate().flat_map(|(at, &a)| order[at + 1..].iter().map(move |&b| (b, a)));
+        pairs.into_iter().find(|&(earlier, later)| earlier < later && depend(earlier, later))
+    }
+
+    #[test]
+    fn an_order_in_which_a_step_comes_before_what_it_needs_is_noticed() {
+        let config = Config::default();
+        let model =
+            Model { config: config.model.clone(), width: 784, source: Source::Bytes, binarise: config.data.binarise };
+        let resident = Resident { data_words: 4, order_words: 4, metric_slots: 1 };
+        let graph = model.train(128).expect("the model's shapes meet");
+        let plan = lower("train", graph, Some(&config.optimizer), resident, Target::Cpu).expect("it is legal");
+        let mut order: Vec<usize> = (0..plan.steps.len()).collect();
+        assert_eq!(out_of_order(&plan, &order), None);
+        order.swap(1, 2);
+        assert_eq!(out_of_order(&plan, &order), Some((1, 2)));
     }
 }

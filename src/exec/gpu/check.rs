@@ -1,11 +1,19 @@
 //! Single dispatches, whose results are compared with those of the kernels' twins.
 
 use super::texels::Textures;
-use super::{Binding, Gpu, memory, submit};
+use super::{Binding, Dispatch, Gpu, Uniforms, memory, submit};
 use crate::error::Result;
 use crate::exec::{PlanId, compare, twin};
 use crate::kernels::{Access, StepScalars};
 use crate::plan::{ALIGNMENT, Role, Step};
+
+/// A step that belongs to no plan, ready to run.
+pub(super) struct Bound {
+    pub uniforms: Uniforms,
+    pub dispatch: Dispatch,
+    /// What its bindings are bound to.
+    bindings: Vec<Binding>,
+}
 
 impl Gpu {
     /// See [`crate::exec::Executor::check`]. The inputs of each step are read back just before it, so that an error
@@ -22,9 +30,8 @@ impl Gpu {
             }
             let loaded = &self.plans[id.0];
             let one = std::slice::from_ref(&loaded.dispatches[at]);
-            submit(&self.device, step.kernel.name, &loaded.uniforms, 1, one);
-            self.counts.submissions += 1;
-            self.counts.dispatches += 1;
+            let submission = submit(&self.device, step.kernel.name, &loaded.uniforms, 1, one);
+            self.submitted(submission, None, 1);
             for (member, (expected, scalars)) in expected.iter_mut().zip(scalars).enumerate() {
                 twin::call_whole(step.kernel.cpu, &step, scalars, expected);
                 if let Some((binding, difference)) = self.difference(id, &step, member, expected)? {
@@ -73,26 +80,44 @@ impl Gpu {
     /// to copies of these words, whatever the step's views say; what the step writes is copied back into them. All
     /// members have as many words.
     pub fn dispatch_once(&mut self, step: &Step, members: &mut [(StepScalars, Vec<Vec<u32>>)]) -> Result<()> {
+        let all: Vec<&[Vec<u32>]> = members.iter().map(|(_, buffers)| &buffers[..]).collect();
+        let bound = self.bind(step, &all)?;
+        self.run_bound(&bound, step, members)
+    }
+
+    /// A step outside of any plan, in copies of the buffers of each member.
+    pub(super) fn bind(&mut self, step: &Step, members: &[&[Vec<u32>]]) -> Result<Bound> {
         let mut bindings = Vec::new();
         for binding in 0..step.views.len() {
-            let words = members.first().map_or(0, |(_, buffers)| buffers[binding].len());
+            let words = members.first().map_or(0, |buffers| buffers[binding].len());
             let stride = if members.len() == 1 { 0 } else { words.next_multiple_of(ALIGNMENT) };
             let all = 4 * (words + (members.len() - 1) * stride) as u64;
             let buffer = memory::storage(&self.device, all, &Role::Slot(0), 1)?;
-            for (member, (_, buffers)) in members.iter().enumerate() {
+            for (member, buffers) in members.iter().enumerate() {
                 memory::write(&self.device, &buffer, member * stride, &buffers[binding])?;
             }
             bindings.push(Binding { buffer, offset: 0, words, stride });
         }
         let uniforms = self.uniforms(step.kernel.name, std::iter::once(&step.params[..]), members.len())?;
         let dispatch = self.dispatch(step, &bindings, 0, 0, &mut Textures::new(members.len()))?;
+        Ok(Bound { uniforms, dispatch, bindings })
+    }
+
+    /// Computes it and reads what it wrote.
+    pub(super) fn run_bound(
+        &mut self,
+        bound: &Bound,
+        step: &Step,
+        members: &mut [(StepScalars, Vec<Vec<u32>>)],
+    ) -> Result<()> {
+        self.finish()?;
         let scalars: Vec<StepScalars> = members.iter().map(|(scalars, _)| *scalars).collect();
-        self.write_steps(&uniforms, &scalars);
-        submit(&self.device, step.kernel.name, &uniforms, 1, &[dispatch]);
-        self.counts.submissions += 1;
-        self.counts.dispatches += 1;
+        self.write_steps(&bound.uniforms, &scalars);
+        let one = std::slice::from_ref(&bound.dispatch);
+        let submission = submit(&self.device, step.kernel.name, &bound.uniforms, 1, one);
+        self.submitted(submission, None, 1);
         for (member, (_, buffers)) in members.iter_mut().enumerate() {
-            for ((declared, bound), words) in step.kernel.bindings.iter().zip(&bindings).zip(buffers) {
+            for ((declared, bound), words) in step.kernel.bindings.iter().zip(&bound.bindings).zip(buffers) {
                 if declared.access != Access::Read {
                     *words = self.read_back(&bound.buffer, member * bound.stride, words.len())?;
                 }

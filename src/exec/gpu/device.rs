@@ -68,11 +68,14 @@ pub(super) struct Device {
     pub summary: AdapterSummary,
     /// Whether shaders may count on subgroups of eight lanes.
     pub eight_lanes: bool,
+    /// Whether passes can note when they begin and end.
+    pub timestamps: bool,
     fault: Fault,
 }
 
 impl Device {
-    /// Opens a device with the limits that WebGPU guarantees, but buffers as large as the adapter allows.
+    /// Opens a device with the limits that WebGPU guarantees, but buffers as large as the adapter allows, and
+    /// with timestamps where it has them.
     pub fn open(adapter: &Adapter) -> Result<Self> {
         let summary = adapter.summary.clone();
         let limits = wgpu::Limits {
@@ -81,8 +84,9 @@ impl Device {
             ..wgpu::Limits::default()
         };
         let info = adapter.adapter.get_info();
-        let features = adapter.adapter.features() & wgpu::Features::SUBGROUP;
-        let eight_lanes = !features.is_empty() && (info.subgroup_min_size, info.subgroup_max_size) == (8, 8);
+        let features = adapter.adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY);
+        let subgroups = features.contains(wgpu::Features::SUBGROUP);
+        let eight_lanes = subgroups && (info.subgroup_min_size, info.subgroup_max_size) == (8, 8);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("elbo"),
             required_features: features,
@@ -98,7 +102,8 @@ impl Device {
         let (record, title) = (fault.clone(), summary.title());
         device.set_device_lost_callback(move |_, reason| record.record(super::fault::lost(&title, &reason)));
         let limits = device.limits();
-        Ok(Self { handle: device, queue, limits, summary, eight_lanes, fault })
+        let timestamps = features.contains(wgpu::Features::TIMESTAMP_QUERY);
+        Ok(Self { handle: device, queue, limits, summary, eight_lanes, timestamps, fault })
     }
 
     /// Runs `create` and gives the first error that the device raises meanwhile, also one of too little memory.

@@ -10,7 +10,7 @@ use std::num::NonZeroU64;
 /// A kernel with values of its constants.
 #[derive(Debug, Clone)]
 pub(super) struct Pipeline {
-    pub pipeline: wgpu::ComputePipeline,
+    pub compiled: wgpu::ComputePipeline,
     /// The layout of group 0.
     pub storage: wgpu::BindGroupLayout,
     /// The layout of group 2, if the kernel has one.
@@ -94,7 +94,7 @@ impl Pipelines {
             },
             cache: None,
         });
-        Pipeline { pipeline, storage, texels }
+        Pipeline { compiled: pipeline, storage, texels }
     }
 
     fn module(
@@ -116,9 +116,15 @@ impl Pipelines {
             return device.handle.create_shader_module(descriptor);
         }
         #[expect(unsafe_code, reason = "the checks cost up to a third of the speed, and the shaders are our own")]
-        // SAFETY: indices in the shaders stay below the extents in `params`, which the lowering and `plan::verify` keep
-        // within the bound views; the order names examples that exist; every loop has a bound. Tests run all kernels
-        // with the checks on, and on memory whose surroundings must stay as they are.
+        // SAFETY: what the checks would catch cannot happen.
+        // - Storage: a shader guards every index with the extents in `params`. The lowering makes params and views of
+        //   the same shapes, and `plan::verify` keeps views inside their buffers; the tests run every kernel between
+        //   words that must stay as they are, and with the checks on.
+        // - Data: the order names examples that exist, and rows that do not count repeat the last one that does.
+        // - Workgroup memory: its indices are made of the index of the thread and of constants.
+        // - Loops end: each counts up to an extent or down to zero.
+        // - Division and shifts: divisors are extents, which are not zero; shifts are by less than 32 bits.
+        // What checked and unchecked modules compute is the same bit for bit (`tests/it/kernels.rs`).
         unsafe {
             device.handle.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
         }

@@ -90,14 +90,13 @@ impl Textures {
     /// The texture of what a binding is bound to, and the copy that fills it, unless it holds that already.
     pub fn get(&mut self, device: &Device, from: &Binding) -> Result<(wgpu::TextureView, Option<Copy>)> {
         let known = self.made.iter().position(|texture| texture.copy.from == *from);
-        let at = match known {
-            Some(at) => at,
-            None => {
-                let texture = make(device, from.words, self.members)?;
-                let copy = Copy { from: from.clone(), members: self.members, texture };
-                self.made.push(Texture { copy, current: false });
-                self.made.len() - 1
-            }
+        let at = if let Some(at) = known {
+            at
+        } else {
+            let texture = make(device, from.words, self.members)?;
+            let copy = Copy { from: from.clone(), members: self.members, texture };
+            self.made.push(Texture { copy, current: false });
+            self.made.len() - 1
         };
         let texture = &mut self.made[at];
         let copy = (!std::mem::replace(&mut texture.current, true)).then(|| texture.copy.clone());

@@ -163,6 +163,9 @@ impl Fill {
     }
 }
 
+/// A binding: words, whether the outer axis divides them, what they hold.
+type Bound = (usize, bool, Fill);
+
 /// A step and its bindings: words, whether the outer axis divides them, what they hold.
 struct Shape {
     params: Vec<u32>,
@@ -175,7 +178,10 @@ struct Shape {
 /// Bounds of log-variances that some of the inputs exceed.
 const CLAMP: (f32, f32) = (-2.0, 1.5);
 
-const UNUSED: (usize, bool, Fill) = (4, false, Fill::Unused);
+/// Words of what is bound where a kernel, as it is configured, does not use a binding.
+pub const UNUSED_WORDS: usize = 4;
+
+const UNUSED: (usize, bool, Fill) = (UNUSED_WORDS, false, Fill::Unused);
 
 /// A binding, or what stands for it where it is not used.
 fn used(condition: bool, binding: (usize, bool, Fill)) -> (usize, bool, Fill) {
@@ -234,11 +240,14 @@ fn whole_texels(consts: &[u32], Size { rows, width, depth }: Size) -> Size {
     }
 }
 
+/// The workgroups of a product in a tiling.
+type Tiles = fn(&Entry, &[u32]) -> u32;
+
 /// A product; of weight gradients with an odd depth two in one dispatch.
 fn product(kernel: &Kernel, consts: &[u32], Size { rows: m, width: n, depth: k }: Size) -> Shape {
     let [transpose_a, bias, ones, epilogue] = [0, 2, 3, 4].map(|at| consts[at]);
     let likelihood = epilogue >= matmul::BERNOULLI;
-    let (tiles, across): (fn(&Entry, &[u32]) -> u32, usize) = match kernel.name {
+    let (tiles, across): (Tiles, usize) = match kernel.name {
         "matmul" => (matmul::tiles, n.div_ceil(consts[7] as usize)),
         "matmul_texels" => (matmul_texels::tiles, n.div_ceil(consts[7] as usize)),
         _ => (|entry, _| matmul_direct::tiles(entry), n.div_ceil(matmul_direct::COLUMNS as usize)),
@@ -302,10 +311,7 @@ fn optimiser(kernel: &Kernel, consts: &[u32], size: Size) -> Shape {
 }
 
 /// Up to two terms of the loss in one buffer, and the metrics: one from samples, and one of partial sums.
-fn terms(
-    Size { rows, width, depth }: Size,
-    most: usize,
-) -> (Vec<batch_mean::Entry>, (usize, bool, Fill), (usize, bool, Fill)) {
+fn terms(Size { rows, width, depth }: Size, most: usize) -> (Vec<batch_mean::Entry>, Bound, Bound) {
     let samples = batch_mean::Entry { offset: 0, width: 1, per_example: depth as u32, index: 2 };
     let sums = batch_mean::Entry { offset: (rows * depth) as u32, width: width as u32, per_example: 1, index: 0 };
     let mut table = vec![samples, sums];

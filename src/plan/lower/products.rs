@@ -5,7 +5,7 @@ use crate::config::Activation;
 use crate::graph::op::Variance;
 use crate::graph::{Id, Op};
 use crate::kernels::matmul::{self, ACTIVATE, BERNOULLI, DERIVE, Entry, GAUSSIAN, PLAIN, Params};
-use crate::kernels::{Kernel, math, matmul_direct, matmul_texels};
+use crate::kernels::{Kernel, MOST_TEXEL_WORDS, math, matmul_direct, matmul_texels};
 use crate::plan::{Step, View};
 
 /// The params of a product whose epilogue is no likelihood.
@@ -29,10 +29,15 @@ pub(in crate::plan) struct Manner {
     pub width: usize,
 }
 
-/// How these products, side by side, are best computed. `meaning` are the constants that say what is computed.
-pub(in crate::plan) fn manner(target: Target, products: &[Entry], meaning: &[u32]) -> Manner {
+/// How these products, side by side, are best computed. `meaning` are the constants that say what is computed, `views`
+/// what is bound.
+pub(in crate::plan) fn manner(target: Target, products: &[Entry], meaning: &[u32], views: &[View]) -> Manner {
+    let texels = || {
+        views.iter().all(|view| view.words <= MOST_TEXEL_WORDS)
+            && products.iter().all(|product| matmul_texels::suits(product, meaning))
+    };
     match target {
-        Target::Lanes if products.iter().all(|product| matmul_texels::suits(product, meaning)) => {
+        Target::Lanes if texels() => {
             let tiling = matmul_texels::USUAL;
             Manner { kernel: &matmul_texels::KERNEL, consts: tiling.to_vec(), width: tiling[1] as usize }
         }
@@ -71,7 +76,7 @@ impl Lowering<'_> {
     fn product(&mut self, [m, n, k]: [usize; 3], product: &Product) {
         let mut entries = [Entry::alone(m, n, k)];
         let Product { p, meaning, views, unit, what } = product;
-        let manner = manner(self.target, &entries, meaning);
+        let manner = manner(self.target, &entries, meaning, views);
         let dispatch = Dispatch { kernel: manner.kernel, consts: meaning, outer: m, unit: *unit, grid: [1; 3], what };
         self.push(&dispatch, p, views.to_vec());
         let step = self.plan.steps.last_mut().expect("a step was just pushed");
@@ -124,11 +129,12 @@ impl Lowering<'_> {
         let [m, n, k] = [self.shape(x).rows(), self.shape(w).columns(), self.shape(x).columns()];
         let (_, _, weight) = self.row_gradient(Some(g));
         let meaning = [0, 0, 1, 0, epilogue, 0];
-        let tiles = n.div_ceil(manner(self.target, &[Entry::alone(m, n, k)], &meaning).width);
+        let [a, b, aux, c] = [self.split(x), self.place(w), self.split(target), self.split(grad)];
+        let tiles = n.div_ceil(manner(self.target, &[Entry::alone(m, n, k)], &meaning, &[a, b, aux, c]).width);
         let parts = View { split: true, ..self.scratch(m * tiles) };
         self.parts.insert(value, (parts, tiles));
         let p = Params { jobs: 1, weight, per_example: self.per_example(m), log_variance };
-        let views = [self.split(x), self.place(w), self.split(target), self.split(grad), parts];
+        let views = [a, b, aux, c, parts];
         let likelihood = if epilogue == BERNOULLI { "Bernoulli" } else { "Gaussian" };
         let what = &format!("{}: {likelihood}(x W + b)", self.parameter_name(w));
         self.product([m, n, k], &Product { p, meaning, views, unit: self.unit(m), what });

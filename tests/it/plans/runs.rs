@@ -24,7 +24,7 @@ pub fn kept_resident(setup: &Setup) -> Resident {
 }
 
 /// Loads the plan for a purpose as [`load_plan`] does.
-fn load(executor: &mut Executor, setup: &Setup, purpose: &str, batch: usize, target: Target) -> PlanId {
+pub fn load(executor: &mut Executor, setup: &Setup, purpose: &str, batch: usize, target: Target) -> PlanId {
     load_plan(executor, setup, plan(setup, purpose, batch, kept_resident(setup), target))
 }
 
@@ -162,9 +162,11 @@ fn counts_agree(executor: &mut Executor) {
     let counts = executor.counts();
     assert_eq!(counts.bytes_read, loaded.bytes_read + 3 * 16, "{}", executor.name());
     assert!((1..=3).contains(&(counts.submissions - loaded.submissions)), "{}", executor.name());
-    // A plan whose buffers are all there needs none but its own intermediate tensors.
+    // A plan whose buffers are all there needs none but its own intermediate tensors, and textures where kernels read
+    // them.
     let passes = |role: &Role| matches!(role, Role::Slot(_) | Role::Workspace);
-    let slots = |plan: &Plan| plan.buffers.iter().filter(|b| passes(&b.role)).count() as u64;
+    let textures = |plan: &Plan| plan.steps.iter().flat_map(|s| s.kernel.bindings).filter(|b| b.texels).count();
+    let slots = |plan: &Plan| (plan.buffers.iter().filter(|b| passes(&b.role)).count() + textures(plan)) as u64;
     let again = load(executor, &setup, "train", 7, target);
     assert!(executor.counts().allocations <= counts.allocations + slots(executor.plan(again)), "{}", executor.name());
 }

@@ -1,6 +1,7 @@
 //! What no executor may run is rejected.
 
 use super::models::{plan, resident, small};
+use elbo::kernels::TABLE;
 use elbo::plan::verify::verify;
 use elbo::plan::{Plan, Role, Step, Target, View};
 
@@ -29,6 +30,8 @@ const MUTATIONS: &[Mutation] = &[
     ("one view more", |p| p.steps[0].views.extend_from_within(..1), "4 views for 3 bindings"),
     ("one parameter less", |p| p.steps[0].params.truncate(1), "are not the kernel's"),
     ("one parameter more", |p| p.steps[0].params.push(1), "are not the kernel's"),
+    ("more entries than fit", |p| last(p).params.extend([0; 4 * TABLE]), "are not the kernel's"),
+    ("a part of an entry", |p| last(p).params.push(0), "are not the kernel's"),
     ("one constant less", |p| p.steps[0].consts.truncate(1), "are not the kernel's"),
     ("one constant more", |p| p.steps[0].consts.push(1), "are not the kernel's"),
     ("an empty grid", |p| p.steps[0].grid[1] = 0, "outside 1…65535"),
@@ -36,6 +39,7 @@ const MUTATIONS: &[Mutation] = &[
     ("a unit of nothing", |p| p.steps[0].unit = 0, "no multiple of its unit"),
     ("a unit that does not divide the axis", |p| p.steps[0].unit = 2, "no multiple of its unit"),
     ("an axis of nothing", |p| p.steps[0].outer = 0, "cannot be split"),
+    ("metrics written by many", |p| last(p).unit = 1, "binding 6 is written by every part"),
     ("an axis that does not divide a view", |p| product(p).outer = 11, "cannot be split"),
 ];
 
@@ -44,9 +48,14 @@ fn same_buffer(plan: &mut Plan) {
     step.views[3] = View { words: step.views[3].words, ..step.views[0] };
 }
 
+/// The update, which has the means of the terms of the loss in its table.
+fn last(plan: &mut Plan) -> &mut Step {
+    plan.steps.last_mut().expect("a plan has steps")
+}
+
 fn same_moments(plan: &mut Plan) {
-    let last = plan.steps.last_mut().expect("a plan has steps");
-    last.views[4] = last.views[3];
+    let update = last(plan);
+    update.views[5] = update.views[4];
 }
 
 /// A product without the steps that make what it reads.

@@ -1,0 +1,117 @@
+//! Which tiling each product of a plan uses, once somebody has measured.
+//!
+//! A product kernel has constants that say what is computed and others that say how. [`candidates`] are the ways that a
+//! step could go; a [`Tuning`] holds those that were chosen, by what the step multiplies and not by where it stands, so
+//! that it serves every plan with the same shapes. Another tiling sums in another order: it changes the last bits of a
+//! result, so a run keeps the tuning that it began with.
+
+use super::lower::products::{Manner, lay_out};
+use super::{Plan, Step};
+use crate::kernels::matmul::{BERNOULLI, Entry, KERNEL, MEANING, TILINGS};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Chosen tilings, by [`key`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Tuning(pub BTreeMap<String, Vec<u32>>);
+
+impl Tuning {
+    /// Gives every product of the plan its chosen tiling. What was not chosen, or is no candidate (any more), stays.
+    pub fn apply(&self, plan: &mut Plan) {
+        for step in &mut plan.steps {
+            if let Some(tiling) = self.0.get(&key(step)).filter(|tiling| candidates(step).contains(tiling)) {
+                *step = with(step, tiling);
+            }
+        }
+    }
+}
+
+/// What a product step multiplies: its kernel, the constants that say what is computed, the extents of its products.
+pub fn key(step: &Step) -> String {
+    let meaning: String = step.consts.iter().take(MEANING).map(u32::to_string).collect::<Vec<_>>().join(".");
+    let extents: Vec<String> = entries(step).iter().map(|e| format!("{}x{}x{}", e.m, e.n, e.k)).collect();
+    format!("{} {meaning} {}", step.kernel.name, extents.join(" "))
+}
+
+/// The tilings that a step could have, none if it is no product or has no choice. A step that sums a likelihood's terms
+/// keeps the width of its tiles, since other steps rely on the number of sums.
+pub fn candidates(step: &Step) -> Vec<Vec<u32>> {
+    let tilings: Vec<Vec<u32>> = match step.kernel.name {
+        "matmul" => TILINGS.iter().map(|tiling| tiling.to_vec()).collect(),
+        _ => vec![],
+    };
+    let keeps_width = |tiling: &Vec<u32>| step.consts[4] < BERNOULLI || tiling[1] == step.consts[MEANING + 1];
+    tilings.into_iter().filter(keeps_width).collect()
+}
+
+/// The step with another of its [`candidates`].
+pub fn with(step: &Step, tiling: &[u32]) -> Step {
+    let mut other = step.clone();
+    let manner = Manner { kernel: step.kernel, consts: tiling.to_vec(), width: tiling[1] as usize };
+    lay_out(&mut other, &manner, &mut entries(step));
+    other
+}
+
+/// The products of a step; none if it is another kernel's.
+fn entries(step: &Step) -> Vec<Entry> {
+    if step.kernel.entry != KERNEL.entry {
+        return vec![];
+    }
+    let table = step.params[KERNEL.params.len()..].chunks_exact(KERNEL.entry.len());
+    table.map(|words| bytemuck::pod_read_unaligned(bytemuck::cast_slice(words))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::graph::op::Source;
+    use crate::model::Model;
+    use crate::plan::{Resident, Target, lower, verify::verify};
+
+    fn classic() -> Plan {
+        let config = Config::default();
+        let (model, source, binarise) = (config.model.clone(), Source::Bytes, config.data.binarise);
+        let graph = Model { config: model, width: 784, source, binarise }.train(128).expect("the shapes meet");
+        let resident = Resident { data_words: 4, order_words: 4, metric_slots: 1 };
+        lower("train", graph, Some(&config.optimizer), resident, Target::Gpu).expect("the plan is legal")
+    }
+
+    #[test]
+    fn every_choice_is_taken_and_the_plan_stays_legal() {
+        let plan = classic();
+        let products: Vec<&Step> = plan.steps.iter().filter(|step| !candidates(step).is_empty()).collect();
+        assert_eq!(products.len(), 4, "two ways forward, one back, and the weights");
+        for step in products {
+            for tiling in candidates(step) {
+                let mut tuned = plan.clone();
+                Tuning(BTreeMap::from([(key(step), tiling.clone())])).apply(&mut tuned);
+                verify(&tuned).expect("a tiling changes nothing that others rely on");
+                let changed: Vec<&Step> = tuned.steps.iter().filter(|other| key(other) == key(step)).collect();
+                assert!(changed.iter().all(|other| other.consts[MEANING..] == tiling), "{}", key(step));
+                let others =
+                    |plan: &Plan| plan.steps.iter().filter(|s| key(s) != key(step)).cloned().collect::<Vec<_>>();
+                assert!(others(&tuned) == others(&plan));
+            }
+        }
+    }
+
+    #[test]
+    fn a_choice_that_is_none_is_left_out() {
+        let (plan, mut tuned) = (classic(), classic());
+        let first = plan.steps.iter().find(|step| !candidates(step).is_empty()).expect("there is a product");
+        for tiling in [vec![], vec![64, 64, 4, 4], vec![7; 5]] {
+            Tuning(BTreeMap::from([(key(first), tiling), ("something else".into(), vec![1])])).apply(&mut tuned);
+            assert!(tuned == plan);
+        }
+    }
+
+    #[test]
+    fn a_step_with_a_likelihood_keeps_its_width() {
+        let plan = classic();
+        let step = plan.steps.iter().find(|step| step.what.contains("Bernoulli")).expect("the decoder's last product");
+        let widths: Vec<u32> = candidates(step).iter().map(|tiling| tiling[1]).collect();
+        assert!(widths.len() > 1 && widths.iter().all(|width| *width == step.consts[MEANING + 1]), "{widths:?}");
+    }
+}

@@ -1,0 +1,257 @@
+//! Tuning: which tiling of a product is fastest, measured on the device that will compute it.
+//!
+//! What was measured once is kept in the user's cache folder, by device, driver, version of this program and shape. The
+//! file is a convenience: one that is damaged, or that somebody else's program wrote, is as good as none.
+
+use crate::durable;
+use crate::error::{Error, Result};
+use crate::exec::measure::time_judged;
+use crate::exec::profile::Effort;
+use crate::exec::selftest::cases::Case;
+use crate::exec::{Executor, compare};
+use crate::kernels::{Access, StepScalars};
+use crate::plan::tuning::{Tuning, candidates, key, with};
+use crate::plan::{Plan, Step, Target, View};
+use crate::rng::{Philox, Stream};
+use bytemuck::Zeroable;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How much is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Mode {
+    /// Nothing: the program's own guess.
+    Off,
+    /// What is not known yet, within three seconds. On a software driver only what is known already: there a candidate
+    /// takes longer to compile than it could save.
+    #[default]
+    Auto,
+    /// Everything anew, however long it takes.
+    Full,
+}
+
+/// What `Mode::Auto` may take.
+const BUDGET: Duration = Duration::from_secs(3);
+/// How long each candidate is measured.
+const EFFORT: Effort = Effort { repeats: 20, time: Duration::from_millis(25) };
+
+/// What came of it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Tuned {
+    /// The choices for a plan's products, measured now or before.
+    pub tuning: Tuning,
+    /// How many shapes were measured now.
+    pub measured: usize,
+    /// How many shapes there was no time for.
+    pub left: usize,
+}
+
+/// Chooses tilings for the products of a plan. `cache` is the folder of what was measured before, if there is one; what
+/// cannot be read or written there is not missed.
+pub fn tune(executor: &mut Executor, plan: &Plan, mode: Mode, cache: Option<&Path>) -> Result<Tuned> {
+    let mut tuned = Tuned::default();
+    if mode == Mode::Off {
+        return Ok(tuned);
+    }
+    let mut known = cache.map(|folder| Known::read(folder, &executor.identity())).unwrap_or_default();
+    let begun = Instant::now();
+    for step in plan.steps.iter().filter(|step| candidates(step).len() > 1) {
+        let key = key(step);
+        let before = known.tuning.0.get(&key).filter(|tiling| mode == Mode::Auto && candidates(step).contains(tiling));
+        let chosen = if let Some(tiling) = before {
+            tiling.clone()
+        } else if tuned.tuning.0.contains_key(&key) {
+            continue;
+        } else if mode == Mode::Auto && (executor.target() != Target::Gpu || begun.elapsed() >= BUDGET) {
+            tuned.left += 1;
+            continue;
+        } else {
+            let deadline = (mode == Mode::Auto).then(|| begun + BUDGET);
+            let (tiling, all) = fastest(executor, step, deadline)?;
+            tuned.measured += 1;
+            // What was chosen in haste serves this run and is looked at again in the next.
+            if all {
+                known.tuning.0.insert(key.clone(), tiling.clone());
+            }
+            tiling
+        };
+        tuned.tuning.0.insert(key, chosen);
+    }
+    if let Some(folder) = cache.filter(|_| tuned.measured > 0) {
+        known.write(folder);
+    }
+    Ok(tuned)
+}
+
+/// The fastest candidate of a step, and whether there was time to try all. The step's own tiling comes first, and the
+/// others have to give its results.
+fn fastest(executor: &mut Executor, step: &Step, deadline: Option<Instant>) -> Result<(Vec<u32>, bool)> {
+    let own = step.consts[step.consts.len() - candidates(step)[0].len()..].to_vec();
+    let mut all = candidates(step);
+    all.sort_by_key(|tiling| *tiling != own);
+    let (mut best, mut expected, mut complete) = ((f64::INFINITY, own), None::<Vec<Vec<u32>>>, true);
+    for tiling in all {
+        if best.0.is_finite() && deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            complete = false;
+            break;
+        }
+        let step = with(step, &tiling);
+        let mut judge = |found: &[Vec<u32>]| {
+            let written = step.accesses().zip(found).filter(|((access, _), _)| *access != Access::Read);
+            let written: Vec<Vec<u32>> = written.map(|(_, words)| words.clone()).collect();
+            let first = expected.get_or_insert_with(|| written.clone());
+            first.iter().zip(&written).all(|(first, words)| compare::difference(first, words).is_none())
+        };
+        if let Some((timing, _)) = time_judged(executor, &case(&step), EFFORT, &mut judge)?
+            && timing.median < best.0
+        {
+            best = (timing.median, tiling);
+        }
+    }
+    Ok((best.1, complete))
+}
+
+/// The step alone, on random numbers, in buffers of its own.
+fn case(step: &Step) -> Case {
+    let mut random = Philox::new(0, Stream::Choice, 0, 0);
+    let mut buffers = Vec::new();
+    let mut step = step.clone();
+    for (at, view) in step.views.iter_mut().enumerate() {
+        buffers.push((0..view.words).map(|_| (random.uniform() - 0.5).to_bits()).collect());
+        *view = View { buffer: at, offset: 0, ..*view };
+    }
+    let scalars = StepScalars { rows: step.outer as u32, row_weight: 1.0, weights: [1.0; 4], ..StepScalars::zeroed() };
+    Case { step, scalars, buffers }
+}
+
+/// What is known of one device.
+#[derive(Debug, Default)]
+struct Known {
+    device: String,
+    tuning: Tuning,
+    others: BTreeMap<String, Tuning>,
+}
+
+/// The file.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct File {
+    program: String,
+    devices: BTreeMap<String, Tuning>,
+}
+
+const PROGRAM: &str = env!("CARGO_PKG_VERSION");
+/// A file that is larger is something else.
+const MOST_BYTES: u64 = 1 << 20;
+
+fn path(folder: &Path) -> PathBuf {
+    folder.join("tuning.json")
+}
+
+impl Known {
+    fn read(folder: &Path, device: &str) -> Self {
+        let path = path(folder);
+        let fits = std::fs::metadata(&path).is_ok_and(|found| found.is_file() && found.len() <= MOST_BYTES);
+        let text = if fits { std::fs::read(&path).unwrap_or_default() } else { vec![] };
+        let file: File = serde_json::from_slice(&text).unwrap_or_default();
+        let mut others = if file.program == PROGRAM { file.devices } else { BTreeMap::new() };
+        let tuning = others.remove(device).unwrap_or_default();
+        Self { device: device.to_owned(), tuning, others }
+    }
+
+    fn write(self, folder: &Path) {
+        let Self { device, tuning, others: mut devices } = self;
+        devices.insert(device, tuning);
+        let file = File { program: PROGRAM.to_owned(), devices };
+        let text = serde_json::to_string_pretty(&file).unwrap_or_default();
+        // Whoever cannot keep a result measures again next time.
+        let _: std::result::Result<(), Error> =
+            durable::create_folder(folder).and_then(|()| durable::replace_file(&path(folder), text.as_bytes()));
+    }
+}
+
+/// The folder in which this user's programs keep what they can do without.
+pub fn cache_folder() -> Option<PathBuf> {
+    let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = std::env::home_dir();
+    let system = match () {
+        () if cfg!(windows) => folder("LOCALAPPDATA"),
+        () if cfg!(target_os = "macos") => home.map(|home| home.join("Library/Caches")),
+        () => home.map(|home| home.join(".cache")),
+    };
+    folder("XDG_CACHE_HOME").or(system).map(|cache| cache.join("elbo"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known(device: &str, choice: u32) -> Known {
+        let tuning = Tuning([("a product".to_owned(), vec![choice])].into());
+        Known { device: device.to_owned(), tuning, others: BTreeMap::new() }
+    }
+
+    /// A training step of a small model, for GPUs: tuning needs no GPU to be right.
+    #[cfg(feature = "gpu")]
+    fn small() -> Plan {
+        use crate::config::Config;
+        use crate::graph::op::Source;
+        use crate::model::Model;
+        use crate::plan::{Resident, lower};
+        let mut config = Config::default();
+        config.model.hidden = vec![48];
+        let (model, binarise) = (config.model.clone(), config.data.binarise);
+        let graph =
+            Model { config: model, width: 800, source: Source::Bytes, binarise }.train(16).expect("shapes meet");
+        let resident = Resident { data_words: 4, order_words: 4, metric_slots: 1 };
+        lower("train", graph, Some(&config.optimizer), resident, Target::Gpu).expect("it is legal")
+    }
+
+    #[cfg(feature = "gpu")]
+    #[test]
+    fn every_product_gets_a_tiling_that_it_can_have_and_keeps_it() {
+        use crate::exec::gpu::{Gpu, adapters};
+        for adapter in adapters() {
+            let mut executor = Executor::Gpu(Box::new(Gpu::open(&adapter, false).expect("it opens")));
+            let (plan, folder) = (small(), tempfile::tempdir().expect("there is room"));
+            assert_eq!(tune(&mut executor, &plan, Mode::Off, None), Ok(Tuned::default()));
+            let full = tune(&mut executor, &plan, Mode::Full, Some(folder.path())).expect("it runs");
+            let products: Vec<&Step> = plan.steps.iter().filter(|step| candidates(step).len() > 1).collect();
+            assert_eq!((full.measured, full.left, full.tuning.0.len()), (products.len(), 0, products.len()));
+            for step in products {
+                assert!(candidates(step).contains(&full.tuning.0[&key(step)]), "{}", key(step));
+            }
+            let again = tune(&mut executor, &plan, Mode::Auto, Some(folder.path())).expect("it runs");
+            assert_eq!((again.tuning, again.measured, again.left), (full.tuning, 0, 0));
+        }
+    }
+
+    #[test]
+    fn what_was_measured_is_found_again_for_its_device_alone() {
+        let folder = tempfile::tempdir().expect("there is room");
+        known("one", 1).write(folder.path());
+        let mut two = Known::read(folder.path(), "two");
+        assert_eq!(two.tuning, Tuning::default());
+        two.tuning = known("two", 2).tuning;
+        two.write(folder.path());
+        for (device, choice) in [("one", 1), ("two", 2)] {
+            assert_eq!(Known::read(folder.path(), device).tuning, known(device, choice).tuning);
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_damaged_or_another_version_s_is_as_good_as_none() {
+        let folder = tempfile::tempdir().expect("there is room");
+        known("one", 1).write(folder.path());
+        let whole = std::fs::read_to_string(path(folder.path())).expect("it was written");
+        for text in ["", "{", "[]", &whole[..whole.len() / 2], &whole.replace(PROGRAM, "0.0.0-older")] {
+            std::fs::write(path(folder.path()), text).expect("it can be written");
+            assert_eq!(Known::read(folder.path(), "one").tuning, Tuning::default(), "{text}");
+        }
+        std::fs::remove_file(path(folder.path())).expect("it is there");
+        std::fs::create_dir(path(folder.path())).expect("it can be made");
+        assert_eq!(Known::read(folder.path(), "one").tuning, Tuning::default());
+        known("one", 1).write(folder.path());
+    }
+}
