@@ -154,12 +154,12 @@ pub struct TrainArgs {
     #[command(flatten)]
     pub threads: ThreadsArgs,
 
-    /// Whether to measure how products are fastest [default: auto]
+    /// Measure products first: off, auto (default), full
     ///
     /// Which tiling each matrix product uses. `auto` measures on GPUs what is not known yet, for at most three seconds,
     /// and keeps it in the user's cache folder; `full` measures everything anew; `off` takes the program's guess.
     /// A run keeps its tilings in its checkpoints, since others round differently.
-    #[arg(long, value_name = "HOW", value_enum)]
+    #[arg(long, value_name = "HOW", value_enum, hide_possible_values = true)]
     pub tune: Option<crate::tune::Mode>,
 
     /// Passes over the training examples
@@ -454,12 +454,12 @@ pub struct BenchStepArgs {
     #[command(flatten)]
     pub threads: ThreadsArgs,
 
-    /// Whether to measure how products are fastest [default: auto]
+    /// Measure products first: off, auto (default), full
     ///
     /// Which tiling each matrix product uses. `auto` measures on GPUs what is not known yet, for at most three seconds,
     /// and keeps it in the user's cache folder; `full` measures everything anew; `off` takes the program's guess.
     /// A run keeps its tilings in its checkpoints, since others round differently.
-    #[arg(long, value_name = "HOW", value_enum)]
+    #[arg(long, value_name = "HOW", value_enum, hide_possible_values = true)]
     pub tune: Option<crate::tune::Mode>,
 
     /// Steps per round [default: 468; 64 on a software driver]

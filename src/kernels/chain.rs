@@ -110,9 +110,9 @@ fn cpu(call: Call) {
                 let consts = [&meaning[..], &matmul::TILINGS[0]].concat();
                 let shared = matmul::Params { jobs: 1, weight: 0, per_example: 1, log_variance: 0.0 };
                 let alone = matmul::Entry::alone(rows, n, k);
-                let words = [bytemuck::bytes_of(&shared), bytemuck::bytes_of(&alone)].concat();
+                let words = super::words(&shared, &[alone]);
                 let reads: [&[u32]; 3] = [&at(values, e.x, rows * k), &weights[e.w as usize..], &aux];
-                member(&matmul::KERNEL, &bytemuck::pod_collect_to_vec(&words), &consts, rows, &reads, &mut out);
+                member(&matmul::KERNEL, &words, &consts, rows, &reads, &mut out);
                 (vec![e.y], out.into())
             }
             SAMPLE => {

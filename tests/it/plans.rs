@@ -6,4 +6,5 @@ mod measured;
 mod models;
 mod runs;
 mod snapshots;
+mod tuned;
 mod verify;

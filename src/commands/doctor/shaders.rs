@@ -2,7 +2,7 @@
 
 use super::Check;
 use crate::exec::selftest::cases::settings;
-use crate::kernels::{KERNELS, Members};
+use crate::kernels::{KERNELS, Kernel, Members};
 use naga::ShaderStage;
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
@@ -14,7 +14,7 @@ pub fn check() -> Check {
     for kernel in KERNELS {
         for consts in settings(kernel) {
             count += 1;
-            if let Err(why) = translate(&kernel.source(&consts, &Members::ONE)) {
+            if let Err(why) = translate(kernel, &kernel.source(&consts, &Members::ONE)) {
                 faults.push(format!("{} {:?} = {consts:?}: {why}", kernel.name, kernel.consts));
             }
         }
@@ -23,9 +23,10 @@ pub fn check() -> Check {
     Check { what: "shaders".to_owned(), fine, faults }
 }
 
-fn translate(source: &str) -> Result<(), String> {
+fn translate(kernel: &Kernel, source: &str) -> Result<(), String> {
     let module = naga::front::wgsl::parse_str(source).map_err(|error| error.to_string())?;
-    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
+    let capabilities = if kernel.needs_subgroups() { Capabilities::SUBGROUP } else { Capabilities::empty() };
+    let mut validator = Validator::new(ValidationFlags::all(), capabilities);
     let info = validator.validate(&module).map_err(|error| error.to_string())?;
     let pipeline = spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: "main".to_owned() };
     spv::write_vec(&module, &info, &spv::Options::default(), Some(&pipeline)).map_err(|e| format!("SPIR-V: {e}"))?;
