@@ -105,8 +105,13 @@ impl Session {
     }
 
     /// What was asked for of each member.
-    pub fn members(&self) -> impl ExactSizeIterator<Item = &Config> + Clone {
-        (0..1 + self.others.len()).map(|at| if at == 0 { &self.config } else { &self.others[at - 1] })
+    pub fn members(&self) -> impl Iterator<Item = &Config> {
+        std::iter::once(&self.config).chain(&self.others)
+    }
+
+    /// How many members there are.
+    pub fn member_count(&self) -> usize {
+        1 + self.others.len()
     }
 
     /// The examples.
@@ -121,7 +126,7 @@ impl Session {
         }
         let mut plan = self.untuned(purpose)?;
         self.tuning.apply(&mut plan);
-        plan.members = self.members().len();
+        plan.members = self.member_count();
         let reads_data = plan.words(&Role::Data) > 0;
         let id = self.executor.load(plan)?;
         self.plans.insert(purpose, id);
@@ -176,7 +181,7 @@ impl Session {
 
     /// Which examples the next runs take, from position 0 of the order on: the same for every member.
     pub fn set_order(&mut self, order: &[u32]) -> Result<()> {
-        let members = self.members().len();
+        let members = self.member_count();
         (0..members).try_for_each(|member| self.set_order_of(member, order))
     }
 
@@ -297,7 +302,7 @@ impl Session {
     /// `count` examples drawn from the prior and decoded by the first member, [count, D]. The same seed gives the same
     /// latents.
     pub fn sample(&mut self, count: usize, seed: u64) -> Result<Vec<f32>> {
-        let seeds = vec![seed; self.members().len()];
+        let seeds = vec![seed; self.member_count()];
         Ok(self.samples(count, &seeds)?.swap_remove(0))
     }
 
@@ -320,7 +325,7 @@ impl Session {
     /// The given examples as the first member is shown them, and their reconstructions through the posterior's mean;
     /// both [examples, D].
     pub fn reconstruct(&mut self, examples: &[u32], seed: u64) -> Result<(Vec<f32>, Vec<f32>)> {
-        let (examples, seeds) = (vec![examples.to_vec(); self.members().len()], vec![seed; self.members().len()]);
+        let (examples, seeds) = (vec![examples.to_vec(); self.member_count()], vec![seed; self.member_count()]);
         Ok(self.reconstructions(&examples, &seeds)?.swap_remove(0))
     }
 

@@ -150,7 +150,7 @@ pub fn train(
         return Err(crate::config::batch_exceeds(session.config.train.batch, examples));
     }
     let mut alive = members.iter().filter(|member| member.lost.is_none()).map(|member| &member.progress);
-    let Some(progress) = alive.next().filter(|_| members.len() == session.members().len()) else {
+    let Some(progress) = alive.next().filter(|_| members.len() == session.member_count()) else {
         return Err(Error::Bug("a run has as many members as its session, and one that is not lost".into()));
     };
     if alive.any(|other| (other.step, other.epoch) != (progress.step, progress.epoch)) {

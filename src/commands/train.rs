@@ -88,15 +88,17 @@ fn begin(args: &TrainArgs, report: &Report) -> Result<()> {
 
 fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
     let sweep = Sweep::read(run)?;
-    let (folder, folders, saved) = match &sweep {
-        Some(sweep) => (run.to_owned(), sweep.folders(run), saved_members(run, sweep, report)?),
-        None => {
-            let run = one_model(run)?;
-            let (saved, warnings) = checkpoint::load_latest(&run)?;
-            warnings.iter().for_each(|warning| report.warn(warning));
-            (open::folder_of(&run), vec![open::folder_of(&run)], vec![saved])
-        }
+    let (folder, folders, saved, warnings) = if let Some(sweep) = &sweep {
+        let (saved, warnings) = saved_members(run, sweep)?;
+        (run.to_owned(), sweep.folders(run), saved, warnings)
+    } else {
+        let run = one_model(run)?;
+        let (saved, warnings) = checkpoint::load_latest(&run)?;
+        (open::folder_of(&run), vec![open::folder_of(&run)], vec![saved], warnings)
     };
+    for warning in warnings {
+        report.warn(&warning);
+    }
     let lost = |at: usize| sweep.as_ref().and_then(|sweep| sweep.lost.get(&sweep.members[at]).cloned());
     let alive = (0..saved.len()).find(|&at| lost(at).is_none());
     let Some(progress) = alive.map(|at| saved[at].progress.clone()) else {
@@ -110,8 +112,10 @@ fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
                 progress.epoch
             )));
         }
-        configs.iter_mut().for_each(|config| config.train.epochs = epochs);
-        configs.iter().try_for_each(config::validate)?;
+        for config in &mut configs {
+            config.train.epochs = epochs;
+            config::validate(config)?;
+        }
     }
     config::check_members(&configs)?;
     let mut session = prepare(configs, args, report)?;
@@ -151,19 +155,18 @@ fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
 }
 
 /// Where the members of a sweep go on: all after the same step, but those that were given up, of which their last
-/// checkpoint tells what they were.
-fn saved_members(run: &Path, sweep: &Sweep, report: &Report) -> Result<Vec<Checkpoint>> {
+/// checkpoint tells what they were. Also what to warn of.
+fn saved_members(run: &Path, sweep: &Sweep) -> Result<(Vec<Checkpoint>, Vec<String>)> {
     let lost = |name: &&String| sweep.lost.contains_key(*name);
     let (gone, alive): (Vec<&String>, Vec<&String>) = sweep.members.iter().partition(lost);
     let folders: Vec<PathBuf> = alive.iter().map(|name| run.join(name)).collect();
     let (found, warnings) = if folders.is_empty() { (vec![], vec![]) } else { load_common(&folders)? };
-    warnings.iter().for_each(|warning| report.warn(warning));
     let mut all: Vec<(&String, Checkpoint)> = alive.into_iter().zip(found).collect();
     for name in gone {
         all.push((name, checkpoint::load_latest(&run.join(name))?.0));
     }
     all.sort_by_key(|(name, _)| sweep.members.iter().position(|other| other == *name));
-    Ok(all.into_iter().map(|(_, checkpoint)| checkpoint).collect())
+    Ok((all.into_iter().map(|(_, checkpoint)| checkpoint).collect(), warnings))
 }
 
 /// Data, device and models.
@@ -197,7 +200,7 @@ fn describe(session: &mut Session, report: &Report) -> Result<()> {
     let resident = 4 * plan.words(&Role::Data) as u64;
     let layers: Vec<String> =
         plan.parameters.iter().map(|p| format!("{} {}x{}", p.name, p.shape[0] - 1, p.shape[1])).collect();
-    let (config, members) = (&session.config, session.members().len());
+    let (config, members) = (&session.config, session.member_count());
     let beta = config.objective.beta;
     let same = session.members().all(|member| member.objective.beta == beta);
     let beta = if same { beta.to_string() } else { "beta".to_owned() };

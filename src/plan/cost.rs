@@ -157,7 +157,8 @@ mod tests {
         let (consts, what) = (consts.to_vec(), String::new());
         let step = Step { kernel, consts, params, views, outer: 1, unit: 1, grid: [1; 3], what };
         let (name, steps) = (String::new(), vec![step]);
-        total(&Plan { name, batch: 10, buffers, steps, parameters: vec![], terms: vec![String::new()] })
+        let (parameters, terms) = (vec![], vec![String::new()]);
+        total(&Plan { name, batch: 10, members: 1, buffers, steps, parameters, terms })
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub fn run(args: &BenchStepArgs, report: &Report) -> Result<()> {
     let (cost, products, dispatches) = (total(loaded), measure::products(loaded), loaded.steps.len());
     let peak = peak(&mut session.executor, &products, report)?;
     let profile = args.profile.then(|| profile::run(&mut session, &peak, report)).transpose()?;
-    let (batch, members) = (session.config.train.batch, session.members().len());
+    let (batch, members) = (session.config.train.batch, session.member_count());
     let images = (batch * members) as f64 / time.median;
     let [median, least, most] = [time.median, time.least, time.most].map(|seconds| seconds * 1e3);
     let (rates, values) = rates(cost, time.median, &peak);

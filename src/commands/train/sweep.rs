@@ -128,7 +128,8 @@ fn write_csv(rows: &[Row], sweep: &Sweep, path: &Path) -> Result<()> {
             row.lost.to_string(),
         ];
         let cells: Vec<String> = row.label.iter().cloned().chain(results).collect();
-        text += &format!("{}\n", cells.join(","));
+        text.push_str(&cells.join(","));
+        text.push('\n');
     }
     durable::replace_file(path, text.as_bytes())
 }
