@@ -220,7 +220,7 @@ pub struct TrainArgs {
     ///
     /// Runs every dispatch again on its CPU twin with the same inputs, and names the first that differs. Slow: for
     /// finding a faulty driver.
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub check_steps: bool,
 
     /// First show where the time of a step goes
