@@ -28,6 +28,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
+use crate::data::table::Encoding;
+use crate::data::{Dataset, Known, Values};
 use crate::durable;
 use crate::error::{Error, Result};
 use crate::plan::tuning::Tuning;
@@ -76,7 +78,7 @@ pub struct Progress {
 }
 
 /// What a model has to know of its data to be used without them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataRecord {
     /// The data set's name.
@@ -87,6 +89,36 @@ pub struct DataRecord {
     pub floats: bool,
     /// The data set's hash.
     pub hash: String,
+    /// How numbers were encoded, fitted to the training part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<Encoding>,
+    /// The names of the classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<Vec<String>>,
+}
+
+impl DataRecord {
+    /// The record of a data set.
+    pub fn of(data: &Dataset) -> Self {
+        Self {
+            name: data.name.clone(),
+            shape: data.shape,
+            floats: matches!(data.values, Values::F32(_)),
+            hash: data.hash.clone(),
+            encoding: data.encoding.clone(),
+            classes: data.classes.clone(),
+        }
+    }
+
+    /// How other data have to be read to be used with the model.
+    pub fn known(&self) -> Known<'_> {
+        Known { encoding: self.encoding.as_ref(), classes: self.classes.as_deref() }
+    }
+
+    /// The columns, where examples are rows of a table and no pictures.
+    pub fn table(&self) -> Option<&Encoding> {
+        self.encoding.as_ref().filter(|_| self.shape[..2] == [1, 1])
+    }
 }
 
 /// Everything that a run needs to go on, bit for bit.

@@ -63,6 +63,17 @@ Example:
   elbo reconstruct runs/first -n 32 --out reconstructions.png")]
     Reconstruct(ReconstructArgs),
 
+    /// Describe a source of data
+    ///
+    /// Reads a source as `elbo train` would and says what is in it: examples, shape, parts, ranges, the columns of a
+    /// table with their types, classes, and whatever is wrong with it. --out draws examples where they are images.
+    #[command(after_long_help = "\
+Examples:
+  elbo data glyphs --out glyphs.png
+  elbo data patients.csv --set data.columns.age=numeric
+  elbo data photos/ --set data.resize=64x64 --set data.fit=crop --json")]
+    Data(DataArgs),
+
     /// Print what would be computed, step by step
     ///
     /// Prints the compiled plan of a model: its steps, their kernels, grids and buffers. Needs neither data nor a
@@ -133,8 +144,9 @@ pub struct ThreadsArgs {
 pub struct TrainArgs {
     /// Where the examples come from [default: glyphs]
     ///
-    /// `glyphs` (digits that the program draws itself, the default), an IDX file, plain or gzipped, or a folder with
-    /// IDX files under their MNIST names.
+    /// `glyphs` (digits that the program draws itself, the default), `mnist` or `fashion-mnist`, a folder of PNG or
+    /// JPEG images, an .npy, .npz or .csv file, an IDX file, plain or gzipped, or a folder with IDX files under their
+    /// MNIST names. `elbo data SRC` describes a source.
     #[arg(long, value_name = "SRC")]
     pub data: Option<String>,
 
@@ -336,6 +348,30 @@ pub struct ReconstructArgs {
     /// What --threads says.
     #[command(flatten)]
     pub threads: ThreadsArgs,
+}
+
+/// `elbo data`.
+#[derive(Debug, Clone, Args)]
+pub struct DataArgs {
+    /// The source, as for `elbo train --data`
+    #[arg(value_name = "SRC")]
+    pub source: String,
+
+    /// What --recipe and --set say.
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
+
+    /// PNG file to draw examples into
+    #[arg(long, value_name = "FILE.png")]
+    pub out: Option<PathBuf>,
+
+    /// Number of examples to draw [default: 64]
+    #[arg(long, short = 'n', value_name = "N")]
+    pub count: Option<usize>,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `elbo plan`.
@@ -626,7 +662,7 @@ mod tests {
     fn short_help_fits_a_screen_and_long_help_has_an_example() {
         let mut found = Vec::new();
         commands(&Cli::command(), "", &mut found);
-        assert_eq!(found.len(), 12);
+        assert_eq!(found.len(), 13);
         for (path, command) in found {
             let short = command.clone().term_width(80).render_help().to_string();
             assert!(short.lines().count() <= 24, "{path} -h has {} lines:\n{short}", short.lines().count());

@@ -2,6 +2,7 @@
 
 mod adapters;
 mod bench;
+mod describe;
 mod doctor;
 mod eval;
 mod open;
@@ -9,6 +10,7 @@ mod plan;
 mod profile;
 mod reconstruct;
 mod sample;
+mod show;
 mod train;
 
 use crate::cli::{BenchCommand, Cli, Command};
@@ -21,6 +23,7 @@ pub fn run(cli: Cli) -> ExitCode {
     let (quiet, json) = match &cli.command {
         Command::Train(args) => (args.quiet, false),
         Command::Eval(args) => (false, args.json),
+        Command::Data(args) => (false, args.json),
         Command::Plan(args) => (false, args.json),
         Command::Adapters(args) => (false, args.json),
         Command::Doctor(args) => (false, args.json),
@@ -48,6 +51,7 @@ fn dispatch(command: Command, report: &Report) -> Result<()> {
         Command::Eval(args) => eval::run(&args, report),
         Command::Sample(args) => sample::run(&args, report),
         Command::Reconstruct(args) => reconstruct::run(&args, report),
+        Command::Data(args) => describe::run(&args, report),
         Command::Plan(args) => plan::run(&args, report),
         Command::Adapters(_) => adapters::run(report),
         Command::Doctor(args) => doctor::run(&args, report),

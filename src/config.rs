@@ -3,6 +3,7 @@
 //! A configuration starts from [`Config::default`], is changed by a recipe and then by single settings ([`resolve`]),
 //! and is checked as a whole ([`validate`]) before anything is read, allocated or written.
 
+mod data;
 mod keys;
 mod recipes;
 mod resolve;
@@ -11,6 +12,7 @@ mod validate;
 
 use serde::{Deserialize, Serialize};
 
+pub use data::{Background, Binarise, Colour, ColumnType, Damaged, DataConfig, Fit, Layout, Scale};
 pub use keys::nearest;
 pub use recipes::RECIPES;
 pub use resolve::{from_toml, resolve, to_toml};
@@ -33,32 +35,6 @@ pub struct Config {
     pub optimizer: OptimizerConfig,
     /// How long, in which portions, from which seed.
     pub train: TrainConfig,
-}
-
-/// Where the examples come from and how they are presented.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DataConfig {
-    /// `glyphs`, an IDX file, or a folder with IDX files.
-    pub source: String,
-    /// How values are turned into zeros and ones, if at all.
-    pub binarise: Binarise,
-    /// Examples taken from the end of the training part for validation; 0 trains on everything.
-    pub validation: usize,
-    /// Number of examples that `glyphs` draws, test part included; other sources ignore it.
-    pub examples: usize,
-}
-
-/// How values are turned into zeros and ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Binarise {
-    /// Values stay as they are.
-    None,
-    /// 1 where the value is at least one half.
-    Threshold,
-    /// 1 with the probability that the value states, drawn anew whenever the example is used.
-    Dynamic,
 }
 
 /// The networks and distributions. Capitals: D values per example, H hidden units, Z latent dimensions.
@@ -192,7 +168,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             name: "classic".into(),
-            data: DataConfig { source: "glyphs".into(), binarise: Binarise::None, validation: 0, examples: 12_000 },
+            data: DataConfig::default(),
             model: ModelConfig {
                 hidden: vec![400],
                 decoder: vec![],

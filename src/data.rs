@@ -1,22 +1,35 @@
 //! Data sets: what was read, and which part of it is for what.
 
+pub mod array;
 pub mod batches;
+pub mod csv;
+pub mod fetch;
 pub mod glyphs;
 pub mod idx;
+pub mod images;
+pub mod npy;
+pub mod npz;
+mod request;
+pub mod table;
 
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;
 
 use std::fmt::Write;
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read};
 use std::ops::Range;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use crate::config::{DataConfig, Likelihood};
+use crate::config::{Config, Likelihood};
 use crate::error::{Error, Result};
+pub use request::{Known, Labels, Request};
+use request::{misplaced, places, share, wanted};
+use table::Encoding;
 
 /// Values as they were stored: bytes stay bytes, also on the device.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,12 +60,22 @@ impl Values {
 pub struct Dataset {
     /// What was asked for, for titles: `glyphs`, or a path.
     pub name: String,
+    /// What kind of source it was.
+    pub format: Format,
     /// The shape of one example: channels, height, width.
     pub shape: [usize; 3],
-    /// Row-major, examples × channels × height × width.
+    /// Row-major, examples × channels × height × width. What is missing is NaN.
     pub values: Values,
+    /// How numbers came to be what they are; `None` where they are as they were stored.
+    pub encoding: Option<Encoding>,
     /// One class per example where the source has them.
     pub labels: Option<Vec<u32>>,
+    /// The names of the classes, where they are not numbers.
+    pub classes: Option<Vec<String>>,
+    /// Where each example stood in the source, where that is not its place here.
+    pub rows: Option<Vec<u32>>,
+    /// What was odd about the source though it could be read.
+    pub notes: Vec<String>,
     /// Which examples are trained on.
     pub train: Range<usize>,
     /// Which examples choose the best checkpoint; may be empty.
@@ -60,66 +83,128 @@ pub struct Dataset {
     /// Which examples are only ever evaluated; may be empty.
     pub test: Range<usize>,
     /// SHA-256 of shape, values, labels and the number of test examples, in hex: two data sets with the same hash are
-    /// the same. How many examples `validation` sets aside is a choice of the run and does not enter.
+    /// the same. How many examples `validation` sets aside is a choice of the run and does not enter, and neither does
+    /// what was fitted.
     pub hash: String,
 }
 
-/// Opens the data set that `config` names and splits it.
+/// Kinds of sources.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Drawn by the program.
+    Glyphs,
+    /// IDX files.
+    Idx,
+    /// An `.npy` or `.npz` file.
+    Array,
+    /// A folder of images.
+    Images,
+    /// A table with a header.
+    Table,
+}
+
+/// Opens the data set that `config` names and splits it. For a trained model it is read as the model takes it: columns by
+/// their names, levels and scales as in training.
 ///
 /// # Errors
-/// [`Error::Usage`] where the request makes no sense (a name that cannot be fetched, too many validation
-/// examples), [`Error::Data`] where files are missing or malformed.
-pub fn open(config: &DataConfig) -> Result<Dataset> {
+/// [`Error::Usage`] where the request makes no sense (too many validation examples), [`Error::Data`] where files are
+/// missing or malformed, or have not what the model needs.
+pub fn open(config: &Config, known: Option<Known>) -> Result<Dataset> {
+    let data = read(&Request { config: &config.data, auto: wanted(config.model.likelihood), known })?;
+    match misplaced(&config.data, data.format) {
+        // Other data for a trained model may be of another kind than those that it was configured for.
+        Some((key, kinds)) if known.is_none() => Err(Error::Usage(format!(
+            "data.{key} is set, which is for {kinds}, and {} is none of these; leave it out",
+            data.name
+        ))),
+        _ => Ok(data),
+    }
+}
+
+fn read(request: &Request) -> Result<Dataset> {
+    let config = request.config;
     let source = config.source.as_str();
-    match source {
-        "glyphs" => return glyphs::dataset(config.examples, config.validation),
-        "mnist" | "fashion-mnist" => {
-            return Err(Error::Usage(format!(
-                "--data {source}: downloads are not there yet: put the four files (train-images-idx3-ubyte.gz, \
-                 train-labels-idx1-ubyte.gz, t10k-images-idx3-ubyte.gz, t10k-labels-idx1-ubyte.gz) in a folder and \
-                 pass the folder; one that is itself called {source} is passed as ./{source}"
-            )));
-        }
-        _ => {}
+    if source == "glyphs" {
+        return glyphs::dataset(config.examples, config.validation);
+    }
+    if let Some(source) = fetch::source(source) {
+        return fetch::dataset(source, request);
     }
     let path = Path::new(source);
     match fs::metadata(path) {
-        Ok(found) if found.is_dir() => idx::folder(path, config.validation),
-        Ok(found) if found.is_file() => idx::file(path, config.validation),
+        Ok(found) if found.is_dir() && idx::is_in(path)? => idx::folder(path, config.test, config.validation),
+        Ok(found) if found.is_dir() => images::dataset(path, request),
+        Ok(found) if found.is_file() => read_file(path, request),
         Ok(_) => Err(Error::Data(format!("{source}: this is neither a file nor a folder"))),
         Err(error) if error.kind() == ErrorKind::NotFound => Err(Error::Data(format!(
-            "'{source}' does not exist; the data can be 'glyphs' (built in), an IDX file of images (plain or .gz), or \
-             a folder with the MNIST files ({}, …)",
-            idx::TRAIN_IMAGES
+            "'{source}' does not exist; the data can be 'glyphs' (built in), 'mnist', 'fashion-mnist', a .csv, .npy or \
+             .npz file, a folder of .png or .jpg images, an IDX file (plain or .gz), or a folder with the MNIST files"
         ))),
         Err(error) => Err(Error::Data(format!("{source}: cannot be opened: {error}"))),
     }
 }
 
-/// Tells whether the values can be what `likelihood` takes them for: finite, and for Bernoulli from 0 to 1.
+/// A file says by its name what it is; one that does not is taken by its first bytes.
+fn read_file(path: &Path, request: &Request) -> Result<Dataset> {
+    let complain = |what: &str| Err(Error::Data(format!("{}: {what}", path.display())));
+    let end = path.extension().map(|end| end.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    match end.as_str() {
+        "csv" | "tsv" => return csv::dataset(path, request),
+        "npy" => return npy::dataset(path, request),
+        "npz" => return npz::dataset(path, request),
+        "png" | "jpg" | "jpeg" => return complain("this is one image; pass the folder that holds the images"),
+        _ => {}
+    }
+    let mut start = Vec::new();
+    match File::open(path).and_then(|file| file.take(6).read_to_end(&mut start)) {
+        Err(error) => complain(&format!("cannot be opened: {error}")),
+        Ok(_) if start.starts_with(npy::MAGIC) => npy::dataset(path, request),
+        Ok(_) if start.starts_with(b"PK\x03\x04") => npz::dataset(path, request),
+        Ok(_) => idx::file(path, request.config.test, request.config.validation),
+    }
+}
+
+/// Tells whether a model with `likelihood` can take the data: columns of types that it knows, values that are there,
+/// finite, and for Bernoulli from 0 to 1.
 ///
 /// # Errors
-/// [`Error::Data`], with the first value that does not fit and what to do about it.
+/// [`Error::Data`], with the first thing that does not fit and what to do about it.
 pub fn check(dataset: &Dataset, likelihood: Likelihood) -> Result<()> {
+    if let Some(encoding) = &dataset.encoding {
+        encoding.check(&dataset.name, likelihood)?;
+    }
     let Values::F32(values) = &dataset.values else { return Ok(()) };
-    let place = |at: usize| {
-        let (example, value) = (at / dataset.width(), at % dataset.width());
-        format!("{}: value {value} of example {example} is {}", dataset.name, values[at])
+    let width = dataset.width();
+    // The first one in the order of the source, whatever the order here.
+    let first = |is_bad: fn(f32) -> bool| {
+        let bad = (0..values.len()).filter(|&at| is_bad(values[at]));
+        bad.min_by_key(|&at| (dataset.row(at / width), at % width))
     };
-    if let Some(at) = values.iter().position(|x| !x.is_finite()) {
-        return Err(Error::Data(format!("{}; remove or replace values that are not finite", place(at))));
+    if let Some(at) = first(f32::is_nan).filter(|_| dataset.encoding.is_some()) {
+        let rows = values.chunks_exact(width).filter(|row| row.iter().any(|value| value.is_nan())).count();
+        return Err(Error::Data(format!(
+            "{}: {} is missing, as are values in {rows} of {} rows, and there are no models for missing values yet; \
+             fill them in or leave these rows out",
+            dataset.name,
+            dataset.place(at),
+            dataset.len()
+        )));
     }
-    match likelihood {
-        Likelihood::Bernoulli => match values.iter().position(|x| !(0.0..=1.0).contains(x)) {
-            Some(at) => Err(Error::Data(format!(
-                "{}, but the bernoulli likelihood takes values from 0 to 1; scale the data, or choose \
-                 `--set model.likelihood=gaussian`",
-                place(at)
-            ))),
-            None => Ok(()),
-        },
-        Likelihood::Gaussian | Likelihood::GaussianLearned => Ok(()),
+    let is = |at: usize| format!("{}: {} is {}", dataset.name, dataset.place(at), dataset.original(at));
+    if let Some(at) = first(|x| !x.is_finite()) {
+        return Err(Error::Data(format!("{}; remove or replace values that are not finite", is(at))));
     }
+    let unfit = match likelihood {
+        Likelihood::Bernoulli => first(|x| !(0.0..=1.0).contains(&x)),
+        Likelihood::Gaussian | Likelihood::GaussianLearned => None,
+    };
+    unfit.map_or(Ok(()), |at| {
+        Err(Error::Data(format!(
+            "{}, but the bernoulli likelihood takes values from 0 to 1; scale the data (`--set data.scale=unit`), or \
+             choose `--set model.likelihood=gaussian`",
+            is(at)
+        )))
+    })
 }
 
 impl Dataset {
@@ -158,14 +243,55 @@ impl Dataset {
         let hash = hash(shape, &values, labels.as_deref(), test);
         Ok(Self {
             name: name.to_owned(),
+            format: Format::Idx,
             shape,
             values,
+            encoding: None,
             labels,
+            classes: None,
+            rows: None,
+            notes: vec![],
             train: 0..end,
             validation: end..training,
             test: training..examples,
             hash,
         })
+    }
+
+    /// The same data set with classes. They enter the hash where nothing was fitted.
+    fn with_labels(self, labels: Option<Labels>) -> Self {
+        let Some(Labels { of, names }) = labels else { return self };
+        let hash = hash(self.shape, &self.values, Some(&of), self.test.len());
+        Self { labels: Some(of), classes: names, hash, ..self }
+    }
+
+    /// The same data set with the places of its examples in the source.
+    fn with_rows(self, rows: Vec<u32>) -> Self {
+        let moved = rows.iter().enumerate().any(|(at, &row)| at != row as usize);
+        Self { rows: moved.then_some(rows), ..self }
+    }
+
+    /// Where example `index` stood in the source, from 0.
+    pub fn row(&self, index: usize) -> usize {
+        self.rows.as_ref().map_or(index, |rows| rows[index] as usize)
+    }
+
+    /// A value of the block in words: its row and column, as the source has them.
+    fn place(&self, at: usize) -> String {
+        let (example, value) = (self.row(at / self.width()), at % self.width());
+        let column = self.encoding.as_ref().and_then(|encoding| encoding.column_at(value));
+        match (self.format, column) {
+            (Format::Table, Some(column)) => {
+                format!("column `{}` of row {} below the header", column.name, example + 1)
+            }
+            (Format::Array, _) => format!("value {value} of row {example} (both from 0)"),
+            _ => format!("value {value} of example {example}"),
+        }
+    }
+
+    /// A value of the block in the units of the source.
+    fn original(&self, at: usize) -> f32 {
+        self.original_example(at / self.width())[at % self.width()]
     }
 
     /// Values per example.
@@ -190,6 +316,15 @@ impl Dataset {
             Values::U8(values) => values[place].iter().map(|&x| f32::from(x) / 255.0).collect(),
             Values::F32(values) => values[place].to_vec(),
         }
+    }
+
+    /// Example `index` in the units of the source: with the scaling undone that was fitted to the training part.
+    pub fn original_example(&self, index: usize) -> Vec<f32> {
+        let mut row = self.example(index);
+        if let Some(encoding) = &self.encoding {
+            encoding.undo(&mut row);
+        }
+        row
     }
 
     /// The mean of each of the `width` values over `examples`, bytes as x/255; zeros where the range is empty.
@@ -233,6 +368,11 @@ fn hash(shape: [usize; 3], values: &Values, labels: Option<&[u32]>, test: usize)
     for label in labels.unwrap_or_default() {
         sha.update(label.to_le_bytes());
     }
+    hex(sha)
+}
+
+/// A finished sum as text.
+fn hex(sha: Sha256) -> String {
     sha.finalize().iter().fold(String::new(), |mut hex, byte| {
         let _ = write!(hex, "{byte:02x}");
         hex

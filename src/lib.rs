@@ -53,7 +53,7 @@
 //! // What `elbo train --epochs 5 --latent 10` would do, without a run folder around it.
 //! let settings = [("epochs", "5"), ("latent", "10")].map(|(key, value)| (key.to_owned(), value.to_owned()));
 //! let config = config::resolve(Some("classic"), &settings)?;
-//! let data = data::open(&config.data)?;
+//! let data = data::open(&config, None)?;
 //! data::check(&data, config.model.likelihood)?;
 //! let (executor, device) = select::open("auto", 0)?;
 //! println!("on {device}");

@@ -133,6 +133,13 @@ impl Report {
         }
     }
 
+    /// So much of what began is done, where nothing else can be said about it.
+    pub fn advance(&self, done: u64) {
+        if let Some(bar) = &lock(&self.epochs).bar {
+            bar.set_position(done);
+        }
+    }
+
     /// An epoch ended: takes the bar away and adds a line to the table, below its header.
     pub fn epoch(&self, row: &EpochRow) {
         self.clear();

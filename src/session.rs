@@ -73,12 +73,7 @@ impl Session {
     /// [`crate::config::check_members`] checks.
     pub fn with_members(config: Config, others: Vec<Config>, data: Dataset, executor: Executor) -> Self {
         let model = Model::new(&config, &data);
-        let record = DataRecord {
-            name: data.name.clone(),
-            shape: data.shape,
-            floats: matches!(data.values, Values::F32(_)),
-            hash: data.hash.clone(),
-        };
+        let record = DataRecord::of(&data);
         let resident = resident(&data, config.train.batch);
         let data = Some(data);
         let (tuning, plans) = (Tuning::default(), BTreeMap::new());
@@ -288,7 +283,7 @@ impl Session {
         self.read(member, &Role::Output(name.to_owned()), 0, rows * width)
     }
 
-    /// The first D of each row of the output `mean`: the mean of p(x|z), for pictures.
+    /// The first D of each row of the output `mean`: the mean of p(x|z) in the units of the data.
     pub fn means(&mut self, rows: usize) -> Result<Vec<f32>> {
         self.means_of(0, rows)
     }
@@ -296,11 +291,20 @@ impl Session {
     fn means_of(&mut self, member: usize, rows: usize) -> Result<Vec<f32>> {
         let (width, wide) = (self.model.width, self.model.output_width());
         let all = self.output_of(member, "mean", rows, wide)?;
-        Ok(all.chunks_exact(wide).flat_map(|row| row[..width].iter().copied()).collect())
+        let means = all.chunks_exact(wide).flat_map(|row| row[..width].iter().copied()).collect();
+        Ok(self.in_units_of_the_data(means))
     }
 
-    /// `count` examples drawn from the prior and decoded by the first member, [count, D]. The same seed gives the same
-    /// latents.
+    /// Rows [n, D] with the scaling undone that was fitted to the training part.
+    fn in_units_of_the_data(&self, mut rows: Vec<f32>) -> Vec<f32> {
+        if let Some(encoding) = &self.record.encoding {
+            encoding.undo(&mut rows);
+        }
+        rows
+    }
+
+    /// `count` examples drawn from the prior and decoded by the first member, [count, D], in the units of the data. The
+    /// same seed gives the same latents.
     pub fn sample(&mut self, count: usize, seed: u64) -> Result<Vec<f32>> {
         let seeds = vec![seed; self.member_count()];
         Ok(self.samples(count, &seeds)?.swap_remove(0))
@@ -323,7 +327,7 @@ impl Session {
     }
 
     /// The given examples as the first member is shown them, and their reconstructions through the posterior's mean;
-    /// both [examples, D].
+    /// both [examples, D], in the units of the data.
     pub fn reconstruct(&mut self, examples: &[u32], seed: u64) -> Result<(Vec<f32>, Vec<f32>)> {
         let (examples, seeds) = (vec![examples.to_vec(); self.member_count()], vec![seed; self.member_count()]);
         Ok(self.reconstructions(&examples, &seeds)?.swap_remove(0))
@@ -343,7 +347,8 @@ impl Session {
             let scalars: Vec<_> = seeds.iter().map(|&seed| self.scalars(seed, Stream::Evaluate, 0, rows)).collect();
             self.executor.run(plan, &scalars)?;
             for (member, (originals, reconstructions)) in all.iter_mut().enumerate() {
-                originals.extend(self.output_of(member, "x", rows, self.model.width)?);
+                let shown = self.output_of(member, "x", rows, self.model.width)?;
+                originals.extend(self.in_units_of_the_data(shown));
                 reconstructions.extend(self.means_of(member, rows)?);
             }
         }

@@ -2,15 +2,14 @@ use std::panic::{self, AssertUnwindSafe};
 
 use super::*;
 use crate::config::{
-    Activation, Binarise, DataConfig, Init, Likelihood, ModelConfig, ObjectiveConfig, OptimizerConfig, OptimizerKind,
-    TrainConfig,
+    Activation, DataConfig, Init, Likelihood, ModelConfig, ObjectiveConfig, OptimizerConfig, OptimizerKind, TrainConfig,
 };
 use crate::durable::fault::{self, Fault};
 
 fn config() -> Config {
     Config {
         name: "classic".into(),
-        data: DataConfig { source: "glyphs".into(), binarise: Binarise::None, validation: 100, examples: 1_000 },
+        data: DataConfig { validation: 100, examples: 1_000, ..DataConfig::default() },
         model: ModelConfig {
             hidden: vec![3],
             decoder: vec![],
@@ -57,7 +56,14 @@ fn checkpoint(step: u64) -> Checkpoint {
             best_epoch: None,
             elapsed_seconds: 1.5,
             adapter: "cpu".into(),
-            data: DataRecord { name: "glyphs".into(), shape: [1, 28, 28], floats: false, hash: "00".into() },
+            data: DataRecord {
+                name: "glyphs".into(),
+                shape: [1, 28, 28],
+                floats: false,
+                hash: "00".into(),
+                encoding: None,
+                classes: None,
+            },
             tuning: Tuning([("matmul 0.0.1.0.0.0 2x3x4".into(), vec![16, 16, 4, 4, 2])].into()),
         },
         config: config(),

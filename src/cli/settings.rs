@@ -1,6 +1,6 @@
 //! The settings that flags stand for.
 
-use super::{BenchEvalArgs, BenchStepArgs, PlanArgs, ThreadsArgs, TrainArgs};
+use super::{BenchEvalArgs, BenchStepArgs, DataArgs, PlanArgs, ThreadsArgs, TrainArgs};
 use crate::error::{Error, Result};
 
 impl TrainArgs {
@@ -67,6 +67,13 @@ impl ThreadsArgs {
                 "--threads {threads}: expected 1 to {MOST_THREADS}; leave it out for one thread per core"
             ))),
         }
+    }
+}
+
+impl DataArgs {
+    /// The settings that the source and `--set` ask for, in the form that [`crate::config::resolve`] takes.
+    pub fn overrides(&self) -> Vec<(String, String)> {
+        with_flags(&[("data.source", Some(self.source.clone()))], &self.recipe.set)
     }
 }
 

@@ -2,13 +2,13 @@
 
 use crate::checkpoint::{self, Checkpoint};
 use crate::cli::Part;
-use crate::config::DataConfig;
-use crate::data::{self, Dataset};
+use crate::config::Config;
+use crate::data::{self, Dataset, Known, fetch};
 use crate::durable;
 use crate::error::{Error, Result};
 use crate::exec::select;
 use crate::report::Report;
-use crate::report::human::count;
+use crate::report::human::{bytes, count};
 use crate::session::{Purpose, Session};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -39,8 +39,12 @@ pub fn with_data(
     let mut config = checkpoint.config.clone();
     if let Some(source) = data {
         source.clone_into(&mut config.data.source);
+        // Labels in a file of their own belong to the data that the model was trained on.
+        if Path::new(&config.data.labels).extension().is_some_and(|end| end.eq_ignore_ascii_case("npy")) {
+            config.data.labels.clear();
+        }
     }
-    let dataset = open_data(&config.data, &checkpoint, data.is_some(), report)?;
+    let dataset = open_data(&config, &checkpoint, data.is_some(), report)?;
     data::check(&dataset, config.model.likelihood)?;
     let mut session = Session::new(config, dataset, device(adapter, threads, report)?);
     session.plan(purpose)?;
@@ -138,12 +142,12 @@ fn device(adapter: Option<&str>, threads: usize, report: &Report) -> Result<crat
 }
 
 /// The data, of the model's shape. That the run's own data have changed is no error: the model is as it was.
-fn open_data(config: &DataConfig, checkpoint: &Checkpoint, other: bool, report: &Report) -> Result<Dataset> {
-    let data = data::open(config).map_err(|error| match error {
+fn open_data(config: &Config, checkpoint: &Checkpoint, other: bool, report: &Report) -> Result<Dataset> {
+    let record = &checkpoint.progress.data;
+    let data = self::data(config, Some(record.known()), report).map_err(|error| match error {
         Error::Data(why) if !other => Error::Data(format!("{why} (these are the run's data; --data names others)")),
         error => error,
     })?;
-    let record = &checkpoint.progress.data;
     if data.shape != record.shape {
         return Err(Error::Data(format!(
             "{}: an example has shape {:?}, and the model takes {:?} (channels, height, width)",
@@ -155,6 +159,28 @@ fn open_data(config: &DataConfig, checkpoint: &Checkpoint, other: bool, report: 
             "{}: the data are not those of the training any more: their hash was {}, now it is {}",
             data.name, record.hash, data.hash
         ));
+    }
+    Ok(data)
+}
+
+/// Opens the data that a configuration names, as a trained model takes them where there is one; says what is fetched for
+/// it, and what is odd about it.
+pub fn data(config: &Config, known: Option<Known>, report: &Report) -> Result<Dataset> {
+    if let Some(source) = fetch::source(&config.data.source) {
+        let mut under_way = String::new();
+        fetch::ensure(source, &mut |file, done, all| {
+            if under_way != file {
+                file.clone_into(&mut under_way);
+                report.note(&format!("fetching {}/{file}: {}", source.name, bytes(all)));
+                report.begin("fetch", all as usize);
+            }
+            report.advance(done);
+        })?;
+        report.clear();
+    }
+    let data = data::open(config, known)?;
+    for note in &data.notes {
+        report.warn(&format!("{}: {note}", data.name));
     }
     Ok(data)
 }

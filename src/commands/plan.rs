@@ -1,8 +1,8 @@
 //! `elbo plan`: what would be computed, step by step. No device is opened.
 
+use super::open;
 use crate::cli::{self, PlanArgs};
 use crate::config::{self, Config};
-use crate::data;
 use crate::error::Result;
 use crate::graph::op::Source;
 use crate::model::Model;
@@ -18,7 +18,7 @@ const SAMPLES: usize = 50;
 /// Prints a plan.
 pub fn run(args: &PlanArgs, report: &Report) -> Result<()> {
     let config = config::resolve(args.recipe.recipe.as_deref(), &args.overrides())?;
-    let (model, resident) = shapes(&config)?;
+    let (model, resident) = shapes(&config, report)?;
     let batch = config.train.batch;
     let purpose = match args.purpose.unwrap_or(cli::Purpose::Train) {
         cli::Purpose::Train => Purpose::Train,
@@ -42,9 +42,9 @@ pub fn run(args: &PlanArgs, report: &Report) -> Result<()> {
 
 /// The model for the data that are configured, and the sizes of what would stay on the device. Glyphs have a known
 /// shape and are not drawn.
-pub(super) fn shapes(config: &Config) -> Result<(Model, Resident)> {
+pub(super) fn shapes(config: &Config, report: &Report) -> Result<(Model, Resident)> {
     if config.data.source != "glyphs" {
-        let data = data::open(&config.data)?;
+        let data = open::data(config, None, report)?;
         return Ok((Model::new(config, &data), resident(&data, config.train.batch)));
     }
     let (width, examples) = (28 * 28, config.data.examples);

@@ -1,9 +1,9 @@
 //! `elbo reconstruct`: examples, and below each what the model makes of it.
 
-use super::open;
+use super::{open, show};
 use crate::cli::ReconstructArgs;
 use crate::error::Result;
-use crate::report::{Report, grid};
+use crate::report::Report;
 use crate::session::Purpose;
 
 /// Pictures in a row.
@@ -25,9 +25,10 @@ pub fn run(args: &ReconstructArgs, report: &Report) -> Result<()> {
     let shown: Vec<u32> = (0..count).map(|i| (part.start + i * part.len() / count) as u32).collect();
     let seed = session.config.train.seed;
     let (originals, reconstructions) = session.reconstruct(&shown, seed)?;
-    let shape = session.record.shape;
-    let path = open::picture(&trained, args.out.as_deref(), &format!("{name}-step-{}.png", trained.step))?;
-    grid::pairs(&path, &originals, &reconstructions, shape, COLUMNS.min(count))?;
+    let record = &trained.session.record;
+    let file = format!("{name}-step-{}.{}", trained.step, show::extension(record));
+    let path = open::picture(&trained, args.out.as_deref(), &file)?;
+    show::pairs(&path, &originals, &reconstructions, record, COLUMNS.min(count))?;
     report.result(&path.display().to_string());
     Ok(())
 }

@@ -1,9 +1,9 @@
-//! `elbo sample`: new examples from the prior, as one picture.
+//! `elbo sample`: new examples from the prior, as one picture, or as rows of a table.
 
-use super::open;
+use super::{open, show};
 use crate::cli::SampleArgs;
 use crate::error::Result;
-use crate::report::{Report, grid};
+use crate::report::Report;
 
 /// Draws latents from the prior and writes what the decoder makes of them.
 pub fn run(args: &SampleArgs, report: &Report) -> Result<()> {
@@ -12,8 +12,10 @@ pub fn run(args: &SampleArgs, report: &Report) -> Result<()> {
     let mut trained = open::without_data(&args.run, device, report)?;
     let seed = args.seed.unwrap_or(trained.session.config.train.seed);
     let images = trained.session.sample(count, seed)?;
-    let path = open::picture(&trained, args.out.as_deref(), &format!("prior-step-{}-seed-{seed}.png", trained.step))?;
-    grid::save(&path, &images, trained.session.record.shape, columns(count))?;
+    let record = &trained.session.record;
+    let name = format!("prior-step-{}-seed-{seed}.{}", trained.step, show::extension(record));
+    let path = open::picture(&trained, args.out.as_deref(), &name)?;
+    show::save(&path, &images, record, columns(count))?;
     report.result(&path.display().to_string());
     Ok(())
 }

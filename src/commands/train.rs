@@ -4,7 +4,7 @@ mod folder;
 mod pictures;
 mod sweep;
 
-use super::open;
+use super::{describe, open, show};
 use crate::checkpoint::sweep::{Sweep, load_common, one_model};
 use crate::checkpoint::{self, Checkpoint};
 use crate::cli::TrainArgs;
@@ -174,7 +174,7 @@ fn prepare(mut configs: Vec<Config>, args: &TrainArgs, report: &Report) -> Resul
     let others = configs.split_off(1);
     let config = configs.swap_remove(0);
     let threads = args.threads.count()?;
-    let data = data::open(&config.data)?;
+    let data = open::data(&config, None, report)?;
     data::check(&data, config.model.likelihood)?;
     if config.train.batch > data.train.len() {
         return Err(config::batch_exceeds(config.train.batch, data.train.len()));
@@ -182,12 +182,12 @@ fn prepare(mut configs: Vec<Config>, args: &TrainArgs, report: &Report) -> Resul
     let (executor, line) = select::open(args.adapter.as_deref().unwrap_or("auto"), threads)?;
     report.note(&format!("device   {line}"));
     report.note(&format!(
-        "data     {}: {} to train on, {} for validation, {} for the test, {:?} each",
+        "data     {}: {} to train on, {} for validation, {} for the test, {}",
         data.name,
         count(data.train.len() as u64),
         count(data.validation.len() as u64),
         count(data.test.len() as u64),
-        data.shape
+        describe::each(&data)
     ));
     Ok(Session::with_members(config, others, data, executor))
 }
@@ -310,7 +310,7 @@ fn finish(session: &mut Session, member: &Member, folder: &Path, report: &Report
         report.note(&format!("best     epoch {epoch}, by its {} -ELBO of {best:.2} nats", scored(session)?));
     }
     let shown = folder.display();
-    let last = format!("epoch-{:04}.png", progress.epoch);
+    let last = format!("epoch-{:04}.{}", progress.epoch, show::extension(&session.record));
     report.note(&format!("samples  {}", folder.join("samples").join(last).display()));
     report.note(&format!("metrics  {}", folder.join("metrics.csv").display()));
     report.note(&format!("model    {}", folder.join("checkpoints").display()));

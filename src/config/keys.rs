@@ -47,6 +47,17 @@ pub(super) fn put(tree: &mut Table, key: &str, value: Value) {
     }
 }
 
+/// The table and the name in it that `typed` stands for, where the table is one of names that are not known beforehand:
+/// `data.columns` and `age` for `data.columns.age`.
+pub(super) fn entry<'a>(tree: &Table, keys: &[String], typed: &'a str) -> Option<(String, &'a str)> {
+    let tables = keys.iter().filter(|key| get(tree, key).is_some_and(Value::is_table));
+    tables.into_iter().find_map(|key| {
+        let short = last_segment(key);
+        let rest = typed.strip_prefix(key.as_str()).or_else(|| typed.strip_prefix(short))?;
+        Some((key.clone(), rest.strip_prefix('.').filter(|name| !name.is_empty())?))
+    })
+}
+
 /// The key that was meant by `typed`: a full dotted key, or a last segment that only one key has.
 pub(super) fn find(keys: &[String], typed: &str) -> Result<String, String> {
     if keys.iter().any(|key| key == typed) {
@@ -127,6 +138,9 @@ pub(super) fn expected(example: &Value) -> String {
             Some(Value::Float(_)) => format!("a list of {} numbers, such as [-10, 10]", items.len()),
             _ => "a list of whole numbers, such as [400] or [512, 256]".into(),
         },
+        Value::Table(_) => {
+            "a table of texts, such as { age = \"numeric\" }, or one entry of it, such as data.columns.age".into()
+        }
         _ => "text".into(),
     }
 }
@@ -146,6 +160,7 @@ pub(super) fn parse(example: &Value, text: &str) -> Option<Value> {
             let values = words.iter().map(|word| parse(&element, word)).collect::<Option<Vec<Value>>>()?;
             fits_length(items, values.len()).then_some(Value::Array(values))
         }
+        Value::Table(_) => None,
         _ => Some(Value::String(text.to_owned())),
     }
 }
@@ -158,6 +173,7 @@ pub(super) fn conform(example: &Value, value: &Value) -> Option<Value> {
         (Value::Float(_), Value::Float(_))
         | (Value::Boolean(_), Value::Boolean(_))
         | (Value::String(_), Value::String(_)) => Some(value.clone()),
+        (Value::Table(_), Value::Table(names)) => names.values().all(Value::is_str).then(|| value.clone()),
         (Value::Array(items), Value::Array(values)) => {
             let element = element_kind(items);
             let values = values.iter().map(|value| conform(&element, value)).collect::<Option<Vec<Value>>>()?;
@@ -224,7 +240,7 @@ mod tests {
     fn every_key_of_the_default_configuration_can_be_put_and_read_back() {
         let mut tree = defaults();
         let all = keys(&tree);
-        assert_eq!(all.len(), 28);
+        assert_eq!(all.len(), 40);
         for key in all {
             put(&mut tree, &key, Value::String("here".into()));
             assert_eq!(get(&tree, &key).and_then(Value::as_str), Some("here"), "{key}");

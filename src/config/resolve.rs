@@ -132,7 +132,14 @@ fn lay(tree: &mut Table, known: &[String], key: &str, value: &Value) -> std::res
 
 /// Sets one key from text as typed; returns the full key.
 fn set(tree: &mut Table, typed: &str, text: &str) -> std::result::Result<String, String> {
-    let key = keys::find(&keys::keys(tree), typed)?;
+    let known = keys::keys(tree);
+    if let Some((key, name)) = keys::entry(tree, &known, typed) {
+        let mut names = keys::get(tree, &key).and_then(Value::as_table).cloned().unwrap_or_default();
+        names.insert(name.to_owned(), Value::String(text.to_owned()));
+        choose(tree, &key, Value::Table(names))?;
+        return Ok(format!("{key}.{name}"));
+    }
+    let key = keys::find(&known, typed)?;
     let example = keys::get(tree, &key).ok_or_else(|| format!("unknown key `{key}`"))?;
     let value = keys::parse(example, text).ok_or_else(|| format!("{key}: expected {}", keys::expected(example)))?;
     choose(tree, &key, value)?;
@@ -165,7 +172,7 @@ fn syntax_problem(text: &str, error: &toml::de::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Activation, Binarise};
+    use crate::config::{Activation, Binarise, ColumnType};
 
     fn pairs(overrides: &[(&str, &str)]) -> Vec<(String, String)> {
         overrides.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
@@ -209,8 +216,8 @@ mod tests {
             ("model.latnt", "2", &["model.latnt", "did you mean `model.latent`"]),
             ("train.lr", "1", &["train.lr", "did you mean `optimizer.lr`"]),
             ("model", "2", &["model", "is a table", "latent"]),
-            ("model.colour", "2", &["model.colour", "the table [model] has", "latent"]),
-            ("colour", "2", &["colour", "known are", "model.latent"]),
+            ("model.flavour", "2", &["model.flavour", "the table [model] has", "latent"]),
+            ("flavour", "2", &["flavour", "known are", "model.latent"]),
             ("", "2", &["unknown key"]),
             ("latent", "two", &["model.latent", "a whole number"]),
             ("latent", "-2", &["model.latent", "a whole number"]),
@@ -229,6 +236,9 @@ mod tests {
             ("activation", "rlu", &["model.activation", "rlu", "relu", "tanh"]),
             ("optimizer.kind", "lion", &["optimizer.kind", "lion", "adam, adamw, rmsprop, sgd"]),
             ("seed", "18446744073709551615", &["train.seed", "a whole number"]),
+            ("data.columns.age", "number", &["data.columns", "age", "numeric, binary, category, count, ignore"]),
+            ("columns", "numeric", &["data.columns", "a table of texts"]),
+            ("scale", "big", &["data.scale", "big", "auto, none, standardise, unit"]),
         ];
         for (key, value, words) in rows {
             let error = resolve(None, &pairs(&[(key, value)])).expect_err(&format!("{key}={value} is accepted"));
@@ -237,6 +247,25 @@ mod tests {
             assert!(words.iter().all(|word| text.contains(word)), "{key}={value}: {text}");
             assert!(!text.contains('\n'), "{text}");
         }
+    }
+
+    #[test]
+    fn columns_of_a_table_are_set_by_names_that_are_not_known_beforehand() {
+        let overrides =
+            pairs(&[("data.columns.net weight", "numeric"), ("columns.a.b", "count"), ("columns.*", "ignore")]);
+        let config = resolve(None, &overrides).unwrap();
+        let expected = [("*", ColumnType::Ignore), ("a.b", ColumnType::Count), ("net weight", ColumnType::Numeric)];
+        let found: Vec<(&str, ColumnType)> =
+            config.data.columns.iter().map(|(name, of)| (name.as_str(), *of)).collect();
+        assert_eq!(found, expected);
+        assert_eq!(from_toml(&to_toml(&config), "config.toml"), Ok(config));
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("typed.toml");
+        std::fs::write(&path, "[data.columns]\nage = \"numeric\"\n\"net weight\" = \"count\"\n").unwrap();
+        let config = resolve(path.to_str(), &pairs(&[("data.columns.age", "ignore")])).unwrap();
+        assert_eq!(config.data.columns["age"], ColumnType::Ignore);
+        assert_eq!(config.data.columns["net weight"], ColumnType::Count);
     }
 
     #[test]
@@ -287,6 +316,8 @@ mod tests {
             ("[model]\nhidden = 400", &["model.hidden", "a list of whole numbers"]),
             ("[model]\nhidden = [4.5]", &["model.hidden", "a list of whole numbers"]),
             ("[model]\nlog_variance = [1.0, 2.0, 3.0]", &["model.log_variance", "a list of 2 numbers"]),
+            ("[data.columns]\nage = 3", &["data.columns", "a table of texts"]),
+            ("[data.columns]\nage = \"old\"", &["data.columns", "old", "numeric"]),
             ("[model]\nactivation = \"rlu\"", &["model.activation", "rlu", "relu"]),
             ("[model]\nactivation = 3", &["model.activation", "text"]),
             ("[optimizer]\nlr = nan", &["optimizer.lr", "NaN"]),

@@ -32,9 +32,11 @@ pub fn validate(config: &Config) -> Result<()> {
         &format!("{name:?}"),
         "1 to 64 letters, digits, `-`, `_` or `.`, starting with no `.` or `-`",
     )?;
-    check(!data.source.trim().is_empty(), "data.source", &"\"\"", "`glyphs`, or the path of a file or folder")?;
+    check(!data.source.trim().is_empty(), "data.source", &"\"\"", "a name such as `glyphs`, or a path")?;
     count("data.examples", data.examples, 10..=MAX_EXAMPLES)?;
     count("data.validation", data.validation, 0..=MAX_EXAMPLES)?;
+    check((0.0..=0.9).contains(&data.test), "data.test", &data.test, "a number from 0 to 0.9")?;
+    data.size()?;
 
     widths("model.hidden", &model.hidden)?;
     widths("model.decoder", &model.decoder)?;
@@ -149,6 +151,11 @@ mod tests {
             ("data.examples", "9", |c| c.data.examples = 9),
             ("data.examples", "16777217", |c| c.data.examples = MAX_EXAMPLES + 1),
             ("data.validation", "16777217", |c| c.data.validation = MAX_EXAMPLES + 1),
+            ("data.test", "NaN", |c| c.data.test = f32::NAN),
+            ("data.test", "1", |c| c.data.test = 1.0),
+            ("data.resize", "28", |c| c.data.resize = "28".into()),
+            ("data.resize", "0x28", |c| c.data.resize = "0x28".into()),
+            ("data.resize", "28x99999", |c| c.data.resize = "28x99999".into()),
             ("model.hidden[1]", "0", |c| c.model.hidden = vec![8, 0]),
             ("model.hidden[0]", "1048577", |c| c.model.hidden = vec![MAX_WIDTH + 1]),
             ("model.hidden", "65 layers", |c| c.model.hidden = vec![1; 65]),

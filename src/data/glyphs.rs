@@ -13,7 +13,7 @@ mod tests;
 
 use rayon::prelude::*;
 
-use super::{Dataset, Values};
+use super::{Dataset, Format, Values};
 use crate::error::{Error, Result};
 use crate::rng::{Philox, Stream};
 
@@ -43,7 +43,8 @@ pub fn dataset(examples: usize, validation: usize) -> Result<Dataset> {
         return Err(Error::Usage(format!("data.examples = {examples}: glyphs draws 1 to {MOST_EXAMPLES} examples")));
     }
     let (pixels, labels) = draw(SEED, examples);
-    Dataset::new("glyphs", [1, SIDE, SIDE], Values::U8(pixels), Some(labels), examples / 6, validation)
+    let data = Dataset::new("glyphs", [1, SIDE, SIDE], Values::U8(pixels), Some(labels), examples / 6, validation)?;
+    Ok(Dataset { format: Format::Glyphs, ..data })
 }
 
 /// Draws digits: pixels (examples × 28 × 28, light on black) and the digit that each shows.

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::{Dataset, Values};
+use super::{Dataset, Values, share};
 use crate::error::{Error, Result};
 
 /// The file that a folder must have.
@@ -46,12 +46,12 @@ struct Part {
 
 /// Opens a folder with the MNIST names, each also with `.gz` and with a dot for the second dash.
 ///
-/// The `t10k` files are the test part; without them it is the last tenth. Labels are optional, but all or none.
+/// The `t10k` files are the test part; without them it is the share `test` at the end. Labels are optional, but all or none.
 ///
 /// # Errors
 /// [`Error::Data`] where files are missing, malformed or do not belong together, [`Error::Usage`] where validation
 /// would leave nothing to train on.
-pub fn folder(folder: &Path, validation: usize) -> Result<Dataset> {
+pub fn folder(folder: &Path, test: f32, validation: usize) -> Result<Dataset> {
     let Some(images) = find(folder, TRAIN_IMAGES)? else {
         return Err(Error::Data(format!(
             "{}: no IDX images in this folder; looked for {TRAIN_IMAGES} and {}, each also with .gz",
@@ -61,7 +61,7 @@ pub fn folder(folder: &Path, validation: usize) -> Result<Dataset> {
     };
     let labels = find(folder, TRAIN_LABELS)?;
     let Some(test_images) = find(folder, TEST_IMAGES)? else {
-        return finish(folder, part(images, labels)?, None, validation);
+        return finish(folder, part(images, labels)?, Err(test), validation);
     };
     let test_labels = find(folder, TEST_LABELS)?;
     if labels.is_some() != test_labels.is_some() {
@@ -69,23 +69,31 @@ pub fn folder(folder: &Path, validation: usize) -> Result<Dataset> {
         let folder = folder.display();
         return Err(Error::Data(format!("{folder}: {missing} is missing; keep both label files here, or neither")));
     }
-    let (train, test) = rayon::join(|| part(images, labels), || part(test_images, test_labels));
-    finish(folder, train?, Some(test?), validation)
+    let (train, test_part) = rayon::join(|| part(images, labels), || part(test_images, test_labels));
+    finish(folder, train?, Ok(test_part?), validation)
 }
 
-/// Opens one file of images; its last tenth becomes the test part. Labels come from the file beside it that has
-/// `labels` for `images` in its name, where there is one.
+/// Whether a folder holds files under the MNIST names.
+///
+/// # Errors
+/// [`Error::Data`] where the folder may not be searched.
+pub fn is_in(folder: &Path) -> Result<bool> {
+    Ok(find(folder, TRAIN_IMAGES)?.is_some())
+}
+
+/// Opens one file of images; the share `test` at its end becomes the test part. Labels come from the file beside it that
+/// has `labels` for `images` in its name, where there is one.
 ///
 /// # Errors
 /// As [`folder`].
-pub fn file(images: &Path, validation: usize) -> Result<Dataset> {
+pub fn file(images: &Path, test: f32, validation: usize) -> Result<Dataset> {
     let mut labels = None;
     for candidate in label_names(images) {
         if labels.is_none() && exists(&candidate)? {
             labels = Some(candidate);
         }
     }
-    finish(images, part(images.to_owned(), labels)?, None, validation)
+    finish(images, part(images.to_owned(), labels)?, Err(test), validation)
 }
 
 /// Reads one IDX file, plain or gzipped; which of the two shows in its first bytes, not in its name.
@@ -223,8 +231,8 @@ fn part(path: PathBuf, labels: Option<PathBuf>) -> Result<Part> {
     Ok(Part { path, images, labels: Some(classes.into_iter().map(u32::from).collect()) })
 }
 
-/// Joins the parts in one block. Without a test part it is the last tenth of the only one.
-fn finish(source: &Path, train: Part, test: Option<Part>, validation: usize) -> Result<Dataset> {
+/// Joins the parts in one block. Without a test part it is a share at the end of the only one.
+fn finish(source: &Path, train: Part, test: std::result::Result<Part, f32>, validation: usize) -> Result<Dataset> {
     let shape = match train.images.dims[1..] {
         [width] => [1, 1, width],
         [height, width] => [1, height, width],
@@ -232,8 +240,8 @@ fn finish(source: &Path, train: Part, test: Option<Part>, validation: usize) -> 
         _ => return Err(Error::Bug(format!("{}: images of {:?}", train.path.display(), train.images.dims))),
     };
     let (mut values, mut labels) = (train.images.values, train.labels);
-    let mut tested = train.images.dims[0] / 10;
-    if let Some(test) = test {
+    let mut tested = share(train.images.dims[0], *test.as_ref().err().unwrap_or(&0.0));
+    if let Ok(test) = test {
         tested = test.images.dims[0];
         let (train_dims, test_dims) = (&train.images.dims[1..], &test.images.dims[1..]);
         match (&mut values, test.images.values) {

@@ -1,10 +1,11 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::config::Binarise;
+use crate::config::{DataConfig, Scale};
 
-fn config(source: &str) -> DataConfig {
-    DataConfig { source: source.to_owned(), binarise: Binarise::None, validation: 0, examples: 60 }
+fn config(source: &str) -> Config {
+    let data = DataConfig { source: source.to_owned(), examples: 60, ..DataConfig::default() };
+    Config { data, ..Config::default() }
 }
 
 /// Four examples of two values each, the last one for the test.
@@ -111,14 +112,13 @@ fn values_that_do_not_fit_the_likelihood_are_named() {
 #[test]
 fn sources_that_cannot_be_opened_say_what_to_do() {
     for (source, code, advice) in [
-        ("mnist", 2, "put the four files"),
-        ("fashion-mnist", 2, "pass the folder"),
         ("no/such/path", 3, "'no/such/path' does not exist; the data can be 'glyphs'"),
         ("", 3, "does not exist"),
-        ("src", 3, "src: no IDX images in this folder; looked for train-images-idx3-ubyte"),
+        ("src", 3, "src: there are no data in this folder to train on: neither .png or .jpg images nor IDX files"),
         ("Cargo.toml", 3, "Cargo.toml: this is no IDX file"),
+        ("tests/fixtures/data/colour.jpg", 3, "this is one image; pass the folder"),
     ] {
-        let error = open(&config(source)).expect_err(source);
+        let error = open(&config(source), None).expect_err(source);
         assert_eq!(error.exit_code(), code, "{error}");
         assert!(error.to_string().contains(advice), "{error}");
     }
@@ -126,7 +126,7 @@ fn sources_that_cannot_be_opened_say_what_to_do() {
 
 #[test]
 fn glyphs_are_opened_by_name() {
-    let data = open(&config("glyphs")).unwrap();
+    let data = open(&config("glyphs"), None).unwrap();
     assert_eq!((data.name.as_str(), data.train, data.test), ("glyphs", 0..50, 50..60));
 }
 
@@ -134,7 +134,9 @@ fn glyphs_are_opened_by_name() {
 fn mnist_is_read_as_it_is_known() {
     let Some(shared) = shared("reading MNIST") else { return };
     let source = shared.join("data/mnist");
-    let data = open(&DataConfig { validation: 5000, ..config(source.to_str().unwrap()) }).unwrap();
+    let mut config = config(source.to_str().unwrap());
+    config.data.validation = 5000;
+    let data = open(&config, None).unwrap();
     assert_eq!(
         (data.train.clone(), data.validation.clone(), data.test.clone()),
         (0..55_000, 55_000..60_000, 60_000..70_000)
@@ -148,7 +150,29 @@ fn mnist_is_read_as_it_is_known() {
     assert!((mean - 0.1307).abs() < 5e-5, "{mean}");
 
     let file = source.join("train-images-idx3-ubyte.gz");
-    let single = open(&config(file.to_str().unwrap())).unwrap();
+    let single = open(&self::config(file.to_str().unwrap()), None).unwrap();
     assert_eq!((single.train, single.test), (0..54_000, 54_000..60_000));
     assert_eq!(single.labels.as_deref(), Some(&labels[..60_000]));
+}
+
+#[test]
+fn a_setting_that_has_no_meaning_for_a_source_is_refused() {
+    type Change = fn(&mut DataConfig);
+    let rows: &[(&str, &str, Change)] = &[
+        ("glyphs", "scale", |data| data.scale = Scale::Standardise),
+        ("glyphs", "labels", |data| data.labels = "none".into()),
+        ("glyphs", "resize", |data| data.resize = "7x7".into()),
+        ("tests/fixtures/data/version1.npy", "colour", |data| data.colour = crate::config::Colour::Grey),
+        ("tests/fixtures/data/version1.npy", "columns", |data| {
+            data.columns.insert("*".into(), crate::config::ColumnType::Numeric);
+        }),
+    ];
+    for (source, key, change) in rows {
+        let mut config = config(source);
+        assert!(open(&config, None).is_ok(), "{source}");
+        change(&mut config.data);
+        let error = open(&config, None).unwrap_err();
+        assert!(error.exit_code() == 2 && error.to_string().starts_with(&format!("data.{key} is set")), "{error}");
+        assert!(open(&config, Some(Known { encoding: None, classes: None })).is_ok(), "{source} for a model");
+    }
 }

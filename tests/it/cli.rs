@@ -180,7 +180,7 @@ fn wrong_input_to_train_is_one_clear_line_and_leaves_nothing_behind() {
     let before = content(folder.path());
     for (arguments, code, culprit) in [
         ("--data missing", 3, "'missing' does not exist"),
-        ("--data nothing", 3, "nothing: no IDX images"),
+        ("--data nothing", 3, "nothing: there are no data in this folder"),
         ("--data truncated.idx", 3, "truncated.idx: file is truncated"),
         ("--data header.idx", 3, "header.idx"),
         ("--data empty.idx", 3, "empty.idx"),
@@ -189,7 +189,6 @@ fn wrong_input_to_train_is_one_clear_line_and_leaves_nothing_behind() {
         ("--data short.gz", 3, "short.gz: file is truncated"),
         ("--data absurd.idx", 3, "absurd.idx"),
         ("--data counts", 3, "19 labels"),
-        ("--data mnist", 2, "mnist"),
         ("--recipe clasic", 2, "did you mean `classic`"),
         ("--recipe no.toml", 2, "model.latnt"),
         ("--recipe missing.toml", 2, "missing.toml"),

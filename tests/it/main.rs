@@ -11,6 +11,7 @@ mod plans;
 mod program;
 mod resume;
 mod shaders;
+mod sources;
 mod support;
 mod tidy;
 mod traces;

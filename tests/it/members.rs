@@ -33,7 +33,7 @@ fn members(recipe: &str, lists: &[(&str, &str)], seeds: &str) -> Vec<Config> {
 /// the first step on.
 fn trained(device: usize, configs: &[Config]) -> (Vec<Checkpoint>, Counts) {
     let executor = executors().swap_remove(device);
-    let data = data::open(&configs[0].data).expect("glyphs are drawn");
+    let data = data::open(&configs[0], None).expect("glyphs are drawn");
     let folder = tempfile::tempdir().unwrap();
     let mut session = Session::with_members(configs[0].clone(), configs[1..].to_vec(), data, executor);
     session.plan(Purpose::Train).expect("the plan fits");

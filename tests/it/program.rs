@@ -51,7 +51,12 @@ pub fn command(folder: &Path, arguments: &str) -> Command {
 
 /// Runs the program to its end.
 pub fn elbo(folder: &Path, arguments: &str) -> Outcome {
-    let output = command(folder, arguments).output().expect("the program starts");
+    outcome(command(folder, arguments))
+}
+
+/// Runs a command to its end.
+pub fn outcome(mut command: Command) -> Outcome {
+    let output = command.output().expect("the program starts");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Outcome { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
 }

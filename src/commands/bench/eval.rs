@@ -23,7 +23,7 @@ pub fn run(args: &BenchEvalArgs, report: &Report) -> Result<()> {
     let batch = args.batch.unwrap_or(usual);
     config.train.batch = batch;
     config::validate(&config)?;
-    let data = data(args.data.is_some(), &config)?;
+    let data = data(args.data.is_some(), &config, report)?;
     let (executor, line) = select::open(args.adapter.as_deref().unwrap_or("auto"), args.threads.count()?)?;
     let target = executor.target();
     let rounds = Rounds::new(args.steps, args.rounds, target)?;

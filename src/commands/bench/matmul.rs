@@ -36,7 +36,7 @@ pub fn run(args: &BenchMatmulArgs, report: &Report) -> Result<()> {
     let (mut executor, line) = select::open(args.adapter.as_deref().unwrap_or("auto"), args.threads.count()?)?;
     report.note(&format!("device   {line}"));
     let target = executor.target();
-    let products = products(target)?;
+    let products = products(target, report)?;
     let mut found: Vec<Variant> = Vec::new();
     for kernel in &products {
         for consts in measure::variants(kernel, [args.transpose_a, args.transpose_b]) {
@@ -97,8 +97,8 @@ struct Variant {
 }
 
 /// The product kernels that a training step for this target is made of.
-fn products(target: Target) -> Result<Vec<&'static crate::kernels::Kernel>> {
+fn products(target: Target, report: &Report) -> Result<Vec<&'static crate::kernels::Kernel>> {
     let config = Config::default();
-    let (model, resident) = shapes(&config)?;
+    let (model, resident) = shapes(&config, report)?;
     Ok(measure::products(&plan_for(&model, &config, Purpose::Train, resident, target)?))
 }

@@ -26,7 +26,7 @@ pub fn run(args: &BenchStepArgs, report: &Report) -> Result<()> {
     let seeds = members.to_string();
     let mut members = config::sweep(args.recipe.recipe.as_deref(), &args.overrides(), Some(&seeds))?.members;
     let (others, config) = (members.split_off(1), members.swap_remove(0));
-    let data = data(args.data.is_some(), &config)?;
+    let data = data(args.data.is_some(), &config, report)?;
     let begun = Instant::now();
     let (executor, line) = select::open(args.adapter.as_deref().unwrap_or("auto"), args.threads.count()?)?;
     let target = executor.target();

@@ -1,7 +1,7 @@
 //! Pictures that a run leaves after its epochs: how the models do, on the same latents and examples each time.
 
+use crate::commands::show;
 use crate::error::Result;
-use crate::report::grid;
 use crate::rng::{Philox, Stream};
 use crate::session::Session;
 use crate::train::Member;
@@ -14,16 +14,16 @@ const RECONSTRUCTIONS: usize = 32;
 /// Samples from the prior, and reconstructions of examples that are not trained on, of every member that is not lost,
 /// into its folder.
 pub fn draw(session: &mut Session, members: &[Member], folders: &[PathBuf], epoch: usize) -> Result<()> {
-    let shape = session.record.shape;
     let seeds: Vec<u64> = session.members().map(|config| config.train.seed).collect();
     let shown: Vec<Vec<u32>> = seeds.iter().map(|&seed| examples(session, seed)).collect::<Result<_>>()?;
     let samples = session.samples(SAMPLES, &seeds)?;
     let pairs = session.reconstructions(&shown, &seeds)?;
+    let (record, end) = (&session.record, show::extension(&session.record));
     for (at, _) in members.iter().enumerate().filter(|(_, member)| member.lost.is_none()) {
-        let path = |kind: &str| folders[at].join("samples").join(format!("{kind}-{epoch:04}.png"));
-        grid::save(&path("epoch"), &samples[at], shape, 8)?;
+        let path = |kind: &str| folders[at].join("samples").join(format!("{kind}-{epoch:04}.{end}"));
+        show::save(&path("epoch"), &samples[at], record, 8)?;
         let (originals, reconstructions) = &pairs[at];
-        grid::pairs(&path("reconstruction"), originals, reconstructions, shape, 8)?;
+        show::pairs(&path("reconstruction"), originals, reconstructions, record, 8)?;
     }
     Ok(())
 }

@@ -1,0 +1,203 @@
+//! `elbo data`: what is in a source, and what is wrong with it.
+
+mod columns;
+
+use super::{open, show};
+use crate::checkpoint::DataRecord;
+use crate::cli::DataArgs;
+use crate::config::{self, DataConfig, Likelihood};
+use crate::data::table::{Column, Kind};
+use crate::data::{self, Dataset, Format, Values, images};
+use crate::error::{Error, Result};
+use crate::report::Report;
+use crate::report::human::{bytes, count};
+use crate::report::table::table;
+use columns::{Described, describe, shortened, significant};
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// Classes that are shown.
+const SHOWN_CLASSES: usize = 12;
+/// Columns that are shown as text.
+const SHOWN_COLUMNS: usize = 60;
+
+/// Describes a source.
+pub fn run(args: &DataArgs, report: &Report) -> Result<()> {
+    let drawn = open::check_count(args.count.unwrap_or(64))?;
+    let config = config::resolve(args.recipe.recipe.as_deref(), &args.overrides())?;
+    let data = match open::data(&config, None, report) {
+        Ok(data) => data,
+        Err(Error::Data(why)) => return describe_refused(&config.data, why, report),
+        Err(error) => return Err(error),
+    };
+    let columns = describe(&data);
+    let refusal = refusal(&data);
+    report.result(&as_text(&data, &columns));
+    if let Some(refusal) = &refusal {
+        report.result(&format!("refused  {refusal}"));
+    }
+    let mut value = as_json(&data, &columns);
+    value["problems"] = json!(data.notes.iter().chain(&refusal).collect::<Vec<_>>());
+    if let Some(path) = &args.out {
+        let count = drawn.min(data.len());
+        let examples: Vec<f32> = (0..count).flat_map(|i| data.original_example(i * data.len() / count)).collect();
+        let columns = (count as f64).sqrt().ceil() as usize;
+        show::save(path, &examples, &DataRecord::of(&data), columns)?;
+        report.result(&path.display().to_string());
+        value["out"] = json!(path.display().to_string());
+    }
+    report.json(&value);
+    Ok(())
+}
+
+/// Describes images that do not go together, with the reason; what else is refused cannot be described.
+fn describe_refused(config: &DataConfig, why: String, report: &Report) -> Result<()> {
+    let Ok(survey) = images::survey(Path::new(&config.source), config) else { return Err(Error::Data(why)) };
+    let images::Survey { images, unreadable, widths, heights, grey, deep, classes } = &survey;
+    let between = |[low, high]: &[usize; 2]| if low == high { low.to_string() } else { format!("{low} to {high}") };
+    report.result(&format!(
+        "source   {}: images\nexamples {}, of which {} cannot be read\neach     {} pixels wide, {} high; {} grey, {} of 16 \
+         bits\n{}refused  {why}",
+        config.source,
+        count(*images as u64),
+        count(*unreadable as u64),
+        between(widths),
+        between(heights),
+        count(*grey as u64),
+        count(*deep as u64),
+        labels(classes),
+    ));
+    report.json(&json!({
+        "source": config.source, "kind": "images", "examples": images, "unreadable": unreadable,
+        "widths": widths, "heights": heights, "grey": grey, "deep": deep, "classes": classes, "problems": [why],
+    }));
+    Ok(())
+}
+
+/// The line about classes, where there are any.
+fn labels(classes: &[(String, usize)]) -> String {
+    if classes.is_empty() {
+        return String::new();
+    }
+    let shown: Vec<String> = classes.iter().map(|(name, n)| format!("{name}: {}", count(*n as u64))).collect();
+    format!("labels   {} classes: {}\n", classes.len(), shortened(&shown, SHOWN_CLASSES))
+}
+
+/// What an example is, for the line of a run that describes its data.
+pub fn each(data: &Dataset) -> String {
+    match (&data.encoding, data.shape) {
+        (Some(encoding), [1, 1, width]) => {
+            let scaled = |column: &Column| matches!(column.kind, Kind::Numeric { .. }) && column.kind != Kind::PLAIN;
+            let scaled = encoding.columns.iter().filter(|column| scaled(column)).count();
+            let rest = if encoding.columns.len() == width { String::new() } else { format!(" in {width} values") };
+            format!("{} columns each{rest}, {scaled} of them scaled", encoding.columns.len())
+        }
+        (_, shape) => format!("{shape:?} each"),
+    }
+}
+
+/// Why no model can be trained on these data as they are, whatever its likelihood.
+fn refusal(data: &Dataset) -> Option<String> {
+    data::check(data, Likelihood::Bernoulli).err()?;
+    data::check(data, Likelihood::GaussianLearned).err().map(|error| error.to_string())
+}
+
+fn as_text(data: &Dataset, columns: &[Described]) -> String {
+    let parts = [("train", &data.train), ("validation", &data.validation), ("test", &data.test)];
+    let parts: Vec<String> = parts.map(|(name, part)| format!("{} {name}", count(part.len() as u64))).into();
+    let mut lines = vec![
+        format!("source   {}: {}", data.name, kind(data)),
+        format!("examples {}: {}", count(data.len() as u64), parts.join(", ")),
+        format!("each     {}; {} as stored on a device", shape(data), bytes(size(data))),
+    ];
+    if columns.is_empty() {
+        let [low, mean, high] = range(data);
+        lines.push(format!("values   {} to {}, mean {}", significant(low), significant(high), significant(mean)));
+    }
+    lines.extend(labels(&classes(data)).lines().map(str::to_owned));
+    if !columns.is_empty() {
+        let shown = columns.iter().take(SHOWN_COLUMNS).map(Described::row).collect::<Vec<_>>();
+        lines.push(table(&["column", "type", "missing", "least", "mean", "most", "values"], &shown));
+        if columns.len() > SHOWN_COLUMNS {
+            lines.push(format!("and {} more columns", columns.len() - SHOWN_COLUMNS));
+        }
+    }
+    lines.push(format!("hash     {}", data.hash));
+    lines.join("\n")
+}
+
+fn kind(data: &Dataset) -> &'static str {
+    match (data.format, &data.values) {
+        (Format::Glyphs, _) => "digits that the program draws",
+        (Format::Idx, Values::U8(_)) => "IDX, bytes",
+        (Format::Idx, Values::F32(_)) => "IDX, floats",
+        (Format::Array, Values::U8(_)) => "NumPy, bytes",
+        (Format::Array, Values::F32(_)) => "NumPy, numbers",
+        (Format::Images, Values::U8(_)) => "images",
+        (Format::Images, Values::F32(_)) => "images of 16 bits",
+        (Format::Table, _) => "table",
+    }
+}
+
+fn shape(data: &Dataset) -> String {
+    match (&data.encoding, data.shape) {
+        (Some(encoding), [1, 1, width]) => format!("{} columns, {width} values", encoding.columns.len()),
+        (None, [1, 1, width]) => format!("{width} values"),
+        (_, [channels, height, width]) => {
+            let colour = match channels {
+                1 => "grey".to_owned(),
+                3 => "red, green, blue".to_owned(),
+                n => format!("{n} channels"),
+            };
+            format!("{width}x{height}, {colour}")
+        }
+    }
+}
+
+fn size(data: &Dataset) -> u64 {
+    match &data.values {
+        Values::U8(all) => all.len() as u64,
+        Values::F32(all) => 4 * all.len() as u64,
+    }
+}
+
+/// The smallest, the mean and the largest value, as a model sees them.
+fn range(data: &Dataset) -> [f64; 3] {
+    let sum: f64 = data.means(0..data.len()).iter().map(|&mean| f64::from(mean)).sum();
+    let values = (0..data.len()).flat_map(|index| data.example(index)).map(f64::from);
+    let [low, high] = values.fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], x| [low.min(x), high.max(x)]);
+    [low, sum / data.width() as f64, high]
+}
+
+/// The classes with the number of their examples.
+fn classes(data: &Dataset) -> Vec<(String, usize)> {
+    let labels = data.labels.as_deref().unwrap_or_default();
+    let most = labels.iter().max().map_or(0, |&most| most as usize + 1);
+    let mut counts = vec![0; most];
+    for &label in labels {
+        counts[label as usize] += 1;
+    }
+    let name = |class: usize| match &data.classes {
+        Some(names) => names.get(class).cloned().unwrap_or_default(),
+        None => class.to_string(),
+    };
+    counts.into_iter().enumerate().filter(|(_, n)| *n > 0).map(|(class, n)| (name(class), n)).collect()
+}
+
+fn as_json(data: &Dataset, columns: &[Described]) -> Value {
+    let mut value = json!({
+        "source": data.name, "kind": kind(data), "examples": data.len(), "shape": data.shape,
+        "train": data.train.len(), "validation": data.validation.len(), "test": data.test.len(),
+        "bytes": size(data), "hash": data.hash,
+    });
+    if columns.is_empty() {
+        let [low, mean, high] = range(data);
+        (value["min"], value["mean"], value["max"]) = (json!(low), json!(mean), json!(high));
+    } else {
+        value["columns"] = json!(columns.iter().map(Described::as_json).collect::<Vec<_>>());
+    }
+    if data.labels.is_some() {
+        value["classes"] = json!(classes(data));
+    }
+    value
+}

@@ -1,0 +1,196 @@
+//! `[data]`: where the examples come from and how they are presented.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// The longest side to which images are brought.
+const MAX_SIDE: usize = 4096;
+
+/// Where the examples come from and how they are presented. A key that a source has no use for is ignored by it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// `glyphs`, `mnist`, `fashion-mnist`, or a path: IDX, `.npy`, `.npz`, `.csv`, a folder of IDX files or of images.
+    pub source: String,
+    /// How values are turned into zeros and ones, if at all.
+    pub binarise: Binarise,
+    /// Examples taken from the end of the training part for validation; 0 trains on everything.
+    pub validation: usize,
+    /// Number of examples that `glyphs` draws, test part included.
+    pub examples: usize,
+    /// The share of the examples that becomes the test part of a source that has none of its own. Glyphs keep a sixth.
+    pub test: f32,
+    /// Whether arrays, tables and folders of images are put in a random order, always the same one, before they are
+    /// divided. IDX files stay as they are.
+    pub shuffle: bool,
+    /// How numbers are scaled before a model sees them.
+    pub scale: Scale,
+    /// `.npz`: the array that holds the examples; empty means `x_train`, `X`, `x`, `data` or the only one.
+    pub array: String,
+    /// Where the classes are: a column of a `.csv`, an array of an `.npz`, a file beside an `.npy`. Empty means `y` and
+    /// the like of an `.npz`, the subfolders of images, no column of a table; `none` means nowhere.
+    pub labels: String,
+    /// Which axis of an array of four dimensions holds the channels.
+    pub layout: Layout,
+    /// Images: `WIDTHxHEIGHT` to which all are brought, or `none`.
+    pub resize: String,
+    /// Images: what to do with those whose proportions are not those of `resize`.
+    pub fit: Fit,
+    /// Images: grey or colour.
+    pub colour: Colour,
+    /// Images: what lies behind transparent pixels.
+    pub background: Background,
+    /// Images: what to do with files that cannot be decoded.
+    pub damaged: Damaged,
+    /// Tables: what columns hold, by their names; `*` stands for all that are not named.
+    pub columns: BTreeMap<String, ColumnType>,
+}
+
+/// How values are turned into zeros and ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Binarise {
+    /// Values stay as they are.
+    None,
+    /// 1 where the value is at least one half.
+    Threshold,
+    /// 1 with the probability that the value states, drawn anew whenever the example is used.
+    Dynamic,
+}
+
+/// How numbers are scaled before a model sees them. What is fitted is fitted on the training part alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scale {
+    /// What the likelihood wants of a table or of an array of two dimensions: `standardise` for the Gaussian ones, `none`
+    /// for Bernoulli. Images and IDX files stay as they are.
+    Auto,
+    /// Numbers as they are, bytes as x/255.
+    None,
+    /// Every column, or every value of an example, with mean 0 and deviation 1.
+    Standardise,
+    /// The smallest number of all becomes 0 and the largest 1.
+    Unit,
+}
+
+/// Which axis of an array of four dimensions holds the channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layout {
+    /// The one of the two whose extent is 1 or 3.
+    Auto,
+    /// examples × channels × height × width
+    ChannelsFirst,
+    /// examples × height × width × channels
+    ChannelsLast,
+}
+
+/// What to do with images whose proportions are not those asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fit {
+    /// Refuse them.
+    Exact,
+    /// Cut off what stands out, the same on both sides.
+    Crop,
+    /// Put black bars on both sides.
+    Pad,
+    /// Change the proportions.
+    Stretch,
+}
+
+/// Grey or colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Colour {
+    /// As the files are, if all are alike.
+    Auto,
+    /// One channel: 0.299 red + 0.587 green + 0.114 blue (ITU-R BT.601).
+    Grey,
+    /// Three channels.
+    Rgb,
+}
+
+/// What lies behind transparent pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Background {
+    /// Images with transparent pixels are refused.
+    Refuse,
+    /// Black.
+    Black,
+    /// White.
+    White,
+}
+
+/// What to do with image files that cannot be decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Damaged {
+    /// Name the first, count all, and stop.
+    Refuse,
+    /// Leave them out, and say so.
+    Skip,
+}
+
+/// What a column of a table holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ColumnType {
+    /// Measurements: a normal distribution of the standardised number.
+    Numeric,
+    /// One of two values: a Bernoulli distribution.
+    Binary,
+    /// One of several values without an order: a categorical distribution.
+    Category,
+    /// Whole numbers from 0 up: a Poisson distribution.
+    Count,
+    /// Nothing for the model.
+    Ignore,
+}
+
+impl DataConfig {
+    /// The width and height that `resize` asks for; `None` where images keep their size.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for what is neither `none` nor a size.
+    pub fn size(&self) -> Result<Option<[usize; 2]>> {
+        let text = self.resize.trim();
+        if text == "none" {
+            return Ok(None);
+        }
+        let sides = text.split_once('x').and_then(|(width, height)| Some([width.parse().ok()?, height.parse().ok()?]));
+        match sides.filter(|sides: &[usize; 2]| sides.iter().all(|side| (1..=MAX_SIDE).contains(side))) {
+            Some(sides) => Ok(Some(sides)),
+            None => Err(Error::Usage(format!(
+                "data.resize = {text} is not allowed: it must be WIDTHxHEIGHT, such as 28x28, up to {MAX_SIDE}, or none"
+            ))),
+        }
+    }
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self {
+            source: "glyphs".into(),
+            binarise: Binarise::None,
+            validation: 0,
+            examples: 12_000,
+            test: 0.1,
+            shuffle: true,
+            scale: Scale::Auto,
+            array: String::new(),
+            labels: String::new(),
+            layout: Layout::Auto,
+            resize: "none".into(),
+            fit: Fit::Exact,
+            colour: Colour::Auto,
+            background: Background::Refuse,
+            damaged: Damaged::Refuse,
+            columns: BTreeMap::new(),
+        }
+    }
+}

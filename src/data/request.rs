@@ -1,0 +1,127 @@
+//! What a reader is asked for, and how a source without parts of its own is divided.
+
+use rand::seq::SliceRandom;
+
+use super::Format;
+use super::table::Encoding;
+use crate::config::{DataConfig, Likelihood, Scale};
+use crate::rng::{Philox, Stream};
+
+/// The key of the order in which sources are divided, apart from that of training: all runs see the same parts.
+const DIVISION: u64 = 0x7061_7274;
+
+/// What a reader is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// What the configuration says.
+    pub config: &'a DataConfig,
+    /// What tables are scaled to where the configuration leaves it open.
+    pub auto: Scale,
+    /// The model that the examples are for, where there is one already.
+    pub known: Option<Known<'a>>,
+}
+
+/// How a trained model takes its examples: a source must be read in the same way to be used with it.
+#[derive(Debug, Clone, Copy)]
+pub struct Known<'a> {
+    /// What was fitted to the training part.
+    pub encoding: Option<&'a Encoding>,
+    /// The names of the classes.
+    pub classes: Option<&'a [String]>,
+}
+
+/// Classes as a source has them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Labels {
+    /// The class of each example.
+    pub of: Vec<u32>,
+    /// The names of the classes, where they are not numbers.
+    pub names: Option<Vec<String>>,
+}
+
+/// What a likelihood wants of numbers that come in no particular unit.
+pub fn wanted(likelihood: Likelihood) -> Scale {
+    match likelihood {
+        Likelihood::Bernoulli => Scale::None,
+        Likelihood::Gaussian | Likelihood::GaussianLearned => Scale::Standardise,
+    }
+}
+
+/// The order in which the examples of a source stand in a data set, and how many at its end are the test part. `test`
+/// is the number of examples at the end of the source that are meant for the test, where it says so.
+///
+/// The order is a function of the numbers alone: every run, and every command, sees the same parts.
+pub fn places(examples: usize, test: Option<usize>, config: &DataConfig) -> (Vec<u32>, usize) {
+    let mut order: Vec<u32> = (0..examples).map(|example| example as u32).collect();
+    let own = test.unwrap_or(0).min(examples);
+    if config.shuffle {
+        let end = examples - own;
+        order[..end].shuffle(&mut Philox::new(DIVISION, Stream::Choice, 0, 0));
+    }
+    (order, test.unwrap_or_else(|| share(examples, config.test)))
+}
+
+/// The number of examples that are set aside for the test.
+pub fn share(examples: usize, test: f32) -> usize {
+    // A tenth in single precision is a little more than a tenth: ten examples leave one for the test.
+    (examples as f64 * f64::from(test)) as usize
+}
+
+impl<'a> Request<'a> {
+    /// The names of classes that a model knows.
+    pub fn classes(&self) -> Option<&'a [String]> {
+        self.known.and_then(|known| known.classes)
+    }
+
+    /// How numbers are to be scaled; `table` says whether they come in no particular unit. For a trained model nothing is
+    /// fitted anew: its own encoding counts, or none.
+    pub fn scale(&self, table: bool) -> Scale {
+        match self.config.scale {
+            _ if self.known.is_some() => Scale::None,
+            Scale::Auto if table => self.auto,
+            Scale::Auto => Scale::None,
+            asked => asked,
+        }
+    }
+
+    /// The examples to set aside for validation of so many that are not for the test. What a trained model is used on
+    /// needs none.
+    pub fn validation(&self, training: usize) -> usize {
+        match self.known {
+            Some(_) => self.config.validation.min(training.saturating_sub(1)),
+            None => self.config.validation,
+        }
+    }
+}
+
+impl Labels {
+    /// The labels of examples in a new order. Classes that are known by name keep their numbers, others come behind.
+    #[must_use]
+    pub fn reordered(self, order: &[u32], known: Option<&[String]>) -> Self {
+        let of = order.iter().map(|&row| self.of[row as usize]);
+        let (Some(names), Some(known)) = (&self.names, known) else {
+            return Self { of: of.collect(), names: self.names.clone() };
+        };
+        let mut all = known.to_vec();
+        all.extend(names.iter().filter(|name| !known.contains(name)).cloned());
+        let place = |class: u32| all.iter().position(|name| *name == names[class as usize]).unwrap_or(0) as u32;
+        let places: Vec<u32> = (0..names.len() as u32).map(place).collect();
+        Self { of: of.map(|class| places[class as usize]).collect(), names: Some(all) }
+    }
+}
+
+/// A setting that has no meaning for a kind of source, and the kinds for which it has one.
+pub fn misplaced(config: &DataConfig, format: Format) -> Option<(&'static str, &'static str)> {
+    let default = DataConfig::default();
+    let (array, table, images) = (format == Format::Array, format == Format::Table, format == Format::Images);
+    let settings = [
+        ("scale", "arrays and tables", array || table, matches!(config.scale, Scale::Auto | Scale::None)),
+        ("labels", "arrays, tables and folders of images", array || table || images, config.labels == default.labels),
+        ("array", "arrays", array, config.array == default.array),
+        ("layout", "arrays", array, config.layout == default.layout),
+        ("columns", "tables", table, config.columns == default.columns),
+        ("resize", "folders of images", images, config.resize == default.resize),
+        ("colour", "folders of images", images, config.colour == default.colour),
+    ];
+    settings.into_iter().find(|(_, _, fits, unset)| !fits && !unset).map(|(key, kinds, _, _)| (key, kinds))
+}

@@ -1,0 +1,203 @@
+//! How rows become numbers, and the way back.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Column, Frame, Kind};
+use crate::config::{Likelihood, Scale};
+use crate::error::{Error, Result};
+
+/// A deviation smaller than this share of the mean is rounding: the column is constant.
+const ROUNDING: f64 = 1e-10;
+
+/// How rows became numbers, and the way back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Encoding {
+    /// The columns in the order of their spans.
+    pub columns: Vec<Column>,
+    /// The smallest and the largest number of the numeric columns in the training part: black and white of a picture.
+    pub range: [f64; 2],
+}
+
+impl Encoding {
+    /// Fits shifts and scales to the training rows. Missing values and infinities do not count.
+    pub fn fit(frame: &Frame, training: &[u32], scale: Scale) -> Self {
+        let finite = |at: usize| {
+            let column = training.iter().map(move |&row| frame.cell(row as usize, at));
+            column.filter(|cell| cell.is_finite())
+        };
+        let numeric = |column: &Column| matches!(column.kind, Kind::Numeric { .. });
+        let mut range = [f64::INFINITY, f64::NEG_INFINITY];
+        for (at, _) in frame.columns.iter().enumerate().filter(|(_, column)| numeric(column)) {
+            range = finite(at).fold(range, |[low, high], cell| [low.min(cell), high.max(cell)]);
+        }
+        if range[0] > range[1] {
+            range = [0.0, 1.0];
+        }
+        let fitted = |(at, column): (usize, &Column)| {
+            let [shift, scale] = match scale {
+                _ if !numeric(column) => return column.clone(),
+                Scale::Auto | Scale::None => [0.0, 1.0],
+                Scale::Unit => [range[0], range[1] - range[0]],
+                Scale::Standardise => mean_and_deviation(|| finite(at)),
+            };
+            let [shift, scale] = match scale {
+                // Too large for a mean: it stays, and is refused for its size.
+                _ if !shift.is_finite() || !scale.is_finite() => [0.0, 1.0],
+                // It does not vary: it becomes 0.
+                _ if scale <= ROUNDING * shift.abs() => [shift, 1.0],
+                _ => [shift, scale],
+            };
+            Column { name: column.name.clone(), kind: Kind::Numeric { shift, scale } }
+        };
+        Self { columns: frame.columns.iter().enumerate().map(fitted).collect(), range }
+    }
+
+    /// This encoding for an array of so many values, which has numbers only and no names.
+    ///
+    /// # Errors
+    /// Why an array cannot stand for the table that this was fitted to.
+    pub fn for_numbers(&self, width: usize) -> std::result::Result<Self, String> {
+        if self.columns.len() != width {
+            let trained = self.columns.len();
+            return Err(format!("an example has {width} values, and the model was trained on {trained} columns"));
+        }
+        match self.columns.iter().find(|column| !matches!(column.kind, Kind::Numeric { .. })) {
+            None => Ok(self.clone()),
+            Some(Column { name, kind }) => Err(format!(
+                "an array has numbers only, but the model's column `{name}` is of type {}; give a table with a header",
+                kind.name()
+            )),
+        }
+    }
+
+    /// The places of every column in an encoded row.
+    pub fn spans(&self) -> Vec<Range<usize>> {
+        let ends = self.columns.iter().scan(0, |end, column| {
+            let start = *end;
+            *end += column.kind.width();
+            Some(start..*end)
+        });
+        ends.collect()
+    }
+
+    /// Places of an encoded row.
+    pub fn width(&self) -> usize {
+        self.columns.iter().map(|column| column.kind.width()).sum()
+    }
+
+    /// The column that holds a place of the encoded row.
+    pub fn column_at(&self, place: usize) -> Option<&Column> {
+        let at = self.spans().iter().position(|span| span.contains(&place))?;
+        self.columns.get(at)
+    }
+
+    /// Rows of a frame as numbers, in the order given: [order, width].
+    pub fn encode(&self, frame: &Frame, order: &[u32]) -> Vec<f32> {
+        let mut values = Vec::with_capacity(order.len() * self.width());
+        for &row in order {
+            for (at, column) in self.columns.iter().enumerate() {
+                let cell = frame.cell(row as usize, at);
+                match &column.kind {
+                    Kind::Numeric { shift, scale } => values.push(((cell - shift) / scale) as f32),
+                    Kind::Binary { .. } | Kind::Count => values.push(cell as f32),
+                    Kind::Category { levels } => {
+                        let place = |level: usize| f32::from(u8::from(level as f64 == cell));
+                        let places = (0..levels.len()).map(|level| if cell.is_nan() { f32::NAN } else { place(level) });
+                        values.extend(places);
+                    }
+                    Kind::Text { .. } => {}
+                }
+            }
+        }
+        values
+    }
+
+    /// Brings encoded numbers back to the units of the data, in place; `rows` is [n, width]. Places of levels hold
+    /// probabilities, and stay.
+    pub fn undo(&self, rows: &mut [f32]) {
+        let numeric: Vec<(usize, f64, f64)> = self
+            .columns
+            .iter()
+            .zip(self.spans())
+            .filter_map(|(column, span)| match column.kind {
+                Kind::Numeric { shift, scale } => Some((span.start, shift, scale)),
+                _ => None,
+            })
+            .collect();
+        for row in rows.chunks_exact_mut(self.width().max(1)) {
+            for &(at, shift, scale) in &numeric {
+                row[at] = (f64::from(row[at]) * scale + shift) as f32;
+            }
+        }
+    }
+
+    /// One row, after [`Encoding::undo`], as the cells of a table: numbers, and the most probable level.
+    pub fn cells(&self, row: &[f32]) -> Vec<String> {
+        let cell = |(column, span): (&Column, Range<usize>)| {
+            let places = &row[span];
+            match &column.kind {
+                Kind::Text { .. } => String::new(),
+                _ if places[0].is_nan() => String::new(),
+                &Kind::Numeric { scale, .. } if column.kind != Kind::PLAIN => rounded(places[0], scale),
+                Kind::Numeric { .. } | Kind::Count => places[0].to_string(),
+                Kind::Binary { levels } => levels[usize::from(places[0] >= 0.5)].clone(),
+                Kind::Category { levels } => {
+                    let best = places.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1).then(b.0.cmp(&a.0)));
+                    best.map_or(String::new(), |(level, _)| levels[level].clone())
+                }
+            }
+        };
+        self.columns.iter().zip(self.spans()).map(cell).collect()
+    }
+
+    /// Tells whether columns are of types that a model with this likelihood can take.
+    ///
+    /// # Errors
+    /// [`Error::Data`] with the first that is not, and what to do.
+    pub fn check(&self, name: &str, likelihood: Likelihood) -> Result<()> {
+        let fits = |kind: &Kind| match likelihood {
+            Likelihood::Bernoulli => matches!(kind, Kind::Binary { .. } | Kind::Numeric { .. }),
+            Likelihood::Gaussian | Likelihood::GaussianLearned => matches!(kind, Kind::Numeric { .. }),
+        };
+        let Some(Column { name: column, kind }) = self.columns.iter().find(|column| !fits(&column.kind)) else {
+            return Ok(());
+        };
+        Err(Error::Data(match kind {
+            Kind::Text { distinct, example } => format!(
+                "{name}: column `{column}` holds text (`{example}` and others, {distinct} different ones), which no \
+                 model learns; leave it out with `--set data.columns.{column}=ignore`"
+            ),
+            Kind::Binary { .. } if self.columns.iter().all(|column| matches!(column.kind, Kind::Binary { .. })) => {
+                format!(
+                    "{name}: all columns are of type binary, and the likelihood is none for two values: choose `--set \
+                 model.likelihood=bernoulli`"
+                )
+            }
+            kind => format!(
+                "{name}: column `{column}` is of type {}, and there are no models with such columns beside others yet; \
+                 take it as a number with `--set data.columns.{column}=numeric` or leave it out with =ignore",
+                kind.name()
+            ),
+        }))
+    }
+}
+
+/// A number without the digits that were lost while it was scaled: single precision carries seven, of the scale or of
+/// the number itself.
+pub(super) fn rounded(number: f32, scale: f64) -> String {
+    let decimals = (6.0 - scale.max(number.abs().into()).log10().floor()).clamp(0.0, 30.0) as usize;
+    let text = format!("{number:.decimals$}");
+    let text = if decimals > 0 { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    if text == "-0" { "0".to_owned() } else { text.to_owned() }
+}
+
+/// The mean and the deviation (of the whole, not of a sample) of numbers that can be gone through twice.
+fn mean_and_deviation<I: Iterator<Item = f64>>(numbers: impl Fn() -> I) -> [f64; 2] {
+    let count = numbers().count().max(1) as f64;
+    let mean = numbers().sum::<f64>() / count;
+    let squares: f64 = numbers().map(|number| (number - mean).powi(2)).sum();
+    [mean, (squares / count).sqrt()]
+}

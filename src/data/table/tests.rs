@@ -1,0 +1,191 @@
+use super::super::testing::{plain, standardised};
+use super::encoding::rounded;
+use super::*;
+use crate::config::{DataConfig, Likelihood, Scale};
+
+fn column(name: &str, kind: Kind) -> Column {
+    Column { name: name.into(), kind }
+}
+
+fn words(levels: &[&str]) -> Vec<String> {
+    levels.iter().map(|&level| level.to_owned()).collect()
+}
+
+/// A number, a count, a binary and a category with three levels; one value of each is missing.
+fn mixed() -> Frame {
+    let columns = vec![
+        column("size", Kind::PLAIN),
+        column("visits", Kind::Count),
+        column("smoker", Kind::Binary { levels: ["no".into(), "yes".into()] }),
+        column("city", Kind::Category { levels: words(&["Bonn", "Rome", "Ulm"]) }),
+    ];
+    let nan = f64::NAN;
+    let cells = vec![1.0, 2.0, 0.0, 2.0, 3.0, nan, 1.0, 0.0, nan, 0.0, 1.0, 1.0, 5.0, 1.0, nan, nan];
+    Frame { columns, cells: Elements::F64(cells) }
+}
+
+#[test]
+fn columns_take_spans_of_the_encoded_row_and_what_is_missing_is_nan_in_all_of_its_span() {
+    let frame = mixed();
+    let encoding = Encoding::fit(&frame, &[0, 1], Scale::Standardise);
+    assert_eq!(encoding.spans(), [0..1, 1..2, 2..3, 3..6]);
+    assert_eq!((encoding.width(), encoding.range), (6, [1.0, 3.0]));
+    assert_eq!(encoding.columns[0].kind, Kind::Numeric { shift: 2.0, scale: 1.0 });
+    assert_eq!(encoding.columns[1..], frame.columns[1..], "only numbers are fitted");
+    let nan = f32::NAN;
+    let expected = [
+        [-1.0, 2.0, 0.0, 0.0, 0.0, 1.0],
+        [1.0, nan, 1.0, 1.0, 0.0, 0.0],
+        [nan, 0.0, 1.0, 0.0, 1.0, 0.0],
+        [3.0, 1.0, nan, nan, nan, nan],
+    ];
+    let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<u32>>();
+    assert_eq!(bits(&encoding.encode(&frame, &[0, 1, 2, 3])), bits(&expected.concat()));
+    assert_eq!(bits(&encoding.encode(&frame, &[3, 0])), bits(&[expected[3], expected[0]].concat()));
+    for (place, name) in [(0, Some("size")), (2, Some("smoker")), (5, Some("city")), (6, None)] {
+        assert_eq!(encoding.column_at(place).map(|column| column.name.as_str()), name);
+    }
+}
+
+#[test]
+fn an_encoded_row_goes_back_to_the_cells_that_it_came_from() {
+    let frame = mixed();
+    let encoding = Encoding::fit(&frame, &[0, 1, 2, 3], Scale::Standardise);
+    let mut rows = encoding.encode(&frame, &[0, 1, 2, 3]);
+    encoding.undo(&mut rows);
+    let cells: Vec<Vec<String>> = rows.chunks_exact(6).map(|row| encoding.cells(row)).collect();
+    assert_eq!(
+        cells,
+        [["1", "2", "no", "Ulm"], ["3", "", "yes", "Bonn"], ["", "0", "yes", "Rome"], ["5", "1", "", ""]]
+            .map(|row| words(&row))
+    );
+    // What a decoder puts out are probabilities; of equal ones the first level counts.
+    assert_eq!(encoding.cells(&[0.5, 2.25, 0.4, 0.3, 0.4, 0.3]), ["0.5", "2.25", "no", "Rome"]);
+    assert_eq!(encoding.cells(&[0.5, 2.25, 0.5, 0.4, 0.2, 0.4]), ["0.5", "2.25", "yes", "Bonn"]);
+}
+
+#[test]
+fn numbers_are_printed_with_the_digits_that_survive_scaling() {
+    for (number, scale, text) in [
+        (0.999_999_94, 1.5, "1"),
+        (2.5e-8, 1.5, "0"),
+        (-2.5e-8, 1.5, "0"),
+        (-1.25, 0.5, "-1.25"),
+        (176.78, 9.93, "176.78"),
+        (0.000_123_456_7, 1e-4, "0.0001234567"),
+        (1_234_567.0, 1e6, "1234567"),
+        (1.5e12, 3e11, "1500000026624"),
+        (100.0, 20.0, "100"),
+        (100.0, 2e7, "100"),
+    ] {
+        assert_eq!(rounded(number, scale), text, "{number} {scale}");
+    }
+}
+
+#[test]
+fn scales_are_fitted_on_the_training_rows_and_what_is_finite_in_them() {
+    let frame = |cells: &[f64]| Frame { columns: vec![column("x", Kind::PLAIN)], cells: Elements::F64(cells.to_vec()) };
+    let (nan, inf) = (f64::NAN, f64::INFINITY);
+    for (cells, training, scale, expected) in [
+        (vec![2.0, 4.0, 100.0], vec![0, 1], Scale::Standardise, [3.0, 1.0]),
+        (vec![2.0, 4.0, nan, inf, -inf], vec![4, 3, 2, 1, 0], Scale::Standardise, [3.0, 1.0]),
+        (vec![2.0, 4.0, 100.0], vec![0, 1], Scale::Unit, [2.0, 2.0]),
+        (vec![2.0, 4.0], vec![0, 1], Scale::None, [0.0, 1.0]),
+        (vec![7.0, 7.0], vec![0, 1], Scale::Standardise, [7.0, 1.0]),
+        (vec![7.0, 7.0], vec![0, 1], Scale::Unit, [7.0, 1.0]),
+        (vec![0.1 + 0.2, 0.3], vec![0, 1], Scale::Standardise, [0.3, 1.0]),
+        (vec![1e9, 1e9 + 1.0], vec![0, 1], Scale::Standardise, [1e9 + 0.5, 0.5]),
+        (vec![nan, nan], vec![0, 1], Scale::Standardise, [0.0, 1.0]),
+        (vec![1e308, -1e308, 1e308], vec![0, 1, 2], Scale::Standardise, [0.0, 1.0]),
+        (vec![], vec![], Scale::Standardise, [0.0, 1.0]),
+    ] {
+        let encoding = Encoding::fit(&frame(&cells), &training, scale);
+        let Kind::Numeric { shift, scale: found } = encoding.columns[0].kind else { panic!("numbers stay numbers") };
+        let near = |a: f64, b: f64| (a - b).abs() <= 1e-12 * b.abs();
+        assert!(near(shift, expected[0]) && near(found, expected[1]), "{cells:?} {scale:?}: {shift} {found}");
+    }
+}
+
+#[test]
+fn the_hash_does_not_depend_on_what_is_set_aside_or_fitted_and_sees_all_else() {
+    let hash = |frame: &Frame, validation: usize, scale: Scale, labels: &[u32]| {
+        let config = DataConfig { validation, ..plain() };
+        let encoding = Encoding::fit(frame, &[0, 1], scale);
+        let labels = Some(Labels { of: labels.to_vec(), names: None });
+        frame.dataset("t", encoding, vec![0, 1, 2, 3], 1, labels, &standardised(&config)).unwrap().hash
+    };
+    let frame = mixed();
+    let first = hash(&frame, 0, Scale::Standardise, &[0, 1, 0, 1]);
+    assert_eq!(first, hash(&frame, 2, Scale::Standardise, &[0, 1, 0, 1]));
+    assert_eq!(first, hash(&frame, 0, Scale::None, &[0, 1, 0, 1]));
+    let mut renamed = frame.clone();
+    renamed.columns[0].name = "length".into();
+    let mut other_levels = frame.clone();
+    other_levels.columns[3].kind = Kind::Category { levels: words(&["Bonn", "Rome", "York"]) };
+    let mut other_cell = frame.clone();
+    let Elements::F64(cells) = &mut other_cell.cells else { unreachable!() };
+    cells[0] = 1.5;
+    for (what, other) in [
+        ("a label", hash(&frame, 0, Scale::None, &[0, 1, 0, 2])),
+        ("a name", hash(&renamed, 0, Scale::None, &[0, 1, 0, 1])),
+        ("a level", hash(&other_levels, 0, Scale::None, &[0, 1, 0, 1])),
+        ("a cell", hash(&other_cell, 0, Scale::None, &[0, 1, 0, 1])),
+    ] {
+        assert_ne!(first, other, "{what}");
+    }
+}
+
+#[test]
+fn columns_that_no_model_takes_yet_are_refused_by_name() {
+    use Likelihood::{Bernoulli, Gaussian, GaussianLearned};
+    let text = Kind::Text { distinct: 30, example: "Ann".into() };
+    let binary = Kind::Binary { levels: ["0".into(), "1".into()] };
+    let category = Kind::Category { levels: words(&["a", "b", "c"]) };
+    for (kind, takers) in [
+        (Kind::PLAIN, vec![Bernoulli, Gaussian, GaussianLearned]),
+        (binary, vec![Bernoulli]),
+        (Kind::Count, vec![]),
+        (category, vec![]),
+        (text, vec![]),
+    ] {
+        let name = kind.name();
+        let encoding = Encoding { columns: vec![column("a", Kind::PLAIN), column("b", kind)], range: [0.0, 1.0] };
+        for likelihood in [Bernoulli, Gaussian, GaussianLearned] {
+            match encoding.check("t.csv", likelihood) {
+                Ok(()) => assert!(takers.contains(&likelihood), "{name} {likelihood:?}"),
+                Err(error) => {
+                    assert!(!takers.contains(&likelihood), "{name} {likelihood:?}");
+                    assert!(error.to_string().starts_with("t.csv: column `b` ") && error.exit_code() == 3, "{error}");
+                    assert!(error.to_string().contains("--set data.columns.b=ignore") || name != "text", "{error}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_table_of_two_values_each_is_told_which_likelihood_it_wants() {
+    let binary = || Kind::Binary { levels: ["0".into(), "1".into()] };
+    let encoding = Encoding { columns: vec![column("a", binary()), column("b", binary())], range: [0.0, 1.0] };
+    assert_eq!(encoding.check("t.csv", Likelihood::Bernoulli), Ok(()));
+    let error = encoding.check("t.csv", Likelihood::GaussianLearned).unwrap_err();
+    assert!(error.to_string().contains("--set model.likelihood=bernoulli"), "{error}");
+}
+
+#[test]
+fn an_array_stands_for_a_table_only_where_all_columns_are_numbers() {
+    let numbers = Encoding { columns: vec![column("a", Kind::PLAIN), column("b", Kind::PLAIN)], range: [0.0, 1.0] };
+    assert_eq!(numbers.for_numbers(2), Ok(numbers.clone()));
+    assert!(numbers.for_numbers(3).unwrap_err().contains("3 values, and the model was trained on 2 columns"));
+    let mixed = Encoding { columns: vec![column("a", Kind::PLAIN), column("b", Kind::Count)], range: [0.0, 1.0] };
+    assert!(mixed.for_numbers(2).unwrap_err().contains("column `b` is of type count"));
+}
+
+#[test]
+fn an_encoding_is_kept_to_the_bit() {
+    let mut encoding = Encoding::fit(&mixed(), &[0, 1, 3], Scale::Standardise);
+    encoding.range = [-1.0 / 3.0, 1e300];
+    encoding.columns[0].kind = Kind::Numeric { shift: 0.1 + 0.2, scale: f64::MIN_POSITIVE };
+    let text = serde_json::to_string(&encoding).unwrap();
+    assert_eq!(serde_json::from_str::<Encoding>(&text).unwrap(), encoding, "{text}");
+}
