@@ -10,7 +10,7 @@ struct Params {
 @group(0) @binding(1) var<storage, read> data: array<u32>;
 @group(0) @binding(2) var<storage, read_write> x: array<f32>;
 @group(1) @binding(0) var<uniform> params: Params;
-@group(1) @binding(1) var<uniform> step: Step;
+@group(1) @binding(1) var<uniform> steps: array<Step, MEMBERS>;
 
 // Values of SOURCE and BINARISE.
 const BYTES = 0u;
@@ -47,6 +47,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    member = member_of(group);
     let blocks = (params.width + 3u) / 4u;
     let index = linear_workgroup(group, groups) * 64u + lane;
     let row = index / blocks;
@@ -54,19 +55,19 @@ fn main(
     if row >= params.rows {
         return;
     }
-    let example = order[position(step, row)];
+    let example = order[member * MEMBER_ORDER + position(steps[member], row)];
     var random = vec4<u32>(0u);
     if BINARISE == DYNAMIC {
-        random = philox(vec4<u32>(STREAM_BINARISE, step.step, example, block), step.key);
+        random = philox(vec4<u32>(STREAM_BINARISE, steps[member].step, example, block), steps[member].key);
     }
     let end = min(4u, params.width - block * 4u);
     for (var i = 0u; i < end; i += 1u) {
         let column = block * 4u + i;
         let source = example * params.width + column;
         if SOURCE == BYTES {
-            x[row * params.width + column] = from_byte(source, random[i]);
+            x[member * MEMBER_X + row * params.width + column] = from_byte(source, random[i]);
         } else {
-            x[row * params.width + column] = from_float(source, random[i]);
+            x[member * MEMBER_X + row * params.width + column] = from_float(source, random[i]);
         }
     }
 }

@@ -17,6 +17,7 @@
 
 pub mod find;
 mod manifest;
+pub mod sweep;
 pub(crate) mod tensors;
 #[cfg(test)]
 mod tests;

@@ -28,7 +28,8 @@ pub struct Trained {
 /// Opens a model and the data to use it on: those it was trained on, or `data` of the same shape. `purpose` is what
 /// will be computed first.
 pub fn with_data(run: &RunArgs, data: Option<&str>, purpose: Purpose, report: &Report) -> Result<Trained> {
-    let checkpoint = load(&run.run, report)?;
+    let path = &checkpoint::sweep::one_model(&run.run)?;
+    let checkpoint = load(path, report)?;
     let mut config = checkpoint.config.clone();
     if let Some(source) = data {
         source.clone_into(&mut config.data.source);
@@ -41,15 +42,16 @@ pub fn with_data(run: &RunArgs, data: Option<&str>, purpose: Purpose, report: &R
     data::check(&dataset, config.model.likelihood)?;
     let mut session = Session::new(config, dataset, device(run, report)?);
     session.plan(purpose)?;
-    session.restore(&checkpoint)?;
-    Ok(trained(session, &run.run, &checkpoint))
+    session.restore(0, &checkpoint)?;
+    Ok(trained(session, path, &checkpoint))
 }
 
 /// Opens a model alone.
 pub fn without_data(run: &RunArgs, report: &Report) -> Result<Trained> {
-    let checkpoint = load(&run.run, report)?;
+    let path = &checkpoint::sweep::one_model(&run.run)?;
+    let checkpoint = load(path, report)?;
     let session = Session::without_data(&checkpoint, device(run, report)?)?;
-    Ok(trained(session, &run.run, &checkpoint))
+    Ok(trained(session, path, &checkpoint))
 }
 
 /// The examples of a part, the test part where none is asked for, and its name.

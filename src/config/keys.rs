@@ -8,7 +8,12 @@ use super::Config;
 
 /// The default configuration as a tree of tables, which holds every key with a value of its kind.
 pub(super) fn defaults() -> Table {
-    Table::try_from(Config::default()).expect("every value of the default configuration has a TOML form")
+    tree(&Config::default())
+}
+
+/// A configuration as a tree of tables.
+pub(super) fn tree(config: &Config) -> Table {
+    Table::try_from(config).expect("every value of a configuration has a TOML form")
 }
 
 /// Every dotted key of `tree`, such as `model.latent`.

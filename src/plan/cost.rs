@@ -31,8 +31,13 @@ pub fn total(plan: &Plan) -> Cost {
     plan.steps.iter().map(|step| cost(plan, step)).fold(Cost::default(), Add::add)
 }
 
-/// The cost of a step of a plan.
+/// The cost of a step of a plan, for all its members.
 pub fn cost(plan: &Plan, step: &Step) -> Cost {
+    let (one, members) = (of_one(plan, step), plan.members as f64);
+    Cost { flops: one.flops * members, bytes: one.bytes * members }
+}
+
+fn of_one(plan: &Plan, step: &Step) -> Cost {
     match step.kernel.name {
         name if name == chain::KERNEL.name => chained(step),
         _ if is_product(step) => products(step) + terms(plan, step),
@@ -152,7 +157,8 @@ mod tests {
         let (consts, what) = (consts.to_vec(), String::new());
         let step = Step { kernel, consts, params, views, outer: 1, unit: 1, grid: [1; 3], what };
         let (name, steps) = (String::new(), vec![step]);
-        total(&Plan { name, batch: 10, buffers, steps, parameters: vec![], terms: vec![String::new()] })
+        let (parameters, terms) = (vec![], vec![String::new()]);
+        total(&Plan { name, batch: 10, members: 1, buffers, steps, parameters, terms })
     }
 
     #[test]

@@ -83,6 +83,7 @@ pub fn unshared(
     let plan = Plan {
         name: name.to_owned(),
         batch: graph.batch,
+        members: 1,
         buffers: vec![],
         steps: vec![],
         parameters: ranges,

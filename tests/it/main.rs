@@ -10,6 +10,7 @@ mod exchange;
 mod gradients;
 mod habits;
 mod kernels;
+mod members;
 mod plans;
 mod program;
 mod resume;
