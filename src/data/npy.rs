@@ -75,17 +75,26 @@ pub fn read(mut bytes: impl Read) -> Decoded<Array> {
 /// Reads the header alone, and says how many bytes it took.
 pub fn header(bytes: &mut impl Read) -> Decoded<(Header, u64)> {
     let mut taken = 0;
-    let mut take = |count: u64| -> Decoded<Vec<u8>> {
+    let mut take_up_to = |count: u64| -> Decoded<Vec<u8>> {
         let mut part = Vec::new();
         let read = bytes.by_ref().take(count).read_to_end(&mut part);
         read.map_err(|error| format!("cannot be read: {error}"))?;
         taken += count;
-        if part.len() as u64 == count { Ok(part) } else { Err("file is truncated: it ends within its header".into()) }
+        Ok(part)
     };
-    let magic = take(8)?;
-    if !magic.starts_with(MAGIC) {
+    let magic = take_up_to(8)?;
+    if magic.iter().zip(MAGIC).any(|(found, expected)| found != expected) {
         return Err("this is no .npy file: it does not begin with \\x93NUMPY".into());
     }
+    let whole = |part: Vec<u8>, count: u64| {
+        if part.len() as u64 == count {
+            Ok(part)
+        } else {
+            Err("file is truncated: it ends within its header".to_owned())
+        }
+    };
+    let magic = whole(magic, 8)?;
+    let mut take = |count: u64| whole(take_up_to(count)?, count);
     let length = match magic[6] {
         1 => take(2)?.iter().rev().fold(0, |length, &byte| length << 8 | u64::from(byte)),
         2 | 3 => take(4)?.iter().rev().fold(0, |length, &byte| length << 8 | u64::from(byte)),

@@ -187,6 +187,11 @@ impl Cpu {
         self.plans[id.0].pace.steps()
     }
 
+    /// See [`super::Executor::fix_portion`].
+    pub fn fix_portion(&mut self, id: PlanId, runs: usize) {
+        self.plans[id.0].pace = Pace::fixed(runs);
+    }
+
     /// See [`super::Executor::run`].
     pub fn run(&mut self, id: PlanId, steps: &[StepScalars]) -> Result<()> {
         let Loaded { plan, places, segments, shares, pace } = &mut self.plans[id.0];

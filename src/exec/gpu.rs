@@ -198,6 +198,11 @@ impl Gpu {
         self.plans[id.0].pace.steps()
     }
 
+    /// See [`super::Executor::fix_portion`].
+    pub fn fix_portion(&mut self, id: PlanId, runs: usize) {
+        self.plans[id.0].pace = Pace::fixed(runs);
+    }
+
     /// See [`super::Executor::run`].
     pub fn run(&mut self, id: PlanId, steps: &[StepScalars]) -> Result<()> {
         let members = self.plans[id.0].plan.members;

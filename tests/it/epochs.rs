@@ -28,6 +28,7 @@ fn trained(executor: Executor) -> (Vec<Counts>, u64, u64, u64) {
     let mut session = Session::new(config, data, executor);
     let plan = session.plan(Purpose::Train).expect("it fits");
     session.initialise().expect("parameters fit");
+    session.executor.fix_portion(plan, 100);
     let loaded = session.executor.plan(plan);
     let dispatches = loaded.steps.len() as u64;
     let roles = [Role::Parameters, Role::Moment1, Role::Moment2];

@@ -158,6 +158,8 @@ fn counts_agree(executor: &mut Executor) {
     let target = executor.target();
     let train = load(executor, &setup, "train", 7, target);
     let evaluate = load(executor, &setup, "evaluate", 7, target);
+    // How many runs are submitted at a time must not depend on the clock here.
+    [train, evaluate].map(|plan| executor.fix_portion(plan, 3));
     let loaded = executor.counts();
     assert!(loaded.allocations > 0, "{}", executor.name());
     let mut dispatches = loaded.dispatches;
@@ -177,14 +179,15 @@ fn counts_agree(executor: &mut Executor) {
     }
     let counts = executor.counts();
     assert_eq!(counts.bytes_read, loaded.bytes_read + 3 * 16, "{}", executor.name());
-    assert!((1..=3).contains(&(counts.submissions - loaded.submissions)), "{}", executor.name());
-    // A plan whose buffers are all there needs none but its own intermediate tensors, and textures where kernels read
-    // them.
+    assert_eq!(counts.submissions - loaded.submissions, 3, "{}", executor.name());
+    // A plan whose buffers are all there needs none but its own intermediate tensors, textures where kernels read them,
+    // and on a device its params and its table of steps.
     let passes = |role: &Role| matches!(role, Role::Slot(_) | Role::Workspace);
     let textures = |plan: &Plan| plan.steps.iter().flat_map(|s| s.kernel.bindings).filter(|b| b.texels).count();
     let slots = |plan: &Plan| (plan.buffers.iter().filter(|b| passes(&b.role)).count() + textures(plan)) as u64;
     let again = load(executor, &setup, "train", 7, target);
-    assert!(executor.counts().allocations <= counts.allocations + slots(executor.plan(again)), "{}", executor.name());
+    let made = executor.counts().allocations - counts.allocations;
+    assert!(made <= slots(executor.plan(again)) + 2, "{made}: {}", executor.name());
 }
 
 #[test]
