@@ -4,6 +4,8 @@
 struct Params {
     rows: u32,
     width: u32,
+    window: u32, // places of the window, 0 where the whole data set is there
+    stride: u32,
 }
 
 @group(0) @binding(0) var<storage, read> order: array<u32>;
@@ -19,7 +21,7 @@ const DYNAMIC = 2u;
 
 // The value at `index` of a data set of bytes, four to a word, the first in the lowest bits.
 fn from_byte(index: u32, random: u32) -> f32 {
-    let byte = (data[index / 4u] >> (8u * (index % 4u))) & 0xffu;
+    let byte = (data[member * MEMBER_DATA + index / 4u] >> (8u * (index % 4u))) & 0xffu;
     if BINARISE == THRESHOLD {
         return select(0.0, 1.0, byte >= 128u);
     }
@@ -31,7 +33,7 @@ fn from_byte(index: u32, random: u32) -> f32 {
 }
 
 fn from_float(index: u32, random: u32) -> f32 {
-    let value = bitcast<f32>(data[index]);
+    let value = bitcast<f32>(data[member * MEMBER_DATA + index]);
     if BINARISE == THRESHOLD {
         return select(0.0, 1.0, value >= 0.5);
     }
@@ -55,7 +57,9 @@ fn main(
     if row >= params.rows {
         return;
     }
-    let example = order[member * MEMBER_ORDER + position(steps[member], row)];
+    let at = position(steps[member], row);
+    let example = order[member * MEMBER_ORDER + at];
+    let place = select(example, at % max(params.window, 1u), params.window > 0u);
     var random = vec4<u32>(0u);
     if BINARISE == DYNAMIC {
         random = philox(vec4<u32>(STREAM_BINARISE, steps[member].step, example, block), steps[member].key);
@@ -63,7 +67,7 @@ fn main(
     let end = min(4u, params.width - block * 4u);
     for (var i = 0u; i < end; i += 1u) {
         let column = block * 4u + i;
-        let source = example * params.width + column;
+        let source = place * params.stride + column;
         if SOURCE == BYTES {
             x[member * MEMBER_X + row * params.width + column] = from_byte(source, random[i]);
         } else {

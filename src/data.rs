@@ -207,6 +207,16 @@ pub fn check(dataset: &Dataset, likelihood: Likelihood) -> Result<()> {
     })
 }
 
+impl Values {
+    /// Words that they take on a device.
+    pub fn words(&self) -> Option<usize> {
+        match self {
+            Self::U8(bytes) => Some(bytes.len().div_ceil(4)),
+            Self::F32(floats) => Some(floats.len()),
+        }
+    }
+}
+
 impl Dataset {
     /// Puts together what a source has read: the last `test` examples become the test part, the last `validation` of
     /// the others the validation part. All values of an example stand in `shape`; the test part may be empty.
@@ -318,6 +328,31 @@ impl Dataset {
         }
     }
 
+    /// Words of an example as it is stored: rows of bytes are filled up with zeros.
+    pub fn stored_words(&self) -> usize {
+        match &self.values {
+            Values::U8(_) => self.width().div_ceil(4),
+            Values::F32(_) => self.width(),
+        }
+    }
+
+    /// Examples as they are stored, [`Dataset::stored_words`] each: four bytes to a word, the first one lowest, or floats.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where they cannot be read from their file.
+    pub fn stored(&self, examples: &[u32]) -> Result<Vec<u32>> {
+        let width = self.width();
+        let place = |example: u32| example as usize * width..(example as usize + 1) * width;
+        let mut words = Vec::with_capacity(examples.len() * self.stored_words());
+        for &example in examples {
+            match &self.values {
+                Values::U8(values) => words.extend(values[place(example)].chunks(4).map(little_endian)),
+                Values::F32(values) => words.extend(values[place(example)].iter().map(|value| value.to_bits())),
+            }
+        }
+        Ok(words)
+    }
+
     /// Example `index` in the units of the source: with the scaling undone that was fitted to the training part.
     pub fn original_example(&self, index: usize) -> Vec<f32> {
         let mut row = self.example(index);
@@ -348,6 +383,11 @@ impl Dataset {
             }
         }
     }
+}
+
+/// Up to four bytes as a word, the first one lowest.
+pub fn little_endian(bytes: &[u8]) -> u32 {
+    bytes.iter().rev().fold(0, |word, &byte| word << 8 | u32::from(byte))
 }
 
 /// The identity of a data set. Every number enters in little-endian order, so that all machines agree, and the lengths

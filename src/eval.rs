@@ -71,7 +71,7 @@ pub fn terms(session: &mut Session, part: Range<usize>) -> Result<Vec<Terms>> {
         };
         let scalars: Vec<StepScalars> =
             (0..group.len()).flat_map(|slot| seeds.iter().map(move |&seed| of_member(slot, seed))).collect();
-        session.executor.run(plan, &scalars)?;
+        session.run(plan, &scalars)?;
         for (member, sums) in sums.iter_mut().enumerate() {
             let means = session.read(member, &Role::Metrics, 0, 2 * group.len())?;
             for (batch, pair) in group.iter().zip(means.chunks_exact(2)) {
@@ -96,7 +96,7 @@ pub fn summary(session: &mut Session, part: Range<usize>, seed: u64) -> Result<S
     let mut moments = vec![[0.0; 3]; latent];
     for batch in batches(order.len(), BATCH) {
         let scalars = session.scalars(seed, Stream::Evaluate, batch.first, batch.rows);
-        session.executor.run(plan, &[scalars])?;
+        session.run(plan, &[scalars])?;
         distortions.extend(session.output("distortion", batch.rows, 1)?);
         rates_of_examples.extend(session.output("rate", batch.rows, 1)?);
         for row in session.output("stats", batch.rows, 2 * latent)?.chunks_exact(2 * latent) {
@@ -144,7 +144,7 @@ pub fn likelihood(
                 StepScalars { sample: (run * per_run) as u32, ..scalars }
             })
             .collect();
-        session.executor.run(plan, &runs)?;
+        session.run(plan, &runs)?;
         for state in session.output("weights", examples.rows, 2)?.chunks_exact(2) {
             let [largest, sum] = [state[0], state[1]].map(f64::from);
             losses.push((samples as f64).ln() - largest - sum.ln());

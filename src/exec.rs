@@ -166,6 +166,15 @@ impl Executor {
         Ok(crate::kernels::f32s(&self.read(role, offset, count)?).to_vec())
     }
 
+    /// The most words that a buffer can have.
+    pub fn most_words(&self) -> usize {
+        match self {
+            Self::Cpu(_) => usize::MAX,
+            #[cfg(feature = "gpu")]
+            Self::Gpu(gpu) => gpu.most_words(),
+        }
+    }
+
     /// What has been done so far.
     pub fn counts(&self) -> Counts {
         each!(self, e => e.counts())

@@ -22,6 +22,9 @@ use crate::kernels::{Access, Kernel};
 pub enum Role {
     /// The data set, as stored.
     Data,
+    /// Examples of the data set, as stored, where not all of them are on the device: each in the place of its position
+    /// in the order, modulo the number of places.
+    Window,
     /// The order in which examples are taken: indices into the data set.
     Order,
     /// All trainable tensors.

@@ -3,10 +3,11 @@
 //! A session may hold several models of the same shape, its members. Every plan computes all of them side by side.
 
 mod answers;
+mod window;
 
 use crate::checkpoint::{Checkpoint, DataRecord, Tensor};
 use crate::config::Config;
-use crate::data::{Dataset, Values};
+use crate::data::{Dataset, Values, little_endian};
 use crate::error::{Error, Result};
 use crate::exec::{Executor, PlanId};
 use crate::graph::op::Source;
@@ -64,6 +65,7 @@ pub struct Session {
     uploaded: bool,
     resident: Resident,
     plans: BTreeMap<Purpose, PlanId>,
+    window: window::Window,
 }
 
 impl Session {
@@ -77,10 +79,10 @@ impl Session {
     pub fn with_members(config: Config, others: Vec<Config>, data: Dataset, executor: Executor) -> Self {
         let model = Model::new(&config, &data);
         let record = DataRecord::of(&data);
-        let resident = resident(&data, config.train.batch);
+        let resident = resident(&data, &config, executor.most_words());
         let data = Some(data);
-        let (tuning, plans) = (Tuning::default(), BTreeMap::new());
-        Self { config, others, model, executor, record, tuning, data, uploaded: false, resident, plans }
+        let (tuning, plans, window) = (Tuning::default(), BTreeMap::new(), window::Window::default());
+        Self { config, others, model, executor, record, tuning, data, uploaded: false, resident, plans, window }
     }
 
     /// A trained model without a data set: it can sample and decode, and takes examples by [`Session::show`].
@@ -91,10 +93,11 @@ impl Session {
         // Examples that are shown come as floats, however the data set stored them.
         let model =
             Model { config: config.model.clone(), width, source: Source::Floats, binarise: config.data.binarise };
-        let resident = Resident { data_words: BATCH * width, order_words: 1024, metric_slots: 16 };
+        let resident = Resident { data_words: BATCH * width, window: 0, order_words: 1024, metric_slots: 16 };
         let tuning = checkpoint.progress.tuning.clone();
-        let (others, data, uploaded, plans) = (vec![], None, true, BTreeMap::new());
-        let mut session = Self { config, others, model, executor, record, tuning, data, uploaded, resident, plans };
+        let (others, data, uploaded, plans, window) = (vec![], None, true, BTreeMap::new(), window::Window::default());
+        let mut session =
+            Self { config, others, model, executor, record, tuning, data, uploaded, resident, plans, window };
         session.plan(Purpose::Sample(BATCH))?;
         session.restore(0, checkpoint)?;
         Ok(session)
@@ -183,6 +186,7 @@ impl Session {
 
     /// Which examples the next runs take for one member.
     pub fn set_order_of(&mut self, member: usize, order: &[u32]) -> Result<()> {
+        self.note_order(member, order);
         self.executor.write_to(member, &Role::Order, 0, order)
     }
 
@@ -276,14 +280,13 @@ impl Session {
     }
 }
 
-/// What stays on a device that trains on `data`.
-pub fn resident(data: &Dataset, batch: usize) -> Resident {
-    let data_words = match &data.values {
-        Values::U8(bytes) => bytes.len().div_ceil(4),
-        Values::F32(floats) => floats.len(),
-    };
-    let metric_slots = data.train.len().div_ceil(batch).max(16);
-    Resident { data_words, order_words: data.len().max(1024), metric_slots }
+/// What stays on a device that trains on `data`, and can hold so many words in a buffer.
+pub fn resident(data: &Dataset, config: &Config, most_words: usize) -> Resident {
+    let window = window::places(data, config, most_words);
+    let all = data.values.words().filter(|_| window == 0);
+    let metric_slots = data.train.len().div_ceil(config.train.batch).max(16);
+    let data_words = all.unwrap_or(window * data.stored_words());
+    Resident { data_words, window, order_words: data.len().max(1024), metric_slots }
 }
 
 /// The plan of a model for a purpose, made without a device.
@@ -299,9 +302,4 @@ pub fn plan_for(model: &Model, config: &Config, purpose: Purpose, resident: Resi
     };
     let optimizer = (purpose == Purpose::Train).then_some(&config.optimizer);
     lower(name, graph, optimizer, resident, target)
-}
-
-/// Up to four bytes as a word, the first one lowest.
-fn little_endian(bytes: &[u8]) -> u32 {
-    bytes.iter().rev().fold(0, |word, &byte| word << 8 | u32::from(byte))
 }

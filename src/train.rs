@@ -250,7 +250,7 @@ impl Run<'_, '_> {
             let due = at.checked_div(every).map_or(steps.len(), |saved| (saved + 1) * every);
             let end = (at + self.session.executor.portion(plan)).min(due).min(steps.len());
             let scalars: Vec<StepScalars> = (at..end).flat_map(|slot| self.scalars(&steps[slot], slot)).collect();
-            self.session.executor.run(plan, &scalars)?;
+            self.session.run(plan, &scalars)?;
             self.advance(|progress| {
                 progress.step += (end - at) as u64;
                 progress.step_in_epoch = end as u64;
@@ -318,6 +318,7 @@ impl Run<'_, '_> {
         let kept = self.alive().into_iter().map(|member| Ok((member, self.checkpoint(member)?)));
         let kept: Vec<_> = kept.collect::<Result<_>>()?;
         let scalars = self.scalars(batch, first);
+        self.session.supply(&scalars)?;
         let difference = self.session.executor.check(plan, &scalars)?;
         kept.iter().try_for_each(|(member, checkpoint)| self.session.restore(*member, checkpoint))?;
         match difference {

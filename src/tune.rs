@@ -204,7 +204,7 @@ mod tests {
         let (model, binarise) = (config.model.clone(), config.data.binarise);
         let graph =
             Model { config: model, width: 800, source: Source::Bytes, binarise }.train(16).expect("shapes meet");
-        let resident = Resident { data_words: 4, order_words: 4, metric_slots: 1 };
+        let resident = Resident { data_words: 4, window: 0, order_words: 4, metric_slots: 1 };
         lower("train", graph, Some(&config.optimizer), resident, Target::Gpu).expect("it is legal")
     }
 

@@ -198,7 +198,7 @@ fn describe(session: &mut Session, report: &Report) -> Result<()> {
     let id = session.plan(Purpose::Train)?;
     let plan = session.executor.plan(id);
     let (parameters, memory) = (plan.parameter_count(), plan.bytes());
-    let resident = 4 * plan.words(&Role::Data) as u64;
+    let resident = 4 * (plan.words(&Role::Data) + plan.words(&Role::Window)) as u64;
     let layers: Vec<String> =
         plan.parameters.iter().map(|p| format!("{} {}x{}", p.name, p.shape[0] - 1, p.shape[1])).collect();
     let (config, members) = (&session.config, session.member_count());

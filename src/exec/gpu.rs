@@ -149,6 +149,12 @@ impl Gpu {
         self.device.eight_lanes || !kernel.needs_subgroups()
     }
 
+    /// See [`super::Executor::most_words`].
+    pub fn most_words(&self) -> usize {
+        let limits = &self.device.limits;
+        (limits.max_buffer_size.min(limits.max_storage_buffer_binding_size) / 4) as usize
+    }
+
     /// See [`super::Executor::counts`].
     pub fn counts(&self) -> Counts {
         // The params and the table of steps of each plan.

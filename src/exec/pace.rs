@@ -144,7 +144,7 @@ mod tests {
         use crate::graph::op::Source;
         use crate::model::Model;
         use crate::plan::{Resident, lower};
-        let resident = Resident { data_words: 784, order_words: 4, metric_slots: 1 };
+        let resident = Resident { data_words: 784, window: 0, order_words: 4, metric_slots: 1 };
         for (hidden, target, settled) in [
             (4, Target::Gpu, true),
             (4, Target::Cpu, true),

@@ -100,6 +100,7 @@ fn is_made(role: &Role) -> bool {
     match role {
         Role::Slot(_) | Role::Workspace | Role::Gradients | Role::Output(_) => true,
         Role::Data
+        | Role::Window
         | Role::Order
         | Role::Parameters
         | Role::Moment1

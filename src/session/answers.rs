@@ -64,7 +64,7 @@ impl Session {
         for part in examples.chunks(BATCH) {
             self.set_order(part)?;
             let scalars = self.scalars(seed, Stream::Evaluate, 0, part.len());
-            self.executor.run(plan, &[scalars])?;
+            self.run(plan, &[scalars])?;
             for row in self.output("stats", part.len(), 2 * latent)?.chunks_exact(2 * latent) {
                 posterior.means.extend(&row[..latent]);
                 posterior.log_variances.extend(row[latent..].iter().map(|lv| lv.clamp(low, high)));
@@ -86,7 +86,7 @@ impl Session {
             let rows = part.len() / latent;
             self.executor.write_f32(&Role::Input("z".into()), 0, part)?;
             let scalars = self.scalars(0, Stream::Evaluate, 0, rows);
-            self.executor.run(plan, &[scalars])?;
+            self.run(plan, &[scalars])?;
             means.extend(self.means(rows)?);
         }
         Ok(means)
@@ -158,7 +158,7 @@ impl Session {
             let order: Vec<u32> = (begin..begin + BATCH).map(|i| i as u32).collect();
             self.set_order(&order)?;
             let scalars: Vec<_> = seeds.iter().map(|&seed| self.scalars(seed, Stream::Prior, 0, BATCH)).collect();
-            self.executor.run(plan, &scalars)?;
+            self.run(plan, &scalars)?;
             for (member, drawn) in all.iter_mut().enumerate() {
                 drawn.extend(self.means_of(member, BATCH.min(count - begin))?);
             }
@@ -184,7 +184,7 @@ impl Session {
                 self.set_order_of(member, &examples[begin..begin + rows])?;
             }
             let scalars: Vec<_> = seeds.iter().map(|&seed| self.scalars(seed, Stream::Evaluate, 0, rows)).collect();
-            self.executor.run(plan, &scalars)?;
+            self.run(plan, &scalars)?;
             for (member, (originals, reconstructions)) in all.iter_mut().enumerate() {
                 let shown = self.output_of(member, "x", rows, self.model.width)?;
                 originals.extend(self.in_units_of_the_data(shown));

@@ -20,3 +20,4 @@ mod support;
 mod tidy;
 mod traces;
 mod updates;
+mod windows;

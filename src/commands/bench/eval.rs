@@ -48,7 +48,7 @@ pub fn run(args: &BenchEvalArgs, report: &Report) -> Result<()> {
     check(&mut session, plan, &[first], report)?;
     let time = rounds.time(report, &mut |steps| {
         let scalars: Vec<StepScalars> = steps.map(|step| scalars(&session, step)).collect();
-        session.executor.run(plan, &scalars)?;
+        session.run(plan, &scalars)?;
         session.executor.finish()
     })?;
     let loaded = session.executor.plan(plan);

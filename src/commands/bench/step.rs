@@ -42,14 +42,14 @@ pub fn run(args: &BenchStepArgs, report: &Report) -> Result<()> {
         session.set_order_of(member, &order)?;
     }
     let first = scalars(&session, 0..1)?;
-    session.executor.run(plan, &first)?;
+    session.run(plan, &first)?;
     session.executor.finish()?;
     let first_step = begun.elapsed().as_secs_f64();
     check(&mut session, plan, &first, report)?;
     let before = session.executor.counts();
     let time = rounds.time(report, &mut |steps| {
         let scalars = scalars(&session, steps.start + 1..steps.end + 1)?;
-        session.executor.run(plan, &scalars)?;
+        session.run(plan, &scalars)?;
         // Reading waits for the device.
         let terms = session.executor.read_f32(&Role::Metrics, 0, 2)?;
         if terms.iter().any(|term| !term.is_finite()) {

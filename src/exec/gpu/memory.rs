@@ -179,6 +179,7 @@ pub(super) fn is_unused(role: &Role) -> bool {
 fn meaning(role: &Role) -> (&'static str, &'static str) {
     match role {
         Role::Data => ("the data set", "use fewer examples, or --adapter cpu"),
+        Role::Window => ("the window on the data set", "lower data.window"),
         Role::Order => ("the order of examples", "use fewer examples, or --adapter cpu"),
         Role::Parameters => ("the parameters", "make the model smaller"),
         Role::Gradients => ("the gradients", "make the model smaller"),

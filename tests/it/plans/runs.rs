@@ -159,7 +159,9 @@ fn counts_agree(executor: &mut Executor) {
     let train = load(executor, &setup, "train", 7, target);
     let evaluate = load(executor, &setup, "evaluate", 7, target);
     // How many runs are submitted at a time must not depend on the clock here.
-    [train, evaluate].map(|plan| executor.fix_portion(plan, 3));
+    for plan in [train, evaluate] {
+        executor.fix_portion(plan, 3);
+    }
     let loaded = executor.counts();
     assert!(loaded.allocations > 0, "{}", executor.name());
     let mut dispatches = loaded.dispatches;
