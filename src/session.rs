@@ -154,6 +154,8 @@ impl Session {
                     self.executor.write_f32(&Role::Data, at * UPLOAD, part)?;
                 }
             }
+            // They come through the window.
+            Values::Disk(_) => {}
         }
         self.uploaded = true;
         Ok(())
@@ -203,7 +205,7 @@ impl Session {
     /// Writes the initial parameters of every member's configuration and seed.
     pub fn initialise(&mut self) -> Result<()> {
         let data = self.data()?;
-        let means = data.means(data.train.clone());
+        let means = data.means(data.train.clone())?;
         let members: Vec<Config> = self.members().cloned().collect();
         for (member, config) in members.into_iter().enumerate() {
             let model = Model { config: config.model, ..self.model.clone() };

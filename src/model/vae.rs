@@ -2,7 +2,7 @@
 
 use super::{layers, likelihood};
 use crate::config::{Binarise, Config, ModelConfig};
-use crate::data::{Dataset, Values};
+use crate::data::Dataset;
 use crate::error::Result;
 use crate::graph::op::Source;
 use crate::graph::{Clamp, Graph, Id, Op, Parameter};
@@ -52,10 +52,7 @@ struct Pass {
 impl Model {
     /// The model of a configuration for a data set.
     pub fn new(config: &Config, data: &Dataset) -> Self {
-        let source = match data.values {
-            Values::U8(_) => Source::Bytes,
-            Values::F32(_) => Source::Floats,
-        };
+        let source = if data.values.are_bytes() { Source::Bytes } else { Source::Floats };
         Self { config: config.model.clone(), width: data.width(), source, binarise: config.data.binarise }
     }
 

@@ -17,7 +17,7 @@ use std::path::Path;
 /// The data of [`trained`] runs, and their examples as the model is shown them.
 fn examples(config: &Config) -> (Dataset, Vec<f32>) {
     let data = data::open(config, None).unwrap();
-    let rows = (0..data.len()).flat_map(|i| data.example(i)).collect();
+    let rows = (0..data.len()).flat_map(|i| data.example(i).unwrap()).collect();
     (data, rows)
 }
 
