@@ -28,7 +28,9 @@ main() {
     mkdir -p "$out"
     local rows
     rows="$(mktemp)"
-    trap 'rm -f "$rows"' EXIT
+    # The name is put in now: the variable is gone when the script ends.
+    # shellcheck disable=SC2064
+    trap "rm -f '$rows'" EXIT
     for batch in 32 128 512 1024 4096; do measure "$adapter" batch "$batch" "$batch" 400 1; done >"$rows"
     for hidden in 128 400 1024 2048 4096; do measure "$adapter" hidden "$hidden" 128 "$hidden" 1; done >>"$rows"
     for depth in 1 2 3 4 6; do measure "$adapter" depth "$depth" 128 400 "$depth"; done >>"$rows"
@@ -46,7 +48,7 @@ measure() {
     steps=$((4000000000 / flops))
     steps=$((steps < 2 ? 2 : steps > 64 ? 64 : steps))
     ms="$("${ELBO:-target/release/elbo}" bench step --adapter "$adapter" --batch "$batch" --steps "$steps" \
-        --rounds "${ROUNDS:-3}" --set "hidden=[${layers%,}]" --json --quiet |
+        --rounds "${ROUNDS:-3}" --set "hidden=[${layers%,}]" --json |
         sed -n 's/.*"ms_per_step":\([0-9.e-]*\).*/\1/p')"
     awk -v ms="$ms" -v flops="$flops" -v head="$what $value $batch $hidden $depth" \
         'BEGIN { printf "%s %.3f %.1f\n", head, ms, flops / ms / 1e6 }'

@@ -5,7 +5,7 @@
 //!
 //! - **Side by side.** Products whose results nobody reads until the same later step (the gradients of the weights,
 //!   until the update) wait for each other and share a dispatch, each in its own range of workgroups. The means that
-//!   become metrics, which nobody reads, go along with the update.
+//!   become metrics, which nobody reads, go along with the update where one thread can add them up.
 //! - **One after the other.** Thin products and what lies between them (a posterior, its samples, its gradient) form a
 //!   chain that a workgroup can follow on its own rows without meeting the others.
 //!
@@ -34,6 +34,10 @@ pub(super) enum Group {
 /// The most words of a weight matrix that each workgroup of a chain reads for itself.
 const THIN: usize = 32_768;
 
+/// The most numbers that a thread of an emulated device adds up beside an update. Mesa's driver leaves loops, without a
+/// word, after 65,535 rounds; and long before that a dispatch with many threads is faster.
+const FEW: usize = 16_384;
+
 impl Group {
     /// Steps that are computed together.
     pub fn members(&self) -> Vec<&Step> {
@@ -49,21 +53,23 @@ impl Group {
 /// Groups the steps of a plan; every tensor still has a buffer of its own. Only GPUs follow chains: a driver that
 /// emulates one takes a few microseconds for a dispatch, and many for workgroup memory and barriers.
 pub(super) fn group(target: Target, steps: Vec<Step>, buffers: &[Buffer], batch: usize) -> Vec<Group> {
-    let groups = side_by_side(steps, buffers);
+    let groups = side_by_side(target, steps, buffers);
     if target == Target::Gpu { chains(groups, buffers, batch) } else { groups }
 }
 
 /// Lets the gradients of weights wait for each other, and means for the update.
-fn side_by_side(steps: Vec<Step>, buffers: &[Buffer]) -> Vec<Group> {
+fn side_by_side(target: Target, steps: Vec<Step>, buffers: &[Buffer]) -> Vec<Group> {
     let mut groups = Vec::new();
     let (mut waiting, mut means): (Vec<Step>, Vec<Step>) = (vec![], vec![]);
     let role = |view: &View| &buffers[view.buffer].role;
+    let short = |step: &Step| target == Target::Gpu || step.views[0].words <= FEW;
     for step in steps {
         if is_product(&step) && *role(&step.views[3]) == Role::Gradients {
             waiting.push(step);
         } else if step.kernel.name == "batch_mean"
             && matches!(role(&step.views[0]), Role::Slot(_))
             && means.len() < TABLE
+            && short(&step)
         {
             means.push(step);
         } else {

@@ -80,6 +80,20 @@ fn a_training_step_has_few_dispatches() {
     }
 }
 
+/// Beyond that a driver that emulates a GPU leaves the loop and the metric is wrong.
+#[test]
+fn no_thread_of_an_emulated_device_adds_up_more_than_65535_terms() {
+    let setup = classic();
+    for target in [Target::Software, Target::Lanes] {
+        for (batch, alone) in [(128, 0), (4096, 1)] {
+            let steps = plan(&setup, "train", batch, kept_resident(&setup), target).steps;
+            let means: Vec<_> = steps.iter().filter(|step| step.kernel.name == "batch_mean").collect();
+            assert_eq!(means.len(), alone, "batch {batch} for {target:?}");
+            assert!(means.iter().all(|step| step.views[0].words > 65_535), "{means:#?}");
+        }
+    }
+}
+
 #[test]
 fn sharing_saves_memory_in_deep_models() {
     let (setup, resident) = (deep(), kept_resident(&deep()));
