@@ -10,7 +10,7 @@ struct Params {
 
 @group(0) @binding(0) var<storage, read> order: array<u32>;
 @group(0) @binding(1) var<storage, read> data: array<u32>;
-@group(0) @binding(2) var<storage, read_write> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> x: array<u32>;
 @group(1) @binding(0) var<uniform> params: Params;
 @group(1) @binding(1) var<uniform> steps: array<Step, MEMBERS>;
 
@@ -32,15 +32,20 @@ fn from_byte(index: u32, random: u32) -> f32 {
     return f32(byte) / 255.0;
 }
 
-fn from_float(index: u32, random: u32) -> f32 {
-    let value = bitcast<f32>(data[member * MEMBER_DATA + index]);
+// The word of a float. A missing value, which is a NaN, stays as it is.
+fn from_float(index: u32, random: u32) -> u32 {
+    let word = data[member * MEMBER_DATA + index];
+    if is_missing(word) {
+        return word;
+    }
+    let value = bitcast<f32>(word);
     if BINARISE == THRESHOLD {
-        return select(0.0, 1.0, value >= 0.5);
+        return bitcast<u32>(select(0.0, 1.0, value >= 0.5));
     }
     if BINARISE == DYNAMIC {
-        return select(0.0, 1.0, uniform_open(random) < value);
+        return bitcast<u32>(select(0.0, 1.0, uniform_open(random) < value));
     }
-    return value;
+    return word;
 }
 
 @compute @workgroup_size(64)
@@ -69,7 +74,7 @@ fn main(
         let column = block * 4u + i;
         let source = place * params.stride + column;
         if SOURCE == BYTES {
-            x[member * MEMBER_X + row * params.width + column] = from_byte(source, random[i]);
+            x[member * MEMBER_X + row * params.width + column] = bitcast<u32>(from_byte(source, random[i]));
         } else {
             x[member * MEMBER_X + row * params.width + column] = from_float(source, random[i]);
         }

@@ -91,6 +91,8 @@ pub enum Likelihood {
     Gaussian,
     /// Independent normal per value whose mean and log-variance the decoder gives.
     GaussianLearned,
+    /// Each column of a table by its type: numeric with a learned variance, binary, category, count (Poisson).
+    Heterogeneous,
 }
 
 /// How initial parameters are drawn.

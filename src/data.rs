@@ -111,6 +111,9 @@ pub struct Dataset {
     pub hash: String,
 }
 
+/// The largest count: rates end at exp 20, and beyond 2²⁴ single precision has not every whole number.
+const MOST_COUNTED: f32 = 16_777_216.0;
+
 /// Kinds of sources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -187,8 +190,8 @@ fn read_file(path: &Path, request: &Request) -> Result<Dataset> {
     }
 }
 
-/// Tells whether a model with `likelihood` can take the data: columns of types that it knows, values that are there,
-/// finite, and for Bernoulli from 0 to 1.
+/// Tells whether a model with `likelihood` can take the data: columns of types that it knows, values that are finite, and
+/// for Bernoulli from 0 to 1. Values of tables and arrays may be missing.
 ///
 /// # Errors
 /// [`Error::Data`], with the first thing that does not fit and what to do about it.
@@ -206,25 +209,18 @@ pub fn check(dataset: &Dataset, likelihood: Likelihood) -> Result<()> {
         let bad = (0..values.len()).filter(|&at| is_bad(values[at]));
         bad.min_by_key(|&at| (dataset.row(at / width), at % width))
     };
-    if let Some(at) = first(f32::is_nan).filter(|_| dataset.encoding.is_some()) {
-        let rows = values.chunks_exact(width).filter(|row| row.iter().any(|value| value.is_nan())).count();
-        return Err(Error::Data(format!(
-            "{}: {} is missing, as are values in {rows} of {} rows, and there are no models for missing values yet; \
-             fill them in or leave these rows out",
-            dataset.name,
-            dataset.place(at),
-            dataset.len()
-        )));
-    }
     let is = |at: usize| -> Result<String> {
         Ok(format!("{}: {} is {}", dataset.name, dataset.place(at), dataset.original(at)?))
     };
-    if let Some(at) = first(|x| !x.is_finite()) {
+    // What is missing from a table or an array is a NaN; anywhere else there is nothing that a NaN could mean.
+    let unfit = if dataset.encoding.is_some() { first(f32::is_infinite) } else { first(|x| !x.is_finite()) };
+    if let Some(at) = unfit {
         return Err(Error::Data(format!("{}; remove or replace values that are not finite", is(at)?)));
     }
     let unfit = match likelihood {
-        Likelihood::Bernoulli => first(|x| !(0.0..=1.0).contains(&x)),
+        Likelihood::Bernoulli => first(|x| !x.is_nan() && !(0.0..=1.0).contains(&x)),
         Likelihood::Gaussian | Likelihood::GaussianLearned => None,
+        Likelihood::Heterogeneous => return check_columns(dataset),
     };
     unfit.map_or(Ok(()), |at| {
         Err(Error::Data(format!(
@@ -254,6 +250,29 @@ fn check_disk(dataset: &Dataset, disk: &Disk, likelihood: Likelihood) -> Result<
             Err(Error::Data(format!("{}: {place} is {value}, {advice}", dataset.name)))
         })
     })
+}
+
+/// Tells whether a model of columns can take the data: they have columns, and counts that a rate can reach.
+fn check_columns(dataset: &Dataset) -> Result<()> {
+    let (Some(encoding), Values::F32(values)) = (&dataset.encoding, &dataset.values) else {
+        return Err(Error::Data(format!(
+            "{}: the heterogeneous likelihood is for the columns of tables and of arrays of two dimensions; for pixels \
+             choose `--set model.likelihood=bernoulli` or gaussian-learned",
+            dataset.name
+        )));
+    };
+    for (column, span) in encoding.columns.iter().zip(encoding.spans()) {
+        let largest = values.chunks_exact(dataset.width()).filter_map(|row| row.get(span.start));
+        let largest = largest.fold(0.0, |most: f32, &count| most.max(count));
+        if column.kind == table::Kind::Count && largest > MOST_COUNTED {
+            return Err(Error::Data(format!(
+                "{}: column `{1}` has counts up to {largest}, and those of a Poisson distribution may go to \
+                 {MOST_COUNTED}; take them as measurements with `--set data.columns.{1}=numeric`",
+                dataset.name, column.name
+            )));
+        }
+    }
+    Ok(())
 }
 
 impl Dataset {
@@ -434,36 +453,45 @@ impl Dataset {
         })
     }
 
-    /// The mean of each of the `width` values over `examples`, bytes as x/255; zeros where the range is empty.
+    /// The mean of each of the `width` values over those of `examples` where it is there, bytes as x/255; zeros where
+    /// there is none.
     ///
     /// # Errors
     /// As [`Dataset::example`].
     pub fn means(&self, examples: Range<usize>) -> Result<Vec<f32>> {
-        let (width, count) = (self.width(), examples.len().max(1) as f64);
+        let width = self.width();
         let place = examples.start * width..examples.end * width;
-        let (mut whole, mut sums) = (vec![0_u64; width], vec![0_f64; width]);
+        // Sums, and how many values each is of.
+        let mut whole = vec![0_u64; width];
+        let mut sums = vec![(0_f64, 0_usize); width];
+        let count = examples.len();
         let add_bytes =
             |row: &[u8], whole: &mut [u64]| whole.iter_mut().zip(row).for_each(|(sum, &x)| *sum += u64::from(x));
+        let add_floats = |row: &mut dyn Iterator<Item = f32>, sums: &mut [(f64, usize)]| {
+            for ((sum, count), x) in sums.iter_mut().zip(row).filter(|(_, x)| !x.is_nan()) {
+                (*sum, *count) = (*sum + f64::from(x), *count + 1);
+            }
+        };
         match &self.values {
             Values::U8(values) => values[place].chunks_exact(width).for_each(|row| add_bytes(row, &mut whole)),
             Values::F32(values) => {
                 for row in values[place].chunks_exact(width) {
-                    sums.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x));
+                    add_floats(&mut row.iter().copied(), &mut sums);
                 }
             }
             Values::Disk(disk) => disk.visit(examples, |_, row| {
                 if disk.kind == Kind::Bytes {
                     add_bytes(row, &mut whole);
                 } else {
-                    sums.iter_mut().zip(disk::floats(row)).for_each(|(sum, x)| *sum += f64::from(x));
+                    add_floats(&mut disk::floats(row), &mut sums);
                 }
                 Ok(())
             })?,
         }
         if self.values.are_bytes() {
-            sums = whole.iter().map(|&sum| sum as f64 / 255.0).collect();
+            sums = whole.iter().map(|&sum| (sum as f64 / 255.0, count)).collect();
         }
-        Ok(sums.iter().map(|sum| (sum / count) as f32).collect())
+        Ok(sums.iter().map(|&(sum, count)| (sum / count.max(1) as f64) as f32).collect())
     }
 }
 

@@ -10,7 +10,7 @@
 //! | `encoder.0`, `encoder.1`, … | the same | hidden layers, from the data inwards |
 //! | `encoder.head` | `encoder.mean`, `encoder.log_variance` | the posterior's mean and log-variance |
 //! | `decoder.0`, `decoder.1`, … | the same | hidden layers, from the latent outwards |
-//! | `decoder.head` | `decoder.logits`, or `decoder.mean`, or that and `decoder.log_variance` | for a Bernoulli, a Gaussian, a learned-variance Gaussian likelihood |
+//! | `decoder.head` | `decoder.logits`, or `decoder.mean`, or that and `decoder.log_variance`, or `decoder.columns` | for a Bernoulli, a Gaussian, a learned-variance Gaussian, a heterogeneous likelihood |
 
 pub mod card;
 pub mod linear;
@@ -38,12 +38,9 @@ pub const FORMAT: u32 = 1;
 /// The model of a checkpoint.
 pub fn model(checkpoint: &Checkpoint) -> Model {
     let data = &checkpoint.progress.data;
-    Model {
-        config: checkpoint.config.model.clone(),
-        width: data.shape.iter().product(),
-        source: if data.floats { Source::Floats } else { Source::Bytes },
-        binarise: checkpoint.config.data.binarise,
-    }
+    let source = if data.floats { Source::Floats } else { Source::Bytes };
+    let encoding = data.encoding.as_ref();
+    Model::with(&checkpoint.config, data.shape.iter().product(), source, encoding, encoding.is_some())
 }
 
 /// What a parameter of the house is called outside: one name for each of the heads that stand in it side by side.
@@ -52,6 +49,7 @@ pub fn outside(config: &ModelConfig, parameter: &str) -> Vec<String> {
         ("encoder.head", _) => &["encoder.mean", "encoder.log_variance"],
         ("decoder.head", Likelihood::Bernoulli) => &["decoder.logits"],
         ("decoder.head", Likelihood::Gaussian) => &["decoder.mean"],
+        ("decoder.head", Likelihood::Heterogeneous) => &["decoder.columns"],
         ("decoder.head", Likelihood::GaussianLearned) => &["decoder.mean", "decoder.log_variance"],
         (other, _) => &[other],
     };

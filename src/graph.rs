@@ -1,8 +1,10 @@
 //! WHAT is computed: a list of operations on tensors, in an order in which each follows what it reads.
 //!
 //! A graph knows nothing of kernels, buffers and devices. [`op`] holds the operations and their shape rules, [`grad`]
-//! the derivative of each, [`fuse`] which neighbours one kernel may compute together.
+//! the derivative of each, [`fuse`] which neighbours one kernel may compute together, [`columns`] how an example of a
+//! table is laid out.
 
+pub mod columns;
 pub mod fuse;
 pub mod grad;
 pub mod op;

@@ -37,6 +37,8 @@ pub mod sample;
 pub mod squared_norm;
 pub mod sum_columns;
 pub mod sum_rows;
+pub mod table;
+pub mod table_values;
 #[cfg(test)]
 mod testing;
 pub mod update;
@@ -134,6 +136,11 @@ pub const fn read_u32(name: &'static str) -> Binding {
 /// A binding of f32 values that is overwritten.
 pub const fn write(name: &'static str) -> Binding {
     Binding { access: Access::Write, ..read(name) }
+}
+
+/// A binding of u32 values that is overwritten.
+pub const fn write_u32(name: &'static str) -> Binding {
+    Binding { kind: Scalar::u32, ..write(name) }
 }
 
 /// A binding of f32 values that is changed in place.
@@ -362,6 +369,8 @@ pub static KERNELS: &[&Kernel] = &[
     &squared_norm::KERNEL,
     &sum_columns::KERNEL,
     &sum_rows::KERNEL,
+    &table::KERNEL,
+    &table_values::KERNEL,
     &update::KERNEL,
     &update_texels::KERNEL,
 ];

@@ -41,6 +41,8 @@ pub enum Role {
     Input(String),
     /// A tensor that the host reads.
     Output(String),
+    /// Words that never change, known when the plan is made; an executor fills them in when it loads the plan.
+    Constants(Vec<u32>),
     /// Bound where a kernel, as it is configured, does not read a binding.
     Nothing,
     /// Bound where a kernel, as it is configured, does not write a binding.
@@ -52,9 +54,10 @@ pub enum Role {
 }
 
 impl Role {
-    /// Whether all members of a plan bind the same buffer: the data set, and what no kernel reads or writes.
+    /// Whether all members of a plan bind the same buffer: the data set, constants, and what no kernel reads
+    /// or writes.
     pub fn is_shared(&self) -> bool {
-        matches!(self, Self::Data | Self::Nothing | Self::Sink)
+        matches!(self, Self::Data | Self::Constants(_) | Self::Nothing | Self::Sink)
     }
 }
 

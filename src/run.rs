@@ -64,7 +64,8 @@ impl Run {
     /// The posteriors of examples [N, D].
     ///
     /// # Errors
-    /// [`Error::Usage`] where the numbers are no rows of D finite ones.
+    /// [`Error::Usage`] where the numbers are no rows of D finite ones. For a model of a table or an array a NaN is a
+    /// missing value, of a category in all of its places.
     pub fn encode(&mut self, examples: &[f32]) -> Result<Posterior> {
         self.check(examples)?;
         let mut all = Posterior { latent: self.latent(), means: vec![], log_variances: vec![] };
@@ -132,7 +133,8 @@ impl Run {
             let count = examples.len();
             return Err(Error::Usage(format!("{count} numbers are no examples of {width} values each")));
         }
-        match examples.iter().position(|x| !x.is_finite()) {
+        let may_miss = self.session.model.missing;
+        match examples.iter().position(|x| !(x.is_finite() || may_miss && x.is_nan())) {
             Some(at) => {
                 let (row, column, value) = (at / width, at % width, examples[at]);
                 Err(Error::Usage(format!("value {column} of example {row} is {value}: examples must be finite")))

@@ -91,8 +91,8 @@ impl Session {
         let config = checkpoint.config.clone();
         let width = record.shape.iter().product();
         // Examples that are shown come as floats, however the data set stored them.
-        let model =
-            Model { config: config.model.clone(), width, source: Source::Floats, binarise: config.data.binarise };
+        let encoding = record.encoding.as_ref();
+        let model = Model::with(&config, width, Source::Floats, encoding, encoding.is_some());
         let resident = Resident { data_words: BATCH * width, window: 0, order_words: 1024, metric_slots: 16 };
         let tuning = checkpoint.progress.tuning.clone();
         let (others, data, uploaded, plans, window) = (vec![], None, true, BTreeMap::new(), window::Window::default());

@@ -17,3 +17,38 @@ fn gaussian_term(difference: f32, log_variance: f32) -> f32 {
 fn kl_term(mean: f32, lv: f32) -> f32 {
     return 0.5 * (mean * mean + exp(lv) - 1.0 - lv);
 }
+
+// e^d − 1 − d, which is about d²/2 near 0.
+fn exp_beyond_linear(d: f32) -> f32 {
+    if abs(d) >= 0.5 {
+        return exp(d) - 1.0 - d;
+    }
+    return d * d * (0.5 + d * (1.0 / 6.0 + d * (1.0 / 24.0 + d * (1.0 / 120.0 + d * (1.0 / 720.0 + d / 5040.0)))));
+}
+
+// Poisson from the logarithm l of its rate, exp l − l·x + ln x!, of a whole number x. From 8 on ln x! is Stirling's
+// series, and the terms that would cancel are taken together.
+fn poisson_term(l: f32, x: f32) -> f32 {
+    if x < 8.0 {
+        var factorial = 1.0;
+        for (var n = 2u; n <= u32(x); n += 1u) {
+            factorial *= f32(n);
+        }
+        return exp(l) - l * x + log(factorial);
+    }
+    let inverse = 1.0 / x;
+    let series = inverse * (1.0 / 12.0 - inverse * inverse / 360.0);
+    return x * exp_beyond_linear(l - log(x)) + HALF_LOG_TWO_PI + 0.5 * log(x) + series;
+}
+
+// Kinds of columns of a table: normal with a log-variance of its own or with a fixed one, and the others.
+const COLUMN_NORMAL = 0u;
+const COLUMN_FIXED = 1u;
+const COLUMN_BERNOULLI = 2u;
+const COLUMN_CATEGORICAL = 3u;
+const COLUMN_POISSON = 4u;
+
+// Whether a value is missing, which is a NaN: all bits of the exponent, and some below.
+fn is_missing(word: u32) -> bool {
+    return (word & 0x7fffffffu) > 0x7f800000u;
+}

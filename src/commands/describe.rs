@@ -97,10 +97,31 @@ pub fn each(data: &Dataset) -> String {
     }
 }
 
+/// What a model takes the columns for where it is asked for nothing else; nothing for what has no typed columns.
+pub fn distributions(data: &Dataset) -> Option<String> {
+    let encoding = data.encoding.as_ref().filter(|_| data.shape[..2] == [1, 1])?;
+    let kinds = [
+        ("numeric", "normal with a learned variance"),
+        ("binary", "Bernoulli"),
+        ("category", "categorical"),
+        ("count", "Poisson"),
+    ];
+    let count = |kind: &str| encoding.columns.iter().filter(|column| column.kind.name() == kind).count();
+    let parts: Vec<String> = kinds
+        .iter()
+        .filter(|(kind, _)| count(kind) > 0)
+        .map(|(kind, distribution)| format!("{} {kind} ({distribution})", count(kind)))
+        .collect();
+    let asked = if data.format == Format::Table { "" } else { " with --recipe table" };
+    Some(format!("likelihood heterogeneous{asked}: {}", parts.join(", ")))
+}
+
 /// Why no model can be trained on these data as they are, whatever its likelihood.
 fn refusal(data: &Dataset) -> Option<String> {
     data::check(data, Likelihood::Bernoulli).err()?;
-    data::check(data, Likelihood::GaussianLearned).err().map(|error| error.to_string())
+    // A table can have columns of any type that is no text.
+    let widest = if data.encoding.is_some() { Likelihood::Heterogeneous } else { Likelihood::GaussianLearned };
+    data::check(data, widest).err().map(|error| error.to_string())
 }
 
 fn as_text(data: &Dataset, columns: &[Described]) -> Result<String> {
@@ -123,6 +144,7 @@ fn as_text(data: &Dataset, columns: &[Described]) -> Result<String> {
             lines.push(format!("and {} more columns", columns.len() - SHOWN_COLUMNS));
         }
     }
+    lines.extend(distributions(data).map(|text| format!("model    {text}")));
     lines.push(format!("hash     {}", data.hash));
     Ok(lines.join("\n"))
 }

@@ -120,7 +120,7 @@ fn is_likelihood(session: &Session) -> Result<bool> {
 fn is_binary(data: &Dataset) -> Result<bool> {
     Ok(match &data.values {
         Values::U8(values) => values.iter().all(|value| matches!(value, 0 | 255)),
-        Values::F32(values) => values.iter().all(|value| *value == 0.0 || *value == 1.0),
+        Values::F32(values) => values.iter().all(|value| *value == 0.0 || *value == 1.0 || value.is_nan()),
         Values::Disk(_) => {
             let of_two = |index| data.example(index).map(|row| row.iter().all(|value| *value == 0.0 || *value == 1.0));
             // One that is not settles it, which the first examples show where there is any.

@@ -98,6 +98,13 @@ fn described(
         }
         record.shape = shape;
     }
+    if config.model.likelihood == Likelihood::Heterogeneous {
+        return Err(Error::Usage(
+            "model.likelihood = heterogeneous: elbo import takes models whose values are all of one kind; --set \
+             model.likelihood=bernoulli, gaussian or gaussian-learned"
+                .into(),
+        ));
+    }
     let learned = config.model.likelihood == Likelihood::GaussianLearned;
     if learned != network.out_log_variance.is_some() {
         let (has, take) = if learned { ("gives none", "gaussian") } else { ("gives some", "gaussian-learned") };

@@ -49,7 +49,7 @@ pub(super) fn shapes(config: &Config, report: &Report) -> Result<(Model, Residen
         return Ok((Model::new(config, &data), resident(&data, config, usize::MAX)));
     }
     let (width, examples) = (28 * 28, config.data.examples);
-    let model = Model { config: config.model.clone(), width, source: Source::Bytes, binarise: config.data.binarise };
+    let model = Model::with(config, width, Source::Bytes, None, false);
     let resident = Resident {
         data_words: (examples * width).div_ceil(4),
         window: 0,

@@ -20,6 +20,11 @@ pub const RECIPES: &[(&str, &str, &str)] = &[
         include_str!("../../assets/recipes/dynamic.toml"),
         "200-200-50 tanh, pixels drawn anew at every use: the network of the IWAE paper",
     ),
+    (
+        "table",
+        include_str!("../../assets/recipes/table.toml"),
+        "columns of several types, with missing values (default for .csv and .tsv)",
+    ),
 ];
 
 #[cfg(test)]
@@ -55,6 +60,7 @@ mod tests {
             ("gaussian", &[400], 20, Likelihood::Gaussian, Binarise::None, OptimizerKind::Adam, 652_824),
             ("gaussian-learned", &[400], 20, Likelihood::GaussianLearned, Binarise::None, OptimizerKind::Adam, 967_208),
             ("dynamic", &[200, 200], 50, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 425_284),
+            ("table", &[64, 64], 8, Likelihood::Heterogeneous, Binarise::None, OptimizerKind::Adam, 162_096),
         ];
         assert_eq!(rows.len(), RECIPES.len());
         for (name, hidden, latent, likelihood, binarise, kind, parameters) in rows {

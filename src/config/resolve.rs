@@ -11,14 +11,15 @@ use crate::error::{Error, Result};
 /// The configuration that a recipe and single settings make together, validated.
 ///
 /// `recipe` is the name of one of [`RECIPES`] or the path of a TOML file (it ends in `.toml` or contains a path
-/// separator); what it leaves out is as in [`Config::default`]. `overrides` are pairs of a key, dotted (`model.latent`)
+/// separator); what it leaves out is as in [`Config::default`]. Where none is named, a table with a header gets the recipe
+/// `table`. `overrides` are pairs of a key, dotted (`model.latent`)
 /// or its last segment where that is unique (`latent`), and a value as text.
 ///
 /// # Errors
 /// [`Error::Usage`], naming the key or the recipe, what was expected and what was probably meant.
 pub fn resolve(recipe: Option<&str>, overrides: &[(String, String)]) -> Result<Config> {
     let mut tree = keys::defaults();
-    if let Some(recipe) = recipe {
+    if let Some(recipe) = recipe.or_else(|| for_source(overrides)) {
         let (title, text, name) = read_recipe(recipe)?;
         keys::put(&mut tree, "name", Value::String(name));
         merge(&mut tree, &text).map_err(|problem| Error::Usage(format!("{title}: {problem}")))?;
@@ -35,6 +36,14 @@ pub fn resolve(recipe: Option<&str>, overrides: &[(String, String)]) -> Result<C
     let config = Config::deserialize(tree).map_err(|e| Error::Bug(format!("merged configuration: {}", e.message())))?;
     validate(&config)?;
     Ok(config)
+}
+
+/// The recipe for the source that the settings name, where it is none for images: the type of each column of a table says
+/// how it is distributed.
+fn for_source(overrides: &[(String, String)]) -> Option<&'static str> {
+    let (_, source) = overrides.iter().find(|(key, _)| matches!(key.as_str(), "data.source" | "source"))?;
+    let end = Path::new(source).extension()?.to_string_lossy().to_ascii_lowercase();
+    matches!(end.as_str(), "csv" | "tsv").then_some("table")
 }
 
 /// Reads the complete configuration that was saved with a run; `file` is its name for messages.

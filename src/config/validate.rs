@@ -67,10 +67,12 @@ pub fn validate(config: &Config) -> Result<()> {
     check(train.seed <= most, "train.seed", &train.seed, &format!("a whole number from 0 to {most}"))
 }
 
-/// The number of parameters of the model on examples of `data` values: weights and biases of both networks.
+/// The number of parameters of the model on examples of `data` values: weights and biases of both networks. Columns of
+/// different kinds count as if each value had a variance of its own.
 /// `None` where the count overflows.
 pub fn parameter_count(model: &ModelConfig, data: usize) -> Option<u64> {
-    let heads = if model.likelihood == Likelihood::GaussianLearned { 2 } else { 1 };
+    let two = matches!(model.likelihood, Likelihood::GaussianLearned | Likelihood::Heterogeneous);
+    let heads = if two { 2 } else { 1 };
     let backwards: Vec<usize> = model.hidden.iter().rev().copied().collect();
     let decoder = if model.decoder.is_empty() { &backwards } else { &model.decoder };
     let encoder = layers(data, &model.hidden, model.latent.checked_mul(2)?)?;

@@ -43,7 +43,7 @@ pub struct Labels {
 pub fn wanted(likelihood: Likelihood) -> Scale {
     match likelihood {
         Likelihood::Bernoulli => Scale::None,
-        Likelihood::Gaussian | Likelihood::GaussianLearned => Scale::Standardise,
+        Likelihood::Gaussian | Likelihood::GaussianLearned | Likelihood::Heterogeneous => Scale::Standardise,
     }
 }
 

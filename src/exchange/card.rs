@@ -35,10 +35,9 @@ pub fn safetensors(checkpoint: &Checkpoint, layers: &[Linear], run: &Path) -> St
 /// The card of a folder with [`ENCODER`] and [`DECODER`].
 pub fn onnx(checkpoint: &Checkpoint, run: &Path) -> String {
     let (width, latent) = (checkpoint.progress.data.shape.iter().product::<usize>(), checkpoint.config.model.latent);
-    let variance = if checkpoint.config.model.likelihood == Likelihood::GaussianLearned {
-        format!(" and `log_variance` [batch, {width}]")
-    } else {
-        String::new()
+    let variance = match super::onnx::variances(checkpoint) {
+        0 => String::new(),
+        count => format!(" and `log_variance` [batch, {count}]"),
     };
     let mut card = head(checkpoint);
     let _ = write!(
@@ -75,6 +74,10 @@ fn head(checkpoint: &Checkpoint) -> String {
         Likelihood::Bernoulli => "the logits of a Bernoulli distribution per value",
         Likelihood::Gaussian => &format!("the mean of a normal distribution with deviation {} per value", model.sigma),
         Likelihood::GaussianLearned => "mean and log-variance of a normal distribution per value",
+        Likelihood::Heterogeneous => {
+            "a number for each place of an encoded row (the mean of a number, the logit of a binary column, a logit for \
+             each level of a category, the logarithm of the rate of a count), then the log-variances of the numeric columns"
+        }
     };
     let mut layers = vec![width];
     layers.extend(&model.hidden);
@@ -173,6 +176,7 @@ fn pytorch(checkpoint: &Checkpoint) -> String {
     let decoded = match model.likelihood {
         Likelihood::Bernoulli => format!("torch.sigmoid(layer(\"decoder.logits\", z)){units}"),
         Likelihood::Gaussian => format!("layer(\"decoder.mean\", z){units}"),
+        Likelihood::Heterogeneous => "layer(\"decoder.columns\", z)".to_owned(),
         Likelihood::GaussianLearned => format!(
             "layer(\"decoder.mean\", z){units}, layer(\"decoder.log_variance\", z).clamp({low}, {high}){deviations}"
         ),

@@ -11,7 +11,9 @@ use crate::checkpoint::{Checkpoint, Tensor};
 use crate::config::{Activation, Binarise, Likelihood};
 use crate::data::table::Encoding;
 use crate::error::{Error, Result};
+use crate::graph::columns::{Columns, Distribution, LOG_RATE};
 use crate::graph::{Graph, Id, Op};
+use crate::model::Model;
 use proto::Message;
 
 /// The file from examples to posteriors.
@@ -37,20 +39,38 @@ pub fn encoder(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
     let graph = model.encode(1)?;
     let latent = model.config.latent;
     let mut file = File::new(checkpoint, &graph)?;
-    file.part(INPUT, proto::value("x", model.width, "examples in the units of the data"));
+    let what = match checkpoint.progress.data.encoding {
+        Some(_) => {
+            "examples in the units of the data, NaN for what is missing; of a binary column 0 or 1 for its first or \
+                    second level, of a category a 1 among zeros"
+        }
+        None => "examples in the units of the data",
+    };
+    file.part(INPUT, proto::value("x", model.width, what));
     file.nodes("stats")?;
     let stats = file.output("stats")?;
-    file.halves(&stats, latent, model.config.log_variance, ["mean", "log_variance"]);
+    file.two(&stats, [latent; 2], model.config.log_variance, ["mean", "log_variance"]);
     file.part(OUTPUT, proto::value("mean", latent, "the mean of q(z|x)"));
     file.part(OUTPUT, proto::value("log_variance", latent, "the log-variance of q(z|x)"));
     Ok(file.finish("encoder", "The posterior q(z|x) of each example."))
 }
 
-/// `decoder.onnx`: `z` [batch, Z] to `mean` [batch, D] of p(x|z) and, where it is learned, its `log_variance`.
+/// Log-variances of p(x|z) that the decoder's file gives: none, one for each value, or one for each numeric column.
+pub fn variances(checkpoint: &Checkpoint) -> usize {
+    let model = model(checkpoint);
+    match model.config.likelihood {
+        Likelihood::Bernoulli | Likelihood::Gaussian => 0,
+        Likelihood::GaussianLearned | Likelihood::Heterogeneous => model.output_width() - model.width,
+    }
+}
+
+/// `decoder.onnx`: `z` [batch, Z] to `mean` [batch, D] of p(x|z) and, where it is learned, its `log_variance`: of every
+/// value, or of every numeric column.
 pub fn decoder(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
     let model = model(checkpoint);
     let graph = model.decode(1)?;
-    let learned = model.config.likelihood == Likelihood::GaussianLearned;
+    let variances = variances(checkpoint);
+    let learned = variances > 0;
     let mut file = File::new(checkpoint, &graph)?;
     file.part(INPUT, proto::value("z", model.config.latent, "latents"));
     // In the units of the model first, where those of the data are others.
@@ -61,16 +81,24 @@ pub fn decoder(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
     file.nodes(if learned { "stats" } else { mean })?;
     if learned {
         let stats = file.output("mean")?;
-        file.halves(&stats, model.width, model.config.log_variance, [mean, log_variance]);
+        file.two(&stats, [model.width, variances], model.config.log_variance, [mean, log_variance]);
     }
-    file.unscale(learned);
+    file.unscale(&model);
     let what = match model.config.likelihood {
         Likelihood::Bernoulli => "the probability of each value to be 1",
         Likelihood::Gaussian | Likelihood::GaussianLearned => "the mean of p(x|z), in the units of the data",
+        Likelihood::Heterogeneous => {
+            "the mean of p(x|z): numbers in the units of the data, probabilities of a binary column's second level and of \
+             each level of a category, rates of counts"
+        }
     };
     file.part(OUTPUT, proto::value("mean", model.width, what));
     if learned {
-        file.part(OUTPUT, proto::value("log_variance", model.width, "the log-variance of p(x|z)"));
+        let what = match model.columns {
+            None => "the log-variance of p(x|z)",
+            Some(_) => "the log-variance of p(x|z) of each numeric column",
+        };
+        file.part(OUTPUT, proto::value("log_variance", variances, what));
     }
     Ok(file.finish("decoder", "What each latent stands for: p(x|z)."))
 }
@@ -137,6 +165,8 @@ impl<'a> File<'a> {
             Op::Gather { binarise, .. } => return Ok(self.presented(*binarise)),
             Op::Affine { x, w } => self.affine(*x, *w, &name)?,
             Op::Activation { x, kind } => self.activation(&self.name(*x), *kind, &name),
+            Op::TableInput { x, columns } => self.table_input(&self.name(*x), columns, &name),
+            Op::TableMean { out, columns } => self.table_mean(&self.name(*out), columns, &name),
             op @ (Op::Noise { .. }
             | Op::RowWeights { .. }
             | Op::AffineGradInput { .. }
@@ -152,6 +182,8 @@ impl<'a> File<'a> {
             | Op::BernoulliGrad { .. }
             | Op::Gaussian { .. }
             | Op::GaussianGrad { .. }
+            | Op::Table { .. }
+            | Op::TableGrad { .. }
             | Op::Add { .. }
             | Op::Multiply { .. }
             | Op::Scale { .. }
@@ -172,13 +204,17 @@ impl<'a> File<'a> {
     }
 
     /// Decoded numbers in the units of the data: mean·scale + shift, and a log-variance with that of the scale.
-    fn unscale(&mut self, learned: bool) {
+    fn unscale(&mut self, model: &Model) {
         let Some(fitted) = self.fitted.clone() else { return };
         self.constants("shift", &fitted, |[shift, _]| shift);
         self.constants("scale", &fitted, |[_, scale]| scale);
         self.node("Mul", &["scaled_mean", "scale"], &["stretched_mean"]);
         self.node("Add", &["stretched_mean", "shift"], &["mean"]);
-        if learned {
+        let of_columns = |columns: &Columns| {
+            columns.spans().into_iter().filter(|(.., lv)| lv.is_some()).map(|(_, span, _)| fitted[span.start]).collect()
+        };
+        let fitted = model.columns.as_deref().map_or_else(|| fitted.clone(), of_columns);
+        if model.output_width() > model.width && !fitted.is_empty() {
             self.constants("scale_log_variance", &fitted, |[_, scale]| 2.0 * scale.ln());
             self.node("Add", &["scaled_log_variance", "scale_log_variance"], &["log_variance"]);
         }
@@ -265,9 +301,72 @@ impl<'a> File<'a> {
         self.node("Mul", &[&part("double"), &part("half")], &[name]);
     }
 
-    /// Mean and log-variance, `width` numbers each, out of one tensor; the log-variance within its range.
-    fn halves(&mut self, stats: &str, width: usize, [low, high]: [f32; 2], [mean, log_variance]: [&str; 2]) {
-        self.part(INITIALIZER, proto::integers("halves", &[width as i64; 2]));
+    /// What an encoder is shown: 0 for what is missing, which is a NaN, and log(1 + x) for counts.
+    fn table_input(&mut self, x: &str, columns: &Columns, name: &str) {
+        self.part(INITIALIZER, proto::floats("nothing", &[], &[0.0]));
+        self.node("IsNaN", &[x], &["is_missing"]);
+        let is_count = |distribution| if distribution == Distribution::Poisson { 1.0 } else { 0.0 };
+        let counts: Vec<f32> =
+            columns.all.iter().flat_map(|column| vec![is_count(column.distribution); column.places]).collect();
+        if !counts.contains(&1.0) {
+            self.node("Where", &["is_missing", "nothing", x], &[name]);
+            return;
+        }
+        let others: Vec<f32> = counts.iter().map(|count| 1.0 - count).collect();
+        self.part(INITIALIZER, proto::floats("counts", &[counts.len()], &counts));
+        self.part(INITIALIZER, proto::floats("others", &[others.len()], &others));
+        self.part(INITIALIZER, proto::floats("unit", &[], &[1.0]));
+        self.node("Where", &["is_missing", "nothing", x], &["filled"]);
+        self.node("Mul", &["filled", "others"], &["uncounted"]);
+        self.node("Mul", &["filled", "counts"], &["counted"]);
+        self.node("Add", &["counted", "unit"], &["counted_from_one"]);
+        self.node("Log", &["counted_from_one"], &["log_counted"]);
+        self.node("Add", &["uncounted", "log_counted"], &[name]);
+    }
+
+    /// Means, probabilities and rates column by column, and the log-variances as they are.
+    fn table_mean(&mut self, out: &str, columns: &Columns, name: &str) {
+        let normal = columns.outputs() - columns.width();
+        let mut widths: Vec<i64> = columns.all.iter().map(|column| column.places as i64).collect();
+        let mut parts: Vec<String> = (0..widths.len()).map(|at| format!("column{at}")).collect();
+        if normal > 0 {
+            widths.push(normal as i64);
+            parts.push("log_variances".into());
+        }
+        self.part(INITIALIZER, proto::integers("columns", &widths));
+        let axis = || vec![proto::attribute("axis", 1)];
+        let names: Vec<&str> = parts.iter().map(String::as_str).collect();
+        self.part(NODE, proto::node("Split", "split_columns", &[out, "columns"], &names, axis()));
+        for (lowest, bound) in [("lowest_rate", LOG_RATE.low), ("highest_rate", LOG_RATE.high)] {
+            let any = columns.all.iter().any(|column| column.distribution == Distribution::Poisson);
+            if any {
+                self.part(INITIALIZER, proto::floats(lowest, &[], &[bound]));
+            }
+        }
+        let mut made = parts.clone();
+        for ((column, part), made) in columns.all.iter().zip(&parts).zip(&mut made) {
+            let mean = format!("{part}.mean");
+            match column.distribution {
+                Distribution::Normal | Distribution::FixedNormal => continue,
+                Distribution::Bernoulli => self.node("Sigmoid", &[part], &[&mean]),
+                Distribution::Categorical => {
+                    self.part(NODE, proto::node("Softmax", &mean, &[part], &[&mean], axis()));
+                }
+                Distribution::Poisson => {
+                    let bounded = format!("{part}.bounded");
+                    self.node("Clip", &[part, "lowest_rate", "highest_rate"], &[&bounded]);
+                    self.node("Exp", &[&bounded], &[&mean]);
+                }
+            }
+            *made = mean;
+        }
+        let made: Vec<&str> = made.iter().map(String::as_str).collect();
+        self.part(NODE, proto::node("Concat", name, &made, &[name], axis()));
+    }
+
+    /// Mean and log-variance, so many numbers each, out of one tensor; the log-variance within its range.
+    fn two(&mut self, stats: &str, widths: [usize; 2], [low, high]: [f32; 2], [mean, log_variance]: [&str; 2]) {
+        self.part(INITIALIZER, proto::integers("halves", &widths.map(|width| width as i64)));
         let axis = vec![proto::attribute("axis", 1)];
         self.part(NODE, proto::node("Split", "split", &[stats, "halves"], &[mean, "any_log_variance"], axis));
         self.part(INITIALIZER, proto::floats("lowest", &[], &[low]));

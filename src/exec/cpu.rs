@@ -161,7 +161,11 @@ impl Cpu {
     fn make(&mut self, buffer: &Buffer, plan: &Plan) -> Result<Place> {
         self.counts.allocations += 1;
         if buffer.role.is_shared() {
-            self.shared.push(zeros(buffer.words, plan)?);
+            let mut made = zeros(buffer.words, plan)?;
+            if let Role::Constants(words) = &buffer.role {
+                made[..words.len()].copy_from_slice(words);
+            }
+            self.shared.push(made);
             return Ok(Place::Shared(self.shared.len() - 1));
         }
         for own in &mut self.own {

@@ -91,6 +91,12 @@ pub fn fuse(graph: &Graph, roots: &[Id]) -> Vec<Group> {
                 live,
                 |op| matches!(*op, Op::Gaussian { out: o, x: y, variance: v } if o == out && y == x && v == variance),
             ),
+            Op::TableGrad { out, x, g, ref columns } if matches!(graph.op(g), Op::RowWeights { .. }) => with_value(
+                graph,
+                id,
+                live,
+                |op| matches!(op, Op::Table { out: o, x: y, columns: c } if *o == out && *y == x && c == columns),
+            ),
             _ => Group::Single(id),
         };
         for member in group.members() {

@@ -76,6 +76,7 @@ fn local(graph: &mut Graph, id: Id, dy: Id, depends: &dyn Fn(Id) -> bool) -> Res
         Kl { stats, clamp } => give(graph, stats, KlGrad { stats, g: dy, clamp })?,
         Bernoulli { logits, x } => give(graph, logits, BernoulliGrad { logits, x, g: dy })?,
         Gaussian { out, x, variance } => give(graph, out, GaussianGrad { out, x, g: dy, variance })?,
+        Table { out, x, columns } => give(graph, out, TableGrad { out, x, g: dy, columns })?,
         Add { a, b } => out.extend([a, b].into_iter().filter(|&input| depends(input)).map(|input| (input, dy))),
         Multiply { a, b } => {
             give(graph, a, Multiply { a: dy, b })?;
@@ -106,7 +107,10 @@ fn local(graph: &mut Graph, id: Id, dy: Id, depends: &dyn Fn(Id) -> bool) -> Res
         | SampleGrad { .. }
         | KlGrad { .. }
         | BernoulliGrad { .. }
-        | GaussianGrad { .. } => {
+        | GaussianGrad { .. }
+        | TableInput { .. }
+        | TableGrad { .. }
+        | TableMean { .. } => {
             return Err(Error::Bug(format!("{} has no gradient rule", op.name())));
         }
     }
@@ -117,7 +121,7 @@ fn local(graph: &mut Graph, id: Id, dy: Id, depends: &dyn Fn(Id) -> bool) -> Res
 fn constant_inputs(op: &Op) -> Vec<Id> {
     match *op {
         Op::Sample { eps, .. } => vec![eps],
-        Op::Bernoulli { x, .. } | Op::Gaussian { x, .. } => vec![x],
+        Op::Bernoulli { x, .. } | Op::Gaussian { x, .. } | Op::Table { x, .. } => vec![x],
         _ => vec![],
     }
 }

@@ -3,10 +3,12 @@
 //! Letters: B examples of the batch, K rows (samples) per example, R = B·K rows, D values per example, Z latent
 //! dimensions, H width of a layer.
 
+use super::columns::Columns;
 use super::{Graph, Id};
 use crate::config::{Activation, Binarise};
 use crate::error::{Error, Result};
 use crate::shape::Shape;
+use std::sync::Arc;
 
 /// The range to which log-variances are limited before exp; the gradient outside is zero.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -79,6 +81,16 @@ pub enum Op {
     Gaussian { out: Id, x: Id, variance: Variance },
     /// The gradient of `Gaussian` for the decoder's output.
     GaussianGrad { out: Id, x: Id, g: Id, variance: Variance },
+    /// What an encoder is shown of the examples of a table, [B, D]: 0 for what is missing, log(1 + x) for a count.
+    TableInput { x: Id, columns: Arc<Columns> },
+    /// −log p(x|z) per row, of columns of which each has its own distribution; a column of which a place is missing (a
+    /// NaN) adds nothing. [R, O], [B, D] → [R].
+    Table { out: Id, x: Id, columns: Arc<Columns> },
+    /// The gradient of `Table` for the decoder's output, [R, O].
+    TableGrad { out: Id, x: Id, g: Id, columns: Arc<Columns> },
+    /// The mean of every place, out of a decoder's output, [R, O]: of a category the probability of each level. The
+    /// log-variances stay.
+    TableMean { out: Id, columns: Arc<Columns> },
     /// a + b.
     Add { a: Id, b: Id },
     /// a·b, element by element.
@@ -104,7 +116,7 @@ impl Op {
             Affine { x, w } => vec![x, w],
             AffineGradInput { dy, w } => vec![dy, w],
             AffineGradWeight { x, dy } => vec![x, dy],
-            Activation { x, .. } | Scale { x, .. } | SumRows { x } | SumColumns { x } => vec![x],
+            Activation { x, .. } | Scale { x, .. } | SumRows { x } | SumColumns { x } | TableInput { x, .. } => vec![x],
             ActivationGrad { dy, v, .. } => vec![dy, v],
             Sample { stats, eps, .. } => vec![stats, eps],
             SampleGrad { stats, eps, dz, .. } => vec![stats, eps, dz],
@@ -114,8 +126,9 @@ impl Op {
             LogMeanExp { distortion, ratio } => vec![distortion, ratio],
             Bernoulli { logits, x } => vec![logits, x],
             BernoulliGrad { logits, x, g } => vec![logits, x, g],
-            Gaussian { out, x, .. } => vec![out, x],
-            GaussianGrad { out, x, g, .. } => vec![out, x, g],
+            Gaussian { out, x, .. } | Table { out, x, .. } => vec![out, x],
+            GaussianGrad { out, x, g, .. } | TableGrad { out, x, g, .. } => vec![out, x, g],
+            TableMean { out, .. } => vec![out],
             Add { a, b } | Multiply { a, b } => vec![a, b],
             BroadcastRows { v, .. } | BroadcastColumns { v, .. } => vec![v],
         }
@@ -200,6 +213,18 @@ pub fn infer(op: &Op, graph: &Graph) -> Result<Shape> {
             need(shape(out).columns() == halves * shape(x).columns())?;
             likelihood_shape(op, graph, out, x)?
         }
+        TableInput { x, ref columns } => {
+            need(shape(x) == Shape::new(&[graph.batch, columns.width()]))?;
+            shape(x)
+        }
+        Table { out, x, ref columns } | TableGrad { out, x, ref columns, .. } => {
+            need(shape(out).columns() == columns.outputs() && shape(x).columns() == columns.width())?;
+            likelihood_shape(op, graph, out, x)?
+        }
+        TableMean { out, ref columns } => {
+            need(shape(out).columns() == columns.outputs())?;
+            shape(out)
+        }
         Add { a, b } | Multiply { a, b } => {
             need(shape(a) == shape(b))?;
             shape(a)
@@ -217,10 +242,12 @@ fn likelihood_shape(op: &Op, graph: &Graph, out: Id, x: Id) -> Result<Shape> {
     let per_row = Shape::new(&[rows]);
     let fits = examples == graph.batch && rows.is_multiple_of(examples.max(1));
     match *op {
-        Op::BernoulliGrad { g, .. } | Op::GaussianGrad { g, .. } if fits && graph.shape(g) == per_row => {
+        Op::BernoulliGrad { g, .. } | Op::GaussianGrad { g, .. } | Op::TableGrad { g, .. }
+            if fits && graph.shape(g) == per_row =>
+        {
             Ok(graph.shape(out))
         }
-        Op::Bernoulli { .. } | Op::Gaussian { .. } if fits => Ok(per_row),
+        Op::Bernoulli { .. } | Op::Gaussian { .. } | Op::Table { .. } if fits => Ok(per_row),
         _ => Err(mismatch(op, graph)),
     }
 }

@@ -1,11 +1,14 @@
 //! A batch of examples as floats, optionally binarised: x\[r\] = data\[order\[position of r\]\].
 //!
 //! The data set stays where it is, in its own form (bytes packed into words, or floats); only the batch is expanded. Where
-//! it is a window on the data set, the example at a position of the order is in the place position modulo W instead.
+//! it is a window on the data set, the example at a position of the order is in the place position modulo W instead. A
+//! missing value of a data set of floats is a NaN, and stays one: the shader hands it on as a word, since arithmetic may
+//! assume that there is none.
+//!
 //! Dynamic binarisation draws each value from a Bernoulli distribution anew at every step, as in Burda, Grosse,
 //! Salakhutdinov, "Importance Weighted Autoencoders", 2016, section 5.
 
-use super::{Call, Kernel, f32s, f32s_mut, params, read_u32, write};
+use super::{Call, Kernel, f32s, f32s_mut, params, read_u32, write_u32};
 use crate::rng::{Stream, philox, uniform};
 
 params! {
@@ -45,7 +48,7 @@ impl Params {
 pub static KERNEL: Kernel = Kernel {
     name: "gather",
     wgsl: include_str!("../../shaders/gather.wgsl"),
-    bindings: &[read_u32("order"), read_u32("data"), write("x")],
+    bindings: &[read_u32("order"), read_u32("data"), write_u32("x")],
     params: FIELDS,
     entry: &[],
     consts: &["SOURCE", "BINARISE"],
@@ -92,6 +95,8 @@ fn from_byte(byte: u32, binarise: u32, random: impl Fn() -> u32) -> f32 {
 #[inline(always)]
 fn from_float(value: f32, binarise: u32, random: impl Fn() -> u32) -> f32 {
     match binarise {
+        // What is missing stays missing.
+        THRESHOLD | DYNAMIC if value.is_nan() => value,
         THRESHOLD => f32::from(value >= 0.5),
         DYNAMIC => f32::from(uniform(random()) < value),
         _ => value,

@@ -3,7 +3,9 @@
 use super::Model;
 use super::likelihood::outputs_per_value;
 use crate::config::{Init, Likelihood};
+use crate::graph::columns::Distribution;
 use crate::rng::{Philox, Stream};
+use std::ops::Range;
 
 /// Initial values of every trainable tensor, in the order of [`Model::parameters`].
 ///
@@ -22,9 +24,8 @@ pub fn initial(model: &Model, seed: u64, means: &[f32]) -> Vec<Vec<f32>> {
         let mut rng = Philox::new(seed, Stream::Init, at as u32, 0);
         let mut values = affine(&mut rng, model.config.init, rows - 1, columns, heads);
         if at == last && model.config.output_bias_from_data {
-            for (bias, &mean) in values[(rows - 1) * columns..].iter_mut().zip(means) {
-                *bias = start(model.config.likelihood, mean);
-            }
+            let starts = starts(model, means);
+            values[(rows - 1) * columns..][..starts.len()].copy_from_slice(&starts);
         }
         values
     });
@@ -46,14 +47,30 @@ fn affine(rng: &mut Philox, init: Init, inputs: usize, outputs: usize, heads: us
     values
 }
 
+/// The biases at which the decoder puts out the means of the D values.
+fn starts(model: &Model, means: &[f32]) -> Vec<f32> {
+    let Some(columns) = &model.columns else {
+        let distribution = match model.config.likelihood {
+            Likelihood::Bernoulli => Distribution::Bernoulli,
+            Likelihood::Gaussian | Likelihood::GaussianLearned | Likelihood::Heterogeneous => Distribution::Normal,
+        };
+        return means.iter().map(|&mean| start(distribution, mean)).collect();
+    };
+    let places = |(distribution, span, _): (Distribution, Range<usize>, _)| {
+        means.get(span).unwrap_or_default().iter().map(move |&mean| start(distribution, mean))
+    };
+    columns.spans().into_iter().flat_map(places).collect()
+}
+
 /// The bias at which the decoder puts out `mean`.
-fn start(likelihood: Likelihood, mean: f32) -> f32 {
-    match likelihood {
-        Likelihood::Bernoulli => {
+fn start(distribution: Distribution, mean: f32) -> f32 {
+    match distribution {
+        Distribution::Bernoulli => {
             let p = mean.clamp(0.001, 0.999);
             (p / (1.0 - p)).ln()
         }
-        Likelihood::Gaussian | Likelihood::GaussianLearned => mean,
+        Distribution::Normal | Distribution::FixedNormal => mean,
+        Distribution::Categorical | Distribution::Poisson => mean.max(0.001).ln(),
     }
 }
 
@@ -75,9 +92,9 @@ mod tests {
 
     #[test]
     fn a_mean_becomes_the_bias_that_gives_it_back() {
-        let logit = start(Likelihood::Bernoulli, 0.2);
+        let logit = start(Distribution::Bernoulli, 0.2);
         assert!((1.0 / (1.0 + (-logit).exp()) - 0.2).abs() < 1e-6);
-        assert_eq!(start(Likelihood::Bernoulli, 0.0), start(Likelihood::Bernoulli, 0.001));
-        assert_eq!(start(Likelihood::Gaussian, 0.3), 0.3);
+        assert_eq!(start(Distribution::Bernoulli, 0.0), start(Distribution::Bernoulli, 0.001));
+        assert_eq!(start(Distribution::Normal, 0.3), 0.3);
     }
 }

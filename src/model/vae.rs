@@ -1,12 +1,15 @@
 //! The variational autoencoder with one stochastic layer (Kingma and Welling 2014, arXiv 1312.6114).
 
 use super::{layers, likelihood};
-use crate::config::{Binarise, Config, ModelConfig};
-use crate::data::Dataset;
+use crate::config::{Binarise, Config, Likelihood, ModelConfig};
+use crate::data::table::Encoding;
+use crate::data::{Dataset, Values};
 use crate::error::Result;
+use crate::graph::columns::Columns;
 use crate::graph::op::Source;
 use crate::graph::{Clamp, Graph, Id, Op, Parameter};
 use crate::shape::Shape;
+use std::sync::Arc;
 
 /// Which of a step's weights multiplies the distortion.
 pub const DISTORTION_WEIGHT: usize = 0;
@@ -32,6 +35,10 @@ pub struct Model {
     pub source: Source,
     /// How they are presented.
     pub binarise: Binarise,
+    /// The distribution of each column, where columns differ.
+    pub columns: Option<Arc<Columns>>,
+    /// Whether values may be missing, which is a NaN in their place.
+    pub missing: bool,
 }
 
 /// The trainable tensors of a graph.
@@ -53,7 +60,18 @@ impl Model {
     /// The model of a configuration for a data set.
     pub fn new(config: &Config, data: &Dataset) -> Self {
         let source = if data.values.are_bytes() { Source::Bytes } else { Source::Floats };
-        Self { config: config.model.clone(), width: data.width(), source, binarise: config.data.binarise }
+        let missing = data.encoding.is_some()
+            && matches!(&data.values, Values::F32(values) if values.iter().any(|value| value.is_nan()));
+        Self::with(config, data.width(), source, data.encoding.as_ref(), missing)
+    }
+
+    /// The model for examples of `width` values, of which some may be `missing`.
+    pub fn with(config: &Config, width: usize, source: Source, encoding: Option<&Encoding>, missing: bool) -> Self {
+        let columns = match config.model.likelihood {
+            Likelihood::Heterogeneous => Some(Arc::new(likelihood::columns(&config.model, width, encoding))),
+            Likelihood::Bernoulli | Likelihood::Gaussian | Likelihood::GaussianLearned => None,
+        };
+        Self { config: config.model.clone(), width, source, binarise: config.data.binarise, columns, missing }
     }
 
     /// The trainable tensors in the order in which they are stored.
@@ -87,7 +105,7 @@ impl Model {
     pub fn importance(&self, batch: usize, samples: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let pass = self.pass(&mut graph, samples)?;
-        let distortion = likelihood::distortion(&mut graph, &self.config, pass.out, pass.x)?;
+        let distortion = likelihood::distortion(&mut graph, self, pass.out, pass.x)?;
         let ratio = graph.add(Op::LogRatio { stats: pass.stats, eps: pass.eps, z: pass.z, clamp: self.clamp() })?;
         let weights = graph.add(Op::LogMeanExp { distortion, ratio })?;
         graph.output("weights", weights);
@@ -99,13 +117,13 @@ impl Model {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
         let x = self.gather(&mut graph)?;
-        let stats = layers::mlp(&mut graph, x, &networks.encoder, self.config.activation)?;
+        let stats = self.encoder(&mut graph, &networks, x)?;
         // The mean is a sample whose noise is zero.
         let zeros = Shape::new(&[batch, self.config.latent]);
         let eps = graph.add(Op::Input { name: "zero noise".into(), shape: zeros })?;
         let z = graph.add(Op::Sample { stats, eps, clamp: self.clamp() })?;
         let out = layers::mlp(&mut graph, z, &networks.decoder, self.config.activation)?;
-        let mean = likelihood::mean(&mut graph, &self.config, out)?;
+        let mean = likelihood::mean(&mut graph, self, out)?;
         graph.output("x", x);
         graph.output("mean", mean);
         Ok(graph)
@@ -126,7 +144,7 @@ impl Model {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
         let x = self.gather(&mut graph)?;
-        let stats = layers::mlp(&mut graph, x, &networks.encoder, self.config.activation)?;
+        let stats = self.encoder(&mut graph, &networks, x)?;
         graph.output("stats", stats);
         Ok(graph)
     }
@@ -142,7 +160,10 @@ impl Model {
 
     /// Numbers per row of the output `mean`; the first D of them are the mean.
     pub fn output_width(&self) -> usize {
-        self.width * likelihood::outputs_per_value(self.config.likelihood)
+        match &self.columns {
+            Some(columns) => columns.outputs(),
+            None => self.width * likelihood::outputs_per_value(self.config.likelihood),
+        }
     }
 
     /// The training loss of given inputs instead of the resident data: inputs `x` [B, D] and `eps` [B, Z]. For
@@ -164,7 +185,7 @@ impl Model {
     }
 
     fn add_terms(&self, graph: &mut Graph, pass: &Pass) -> Result<()> {
-        let distortion = likelihood::distortion(graph, &self.config, pass.out, pass.x)?;
+        let distortion = likelihood::distortion(graph, self, pass.out, pass.x)?;
         let rate = graph.add(Op::Kl { stats: pass.stats, clamp: self.clamp() })?;
         graph.term("distortion", distortion, DISTORTION_WEIGHT);
         graph.term("rate", rate, RATE_WEIGHT);
@@ -180,15 +201,24 @@ impl Model {
     }
 
     fn through(&self, graph: &mut Graph, networks: &Networks, x: Id, eps: Id) -> Result<Pass> {
-        let stats = layers::mlp(graph, x, &networks.encoder, self.config.activation)?;
+        let stats = self.encoder(graph, networks, x)?;
         let z = graph.add(Op::Sample { stats, eps, clamp: self.clamp() })?;
         let out = layers::mlp(graph, z, &networks.decoder, self.config.activation)?;
         Ok(Pass { x, stats, eps, z, out })
     }
 
+    /// The posterior's statistics of examples [B, D], [B, 2Z].
+    fn encoder(&self, graph: &mut Graph, networks: &Networks, x: Id) -> Result<Id> {
+        let shown = match likelihood::by_column(self) {
+            Some(columns) => graph.add(Op::TableInput { x, columns })?,
+            None => x,
+        };
+        layers::mlp(graph, shown, &networks.encoder, self.config.activation)
+    }
+
     fn decoded(&self, graph: &mut Graph, networks: &Networks, z: Id) -> Result<()> {
         let out = layers::mlp(graph, z, &networks.decoder, self.config.activation)?;
-        let mean = likelihood::mean(graph, &self.config, out)?;
+        let mean = likelihood::mean(graph, self, out)?;
         graph.output("mean", mean);
         Ok(())
     }

@@ -138,6 +138,7 @@ fn touched(plan: &Plan, view: &View) -> f64 {
         | Role::Moment2
         | Role::Input(_)
         | Role::Output(_)
+        | Role::Constants(_)
         | Role::Slot(_)
         | Role::Workspace => words,
     }

@@ -6,6 +6,7 @@ mod posterior;
 pub(super) mod products;
 mod sources;
 mod sums;
+mod table;
 
 use super::{Buffer, Plan, Role, Step, View, layout, levels, memory, update, verify};
 use crate::config::OptimizerConfig;
@@ -299,6 +300,10 @@ impl Lowering<'_> {
                 self.posterior_grad(sum, Some(sample), Some(kl));
                 Ok(())
             }
+            Group::LikelihoodGrad { value, grad } if matches!(self.graph.op(value), Op::Table { .. }) => {
+                self.table(Some(value), Some(grad));
+                Ok(())
+            }
             Group::LikelihoodGrad { value, grad } => {
                 self.likelihood(Some(value), Some(grad));
                 Ok(())
@@ -336,6 +341,10 @@ impl Lowering<'_> {
             KlGrad { .. } => self.posterior_grad(id, None, Some(id)),
             LogRatio { .. } => self.log_ratio(id),
             LogMeanExp { distortion, ratio } => self.log_mean_exp(id, distortion, ratio),
+            TableInput { x, .. } => self.table_values(id, x, kernels::table_values::ENCODER),
+            TableMean { out, .. } => self.table_values(id, out, kernels::table_values::MEANS),
+            Table { .. } => self.table(Some(id), None),
+            TableGrad { .. } => self.table(None, Some(id)),
             Bernoulli { .. } | Gaussian { .. } => self.likelihood(Some(id), None),
             BernoulliGrad { .. } | GaussianGrad { .. } => self.likelihood(None, Some(id)),
             Add { a, b } => self.combine(id, 0, a, Some(b), 1.0),

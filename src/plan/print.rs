@@ -67,6 +67,7 @@ fn place(plan: &Plan, view: View) -> String {
 pub fn role(role: &Role) -> String {
     match role {
         Role::Slot(i) => format!("s{i}"),
+        Role::Constants(_) => "constants".to_owned(),
         Role::Input(name) => format!("in:{name}"),
         Role::Output(name) => format!("out:{name}"),
         other => format!("{other:?}").to_lowercase(),

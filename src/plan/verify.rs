@@ -107,6 +107,7 @@ fn is_made(role: &Role) -> bool {
         | Role::Moment2
         | Role::Metrics
         | Role::Input(_)
+        | Role::Constants(_)
         | Role::Nothing
         | Role::Sink => false,
     }

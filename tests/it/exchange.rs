@@ -5,7 +5,7 @@ mod evaluator;
 use crate::program::{content, elbo, trained};
 use bytemuck::Zeroable;
 use elbo::checkpoint::{Checkpoint, DataRecord, Progress, Tensor, load_latest};
-use elbo::config::{Likelihood, RECIPES, resolve};
+use elbo::config::{RECIPES, resolve};
 use elbo::data::table::{Column, Encoding, Kind};
 use elbo::exchange;
 use elbo::exec::Executor;
@@ -39,6 +39,21 @@ fn encoding(width: usize) -> Encoding {
     Encoding { columns: (0..width).map(column).collect(), range: [-3.0, 9.0] }
 }
 
+/// Columns of every type, in nine places.
+fn mixed() -> Encoding {
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let kinds = [
+        Kind::Numeric { shift: 3.0, scale: 0.5 },
+        Kind::Category { levels: words(&["blue", "green", "red"]) },
+        Kind::Count,
+        Kind::Binary { levels: ["no".into(), "yes".into()] },
+        Kind::Numeric { shift: -1.0, scale: 2.0 },
+        Kind::Category { levels: words(&["a", "b"]) },
+    ];
+    let columns = kinds.into_iter().enumerate().map(|(at, kind)| Column { name: at.to_string(), kind });
+    Encoding { columns: columns.collect(), range: [0.0, 4.0] }
+}
+
 /// Every recipe as it is, and every non-linearity and likelihood in a small network.
 fn set_ups() -> Vec<SetUp> {
     let mut all: Vec<_> = RECIPES
@@ -62,6 +77,13 @@ fn set_ups() -> Vec<SetUp> {
             }
         }
     }
+    let settings = [
+        ("model.likelihood", "heterogeneous"),
+        ("model.hidden", "[12,9]"),
+        ("model.latent", "3"),
+        ("model.log_variance", "[-0.3,0.2]"),
+    ];
+    all.push(("mixed".into(), settings.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec(), [1, 1, 9]));
     all
 }
 
@@ -69,7 +91,10 @@ fn set_ups() -> Vec<SetUp> {
 fn checkpoint(name: &str, mut settings: Vec<(String, String)>, shape: [usize; 3]) -> Checkpoint {
     let recipe = settings.iter().position(|(key, _)| key == "recipe").map(|at| settings.remove(at).1);
     let config = resolve(recipe.as_deref(), &settings).unwrap();
-    let encoding = name.starts_with("scaled").then(|| encoding(shape.iter().product()));
+    let encoding = match name {
+        "mixed" => Some(mixed()),
+        name => name.starts_with("scaled").then(|| encoding(shape.iter().product())),
+    };
     let data = DataRecord { name: "random".into(), shape, floats: true, hash: "0".into(), encoding, classes: None };
     let progress = Progress {
         epoch: 3,
@@ -99,7 +124,15 @@ fn examples(checkpoint: &Checkpoint) -> Vec<f32> {
     let width: usize = checkpoint.progress.data.shape.iter().product();
     let mut rng = Philox::new(5, Stream::Choice, 1, 0);
     let dynamic = checkpoint.config.data.binarise == elbo::config::Binarise::Dynamic;
-    (0..ROWS * width).map(|_| rng.uniform()).map(|x| if dynamic { x.round() } else { x }).collect()
+    let mut x: Vec<f32> =
+        (0..ROWS * width).map(|_| rng.uniform()).map(|x| if dynamic { x.round() } else { x }).collect();
+    if checkpoint.progress.data.encoding == Some(mixed()) {
+        // A number, a category and a count are missing.
+        for at in [0, 10, 11, 12, 22] {
+            x[at] = f32::NAN;
+        }
+    }
+    x
 }
 
 /// What the program itself makes of examples and of latents, by the names of networks and outputs.
@@ -136,21 +169,29 @@ fn decoded_log_variances(checkpoint: &Checkpoint, z: &[f32]) -> Vec<f32> {
     }
     executor.write_f32(&Role::Input("z".into()), 0, z).unwrap();
     executor.run(id, &[StepScalars { rows: ROWS as u32, ..StepScalars::zeroed() }]).unwrap();
-    let width: usize = checkpoint.progress.data.shape.iter().product();
-    let out = executor.read_f32(&Role::Output("mean".into()), 0, ROWS * 2 * width).unwrap();
+    let model = exchange::model(checkpoint);
+    let (width, wide) = (model.width, model.output_width());
+    let out = executor.read_f32(&Role::Output("mean".into()), 0, ROWS * wide).unwrap();
     let [low, high] = checkpoint.config.model.log_variance;
+    // Of every value, or of the numeric columns.
+    let places: Vec<usize> = match &model.columns {
+        Some(columns) => {
+            columns.spans().into_iter().filter(|(.., lv)| lv.is_some()).map(|(_, span, _)| span.start).collect()
+        }
+        None => (0..width).collect(),
+    };
     let fitted = checkpoint.progress.data.encoding.as_ref().map(Encoding::fitted);
     let scale = |at: usize| fitted.as_ref().map_or(0.0, |fitted| 2.0 * fitted[at][1].ln() as f32);
     let row = |row: &[f32]| -> Vec<f32> {
-        row[width..].iter().enumerate().map(|(at, lv)| lv.clamp(low, high) + scale(at)).collect()
+        row[width..].iter().zip(&places).map(|(lv, &at)| lv.clamp(low, high) + scale(at)).collect()
     };
-    out.chunks_exact(2 * width).flat_map(row).collect()
+    out.chunks_exact(wide).flat_map(row).collect()
 }
 
 /// What all outputs of the two files must be.
 fn outputs(checkpoint: &Checkpoint, x: &[f32]) -> (Vec<f32>, BTreeMap<String, Vec<f32>>) {
     let (z, mut all) = expected(checkpoint, x);
-    if checkpoint.config.model.likelihood == Likelihood::GaussianLearned {
+    if exchange::onnx::variances(checkpoint) > 0 {
         all.insert("decoder.log_variance".into(), decoded_log_variances(checkpoint, &z));
     }
     (z, all)

@@ -4,7 +4,7 @@ mod cases;
 mod differences;
 
 use crate::support::{adapters, executors};
-use cases::{BATCH, CLAMP, Case, ROWS, cases, draw, term_cases};
+use cases::{BATCH, CLAMP, Case, ROWS, cases, columns, draw, term_cases};
 use differences::{RESIDENT, assert_close, check_as_terms, check_with_cotangents, slope, step};
 use elbo::config::{Activation, Binarise, Config, Likelihood};
 use elbo::exec::Executor;
@@ -45,7 +45,14 @@ fn model_agrees(executor: &mut Executor, likelihood: Likelihood, rows: usize) {
     config.model.activation = Activation::Tanh;
     config.model.likelihood = likelihood;
     config.model.sigma = 0.8;
-    let model = Model { config: config.model, width: 8, source: Source::Floats, binarise: Binarise::None };
+    let model = Model {
+        config: config.model,
+        width: 8,
+        source: Source::Floats,
+        binarise: Binarise::None,
+        columns: None,
+        missing: false,
+    };
     let graph = model.train_on_inputs(BATCH).expect("the model's shapes meet");
     let plan = lower("model", graph, Some(&config.optimizer), RESIDENT, executor.target()).expect("the plan is legal");
     let id = executor.load(plan).expect("the plan fits");
@@ -167,11 +174,11 @@ macro_rules! operations {
 }
 
 operations! {
-    Rule: Affine Activation Sample Kl Bernoulli Gaussian Add Multiply Scale SumRows SumColumns BroadcastRows
+    Rule: Affine Activation Sample Kl Bernoulli Gaussian Table Add Multiply Scale SumRows SumColumns BroadcastRows
         BroadcastColumns;
     Leaf: Parameter Input Gather Noise RowWeights;
     Constant: AffineGradInput AffineGradWeight ActivationGrad SampleGrad KlGrad LogRatio LogMeanExp BernoulliGrad
-        GaussianGrad;
+        GaussianGrad TableInput TableGrad TableMean;
 }
 
 #[test]
@@ -224,6 +231,13 @@ fn constants() -> Vec<(&'static str, Case)> {
         let (out, x) = (c.variable(&[BATCH, 2]), c.constant(&[BATCH, 2]));
         GaussianGrad { out, x, g: c.constant(&[BATCH]), variance: Variance::Fixed(0.0) }
     });
+    case("TableInput", &|c| TableInput { x: c.variable(&[BATCH, 6]), columns: columns() });
+    case("TableGrad", &|c| {
+        let (out, x) = (c.variable(&[BATCH, 7]), c.constant(&[BATCH, 6]));
+        TableGrad { out, x, g: c.constant(&[BATCH]), columns: columns() }
+    });
+    case("TableMean", &|c| TableMean { out: c.variable(&[BATCH, 7]), columns: columns() });
+    case("Table", &|c| Table { out: c.constant(&[BATCH, 7]), x: c.variable(&[BATCH, 6]), columns: columns() });
     case("Sample", &|c| Sample { stats: c.constant(&[BATCH, 4]), eps: c.variable(&[ROWS, 2]), clamp });
     case("Bernoulli", &|c| Bernoulli { logits: c.constant(&[BATCH, 2]), x: c.variable(&[BATCH, 2]) });
     case("Gaussian", &|c| {

@@ -17,6 +17,7 @@ mod resume;
 mod shaders;
 mod sources;
 mod support;
+mod tables;
 mod tidy;
 mod traces;
 mod updates;

@@ -17,7 +17,7 @@ const WRITTEN_IN_PART: &[(&str, &str)] =
     &[("batch_mean", "metrics"), ("update", "metrics"), ("update_texels", "metrics")];
 
 /// Bindings that all models share.
-const SHARED: &[(&str, &str)] = &[];
+const SHARED: &[(&str, &str)] = &[("table", "columns"), ("table_values", "columns")];
 
 #[test]
 fn every_shader_agrees_with_its_entry_in_the_table_and_is_portable() {

@@ -171,6 +171,7 @@ impl Encoding {
         let fits = |kind: &Kind| match likelihood {
             Likelihood::Bernoulli => matches!(kind, Kind::Binary { .. } | Kind::Numeric { .. }),
             Likelihood::Gaussian | Likelihood::GaussianLearned => matches!(kind, Kind::Numeric { .. }),
+            Likelihood::Heterogeneous => !matches!(kind, Kind::Text { .. }),
         };
         let Some(Column { name: column, kind }) = self.columns.iter().find(|column| !fits(&column.kind)) else {
             return Ok(());
@@ -187,8 +188,9 @@ impl Encoding {
                 )
             }
             kind => format!(
-                "{name}: column `{column}` is of type {}, and there are no models with such columns beside others yet; \
-                 take it as a number with `--set data.columns.{column}=numeric` or leave it out with =ignore",
+                "{name}: column `{column}` is of type {}, which this likelihood has no distribution for: choose `--recipe \
+                 table` or `--set model.likelihood=heterogeneous`, or leave it out with `--set \
+                 data.columns.{column}=ignore`",
                 kind.name()
             ),
         }))

@@ -147,7 +147,8 @@ mod tests {
             config.model.hidden = hidden;
             config.optimizer.clip_norm = clip;
             let (source, binarise) = (Source::Bytes, config.data.binarise);
-            let model = Model { config: config.model.clone(), width: 784, source, binarise };
+            let model =
+                Model { config: config.model.clone(), width: 784, source, binarise, columns: None, missing: false };
             let graph = model.train(128).expect("the model's shapes meet");
             let plan = lower("train", graph, Some(&config.optimizer), resident, Target::Cpu).expect("it is legal");
             let segments = cut(&plan);
@@ -170,8 +171,14 @@ mod tests {
     #[test]
     fn an_order_in_which_a_step_comes_before_what_it_needs_is_noticed() {
         let config = Config::default();
-        let model =
-            Model { config: config.model.clone(), width: 784, source: Source::Bytes, binarise: config.data.binarise };
+        let model = Model {
+            config: config.model.clone(),
+            width: 784,
+            source: Source::Bytes,
+            binarise: config.data.binarise,
+            columns: None,
+            missing: false,
+        };
         let resident = Resident { data_words: 4, window: 0, order_words: 4, metric_slots: 1 };
         let graph = model.train(128).expect("the model's shapes meet");
         let plan = lower("train", graph, Some(&config.optimizer), resident, Target::Cpu).expect("it is legal");

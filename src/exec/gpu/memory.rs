@@ -73,6 +73,9 @@ impl Memory {
         let bytes = 4 * (words + (copies - 1) * stride) as u64;
         let held = Held { buffer: storage(device, bytes, role, copies)?, words: *words, stride };
         self.made += 1;
+        if let Role::Constants(words) = role {
+            write(device, &held.buffer, 0, words)?;
+        }
         self.roles.insert(role.clone(), held.clone());
         Ok(held)
     }
@@ -187,6 +190,7 @@ fn meaning(role: &Role) -> (&'static str, &'static str) {
         Role::Metrics => ("the metrics", "lower --batch"),
         Role::Input(_) => ("an input", "lower --batch"),
         Role::Output(_) => ("an output", "lower --batch"),
+        Role::Constants(_) => ("constants of a kernel", "use fewer columns, or --adapter cpu"),
         Role::Nothing | Role::Sink => ("an unused binding", "use --adapter cpu"),
         Role::Slot(_) | Role::Workspace => ("intermediate results", "lower --batch, or make the model smaller"),
     }

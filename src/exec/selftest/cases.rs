@@ -6,7 +6,9 @@ use crate::kernels::{
     activation, activation_grad, batch_mean, bernoulli, broadcast, chain, clip_factor, combine, gather,
 };
 use crate::kernels::{gaussian, log_mean_exp, log_ratio, matmul, matmul_direct, matmul_texels, noise, posterior_grad};
-use crate::kernels::{row_weights, sample, squared_norm, sum_columns, sum_rows, update, update_texels};
+use crate::kernels::{
+    row_weights, sample, squared_norm, sum_columns, sum_rows, table, table_values, update, update_texels,
+};
 use crate::plan::{Step, View};
 use crate::rng::{Philox, Stream, key};
 use bytemuck::Pod;
@@ -145,6 +147,10 @@ enum Fill {
     Bits,
     /// Indices below a number.
     Below(usize),
+    /// Whole numbers, and now and then a missing value.
+    Counts,
+    /// The layout of columns of all kinds that take so many places.
+    Columns(usize),
     /// [`SENTINEL`]: the kernel does not read the binding.
     Unused,
 }
@@ -158,6 +164,9 @@ impl Fill {
             Self::Unit => random.uniform().to_bits(),
             Self::Bits => random.next_u32(),
             Self::Below(end) => random.next_u32() % end as u32,
+            Self::Counts if random.next_u32().is_multiple_of(5) => f32::NAN.to_bits(),
+            Self::Counts => (((random.next_u32() % 5) * (random.next_u32() % 9)) as f32).to_bits(),
+            Self::Columns(places) => table::layout(&columns(places))[at],
             Self::Unused => SENTINEL,
         }
     }
@@ -225,6 +234,8 @@ fn shape(kernel: &Kernel, consts: &[u32], size: Size) -> Option<Shape> {
         "squared_norm" | "clip_factor" | "batch_mean" | "row_weights" => Some(scalars_and_rows(kernel.name, size)),
         "sample" | "posterior_grad" | "log_ratio" | "log_mean_exp" | "noise" => Some(latent(kernel.name, consts, size)),
         "bernoulli" | "gaussian" => Some(likelihood(kernel.name, consts, size)),
+        "table" => Some(columns_likelihood(consts, size)),
+        "table_values" => Some(columns_values(consts, size)),
         "chain" => Some(neighbourhood(size)),
         _ => None,
     }
@@ -479,4 +490,66 @@ fn likelihood(name: &str, consts: &[u32], Size { rows, width: d, depth }: Size) 
     let (low, high) = CLAMP;
     let p = gaussian::Params { rows, width, per_example, weight, log_variance: -0.5, low, high };
     Shape::new(&p, (r, depth), gaussian::grid(&p), bindings)
+}
+
+/// Columns of all kinds by turns that take so many places together.
+fn columns(places: usize) -> Vec<(u32, usize)> {
+    let kinds = [
+        (table::NORMAL, 1),
+        (table::CATEGORICAL, 3),
+        (table::BERNOULLI, 1),
+        (table::POISSON, 1),
+        (table::FIXED, 1),
+        (table::CATEGORICAL, 2),
+    ];
+    let mut left = places;
+    let next = kinds.into_iter().cycle().map_while(|(kind, places)| {
+        let places = places.min(left);
+        left -= places;
+        (places > 0).then_some((kind, places))
+    });
+    next.collect()
+}
+
+/// The numbers that a decoder puts out for columns of so many places.
+fn outputs(places: usize) -> usize {
+    places + columns(places).iter().filter(|(kind, _)| *kind == table::NORMAL).count()
+}
+
+fn columns_likelihood(consts: &[u32], Size { rows, width: d, depth }: Size) -> Shape {
+    let [value, grad, uniform] = *consts else { unreachable!("there are three constants") };
+    let (r, (low, high)) = (rows * depth, CLAMP);
+    let p = table::Params {
+        rows: r as u32,
+        width: d as u32,
+        outputs: outputs(d) as u32,
+        columns: columns(d).len() as u32,
+        per_example: depth as u32,
+        weight: 1,
+        low,
+        high,
+        rate_low: low,
+        rate_high: high,
+        fixed_log_variance: -0.5,
+    };
+    let out = part(r * outputs(d));
+    let (x, layout) = ((rows * d, true, Fill::Counts), (4 * columns(d).len(), false, Fill::Columns(d)));
+    let g = used(grad == 1 && uniform == 0, part(r));
+    let bindings = [out, x, layout, g, used(value == 1, part(r)), used(grad == 1, out)];
+    Shape::new(&p, (r, depth), table::grid(&p), bindings)
+}
+
+fn columns_values(consts: &[u32], Size { rows, width: d, .. }: Size) -> Shape {
+    let encoder = consts[0] == table_values::ENCODER;
+    let (wide, fill) = if encoder { (d, Fill::Counts) } else { (outputs(d), Fill::Values) };
+    let (rate_low, rate_high) = CLAMP;
+    let p = table_values::Params {
+        rows: rows as u32,
+        width: wide as u32,
+        columns: columns(d).len() as u32,
+        rate_low,
+        rate_high,
+    };
+    let layout = (4 * columns(d).len(), false, Fill::Columns(d));
+    Shape::new(&p, (rows, 1), table_values::grid(&p), [(rows * wide, true, fill), layout, part(rows * wide)])
 }

@@ -146,7 +146,17 @@ fn operation(op: &str, inputs: &[Matrix]) -> Vec<Matrix> {
         ("Sub", [b]) => a.zip(b, |x, y| x - y),
         ("Div", [b]) => a.zip(b, |x, y| x / y),
         ("GreaterOrEqual", [b]) => a.zip(b, |x, y| f64::from(x >= y)),
-        ("Where", [b, c]) => a.map(|x| if x > 0.0 { b.values[0] } else { c.values[0] }),
+        ("Where", [b, c]) => {
+            let otherwise = a.zip(c, |x, c| if x > 0.0 { f64::NAN } else { c });
+            let values = otherwise.values.iter().zip(&a.values);
+            let values = values.map(|(&value, &x)| if x > 0.0 { b.values[0] } else { value }).collect();
+            Matrix { columns: a.columns, values }
+        }
+        ("IsNaN", []) => a.map(|x| f64::from(x.is_nan())),
+        ("Log", []) => a.map(f64::ln),
+        ("Exp", []) => a.map(f64::exp),
+        ("Softmax", []) => softmax(a),
+        ("Concat", _) => concat(inputs),
         ("Clip", [low, high]) => a.map(|x| x.clamp(low.values[0], high.values[0])),
         ("Gemm", [weight, bias]) => product(a, weight, bias),
         ("Split", [widths]) => return split(a, widths),
@@ -164,6 +174,25 @@ fn product(x: &Matrix, weight: &Matrix, bias: &Matrix) -> Matrix {
         sum + bias.values[column]
     };
     Matrix { columns, values: (0..rows * columns).map(element).collect() }
+}
+
+/// Along the rows.
+fn softmax(x: &Matrix) -> Matrix {
+    let row = |row: &[f64]| -> Vec<f64> {
+        let sum: f64 = row.iter().map(|x| x.exp()).sum();
+        row.iter().map(|x| x.exp() / sum).collect()
+    };
+    Matrix { columns: x.columns, values: x.values.chunks_exact(x.columns).flat_map(row).collect() }
+}
+
+/// Side by side.
+fn concat(parts: &[Matrix]) -> Matrix {
+    let row =
+        |row: usize| parts.iter().flat_map(move |part| part.values[row * part.columns..][..part.columns].to_vec());
+    Matrix {
+        columns: parts.iter().map(|part| part.columns).sum(),
+        values: (0..parts[0].rows()).flat_map(row).collect(),
+    }
 }
 
 fn split(x: &Matrix, widths: &Matrix) -> Vec<Matrix> {

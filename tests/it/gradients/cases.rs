@@ -1,10 +1,12 @@
 //! Small graphs to differentiate: every rule by itself, and where several meet.
 
 use elbo::config::{self, Activation};
+use elbo::graph::columns::{Column, Columns, Distribution};
 use elbo::graph::op::Variance;
 use elbo::graph::{Clamp, Graph, Id, Op};
 use elbo::rng::{Philox, Stream};
 use elbo::shape::Shape;
+use std::sync::Arc;
 
 /// B, examples of a batch.
 pub const BATCH: usize = 3;
@@ -57,6 +59,18 @@ impl Case {
         self.constant(extents)
     }
 
+    /// Makes the last input examples of [`columns`]: whole numbers where counts stand, and missing values.
+    pub fn as_table(&mut self, x: Id) {
+        let (last, values) = self.inputs.last_mut().expect("there is an input");
+        assert_eq!(*last, x);
+        for row in values.chunks_exact_mut(6) {
+            row[5] = (8.0 * row[5].abs()).round();
+        }
+        // One value of the first example, and the category of the last.
+        values[1] = f32::NAN;
+        values[6 * (BATCH - 1) + 3] = f32::NAN;
+    }
+
     pub fn variable_ids(&self) -> Vec<Id> {
         self.variables.iter().map(|&at| self.inputs[at].0).collect()
     }
@@ -71,6 +85,14 @@ pub fn draw(which: u32, count: usize) -> Vec<f32> {
         if rng.uniform() < 0.5 { -magnitude } else { magnitude }
     };
     (0..count).map(|_| value()).collect()
+}
+
+/// One column of each kind, in six places: the category has two. The decoder puts out seven numbers.
+pub fn columns() -> Arc<Columns> {
+    use Distribution::{Bernoulli, Categorical, FixedNormal, Normal, Poisson};
+    let kinds = [(Normal, 1), (Bernoulli, 1), (Categorical, 2), (FixedNormal, 1), (Poisson, 1)];
+    let all = kinds.map(|(distribution, places)| Column { distribution, places }).to_vec();
+    Arc::new(Columns { all, clamp: CLAMP, fixed_log_variance: -0.7 })
 }
 
 /// Every rule by itself, and where several rules meet or one kernel serves several operations.
@@ -113,6 +135,11 @@ pub fn cases() -> Vec<Case> {
         case(&format!("Bernoulli of {rows} rows"), &|c| {
             let (logits, x) = (c.variable(&[rows, 4]), c.constant(&[BATCH, 4]));
             vec![c.add(Bernoulli { logits, x })]
+        });
+        case(&format!("table of {rows} rows"), &|c| {
+            let (out, x) = (c.variable(&[rows, 7]), c.constant(&[BATCH, 6]));
+            c.as_table(x);
+            vec![c.add(Table { out, x, columns: columns() })]
         });
         for variance in [Variance::Fixed(-0.7), Variance::Learned(CLAMP)] {
             case(&format!("Gaussian of {rows} rows, {variance:?}"), &|c| {

@@ -15,7 +15,14 @@ pub struct Setup {
 }
 
 fn setup(name: &'static str, config: Config, width: usize, source: Source) -> Setup {
-    let model = Model { config: config.model.clone(), width, source, binarise: config.data.binarise };
+    let model = Model {
+        config: config.model.clone(),
+        width,
+        source,
+        binarise: config.data.binarise,
+        columns: None,
+        missing: false,
+    };
     Setup { name, config, model }
 }
 

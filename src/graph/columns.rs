@@ -1,0 +1,74 @@
+//! Columns of different kinds beside each other: what the decoder says of each, and where it says it.
+//!
+//! An example is D places, of which every column takes the next few, in order. The decoder puts out O = D + N numbers:
+//! first one for each place of the example (a mean, a logit, the logarithm of a rate), then the log-variances of the N
+//! normal columns, in order. So a table of numbers alone is laid out as a Gaussian with a learned variance is.
+//! The form is that of Nazábal, Olmos, Ghahramani, Valera, "Handling incomplete heterogeneous data using VAEs", 2020,
+//! section 3.1, with one decoder for all columns.
+
+use super::Clamp;
+use std::ops::Range;
+
+/// Logarithms of Poisson rates are limited to this range before exp; the gradient outside is zero.
+pub const LOG_RATE: Clamp = Clamp { low: -20.0, high: 20.0 };
+
+/// The distribution of a column given the latent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Distribution {
+    /// A number: a normal distribution with mean and log-variance; one place.
+    Normal,
+    /// The same with a log-variance that is given: [`Columns::fixed_log_variance`].
+    FixedNormal,
+    /// 0 or 1, from a logit; one place.
+    Bernoulli,
+    /// A 1 among zeros: softmax of a logit for each place.
+    Categorical,
+    /// A whole number from 0 up, from the logarithm of its rate; one place.
+    Poisson,
+}
+
+/// One column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Column {
+    /// How it is distributed.
+    pub distribution: Distribution,
+    /// Its places in an example.
+    pub places: usize,
+}
+
+/// All columns of an example, in order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Columns {
+    /// Each column.
+    pub all: Vec<Column>,
+    /// The range to which the log-variances of normal columns are limited.
+    pub clamp: Clamp,
+    /// The log-variance of fixed normal columns.
+    pub fixed_log_variance: f32,
+}
+
+impl Columns {
+    /// D, the places of an example.
+    pub fn width(&self) -> usize {
+        self.all.iter().map(|column| column.places).sum()
+    }
+
+    /// O, the numbers that the decoder puts out for an example.
+    pub fn outputs(&self) -> usize {
+        self.width() + self.all.iter().filter(|column| column.distribution == Distribution::Normal).count()
+    }
+
+    /// Every column with its places in an example and the place of its log-variance in the decoder's output, which only
+    /// normal columns have.
+    pub fn spans(&self) -> Vec<(Distribution, Range<usize>, Option<usize>)> {
+        let (mut end, mut next) = (0, self.width());
+        let span = |column: &Column| {
+            let start = end;
+            end += column.places;
+            let log_variance = (column.distribution == Distribution::Normal).then_some(next);
+            next += usize::from(log_variance.is_some());
+            (column.distribution, start..end, log_variance)
+        };
+        self.all.iter().map(span).collect()
+    }
+}

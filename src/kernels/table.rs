@@ -1,0 +1,271 @@
+//! The decoder of a table: distortion = Σ over columns of −log p(x|z) per row, in nats, each column by its own
+//! distribution, and its gradient.
+//!
+//! | kind | term | gradient |
+//! |---|---|---|
+//! | [`NORMAL`] | ½log 2π + ½lv + ½(x − μ)²·exp(−lv) | as in `gaussian`; lv is clamped, and its slope 0 where it is held |
+//! | [`FIXED`] | the same with one lv for all | (μ − x)·exp(−lv) |
+//! | [`BERNOULLI`] | log(1 + exp l) − l·x | sigmoid(l) − x |
+//! | [`CATEGORICAL`] | Σ x·(logsumexp l − l) | Σx·softmax(l) − x |
+//! | [`POISSON`] | exp l − l·x + log x! | exp l − x; l is clamped, and its slope 0 where it is held |
+//!
+//! A missing value is a NaN in any of a column's places: then the column adds nothing and has no gradient.
+
+use super::{Call, Kernel, all_f32s_mut, f32s, params, read, read_u32, write};
+
+/// A normal distribution whose log-variance the decoder gives.
+pub const NORMAL: u32 = 0;
+/// A normal distribution with the log-variance of the params.
+pub const FIXED: u32 = 1;
+/// 0 or 1, from a logit.
+pub const BERNOULLI: u32 = 2;
+/// A 1 among zeros, from logits.
+pub const CATEGORICAL: u32 = 3;
+/// A whole number from 0 up, from the logarithm of its rate.
+pub const POISSON: u32 = 4;
+
+/// Words of a column in the binding `columns`: kind, first place, places, place of the log-variance in a row of `out`.
+pub const COLUMN: usize = 4;
+
+params! {
+    /// Shapes: out and dout \[R, O\]: a number for each place, then the log-variances of the normal columns; x \[B, D\];
+    /// columns \[C, [`COLUMN`]\]; g and distortion \[R\] with R = B·K.
+    pub struct Params {
+        /// R, rows: K samples for each example, one after the other.
+        pub rows: u32,
+        /// D, places of an example.
+        pub width: u32,
+        /// O, numbers of a row of the decoder's output.
+        pub outputs: u32,
+        /// C, columns.
+        pub columns: u32,
+        /// K, samples per example.
+        pub per_example: u32,
+        /// Which weight of the loss belongs to the distortion, if `UNIFORM`.
+        pub weight: u32,
+        /// Lower bound of log-variances.
+        pub low: f32,
+        /// Upper bound of log-variances.
+        pub high: f32,
+        /// Lower bound of the logarithms of rates.
+        pub rate_low: f32,
+        /// Upper bound of the logarithms of rates.
+        pub rate_high: f32,
+        /// The log-variance of columns that have none of their own.
+        pub fixed_log_variance: f32,
+    }
+}
+
+/// The kernel. Its outer axis is the rows. `VALUE` and `GRAD` say which outputs are wanted (the other is not written);
+/// with `UNIFORM` = 1 the gradient is that of a mean over the batch and `g` is not read.
+pub static KERNEL: Kernel = Kernel {
+    name: "table",
+    wgsl: include_str!("../../shaders/table.wgsl"),
+    bindings: &[read("out"), read_u32("x"), read_u32("columns"), read("g"), write("distortion"), write("dout")],
+    params: FIELDS,
+    entry: &[],
+    consts: &["VALUE", "GRAD", "UNIFORM"],
+    workgroup: [64, 1, 1],
+    cpu,
+    fast: None,
+};
+
+/// One workgroup per row.
+pub fn grid(p: &Params) -> [u32; 3] {
+    super::grid(p.rows as usize)
+}
+
+/// The words of the binding `columns`, from the kind and the places of each: one follows the other, and so do their
+/// log-variances behind all places.
+pub fn layout(columns: &[(u32, usize)]) -> Vec<u32> {
+    let (mut place, mut lv) = (0, columns.iter().map(|(_, places)| *places as u32).sum());
+    let words = |&(kind, places): &(u32, usize)| {
+        let words = [kind, place, places as u32, lv];
+        place += places as u32;
+        lv += u32::from(kind == NORMAL);
+        words
+    };
+    columns.iter().flat_map(words).collect()
+}
+
+fn cpu(call: Call) {
+    let p: Params = call.params();
+    let Call { range, consts, step, reads, writes, .. } = call;
+    let [out, x, g] = [0, 1, 3].map(|i| f32s(reads[i]));
+    let [distortion, dout] = all_f32s_mut(writes);
+    let (width, outputs, per_example) = (p.width as usize, p.outputs as usize, p.per_example as usize);
+    let (value, grad, uniform) = (consts[0] == 1, consts[1] == 1, consts[2] == 1);
+    let first_example = range.start / per_example;
+    for (i, r) in range.enumerate() {
+        let x = &x[(r / per_example - first_example) * width..][..width];
+        let out = &out[i * outputs..][..outputs];
+        let g = match (grad, uniform) {
+            (false, _) => 0.0,
+            (true, true) => step.row_gradient(p.weight as usize, r, per_example),
+            (true, false) => g[i],
+        };
+        let mut sum = 0.0;
+        for column in reads[2].chunks_exact(COLUMN) {
+            let [kind, place, places, lv] = [0, 1, 2, 3].map(|i| column[i] as usize);
+            let mut put = |at: usize, slope: f64| {
+                if grad {
+                    dout[i * outputs + at] = (f64::from(g) * slope) as f32;
+                }
+            };
+            let span = place..place + places;
+            if x[span.clone()].iter().any(|x| x.is_nan()) {
+                span.for_each(|at| put(at, 0.0));
+                if kind as u32 == NORMAL {
+                    put(lv, 0.0);
+                }
+                continue;
+            }
+            let x = &x[span.clone()];
+            sum += match kind as u32 {
+                CATEGORICAL => category(&out[span], x, |at, slope| put(place + at, slope)),
+                kind => single(&p, kind, out[place], x[0], out.get(lv).copied(), |of_lv, slope| {
+                    put(if of_lv { lv } else { place }, slope);
+                }),
+            };
+        }
+        if value {
+            distortion[i] = sum as f32;
+        }
+    }
+}
+
+/// The term of a category; its slopes are handed over with their places.
+fn category(logits: &[f32], x: &[f32], mut put: impl FnMut(usize, f64)) -> f64 {
+    let largest = logits.iter().fold(f64::NEG_INFINITY, |largest, &logit| largest.max(logit.into()));
+    let total = largest + logits.iter().map(|&logit| (f64::from(logit) - largest).exp()).sum::<f64>().ln();
+    let mass: f64 = x.iter().map(|&x| f64::from(x)).sum();
+    let mut term = 0.0;
+    for (at, (&logit, &x)) in logits.iter().zip(x).enumerate() {
+        let (log_p, x) = (f64::from(logit) - total, f64::from(x));
+        term -= x * log_p;
+        put(at, mass * log_p.exp() - x);
+    }
+    term
+}
+
+/// The term of a column of one place; its slopes are handed over, true for that of the log-variance.
+fn single(p: &Params, kind: u32, given: f32, x: f32, lv: Option<f32>, mut put: impl FnMut(bool, f64)) -> f64 {
+    let (value, x) = (f64::from(given), f64::from(x));
+    match kind {
+        BERNOULLI => {
+            put(false, 1.0 / (1.0 + (-value).exp()) - x);
+            value.max(0.0) - value * x + (-value.abs()).exp().ln_1p()
+        }
+        POISSON => {
+            let log_rate = f64::from(given.clamp(p.rate_low, p.rate_high));
+            let held = given < p.rate_low || given > p.rate_high;
+            put(false, if held { 0.0 } else { log_rate.exp() - x });
+            log_rate.exp() - log_rate * x + ln_factorial(x)
+        }
+        _ => {
+            let lv = if kind == NORMAL { lv.unwrap_or_default() } else { p.fixed_log_variance };
+            let clamped = if kind == NORMAL { lv.clamp(p.low, p.high) } else { lv };
+            let (difference, precision) = (value - x, (-f64::from(clamped)).exp());
+            put(false, difference * precision);
+            if kind == NORMAL {
+                let slope = 0.5 * (1.0 - difference * difference * precision);
+                put(true, if clamped == lv { slope } else { 0.0 });
+            }
+            0.5 * ((2.0 * std::f64::consts::PI).ln() + f64::from(clamped) + difference * difference * precision)
+        }
+    }
+}
+
+/// ln n! of a whole number: the sum of the logarithms, and from 20 on Stirling's series, whose error there is 1e-12.
+fn ln_factorial(n: f64) -> f64 {
+    if n < 20.0 {
+        return (2..=n as u32).map(|k| f64::from(k).ln()).sum();
+    }
+    let series = 1.0 / (12.0 * n) - 1.0 / (360.0 * n.powi(3)) + 1.0 / (1260.0 * n.powi(5));
+    n * n.ln() - n + 0.5 * (2.0 * std::f64::consts::PI * n).ln() + series
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::testing::{assert_close, call, floats, step};
+
+    /// A column of each kind in six places, one of them a category of two; seven outputs.
+    fn columns() -> Vec<u32> {
+        layout(&[(NORMAL, 1), (BERNOULLI, 1), (CATEGORICAL, 2), (FIXED, 1), (POISSON, 1)])
+    }
+
+    const P: Params = Params {
+        rows: 2,
+        width: 6,
+        outputs: 7,
+        columns: 5,
+        per_example: 1,
+        weight: 0,
+        low: -1.0,
+        high: 1.0,
+        rate_low: -3.0,
+        rate_high: 3.0,
+        fixed_log_variance: 0.4,
+    };
+    const OUT: [f32; 14] = [0.5, -1.0, 0.3, 1.2, 2.0, 1.1, -0.4, 0.1, 0.2, 0.3, 0.4, 0.5, 3.5, 1.5];
+    const X: [f32; 12] = [1.0, 1.0, 0.0, 1.0, 0.5, 4.0, 0.0, 0.0, 1.0, 0.0, -1.0, 30.0];
+
+    fn compute(out: &[f32], x: &[f32], g: &[f32]) -> ([f32; 2], [f32; 14]) {
+        let (mut distortion, mut dout, columns) = ([f32::NAN; 2], [f32::NAN; 14], columns());
+        let reads = [out, x, floats(&columns), g];
+        cpu(call(0..2, &P, &[1, 1, 0], &step(2), &reads, vec![&mut distortion, &mut dout]));
+        (distortion, dout)
+    }
+
+    #[test]
+    fn the_layout_gives_each_column_its_places_and_normal_ones_a_log_variance_behind_all() {
+        let words = layout(&[(NORMAL, 1), (CATEGORICAL, 3), (NORMAL, 1)]);
+        assert_eq!(words, [NORMAL, 0, 1, 5, CATEGORICAL, 1, 3, 6, NORMAL, 4, 1, 6]);
+    }
+
+    #[test]
+    fn the_distortion_is_minus_the_logarithm_of_the_product_of_all_densities() {
+        let (distortion, _) = compute(&OUT, &X, &[1.0, 1.0]);
+        let density = |x: f64, mean: f64, lv: f64| {
+            (-0.5 * (x - mean).powi(2) / lv.exp()).exp() / (2.0 * std::f64::consts::PI * lv.exp()).sqrt()
+        };
+        let product = density(1.0, 0.5, -0.4)
+            * (1.0 / (1.0 + 1.0_f64.exp()))
+            * (1.2_f64.exp() / (0.3_f64.exp() + 1.2_f64.exp()))
+            * density(0.5, 2.0, 0.4)
+            * (1.1_f64 * 4.0 - 1.1_f64.exp()).exp()
+            / 24.0;
+        assert_close(&distortion[..1], &[-product.ln()], 1e-6);
+    }
+
+    #[test]
+    fn the_gradient_agrees_with_central_differences_and_is_zero_where_a_value_is_held_or_missing() {
+        let mut x = X;
+        (x[1], x[9]) = (f32::NAN, f32::NAN);
+        let g = [2.0, -0.5];
+        let (_, found) = compute(&OUT, &x, &g);
+        let loss = |out: &[f32]| {
+            let (distortion, _) = compute(out, &x, &g);
+            distortion.iter().zip(g).map(|(&d, g)| f64::from(d) * f64::from(g)).sum::<f64>()
+        };
+        let slopes: Vec<f64> = (0..OUT.len())
+            .map(|at| {
+                let (mut above, mut below) = (OUT, OUT);
+                (above[at], below[at]) = (OUT[at] + 0.01, OUT[at] - 0.01);
+                (loss(&above) - loss(&below)) / f64::from(above[at] - below[at])
+            })
+            .collect();
+        assert_close(&found, &slopes, 2e-3);
+        // The flag that is missing, the category of which one place is, the rate and the log-variance that are held.
+        assert_eq!([found[1], found[9], found[10], found[12], found[13]], [0.0; 5]);
+    }
+
+    #[test]
+    fn large_counts_have_their_factorials() {
+        for n in [0.0, 1.0, 5.0, 19.0, 20.0, 170.0] {
+            let exact: f64 = (1..=n as u32).map(|k| f64::from(k).ln()).sum();
+            assert!((ln_factorial(n) - exact).abs() < 1e-10, "{n}");
+        }
+    }
+}

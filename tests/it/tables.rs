@@ -1,0 +1,287 @@
+//! Tables with columns of several types and with missing values: from the likelihood to the files that leave the house.
+
+use crate::program::{elbo, files};
+use crate::support::{ROUNDING, compare, executors};
+use elbo::config::{Config, Likelihood, resolve};
+use elbo::exec::Executor;
+use elbo::graph::op::{Source, Variance};
+use elbo::graph::{Clamp, Graph, Op};
+use elbo::kernels::StepScalars;
+use elbo::model::{Model, likelihood};
+use elbo::plan::{Resident, Role, lower};
+use elbo::rng::{Philox, Stream};
+use elbo::run::Run;
+use elbo::session::{Purpose, Session};
+use elbo::shape::Shape;
+use elbo::train::{self, Event, Member, Options};
+use elbo::{checkpoint, data};
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+/// A table whose columns depend on one hidden number, with a tenth of the cells missing.
+fn table(rows: usize) -> String {
+    let mut rng = Philox::new(2, Stream::Choice, 0, 0);
+    let mut text = String::from("size,weight,smoker,colour,visits\n");
+    for _ in 0..rows {
+        let t = rng.normal();
+        let cells = [
+            format!("{:.3}", 50.0 + 10.0 * t),
+            format!("{:.3}", -0.02 * t + 0.002 * rng.normal()),
+            if t + 0.3 * rng.normal() > 0.0 { "yes" } else { "no" }.to_owned(),
+            if t < -0.5 {
+                "blue"
+            } else if t < 0.5 {
+                "green"
+            } else {
+                "red"
+            }
+            .to_owned(),
+            format!("{:.0}", (1.0 + t).max(0.0) * 4.0),
+        ];
+        let cells = cells.map(|cell| if rng.uniform() < 0.1 { String::new() } else { cell });
+        writeln!(text, "{}", cells.join(",")).unwrap();
+    }
+    text
+}
+
+fn config(folder: &Path, settings: &[(&str, &str)]) -> Config {
+    let path = folder.join("table.csv");
+    fs::write(&path, table(400)).unwrap();
+    let mut all = vec![("data.source".to_owned(), path.display().to_string())];
+    all.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+    resolve(None, &all).unwrap()
+}
+
+/// Losses of all epochs.
+fn trained(config: Config, executor: Executor, folder: &Path) -> Vec<f64> {
+    let data = data::open(&config, None).unwrap();
+    data::check(&data, config.model.likelihood).unwrap();
+    let mut session = Session::new(config, data, executor);
+    session.plan(Purpose::Train).unwrap();
+    session.initialise().unwrap();
+    let (member, stop) = (Member::new(&session, folder), AtomicBool::new(false));
+    let options = Options { stop: &stop, check_steps: true };
+    let mut losses = Vec::new();
+    train::train(&mut session, vec![member], &options, &mut |event| {
+        if let Event::Epoch([epoch]) = event {
+            losses.push(epoch.neg_elbo());
+        }
+        Ok(())
+    })
+    .unwrap();
+    losses
+}
+
+#[test]
+fn a_mixed_table_with_missing_values_is_learnt_on_every_executor() {
+    for executor in executors() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(folder.path(), &[("epochs", "15"), ("lr", "3e-3")]);
+        assert_eq!(config.model.likelihood, Likelihood::Heterogeneous, "a table gets the recipe for tables");
+        let name = executor.name();
+        let losses = trained(config, executor, &folder.path().join("checkpoints"));
+        let (first, last) = (losses[0], losses[losses.len() - 1]);
+        assert!(losses.iter().all(|loss| loss.is_finite()), "{name}: {losses:?}");
+        assert!(last < first - 1.5, "{name}: from {first} to {last} nats");
+    }
+}
+
+#[test]
+fn numbers_and_flags_with_missing_values_are_learnt_by_the_plain_likelihoods() {
+    for (likelihood, columns) in
+        [("gaussian", "size,weight"), ("gaussian-learned", "size,weight"), ("bernoulli", "smoker")]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let ignored =
+            ["size", "weight", "smoker", "colour", "visits"].into_iter().filter(|name| !columns.contains(name));
+        let ignored: Vec<String> = ignored.map(|name| format!("data.columns.{name}")).collect();
+        let mut settings = vec![("epochs", "10"), ("model.likelihood", likelihood), ("lr", "3e-3")];
+        settings.extend(ignored.iter().map(|key| (key.as_str(), "ignore")));
+        let config = config(folder.path(), &settings);
+        let executor = elbo::exec::select::open("cpu", 1).unwrap().0;
+        let losses = trained(config, executor, &folder.path().join("checkpoints"));
+        assert!(losses.iter().all(|loss| loss.is_finite()), "{likelihood}: {losses:?}");
+        assert!(losses[losses.len() - 1] <= losses[0], "{likelihood}: {losses:?}");
+    }
+}
+
+const BATCH: usize = 7;
+
+/// Rows that a likelihood gives on an executor for given outputs of a decoder.
+fn rows(
+    executor: &mut Executor,
+    name: &str,
+    out: &[f32],
+    x: &[f32],
+    op: &dyn Fn(elbo::graph::Id, elbo::graph::Id) -> Op,
+) -> Vec<f32> {
+    let mut graph = Graph::new(BATCH);
+    let [out_name, x_name] = ["out", "x"].map(|what| format!("{what} of {name}"));
+    let shape = |values: &[f32]| Shape::new(&[BATCH, values.len() / BATCH]);
+    let out_id = graph.add(Op::Input { name: out_name.clone(), shape: shape(out) }).unwrap();
+    let x_id = graph.add(Op::Input { name: x_name.clone(), shape: shape(x) }).unwrap();
+    let rows = graph.add(op(out_id, x_id)).unwrap();
+    graph.output(&format!("rows of {name}"), rows);
+    let resident = Resident { data_words: 4, window: 0, order_words: 4, metric_slots: 1 };
+    let id = executor.load(lower(name, graph, None, resident, executor.target()).unwrap()).unwrap();
+    executor.write_f32(&Role::Input(out_name), 0, out).unwrap();
+    executor.write_f32(&Role::Input(x_name), 0, x).unwrap();
+    let scalars = StepScalars { rows: BATCH as u32, row_weight: 1.0 / BATCH as f32, ..bytemuck::Zeroable::zeroed() };
+    executor.run(id, &[scalars]).unwrap();
+    executor.read_f32(&Role::Output(format!("rows of {name}")), 0, BATCH).unwrap()
+}
+
+fn model(folder: &Path, likelihood: &str, width: usize) -> Model {
+    let config = config(folder, &[("model.likelihood", likelihood), ("model.sigma", "0.7")]);
+    if likelihood == "heterogeneous" {
+        return Model::new(&config, &data::open(&config, None).unwrap());
+    }
+    Model::with(&config, width, Source::Floats, None, true)
+}
+
+/// Every executor and every likelihood: a row's distortion is the sum of what its columns contribute, worked out on the
+/// host by other code; without a column it is the sum of the others, to the bits of a missing value indifferent.
+#[test]
+fn a_missing_value_leaves_exactly_the_terms_of_the_other_columns() {
+    let folder = tempfile::tempdir().unwrap();
+    for mut executor in executors() {
+        for likelihood in ["heterogeneous", "gaussian", "gaussian-learned", "bernoulli"] {
+            let model = model(folder.path(), likelihood, 5);
+            let (d, o) = (model.width, model.output_width());
+            let mut rng = Philox::new(4, Stream::Choice, 0, 0);
+            let out: Vec<f32> = (0..BATCH * o).map(|_| rng.normal()).collect();
+            let mut x: Vec<f32> = (0..BATCH * d).map(|_| f32::from(rng.uniform() < 0.5)).collect();
+            if likelihood == "heterogeneous" {
+                for (row, x) in x.chunks_exact_mut(d).enumerate() {
+                    // size, weight, smoker, three colours, visits
+                    x[3..6].fill(0.0);
+                    (x[0], x[3 + row % 3], x[6]) = (0.3 * row as f32, 1.0, (row * row * 3) as f32);
+                }
+            }
+            let columns = likelihood::by_column(&model).expect("the table says so");
+            let compute = |executor: &mut Executor, name: &str, x: &[f32]| {
+                let name = format!("{likelihood}, {name}");
+                rows(executor, &name, &out, x, &|out, x| Op::Table { out, x, columns: columns.clone() })
+            };
+            let terms = |x: &[f32]| -> Vec<Vec<f64>> {
+                let rows = out.chunks_exact(o).zip(x.chunks_exact(d));
+                rows.map(|(out, x)| likelihood::column_distortions(&model, out, x)).collect()
+            };
+            let sums =
+                |terms: &[Vec<f64>]| -> Vec<f32> { terms.iter().map(|t| t.iter().sum::<f64>() as f32).collect() };
+            let whole = terms(&x);
+            let found = compute(&mut executor, "whole", &x);
+            compare(&sums(&whole), &found, ROUNDING)
+                .unwrap_or_else(|e| panic!("{} {likelihood}: {e}", executor.name()));
+            if let Some(op) = plain(&model) {
+                let found = rows(&mut executor, &format!("{likelihood} without a mask"), &out, &x, &op);
+                compare(&sums(&whole), &found, ROUNDING).unwrap_or_else(|e| panic!("{likelihood}: {e}"));
+            }
+            for (at, (_, span, _)) in columns.spans().into_iter().enumerate() {
+                let mut less = whole.clone();
+                less.iter_mut().for_each(|terms| terms[at] = 0.0);
+                let mut all = Vec::new();
+                for (bits, word) in [0x7fc0_0000_u32, 0x7f80_0001, 0xffff_ffff].into_iter().enumerate() {
+                    let mut holed = x.clone();
+                    holed.chunks_exact_mut(d).for_each(|row| row[span.clone()].fill(f32::from_bits(word)));
+                    assert_eq!(terms(&holed), less, "{likelihood}, column {at} on the host");
+                    all.push(compute(&mut executor, &format!("without {at}, {bits}"), &holed));
+                }
+                let found = &all[0];
+                compare(&sums(&less), found, ROUNDING)
+                    .unwrap_or_else(|e| panic!("{} {likelihood} {at}: {e}", executor.name()));
+                assert!(all.iter().all(|other| other == found), "the bits of what is missing do not matter");
+            }
+        }
+    }
+}
+
+/// The operation of a likelihood that has no missing values.
+fn plain(model: &Model) -> Option<impl Fn(elbo::graph::Id, elbo::graph::Id) -> Op + use<>> {
+    let [low, high] = model.config.log_variance;
+    let (likelihood, fixed) = (model.config.likelihood, 2.0 * model.config.sigma.ln());
+    (likelihood != Likelihood::Heterogeneous).then_some(move |out, x| match likelihood {
+        Likelihood::Bernoulli => Op::Bernoulli { logits: out, x },
+        Likelihood::Gaussian => Op::Gaussian { out, x, variance: Variance::Fixed(fixed) },
+        _ => Op::Gaussian { out, x, variance: Variance::Learned(Clamp { low, high }) },
+    })
+}
+
+/// Settings of a run that takes no time.
+const SMALL: &str = "--adapter cpu --epochs 20 --lr 3e-3 --set data.shuffle=false";
+
+#[test]
+fn every_command_works_with_a_table_and_speaks_its_language() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    fs::write(at.join("table.csv"), table(400)).unwrap();
+    let said = elbo(at, "data table.csv").succeeded().out;
+    assert!(said.contains("likelihood heterogeneous: 2 numeric"), "{said}");
+    elbo(at, &format!("train --data table.csv --out run {SMALL}")).succeeded();
+    let eval = elbo(at, "eval run --samples 20 --adapter cpu --json").succeeded().out;
+    let eval: serde_json::Value = serde_json::from_str(eval.lines().last().unwrap()).unwrap();
+    assert!(eval["neg_log_px"].as_f64().unwrap() <= eval["neg_elbo"].as_f64().unwrap() + 0.5, "{eval}");
+    for (line, first) in [("sample run -n 30", 0), ("reconstruct run -n 5", 1)] {
+        let path = elbo(at, &format!("{line} --adapter cpu")).succeeded().out;
+        let mut rows = csv::Reader::from_path(at.join(path.trim_end())).unwrap();
+        for row in rows.records() {
+            let row = row.unwrap();
+            if &row[0] == "original" {
+                continue;
+            }
+            let number = |at: usize| row[first + at].parse::<f64>().unwrap_or_else(|e| panic!("{line}: {row:?}: {e}"));
+            assert!((0.0..100.0).contains(&number(0)) && number(1).abs() < 0.2 && number(4) >= 0.0, "{line}: {row:?}");
+            assert!(["yes", "no"].contains(&&row[first + 2]), "{line}: {row:?}");
+            assert!(["blue", "green", "red"].contains(&&row[first + 3]), "{line}: {row:?}");
+        }
+    }
+    elbo(at, "embed run --data table.csv --out z.csv --adapter cpu").succeeded();
+    for format in ["onnx", "safetensors"] {
+        elbo(at, &format!("export run --format {format} --out {format}")).succeeded();
+        assert!(files(&at.join(format)).len() >= 3);
+    }
+    for (name, text, words) in [
+        ("unknown.csv", "size,weight,smoker,colour,visits\n1,2,yes,pink,0\n", "column `colour`: `pink` is none of"),
+        (
+            "less.csv",
+            "size,weight,smoker,visits\n1,2,yes,0\n",
+            "the column `colour`, which the model was trained on, is",
+        ),
+        (
+            "inf.csv",
+            "size,weight,smoker,colour,visits\ninf,2,yes,red,0\n1,2,no,red,1\n",
+            "column `size` of row 1 below",
+        ),
+        ("half.csv", "size,weight,smoker,colour,visits\n1,2,yes,red,0.5\n", "column `visits`: `0.5` is no count"),
+    ] {
+        fs::write(at.join(name), text).unwrap();
+        elbo(at, &format!("embed run --data {name} --out wrong.csv --adapter cpu")).failed(3, words);
+        assert!(!at.join("wrong.csv").exists());
+    }
+    elbo(at, "train --data glyphs --recipe table --adapter cpu --out other")
+        .failed(3, "heterogeneous likelihood is for");
+    elbo(at, "train --data table.csv --recipe gaussian --adapter cpu --out other").failed(3, "--recipe table");
+}
+
+#[test]
+fn a_program_scores_rows_of_which_values_are_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path(), &[("epochs", "2")]);
+    let checkpoints = folder.path().join("checkpoints");
+    trained(config.clone(), elbo::exec::select::open("cpu", 1).unwrap().0, &checkpoints);
+    let (checkpoint, _) = checkpoint::load_latest(folder.path()).unwrap();
+    let mut run = Run::new(&checkpoint, elbo::exec::select::open("cpu", 1).unwrap().0).unwrap();
+    let data = data::open(&config, None).unwrap();
+    let rows: Vec<f32> = (0..data.len()).flat_map(|at| data.original_example(at).unwrap()).collect();
+    assert!(rows.iter().any(|value| value.is_nan()));
+    let scores = run.score(&rows, 1).unwrap();
+    assert!(scores.len() == 400 && scores.iter().all(|score| score.neg_elbo().is_finite()));
+    assert!(run.encode(&rows).unwrap().means.iter().all(|mean| mean.is_finite()));
+    // A row of nothing but missing values is as probable as any: all that is left is its rate.
+    let nothing = run.score(&vec![f32::NAN; data.width()], 1).unwrap();
+    assert_eq!(nothing[0].distortion, 0.0);
+    let error = run.score(&vec![f32::INFINITY; data.width()], 1).unwrap_err();
+    assert_eq!(error.exit_code(), 2, "{error}");
+}
