@@ -199,6 +199,9 @@ pub fn check(dataset: &Dataset, likelihood: Likelihood) -> Result<()> {
     if let Some(encoding) = &dataset.encoding {
         encoding.check(&dataset.name, likelihood)?;
     }
+    if likelihood == Likelihood::Heterogeneous && !matches!(dataset.values, Values::F32(_)) {
+        return check_columns(dataset);
+    }
     if let Values::Disk(disk) = &dataset.values {
         return check_disk(dataset, disk, likelihood);
     }

@@ -103,7 +103,7 @@ fn of_member(case: &Case, member: usize) -> Member {
         ..case.scalars
     };
     let mut buffers = case.buffers.clone();
-    for (words, binding) in buffers.iter_mut().zip(case.step.kernel.bindings).filter(|(_, b)| b.name != "data") {
+    for (words, binding) in buffers.iter_mut().zip(case.step.kernel.bindings).filter(|(_, b)| b.name != "columns") {
         match binding.kind {
             Scalar::u32 => {
                 let by = member % words.len();

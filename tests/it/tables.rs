@@ -181,7 +181,9 @@ fn a_missing_value_leaves_exactly_the_terms_of_the_other_columns() {
             }
             for (at, (_, span, _)) in columns.spans().into_iter().enumerate() {
                 let mut less = whole.clone();
-                less.iter_mut().for_each(|terms| terms[at] = 0.0);
+                for terms in &mut less {
+                    terms[at] = 0.0;
+                }
                 let mut all = Vec::new();
                 for (bits, word) in [0x7fc0_0000_u32, 0x7f80_0001, 0xffff_ffff].into_iter().enumerate() {
                     let mut holed = x.clone();
