@@ -12,7 +12,7 @@ use clap::{Parser, Subcommand};
 
 pub use answers::{
     DecodeArgs, EmbedArgs, EvalArgs, ExamplesArgs, InterpolateArgs, LatentArgs, Method, Part, Path, ReconstructArgs,
-    RunArgs, SampleArgs, TraverseArgs,
+    RunArgs, SampleArgs, ScoreArgs, Threshold, TraverseArgs,
 };
 pub use bench::{BenchArgs, BenchCommand, BenchEvalArgs, BenchMatmulArgs, BenchStepArgs};
 pub use exchange::{ExportArgs, Format, ImportArgs};
@@ -31,6 +31,7 @@ Commands (elbo COMMAND -h says more):
   sample, reconstruct      Pictures of new examples, and of examples made again
   interpolate, traverse    Pictures of what lies between, and what dimensions do
   latent                   A map of the latent space
+  score                    Which rows are anomalies, and why
   embed, decode            From examples to latents in a file, and back
   export, import           To and from other programs: safetensors, ONNX
   runs                     Which runs there are, and how good each is
@@ -109,6 +110,19 @@ Examples:
   elbo embed runs/first --out z.npy
   elbo embed runs/first --data mnist/ --part test --std --out z.csv")]
     Embed(EmbedArgs),
+
+    /// Score rows: the higher, the more anomalous
+    ///
+    /// Gives every row a score in nats, -log p(x): the higher, the more anomalous. The same row has the same score at
+    /// every call, whatever rows come with it. A threshold is learnt from held-out rows of the run's own data, and rows
+    /// above it are flagged; --features says which columns make a score.
+    #[command(after_long_help = "\
+Examples:
+  elbo train --recipe anomaly --data normal.csv --out runs/first
+  elbo score runs/first --data new.csv --features --out scores.csv
+  elbo score runs/first --data new.csv --false-alarm-rate 0.01 --out scores.csv
+  elbo score runs/first --data tested.npz --labels y --json")]
+    Score(ScoreArgs),
 
     /// Turn latents into examples
     ///

@@ -20,6 +20,7 @@ mod profile;
 mod reconstruct;
 mod runs;
 mod sample;
+mod score;
 mod show;
 mod train;
 mod traverse;
@@ -68,6 +69,7 @@ fn switches(command: &Command) -> (bool, bool) {
         Command::Reconstruct(args) => &args.run,
         Command::Embed(args) => &args.run,
         Command::Decode(args) => &args.run,
+        Command::Score(args) => &args.run,
         Command::Interpolate(args) => &args.run,
         Command::Traverse(args) => &args.run,
         Command::Latent(args) => &args.run,
@@ -83,6 +85,7 @@ fn dispatch(command: Command, report: &Report) -> Result<()> {
         Command::Reconstruct(args) => reconstruct::run(&args, report),
         Command::Embed(args) => embed::run(&args, report),
         Command::Decode(args) => decode::run(&args, report),
+        Command::Score(args) => score::run(&args, report),
         Command::Interpolate(args) => interpolate::run(&args, report),
         Command::Traverse(args) => traverse::run(&args, report),
         Command::Latent(args) => latent::run(&args, report),

@@ -16,7 +16,7 @@
 //! - [`kernels`] says *how* one thing is computed: WGSL and, beside it, a twin in Rust of the same meaning.
 //! - [`plan`] says *in which order and in which buffers*: plain data, made without a device.
 //! - [`exec`] says *where*: an adapter that wgpu reaches, or the CPU engine.
-//! - [`session`] holds these together for one model; [`train`] and [`eval`] drive it; [`checkpoint`] keeps what it learnt.
+//! - [`session`] holds these together for one model; [`train`], [`eval`] and [`score`] drive it; [`checkpoint`] keeps what it learnt.
 //!
 //! # What always holds
 //!
@@ -119,6 +119,8 @@ pub mod train;
 pub mod tune;
 
 pub mod eval;
+
+pub mod score;
 
 pub mod latent;
 

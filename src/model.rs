@@ -7,4 +7,4 @@ pub mod layers;
 pub mod likelihood;
 pub mod vae;
 
-pub use vae::{Model, RATE_WEIGHT, weights};
+pub use vae::{Model, RATE_WEIGHT, named, weights};

@@ -28,6 +28,8 @@ pub enum Stream {
     Prior = 7,
     /// Anything chosen on the host: which examples to show, test cases.
     Choice = 8,
+    /// Noise of anomaly scores, which is the same for every row; the last two words are sample and element.
+    Score = 9,
 }
 
 /// The two key words of a seed.

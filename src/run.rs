@@ -13,6 +13,7 @@ use crate::eval::Terms;
 use crate::exec::{Executor, select};
 use crate::kernels::StepScalars;
 use crate::rng::Stream;
+use crate::score::{self, Contributions, Method};
 use crate::session::{BATCH, Posterior, Purpose, Session};
 use std::path::Path;
 
@@ -115,6 +116,36 @@ impl Run {
             scores.extend(distortions.iter().zip(&rates).map(terms));
         }
         Ok(scores)
+    }
+
+    /// The anomaly score of each of the examples [N, D], in nats: **the higher, the more anomalous**. Unlike
+    /// [`Run::score`] a row has the same score at every call, wherever it stands and whatever stands beside it.
+    ///
+    /// # Errors
+    /// As for [`Run::encode`]; [`Error::Usage`] for no samples.
+    pub fn anomaly_scores(&mut self, examples: &[f32], method: Method) -> Result<Vec<f64>> {
+        self.check(examples)?;
+        let rows = self.encoded(examples);
+        score::scores(&mut self.session, &rows, method, &mut |_| ())
+    }
+
+    /// What makes the mean-field score of each of the examples [N, D]: the distortion of each value, and the rate.
+    ///
+    /// # Errors
+    /// As for [`Run::encode`].
+    pub fn contributions(&mut self, examples: &[f32]) -> Result<Vec<Contributions>> {
+        self.check(examples)?;
+        let rows = self.encoded(examples);
+        score::contributions(&mut self.session, &rows, &mut |_| ())
+    }
+
+    /// Examples as the model takes them.
+    fn encoded(&self, examples: &[f32]) -> Vec<f32> {
+        let mut rows = examples.to_vec();
+        if let Some(encoding) = &self.session.record.encoding {
+            encoding.scale(&mut rows);
+        }
+        rows
     }
 
     /// The session underneath, for everything else.

@@ -30,6 +30,10 @@ pub enum Purpose {
     Evaluate(usize),
     /// [`Model::importance`]: examples, and latent samples of each.
     Importance(usize, usize),
+    /// [`Model::score`]: examples, and latent samples of each.
+    Score(usize, usize),
+    /// [`Model::explain`].
+    Explain(usize),
     /// [`Model::reconstruct`].
     Reconstruct(usize),
     /// [`Model::sample`].
@@ -297,6 +301,8 @@ pub fn plan_for(model: &Model, config: &Config, purpose: Purpose, resident: Resi
         Purpose::Train => ("train", model.train(config.train.batch)?),
         Purpose::Evaluate(batch) => ("evaluate", model.evaluate(batch)?),
         Purpose::Importance(batch, samples) => ("importance", model.importance(batch, samples)?),
+        Purpose::Score(batch, samples) => ("score", model.score(batch, samples)?),
+        Purpose::Explain(batch) => ("explain", model.explain(batch)?),
         Purpose::Reconstruct(batch) => ("reconstruct", model.reconstruct(batch)?),
         Purpose::Sample(batch) => ("sample", model.sample(batch)?),
         Purpose::Encode(batch) => ("encode", model.encode(batch)?),

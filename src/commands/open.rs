@@ -30,20 +30,37 @@ pub struct Trained {
 pub fn with_data(run: &RunArgs, data: Option<&str>, purpose: Purpose, report: &Report) -> Result<Trained> {
     let path = &checkpoint::sweep::one_model(&run.run)?;
     let checkpoint = load(path, report)?;
-    let mut config = checkpoint.config.clone();
-    if let Some(source) = data {
-        source.clone_into(&mut config.data.source);
-        // Labels in a file of their own belong to the data that the model was trained on.
-        if Path::new(&config.data.labels).extension().is_some_and(|end| end.eq_ignore_ascii_case("npy")) {
-            config.data.labels.clear();
-        }
-    }
-    let dataset = open_data(&config, &checkpoint, data.is_some(), report)?;
-    data::check(&dataset, config.model.likelihood)?;
+    let (config, dataset) = dataset(&checkpoint, data, None, report)?;
     let mut session = Session::new(config, dataset, device(run, report)?);
     session.plan(purpose)?;
     session.restore(0, &checkpoint)?;
     Ok(trained(session, path, &checkpoint))
+}
+
+/// The data that a model was trained on, or other data of the same shape, with labels from where `labels` says; and the
+/// configuration that opened them.
+pub fn dataset(
+    checkpoint: &Checkpoint,
+    data: Option<&str>,
+    labels: Option<&str>,
+    report: &Report,
+) -> Result<(Config, Dataset)> {
+    let mut config = checkpoint.config.clone();
+    if let Some(source) = data {
+        source.clone_into(&mut config.data.source);
+        // Labels in a file of their own belong to the data that the model was trained on; and beside an array no column of
+        // a table is a file.
+        let array = |name: &str| Path::new(name).extension().is_some_and(|end| end.eq_ignore_ascii_case("npy"));
+        if array(&config.data.labels) || array(source) {
+            config.data.labels.clear();
+        }
+    }
+    if let Some(labels) = labels {
+        labels.clone_into(&mut config.data.labels);
+    }
+    let dataset = open_data(&config, checkpoint, data.is_some(), report)?;
+    data::check(&dataset, config.model.likelihood)?;
+    Ok((config, dataset))
 }
 
 /// Opens a model alone.
@@ -153,7 +170,8 @@ pub fn load(run: &Path, report: &Report) -> Result<Checkpoint> {
     Ok(checkpoint)
 }
 
-fn device(run: &RunArgs, report: &Report) -> Result<crate::exec::Executor> {
+/// The device that is asked for, with a line that says which it is.
+pub fn device(run: &RunArgs, report: &Report) -> Result<crate::exec::Executor> {
     let (executor, line) = select::open(run.adapter.as_deref().unwrap_or("auto"), run.threads.count()?)?;
     report.note(&format!("device   {line}"));
     Ok(executor)

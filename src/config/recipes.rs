@@ -25,6 +25,7 @@ pub const RECIPES: &[(&str, &str, &str)] = &[
         include_str!("../../assets/recipes/table.toml"),
         "columns of several types, with missing values (default for .csv and .tsv)",
     ),
+    ("anomaly", include_str!("../../assets/recipes/anomaly.toml"), "64-16 for tables of numbers, to score anomalies"),
 ];
 
 #[cfg(test)]
@@ -61,6 +62,7 @@ mod tests {
             ("gaussian-learned", &[400], 20, Likelihood::GaussianLearned, Binarise::None, OptimizerKind::Adam, 967_208),
             ("dynamic", &[200, 200], 50, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 425_284),
             ("table", &[64, 64], 8, Likelihood::Heterogeneous, Binarise::None, OptimizerKind::Adam, 162_096),
+            ("anomaly", &[64], 16, Likelihood::Gaussian, Binarise::None, OptimizerKind::Adam, 104_368),
         ];
         assert_eq!(rows.len(), RECIPES.len());
         for (name, hidden, latent, likelihood, binarise, kind, parameters) in rows {

@@ -41,6 +41,11 @@ pub struct Model {
     pub missing: bool,
 }
 
+/// The name of what [`Model::score`] takes or puts out for K samples: buffers are shared by name and keep their size.
+pub fn named(what: &str, samples: usize) -> String {
+    format!("{what} {samples}")
+}
+
 /// The trainable tensors of a graph.
 struct Networks {
     encoder: Vec<Id>,
@@ -109,6 +114,36 @@ impl Model {
         let ratio = graph.add(Op::LogRatio { stats: pass.stats, eps: pass.eps, z: pass.z, clamp: self.clamp() })?;
         let weights = graph.add(Op::LogMeanExp { distortion, ratio })?;
         graph.output("weights", weights);
+        Ok(graph)
+    }
+
+    /// The same with noise that is given: input `noise` [B·K, Z] (see [`named`]), so that it can be alike for all
+    /// examples. Nothing is drawn: data of dynamic binarisation are taken as they are stored.
+    pub fn score(&self, batch: usize, samples: usize) -> Result<Graph> {
+        let mut graph = Graph::new(batch);
+        let networks = self.declare(&mut graph)?;
+        let x = self.gather_as_stored(&mut graph)?;
+        let shape = Shape::new(&[batch * samples, self.config.latent]);
+        let eps = graph.add(Op::Input { name: named("noise", samples), shape })?;
+        let pass = self.through(&mut graph, &networks, x, eps)?;
+        let distortion = likelihood::distortion(&mut graph, self, pass.out, pass.x)?;
+        let ratio = graph.add(Op::LogRatio { stats: pass.stats, eps: pass.eps, z: pass.z, clamp: self.clamp() })?;
+        let weights = graph.add(Op::LogMeanExp { distortion, ratio })?;
+        graph.output(&named("weights", samples), weights);
+        Ok(graph)
+    }
+
+    /// Examples through the posterior's mean, without any noise: outputs `stats` [B, 2Z] and `out`, what the decoder puts
+    /// out before it becomes a mean, [B, [`Model::output_width`]].
+    pub fn explain(&self, batch: usize) -> Result<Graph> {
+        let mut graph = Graph::new(batch);
+        let networks = self.declare(&mut graph)?;
+        let x = self.gather_as_stored(&mut graph)?;
+        let zeros = Shape::new(&[batch, self.config.latent]);
+        let eps = graph.add(Op::Input { name: "zero noise".into(), shape: zeros })?;
+        let pass = self.through(&mut graph, &networks, x, eps)?;
+        graph.output("stats", pass.stats);
+        graph.output("out", pass.out);
         Ok(graph)
     }
 
@@ -225,6 +260,26 @@ impl Model {
 
     fn gather(&self, graph: &mut Graph) -> Result<Id> {
         graph.add(Op::Gather { width: self.width, source: self.source, binarise: self.binarise })
+    }
+
+    fn gather_as_stored(&self, graph: &mut Graph) -> Result<Id> {
+        graph.add(Op::Gather { width: self.width, source: self.source, binarise: self.drawn_never() })
+    }
+
+    /// How values are presented where nothing may be drawn.
+    fn drawn_never(&self) -> Binarise {
+        match self.binarise {
+            Binarise::Dynamic => Binarise::None,
+            fixed => fixed,
+        }
+    }
+
+    /// What [`Model::score`] and [`Model::explain`] show of a value.
+    pub fn shown(&self, value: f32) -> f32 {
+        match self.drawn_never() {
+            Binarise::Threshold => f32::from(u8::from(value >= 0.5)),
+            Binarise::None | Binarise::Dynamic => value,
+        }
     }
 
     /// Every graph of a model declares all its parameters, so that all plans agree on where they lie.

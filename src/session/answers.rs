@@ -95,17 +95,22 @@ impl Session {
     /// Puts examples, [N, D] with N up to [`BATCH`] and in the units of the data, in the place of a data set: they are
     /// the examples 0 to N − 1 from now on. Only for a session that was opened without data.
     pub fn show(&mut self, examples: &[f32]) -> Result<()> {
+        let mut examples = examples.to_vec();
+        if let Some(encoding) = &self.record.encoding {
+            encoding.scale(&mut examples);
+        }
+        self.show_encoded(&examples)
+    }
+
+    /// The same with examples as the model takes them, as [`crate::data::Dataset::example`] gives them.
+    pub fn show_encoded(&mut self, examples: &[f32]) -> Result<()> {
         let (count, width) = (examples.len(), self.model.width);
         if self.data.is_some() || count > BATCH * width || !count.is_multiple_of(width) {
             return Err(Error::Bug(format!("{count} values of width {width} cannot be shown to this session")));
         }
         // The buffer is made with the first plan that reads it.
         self.plan(Purpose::Encode(BATCH))?;
-        let mut examples = examples.to_vec();
-        if let Some(encoding) = &self.record.encoding {
-            encoding.scale(&mut examples);
-        }
-        self.executor.write_f32(&Role::Data, 0, &examples)
+        self.executor.write_f32(&Role::Data, 0, examples)
     }
 
     /// Reads an output of the run just made: `rows` rows of `width` floats of the first member.

@@ -24,7 +24,8 @@ use std::process::Command;
 
 const ROWS: usize = 5;
 
-/// What exported files may be off by, as the largest difference of any number that they put out.
+/// What exported files may be off by, as the largest difference of any number that they put out, or the
+/// largest share of one above 1.
 const TOLERANCE: f64 = 1e-5;
 
 /// A set-up: its name, settings (the recipe among them, where there is one), the shape of an example.
@@ -150,7 +151,8 @@ fn expected(checkpoint: &Checkpoint, x: &[f32]) -> (Vec<f32>, BTreeMap<String, V
 
 fn assert_near(what: &str, expected: &[f32], found: &[f64]) {
     assert_eq!(expected.len(), found.len(), "{what}");
-    let differences = expected.iter().zip(found).map(|(&e, &f)| (f64::from(e) - f).abs());
+    // Rates of counts are exponentials, hundreds here: single precision is off by a share of them.
+    let differences = expected.iter().zip(found).map(|(&e, &f)| (f64::from(e) - f).abs() / f64::from(e).abs().max(1.0));
     let largest = differences.fold(0.0, f64::max);
     assert!(largest <= TOLERANCE, "{what}: {largest:.1e} off");
 }

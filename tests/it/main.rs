@@ -14,6 +14,7 @@ mod members;
 mod plans;
 mod program;
 mod resume;
+mod score;
 mod shaders;
 mod sources;
 mod support;

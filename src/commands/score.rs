@@ -1,0 +1,217 @@
+//! `elbo score`: which rows are anomalies, and which columns make them so. The higher a score, the more anomalous.
+
+mod calibrate;
+mod labels;
+mod show;
+
+use super::{files, open};
+use crate::checkpoint::Checkpoint;
+use crate::cli::{ScoreArgs, Threshold};
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::report::human::count;
+use crate::report::{Report, csv, scatter};
+use crate::score::ranking::Ranking;
+use crate::score::threshold::Rule;
+use crate::score::{self, Contributions, MOST_SAMPLES, Method, SAMPLES};
+use crate::session::Session;
+use calibrate::Line;
+use std::path::Path;
+use std::time::Instant;
+
+/// The quantile of held-out scores above which rows are flagged, unless something else is asked for.
+const QUANTILE: f64 = 0.99;
+
+/// Rows that are made ready for the device at a time.
+const PORTION: usize = 8192;
+
+/// Rows that were scored.
+struct Scored {
+    /// What they were taken from.
+    data: Dataset,
+    /// Their places there, in the order of the source.
+    examples: Vec<u32>,
+    /// The part that they are, in words.
+    part: &'static str,
+    method: Method,
+    /// In nats; the higher, the more anomalous.
+    scores: Vec<f64>,
+}
+
+/// Scores rows, flags those above the threshold, and says how well that tells known anomalies.
+pub fn run(args: &ScoreArgs, report: &Report) -> Result<()> {
+    if let Some(path) = &args.out {
+        files::format("--out ", path, &["csv"])?;
+    }
+    let rule = rule(args)?;
+    let checkpoint = open::load(&args.run.run, report)?;
+    let method = method(args, checkpoint.config.train.seed)?;
+    let named = args.labels.as_deref().filter(|name| !name.is_empty());
+    let (_, data) = open::dataset(&checkpoint, args.data.as_deref(), named, report)?;
+    let anomalous = args.labels.is_some().then(|| labels::anomalous(&data, args.normal.as_deref())).transpose()?;
+    let mut session = Session::without_data(&checkpoint, open::device(&args.run, report)?)?;
+    let line = match args.threshold {
+        Some(Threshold::None) => None,
+        Some(Threshold::At(value)) => Some(Line::given(value)),
+        None => {
+            let own = args.data.is_none().then_some(&data);
+            Some(calibrate::learn(&mut session, &checkpoint, &args.run.run, own, rule, method, report)?)
+        }
+    };
+    let scored = score_all(&mut session, data, args, method, report)?;
+    let ranking = anomalous.map(|anomalous| ranking(&scored, &anomalous)).transpose()?;
+    let columns = columns(&checkpoint, &scored.data);
+    if let Some(path) = &args.out {
+        let parts = if args.features { Some(contributions(&mut session, &scored, report)?) } else { None };
+        write(path, &scored, line.as_ref(), parts.as_deref(), &columns)?;
+    }
+    let strangest = show::strangest(&mut session, &scored, &columns)?;
+    show::say(report, &scored, line.as_ref(), ranking, &strangest, args.out.as_deref());
+    Ok(())
+}
+
+/// What makes the threshold of held-out scores.
+fn rule(args: &ScoreArgs) -> Result<Rule> {
+    let rule = match args.false_alarm_rate {
+        Some(rate) => Rule::FalseAlarmRate(rate),
+        None => Rule::Quantile(args.quantile.unwrap_or(QUANTILE)),
+    };
+    rule.check().map(|()| rule)
+}
+
+fn method(args: &ScoreArgs, seed: u64) -> Result<Method> {
+    match args.samples {
+        _ if args.mean_field => Ok(Method::MeanField),
+        Some(samples) if !(1..=MOST_SAMPLES).contains(&samples) => {
+            Err(Error::Usage(format!("--samples {samples}: the estimate takes 1 to {MOST_SAMPLES} samples")))
+        }
+        asked => Ok(Method::Importance { samples: asked.unwrap_or(SAMPLES), seed }),
+    }
+}
+
+/// Scores the rows that are asked for, in the order of the source, so that they can be put beside what they came from.
+fn score_all(
+    session: &mut Session,
+    data: Dataset,
+    args: &ScoreArgs,
+    method: Method,
+    report: &Report,
+) -> Result<Scored> {
+    let (part, name) = match args.part {
+        Some(_) => open::part(&data, args.part)?,
+        None => (0..data.len(), "whole"),
+    };
+    let mut examples: Vec<u32> = part.map(|i| i as u32).collect();
+    examples.sort_by_key(|&i| data.row(i as usize));
+    let scores = scores(session, &data, &examples, method, "score", report)?;
+    let strange = scores.iter().filter(|score| !score.is_finite()).count();
+    if strange > 0 {
+        report.warn(&format!(
+            "{} of {} rows are too far from what the model knows for single precision: their score is given as inf",
+            count(strange as u64),
+            count(scores.len() as u64)
+        ));
+    }
+    Ok(Scored { data, examples, part: name, method, scores })
+}
+
+/// The scores of examples.
+fn scores(
+    session: &mut Session,
+    data: &Dataset,
+    examples: &[u32],
+    method: Method,
+    title: &str,
+    report: &Report,
+) -> Result<Vec<f64>> {
+    let begun = Instant::now();
+    report.begin(title, examples.len());
+    let mut scores = Vec::with_capacity(examples.len());
+    for part in examples.chunks(PORTION) {
+        let before = scores.len();
+        let found = score::scores(session, &rows(data, part)?, method, &mut |done| {
+            report.step(before + done, None, (before + done) as f64 / begun.elapsed().as_secs_f64());
+        })?;
+        scores.extend(found);
+    }
+    report.clear();
+    Ok(scores)
+}
+
+/// The contributions of columns to the mean-field scores.
+fn contributions(session: &mut Session, scored: &Scored, report: &Report) -> Result<Vec<Contributions>> {
+    report.begin("columns", scored.examples.len());
+    let mut all = Vec::with_capacity(scored.examples.len());
+    for part in scored.examples.chunks(PORTION) {
+        let found = score::contributions(session, &rows(&scored.data, part)?, &mut |_| ())?;
+        all.extend(found);
+        report.advance(all.len() as u64);
+    }
+    report.clear();
+    Ok(all)
+}
+
+fn rows(data: &Dataset, examples: &[u32]) -> Result<Vec<f32>> {
+    let rows = examples.iter().map(|&index| data.example(index as usize));
+    Ok(rows.collect::<Result<Vec<_>>>()?.concat())
+}
+
+fn ranking(scored: &Scored, anomalous: &[bool]) -> Result<Ranking> {
+    let of_rows: Vec<bool> = scored.examples.iter().map(|&index| anomalous[index as usize]).collect();
+    Ranking::of(&scored.scores, &of_rows).ok_or_else(|| {
+        let what = if of_rows.contains(&true) { "an anomaly" } else { "normal" };
+        Error::Data(format!(
+            "{}: --labels says that every row is {what}, and it takes both to say how well scores tell them apart; \
+             --normal says which class is normal",
+            scored.data.name
+        ))
+    })
+}
+
+/// The names of the columns by which a row is explained: those of a table, or the places of values.
+fn columns(checkpoint: &Checkpoint, data: &Dataset) -> Vec<String> {
+    match checkpoint.progress.data.table() {
+        Some(encoding) => {
+            let learnt = encoding.columns.iter().filter(|column| column.kind.width() > 0);
+            learnt.map(|column| column.name.clone()).collect()
+        }
+        None => (0..data.width()).map(|at| at.to_string()).collect(),
+    }
+}
+
+/// One row per row: where it stood, its label, its score, its flag, and the parts of its mean-field score.
+fn write(
+    path: &Path,
+    scored: &Scored,
+    line: Option<&Line>,
+    parts: Option<&[Contributions]>,
+    columns: &[String],
+) -> Result<()> {
+    let Scored { data, examples, scores, .. } = scored;
+    let mut header = vec!["index".to_owned()];
+    header.extend(data.labels.as_ref().map(|_| "label".to_owned()));
+    header.push("score".into());
+    header.extend(line.map(|_| "anomaly".to_owned()));
+    if parts.is_some() {
+        header.extend(["mean_field".to_owned(), "rate".to_owned()]);
+        header.extend(columns.iter().map(|name| format!("distortion.{name}")));
+    }
+    let row = |(at, &example): (usize, &u32)| {
+        let mut cells = vec![data.row(example as usize).to_string()];
+        let label = data.labels.as_ref().map(|labels| labels[example as usize]);
+        cells.extend(label.map(|label| scatter::name(label, data.classes.as_deref())));
+        cells.push(nats(scores[at]));
+        cells.extend(line.map(|line| u8::from(line.flags(scores[at])).to_string()));
+        if let Some(parts) = parts {
+            cells.extend([nats(parts[at].score()), nats(parts[at].rate)]);
+            cells.extend(parts[at].distortions.iter().map(|&distortion| nats(distortion)));
+        }
+        cells
+    };
+    csv::save(path, &header, examples.iter().enumerate().map(row))
+}
+
+/// A millionth of a nat is what single precision can say at best.
+fn nats(value: f64) -> String {
+    if value.is_nan() { "inf".into() } else { format!("{value:.6}") }
+}

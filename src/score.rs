@@ -1,0 +1,205 @@
+//! Anomaly scores: how strange a row is to a trained model, in nats. **The higher, the more anomalous**, always.
+//!
+//! A score is a function of the model, the [`Method`] and the row alone. Whatever would be drawn is fixed: every row
+//! meets the same noise, so neither its place, nor the rows beside it, nor how many are scored at a time changes a bit.
+//!
+//! [`threshold`] says from which score on a row is called an anomaly, [`ranking`] how well scores tell known anomalies
+//! from normal rows.
+
+pub mod ranking;
+pub mod threshold;
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::eval::Terms;
+use crate::model::{likelihood, named};
+use crate::plan::Role;
+use crate::rng::{Stream, key, normal, philox};
+use crate::session::{BATCH, Purpose, Session};
+
+/// Latent samples per row where nothing else is asked for: more change the order of rows hardly, and cost in proportion.
+pub const SAMPLES: usize = 128;
+
+/// The most latent samples per row.
+pub const MOST_SAMPLES: usize = 1 << 20;
+
+/// Rows per run of the importance plan, whatever the samples.
+const ROWS: usize = 16;
+
+/// The most samples per run.
+const MOST_PER_RUN: usize = 128;
+
+/// What a score is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "method", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Method {
+    /// −log p(x), estimated with importance-weighted samples (Burda et al. 2015, eq. 8) whose noise is a function of the
+    /// seed and the sample's number, the same for every row.
+    Importance {
+        /// Latent samples per row.
+        samples: usize,
+        /// The key of the noise.
+        seed: u64,
+    },
+    /// −ELBO with the posterior's mean in place of a sample: distortion at the mean, plus the rate. Nothing is drawn.
+    MeanField,
+}
+
+impl Method {
+    /// What it is, for titles.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Importance { .. } => "-log p(x)",
+            Self::MeanField => "-ELBO at the posterior mean",
+        }
+    }
+}
+
+/// The mean-field score of a row in parts that add up to it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Contributions {
+    /// −log p(x|z) at the posterior's mean of each column of the row, in nats: of each of its D values where all are of
+    /// one kind. What is missing contributes nothing.
+    pub distortions: Vec<f64>,
+    /// The KL divergence from the prior to the posterior, in nats.
+    pub rate: f64,
+}
+
+impl Contributions {
+    /// Distortion and rate.
+    pub fn terms(&self) -> Terms {
+        Terms { distortion: self.distortions.iter().sum(), rate: self.rate }
+    }
+
+    /// The mean-field score: the sum of all parts.
+    pub fn score(&self) -> f64 {
+        self.terms().neg_elbo()
+    }
+}
+
+/// The scores of rows [N, D], which are as the model takes them ([`crate::data::Dataset::example`]). The session must
+/// have been opened without data. `done` is told how many rows are finished. A row that is too strange for single
+/// precision has the score +∞.
+pub fn scores(session: &mut Session, rows: &[f32], method: Method, done: &mut dyn FnMut(usize)) -> Result<Vec<f64>> {
+    match method {
+        Method::Importance { samples, seed } => importance(session, rows, samples, seed, done),
+        Method::MeanField => {
+            let all = contributions(session, rows, done)?;
+            Ok(all.iter().map(|row| finite_or_infinite(row.score())).collect())
+        }
+    }
+}
+
+fn importance(
+    session: &mut Session,
+    rows: &[f32],
+    samples: usize,
+    seed: u64,
+    done: &mut dyn FnMut(usize),
+) -> Result<Vec<f64>> {
+    let per_run = samples_per_run(samples)?;
+    let plan = session.plan(Purpose::Score(ROWS, per_run))?;
+    let (input, output) = (Role::Input(named("noise", per_run)), named("weights", per_run));
+    let noise = Noise { seed, latent: session.model.config.latent };
+    let runs = samples / per_run;
+    if runs == 1 {
+        session.executor.write_f32(&input, 0, &noise.tile(0..samples))?;
+    }
+    let width = session.model.width;
+    let mut scores = Vec::with_capacity(rows.len() / width);
+    for part in rows.chunks(ROWS * width) {
+        let count = part.len() / width;
+        session.show_encoded(part)?;
+        session.set_order(&indices(count))?;
+        for run in 0..runs {
+            let first = run * per_run;
+            if runs > 1 {
+                session.executor.write_f32(&input, 0, &noise.tile(first..first + per_run))?;
+            }
+            let scalars = session.scalars(seed, Stream::Evaluate, 0, count);
+            let scalars = crate::kernels::StepScalars { sample: first as u32, ..scalars };
+            session.executor.run(plan, &[scalars])?;
+        }
+        for state in session.output(&output, count, 2)?.chunks_exact(2) {
+            let [largest, sum] = [state[0], state[1]].map(f64::from);
+            scores.push(finite_or_infinite((samples as f64).ln() - largest - sum.ln()));
+        }
+        done(scores.len());
+    }
+    Ok(scores)
+}
+
+/// The parts of the mean-field scores of rows [N, D], in double precision from what the networks put out. Session and
+/// `done` as for [`scores`].
+pub fn contributions(session: &mut Session, rows: &[f32], done: &mut dyn FnMut(usize)) -> Result<Vec<Contributions>> {
+    let plan = session.plan(Purpose::Explain(BATCH))?;
+    let (width, wide) = (session.model.width, session.model.output_width());
+    let (latent, [low, high]) = (session.model.config.latent, session.model.config.log_variance);
+    let mut all = Vec::with_capacity(rows.len() / width);
+    for part in rows.chunks(BATCH * width) {
+        let count = part.len() / width;
+        session.show_encoded(part)?;
+        session.set_order(&indices(count))?;
+        let scalars = session.scalars(0, Stream::Evaluate, 0, count);
+        session.executor.run(plan, &[scalars])?;
+        let stats = session.output("stats", count, 2 * latent)?;
+        let out = session.output("out", count, wide)?;
+        for (row, x) in part.chunks_exact(width).enumerate() {
+            let x: Vec<f32> = x.iter().map(|&value| session.model.shown(value)).collect();
+            let distortions = likelihood::column_distortions(&session.model, &out[row * wide..][..wide], &x);
+            let (means, log_variances) = stats[row * 2 * latent..][..2 * latent].split_at(latent);
+            let kl = |(&mean, &lv): (&f32, &f32)| {
+                let (mean, lv) = (f64::from(mean), f64::from(lv.clamp(low, high)));
+                0.5 * (mean * mean + lv.exp_m1() - lv)
+            };
+            all.push(Contributions { distortions, rate: means.iter().zip(log_variances).map(kl).sum() });
+        }
+        done(all.len());
+    }
+    Ok(all)
+}
+
+/// The largest divisor of the samples that a run may have.
+///
+/// # Errors
+/// [`Error::Usage`] for none, or too many.
+fn samples_per_run(samples: usize) -> Result<usize> {
+    let fits = |per_run: &usize| samples.is_multiple_of(*per_run);
+    match samples {
+        1..=MOST_SAMPLES => Ok((1..=samples.min(MOST_PER_RUN)).rev().find(fits).unwrap_or(1)),
+        _ => Err(Error::Usage(format!("{samples} samples: the estimate takes 1 to {MOST_SAMPLES}"))),
+    }
+}
+
+/// Noise that every row meets.
+struct Noise {
+    seed: u64,
+    latent: usize,
+}
+
+impl Noise {
+    /// The noise of samples for [`ROWS`] rows, which is the same for each: [rows · samples, Z].
+    fn tile(&self, samples: Range<usize>) -> Vec<f32> {
+        let mut block = Vec::with_capacity(samples.len() * self.latent);
+        for sample in samples {
+            for from in (0..self.latent).step_by(4) {
+                let counter = [Stream::Score as u32, 0, sample as u32, (from / 4) as u32];
+                let words = philox(counter, key(self.seed));
+                block.extend(words.iter().take(self.latent - from).map(|&word| normal(word)));
+            }
+        }
+        block.repeat(ROWS)
+    }
+}
+
+fn indices(count: usize) -> Vec<u32> {
+    (0..count as u32).collect()
+}
+
+/// Distances that overflow leave infinities behind, or the difference of two.
+fn finite_or_infinite(score: f64) -> f64 {
+    if score.is_finite() { score } else { f64::INFINITY }
+}
