@@ -161,8 +161,8 @@ pub struct ScoreArgs {
     #[arg(long, value_name = "SRC")]
     pub data: Option<String>,
 
-    /// Which part of the data [default: all of it]
-    #[arg(long)]
+    /// train, validation or test [default: all of it]
+    #[arg(long, hide_possible_values = true)]
     pub part: Option<Part>,
 
     /// CSV file to write: a row for each row
