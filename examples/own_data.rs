@@ -10,7 +10,7 @@ use elbo::exec::select;
 use elbo::rng::{Philox, Stream};
 use elbo::run::Run;
 use elbo::session::{Purpose, Session};
-use elbo::train::{self, Event, Options};
+use elbo::train::{self, Event, Member, Options};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
@@ -44,9 +44,9 @@ pub fn learn(folder: &Path, adapter: &str) -> Result<[f64; 2]> {
     let mut session = Session::new(config, data, executor);
     session.plan(Purpose::Train)?;
     session.initialise()?;
-    let (progress, stop) = (train::beginning(&session), AtomicBool::new(false));
-    let options = Options { checkpoints: folder, stop: &stop, check_steps: false };
-    train::train(&mut session, progress, &options, &mut |event| {
+    let (member, stop) = (Member::new(&session, folder), AtomicBool::new(false));
+    let options = Options { stop: &stop, check_steps: false };
+    train::train(&mut session, vec![member], &options, &mut |event| {
         if let Event::Warning(text) = event {
             println!("warning: {text}");
         }

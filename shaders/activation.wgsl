@@ -11,8 +11,9 @@ struct Params {
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) lane: u32) {
+    member = member_of(group);
     let i = linear_workgroup(group, groups) * 256u + lane;
     if i < params.count {
-        y[i] = activate(ACTIVATION, x[i]);
+        y[member * MEMBER_Y + i] = activate(ACTIVATION, x[member * MEMBER_X + i]);
     }
 }

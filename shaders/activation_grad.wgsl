@@ -12,8 +12,10 @@ struct Params {
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) lane: u32) {
+    member = member_of(group);
     let i = linear_workgroup(group, groups) * 256u + lane;
     if i < params.count {
-        dx[i] = dy[i] * activate_derivative(ACTIVATION, v[i]);
+        let derivative = activate_derivative(ACTIVATION, v[member * MEMBER_V + i]);
+        dx[member * MEMBER_DX + i] = dy[member * MEMBER_DY + i] * derivative;
     }
 }

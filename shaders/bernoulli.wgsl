@@ -14,16 +14,16 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> distortion: array<f32>;
 @group(0) @binding(4) var<storage, read_write> dlogits: array<f32>;
 @group(1) @binding(0) var<uniform> params: Params;
-@group(1) @binding(1) var<uniform> step: Step;
+@group(1) @binding(1) var<uniform> steps: array<Step, MEMBERS>;
 
 fn gradient_of_row(row: u32) -> f32 {
     if GRAD == 0u {
         return 0.0;
     }
     if UNIFORM == 1u {
-        return row_gradient(step, params.weight, row, params.per_example);
+        return row_gradient(steps[member], params.weight, row, params.per_example);
     }
-    return g[row];
+    return g[member * MEMBER_G + row];
 }
 
 @compute @workgroup_size(64)
@@ -32,6 +32,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    member = member_of(group);
     let row = linear_workgroup(group, groups);
     if row >= params.rows {
         return;
@@ -41,19 +42,19 @@ fn main(
     let at_example = (row / params.per_example) * params.width;
     var sum = 0.0;
     for (var column = lane; column < params.width; column += 64u) {
-        let logit = logits[at_row + column];
-        let value = x[at_example + column];
+        let logit = logits[member * MEMBER_LOGITS + at_row + column];
+        let value = x[member * MEMBER_X + at_example + column];
         if VALUE == 1u {
             sum += bernoulli_term(logit, value);
         }
         if GRAD == 1u {
-            dlogits[at_row + column] = weight * (sigmoid(logit) - value);
+            dlogits[member * MEMBER_DLOGITS + at_row + column] = weight * (sigmoid(logit) - value);
         }
     }
     if VALUE == 1u {
         let total = workgroup_sum(sum, lane, 64u);
         if lane == 0u {
-            distortion[row] = total;
+            distortion[member * MEMBER_DISTORTION + row] = total;
         }
     }
 }

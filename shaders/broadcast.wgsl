@@ -12,12 +12,13 @@ struct Params {
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) lane: u32) {
+    member = member_of(group);
     let i = linear_workgroup(group, groups) * 256u + lane;
     if i < params.rows * params.width {
         if ALONG == 0u {
-            y[i] = v[i / params.width];
+            y[member * MEMBER_Y + i] = v[member * MEMBER_V + i / params.width];
         } else {
-            y[i] = v[i % params.width];
+            y[member * MEMBER_Y + i] = v[member * MEMBER_V + i % params.width];
         }
     }
 }

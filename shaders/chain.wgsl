@@ -31,7 +31,7 @@ struct Params {
 @group(0) @binding(1) var<storage, read> weights: array<f32>;
 @group(0) @binding(2) var<storage, read_write> values: array<f32>;
 @group(1) @binding(0) var<uniform> params: Params;
-@group(1) @binding(1) var<uniform> step: Step;
+@group(1) @binding(1) var<uniform> steps: array<Step, MEMBERS>;
 
 const PRODUCT = 0u;
 const SAMPLE = 1u;
@@ -44,6 +44,16 @@ const THREADS = 256u;
 var<workgroup> stage: array<vec4<f32>, 768>;
 // The parts of sums that several threads share.
 var<workgroup> parts: array<vec4<f32>, 256>;
+
+// The same with the places where this member's things lie.
+fn of_member(given: Op) -> Op {
+    var op = given;
+    op.x += member * MEMBER_VALUES;
+    op.y += member * MEMBER_VALUES;
+    op.aux += member * MEMBER_VALUES;
+    op.w += member * select(MEMBER_VALUES, MEMBER_WEIGHTS, op.kind == PRODUCT);
+    return op;
+}
 
 fn load_rows(op: Op, row: u32, end: u32, depth: u32) -> vec4<f32> {
     var found = vec4<f32>();
@@ -145,7 +155,8 @@ fn sample(op: Op, from_example: u32, end: u32, thread: u32) {
         let block = i % blocks;
         var noise = vec4<f32>();
         if op.option == 1u {
-            noise = noise_block(step, order[position(step, example)], step.sample + draw, blocks, block);
+            let position = member * MEMBER_ORDER + position(steps[member], example);
+            noise = noise_block(steps[member], order[position], steps[member].sample + draw, blocks, block);
         }
         for (var j = 0u; j < min(4u, op.n - block * 4u); j += 1u) {
             let column = block * 4u + j;
@@ -188,7 +199,7 @@ fn posterior_grad(op: Op, from_example: u32, end: u32, thread: u32) {
             dlv *= 0.5 * exp(0.5 * lv);
         }
         if (op.option & 2u) != 0u {
-            let weight = row_gradient(step, op.weight, example, 1u);
+            let weight = row_gradient(steps[member], op.weight, example, 1u);
             dmean += weight * values[op.w + at_mean];
             dlv += weight * 0.5 * (exp(lv) - 1.0);
         }
@@ -211,13 +222,14 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
+    member = member_of(group);
     let from_example = linear_workgroup(group, groups) * params.group;
     if from_example >= params.examples {
         return;
     }
     let end = min(from_example + params.group, params.examples);
     for (var i = 0u; i < params.ops; i += 1u) {
-        let op = params.table[i];
+        let op = of_member(params.table[i]);
         if op.kind == PRODUCT {
             product(op, from_example * op.per_example, end * op.per_example, thread);
         } else if op.kind == SAMPLE {

@@ -10,13 +10,14 @@ struct Params {
 @group(1) @binding(0) var<uniform> params: Params;
 
 @compute @workgroup_size(256)
-fn main(@builtin(local_invocation_index) lane: u32) {
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    member = member_of(group);
     var sum = 0.0;
     for (var i = lane; i < params.partials; i += 256u) {
-        sum += partials[i];
+        sum += partials[member * MEMBER_PARTIALS + i];
     }
     let total = workgroup_sum(sum, lane, 256u);
     if lane == 0u {
-        factor[0] = min(1.0, params.clip / (sqrt(total) + 1e-6));
+        factor[member * MEMBER_FACTOR] = min(1.0, params.clip / (sqrt(total) + 1e-6));
     }
 }

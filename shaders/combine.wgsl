@@ -18,14 +18,15 @@ struct Params {
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) lane: u32) {
+    member = member_of(group);
     let i = linear_workgroup(group, groups) * 256u + lane;
     if i < params.count {
         if OP == WEIGHTED_SUM {
-            y[i] = params.alpha * a[i] + params.beta * b[i];
+            y[member * MEMBER_Y + i] = params.alpha * a[member * MEMBER_A + i] + params.beta * b[member * MEMBER_B + i];
         } else if OP == PRODUCT {
-            y[i] = a[i] * b[i];
+            y[member * MEMBER_Y + i] = a[member * MEMBER_A + i] * b[member * MEMBER_B + i];
         } else {
-            y[i] = params.alpha * a[i];
+            y[member * MEMBER_Y + i] = params.alpha * a[member * MEMBER_A + i];
         }
     }
 }

@@ -4,13 +4,15 @@
 struct Params {
     rows: u32,
     width: u32,
+    window: u32, // places of the window, 0 where the whole data set is there
+    stride: u32,
 }
 
 @group(0) @binding(0) var<storage, read> order: array<u32>;
 @group(0) @binding(1) var<storage, read> data: array<u32>;
 @group(0) @binding(2) var<storage, read_write> x: array<u32>;
 @group(1) @binding(0) var<uniform> params: Params;
-@group(1) @binding(1) var<uniform> step: Step;
+@group(1) @binding(1) var<uniform> steps: array<Step, MEMBERS>;
 
 // Values of SOURCE and BINARISE.
 const BYTES = 0u;
@@ -19,7 +21,7 @@ const DYNAMIC = 2u;
 
 // The value at `index` of a data set of bytes, four to a word, the first in the lowest bits.
 fn from_byte(index: u32, random: u32) -> f32 {
-    let byte = (data[index / 4u] >> (8u * (index % 4u))) & 0xffu;
+    let byte = (data[member * MEMBER_DATA + index / 4u] >> (8u * (index % 4u))) & 0xffu;
     if BINARISE == THRESHOLD {
         return select(0.0, 1.0, byte >= 128u);
     }
@@ -32,7 +34,7 @@ fn from_byte(index: u32, random: u32) -> f32 {
 
 // The word of a float. A missing value, which is a NaN, stays as it is.
 fn from_float(index: u32, random: u32) -> u32 {
-    let word = data[index];
+    let word = data[member * MEMBER_DATA + index];
     if is_missing(word) {
         return word;
     }
@@ -52,6 +54,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    member = member_of(group);
     let blocks = (params.width + 3u) / 4u;
     let index = linear_workgroup(group, groups) * 64u + lane;
     let row = index / blocks;
@@ -59,19 +62,21 @@ fn main(
     if row >= params.rows {
         return;
     }
-    let example = order[position(step, row)];
+    let at = position(steps[member], row);
+    let example = order[member * MEMBER_ORDER + at];
+    let place = select(example, at % max(params.window, 1u), params.window > 0u);
     var random = vec4<u32>(0u);
     if BINARISE == DYNAMIC {
-        random = philox(vec4<u32>(STREAM_BINARISE, step.step, example, block), step.key);
+        random = philox(vec4<u32>(STREAM_BINARISE, steps[member].step, example, block), steps[member].key);
     }
     let end = min(4u, params.width - block * 4u);
     for (var i = 0u; i < end; i += 1u) {
         let column = block * 4u + i;
-        let source = example * params.width + column;
+        let source = place * params.stride + column;
         if SOURCE == BYTES {
-            x[row * params.width + column] = bitcast<u32>(from_byte(source, random[i]));
+            x[member * MEMBER_X + row * params.width + column] = bitcast<u32>(from_byte(source, random[i]));
         } else {
-            x[row * params.width + column] = from_float(source, random[i]);
+            x[member * MEMBER_X + row * params.width + column] = from_float(source, random[i]);
         }
     }
 }

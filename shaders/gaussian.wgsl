@@ -17,16 +17,16 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> distortion: array<f32>;
 @group(0) @binding(4) var<storage, read_write> dout: array<f32>;
 @group(1) @binding(0) var<uniform> params: Params;
-@group(1) @binding(1) var<uniform> step: Step;
+@group(1) @binding(1) var<uniform> steps: array<Step, MEMBERS>;
 
 fn gradient_of_row(row: u32) -> f32 {
     if GRAD == 0u {
         return 0.0;
     }
     if UNIFORM == 1u {
-        return row_gradient(step, params.weight, row, params.per_example);
+        return row_gradient(steps[member], params.weight, row, params.per_example);
     }
-    return g[row];
+    return g[member * MEMBER_G + row];
 }
 
 @compute @workgroup_size(64)
@@ -35,6 +35,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    member = member_of(group);
     let row = linear_workgroup(group, groups);
     if row >= params.rows {
         return;
@@ -49,27 +50,27 @@ fn main(
         var given = params.log_variance;
         var lv = given;
         if LEARNED == 1u {
-            given = out[at_lv];
+            given = out[member * MEMBER_OUT + at_lv];
             lv = clamp(given, params.low, params.high);
         }
-        let difference = out[at_mean] - x[at_example + column];
+        let difference = out[member * MEMBER_OUT + at_mean] - x[member * MEMBER_X + at_example + column];
         let inverse = exp(-lv);
         let square = difference * difference * inverse;
         if VALUE == 1u {
             sum += gaussian_term(difference, lv);
         }
         if GRAD == 1u {
-            dout[at_mean] = weight * difference * inverse;
+            dout[member * MEMBER_DOUT + at_mean] = weight * difference * inverse;
             if LEARNED == 1u {
                 let held = given < params.low || given > params.high;
-                dout[at_lv] = select(weight * 0.5 * (1.0 - square), 0.0, held);
+                dout[member * MEMBER_DOUT + at_lv] = select(weight * 0.5 * (1.0 - square), 0.0, held);
             }
         }
     }
     if VALUE == 1u {
         let total = workgroup_sum(sum, lane, 64u);
         if lane == 0u {
-            distortion[row] = total;
+            distortion[member * MEMBER_DISTORTION + row] = total;
         }
     }
 }

@@ -10,10 +10,10 @@ struct Params {
 @group(0) @binding(1) var<storage, read> ratio: array<f32>;
 @group(0) @binding(2) var<storage, read_write> state: array<f32>;
 @group(1) @binding(0) var<uniform> params: Params;
-@group(1) @binding(1) var<uniform> step: Step;
+@group(1) @binding(1) var<uniform> steps: array<Step, MEMBERS>;
 
 fn log_weight(row: u32) -> f32 {
-    return -distortion[row] - ratio[row];
+    return -distortion[member * MEMBER_DISTORTION + row] - ratio[member * MEMBER_RATIO + row];
 }
 
 @compute @workgroup_size(64)
@@ -22,6 +22,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    member = member_of(group);
     let example = linear_workgroup(group, groups) * 64u + lane;
     if example >= params.rows {
         return;
@@ -34,14 +35,14 @@ fn main(
     }
     var sum = 0.0;
     // The first samples of an example start afresh; what the state holds then does not matter.
-    if step.sample != 0u {
-        let before = state[2u * example];
+    if steps[member].sample != 0u {
+        let before = state[member * MEMBER_STATE + 2u * example];
         maximum = max(maximum, before);
-        sum = state[2u * example + 1u] * exp(before - maximum);
+        sum = state[member * MEMBER_STATE + 2u * example + 1u] * exp(before - maximum);
     }
     for (var row = start; row < end; row += 1u) {
         sum += exp(log_weight(row) - maximum);
     }
-    state[2u * example] = maximum;
-    state[2u * example + 1u] = sum;
+    state[member * MEMBER_STATE + 2u * example] = maximum;
+    state[member * MEMBER_STATE + 2u * example + 1u] = sum;
 }

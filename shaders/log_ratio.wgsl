@@ -21,6 +21,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    member = member_of(group);
     let row = linear_workgroup(group, groups) * 64u + lane;
     if row >= params.rows {
         return;
@@ -28,9 +29,9 @@ fn main(
     let at_lv = (row / params.per_example * 2u + 1u) * params.latent;
     var sum = 0.0;
     for (var j = 0u; j < params.latent; j += 1u) {
-        let e = eps[row * params.latent + j];
-        let value = z[row * params.latent + j];
-        sum += 0.5 * (value * value - e * e - clamp(stats[at_lv + j], params.low, params.high));
+        let e = eps[member * MEMBER_EPS + row * params.latent + j];
+        let value = z[member * MEMBER_Z + row * params.latent + j];
+        sum += 0.5 * (value * value - e * e - clamp(stats[member * MEMBER_STATS + at_lv + j], params.low, params.high));
     }
-    ratio[row] = sum;
+    ratio[member * MEMBER_RATIO + row] = sum;
 }

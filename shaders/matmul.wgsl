@@ -31,7 +31,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> c: array<f32>;
 @group(0) @binding(4) var<storage, read_write> terms: array<f32>;
 @group(1) @binding(0) var<uniform> params: Params;
-@group(1) @binding(1) var<uniform> step: Step;
+@group(1) @binding(1) var<uniform> steps: array<Step, MEMBERS>;
 
 const THREADS = 256u;
 const ACROSS = TILE_N / BLOCK_N;
@@ -158,7 +158,7 @@ fn store(job: Job, row: u32, column: u32, value: f32) -> f32 {
         out *= activate_derivative(ACTIVATION, aux[job.aux + at]);
     } else if EPILOGUE >= 3u {
         let x = aux[job.aux + row / params.per_example * job.n + column];
-        let weight = row_gradient(step, params.weight, row, params.per_example);
+        let weight = row_gradient(steps[member], params.weight, row, params.per_example);
         if EPILOGUE == 3u {
             out = weight * (sigmoid(value) - x);
             term = bernoulli_term(value, x);
@@ -200,7 +200,7 @@ fn store_terms(job: Job, row0: u32, tile: u32, thread: u32, first: vec4<f32>, hi
         for (var i = 0u; i < ACROSS; i += 1u) {
             sum += tiles[thread / 4u * ACROSS + i][thread % 4u];
         }
-        terms[row * ((job.n + TILE_N - 1u) / TILE_N) + tile] = sum;
+        terms[member * MEMBER_TERMS + row * ((job.n + TILE_N - 1u) / TILE_N) + tile] = sum;
     }
 }
 
@@ -210,12 +210,17 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
+    member = member_of(group);
     let number = linear_workgroup(group, groups);
     var index = 0u;
     for (var i = 1u; i < params.jobs; i += 1u) {
         index = select(index, i, number >= params.table[i].first);
     }
-    let job = params.table[index];
+    var job = params.table[index];
+    job.a += member * MEMBER_A;
+    job.b += member * MEMBER_B;
+    job.aux += member * MEMBER_AUX;
+    job.c += member * MEMBER_C;
     let across = (job.n + TILE_N - 1u) / TILE_N;
     let row0 = (number - job.first) / across * TILE_M;
     let column0 = (number - job.first) % across * TILE_N;

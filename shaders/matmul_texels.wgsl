@@ -24,13 +24,13 @@ struct Params {
     table: array<Job, 10>,
 }
 
-@group(2) @binding(0) var a_texels: texture_2d<f32>;
-@group(2) @binding(1) var b_texels: texture_2d<f32>;
-@group(2) @binding(2) var aux_texels: texture_2d<f32>;
+@group(2) @binding(0) var a_texels: texture_2d_array<f32>;
+@group(2) @binding(1) var b_texels: texture_2d_array<f32>;
+@group(2) @binding(2) var aux_texels: texture_2d_array<f32>;
 @group(0) @binding(3) var<storage, read_write> c: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> terms: array<f32>;
 @group(1) @binding(0) var<uniform> params: Params;
-@group(1) @binding(1) var<uniform> step: Step;
+@group(1) @binding(1) var<uniform> steps: array<Step, MEMBERS>;
 
 const LANES = 8u;
 const GROUPS = TILE_M / LANES;
@@ -50,11 +50,11 @@ fn four(v: vec4<f32>) -> array<f32, 4> {
 }
 
 fn a_at(at: u32) -> array<f32, 4> {
-    return four(textureLoad(a_texels, texel(at), 0));
+    return four(textureLoad(a_texels, texel(at), member, 0));
 }
 
 fn b_at(at: u32) -> array<f32, 4> {
-    return four(textureLoad(b_texels, texel(at), 0));
+    return four(textureLoad(b_texels, texel(at), member, 0));
 }
 
 // Rows row…row + 7 of A. What lies beyond the last row or the last depth is replaced by what is there: the former does
@@ -123,14 +123,14 @@ fn store(job: Job, row: u32, quad: u32, values: vec4<f32>) -> f32 {
             out[j] = activate(ACTIVATION, values[j]);
         }
     } else if EPILOGUE == 2u {
-        let v = textureLoad(aux_texels, texel((job.aux + row * job.n) / 4u + quad), 0);
+        let v = textureLoad(aux_texels, texel((job.aux + row * job.n) / 4u + quad), member, 0);
         for (var j = 0u; j < 4u; j += 1u) {
             out[j] *= activate_derivative(ACTIVATION, v[j]);
         }
     } else if EPILOGUE >= 3u {
         let example = row / params.per_example;
-        let x = textureLoad(aux_texels, texel((job.aux + example * job.n) / 4u + quad), 0);
-        let weight = row_gradient(step, params.weight, row, params.per_example);
+        let x = textureLoad(aux_texels, texel((job.aux + example * job.n) / 4u + quad), member, 0);
+        let weight = row_gradient(steps[member], params.weight, row, params.per_example);
         for (var j = 0u; j < 4u; j += 1u) {
             if EPILOGUE == 3u {
                 out[j] = weight * (sigmoid(values[j]) - x[j]);
@@ -151,12 +151,15 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    member = member_of(group);
     let number = linear_workgroup(group, groups);
     var index = 0u;
     for (var i = 1u; i < params.jobs; i += 1u) {
         index = select(index, i, number >= params.table[i].first);
     }
-    let job = params.table[index];
+    var job = params.table[index];
+    // What is read lies in the member's layer.
+    job.c += member * MEMBER_C;
     let across = (job.n + TILE_N - 1u) / TILE_N;
     let row0 = (number - job.first) / across * TILE_M;
     let tile = (number - job.first) % across;
@@ -214,7 +217,7 @@ fn main(
             if EPILOGUE >= 3u {
                 let total = subgroupAdd(term);
                 if lane == 0u && row < job.m {
-                    terms[row * across + tile] = total;
+                    terms[member * MEMBER_TERMS + row * across + tile] = total;
                 }
             }
             for (var next = 1u; next < LANES; next += 1u) {

@@ -9,7 +9,7 @@ struct Params {
 @group(0) @binding(0) var<storage, read> order: array<u32>;
 @group(0) @binding(1) var<storage, read_write> noise: array<f32>;
 @group(1) @binding(0) var<uniform> params: Params;
-@group(1) @binding(1) var<uniform> step: Step;
+@group(1) @binding(1) var<uniform> steps: array<Step, MEMBERS>;
 
 @compute @workgroup_size(64)
 fn main(
@@ -17,6 +17,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    member = member_of(group);
     let blocks = (params.width + 3u) / 4u;
     let index = linear_workgroup(group, groups) * 64u + lane;
     let row = index / blocks;
@@ -24,10 +25,10 @@ fn main(
     if row >= params.rows {
         return;
     }
-    let example = order[position(step, row / params.per_example)];
-    let values = noise_block(step, example, step.sample + row % params.per_example, blocks, block);
+    let example = order[member * MEMBER_ORDER + position(steps[member], row / params.per_example)];
+    let values = noise_block(steps[member], example, steps[member].sample + row % params.per_example, blocks, block);
     let end = min(4u, params.width - block * 4u);
     for (var i = 0u; i < end; i += 1u) {
-        noise[row * params.width + block * 4u + i] = values[i];
+        noise[member * MEMBER_NOISE + row * params.width + block * 4u + i] = values[i];
     }
 }

@@ -16,13 +16,13 @@ struct Params {
 @group(0) @binding(3) var<storage, read> g: array<f32>;
 @group(0) @binding(4) var<storage, read_write> dstats: array<f32>;
 @group(1) @binding(0) var<uniform> params: Params;
-@group(1) @binding(1) var<uniform> step: Step;
+@group(1) @binding(1) var<uniform> steps: array<Step, MEMBERS>;
 
 fn kl_gradient(row: u32) -> f32 {
     if UNIFORM == 1u {
-        return row_gradient(step, params.weight, row, 1u);
+        return row_gradient(steps[member], params.weight, row, 1u);
     }
-    return g[row];
+    return g[member * MEMBER_G + row];
 }
 
 @compute @workgroup_size(64)
@@ -31,6 +31,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    member = member_of(group);
     let index = linear_workgroup(group, groups) * 64u + lane;
     let row = index / params.latent;
     let column = index % params.latent;
@@ -39,22 +40,23 @@ fn main(
     }
     let at_mean = row * 2u * params.latent + column;
     let at_lv = at_mean + params.latent;
-    let lv = clamp(stats[at_lv], params.low, params.high);
+    let given = stats[member * MEMBER_STATS + at_lv];
+    let lv = clamp(given, params.low, params.high);
     var dmean = 0.0;
     var dlv = 0.0;
     if SAMPLED == 1u {
         for (var k = 0u; k < params.per_example; k += 1u) {
             let i = (row * params.per_example + k) * params.latent + column;
-            dmean += dz[i];
-            dlv += dz[i] * eps[i];
+            dmean += dz[member * MEMBER_DZ + i];
+            dlv += dz[member * MEMBER_DZ + i] * eps[member * MEMBER_EPS + i];
         }
         dlv *= 0.5 * exp(0.5 * lv);
     }
     if KL == 1u {
         let weight = kl_gradient(row);
-        dmean += weight * stats[at_mean];
+        dmean += weight * stats[member * MEMBER_STATS + at_mean];
         dlv += weight * 0.5 * (exp(lv) - 1.0);
     }
-    dstats[at_mean] = dmean;
-    dstats[at_lv] = select(dlv, 0.0, stats[at_lv] < params.low || stats[at_lv] > params.high);
+    dstats[member * MEMBER_DSTATS + at_mean] = dmean;
+    dstats[member * MEMBER_DSTATS + at_lv] = select(dlv, 0.0, given < params.low || given > params.high);
 }

@@ -9,7 +9,7 @@ struct Params {
 
 @group(0) @binding(0) var<storage, read_write> g: array<f32>;
 @group(1) @binding(0) var<uniform> params: Params;
-@group(1) @binding(1) var<uniform> step: Step;
+@group(1) @binding(1) var<uniform> steps: array<Step, MEMBERS>;
 
 @compute @workgroup_size(64)
 fn main(
@@ -17,8 +17,9 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    member = member_of(group);
     let row = linear_workgroup(group, groups) * 64u + lane;
     if row < params.rows {
-        g[row] = row_gradient(step, params.weight, row, params.per_example);
+        g[member * MEMBER_G + row] = row_gradient(steps[member], params.weight, row, params.per_example);
     }
 }

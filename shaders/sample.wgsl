@@ -15,32 +15,33 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> z: array<f32>;
 @group(0) @binding(4) var<storage, read_write> kl: array<f32>;
 @group(1) @binding(0) var<uniform> params: Params;
-@group(1) @binding(1) var<uniform> step: Step;
+@group(1) @binding(1) var<uniform> steps: array<Step, MEMBERS>;
 
 fn mean(row: u32, column: u32) -> f32 {
-    return stats[row * 2u * params.latent + column];
+    return stats[member * MEMBER_STATS + row * 2u * params.latent + column];
 }
 
 fn log_variance(row: u32, column: u32) -> f32 {
-    return clamp(stats[(row * 2u + 1u) * params.latent + column], params.low, params.high);
+    return clamp(stats[member * MEMBER_STATS + (row * 2u + 1u) * params.latent + column], params.low, params.high);
 }
 
 // Draws columns 4·block to 4·block + 3 of sample `draw` of the example in row `row`.
 fn draw_block(row: u32, draw: u32, blocks: u32, block: u32) {
     var values = vec4<f32>(0.0);
     if DRAW == 1u {
-        values = noise_block(step, order[position(step, row)], step.sample + draw, blocks, block);
+        let example = order[member * MEMBER_ORDER + position(steps[member], row)];
+        values = noise_block(steps[member], example, steps[member].sample + draw, blocks, block);
     }
     let end = min(4u, params.latent - block * 4u);
     for (var i = 0u; i < end; i += 1u) {
         let column = block * 4u + i;
         let index = (row * params.per_example + draw) * params.latent + column;
         if DRAW == 1u {
-            eps[index] = values[i];
+            eps[member * MEMBER_EPS + index] = values[i];
         } else {
-            values[i] = eps[index];
+            values[i] = eps[member * MEMBER_EPS + index];
         }
-        z[index] = mean(row, column) + exp(0.5 * log_variance(row, column)) * values[i];
+        z[member * MEMBER_Z + index] = mean(row, column) + exp(0.5 * log_variance(row, column)) * values[i];
     }
 }
 
@@ -50,6 +51,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    member = member_of(group);
     let row = linear_workgroup(group, groups);
     if row >= params.rows {
         return;
@@ -64,6 +66,6 @@ fn main(
     }
     let total = workgroup_sum(sum, lane, 64u);
     if lane == 0u {
-        kl[row] = total;
+        kl[member * MEMBER_KL + row] = total;
     }
 }

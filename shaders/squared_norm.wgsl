@@ -12,15 +12,16 @@ struct Params {
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) lane: u32) {
+    member = member_of(group);
     let part = linear_workgroup(group, groups);
     let chunk = (params.count + params.partials - 1u) / params.partials;
     let end = min((part + 1u) * chunk, params.count);
     var sum = 0.0;
     for (var i = part * chunk + lane; i < end; i += 256u) {
-        sum += x[i] * x[i];
+        sum += x[member * MEMBER_X + i] * x[member * MEMBER_X + i];
     }
     let total = workgroup_sum(sum, lane, 256u);
     if lane == 0u && part < params.partials {
-        partials[part] = total;
+        partials[member * MEMBER_PARTIALS + part] = total;
     }
 }

@@ -14,11 +14,12 @@ var<workgroup> sums: array<array<f32, 32>, 8>;
 @compute @workgroup_size(32, 8)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_id) lane: vec3<u32>) {
+    member = member_of(group);
     let column = linear_workgroup(group, groups) * 32u + lane.x;
     var sum = 0.0;
     if column < params.width {
         for (var row = lane.y; row < params.rows; row += 8u) {
-            sum += x[row * params.width + column];
+            sum += x[member * MEMBER_X + row * params.width + column];
         }
     }
     sums[lane.y][lane.x] = sum;
@@ -27,6 +28,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         for (var other = 1u; other < 8u; other += 1u) {
             sum += sums[other][lane.x];
         }
-        y[column] = sum;
+        y[member * MEMBER_Y + column] = sum;
     }
 }

@@ -12,15 +12,16 @@ struct Params {
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) lane: u32) {
+    member = member_of(group);
     let row = linear_workgroup(group, groups);
     var sum = 0.0;
     if row < params.rows {
         for (var column = lane; column < params.width; column += 64u) {
-            sum += x[row * params.width + column];
+            sum += x[member * MEMBER_X + row * params.width + column];
         }
     }
     let total = workgroup_sum(sum, lane, 64u);
     if lane == 0u && row < params.rows {
-        y[row] = total;
+        y[member * MEMBER_Y + row] = total;
     }
 }

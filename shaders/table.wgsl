@@ -24,33 +24,41 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> distortion: array<f32>;
 @group(0) @binding(5) var<storage, read_write> dout: array<f32>;
 @group(1) @binding(0) var<uniform> params: Params;
-@group(1) @binding(1) var<uniform> step: Step;
+@group(1) @binding(1) var<uniform> steps: array<Step, MEMBERS>;
 
 fn gradient_of_row(row: u32) -> f32 {
     if GRAD == 0u {
         return 0.0;
     }
     if UNIFORM == 1u {
-        return row_gradient(step, params.weight, row, params.per_example);
+        return row_gradient(steps[member], params.weight, row, params.per_example);
     }
-    return g[row];
+    return g[member * MEMBER_G + row];
+}
+
+fn given_at(at: u32) -> f32 {
+    return out[member * MEMBER_OUT + at];
+}
+
+fn word_at(at: u32) -> u32 {
+    return x[member * MEMBER_X + at];
 }
 
 fn put(at: u32, gradient: f32) {
     if GRAD == 1u {
-        dout[at] = gradient;
+        dout[member * MEMBER_DOUT + at] = gradient;
     }
 }
 
 // The first largest logit and the logarithm of Σ exp of all, of a category.
 fn log_sum_exp(at: u32, places: u32) -> f32 {
-    var largest = out[at];
+    var largest = given_at(at);
     for (var i = 1u; i < places; i += 1u) {
-        largest = max(largest, out[at + i]);
+        largest = max(largest, given_at(at + i));
     }
     var sum = 0.0;
     for (var i = 0u; i < places; i += 1u) {
-        sum += exp(out[at + i] - largest);
+        sum += exp(given_at(at + i) - largest);
     }
     return largest + log(sum);
 }
@@ -60,12 +68,12 @@ fn category(at: u32, at_x: u32, places: u32, weight: f32) -> f32 {
     var mass = 0.0;
     var term = 0.0;
     for (var i = 0u; i < places; i += 1u) {
-        let value = bitcast<f32>(x[at_x + i]);
+        let value = bitcast<f32>(word_at(at_x + i));
         mass += value;
-        term += value * (total - out[at + i]);
+        term += value * (total - given_at(at + i));
     }
     for (var i = 0u; i < places; i += 1u) {
-        put(at + i, weight * (mass * exp(out[at + i] - total) - bitcast<f32>(x[at_x + i])));
+        put(at + i, weight * (mass * exp(given_at(at + i) - total) - bitcast<f32>(word_at(at_x + i))));
     }
     return term;
 }
@@ -75,8 +83,8 @@ fn present(kind: u32, at: u32, at_x: u32, places: u32, at_lv: u32, weight: f32) 
     if kind == COLUMN_CATEGORICAL {
         return category(at, at_x, places, weight);
     }
-    let given = out[at];
-    let value = bitcast<f32>(x[at_x]);
+    let given = given_at(at);
+    let value = bitcast<f32>(word_at(at_x));
     if kind == COLUMN_BERNOULLI {
         put(at, weight * (sigmoid(given) - value));
         return bernoulli_term(given, value);
@@ -92,7 +100,7 @@ fn present(kind: u32, at: u32, at_x: u32, places: u32, at_lv: u32, weight: f32) 
         put(at, weight * difference * exp(-params.fixed_log_variance));
         return gaussian_term(difference, params.fixed_log_variance);
     }
-    let any = out[at_lv];
+    let any = given_at(at_lv);
     let lv = clamp(any, params.low, params.high);
     let held = any < params.low || any > params.high;
     let scaled = difference * exp(-lv);
@@ -107,6 +115,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    member = member_of(group);
     let row = linear_workgroup(group, groups);
     if row >= params.rows {
         return;
@@ -122,7 +131,7 @@ fn main(
         let at_lv = at_row + columns[4u * column + 3u];
         var missing = false;
         for (var i = 0u; i < places; i += 1u) {
-            missing = missing || is_missing(x[at_example + place + i]);
+            missing = missing || is_missing(word_at(at_example + place + i));
         }
         if missing {
             for (var i = 0u; i < places; i += 1u) {
@@ -138,7 +147,7 @@ fn main(
     if VALUE == 1u {
         let total = workgroup_sum(sum, lane, 64u);
         if lane == 0u {
-            distortion[row] = total;
+            distortion[member * MEMBER_DISTORTION + row] = total;
         }
     }
 }

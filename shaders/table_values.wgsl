@@ -18,6 +18,10 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> values: array<f32>;
 @group(1) @binding(0) var<uniform> params: Params;
 
+fn word_at(at: u32) -> u32 {
+    return given[member * MEMBER_GIVEN + at];
+}
+
 fn encoded(kind: u32, word: u32) -> f32 {
     if is_missing(word) {
         return 0.0;
@@ -30,31 +34,31 @@ fn encoded(kind: u32, word: u32) -> f32 {
 }
 
 fn softmax(at: u32, places: u32) {
-    var largest = bitcast<f32>(given[at]);
+    var largest = bitcast<f32>(word_at(at));
     for (var i = 1u; i < places; i += 1u) {
-        largest = max(largest, bitcast<f32>(given[at + i]));
+        largest = max(largest, bitcast<f32>(word_at(at + i)));
     }
     var sum = 0.0;
     for (var i = 0u; i < places; i += 1u) {
-        sum += exp(bitcast<f32>(given[at + i]) - largest);
+        sum += exp(bitcast<f32>(word_at(at + i)) - largest);
     }
     for (var i = 0u; i < places; i += 1u) {
-        values[at + i] = exp(bitcast<f32>(given[at + i]) - largest) / sum;
+        values[member * MEMBER_VALUES + at + i] = exp(bitcast<f32>(word_at(at + i)) - largest) / sum;
     }
 }
 
 fn decode(kind: u32, at: u32, places: u32, at_lv: u32) {
-    let value = bitcast<f32>(given[at]);
+    let value = bitcast<f32>(word_at(at));
     if kind == COLUMN_CATEGORICAL {
         softmax(at, places);
     } else if kind == COLUMN_BERNOULLI {
-        values[at] = sigmoid(value);
+        values[member * MEMBER_VALUES + at] = sigmoid(value);
     } else if kind == COLUMN_POISSON {
-        values[at] = exp(clamp(value, params.rate_low, params.rate_high));
+        values[member * MEMBER_VALUES + at] = exp(clamp(value, params.rate_low, params.rate_high));
     } else {
-        values[at] = value;
+        values[member * MEMBER_VALUES + at] = value;
         if kind == COLUMN_NORMAL {
-            values[at_lv] = bitcast<f32>(given[at_lv]);
+            values[member * MEMBER_VALUES + at_lv] = bitcast<f32>(word_at(at_lv));
         }
     }
 }
@@ -65,6 +69,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
+    member = member_of(group);
     let row = linear_workgroup(group, groups);
     if row >= params.rows {
         return;
@@ -76,7 +81,7 @@ fn main(
         let places = columns[4u * column + 2u];
         if TO == ENCODER {
             for (var i = 0u; i < places; i += 1u) {
-                values[at + i] = encoded(kind, given[at + i]);
+                values[member * MEMBER_VALUES + at + i] = encoded(kind, word_at(at + i));
             }
         } else {
             decode(kind, at, places, at_row + columns[4u * column + 3u]);

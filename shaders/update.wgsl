@@ -28,7 +28,7 @@ struct Entry {
 @group(0) @binding(5) var<storage, read_write> second: array<f32>;
 @group(0) @binding(6) var<storage, read_write> metrics: array<f32>;
 @group(1) @binding(0) var<uniform> params: Params;
-@group(1) @binding(1) var<uniform> step: Step;
+@group(1) @binding(1) var<uniform> steps: array<Step, MEMBERS>;
 
 const SGD = 0u;
 const RMSPROP = 1u;
@@ -42,6 +42,7 @@ const WORKGROUP = 2u;
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
         @builtin(local_invocation_index) lane: u32) {
+    member = member_of(group);
     let number = linear_workgroup(group, groups);
     let updates = (params.count + 255u) / 256u;
     if number >= updates {
@@ -57,31 +58,33 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
 }
 
 fn update(i: u32) {
-    var g = grad[i];
-    var p = param[i];
+    var g = grad[member * MEMBER_GRAD + i];
+    var p = param[member * MEMBER_PARAM + i];
+    let lr = steps[member].lr;
     if CLIP == 1u {
-        g *= factor[0];
+        g *= factor[member * MEMBER_FACTOR];
     }
     if RULE == ADAMW {
-        p -= step.lr * params.weight_decay * p;
+        p -= lr * params.weight_decay * p;
     } else {
         g += params.weight_decay * p;
     }
     switch RULE {
-        case SGD: { param[i] = p - step.lr * with_momentum(i, g); }
-        case RMSPROP: { param[i] = p - step.lr * with_momentum(i, g / (sqrt(mean_square(i, g)) + params.eps)); }
+        case SGD: { p -= lr * with_momentum(i, g); }
+        case RMSPROP: { p -= lr * with_momentum(i, g / (sqrt(mean_square(i, g)) + params.eps)); }
         default: {
-            let m = params.beta1 * first[i] + (1.0 - params.beta1) * g;
+            let m = params.beta1 * first[member * MEMBER_FIRST + i] + (1.0 - params.beta1) * g;
             let v = mean_square(i, g);
-            first[i] = m;
-            param[i] = p - step.lr / step.correction1 * m / (sqrt(v) / sqrt(step.correction2) + params.eps);
+            first[member * MEMBER_FIRST + i] = m;
+            p -= lr / steps[member].correction1 * m / (sqrt(v) / sqrt(steps[member].correction2) + params.eps);
         }
     }
+    param[member * MEMBER_PARAM + i] = p;
 }
 
 fn mean_square(i: u32, g: f32) -> f32 {
-    let square = params.beta2 * second[i] + (1.0 - params.beta2) * g * g;
-    second[i] = square;
+    let square = params.beta2 * second[member * MEMBER_SECOND + i] + (1.0 - params.beta2) * g * g;
+    second[member * MEMBER_SECOND + i] = square;
     return square;
 }
 
@@ -89,25 +92,26 @@ fn with_momentum(i: u32, change: f32) -> f32 {
     if MOMENTUM == 0u {
         return change;
     }
-    let sum = change + params.beta1 * first[i];
-    first[i] = sum;
+    let sum = change + params.beta1 * first[member * MEMBER_FIRST + i];
+    first[member * MEMBER_FIRST + i] = sum;
     return sum;
 }
 
 // As in batch_mean.wgsl, or without the other lanes.
 fn mean(entry: Entry, lane: u32) {
     let lanes = select(1u, 256u, MEANS == WORKGROUP);
-    let end = entry.offset + min(params.batch, step.rows) * entry.per_example * entry.width;
+    let end = entry.offset + min(params.batch, steps[member].rows) * entry.per_example * entry.width;
     var sum = 0.0;
     if lane < lanes {
         for (var at = entry.offset + lane; at < end; at += lanes) {
-            sum += terms[at];
+            sum += terms[member * MEMBER_TERMS + at];
         }
     }
     if MEANS == WORKGROUP {
         sum = workgroup_sum(sum, lane, 256u);
     }
     if lane == 0u {
-        metrics[step.slot * params.columns + entry.index] = sum * step.row_weight / f32(entry.per_example);
+        let at = steps[member].slot * params.columns + entry.index;
+        metrics[member * MEMBER_METRICS + at] = sum * steps[member].row_weight / f32(entry.per_example);
     }
 }

@@ -17,6 +17,7 @@
 
 pub mod find;
 mod manifest;
+pub mod sweep;
 pub(crate) mod tensors;
 #[cfg(test)]
 mod tests;
@@ -28,7 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
 use crate::data::table::Encoding;
-use crate::data::{Dataset, Known, Values};
+use crate::data::{Dataset, Known};
 use crate::durable;
 use crate::error::{Error, Result};
 use crate::plan::tuning::Tuning;
@@ -102,7 +103,7 @@ impl DataRecord {
         Self {
             name: data.name.clone(),
             shape: data.shape,
-            floats: matches!(data.values, Values::F32(_)),
+            floats: !data.values.are_bytes(),
             hash: data.hash.clone(),
             encoding: data.encoding.clone(),
             classes: data.classes.clone(),

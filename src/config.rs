@@ -7,6 +7,7 @@ mod data;
 mod keys;
 mod recipes;
 mod resolve;
+mod sweep;
 mod validate;
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,7 @@ pub use data::{Background, Binarise, Colour, ColumnType, Damaged, DataConfig, Fi
 pub use keys::nearest;
 pub use recipes::RECIPES;
 pub use resolve::{from_toml, resolve, to_toml};
+pub use sweep::{MOST_MEMBERS, SWEPT, Sweep, check_members, sweep, value};
 pub use validate::{MAX_PARAMETERS, MAX_WIDTH, batch_exceeds, parameter_count, validate};
 
 /// Everything that decides the result of a run.

@@ -3,6 +3,7 @@
 pub mod array;
 pub mod batches;
 pub mod csv;
+pub mod disk;
 pub mod fetch;
 pub mod glyphs;
 pub mod idx;
@@ -27,6 +28,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::{Config, Likelihood};
 use crate::error::{Error, Result};
+use disk::{Disk, Kind};
 pub use request::{Known, Labels, Request};
 use request::{misplaced, places, share, wanted};
 use table::Encoding;
@@ -38,6 +40,8 @@ pub enum Values {
     U8(Vec<u8>),
     /// Numbers as they are.
     F32(Vec<f32>),
+    /// Either of them, in files.
+    Disk(Disk),
 }
 
 impl Values {
@@ -46,6 +50,25 @@ impl Values {
         match self {
             Self::U8(values) => values.len(),
             Self::F32(values) => values.len(),
+            Self::Disk(disk) => disk.len() * disk.width,
+        }
+    }
+
+    /// Whether they are bytes, and not floats.
+    pub fn are_bytes(&self) -> bool {
+        match self {
+            Self::U8(_) => true,
+            Self::F32(_) => false,
+            Self::Disk(disk) => disk.kind == Kind::Bytes,
+        }
+    }
+
+    /// Words that they take on a device as a whole; nothing where they are not in memory.
+    pub fn words(&self) -> Option<usize> {
+        match self {
+            Self::U8(bytes) => Some(bytes.len().div_ceil(4)),
+            Self::F32(floats) => Some(floats.len()),
+            Self::Disk(_) => None,
         }
     }
 
@@ -135,7 +158,7 @@ fn read(request: &Request) -> Result<Dataset> {
     }
     let path = Path::new(source);
     match fs::metadata(path) {
-        Ok(found) if found.is_dir() && idx::is_in(path)? => idx::folder(path, config.test, config.validation),
+        Ok(found) if found.is_dir() && idx::is_in(path)? => idx::folder(path, request),
         Ok(found) if found.is_dir() => images::dataset(path, request),
         Ok(found) if found.is_file() => read_file(path, request),
         Ok(_) => Err(Error::Data(format!("{source}: this is neither a file nor a folder"))),
@@ -163,7 +186,7 @@ fn read_file(path: &Path, request: &Request) -> Result<Dataset> {
         Err(error) => complain(&format!("cannot be opened: {error}")),
         Ok(_) if start.starts_with(npy::MAGIC) => npy::dataset(path, request),
         Ok(_) if start.starts_with(b"PK\x03\x04") => npz::dataset(path, request),
-        Ok(_) => idx::file(path, request.config.test, request.config.validation),
+        Ok(_) => idx::file(path, request),
     }
 }
 
@@ -176,6 +199,12 @@ pub fn check(dataset: &Dataset, likelihood: Likelihood) -> Result<()> {
     if let Some(encoding) = &dataset.encoding {
         encoding.check(&dataset.name, likelihood)?;
     }
+    if likelihood == Likelihood::Heterogeneous && !matches!(dataset.values, Values::F32(_)) {
+        return check_columns(dataset);
+    }
+    if let Values::Disk(disk) = &dataset.values {
+        return check_disk(dataset, disk, likelihood);
+    }
     let Values::F32(values) = &dataset.values else { return Ok(()) };
     let width = dataset.width();
     // The first one in the order of the source, whatever the order here.
@@ -183,11 +212,13 @@ pub fn check(dataset: &Dataset, likelihood: Likelihood) -> Result<()> {
         let bad = (0..values.len()).filter(|&at| is_bad(values[at]));
         bad.min_by_key(|&at| (dataset.row(at / width), at % width))
     };
-    let is = |at: usize| format!("{}: {} is {}", dataset.name, dataset.place(at), dataset.original(at));
+    let is = |at: usize| -> Result<String> {
+        Ok(format!("{}: {} is {}", dataset.name, dataset.place(at), dataset.original(at)?))
+    };
     // What is missing from a table or an array is a NaN; anywhere else there is nothing that a NaN could mean.
     let unfit = if dataset.encoding.is_some() { first(f32::is_infinite) } else { first(|x| !x.is_finite()) };
     if let Some(at) = unfit {
-        return Err(Error::Data(format!("{}; remove or replace values that are not finite", is(at))));
+        return Err(Error::Data(format!("{}; remove or replace values that are not finite", is(at)?)));
     }
     let unfit = match likelihood {
         Likelihood::Bernoulli => first(|x| !x.is_nan() && !(0.0..=1.0).contains(&x)),
@@ -198,8 +229,29 @@ pub fn check(dataset: &Dataset, likelihood: Likelihood) -> Result<()> {
         Err(Error::Data(format!(
             "{}, but the bernoulli likelihood takes values from 0 to 1; scale the data (`--set data.scale=unit`), or \
              choose `--set model.likelihood=gaussian`",
-            is(at)
+            is(at)?
         )))
+    })
+}
+
+/// [`check`] of values that are in files: the first one in them that does not fit.
+fn check_disk(dataset: &Dataset, disk: &Disk, likelihood: Likelihood) -> Result<()> {
+    if disk.kind == Kind::Bytes {
+        return Ok(());
+    }
+    let bounded = likelihood == Likelihood::Bernoulli;
+    disk.visit(0..dataset.len(), |example, bytes| {
+        let unfit = |value: f32| !value.is_finite() || bounded && !(0.0..=1.0).contains(&value);
+        let found = disk::floats(bytes).enumerate().find(|&(_, value)| unfit(value));
+        found.map_or(Ok(()), |(at, value)| {
+            let place = dataset.place(example * dataset.width() + at);
+            let advice = if value.is_finite() {
+                "but the bernoulli likelihood takes values from 0 to 1; choose `--set model.likelihood=gaussian`"
+            } else {
+                "and values must be finite; remove or replace it"
+            };
+            Err(Error::Data(format!("{}: {place} is {value}, {advice}", dataset.name)))
+        })
     })
 }
 
@@ -259,7 +311,7 @@ impl Dataset {
             )));
         }
         let end = training - validation;
-        let hash = hash(shape, &values, labels.as_deref(), test);
+        let hash = hash(shape, &values, labels.as_deref(), test)?;
         Ok(Self {
             name: name.to_owned(),
             format: Format::Idx,
@@ -278,10 +330,10 @@ impl Dataset {
     }
 
     /// The same data set with classes. They enter the hash where nothing was fitted.
-    fn with_labels(self, labels: Option<Labels>) -> Self {
-        let Some(Labels { of, names }) = labels else { return self };
-        let hash = hash(self.shape, &self.values, Some(&of), self.test.len());
-        Self { labels: Some(of), classes: names, hash, ..self }
+    fn with_labels(self, labels: Option<Labels>) -> Result<Self> {
+        let Some(Labels { of, names }) = labels else { return Ok(self) };
+        let hash = hash(self.shape, &self.values, Some(&of), self.test.len())?;
+        Ok(Self { labels: Some(of), classes: names, hash, ..self })
     }
 
     /// The same data set with the places of its examples in the source.
@@ -309,8 +361,8 @@ impl Dataset {
     }
 
     /// A value of the block in the units of the source.
-    fn original(&self, at: usize) -> f32 {
-        self.original_example(at / self.width())[at % self.width()]
+    fn original(&self, at: usize) -> Result<f32> {
+        Ok(self.original_example(at / self.width())?[at % self.width()])
     }
 
     /// Values per example.
@@ -329,55 +381,136 @@ impl Dataset {
     }
 
     /// Example `index` as a model sees it before any binarisation: `width` numbers, bytes as x/255.
-    pub fn example(&self, index: usize) -> Vec<f32> {
+    ///
+    /// # Errors
+    /// [`Error::Data`] where it cannot be read from its file.
+    pub fn example(&self, index: usize) -> Result<Vec<f32>> {
         let place = index * self.width()..(index + 1) * self.width();
-        match &self.values {
-            Values::U8(values) => values[place].iter().map(|&x| f32::from(x) / 255.0).collect(),
+        let from_bytes = |bytes: &[u8]| bytes.iter().map(|&x| f32::from(x) / 255.0).collect();
+        Ok(match &self.values {
+            Values::U8(values) => from_bytes(&values[place]),
             Values::F32(values) => values[place].to_vec(),
+            Values::Disk(disk) if disk.kind == Kind::Bytes => from_bytes(&disk.read(&[index as u32])?),
+            Values::Disk(disk) => disk::floats(&disk.read(&[index as u32])?).collect(),
+        })
+    }
+
+    /// Words of an example as it is stored: rows of bytes are filled up with zeros.
+    pub fn stored_words(&self) -> usize {
+        if self.values.are_bytes() { self.width().div_ceil(4) } else { self.width() }
+    }
+
+    /// Examples as they are stored, [`Dataset::stored_words`] each: four bytes to a word, the first one lowest, or floats.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where they cannot be read from their file.
+    pub fn stored(&self, examples: &[u32]) -> Result<Vec<u32>> {
+        let width = self.width();
+        let place = |example: u32| example as usize * width..(example as usize + 1) * width;
+        let mut words = Vec::with_capacity(examples.len() * self.stored_words());
+        if let Values::Disk(disk) = &self.values {
+            let bytes = disk.read(examples)?;
+            let rows = bytes.chunks_exact(width * disk.kind.bytes());
+            words.extend(rows.flat_map(|row| row.chunks(4)).map(little_endian));
+            return Ok(words);
         }
+        for &example in examples {
+            match &self.values {
+                Values::U8(values) => words.extend(values[place(example)].chunks(4).map(little_endian)),
+                Values::F32(values) => words.extend(values[place(example)].iter().map(|value| value.to_bits())),
+                Values::Disk(_) => {}
+            }
+        }
+        Ok(words)
     }
 
     /// Example `index` in the units of the source: with the scaling undone that was fitted to the training part.
-    pub fn original_example(&self, index: usize) -> Vec<f32> {
-        let mut row = self.example(index);
+    ///
+    /// # Errors
+    /// As [`Dataset::example`].
+    pub fn original_example(&self, index: usize) -> Result<Vec<f32>> {
+        let mut row = self.example(index)?;
         if let Some(encoding) = &self.encoding {
             encoding.undo(&mut row);
         }
-        row
+        Ok(row)
+    }
+
+    /// Goes through examples in the order in which they are fastest to come by; `visit` gets the number of an example and
+    /// what [`Dataset::example`] gives.
+    ///
+    /// # Errors
+    /// As [`Dataset::example`], and those of `visit`.
+    pub fn visit(&self, examples: Range<usize>, mut visit: impl FnMut(usize, &[f32]) -> Result<()>) -> Result<()> {
+        let Values::Disk(disk) = &self.values else {
+            return examples.into_iter().try_for_each(|index| visit(index, &self.example(index)?));
+        };
+        let mut row = Vec::with_capacity(self.width());
+        disk.visit(examples, |index, bytes| {
+            row.clear();
+            match disk.kind {
+                Kind::Bytes => row.extend(bytes.iter().map(|&x| f32::from(x) / 255.0)),
+                Kind::Floats | Kind::BigFloats => row.extend(disk::floats(bytes)),
+            }
+            visit(index, &row)
+        })
     }
 
     /// The mean of each of the `width` values over those of `examples` where it is there, bytes as x/255; zeros where
     /// there is none.
-    pub fn means(&self, examples: Range<usize>) -> Vec<f32> {
-        let (width, count) = (self.width(), examples.len().max(1) as f64);
+    ///
+    /// # Errors
+    /// As [`Dataset::example`].
+    pub fn means(&self, examples: Range<usize>) -> Result<Vec<f32>> {
+        let width = self.width();
         let place = examples.start * width..examples.end * width;
+        // Sums, and how many values each is of.
+        let mut whole = vec![0_u64; width];
+        let mut sums = vec![(0_f64, 0_usize); width];
+        let count = examples.len();
+        let add_bytes =
+            |row: &[u8], whole: &mut [u64]| whole.iter_mut().zip(row).for_each(|(sum, &x)| *sum += u64::from(x));
+        let add_floats = |row: &mut dyn Iterator<Item = f32>, sums: &mut [(f64, usize)]| {
+            for ((sum, count), x) in sums.iter_mut().zip(row).filter(|(_, x)| !x.is_nan()) {
+                (*sum, *count) = (*sum + f64::from(x), *count + 1);
+            }
+        };
         match &self.values {
-            Values::U8(values) => {
-                let mut sums = vec![0_u64; width];
-                for example in values[place].chunks_exact(width) {
-                    sums.iter_mut().zip(example).for_each(|(sum, &x)| *sum += u64::from(x));
-                }
-                sums.iter().map(|&sum| (sum as f64 / (255.0 * count)) as f32).collect()
-            }
+            Values::U8(values) => values[place].chunks_exact(width).for_each(|row| add_bytes(row, &mut whole)),
             Values::F32(values) => {
-                let mut sums = vec![(0_f64, 0_usize); width];
-                for example in values[place].chunks_exact(width) {
-                    for ((sum, count), &x) in sums.iter_mut().zip(example).filter(|(_, x)| !x.is_nan()) {
-                        (*sum, *count) = (*sum + f64::from(x), *count + 1);
-                    }
+                for row in values[place].chunks_exact(width) {
+                    add_floats(&mut row.iter().copied(), &mut sums);
                 }
-                sums.iter().map(|&(sum, count)| (sum / count.max(1) as f64) as f32).collect()
             }
+            Values::Disk(disk) => disk.visit(examples, |_, row| {
+                if disk.kind == Kind::Bytes {
+                    add_bytes(row, &mut whole);
+                } else {
+                    add_floats(&mut disk::floats(row), &mut sums);
+                }
+                Ok(())
+            })?,
         }
+        if self.values.are_bytes() {
+            sums = whole.iter().map(|&sum| (sum as f64 / 255.0, count)).collect();
+        }
+        Ok(sums.iter().map(|&(sum, count)| (sum / count.max(1) as f64) as f32).collect())
     }
+}
+
+/// Up to four bytes as a word, the first one lowest.
+pub fn little_endian(bytes: &[u8]) -> u32 {
+    bytes.iter().rev().fold(0, |word, &byte| word << 8 | u32::from(byte))
 }
 
 /// The identity of a data set. Every number enters in little-endian order, so that all machines agree, and the lengths
 /// come before the contents, so that nothing can move from one field into the next.
-fn hash(shape: [usize; 3], values: &Values, labels: Option<&[u32]>, test: usize) -> String {
+fn hash(shape: [usize; 3], values: &Values, labels: Option<&[u32]>, test: usize) -> Result<String> {
+    // Values in files enter in the order of the files, so they have hashes of their own.
     let kind = match values {
         Values::U8(_) => 0,
         Values::F32(_) => 1,
+        Values::Disk(_) => 2 + usize::from(!values.are_bytes()),
     };
     let mut sha = Sha256::new();
     for word in [kind, shape[0], shape[1], shape[2], values.len(), labels.map_or(0, <[u32]>::len), test] {
@@ -386,11 +519,15 @@ fn hash(shape: [usize; 3], values: &Values, labels: Option<&[u32]>, test: usize)
     match values {
         Values::U8(values) => sha.update(values),
         Values::F32(values) => values.iter().for_each(|x| sha.update(x.to_le_bytes())),
+        Values::Disk(disk) => disk.visit(0..disk.len(), |_, row| {
+            sha.update(row);
+            Ok(())
+        })?,
     }
     for label in labels.unwrap_or_default() {
         sha.update(label.to_le_bytes());
     }
-    hex(sha)
+    Ok(hex(sha))
 }
 
 /// A finished sum as text.

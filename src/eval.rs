@@ -56,33 +56,33 @@ pub struct Likelihood {
     pub standard_error: f64,
 }
 
-/// Distortion and rate of a part of the data, without reading anything back but their means.
-pub fn terms(session: &mut Session, part: Range<usize>) -> Result<Terms> {
+/// Distortion and rate of a part of the data for every member, without reading anything back but their means.
+pub fn terms(session: &mut Session, part: Range<usize>) -> Result<Vec<Terms>> {
     let plan = session.plan(Purpose::Evaluate(BATCH))?;
-    let seed = session.config.train.seed;
+    let seeds: Vec<u64> = session.members().map(|config| config.train.seed).collect();
     let order: Vec<u32> = part.map(|i| i as u32).collect();
     session.set_order(&order)?;
     let all: Vec<_> = batches(order.len(), BATCH).collect();
-    let mut sums = [0.0; 2];
+    let mut sums = vec![[0.0; 2]; seeds.len()];
     for group in all.chunks(session.metric_slots()) {
-        let scalars: Vec<StepScalars> = group
-            .iter()
-            .enumerate()
-            .map(|(slot, batch)| {
-                let scalars = session.scalars(seed, Stream::Evaluate, batch.first, batch.rows);
-                StepScalars { slot: slot as u32, ..scalars }
-            })
-            .collect();
-        session.executor.run(plan, &scalars)?;
-        let means = session.executor.read_f32(&Role::Metrics, 0, 2 * group.len())?;
-        for (batch, pair) in group.iter().zip(means.chunks_exact(2)) {
-            for (sum, mean) in sums.iter_mut().zip(pair) {
-                *sum += f64::from(*mean) * batch.rows as f64;
+        let of_member = |slot: usize, seed: u64| {
+            let scalars = session.scalars(seed, Stream::Evaluate, group[slot].first, group[slot].rows);
+            StepScalars { slot: slot as u32, ..scalars }
+        };
+        let scalars: Vec<StepScalars> =
+            (0..group.len()).flat_map(|slot| seeds.iter().map(move |&seed| of_member(slot, seed))).collect();
+        session.run(plan, &scalars)?;
+        for (member, sums) in sums.iter_mut().enumerate() {
+            let means = session.read(member, &Role::Metrics, 0, 2 * group.len())?;
+            for (batch, pair) in group.iter().zip(means.chunks_exact(2)) {
+                for (sum, mean) in sums.iter_mut().zip(pair) {
+                    *sum += f64::from(*mean) * batch.rows as f64;
+                }
             }
         }
     }
     let count = order.len() as f64;
-    Ok(Terms { distortion: sums[0] / count, rate: sums[1] / count })
+    Ok(sums.iter().map(|[distortion, rate]| Terms { distortion: distortion / count, rate: rate / count }).collect())
 }
 
 /// Evaluates examples one sample each: terms, rate of each latent dimension, active units.
@@ -96,7 +96,7 @@ pub fn summary(session: &mut Session, part: Range<usize>, seed: u64) -> Result<S
     let mut moments = vec![[0.0; 3]; latent];
     for batch in batches(order.len(), BATCH) {
         let scalars = session.scalars(seed, Stream::Evaluate, batch.first, batch.rows);
-        session.executor.run(plan, &[scalars])?;
+        session.run(plan, &[scalars])?;
         distortions.extend(session.output("distortion", batch.rows, 1)?);
         rates_of_examples.extend(session.output("rate", batch.rows, 1)?);
         for row in session.output("stats", batch.rows, 2 * latent)?.chunks_exact(2 * latent) {
@@ -144,7 +144,7 @@ pub fn likelihood(
                 StepScalars { sample: (run * per_run) as u32, ..scalars }
             })
             .collect();
-        session.executor.run(plan, &runs)?;
+        session.run(plan, &runs)?;
         for state in session.output("weights", examples.rows, 2)?.chunks_exact(2) {
             let [largest, sum] = [state[0], state[1]].map(f64::from);
             losses.push((samples as f64).ln() - largest - sum.ln());

@@ -11,7 +11,7 @@ pub mod select;
 pub mod selftest;
 pub mod twin;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernels::{Kernel, StepScalars};
 use crate::plan::{Plan, Role, Target};
 
@@ -32,7 +32,7 @@ pub enum Executor {
 /// What an executor has done so far; tests assert these counts instead of times.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Kernels started.
+    /// Kernels started, each for all members of its plan.
     pub dispatches: u64,
     /// Command buffers handed to the device; on the CPU engine, calls of `run`.
     pub submissions: u64,
@@ -88,15 +88,24 @@ impl Executor {
         each!(self, e => e.plan(id))
     }
 
-    /// Runs a plan once per element of `steps`. May return while the device still works; [`Executor::read`] waits.
-    /// No more than two calls are ever in flight: a third waits for the first.
+    /// Runs a plan once for every `plan.members` elements of `steps`, which are what each member is told of that run.
+    /// May return while the device still works; [`Executor::read`] waits. No more than two calls are ever in flight: a
+    /// third waits for the first.
     pub fn run(&mut self, id: PlanId, steps: &[StepScalars]) -> Result<()> {
+        let members = self.plan(id).members;
+        if !steps.len().is_multiple_of(members) {
+            return Err(Error::Bug(format!("{} elements of steps for {members} members", steps.len())));
+        }
         each!(self, e => e.run(id, steps))
     }
 
     /// Runs a plan once, each step on the device and on its twin with the same inputs, and compares what they wrote.
-    /// Gives the first difference as a message, if there is one.
-    pub fn check(&mut self, id: PlanId, step: &StepScalars) -> Result<Option<String>> {
+    /// Gives the first difference as a message, if there is one. `step` has one element for each member.
+    pub fn check(&mut self, id: PlanId, step: &[StepScalars]) -> Result<Option<String>> {
+        let members = self.plan(id).members;
+        if step.len() != members {
+            return Err(Error::Bug(format!("{} elements of a step for {members} members", step.len())));
+        }
         each!(self, e => e.check(id, step))
     }
 
@@ -104,6 +113,11 @@ impl Executor {
     /// comes back soon enough to look at the clock and the keyboard.
     pub fn portion(&self, id: PlanId) -> usize {
         each!(self, e => e.portion(id))
+    }
+
+    /// Fixes [`Executor::portion`], whatever the clock says.
+    pub fn fix_portion(&mut self, id: PlanId, runs: usize) {
+        each!(self, e => e.fix_portion(id, runs));
     }
 
     /// Waits until everything that was started has finished.
@@ -116,20 +130,30 @@ impl Executor {
         }
     }
 
-    /// Measures how long each step of a plan takes. Afterwards every buffer that outlives a run holds what it held
-    /// before, so training can go on as if nothing had been measured.
+    /// Measures how long each step of a plan takes, all of its members told the same. Afterwards every buffer that
+    /// outlives a run holds what it held before, so training can go on as if nothing had been measured.
     pub fn profile(&mut self, id: PlanId, step: &StepScalars, effort: profile::Effort) -> Result<profile::Profile> {
         profile::profile(self, id, step, effort)
     }
 
-    /// Overwrites words of a buffer that outlives runs, from word `offset` on.
-    pub fn write(&mut self, role: &Role, offset: usize, words: &[u32]) -> Result<()> {
-        each!(self, e => e.write(role, offset, words))
+    /// Overwrites words of a member's copy of a buffer that outlives runs, from word `offset` on.
+    pub fn write_to(&mut self, member: usize, role: &Role, offset: usize, words: &[u32]) -> Result<()> {
+        each!(self, e => e.write(member, role, offset, words))
     }
 
-    /// Reads words of a buffer that outlives runs, after everything that was started has finished.
+    /// Reads words of a member's copy of a buffer that outlives runs, after everything that was started has finished.
+    pub fn read_from(&mut self, member: usize, role: &Role, offset: usize, words: usize) -> Result<Vec<u32>> {
+        each!(self, e => e.read(member, role, offset, words))
+    }
+
+    /// [`Executor::write_to`] of the first member, which is the only one unless a plan says otherwise.
+    pub fn write(&mut self, role: &Role, offset: usize, words: &[u32]) -> Result<()> {
+        self.write_to(0, role, offset, words)
+    }
+
+    /// [`Executor::read_from`] of the first member.
     pub fn read(&mut self, role: &Role, offset: usize, words: usize) -> Result<Vec<u32>> {
-        each!(self, e => e.read(role, offset, words))
+        self.read_from(0, role, offset, words)
     }
 
     /// [`Executor::write`] of floats.
@@ -142,8 +166,22 @@ impl Executor {
         Ok(crate::kernels::f32s(&self.read(role, offset, count)?).to_vec())
     }
 
+    /// The most words that a buffer can have.
+    pub fn most_words(&self) -> usize {
+        match self {
+            Self::Cpu(_) => usize::MAX,
+            #[cfg(feature = "gpu")]
+            Self::Gpu(gpu) => gpu.most_words(),
+        }
+    }
+
     /// What has been done so far.
     pub fn counts(&self) -> Counts {
         each!(self, e => e.counts())
     }
+}
+
+/// What makes a plan smaller.
+fn remedy(members: usize) -> &'static str {
+    if members > 1 { "train fewer members side by side" } else { "lower --batch, or make the model smaller" }
 }

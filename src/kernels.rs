@@ -5,7 +5,9 @@
 //!
 //! Conventions that hold for every kernel:
 //! - group 0 holds storage: first the bindings that are only read, then those that are written;
-//! - group 1 binding 0 is `params`, the constants of the plan's step; group 1 binding 1 is `step`, a [`StepScalars`];
+//! - group 1 binding 0 is `params`, the constants of the plan's step; group 1 binding 1 is `steps`, a [`StepScalars`]
+//!   for each model;
+//! - a dispatch may compute several models, one for each workgroup in the grid's third dimension: see [`Members`];
 //! - `consts` are compile-time constants of WGSL (u32), appended to the shader's text;
 //! - work is laid out along an outer axis (rows of a batch, rows of a weight matrix, elements), whose parts are
 //!   independent of each other: a [`Call`] asks for a range of it, so that threads can share the work;
@@ -218,6 +220,20 @@ impl Call<'_> {
     }
 }
 
+/// The models that one dispatch computes: a binding holds the copies of all of them, or one that they share.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Members {
+    /// How many there are, at least one.
+    pub count: u32,
+    /// For each binding, how many words lie between the beginnings of two copies; 0 where there is only one.
+    pub strides: Vec<u32>,
+}
+
+impl Members {
+    /// One model, whose bindings begin where they are bound.
+    pub const ONE: Self = Self { count: 1, strides: vec![] };
+}
+
 /// The few scalars that change per step; `struct Step` in `shaders/shared/step.wgsl`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable)]
@@ -310,14 +326,19 @@ impl Kernel {
         self.wgsl.contains("subgroup")
     }
 
-    /// The complete shader for given values of the compile-time constants.
-    pub fn source(&self, consts: &[u32]) -> String {
+    /// The complete shader for given values of the compile-time constants, for so many models. Where these lie in a
+    /// binding `x` is a constant, too: `MEMBER_X`.
+    pub fn source(&self, consts: &[u32], members: &Members) -> String {
         assert_eq!(consts.len(), self.consts.len(), "{}: one value per compile-time constant", self.name);
         let mut text = self.wgsl.to_owned();
         for part in SHARED {
             text.push_str(part);
         }
-        for (name, value) in self.consts.iter().zip(consts) {
+        let strides = members.strides.iter().copied().chain(std::iter::repeat(0));
+        let places = self.bindings.iter().zip(strides);
+        let places = places.map(|(binding, stride)| (format!("MEMBER_{}", binding.name.to_uppercase()), stride));
+        let given = self.consts.iter().zip(consts).map(|(name, value)| ((*name).to_owned(), *value));
+        for (name, value) in given.chain(places).chain([("MEMBERS".to_owned(), members.count)]) {
             writeln!(text, "const {name}: u32 = {value}u;").expect("writing to a string cannot fail");
         }
         text

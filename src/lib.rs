@@ -34,6 +34,7 @@
 //! | every operation has a gradient rule or is refused by name | an exhaustive match in [`graph::grad`], `tests/it/gradients.rs` |
 //! | how work is divided changes no bit: a part of a kernel's range gives the bits of the whole | `tests/it/kernels.rs` |
 //! | the same seed, plan and device give the same bits, also after a kill and a resume | `tests/it/resume.rs` |
+//! | models that train side by side have the bits that each would have alone | `tests/it/members.rs` |
 //! | a checkpoint is whole or not there, whatever kills the process or fills the disk | `src/checkpoint/tests.rs` |
 //!
 //! Deliberately absent: device traits, shaders assembled from fragments, a tensor type with operators, environment
@@ -63,9 +64,8 @@
 //! ```no_run
 //! use elbo::exec::select;
 //! use elbo::session::{Purpose, Session};
-//! use elbo::train::{self, Event, Options};
+//! use elbo::train::{self, Event, Member, Options};
 //! use elbo::{config, data};
-//! use std::path::Path;
 //! use std::sync::atomic::AtomicBool;
 //!
 //! # fn main() -> elbo::error::Result<()> {
@@ -79,10 +79,10 @@
 //! let mut session = Session::new(config, data, executor);
 //! session.plan(Purpose::Train)?;
 //! session.initialise()?;
-//! let (progress, stop) = (train::beginning(&session), AtomicBool::new(false));
-//! let options = Options { checkpoints: Path::new("checkpoints"), stop: &stop, check_steps: false };
-//! train::train(&mut session, progress, &options, &mut |event| {
-//!     if let Event::Epoch(epoch) = event {
+//! let (member, stop) = (Member::new(&session, "checkpoints"), AtomicBool::new(false));
+//! let options = Options { stop: &stop, check_steps: false };
+//! train::train(&mut session, vec![member], &options, &mut |event| {
+//!     if let Event::Epoch([epoch]) = event {
 //!         println!("epoch {}: {:.2} nats", epoch.epoch, epoch.neg_elbo());
 //!     }
 //!     Ok(())

@@ -22,6 +22,9 @@ use crate::kernels::{Access, Kernel};
 pub enum Role {
     /// The data set, as stored.
     Data,
+    /// Examples of the data set, as stored, where not all of them are on the device: each in the place of its position
+    /// in the order, modulo the number of places.
+    Window,
     /// The order in which examples are taken: indices into the data set.
     Order,
     /// All trainable tensors.
@@ -48,6 +51,14 @@ pub enum Role {
     Slot(usize),
     /// All intermediate tensors of one plan, on devices.
     Workspace,
+}
+
+impl Role {
+    /// Whether all members of a plan bind the same buffer: the data set, constants, and what no kernel reads
+    /// or writes.
+    pub fn is_shared(&self) -> bool {
+        matches!(self, Self::Data | Self::Constants(_) | Self::Nothing | Self::Sink)
+    }
 }
 
 /// One buffer of a plan.
@@ -138,6 +149,9 @@ pub struct Plan {
     pub name: String,
     /// B, examples per run.
     pub batch: usize,
+    /// How many models a run of the plan computes side by side. Steps, views and buffers are those of one of them; an
+    /// executor keeps a copy of every buffer that is not shared ([`Role::is_shared`]) for each.
+    pub members: usize,
     /// All buffers that the steps bind.
     pub buffers: Vec<Buffer>,
     /// Dispatches in order.
@@ -152,6 +166,12 @@ impl Plan {
     /// Words of the buffer with a role, 0 where the plan has none.
     pub fn words(&self, role: &Role) -> usize {
         self.buffers.iter().find(|buffer| buffer.role == *role).map_or(0, |buffer| buffer.words)
+    }
+
+    /// What all buffers take, those of every member.
+    pub fn bytes(&self) -> u64 {
+        let copies = |role: &Role| if role.is_shared() { 1 } else { self.members as u64 };
+        self.buffers.iter().map(|buffer| 4 * buffer.words as u64 * copies(&buffer.role)).sum()
     }
 
     /// Number of trainable values, without the gaps between tensors.

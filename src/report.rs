@@ -17,7 +17,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use indicatif::ProgressBar;
 
 use crate::error::{Error, Result};
-use progress::EpochRow;
+use progress::{EpochRow, MembersRow};
 
 /// How to report.
 #[expect(clippy::struct_excessive_bools, reason = "four switches that do not depend on each other")]
@@ -158,6 +158,19 @@ impl Report {
             validation
         };
         self.to_err(&state, &progress::line(row, validation));
+    }
+
+    /// [`Report::epoch`] of several models that train side by side.
+    pub fn members_epoch(&self, row: &MembersRow) {
+        self.clear();
+        if self.options.quiet {
+            return;
+        }
+        let mut state = lock(&self.epochs);
+        if state.validation.replace(row.validation).is_none() {
+            self.to_err(&state, &progress::members_header(row));
+        }
+        self.to_err(&state, &progress::members_line(row));
     }
 
     /// Takes a bar away, as before an error or a question.

@@ -1,14 +1,17 @@
 //! A model on an executor: its plans, its parameters, and the examples that lie on the device.
+//!
+//! A session may hold several models of the same shape, its members. Every plan computes all of them side by side.
 
 mod answers;
+mod window;
 
 use crate::checkpoint::{Checkpoint, DataRecord, Tensor};
 use crate::config::Config;
-use crate::data::{Dataset, Values};
+use crate::data::{Dataset, Values, little_endian};
 use crate::error::{Error, Result};
 use crate::exec::{Executor, PlanId};
 use crate::graph::op::Source;
-use crate::kernels::StepScalars;
+use crate::kernels::{StepScalars, f32s};
 use crate::model::{Model, weights};
 use crate::plan::tuning::Tuning;
 use crate::plan::{Plan, Range, Resident, Role, Target, lower};
@@ -47,11 +50,13 @@ const NO_STEP: u32 = u32::MAX;
 /// Words that are written to the device at a time.
 const UPLOAD: usize = 1 << 22;
 
-/// A model on an executor.
+/// A model on an executor, or several of the same shape.
 #[derive(Debug)]
 pub struct Session {
-    /// What was asked for.
+    /// What was asked for; of several members, the first.
     pub config: Config,
+    /// What was asked for of the other members.
+    pub others: Vec<Config>,
     /// The networks.
     pub model: Model,
     /// Where it runs.
@@ -64,17 +69,24 @@ pub struct Session {
     uploaded: bool,
     resident: Resident,
     plans: BTreeMap<Purpose, PlanId>,
+    window: window::Window,
 }
 
 impl Session {
     /// A model for a data set, with parameters that are all zero until they are set.
     pub fn new(config: Config, data: Dataset, executor: Executor) -> Self {
+        Self::with_members(config, vec![], data, executor)
+    }
+
+    /// Several models for a data set. They may differ in the keys [`crate::config::SWEPT`], which
+    /// [`crate::config::check_members`] checks.
+    pub fn with_members(config: Config, others: Vec<Config>, data: Dataset, executor: Executor) -> Self {
         let model = Model::new(&config, &data);
         let record = DataRecord::of(&data);
-        let resident = resident(&data, config.train.batch);
+        let resident = resident(&data, &config, executor.most_words());
         let data = Some(data);
-        let (tuning, plans) = (Tuning::default(), BTreeMap::new());
-        Self { config, model, executor, record, tuning, data, uploaded: false, resident, plans }
+        let (tuning, plans, window) = (Tuning::default(), BTreeMap::new(), window::Window::default());
+        Self { config, others, model, executor, record, tuning, data, uploaded: false, resident, plans, window }
     }
 
     /// A trained model without a data set: it can sample and decode, and takes examples by [`Session::show`].
@@ -85,12 +97,24 @@ impl Session {
         // Examples that are shown come as floats, however the data set stored them.
         let encoding = record.encoding.as_ref();
         let model = Model::with(&config, width, Source::Floats, encoding, encoding.is_some());
-        let resident = Resident { data_words: BATCH * width, order_words: 1024, metric_slots: 16 };
-        let (tuning, plans) = (checkpoint.progress.tuning.clone(), BTreeMap::new());
-        let mut session = Self { config, model, executor, record, tuning, data: None, uploaded: true, resident, plans };
+        let resident = Resident { data_words: BATCH * width, window: 0, order_words: 1024, metric_slots: 16 };
+        let tuning = checkpoint.progress.tuning.clone();
+        let (others, data, uploaded, plans, window) = (vec![], None, true, BTreeMap::new(), window::Window::default());
+        let mut session =
+            Self { config, others, model, executor, record, tuning, data, uploaded, resident, plans, window };
         session.plan(Purpose::Sample(BATCH))?;
-        session.restore(checkpoint)?;
+        session.restore(0, checkpoint)?;
         Ok(session)
+    }
+
+    /// What was asked for of each member.
+    pub fn members(&self) -> impl Iterator<Item = &Config> {
+        std::iter::once(&self.config).chain(&self.others)
+    }
+
+    /// How many members there are.
+    pub fn member_count(&self) -> usize {
+        1 + self.others.len()
     }
 
     /// The examples.
@@ -105,6 +129,7 @@ impl Session {
         }
         let mut plan = self.untuned(purpose)?;
         self.tuning.apply(&mut plan);
+        plan.members = self.member_count();
         let reads_data = plan.words(&Role::Data) > 0;
         let id = self.executor.load(plan)?;
         self.plans.insert(purpose, id);
@@ -133,6 +158,8 @@ impl Session {
                     self.executor.write_f32(&Role::Data, at * UPLOAD, part)?;
                 }
             }
+            // They come through the window.
+            Values::Disk(_) => {}
         }
         self.uploaded = true;
         Ok(())
@@ -157,9 +184,16 @@ impl Session {
         }
     }
 
-    /// Which examples the next runs take, from position 0 of the order on.
+    /// Which examples the next runs take, from position 0 of the order on: the same for every member.
     pub fn set_order(&mut self, order: &[u32]) -> Result<()> {
-        self.executor.write(&Role::Order, 0, order)
+        let members = self.member_count();
+        (0..members).try_for_each(|member| self.set_order_of(member, order))
+    }
+
+    /// Which examples the next runs take for one member.
+    pub fn set_order_of(&mut self, member: usize, order: &[u32]) -> Result<()> {
+        self.note_order(member, order);
+        self.executor.write_to(member, &Role::Order, 0, order)
     }
 
     /// The layout of the parameters.
@@ -172,25 +206,29 @@ impl Session {
         self.ranges().into_iter().map(|range| (range.name, range.shape)).collect()
     }
 
-    /// Writes the initial parameters of the configuration's seed.
+    /// Writes the initial parameters of every member's configuration and seed.
     pub fn initialise(&mut self) -> Result<()> {
         let data = self.data()?;
-        let means = data.means(data.train.clone());
-        let initial = crate::model::init::initial(&self.model, self.config.train.seed, &means);
-        for (range, values) in self.ranges().iter().zip(initial) {
-            self.executor.write_f32(&Role::Parameters, range.offset, &values)?;
+        let means = data.means(data.train.clone())?;
+        let members: Vec<Config> = self.members().cloned().collect();
+        for (member, config) in members.into_iter().enumerate() {
+            let model = Model { config: config.model, ..self.model.clone() };
+            let initial = crate::model::init::initial(&model, config.train.seed, &means);
+            for (range, values) in self.ranges().iter().zip(initial) {
+                self.write(member, &Role::Parameters, range.offset, &values)?;
+            }
         }
         Ok(())
     }
 
-    /// Takes parameters, and moments where a training plan is loaded, from a checkpoint.
-    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+    /// Takes a member's parameters, and its moments where a training plan is loaded, from a checkpoint.
+    pub fn restore(&mut self, member: usize, checkpoint: &Checkpoint) -> Result<()> {
         crate::checkpoint::match_parameters(checkpoint, &self.expected())?;
         let ranges = self.ranges();
         for range in &ranges {
             let named = checkpoint.parameters.iter().find(|(name, _)| *name == range.name);
             if let Some((_, tensor)) = named {
-                self.executor.write_f32(&Role::Parameters, range.offset, &tensor.values)?;
+                self.write(member, &Role::Parameters, range.offset, &tensor.values)?;
             }
         }
         for (role, prefix) in self.moments() {
@@ -200,22 +238,31 @@ impl Session {
                 let Some((_, tensor)) = found else {
                     return Err(Error::Data(format!("the checkpoint has no moment {name:?} for its update rule")));
                 };
-                self.executor.write_f32(&role, range.offset, &tensor.values)?;
+                self.write(member, &role, range.offset, &tensor.values)?;
             }
         }
         Ok(())
     }
 
-    /// All parameters.
-    pub fn parameters(&mut self) -> Result<Vec<(String, Tensor)>> {
-        self.tensors(&Role::Parameters, "")
+    fn write(&mut self, member: usize, role: &Role, offset: usize, values: &[f32]) -> Result<()> {
+        self.executor.write_to(member, role, offset, bytemuck::cast_slice(values))
     }
 
-    /// The update rule's moments; none where no training plan is loaded.
-    pub fn moment_tensors(&mut self) -> Result<Vec<(String, Tensor)>> {
+    /// Floats of a member's copy of a buffer.
+    pub fn read(&mut self, member: usize, role: &Role, offset: usize, count: usize) -> Result<Vec<f32>> {
+        Ok(f32s(&self.executor.read_from(member, role, offset, count)?).to_vec())
+    }
+
+    /// All parameters of a member.
+    pub fn parameters(&mut self, member: usize) -> Result<Vec<(String, Tensor)>> {
+        self.tensors(member, &Role::Parameters, "")
+    }
+
+    /// The update rule's moments of a member; none where no training plan is loaded.
+    pub fn moment_tensors(&mut self, member: usize) -> Result<Vec<(String, Tensor)>> {
         let mut all = Vec::new();
         for (role, prefix) in self.moments() {
-            all.extend(self.tensors(&role, &format!("{prefix}."))?);
+            all.extend(self.tensors(member, &role, &format!("{prefix}."))?);
         }
         Ok(all)
     }
@@ -227,10 +274,10 @@ impl Session {
         both.into_iter().filter(|(role, _)| plan.words(role) > 0).collect()
     }
 
-    fn tensors(&mut self, role: &Role, prefix: &str) -> Result<Vec<(String, Tensor)>> {
+    fn tensors(&mut self, member: usize, role: &Role, prefix: &str) -> Result<Vec<(String, Tensor)>> {
         let ranges = self.ranges();
         let words = ranges.last().map_or(0, |range| range.offset + range.count());
-        let all = self.executor.read_f32(role, 0, words)?;
+        let all = self.read(member, role, 0, words)?;
         let tensor = |range: &Range| {
             let values = all[range.offset..range.offset + range.count()].to_vec();
             (format!("{prefix}{}", range.name), Tensor { shape: range.shape.clone(), values })
@@ -239,14 +286,13 @@ impl Session {
     }
 }
 
-/// What stays on a device that trains on `data`.
-pub fn resident(data: &Dataset, batch: usize) -> Resident {
-    let data_words = match &data.values {
-        Values::U8(bytes) => bytes.len().div_ceil(4),
-        Values::F32(floats) => floats.len(),
-    };
-    let metric_slots = data.train.len().div_ceil(batch).max(16);
-    Resident { data_words, order_words: data.len().max(1024), metric_slots }
+/// What stays on a device that trains on `data`, and can hold so many words in a buffer.
+pub fn resident(data: &Dataset, config: &Config, most_words: usize) -> Resident {
+    let window = window::places(data, config, most_words);
+    let all = data.values.words().filter(|_| window == 0);
+    let metric_slots = data.train.len().div_ceil(config.train.batch).max(16);
+    let data_words = all.unwrap_or(window * data.stored_words());
+    Resident { data_words, window, order_words: data.len().max(1024), metric_slots }
 }
 
 /// The plan of a model for a purpose, made without a device.
@@ -264,9 +310,4 @@ pub fn plan_for(model: &Model, config: &Config, purpose: Purpose, resident: Resi
     };
     let optimizer = (purpose == Purpose::Train).then_some(&config.optimizer);
     lower(name, graph, optimizer, resident, target)
-}
-
-/// Up to four bytes as a word, the first one lowest.
-fn little_endian(bytes: &[u8]) -> u32 {
-    bytes.iter().rev().fold(0, |word, &byte| word << 8 | u32::from(byte))
 }

@@ -205,7 +205,7 @@ mod tests {
         let graph = Model { config: model, width: 800, source: Source::Bytes, binarise, columns: None, missing: false }
             .train(16)
             .expect("shapes meet");
-        let resident = Resident { data_words: 4, order_words: 4, metric_slots: 1 };
+        let resident = Resident { data_words: 4, window: 0, order_words: 4, metric_slots: 1 };
         lower("train", graph, Some(&config.optimizer), resident, Target::Gpu).expect("it is legal")
     }
 

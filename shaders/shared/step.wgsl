@@ -15,6 +15,15 @@ struct Step {
     weights: vec4<f32>,
 }
 
+// Which of MEMBERS models this workgroup works on: `main` begins by asking. A binding holds the copies of all of them:
+// of a binding `x`, that of a member begins at member * MEMBER_X. Both are constants that are appended to every kernel.
+var<private> member: u32;
+
+// With one model this is 0, which the compiler knows too.
+fn member_of(workgroup: vec3<u32>) -> u32 {
+    return min(workgroup.z, MEMBERS - 1u);
+}
+
 // The position in the order of the example in row `row` of the batch. Rows that do not count repeat the last one.
 fn position(s: Step, row: u32) -> u32 {
     return s.first + min(row, max(s.rows, 1u) - 1u);

@@ -1,5 +1,5 @@
 
-// Bindings that are read as textures: four words a texel, rows of so many texels as the host says too.
+// Bindings that are read as textures: four words a texel, rows of so many texels as the host says too, a layer a member.
 
 const TEXELS_PER_ROW = 1024u;
 

@@ -161,7 +161,7 @@ pub struct ScoreArgs {
     #[arg(long, value_name = "SRC")]
     pub data: Option<String>,
 
-    /// Which part: train, validation, test [default: all]
+    /// train, validation or test [default: all of it]
     #[arg(long, hide_possible_values = true)]
     pub part: Option<Part>,
 

@@ -63,6 +63,12 @@ pub struct BenchStepArgs {
     #[arg(long, value_name = "SEL")]
     pub adapter: Option<String>,
 
+    /// Models to train side by side [default: 1]
+    ///
+    /// Models that train side by side, as with --seeds of `elbo train`; the times are those of a step of all of them.
+    #[arg(long, value_name = "K", allow_negative_numbers = true)]
+    pub members: Option<usize>,
+
     /// What --threads says.
     #[command(flatten)]
     pub threads: ThreadsArgs,

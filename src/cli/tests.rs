@@ -60,7 +60,7 @@ fn every_example_of_the_help_can_be_typed() {
         let cli = parse(&line).unwrap_or_else(|e| panic!("{line}: {e}"));
         if let Command::Train(args) = cli.command {
             args.check_resume().unwrap_or_else(|e| panic!("{line}: {e}"));
-            crate::config::resolve(args.recipe.recipe.as_deref(), &args.overrides())
+            crate::config::sweep(args.recipe.recipe.as_deref(), &args.overrides(), args.seeds.as_deref())
                 .unwrap_or_else(|e| panic!("{line}: {e}"));
         }
     }

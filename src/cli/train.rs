@@ -98,6 +98,15 @@ pub struct TrainArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub seed: Option<u64>,
 
+    /// Train with several seeds side by side: 8, or 0,3,7
+    ///
+    /// Trains several models side by side that differ in their seeds: so many that follow on --seed, or those of a list
+    /// with commas. Lists in --set do the same for other settings: `--set beta=[1,2,4]`, and `lr`, `init` and
+    /// `output_bias_from_data`; of several lists every combination is trained. Each member has a run folder of its own
+    /// under the one of the run, with the bits that it would have alone; `best` there names the best of them.
+    #[arg(long, value_name = "N|LIST", allow_negative_numbers = true)]
+    pub seeds: Option<String>,
+
     /// Number of latent dimensions
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub latent: Option<usize>,
@@ -121,7 +130,7 @@ pub struct TrainArgs {
     ///
     /// Runs every dispatch again on its CPU twin with the same inputs, and names the first that differs. Slow: for
     /// finding a faulty driver.
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub check_steps: bool,
 
     /// First show where the time of a step goes

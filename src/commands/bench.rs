@@ -98,7 +98,8 @@ impl Rounds {
 }
 
 /// Compares a run of a plan with the twins of its kernels.
-fn check(session: &mut Session, plan: PlanId, scalars: &StepScalars, report: &Report) -> Result<()> {
+fn check(session: &mut Session, plan: PlanId, scalars: &[StepScalars], report: &Report) -> Result<()> {
+    session.supply(scalars)?;
     if let Some(difference) = session.executor.check(plan, scalars)? {
         return Err(Error::Bug(format!("{}: {difference}; nothing was timed", session.executor.name())));
     }

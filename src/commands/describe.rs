@@ -30,17 +30,18 @@ pub fn run(args: &DataArgs, report: &Report) -> Result<()> {
         Err(Error::Data(why)) => return describe_refused(&config.data, why, report),
         Err(error) => return Err(error),
     };
-    let columns = describe(&data);
+    let columns = describe(&data)?;
     let refusal = refusal(&data);
-    report.result(&as_text(&data, &columns));
+    report.result(&as_text(&data, &columns)?);
     if let Some(refusal) = &refusal {
         report.result(&format!("refused  {refusal}"));
     }
-    let mut value = as_json(&data, &columns);
+    let mut value = as_json(&data, &columns)?;
     value["problems"] = json!(data.notes.iter().chain(&refusal).collect::<Vec<_>>());
     if let Some(path) = &args.out {
         let count = drawn.min(data.len());
-        let examples: Vec<f32> = (0..count).flat_map(|i| data.original_example(i * data.len() / count)).collect();
+        let examples = (0..count).map(|i| data.original_example(i * data.len() / count));
+        let examples = examples.collect::<Result<Vec<_>>>()?.concat();
         let columns = (count as f64).sqrt().ceil() as usize;
         show::save(path, &examples, &DataRecord::of(&data), columns)?;
         report.result(&path.display().to_string());
@@ -123,7 +124,7 @@ fn refusal(data: &Dataset) -> Option<String> {
     data::check(data, widest).err().map(|error| error.to_string())
 }
 
-fn as_text(data: &Dataset, columns: &[Described]) -> String {
+fn as_text(data: &Dataset, columns: &[Described]) -> Result<String> {
     let parts = [("train", &data.train), ("validation", &data.validation), ("test", &data.test)];
     let parts: Vec<String> = parts.map(|(name, part)| format!("{} {name}", count(part.len() as u64))).into();
     let mut lines = vec![
@@ -132,7 +133,7 @@ fn as_text(data: &Dataset, columns: &[Described]) -> String {
         format!("each     {}; {} as stored on a device", shape(data), bytes(size(data))),
     ];
     if columns.is_empty() {
-        let [low, mean, high] = range(data);
+        let [low, mean, high] = range(data)?;
         lines.push(format!("values   {} to {}, mean {}", significant(low), significant(high), significant(mean)));
     }
     lines.extend(labels(&classes(data)).lines().map(str::to_owned));
@@ -145,20 +146,22 @@ fn as_text(data: &Dataset, columns: &[Described]) -> String {
     }
     lines.extend(distributions(data).map(|text| format!("model    {text}")));
     lines.push(format!("hash     {}", data.hash));
-    lines.join("\n")
+    Ok(lines.join("\n"))
 }
 
-fn kind(data: &Dataset) -> &'static str {
-    match (data.format, &data.values) {
+fn kind(data: &Dataset) -> String {
+    let stored = match (data.format, data.values.are_bytes()) {
         (Format::Glyphs, _) => "digits that the program draws",
-        (Format::Idx, Values::U8(_)) => "IDX, bytes",
-        (Format::Idx, Values::F32(_)) => "IDX, floats",
-        (Format::Array, Values::U8(_)) => "NumPy, bytes",
-        (Format::Array, Values::F32(_)) => "NumPy, numbers",
-        (Format::Images, Values::U8(_)) => "images",
-        (Format::Images, Values::F32(_)) => "images of 16 bits",
+        (Format::Idx, true) => "IDX, bytes",
+        (Format::Idx, false) => "IDX, floats",
+        (Format::Array, true) => "NumPy, bytes",
+        (Format::Array, false) => "NumPy, numbers",
+        (Format::Images, true) => "images",
+        (Format::Images, false) => "images of 16 bits",
         (Format::Table, _) => "table",
-    }
+    };
+    let place = if matches!(data.values, Values::Disk(_)) { ", read from the file when wanted" } else { "" };
+    format!("{stored}{place}")
 }
 
 fn shape(data: &Dataset) -> String {
@@ -177,18 +180,20 @@ fn shape(data: &Dataset) -> String {
 }
 
 fn size(data: &Dataset) -> u64 {
-    match &data.values {
-        Values::U8(all) => all.len() as u64,
-        Values::F32(all) => 4 * all.len() as u64,
-    }
+    data.values.len() as u64 * if data.values.are_bytes() { 1 } else { 4 }
 }
 
 /// The smallest, the mean and the largest value, as a model sees them.
-fn range(data: &Dataset) -> [f64; 3] {
-    let sum: f64 = data.means(0..data.len()).iter().map(|&mean| f64::from(mean)).sum();
-    let values = (0..data.len()).flat_map(|index| data.example(index)).map(f64::from);
-    let [low, high] = values.fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], x| [low.min(x), high.max(x)]);
-    [low, sum / data.width() as f64, high]
+fn range(data: &Dataset) -> Result<[f64; 3]> {
+    let sum: f64 = data.means(0..data.len())?.iter().map(|&mean| f64::from(mean)).sum();
+    let [mut low, mut high] = [f64::INFINITY, f64::NEG_INFINITY];
+    data.visit(0..data.len(), |_, row| {
+        for &x in row {
+            (low, high) = (low.min(x.into()), high.max(x.into()));
+        }
+        Ok(())
+    })?;
+    Ok([low, sum / data.width() as f64, high])
 }
 
 /// The classes with the number of their examples.
@@ -206,14 +211,14 @@ fn classes(data: &Dataset) -> Vec<(String, usize)> {
     counts.into_iter().enumerate().filter(|(_, n)| *n > 0).map(|(class, n)| (name(class), n)).collect()
 }
 
-fn as_json(data: &Dataset, columns: &[Described]) -> Value {
+fn as_json(data: &Dataset, columns: &[Described]) -> Result<Value> {
     let mut value = json!({
         "source": data.name, "kind": kind(data), "examples": data.len(), "shape": data.shape,
         "train": data.train.len(), "validation": data.validation.len(), "test": data.test.len(),
         "bytes": size(data), "hash": data.hash,
     });
     if columns.is_empty() {
-        let [low, mean, high] = range(data);
+        let [low, mean, high] = range(data)?;
         (value["min"], value["mean"], value["max"]) = (json!(low), json!(mean), json!(high));
     } else {
         value["columns"] = json!(columns.iter().map(Described::as_json).collect::<Vec<_>>());
@@ -221,5 +226,5 @@ fn as_json(data: &Dataset, columns: &[Described]) -> Value {
     if data.labels.is_some() {
         value["classes"] = json!(classes(data));
     }
-    value
+    Ok(value)
 }

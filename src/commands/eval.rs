@@ -113,13 +113,18 @@ fn by_dimension(rates: &[f64]) -> String {
 fn is_likelihood(session: &Session) -> Result<bool> {
     let grey = session.config.model.likelihood == Likelihood::Bernoulli
         && session.config.data.binarise == Binarise::None
-        && !is_binary(session.data()?);
+        && !is_binary(session.data()?)?;
     Ok(!grey)
 }
 
-fn is_binary(data: &Dataset) -> bool {
-    match &data.values {
+fn is_binary(data: &Dataset) -> Result<bool> {
+    Ok(match &data.values {
         Values::U8(values) => values.iter().all(|value| matches!(value, 0 | 255)),
         Values::F32(values) => values.iter().all(|value| *value == 0.0 || *value == 1.0 || value.is_nan()),
-    }
+        Values::Disk(_) => {
+            let of_two = |index| data.example(index).map(|row| row.iter().all(|value| *value == 0.0 || *value == 1.0));
+            // One that is not settles it, which the first examples show where there is any.
+            (0..data.len()).map(of_two).find(|found| !matches!(found, Ok(true))).unwrap_or(Ok(true))?
+        }
+    })
 }

@@ -155,7 +155,7 @@ fn checkpoint_of(config: Config, data: DataRecord, network: &Network) -> Result<
     let mut checkpoint = Checkpoint { parameters: parameters(network), moments: vec![], progress, config };
     let mut session = Session::without_data(&checkpoint, Executor::Cpu(Cpu::new(1)?))?;
     session.plan(Purpose::Train)?;
-    checkpoint.moments = session.moment_tensors()?;
+    checkpoint.moments = session.moment_tensors(0)?;
     Ok(checkpoint)
 }
 

@@ -28,12 +28,13 @@ pub struct Trained {
 /// Opens a model and the data to use it on: those it was trained on, or `data` of the same shape. `purpose` is what
 /// will be computed first.
 pub fn with_data(run: &RunArgs, data: Option<&str>, purpose: Purpose, report: &Report) -> Result<Trained> {
-    let checkpoint = load(&run.run, report)?;
+    let path = &checkpoint::sweep::one_model(&run.run)?;
+    let checkpoint = load(path, report)?;
     let (config, dataset) = dataset(&checkpoint, data, None, report)?;
     let mut session = Session::new(config, dataset, device(run, report)?);
     session.plan(purpose)?;
-    session.restore(&checkpoint)?;
-    Ok(trained(session, &run.run, &checkpoint))
+    session.restore(0, &checkpoint)?;
+    Ok(trained(session, path, &checkpoint))
 }
 
 /// The data that a model was trained on, or other data of the same shape, with labels from where `labels` says; and the
@@ -64,9 +65,10 @@ pub fn dataset(
 
 /// Opens a model alone.
 pub fn without_data(run: &RunArgs, report: &Report) -> Result<Trained> {
-    let checkpoint = load(&run.run, report)?;
+    let path = &checkpoint::sweep::one_model(&run.run)?;
+    let checkpoint = load(path, report)?;
     let session = Session::without_data(&checkpoint, device(run, report)?)?;
-    Ok(trained(session, &run.run, &checkpoint))
+    Ok(trained(session, path, &checkpoint))
 }
 
 /// The examples of a part, the test part where none is asked for, and its name.

@@ -26,6 +26,7 @@ pub fn run(session: &mut Session, peak: &Peak, report: &Report) -> Result<Value>
     let first = batches(examples.len(), batch).next();
     let first = first.ok_or_else(|| Error::Bug("there are no examples".into()))?;
     let scalars = train::scalars(&session.config, 0, &first, 0);
+    session.supply(&[scalars])?;
     let profile = session.executor.profile(id, &scalars, EFFORT)?;
     let plan = session.executor.plan(id);
     report.result(&as_text(plan, &profile, peak));

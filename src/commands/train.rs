@@ -1,8 +1,13 @@
-//! `elbo train`: a model from examples, in a run folder that holds everything.
+//! `elbo train`: a model from examples, or several side by side, in a run folder that holds everything.
 
-use super::folder::{self, Folder};
+mod files;
+mod pictures;
+mod sweep;
+
+use super::folder::Folder;
 use super::{describe, open, show};
-use crate::checkpoint::{self, Progress};
+use crate::checkpoint::sweep::{Sweep, load_common, one_model};
+use crate::checkpoint::{self, Checkpoint};
 use crate::cli::TrainArgs;
 use crate::config::{self, Config};
 use crate::data;
@@ -13,18 +18,25 @@ use crate::plan::Role;
 use crate::report::Report;
 use crate::report::human::{bytes, count};
 use crate::report::progress::EpochRow;
-use crate::rng::{Philox, Stream};
 use crate::session::{Purpose, Session};
-use crate::train::{self, Epoch, Event, Options};
+use crate::train::{self, Epoch, Event, Member, Options};
+use files::{Metrics, header, run_folder};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Set by the first Ctrl-C; the second one ends the process.
 static STOP: AtomicBool = AtomicBool::new(false);
 
-/// Samples and reconstructed examples in a picture.
-const SAMPLES: usize = 64;
-const RECONSTRUCTIONS: usize = 32;
+/// Where a run is kept.
+struct Place {
+    /// The run folder, or the one around those of all members.
+    folder: PathBuf,
+    /// The run folder of each member: `folder` itself where it is no sweep.
+    folders: Vec<PathBuf>,
+    /// The metrics of each member so far.
+    metrics: Vec<Metrics>,
+    sweep: Option<Sweep>,
+}
 
 /// Trains, or continues a run.
 pub fn run(args: &TrainArgs, report: &Report) -> Result<()> {
@@ -38,11 +50,16 @@ pub fn run(args: &TrainArgs, report: &Report) -> Result<()> {
 }
 
 fn begin(args: &TrainArgs, report: &Report) -> Result<()> {
-    let config = config::resolve(args.recipe.recipe.as_deref(), &args.overrides())?;
-    let mut session = prepare(config, args, report)?;
+    let config::Sweep { varied, members } =
+        config::sweep(args.recipe.recipe.as_deref(), &args.overrides(), args.seeds.as_deref())?;
+    let sweep = (!varied.is_empty()).then(|| Sweep::new(varied, members.len()));
+    let mut session = prepare(members, args, report)?;
     if args.dry_run {
         session.plan(Purpose::Train)?;
         describe(&mut session, report)?;
+        if let Some(sweep) = &sweep {
+            report.result(&sweep::settings(&session, sweep));
+        }
         if args.profile {
             session.initialise()?;
             profile(&mut session, report)?;
@@ -52,70 +69,111 @@ fn begin(args: &TrainArgs, report: &Report) -> Result<()> {
     }
     let folder = run_folder(args.out.as_deref(), &session.config.name)?;
     let made = Folder::new(&folder)?;
+    let folders = sweep.as_ref().map_or(vec![folder.clone()], |sweep| sweep.folders(&folder));
     let done = (|| {
         super::tune(&mut session, args.tune.unwrap_or_default(), report)?;
         session.plan(Purpose::Train)?;
         session.initialise()?;
         describe(&mut session, report)?;
-        let progress = train::beginning(&session);
-        durable::replace_file(&folder.join("config.toml"), header(&session).as_bytes())?;
-        go(&mut session, progress, Metrics::default(), args, &folder, report)
+        let metrics = folders.iter().map(|_| Metrics::default()).collect();
+        let members = folders.iter().map(|folder| Member::new(&session, folder.join("checkpoints"))).collect();
+        go(&mut session, members, Place { folder, folders: folders.clone(), metrics, sweep }, args, report)
     })();
     // A run that never began leaves nothing behind.
-    if done.is_err() && checkpoint::locate(&folder, checkpoint::Which::Last).is_err() {
+    let saved = |folder: &PathBuf| checkpoint::locate(folder, checkpoint::Which::Last).is_ok();
+    if done.is_err() && !folders.iter().any(saved) {
         made.remove();
     }
     done
 }
 
 fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
-    let (saved, warnings) = checkpoint::load_latest(run)?;
+    let sweep = Sweep::read(run)?;
+    let (folder, folders, saved, warnings) = if let Some(sweep) = &sweep {
+        let (saved, warnings) = saved_members(run, sweep)?;
+        (run.to_owned(), sweep.folders(run), saved, warnings)
+    } else {
+        let run = one_model(run)?;
+        let (saved, warnings) = checkpoint::load_latest(&run)?;
+        (open::folder_of(&run), vec![open::folder_of(&run)], vec![saved], warnings)
+    };
     for warning in warnings {
         report.warn(&warning);
     }
-    let folder = open::folder_of(run);
-    let mut config = saved.config.clone();
+    let lost = |at: usize| sweep.as_ref().and_then(|sweep| sweep.lost.get(&sweep.members[at]).cloned());
+    let alive = (0..saved.len()).find(|&at| lost(at).is_none());
+    let Some(progress) = alive.map(|at| saved[at].progress.clone()) else {
+        return Err(Error::Diverged(format!("{}: every member has diverged", run.display())));
+    };
+    let mut configs: Vec<Config> = saved.iter().map(|saved| saved.config.clone()).collect();
     if let Some(epochs) = args.epochs {
-        if epochs < saved.progress.epoch as usize {
-            let done = saved.progress.epoch;
+        if epochs < progress.epoch as usize {
             return Err(Error::Usage(format!(
-                "--epochs {epochs} is the new total, and {done} epochs are done already"
+                "--epochs {epochs} is the new total, and {} epochs are done already",
+                progress.epoch
             )));
         }
-        config.train.epochs = epochs;
-        config::validate(&config)?;
+        for config in &mut configs {
+            config.train.epochs = epochs;
+            config::validate(config)?;
+        }
     }
-    let mut session = prepare(config, args, report)?;
-    if session.record != saved.progress.data {
+    config::check_members(&configs)?;
+    let mut session = prepare(configs, args, report)?;
+    if session.record != progress.data {
         return Err(Error::Data(format!(
             "{}: the data are not those of the run: its hash was {}, now it is {}; put the original data back",
-            session.record.name, saved.progress.data.hash, session.record.hash
+            session.record.name, progress.data.hash, session.record.hash
         )));
     }
-    if saved.progress.step > 0 && session.executor.name() != saved.progress.adapter {
+    if progress.step > 0 && session.executor.name() != progress.adapter {
         report.warn(&format!(
             "the run was trained on {}; on {} it goes on with other rounding, so not with the same bits",
-            saved.progress.adapter,
+            progress.adapter,
             session.executor.name()
         ));
     }
     // Other tilings would round differently.
-    session.tuning.clone_from(&saved.progress.tuning);
+    session.tuning.clone_from(&progress.tuning);
     session.plan(Purpose::Train)?;
-    session.restore(&saved)?;
+    saved.iter().enumerate().try_for_each(|(member, saved)| session.restore(member, saved))?;
     describe(&mut session, report)?;
-    let metrics = Metrics::read(&folder, saved.progress.epoch as usize)?;
-    if saved.progress.epoch as usize >= session.config.train.epochs {
-        report.note(&format!("all {} epochs are done: to go on, give a larger --epochs", saved.progress.epoch));
+    let metrics =
+        folders.iter().zip(&saved).map(|(folder, saved)| Metrics::read(folder, saved.progress.epoch as usize));
+    let metrics = metrics.collect::<Result<_>>()?;
+    if progress.epoch as usize >= session.config.train.epochs {
+        report.note(&format!("all {} epochs are done: to go on, give a larger --epochs", progress.epoch));
     } else {
-        report.note(&format!("going on after epoch {}, step {}", saved.progress.epoch, saved.progress.step));
+        report.note(&format!("going on after epoch {}, step {}", progress.epoch, progress.step));
     }
-    durable::replace_file(&folder.join("config.toml"), header(&session).as_bytes())?;
-    go(&mut session, saved.progress, metrics, args, &folder, report)
+    let member = |(at, saved): (usize, Checkpoint)| Member {
+        progress: saved.progress,
+        checkpoints: folders[at].join("checkpoints"),
+        lost: lost(at),
+    };
+    let members = saved.into_iter().enumerate().map(member).collect();
+    go(&mut session, members, Place { folder, folders, metrics, sweep }, args, report)
 }
 
-/// Data, device and model.
-fn prepare(config: Config, args: &TrainArgs, report: &Report) -> Result<Session> {
+/// Where the members of a sweep go on: all after the same step, but those that were given up, of which their last
+/// checkpoint tells what they were. Also what to warn of.
+fn saved_members(run: &Path, sweep: &Sweep) -> Result<(Vec<Checkpoint>, Vec<String>)> {
+    let lost = |name: &&String| sweep.lost.contains_key(*name);
+    let (gone, alive): (Vec<&String>, Vec<&String>) = sweep.members.iter().partition(lost);
+    let folders: Vec<PathBuf> = alive.iter().map(|name| run.join(name)).collect();
+    let (found, warnings) = if folders.is_empty() { (vec![], vec![]) } else { load_common(&folders)? };
+    let mut all: Vec<(&String, Checkpoint)> = alive.into_iter().zip(found).collect();
+    for name in gone {
+        all.push((name, checkpoint::load_latest(&run.join(name))?.0));
+    }
+    all.sort_by_key(|(name, _)| sweep.members.iter().position(|other| other == *name));
+    Ok((all.into_iter().map(|(_, checkpoint)| checkpoint).collect(), warnings))
+}
+
+/// Data, device and models.
+fn prepare(mut configs: Vec<Config>, args: &TrainArgs, report: &Report) -> Result<Session> {
+    let others = configs.split_off(1);
+    let config = configs.swap_remove(0);
     let threads = args.threads.count()?;
     let data = open::data(&config, None, report)?;
     data::check(&data, config.model.likelihood)?;
@@ -132,23 +190,30 @@ fn prepare(config: Config, args: &TrainArgs, report: &Report) -> Result<Session>
         count(data.test.len() as u64),
         describe::each(&data)
     ));
-    Ok(Session::new(config, data, executor))
+    Ok(Session::with_members(config, others, data, executor))
 }
 
 /// The model in a few lines, before any time is spent.
 fn describe(session: &mut Session, report: &Report) -> Result<()> {
     let id = session.plan(Purpose::Train)?;
     let plan = session.executor.plan(id);
-    let (parameters, memory) = (plan.parameter_count(), plan.buffers.iter().map(|b| 4 * b.words as u64).sum());
-    let resident = 4 * plan.words(&Role::Data) as u64;
+    let (parameters, memory) = (plan.parameter_count(), plan.bytes());
+    let resident = 4 * (plan.words(&Role::Data) + plan.words(&Role::Window)) as u64;
     let layers: Vec<String> =
         plan.parameters.iter().map(|p| format!("{} {}x{}", p.name, p.shape[0] - 1, p.shape[1])).collect();
-    let config = &session.config;
+    let (config, members) = (&session.config, session.member_count());
+    let beta = config.objective.beta;
+    let same = session.members().all(|member| member.objective.beta == beta);
+    let beta = if same { beta.to_string() } else { "beta".to_owned() };
     report.note(&format!("model    {}: {}", config.name, layers.join(", ")));
+    if members > 1 {
+        report.note(&format!(
+            "         {members} of them side by side; sizes are those of all, but for parameters and checkpoints"
+        ));
+    }
     report.note(&format!(
-        "         {} parameters, loss = distortion + {} x rate; {} on the device ({} of it data), {} a checkpoint",
+        "         {} parameters, loss = distortion + {beta} x rate; {} on the device ({} of it data), {} a checkpoint",
         count(parameters as u64),
-        config.objective.beta,
         bytes(memory),
         bytes(resident),
         bytes(checkpoint::size_estimate(parameters))
@@ -165,37 +230,30 @@ fn profile(session: &mut Session, report: &Report) -> Result<()> {
 }
 
 /// Trains a prepared session and reports.
-fn go(
-    session: &mut Session,
-    progress: Progress,
-    mut metrics: Metrics,
-    args: &TrainArgs,
-    folder: &Path,
-    report: &Report,
-) -> Result<()> {
+fn go(session: &mut Session, members: Vec<Member>, mut place: Place, args: &TrainArgs, report: &Report) -> Result<()> {
     if args.profile {
         profile(session, report)?;
     }
     catch_interrupts();
-    let checkpoints = folder.join("checkpoints");
-    durable::create_folder(&checkpoints)?;
-    durable::create_folder(&folder.join("samples"))?;
-    let options = Options { checkpoints: &checkpoints, stop: &STOP, check_steps: args.check_steps };
-    let begun = progress.step > 0;
-    let done = train::train(session, progress, &options, &mut |event| {
+    for (folder, config) in place.folders.iter().zip(session.members()) {
+        durable::create_folder(&folder.join("checkpoints"))?;
+        durable::create_folder(&folder.join("samples"))?;
+        durable::replace_file(&folder.join("config.toml"), header(session, config).as_bytes())?;
+    }
+    if let Some(sweep) = &place.sweep {
+        sweep.write(&place.folder)?;
+    }
+    let options = Options { stop: &STOP, check_steps: args.check_steps };
+    let begun = members.iter().any(|member| member.progress.step > 0);
+    let done = train::train(session, members, &options, &mut |event| {
         match event {
             Event::Begin(epoch, epochs, steps) => report.begin_epoch(epoch, epochs, steps),
             Event::Step(done, rate) => report.step(done, None, rate),
             Event::Warning(text) => report.warn(&text),
-            Event::Epoch(epoch) => {
-                report.epoch(&row(epoch));
-                if let Err(Error::Disk(why)) = metrics.add(folder, epoch) {
-                    report.warn(&format!("metrics.csv was not written: {why}"));
-                }
-            }
-            Event::Pictures(session, epoch) => {
-                let drawn = pictures(session, folder, epoch);
-                match drawn {
+            Event::Epoch(epochs) => keep(epochs, &mut place, report)?,
+            Event::Lost(member, why) => sweep::give_up(&mut place, member, why, report)?,
+            Event::Pictures { session, members, epoch } => {
+                match pictures::draw(session, members, &place.folders, epoch) {
                     // Before the first step a folder that cannot be written to ends the run; later it does not.
                     Err(Error::Disk(why)) if epoch > 0 || begun => report.warn(&format!("no picture: {why}")),
                     other => other?,
@@ -206,18 +264,41 @@ fn go(
     });
     report.clear();
     if let Err(Error::Interrupted(why)) = done {
-        let how = format!("elbo train --resume {}", folder.display());
+        let how = format!("elbo train --resume {}", place.folder.display());
         return Err(Error::Interrupted(format!("{why}; go on with: {how}")));
     }
-    let progress = done?;
-    finish(session, &progress, folder, report)
+    let members = done?;
+    match &place.sweep {
+        Some(sweep) => sweep::finish(session, &members, sweep, &place.folder, report),
+        None => finish(session, &members[0], &place.folder, report),
+    }
+}
+
+/// Shows and notes what an epoch came to.
+fn keep(epochs: &[Epoch], place: &mut Place, report: &Report) -> Result<()> {
+    let mut noted = Ok(());
+    match (&place.sweep, epochs) {
+        (None, [epoch]) => report.epoch(&row(epoch)),
+        (None, _) => return Err(Error::Bug(format!("{} members and no sweep", epochs.len()))),
+        (Some(sweep), _) => noted = sweep::keep(epochs, sweep, &place.folder, report),
+    }
+    for epoch in epochs {
+        noted = noted.and(place.metrics[epoch.member].add(&place.folders[epoch.member], epoch));
+    }
+    match noted {
+        Err(Error::Disk(why)) => {
+            report.warn(&format!("metrics.csv was not written: {why}"));
+            Ok(())
+        }
+        other => other,
+    }
 }
 
 /// The result on the test part, the files made, what to do next.
-fn finish(session: &mut Session, progress: &Progress, folder: &Path, report: &Report) -> Result<()> {
+fn finish(session: &mut Session, member: &Member, folder: &Path, report: &Report) -> Result<()> {
     let test = session.data()?.test.clone();
     if !test.is_empty() {
-        let terms = crate::eval::terms(session, test)?;
+        let terms = crate::eval::terms(session, test)?[0];
         report.result(&format!(
             "test     distortion {:.2} + rate {:.2} = -ELBO {:.2} nats per example",
             terms.distortion,
@@ -225,9 +306,9 @@ fn finish(session: &mut Session, progress: &Progress, folder: &Path, report: &Re
             terms.neg_elbo()
         ));
     }
+    let progress = &member.progress;
     if let (Some(best), Some(epoch)) = (progress.best, progress.best_epoch) {
-        let part = if session.data()?.validation.is_empty() { "training" } else { "validation" };
-        report.note(&format!("best     epoch {epoch}, by its {part} -ELBO of {best:.2} nats"));
+        report.note(&format!("best     epoch {epoch}, by its {} -ELBO of {best:.2} nats", scored(session)?));
     }
     let shown = folder.display();
     let last = format!("epoch-{:04}.{}", progress.epoch, show::extension(&session.record));
@@ -238,6 +319,11 @@ fn finish(session: &mut Session, progress: &Progress, folder: &Path, report: &Re
     report.note(&format!("         elbo sample {shown} -n 100"));
     report.note(&format!("         elbo reconstruct {shown}"));
     Ok(())
+}
+
+/// The part of the data by which epochs are compared.
+fn scored(session: &Session) -> Result<&'static str> {
+    Ok(if session.data()?.validation.is_empty() { "training" } else { "validation" })
 }
 
 fn row(epoch: &Epoch) -> EpochRow {
@@ -252,87 +338,6 @@ fn row(epoch: &Epoch) -> EpochRow {
         elapsed: epoch.elapsed,
         eta: epoch.left,
     }
-}
-
-/// Samples from the prior, the same latents after every epoch, and reconstructions of examples that are not trained on.
-fn pictures(session: &mut Session, folder: &Path, epoch: usize) -> Result<()> {
-    let seed = session.config.train.seed;
-    let samples = session.sample(SAMPLES, seed)?;
-    let end = show::extension(&session.record);
-    let name = |kind: &str| folder.join("samples").join(format!("{kind}-{epoch:04}.{end}"));
-    show::save(&name("epoch"), &samples, &session.record, 8)?;
-    let shown = examples(session, RECONSTRUCTIONS, seed)?;
-    let (originals, reconstructions) = session.reconstruct(&shown, seed)?;
-    show::pairs(&name("reconstruction"), &originals, &reconstructions, &session.record, 8)
-}
-
-/// Examples to show: of the test part if there is one, else of validation, else of what is trained on.
-fn examples(session: &Session, wanted: usize, seed: u64) -> Result<Vec<u32>> {
-    let data = session.data()?;
-    let part = [&data.test, &data.validation, &data.train].into_iter().find(|part| !part.is_empty());
-    let part = part.cloned().unwrap_or(0..1);
-    let mut rng = Philox::new(seed, Stream::Choice, 0, 0);
-    let pick = |_| part.start as u32 + (rng.uniform() * part.len() as f32) as u32 % part.len() as u32;
-    Ok((0..wanted.min(part.len())).map(pick).collect())
-}
-
-/// `metrics.csv`: one line per epoch. It is rewritten whole, so that it is never half a line.
-#[derive(Debug, Default)]
-struct Metrics {
-    lines: Vec<String>,
-}
-
-const COLUMNS: &str = "epoch,distortion,rate,neg_elbo,validation_neg_elbo,images_per_second,elapsed_seconds";
-
-impl Metrics {
-    /// The lines of the epochs that a checkpoint knows of; later ones will be written again.
-    fn read(folder: &Path, epochs: usize) -> Result<Self> {
-        let path = folder.join("metrics.csv");
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(Error::Data(format!("cannot read {}: {error}", path.display()))),
-        };
-        Ok(Self { lines: text.lines().skip(1).take(epochs).map(str::to_owned).collect() })
-    }
-
-    fn add(&mut self, folder: &Path, epoch: &Epoch) -> Result<()> {
-        self.lines.push(format!(
-            "{},{},{},{},{},{:.0},{:.1}",
-            epoch.epoch,
-            epoch.distortion,
-            epoch.rate,
-            epoch.neg_elbo(),
-            epoch.validation.map_or(String::new(), |v| v.to_string()),
-            epoch.images_per_second,
-            epoch.elapsed.as_secs_f64()
-        ));
-        let text = format!("{COLUMNS}\n{}\n", self.lines.join("\n"));
-        durable::replace_file(&folder.join("metrics.csv"), text.as_bytes())
-    }
-}
-
-/// The saved configuration, with what else decided the result as comments.
-fn header(session: &Session) -> String {
-    format!(
-        "# elbo {}\n# data {} ({})\n# device {}\n{}",
-        env!("CARGO_PKG_VERSION"),
-        session.record.name,
-        session.record.hash,
-        session.executor.name(),
-        config::to_toml(&session.config)
-    )
-}
-
-/// The folder of a new run: the one asked for, or the next free `runs/NAME-N`.
-fn run_folder(asked: Option<&Path>, name: &str) -> Result<PathBuf> {
-    if let Some(folder) = asked {
-        folder::check_empty(folder, ", or continue the run in it with --resume")?;
-        return Ok(folder.to_owned());
-    }
-    let taken = |n: &usize| Path::new("runs").join(format!("{name}-{n}")).exists();
-    let free = (1..usize::MAX).find(|n| !taken(n)).unwrap_or(1);
-    Ok(Path::new("runs").join(format!("{name}-{free}")))
 }
 
 fn catch_interrupts() {

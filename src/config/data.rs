@@ -15,6 +15,11 @@ const MAX_SIDE: usize = 4096;
 pub struct DataConfig {
     /// `glyphs`, `mnist`, `fashion-mnist`, or a path: IDX, `.npy`, `.npz`, `.csv`, a folder of IDX files or of images.
     pub source: String,
+    /// MiB that the examples of a source may take in memory. Those of larger `.npy` and IDX files are read when they are
+    /// wanted.
+    pub memory: usize,
+    /// Examples that are on the device at a time. 0 stands for all of them where they fit, else for 64 MiB.
+    pub window: usize,
     /// How values are turned into zeros and ones, if at all.
     pub binarise: Binarise,
     /// Examples taken from the end of the training part for validation; 0 trains on everything.
@@ -176,6 +181,8 @@ impl Default for DataConfig {
     fn default() -> Self {
         Self {
             source: "glyphs".into(),
+            memory: 4096,
+            window: 0,
             binarise: Binarise::None,
             validation: 0,
             examples: 12_000,

@@ -8,7 +8,12 @@ use super::Config;
 
 /// The default configuration as a tree of tables, which holds every key with a value of its kind.
 pub(super) fn defaults() -> Table {
-    Table::try_from(Config::default()).expect("every value of the default configuration has a TOML form")
+    tree(&Config::default())
+}
+
+/// A configuration as a tree of tables.
+pub(super) fn tree(config: &Config) -> Table {
+    Table::try_from(config).expect("every value of a configuration has a TOML form")
 }
 
 /// Every dotted key of `tree`, such as `model.latent`.
@@ -235,7 +240,7 @@ mod tests {
     fn every_key_of_the_default_configuration_can_be_put_and_read_back() {
         let mut tree = defaults();
         let all = keys(&tree);
-        assert_eq!(all.len(), 40);
+        assert_eq!(all.len(), 42);
         for key in all {
             put(&mut tree, &key, Value::String("here".into()));
             assert_eq!(get(&tree, &key).and_then(Value::as_str), Some("here"), "{key}");

@@ -1,9 +1,11 @@
 //! Numbers in a block of several dimensions, as a file held them, and how they become a data set.
 
+use super::disk::{self, Disk};
 use super::table::{Column, Encoding, Frame, Kind};
 use super::{Dataset, Format, Labels, Request, Values, places};
 use crate::config::{Layout, Scale};
 use crate::error::{Error, Result};
+use std::path::PathBuf;
 
 /// Classes from 0 up to here are taken as they are; others are numbered in ascending order.
 const PLAIN_CLASSES: f64 = 65_536.0;
@@ -143,7 +145,7 @@ pub fn dataset(
     if scale == Scale::None && known.is_none() {
         let values = stored(&elements, width, &order);
         let data = Dataset::new(name, shape, values, None, tested, request.validation(examples - tested))?;
-        return Ok(Dataset { format: Format::Array, ..data.with_labels(labels).with_rows(order) });
+        return Ok(Dataset { format: Format::Array, ..data.with_labels(labels)?.with_rows(order) });
     }
     let columns = (0..width).map(|at| Column { name: at.to_string(), kind: Kind::PLAIN }).collect();
     let frame = Frame { columns, cells: elements };
@@ -154,6 +156,47 @@ pub fn dataset(
     };
     let data = frame.dataset(name, encoding, order, tested, labels, request)?;
     Ok(Dataset { format: Format::Array, shape, ..data })
+}
+
+/// An array that stays in its file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Large {
+    /// The file.
+    pub path: PathBuf,
+    /// How values are stored, row-major.
+    pub kind: disk::Kind,
+    /// Where they begin, in bytes.
+    pub start: u64,
+    /// Extents, slowest first.
+    pub dims: Vec<usize>,
+}
+
+/// Makes a data set of an array that stays in its file.
+///
+/// # Errors
+/// As [`dataset`]; [`Error::Data`] where its values would have to be scaled, too.
+pub fn on_disk(name: &str, large: &Large, labels: Option<Labels>, request: &Request) -> Result<Dataset> {
+    let complain = |what: String| Error::Data(format!("{name}: {what}"));
+    let (shape, channels_last) = shape_of(&large.dims, request.config.layout).map_err(complain)?;
+    let (width, examples) = (shape.iter().product::<usize>(), large.dims[0]);
+    if u32::try_from(examples).is_err() {
+        return Err(complain(format!("{examples} examples are too many, {} is the most", u32::MAX)));
+    }
+    let known = request.known.and_then(|known| known.encoding);
+    if request.scale(large.dims.len() == 2) != Scale::None || known.is_some() {
+        return Err(complain(format!(
+            "it takes more than data.memory = {} MiB, and values that are read from the file cannot be scaled; raise \
+             data.memory, or scale them beforehand and give `--set data.scale=none`",
+            request.config.memory
+        )));
+    }
+    let part = disk::Part::open(&large.path, large.start, examples)?;
+    let channels_last = channels_last.then(|| [shape[0], shape[1] * shape[2]]);
+    let (order, tested) = places(examples, None, request.config);
+    let values = Values::Disk(Disk::new(large.kind, width, vec![part], channels_last).reordered(&order));
+    let labels = labels.map(|labels| labels.reordered(&order, request.classes()));
+    let data = Dataset::new(name, shape, values, None, tested, request.validation(examples - tested))?;
+    Ok(Dataset { format: Format::Array, ..data.with_labels(labels)?.with_rows(order) })
 }
 
 /// Examples in a new order, in the type that the device gets: bytes stay bytes, and false and true become black and

@@ -116,7 +116,7 @@ pub fn source(name: &str) -> Option<&'static Source> {
 /// [`Error::Disk`] where they cannot be kept.
 pub fn dataset(source: &Source, request: &Request) -> Result<Dataset> {
     let folder = ensure(source, &mut |_, _, _| {})?;
-    let data = idx::folder(&folder, request.config.test, request.config.validation)?;
+    let data = idx::folder(&folder, request)?;
     Ok(Dataset { name: source.name.to_owned(), ..data })
 }
 

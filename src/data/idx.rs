@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::{Dataset, Values, share};
+use super::disk::{self, Disk};
+use super::{Dataset, Request, Values, share};
 use crate::error::{Error, Result};
 
 /// The file that a folder must have.
@@ -46,12 +47,12 @@ struct Part {
 
 /// Opens a folder with the MNIST names, each also with `.gz` and with a dot for the second dash.
 ///
-/// The `t10k` files are the test part; without them it is the share `test` at the end. Labels are optional, but all or none.
+/// The `t10k` files are the test part; without them it is the share `data.test` at the end. Labels are optional, but all or none.
 ///
 /// # Errors
 /// [`Error::Data`] where files are missing, malformed or do not belong together, [`Error::Usage`] where validation
 /// would leave nothing to train on.
-pub fn folder(folder: &Path, test: f32, validation: usize) -> Result<Dataset> {
+pub fn folder(folder: &Path, request: &Request) -> Result<Dataset> {
     let Some(images) = find(folder, TRAIN_IMAGES)? else {
         return Err(Error::Data(format!(
             "{}: no IDX images in this folder; looked for {TRAIN_IMAGES} and {}, each also with .gz",
@@ -61,7 +62,7 @@ pub fn folder(folder: &Path, test: f32, validation: usize) -> Result<Dataset> {
     };
     let labels = find(folder, TRAIN_LABELS)?;
     let Some(test_images) = find(folder, TEST_IMAGES)? else {
-        return finish(folder, part(images, labels)?, Err(test), validation);
+        return finish(folder, part(images, labels, request)?, None, request);
     };
     let test_labels = find(folder, TEST_LABELS)?;
     if labels.is_some() != test_labels.is_some() {
@@ -69,8 +70,8 @@ pub fn folder(folder: &Path, test: f32, validation: usize) -> Result<Dataset> {
         let folder = folder.display();
         return Err(Error::Data(format!("{folder}: {missing} is missing; keep both label files here, or neither")));
     }
-    let (train, test_part) = rayon::join(|| part(images, labels), || part(test_images, test_labels));
-    finish(folder, train?, Ok(test_part?), validation)
+    let (train, test) = rayon::join(|| part(images, labels, request), || part(test_images, test_labels, request));
+    finish(folder, train?, Some(test?), request)
 }
 
 /// Whether a folder holds files under the MNIST names.
@@ -81,19 +82,19 @@ pub fn is_in(folder: &Path) -> Result<bool> {
     Ok(find(folder, TRAIN_IMAGES)?.is_some())
 }
 
-/// Opens one file of images; the share `test` at its end becomes the test part. Labels come from the file beside it that
+/// Opens one file of images; the share `data.test` at its end becomes the test part. Labels come from the file beside it that
 /// has `labels` for `images` in its name, where there is one.
 ///
 /// # Errors
 /// As [`folder`].
-pub fn file(images: &Path, test: f32, validation: usize) -> Result<Dataset> {
+pub fn file(images: &Path, request: &Request) -> Result<Dataset> {
     let mut labels = None;
     for candidate in label_names(images) {
         if labels.is_none() && exists(&candidate)? {
             labels = Some(candidate);
         }
     }
-    finish(images, part(images.to_owned(), labels)?, Err(test), validation)
+    finish(images, part(images.to_owned(), labels, request)?, None, request)
 }
 
 /// Reads one IDX file, plain or gzipped; which of the two shows in its first bytes, not in its name.
@@ -104,6 +105,43 @@ pub fn read(path: &Path) -> Result<Array> {
     let complain = |what: String| Error::Data(format!("{}: {what}", path.display()));
     let file = File::open(path).map_err(|error| complain(format!("cannot be opened: {error}")))?;
     decode(file).map_err(complain)
+}
+
+/// The array of a file that is to stay there, since it takes more memory than it may. What is packed cannot.
+fn large(path: &Path, request: &Request) -> Result<Option<Array>> {
+    let found =
+        fs::metadata(path).map_err(|error| Error::Data(format!("{}: cannot be opened: {error}", path.display())))?;
+    if found.len() <= request.memory() { Ok(None) } else { in_file(path) }
+}
+
+/// The array of a plain file, left where it is; nothing where it is packed.
+fn in_file(path: &Path) -> Result<Option<Array>> {
+    let complain = |what: String| Error::Data(format!("{}: {what}", path.display()));
+    let unread = |error: io::Error| complain(format!("cannot be read: {error}"));
+    let mut file = File::open(path).map_err(|error| complain(format!("cannot be opened: {error}")))?;
+    let found = file.metadata().map_err(unread)?.len();
+    let mut magic = [0; 4];
+    file.read_exact(&mut magic).map_err(unread)?;
+    if magic.starts_with(&GZIP) {
+        return Ok(None);
+    }
+    let (kind, rank) = header(&magic).map_err(complain)?;
+    let mut sizes = vec![0; 4 * rank as usize];
+    file.read_exact(&mut sizes).map_err(unread)?;
+    let dims: Vec<u32> = words(&sizes).map(u32::from_be_bytes).collect();
+    let body = dims.iter().try_fold(kind.bytes(), |bytes, &size| bytes.checked_mul(u64::from(size)));
+    let start = 4 + 4 * rank;
+    if dims.contains(&0) || body.and_then(|body| body.checked_add(start)) != Some(found) {
+        return Err(complain(format!("the header promises values in shape {dims:?}, and the file has {found} bytes")));
+    }
+    let kind = match kind {
+        Kind::U8 => disk::Kind::Bytes,
+        Kind::F32 => disk::Kind::BigFloats,
+    };
+    let dims: Vec<usize> = dims.iter().map(|&size| size as usize).collect();
+    let part = disk::Part::open(path, start, dims[0])?;
+    let values = Values::Disk(Disk::new(kind, dims[1..].iter().product(), vec![part], None));
+    Ok(Some(Array { dims, values }))
 }
 
 /// Decodes the bytes of a file.
@@ -207,8 +245,11 @@ fn header(magic: &[u8]) -> Decoded<(Kind, u64)> {
 }
 
 /// Reads images and their labels and compares their numbers. Labels are unsigned bytes, and each byte is a class.
-fn part(path: PathBuf, labels: Option<PathBuf>) -> Result<Part> {
-    let images = read(&path)?;
+fn part(path: PathBuf, labels: Option<PathBuf>, request: &Request) -> Result<Part> {
+    let images = match large(&path, request)? {
+        Some(large) => large,
+        None => read(&path)?,
+    };
     if images.dims.len() == 1 {
         return Err(Error::Data(format!(
             "{}: this file has 1 dimension, as labels have; images have 2 to 4 (examples × height × width)",
@@ -232,7 +273,7 @@ fn part(path: PathBuf, labels: Option<PathBuf>) -> Result<Part> {
 }
 
 /// Joins the parts in one block. Without a test part it is a share at the end of the only one.
-fn finish(source: &Path, train: Part, test: std::result::Result<Part, f32>, validation: usize) -> Result<Dataset> {
+fn finish(source: &Path, train: Part, test: Option<Part>, request: &Request) -> Result<Dataset> {
     let shape = match train.images.dims[1..] {
         [width] => [1, 1, width],
         [height, width] => [1, height, width],
@@ -240,11 +281,25 @@ fn finish(source: &Path, train: Part, test: std::result::Result<Part, f32>, vali
         _ => return Err(Error::Bug(format!("{}: images of {:?}", train.path.display(), train.images.dims))),
     };
     let (mut values, mut labels) = (train.images.values, train.labels);
-    let mut tested = share(train.images.dims[0], *test.as_ref().err().unwrap_or(&0.0));
-    if let Ok(test) = test {
+    let mut tested = share(train.images.dims[0], request.config.test);
+    if let Some(test) = test {
         tested = test.images.dims[0];
         let (train_dims, test_dims) = (&train.images.dims[1..], &test.images.dims[1..]);
         match (&mut values, test.images.values) {
+            // A small test part beside a large training part goes to it, and stays in its file, too.
+            (Values::Disk(disk), more) if train_dims == test_dims => {
+                let more = match more {
+                    Values::Disk(_) => Some(more),
+                    _ => in_file(&test.path)?.map(|array| array.values),
+                };
+                if !matches!(&more, Some(Values::Disk(more)) if disk.append(more)) {
+                    return Err(Error::Data(format!(
+                        "{}: it is stored in another way than {}, which is too large for data.memory; unpack it",
+                        test.path.display(),
+                        train.path.display()
+                    )));
+                }
+            }
             (Values::U8(values), Values::U8(more)) if train_dims == test_dims => values.extend(more),
             (Values::F32(values), Values::F32(more)) if train_dims == test_dims => values.extend(more),
             _ => {
@@ -259,7 +314,7 @@ fn finish(source: &Path, train: Part, test: std::result::Result<Part, f32>, vali
             labels.extend(more);
         }
     }
-    Dataset::new(&source.display().to_string(), shape, values, labels, tested, validation)
+    Dataset::new(&source.display().to_string(), shape, values, labels, tested, request.config.validation)
 }
 
 /// The first of the four spellings of `name` that is a file in `folder`.

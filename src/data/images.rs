@@ -54,7 +54,7 @@ pub fn dataset(folder: &Path, request: &Request) -> Result<Dataset> {
     let shape = [target.channels, target.height, target.width];
     let validation = request.validation(images.len() - tested);
     let data = Dataset::new(&folder.display().to_string(), shape, values, None, tested, validation)?;
-    Ok(Dataset { format: Format::Images, notes, ..data.with_labels(labels).with_rows(order) })
+    Ok(Dataset { format: Format::Images, notes, ..data.with_labels(labels)?.with_rows(order) })
 }
 
 /// What a folder holds, whether or not its images go together.

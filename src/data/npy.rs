@@ -15,8 +15,8 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
-use super::array::{self, Array, Elements};
-use super::{Dataset, Request};
+use super::array::{self, Array, Elements, Large};
+use super::{Dataset, Request, disk};
 use crate::error::{Error, Result};
 pub use header::Header;
 use header::{Kind, MOST_HEADER};
@@ -32,15 +32,61 @@ type Decoded<T> = std::result::Result<T, String>;
 /// # Errors
 /// [`Error::Data`] in one line that begins with the path, [`Error::Usage`] where validation would leave nothing.
 pub fn dataset(path: &Path, request: &Request) -> Result<Dataset> {
-    let array = open(path)?;
+    let large = large(path, request)?;
+    let array = if large.is_none() { Some(open(path)?) } else { None };
+    let dims = large.as_ref().map(|large| &large.dims).or(array.as_ref().map(|array| &array.dims));
+    let count = dims.and_then(|dims| dims.first()).copied().unwrap_or(0);
     let labels = match request.config.labels.as_str() {
         "" | "none" => None,
         labels => {
-            let found = array::labels(&open(Path::new(labels))?, array.dims.first().copied().unwrap_or(0));
+            let found = array::labels(&open(Path::new(labels))?, count);
             Some(found.map_err(|what| Error::Data(format!("{labels}: {what}")))?)
         }
     };
-    array::dataset(&path.display().to_string(), array, None, labels, request)
+    let name = path.display().to_string();
+    match (array, large) {
+        (Some(array), _) => array::dataset(&name, array, None, labels, request),
+        (None, Some(large)) => array::on_disk(&name, &large, labels, request),
+        (None, None) => Err(Error::Bug(format!("{name}: neither in memory nor in its file"))),
+    }
+}
+
+/// The array of a file that is to stay there, since it takes more memory than it may.
+fn large(path: &Path, request: &Request) -> Result<Option<Large>> {
+    let complain = |what: String| Error::Data(format!("{}: {what}", path.display()));
+    let file = File::open(path).map_err(|error| complain(format!("cannot be opened: {error}")))?;
+    let found = file.metadata().map_err(|error| complain(format!("cannot be read: {error}")))?.len();
+    if found <= request.memory() {
+        return Ok(None);
+    }
+    let (header, start) = header(&mut BufReader::new(file)).map_err(complain)?;
+    let kind = match header.kind {
+        Kind::U8 => disk::Kind::Bytes,
+        Kind::F32 if header.big => disk::Kind::BigFloats,
+        Kind::F32 => disk::Kind::Floats,
+        _ => {
+            return Err(complain(format!(
+                "its {} MiB are more than data.memory = {} allows, and only bytes and floats of 32 bits can be read from \
+                 the file while a model trains; store it as one of them, or raise data.memory",
+                found >> 20,
+                request.config.memory
+            )));
+        }
+    };
+    if header.fortran {
+        return Err(complain(
+            "it is too large for data.memory, and stored column by column; store it row by row".into(),
+        ));
+    }
+    match header.bytes().and_then(|body| body.checked_add(start)) {
+        Some(promised) if promised == found => {
+            Ok(Some(Large { path: path.to_owned(), kind, start, dims: header.dims }))
+        }
+        promised => Err(complain(format!(
+            "file is damaged: header promises {} bytes, file has {found}",
+            promised.map_or("too many".to_owned(), |bytes| bytes.to_string())
+        ))),
+    }
 }
 
 /// Reads the array of a file.
@@ -75,17 +121,26 @@ pub fn read(mut bytes: impl Read) -> Decoded<Array> {
 /// Reads the header alone, and says how many bytes it took.
 pub fn header(bytes: &mut impl Read) -> Decoded<(Header, u64)> {
     let mut taken = 0;
-    let mut take = |count: u64| -> Decoded<Vec<u8>> {
+    let mut take_up_to = |count: u64| -> Decoded<Vec<u8>> {
         let mut part = Vec::new();
         let read = bytes.by_ref().take(count).read_to_end(&mut part);
         read.map_err(|error| format!("cannot be read: {error}"))?;
         taken += count;
-        if part.len() as u64 == count { Ok(part) } else { Err("file is truncated: it ends within its header".into()) }
+        Ok(part)
     };
-    let magic = take(8)?;
-    if !magic.starts_with(MAGIC) {
+    let magic = take_up_to(8)?;
+    if magic.iter().zip(MAGIC).any(|(found, expected)| found != expected) {
         return Err("this is no .npy file: it does not begin with \\x93NUMPY".into());
     }
+    let whole = |part: Vec<u8>, count: u64| {
+        if part.len() as u64 == count {
+            Ok(part)
+        } else {
+            Err("file is truncated: it ends within its header".to_owned())
+        }
+    };
+    let magic = whole(magic, 8)?;
+    let mut take = |count: u64| whole(take_up_to(count)?, count);
     let length = match magic[6] {
         1 => take(2)?.iter().rev().fold(0, |length, &byte| length << 8 | u64::from(byte)),
         2 | 3 => take(4)?.iter().rev().fold(0, |length, &byte| length << 8 | u64::from(byte)),

@@ -73,6 +73,11 @@ impl<'a> Request<'a> {
         self.known.and_then(|known| known.classes)
     }
 
+    /// The most bytes that examples may take in memory.
+    pub fn memory(&self) -> u64 {
+        (self.config.memory as u64) << 20
+    }
+
     /// How numbers are to be scaled; `table` says whether they come in no particular unit. For a trained model nothing is
     /// fitted anew: its own encoding counts, or none.
     pub fn scale(&self, table: bool) -> Scale {

@@ -128,7 +128,7 @@ impl Frame {
         let hash = self.hash(&order, labels.as_ref(), test);
         let data = Dataset::new(name, [1, 1, width], values, None, test, request.validation(order.len() - test))?;
         let data = Dataset { format: Format::Table, encoding: Some(encoding), ..data };
-        Ok(Dataset { hash, ..data.with_labels(labels).with_rows(order) })
+        Ok(Dataset { hash, ..data.with_labels(labels)?.with_rows(order) })
     }
 
     /// The identity of the rows before anything is fitted, so that it does not depend on what is set aside.

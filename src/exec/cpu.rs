@@ -6,6 +6,9 @@
 //! How the work is divided does not change a bit of the result: every element is computed by the same operations in the
 //! same order. So it may be divided by how fast the threads are ([`shares`]). While a plan runs nobody sleeps (see
 //! [`awake`]): to wake a thread up takes longer than many a step.
+//!
+//! Members of a plan need nothing of each other: as many as there are threads run side by side, each on one thread, and
+//! only those that are left over share the threads among them.
 
 mod profile;
 mod segments;
@@ -14,8 +17,9 @@ mod shares;
 use super::pace::Pace;
 use super::{Counts, PlanId};
 use crate::error::{Error, Result};
-use crate::kernels::{Call, Kernel, StepScalars};
-use crate::plan::{Plan, Role, Step, Target, View};
+use crate::kernels::{Access, Call, Kernel, StepScalars};
+use crate::plan::{Buffer, Plan, Role, Step, Target, View};
+use rayon::prelude::{IndexedParallelIterator, IntoParallelRefMutIterator, ParallelIterator};
 use segments::{Part, Segment};
 use shares::Shares;
 use std::collections::BTreeMap;
@@ -28,8 +32,11 @@ use std::time::Instant;
 #[derive(Debug)]
 pub struct Cpu {
     pool: rayon::ThreadPool,
-    buffers: Vec<Vec<u32>>,
-    roles: BTreeMap<Role, usize>,
+    /// The buffers that all members share; no kernel writes them.
+    shared: Vec<Vec<u32>>,
+    /// The buffers of each member.
+    own: Vec<Vec<Vec<u32>>>,
+    roles: BTreeMap<Role, Place>,
     plans: Vec<Loaded>,
     counts: Counts,
 }
@@ -37,11 +44,46 @@ pub struct Cpu {
 #[derive(Debug)]
 struct Loaded {
     plan: Plan,
-    /// For each buffer of the plan, its index among the engine's.
-    buffers: Vec<usize>,
-    /// The segments, with how each is divided between the threads.
-    segments: Vec<(Segment, Shares)>,
+    /// For each buffer of the plan, where it is among the engine's.
+    places: Vec<Place>,
+    segments: Vec<Segment>,
+    /// How each segment is divided between the threads where they work on the same member.
+    shares: Vec<Shares>,
     pace: Pace,
+}
+
+/// Where a buffer is.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    /// Among those that all members share.
+    Shared(usize),
+    /// Among those of each member.
+    Own(usize),
+}
+
+/// What the buffers of a plan are for one member.
+struct Buffers<'a> {
+    places: &'a [Place],
+    shared: &'a [Vec<u32>],
+    own: &'a mut [Vec<u32>],
+}
+
+impl Buffers<'_> {
+    fn words(&self, view: &View) -> &[u32] {
+        let buffer = match self.places[view.buffer] {
+            Place::Shared(at) => &self.shared[at],
+            Place::Own(at) => &self.own[at],
+        };
+        &buffer[view.offset..view.offset + view.words]
+    }
+
+    /// A buffer that kernels may write.
+    fn written(&mut self, buffer: usize) -> &mut Vec<u32> {
+        match self.places[buffer] {
+            Place::Own(at) => &mut self.own[at],
+            Place::Shared(_) => unreachable!("what members share is never written"),
+        }
+    }
 }
 
 impl Cpu {
@@ -51,7 +93,8 @@ impl Cpu {
             .num_threads(threads)
             .build()
             .map_err(|error| Error::Device(format!("cannot start {threads} threads: {error}")))?;
-        Ok(Self { pool, buffers: vec![], roles: BTreeMap::new(), plans: vec![], counts: Counts::default() })
+        let (shared, own, roles) = (vec![], vec![], BTreeMap::new());
+        Ok(Self { pool, shared, own, roles, plans: vec![], counts: Counts::default() })
     }
 
     /// The device's name, whatever the number of threads: it does not matter to what is computed.
@@ -81,41 +124,61 @@ impl Cpu {
 
     /// See [`super::Executor::load`].
     pub fn load(&mut self, plan: Plan) -> Result<PlanId> {
-        let mut buffers = Vec::new();
+        if self.own.is_empty() {
+            self.own = vec![vec![]; plan.members];
+        } else if self.own.len() != plan.members {
+            let (has, members) = (self.own.len(), plan.members);
+            return Err(Error::Bug(format!("plan {} has {members} members, earlier ones have {has}", plan.name)));
+        }
+        let mut places = Vec::new();
         for buffer in &plan.buffers {
-            let known = match buffer.role {
-                Role::Slot(_) | Role::Workspace => None,
-                _ => self.roles.get(&buffer.role).copied(),
-            };
-            let at = match known {
-                Some(at) if self.buffers[at].len() >= buffer.words => at,
-                Some(at) => {
-                    let has = self.buffers[at].len();
+            let lasting = !matches!(buffer.role, Role::Slot(_) | Role::Workspace);
+            let place = match self.roles.get(&buffer.role).copied().filter(|_| lasting) {
+                Some(place) if self.length(place) >= buffer.words => place,
+                Some(place) => {
+                    let (role, has) = (&buffer.role, self.length(place));
                     return Err(Error::Bug(format!(
-                        "{:?} has {has} words, plan {} needs {}",
-                        buffer.role, plan.name, buffer.words
+                        "{role:?} has {has} words, plan {} needs {}",
+                        plan.name, buffer.words
                     )));
                 }
-                None => {
-                    self.counts.allocations += 1;
-                    self.buffers.push(vec![0; buffer.words]);
-                    if let (Role::Constants(words), Some(made)) = (&buffer.role, self.buffers.last_mut()) {
-                        made[..words.len()].copy_from_slice(words);
-                    }
-                    if !matches!(buffer.role, Role::Slot(_) | Role::Workspace) {
-                        self.roles.insert(buffer.role.clone(), self.buffers.len() - 1);
-                    }
-                    self.buffers.len() - 1
-                }
+                None => self.make(buffer, &plan)?,
             };
-            buffers.push(at);
+            if lasting {
+                self.roles.insert(buffer.role.clone(), place);
+            }
+            places.push(place);
         }
         // A plan for devices keeps all its tensors in one buffer, which threads could not divide: it runs step by step.
         let segments = if plan.words(&Role::Workspace) > 0 { vec![] } else { segments::cut(&plan) };
-        let segments = divided_equally(segments, self.threads());
+        let shares = equal_shares(&segments, self.threads());
         let pace = Pace::guess(&plan, Target::Cpu);
-        self.plans.push(Loaded { plan, buffers, segments, pace });
+        self.plans.push(Loaded { plan, places, segments, shares, pace });
         Ok(PlanId(self.plans.len() - 1))
+    }
+
+    /// A new buffer of zeros, for each member if they do not share it.
+    fn make(&mut self, buffer: &Buffer, plan: &Plan) -> Result<Place> {
+        self.counts.allocations += 1;
+        if buffer.role.is_shared() {
+            let mut made = zeros(buffer.words, plan)?;
+            if let Role::Constants(words) = &buffer.role {
+                made[..words.len()].copy_from_slice(words);
+            }
+            self.shared.push(made);
+            return Ok(Place::Shared(self.shared.len() - 1));
+        }
+        for own in &mut self.own {
+            own.push(zeros(buffer.words, plan)?);
+        }
+        Ok(Place::Own(self.own[0].len() - 1))
+    }
+
+    fn length(&self, place: Place) -> usize {
+        match place {
+            Place::Shared(at) => self.shared[at].len(),
+            Place::Own(at) => self.own[0][at].len(),
+        }
     }
 
     /// The plan behind an id.
@@ -128,64 +191,73 @@ impl Cpu {
         self.plans[id.0].pace.steps()
     }
 
+    /// See [`super::Executor::fix_portion`].
+    pub fn fix_portion(&mut self, id: PlanId, runs: usize) {
+        self.plans[id.0].pace = Pace::fixed(runs);
+    }
+
     /// See [`super::Executor::run`].
     pub fn run(&mut self, id: PlanId, steps: &[StepScalars]) -> Result<()> {
-        let Loaded { plan, buffers: index, segments, pace } = &mut self.plans[id.0];
-        let (pool, buffers) = (&self.pool, &mut self.buffers);
+        let Loaded { plan, places, segments, shares, pace } = &mut self.plans[id.0];
+        let (plan, places, segments) = (&*plan, &*places, &*segments);
+        let (shared, members, threads) = (&self.shared, plan.members, self.pool.current_num_threads());
         let begun = Instant::now();
-        let walk = || {
-            for scalars in steps {
-                for (segment, shares) in &mut *segments {
-                    run_segment(plan, index, segment, shares, buffers, scalars);
+        // A member takes all its steps before the next one begins, so that its parameters stay in the caches.
+        let walk = |member: usize, own: &mut Vec<Vec<u32>>, shares: &mut [Shares]| {
+            let mut buffers = Buffers { places, shared, own };
+            for scalars in steps.iter().skip(member).step_by(members) {
+                for (segment, shares) in segments.iter().zip(&mut *shares) {
+                    run_segment(plan, segment, shares, &mut buffers, scalars);
                 }
                 for step in plan.steps.iter().filter(|_| segments.is_empty()) {
-                    run_on_copies(step, index, buffers, scalars);
+                    run_on_copies(plan, step, &mut buffers, scalars);
                 }
             }
         };
-        pool.install(|| awake(walk));
-        pace.took(steps.len(), begun.elapsed());
+        let side_by_side = if threads > 1 { members / threads * threads } else { 0 };
+        let (many, few) = self.own.split_at_mut(side_by_side);
+        let all = move || {
+            let alone = |(member, own)| walk(member, own, &mut equal_shares(segments, 1));
+            many.par_iter_mut().enumerate().with_max_len(1).for_each(alone);
+            few.iter_mut().enumerate().for_each(|(at, own)| walk(side_by_side + at, own, shares));
+        };
+        self.pool.install(|| awake(all));
+        pace.took(steps.len() / members, begun.elapsed());
         self.counts.submissions += 1;
-        self.counts.dispatches += (steps.len() * plan.steps.len()) as u64;
+        self.counts.dispatches += (steps.len() / members * plan.steps.len()) as u64;
         Ok(())
     }
 
     /// See [`super::Executor::check`]: the fast functions against the twins.
-    pub fn check(&mut self, id: PlanId, scalars: &StepScalars) -> Result<Option<String>> {
-        let Loaded { plan, buffers: index, .. } = &self.plans[id.0];
-        for (at, step) in plan.steps.iter().enumerate() {
-            let mut twin: Vec<Vec<u32>> =
-                step.views.iter().map(|v| words(&self.buffers[index[v.buffer]], v).to_vec()).collect();
-            let mut fast = twin.clone();
-            call_whole(step, step.kernel.cpu, scalars, &mut twin);
-            call_whole(step, step.kernel.fast.unwrap_or(step.kernel.cpu), scalars, &mut fast);
-            for (i, (access, view)) in step.accesses().enumerate() {
-                if access == crate::kernels::Access::Read {
-                    continue;
-                }
-                if let Some(difference) = super::compare::difference(&twin[i], &fast[i]) {
-                    let (name, what) = (step.kernel.name, &step.what);
-                    let binding = step.kernel.bindings[i].name;
-                    return Ok(Some(format!("step {at} ({name}, {what}) differs at binding {binding}: {difference}")));
-                }
-                words_mut(&mut self.buffers[index[view.buffer]], &view).copy_from_slice(&fast[i]);
+    pub fn check(&mut self, id: PlanId, scalars: &[StepScalars]) -> Result<Option<String>> {
+        let Loaded { plan, places, .. } = &self.plans[id.0];
+        for (scalars, own) in scalars.iter().zip(&mut self.own) {
+            let difference = check_member(plan, &mut Buffers { places, shared: &self.shared, own }, scalars);
+            if difference.is_some() {
+                return Ok(difference);
             }
         }
         Ok(None)
     }
 
-    /// See [`super::Executor::write`].
-    pub fn write(&mut self, role: &Role, offset: usize, words: &[u32]) -> Result<()> {
-        let at = self.find(role, offset + words.len())?;
-        self.buffers[at][offset..offset + words.len()].copy_from_slice(words);
+    /// See [`super::Executor::write_to`].
+    pub fn write(&mut self, member: usize, role: &Role, offset: usize, words: &[u32]) -> Result<()> {
+        let buffer = match self.find(role, offset + words.len())? {
+            Place::Shared(at) => &mut self.shared[at],
+            Place::Own(at) => &mut self.own[member][at],
+        };
+        buffer[offset..offset + words.len()].copy_from_slice(words);
         Ok(())
     }
 
-    /// See [`super::Executor::read`].
-    pub fn read(&mut self, role: &Role, offset: usize, words: usize) -> Result<Vec<u32>> {
-        let at = self.find(role, offset + words)?;
+    /// See [`super::Executor::read_from`].
+    pub fn read(&mut self, member: usize, role: &Role, offset: usize, words: usize) -> Result<Vec<u32>> {
+        let buffer = match self.find(role, offset + words)? {
+            Place::Shared(at) => &self.shared[at],
+            Place::Own(at) => &self.own[member][at],
+        };
         self.counts.bytes_read += 4 * words as u64;
-        Ok(self.buffers[at][offset..offset + words].to_vec())
+        Ok(buffer[offset..offset + words].to_vec())
     }
 
     /// See [`super::Executor::counts`].
@@ -193,37 +265,67 @@ impl Cpu {
         self.counts
     }
 
-    fn find(&self, role: &Role, end: usize) -> Result<usize> {
+    fn find(&self, role: &Role, end: usize) -> Result<Place> {
         match self.roles.get(role) {
-            Some(&at) if end <= self.buffers[at].len() => Ok(at),
-            Some(&at) => Err(Error::Bug(format!("{role:?} has {} words, not {end}", self.buffers[at].len()))),
+            Some(&place) if end <= self.length(place) => Ok(place),
+            Some(&place) => Err(Error::Bug(format!("{role:?} has {} words, not {end}", self.length(place)))),
             None => Err(Error::Bug(format!("no loaded plan has a buffer {role:?}"))),
         }
     }
 }
 
-fn words<'a>(buffer: &'a [u32], view: &View) -> &'a [u32] {
-    &buffer[view.offset..view.offset + view.words]
+/// A buffer, if there is memory for it.
+fn zeros(words: usize, plan: &Plan) -> Result<Vec<u32>> {
+    let mut buffer = Vec::new();
+    buffer.try_reserve_exact(words).map_err(|_| {
+        let (gib, remedy) = (plan.bytes() as f64 / f64::from(1 << 30), super::remedy(plan.members));
+        Error::Device(format!("there is no memory for the {gib:.1} GiB that the plan {} takes: {remedy}", plan.name))
+    })?;
+    buffer.resize(words, 0);
+    Ok(buffer)
 }
 
-fn words_mut<'a>(buffer: &'a mut [u32], view: &View) -> &'a mut [u32] {
-    &mut buffer[view.offset..view.offset + view.words]
+/// Runs each step by its twin and by its fast function, and says where the two differ.
+fn check_member(plan: &Plan, buffers: &mut Buffers, scalars: &StepScalars) -> Option<String> {
+    for (at, step) in plan.steps.iter().enumerate() {
+        let mut twin: Vec<Vec<u32>> = step.views.iter().map(|view| buffers.words(view).to_vec()).collect();
+        let mut fast = twin.clone();
+        call_whole(step, step.kernel.cpu, scalars, &mut twin);
+        call_whole(step, step.kernel.fast.unwrap_or(step.kernel.cpu), scalars, &mut fast);
+        for (i, view) in written(plan, step) {
+            if let Some(difference) = super::compare::difference(&twin[i], &fast[i]) {
+                let (name, what) = (step.kernel.name, &step.what);
+                let binding = step.kernel.bindings[i].name;
+                return Some(format!("step {at} ({name}, {what}) differs at binding {binding}: {difference}"));
+            }
+            put(buffers, &view, &fast[i]);
+        }
+    }
+    None
 }
 
 /// Runs a step by its twin, on copies of what it binds.
-fn run_on_copies(step: &Step, index: &[usize], buffers: &mut [Vec<u32>], scalars: &StepScalars) {
-    let mut copies: Vec<Vec<u32>> = step.views.iter().map(|v| words(&buffers[index[v.buffer]], v).to_vec()).collect();
+fn run_on_copies(plan: &Plan, step: &Step, buffers: &mut Buffers, scalars: &StepScalars) {
+    let mut copies: Vec<Vec<u32>> = step.views.iter().map(|view| buffers.words(view).to_vec()).collect();
     call_whole(step, step.kernel.cpu, scalars, &mut copies);
-    for ((access, view), copy) in step.accesses().zip(copies) {
-        if access != crate::kernels::Access::Read {
-            words_mut(&mut buffers[index[view.buffer]], &view).copy_from_slice(&copy);
-        }
+    for (i, view) in written(plan, step) {
+        put(buffers, &view, &copies[i]);
     }
+}
+
+/// The bindings that a step writes, as it is configured.
+fn written<'a>(plan: &'a Plan, step: &'a Step) -> impl Iterator<Item = (usize, View)> + 'a {
+    let all = step.accesses().enumerate().filter(|(_, (access, _))| *access != Access::Read);
+    all.map(|(i, (_, view))| (i, view)).filter(|(_, view)| plan.buffers[view.buffer].role != Role::Sink)
+}
+
+fn put(buffers: &mut Buffers, view: &View, words: &[u32]) {
+    buffers.written(view.buffer)[view.offset..view.offset + view.words].copy_from_slice(words);
 }
 
 /// Runs a step's function over its whole outer axis on copies of its views.
 fn call_whole(step: &Step, function: fn(Call), scalars: &StepScalars, views: &mut [Vec<u32>]) {
-    let first_write = step.kernel.bindings.iter().take_while(|b| b.access == crate::kernels::Access::Read).count();
+    let first_write = step.kernel.bindings.iter().take_while(|b| b.access == Access::Read).count();
     let (reads, writes) = views.split_at_mut(first_write);
     function(Call {
         range: 0..step.outer,
@@ -275,31 +377,22 @@ impl<F: Fn()> Drop for OnDrop<F> {
     }
 }
 
-/// Segments with an equal part for each thread, for a start.
-fn divided_equally(segments: Vec<Segment>, threads: usize) -> Vec<(Segment, Shares)> {
-    let shares = |segment: &Segment| Shares::equal(if segment.divisible { threads } else { 1 });
-    let all: Vec<Shares> = segments.iter().map(shares).collect();
-    segments.into_iter().zip(all).collect()
+/// For each segment an equal share for each of so many threads, where it can be divided.
+fn equal_shares(segments: &[Segment], threads: usize) -> Vec<Shares> {
+    segments.iter().map(|segment| Shares::equal(if segment.divisible { threads } else { 1 })).collect()
 }
 
-/// Lets every thread walk its part of a segment.
-fn run_segment(
-    plan: &Plan,
-    index: &[usize],
-    segment: &Segment,
-    shares: &mut Shares,
-    buffers: &mut [Vec<u32>],
-    scalars: &StepScalars,
-) {
+/// Lets every thread that gets a share walk its part of a segment.
+fn run_segment(plan: &Plan, segment: &Segment, shares: &mut Shares, buffers: &mut Buffers, scalars: &StepScalars) {
     let mut taken: Vec<Vec<u32>> =
-        segment.written.iter().map(|&buffer| std::mem::take(&mut buffers[index[buffer]])).collect();
-    let shared: &[Vec<u32>] = buffers;
+        segment.written.iter().map(|&buffer| std::mem::take(buffers.written(buffer))).collect();
+    let shared: &Buffers = buffers;
     let division = &*shares;
     let walk = |thread: usize, mut own: Vec<Option<&mut [u32]>>| {
         for (step, sources) in segment.steps.iter().map(|&step| &plan.steps[step]).zip(&segment.sources) {
             let range = chunk(step, division, thread);
             if !range.is_empty() {
-                run_step(step, sources, range, &mut own, index, shared, scalars);
+                run_step(step, sources, range, &mut own, shared, scalars);
             }
         }
     };
@@ -311,7 +404,7 @@ fn run_segment(
         shares.learn(&times);
     }
     for (&buffer, words) in segment.written.iter().zip(taken) {
-        buffers[index[buffer]] = words;
+        *buffers.written(buffer) = words;
     }
 }
 
@@ -378,11 +471,9 @@ fn run_step(
     sources: &[segments::Source],
     range: Range<usize>,
     share: &mut [Option<&mut [u32]>],
-    index: &[usize],
-    shared: &[Vec<u32>],
+    shared: &Buffers,
     scalars: &StepScalars,
 ) {
-    use crate::kernels::Access;
     use segments::Source;
     let written = |i: usize| step.kernel.bindings[i].access != Access::Read;
     let mut writes: Vec<(Option<usize>, &mut [u32])> = Vec::with_capacity(3);
@@ -398,7 +489,7 @@ fn run_step(
         reads.push(match *source {
             Source::Own(part) => share[part].as_deref().expect("a step does not read what it writes"),
             Source::Shared => {
-                let all = words(&shared[index[view.buffer]], view);
+                let all = shared.words(view);
                 let stride = view.words / (step.outer / step.unit);
                 let unit = |at: usize| at / step.unit * stride;
                 if view.split { &all[unit(range.start)..unit(range.end)] } else { all }

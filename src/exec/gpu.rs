@@ -18,10 +18,10 @@ use super::pace::{MOST_STEPS, Pace};
 use super::{Counts, PlanId};
 use crate::error::{Error, Result};
 use crate::exec::select::Kind;
-use crate::kernels::{Access, Kernel, StepScalars};
+use crate::kernels::{Access, Kernel, Members, StepScalars};
 use crate::plan::{Plan, Role, Step, Target};
 use device::Device;
-use memory::Memory;
+use memory::{Held, Memory};
 use pipeline::Pipelines;
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
@@ -33,10 +33,14 @@ const SUBMISSIONS_IN_FLIGHT: usize = 2;
 /// Bytes that are bound as `params`, and distance of the params of two steps: room for a table, and a multiple of the
 /// alignment that every device allows.
 const PARAMS_BYTES: u64 = 512;
-/// Bytes that are bound as `step`.
+/// Bytes that are bound as `steps` for each member.
 const STEP_BYTES: u64 = size_of::<StepScalars>() as u64;
-/// Distance of two rows of the table of steps.
-const STEP_STRIDE: u64 = 256;
+/// What every device can bind as a uniform.
+const MOST_UNIFORM_BYTES: u64 = 1 << 16;
+/// The alignment of rows of the table of steps that every device allows.
+const STEP_ALIGNMENT: u64 = 256;
+
+const _: () = assert!(crate::config::MOST_MEMBERS as u64 * STEP_BYTES <= MOST_UNIFORM_BYTES);
 
 /// A device with its buffers and plans.
 #[derive(Debug)]
@@ -44,10 +48,7 @@ pub struct Gpu {
     device: Device,
     memory: Memory,
     pipelines: Pipelines,
-    /// One row of [`StepScalars`] for each run of a submission. One table is enough: a submission sees what was written
-    /// before it, and the device keeps the order.
-    table: wgpu::Buffer,
-    /// The table's bytes, before they are written.
+    /// The bytes of a table of steps, before they are written.
     rows: Vec<u8>,
     plans: Vec<Loaded>,
     /// Textures that were made.
@@ -61,11 +62,42 @@ pub struct Gpu {
 #[derive(Debug)]
 struct Loaded {
     plan: Plan,
-    buffers: Vec<wgpu::Buffer>,
+    buffers: Vec<Held>,
     dispatches: Vec<Dispatch>,
-    /// Group 1: the plan's params and the table of steps.
-    uniforms: wgpu::BindGroup,
+    uniforms: Uniforms,
     pace: Pace,
+}
+
+/// Group 1: the params of a plan's steps, and what changes from run to run.
+#[derive(Debug, Clone)]
+struct Uniforms {
+    group: wgpu::BindGroup,
+    /// One row for each run of a submission, with [`StepScalars`] for each member. One table is enough: a submission
+    /// sees what was written before it, and the device keeps the order.
+    table: wgpu::Buffer,
+    members: usize,
+}
+
+impl Uniforms {
+    /// Distance of two rows of the table.
+    fn stride(&self) -> u64 {
+        stride(self.members)
+    }
+}
+
+fn stride(members: usize) -> u64 {
+    (members as u64 * STEP_BYTES).next_multiple_of(STEP_ALIGNMENT)
+}
+
+/// What a binding of a step is bound to.
+#[derive(Debug, Clone, PartialEq)]
+struct Binding {
+    buffer: wgpu::Buffer,
+    /// The first word of the first member's copy, and how many a copy has.
+    offset: usize,
+    words: usize,
+    /// Words between the copies of two members, 0 where they share one.
+    stride: usize,
 }
 
 /// A step, ready to run.
@@ -87,11 +119,9 @@ impl Gpu {
     pub fn open(adapter: &Adapter, checked: bool) -> Result<Self> {
         let device = Device::open(adapter)?;
         let memory = Memory::new(&device)?;
-        let pipelines = Pipelines::new(&device, checked);
-        let rows = vec![0; STEP_STRIDE as usize * MOST_STEPS];
-        let table = uniform_buffer(&device, "steps", rows.len() as u64)?;
-        let (plans, in_flight) = (vec![], VecDeque::new());
-        Ok(Self { device, memory, pipelines, table, rows, plans, textures: 0, in_flight, counts: Counts::default() })
+        let pipelines = Pipelines::new(checked);
+        let (rows, plans, in_flight) = (vec![], vec![], VecDeque::new());
+        Ok(Self { device, memory, pipelines, rows, plans, textures: 0, in_flight, counts: Counts::default() })
     }
 
     /// The device's name, how it is reached, and what it is.
@@ -119,10 +149,16 @@ impl Gpu {
         self.device.eight_lanes || !kernel.needs_subgroups()
     }
 
+    /// See [`super::Executor::most_words`].
+    pub fn most_words(&self) -> usize {
+        let limits = &self.device.limits;
+        (limits.max_buffer_size.min(limits.max_storage_buffer_binding_size) / 4) as usize
+    }
+
     /// See [`super::Executor::counts`].
     pub fn counts(&self) -> Counts {
-        // The table of steps, and a buffer of params for each plan.
-        let uniform = 1 + self.plans.len() as u64;
+        // The params and the table of steps of each plan.
+        let uniform = 2 * self.plans.len() as u64;
         let allocations = self.memory.made() + uniform + self.textures;
         Counts { allocations, pipelines: self.pipelines.count() as u64, ..self.counts }
     }
@@ -134,22 +170,27 @@ impl Gpu {
 
     /// See [`super::Executor::load`].
     pub fn load(&mut self, plan: Plan) -> Result<PlanId> {
-        let buffers =
-            plan.buffers.iter().map(|buffer| self.memory.get(&self.device, buffer)).collect::<Result<Vec<_>>>()?;
-        let uniforms = self.uniforms(&plan.name, plan.steps.iter().map(|step| &step.params[..]))?;
+        if let Some(earlier) = self.plans.first().filter(|earlier| earlier.plan.members != plan.members) {
+            let (has, members) = (earlier.plan.members, plan.members);
+            return Err(Error::Bug(format!("plan {} has {members} members, earlier ones have {has}", plan.name)));
+        }
+        let get = |buffer| self.memory.get(&self.device, buffer, plan.members);
+        let buffers = plan.buffers.iter().map(get).collect::<Result<Vec<_>>>()?;
+        let params = plan.steps.iter().map(|step| &step.params[..]);
+        let uniforms = self.uniforms(&plan.name, params, plan.members)?;
         let mut dispatches = Vec::with_capacity(plan.steps.len());
-        let mut textures = Textures::default();
+        let mut textures = Textures::new(plan.members);
         for (at, step) in plan.steps.iter().enumerate() {
-            let views = step.views.iter().enumerate().map(|(binding, view)| {
-                let unused = memory::is_unused(&plan.buffers[view.buffer].role);
-                if unused {
-                    (self.memory.unused(binding), 0, 4)
+            let bindings = step.views.iter().enumerate().map(|(binding, view)| {
+                if memory::is_unused(&plan.buffers[view.buffer].role) {
+                    Binding { buffer: self.memory.unused(binding).clone(), offset: 0, words: 4, stride: 0 }
                 } else {
-                    (&buffers[view.buffer], view.offset, view.words)
+                    let Held { buffer, stride, .. } = buffers[view.buffer].clone();
+                    Binding { buffer, offset: view.offset, words: view.words, stride }
                 }
             });
-            let views: Vec<_> = views.map(|(buffer, offset, words)| (buffer.clone(), offset, words)).collect();
-            dispatches.push(self.dispatch(step, &views, at, shared(step), &mut textures)?);
+            let bindings: Vec<_> = bindings.collect();
+            dispatches.push(self.dispatch(step, &bindings, at, shared(step), &mut textures)?);
         }
         self.device.healthy()?;
         self.textures += textures.count() as u64;
@@ -163,12 +204,18 @@ impl Gpu {
         self.plans[id.0].pace.steps()
     }
 
+    /// See [`super::Executor::fix_portion`].
+    pub fn fix_portion(&mut self, id: PlanId, runs: usize) {
+        self.plans[id.0].pace = Pace::fixed(runs);
+    }
+
     /// See [`super::Executor::run`].
     pub fn run(&mut self, id: PlanId, steps: &[StepScalars]) -> Result<()> {
+        let members = self.plans[id.0].plan.members;
         let mut rest = steps;
         while !rest.is_empty() {
             let portion;
-            (portion, rest) = rest.split_at(self.portion(id).min(rest.len()));
+            (portion, rest) = rest.split_at((self.portion(id) * members).min(rest.len()));
             self.run_portion(id, portion)?;
         }
         self.device.healthy()
@@ -179,13 +226,14 @@ impl Gpu {
         let known = self.plans[id.0].pace.settled();
         self.make_room(if known { SUBMISSIONS_IN_FLIGHT - 1 } else { 0 })?;
         let begun = Instant::now();
-        self.write_steps(steps);
+        self.write_steps(&self.plans[id.0].uniforms.clone(), steps);
         let loaded = &self.plans[id.0];
-        let submission = submit(&self.device, &loaded.plan.name, &loaded.uniforms, steps.len(), &loaded.dispatches);
-        self.submitted(submission, Some(id), steps.len() * loaded.dispatches.len());
+        let runs = steps.len() / loaded.plan.members;
+        let submission = submit(&self.device, &loaded.plan.name, &loaded.uniforms, runs, &loaded.dispatches);
+        self.submitted(submission, Some(id), runs * loaded.dispatches.len());
         if !known {
             self.finish()?;
-            self.plans[id.0].pace.took(steps.len(), begun.elapsed());
+            self.plans[id.0].pace.took(runs, begun.elapsed());
         }
         Ok(())
     }
@@ -195,16 +243,16 @@ impl Gpu {
         self.make_room(0)
     }
 
-    /// See [`super::Executor::write`].
-    pub fn write(&mut self, role: &Role, offset: usize, words: &[u32]) -> Result<()> {
-        let buffer = self.memory.find(role, offset + words.len())?;
-        memory::write(&self.device, &buffer, offset, words)
+    /// See [`super::Executor::write_to`].
+    pub fn write(&mut self, member: usize, role: &Role, offset: usize, words: &[u32]) -> Result<()> {
+        let held = self.memory.find(role, offset + words.len())?;
+        memory::write(&self.device, &held.buffer, member * held.stride + offset, words)
     }
 
-    /// See [`super::Executor::read`].
-    pub fn read(&mut self, role: &Role, offset: usize, words: usize) -> Result<Vec<u32>> {
-        let buffer = self.memory.find(role, offset + words)?;
-        self.read_back(&buffer, offset, words)
+    /// See [`super::Executor::read_from`].
+    pub fn read(&mut self, member: usize, role: &Role, offset: usize, words: usize) -> Result<Vec<u32>> {
+        let held = self.memory.find(role, offset + words)?;
+        self.read_back(&held.buffer, member * held.stride + offset, words)
     }
 
     fn read_back(&mut self, buffer: &wgpu::Buffer, offset: usize, words: usize) -> Result<Vec<u32>> {
@@ -236,12 +284,12 @@ impl Gpu {
         self.counts.dispatches += dispatches as u64;
     }
 
-    /// A step of a plan (its `at`-th) whose bindings are bound to words of these buffers: buffer, first word, count.
-    /// `shared` is that of [`Pipelines::get`], `textures` are those of the steps before it.
+    /// A step of a plan (its `at`-th) with these bindings. `shared` is that of [`Pipelines::get`], `textures` are those of
+    /// the steps before it, which know how many members there are.
     fn dispatch(
         &mut self,
         step: &Step,
-        views: &[(wgpu::Buffer, usize, usize)],
+        bindings: &[Binding],
         at: usize,
         shared: u32,
         textures: &mut Textures,
@@ -253,27 +301,30 @@ impl Gpu {
                 "{title} takes {most} workgroups in a row, and {kernel} needs {grid:?}: lower --batch"
             )));
         }
-        let pipeline = self.pipelines.get(&self.device, step.kernel, &step.consts, shared)?;
-        let bound = || step.kernel.bindings.iter().zip(views).zip(0..);
+        let members = textures.members();
+        let strides = bindings.iter().map(|bound| bound.stride as u32).collect();
+        let all = Members { count: members as u32, strides };
+        let pipeline = self.pipelines.get(&self.device, step.kernel, &step.consts, shared, &all)?;
+        let bound = || step.kernel.bindings.iter().zip(bindings).zip(0..);
         let entries = bound().filter(|((binding, _), _)| binding.is_storage());
-        let entries = entries.map(|((_, (buffer, offset, words)), binding)| wgpu::BindGroupEntry {
+        let entries = entries.map(|((_, bound), binding)| wgpu::BindGroupEntry {
             binding,
             resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                buffer,
-                offset: 4 * *offset as u64,
-                size: NonZeroU64::new(4 * *words as u64),
+                buffer: &bound.buffer,
+                offset: 4 * bound.offset as u64,
+                size: NonZeroU64::new(4 * (bound.words + (members - 1) * bound.stride) as u64),
             }),
         });
         let storage = self.bind_group(step.kernel, &pipeline.storage, &entries.collect::<Vec<_>>())?;
         let (mut texels, mut copies) = (vec![], vec![]);
-        for ((_, (buffer, offset, words)), at) in bound().filter(|((binding, _), _)| binding.texels) {
-            let (view, copy) = textures.get(&self.device, (buffer, *offset, *words))?;
+        for ((_, bound), at) in bound().filter(|((binding, _), _)| binding.texels) {
+            let (view, copy) = textures.get(&self.device, bound)?;
             texels.push((at, view));
             copies.extend(copy);
         }
-        for ((binding, (buffer, offset, words)), _) in bound() {
+        for ((binding, bound), _) in bound() {
             if binding.access != Access::Read {
-                textures.overwritten((buffer, *offset, *words));
+                textures.overwritten(bound);
             }
         }
         let entries = texels.iter().map(|(binding, view)| wgpu::BindGroupEntry {
@@ -282,8 +333,9 @@ impl Gpu {
         });
         let entries: Vec<_> = entries.collect();
         let texels = pipeline.texels.map(|layout| self.bind_group(step.kernel, &layout, &entries)).transpose()?;
-        let params_offset = (at as u64 * PARAMS_BYTES) as u32;
-        Ok(Dispatch { pipeline: pipeline.compiled, storage, texels, copies, params_offset, grid: step.grid })
+        let ([x, y, _], params_offset) = (step.grid, (at as u64 * PARAMS_BYTES) as u32);
+        let grid = [x, y, members as u32];
+        Ok(Dispatch { pipeline: pipeline.compiled, storage, texels, copies, params_offset, grid })
     }
 
     fn bind_group(
@@ -297,8 +349,8 @@ impl Gpu {
         made.map_err(|error| fault::translate(&error))
     }
 
-    /// Group 1 for steps with these params.
-    fn uniforms<'a>(&self, label: &str, params: impl Iterator<Item = &'a [u32]>) -> Result<wgpu::BindGroup> {
+    /// Group 1 for steps with these params, for so many members.
+    fn uniforms<'a>(&self, label: &str, params: impl Iterator<Item = &'a [u32]>, members: usize) -> Result<Uniforms> {
         let mut bytes = Vec::new();
         for params in params {
             let start = bytes.len();
@@ -307,26 +359,29 @@ impl Gpu {
         }
         let buffer = uniform_buffer(&self.device, "params", bytes.len().max(PARAMS_BYTES as usize) as u64)?;
         self.device.queue.write_buffer(&buffer, 0, &bytes);
+        let table = uniform_buffer(&self.device, "steps", stride(members) * MOST_STEPS as u64)?;
         let binding = |buffer, size| {
             wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: 0, size: NonZeroU64::new(size) })
         };
-        Ok(self.device.handle.create_bind_group(&wgpu::BindGroupDescriptor {
+        let group = self.device.handle.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(label),
-            layout: &self.pipelines.uniforms,
+            layout: &pipeline::uniforms(&self.device, members),
             entries: &[
                 wgpu::BindGroupEntry { binding: 0, resource: binding(&buffer, PARAMS_BYTES) },
-                wgpu::BindGroupEntry { binding: 1, resource: binding(&self.table, STEP_BYTES) },
+                wgpu::BindGroupEntry { binding: 1, resource: binding(&table, members as u64 * STEP_BYTES) },
             ],
-        }))
+        });
+        Ok(Uniforms { group, table, members })
     }
 
     /// Fills the table of steps for the next submission.
-    fn write_steps(&mut self, steps: &[StepScalars]) {
-        for (row, step) in self.rows.chunks_exact_mut(STEP_STRIDE as usize).zip(steps) {
-            row[..STEP_BYTES as usize].copy_from_slice(bytemuck::bytes_of(step));
+    fn write_steps(&mut self, uniforms: &Uniforms, steps: &[StepScalars]) {
+        self.rows.clear();
+        for (run, members) in steps.chunks(uniforms.members).enumerate() {
+            self.rows.extend_from_slice(bytemuck::cast_slice(members));
+            self.rows.resize((run + 1) * uniforms.stride() as usize, 0);
         }
-        let used = steps.len() * STEP_STRIDE as usize;
-        self.device.queue.write_buffer(&self.table, 0, &self.rows[..used]);
+        self.device.queue.write_buffer(&uniforms.table, 0, &self.rows);
     }
 }
 
@@ -341,7 +396,7 @@ fn shared(step: &Step) -> u32 {
 fn submit(
     device: &Device,
     label: &str,
-    uniforms: &wgpu::BindGroup,
+    uniforms: &Uniforms,
     runs: usize,
     dispatches: &[Dispatch],
 ) -> wgpu::SubmissionIndex {
@@ -364,10 +419,10 @@ fn submit(
 }
 
 /// Records a dispatch for a row of the table of steps.
-fn dispatch_in(pass: &mut wgpu::ComputePass, uniforms: &wgpu::BindGroup, dispatch: &Dispatch, run: u64) {
+fn dispatch_in(pass: &mut wgpu::ComputePass, uniforms: &Uniforms, dispatch: &Dispatch, run: u64) {
     pass.set_pipeline(&dispatch.pipeline);
     pass.set_bind_group(0, &dispatch.storage, &[]);
-    pass.set_bind_group(1, uniforms, &[dispatch.params_offset, (run * STEP_STRIDE) as u32]);
+    pass.set_bind_group(1, &uniforms.group, &[dispatch.params_offset, (run * uniforms.stride()) as u32]);
     if let Some(texels) = &dispatch.texels {
         pass.set_bind_group(2, texels, &[]);
     }
@@ -394,14 +449,21 @@ mod tests {
         for adapter in adapters() {
             let mut gpu = Gpu::open(&adapter, true).expect("the adapter opens");
             let buffers = vec![Buffer { role: Role::Data, words: 64 }];
-            let none =
-                Plan { buffers, name: String::new(), batch: 1, steps: vec![], parameters: vec![], terms: vec![] };
+            let none = Plan {
+                buffers,
+                name: String::new(),
+                batch: 1,
+                members: 1,
+                steps: vec![],
+                parameters: vec![],
+                terms: vec![],
+            };
             let id = gpu.load(none.clone()).expect("64 words fit");
             gpu.device.handle.destroy();
             let outcomes = [
                 gpu.run(id, &vec![StepScalars::zeroed(); 300]),
-                gpu.read(&Role::Data, 0, 64).map(drop),
-                gpu.write(&Role::Data, 0, &[0; 64]),
+                gpu.read(0, &Role::Data, 0, 64).map(drop),
+                gpu.write(0, &Role::Data, 0, &[0; 64]),
                 gpu.load(none).map(drop),
             ];
             for outcome in outcomes {

@@ -22,6 +22,9 @@ const GROWTH: usize = 8;
 pub struct Pace {
     steps: usize,
     settled: bool,
+    /// Whether a portion was measured. The first one counts less: drivers compile when a kernel is first run.
+    tried: bool,
+    fixed: bool,
 }
 
 impl Pace {
@@ -36,7 +39,12 @@ impl Pace {
         let cost = total(plan);
         let seconds = cost.flops / flops + cost.bytes / bytes + start * plan.steps.len() as f64;
         let steps = fitting(seconds).clamp(1, MOST_STEPS);
-        Self { steps, settled: steps == MOST_STEPS }
+        Self { steps, settled: steps == MOST_STEPS, tried: false, fixed: false }
+    }
+
+    /// So many runs, whatever the clock says: for measurements and tests, whose counts must not depend on it.
+    pub fn fixed(steps: usize) -> Self {
+        Self { steps: steps.clamp(1, MOST_STEPS), settled: true, tried: true, fixed: true }
     }
 
     /// Runs that go into one portion.
@@ -51,19 +59,20 @@ impl Pace {
 
     /// So many runs, with the device at rest before them, took so long.
     pub fn took(&mut self, runs: usize, time: Duration) {
-        if runs == 0 {
+        if runs == 0 || self.fixed {
             return;
         }
         // Few runs, as at the end of an epoch, do not take back what was tried before.
         let most = (runs * GROWTH).max(self.steps).min(MOST_STEPS);
         self.steps = fitting(time.as_secs_f64() / runs as f64).clamp(1, most);
         // A measurement of much less than a portion is mostly one of how long it takes to begin.
-        self.settled = self.steps <= 2 * runs || self.steps == MOST_STEPS;
+        self.settled = self.steps == MOST_STEPS || self.tried && self.steps <= 2 * runs;
+        self.tried = true;
     }
 
     /// A portion took at least so long: too long a one is halved.
     pub fn took_at_least(&mut self, time: Duration) {
-        if time > 2 * PORTION {
+        if time > 2 * PORTION && !self.fixed {
             self.steps = (self.steps / 2).max(1);
         }
     }
@@ -91,7 +100,24 @@ mod tests {
     }
 
     fn unknown() -> Pace {
-        Pace { steps: 1, settled: false }
+        Pace { steps: 1, settled: false, tried: false, fixed: false }
+    }
+
+    #[test]
+    fn a_first_portion_that_was_slow_is_not_the_last_word() {
+        let mut pace = unknown();
+        pace.took(1, Duration::from_secs(2));
+        assert!(!pace.settled(), "{pace:?}");
+        pace.took(1, Duration::from_millis(1));
+        assert!(!pace.settled() && pace.steps() == GROWTH, "{pace:?}");
+    }
+
+    #[test]
+    fn what_is_fixed_stays_whatever_the_clock_says() {
+        let mut pace = Pace::fixed(100);
+        pace.took(1, Duration::from_secs(2));
+        pace.took_at_least(Duration::from_secs(5));
+        assert_eq!((pace.steps(), pace.settled()), (100, true));
     }
 
     #[test]
@@ -105,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_device_that_slows_down_is_given_less() {
-        let mut pace = Pace { steps: 5, settled: true };
+        let mut pace = Pace { steps: 5, settled: true, ..unknown() };
         for (milliseconds, expected) in [(700, 5), (900, 2), (900, 1), (5000, 1)] {
             pace.took_at_least(Duration::from_millis(milliseconds));
             assert_eq!(pace.steps(), expected, "{milliseconds} ms");
@@ -118,7 +144,7 @@ mod tests {
         use crate::graph::op::Source;
         use crate::model::Model;
         use crate::plan::{Resident, lower};
-        let resident = Resident { data_words: 784, order_words: 4, metric_slots: 1 };
+        let resident = Resident { data_words: 784, window: 0, order_words: 4, metric_slots: 1 };
         for (hidden, target, settled) in [
             (4, Target::Gpu, true),
             (4, Target::Cpu, true),

@@ -109,11 +109,13 @@ pub(super) fn profile(executor: &mut Executor, id: PlanId, scalars: &StepScalars
     let mut kept = Vec::new();
     for role in lasting(executor, id) {
         let words = executor.plan(id).words(&role);
-        kept.push((executor.read(&role, 0, words)?, role));
+        for member in 0..executor.plan(id).members {
+            kept.push((member, executor.read_from(member, &role, 0, words)?, role.clone()));
+        }
     }
     let measured = measure(executor, id, scalars, effort);
-    for (words, role) in kept {
-        executor.write(&role, 0, &words)?;
+    for (member, words, role) in kept {
+        executor.write_to(member, &role, 0, &words)?;
     }
     measured
 }
@@ -127,7 +129,7 @@ fn measure(executor: &mut Executor, id: PlanId, scalars: &StepScalars, effort: E
     let steps: Vec<Timing> = samples.steps.into_iter().map(Timing::of).collect();
     let expected: f64 = steps.iter().map(|step| step.median).sum();
     let runs = (effort.time.as_secs_f64() / 2.0 / expected.max(1e-6)).clamp(1.0, effort.repeats.max(1) as f64) as usize;
-    let many = vec![*scalars; runs];
+    let many = vec![*scalars; runs * executor.plan(id).members];
     // The first time the executor may still be finding its pace.
     executor.run(id, &many)?;
     executor.finish()?;

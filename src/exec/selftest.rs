@@ -4,7 +4,7 @@ pub mod cases;
 
 use super::{Executor, compare, twin};
 use crate::error::Result;
-use crate::kernels::{Access, KERNELS, Kernel};
+use crate::kernels::{Access, KERNELS, Kernel, StepScalars};
 use cases::{Case, Size, case, settings};
 
 /// A size that is no multiple of anything, small enough for a test that takes no time.
@@ -20,8 +20,9 @@ pub fn self_test(executor: &mut Executor) -> Vec<(&'static str, std::result::Res
 fn check(executor: &mut Executor, kernel: &'static Kernel) -> std::result::Result<(), String> {
     let case =
         settings(kernel).last().and_then(|consts| case(kernel, consts, SIZE)).ok_or("there is no case for it")?;
-    let mut found = case.buffers.clone();
+    let mut found = [(case.scalars, case.buffers.clone())];
     dispatch(executor, &case, &mut found).map_err(|error| error.to_string())?;
+    let [(_, found)] = found;
     let mut expected = case.buffers.clone();
     twin::call_whole(kernel.cpu, &case.step, &case.scalars, &mut expected);
     let written = kernel.bindings.iter().enumerate().filter(|(_, binding)| binding.access != Access::Read);
@@ -33,15 +34,18 @@ fn check(executor: &mut Executor, kernel: &'static Kernel) -> std::result::Resul
     Ok(())
 }
 
-/// Computes the step of a case on the executor, in `buffers`, one for each binding; they may be longer than the case's.
-pub fn dispatch(executor: &mut Executor, case: &Case, buffers: &mut [Vec<u32>]) -> Result<()> {
+/// Computes the step of a case on the executor, at once for several members: what each is told of the step, and its
+/// buffers, one for each binding, which may be longer than the case's.
+pub fn dispatch(executor: &mut Executor, case: &Case, members: &mut [(StepScalars, Vec<Vec<u32>>)]) -> Result<()> {
     match executor {
         Executor::Cpu(_) => {
             let function = case.step.kernel.fast.unwrap_or(case.step.kernel.cpu);
-            twin::call_whole(function, &case.step, &case.scalars, buffers);
+            for (scalars, buffers) in members {
+                twin::call_whole(function, &case.step, scalars, buffers);
+            }
             Ok(())
         }
         #[cfg(feature = "gpu")]
-        Executor::Gpu(gpu) => gpu.dispatch_once(&case.step, &case.scalars, buffers),
+        Executor::Gpu(gpu) => gpu.dispatch_once(&case.step, members),
     }
 }

@@ -1,7 +1,10 @@
 //! A batch of examples as floats, optionally binarised: x\[r\] = data\[order\[position of r\]\].
 //!
-//! A missing value of a data set of floats is a NaN, and stays one: the shader hands it on as a word, since arithmetic may
-//! assume that there is none. The data set stays where it is, in its own form (bytes packed into words, or floats); only the batch is expanded.
+//! The data set stays where it is, in its own form (bytes packed into words, or floats); only the batch is expanded. Where
+//! it is a window on the data set, the example at a position of the order is in the place position modulo W instead. A
+//! missing value of a data set of floats is a NaN, and stays one: the shader hands it on as a word, since arithmetic may
+//! assume that there is none.
+//!
 //! Dynamic binarisation draws each value from a Bernoulli distribution anew at every step, as in Burda, Grosse,
 //! Salakhutdinov, "Importance Weighted Autoencoders", 2016, section 5.
 
@@ -9,12 +12,16 @@ use super::{Call, Kernel, f32s, f32s_mut, params, read_u32, write_u32};
 use crate::rng::{Stream, philox, uniform};
 
 params! {
-    /// Shapes: order \[examples\], data \[examples, D\], x \[B, D\].
+    /// Shapes: order \[examples\], data \[examples or places, stride\], x \[B, D\].
     pub struct Params {
         /// B, rows of the batch.
         pub rows: u32,
         /// D, values per example.
         pub width: u32,
+        /// Places of the window; 0 where the whole data set is there.
+        pub window: u32,
+        /// Values from one example to the next.
+        pub stride: u32,
     }
 }
 
@@ -29,6 +36,13 @@ pub const KEEP: u32 = 0;
 pub const THRESHOLD: u32 = 1;
 /// `BINARISE`: 1 with the probability that the value states, else 0.
 pub const DYNAMIC: u32 = 2;
+
+impl Params {
+    /// Where an example is that stands at a position of the order.
+    fn place(&self, example: u32, position: usize) -> usize {
+        if self.window == 0 { example as usize } else { position % self.window as usize }
+    }
+}
 
 /// The kernel. Its outer axis is the rows of the batch.
 pub static KERNEL: Kernel = Kernel {
@@ -59,7 +73,7 @@ fn cpu(call: Call) {
         for (column, value) in row.iter_mut().enumerate() {
             let counter = [Stream::Binarise as u32, step.step, example, column as u32 / 4];
             let random = || philox(counter, step.key)[column % 4];
-            let source = example as usize * width + column;
+            let source = p.place(example, step.position(r)) * p.stride as usize + column;
             *value = match consts[0] {
                 BYTES => from_byte((data[source / 4] >> (8 * (source % 4))) & 0xff, consts[1], random),
                 _ => from_float(f32::from_bits(data[source]), consts[1], random),
@@ -91,18 +105,18 @@ fn from_float(value: f32, binarise: u32, random: impl Fn() -> u32) -> f32 {
 
 fn fast(call: Call) {
     let p: Params = call.params();
-    let (data, width) = (call.reads[1], p.width as usize);
+    let data = call.reads[1];
     let bytes = bytemuck::cast_slice(data);
     // Each way has a loop of its own, which the compiler turns into vectors.
     pulp::Arch::new().dispatch(
         #[inline(always)]
         || match (call.consts[0], call.consts[1]) {
-            (BYTES, THRESHOLD) => rows(call, width, false, bytes, byte::<THRESHOLD>),
-            (BYTES, DYNAMIC) => rows(call, width, true, bytes, byte::<DYNAMIC>),
-            (BYTES, _) => rows(call, width, false, bytes, byte::<KEEP>),
-            (_, THRESHOLD) => rows(call, width, false, f32s(data), float::<THRESHOLD>),
-            (_, DYNAMIC) => rows(call, width, true, f32s(data), float::<DYNAMIC>),
-            _ => rows(call, width, false, f32s(data), float::<KEEP>),
+            (BYTES, THRESHOLD) => rows(call, p, false, bytes, byte::<THRESHOLD>),
+            (BYTES, DYNAMIC) => rows(call, p, true, bytes, byte::<DYNAMIC>),
+            (BYTES, _) => rows(call, p, false, bytes, byte::<KEEP>),
+            (_, THRESHOLD) => rows(call, p, false, f32s(data), float::<THRESHOLD>),
+            (_, DYNAMIC) => rows(call, p, true, f32s(data), float::<DYNAMIC>),
+            _ => rows(call, p, false, f32s(data), float::<KEEP>),
         },
     );
 }
@@ -119,13 +133,14 @@ fn float<const BINARISE: u32>(value: f32, random: u32) -> f32 {
 
 /// The meaning of [`cpu`] for data of one type, with the random words of many columns drawn at once.
 #[inline(always)]
-fn rows<T: Copy>(call: Call, width: usize, dynamic: bool, data: &[T], value: impl Fn(T, u32) -> f32) {
+fn rows<T: Copy>(call: Call, p: Params, dynamic: bool, data: &[T], value: impl Fn(T, u32) -> f32) {
     let Call { range, step, reads, mut writes, .. } = call;
+    let width = p.width as usize;
     let mut random = [[0; 4]; 16];
     let columns = random.as_flattened().len();
     for (r, row) in range.zip(f32s_mut(writes[0]).chunks_exact_mut(width)) {
         let example = reads[0][step.position(r)];
-        let source = &data[example as usize * width..][..width];
+        let source = &data[p.place(example, step.position(r)) * p.stride as usize..][..width];
         for (part, (row, source)) in row.chunks_mut(columns).zip(source.chunks(columns)).enumerate() {
             if dynamic {
                 for (i, words) in random.iter_mut().enumerate() {
@@ -152,7 +167,7 @@ mod tests {
 
     #[test]
     fn bytes_are_picked_by_the_order_and_scaled_to_one() {
-        let p = Params { rows: 3, width: 6 };
+        let p = Params { rows: 3, width: 6, window: 0, stride: 6 };
         let mut x = [f32::NAN; 18];
         let mut s = step(2);
         s.first = 1;
@@ -167,7 +182,7 @@ mod tests {
 
     #[test]
     fn floats_are_kept_or_cut_at_one_half() {
-        let p = Params { rows: 2, width: 2 };
+        let p = Params { rows: 2, width: 2, window: 0, stride: 2 };
         let data = [0.25, -3.0, 0.5, 0.499];
         for (binarise, expected) in [(KEEP, [0.5, 0.499, 0.25, -3.0]), (THRESHOLD, [1.0, 0.0, 0.0, 0.0])] {
             let mut x = [f32::NAN; 4];
@@ -177,9 +192,24 @@ mod tests {
     }
 
     #[test]
+    fn in_a_window_an_example_is_where_its_position_is_and_rows_begin_at_words() {
+        let mut s = step(2);
+        s.first = 4;
+        // Positions 4 and 5 are in the places 1 and 2 of three; the first word of each row is padded with one byte.
+        let words = [0, 0, 0xee00_00ff, 0, 0xeeff_0000, 0].map(f32::from_bits);
+        let p = Params { rows: 2, width: 3, window: 3, stride: 8 };
+        let order = floats(&[9, 9, 9, 9, 7, 8]);
+        for function in [cpu, fast] {
+            let mut x = [f32::NAN; 6];
+            function(call(0..2, &p, &[BYTES, KEEP], &s, &[order, &words], vec![&mut x]));
+            assert_eq!(x, [1.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
+        }
+    }
+
+    #[test]
     fn dynamic_binarisation_has_the_stated_probabilities_and_does_not_depend_on_the_batch() {
         let width = 4096;
-        let p = Params { rows: 2, width };
+        let p = Params { rows: 2, width, window: 0, stride: width };
         for (source, word) in [(BYTES, 0x3333_3333_u32), (FLOATS, 0.2_f32.to_bits())] {
             let data = vec![word; 3 * width as usize];
             let mut x = vec![f32::NAN; 2 * width as usize];
@@ -193,7 +223,7 @@ mod tests {
             assert_eq!(alone, second);
         }
         let mut sure = [f32::NAN; 4];
-        let p = Params { rows: 1, width: 4 };
+        let p = Params { rows: 1, width: 4, window: 0, stride: 4 };
         cpu(call(0..1, &p, &[BYTES, DYNAMIC], &step(1), &[floats(&[0]), floats(&[0xff00_00ff])], vec![&mut sure]));
         assert_eq!(sure, [1.0, 0.0, 0.0, 1.0]);
     }
@@ -212,7 +242,7 @@ mod tests {
             (17, FLOATS, THRESHOLD),
             (130, FLOATS, DYNAMIC),
         ] {
-            let p = Params { rows: 5, width: width as u32 };
+            let p = Params { rows: 5, width: width as u32, window: 0, stride: width as u32 };
             let data: Vec<f32> = match source {
                 BYTES => (0..4 * width).map(|_| f32::from_bits((rng.uniform() * 4.0e9) as u32)).collect(),
                 _ => (0..4 * width).map(|_| rng.uniform()).collect(),

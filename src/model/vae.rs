@@ -64,10 +64,7 @@ struct Pass {
 impl Model {
     /// The model of a configuration for a data set.
     pub fn new(config: &Config, data: &Dataset) -> Self {
-        let source = match data.values {
-            Values::U8(_) => Source::Bytes,
-            Values::F32(_) => Source::Floats,
-        };
+        let source = if data.values.are_bytes() { Source::Bytes } else { Source::Floats };
         let missing = data.encoding.is_some()
             && matches!(&data.values, Values::F32(values) if values.iter().any(|value| value.is_nan()));
         Self::with(config, data.width(), source, data.encoding.as_ref(), missing)

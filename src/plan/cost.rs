@@ -31,8 +31,13 @@ pub fn total(plan: &Plan) -> Cost {
     plan.steps.iter().map(|step| cost(plan, step)).fold(Cost::default(), Add::add)
 }
 
-/// The cost of a step of a plan.
+/// The cost of a step of a plan, for all its members.
 pub fn cost(plan: &Plan, step: &Step) -> Cost {
+    let (one, members) = (of_one(plan, step), plan.members as f64);
+    Cost { flops: one.flops * members, bytes: one.bytes * members }
+}
+
+fn of_one(plan: &Plan, step: &Step) -> Cost {
     match step.kernel.name {
         name if name == chain::KERNEL.name => chained(step),
         _ if is_product(step) => products(step) + terms(plan, step),
@@ -125,7 +130,7 @@ fn touched(plan: &Plan, view: &View) -> f64 {
         Role::Nothing | Role::Sink => 0.0,
         Role::Order => words.min(plan.batch as f64),
         // The order has a place for every example.
-        Role::Data => words * (plan.batch as f64 / plan.words(&Role::Order).max(1) as f64).min(1.0),
+        Role::Data | Role::Window => words * (plan.batch as f64 / plan.words(&Role::Order).max(1) as f64).min(1.0),
         Role::Metrics => words.min(plan.terms.len() as f64),
         Role::Parameters
         | Role::Gradients
@@ -153,7 +158,8 @@ mod tests {
         let (consts, what) = (consts.to_vec(), String::new());
         let step = Step { kernel, consts, params, views, outer: 1, unit: 1, grid: [1; 3], what };
         let (name, steps) = (String::new(), vec![step]);
-        total(&Plan { name, batch: 10, buffers, steps, parameters: vec![], terms: vec![String::new()] })
+        let (parameters, terms) = (vec![], vec![String::new()]);
+        total(&Plan { name, batch: 10, members: 1, buffers, steps, parameters, terms })
     }
 
     #[test]

@@ -36,8 +36,10 @@ pub enum Target {
 /// Sizes of what stays on the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resident {
-    /// Words of the data set.
+    /// Words of the data set, or of the window on it.
     pub data_words: usize,
+    /// Examples that fit into the window ([`Role::Window`]); 0 where the whole data set is on the device.
+    pub window: usize,
     /// Words of the order of examples.
     pub order_words: usize,
     /// Rows of the metrics buffer: steps whose terms are kept before the host reads them.
@@ -84,6 +86,7 @@ pub fn unshared(
     let plan = Plan {
         name: name.to_owned(),
         batch: graph.batch,
+        members: 1,
         buffers: vec![],
         steps: vec![],
         parameters: ranges,

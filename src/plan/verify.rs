@@ -7,6 +7,9 @@ use crate::kernels::{Access, TABLE};
 /// Rejects a plan that binds out of bounds, writes what it reads in the same step or what it does not divide, reads what
 /// nothing wrote, or gives a kernel other bindings, params or constants than it declares.
 pub fn verify(plan: &Plan) -> Result<()> {
+    if plan.members == 0 {
+        return Err(Error::Bug(format!("plan {} has no members", plan.name)));
+    }
     let mut written: Vec<View> = Vec::new();
     for (at, step) in plan.steps.iter().enumerate() {
         let fail =
@@ -20,6 +23,9 @@ pub fn verify(plan: &Plan) -> Result<()> {
         }
         if step.grid.iter().any(|&extent| extent == 0 || extent > 65_535) {
             return fail(format!("grid {:?} has an extent outside 1…65535", step.grid));
+        }
+        if step.grid[2] != 1 {
+            return fail(format!("grid {:?} has a third dimension, which is that of the members", step.grid));
         }
         if step.unit == 0 || !step.outer.is_multiple_of(step.unit) {
             return fail(format!("the outer axis {} is no multiple of its unit {}", step.outer, step.unit));
@@ -94,6 +100,7 @@ fn is_made(role: &Role) -> bool {
     match role {
         Role::Slot(_) | Role::Workspace | Role::Gradients | Role::Output(_) => true,
         Role::Data
+        | Role::Window
         | Role::Order
         | Role::Parameters
         | Role::Moment1

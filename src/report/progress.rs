@@ -29,6 +29,33 @@ pub struct EpochRow {
     pub eta: Duration,
 }
 
+/// What is known of several models that train side by side when an epoch ends: -ELBO in nats per example.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MembersRow {
+    /// Which epoch this was, from 1.
+    pub epoch: usize,
+    /// Of how many.
+    pub epochs: usize,
+    /// How many members there are.
+    pub members: usize,
+    /// Which of them was the best of the epoch.
+    pub member: usize,
+    /// Its −ELBO.
+    pub best: f64,
+    /// The mean of all members.
+    pub mean: f64,
+    /// The worst member's.
+    pub worst: f64,
+    /// Whether these are of the validation part, or else of what was trained on.
+    pub validation: bool,
+    /// Examples trained on per second, by all members together.
+    pub images_per_second: f64,
+    /// Since training began.
+    pub elapsed: Duration,
+    /// Until the last epoch will be done.
+    pub eta: Duration,
+}
+
 /// The columns and their widths, which make 78 characters.
 const COLUMNS: [(&str, usize); 8] = [
     ("epoch", 7),
@@ -63,6 +90,42 @@ pub fn line(row: &EpochRow, validation: bool) -> String {
         human::duration(row.eta),
     ];
     aligned(&cells, validation)
+}
+
+/// The columns of several models, likewise.
+const MEMBERS_COLUMNS: [(&str, usize); 8] = [
+    ("epoch", 7),
+    ("member", 8),
+    ("best", 11),
+    ("mean", 11),
+    ("worst", 11),
+    ("images/s", 12),
+    ("elapsed", 9),
+    ("left", 9),
+];
+
+/// The two lines above the epochs of several models.
+pub fn members_header(row: &MembersRow) -> String {
+    let part = if row.validation { "validation" } else { "training" };
+    let titles = MEMBERS_COLUMNS.map(|(title, width)| format!("{title:>width$}"));
+    format!("{part} -ELBO in nats per example: the best of {} members, and all\n{}", row.members, titles.concat())
+}
+
+/// The line of one epoch of several models, aligned with [`members_header`].
+pub fn members_line(row: &MembersRow) -> String {
+    let nats = |x: f64| format!("{x:.2}");
+    let cells = [
+        format!("{}/{}", row.epoch, row.epochs),
+        row.member.to_string(),
+        nats(row.best),
+        nats(row.mean),
+        nats(row.worst),
+        human::count(row.images_per_second.round() as u64),
+        human::duration(row.elapsed),
+        human::duration(row.eta),
+    ];
+    let aligned = MEMBERS_COLUMNS.iter().zip(cells).map(|((_, width), cell)| format!("{cell:>width$}"));
+    aligned.collect::<Vec<String>>().concat()
 }
 
 fn aligned(cells: &[String; 8], validation: bool) -> String {
@@ -113,6 +176,28 @@ losses in nats per example
    3/10      80.13    25.50     105.63     21,300    4.2 s     1:15";
         let text = format!("{}\n{}", header(false), line(&row(None), false));
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn the_lines_of_several_models_fit_the_same_screen() {
+        let row = MembersRow {
+            epoch: 3,
+            epochs: 10,
+            members: 8,
+            member: 5,
+            best: 104.2,
+            mean: 105.128,
+            worst: 110.0,
+            validation: false,
+            images_per_second: 21_300.4,
+            elapsed: Duration::from_millis(4_200),
+            eta: Duration::from_secs(75),
+        };
+        let expected = "\
+training -ELBO in nats per example: the best of 8 members, and all
+  epoch  member       best       mean      worst    images/s  elapsed     left
+   3/10       5     104.20     105.13     110.00      21,300    4.2 s     1:15";
+        assert_eq!(format!("{}\n{}", members_header(&row), members_line(&row)), expected);
     }
 
     #[test]

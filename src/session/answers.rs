@@ -64,7 +64,7 @@ impl Session {
         for part in examples.chunks(BATCH) {
             self.set_order(part)?;
             let scalars = self.scalars(seed, Stream::Evaluate, 0, part.len());
-            self.executor.run(plan, &[scalars])?;
+            self.run(plan, &[scalars])?;
             for row in self.output("stats", part.len(), 2 * latent)?.chunks_exact(2 * latent) {
                 posterior.means.extend(&row[..latent]);
                 posterior.log_variances.extend(row[latent..].iter().map(|lv| lv.clamp(low, high)));
@@ -86,7 +86,7 @@ impl Session {
             let rows = part.len() / latent;
             self.executor.write_f32(&Role::Input("z".into()), 0, part)?;
             let scalars = self.scalars(0, Stream::Evaluate, 0, rows);
-            self.executor.run(plan, &[scalars])?;
+            self.run(plan, &[scalars])?;
             means.extend(self.means(rows)?);
         }
         Ok(means)
@@ -113,15 +113,23 @@ impl Session {
         self.executor.write_f32(&Role::Data, 0, examples)
     }
 
-    /// Reads an output of the run just made: `rows` rows of `width` floats.
+    /// Reads an output of the run just made: `rows` rows of `width` floats of the first member.
     pub fn output(&mut self, name: &str, rows: usize, width: usize) -> Result<Vec<f32>> {
-        self.executor.read_f32(&Role::Output(name.to_owned()), 0, rows * width)
+        self.output_of(0, name, rows, width)
+    }
+
+    pub(super) fn output_of(&mut self, member: usize, name: &str, rows: usize, width: usize) -> Result<Vec<f32>> {
+        self.read(member, &Role::Output(name.to_owned()), 0, rows * width)
     }
 
     /// The first D of each row of the output `mean`: the mean of p(x|z) in the units of the data.
     pub fn means(&mut self, rows: usize) -> Result<Vec<f32>> {
+        self.means_of(0, rows)
+    }
+
+    fn means_of(&mut self, member: usize, rows: usize) -> Result<Vec<f32>> {
         let (width, wide) = (self.model.width, self.model.output_width());
-        let all = self.output("mean", rows, wide)?;
+        let all = self.output_of(member, "mean", rows, wide)?;
         let means = all.chunks_exact(wide).flat_map(|row| row[..width].iter().copied()).collect();
         Ok(self.in_units_of_the_data(means))
     }
@@ -137,38 +145,59 @@ impl Session {
     /// Examples of the data set, [examples, D], in the units of the data and before any binarisation.
     pub fn originals(&self, examples: &[u32]) -> Result<Vec<f32>> {
         let data = self.data()?;
-        Ok(self.in_units_of_the_data(examples.iter().flat_map(|&index| data.example(index as usize)).collect()))
+        let rows = examples.iter().map(|&index| data.example(index as usize)).collect::<Result<Vec<_>>>()?;
+        Ok(self.in_units_of_the_data(rows.concat()))
     }
 
-    /// `count` examples drawn from the prior and decoded, [count, D], in the units of the data. The same seed gives the
-    /// same latents.
+    /// `count` examples drawn from the prior and decoded by the first member, [count, D], in the units of the data. The
+    /// same seed gives the same latents.
     pub fn sample(&mut self, count: usize, seed: u64) -> Result<Vec<f32>> {
+        let seeds = vec![seed; self.member_count()];
+        Ok(self.samples(count, &seeds)?.swap_remove(0))
+    }
+
+    /// [`Session::sample`] of every member, each with a seed of its own.
+    pub fn samples(&mut self, count: usize, seeds: &[u64]) -> Result<Vec<Vec<f32>>> {
         let plan = self.plan(Purpose::Sample(BATCH))?;
-        let mut all = Vec::with_capacity(count * self.model.width);
+        let mut all = vec![Vec::with_capacity(count * self.model.width); seeds.len()];
         for begin in (0..count).step_by(BATCH) {
             let order: Vec<u32> = (begin..begin + BATCH).map(|i| i as u32).collect();
             self.set_order(&order)?;
-            let scalars = self.scalars(seed, Stream::Prior, 0, BATCH);
-            self.executor.run(plan, &[scalars])?;
-            all.extend(self.means(BATCH.min(count - begin))?);
+            let scalars: Vec<_> = seeds.iter().map(|&seed| self.scalars(seed, Stream::Prior, 0, BATCH)).collect();
+            self.run(plan, &scalars)?;
+            for (member, drawn) in all.iter_mut().enumerate() {
+                drawn.extend(self.means_of(member, BATCH.min(count - begin))?);
+            }
         }
         Ok(all)
     }
 
-    /// The given examples as the model is shown them, and their reconstructions through the posterior's mean; both
-    /// [examples, D], in the units of the data.
+    /// The given examples as the first member is shown them, and their reconstructions through the posterior's mean;
+    /// both [examples, D], in the units of the data.
     pub fn reconstruct(&mut self, examples: &[u32], seed: u64) -> Result<(Vec<f32>, Vec<f32>)> {
+        let (examples, seeds) = (vec![examples.to_vec(); self.member_count()], vec![seed; self.member_count()]);
+        Ok(self.reconstructions(&examples, &seeds)?.swap_remove(0))
+    }
+
+    /// [`Session::reconstruct`] of every member, each with as many examples of its own and a seed of its own.
+    pub fn reconstructions(&mut self, examples: &[Vec<u32>], seeds: &[u64]) -> Result<Vec<(Vec<f32>, Vec<f32>)>> {
         let plan = self.plan(Purpose::Reconstruct(BATCH))?;
-        let (mut originals, mut reconstructions) = (Vec::new(), Vec::new());
-        for part in examples.chunks(BATCH) {
-            self.set_order(part)?;
-            let scalars = self.scalars(seed, Stream::Evaluate, 0, part.len());
-            self.executor.run(plan, &[scalars])?;
-            let shown = self.output("x", part.len(), self.model.width)?;
-            originals.extend(self.in_units_of_the_data(shown));
-            reconstructions.extend(self.means(part.len())?);
+        let mut all = vec![(vec![], vec![]); seeds.len()];
+        let count = examples.first().map_or(0, Vec::len);
+        for begin in (0..count).step_by(BATCH) {
+            let rows = BATCH.min(count - begin);
+            for (member, examples) in examples.iter().enumerate() {
+                self.set_order_of(member, &examples[begin..begin + rows])?;
+            }
+            let scalars: Vec<_> = seeds.iter().map(|&seed| self.scalars(seed, Stream::Evaluate, 0, rows)).collect();
+            self.run(plan, &scalars)?;
+            for (member, (originals, reconstructions)) in all.iter_mut().enumerate() {
+                let shown = self.output_of(member, "x", rows, self.model.width)?;
+                originals.extend(self.in_units_of_the_data(shown));
+                reconstructions.extend(self.means_of(member, rows)?);
+            }
         }
-        Ok((originals, reconstructions))
+        Ok(all)
     }
 }
 

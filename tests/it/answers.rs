@@ -17,7 +17,7 @@ use std::path::Path;
 /// The data of [`trained`] runs, and their examples as the model is shown them.
 fn examples(config: &Config) -> (Dataset, Vec<f32>) {
     let data = data::open(config, None).unwrap();
-    let rows = (0..data.len()).flat_map(|i| data.example(i)).collect();
+    let rows = (0..data.len()).flat_map(|i| data.example(i).unwrap()).collect();
     (data, rows)
 }
 
@@ -65,7 +65,7 @@ fn a_run_without_its_data_answers_as_a_session_with_them() {
     let executor = elbo::exec::select::open("cpu", 0).unwrap().0;
     let mut session = Session::new(checkpoint.config.clone(), data, executor);
     session.plan(Purpose::Train).unwrap();
-    session.restore(&checkpoint).unwrap();
+    session.restore(0, &checkpoint).unwrap();
 
     let all: Vec<u32> = (0..300).collect();
     let posterior = run.encode(&rows).unwrap();

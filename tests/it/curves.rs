@@ -56,7 +56,8 @@ fn training_runs_the_same_course_on_the_cpu_engine_and_on_every_adapter() {
 
 #[test]
 fn every_recipe_that_comes_with_the_program_trains() {
-    for (name, ..) in RECIPES {
+    // Glyphs are no table: the recipe for tables has its test in `tables.rs`.
+    for (name, ..) in RECIPES.iter().filter(|(name, ..)| *name != "table") {
         let curve = curve(&format!(
             "--recipe {name} --set data.examples=1800 --set validation=0 --batch 50 --epochs 4 --adapter cpu"
         ));

@@ -30,6 +30,7 @@ fn plan(words: usize, combine: &'static Kernel, slots: usize) -> Plan {
     Plan {
         name: "test".into(),
         batch: words,
+        members: 1,
         buffers: vec![
             buffer(Role::Input("x".into()), words + 64),
             buffer(Role::Output("y".into()), words),
@@ -138,144 +139,65 @@ fn a_buffer_beyond_the_limits_is_refused_with_a_remedy() {
 }
 
 #[test]
+fn too_many_members_are_refused_with_a_remedy() {
+    for mut executor in adapters(true) {
+        let buffers = vec![Buffer { role: Role::Slot(0), words: 1 << 30 }];
+        let many = Plan { buffers, steps: vec![], members: 1024, ..plan(4, &combine::KERNEL, 4) };
+        let Err(Error::Device(text)) = executor.load(many) else { panic!("{}", executor.name()) };
+        assert!(text.contains("4096.0 GiB") && text.contains("fewer members"), "{text}");
+    }
+}
+
+#[test]
+fn members_have_buffers_of_their_own_in_as_many_dispatches() {
+    let of_both = |scalars: &[StepScalars]| scalars.iter().flat_map(|step| [*step; 2]).collect::<Vec<_>>();
+    for mut executor in adapters(true) {
+        let both = Plan { members: 2, ..plan(100, &combine::KERNEL, 300) };
+        let id = executor.load(both.clone()).expect("the plan fits");
+        assert!(matches!(executor.load(plan(100, &combine::KERNEL, 300)), Err(Error::Bug(_))), "one and two members");
+        executor.write_to(0, &x(), 64, &[2.0_f32.to_bits(); 100]).unwrap();
+        executor.write_to(1, &x(), 64, &[4.0_f32.to_bits(); 100]).unwrap();
+        let before = executor.counts();
+        executor.run(id, &of_both(&steps(100, 300))).expect("the plan runs");
+        let after = executor.counts();
+        assert_eq!(after.dispatches - before.dispatches, 300 * both.steps.len() as u64);
+        for (member, end) in [(0, 300.0_f32), (1, 600.0)] {
+            assert_eq!(executor.read_from(member, &y(), 0, 100).unwrap(), [end.to_bits(); 100], "{}", executor.name());
+        }
+        assert!(matches!(executor.run(id, &steps(100, 1)), Err(Error::Bug(_))), "half a run");
+    }
+}
+
+#[test]
+fn checking_finds_what_is_wrong_with_one_member() {
+    /// Right, unless it is told of a learning rate.
+    static WRONG: Kernel = Kernel {
+        cpu: |mut call| if call.step.lr > 0.0 { call.writes[0][77] = 0 } else { (combine::KERNEL.cpu)(call) },
+        name: "combine",
+        ..combine::KERNEL
+    };
+    for mut executor in adapters(true) {
+        let id = executor.load(Plan { members: 2, ..plan(100, &WRONG, 4) }).expect("the plan fits");
+        (0..2).for_each(|member| executor.write_to(member, &x(), 64, &[2.0_f32.to_bits(); 100]).unwrap());
+        let [one] = steps(100, 1)[..] else { unreachable!() };
+        assert_eq!(executor.check(id, &[one, one]), Ok(None));
+        for told in [[StepScalars { lr: 1.0, ..one }, one], [one, StepScalars { lr: 1.0, ..one }]] {
+            let found = executor.check(id, &told).unwrap().expect("the twin is another");
+            assert!(found.starts_with("step 0 (combine, test) differs at binding y: element "), "{found}");
+        }
+    }
+}
+
+#[test]
 fn checking_finds_the_wrong_step_and_passes_the_right_ones() {
     static WRONG: Kernel = Kernel { cpu: |mut call| call.writes[0][77] = 0, name: "wrong", ..combine::KERNEL };
     for mut executor in adapters(true) {
         let right = executor.load(plan(100, &combine::KERNEL, 4)).expect("the plan fits");
         let wrong = executor.load(plan(100, &WRONG, 4)).expect("the plan fits");
         executor.write_f32(&x(), 64, &[2.0; 100]).unwrap();
-        assert_eq!(executor.check(right, &steps(100, 1)[0]), Ok(None));
+        assert_eq!(executor.check(right, &steps(100, 1)), Ok(None));
         assert_eq!(executor.read_f32(&y(), 0, 100).unwrap(), [1.0; 100], "a check is a run");
-        let found = executor.check(wrong, &steps(100, 1)[0]).unwrap().expect("the twin is another");
+        let found = executor.check(wrong, &steps(100, 1)).unwrap().expect("the twin is another");
         assert!(found.starts_with("step 0 (wrong, test) differs at binding y: element "), "{found}");
-    }
-}
-
-#[test]
-fn zz_time_update() {
-    use elbo::kernels::{Access, Binding, Scalar, read, read_write, update};
-    static OLD: Kernel = Kernel {
-        name: "adam",
-        wgsl: include_str!("/tmp/work/update-scratch/adam.wgsl"),
-        bindings: &[read("grad"), read("factor"), read_write("param"), read_write("m"), read_write("v")],
-        entry: &[],
-        consts: &["DECOUPLED", "CLIP"],
-        params: &[
-            ("count", Scalar::u32),
-            ("beta1", Scalar::f32),
-            ("beta2", Scalar::f32),
-            ("eps", Scalar::f32),
-            ("weight_decay", Scalar::f32),
-        ],
-        ..update::KERNEL
-    };
-    let _: Option<(Access, Binding)> = None;
-    let n = 652_992usize;
-    for mut executor in adapters(false) {
-        let v = |buffer, words| View { buffer, offset: 0, words, split: false };
-        let buffers = vec![
-            Buffer { role: Role::Input("g".into()), words: n },
-            Buffer { role: Role::Parameters, words: n },
-            Buffer { role: Role::Moment1, words: n },
-            Buffer { role: Role::Moment2, words: n },
-            Buffer { role: Role::Input("t".into()), words: 4096 },
-            Buffer { role: Role::Metrics, words: 8 },
-            Buffer { role: Role::Nothing, words: 4 },
-            Buffer { role: Role::Sink, words: 4 },
-        ];
-        let make = |kernel: &'static Kernel, consts: Vec<u32>, params: Vec<u32>, views: Vec<View>, groups: u32| Plan {
-            name: "t".into(),
-            batch: 128,
-            buffers: buffers.clone(),
-            steps: vec![Step {
-                kernel,
-                consts,
-                params,
-                views,
-                outer: n,
-                unit: n,
-                grid: [groups, 1, 1],
-                what: String::new(),
-            }],
-            parameters: vec![],
-            terms: vec![],
-        };
-        let b = |x: f32| x.to_bits();
-        let old = make(
-            &OLD,
-            vec![0, 0],
-            vec![n as u32, b(0.9), b(0.999), b(1e-8), 0],
-            vec![v(0, n), v(6, 4), v(1, n), v(2, n), v(3, n)],
-            2551,
-        );
-        let p = update::Params {
-            count: n as u32,
-            beta1: 0.9,
-            beta2: 0.999,
-            eps: 1e-8,
-            weight_decay: 0.0,
-            batch: 128,
-            columns: 2,
-            terms: 0,
-        };
-        let bare = make(
-            &update::KERNEL,
-            vec![update::ADAM, 0, 0, 0],
-            elbo::kernels::words::<_, u32>(&p, &[]),
-            vec![v(0, n), v(6, 4), v(6, 4), v(1, n), v(2, n), v(3, n), v(7, 4)],
-            2551,
-        );
-        let p2 = update::Params { terms: 2, ..p };
-        let table = [
-            batch_mean::Entry { offset: 0, width: 13, per_example: 1, index: 0 },
-            batch_mean::Entry { offset: 2048, width: 1, per_example: 1, index: 1 },
-        ];
-        let full = make(
-            &update::KERNEL,
-            vec![update::ADAM, 0, 0, 2],
-            elbo::kernels::words(&p2, &table),
-            vec![v(0, n), v(6, 4), v(4, 4096), v(1, n), v(2, n), v(3, n), v(5, 8)],
-            2553,
-        );
-        let one = make(
-            &update::KERNEL,
-            vec![update::ADAM, 0, 0, 1],
-            elbo::kernels::words(&p2, &table),
-            vec![v(0, n), v(6, 4), v(4, 4096), v(1, n), v(2, n), v(3, n), v(5, 8)],
-            2553,
-        );
-        let plans: Vec<_> = [("one", one), ("old", old), ("bare", bare), ("full", full)]
-            .into_iter()
-            .map(|(name, plan)| (name, executor.load(plan).unwrap()))
-            .collect();
-        let scalars = StepScalars {
-            rows: 128,
-            row_weight: 1.0 / 128.0,
-            lr: 0.001,
-            correction1: 0.1,
-            correction2: 0.001,
-            ..StepScalars::zeroed()
-        };
-        let g: Vec<f32> = (0..n).map(|i| ((i * 7919) % 1000) as f32 / 1000.0 - 0.5).collect();
-        executor.write_f32(&Role::Input("g".into()), 0, &g).unwrap();
-        let mut bits = vec![];
-        for (name, id) in &plans {
-            for role in [Role::Parameters, Role::Moment1, Role::Moment2] {
-                executor.write(&role, 0, &vec![0; n]).unwrap();
-            }
-            executor.run(*id, &[scalars; 3]).unwrap();
-            bits.push([Role::Parameters, Role::Moment1, Role::Moment2].map(|r| executor.read(&r, 0, n).unwrap()));
-            println!("{name} same bits as old: {}", bits[0] == *bits.last().unwrap());
-        }
-        let mut best = [f64::MAX; 4];
-        for _ in 0..20 {
-            for (at, (_, id)) in plans.iter().enumerate() {
-                let t = std::time::Instant::now();
-                executor.run(*id, &[scalars; 10]).unwrap();
-                executor.read(&Role::Metrics, 0, 1).unwrap();
-                best[at] = best[at].min(t.elapsed().as_secs_f64() / 10.0);
-            }
-        }
-        println!("{}: one, old, bare, full: {:?} us", executor.name(), best.map(|s| (s * 1e6) as u32));
     }
 }

@@ -6,7 +6,7 @@ use elbo::data;
 use elbo::exec::{Counts, Executor};
 use elbo::plan::Role;
 use elbo::session::{Purpose, Session};
-use elbo::train::{self, Event, Options};
+use elbo::train::{self, Event, Member, Options};
 use std::sync::atomic::AtomicBool;
 
 /// Examples, all of them to train on in batches of 4: 300 steps an epoch.
@@ -28,6 +28,7 @@ fn trained(executor: Executor) -> (Vec<Counts>, u64, u64, u64) {
     let mut session = Session::new(config, data, executor);
     let plan = session.plan(Purpose::Train).expect("it fits");
     session.initialise().expect("parameters fit");
+    session.executor.fix_portion(plan, 100);
     let loaded = session.executor.plan(plan);
     let dispatches = loaded.steps.len() as u64;
     let roles = [Role::Parameters, Role::Moment1, Role::Moment2];
@@ -36,13 +37,13 @@ fn trained(executor: Executor) -> (Vec<Counts>, u64, u64, u64) {
     let saved = roles.iter().filter(|role| loaded.words(role) > 0).count() * (last.offset + last.count());
     let folder = tempfile::tempdir().unwrap();
     let stop = AtomicBool::new(false);
-    let options = Options { checkpoints: folder.path(), stop: &stop, check_steps: false };
-    let progress = train::beginning(&session);
+    let options = Options { stop: &stop, check_steps: false };
+    let member = Member::new(&session, folder.path());
     let (mut counts, mut steps) = (vec![], 0);
-    train::train(&mut session, progress, &options, &mut |event| {
+    train::train(&mut session, vec![member], &options, &mut |event| {
         match event {
             Event::Begin(_, _, of_epoch) => steps = of_epoch as u64,
-            Event::Pictures(session, _) => counts.push(session.executor.counts()),
+            Event::Pictures { session, .. } => counts.push(session.executor.counts()),
             _ => {}
         }
         Ok(())

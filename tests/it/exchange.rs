@@ -161,7 +161,7 @@ fn assert_near(what: &str, expected: &[f32], found: &[f64]) {
 /// nobody.
 fn decoded_log_variances(checkpoint: &Checkpoint, z: &[f32]) -> Vec<f32> {
     let graph = exchange::model(checkpoint).decode(ROWS).unwrap();
-    let resident = Resident { data_words: 4, order_words: 4, metric_slots: 1 };
+    let resident = Resident { data_words: 4, window: 0, order_words: 4, metric_slots: 1 };
     let plan = lower("decode", graph, None, resident, Target::Cpu).unwrap();
     let mut executor = Executor::Cpu(Cpu::new(1).unwrap());
     let id = executor.load(plan).unwrap();

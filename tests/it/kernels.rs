@@ -6,7 +6,8 @@ use crate::support::{ROUNDING, adapters, compare, executors};
 use elbo::exec::selftest::cases::{Case, SENTINEL, Size, case, settings};
 use elbo::exec::selftest::{dispatch, self_test};
 use elbo::exec::{Executor, twin};
-use elbo::kernels::{Access, Call, KERNELS, Kernel, f32s, grid};
+use elbo::kernels::{Access, Call, KERNELS, Kernel, Scalar, StepScalars, f32s, grid};
+use elbo::rng::key;
 
 const fn size(rows: usize, width: usize, depth: usize) -> Size {
     Size { rows, width, depth }
@@ -84,16 +85,66 @@ fn make(kernel: &'static Kernel, consts: &[u32], size: Size) -> Case {
     case(kernel, consts, size).unwrap_or_else(|| panic!("{} has no case in src/exec/selftest/cases.rs", kernel.name))
 }
 
+/// What a model is told of a step, and what its bindings hold.
+type Member = (StepScalars, Vec<Vec<u32>>);
+
+/// The case for one of several models, the first of which has it as it is: other scalars, and other words wherever the
+/// kernel may read some, but for the data set, which they share.
+fn of_member(case: &Case, member: usize) -> Member {
+    let by = 1.0 - member as f32 / 8.0;
+    let rows = case.scalars.rows.saturating_sub(member as u32).max(1);
+    let scalars = StepScalars {
+        key: if member == 0 { case.scalars.key } else { key(member as u64) },
+        rows,
+        row_weight: 1.0 / rows as f32,
+        sample: case.scalars.sample + member as u32,
+        lr: case.scalars.lr * by,
+        weights: case.scalars.weights.map(|weight| weight * by),
+        ..case.scalars
+    };
+    let mut buffers = case.buffers.clone();
+    for (words, binding) in buffers.iter_mut().zip(case.step.kernel.bindings).filter(|(_, b)| b.name != "columns") {
+        match binding.kind {
+            Scalar::u32 => {
+                let by = member % words.len();
+                words.rotate_left(by);
+            }
+            Scalar::f32 => {
+                let filled = words.iter_mut().filter(|word| **word != SENTINEL);
+                filled.for_each(|word| *word = (f32::from_bits(*word) * by).to_bits());
+            }
+        }
+    }
+    (scalars, buffers)
+}
+
 /// Whether a device computes what the twin computes, everywhere and nowhere else. All bindings are longer than needed.
 fn verdict(executor: &mut Executor, case: &Case) -> Result<(), String> {
-    let mut expected = case.buffers.clone();
-    twin::call_whole(case.step.kernel.cpu, &case.step, &case.scalars, &mut expected);
-    let mut found = case.buffers.clone();
-    for (words, binding) in found.iter_mut().zip(case.step.kernel.bindings) {
+    verdict_of_members(executor, case, 1)
+}
+
+/// The same for so many models in one dispatch.
+fn verdict_of_members(executor: &mut Executor, case: &Case, members: usize) -> Result<(), String> {
+    let mut expected: Vec<Member> = (0..members).map(|member| of_member(case, member)).collect();
+    let mut found = expected.clone();
+    for (scalars, buffers) in &mut expected {
+        twin::call_whole(case.step.kernel.cpu, &case.step, scalars, buffers);
+    }
+    for (words, binding) in found.iter_mut().flat_map(|(_, buffers)| buffers.iter_mut().zip(case.step.kernel.bindings))
+    {
         words.resize(words.len() + TAIL, tail(binding.access));
     }
     dispatch(executor, case, &mut found).map_err(|error| error.to_string())?;
-    for ((binding, expected), found) in case.step.kernel.bindings.iter().zip(&expected).zip(&found) {
+    for (member, ((_, expected), (_, found))) in expected.iter().zip(&found).enumerate() {
+        judge(case, expected, found)
+            .map_err(|why| if member == 0 { why } else { format!("member {member}: {why}") })?;
+    }
+    Ok(())
+}
+
+/// Whether the bindings hold what the twin left in them.
+fn judge(case: &Case, expected: &[Vec<u32>], found: &[Vec<u32>]) -> Result<(), String> {
+    for ((binding, expected), found) in case.step.kernel.bindings.iter().zip(expected).zip(found) {
         let name = binding.name;
         let (inside, behind) = found.split_at(expected.len());
         if let Some(at) = behind.iter().position(|&word| word != tail(binding.access)) {
@@ -136,6 +187,31 @@ fn every_kernel_agrees_with_its_twin_on_every_device() {
     }
 }
 
+/// The settings under which a kernel finds its bindings in different ways: of products a few, with every epilogue.
+fn telling_settings(kernel: &Kernel) -> Vec<Vec<u32>> {
+    let mut all = settings(kernel);
+    if is_product(kernel) {
+        let last = all.split_off(all.len() - 3);
+        all.retain(|consts| consts[4..6] == [2, 1] || consts[..5] == [1, 1, 0, 1, 0]);
+        all.extend(last);
+    }
+    all
+}
+
+#[test]
+fn every_kernel_computes_several_models_at_once() {
+    for mut executor in adapters(true) {
+        for kernel in runnable(&executor) {
+            for consts in telling_settings(kernel) {
+                let case = make(kernel, &consts, size(31, 37, 7));
+                if let Err(difference) = verdict_of_members(&mut executor, &case, 3) {
+                    panic!("{} {:?} = {consts:?} on {}: {difference}", kernel.name, kernel.consts, executor.name());
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn state_is_started_afresh_at_the_first_sample() {
     for mut executor in executors() {
@@ -168,9 +244,9 @@ fn shaders_give_the_same_bits_with_and_without_runtime_checks() {
                 for size in [size(31, 37, 7), size(65, 130, 33)] {
                     let case = make(kernel, &consts, size);
                     let [expected, found] = [&mut checked, &mut unchecked].map(|executor| {
-                        let mut buffers = case.buffers.clone();
-                        dispatch(executor, &case, &mut buffers).expect("the kernel runs");
-                        buffers
+                        let mut alone = [(case.scalars, case.buffers.clone())];
+                        dispatch(executor, &case, &mut alone).expect("the kernel runs");
+                        alone[0].1.clone()
                     });
                     let name = checked.name();
                     assert!(expected == found, "{} {consts:?}, {size:?}, on {name}", kernel.name);
@@ -264,6 +340,23 @@ fn wrong_kernels_are_found() {
             case.step.kernel = broken(kernel, from, to);
             let verdict = verdict(&mut executor, &case).expect_err(case.step.kernel.name);
             assert!(verdict.contains(message), "{}: {verdict}", case.step.kernel.name);
+        }
+    }
+}
+
+#[test]
+fn a_kernel_that_mixes_models_up_is_found() {
+    use elbo::kernels::{row_weights, sum_rows};
+    for mut executor in adapters(true) {
+        for (kernel, from, to) in [
+            (&sum_rows::KERNEL, "x[member * MEMBER_X + ", "x[min(MEMBER_X, 0u) + "),
+            (&sum_rows::KERNEL, "y[member * MEMBER_Y + ", "y[min(MEMBER_Y, 0u) + "),
+            (&row_weights::KERNEL, "steps[member]", "steps[0]"),
+        ] {
+            let mut case = make(kernel, &[], size(31, 37, 7));
+            case.step.kernel = broken(kernel, from, to);
+            assert_right(&mut executor, &case);
+            verdict_of_members(&mut executor, &case, 3).expect_err(case.step.kernel.name);
         }
     }
 }

@@ -3,6 +3,7 @@
 mod costs;
 mod joined;
 mod measured;
+mod members;
 mod models;
 mod runs;
 mod snapshots;

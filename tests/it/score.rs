@@ -81,7 +81,7 @@ fn a_row_has_the_same_score_alone_in_company_in_any_place_and_at_every_call() {
     let folder = trained();
     let mut run = Run::open(&folder.path().join("run"), "cpu").unwrap();
     let data = data::open(&run.config().clone(), None).unwrap();
-    let rows: Vec<f32> = (0..130).flat_map(|i| data.example(i)).collect();
+    let rows: Vec<f32> = (0..130).flat_map(|i| data.example(i).unwrap()).collect();
     for method in [
         Method::MeanField,
         Method::Importance { samples: 14, seed: 5 },
@@ -110,7 +110,7 @@ fn more_samples_lower_the_score_towards_that_of_an_evaluation() {
     let folder = trained();
     let mut run = Run::open(&folder.path().join("run"), "cpu").unwrap();
     let data = data::open(&run.config().clone(), None).unwrap();
-    let rows: Vec<f32> = data.test.clone().flat_map(|i| data.example(i)).collect();
+    let rows: Vec<f32> = data.test.clone().flat_map(|i| data.example(i).unwrap()).collect();
     let mut mean = |samples| {
         let scores = run.anomaly_scores(&rows, Method::Importance { samples, seed: 1 }).unwrap();
         scores.iter().sum::<f64>() / scores.len() as f64
@@ -129,7 +129,7 @@ fn scores_and_their_parts_agree_on_every_device() {
     let folder = trained();
     let mut cpu = Run::open(&folder.path().join("run"), "cpu").unwrap();
     let data = data::open(&cpu.config().clone(), None).unwrap();
-    let rows: Vec<f32> = (0..40).flat_map(|i| data.example(i)).collect();
+    let rows: Vec<f32> = (0..40).flat_map(|i| data.example(i).unwrap()).collect();
     let single = |scores: Vec<f64>| scores.into_iter().map(|score| score as f32).collect::<Vec<_>>();
     let methods = [Method::MeanField, Method::Importance { samples: 64, seed: 0 }];
     let expected = methods.map(|method| single(cpu.anomaly_scores(&rows, method).unwrap()));

@@ -4,7 +4,7 @@
 //! `KERNELS`, and on entries and texts that were broken on purpose.
 
 use elbo::exec::selftest::cases::settings;
-use elbo::kernels::{Access, KERNELS, Kernel, Scalar, StepScalars, TABLE};
+use elbo::kernels::{Access, KERNELS, Kernel, Members, Scalar, StepScalars, TABLE};
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, GlobalVariable, Handle, ImageClass, ImageDimension, Module, ScalarKind, ShaderStage};
@@ -16,12 +16,29 @@ use std::path::{Path, PathBuf};
 const WRITTEN_IN_PART: &[(&str, &str)] =
     &[("batch_mean", "metrics"), ("update", "metrics"), ("update_texels", "metrics")];
 
+/// Bindings that all models share.
+const SHARED: &[(&str, &str)] = &[("table", "columns"), ("table_values", "columns")];
+
 #[test]
 fn every_shader_agrees_with_its_entry_in_the_table_and_is_portable() {
     for kernel in KERNELS {
         for consts in settings(kernel) {
-            let faults = faults(kernel, &kernel.source(&consts));
+            let faults = faults(kernel, &kernel.source(&consts, &Members::ONE));
             assert!(faults.is_empty(), "{} {:?} = {consts:?}:\n{}", kernel.name, kernel.consts, faults.join("\n"));
+        }
+    }
+}
+
+#[test]
+fn every_shader_is_valid_for_several_models() {
+    for kernel in KERNELS {
+        let members = Members { count: 3, strides: vec![64; kernel.bindings.len()] };
+        for consts in settings(kernel) {
+            let source = kernel.source(&consts, &members);
+            let module = naga::front::wgsl::parse_str(&source).unwrap_or_else(|e| panic!("{}: {e}", kernel.name));
+            let mut validator = Validator::new(ValidationFlags::all(), capabilities(kernel));
+            let info = validator.validate(&module).unwrap_or_else(|e| panic!("{}: {e}", kernel.name));
+            assert_eq!(translation_faults(&module, &info), [""; 0], "{}", kernel.name);
         }
     }
 }
@@ -47,8 +64,7 @@ fn faults(kernel: &Kernel, source: &str) -> Vec<String> {
         Ok(module) => module,
         Err(error) => return vec![format!("it does not parse: {}", error.emit_to_string(source))],
     };
-    let capabilities = if kernel.needs_subgroups() { Capabilities::SUBGROUP } else { Capabilities::empty() };
-    let info = match Validator::new(ValidationFlags::all(), capabilities).validate(&module) {
+    let info = match Validator::new(ValidationFlags::all(), capabilities(kernel)).validate(&module) {
         Ok(info) => info,
         Err(error) => return vec![format!("it is invalid: {}", error.emit_to_string(source))],
     };
@@ -60,8 +76,29 @@ fn faults(kernel: &Kernel, source: &str) -> Vec<String> {
         faults.extend(translation_faults(&module, &info));
         let unused = kernel.consts.iter().filter(|name| !kernel.wgsl.contains(*name));
         faults.extend(unused.map(|name| format!("constant {name} is not used")));
+        faults.extend(member_faults(kernel));
     }
     faults
+}
+
+/// Bindings that are not looked up for the member that a workgroup works on, by the kernel's text.
+fn member_faults(kernel: &Kernel) -> Vec<String> {
+    let mut faults = Vec::new();
+    if !kernel.wgsl.contains("    member = member_of(group);\n") {
+        faults.push("main does not ask for its member".to_owned());
+    }
+    // What is read as a texture alone has a layer for each member, which no reader can forget.
+    for binding in kernel.bindings.iter().filter(|binding| binding.is_storage()) {
+        let looked_up = kernel.wgsl.contains(&format!("MEMBER_{}", binding.name.to_uppercase()));
+        if looked_up == SHARED.contains(&(kernel.name, binding.name)) {
+            faults.push(format!("{} is {}", binding.name, if looked_up { "shared" } else { "not the member's" }));
+        }
+    }
+    faults
+}
+
+fn capabilities(kernel: &Kernel) -> Capabilities {
+    if kernel.needs_subgroups() { Capabilities::SUBGROUP } else { Capabilities::empty() }
 }
 
 /// Entry point, workgroup size and the default limits of WebGPU.
@@ -151,7 +188,7 @@ fn texel_faults(kernel: &Kernel, module: &Module, info: &ModuleInfo) -> Vec<Stri
         let place = global.binding.expect("a valid module");
         let name = global.name.as_deref().unwrap_or_default();
         let class = ImageClass::Sampled { kind: ScalarKind::Float, multi: false };
-        let texels = TypeInner::Image { dim: ImageDimension::D2, arrayed: false, class };
+        let texels = TypeInner::Image { dim: ImageDimension::D2, arrayed: true, class };
         let kind = if module.types[global.ty].inner == texels { "texels" } else { "something else" };
         found.push((place.binding, format!("group {} {name}: {kind}", place.group)));
         if !info.get_entry_point(0)[handle].contains(GlobalUse::READ) {
@@ -186,14 +223,19 @@ fn uniform_faults(kernel: &Kernel, module: &Module) -> Vec<String> {
         let name = global.name.as_deref().unwrap_or_default();
         let stated = match (place.group, place.binding, name) {
             (1, 0, "params") => &params,
-            (1, 1, "step") => &step_layout(),
+            (1, 1, "steps") => &step_layout(),
             _ => {
                 faults.push(format!("uniform {name} at group {} binding {}", place.group, place.binding));
                 continue;
             }
         };
         has_params |= name == "params";
-        let found = layout(module, global.ty);
+        // `steps` is an array with an element for each model.
+        let ty = match module.types[global.ty].inner {
+            TypeInner::Array { base, size: naga::ArraySize::Constant(_), .. } if name == "steps" => base,
+            _ => global.ty,
+        };
+        let found = layout(module, ty);
         if found != *stated {
             faults.push(format!("{name} is laid out as\n  {found:?}, but in Rust as\n  {stated:?}"));
         }
@@ -338,7 +380,7 @@ mod broken {
     #[test]
     fn a_wrong_entry_in_the_table_is_found() {
         for (wrong, fault) in ENTRIES {
-            expect(wrong, &sum_rows::KERNEL.source(&[]), fault);
+            expect(wrong, &sum_rows::KERNEL.source(&[], &Members::ONE), fault);
         }
     }
 
@@ -350,27 +392,56 @@ mod broken {
             (&sum_rows::KERNEL, "@group(0) @binding(0)", "@group(2) @binding(0)", "storage bindings are"),
             (&sum_rows::KERNEL, "x: array<f32>;", "x: array<vec4<f32>>;", "it is invalid"),
             (&sum_rows::KERNEL, "var<storage, read> x", "var<storage, read_write> x", "storage bindings are"),
-            (&sum_rows::KERNEL, "y[row] = total", "y[row] = undeclared", "it does not parse"),
+            (&sum_rows::KERNEL, "+ row] = total", "+ row] = undeclared", "it does not parse"),
             (&sum_rows::KERNEL, "var sum = 0.0;", "var sum = 0.0; var double = 1.0lf;", "it is invalid"),
             (&sum_rows::KERNEL, "@group(1) @binding(0)", "@group(1) @binding(2)", "uniform params at"),
             (&sum_rows::KERNEL, "workgroup_size(64)", "workgroup_size(512)", "512 invocations"),
             (&update_texels::KERNEL, "@group(2) @binding(3)", "@group(2) @binding(6)", "textures are"),
-            (&update_texels::KERNEL, "grad_texels: texture_2d<f32>", "grad_texels: texture_depth_2d", "it is invalid"),
-            (&update_texels::KERNEL, "textureLoad(second_texels, place, 0)", "second[i]", "second_texels is not read"),
-            (&update_texels::KERNEL, "second[i] = square", "first[i] = square", "second is declared ReadWrite"),
+            (
+                &update_texels::KERNEL,
+                "grad_texels: texture_2d_array<f32>",
+                "grad_texels: texture_depth_2d_array",
+                "it is invalid",
+            ),
+            (
+                &update_texels::KERNEL,
+                "textureLoad(second_texels, place, member, 0)",
+                "second[i]",
+                "second_texels is not read",
+            ),
+            (
+                &update_texels::KERNEL,
+                "second[member * MEMBER_SECOND / 4u + i] = square",
+                "first[i] = square",
+                "second is declared ReadWrite",
+            ),
             (&sum_columns::KERNEL, "array<f32, 32>, 8>", "array<f32, 32>, 129>", "of workgroup memory"),
-            (&row_weights::KERNEL, "    slot: u32,\n", "", "step is laid out as"),
+            (&row_weights::KERNEL, "    slot: u32,\n", "", "steps is laid out as"),
             (
                 &update::KERNEL,
                 "correction1: f32,\n    correction2: f32",
                 "correction2: f32,\n    correction1: f32",
-                "step is",
+                "steps is",
             ),
         ] {
-            let source = kernel.source(&vec![0; kernel.consts.len()]);
+            let source = kernel.source(&vec![0; kernel.consts.len()], &Members::ONE);
             let wrong = source.replacen(from, to, 1);
             assert_ne!(wrong, source, "nothing to break: {from}");
             expect(kernel, &wrong, fault);
+        }
+    }
+
+    #[test]
+    fn a_shader_that_forgets_its_member_is_found() {
+        for (from, to, fault) in [
+            ("member = member_of(group);", "", "main does not ask"),
+            ("member * MEMBER_X + ", "", "x is not the member's"),
+            ("member * MEMBER_Y + ", "", "y is not the member's"),
+        ] {
+            let text: &'static str = Box::leak(sum_rows::KERNEL.wgsl.replacen(from, to, 1).into_boxed_str());
+            assert_ne!(text, sum_rows::KERNEL.wgsl, "nothing to break: {from}");
+            let wrong = Kernel { wgsl: text, ..sum_rows::KERNEL };
+            expect(&wrong, &wrong.source(&[], &Members::ONE), fault);
         }
     }
 

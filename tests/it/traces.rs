@@ -94,7 +94,7 @@ fn follow(executor: &mut Executor, name: &str, likelihood: Likelihood, target: T
     let trace = recorded(name);
     let optimizer = Config::default().optimizer;
     let graph = model(likelihood).train_on_inputs(BATCH).expect("the model's shapes meet");
-    let resident = Resident { data_words: 4, order_words: 4, metric_slots: 10 };
+    let resident = Resident { data_words: 4, window: 0, order_words: 4, metric_slots: 10 };
     let plan = lower("trace", graph, Some(&optimizer), resident, target).expect("the plan is legal");
     let id = executor.load(plan).expect("the plan fits");
     for (range, values) in executor.plan(id).parameters.clone().iter().zip(parameters(&trace, "init")) {

@@ -76,7 +76,7 @@ fn follow(executor: &mut Executor, target: Target, what: &str, optimizer: &Optim
     let model =
         Model { config, width: WIDTH, source: Source::Floats, binarise: Binarise::None, columns: None, missing: false };
     let graph = model.train_on_inputs(BATCH).expect("the model's shapes meet");
-    let resident = Resident { data_words: 4, order_words: 4, metric_slots: 1 };
+    let resident = Resident { data_words: 4, window: 0, order_words: 4, metric_slots: 1 };
     let plan = lower(what, graph, Some(optimizer), resident, target).expect("the plan is legal");
     let id = executor.load(plan).expect("the plan fits");
     let ranges = executor.plan(id).parameters.clone();

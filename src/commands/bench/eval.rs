@@ -45,10 +45,10 @@ pub fn run(args: &BenchEvalArgs, report: &Report) -> Result<()> {
         StepScalars { slot: at as u32, sample: (step % runs * per_run) as u32, ..scalars }
     };
     let first = scalars(&session, 0);
-    check(&mut session, plan, &first, report)?;
+    check(&mut session, plan, &[first], report)?;
     let time = rounds.time(report, &mut |steps| {
         let scalars: Vec<StepScalars> = steps.map(|step| scalars(&session, step)).collect();
-        session.executor.run(plan, &scalars)?;
+        session.run(plan, &scalars)?;
         session.executor.finish()
     })?;
     let loaded = session.executor.plan(plan);

@@ -19,28 +19,37 @@ use std::time::Instant;
 
 /// Times training steps.
 pub fn run(args: &BenchStepArgs, report: &Report) -> Result<()> {
-    let config = config::resolve(args.recipe.recipe.as_deref(), &args.overrides())?;
+    let members = args.members.unwrap_or(1);
+    if !(1..=config::MOST_MEMBERS).contains(&members) {
+        return Err(Error::Usage(format!("--members {members}: expected 1 to {}", config::MOST_MEMBERS)));
+    }
+    let seeds = members.to_string();
+    let mut members = config::sweep(args.recipe.recipe.as_deref(), &args.overrides(), Some(&seeds))?.members;
+    let (others, config) = (members.split_off(1), members.swap_remove(0));
     let data = data(args.data.is_some(), &config, report)?;
     let begun = Instant::now();
     let (executor, line) = select::open(args.adapter.as_deref().unwrap_or("auto"), args.threads.count()?)?;
     let target = executor.target();
     let rounds = Rounds::new(args.steps, args.rounds, target)?;
     report.note(&format!("device   {line}"));
-    let mut session = Session::new(config, data, executor);
+    let mut session = Session::with_members(config, others, data, executor);
     super::super::tune(&mut session, args.tune.unwrap_or_default(), report)?;
     let plan = session.plan(Purpose::Train)?;
     session.initialise()?;
-    let order = order(session.data()?.train.clone(), session.config.train.seed, 0);
-    session.set_order(&order)?;
+    let seeds: Vec<u64> = session.members().map(|config| config.train.seed).collect();
+    for (member, seed) in seeds.into_iter().enumerate() {
+        let order = order(session.data()?.train.clone(), seed, 0);
+        session.set_order_of(member, &order)?;
+    }
     let first = scalars(&session, 0..1)?;
-    session.executor.run(plan, &first)?;
+    session.run(plan, &first)?;
     session.executor.finish()?;
     let first_step = begun.elapsed().as_secs_f64();
-    check(&mut session, plan, &first[0], report)?;
+    check(&mut session, plan, &first, report)?;
     let before = session.executor.counts();
     let time = rounds.time(report, &mut |steps| {
         let scalars = scalars(&session, steps.start + 1..steps.end + 1)?;
-        session.executor.run(plan, &scalars)?;
+        session.run(plan, &scalars)?;
         // Reading waits for the device.
         let terms = session.executor.read_f32(&Role::Metrics, 0, 2)?;
         if terms.iter().any(|term| !term.is_finite()) {
@@ -54,8 +63,8 @@ pub fn run(args: &BenchStepArgs, report: &Report) -> Result<()> {
     let (cost, products, dispatches) = (total(loaded), measure::products(loaded), loaded.steps.len());
     let peak = peak(&mut session.executor, &products, report)?;
     let profile = args.profile.then(|| profile::run(&mut session, &peak, report)).transpose()?;
-    let batch = session.config.train.batch;
-    let images = batch as f64 / time.median;
+    let (batch, members) = (session.config.train.batch, session.member_count());
+    let images = (batch * members) as f64 / time.median;
     let [median, least, most] = [time.median, time.least, time.most].map(|seconds| seconds * 1e3);
     let (rates, values) = rates(cost, time.median, &peak);
     report.result(&format!(
@@ -66,7 +75,7 @@ pub fn run(args: &BenchStepArgs, report: &Report) -> Result<()> {
     let config = &session.config;
     let value = json!({
         "name": name(target), "device": session.executor.name(), "recipe": config.name,
-        "batch": batch, "hidden": config.model.hidden, "latent": config.model.latent,
+        "batch": batch, "members": members, "hidden": config.model.hidden, "latent": config.model.latent,
         "ms_per_step": median, "ms_min": least, "ms_max": most, "steps": rounds.steps, "rounds": rounds.rounds,
         "images_per_second": images, "dispatches_per_step": dispatches, "steps_per_submission": per_submission,
         "first_step_seconds": first_step, "profile": profile,
@@ -75,7 +84,7 @@ pub fn run(args: &BenchStepArgs, report: &Report) -> Result<()> {
     Ok(())
 }
 
-/// The scalars of some steps of a run. All batches are full; epochs repeat the first one's order.
+/// The scalars of some steps of a run, for each member. All batches are full; epochs repeat the first one's order.
 fn scalars(session: &Session, steps: Range<usize>) -> Result<Vec<StepScalars>> {
     let config = &session.config;
     let full: Vec<Batch> = batches(session.data()?.train.len(), config.train.batch)
@@ -83,7 +92,8 @@ fn scalars(session: &Session, steps: Range<usize>) -> Result<Vec<StepScalars>> {
         .collect();
     let scalars = |step: usize| {
         let slot = step % full.len();
-        train::scalars(config, step as u64, &full[slot], slot)
+        let batch = full[slot];
+        session.members().map(move |config| train::scalars(config, step as u64, &batch, slot))
     };
-    Ok(steps.map(scalars).collect())
+    Ok(steps.flat_map(scalars).collect())
 }

@@ -2,6 +2,7 @@
 
 use crate::data::Dataset;
 use crate::data::table::{Column, Kind};
+use crate::error::Result;
 use crate::report::human::count;
 use serde_json::{Value, json};
 
@@ -20,8 +21,10 @@ pub struct Described<'a> {
 }
 
 /// Goes through a table; what is none has no columns.
-pub fn describe(data: &Dataset) -> Vec<Described<'_>> {
-    let Some(encoding) = data.encoding.as_ref().filter(|_| data.shape[..2] == [1, 1]) else { return vec![] };
+pub fn describe(data: &Dataset) -> Result<Vec<Described<'_>>> {
+    let Some(encoding) = data.encoding.as_ref().filter(|_| data.shape[..2] == [1, 1]) else {
+        return Ok(vec![]);
+    };
     let (spans, rows) = (encoding.spans(), data.len());
     let empty = |column| Described { column, missing: 0, numbers: None, levels: vec![], rows };
     let mut all: Vec<Described> = encoding.columns.iter().map(empty).collect();
@@ -29,12 +32,12 @@ pub fn describe(data: &Dataset) -> Vec<Described<'_>> {
         described.levels = vec![0; described.column.kind.levels().len()];
     }
     for index in 0..rows {
-        let row = data.original_example(index);
+        let row = data.original_example(index)?;
         for (described, span) in all.iter_mut().zip(&spans) {
             described.add(&row[span.clone()]);
         }
     }
-    all
+    Ok(all)
 }
 
 impl Described<'_> {

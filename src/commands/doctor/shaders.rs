@@ -2,7 +2,7 @@
 
 use super::Check;
 use crate::exec::selftest::cases::settings;
-use crate::kernels::{KERNELS, Kernel};
+use crate::kernels::{KERNELS, Kernel, Members};
 use naga::ShaderStage;
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
@@ -14,7 +14,7 @@ pub fn check() -> Check {
     for kernel in KERNELS {
         for consts in settings(kernel) {
             count += 1;
-            if let Err(why) = translate(kernel, &kernel.source(&consts)) {
+            if let Err(why) = translate(kernel, &kernel.source(&consts, &Members::ONE)) {
                 faults.push(format!("{} {:?} = {consts:?}: {why}", kernel.name, kernel.consts));
             }
         }

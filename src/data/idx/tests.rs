@@ -3,7 +3,9 @@ use std::io::Write;
 use flate2::{Compression, write::GzEncoder};
 use tempfile::TempDir;
 
+use super::super::testing::unscaled;
 use super::*;
+use crate::config::DataConfig;
 
 /// An IDX file with these dimensions and this body.
 fn idx(kind: u8, dims: &[u32], body: &[u8]) -> Vec<u8> {
@@ -32,6 +34,10 @@ fn folder_with(files: &[(&str, Vec<u8>)]) -> TempDir {
         fs::write(folder.path().join(name), bytes).unwrap();
     }
     folder
+}
+
+fn validated(validation: usize) -> DataConfig {
+    DataConfig { validation, ..DataConfig::default() }
 }
 
 #[test]
@@ -124,7 +130,7 @@ fn a_folder_is_read_under_every_spelling_of_the_names() {
             (&name("t10k-images", 3), pack(counting(&[2, 2, 3]))),
             (&name("t10k-labels", 1), pack(counting(&[2]))),
         ]);
-        let data = folder(folder_of.path(), 0.1, 2).unwrap();
+        let data = folder(folder_of.path(), &unscaled(&validated(2))).unwrap();
         assert_eq!((data.shape, data.len()), ([1, 2, 3], 8));
         assert_eq!((data.train, data.validation, data.test), (0..4, 4..6, 6..8));
         assert_eq!(data.labels, Some(vec![0, 1, 2, 3, 4, 5, 0, 1]));
@@ -136,7 +142,10 @@ fn a_folder_is_read_under_every_spelling_of_the_names() {
 fn without_test_files_the_last_tenth_is_the_test_part() {
     for (examples, tested) in [(1, 0), (9, 0), (10, 1), (19, 1), (20, 2)] {
         let only = folder_with(&[(TRAIN_IMAGES, counting(&[examples, 1, 1]))]);
-        for data in [folder(only.path(), 0.1, 0).unwrap(), file(&only.path().join(TRAIN_IMAGES), 0.1, 0).unwrap()] {
+        for data in [
+            folder(only.path(), &unscaled(&validated(0))).unwrap(),
+            file(&only.path().join(TRAIN_IMAGES), &unscaled(&validated(0))).unwrap(),
+        ] {
             assert_eq!(data.test, (examples - tested) as usize..examples as usize);
             assert_eq!(data.labels, None);
         }
@@ -152,7 +161,7 @@ fn a_single_file_finds_its_labels_and_its_shape() {
         ("pictures", None, vec![3, 4, 5], [1, 4, 5]),
     ] {
         let folder = folder_with(&[(images, counting(&dims)), (labels.unwrap_or("labels"), counting(&[3]))]);
-        let data = file(&folder.path().join(images), 0.1, 0).unwrap();
+        let data = file(&folder.path().join(images), &unscaled(&validated(0))).unwrap();
         assert_eq!((data.shape, data.labels.is_some()), (shape, labels.is_some()), "{images}");
     }
 }
@@ -184,7 +193,7 @@ fn files_that_do_not_belong_together_are_refused_by_name() {
         ),
     ] {
         let folder_of = folder_with(&files);
-        let error = folder(folder_of.path(), 0.1, 0).expect_err(reason);
+        let error = folder(folder_of.path(), &unscaled(&validated(0))).expect_err(reason);
         let text = error.to_string();
         let path = folder_of.path().join(named);
         assert_eq!(error.exit_code(), 3, "{text}");

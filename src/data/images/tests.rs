@@ -49,7 +49,7 @@ fn open(files: &[(&str, Vec<u8>)], config: &DataConfig) -> Result<Dataset> {
 fn bytes(data: &Dataset) -> &[u8] {
     match &data.values {
         Values::U8(bytes) => bytes,
-        Values::F32(_) => panic!("bytes stay bytes"),
+        Values::F32(_) | Values::Disk(_) => panic!("bytes stay bytes"),
     }
 }
 

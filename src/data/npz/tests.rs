@@ -77,7 +77,7 @@ fn training_and_test_arrays_are_the_parts() {
     let rows = shuffled.rows.clone().unwrap();
     assert_eq!(rows[4..], [4, 5], "the test part stays apart");
     for (at, &row) in rows.iter().enumerate() {
-        assert_eq!(shuffled.example(at), data.example(row as usize));
+        assert_eq!(shuffled.example(at).unwrap(), data.example(row as usize).unwrap());
         assert_eq!(shuffled.labels.as_ref().unwrap()[at], data.labels.as_ref().unwrap()[row as usize]);
     }
 }
@@ -173,7 +173,7 @@ fn the_tables_of_the_anomaly_collection_can_be_trained_on() {
         assert_eq!((data.len(), data.shape), (rows, [1, 1, columns]), "{name}");
         assert_eq!(data.labels.as_ref().unwrap().iter().sum::<u32>(), anomalies, "{name}");
         check(&data, Likelihood::GaussianLearned).unwrap();
-        let means = data.means(data.train.clone());
+        let means = data.means(data.train.clone()).unwrap();
         assert!(means.iter().all(|mean| mean.abs() < 1e-4), "{name}: {means:?}");
         assert_eq!(data.test.len(), rows / 10);
     }

@@ -1,6 +1,6 @@
 //! Steps of a plan one by one, with a clock between them.
 
-use super::{Cpu, Loaded, divided_equally, run_on_copies, run_segment, segments};
+use super::{Buffers, Cpu, Loaded, equal_shares, run_on_copies, run_segment, segments};
 use crate::error::Result;
 use crate::exec::PlanId;
 use crate::exec::profile::{Clock, Effort, Samples};
@@ -8,17 +8,18 @@ use crate::exec::selftest::cases::{Case, UNUSED_WORDS};
 use crate::kernels::{Access, StepScalars};
 use crate::plan::{Buffer, Plan, Role};
 use rayon::prelude::*;
+use std::mem;
 use std::time::Instant;
 
 impl Cpu {
-    /// Seconds of each step of a plan. All threads meet after every step, which in a run they do not: what a step takes
-    /// there cannot be told from what the thread does before and after it.
+    /// Seconds of each step of a plan, for all its members one after the other. All threads meet after every step, which
+    /// in a run they do not: what a step takes there cannot be told from what the thread does before and after it.
     pub(in crate::exec) fn profile(&mut self, id: PlanId, scalars: &StepScalars, effort: Effort) -> Samples {
-        let Loaded { plan, buffers: index, segments, .. } = &self.plans[id.0];
+        let Loaded { plan, places, segments, .. } = &self.plans[id.0];
         // A plan for devices runs step by step on copies.
         let singly = if segments.is_empty() { vec![] } else { segments::singly(plan) };
-        let mut singly = divided_equally(singly, self.pool.current_num_threads());
-        let (pool, buffers) = (&self.pool, &mut self.buffers);
+        let (pool, shared, members) = (&self.pool, &self.shared, &mut self.own);
+        let mut shares = equal_shares(&singly, pool.current_num_threads());
         let mut samples = vec![vec![]; plan.steps.len()];
         pool.install(|| {
             let mut repeats = effort.begin();
@@ -26,9 +27,12 @@ impl Cpu {
             while repeats.another() {
                 for (at, (step, seconds)) in plan.steps.iter().zip(&mut samples).enumerate() {
                     let begun = Instant::now();
-                    match singly.get_mut(at) {
-                        Some((segment, shares)) => run_segment(plan, index, segment, shares, buffers, scalars),
-                        None => run_on_copies(step, index, buffers, scalars),
+                    for own in &mut *members {
+                        let mut buffers = Buffers { places, shared, own };
+                        match singly.get(at) {
+                            Some(segment) => run_segment(plan, segment, &mut shares[at], &mut buffers, scalars),
+                            None => run_on_copies(plan, step, &mut buffers, scalars),
+                        }
                     }
                     if !rehearsal {
                         seconds.push(begun.elapsed().as_secs_f64());
@@ -66,17 +70,26 @@ impl Cpu {
         effort: Effort,
         judge: &mut dyn FnMut(&[Vec<u32>]) -> bool,
     ) -> Result<Option<Samples>> {
-        let before = (self.plans.len(), self.buffers.len());
+        // A case is one model, whatever the engine has loaded: that steps aside.
+        let loaded = (mem::take(&mut self.plans), mem::take(&mut self.own), mem::take(&mut self.roles));
+        let samples = self.time_alone(case, effort, judge);
+        (self.plans, self.own, self.roles) = loaded;
+        samples
+    }
+
+    fn time_alone(
+        &mut self,
+        case: &Case,
+        effort: Effort,
+        judge: &mut dyn FnMut(&[Vec<u32>]) -> bool,
+    ) -> Result<Option<Samples>> {
         let id = self.load(alone(case))?;
-        for (buffer, words) in self.buffers[before.1..].iter_mut().zip(&case.buffers) {
+        for (buffer, words) in self.own[0].iter_mut().zip(&case.buffers) {
             buffer.copy_from_slice(words);
         }
         self.run(id, &[case.scalars])?;
-        let right = judge(&self.buffers[before.1..]);
-        let samples = right.then(|| self.profile(id, &case.scalars, effort));
-        self.plans.truncate(before.0);
-        self.buffers.truncate(before.1);
-        Ok(samples)
+        let right = judge(&self.own[0]);
+        Ok(right.then(|| self.profile(id, &case.scalars, effort)))
     }
 }
 
@@ -92,5 +105,13 @@ fn alone(case: &Case) -> Plan {
     }
     let buffer = |(at, words): (usize, &Vec<u32>)| Buffer { role: Role::Slot(at), words: words.len() };
     let buffers = case.buffers.iter().enumerate().map(buffer).collect();
-    Plan { name: step.what.clone(), batch: 1, buffers, steps: vec![step], parameters: vec![], terms: vec![] }
+    Plan {
+        name: step.what.clone(),
+        batch: 1,
+        members: 1,
+        buffers,
+        steps: vec![step],
+        parameters: vec![],
+        terms: vec![],
+    }
 }

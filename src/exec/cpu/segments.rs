@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_training_step_needs_the_stated_number_of_meetings() {
-        let resident = Resident { data_words: 4, order_words: 4, metric_slots: 1 };
+        let resident = Resident { data_words: 4, window: 0, order_words: 4, metric_slots: 1 };
         let mut config = Config::default();
         for (hidden, clip, meetings) in [(vec![400], 0.0, 2), (vec![64, 48, 32], 0.0, 2), (vec![400], 1.0, 5)] {
             config.model.hidden = hidden;
@@ -179,7 +179,7 @@ mod tests {
             columns: None,
             missing: false,
         };
-        let resident = Resident { data_words: 4, order_words: 4, metric_slots: 1 };
+        let resident = Resident { data_words: 4, window: 0, order_words: 4, metric_slots: 1 };
         let graph = model.train(128).expect("the model's shapes meet");
         let plan = lower("train", graph, Some(&config.optimizer), resident, Target::Cpu).expect("it is legal");
         let mut order: Vec<usize> = (0..plan.steps.len()).collect();

@@ -1,80 +1,106 @@
 //! Single dispatches, whose results are compared with those of the kernels' twins.
 
 use super::texels::Textures;
-use super::{Dispatch, Gpu, memory, submit};
+use super::{Binding, Dispatch, Gpu, Uniforms, memory, submit};
 use crate::error::Result;
 use crate::exec::{PlanId, compare, twin};
 use crate::kernels::{Access, StepScalars};
-use crate::plan::{Role, Step};
+use crate::plan::{ALIGNMENT, Role, Step};
 
 /// A step that belongs to no plan, ready to run.
 pub(super) struct Bound {
-    pub uniforms: wgpu::BindGroup,
+    pub uniforms: Uniforms,
     pub dispatch: Dispatch,
     /// What its bindings are bound to.
-    buffers: Vec<wgpu::Buffer>,
+    bindings: Vec<Binding>,
 }
 
 impl Gpu {
     /// See [`crate::exec::Executor::check`]. The inputs of each step are read back just before it, so that an error
     /// does not carry over to the steps after it.
-    pub fn check(&mut self, id: PlanId, scalars: &StepScalars) -> Result<Option<String>> {
-        self.write_steps(&[*scalars]);
+    pub fn check(&mut self, id: PlanId, scalars: &[StepScalars]) -> Result<Option<String>> {
+        self.write_steps(&self.plans[id.0].uniforms.clone(), scalars);
         for at in 0..self.plans[id.0].plan.steps.len() {
             let step = self.plans[id.0].plan.steps[at].clone();
             let mut expected = Vec::new();
-            for binding in 0..step.views.len() {
-                expected.push(self.read_view(id, &step, binding)?);
+            for member in 0..scalars.len() {
+                let views = 0..step.views.len();
+                expected
+                    .push(views.map(|binding| self.read_view(id, &step, binding, member)).collect::<Result<Vec<_>>>()?);
             }
             let loaded = &self.plans[id.0];
             let one = std::slice::from_ref(&loaded.dispatches[at]);
             let submission = submit(&self.device, step.kernel.name, &loaded.uniforms, 1, one);
             self.submitted(submission, None, 1);
-            twin::call_whole(step.kernel.cpu, &step, scalars, &mut expected);
-            for (binding, (access, view)) in step.accesses().enumerate() {
-                if access == Access::Read || memory::is_unused(&self.plans[id.0].plan.buffers[view.buffer].role) {
-                    continue;
-                }
-                let found = self.read_view(id, &step, binding)?;
-                if let Some(difference) = compare::difference(&expected[binding], &found) {
-                    let (kernel, what, name) = (step.kernel.name, &step.what, step.kernel.bindings[binding].name);
-                    return Ok(Some(format!("step {at} ({kernel}, {what}) differs at binding {name}: {difference}")));
+            for (member, (expected, scalars)) in expected.iter_mut().zip(scalars).enumerate() {
+                twin::call_whole(step.kernel.cpu, &step, scalars, expected);
+                if let Some((binding, difference)) = self.difference(id, &step, member, expected)? {
+                    let (kernel, what) = (step.kernel.name, &step.what);
+                    return Ok(Some(format!(
+                        "step {at} ({kernel}, {what}) differs at binding {binding}: {difference}"
+                    )));
                 }
             }
         }
         Ok(None)
     }
 
-    /// What a binding of a step holds; zeros where the kernel does not use it.
-    fn read_view(&mut self, id: PlanId, step: &Step, binding: usize) -> Result<Vec<u32>> {
+    /// The first binding in which what a step wrote for a member is not what is expected, and how it differs.
+    fn difference(
+        &mut self,
+        id: PlanId,
+        step: &Step,
+        member: usize,
+        expected: &[Vec<u32>],
+    ) -> Result<Option<(&'static str, String)>> {
+        for (binding, (access, view)) in step.accesses().enumerate() {
+            if access == Access::Read || memory::is_unused(&self.plans[id.0].plan.buffers[view.buffer].role) {
+                continue;
+            }
+            let found = self.read_view(id, step, binding, member)?;
+            if let Some(difference) = compare::difference(&expected[binding], &found) {
+                return Ok(Some((step.kernel.bindings[binding].name, difference)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What a binding of a step holds for a member; zeros where the kernel does not use it.
+    fn read_view(&mut self, id: PlanId, step: &Step, binding: usize, member: usize) -> Result<Vec<u32>> {
         let view = step.views[binding];
         let loaded = &self.plans[id.0];
         if memory::is_unused(&loaded.plan.buffers[view.buffer].role) {
             return Ok(vec![0; view.words]);
         }
-        let buffer = loaded.buffers[view.buffer].clone();
-        self.read_back(&buffer, view.offset, view.words)
+        let held = loaded.buffers[view.buffer].clone();
+        self.read_back(&held.buffer, member * held.stride + view.offset, view.words)
     }
 
-    /// Computes one step outside of any plan: its bindings are bound to copies of `buffers`, one each, whatever its
-    /// views say; what it writes is copied back into them.
-    pub fn dispatch_once(&mut self, step: &Step, scalars: &StepScalars, buffers: &mut [Vec<u32>]) -> Result<()> {
-        let bound = self.bind(step, buffers)?;
-        self.run_bound(&bound, step, scalars, buffers)
+    /// Computes one step outside of any plan, for each of `members`: what it is told, and its bindings, which are bound
+    /// to copies of these words, whatever the step's views say; what the step writes is copied back into them. All
+    /// members have as many words.
+    pub fn dispatch_once(&mut self, step: &Step, members: &mut [(StepScalars, Vec<Vec<u32>>)]) -> Result<()> {
+        let all: Vec<&[Vec<u32>]> = members.iter().map(|(_, buffers)| &buffers[..]).collect();
+        let bound = self.bind(step, &all)?;
+        self.run_bound(&bound, step, members)
     }
 
-    /// A step outside of any plan, in copies of `buffers` of its own.
-    pub(super) fn bind(&mut self, step: &Step, buffers: &[Vec<u32>]) -> Result<Bound> {
-        let mut views = Vec::new();
-        for words in buffers {
-            let copy = memory::storage(&self.device, 4 * words.len() as u64, &Role::Slot(0))?;
-            memory::write(&self.device, &copy, 0, words)?;
-            views.push((copy, 0, words.len()));
+    /// A step outside of any plan, in copies of the buffers of each member.
+    pub(super) fn bind(&mut self, step: &Step, members: &[&[Vec<u32>]]) -> Result<Bound> {
+        let mut bindings = Vec::new();
+        for binding in 0..step.views.len() {
+            let words = members.first().map_or(0, |buffers| buffers[binding].len());
+            let stride = if members.len() == 1 { 0 } else { words.next_multiple_of(ALIGNMENT) };
+            let all = 4 * (words + (members.len() - 1) * stride) as u64;
+            let buffer = memory::storage(&self.device, all, &Role::Slot(0), 1)?;
+            for (member, buffers) in members.iter().enumerate() {
+                memory::write(&self.device, &buffer, member * stride, &buffers[binding])?;
+            }
+            bindings.push(Binding { buffer, offset: 0, words, stride });
         }
-        let uniforms = self.uniforms(step.kernel.name, std::iter::once(&step.params[..]))?;
-        let dispatch = self.dispatch(step, &views, 0, 0, &mut Textures::default())?;
-        let buffers = views.into_iter().map(|(buffer, ..)| buffer).collect();
-        Ok(Bound { uniforms, dispatch, buffers })
+        let uniforms = self.uniforms(step.kernel.name, std::iter::once(&step.params[..]), members.len())?;
+        let dispatch = self.dispatch(step, &bindings, 0, 0, &mut Textures::new(members.len()))?;
+        Ok(Bound { uniforms, dispatch, bindings })
     }
 
     /// Computes it and reads what it wrote.
@@ -82,17 +108,19 @@ impl Gpu {
         &mut self,
         bound: &Bound,
         step: &Step,
-        scalars: &StepScalars,
-        buffers: &mut [Vec<u32>],
+        members: &mut [(StepScalars, Vec<Vec<u32>>)],
     ) -> Result<()> {
         self.finish()?;
-        self.write_steps(&[*scalars]);
+        let scalars: Vec<StepScalars> = members.iter().map(|(scalars, _)| *scalars).collect();
+        self.write_steps(&bound.uniforms, &scalars);
         let one = std::slice::from_ref(&bound.dispatch);
         let submission = submit(&self.device, step.kernel.name, &bound.uniforms, 1, one);
         self.submitted(submission, None, 1);
-        for ((binding, words), copy) in step.kernel.bindings.iter().zip(buffers).zip(&bound.buffers) {
-            if binding.access != Access::Read {
-                *words = self.read_back(copy, 0, words.len())?;
+        for (member, (_, buffers)) in members.iter_mut().enumerate() {
+            for ((declared, bound), words) in step.kernel.bindings.iter().zip(&bound.bindings).zip(buffers) {
+                if declared.access != Access::Read {
+                    *words = self.read_back(&bound.buffer, member * bound.stride, words.len())?;
+                }
             }
         }
         Ok(())

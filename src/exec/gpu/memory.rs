@@ -2,7 +2,7 @@
 
 use super::device::Device;
 use crate::error::{Error, Result};
-use crate::plan::{Buffer, Role};
+use crate::plan::{ALIGNMENT, Buffer, Role};
 use std::collections::BTreeMap;
 use std::sync::mpsc;
 
@@ -13,10 +13,20 @@ const READ_PIECE: usize = 8 << 20;
 /// More bindings than any kernel has.
 const MOST_BINDINGS: usize = 8;
 
+/// A buffer with the copies of all members one after the other.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    pub buffer: wgpu::Buffer,
+    /// Words of a copy.
+    pub words: usize,
+    /// Words between the beginnings of two copies; 0 where all members share one.
+    pub stride: usize,
+}
+
 /// All buffers that plans share.
 #[derive(Debug)]
 pub(super) struct Memory {
-    roles: BTreeMap<Role, wgpu::Buffer>,
+    roles: BTreeMap<Role, Held>,
     /// What the bindings that a kernel does not use are bound to, one for each binding: a buffer must not be bound
     /// twice in one dispatch if one of the bindings is written.
     unused: Vec<wgpu::Buffer>,
@@ -26,7 +36,7 @@ pub(super) struct Memory {
 
 impl Memory {
     pub fn new(device: &Device) -> Result<Self> {
-        let unused = (0..MOST_BINDINGS).map(|_| storage(device, 256, &Role::Nothing)).collect::<Result<_>>()?;
+        let unused = (0..MOST_BINDINGS).map(|_| storage(device, 256, &Role::Nothing, 1)).collect::<Result<_>>()?;
         let staging = make(
             device,
             &wgpu::BufferDescriptor {
@@ -45,26 +55,29 @@ impl Memory {
         self.made
     }
 
-    /// The buffer for a buffer of a plan: the one that is there, or a new one full of zeros.
-    pub fn get(&mut self, device: &Device, buffer: &Buffer) -> Result<wgpu::Buffer> {
-        let bytes = 4 * buffer.words as u64;
-        match self.roles.get(&buffer.role) {
-            _ if is_unused(&buffer.role) => return Ok(self.unused[0].clone()),
-            Some(existing) if existing.size() >= bytes => return Ok(existing.clone()),
+    /// The buffer for a buffer of a plan of so many members: the one that is there, or a new one full of zeros.
+    pub fn get(&mut self, device: &Device, buffer: &Buffer, members: usize) -> Result<Held> {
+        let Buffer { role, words } = buffer;
+        match self.roles.get(role) {
+            _ if is_unused(role) => return Ok(Held { buffer: self.unused[0].clone(), words: *words, stride: 0 }),
+            Some(existing) if existing.words >= *words => return Ok(existing.clone()),
             // Nothing in a workspace outlives a run, so a plan may have a larger one.
             Some(existing) if !matches!(buffer.role, Role::Slot(_) | Role::Workspace) => {
-                let (role, words) = (&buffer.role, existing.size() / 4);
-                return Err(Error::Bug(format!("{role:?} has {words} words, and a plan needs {}", buffer.words)));
+                return Err(Error::Bug(format!("{role:?} has {} words, and a plan needs {words}", existing.words)));
             }
             _ => {}
         }
-        let made = storage(device, bytes, &buffer.role)?;
+        let alone = members == 1 || role.is_shared();
+        let stride = if alone { 0 } else { words.next_multiple_of(ALIGNMENT) };
+        let copies = if alone { 1 } else { members };
+        let bytes = 4 * (words + (copies - 1) * stride) as u64;
+        let held = Held { buffer: storage(device, bytes, role, copies)?, words: *words, stride };
         self.made += 1;
-        if let Role::Constants(words) = &buffer.role {
-            write(device, &made, 0, words)?;
+        if let Role::Constants(words) = role {
+            write(device, &held.buffer, 0, words)?;
         }
-        self.roles.insert(buffer.role.clone(), made.clone());
-        Ok(made)
+        self.roles.insert(role.clone(), held.clone());
+        Ok(held)
     }
 
     /// What an unused binding is bound to.
@@ -73,10 +86,10 @@ impl Memory {
     }
 
     /// The buffer with a role, which must have at least `end` words.
-    pub fn find(&self, role: &Role, end: usize) -> Result<wgpu::Buffer> {
+    pub fn find(&self, role: &Role, end: usize) -> Result<Held> {
         match self.roles.get(role) {
-            Some(buffer) if 4 * end as u64 <= buffer.size() => Ok(buffer.clone()),
-            Some(buffer) => Err(Error::Bug(format!("{role:?} has {} words, not {end}", buffer.size() / 4))),
+            Some(held) if end <= held.words => Ok(held.clone()),
+            Some(held) => Err(Error::Bug(format!("{role:?} has {} words, not {end}", held.words))),
             None => Err(Error::Bug(format!("no loaded plan has a buffer {role:?}"))),
         }
     }
@@ -127,10 +140,11 @@ pub(super) fn write(device: &Device, buffer: &wgpu::Buffer, offset: usize, words
     device.healthy()
 }
 
-/// A new buffer of zeros for kernels, if the device's limits and memory allow it.
-pub(super) fn storage(device: &Device, bytes: u64, role: &Role) -> Result<wgpu::Buffer> {
+/// A new buffer of zeros for kernels, for so many copies in all, if the device's limits and memory allow it.
+pub(super) fn storage(device: &Device, bytes: u64, role: &Role, copies: usize) -> Result<wgpu::Buffer> {
     let largest = device.limits.max_buffer_size.min(device.limits.max_storage_buffer_binding_size);
     let (what, remedy) = meaning(role);
+    let remedy = if copies > 1 { crate::exec::remedy(copies) } else { remedy };
     let title = device.summary.title();
     if bytes > largest {
         return Err(Error::Device(format!(
@@ -168,6 +182,7 @@ pub(super) fn is_unused(role: &Role) -> bool {
 fn meaning(role: &Role) -> (&'static str, &'static str) {
     match role {
         Role::Data => ("the data set", "use fewer examples, or --adapter cpu"),
+        Role::Window => ("the window on the data set", "lower data.window"),
         Role::Order => ("the order of examples", "use fewer examples, or --adapter cpu"),
         Role::Parameters => ("the parameters", "make the model smaller"),
         Role::Gradients => ("the gradients", "make the model smaller"),

@@ -3,7 +3,7 @@
 use super::device::Device;
 use super::{PARAMS_BYTES, STEP_BYTES};
 use crate::error::{Error, Result};
-use crate::kernels::{Access, Kernel};
+use crate::kernels::{Access, Kernel, Members};
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 
@@ -20,21 +20,14 @@ pub(super) struct Pipeline {
 /// All kernels that were compiled so far.
 #[derive(Debug)]
 pub(super) struct Pipelines {
-    /// The layout of group 1, the same for all kernels: `params` and `step`.
-    pub uniforms: wgpu::BindGroupLayout,
     /// Whether shaders check their indices and bound their loops.
     checked: bool,
-    compiled: BTreeMap<(&'static str, Vec<u32>, u32), Pipeline>,
+    compiled: BTreeMap<(&'static str, Vec<u32>, u32, Members), Pipeline>,
 }
 
 impl Pipelines {
-    pub fn new(device: &Device, checked: bool) -> Self {
-        let uniform = |binding, bytes| entry(binding, wgpu::BufferBindingType::Uniform, true, NonZeroU64::new(bytes));
-        let uniforms = device.handle.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-            label: Some("params and step"),
-            entries: &[uniform(0, PARAMS_BYTES), uniform(1, STEP_BYTES)],
-        });
-        Self { uniforms, checked, compiled: BTreeMap::new() }
+    pub fn new(checked: bool) -> Self {
+        Self { checked, compiled: BTreeMap::new() }
     }
 
     /// How many were compiled.
@@ -45,12 +38,19 @@ impl Pipelines {
     /// The kernel, compiled if it was not before. Bit i of `shared` says that binding i, though only read, lies in a
     /// buffer that the same dispatch writes elsewhere: wgpu admits one kind of access to a buffer in a dispatch, so the
     /// binding is declared as one that might be written.
-    pub fn get(&mut self, device: &Device, kernel: &'static Kernel, consts: &[u32], shared: u32) -> Result<Pipeline> {
-        let key = (kernel.name, consts.to_vec(), shared);
+    pub fn get(
+        &mut self,
+        device: &Device,
+        kernel: &'static Kernel,
+        consts: &[u32],
+        shared: u32,
+        members: &Members,
+    ) -> Result<Pipeline> {
+        let key = (kernel.name, consts.to_vec(), shared, members.clone());
         if let Some(pipeline) = self.compiled.get(&key) {
             return Ok(pipeline.clone());
         }
-        let compiled = device.guarded(|| self.compile(device, kernel, consts, shared)).map_err(|error| {
+        let compiled = device.guarded(|| self.compile(device, kernel, consts, shared, members)).map_err(|error| {
             let line = super::fault::translate(&error);
             Error::Bug(format!("kernel {} {:?} = {consts:?}: {line}", kernel.name, kernel.consts))
         })?;
@@ -58,7 +58,7 @@ impl Pipelines {
         Ok(compiled)
     }
 
-    fn compile(&self, device: &Device, kernel: &Kernel, consts: &[u32], shared: u32) -> Pipeline {
+    fn compile(&self, device: &Device, kernel: &Kernel, consts: &[u32], shared: u32, members: &Members) -> Pipeline {
         let label = Some(kernel.name);
         let layout =
             |entries: &[_]| device.handle.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries });
@@ -74,7 +74,8 @@ impl Pipelines {
         });
         let texels: Vec<_> = texels.collect();
         let texels = (!texels.is_empty()).then(|| layout(&texels));
-        let mut groups = vec![Some(&storage), Some(&self.uniforms)];
+        let uniforms = uniforms(device, members.count as usize);
+        let mut groups = vec![Some(&storage), Some(&uniforms)];
         groups.extend(texels.as_ref().map(Some));
         let layout = device.handle.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label,
@@ -84,7 +85,7 @@ impl Pipelines {
         let pipeline = device.handle.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label,
             layout: Some(&layout),
-            module: &self.module(device, kernel, consts, shared),
+            module: &self.module(device, kernel, consts, shared, members),
             entry_point: Some("main"),
             // No kernel reads workgroup memory before it has written it.
             compilation_options: wgpu::PipelineCompilationOptions {
@@ -96,8 +97,15 @@ impl Pipelines {
         Pipeline { compiled: pipeline, storage, texels }
     }
 
-    fn module(&self, device: &Device, kernel: &Kernel, consts: &[u32], shared: u32) -> wgpu::ShaderModule {
-        let mut text = kernel.source(consts);
+    fn module(
+        &self,
+        device: &Device,
+        kernel: &Kernel,
+        consts: &[u32],
+        shared: u32,
+        members: &Members,
+    ) -> wgpu::ShaderModule {
+        let mut text = kernel.source(consts, members);
         for (binding, _) in kernel.bindings.iter().zip(0..).filter(|(_, number)| shared >> number & 1 == 1) {
             let declared = |access: &str| format!("var<storage, {access}> {}:", binding.name);
             text = text.replacen(&declared("read"), &declared("read_write"), 1);
@@ -121,6 +129,16 @@ impl Pipelines {
             device.handle.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
         }
     }
+}
+
+/// The layout of group 1, the same for all kernels: `params`, and `steps` of so many models. Layouts that are equal are
+/// one to the device.
+pub(super) fn uniforms(device: &Device, members: usize) -> wgpu::BindGroupLayout {
+    let uniform = |binding, bytes| entry(binding, wgpu::BufferBindingType::Uniform, true, NonZeroU64::new(bytes));
+    device.handle.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+        label: Some("params and steps"),
+        entries: &[uniform(0, PARAMS_BYTES), uniform(1, STEP_BYTES * members as u64)],
+    })
 }
 
 fn entry(

@@ -1,6 +1,6 @@
 //! Steps one by one, each between two timestamps of the device, or between two looks at the host's clock.
 
-use super::{Dispatch, Gpu, SUBMISSIONS_IN_FLIGHT, dispatch_in, memory, submit};
+use super::{Dispatch, Gpu, SUBMISSIONS_IN_FLIGHT, Uniforms, dispatch_in, memory, submit};
 use crate::error::Result;
 use crate::exec::PlanId;
 use crate::exec::profile::{Clock, Effort, Samples};
@@ -19,9 +19,9 @@ impl Gpu {
     /// Seconds of each step of a plan.
     pub(in crate::exec) fn profile(&mut self, id: PlanId, scalars: &StepScalars, effort: Effort) -> Result<Samples> {
         self.finish()?;
-        self.write_steps(&[*scalars]);
         let loaded = &self.plans[id.0];
         let (uniforms, dispatches) = (loaded.uniforms.clone(), loaded.dispatches.clone());
+        self.write_steps(&uniforms, &vec![*scalars; uniforms.members]);
         self.time(&uniforms, &dispatches, effort)
     }
 
@@ -32,10 +32,10 @@ impl Gpu {
         effort: Effort,
         judge: &mut dyn FnMut(&[Vec<u32>]) -> bool,
     ) -> Result<Option<Samples>> {
-        let bound = self.bind(&case.step, &case.buffers)?;
-        let mut found = case.buffers.clone();
-        self.run_bound(&bound, &case.step, &case.scalars, &mut found)?;
-        if !judge(&found) {
+        let bound = self.bind(&case.step, &[&case.buffers])?;
+        let mut found = [(case.scalars, case.buffers.clone())];
+        self.run_bound(&bound, &case.step, &mut found)?;
+        if !judge(&found[0].1) {
             return Ok(None);
         }
         self.time(&bound.uniforms, std::slice::from_ref(&bound.dispatch), effort).map(Some)
@@ -44,7 +44,7 @@ impl Gpu {
     /// Seconds of a copy of so many words from one buffer to another, as the driver copies.
     pub(in crate::exec) fn time_copy(&mut self, words: usize, effort: Effort) -> Result<Vec<f64>> {
         let bytes = 4 * words as u64;
-        let [from, to] = [0, 1].map(|slot| memory::storage(&self.device, bytes, &Role::Slot(slot)));
+        let [from, to] = [0, 1].map(|slot| memory::storage(&self.device, bytes, &Role::Slot(slot), 1));
         let (from, to) = (from?, to?);
         let mut copies = |count: usize| {
             self.finish()?;
@@ -61,7 +61,7 @@ impl Gpu {
         by_submissions(effort, &mut copies)
     }
 
-    fn time(&mut self, uniforms: &wgpu::BindGroup, dispatches: &[Dispatch], effort: Effort) -> Result<Samples> {
+    fn time(&mut self, uniforms: &Uniforms, dispatches: &[Dispatch], effort: Effort) -> Result<Samples> {
         let queries = 2 * dispatches.len();
         if self.device.timestamps && queries <= wgpu::QUERY_SET_MAX_QUERIES as usize {
             let steps = self.by_timestamps(uniforms, dispatches, effort)?;
@@ -87,12 +87,7 @@ impl Gpu {
 
     /// All dispatches in order, once per repeat, each in a pass that begins and ends with a timestamp. All timestamps
     /// are read back together at the end.
-    fn by_timestamps(
-        &mut self,
-        uniforms: &wgpu::BindGroup,
-        dispatches: &[Dispatch],
-        effort: Effort,
-    ) -> Result<Vec<Vec<f64>>> {
+    fn by_timestamps(&mut self, uniforms: &Uniforms, dispatches: &[Dispatch], effort: Effort) -> Result<Vec<Vec<f64>>> {
         let count = 2 * dispatches.len() as u32;
         let queries = self.device.handle.create_query_set(&wgpu::QuerySetDescriptor {
             label: Some("timestamps"),

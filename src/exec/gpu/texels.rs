@@ -1,7 +1,8 @@
-//! Textures that hold what bindings hold, for kernels that read them so; see [`TEXELS_PER_ROW`].
+//! Textures that hold what bindings hold, a layer for each member, for kernels that read them so; see
+//! [`TEXELS_PER_ROW`].
 
 use super::device::Device;
-use super::fault;
+use super::{Binding, fault};
 use crate::error::{Error, Result};
 use crate::kernels::{MOST_TEXEL_WORDS, TEXELS_PER_ROW};
 
@@ -12,7 +13,7 @@ const TEXEL: u64 = 16;
 pub(super) fn binding_type() -> wgpu::BindingType {
     wgpu::BindingType::Texture {
         sample_type: wgpu::TextureSampleType::Float { filterable: false },
-        view_dimension: wgpu::TextureViewDimension::D2,
+        view_dimension: wgpu::TextureViewDimension::D2Array,
         multisampled: false,
     }
 }
@@ -20,16 +21,21 @@ pub(super) fn binding_type() -> wgpu::BindingType {
 /// A copy that has to be made before a dispatch.
 #[derive(Debug, Clone)]
 pub(super) struct Copy {
-    buffer: wgpu::Buffer,
-    offset: usize,
-    words: usize,
+    from: Binding,
+    members: usize,
     texture: wgpu::Texture,
 }
 
 impl Copy {
-    /// Records it: the full rows, then the rest.
+    /// Records it for every member.
     pub fn record(&self, encoder: &mut wgpu::CommandEncoder) {
-        let texels = self.words.div_ceil(4);
+        (0..self.members).for_each(|member| self.record_member(member, encoder));
+    }
+
+    /// The full rows, then the rest.
+    fn record_member(&self, member: usize, encoder: &mut wgpu::CommandEncoder) {
+        let texels = self.from.words.div_ceil(4);
+        let begin = 4 * (self.from.offset + member * self.from.stride) as u64;
         let (rows, rest) = ((texels / TEXELS_PER_ROW) as u32, (texels % TEXELS_PER_ROW) as u32);
         for (first, rows, width) in [(0, rows, TEXELS_PER_ROW as u32), (rows, 1, rest)] {
             if rows * width == 0 {
@@ -37,13 +43,13 @@ impl Copy {
             }
             let bytes_per_row = TEXELS_PER_ROW as u64 * TEXEL;
             let layout = wgpu::TexelCopyBufferLayout {
-                offset: 4 * self.offset as u64 + u64::from(first) * bytes_per_row,
+                offset: begin + u64::from(first) * bytes_per_row,
                 bytes_per_row: Some(bytes_per_row as u32),
                 rows_per_image: None,
             };
-            let origin = wgpu::Origin3d { x: 0, y: first, z: 0 };
+            let origin = wgpu::Origin3d { x: 0, y: first, z: member as u32 };
             encoder.copy_buffer_to_texture(
-                wgpu::TexelCopyBufferInfo { buffer: &self.buffer, layout },
+                wgpu::TexelCopyBufferInfo { buffer: &self.from.buffer, layout },
                 wgpu::TexelCopyTextureInfo { origin, ..self.texture.as_image_copy() },
                 wgpu::Extent3d { width, height: rows, depth_or_array_layers: 1 },
             );
@@ -52,8 +58,11 @@ impl Copy {
 }
 
 /// The textures of a plan, while it is gone through step by step.
-#[derive(Debug, Default)]
-pub(super) struct Textures(Vec<Texture>);
+#[derive(Debug)]
+pub(super) struct Textures {
+    members: usize,
+    made: Vec<Texture>,
+}
 
 #[derive(Debug)]
 struct Texture {
@@ -63,45 +72,59 @@ struct Texture {
 }
 
 impl Textures {
-    /// How many there are.
-    pub fn count(&self) -> usize {
-        self.0.len()
+    /// None so far, for so many members.
+    pub fn new(members: usize) -> Self {
+        Self { members, made: vec![] }
     }
 
-    /// The texture of words of a buffer, and the copy that fills it, unless it holds them already.
-    pub fn get(
-        &mut self,
-        device: &Device,
-        (buffer, offset, words): (&wgpu::Buffer, usize, usize),
-    ) -> Result<(wgpu::TextureView, Option<Copy>)> {
-        let known = self.0.iter().position(|texture| {
-            let copy = &texture.copy;
-            copy.buffer == *buffer && (copy.offset, copy.words) == (offset, words)
-        });
+    /// For how many members they are.
+    pub fn members(&self) -> usize {
+        self.members
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.made.len()
+    }
+
+    /// The texture of what a binding is bound to, and the copy that fills it, unless it holds that already.
+    pub fn get(&mut self, device: &Device, from: &Binding) -> Result<(wgpu::TextureView, Option<Copy>)> {
+        let known = self.made.iter().position(|texture| texture.copy.from == *from);
         let at = if let Some(at) = known {
             at
         } else {
-            let texture = make(device, words)?;
-            let copy = Copy { buffer: buffer.clone(), offset, words, texture };
-            self.0.push(Texture { copy, current: false });
-            self.0.len() - 1
+            let texture = make(device, from.words, self.members)?;
+            let copy = Copy { from: from.clone(), members: self.members, texture };
+            self.made.push(Texture { copy, current: false });
+            self.made.len() - 1
         };
-        let texture = &mut self.0[at];
+        let texture = &mut self.made[at];
         let copy = (!std::mem::replace(&mut texture.current, true)).then(|| texture.copy.clone());
-        Ok((texture.copy.texture.create_view(&wgpu::TextureViewDescriptor::default()), copy))
+        Ok((texture.copy.texture.create_view(&as_array()), copy))
     }
 
-    /// Takes note that words of a buffer are overwritten.
-    pub fn overwritten(&mut self, (buffer, offset, words): (&wgpu::Buffer, usize, usize)) {
-        for Texture { copy, current } in &mut self.0 {
-            let apart = offset + words <= copy.offset || copy.offset + copy.words <= offset;
-            *current &= copy.buffer != *buffer || apart;
+    /// Takes note that what a binding is bound to is overwritten.
+    pub fn overwritten(&mut self, by: &Binding) {
+        for Texture { copy: Copy { from, .. }, current } in &mut self.made {
+            let apart = by.offset + by.words <= from.offset || from.offset + from.words <= by.offset;
+            *current &= from.buffer != by.buffer || apart;
         }
     }
 }
 
-/// A texture for so many words.
-pub(super) fn make(device: &Device, words: usize) -> Result<wgpu::Texture> {
+/// A texture as shaders see it, also one with a single layer.
+fn as_array() -> wgpu::TextureViewDescriptor<'static> {
+    wgpu::TextureViewDescriptor { dimension: Some(wgpu::TextureViewDimension::D2Array), ..Default::default() }
+}
+
+/// A texture for so many words of each member.
+fn make(device: &Device, words: usize, members: usize) -> Result<wgpu::Texture> {
+    let most = device.limits.max_texture_array_layers as usize;
+    if members > most {
+        let title = device.summary.title();
+        let remedy = crate::exec::remedy(members);
+        return Err(Error::Device(format!("{title} takes {most} members in a texture, not {members}: {remedy}")));
+    }
     if words > MOST_TEXEL_WORDS {
         return Err(Error::Bug(format!("{words} words do not fit into a texture")));
     }
@@ -109,7 +132,7 @@ pub(super) fn make(device: &Device, words: usize) -> Result<wgpu::Texture> {
     let size = wgpu::Extent3d {
         width: texels.clamp(1, TEXELS_PER_ROW) as u32,
         height: texels.div_ceil(TEXELS_PER_ROW).max(1) as u32,
-        depth_or_array_layers: 1,
+        depth_or_array_layers: members as u32,
     };
     let descriptor = wgpu::TextureDescriptor {
         label: Some("texels"),
@@ -123,8 +146,9 @@ pub(super) fn make(device: &Device, words: usize) -> Result<wgpu::Texture> {
     };
     device.guarded(|| device.handle.create_texture(&descriptor)).map_err(|error| match error {
         wgpu::Error::OutOfMemory { .. } => Error::Device(format!(
-            "{} has no memory left for intermediate results: lower --batch, or make the model smaller",
-            device.summary.title()
+            "{} has no memory left for intermediate results: {}",
+            device.summary.title(),
+            crate::exec::remedy(members)
         )),
         other => fault::translate(&other),
     })

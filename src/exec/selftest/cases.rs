@@ -368,9 +368,13 @@ fn rows_and_columns(name: &str, consts: &[u32], Size { rows: r, width: c, .. }: 
             Shape::new(&p, (c, 1), sum_columns::grid(&p), [whole(r * c), part(c)])
         }
         _ => {
-            let p = gather::Params { rows, width };
-            let (examples, floats) = (r + 5, consts[0] == gather::FLOATS);
-            let data = if floats { (examples * c, Fill::Unit) } else { ((examples * c).div_ceil(4), Fill::Bits) };
+            // By turns the whole data set, and a window on it.
+            let (examples, floats, window) = (r + 5, consts[0] == gather::FLOATS, width % 2 == 0);
+            let stride = if window { c.next_multiple_of(4) } else { c };
+            let places = if window { examples as u32 } else { 0 };
+            let p = gather::Params { rows, width, window: places, stride: stride as u32 };
+            let words = examples * stride;
+            let data = if floats { (words, Fill::Unit) } else { (words.div_ceil(4), Fill::Bits) };
             let order = (r + 2, false, Fill::Below(examples));
             Shape::new(&p, (r, 1), gather::grid(&p), [order, (data.0, false, data.1), part(r * c)])
         }

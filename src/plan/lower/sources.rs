@@ -16,7 +16,10 @@ impl Lowering<'_> {
     pub(super) fn gather(&mut self, id: Id, width: usize, source: Source, binarise: Binarise) {
         use kernels::gather::{KERNEL, Params, grid};
         let rows = self.graph.batch;
-        let p = Params { rows: rows as u32, width: width as u32 };
+        // Rows of a window begin at whole words, so that each can be written alone.
+        let window = self.resident.window;
+        let stride = if window > 0 && source == Source::Bytes { width.next_multiple_of(4) } else { width };
+        let p = Params { rows: rows as u32, width: width as u32, window: window as u32, stride: stride as u32 };
         let consts = [
             u32::from(source == Source::Floats),
             match binarise {
@@ -25,7 +28,8 @@ impl Lowering<'_> {
                 Binarise::Dynamic => 2,
             },
         ];
-        let views = vec![self.order(), self.whole(Role::Data, self.resident.data_words), self.split(id)];
+        let role = if window > 0 { Role::Window } else { Role::Data };
+        let views = vec![self.order(), self.whole(role, self.resident.data_words), self.split(id)];
         let dispatch =
             Dispatch { kernel: &KERNEL, consts: &consts, outer: rows, unit: 1, grid: grid(&p), what: "gather" };
         self.push(&dispatch, &p, views);

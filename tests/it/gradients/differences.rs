@@ -15,7 +15,7 @@ const STEP: f64 = 1.0 / 16.0;
 const TRUNCATION: f64 = 1e-3;
 
 /// No case reads resident data, and one step's terms are enough.
-pub const RESIDENT: Resident = Resident { data_words: 4, order_words: 4, metric_slots: 1 };
+pub const RESIDENT: Resident = Resident { data_words: 4, window: 0, order_words: 4, metric_slots: 1 };
 
 /// The loss is the sum of what comes out, times random numbers: the cotangents.
 pub fn check_with_cotangents(executor: &mut Executor, mut case: Case) {

@@ -67,7 +67,7 @@ pub const TARGETS: [Target; 4] = [Target::Cpu, Target::Gpu, Target::Software, Ta
 pub fn resident(setup: &Setup, examples: usize, metric_slots: usize) -> Resident {
     let values = examples * setup.model.width;
     let data_words = if setup.model.source == Source::Bytes { values.div_ceil(4) } else { values };
-    Resident { data_words, order_words: examples, metric_slots }
+    Resident { data_words, window: 0, order_words: examples, metric_slots }
 }
 
 /// A graph of a model.

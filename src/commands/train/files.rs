@@ -1,0 +1,70 @@
+//! The files of a run folder: where it lies, its configuration and its metrics.
+
+use crate::commands::folder;
+use crate::config::{self, Config};
+use crate::durable;
+use crate::error::{Error, Result};
+use crate::session::Session;
+use crate::train::Epoch;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// The folder of a new run: the one asked for, or the next free `runs/NAME-N`.
+pub fn run_folder(asked: Option<&Path>, name: &str) -> Result<PathBuf> {
+    if let Some(folder) = asked {
+        folder::check_empty(folder, ", or continue the run in it with --resume")?;
+        return Ok(folder.to_owned());
+    }
+    let taken = |n: &usize| Path::new("runs").join(format!("{name}-{n}")).exists();
+    let free = (1..usize::MAX).find(|n| !taken(n)).unwrap_or(1);
+    Ok(Path::new("runs").join(format!("{name}-{free}")))
+}
+
+/// `metrics.csv`: one line per epoch. It is rewritten whole, so that it is never half a line.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    lines: Vec<String>,
+}
+
+const COLUMNS: &str = "epoch,distortion,rate,neg_elbo,validation_neg_elbo,images_per_second,elapsed_seconds";
+
+impl Metrics {
+    /// The lines of the epochs that a checkpoint knows of; later ones will be written again.
+    pub fn read(folder: &Path, epochs: usize) -> Result<Self> {
+        let path = folder.join("metrics.csv");
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(Error::Data(format!("cannot read {}: {error}", path.display()))),
+        };
+        Ok(Self { lines: text.lines().skip(1).take(epochs).map(str::to_owned).collect() })
+    }
+
+    /// Adds the line of an epoch.
+    pub fn add(&mut self, folder: &Path, epoch: &Epoch) -> Result<()> {
+        self.lines.push(format!(
+            "{},{},{},{},{},{:.0},{:.1}",
+            epoch.epoch,
+            epoch.distortion,
+            epoch.rate,
+            epoch.neg_elbo(),
+            epoch.validation.map_or(String::new(), |v| v.to_string()),
+            epoch.images_per_second,
+            epoch.elapsed.as_secs_f64()
+        ));
+        let text = format!("{COLUMNS}\n{}\n", self.lines.join("\n"));
+        durable::replace_file(&folder.join("metrics.csv"), text.as_bytes())
+    }
+}
+
+/// The saved configuration, with what else decided the result as comments.
+pub fn header(session: &Session, config: &Config) -> String {
+    format!(
+        "# elbo {}\n# data {} ({})\n# device {}\n{}",
+        env!("CARGO_PKG_VERSION"),
+        session.record.name,
+        session.record.hash,
+        session.executor.name(),
+        config::to_toml(config)
+    )
+}

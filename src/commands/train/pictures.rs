@@ -1,0 +1,39 @@
+//! Pictures that a run leaves after its epochs: how the models do, on the same latents and examples each time.
+
+use crate::commands::show;
+use crate::error::Result;
+use crate::rng::{Philox, Stream};
+use crate::session::Session;
+use crate::train::Member;
+use std::path::PathBuf;
+
+/// Samples and reconstructed examples in a picture.
+const SAMPLES: usize = 64;
+const RECONSTRUCTIONS: usize = 32;
+
+/// Samples from the prior, and reconstructions of examples that are not trained on, of every member that is not lost,
+/// into its folder.
+pub fn draw(session: &mut Session, members: &[Member], folders: &[PathBuf], epoch: usize) -> Result<()> {
+    let seeds: Vec<u64> = session.members().map(|config| config.train.seed).collect();
+    let shown: Vec<Vec<u32>> = seeds.iter().map(|&seed| examples(session, seed)).collect::<Result<_>>()?;
+    let samples = session.samples(SAMPLES, &seeds)?;
+    let pairs = session.reconstructions(&shown, &seeds)?;
+    let (record, end) = (&session.record, show::extension(&session.record));
+    for (at, _) in members.iter().enumerate().filter(|(_, member)| member.lost.is_none()) {
+        let path = |kind: &str| folders[at].join("samples").join(format!("{kind}-{epoch:04}.{end}"));
+        show::save(&path("epoch"), &samples[at], record, 8)?;
+        let (originals, reconstructions) = &pairs[at];
+        show::pairs(&path("reconstruction"), originals, reconstructions, record, 8)?;
+    }
+    Ok(())
+}
+
+/// Examples to show: of the test part if there is one, else of validation, else of what is trained on.
+fn examples(session: &Session, seed: u64) -> Result<Vec<u32>> {
+    let data = session.data()?;
+    let part = [&data.test, &data.validation, &data.train].into_iter().find(|part| !part.is_empty());
+    let part = part.cloned().unwrap_or(0..1);
+    let mut rng = Philox::new(seed, Stream::Choice, 0, 0);
+    let pick = |_| part.start as u32 + (rng.uniform() * part.len() as f32) as u32 % part.len() as u32;
+    Ok((0..RECONSTRUCTIONS.min(part.len())).map(pick).collect())
+}
