@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """PyOD's VAE on the splits of adbench.py, with PyOD's own defaults, for comparison.
 
-Needs what adbench.py needs but elbo, and `pip install pyod torch scikit-learn`. Columns are standardised with the
+Needs what adbench.py needs but elbo, and `pip install pyod torch tqdm scikit-learn`. Columns are standardised with the
 training rows, as elbo does by itself. PyOD's scores are squared reconstruction errors; higher = more anomalous.
 """
 
