@@ -19,8 +19,12 @@ fn blocks<'a>(document: &'a str, language: &str) -> Vec<&'a str> {
 }
 
 /// The arguments of each `elbo` command in the `sh` blocks of a document, without the remark at the end of its line; or
-/// the line that cannot be run as it stands.
+/// the line that cannot be run as it stands, or the beginning of a block that is none of `sh`, `toml` and `text`.
 fn commands(document: &str) -> Result<Vec<Vec<&str>>, String> {
+    let strange = |line: &&str| line.strip_prefix("```").is_some_and(|it| !["", "sh", "toml", "text"].contains(&it));
+    if let Some(fence) = document.lines().find(strange) {
+        return Err(fence.to_owned());
+    }
     let mut found = Vec::new();
     for line in blocks(document, "sh").into_iter().flat_map(str::lines) {
         let typed = line.split(" #").next().unwrap_or(line).trim_end();
@@ -38,9 +42,10 @@ fn commands(document: &str) -> Result<Vec<Vec<&str>>, String> {
 
 /// The command as it is run here: few epochs, on one thread of the CPU engine.
 fn shortened(arguments: &[&str]) -> String {
-    let long = arguments.iter().position(|&argument| argument == "--epochs").map_or(usize::MAX, |at| at);
-    let kept = arguments.iter().enumerate().filter(|&(at, _)| at != long && at != long.saturating_add(1));
-    let kept: Vec<&str> = kept.map(|(_, &argument)| argument).collect();
+    let mut kept = arguments.to_vec();
+    if let Some(at) = kept.iter().position(|&argument| argument == "--epochs") {
+        kept.drain(at..at + 2);
+    }
     let more = match arguments[0] {
         "data" | "export" | "runs" => "",
         "train" if arguments.contains(&"--resume") => "--epochs 3 --adapter cpu --threads 1",
@@ -94,4 +99,5 @@ fn a_command_that_would_not_be_run_is_found() {
         assert!(commands(&document(lines)).is_err(), "{lines}");
     }
     assert!(commands("elbo data x\n").is_err(), "a command in no block");
+    assert!(commands(&runs.replace("```text", "```bash")).is_err(), "a block that is not looked at");
 }
