@@ -21,5 +21,6 @@ mod support;
 mod tables;
 mod tidy;
 mod traces;
+mod tutorials;
 mod updates;
 mod windows;

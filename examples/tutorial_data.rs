@@ -1,0 +1,117 @@
+//! Write the data of the tutorials under `docs/`: `cargo run --release --example tutorial_data -- FOLDER`.
+//!
+//! FOLDER gets `digits/` (600 pictures of two sizes, a folder for each digit), `patients.csv` and `new.csv` (columns of
+//! several types, a tenth of the cells empty, in the second some rows that do not go together) and `sensors.npz`. All of
+//! it is invented, and the same at every call.
+
+use elbo::data::glyphs;
+use elbo::error::{Error, Result};
+use elbo::report::npy;
+use elbo::rng::{Philox, Stream};
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+const PICTURES: usize = 600;
+
+fn main() -> Result<()> {
+    let folder = std::env::args_os().nth(1).map(PathBuf::from);
+    let folder = folder.ok_or_else(|| Error::Usage("usage: tutorial_data FOLDER".into()))?;
+    write(&folder).map_err(|e| Error::Disk(format!("{}: {e}", folder.display())))
+}
+
+/// Writes everything into a folder, which is made if it is not there.
+pub fn write(folder: &Path) -> io::Result<()> {
+    pictures(&folder.join("digits"))?;
+    fs::write(folder.join("patients.csv"), patients(1000, 1, false))?;
+    fs::write(folder.join("new.csv"), patients(200, 2, true))?;
+    sensors(&folder.join("sensors.npz"))
+}
+
+/// Grey pictures, every third of which has a black margin on the left and on the right.
+fn pictures(folder: &Path) -> io::Result<()> {
+    let (pixels, labels) = glyphs::draw(glyphs::SEED, PICTURES);
+    for (at, (glyph, label)) in pixels.chunks_exact(glyphs::SIDE * glyphs::SIDE).zip(labels).enumerate() {
+        let margin = if at % 3 == 0 { 4 } else { 0 };
+        let width = glyphs::SIDE + 2 * margin;
+        let mut picture = vec![0; width * glyphs::SIDE];
+        for (line, row) in picture.chunks_exact_mut(width).zip(glyph.chunks_exact(glyphs::SIDE)) {
+            line[margin..margin + glyphs::SIDE].copy_from_slice(row);
+        }
+        let class = folder.join(label.to_string());
+        fs::create_dir_all(&class)?;
+        let file = File::create(class.join(format!("{at:04}.png")))?;
+        let mut encoder = png::Encoder::new(file, width as u32, glyphs::SIDE as u32);
+        encoder.set_color(png::ColorType::Grayscale);
+        encoder.write_header()?.write_image_data(&picture)?;
+    }
+    Ok(())
+}
+
+/// Patients whose columns depend on how ill they are. Of `odd` tables every tenth row is put together from two patients,
+/// and a last column says so.
+fn patients(rows: usize, seed: u64, odd: bool) -> String {
+    let mut rng = Philox::new(seed, Stream::Choice, 0, 0);
+    let mut text = String::from("number,age,pressure,smoker,ward,stage,visits");
+    text += if odd { ",mixed\n" } else { "\n" };
+    for row in 0..rows {
+        let mixed = odd && row % 10 == 0;
+        let illness = rng.normal();
+        let other = if mixed { rng.normal() } else { illness };
+        let cells = [
+            format!("{:.1}", 50.0 + 12.0 * illness + 2.0 * rng.normal()),
+            format!("{:.0}", 125.0 + 15.0 * other + 3.0 * rng.normal()),
+            if illness + 0.5 * rng.normal() > 0.0 { "yes" } else { "no" }.to_owned(),
+            ["surgery", "medicine", "heart"][level(other, &[-0.5, 0.5])].to_owned(),
+            (1 + level(illness, &[-0.7, 0.0, 0.7])).to_string(),
+            format!("{:.0}", 3.0 * (1.0 + other + 0.3 * rng.normal()).max(0.0)),
+        ];
+        let cells = cells.map(|cell| if rng.uniform() < 0.1 { String::new() } else { cell });
+        let _ = write!(text, "{},{}", seed as usize * 10_000 + row, cells.join(","));
+        text += match (odd, mixed) {
+            (false, _) => "\n",
+            (true, false) => ",0\n",
+            (true, true) => ",1\n",
+        };
+    }
+    text
+}
+
+/// How many bounds a number is above.
+fn level(number: f32, bounds: &[f32]) -> usize {
+    bounds.iter().filter(|&&bound| number > bound).count()
+}
+
+/// Six sensors that follow two hidden numbers, a few readings missing; `y` is 1 where a sensor went its own way.
+fn sensors(path: &Path) -> io::Result<()> {
+    const ROWS: usize = 800;
+    const SENSORS: usize = 6;
+    let mut rng = Philox::new(3, Stream::Choice, 0, 0);
+    let (mut x, mut y) = (Vec::new(), Vec::new());
+    for row in 0..ROWS {
+        let [a, b] = [rng.normal(), rng.normal()];
+        let clean = [a, b, a + b, a - b, a * b, (2.0 * a).sin()];
+        let mut readings: [f32; SENSORS] = std::array::from_fn(|at| 20.0 + 4.0 * clean[at] + 0.4 * rng.normal());
+        let faulty = row % 20 == 7;
+        if faulty {
+            readings[row % SENSORS] += 14.0;
+        }
+        let holed = readings.map(|reading| if rng.uniform() < 0.02 { f32::NAN } else { reading });
+        x.extend(holed);
+        y.push(f32::from(faulty));
+    }
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut archive = ZipWriter::new(File::create(path)?);
+    for (name, values, shape) in [("X.npy", &x, &[ROWS, SENSORS][..]), ("y.npy", &y, &[ROWS])] {
+        let single = folder.join(name);
+        npy::save(&single, values, shape).map_err(io::Error::other)?;
+        archive.start_file(name, SimpleFileOptions::default())?;
+        archive.write_all(&fs::read(&single)?)?;
+        fs::remove_file(single)?;
+    }
+    archive.finish()?;
+    Ok(())
+}
