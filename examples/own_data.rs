@@ -41,7 +41,7 @@ pub fn learn(folder: &Path, adapter: &str) -> Result<[f64; 2]> {
     // 2,000 rows; the last 200 are kept for the test.
     let data = Dataset::new("ring", [1, 1, WIDTH], Values::F32(points(2000, 1.0, 0)), None, 200, 0)?;
     let (executor, _) = select::open(adapter, 0)?;
-    let mut session = Session::new(config, data, executor);
+    let mut session = Session::new(config, data, executor)?;
     session.plan(Purpose::Train)?;
     session.initialise()?;
     let (member, stop) = (Member::new(&session, folder), AtomicBool::new(false));

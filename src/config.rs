@@ -5,6 +5,7 @@
 
 mod data;
 mod keys;
+mod layers;
 mod recipes;
 mod resolve;
 mod sweep;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use data::{Background, Binarise, Colour, ColumnType, Damaged, DataConfig, Fit, Layout, Scale};
 pub use keys::nearest;
+pub use layers::{Channels, Dense, Layer};
 pub use recipes::RECIPES;
 pub use resolve::{from_toml, resolve, to_toml};
 pub use sweep::{MOST_MEMBERS, SWEPT, Sweep, check_members, sweep, value};
@@ -45,6 +47,12 @@ pub struct ModelConfig {
     pub hidden: Vec<usize>,
     /// Widths of the decoder's hidden layers, from the latent outwards; empty means `hidden` backwards.
     pub decoder: Vec<usize>,
+    /// The encoder layer by layer, in place of `hidden`: `conv 32 kernel 4 stride 2 padding 1`, `relu`, `dense 256`. What
+    /// gives the posterior follows by itself.
+    pub encoder_layers: Vec<String>,
+    /// The decoder likewise, in place of `decoder`. Its last layer may give `out`, what the likelihood wants; otherwise
+    /// such a layer follows by itself.
+    pub decoder_layers: Vec<String>,
     /// Z, the number of latent dimensions.
     pub latent: usize,
     /// The non-linearity after each hidden layer.
@@ -174,6 +182,8 @@ impl Default for Config {
             model: ModelConfig {
                 hidden: vec![400],
                 decoder: vec![],
+                encoder_layers: vec![],
+                decoder_layers: vec![],
                 latent: 20,
                 activation: Activation::Relu,
                 likelihood: Likelihood::Bernoulli,

@@ -3,7 +3,9 @@
 //!
 //! In the house an affine map is one tensor [inputs + 1, outputs] whose last row is the bias, and the two heads of a
 //! posterior stand side by side. Outside, every map is a `weight` [outputs, inputs] and a `bias` [outputs], as in
-//! PyTorch's `Linear`, and every head is one of its own:
+//! PyTorch's `Linear`, and every head is one of its own. Convolutions, [taps·inputs + 1, outputs] inside, are those of
+//! PyTorch's `Conv2d` and `ConvTranspose2d`; where an image meets a dense layer, its channels lie one plane after the
+//! other, as PyTorch's `flatten` and `unflatten` have them:
 //!
 //! | here | outside | what it gives |
 //! |---|---|---|
@@ -36,11 +38,14 @@ pub const CARD: &str = "README.md";
 pub const FORMAT: u32 = 1;
 
 /// The model of a checkpoint.
-pub fn model(checkpoint: &Checkpoint) -> Model {
+///
+/// # Errors
+/// [`Error::Usage`] if the layers of its configuration do not fit its data.
+pub fn model(checkpoint: &Checkpoint) -> Result<Model> {
     let data = &checkpoint.progress.data;
     let source = if data.floats { Source::Floats } else { Source::Bytes };
     let encoding = data.encoding.as_ref();
-    Model::with(&checkpoint.config, data.shape.iter().product(), source, encoding, encoding.is_some())
+    Model::with(&checkpoint.config, data.shape, source, encoding, encoding.is_some())
 }
 
 /// What a parameter of the house is called outside: one name for each of the heads that stand in it side by side.
@@ -61,14 +66,14 @@ pub fn outside(config: &ModelConfig, parameter: &str) -> Vec<String> {
 /// # Errors
 /// [`Error::Data`] if the checkpoint does not belong to its configuration.
 pub fn layers(checkpoint: &Checkpoint) -> Result<Vec<Linear>> {
-    let model = model(checkpoint);
+    let model = model(checkpoint)?;
     let expected: Vec<_> = model.parameters().into_iter().map(|p| (p.name, p.shape.extents().to_vec())).collect();
     crate::checkpoint::match_parameters(checkpoint, &expected)?;
     let mut all = Vec::new();
-    for (name, _) in &expected {
+    for (map, (name, _)) in model.maps().iter().zip(&expected) {
         let found = checkpoint.parameters.iter().find(|(n, _)| n == name);
         let (_, tensor) = found.ok_or_else(|| Error::Bug(format!("`{name}` was there a moment ago")))?;
-        all.extend(linear::split(&outside(&model.config, name), tensor)?);
+        all.extend(linear::split(&outside(&model.config, name), map, tensor)?);
     }
     Ok(all)
 }
@@ -78,7 +83,7 @@ pub fn tensors(layers: &[Linear]) -> Vec<(String, Tensor)> {
     let both = |layer: &Linear| {
         let (weight, bias) = (layer.weight.clone(), layer.bias.clone());
         [
-            (format!("{}.weight", layer.name), Tensor { shape: vec![layer.outputs, layer.inputs], values: weight }),
+            (format!("{}.weight", layer.name), Tensor { shape: layer.shape(), values: weight }),
             (format!("{}.bias", layer.name), Tensor { shape: vec![layer.outputs], values: bias }),
         ]
     };

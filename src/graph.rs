@@ -2,14 +2,16 @@
 //!
 //! A graph knows nothing of kernels, buffers and devices. [`op`] holds the operations and their shape rules, [`grad`]
 //! the derivative of each, [`fuse`] which neighbours one kernel may compute together, [`columns`] how an example of a
-//! table is laid out.
+//! table is laid out, [`window`] what belongs together in a convolution.
 
 pub mod columns;
 pub mod fuse;
 pub mod grad;
 pub mod op;
+pub mod window;
 
 pub use op::{Clamp, Op};
+pub use window::Window;
 
 use crate::error::Result;
 use crate::shape::Shape;

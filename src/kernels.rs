@@ -21,9 +21,12 @@ pub mod broadcast;
 pub mod chain;
 pub mod clip_factor;
 pub mod combine;
+pub mod conv;
+pub mod conv_weight;
 pub mod gather;
 pub mod gaussian;
 mod gemm;
+mod images;
 pub mod log_mean_exp;
 pub mod log_ratio;
 pub mod math;
@@ -31,6 +34,7 @@ pub mod matmul;
 pub mod matmul_direct;
 pub mod matmul_texels;
 pub mod noise;
+pub mod planes;
 pub mod posterior_grad;
 pub mod row_weights;
 pub mod sample;
@@ -359,6 +363,8 @@ pub static KERNELS: &[&Kernel] = &[
     &chain::KERNEL,
     &clip_factor::KERNEL,
     &combine::KERNEL,
+    &conv::KERNEL,
+    &conv_weight::KERNEL,
     &gather::KERNEL,
     &gaussian::KERNEL,
     &log_mean_exp::KERNEL,
@@ -367,6 +373,7 @@ pub static KERNELS: &[&Kernel] = &[
     &matmul_direct::KERNEL,
     &matmul_texels::KERNEL,
     &noise::KERNEL,
+    &planes::KERNEL,
     &posterior_grad::KERNEL,
     &row_weights::KERNEL,
     &sample::KERNEL,

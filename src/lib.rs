@@ -76,7 +76,7 @@
 //! let (executor, device) = select::open("auto", 0)?;
 //! println!("on {device}");
 //!
-//! let mut session = Session::new(config, data, executor);
+//! let mut session = Session::new(config, data, executor)?;
 //! session.plan(Purpose::Train)?;
 //! session.initialise()?;
 //! let (member, stop) = (Member::new(&session, "checkpoints"), AtomicBool::new(false));

@@ -3,8 +3,8 @@
 //! Letters: B examples of a batch, K latent samples per example, R = B·K rows, D values per example, Z latent dimensions.
 
 pub mod init;
-pub mod layers;
 pub mod likelihood;
+pub mod network;
 pub mod vae;
 
 pub use vae::{Model, RATE_WEIGHT, named, weights};

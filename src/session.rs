@@ -74,29 +74,35 @@ pub struct Session {
 
 impl Session {
     /// A model for a data set, with parameters that are all zero until they are set.
-    pub fn new(config: Config, data: Dataset, executor: Executor) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where the layers of the configuration do not fit the data.
+    pub fn new(config: Config, data: Dataset, executor: Executor) -> Result<Self> {
         Self::with_members(config, vec![], data, executor)
     }
 
     /// Several models for a data set. They may differ in the keys [`crate::config::SWEPT`], which
     /// [`crate::config::check_members`] checks.
-    pub fn with_members(config: Config, others: Vec<Config>, data: Dataset, executor: Executor) -> Self {
-        let model = Model::new(&config, &data);
+    ///
+    /// # Errors
+    /// As those of [`Session::new`].
+    pub fn with_members(config: Config, others: Vec<Config>, data: Dataset, executor: Executor) -> Result<Self> {
+        let model = Model::new(&config, &data)?;
         let record = DataRecord::of(&data);
         let resident = resident(&data, &config, executor.most_words());
         let data = Some(data);
         let (tuning, plans, window) = (Tuning::default(), BTreeMap::new(), window::Window::default());
-        Self { config, others, model, executor, record, tuning, data, uploaded: false, resident, plans, window }
+        Ok(Self { config, others, model, executor, record, tuning, data, uploaded: false, resident, plans, window })
     }
 
     /// A trained model without a data set: it can sample and decode, and takes examples by [`Session::show`].
     pub fn without_data(checkpoint: &Checkpoint, executor: Executor) -> Result<Self> {
         let record = checkpoint.progress.data.clone();
         let config = checkpoint.config.clone();
-        let width = record.shape.iter().product();
+        let width: usize = record.shape.iter().product();
         // Examples that are shown come as floats, however the data set stored them.
         let encoding = record.encoding.as_ref();
-        let model = Model::with(&config, width, Source::Floats, encoding, encoding.is_some());
+        let model = Model::with(&config, record.shape, Source::Floats, encoding, encoding.is_some())?;
         let resident = Resident { data_words: BATCH * width, window: 0, order_words: 1024, metric_slots: 16 };
         let tuning = checkpoint.progress.tuning.clone();
         let (others, data, uploaded, plans, window) = (vec![], None, true, BTreeMap::new(), window::Window::default());

@@ -202,9 +202,17 @@ mod tests {
         let mut config = Config::default();
         config.model.hidden = vec![48];
         let (model, binarise) = (config.model.clone(), config.data.binarise);
-        let graph = Model { config: model, width: 800, source: Source::Bytes, binarise, columns: None, missing: false }
-            .train(16)
-            .expect("shapes meet");
+        let graph = Model {
+            config: model,
+            width: 800,
+            shape: [1, 1, 800],
+            source: Source::Bytes,
+            binarise,
+            columns: None,
+            missing: false,
+        }
+        .train(16)
+        .expect("shapes meet");
         let resident = Resident { data_words: 4, window: 0, order_words: 4, metric_slots: 1 };
         lower("train", graph, Some(&config.optimizer), resident, Target::Gpu).expect("it is legal")
     }

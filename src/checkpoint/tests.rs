@@ -11,8 +11,10 @@ fn config() -> Config {
         name: "classic".into(),
         data: DataConfig { validation: 100, examples: 1_000, ..DataConfig::default() },
         model: ModelConfig {
-            hidden: vec![3],
+            hidden: vec![],
             decoder: vec![],
+            encoder_layers: vec!["dense 3".into(), "relu".into()],
+            decoder_layers: vec![],
             latent: 2,
             activation: Activation::Relu,
             likelihood: Likelihood::Bernoulli,

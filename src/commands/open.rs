@@ -31,7 +31,7 @@ pub fn with_data(run: &RunArgs, data: Option<&str>, purpose: Purpose, report: &R
     let path = &checkpoint::sweep::one_model(&run.run)?;
     let checkpoint = load(path, report)?;
     let (config, dataset) = dataset(&checkpoint, data, None, report)?;
-    let mut session = Session::new(config, dataset, device(run, report)?);
+    let mut session = Session::new(config, dataset, device(run, report)?)?;
     session.plan(purpose)?;
     session.restore(0, &checkpoint)?;
     Ok(trained(session, path, &checkpoint))

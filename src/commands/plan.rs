@@ -46,10 +46,10 @@ pub fn run(args: &PlanArgs, report: &Report) -> Result<()> {
 pub(super) fn shapes(config: &Config, report: &Report) -> Result<(Model, Resident)> {
     if config.data.source != "glyphs" {
         let data = open::data(config, None, report)?;
-        return Ok((Model::new(config, &data), resident(&data, config, usize::MAX)));
+        return Ok((Model::new(config, &data)?, resident(&data, config, usize::MAX)));
     }
     let (width, examples) = (28 * 28, config.data.examples);
-    let model = Model::with(config, width, Source::Bytes, None, false);
+    let model = Model::with(config, [1, 28, 28], Source::Bytes, None, false)?;
     let resident = Resident {
         data_words: (examples * width).div_ceil(4),
         window: 0,

@@ -190,7 +190,7 @@ fn prepare(mut configs: Vec<Config>, args: &TrainArgs, report: &Report) -> Resul
         count(data.test.len() as u64),
         describe::each(&data)
     ));
-    Ok(Session::with_members(config, others, data, executor))
+    Session::with_members(config, others, data, executor)
 }
 
 /// The model in a few lines, before any time is spent.

@@ -36,6 +36,15 @@ pub(super) fn get<'a>(tree: &'a Table, key: &str) -> Option<&'a Value> {
     }
 }
 
+/// A value of the kind that a key takes: the one that it has, but an empty list says nothing. Lists of layers are
+/// texts, and all other lists that may be empty are widths.
+pub(super) fn example(tree: &Table, key: &str) -> Option<Value> {
+    if key.ends_with("_layers") {
+        return Some(Value::Array(vec![Value::String(String::new())]));
+    }
+    get(tree, key).cloned()
+}
+
 /// Puts a value at a dotted key whose table exists.
 pub(super) fn put(tree: &mut Table, key: &str, value: Value) {
     let slot = match key.split_once('.') {
@@ -136,6 +145,7 @@ pub(super) fn expected(example: &Value) -> String {
         Value::Boolean(_) => "true or false".into(),
         Value::Array(items) => match items.first() {
             Some(Value::Float(_)) => format!("a list of {} numbers, such as [-10, 10]", items.len()),
+            Some(Value::String(_)) => "a list of layers, such as [\"dense 256\", \"relu\"]".into(),
             _ => "a list of whole numbers, such as [400] or [512, 256]".into(),
         },
         Value::Table(_) => {
@@ -157,7 +167,9 @@ pub(super) fn parse(example: &Value, text: &str) -> Option<Value> {
             let inner = text.strip_prefix('[').map_or(Some(text), |rest| rest.strip_suffix(']'))?.trim();
             let words: Vec<&str> = if inner.is_empty() { vec![] } else { inner.split(',').collect() };
             let element = element_kind(items);
-            let values = words.iter().map(|word| parse(&element, word)).collect::<Option<Vec<Value>>>()?;
+            // Texts in a list may be written with quotation marks, as a file has them.
+            let words = words.iter().map(|word| if element.is_str() { word.trim().trim_matches('"') } else { word });
+            let values = words.map(|word| parse(&element, word)).collect::<Option<Vec<Value>>>()?;
             fits_length(items, values.len()).then_some(Value::Array(values))
         }
         Value::Table(_) => None,
@@ -240,7 +252,7 @@ mod tests {
     fn every_key_of_the_default_configuration_can_be_put_and_read_back() {
         let mut tree = defaults();
         let all = keys(&tree);
-        assert_eq!(all.len(), 42);
+        assert_eq!(all.len(), 44);
         for key in all {
             put(&mut tree, &key, Value::String("here".into()));
             assert_eq!(get(&tree, &key).and_then(Value::as_str), Some("here"), "{key}");

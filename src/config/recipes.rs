@@ -21,6 +21,16 @@ pub const RECIPES: &[(&str, &str, &str)] = &[
         "200-200-50 tanh, pixels drawn anew at every use: the network of the IWAE paper",
     ),
     (
+        "conv",
+        include_str!("../../assets/recipes/conv.toml"),
+        "convolutions of 32 and 64 channels, 32 latent dimensions, pixels drawn anew at every use",
+    ),
+    (
+        "colour",
+        include_str!("../../assets/recipes/colour.toml"),
+        "convolutions for colour pictures, a Gaussian decoder",
+    ),
+    (
         "table",
         include_str!("../../assets/recipes/table.toml"),
         "columns of several types, with missing values (default for .csv and .tsv)",
@@ -32,6 +42,8 @@ pub const RECIPES: &[(&str, &str, &str)] = &[
 mod tests {
     use super::RECIPES;
     use crate::config::{Binarise, Config, Likelihood, OptimizerKind, parameter_count, resolve};
+    use crate::graph::op::Source;
+    use crate::model::Model;
 
     #[test]
     fn every_recipe_resolves_under_its_own_name_and_says_what_it_is_for() {
@@ -64,7 +76,23 @@ mod tests {
             ("table", &[64, 64], 8, Likelihood::Heterogeneous, Binarise::None, OptimizerKind::Adam, 162_096),
             ("anomaly", &[64], 16, Likelihood::Gaussian, Binarise::None, OptimizerKind::Adam, 104_368),
         ];
-        assert_eq!(rows.len(), RECIPES.len());
+        // Those of layers are counted once they have data.
+        let layers: &[(&str, usize, Likelihood, Binarise, u64)] = &[
+            ("conv", 32, Likelihood::Bernoulli, Binarise::Dynamic, 1_700_609),
+            ("colour", 64, Likelihood::Gaussian, Binarise::None, 1_799_105),
+        ];
+        assert_eq!(rows.len() + layers.len(), RECIPES.len());
+        for (name, latent, likelihood, binarise, parameters) in layers {
+            let config = resolve(Some(name), &[]).unwrap();
+            assert_eq!((config.model.latent, config.model.likelihood), (*latent, *likelihood), "{name}");
+            assert_eq!(config.data.binarise, *binarise, "{name}");
+            let model = Model::with(&config, [1, 28, 28], Source::Bytes, None, false).unwrap();
+            let count: usize = model.parameters().iter().map(|parameter| parameter.shape.count()).sum();
+            assert_eq!(count as u64, *parameters, "{name}");
+            for shape in [[3, 32, 32], [1, 64, 48], [3, 128, 128]] {
+                Model::with(&config, shape, Source::Bytes, None, false).expect("the recipe takes images of all sizes");
+            }
+        }
         for (name, hidden, latent, likelihood, binarise, kind, parameters) in rows {
             let config = resolve(Some(name), &[]).unwrap();
             assert_eq!((&config.model.hidden[..], config.model.latent), (*hidden, *latent), "{name}");

@@ -133,9 +133,9 @@ fn lay(tree: &mut Table, known: &[String], key: &str, value: &Value) -> std::res
             Err(problem) => problem,
         });
     }
-    let example = keys::get(tree, key).ok_or_else(|| format!("unknown key `{key}`"))?;
-    let value = keys::conform(example, value)
-        .ok_or_else(|| format!("{key} = {value}: expected {}", keys::expected(example)))?;
+    let example = keys::example(tree, key).ok_or_else(|| format!("unknown key `{key}`"))?;
+    let value = keys::conform(&example, value)
+        .ok_or_else(|| format!("{key} = {value}: expected {}", keys::expected(&example)))?;
     choose(tree, key, value)
 }
 
@@ -149,8 +149,8 @@ fn set(tree: &mut Table, typed: &str, text: &str) -> std::result::Result<String,
         return Ok(format!("{key}.{name}"));
     }
     let key = keys::find(&known, typed)?;
-    let example = keys::get(tree, &key).ok_or_else(|| format!("unknown key `{key}`"))?;
-    let value = keys::parse(example, text).ok_or_else(|| format!("{key}: expected {}", keys::expected(example)))?;
+    let example = keys::example(tree, &key).ok_or_else(|| format!("unknown key `{key}`"))?;
+    let value = keys::parse(&example, text).ok_or_else(|| format!("{key}: expected {}", keys::expected(&example)))?;
     choose(tree, &key, value)?;
     Ok(key)
 }
@@ -201,6 +201,7 @@ mod tests {
             ("output_bias_from_data", "true"),
             ("log_variance", "[-6, 2]"),
             ("examples", "1_000"),
+            ("decoder_layers", "[]"),
         ]);
         let config = resolve(None, &overrides).unwrap();
         let mut expected = Config::default();
@@ -219,6 +220,14 @@ mod tests {
     }
 
     #[test]
+    fn layers_are_set_as_a_list_of_texts() {
+        let overrides = pairs(&[("hidden", "[]"), ("encoder_layers", "[\"conv 8 kernel 4 stride 2\", relu,dense 9]")]);
+        let config = resolve(None, &overrides).unwrap();
+        assert_eq!(config.model.encoder_layers, ["conv 8 kernel 4 stride 2", "relu", "dense 9"]);
+        assert_eq!(from_toml(&to_toml(&config), "config.toml"), Ok(config));
+    }
+
+    #[test]
     fn a_wrong_setting_is_a_usage_error_that_names_the_key_and_what_was_expected() {
         let rows: &[(&str, &str, &[&str])] = &[
             ("latnt", "2", &["latnt", "did you mean `model.latent`"]),
@@ -232,6 +241,7 @@ mod tests {
             ("latent", "-2", &["model.latent", "a whole number"]),
             ("latent", "2.5", &["model.latent", "a whole number"]),
             ("latent", "99999999999999999999", &["model.latent", "a whole number"]),
+            ("encoder_layers", "[relu", &["model.encoder_layers", "a list of layers"]),
             ("lr", "fast", &["optimizer.lr", "a number"]),
             ("lr", "", &["optimizer.lr", "a number"]),
             ("lr", "NaN", &["optimizer.lr = NaN", "above 0"]),
@@ -324,6 +334,7 @@ mod tests {
             ("[model]\nlatent = 0", &["model.latent = 0"]),
             ("[model]\nhidden = 400", &["model.hidden", "a list of whole numbers"]),
             ("[model]\nhidden = [4.5]", &["model.hidden", "a list of whole numbers"]),
+            ("[model]\nencoder_layers = [3]", &["model.encoder_layers", "a list of layers"]),
             ("[model]\nlog_variance = [1.0, 2.0, 3.0]", &["model.log_variance", "a list of 2 numbers"]),
             ("[data.columns]\nage = 3", &["data.columns", "a table of texts"]),
             ("[data.columns]\nage = \"old\"", &["data.columns", "old", "numeric"]),

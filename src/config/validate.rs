@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use super::{Config, Likelihood, ModelConfig};
+use super::{Config, Layer, Likelihood, ModelConfig};
 use crate::error::{Error, Result};
 
 /// The widest layer.
@@ -40,6 +40,8 @@ pub fn validate(config: &Config) -> Result<()> {
 
     widths("model.hidden", &model.hidden)?;
     widths("model.decoder", &model.decoder)?;
+    check_layers("model.encoder_layers", &model.encoder_layers, ("model.hidden", &model.hidden), false)?;
+    check_layers("model.decoder_layers", &model.decoder_layers, ("model.decoder", &model.decoder), true)?;
     count("model.latent", model.latent, 1..=MAX_WIDTH)?;
     let (sigma, [low, high]) = (model.sigma, model.log_variance);
     check((1e-6..=1e6).contains(&sigma), "model.sigma", &sigma, "a number from 1e-6 to 1e6")?;
@@ -94,6 +96,28 @@ fn layers(inputs: usize, hidden: &[usize], outputs: usize) -> Option<u64> {
         inputs = width as u64;
     }
     Some(sum)
+}
+
+/// Whether every layer of a list is one. What shapes they make shows when the data are known.
+fn check_layers(key: &str, layers: &[String], widths: (&str, &[usize]), out: bool) -> Result<()> {
+    let (other, widths) = widths;
+    check(layers.len() <= 4 * MAX_LAYERS, key, &format!("{} layers", layers.len()), "up to 256 layers")?;
+    if !layers.is_empty() && !widths.is_empty() {
+        return Err(Error::Usage(format!(
+            "{other} = {widths:?} and {key} are two ways to say the same: leave one of them empty, such as {other}=[]"
+        )));
+    }
+    for (at, text) in layers.iter().enumerate() {
+        let wrong = |why: &str| Error::Usage(format!("{key}[{at}] `{text}` {why}"));
+        let layer = Layer::parse(text).map_err(|why| wrong(&why))?;
+        if layer.is_out() && !out {
+            return Err(wrong("gives `out`, what the likelihood wants, and only a decoder can"));
+        }
+        if layer.is_out() && at + 1 < layers.len() {
+            return Err(wrong("gives `out`, what the likelihood wants, and has to be the last"));
+        }
+    }
+    Ok(())
 }
 
 /// The width of the data is not known here, so this counts the least there can be.
@@ -163,6 +187,7 @@ mod tests {
             ("model.hidden", "65 layers", |c| c.model.hidden = vec![1; 65]),
             ("model.decoder[0]", "0", |c| c.model.decoder = vec![0]),
             ("model.latent", "0", |c| c.model.latent = 0),
+            ("model.encoder_layers", "257 layers", |c| c.model.encoder_layers = vec!["relu".into(); 257]),
             ("model.latent", &usize::MAX.to_string(), |c| c.model.latent = usize::MAX),
             ("model.sigma", "0", |c| c.model.sigma = 0.0),
             ("model.sigma", "-1", |c| c.model.sigma = -1.0),
@@ -203,6 +228,27 @@ mod tests {
             assert!(text.starts_with(&format!("{key} = ")) && text.contains(value), "{key} = {value}: {text}");
             assert!(!text.contains('\n'), "{text}");
         }
+    }
+
+    #[test]
+    fn layers_that_are_none_are_refused_by_their_place() {
+        let lists: &[(&[&str], &[&str], &str)] = &[
+            (&["relu", "relo"], &[], "model.encoder_layers[1] `relo` is unknown; did you mean `relu`?"),
+            (&["conv out kernel 3"], &[], "model.encoder_layers[0] `conv out kernel 3` gives `out`"),
+            (&[], &["dense out", "relu"], "model.decoder_layers[0] `dense out` gives `out`"),
+        ];
+        for (encoder, decoder, expected) in lists {
+            let mut config = Config::default();
+            config.model.hidden = vec![];
+            [config.model.encoder_layers, config.model.decoder_layers] =
+                [encoder, decoder].map(|list| list.iter().map(|&text| text.into()).collect());
+            let error = validate(&config).expect_err(expected).to_string();
+            assert!(error.starts_with(expected) && !error.contains('\n'), "{error}");
+        }
+        let mut config = Config::default();
+        config.model.encoder_layers = vec!["dense 9".into()];
+        let error = validate(&config).unwrap_err().to_string();
+        assert!(error.contains("model.hidden = [400] and model.encoder_layers") && error.contains("model.hidden=[]"));
     }
 
     #[test]

@@ -1,10 +1,15 @@
 //! The model card: what the model is, what it learnt from, how good it was, and how to use what was exported.
 
+mod python;
+
 use super::linear::Linear;
 use super::onnx::{DECODER, ENCODER, OPSET};
 use super::{CONFIG, PARAMETERS};
 use crate::checkpoint::Checkpoint;
-use crate::config::{self, Activation, Binarise, Likelihood};
+use crate::config::{self, Activation, Binarise, Likelihood, ModelConfig};
+use crate::error::Result;
+use crate::model::network::{self, Step};
+use python::Body;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -22,11 +27,12 @@ pub fn safetensors(checkpoint: &Checkpoint, layers: &[Linear], run: &Path) -> St
     let _ = write!(
         card,
         "## Files\n\n- `{PARAMETERS}`: the parameters, f32. Every `weight` is [outputs, inputs] and every `bias` \
-         [outputs], as in PyTorch's `Linear`.\n- `{CONFIG}`: everything about the model, for programs.\n\n\
+         [outputs], as in PyTorch's `Linear`; those of convolutions are as in its `Conv2d` and \
+         `ConvTranspose2d`.\n- `{CONFIG}`: everything about the model, for programs.\n\n\
          | layer | weight | bias |\n|---|---|---|\n"
     );
     for layer in layers {
-        let _ = writeln!(card, "| `{}` | [{}, {}] | [{}] |", layer.name, layer.outputs, layer.inputs, layer.outputs);
+        let _ = writeln!(card, "| `{}` | {:?} | [{}] |", layer.name, layer.shape(), layer.outputs);
     }
     let _ = write!(card, "\n## In PyTorch\n\n```python\n{}```\n\n", pytorch(checkpoint));
     card + &foot(checkpoint, run, "safetensors")
@@ -35,7 +41,7 @@ pub fn safetensors(checkpoint: &Checkpoint, layers: &[Linear], run: &Path) -> St
 /// The card of a folder with [`ENCODER`] and [`DECODER`].
 pub fn onnx(checkpoint: &Checkpoint, run: &Path) -> String {
     let (width, latent) = (checkpoint.progress.data.shape.iter().product::<usize>(), checkpoint.config.model.latent);
-    let variance = match super::onnx::variances(checkpoint) {
+    let variance = match super::onnx::variances(checkpoint).unwrap_or(0) {
         0 => String::new(),
         count => format!(" and `log_variance` [batch, {count}]"),
     };
@@ -58,7 +64,6 @@ pub fn onnx(checkpoint: &Checkpoint, run: &Path) -> String {
 fn head(checkpoint: &Checkpoint) -> String {
     let (model, data) = (&checkpoint.config.model, &checkpoint.progress.data);
     let width: usize = data.shape.iter().product();
-    let widths = |widths: &[usize]| widths.iter().map(usize::to_string).collect::<Vec<_>>().join("-");
     let [channels, height, columns] = data.shape;
     let values = if data.floats { "the numbers as they are in the data" } else { "bytes of the data divided by 255" };
     let scaled = match &data.encoding {
@@ -79,26 +84,40 @@ fn head(checkpoint: &Checkpoint) -> String {
              each level of a category, the logarithm of the rate of a count), then the log-variances of the numeric columns"
         }
     };
-    let mut layers = vec![width];
-    layers.extend(&model.hidden);
-    layers.push(model.latent);
-    match model.decoder[..] {
-        [] => layers.extend(model.hidden.iter().rev()),
-        _ => layers.extend(&model.decoder),
-    }
-    layers.push(width);
     format!(
-        "# {name}\n\nA variational autoencoder (Kingma and Welling 2014) with {latent} latent dimensions: {layers}, \
-         {activation} after hidden layers. An example is {width} numbers (channels {channels}, height {height}, width \
+        "# {name}\n\nA variational autoencoder (Kingma and Welling 2014) with {latent} latent dimensions: {layers}. An example is {width} numbers (channels {channels}, height {height}, width \
          {columns}, row-major), {values}.{scaled}{presented} The decoder gives {gives}. Log-variances are limited to {low} to \
          {high}.\n\n",
         name = checkpoint.config.name,
         latent = model.latent,
-        layers = widths(&layers),
-        activation = word(model.activation),
+        layers = layers(checkpoint),
         low = model.log_variance[0],
         high = model.log_variance[1],
     )
+}
+
+/// The layers of both networks: their widths, or what each of them is.
+fn layers(checkpoint: &Checkpoint) -> String {
+    let (model, data) = (&checkpoint.config.model, &checkpoint.progress.data);
+    let width: usize = data.shape.iter().product();
+    if let (Ok([encoder, decoder]), true) = (networks(checkpoint), is_layered(model)) {
+        let [encoder, decoder] = [encoder, decoder].map(|steps| network::describe(&steps).join(", "));
+        return format!("an encoder of {encoder}, which gives means and log-variances, and a decoder of {decoder}");
+    }
+    let backwards: Vec<usize> = model.hidden.iter().rev().copied().collect();
+    let decoder = if model.decoder.is_empty() { &backwards } else { &model.decoder };
+    let widths = [&[width], &model.hidden[..], &[model.latent], decoder, &[width]].concat();
+    let widths = widths.iter().map(usize::to_string).collect::<Vec<_>>().join("-");
+    format!("{widths}, {} after hidden layers", word(model.activation))
+}
+
+/// Whether one of the networks is a list of layers.
+fn is_layered(model: &ModelConfig) -> bool {
+    !(model.encoder_layers.is_empty() && model.decoder_layers.is_empty())
+}
+
+fn networks(checkpoint: &Checkpoint) -> Result<[Vec<Step>; 2]> {
+    super::model(checkpoint)?.networks()
 }
 
 /// Data, figures, how it was made.
@@ -157,39 +176,35 @@ fn pytorch(checkpoint: &Checkpoint) -> String {
     if checkpoint.config.data.binarise == Binarise::Threshold {
         shown += "    x = (x >= 0.5).float()\n";
     }
-    let decoder = if model.decoder.is_empty() { model.hidden.len() } else { model.decoder.len() };
     let [low, high] = model.log_variance;
-    let activation = match model.activation {
-        Activation::Identity => "lambda x: x",
-        Activation::Relu => "F.relu",
-        Activation::Tanh => "torch.tanh",
-        Activation::Sigmoid => "torch.sigmoid",
-        Activation::Silu => "F.silu",
-        Activation::Gelu => "lambda x: F.gelu(x, approximate=\"tanh\")",
-        Activation::Softplus => "F.softplus",
-    };
+    let [encoder, decoder] = networks(checkpoint).unwrap_or_default();
+    let [encoder, decoder] =
+        [Body::of(&encoder, "x", Some(checkpoint.progress.data.shape)), Body::of(&decoder, "z", None)];
     // Units of the data are those of the model unless numbers were scaled.
     let [scaling, units, deviations] = match encoding {
         Some(_) => [SCALING, " * scale + shift", " + 2 * scale.log()"],
         None => [""; 3],
     };
     let decoded = match model.likelihood {
-        Likelihood::Bernoulli => format!("torch.sigmoid(layer(\"decoder.logits\", z)){units}"),
-        Likelihood::Gaussian => format!("layer(\"decoder.mean\", z){units}"),
-        Likelihood::Heterogeneous => "layer(\"decoder.columns\", z)".to_owned(),
+        Likelihood::Bernoulli => format!("torch.sigmoid({}){units}", decoder.head("decoder.logits")),
+        Likelihood::Gaussian => format!("{}{units}", decoder.head("decoder.mean")),
+        Likelihood::Heterogeneous => decoder.head("decoder.columns"),
         Likelihood::GaussianLearned => format!(
-            "layer(\"decoder.mean\", z){units}, layer(\"decoder.log_variance\", z).clamp({low}, {high}){deviations}"
+            "{}{units}, {}.clamp({low}, {high}){deviations}",
+            decoder.head("decoder.mean"),
+            decoder.head("decoder.log_variance")
         ),
     };
     format!(
         "import json\n\nimport torch\nimport torch.nn.functional as F\nfrom safetensors.torch import load_file\n\n\
-         tensors = load_file(\"{PARAMETERS}\")\nactivation = {activation}\n{scaling}\n\n\
-         def layer(name, x):\n    return F.linear(x, tensors[name + \".weight\"], tensors[name + \".bias\"])\n\n\n\
-         def encode(x):\n{shown}    for i in range({hidden}):\n        x = activation(layer(f\"encoder.{{i}}\", x))\n\
-         \x20   return layer(\"encoder.mean\", x), layer(\"encoder.log_variance\", x).clamp({low}, {high})\n\n\n\
-         def decode(z):\n    for i in range({decoder}):\n        z = activation(layer(f\"decoder.{{i}}\", z))\n\
-         \x20   return {decoded}\n",
-        hidden = model.hidden.len(),
+         tensors = load_file(\"{PARAMETERS}\")\n{scaling}\n\n\
+         def parameters(name):\n    return tensors[name + \".weight\"], tensors[name + \".bias\"]\n\n\n\
+         def encode(x):\n{shown}{encode}    return {mean}, {log_variance}.clamp({low}, {high})\n\n\n\
+         def decode(z):\n{decode}    return {decoded}\n",
+        encode = encoder.lines,
+        mean = encoder.head("encoder.mean"),
+        log_variance = encoder.head("encoder.log_variance"),
+        decode = decoder.lines,
     )
 }
 

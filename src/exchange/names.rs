@@ -73,7 +73,7 @@ pub fn layers(tensors: Vec<(String, Tensor)>, prefix: &str) -> Checked<Vec<Linea
         if !weight.iter().chain(&bias).all(|value| value.is_finite()) {
             return Err(format!("`{prefix}{layer}` has numbers that are not finite"));
         }
-        all.push(Linear { name: layer.to_owned(), inputs, outputs, weight, bias });
+        all.push(Linear { name: layer.to_owned(), inputs, outputs, kernel: None, weight, bias });
     }
     match others.first() {
         Some((name, _)) => Err(format!("`{prefix}{name}` belongs to no fully connected layer")),
@@ -199,6 +199,7 @@ fn halves(last: Option<Linear>) -> Checked<(Linear, Linear)> {
         name: format!("{}.{kind}", last.name),
         inputs: last.inputs,
         outputs: half,
+        kernel: None,
         weight: weight.to_vec(),
         bias: bias.to_vec(),
     };
@@ -249,7 +250,8 @@ mod tests {
 
     /// A layer by its name and extents.
     fn layer(name: &str, inputs: usize, outputs: usize) -> Linear {
-        Linear { name: name.into(), inputs, outputs, weight: vec![0.0; inputs * outputs], bias: vec![0.0; outputs] }
+        let (weight, bias) = (vec![0.0; inputs * outputs], vec![0.0; outputs]);
+        Linear { name: name.into(), inputs, outputs, kernel: None, weight, bias }
     }
 
     /// Names of a network's layers, in the order of their use.

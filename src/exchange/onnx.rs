@@ -4,6 +4,7 @@
 //! form here does not compile. What is done to the statistics on the host (apart from each other, within their range)
 //! is done in the file too.
 
+mod images;
 mod proto;
 
 use super::model;
@@ -14,6 +15,8 @@ use crate::error::{Error, Result};
 use crate::graph::columns::{Columns, Distribution, LOG_RATE};
 use crate::graph::{Graph, Id, Op};
 use crate::model::Model;
+use crate::model::network::Map;
+use images::Layout;
 use proto::Message;
 
 /// The file from examples to posteriors.
@@ -35,7 +38,7 @@ const OUTPUT: u64 = 12;
 
 /// `encoder.onnx`: `x` [batch, D] to `mean` and `log_variance`, both [batch, Z].
 pub fn encoder(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
-    let model = model(checkpoint);
+    let model = model(checkpoint)?;
     let graph = model.encode(1)?;
     let latent = model.config.latent;
     let mut file = File::new(checkpoint, &graph)?;
@@ -56,20 +59,20 @@ pub fn encoder(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
 }
 
 /// Log-variances of p(x|z) that the decoder's file gives: none, one for each value, or one for each numeric column.
-pub fn variances(checkpoint: &Checkpoint) -> usize {
-    let model = model(checkpoint);
-    match model.config.likelihood {
+pub fn variances(checkpoint: &Checkpoint) -> Result<usize> {
+    let model = model(checkpoint)?;
+    Ok(match model.config.likelihood {
         Likelihood::Bernoulli | Likelihood::Gaussian => 0,
         Likelihood::GaussianLearned | Likelihood::Heterogeneous => model.output_width() - model.width,
-    }
+    })
 }
 
 /// `decoder.onnx`: `z` [batch, Z] to `mean` [batch, D] of p(x|z) and, where it is learned, its `log_variance`: of every
 /// value, or of every numeric column.
 pub fn decoder(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
-    let model = model(checkpoint);
+    let model = model(checkpoint)?;
     let graph = model.decode(1)?;
-    let variances = variances(checkpoint);
+    let variances = variances(checkpoint)?;
     let learned = variances > 0;
     let mut file = File::new(checkpoint, &graph)?;
     file.part(INPUT, proto::value("z", model.config.latent, "latents"));
@@ -103,13 +106,22 @@ pub fn decoder(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
     Ok(file.finish("decoder", "What each latent stands for: p(x|z)."))
 }
 
+/// A tensor in the file.
+#[derive(Debug, Clone)]
+struct Stored {
+    name: String,
+    layout: Layout,
+}
+
 /// A file under construction.
 struct File<'a> {
     checkpoint: &'a Checkpoint,
     graph: &'a Graph,
     parts: Vec<(u64, Message)>,
-    /// The name of each node's tensor, where it has one.
-    names: Vec<String>,
+    /// The trainable maps.
+    maps: Vec<Map>,
+    /// The tensor of each node, where it has one.
+    names: Vec<Stored>,
     /// Shift and scale of every value of an example, where numbers of the data were scaled.
     fitted: Option<Vec<[f64; 2]>>,
 }
@@ -125,7 +137,7 @@ impl<'a> File<'a> {
         }
         let fitted = checkpoint.progress.data.encoding.as_ref().map(Encoding::fitted);
         let fitted = fitted.filter(|fitted| fitted.iter().any(|fitted| *fitted != [0.0, 1.0]));
-        Ok(Self { checkpoint, graph, parts: vec![], names: vec![], fitted })
+        Ok(Self { checkpoint, graph, parts: vec![], maps: model(checkpoint)?.maps(), names: vec![], fitted })
     }
 
     fn part(&mut self, field: u64, message: Message) {
@@ -142,35 +154,48 @@ impl<'a> File<'a> {
         for id in self.graph.ids() {
             let is_output = self.graph.outputs.iter().any(|(_, output)| *output == id);
             let name = if is_output { last.to_owned() } else { format!("t{}", id.0) };
-            let name = self.operation(id, name)?;
-            self.names.push(name);
+            let stored = self.operation(id, name, is_output)?;
+            self.names.push(stored);
         }
         Ok(())
     }
 
-    fn name(&self, id: Id) -> String {
-        self.names[id.0 as usize].clone()
-    }
-
     fn output(&self, name: &str) -> Result<String> {
         let found = self.graph.outputs.iter().find(|(n, _)| n == name);
-        found.map(|(_, id)| self.name(*id)).ok_or_else(|| Error::Bug(format!("the graph has no output {name}")))
+        found
+            .map(|(_, id)| self.names[id.0 as usize].name.clone())
+            .ok_or_else(|| Error::Bug(format!("the graph has no output {name}")))
     }
 
-    /// Writes one operation and gives its tensor's name.
-    fn operation(&mut self, id: Id, name: String) -> Result<String> {
+    /// Writes one operation and gives its tensor. Outputs lie as in the house.
+    fn operation(&mut self, id: Id, name: String, is_output: bool) -> Result<Stored> {
+        let flat = |name: String| Stored { name, layout: Layout::Flat };
         match self.graph.op(id) {
             Op::Parameter { .. } => {}
-            Op::Input { name, .. } => return Ok(name.clone()),
-            Op::Gather { binarise, .. } => return Ok(self.presented(*binarise)),
+            Op::Input { name, .. } => return Ok(flat(name.clone())),
+            Op::Gather { binarise, .. } => return Ok(flat(self.presented(*binarise))),
             Op::Affine { x, w } => self.affine(*x, *w, &name)?,
-            Op::Activation { x, kind } => self.activation(&self.name(*x), *kind, &name),
-            Op::TableInput { x, columns } => self.table_input(&self.name(*x), columns, &name),
-            Op::TableMean { out, columns } => self.table_mean(&self.name(*out), columns, &name),
+            Op::Conv { x, w, window } => return self.conv([*x, *w], *window, name, is_output),
+            Op::Planes { x, channels, to_pixels } => return Ok(self.planes(*x, *channels, *to_pixels, name)),
+            Op::Activation { x, kind } => {
+                let x = if is_output { flat(self.flat(*x)) } else { self.names[x.0 as usize].clone() };
+                self.activation(&x.name, *kind, &name);
+                return Ok(Stored { name, ..x });
+            }
+            Op::TableInput { x, columns } => {
+                let x = self.flat(*x);
+                self.table_input(&x, columns, &name);
+            }
+            Op::TableMean { out, columns } => {
+                let out = self.flat(*out);
+                self.table_mean(&out, columns, &name);
+            }
             op @ (Op::Noise { .. }
             | Op::RowWeights { .. }
             | Op::AffineGradInput { .. }
             | Op::AffineGradWeight { .. }
+            | Op::ConvGradInput { .. }
+            | Op::ConvGradWeight { .. }
             | Op::ActivationGrad { .. }
             | Op::Sample { .. }
             | Op::SampleGrad { .. }
@@ -194,7 +219,7 @@ impl<'a> File<'a> {
                 return Err(Error::Bug(format!("{} belongs to no network that is exported", op.name())));
             }
         }
-        Ok(name)
+        Ok(flat(name))
     }
 
     /// A constant for each value of an example.
@@ -257,7 +282,7 @@ impl<'a> File<'a> {
         let [weight_name, bias_name] = ["weight", "bias"].map(|kind| format!("{parameter}.{kind}"));
         self.part(INITIALIZER, proto::floats(&weight_name, &[inputs, outputs], weight));
         self.part(INITIALIZER, proto::floats(&bias_name, &[outputs], bias));
-        let x = self.name(x);
+        let x = self.flat(x);
         self.node("Gemm", &[&x, &weight_name, &bias_name], &[name]);
         Ok(())
     }

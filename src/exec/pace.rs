@@ -155,8 +155,15 @@ mod tests {
             let mut config = Config::default();
             config.model.hidden = vec![hidden];
             let (source, binarise) = (Source::Bytes, config.data.binarise);
-            let model =
-                Model { config: config.model.clone(), width: 784, source, binarise, columns: None, missing: false };
+            let model = Model {
+                config: config.model.clone(),
+                width: 784,
+                shape: [1, 1, 784],
+                source,
+                binarise,
+                columns: None,
+                missing: false,
+            };
             let graph = model.train(16).expect("the model's shapes meet");
             let plan = lower("train", graph, Some(&config.optimizer), resident, target).expect("it is legal");
             let pace = Pace::guess(&plan, target);

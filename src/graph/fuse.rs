@@ -13,9 +13,9 @@ use super::{Graph, Id, Op};
 pub enum Group {
     /// One operation by itself.
     Single(Id),
-    /// An affine map and the non-linearity after it; the value before the non-linearity is never stored.
+    /// An affine map or a convolution and the non-linearity after it; the value before the non-linearity is never stored.
     AffineActivation { affine: Id, activation: Id },
-    /// The gradient through an affine map and on through the non-linearity before it.
+    /// The gradient through an affine map or a convolution and on through the non-linearity before it.
     GradActivation { input: Id, activation: Id },
     /// A latent sample and the KL term of the same posterior.
     SampleKl { sample: Id, kl: Id },
@@ -52,11 +52,13 @@ pub fn fuse(graph: &Graph, roots: &[Id]) -> Vec<Group> {
     for id in graph.ids().filter(|&id| live(id)) {
         let group = match *graph.op(id) {
             Op::Activation { x, kind }
-                if matches!(graph.op(x), Op::Affine { .. }) && single(x) && !needs_input(kind) =>
+                if matches!(graph.op(x), Op::Affine { .. } | Op::Conv { .. }) && single(x) && !needs_input(kind) =>
             {
                 Group::AffineActivation { affine: x, activation: id }
             }
-            Op::ActivationGrad { dy, .. } if matches!(graph.op(dy), Op::AffineGradInput { .. }) && single(dy) => {
+            Op::ActivationGrad { dy, .. }
+                if matches!(graph.op(dy), Op::AffineGradInput { .. } | Op::ConvGradInput { .. }) && single(dy) =>
+            {
                 Group::GradActivation { input: dy, activation: id }
             }
             Op::Kl { stats, clamp } => {

@@ -68,6 +68,11 @@ fn local(graph: &mut Graph, id: Id, dy: Id, depends: &dyn Fn(Id) -> bool) -> Res
             give(graph, x, AffineGradInput { dy, w })?;
             give(graph, w, AffineGradWeight { x, dy })?;
         }
+        Conv { x, w, window } => {
+            give(graph, x, ConvGradInput { dy, w, window })?;
+            give(graph, w, ConvGradWeight { x, dy, window })?;
+        }
+        Planes { x, channels, to_pixels } => give(graph, x, Planes { x: dy, channels, to_pixels: !to_pixels })?,
         Op::Activation { x, kind } => {
             let v = if needs_input(kind) { x } else { id };
             give(graph, x, ActivationGrad { dy, v, kind })?;
@@ -103,6 +108,8 @@ fn local(graph: &mut Graph, id: Id, dy: Id, depends: &dyn Fn(Id) -> bool) -> Res
         | LogMeanExp { .. }
         | AffineGradInput { .. }
         | AffineGradWeight { .. }
+        | ConvGradInput { .. }
+        | ConvGradWeight { .. }
         | ActivationGrad { .. }
         | SampleGrad { .. }
         | KlGrad { .. }

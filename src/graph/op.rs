@@ -4,6 +4,7 @@
 //! dimensions, H width of a layer.
 
 use super::columns::Columns;
+use super::window::{Window, pixels};
 use super::{Graph, Id};
 use crate::config::{Activation, Binarise};
 use crate::error::{Error, Result};
@@ -57,6 +58,16 @@ pub enum Op {
     AffineGradInput { dy: Id, w: Id },
     /// (x ‖ 1)ᵀ·dy, [R, in], [R, out] → [in + 1, out].
     AffineGradWeight { x: Id, dy: Id },
+    /// A convolution, or where the window goes up a transposed one, of images whose channels lie side by side in each
+    /// pixel, [R, pixels·in], [taps·in + 1, out] → [R, pixels·out]; the last row of `w` is the bias.
+    Conv { x: Id, w: Id, window: Window },
+    /// The gradient of `Conv` for its input, which is the opposite map without a bias, [R, pixels·out] → [R, pixels·in].
+    ConvGradInput { dy: Id, w: Id, window: Window },
+    /// The gradient of `Conv` for its parameters, [taps·in + 1, out].
+    ConvGradWeight { x: Id, dy: Id, window: Window },
+    /// Images of one plane after the other, as data sets store them, [R, channels·pixels], to images whose channels lie
+    /// side by side in each pixel, or back.
+    Planes { x: Id, channels: usize, to_pixels: bool },
     /// The non-linearity, element by element.
     Activation { x: Id, kind: Activation },
     /// dy times the derivative at `v`, which is the non-linearity's output or input, whichever the kind needs.
@@ -113,10 +124,15 @@ impl Op {
         use Op::*;
         match *self {
             Parameter { .. } | Input { .. } | Gather { .. } | Noise { .. } | RowWeights { .. } => vec![],
-            Affine { x, w } => vec![x, w],
-            AffineGradInput { dy, w } => vec![dy, w],
-            AffineGradWeight { x, dy } => vec![x, dy],
-            Activation { x, .. } | Scale { x, .. } | SumRows { x } | SumColumns { x } | TableInput { x, .. } => vec![x],
+            Affine { x, w } | Conv { x, w, .. } => vec![x, w],
+            AffineGradInput { dy, w } | ConvGradInput { dy, w, .. } => vec![dy, w],
+            AffineGradWeight { x, dy } | ConvGradWeight { x, dy, .. } => vec![x, dy],
+            Planes { x, .. }
+            | Activation { x, .. }
+            | Scale { x, .. }
+            | SumRows { x }
+            | SumColumns { x }
+            | TableInput { x, .. } => vec![x],
             ActivationGrad { dy, v, .. } => vec![dy, v],
             Sample { stats, eps, .. } => vec![stats, eps],
             SampleGrad { stats, eps, dz, .. } => vec![stats, eps, dz],
@@ -170,6 +186,24 @@ pub fn infer(op: &Op, graph: &Graph) -> Result<Shape> {
         AffineGradWeight { x, dy } => {
             need(shape(x).rows() == shape(dy).rows())?;
             Shape::new(&[shape(x).columns() + 1, shape(dy).columns()])
+        }
+        Conv { x, w, window } => {
+            need(shape(x).columns() == pixels(window.source()) * channels_in(shape(w), window))?;
+            Shape::new(&[shape(x).rows(), pixels(window.made()) * shape(w).columns()])
+        }
+        ConvGradInput { dy, w, window } => {
+            need(shape(dy).columns() == pixels(window.made()) * shape(w).columns())?;
+            Shape::new(&[shape(dy).rows(), pixels(window.source()) * channels_in(shape(w), window)])
+        }
+        ConvGradWeight { x, dy, window } => {
+            let [source, made] = [window.source(), window.made()].map(pixels);
+            need(shape(x).columns().is_multiple_of(source) && shape(dy).columns().is_multiple_of(made))?;
+            need(shape(x).rows() == shape(dy).rows())?;
+            Shape::new(&[window.taps() * (shape(x).columns() / source) + 1, shape(dy).columns() / made])
+        }
+        Planes { x, channels, .. } => {
+            need(shape(x).columns().is_multiple_of(channels))?;
+            shape(x)
         }
         Activation { x, .. } | Scale { x, .. } => shape(x),
         ActivationGrad { dy, v, .. } => {
@@ -234,6 +268,11 @@ pub fn infer(op: &Op, graph: &Graph) -> Result<Shape> {
         BroadcastRows { v, columns } => Shape::new(&[shape(v).count(), columns]),
         BroadcastColumns { v, rows } => Shape::new(&[rows, shape(v).count()]),
     })
+}
+
+/// The channels that a convolution with parameters of this shape reads.
+fn channels_in(w: Shape, window: Window) -> usize {
+    (w.rows() - 1) / window.taps()
 }
 
 /// A likelihood gives one number per row of the decoder's output; its gradient has the output's shape.

@@ -264,7 +264,7 @@ pub(super) fn fast_or_twin(call: Call, width: u32) {
 }
 
 /// The sums over the rows of B, which lies row by row or, `transposed`, column by column.
-fn column_sums(b: &[f32], transposed: bool, sums: &mut [f32]) {
+pub(super) fn column_sums(b: &[f32], transposed: bool, sums: &mut [f32]) {
     pulp::Arch::new().dispatch(
         #[inline(always)]
         || {

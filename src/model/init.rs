@@ -1,7 +1,8 @@
 //! Initial parameters: a function of the seed alone, the same for every device.
 
-use super::Model;
 use super::likelihood::outputs_per_value;
+use super::network::Kind;
+use super::{Model, network::Map};
 use crate::config::{Init, Likelihood};
 use crate::graph::columns::Distribution;
 use crate::rng::{Philox, Stream};
@@ -14,7 +15,8 @@ use std::ops::Range;
 pub fn initial(model: &Model, seed: u64, means: &[f32]) -> Vec<Vec<f32>> {
     let parameters = model.parameters();
     let last = parameters.len() - 1;
-    let tensors = parameters.iter().enumerate().map(|(at, parameter)| {
+    let maps = model.maps();
+    let tensors = parameters.iter().zip(&maps).enumerate().map(|(at, (parameter, map))| {
         let (rows, columns) = (parameter.shape.rows(), parameter.shape.columns());
         let heads = match parameter.name.as_str() {
             "encoder.head" => 2,
@@ -22,9 +24,12 @@ pub fn initial(model: &Model, seed: u64, means: &[f32]) -> Vec<Vec<f32>> {
             _ => 1,
         };
         let mut rng = Philox::new(seed, Stream::Init, at as u32, 0);
-        let mut values = affine(&mut rng, model.config.init, rows - 1, columns, heads);
+        let mut values = drawn(&mut rng, bounds(model.config.init, map, heads), rows - 1, columns);
         if at == last && model.config.output_bias_from_data {
-            let starts = starts(model, means);
+            let starts = match map.kind {
+                Kind::Dense { .. } => starts(model, means),
+                Kind::Conv(_) => starts(model, &per_channel(means, model.shape)),
+            };
             values[(rows - 1) * columns..][..starts.len()].copy_from_slice(&starts);
         }
         values
@@ -32,19 +37,32 @@ pub fn initial(model: &Model, seed: u64, means: &[f32]) -> Vec<Vec<f32>> {
     tensors.collect()
 }
 
-/// An affine map [inputs + 1, outputs] of `heads` equal ones side by side, each drawn as if it stood alone.
-fn affine(rng: &mut Philox, init: Init, inputs: usize, outputs: usize, heads: usize) -> Vec<f32> {
-    let (weight_bound, bias_bound) = match init {
+/// The bounds of weights and biases of a map that consists of `heads` equal ones side by side, each drawn as if it stood
+/// alone.
+fn bounds(init: Init, map: &Map, heads: usize) -> (f32, f32) {
+    let (taps, outputs) = (map.taps(), map.outputs / heads);
+    match init {
         Init::Pytorch => {
-            let bound = 1.0 / (inputs as f32).sqrt();
+            // What PyTorch takes for the inputs of a transposed convolution is what it puts out.
+            let inputs = if matches!(map.kind, Kind::Conv(window) if window.up) { outputs } else { map.inputs };
+            let bound = 1.0 / ((taps * inputs) as f32).sqrt();
             (bound, bound)
         }
-        Init::Glorot => ((6.0 / (inputs + outputs / heads) as f32).sqrt(), 0.0),
-    };
+        Init::Glorot => ((6.0 / (taps * (map.inputs + outputs)) as f32).sqrt(), 0.0),
+    }
+}
+
+/// A matrix [inputs + 1, outputs], uniform within the bounds.
+fn drawn(rng: &mut Philox, (weight_bound, bias_bound): (f32, f32), inputs: usize, outputs: usize) -> Vec<f32> {
     let mut draw = |bound: f32| bound * (2.0 * rng.uniform() - 1.0);
     let mut values: Vec<f32> = (0..inputs * outputs).map(|_| draw(weight_bound)).collect();
     values.extend((0..outputs).map(|_| draw(bias_bound)));
     values
+}
+
+/// The means over the pixels of each channel; none if there are no means.
+fn per_channel(means: &[f32], [_, height, width]: [usize; 3]) -> Vec<f32> {
+    means.chunks_exact(height * width).map(|plane| plane.iter().sum::<f32>() / plane.len() as f32).collect()
 }
 
 /// The biases at which the decoder puts out the means of the D values.
@@ -77,17 +95,39 @@ fn start(distribution: Distribution, mean: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::graph::Window;
 
     #[test]
     fn bounds_are_those_of_the_named_schemes() {
         let mut rng = Philox::new(1, Stream::Init, 0, 0);
         let largest = |values: &[f32]| values.iter().fold(0.0_f32, |a, v| a.max(v.abs()));
-        let pytorch = affine(&mut rng, Init::Pytorch, 400, 40, 2);
+        let kind = Kind::Dense { from: None, to: None };
+        let map = Map { name: String::new(), inputs: 400, outputs: 40, kind };
+        let pytorch = drawn(&mut rng, bounds(Init::Pytorch, &map, 2), 400, 40);
         assert!(largest(&pytorch) <= 0.05 && largest(&pytorch) > 0.0499);
-        let glorot = affine(&mut rng, Init::Glorot, 400, 40, 2);
+        let glorot = drawn(&mut rng, bounds(Init::Glorot, &map, 2), 400, 40);
         let bound = (6.0_f32 / 420.0).sqrt();
         assert!(largest(&glorot) <= bound && largest(&glorot) > 0.999 * bound);
         assert!(glorot[400 * 40..].iter().all(|&bias| bias == 0.0));
+    }
+
+    /// The bounds of `torch.nn.Conv2d(8, 32, 4)` and `torch.nn.ConvTranspose2d(8, 32, 4)`, and those of
+    /// `torch.nn.init.xavier_uniform_`.
+    #[test]
+    fn the_bounds_of_convolutions_count_their_taps() {
+        let down = Window::down([8, 8], 4, 2, 1).unwrap();
+        let up = Window::up([8, 8], 4, 2, 1, 0).unwrap();
+        for (window, init, expected) in [
+            (down, Init::Pytorch, 1.0 / 128.0_f32),
+            (up, Init::Pytorch, 1.0 / 512.0),
+            (down, Init::Glorot, 6.0 / 640.0),
+            (up, Init::Glorot, 6.0 / 640.0),
+        ] {
+            let map = Map { name: String::new(), inputs: 8, outputs: 32, kind: Kind::Conv(window) };
+            let (bound, _) = bounds(init, &map, 1);
+            assert!((bound - expected.sqrt()).abs() < 1e-7, "{init:?}, {window:?}: {bound}");
+        }
+        assert_eq!(per_channel(&[1.0, 3.0, 0.0, 4.0], [2, 1, 2]), [2.0, 2.0]);
     }
 
     #[test]

@@ -137,7 +137,15 @@ mod tests {
 
     fn model(likelihood: Likelihood, width: usize) -> Model {
         let config = ModelConfig { likelihood, sigma: 0.5, log_variance: [-4.0, 2.0], ..Config::default().model };
-        Model { config, width, source: Source::Floats, binarise: Binarise::None, columns: None, missing: true }
+        Model {
+            config,
+            width,
+            shape: [1, 1, width],
+            source: Source::Floats,
+            binarise: Binarise::None,
+            columns: None,
+            missing: true,
+        }
     }
 
     #[track_caller]

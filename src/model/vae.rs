@@ -1,10 +1,10 @@
 //! The variational autoencoder with one stochastic layer (Kingma and Welling 2014, arXiv 1312.6114).
 
-use super::{layers, likelihood};
-use crate::config::{Binarise, Config, Likelihood, ModelConfig};
+use super::{likelihood, network};
+use crate::config::{Binarise, Config, Likelihood, MAX_PARAMETERS, ModelConfig};
 use crate::data::table::Encoding;
 use crate::data::{Dataset, Values};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::columns::Columns;
 use crate::graph::op::Source;
 use crate::graph::{Clamp, Graph, Id, Op, Parameter};
@@ -31,6 +31,8 @@ pub struct Model {
     pub config: ModelConfig,
     /// D, values per example.
     pub width: usize,
+    /// Channels, height and width of an example; data in a row are an image of height 1.
+    pub shape: [usize; 3],
     /// How the data set stores them.
     pub source: Source,
     /// How they are presented.
@@ -46,10 +48,23 @@ pub fn named(what: &str, samples: usize) -> String {
     format!("{what} {samples}")
 }
 
-/// The trainable tensors of a graph.
+/// Both networks with the trainable tensors of a graph.
 struct Networks {
-    encoder: Vec<Id>,
-    decoder: Vec<Id>,
+    encoder: (Vec<network::Step>, Vec<Id>),
+    decoder: (Vec<network::Step>, Vec<Id>),
+}
+
+impl Networks {
+    /// What the decoder puts out for latents [R, Z].
+    fn decode(&self, graph: &mut Graph, z: Id) -> Result<Id> {
+        let (steps, weights) = &self.decoder;
+        network::apply(graph, z, steps, weights)
+    }
+}
+
+/// The numbers of a map's tensor.
+fn count(map: &network::Map) -> u64 {
+    map.shape().extents().iter().map(|&n| n as u64).product()
 }
 
 /// What a graph of the whole model made.
@@ -63,26 +78,63 @@ struct Pass {
 
 impl Model {
     /// The model of a configuration for a data set.
-    pub fn new(config: &Config, data: &Dataset) -> Self {
+    ///
+    /// # Errors
+    /// Those of [`Model::with`].
+    pub fn new(config: &Config, data: &Dataset) -> Result<Self> {
         let source = if data.values.are_bytes() { Source::Bytes } else { Source::Floats };
         let missing = data.encoding.is_some()
             && matches!(&data.values, Values::F32(values) if values.iter().any(|value| value.is_nan()));
-        Self::with(config, data.width(), source, data.encoding.as_ref(), missing)
+        Self::with(config, data.shape, source, data.encoding.as_ref(), missing)
     }
 
-    /// The model for examples of `width` values, of which some may be `missing`.
-    pub fn with(config: &Config, width: usize, source: Source, encoding: Option<&Encoding>, missing: bool) -> Self {
+    /// The model for examples of this shape (channels, height, width), of which some values may be `missing`.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where the layers of the configuration do not fit together or not to the data, or have too many
+    /// parameters.
+    pub fn with(
+        config: &Config,
+        shape: [usize; 3],
+        source: Source,
+        encoding: Option<&Encoding>,
+        missing: bool,
+    ) -> Result<Self> {
+        let width = shape.iter().product();
         let columns = match config.model.likelihood {
             Likelihood::Heterogeneous => Some(Arc::new(likelihood::columns(&config.model, width, encoding))),
             Likelihood::Bernoulli | Likelihood::Gaussian | Likelihood::GaussianLearned => None,
         };
-        Self { config: config.model.clone(), width, source, binarise: config.data.binarise, columns, missing }
+        let (config, binarise) = (config.model.clone(), config.data.binarise);
+        let model = Self { config, width, shape, source, binarise, columns, missing };
+        let count: u64 = model.networks()?.iter().flat_map(|steps| network::maps(steps)).map(count).sum();
+        if count > MAX_PARAMETERS {
+            return Err(Error::Usage(format!(
+                "the model would have {count} parameters: allowed are up to {MAX_PARAMETERS}"
+            )));
+        }
+        Ok(model)
+    }
+
+    /// The steps of encoder and decoder.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where layers do not fit together; never of a model that [`Model::with`] made.
+    pub fn networks(&self) -> Result<[Vec<network::Step>; 2]> {
+        let encoder = network::encoder(&self.config, self.shape)?;
+        Ok([encoder, network::decoder(&self.config, self.shape, self.output_width())?])
+    }
+
+    /// The trainable maps in the order of [`Model::parameters`].
+    pub fn maps(&self) -> Vec<network::Map> {
+        let networks = self.networks().expect("a model's layers fit");
+        networks.iter().flat_map(|steps| network::maps(steps).cloned()).collect()
     }
 
     /// The trainable tensors in the order in which they are stored.
     pub fn parameters(&self) -> Vec<Parameter> {
         let mut graph = Graph::new(1);
-        self.declare(&mut graph).expect("declaring parameters combines no shapes");
+        self.declare(&mut graph).expect("a model's layers fit");
         graph.parameters
     }
 
@@ -157,7 +209,7 @@ impl Model {
         let zeros = Shape::new(&[batch, self.config.latent]);
         let eps = graph.add(Op::Input { name: "zero noise".into(), shape: zeros })?;
         let z = graph.add(Op::Sample { stats, eps, clamp: self.clamp() })?;
-        let out = layers::mlp(&mut graph, z, &networks.decoder, self.config.activation)?;
+        let out = networks.decode(&mut graph, z)?;
         let mean = likelihood::mean(&mut graph, self, out)?;
         graph.output("x", x);
         graph.output("mean", mean);
@@ -238,7 +290,7 @@ impl Model {
     fn through(&self, graph: &mut Graph, networks: &Networks, x: Id, eps: Id) -> Result<Pass> {
         let stats = self.encoder(graph, networks, x)?;
         let z = graph.add(Op::Sample { stats, eps, clamp: self.clamp() })?;
-        let out = layers::mlp(graph, z, &networks.decoder, self.config.activation)?;
+        let out = networks.decode(graph, z)?;
         Ok(Pass { x, stats, eps, z, out })
     }
 
@@ -248,11 +300,12 @@ impl Model {
             Some(columns) => graph.add(Op::TableInput { x, columns })?,
             None => x,
         };
-        layers::mlp(graph, shown, &networks.encoder, self.config.activation)
+        let (steps, weights) = &networks.encoder;
+        network::apply(graph, shown, steps, weights)
     }
 
     fn decoded(&self, graph: &mut Graph, networks: &Networks, z: Id) -> Result<()> {
-        let out = layers::mlp(graph, z, &networks.decoder, self.config.activation)?;
+        let out = networks.decode(graph, z)?;
         let mean = likelihood::mean(graph, self, out)?;
         graph.output("mean", mean);
         Ok(())
@@ -284,20 +337,9 @@ impl Model {
 
     /// Every graph of a model declares all its parameters, so that all plans agree on where they lie.
     fn declare(&self, graph: &mut Graph) -> Result<Networks> {
-        let config = &self.config;
-        let mut encoder = vec![self.width];
-        encoder.extend(&config.hidden);
-        encoder.push(2 * config.latent);
-        let mut decoder = vec![config.latent];
-        if config.decoder.is_empty() {
-            decoder.extend(config.hidden.iter().rev());
-        } else {
-            decoder.extend(&config.decoder);
-        }
-        decoder.push(self.output_width());
-        let encoder = layers::declare(graph, "encoder", &encoder)?;
-        let decoder = layers::declare(graph, "decoder", &decoder)?;
-        Ok(Networks { encoder, decoder })
+        let [encoder, decoder] = self.networks()?;
+        let (into, out) = (network::declare(graph, &encoder)?, network::declare(graph, &decoder)?);
+        Ok(Networks { encoder: (encoder, into), decoder: (decoder, out) })
     }
 
     fn clamp(&self) -> Clamp {

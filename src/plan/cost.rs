@@ -4,7 +4,7 @@
 //! compared between devices. A kernel may do more: read an operand several times, or compute a logarithm per element.
 
 use super::{Plan, Role, Step, View};
-use crate::kernels::{Access, batch_mean, chain, matmul};
+use crate::kernels::{Access, batch_mean, chain, conv, conv_weight, matmul};
 use bytemuck::Pod;
 use std::ops::Add;
 
@@ -41,6 +41,9 @@ fn of_one(plan: &Plan, step: &Step) -> Cost {
     match step.kernel.name {
         name if name == chain::KERNEL.name => chained(step),
         _ if is_product(step) => products(step) + terms(plan, step),
+        name if name == conv::KERNEL.name || name == conv_weight::KERNEL.name => {
+            Cost { flops: convolution_flops(step), bytes: moved(plan, step) }
+        }
         _ => Cost { flops: 0.0, bytes: moved(plan, step) },
     }
 }
@@ -53,6 +56,15 @@ pub fn is_product(step: &Step) -> bool {
 /// Floating-point operations of a step that is products; 0 of any other.
 pub fn product_flops(step: &Step) -> f64 {
     if is_product(step) { products(step).flops } else { 0.0 }
+}
+
+/// Floating-point operations of a convolution or of its gradient: those of the product that it stands for.
+fn convolution_flops(step: &Step) -> f64 {
+    let products = match step.kernel.name {
+        "conv" => bytemuck::pod_read_unaligned::<conv::Params>(bytemuck::cast_slice(&step.params)).products(),
+        _ => bytemuck::pod_read_unaligned::<conv_weight::Params>(bytemuck::cast_slice(&step.params)).products(),
+    };
+    2.0 * products
 }
 
 /// Products side by side: each reads its operands and what its epilogue takes, and writes its result.
@@ -175,6 +187,19 @@ mod tests {
         // A bias is a row more of B, a derivative is taken at as many places as C has.
         let more = Cost { bytes: plain.bytes + 4.0 * f64::from(4 + 1 + 12 + 5), ..plain };
         assert_eq!(cost([0, 0, 1, 0, matmul::DERIVE, 1]), more);
+    }
+
+    #[test]
+    fn a_convolution_costs_what_each_of_its_pixels_multiplies() {
+        let (fine_height, fine_width, coarse_height, coarse_width) = (6, 4, 3, 2);
+        #[rustfmt::skip]
+        let p = conv::Params {
+            rows: 10, inputs: 2, outputs: 5, fine_height, fine_width, coarse_height, coarse_width, kernel: 2, stride: 2,
+            padding: 0,
+        };
+        let buffers = vec![(Role::Slot(0), 480), (Role::Parameters, 45), (Role::Nothing, 4), (Role::Slot(1), 300)];
+        let cost = alone(&conv::KERNEL, &[0, 0, 1, 0, 0, 4], words::<_, u32>(&p, &[]), buffers);
+        assert_eq!(cost, Cost { flops: 2.0 * 10.0 * 6.0 * 4.0 * 10.0, bytes: 4.0 * f64::from(480 + 45 + 300) });
     }
 
     #[test]

@@ -15,7 +15,7 @@
 use super::lower::Target;
 use super::lower::products::{lay_out, manner};
 use super::{Buffer, Role, Step, View};
-use crate::kernels::{TABLE, batch_mean, chain, matmul, update, update_texels};
+use crate::kernels::{Access, TABLE, batch_mean, chain, matmul, update, update_texels};
 use bytemuck::Pod;
 
 /// What becomes one step.
@@ -73,7 +73,8 @@ fn side_by_side(target: Target, steps: Vec<Step>, buffers: &[Buffer]) -> Vec<Gro
         {
             means.push(step);
         } else {
-            if step.views.iter().any(|view| *role(view) == Role::Gradients) {
+            // What only adds to the gradients, as convolutions do, has nothing to wait for.
+            if step.accesses().any(|(access, view)| access != Access::Write && *role(&view) == Role::Gradients) {
                 groups.extend(products(&mut waiting, buffers));
             }
             groups.push(match step.kernel.name {

@@ -1,5 +1,6 @@
 //! From a graph to steps: which kernel computes each group of operations, bound to what, with which grid.
 
+mod conv;
 mod elementwise;
 mod likelihood;
 mod posterior;
@@ -277,21 +278,25 @@ impl Lowering<'_> {
         match group {
             Group::Single(id) => self.single(id, live),
             Group::AffineActivation { affine, activation } => {
-                let (Op::Affine { x, w }, Op::Activation { kind, .. }) =
-                    (self.graph.op(affine), self.graph.op(activation))
-                else {
-                    return Err(Error::Bug(format!("{group:?} has other members")));
-                };
-                self.affine(*x, *w, activation, Some(*kind));
+                match (self.graph.op(affine), self.graph.op(activation)) {
+                    (Op::Affine { x, w }, Op::Activation { kind, .. }) => self.affine(*x, *w, activation, Some(*kind)),
+                    (Op::Conv { x, w, window }, Op::Activation { kind, .. }) => {
+                        self.conv(*x, *w, *window, activation, Some(*kind));
+                    }
+                    _ => return Err(Error::Bug(format!("{group:?} has other members"))),
+                }
                 Ok(())
             }
             Group::GradActivation { input, activation } => {
-                let (Op::AffineGradInput { dy, w }, Op::ActivationGrad { v, kind, .. }) =
-                    (self.graph.op(input), self.graph.op(activation))
-                else {
-                    return Err(Error::Bug(format!("{group:?} has other members")));
-                };
-                self.affine_grad_input(*dy, *w, activation, Some((*v, *kind)));
+                match (self.graph.op(input), self.graph.op(activation)) {
+                    (Op::AffineGradInput { dy, w }, Op::ActivationGrad { v, kind, .. }) => {
+                        self.affine_grad_input(*dy, *w, activation, Some((*v, *kind)));
+                    }
+                    (Op::ConvGradInput { dy, w, window }, Op::ActivationGrad { v, kind, .. }) => {
+                        self.conv_grad_input(*dy, *w, *window, activation, Some((*v, *kind)));
+                    }
+                    _ => return Err(Error::Bug(format!("{group:?} has other members"))),
+                }
                 Ok(())
             }
             Group::SampleKl { sample, kl } => {
@@ -333,6 +338,10 @@ impl Lowering<'_> {
             Affine { x, w } => self.affine(x, w, id, None),
             AffineGradInput { dy, w } => self.affine_grad_input(dy, w, id, None),
             AffineGradWeight { x, dy } => self.affine_grad_weight(x, dy, id),
+            Conv { x, w, window } => self.conv(x, w, window, id, None),
+            ConvGradInput { dy, w, window } => self.conv_grad_input(dy, w, window, id, None),
+            ConvGradWeight { x, dy, window } => self.conv_grad_weight(x, dy, window, id),
+            Planes { x, channels, to_pixels } => self.planes(id, x, channels, to_pixels),
             Op::Activation { x, kind } => self.elementwise(id, &kernels::activation::KERNEL, &[math::code(kind)], &[x]),
             ActivationGrad { dy, v, kind } => {
                 self.elementwise(id, &kernels::activation_grad::KERNEL, &[math::code(kind)], &[dy, v]);

@@ -63,7 +63,7 @@ fn a_run_without_its_data_answers_as_a_session_with_them() {
     let (data, rows) = examples(&run.config().clone());
     let (checkpoint, _) = load_latest(&folder.path().join("run")).unwrap();
     let executor = elbo::exec::select::open("cpu", 0).unwrap().0;
-    let mut session = Session::new(checkpoint.config.clone(), data, executor);
+    let mut session = Session::new(checkpoint.config.clone(), data, executor).unwrap();
     session.plan(Purpose::Train).unwrap();
     session.restore(0, &checkpoint).unwrap();
 

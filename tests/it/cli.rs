@@ -186,6 +186,17 @@ fn write_wrong_data(folder: &Path) {
         ("counts/train-labels-idx1-ubyte", [header(8, &[19]), vec![1; 19]].concat()),
         ("file", vec![]),
         ("no.toml", b"[model]\nlatnt = 3\n".to_vec()),
+        (
+            "apart.toml",
+            b"[model]\nhidden = []\nencoder_layers = [\"conv 8 kernel 4 stride 4\", \"conv 9 kernel 9\"]\n".to_vec(),
+        ),
+        (
+            "flat.csv",
+            (0..40)
+                .map(|i| format!("{i}.5,{}.25\n", i * 7 % 40))
+                .fold("a,b\n".to_owned(), |all, row| all + &row)
+                .into(),
+        ),
     ] {
         let path = folder.join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -217,6 +228,18 @@ fn wrong_input_to_train_is_one_clear_line_and_leaves_nothing_behind() {
         ("--recipe clasic", 2, "did you mean `classic`"),
         ("--recipe no.toml", 2, "model.latnt"),
         ("--recipe missing.toml", 2, "missing.toml"),
+        (
+            "--recipe apart.toml",
+            2,
+            "`conv 9 kernel 9` has a kernel of 9x9 that does not fit into 7x7x8, which is `conv 8",
+        ),
+        (
+            "--recipe conv --set encoder_layers=cnov",
+            2,
+            "model.encoder_layers[0] `cnov` is unknown; did you mean `conv`?",
+        ),
+        ("--recipe conv --set model.hidden=[3]", 2, "model.hidden = [3] and model.encoder_layers"),
+        ("--recipe colour --data flat.csv --batch 2", 2, "wants images, and an example is 2 numbers in a row"),
         ("--adapter quantum", NO_ADAPTER.0, NO_ADAPTER.1),
         ("--set model.hiden=[3]", 2, "did you mean `model.hidden`"),
         ("--set model.hidden=many", 2, "model.hidden"),

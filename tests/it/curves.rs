@@ -20,12 +20,22 @@ fn metrics(run: &Path) -> Vec<[f64; 2]> {
 /// Trains in a new folder and gives the metrics.
 fn curve(arguments: &str) -> Vec<[f64; 2]> {
     let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("images.toml"), IMAGES).unwrap();
     elbo(folder.path(), &format!("train --out run {arguments}")).succeeded();
     metrics(&folder.path().join("run"))
 }
 
-/// Set-ups that take every likelihood and every update rule once.
-const SETTINGS: [&str; 4] = [
+/// A small network of convolutions.
+const IMAGES: &str = r#"
+[model]
+hidden = []
+encoder_layers = ["conv 4 kernel 4 stride 4", "relu", "conv 6 kernel 3 stride 2 padding 1", "silu"]
+decoder_layers = ["dense data/4x6", "tanh", "conv 5 kernel 3 padding 1", "relu", "conv-transpose out kernel 4 stride 4"]
+"#;
+
+/// Set-ups that take every likelihood and every update rule once, and convolutions.
+const SETTINGS: [&str; 5] = [
+    "--recipe images.toml",
     "--recipe classic --set hidden=[24]",
     "--recipe binary --set hidden=[24,16] --set validation=0",
     "--recipe gaussian-learned --set hidden=[24] --set activation=gelu --set optimizer.kind=adamw --set validation=0",

@@ -25,7 +25,7 @@ fn trained(executor: Executor) -> (Vec<Counts>, u64, u64, u64) {
     let settings: Vec<(String, String)> = SETTINGS.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     let config = config::resolve(None, &settings).expect("the settings are valid");
     let data = data::open(&config, None).expect("glyphs are drawn");
-    let mut session = Session::new(config, data, executor);
+    let mut session = Session::new(config, data, executor).expect("the layers fit");
     let plan = session.plan(Purpose::Train).expect("it fits");
     session.initialise().expect("parameters fit");
     session.executor.fix_portion(plan, 100);

@@ -84,6 +84,26 @@ fn set_ups() -> Vec<SetUp> {
         ("model.latent", "3"),
         ("model.log_variance", "[-0.3,0.2]"),
     ];
+    // Images between all kinds of layers, colour on both sides, a pixel that is added.
+    let layers = [
+        ("model.hidden", "[]"),
+        (
+            "model.encoder_layers",
+            "[conv 4 kernel 3 stride 2 padding 1, silu, conv 3 kernel 2, dense 9, dense 2x2x3, conv 5 kernel 1]",
+        ),
+        (
+            "model.decoder_layers",
+            "[dense 2x3x4, tanh, conv 6 kernel 3 padding 2, dense data/2x3, conv-transpose out kernel 3 stride 2 padding 1 output-padding 1]",
+        ),
+        ("model.latent", "3"),
+        ("model.log_variance", "[-0.3,0.2]"),
+    ];
+    for likelihood in ["bernoulli", "gaussian", "gaussian-learned"] {
+        let mut settings = layers.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec();
+        settings.push(("model.likelihood".into(), likelihood.into()));
+        all.push((format!("grey-images-{likelihood}"), settings.clone(), [1, 6, 8]));
+        all.push((format!("colour-images-{likelihood}"), settings, [3, 6, 8]));
+    }
     all.push(("mixed".into(), settings.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec(), [1, 1, 9]));
     all
 }
@@ -111,7 +131,7 @@ fn checkpoint(name: &str, mut settings: Vec<(String, String)>, shape: [usize; 3]
     };
     let mut checkpoint = Checkpoint { parameters: vec![], moments: vec![], progress, config };
     let mut rng = Philox::new(3, Stream::Choice, 9, 0);
-    for parameter in exchange::model(&checkpoint).parameters() {
+    for parameter in exchange::model(&checkpoint).unwrap().parameters() {
         let shape = parameter.shape.extents().to_vec();
         let scale = 2.0 / (shape[0] as f32).sqrt();
         let values = (0..parameter.shape.count()).map(|_| scale * rng.normal()).collect();
@@ -160,7 +180,7 @@ fn assert_near(what: &str, expected: &[f32], found: &[f64]) {
 /// The log-variances that a decoder gives, by the formula, from the exported tensors: the program itself shows them to
 /// nobody.
 fn decoded_log_variances(checkpoint: &Checkpoint, z: &[f32]) -> Vec<f32> {
-    let graph = exchange::model(checkpoint).decode(ROWS).unwrap();
+    let graph = exchange::model(checkpoint).unwrap().decode(ROWS).unwrap();
     let resident = Resident { data_words: 4, window: 0, order_words: 4, metric_slots: 1 };
     let plan = lower("decode", graph, None, resident, Target::Cpu).unwrap();
     let mut executor = Executor::Cpu(Cpu::new(1).unwrap());
@@ -171,7 +191,7 @@ fn decoded_log_variances(checkpoint: &Checkpoint, z: &[f32]) -> Vec<f32> {
     }
     executor.write_f32(&Role::Input("z".into()), 0, z).unwrap();
     executor.run(id, &[StepScalars { rows: ROWS as u32, ..StepScalars::zeroed() }]).unwrap();
-    let model = exchange::model(checkpoint);
+    let model = exchange::model(checkpoint).unwrap();
     let (width, wide) = (model.width, model.output_width());
     let out = executor.read_f32(&Role::Output("mean".into()), 0, ROWS * wide).unwrap();
     let [low, high] = checkpoint.config.model.log_variance;
@@ -193,7 +213,7 @@ fn decoded_log_variances(checkpoint: &Checkpoint, z: &[f32]) -> Vec<f32> {
 /// What all outputs of the two files must be.
 fn outputs(checkpoint: &Checkpoint, x: &[f32]) -> (Vec<f32>, BTreeMap<String, Vec<f32>>) {
     let (z, mut all) = expected(checkpoint, x);
-    if exchange::onnx::variances(checkpoint) > 0 {
+    if exchange::onnx::variances(checkpoint).unwrap() > 0 {
         all.insert("decoder.log_variance".into(), decoded_log_variances(checkpoint, &z));
     }
     (z, all)

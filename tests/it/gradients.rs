@@ -11,7 +11,7 @@ use elbo::exec::Executor;
 use elbo::exec::cpu::Cpu;
 use elbo::graph::grad::gradients_from;
 use elbo::graph::op::{Source, Variance};
-use elbo::graph::{Graph, Id, Op};
+use elbo::graph::{Graph, Id, Op, Window};
 use elbo::model::{Model, init};
 use elbo::plan::{Role, lower};
 use elbo::shape::Shape;
@@ -32,22 +32,32 @@ fn rules_agree(executor: &mut Executor) {
 /// The gradient of a training step in every parameter, with the last example not counted or counted.
 fn models_agree(new: &dyn Fn() -> Executor) {
     for likelihood in [Likelihood::Bernoulli, Likelihood::Gaussian, Likelihood::GaussianLearned] {
-        for rows in [BATCH, BATCH - 1] {
-            model_agrees(&mut new(), likelihood, rows);
+        for (rows, shape) in [(BATCH, [1, 1, 8]), (BATCH - 1, [1, 1, 8]), (BATCH - 1, [3, 4, 2])] {
+            model_agrees(&mut new(), likelihood, rows, shape);
         }
     }
 }
 
-fn model_agrees(executor: &mut Executor, likelihood: Likelihood, rows: usize) {
+/// Images go through convolutions, data in a row through dense layers.
+fn model_agrees(executor: &mut Executor, likelihood: Likelihood, rows: usize, shape: [usize; 3]) {
     let mut config = Config::default();
-    config.model.hidden = vec![6, 5];
+    if shape[1] == 1 {
+        config.model.hidden = vec![6, 5];
+    } else {
+        let list = |layers: &[&str]| layers.iter().map(|&layer| layer.to_owned()).collect();
+        config.model.hidden = vec![];
+        config.model.encoder_layers = list(&["conv 3 kernel 2 stride 2", "tanh", "conv 2 kernel 3 padding 1", "silu"]);
+        config.model.decoder_layers = list(&["dense data/2x2", "tanh", "conv-transpose out kernel 2 stride 2"]);
+    }
     config.model.latent = 3;
     config.model.activation = Activation::Tanh;
     config.model.likelihood = likelihood;
     config.model.sigma = 0.8;
+    let width = shape.iter().product();
     let model = Model {
         config: config.model,
-        width: 8,
+        width,
+        shape,
         source: Source::Floats,
         binarise: Binarise::None,
         columns: None,
@@ -56,7 +66,7 @@ fn model_agrees(executor: &mut Executor, likelihood: Likelihood, rows: usize) {
     let graph = model.train_on_inputs(BATCH).expect("the model's shapes meet");
     let plan = lower("model", graph, Some(&config.optimizer), RESIDENT, executor.target()).expect("the plan is legal");
     let id = executor.load(plan).expect("the plan fits");
-    let x: Vec<f32> = draw(0, BATCH * 8).iter().map(|v| 0.5 + 0.25 * v).collect();
+    let x: Vec<f32> = draw(0, BATCH * width).iter().map(|v| 0.5 + 0.25 * v).collect();
     executor.write_f32(&Role::Input("x".into()), 0, &x).expect("x fits");
     executor.write_f32(&Role::Input("eps".into()), 0, &draw(1, BATCH * 3)).expect("eps fits");
     let start = init::initial(&model, 3, &[]);
@@ -84,7 +94,8 @@ fn model_agrees(executor: &mut Executor, likelihood: Likelihood, rows: usize) {
                 slope
             })
             .collect();
-        let what = format!("{}: {likelihood:?}, {rows} of {BATCH} examples, {}", executor.name(), range.name);
+        let what =
+            format!("{}: {likelihood:?}, {rows} of {BATCH} examples of {shape:?}, {}", executor.name(), range.name);
         assert_close(&what, found, &slopes, level);
     }
 }
@@ -174,10 +185,10 @@ macro_rules! operations {
 }
 
 operations! {
-    Rule: Affine Activation Sample Kl Bernoulli Gaussian Table Add Multiply Scale SumRows SumColumns BroadcastRows
+    Rule: Affine Conv Planes Activation Sample Kl Bernoulli Gaussian Table Add Multiply Scale SumRows SumColumns BroadcastRows
         BroadcastColumns;
     Leaf: Parameter Input Gather Noise RowWeights;
-    Constant: AffineGradInput AffineGradWeight ActivationGrad SampleGrad KlGrad LogRatio LogMeanExp BernoulliGrad
+    Constant: AffineGradInput AffineGradWeight ConvGradInput ConvGradWeight ActivationGrad SampleGrad KlGrad LogRatio LogMeanExp BernoulliGrad
         GaussianGrad TableInput TableGrad TableMean;
 }
 
@@ -194,6 +205,11 @@ fn every_operation_that_has_a_rule_is_in_a_case() {
     assert_eq!(covered, expected);
 }
 
+/// From images of 3×3 pixels to images of 2×2.
+fn down() -> Window {
+    Window::down([3, 3], 2, 1, 0).expect("the kernel fits")
+}
+
 /// One operation of each kind that may not be differentiated, and those inputs of others that count as data.
 fn constants() -> Vec<(&'static str, Case)> {
     use Op::*;
@@ -208,6 +224,14 @@ fn constants() -> Vec<(&'static str, Case)> {
     let clamp = CLAMP;
     case("AffineGradInput", &|c| AffineGradInput { dy: c.variable(&[ROWS, 2]), w: c.constant(&[5, 2]) });
     case("AffineGradWeight", &|c| AffineGradWeight { x: c.constant(&[ROWS, 4]), dy: c.variable(&[ROWS, 2]) });
+    case("ConvGradInput", &|c| {
+        let (dy, w) = (c.variable(&[BATCH, 8]), c.constant(&[9, 2]));
+        ConvGradInput { dy, w, window: down() }
+    });
+    case("ConvGradWeight", &|c| {
+        let (x, dy) = (c.constant(&[BATCH, 18]), c.variable(&[BATCH, 8]));
+        ConvGradWeight { x, dy, window: down() }
+    });
     case("ActivationGrad", &|c| ActivationGrad {
         dy: c.variable(&[4]),
         v: c.constant(&[4]),

@@ -35,7 +35,7 @@ fn trained(device: usize, configs: &[Config]) -> (Vec<Checkpoint>, Counts) {
     let executor = executors().swap_remove(device);
     let data = data::open(&configs[0], None).expect("glyphs are drawn");
     let folder = tempfile::tempdir().unwrap();
-    let mut session = Session::with_members(configs[0].clone(), configs[1..].to_vec(), data, executor);
+    let mut session = Session::with_members(configs[0].clone(), configs[1..].to_vec(), data, executor).unwrap();
     session.plan(Purpose::Train).expect("the plan fits");
     session.plan(Purpose::Evaluate(elbo::session::BATCH)).expect("the plan fits");
     session.initialise().expect("parameters are written");

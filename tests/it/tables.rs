@@ -58,7 +58,7 @@ fn config(folder: &Path, settings: &[(&str, &str)]) -> Config {
 fn trained(config: Config, executor: Executor, folder: &Path) -> Vec<f64> {
     let data = data::open(&config, None).unwrap();
     data::check(&data, config.model.likelihood).unwrap();
-    let mut session = Session::new(config, data, executor);
+    let mut session = Session::new(config, data, executor).unwrap();
     session.plan(Purpose::Train).unwrap();
     session.initialise().unwrap();
     let (member, stop) = (Member::new(&session, folder), AtomicBool::new(false));
@@ -136,9 +136,9 @@ fn rows(
 fn model(folder: &Path, likelihood: &str, width: usize) -> Model {
     let config = config(folder, &[("model.likelihood", likelihood), ("model.sigma", "0.7")]);
     if likelihood == "heterogeneous" {
-        return Model::new(&config, &data::open(&config, None).unwrap());
+        return Model::new(&config, &data::open(&config, None).unwrap()).unwrap();
     }
-    Model::with(&config, width, Source::Floats, None, true)
+    Model::with(&config, [1, 1, width], Source::Floats, None, true).unwrap()
 }
 
 /// Every executor and every likelihood: a row's distortion is the sum of what its columns contribute, worked out on the

@@ -56,7 +56,15 @@ fn model(likelihood: Likelihood) -> Model {
     config.activation = Activation::Relu;
     config.likelihood = likelihood;
     config.sigma = 1.0;
-    Model { config, width: 196, source: Source::Floats, binarise: Binarise::None, columns: None, missing: false }
+    Model {
+        config,
+        width: 196,
+        shape: [1, 1, 196],
+        source: Source::Floats,
+        binarise: Binarise::None,
+        columns: None,
+        missing: false,
+    }
 }
 
 fn step(at: usize, optimizer: &OptimizerConfig) -> StepScalars {

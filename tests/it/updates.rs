@@ -73,8 +73,15 @@ fn scalars(at: usize, config: &OptimizerConfig) -> StepScalars {
 fn follow(executor: &mut Executor, target: Target, what: &str, optimizer: &OptimizerConfig) -> Vec<f64> {
     let mut config = Config::default().model;
     (config.hidden, config.latent, config.activation) = (vec![4], LATENT, Activation::Tanh);
-    let model =
-        Model { config, width: WIDTH, source: Source::Floats, binarise: Binarise::None, columns: None, missing: false };
+    let model = Model {
+        config,
+        width: WIDTH,
+        shape: [1, 1, WIDTH],
+        source: Source::Floats,
+        binarise: Binarise::None,
+        columns: None,
+        missing: false,
+    };
     let graph = model.train_on_inputs(BATCH).expect("the model's shapes meet");
     let resident = Resident { data_words: 4, window: 0, order_words: 4, metric_slots: 1 };
     let plan = lower(what, graph, Some(optimizer), resident, target).expect("the plan is legal");

@@ -54,7 +54,7 @@ fn outcome(executor: Executor, values: &Values, window: usize, members: usize) -
     let test = data.test.clone();
     let mut others = vec![config.clone(); members - 1];
     others.iter_mut().zip(7..).for_each(|(other, seed)| other.train.seed = seed);
-    let mut session = Session::with_members(config, others, data, executor);
+    let mut session = Session::with_members(config, others, data, executor).expect("the layers fit");
     let plan = session.plan(Purpose::Train).expect("it fits");
     let loaded = session.executor.plan(plan);
     // 37 is raised to the 128 examples that an evaluation takes at once.

@@ -28,7 +28,7 @@ pub fn run(args: &BenchEvalArgs, report: &Report) -> Result<()> {
     let target = executor.target();
     let rounds = Rounds::new(args.steps, args.rounds, target)?;
     report.note(&format!("device   {line}"));
-    let mut session = Session::new(config, data, executor);
+    let mut session = Session::new(config, data, executor)?;
     let plan = session.plan(match args.samples {
         None => Purpose::Evaluate(batch),
         Some(_) => Purpose::Importance(batch, per_run),

@@ -32,7 +32,7 @@ pub fn run(args: &BenchStepArgs, report: &Report) -> Result<()> {
     let target = executor.target();
     let rounds = Rounds::new(args.steps, args.rounds, target)?;
     report.note(&format!("device   {line}"));
-    let mut session = Session::with_members(config, others, data, executor);
+    let mut session = Session::with_members(config, others, data, executor)?;
     super::super::tune(&mut session, args.tune.unwrap_or_default(), report)?;
     let plan = session.plan(Purpose::Train)?;
     session.initialise()?;

@@ -92,6 +92,11 @@ pub fn attribute(name: &str, value: u64) -> Message {
     Message::new().text(1, name).int(3, value).int(20, 2)
 }
 
+/// `AttributeProto`: several whole numbers.
+pub fn list(name: &str, values: &[usize]) -> Message {
+    values.iter().fold(Message::new().text(1, name), |message, &value| message.int(8, value as u64)).int(20, 7)
+}
+
 /// `ValueInfoProto`: a matrix of floats [batch, width] that a model takes or gives.
 pub fn value(name: &str, width: usize, doc: &str) -> Message {
     let shape =

@@ -147,8 +147,15 @@ mod tests {
             config.model.hidden = hidden;
             config.optimizer.clip_norm = clip;
             let (source, binarise) = (Source::Bytes, config.data.binarise);
-            let model =
-                Model { config: config.model.clone(), width: 784, source, binarise, columns: None, missing: false };
+            let model = Model {
+                config: config.model.clone(),
+                width: 784,
+                shape: [1, 1, 784],
+                source,
+                binarise,
+                columns: None,
+                missing: false,
+            };
             let graph = model.train(128).expect("the model's shapes meet");
             let plan = lower("train", graph, Some(&config.optimizer), resident, Target::Cpu).expect("it is legal");
             let segments = cut(&plan);
@@ -174,6 +181,7 @@ mod tests {
         let model = Model {
             config: config.model.clone(),
             width: 784,
+            shape: [1, 1, 784],
             source: Source::Bytes,
             binarise: config.data.binarise,
             columns: None,

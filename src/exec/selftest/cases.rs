@@ -3,11 +3,12 @@
 use crate::kernels::matmul::Entry;
 use crate::kernels::{Access, Kernel, StepScalars, grid, words};
 use crate::kernels::{
-    activation, activation_grad, batch_mean, bernoulli, broadcast, chain, clip_factor, combine, gather,
+    activation, activation_grad, batch_mean, bernoulli, broadcast, chain, clip_factor, combine, conv, conv_weight,
 };
-use crate::kernels::{gaussian, log_mean_exp, log_ratio, matmul, matmul_direct, matmul_texels, noise, posterior_grad};
+use crate::kernels::{gather, gaussian, log_mean_exp, log_ratio, matmul, matmul_direct, matmul_texels, noise, planes};
 use crate::kernels::{
-    row_weights, sample, squared_norm, sum_columns, sum_rows, table, table_values, update, update_texels,
+    posterior_grad, row_weights, sample, squared_norm, sum_columns, sum_rows, table, table_values, update,
+    update_texels,
 };
 use crate::plan::{Step, View};
 use crate::rng::{Philox, Stream, key};
@@ -47,6 +48,9 @@ pub fn settings(kernel: &Kernel) -> Vec<Vec<u32>> {
     if kernel.consts == update::KERNEL.consts {
         return updates(kernel);
     }
+    if kernel.name == "conv" {
+        return convolutions();
+    }
     let values = |name: &str| match name {
         "ACTIVATION" => 0..7,
         "OP" | "BINARISE" => 0..3,
@@ -82,6 +86,26 @@ fn products(kernel: &Kernel) -> Vec<Vec<u32>> {
         settings.extend(telling.iter().map(|meaning| [meaning, &tiling[..]].concat()));
     }
     settings
+}
+
+/// The constants of `conv`: both directions with both ways in which parameters lie, by itself and with what surrounds it
+/// in a network, and as many pixels for a thread as plans ask for. Drivers take long to compile the kernel, and
+/// non-linearities are the same functions everywhere: a few of them will do.
+fn convolutions() -> Vec<Vec<u32>> {
+    use matmul::{ACTIVATE, DERIVE, PLAIN};
+    let (few, many) = (conv::FEW_ROWS, conv::MANY_ROWS);
+    [
+        [0, 0, 0, PLAIN, 0, few],
+        [0, 1, 0, DERIVE, 1, few],
+        [1, 0, 1, PLAIN, 0, many],
+        [1, 1, 0, PLAIN, 0, few],
+        [0, 1, 0, PLAIN, 0, many],
+        [1, 0, 1, ACTIVATE, 4, few],
+        [1, 1, 0, DERIVE, 2, many],
+        [0, 0, 1, ACTIVATE, 1, many],
+    ]
+    .map(|consts| consts.to_vec())
+    .to_vec()
 }
 
 /// The constants of `update` and its kin: every rule as it can be, and by turns all that may become of the means.
@@ -233,6 +257,7 @@ fn shape(kernel: &Kernel, consts: &[u32], size: Size) -> Option<Shape> {
         "broadcast" | "sum_rows" | "sum_columns" | "gather" => Some(rows_and_columns(kernel.name, consts, size)),
         "squared_norm" | "clip_factor" | "batch_mean" | "row_weights" => Some(scalars_and_rows(kernel.name, size)),
         "sample" | "posterior_grad" | "log_ratio" | "log_mean_exp" | "noise" => Some(latent(kernel.name, consts, size)),
+        "conv" | "conv_weight" | "planes" => Some(images(kernel.name, consts, size)),
         "bernoulli" | "gaussian" => Some(likelihood(kernel.name, consts, size)),
         "table" => Some(columns_likelihood(consts, size)),
         "table_values" => Some(columns_values(consts, size)),
@@ -472,6 +497,54 @@ fn neighbourhood(Size { rows: b, width: z, depth: per_example }: Size) -> Shape 
     let p = chain::Params { ops: table.len() as u32, examples: b as u32, group, spare: 0 };
     let order = (b + 2, false, Fill::Below(1000));
     Shape::new(&p, (1, 1), chain::grid(&p), [order, whole(weights), whole(values)]).with(&table)
+}
+
+/// Images that are higher than wide, with kernels that reach over their edges and leave pixels out, by turns. Their
+/// sizes stay small: an extent stands for itself up to a limit and begins again beyond.
+fn images(name: &str, consts: &[u32], Size { rows, width, depth }: Size) -> Shape {
+    let many = rows > 1000;
+    let [inputs, outputs] = if many { [1, 1] } else { [1 + (depth + width) % 5, 1 + width % 19] };
+    let [kernel, stride, padding] = if many { [2, 1, 1] } else { [1 + depth % 4, 1 + width % 3, depth % 2] };
+    let side = |side: usize| (side + 2 * padding).saturating_sub(kernel) / stride + 1;
+    let fine = if many { [1, 1] } else { [kernel + depth % 5 + 1, kernel + depth % 3] };
+    let coarse = [side(fine[0]), side(fine[1])];
+    let rows = rows.min(if many { rows } else { 70 });
+    let [fine_words, coarse_words] = [fine, coarse].map(|[height, width]| rows * height * width);
+    let up = consts[0] == 1;
+    let (source, made) = if up { (coarse_words, fine_words) } else { (fine_words, coarse_words) };
+    let taps = kernel * kernel;
+    let [[fine_height, fine_width], [coarse_height, coarse_width]] = [fine, coarse].map(|side| side.map(|n| n as u32));
+    let [kernel, stride, padding] = [kernel, stride, padding].map(|n| n as u32);
+    match name {
+        "conv" => {
+            #[rustfmt::skip]
+            let p = conv::Params {
+                rows: rows as u32, inputs: inputs as u32, outputs: outputs as u32, fine_height, fine_width,
+                coarse_height, coarse_width, kernel, stride, padding,
+            };
+            let w = whole(taps * inputs * outputs + if consts[2] == 1 { outputs } else { 0 });
+            let y = part(made * outputs);
+            let bindings = [part(source * inputs), w, used(consts[3] == matmul::DERIVE, y), y];
+            Shape::new(&p, (rows, 1), conv::grid(&p, consts), bindings)
+        }
+        "conv_weight" => {
+            let [of_fine, of_coarse] = if up { [outputs, inputs] } else { [inputs, outputs] };
+            let splits = 1 + depth % 3;
+            #[rustfmt::skip]
+            let p = conv_weight::Params {
+                rows: rows as u32, fine: of_fine as u32, coarse: of_coarse as u32, fine_height, fine_width,
+                coarse_height, coarse_width, kernel, stride, padding, splits: splits as u32,
+            };
+            let outer = splits * (taps * inputs + 1);
+            let bindings = [whole(source * inputs), whole(made * outputs), part(outer * outputs)];
+            Shape::new(&p, (outer, 1), conv_weight::grid(&p, consts), bindings)
+        }
+        _ => {
+            let p = planes::Params { rows: rows as u32, pixels: fine_height * fine_width, channels: inputs as u32 };
+            let all = part(fine_words * inputs);
+            Shape::new(&p, (rows, 1), planes::grid(&p), [all, all])
+        }
+    }
 }
 
 fn likelihood(name: &str, consts: &[u32], Size { rows, width: d, depth }: Size) -> Shape {

@@ -158,7 +158,7 @@ impl Lowering<'_> {
         self.product([m, n, k], &Product { p, meaning, views, unit: self.unit(m), what });
     }
 
-    fn parameter_name(&self, w: Id) -> String {
+    pub(super) fn parameter_name(&self, w: Id) -> String {
         match self.graph.op(w) {
             Op::Parameter { index } => self.graph.parameters[*index].name.clone(),
             other => other.name(),

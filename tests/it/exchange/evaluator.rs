@@ -66,15 +66,21 @@ fn ints(message: &[u8], number: u64) -> Vec<u64> {
 pub struct Matrix {
     pub columns: usize,
     pub values: Vec<f64>,
+    /// The extents that a row has, where it is more than numbers in a row; of a constant all its extents.
+    extents: Vec<usize>,
 }
 
 impl Matrix {
+    fn new(columns: usize, values: Vec<f64>) -> Self {
+        Self { columns, values, extents: vec![columns] }
+    }
+
     fn rows(&self) -> usize {
         self.values.len() / self.columns
     }
 
     fn map(&self, f: impl Fn(f64) -> f64) -> Self {
-        Self { columns: self.columns, values: self.values.iter().map(|&x| f(x)).collect() }
+        Self { values: self.values.iter().map(|&x| f(x)).collect(), ..self.clone() }
     }
 
     /// Element by element; what is smaller, a scalar or a row, is repeated.
@@ -82,7 +88,7 @@ impl Matrix {
         let count = self.values.len().max(other.values.len());
         let large = if self.values.len() == count { self } else { other };
         let at = |m: &Self, i: usize| m.values[i % m.values.len()];
-        Self { columns: large.columns, values: (0..count).map(|i| f(at(self, i), at(other, i))).collect() }
+        Self { values: (0..count).map(|i| f(at(self, i), at(other, i))).collect(), ..large.clone() }
     }
 }
 
@@ -96,7 +102,8 @@ fn constant(tensor: &[u8]) -> Matrix {
         kind => panic!("type {kind}"),
     };
     assert_eq!(values.len() as u64, dims.iter().product::<u64>(), "{dims:?}");
-    Matrix { columns: dims.last().map_or(1, |&n| n as usize), values }
+    let extents = dims.iter().map(|&n| n as usize).collect();
+    Matrix { columns: dims.last().map_or(1, |&n| n as usize), values, extents }
 }
 
 /// What a file takes or gives: names, and the width behind a free number of rows.
@@ -122,10 +129,15 @@ pub fn run(file: &[u8], input: &[f32]) -> BTreeMap<String, Vec<f64>> {
     let mut known: BTreeMap<String, Matrix> =
         blobs(graph, 5).into_iter().map(|tensor| (texts(tensor, 8).remove(0), constant(tensor))).collect();
     let (name, columns) = ports(file, 11).remove(0);
-    known.insert(name, Matrix { columns, values: input.iter().map(|&x| f64::from(x)).collect() });
+    known.insert(name, Matrix::new(columns, input.iter().map(|&x| f64::from(x)).collect()));
     for node in blobs(graph, 1) {
         let inputs: Vec<Matrix> = texts(node, 1).iter().map(|name| known[name].clone()).collect();
-        let made = operation(&texts(node, 4)[0], &inputs);
+        let made = match &texts(node, 4)[0][..] {
+            "Reshape" => vec![reshape(&inputs[0], &inputs[1])],
+            "Transpose" => vec![transpose(&inputs[0], &list(node, "perm"))],
+            op @ ("Conv" | "ConvTranspose") => vec![convolution(op == "ConvTranspose", node, &inputs)],
+            op => operation(op, &inputs),
+        };
         for (name, matrix) in texts(node, 2).into_iter().zip(made) {
             assert!(known.insert(name, matrix).is_none(), "a tensor is made once");
         }
@@ -150,7 +162,7 @@ fn operation(op: &str, inputs: &[Matrix]) -> Vec<Matrix> {
             let otherwise = a.zip(c, |x, c| if x > 0.0 { f64::NAN } else { c });
             let values = otherwise.values.iter().zip(&a.values);
             let values = values.map(|(&value, &x)| if x > 0.0 { b.values[0] } else { value }).collect();
-            Matrix { columns: a.columns, values }
+            Matrix { values, ..a.clone() }
         }
         ("IsNaN", []) => a.map(|x| f64::from(x.is_nan())),
         ("Log", []) => a.map(f64::ln),
@@ -165,6 +177,82 @@ fn operation(op: &str, inputs: &[Matrix]) -> Vec<Matrix> {
     vec![one]
 }
 
+/// The whole numbers of an attribute.
+fn list(node: &[u8], name: &str) -> Vec<usize> {
+    let attribute = blobs(node, 5).into_iter().find(|attribute| texts(attribute, 1) == [name]);
+    ints(attribute.unwrap_or_else(|| panic!("no {name}")), 8).into_iter().map(|n| n as usize).collect()
+}
+
+/// The same numbers in other extents behind the first, which is free.
+fn reshape(x: &Matrix, shape: &Matrix) -> Matrix {
+    assert_eq!(shape.values[0], -1.0);
+    let extents: Vec<usize> = shape.values[1..].iter().map(|&n| n as usize).collect();
+    assert_eq!(extents.iter().product::<usize>(), x.extents.iter().product::<usize>(), "{extents:?}");
+    Matrix { columns: extents.iter().product(), values: x.values.clone(), extents }
+}
+
+/// The axes of each row in another order; the first axis stays.
+fn transpose(x: &Matrix, order: &[usize]) -> Matrix {
+    assert_eq!((order[0], order.len()), (0, x.extents.len() + 1));
+    let extents: Vec<usize> = order[1..].iter().map(|&axis| x.extents[axis - 1]).collect();
+    let from = |mut at: usize| {
+        let mut place = vec![0; extents.len()];
+        for (axis, &extent) in extents.iter().enumerate().rev() {
+            place[order[axis + 1] - 1] = at % extent;
+            at /= extent;
+        }
+        place.iter().zip(&x.extents).fold(0, |at, (place, extent)| at * extent + place)
+    };
+    let row = |row: &[f64]| -> Vec<f64> { (0..row.len()).map(|at| row[from(at)]).collect() };
+    Matrix { columns: x.columns, values: x.values.chunks_exact(x.columns).flat_map(row).collect(), extents }
+}
+
+/// A convolution by what every pixel of its input gives to pixels of its output, or of a transposed one likewise.
+fn convolution(transposed: bool, node: &[u8], inputs: &[Matrix]) -> Matrix {
+    let [x, weight, bias] = inputs else { panic!("{} inputs", inputs.len()) };
+    let [stride, padding] = ["strides", "pads"].map(|name| list(node, name)[0]);
+    let (&[channels, height, width], &[a, b, kernel, _]) = (&x.extents[..], &weight.extents[..]) else {
+        panic!("no image")
+    };
+    let outputs = if transposed { b } else { a };
+    assert_eq!((if transposed { a } else { b }, list(node, "kernel_shape")), (channels, vec![kernel; 2]));
+    let more = if transposed { list(node, "output_padding") } else { vec![0; 2] };
+    let side = |side: usize, more: usize| {
+        if transposed {
+            (side - 1) * stride + kernel + more - 2 * padding
+        } else {
+            (side + 2 * padding - kernel) / stride + 1
+        }
+    };
+    let [high, wide] = [side(height, more[0]), side(width, more[1])];
+    let mut values = Vec::new();
+    for image in x.values.chunks_exact(x.columns) {
+        let first = values.len();
+        values.extend((0..outputs * high * wide).map(|at| bias.values[at / high / wide]));
+        for at in 0..kernel * kernel * height.max(high) * width.max(wide) {
+            // Whatever the direction, (y, x) belongs to the coarse side.
+            let (tap, place) = (at % (kernel * kernel), at / (kernel * kernel));
+            let ([coarse_high, coarse_wide], [fine_high, fine_wide]) =
+                if transposed { ([height, width], [high, wide]) } else { ([high, wide], [height, width]) };
+            let (y, x) = (place / width.max(wide), place % width.max(wide));
+            let [fine_y, fine_x] =
+                [y * stride + tap / kernel, x * stride + tap % kernel].map(|at| at.wrapping_sub(padding));
+            if y >= coarse_high || x >= coarse_wide || fine_y >= fine_high || fine_x >= fine_wide {
+                continue;
+            }
+            let (from, to) = ([y * coarse_wide + x, fine_y * fine_wide + fine_x], [high * wide, height * width]);
+            let (read, made) = if transposed { (from[0], from[1]) } else { (from[1], from[0]) };
+            for pair in 0..channels * outputs {
+                let (input, output) = (pair / outputs, pair % outputs);
+                let weight_at = if transposed { input * outputs + output } else { output * channels + input };
+                values[first + output * to[0] + made] +=
+                    image[input * to[1] + read] * weight.values[weight_at * kernel * kernel + tap];
+            }
+        }
+    }
+    Matrix { columns: outputs * high * wide, values, extents: vec![outputs, high, wide] }
+}
+
 fn product(x: &Matrix, weight: &Matrix, bias: &Matrix) -> Matrix {
     let (rows, inner, columns) = (x.rows(), x.columns, weight.columns);
     assert_eq!((weight.rows(), bias.values.len()), (inner, columns));
@@ -173,7 +261,7 @@ fn product(x: &Matrix, weight: &Matrix, bias: &Matrix) -> Matrix {
         let sum: f64 = (0..inner).map(|k| x.values[row * inner + k] * weight.values[k * columns + column]).sum();
         sum + bias.values[column]
     };
-    Matrix { columns, values: (0..rows * columns).map(element).collect() }
+    Matrix::new(columns, (0..rows * columns).map(element).collect())
 }
 
 /// Along the rows.
@@ -182,17 +270,14 @@ fn softmax(x: &Matrix) -> Matrix {
         let sum: f64 = row.iter().map(|x| x.exp()).sum();
         row.iter().map(|x| x.exp() / sum).collect()
     };
-    Matrix { columns: x.columns, values: x.values.chunks_exact(x.columns).flat_map(row).collect() }
+    Matrix::new(x.columns, x.values.chunks_exact(x.columns).flat_map(row).collect())
 }
 
 /// Side by side.
 fn concat(parts: &[Matrix]) -> Matrix {
     let row =
         |row: usize| parts.iter().flat_map(move |part| part.values[row * part.columns..][..part.columns].to_vec());
-    Matrix {
-        columns: parts.iter().map(|part| part.columns).sum(),
-        values: (0..parts[0].rows()).flat_map(row).collect(),
-    }
+    Matrix::new(parts.iter().map(|part| part.columns).sum(), (0..parts[0].rows()).flat_map(row).collect())
 }
 
 fn split(x: &Matrix, widths: &Matrix) -> Vec<Matrix> {
@@ -201,7 +286,7 @@ fn split(x: &Matrix, widths: &Matrix) -> Vec<Matrix> {
         let (begin, columns) = (from, *width as usize);
         from += columns;
         let values = x.values.chunks_exact(x.columns).flat_map(|row| row[begin..begin + columns].to_vec()).collect();
-        Matrix { columns, values }
+        Matrix::new(columns, values)
     };
     let parts: Vec<Matrix> = widths.values.iter().map(part).collect();
     assert_eq!(from, x.columns, "everything is given out");

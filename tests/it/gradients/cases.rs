@@ -3,7 +3,7 @@
 use elbo::config::{self, Activation};
 use elbo::graph::columns::{Column, Columns, Distribution};
 use elbo::graph::op::Variance;
-use elbo::graph::{Clamp, Graph, Id, Op};
+use elbo::graph::{Clamp, Graph, Id, Op, Window};
 use elbo::rng::{Philox, Stream};
 use elbo::shape::Shape;
 use std::sync::Arc;
@@ -108,6 +108,40 @@ pub fn cases() -> Vec<Case> {
         let (x, w) = (c.variable(&[ROWS, 4]), c.variable(&[5, 2]));
         vec![c.add(Affine { x, w })]
     });
+    // With pixels that no tap reaches, taps that reach beyond the edge, and a pixel added below and to the right.
+    let windows = [
+        Window::down([4, 3], 2, 2, 1),
+        Window::down([3, 4], 3, 1, 1),
+        Window::up([2, 3], 3, 2, 1, 1),
+        Window::up([2, 1], 2, 3, 0, 0),
+    ];
+    for window in windows.into_iter().flatten() {
+        let (pixels, parameters) = (window.source().iter().product::<usize>(), window.taps() * 2 + 1);
+        case(&format!("convolution, {window:?}"), &|c| {
+            let (x, w) = (c.variable(&[BATCH, 2 * pixels]), c.variable(&[parameters, 3]));
+            vec![c.add(Conv { x, w, window })]
+        });
+        case(&format!("convolution of {ROWS} rows between two non-linearities, {window:?}"), &|c| {
+            let (x, w) = (c.variable(&[ROWS, 2 * pixels]), c.variable(&[parameters, 1]));
+            let scaled = c.add(Scale { x: w, factor: 0.25 });
+            let before = c.add(Activation { x, kind: config::Activation::Tanh });
+            let y = c.add(Conv { x: before, w: scaled, window });
+            vec![c.add(Activation { x: y, kind: config::Activation::Sigmoid })]
+        });
+    }
+    case("two convolutions after each other", &|c| {
+        let [first, second] = [Window::down([4, 4], 2, 2, 0), Window::up([2, 2], 3, 1, 1, 0)].map(Option::unwrap);
+        let (x, v, w) = (c.variable(&[BATCH, 32]), c.variable(&[9, 3]), c.variable(&[28, 1]));
+        let h = c.add(Conv { x, w: v, window: first });
+        let h = c.add(Activation { x: h, kind: config::Activation::Tanh });
+        vec![c.add(Conv { x: h, w, window: second })]
+    });
+    for to_pixels in [true, false] {
+        case(&format!("planes, to pixels: {to_pixels}"), &|c| {
+            let x = c.variable(&[ROWS, 12]);
+            vec![c.add(Planes { x, channels: 3, to_pixels })]
+        });
+    }
     for kind in ACTIVATIONS {
         case(&format!("{kind:?}"), &|c| {
             let x = c.variable(&[BATCH, 5]);

@@ -1,6 +1,6 @@
 //! Steps that are joined, and tensors that share a place, compute what they compute apart.
 
-use super::models::{PURPOSES, Setup, classic, deep, plan, plan_unshared, small};
+use super::models::{PURPOSES, Setup, classic, deep, images, plan, plan_unshared, small};
 use super::runs::{cpu, kept_resident, load_plan, results, steps};
 use crate::support::{ROUNDING, compare};
 use elbo::error::Error;
@@ -33,7 +33,7 @@ fn difference(apart: &[(Role, Vec<u32>)], together: &[(Role, Vec<u32>)]) -> Opti
 
 #[test]
 fn every_model_plan_computes_what_its_steps_compute_apart() {
-    for (setup, batch) in [(small(), 7), (deep(), 7)] {
+    for (setup, batch) in [(small(), 7), (deep(), 7), (images(), 7)] {
         for target in DEVICES {
             for (purpose, _) in PURPOSES {
                 let resident = kept_resident(&setup);
@@ -101,7 +101,8 @@ fn sums_that_an_emulated_device_would_not_finish_are_refused() {
     for (width, made) in [(65_000, [true, true, true]), (70_001, [true, false, false]), (70_000, [true, false, true])] {
         let mut setup = small();
         // All other extents are whole texels.
-        (setup.model.width, setup.model.config.latent, setup.model.config.hidden) = (12, 4, vec![width]);
+        (setup.model.width, setup.model.shape) = (12, [1, 1, 12]);
+        (setup.model.config.latent, setup.model.config.hidden) = (4, vec![width]);
         for (target, made) in DEVICES.into_iter().zip(made) {
             let graph = setup.model.train(8).expect("the shapes meet");
             let plan = lower("train", graph, Some(&setup.config.optimizer), kept_resident(&setup), target);

@@ -18,6 +18,7 @@ fn setup(name: &'static str, config: Config, width: usize, source: Source) -> Se
     let model = Model {
         config: config.model.clone(),
         width,
+        shape: [1, 1, width],
         source,
         binarise: config.data.binarise,
         columns: None,
@@ -51,6 +52,27 @@ pub fn small() -> Setup {
     config.model.latent = 1;
     config.optimizer.clip_norm = 0.5;
     setup("small", config, 10, Source::Bytes)
+}
+
+/// Convolutions both ways, between images and numbers.
+pub fn images() -> Setup {
+    let mut config = Config::default();
+    config.data.binarise = Binarise::Dynamic;
+    config.model.hidden = vec![];
+    config.model.encoder_layers = ["conv 5 kernel 3 stride 2 padding 1", "relu", "dense 7"].map(str::to_owned).to_vec();
+    config.model.decoder_layers = [
+        "dense data/2x4",
+        "silu",
+        "conv 6 kernel 3 padding 1",
+        "tanh",
+        "conv-transpose out kernel 4 stride 2 padding 1",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    config.model.latent = 2;
+    let mut setup = setup("images", config, 3 * 6 * 8, Source::Bytes);
+    setup.model.shape = [3, 6, 8];
+    setup
 }
 
 /// Sums longer, and layers narrower, than the sizes at which a library of products changes its ways.

@@ -1,0 +1,90 @@
+//! How the pixels of two images belong together: what a convolution is, apart from its parameters.
+
+/// A map between a fine and a coarse image, with their channels side by side in each pixel: pixel q of the coarse image
+/// sees the pixels q·stride + tap − padding of the fine one. A convolution makes the coarse image of the fine one, a
+/// transposed convolution the fine one of the coarse one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// Height and width of the fine image.
+    pub fine: [usize; 2],
+    /// Height and width of the coarse image.
+    pub coarse: [usize; 2],
+    /// Taps along each side.
+    pub kernel: usize,
+    /// Pixels of the fine image from one pixel of the coarse one to the next.
+    pub stride: usize,
+    /// By how many pixels the first taps lie outside the fine image.
+    pub padding: usize,
+    /// Whether the fine image is made of the coarse one.
+    pub up: bool,
+}
+
+impl Window {
+    /// A convolution of an image of this size; none where the kernel does not fit.
+    pub fn down(fine: [usize; 2], kernel: usize, stride: usize, padding: usize) -> Option<Self> {
+        let side = |side: usize| Some((side + 2 * padding).checked_sub(kernel)? / stride + 1);
+        let coarse = [side(fine[0])?, side(fine[1])?];
+        Some(Self { fine, coarse, kernel, stride, padding, up: false })
+    }
+
+    /// A transposed convolution of an image of this size, as `PyTorch`'s `ConvTranspose2d`: `more` pixels are added to the
+    /// right and below. None where nothing would be left.
+    pub fn up(coarse: [usize; 2], kernel: usize, stride: usize, padding: usize, more: usize) -> Option<Self> {
+        let side = |side: usize| {
+            let whole = (side - 1) * stride + kernel + more;
+            whole.checked_sub(2 * padding).filter(|&side| side > 0)
+        };
+        let fine = [side(coarse[0])?, side(coarse[1])?];
+        Some(Self { fine, coarse, kernel, stride, padding, up: true })
+    }
+
+    /// Taps.
+    pub fn taps(&self) -> usize {
+        self.kernel * self.kernel
+    }
+
+    /// Height and width of the image that is read.
+    pub fn source(&self) -> [usize; 2] {
+        if self.up { self.coarse } else { self.fine }
+    }
+
+    /// Height and width of the image that is made.
+    pub fn made(&self) -> [usize; 2] {
+        if self.up { self.fine } else { self.coarse }
+    }
+}
+
+/// Pixels of an image.
+pub fn pixels([height, width]: [usize; 2]) -> usize {
+    height * width
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sizes that PyTorch's `Conv2d` and `ConvTranspose2d` give.
+    #[test]
+    fn sizes_are_those_of_pytorch() {
+        for (side, kernel, stride, padding, expected) in [
+            (28, 4, 2, 1, Some(14)),
+            (7, 3, 2, 1, Some(4)),
+            (8, 3, 2, 0, Some(3)),
+            (5, 3, 1, 1, Some(5)),
+            (2, 5, 1, 1, None),
+        ] {
+            let found = Window::down([side, 28], kernel, stride, padding).map(|window| window.made()[0]);
+            assert_eq!(found, expected, "{side}, kernel {kernel}, stride {stride}, padding {padding}");
+        }
+        for (side, kernel, stride, padding, more, expected) in [
+            (7, 4, 2, 1, 0, Some(14)),
+            (7, 3, 2, 1, 1, Some(14)),
+            (4, 3, 2, 1, 0, Some(7)),
+            (1, 7, 1, 0, 0, Some(7)),
+            (1, 2, 1, 1, 0, None),
+        ] {
+            let found = Window::up([side, 28], kernel, stride, padding, more).map(|window| window.made()[0]);
+            assert_eq!(found, expected, "{side}, kernel {kernel}, stride {stride}, padding {padding}, {more} more");
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! What the kernels of convolutions share: which pixels of two images belong together.
+//!
+//! Images lie with their channels side by side in each pixel, [height, width, channels], and one after the other.
+
+use std::ops::Range;
+
+/// A fine and a coarse image: pixel q of the coarse one sees the pixels q·stride + tap − padding of the fine one, for
+/// `kernel`×`kernel` taps. A convolution makes the coarse image of the fine one, a transposed convolution the other way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Images {
+    /// Height and width of the fine image.
+    pub fine: [usize; 2],
+    /// Height and width of the coarse image.
+    pub coarse: [usize; 2],
+    /// Taps along each side.
+    pub kernel: usize,
+    /// Pixels of the fine image from one pixel of the coarse one to the next.
+    pub stride: usize,
+    /// By how many pixels the first taps lie outside the fine image.
+    pub padding: usize,
+}
+
+impl Images {
+    /// Taps.
+    pub fn taps(&self) -> usize {
+        self.kernel * self.kernel
+    }
+
+    /// Pixels of the fine image.
+    pub fn fine_pixels(&self) -> usize {
+        self.fine[0] * self.fine[1]
+    }
+
+    /// Pixels of the coarse image.
+    pub fn coarse_pixels(&self) -> usize {
+        self.coarse[0] * self.coarse[1]
+    }
+
+    /// The pixel of the fine image that a pixel of the coarse one sees through a tap, unless it lies outside.
+    pub fn seen(&self, coarse: usize, tap: usize) -> Option<usize> {
+        let [y, x] = [(coarse / self.coarse[1], tap / self.kernel), (coarse % self.coarse[1], tap % self.kernel)]
+            .map(|(place, tap)| (place * self.stride + tap).checked_sub(self.padding));
+        let (y, x) = (y.filter(|&y| y < self.fine[0])?, x.filter(|&x| x < self.fine[1])?);
+        Some(y * self.fine[1] + x)
+    }
+
+    /// The pixel of the coarse image that sees a pixel of the fine one through a tap, if there is one.
+    pub fn seen_by(&self, fine: usize, tap: usize) -> Option<usize> {
+        let [y, x] = [(fine / self.fine[1], tap / self.kernel), (fine % self.fine[1], tap % self.kernel)]
+            .map(|(place, tap)| (place + self.padding).checked_sub(tap).filter(|at| at.is_multiple_of(self.stride)));
+        let (y, x) = (y? / self.stride, x? / self.stride);
+        (y < self.coarse[0] && x < self.coarse[1]).then_some(y * self.coarse[1] + x)
+    }
+
+    /// Writes what the coarse `pixels`, counted over all images, see of the fine ones: a row of `columns.len()` numbers
+    /// for each, which are these of its taps·`channels` factors; zero outside the image.
+    pub fn rows_seen(
+        &self,
+        fine: &[f32],
+        channels: usize,
+        pixels: Range<usize>,
+        columns: Range<usize>,
+        out: &mut [f32],
+    ) {
+        let (line, of_tap_row) = (self.fine[1] * channels, self.kernel * channels);
+        let tap_rows = columns.start / of_tap_row..columns.end.div_ceil(of_tap_row);
+        for (pixel, row) in pixels.zip(out.chunks_exact_mut(columns.len())) {
+            let (image, place) = (pixel / self.coarse_pixels(), pixel % self.coarse_pixels());
+            let (y, x) = (place / self.coarse[1], place % self.coarse[1]);
+            let image = &fine[image * self.fine[0] * line..(image + 1) * self.fine[0] * line];
+            for tap_y in tap_rows.clone() {
+                let first = tap_y * of_tap_row;
+                let wanted = columns.start.max(first)..columns.end.min(first + of_tap_row);
+                let row = &mut row[wanted.start - columns.start..wanted.end - columns.start];
+                let Some(fine_y) = (y * self.stride + tap_y).checked_sub(self.padding).filter(|&y| y < self.fine[0])
+                else {
+                    row.fill(0.0);
+                    continue;
+                };
+                // Neighbouring taps see neighbouring pixels: one stretch of the image's line, of which either end may
+                // lie outside.
+                let begin =
+                    (x * self.stride * channels + wanted.start - first) as isize - (self.padding * channels) as isize;
+                let outside_before = (-begin).clamp(0, row.len() as isize) as usize;
+                let end = (line as isize - begin).clamp(outside_before as isize, row.len() as isize) as usize;
+                row[..outside_before].fill(0.0);
+                row[end..].fill(0.0);
+                if outside_before < end {
+                    let from = (fine_y * line) as isize + begin + outside_before as isize;
+                    row[outside_before..end].copy_from_slice(&image[from as usize..][..end - outside_before]);
+                }
+            }
+        }
+    }
+
+    /// Adds what coarse `pixels`, counted over all images, give to the fine ones: of each, a row of taps·`channels`
+    /// numbers. Pixels come in order, so that every sum has one.
+    #[inline(always)]
+    pub fn add_to_seen(&self, rows: &[f32], channels: usize, pixels: Range<usize>, fine: &mut [f32]) {
+        let (line, of_tap_row) = (self.fine[1] * channels, self.kernel * channels);
+        for (pixel, row) in pixels.zip(rows.chunks_exact(self.kernel * of_tap_row)) {
+            let (image, place) = (pixel / self.coarse_pixels(), pixel % self.coarse_pixels());
+            let (y, x) = (place / self.coarse[1], place % self.coarse[1]);
+            let begin = x as isize * (self.stride * channels) as isize - (self.padding * channels) as isize;
+            let outside_before = (-begin).clamp(0, of_tap_row as isize) as usize;
+            let end = (line as isize - begin).clamp(outside_before as isize, of_tap_row as isize) as usize;
+            for (tap_y, given) in row.chunks_exact(of_tap_row).enumerate() {
+                let fine_y = (y * self.stride + tap_y).checked_sub(self.padding).filter(|&y| y < self.fine[0]);
+                if let (Some(fine_y), true) = (fine_y, outside_before < end) {
+                    let from = ((image * self.fine[0] + fine_y) * line) as isize + begin + outside_before as isize;
+                    let taken = &mut fine[from as usize..][..end - outside_before];
+                    for (taken, given) in taken.iter_mut().zip(&given[outside_before..end]) {
+                        *taken += given;
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Images; 4] = [
+        Images { fine: [5, 4], coarse: [3, 2], kernel: 3, stride: 2, padding: 1 },
+        Images { fine: [6, 6], coarse: [3, 3], kernel: 2, stride: 2, padding: 0 },
+        Images { fine: [3, 4], coarse: [3, 4], kernel: 3, stride: 1, padding: 1 },
+        // Taps further out than the image is wide, and pixels that nobody sees.
+        Images { fine: [2, 7], coarse: [2, 3], kernel: 2, stride: 3, padding: 1 },
+    ];
+
+    #[test]
+    fn what_is_seen_is_seen_by() {
+        for images in ALL {
+            for tap in 0..images.taps() {
+                let pairs = |of: &dyn Fn(usize) -> Option<(usize, usize)>, count: usize| {
+                    let mut pairs: Vec<_> = (0..count).filter_map(of).collect();
+                    pairs.sort_unstable();
+                    pairs
+                };
+                let seen = pairs(&|q| Some((q, images.seen(q, tap)?)), images.coarse_pixels());
+                let seen_by = pairs(&|f| Some((images.seen_by(f, tap)?, f)), images.fine_pixels());
+                assert_eq!(seen, seen_by, "{images:?}, tap {tap}");
+            }
+        }
+    }
+
+    #[test]
+    fn rows_hold_what_is_seen_and_zeros_outside() {
+        for images in ALL {
+            let channels = 2;
+            let fine: Vec<f32> = (1..=2 * images.fine_pixels() * channels).map(|i| i as f32).collect();
+            let all = images.taps() * channels;
+            for columns in [0..all, 1..all - 1, all / 2..all / 2 + 1] {
+                let pixels = 1..2 * images.coarse_pixels();
+                let mut out = vec![f32::NAN; pixels.len() * columns.len()];
+                images.rows_seen(&fine, channels, pixels.clone(), columns.clone(), &mut out);
+                let mut found = out.iter();
+                for pixel in pixels {
+                    let (image, place) = (pixel / images.coarse_pixels(), pixel % images.coarse_pixels());
+                    for column in columns.clone() {
+                        let seen = images.seen(place, column / channels);
+                        let at = |seen| (image * images.fine_pixels() + seen) * channels + column % channels;
+                        let expected = seen.map_or(0.0, |seen| fine[at(seen)]);
+                        assert_eq!(found.next(), Some(&expected), "{images:?}, {pixel}, {column}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_added_lands_where_it_is_seen() {
+        for images in ALL {
+            let channels = 3;
+            let pixels = 0..2 * images.coarse_pixels();
+            let rows: Vec<f32> = (0..pixels.len() * images.taps() * channels).map(|i| (i % 17) as f32).collect();
+            let mut fine = vec![1.0; 2 * images.fine_pixels() * channels];
+            images.add_to_seen(&rows, channels, pixels.clone(), &mut fine);
+            for (at, found) in fine.iter().enumerate() {
+                let (pixel, channel) = (at / channels, at % channels);
+                let (image, place) = (pixel / images.fine_pixels(), pixel % images.fine_pixels());
+                let given = |tap| {
+                    let coarse = image * images.coarse_pixels() + images.seen_by(place, tap)?;
+                    Some(rows[(coarse * images.taps() + tap) * channels + channel])
+                };
+                let expected = 1.0 + (0..images.taps()).filter_map(given).sum::<f32>();
+                assert_eq!(*found, expected, "{images:?}, {at}");
+            }
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Convolutions, transposed convolutions and their gradients.
+
+use super::{Dispatch, Lowering, Target};
+use crate::config::Activation;
+use crate::graph::Id;
+use crate::graph::window::{Window, pixels};
+use crate::kernels::matmul::{ACTIVATE, DERIVE, PLAIN};
+use crate::kernels::{MOST_ROUNDS, conv, conv_weight, math, planes, sum_columns};
+use crate::plan::View;
+
+/// Workgroups that keep a large device busy.
+const MANY: usize = 256;
+
+/// The fewest pixels that a part of a gradient is the sum of.
+const FEWEST_PIXELS: usize = 64;
+
+/// The most, well below what software drivers finish.
+const MOST_PIXELS: usize = MOST_ROUNDS / 4;
+
+/// The most parts of a gradient: that many numbers are added up by one thread.
+const MOST_PARTS: usize = 256;
+
+/// What a use of the kernel `conv` differs in.
+struct Map<'a> {
+    window: Window,
+    /// Whether the fine image is made, and whether the parameters are those of the opposite map.
+    up: bool,
+    transpose: bool,
+    epilogue: u32,
+    activation: u32,
+    views: [View; 4],
+    rows: usize,
+    inputs: usize,
+    outputs: usize,
+    what: &'a str,
+}
+
+impl Lowering<'_> {
+    pub(super) fn conv(&mut self, x: Id, w: Id, window: Window, out: Id, activation: Option<Activation>) {
+        let (epilogue, code) = activation.map_or((PLAIN, 0), |kind| (ACTIVATE, math::code(kind)));
+        let name = self.parameter_name(w);
+        let kind = if window.up { "transposed conv" } else { "conv" };
+        let what = activation.map_or(format!("{name}: {kind} x W + b"), |f| format!("{name}: {f:?}({kind} x W + b)"));
+        let views = [self.split(x), self.place(w), self.nothing(), self.split(out)];
+        self.map(&Map {
+            window,
+            up: window.up,
+            transpose: false,
+            epilogue,
+            activation: code,
+            views,
+            rows: self.shape(x).rows(),
+            inputs: self.shape(x).columns() / pixels(window.source()),
+            outputs: self.shape(w).columns(),
+            what: &what,
+        });
+    }
+
+    pub(super) fn conv_grad_input(
+        &mut self,
+        dy: Id,
+        w: Id,
+        window: Window,
+        out: Id,
+        activation: Option<(Id, Activation)>,
+    ) {
+        let (epilogue, code) = activation.map_or((PLAIN, 0), |(_, kind)| (DERIVE, math::code(kind)));
+        let aux = match activation {
+            Some((v, _)) => self.split(v),
+            None => self.nothing(),
+        };
+        let name = self.parameter_name(w);
+        let what = activation.map_or(format!("{name}: d input"), |(_, kind)| format!("{name}: d input, {kind:?}'"));
+        let views = [self.split(dy), self.place(w), aux, self.split(out)];
+        self.map(&Map {
+            window,
+            up: !window.up,
+            transpose: true,
+            epilogue,
+            activation: code,
+            views,
+            rows: self.shape(dy).rows(),
+            inputs: self.shape(w).columns(),
+            outputs: self.shape(out).columns() / pixels(window.source()),
+            what: &what,
+        });
+    }
+
+    fn map(&mut self, map: &Map) {
+        let Window { fine, coarse, kernel, stride, padding, .. } = map.window;
+        let p = conv::Params {
+            rows: map.rows as u32,
+            inputs: map.inputs as u32,
+            outputs: map.outputs as u32,
+            fine_height: fine[0] as u32,
+            fine_width: fine[1] as u32,
+            coarse_height: coarse[0] as u32,
+            coarse_width: coarse[1] as u32,
+            kernel: kernel as u32,
+            stride: stride as u32,
+            padding: padding as u32,
+        };
+        // Threads of a GPU are many and small; on drivers that emulate one, loads are what costs.
+        let rows = if self.target == Target::Gpu { conv::FEW_ROWS } else { conv::MANY_ROWS };
+        let bias = u32::from(!map.transpose);
+        let consts = [u32::from(map.up), u32::from(map.transpose), bias, map.epilogue, map.activation, rows];
+        let (outer, unit, grid) = (map.rows, self.unit(map.rows), conv::grid(&p, &consts));
+        let dispatch = Dispatch { kernel: &conv::KERNEL, consts: &consts, outer, unit, grid, what: map.what };
+        self.push(&dispatch, &p, map.views.to_vec());
+    }
+
+    pub(super) fn conv_grad_weight(&mut self, x: Id, dy: Id, window: Window, out: Id) {
+        let (rows, shape) = (self.shape(x).rows(), self.shape(out));
+        let [inputs, outputs] =
+            [self.shape(x).columns() / pixels(window.source()), self.shape(dy).columns() / pixels(window.made())];
+        let [fine, coarse] = if window.up { [outputs, inputs] } else { [inputs, outputs] };
+        let mut p = conv_weight::Params {
+            rows: rows as u32,
+            fine: fine as u32,
+            coarse: coarse as u32,
+            fine_height: window.fine[0] as u32,
+            fine_width: window.fine[1] as u32,
+            coarse_height: window.coarse[0] as u32,
+            coarse_width: window.coarse[1] as u32,
+            kernel: window.kernel as u32,
+            stride: window.stride as u32,
+            padding: window.padding as u32,
+            splits: 1,
+        };
+        let consts = [u32::from(window.up)];
+        if self.target != Target::Cpu {
+            p.splits = parts(&p, &consts) as u32;
+        }
+        let splits = p.splits as usize;
+        let made = if splits > 1 { self.scratch(splits * shape.count()) } else { self.place(out) };
+        let views = vec![self.place(x), self.place(dy), View { split: true, ..made }];
+        let (outer, grid) = (splits * shape.rows(), conv_weight::grid(&p, &consts));
+        let what = "d W and d b of a convolution";
+        let dispatch = Dispatch { kernel: &conv_weight::KERNEL, consts: &consts, outer, unit: 1, grid, what };
+        self.push(&dispatch, &p, views);
+        if splits > 1 {
+            let p = sum_columns::Params { rows: splits as u32, width: shape.count() as u32 };
+            let (outer, grid) = (shape.count(), sum_columns::grid(&p));
+            let what = "sum of its parts";
+            let dispatch = Dispatch { kernel: &sum_columns::KERNEL, consts: &[], outer, unit: 1, grid, what };
+            let views = vec![made, self.split(out)];
+            self.push(&dispatch, &p, views);
+        }
+    }
+
+    pub(super) fn planes(&mut self, id: Id, x: Id, channels: usize, to_pixels: bool) {
+        let (rows, width) = (self.shape(x).rows(), self.shape(x).columns());
+        let p = planes::Params { rows: rows as u32, pixels: (width / channels) as u32, channels: channels as u32 };
+        let (views, unit) = (vec![self.split(x), self.split(id)], self.unit(rows));
+        let what = if to_pixels { "planes to pixels" } else { "pixels to planes" };
+        let (kernel, consts, grid) = (&planes::KERNEL, [u32::from(to_pixels)], planes::grid(&p));
+        self.push(&Dispatch { kernel, consts: &consts, outer: rows, unit, grid, what }, &p, views);
+    }
+}
+
+/// In how many parts a device sums up a gradient: enough for many workgroups, of not too few and not too many pixels.
+fn parts(p: &conv_weight::Params, consts: &[u32]) -> usize {
+    let rows = p.rows as usize;
+    let (coarse, most) =
+        (rows * p.images().coarse_pixels(), rows * p.images().coarse_pixels().max(p.images().fine_pixels()));
+    let wanted = MANY.div_ceil(conv_weight::groups(p, consts)).min(coarse / FEWEST_PIXELS);
+    wanted.min(MOST_PARTS).max(most.div_ceil(MOST_PIXELS)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gradients_come_in_parts_of_a_bearable_size() {
+        for (rows, side, channels) in [(128, 28, 1), (128, 14, 32), (1, 4, 4), (512, 128, 3), (64, 4, 512)] {
+            let p = conv_weight::Params {
+                rows,
+                fine: channels,
+                coarse: 64,
+                fine_height: side,
+                fine_width: side,
+                coarse_height: side / 2,
+                coarse_width: side / 2,
+                kernel: 4,
+                stride: 2,
+                padding: 1,
+                splits: 1,
+            };
+            let parts = parts(&p, &[0]);
+            let pixels = (rows * side * side) as usize;
+            assert!(pixels.div_ceil(parts) <= MOST_PIXELS, "{parts} parts of {pixels} pixels");
+            assert!(parts == 1 || pixels / 4 / parts >= FEWEST_PIXELS / 2, "{parts} parts of {pixels} pixels");
+        }
+    }
+}
