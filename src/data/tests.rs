@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::config::{DataConfig, Scale};
+use crate::config::{DataConfig, Likelihood, Scale};
 
 fn config(source: &str) -> Config {
     let data = DataConfig { source: source.to_owned(), examples: 60, ..DataConfig::default() };
