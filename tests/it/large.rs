@@ -3,7 +3,7 @@
 
 use crate::program::{command, content, elbo, outcome};
 use elbo::checkpoint::load_latest;
-use elbo::config::{self, Config};
+use elbo::config::{self, Config, Likelihood};
 use elbo::data::{self, Dataset, Values};
 use elbo::rng::{Philox, Stream};
 use flate2::Compression;
@@ -76,7 +76,7 @@ fn png(colour: png::ColorType, depth: png::BitDepth, pixels: &[u8]) -> Vec<u8> {
 fn mixed(rng: &mut Philox) -> String {
     let mut text = "size,visits,smoker,city,kind\n".to_owned();
     for row in 0..ROWS {
-        let cell = |at: usize, cell: String| if (row + 3 * at) % 11 == 0 { String::new() } else { cell };
+        let cell = |at: usize, cell: String| if (row + 3 * at).is_multiple_of(11) { String::new() } else { cell };
         let cells = [
             cell(0, (1e3 * rng.uniform()).to_string()),
             cell(1, ((9.0 * rng.uniform()) as u32).to_string()),
@@ -180,8 +180,7 @@ fn compare(whole: &Dataset, large: &Dataset, name: &str) {
         seen
     };
     assert!(visited(whole) == visited(large), "{name}");
-    use config::Likelihood::{Bernoulli, Gaussian, Heterogeneous};
-    for likelihood in [Bernoulli, Gaussian, Heterogeneous] {
+    for likelihood in [Likelihood::Bernoulli, Likelihood::Gaussian, Likelihood::Heterogeneous] {
         assert_eq!(data::check(whole, likelihood), data::check(large, likelihood), "{name}, {likelihood:?}");
     }
 }
