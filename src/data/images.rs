@@ -65,7 +65,8 @@ pub fn dataset(folder: &Path, request: &Request) -> Result<Dataset> {
     let name = folder.display().to_string();
     let large = target.bytes().saturating_mul(images.len() as u64) > request.memory();
     let mut pictures = if large { Pictures::Disk(Scratch::new(&name)?) } else { Pictures::Memory(vec![]) };
-    let undecoded = decode_all(&images, target, config, &mut pictures)?;
+    let at_once = (PORTION as u64 / target.bytes().max(1)).max(LEAST) as usize;
+    let undecoded = decode_all(&images, target, config, at_once, &mut pictures)?;
     settle(folder, config.damaged, &mut images, &mut test, &undecoded, &mut notes)?;
     let (order, tested) = places(images.len(), test, config);
     let values = pictures.finish(&name, target, &order)?;
@@ -243,10 +244,14 @@ fn prepare(image: &Image, target: Target, config: &DataConfig) -> Result<std::re
     Ok(Ok(Values::U8(values.iter().map(|&value| (value * 255.0).round() as u8).collect())))
 }
 
-/// Decodes images, as many at a time as may be in memory, and hands them over in their order; what cannot be decoded is
-/// left out, and said.
-fn decode_all(images: &[Image], target: Target, config: &DataConfig, pictures: &mut Pictures) -> Result<Faults> {
-    let at_once = (PORTION as u64 / target.bytes().max(1)).max(LEAST) as usize;
+/// Decodes images, so many at a time, and hands them over in their order; what cannot be decoded is left out, and said.
+fn decode_all(
+    images: &[Image],
+    target: Target,
+    config: &DataConfig,
+    at_once: usize,
+    pictures: &mut Pictures,
+) -> Result<Faults> {
     let mut all = Faults::new();
     for (number, portion) in images.chunks(at_once).enumerate() {
         let prepared = portion.par_iter().map(|image| prepare(image, target, config)).collect::<Result<Vec<_>>>()?;
