@@ -28,10 +28,8 @@ pub fn check(dataset: &Dataset, likelihood: Likelihood) -> Result<()> {
     // What is missing from a table or an array is a NaN; anywhere else there is nothing that a NaN could mean.
     let may_be_missing = dataset.encoding.is_some();
     let bounded = likelihood == Likelihood::Bernoulli;
-    let fits = |x: f32| match x {
-        _ if x.is_nan() => may_be_missing,
-        _ => x.is_finite() && (!bounded || (0.0..=1.0).contains(&x)),
-    };
+    let in_range = |x: f32| x.is_finite() && (!bounded || (0.0..=1.0).contains(&x));
+    let fits = |x: f32| if x.is_nan() { may_be_missing } else { in_range(x) };
     let mut largest = vec![0.0_f32; dataset.width()];
     dataset.visit(0..dataset.len(), |example, row| {
         if let Some(at) = row.iter().position(|&x| !fits(x)) {

@@ -23,9 +23,6 @@ use crate::error::{Error, Result};
 use decode::Header;
 use files::{Image, Listing};
 
-/// Images that are decoded at a time however large they are, so that all cores have some.
-const LEAST: u64 = 32;
-
 /// What all images of a data set are brought to.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Target {
@@ -65,7 +62,8 @@ pub fn dataset(folder: &Path, request: &Request) -> Result<Dataset> {
     let name = folder.display().to_string();
     let large = target.bytes().saturating_mul(images.len() as u64) > request.memory();
     let mut pictures = if large { Pictures::Disk(Scratch::new(&name)?) } else { Pictures::Memory(vec![]) };
-    let at_once = (PORTION as u64 / target.bytes().max(1)).max(LEAST) as usize;
+    // However large they are, every core has one.
+    let at_once = ((PORTION as u64 / target.bytes().max(1)) as usize).max(rayon::current_num_threads());
     let undecoded = decode_all(&images, target, config, at_once, &mut pictures)?;
     settle(folder, config.damaged, &mut images, &mut test, &undecoded, &mut notes)?;
     let (order, tested) = places(images.len(), test, config);
