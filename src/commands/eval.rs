@@ -3,7 +3,7 @@
 use super::open;
 use crate::cli::EvalArgs;
 use crate::config::{Binarise, Likelihood};
-use crate::data::{Dataset, Values};
+use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::eval::{self, Aggregate, Summary};
 use crate::report::Report;
@@ -16,6 +16,8 @@ use std::time::Instant;
 
 /// The most importance samples per example.
 const MOST_SAMPLES: usize = 1_000_000;
+/// Examples that are looked at before it is asked whether more have to be.
+const PORTION: usize = 1024;
 
 /// Rates of single dimensions that are shown.
 const SHOWN: usize = 10;
@@ -174,13 +176,16 @@ fn is_likelihood(session: &Session) -> Result<bool> {
 }
 
 fn is_binary(data: &Dataset) -> Result<bool> {
-    Ok(match &data.values {
-        Values::U8(values) => values.iter().all(|value| matches!(value, 0 | 255)),
-        Values::F32(values) => values.iter().all(|value| *value == 0.0 || *value == 1.0 || value.is_nan()),
-        Values::Disk(_) => {
-            let of_two = |index| data.example(index).map(|row| row.iter().all(|value| *value == 0.0 || *value == 1.0));
-            // One that is not settles it, which the first examples show where there is any.
-            (0..data.len()).map(of_two).find(|found| !matches!(found, Ok(true))).unwrap_or(Ok(true))?
+    let mut binary = true;
+    // One that is not settles it, which the first examples show where there is any.
+    for first in (0..data.len()).step_by(PORTION) {
+        data.visit(first..data.len().min(first + PORTION), |_, row| {
+            binary &= row.iter().all(|&value| value == 0.0 || value == 1.0 || value.is_nan());
+            Ok(())
+        })?;
+        if !binary {
+            break;
         }
-    })
+    }
+    Ok(binary)
 }

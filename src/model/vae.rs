@@ -2,8 +2,8 @@
 
 use super::{likelihood, network};
 use crate::config::{Binarise, Config, Likelihood, MAX_PARAMETERS, ModelConfig};
+use crate::data::Dataset;
 use crate::data::table::Encoding;
-use crate::data::{Dataset, Values};
 use crate::error::{Error, Result};
 use crate::graph::columns::Columns;
 use crate::graph::op::Source;
@@ -83,9 +83,7 @@ impl Model {
     /// Those of [`Model::with`].
     pub fn new(config: &Config, data: &Dataset) -> Result<Self> {
         let source = if data.values.are_bytes() { Source::Bytes } else { Source::Floats };
-        let missing = data.encoding.is_some()
-            && matches!(&data.values, Values::F32(values) if values.iter().any(|value| value.is_nan()));
-        Self::with(config, data.shape, source, data.encoding.as_ref(), missing)
+        Self::with(config, data.shape, source, data.encoding.as_ref(), data.missing)
     }
 
     /// The model for examples of this shape (channels, height, width), of which some values may be `missing`.

@@ -10,6 +10,7 @@ mod exchange;
 mod gradients;
 mod habits;
 mod kernels;
+mod large;
 mod members;
 mod plans;
 mod program;
