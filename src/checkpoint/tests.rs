@@ -431,7 +431,8 @@ fn what_is_not_there_is_said_in_one_line() {
     let run = tempfile::tempdir().unwrap();
     let root = run.path().display().to_string();
     let locate = |path: &str, which| data_error(super::locate(&run.path().join(path), which));
-    assert_eq!(locate("nowhere", Which::Last), format!("no such folder: {root}/nowhere"));
+    let advice = "expected a run folder or a checkpoint in it (`elbo runs` lists the runs in ./runs)";
+    assert_eq!(locate("nowhere", Which::Last), format!("no such folder: {root}/nowhere; {advice}"));
     assert_eq!(data_error(load(&run.path().join("nowhere"))), format!("no such checkpoint: {root}/nowhere"));
     for which in [Which::Last, Which::Best] {
         assert_eq!(data_error(super::locate(run.path(), which)), format!("no checkpoint in {root}: train it first"));
