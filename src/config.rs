@@ -8,6 +8,7 @@ mod keys;
 mod recipes;
 mod resolve;
 mod sweep;
+mod training;
 mod validate;
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,7 @@ pub use keys::nearest;
 pub use recipes::RECIPES;
 pub use resolve::{from_toml, resolve, to_toml};
 pub use sweep::{MOST_MEMBERS, SWEPT, Sweep, check_members, sweep, value};
+pub use training::{Curve, NotFinite, Reduction, ScheduleConfig};
 pub use validate::{MAX_PARAMETERS, MAX_WIDTH, batch_exceeds, parameter_count, validate};
 
 /// Everything that decides the result of a run.
@@ -33,6 +35,8 @@ pub struct Config {
     pub objective: ObjectiveConfig,
     /// The update rule.
     pub optimizer: OptimizerConfig,
+    /// How the learning rate changes.
+    pub schedule: ScheduleConfig,
     /// How long, in which portions, from which seed.
     pub train: TrainConfig,
 }
@@ -135,6 +139,15 @@ pub struct OptimizerConfig {
     pub weight_decay: f32,
     /// The gradient's global norm is scaled down to this; 0 switches clipping off.
     pub clip_norm: f32,
+    /// Whether the gradient is the mean or the sum over the batch's examples. The loss is reported as a mean.
+    pub gradient: Reduction,
+    /// What the second moment starts at (adam, adamw, rmsprop).
+    pub second_moment: f32,
+    /// Whether eps is added before the correction of the second moment, not after it (adam, adamw): the epsilon-hat of
+    /// Kingma and Ba 2015, end of section 2, as programs for `TensorFlow` and Theano have it.
+    pub eps_hat: bool,
+    /// Decay of the moving average of the parameters, which is what is then evaluated, sampled and saved; 0 for none.
+    pub ema: f32,
 }
 
 /// Update rules, each as `PyTorch` defines it.
@@ -157,12 +170,20 @@ pub enum OptimizerKind {
 pub struct TrainConfig {
     /// Passes over the training part.
     pub epochs: usize,
-    /// B, examples per step.
+    /// B, examples per update.
     pub batch: usize,
+    /// In how many parts a batch is computed, so that it takes less memory; the update is that of the whole batch.
+    pub accumulate: usize,
+    /// Whether examples come in another order in every epoch; otherwise always as they are stored.
+    pub reorder: bool,
     /// The key of every random number of the run.
     pub seed: u64,
     /// Steps between checkpoints within an epoch; 0 saves at the end of each epoch only.
     pub checkpoint_steps: usize,
+    /// Epochs without a better score after which the run stops, and its best checkpoint is the result; 0 for never.
+    pub patience: usize,
+    /// What is done when a loss is not finite.
+    pub not_finite: NotFinite,
 }
 
 impl Default for Config {
@@ -193,8 +214,22 @@ impl Default for Config {
                 momentum: 0.0,
                 weight_decay: 0.0,
                 clip_norm: 0.0,
+                gradient: Reduction::Mean,
+                second_moment: 0.0,
+                eps_hat: false,
+                ema: 0.0,
             },
-            train: TrainConfig { epochs: 10, batch: 128, seed: 0, checkpoint_steps: 0 },
+            schedule: ScheduleConfig::default(),
+            train: TrainConfig {
+                epochs: 10,
+                batch: 128,
+                accumulate: 1,
+                reorder: true,
+                seed: 0,
+                checkpoint_steps: 0,
+                patience: 0,
+                not_finite: NotFinite::Rollback,
+            },
         }
     }
 }

@@ -33,6 +33,7 @@ pub mod matmul_texels;
 pub mod noise;
 pub mod posterior_grad;
 pub mod row_weights;
+pub mod running;
 pub mod sample;
 pub mod squared_norm;
 pub mod sum_columns;
@@ -270,6 +271,17 @@ impl StepScalars {
         self.first as usize + row.min((self.rows as usize).saturating_sub(1))
     }
 
+    /// Whether this run is the first of those whose gradients one update adds up: they fill rows of the metrics that
+    /// follow each other, `parts` of them; 0 stands for 1.
+    pub fn is_first_part(&self, parts: u32) -> bool {
+        self.slot.is_multiple_of(parts.max(1))
+    }
+
+    /// Whether this run is the last of them, which updates the parameters.
+    pub fn is_last_part(&self, parts: u32) -> bool {
+        self.slot % parts.max(1) == parts.max(1) - 1
+    }
+
     /// The gradient that the mean over the batch, times the weight `w`, gives to row `row` of `per_example` rows each.
     pub fn row_gradient(&self, w: usize, row: usize, per_example: usize) -> f32 {
         if row < self.rows as usize * per_example {
@@ -365,6 +377,7 @@ pub static KERNELS: &[&Kernel] = &[
     &noise::KERNEL,
     &posterior_grad::KERNEL,
     &row_weights::KERNEL,
+    &running::KERNEL,
     &sample::KERNEL,
     &squared_norm::KERNEL,
     &sum_columns::KERNEL,

@@ -84,6 +84,25 @@ pub fn load_latest(run: &Path) -> Result<(Checkpoint, Vec<String>)> {
     Err(Error::Data(format!("no whole checkpoint in {}: {}", folder.display(), wrong.join("; "))))
 }
 
+/// What a run came to: the newest checkpoint, as [`load_latest`] finds it, or the best one of a run that stopped early.
+/// A checkpoint that is itself named is what it is.
+///
+/// # Errors
+/// Those of [`load_latest`].
+pub fn load_result(run: &Path) -> Result<(Checkpoint, Vec<String>)> {
+    let (latest, mut warnings) = load_latest(run)?;
+    if !latest.progress.course.stopped || !matches!(place(run)?, Place::Folder(_)) {
+        return Ok((latest, warnings));
+    }
+    match locate(run, Which::Best).and_then(|best| load(&best)) {
+        Ok(best) => Ok((best, warnings)),
+        Err(error) => {
+            warnings.push(format!("{error}; taking the newest checkpoint in place of the best one"));
+            Ok((latest, warnings))
+        }
+    }
+}
+
 /// A checkpoint folder's name: `step-0000001234`, or `step-0000001234.2` for the second of that step. Later is greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Name {

@@ -2,7 +2,8 @@ use std::panic::{self, AssertUnwindSafe};
 
 use super::*;
 use crate::config::{
-    Activation, DataConfig, Init, Likelihood, ModelConfig, ObjectiveConfig, OptimizerConfig, OptimizerKind, TrainConfig,
+    Activation, DataConfig, Init, Likelihood, ModelConfig, ObjectiveConfig, OptimizerConfig, OptimizerKind,
+    ScheduleConfig, TrainConfig,
 };
 use crate::durable::fault::{self, Fault};
 
@@ -31,9 +32,10 @@ fn config() -> Config {
             alpha: 0.99,
             momentum: 0.0,
             weight_decay: 0.0,
-            clip_norm: 0.0,
+            ..Config::default().optimizer
         },
-        train: TrainConfig { epochs: 10, batch: 128, seed: 7, checkpoint_steps: 0 },
+        schedule: ScheduleConfig::default(),
+        train: TrainConfig { seed: 7, ..Config::default().train },
     }
 }
 
@@ -65,6 +67,7 @@ fn checkpoint(step: u64) -> Checkpoint {
                 classes: None,
             },
             tuning: Tuning([("matmul 0.0.1.0.0.0 2x3x4".into(), vec![16, 16, 4, 4, 2])].into()),
+            course: Course { rollbacks: 1, stopped: true, ..Course::default() },
         },
         config: config(),
     }

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use super::{Config, Likelihood, ModelConfig};
+use super::{Config, Curve, Likelihood, ModelConfig, ScheduleConfig};
 use crate::error::{Error, Result};
 
 /// The widest layer.
@@ -23,7 +23,7 @@ const MAX_EXAMPLES: usize = 1 << 24;
 /// # Errors
 /// [`Error::Usage`] in one line that names the key, its value and what is allowed.
 pub fn validate(config: &Config) -> Result<()> {
-    let Config { name, data, model, objective, optimizer, train } = config;
+    let Config { name, data, model, objective, optimizer, schedule, train } = config;
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let is_name = (1..=64).contains(&name.len()) && name.chars().all(plain) && !name.starts_with(['.', '-']);
     check(
@@ -58,13 +58,40 @@ pub fn validate(config: &Config) -> Result<()> {
     fraction("optimizer.momentum", optimizer.momentum)?;
     number("optimizer.weight_decay", optimizer.weight_decay, 0.0)?;
     number("optimizer.clip_norm", optimizer.clip_norm, 0.0)?;
+    number("optimizer.second_moment", optimizer.second_moment, 0.0)?;
+    fraction("optimizer.ema", optimizer.ema)?;
+    check_schedule(schedule)?;
 
     count("train.epochs", train.epochs, 1..=1_000_000)?;
     count("train.batch", train.batch, 1..=MAX_EXAMPLES)?;
+    let parts = train.accumulate;
+    let divides = parts > 0 && train.batch.is_multiple_of(parts);
+    check(divides, "train.accumulate", &parts, &format!("a divisor of train.batch = {}", train.batch))?;
+    count("train.patience", train.patience, 0..=1_000_000)?;
     count("train.checkpoint_steps", train.checkpoint_steps, 0..=u32::MAX as usize)?;
     // TOML, in which the seed is saved, has no larger whole numbers.
     let most = i64::MAX as u64;
     check(train.seed <= most, "train.seed", &train.seed, &format!("a whole number from 0 to {most}"))
+}
+
+fn check_schedule(schedule: &ScheduleConfig) -> Result<()> {
+    let ScheduleConfig { curve, warmup, after, factors, wait, least } = schedule;
+    number("schedule.warmup", *warmup, 0.0)?;
+    count("schedule.wait", *wait, 1..=1_000_000)?;
+    check((0.0..=1.0).contains(least), "schedule.least", least, "a number from 0 to 1")?;
+    let rising = after.windows(2).all(|pair| pair[0] < pair[1]) && after.first() != Some(&0);
+    check(rising, "schedule.after", &format!("{after:?}"), "epochs from 1 up, each later than the one before")?;
+    factors.iter().enumerate().try_for_each(|(i, factor)| positive(&format!("schedule.factors[{i}]"), *factor))?;
+    let (expected, fits) = match curve {
+        Curve::Steps => (format!("one factor, or one for each of the {} epochs of schedule.after", after.len()), {
+            factors.len() == 1 || factors.len() == after.len()
+        }),
+        Curve::Plateau => ("one factor below 1".to_owned(), factors.len() == 1 && factors[0] < 1.0),
+        Curve::Constant | Curve::Cosine => return Ok(()),
+    };
+    check(fits && !factors.is_empty(), "schedule.factors", &format!("{factors:?}"), &expected)?;
+    let has_steps = *curve != Curve::Steps || !after.is_empty();
+    check(has_steps, "schedule.after", &"[]", "a list of epochs where schedule.curve = steps")
 }
 
 /// The number of parameters of the model on examples of `data` values: weights and biases of both networks. Columns of
@@ -188,6 +215,23 @@ mod tests {
             ("optimizer.eps", "0", |c| c.optimizer.eps = 0.0),
             ("optimizer.weight_decay", "-1", |c| c.optimizer.weight_decay = -1.0),
             ("optimizer.clip_norm", "NaN", |c| c.optimizer.clip_norm = f32::NAN),
+            ("optimizer.ema", "1", |c| c.optimizer.ema = 1.0),
+            ("optimizer.second_moment", "-1", |c| c.optimizer.second_moment = -1.0),
+            ("schedule.warmup", "-1", |c| c.schedule.warmup = -1.0),
+            ("schedule.wait", "0", |c| c.schedule.wait = 0),
+            ("schedule.least", "1.5", |c| c.schedule.least = 1.5),
+            ("schedule.after", "[3, 3]", |c| c.schedule.after = vec![3, 3]),
+            ("schedule.after", "[0]", |c| c.schedule.after = vec![0]),
+            ("schedule.after", "[]", |c| c.schedule.curve = Curve::Steps),
+            ("schedule.factors[0]", "0", |c| c.schedule.factors = vec![0.0]),
+            ("schedule.factors", "[0.5, 0.1]", |c| {
+                (c.schedule.curve, c.schedule.after, c.schedule.factors) =
+                    (Curve::Steps, vec![1, 2, 3], vec![0.5, 0.1]);
+            }),
+            ("schedule.factors", "[2.0]", |c| (c.schedule.curve, c.schedule.factors) = (Curve::Plateau, vec![2.0])),
+            ("train.accumulate", "0", |c| c.train.accumulate = 0),
+            ("train.accumulate", "3", |c| c.train.accumulate = 3),
+            ("train.patience", "1000001", |c| c.train.patience = 1_000_001),
             ("train.epochs", "0", |c| c.train.epochs = 0),
             ("train.batch", "0", |c| c.train.batch = 0),
             ("train.batch", "16777217", |c| c.train.batch = MAX_EXAMPLES + 1),

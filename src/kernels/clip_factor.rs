@@ -1,9 +1,9 @@
 //! min(1, clip / (‖g‖ + 10⁻⁶)): what all gradients are multiplied with so that their common norm is at most `clip`.
 //!
 //! As `torch.nn.utils.clip_grad_norm_` does it (Pascanu, Mikolov, Bengio, "On the difficulty of training recurrent
-//! neural networks", ICML 2013). ‖g‖² comes in the parts that [`super::squared_norm`] made, of one tensor or of many.
+//! neural networks", ICML 2013). Where ‖g‖² is no number, or 10³⁸ and more, the factor is 0, which leaves the update out. ‖g‖² comes in the parts that [`super::squared_norm`] made, of one tensor or of many.
 
-use super::{Call, Kernel, f32s, f32s_mut, read, write};
+use super::{Call, Kernel, f32s, f32s_mut, read_u32, write};
 
 super::params! {
     /// Constants of one use.
@@ -15,11 +15,14 @@ super::params! {
     }
 }
 
+/// A squared norm from here on counts as no number.
+const MOST: f64 = 1e38;
+
 /// The kernel; one workgroup, not split.
 pub static KERNEL: Kernel = Kernel {
     name: "clip_factor",
     wgsl: include_str!("../../shaders/clip_factor.wgsl"),
-    bindings: &[read("partials"), write("factor")],
+    bindings: &[read_u32("partials"), write("factor")],
     params: FIELDS,
     entry: &[],
     consts: &[],
@@ -37,7 +40,8 @@ fn cpu(call: Call) {
     let p: Params = call.params();
     let Call { reads, mut writes, .. } = call;
     let squares: f64 = f32s(reads[0])[..p.partials as usize].iter().map(|&x| f64::from(x)).sum();
-    f32s_mut(writes[0])[0] = (f64::from(p.clip) / (squares.sqrt() + 1e-6)).min(1.0) as f32;
+    let factor = (f64::from(p.clip) / (squares.sqrt() + 1e-6)).min(1.0);
+    f32s_mut(writes[0])[0] = if squares < MOST { factor as f32 } else { 0.0 };
 }
 
 #[cfg(test)]
@@ -52,6 +56,16 @@ mod tests {
             let (params, step, mut out) = (Params { partials: 2, clip }, StepScalars::zeroed(), [f32::NAN]);
             cpu(testing::call(0..1, &params, &[], &step, &[&[9.0, 16.0, 99.0]], vec![&mut out]));
             testing::assert_close(&out, &[expected], 1e-6);
+        }
+    }
+
+    #[test]
+    fn a_gradient_that_is_no_number_is_left_out() {
+        for parts in [[f32::NAN, 1.0], [1.0, f32::INFINITY], [f32::MAX, f32::MAX]] {
+            let params = Params { partials: 2, clip: f32::MAX };
+            let (step, mut out) = (StepScalars::zeroed(), [f32::NAN]);
+            cpu(testing::call(0..1, &params, &[], &step, &[&parts], vec![&mut out]));
+            assert_eq!(out, [0.0], "{parts:?}");
         }
     }
 }

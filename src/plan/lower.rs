@@ -8,8 +8,7 @@ mod sources;
 mod sums;
 mod table;
 
-use super::{Buffer, Plan, Role, Step, View, layout, levels, memory, update, verify};
-use crate::config::OptimizerConfig;
+use super::{Buffer, Ending, Plan, Role, Step, View, layout, levels, memory, update, verify};
 use crate::error::{Error, Result};
 use crate::graph::fuse::{Group, fuse};
 use crate::graph::grad::gradients;
@@ -46,15 +45,9 @@ pub struct Resident {
     pub metric_slots: usize,
 }
 
-/// Makes a plan that computes the graph's terms and outputs and, with an `optimizer`, updates the parameters.
-pub fn lower(
-    name: &str,
-    graph: Graph,
-    optimizer: Option<&OptimizerConfig>,
-    resident: Resident,
-    target: Target,
-) -> Result<Plan> {
-    let plan = unshared(name, graph, optimizer, resident, target)?;
+/// Makes a plan that computes the graph's terms and outputs and, with an `ending`, updates the parameters.
+pub fn lower(name: &str, graph: Graph, ending: Option<Ending>, resident: Resident, target: Target) -> Result<Plan> {
+    let plan = unshared(name, graph, ending, resident, target)?;
     // On the CPU engine a step costs nothing, and threads would have to meet wherever one tensor takes the place of
     // another.
     let plan = if target == Target::Cpu { plan } else { joined(plan, target) };
@@ -72,12 +65,12 @@ fn joined(mut plan: Plan, target: Target) -> Plan {
 pub fn unshared(
     name: &str,
     mut graph: Graph,
-    optimizer: Option<&OptimizerConfig>,
+    ending: Option<Ending>,
     resident: Resident,
     target: Target,
 ) -> Result<Plan> {
     let parameters: Vec<Id> = graph.ids().filter(|&id| matches!(graph.op(id), Op::Parameter { .. })).collect();
-    let mut found = if optimizer.is_some() { gradients(&mut graph, &parameters)? } else { vec![] };
+    let mut found = if ending.is_some() { gradients(&mut graph, &parameters)? } else { vec![] };
     copy_shared(&mut graph, &mut found)?;
     let mut roots: Vec<Id> = graph.terms.iter().map(|term| term.rows).collect();
     roots.extend(graph.outputs.iter().map(|(_, id)| *id));
@@ -108,8 +101,8 @@ pub fn unshared(
         lowering.group(group, &live)?;
     }
     lowering.means();
-    if let Some(config) = optimizer {
-        update::steps(&mut lowering, config);
+    if let Some(ending) = &ending {
+        update::steps(&mut lowering, ending);
     }
     Ok(lowering.plan)
 }

@@ -13,7 +13,7 @@ use elbo::graph::grad::gradients_from;
 use elbo::graph::op::{Source, Variance};
 use elbo::graph::{Graph, Id, Op};
 use elbo::model::{Model, init};
-use elbo::plan::{Role, lower};
+use elbo::plan::{Ending, Role, lower};
 use elbo::shape::Shape;
 use std::collections::BTreeSet;
 
@@ -54,7 +54,8 @@ fn model_agrees(executor: &mut Executor, likelihood: Likelihood, rows: usize) {
         missing: false,
     };
     let graph = model.train_on_inputs(BATCH).expect("the model's shapes meet");
-    let plan = lower("model", graph, Some(&config.optimizer), RESIDENT, executor.target()).expect("the plan is legal");
+    let plan = lower("model", graph, Some(Ending::plain(&config.optimizer)), RESIDENT, executor.target())
+        .expect("the plan is legal");
     let id = executor.load(plan).expect("the plan fits");
     let x: Vec<f32> = draw(0, BATCH * 8).iter().map(|v| 0.5 + 0.25 * v).collect();
     executor.write_f32(&Role::Input("x".into()), 0, &x).expect("x fits");
@@ -101,7 +102,8 @@ fn places_are_kept(executor: &mut Executor) {
         graph.output(&format!("place of {name}"), id);
     }
     let optimizer = Config::default().optimizer;
-    let plan = lower("places", graph, Some(&optimizer), RESIDENT, executor.target()).expect("the plan is legal");
+    let plan = lower("places", graph, Some(Ending::plain(&optimizer)), RESIDENT, executor.target())
+        .expect("the plan is legal");
     let id = executor.load(plan).expect("the plan fits");
     let offset = executor.plan(id).parameters[1].offset;
     executor.write_f32(&Role::Parameters, 0, &[1.0, 2.0, 3.0]).expect("a fits");

@@ -2,6 +2,7 @@
 
 mod answers;
 mod cli;
+mod comforts;
 mod curves;
 mod devices;
 mod epochs;

@@ -1,6 +1,7 @@
 //! `elbo bench step`: how long a training step takes.
 
 use super::{Rounds, check, data, merged, name, peak, rates};
+use crate::checkpoint::Course;
 use crate::cli::BenchStepArgs;
 use crate::commands::profile;
 use crate::config;
@@ -12,7 +13,7 @@ use crate::plan::Role;
 use crate::plan::cost::total;
 use crate::report::Report;
 use crate::session::{Purpose, Session};
-use crate::train;
+use crate::train::{self, Update};
 use serde_json::json;
 use std::ops::Range;
 use std::time::Instant;
@@ -93,7 +94,10 @@ fn scalars(session: &Session, steps: Range<usize>) -> Result<Vec<StepScalars>> {
     let scalars = |step: usize| {
         let slot = step % full.len();
         let batch = full[slot];
-        session.members().map(move |config| train::scalars(config, step as u64, &batch, slot))
+        let update = Update { step: step as u64, per_epoch: full.len(), slot, batch };
+        let runs =
+            (0..config.train.accumulate).flat_map(move |part| session.members().map(move |member| (member, part)));
+        runs.map(move |(member, part)| train::scalars(member, &Course::default(), &update, part))
     };
     Ok(steps.flat_map(scalars).collect())
 }

@@ -7,7 +7,7 @@ use crate::kernels::{
 };
 use crate::kernels::{gaussian, log_mean_exp, log_ratio, matmul, matmul_direct, matmul_texels, noise, posterior_grad};
 use crate::kernels::{
-    row_weights, sample, squared_norm, sum_columns, sum_rows, table, table_values, update, update_texels,
+    row_weights, running, sample, squared_norm, sum_columns, sum_rows, table, table_values, update, update_texels,
 };
 use crate::plan::{Step, View};
 use crate::rng::{Philox, Stream, key};
@@ -50,6 +50,7 @@ pub fn settings(kernel: &Kernel) -> Vec<Vec<u32>> {
     let values = |name: &str| match name {
         "ACTIVATION" => 0..7,
         "OP" | "BINARISE" => 0..3,
+        "PARTS" => 3..5,
         _ => 0..2,
     };
     kernel.consts.iter().fold(vec![vec![]], |settings, name| {
@@ -90,7 +91,10 @@ fn updates(kernel: &Kernel) -> Vec<Vec<u32>> {
     let rules = [(SGD, 0), (SGD, 1), (RMSPROP, 0), (RMSPROP, 1), (ADAM, 0), (ADAMW, 0)];
     let settings = rules.iter().flat_map(|&(rule, momentum)| [0, 1].map(|clip| [rule, clip, momentum]));
     let means = if kernel.name == "update" { 3 } else { update::WORKGROUP };
-    settings.zip((0..means).cycle()).map(|(setting, means)| [&setting[..], &[means]].concat()).collect()
+    // The step of the cases is the last of the runs of an update, or one before.
+    let parts = [0, 3, 4].into_iter().cycle();
+    let all = settings.zip((0..means).cycle()).zip(parts);
+    all.map(|((setting, means), parts)| [&setting[..], &[means, parts]].concat()).collect()
 }
 
 /// The case of a kernel, if the kernel is known here.
@@ -229,7 +233,9 @@ fn shape(kernel: &Kernel, consts: &[u32], size: Size) -> Option<Shape> {
         "matmul" | "matmul_direct" => Some(product(kernel, consts, size)),
         "matmul_texels" => Some(product(kernel, consts, whole_texels(consts, size))),
         "update" | "update_texels" => Some(optimiser(kernel, consts, size)),
-        "activation" | "activation_grad" | "combine" => Some(elementwise(kernel.name, consts, size.rows * size.width)),
+        "activation" | "activation_grad" | "combine" | "running" => {
+            Some(elementwise(kernel.name, consts, size.rows * size.width))
+        }
         "broadcast" | "sum_rows" | "sum_columns" | "gather" => Some(rows_and_columns(kernel.name, consts, size)),
         "squared_norm" | "clip_factor" | "batch_mean" | "row_weights" => Some(scalars_and_rows(kernel.name, size)),
         "sample" | "posterior_grad" | "log_ratio" | "log_mean_exp" | "noise" => Some(latent(kernel.name, consts, size)),
@@ -342,6 +348,10 @@ fn elementwise(name: &str, consts: &[u32], n: usize) -> Shape {
         "activation_grad" => {
             let p = activation_grad::Params { count };
             Shape::new(&p, (n, 1), activation_grad::grid(&p), [part(n), part(n), part(n)])
+        }
+        "running" => {
+            let p = running::Params { count, decay: 0.25 };
+            Shape::new(&p, (n, 1), running::grid(&p), [part(n), part(n)])
         }
         _ => {
             let p = combine::Params { count, alpha: 0.5, beta: -2.0 };
