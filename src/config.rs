@@ -5,6 +5,7 @@
 
 mod data;
 mod keys;
+mod objective;
 mod recipes;
 mod resolve;
 mod sweep;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use data::{Background, Binarise, Colour, ColumnType, Damaged, DataConfig, Fit, Layout, Scale};
 pub use keys::nearest;
+pub use objective::{Anneal, Bound, ObjectiveConfig};
 pub use recipes::RECIPES;
 pub use resolve::{from_toml, resolve, to_toml};
 pub use sweep::{MOST_MEMBERS, SWEPT, Sweep, check_members, sweep, value};
@@ -31,7 +33,7 @@ pub struct Config {
     pub data: DataConfig,
     /// The networks and distributions.
     pub model: ModelConfig,
-    /// The weights of the terms of the loss.
+    /// The loss.
     pub objective: ObjectiveConfig,
     /// The update rule.
     pub optimizer: OptimizerConfig,
@@ -107,14 +109,6 @@ pub enum Init {
     Pytorch,
     /// Weights uniform in ±√(6/(inputs + outputs)), biases zero (Glorot and Bengio 2010).
     Glorot,
-}
-
-/// The weights of the terms of the loss.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ObjectiveConfig {
-    /// The weight of the rate (KL): loss = distortion + beta·rate, in nats per example.
-    pub beta: f32,
 }
 
 /// The update rule. Fields that a rule does not have are ignored by it.
@@ -203,7 +197,7 @@ impl Default for Config {
                 output_bias_from_data: false,
                 log_variance: [-20.0, 20.0],
             },
-            objective: ObjectiveConfig { beta: 1.0 },
+            objective: ObjectiveConfig::elbo(1.0),
             optimizer: OptimizerConfig {
                 kind: OptimizerKind::Adam,
                 lr: 1e-3,

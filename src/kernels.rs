@@ -17,6 +17,7 @@ pub mod activation;
 pub mod activation_grad;
 pub mod batch_mean;
 pub mod bernoulli;
+pub mod bound;
 pub mod broadcast;
 pub mod chain;
 pub mod clip_factor;
@@ -24,8 +25,10 @@ pub mod combine;
 pub mod gather;
 pub mod gaussian;
 mod gemm;
+pub mod kl_means;
 pub mod log_mean_exp;
 pub mod log_ratio;
+pub mod log_ratio_grad;
 pub mod math;
 pub mod matmul;
 pub mod matmul_direct;
@@ -35,6 +38,7 @@ pub mod posterior_grad;
 pub mod row_weights;
 pub mod running;
 pub mod sample;
+pub mod shaped_kl;
 pub mod squared_norm;
 pub mod sum_columns;
 pub mod sum_rows;
@@ -363,14 +367,17 @@ pub static KERNELS: &[&Kernel] = &[
     &activation_grad::KERNEL,
     &batch_mean::KERNEL,
     &bernoulli::KERNEL,
+    &bound::KERNEL,
     &broadcast::KERNEL,
     &chain::KERNEL,
     &clip_factor::KERNEL,
     &combine::KERNEL,
     &gather::KERNEL,
     &gaussian::KERNEL,
+    &kl_means::KERNEL,
     &log_mean_exp::KERNEL,
     &log_ratio::KERNEL,
+    &log_ratio_grad::KERNEL,
     &matmul::KERNEL,
     &matmul_direct::KERNEL,
     &matmul_texels::KERNEL,
@@ -379,6 +386,7 @@ pub static KERNELS: &[&Kernel] = &[
     &row_weights::KERNEL,
     &running::KERNEL,
     &sample::KERNEL,
+    &shaped_kl::KERNEL,
     &squared_norm::KERNEL,
     &sum_columns::KERNEL,
     &sum_rows::KERNEL,

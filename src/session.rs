@@ -333,7 +333,7 @@ pub fn resident(data: &Dataset, config: &Config, most_words: usize) -> Resident 
 /// The plan of a model for a purpose, made without a device.
 pub fn plan_for(model: &Model, config: &Config, purpose: Purpose, resident: Resident, target: Target) -> Result<Plan> {
     let (name, graph) = match purpose {
-        Purpose::Train => ("train", model.train(config.train.batch / config.train.accumulate)?),
+        Purpose::Train => ("train", model.train_by(&config.objective, config.train.batch / config.train.accumulate)?),
         Purpose::Evaluate(batch) => ("evaluate", model.evaluate(batch)?),
         Purpose::Importance(batch, samples) => ("importance", model.importance(batch, samples)?),
         Purpose::Score(batch, samples) => ("score", model.score(batch, samples)?),

@@ -22,7 +22,7 @@ fn config() -> Config {
             output_bias_from_data: false,
             log_variance: [-10.3, 10.1],
         },
-        objective: ObjectiveConfig { beta: 1.0 / 3.0 },
+        objective: ObjectiveConfig::elbo(1.0 / 3.0),
         optimizer: OptimizerConfig {
             kind: OptimizerKind::Adam,
             lr: 1e-3,

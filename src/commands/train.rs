@@ -14,6 +14,7 @@ use crate::data;
 use crate::durable;
 use crate::error::{Error, Result};
 use crate::exec::{measure, select};
+use crate::model::objective::formula;
 use crate::plan::Role;
 use crate::report::Report;
 use crate::report::human::{bytes, count};
@@ -227,8 +228,9 @@ fn describe(session: &mut Session, report: &Report) -> Result<()> {
         ));
     }
     report.note(&format!(
-        "         {} parameters, loss = distortion + {beta} x rate; {} on the device ({} of it data), {} a checkpoint",
+        "         {} parameters, loss = {}; {} on the device ({} of it data), {} a checkpoint",
         count(parameters as u64),
+        formula(&config.objective, &beta),
         bytes(memory),
         bytes(resident),
         bytes(checkpoint::size_estimate(parameters))

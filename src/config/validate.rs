@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use super::{Config, Curve, Likelihood, ModelConfig, ScheduleConfig};
+use super::{Anneal, Bound, Config, Curve, Likelihood, ModelConfig, ObjectiveConfig, ScheduleConfig, TrainConfig};
 use crate::error::{Error, Result};
 
 /// The widest layer.
@@ -14,6 +14,9 @@ pub const MAX_PARAMETERS: u64 = 1 << 30;
 
 /// The most layers an encoder or decoder may have.
 const MAX_LAYERS: usize = 64;
+
+/// The most latent samples of an example in a training step.
+const MAX_SAMPLES: usize = 5000;
 
 /// The most examples in a batch, and of the built-in glyphs.
 const MAX_EXAMPLES: usize = 1 << 24;
@@ -48,7 +51,7 @@ pub fn validate(config: &Config) -> Result<()> {
     check(is_range, "model.log_variance", &format!("[{low}, {high}]"), "a lower and a higher number from -80 to 80")?;
     check_size(model)?;
 
-    number("objective.beta", objective.beta, 0.0)?;
+    check_objective(objective, model, train)?;
 
     positive("optimizer.lr", optimizer.lr)?;
     fraction("optimizer.beta1", optimizer.beta1)?;
@@ -72,6 +75,41 @@ pub fn validate(config: &Config) -> Result<()> {
     // TOML, in which the seed is saved, has no larger whole numbers.
     let most = i64::MAX as u64;
     check(train.seed <= most, "train.seed", &train.seed, &format!("a whole number from 0 to {most}"))
+}
+
+fn check_objective(objective: &ObjectiveConfig, model: &ModelConfig, train: &TrainConfig) -> Result<()> {
+    let ObjectiveConfig { beta, anneal, anneal_epochs, anneal_share, free_bits, free_group, .. } = objective;
+    let ObjectiveConfig { capacity, capacity_epochs, bound, samples, groups, share, .. } = objective;
+    number("objective.beta", *beta, 0.0)?;
+    positive("objective.anneal_epochs", *anneal_epochs)?;
+    check(*anneal_share > 0.0 && *anneal_share <= 1.0, "objective.anneal_share", anneal_share, "above 0 and up to 1")?;
+    number("objective.free_bits", *free_bits, 0.0)?;
+    let divides = *free_group > 0 && model.latent.is_multiple_of(*free_group);
+    let divisor = format!("a divisor of model.latent = {}", model.latent);
+    check(divides, "objective.free_group", free_group, &divisor)?;
+    number("objective.capacity", *capacity, 0.0)?;
+    positive("objective.capacity_epochs", *capacity_epochs)?;
+    count("objective.samples", *samples, 1..=MAX_SAMPLES)?;
+    let divides = *groups > 0 && samples.is_multiple_of(*groups);
+    check(divides, "objective.groups", groups, &format!("a divisor of objective.samples = {samples}"))?;
+    check((0.0..=1.0).contains(share), "objective.share", share, "a number from 0 to 1")?;
+    let grouped = matches!(bound, Bound::Miwae | Bound::Piwae);
+    check(*groups == 1 || grouped, "objective.groups", groups, "1 unless objective.bound is miwae or piwae")?;
+    let shaped = *free_bits > 0.0 || *capacity > 0.0;
+    let both = *free_bits > 0.0 && *capacity > 0.0;
+    check(!both, "objective.capacity", capacity, "0 where objective.free_bits is set: both shape the rate")?;
+    let parts = train.accumulate;
+    let advice = "1 with free bits or a capacity, which look at the mean over a whole batch";
+    check(!shaped || parts == 1, "train.accumulate", &parts, advice)?;
+    if !bound.is_weighted() {
+        return Ok(());
+    }
+    // A bound has no rate that could be weighted.
+    let elbo = "where objective.bound is not elbo, since a bound of importance weights has no rate to change";
+    check(*beta == 1.0, "objective.beta", beta, &format!("1 {elbo}"))?;
+    check(*anneal == Anneal::None, "objective.anneal", &format!("{anneal:?}").to_lowercase(), &format!("none {elbo}"))?;
+    check(*free_bits == 0.0, "objective.free_bits", free_bits, &format!("0 {elbo}"))?;
+    check(*capacity == 0.0, "objective.capacity", capacity, &format!("0 {elbo}"))
 }
 
 fn check_schedule(schedule: &ScheduleConfig) -> Result<()> {
@@ -203,6 +241,22 @@ mod tests {
             ("objective.beta", "NaN", |c| c.objective.beta = f32::NAN),
             ("objective.beta", "-0.5", |c| c.objective.beta = -0.5),
             ("objective.beta", "inf", |c| c.objective.beta = f32::INFINITY),
+            ("objective.samples", "0", |c| c.objective.samples = 0),
+            ("objective.groups", "2", |c| {
+                (c.objective.bound, c.objective.samples, c.objective.groups) = (Bound::Miwae, 5, 2);
+            }),
+            ("objective.groups", "0", |c| c.objective.groups = 0),
+            ("objective.groups", "2", |c| (c.objective.samples, c.objective.groups) = (4, 2)),
+            ("objective.beta", "2", |c| (c.objective.bound, c.objective.beta) = (Bound::Iwae, 2.0)),
+            ("objective.anneal", "linear", |c| (c.objective.bound, c.objective.anneal) = (Bound::Iwae, Anneal::Linear)),
+            ("objective.free_bits", "0.5", |c| (c.objective.bound, c.objective.free_bits) = (Bound::Iwae, 0.5)),
+            ("objective.capacity", "5", |c| (c.objective.bound, c.objective.capacity) = (Bound::Ciwae, 5.0)),
+            ("objective.capacity", "5", |c| (c.objective.free_bits, c.objective.capacity) = (0.1, 5.0)),
+            ("objective.free_group", "3", |c| c.objective.free_group = 3),
+            ("objective.share", "1.5", |c| c.objective.share = 1.5),
+            ("objective.anneal_epochs", "0", |c| c.objective.anneal_epochs = 0.0),
+            ("objective.anneal_share", "0", |c| c.objective.anneal_share = 0.0),
+            ("train.accumulate", "2", |c| (c.train.accumulate, c.objective.free_bits) = (2, 0.1)),
             ("optimizer.lr", "0", |c| c.optimizer.lr = 0.0),
             ("optimizer.lr", "-0.001", |c| c.optimizer.lr = -0.001),
             ("optimizer.lr", "NaN", |c| c.optimizer.lr = f32::NAN),

@@ -176,7 +176,13 @@ impl<'a> File<'a> {
             | Op::SampleGrad { .. }
             | Op::Kl { .. }
             | Op::KlGrad { .. }
+            | Op::KlMeans { .. }
+            | Op::ShapedKl { .. }
+            | Op::ShapedKlGrad { .. }
             | Op::LogRatio { .. }
+            | Op::LogRatioGrad { .. }
+            | Op::Bound { .. }
+            | Op::BoundGrad { .. }
             | Op::LogMeanExp { .. }
             | Op::Bernoulli { .. }
             | Op::BernoulliGrad { .. }

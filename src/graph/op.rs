@@ -37,6 +37,32 @@ pub enum Variance {
     Learned(Clamp),
 }
 
+/// What becomes of the KL of each group of `size` neighbouring latent dimensions.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum KlShape {
+    /// At least `bound` nats in the batch's mean.
+    FreeBits {
+        /// What costs nothing, in nats.
+        bound: f32,
+        /// Dimensions of a group.
+        size: usize,
+    },
+    /// Its distance from the step's third weight, in the batch's mean.
+    Capacity {
+        /// Dimensions of a group.
+        size: usize,
+    },
+}
+
+impl KlShape {
+    /// Dimensions of a group.
+    pub fn size(&self) -> usize {
+        match *self {
+            Self::FreeBits { size, .. } | Self::Capacity { size } => size,
+        }
+    }
+}
+
 /// One operation; passes match on it exhaustively.
 #[expect(missing_docs, reason = "each variant says what its fields are")]
 #[derive(Debug, Clone, PartialEq)]
@@ -69,8 +95,21 @@ pub enum Op {
     Kl { stats: Id, clamp: Clamp },
     /// The gradient of `Kl`, [B, 2Z], [B] → [B, 2Z].
     KlGrad { stats: Id, g: Id, clamp: Clamp },
-    /// log q(z|x) − log p(z) per row, [B, 2Z], [R, Z], [R, Z] → [R]. Evaluation only: it has no gradient rule.
+    /// The mean over the batch of the KL of each of Z/size groups of neighbouring dimensions, [B, 2Z] → [Z/size]. It has no
+    /// gradient rule.
+    KlMeans { stats: Id, clamp: Clamp, size: usize },
+    /// The KL per example, shaped by its means over the batch, [B, 2Z], [Z/size] → [B].
+    ShapedKl { stats: Id, means: Id, clamp: Clamp, shape: KlShape },
+    /// The gradient of `ShapedKl` for the statistics, [B, 2Z].
+    ShapedKlGrad { stats: Id, means: Id, g: Id, clamp: Clamp, shape: KlShape },
+    /// log q(z|x) − log p(z) per row, [B, 2Z], [R, Z], [R, Z] → [R].
     LogRatio { stats: Id, eps: Id, z: Id, clamp: Clamp },
+    /// The gradient of `LogRatio` for the statistics where z is held, [B, 2Z], [R] → [B, 2Z].
+    LogRatioGrad { stats: Id, g: Id, clamp: Clamp },
+    /// The importance-weighted bound of each group of `size` samples, [R], [R] → [R/size].
+    Bound { distortion: Id, ratio: Id, size: usize },
+    /// The gradient of `Bound` for distortion and ratio, which is the same, [R], [R], [R/size] → [R].
+    BoundGrad { distortion: Id, ratio: Id, g: Id, size: usize },
     /// Running log-mean-exp over samples of −distortion − ratio, [R], [R] → [B, 2] (maximum, sum). Evaluation only.
     LogMeanExp { distortion: Id, ratio: Id },
     /// −log Bernoulli(x; sigmoid(logits)) per row, [R, D], [B, D] → [R].
@@ -123,7 +162,12 @@ impl Op {
             Kl { stats, .. } => vec![stats],
             KlGrad { stats, g, .. } => vec![stats, g],
             LogRatio { stats, eps, z, .. } => vec![stats, eps, z],
-            LogMeanExp { distortion, ratio } => vec![distortion, ratio],
+            LogMeanExp { distortion, ratio } | Bound { distortion, ratio, .. } => vec![distortion, ratio],
+            BoundGrad { distortion, ratio, g, .. } => vec![distortion, ratio, g],
+            KlMeans { stats, .. } => vec![stats],
+            ShapedKl { stats, means, .. } => vec![stats, means],
+            ShapedKlGrad { stats, means, g, .. } => vec![stats, means, g],
+            LogRatioGrad { stats, g, .. } => vec![stats, g],
             Bernoulli { logits, x } => vec![logits, x],
             BernoulliGrad { logits, x, g } => vec![logits, x, g],
             Gaussian { out, x, .. } | Table { out, x, .. } => vec![out, x],
@@ -199,6 +243,38 @@ pub fn infer(op: &Op, graph: &Graph) -> Result<Shape> {
         KlGrad { stats, g, .. } => {
             need(shape(g) == Shape::new(&[shape(stats).rows()]))?;
             shape(stats)
+        }
+        KlMeans { stats, size, .. } => {
+            let latent = shape(stats).columns() / 2;
+            need(shape(stats).rows() == graph.batch && size > 0 && latent.is_multiple_of(size))?;
+            Shape::new(&[latent / size])
+        }
+        ShapedKl { stats, means, shape: ref kind, .. } | ShapedKlGrad { stats, means, shape: ref kind, .. } => {
+            need(
+                shape(stats).rows() == graph.batch && 2 * kind.size() * shape(means).count() == shape(stats).columns(),
+            )?;
+            match *op {
+                ShapedKlGrad { g, .. } => {
+                    need(shape(g) == Shape::new(&[graph.batch]))?;
+                    shape(stats)
+                }
+                _ => Shape::new(&[graph.batch]),
+            }
+        }
+        LogRatioGrad { stats, g, .. } => {
+            need(shape(stats).rows() == graph.batch && per_example(shape(g).rows()))?;
+            shape(stats)
+        }
+        Bound { distortion, ratio, size } | BoundGrad { distortion, ratio, size, .. } => {
+            let groups = shape(ratio).rows() / size.max(1);
+            need(shape(distortion) == shape(ratio) && groups * size == shape(ratio).rows() && per_example(groups))?;
+            match *op {
+                BoundGrad { g, .. } => {
+                    need(shape(g) == Shape::new(&[groups]))?;
+                    shape(ratio)
+                }
+                _ => Shape::new(&[groups]),
+            }
         }
         LogMeanExp { distortion, ratio } => {
             need(shape(distortion) == shape(ratio) && per_example(shape(ratio).rows()))?;

@@ -2,6 +2,7 @@
 
 mod elementwise;
 mod likelihood;
+mod objective;
 mod posterior;
 pub(super) mod products;
 mod sources;
@@ -332,7 +333,11 @@ impl Lowering<'_> {
             SampleGrad { .. } => self.posterior_grad(id, Some(id), None),
             Kl { .. } => self.kl_alone(id)?,
             KlGrad { .. } => self.posterior_grad(id, None, Some(id)),
+            KlMeans { .. } => self.kl_means(id),
+            ShapedKl { .. } | ShapedKlGrad { .. } => self.shaped_kl(id),
             LogRatio { .. } => self.log_ratio(id),
+            LogRatioGrad { .. } => self.log_ratio_grad(id),
+            Bound { .. } | BoundGrad { .. } => self.bound(id),
             LogMeanExp { distortion, ratio } => self.log_mean_exp(id, distortion, ratio),
             TableInput { x, .. } => self.table_values(id, x, kernels::table_values::ENCODER),
             TableMean { out, .. } => self.table_values(id, out, kernels::table_values::MEANS),

@@ -38,7 +38,13 @@ struct Outcome {
 }
 
 /// Trains on the executor of this number in a folder, from where `last` stands if it is given.
-fn run_in(folder: &Path, device: usize, config: &Config, last: Option<&Checkpoint>, deadline: Option<Instant>) -> Outcome {
+fn run_in(
+    folder: &Path,
+    device: usize,
+    config: &Config,
+    last: Option<&Checkpoint>,
+    deadline: Option<Instant>,
+) -> Outcome {
     let data = data::open(config, None).expect("glyphs are drawn");
     let mut session = Session::new(config.clone(), data, executors().swap_remove(device));
     session.plan(Purpose::Train).expect("it fits");

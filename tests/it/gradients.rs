@@ -10,7 +10,7 @@ use elbo::config::{Activation, Binarise, Config, Likelihood};
 use elbo::exec::Executor;
 use elbo::exec::cpu::Cpu;
 use elbo::graph::grad::gradients_from;
-use elbo::graph::op::{Source, Variance};
+use elbo::graph::op::{KlShape, Source, Variance};
 use elbo::graph::{Graph, Id, Op};
 use elbo::model::{Model, init};
 use elbo::plan::{Ending, Role, lower};
@@ -176,11 +176,11 @@ macro_rules! operations {
 }
 
 operations! {
-    Rule: Affine Activation Sample Kl Bernoulli Gaussian Table Add Multiply Scale SumRows SumColumns BroadcastRows
+    Rule: Affine Activation Sample Kl ShapedKl LogRatio Bound Bernoulli Gaussian Table Add Multiply Scale SumRows SumColumns BroadcastRows
         BroadcastColumns;
     Leaf: Parameter Input Gather Noise RowWeights;
-    Constant: AffineGradInput AffineGradWeight ActivationGrad SampleGrad KlGrad LogRatio LogMeanExp BernoulliGrad
-        GaussianGrad TableInput TableGrad TableMean;
+    Constant: AffineGradInput AffineGradWeight ActivationGrad SampleGrad KlGrad KlMeans ShapedKlGrad LogRatioGrad
+        LogMeanExp BoundGrad BernoulliGrad GaussianGrad TableInput TableGrad TableMean;
 }
 
 #[test]
@@ -221,8 +221,18 @@ fn constants() -> Vec<(&'static str, Case)> {
     });
     case("KlGrad", &|c| KlGrad { stats: c.variable(&[BATCH, 4]), g: c.constant(&[BATCH]), clamp });
     case("LogRatio", &|c| {
-        let (stats, eps) = (c.variable(&[BATCH, 4]), c.constant(&[ROWS, 2]));
+        let (stats, eps) = (c.constant(&[BATCH, 4]), c.variable(&[ROWS, 2]));
         LogRatio { stats, eps, z: c.constant(&[ROWS, 2]), clamp }
+    });
+    case("LogRatioGrad", &|c| LogRatioGrad { stats: c.constant(&[BATCH, 4]), g: c.variable(&[ROWS]), clamp });
+    case("BoundGrad", &|c| {
+        let (distortion, ratio) = (c.variable(&[ROWS]), c.constant(&[ROWS]));
+        BoundGrad { distortion, ratio, g: c.constant(&[BATCH]), size: 2 }
+    });
+    case("KlMeans", &|c| KlMeans { stats: c.variable(&[BATCH, 4]), clamp, size: 1 });
+    case("ShapedKlGrad", &|c| {
+        let (stats, means) = (c.variable(&[BATCH, 4]), c.constant(&[1]));
+        ShapedKlGrad { stats, means, g: c.constant(&[BATCH]), clamp, shape: KlShape::Capacity { size: 2 } }
     });
     case("LogMeanExp", &|c| LogMeanExp { distortion: c.variable(&[ROWS]), ratio: c.constant(&[ROWS]) });
     case("BernoulliGrad", &|c| {

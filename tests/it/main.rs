@@ -12,6 +12,7 @@ mod gradients;
 mod habits;
 mod kernels;
 mod members;
+mod objectives;
 mod plans;
 mod program;
 mod resume;

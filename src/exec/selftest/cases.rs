@@ -3,11 +3,15 @@
 use crate::kernels::matmul::Entry;
 use crate::kernels::{Access, Kernel, StepScalars, grid, words};
 use crate::kernels::{
-    activation, activation_grad, batch_mean, bernoulli, broadcast, chain, clip_factor, combine, gather,
+    activation, activation_grad, batch_mean, bernoulli, bound, broadcast, chain, clip_factor, combine, gather,
 };
-use crate::kernels::{gaussian, log_mean_exp, log_ratio, matmul, matmul_direct, matmul_texels, noise, posterior_grad};
 use crate::kernels::{
-    row_weights, running, sample, squared_norm, sum_columns, sum_rows, table, table_values, update, update_texels,
+    gaussian, kl_means, log_mean_exp, log_ratio, log_ratio_grad, matmul, matmul_direct, matmul_texels, noise,
+    posterior_grad,
+};
+use crate::kernels::{
+    row_weights, running, sample, shaped_kl, squared_norm, sum_columns, sum_rows, table, table_values, update,
+    update_texels,
 };
 use crate::plan::{Step, View};
 use crate::rng::{Philox, Stream, key};
@@ -238,7 +242,8 @@ fn shape(kernel: &Kernel, consts: &[u32], size: Size) -> Option<Shape> {
         }
         "broadcast" | "sum_rows" | "sum_columns" | "gather" => Some(rows_and_columns(kernel.name, consts, size)),
         "squared_norm" | "clip_factor" | "batch_mean" | "row_weights" => Some(scalars_and_rows(kernel.name, size)),
-        "sample" | "posterior_grad" | "log_ratio" | "log_mean_exp" | "noise" => Some(latent(kernel.name, consts, size)),
+        "sample" | "posterior_grad" | "log_ratio" | "log_mean_exp" | "noise" | "log_ratio_grad" | "bound"
+        | "kl_means" | "shaped_kl" => Some(latent(kernel.name, consts, size)),
         "bernoulli" | "gaussian" => Some(likelihood(kernel.name, consts, size)),
         "table" => Some(columns_likelihood(consts, size)),
         "table_values" => Some(columns_values(consts, size)),
@@ -434,6 +439,30 @@ fn latent(name: &str, consts: &[u32], Size { rows: b, width, depth }: Size) -> S
         "log_ratio" => {
             let p = log_ratio::Params { rows: all as u32, latent, per_example, low, high };
             Shape::new(&p, (all, depth), log_ratio::grid(&p), [stats, draws, draws, part(all)])
+        }
+        "log_ratio_grad" => {
+            let p = log_ratio_grad::Params { rows: b as u32, latent, per_example, low, high };
+            Shape::new(&p, (b, 1), log_ratio_grad::grid(&p), [stats, part(all), stats])
+        }
+        "bound" => {
+            // Two groups of an example, of as many samples as there are columns.
+            let (groups, rows) = (2 * b, 2 * b * width);
+            let p = bound::Params { groups: groups as u32, size: latent, per_example: 2, weight: 1 };
+            let g = used(consts[0] == 1 && consts[1] == 0, part(groups));
+            let y = part(if consts[0] == 1 { rows } else { groups });
+            Shape::new(&p, (b, 1), bound::grid(&p), [part(rows), part(rows), g, y])
+        }
+        "kl_means" => {
+            let p = kl_means::Params { groups: latent, size: 1, batch: b as u32, low, high };
+            Shape::new(&p, (width, 1), kl_means::grid(&p), [whole(2 * b * width), part(width)])
+        }
+        "shaped_kl" => {
+            // Capacity has one group of all dimensions.
+            let size = if consts[0] == 1 { width } else { 1 };
+            let p = shaped_kl::Params { rows: b as u32, latent, size: size as u32, weight: 1, bound: 0.5, low, high };
+            let (means, g) = ((width / size, false, Fill::Unit), used(consts[1] == 1 && consts[2] == 0, part(b)));
+            let y = part(if consts[1] == 1 { 2 * b * width } else { b });
+            Shape::new(&p, (b, 1), shaped_kl::grid(&p), [stats, means, g, y])
         }
         "log_mean_exp" => {
             let p = log_mean_exp::Params { rows: b as u32, per_example };

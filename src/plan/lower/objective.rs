@@ -1,0 +1,85 @@
+//! Terms of objectives beyond the ELBO: shaped rates, importance-weighted bounds, their gradients.
+
+use super::{Dispatch, Lowering};
+use crate::graph::op::KlShape;
+use crate::graph::{Id, Op};
+use crate::kernels;
+
+impl Lowering<'_> {
+    pub(super) fn kl_means(&mut self, id: Id) {
+        use kernels::kl_means::{KERNEL, Params, grid};
+        let Op::KlMeans { stats, clamp, size } = *self.graph.op(id) else { return };
+        let groups = self.shape(id).count();
+        let p = Params {
+            groups: groups as u32,
+            size: size as u32,
+            batch: self.graph.batch as u32,
+            low: clamp.low,
+            high: clamp.high,
+        };
+        let views = vec![self.place(stats), self.split(id)];
+        let (outer, grid) = (groups, grid(&p));
+        self.push(&Dispatch { kernel: &KERNEL, consts: &[], outer, unit: 1, grid, what: "mean KL" }, &p, views);
+    }
+
+    pub(super) fn shaped_kl(&mut self, id: Id) {
+        use kernels::shaped_kl::{KERNEL, Params, grid};
+        let (stats, means, g, clamp, shape) = match *self.graph.op(id) {
+            Op::ShapedKl { stats, means, clamp, shape } => (stats, means, None, clamp, shape),
+            Op::ShapedKlGrad { stats, means, g, clamp, shape } => (stats, means, Some(g), clamp, shape),
+            _ => return,
+        };
+        let grad = u32::from(g.is_some());
+        let (g, uniform, weight) = self.row_gradient(g);
+        let (capacity, bound) = match shape {
+            KlShape::FreeBits { bound, .. } => (0, bound),
+            KlShape::Capacity { .. } => (1, 0.0),
+        };
+        let p = Params {
+            rows: self.graph.batch as u32,
+            latent: self.shape(stats).columns() as u32 / 2,
+            size: shape.size() as u32,
+            weight,
+            bound,
+            low: clamp.low,
+            high: clamp.high,
+        };
+        let views = vec![self.split(stats), self.place(means), g, self.split(id)];
+        let (outer, grid, consts) = (self.graph.batch, grid(&p), [capacity, grad, uniform]);
+        let what = if grad == 1 { "d shaped KL" } else { "shaped KL" };
+        self.push(&Dispatch { kernel: &KERNEL, consts: &consts, outer, unit: 1, grid, what }, &p, views);
+    }
+
+    pub(super) fn log_ratio_grad(&mut self, id: Id) {
+        use kernels::log_ratio_grad::{KERNEL, Params, grid};
+        let Op::LogRatioGrad { stats, g, clamp } = *self.graph.op(id) else { return };
+        let p = Params {
+            rows: self.graph.batch as u32,
+            latent: self.shape(stats).columns() as u32 / 2,
+            per_example: self.per_example(self.shape(g).rows()),
+            low: clamp.low,
+            high: clamp.high,
+        };
+        let views = vec![self.split(stats), self.split(g), self.split(id)];
+        let (outer, grid, what) = (self.graph.batch, grid(&p), "d log q(z|x)/p(z)");
+        self.push(&Dispatch { kernel: &KERNEL, consts: &[], outer, unit: 1, grid, what }, &p, views);
+    }
+
+    pub(super) fn bound(&mut self, id: Id) {
+        use kernels::bound::{KERNEL, Params, grid};
+        let (distortion, ratio, g, size) = match *self.graph.op(id) {
+            Op::Bound { distortion, ratio, size } => (distortion, ratio, None, size),
+            Op::BoundGrad { distortion, ratio, g, size } => (distortion, ratio, Some(g), size),
+            _ => return,
+        };
+        let grad = u32::from(g.is_some());
+        let (g, uniform, weight) = self.row_gradient(g);
+        let groups = self.shape(ratio).rows() / size;
+        let per_example = self.per_example(groups);
+        let p = Params { groups: groups as u32, size: size as u32, per_example, weight };
+        let views = vec![self.split(distortion), self.split(ratio), g, self.split(id)];
+        let (outer, grid, consts) = (self.graph.batch, grid(&p), [grad, uniform]);
+        let what = if grad == 1 { "importance weights" } else { "importance-weighted bound" };
+        self.push(&Dispatch { kernel: &KERNEL, consts: &consts, outer, unit: 1, grid, what }, &p, views);
+    }
+}
