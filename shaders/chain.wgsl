@@ -201,7 +201,7 @@ fn posterior_grad(op: Op, from_example: u32, end: u32, thread: u32) {
         if (op.option & 2u) != 0u {
             let weight = row_gradient(steps[member], op.weight, example, 1u);
             dmean += weight * values[op.w + at_mean];
-            dlv += weight * 0.5 * (exp(lv) - 1.0);
+            dlv += weight * 0.5 * exp_m1(lv);
         }
         let given = values[op.w + at_lv];
         values[op.y + at_mean] = dmean;

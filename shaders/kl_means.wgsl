@@ -1,4 +1,4 @@
-// The KL of each group of latent dimensions, a mean over the examples of the batch that count; one thread per group.
+// The KL of each group of latent dimensions, a mean over the examples of the batch that count; one workgroup per group.
 
 struct Params {
     groups: u32,
@@ -20,18 +20,21 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     member = member_of(group);
-    let index = linear_workgroup(group, groups) * 64u + lane;
+    let index = linear_workgroup(group, groups);
     if index >= params.groups {
         return;
     }
     let latent = params.groups * params.size;
     let rows = min(steps[member].rows, params.batch);
     var sum = 0.0;
-    for (var row = 0u; row < rows; row += 1u) {
+    for (var row = lane; row < rows; row += 64u) {
         for (var j = index * params.size; j < (index + 1u) * params.size; j += 1u) {
             let at = member * MEMBER_STATS + row * 2u * latent + j;
             sum += kl_term(stats[at], clamp(stats[at + latent], params.low, params.high));
         }
     }
-    means[member * MEMBER_MEANS + index] = sum * steps[member].row_weight;
+    let total = workgroup_sum(sum, lane, 64u);
+    if lane == 0u {
+        means[member * MEMBER_MEANS + index] = total * steps[member].row_weight;
+    }
 }

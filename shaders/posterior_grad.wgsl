@@ -55,7 +55,7 @@ fn main(
     if KL == 1u {
         let weight = kl_gradient(row);
         dmean += weight * stats[member * MEMBER_STATS + at_mean];
-        dlv += weight * 0.5 * (exp(lv) - 1.0);
+        dlv += weight * 0.5 * exp_m1(lv);
     }
     dstats[member * MEMBER_DSTATS + at_mean] = dmean;
     dstats[member * MEMBER_DSTATS + at_lv] = select(dlv, 0.0, given < params.low || given > params.high);

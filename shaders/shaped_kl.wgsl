@@ -50,7 +50,7 @@ fn main(
             if GRAD == 1u {
                 y[member * MEMBER_Y + at] = share * slope * mean;
                 let held = raw < params.low || raw > params.high;
-                y[member * MEMBER_Y + at + params.latent] = select(0.5 * share * slope * (exp(lv) - 1.0), 0.0, held);
+                y[member * MEMBER_Y + at + params.latent] = select(0.5 * share * slope * exp_m1(lv), 0.0, held);
             }
             kl += kl_term(mean, lv);
         }

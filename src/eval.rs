@@ -104,7 +104,7 @@ pub fn summary(session: &mut Session, part: Range<usize>, seed: u64) -> Result<S
                 let (mean, log_variance) = (f64::from(row[j]), f64::from(row[latent + j].clamp(clamp[0], clamp[1])));
                 sums[0] += mean;
                 sums[1] += mean * mean;
-                sums[2] += 0.5 * (mean * mean + log_variance.exp() - 1.0 - log_variance);
+                sums[2] += 0.5 * (mean * mean + log_variance.exp_m1() - log_variance);
             }
         }
     }

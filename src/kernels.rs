@@ -170,6 +170,10 @@ pub const TEXELS_PER_ROW: usize = 1024;
 /// The most words that a binding may have to be read as a texture: default limits allow 8192 rows.
 pub const MOST_TEXEL_WORDS: usize = 8192 * 4 * TEXELS_PER_ROW;
 
+/// The most rounds of loops that a thread of a software driver is given. Mesa's leaves all loops of a thread, without a
+/// word, after 65,535 rounds together; a few are needed besides the longest loop.
+pub const MOST_ROUNDS: usize = 65_000;
+
 /// One kernel: the same computation in WGSL and in Rust.
 #[derive(Debug)]
 pub struct Kernel {

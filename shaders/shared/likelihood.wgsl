@@ -15,15 +15,7 @@ fn gaussian_term(difference: f32, log_variance: f32) -> f32 {
 
 // KL(N(mean, exp(lv)) ‖ N(0, 1)) of one dimension.
 fn kl_term(mean: f32, lv: f32) -> f32 {
-    return 0.5 * (mean * mean + exp(lv) - 1.0 - lv);
-}
-
-// e^d − 1 − d, which is about d²/2 near 0.
-fn exp_beyond_linear(d: f32) -> f32 {
-    if abs(d) >= 0.5 {
-        return exp(d) - 1.0 - d;
-    }
-    return d * d * (0.5 + d * (1.0 / 6.0 + d * (1.0 / 24.0 + d * (1.0 / 120.0 + d * (1.0 / 720.0 + d / 5040.0)))));
+    return 0.5 * (mean * mean + exp_beyond_linear(lv));
 }
 
 // Poisson from the logarithm l of its rate, exp l − l·x + ln x!, of a whole number x. From 8 on ln x! is Stirling's

@@ -63,6 +63,19 @@ fn activate_derivative(kind: u32, v: f32) -> f32 {
     }
 }
 
+// e^x − 1 − x, about x²/2 near 0, where the exact form would leave nothing but rounding.
+fn exp_beyond_linear(x: f32) -> f32 {
+    if abs(x) >= 0.5 {
+        return exp(x) - 1.0 - x;
+    }
+    return x * x * (0.5 + x * (1.0 / 6.0 + x * (1.0 / 24.0 + x * (1.0 / 120.0 + x * (1.0 / 720.0 + x / 5040.0)))));
+}
+
+// e^x − 1.
+fn exp_m1(x: f32) -> f32 {
+    return x + exp_beyond_linear(x);
+}
+
 fn gelu_argument(x: f32) -> f32 {
     return 0.7978845608 * (x + 0.044715 * x * x * x);
 }

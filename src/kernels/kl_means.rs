@@ -31,9 +31,9 @@ pub static KERNEL: Kernel = Kernel {
     fast: None,
 };
 
-/// One thread per group.
+/// One workgroup per group.
 pub fn grid(p: &Params) -> [u32; 3] {
-    super::grid((p.groups as usize).div_ceil(64))
+    super::grid(p.groups as usize)
 }
 
 /// The KL of one dimension, N(mean, exp(lv)) to N(0, 1), in nats (Kingma and Welling 2014, appendix B).

@@ -4,7 +4,7 @@
 //! A lane handles four neighbouring words at once, so not every product can be computed so: see [`suits`].
 
 use super::matmul::{ENTRY, Entry, FIELDS, MEANING, fast_or_twin, twin};
-use super::{Binding, Call, Kernel, read, texels, write};
+use super::{Binding, Call, Kernel, MOST_ROUNDS, read, texels, write};
 
 const BINDINGS: &[Binding] = &[texels(read("a")), texels(read("b")), texels(read("aux")), write("c"), write("terms")];
 
@@ -34,12 +34,13 @@ pub fn tiles(p: &Entry, tiling: &[u32]) -> u32 {
 }
 
 /// Whether the kernel computes a product: rows of the stored matrices and what precedes them in their bindings are
-/// multiples of four words.
+/// multiples of four words, and a thread with the shortest strides comes to the end of its sums.
 pub fn suits(p: &Entry, consts: &[u32]) -> bool {
     let [transpose_a, transpose_b, _, ones] = [consts[0], consts[1], consts[2], consts[3]];
     let a_row = if transpose_a == 1 { p.m - ones } else { p.k };
     let b_row = if transpose_b == 1 { p.k } else { p.n };
-    [a_row, b_row, p.n, p.a, p.b, p.aux, p.c].iter().all(|words| words.is_multiple_of(4))
+    let whole = [a_row, b_row, p.n, p.a, p.b, p.aux, p.c].iter().all(|words| words.is_multiple_of(4));
+    whole && p.k as usize <= 4 * MOST_ROUNDS
 }
 
 fn cpu(call: Call) {

@@ -96,7 +96,7 @@ fn rows(call: Call) {
         }
         let sum = vector::columns([mean, lv], [], |[mean, lv]| {
             let lv = lv.clamp(p.low, p.high);
-            (0.5 * (mean * mean + (math::exp_m1(lv) - lv)), [])
+            (0.5 * (mean * mean + math::exp_beyond_linear(lv)), [])
         });
         *kl = sum as f32;
     }

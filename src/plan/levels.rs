@@ -34,8 +34,8 @@ pub(super) enum Group {
 /// The most words of a weight matrix that each workgroup of a chain reads for itself.
 const THIN: usize = 32_768;
 
-/// The most numbers that a thread of an emulated device adds up beside an update. Mesa's driver leaves loops, without a
-/// word, after 65,535 rounds; and long before that a dispatch with many threads is faster.
+/// The most numbers that a thread of an emulated device adds up beside an update: far fewer than it may
+/// ([`crate::kernels::MOST_ROUNDS`]), since a dispatch with many threads is faster.
 const FEW: usize = 16_384;
 
 impl Group {

@@ -17,6 +17,7 @@ use crate::graph::{Graph, Id, Op};
 use crate::kernels::{self, Kernel, math};
 use crate::shape::Shape;
 use bytemuck::Pod;
+pub use products::check_sums;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a plan is made for. A plan for one target is correct on every executor, and fast on its own; but plans for
@@ -101,6 +102,7 @@ pub fn unshared(
     for group in groups {
         lowering.group(group, &live)?;
     }
+    products::check_sums(target, &lowering.plan.steps)?;
     lowering.means();
     if let Some(ending) = &ending {
         update::steps(&mut lowering, ending);

@@ -89,7 +89,7 @@ fn make(kernel: &'static Kernel, consts: &[u32], size: Size) -> Case {
 type Member = (StepScalars, Vec<Vec<u32>>);
 
 /// The case for one of several models, the first of which has it as it is: other scalars, and other words wherever the
-/// kernel may read some, but for the data set, which they share.
+/// kernel may read some, but for the columns of a table, which are constants of the plan that they share.
 fn of_member(case: &Case, member: usize) -> Member {
     let by = 1.0 - member as f32 / 8.0;
     let rows = case.scalars.rows.saturating_sub(member as u32).max(1);
@@ -219,6 +219,23 @@ fn state_is_started_afresh_at_the_first_sample() {
         case.scalars.sample = 0;
         case.buffers[2].fill(f32::INFINITY.to_bits());
         assert_right(&mut executor, &case);
+    }
+}
+
+/// There exp lv − 1 − lv is about lv²/2, and its three terms would cancel each other.
+#[test]
+fn a_posterior_near_the_prior_keeps_its_kl_and_its_gradient() {
+    use elbo::kernels::{posterior_grad, sample};
+    for mut executor in executors() {
+        for (kernel, consts, stats) in [(&sample::KERNEL, vec![0], 1), (&posterior_grad::KERNEL, vec![0, 1, 1], 0)] {
+            for near in [1e-1, 1e-2, 1e-3, 1e-5] {
+                let mut case = make(kernel, &consts, size(70, 20, 1));
+                for word in &mut case.buffers[stats] {
+                    *word = (f32::from_bits(*word) * near).to_bits();
+                }
+                assert_right(&mut executor, &case);
+            }
+        }
     }
 }
 

@@ -7,7 +7,8 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::exec::profile::{Effort, Timing};
 use crate::exec::{measure, select};
-use crate::plan::Target;
+use crate::kernels::{Kernel, matmul_direct};
+use crate::plan::{Target, check_sums};
 use crate::report::Report;
 use crate::report::table::table;
 use crate::session::{Purpose, plan_for};
@@ -37,13 +38,15 @@ pub fn run(args: &BenchMatmulArgs, report: &Report) -> Result<()> {
     report.note(&format!("device   {line}"));
     let target = executor.target();
     let products = products(target, report)?;
+    let transposed = [args.transpose_a, args.transpose_b];
     let mut found: Vec<Variant> = Vec::new();
-    for kernel in &products {
-        for consts in measure::variants(kernel, [args.transpose_a, args.transpose_b]) {
+    for kernel in kernels_for(target, &products, transposed, shape) {
+        for consts in measure::variants(kernel, transposed) {
             let Some(case) = measure::product_case(kernel, &consts, shape) else {
                 report.note(&format!("left out {}: not for this shape", measure::variant_name(kernel, &consts)));
                 continue;
             };
+            check_sums(target, std::slice::from_ref(&case.step))?;
             let (time, clock) = measure::time_right(&mut executor, &case, Effort { repeats, time: TIME })?;
             found.push(Variant { name: measure::variant_name(kernel, &consts), grid: case.step.grid, time });
             report.note(&format!("timed    {} by {}", measure::variant_name(kernel, &consts), clock.describe()));
@@ -96,8 +99,23 @@ struct Variant {
     time: Timing,
 }
 
+/// The kernels that plans for this target compute such a product by.
+fn kernels_for(
+    target: Target,
+    products: &[&'static Kernel],
+    transposed: [bool; 2],
+    shape: [usize; 3],
+) -> Vec<&'static Kernel> {
+    let variants = |kernel: &'static Kernel| measure::variants(kernel, transposed).into_iter();
+    let suits = |kernel| variants(kernel).any(|consts| measure::product_case(kernel, &consts, shape).is_some());
+    match target {
+        Target::Lanes if !products.iter().any(|kernel| suits(kernel)) => vec![&matmul_direct::KERNEL],
+        _ => products.to_vec(),
+    }
+}
+
 /// The product kernels that a training step for this target is made of.
-fn products(target: Target, report: &Report) -> Result<Vec<&'static crate::kernels::Kernel>> {
+fn products(target: Target, report: &Report) -> Result<Vec<&'static Kernel>> {
     let config = Config::default();
     let (model, resident) = shapes(&config, report)?;
     Ok(measure::products(&plan_for(&model, &config, Purpose::Train, resident, target)?))

@@ -2,10 +2,11 @@
 
 use super::{Dispatch, Lowering, Target};
 use crate::config::Activation;
+use crate::error::{Error, Result};
 use crate::graph::op::Variance;
 use crate::graph::{Id, Op};
 use crate::kernels::matmul::{self, ACTIVATE, BERNOULLI, DERIVE, Entry, GAUSSIAN, PLAIN, Params};
-use crate::kernels::{Kernel, MOST_TEXEL_WORDS, math, matmul_direct, matmul_texels};
+use crate::kernels::{Kernel, MOST_ROUNDS, MOST_TEXEL_WORDS, math, matmul_direct, matmul_texels};
 use crate::plan::{Step, View};
 
 /// The params of a product whose epilogue is no likelihood.
@@ -69,6 +70,23 @@ pub(in crate::plan) fn lay_out(step: &mut Step, manner: &Manner, entries: &mut [
     step.params[0] = entries.len() as u32;
     step.params.extend_from_slice(bytemuck::cast_slice(entries));
     step.grid = crate::kernels::grid(workgroups as usize);
+}
+
+/// Refuses sums that would be left unfinished: see [`MOST_ROUNDS`].
+pub fn check_sums(target: Target, steps: &[Step]) -> Result<()> {
+    let emulated = matches!(target, Target::Lanes | Target::Software);
+    for step in steps.iter().filter(|step| emulated && step.kernel.name == matmul_direct::KERNEL.name) {
+        let table = &step.params[matmul_direct::KERNEL.params.len()..];
+        let entries: &[Entry] = bytemuck::cast_slice(table);
+        if let Some(entry) = entries.iter().find(|entry| entry.k as usize > MOST_ROUNDS) {
+            return Err(Error::Device(format!(
+                "{}: a sum of {} terms is more than software Vulkan drivers finish, which is {MOST_ROUNDS}; use --adapter cpu, or \
+                 narrower layers (or a smaller batch, for gradients of weights)",
+                step.what, entry.k
+            )));
+        }
+    }
+    Ok(())
 }
 
 impl Lowering<'_> {

@@ -3,8 +3,9 @@
 use super::models::{PURPOSES, Setup, classic, deep, plan, plan_unshared, small};
 use super::runs::{cpu, kept_resident, load_plan, results, steps};
 use crate::support::{ROUNDING, compare};
+use elbo::error::Error;
 use elbo::kernels::f32s;
-use elbo::plan::{Plan, Role, Target};
+use elbo::plan::{Plan, Role, Target, lower};
 
 const DEVICES: [Target; 3] = [Target::Gpu, Target::Software, Target::Lanes];
 
@@ -90,6 +91,27 @@ fn no_thread_of_an_emulated_device_adds_up_more_than_65535_terms() {
             let means: Vec<_> = steps.iter().filter(|step| step.kernel.name == "batch_mean").collect();
             assert_eq!(means.len(), alone, "batch {batch} for {target:?}");
             assert!(means.iter().all(|step| step.views[0].words > 65_535), "{means:#?}");
+        }
+    }
+}
+
+#[test]
+fn sums_that_an_emulated_device_would_not_finish_are_refused() {
+    // (units of the hidden layer, whether plans are made for GPUs, software drivers, and those with lanes)
+    for (width, made) in [(65_000, [true, true, true]), (70_001, [true, false, false]), (70_000, [true, false, true])] {
+        let mut setup = small();
+        // All other extents are whole texels.
+        (setup.model.width, setup.model.config.latent, setup.model.config.hidden) = (12, 4, vec![width]);
+        for (target, made) in DEVICES.into_iter().zip(made) {
+            let graph = setup.model.train(8).expect("the shapes meet");
+            let plan = lower("train", graph, Some(&setup.config.optimizer), kept_resident(&setup), target);
+            match plan {
+                Ok(_) => assert!(made, "{width} for {target:?}"),
+                Err(Error::Device(why)) => {
+                    assert!(!made && why.contains("--adapter cpu") && why.contains(&width.to_string()), "{why}");
+                }
+                Err(other) => panic!("{width} for {target:?}: {other}"),
+            }
         }
     }
 }
