@@ -52,11 +52,11 @@ pub enum Bound {
     Elbo,
     /// log of the mean of w over all M samples (Burda et al. 2015).
     Iwae,
-    /// The mean of that over m groups of k samples (Rainforth et al. 2018, eq. 7).
+    /// The mean of that over m groups of k samples (Rainforth et al. 2018).
     Miwae,
-    /// The decoder by `iwae`, the encoder by `miwae` (Rainforth et al. 2018, eq. 10 and 11).
+    /// The decoder by `iwae`, the encoder by `miwae` (Rainforth et al. 2018).
     Piwae,
-    /// `share` of the ELBO of the same samples, the rest of `iwae` (Rainforth et al. 2018, eq. 8).
+    /// `share` of the ELBO of the same samples, the rest of `iwae` (Rainforth et al. 2018).
     Ciwae,
 }
 

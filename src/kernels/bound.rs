@@ -1,6 +1,6 @@
 //! The importance-weighted bound of groups of samples, −log (1/k) Σ w, with log w = −distortion − ratio, in nats (Burda,
 //! Grosse, Salakhutdinov, "Importance weighted autoencoders", 2015, eq. 8), and its gradient for distortion and ratio,
-//! which is the same for both: g·w/Σw (eq. 13).
+//! which is the same for both: g·w/Σw.
 
 use super::{Call, Kernel, f32s, f32s_mut, params, read, write};
 

@@ -1,9 +1,9 @@
 //! The KL of each example as a loss that looks at its mean over the batch, or the gradient of that for the statistics.
 //!
 //! - Free bits, `CAPACITY` = 0: max(λ, KL) for each group of latent dimensions, where KL is the group's mean over the
-//!   batch (Kingma et al., "Improving variational inference with inverse autoregressive flow", 2016, eq. 15).
+//!   batch (Kingma et al., "Improving variational inference with inverse autoregressive flow", 2016).
 //! - Capacity, `CAPACITY` = 1: |KL − C| with one group, where C is the step's third weight (Burgess et al.,
-//!   "Understanding disentangling in β-VAE", 2018, eq. 8, with the mean over the batch inside).
+//!   "Understanding disentangling in β-VAE", 2018, with the mean over the batch inside).
 //!
 //! Both are λ + s·(KL − λ) or s·(KL − C) of each example with a slope s that is that of the batch, so that the mean over
 //! the batch and its gradient are those of the formula.
