@@ -35,7 +35,7 @@ fn main(
         below = -1.0;
     }
     var share = row_gradient(steps[member], params.weight, row, 1u);
-    if UNIFORM == 0u {
+    if GRAD == 1u && UNIFORM == 0u {
         share = g[member * MEMBER_G + row];
     }
     var sum = 0.0;

@@ -120,7 +120,7 @@ fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
             )));
         }
         let more = configs.iter().any(|config| epochs > config.train.epochs);
-        if more && sweep.is_none() {
+        if more && sweep.is_none() && progress.course.stopped {
             // More epochs are a wish to go on, also where the run had stopped early: patience begins anew.
             let course = &mut saved[0].progress.course;
             (course.stopped, course.patient_from) = (false, progress.epoch);

@@ -62,7 +62,11 @@ fn cpu(call: Call) {
     let (capacity, grad, uniform) = (consts[0] == 1, consts[1] == 1, consts[2] == 1);
     let (bound, below) = if capacity { (step.weights[CAPACITY_WEIGHT], -1.0) } else { (p.bound, 0.0) };
     for (i, row) in range.enumerate() {
-        let g = f64::from(if uniform { step.row_gradient(p.weight as usize, row, 1) } else { g[i] });
+        let g = match (grad, uniform) {
+            (false, _) => 0.0,
+            (true, true) => f64::from(step.row_gradient(p.weight as usize, row, 1)),
+            (true, false) => f64::from(g[i]),
+        };
         let mut sum = 0.0;
         for (group, &mean) in means.iter().enumerate() {
             let slope = if mean > bound { 1.0 } else { below };

@@ -198,6 +198,7 @@ fn spoiled(device: usize, not_finite: &str) -> Outcome {
         ("batch", "8"),
         ("validation", "10"),
         ("not_finite", not_finite),
+        ("output_bias_from_data", "false"),
         ("latent", "2"),
     ];
     run(device, &config(&settings))
@@ -245,11 +246,11 @@ fn when_the_time_is_up_a_run_stops_after_a_checkpoint_and_goes_on_to_the_same_bi
 
 #[test]
 fn a_plateau_lowers_the_learning_rate_and_remembers_it() {
-    let settings = &[("epochs", "6"), ("lr", "0.05"), ("schedule.curve", "plateau"), ("wait", "1")];
+    let settings = &[("epochs", "20"), ("lr", "0.05"), ("schedule.curve", "plateau"), ("wait", "1")];
     let outcome = run(0, &config(settings));
     let course = outcome.last.progress.course;
     assert!(course.reductions > 0 && course.reduced_after > 0, "{course:?}");
-    let constant = run(0, &config(&[("epochs", "6"), ("lr", "0.05")]));
+    let constant = run(0, &config(&[("epochs", "20"), ("lr", "0.05")]));
     assert_ne!(all(&constant.last), all(&outcome.last));
 }
 

@@ -96,7 +96,7 @@ fn updates(kernel: &Kernel) -> Vec<Vec<u32>> {
     let settings = rules.iter().flat_map(|&(rule, momentum)| [0, 1].map(|clip| [rule, clip, momentum]));
     let means = if kernel.name == "update" { 3 } else { update::WORKGROUP };
     // The step of the cases is the last of the runs of an update, or one before.
-    let parts = [0, 3, 4].into_iter().cycle();
+    let parts = [4, 0, 3].into_iter().cycle();
     let all = settings.zip((0..means).cycle()).zip(parts);
     all.map(|((setting, means), parts)| [&setting[..], &[means, parts]].concat()).collect()
 }
