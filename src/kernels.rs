@@ -33,7 +33,10 @@ pub mod math;
 pub mod matmul;
 pub mod matmul_direct;
 pub mod matmul_texels;
+pub mod mmd;
 pub mod noise;
+pub mod pair_density;
+pub mod pair_norms;
 pub mod posterior_grad;
 pub mod row_weights;
 pub mod running;
@@ -46,6 +49,7 @@ pub mod table;
 pub mod table_values;
 #[cfg(test)]
 mod testing;
+pub mod total_correlation;
 pub mod update;
 pub mod update_texels;
 mod vector;
@@ -385,7 +389,10 @@ pub static KERNELS: &[&Kernel] = &[
     &matmul::KERNEL,
     &matmul_direct::KERNEL,
     &matmul_texels::KERNEL,
+    &mmd::KERNEL,
     &noise::KERNEL,
+    &pair_density::KERNEL,
+    &pair_norms::KERNEL,
     &posterior_grad::KERNEL,
     &row_weights::KERNEL,
     &running::KERNEL,
@@ -396,6 +403,7 @@ pub static KERNELS: &[&Kernel] = &[
     &sum_rows::KERNEL,
     &table::KERNEL,
     &table_values::KERNEL,
+    &total_correlation::KERNEL,
     &update::KERNEL,
     &update_texels::KERNEL,
 ];

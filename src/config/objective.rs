@@ -22,6 +22,11 @@ pub struct ObjectiveConfig {
     pub capacity: f32,
     /// Epochs, or a fraction of one, in which the capacity rises from 0 to its value.
     pub capacity_epochs: f32,
+    /// The weight of the total correlation within the rate: loss = distortion + beta·rate + (tc − 1)·total correlation
+    /// (beta-TC-VAE); 1 leaves it as it is.
+    pub tc: f32,
+    /// The weight of the squared maximum mean discrepancy between latents and prior (`InfoVAE`, WAE); 0 for none.
+    pub mmd: f32,
     /// What is optimised.
     pub bound: Bound,
     /// Latent samples for each example.
@@ -79,6 +84,8 @@ impl ObjectiveConfig {
             free_group: 1,
             capacity: 0.0,
             capacity_epochs: 10.0,
+            tc: 1.0,
+            mmd: 0.0,
             bound: Bound::Elbo,
             samples: 1,
             groups: 1,

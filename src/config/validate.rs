@@ -79,7 +79,7 @@ pub fn validate(config: &Config) -> Result<()> {
 
 fn check_objective(objective: &ObjectiveConfig, model: &ModelConfig, train: &TrainConfig) -> Result<()> {
     let ObjectiveConfig { beta, anneal, anneal_epochs, anneal_share, free_bits, free_group, .. } = objective;
-    let ObjectiveConfig { capacity, capacity_epochs, bound, samples, groups, share, .. } = objective;
+    let ObjectiveConfig { capacity, capacity_epochs, bound, samples, groups, share, tc, mmd, .. } = objective;
     number("objective.beta", *beta, 0.0)?;
     positive("objective.anneal_epochs", *anneal_epochs)?;
     check(*anneal_share > 0.0 && *anneal_share <= 1.0, "objective.anneal_share", anneal_share, "above 0 and up to 1")?;
@@ -98,9 +98,15 @@ fn check_objective(objective: &ObjectiveConfig, model: &ModelConfig, train: &Tra
     let shaped = *free_bits > 0.0 || *capacity > 0.0;
     let both = *free_bits > 0.0 && *capacity > 0.0;
     check(!both, "objective.capacity", capacity, "0 where objective.free_bits is set: both shape the rate")?;
+    number("objective.tc", *tc, 0.0)?;
+    number("objective.mmd", *mmd, 0.0)?;
+    let pairs = *tc != 1.0 || *mmd > 0.0;
+    check(*tc == 1.0 || *capacity == 0.0, "objective.tc", tc, "1 where objective.capacity is set")?;
+    check(!pairs || *samples == 1, "objective.samples", samples, "1 with objective.tc or objective.mmd")?;
+    check(!pairs || train.batch > 1, "train.batch", &train.batch, "2 or more with objective.tc or objective.mmd")?;
     let parts = train.accumulate;
-    let advice = "1 with free bits or a capacity, which look at the mean over a whole batch";
-    check(!shaped || parts == 1, "train.accumulate", &parts, advice)?;
+    let advice = "1 with free bits, a capacity, objective.tc or objective.mmd, which look at a whole batch";
+    check(!(shaped || pairs) || parts == 1, "train.accumulate", &parts, advice)?;
     if !bound.is_weighted() {
         return Ok(());
     }
@@ -109,6 +115,8 @@ fn check_objective(objective: &ObjectiveConfig, model: &ModelConfig, train: &Tra
     check(*beta == 1.0, "objective.beta", beta, &format!("1 {elbo}"))?;
     check(*anneal == Anneal::None, "objective.anneal", &format!("{anneal:?}").to_lowercase(), &format!("none {elbo}"))?;
     check(*free_bits == 0.0, "objective.free_bits", free_bits, &format!("0 {elbo}"))?;
+    check(*tc == 1.0, "objective.tc", tc, &format!("1 {elbo}"))?;
+    check(*mmd == 0.0, "objective.mmd", mmd, &format!("0 {elbo}"))?;
     check(*capacity == 0.0, "objective.capacity", capacity, &format!("0 {elbo}"))
 }
 
@@ -253,6 +261,10 @@ mod tests {
             ("objective.capacity", "5", |c| (c.objective.bound, c.objective.capacity) = (Bound::Ciwae, 5.0)),
             ("objective.capacity", "5", |c| (c.objective.free_bits, c.objective.capacity) = (0.1, 5.0)),
             ("objective.free_group", "3", |c| c.objective.free_group = 3),
+            ("objective.tc", "-1", |c| c.objective.tc = -1.0),
+            ("objective.tc", "6", |c| (c.objective.tc, c.objective.bound) = (6.0, Bound::Iwae)),
+            ("objective.mmd", "inf", |c| c.objective.mmd = f32::INFINITY),
+            ("objective.samples", "2", |c| (c.objective.mmd, c.objective.samples) = (1.0, 2)),
             ("objective.share", "1.5", |c| c.objective.share = 1.5),
             ("objective.anneal_epochs", "0", |c| c.objective.anneal_epochs = 0.0),
             ("objective.anneal_share", "0", |c| c.objective.anneal_share = 0.0),

@@ -1,5 +1,6 @@
 //! Reverse-mode gradients: one short rule per operation, and one loop that adds up.
 
+use super::op::Side;
 use super::{Graph, Id, Op};
 use crate::config::Activation;
 use crate::error::{Error, Result};
@@ -95,6 +96,13 @@ fn local(graph: &mut Graph, id: Id, dy: Id, depends: &dyn Fn(Id) -> bool) -> Res
         ShapedKl { stats, means, clamp, shape } => {
             give(graph, stats, ShapedKlGrad { stats, means, g: dy, clamp, shape })?;
         }
+        // What is remembered of the batch is made from statistics and samples: the whole derivative is here.
+        TotalCorrelation { stats, z, pairs, norms, clamp } => {
+            for (input, of) in [(stats, Side::Statistics), (z, Side::Samples)] {
+                give(graph, input, TotalCorrelationGrad { stats, z, pairs, norms, g: dy, clamp, of })?;
+            }
+        }
+        Mmd { z, prior } => give(graph, z, MmdGrad { z, prior, g: dy })?,
         LogRatio { stats, z, clamp, .. } => {
             give(graph, stats, LogRatioGrad { stats, g: dy, clamp })?;
             if depends(z) {
@@ -135,6 +143,10 @@ fn local(graph: &mut Graph, id: Id, dy: Id, depends: &dyn Fn(Id) -> bool) -> Res
         | LogRatioGrad { .. }
         | LogMeanExp { .. }
         | BoundGrad { .. }
+        | PairDensity { .. }
+        | PairNorms { .. }
+        | TotalCorrelationGrad { .. }
+        | MmdGrad { .. }
         | KlMeans { .. }
         | ShapedKlGrad { .. }
         | AffineGradInput { .. }
@@ -157,6 +169,7 @@ fn local(graph: &mut Graph, id: Id, dy: Id, depends: &dyn Fn(Id) -> bool) -> Res
 fn constant_inputs(op: &Op) -> Vec<Id> {
     match *op {
         Op::Sample { eps, .. } | Op::LogRatio { eps, .. } => vec![eps],
+        Op::Mmd { prior, .. } => vec![prior],
         Op::Bernoulli { x, .. } | Op::Gaussian { x, .. } | Op::Table { x, .. } => vec![x],
         _ => vec![],
     }

@@ -3,15 +3,15 @@
 //! Whatever is optimised, the first two terms of a graph are distortion and rate, so that runs can be compared.
 
 use super::likelihood;
-use super::vae::{DISTORTION_WEIGHT, Model, RATE_WEIGHT};
+use super::vae::{DISTORTION_WEIGHT, Model, Pass, RATE_WEIGHT};
 use crate::config::{Anneal, Bound, ObjectiveConfig};
 use crate::error::Result;
 use crate::graph::op::KlShape;
 use crate::graph::{Graph, Op};
 
-/// Which of a step's weights multiplies the bound, or is the capacity.
+/// Which of a step's weights multiplies the bound or the total correlation, or is the capacity.
 const BOUND_WEIGHT: usize = 2;
-/// Which of a step's weights multiplies the bound that only the decoder follows.
+/// Which of a step's weights multiplies the bound that only the decoder follows, or the discrepancy to the prior.
 const DECODER_WEIGHT: usize = 3;
 
 impl Model {
@@ -40,13 +40,31 @@ impl Model {
             (_, true) => KlShape::Capacity { size: latent },
             _ => {
                 graph.term("rate", rate, RATE_WEIGHT);
-                return Ok(());
+                return self.of_pairs(graph, objective, &pass);
             }
         };
         graph.report("rate", rate);
         let means = graph.add(Op::KlMeans { stats, clamp, size: shape.size() })?;
         let penalty = graph.add(Op::ShapedKl { stats, means, clamp, shape })?;
         graph.term("penalty", penalty, RATE_WEIGHT);
+        self.of_pairs(graph, objective, &pass)
+    }
+
+    /// Terms that compare the latents of a batch with each other.
+    fn of_pairs(&self, graph: &mut Graph, objective: &ObjectiveConfig, pass: &Pass) -> Result<()> {
+        let (stats, z, clamp) = (pass.stats, pass.z, self.clamp());
+        if objective.tc != 1.0 {
+            let pairs = graph.add(Op::PairDensity { stats, z, clamp })?;
+            let norms = graph.add(Op::PairNorms { stats, z, pairs, clamp })?;
+            let correlation = graph.add(Op::TotalCorrelation { stats, z, pairs, norms, clamp })?;
+            graph.term("total correlation", correlation, BOUND_WEIGHT);
+        }
+        if objective.mmd > 0.0 {
+            // Of two draws for each example the first is the noise of its latent.
+            let prior = graph.add(Op::Noise { rows: 2 * graph.batch, width: self.config.latent })?;
+            let discrepancy = graph.add(Op::Mmd { z, prior })?;
+            graph.term("MMD", discrepancy, DECODER_WEIGHT);
+        }
         Ok(())
     }
 
@@ -102,17 +120,25 @@ pub fn weights_at(objective: &ObjectiveConfig, epochs: f64) -> [f32; 4] {
     };
     let capacity = f64::from(objective.capacity) * rising(objective.capacity_epochs);
     let mut weights = [1.0, (f64::from(objective.beta) * annealed) as f32, 0.0, 0.0];
-    weights[BOUND_WEIGHT] = capacity as f32;
+    weights[BOUND_WEIGHT] = if objective.capacity > 0.0 { capacity as f32 } else { objective.tc - 1.0 };
+    weights[DECODER_WEIGHT] = objective.mmd;
     weights
 }
 
 /// Which of a step's weights are weights: the others keep their value when all are scaled.
 pub fn is_weight(objective: &ObjectiveConfig, which: usize) -> bool {
-    objective.bound.is_weighted() || which != BOUND_WEIGHT
+    objective.capacity == 0.0 || which != BOUND_WEIGHT
 }
 
 /// What is minimised, in a line; `beta` is how its value is shown.
 pub fn formula(objective: &ObjectiveConfig, beta: &str) -> String {
+    let tc = objective.tc - 1.0;
+    let tc = if tc == 0.0 { String::new() } else { format!(" + {tc} x total correlation") };
+    let mmd = if objective.mmd > 0.0 { format!(" + {} x MMD", objective.mmd) } else { String::new() };
+    format!("{}{tc}{mmd}", main_part(objective, beta))
+}
+
+fn main_part(objective: &ObjectiveConfig, beta: &str) -> String {
     let (samples, groups) = (objective.samples, objective.groups);
     match objective.bound {
         Bound::Iwae => format!("-log mean of {samples} importance weights (IWAE)"),
@@ -157,6 +183,7 @@ mod tests {
             (&cyclical, 8.0, [1.0, 0.0, 0.0, 0.0]),
             (&capacity, 2.5, [1.0, 4.0, 5.0, 0.0]),
             (&capacity, 9.0, [1.0, 4.0, 10.0, 0.0]),
+            (&ObjectiveConfig { tc: 6.0, mmd: 10.0, ..elbo.clone() }, 3.0, [1.0, 4.0, 5.0, 10.0]),
             (&ciwae, 3.0, [0.25, 0.25, 0.75, 1.0]),
         ] {
             assert_eq!(weights_at(objective, epochs), expected, "{objective:?} after {epochs}");

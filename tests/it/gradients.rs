@@ -10,7 +10,7 @@ use elbo::config::{Activation, Binarise, Config, Likelihood};
 use elbo::exec::Executor;
 use elbo::exec::cpu::Cpu;
 use elbo::graph::grad::gradients_from;
-use elbo::graph::op::{KlShape, Source, Variance};
+use elbo::graph::op::{KlShape, Side, Source, Variance};
 use elbo::graph::{Graph, Id, Op};
 use elbo::model::{Model, init};
 use elbo::plan::{Ending, Role, lower};
@@ -176,10 +176,10 @@ macro_rules! operations {
 }
 
 operations! {
-    Rule: Affine Activation Sample Kl ShapedKl LogRatio Bound Bernoulli Gaussian Table Add Multiply Scale SumRows SumColumns BroadcastRows
+    Rule: Affine Activation Sample Kl ShapedKl TotalCorrelation Mmd LogRatio Bound Bernoulli Gaussian Table Add Multiply Scale SumRows SumColumns BroadcastRows
         BroadcastColumns;
     Leaf: Parameter Input Gather Noise RowWeights;
-    Constant: AffineGradInput AffineGradWeight ActivationGrad SampleGrad KlGrad KlMeans ShapedKlGrad LogRatioGrad
+    Constant: AffineGradInput AffineGradWeight ActivationGrad SampleGrad KlGrad PairDensity PairNorms TotalCorrelationGrad MmdGrad KlMeans ShapedKlGrad LogRatioGrad
         LogMeanExp BoundGrad BernoulliGrad GaussianGrad TableInput TableGrad TableMean;
 }
 
@@ -229,6 +229,21 @@ fn constants() -> Vec<(&'static str, Case)> {
         let (distortion, ratio) = (c.variable(&[ROWS]), c.constant(&[ROWS]));
         BoundGrad { distortion, ratio, g: c.constant(&[BATCH]), size: 2 }
     });
+    case("PairDensity", &|c| PairDensity { stats: c.variable(&[BATCH, 4]), z: c.constant(&[BATCH, 2]), clamp });
+    case("PairNorms", &|c| {
+        let (stats, z) = (c.constant(&[BATCH, 4]), c.constant(&[BATCH, 2]));
+        PairNorms { stats, z, pairs: c.variable(&[BATCH, BATCH]), clamp }
+    });
+    case("TotalCorrelationGrad", &|c| {
+        let (stats, z, pairs) = (c.constant(&[BATCH, 4]), c.variable(&[BATCH, 2]), c.constant(&[BATCH, BATCH]));
+        let (norms, g) = (c.constant(&[BATCH, 3]), c.constant(&[BATCH]));
+        TotalCorrelationGrad { stats, z, pairs, norms, g, clamp, of: Side::Samples }
+    });
+    case("MmdGrad", &|c| {
+        let (z, prior) = (c.variable(&[BATCH, 2]), c.constant(&[ROWS, 2]));
+        MmdGrad { z, prior, g: c.constant(&[BATCH]) }
+    });
+    case("Mmd", &|c| Mmd { z: c.constant(&[BATCH, 2]), prior: c.variable(&[ROWS, 2]) });
     case("KlMeans", &|c| KlMeans { stats: c.variable(&[BATCH, 4]), clamp, size: 1 });
     case("ShapedKlGrad", &|c| {
         let (stats, means) = (c.variable(&[BATCH, 4]), c.constant(&[1]));

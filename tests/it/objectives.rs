@@ -134,6 +134,8 @@ fn every_objective_trains_saves_resumes_and_is_evaluated_alike() {
         "--set bound=ciwae --set samples=4 --set share=0.3",
         "--set free_bits=0.1",
         "--set capacity=5 --set capacity_epochs=2 --beta 10",
+        "--set tc=6",
+        "--set mmd=10 --beta 0",
         "--set anneal=linear --set anneal_epochs=1.5",
         "--set anneal=cyclical --set anneal_epochs=1",
     ]
@@ -164,6 +166,8 @@ fn objectives_that_make_no_sense_are_refused_before_anything_is_made() {
         ("--set bound=vimco", "elbo, iwae, miwae, piwae, ciwae"),
         ("--set free_bits=1 --set capacity=1", "objective.capacity = 1"),
         ("--set free_group=3 --latent 4", "a divisor of model.latent = 4"),
+        ("--set tc=2 --set samples=3", "objective.samples = 3"),
+        ("--set bound=iwae --set mmd=3", "objective.mmd = 3"),
         ("--set curve=steps", "schedule.after"),
         ("--set accumulate=3", "a divisor of train.batch = 50"),
         ("--set accumulate=2 --set free_bits=1", "train.accumulate = 2"),

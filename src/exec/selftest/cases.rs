@@ -6,12 +6,12 @@ use crate::kernels::{
     activation, activation_grad, batch_mean, bernoulli, bound, broadcast, chain, clip_factor, combine, gather,
 };
 use crate::kernels::{
-    gaussian, kl_means, log_mean_exp, log_ratio, log_ratio_grad, matmul, matmul_direct, matmul_texels, noise,
-    posterior_grad,
+    gaussian, kl_means, log_mean_exp, log_ratio, log_ratio_grad, matmul, matmul_direct, matmul_texels, mmd, noise,
+    pair_density, pair_norms, posterior_grad,
 };
 use crate::kernels::{
-    row_weights, running, sample, shaped_kl, squared_norm, sum_columns, sum_rows, table, table_values, update,
-    update_texels,
+    row_weights, running, sample, shaped_kl, squared_norm, sum_columns, sum_rows, table, table_values,
+    total_correlation, update, update_texels,
 };
 use crate::plan::{Step, View};
 use crate::rng::{Philox, Stream, key};
@@ -55,6 +55,7 @@ pub fn settings(kernel: &Kernel) -> Vec<Vec<u32>> {
         "ACTIVATION" => 0..7,
         "OP" | "BINARISE" => 0..3,
         "PARTS" => 3..5,
+        "OF" => 0..3,
         _ => 0..2,
     };
     kernel.consts.iter().fold(vec![vec![]], |settings, name| {
@@ -243,7 +244,9 @@ fn shape(kernel: &Kernel, consts: &[u32], size: Size) -> Option<Shape> {
         "broadcast" | "sum_rows" | "sum_columns" | "gather" => Some(rows_and_columns(kernel.name, consts, size)),
         "squared_norm" | "clip_factor" | "batch_mean" | "row_weights" => Some(scalars_and_rows(kernel.name, size)),
         "sample" | "posterior_grad" | "log_ratio" | "log_mean_exp" | "noise" | "log_ratio_grad" | "bound"
-        | "kl_means" | "shaped_kl" => Some(latent(kernel.name, consts, size)),
+        | "kl_means" | "shaped_kl" | "pair_density" | "pair_norms" | "total_correlation" | "mmd" => {
+            Some(latent(kernel.name, consts, size))
+        }
         "bernoulli" | "gaussian" => Some(likelihood(kernel.name, consts, size)),
         "table" => Some(columns_likelihood(consts, size)),
         "table_values" => Some(columns_values(consts, size)),
@@ -439,6 +442,31 @@ fn latent(name: &str, consts: &[u32], Size { rows: b, width, depth }: Size) -> S
         "log_ratio" => {
             let p = log_ratio::Params { rows: all as u32, latent, per_example, low, high };
             Shape::new(&p, (all, depth), log_ratio::grid(&p), [stats, draws, draws, part(all)])
+        }
+        "pair_density" => {
+            let p = pair_density::Params { rows: b as u32, latent, low, high };
+            Shape::new(&p, (b, 1), pair_density::grid(&p), [whole(2 * b * width), part(b * width), part(b * b)])
+        }
+        "pair_norms" => {
+            let p = pair_norms::Params { rows: b as u32, latent, low, high };
+            let norms = part(b * (width + 1));
+            let bindings = [whole(2 * b * width), part(b * width), (b * b, true, Fill::Unit), norms];
+            Shape::new(&p, (b, 1), pair_norms::grid(&p), bindings)
+        }
+        "total_correlation" => {
+            let p = total_correlation::Params { rows: b as u32, latent, weight: 1, low, high };
+            let of = consts[0];
+            let (grad, unit) = (of != total_correlation::VALUE, |words| (words, false, Fill::Unit));
+            let y = part(b * [1, width, 2 * width][of as usize]);
+            let (stats, z) = (used(grad, whole(2 * b * width)), used(grad, whole(b * width)));
+            let g = used(grad && consts[1] == 0, whole(b));
+            let bindings = [stats, z, used(grad, unit(b * b)), unit(b * (width + 1)), g, y];
+            Shape::new(&p, (b, 1), total_correlation::grid(&p, of), bindings)
+        }
+        "mmd" => {
+            let p = mmd::Params { rows: b as u32, latent, weight: 1 };
+            let (g, y) = (used(consts[0] == 1 && consts[1] == 0, whole(b)), b * if consts[0] == 1 { width } else { 1 });
+            Shape::new(&p, (b, 1), mmd::grid(&p), [whole(b * width), whole(2 * b * width), g, part(y)])
         }
         "log_ratio_grad" => {
             let p = log_ratio_grad::Params { rows: b as u32, latent, per_example, low, high };

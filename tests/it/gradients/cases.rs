@@ -164,6 +164,16 @@ pub fn cases() -> Vec<Case> {
             vec![c.add(ShapedKl { stats, means, clamp: CLAMP, shape })]
         });
     }
+    case("total correlation", &|c| {
+        let (stats, z) = (c.variable(&[BATCH, 4]), c.variable(&[BATCH, 2]));
+        let pairs = c.add(PairDensity { stats, z, clamp: CLAMP });
+        let norms = c.add(PairNorms { stats, z, pairs, clamp: CLAMP });
+        vec![c.add(TotalCorrelation { stats, z, pairs, norms, clamp: CLAMP })]
+    });
+    case("maximum mean discrepancy", &|c| {
+        let (z, prior) = (c.variable(&[BATCH, 3]), c.constant(&[ROWS, 3]));
+        vec![c.add(Mmd { z, prior })]
+    });
     case("log ratio of given samples", &|c| {
         let (stats, eps, z) = (c.variable(&[BATCH, 4]), c.constant(&[ROWS, 2]), c.variable(&[ROWS, 2]));
         vec![c.add(LogRatio { stats, eps, z, clamp: CLAMP })]
