@@ -106,8 +106,17 @@ pub enum Event<'a> {
     Epoch(&'a [Epoch]),
     /// One member of several is given up, and why. What is kept of this is kept now.
     Lost(usize, &'a str),
-    /// A loss was not finite, of which member and why, and all go back to their last checkpoints, after so many epochs.
-    Back(usize, &'a str, usize),
+    /// A loss was not finite, and all that still train go back to their last checkpoints.
+    Back {
+        /// Whose loss it was.
+        member: usize,
+        /// Where, and what it was.
+        why: &'a str,
+        /// How many epochs are complete in those checkpoints.
+        epoch: usize,
+        /// Which members go back.
+        members: &'a [usize],
+    },
     /// A member stops early, after so many epochs: it will be as it was in its best epoch.
     Stopped(usize, usize),
     /// The session is at rest: the moment to draw samples of the members that still train.

@@ -270,7 +270,10 @@ fn go(session: &mut Session, members: Vec<Member>, mut place: Place, args: &Trai
             Event::Warning(text) => report.warn(&text),
             Event::Epoch(epochs) => keep(epochs, &mut place, report)?,
             Event::Lost(member, why) => sweep::give_up(&mut place, member, why, report)?,
-            Event::Back(member, why, epoch) => go_back(&mut place, member, why, epoch, report)?,
+            Event::Back { member, why, epoch, members } => {
+                say_back(&place, member, why, epoch, report);
+                members.iter().for_each(|&member| place.metrics[member].forget_after(epoch));
+            }
             Event::Stopped(member, epoch) => report.note(&stopped(&place, member, epoch)),
             Event::Pictures { session, members, epoch } => {
                 match pictures::draw(session, members, &place.folders, epoch) {
@@ -294,14 +297,12 @@ fn go(session: &mut Session, members: Vec<Member>, mut place: Place, args: &Trai
     }
 }
 
-/// Says that a run goes back, and forgets the epochs that are trained again.
-fn go_back(place: &mut Place, member: usize, why: &str, epoch: usize, report: &Report) -> Result<()> {
+/// Says that a run goes back.
+fn say_back(place: &Place, member: usize, why: &str, epoch: usize, report: &Report) {
     let who = place.sweep.as_ref().map_or(String::new(), |sweep| format!("{}: ", sweep.members[member]));
     report.warn(&format!(
         "{who}{why}; going back to the last checkpoint, after epoch {epoch}, with half the learning rate and other noise"
     ));
-    place.metrics.iter_mut().for_each(|metrics| metrics.forget_after(epoch));
-    Ok(())
 }
 
 /// That a run stopped early, in a line.

@@ -25,6 +25,8 @@ impl Run<'_, '_> {
     /// Goes back if an epoch ended because a member diverged; other outcomes stay what they are.
     pub fn recover(&mut self, done: Result<()>) -> Result<()> {
         let Some((member, why)) = self.diverged.take() else { return done };
+        // A member that stopped early in the very epoch that goes back has not stopped.
+        self.members[member].progress.course.stopped = false;
         let alive = self.alive();
         for (&at, checkpoint) in alive.iter().zip(self.last_checkpoints(&alive)?) {
             self.session.restore(at, &checkpoint)?;
@@ -34,7 +36,7 @@ impl Run<'_, '_> {
             self.members[at].progress.course.rollbacks = rollbacks;
         }
         let epoch = self.at().epoch as usize;
-        (self.observe)(Event::Back(member, &why, epoch))
+        (self.observe)(Event::Back { member, why: &why, epoch, members: &alive })
     }
 
     /// The last checkpoints of these members, all of the same step.

@@ -59,7 +59,7 @@ fn run_in(
     let mut said = vec![];
     let done = train(&mut session, vec![member], &options, &mut |event| {
         match event {
-            Event::Back(_, why, epoch) => said.push(format!("back to {epoch}: {why}")),
+            Event::Back { why, epoch, .. } => said.push(format!("back to {epoch}: {why}")),
             Event::Stopped(_, epoch) => said.push(format!("stopped after {epoch}")),
             Event::Warning(why) => said.push(why),
             _ => {}

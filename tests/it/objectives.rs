@@ -181,3 +181,20 @@ fn objectives_that_make_no_sense_are_refused_before_anything_is_made() {
         assert!(std::fs::read_dir(folder.path()).unwrap().next().is_none(), "{settings}");
     }
 }
+
+#[test]
+fn latents_that_are_pulled_towards_the_prior_as_a_whole_get_there() {
+    let folder = tempfile::tempdir().unwrap();
+    // Without any rate nothing holds the latents together; the discrepancy to the prior does.
+    let train = |settings: &str, out: &str| {
+        elbo(folder.path(), &format!("train {TINY} --epochs 30 --lr 0.01 --beta 0 {settings} --out {out}")).succeeded();
+        elbo(folder.path(), &format!("embed {out} --part train --out {out}.csv --adapter cpu")).succeeded();
+        let text = std::fs::read_to_string(folder.path().join(format!("{out}.csv"))).unwrap();
+        let column = text.lines().next().unwrap().split(',').position(|name| name.contains('0')).unwrap();
+        let values: Vec<f64> =
+            text.lines().skip(1).map(|l| l.split(',').nth(column).unwrap().parse().unwrap()).collect();
+        values.iter().map(|value| value * value).sum::<f64>() / values.len() as f64
+    };
+    let (free, held) = (train("", "free"), train("--set mmd=1000", "held"));
+    assert!(held < 0.5 * free && held < 3.0, "mean squares of the latents: {free} and {held}");
+}
