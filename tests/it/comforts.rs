@@ -183,6 +183,30 @@ fn a_loss_that_is_not_finite_leads_back_and_in_the_end_to_a_stop() {
     }
 }
 
+/// Squared errors by plain descent: from some learning rate on every step overshoots by more than the one before.
+#[test]
+fn a_run_that_went_back_goes_on_and_always_in_the_same_way() {
+    let at = |lr: f32| {
+        let lr = lr.to_string();
+        config(&[("likelihood", "gaussian"), ("optimizer.kind", "sgd"), ("lr", &lr), ("validation", "0")])
+    };
+    for power in 0..30 {
+        let config = at(1e-6 * 2.0_f32.powi(power));
+        let outcome = run(0, &config);
+        let course = outcome.last.progress.course;
+        if course.rollbacks == 0 && outcome.error.is_none() {
+            continue;
+        }
+        // The first rate that is too large: half of it is not.
+        assert_eq!((outcome.error, outcome.last.progress.epoch), (None, 3), "{:?}", outcome.said);
+        assert_eq!(outcome.said.len(), course.rollbacks as usize);
+        let again = run(0, &config).last;
+        assert_eq!((again.parameters, again.progress.course), (outcome.last.parameters, course));
+        return;
+    }
+    panic!("no learning rate is too large");
+}
+
 /// Data of which one example is so large that its gradient is not finite.
 fn spoiled(device: usize, not_finite: &str) -> Outcome {
     let folder = tempfile::tempdir().unwrap();
