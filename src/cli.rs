@@ -11,8 +11,8 @@ mod train;
 use clap::{Parser, Subcommand};
 
 pub use answers::{
-    DecodeArgs, EmbedArgs, EvalArgs, ExamplesArgs, InterpolateArgs, LatentArgs, Method, Part, Path, ReconstructArgs,
-    RunArgs, SampleArgs, ScoreArgs, Threshold, TraverseArgs,
+    CompareArgs, DecodeArgs, EmbedArgs, EvalArgs, ExamplesArgs, InterpolateArgs, LatentArgs, Method, Part, Path,
+    ReconstructArgs, RunArgs, SampleArgs, ScoreArgs, Threshold, TraverseArgs,
 };
 pub use bench::{BenchArgs, BenchCommand, BenchEvalArgs, BenchMatmulArgs, BenchStepArgs};
 pub use exchange::{ExportArgs, Format, ImportArgs};
@@ -27,7 +27,7 @@ const OVERVIEW: &str = "\
 
 Commands (elbo COMMAND -h says more):
   train                    Train a model, or go on training; leaves a run folder
-  eval                     Rate, distortion, ELBO and log-likelihood of a model
+  eval, compare            Rate, distortion, ELBO, likelihood of one or several
   sample, reconstruct      Pictures of new examples, and of examples made again
   interpolate, traverse    Pictures of what lies between, and what dimensions do
   latent                   A map of the latent space
@@ -83,6 +83,16 @@ Examples:
   elbo eval runs/first
   elbo eval runs/first --data mnist/ --samples 5000 --json")]
     Eval(EvalArgs),
+
+    /// Set runs side by side, and beside published results
+    ///
+    /// Evaluates several models alike, names the settings in which they differ, and puts beside them what was published
+    /// for the same data, with what the authors did otherwise.
+    #[command(after_long_help = "\
+Examples:
+  elbo compare runs/first runs/second
+  elbo compare runs/* --samples 5000 --json")]
+    Compare(CompareArgs),
 
     /// Draw new examples from a trained model
     ///

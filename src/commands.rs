@@ -2,6 +2,7 @@
 
 mod adapters;
 mod bench;
+mod compare;
 mod decode;
 mod describe;
 mod doctor;
@@ -51,6 +52,7 @@ fn switches(command: &Command) -> (bool, bool) {
         Command::Export(args) => return (args.quiet, args.json),
         Command::Import(args) => return (args.quiet, false),
         Command::Runs(args) => return (false, args.json),
+        Command::Compare(args) => return (args.quiet, args.json),
         Command::Completions(_) | Command::Man(_) => return (false, false),
         Command::Data(args) => return (false, args.json),
         Command::Plan(args) => return (false, args.json),
@@ -81,6 +83,7 @@ fn dispatch(command: Command, report: &Report) -> Result<()> {
     match command {
         Command::Train(args) => train::run(&args, report),
         Command::Eval(args) => eval::run(&args, report),
+        Command::Compare(args) => compare::run(&args, report),
         Command::Sample(args) => sample::run(&args, report),
         Command::Reconstruct(args) => reconstruct::run(&args, report),
         Command::Embed(args) => embed::run(&args, report),

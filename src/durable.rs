@@ -3,6 +3,8 @@
 //! A new name is only given to bytes that have reached the disk: write under another name, fsync, rename, fsync the
 //! folder that holds the name.
 
+pub mod scratch;
+
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
@@ -138,6 +140,18 @@ pub fn cannot(verb: &str, path: &Path, cause: &io::Error) -> Error {
         _ => cause.to_string(),
     };
     Error::Disk(format!("cannot {verb} {}: {cause}", path.display()))
+}
+
+/// The user's folder for what can be made or fetched again.
+pub fn cache() -> Option<PathBuf> {
+    let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = std::env::home_dir();
+    let system = match () {
+        () if cfg!(windows) => folder("LOCALAPPDATA"),
+        () if cfg!(target_os = "macos") => home.map(|home| home.join("Library/Caches")),
+        () => home.map(|home| home.join(".cache")),
+    };
+    folder("XDG_CACHE_HOME").or(system).map(|cache| cache.join("elbo"))
 }
 
 /// `folder/.tmp-name` for `folder/name`.

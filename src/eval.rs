@@ -1,5 +1,9 @@
 //! Evaluation: the terms of the ELBO, the importance-weighted likelihood, and which latent dimensions are used.
 
+mod aggregate;
+
+pub use aggregate::{Aggregate, mmd};
+
 use crate::data::batches::batches;
 use crate::error::Result;
 use crate::kernels::StepScalars;
@@ -43,6 +47,8 @@ pub struct Summary {
     pub rates: Vec<f64>,
     /// Dimensions whose posterior mean has a variance over the data above 0.01.
     pub active: usize,
+    /// All posteriors together, beside the prior.
+    pub aggregate: Aggregate,
 }
 
 /// An estimate of −log p(x).
@@ -93,6 +99,7 @@ pub fn summary(session: &mut Session, part: Range<usize>, seed: u64) -> Result<S
     let order: Vec<u32> = part.map(|i| i as u32).collect();
     session.set_order(&order)?;
     let (mut distortions, mut rates_of_examples) = (Vec::new(), Vec::new());
+    let mut gathered = aggregate::Gathered::new(latent, order.len(), seed);
     let mut moments = vec![[0.0; 3]; latent];
     for batch in batches(order.len(), BATCH) {
         let scalars = session.scalars(seed, Stream::Evaluate, batch.first, batch.rows);
@@ -100,8 +107,11 @@ pub fn summary(session: &mut Session, part: Range<usize>, seed: u64) -> Result<S
         distortions.extend(session.output("distortion", batch.rows, 1)?);
         rates_of_examples.extend(session.output("rate", batch.rows, 1)?);
         for row in session.output("stats", batch.rows, 2 * latent)?.chunks_exact(2 * latent) {
-            for (j, sums) in moments.iter_mut().enumerate() {
-                let (mean, log_variance) = (f64::from(row[j]), f64::from(row[latent + j].clamp(clamp[0], clamp[1])));
+            let means: Vec<f64> = row[..latent].iter().map(|&mean| f64::from(mean)).collect();
+            let held = |lv: &f32| f64::from(lv.clamp(clamp[0], clamp[1]));
+            let log_variances: Vec<f64> = row[latent..].iter().map(held).collect();
+            gathered.add(&means, &log_variances);
+            for ((sums, mean), log_variance) in moments.iter_mut().zip(&means).zip(&log_variances) {
                 sums[0] += mean;
                 sums[1] += mean * mean;
                 sums[2] += 0.5 * (mean * mean + log_variance.exp_m1() - log_variance);
@@ -119,6 +129,7 @@ pub fn summary(session: &mut Session, part: Range<usize>, seed: u64) -> Result<S
         standard_error,
         rates: moments.iter().map(|sums| sums[2] / count).collect(),
         active: moments.iter().filter(|sums| sums[1] / count - (sums[0] / count).powi(2) > ACTIVE).count(),
+        aggregate: gathered.finish(),
     })
 }
 

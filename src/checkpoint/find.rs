@@ -192,7 +192,10 @@ fn place(run: &Path) -> Result<Place> {
         };
     }
     if !run.is_dir() {
-        return Err(Error::Data(format!("no such folder: {}", run.display())));
+        return Err(Error::Data(format!(
+            "no such folder: {}; expected a run folder or a checkpoint in it (`elbo runs` lists the runs in ./runs)",
+            run.display()
+        )));
     }
     if Name::parse(&name).is_some() || run.join(super::manifest::FILE).is_file() {
         return Ok(Place::Checkpoint(run.to_path_buf()));

@@ -76,6 +76,42 @@ pub struct EvalArgs {
     pub seed: Option<u64>,
 }
 
+/// `elbo compare`.
+#[derive(Debug, Clone, Args)]
+pub struct CompareArgs {
+    /// Run folders, or checkpoints in them
+    #[arg(value_name = "RUN", required = true)]
+    pub runs: Vec<PathBuf>,
+
+    /// Which examples.
+    #[command(flatten)]
+    pub examples: ExamplesArgs,
+
+    /// Also estimate -log p(x), with K samples each
+    #[arg(long, value_name = "K")]
+    pub samples: Option<usize>,
+
+    /// Key of the random numbers, the same for all runs [default: 0]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+
+    /// Device, as for `elbo train`
+    #[arg(long, value_name = "SEL")]
+    pub adapter: Option<String>,
+
+    /// What --threads says.
+    #[command(flatten)]
+    pub threads: ThreadsArgs,
+
+    /// Print warnings and results only
+    #[arg(long, short)]
+    pub quiet: bool,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `elbo sample`.
 #[derive(Debug, Clone, Args)]
 pub struct SampleArgs {

@@ -160,7 +160,11 @@ fn kind(data: &Dataset) -> String {
         (Format::Images, false) => "images of 16 bits",
         (Format::Table, _) => "table",
     };
-    let place = if matches!(data.values, Values::Disk(_)) { ", read from the file when wanted" } else { "" };
+    let place = match &data.values {
+        Values::Disk(disk) if disk.are_unpacked() => ", too large for data.memory: unpacked in a temporary file",
+        Values::Disk(_) => ", too large for data.memory: read from the file when wanted",
+        _ => "",
+    };
     format!("{stored}{place}")
 }
 

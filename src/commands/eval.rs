@@ -3,28 +3,28 @@
 use super::open;
 use crate::cli::EvalArgs;
 use crate::config::{Binarise, Likelihood};
-use crate::data::{Dataset, Values};
+use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::eval::{self, Summary};
+use crate::eval::{self, Aggregate, Summary};
 use crate::report::Report;
 use crate::report::human::count;
 use crate::report::table::table;
 use crate::session::{BATCH, Purpose, Session};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::ops::Range;
 use std::time::Instant;
 
 /// The most importance samples per example.
 const MOST_SAMPLES: usize = 1_000_000;
+/// Examples that are looked at before it is asked whether more have to be.
+const PORTION: usize = 1024;
 
 /// Rates of single dimensions that are shown.
 const SHOWN: usize = 10;
 
 /// Evaluates a model on a part of the data.
 pub fn run(args: &EvalArgs, report: &Report) -> Result<()> {
-    if let Some(samples) = args.samples.filter(|samples| !(1..=MOST_SAMPLES).contains(samples)) {
-        return Err(Error::Usage(format!("--samples {samples}: the estimate takes 1 to {MOST_SAMPLES} samples")));
-    }
+    check_samples(args.samples)?;
     let purpose = Purpose::Evaluate(BATCH);
     let mut trained = open::with_data(&args.run, args.examples.data.as_deref(), purpose, report)?;
     let session = &mut trained.session;
@@ -35,35 +35,82 @@ pub fn run(args: &EvalArgs, report: &Report) -> Result<()> {
         session.record.name,
         count(part.len() as u64)
     ));
+    let measured = measure(session, part, args.samples, seed, report)?;
+    report.result(&as_text(&measured));
+    if !measured.exact {
+        report.note(GREY);
+    }
+    let mut value = measured.as_json();
+    let about = json!({
+        "data": session.record.name, "part": name, "seed": seed, "epoch": trained.epoch, "step": trained.step,
+    });
+    for (key, found) in about.as_object().into_iter().flatten() {
+        value[key] = found.clone();
+    }
+    report.json(&value);
+    Ok(())
+}
+
+/// What to say where figures are no bounds of a likelihood.
+pub(super) const GREY: &str = "grey values are no outcomes of a Bernoulli distribution, so these figures are no bounds \
+                               of a likelihood: compare them only with others of this set-up";
+
+/// How good a model is on some examples.
+pub(super) struct Measured {
+    pub summary: Summary,
+    pub likelihood: Option<eval::Likelihood>,
+    /// Whether −ELBO is a bound of a likelihood.
+    pub exact: bool,
+}
+
+impl Measured {
+    pub fn as_json(&self) -> Value {
+        let Self { summary, likelihood, exact } = self;
+        let aggregate = &summary.aggregate;
+        let mut value = json!({
+            "examples": summary.examples,
+            "distortion": summary.terms.distortion, "rate": summary.terms.rate,
+            "neg_elbo": summary.terms.neg_elbo(), "neg_elbo_se": summary.standard_error,
+            "active_units": summary.active, "latent": summary.rates.len(), "rates": summary.rates,
+            "is_likelihood": exact,
+            "aggregate_mean": aggregate.mean, "aggregate_covariance": aggregate.covariance,
+            "aggregate_mmd": aggregate.mmd, "aggregate_draws": aggregate.draws,
+        });
+        if let Some(likelihood) = likelihood {
+            value["samples"] = json!(likelihood.samples);
+            value["neg_log_px"] = json!(likelihood.neg_log_px);
+            value["neg_log_px_se"] = json!(likelihood.standard_error);
+        }
+        value
+    }
+}
+
+/// Evaluates a part of a session's data.
+pub(super) fn measure(
+    session: &mut Session,
+    part: Range<usize>,
+    samples: Option<usize>,
+    seed: u64,
+    report: &Report,
+) -> Result<Measured> {
     let exact = is_likelihood(session)?;
     let summary = eval::summary(session, part.clone(), seed)?;
-    let likelihood = args.samples.map(|samples| likelihood(session, part, samples, seed, report)).transpose()?;
+    let likelihood = samples.map(|samples| likelihood(session, part, samples, seed, report)).transpose()?;
     let neg_elbo = summary.terms.neg_elbo();
     if !neg_elbo.is_finite() {
         return Err(Error::Diverged(format!("-ELBO is {neg_elbo} on these data: the model has diverged")));
     }
-    report.result(&as_text(&summary, likelihood));
-    if !exact {
-        report.note(
-            "grey values are no outcomes of a Bernoulli distribution, so these figures are no bounds of a likelihood: \
-             compare them only with others of this set-up",
-        );
+    Ok(Measured { summary, likelihood, exact })
+}
+
+/// Checks the value of `--samples`.
+pub(super) fn check_samples(samples: Option<usize>) -> Result<()> {
+    match samples {
+        Some(samples) if !(1..=MOST_SAMPLES).contains(&samples) => {
+            Err(Error::Usage(format!("--samples {samples}: the estimate takes 1 to {MOST_SAMPLES} samples")))
+        }
+        _ => Ok(()),
     }
-    let mut value = json!({
-        "data": session.record.name, "part": name, "examples": summary.examples, "seed": seed,
-        "epoch": trained.epoch, "step": trained.step,
-        "distortion": summary.terms.distortion, "rate": summary.terms.rate,
-        "neg_elbo": neg_elbo, "neg_elbo_se": summary.standard_error,
-        "active_units": summary.active, "latent": summary.rates.len(), "rates": summary.rates,
-        "is_likelihood": exact,
-    });
-    if let Some(likelihood) = likelihood {
-        value["samples"] = json!(likelihood.samples);
-        value["neg_log_px"] = json!(likelihood.neg_log_px);
-        value["neg_log_px_se"] = json!(likelihood.standard_error);
-    }
-    report.json(&value);
-    Ok(())
 }
 
 fn likelihood(
@@ -82,7 +129,7 @@ fn likelihood(
     done
 }
 
-fn as_text(summary: &Summary, likelihood: Option<eval::Likelihood>) -> String {
+fn as_text(Measured { summary, likelihood, .. }: &Measured) -> String {
     let nats = |value: f64| format!("{value:.2}");
     let error = |value: f64| format!("± {value:.2}");
     let row = |name: &str, value: String, rest: String| vec![name.to_owned(), value, rest];
@@ -96,7 +143,18 @@ fn as_text(summary: &Summary, likelihood: Option<eval::Likelihood>) -> String {
         rows.push(row("-log p(x)", nats(likelihood.neg_log_px), rest));
     }
     rows.push(row("active", summary.active.to_string(), format!("of {} latent dimensions", summary.rates.len())));
+    rows.push(row("MMD² to prior", format!("{:.4}", summary.aggregate.mmd), beside_prior(&summary.aggregate)));
     table(&["", "nats per example", ""], &rows)
+}
+
+/// All posteriors together, in words: where they are the prior, means are 0, variances 1 and correlations 0.
+fn beside_prior(aggregate: &Aggregate) -> String {
+    let [least, most] = aggregate.variances();
+    let correlation = match aggregate.mean.len() {
+        1 => String::new(),
+        _ => format!(", largest correlation {:.2}", aggregate.largest_correlation()),
+    };
+    format!("variances {least:.2} to {most:.2}, largest mean {:.2}{correlation}", aggregate.largest_mean())
 }
 
 /// The rates of single dimensions, the largest first.
@@ -118,13 +176,16 @@ fn is_likelihood(session: &Session) -> Result<bool> {
 }
 
 fn is_binary(data: &Dataset) -> Result<bool> {
-    Ok(match &data.values {
-        Values::U8(values) => values.iter().all(|value| matches!(value, 0 | 255)),
-        Values::F32(values) => values.iter().all(|value| *value == 0.0 || *value == 1.0 || value.is_nan()),
-        Values::Disk(_) => {
-            let of_two = |index| data.example(index).map(|row| row.iter().all(|value| *value == 0.0 || *value == 1.0));
-            // One that is not settles it, which the first examples show where there is any.
-            (0..data.len()).map(of_two).find(|found| !matches!(found, Ok(true))).unwrap_or(Ok(true))?
+    let mut binary = true;
+    // One that is not settles it, which the first examples show where there is any.
+    for first in (0..data.len()).step_by(PORTION) {
+        data.visit(first..data.len().min(first + PORTION), |_, row| {
+            binary &= row.iter().all(|&value| value == 0.0 || value == 1.0 || value.is_nan());
+            Ok(())
+        })?;
+        if !binary {
+            break;
         }
-    })
+    }
+    Ok(binary)
 }

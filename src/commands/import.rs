@@ -32,7 +32,9 @@ pub fn run(args: &ImportArgs, report: &Report) -> Result<()> {
     folder::check_empty(&args.out, "")?;
     let (file, exported) = source(&args.file)?;
     let shown = file.display().to_string();
-    let bytes = std::fs::read(&file).map_err(|e| Error::Data(format!("{shown}: cannot be read: {e}")))?;
+    let bytes = std::fs::read(&file).map_err(|e| {
+        Error::Data(format!("{shown}: cannot be read: {e}; expected the path of a state_dict saved as safetensors"))
+    })?;
     let wrong = |why: String| Error::Data(format!("{shown}: {why}"));
     let tensors = checkpoint::tensors::decode(&bytes).map_err(wrong)?;
     let layers = layers(tensors, args.prefix.as_deref().unwrap_or_default()).map_err(wrong)?;

@@ -129,7 +129,7 @@ fn scores(
     let mut scores = Vec::with_capacity(examples.len());
     for part in examples.chunks(PORTION) {
         let before = scores.len();
-        let found = score::scores(session, &rows(data, part)?, method, &mut |done| {
+        let found = score::scores(session, &data.examples(part)?, method, &mut |done| {
             report.step(before + done, None, (before + done) as f64 / begun.elapsed().as_secs_f64());
         })?;
         scores.extend(found);
@@ -143,17 +143,12 @@ fn contributions(session: &mut Session, scored: &Scored, report: &Report) -> Res
     report.begin("columns", scored.examples.len());
     let mut all = Vec::with_capacity(scored.examples.len());
     for part in scored.examples.chunks(PORTION) {
-        let found = score::contributions(session, &rows(&scored.data, part)?, &mut |_| ())?;
+        let found = score::contributions(session, &scored.data.examples(part)?, &mut |_| ())?;
         all.extend(found);
         report.advance(all.len() as u64);
     }
     report.clear();
     Ok(all)
-}
-
-fn rows(data: &Dataset, examples: &[u32]) -> Result<Vec<f32>> {
-    let rows = examples.iter().map(|&index| data.example(index as usize));
-    Ok(rows.collect::<Result<Vec<_>>>()?.concat())
 }
 
 fn ranking(scored: &Scored, anomalous: &[bool]) -> Result<Ranking> {

@@ -15,8 +15,8 @@ const MAX_SIDE: usize = 4096;
 pub struct DataConfig {
     /// `glyphs`, `mnist`, `fashion-mnist`, or a path: IDX, `.npy`, `.npz`, `.csv`, a folder of IDX files or of images.
     pub source: String,
-    /// MiB that the examples of a source may take in memory. Those of larger `.npy` and IDX files are read when they are
-    /// wanted.
+    /// MiB that the examples of a source may take in memory, as they are stored or as a model takes them. What takes more
+    /// stays on the disk, and is read when it is wanted.
     pub memory: usize,
     /// Examples that are on the device at a time. 0 stands for all of them where they fit, else for 64 MiB.
     pub window: usize,

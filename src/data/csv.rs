@@ -1,29 +1,28 @@
 //! CSV with a header: columns whose types are inferred, or stated under `data.columns`.
 //!
 //! A file is gone through twice, once to see what the columns hold and once to read them, so that only numbers are ever
-//! held in memory. Fields are separated by commas; where the header has none, by tabs or semicolons, and in a `.tsv` by
-//! tabs. Quoted fields may hold separators and line breaks.
+//! held in memory, and where they are too many not even these. Fields are separated by commas; where the header has
+//! none, by tabs or semicolons, and in a `.tsv` by tabs. Quoted fields may hold separators and line breaks.
 
 mod infer;
+mod rows;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-use ::csv::{ByteRecord, Reader, ReaderBuilder};
+use ::csv::ByteRecord;
 
-use super::array::{self, Array, Elements};
+use super::cells::Growing;
 use super::table::{Column, Encoding, Frame, Kind};
 use super::{Dataset, Labels, Request, places};
 use crate::config::{ColumnType, MAX_WIDTH, nearest};
 use crate::error::{Error, Result};
 use infer::Seen;
-
-/// The longest first line in which a separator is looked for.
-const MOST_SNIFFED: u64 = 1 << 20;
+use rows::{Rows, for_each_row, text};
+use words::Words;
 
 /// Cells that say that a value is missing, in capitals; so does an empty one.
 const MISSING: [&str; 7] = ["", "NA", "N/A", "#N/A", "<NA>", "NAN", "NULL"];
@@ -47,18 +46,21 @@ pub fn dataset(path: &Path, request: &Request) -> Result<Dataset> {
         known_columns(encoding, &header).map_err(complain)?
     } else {
         let types = stated(&name, &header, request)?;
-        let seen = scan(path, &header).map_err(complain)?;
+        let seen = scan(path, &header)?;
         infer::columns(&header, &seen, &types, label, &mut notes).map_err(complain)?
     };
     let width: usize = columns.iter().map(|column| column.kind.width()).sum();
     if width > MAX_WIDTH {
         return Err(complain(format!("its columns take {width} places in a row, allowed are {MAX_WIDTH}")));
     }
-    let (frame, labels) = cells(path, columns, &picked, label).map_err(complain)?;
-    let rows = frame.cells.len() / frame.columns.len().max(1);
+    let (frame, labels) = cells(path, columns, &picked, label, request)?;
+    let rows = frame.rows();
     let (order, test) = places(rows, None, request.config);
     let training = (rows - test).saturating_sub(request.validation(rows - test));
-    let encoding = known.cloned().unwrap_or_else(|| Encoding::fit(&frame, &order[..training], request.scale(true)));
+    let encoding = match known {
+        Some(encoding) => encoding.clone(),
+        None => Encoding::fit(&frame, &order[..training], request.scale(true))?,
+    };
     let labels = labels.map(|labels| labels.reordered(&order, request.classes()));
     let data = frame.dataset(&name, encoding, order, test, labels, request)?;
     Ok(Dataset { notes, ..data })
@@ -66,9 +68,8 @@ pub fn dataset(path: &Path, request: &Request) -> Result<Dataset> {
 
 /// The names of the columns. One without a name is called after its place.
 fn header(path: &Path) -> Decoded<Vec<String>> {
-    let mut reader = reader(path)?;
     let mut record = ByteRecord::new();
-    if !reader.read_byte_record(&mut record).map_err(|error| error.to_string())? {
+    if !Rows::open(path)?.next(&mut record)? {
         return Err("the file is empty; a table begins with a line of column names".into());
     }
     let mut names = Vec::new();
@@ -129,7 +130,7 @@ fn known_columns(encoding: &Encoding, header: &[String]) -> Decoded<(Vec<Column>
 }
 
 /// Goes through the file to see what its columns hold.
-fn scan(path: &Path, header: &[String]) -> Decoded<Vec<Seen>> {
+fn scan(path: &Path, header: &[String]) -> Result<Vec<Seen>> {
     let mut seen = vec![Seen::default(); header.len()];
     for_each_row(path, header.len(), |line, fields| {
         for (seen, field) in seen.iter_mut().zip(fields) {
@@ -146,30 +147,33 @@ fn cells(
     columns: Vec<Column>,
     picked: &[usize],
     label: Option<usize>,
-) -> Decoded<(Frame, Option<Labels>)> {
+    request: &Request,
+) -> Result<(Frame, Option<Labels>)> {
+    let name = path.display().to_string();
+    let complain = |what: String| Error::Data(format!("{name}: {what}"));
+    if picked.is_empty() {
+        return Err(complain("there is no column to learn from".into()));
+    }
     let levels: Vec<HashMap<&str, usize>> = columns
         .iter()
         .map(|column| column.kind.levels().iter().enumerate().map(|(at, level)| (level.as_str(), at)).collect())
         .collect();
-    let (mut cells, mut labels) = (Vec::new(), Vec::new());
-    for_each_row(path, header(path)?.len(), |line, fields| {
+    let encoded: usize = columns.iter().map(|column| 4 * column.kind.width()).sum();
+    let mut cells = Growing::new(&name, columns.len(), encoded.max(8 * columns.len()), request.memory());
+    let mut labels = Words::default();
+    let width = header(path).map_err(complain)?.len();
+    for_each_row(path, width, |line, fields| {
         for ((column, levels), &place) in columns.iter().zip(&levels).zip(picked) {
             let cell = cell(&column.kind, levels, fields[place]);
-            cells.push(cell.map_err(|what| format!("line {line}, column `{}`: {what}", column.name))?);
+            cells.push(cell.map_err(|what| complain(format!("line {line}, column `{}`: {what}", column.name)))?);
         }
         if let Some(place) = label {
-            if missing(fields[place]) {
-                return Err(format!("line {line}: the label is missing"));
-            }
-            labels.push(fields[place].to_owned());
+            labels.add(fields[place]).map_err(|what| complain(format!("line {line}: {what}")))?;
         }
-        Ok(())
+        cells.end_row()
     })?;
-    if picked.is_empty() {
-        return Err("there is no column to learn from".into());
-    }
-    let labels = label.map(|_| classes(&labels)).transpose()?;
-    Ok((Frame { columns, cells: Elements::F64(cells) }, labels))
+    let labels = label.map(|_| labels.classes()).transpose().map_err(complain)?;
+    Ok((Frame { cells: cells.finish()?, columns }, labels))
 }
 
 /// A cell as a number: a level is its index, what is missing is NaN.
@@ -193,62 +197,7 @@ fn cell(kind: &Kind, levels: &HashMap<&str, usize>, field: &str) -> Decoded<f64>
     }
 }
 
-/// The classes that texts stand for: whole numbers as they are, others in alphabetical order.
-fn classes(labels: &[String]) -> Decoded<Labels> {
-    let numbers: Option<Vec<f64>> = labels.iter().map(|label| label.parse().ok()).collect();
-    if let Some(numbers) = numbers {
-        let array = Array { dims: vec![numbers.len()], elements: Elements::F64(numbers) };
-        return array::labels(&array, labels.len()).map_err(|what| format!("the labels: {what}"));
-    }
-    let mut names = labels.to_vec();
-    names.sort();
-    names.dedup();
-    if names.len() > infer::MOST_LEVELS {
-        return Err(format!("the labels have {} different values, which are too many for classes", names.len()));
-    }
-    let class = |label: &String| names.partition_point(|name| name < label) as u32;
-    Ok(Labels { of: labels.iter().map(class).collect(), names: Some(names) })
-}
-
 /// Whether a cell says that its value is missing.
 fn missing(field: &str) -> bool {
     field.len() <= 4 && MISSING.contains(&field.to_ascii_uppercase().as_str())
-}
-
-/// Hands over every row below the header: its line, and its fields without the spaces around them.
-fn for_each_row(path: &Path, width: usize, mut row: impl FnMut(u64, &[&str]) -> Decoded<()>) -> Decoded<()> {
-    let mut reader = reader(path)?;
-    let mut record = ByteRecord::new();
-    let mut next = |record: &mut ByteRecord| reader.read_byte_record(record).map_err(|error| error.to_string());
-    next(&mut record)?;
-    let mut empty = true;
-    while next(&mut record)? {
-        let line = record.position().map_or(0, ::csv::Position::line);
-        if record.len() != width {
-            return Err(format!("line {line} has {} fields, and the header has {width}", record.len()));
-        }
-        let fields = record.iter().map(|field| text(field, line)).collect::<Decoded<Vec<&str>>>()?;
-        row(line, &fields)?;
-        empty = false;
-    }
-    if empty { Err("there are no rows below the header".into()) } else { Ok(()) }
-}
-
-fn text(field: &[u8], line: u64) -> Decoded<&str> {
-    let text = std::str::from_utf8(field).map_err(|_| format!("line {line} is no UTF-8 text"))?;
-    Ok(text.trim())
-}
-
-/// A reader at the start of the file, which hands over the header as the first row.
-fn reader(path: &Path) -> Decoded<Reader<BufReader<File>>> {
-    let open = || File::open(path).map_err(|error| format!("cannot be opened: {error}"));
-    let mut first = Vec::new();
-    let start = BufReader::new(open()?).take(MOST_SNIFFED).read_until(b'\n', &mut first);
-    start.map_err(|error| format!("cannot be read: {error}"))?;
-    let tabs = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("tsv"));
-    let found = *b",\t;".iter().find(|mark| first.contains(mark)).unwrap_or(&b',');
-    let delimiter = if tabs { b'\t' } else { found };
-    let mut builder = ReaderBuilder::new();
-    builder.has_headers(false).flexible(true).delimiter(delimiter);
-    Ok(builder.from_reader(BufReader::with_capacity(1 << 16, open()?)))
 }

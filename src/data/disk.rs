@@ -1,45 +1,39 @@
-//! Examples that stay in their files, since there are too many for the memory: rows of bytes or of floats one after the
-//! other, read when they are wanted.
+//! Examples that stay in files, since there are too many for the memory: rows of elements one after the other, read
+//! when they are wanted, and then treated as those that were in memory from the start.
 //!
 //! Files are read at positions and not mapped into memory: one that is cut off or taken away while a model trains is then
 //! an error that names it, where a mapped one would end the process.
 
 use std::fs::File;
 use std::io;
-use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use super::Values;
+use super::elements::{Element, Elements};
+use super::table::Encoding;
 use crate::error::{Error, Result};
 
-/// Rows that are read at a time where all of them are wanted.
-const ROWS: usize = 4096;
+/// Bytes of rows that are in memory at a time.
+pub const PORTION: usize = 1 << 24;
 
-/// How a file stores a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// A byte.
-    Bytes,
-    /// A float of 32 bits, its lowest byte first.
-    Floats,
-    /// A float of 32 bits, its highest byte first.
-    BigFloats,
-}
+/// Bytes that are read at once.
+const READ: usize = 1 << 20;
 
-impl Kind {
-    /// Bytes of a value.
-    pub fn bytes(self) -> usize {
-        if self == Self::Bytes { 1 } else { 4 }
-    }
-}
+/// Rows that are read and thrown away, rather than begin anew behind them.
+const GAP: u32 = 8;
 
 /// Rows in a file.
 #[derive(Debug, Clone)]
 pub struct Part {
-    path: PathBuf,
+    /// What the file is called in messages.
+    name: String,
     file: Arc<File>,
+    /// Whether the file is ours, and has no name.
+    scratch: bool,
+    element: Element,
     /// Where the first row begins, in bytes.
     start: u64,
     rows: usize,
@@ -50,45 +44,106 @@ impl Part {
     ///
     /// # Errors
     /// [`Error::Data`] where it cannot be opened.
-    pub fn open(path: &Path, start: u64, rows: usize) -> Result<Self> {
+    pub fn open(path: &Path, element: Element, start: u64, rows: usize) -> Result<Self> {
         let complain = |error: io::Error| Error::Data(format!("{}: cannot be opened: {error}", path.display()));
         let file = Arc::new(File::open(path).map_err(complain)?);
-        Ok(Self { path: path.to_owned(), file, start, rows })
+        Ok(Self { name: path.display().to_string(), file, scratch: false, element, start, rows })
+    }
+
+    /// So many rows of a scratch file, which were unpacked from the source of this name.
+    pub fn unpacked(name: &str, file: File, element: Element, rows: usize) -> Self {
+        Self { name: format!("{name}, as unpacked"), file: Arc::new(file), scratch: true, element, start: 0, rows }
+    }
+
+    /// How elements are stored.
+    pub fn element(&self) -> Element {
+        self.element
+    }
+
+    /// Reads bytes that follow each other; `offset` counts from the first row on.
+    ///
+    /// # Errors
+    /// [`Error::Data`] with the name of the file; `what` says what could not be read.
+    pub fn read(&self, bytes: &mut [u8], offset: u64, what: &dyn Fn() -> String) -> Result<()> {
+        read_at(&self.file, bytes, self.start + offset).map_err(|error| {
+            let why = if error.kind() == io::ErrorKind::UnexpectedEof {
+                "the file is shorter than it was".to_owned()
+            } else {
+                error.to_string()
+            };
+            Error::Data(format!("{}: {} cannot be read: {why}", self.name, what()))
+        })
+    }
+
+    /// Some rows of `columns` elements, in ascending order.
+    fn rows(&self, rows: &[u32], columns: usize) -> Result<Elements> {
+        let stride = columns * self.element.kind.bytes();
+        let at_once = (READ / stride.max(1)).max(1);
+        let runs: Vec<&[u32]> = rows.chunk_by(|a, b| b - a < GAP).flat_map(|run| run.chunks(at_once)).collect();
+        let read = |run: &&[u32]| {
+            let (first, last) = (run[0], run[run.len() - 1]);
+            let mut bytes = vec![0; (last - first + 1) as usize * stride];
+            self.read(&mut bytes, u64::from(first) * stride as u64, &|| format!("row {first}"))?;
+            for (at, row) in run.iter().enumerate() {
+                let from = (row - first) as usize * stride;
+                bytes.copy_within(from..from + stride, at * stride);
+            }
+            bytes.truncate(run.len() * stride);
+            Ok(bytes)
+        };
+        let bytes = runs.par_iter().map(read).collect::<Result<Vec<Vec<u8>>>>()?.concat();
+        self.element.decode(&bytes).map_err(|what| {
+            let [first, last] = [rows.first(), rows.last()].map(|row| row.copied().unwrap_or(0));
+            Error::Data(format!("{}: in rows {first} to {last} (from 0): {what}", self.name))
+        })
+    }
+}
+
+/// Two are the same where they are rows of one file.
+impl PartialEq for Part {
+    fn eq(&self, other: &Self) -> bool {
+        let file = Arc::ptr_eq(&self.file, &other.file) || !self.scratch && !other.scratch && self.name == other.name;
+        let rest = |part: &Self| (part.element, part.start, part.rows);
+        file && rest(self) == rest(other)
     }
 }
 
 /// Examples in files.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Disk {
-    /// The type of the values.
-    pub kind: Kind,
-    /// Values of an example.
-    pub width: usize,
+    /// Elements of a row.
+    columns: usize,
     /// Files, whose rows are counted through.
     parts: Vec<Part>,
     /// The row of each example.
     order: Arc<[u32]>,
-    /// Channels and pixels of an image whose channels come last in the file.
-    channels_last: Option<[usize; 2]>,
-}
-
-/// Two are the same where they read the same rows of the same files.
-impl PartialEq for Disk {
-    fn eq(&self, other: &Self) -> bool {
-        let places = |disk: &Self| -> Vec<(PathBuf, u64, usize)> {
-            disk.parts.iter().map(|part| (part.path.clone(), part.start, part.rows)).collect()
-        };
-        let rest = |disk: &Self| (disk.kind, disk.width, disk.channels_last);
-        places(self) == places(other) && rest(self) == rest(other) && self.order == other.order
-    }
+    /// The shape of an image whose channels come last in the file: channels, height, width.
+    channels_last: Option<[usize; 3]>,
+    /// How elements become the numbers of a model, where they are not taken as they are.
+    encoding: Option<Arc<Encoding>>,
 }
 
 impl Disk {
-    /// The rows of files as examples in their order. `channels_last` are the channels and the pixels of images that are
-    /// stored with their channels last.
-    pub fn new(kind: Kind, width: usize, parts: Vec<Part>, channels_last: Option<[usize; 2]>) -> Self {
-        let rows: usize = parts.iter().map(|part| part.rows).sum();
-        Self { kind, width, parts, order: (0..rows as u32).collect(), channels_last }
+    /// Rows of so many elements, in files, as examples in their order.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where there are more rows than an index of 32 bits can name, or where the files hold elements that
+    /// do not go together.
+    pub fn new(columns: usize, parts: Vec<Part>) -> Result<Self> {
+        let rows = parts.iter().map(|part| part.rows as u64).sum::<u64>();
+        let name = |part: Option<&Part>| part.map_or(String::new(), |part| part.name.clone());
+        let rows = u32::try_from(rows).map_err(|_| too_many(&name(parts.first()), rows))?;
+        let kind = |part: &Part| part.element.kind.name();
+        if let Some(pair) = parts.windows(2).find(|pair| kind(&pair[0]) != kind(&pair[1])) {
+            return Err(Error::Data(format!(
+                "{} and {}: {} and {} do not go together",
+                pair[0].name,
+                pair[1].name,
+                kind(&pair[0]),
+                kind(&pair[1])
+            )));
+        }
+        Ok(Self { columns, parts, order: (0..rows).collect(), channels_last: None, encoding: None })
     }
 
     /// The same rows in another order.
@@ -97,15 +152,24 @@ impl Disk {
         Self { order: order.iter().map(|&at| self.order[at as usize]).collect(), ..self }
     }
 
-    /// Puts the rows of others behind these, in the order of their files; false where they are stored in another way.
-    pub fn append(&mut self, others: &Self) -> bool {
-        let alike = (self.kind, self.width, self.channels_last) == (others.kind, others.width, others.channels_last);
-        if alike {
-            let rows: usize = self.parts.iter().map(|part| part.rows).sum();
-            self.order = self.order.iter().copied().chain(others.order.iter().map(|&row| rows as u32 + row)).collect();
-            self.parts.extend_from_slice(&others.parts);
-        }
-        alike
+    /// The same rows, which are images of this shape stored with their channels last.
+    #[must_use]
+    pub fn channels_last(self, shape: [usize; 3]) -> Self {
+        Self { channels_last: Some(shape), ..self }
+    }
+
+    /// The same rows as a model takes them, instead of as they are stored.
+    #[must_use]
+    pub fn encoded(self, encoding: &Encoding) -> Self {
+        Self { encoding: Some(Arc::new(encoding.clone())), ..self }
+    }
+
+    /// Puts the rows of others behind these, in the order of their files.
+    ///
+    /// # Errors
+    /// As [`Disk::new`].
+    pub fn append(self, others: Self) -> Result<Self> {
+        Self::new(self.columns, [self.parts, others.parts].concat())
     }
 
     /// Number of examples.
@@ -118,90 +182,84 @@ impl Disk {
         self.order.is_empty()
     }
 
-    /// Bytes of an example.
-    fn stride(&self) -> usize {
-        self.width * self.kind.bytes()
+    /// Values of an example.
+    pub fn width(&self) -> usize {
+        self.encoding.as_ref().map_or(self.columns, |encoding| encoding.width())
     }
 
-    /// Examples one after the other, as bytes: floats with the lowest byte first.
+    /// Whether values are bytes, and not floats.
+    pub fn are_bytes(&self) -> bool {
+        self.encoding.is_none() && self.parts.iter().all(|part| part.element.kind.is_byte())
+    }
+
+    /// Whether they were unpacked, and are not read from their source.
+    pub fn are_unpacked(&self) -> bool {
+        self.parts.iter().any(|part| part.scratch)
+    }
+
+    /// How many examples are to be asked for at a time where all of them are wanted.
+    pub fn portion(&self) -> usize {
+        let stored = self.parts.iter().map(|part| self.columns * part.element.kind.bytes()).max().unwrap_or(0);
+        (PORTION / stored.max(4 * self.width()).max(1)).max(1)
+    }
+
+    /// Examples in the order given, as a block in memory.
     ///
     /// # Errors
     /// [`Error::Data`] with the name of the file that cannot be read.
-    pub fn read(&self, examples: &[u32]) -> Result<Vec<u8>> {
-        let mut all = vec![0; examples.len() * self.stride()];
-        let rows = all.par_chunks_exact_mut(self.stride()).zip(examples);
-        rows.try_for_each(|(bytes, &example)| self.read_rows(self.order[example as usize] as usize, bytes))?;
-        Ok(all)
+    pub fn values(&self, examples: &[u32]) -> Result<Values> {
+        let (elements, places) = self.elements(examples)?;
+        Ok(match &self.encoding {
+            None => elements.stored(self.columns, &places),
+            Some(encoding) => Values::F32(encoding.encode(&elements, &places)),
+        })
     }
 
-    /// Goes through examples in the order of the file, which is what disks are fast at; `visit` gets the number of an
-    /// example and its bytes.
+    /// The elements of the rows of some examples, and at which of these rows each example is.
     ///
     /// # Errors
-    /// Those of [`Disk::read`], and those of `visit`.
-    pub fn visit(&self, examples: Range<usize>, mut visit: impl FnMut(usize, &[u8]) -> Result<()>) -> Result<()> {
-        let mut sorted: Vec<(u32, usize)> = examples.map(|example| (self.order[example], example)).collect();
-        sorted.sort_unstable();
-        for group in sorted.chunks(ROWS) {
-            let (first, last) = (group[0].0 as usize, group[group.len() - 1].0 as usize);
-            let dense = last - first < 2 * group.len();
-            let bytes = if dense {
-                let mut bytes = vec![0; (last - first + 1) * self.stride()];
-                self.read_rows(first, &mut bytes)?;
-                bytes
-            } else {
-                self.read(&group.iter().map(|&(_, example)| example as u32).collect::<Vec<_>>())?
-            };
-            for (at, &(row, example)) in group.iter().enumerate() {
-                let at = if dense { row as usize - first } else { at };
-                visit(example, &bytes[at * self.stride()..][..self.stride()])?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads rows that follow each other, in the order of the files, and puts their values in ours.
-    fn read_rows(&self, mut row: usize, mut bytes: &mut [u8]) -> Result<()> {
-        let mut before = 0;
+    /// As [`Disk::values`].
+    pub fn elements(&self, examples: &[u32]) -> Result<(Elements, Vec<u32>)> {
+        let wanted: Vec<u32> = examples.iter().map(|&example| self.order[example as usize]).collect();
+        let mut rows = wanted.clone();
+        // Disks are fast where the order is that of the file.
+        rows.sort_unstable();
+        rows.dedup();
+        let places = wanted.iter().map(|row| rows.binary_search(row).unwrap_or_default() as u32).collect();
+        let mut elements: Option<Elements> = None;
+        let (mut rest, mut before) = (&rows[..], 0);
         for part in &self.parts {
-            if row < before + part.rows && !bytes.is_empty() {
-                let here = (before + part.rows - row).min(bytes.len() / self.stride());
-                let (now, rest) = std::mem::take(&mut bytes).split_at_mut(here * self.stride());
-                let offset = part.start + ((row - before) * self.stride()) as u64;
-                read_at(&part.file, now, offset).map_err(|error| {
-                    let why = if error.kind() == io::ErrorKind::UnexpectedEof {
-                        "the file is shorter than it was".to_owned()
-                    } else {
-                        error.to_string()
-                    };
-                    Error::Data(format!("{}: row {} cannot be read: {why}", part.path.display(), row - before))
-                })?;
-                now.chunks_exact_mut(self.stride()).for_each(|row| self.arrange(row));
-                (bytes, row) = (rest, row + here);
+            let end = before + part.rows as u64;
+            let (here, others) = rest.split_at(rest.partition_point(|&row| u64::from(row) < end));
+            if !here.is_empty() {
+                let here: Vec<u32> = here.iter().map(|row| row - before as u32).collect();
+                let found = part.rows(&here, self.columns)?;
+                match &mut elements {
+                    None => elements = Some(found),
+                    // What files hold was compared when they were put together.
+                    Some(all) => _ = all.append(found),
+                }
             }
-            before += part.rows;
+            (rest, before) = (others, end);
         }
-        Ok(())
-    }
-
-    /// Brings a row into the order that a model takes: lowest bytes and channels first.
-    fn arrange(&self, row: &mut [u8]) {
-        if self.kind == Kind::BigFloats {
-            row.as_chunks_mut::<4>().0.iter_mut().for_each(|value| value.reverse());
-        }
-        if let Some([channels, pixels]) = self.channels_last {
-            let (stored, size) = (row.to_vec(), self.kind.bytes());
-            for (at, value) in row.chunks_exact_mut(size).enumerate() {
-                let (channel, pixel) = (at / pixels, at % pixels);
-                value.copy_from_slice(&stored[(pixel * channels + channel) * size..][..size]);
-            }
-        }
+        let elements = match (elements, self.parts.first()) {
+            (Some(elements), _) => elements,
+            (None, Some(part)) => part.rows(&[], self.columns)?,
+            (None, None) => Elements::F32(vec![]),
+        };
+        Ok((
+            match self.channels_last {
+                None => elements,
+                Some(shape) => elements.channels_first(shape),
+            },
+            places,
+        ))
     }
 }
 
-/// The floats of a row.
-pub fn floats(bytes: &[u8]) -> impl Iterator<Item = f32> {
-    bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes))
+/// What to say of more examples than an index can name.
+pub fn too_many(name: &str, rows: u64) -> Error {
+    Error::Data(format!("{name}: {rows} examples are too many, {} is the most", u32::MAX))
 }
 
 #[cfg(unix)]
@@ -222,64 +280,93 @@ fn read_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()>
 
 #[cfg(test)]
 mod tests {
+    use super::super::elements::Kind;
     use super::*;
+
+    const BYTE: Element = Element::little(Kind::U8);
 
     fn part(folder: &Path, name: &str, bytes: &[u8], start: u64, rows: usize) -> Part {
         let path = folder.join(name);
         std::fs::write(&path, bytes).unwrap();
-        Part::open(&path, start, rows).unwrap()
+        Part::open(&path, BYTE, start, rows).unwrap()
+    }
+
+    fn bytes(disk: &Disk, examples: &[u32]) -> String {
+        let Values::U8(bytes) = disk.values(examples).unwrap() else { panic!("bytes stay bytes") };
+        String::from_utf8(bytes).unwrap()
     }
 
     #[test]
     fn rows_of_two_files_are_one_set_in_any_order() {
         let folder = tempfile::tempdir().unwrap();
         let parts = vec![part(folder.path(), "a", b"..abcdef", 2, 3), part(folder.path(), "b", b"ghij", 0, 2)];
-        let disk = Disk::new(Kind::Bytes, 2, parts, None);
-        assert_eq!(disk.read(&[4, 0, 2, 2]).unwrap(), b"ijabefef");
+        let [first, second] = [&parts[..1], &parts[1..]].map(|parts| Disk::new(2, parts.to_vec()).unwrap());
+        let disk = Disk::new(2, parts).unwrap();
+        assert_eq!(first.append(second).unwrap(), disk);
+        assert_eq!(bytes(&disk, &[4, 0, 2, 2]), "ijabefef");
         let turned = disk.clone().reordered(&[4, 3, 2, 1, 0]);
-        assert_eq!((turned.len(), turned.read(&[0, 4]).unwrap()), (5, b"ijab".to_vec()));
-        for (disk, expected) in [(&disk, "1cd 2ef 3gh "), (&turned, "3cd 2ef 1gh ")] {
-            let mut seen = String::new();
-            let visit = |example: usize, bytes: &[u8]| {
-                seen.extend([&example.to_string(), &*String::from_utf8_lossy(bytes), " "]);
-                Ok(())
-            };
-            disk.visit(1..4, visit).unwrap();
-            assert_eq!(seen, expected);
-        }
+        assert_eq!((turned.len(), &*bytes(&turned, &[0, 4])), (5, "ijab"));
+        assert_eq!(bytes(&turned, &[1, 2, 3]), "ghefcd");
+        assert_eq!(bytes(&turned, &[]), "");
         assert_ne!(disk, turned);
     }
 
     #[test]
-    fn examples_far_apart_are_found_as_well() {
+    fn rows_that_are_close_together_or_far_apart_are_found() {
         let folder = tempfile::tempdir().unwrap();
-        let bytes: Vec<u8> = (0..200).collect();
-        let disk = Disk::new(Kind::Bytes, 1, vec![part(folder.path(), "a", &bytes, 0, 200)], None);
-        let sparse = disk.reordered(&[7, 190, 3, 60]);
-        let mut seen = vec![];
-        let visit = |example, bytes: &[u8]| {
-            seen.push((example, bytes[0]));
-            Ok(())
-        };
-        sparse.visit(0..4, visit).unwrap();
-        assert_eq!(seen, [(2, 3), (0, 7), (3, 60), (1, 190)]);
+        let all: Vec<u8> = (0..120).collect();
+        let disk = Disk::new(1, vec![part(folder.path(), "a", &all, 0, 120)]).unwrap();
+        for examples in [vec![7, 119, 3, 60], vec![0, 2, 4, 9, 17, 25, 32], (0..120).rev().collect()] {
+            let expected: Vec<u8> = examples.iter().map(|&row| row as u8).collect();
+            assert_eq!(disk.values(&examples).unwrap(), Values::U8(expected), "{examples:?}");
+        }
     }
 
     #[test]
-    fn bytes_and_channels_come_in_the_order_that_a_model_takes() {
+    fn every_type_is_read_from_a_file_as_it_is_from_memory() {
         let folder = tempfile::tempdir().unwrap();
-        let parts = vec![part(folder.path(), "rgb", b"rgbRGB", 0, 1)];
-        assert_eq!(Disk::new(Kind::Bytes, 6, parts, Some([3, 2])).read(&[0]).unwrap(), b"rRgGbB");
-        let values: Vec<u8> = [1.5_f32, -2.0].iter().flat_map(|value| value.to_be_bytes()).collect();
-        let disk = Disk::new(Kind::BigFloats, 2, vec![part(folder.path(), "big", &values, 0, 1)], None);
-        assert!(floats(&disk.read(&[0]).unwrap()).eq([1.5, -2.0]));
+        let path = folder.path().join("x");
+        for (kind, big, body, expected) in [
+            (Kind::F32, true, [1.5_f32, -2.0].map(f32::to_be_bytes).concat(), Values::F32(vec![-2.0, 1.5])),
+            (Kind::F64, false, [1.5_f64, 0.1].map(f64::to_le_bytes).concat(), Values::F32(vec![0.1, 1.5])),
+            (Kind::I16, true, [-3_i16, 300].map(i16::to_be_bytes).concat(), Values::F32(vec![300.0, -3.0])),
+            (Kind::Bool, false, vec![1, 0], Values::U8(vec![0, 255])),
+        ] {
+            std::fs::write(&path, body).unwrap();
+            let disk = Disk::new(1, vec![Part::open(&path, Element { kind, big }, 0, 2).unwrap()]).unwrap();
+            assert_eq!(disk.values(&[1, 0]).unwrap(), expected, "{kind:?}");
+        }
+        std::fs::write(&path, [0, 1, 2]).unwrap();
+        let disk = Disk::new(1, vec![Part::open(&path, Element::little(Kind::Bool), 0, 3).unwrap()]).unwrap();
+        let error = disk.values(&[0, 2]).unwrap_err().to_string();
+        assert!(error.ends_with("x: in rows 0 to 2 (from 0): element 1 is 2, and booleans are 0 or 1"), "{error}");
+    }
+
+    #[test]
+    fn channels_come_in_the_order_that_a_model_takes() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Disk::new(6, vec![part(folder.path(), "rgb", b"rgbRGB", 0, 1)]).unwrap();
+        assert_eq!(bytes(&disk.channels_last([3, 1, 2]), &[0]), "rRgGbB");
+    }
+
+    #[test]
+    fn what_does_not_fit_together_or_into_an_index_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut parts =
+            vec![part(folder.path(), "a", b"ab", 0, u32::MAX as usize), part(folder.path(), "b", b"c", 0, 1)];
+        let error = Disk::new(1, parts.clone()).unwrap_err().to_string();
+        assert!(error.ends_with("a: 4294967296 examples are too many, 4294967295 is the most"), "{error}");
+        parts[0].rows = 1;
+        parts[1].element = Element::little(Kind::F32);
+        let error = Disk::new(1, parts).unwrap_err().to_string();
+        assert!(error.ends_with("b: bytes and 32-bit floats do not go together"), "{error}");
     }
 
     #[test]
     fn a_file_that_is_cut_off_is_named_with_the_row() {
         let folder = tempfile::tempdir().unwrap();
-        let disk = Disk::new(Kind::Bytes, 4, vec![part(folder.path(), "cut", b"abcdefg", 0, 2)], None);
-        let error = disk.read(&[1]).unwrap_err().to_string();
+        let disk = Disk::new(4, vec![part(folder.path(), "cut", b"abcdefg", 0, 2)]).unwrap();
+        let error = disk.values(&[1]).unwrap_err().to_string();
         assert!(error.contains("cut: row 1 cannot be read: the file is shorter than it was"), "{error}");
     }
 }

@@ -125,7 +125,10 @@ pub fn dataset(source: &Source, request: &Request) -> Result<Dataset> {
 /// # Errors
 /// As [`dataset`].
 pub fn ensure(source: &Source, progress: Progress) -> Result<PathBuf> {
-    let folder = cache()?.join(source.name);
+    let cache = durable::cache().ok_or_else(|| {
+        Error::Disk("there is no home folder to keep data in; name a folder that holds them: --data FOLDER".into())
+    })?;
+    let folder = cache.join(source.name);
     let own = std::env::var(MIRROR).ok();
     let mirrors: Vec<&str> = own.as_deref().map_or(source.mirrors.to_vec(), |own| vec![own]);
     fetch(source, &mirrors, &folder, progress)?;
@@ -199,20 +202,6 @@ fn verify(file: &File, bytes: &[u8]) -> std::result::Result<(), String> {
 
 fn names(source: &Source) -> String {
     source.files.iter().map(|file| file.name).collect::<Vec<_>>().join(", ")
-}
-
-/// The user's folder for what can be fetched again.
-fn cache() -> Result<PathBuf> {
-    let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let home = std::env::home_dir();
-    let system = match () {
-        () if cfg!(windows) => folder("LOCALAPPDATA"),
-        () if cfg!(target_os = "macos") => home.map(|home| home.join("Library/Caches")),
-        () => home.map(|home| home.join(".cache")),
-    };
-    folder("XDG_CACHE_HOME").or(system).map(|cache| cache.join("elbo")).ok_or_else(|| {
-        Error::Disk("there is no home folder to keep data in; name a folder that holds them: --data FOLDER".into())
-    })
 }
 
 /// HTTPS.

@@ -1,19 +1,20 @@
 //! IDX, the format of MNIST: `00 00 type dimensions`, each dimension in four bytes, then the values, all big-endian.
 //!
-//! A header only limits how much is read; memory is taken as bytes arrive, so that no header can ask for too much.
+//! A header only limits how much is read.
 //! Source: the page of the MNIST database of handwritten digits, by `LeCun`, Cortes and Burges.
 
 #[cfg(test)]
 mod tests;
 
-use std::cmp::Ordering;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::disk::{self, Disk};
+use super::body::Body;
+use super::disk::{Disk, Part as Rows};
+use super::elements::{self, Element};
 use super::{Dataset, Request, Values, share};
 use crate::error::{Error, Result};
 
@@ -62,7 +63,8 @@ pub fn folder(folder: &Path, request: &Request) -> Result<Dataset> {
     };
     let labels = find(folder, TRAIN_LABELS)?;
     let Some(test_images) = find(folder, TEST_IMAGES)? else {
-        return finish(folder, part(images, labels, request)?, None, request);
+        let large = promised(&images) > request.memory();
+        return finish(folder, part(images, labels, large)?, None, request);
     };
     let test_labels = find(folder, TEST_LABELS)?;
     if labels.is_some() != test_labels.is_some() {
@@ -70,7 +72,8 @@ pub fn folder(folder: &Path, request: &Request) -> Result<Dataset> {
         let folder = folder.display();
         return Err(Error::Data(format!("{folder}: {missing} is missing; keep both label files here, or neither")));
     }
-    let (train, test) = rayon::join(|| part(images, labels, request), || part(test_images, test_labels, request));
+    let large = promised(&images).saturating_add(promised(&test_images)) > request.memory();
+    let (train, test) = rayon::join(|| part(images, labels, large), || part(test_images, test_labels, large));
     finish(folder, train?, Some(test?), request)
 }
 
@@ -94,7 +97,8 @@ pub fn file(images: &Path, request: &Request) -> Result<Dataset> {
             labels = Some(candidate);
         }
     }
-    finish(images, part(images.to_owned(), labels, request)?, None, request)
+    let large = promised(images) > request.memory();
+    finish(images, part(images.to_owned(), labels, large)?, None, request)
 }
 
 /// Reads one IDX file, plain or gzipped; which of the two shows in its first bytes, not in its name.
@@ -102,96 +106,117 @@ pub fn file(images: &Path, request: &Request) -> Result<Dataset> {
 /// # Errors
 /// [`Error::Data`] in one line that begins with the path.
 pub fn read(path: &Path) -> Result<Array> {
-    let complain = |what: String| Error::Data(format!("{}: {what}", path.display()));
-    let file = File::open(path).map_err(|error| complain(format!("cannot be opened: {error}")))?;
-    decode(file).map_err(complain)
+    decode(File::open(path).map_err(|error| unopened(path, &error))?).map_err(|what| wrong(path, &what))
 }
 
-/// The array of a file that is to stay there, since it takes more memory than it may. What is packed cannot.
-fn large(path: &Path, request: &Request) -> Result<Option<Array>> {
-    let found =
-        fs::metadata(path).map_err(|error| Error::Data(format!("{}: cannot be opened: {error}", path.display())))?;
-    if found.len() <= request.memory() { Ok(None) } else { in_file(path) }
+fn wrong(path: &Path, what: &str) -> Error {
+    Error::Data(format!("{}: {what}", path.display()))
 }
 
-/// The array of a plain file, left where it is; nothing where it is packed.
-fn in_file(path: &Path) -> Result<Option<Array>> {
-    let complain = |what: String| Error::Data(format!("{}: {what}", path.display()));
-    let unread = |error: io::Error| complain(format!("cannot be read: {error}"));
-    let mut file = File::open(path).map_err(|error| complain(format!("cannot be opened: {error}")))?;
-    let found = file.metadata().map_err(unread)?.len();
-    let mut magic = [0; 4];
-    file.read_exact(&mut magic).map_err(unread)?;
-    if magic.starts_with(&GZIP) {
-        return Ok(None);
-    }
-    let (kind, rank) = header(&magic).map_err(complain)?;
-    let mut sizes = vec![0; 4 * rank as usize];
-    file.read_exact(&mut sizes).map_err(unread)?;
-    let dims: Vec<u32> = words(&sizes).map(u32::from_be_bytes).collect();
-    let body = dims.iter().try_fold(kind.bytes(), |bytes, &size| bytes.checked_mul(u64::from(size)));
-    let start = 4 + 4 * rank;
-    if dims.contains(&0) || body.and_then(|body| body.checked_add(start)) != Some(found) {
-        return Err(complain(format!("the header promises values in shape {dims:?}, and the file has {found} bytes")));
-    }
-    let kind = match kind {
-        Kind::U8 => disk::Kind::Bytes,
-        Kind::F32 => disk::Kind::BigFloats,
+fn unopened(path: &Path, error: &io::Error) -> Error {
+    wrong(path, &format!("cannot be opened: {error}"))
+}
+
+/// Bytes of the values that the header of a file promises; 0 where it cannot be read, which is told when the file is.
+fn promised(path: &Path) -> u64 {
+    let Ok(file) = File::open(path) else { return 0 };
+    let start = Stored::open(file).and_then(|mut stored| stored.start());
+    start.map_or(0, |start| start.body.end - start.body.start)
+}
+
+/// The array of a file that is to stay there, since it takes more memory than it may. What is packed is unpacked, but
+/// not into memory.
+fn on_disk(path: &Path) -> Result<Array> {
+    let file = File::open(path).map_err(|error| unopened(path, &error))?;
+    let length = file.metadata().map_err(|error| unopened(path, &error))?.len();
+    let mut stored = Stored::open(file).map_err(|what| wrong(path, &what))?;
+    let Start { kind, dims, body } = stored.start().map_err(|what| wrong(path, &what))?;
+    let element = match kind {
+        Kind::U8 => Element::little(elements::Kind::U8),
+        Kind::F32 => Element { kind: elements::Kind::F32, big: true },
     };
-    let dims: Vec<usize> = dims.iter().map(|&size| size as usize).collect();
-    let part = disk::Part::open(path, start, dims[0])?;
-    let values = Values::Disk(Disk::new(kind, dims[1..].iter().product(), vec![part], None));
-    Ok(Some(Array { dims, values }))
+    let part = if let Stored::Packed(_) = stored {
+        let (name, complain) = (path.display().to_string(), stored.complaint());
+        Rows::unpacked(&name, body.unpack(stored.bytes(), complain, &name)?, element, dims[0])
+    } else {
+        body.check(length).map_err(|what| wrong(path, &what))?;
+        Rows::open(path, element, body.start, dims[0])?
+    };
+    Ok(Array { values: Values::Disk(Disk::new(dims[1..].iter().product(), vec![part])?), dims })
+}
+
+/// The bytes of a file, unpacked where they are packed.
+enum Stored<R: Read> {
+    Plain(BufReader<R>),
+    Packed(MultiGzDecoder<BufReader<R>>),
+}
+
+/// What comes before the values.
+struct Start {
+    kind: Kind,
+    dims: Vec<usize>,
+    body: Body,
+}
+
+impl<R: Read> Stored<R> {
+    fn open(stored: R) -> Decoded<Self> {
+        let mut stored = BufReader::with_capacity(1 << 16, stored);
+        let start = stored.fill_buf().map_err(|error| format!("cannot be read: {error}"))?;
+        let packed = start.starts_with(&GZIP);
+        Ok(if packed { Self::Packed(MultiGzDecoder::new(stored)) } else { Self::Plain(stored) })
+    }
+
+    fn bytes(&mut self) -> &mut dyn Read {
+        match self {
+            Self::Plain(bytes) => bytes,
+            Self::Packed(bytes) => bytes,
+        }
+    }
+
+    /// What went wrong while bytes were read.
+    fn complaint(&self) -> fn(io::Error) -> String {
+        match self {
+            Self::Plain(_) => |error| format!("cannot be read: {error}"),
+            Self::Packed(_) => |error| match error.kind() {
+                ErrorKind::UnexpectedEof => "file is truncated: its gzip data end too early".to_owned(),
+                _ => format!("the gzip data are damaged: {error}"),
+            },
+        }
+    }
+
+    /// Reads the header.
+    fn start(&mut self) -> Decoded<Start> {
+        let complain = self.complaint();
+        let mut take = |count: u64| {
+            let mut taken = Vec::new();
+            self.bytes().take(count).read_to_end(&mut taken).map(|_| taken).map_err(complain)
+        };
+        let (kind, rank) = header(&take(4)?)?;
+        let sizes = take(4 * rank)?;
+        let start = 4 + sizes.len() as u64;
+        if start < 4 + 4 * rank {
+            Body { start, end: 4 + 4 * rank }.check(start)?;
+        }
+        let dims: Vec<u32> = words(&sizes).map(u32::from_be_bytes).collect();
+        let text = dims.iter().map(u32::to_string).collect::<Vec<_>>().join(" × ");
+        if dims.contains(&0) {
+            return Err(format!("there are no values: the header promises {text}"));
+        }
+        let end = dims
+            .iter()
+            .try_fold(kind.bytes(), |bytes, &size| bytes.checked_mul(u64::from(size)))
+            .and_then(|bytes| bytes.checked_add(start))
+            .ok_or_else(|| format!("the header is damaged: it promises {text} values, more than any file holds"))?;
+        Ok(Start { kind, dims: dims.iter().map(|&size| size as usize).collect(), body: Body { start, end } })
+    }
 }
 
 /// Decodes the bytes of a file.
 fn decode(stored: impl Read) -> Decoded<Array> {
-    let mut stored = BufReader::with_capacity(1 << 16, stored);
-    let start = stored.fill_buf().map_err(|error| format!("cannot be read: {error}"))?;
-    if start.starts_with(&GZIP) {
-        unpack(MultiGzDecoder::new(stored), |error| match error.kind() {
-            ErrorKind::UnexpectedEof => "file is truncated: its gzip data end too early".to_owned(),
-            _ => format!("the gzip data are damaged: {error}"),
-        })
-    } else {
-        unpack(stored, |error| format!("cannot be read: {error}"))
-    }
-}
-
-/// Decodes uncompressed bytes. The buffer grows as they arrive, at most to one more than the header promises: reading
-/// on to that one is what shows trailing bytes and makes the gzip decoder compare its checksum.
-fn unpack(mut bytes: impl Read, complain: impl Fn(io::Error) -> String) -> Decoded<Array> {
-    let mut take = |count: u64| {
-        let mut taken = Vec::new();
-        bytes.by_ref().take(count).read_to_end(&mut taken).map(|_| taken).map_err(&complain)
-    };
-    let (kind, rank) = header(&take(4)?)?;
-    let sizes = take(4 * rank)?;
-    let start = 4 + sizes.len() as u64;
-    let truncated =
-        |promised, found| Err(format!("file is truncated: header promises {promised} bytes, file has {found}"));
-    if start < 4 + 4 * rank {
-        return truncated(4 + 4 * rank, start);
-    }
-    let dims: Vec<u32> = words(&sizes).map(u32::from_be_bytes).collect();
-    let text = dims.iter().map(u32::to_string).collect::<Vec<_>>().join(" × ");
-    if dims.contains(&0) {
-        return Err(format!("there are no values: the header promises {text}"));
-    }
-    let promised = dims
-        .iter()
-        .try_fold(kind.bytes(), |bytes, &size| bytes.checked_mul(u64::from(size)))
-        .and_then(|bytes| bytes.checked_add(start))
-        .ok_or_else(|| format!("the header is damaged: it promises {text} values, more than any file holds"))?;
-    let body = take(promised - start + 1)?;
-    let found = start + body.len() as u64;
-    match found.cmp(&promised) {
-        Ordering::Less => truncated(promised, found),
-        Ordering::Greater => Err(format!("the file goes on after the {promised} bytes that its header promises")),
-        Ordering::Equal => {
-            Ok(Array { dims: dims.iter().map(|&size| size as usize).collect(), values: kind.values(body) })
-        }
-    }
+    let mut stored = Stored::open(stored)?;
+    let Start { kind, dims, body } = stored.start()?;
+    let complain = stored.complaint();
+    Ok(Array { dims, values: kind.values(body.read(stored.bytes(), complain)?) })
 }
 
 /// Groups of four bytes.
@@ -244,12 +269,10 @@ fn header(magic: &[u8]) -> Decoded<(Kind, u64)> {
     }
 }
 
-/// Reads images and their labels and compares their numbers. Labels are unsigned bytes, and each byte is a class.
-fn part(path: PathBuf, labels: Option<PathBuf>, request: &Request) -> Result<Part> {
-    let images = match large(&path, request)? {
-        Some(large) => large,
-        None => read(&path)?,
-    };
+/// Reads images, or leaves them on the disk where they are `large`, and their labels, and compares their numbers. Labels
+/// are unsigned bytes, and each byte is a class.
+fn part(path: PathBuf, labels: Option<PathBuf>, large: bool) -> Result<Part> {
+    let images = if large { on_disk(&path)? } else { read(&path)? };
     if images.dims.len() == 1 {
         return Err(Error::Data(format!(
             "{}: this file has 1 dimension, as labels have; images have 2 to 4 (examples × height × width)",
@@ -285,23 +308,10 @@ fn finish(source: &Path, train: Part, test: Option<Part>, request: &Request) -> 
     if let Some(test) = test {
         tested = test.images.dims[0];
         let (train_dims, test_dims) = (&train.images.dims[1..], &test.images.dims[1..]);
-        match (&mut values, test.images.values) {
-            // A small test part beside a large training part goes to it, and stays in its file, too.
-            (Values::Disk(disk), more) if train_dims == test_dims => {
-                let more = match more {
-                    Values::Disk(_) => Some(more),
-                    _ => in_file(&test.path)?.map(|array| array.values),
-                };
-                if !matches!(&more, Some(Values::Disk(more)) if disk.append(more)) {
-                    return Err(Error::Data(format!(
-                        "{}: it is stored in another way than {}, which is too large for data.memory; unpack it",
-                        test.path.display(),
-                        train.path.display()
-                    )));
-                }
-            }
-            (Values::U8(values), Values::U8(more)) if train_dims == test_dims => values.extend(more),
-            (Values::F32(values), Values::F32(more)) if train_dims == test_dims => values.extend(more),
+        values = match (values, test.images.values) {
+            (Values::Disk(disk), Values::Disk(more)) if train_dims == test_dims => Values::Disk(disk.append(more)?),
+            (Values::U8(all), Values::U8(more)) if train_dims == test_dims => Values::U8([all, more].concat()),
+            (Values::F32(all), Values::F32(more)) if train_dims == test_dims => Values::F32([all, more].concat()),
             _ => {
                 return Err(Error::Data(format!(
                     "{}: shape {test_dims:?} or type of values differs from {} with {train_dims:?}",
@@ -309,7 +319,7 @@ fn finish(source: &Path, train: Part, test: Option<Part>, request: &Request) -> 
                     train.path.display(),
                 )));
             }
-        }
+        };
         if let (Some(labels), Some(more)) = (&mut labels, test.labels) {
             labels.extend(more);
         }

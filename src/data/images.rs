@@ -14,8 +14,11 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
+use super::disk::{Disk, PORTION, Part};
+use super::elements::{self, Element};
 use super::{Dataset, Format, Labels, Request, Values, places};
 use crate::config::{Background, Colour, Damaged, DataConfig, Fit};
+use crate::durable::scratch::Scratch;
 use crate::error::{Error, Result};
 use decode::Header;
 use files::{Image, Listing};
@@ -31,11 +34,24 @@ struct Target {
     deep: bool,
 }
 
+impl Target {
+    /// Values of a picture.
+    fn values(self) -> usize {
+        self.channels * self.width * self.height
+    }
+
+    /// Bytes that they take.
+    fn bytes(self) -> u64 {
+        self.values() as u64 * if self.deep { 4 } else { 1 }
+    }
+}
+
 /// Opens a folder of images as a data set, in the order of their names.
 ///
 /// # Errors
 /// [`Error::Data`], in one line that names the folder or the image and the setting that helps; [`Error::Usage`] where the
-/// configuration makes no sense for images, or validation would leave nothing to train on.
+/// configuration makes no sense for images, or validation would leave nothing to train on; [`Error::Disk`] where images
+/// that are too many for the memory cannot be unpacked.
 pub fn dataset(folder: &Path, request: &Request) -> Result<Dataset> {
     let config = request.config;
     let resize = config.size()?;
@@ -43,18 +59,22 @@ pub fn dataset(folder: &Path, request: &Request) -> Result<Dataset> {
     let (headers, unread) = sift(&images, images.par_iter().map(|image| decode::header(&image.path)).collect());
     settle(folder, config.damaged, &mut images, &mut test, &unread, &mut notes)?;
     let target = target(&images, &headers, resize, config)?;
-    let prepared = images.par_iter().map(|image| prepare(image, target, config)).collect::<Result<Vec<_>>>()?;
-    let (pictures, undecoded) = sift(&images, prepared);
+    let name = folder.display().to_string();
+    let large = target.bytes().saturating_mul(images.len() as u64) > request.memory();
+    let mut pictures = if large { Pictures::Disk(Scratch::new(&name)?) } else { Pictures::Memory(vec![]) };
+    // However large they are, every core has one.
+    let at_once = ((PORTION as u64 / target.bytes().max(1)) as usize).max(rayon::current_num_threads());
+    let undecoded = decode_all(&images, target, config, at_once, &mut pictures)?;
     settle(folder, config.damaged, &mut images, &mut test, &undecoded, &mut notes)?;
     let (order, tested) = places(images.len(), test, config);
-    let values = block(pictures, &order);
+    let values = pictures.finish(&name, target, &order)?;
     let class = |image: &Image| image.class.unwrap_or(0);
     let labels = classes.map(|names| Labels { of: images.iter().map(class).collect(), names: Some(names) });
     let labels = labels.map(|labels| labels.reordered(&order, request.classes()));
     let shape = [target.channels, target.height, target.width];
     let validation = request.validation(images.len() - tested);
-    let data = Dataset::new(&folder.display().to_string(), shape, values, None, tested, validation)?;
-    Ok(Dataset { format: Format::Images, notes, ..data.with_labels(labels)?.with_rows(order) })
+    let data = Dataset::parted(&name, shape, values, tested, validation)?;
+    Ok(Dataset { format: Format::Images, notes, ..data.with_labels(labels)?.with_rows(order).hashed()? })
 }
 
 /// What a folder holds, whether or not its images go together.
@@ -220,6 +240,62 @@ fn prepare(image: &Image, target: Target, config: &DataConfig) -> Result<std::re
         return Ok(Ok(Values::F32(values)));
     }
     Ok(Ok(Values::U8(values.iter().map(|&value| (value * 255.0).round() as u8).collect())))
+}
+
+/// Decodes images, so many at a time, and hands them over in their order; what cannot be decoded is left out, and said.
+fn decode_all(
+    images: &[Image],
+    target: Target,
+    config: &DataConfig,
+    at_once: usize,
+    pictures: &mut Pictures,
+) -> Result<Faults> {
+    let mut all = Faults::new();
+    for (number, portion) in images.chunks(at_once).enumerate() {
+        let prepared = portion.par_iter().map(|image| prepare(image, target, config)).collect::<Result<Vec<_>>>()?;
+        let (decoded, faults) = sift(portion, prepared);
+        all.extend(faults.into_iter().map(|(place, what)| (number * at_once + place, what)));
+        pictures.add(decoded)?;
+    }
+    Ok(all)
+}
+
+/// Pictures that are prepared alike, in the order of their files.
+enum Pictures {
+    Memory(Vec<Values>),
+    Disk(Scratch),
+}
+
+impl Pictures {
+    fn add(&mut self, more: Vec<Values>) -> Result<()> {
+        match self {
+            Self::Memory(all) => all.extend(more),
+            Self::Disk(scratch) => {
+                for picture in more {
+                    match picture {
+                        Values::U8(bytes) => scratch.write(&bytes)?,
+                        Values::F32(floats) => {
+                            scratch.write(&floats.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>())?;
+                        }
+                        Values::Disk(_) => unreachable!("a picture is decoded in memory"),
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The pictures of the folder of this name in a new order.
+    fn finish(self, name: &str, target: Target, order: &[u32]) -> Result<Values> {
+        match self {
+            Self::Memory(pictures) => Ok(block(pictures, order)),
+            Self::Disk(scratch) => {
+                let element = Element::little(if target.deep { elements::Kind::F32 } else { elements::Kind::U8 });
+                let part = Part::unpacked(name, scratch.finish()?, element, order.len());
+                Ok(Values::Disk(Disk::new(target.values(), vec![part])?.reordered(order)))
+            }
+        }
+    }
 }
 
 /// The pictures in a new order in one block. Each is given up once it is copied, so that all are not in memory twice.

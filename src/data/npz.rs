@@ -1,6 +1,6 @@
 //! `.npz`, `NumPy`'s archive of arrays: a ZIP file whose entries are `.npy` files.
 //!
-//! Nothing is ever unpacked to disk. Which array holds the examples follows from its name or from `data.array`, never
+//! What is unpacked to the disk goes to a file without a name, whatever the archive calls it. Which array holds the examples follows from its name or from `data.array`, never
 //! from a guess about its content.
 
 #[cfg(test)]
@@ -13,6 +13,8 @@ use std::path::Path;
 use zip::ZipArchive;
 
 use super::array::{self, Array};
+use super::cells::Cells;
+use super::disk::{Disk, Part};
 use super::{Dataset, Labels, Request, npy};
 use crate::error::{Error, Result};
 
@@ -51,21 +53,16 @@ pub fn dataset(path: &Path, request: &Request) -> Result<Dataset> {
     let file = File::open(path).map_err(|error| complain(format!("cannot be opened: {error}")))?;
     let mut archive = Archive::open(file).map_err(complain)?;
     let examples = archive.choose(&request.config.array, &name)?;
-    let mut array = archive.read(&examples).map_err(complain)?;
     let partner = |word: &str| examples.replacen("train", word, 1);
     let test = Some(partner("test")).filter(|test| TRAINING.contains(&examples.as_str()) && archive.has(test));
-    let mut test_size = None;
-    if let Some(test) = &test {
-        let more = archive.read(test).map_err(complain)?;
-        test_size = Some(more.dims.first().copied().unwrap_or(0));
-        array = joined(array, more).map_err(|what| complain(format!("{examples} and {test}: {what}")))?;
-    }
-    let total = array.dims.first().copied().unwrap_or(0);
+    let names: Vec<&str> = [Some(&examples), test.as_ref()].into_iter().flatten().map(String::as_str).collect();
+    let (dims, test_size, cells) = archive.examples(&names, &name, request)?;
+    let total = dims.first().copied().unwrap_or(0);
     // Other data for a trained model need not have the labels that it was configured for.
     let asked = request.config.labels.as_str();
     let asked = if request.known.is_some() && !archive.has(asked) && asked != "none" { "" } else { asked };
     let (labels, note) = archive.labels(&examples, test.is_some(), total, asked, &name)?;
-    let data = array::dataset(&name, array, test_size, labels, request)?;
+    let data = array::dataset(&name, &dims, cells, test_size, labels, request)?;
     Ok(Dataset { notes: note.into_iter().collect(), ..data })
 }
 
@@ -132,12 +129,48 @@ impl Archive {
         format!("{}{rest}", shown.collect::<Vec<String>>().join(", "))
     }
 
-    fn read(&mut self, name: &str) -> Decoded<Array> {
-        let complain = |what: String| format!("array {name}: {what}");
-        let entry = self.zip.by_name(&format!("{name}.npy")).map_err(|error| complain(error.to_string()))?;
+    /// The extents of the arrays of these names, one behind the other, the examples of the second, and the cells of
+    /// both: in memory, or where they take too much of it in scratch files.
+    fn examples(
+        &mut self,
+        names: &[&str],
+        file: &str,
+        request: &Request,
+    ) -> Result<(Vec<usize>, Option<usize>, Cells)> {
+        let complain = |what: String| Error::Data(format!("{file}: {what}"));
+        let found = |name: &&str| self.arrays.iter().find(|(array, _)| array == name)?.1.as_ref().ok();
+        let headers: Vec<&npy::Header> = names.iter().filter_map(found).collect();
+        if !npy::is_large(&headers, request) {
+            let arrays = names.iter().map(|name| self.read(name)).collect::<Decoded<Vec<Array>>>().map_err(complain)?;
+            let test = arrays.get(1).map(|array| array.dims.first().copied().unwrap_or(0));
+            let both = |what: String| complain(format!("{}: {what}", names.join(" and ")));
+            let Array { dims, elements } = all(arrays).map_err(both)?;
+            return Ok((dims, test, Cells::Memory(elements)));
+        }
+        let dims: Vec<Vec<usize>> = headers.iter().map(|header| header.dims.clone()).collect();
+        let columns = headers.iter().map(|header| header.columns()).next().unwrap_or(0);
+        let test = dims.get(1).map(|dims| dims.first().copied().unwrap_or(0));
+        let dims = dims.into_iter().map(Ok).reduce(|a, b| stacked(a?, &b?)).unwrap_or_else(|| Ok(vec![]));
+        let dims = dims.map_err(|what| complain(format!("{}: {what}", names.join(" and "))))?;
+        let parts = names.iter().map(|name| self.unpack(name, file)).collect::<Result<Vec<Part>>>()?;
+        Ok((dims, test, Cells::Disk(Disk::new(columns, parts)?)))
+    }
+
+    /// The bytes of an array's file.
+    fn entry(&mut self, name: &str) -> Decoded<impl Read> {
+        let entry = self.zip.by_name(&format!("{name}.npy")).map_err(|error| format!("array {name}: {error}"))?;
         // What a lying directory of the archive leaves out, the reader would not miss.
         let size = entry.size();
-        npy::read(entry.take(size + 1)).map_err(complain)
+        Ok(entry.take(size + 1))
+    }
+
+    fn read(&mut self, name: &str) -> Decoded<Array> {
+        npy::read(self.entry(name)?).map_err(|what| format!("array {name}: {what}"))
+    }
+
+    fn unpack(&mut self, name: &str, file: &str) -> Result<Part> {
+        let entry = self.entry(name).map_err(|what| Error::Data(format!("{file}: {what}")))?;
+        npy::unpack(entry, file, name)
     }
 
     /// The labels of all examples, and what to say where an array of the right name holds none.
@@ -175,21 +208,31 @@ impl Archive {
             return Ok((None, None));
         }
         let arrays = names.iter().map(|name| self.read(name)).collect::<Decoded<Vec<Array>>>().map_err(complain)?;
-        let joined = arrays.into_iter().map(Ok).reduce(|a, b| joined(a?, b?)).unwrap_or_else(|| Err(String::new()));
         let list = names.join(" and ");
-        Ok(match joined.and_then(|array| array::labels(&array, total)) {
+        Ok(match all(arrays).and_then(|array| array::labels(&array, total)) {
             Ok(labels) => (Some(labels), None),
             Err(what) => (None, Some(format!("{list} is not taken for labels: {what}"))),
         })
     }
 }
 
+/// Arrays one behind the other.
+fn all(arrays: Vec<Array>) -> Decoded<Array> {
+    arrays.into_iter().map(Ok).reduce(|a, b| joined(a?, b?)).unwrap_or_else(|| Err("there is no array".into()))
+}
+
 /// Two arrays, one behind the other.
 fn joined(mut first: Array, second: Array) -> Decoded<Array> {
     let (a, b) = (first.elements.name(), second.elements.name());
-    if first.dims.get(1..) != second.dims.get(1..) || first.dims.is_empty() {
-        return Err(format!("shapes {:?} and {:?} do not go together", first.dims, second.dims));
-    }
-    first.dims[0] += second.dims[0];
+    first.dims = stacked(first.dims, &second.dims)?;
     if first.elements.append(second.elements) { Ok(first) } else { Err(format!("{a} and {b} do not go together")) }
+}
+
+/// The extents of two arrays, one behind the other.
+fn stacked(mut first: Vec<usize>, second: &[usize]) -> Decoded<Vec<usize>> {
+    if first.is_empty() || first.get(1..) != second.get(1..) {
+        return Err(format!("shapes {first:?} and {second:?} do not go together"));
+    }
+    first[0] = first[0].saturating_add(second[0]);
+    Ok(first)
 }

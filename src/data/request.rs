@@ -75,7 +75,7 @@ impl<'a> Request<'a> {
 
     /// The most bytes that examples may take in memory.
     pub fn memory(&self) -> u64 {
-        (self.config.memory as u64) << 20
+        (self.config.memory as u64).saturating_mul(1 << 20)
     }
 
     /// How numbers are to be scaled; `table` says whether they come in no particular unit. For a trained model nothing is
@@ -87,6 +87,11 @@ impl<'a> Request<'a> {
             Scale::Auto => Scale::None,
             asked => asked,
         }
+    }
+
+    /// Whether numbers are changed before a model sees them.
+    pub fn scales(&self, table: bool) -> bool {
+        self.scale(table) != Scale::None || self.known.is_some_and(|known| known.encoding.is_some())
     }
 
     /// The examples to set aside for validation of so many that are not for the test. What a trained model is used on

@@ -11,7 +11,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::array::Elements;
+use super::cells::Cells;
 use super::{Dataset, Format, Labels, Request, Values, hex};
 use crate::error::{Error, Result};
 pub use encoding::Encoding;
@@ -22,7 +22,7 @@ pub struct Frame {
     /// The columns, in the order of the cells.
     pub columns: Vec<Column>,
     /// Rows × columns, row-major. A level is its index; NaN is a missing value.
-    pub cells: Elements,
+    pub cells: Cells,
 }
 
 /// A column: its name, what it holds, and how that becomes numbers.
@@ -102,17 +102,18 @@ impl Kind {
 }
 
 impl Frame {
-    /// The cell of a row and a column.
-    pub fn cell(&self, row: usize, column: usize) -> f64 {
-        self.cells.at(row * self.columns.len() + column)
+    /// How many rows there are.
+    pub fn rows(&self) -> usize {
+        self.cells.rows(self.columns.len())
     }
 
     /// The data set of these rows in the order given, of which the last `test` are the test part.
     ///
     /// # Errors
-    /// [`Error::Data`] where no column can be learnt; those of [`Dataset::new`].
+    /// [`Error::Data`] where no column can be learnt, or cells cannot be read from their file; those of
+    /// [`Dataset::new`].
     pub fn dataset(
-        &self,
+        self,
         name: &str,
         encoding: Encoding,
         order: Vec<u32>,
@@ -124,15 +125,19 @@ impl Frame {
         if width == 0 {
             return Err(Error::Data(format!("{name}: there is no column that a model could learn")));
         }
-        let values = Values::F32(encoding.encode(self, &order));
-        let hash = self.hash(&order, labels.as_ref(), test);
-        let data = Dataset::new(name, [1, 1, width], values, None, test, request.validation(order.len() - test))?;
-        let data = Dataset { format: Format::Table, encoding: Some(encoding), ..data };
-        Ok(Dataset { hash, ..data.with_labels(labels)?.with_rows(order) })
+        let (hash, missing) = self.hash(&order, labels.as_ref(), test)?;
+        let values = match self.cells {
+            Cells::Memory(cells) => Values::F32(encoding.encode(&cells, &order)),
+            Cells::Disk(disk) => Values::Disk(disk.reordered(&order).encoded(&encoding)),
+        };
+        let data = Dataset::parted(name, [1, 1, width], values, test, request.validation(order.len() - test))?;
+        let data = Dataset { format: Format::Table, encoding: Some(encoding), missing, hash, ..data };
+        Ok(data.with_labels(labels)?.with_rows(order))
     }
 
-    /// The identity of the rows before anything is fitted, so that it does not depend on what is set aside.
-    fn hash(&self, order: &[u32], labels: Option<&Labels>, test: usize) -> String {
+    /// The identity of the rows before anything is fitted, so that it does not depend on what is set aside; and whether
+    /// some value that could be learnt is missing.
+    fn hash(&self, order: &[u32], labels: Option<&Labels>, test: usize) -> Result<(String, bool)> {
         let mut sha = Sha256::new();
         let mut text = |text: &str| {
             sha.update((text.len() as u64).to_le_bytes());
@@ -146,12 +151,17 @@ impl Frame {
         for size in [self.columns.len(), order.len(), test] {
             sha.update((size as u64).to_le_bytes());
         }
-        for &row in order {
-            (0..self.columns.len()).for_each(|at| sha.update(self.cell(row as usize, at).to_le_bytes()));
-        }
+        let learnt: Vec<bool> = self.columns.iter().map(|column| column.kind.width() > 0).collect();
+        let mut missing = false;
+        self.cells.visit(self.columns.len(), order, &mut |row| {
+            for cell in row {
+                sha.update(cell.to_le_bytes());
+            }
+            missing |= row.iter().zip(&learnt).any(|(cell, learnt)| *learnt && cell.is_nan());
+        })?;
         for label in labels.map_or(&[][..], |labels| &labels.of) {
             sha.update(label.to_le_bytes());
         }
-        hex(sha)
+        Ok((hex(sha), missing))
     }
 }

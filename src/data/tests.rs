@@ -1,7 +1,10 @@
+use std::io::{Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
+use super::cells::Cells;
+use super::elements::Element;
 use super::*;
-use crate::config::{DataConfig, Scale};
+use crate::config::{DataConfig, Likelihood, Scale};
 
 fn config(source: &str) -> Config {
     let data = DataConfig { source: source.to_owned(), examples: 60, ..DataConfig::default() };
@@ -11,6 +14,37 @@ fn config(source: &str) -> Config {
 /// Four examples of two values each, the last one for the test.
 fn floats(values: [f32; 8]) -> Dataset {
     Dataset::new("table.csv", [1, 1, 2], Values::F32(values.to_vec()), None, 1, 0).unwrap()
+}
+
+#[test]
+fn examples_that_are_too_many_for_a_portion_are_handed_over_in_several() {
+    // Twenty rows of a MiB, each of zeros behind its number.
+    let (rows, width) = (20_u32, 1 << 20);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rows");
+    let mut file = File::create(&path).unwrap();
+    for row in 0..rows {
+        file.seek(SeekFrom::Start(u64::from(row) * width as u64)).unwrap();
+        file.write_all(&[row as u8]).unwrap();
+    }
+    file.set_len(u64::from(rows) * width as u64).unwrap();
+    let part = disk::Part::open(&path, Element::little(elements::Kind::U8), 0, rows as usize).unwrap();
+    let disk = disk::Disk::new(width, vec![part]).unwrap();
+    assert_eq!(disk.portion(), 4, "as floats they are four times as large");
+    let order: Vec<u32> = (0..rows).map(|at| (at * 7 + 3) % rows).collect();
+    let mut seen = Vec::new();
+    Cells::Disk(disk.clone()).visit(width, &order, &mut |row| seen.push(row[0] as u32)).unwrap();
+    assert_eq!(seen, order);
+    let data = Dataset::new("rows", [1, 1, width], Values::Disk(disk.reordered(&order)), None, 0, 0).unwrap();
+    let mut seen = Vec::new();
+    let visit = |example, row: &[f32]| {
+        seen.push((example, (255.0 * row[0]).round() as u32));
+        Ok(())
+    };
+    data.visit(2..20, visit).unwrap();
+    assert_eq!(seen, (2..20).map(|example| (example, order[example])).collect::<Vec<_>>());
+    let words = data.stored(&(0..rows).collect::<Vec<_>>()).unwrap();
+    assert!(words.chunks(width / 4).map(|row| row[0]).eq(order.iter().copied()));
 }
 
 /// The folder of the real data, or a line that says what is not tested without it.

@@ -2,8 +2,8 @@
 
 use super::{layers, likelihood};
 use crate::config::{Binarise, Config, Likelihood, ModelConfig};
+use crate::data::Dataset;
 use crate::data::table::Encoding;
-use crate::data::{Dataset, Values};
 use crate::error::Result;
 use crate::graph::columns::Columns;
 use crate::graph::op::Source;
@@ -65,9 +65,7 @@ impl Model {
     /// The model of a configuration for a data set.
     pub fn new(config: &Config, data: &Dataset) -> Self {
         let source = if data.values.are_bytes() { Source::Bytes } else { Source::Floats };
-        let missing = data.encoding.is_some()
-            && matches!(&data.values, Values::F32(values) if values.iter().any(|value| value.is_nan()));
-        Self::with(config, data.width(), source, data.encoding.as_ref(), missing)
+        Self::with(config, data.width(), source, data.encoding.as_ref(), data.missing)
     }
 
     /// The model for examples of `width` values, of which some may be `missing`.

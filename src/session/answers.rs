@@ -144,9 +144,7 @@ impl Session {
 
     /// Examples of the data set, [examples, D], in the units of the data and before any binarisation.
     pub fn originals(&self, examples: &[u32]) -> Result<Vec<f32>> {
-        let data = self.data()?;
-        let rows = examples.iter().map(|&index| data.example(index as usize)).collect::<Result<Vec<_>>>()?;
-        Ok(self.in_units_of_the_data(rows.concat()))
+        Ok(self.in_units_of_the_data(self.data()?.examples(examples)?))
     }
 
     /// `count` examples drawn from the prior and decoded by the first member, [count, D], in the units of the data. The

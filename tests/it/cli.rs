@@ -70,6 +70,31 @@ fn eval_prints_the_same_figures_for_people_and_for_programs() {
 }
 
 #[test]
+fn compare_gives_what_eval_gives_and_names_what_differs() {
+    let folder = trained();
+    elbo(folder.path(), &format!("train {TINY} --epochs 1 --beta 2 --out other")).succeeded();
+    let line = "compare run other --seed 3 --samples 20 --adapter cpu";
+    let (text, json) = (elbo(folder.path(), line).succeeded(), elbo(folder.path(), &format!("{line} --json")));
+    let value: Value = serde_json::from_str(&json.succeeded().out).unwrap();
+    let differs: Vec<&str> = value["differs"].as_array().unwrap().iter().map(|d| d["key"].as_str().unwrap()).collect();
+    assert!(differs.contains(&"objective.beta") && !differs.contains(&"train.batch"), "{value}");
+    for (at, run) in ["run", "other"].into_iter().enumerate() {
+        let one = elbo(folder.path(), &format!("eval {run} --seed 3 --samples 20 --adapter cpu --json")).succeeded();
+        let one: Value = serde_json::from_str(&one.out).unwrap();
+        for key in ["rate", "distortion", "neg_elbo", "neg_log_px", "aggregate_mmd"] {
+            assert!(one[key].is_f64() && one[key] == value["runs"][at][key], "{run}, {key}: {one} {value}");
+        }
+        let shown = format!("{:.2}", one["neg_log_px"].as_f64().unwrap());
+        assert!(text.out.lines().any(|line| line.starts_with(run) && line.contains(&shown)), "{text:?}");
+    }
+    assert!(text.out.contains("objective.beta") && !text.err.contains("different data"), "{text:?}");
+    let more = TINY.replace("data.examples=300", "data.examples=310");
+    elbo(folder.path(), &format!("train {more} --epochs 1 --out elsewhere")).succeeded();
+    let text = elbo(folder.path(), "compare run elsewhere --adapter cpu").succeeded();
+    assert!(text.err.contains("different data"), "{text:?}");
+}
+
+#[test]
 fn plan_adapters_doctor_and_bench_answer_in_text_and_json() {
     let folder = tempfile::tempdir().unwrap();
     for purpose in ["train", "eval", "likelihood", "reconstruct", "sample", "encode", "decode"] {
@@ -260,6 +285,9 @@ fn wrong_input_to_the_commands_that_take_a_run_is_one_clear_line() {
         ("reconstruct nothing", 3, "nothing"),
         ("eval run --samples 0", 2, "--samples 0"),
         ("eval run --samples 99999999999", 2, "--samples"),
+        ("compare", 2, "required arguments"),
+        ("compare run missing", 3, "no such folder: missing"),
+        ("compare run --samples 0", 2, "--samples 0"),
         ("eval run --part validation", 2, "it has train and test"),
         ("eval run --part all", 2, "all"),
         ("eval run --data small.idx", 3, "small.idx: an example has shape [1, 5, 5]"),

@@ -11,6 +11,7 @@ mod exchange;
 mod gradients;
 mod habits;
 mod kernels;
+mod large;
 mod members;
 mod objectives;
 mod plans;

@@ -1,18 +1,15 @@
 //! Data sets that are larger than the device: what is learnt and answered has the bits of one that fits.
 
-use crate::program::elbo;
 use crate::support::executors;
-use elbo::checkpoint::{Tensor, load_latest};
-use elbo::config::{self, Likelihood};
-use elbo::data::{self, Dataset, Values};
+use elbo::checkpoint::Tensor;
+use elbo::config;
+use elbo::data::{Dataset, Values};
 use elbo::eval::{self, Summary, Terms};
 use elbo::exec::Executor;
 use elbo::plan::Role;
 use elbo::rng::{Philox, Stream};
-use elbo::session::{Posterior, Purpose, Session};
+use elbo::session::{BATCH, Posterior, Purpose, Session};
 use elbo::train::{self, Member, Options};
-use serde_json::Value;
-use std::fs;
 use std::sync::atomic::AtomicBool;
 
 /// More than two windows, and no multiple of one or of a batch.
@@ -97,87 +94,59 @@ fn a_window_on_the_data_changes_no_bit_of_what_is_learnt_and_answered() {
     }
 }
 
-fn settings(pairs: &[(&str, &str)]) -> config::Config {
-    let settings: Vec<(String, String)> =
-        pairs.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
-    config::resolve(None, &settings).expect("the settings are valid")
-}
-
-/// An `.npy` file of this type and shape.
-fn npy(kind: &str, shape: &str, body: &[u8]) -> Vec<u8> {
-    let mut header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({shape}), }}");
-    while (header.len() + 11) % 64 != 0 {
-        header.push(' ');
-    }
-    header.push('\n');
-    [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), body].concat()
-}
-
-fn idx(dims: &[u32], body: &[u8]) -> Vec<u8> {
-    let sizes: Vec<u8> = dims.iter().flat_map(|size| size.to_be_bytes()).collect();
-    [&[0, 0, 8, dims.len() as u8], &sizes[..], body].concat()
+/// An untrained model on these examples, which pass through a window; 0 stands for none.
+fn untrained(executor: Executor, values: &Values, window: usize) -> Session {
+    let settings = [("data.window", window.to_string()), ("model.hidden", "[6]".into()), ("model.latent", "2".into())];
+    let settings: Vec<(String, String)> = settings.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    let config = config::resolve(None, &settings).expect("the settings are valid");
+    let data = Dataset::new("random", [1, 1, WIDTH], values.clone(), None, 0, 0).expect("the parts add up");
+    let mut session = Session::new(config, data, executor);
+    session.plan(Purpose::Encode(BATCH)).expect("it fits");
+    session.initialise().expect("parameters fit");
+    session
 }
 
 #[test]
-fn examples_that_stay_in_their_files_are_those_that_are_read_as_a_whole() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = |name: &str| folder.path().join(name);
-    let mut rng = Philox::new(5, Stream::Choice, 0, 0);
-    let mut body = |count: usize| -> Vec<u8> { (0..count).map(|_| (256.0 * rng.uniform()) as u8).collect() };
-    let floats: Vec<f32> = body(60 * 8).iter().map(|&byte| f32::from(byte) / 255.0).collect();
-    let little: Vec<u8> = floats.iter().flat_map(|x| x.to_le_bytes()).collect();
-    let big: Vec<u8> = floats.iter().flat_map(|x| x.to_be_bytes()).collect();
-    fs::write(path("bytes.npy"), npy("|u1", "50, 3, 5", &body(50 * 15))).unwrap();
-    fs::write(path("colour.npy"), npy("|u1", "40, 4, 2, 3", &body(40 * 24))).unwrap();
-    fs::write(path("little.npy"), npy("<f4", "60, 2, 4", &little)).unwrap();
-    fs::write(path("big.npy"), npy(">f4", "60, 2, 4", &big)).unwrap();
-    fs::create_dir(path("idx")).unwrap();
-    fs::write(path("idx/train-images-idx3-ubyte"), idx(&[50, 3, 3], &body(50 * 9))).unwrap();
-    fs::write(path("idx/t10k-images-idx3-ubyte"), idx(&[20, 3, 3], &body(20 * 9))).unwrap();
-    for name in ["bytes.npy", "colour.npy", "little.npy", "big.npy", "idx"] {
-        let source = path(name).display().to_string();
-        let open = |memory: &str| {
-            let config = settings(&[("data.source", &source), ("data.memory", memory), ("data.validation", "7")]);
-            data::open(&config, None).unwrap_or_else(|error| panic!("{error}"))
-        };
-        let (whole, large) = (open("4096"), open("0"));
-        assert!(matches!(large.values, Values::Disk(_)) && !matches!(whole.values, Values::Disk(_)), "{name}");
-        assert_eq!((&whole.shape, &whole.train, &whole.test), (&large.shape, &large.train, &large.test), "{name}");
-        let all: Vec<u32> = (0..whole.len() as u32).collect();
-        assert!(whole.stored(&all).unwrap() == large.stored(&all).unwrap(), "{name}");
-        assert_eq!(whole.example(11).unwrap(), large.example(11).unwrap(), "{name}");
-        for (a, b) in whole.means(whole.train.clone()).unwrap().iter().zip(large.means(large.train.clone()).unwrap()) {
-            assert!((a - b).abs() < 1e-6, "{name}: {a} {b}");
+fn what_lies_in_a_window_is_forgotten_with_the_order_that_brought_it_there() {
+    let mut rng = Philox::new(4, Stream::Choice, 0, 0);
+    let values = bytes(&mut rng);
+    for (whole, windowed) in executors().into_iter().zip(executors()) {
+        let name = whole.name();
+        let (mut whole, mut windowed) = (untrained(whole, &values, 0), untrained(windowed, &values, 200));
+        // All take the same positions, so that the order alone says that other examples are wanted: from call to call,
+        // and within the last one, which is answered in two parts.
+        let size = BATCH as u32;
+        let mut answers = vec![];
+        for order in [0..size, 300..300 + size, 100..100 + 2 * size] {
+            let order: Vec<u32> = order.collect();
+            let found = windowed.encode(&order, 1).unwrap();
+            assert!(found == whole.encode(&order, 1).unwrap(), "examples from {} on, {name}", order[0]);
+            answers.push(found.means[..8].to_vec());
         }
-        data::check(&large, Likelihood::Bernoulli).unwrap();
+        assert!(answers[0] != answers[1] && answers[1] != answers[2], "the examples differ");
     }
 }
 
 #[test]
-fn a_model_trains_on_a_file_that_is_larger_than_the_memory_it_may_take() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut rng = Philox::new(6, Stream::Choice, 0, 0);
-    let body: Vec<u8> = (0..900 * 16).map(|_| (256.0 * rng.uniform()) as u8).collect();
-    fs::write(folder.path().join("x.npy"), npy("|u1", "900, 4, 4", &body)).unwrap();
-    let train =
-        "train --data x.npy --epochs 2 --batch 32 --latent 2 --set hidden=[8] --set window=150 --set validation=0";
-    for (run, memory) in [("whole", "4096"), ("large", "0")] {
-        elbo(folder.path(), &format!("{train} --set memory={memory} --adapter cpu --out {run}")).succeeded();
-    }
-    let parameters = |run: &str| load_latest(&folder.path().join(run)).unwrap().0.parameters;
-    assert!(parameters("whole") == parameters("large"));
-    let figures = |run: &str| -> Value {
-        let outcome = elbo(folder.path(), &format!("eval {run} --adapter cpu --json")).succeeded();
-        serde_json::from_str(&outcome.out).unwrap()
-    };
-    assert_eq!(figures("whole")["neg_elbo"], figures("large")["neg_elbo"]);
-    // What cannot be read from the file while a model trains is one line that says what to do.
-    fs::write(folder.path().join("wide.npy"), npy("<f8", "100, 2, 2", &[0; 3200])).unwrap();
-    fs::write(folder.path().join("flat.npy"), npy("<f4", "100, 4", &[0; 1600])).unwrap();
-    fs::write(folder.path().join("cut.npy"), npy("|u1", "900, 4, 4", &body[1..])).unwrap();
-    for (name, words) in [("wide", "data.memory"), ("flat", "data.scale=none"), ("cut", "header promises")] {
-        let line = format!("train --data {name}.npy --recipe gaussian --set memory=0 --adapter cpu --out bad");
-        elbo(folder.path(), &line).failed(3, words);
-        assert!(!folder.path().join("bad").exists());
+fn an_example_lies_at_its_position_modulo_the_window() {
+    let mut rng = Philox::new(8, Stream::Choice, 0, 0);
+    let values = floats(&mut rng);
+    let order: Vec<u32> = (0..EXAMPLES as u32).map(|at| (at * 37 + 5) % EXAMPLES as u32).collect();
+    for (whole, windowed) in executors().into_iter().zip(executors()) {
+        let name = whole.name();
+        let evaluate = |session: &mut Session, first: usize| {
+            let plan = session.plan(Purpose::Evaluate(BATCH)).unwrap();
+            let scalars = session.scalars(1, Stream::Evaluate, first, BATCH);
+            session.run(plan, &[scalars]).unwrap();
+            session.output("distortion", BATCH, 1).unwrap()
+        };
+        let (mut whole, mut windowed) = (untrained(whole, &values, 0), untrained(windowed, &values, 200));
+        whole.set_order(&order).unwrap();
+        windowed.set_order(&order).unwrap();
+        // Within the window, over its end, one and two windows later, and back again.
+        for first in [0, 60, 120, 200, 263, 399, 572, 10] {
+            let expected = evaluate(&mut whole, first);
+            assert!(evaluate(&mut windowed, first) == expected, "positions from {first} on, {name}");
+        }
     }
 }

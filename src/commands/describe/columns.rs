@@ -31,12 +31,14 @@ pub fn describe(data: &Dataset) -> Result<Vec<Described<'_>>> {
     for described in &mut all {
         described.levels = vec![0; described.column.kind.levels().len()];
     }
-    for index in 0..rows {
-        let row = data.original_example(index)?;
+    data.visit(0..rows, |_, row| {
+        let mut row = row.to_vec();
+        encoding.undo(&mut row);
         for (described, span) in all.iter_mut().zip(&spans) {
             described.add(&row[span.clone()]);
         }
-    }
+        Ok(())
+    })?;
     Ok(all)
 }
 

@@ -1,7 +1,7 @@
 //! What is said about scores: the summary, and the strangest rows with the columns that make them so.
 
+use super::Scored;
 use super::calibrate::Line;
-use super::{Scored, rows};
 use crate::error::Result;
 use crate::report::Report;
 use crate::report::human::count;
@@ -34,7 +34,7 @@ pub fn strangest(session: &mut Session, scored: &Scored, columns: &[String]) -> 
     places.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
     places.truncate(STRANGEST);
     let shown: Vec<u32> = places.iter().map(|&at| examples[at]).collect();
-    let all = score::contributions(session, &rows(data, &shown)?, &mut |_| ())?;
+    let all = score::contributions(session, &data.examples(&shown)?, &mut |_| ())?;
     let strange = |(&at, parts): (&usize, Contributions)| {
         let parts = parts.distortions;
         let mut order: Vec<usize> = (0..parts.len()).collect();

@@ -392,3 +392,26 @@ fn links_that_lead_back_end() {
     }
     drop(folder);
 }
+
+#[test]
+fn images_are_decoded_in_portions_and_what_is_damaged_keeps_its_place() {
+    let cut = |value| grey(6, 5, value)[..60].to_vec();
+    let files: Vec<(String, Vec<u8>)> =
+        (0..7).map(|at| (format!("{at}.png"), if at % 4 == 3 { cut(at) } else { grey(6, 5, at) })).collect();
+    let files: Vec<(&str, Vec<u8>)> = files.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())).collect();
+    let folder = folder(&files);
+    let images = files::list(folder.path(), "").unwrap().images;
+    let target = Target { width: 6, height: 5, channels: 1, deep: false };
+    for at_once in [1, 2, 3, 7] {
+        for mut pictures in [Pictures::Memory(vec![]), Pictures::Disk(Scratch::new("photos").unwrap())] {
+            let faults = decode_all(&images, target, &plain(), at_once, &mut pictures).unwrap();
+            assert_eq!(faults.iter().map(|(place, _)| *place).collect::<Vec<_>>(), [3], "{at_once} at a time");
+            let values = match pictures.finish("photos", target, &[5, 4, 3, 2, 1, 0]).unwrap() {
+                Values::Disk(disk) => disk.values(&[0, 1, 2, 3, 4, 5]).unwrap(),
+                values => values,
+            };
+            let expected = [6, 5, 4, 2, 1, 0].iter().flat_map(|&value| vec![value; 30]);
+            assert_eq!(values, Values::U8(expected.collect()), "{at_once} at a time");
+        }
+    }
+}

@@ -1,6 +1,8 @@
 //! The header of an `.npy` file: a dictionary of three keys, as Python prints it.
 
 use super::Decoded;
+use crate::data::body::Body;
+use crate::data::elements::{Element, Kind};
 
 /// The longest header that is read. `NumPy` writes 118 bytes, and itself refuses more than 10,000.
 pub const MOST_HEADER: u64 = 10_000;
@@ -11,30 +13,12 @@ const MOST_DIMENSIONS: usize = 64;
 /// What follows the header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
-    /// The type of the elements.
-    pub kind: Kind,
-    /// Whether their highest byte comes first.
-    pub big: bool,
+    /// How elements are stored.
+    pub element: Element,
     /// Whether the first index runs fastest, not the last.
     pub fortran: bool,
     /// The extents.
     pub dims: Vec<usize>,
-}
-
-/// The types of elements that are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    Bool,
-    U8,
-    U16,
-    U32,
-    U64,
-    I8,
-    I16,
-    I32,
-    I64,
-    F32,
-    F64,
 }
 
 impl Header {
@@ -42,7 +26,7 @@ impl Header {
     pub fn parse(text: &str) -> Decoded<Self> {
         let damaged = || "the header is damaged: it is not the dictionary that NumPy writes".to_owned();
         let mut rest = Scanner(text);
-        let (mut kind, mut fortran, mut dims) = (None, None, None);
+        let (mut found, mut fortran, mut dims) = (None, None, None);
         rest.take("{").ok_or_else(damaged)?;
         while rest.take("}").is_none() {
             let key = rest.quoted().ok_or_else(damaged)?;
@@ -51,7 +35,7 @@ impl Header {
                 "descr" if rest.starts_with("[") => {
                     return Err("it holds records of several fields; store one array of numbers".into());
                 }
-                "descr" => kind.replace(element(rest.quoted().ok_or_else(damaged)?)?).is_some(),
+                "descr" => found.replace(element(rest.quoted().ok_or_else(damaged)?)?).is_some(),
                 "fortran_order" => fortran.replace(rest.boolean().ok_or_else(damaged)?).is_some(),
                 "shape" => dims.replace(rest.tuple()?.ok_or_else(damaged)?).is_some(),
                 _ => true,
@@ -60,32 +44,39 @@ impl Header {
                 return Err(damaged());
             }
         }
-        match (kind, fortran, dims) {
-            (Some((kind, big)), Some(fortran), Some(dims)) if rest.is_empty() => Ok(Self { kind, big, fortran, dims }),
+        match (found, fortran, dims) {
+            (Some(element), Some(fortran), Some(dims)) if rest.is_empty() => Ok(Self { element, fortran, dims }),
             _ => Err(damaged()),
         }
     }
 
-    /// The number of bytes that follow; `None` where it overflows.
-    pub fn bytes(&self) -> Option<u64> {
-        self.dims.iter().try_fold(self.kind.bytes(), |bytes, &extent| bytes.checked_mul(extent as u64))
+    /// The first extent: of examples, how many there are.
+    pub fn rows(&self) -> usize {
+        self.dims.first().copied().unwrap_or(0)
+    }
+
+    /// Elements of a row.
+    pub fn columns(&self) -> usize {
+        self.dims.iter().skip(1).fold(1, |count, &extent| count.saturating_mul(extent))
+    }
+
+    /// How many elements there are; `None` where it overflows.
+    pub fn elements(&self) -> Option<u64> {
+        self.dims.iter().try_fold(1_u64, |count, &extent| count.checked_mul(extent as u64))
+    }
+
+    /// The bytes that follow a header of `start` bytes.
+    pub fn body(&self, start: u64) -> Decoded<Body> {
+        let bytes = self.elements().and_then(|count| count.checked_mul(self.element.kind.bytes() as u64));
+        let end = bytes.and_then(|bytes| bytes.checked_add(start)).filter(|&end| end < u64::MAX);
+        end.map(|end| Body { start, end }).ok_or_else(|| {
+            format!("the header is damaged: it promises an array of shape {:?}, more than any file holds", self.dims)
+        })
     }
 }
 
-impl Kind {
-    /// Bytes of an element.
-    fn bytes(self) -> u64 {
-        match self {
-            Self::Bool | Self::U8 | Self::I8 => 1,
-            Self::U16 | Self::I16 => 2,
-            Self::U32 | Self::I32 | Self::F32 => 4,
-            Self::U64 | Self::I64 | Self::F64 => 8,
-        }
-    }
-}
-
-/// The type that a description such as `<f8` stands for, and whether the highest byte comes first.
-fn element(descr: &str) -> Decoded<(Kind, bool)> {
+/// How a description such as `<f8` says that elements are stored.
+fn element(descr: &str) -> Decoded<Element> {
     let (order, name) = descr.split_at_checked(1).unwrap_or_default();
     let kind = match name {
         "b1" => Kind::Bool,
@@ -118,9 +109,9 @@ fn element(descr: &str) -> Decoded<(Kind, bool)> {
         }
     };
     match order {
-        "<" => Ok((kind, false)),
-        ">" => Ok((kind, true)),
-        "|" if kind.bytes() == 1 => Ok((kind, false)),
+        "<" => Ok(Element { kind, big: false }),
+        ">" => Ok(Element { kind, big: true }),
+        "|" if kind.bytes() == 1 => Ok(Element { kind, big: false }),
         _ => Err(format!("elements of type '{descr}': the order of their bytes is not stated by < or >")),
     }
 }

@@ -1,5 +1,6 @@
 use std::fs;
 
+use super::super::array::Elements;
 use super::super::testing::{fixture, known, plain, standardised, unscaled};
 use super::super::{Known, Values, check};
 use super::*;

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use super::super::elements::Elements;
 use super::{Column, Frame, Kind};
 use crate::config::{Likelihood, Scale};
 use crate::error::{Error, Result};
@@ -23,25 +24,41 @@ pub struct Encoding {
 
 impl Encoding {
     /// Fits shifts and scales to the training rows. Missing values and infinities do not count.
-    pub fn fit(frame: &Frame, training: &[u32], scale: Scale) -> Self {
-        let finite = |at: usize| {
-            let column = training.iter().map(move |&row| frame.cell(row as usize, at));
-            column.filter(|cell| cell.is_finite())
+    ///
+    /// Rows are gone through in the order of the source, once for means and once for deviations, so that the same bits
+    /// come out wherever the cells are.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where cells cannot be read from their file.
+    pub fn fit(frame: &Frame, training: &[u32], scale: Scale) -> Result<Self> {
+        let mut training = training.to_vec();
+        training.sort_unstable();
+        let numeric: Vec<bool> =
+            frame.columns.iter().map(|column| matches!(column.kind, Kind::Numeric { .. })).collect();
+        let mut all = vec![Moments::default(); frame.columns.len()];
+        let mut visit = |add: fn(&mut Moments, f64)| {
+            frame.cells.visit(frame.columns.len(), &training, &mut |row| {
+                for ((moments, cell), _) in all.iter_mut().zip(row).zip(&numeric).filter(|(_, numeric)| **numeric) {
+                    if cell.is_finite() {
+                        add(moments, *cell);
+                    }
+                }
+            })
         };
-        let numeric = |column: &Column| matches!(column.kind, Kind::Numeric { .. });
-        let mut range = [f64::INFINITY, f64::NEG_INFINITY];
-        for (at, _) in frame.columns.iter().enumerate().filter(|(_, column)| numeric(column)) {
-            range = finite(at).fold(range, |[low, high], cell| [low.min(cell), high.max(cell)]);
+        visit(Moments::add)?;
+        if scale == Scale::Standardise {
+            visit(Moments::add_square)?;
         }
-        if range[0] > range[1] {
-            range = [0.0, 1.0];
-        }
-        let fitted = |(at, column): (usize, &Column)| {
+        let ends = all.iter().fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], moments| {
+            [low.min(moments.low), high.max(moments.high)]
+        });
+        let range = if ends[0] > ends[1] { [0.0, 1.0] } else { ends };
+        let fitted = |((column, moments), numeric): ((&Column, &Moments), &bool)| {
             let [shift, scale] = match scale {
-                _ if !numeric(column) => return column.clone(),
+                _ if !numeric => return column.clone(),
                 Scale::Auto | Scale::None => [0.0, 1.0],
                 Scale::Unit => [range[0], range[1] - range[0]],
-                Scale::Standardise => mean_and_deviation(|| finite(at)),
+                Scale::Standardise => [moments.mean(), moments.deviation()],
             };
             let [shift, scale] = match scale {
                 // Too large for a mean: it stays, and is refused for its size.
@@ -52,7 +69,7 @@ impl Encoding {
             };
             Column { name: column.name.clone(), kind: Kind::Numeric { shift, scale } }
         };
-        Self { columns: frame.columns.iter().enumerate().map(fitted).collect(), range }
+        Ok(Self { columns: frame.columns.iter().zip(&all).zip(&numeric).map(fitted).collect(), range })
     }
 
     /// This encoding for an array of so many values, which has numbers only and no names.
@@ -94,12 +111,12 @@ impl Encoding {
         self.columns.get(at)
     }
 
-    /// Rows of a frame as numbers, in the order given: [order, width].
-    pub fn encode(&self, frame: &Frame, order: &[u32]) -> Vec<f32> {
+    /// Rows of cells as numbers, in the order given: [order, width].
+    pub fn encode(&self, cells: &Elements, order: &[u32]) -> Vec<f32> {
         let mut values = Vec::with_capacity(order.len() * self.width());
         for &row in order {
             for (at, column) in self.columns.iter().enumerate() {
-                let cell = frame.cell(row as usize, at);
+                let cell = cells.at(row as usize * self.columns.len() + at);
                 match &column.kind {
                     Kind::Numeric { shift, scale } => values.push(((cell - shift) / scale) as f32),
                     Kind::Binary { .. } | Kind::Count => values.push(cell as f32),
@@ -206,10 +223,41 @@ pub(super) fn rounded(number: f32, scale: f64) -> String {
     if text == "-0" { "0".to_owned() } else { text.to_owned() }
 }
 
-/// The mean and the deviation (of the whole, not of a sample) of numbers that can be gone through twice.
-fn mean_and_deviation<I: Iterator<Item = f64>>(numbers: impl Fn() -> I) -> [f64; 2] {
-    let count = numbers().count().max(1) as f64;
-    let mean = numbers().sum::<f64>() / count;
-    let squares: f64 = numbers().map(|number| (number - mean).powi(2)).sum();
-    [mean, (squares / count).sqrt()]
+/// What is known of the numbers of a column after they have been gone through, once or twice.
+#[derive(Debug, Clone)]
+struct Moments {
+    count: usize,
+    sum: f64,
+    low: f64,
+    high: f64,
+    /// Of the differences from the mean.
+    squares: f64,
+}
+
+impl Default for Moments {
+    fn default() -> Self {
+        Self { count: 0, sum: 0.0, low: f64::INFINITY, high: f64::NEG_INFINITY, squares: 0.0 }
+    }
+}
+
+impl Moments {
+    fn add(&mut self, number: f64) {
+        self.count += 1;
+        self.sum += number;
+        (self.low, self.high) = (self.low.min(number), self.high.max(number));
+    }
+
+    /// Adds a number once more, after all have been added.
+    fn add_square(&mut self, number: f64) {
+        self.squares += (number - self.mean()).powi(2);
+    }
+
+    fn mean(&self) -> f64 {
+        self.sum / self.count.max(1) as f64
+    }
+
+    /// The deviation of the whole, not of a sample.
+    fn deviation(&self) -> f64 {
+        (self.squares / self.count.max(1) as f64).sqrt()
+    }
 }

@@ -1,0 +1,265 @@
+//! `elbo compare`: runs side by side, and beside what was published for the same data.
+
+mod published;
+
+use super::eval::{self, Measured};
+use super::open;
+use crate::cli::{CompareArgs, RunArgs};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::report::Report;
+use crate::report::human::count;
+use crate::report::table::table;
+use crate::session::{BATCH, Purpose};
+use published::{Metric, Published};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// A run, evaluated.
+struct Run {
+    path: PathBuf,
+    config: Config,
+    /// Hash and name of the data that it was evaluated on.
+    hash: String,
+    data: String,
+    measured: Measured,
+}
+
+/// Evaluates several runs alike and says how their set-ups differ.
+pub fn run(args: &CompareArgs, report: &Report) -> Result<()> {
+    eval::check_samples(args.samples)?;
+    let runs = args.runs.iter().map(|path| evaluate(path, args, report)).collect::<Result<Vec<Run>>>()?;
+    let results = published::all();
+    let results: Vec<&Published> = results.iter().filter(|result| runs.iter().any(|run| fits(result, run))).collect();
+    report.result(&figures(&runs, &results));
+    let settings = differences(&runs);
+    if !settings.is_empty() {
+        let names = runs.iter().map(|run| run.path.display().to_string());
+        let header: Vec<String> = std::iter::once("differs".to_owned()).chain(names).collect();
+        let header: Vec<&str> = header.iter().map(String::as_str).collect();
+        let rows = settings.iter().map(|(key, values)| [std::slice::from_ref(key), values].concat());
+        report.result(&format!("\n{}", table(&header, &rows.collect::<Vec<_>>())));
+    }
+    for result in &results {
+        report.result(&format!("\n{}", beside(result, &runs)));
+    }
+    warn(&runs, report);
+    report.json(&as_json(&runs, &settings, &results));
+    Ok(())
+}
+
+fn evaluate(path: &Path, args: &CompareArgs, report: &Report) -> Result<Run> {
+    let CompareArgs { adapter, threads, quiet, json, .. } = args.clone();
+    let opened = RunArgs { run: path.to_owned(), adapter, threads, quiet, json };
+    let mut trained = open::with_data(&opened, args.examples.data.as_deref(), Purpose::Evaluate(BATCH), report)?;
+    let session = &mut trained.session;
+    let (part, _) = open::part(session.data()?, args.examples.part)?;
+    let hash = session.data()?.hash.clone();
+    let measured =
+        eval::measure(session, part, args.samples, args.seed.unwrap_or(0), report).map_err(|error| match error {
+            Error::Diverged(why) => Error::Diverged(format!("{}: {why}", path.display())),
+            error => error,
+        })?;
+    let data = session.record.name.clone();
+    Ok(Run { path: path.to_owned(), config: session.config.clone(), hash, data, measured })
+}
+
+/// Whether a published result is about the same data, presented and modelled so that figures mean the same.
+fn fits(result: &Published, run: &Run) -> bool {
+    let same = |key: &str| published::get(&result.set, key) == published::get(&tree(&run.config), key);
+    result.hash == run.hash && ["model.likelihood", "data.binarise"].into_iter().all(same)
+}
+
+fn tree(config: &Config) -> toml::Table {
+    toml::Table::try_from(config).expect("every value of a configuration has a TOML form")
+}
+
+/// A line for each run, and one for each published result.
+fn figures(runs: &[Run], results: &[&Published]) -> String {
+    let sampled = runs.iter().any(|run| run.measured.likelihood.is_some());
+    let nats = |value: f64| format!("{value:.2}");
+    let mut rows = Vec::new();
+    for Run { path, config, data, measured: Measured { summary, likelihood, .. }, .. } in runs {
+        let mut row = vec![
+            path.display().to_string(),
+            config.name.clone(),
+            data.clone(),
+            count(summary.examples as u64),
+            nats(summary.terms.distortion),
+            nats(summary.terms.rate),
+            nats(summary.terms.neg_elbo()),
+            nats(summary.standard_error),
+            format!("{}", summary.active),
+        ];
+        if let Some(likelihood) = likelihood {
+            row.extend([nats(likelihood.neg_log_px), nats(likelihood.standard_error)]);
+        }
+        rows.push(row);
+    }
+    for result in results {
+        let mut row = vec![result.model.clone(), "published".into(), result.data.clone()];
+        row.resize(if result.metric == Metric::NegElbo { 6 } else { 9 }, String::new());
+        if result.metric == Metric::NegElbo || sampled {
+            row.push(result.range());
+        }
+        rows.push(row);
+    }
+    let mut header = vec!["run", "recipe", "data", "examples", "distortion", "rate", "-ELBO", "±", "active"];
+    if sampled {
+        header.extend(["-log p(x)", "±"]);
+    }
+    table(&header, &rows)
+}
+
+/// The keys in which runs differ, with the value of each; where a run keeps its data is no difference, only what they
+/// are.
+fn differences(runs: &[Run]) -> Vec<(String, Vec<String>)> {
+    let trees: Vec<toml::Table> = runs.iter().map(|run| tree(&run.config)).collect();
+    let Some(first) = trees.first() else { return vec![] };
+    let keys = first.iter().flat_map(|(name, value)| match value {
+        toml::Value::Table(inner) => inner.keys().map(|key| format!("{name}.{key}")).collect(),
+        _ => vec![name.clone()],
+    });
+    let shown = |tree: &toml::Table, key: &str| published::get(tree, key).map_or(String::new(), ToString::to_string);
+    keys.filter(|key| !matches!(key.as_str(), "name" | "data.source" | "data.labels"))
+        .map(|key| (key.clone(), trees.iter().map(|tree| shown(tree, &key)).collect::<Vec<_>>()))
+        .filter(|(_, values)| values.iter().any(|value| *value != values[0]))
+        .collect()
+}
+
+/// A published result in words, and what the runs that it fits do otherwise.
+fn beside(result: &Published, runs: &[Run]) -> String {
+    let metric = match result.metric {
+        Metric::NegElbo => "-ELBO".to_owned(),
+        Metric::NegLogPx => format!("-log p(x), {} samples,", count(result.samples.unwrap_or(1) as u64)),
+    };
+    let mut lines =
+        vec![format!("{}: {metric} {} nats ({}; {})", result.model, result.range(), result.source, result.note)];
+    for run in runs.iter().filter(|run| fits(result, run)) {
+        let differs: Vec<String> = otherwise(result, run)
+            .iter()
+            .map(|(key, ours, theirs)| format!("{key} {ours} instead of {theirs}"))
+            .collect();
+        let text = if differs.is_empty() { "no setting differs".to_owned() } else { differs.join(", ") };
+        lines.push(format!("  {}: {text}", run.path.display()));
+    }
+    lines.join("\n")
+}
+
+/// The settings in which a run differs from a published result: key, the run's value, the published one.
+fn otherwise(result: &Published, run: &Run) -> Vec<(String, String, String)> {
+    let tree = tree(&run.config);
+    let differs = |(key, theirs): (String, toml::Value)| {
+        let ours = published::get(&tree, &key)?;
+        (!published::same(ours, &theirs)).then(|| (key, ours.to_string(), theirs.to_string()))
+    };
+    published::settings(&result.set).into_iter().filter_map(differs).collect()
+}
+
+fn warn(runs: &[Run], report: &Report) {
+    let Some(first) = runs.first() else { return };
+    if let Some(other) = runs.iter().find(|run| run.hash != first.hash) {
+        report.warn(&format!(
+            "{} and {} were evaluated on different data, so their figures cannot be compared; --data SRC takes one for all",
+            first.path.display(),
+            other.path.display()
+        ));
+    }
+    let kind = |run: &Run| (run.config.model.likelihood, run.config.data.binarise);
+    if let Some(other) = runs.iter().find(|run| kind(run) != kind(first)) {
+        report.warn(&format!(
+            "{} and {} have other likelihoods or present the data otherwise, so their nats are not the same thing",
+            first.path.display(),
+            other.path.display()
+        ));
+    }
+    if runs.iter().any(|run| !run.measured.exact) {
+        report.note(eval::GREY);
+    }
+}
+
+fn as_json(runs: &[Run], settings: &[(String, Vec<String>)], results: &[&Published]) -> Value {
+    let as_json = |run: &Run| {
+        let mut value = run.measured.as_json();
+        value["run"] = json!(run.path);
+        value["recipe"] = json!(run.config.name);
+        value["data"] = json!(run.data);
+        value["data_hash"] = json!(run.hash);
+        value
+    };
+    let published = |result: &&Published| {
+        let differs = runs.iter().filter(|run| fits(result, run)).map(|run| {
+            let keys = otherwise(result, run);
+            let keys = keys.iter().map(|(key, ours, theirs)| json!({ "key": key, "run": ours, "published": theirs }));
+            json!({ "run": run.path, "differs": keys.collect::<Vec<_>>() })
+        });
+        json!({
+            "model": result.model, "source": result.source, "metric": result.metric.name(), "samples": result.samples,
+            "least": result.least, "most": result.most, "note": result.note, "runs": differs.collect::<Vec<_>>(),
+        })
+    };
+    json!({
+        "runs": runs.iter().map(as_json).collect::<Vec<_>>(),
+        "differs": settings.iter().map(|(key, values)| json!({ "key": key, "values": values })).collect::<Vec<_>>(),
+        "published": results.iter().map(published).collect::<Vec<_>>(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+    use crate::eval::{Aggregate, Summary, Terms};
+
+    fn run(path: &str, config: Config, hash: &str) -> Run {
+        let aggregate = Aggregate { mean: vec![0.0], covariance: vec![1.0], mmd: 0.0, draws: 1 };
+        let terms = Terms { distortion: 80.0, rate: 25.5 };
+        let summary = Summary { examples: 10, terms, standard_error: 0.3, rates: vec![25.5], active: 1, aggregate };
+        let measured = Measured { summary, likelihood: None, exact: false };
+        Run { path: path.into(), config, hash: hash.into(), data: "mnist".into(), measured }
+    }
+
+    #[test]
+    fn runs_are_put_beside_what_was_published_for_the_same_data_and_likelihood() {
+        let all = published::all();
+        let (pytorch, burda) = (&all[0], &all[1]);
+        let classic = run("a", Config::default(), &pytorch.hash);
+        assert!(fits(pytorch, &classic) && !fits(burda, &classic), "grey values are another measure than binary ones");
+        assert!(!fits(pytorch, &run("b", Config::default(), "other")), "other data");
+        assert_eq!(otherwise(pytorch, &classic), []);
+        let mut wider = Config::default();
+        (wider.model.hidden, wider.train.batch) = (vec![500], 64);
+        let wider = run("b", wider, &pytorch.hash);
+        let text = beside(pytorch, &[classic, wider]);
+        assert!(text.contains("105.56 to 105.59 nats") && text.contains("  a: no setting differs"), "{text}");
+        assert!(text.contains("  b: model.hidden [500] instead of [400], train.batch 64 instead of 128"), "{text}");
+    }
+
+    #[test]
+    fn settings_that_differ_are_named_with_both_values() {
+        let mut other = Config::default();
+        (other.objective.beta, other.data.source) = (4.0, "elsewhere".into());
+        let runs = [run("a", Config::default(), "x"), run("b", other, "x")];
+        assert_eq!(differences(&runs), [("objective.beta".to_owned(), vec!["1.0".to_owned(), "4.0".to_owned()])]);
+        assert_eq!(differences(&runs[..1]), []);
+        let text = figures(&runs, &[&published::all()[0]]);
+        assert!(text.lines().count() == 4 && text.contains("105.50"), "{text}");
+        assert!(
+            text.lines().last().is_some_and(|line| line.contains("published") && line.contains("105.56")),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn every_published_setting_is_one_of_the_program() {
+        let all = published::all();
+        assert!(all.len() >= 2);
+        for result in &all {
+            let typed: Vec<(String, String)> = published::settings(&result.set)
+                .into_iter()
+                .map(|(key, value)| (key, value.as_str().map_or(value.to_string(), ToOwned::to_owned)))
+                .collect();
+            config::resolve(None, &typed).unwrap_or_else(|error| panic!("{}: {error}", result.model));
+        }
+    }
+}

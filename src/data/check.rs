@@ -1,0 +1,87 @@
+//! Whether a model can take the values of a data set.
+
+use super::{Dataset, Format, table};
+use crate::config::Likelihood;
+use crate::error::{Error, Result};
+
+/// The largest count: rates end at exp 20, and beyond 2²⁴ single precision has not every whole number.
+const MOST_COUNTED: f32 = 16_777_216.0;
+
+/// Tells whether a model with `likelihood` can take the data: columns of types that it knows, counts that a rate can
+/// reach, values that are finite, and for Bernoulli from 0 to 1. Values of tables and arrays may be missing.
+///
+/// # Errors
+/// [`Error::Data`], with the first thing that does not fit and what to do about it.
+pub fn check(dataset: &Dataset, likelihood: Likelihood) -> Result<()> {
+    if let Some(encoding) = &dataset.encoding {
+        encoding.check(&dataset.name, likelihood)?;
+    } else if likelihood == Likelihood::Heterogeneous {
+        return Err(Error::Data(format!(
+            "{}: the heterogeneous likelihood is for the columns of tables and of arrays of two dimensions; for pixels \
+             choose `--set model.likelihood=bernoulli` or gaussian-learned",
+            dataset.name
+        )));
+    }
+    if dataset.values.are_bytes() {
+        return Ok(());
+    }
+    // What is missing from a table or an array is a NaN; anywhere else there is nothing that a NaN could mean.
+    let may_be_missing = dataset.encoding.is_some();
+    let bounded = likelihood == Likelihood::Bernoulli;
+    let in_range = |x: f32| x.is_finite() && (!bounded || (0.0..=1.0).contains(&x));
+    let fits = |x: f32| if x.is_nan() { may_be_missing } else { in_range(x) };
+    let mut largest = vec![0.0_f32; dataset.width()];
+    dataset.visit(0..dataset.len(), |example, row| {
+        if let Some(at) = row.iter().position(|&x| !fits(x)) {
+            return Err(unfit(dataset, example, at, row[at])?);
+        }
+        largest.iter_mut().zip(row).for_each(|(largest, &x)| *largest = largest.max(x));
+        Ok(())
+    })?;
+    check_counts(dataset, &largest)
+}
+
+/// What to say of a value that no model, or not this one, can take.
+fn unfit(dataset: &Dataset, example: usize, at: usize, value: f32) -> Result<Error> {
+    let advice = if value.is_finite() {
+        ", but the bernoulli likelihood takes values from 0 to 1; scale the data (`--set data.scale=unit`), or choose \
+         `--set model.likelihood=gaussian`"
+    } else if !value.is_nan() || dataset.format != Format::Array {
+        "; remove or replace values that are not finite"
+    } else if dataset.shape[..2] == [1, 1] {
+        "; for a model that takes NaN for a missing value choose `--recipe table` or `--recipe anomaly`, else replace it"
+    } else {
+        "; NaN stands for a missing value where numbers are scaled: choose `--set data.scale=standardise`, else replace it"
+    };
+    let place = place(dataset, example, at);
+    let original = dataset.original_example(example)?[at];
+    Ok(Error::Data(format!("{}: {place} is {original}{advice}", dataset.name)))
+}
+
+/// A value of an example in words: its row and column, as the source has them.
+fn place(dataset: &Dataset, example: usize, value: usize) -> String {
+    let row = dataset.row(example);
+    let column = dataset.encoding.as_ref().and_then(|encoding| encoding.column_at(value));
+    match (dataset.format, column) {
+        (Format::Table, Some(column)) => format!("column `{}` of row {} below the header", column.name, row + 1),
+        (Format::Array, _) => format!("value {value} of row {row} (both from 0)"),
+        _ => format!("value {value} of example {row}"),
+    }
+}
+
+/// Tells whether counts are such that a rate can reach them, from the largest number in each place of a row.
+fn check_counts(dataset: &Dataset, largest: &[f32]) -> Result<()> {
+    let Some(encoding) = &dataset.encoding else { return Ok(()) };
+    let counts = encoding.columns.iter().zip(encoding.spans()).filter(|(column, _)| column.kind == table::Kind::Count);
+    for (column, span) in counts {
+        let largest = largest[span.start];
+        if largest > MOST_COUNTED {
+            return Err(Error::Data(format!(
+                "{}: column `{1}` has counts up to {largest}, and those of a Poisson distribution may go to \
+                 {MOST_COUNTED}; take them as measurements with `--set data.columns.{1}=numeric`",
+                dataset.name, column.name
+            )));
+        }
+    }
+    Ok(())
+}

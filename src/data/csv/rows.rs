@@ -1,0 +1,103 @@
+//! The rows of a file, one at a time.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+use std::rc::Rc;
+
+use ::csv::{ByteRecord, Reader, ReaderBuilder};
+
+use super::Decoded;
+use crate::error::{Error, Result};
+
+/// The longest first line in which a separator is looked for.
+const MOST_SNIFFED: u64 = 1 << 20;
+
+/// The longest row.
+const MOST_ROW: u64 = 1 << 26;
+
+/// Hands over every row below the header: its line, and its fields without the spaces around them.
+pub fn for_each_row(path: &Path, width: usize, mut row: impl FnMut(u64, &[&str]) -> Result<()>) -> Result<()> {
+    let complain = |what: String| Error::Data(format!("{}: {what}", path.display()));
+    let mut rows = Rows::open(path).map_err(complain)?;
+    let mut record = ByteRecord::new();
+    rows.next(&mut record).map_err(complain)?;
+    let mut empty = true;
+    while rows.next(&mut record).map_err(complain)? {
+        let line = record.position().map_or(0, ::csv::Position::line);
+        if record.len() != width {
+            return Err(complain(format!("line {line} has {} fields, and the header has {width}", record.len())));
+        }
+        let fields = record.iter().map(|field| text(field, line)).collect::<Decoded<Vec<&str>>>().map_err(complain)?;
+        row(line, &fields)?;
+        empty = false;
+    }
+    if empty { Err(complain("there are no rows below the header".into())) } else { Ok(()) }
+}
+
+/// A field as text, without the spaces around it.
+pub fn text(field: &[u8], line: u64) -> Decoded<&str> {
+    let text = std::str::from_utf8(field).map_err(|_| format!("line {line} is no UTF-8 text"))?;
+    Ok(text.trim())
+}
+
+/// The rows of a file, the header first.
+pub struct Rows {
+    reader: Reader<Bounded>,
+    /// Bytes that may be read before the row must end.
+    left: Rc<Cell<u64>>,
+}
+
+impl Rows {
+    /// Opens a file at its start.
+    pub fn open(path: &Path) -> Decoded<Self> {
+        let open = || File::open(path).map_err(|error| format!("cannot be opened: {error}"));
+        let mut first = Vec::new();
+        let start = BufReader::new(open()?).take(MOST_SNIFFED).read_until(b'\n', &mut first);
+        start.map_err(|error| format!("cannot be read: {error}"))?;
+        let tabs = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("tsv"));
+        let found = *b",\t;".iter().find(|mark| first.contains(mark)).unwrap_or(&b',');
+        let delimiter = if tabs { b'\t' } else { found };
+        let left = Rc::new(Cell::new(MOST_ROW));
+        let file = Bounded { file: BufReader::with_capacity(1 << 16, open()?), left: left.clone() };
+        let mut builder = ReaderBuilder::new();
+        builder.has_headers(false).flexible(true).delimiter(delimiter);
+        Ok(Self { reader: builder.from_reader(file), left })
+    }
+
+    /// Reads a row; false where there is none any more.
+    pub fn next(&mut self, record: &mut ByteRecord) -> Decoded<bool> {
+        self.left.set(MOST_ROW);
+        let line = self.reader.position().line();
+        self.reader.read_byte_record(record).map_err(|error| {
+            if self.left.get() > 0 {
+                return error.to_string();
+            }
+            format!(
+                "the row that begins in line {line} is longer than {} MiB; look for a quotation mark that is not closed",
+                MOST_ROW >> 20
+            )
+        })
+    }
+}
+
+/// A file that ends with an error where a row has no end: a quotation mark that is not closed must not bring all that
+/// follows into memory.
+struct Bounded {
+    file: BufReader<File>,
+    left: Rc<Cell<u64>>,
+}
+
+impl Read for Bounded {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let left = self.left.get();
+        if left == 0 {
+            return Err(io::Error::other("the row is too long"));
+        }
+        let most = bytes.len().min(left as usize);
+        let read = self.file.read(&mut bytes[..most])?;
+        self.left.set(left - read as u64);
+        Ok(read)
+    }
+}

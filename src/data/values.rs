@@ -1,0 +1,238 @@
+//! The numbers of a data set: how they are stored, and how to come by those of some examples.
+
+use std::fmt::Write;
+use std::ops::Range;
+
+use sha2::{Digest, Sha256};
+
+use super::Dataset;
+use super::disk::Disk;
+use crate::error::Result;
+
+/// Values as they were stored: bytes stay bytes, also on the device.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Values {
+    /// Pixels 0…255, read as x/255.
+    U8(Vec<u8>),
+    /// Numbers as they are.
+    F32(Vec<f32>),
+    /// Either of them, in files.
+    Disk(Disk),
+}
+
+/// The values of one example.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Row<'a> {
+    /// Pixels 0…255.
+    Bytes(&'a [u8]),
+    /// Numbers as they are.
+    Floats(&'a [f32]),
+}
+
+impl Row<'_> {
+    /// Appends the numbers that a model sees: bytes as x/255.
+    fn numbers(self, all: &mut Vec<f32>) {
+        match self {
+            Self::Bytes(bytes) => all.extend(bytes.iter().map(|&x| f32::from(x) / 255.0)),
+            Self::Floats(floats) => all.extend(floats),
+        }
+    }
+
+    /// Appends the words that a device stores: four bytes each, the first one lowest, or a float.
+    fn words(self, all: &mut Vec<u32>) {
+        match self {
+            Self::Bytes(bytes) => all.extend(bytes.chunks(4).map(little_endian)),
+            Self::Floats(floats) => all.extend(floats.iter().map(|value| value.to_bits())),
+        }
+    }
+}
+
+impl Values {
+    /// How many numbers there are, over all examples.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::U8(values) => values.len(),
+            Self::F32(values) => values.len(),
+            Self::Disk(disk) => disk.len() * disk.width(),
+        }
+    }
+
+    /// Whether they are bytes, and not floats.
+    pub fn are_bytes(&self) -> bool {
+        match self {
+            Self::U8(_) => true,
+            Self::F32(_) => false,
+            Self::Disk(disk) => disk.are_bytes(),
+        }
+    }
+
+    /// Words that they take on a device as a whole; nothing where they are not in memory.
+    pub fn words(&self) -> Option<usize> {
+        match self {
+            Self::U8(bytes) => Some(bytes.len().div_ceil(4)),
+            Self::F32(floats) => Some(floats.len()),
+            Self::Disk(_) => None,
+        }
+    }
+
+    /// Whether there is no number at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Hands over examples of `width` values, each with its place among those that are asked for. What is on the disk
+    /// is read in portions.
+    fn visit(&self, width: usize, examples: &[u32], visit: &mut dyn FnMut(usize, Row) -> Result<()>) -> Result<()> {
+        let place = |example: u32| example as usize * width..(example as usize + 1) * width;
+        let mut numbered = examples.iter().enumerate();
+        match self {
+            Self::U8(all) => numbered.try_for_each(|(at, &example)| visit(at, Row::Bytes(&all[place(example)]))),
+            Self::F32(all) => numbered.try_for_each(|(at, &example)| visit(at, Row::Floats(&all[place(example)]))),
+            Self::Disk(disk) => {
+                let size = disk.portion();
+                examples.chunks(size).enumerate().try_for_each(|(number, portion)| {
+                    let all: Vec<u32> = (0..portion.len() as u32).collect();
+                    disk.values(portion)?.visit(width, &all, &mut |at, row| visit(number * size + at, row))
+                })
+            }
+        }
+    }
+}
+
+impl Dataset {
+    /// Example `index` as a model sees it before any binarisation: `width` numbers, bytes as x/255.
+    ///
+    /// # Errors
+    /// [`crate::Error::Data`] where it cannot be read from its file.
+    pub fn example(&self, index: usize) -> Result<Vec<f32>> {
+        self.examples(&[index as u32])
+    }
+
+    /// Several examples, one after the other, each as [`Dataset::example`] gives it.
+    ///
+    /// # Errors
+    /// As [`Dataset::example`].
+    pub fn examples(&self, examples: &[u32]) -> Result<Vec<f32>> {
+        let mut numbers = Vec::with_capacity(examples.len() * self.width());
+        self.values.visit(self.width(), examples, &mut |_, row| {
+            row.numbers(&mut numbers);
+            Ok(())
+        })?;
+        Ok(numbers)
+    }
+
+    /// Example `index` in the units of the source: with the scaling undone that was fitted to the training part.
+    ///
+    /// # Errors
+    /// As [`Dataset::example`].
+    pub fn original_example(&self, index: usize) -> Result<Vec<f32>> {
+        let mut row = self.example(index)?;
+        if let Some(encoding) = &self.encoding {
+            encoding.undo(&mut row);
+        }
+        Ok(row)
+    }
+
+    /// Words of an example as it is stored: rows of bytes are filled up with zeros.
+    pub fn stored_words(&self) -> usize {
+        if self.values.are_bytes() { self.width().div_ceil(4) } else { self.width() }
+    }
+
+    /// Examples as they are stored, [`Dataset::stored_words`] each: four bytes to a word, the first one lowest, or floats.
+    ///
+    /// # Errors
+    /// As [`Dataset::example`].
+    pub fn stored(&self, examples: &[u32]) -> Result<Vec<u32>> {
+        let mut words = Vec::with_capacity(examples.len() * self.stored_words());
+        self.values.visit(self.width(), examples, &mut |_, row| {
+            row.words(&mut words);
+            Ok(())
+        })?;
+        Ok(words)
+    }
+
+    /// Goes through examples in the order of the source, which is what disks are fast at, and the same wherever they
+    /// are; `visit` gets the number of an example and what [`Dataset::example`] gives.
+    ///
+    /// # Errors
+    /// As [`Dataset::example`], and those of `visit`.
+    pub fn visit(&self, examples: Range<usize>, mut visit: impl FnMut(usize, &[f32]) -> Result<()>) -> Result<()> {
+        let mut numbers = Vec::with_capacity(self.width());
+        self.visit_rows(examples, &mut |example, row| {
+            numbers.clear();
+            row.numbers(&mut numbers);
+            visit(example, &numbers)
+        })
+    }
+
+    fn visit_rows(&self, examples: Range<usize>, visit: &mut dyn FnMut(usize, Row) -> Result<()>) -> Result<()> {
+        let mut order: Vec<u32> = examples.map(|example| example as u32).collect();
+        if self.rows.is_some() {
+            order.sort_unstable_by_key(|&example| self.row(example as usize));
+        }
+        self.values.visit(self.width(), &order, &mut |at, row| visit(order[at] as usize, row))
+    }
+
+    /// The mean of each of the `width` values over those of `examples` where it is there, bytes as x/255; zeros where
+    /// there is none.
+    ///
+    /// # Errors
+    /// As [`Dataset::example`].
+    pub fn means(&self, examples: Range<usize>) -> Result<Vec<f32>> {
+        // Sums, and how many values each is of. Those of bytes are exact.
+        let mut whole = vec![0_u64; self.width()];
+        let mut sums = vec![(0_f64, 0_usize); self.width()];
+        let count = examples.len();
+        self.visit_rows(examples, &mut |_, row| {
+            match row {
+                Row::Bytes(row) => whole.iter_mut().zip(row).for_each(|(sum, &x)| *sum += u64::from(x)),
+                Row::Floats(row) => {
+                    for ((sum, count), &x) in sums.iter_mut().zip(row).filter(|(_, x)| !x.is_nan()) {
+                        (*sum, *count) = (*sum + f64::from(x), *count + 1);
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        if self.values.are_bytes() {
+            sums = whole.iter().map(|&sum| (sum as f64 / 255.0, count)).collect();
+        }
+        Ok(sums.iter().map(|&(sum, count)| (sum / count.max(1) as f64) as f32).collect())
+    }
+}
+
+/// Up to four bytes as a word, the first one lowest.
+pub fn little_endian(bytes: &[u8]) -> u32 {
+    bytes.iter().rev().fold(0, |word, &byte| word << 8 | u32::from(byte))
+}
+
+/// The identity of a data set, wherever its values are. Every number enters in little-endian order, so that all machines
+/// agree, and the lengths come before the contents, so that nothing can move from one field into the next.
+pub fn hash(shape: [usize; 3], values: &Values, labels: Option<&[u32]>, test: usize) -> Result<String> {
+    let kind = usize::from(!values.are_bytes());
+    let mut sha = Sha256::new();
+    for word in [kind, shape[0], shape[1], shape[2], values.len(), labels.map_or(0, <[u32]>::len), test] {
+        sha.update((word as u64).to_le_bytes());
+    }
+    let width: usize = shape.iter().product();
+    let all: Vec<u32> = (0..(values.len() / width.max(1)) as u32).collect();
+    values.visit(width, &all, &mut |_, row| {
+        match row {
+            Row::Bytes(bytes) => sha.update(bytes),
+            Row::Floats(floats) => floats.iter().for_each(|x| sha.update(x.to_le_bytes())),
+        }
+        Ok(())
+    })?;
+    for label in labels.unwrap_or_default() {
+        sha.update(label.to_le_bytes());
+    }
+    Ok(hex(sha))
+}
+
+/// A finished sum as text.
+pub fn hex(sha: Sha256) -> String {
+    sha.finalize().iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
