@@ -272,7 +272,9 @@ fn go(session: &mut Session, members: Vec<Member>, mut place: Place, args: &Trai
             Event::Lost(member, why) => sweep::give_up(&mut place, member, why, report)?,
             Event::Back { member, why, epoch, members } => {
                 say_back(&place, member, why, epoch, report);
-                members.iter().for_each(|&member| place.metrics[member].forget_after(epoch));
+                for &member in members {
+                    place.metrics[member].forget_after(epoch);
+                }
             }
             Event::Stopped(member, epoch) => report.note(&stopped(&place, member, epoch)),
             Event::Pictures { session, members, epoch } => {
@@ -314,7 +316,9 @@ fn stopped(place: &Place, member: usize, epoch: usize) -> String {
 /// Shows and notes what an epoch came to.
 fn keep(epochs: &[Epoch], place: &mut Place, report: &Report) -> Result<()> {
     let mut noted = Ok(());
-    epochs.iter().for_each(|epoch| place.best[epoch.member] = Some(epoch.best));
+    for epoch in epochs {
+        place.best[epoch.member] = Some(epoch.best);
+    }
     match (&place.sweep, epochs) {
         (None, [epoch]) => report.epoch(&row(epoch)),
         (None, _) => return Err(Error::Bug(format!("{} members and no sweep", epochs.len()))),

@@ -67,10 +67,9 @@ mod tests {
         let ln4 = 4.0_f32.ln();
         let stats = [1.0, 2.0, 0.0, ln4, 3.0, 0.0, 0.0, ln4, 99.0, 99.0, 99.0, 99.0];
         let wide = 0.5 * (3.0 - f64::from(ln4));
-        for (groups, size, expected) in [
-            (2, 1, vec![(0.5 + 4.5) / 2.0, (2.0 + 2.0 * wide) / 2.0]),
-            (1, 2, vec![(0.5 + 4.5 + 2.0 + 2.0 * wide) / 2.0]),
-        ] {
+        for (groups, size, expected) in
+            [(2, 1, vec![2.5, 1.0 + wide]), (1, 2, vec![(0.5 + 4.5 + 2.0 + 2.0 * wide) / 2.0])]
+        {
             let p = Params { groups, size, batch: 3, low: -3.0, high: 3.0 };
             let mut means = vec![f32::NAN; groups as usize];
             cpu(call(0..groups as usize, &p, &[], &step(2), &[&stats], vec![&mut means]));

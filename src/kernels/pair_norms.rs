@@ -48,10 +48,10 @@ fn cpu(call: Call) {
         for d in 0..=latent {
             let of = |j: usize| {
                 let at = j * 2 * latent + d;
-                match d == latent {
-                    true => f64::from(pairs[i * rows + j]),
-                    false => density(z[i * latent + d], stats[at], stats[at + latent].clamp(p.low, p.high)).0,
+                if d == latent {
+                    return f64::from(pairs[i * rows + j]);
                 }
+                density(z[i * latent + d], stats[at], stats[at + latent].clamp(p.low, p.high)).0
             };
             let largest = (0..n).map(of).fold(f64::NEG_INFINITY, f64::max);
             let sum: f64 = (0..n).map(|j| (of(j) - largest).exp()).sum();

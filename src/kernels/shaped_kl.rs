@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn the_mean_over_the_batch_is_that_of_the_formula() {
-        let mean = |y: Vec<f32>| (y[0] + y[1]) / 2.0;
+        let mean = |y: Vec<f32>| f32::midpoint(y[0], y[1]);
         assert_close(&[mean(result([0, 0, 0], 1, &[5.0, 0.25], 0.5, 0.0))], &[5.0_f32 + 0.5], 1e-6);
         assert_close(&[mean(result([0, 0, 0], 2, &[5.25], 6.0, 0.0))], &[6.0_f32], 1e-6);
         assert_close(&[mean(result([1, 0, 0], 2, &[5.25], 0.0, 6.0))], &[0.75_f32], 1e-6);

@@ -1,5 +1,5 @@
 //! The total correlation of the aggregate posterior, as a number for each example, or its gradient:
-//! log q(z) − Σ log q(z_d) with the minibatch-weighted estimate q(z) ∝ 1/n Σⱼ q(z|xⱼ) (Chen et al., "Isolating sources of
+//! log q(z) less the sum over dimensions of log q of each, with the minibatch-weighted estimate q(z) ∝ 1/n Σⱼ q(z|xⱼ) (Chen et al., "Isolating sources of
 //! disentanglement in variational autoencoders", 2018, section 4.1), over the n examples of the batch that count.
 //!
 //! The paper's estimate divides by the number of all examples, too: a constant, which is left out and on which no gradient

@@ -53,9 +53,8 @@ pub fn settings(kernel: &Kernel) -> Vec<Vec<u32>> {
     }
     let values = |name: &str| match name {
         "ACTIVATION" => 0..7,
-        "OP" | "BINARISE" => 0..3,
+        "OP" | "OF" | "BINARISE" => 0..3,
         "PARTS" => 3..5,
-        "OF" => 0..3,
         _ => 0..2,
     };
     kernel.consts.iter().fold(vec![vec![]], |settings, name| {
