@@ -103,6 +103,7 @@ pub fn unshared(
         lowering.group(group, &live)?;
     }
     products::check_sums(target, &lowering.plan.steps)?;
+    objective::check_pairs(target, &lowering.plan.steps)?;
     lowering.means();
     if let Some(ending) = &ending {
         update::steps(&mut lowering, ending);
