@@ -35,7 +35,7 @@ use crate::durable;
 use crate::error::{Error, Result};
 use crate::plan::tuning::Tuning;
 use find::Name;
-pub use find::{Which, load_latest, load_result, locate};
+pub use find::{Which, give_up_from, load_latest, load_result, locate};
 
 const PARAMETERS: &str = "parameters.safetensors";
 const MOMENTS: &str = "moments.safetensors";
@@ -248,11 +248,11 @@ pub fn match_parameters(checkpoint: &Checkpoint, expected: &[(String, Vec<usize>
     }
 }
 
-/// The bytes that one checkpoint of a model with this many parameters takes on disk, with two moments for each.
-pub fn size_estimate(parameters: usize) -> u64 {
+/// The bytes that one checkpoint with so many numbers takes on disk: parameters, their moments, their average.
+pub fn size_estimate(numbers: usize) -> u64 {
     /// Headers, progress, config and manifest.
     const REST: u64 = 16 * 1024;
-    (parameters as u64).saturating_mul(3 * 4).saturating_add(REST)
+    (numbers as u64).saturating_mul(4).saturating_add(REST)
 }
 
 /// The files of a checkpoint with their content, the manifest last.

@@ -84,6 +84,18 @@ pub fn load_latest(run: &Path) -> Result<(Checkpoint, Vec<String>)> {
     Err(Error::Data(format!("no whole checkpoint in {}: {}", folder.display(), wrong.join("; "))))
 }
 
+/// Lets `last` of each of these folders of checkpoints name the newest one before `step`, since what comes from there on
+/// turned out to be useless; the next save removes it. Where one of them has none before, nothing changes, and it is false.
+///
+/// # Errors
+/// [`Error::Data`] and [`Error::Disk`] where a folder cannot be read, or `last` in it not be written.
+pub fn give_up_from(folders: &[PathBuf], step: u64) -> Result<bool> {
+    let before = |folder: &PathBuf| Ok(list(folder)?.into_iter().filter(|name| name.step < step).max());
+    let Some(names) = folders.iter().map(before).collect::<Result<Option<Vec<Name>>>>()? else { return Ok(false) };
+    folders.iter().zip(names).try_for_each(|(folder, name)| point(folder, Which::Last, name))?;
+    Ok(true)
+}
+
 /// What a run came to: the newest checkpoint, as [`load_latest`] finds it, or the best one of a run that stopped early.
 /// A checkpoint that is itself named is what it is.
 ///

@@ -154,7 +154,11 @@ fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
         folders.iter().zip(&saved).map(|(folder, saved)| Metrics::read(folder, saved.progress.epoch as usize));
     let metrics = metrics.collect::<Result<_>>()?;
     if saved.iter().enumerate().all(|(at, saved)| saved.progress.course.stopped || lost(at).is_some()) {
-        report.note(&format!("stopped early after epoch {}: to go on, give a larger --epochs", progress.epoch));
+        let text = match &sweep {
+            None => format!("stopped early after epoch {}: to go on, give a larger --epochs", progress.epoch),
+            Some(_) => "every member has stopped early or was given up: there is nothing to go on with".to_owned(),
+        };
+        report.note(&text);
     } else if progress.epoch as usize >= session.config.train.epochs {
         report.note(&format!("all {} epochs are done: to go on, give a larger --epochs", progress.epoch));
     } else {
@@ -227,13 +231,15 @@ fn describe(session: &mut Session, report: &Report) -> Result<()> {
             "         {members} of them side by side; sizes are those of all, but for parameters and checkpoints"
         ));
     }
+    // Two moments, and an average where there is one.
+    let kept = if config.optimizer.ema > 0.0 { 4 } else { 3 };
     report.note(&format!(
         "         {} parameters, loss = {}; {} on the device ({} of it data), {} a checkpoint",
         count(parameters as u64),
         formula(&config.objective, &beta),
         bytes(memory),
         bytes(resident),
-        bytes(checkpoint::size_estimate(parameters))
+        bytes(checkpoint::size_estimate(kept * parameters))
     ));
     Ok(())
 }

@@ -95,6 +95,11 @@ fn check_objective(objective: &ObjectiveConfig, model: &ModelConfig, train: &Tra
     check((0.0..=1.0).contains(share), "objective.share", share, "a number from 0 to 1")?;
     let grouped = matches!(bound, Bound::Miwae | Bound::Piwae);
     check(*groups == 1 || grouped, "objective.groups", groups, "1 unless objective.bound is miwae or piwae")?;
+    let usual = ObjectiveConfig::elbo(*beta);
+    let used = *bound == Bound::Ciwae || *share == usual.share;
+    check(used, "objective.share", share, &format!("{} unless objective.bound is ciwae", usual.share))?;
+    let used = *free_bits > 0.0 || *free_group == usual.free_group;
+    check(used, "objective.free_group", free_group, &format!("{} without objective.free_bits", usual.free_group))?;
     let shaped = *free_bits > 0.0 || *capacity > 0.0;
     let both = *free_bits > 0.0 && *capacity > 0.0;
     check(!both, "objective.capacity", capacity, "0 where objective.free_bits is set: both shape the rate")?;
@@ -128,6 +133,8 @@ fn check_schedule(schedule: &ScheduleConfig) -> Result<()> {
     let rising = after.windows(2).all(|pair| pair[0] < pair[1]) && after.first() != Some(&0);
     check(rising, "schedule.after", &format!("{after:?}"), "epochs from 1 up, each later than the one before")?;
     factors.iter().enumerate().try_for_each(|(i, factor)| positive(&format!("schedule.factors[{i}]"), *factor))?;
+    let used = *curve == Curve::Steps || after.is_empty();
+    check(used, "schedule.after", &format!("{after:?}"), "[] unless schedule.curve is steps (`--set curve=steps`)")?;
     let (expected, fits) = match curve {
         Curve::Steps => (format!("one factor, or one for each of the {} epochs of schedule.after", after.len()), {
             factors.len() == 1 || factors.len() == after.len()

@@ -95,8 +95,8 @@ fn keep(lowering: &mut Lowering, what: u32, ending: &Ending, (x, kept): (Role, R
 fn clip(lowering: &mut Lowering, gradient: Role, ending: &Ending) -> View {
     let count = lowering.parameter_words;
     let gradients = lowering.whole(gradient, count);
-    // Without a limit only gradients that are no numbers matter.
-    let clip = if ending.optimizer.clip_norm > 0.0 { ending.optimizer.clip_norm } else { f32::MAX };
+    // Without a limit only gradients that are no numbers matter; all others are shorter than this.
+    let clip = if ending.optimizer.clip_norm > 0.0 { ending.optimizer.clip_norm } else { 1e18 };
     let partials = lowering.scratch(PARTIALS);
     let p = squared_norm::Params { count: count as u32, partials: PARTIALS as u32 };
     let dispatch = Dispatch {
@@ -109,7 +109,7 @@ fn clip(lowering: &mut Lowering, gradient: Role, ending: &Ending) -> View {
     };
     lowering.push(&dispatch, &p, vec![gradients, View { split: true, ..partials }]);
     let factor = lowering.scratch(1);
-    let p = clip_factor::Params { partials: PARTIALS as u32, clip };
+    let p = clip_factor::Params { partials: PARTIALS as u32, clip, skip: ending.skip.into() };
     let dispatch = Dispatch {
         kernel: &clip_factor::KERNEL,
         consts: &[],

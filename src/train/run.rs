@@ -22,6 +22,10 @@ pub(super) struct Run<'a, 'b> {
     /// When training began in this sitting, and how long it took in those before.
     pub sitting: Instant,
     pub before: Duration,
+    /// Members that train in this epoch, those that it stops or gives up included.
+    pub running: Vec<usize>,
+    /// The step that the run last went back to.
+    pub back_to: Option<u64>,
     /// The member whose loss is not finite, and why, while the run goes back.
     pub diverged: Option<(usize, String)>,
 }
@@ -35,7 +39,17 @@ impl<'a, 'b> Run<'a, 'b> {
     ) -> Self {
         let seconds = |member: &Member| member.trains().then_some(member.progress.elapsed_seconds);
         let before = Duration::from_secs_f64(members.iter().find_map(seconds).unwrap_or_default());
-        Self { session, options, observe, members, sitting: Instant::now(), before, diverged: None }
+        Self {
+            session,
+            options,
+            observe,
+            members,
+            sitting: Instant::now(),
+            before,
+            running: vec![],
+            back_to: None,
+            diverged: None,
+        }
     }
 
     /// Members that still train.
@@ -64,7 +78,7 @@ impl<'a, 'b> Run<'a, 'b> {
                 self.diverged = Some((member, why.clone()));
                 Err(Error::Diverged(why))
             }
-            Err(Error::Diverged(why)) if self.alive() != [member] => {
+            Err(Error::Diverged(why)) if self.has_others(member) => {
                 (self.observe)(Event::Lost(member, &why))?;
                 self.members[member].lost = Some(why);
                 Ok(None)
@@ -73,9 +87,15 @@ impl<'a, 'b> Run<'a, 'b> {
         }
     }
 
+    /// Whether something of the run is left without this member: one that trains, or one that stopped early.
+    fn has_others(&self, member: usize) -> bool {
+        self.members.iter().enumerate().any(|(at, other)| at != member && other.lost.is_none())
+    }
+
     /// Saves and draws before the first step of a sitting. A run that was killed may not have come to this after its
     /// last epoch. Pictures belong to whole epochs.
     pub fn begin(&mut self) -> Result<()> {
+        self.running = self.alive();
         self.save(&self.alive())?;
         if self.at().step_in_epoch > 0 {
             return Ok(());
@@ -89,6 +109,7 @@ impl<'a, 'b> Run<'a, 'b> {
     }
 
     pub fn epoch(&mut self) -> Result<()> {
+        self.running = self.alive();
         let config = self.session.config.train.clone();
         let part = self.session.data()?.train.clone();
         let seeds: Vec<u64> = self.session.members().map(|config| config.train.seed).collect();
@@ -107,6 +128,9 @@ impl<'a, 'b> Run<'a, 'b> {
         let begun = Instant::now();
         let first = self.at().step_in_epoch as usize;
         self.walk(&steps, first, begun)?;
+        if self.alive().is_empty() {
+            return Ok(());
+        }
         let trained = (examples - first.min(examples) * config.batch.min(examples)).max(1) * self.alive().len();
         let images_per_second = trained as f64 / begun.elapsed().as_secs_f64();
         self.advance(|progress| {
@@ -140,6 +164,9 @@ impl<'a, 'b> Run<'a, 'b> {
             if at == steps.len() || stop.is_some() || at == due {
                 self.add_metrics(steps, unread..at)?;
                 unread = at;
+                if self.alive().is_empty() {
+                    return Ok(());
+                }
             }
             if at < steps.len() && (stop.is_some() || at == due) {
                 let saved = self.save(&self.alive());
@@ -222,9 +249,9 @@ impl<'a, 'b> Run<'a, 'b> {
         // The comparison takes the step for real, so parameters and moments are put back.
         let kept = self.alive().into_iter().map(|member| Ok((member, self.checkpoint(member)?)));
         let kept: Vec<_> = kept.collect::<Result<_>>()?;
-        // Of the runs of an update, the first.
+        // Of the runs of an update the last, which is the one that changes parameters.
         let mut scalars = self.scalars(steps, first);
-        scalars.truncate(self.members.len());
+        scalars.drain(..scalars.len() - self.members.len());
         self.session.supply(&scalars)?;
         let difference = self.session.executor.check(plan, &scalars)?;
         kept.iter().try_for_each(|(member, checkpoint)| self.session.restore(*member, checkpoint))?;

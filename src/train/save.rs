@@ -57,13 +57,24 @@ impl Run<'_, '_> {
         Ok(path)
     }
 
-    /// Ends the run: members that stopped early are as they were in their best epoch.
+    /// Ends the run: members that stopped early are as they were in their best epoch. Where its checkpoint could not be
+    /// written, or has gone since, they stay as they are at the end, which is no reason to lose the run.
     pub fn finish(mut self) -> Result<Vec<Member>> {
         for at in 0..self.members.len() {
             let Member { progress, checkpoints, lost } = &self.members[at];
-            if lost.is_none() && progress.course.stopped {
-                let best = checkpoint::load(&checkpoint::locate(checkpoints, Which::Best)?)?;
-                self.session.restore(at, &best)?;
+            if lost.is_some() || !progress.course.stopped {
+                continue;
+            }
+            let found = checkpoint::locate(checkpoints, Which::Best).and_then(|path| checkpoint::load(&path));
+            match found {
+                Ok(best) if Some(best.progress.epoch) == progress.best_epoch => self.session.restore(at, &best)?,
+                other => {
+                    let why = other.err().map_or("it is of another epoch".to_owned(), |error| error.to_string());
+                    let epoch = progress.best_epoch.unwrap_or(progress.epoch);
+                    (self.observe)(Event::Warning(format!(
+                        "the checkpoint of the best epoch, {epoch}, cannot be taken ({why}); the model is that of the last one"
+                    )))?;
+                }
             }
         }
         Ok(std::mem::take(&mut self.members))

@@ -188,13 +188,7 @@ fn a_loss_that_is_not_finite_leads_back_and_in_the_end_to_a_stop() {
 fn a_run_that_went_back_goes_on_and_always_in_the_same_way() {
     let at = |lr: f32| {
         let lr = lr.to_string();
-        config(&[
-            ("likelihood", "gaussian"),
-            ("optimizer.kind", "sgd"),
-            ("lr", &lr),
-            ("validation", "0"),
-            ("checkpoint_steps", "0"),
-        ])
+        config(&[("likelihood", "gaussian"), ("optimizer.kind", "sgd"), ("lr", &lr), ("validation", "0")])
     };
     for power in 0..30 {
         let config = at(1e-6 * 2.0_f32.powi(power));

@@ -27,6 +27,12 @@ pub fn run(args: &BenchStepArgs, report: &Report) -> Result<()> {
     let seeds = members.to_string();
     let mut members = config::sweep(args.recipe.recipe.as_deref(), &args.overrides(), Some(&seeds))?.members;
     let (others, config) = (members.split_off(1), members.swap_remove(0));
+    if config.train.accumulate > 1 {
+        return Err(Error::Usage(format!(
+            "train.accumulate = {}: what is timed is one run of the plan; choose its size by --batch",
+            config.train.accumulate
+        )));
+    }
     let data = data(args.data.is_some(), &config, report)?;
     let begun = Instant::now();
     let (executor, line) = select::open(args.adapter.as_deref().unwrap_or("auto"), args.threads.count()?)?;
@@ -95,9 +101,7 @@ fn scalars(session: &Session, steps: Range<usize>) -> Result<Vec<StepScalars>> {
         let slot = step % full.len();
         let batch = full[slot];
         let update = Update { step: step as u64, per_epoch: full.len(), slot, batch };
-        let runs =
-            (0..config.train.accumulate).flat_map(move |part| session.members().map(move |member| (member, part)));
-        runs.map(move |(member, part)| train::scalars(member, &Course::default(), &update, part))
+        session.members().map(move |member| train::scalars(member, &Course::default(), &update, 0))
     };
     Ok(steps.flat_map(scalars).collect())
 }

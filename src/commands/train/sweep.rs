@@ -81,7 +81,7 @@ pub fn finish(session: &mut Session, members: &[Member], sweep: &Sweep, folder: 
 struct Row {
     /// Its name and its settings.
     label: Vec<String>,
-    /// On the test part, after the last epoch; nothing where there is no such part, or the member is lost.
+    /// On the test part, after its last epoch, or in its best one if it stopped early; nothing where there is no such part, or the member is lost.
     test: Option<Terms>,
     best_epoch: Option<u32>,
     best: Option<f64>,
