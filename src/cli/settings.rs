@@ -129,11 +129,11 @@ pub(super) fn time(typed: &str) -> std::result::Result<Duration, String> {
     while !rest.is_empty() {
         let at = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
         let number: f64 = rest[..at].parse().map_err(|_| wrong())?;
-        let unit = match &rest[at..=at] {
-            "s" => 1.0,
-            "m" => 60.0,
-            "h" => 3600.0,
-            "d" => 86_400.0,
+        let unit = match rest.as_bytes()[at] {
+            b's' => 1.0,
+            b'm' => 60.0,
+            b'h' => 3600.0,
+            b'd' => 86_400.0,
             _ => return Err(wrong()),
         };
         seconds += number * unit;

@@ -131,7 +131,7 @@ pub struct TrainArgs {
     ///
     /// Stops after so much time, such as 90s, 30m, 1h30m or 2d, as Ctrl-C does: after a checkpoint, from which --resume
     /// goes on to the same bits. The time is that of this sitting, from where training begins.
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = time, hide_short_help = true)]
     pub max_time: Option<Duration>,
 
     /// Compare every dispatch with its CPU twin (slow)

@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rates_of_the_iwae_paper_are_met_exactly() {
+    fn the_rates_of_the_iwae_paper_are_met() {
         let change = |c: &mut Config| {
             (c.optimizer.lr, c.schedule.curve) = (1e-3, Curve::Steps);
             c.schedule.after = vec![1, 4, 13, 40, 121, 364, 1093];
@@ -184,7 +184,8 @@ mod tests {
         let found = rates(change, Course::default(), &starts);
         for (i, rate) in found.iter().enumerate() {
             let tenths = (10.0_f64.powf(1.0 - i as f64 / 7.0) * 10.0).round() / 10.0;
-            assert_eq!(*rate, (1e-4 * tenths) as f32, "stage {}", i + 1);
+            // The rate and its factor are each rounded to single precision.
+            assert!((f64::from(*rate) / (1e-4 * tenths) - 1.0).abs() < 2e-7, "stage {}: {rate}", i + 1);
         }
     }
 
