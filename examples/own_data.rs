@@ -45,7 +45,7 @@ pub fn learn(folder: &Path, adapter: &str) -> Result<[f64; 2]> {
     session.plan(Purpose::Train)?;
     session.initialise()?;
     let (member, stop) = (Member::new(&session, folder), AtomicBool::new(false));
-    let options = Options { stop: &stop, check_steps: false };
+    let options = Options { stop: &stop, deadline: None, check_steps: false };
     train::train(&mut session, vec![member], &options, &mut |event| {
         if let Event::Warning(text) = event {
             println!("warning: {text}");

@@ -52,7 +52,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         return;
     }
     let i = number * 256u + lane;
-    if i < params.count {
+    if i < params.count && last_part(steps[member], PARTS) {
         update(i);
     }
 }
@@ -62,6 +62,10 @@ fn update(i: u32) {
     var p = param[member * MEMBER_PARAM + i];
     let lr = steps[member].lr;
     if CLIP == 1u {
+        // The gradient is no number: the update is left out.
+        if factor[member * MEMBER_FACTOR] == 0.0 {
+            return;
+        }
         g *= factor[member * MEMBER_FACTOR];
     }
     if RULE == ADAMW {

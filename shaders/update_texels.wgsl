@@ -57,6 +57,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         }
         return;
     }
+    if scale == 0.0 || !last_part(steps[member], PARTS) {
+        return;
+    }
     let place = texel(i);
     var g = textureLoad(grad_texels, place, member, 0) * scale;
     var p = textureLoad(param_texels, place, member, 0);

@@ -7,7 +7,8 @@
 //!                                 config.toml              what it was asked to do
 //!                                 manifest.json            size and SHA-256 of the four files above
 //! RUN/checkpoints/last            one line: the name of the newest checkpoint
-//! RUN/checkpoints/best            one line: the name of the one with the best validation score
+//! RUN/checkpoints/best            one line: the name of the one with the best validation score, which is what a run came
+//!                                 to if it stopped early
 //! ```
 //!
 //! A checkpoint is written beside its final name, every file and the folder fsynced, then renamed, the parent fsynced,
@@ -34,7 +35,7 @@ use crate::durable;
 use crate::error::{Error, Result};
 use crate::plan::tuning::Tuning;
 use find::Name;
-pub use find::{Which, load_latest, locate};
+pub use find::{Which, give_up_from, load_latest, load_result, locate};
 
 const PARAMETERS: &str = "parameters.safetensors";
 const MOMENTS: &str = "moments.safetensors";
@@ -75,6 +76,27 @@ pub struct Progress {
     /// How products are tiled: another tiling rounds differently.
     #[serde(default)]
     pub tuning: Tuning,
+    /// What happened on the way that decides how it goes on.
+    #[serde(default)]
+    pub course: Course,
+}
+
+/// What happened to a run that decides how it goes on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Course {
+    /// How often it went back to a checkpoint because a loss was not finite.
+    pub rollbacks: u32,
+    /// How often a plateau lowered the learning rate.
+    pub reductions: u32,
+    /// The epoch after which it did so last.
+    pub reduced_after: u32,
+    /// The epoch from which patience counts; the best one counts where it is later.
+    pub patient_from: u32,
+    /// Whether the run stopped early. What it came to is then its best checkpoint.
+    pub stopped: bool,
+    /// Examples of the epoch under way whose loss was not finite, and that were left out.
+    pub left_out: u64,
 }
 
 /// What a model has to know of its data to be used without them.
@@ -226,11 +248,11 @@ pub fn match_parameters(checkpoint: &Checkpoint, expected: &[(String, Vec<usize>
     }
 }
 
-/// The bytes that one checkpoint of a model with this many parameters takes on disk, with two moments for each.
-pub fn size_estimate(parameters: usize) -> u64 {
+/// The bytes that one checkpoint with so many numbers takes on disk: parameters, their moments, their average.
+pub fn size_estimate(numbers: usize) -> u64 {
     /// Headers, progress, config and manifest.
     const REST: u64 = 16 * 1024;
-    (parameters as u64).saturating_mul(3 * 4).saturating_add(REST)
+    (numbers as u64).saturating_mul(4).saturating_add(REST)
 }
 
 /// The files of a checkpoint with their content, the manifest last.

@@ -6,9 +6,11 @@
 mod data;
 mod keys;
 mod layers;
+mod objective;
 mod recipes;
 mod resolve;
 mod sweep;
+mod training;
 mod validate;
 
 use serde::{Deserialize, Serialize};
@@ -16,9 +18,11 @@ use serde::{Deserialize, Serialize};
 pub use data::{Background, Binarise, Colour, ColumnType, Damaged, DataConfig, Fit, Layout, Scale};
 pub use keys::nearest;
 pub use layers::{Channels, Dense, Layer};
+pub use objective::{Anneal, Bound, ObjectiveConfig};
 pub use recipes::RECIPES;
 pub use resolve::{from_toml, resolve, to_toml};
 pub use sweep::{MOST_MEMBERS, SWEPT, Sweep, check_members, sweep, value};
+pub use training::{Curve, NotFinite, Reduction, ScheduleConfig};
 pub use validate::{MAX_PARAMETERS, MAX_WIDTH, batch_exceeds, parameter_count, validate};
 
 /// Everything that decides the result of a run.
@@ -31,10 +35,12 @@ pub struct Config {
     pub data: DataConfig,
     /// The networks and distributions.
     pub model: ModelConfig,
-    /// The weights of the terms of the loss.
+    /// The loss.
     pub objective: ObjectiveConfig,
     /// The update rule.
     pub optimizer: OptimizerConfig,
+    /// How the learning rate changes.
+    pub schedule: ScheduleConfig,
     /// How long, in which portions, from which seed.
     pub train: TrainConfig,
 }
@@ -113,14 +119,6 @@ pub enum Init {
     Glorot,
 }
 
-/// The weights of the terms of the loss.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ObjectiveConfig {
-    /// The weight of the rate (KL): loss = distortion + beta·rate, in nats per example.
-    pub beta: f32,
-}
-
 /// The update rule. Fields that a rule does not have are ignored by it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -143,6 +141,15 @@ pub struct OptimizerConfig {
     pub weight_decay: f32,
     /// The gradient's global norm is scaled down to this; 0 switches clipping off.
     pub clip_norm: f32,
+    /// Whether the gradient is the mean or the sum over the batch's examples. The loss is reported as a mean.
+    pub gradient: Reduction,
+    /// What the second moment starts at (adam, adamw, rmsprop).
+    pub second_moment: f32,
+    /// Whether eps is added before the correction of the second moment, not after it (adam, adamw): the epsilon-hat of
+    /// Kingma and Ba 2015, end of section 2, as programs for `TensorFlow` and Theano have it.
+    pub eps_hat: bool,
+    /// Decay of the moving average of the parameters, which is what is then evaluated, sampled and saved; 0 for none.
+    pub ema: f32,
 }
 
 /// Update rules, each as `PyTorch` defines it.
@@ -165,12 +172,20 @@ pub enum OptimizerKind {
 pub struct TrainConfig {
     /// Passes over the training part.
     pub epochs: usize,
-    /// B, examples per step.
+    /// B, examples per update.
     pub batch: usize,
+    /// In how many parts a batch is computed, so that it takes less memory; the update is that of the whole batch.
+    pub accumulate: usize,
+    /// Whether examples come in another order in every epoch; otherwise always as they are stored.
+    pub reorder: bool,
     /// The key of every random number of the run.
     pub seed: u64,
     /// Steps between checkpoints within an epoch; 0 saves at the end of each epoch only.
     pub checkpoint_steps: usize,
+    /// Epochs without a better score after which the run stops, and its best checkpoint is the result; 0 for never.
+    pub patience: usize,
+    /// What is done when a loss is not finite.
+    pub not_finite: NotFinite,
 }
 
 impl Default for Config {
@@ -192,7 +207,7 @@ impl Default for Config {
                 output_bias_from_data: false,
                 log_variance: [-20.0, 20.0],
             },
-            objective: ObjectiveConfig { beta: 1.0 },
+            objective: ObjectiveConfig::elbo(1.0),
             optimizer: OptimizerConfig {
                 kind: OptimizerKind::Adam,
                 lr: 1e-3,
@@ -203,8 +218,22 @@ impl Default for Config {
                 momentum: 0.0,
                 weight_decay: 0.0,
                 clip_norm: 0.0,
+                gradient: Reduction::Mean,
+                second_moment: 0.0,
+                eps_hat: false,
+                ema: 0.0,
             },
-            train: TrainConfig { epochs: 10, batch: 128, seed: 0, checkpoint_steps: 0 },
+            schedule: ScheduleConfig::default(),
+            train: TrainConfig {
+                epochs: 10,
+                batch: 128,
+                accumulate: 1,
+                reorder: true,
+                seed: 0,
+                checkpoint_steps: 0,
+                patience: 0,
+                not_finite: NotFinite::Rollback,
+            },
         }
     }
 }

@@ -29,7 +29,8 @@ pub struct Parameter {
     pub shape: Shape,
 }
 
-/// A term of the loss: the mean over the batch of one number per row, times a weight that may change from step to step.
+/// A term of the loss: the mean over the batch of one number per row, times a weight that may change from step to step. A
+/// term without a weight is only reported.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Term {
     /// What the metrics call it: `distortion`, `rate`.
@@ -37,7 +38,9 @@ pub struct Term {
     /// One number per row, [R].
     pub rows: Id,
     /// Which of the step's weights multiplies it.
-    pub weight: usize,
+    pub weight: Option<usize>,
+    /// The parameters that follow it: those whose names begin so.
+    pub of: &'static str,
 }
 
 /// Operations, parameters, and what is wanted of them.
@@ -77,7 +80,17 @@ impl Graph {
 
     /// Adds a term of the loss.
     pub fn term(&mut self, name: &str, rows: Id, weight: usize) {
-        self.terms.push(Term { name: name.to_owned(), rows, weight });
+        self.term_of(name, rows, weight, "");
+    }
+
+    /// Adds a term of the loss that only parameters follow whose names begin with `of`.
+    pub fn term_of(&mut self, name: &str, rows: Id, weight: usize, of: &'static str) {
+        self.terms.push(Term { name: name.to_owned(), rows, weight: Some(weight), of });
+    }
+
+    /// Adds a mean over the batch that is no part of the loss.
+    pub fn report(&mut self, name: &str, rows: Id) {
+        self.terms.push(Term { name: name.to_owned(), rows, weight: None, of: "" });
     }
 
     /// Marks a tensor as one that is read back under `name`.

@@ -17,6 +17,7 @@ pub mod activation;
 pub mod activation_grad;
 pub mod batch_mean;
 pub mod bernoulli;
+pub mod bound;
 pub mod broadcast;
 pub mod chain;
 pub mod clip_factor;
@@ -27,17 +28,24 @@ pub mod gather;
 pub mod gaussian;
 mod gemm;
 mod images;
+pub mod kl_means;
 pub mod log_mean_exp;
 pub mod log_ratio;
+pub mod log_ratio_grad;
 pub mod math;
 pub mod matmul;
 pub mod matmul_direct;
 pub mod matmul_texels;
+pub mod mmd;
 pub mod noise;
+pub mod pair_density;
+pub mod pair_norms;
 pub mod planes;
 pub mod posterior_grad;
 pub mod row_weights;
+pub mod running;
 pub mod sample;
+pub mod shaped_kl;
 pub mod squared_norm;
 pub mod sum_columns;
 pub mod sum_rows;
@@ -45,6 +53,7 @@ pub mod table;
 pub mod table_values;
 #[cfg(test)]
 mod testing;
+pub mod total_correlation;
 pub mod update;
 pub mod update_texels;
 mod vector;
@@ -278,6 +287,17 @@ impl StepScalars {
         self.first as usize + row.min((self.rows as usize).saturating_sub(1))
     }
 
+    /// Whether this run is the first of those whose gradients one update adds up: they fill rows of the metrics that
+    /// follow each other, `parts` of them; 0 stands for 1.
+    pub fn is_first_part(&self, parts: u32) -> bool {
+        self.slot.is_multiple_of(parts.max(1))
+    }
+
+    /// Whether this run is the last of them, which updates the parameters.
+    pub fn is_last_part(&self, parts: u32) -> bool {
+        self.slot % parts.max(1) == parts.max(1) - 1
+    }
+
     /// The gradient that the mean over the batch, times the weight `w`, gives to row `row` of `per_example` rows each.
     pub fn row_gradient(&self, w: usize, row: usize, per_example: usize) -> f32 {
         if row < self.rows as usize * per_example {
@@ -359,6 +379,7 @@ pub static KERNELS: &[&Kernel] = &[
     &activation_grad::KERNEL,
     &batch_mean::KERNEL,
     &bernoulli::KERNEL,
+    &bound::KERNEL,
     &broadcast::KERNEL,
     &chain::KERNEL,
     &clip_factor::KERNEL,
@@ -367,21 +388,29 @@ pub static KERNELS: &[&Kernel] = &[
     &conv_weight::KERNEL,
     &gather::KERNEL,
     &gaussian::KERNEL,
+    &kl_means::KERNEL,
     &log_mean_exp::KERNEL,
     &log_ratio::KERNEL,
+    &log_ratio_grad::KERNEL,
     &matmul::KERNEL,
     &matmul_direct::KERNEL,
     &matmul_texels::KERNEL,
+    &mmd::KERNEL,
     &noise::KERNEL,
+    &pair_density::KERNEL,
+    &pair_norms::KERNEL,
     &planes::KERNEL,
     &posterior_grad::KERNEL,
     &row_weights::KERNEL,
+    &running::KERNEL,
     &sample::KERNEL,
+    &shaped_kl::KERNEL,
     &squared_norm::KERNEL,
     &sum_columns::KERNEL,
     &sum_rows::KERNEL,
     &table::KERNEL,
     &table_values::KERNEL,
+    &total_correlation::KERNEL,
     &update::KERNEL,
     &update_texels::KERNEL,
 ];

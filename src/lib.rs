@@ -80,7 +80,7 @@
 //! session.plan(Purpose::Train)?;
 //! session.initialise()?;
 //! let (member, stop) = (Member::new(&session, "checkpoints"), AtomicBool::new(false));
-//! let options = Options { stop: &stop, check_steps: false };
+//! let options = Options { stop: &stop, deadline: None, check_steps: false };
 //! train::train(&mut session, vec![member], &options, &mut |event| {
 //!     if let Event::Epoch([epoch]) = event {
 //!         println!("epoch {}: {:.2} nats", epoch.epoch, epoch.neg_elbo());

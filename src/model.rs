@@ -5,6 +5,7 @@
 pub mod init;
 pub mod likelihood;
 pub mod network;
+pub mod objective;
 pub mod vae;
 
 pub use vae::{Model, RATE_WEIGHT, named, weights};

@@ -14,6 +14,7 @@ mod update;
 pub mod verify;
 
 pub use lower::{Resident, Target, check_sums, lower, unshared};
+pub use update::Ending;
 
 use crate::kernels::{Access, Kernel};
 
@@ -31,6 +32,10 @@ pub enum Role {
     Parameters,
     /// The gradient of all trainable tensors, laid out as they are.
     Gradients,
+    /// The sum of the gradients of a batch that is computed in several runs, likewise.
+    Total,
+    /// The moving average of all trainable tensors, likewise.
+    Average,
     /// The update rule's first moment (or momentum), laid out as the parameters.
     Moment1,
     /// The update rule's second moment, likewise.

@@ -32,7 +32,7 @@ impl Run {
     /// [`Error::Data`] where there is no whole checkpoint, [`Error::Usage`] and [`Error::Device`] where the device
     /// cannot be had.
     pub fn open(path: &Path, adapter: &str) -> Result<Self> {
-        let (checkpoint, warnings) = checkpoint::load_latest(path)?;
+        let (checkpoint, warnings) = checkpoint::load_result(path)?;
         let (executor, _) = select::open(adapter, 0)?;
         Ok(Self { warnings, ..Self::new(&checkpoint, executor)? })
     }

@@ -6,7 +6,7 @@ mod answers;
 mod window;
 
 use crate::checkpoint::{Checkpoint, DataRecord, Tensor};
-use crate::config::Config;
+use crate::config::{Config, NotFinite};
 use crate::data::{Dataset, Values, little_endian};
 use crate::error::{Error, Result};
 use crate::exec::{Executor, PlanId};
@@ -14,7 +14,7 @@ use crate::graph::op::Source;
 use crate::kernels::{StepScalars, f32s};
 use crate::model::{Model, weights};
 use crate::plan::tuning::Tuning;
-use crate::plan::{Plan, Range, Resident, Role, Target, lower};
+use crate::plan::{Ending, Plan, Range, Resident, Role, Target, lower};
 use crate::rng::{Stream, key};
 use bytemuck::Zeroable;
 use std::collections::BTreeMap;
@@ -136,6 +136,11 @@ impl Session {
         let mut plan = self.untuned(purpose)?;
         self.tuning.apply(&mut plan);
         plan.members = self.member_count();
+        if purpose != Purpose::Train && self.averages() {
+            // What is evaluated is the average of the parameters, where they lie: every plan has the same layout.
+            let parameters = plan.buffers.iter_mut().filter(|buffer| buffer.role == Role::Parameters);
+            parameters.for_each(|buffer| buffer.role = Role::Average);
+        }
         let reads_data = plan.words(&Role::Data) > 0;
         let id = self.executor.load(plan)?;
         self.plans.insert(purpose, id);
@@ -143,6 +148,12 @@ impl Session {
             self.upload()?;
         }
         Ok(id)
+    }
+
+    /// Whether this session trains, and keeps an average of the parameters, which is then what the model is.
+    fn averages(&self) -> bool {
+        let train = self.plans.get(&Purpose::Train);
+        train.is_some_and(|&train| self.executor.plan(train).words(&Role::Average) > 0)
     }
 
     /// The plan for a purpose as it is made for the device's kind, whatever was measured.
@@ -212,7 +223,7 @@ impl Session {
         self.ranges().into_iter().map(|range| (range.name, range.shape)).collect()
     }
 
-    /// Writes the initial parameters of every member's configuration and seed.
+    /// Writes the initial parameters of every member's configuration and seed, and what the update rule starts with.
     pub fn initialise(&mut self) -> Result<()> {
         let data = self.data()?;
         let means = data.means(data.train.clone())?;
@@ -222,19 +233,36 @@ impl Session {
             let initial = crate::model::init::initial(&model, config.train.seed, &means);
             for (range, values) in self.ranges().iter().zip(initial) {
                 self.write(member, &Role::Parameters, range.offset, &values)?;
+                if self.averages() {
+                    self.write(member, &Role::Average, range.offset, &values)?;
+                }
+            }
+            self.initialise_moments(member)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what a member's update rule starts with, where a training plan is loaded.
+    pub fn initialise_moments(&mut self, member: usize) -> Result<()> {
+        let start = self.config.optimizer.second_moment;
+        if self.moments().iter().any(|(role, _)| *role == Role::Moment2) {
+            for range in self.ranges() {
+                self.write(member, &Role::Moment2, range.offset, &vec![start; range.count()])?;
             }
         }
         Ok(())
     }
 
-    /// Takes a member's parameters, and its moments where a training plan is loaded, from a checkpoint.
+    /// Takes a member's parameters, and its moments where a training plan is loaded, from a checkpoint. Where the average
+    /// of the parameters is kept, it is what a checkpoint has for parameters; those that are trained are among its moments.
     pub fn restore(&mut self, member: usize, checkpoint: &Checkpoint) -> Result<()> {
         crate::checkpoint::match_parameters(checkpoint, &self.expected())?;
         let ranges = self.ranges();
+        let held = self.held();
         for range in &ranges {
             let named = checkpoint.parameters.iter().find(|(name, _)| *name == range.name);
             if let Some((_, tensor)) = named {
-                self.write(member, &Role::Parameters, range.offset, &tensor.values)?;
+                self.write(member, &held, range.offset, &tensor.values)?;
             }
         }
         for (role, prefix) in self.moments() {
@@ -259,9 +287,14 @@ impl Session {
         Ok(f32s(&self.executor.read_from(member, role, offset, count)?).to_vec())
     }
 
+    /// The buffer of what the model is: the parameters, or their average.
+    fn held(&self) -> Role {
+        if self.averages() { Role::Average } else { Role::Parameters }
+    }
+
     /// All parameters of a member.
     pub fn parameters(&mut self, member: usize) -> Result<Vec<(String, Tensor)>> {
-        self.tensors(member, &Role::Parameters, "")
+        self.tensors(member, &self.held(), "")
     }
 
     /// The update rule's moments of a member; none where no training plan is loaded.
@@ -277,7 +310,8 @@ impl Session {
         let Some(&train) = self.plans.get(&Purpose::Train) else { return vec![] };
         let plan = self.executor.plan(train);
         let both = [(Role::Moment1, "moment1"), (Role::Moment2, "moment2")];
-        both.into_iter().filter(|(role, _)| plan.words(role) > 0).collect()
+        let trained = (plan.words(&Role::Average) > 0).then_some((Role::Parameters, "trained"));
+        both.into_iter().filter(|(role, _)| plan.words(role) > 0).chain(trained).collect()
     }
 
     fn tensors(&mut self, member: usize, role: &Role, prefix: &str) -> Result<Vec<(String, Tensor)>> {
@@ -296,7 +330,8 @@ impl Session {
 pub fn resident(data: &Dataset, config: &Config, most_words: usize) -> Resident {
     let window = window::places(data, config, most_words);
     let all = data.values.words().filter(|_| window == 0);
-    let metric_slots = data.train.len().div_ceil(config.train.batch).max(16);
+    let parts = config.train.accumulate;
+    let metric_slots = (data.train.len().div_ceil(config.train.batch) * parts).max(16);
     let data_words = all.unwrap_or(window * data.stored_words());
     Resident { data_words, window, order_words: data.len().max(1024), metric_slots }
 }
@@ -304,7 +339,7 @@ pub fn resident(data: &Dataset, config: &Config, most_words: usize) -> Resident 
 /// The plan of a model for a purpose, made without a device.
 pub fn plan_for(model: &Model, config: &Config, purpose: Purpose, resident: Resident, target: Target) -> Result<Plan> {
     let (name, graph) = match purpose {
-        Purpose::Train => ("train", model.train(config.train.batch)?),
+        Purpose::Train => ("train", model.train_by(&config.objective, config.train.batch / config.train.accumulate)?),
         Purpose::Evaluate(batch) => ("evaluate", model.evaluate(batch)?),
         Purpose::Importance(batch, samples) => ("importance", model.importance(batch, samples)?),
         Purpose::Score(batch, samples) => ("score", model.score(batch, samples)?),
@@ -314,6 +349,10 @@ pub fn plan_for(model: &Model, config: &Config, purpose: Purpose, resident: Resi
         Purpose::Encode(batch) => ("encode", model.encode(batch)?),
         Purpose::Decode(batch) => ("decode", model.decode(batch)?),
     };
-    let optimizer = (purpose == Purpose::Train).then_some(&config.optimizer);
-    lower(name, graph, optimizer, resident, target)
+    let ending = Ending {
+        optimizer: &config.optimizer,
+        parts: config.train.accumulate,
+        skip: config.train.not_finite == NotFinite::Skip,
+    };
+    lower(name, graph, (purpose == Purpose::Train).then_some(ending), resident, target)
 }

@@ -198,7 +198,7 @@ mod tests {
         use crate::config::Config;
         use crate::graph::op::Source;
         use crate::model::Model;
-        use crate::plan::{Resident, lower};
+        use crate::plan::{Ending, Resident, lower};
         let mut config = Config::default();
         config.model.hidden = vec![48];
         let (model, binarise) = (config.model.clone(), config.data.binarise);
@@ -214,7 +214,7 @@ mod tests {
         .train(16)
         .expect("shapes meet");
         let resident = Resident { data_words: 4, window: 0, order_words: 4, metric_slots: 1 };
-        lower("train", graph, Some(&config.optimizer), resident, Target::Gpu).expect("it is legal")
+        lower("train", graph, Some(Ending::plain(&config.optimizer)), resident, Target::Gpu).expect("it is legal")
     }
 
     #[cfg(feature = "gpu")]

@@ -29,6 +29,16 @@ fn position(s: Step, row: u32) -> u32 {
     return s.first + min(row, max(s.rows, 1u) - 1u);
 }
 
+// The gradient of an update may be the sum over several runs, its parts, which fill rows of the metrics that follow each
+// other. `parts` is their number, or 0 where it is one.
+fn first_part(s: Step, parts: u32) -> bool {
+    return s.slot % max(parts, 1u) == 0u;
+}
+
+fn last_part(s: Step, parts: u32) -> bool {
+    return s.slot % max(parts, 1u) == max(parts, 1u) - 1u;
+}
+
 // The gradient that the mean over the batch, times weight `w`, gives to a row of `per_example` rows an example.
 fn row_gradient(s: Step, w: u32, row: u32, per_example: u32) -> f32 {
     return select(0.0, s.weights[w] * s.row_weight / f32(per_example), row < s.rows * per_example);

@@ -84,6 +84,37 @@ pub fn load_latest(run: &Path) -> Result<(Checkpoint, Vec<String>)> {
     Err(Error::Data(format!("no whole checkpoint in {}: {}", folder.display(), wrong.join("; "))))
 }
 
+/// Lets `last` of each of these folders of checkpoints name the newest one before `step`, since what comes from there on
+/// turned out to be useless; the next save removes it. Where one of them has none before, nothing changes, and it is false.
+///
+/// # Errors
+/// [`Error::Data`] and [`Error::Disk`] where a folder cannot be read, or `last` in it not be written.
+pub fn give_up_from(folders: &[PathBuf], step: u64) -> Result<bool> {
+    let before = |folder: &PathBuf| Ok(list(folder)?.into_iter().filter(|name| name.step < step).max());
+    let Some(names) = folders.iter().map(before).collect::<Result<Option<Vec<Name>>>>()? else { return Ok(false) };
+    folders.iter().zip(names).try_for_each(|(folder, name)| point(folder, Which::Last, name))?;
+    Ok(true)
+}
+
+/// What a run came to: the newest checkpoint, as [`load_latest`] finds it, or the best one of a run that stopped early.
+/// A checkpoint that is itself named is what it is.
+///
+/// # Errors
+/// Those of [`load_latest`].
+pub fn load_result(run: &Path) -> Result<(Checkpoint, Vec<String>)> {
+    let (latest, mut warnings) = load_latest(run)?;
+    if !latest.progress.course.stopped || !matches!(place(run)?, Place::Folder(_)) {
+        return Ok((latest, warnings));
+    }
+    match locate(run, Which::Best).and_then(|best| load(&best)) {
+        Ok(best) => Ok((best, warnings)),
+        Err(error) => {
+            warnings.push(format!("{error}; taking the newest checkpoint in place of the best one"));
+            Ok((latest, warnings))
+        }
+    }
+}
+
 /// A checkpoint folder's name: `step-0000001234`, or `step-0000001234.2` for the second of that step. Later is greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Name {

@@ -121,6 +121,14 @@ pub fn one_model(path: &Path) -> Result<PathBuf> {
 /// [`Error::Data`] if there is no such step.
 pub fn load_common(runs: &[PathBuf]) -> Result<(Vec<Checkpoint>, Vec<String>)> {
     let folders: Vec<PathBuf> = runs.iter().map(|run| run.join("checkpoints")).collect();
+    load_same_step(&folders)
+}
+
+/// [`load_common`] for the folders in which the checkpoints lie.
+///
+/// # Errors
+/// [`Error::Data`] if there is no such step.
+pub fn load_same_step(folders: &[PathBuf]) -> Result<(Vec<Checkpoint>, Vec<String>)> {
     let names: Vec<Vec<Name>> = folders.iter().map(|folder| vouched_for(folder)).collect::<Result<_>>()?;
     let mut warnings = Vec::new();
     let mut steps: Vec<u64> = names.first().into_iter().flatten().map(|name| name.step).collect();
@@ -129,7 +137,7 @@ pub fn load_common(runs: &[PathBuf]) -> Result<(Vec<Checkpoint>, Vec<String>)> {
         if !names.iter().all(|names| names.iter().any(|name| name.step == step)) {
             continue;
         }
-        let mut found = Vec::with_capacity(runs.len());
+        let mut found = Vec::with_capacity(folders.len());
         for (folder, names) in folders.iter().zip(&names) {
             let copies = names.iter().filter(|name| name.step == step);
             let loaded = copies.map(|name| load(&folder.join(name.to_string())));
@@ -146,7 +154,8 @@ pub fn load_common(runs: &[PathBuf]) -> Result<(Vec<Checkpoint>, Vec<String>)> {
         }
         return Ok((found, warnings));
     }
-    let shown: Vec<String> = runs.iter().map(|run| run.display().to_string()).collect();
+    let run = |folder: &PathBuf| folder.parent().unwrap_or(folder).display().to_string();
+    let shown: Vec<String> = folders.iter().map(run).collect();
     let why = if warnings.is_empty() { String::new() } else { format!(" ({})", warnings.join("; ")) };
     Err(Error::Data(format!(
         "{} have no whole checkpoint of the same step{why}: resume them one by one",

@@ -1,5 +1,7 @@
 //! The settings that flags stand for.
 
+use std::time::Duration;
+
 use super::{BenchEvalArgs, BenchStepArgs, DataArgs, PlanArgs, ThreadsArgs, TrainArgs};
 use crate::error::{Error, Result};
 
@@ -45,7 +47,7 @@ impl TrainArgs {
             None => Ok(()),
             Some((flag, _)) => Err(Error::Usage(format!(
                 "{flag} cannot be given with --resume: a resumed run keeps its settings and its folder; only --epochs, \
-                 --adapter, --threads, --profile and --quiet may be given"
+                 --max-time, --adapter, --threads, --profile and --quiet may be given"
             ))),
         }
     }
@@ -119,6 +121,28 @@ pub(super) fn assignment(typed: &str) -> std::result::Result<(String, String), S
     }
 }
 
+/// Reads a time: numbers with the units d, h, m and s, such as `1h30m`.
+pub(super) fn time(typed: &str) -> std::result::Result<Duration, String> {
+    let wrong = || "expected a time such as 90s, 30m, 1h30m or 2d".to_owned();
+    let mut seconds = 0_f64;
+    let mut rest = typed.trim();
+    while !rest.is_empty() {
+        let at = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
+        let number: f64 = rest[..at].parse().map_err(|_| wrong())?;
+        let unit = match rest.as_bytes()[at] {
+            b's' => 1.0,
+            b'm' => 60.0,
+            b'h' => 3600.0,
+            b'd' => 86_400.0,
+            _ => return Err(wrong()),
+        };
+        seconds += number * unit;
+        rest = &rest[at + 1..];
+    }
+    let time = Duration::try_from_secs_f64(seconds).map_err(|_| wrong())?;
+    if seconds > 0.0 { Ok(time) } else { Err(wrong()) }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -165,6 +189,17 @@ mod tests {
     }
 
     #[test]
+    fn times_are_numbers_with_units() {
+        for (typed, seconds) in [("90s", 90), ("30m", 1800), ("1h30m", 5400), ("2d", 172_800), ("0.5h", 1800)] {
+            assert_eq!(time(typed), Ok(Duration::from_secs(seconds)), "{typed}");
+        }
+        for typed in ["", "90", "-1s", "0s", "1w", "h", "1hh", "1m30", "9e9d", "1é", "99999999999999999999d", "1 h x"]
+        {
+            assert!(time(typed).is_err(), "{typed}");
+        }
+    }
+
+    #[test]
     fn threads_are_as_many_as_asked_for_and_a_senseless_number_is_refused() {
         let count = |line: &str| train(line).threads.count();
         assert_eq!((count("elbo train"), count("elbo train --threads 3")), (Ok(0), Ok(3)));
@@ -176,7 +211,7 @@ mod tests {
 
     #[test]
     fn with_resume_only_what_cannot_change_the_run_may_be_given() {
-        for flags in ["", "--epochs 20", "--adapter cpu --threads 3 --profile --quiet"] {
+        for flags in ["", "--epochs 20", "--max-time 1h", "--adapter cpu --threads 3 --profile --quiet"] {
             assert_eq!(train(&format!("elbo train --resume r {flags}")).check_resume(), Ok(()), "{flags}");
         }
         for flags in [

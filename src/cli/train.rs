@@ -1,10 +1,11 @@
 //! `elbo train`, and what makes a configuration.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
-use super::settings::assignment;
+use super::settings::{assignment, time};
 use crate::tune::Mode;
 
 /// `--recipe` and `--set`, which together with the flags of a command make a configuration.
@@ -12,7 +13,7 @@ use crate::tune::Mode;
 pub struct RecipeArgs {
     /// Recipe: a name, or a TOML file [default: classic]
     ///
-    /// The recipe to start from: classic, binary, plane, gaussian, gaussian-learned, dynamic, conv, colour, table,
+    /// The recipe to start from: classic, binary, plane, gaussian, gaussian-learned, dynamic, iwae, conv, colour, table,
     /// anomaly, or the path of a TOML file, which may leave out any key. Default: table for .csv and .tsv, else classic.
     #[arg(long, value_name = "NAME|FILE")]
     pub recipe: Option<String>,
@@ -121,10 +122,17 @@ pub struct TrainArgs {
     /// Continue a run where it stopped
     ///
     /// Continues a run from its last checkpoint (or from a given checkpoint folder), to the same bits as if it had
-    /// never stopped. The run keeps its settings: only --epochs, --adapter, --threads, --profile and --quiet may be
-    /// given with it.
+    /// never stopped. The run keeps its settings: only --epochs, --max-time, --adapter, --threads, --profile and --quiet
+    /// may be given with it.
     #[arg(long, value_name = "RUN")]
     pub resume: Option<PathBuf>,
+
+    /// Stop after so long, with a checkpoint: 90s, 30m, 8h
+    ///
+    /// Stops after so much time, such as 90s, 30m, 1h30m or 2d, as Ctrl-C does: after a checkpoint, from which --resume
+    /// goes on to the same bits. The time is that of this sitting, from where training begins.
+    #[arg(long, value_name = "TIME", value_parser = time, hide_short_help = true)]
+    pub max_time: Option<Duration>,
 
     /// Compare every dispatch with its CPU twin (slow)
     ///

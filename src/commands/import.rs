@@ -2,7 +2,7 @@
 
 use super::folder::{self, Folder};
 use super::open;
-use crate::checkpoint::{self, Checkpoint, DataRecord, Progress, Tensor};
+use crate::checkpoint::{self, Checkpoint, Course, DataRecord, Progress, Tensor};
 use crate::cli::ImportArgs;
 use crate::config::{self, Config, Likelihood};
 use crate::data;
@@ -153,10 +153,12 @@ fn checkpoint_of(config: Config, data: DataRecord, network: &Network) -> Result<
         adapter: "elbo import".into(),
         data,
         tuning: Tuning::default(),
+        course: Course::default(),
     };
     let mut checkpoint = Checkpoint { parameters: parameters(network), moments: vec![], progress, config };
     let mut session = Session::without_data(&checkpoint, Executor::Cpu(Cpu::new(1)?))?;
     session.plan(Purpose::Train)?;
+    session.initialise_moments(0)?;
     checkpoint.moments = session.moment_tensors(0)?;
     Ok(checkpoint)
 }

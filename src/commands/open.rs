@@ -149,7 +149,7 @@ pub fn folder_of(path: &Path) -> PathBuf {
 
 /// The checkpoint that RUN means, with a line that says which.
 pub fn load(run: &Path, report: &Report) -> Result<Checkpoint> {
-    let (checkpoint, warnings) = checkpoint::load_latest(run)?;
+    let (checkpoint, warnings) = checkpoint::load_result(run)?;
     for warning in warnings {
         report.warn(&warning);
     }

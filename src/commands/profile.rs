@@ -1,5 +1,6 @@
 //! Where the time of a training step goes: a line for each step of the plan.
 
+use crate::checkpoint::Course;
 use crate::data::batches::{batches, order};
 use crate::error::{Error, Result};
 use crate::exec::measure::Peak;
@@ -9,7 +10,7 @@ use crate::plan::cost::{Cost, cost, total};
 use crate::report::Report;
 use crate::report::table::table;
 use crate::session::{Purpose, Session};
-use crate::train;
+use crate::train::{self, Update};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -25,7 +26,8 @@ pub fn run(session: &mut Session, peak: &Peak, report: &Report) -> Result<Value>
     session.set_order(&examples)?;
     let first = batches(examples.len(), batch).next();
     let first = first.ok_or_else(|| Error::Bug("there are no examples".into()))?;
-    let scalars = train::scalars(&session.config, 0, &first, 0);
+    let update = Update { step: 0, per_epoch: 1, slot: 0, batch: first };
+    let scalars = train::scalars(&session.config, &Course::default(), &update, 0);
     session.supply(&[scalars])?;
     let profile = session.executor.profile(id, &scalars, EFFORT)?;
     let plan = session.executor.plan(id);

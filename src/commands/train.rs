@@ -14,6 +14,7 @@ use crate::data;
 use crate::durable;
 use crate::error::{Error, Result};
 use crate::exec::{measure, select};
+use crate::model::objective::formula;
 use crate::plan::Role;
 use crate::report::Report;
 use crate::report::human::{bytes, count};
@@ -23,6 +24,7 @@ use crate::train::{self, Epoch, Event, Member, Options};
 use files::{Metrics, header, run_folder};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 /// Set by the first Ctrl-C; the second one ends the process.
 static STOP: AtomicBool = AtomicBool::new(false);
@@ -35,6 +37,8 @@ struct Place {
     folders: Vec<PathBuf>,
     /// The metrics of each member so far.
     metrics: Vec<Metrics>,
+    /// The best score of each member so far.
+    best: Vec<Option<f64>>,
     sweep: Option<Sweep>,
 }
 
@@ -76,8 +80,9 @@ fn begin(args: &TrainArgs, report: &Report) -> Result<()> {
         session.initialise()?;
         describe(&mut session, report)?;
         let metrics = folders.iter().map(|_| Metrics::default()).collect();
-        let members = folders.iter().map(|folder| Member::new(&session, folder.join("checkpoints"))).collect();
-        go(&mut session, members, Place { folder, folders: folders.clone(), metrics, sweep }, args, report)
+        let members: Vec<_> = folders.iter().map(|folder| Member::new(&session, folder.join("checkpoints"))).collect();
+        let place = Place { folder, folders: folders.clone(), metrics, best: vec![None; members.len()], sweep };
+        go(&mut session, members, place, args, report)
     })();
     // A run that never began leaves nothing behind.
     let saved = |folder: &PathBuf| checkpoint::locate(folder, checkpoint::Which::Last).is_ok();
@@ -89,7 +94,7 @@ fn begin(args: &TrainArgs, report: &Report) -> Result<()> {
 
 fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
     let sweep = Sweep::read(run)?;
-    let (folder, folders, saved, warnings) = if let Some(sweep) = &sweep {
+    let (folder, folders, mut saved, warnings) = if let Some(sweep) = &sweep {
         let (saved, warnings) = saved_members(run, sweep)?;
         (run.to_owned(), sweep.folders(run), saved, warnings)
     } else {
@@ -101,7 +106,8 @@ fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
         report.warn(&warning);
     }
     let lost = |at: usize| sweep.as_ref().and_then(|sweep| sweep.lost.get(&sweep.members[at]).cloned());
-    let alive = (0..saved.len()).find(|&at| lost(at).is_none());
+    let trains = |at: &usize| lost(*at).is_none() && !saved[*at].progress.course.stopped;
+    let alive = (0..saved.len()).find(trains).or((0..saved.len()).find(|&at| lost(at).is_none()));
     let Some(progress) = alive.map(|at| saved[at].progress.clone()) else {
         return Err(Error::Diverged(format!("{}: every member has diverged", run.display())));
     };
@@ -112,6 +118,12 @@ fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
                 "--epochs {epochs} is the new total, and {} epochs are done already",
                 progress.epoch
             )));
+        }
+        let more = configs.iter().any(|config| epochs > config.train.epochs);
+        if more && sweep.is_none() && progress.course.stopped {
+            // More epochs are a wish to go on, also where the run had stopped early: patience begins anew.
+            let course = &mut saved[0].progress.course;
+            (course.stopped, course.patient_from) = (false, progress.epoch);
         }
         for config in &mut configs {
             config.train.epochs = epochs;
@@ -141,7 +153,13 @@ fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
     let metrics =
         folders.iter().zip(&saved).map(|(folder, saved)| Metrics::read(folder, saved.progress.epoch as usize));
     let metrics = metrics.collect::<Result<_>>()?;
-    if progress.epoch as usize >= session.config.train.epochs {
+    if saved.iter().enumerate().all(|(at, saved)| saved.progress.course.stopped || lost(at).is_some()) {
+        let text = match &sweep {
+            None => format!("stopped early after epoch {}: to go on, give a larger --epochs", progress.epoch),
+            Some(_) => "every member has stopped early or was given up: there is nothing to go on with".to_owned(),
+        };
+        report.note(&text);
+    } else if progress.epoch as usize >= session.config.train.epochs {
         report.note(&format!("all {} epochs are done: to go on, give a larger --epochs", progress.epoch));
     } else {
         report.note(&format!("going on after epoch {}, step {}", progress.epoch, progress.step));
@@ -151,15 +169,17 @@ fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
         checkpoints: folders[at].join("checkpoints"),
         lost: lost(at),
     };
-    let members = saved.into_iter().enumerate().map(member).collect();
-    go(&mut session, members, Place { folder, folders, metrics, sweep }, args, report)
+    let members: Vec<Member> = saved.into_iter().enumerate().map(member).collect();
+    let best = members.iter().map(|member| member.progress.best).collect();
+    go(&mut session, members, Place { folder, folders, metrics, best, sweep }, args, report)
 }
 
-/// Where the members of a sweep go on: all after the same step, but those that were given up, of which their last
-/// checkpoint tells what they were. Also what to warn of.
+/// Where the members of a sweep go on: all after the same step, but those that were given up or stopped early, of which
+/// their last checkpoint tells what they were. Also what to warn of.
 fn saved_members(run: &Path, sweep: &Sweep) -> Result<(Vec<Checkpoint>, Vec<String>)> {
-    let lost = |name: &&String| sweep.lost.contains_key(*name);
-    let (gone, alive): (Vec<&String>, Vec<&String>) = sweep.members.iter().partition(lost);
+    let stopped = |name: &str| checkpoint::glance(&run.join(name)).is_ok_and(|(_, progress)| progress.course.stopped);
+    let done = |name: &&String| sweep.lost.contains_key(*name) || stopped(name);
+    let (gone, alive): (Vec<&String>, Vec<&String>) = sweep.members.iter().partition(done);
     let folders: Vec<PathBuf> = alive.iter().map(|name| run.join(name)).collect();
     let (found, warnings) = if folders.is_empty() { (vec![], vec![]) } else { load_common(&folders)? };
     let mut all: Vec<(&String, Checkpoint)> = alive.into_iter().zip(found).collect();
@@ -211,12 +231,15 @@ fn describe(session: &mut Session, report: &Report) -> Result<()> {
             "         {members} of them side by side; sizes are those of all, but for parameters and checkpoints"
         ));
     }
+    // Two moments, and an average where there is one.
+    let kept = if config.optimizer.ema > 0.0 { 4 } else { 3 };
     report.note(&format!(
-        "         {} parameters, loss = distortion + {beta} x rate; {} on the device ({} of it data), {} a checkpoint",
+        "         {} parameters, loss = {}; {} on the device ({} of it data), {} a checkpoint",
         count(parameters as u64),
+        formula(&config.objective, &beta),
         bytes(memory),
         bytes(resident),
-        bytes(checkpoint::size_estimate(parameters))
+        bytes(checkpoint::size_estimate(kept * parameters))
     ));
     Ok(())
 }
@@ -243,7 +266,8 @@ fn go(session: &mut Session, members: Vec<Member>, mut place: Place, args: &Trai
     if let Some(sweep) = &place.sweep {
         sweep.write(&place.folder)?;
     }
-    let options = Options { stop: &STOP, check_steps: args.check_steps };
+    let deadline = args.max_time.and_then(|time| Instant::now().checked_add(time));
+    let options = Options { stop: &STOP, deadline, check_steps: args.check_steps };
     let begun = members.iter().any(|member| member.progress.step > 0);
     let done = train::train(session, members, &options, &mut |event| {
         match event {
@@ -252,6 +276,13 @@ fn go(session: &mut Session, members: Vec<Member>, mut place: Place, args: &Trai
             Event::Warning(text) => report.warn(&text),
             Event::Epoch(epochs) => keep(epochs, &mut place, report)?,
             Event::Lost(member, why) => sweep::give_up(&mut place, member, why, report)?,
+            Event::Back { member, why, epoch, members } => {
+                say_back(&place, member, why, epoch, report);
+                for &member in members {
+                    place.metrics[member].forget_after(epoch);
+                }
+            }
+            Event::Stopped(member, epoch) => report.note(&stopped(&place, member, epoch)),
             Event::Pictures { session, members, epoch } => {
                 match pictures::draw(session, members, &place.folders, epoch) {
                     // Before the first step a folder that cannot be written to ends the run; later it does not.
@@ -274,13 +305,30 @@ fn go(session: &mut Session, members: Vec<Member>, mut place: Place, args: &Trai
     }
 }
 
+/// Says that a run goes back.
+fn say_back(place: &Place, member: usize, why: &str, epoch: usize, report: &Report) {
+    let who = place.sweep.as_ref().map_or(String::new(), |sweep| format!("{}: ", sweep.members[member]));
+    report.warn(&format!(
+        "{who}{why}; going back to the last checkpoint, after epoch {epoch}, with half the learning rate and other noise"
+    ));
+}
+
+/// That a run stopped early, in a line.
+fn stopped(place: &Place, member: usize, epoch: usize) -> String {
+    let who = place.sweep.as_ref().map_or(String::new(), |sweep| format!("{} ", sweep.members[member]));
+    format!("stopped {who}early after epoch {epoch}: what it came to is its best epoch")
+}
+
 /// Shows and notes what an epoch came to.
 fn keep(epochs: &[Epoch], place: &mut Place, report: &Report) -> Result<()> {
     let mut noted = Ok(());
+    for epoch in epochs {
+        place.best[epoch.member] = Some(epoch.best);
+    }
     match (&place.sweep, epochs) {
         (None, [epoch]) => report.epoch(&row(epoch)),
         (None, _) => return Err(Error::Bug(format!("{} members and no sweep", epochs.len()))),
-        (Some(sweep), _) => noted = sweep::keep(epochs, sweep, &place.folder, report),
+        (Some(sweep), _) => noted = sweep::keep(epochs, &place.best, sweep, &place.folder, report),
     }
     for epoch in epochs {
         noted = noted.and(place.metrics[epoch.member].add(&place.folders[epoch.member], epoch));

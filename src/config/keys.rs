@@ -144,7 +144,8 @@ pub(super) fn expected(example: &Value) -> String {
         Value::Float(_) => "a number, such as 1e-3".into(),
         Value::Boolean(_) => "true or false".into(),
         Value::Array(items) => match items.first() {
-            Some(Value::Float(_)) => format!("a list of {} numbers, such as [-10, 10]", items.len()),
+            Some(Value::Float(_)) if items.len() > 1 => format!("a list of {} numbers, such as [-10, 10]", items.len()),
+            Some(Value::Float(_)) => "a list of numbers, such as [0.5, 0.1]".into(),
             Some(Value::String(_)) => "a list of layers, such as [\"dense 256\", \"relu\"]".into(),
             _ => "a list of whole numbers, such as [400] or [512, 256]".into(),
         },
@@ -200,9 +201,9 @@ fn element_kind(items: &[Value]) -> Value {
     items.first().cloned().unwrap_or(Value::Integer(0))
 }
 
-/// A list of numbers is a range and has its two ends; a list of widths may have any length.
+/// A list of two numbers is a range and has its two ends; another list may have any length.
 fn fits_length(example: &[Value], length: usize) -> bool {
-    !matches!(example.first(), Some(Value::Float(_))) || length == example.len()
+    !(matches!(example.first(), Some(Value::Float(_))) && example.len() > 1) || length == example.len()
 }
 
 #[cfg(test)]
@@ -252,7 +253,7 @@ mod tests {
     fn every_key_of_the_default_configuration_can_be_put_and_read_back() {
         let mut tree = defaults();
         let all = keys(&tree);
-        assert_eq!(all.len(), 44);
+        assert_eq!(all.len(), 71);
         for key in all {
             put(&mut tree, &key, Value::String("here".into()));
             assert_eq!(get(&tree, &key).and_then(Value::as_str), Some("here"), "{key}");

@@ -21,6 +21,11 @@ pub const RECIPES: &[(&str, &str, &str)] = &[
         "200-200-50 tanh, pixels drawn anew at every use: the network of the IWAE paper",
     ),
     (
+        "iwae",
+        include_str!("../../assets/recipes/iwae.toml"),
+        "the same network by importance-weighted samples, with the optimiser and schedule of the paper",
+    ),
+    (
         "conv",
         include_str!("../../assets/recipes/conv.toml"),
         "convolutions of 32 and 64 channels, 32 latent dimensions, pixels drawn anew at every use",
@@ -73,6 +78,7 @@ mod tests {
             ("gaussian", &[400], 20, Likelihood::Gaussian, Binarise::None, OptimizerKind::Adam, 652_824),
             ("gaussian-learned", &[400], 20, Likelihood::GaussianLearned, Binarise::None, OptimizerKind::Adam, 967_208),
             ("dynamic", &[200, 200], 50, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 425_284),
+            ("iwae", &[200, 200], 50, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 425_284),
             ("table", &[64, 64], 8, Likelihood::Heterogeneous, Binarise::None, OptimizerKind::Adam, 162_096),
             ("anomaly", &[64], 16, Likelihood::Gaussian, Binarise::None, OptimizerKind::Adam, 104_368),
         ];

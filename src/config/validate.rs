@@ -3,7 +3,9 @@
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use super::{Config, Layer, Likelihood, ModelConfig};
+use super::{
+    Anneal, Bound, Config, Curve, Layer, Likelihood, ModelConfig, ObjectiveConfig, ScheduleConfig, TrainConfig,
+};
 use crate::error::{Error, Result};
 
 /// The widest layer.
@@ -15,6 +17,9 @@ pub const MAX_PARAMETERS: u64 = 1 << 30;
 /// The most layers an encoder or decoder may have.
 const MAX_LAYERS: usize = 64;
 
+/// The most latent samples of an example in a training step.
+const MAX_SAMPLES: usize = 5000;
+
 /// The most examples in a batch, and of the built-in glyphs.
 const MAX_EXAMPLES: usize = 1 << 24;
 
@@ -23,7 +28,7 @@ const MAX_EXAMPLES: usize = 1 << 24;
 /// # Errors
 /// [`Error::Usage`] in one line that names the key, its value and what is allowed.
 pub fn validate(config: &Config) -> Result<()> {
-    let Config { name, data, model, objective, optimizer, train } = config;
+    let Config { name, data, model, objective, optimizer, schedule, train } = config;
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let is_name = (1..=64).contains(&name.len()) && name.chars().all(plain) && !name.starts_with(['.', '-']);
     check(
@@ -50,7 +55,7 @@ pub fn validate(config: &Config) -> Result<()> {
     check(is_range, "model.log_variance", &format!("[{low}, {high}]"), "a lower and a higher number from -80 to 80")?;
     check_size(model)?;
 
-    number("objective.beta", objective.beta, 0.0)?;
+    check_objective(objective, model, train)?;
 
     positive("optimizer.lr", optimizer.lr)?;
     fraction("optimizer.beta1", optimizer.beta1)?;
@@ -60,13 +65,90 @@ pub fn validate(config: &Config) -> Result<()> {
     fraction("optimizer.momentum", optimizer.momentum)?;
     number("optimizer.weight_decay", optimizer.weight_decay, 0.0)?;
     number("optimizer.clip_norm", optimizer.clip_norm, 0.0)?;
+    number("optimizer.second_moment", optimizer.second_moment, 0.0)?;
+    fraction("optimizer.ema", optimizer.ema)?;
+    check_schedule(schedule)?;
 
     count("train.epochs", train.epochs, 1..=1_000_000)?;
     count("train.batch", train.batch, 1..=MAX_EXAMPLES)?;
+    let parts = train.accumulate;
+    let divides = parts > 0 && train.batch.is_multiple_of(parts);
+    check(divides, "train.accumulate", &parts, &format!("a divisor of train.batch = {}", train.batch))?;
+    count("train.patience", train.patience, 0..=1_000_000)?;
     count("train.checkpoint_steps", train.checkpoint_steps, 0..=u32::MAX as usize)?;
     // TOML, in which the seed is saved, has no larger whole numbers.
     let most = i64::MAX as u64;
     check(train.seed <= most, "train.seed", &train.seed, &format!("a whole number from 0 to {most}"))
+}
+
+fn check_objective(objective: &ObjectiveConfig, model: &ModelConfig, train: &TrainConfig) -> Result<()> {
+    let ObjectiveConfig { beta, anneal, anneal_epochs, anneal_share, free_bits, free_group, .. } = objective;
+    let ObjectiveConfig { capacity, capacity_epochs, bound, samples, groups, share, tc, mmd, .. } = objective;
+    number("objective.beta", *beta, 0.0)?;
+    positive("objective.anneal_epochs", *anneal_epochs)?;
+    check(*anneal_share > 0.0 && *anneal_share <= 1.0, "objective.anneal_share", anneal_share, "above 0 and up to 1")?;
+    number("objective.free_bits", *free_bits, 0.0)?;
+    let divides = *free_group > 0 && model.latent.is_multiple_of(*free_group);
+    let divisor = format!("a divisor of model.latent = {}", model.latent);
+    check(divides, "objective.free_group", free_group, &divisor)?;
+    number("objective.capacity", *capacity, 0.0)?;
+    positive("objective.capacity_epochs", *capacity_epochs)?;
+    count("objective.samples", *samples, 1..=MAX_SAMPLES)?;
+    let divides = *groups > 0 && samples.is_multiple_of(*groups);
+    check(divides, "objective.groups", groups, &format!("a divisor of objective.samples = {samples}"))?;
+    check((0.0..=1.0).contains(share), "objective.share", share, "a number from 0 to 1")?;
+    let grouped = matches!(bound, Bound::Miwae | Bound::Piwae);
+    check(*groups == 1 || grouped, "objective.groups", groups, "1 unless objective.bound is miwae or piwae")?;
+    let usual = ObjectiveConfig::elbo(*beta);
+    let used = *bound == Bound::Ciwae || *share == usual.share;
+    check(used, "objective.share", share, &format!("{} unless objective.bound is ciwae", usual.share))?;
+    let used = *free_bits > 0.0 || *free_group == usual.free_group;
+    check(used, "objective.free_group", free_group, &format!("{} without objective.free_bits", usual.free_group))?;
+    let shaped = *free_bits > 0.0 || *capacity > 0.0;
+    let both = *free_bits > 0.0 && *capacity > 0.0;
+    check(!both, "objective.capacity", capacity, "0 where objective.free_bits is set: both shape the rate")?;
+    number("objective.tc", *tc, 0.0)?;
+    number("objective.mmd", *mmd, 0.0)?;
+    let pairs = *tc != 1.0 || *mmd > 0.0;
+    check(*tc == 1.0 || *capacity == 0.0, "objective.tc", tc, "1 where objective.capacity is set")?;
+    check(!pairs || *samples == 1, "objective.samples", samples, "1 with objective.tc or objective.mmd")?;
+    check(!pairs || train.batch > 1, "train.batch", &train.batch, "2 or more with objective.tc or objective.mmd")?;
+    let parts = train.accumulate;
+    let advice = "1 with free bits, a capacity, objective.tc or objective.mmd, which look at a whole batch";
+    check(!(shaped || pairs) || parts == 1, "train.accumulate", &parts, advice)?;
+    if !bound.is_weighted() {
+        return Ok(());
+    }
+    // A bound has no rate that could be weighted.
+    let elbo = "where objective.bound is not elbo, since a bound of importance weights has no rate to change";
+    check(*beta == 1.0, "objective.beta", beta, &format!("1 {elbo}"))?;
+    check(*anneal == Anneal::None, "objective.anneal", &format!("{anneal:?}").to_lowercase(), &format!("none {elbo}"))?;
+    check(*free_bits == 0.0, "objective.free_bits", free_bits, &format!("0 {elbo}"))?;
+    check(*tc == 1.0, "objective.tc", tc, &format!("1 {elbo}"))?;
+    check(*mmd == 0.0, "objective.mmd", mmd, &format!("0 {elbo}"))?;
+    check(*capacity == 0.0, "objective.capacity", capacity, &format!("0 {elbo}"))
+}
+
+fn check_schedule(schedule: &ScheduleConfig) -> Result<()> {
+    let ScheduleConfig { curve, warmup, after, factors, wait, least } = schedule;
+    number("schedule.warmup", *warmup, 0.0)?;
+    count("schedule.wait", *wait, 1..=1_000_000)?;
+    check((0.0..=1.0).contains(least), "schedule.least", least, "a number from 0 to 1")?;
+    let rising = after.windows(2).all(|pair| pair[0] < pair[1]) && after.first() != Some(&0);
+    check(rising, "schedule.after", &format!("{after:?}"), "epochs from 1 up, each later than the one before")?;
+    factors.iter().enumerate().try_for_each(|(i, factor)| positive(&format!("schedule.factors[{i}]"), *factor))?;
+    let used = *curve == Curve::Steps || after.is_empty();
+    check(used, "schedule.after", &format!("{after:?}"), "[] unless schedule.curve is steps (`--set curve=steps`)")?;
+    let (expected, fits) = match curve {
+        Curve::Steps => (format!("one factor, or one for each of the {} epochs of schedule.after", after.len()), {
+            factors.len() == 1 || factors.len() == after.len()
+        }),
+        Curve::Plateau => ("one factor below 1".to_owned(), factors.len() == 1 && factors[0] < 1.0),
+        Curve::Constant | Curve::Cosine => return Ok(()),
+    };
+    check(fits && !factors.is_empty(), "schedule.factors", &format!("{factors:?}"), &expected)?;
+    let has_steps = *curve != Curve::Steps || !after.is_empty();
+    check(has_steps, "schedule.after", &"[]", "a list of epochs where schedule.curve = steps")
 }
 
 /// The number of parameters of the model on examples of `data` values: weights and biases of both networks. Columns of
@@ -201,6 +283,26 @@ mod tests {
             ("objective.beta", "NaN", |c| c.objective.beta = f32::NAN),
             ("objective.beta", "-0.5", |c| c.objective.beta = -0.5),
             ("objective.beta", "inf", |c| c.objective.beta = f32::INFINITY),
+            ("objective.samples", "0", |c| c.objective.samples = 0),
+            ("objective.groups", "2", |c| {
+                (c.objective.bound, c.objective.samples, c.objective.groups) = (Bound::Miwae, 5, 2);
+            }),
+            ("objective.groups", "0", |c| c.objective.groups = 0),
+            ("objective.groups", "2", |c| (c.objective.samples, c.objective.groups) = (4, 2)),
+            ("objective.beta", "2", |c| (c.objective.bound, c.objective.beta) = (Bound::Iwae, 2.0)),
+            ("objective.anneal", "linear", |c| (c.objective.bound, c.objective.anneal) = (Bound::Iwae, Anneal::Linear)),
+            ("objective.free_bits", "0.5", |c| (c.objective.bound, c.objective.free_bits) = (Bound::Iwae, 0.5)),
+            ("objective.capacity", "5", |c| (c.objective.bound, c.objective.capacity) = (Bound::Ciwae, 5.0)),
+            ("objective.capacity", "5", |c| (c.objective.free_bits, c.objective.capacity) = (0.1, 5.0)),
+            ("objective.free_group", "3", |c| c.objective.free_group = 3),
+            ("objective.tc", "-1", |c| c.objective.tc = -1.0),
+            ("objective.tc", "6", |c| (c.objective.tc, c.objective.bound) = (6.0, Bound::Iwae)),
+            ("objective.mmd", "inf", |c| c.objective.mmd = f32::INFINITY),
+            ("objective.samples", "2", |c| (c.objective.mmd, c.objective.samples) = (1.0, 2)),
+            ("objective.share", "1.5", |c| c.objective.share = 1.5),
+            ("objective.anneal_epochs", "0", |c| c.objective.anneal_epochs = 0.0),
+            ("objective.anneal_share", "0", |c| c.objective.anneal_share = 0.0),
+            ("train.accumulate", "2", |c| (c.train.accumulate, c.objective.free_bits) = (2, 0.1)),
             ("optimizer.lr", "0", |c| c.optimizer.lr = 0.0),
             ("optimizer.lr", "-0.001", |c| c.optimizer.lr = -0.001),
             ("optimizer.lr", "NaN", |c| c.optimizer.lr = f32::NAN),
@@ -213,6 +315,23 @@ mod tests {
             ("optimizer.eps", "0", |c| c.optimizer.eps = 0.0),
             ("optimizer.weight_decay", "-1", |c| c.optimizer.weight_decay = -1.0),
             ("optimizer.clip_norm", "NaN", |c| c.optimizer.clip_norm = f32::NAN),
+            ("optimizer.ema", "1", |c| c.optimizer.ema = 1.0),
+            ("optimizer.second_moment", "-1", |c| c.optimizer.second_moment = -1.0),
+            ("schedule.warmup", "-1", |c| c.schedule.warmup = -1.0),
+            ("schedule.wait", "0", |c| c.schedule.wait = 0),
+            ("schedule.least", "1.5", |c| c.schedule.least = 1.5),
+            ("schedule.after", "[3, 3]", |c| c.schedule.after = vec![3, 3]),
+            ("schedule.after", "[0]", |c| c.schedule.after = vec![0]),
+            ("schedule.after", "[]", |c| c.schedule.curve = Curve::Steps),
+            ("schedule.factors[0]", "0", |c| c.schedule.factors = vec![0.0]),
+            ("schedule.factors", "[0.5, 0.1]", |c| {
+                (c.schedule.curve, c.schedule.after, c.schedule.factors) =
+                    (Curve::Steps, vec![1, 2, 3], vec![0.5, 0.1]);
+            }),
+            ("schedule.factors", "[2.0]", |c| (c.schedule.curve, c.schedule.factors) = (Curve::Plateau, vec![2.0])),
+            ("train.accumulate", "0", |c| c.train.accumulate = 0),
+            ("train.accumulate", "3", |c| c.train.accumulate = 3),
+            ("train.patience", "1000001", |c| c.train.patience = 1_000_001),
             ("train.epochs", "0", |c| c.train.epochs = 0),
             ("train.batch", "0", |c| c.train.batch = 0),
             ("train.batch", "16777217", |c| c.train.batch = MAX_EXAMPLES + 1),

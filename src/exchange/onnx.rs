@@ -201,7 +201,19 @@ impl<'a> File<'a> {
             | Op::SampleGrad { .. }
             | Op::Kl { .. }
             | Op::KlGrad { .. }
+            | Op::PairDensity { .. }
+            | Op::PairNorms { .. }
+            | Op::TotalCorrelation { .. }
+            | Op::TotalCorrelationGrad { .. }
+            | Op::Mmd { .. }
+            | Op::MmdGrad { .. }
+            | Op::KlMeans { .. }
+            | Op::ShapedKl { .. }
+            | Op::ShapedKlGrad { .. }
             | Op::LogRatio { .. }
+            | Op::LogRatioGrad { .. }
+            | Op::Bound { .. }
+            | Op::BoundGrad { .. }
             | Op::LogMeanExp { .. }
             | Op::Bernoulli { .. }
             | Op::BernoulliGrad { .. }

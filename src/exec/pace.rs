@@ -143,7 +143,7 @@ mod tests {
         use crate::config::Config;
         use crate::graph::op::Source;
         use crate::model::Model;
-        use crate::plan::{Resident, lower};
+        use crate::plan::{Ending, Resident, lower};
         let resident = Resident { data_words: 784, window: 0, order_words: 4, metric_slots: 1 };
         for (hidden, target, settled) in [
             (4, Target::Gpu, true),
@@ -165,7 +165,8 @@ mod tests {
                 missing: false,
             };
             let graph = model.train(16).expect("the model's shapes meet");
-            let plan = lower("train", graph, Some(&config.optimizer), resident, target).expect("it is legal");
+            let plan =
+                lower("train", graph, Some(Ending::plain(&config.optimizer)), resident, target).expect("it is legal");
             let pace = Pace::guess(&plan, target);
             assert_eq!(pace.settled(), settled, "{hidden} hidden units for {target:?}: {pace:?}");
         }

@@ -1,5 +1,6 @@
 //! Reverse-mode gradients: one short rule per operation, and one loop that adds up.
 
+use super::op::Side;
 use super::{Graph, Id, Op};
 use crate::config::Activation;
 use crate::error::{Error, Result};
@@ -8,12 +9,29 @@ use crate::error::{Error, Result};
 /// that holds its gradient, or nothing where the loss does not depend on it.
 pub fn gradients(graph: &mut Graph, wanted: &[Id]) -> Result<Vec<Option<Id>>> {
     let terms = graph.terms.clone();
-    let mut seeds = Vec::new();
-    for term in terms {
-        let rows = graph.shape(term.rows).rows();
-        seeds.push((term.rows, graph.add(Op::RowWeights { rows, weight: term.weight })?));
+    let mut all: Vec<Option<Id>> = vec![None; wanted.len()];
+    let mut audiences: Vec<&str> = terms.iter().filter(|term| term.weight.is_some()).map(|term| term.of).collect();
+    audiences.dedup();
+    for of in audiences {
+        let mut seeds = Vec::new();
+        for term in terms.iter().filter(|term| term.of == of) {
+            let Some(weight) = term.weight else { continue };
+            let rows = graph.shape(term.rows).rows();
+            seeds.push((term.rows, graph.add(Op::RowWeights { rows, weight })?));
+        }
+        // Way back for those that follow these terms; nothing is differentiated for the others.
+        let follows = |id: &Id| match *graph.op(*id) {
+            Op::Parameter { index } => graph.parameters[index].name.starts_with(of),
+            _ => true,
+        };
+        let (places, these): (Vec<usize>, Vec<Id>) =
+            wanted.iter().copied().enumerate().filter(|(_, id)| follows(id)).unzip();
+        for (place, found) in places.into_iter().zip(gradients_from(graph, &seeds, &these)?) {
+            let Some(found) = found else { continue };
+            accumulate(graph, &mut all, Id(place as u32), found)?;
+        }
     }
-    gradients_from(graph, &seeds, wanted)
+    Ok(all)
 }
 
 /// Like [`gradients`], from given gradients of some nodes.
@@ -79,6 +97,29 @@ fn local(graph: &mut Graph, id: Id, dy: Id, depends: &dyn Fn(Id) -> bool) -> Res
         }
         Sample { stats, eps, clamp } => give(graph, stats, SampleGrad { stats, eps, dz: dy, clamp })?,
         Kl { stats, clamp } => give(graph, stats, KlGrad { stats, g: dy, clamp })?,
+        // The means say on which side of a bound the batch is, which does not change with a small step.
+        ShapedKl { stats, means, clamp, shape } => {
+            give(graph, stats, ShapedKlGrad { stats, means, g: dy, clamp, shape })?;
+        }
+        // What is remembered of the batch is made from statistics and samples: the whole derivative is here.
+        TotalCorrelation { stats, z, pairs, norms, clamp } => {
+            for (input, of) in [(stats, Side::Statistics), (z, Side::Samples)] {
+                give(graph, input, TotalCorrelationGrad { stats, z, pairs, norms, g: dy, clamp, of })?;
+            }
+        }
+        Mmd { z, prior } => give(graph, z, MmdGrad { z, prior, g: dy })?,
+        LogRatio { stats, z, clamp, .. } => {
+            give(graph, stats, LogRatioGrad { stats, g: dy, clamp })?;
+            if depends(z) {
+                let columns = graph.shape(z).columns();
+                let g = graph.add(BroadcastRows { v: dy, columns })?;
+                out.push((z, graph.add(Multiply { a: g, b: z })?));
+            }
+        }
+        Bound { distortion, ratio, size } => {
+            let d = graph.add(BoundGrad { distortion, ratio, g: dy, size })?;
+            out.extend([distortion, ratio].into_iter().filter(|&input| depends(input)).map(|input| (input, d)));
+        }
         Bernoulli { logits, x } => give(graph, logits, BernoulliGrad { logits, x, g: dy })?,
         Gaussian { out, x, variance } => give(graph, out, GaussianGrad { out, x, g: dy, variance })?,
         Table { out, x, columns } => give(graph, out, TableGrad { out, x, g: dy, columns })?,
@@ -104,8 +145,15 @@ fn local(graph: &mut Graph, id: Id, dy: Id, depends: &dyn Fn(Id) -> bool) -> Res
         | Gather { .. }
         | Noise { .. }
         | RowWeights { .. }
-        | LogRatio { .. }
+        | LogRatioGrad { .. }
         | LogMeanExp { .. }
+        | BoundGrad { .. }
+        | PairDensity { .. }
+        | PairNorms { .. }
+        | TotalCorrelationGrad { .. }
+        | MmdGrad { .. }
+        | KlMeans { .. }
+        | ShapedKlGrad { .. }
         | AffineGradInput { .. }
         | AffineGradWeight { .. }
         | ConvGradInput { .. }
@@ -127,7 +175,8 @@ fn local(graph: &mut Graph, id: Id, dy: Id, depends: &dyn Fn(Id) -> bool) -> Res
 /// Inputs that a rule takes for constants: noise and observed data.
 fn constant_inputs(op: &Op) -> Vec<Id> {
     match *op {
-        Op::Sample { eps, .. } => vec![eps],
+        Op::Sample { eps, .. } | Op::LogRatio { eps, .. } => vec![eps],
+        Op::Mmd { prior, .. } => vec![prior],
         Op::Bernoulli { x, .. } | Op::Gaussian { x, .. } | Op::Table { x, .. } => vec![x],
         _ => vec![],
     }

@@ -38,6 +38,41 @@ pub enum Variance {
     Learned(Clamp),
 }
 
+/// For which of its inputs a gradient is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The latent samples.
+    Samples,
+    /// The posterior's statistics, where the samples are held.
+    Statistics,
+}
+
+/// What becomes of the KL of each group of `size` neighbouring latent dimensions.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum KlShape {
+    /// At least `bound` nats in the batch's mean.
+    FreeBits {
+        /// What costs nothing, in nats.
+        bound: f32,
+        /// Dimensions of a group.
+        size: usize,
+    },
+    /// Its distance from the step's third weight, in the batch's mean.
+    Capacity {
+        /// Dimensions of a group.
+        size: usize,
+    },
+}
+
+impl KlShape {
+    /// Dimensions of a group.
+    pub fn size(&self) -> usize {
+        match *self {
+            Self::FreeBits { size, .. } | Self::Capacity { size } => size,
+        }
+    }
+}
+
 /// One operation; passes match on it exhaustively.
 #[expect(missing_docs, reason = "each variant says what its fields are")]
 #[derive(Debug, Clone, PartialEq)]
@@ -80,8 +115,35 @@ pub enum Op {
     Kl { stats: Id, clamp: Clamp },
     /// The gradient of `Kl`, [B, 2Z], [B] → [B, 2Z].
     KlGrad { stats: Id, g: Id, clamp: Clamp },
-    /// log q(z|x) − log p(z) per row, [B, 2Z], [R, Z], [R, Z] → [R]. Evaluation only: it has no gradient rule.
+    /// The mean over the batch of the KL of each of Z/size groups of neighbouring dimensions, [B, 2Z] → [Z/size]. It has no
+    /// gradient rule.
+    KlMeans { stats: Id, clamp: Clamp, size: usize },
+    /// The KL per example, shaped by its means over the batch, [B, 2Z], [Z/size] → [B].
+    ShapedKl { stats: Id, means: Id, clamp: Clamp, shape: KlShape },
+    /// The gradient of `ShapedKl` for the statistics, [B, 2Z].
+    ShapedKlGrad { stats: Id, means: Id, g: Id, clamp: Clamp, shape: KlShape },
+    /// The log density of each row's latent under each row's posterior, [B, 2Z], [B, Z] → [B, B]. It has no gradient rule.
+    PairDensity { stats: Id, z: Id, clamp: Clamp },
+    /// The logarithm of the sum of these over the batch, for each dimension and for all, [B, 2Z], [B, Z], [B, B] →
+    /// [B, Z + 1]. It has no gradient rule.
+    PairNorms { stats: Id, z: Id, pairs: Id, clamp: Clamp },
+    /// The total correlation of the aggregate posterior per example, [B, 2Z], [B, Z], [B, B], [B, Z + 1] → [B]. Its
+    /// gradient goes to statistics and samples, from which the other two are made.
+    TotalCorrelation { stats: Id, z: Id, pairs: Id, norms: Id, clamp: Clamp },
+    /// The gradient of `TotalCorrelation`, [B] → [B, Z] of the samples or [B, 2Z] of the statistics.
+    TotalCorrelationGrad { stats: Id, z: Id, pairs: Id, norms: Id, g: Id, clamp: Clamp, of: Side },
+    /// The squared maximum mean discrepancy to draws from the prior per example, [B, Z], [2B, Z] → [B].
+    Mmd { z: Id, prior: Id },
+    /// The gradient of `Mmd` for the samples, [B, Z].
+    MmdGrad { z: Id, prior: Id, g: Id },
+    /// log q(z|x) − log p(z) per row, [B, 2Z], [R, Z], [R, Z] → [R].
     LogRatio { stats: Id, eps: Id, z: Id, clamp: Clamp },
+    /// The gradient of `LogRatio` for the statistics where z is held, [B, 2Z], [R] → [B, 2Z].
+    LogRatioGrad { stats: Id, g: Id, clamp: Clamp },
+    /// The importance-weighted bound of each group of `size` samples, [R], [R] → [R/size].
+    Bound { distortion: Id, ratio: Id, size: usize },
+    /// The gradient of `Bound` for distortion and ratio, which is the same, [R], [R], [R/size] → [R].
+    BoundGrad { distortion: Id, ratio: Id, g: Id, size: usize },
     /// Running log-mean-exp over samples of −distortion − ratio, [R], [R] → [B, 2] (maximum, sum). Evaluation only.
     LogMeanExp { distortion: Id, ratio: Id },
     /// −log Bernoulli(x; sigmoid(logits)) per row, [R, D], [B, D] → [R].
@@ -136,10 +198,19 @@ impl Op {
             ActivationGrad { dy, v, .. } => vec![dy, v],
             Sample { stats, eps, .. } => vec![stats, eps],
             SampleGrad { stats, eps, dz, .. } => vec![stats, eps, dz],
-            Kl { stats, .. } => vec![stats],
-            KlGrad { stats, g, .. } => vec![stats, g],
+            Kl { stats, .. } | KlMeans { stats, .. } => vec![stats],
+            KlGrad { stats, g, .. } | LogRatioGrad { stats, g, .. } => vec![stats, g],
             LogRatio { stats, eps, z, .. } => vec![stats, eps, z],
-            LogMeanExp { distortion, ratio } => vec![distortion, ratio],
+            LogMeanExp { distortion, ratio } | Bound { distortion, ratio, .. } => vec![distortion, ratio],
+            BoundGrad { distortion, ratio, g, .. } => vec![distortion, ratio, g],
+            PairDensity { stats, z, .. } => vec![stats, z],
+            PairNorms { stats, z, pairs, .. } => vec![stats, z, pairs],
+            TotalCorrelation { stats, z, pairs, norms, .. } => vec![stats, z, pairs, norms],
+            TotalCorrelationGrad { stats, z, pairs, norms, g, .. } => vec![stats, z, pairs, norms, g],
+            Mmd { z, prior } => vec![z, prior],
+            MmdGrad { z, prior, g } => vec![z, prior, g],
+            ShapedKl { stats, means, .. } => vec![stats, means],
+            ShapedKlGrad { stats, means, g, .. } => vec![stats, means, g],
             Bernoulli { logits, x } => vec![logits, x],
             BernoulliGrad { logits, x, g } => vec![logits, x, g],
             Gaussian { out, x, .. } | Table { out, x, .. } => vec![out, x],
@@ -233,6 +304,71 @@ pub fn infer(op: &Op, graph: &Graph) -> Result<Shape> {
         KlGrad { stats, g, .. } => {
             need(shape(g) == Shape::new(&[shape(stats).rows()]))?;
             shape(stats)
+        }
+        PairDensity { stats, z, .. } | PairNorms { stats, z, .. } => {
+            need(shape(z).rows() == graph.batch && shape(stats) == Shape::new(&[graph.batch, 2 * shape(z).columns()]))?;
+            match *op {
+                PairNorms { pairs, .. } => {
+                    need(shape(pairs) == Shape::new(&[graph.batch, graph.batch]))?;
+                    Shape::new(&[graph.batch, shape(z).columns() + 1])
+                }
+                _ => Shape::new(&[graph.batch, graph.batch]),
+            }
+        }
+        TotalCorrelation { stats, z, pairs, norms, .. } | TotalCorrelationGrad { stats, z, pairs, norms, .. } => {
+            let (batch, latent) = (graph.batch, shape(z).columns());
+            need(shape(z).rows() == batch && shape(stats) == Shape::new(&[batch, 2 * latent]))?;
+            need(shape(pairs) == Shape::new(&[batch, batch]) && shape(norms) == Shape::new(&[batch, latent + 1]))?;
+            match *op {
+                TotalCorrelationGrad { g, of, .. } => {
+                    need(shape(g) == Shape::new(&[batch]))?;
+                    if of == Side::Samples { shape(z) } else { shape(stats) }
+                }
+                _ => Shape::new(&[batch]),
+            }
+        }
+        Mmd { z, prior } | MmdGrad { z, prior, .. } => {
+            need(shape(z).rows() == graph.batch)?;
+            need(shape(prior) == Shape::new(&[2 * graph.batch, shape(z).columns()]))?;
+            match *op {
+                MmdGrad { g, .. } => {
+                    need(shape(g) == Shape::new(&[graph.batch]))?;
+                    shape(z)
+                }
+                _ => Shape::new(&[graph.batch]),
+            }
+        }
+        KlMeans { stats, size, .. } => {
+            let latent = shape(stats).columns() / 2;
+            need(shape(stats).rows() == graph.batch && size > 0 && latent.is_multiple_of(size))?;
+            Shape::new(&[latent / size])
+        }
+        ShapedKl { stats, means, shape: ref kind, .. } | ShapedKlGrad { stats, means, shape: ref kind, .. } => {
+            need(
+                shape(stats).rows() == graph.batch && 2 * kind.size() * shape(means).count() == shape(stats).columns(),
+            )?;
+            match *op {
+                ShapedKlGrad { g, .. } => {
+                    need(shape(g) == Shape::new(&[graph.batch]))?;
+                    shape(stats)
+                }
+                _ => Shape::new(&[graph.batch]),
+            }
+        }
+        LogRatioGrad { stats, g, .. } => {
+            need(shape(stats).rows() == graph.batch && per_example(shape(g).rows()))?;
+            shape(stats)
+        }
+        Bound { distortion, ratio, size } | BoundGrad { distortion, ratio, size, .. } => {
+            let groups = shape(ratio).rows() / size.max(1);
+            need(shape(distortion) == shape(ratio) && groups * size == shape(ratio).rows() && per_example(groups))?;
+            match *op {
+                BoundGrad { g, .. } => {
+                    need(shape(g) == Shape::new(&[groups]))?;
+                    shape(ratio)
+                }
+                _ => Shape::new(&[groups]),
+            }
         }
         LogMeanExp { distortion, ratio } => {
             need(shape(distortion) == shape(ratio) && per_example(shape(ratio).rows()))?;

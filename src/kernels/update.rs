@@ -59,6 +59,9 @@ pub const THREAD: u32 = 1;
 /// `MEANS`: a term's numbers are added up by a workgroup.
 pub const WORKGROUP: u32 = 2;
 
+/// Which of the constants is `MEANS`.
+pub const MEANS: usize = 3;
+
 /// The value of `RULE` for an update rule.
 pub const fn rule(kind: OptimizerKind) -> u32 {
     match kind {
@@ -69,7 +72,8 @@ pub const fn rule(kind: OptimizerKind) -> u32 {
     }
 }
 
-/// The kernel. Gradients are multiplied with `factor[0]` where `CLIP` is 1. `first` is m or b, `second` is v; a rule
+/// The kernel. Gradients are multiplied with `factor[0]` where `CLIP` is 1; where the factor is 0, the update is left out.
+/// Of `PARTS` runs that belong to one update only the last changes anything but the metrics (0 stands for 1). `first` is m or b, `second` is v; a rule
 /// without one does not touch it. The table is that of [`super::batch_mean`].
 ///
 /// The outer axis are the parameters; whoever has the first of them also computes the means.
@@ -87,7 +91,7 @@ pub static KERNEL: Kernel = Kernel {
     ],
     params: FIELDS,
     entry: ENTRY,
-    consts: &["RULE", "CLIP", "MOMENTUM", "MEANS"],
+    consts: &["RULE", "CLIP", "MOMENTUM", "MEANS", "PARTS"],
     workgroup: [256, 1, 1],
     cpu,
     fast: Some(fast),
@@ -109,6 +113,9 @@ pub(super) fn cpu(call: Call) {
         means(&entries, p.batch, p.columns, step, f32s(reads[2]), metrics);
     }
     let factor = if clip { f32s(reads[1])[0] } else { 1.0 };
+    if factor == 0.0 || !step.is_last_part(consts[4]) {
+        return;
+    }
     // So that the loops become vectors, there is one for each rule, on slices of one length, and none writes under a
     // condition. A moment is cut where it is used, since nothing is bound where it is not.
     let n = range.len();
@@ -193,7 +200,7 @@ mod tests {
     ) {
         let slice = std::slice::from_mut;
         let writes = vec![slice(p), slice(m), slice(v), &mut []];
-        cpu(call(0..1, params, &[rule, clip, momentum, NONE], step, &[&[g], &[factor], &[]], writes));
+        cpu(call(0..1, params, &[rule, clip, momentum, NONE, 0], step, &[&[g], &[factor], &[]], writes));
     }
 
     /// Three steps of Adam in f64 by the formulas of the papers, with m̂ and v̂ made explicit.
@@ -275,6 +282,28 @@ mod tests {
     }
 
     #[test]
+    fn only_the_last_part_of_a_batch_with_a_gradient_that_is_a_number_changes_anything() {
+        for (slot, parts, factor, updates) in [
+            (0, 0, 1.0, true),
+            (2, 3, 0.5, true),
+            (5, 3, 1.0, true),
+            (0, 3, 1.0, false),
+            (4, 3, 1.0, false),
+            (2, 3, 0.0, false),
+        ] {
+            for rule in [SGD, RMSPROP, ADAM, ADAMW] {
+                let step = StepScalars { slot, lr: 0.5, correction1: 1.0, correction2: 1.0, ..StepScalars::zeroed() };
+                let (mut p, mut m, mut v) = ([2.0], [3.0], [4.0]);
+                let writes: Vec<&mut [f32]> = vec![&mut p, &mut m, &mut v, &mut []];
+                let reads: [&[f32]; 3] = [&[if updates { 1.0 } else { f32::NAN }], &[factor], &[]];
+                cpu(call(0..1, &PARAMS, &[rule, 1, 1, NONE, parts], &step, &reads, writes));
+                let same = (p, m, v) == ([2.0], [3.0], [4.0]);
+                assert_eq!(same, !updates, "part {slot} of {parts}, factor {factor}, rule {rule}");
+            }
+        }
+    }
+
+    #[test]
     fn the_means_come_with_the_first_parameter_and_with_no_other() {
         let params = Params { count: 2, batch: 3, columns: 2, terms: 1, ..PARAMS };
         let table = words(&params, &[Entry { offset: 1, width: 1, per_example: 1, index: 1 }]);
@@ -283,7 +312,10 @@ mod tests {
             let step = step(2);
             let reads: [&[f32]; 3] = [&[0.0; 2], &[], &[100.0, 2.0, 4.0, 100.0]];
             let writes: Vec<&mut [f32]> = vec![&mut p, &mut [], &mut [], &mut metrics];
-            cpu(Call { params: &table, ..call(range.clone(), &params, &[SGD, 0, 0, THREAD], &step, &reads, writes) });
+            cpu(Call {
+                params: &table,
+                ..call(range.clone(), &params, &[SGD, 0, 0, THREAD, 0], &step, &reads, writes)
+            });
             assert_eq!(metrics, expected, "{range:?}");
         }
     }

@@ -68,12 +68,12 @@ fn count(map: &network::Map) -> u64 {
 }
 
 /// What a graph of the whole model made.
-struct Pass {
-    x: Id,
-    stats: Id,
-    eps: Id,
-    z: Id,
-    out: Id,
+pub(super) struct Pass {
+    pub x: Id,
+    pub stats: Id,
+    pub eps: Id,
+    pub z: Id,
+    pub out: Id,
 }
 
 impl Model {
@@ -136,7 +136,7 @@ impl Model {
         graph.parameters
     }
 
-    /// One training step: terms `distortion` and `rate` of a batch.
+    /// One training step by the ELBO: terms `distortion` and `rate` of a batch.
     pub fn train(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         self.terms(&mut graph, 1)?;
@@ -278,7 +278,7 @@ impl Model {
     }
 
     /// Data in, decoder's output out, with `samples` latent samples per example.
-    fn pass(&self, graph: &mut Graph, samples: usize) -> Result<Pass> {
+    pub(super) fn pass(&self, graph: &mut Graph, samples: usize) -> Result<Pass> {
         let networks = self.declare(graph)?;
         let x = self.gather(graph)?;
         let eps = graph.add(Op::Noise { rows: graph.batch * samples, width: self.config.latent })?;
@@ -340,7 +340,7 @@ impl Model {
         Ok(Networks { encoder: (encoder, into), decoder: (decoder, out) })
     }
 
-    fn clamp(&self) -> Clamp {
+    pub(super) fn clamp(&self) -> Clamp {
         let [low, high] = self.config.log_variance;
         Clamp { low, high }
     }

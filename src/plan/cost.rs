@@ -146,6 +146,8 @@ fn touched(plan: &Plan, view: &View) -> f64 {
         Role::Metrics => words.min(plan.terms.len() as f64),
         Role::Parameters
         | Role::Gradients
+        | Role::Total
+        | Role::Average
         | Role::Moment1
         | Role::Moment2
         | Role::Input(_)

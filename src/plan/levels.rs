@@ -250,8 +250,7 @@ pub(super) fn join_means(target: Target, means: &[Step], update: Option<&Step>, 
         // The metrics are not divided as the parameters are, so the axis stays in one piece.
         step.unit = step.outer;
         step.params = [bytemuck::cast_slice(&[p]), table].concat();
-        let means = step.consts.last_mut().expect("the kernel has constants");
-        *means = if target == Target::Gpu { update::WORKGROUP } else { update::THREAD };
+        step.consts[update::MEANS] = if target == Target::Gpu { update::WORKGROUP } else { update::THREAD };
         step.grid = match step.kernel.name {
             "update" => update::grid(&p),
             _ => update_texels::grid(&p),

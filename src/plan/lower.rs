@@ -3,14 +3,14 @@
 mod conv;
 mod elementwise;
 mod likelihood;
+mod objective;
 mod posterior;
 pub(super) mod products;
 mod sources;
 mod sums;
 mod table;
 
-use super::{Buffer, Plan, Role, Step, View, layout, levels, memory, update, verify};
-use crate::config::OptimizerConfig;
+use super::{Buffer, Ending, Plan, Role, Step, View, layout, levels, memory, update, verify};
 use crate::error::{Error, Result};
 use crate::graph::fuse::{Group, fuse};
 use crate::graph::grad::gradients;
@@ -48,15 +48,9 @@ pub struct Resident {
     pub metric_slots: usize,
 }
 
-/// Makes a plan that computes the graph's terms and outputs and, with an `optimizer`, updates the parameters.
-pub fn lower(
-    name: &str,
-    graph: Graph,
-    optimizer: Option<&OptimizerConfig>,
-    resident: Resident,
-    target: Target,
-) -> Result<Plan> {
-    let plan = unshared(name, graph, optimizer, resident, target)?;
+/// Makes a plan that computes the graph's terms and outputs and, with an `ending`, updates the parameters.
+pub fn lower(name: &str, graph: Graph, ending: Option<Ending>, resident: Resident, target: Target) -> Result<Plan> {
+    let plan = unshared(name, graph, ending, resident, target)?;
     // On the CPU engine a step costs nothing, and threads would have to meet wherever one tensor takes the place of
     // another.
     let plan = if target == Target::Cpu { plan } else { joined(plan, target) };
@@ -74,12 +68,12 @@ fn joined(mut plan: Plan, target: Target) -> Plan {
 pub fn unshared(
     name: &str,
     mut graph: Graph,
-    optimizer: Option<&OptimizerConfig>,
+    ending: Option<Ending>,
     resident: Resident,
     target: Target,
 ) -> Result<Plan> {
     let parameters: Vec<Id> = graph.ids().filter(|&id| matches!(graph.op(id), Op::Parameter { .. })).collect();
-    let mut found = if optimizer.is_some() { gradients(&mut graph, &parameters)? } else { vec![] };
+    let mut found = if ending.is_some() { gradients(&mut graph, &parameters)? } else { vec![] };
     copy_shared(&mut graph, &mut found)?;
     let mut roots: Vec<Id> = graph.terms.iter().map(|term| term.rows).collect();
     roots.extend(graph.outputs.iter().map(|(_, id)| *id));
@@ -110,9 +104,10 @@ pub fn unshared(
         lowering.group(group, &live)?;
     }
     products::check_sums(target, &lowering.plan.steps)?;
+    objective::check_pairs(target, &lowering.plan.steps)?;
     lowering.means();
-    if let Some(config) = optimizer {
-        update::steps(&mut lowering, config);
+    if let Some(ending) = &ending {
+        update::steps(&mut lowering, ending);
     }
     Ok(lowering.plan)
 }
@@ -350,7 +345,15 @@ impl Lowering<'_> {
             SampleGrad { .. } => self.posterior_grad(id, Some(id), None),
             Kl { .. } => self.kl_alone(id)?,
             KlGrad { .. } => self.posterior_grad(id, None, Some(id)),
+            PairDensity { .. } => self.pair_density(id),
+            PairNorms { .. } => self.pair_norms(id),
+            TotalCorrelation { .. } | TotalCorrelationGrad { .. } => self.total_correlation(id),
+            Mmd { .. } | MmdGrad { .. } => self.mmd(id),
+            KlMeans { .. } => self.kl_means(id),
+            ShapedKl { .. } | ShapedKlGrad { .. } => self.shaped_kl(id),
             LogRatio { .. } => self.log_ratio(id),
+            LogRatioGrad { .. } => self.log_ratio_grad(id),
+            Bound { .. } | BoundGrad { .. } => self.bound(id),
             LogMeanExp { distortion, ratio } => self.log_mean_exp(id, distortion, ratio),
             TableInput { x, .. } => self.table_values(id, x, kernels::table_values::ENCODER),
             TableMean { out, .. } => self.table_values(id, out, kernels::table_values::MEANS),

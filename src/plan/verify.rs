@@ -103,6 +103,8 @@ fn is_made(role: &Role) -> bool {
         | Role::Window
         | Role::Order
         | Role::Parameters
+        | Role::Total
+        | Role::Average
         | Role::Moment1
         | Role::Moment2
         | Role::Metrics

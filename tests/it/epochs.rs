@@ -37,7 +37,7 @@ fn trained(executor: Executor) -> (Vec<Counts>, u64, u64, u64) {
     let saved = roles.iter().filter(|role| loaded.words(role) > 0).count() * (last.offset + last.count());
     let folder = tempfile::tempdir().unwrap();
     let stop = AtomicBool::new(false);
-    let options = Options { stop: &stop, check_steps: false };
+    let options = Options { stop: &stop, deadline: None, check_steps: false };
     let member = Member::new(&session, folder.path());
     let (mut counts, mut steps) = (vec![], 0);
     train::train(&mut session, vec![member], &options, &mut |event| {

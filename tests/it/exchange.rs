@@ -128,6 +128,7 @@ fn checkpoint(name: &str, mut settings: Vec<(String, String)>, shape: [usize; 3]
         adapter: "none".into(),
         data,
         tuning: elbo::plan::tuning::Tuning::default(),
+        course: elbo::checkpoint::Course::default(),
     };
     let mut checkpoint = Checkpoint { parameters: vec![], moments: vec![], progress, config };
     let mut rng = Philox::new(3, Stream::Choice, 9, 0);

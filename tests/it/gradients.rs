@@ -10,10 +10,10 @@ use elbo::config::{Activation, Binarise, Config, Likelihood};
 use elbo::exec::Executor;
 use elbo::exec::cpu::Cpu;
 use elbo::graph::grad::gradients_from;
-use elbo::graph::op::{Source, Variance};
+use elbo::graph::op::{KlShape, Side, Source, Variance};
 use elbo::graph::{Graph, Id, Op, Window};
 use elbo::model::{Model, init};
-use elbo::plan::{Role, lower};
+use elbo::plan::{Ending, Role, lower};
 use elbo::shape::Shape;
 use std::collections::BTreeSet;
 
@@ -64,7 +64,8 @@ fn model_agrees(executor: &mut Executor, likelihood: Likelihood, rows: usize, sh
         missing: false,
     };
     let graph = model.train_on_inputs(BATCH).expect("the model's shapes meet");
-    let plan = lower("model", graph, Some(&config.optimizer), RESIDENT, executor.target()).expect("the plan is legal");
+    let plan = lower("model", graph, Some(Ending::plain(&config.optimizer)), RESIDENT, executor.target())
+        .expect("the plan is legal");
     let id = executor.load(plan).expect("the plan fits");
     let x: Vec<f32> = draw(0, BATCH * width).iter().map(|v| 0.5 + 0.25 * v).collect();
     executor.write_f32(&Role::Input("x".into()), 0, &x).expect("x fits");
@@ -112,7 +113,8 @@ fn places_are_kept(executor: &mut Executor) {
         graph.output(&format!("place of {name}"), id);
     }
     let optimizer = Config::default().optimizer;
-    let plan = lower("places", graph, Some(&optimizer), RESIDENT, executor.target()).expect("the plan is legal");
+    let plan = lower("places", graph, Some(Ending::plain(&optimizer)), RESIDENT, executor.target())
+        .expect("the plan is legal");
     let id = executor.load(plan).expect("the plan fits");
     let offset = executor.plan(id).parameters[1].offset;
     executor.write_f32(&Role::Parameters, 0, &[1.0, 2.0, 3.0]).expect("a fits");
@@ -185,11 +187,11 @@ macro_rules! operations {
 }
 
 operations! {
-    Rule: Affine Conv Planes Activation Sample Kl Bernoulli Gaussian Table Add Multiply Scale SumRows SumColumns BroadcastRows
+    Rule: Affine Conv Planes Activation Sample Kl ShapedKl TotalCorrelation Mmd LogRatio Bound Bernoulli Gaussian Table Add Multiply Scale SumRows SumColumns BroadcastRows
         BroadcastColumns;
     Leaf: Parameter Input Gather Noise RowWeights;
-    Constant: AffineGradInput AffineGradWeight ConvGradInput ConvGradWeight ActivationGrad SampleGrad KlGrad LogRatio LogMeanExp BernoulliGrad
-        GaussianGrad TableInput TableGrad TableMean;
+    Constant: AffineGradInput AffineGradWeight ConvGradInput ConvGradWeight ActivationGrad SampleGrad KlGrad PairDensity PairNorms TotalCorrelationGrad MmdGrad KlMeans ShapedKlGrad LogRatioGrad
+        LogMeanExp BoundGrad BernoulliGrad GaussianGrad TableInput TableGrad TableMean;
 }
 
 #[test]
@@ -243,8 +245,33 @@ fn constants() -> Vec<(&'static str, Case)> {
     });
     case("KlGrad", &|c| KlGrad { stats: c.variable(&[BATCH, 4]), g: c.constant(&[BATCH]), clamp });
     case("LogRatio", &|c| {
-        let (stats, eps) = (c.variable(&[BATCH, 4]), c.constant(&[ROWS, 2]));
+        let (stats, eps) = (c.constant(&[BATCH, 4]), c.variable(&[ROWS, 2]));
         LogRatio { stats, eps, z: c.constant(&[ROWS, 2]), clamp }
+    });
+    case("LogRatioGrad", &|c| LogRatioGrad { stats: c.constant(&[BATCH, 4]), g: c.variable(&[ROWS]), clamp });
+    case("BoundGrad", &|c| {
+        let (distortion, ratio) = (c.variable(&[ROWS]), c.constant(&[ROWS]));
+        BoundGrad { distortion, ratio, g: c.constant(&[BATCH]), size: 2 }
+    });
+    case("PairDensity", &|c| PairDensity { stats: c.variable(&[BATCH, 4]), z: c.constant(&[BATCH, 2]), clamp });
+    case("PairNorms", &|c| {
+        let (stats, z) = (c.constant(&[BATCH, 4]), c.constant(&[BATCH, 2]));
+        PairNorms { stats, z, pairs: c.variable(&[BATCH, BATCH]), clamp }
+    });
+    case("TotalCorrelationGrad", &|c| {
+        let (stats, z, pairs) = (c.constant(&[BATCH, 4]), c.variable(&[BATCH, 2]), c.constant(&[BATCH, BATCH]));
+        let (norms, g) = (c.constant(&[BATCH, 3]), c.constant(&[BATCH]));
+        TotalCorrelationGrad { stats, z, pairs, norms, g, clamp, of: Side::Samples }
+    });
+    case("MmdGrad", &|c| {
+        let (z, prior) = (c.variable(&[BATCH, 2]), c.constant(&[ROWS, 2]));
+        MmdGrad { z, prior, g: c.constant(&[BATCH]) }
+    });
+    case("Mmd", &|c| Mmd { z: c.constant(&[BATCH, 2]), prior: c.variable(&[ROWS, 2]) });
+    case("KlMeans", &|c| KlMeans { stats: c.variable(&[BATCH, 4]), clamp, size: 1 });
+    case("ShapedKlGrad", &|c| {
+        let (stats, means) = (c.variable(&[BATCH, 4]), c.constant(&[1]));
+        ShapedKlGrad { stats, means, g: c.constant(&[BATCH]), clamp, shape: KlShape::Capacity { size: 2 } }
     });
     case("LogMeanExp", &|c| LogMeanExp { distortion: c.variable(&[ROWS]), ratio: c.constant(&[ROWS]) });
     case("BernoulliGrad", &|c| {

@@ -2,6 +2,7 @@
 
 mod answers;
 mod cli;
+mod comforts;
 mod curves;
 mod devices;
 mod epochs;
@@ -12,6 +13,7 @@ mod habits;
 mod kernels;
 mod large;
 mod members;
+mod objectives;
 mod plans;
 mod program;
 mod resume;

@@ -42,7 +42,7 @@ fn trained(device: usize, configs: &[Config]) -> (Vec<Checkpoint>, Counts) {
     let folders: Vec<_> = (0..configs.len()).map(|member| folder.path().join(member.to_string())).collect();
     let members = folders.iter().map(|folder| Member::new(&session, folder)).collect();
     let (stop, before) = (AtomicBool::new(false), session.executor.counts());
-    let options = Options { stop: &stop, check_steps: false };
+    let options = Options { stop: &stop, deadline: None, check_steps: false };
     let members = train(&mut session, members, &options, &mut |_: Event| Ok(())).expect("it trains");
     let after = session.executor.counts();
     assert_eq!((after.allocations, after.pipelines), (before.allocations, before.pipelines));

@@ -416,7 +416,7 @@ mod broken {
                 "second is declared ReadWrite",
             ),
             (&sum_columns::KERNEL, "array<f32, 32>, 8>", "array<f32, 32>, 129>", "of workgroup memory"),
-            (&row_weights::KERNEL, "    slot: u32,\n", "", "steps is laid out as"),
+            (&row_weights::KERNEL, "    sample: u32,\n", "", "steps is laid out as"),
             (
                 &update::KERNEL,
                 "correction1: f32,\n    correction2: f32",

@@ -62,7 +62,7 @@ fn trained(config: Config, executor: Executor, folder: &Path) -> Vec<f64> {
     session.plan(Purpose::Train).unwrap();
     session.initialise().unwrap();
     let (member, stop) = (Member::new(&session, folder), AtomicBool::new(false));
-    let options = Options { stop: &stop, check_steps: false };
+    let options = Options { stop: &stop, deadline: None, check_steps: false };
     let mut losses = Vec::new();
     train::train(&mut session, vec![member], &options, &mut |event| {
         if let Event::Epoch([epoch]) = event {

@@ -7,7 +7,7 @@ use elbo::exec::{Executor, PlanId};
 use elbo::graph::op::Source;
 use elbo::kernels::StepScalars;
 use elbo::model::{Model, weights};
-use elbo::plan::{Resident, Role, Target, lower};
+use elbo::plan::{Ending, Resident, Role, Target, lower};
 use safetensors::SafeTensors;
 use std::collections::BTreeMap;
 
@@ -103,7 +103,7 @@ fn follow(executor: &mut Executor, name: &str, likelihood: Likelihood, target: T
     let optimizer = Config::default().optimizer;
     let graph = model(likelihood).train_on_inputs(BATCH).expect("the model's shapes meet");
     let resident = Resident { data_words: 4, window: 0, order_words: 4, metric_slots: 10 };
-    let plan = lower("trace", graph, Some(&optimizer), resident, target).expect("the plan is legal");
+    let plan = lower("trace", graph, Some(Ending::plain(&optimizer)), resident, target).expect("the plan is legal");
     let id = executor.load(plan).expect("the plan fits");
     for (range, values) in executor.plan(id).parameters.clone().iter().zip(parameters(&trace, "init")) {
         executor.write_f32(&Role::Parameters, range.offset, &values).expect("the parameters fit");

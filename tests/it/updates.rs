@@ -7,7 +7,7 @@ use elbo::exec::cpu::Cpu;
 use elbo::graph::op::Source;
 use elbo::kernels::StepScalars;
 use elbo::model::{Model, init, weights};
-use elbo::plan::{Resident, Role, Target, lower};
+use elbo::plan::{Ending, Resident, Role, Target, lower};
 use elbo::rng::{Philox, Stream};
 
 const BATCH: usize = 5;
@@ -84,7 +84,7 @@ fn follow(executor: &mut Executor, target: Target, what: &str, optimizer: &Optim
     };
     let graph = model.train_on_inputs(BATCH).expect("the model's shapes meet");
     let resident = Resident { data_words: 4, window: 0, order_words: 4, metric_slots: 1 };
-    let plan = lower(what, graph, Some(optimizer), resident, target).expect("the plan is legal");
+    let plan = lower(what, graph, Some(Ending::plain(optimizer)), resident, target).expect("the plan is legal");
     let id = executor.load(plan).expect("the plan fits");
     let ranges = executor.plan(id).parameters.clone();
     let start = init::initial(&model, 1, &[]);

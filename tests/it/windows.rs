@@ -62,7 +62,7 @@ fn outcome(executor: Executor, values: &Values, window: usize, members: usize) -
     let folder = tempfile::tempdir().unwrap();
     let folders = (0..members).map(|member| folder.path().join(member.to_string()));
     let all: Vec<Member> = folders.map(|folder| Member::new(&session, folder)).collect();
-    let options = Options { stop: &AtomicBool::new(false), check_steps: window > 0 };
+    let options = Options { stop: &AtomicBool::new(false), deadline: None, check_steps: window > 0 };
     train::train(&mut session, all, &options, &mut |_| Ok(())).expect("it trains");
     let parameters = (0..members).map(|member| session.parameters(member).unwrap()).collect();
     let terms = eval::terms(&mut session, test.clone()).unwrap();

@@ -1,6 +1,7 @@
 //! `elbo bench step`: how long a training step takes.
 
 use super::{Rounds, check, data, merged, name, peak, rates};
+use crate::checkpoint::Course;
 use crate::cli::BenchStepArgs;
 use crate::commands::profile;
 use crate::config;
@@ -12,7 +13,7 @@ use crate::plan::Role;
 use crate::plan::cost::total;
 use crate::report::Report;
 use crate::session::{Purpose, Session};
-use crate::train;
+use crate::train::{self, Update};
 use serde_json::json;
 use std::ops::Range;
 use std::time::Instant;
@@ -26,6 +27,12 @@ pub fn run(args: &BenchStepArgs, report: &Report) -> Result<()> {
     let seeds = members.to_string();
     let mut members = config::sweep(args.recipe.recipe.as_deref(), &args.overrides(), Some(&seeds))?.members;
     let (others, config) = (members.split_off(1), members.swap_remove(0));
+    if config.train.accumulate > 1 {
+        return Err(Error::Usage(format!(
+            "train.accumulate = {}: what is timed is one run of the plan; choose its size by --batch",
+            config.train.accumulate
+        )));
+    }
     let data = data(args.data.is_some(), &config, report)?;
     let begun = Instant::now();
     let (executor, line) = select::open(args.adapter.as_deref().unwrap_or("auto"), args.threads.count()?)?;
@@ -93,7 +100,8 @@ fn scalars(session: &Session, steps: Range<usize>) -> Result<Vec<StepScalars>> {
     let scalars = |step: usize| {
         let slot = step % full.len();
         let batch = full[slot];
-        session.members().map(move |config| train::scalars(config, step as u64, &batch, slot))
+        let update = Update { step: step as u64, per_epoch: full.len(), slot, batch };
+        session.members().map(move |member| train::scalars(member, &Course::default(), &update, 0))
     };
     Ok(steps.flat_map(scalars).collect())
 }

@@ -40,6 +40,11 @@ impl Metrics {
         Ok(Self { lines: text.lines().skip(1).take(epochs).map(str::to_owned).collect() })
     }
 
+    /// Forgets the lines of epochs that will be trained again.
+    pub fn forget_after(&mut self, epochs: usize) {
+        self.lines.truncate(epochs);
+    }
+
     /// Adds the line of an epoch.
     pub fn add(&mut self, folder: &Path, epoch: &Epoch) -> Result<()> {
         self.lines.push(format!(

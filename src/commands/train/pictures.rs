@@ -11,7 +11,7 @@ use std::path::PathBuf;
 const SAMPLES: usize = 64;
 const RECONSTRUCTIONS: usize = 32;
 
-/// Samples from the prior, and reconstructions of examples that are not trained on, of every member that is not lost,
+/// Samples from the prior, and reconstructions of examples that are not trained on, of every member that came so far,
 /// into its folder.
 pub fn draw(session: &mut Session, members: &[Member], folders: &[PathBuf], epoch: usize) -> Result<()> {
     let seeds: Vec<u64> = session.members().map(|config| config.train.seed).collect();
@@ -19,7 +19,8 @@ pub fn draw(session: &mut Session, members: &[Member], folders: &[PathBuf], epoc
     let samples = session.samples(SAMPLES, &seeds)?;
     let pairs = session.reconstructions(&shown, &seeds)?;
     let (record, end) = (&session.record, show::extension(&session.record));
-    for (at, _) in members.iter().enumerate().filter(|(_, member)| member.lost.is_none()) {
+    let at_rest = |member: &Member| member.lost.is_none() && member.progress.epoch as usize == epoch;
+    for (at, _) in members.iter().enumerate().filter(|(_, member)| at_rest(member)) {
         let path = |kind: &str| folders[at].join("samples").join(format!("{kind}-{epoch:04}.{end}"));
         show::save(&path("epoch"), &samples[at], record, 8)?;
         let (originals, reconstructions) = &pairs[at];

@@ -21,9 +21,12 @@ pub fn settings(session: &Session, sweep: &Sweep) -> String {
 }
 
 /// Shows what an epoch came to for the members together, and lets `best` name the best of them.
-pub fn keep(epochs: &[Epoch], sweep: &Sweep, folder: &Path, report: &Report) -> Result<()> {
-    let by = |score: fn(&Epoch) -> f64| epochs.iter().min_by(move |a, b| score(a).total_cmp(&score(b)));
-    let (Some(now), Some(ever)) = (by(Epoch::score), by(|epoch| epoch.best)) else { return Ok(()) };
+pub fn keep(epochs: &[Epoch], best: &[Option<f64>], sweep: &Sweep, folder: &Path, report: &Report) -> Result<()> {
+    let now = epochs.iter().min_by(|a, b| a.score().total_cmp(&b.score()));
+    // Members that stopped early are among those that may be the best ever.
+    let kept = best.iter().enumerate().filter(|(at, _)| !sweep.lost.contains_key(&sweep.members[*at]));
+    let ever = kept.filter_map(|(at, score)| Some((at, (*score)?))).min_by(|a, b| a.1.total_cmp(&b.1));
+    let (Some(now), Some((ever, _))) = (now, ever) else { return Ok(()) };
     let scores = epochs.iter().map(Epoch::score);
     report.members_epoch(&MembersRow {
         epoch: now.epoch,
@@ -38,7 +41,7 @@ pub fn keep(epochs: &[Epoch], sweep: &Sweep, folder: &Path, report: &Report) -> 
         elapsed: now.elapsed,
         eta: now.left,
     });
-    sweep.mark_best(folder, ever.member)
+    sweep.mark_best(folder, ever)
 }
 
 /// Notes that a member is given up, before anything is saved without it.
@@ -78,7 +81,7 @@ pub fn finish(session: &mut Session, members: &[Member], sweep: &Sweep, folder: 
 struct Row {
     /// Its name and its settings.
     label: Vec<String>,
-    /// On the test part, after the last epoch; nothing where there is no such part, or the member is lost.
+    /// On the test part, after its last epoch, or in its best one if it stopped early; nothing where there is no such part, or the member is lost.
     test: Option<Terms>,
     best_epoch: Option<u32>,
     best: Option<f64>,

@@ -137,7 +137,7 @@ mod tests {
     use crate::config::Config;
     use crate::graph::op::Source;
     use crate::model::Model;
-    use crate::plan::{Resident, Target, lower};
+    use crate::plan::{Ending, Resident, Target, lower};
 
     #[test]
     fn a_training_step_needs_the_stated_number_of_meetings() {
@@ -157,7 +157,8 @@ mod tests {
                 missing: false,
             };
             let graph = model.train(128).expect("the model's shapes meet");
-            let plan = lower("train", graph, Some(&config.optimizer), resident, Target::Cpu).expect("it is legal");
+            let plan = lower("train", graph, Some(Ending::plain(&config.optimizer)), resident, Target::Cpu)
+                .expect("it is legal");
             let segments = cut(&plan);
             assert_eq!(segments.len(), meetings, "{:?}, clip {clip}", config.model.hidden);
             let order: Vec<usize> = segments.iter().flat_map(|segment| segment.steps.clone()).collect();
@@ -189,7 +190,8 @@ mod tests {
         };
         let resident = Resident { data_words: 4, window: 0, order_words: 4, metric_slots: 1 };
         let graph = model.train(128).expect("the model's shapes meet");
-        let plan = lower("train", graph, Some(&config.optimizer), resident, Target::Cpu).expect("it is legal");
+        let plan =
+            lower("train", graph, Some(Ending::plain(&config.optimizer)), resident, Target::Cpu).expect("it is legal");
         let mut order: Vec<usize> = (0..plan.steps.len()).collect();
         assert_eq!(out_of_order(&plan, &order), None);
         order.swap(1, 2);

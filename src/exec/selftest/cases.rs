@@ -3,12 +3,16 @@
 use crate::kernels::matmul::Entry;
 use crate::kernels::{Access, Kernel, StepScalars, grid, words};
 use crate::kernels::{
-    activation, activation_grad, batch_mean, bernoulli, broadcast, chain, clip_factor, combine, conv, conv_weight,
+    activation, activation_grad, batch_mean, bernoulli, bound, broadcast, chain, clip_factor, combine, conv,
+    conv_weight, gather,
 };
-use crate::kernels::{gather, gaussian, log_mean_exp, log_ratio, matmul, matmul_direct, matmul_texels, noise, planes};
 use crate::kernels::{
-    posterior_grad, row_weights, sample, squared_norm, sum_columns, sum_rows, table, table_values, update,
-    update_texels,
+    gaussian, kl_means, log_mean_exp, log_ratio, log_ratio_grad, matmul, matmul_direct, matmul_texels, mmd, noise,
+    pair_density, pair_norms, planes, posterior_grad,
+};
+use crate::kernels::{
+    row_weights, running, sample, shaped_kl, squared_norm, sum_columns, sum_rows, table, table_values,
+    total_correlation, update, update_texels,
 };
 use crate::plan::{Step, View};
 use crate::rng::{Philox, Stream, key};
@@ -53,7 +57,8 @@ pub fn settings(kernel: &Kernel) -> Vec<Vec<u32>> {
     }
     let values = |name: &str| match name {
         "ACTIVATION" => 0..7,
-        "OP" | "BINARISE" => 0..3,
+        "OP" | "OF" | "BINARISE" => 0..3,
+        "PARTS" => 3..5,
         _ => 0..2,
     };
     kernel.consts.iter().fold(vec![vec![]], |settings, name| {
@@ -114,7 +119,10 @@ fn updates(kernel: &Kernel) -> Vec<Vec<u32>> {
     let rules = [(SGD, 0), (SGD, 1), (RMSPROP, 0), (RMSPROP, 1), (ADAM, 0), (ADAMW, 0)];
     let settings = rules.iter().flat_map(|&(rule, momentum)| [0, 1].map(|clip| [rule, clip, momentum]));
     let means = if kernel.name == "update" { 3 } else { update::WORKGROUP };
-    settings.zip((0..means).cycle()).map(|(setting, means)| [&setting[..], &[means]].concat()).collect()
+    // The step of the cases is the last of the runs of an update, or one before.
+    let parts = [4, 0, 3].into_iter().cycle();
+    let all = settings.zip((0..means).cycle()).zip(parts);
+    all.map(|((setting, means), parts)| [&setting[..], &[means, parts]].concat()).collect()
 }
 
 /// The case of a kernel, if the kernel is known here.
@@ -253,11 +261,16 @@ fn shape(kernel: &Kernel, consts: &[u32], size: Size) -> Option<Shape> {
         "matmul" | "matmul_direct" => Some(product(kernel, consts, size)),
         "matmul_texels" => Some(product(kernel, consts, whole_texels(consts, size))),
         "update" | "update_texels" => Some(optimiser(kernel, consts, size)),
-        "activation" | "activation_grad" | "combine" => Some(elementwise(kernel.name, consts, size.rows * size.width)),
+        "activation" | "activation_grad" | "combine" | "running" => {
+            Some(elementwise(kernel.name, consts, size.rows * size.width))
+        }
         "broadcast" | "sum_rows" | "sum_columns" | "gather" => Some(rows_and_columns(kernel.name, consts, size)),
         "squared_norm" | "clip_factor" | "batch_mean" | "row_weights" => Some(scalars_and_rows(kernel.name, size)),
-        "sample" | "posterior_grad" | "log_ratio" | "log_mean_exp" | "noise" => Some(latent(kernel.name, consts, size)),
         "conv" | "conv_weight" | "planes" => Some(images(kernel.name, consts, size)),
+        "sample" | "posterior_grad" | "log_ratio" | "log_mean_exp" | "noise" | "log_ratio_grad" | "bound"
+        | "kl_means" | "shaped_kl" | "pair_density" | "pair_norms" | "total_correlation" | "mmd" => {
+            Some(latent(kernel.name, consts, size))
+        }
         "bernoulli" | "gaussian" => Some(likelihood(kernel.name, consts, size)),
         "table" => Some(columns_likelihood(consts, size)),
         "table_values" => Some(columns_values(consts, size)),
@@ -368,6 +381,10 @@ fn elementwise(name: &str, consts: &[u32], n: usize) -> Shape {
             let p = activation_grad::Params { count };
             Shape::new(&p, (n, 1), activation_grad::grid(&p), [part(n), part(n), part(n)])
         }
+        "running" => {
+            let p = running::Params { count, decay: 0.25 };
+            Shape::new(&p, (n, 1), running::grid(&p), [part(n), part(n)])
+        }
         _ => {
             let p = combine::Params { count, alpha: 0.5, beta: -2.0 };
             let b = used(consts[0] != combine::SCALED, part(n));
@@ -415,7 +432,7 @@ fn scalars_and_rows(name: &str, size: Size) -> Shape {
             Shape::new(&p, (depth, 1), squared_norm::grid(&p), [whole(count), part(depth)])
         }
         "clip_factor" => {
-            let p = clip_factor::Params { partials: rows as u32, clip: 0.75 };
+            let p = clip_factor::Params { partials: rows as u32, clip: 0.75, skip: (rows % 2) as u32 };
             Shape::new(&p, (1, 1), clip_factor::grid(&p), [(rows, false, Fill::Unit), whole(1)])
         }
         "batch_mean" => {
@@ -449,6 +466,55 @@ fn latent(name: &str, consts: &[u32], Size { rows: b, width, depth }: Size) -> S
         "log_ratio" => {
             let p = log_ratio::Params { rows: all as u32, latent, per_example, low, high };
             Shape::new(&p, (all, depth), log_ratio::grid(&p), [stats, draws, draws, part(all)])
+        }
+        "pair_density" => {
+            let p = pair_density::Params { rows: b as u32, latent, low, high };
+            Shape::new(&p, (b, 1), pair_density::grid(&p), [whole(2 * b * width), part(b * width), part(b * b)])
+        }
+        "pair_norms" => {
+            let p = pair_norms::Params { rows: b as u32, latent, low, high };
+            let norms = part(b * (width + 1));
+            let bindings = [whole(2 * b * width), part(b * width), (b * b, true, Fill::Unit), norms];
+            Shape::new(&p, (b, 1), pair_norms::grid(&p), bindings)
+        }
+        "total_correlation" => {
+            let p = total_correlation::Params { rows: b as u32, latent, weight: 1, low, high };
+            let of = consts[0];
+            let (grad, unit) = (of != total_correlation::VALUE, |words| (words, false, Fill::Unit));
+            let y = part(b * [1, width, 2 * width][of as usize]);
+            let (stats, z) = (used(grad, whole(2 * b * width)), used(grad, whole(b * width)));
+            let g = used(grad && consts[1] == 0, whole(b));
+            let bindings = [stats, z, used(grad, unit(b * b)), unit(b * (width + 1)), g, y];
+            Shape::new(&p, (b, 1), total_correlation::grid(&p, of), bindings)
+        }
+        "mmd" => {
+            let p = mmd::Params { rows: b as u32, latent, weight: 1 };
+            let (g, y) = (used(consts[0] == 1 && consts[1] == 0, whole(b)), b * if consts[0] == 1 { width } else { 1 });
+            Shape::new(&p, (b, 1), mmd::grid(&p), [whole(b * width), whole(2 * b * width), g, part(y)])
+        }
+        "log_ratio_grad" => {
+            let p = log_ratio_grad::Params { rows: b as u32, latent, per_example, low, high };
+            Shape::new(&p, (b, 1), log_ratio_grad::grid(&p), [stats, part(all), stats])
+        }
+        "bound" => {
+            // Two groups of an example, of as many samples as there are columns.
+            let (groups, rows) = (2 * b, 2 * b * width);
+            let p = bound::Params { groups: groups as u32, size: latent, per_example: 2, weight: 1 };
+            let g = used(consts[0] == 1 && consts[1] == 0, part(groups));
+            let y = part(if consts[0] == 1 { rows } else { groups });
+            Shape::new(&p, (b, 1), bound::grid(&p), [part(rows), part(rows), g, y])
+        }
+        "kl_means" => {
+            let p = kl_means::Params { groups: latent, size: 1, batch: b as u32, low, high };
+            Shape::new(&p, (width, 1), kl_means::grid(&p), [whole(2 * b * width), part(width)])
+        }
+        "shaped_kl" => {
+            // Capacity has one group of all dimensions.
+            let size = if consts[0] == 1 { width } else { 1 };
+            let p = shaped_kl::Params { rows: b as u32, latent, size: size as u32, weight: 1, bound: 0.5, low, high };
+            let (means, g) = ((width / size, false, Fill::Unit), used(consts[1] == 1 && consts[2] == 0, part(b)));
+            let y = part(if consts[1] == 1 { 2 * b * width } else { b });
+            Shape::new(&p, (b, 1), shaped_kl::grid(&p), [stats, means, g, y])
         }
         "log_mean_exp" => {
             let p = log_mean_exp::Params { rows: b as u32, per_example };
@@ -529,7 +595,8 @@ fn images(name: &str, consts: &[u32], Size { rows, width, depth }: Size) -> Shap
         }
         "conv_weight" => {
             let [of_fine, of_coarse] = if up { [outputs, inputs] } else { [inputs, outputs] };
-            let splits = 1 + depth % 3;
+            // Threads of software drivers finish only so many pixels.
+            let splits = if many { 64 } else { 1 + depth % 3 };
             #[rustfmt::skip]
             let p = conv_weight::Params {
                 rows: rows as u32, fine: of_fine as u32, coarse: of_coarse as u32, fine_height, fine_width,

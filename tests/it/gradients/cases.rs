@@ -2,7 +2,7 @@
 
 use elbo::config::{self, Activation};
 use elbo::graph::columns::{Column, Columns, Distribution};
-use elbo::graph::op::Variance;
+use elbo::graph::op::{KlShape, Variance};
 use elbo::graph::{Clamp, Graph, Id, Op, Window};
 use elbo::rng::{Philox, Stream};
 use elbo::shape::Shape;
@@ -186,6 +186,44 @@ pub fn cases() -> Vec<Case> {
     case("KL", &|c| {
         let stats = c.variable(&[BATCH, 6]);
         vec![c.add(Kl { stats, clamp: CLAMP })]
+    });
+    for (name, shape) in [
+        ("free bits of each dimension", KlShape::FreeBits { bound: 0.4, size: 1 }),
+        ("free bits of groups", KlShape::FreeBits { bound: 1.0, size: 3 }),
+        ("capacity", KlShape::Capacity { size: 6 }),
+    ] {
+        case(name, &|c| {
+            let stats = c.variable(&[BATCH, 12]);
+            let means = c.add(KlMeans { stats, clamp: CLAMP, size: shape.size() });
+            vec![c.add(ShapedKl { stats, means, clamp: CLAMP, shape })]
+        });
+    }
+    case("total correlation", &|c| {
+        let (stats, z) = (c.variable(&[BATCH, 4]), c.variable(&[BATCH, 2]));
+        let pairs = c.add(PairDensity { stats, z, clamp: CLAMP });
+        let norms = c.add(PairNorms { stats, z, pairs, clamp: CLAMP });
+        vec![c.add(TotalCorrelation { stats, z, pairs, norms, clamp: CLAMP })]
+    });
+    case("maximum mean discrepancy", &|c| {
+        let (z, prior) = (c.variable(&[BATCH, 3]), c.constant(&[ROWS, 3]));
+        vec![c.add(Mmd { z, prior })]
+    });
+    case("log ratio of given samples", &|c| {
+        let (stats, eps, z) = (c.variable(&[BATCH, 4]), c.constant(&[ROWS, 2]), c.variable(&[ROWS, 2]));
+        vec![c.add(LogRatio { stats, eps, z, clamp: CLAMP })]
+    });
+    for size in [1, 2] {
+        case(&format!("bound of groups of {size}"), &|c| {
+            let (distortion, ratio) = (c.variable(&[ROWS]), c.variable(&[ROWS]));
+            vec![c.add(Bound { distortion, ratio, size })]
+        });
+    }
+    case("bound of samples of a posterior through a likelihood", &|c| {
+        let (stats, eps, x) = (c.variable(&[BATCH, 6]), c.constant(&[ROWS, 3]), c.constant(&[BATCH, 3]));
+        let z = c.add(Sample { stats, eps, clamp: CLAMP });
+        let distortion = c.add(Bernoulli { logits: z, x });
+        let ratio = c.add(LogRatio { stats, eps, z, clamp: CLAMP });
+        vec![c.add(Bound { distortion, ratio, size: 2 })]
     });
     case("sample and KL that are clamped differently", &|c| {
         let (stats, eps) = (c.variable(&[BATCH, 6]), c.constant(&[BATCH, 3]));

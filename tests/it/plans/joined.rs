@@ -5,7 +5,7 @@ use super::runs::{cpu, kept_resident, load_plan, results, steps};
 use crate::support::{ROUNDING, compare};
 use elbo::error::Error;
 use elbo::kernels::f32s;
-use elbo::plan::{Plan, Role, Target, lower};
+use elbo::plan::{Ending, Plan, Role, Target, lower};
 
 const DEVICES: [Target; 3] = [Target::Gpu, Target::Software, Target::Lanes];
 
@@ -105,7 +105,8 @@ fn sums_that_an_emulated_device_would_not_finish_are_refused() {
         (setup.model.config.latent, setup.model.config.hidden) = (4, vec![width]);
         for (target, made) in DEVICES.into_iter().zip(made) {
             let graph = setup.model.train(8).expect("the shapes meet");
-            let plan = lower("train", graph, Some(&setup.config.optimizer), kept_resident(&setup), target);
+            let plan =
+                lower("train", graph, Some(Ending::plain(&setup.config.optimizer)), kept_resident(&setup), target);
             match plan {
                 Ok(_) => assert!(made, "{width} for {target:?}"),
                 Err(Error::Device(why)) => {

@@ -5,7 +5,7 @@ use elbo::error::Result;
 use elbo::graph::Graph;
 use elbo::graph::op::Source;
 use elbo::model::Model;
-use elbo::plan::{Plan, Resident, Target, lower, unshared};
+use elbo::plan::{Ending, Plan, Resident, Target, lower, unshared};
 
 /// A configuration, and the model that it makes of data that is described rather than read.
 pub struct Setup {
@@ -116,12 +116,12 @@ pub fn plan_unshared(setup: &Setup, purpose: &str, batch: usize, resident: Resid
     make(unshared, setup, purpose, batch, resident, target)
 }
 
-type Lower = fn(&str, Graph, Option<&elbo::config::OptimizerConfig>, Resident, Target) -> Result<Plan>;
+type Lower = fn(&str, Graph, Option<Ending>, Resident, Target) -> Result<Plan>;
 
 fn make(lower: Lower, setup: &Setup, purpose: &str, batch: usize, resident: Resident, target: Target) -> Plan {
     let (name, graph) = PURPOSES.iter().find(|(name, _)| *name == purpose).expect("a purpose of the table");
     let graph = graph(&setup.model, batch).expect("the model's shapes meet");
-    let optimizer = (*name == "train").then_some(&setup.config.optimizer);
+    let optimizer = (*name == "train").then_some(Ending::plain(&setup.config.optimizer));
     let plan = lower(name, graph, optimizer, resident, target);
     plan.unwrap_or_else(|error| panic!("{}, {name} for {target:?}: {error}", setup.name))
 }

@@ -1,0 +1,95 @@
+//! `[objective]`: the loss.
+
+use serde::{Deserialize, Serialize};
+
+/// The loss: the terms of the ELBO with weights, or a bound of importance-weighted samples.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ObjectiveConfig {
+    /// The weight of the rate (KL): loss = distortion + beta·rate, in nats per example.
+    pub beta: f32,
+    /// How beta comes to its value.
+    pub anneal: Anneal,
+    /// `linear`: epochs, or a fraction of one, until beta is reached. `cyclical`: epochs of a cycle.
+    pub anneal_epochs: f32,
+    /// `cyclical`: the share of a cycle in which beta rises.
+    pub anneal_share: f32,
+    /// Nats that a group of latent dimensions may have for nothing, in the batch's mean; 0 for none.
+    pub free_bits: f32,
+    /// Neighbouring latent dimensions of such a group.
+    pub free_group: usize,
+    /// Nats to which the rate is held: loss = distortion + beta·|rate − capacity|; 0 switches this off.
+    pub capacity: f32,
+    /// Epochs, or a fraction of one, in which the capacity rises from 0 to its value.
+    pub capacity_epochs: f32,
+    /// The weight of the total correlation within the rate: loss = distortion + beta·rate + (tc − 1)·total correlation
+    /// (beta-TC-VAE); 1 leaves it as it is.
+    pub tc: f32,
+    /// The weight of the squared maximum mean discrepancy between latents and prior (`InfoVAE`, WAE); 0 for none.
+    pub mmd: f32,
+    /// What is optimised.
+    pub bound: Bound,
+    /// Latent samples for each example.
+    pub samples: usize,
+    /// `miwae`, `piwae`: groups into which the samples are divided.
+    pub groups: usize,
+    /// `ciwae`: the share of the ELBO; the rest is the bound.
+    pub share: f32,
+}
+
+/// How beta comes to its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Anneal {
+    /// It has its value from the beginning.
+    None,
+    /// It rises once, in a line from 0 (Bowman et al. 2016).
+    Linear,
+    /// It rises again and again (Fu et al. 2019).
+    Cyclical,
+}
+
+/// What is optimised. M = `samples`, m = `groups`, k = M/m; log w = log p(x|z) + log p(z) − log q(z|x).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bound {
+    /// The ELBO with the weights of its terms; the distortion is a mean over the samples.
+    Elbo,
+    /// log of the mean of w over all M samples (Burda et al. 2015).
+    Iwae,
+    /// The mean of that over m groups of k samples (Rainforth et al. 2018).
+    Miwae,
+    /// The decoder by `iwae`, the encoder by `miwae` (Rainforth et al. 2018).
+    Piwae,
+    /// `share` of the ELBO of the same samples, the rest of `iwae` (Rainforth et al. 2018).
+    Ciwae,
+}
+
+impl Bound {
+    /// Whether it is one of importance-weighted samples.
+    pub fn is_weighted(self) -> bool {
+        self != Self::Elbo
+    }
+}
+
+impl ObjectiveConfig {
+    /// The ELBO with this weight of the rate.
+    pub fn elbo(beta: f32) -> Self {
+        Self {
+            beta,
+            anneal: Anneal::None,
+            anneal_epochs: 10.0,
+            anneal_share: 0.5,
+            free_bits: 0.0,
+            free_group: 1,
+            capacity: 0.0,
+            capacity_epochs: 10.0,
+            tc: 1.0,
+            mmd: 0.0,
+            bound: Bound::Elbo,
+            samples: 1,
+            groups: 1,
+            share: 0.5,
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! The losses that a model can be trained by, as graphs, and the weights of their terms at each step.
+//!
+//! Whatever is optimised, the first two terms of a graph are distortion and rate, so that runs can be compared.
+
+use super::likelihood;
+use super::vae::{DISTORTION_WEIGHT, Model, Pass, RATE_WEIGHT};
+use crate::config::{Anneal, Bound, ObjectiveConfig};
+use crate::error::Result;
+use crate::graph::op::KlShape;
+use crate::graph::{Graph, Op};
+
+/// Which of a step's weights multiplies the bound or the total correlation, or is the capacity.
+const BOUND_WEIGHT: usize = 2;
+/// Which of a step's weights multiplies the bound that only the decoder follows, or the discrepancy to the prior.
+const DECODER_WEIGHT: usize = 3;
+
+impl Model {
+    /// One training step by an objective: terms `distortion`, `rate` and, where something else is optimised, `bound`,
+    /// `penalty` and the like.
+    pub fn train_by(&self, objective: &ObjectiveConfig, batch: usize) -> Result<Graph> {
+        let mut graph = Graph::new(batch);
+        if objective.bound.is_weighted() {
+            self.weighted(&mut graph, objective)?;
+        } else {
+            self.penalised(&mut graph, objective)?;
+        }
+        Ok(graph)
+    }
+
+    /// The ELBO, its rate as it is or shaped.
+    fn penalised(&self, graph: &mut Graph, objective: &ObjectiveConfig) -> Result<()> {
+        let pass = self.pass(graph, objective.samples)?;
+        let (stats, clamp) = (pass.stats, self.clamp());
+        let distortion = likelihood::distortion(graph, self, pass.out, pass.x)?;
+        let rate = graph.add(Op::Kl { stats, clamp })?;
+        graph.term("distortion", distortion, DISTORTION_WEIGHT);
+        let latent = self.config.latent;
+        let shape = match (objective.free_bits > 0.0, objective.capacity > 0.0) {
+            (true, _) => KlShape::FreeBits { bound: objective.free_bits, size: objective.free_group },
+            (_, true) => KlShape::Capacity { size: latent },
+            _ => {
+                graph.term("rate", rate, RATE_WEIGHT);
+                return self.of_pairs(graph, objective, &pass);
+            }
+        };
+        graph.report("rate", rate);
+        let means = graph.add(Op::KlMeans { stats, clamp, size: shape.size() })?;
+        let penalty = graph.add(Op::ShapedKl { stats, means, clamp, shape })?;
+        graph.term("penalty", penalty, RATE_WEIGHT);
+        self.of_pairs(graph, objective, &pass)
+    }
+
+    /// Terms that compare the latents of a batch with each other.
+    fn of_pairs(&self, graph: &mut Graph, objective: &ObjectiveConfig, pass: &Pass) -> Result<()> {
+        let (stats, z, clamp) = (pass.stats, pass.z, self.clamp());
+        if objective.tc != 1.0 {
+            let pairs = graph.add(Op::PairDensity { stats, z, clamp })?;
+            let norms = graph.add(Op::PairNorms { stats, z, pairs, clamp })?;
+            let correlation = graph.add(Op::TotalCorrelation { stats, z, pairs, norms, clamp })?;
+            graph.term("total correlation", correlation, BOUND_WEIGHT);
+        }
+        if objective.mmd > 0.0 {
+            // Of two draws for each example the first is the noise of its latent.
+            let prior = graph.add(Op::Noise { rows: 2 * graph.batch, width: self.config.latent })?;
+            let discrepancy = graph.add(Op::Mmd { z, prior })?;
+            graph.term("MMD", discrepancy, DECODER_WEIGHT);
+        }
+        Ok(())
+    }
+
+    /// A bound of importance-weighted samples, and for CIWAE the ELBO of the same samples beside it.
+    fn weighted(&self, graph: &mut Graph, objective: &ObjectiveConfig) -> Result<()> {
+        let (samples, groups) = (objective.samples, objective.groups);
+        let pass = self.pass(graph, samples)?;
+        let (stats, clamp) = (pass.stats, self.clamp());
+        let distortion = likelihood::distortion(graph, self, pass.out, pass.x)?;
+        let rate = graph.add(Op::Kl { stats, clamp })?;
+        let ratio = graph.add(Op::LogRatio { stats, eps: pass.eps, z: pass.z, clamp })?;
+        let mut bound = |size: usize| graph.add(Op::Bound { distortion, ratio, size });
+        let (of_all, of_groups) = match objective.bound {
+            Bound::Miwae | Bound::Piwae => (None, Some(bound(samples / groups)?)),
+            Bound::Elbo | Bound::Iwae | Bound::Ciwae => (Some(bound(samples)?), None),
+        };
+        let whole = if objective.bound == Bound::Piwae { Some(bound(samples)?) } else { None };
+        if objective.bound == Bound::Ciwae {
+            graph.term("distortion", distortion, DISTORTION_WEIGHT);
+        } else {
+            graph.report("distortion", distortion);
+        }
+        graph.report("rate", rate);
+        match (of_all, of_groups, whole) {
+            (_, Some(inner), Some(outer)) => {
+                graph.term_of("bound", outer, DECODER_WEIGHT, "decoder");
+                graph.term_of("bound of groups", inner, BOUND_WEIGHT, "encoder");
+            }
+            (Some(bound), ..) | (_, Some(bound), _) => graph.term("bound", bound, BOUND_WEIGHT),
+            _ => {}
+        }
+        if objective.bound == Bound::Ciwae {
+            graph.term("log ratio", ratio, RATE_WEIGHT);
+        }
+        Ok(())
+    }
+}
+
+/// The weights of a step's terms after so many epochs.
+pub fn weights_at(objective: &ObjectiveConfig, epochs: f64) -> [f32; 4] {
+    if objective.bound.is_weighted() {
+        let share = if objective.bound == Bound::Ciwae { objective.share } else { 0.0 };
+        return [share, share, 1.0 - share, 1.0];
+    }
+    let rising = |over: f32| if over > 0.0 { (epochs / f64::from(over)).min(1.0) } else { 1.0 };
+    let annealed = match objective.anneal {
+        Anneal::None => 1.0,
+        Anneal::Linear => rising(objective.anneal_epochs),
+        Anneal::Cyclical => {
+            let place = (epochs / f64::from(objective.anneal_epochs)).fract();
+            (place / f64::from(objective.anneal_share)).min(1.0)
+        }
+    };
+    let capacity = f64::from(objective.capacity) * rising(objective.capacity_epochs);
+    let mut weights = [1.0, (f64::from(objective.beta) * annealed) as f32, 0.0, 0.0];
+    weights[BOUND_WEIGHT] = if objective.capacity > 0.0 { capacity as f32 } else { objective.tc - 1.0 };
+    weights[DECODER_WEIGHT] = objective.mmd;
+    weights
+}
+
+/// Which of a step's weights are weights: the others keep their value when all are scaled.
+pub fn is_weight(objective: &ObjectiveConfig, which: usize) -> bool {
+    objective.capacity == 0.0 || which != BOUND_WEIGHT
+}
+
+/// What is minimised, in a line; `beta` is how its value is shown.
+pub fn formula(objective: &ObjectiveConfig, beta: &str) -> String {
+    let tc = objective.tc - 1.0;
+    let tc = if tc == 0.0 { String::new() } else { format!(" + {tc} x total correlation") };
+    let mmd = if objective.mmd > 0.0 { format!(" + {} x MMD", objective.mmd) } else { String::new() };
+    format!("{}{tc}{mmd}", main_part(objective, beta))
+}
+
+fn main_part(objective: &ObjectiveConfig, beta: &str) -> String {
+    let (samples, groups) = (objective.samples, objective.groups);
+    match objective.bound {
+        Bound::Iwae => format!("-log mean of {samples} importance weights (IWAE)"),
+        Bound::Miwae => format!("mean over {groups} groups of -log mean of {} weights (MIWAE)", samples / groups),
+        Bound::Piwae => {
+            format!(
+                "decoder by {samples} importance weights, encoder by {groups} groups of {} (PIWAE)",
+                samples / groups
+            )
+        }
+        Bound::Ciwae => {
+            format!("{} x -ELBO + {} x IWAE of {samples} samples (CIWAE)", objective.share, 1.0 - objective.share)
+        }
+        Bound::Elbo if objective.free_bits > 0.0 => format!(
+            "distortion + {beta} x max(rate, {}) for each {}",
+            objective.free_bits,
+            if objective.free_group == 1 { "dimension".into() } else { format!("{} dimensions", objective.free_group) }
+        ),
+        Bound::Elbo if objective.capacity > 0.0 => format!("distortion + {beta} x |rate - {}|", objective.capacity),
+        Bound::Elbo => format!("distortion + {beta} x rate"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_follow_their_schedules() {
+        let elbo = ObjectiveConfig::elbo(4.0);
+        let linear = ObjectiveConfig { anneal: Anneal::Linear, anneal_epochs: 2.0, ..elbo.clone() };
+        let cyclical = ObjectiveConfig { anneal: Anneal::Cyclical, anneal_epochs: 4.0, ..elbo.clone() };
+        let capacity = ObjectiveConfig { capacity: 10.0, capacity_epochs: 5.0, ..elbo.clone() };
+        let ciwae = ObjectiveConfig { bound: Bound::Ciwae, share: 0.25, ..ObjectiveConfig::elbo(1.0) };
+        for (objective, epochs, expected) in [
+            (&elbo, 0.0, [1.0, 4.0, 0.0, 0.0]),
+            (&linear, 0.0, [1.0, 0.0, 0.0, 0.0]),
+            (&linear, 0.5, [1.0, 1.0, 0.0, 0.0]),
+            (&linear, 7.0, [1.0, 4.0, 0.0, 0.0]),
+            (&cyclical, 1.0, [1.0, 2.0, 0.0, 0.0]),
+            (&cyclical, 3.5, [1.0, 4.0, 0.0, 0.0]),
+            (&cyclical, 8.0, [1.0, 0.0, 0.0, 0.0]),
+            (&capacity, 2.5, [1.0, 4.0, 5.0, 0.0]),
+            (&capacity, 9.0, [1.0, 4.0, 10.0, 0.0]),
+            (&ObjectiveConfig { tc: 6.0, mmd: 10.0, ..elbo.clone() }, 3.0, [1.0, 4.0, 5.0, 10.0]),
+            (&ciwae, 3.0, [0.25, 0.25, 0.75, 1.0]),
+        ] {
+            assert_eq!(weights_at(objective, epochs), expected, "{objective:?} after {epochs}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Terms of objectives beyond the ELBO: shaped rates, importance-weighted bounds, their gradients.
+
+use super::{Dispatch, Lowering, Step, Target};
+use crate::error::{Error, Result};
+use crate::graph::op::{KlShape, Side};
+use crate::graph::{Id, Op};
+use crate::kernels;
+use crate::plan::View;
+
+/// Refuses discrepancies over so many pairs that software drivers would not finish them: see [`kernels::MOST_ROUNDS`].
+pub(super) fn check_pairs(target: Target, steps: &[Step]) -> Result<()> {
+    let emulated = matches!(target, Target::Lanes | Target::Software);
+    for step in steps.iter().filter(|step| emulated && step.kernel.name == kernels::mmd::KERNEL.name) {
+        let [rows, latent] = [step.params[0] as usize, step.params[1] as usize];
+        // A round for each pair and dimension, and two times seven for the scales of the kernel.
+        if rows * (latent + 14) * latent.div_ceil(64) > kernels::MOST_ROUNDS {
+            return Err(Error::Device(format!(
+                "{}: a batch of {rows} with {latent} latent dimensions has more pairs than software Vulkan drivers finish; \
+                 lower --batch, or use --adapter cpu",
+                step.what
+            )));
+        }
+    }
+    Ok(())
+}
+
+impl Lowering<'_> {
+    pub(super) fn pair_density(&mut self, id: Id) {
+        use kernels::pair_density::{KERNEL, Params, grid};
+        let Op::PairDensity { stats, z, clamp } = *self.graph.op(id) else { return };
+        let (rows, latent) = (self.shape(z).rows() as u32, self.shape(z).columns() as u32);
+        let p = Params { rows, latent, low: clamp.low, high: clamp.high };
+        let views = vec![self.place(stats), self.split(z), self.split(id)];
+        let (outer, grid, what) = (self.graph.batch, grid(&p), "log q(z|x) of all pairs");
+        self.push(&Dispatch { kernel: &KERNEL, consts: &[], outer, unit: 1, grid, what }, &p, views);
+    }
+
+    pub(super) fn pair_norms(&mut self, id: Id) {
+        use kernels::pair_norms::{KERNEL, Params, grid};
+        let Op::PairNorms { stats, z, pairs, clamp } = *self.graph.op(id) else { return };
+        let (rows, latent) = (self.shape(z).rows() as u32, self.shape(z).columns() as u32);
+        let p = Params { rows, latent, low: clamp.low, high: clamp.high };
+        let views = vec![self.place(stats), self.split(z), self.split(pairs), self.split(id)];
+        let (outer, grid, what) = (self.graph.batch, grid(&p), "log q(z)");
+        self.push(&Dispatch { kernel: &KERNEL, consts: &[], outer, unit: 1, grid, what }, &p, views);
+    }
+
+    pub(super) fn total_correlation(&mut self, id: Id) {
+        use kernels::total_correlation::{KERNEL, Params, SAMPLES, STATISTICS, VALUE, grid};
+        let ([stats, z, pairs, norms], g, clamp, of) = match *self.graph.op(id) {
+            Op::TotalCorrelation { stats, z, pairs, norms, clamp } => ([stats, z, pairs, norms], None, clamp, VALUE),
+            Op::TotalCorrelationGrad { stats, z, pairs, norms, g, clamp, of } => {
+                let of = if of == Side::Samples { SAMPLES } else { STATISTICS };
+                ([stats, z, pairs, norms], Some(g), clamp, of)
+            }
+            _ => return,
+        };
+        let (g, uniform, weight) = self.row_gradient(g);
+        let (rows, latent) = (self.shape(z).rows() as u32, self.shape(z).columns() as u32);
+        let p = Params { rows, latent, weight, low: clamp.low, high: clamp.high };
+        let mut views: Vec<_> = [stats, z, pairs, norms].map(|id| self.place(id)).to_vec();
+        // A sample's gradient of a row reads the shares of all rows.
+        views.extend([View { split: false, ..g }, self.split(id)]);
+        let (outer, grid, consts) = (self.graph.batch, grid(&p, of), [of, uniform]);
+        let what = if of == VALUE { "total correlation" } else { "d total correlation" };
+        self.push(&Dispatch { kernel: &KERNEL, consts: &consts, outer, unit: 1, grid, what }, &p, views);
+    }
+
+    pub(super) fn mmd(&mut self, id: Id) {
+        use kernels::mmd::{KERNEL, Params, grid};
+        let (z, prior, g) = match *self.graph.op(id) {
+            Op::Mmd { z, prior } => (z, prior, None),
+            Op::MmdGrad { z, prior, g } => (z, prior, Some(g)),
+            _ => return,
+        };
+        let grad = u32::from(g.is_some());
+        let (g, uniform, weight) = self.row_gradient(g);
+        let p = Params { rows: self.graph.batch as u32, latent: self.shape(z).columns() as u32, weight };
+        let g = View { split: false, ..g };
+        let views = vec![self.place(z), self.place(prior), g, self.split(id)];
+        let (outer, grid, consts) = (self.graph.batch, grid(&p), [grad, uniform]);
+        let what = if grad == 1 { "d MMD" } else { "MMD to the prior" };
+        self.push(&Dispatch { kernel: &KERNEL, consts: &consts, outer, unit: 1, grid, what }, &p, views);
+    }
+
+    pub(super) fn kl_means(&mut self, id: Id) {
+        use kernels::kl_means::{KERNEL, Params, grid};
+        let Op::KlMeans { stats, clamp, size } = *self.graph.op(id) else { return };
+        let groups = self.shape(id).count();
+        let p = Params {
+            groups: groups as u32,
+            size: size as u32,
+            batch: self.graph.batch as u32,
+            low: clamp.low,
+            high: clamp.high,
+        };
+        let views = vec![self.place(stats), self.split(id)];
+        let (outer, grid) = (groups, grid(&p));
+        self.push(&Dispatch { kernel: &KERNEL, consts: &[], outer, unit: 1, grid, what: "mean KL" }, &p, views);
+    }
+
+    pub(super) fn shaped_kl(&mut self, id: Id) {
+        use kernels::shaped_kl::{KERNEL, Params, grid};
+        let (stats, means, g, clamp, shape) = match *self.graph.op(id) {
+            Op::ShapedKl { stats, means, clamp, shape } => (stats, means, None, clamp, shape),
+            Op::ShapedKlGrad { stats, means, g, clamp, shape } => (stats, means, Some(g), clamp, shape),
+            _ => return,
+        };
+        let grad = u32::from(g.is_some());
+        let (g, uniform, weight) = self.row_gradient(g);
+        let (capacity, bound) = match shape {
+            KlShape::FreeBits { bound, .. } => (0, bound),
+            KlShape::Capacity { .. } => (1, 0.0),
+        };
+        let p = Params {
+            rows: self.graph.batch as u32,
+            latent: self.shape(stats).columns() as u32 / 2,
+            size: shape.size() as u32,
+            weight,
+            bound,
+            low: clamp.low,
+            high: clamp.high,
+        };
+        let views = vec![self.split(stats), self.place(means), g, self.split(id)];
+        let (outer, grid, consts) = (self.graph.batch, grid(&p), [capacity, grad, uniform]);
+        let what = if grad == 1 { "d shaped KL" } else { "shaped KL" };
+        self.push(&Dispatch { kernel: &KERNEL, consts: &consts, outer, unit: 1, grid, what }, &p, views);
+    }
+
+    pub(super) fn log_ratio_grad(&mut self, id: Id) {
+        use kernels::log_ratio_grad::{KERNEL, Params, grid};
+        let Op::LogRatioGrad { stats, g, clamp } = *self.graph.op(id) else { return };
+        let p = Params {
+            rows: self.graph.batch as u32,
+            latent: self.shape(stats).columns() as u32 / 2,
+            per_example: self.per_example(self.shape(g).rows()),
+            low: clamp.low,
+            high: clamp.high,
+        };
+        let views = vec![self.split(stats), self.split(g), self.split(id)];
+        let (outer, grid, what) = (self.graph.batch, grid(&p), "d log q(z|x)/p(z)");
+        self.push(&Dispatch { kernel: &KERNEL, consts: &[], outer, unit: 1, grid, what }, &p, views);
+    }
+
+    pub(super) fn bound(&mut self, id: Id) {
+        use kernels::bound::{KERNEL, Params, grid};
+        let (distortion, ratio, g, size) = match *self.graph.op(id) {
+            Op::Bound { distortion, ratio, size } => (distortion, ratio, None, size),
+            Op::BoundGrad { distortion, ratio, g, size } => (distortion, ratio, Some(g), size),
+            _ => return,
+        };
+        let grad = u32::from(g.is_some());
+        let (g, uniform, weight) = self.row_gradient(g);
+        let groups = self.shape(ratio).rows() / size;
+        let per_example = self.per_example(groups);
+        let p = Params { groups: groups as u32, size: size as u32, per_example, weight };
+        let views = vec![self.split(distortion), self.split(ratio), g, self.split(id)];
+        let (outer, grid, consts) = (self.graph.batch, grid(&p), [grad, uniform]);
+        let what = if grad == 1 { "importance weights" } else { "importance-weighted bound" };
+        self.push(&Dispatch { kernel: &KERNEL, consts: &consts, outer, unit: 1, grid, what }, &p, views);
+    }
+}

@@ -1,0 +1,100 @@
+//! The end of an epoch: what it came to, and what that changes.
+
+use super::run::Run;
+use super::{Epoch, Event};
+use crate::checkpoint::Progress;
+use crate::config::{Config, Curve};
+use crate::error::{Error, Result};
+use crate::eval;
+use std::time::Duration;
+
+impl Run<'_, '_> {
+    /// Evaluates, saves and reports a complete epoch.
+    pub fn finish_epoch(&mut self, images_per_second: f64) -> Result<()> {
+        let validation = self.session.data()?.validation.clone();
+        let validated = if validation.is_empty() { None } else { Some(eval::terms(self.session, validation)?) };
+        let mut found = Vec::new();
+        let mut running = self.alive();
+        for member in running.clone() {
+            let validated = validated.as_ref().map(|terms| terms[member].neg_elbo());
+            let epoch = self.score(member, validated, images_per_second);
+            found.extend(self.spare(member, epoch)?);
+        }
+        (self.observe)(Event::Epoch(&found))?;
+        running.retain(|&member| self.members[member].lost.is_none());
+        let saved = self.save(&running);
+        let (done, epochs) = (self.at().epoch as usize, self.session.config.train.epochs);
+        let stop = self.stops().filter(|_| done < epochs && !self.alive().is_empty());
+        // Who is told that everything is saved can rely on it.
+        if stop.is_some() { saved.map(drop) } else { self.keep_going(saved.map(drop)) }?;
+        for member in running.into_iter().filter(|&member| self.members[member].progress.course.stopped) {
+            (self.observe)(Event::Stopped(member, done))?;
+        }
+        self.pictures()?;
+        match stop {
+            Some(why) => Err(Error::Interrupted(format!("{why} after epoch {done}; everything is saved"))),
+            None => Ok(()),
+        }
+    }
+
+    /// What the epoch that is now complete came to for a member.
+    fn score(&mut self, member: usize, validation: Option<f64>, images_per_second: f64) -> Result<Epoch> {
+        let (examples, epochs) = (self.session.data()?.train.len(), self.session.config.train.epochs);
+        let (elapsed, alive) = (self.elapsed(), self.alive().len().max(1));
+        let progress = &mut self.members[member].progress;
+        let left_out = std::mem::take(&mut progress.course.left_out);
+        let sums = std::mem::take(&mut progress.sums);
+        let [distortion, rate, ..] = sums[..] else {
+            return Err(Error::Bug("an epoch has two sums".into()));
+        };
+        let counted = (examples as u64).saturating_sub(left_out);
+        if counted == 0 {
+            return Err(Error::Diverged(
+                "no loss of the epoch is finite: lower --lr, or set optimizer.clip_norm".into(),
+            ));
+        }
+        let (distortion, rate) = (distortion / counted as f64, rate / counted as f64);
+        let score = validation.unwrap_or(distortion + rate);
+        if !score.is_finite() {
+            return Err(Error::Diverged(format!("the validation loss is {score}: lower --lr")));
+        }
+        judge(&self.session.config, progress, score);
+        if left_out > 0 {
+            let epoch = progress.epoch;
+            let why = format!("epoch {epoch}: the loss of {left_out} examples is not finite, and they were left out");
+            (self.observe)(Event::Warning(why))?;
+        }
+        let progress = &self.members[member].progress;
+        let per_epoch = (examples * alive) as f64 / images_per_second;
+        Ok(Epoch {
+            member,
+            epoch: progress.epoch as usize,
+            epochs,
+            distortion,
+            rate,
+            validation,
+            best: progress.best.unwrap_or(score),
+            images_per_second,
+            elapsed,
+            left: Duration::from_secs_f64(per_epoch * (epochs - progress.epoch as usize) as f64),
+        })
+    }
+}
+
+/// Takes note of the score of the epoch that is complete: whether it is the best so far, whether a plateau lowers the
+/// learning rate, whether the run stops early.
+fn judge(config: &Config, progress: &mut Progress, score: f64) {
+    if progress.best.is_none_or(|best| score < best) {
+        progress.best = Some(score);
+        progress.best_epoch = Some(progress.epoch);
+    }
+    let (best, course) = (progress.best_epoch.unwrap_or(0), &mut progress.course);
+    let waited = progress.epoch - best.max(course.reduced_after).min(progress.epoch);
+    if config.schedule.curve == Curve::Plateau && waited as usize >= config.schedule.wait {
+        course.reductions += 1;
+        course.reduced_after = progress.epoch;
+    }
+    let (patience, waited) =
+        (config.train.patience, progress.epoch - best.max(course.patient_from).min(progress.epoch));
+    course.stopped = patience > 0 && waited as usize >= patience;
+}
