@@ -72,8 +72,10 @@ fn every_recipe_that_comes_with_the_program_trains() {
             "--recipe {name} --set data.examples=1800 --set validation=0 --batch 50 --epochs 4 --adapter cpu"
         ));
         let [first, last] = [curve[0], curve[3]].map(|[distortion, rate]| distortion + rate);
-        // Nats per example; the smallest fall seen is over 30.
-        assert!(last < first - 15.0, "{name}: the loss went from {first} to {last}");
+        // Nats per example; the smallest fall seen is over 30. Of `iwae`, whose second moment starts at 1 so that the first
+        // hundreds of updates are small, it is over 7.
+        let least = if *name == "iwae" { 5.0 } else { 15.0 };
+        assert!(last < first - least, "{name}: the loss went from {first} to {last}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Cases for every kernel: any size, any setting of its constants, with inputs drawn from a fixed seed.
 
 use crate::kernels::matmul::Entry;
-use crate::kernels::{Access, Kernel, StepScalars, grid, words};
+use crate::kernels::{Access, Kernel, MOST_ROUNDS, StepScalars, grid, words};
 use crate::kernels::{
     activation, activation_grad, batch_mean, bernoulli, bound, broadcast, chain, clip_factor, combine, conv,
     conv_weight, gather,
@@ -488,6 +488,8 @@ fn latent(name: &str, consts: &[u32], Size { rows: b, width, depth }: Size) -> S
             Shape::new(&p, (b, 1), total_correlation::grid(&p, of), bindings)
         }
         "mmd" => {
+            // As many rows as software drivers finish: a round for each pair and dimension, and for the kernel's scales.
+            let b = b.min(MOST_ROUNDS / ((width + 14) * width.div_ceil(64)));
             let p = mmd::Params { rows: b as u32, latent, weight: 1 };
             let (g, y) = (used(consts[0] == 1 && consts[1] == 0, whole(b)), b * if consts[0] == 1 { width } else { 1 });
             Shape::new(&p, (b, 1), mmd::grid(&p), [whole(b * width), whole(2 * b * width), g, part(y)])
