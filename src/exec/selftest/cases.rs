@@ -268,8 +268,10 @@ fn shape(kernel: &Kernel, consts: &[u32], size: Size) -> Option<Shape> {
         "squared_norm" | "clip_factor" | "batch_mean" | "row_weights" => Some(scalars_and_rows(kernel.name, size)),
         "conv" | "conv_weight" | "planes" => Some(images(kernel.name, consts, size)),
         "sample" | "posterior_grad" | "log_ratio" | "log_mean_exp" | "noise" | "log_ratio_grad" | "bound"
-        | "kl_means" | "shaped_kl" | "pair_density" | "pair_norms" | "total_correlation" | "mmd" => {
-            Some(latent(kernel.name, consts, size))
+        | "kl_means" | "shaped_kl" => Some(latent(kernel.name, consts, size)),
+        // What is computed for every pair of rows is for as many rows as a batch has.
+        "pair_density" | "pair_norms" | "total_correlation" | "mmd" => {
+            Some(latent(kernel.name, consts, Size { rows: size.rows.min(MOST_PAIRED), ..size }))
         }
         "bernoulli" | "gaussian" => Some(likelihood(kernel.name, consts, size)),
         "table" => Some(columns_likelihood(consts, size)),
@@ -278,6 +280,9 @@ fn shape(kernel: &Kernel, consts: &[u32], size: Size) -> Option<Shape> {
         _ => None,
     }
 }
+
+/// The most rows of which all pairs are looked at.
+const MOST_PAIRED: usize = 200;
 
 /// A size that `matmul_texels` takes: up to the next multiples of four where it needs them.
 fn whole_texels(consts: &[u32], Size { rows, width, depth }: Size) -> Size {
