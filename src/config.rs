@@ -4,7 +4,7 @@
 //! and is checked as a whole ([`validate`]) before anything is read, allocated or written.
 
 mod data;
-mod keys;
+pub mod keys;
 mod layers;
 mod objective;
 mod recipes;

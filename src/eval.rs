@@ -7,6 +7,7 @@ pub use aggregate::{Aggregate, mmd};
 use crate::data::batches::batches;
 use crate::error::Result;
 use crate::kernels::StepScalars;
+use crate::kernels::sample::kl_term;
 use crate::plan::Role;
 use crate::rng::Stream;
 use crate::session::{BATCH, Purpose, Session};
@@ -100,7 +101,7 @@ pub fn summary(session: &mut Session, part: Range<usize>, seed: u64) -> Result<S
     session.set_order(&order)?;
     let (mut distortions, mut rates_of_examples) = (Vec::new(), Vec::new());
     let mut gathered = aggregate::Gathered::new(latent, order.len(), seed);
-    let mut moments = vec![[0.0; 3]; latent];
+    let mut rates = vec![0.0; latent];
     for batch in batches(order.len(), BATCH) {
         let scalars = session.scalars(seed, Stream::Evaluate, batch.first, batch.rows);
         session.run(plan, &[scalars])?;
@@ -111,10 +112,8 @@ pub fn summary(session: &mut Session, part: Range<usize>, seed: u64) -> Result<S
             let held = |lv: &f32| f64::from(lv.clamp(clamp[0], clamp[1]));
             let log_variances: Vec<f64> = row[latent..].iter().map(held).collect();
             gathered.add(&means, &log_variances);
-            for ((sums, mean), log_variance) in moments.iter_mut().zip(&means).zip(&log_variances) {
-                sums[0] += mean;
-                sums[1] += mean * mean;
-                sums[2] += 0.5 * (mean * mean + log_variance.exp_m1() - log_variance);
+            for ((rate, mean), log_variance) in rates.iter_mut().zip(&means).zip(&log_variances) {
+                *rate += kl_term(*mean, *log_variance);
             }
         }
     }
@@ -123,13 +122,14 @@ pub fn summary(session: &mut Session, part: Range<usize>, seed: u64) -> Result<S
         distortions.iter().zip(&rates_of_examples).map(|(d, r)| f64::from(*d) + f64::from(*r)).collect();
     let mean_of = |values: &[f32]| values.iter().map(|&v| f64::from(v)).sum::<f64>() / count;
     let (_, standard_error) = mean_and_error(&losses);
+    let aggregate = gathered.finish();
     Ok(Summary {
         examples: order.len(),
         terms: Terms { distortion: mean_of(&distortions), rate: mean_of(&rates_of_examples) },
         standard_error,
-        rates: moments.iter().map(|sums| sums[2] / count).collect(),
-        active: moments.iter().filter(|sums| sums[1] / count - (sums[0] / count).powi(2) > ACTIVE).count(),
-        aggregate: gathered.finish(),
+        rates: rates.iter().map(|sum| sum / count).collect(),
+        active: aggregate.spread.iter().filter(|&&spread| spread > ACTIVE).count(),
+        aggregate,
     })
 }
 

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::eval::Terms;
+use crate::kernels::sample::kl_term;
 use crate::model::{likelihood, named};
 use crate::plan::Role;
 use crate::rng::{Stream, key, normal, philox};
@@ -151,11 +152,9 @@ pub fn contributions(session: &mut Session, rows: &[f32], done: &mut dyn FnMut(u
             let x: Vec<f32> = x.iter().map(|&value| session.model.shown(value)).collect();
             let distortions = likelihood::column_distortions(&session.model, &out[row * wide..][..wide], &x);
             let (means, log_variances) = stats[row * 2 * latent..][..2 * latent].split_at(latent);
-            let kl = |(&mean, &lv): (&f32, &f32)| {
-                let (mean, lv) = (f64::from(mean), f64::from(lv.clamp(low, high)));
-                0.5 * (mean * mean + lv.exp_m1() - lv)
-            };
-            all.push(Contributions { distortions, rate: means.iter().zip(log_variances).map(kl).sum() });
+            let rates =
+                means.iter().zip(log_variances).map(|(&mean, &lv)| kl_term(mean.into(), lv.clamp(low, high).into()));
+            all.push(Contributions { distortions, rate: rates.sum() });
         }
         done(all.len());
     }

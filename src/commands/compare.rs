@@ -6,6 +6,7 @@ use super::eval::{self, Measured};
 use super::open;
 use crate::cli::{CompareArgs, RunArgs};
 use crate::config::Config;
+use crate::config::keys::{get, keys, tree};
 use crate::error::{Error, Result};
 use crate::report::Report;
 use crate::report::human::count;
@@ -66,12 +67,8 @@ fn evaluate(path: &Path, args: &CompareArgs, report: &Report) -> Result<Run> {
 
 /// Whether a published result is about the same data, presented and modelled so that figures mean the same.
 fn fits(result: &Published, run: &Run) -> bool {
-    let same = |key: &str| published::get(&result.set, key) == published::get(&tree(&run.config), key);
+    let same = |key: &str| get(&result.set, key) == get(&tree(&run.config), key);
     result.hash == run.hash && ["model.likelihood", "data.binarise"].into_iter().all(same)
-}
-
-fn tree(config: &Config) -> toml::Table {
-    toml::Table::try_from(config).expect("every value of a configuration has a TOML form")
 }
 
 /// A line for each run, and one for each published result.
@@ -116,12 +113,10 @@ fn figures(runs: &[Run], results: &[&Published]) -> String {
 fn differences(runs: &[Run]) -> Vec<(String, Vec<String>)> {
     let trees: Vec<toml::Table> = runs.iter().map(|run| tree(&run.config)).collect();
     let Some(first) = trees.first() else { return vec![] };
-    let keys = first.iter().flat_map(|(name, value)| match value {
-        toml::Value::Table(inner) => inner.keys().map(|key| format!("{name}.{key}")).collect(),
-        _ => vec![name.clone()],
-    });
-    let shown = |tree: &toml::Table, key: &str| published::get(tree, key).map_or(String::new(), ToString::to_string);
-    keys.filter(|key| !matches!(key.as_str(), "name" | "data.source" | "data.labels"))
+    let shown = |tree: &toml::Table, key: &str| get(tree, key).map_or(String::new(), published::shown);
+    keys(first)
+        .into_iter()
+        .filter(|key| !matches!(key.as_str(), "name" | "data.source" | "data.labels"))
         .map(|key| (key.clone(), trees.iter().map(|tree| shown(tree, &key)).collect::<Vec<_>>()))
         .filter(|(_, values)| values.iter().any(|value| *value != values[0]))
         .collect()
@@ -149,11 +144,11 @@ fn beside(result: &Published, runs: &[Run]) -> String {
 /// The settings in which a run differs from a published result: key, the run's value, the published one.
 fn otherwise(result: &Published, run: &Run) -> Vec<(String, String, String)> {
     let tree = tree(&run.config);
-    let differs = |(key, theirs): (String, toml::Value)| {
-        let ours = published::get(&tree, &key)?;
-        (!published::same(ours, &theirs)).then(|| (key, ours.to_string(), theirs.to_string()))
+    let differs = |key: String| {
+        let (ours, theirs) = (get(&tree, &key)?, get(&result.set, &key)?);
+        (!published::same(ours, theirs)).then(|| (key, published::shown(ours), published::shown(theirs)))
     };
-    published::settings(&result.set).into_iter().filter_map(differs).collect()
+    keys(&result.set).into_iter().filter_map(differs).collect()
 }
 
 fn warn(runs: &[Run], report: &Report) {
@@ -212,7 +207,7 @@ mod tests {
     use crate::eval::{Aggregate, Summary, Terms};
 
     fn run(path: &str, config: Config, hash: &str) -> Run {
-        let aggregate = Aggregate { mean: vec![0.0], covariance: vec![1.0], mmd: 0.0, draws: 1 };
+        let aggregate = Aggregate { mean: vec![0.0], covariance: vec![1.0], spread: vec![0.5], mmd: 0.0, draws: 1 };
         let terms = Terms { distortion: 80.0, rate: 25.5 };
         let summary = Summary { examples: 10, terms, standard_error: 0.3, rates: vec![25.5], active: 1, aggregate };
         let measured = Measured { summary, likelihood: None, exact: false };
@@ -228,11 +223,14 @@ mod tests {
         assert!(!fits(pytorch, &run("b", Config::default(), "other")), "other data");
         assert_eq!(otherwise(pytorch, &classic), []);
         let mut wider = Config::default();
-        (wider.model.hidden, wider.train.batch) = (vec![500], 64);
+        (wider.model.hidden, wider.train.batch, wider.optimizer.lr) = (vec![500], 64, 5e-4);
         let wider = run("b", wider, &pytorch.hash);
         let text = beside(pytorch, &[classic, wider]);
         assert!(text.contains("105.56 to 105.59 nats") && text.contains("  a: no setting differs"), "{text}");
-        assert!(text.contains("  b: model.hidden [500] instead of [400], train.batch 64 instead of 128"), "{text}");
+        assert!(
+            text.contains("  b: model.hidden [500] instead of [400], optimizer.lr 0.0005 instead of 0.001"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -240,7 +238,7 @@ mod tests {
         let mut other = Config::default();
         (other.objective.beta, other.data.source) = (4.0, "elsewhere".into());
         let runs = [run("a", Config::default(), "x"), run("b", other, "x")];
-        assert_eq!(differences(&runs), [("objective.beta".to_owned(), vec!["1.0".to_owned(), "4.0".to_owned()])]);
+        assert_eq!(differences(&runs), [("objective.beta".to_owned(), vec!["1".to_owned(), "4".to_owned()])]);
         assert_eq!(differences(&runs[..1]), []);
         let text = figures(&runs, &[&published::all()[0]]);
         assert!(text.lines().count() == 4 && text.contains("105.50"), "{text}");
@@ -256,10 +254,11 @@ mod tests {
         assert!(all.len() >= 4);
         for result in &all {
             // A curve alone does not say after which epochs it changes.
-            let typed: Vec<(String, String)> = published::settings(&result.set)
+            let text = |value: &toml::Value| value.as_str().map_or(value.to_string(), ToOwned::to_owned);
+            let typed: Vec<(String, String)> = keys(&result.set)
                 .into_iter()
-                .filter(|(key, _)| key != "schedule.curve")
-                .map(|(key, value)| (key, value.as_str().map_or(value.to_string(), ToOwned::to_owned)))
+                .filter(|key| key != "schedule.curve")
+                .map(|key| (key.clone(), get(&result.set, &key).map(text).unwrap_or_default()))
                 .collect();
             config::resolve(None, &typed).unwrap_or_else(|error| panic!("{}: {error}", result.model));
         }

@@ -12,12 +12,12 @@ pub(super) fn defaults() -> Table {
 }
 
 /// A configuration as a tree of tables.
-pub(super) fn tree(config: &Config) -> Table {
+pub fn tree(config: &Config) -> Table {
     Table::try_from(config).expect("every value of a configuration has a TOML form")
 }
 
 /// Every dotted key of `tree`, such as `model.latent`.
-pub(super) fn keys(tree: &Table) -> Vec<String> {
+pub fn keys(tree: &Table) -> Vec<String> {
     let mut found = Vec::new();
     for (name, value) in tree {
         match value {
@@ -29,7 +29,7 @@ pub(super) fn keys(tree: &Table) -> Vec<String> {
 }
 
 /// The value at a dotted key.
-pub(super) fn get<'a>(tree: &'a Table, key: &str) -> Option<&'a Value> {
+pub fn get<'a>(tree: &'a Table, key: &str) -> Option<&'a Value> {
     match key.split_once('.') {
         Some((table, inner)) => tree.get(table)?.get(inner),
         None => tree.get(key),

@@ -3,14 +3,11 @@
 //! The aggregate posterior q(z) = 1/N Σ q(z|x) of a good model is near the prior N(0, I): only then is what is decoded
 //! from the prior like the data. Its mean and covariance are exact; MMD² compares draws.
 
+use crate::kernels::mmd::similarity;
 use crate::rng::{Philox, Stream};
 
 /// The most examples that MMD² is estimated from: its cost grows with the square.
 const DRAWS: usize = 1000;
-
-/// Scales of the kernel, as multiples of 2Z: the sum over them sees differences near by and far away (Tolstikhin et al.
-/// 2018, arXiv 1711.01558, and the code that belongs to it).
-const SCALES: [f64; 7] = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
 
 /// Moments of the aggregate posterior over Z latent dimensions, and its distance from the prior.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +16,8 @@ pub struct Aggregate {
     pub mean: Vec<f64>,
     /// Cov[z] by rows, \[Z, Z\]: the covariance of the posterior means and the mean of the posterior variances.
     pub covariance: Vec<f64>,
+    /// Var\[E\[z|x\]\], \[Z\]: how much the posterior means alone vary over the data.
+    pub spread: Vec<f64>,
     /// MMD² between one draw from the posterior of each of `draws` examples and as many draws from the prior, by the
     /// unbiased estimate with inverse multiquadratic kernels: around 0, of either sign, where they are alike.
     pub mmd: f64,
@@ -104,31 +103,30 @@ impl Gathered {
                 (covariance[i * width + j], covariance[j * width + i]) = (value, value);
             }
         }
+        let spread = (0..width).map(|j| self.products[j * width + j] / count - mean[j] * mean[j]).collect();
         let prior: Vec<f64> = self.draws.iter().map(|_| f64::from(self.random.normal())).collect();
         let draws = self.draws.len() / width;
-        Aggregate { mean, covariance, mmd: mmd(&self.draws, &prior, width), draws }
+        Aggregate { mean, covariance, spread, mmd: mmd(&self.draws, &prior, width), draws }
     }
 }
 
-/// The unbiased estimate of MMD² (Gretton et al. 2012, eq. 3) between as many points `x` as `y` of `width` coordinates,
-/// with the sum of the kernels s/(s + |a − b|²), s a [scale](SCALES) of 2Z; 0 for fewer than two points.
+/// The unbiased estimate of MMD² (Gretton et al. 2012, eq. 4) between as many points `x` as `y` of `width` coordinates, by
+/// the [`similarity`] that training has; 0 for fewer than two points.
 pub fn mmd(x: &[f64], y: &[f64], width: usize) -> f64 {
     let count = x.len() / width;
     if count < 2 {
         return 0.0;
     }
-    let point = |of: &'_ [f64], i: usize| -> Vec<f64> { of[i * width..][..width].to_vec() };
     let kernel = |a: &[f64], b: &[f64]| -> f64 {
-        let distance: f64 = a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum();
-        let scales = SCALES.map(|scale| 2.0 * width as f64 * scale);
-        scales.iter().map(|scale| scale / (scale + distance)).sum()
+        let distance = a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum();
+        similarity(distance, width)[0]
     };
     let mut sum = 0.0;
     for i in 0..count {
-        let (xi, yi) = (point(x, i), point(y, i));
+        let [xi, yi] = [x, y].map(|of| &of[i * width..][..width]);
         for j in 0..i {
-            let (xj, yj) = (&x[j * width..][..width], &y[j * width..][..width]);
-            sum += 2.0 * (kernel(&xi, xj) + kernel(&yi, yj) - kernel(&xi, yj) - kernel(&yi, xj));
+            let [xj, yj] = [x, y].map(|of| &of[j * width..][..width]);
+            sum += 2.0 * (kernel(xi, xj) + kernel(yi, yj) - kernel(xi, yj) - kernel(yi, xj));
         }
     }
     sum / (count as f64 * (count as f64 - 1.0))
@@ -155,6 +153,7 @@ mod tests {
             assert!((value - expected).abs() < 1e-12, "{:?}", found.covariance);
         }
         assert_eq!((found.largest_mean(), found.draws), (3.0, 2));
+        assert_eq!(found.spread, [1.0, 1.0]);
         assert!((found.largest_correlation() + 1.0 / (2.5_f64 * 3.5).sqrt()).abs() < 1e-12);
         assert_eq!(found.variances().map(|v| (v * 1e9).round() / 1e9), [2.5, 3.5]);
     }
@@ -177,9 +176,9 @@ mod tests {
 
     #[test]
     fn the_estimate_is_the_sum_over_pairs() {
-        // One coordinate, so scales are 2·SCALES; two points each.
+        // One coordinate, two points each.
         let (x, y) = ([0.0, 1.0], [3.0, 5.0]);
-        let k = |d: f64| -> f64 { SCALES.iter().map(|s| 2.0 * s / (2.0 * s + d * d)).sum() };
+        let k = |d: f64| -> f64 { [0.2, 0.4, 1.0, 2.0, 4.0, 10.0, 20.0].iter().map(|c| c / (c + d * d)).sum() };
         let expected = k(1.0) + k(2.0) - k(5.0) - k(2.0);
         assert!((mmd(&x, &y, 1) - expected).abs() < 1e-12);
         assert_eq!(mmd(&[1.0], &[2.0], 1), 0.0);

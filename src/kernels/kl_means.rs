@@ -1,5 +1,6 @@
 //! The KL of each group of latent dimensions, a mean over the examples of the batch that count, in nats.
 
+use super::sample::kl_term;
 use super::{Call, Kernel, f32s, f32s_mut, params, read, write};
 
 params! {
@@ -36,12 +37,6 @@ pub fn grid(p: &Params) -> [u32; 3] {
     super::grid(p.groups as usize)
 }
 
-/// The KL of one dimension, N(mean, exp(lv)) to N(0, 1), in nats (Kingma and Welling 2014, appendix B).
-pub(super) fn term(mean: f32, lv: f32) -> f64 {
-    let (mean, lv) = (f64::from(mean), f64::from(lv));
-    0.5 * (mean * mean + lv.exp_m1() - lv)
-}
-
 fn cpu(call: Call) {
     let p: Params = call.params();
     let Call { range, step, reads, mut writes, .. } = call;
@@ -51,7 +46,7 @@ fn cpu(call: Call) {
         let of_row = |row: usize| -> f64 {
             let at = |j: usize| row * 2 * latent + j;
             let dimensions = group * size..(group + 1) * size;
-            dimensions.map(|j| term(stats[at(j)], stats[at(j + latent)].clamp(p.low, p.high))).sum()
+            dimensions.map(|j| kl_term(stats[at(j)].into(), stats[at(j + latent)].clamp(p.low, p.high).into())).sum()
         };
         *mean = ((0..rows).map(of_row).sum::<f64>() * f64::from(step.row_weight)) as f32;
     }

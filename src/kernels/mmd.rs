@@ -44,8 +44,8 @@ pub fn grid(p: &Params) -> [u32; 3] {
     super::grid(p.rows as usize)
 }
 
-/// The similarity of two points whose squared distance is s, and its derivative for s.
-fn similarity(s: f64, latent: usize) -> [f64; 2] {
+/// The similarity of two points of Z = `latent` coordinates whose squared distance is s, and its derivative for s.
+pub fn similarity(s: f64, latent: usize) -> [f64; 2] {
     SCALES.iter().fold([0.0; 2], |[value, slope], scale| {
         let c = 2.0 * latent as f64 * scale;
         [value + c / (c + s), slope - c / (c + s).powi(2)]

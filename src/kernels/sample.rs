@@ -40,6 +40,11 @@ pub fn grid(p: &Params) -> [u32; 3] {
     super::grid(p.rows as usize)
 }
 
+/// KL(N(mean, exp(lv)) ‖ N(0, 1)) of one dimension, in nats.
+pub fn kl_term(mean: f64, lv: f64) -> f64 {
+    0.5 * (mean * mean + lv.exp_m1() - lv)
+}
+
 fn cpu(call: Call) {
     let p: Params = call.params();
     let Call { range, consts, step, reads, writes, .. } = call;
@@ -61,7 +66,7 @@ fn cpu(call: Call) {
         let mut sum = 0.0;
         for j in 0..latent {
             let (mean, lv) = (f64::from(mean[j]), f64::from(lv(j)));
-            sum += 0.5 * (mean * mean + lv.exp_m1() - lv);
+            sum += kl_term(mean, lv);
         }
         kl[i] = sum as f32;
     }

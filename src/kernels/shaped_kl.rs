@@ -8,8 +8,7 @@
 //! Both are λ + s·(KL − λ) or s·(KL − C) of each example with a slope s that is that of the batch, so that the mean over
 //! the batch and its gradient are those of the formula.
 
-use super::kl_means::term;
-use super::{Call, Kernel, f32s, f32s_mut, params, read, write};
+use super::{Call, Kernel, f32s, f32s_mut, params, read, sample, write};
 
 params! {
     /// Shapes: stats \[B, 2Z\] = mean ‖ log-variance, means \[Z/n\], g \[B\], y \[B\] or, of the gradient, \[B, 2Z\].
@@ -74,7 +73,7 @@ fn cpu(call: Call) {
             for j in group * size..(group + 1) * size {
                 let (at_mean, at_lv) = (i * 2 * latent + j, (i * 2 + 1) * latent + j);
                 let lv = stats[at_lv].clamp(p.low, p.high);
-                kl += term(stats[at_mean], lv);
+                kl += sample::kl_term(stats[at_mean].into(), lv.into());
                 if grad {
                     let held = stats[at_lv] < p.low || stats[at_lv] > p.high;
                     let dlv = 0.5 * g * slope * f64::from(lv).exp_m1();

@@ -2,6 +2,7 @@
 
 use super::{Purpose, Session};
 use crate::error::{Error, Result};
+use crate::kernels::sample::kl_term;
 use crate::plan::Role;
 use crate::rng::Stream;
 
@@ -48,7 +49,7 @@ impl Posterior {
         let mut rates = vec![0.0; self.latent];
         for (at, (&mean, &lv)) in self.means.iter().zip(&self.log_variances).enumerate() {
             let (mean, lv) = (f64::from(mean), f64::from(lv));
-            rates[at % self.latent] += 0.5 * (mean * mean + lv.exp_m1() - lv) / self.len() as f64;
+            rates[at % self.latent] += kl_term(mean, lv) / self.len() as f64;
         }
         rates
     }

@@ -74,21 +74,9 @@ pub fn all() -> Vec<Published> {
     result
 }
 
-/// The value at a dotted key.
-pub fn get<'a>(tree: &'a Table, key: &str) -> Option<&'a Value> {
-    match key.split_once('.') {
-        Some((table, inner)) => tree.get(table)?.get(inner),
-        None => tree.get(key),
-    }
-}
-
-/// The dotted keys of a tree of tables with their values.
-pub fn settings(tree: &Table) -> Vec<(String, Value)> {
-    let inner = |(name, value): (&String, &Value)| match value {
-        Value::Table(inner) => inner.iter().map(|(key, value)| (format!("{name}.{key}"), value.clone())).collect(),
-        value => vec![(name.clone(), value.clone())],
-    };
-    tree.iter().flat_map(inner).collect()
+/// A value as it would be typed: numbers of a configuration have single precision, and more digits say nothing.
+pub fn shown(value: &Value) -> String {
+    value.as_float().map_or(value.to_string(), |number| (number as f32).to_string())
 }
 
 /// Whether two values are the same setting: a number of a configuration went through single precision.
