@@ -112,7 +112,7 @@ fn dispatch(command: Command, report: &Report) -> Result<()> {
 fn tune(session: &mut crate::session::Session, mode: crate::tune::Mode, report: &Report) -> Result<()> {
     let plan = session.untuned(crate::session::Purpose::Train)?;
     let begun = std::time::Instant::now();
-    let tuned = crate::tune::tune(&mut session.executor, &plan, mode, crate::tune::cache_folder().as_deref())?;
+    let tuned = crate::tune::tune(&mut session.executor, &plan, mode, crate::durable::cache().as_deref())?;
     if tuned.measured > 0 {
         let (measured, seconds) = (tuned.measured, begun.elapsed().as_secs_f64());
         report.note(&format!("tuned    {measured} products in {seconds:.1} s, {} left as they were", tuned.left));

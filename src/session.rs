@@ -226,7 +226,9 @@ impl Session {
     /// Writes the initial parameters of every member's configuration and seed, and what the update rule starts with.
     pub fn initialise(&mut self) -> Result<()> {
         let data = self.data()?;
-        let means = data.means(data.train.clone())?;
+        // Looked for only where they are wanted: for data on the disk that is a pass over all of them.
+        let wanted = self.members().any(|config| config.model.output_bias_from_data);
+        let means = if wanted { data.means(data.train.clone())? } else { vec![] };
         let members: Vec<Config> = self.members().cloned().collect();
         for (member, config) in members.into_iter().enumerate() {
             let model = Model { config: config.model, ..self.model.clone() };

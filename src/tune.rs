@@ -171,18 +171,6 @@ impl Known {
     }
 }
 
-/// The folder in which this user's programs keep what they can do without.
-pub fn cache_folder() -> Option<PathBuf> {
-    let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let home = std::env::home_dir();
-    let system = match () {
-        () if cfg!(windows) => folder("LOCALAPPDATA"),
-        () if cfg!(target_os = "macos") => home.map(|home| home.join("Library/Caches")),
-        () => home.map(|home| home.join(".cache")),
-    };
-    folder("XDG_CACHE_HOME").or(system).map(|cache| cache.join("elbo"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -20,7 +20,11 @@ use std::path::{Path, PathBuf};
 struct Run {
     path: PathBuf,
     config: Config,
-    /// Hash and name of the data that it was evaluated on.
+    /// Epochs that it was trained for.
+    epoch: u32,
+    /// The part of the data that it was evaluated on.
+    part: &'static str,
+    /// Hash and name of those data.
     hash: String,
     data: String,
     measured: Measured,
@@ -54,7 +58,7 @@ fn evaluate(path: &Path, args: &CompareArgs, report: &Report) -> Result<Run> {
     let opened = RunArgs { run: path.to_owned(), adapter, threads, quiet, json };
     let mut trained = open::with_data(&opened, args.examples.data.as_deref(), Purpose::Evaluate(BATCH), report)?;
     let session = &mut trained.session;
-    let (part, _) = open::part(session.data()?, args.examples.part)?;
+    let (part, name) = open::part(session.data()?, args.examples.part)?;
     let hash = session.data()?.hash.clone();
     let measured =
         eval::measure(session, part, args.samples, args.seed.unwrap_or(0), report).map_err(|error| match error {
@@ -62,13 +66,14 @@ fn evaluate(path: &Path, args: &CompareArgs, report: &Report) -> Result<Run> {
             error => error,
         })?;
     let data = session.record.name.clone();
-    Ok(Run { path: path.to_owned(), config: session.config.clone(), hash, data, measured })
+    let config = session.config.clone();
+    Ok(Run { path: path.to_owned(), config, epoch: trained.epoch, part: name, hash, data, measured })
 }
 
-/// Whether a published result is about the same data, presented and modelled so that figures mean the same.
+/// Whether a published result is about the same test data, presented and modelled so that figures mean the same.
 fn fits(result: &Published, run: &Run) -> bool {
     let same = |key: &str| get(&result.set, key) == get(&tree(&run.config), key);
-    result.hash == run.hash && ["model.likelihood", "data.binarise"].into_iter().all(same)
+    result.hash == run.hash && run.part == "test" && ["model.likelihood", "data.binarise"].into_iter().all(same)
 }
 
 /// A line for each run, and one for each published result.
@@ -141,14 +146,27 @@ fn beside(result: &Published, runs: &[Run]) -> String {
     lines.join("\n")
 }
 
-/// The settings in which a run differs from a published result: key, the run's value, the published one.
+/// What differs between a run and a published result: key, the run's value, the published one. Where the result says
+/// nothing of a setting that decides what is learnt, its authors did nothing out of the ordinary.
 fn otherwise(result: &Published, run: &Run) -> Vec<(String, String, String)> {
-    let tree = tree(&run.config);
+    let (tree, usual) = (tree(&run.config), tree(&Config::default()));
+    let learnt = |key: &String| {
+        ["model.", "objective.", "optimizer.", "schedule."].iter().any(|table| key.starts_with(table))
+            || get(&result.set, key).is_some()
+    };
     let differs = |key: String| {
-        let (ours, theirs) = (get(&tree, &key)?, get(&result.set, &key)?);
+        let (ours, theirs) = (get(&tree, &key)?, get(&result.set, &key).or_else(|| get(&usual, &key))?);
         (!published::same(ours, theirs)).then(|| (key, published::shown(ours), published::shown(theirs)))
     };
-    keys(&result.set).into_iter().filter_map(differs).collect()
+    let mut all: Vec<_> = keys(&tree).into_iter().filter(learnt).filter_map(differs).collect();
+    if run.epoch as usize != run.config.train.epochs {
+        all.push(("epochs so far".into(), run.epoch.to_string(), run.config.train.epochs.to_string()));
+    }
+    let ours = run.measured.likelihood.map(|likelihood| likelihood.samples);
+    if let (Some(ours), Some(theirs)) = (ours, result.samples.filter(|&theirs| Some(theirs) != ours)) {
+        all.push(("samples of -log p(x)".into(), ours.to_string(), theirs.to_string()));
+    }
+    all
 }
 
 fn warn(runs: &[Run], report: &Report) {
@@ -178,7 +196,9 @@ fn as_json(runs: &[Run], settings: &[(String, Vec<String>)], results: &[&Publish
         let mut value = run.measured.as_json();
         value["run"] = json!(run.path);
         value["recipe"] = json!(run.config.name);
+        value["epoch"] = json!(run.epoch);
         value["data"] = json!(run.data);
+        value["part"] = json!(run.part);
         value["data_hash"] = json!(run.hash);
         value
     };
@@ -211,7 +231,8 @@ mod tests {
         let terms = Terms { distortion: 80.0, rate: 25.5 };
         let summary = Summary { examples: 10, terms, standard_error: 0.3, rates: vec![25.5], active: 1, aggregate };
         let measured = Measured { summary, likelihood: None, exact: false };
-        Run { path: path.into(), config, hash: hash.into(), data: "mnist".into(), measured }
+        let (epoch, hash) = (config.train.epochs as u32, hash.into());
+        Run { path: path.into(), config, epoch, part: "test", hash, data: "mnist".into(), measured }
     }
 
     #[test]
@@ -221,7 +242,13 @@ mod tests {
         let classic = run("a", Config::default(), &pytorch.hash);
         assert!(fits(pytorch, &classic) && !fits(burda, &classic), "grey values are another measure than binary ones");
         assert!(!fits(pytorch, &run("b", Config::default(), "other")), "other data");
+        assert!(!fits(pytorch, &Run { part: "train", ..run("b", Config::default(), &pytorch.hash) }), "no test");
         assert_eq!(otherwise(pytorch, &classic), []);
+        let mut annealed = Config::default();
+        annealed.objective.anneal = config::Anneal::Linear;
+        let begun = Run { epoch: 1, ..run("c", annealed, &pytorch.hash) };
+        let differs: Vec<String> = otherwise(pytorch, &begun).into_iter().map(|(key, ..)| key).collect();
+        assert_eq!(differs, ["objective.anneal", "epochs so far"]);
         let mut wider = Config::default();
         (wider.model.hidden, wider.train.batch, wider.optimizer.lr) = (vec![500], 64, 5e-4);
         let wider = run("b", wider, &pytorch.hash);
@@ -253,6 +280,7 @@ mod tests {
         let all = published::all();
         assert!(all.len() >= 4);
         for result in &all {
+            assert!(!result.hash.is_empty(), "{}: its data have no hash", result.model);
             // A curve alone does not say after which epochs it changes.
             let text = |value: &toml::Value| value.as_str().map_or(value.to_string(), ToOwned::to_owned);
             let typed: Vec<(String, String)> = keys(&result.set)

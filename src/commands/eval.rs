@@ -95,11 +95,11 @@ pub(super) fn measure(
 ) -> Result<Measured> {
     let exact = is_likelihood(session)?;
     let summary = eval::summary(session, part.clone(), seed)?;
-    let likelihood = samples.map(|samples| likelihood(session, part, samples, seed, report)).transpose()?;
     let neg_elbo = summary.terms.neg_elbo();
     if !neg_elbo.is_finite() {
         return Err(Error::Diverged(format!("-ELBO is {neg_elbo} on these data: the model has diverged")));
     }
+    let likelihood = samples.map(|samples| likelihood(session, part, samples, seed, report)).transpose()?;
     Ok(Measured { summary, likelihood, exact })
 }
 

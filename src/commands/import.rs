@@ -84,6 +84,13 @@ fn described(
         }
         None => (theirs(args)?, unknown(network)),
     };
+    if !(config.model.encoder_layers.is_empty() && config.model.decoder_layers.is_empty()) {
+        let advice = if own { "only `elbo eval` and its like take this one" } else { "choose another --recipe" };
+        return Err(Error::Usage(format!(
+            "the model is a list of layers (model.encoder_layers, model.decoder_layers), and elbo import takes networks that \
+             are given by widths: {advice}"
+        )));
+    }
     config = with_widths(&config, network);
     config::validate(&config)?;
     let width = network.out.outputs;
@@ -126,7 +133,7 @@ fn described(
 
 /// What --recipe and --set say of a model that does not say it itself.
 fn theirs(args: &ImportArgs) -> Result<Config> {
-    let widths = ["hidden", "decoder", "latent"];
+    let widths = ["hidden", "decoder", "latent", "encoder_layers", "decoder_layers"];
     let told = args.recipe.set.iter().find(|(key, _)| widths.contains(&key.rsplit('.').next().unwrap_or_default()));
     match told {
         Some((key, _)) => Err(Error::Usage(format!("--set {key}: the file itself says how wide its layers are"))),

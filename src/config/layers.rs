@@ -153,13 +153,16 @@ fn channels(words: &[&str]) -> Result<Channels, String> {
 /// The values of options, which stand behind the channels as pairs of a name and a number; one without a default has to
 /// be there.
 fn options<const N: usize>(words: &[&str], known: [(&str, Option<usize>); N]) -> Result<[usize; N], String> {
-    let mut values = known.map(|(_, default)| default);
+    let (mut values, mut given) = (known.map(|(_, default)| default), [false; N]);
     for pair in words.get(1..).unwrap_or_default().chunks(2) {
         let at = known.iter().position(|(name, _)| *name == pair[0]).ok_or_else(|| {
             let names = known.map(|(name, _)| name);
             let hint = nearest(pair[0], names).map(|name| format!("; did you mean `{name}`?"));
             format!("knows no `{}`{}", pair[0], hint.unwrap_or_else(|| format!("; it takes {}", names.join(", "))))
         })?;
+        if std::mem::replace(&mut given[at], true) {
+            return Err(format!("says `{}` twice", pair[0]));
+        }
         let value = pair.get(1).and_then(|word| word.parse().ok());
         values[at] = Some(value.ok_or_else(|| format!("wants a whole number after `{}`", pair[0]))?);
     }

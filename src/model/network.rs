@@ -1,6 +1,5 @@
 //! From layers as a recipe has them to the steps of a network with all their shapes, and from those to a graph.
 
-use super::likelihood::outputs_per_value;
 use crate::config::{Activation, Channels, Dense, Layer, ModelConfig};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Op, Window};
@@ -101,6 +100,9 @@ impl fmt::Display for Between {
 /// rounds.
 const MOST_PRODUCTS: usize = 1 << 15;
 
+/// The most numbers of an image between two layers, for one example.
+const MOST_NUMBERS: usize = 1 << 26;
+
 /// The encoder, from examples of this shape (channels, height, width) to the mean and the log-variance of Z latents.
 ///
 /// # Errors
@@ -111,7 +113,7 @@ pub fn encoder(config: &ModelConfig, data: [usize; 3]) -> Result<Vec<Step>> {
         return Ok(perceptron("encoder", data.iter().product(), &config.hidden, latent, config.activation));
     }
     let mut network = Network::new("encoder", data, Between::Data(data));
-    network.layers("model.encoder_layers", &config.encoder_layers, [0; 3])?;
+    network.layers("model.encoder_layers", &config.encoder_layers, 0)?;
     network.dense(latent, None);
     Ok(network.finish())
 }
@@ -127,9 +129,7 @@ pub fn decoder(config: &ModelConfig, data: [usize; 3], outputs: usize) -> Result
         return Ok(perceptron("decoder", config.latent, widths, outputs, config.activation));
     }
     let mut network = Network::new("decoder", data, Between::Numbers(config.latent));
-    let [channels, height, width] = data;
-    let wanted = [height, width, channels * outputs_per_value(config.likelihood)];
-    network.layers("model.decoder_layers", &config.decoder_layers, wanted)?;
+    network.layers("model.decoder_layers", &config.decoder_layers, outputs)?;
     if !network.has_out {
         network.dense(outputs, None);
     }
@@ -192,8 +192,8 @@ impl<'a> Network<'a> {
         self.steps
     }
 
-    /// All layers of a list. `out` is the image that the likelihood wants.
-    fn layers(&mut self, key: &str, layers: &[String], out: Image) -> Result<()> {
+    /// All layers of a list. `out` are the numbers that the likelihood wants.
+    fn layers(&mut self, key: &str, layers: &[String], out: usize) -> Result<()> {
         for (at, text) in layers.iter().enumerate() {
             let before = match at.checked_sub(1) {
                 Some(before) => format!("`{}` before it", layers[before]),
@@ -207,16 +207,20 @@ impl<'a> Network<'a> {
     }
 
     /// One layer, or what is wrong with it in words that follow its own; `before` is what comes before it.
-    fn layer(&mut self, layer: Layer, out: Image, before: &str) -> std::result::Result<(), String> {
+    fn layer(&mut self, layer: Layer, out: usize, before: &str) -> std::result::Result<(), String> {
         match layer {
             Layer::Activation(kind) => self.steps.push(Step::Activation(kind)),
             Layer::Dense { to: Dense::Numbers(count) } => self.dense(count, None),
             Layer::Dense { to: Dense::Image(image) } => self.dense(image.iter().product(), Some(image)),
             Layer::Dense { to: Dense::Part { of, channels } } => {
                 let [_, height, width] = self.data;
-                if height == 1 || !height.is_multiple_of(of) || !width.is_multiple_of(of) {
+                if height == 1 {
+                    return Err(format!("wants data that are images, and an example is {width} numbers in a row"));
+                }
+                if !height.is_multiple_of(of) || !width.is_multiple_of(of) {
                     return Err(format!(
-                        "wants data whose sides are multiples of {of}, and they have {height}x{width}"
+                        "wants data whose sides are multiples of {of}, and they have {height}x{width}: `data.resize` changes \
+                         those of pictures, and `dense 7x7x64` gives an image of any size"
                     ));
                 }
                 let image = [height / of, width / of, channels];
@@ -224,7 +228,7 @@ impl<'a> Network<'a> {
             }
             Layer::Dense { to: Dense::Out } => {
                 self.has_out = true;
-                self.dense(out.iter().product(), None);
+                self.dense(out, None);
             }
             Layer::Conv { channels, kernel, stride, padding } => {
                 let [height, width, _] = self.image(before)?;
@@ -271,16 +275,22 @@ impl<'a> Network<'a> {
         &mut self,
         window: Window,
         channels: Channels,
-        out: Image,
+        out: usize,
         before: &str,
     ) -> std::result::Result<(), String> {
         let [height, width, inputs] = self.image_at();
-        let made = window.made();
+        let (made, [_, data_high, data_wide]) = (window.made(), self.data);
         let outputs = match channels {
             Channels::Number(count) => count,
-            Channels::Out if made == [out[0], out[1]] => out[2],
+            Channels::Out if !out.is_multiple_of(data_high * data_wide) => {
+                return Err(format!(
+                    "makes as much for every pixel, and the likelihood wants {out} numbers for {data_high}x{data_wide} values: \
+                     end with `dense out`"
+                ));
+            }
+            Channels::Out if made == [data_high, data_wide] => out / (data_high * data_wide),
             Channels::Out => {
-                let [[high, wide], [data_high, data_wide]] = [made, [out[0], out[1]]];
+                let [high, wide] = made;
                 return Err(format!(
                     "makes {high}x{wide} pixels of {height}x{width}x{inputs}, which is {before}, and the data have \
                      {data_high}x{data_wide}"
@@ -289,8 +299,16 @@ impl<'a> Network<'a> {
         };
         if window.taps() * inputs.max(outputs) > MOST_PRODUCTS {
             return Err(format!(
-                "adds up {} products for a number: up to {MOST_PRODUCTS} are possible",
+                "adds up {} products for a number: up to {MOST_PRODUCTS} are possible; take fewer channels or a smaller kernel",
                 window.taps() * inputs.max(outputs)
+            ));
+        }
+        let numbers = made[0].checked_mul(made[1]).and_then(|pixels| pixels.checked_mul(outputs));
+        if numbers.is_none_or(|numbers| numbers > MOST_NUMBERS) {
+            return Err(format!(
+                "makes an image of {}x{}x{outputs}: up to {MOST_NUMBERS} numbers are possible; take a smaller stride or fewer \
+                 channels",
+                made[0], made[1]
             ));
         }
         self.map(inputs, outputs, Kind::Conv(window));
@@ -418,6 +436,18 @@ mod tests {
         assert_eq!(shapes(&found)[2], ("decoder.head", vec![5, 9]));
     }
 
+    /// Of tables some columns want fewer numbers than others.
+    #[test]
+    fn out_is_as_many_numbers_as_the_likelihood_wants() {
+        let found = decoder(&config(&[], &["dense 8", "relu", "dense out"]), [1, 1, 6], 8).unwrap();
+        assert_eq!(shapes(&found)[1], ("decoder.head", vec![9, 8]));
+        let error = decoder(&config(&[], &["dense 1x6x2", "conv out kernel 1"]), [1, 1, 6], 8).unwrap_err().to_string();
+        assert!(error.contains("8 numbers for 1x6 values") && error.contains("`dense out`"), "{error}");
+    }
+
+    /// A side becomes 64 times as long.
+    const UP: &str = "conv-transpose 1 kernel 64 stride 64";
+
     #[test]
     fn shapes_that_do_not_meet_name_both_layers_and_both_shapes() {
         type Row = (&'static [&'static str], &'static [&'static str], [usize; 3], &'static [&'static str]);
@@ -448,7 +478,14 @@ mod tests {
                 [1, 28, 28],
                 &["decoder_layers[1]", "14x14", "7x7x4", "`dense 7x7x4` before it", "28x28"],
             ),
-            (&[], &["dense data/4x4"], [1, 28, 30], &["decoder_layers[0]", "multiples of 4", "28x30"]),
+            (&[], &["dense data/4x4"], [1, 28, 30], &["decoder_layers[0]", "multiples of 4", "28x30", "data.resize"]),
+            (&[], &["dense data/1x4"], [1, 1, 36], &["decoder_layers[0]", "images", "36 numbers in a row"]),
+            (
+                &[],
+                &["dense 1x1x1", UP, UP, UP, UP, UP, UP],
+                [1, 28, 28],
+                &["decoder_layers[3]", "262144x262144x1", "numbers are possible"],
+            ),
             (&[], &["dense 1x1x4", "conv-transpose 3 kernel 2 padding 1"], [1, 28, 28], &["leaves nothing of 1x1x4"]),
         ];
         for (into, out, data, words) in rows {

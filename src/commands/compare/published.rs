@@ -76,13 +76,14 @@ pub fn all() -> Vec<Published> {
 
 /// A value as it would be typed: numbers of a configuration have single precision, and more digits say nothing.
 pub fn shown(value: &Value) -> String {
-    value.as_float().map_or(value.to_string(), |number| (number as f32).to_string())
+    match value {
+        Value::Float(number) => (*number as f32).to_string(),
+        Value::Array(items) => format!("[{}]", items.iter().map(shown).collect::<Vec<_>>().join(", ")),
+        value => value.to_string(),
+    }
 }
 
-/// Whether two values are the same setting: a number of a configuration went through single precision.
+/// Whether two values are the same setting.
 pub fn same(a: &Value, b: &Value) -> bool {
-    match (a.as_float(), b.as_float()) {
-        (Some(a), Some(b)) => (a - b).abs() <= 1e-6 * b.abs(),
-        _ => a == b,
-    }
+    shown(a) == shown(b)
 }
