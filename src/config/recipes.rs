@@ -31,6 +31,11 @@ pub const RECIPES: &[(&str, &str, &str)] = &[
         "convolutions of 32 and 64 channels, 32 latent dimensions, pixels drawn anew at every use",
     ),
     (
+        "residual",
+        include_str!("../../assets/recipes/residual.toml"),
+        "residual blocks of convolutions with group normalisation, 32 latent dimensions, pixels drawn anew at every use",
+    ),
+    (
         "colour",
         include_str!("../../assets/recipes/colour.toml"),
         "convolutions for colour pictures, a Gaussian decoder",
@@ -85,6 +90,7 @@ mod tests {
         // Those of layers are counted once they have data.
         let layers: &[(&str, usize, Likelihood, Binarise, u64)] = &[
             ("conv", 32, Likelihood::Bernoulli, Binarise::Dynamic, 1_700_609),
+            ("residual", 32, Likelihood::Bernoulli, Binarise::Dynamic, 0),
             ("colour", 64, Likelihood::Gaussian, Binarise::None, 1_799_105),
         ];
         assert_eq!(rows.len() + layers.len(), RECIPES.len());

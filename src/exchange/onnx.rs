@@ -176,6 +176,11 @@ impl<'a> File<'a> {
             Op::Gather { binarise, .. } => return Ok(flat(self.presented(*binarise))),
             Op::Affine { x, w } => self.affine(*x, *w, &name)?,
             Op::Conv { x, w, window } => return self.conv([*x, *w], *window, name, is_output),
+            Op::Pool { x, window, .. } => return Ok(self.pool(*x, *window, name)),
+            // What reads them has an operation that makes them anew.
+            Op::GroupMoments { .. } => {}
+            Op::GroupNorm { x, w, moments } => return self.group_norm([*x, *w, *moments], name),
+            Op::Add { a, b } => return Ok(self.add(*a, *b, name)),
             Op::Planes { x, channels, to_pixels } => return Ok(self.planes(*x, *channels, *to_pixels, name)),
             Op::Activation { x, kind } => {
                 let x = if is_output { flat(self.flat(*x)) } else { self.names[x.0 as usize].clone() };
@@ -196,6 +201,9 @@ impl<'a> File<'a> {
             | Op::AffineGradWeight { .. }
             | Op::ConvGradInput { .. }
             | Op::ConvGradWeight { .. }
+            | Op::GroupNormGradInput { .. }
+            | Op::GroupNormGradWeight { .. }
+            | Op::Dropout { .. }
             | Op::ActivationGrad { .. }
             | Op::Sample { .. }
             | Op::SampleGrad { .. }
@@ -221,7 +229,6 @@ impl<'a> File<'a> {
             | Op::GaussianGrad { .. }
             | Op::Table { .. }
             | Op::TableGrad { .. }
-            | Op::Add { .. }
             | Op::Multiply { .. }
             | Op::Scale { .. }
             | Op::SumRows { .. }

@@ -104,6 +104,22 @@ fn set_ups() -> Vec<SetUp> {
         all.push((format!("grey-images-{likelihood}"), settings.clone(), [1, 6, 8]));
         all.push((format!("colour-images-{likelihood}"), settings, [3, 6, 8]));
     }
+    // Blocks, normalisation and pixels, of what lies in every way: data, images, numbers, an image of one pixel.
+    let blocks = [
+        "residual conv 4 kernel 1 {, layer-norm, silu, conv 4 kernel 3 padding 1, }, avg-pool 2, group-norm 2, residual {, \
+         dropout 0.5, tanh, }, avg-pool 3, group-norm 2, dense 6, layer-norm, residual {, dense 6, relu, }, group-norm 3",
+        "residual {, layer-norm, dense 3, }, dense 2x2x4, group-norm 2, residual conv 4 kernel 1 {, conv 4 kernel 3 padding 1, \
+         }, upsample 3, residual {, group-norm 4, silu, }, conv-transpose out kernel 3 stride 1 padding 1",
+    ];
+    for channels in [1, 3] {
+        let settings = [
+            ("model.hidden", "[]".to_owned()),
+            ("model.encoder_layers", format!("[{}]", blocks[0])),
+            ("model.decoder_layers", format!("[{}]", blocks[1])),
+            ("model.latent", "3".to_owned()),
+        ];
+        all.push((format!("blocks-{channels}"), settings.map(|(k, v)| (k.to_owned(), v)).to_vec(), [channels, 6, 6]));
+    }
     all.push(("mixed".into(), settings.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec(), [1, 1, 9]));
     all
 }

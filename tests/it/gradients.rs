@@ -32,11 +32,33 @@ fn rules_agree(executor: &mut Executor) {
 /// The gradient of a training step in every parameter, with the last example not counted or counted.
 fn models_agree(new: &dyn Fn() -> Executor) {
     for likelihood in [Likelihood::Bernoulli, Likelihood::Gaussian, Likelihood::GaussianLearned] {
-        for (rows, shape) in [(BATCH, [1, 1, 8]), (BATCH - 1, [1, 1, 8]), (BATCH - 1, [3, 4, 2])] {
+        for (rows, shape) in
+            [(BATCH, [1, 1, 8]), (BATCH - 1, [1, 1, 8]), (BATCH - 1, [3, 4, 2]), (BATCH - 1, [2, 4, 4])]
+        {
             model_agrees(&mut new(), likelihood, rows, shape);
         }
     }
 }
+
+/// Networks of convolutions, and with all that may surround them.
+const NETWORKS: [[&[&str]; 2]; 2] = [
+    [
+        &["conv 3 kernel 2 stride 2", "tanh", "conv 2 kernel 3 padding 1", "silu"],
+        &["dense data/2x2", "tanh", "conv-transpose out kernel 2 stride 2"],
+    ],
+    [
+        &[
+            "residual conv 4 kernel 1 {",
+            "layer-norm",
+            "silu",
+            "conv 4 kernel 3 padding 1",
+            "}",
+            "avg-pool 2",
+            "group-norm 2",
+        ],
+        &["layer-norm", "dense data/2x2", "upsample 2", "residual {", "group-norm 2", "tanh", "}"],
+    ],
+];
 
 /// Images go through convolutions, data in a row through dense layers.
 fn model_agrees(executor: &mut Executor, likelihood: Likelihood, rows: usize, shape: [usize; 3]) {
@@ -46,8 +68,8 @@ fn model_agrees(executor: &mut Executor, likelihood: Likelihood, rows: usize, sh
     } else {
         let list = |layers: &[&str]| layers.iter().map(|&layer| layer.to_owned()).collect();
         config.model.hidden = vec![];
-        config.model.encoder_layers = list(&["conv 3 kernel 2 stride 2", "tanh", "conv 2 kernel 3 padding 1", "silu"]);
-        config.model.decoder_layers = list(&["dense data/2x2", "tanh", "conv-transpose out kernel 2 stride 2"]);
+        let [encoder, decoder] = NETWORKS[usize::from(shape[2] == 4)];
+        (config.model.encoder_layers, config.model.decoder_layers) = (list(encoder), list(decoder));
     }
     config.model.latent = 3;
     config.model.activation = Activation::Tanh;
@@ -187,10 +209,10 @@ macro_rules! operations {
 }
 
 operations! {
-    Rule: Affine Conv Planes Activation Sample Kl ShapedKl TotalCorrelation Mmd LogRatio Bound Bernoulli Gaussian Table Add Multiply Scale SumRows SumColumns BroadcastRows
+    Rule: Affine Conv Pool GroupNorm Dropout Planes Activation Sample Kl ShapedKl TotalCorrelation Mmd LogRatio Bound Bernoulli Gaussian Table Add Multiply Scale SumRows SumColumns BroadcastRows
         BroadcastColumns;
     Leaf: Parameter Input Gather Noise RowWeights;
-    Constant: AffineGradInput AffineGradWeight ConvGradInput ConvGradWeight ActivationGrad SampleGrad KlGrad PairDensity PairNorms TotalCorrelationGrad MmdGrad KlMeans ShapedKlGrad LogRatioGrad
+    Constant: AffineGradInput AffineGradWeight ConvGradInput ConvGradWeight GroupMoments GroupNormGradInput GroupNormGradWeight ActivationGrad SampleGrad KlGrad PairDensity PairNorms TotalCorrelationGrad MmdGrad KlMeans ShapedKlGrad LogRatioGrad
         LogMeanExp BoundGrad BernoulliGrad GaussianGrad TableInput TableGrad TableMean;
 }
 
@@ -233,6 +255,15 @@ fn constants() -> Vec<(&'static str, Case)> {
     case("ConvGradWeight", &|c| {
         let (x, dy) = (c.constant(&[BATCH, 18]), c.variable(&[BATCH, 8]));
         ConvGradWeight { x, dy, window: down() }
+    });
+    case("GroupMoments", &|c| GroupMoments { x: c.variable(&[ROWS, 8]), channels: 4, groups: 2 });
+    case("GroupNormGradInput", &|c| {
+        let (x, w, moments) = (c.constant(&[ROWS, 8]), c.constant(&[2, 4]), c.constant(&[ROWS, 4]));
+        GroupNormGradInput { x, w, moments, dy: c.variable(&[ROWS, 8]) }
+    });
+    case("GroupNormGradWeight", &|c| {
+        let (x, moments) = (c.constant(&[ROWS, 8]), c.constant(&[ROWS, 4]));
+        GroupNormGradWeight { x, moments, dy: c.variable(&[ROWS, 8]), channels: 4 }
     });
     case("ActivationGrad", &|c| ActivationGrad {
         dy: c.variable(&[4]),
