@@ -64,8 +64,14 @@ fn every_member_has_the_bits_that_it_would_have_alone() {
     let other = [("init", "[pytorch]"), ("output_bias_from_data", "[false]")];
     let dynamic = [&members("dynamic", &lists, "1")[..], &members("dynamic", &other, "7,")].concat();
     let gaussian = members("gaussian-learned", &[("beta", "[1,2,4]")], "5,");
+    let layers = [
+        ("hidden", "[]"),
+        ("encoder_layers", "[residual {, dense 784, layer-norm, }, dropout 0.3, dense 12, relu]"),
+        ("decoder_layers", "[dense 7x7x4, group-norm 2, relu, upsample 2, dropout 0.1, conv-transpose out kernel 2 stride 2]"),
+    ];
+    let layered = members("dynamic", &layers, "2");
     for device in 0..executors().len() {
-        for configs in [&dynamic, &gaussian] {
+        for configs in [&dynamic, &gaussian, &layered] {
             have_the_bits_that_they_would_have_alone(device, configs);
         }
     }

@@ -67,7 +67,7 @@ pub struct Matrix {
     pub columns: usize,
     pub values: Vec<f64>,
     /// The extents that a row has, where it is more than numbers in a row; of a constant all its extents.
-    extents: Vec<usize>,
+    pub extents: Vec<usize>,
 }
 
 impl Matrix {
@@ -75,12 +75,23 @@ impl Matrix {
         Self { columns, values, extents: vec![columns] }
     }
 
+    /// Rows of these extents; of a constant all extents.
+    pub fn of(extents: &[usize], values: Vec<f64>) -> Self {
+        Self { columns: extents.iter().product(), values, extents: extents.to_vec() }
+    }
+
+    /// The same numbers in rows of other extents.
+    pub fn lie(&self, extents: &[usize]) -> Self {
+        assert_eq!(extents.iter().product::<usize>(), self.columns, "{extents:?}");
+        Self { extents: extents.to_vec(), ..self.clone() }
+    }
+
     fn rows(&self) -> usize {
         self.values.len() / self.columns
     }
 
     /// A column [C, 1] beside rows [C, N]: every number N times; anything else as it is.
-    fn along(&self, other: &Self) -> Self {
+    pub fn along(&self, other: &Self) -> Self {
         match (&self.extents[..], &other.extents[..]) {
             (&[c, 1], &[d, n]) if c == d => {
                 let values = self.values.iter().flat_map(|&value| vec![value; n]).collect();
@@ -90,12 +101,12 @@ impl Matrix {
         }
     }
 
-    fn map(&self, f: impl Fn(f64) -> f64) -> Self {
+    pub fn map(&self, f: impl Fn(f64) -> f64) -> Self {
         Self { values: self.values.iter().map(|&x| f(x)).collect(), ..self.clone() }
     }
 
     /// Element by element; what is smaller, a scalar or a row, is repeated.
-    fn zip(&self, other: &Self, f: impl Fn(f64, f64) -> f64) -> Self {
+    pub fn zip(&self, other: &Self, f: impl Fn(f64, f64) -> f64) -> Self {
         let count = self.values.len().max(other.values.len());
         let large = if self.values.len() == count { self } else { other };
         let at = |m: &Self, i: usize| m.values[i % m.values.len()];
@@ -149,7 +160,13 @@ pub fn run(file: &[u8], input: &[f32]) -> BTreeMap<String, Vec<f64>> {
         let made = match &texts(node, 4)[0][..] {
             "Reshape" => vec![reshape(&inputs[0], &inputs[1])],
             "Transpose" => vec![transpose(&inputs[0], &list(node, "perm"))],
-            op @ ("Conv" | "ConvTranspose") => vec![convolution(op == "ConvTranspose", node, &inputs)],
+            op @ ("Conv" | "ConvTranspose") => {
+                let transposed = op == "ConvTranspose";
+                assert_eq!(list(node, "kernel_shape"), inputs[1].extents[2..]);
+                let more = if transposed { list(node, "output_padding") } else { vec![0; 2] };
+                let [stride, padding] = ["strides", "pads"].map(|name| list(node, name)[0]);
+                vec![convolution(transposed, [stride, padding, more[0], more[1]], &inputs)]
+            }
             "AveragePool" => vec![means(&inputs[0], list(node, "kernel_shape")[0], list(node, "strides")[0])],
             "Resize" => vec![repeated(&inputs[0], &inputs[1])],
             "InstanceNormalization" => vec![normalised(&inputs)],
@@ -224,16 +241,15 @@ fn transpose(x: &Matrix, order: &[usize]) -> Matrix {
     Matrix { columns: x.columns, values: x.values.chunks_exact(x.columns).flat_map(row).collect(), extents }
 }
 
-/// A convolution by what every pixel of its input gives to pixels of its output, or of a transposed one likewise.
-fn convolution(transposed: bool, node: &[u8], inputs: &[Matrix]) -> Matrix {
+/// A convolution by what every pixel of its input gives to pixels of its output, or of a transposed one likewise, to which
+/// pixels may be added below and to the right.
+pub fn convolution(transposed: bool, [stride, padding, below, right]: [usize; 4], inputs: &[Matrix]) -> Matrix {
     let [x, weight, bias] = inputs else { panic!("{} inputs", inputs.len()) };
-    let [stride, padding] = ["strides", "pads"].map(|name| list(node, name)[0]);
     let (&[channels, height, width], &[a, b, kernel, _]) = (&x.extents[..], &weight.extents[..]) else {
         panic!("no image")
     };
     let outputs = if transposed { b } else { a };
-    assert_eq!((if transposed { a } else { b }, list(node, "kernel_shape")), (channels, vec![kernel; 2]));
-    let more = if transposed { list(node, "output_padding") } else { vec![0; 2] };
+    assert_eq!(if transposed { a } else { b }, channels);
     let side = |side: usize, more: usize| {
         if transposed {
             (side - 1) * stride + kernel + more - 2 * padding
@@ -241,7 +257,7 @@ fn convolution(transposed: bool, node: &[u8], inputs: &[Matrix]) -> Matrix {
             (side + 2 * padding - kernel) / stride + 1
         }
     };
-    let [high, wide] = [side(height, more[0]), side(width, more[1])];
+    let [high, wide] = [side(height, below), side(width, right)];
     let mut values = Vec::new();
     for image in x.values.chunks_exact(x.columns) {
         let first = values.len();
@@ -284,14 +300,14 @@ fn pixels(x: &Matrix, [high, wide]: [usize; 2], from: impl Fn(usize, usize) -> V
     Matrix { columns: channels * high * wide, values, extents: vec![channels, high, wide] }
 }
 
-fn means(x: &Matrix, kernel: usize, stride: usize) -> Matrix {
+pub fn means(x: &Matrix, kernel: usize, stride: usize) -> Matrix {
     let made = [x.extents[1], x.extents[2]].map(|side| (side - kernel) / stride + 1);
     let taps = |at: usize| at * stride..at * stride + kernel;
     pixels(x, made, |line, column| taps(line).flat_map(|y| taps(column).map(move |x| [y, x])).collect())
 }
 
 /// The nearest pixels, by the place of the middles of the new ones.
-fn repeated(x: &Matrix, scales: &Matrix) -> Matrix {
+pub fn repeated(x: &Matrix, scales: &Matrix) -> Matrix {
     assert_eq!(scales.values[..2], [1.0, 1.0]);
     let (high, wide) = (scales.values[2], scales.values[3]);
     let made = [x.extents[1] as f64 * high, x.extents[2] as f64 * wide].map(|side| side as usize);
@@ -300,7 +316,7 @@ fn repeated(x: &Matrix, scales: &Matrix) -> Matrix {
 }
 
 /// Each channel of each row with mean 0 and variance 1, but for what is added to the variance.
-fn normalised(inputs: &[Matrix]) -> Matrix {
+pub fn normalised(inputs: &[Matrix]) -> Matrix {
     let [x, scale, shift] = inputs else { panic!("{} inputs", inputs.len()) };
     let (channels, count) = (x.extents[0], x.extents[1]);
     let channel = |(at, x): (usize, &[f64])| -> Vec<f64> {
