@@ -67,7 +67,10 @@ fn every_member_has_the_bits_that_it_would_have_alone() {
     let layers = [
         ("hidden", "[]"),
         ("encoder_layers", "[residual {, dense 784, layer-norm, }, dropout 0.3, dense 12, relu]"),
-        ("decoder_layers", "[dense 7x7x4, group-norm 2, relu, upsample 2, dropout 0.1, conv-transpose out kernel 2 stride 2]"),
+        (
+            "decoder_layers",
+            "[dense 7x7x4, group-norm 2, relu, upsample 2, dropout 0.1, conv-transpose out kernel 2 stride 2]",
+        ),
     ];
     let layered = members("dynamic", &layers, "2");
     for device in 0..executors().len() {
