@@ -160,14 +160,13 @@ pub fn parameter_count(model: &ModelConfig, data: usize) -> Option<u64> {
     let heads = if two { 2 } else { 1 };
     let backwards: Vec<usize> = model.hidden.iter().rev().copied().collect();
     let widths = if model.decoder.is_empty() { &backwards } else { &model.decoder };
-    let encoder = match model.encoder_layers.is_empty() {
-        true => dense_layers(data, &model.hidden, model.latent.checked_mul(2)?)?,
-        false => 0,
-    };
-    let decoder = match model.decoder_layers.is_empty() {
-        true => dense_layers(model.latent, widths, data.checked_mul(heads)?)?,
-        false => 0,
-    };
+    let [mut encoder, mut decoder] = [0; 2];
+    if model.encoder_layers.is_empty() {
+        encoder = dense_layers(data, &model.hidden, model.latent.checked_mul(2)?)?;
+    }
+    if model.decoder_layers.is_empty() {
+        decoder = dense_layers(model.latent, widths, data.checked_mul(heads)?)?;
+    }
     encoder.checked_add(decoder)
 }
 

@@ -1,7 +1,7 @@
 //! The mean and one over the standard deviation of each group of neighbouring channels, over all pixels of a row:
 //! [R, pixels, channels] → [R, groups, 2].
 
-use super::groups::Groups;
+use super::groups::Row;
 use super::{Call, Kernel, f32s, f32s_mut, read, write};
 
 super::params! {
@@ -42,8 +42,8 @@ pub fn grid(p: &Params) -> [u32; 3] {
 }
 
 impl Params {
-    fn layout(&self) -> Groups {
-        Groups::new(self.pixels, self.channels, self.groups)
+    fn layout(&self) -> Row {
+        Row::new(self.pixels, self.channels, self.groups)
     }
 
     /// Numbers that a thread adds up, for the mean and again for the variance.

@@ -1,7 +1,7 @@
 //! Group normalisation by given moments, `y = (x − mean)/deviation·scale + shift`: [R, pixels, channels], [2, channels],
 //! [R, groups, 2] → [R, pixels, channels].
 
-use super::groups::Groups;
+use super::groups::Row;
 use super::{Call, Kernel, f32s, f32s_mut, read, write};
 
 super::params! {
@@ -37,8 +37,8 @@ pub fn grid(p: &Params) -> [u32; 3] {
 }
 
 impl Params {
-    pub(super) fn layout(&self) -> Groups {
-        Groups::new(self.pixels, self.channels, self.groups)
+    pub(super) fn layout(&self) -> Row {
+        Row::new(self.pixels, self.channels, self.groups)
     }
 }
 

@@ -4,7 +4,7 @@
 
 /// The extents of one row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Groups {
+pub struct Row {
     /// Pixels.
     pub pixels: usize,
     /// Channels of a pixel.
@@ -13,7 +13,7 @@ pub struct Groups {
     pub groups: usize,
 }
 
-impl Groups {
+impl Row {
     /// From the fields of a kernel's `Params`.
     pub fn new(pixels: u32, channels: u32, groups: u32) -> Self {
         let [pixels, channels, groups] = [pixels, channels, groups].map(|n| n as usize);

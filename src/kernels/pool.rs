@@ -61,10 +61,8 @@ fn cpu(call: Call) {
     let p: Params = call.params();
     let Call { range, consts, reads, mut writes, .. } = call;
     let (x, images, channels, up) = (f32s(reads[0]), p.images(), p.channels as usize, consts[0] == 1);
-    let (source, made) = match up {
-        true => (images.coarse_pixels(), images.fine_pixels()),
-        false => (images.fine_pixels(), images.coarse_pixels()),
-    };
+    let (fine, coarse) = (images.fine_pixels(), images.coarse_pixels());
+    let (source, made) = if up { (coarse, fine) } else { (fine, coarse) };
     for (at, y) in f32s_mut(writes[0]).iter_mut().enumerate().take(range.len() * made * channels) {
         let (row, pixel, channel) = (at / channels / made, at / channels % made, at % channels);
         let seen = |tap| if up { images.seen_by(pixel, tap) } else { images.seen(pixel, tap) };
@@ -87,10 +85,14 @@ fn fast(call: Call) {
             for line in seen(pixel / made[1], 0) {
                 for column in seen(pixel % made[1], 1) {
                     let from = ((row * source[0] + line) * source[1] + column) * channels;
-                    y.iter_mut().zip(&x[from..from + channels]).for_each(|(y, x)| *y += x);
+                    for (y, x) in y.iter_mut().zip(&x[from..from + channels]) {
+                        *y += x;
+                    }
                 }
             }
-            y.iter_mut().for_each(|y| *y *= p.factor);
+            for y in y {
+                *y *= p.factor;
+            }
         }
     }
 }

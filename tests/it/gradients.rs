@@ -56,7 +56,7 @@ const NETWORKS: [[&[&str]; 2]; 2] = [
             "avg-pool 2",
             "group-norm 2",
         ],
-        &["layer-norm", "dense data/2x2", "upsample 2", "residual {", "group-norm 2", "tanh", "}"],
+        &["dense data/2x2", "layer-norm", "upsample 2", "residual {", "group-norm 2", "tanh", "}"],
     ],
 ];
 
@@ -92,7 +92,10 @@ fn model_agrees(executor: &mut Executor, likelihood: Likelihood, rows: usize, sh
     let x: Vec<f32> = draw(0, BATCH * width).iter().map(|v| 0.5 + 0.25 * v).collect();
     executor.write_f32(&Role::Input("x".into()), 0, &x).expect("x fits");
     executor.write_f32(&Role::Input("eps".into()), 0, &draw(1, BATCH * 3)).expect("eps fits");
-    let start = init::initial(&model, 3, &[]);
+    let mut start = init::initial(&model, 3, &[]);
+    // A norm is the more curved, the closer the numbers of a group lie together.
+    let far = if shape == [2, 4, 4] { 4.0 } else { 1.0 };
+    start.iter_mut().flatten().for_each(|value| *value *= far);
     let ranges = executor.plan(id).parameters.clone();
     for (range, values) in ranges.iter().zip(&start) {
         executor.write_f32(&Role::Parameters, range.offset, values).expect("the parameters fit");

@@ -135,7 +135,7 @@ fn longer_sums_of_layers_are_refused_for_software_drivers_alone() {
                 let plan = lower(sum.name, graph(sum, terms), None, RESIDENT, target);
                 match plan {
                     Ok(_) => {
-                        assert!(fits || matches!(target, Target::Cpu | Target::Gpu), "{} for {target:?}", sum.name)
+                        assert!(fits || matches!(target, Target::Cpu | Target::Gpu), "{} for {target:?}", sum.name);
                     }
                     Err(Error::Device(why)) => {
                         assert!(!fits && why.contains("--adapter cpu"), "{} for {target:?}: {why}", sum.name);
