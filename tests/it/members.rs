@@ -25,7 +25,8 @@ const SETTINGS: &[(&str, &str)] = &[
 ];
 
 fn members(recipe: &str, lists: &[(&str, &str)], seeds: &str) -> Vec<Config> {
-    let pairs = SETTINGS.iter().chain(lists).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    let usual = SETTINGS.iter().filter(|(key, _)| lists.iter().all(|(other, _)| other != key));
+    let pairs = usual.chain(lists).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     config::sweep(Some(recipe), &pairs.collect::<Vec<_>>(), Some(seeds)).expect("it is a sweep").members
 }
 
