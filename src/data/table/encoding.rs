@@ -187,7 +187,11 @@ impl Encoding {
     pub fn check(&self, name: &str, likelihood: Likelihood) -> Result<()> {
         let fits = |kind: &Kind| match likelihood {
             Likelihood::Bernoulli => matches!(kind, Kind::Binary { .. } | Kind::Numeric { .. }),
-            Likelihood::Gaussian | Likelihood::GaussianLearned => matches!(kind, Kind::Numeric { .. }),
+            Likelihood::Gaussian
+            | Likelihood::GaussianLearned
+            | Likelihood::GaussianShared
+            | Likelihood::LogisticMixture => matches!(kind, Kind::Numeric { .. }),
+            Likelihood::Poisson | Likelihood::NegativeBinomial => *kind == Kind::Count || *kind == Kind::PLAIN,
             Likelihood::Heterogeneous => !matches!(kind, Kind::Text { .. }),
         };
         let Some(Column { name: column, kind }) = self.columns.iter().find(|column| !fits(&column.kind)) else {
@@ -204,6 +208,13 @@ impl Encoding {
                  model.likelihood=bernoulli`"
                 )
             }
+            kind if matches!(likelihood, Likelihood::Poisson | Likelihood::NegativeBinomial) => format!(
+                "{name}: column `{column}` is of type {}{}, and the likelihood {} takes counts: say so with `--set \
+                 data.columns.{column}=count`, or leave it out with `--set data.columns.{column}=ignore`",
+                kind.name(),
+                if matches!(kind, Kind::Numeric { .. }) { " and scaled" } else { "" },
+                likelihood.name()
+            ),
             kind => format!(
                 "{name}: column `{column}` is of type {}, which this likelihood has no distribution for: choose `--recipe \
                  table` or `--set model.likelihood=heterogeneous`, or leave it out with `--set \
