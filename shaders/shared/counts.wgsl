@@ -33,30 +33,35 @@ fn digamma_beyond_log(start: f32) -> f32 {
     return sum - inverse * (0.5 + inverse * (1.0 / 12.0 - square * (1.0 / 120.0 - square / 252.0)));
 }
 
+// log(a/b), given a/b − 1 from something better than the difference of the two.
+fn log_quotient(a: f32, b: f32, beyond: f32) -> f32 {
+    if beyond < -0.5 {
+        return log(a / b);
+    }
+    return log1p(beyond);
+}
+
 // Negative binomial from the logarithms of its mean m and of its inverse dispersion θ, of a whole number x: −log of
-// Γ(x + θ)/(Γ(θ)·x!)·(θ/(θ + m))^θ·(m/(θ + m))^x, with the terms that would cancel taken together.
+// Γ(x + θ)/(Γ(θ)·x!)·(θ/(θ + m))^θ·(m/(θ + m))^x. With Binet's function what would cancel falls out, and what is left is
+// small where m is near x, whichever of x and θ is the larger.
 fn negative_binomial_term(l: f32, log_theta: f32, x: f32) -> f32 {
     let theta = exp(log_theta);
+    let m = exp(l);
     if x < 0.5 {
         return theta * log1p(exp(l - log_theta));
     }
     let all = x + theta;
-    let far = all * log_ratio_of_counts(l, theta, x) - x * (l - log(x));
-    return far + HALF_LOG_TWO_PI + 0.5 * (log(x) + log1p(x / theta)) + binet(x) + binet(theta) - binet(all);
-}
-
-// log((θ + m)/(θ + x)), of which little is left where m is about x.
-fn log_ratio_of_counts(l: f32, theta: f32, x: f32) -> f32 {
-    let more = (exp(l) - x) / (x + theta);
-    if more < -0.5 {
-        return log((theta + exp(l)) / (x + theta));
-    }
-    return log1p(more);
+    let seen = x * log_quotient(x * (theta + m), m * all, (x - m) / m * (theta / all));
+    let unseen = theta * log_quotient(theta + m, all, (m - x) / all);
+    let rest = HALF_LOG_TWO_PI + 0.5 * (log(x) + log1p(x / theta));
+    return seen + unseen + rest + binet(x) + binet(theta) - binet(all);
 }
 
 // Its slope in log θ. That in log m is θ·(m − x)/(θ + m).
 fn negative_binomial_slope(l: f32, log_theta: f32, x: f32) -> f32 {
     let theta = exp(log_theta);
-    let beyond = digamma_beyond_log(theta) - digamma_beyond_log(x + theta);
-    return theta * (beyond + log_ratio_of_counts(l, theta, x) + (x - exp(l)) / (theta + exp(l)));
+    let m = exp(l);
+    let all = x + theta;
+    let beyond = digamma_beyond_log(theta) - digamma_beyond_log(all);
+    return theta * (beyond + log_quotient(theta + m, all, (m - x) / all) + (x - m) / (theta + m));
 }

@@ -219,8 +219,11 @@ fn describe(session: &mut Session, report: &Report) -> Result<()> {
     let plan = session.executor.plan(id);
     let (parameters, memory) = (plan.parameter_count(), plan.bytes());
     let resident = 4 * (plan.words(&Role::Data) + plan.words(&Role::Window)) as u64;
-    let layers: Vec<String> =
-        plan.parameters.iter().map(|p| format!("{} {}x{}", p.name, p.shape[0] - 1, p.shape[1])).collect();
+    let extents = |shape: &[usize]| match shape {
+        [inputs, outputs] => format!("{}x{outputs}", inputs - 1),
+        shape => shape.iter().map(usize::to_string).collect::<Vec<_>>().join("x"),
+    };
+    let layers: Vec<String> = plan.parameters.iter().map(|p| format!("{} {}", p.name, extents(&p.shape))).collect();
     let (config, members) = (&session.config, session.member_count());
     let beta = config.objective.beta;
     let same = session.members().all(|member| member.objective.beta == beta);

@@ -202,12 +202,6 @@ impl Encoding {
                 "{name}: column `{column}` holds text (`{example}` and others, {distinct} different ones), which no \
                  model learns; leave it out with `--set data.columns.{column}=ignore`"
             ),
-            Kind::Binary { .. } if self.columns.iter().all(|column| matches!(column.kind, Kind::Binary { .. })) => {
-                format!(
-                    "{name}: all columns are of type binary, and the likelihood is none for two values: choose `--set \
-                 model.likelihood=bernoulli`"
-                )
-            }
             kind if matches!(likelihood, Likelihood::Poisson | Likelihood::NegativeBinomial) => format!(
                 "{name}: column `{column}` is of type {}{}, and the likelihood {} takes counts: say so with `--set \
                  data.columns.{column}=count`, or leave it out with `--set data.columns.{column}=ignore`",
@@ -215,6 +209,12 @@ impl Encoding {
                 if matches!(kind, Kind::Numeric { .. }) { " and scaled" } else { "" },
                 likelihood.name()
             ),
+            Kind::Binary { .. } if self.columns.iter().all(|column| matches!(column.kind, Kind::Binary { .. })) => {
+                format!(
+                    "{name}: all columns are of type binary, and the likelihood is none for two values: choose `--set \
+                 model.likelihood=bernoulli`"
+                )
+            }
             kind => format!(
                 "{name}: column `{column}` is of type {}, which this likelihood has no distribution for: choose `--recipe \
                  table` or `--set model.likelihood=heterogeneous`, or leave it out with `--set \
