@@ -72,7 +72,7 @@ fn counts_are_learnt_and_answered_for_on_every_executor() {
         let row = row.unwrap();
         assert!(row.iter().all(|rate| (0.0..200.0).contains(&rate.parse::<f32>().unwrap())), "{row:?}");
     }
-    elbo(at, "export run-cpu --format safetensors --out model --adapter cpu").succeeded();
+    elbo(at, "export run-cpu --format safetensors --out model").succeeded();
     let bytes = fs::read(at.join("model/model.safetensors")).unwrap();
     let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     assert_eq!(tensors.tensor("decoder.log_dispersion").unwrap().shape(), [12]);
@@ -110,13 +110,13 @@ fn pictures_of_256_levels_are_told_in_bits_per_value() {
 fn one_deviation_for_all_values_is_learnt_and_shown() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
-    let settings = "--recipe gaussian --set model.likelihood=gaussian-shared --set sigma=1 --set validation=0 \
+    let settings = "--recipe gaussian --set model.likelihood=gaussian-shared --set sigma=0.4 --set validation=0 \
                     --set hidden=[32] --latent 4 --set data.examples=600 --batch 50 --lr 3e-3";
     let said = elbo(at, &format!("train {settings} --epochs 20 --out run --adapter cpu")).succeeded();
     let sigma = json(at, "eval run")["sigma"].as_f64().unwrap();
-    assert!((0.05..0.5).contains(&sigma), "{sigma}");
+    // It began at 0.4, and a step of Adam changes its logarithm by half the learning rate.
+    assert!((0.1..0.35).contains(&sigma), "{sigma}");
     assert!(said.err.contains(&format!("sigma    {sigma:.4}")), "{}", said.err);
-    // The best deviation is the root of the mean squared error, and training comes near to it.
     elbo(at, "export run --format safetensors --out model").succeeded();
     let bytes = fs::read(at.join("model/model.safetensors")).unwrap();
     let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
