@@ -8,4 +8,5 @@ pub mod network;
 pub mod objective;
 pub mod vae;
 
+pub use objective::BOUND;
 pub use vae::{Model, RATE_WEIGHT, named, weights};
