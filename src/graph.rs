@@ -2,11 +2,12 @@
 //!
 //! A graph knows nothing of kernels, buffers and devices. [`op`] holds the operations and their shape rules, [`grad`]
 //! the derivative of each, [`fuse`] which neighbours one kernel may compute together, [`columns`] how an example of a
-//! table is laid out, [`window`] what belongs together in a convolution.
+//! table is laid out, [`mixture`] what a mixture of logistics is told, [`window`] what belongs together in a convolution.
 
 pub mod columns;
 pub mod fuse;
 pub mod grad;
+pub mod mixture;
 pub mod op;
 pub mod window;
 

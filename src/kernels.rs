@@ -15,6 +15,7 @@
 
 pub mod activation;
 pub mod activation_grad;
+pub mod append;
 pub mod batch_mean;
 pub mod bernoulli;
 pub mod bound;
@@ -38,6 +39,8 @@ pub mod kl_means;
 pub mod log_mean_exp;
 pub mod log_ratio;
 pub mod log_ratio_grad;
+pub mod logistic_mixture;
+pub mod logistic_mixture_mean;
 pub mod math;
 pub mod matmul;
 pub mod matmul_direct;
@@ -350,6 +353,7 @@ const SHARED: &[&str] = &[
     include_str!("../shaders/shared/step.wgsl"),
     include_str!("../shaders/shared/math.wgsl"),
     include_str!("../shaders/shared/likelihood.wgsl"),
+    include_str!("../shaders/shared/counts.wgsl"),
     include_str!("../shaders/shared/reduce.wgsl"),
     include_str!("../shaders/shared/rng.wgsl"),
     include_str!("../shaders/shared/texels.wgsl"),
@@ -384,6 +388,7 @@ impl Kernel {
 pub static KERNELS: &[&Kernel] = &[
     &activation::KERNEL,
     &activation_grad::KERNEL,
+    &append::KERNEL,
     &batch_mean::KERNEL,
     &bernoulli::KERNEL,
     &bound::KERNEL,
@@ -404,6 +409,8 @@ pub static KERNELS: &[&Kernel] = &[
     &log_mean_exp::KERNEL,
     &log_ratio::KERNEL,
     &log_ratio_grad::KERNEL,
+    &logistic_mixture::KERNEL,
+    &logistic_mixture_mean::KERNEL,
     &matmul::KERNEL,
     &matmul_direct::KERNEL,
     &matmul_texels::KERNEL,

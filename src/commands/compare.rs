@@ -230,7 +230,7 @@ mod tests {
         let aggregate = Aggregate { mean: vec![0.0], covariance: vec![1.0], spread: vec![0.5], mmd: 0.0, draws: 1 };
         let terms = Terms { distortion: 80.0, rate: 25.5 };
         let summary = Summary { examples: 10, terms, standard_error: 0.3, rates: vec![25.5], active: 1, aggregate };
-        let measured = Measured { summary, likelihood: None, exact: false };
+        let measured = Measured { summary, likelihood: None, exact: false, discrete: None, shared: None };
         let (epoch, hash) = (config.train.epochs as u32, hash.into());
         Run { path: path.into(), config, epoch, part: "test", hash, data: "mnist".into(), measured }
     }

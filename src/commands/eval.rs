@@ -61,11 +61,16 @@ pub(super) struct Measured {
     pub likelihood: Option<eval::Likelihood>,
     /// Whether −ELBO is a bound of a likelihood.
     pub exact: bool,
+    /// The values of an example, a mean over the examples of those that are there, where each is one of 256 levels: then
+    /// nats can be told in bits per value.
+    pub discrete: Option<f64>,
+    /// What the decoder has once for all examples ([`Session::shared`]).
+    pub shared: Option<Vec<f32>>,
 }
 
 impl Measured {
     pub fn as_json(&self) -> Value {
-        let Self { summary, likelihood, exact } = self;
+        let Self { summary, likelihood, exact, shared, .. } = self;
         let aggregate = &summary.aggregate;
         let mut value = json!({
             "examples": summary.examples,
@@ -76,13 +81,64 @@ impl Measured {
             "aggregate_mean": aggregate.mean, "aggregate_covariance": aggregate.covariance,
             "aggregate_mmd": aggregate.mmd, "aggregate_draws": aggregate.draws,
         });
+        if let Some(bits) = self.bits(summary.terms.neg_elbo()) {
+            value["bits_per_dim"] = json!(bits);
+        }
+        match shared.as_deref() {
+            Some(&[log_variance]) => value["sigma"] = json!(deviation(log_variance)),
+            Some(logs) => value["inverse_dispersion"] = json!(logs.iter().map(|log| log.exp()).collect::<Vec<_>>()),
+            None => {}
+        }
         if let Some(likelihood) = likelihood {
+            if let Some(bits) = self.bits(likelihood.neg_log_px) {
+                value["neg_log_px_bits_per_dim"] = json!(bits);
+            }
             value["samples"] = json!(likelihood.samples);
             value["neg_log_px"] = json!(likelihood.neg_log_px);
             value["neg_log_px_se"] = json!(likelihood.standard_error);
         }
         value
     }
+
+    /// Nats per example in bits per value, where that is meant: nats/(D·log 2).
+    fn bits(&self, nats: f64) -> Option<f64> {
+        self.discrete.map(|values| nats / (values * std::f64::consts::LN_2))
+    }
+}
+
+/// The deviation that a log-variance stands for.
+fn deviation(log_variance: f32) -> f32 {
+    (0.5 * log_variance).exp()
+}
+
+/// What a decoder has learned once for all examples, in words; for one number the deviation of all values, else the
+/// inverse dispersions of counts.
+pub(super) fn shared_in_words(logs: &[f32]) -> [String; 3] {
+    if let &[log_variance] = logs {
+        return ["sigma".into(), format!("{:.4}", deviation(log_variance)), "of every value, learned".into()];
+    }
+    let mut sorted: Vec<f32> = logs.iter().map(|log| log.exp()).collect();
+    sorted.sort_by(f32::total_cmp);
+    let (least, most) = (sorted[0], sorted[sorted.len() - 1]);
+    let middle = format!("{:.3}", sorted[sorted.len() / 2]);
+    ["theta".into(), middle, format!("the median inverse dispersion, of {least:.3} to {most:.3}")]
+}
+
+/// The mean number of values of an example that are there, where the likelihood is that of 256 levels.
+fn levels(session: &Session, part: Range<usize>) -> Result<Option<f64>> {
+    if session.config.model.likelihood != Likelihood::LogisticMixture {
+        return Ok(None);
+    }
+    let (data, examples) = (session.data()?, part.len());
+    if !data.missing {
+        return Ok(Some(data.width() as f64));
+    }
+    let mut there = 0;
+    data.visit(part, |_, row| {
+        there += row.iter().filter(|value| !value.is_nan()).count();
+        Ok(())
+    })?;
+    Ok(Some(there as f64 / examples as f64))
 }
 
 /// Evaluates a part of a session's data.
@@ -99,8 +155,10 @@ pub(super) fn measure(
     if !neg_elbo.is_finite() {
         return Err(Error::Diverged(format!("-ELBO is {neg_elbo} on these data: the model has diverged")));
     }
+    let discrete = levels(session, part.clone())?;
     let likelihood = samples.map(|samples| likelihood(session, part, samples, seed, report)).transpose()?;
-    Ok(Measured { summary, likelihood, exact })
+    let shared = session.shared()?;
+    Ok(Measured { summary, likelihood, exact, discrete, shared })
 }
 
 /// Checks the value of `--samples`.
@@ -129,19 +187,23 @@ fn likelihood(
     done
 }
 
-fn as_text(Measured { summary, likelihood, .. }: &Measured) -> String {
+fn as_text(measured: &Measured) -> String {
+    let Measured { summary, likelihood, shared, .. } = measured;
+    let bits = |nats: f64| measured.bits(nats).map_or(String::new(), |bits| format!(", {bits:.4} bits/dim"));
     let nats = |value: f64| format!("{value:.2}");
     let error = |value: f64| format!("± {value:.2}");
     let row = |name: &str, value: String, rest: String| vec![name.to_owned(), value, rest];
     let mut rows = vec![
         row("distortion", nats(summary.terms.distortion), String::new()),
         row("rate", nats(summary.terms.rate), by_dimension(&summary.rates)),
-        row("-ELBO", nats(summary.terms.neg_elbo()), error(summary.standard_error)),
+        row("-ELBO", nats(summary.terms.neg_elbo()), error(summary.standard_error) + &bits(summary.terms.neg_elbo())),
     ];
     if let Some(likelihood) = likelihood {
-        let rest = format!("{}, {} samples", error(likelihood.standard_error), count(likelihood.samples as u64));
+        let (error, bits) = (error(likelihood.standard_error), bits(likelihood.neg_log_px));
+        let rest = format!("{error}{bits}, {} samples", count(likelihood.samples as u64));
         rows.push(row("-log p(x)", nats(likelihood.neg_log_px), rest));
     }
+    rows.extend(shared.as_deref().map(|logs| shared_in_words(logs).to_vec()));
     rows.push(row("active", summary.active.to_string(), format!("of {} latent dimensions", summary.rates.len())));
     rows.push(row("MMD² to prior", format!("{:.4}", summary.aggregate.mmd), beside_prior(&summary.aggregate)));
     table(&["", "nats per example", ""], &rows)

@@ -355,6 +355,10 @@ fn finish(session: &mut Session, member: &Member, folder: &Path, report: &Report
             terms.neg_elbo()
         ));
     }
+    if let Some(logs) = session.shared()? {
+        let [name, value, what] = super::eval::shared_in_words(&logs);
+        report.note(&format!("{name:<9}{value}, {what}"));
+    }
     let progress = &member.progress;
     if let (Some(best), Some(epoch)) = (progress.best, progress.best_epoch) {
         report.note(&format!("best     epoch {epoch}, by its {} of {best:.2} nats", scored(session)?));

@@ -41,6 +41,16 @@ pub const RECIPES: &[(&str, &str, &str)] = &[
         "convolutions for colour pictures, a Gaussian decoder",
     ),
     (
+        "mixture",
+        include_str!("../../assets/recipes/mixture.toml"),
+        "the same for pictures of 256 levels, a mixture of logistics: bits per value",
+    ),
+    (
+        "counts",
+        include_str!("../../assets/recipes/counts.toml"),
+        "128-128-10 for arrays of counts, a negative binomial",
+    ),
+    (
         "table",
         include_str!("../../assets/recipes/table.toml"),
         "columns of several types, with missing values (default for .csv and .tsv)",
@@ -85,6 +95,7 @@ mod tests {
             ("dynamic", &[200, 200], 50, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 425_284),
             ("iwae", &[200, 200], 50, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 425_284),
             ("table", &[64, 64], 8, Likelihood::Heterogeneous, Binarise::None, OptimizerKind::Adam, 162_096),
+            ("counts", &[128, 128], 10, Likelihood::NegativeBinomial, Binarise::None, OptimizerKind::Adam, 238_628),
             ("anomaly", &[64], 16, Likelihood::Gaussian, Binarise::None, OptimizerKind::Adam, 104_368),
         ];
         // Those of layers are counted once they have data.
@@ -92,6 +103,7 @@ mod tests {
             ("conv", 32, Likelihood::Bernoulli, Binarise::Dynamic, 1_700_609),
             ("residual", 32, Likelihood::Bernoulli, Binarise::Dynamic, 1_819_841),
             ("colour", 64, Likelihood::Gaussian, Binarise::None, 1_799_105),
+            ("mixture", 64, Likelihood::LogisticMixture, Binarise::None, 1_846_767),
         ];
         assert_eq!(rows.len() + layers.len(), RECIPES.len());
         for (name, latent, likelihood, binarise, parameters) in layers {

@@ -4,7 +4,8 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use super::{
-    Anneal, Bound, Config, Curve, Likelihood, ModelConfig, ObjectiveConfig, ScheduleConfig, TrainConfig, layers,
+    Anneal, Binarise, Bound, Config, Curve, Likelihood, ModelConfig, ObjectiveConfig, ScheduleConfig, TrainConfig,
+    layers,
 };
 use crate::error::{Error, Result};
 
@@ -16,6 +17,9 @@ pub const MAX_PARAMETERS: u64 = 1 << 30;
 
 /// The most layers an encoder or decoder may have.
 const MAX_LAYERS: usize = 64;
+
+/// The most components of a mixture.
+const MAX_COMPONENTS: usize = 256;
 
 /// The most latent samples of an example in a training step.
 const MAX_SAMPLES: usize = 5000;
@@ -50,6 +54,15 @@ pub fn validate(config: &Config) -> Result<()> {
     count("model.latent", model.latent, 1..=MAX_WIDTH)?;
     let (sigma, [low, high]) = (model.sigma, model.log_variance);
     check((1e-6..=1e6).contains(&sigma), "model.sigma", &sigma, "a number from 1e-6 to 1e6")?;
+    count("model.components", model.components, 1..=MAX_COMPONENTS)?;
+    let drawn = model.likelihood == Likelihood::LogisticMixture && data.binarise != Binarise::None;
+    let binarise = format!("{:?}", data.binarise).to_lowercase();
+    check(
+        !drawn,
+        "data.binarise",
+        &binarise,
+        "none where model.likelihood is logistic-mixture, which is for 256 levels",
+    )?;
     // Beyond ±80 the exponential, or that of the negative, would leave single precision.
     let is_range = low < high && low >= -80.0 && high <= 80.0;
     check(is_range, "model.log_variance", &format!("[{low}, {high}]"), "a lower and a higher number from -80 to 80")?;
@@ -156,8 +169,16 @@ fn check_schedule(schedule: &ScheduleConfig) -> Result<()> {
 /// its shapes show when the data are known.
 /// `None` where the count overflows.
 pub fn parameter_count(model: &ModelConfig, data: usize) -> Option<u64> {
-    let two = matches!(model.likelihood, Likelihood::GaussianLearned | Likelihood::Heterogeneous);
-    let heads = if two { 2 } else { 1 };
+    // Of a mixture as if each value were a pixel.
+    let heads = match model.likelihood {
+        Likelihood::GaussianLearned | Likelihood::Heterogeneous => 2,
+        Likelihood::LogisticMixture => model.components.checked_mul(3)?,
+        Likelihood::Bernoulli
+        | Likelihood::Gaussian
+        | Likelihood::GaussianShared
+        | Likelihood::Poisson
+        | Likelihood::NegativeBinomial => 1,
+    };
     let backwards: Vec<usize> = model.hidden.iter().rev().copied().collect();
     let widths = if model.decoder.is_empty() { &backwards } else { &model.decoder };
     let [mut encoder, mut decoder] = [0; 2];

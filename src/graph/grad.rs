@@ -132,6 +132,15 @@ fn local(graph: &mut Graph, id: Id, dy: Id, depends: &dyn Fn(Id) -> bool) -> Res
         }
         Bernoulli { logits, x } => give(graph, logits, BernoulliGrad { logits, x, g: dy })?,
         Gaussian { out, x, variance } => give(graph, out, GaussianGrad { out, x, g: dy, variance })?,
+        LogisticMixture { out, x, mixture } => give(graph, out, LogisticMixtureGrad { out, x, g: dy, mixture })?,
+        Append { x, w, .. } => {
+            let (width, count) = (graph.shape(x).columns(), graph.shape(w).count());
+            give(graph, x, AppendGradInput { dy, width })?;
+            if depends(w) {
+                let rows = graph.add(AppendGradWeight { dy, width, count })?;
+                out.push((w, graph.add(SumColumns { x: rows })?));
+            }
+        }
         Table { out, x, columns } => give(graph, out, TableGrad { out, x, g: dy, columns })?,
         Add { a, b } => out.extend([a, b].into_iter().filter(|&input| depends(input)).map(|input| (input, dy))),
         Multiply { a, b } => {
@@ -176,6 +185,10 @@ fn local(graph: &mut Graph, id: Id, dy: Id, depends: &dyn Fn(Id) -> bool) -> Res
         | KlGrad { .. }
         | BernoulliGrad { .. }
         | GaussianGrad { .. }
+        | LogisticMixtureGrad { .. }
+        | LogisticMixtureMean { .. }
+        | AppendGradInput { .. }
+        | AppendGradWeight { .. }
         | TableInput { .. }
         | TableGrad { .. }
         | TableMean { .. } => {
@@ -190,7 +203,9 @@ fn constant_inputs(op: &Op) -> Vec<Id> {
     match *op {
         Op::Sample { eps, .. } | Op::LogRatio { eps, .. } => vec![eps],
         Op::Mmd { prior, .. } => vec![prior],
-        Op::Bernoulli { x, .. } | Op::Gaussian { x, .. } | Op::Table { x, .. } => vec![x],
+        Op::Bernoulli { x, .. } | Op::Gaussian { x, .. } | Op::Table { x, .. } | Op::LogisticMixture { x, .. } => {
+            vec![x]
+        }
         _ => vec![],
     }
 }

@@ -4,6 +4,7 @@
 //! dimensions, H width of a layer.
 
 use super::columns::Columns;
+use super::mixture::Mixture;
 use super::window::{Window, pixels};
 use super::{Graph, Id};
 use crate::config::{Activation, Binarise};
@@ -170,6 +171,19 @@ pub enum Op {
     Gaussian { out: Id, x: Id, variance: Variance },
     /// The gradient of `Gaussian` for the decoder's output.
     GaussianGrad { out: Id, x: Id, g: Id, variance: Variance },
+    /// −log p(x|z) per row of images of 256 levels, from a mixture of logistics for each pixel; a missing value (a NaN) adds
+    /// nothing. [R, O], [B, D] → [R].
+    LogisticMixture { out: Id, x: Id, mixture: Mixture },
+    /// The gradient of `LogisticMixture` for the decoder's output, [R, O].
+    LogisticMixtureGrad { out: Id, x: Id, g: Id, mixture: Mixture },
+    /// The mean of each value, out of a decoder's output, [R, O] → [R, D].
+    LogisticMixtureMean { out: Id, mixture: Mixture },
+    /// The same numbers beside each row, each standing for as many neighbours, [R, D], [N] → [R, D + tail].
+    Append { x: Id, w: Id, tail: usize },
+    /// The gradient of `Append` for the rows, [R, D + tail] → [R, width].
+    AppendGradInput { dy: Id, width: usize },
+    /// The gradient of `Append` for the numbers, of each row, [R, D + tail] → [R, count]; over rows it has to be summed.
+    AppendGradWeight { dy: Id, width: usize, count: usize },
     /// What an encoder is shown of the examples of a table, [B, D]: 0 for what is missing, log(1 + x) for a count.
     TableInput { x: Id, columns: Arc<Columns> },
     /// −log p(x|z) per row, of columns of which each has its own distribution; a column of which a place is missing (a
@@ -235,9 +249,13 @@ impl Op {
             ShapedKlGrad { stats, means, g, .. } => vec![stats, means, g],
             Bernoulli { logits, x } => vec![logits, x],
             BernoulliGrad { logits, x, g } => vec![logits, x, g],
-            Gaussian { out, x, .. } | Table { out, x, .. } => vec![out, x],
-            GaussianGrad { out, x, g, .. } | TableGrad { out, x, g, .. } => vec![out, x, g],
-            TableMean { out, .. } => vec![out],
+            Gaussian { out, x, .. } | Table { out, x, .. } | LogisticMixture { out, x, .. } => vec![out, x],
+            GaussianGrad { out, x, g, .. } | TableGrad { out, x, g, .. } | LogisticMixtureGrad { out, x, g, .. } => {
+                vec![out, x, g]
+            }
+            TableMean { out, .. } | LogisticMixtureMean { out, .. } => vec![out],
+            Append { x, w, .. } => vec![x, w],
+            AppendGradInput { dy, .. } | AppendGradWeight { dy, .. } => vec![dy],
             Add { a, b } | Multiply { a, b } => vec![a, b],
             BroadcastRows { v, .. } | BroadcastColumns { v, .. } => vec![v],
         }
@@ -431,6 +449,28 @@ pub fn infer(op: &Op, graph: &Graph) -> Result<Shape> {
             need(shape(out).columns() == halves * shape(x).columns())?;
             likelihood_shape(op, graph, out, x)?
         }
+        LogisticMixture { out, x, mixture } | LogisticMixtureGrad { out, x, mixture, .. } => {
+            let width = shape(x).columns();
+            need(width.is_multiple_of(mixture.channels) && shape(out).columns() == mixture.outputs(width))?;
+            likelihood_shape(op, graph, out, x)?
+        }
+        LogisticMixtureMean { out, mixture } => {
+            let pixels = shape(out).columns() / mixture.outputs(mixture.channels);
+            need(shape(out).columns() == mixture.outputs(mixture.channels * pixels))?;
+            Shape::new(&[shape(out).rows(), mixture.channels * pixels])
+        }
+        Append { x, w, tail } => {
+            need(shape(w).count() > 0 && tail.is_multiple_of(shape(w).count()))?;
+            Shape::new(&[shape(x).rows(), shape(x).columns() + tail])
+        }
+        AppendGradInput { dy, width } => {
+            need(width <= shape(dy).columns())?;
+            Shape::new(&[shape(dy).rows(), width])
+        }
+        AppendGradWeight { dy, width, count } => {
+            need(width <= shape(dy).columns() && (shape(dy).columns() - width).is_multiple_of(count))?;
+            Shape::new(&[shape(dy).rows(), count])
+        }
         TableInput { x, ref columns } => {
             need(shape(x) == Shape::new(&[graph.batch, columns.width()]))?;
             shape(x)
@@ -471,12 +511,17 @@ fn likelihood_shape(op: &Op, graph: &Graph, out: Id, x: Id) -> Result<Shape> {
     let per_row = Shape::new(&[rows]);
     let fits = examples == graph.batch && rows.is_multiple_of(examples.max(1));
     match *op {
-        Op::BernoulliGrad { g, .. } | Op::GaussianGrad { g, .. } | Op::TableGrad { g, .. }
+        Op::BernoulliGrad { g, .. }
+        | Op::GaussianGrad { g, .. }
+        | Op::TableGrad { g, .. }
+        | Op::LogisticMixtureGrad { g, .. }
             if fits && graph.shape(g) == per_row =>
         {
             Ok(graph.shape(out))
         }
-        Op::Bernoulli { .. } | Op::Gaussian { .. } | Op::Table { .. } if fits => Ok(per_row),
+        Op::Bernoulli { .. } | Op::Gaussian { .. } | Op::Table { .. } | Op::LogisticMixture { .. } if fits => {
+            Ok(per_row)
+        }
         _ => Err(mismatch(op, graph)),
     }
 }

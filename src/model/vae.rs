@@ -52,6 +52,8 @@ pub fn named(what: &str, samples: usize) -> String {
 struct Networks {
     encoder: (Vec<network::Step>, Vec<Id>),
     decoder: (Vec<network::Step>, Vec<Id>),
+    /// What the decoder has for all examples: [`likelihood::shared`].
+    shared: Option<Id>,
 }
 
 impl Networks {
@@ -101,11 +103,12 @@ impl Model {
         let width = shape.iter().product();
         let columns = match config.model.likelihood {
             Likelihood::Heterogeneous => Some(Arc::new(likelihood::columns(&config.model, width, encoding))),
-            Likelihood::Bernoulli | Likelihood::Gaussian | Likelihood::GaussianLearned => None,
+            _ => None,
         };
         let (config, binarise) = (config.model.clone(), config.data.binarise);
         let model = Self { config, width, shape, source, binarise, columns, missing };
         let count: u64 = model.networks()?.iter().flat_map(|steps| network::maps(steps)).map(count).sum();
+        let count = count + likelihood::shared(&model).map_or(0, |(_, count)| count as u64);
         if count > MAX_PARAMETERS {
             return Err(Error::Usage(format!(
                 "the model would have {count} parameters: allowed are up to {MAX_PARAMETERS}"
@@ -120,7 +123,9 @@ impl Model {
     /// [`Error::Usage`] where layers do not fit together; never of a model that [`Model::with`] made.
     pub fn networks(&self) -> Result<[Vec<network::Step>; 2]> {
         let encoder = network::encoder(&self.config, self.shape)?;
-        Ok([encoder, network::decoder(&self.config, self.shape, self.output_width())?])
+        let outputs =
+            self.columns.as_ref().map_or_else(|| likelihood::outputs(&self.config, self.shape), |c| c.outputs());
+        Ok([encoder, network::decoder(&self.config, self.shape, outputs)?])
     }
 
     /// The trainable maps in the order of [`Model::parameters`].
@@ -243,12 +248,17 @@ impl Model {
         Ok(graph)
     }
 
-    /// Numbers per row of the output `mean`; the first D of them are the mean.
+    /// Numbers of a row of what the likelihood is told: what the decoder's network puts out, and what stands beside it.
     pub fn output_width(&self) -> usize {
         match &self.columns {
             Some(columns) => columns.outputs(),
-            None => self.width * likelihood::outputs_per_value(self.config.likelihood),
+            None => likelihood::outputs(&self.config, self.shape) + likelihood::shared(self).map_or(0, |_| self.width),
         }
+    }
+
+    /// Numbers per row of the output `mean`; the first D of them are the mean.
+    pub fn mean_width(&self) -> usize {
+        likelihood::mean_width(self)
     }
 
     /// The training loss of given inputs instead of the resident data: inputs `x` [B, D] and `eps` [B, Z]. For
@@ -289,15 +299,13 @@ impl Model {
         let stats = self.encoder(graph, networks, x)?;
         let z = graph.add(Op::Sample { stats, eps, clamp: self.clamp() })?;
         let out = networks.decode(graph, z)?;
+        let out = likelihood::complete(graph, self, out, networks.shared)?;
         Ok(Pass { x, stats, eps, z, out })
     }
 
     /// The posterior's statistics of examples [B, D], [B, 2Z].
     fn encoder(&self, graph: &mut Graph, networks: &Networks, x: Id) -> Result<Id> {
-        let shown = match likelihood::by_column(self) {
-            Some(columns) => graph.add(Op::TableInput { x, columns })?,
-            None => x,
-        };
+        let shown = likelihood::shown(graph, self, x)?;
         let (steps, weights) = &networks.encoder;
         network::apply(graph, shown, steps, weights)
     }
@@ -337,10 +345,12 @@ impl Model {
     fn declare(&self, graph: &mut Graph) -> Result<Networks> {
         let [encoder, decoder] = self.networks()?;
         let (into, out) = (network::declare(graph, &encoder)?, network::declare(graph, &decoder)?);
-        Ok(Networks { encoder: (encoder, into), decoder: (decoder, out) })
+        let shared = likelihood::shared(self).map(|(name, count)| graph.parameter(name, Shape::new(&[count])));
+        Ok(Networks { encoder: (encoder, into), decoder: (decoder, out), shared: shared.transpose()? })
     }
 
-    pub(super) fn clamp(&self) -> Clamp {
+    /// The range to which log-variances are limited.
+    pub fn clamp(&self) -> Clamp {
         let [low, high] = self.config.log_variance;
         Clamp { low, high }
     }

@@ -3,6 +3,7 @@
 mod conv;
 mod elementwise;
 mod likelihood;
+mod mixture;
 mod norm;
 mod objective;
 mod posterior;
@@ -106,6 +107,7 @@ pub fn unshared(
     }
     products::check_sums(target, &lowering.plan.steps)?;
     objective::check_pairs(target, &lowering.plan.steps)?;
+    mixture::check_pixels(target, &lowering.plan.steps)?;
     lowering.means();
     if let Some(ending) = &ending {
         update::steps(&mut lowering, ending);
@@ -307,6 +309,10 @@ impl Lowering<'_> {
                 self.table(Some(value), Some(grad));
                 Ok(())
             }
+            Group::LikelihoodGrad { value, grad } if matches!(self.graph.op(value), Op::LogisticMixture { .. }) => {
+                self.logistic_mixture(Some(value), Some(grad));
+                Ok(())
+            }
             Group::LikelihoodGrad { value, grad } => {
                 self.likelihood(Some(value), Some(grad));
                 Ok(())
@@ -366,6 +372,11 @@ impl Lowering<'_> {
             LogMeanExp { distortion, ratio } => self.log_mean_exp(id, distortion, ratio),
             TableInput { x, .. } => self.table_values(id, x, kernels::table_values::ENCODER),
             TableMean { out, .. } => self.table_values(id, out, kernels::table_values::MEANS),
+            LogisticMixture { .. } => self.logistic_mixture(Some(id), None),
+            LogisticMixtureGrad { .. } => self.logistic_mixture(None, Some(id)),
+            LogisticMixtureMean { out, mixture } => self.logistic_mixture_mean(id, out, mixture),
+            Append { x, w, .. } => self.append(id, x, Some(w)),
+            AppendGradInput { dy, .. } | AppendGradWeight { dy, .. } => self.append(id, dy, None),
             Table { .. } => self.table(Some(id), None),
             TableGrad { .. } => self.table(None, Some(id)),
             Bernoulli { .. } | Gaussian { .. } => self.likelihood(Some(id), None),

@@ -99,7 +99,11 @@ fn set_ups() -> Vec<SetUp> {
         ("model.latent", "3"),
         ("model.log_variance", "[-0.3,0.2]"),
     ];
-    for likelihood in ["bernoulli", "gaussian", "gaussian-learned"] {
+    for likelihood in ["gaussian-shared", "poisson", "negative-binomial"] {
+        let small = [("model.likelihood", likelihood), ("model.hidden", "[12,9]"), ("model.latent", "3")];
+        all.push((likelihood.to_owned(), small.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec(), [1, 1, 11]));
+    }
+    for likelihood in ["bernoulli", "gaussian", "gaussian-learned", "logistic-mixture"] {
         let mut settings = layers.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec();
         settings.push(("model.likelihood".into(), likelihood.into()));
         all.push((format!("grey-images-{likelihood}"), settings.clone(), [1, 6, 8]));
@@ -210,7 +214,7 @@ fn decoded_log_variances(checkpoint: &Checkpoint, z: &[f32]) -> Vec<f32> {
     executor.write_f32(&Role::Input("z".into()), 0, z).unwrap();
     executor.run(id, &[StepScalars { rows: ROWS as u32, ..StepScalars::zeroed() }]).unwrap();
     let model = exchange::model(checkpoint).unwrap();
-    let (width, wide) = (model.width, model.output_width());
+    let (width, wide) = (model.width, model.mean_width());
     let out = executor.read_f32(&Role::Output("mean".into()), 0, ROWS * wide).unwrap();
     let [low, high] = checkpoint.config.model.log_variance;
     // Of every value, or of the numeric columns.

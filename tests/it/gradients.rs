@@ -10,6 +10,7 @@ use elbo::config::{Activation, Binarise, Config, Likelihood};
 use elbo::exec::Executor;
 use elbo::exec::cpu::Cpu;
 use elbo::graph::grad::gradients_from;
+use elbo::graph::mixture::Mixture;
 use elbo::graph::op::{KlShape, Side, Source, Variance};
 use elbo::graph::{Graph, Id, Op, Window};
 use elbo::model::{Model, init};
@@ -31,7 +32,11 @@ fn rules_agree(executor: &mut Executor) {
 
 /// The gradient of a training step in every parameter, with the last example not counted or counted.
 fn models_agree(new: &dyn Fn() -> Executor) {
-    for likelihood in [Likelihood::Bernoulli, Likelihood::Gaussian, Likelihood::GaussianLearned] {
+    use Likelihood::{
+        Bernoulli, Gaussian, GaussianLearned, GaussianShared, LogisticMixture, NegativeBinomial, Poisson,
+    };
+    for likelihood in [Bernoulli, Gaussian, GaussianLearned, GaussianShared, LogisticMixture, Poisson, NegativeBinomial]
+    {
         for (rows, shape) in
             [(BATCH, [1, 1, 8]), (BATCH - 1, [1, 1, 8]), (BATCH - 1, [3, 4, 2]), (BATCH - 1, [2, 4, 4])]
         {
@@ -89,7 +94,12 @@ fn model_agrees(executor: &mut Executor, likelihood: Likelihood, rows: usize, sh
     let plan = lower("model", graph, Some(Ending::plain(&config.optimizer)), RESIDENT, executor.target())
         .expect("the plan is legal");
     let id = executor.load(plan).expect("the plan fits");
-    let x: Vec<f32> = draw(0, BATCH * width).iter().map(|v| 0.5 + 0.25 * v).collect();
+    let as_data = |v: f32| match likelihood {
+        Likelihood::LogisticMixture => (128.0 + 80.0 * v).round() / 255.0,
+        Likelihood::Poisson | Likelihood::NegativeBinomial => (3.0 * v.abs()).round(),
+        _ => 0.5 + 0.25 * v,
+    };
+    let x: Vec<f32> = draw(0, BATCH * width).into_iter().map(as_data).collect();
     executor.write_f32(&Role::Input("x".into()), 0, &x).expect("x fits");
     executor.write_f32(&Role::Input("eps".into()), 0, &draw(1, BATCH * 3)).expect("eps fits");
     let start = init::initial(&model, 3, &[]);
@@ -211,11 +221,13 @@ macro_rules! operations {
 }
 
 operations! {
-    Rule: Affine Conv Pool GroupNorm Dropout Planes Activation Sample Kl ShapedKl TotalCorrelation Mmd LogRatio Bound Bernoulli Gaussian Table Add Multiply Scale SumRows SumColumns BroadcastRows
-        BroadcastColumns;
+    Rule: Affine Conv Pool GroupNorm Dropout Planes Activation Sample Kl ShapedKl TotalCorrelation Mmd LogRatio Bound Bernoulli Gaussian
+        LogisticMixture Append Table Add Multiply Scale SumRows SumColumns BroadcastRows BroadcastColumns;
     Leaf: Parameter Input Gather Noise RowWeights;
-    Constant: AffineGradInput AffineGradWeight ConvGradInput ConvGradWeight GroupMoments GroupNormGradInput GroupNormGradWeight ActivationGrad SampleGrad KlGrad PairDensity PairNorms TotalCorrelationGrad MmdGrad KlMeans ShapedKlGrad LogRatioGrad
-        LogMeanExp BoundGrad BernoulliGrad GaussianGrad TableInput TableGrad TableMean;
+    Constant: AffineGradInput AffineGradWeight ConvGradInput ConvGradWeight GroupMoments GroupNormGradInput GroupNormGradWeight
+        ActivationGrad SampleGrad KlGrad PairDensity PairNorms TotalCorrelationGrad MmdGrad KlMeans ShapedKlGrad LogRatioGrad
+        LogMeanExp BoundGrad BernoulliGrad GaussianGrad LogisticMixtureGrad LogisticMixtureMean AppendGradInput AppendGradWeight
+        TableInput TableGrad TableMean;
 }
 
 #[test]
@@ -315,6 +327,18 @@ fn constants() -> Vec<(&'static str, Case)> {
         let (out, x) = (c.variable(&[BATCH, 2]), c.constant(&[BATCH, 2]));
         GaussianGrad { out, x, g: c.constant(&[BATCH]), variance: Variance::Fixed(0.0) }
     });
+    let mixture = Mixture { components: 2, channels: 1 };
+    case("LogisticMixtureGrad", &|c| {
+        let (out, x) = (c.variable(&[BATCH, 12]), c.constant(&[BATCH, 2]));
+        LogisticMixtureGrad { out, x, g: c.constant(&[BATCH]), mixture }
+    });
+    case("LogisticMixtureMean", &|c| LogisticMixtureMean { out: c.variable(&[BATCH, 12]), mixture });
+    case("LogisticMixture", &|c| {
+        let (out, x) = (c.constant(&[BATCH, 12]), c.variable(&[BATCH, 2]));
+        LogisticMixture { out, x, mixture }
+    });
+    case("AppendGradInput", &|c| AppendGradInput { dy: c.variable(&[ROWS, 5]), width: 2 });
+    case("AppendGradWeight", &|c| AppendGradWeight { dy: c.variable(&[ROWS, 5]), width: 2, count: 3 });
     case("TableInput", &|c| TableInput { x: c.variable(&[BATCH, 6]), columns: columns() });
     case("TableGrad", &|c| {
         let (out, x) = (c.variable(&[BATCH, 7]), c.constant(&[BATCH, 6]));

@@ -12,6 +12,7 @@ mod gradients;
 mod habits;
 mod kernels;
 mod large;
+mod likelihoods;
 mod members;
 mod objectives;
 mod plans;

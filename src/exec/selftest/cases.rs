@@ -3,12 +3,12 @@
 use crate::kernels::matmul::Entry;
 use crate::kernels::{Access, Kernel, MOST_ROUNDS, StepScalars, grid, words};
 use crate::kernels::{
-    activation, activation_grad, batch_mean, bernoulli, bound, broadcast, chain, clip_factor, combine, conv,
+    activation, activation_grad, append, batch_mean, bernoulli, bound, broadcast, chain, clip_factor, combine, conv,
     conv_weight, dropout, gather, group_moments, group_norm, group_norm_grad, group_norm_weight,
 };
 use crate::kernels::{
-    gaussian, kl_means, log_mean_exp, log_ratio, log_ratio_grad, matmul, matmul_direct, matmul_texels, mmd, noise,
-    pair_density, pair_norms, planes, pool, posterior_grad,
+    gaussian, kl_means, log_mean_exp, log_ratio, log_ratio_grad, logistic_mixture, logistic_mixture_mean, matmul,
+    matmul_direct, matmul_texels, mmd, noise, pair_density, pair_norms, planes, pool, posterior_grad,
 };
 use crate::kernels::{
     row_weights, running, sample, shaped_kl, squared_norm, sum_columns, sum_rows, table, table_values,
@@ -181,6 +181,8 @@ enum Fill {
     Below(usize),
     /// Whole numbers, and now and then a missing value.
     Counts,
+    /// Levels of pixels, the ends among them, and now and then a missing value.
+    Levels,
     /// The layout of columns of all kinds that take so many places.
     Columns(usize),
     /// [`SENTINEL`]: the kernel does not read the binding.
@@ -198,6 +200,8 @@ impl Fill {
             Self::Below(end) => random.next_u32() % end as u32,
             Self::Counts if random.next_u32().is_multiple_of(5) => f32::NAN.to_bits(),
             Self::Counts => (((random.next_u32() % 5) * (random.next_u32() % 9)) as f32).to_bits(),
+            Self::Levels if at % 11 == 5 => f32::NAN.to_bits(),
+            Self::Levels => (((random.next_u32() % 300).min(255)) as f32 / 255.0).to_bits(),
             Self::Columns(places) => table::layout(&columns(places))[at],
             Self::Unused => SENTINEL,
         }
@@ -278,6 +282,8 @@ fn shape(kernel: &Kernel, consts: &[u32], size: Size) -> Option<Shape> {
         "bernoulli" | "gaussian" => Some(likelihood(kernel.name, consts, size)),
         "table" => Some(columns_likelihood(consts, size)),
         "table_values" => Some(columns_values(consts, size)),
+        "logistic_mixture" | "logistic_mixture_mean" => Some(mixtures(kernel.name, consts, size)),
+        "append" => Some(beside(consts, size)),
         "chain" => Some(neighbourhood(size)),
         _ => None,
     }
@@ -686,6 +692,49 @@ fn likelihood(name: &str, consts: &[u32], Size { rows, width: d, depth }: Size) 
     Shape::new(&p, (r, depth), gaussian::grid(&p), bindings)
 }
 
+/// Mixtures of two to four components in one to three channels. Threads of software drivers finish only so many pixels.
+fn mixtures(name: &str, consts: &[u32], Size { rows, width, depth }: Size) -> Shape {
+    let (components, channels) = (2 + depth % 3, 1 + width % 3);
+    let (pixels, rows) = (width.min(300), rows.min(70));
+    let (d, o) = (channels * pixels, components * pixels * (1 + 2 * channels));
+    let [k, c, p] = [components, channels, pixels].map(|n| n as u32);
+    if name == "logistic_mixture_mean" {
+        let p = logistic_mixture_mean::Params { rows: rows as u32, pixels: p, channels: c, components: k };
+        return Shape::new(&p, (rows, 1), logistic_mixture_mean::grid(&p), [part(rows * o), part(rows * d)]);
+    }
+    let [value, grad, uniform] = *consts else { unreachable!("there are three constants") };
+    let (r, (low, high)) = (rows * depth, CLAMP);
+    let (per_example, weight) = (depth as u32, 1);
+    let p = logistic_mixture::Params {
+        rows: r as u32,
+        pixels: p,
+        channels: c,
+        components: k,
+        per_example,
+        weight,
+        low,
+        high,
+    };
+    let (out, x) = (part(r * o), (rows * d, true, Fill::Levels));
+    let g = used(grad == 1 && uniform == 0, part(r));
+    let bindings = [out, x, g, used(value == 1, part(r)), used(grad == 1, out)];
+    Shape::new(&p, (r, depth), logistic_mixture::grid(&p), bindings)
+}
+
+/// Numbers beside rows, by turns one and several, each for as many places as there are samples.
+fn beside(consts: &[u32], Size { rows, width, depth }: Size) -> Shape {
+    let count = if width % 2 == 0 { 1 } else { width };
+    let tail = count * depth;
+    let p = append::Params { rows: rows as u32, width: width as u32, tail: tail as u32, count: count as u32 };
+    let (narrow, wide, sums) = (part(rows * width), part(rows * (width + tail)), part(rows * count));
+    let bindings = match consts[0] {
+        append::APPEND => [narrow, whole(count), wide],
+        append::FIRST => [wide, UNUSED, narrow],
+        _ => [wide, UNUSED, sums],
+    };
+    Shape::new(&p, (rows, 1), append::grid(&p), bindings)
+}
+
 /// Columns of all kinds by turns that take so many places together.
 fn columns(places: usize) -> Vec<(u32, usize)> {
     let kinds = [
@@ -694,6 +743,7 @@ fn columns(places: usize) -> Vec<(u32, usize)> {
         (table::BERNOULLI, 1),
         (table::POISSON, 1),
         (table::FIXED, 1),
+        (table::NEGATIVE_BINOMIAL, 1),
         (table::CATEGORICAL, 2),
     ];
     let mut left = places;
@@ -707,7 +757,7 @@ fn columns(places: usize) -> Vec<(u32, usize)> {
 
 /// The numbers that a decoder puts out for columns of so many places.
 fn outputs(places: usize) -> usize {
-    places + columns(places).iter().filter(|(kind, _)| *kind == table::NORMAL).count()
+    places + columns(places).iter().filter(|(kind, _)| table::has_second(*kind)).count()
 }
 
 fn columns_likelihood(consts: &[u32], Size { rows, width: d, depth }: Size) -> Shape {
@@ -724,6 +774,8 @@ fn columns_likelihood(consts: &[u32], Size { rows, width: d, depth }: Size) -> S
         high,
         rate_low: low,
         rate_high: high,
+        dispersion_low: low,
+        dispersion_high: high,
         fixed_log_variance: -0.5,
     };
     let out = part(r * outputs(d));

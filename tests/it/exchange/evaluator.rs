@@ -203,6 +203,7 @@ fn operation(op: &str, inputs: &[Matrix]) -> Vec<Matrix> {
         ("Exp", []) => a.map(f64::exp),
         ("Softmax", []) => softmax(a),
         ("Concat", _) => concat(inputs),
+        ("Max", others) => others.iter().fold(a.clone(), |most, other| most.zip(other, f64::max)),
         ("Clip", [low, high]) => a.map(|x| x.clamp(low.values[0], high.values[0])),
         ("Gemm", [weight, bias]) => product(a, weight, bias),
         ("Split", [widths]) => return split(a, widths),
