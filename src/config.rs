@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use data::{Background, Binarise, Colour, ColumnType, Damaged, DataConfig, Fit, Layout, Scale};
 pub use keys::nearest;
-pub use layers::{Channels, Dense, Layer};
+pub use layers::{Channels, Conv, Dense, Layer, list as layer_list};
 pub use objective::{Anneal, Bound, ObjectiveConfig};
 pub use recipes::RECIPES;
 pub use resolve::{from_toml, resolve, to_toml};

@@ -4,7 +4,8 @@
 //! In the house an affine map is one tensor [inputs + 1, outputs] whose last row is the bias, and the two heads of a
 //! posterior stand side by side. Outside, every map is a `weight` [outputs, inputs] and a `bias` [outputs], as in
 //! PyTorch's `Linear`, and every head is one of its own. Convolutions, [taps·inputs + 1, outputs] inside, are those of
-//! PyTorch's `Conv2d` and `ConvTranspose2d`; where an image meets a dense layer, its channels lie one plane after the
+//! PyTorch's `Conv2d` and `ConvTranspose2d`, scale and shift of a normalisation, [2, channels] inside, `weight` and `bias`
+//! of its `GroupNorm`; where an image meets a dense layer, its channels lie one plane after the
 //! other, as PyTorch's `flatten` and `unflatten` have them:
 //!
 //! | here | outside | what it gives |

@@ -25,9 +25,15 @@ pub mod clip_factor;
 pub mod combine;
 pub mod conv;
 pub mod conv_weight;
+pub mod dropout;
 pub mod gather;
 pub mod gaussian;
 mod gemm;
+pub mod group_moments;
+pub mod group_norm;
+pub mod group_norm_grad;
+pub mod group_norm_weight;
+mod groups;
 mod images;
 pub mod kl_means;
 pub mod log_mean_exp;
@@ -44,6 +50,7 @@ pub mod noise;
 pub mod pair_density;
 pub mod pair_norms;
 pub mod planes;
+pub mod pool;
 pub mod posterior_grad;
 pub mod row_weights;
 pub mod running;
@@ -391,8 +398,13 @@ pub static KERNELS: &[&Kernel] = &[
     &combine::KERNEL,
     &conv::KERNEL,
     &conv_weight::KERNEL,
+    &dropout::KERNEL,
     &gather::KERNEL,
     &gaussian::KERNEL,
+    &group_moments::KERNEL,
+    &group_norm::KERNEL,
+    &group_norm_grad::KERNEL,
+    &group_norm_weight::KERNEL,
     &kl_means::KERNEL,
     &log_mean_exp::KERNEL,
     &log_ratio::KERNEL,
@@ -407,6 +419,7 @@ pub static KERNELS: &[&Kernel] = &[
     &pair_density::KERNEL,
     &pair_norms::KERNEL,
     &planes::KERNEL,
+    &pool::KERNEL,
     &posterior_grad::KERNEL,
     &row_weights::KERNEL,
     &running::KERNEL,

@@ -14,6 +14,7 @@ use crate::data;
 use crate::durable;
 use crate::error::{Error, Result};
 use crate::exec::{measure, select};
+use crate::model::network;
 use crate::model::objective::formula;
 use crate::plan::Role;
 use crate::report::Report;
@@ -219,16 +220,13 @@ fn describe(session: &mut Session, report: &Report) -> Result<()> {
     let plan = session.executor.plan(id);
     let (parameters, memory) = (plan.parameter_count(), plan.bytes());
     let resident = 4 * (plan.words(&Role::Data) + plan.words(&Role::Window)) as u64;
-    let extents = |shape: &[usize]| match shape {
-        [inputs, outputs] => format!("{}x{outputs}", inputs - 1),
-        shape => shape.iter().map(usize::to_string).collect::<Vec<_>>().join("x"),
-    };
-    let layers: Vec<String> = plan.parameters.iter().map(|p| format!("{} {}", p.name, extents(&p.shape))).collect();
     let (config, members) = (&session.config, session.member_count());
     let beta = config.objective.beta;
     let same = session.members().all(|member| member.objective.beta == beta);
     let beta = if same { beta.to_string() } else { "beta".to_owned() };
-    report.note(&format!("model    {}: {}", config.name, layers.join(", ")));
+    let [encoder, decoder] = session.model.networks()?.map(|steps| network::describe(&steps).join(", "));
+    report.note(&format!("model    {}: encoder {encoder}", config.name));
+    report.note(&format!("         decoder {decoder}"));
     if members > 1 {
         report.note(&format!(
             "         {members} of them side by side; sizes are those of all, but for parameters and checkpoints"

@@ -31,6 +31,11 @@ pub const RECIPES: &[(&str, &str, &str)] = &[
         "convolutions of 32 and 64 channels, 32 latent dimensions, pixels drawn anew at every use",
     ),
     (
+        "residual",
+        include_str!("../../assets/recipes/residual.toml"),
+        "residual blocks of convolutions with group normalisation, 32 latent dimensions",
+    ),
+    (
         "colour",
         include_str!("../../assets/recipes/colour.toml"),
         "convolutions for colour pictures, a Gaussian decoder",
@@ -96,6 +101,7 @@ mod tests {
         // Those of layers are counted once they have data.
         let layers: &[(&str, usize, Likelihood, Binarise, u64)] = &[
             ("conv", 32, Likelihood::Bernoulli, Binarise::Dynamic, 1_700_609),
+            ("residual", 32, Likelihood::Bernoulli, Binarise::Dynamic, 1_819_841),
             ("colour", 64, Likelihood::Gaussian, Binarise::None, 1_799_105),
             ("mixture", 64, Likelihood::LogisticMixture, Binarise::None, 1_846_767),
         ];

@@ -181,11 +181,15 @@ impl<'a> File<'a> {
     fn operation(&mut self, id: Id, name: String, is_output: bool) -> Result<Stored> {
         let flat = |name: String| Stored { name, layout: Layout::Flat };
         match self.graph.op(id) {
-            Op::Parameter { .. } => {}
+            // What reads moments is an operation that makes them anew.
+            Op::Parameter { .. } | Op::GroupMoments { .. } => {}
             Op::Input { name, .. } => return Ok(flat(name.clone())),
             Op::Gather { binarise, .. } => return Ok(flat(self.presented(*binarise))),
             Op::Affine { x, w } => self.affine(*x, *w, &name)?,
             Op::Conv { x, w, window } => return self.conv([*x, *w], *window, name, is_output),
+            Op::Pool { x, window, .. } => return Ok(self.pool(*x, *window, name)),
+            Op::GroupNorm { x, w, moments } => return self.group_norm([*x, *w, *moments], name),
+            Op::Add { a, b } => return Ok(self.add(*a, *b, name)),
             Op::Planes { x, channels, to_pixels } => return Ok(self.planes(*x, *channels, *to_pixels, name)),
             Op::Activation { x, kind } => {
                 let x = if is_output { flat(self.flat(*x)) } else { self.names[x.0 as usize].clone() };
@@ -210,6 +214,9 @@ impl<'a> File<'a> {
             | Op::AffineGradWeight { .. }
             | Op::ConvGradInput { .. }
             | Op::ConvGradWeight { .. }
+            | Op::GroupNormGradInput { .. }
+            | Op::GroupNormGradWeight { .. }
+            | Op::Dropout { .. }
             | Op::ActivationGrad { .. }
             | Op::Sample { .. }
             | Op::SampleGrad { .. }
@@ -240,7 +247,6 @@ impl<'a> File<'a> {
             | Op::AppendGradWeight { .. }
             | Op::Table { .. }
             | Op::TableGrad { .. }
-            | Op::Add { .. }
             | Op::Multiply { .. }
             | Op::Scale { .. }
             | Op::SumRows { .. }

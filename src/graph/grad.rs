@@ -1,7 +1,7 @@
 //! Reverse-mode gradients: one short rule per operation, and one loop that adds up.
 
 use super::op::Side;
-use super::{Graph, Id, Op};
+use super::{Graph, Id, Op, Window};
 use crate::config::Activation;
 use crate::error::{Error, Result};
 
@@ -91,6 +91,16 @@ fn local(graph: &mut Graph, id: Id, dy: Id, depends: &dyn Fn(Id) -> bool) -> Res
             give(graph, w, ConvGradWeight { x, dy, window })?;
         }
         Planes { x, channels, to_pixels } => give(graph, x, Planes { x: dy, channels, to_pixels: !to_pixels })?,
+        Pool { x, window, factor } => {
+            give(graph, x, Pool { x: dy, window: Window { up: !window.up, ..window }, factor })?;
+        }
+        // The moments are made from x: the whole derivative is here.
+        GroupNorm { x, w, moments } => {
+            let channels = graph.shape(w).columns();
+            give(graph, x, GroupNormGradInput { x, w, moments, dy })?;
+            give(graph, w, GroupNormGradWeight { x, moments, dy, channels })?;
+        }
+        Dropout { x, rate, layer } => give(graph, x, Dropout { x: dy, rate, layer })?,
         Op::Activation { x, kind } => {
             let v = if needs_input(kind) { x } else { id };
             give(graph, x, ActivationGrad { dy, v, kind })?;
@@ -167,6 +177,9 @@ fn local(graph: &mut Graph, id: Id, dy: Id, depends: &dyn Fn(Id) -> bool) -> Res
         | AffineGradWeight { .. }
         | ConvGradInput { .. }
         | ConvGradWeight { .. }
+        | GroupMoments { .. }
+        | GroupNormGradInput { .. }
+        | GroupNormGradWeight { .. }
         | ActivationGrad { .. }
         | SampleGrad { .. }
         | KlGrad { .. }

@@ -104,6 +104,22 @@ pub enum Op {
     /// Images of one plane after the other, as data sets store them, [R, channels·pixels], to images whose channels lie
     /// side by side in each pixel, or back.
     Planes { x: Id, channels: usize, to_pixels: bool },
+    /// The sum of what each pixel sees of the other image, times `factor`, in every channel by itself, [R, pixels·C] →
+    /// [R, pixels·C]: means of neighbouring pixels, or where the window goes up, pixels that are repeated.
+    Pool { x: Id, window: Window, factor: f32 },
+    /// Of each of `groups` groups of neighbouring channels, over all pixels, the mean and one over the standard deviation,
+    /// [R, pixels·C] → [R, 2·groups].
+    GroupMoments { x: Id, channels: usize, groups: usize },
+    /// Group normalisation, (x − mean)/deviation·scale + shift, [R, pixels·C], [2, C], [R, 2·groups] → [R, pixels·C]; the
+    /// rows of `w` are scale and shift (Wu and He 2018, arXiv 1803.08494). With one group it is layer normalisation.
+    GroupNorm { x: Id, w: Id, moments: Id },
+    /// The gradient of `GroupNorm` for x, also by way of the moments.
+    GroupNormGradInput { x: Id, w: Id, moments: Id, dy: Id },
+    /// The gradient of `GroupNorm` for scale and shift, [2, C].
+    GroupNormGradWeight { x: Id, moments: Id, dy: Id, channels: usize },
+    /// A share `rate` of the numbers of x becomes 0, the others x/(1 − rate); which ones is drawn for the graph's `layer`-th
+    /// layer of the kind, anew at every step (Srivastava et al. 2014). The gradient is the same operation.
+    Dropout { x: Id, rate: f32, layer: usize },
     /// The non-linearity, element by element.
     Activation { x: Id, kind: Activation },
     /// dy times the derivative at `v`, which is the non-linearity's output or input, whichever the kind needs.
@@ -203,7 +219,13 @@ impl Op {
             Affine { x, w } | Conv { x, w, .. } | Append { x, w, .. } => vec![x, w],
             AffineGradInput { dy, w } | ConvGradInput { dy, w, .. } => vec![dy, w],
             AffineGradWeight { x, dy } | ConvGradWeight { x, dy, .. } => vec![x, dy],
+            GroupNorm { x, w, moments } => vec![x, w, moments],
+            GroupNormGradInput { x, w, moments, dy } => vec![x, w, moments, dy],
+            GroupNormGradWeight { x, moments, dy, .. } => vec![x, moments, dy],
             Planes { x, .. }
+            | Pool { x, .. }
+            | GroupMoments { x, .. }
+            | Dropout { x, .. }
             | Activation { x, .. }
             | Scale { x, .. }
             | SumRows { x }
@@ -291,6 +313,32 @@ pub fn infer(op: &Op, graph: &Graph) -> Result<Shape> {
         }
         Planes { x, channels, .. } => {
             need(shape(x).columns().is_multiple_of(channels))?;
+            shape(x)
+        }
+        Pool { x, window, .. } => {
+            let source = pixels(window.source());
+            need(shape(x).columns().is_multiple_of(source))?;
+            Shape::new(&[shape(x).rows(), shape(x).columns() / source * pixels(window.made())])
+        }
+        GroupMoments { x, channels, groups } => {
+            need(shape(x).columns().is_multiple_of(channels) && groups > 0 && channels.is_multiple_of(groups))?;
+            Shape::new(&[shape(x).rows(), 2 * groups])
+        }
+        GroupNorm { x, w, moments } => {
+            let channels = shape(w).columns();
+            need(shape(w).rows() == 2 && fits_moments(shape(x), shape(moments), channels))?;
+            shape(x)
+        }
+        GroupNormGradInput { x, w, moments, dy } => {
+            need(fits_moments(shape(x), shape(moments), shape(w).columns()) && shape(dy) == shape(x))?;
+            shape(x)
+        }
+        GroupNormGradWeight { x, moments, dy, channels } => {
+            need(fits_moments(shape(x), shape(moments), channels) && shape(dy) == shape(x))?;
+            Shape::new(&[2, channels])
+        }
+        Dropout { x, .. } => {
+            need(per_example(shape(x).rows()))?;
             shape(x)
         }
         Activation { x, .. } | Scale { x, .. } => shape(x),
@@ -443,6 +491,12 @@ pub fn infer(op: &Op, graph: &Graph) -> Result<Shape> {
         BroadcastRows { v, columns } => Shape::new(&[shape(v).count(), columns]),
         BroadcastColumns { v, rows } => Shape::new(&[rows, shape(v).count()]),
     })
+}
+
+/// Whether images of so many channels have these moments.
+fn fits_moments(x: Shape, moments: Shape, channels: usize) -> bool {
+    let groups = moments.columns() / 2;
+    x.rows() == moments.rows() && x.columns().is_multiple_of(channels) && channels.is_multiple_of(groups)
 }
 
 /// The channels that a convolution with parameters of this shape reads.

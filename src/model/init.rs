@@ -25,11 +25,17 @@ pub fn initial(model: &Model, seed: u64, means: &[f32]) -> Vec<Vec<f32>> {
             _ => 1,
         };
         let mut rng = Philox::new(seed, Stream::Init, at as u32, 0);
-        let mut values = drawn(&mut rng, bounds(model.config.init, map, heads), rows - 1, columns);
+        let mut values = match map.kind {
+            Kind::Dense { .. } | Kind::Conv(_) => {
+                drawn(&mut rng, bounds(model.config.init, map, heads), rows - 1, columns)
+            }
+            // Scale and shift change nothing at first.
+            Kind::Norm { .. } => [vec![1.0; columns], vec![0.0; columns]].concat(),
+        };
         if at == last && model.config.output_bias_from_data {
             let starts = match map.kind {
                 Kind::Dense { .. } => starts(model, means),
-                Kind::Conv(_) => starts(model, &per_channel(means, model.shape)),
+                Kind::Conv(_) | Kind::Norm { .. } => starts(model, &per_channel(means, model.shape)),
             };
             values[(rows - 1) * columns..][..starts.len()].copy_from_slice(&starts);
         }

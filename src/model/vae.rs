@@ -143,7 +143,7 @@ impl Model {
 
     /// One training step by the ELBO: terms `distortion` and `rate` of a batch.
     pub fn train(&self, batch: usize) -> Result<Graph> {
-        let mut graph = Graph::new(batch);
+        let mut graph = Graph::training(batch);
         self.terms(&mut graph, 1)?;
         Ok(graph)
     }

@@ -4,6 +4,7 @@ mod conv;
 mod elementwise;
 mod likelihood;
 mod mixture;
+mod norm;
 mod objective;
 mod posterior;
 pub(super) mod products;
@@ -342,6 +343,14 @@ impl Lowering<'_> {
             Conv { x, w, window } => self.conv(x, w, window, id, None),
             ConvGradInput { dy, w, window } => self.conv_grad_input(dy, w, window, id, None),
             ConvGradWeight { x, dy, window } => self.conv_grad_weight(x, dy, window, id),
+            Pool { x, window, factor } => self.pool(id, x, window, factor),
+            GroupMoments { x, channels, groups } => self.group_moments(id, x, channels, groups),
+            GroupNorm { x, w, moments } => self.group_norm(id, [x, w, moments]),
+            GroupNormGradInput { x, w, moments, dy } => self.group_norm_grad_input(id, [x, w, moments, dy]),
+            GroupNormGradWeight { x, moments, dy, channels } => {
+                self.group_norm_grad_weight(id, [x, moments, dy], channels);
+            }
+            Dropout { x, rate, layer } => self.dropout(id, x, rate, layer),
             Planes { x, channels, to_pixels } => self.planes(id, x, channels, to_pixels),
             Op::Activation { x, kind } => self.elementwise(id, &kernels::activation::KERNEL, &[math::code(kind)], &[x]),
             ActivationGrad { dy, v, kind } => {

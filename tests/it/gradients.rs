@@ -37,11 +37,33 @@ fn models_agree(new: &dyn Fn() -> Executor) {
     };
     for likelihood in [Bernoulli, Gaussian, GaussianLearned, GaussianShared, LogisticMixture, Poisson, NegativeBinomial]
     {
-        for (rows, shape) in [(BATCH, [1, 1, 8]), (BATCH - 1, [1, 1, 8]), (BATCH - 1, [3, 4, 2])] {
+        for (rows, shape) in
+            [(BATCH, [1, 1, 8]), (BATCH - 1, [1, 1, 8]), (BATCH - 1, [3, 4, 2]), (BATCH - 1, [2, 4, 4])]
+        {
             model_agrees(&mut new(), likelihood, rows, shape);
         }
     }
 }
+
+/// Networks of convolutions, and with all that may surround them.
+const NETWORKS: [[&[&str]; 2]; 2] = [
+    [
+        &["conv 3 kernel 2 stride 2", "tanh", "conv 2 kernel 3 padding 1", "silu"],
+        &["dense data/2x2", "tanh", "conv-transpose out kernel 2 stride 2"],
+    ],
+    [
+        &[
+            "residual conv 4 kernel 1 {",
+            "layer-norm",
+            "silu",
+            "conv 4 kernel 3 padding 1",
+            "}",
+            "avg-pool 2",
+            "group-norm 2",
+        ],
+        &["dense data/2x2", "layer-norm", "upsample 2", "residual {", "group-norm 2", "tanh", "}"],
+    ],
+];
 
 /// Images go through convolutions, data in a row through dense layers.
 fn model_agrees(executor: &mut Executor, likelihood: Likelihood, rows: usize, shape: [usize; 3]) {
@@ -51,8 +73,8 @@ fn model_agrees(executor: &mut Executor, likelihood: Likelihood, rows: usize, sh
     } else {
         let list = |layers: &[&str]| layers.iter().map(|&layer| layer.to_owned()).collect();
         config.model.hidden = vec![];
-        config.model.encoder_layers = list(&["conv 3 kernel 2 stride 2", "tanh", "conv 2 kernel 3 padding 1", "silu"]);
-        config.model.decoder_layers = list(&["dense data/2x2", "tanh", "conv-transpose out kernel 2 stride 2"]);
+        let [encoder, decoder] = NETWORKS[usize::from(shape[2] == 4)];
+        (config.model.encoder_layers, config.model.decoder_layers) = (list(encoder), list(decoder));
     }
     config.model.latent = 3;
     config.model.activation = Activation::Tanh;
@@ -80,7 +102,10 @@ fn model_agrees(executor: &mut Executor, likelihood: Likelihood, rows: usize, sh
     let x: Vec<f32> = draw(0, BATCH * width).into_iter().map(as_data).collect();
     executor.write_f32(&Role::Input("x".into()), 0, &x).expect("x fits");
     executor.write_f32(&Role::Input("eps".into()), 0, &draw(1, BATCH * 3)).expect("eps fits");
-    let start = init::initial(&model, 3, &[]);
+    let mut start = init::initial(&model, 3, &[]);
+    // A norm is the more curved, the closer the numbers of a group lie together.
+    let far = if shape == [2, 4, 4] { 4.0 } else { 1.0 };
+    start.iter_mut().flatten().for_each(|value| *value *= far);
     let ranges = executor.plan(id).parameters.clone();
     for (range, values) in ranges.iter().zip(&start) {
         executor.write_f32(&Role::Parameters, range.offset, values).expect("the parameters fit");
@@ -197,10 +222,11 @@ macro_rules! operations {
 }
 
 operations! {
-    Rule: Affine Conv Planes Activation Sample Kl ShapedKl TotalCorrelation Mmd LogRatio Bound Bernoulli Gaussian LogisticMixture Append Table Add Multiply Scale SumRows SumColumns BroadcastRows
-        BroadcastColumns;
+    Rule: Affine Conv Pool GroupNorm Dropout Planes Activation Sample Kl ShapedKl TotalCorrelation Mmd LogRatio Bound Bernoulli Gaussian
+        LogisticMixture Append Table Add Multiply Scale SumRows SumColumns BroadcastRows BroadcastColumns;
     Leaf: Parameter Input Gather Noise RowWeights;
-    Constant: AffineGradInput AffineGradWeight ConvGradInput ConvGradWeight ActivationGrad SampleGrad KlGrad PairDensity PairNorms TotalCorrelationGrad MmdGrad KlMeans ShapedKlGrad LogRatioGrad
+    Constant: AffineGradInput AffineGradWeight ConvGradInput ConvGradWeight GroupMoments GroupNormGradInput GroupNormGradWeight
+        ActivationGrad SampleGrad KlGrad PairDensity PairNorms TotalCorrelationGrad MmdGrad KlMeans ShapedKlGrad LogRatioGrad
         LogMeanExp BoundGrad BernoulliGrad GaussianGrad LogisticMixtureGrad LogisticMixtureMean AppendGradInput AppendGradWeight
         TableInput TableGrad TableMean;
 }
@@ -244,6 +270,15 @@ fn constants() -> Vec<(&'static str, Case)> {
     case("ConvGradWeight", &|c| {
         let (x, dy) = (c.constant(&[BATCH, 18]), c.variable(&[BATCH, 8]));
         ConvGradWeight { x, dy, window: down() }
+    });
+    case("GroupMoments", &|c| GroupMoments { x: c.variable(&[ROWS, 8]), channels: 4, groups: 2 });
+    case("GroupNormGradInput", &|c| {
+        let (x, w, moments) = (c.constant(&[ROWS, 8]), c.constant(&[2, 4]), c.constant(&[ROWS, 4]));
+        GroupNormGradInput { x, w, moments, dy: c.variable(&[ROWS, 8]) }
+    });
+    case("GroupNormGradWeight", &|c| {
+        let (x, moments) = (c.constant(&[ROWS, 8]), c.constant(&[ROWS, 4]));
+        GroupNormGradWeight { x, moments, dy: c.variable(&[ROWS, 8]), channels: 4 }
     });
     case("ActivationGrad", &|c| ActivationGrad {
         dy: c.variable(&[4]),

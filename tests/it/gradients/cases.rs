@@ -158,6 +158,31 @@ pub fn cases() -> Vec<Case> {
         let h = c.add(Activation { x: h, kind: config::Activation::Tanh });
         vec![c.add(Conv { x: h, w, window: second })]
     });
+    // With pixels that no window sees, windows that overlap, pixels between windows, and repeated ones.
+    let windows = [
+        Window::down([4, 5], 2, 2, 0),
+        Window::down([5, 4], 3, 1, 0),
+        Window::down([3, 4], 1, 2, 0),
+        Window::up([2, 1], 3, 3, 0, 0),
+    ];
+    for window in windows.into_iter().flatten() {
+        case(&format!("pixels, {window:?}"), &|c| {
+            let x = c.variable(&[ROWS, 2 * window.source().iter().product::<usize>()]);
+            vec![c.add(Pool { x, window, factor: 0.3 })]
+        });
+    }
+    for (pixels, channels, groups) in [(3, 4, 2), (1, 5, 1), (4, 3, 3)] {
+        case(&format!("group norm of {pixels} pixels, {channels} channels in {groups} groups"), &|c| {
+            let (x, w) = (c.variable(&[ROWS, pixels * channels]), c.variable(&[2, channels]));
+            let moments = c.add(GroupMoments { x, channels, groups });
+            vec![c.add(GroupNorm { x, w, moments })]
+        });
+    }
+    case("dropout, twice", &|c| {
+        let x = c.variable(&[ROWS, 7]);
+        let once = c.add(Dropout { x, rate: 0.3, layer: 0 });
+        vec![c.add(Dropout { x: once, rate: 0.5, layer: 1 })]
+    });
     for to_pixels in [true, false] {
         case(&format!("planes, to pixels: {to_pixels}"), &|c| {
             let x = c.variable(&[ROWS, 12]);
