@@ -61,6 +61,8 @@ pub struct ModelConfig {
     pub decoder_layers: Vec<String>,
     /// Z, the number of latent dimensions.
     pub latent: usize,
+    /// What encoder and decoder are told beside what they read.
+    pub condition: Condition,
     /// The non-linearity after each hidden layer.
     pub activation: Activation,
     /// The distribution of the data given the latent.
@@ -73,6 +75,17 @@ pub struct ModelConfig {
     pub output_bias_from_data: bool,
     /// Log-variances are clamped to this range before exp; the gradient outside is zero.
     pub log_variance: [f32; 2],
+}
+
+/// What encoder and decoder are told beside what they read (Kingma et al. 2014; Sohn, Lee and Yan 2015). The class joins
+/// what the first dense layer of each reads, as a one among zeros; the prior stays N(0, 1) for all classes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Condition {
+    /// Nothing.
+    None,
+    /// The class of the example, by the labels of the data.
+    Label,
 }
 
 /// Non-linearities.
@@ -200,6 +213,7 @@ impl Default for Config {
                 encoder_layers: vec![],
                 decoder_layers: vec![],
                 latent: 20,
+                condition: Condition::None,
                 activation: Activation::Relu,
                 likelihood: Likelihood::Bernoulli,
                 sigma: 1.0,

@@ -45,7 +45,7 @@ pub fn model(checkpoint: &Checkpoint) -> Result<Model> {
     let data = &checkpoint.progress.data;
     let source = if data.floats { Source::Floats } else { Source::Bytes };
     let encoding = data.encoding.as_ref();
-    Model::with(&checkpoint.config, data.shape, source, encoding, encoding.is_some())
+    Model::with(&checkpoint.config, data.shape, source, encoding, encoding.is_some(), data.class_count())
 }
 
 /// What a parameter of the house is called outside: one name for each of the heads that stand in it side by side.

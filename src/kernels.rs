@@ -57,6 +57,7 @@ pub mod total_correlation;
 pub mod update;
 pub mod update_texels;
 mod vector;
+pub mod with_class;
 
 use bytemuck::{Pod, Zeroable};
 use std::fmt::Write;
@@ -413,4 +414,5 @@ pub static KERNELS: &[&Kernel] = &[
     &total_correlation::KERNEL,
     &update::KERNEL,
     &update_texels::KERNEL,
+    &with_class::KERNEL,
 ];

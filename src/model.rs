@@ -8,4 +8,4 @@ pub mod network;
 pub mod objective;
 pub mod vae;
 
-pub use vae::{Model, RATE_WEIGHT, named, weights};
+pub use vae::{CLASS, Model, RATE_WEIGHT, named, weights};

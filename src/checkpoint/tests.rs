@@ -17,6 +17,7 @@ fn config() -> Config {
             encoder_layers: vec!["dense 3".into(), "relu".into()],
             decoder_layers: vec![],
             latent: 2,
+            condition: Condition::Label,
             activation: Activation::Relu,
             likelihood: Likelihood::Bernoulli,
             sigma: 0.1,

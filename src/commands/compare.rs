@@ -5,7 +5,7 @@ mod published;
 use super::eval::{self, Measured};
 use super::open;
 use crate::cli::{CompareArgs, RunArgs};
-use crate::config::Config;
+use crate::config::{Condition, Config};
 use crate::config::keys::{get, keys, tree};
 use crate::error::{Error, Result};
 use crate::report::Report;
@@ -73,7 +73,8 @@ fn evaluate(path: &Path, args: &CompareArgs, report: &Report) -> Result<Run> {
 /// Whether a published result is about the same test data, presented and modelled so that figures mean the same.
 fn fits(result: &Published, run: &Run) -> bool {
     let same = |key: &str| get(&result.set, key) == get(&tree(&run.config), key);
-    result.hash == run.hash && run.part == "test" && ["model.likelihood", "data.binarise"].into_iter().all(same)
+    let told = run.config.model.condition != Condition::None;
+    result.hash == run.hash && run.part == "test" && !told && ["model.likelihood", "data.binarise"].into_iter().all(same)
 }
 
 /// A line for each run, and one for each published result.
@@ -178,10 +179,11 @@ fn warn(runs: &[Run], report: &Report) {
             other.path.display()
         ));
     }
-    let kind = |run: &Run| (run.config.model.likelihood, run.config.data.binarise);
+    let kind = |run: &Run| (run.config.model.likelihood, run.config.data.binarise, run.config.model.condition);
     if let Some(other) = runs.iter().find(|run| kind(run) != kind(first)) {
         report.warn(&format!(
-            "{} and {} have other likelihoods or present the data otherwise, so their nats are not the same thing",
+            "{} and {} have other likelihoods, present the data otherwise, or one is told the classes, so their nats are not the \
+             same thing",
             first.path.display(),
             other.path.display()
         ));
@@ -230,7 +232,7 @@ mod tests {
         let aggregate = Aggregate { mean: vec![0.0], covariance: vec![1.0], spread: vec![0.5], mmd: 0.0, draws: 1 };
         let terms = Terms { distortion: 80.0, rate: 25.5 };
         let summary = Summary { examples: 10, terms, standard_error: 0.3, rates: vec![25.5], active: 1, aggregate };
-        let measured = Measured { summary, likelihood: None, exact: false };
+        let measured = Measured { summary, likelihood: None, exact: false, condition: Condition::None };
         let (epoch, hash) = (config.train.epochs as u32, hash.into());
         Run { path: path.into(), config, epoch, part: "test", hash, data: "mnist".into(), measured }
     }

@@ -2,7 +2,7 @@
 
 use super::open;
 use crate::cli::EvalArgs;
-use crate::config::{Binarise, Likelihood};
+use crate::config::{Binarise, Condition, Likelihood};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::eval::{self, Aggregate, Summary};
@@ -37,6 +37,9 @@ pub fn run(args: &EvalArgs, report: &Report) -> Result<()> {
     ));
     let measured = measure(session, part, args.samples, seed, report)?;
     report.result(&as_text(&measured));
+    if measured.condition == Condition::Label {
+        report.note("figures are given the class y of each example: bounds and estimates of log p(x|y), not of log p(x)");
+    }
     if !measured.exact {
         report.note(GREY);
     }
@@ -61,25 +64,29 @@ pub(super) struct Measured {
     pub likelihood: Option<eval::Likelihood>,
     /// Whether −ELBO is a bound of a likelihood.
     pub exact: bool,
+    /// What the model is told beside what it reads: all figures are given that.
+    pub condition: Condition,
 }
 
 impl Measured {
     pub fn as_json(&self) -> Value {
-        let Self { summary, likelihood, exact } = self;
+        let Self { summary, likelihood, exact, condition } = self;
         let aggregate = &summary.aggregate;
         let mut value = json!({
             "examples": summary.examples,
             "distortion": summary.terms.distortion, "rate": summary.terms.rate,
             "neg_elbo": summary.terms.neg_elbo(), "neg_elbo_se": summary.standard_error,
             "active_units": summary.active, "latent": summary.rates.len(), "rates": summary.rates,
-            "is_likelihood": exact,
+            "is_likelihood": exact, "condition": condition,
             "aggregate_mean": aggregate.mean, "aggregate_covariance": aggregate.covariance,
             "aggregate_mmd": aggregate.mmd, "aggregate_draws": aggregate.draws,
         });
         if let Some(likelihood) = likelihood {
             value["samples"] = json!(likelihood.samples);
-            value["neg_log_px"] = json!(likelihood.neg_log_px);
-            value["neg_log_px_se"] = json!(likelihood.standard_error);
+            // Of a conditional model it is another quantity, and so has another name.
+            let name = if *condition == Condition::None { "neg_log_px" } else { "neg_log_px_given_y" };
+            value[name] = json!(likelihood.neg_log_px);
+            value[format!("{name}_se")] = json!(likelihood.standard_error);
         }
         value
     }
@@ -100,7 +107,7 @@ pub(super) fn measure(
         return Err(Error::Diverged(format!("-ELBO is {neg_elbo} on these data: the model has diverged")));
     }
     let likelihood = samples.map(|samples| likelihood(session, part, samples, seed, report)).transpose()?;
-    Ok(Measured { summary, likelihood, exact })
+    Ok(Measured { summary, likelihood, exact, condition: session.config.model.condition })
 }
 
 /// Checks the value of `--samples`.
@@ -129,18 +136,22 @@ fn likelihood(
     done
 }
 
-fn as_text(Measured { summary, likelihood, .. }: &Measured) -> String {
+fn as_text(Measured { summary, likelihood, condition, .. }: &Measured) -> String {
+    let [bound, estimate] = match condition {
+        Condition::None => ["-ELBO", "-log p(x)"],
+        Condition::Label => ["-ELBO given y", "-log p(x|y)"],
+    };
     let nats = |value: f64| format!("{value:.2}");
     let error = |value: f64| format!("± {value:.2}");
     let row = |name: &str, value: String, rest: String| vec![name.to_owned(), value, rest];
     let mut rows = vec![
         row("distortion", nats(summary.terms.distortion), String::new()),
         row("rate", nats(summary.terms.rate), by_dimension(&summary.rates)),
-        row("-ELBO", nats(summary.terms.neg_elbo()), error(summary.standard_error)),
+        row(bound, nats(summary.terms.neg_elbo()), error(summary.standard_error)),
     ];
     if let Some(likelihood) = likelihood {
         let rest = format!("{}, {} samples", error(likelihood.standard_error), count(likelihood.samples as u64));
-        rows.push(row("-log p(x)", nats(likelihood.neg_log_px), rest));
+        rows.push(row(estimate, nats(likelihood.neg_log_px), rest));
     }
     rows.push(row("active", summary.active.to_string(), format!("of {} latent dimensions", summary.rates.len())));
     rows.push(row("MMD² to prior", format!("{:.4}", summary.aggregate.mmd), beside_prior(&summary.aggregate)));

@@ -4,7 +4,7 @@ use super::folder::{self, Folder};
 use super::open;
 use crate::checkpoint::{self, Checkpoint, Course, DataRecord, Progress, Tensor};
 use crate::cli::ImportArgs;
-use crate::config::{self, Config, Likelihood};
+use crate::config::{self, Condition, Config, Likelihood};
 use crate::data;
 use crate::durable;
 use crate::error::{Error, Result};
@@ -90,6 +90,11 @@ fn described(
             "the model is a list of layers (model.encoder_layers, model.decoder_layers), and elbo import takes networks that \
              are given by widths: {advice}"
         )));
+    }
+    if config.model.condition != Condition::None {
+        return Err(Error::Usage(
+            "model.condition = label: elbo import takes models that are told nothing beside what they read".into(),
+        ));
     }
     config = with_widths(&config, network);
     config::validate(&config)?;

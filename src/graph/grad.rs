@@ -91,6 +91,7 @@ fn local(graph: &mut Graph, id: Id, dy: Id, depends: &dyn Fn(Id) -> bool) -> Res
             give(graph, w, ConvGradWeight { x, dy, window })?;
         }
         Planes { x, channels, to_pixels } => give(graph, x, Planes { x: dy, channels, to_pixels: !to_pixels })?,
+        WithClass { x, classes, .. } => give(graph, x, WithClassGrad { dy, classes })?,
         Op::Activation { x, kind } => {
             let v = if needs_input(kind) { x } else { id };
             give(graph, x, ActivationGrad { dy, v, kind })?;
@@ -143,6 +144,7 @@ fn local(graph: &mut Graph, id: Id, dy: Id, depends: &dyn Fn(Id) -> bool) -> Res
         Parameter { .. }
         | Input { .. }
         | Gather { .. }
+        | Class
         | Noise { .. }
         | RowWeights { .. }
         | LogRatioGrad { .. }
@@ -159,6 +161,7 @@ fn local(graph: &mut Graph, id: Id, dy: Id, depends: &dyn Fn(Id) -> bool) -> Res
         | ConvGradInput { .. }
         | ConvGradWeight { .. }
         | ActivationGrad { .. }
+        | WithClassGrad { .. }
         | SampleGrad { .. }
         | KlGrad { .. }
         | BernoulliGrad { .. }
@@ -177,6 +180,7 @@ fn constant_inputs(op: &Op) -> Vec<Id> {
     match *op {
         Op::Sample { eps, .. } | Op::LogRatio { eps, .. } => vec![eps],
         Op::Mmd { prior, .. } => vec![prior],
+        Op::WithClass { class, .. } => vec![class],
         Op::Bernoulli { x, .. } | Op::Gaussian { x, .. } | Op::Table { x, .. } => vec![x],
         _ => vec![],
     }

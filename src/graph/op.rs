@@ -83,6 +83,8 @@ pub enum Op {
     Input { name: String, shape: Shape },
     /// The batch's examples out of the resident data set, [B, D].
     Gather { width: usize, source: Source, binarise: Binarise },
+    /// The class of each of the batch's examples, counted from 0, [B].
+    Class,
     /// Standard normal deviates, [R, Z].
     Noise { rows: usize, width: usize },
     /// What each of R rows weighs in the mean over the batch, times the loss weight `weight`, [R].
@@ -103,6 +105,10 @@ pub enum Op {
     /// Images of one plane after the other, as data sets store them, [R, channels·pixels], to images whose channels lie
     /// side by side in each pixel, or back.
     Planes { x: Id, channels: usize, to_pixels: bool },
+    /// Each row with the class of its example behind it, as a one among zeros, [R, N], [B] → [R, N + classes].
+    WithClass { x: Id, class: Id, classes: usize },
+    /// The gradient of `WithClass` for `x`: each row without its last columns, [R, N + classes] → [R, N].
+    WithClassGrad { dy: Id, classes: usize },
     /// The non-linearity, element by element.
     Activation { x: Id, kind: Activation },
     /// dy times the derivative at `v`, which is the non-linearity's output or input, whichever the kind needs.
@@ -185,7 +191,7 @@ impl Op {
     pub fn inputs(&self) -> Vec<Id> {
         use Op::*;
         match *self {
-            Parameter { .. } | Input { .. } | Gather { .. } | Noise { .. } | RowWeights { .. } => vec![],
+            Parameter { .. } | Input { .. } | Gather { .. } | Class | Noise { .. } | RowWeights { .. } => vec![],
             Affine { x, w } | Conv { x, w, .. } => vec![x, w],
             AffineGradInput { dy, w } | ConvGradInput { dy, w, .. } => vec![dy, w],
             AffineGradWeight { x, dy } | ConvGradWeight { x, dy, .. } => vec![x, dy],
@@ -195,6 +201,8 @@ impl Op {
             | SumRows { x }
             | SumColumns { x }
             | TableInput { x, .. } => vec![x],
+            WithClass { x, class, .. } => vec![x, class],
+            WithClassGrad { dy, .. } => vec![dy],
             ActivationGrad { dy, v, .. } => vec![dy, v],
             Sample { stats, eps, .. } => vec![stats, eps],
             SampleGrad { stats, eps, dz, .. } => vec![stats, eps, dz],
@@ -238,6 +246,7 @@ pub fn infer(op: &Op, graph: &Graph) -> Result<Shape> {
         Parameter { index } => graph.parameters[index].shape,
         Input { shape, .. } => shape,
         Gather { width, .. } => Shape::new(&[graph.batch, width]),
+        Class => Shape::new(&[graph.batch]),
         Noise { rows, width } => {
             need(per_example(rows))?;
             Shape::new(&[rows, width])
@@ -275,6 +284,14 @@ pub fn infer(op: &Op, graph: &Graph) -> Result<Shape> {
         Planes { x, channels, .. } => {
             need(shape(x).columns().is_multiple_of(channels))?;
             shape(x)
+        }
+        WithClass { x, class, classes } => {
+            need(shape(class) == Shape::new(&[graph.batch]) && per_example(shape(x).rows()))?;
+            Shape::new(&[shape(x).rows(), shape(x).columns() + classes])
+        }
+        WithClassGrad { dy, classes } => {
+            need(shape(dy).columns() > classes && per_example(shape(dy).rows()))?;
+            Shape::new(&[shape(dy).rows(), shape(dy).columns() - classes])
         }
         Activation { x, .. } | Scale { x, .. } => shape(x),
         ActivationGrad { dy, v, .. } => {

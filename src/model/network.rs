@@ -16,6 +16,8 @@ pub enum Step {
     Map(Map),
     /// A non-linearity.
     Activation(Activation),
+    /// The class of the example, one of so many, joins what the next map reads.
+    Class(usize),
     /// Between images as data sets store them, one plane after the other, and images whose channels lie side by side.
     Planes {
         /// Channels.
@@ -103,11 +105,16 @@ const MOST_PRODUCTS: usize = 1 << 15;
 /// The most numbers of an image between two layers, for one example.
 const MOST_NUMBERS: usize = 1 << 26;
 
-/// The encoder, from examples of this shape (channels, height, width) to the mean and the log-variance of Z latents.
+/// The encoder, from examples of this shape (channels, height, width) to the mean and the log-variance of Z latents. The
+/// class of an example, one of `classes`, joins what the first dense layer reads; 0 is for models without a condition.
 ///
 /// # Errors
 /// [`Error::Usage`] that names the layer, the one before it and what they give and take.
-pub fn encoder(config: &ModelConfig, data: [usize; 3]) -> Result<Vec<Step>> {
+pub fn encoder(config: &ModelConfig, data: [usize; 3], classes: usize) -> Result<Vec<Step>> {
+    Ok(with_class(plain_encoder(config, data)?, classes))
+}
+
+fn plain_encoder(config: &ModelConfig, data: [usize; 3]) -> Result<Vec<Step>> {
     let latent = 2 * config.latent;
     if config.encoder_layers.is_empty() {
         return Ok(perceptron("encoder", data.iter().product(), &config.hidden, latent, config.activation));
@@ -118,11 +125,29 @@ pub fn encoder(config: &ModelConfig, data: [usize; 3]) -> Result<Vec<Step>> {
     Ok(network.finish())
 }
 
-/// The decoder, from Z latents to what the likelihood wants of examples of this shape: `outputs` numbers.
+/// The decoder, from Z latents to what the likelihood wants of examples of this shape: `outputs` numbers. `classes` as for
+/// [`encoder`].
 ///
 /// # Errors
 /// As those of [`encoder`].
-pub fn decoder(config: &ModelConfig, data: [usize; 3], outputs: usize) -> Result<Vec<Step>> {
+pub fn decoder(config: &ModelConfig, data: [usize; 3], outputs: usize, classes: usize) -> Result<Vec<Step>> {
+    Ok(with_class(plain_decoder(config, data, outputs)?, classes))
+}
+
+/// A network whose first dense layer reads the class of the example too. The head of an encoder is dense, and so is the
+/// first layer of a decoder, which is given numbers: there is always one.
+fn with_class(mut steps: Vec<Step>, classes: usize) -> Vec<Step> {
+    let dense = |step: &Step| matches!(step, Step::Map(Map { kind: Kind::Dense { .. }, .. }));
+    if let (1.., Some(at)) = (classes, steps.iter().position(dense)) {
+        if let Step::Map(map) = &mut steps[at] {
+            map.inputs += classes;
+        }
+        steps.insert(at, Step::Class(classes));
+    }
+    steps
+}
+
+fn plain_decoder(config: &ModelConfig, data: [usize; 3], outputs: usize) -> Result<Vec<Step>> {
     if config.decoder_layers.is_empty() {
         let backwards: Vec<usize> = config.hidden.iter().rev().copied().collect();
         let widths = if config.decoder.is_empty() { &backwards } else { &config.decoder };
@@ -184,7 +209,7 @@ impl<'a> Network<'a> {
     fn finish(mut self) -> Vec<Step> {
         let maps = self.steps.iter_mut().filter_map(|step| match step {
             Step::Map(map) => Some(map),
-            Step::Activation(_) | Step::Planes { .. } => None,
+            Step::Activation(_) | Step::Class(_) | Step::Planes { .. } => None,
         });
         if let Some(head) = maps.last() {
             head.name = format!("{}.head", self.name);
@@ -341,12 +366,13 @@ pub fn declare(graph: &mut Graph, steps: &[Step]) -> Result<Vec<Id>> {
 pub fn maps(steps: &[Step]) -> impl Iterator<Item = &Map> {
     steps.iter().filter_map(|step| match step {
         Step::Map(map) => Some(map),
-        Step::Activation(_) | Step::Planes { .. } => None,
+        Step::Activation(_) | Step::Class(_) | Step::Planes { .. } => None,
     })
 }
 
-/// A network on a tensor [R, in], with its trainable tensors; gives [R, out].
-pub fn apply(graph: &mut Graph, x: Id, steps: &[Step], weights: &[Id]) -> Result<Id> {
+/// A network on a tensor [R, in], with its trainable tensors and the classes of the examples, [B], if it is conditional;
+/// gives [R, out].
+pub fn apply(graph: &mut Graph, x: Id, steps: &[Step], weights: &[Id], class: Option<Id>) -> Result<Id> {
     let (mut h, mut weights) = (x, weights.iter());
     for step in steps {
         h = match step {
@@ -358,6 +384,10 @@ pub fn apply(graph: &mut Graph, x: Id, steps: &[Step], weights: &[Id]) -> Result
                 }
             }
             Step::Activation(kind) => graph.add(Op::Activation { x: h, kind: *kind })?,
+            Step::Class(classes) => {
+                let class = class.ok_or_else(|| Error::Bug("a conditional network is not told the classes".into()))?;
+                graph.add(Op::WithClass { x: h, class, classes: *classes })?
+            }
             Step::Planes { channels, to_pixels } => {
                 graph.add(Op::Planes { x: h, channels: *channels, to_pixels: *to_pixels })?
             }
@@ -385,6 +415,7 @@ pub fn describe(steps: &[Step]) -> Vec<String> {
             ))
         }
         Step::Activation(kind) => Some(format!("{kind:?}").to_lowercase()),
+        Step::Class(classes) => Some(format!("with one of {classes} classes")),
         Step::Planes { .. } => None,
     });
     words.collect()
@@ -407,7 +438,7 @@ mod tests {
     #[test]
     fn widths_are_dense_layers_with_a_non_linearity_between_them() {
         let model = Config::default().model;
-        let (encoder, decoder) = (encoder(&model, [1, 28, 28]).unwrap(), decoder(&model, [1, 28, 28], 784).unwrap());
+        let (encoder, decoder) = (encoder(&model, [1, 28, 28], 0).unwrap(), decoder(&model, [1, 28, 28], 784, 0).unwrap());
         assert_eq!(shapes(&encoder), [("encoder.0", vec![785, 400]), ("encoder.head", vec![401, 40])]);
         assert_eq!(shapes(&decoder), [("decoder.0", vec![21, 400]), ("decoder.head", vec![401, 784])]);
         assert_eq!(describe(&encoder), ["dense 784 to 400", "relu", "dense 400 to 40"]);
@@ -418,30 +449,45 @@ mod tests {
         let conv = "conv 32 kernel 4 stride 2 padding 1";
         let up = "conv-transpose out kernel 4 stride 2 padding 1";
         let mut model = config(&[conv, "relu"], &["dense data/2x8", "relu", up]);
-        let found = encoder(&model, [1, 28, 28]).unwrap();
+        let found = encoder(&model, [1, 28, 28], 0).unwrap();
         assert_eq!(shapes(&found), [("encoder.0", vec![17, 32]), ("encoder.head", vec![14 * 14 * 32 + 1, 10])]);
-        let found = decoder(&model, [1, 28, 28], 784).unwrap();
+        let found = decoder(&model, [1, 28, 28], 784, 0).unwrap();
         assert_eq!(shapes(&found), [("decoder.0", vec![6, 14 * 14 * 8]), ("decoder.head", vec![129, 1])]);
         assert_eq!(found.len(), 3);
         // Colour begins and ends with a change of order, and a learned variance is a number more for each channel.
         model.likelihood = Likelihood::GaussianLearned;
-        let found = encoder(&model, [3, 28, 28]).unwrap();
+        let found = encoder(&model, [3, 28, 28], 0).unwrap();
         assert_eq!(found[0], Step::Planes { channels: 3, to_pixels: true });
         assert_eq!(shapes(&found)[0].1, [49, 32]);
-        let found = decoder(&model, [3, 28, 28], 2 * 3 * 784).unwrap();
+        let found = decoder(&model, [3, 28, 28], 2 * 3 * 784, 0).unwrap();
         assert_eq!(found[3], Step::Planes { channels: 6, to_pixels: false });
         assert_eq!(shapes(&found)[1].1, [129, 6]);
         // What gives no `out` is followed by a layer that does.
-        let found = decoder(&config(&[], &["dense 2x2x3", "conv 4 kernel 2"]), [1, 3, 3], 9).unwrap();
+        let found = decoder(&config(&[], &["dense 2x2x3", "conv 4 kernel 2"]), [1, 3, 3], 9, 0).unwrap();
         assert_eq!(shapes(&found)[2], ("decoder.head", vec![5, 9]));
+    }
+
+    /// In a network of convolutions the first dense layer is the one behind them.
+    #[test]
+    fn the_class_joins_what_the_first_dense_layer_reads() {
+        let model = Config::default().model;
+        let (into, out) = (encoder(&model, [1, 28, 28], 10).unwrap(), decoder(&model, [1, 28, 28], 784, 10).unwrap());
+        assert_eq!(shapes(&into), [("encoder.0", vec![795, 400]), ("encoder.head", vec![401, 40])]);
+        assert_eq!(shapes(&out), [("decoder.0", vec![31, 400]), ("decoder.head", vec![401, 784])]);
+        assert_eq!(describe(&into)[..2], ["with one of 10 classes", "dense 794 to 400"]);
+        let model = config(&["conv 2 kernel 4 stride 4", "relu"], &["dense 4", "relu"]);
+        let found = encoder(&model, [1, 8, 8], 3).unwrap();
+        assert_eq!(shapes(&found), [("encoder.0", vec![17, 2]), ("encoder.head", vec![2 * 2 * 2 + 3 + 1, 10])]);
+        assert_eq!(found[2], Step::Class(3));
+        assert_eq!(shapes(&decoder(&model, [1, 8, 8], 64, 3).unwrap())[0], ("decoder.0", vec![5 + 3 + 1, 4]));
     }
 
     /// Of tables some columns want fewer numbers than others.
     #[test]
     fn out_is_as_many_numbers_as_the_likelihood_wants() {
-        let found = decoder(&config(&[], &["dense 8", "relu", "dense out"]), [1, 1, 6], 8).unwrap();
+        let found = decoder(&config(&[], &["dense 8", "relu", "dense out"]), [1, 1, 6], 8, 0).unwrap();
         assert_eq!(shapes(&found)[1], ("decoder.head", vec![9, 8]));
-        let error = decoder(&config(&[], &["dense 1x6x2", "conv out kernel 1"]), [1, 1, 6], 8).unwrap_err().to_string();
+        let error = decoder(&config(&[], &["dense 1x6x2", "conv out kernel 1"]), [1, 1, 6], 8, 0).unwrap_err().to_string();
         assert!(error.contains("8 numbers for 1x6 values") && error.contains("`dense out`"), "{error}");
     }
 
@@ -490,7 +536,7 @@ mod tests {
         ];
         for (into, out, data, words) in rows {
             let model = config(into, out);
-            let error = encoder(&model, *data).and_then(|_| decoder(&model, *data, data.iter().product()));
+            let error = encoder(&model, *data, 0).and_then(|_| decoder(&model, *data, data.iter().product(), 0));
             let error = error.expect_err(words[0]);
             let text = error.to_string();
             assert_eq!(error.exit_code(), 2, "{text}");

@@ -1,7 +1,7 @@
 //! The variational autoencoder with one stochastic layer (Kingma and Welling 2014, arXiv 1312.6114).
 
 use super::{likelihood, network};
-use crate::config::{Binarise, Config, Likelihood, MAX_PARAMETERS, ModelConfig};
+use crate::config::{Binarise, Condition, Config, Likelihood, MAX_PARAMETERS, ModelConfig};
 use crate::data::Dataset;
 use crate::data::table::Encoding;
 use crate::error::{Error, Result};
@@ -41,7 +41,16 @@ pub struct Model {
     pub columns: Option<Arc<Columns>>,
     /// Whether values may be missing, which is a NaN in their place.
     pub missing: bool,
+    /// Classes of examples, where the model is told them; 0 where it is not.
+    pub classes: usize,
 }
+
+/// The name of the input with the class of each latent that a conditional model decodes, [B].
+pub const CLASS: &str = "class";
+
+
+/// What to say where a conditional model has no classes.
+const NO_CLASSES: &str = "model.condition = label wants the classes of the data, and there are no labels";
 
 /// The name of what [`Model::score`] takes or puts out for K samples: buffers are shared by name and keep their size.
 pub fn named(what: &str, samples: usize) -> String {
@@ -55,10 +64,10 @@ struct Networks {
 }
 
 impl Networks {
-    /// What the decoder puts out for latents [R, Z].
-    fn decode(&self, graph: &mut Graph, z: Id) -> Result<Id> {
+    /// What the decoder puts out for latents [R, Z], and their classes [B] if there are any.
+    fn decode(&self, graph: &mut Graph, z: Id, class: Option<Id>) -> Result<Id> {
         let (steps, weights) = &self.decoder;
-        network::apply(graph, z, steps, weights)
+        network::apply(graph, z, steps, weights, class)
     }
 }
 
@@ -83,28 +92,35 @@ impl Model {
     /// Those of [`Model::with`].
     pub fn new(config: &Config, data: &Dataset) -> Result<Self> {
         let source = if data.values.are_bytes() { Source::Bytes } else { Source::Floats };
-        Self::with(config, data.shape, source, data.encoding.as_ref(), data.missing)
+        Self::with(config, data.shape, source, data.encoding.as_ref(), data.missing, data.class_count())
     }
 
-    /// The model for examples of this shape (channels, height, width), of which some values may be `missing`.
+    /// The model for examples of this shape (channels, height, width), of which some values may be `missing`, and which
+    /// are of so many classes, or of none that is known.
     ///
     /// # Errors
     /// [`Error::Usage`] where the layers of the configuration do not fit together or not to the data, or have too many
-    /// parameters.
+    /// parameters; [`Error::Data`] where the model wants classes and there are none.
     pub fn with(
         config: &Config,
         shape: [usize; 3],
         source: Source,
         encoding: Option<&Encoding>,
         missing: bool,
+        classes: usize,
     ) -> Result<Self> {
+        let classes = match config.model.condition {
+            Condition::None => 0,
+            Condition::Label if classes == 0 => return Err(Error::Data(NO_CLASSES.into())),
+            Condition::Label => classes,
+        };
         let width = shape.iter().product();
         let columns = match config.model.likelihood {
             Likelihood::Heterogeneous => Some(Arc::new(likelihood::columns(&config.model, width, encoding))),
             Likelihood::Bernoulli | Likelihood::Gaussian | Likelihood::GaussianLearned => None,
         };
         let (config, binarise) = (config.model.clone(), config.data.binarise);
-        let model = Self { config, width, shape, source, binarise, columns, missing };
+        let model = Self { config, width, shape, source, binarise, columns, missing, classes };
         let count: u64 = model.networks()?.iter().flat_map(|steps| network::maps(steps)).map(count).sum();
         if count > MAX_PARAMETERS {
             return Err(Error::Usage(format!(
@@ -119,8 +135,8 @@ impl Model {
     /// # Errors
     /// [`Error::Usage`] where layers do not fit together; never of a model that [`Model::with`] made.
     pub fn networks(&self) -> Result<[Vec<network::Step>; 2]> {
-        let encoder = network::encoder(&self.config, self.shape)?;
-        Ok([encoder, network::decoder(&self.config, self.shape, self.output_width())?])
+        let encoder = network::encoder(&self.config, self.shape, self.classes)?;
+        Ok([encoder, network::decoder(&self.config, self.shape, self.output_width(), self.classes)?])
     }
 
     /// The trainable maps in the order of [`Model::parameters`].
@@ -175,7 +191,8 @@ impl Model {
         let x = self.gather_as_stored(&mut graph)?;
         let shape = Shape::new(&[batch * samples, self.config.latent]);
         let eps = graph.add(Op::Input { name: named("noise", samples), shape })?;
-        let pass = self.through(&mut graph, &networks, x, eps)?;
+        let class = self.class(&mut graph)?;
+        let pass = self.through(&mut graph, &networks, x, eps, class)?;
         let distortion = likelihood::distortion(&mut graph, self, pass.out, pass.x)?;
         let ratio = graph.add(Op::LogRatio { stats: pass.stats, eps: pass.eps, z: pass.z, clamp: self.clamp() })?;
         let weights = graph.add(Op::LogMeanExp { distortion, ratio })?;
@@ -191,30 +208,35 @@ impl Model {
         let x = self.gather_as_stored(&mut graph)?;
         let zeros = Shape::new(&[batch, self.config.latent]);
         let eps = graph.add(Op::Input { name: "zero noise".into(), shape: zeros })?;
-        let pass = self.through(&mut graph, &networks, x, eps)?;
+        let class = self.class(&mut graph)?;
+        let pass = self.through(&mut graph, &networks, x, eps, class)?;
         graph.output("stats", pass.stats);
         graph.output("out", pass.out);
         Ok(graph)
     }
 
-    /// Reconstructions through the posterior's mean: outputs `x` [B, D] as presented and `mean` of p(x|z).
+    /// Reconstructions through the posterior's mean: outputs `x` [B, D] as presented and `mean` of p(x|z). A conditional
+    /// model encodes an example as its class and decodes it as the one in the input [`CLASS`].
     pub fn reconstruct(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
         let x = self.gather(&mut graph)?;
-        let stats = self.encoder(&mut graph, &networks, x)?;
+        let class = self.class(&mut graph)?;
+        let stats = self.encoder(&mut graph, &networks, x, class)?;
         // The mean is a sample whose noise is zero.
         let zeros = Shape::new(&[batch, self.config.latent]);
         let eps = graph.add(Op::Input { name: "zero noise".into(), shape: zeros })?;
         let z = graph.add(Op::Sample { stats, eps, clamp: self.clamp() })?;
-        let out = networks.decode(&mut graph, z)?;
+        let class = self.given_class(&mut graph)?;
+        let out = networks.decode(&mut graph, z, class)?;
         let mean = likelihood::mean(&mut graph, self, out)?;
         graph.output("x", x);
         graph.output("mean", mean);
         Ok(graph)
     }
 
-    /// Draws from the prior, decoded: outputs `z` [B, Z] and `mean` of p(x|z).
+    /// Draws from the prior, decoded, of a conditional model as the classes in the input [`CLASS`]: outputs `z` [B, Z] and
+    /// `mean` of p(x|z).
     pub fn sample(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
@@ -229,12 +251,13 @@ impl Model {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
         let x = self.gather(&mut graph)?;
-        let stats = self.encoder(&mut graph, &networks, x)?;
+        let class = self.class(&mut graph)?;
+        let stats = self.encoder(&mut graph, &networks, x, class)?;
         graph.output("stats", stats);
         Ok(graph)
     }
 
-    /// Given latents, decoded: input `z` [B, Z], output `mean` of p(x|z).
+    /// Given latents, decoded: input `z` [B, Z], of a conditional model [`CLASS`] too, output `mean` of p(x|z).
     pub fn decode(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
@@ -251,14 +274,15 @@ impl Model {
         }
     }
 
-    /// The training loss of given inputs instead of the resident data: inputs `x` [B, D] and `eps` [B, Z]. For
-    /// comparison with other implementations.
+    /// The training loss of given inputs instead of the resident data: inputs `x` [B, D], `eps` [B, Z] and, of a
+    /// conditional model, [`CLASS`]. For comparison with other implementations.
     pub fn train_on_inputs(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
         let x = graph.add(Op::Input { name: "x".into(), shape: Shape::new(&[batch, self.width]) })?;
         let eps = graph.add(Op::Input { name: "eps".into(), shape: Shape::new(&[batch, self.config.latent]) })?;
-        let pass = self.through(&mut graph, &networks, x, eps)?;
+        let class = self.given_class(&mut graph)?;
+        let pass = self.through(&mut graph, &networks, x, eps, class)?;
         self.add_terms(&mut graph, &pass)?;
         Ok(graph)
     }
@@ -282,28 +306,41 @@ impl Model {
         let networks = self.declare(graph)?;
         let x = self.gather(graph)?;
         let eps = graph.add(Op::Noise { rows: graph.batch * samples, width: self.config.latent })?;
-        self.through(graph, &networks, x, eps)
+        let class = self.class(graph)?;
+        self.through(graph, &networks, x, eps, class)
     }
 
-    fn through(&self, graph: &mut Graph, networks: &Networks, x: Id, eps: Id) -> Result<Pass> {
-        let stats = self.encoder(graph, networks, x)?;
+    fn through(&self, graph: &mut Graph, networks: &Networks, x: Id, eps: Id, class: Option<Id>) -> Result<Pass> {
+        let stats = self.encoder(graph, networks, x, class)?;
         let z = graph.add(Op::Sample { stats, eps, clamp: self.clamp() })?;
-        let out = networks.decode(graph, z)?;
+        let out = networks.decode(graph, z, class)?;
         Ok(Pass { x, stats, eps, z, out })
     }
 
-    /// The posterior's statistics of examples [B, D], [B, 2Z].
-    fn encoder(&self, graph: &mut Graph, networks: &Networks, x: Id) -> Result<Id> {
+    /// The posterior's statistics of examples [B, D] and their classes [B], [B, 2Z].
+    fn encoder(&self, graph: &mut Graph, networks: &Networks, x: Id, class: Option<Id>) -> Result<Id> {
         let shown = match likelihood::by_column(self) {
             Some(columns) => graph.add(Op::TableInput { x, columns })?,
             None => x,
         };
         let (steps, weights) = &networks.encoder;
-        network::apply(graph, shown, steps, weights)
+        network::apply(graph, shown, steps, weights, class)
+    }
+
+    /// The classes of the batch's examples, [B], where the model is told them.
+    fn class(&self, graph: &mut Graph) -> Result<Option<Id>> {
+        if self.classes == 0 { Ok(None) } else { graph.add(Op::Class).map(Some) }
+    }
+
+    /// Classes that the host gives, likewise.
+    fn given_class(&self, graph: &mut Graph) -> Result<Option<Id>> {
+        let shape = Shape::new(&[graph.batch]);
+        if self.classes == 0 { Ok(None) } else { graph.add(Op::Input { name: CLASS.into(), shape }).map(Some) }
     }
 
     fn decoded(&self, graph: &mut Graph, networks: &Networks, z: Id) -> Result<()> {
-        let out = networks.decode(graph, z)?;
+        let class = self.given_class(graph)?;
+        let out = networks.decode(graph, z, class)?;
         let mean = likelihood::mean(graph, self, out)?;
         graph.output("mean", mean);
         Ok(())

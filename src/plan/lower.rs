@@ -328,6 +328,7 @@ impl Lowering<'_> {
         match *self.graph.op(id) {
             Parameter { .. } | Input { .. } => {}
             Gather { width, source, binarise } => self.gather(id, width, source, binarise),
+            Class => self.class(id),
             Noise { rows, width } => self.noise(id, rows, width, live),
             RowWeights { rows, weight } => self.row_weights(id, rows, weight, live),
             Affine { x, w } => self.affine(x, w, id, None),
@@ -337,6 +338,8 @@ impl Lowering<'_> {
             ConvGradInput { dy, w, window } => self.conv_grad_input(dy, w, window, id, None),
             ConvGradWeight { x, dy, window } => self.conv_grad_weight(x, dy, window, id),
             Planes { x, channels, to_pixels } => self.planes(id, x, channels, to_pixels),
+            WithClass { x, class, .. } => self.with_class(id, x, Some(class)),
+            WithClassGrad { dy, .. } => self.with_class(id, dy, None),
             Op::Activation { x, kind } => self.elementwise(id, &kernels::activation::KERNEL, &[math::code(kind)], &[x]),
             ActivationGrad { dy, v, kind } => {
                 self.elementwise(id, &kernels::activation_grad::KERNEL, &[math::code(kind)], &[dy, v]);

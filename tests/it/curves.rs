@@ -33,11 +33,12 @@ encoder_layers = ["conv 4 kernel 4 stride 4", "relu", "conv 6 kernel 3 stride 2 
 decoder_layers = ["dense data/4x6", "tanh", "conv 5 kernel 3 padding 1", "relu", "conv-transpose out kernel 4 stride 4"]
 "#;
 
-/// Set-ups that take every likelihood and every update rule once, and convolutions.
-const SETTINGS: [&str; 5] = [
+/// Set-ups that take every likelihood and every update rule once, convolutions, and classes.
+const SETTINGS: [&str; 6] = [
     "--recipe images.toml",
     "--recipe classic --set hidden=[24]",
     "--recipe binary --set hidden=[24,16] --set validation=0",
+    "--recipe conditional --set hidden=[24]",
     "--recipe gaussian-learned --set hidden=[24] --set activation=gelu --set optimizer.kind=adamw --set validation=0",
     "--recipe gaussian --set hidden=[24] --set optimizer.kind=sgd --lr 1e-5 --set momentum=0.9 --set validation=0",
 ];

@@ -12,7 +12,7 @@ use elbo::exec::cpu::Cpu;
 use elbo::graph::grad::gradients_from;
 use elbo::graph::op::{KlShape, Side, Source, Variance};
 use elbo::graph::{Graph, Id, Op, Window};
-use elbo::model::{Model, init};
+use elbo::model::{CLASS, Model, init};
 use elbo::plan::{Ending, Role, lower};
 use elbo::shape::Shape;
 use std::collections::BTreeSet;
@@ -32,14 +32,16 @@ fn rules_agree(executor: &mut Executor) {
 /// The gradient of a training step in every parameter, with the last example not counted or counted.
 fn models_agree(new: &dyn Fn() -> Executor) {
     for likelihood in [Likelihood::Bernoulli, Likelihood::Gaussian, Likelihood::GaussianLearned] {
-        for (rows, shape) in [(BATCH, [1, 1, 8]), (BATCH - 1, [1, 1, 8]), (BATCH - 1, [3, 4, 2])] {
-            model_agrees(&mut new(), likelihood, rows, shape);
+        for (rows, shape, classes) in
+            [(BATCH, [1, 1, 8], 0), (BATCH - 1, [1, 1, 8], 3), (BATCH - 1, [3, 4, 2], 0), (BATCH, [3, 4, 2], 2)]
+        {
+            model_agrees(&mut new(), likelihood, rows, shape, classes);
         }
     }
 }
 
 /// Images go through convolutions, data in a row through dense layers.
-fn model_agrees(executor: &mut Executor, likelihood: Likelihood, rows: usize, shape: [usize; 3]) {
+fn model_agrees(executor: &mut Executor, likelihood: Likelihood, rows: usize, shape: [usize; 3], classes: usize) {
     let mut config = Config::default();
     if shape[1] == 1 {
         config.model.hidden = vec![6, 5];
@@ -62,6 +64,7 @@ fn model_agrees(executor: &mut Executor, likelihood: Likelihood, rows: usize, sh
         binarise: Binarise::None,
         columns: None,
         missing: false,
+        classes,
     };
     let graph = model.train_on_inputs(BATCH).expect("the model's shapes meet");
     let plan = lower("model", graph, Some(Ending::plain(&config.optimizer)), RESIDENT, executor.target())
@@ -70,6 +73,9 @@ fn model_agrees(executor: &mut Executor, likelihood: Likelihood, rows: usize, sh
     let x: Vec<f32> = draw(0, BATCH * width).iter().map(|v| 0.5 + 0.25 * v).collect();
     executor.write_f32(&Role::Input("x".into()), 0, &x).expect("x fits");
     executor.write_f32(&Role::Input("eps".into()), 0, &draw(1, BATCH * 3)).expect("eps fits");
+    if classes > 0 {
+        executor.write_f32(&Role::Input(CLASS.into()), 0, &[1.0, 0.0, 1.0]).expect("the classes fit");
+    }
     let start = init::initial(&model, 3, &[]);
     let ranges = executor.plan(id).parameters.clone();
     for (range, values) in ranges.iter().zip(&start) {
@@ -96,7 +102,7 @@ fn model_agrees(executor: &mut Executor, likelihood: Likelihood, rows: usize, sh
             })
             .collect();
         let what =
-            format!("{}: {likelihood:?}, {rows} of {BATCH} examples of {shape:?}, {}", executor.name(), range.name);
+            format!("{}: {likelihood:?}, {rows} of {BATCH} examples of {shape:?}, {classes} classes, {}", executor.name(), range.name);
         assert_close(&what, found, &slopes, level);
     }
 }
@@ -187,10 +193,10 @@ macro_rules! operations {
 }
 
 operations! {
-    Rule: Affine Conv Planes Activation Sample Kl ShapedKl TotalCorrelation Mmd LogRatio Bound Bernoulli Gaussian Table Add Multiply Scale SumRows SumColumns BroadcastRows
+    Rule: Affine Conv Planes WithClass Activation Sample Kl ShapedKl TotalCorrelation Mmd LogRatio Bound Bernoulli Gaussian Table Add Multiply Scale SumRows SumColumns BroadcastRows
         BroadcastColumns;
-    Leaf: Parameter Input Gather Noise RowWeights;
-    Constant: AffineGradInput AffineGradWeight ConvGradInput ConvGradWeight ActivationGrad SampleGrad KlGrad PairDensity PairNorms TotalCorrelationGrad MmdGrad KlMeans ShapedKlGrad LogRatioGrad
+    Leaf: Parameter Input Gather Class Noise RowWeights;
+    Constant: AffineGradInput AffineGradWeight ConvGradInput ConvGradWeight WithClassGrad ActivationGrad SampleGrad KlGrad PairDensity PairNorms TotalCorrelationGrad MmdGrad KlMeans ShapedKlGrad LogRatioGrad
         LogMeanExp BoundGrad BernoulliGrad GaussianGrad TableInput TableGrad TableMean;
 }
 

@@ -3,6 +3,7 @@
 mod answers;
 mod cli;
 mod comforts;
+mod conditions;
 mod curves;
 mod devices;
 mod epochs;

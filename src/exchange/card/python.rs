@@ -42,6 +42,13 @@ impl Body {
                     }
                 }
                 Step::Activation(kind) => body.line(&format!("{x} = {}", activation(*kind, x))),
+                Step::Class(classes) => {
+                    if image {
+                        body.line(&format!("{x} = {x}.flatten(1)"));
+                        image = false;
+                    }
+                    body.line(&format!("{x} = torch.cat([{x}, F.one_hot(y, {classes}).float()], 1)"));
+                }
                 // Images lie there as data do.
                 Step::Planes { .. } => {}
             }

@@ -12,7 +12,7 @@ use crate::kernels::{
 };
 use crate::kernels::{
     row_weights, running, sample, shaped_kl, squared_norm, sum_columns, sum_rows, table, table_values,
-    total_correlation, update, update_texels,
+    total_correlation, update, update_texels, with_class,
 };
 use crate::plan::{Step, View};
 use crate::rng::{Philox, Stream, key};
@@ -181,6 +181,8 @@ enum Fill {
     Below(usize),
     /// Whole numbers, and now and then a missing value.
     Counts,
+    /// Whole numbers below a number.
+    Classes(usize),
     /// The layout of columns of all kinds that take so many places.
     Columns(usize),
     /// [`SENTINEL`]: the kernel does not read the binding.
@@ -198,6 +200,7 @@ impl Fill {
             Self::Below(end) => random.next_u32() % end as u32,
             Self::Counts if random.next_u32().is_multiple_of(5) => f32::NAN.to_bits(),
             Self::Counts => (((random.next_u32() % 5) * (random.next_u32() % 9)) as f32).to_bits(),
+            Self::Classes(end) => ((random.next_u32() % end as u32) as f32).to_bits(),
             Self::Columns(places) => table::layout(&columns(places))[at],
             Self::Unused => SENTINEL,
         }
@@ -277,6 +280,7 @@ fn shape(kernel: &Kernel, consts: &[u32], size: Size) -> Option<Shape> {
         "table" => Some(columns_likelihood(consts, size)),
         "table_values" => Some(columns_values(consts, size)),
         "chain" => Some(neighbourhood(size)),
+        "with_class" => Some(with_class(consts, size)),
         _ => None,
     }
 }
@@ -684,6 +688,20 @@ fn columns_likelihood(consts: &[u32], Size { rows, width: d, depth }: Size) -> S
     let g = used(grad == 1 && uniform == 0, part(r));
     let bindings = [out, x, layout, g, used(value == 1, part(r)), used(grad == 1, out)];
     Shape::new(&p, (r, depth), table::grid(&p), bindings)
+}
+
+fn with_class(consts: &[u32], Size { rows, width, depth }: Size) -> Shape {
+    let (r, classes, remove) = (rows * depth, 1 + width % 11, consts[0] == 1);
+    let p = with_class::Params {
+        rows: r as u32,
+        width: width as u32,
+        classes: classes as u32,
+        per_example: depth as u32,
+    };
+    let (narrow, wide) = (part(r * width), part(r * (width + classes)));
+    let of = used(!remove, (rows, true, Fill::Classes(classes)));
+    let [x, y] = if remove { [wide, narrow] } else { [narrow, wide] };
+    Shape::new(&p, (r, depth), with_class::grid(&p, remove), [x, of, y])
 }
 
 fn columns_values(consts: &[u32], Size { rows, width: d, .. }: Size) -> Shape {

@@ -35,6 +35,38 @@ impl Lowering<'_> {
         self.push(&dispatch, &p, views);
     }
 
+    /// The class of each example: a data set of one float for each, of which all are on the device.
+    pub(super) fn class(&mut self, id: Id) {
+        use kernels::gather::{FLOATS, KEEP, KERNEL, Params, grid};
+        let rows = self.graph.batch;
+        let p = Params { rows: rows as u32, width: 1, window: 0, stride: 1 };
+        let views = vec![self.order(), self.whole(Role::Labels, self.resident.order_words), self.split(id)];
+        let consts = [FLOATS, KEEP];
+        let dispatch =
+            Dispatch { kernel: &KERNEL, consts: &consts, outer: rows, unit: 1, grid: grid(&p), what: "gather classes" };
+        self.push(&dispatch, &p, views);
+    }
+
+    /// Rows with the class of their example, or gradients of such rows without it.
+    pub(super) fn with_class(&mut self, id: Id, x: Id, class: Option<Id>) {
+        use kernels::with_class::{KERNEL, Params, grid};
+        let (rows, read, made) = (self.shape(x).rows(), self.shape(x).columns(), self.shape(id).columns());
+        let p = Params {
+            rows: rows as u32,
+            width: read.min(made) as u32,
+            classes: read.abs_diff(made) as u32,
+            per_example: self.per_example(rows),
+        };
+        let remove = class.is_none();
+        let of = match class {
+            Some(class) => self.split(class),
+            None => self.nothing(),
+        };
+        let (views, unit, consts) = (vec![self.split(x), of, self.split(id)], self.unit(rows), [u32::from(remove)]);
+        let (grid, what) = (grid(&p, remove), if remove { "without classes" } else { "with classes" });
+        self.push(&Dispatch { kernel: &KERNEL, consts: &consts, outer: rows, unit, grid, what }, &p, views);
+    }
+
     pub(super) fn noise(&mut self, id: Id, rows: usize, width: usize, live: &BTreeSet<Id>) {
         use kernels::noise::{KERNEL, Params, grid};
         // `sample` draws its own noise; what remains is noise that something else reads.

@@ -142,6 +142,14 @@ pub fn cases() -> Vec<Case> {
             vec![c.add(Planes { x, channels: 3, to_pixels })]
         });
     }
+    // The class of an example counts for all of its rows.
+    case("rows with the class of their example", &|c| {
+        let (x, w) = (c.variable(&[ROWS, 3]), c.variable(&[7, 2]));
+        let class = c.constant(&[BATCH]);
+        c.inputs.last_mut().expect("the classes were just put there").1 = vec![2.0, 0.0, 1.0];
+        let x = c.add(WithClass { x, class, classes: 3 });
+        vec![c.add(Affine { x, w })]
+    });
     for kind in ACTIVATIONS {
         case(&format!("{kind:?}"), &|c| {
             let x = c.variable(&[BATCH, 5]);
