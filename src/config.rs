@@ -3,6 +3,7 @@
 //! A configuration starts from [`Config::default`], is changed by a recipe and then by single settings ([`resolve`]),
 //! and is checked as a whole ([`validate`]) before anything is read, allocated or written.
 
+mod above;
 mod data;
 pub mod keys;
 mod layers;
@@ -15,6 +16,7 @@ mod validate;
 
 use serde::{Deserialize, Serialize};
 
+pub use above::Above;
 pub use data::{Background, Binarise, Colour, ColumnType, Damaged, DataConfig, Fit, Layout, Scale};
 pub use keys::nearest;
 pub use layers::{Channels, Dense, Layer};
@@ -61,6 +63,9 @@ pub struct ModelConfig {
     pub decoder_layers: Vec<String>,
     /// Z, the number of latent dimensions.
     pub latent: usize,
+    /// Stochastic layers above that one, from the lowest up: each by the widths of the layers to it and its latent
+    /// dimensions, `100-100-50`.
+    pub above: Vec<String>,
     /// What encoder and decoder are told beside what they read.
     pub condition: Condition,
     /// The non-linearity after each hidden layer.
@@ -86,6 +91,20 @@ pub enum Condition {
     None,
     /// The class of the example, by the labels of the data.
     Label,
+}
+
+impl ModelConfig {
+    /// The stochastic layers above the lowest.
+    ///
+    /// # Errors
+    /// [`Error::Usage`](crate::error::Error::Usage) where one of them is none.
+    pub fn levels(&self) -> crate::error::Result<Vec<Above>> {
+        let level = |(at, text): (usize, &String)| {
+            let wrong = |why| crate::error::Error::Usage(format!("model.above[{at}] `{text}` {why}"));
+            Above::parse(text).map_err(wrong)
+        };
+        self.above.iter().enumerate().map(level).collect()
+    }
 }
 
 /// Non-linearities.
@@ -213,6 +232,7 @@ impl Default for Config {
                 encoder_layers: vec![],
                 decoder_layers: vec![],
                 latent: 20,
+                above: vec![],
                 condition: Condition::None,
                 activation: Activation::Relu,
                 likelihood: Likelihood::Bernoulli,

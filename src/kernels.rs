@@ -30,6 +30,7 @@ mod gemm;
 mod images;
 pub mod kl_means;
 pub mod log_mean_exp;
+pub mod log_prior;
 pub mod log_ratio;
 pub mod log_ratio_grad;
 pub mod math;
@@ -391,6 +392,7 @@ pub static KERNELS: &[&Kernel] = &[
     &gaussian::KERNEL,
     &kl_means::KERNEL,
     &log_mean_exp::KERNEL,
+    &log_prior::KERNEL,
     &log_ratio::KERNEL,
     &log_ratio_grad::KERNEL,
     &matmul::KERNEL,

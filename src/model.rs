@@ -6,6 +6,7 @@ pub mod init;
 pub mod likelihood;
 pub mod network;
 pub mod objective;
+mod stack;
 pub mod vae;
 
 pub use vae::{CLASS, Model, RATE_WEIGHT, named, weights};

@@ -92,7 +92,7 @@ fn figures(runs: &[Run], results: &[&Published]) -> String {
             nats(summary.terms.rate),
             nats(summary.terms.neg_elbo()),
             nats(summary.standard_error),
-            format!("{}", summary.active),
+            summary.layers.iter().map(|layer| layer.active.to_string()).collect::<Vec<_>>().join("+"),
         ];
         if let Some(likelihood) = likelihood {
             row.extend([nats(likelihood.neg_log_px), nats(likelihood.standard_error)]);
@@ -226,12 +226,13 @@ fn as_json(runs: &[Run], settings: &[(String, Vec<String>)], results: &[&Publish
 mod tests {
     use super::*;
     use crate::config;
-    use crate::eval::{Aggregate, Summary, Terms};
+    use crate::eval::{Aggregate, Layer, Summary, Terms};
 
     fn run(path: &str, config: Config, hash: &str) -> Run {
         let aggregate = Aggregate { mean: vec![0.0], covariance: vec![1.0], spread: vec![0.5], mmd: 0.0, draws: 1 };
+        let layers = vec![Layer { latent: 1, rate: 25.5, active: 1 }];
         let terms = Terms { distortion: 80.0, rate: 25.5 };
-        let summary = Summary { examples: 10, terms, standard_error: 0.3, rates: vec![25.5], active: 1, aggregate };
+        let summary = Summary { examples: 10, terms, standard_error: 0.3, rates: vec![25.5], active: 1, aggregate, layers };
         let measured = Measured { summary, likelihood: None, exact: false, condition: Condition::None };
         let (epoch, hash) = (config.train.epochs as u32, hash.into());
         Run { path: path.into(), config, epoch, part: "test", hash, data: "mnist".into(), measured }

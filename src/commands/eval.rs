@@ -5,7 +5,7 @@ use crate::cli::EvalArgs;
 use crate::config::{Binarise, Condition, Likelihood};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::eval::{self, Aggregate, Summary};
+use crate::eval::{self, Aggregate, Layer, Summary};
 use crate::report::Report;
 use crate::report::human::count;
 use crate::report::table::table;
@@ -81,6 +81,11 @@ impl Measured {
             "aggregate_mean": aggregate.mean, "aggregate_covariance": aggregate.covariance,
             "aggregate_mmd": aggregate.mmd, "aggregate_draws": aggregate.draws,
         });
+        if summary.layers.len() > 1 {
+            let layer = |layer: &Layer| json!({ "latent": layer.latent, "rate": layer.rate, "active": layer.active });
+            value["layers"] = summary.layers.iter().map(layer).collect();
+            value["latent"] = json!(summary.layers.iter().map(|layer| layer.latent).sum::<usize>());
+        }
         if let Some(likelihood) = likelihood {
             value["samples"] = json!(likelihood.samples);
             // Of a conditional model it is another quantity, and so has another name.
@@ -146,14 +151,17 @@ fn as_text(Measured { summary, likelihood, condition, .. }: &Measured) -> String
     let row = |name: &str, value: String, rest: String| vec![name.to_owned(), value, rest];
     let mut rows = vec![
         row("distortion", nats(summary.terms.distortion), String::new()),
-        row("rate", nats(summary.terms.rate), by_dimension(&summary.rates)),
+        row("rate", nats(summary.terms.rate), by_layer(summary)),
         row(bound, nats(summary.terms.neg_elbo()), error(summary.standard_error)),
     ];
     if let Some(likelihood) = likelihood {
         let rest = format!("{}, {} samples", error(likelihood.standard_error), count(likelihood.samples as u64));
         rows.push(row(estimate, nats(likelihood.neg_log_px), rest));
     }
-    rows.push(row("active", summary.active.to_string(), format!("of {} latent dimensions", summary.rates.len())));
+    let [active, latent] = [|layer: &Layer| layer.active, |layer: &Layer| layer.latent].map(|of| {
+        summary.layers.iter().map(|layer| of(layer).to_string()).collect::<Vec<_>>().join(" + ")
+    });
+    rows.push(row("active", active, format!("of {latent} latent dimensions")));
     rows.push(row("MMD² to prior", format!("{:.4}", summary.aggregate.mmd), beside_prior(&summary.aggregate)));
     table(&["", "nats per example", ""], &rows)
 }
@@ -166,6 +174,15 @@ fn beside_prior(aggregate: &Aggregate) -> String {
         _ => format!(", largest correlation {:.2}", aggregate.largest_correlation()),
     };
     format!("variances {least:.2} to {most:.2}, largest mean {:.2}{correlation}", aggregate.largest_mean())
+}
+
+/// The rates of several stochastic layers, the lowest first; of one those of its dimensions.
+fn by_layer(summary: &Summary) -> String {
+    if let [_] = summary.layers[..] {
+        return by_dimension(&summary.rates);
+    }
+    let all: Vec<String> = summary.layers.iter().map(|layer| format!("{:.2}", layer.rate)).collect();
+    format!("by layer {}; of the highest {}", all.join(" + "), by_dimension(&summary.rates))
 }
 
 /// The rates of single dimensions, the largest first.

@@ -53,6 +53,8 @@ pub fn run(args: &LatentArgs, report: &Report) -> Result<()> {
     scatter::save(&file, &Map { points: &plane.points, labels, classes, title: &title, axes })?;
     let mut made = vec![file];
     match (posterior.latent, class, trained.session.model.classes) {
+        // Points of the plane say nothing where the prior is another network's.
+        _ if !trained.session.model.config.above.is_empty() => {}
         (2, None, 1..) => report.note("manifold --class says as which class points of the plane are decoded"),
         (2, ..) => made.push(manifold(&mut trained.session, class, &made[0])?),
         _ => {}

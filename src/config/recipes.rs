@@ -26,6 +26,11 @@ pub const RECIPES: &[(&str, &str, &str)] = &[
         "the same network by importance-weighted samples, with the optimiser and schedule of the paper",
     ),
     (
+        "iwae2",
+        include_str!("../../assets/recipes/iwae2.toml"),
+        "two stochastic layers of 100 and 50, likewise: the deeper network of the IWAE paper",
+    ),
+    (
         "conditional",
         include_str!("../../assets/recipes/conditional.toml"),
         "200-200-50 that is told the class of each example: draws examples of a class",
@@ -84,6 +89,8 @@ mod tests {
             ("gaussian-learned", &[400], 20, Likelihood::GaussianLearned, Binarise::None, OptimizerKind::Adam, 967_208),
             ("dynamic", &[200, 200], 50, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 425_284),
             ("iwae", &[200, 200], 50, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 425_284),
+            ("iwae2", &[200, 200], 100, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 521_084),
+            // Without classes, of which the data say how many there are.
             ("conditional", &[200, 200], 50, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 425_284),
             ("table", &[64, 64], 8, Likelihood::Heterogeneous, Binarise::None, OptimizerKind::Adam, 162_096),
             ("anomaly", &[64], 16, Likelihood::Gaussian, Binarise::None, OptimizerKind::Adam, 104_368),

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use super::{
-    Anneal, Bound, Config, Curve, Layer, Likelihood, ModelConfig, ObjectiveConfig, ScheduleConfig, TrainConfig,
+    Anneal, Bound, Condition, Config, Curve, Layer, Likelihood, ModelConfig, ObjectiveConfig, ScheduleConfig, TrainConfig,
 };
 use crate::error::{Error, Result};
 
@@ -48,6 +48,7 @@ pub fn validate(config: &Config) -> Result<()> {
     check_layers("model.encoder_layers", &model.encoder_layers, ("model.hidden", &model.hidden), false)?;
     check_layers("model.decoder_layers", &model.decoder_layers, ("model.decoder", &model.decoder), true)?;
     count("model.latent", model.latent, 1..=MAX_WIDTH)?;
+    check_above(model, objective)?;
     let (sigma, [low, high]) = (model.sigma, model.log_variance);
     check((1e-6..=1e6).contains(&sigma), "model.sigma", &sigma, "a number from 1e-6 to 1e6")?;
     // Beyond ±80 the exponential, or that of the negative, would leave single precision.
@@ -129,6 +130,20 @@ fn check_objective(objective: &ObjectiveConfig, model: &ModelConfig, train: &Tra
     check(*capacity == 0.0, "objective.capacity", capacity, &format!("0 {elbo}"))
 }
 
+/// What is for one stochastic layer alone is refused where there are several.
+fn check_above(model: &ModelConfig, objective: &ObjectiveConfig) -> Result<()> {
+    check(model.above.len() < MAX_LAYERS, "model.above", &format!("{} layers", model.above.len()), "fewer than 64")?;
+    if model.levels()?.is_empty() {
+        return Ok(());
+    }
+    let one = "with model.above, since it is for models of one stochastic layer";
+    check(model.condition == Condition::None, "model.condition", &"label", &format!("none {one}"))?;
+    check(objective.free_bits == 0.0, "objective.free_bits", &objective.free_bits, &format!("0 {one}"))?;
+    check(objective.capacity == 0.0, "objective.capacity", &objective.capacity, &format!("0 {one}"))?;
+    check(objective.tc == 1.0, "objective.tc", &objective.tc, &format!("1 {one}"))?;
+    check(objective.mmd == 0.0, "objective.mmd", &objective.mmd, &format!("0 {one}"))
+}
+
 fn check_schedule(schedule: &ScheduleConfig) -> Result<()> {
     let ScheduleConfig { curve, warmup, after, factors, wait, least } = schedule;
     number("schedule.warmup", *warmup, 0.0)?;
@@ -151,7 +166,7 @@ fn check_schedule(schedule: &ScheduleConfig) -> Result<()> {
     check(has_steps, "schedule.after", &"[]", "a list of epochs where schedule.curve = steps")
 }
 
-/// The number of parameters of the model on examples of `data` values: weights and biases of both networks. Columns of
+/// The number of parameters of the model on examples of `data` values: weights and biases of all networks. Columns of
 /// different kinds count as if each value had a variance of its own.
 /// `None` where the count overflows.
 pub fn parameter_count(model: &ModelConfig, data: usize) -> Option<u64> {
@@ -160,7 +175,15 @@ pub fn parameter_count(model: &ModelConfig, data: usize) -> Option<u64> {
     let backwards: Vec<usize> = model.hidden.iter().rev().copied().collect();
     let decoder = if model.decoder.is_empty() { &backwards } else { &model.decoder };
     let encoder = layers(data, &model.hidden, model.latent.checked_mul(2)?)?;
-    encoder.checked_add(layers(model.latent, decoder, data.checked_mul(heads)?)?)
+    let mut sum = encoder.checked_add(layers(model.latent, decoder, data.checked_mul(heads)?)?)?;
+    let mut below = model.latent;
+    for above in model.levels().unwrap_or_default() {
+        let backwards: Vec<usize> = above.hidden.iter().rev().copied().collect();
+        sum = sum.checked_add(layers(below, &above.hidden, above.latent.checked_mul(2)?)?)?;
+        sum = sum.checked_add(layers(above.latent, &backwards, below.checked_mul(2)?)?)?;
+        below = above.latent;
+    }
+    Some(sum)
 }
 
 /// The error for a batch that has more examples than there are to train on.

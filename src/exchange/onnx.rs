@@ -228,6 +228,8 @@ impl<'a> File<'a> {
             | Op::ShapedKlGrad { .. }
             | Op::LogRatio { .. }
             | Op::LogRatioGrad { .. }
+            | Op::LogPrior { .. }
+            | Op::LogPriorGrad { .. }
             | Op::Bound { .. }
             | Op::BoundGrad { .. }
             | Op::LogMeanExp { .. }

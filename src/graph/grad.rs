@@ -117,6 +117,11 @@ fn local(graph: &mut Graph, id: Id, dy: Id, depends: &dyn Fn(Id) -> bool) -> Res
                 out.push((z, graph.add(Multiply { a: g, b: z })?));
             }
         }
+        LogPrior { z, prior, clamp } => {
+            for (input, of) in [(prior, Side::Statistics), (z, Side::Samples)] {
+                give(graph, input, LogPriorGrad { z, prior, g: dy, clamp, of })?;
+            }
+        }
         Bound { distortion, ratio, size } => {
             let d = graph.add(BoundGrad { distortion, ratio, g: dy, size })?;
             out.extend([distortion, ratio].into_iter().filter(|&input| depends(input)).map(|input| (input, d)));
@@ -148,6 +153,7 @@ fn local(graph: &mut Graph, id: Id, dy: Id, depends: &dyn Fn(Id) -> bool) -> Res
         | Noise { .. }
         | RowWeights { .. }
         | LogRatioGrad { .. }
+        | LogPriorGrad { .. }
         | LogMeanExp { .. }
         | BoundGrad { .. }
         | PairDensity { .. }

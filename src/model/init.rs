@@ -19,8 +19,8 @@ pub fn initial(model: &Model, seed: u64, means: &[f32]) -> Vec<Vec<f32>> {
     let tensors = parameters.iter().zip(&maps).enumerate().map(|(at, (parameter, map))| {
         let (rows, columns) = (parameter.shape.rows(), parameter.shape.columns());
         let heads = match parameter.name.as_str() {
-            "encoder.head" => 2,
             "decoder.head" => outputs_per_value(model.config.likelihood),
+            name if name.ends_with(".head") => 2,
             _ => 1,
         };
         let mut rng = Philox::new(seed, Stream::Init, at as u32, 0);

@@ -161,6 +161,27 @@ fn plain_decoder(config: &ModelConfig, data: [usize; 3], outputs: usize) -> Resu
     Ok(network.finish())
 }
 
+/// The networks between a stochastic layer and the one above it, for each of those above the lowest, from the lowest up:
+/// `encoder2` gives the statistics of q(z2|z1), `decoder2` those of p(z1|z2).
+///
+/// # Errors
+/// [`Error::Usage`] where one of them is not written as it should be.
+pub fn between(config: &ModelConfig) -> Result<Vec<[Vec<Step>; 2]>> {
+    let (mut below, mut all) = (config.latent, Vec::new());
+    for (level, above) in (2..).zip(config.levels()?) {
+        let backwards: Vec<usize> = above.hidden.iter().rev().copied().collect();
+        let network = |name: &str, inputs: usize, widths: &[usize], latent: usize| {
+            perceptron(&format!("{name}{level}"), inputs, widths, 2 * latent, config.activation)
+        };
+        all.push([
+            network("encoder", below, &above.hidden, above.latent),
+            network("decoder", above.latent, &backwards, below),
+        ]);
+        below = above.latent;
+    }
+    Ok(all)
+}
+
 /// Dense layers of these widths with the same non-linearity after each but the last.
 fn perceptron(name: &str, inputs: usize, widths: &[usize], outputs: usize, activation: Activation) -> Vec<Step> {
     let mut network = Network::new(name, [1, 1, 1], Between::Numbers(inputs));

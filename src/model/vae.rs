@@ -1,5 +1,7 @@
-//! The variational autoencoder with one stochastic layer (Kingma and Welling 2014, arXiv 1312.6114).
+//! The variational autoencoder (Kingma and Welling 2014, arXiv 1312.6114), as graphs of all that it is asked. Its stochastic
+//! layers, mostly one, are in [`super::stack`].
 
+use super::stack::{Networks, Pass, sum};
 use super::{likelihood, network};
 use crate::config::{Binarise, Condition, Config, Likelihood, MAX_PARAMETERS, ModelConfig};
 use crate::data::Dataset;
@@ -57,32 +59,9 @@ pub fn named(what: &str, samples: usize) -> String {
     format!("{what} {samples}")
 }
 
-/// Both networks with the trainable tensors of a graph.
-struct Networks {
-    encoder: (Vec<network::Step>, Vec<Id>),
-    decoder: (Vec<network::Step>, Vec<Id>),
-}
-
-impl Networks {
-    /// What the decoder puts out for latents [R, Z], and their classes [B] if there are any.
-    fn decode(&self, graph: &mut Graph, z: Id, class: Option<Id>) -> Result<Id> {
-        let (steps, weights) = &self.decoder;
-        network::apply(graph, z, steps, weights, class)
-    }
-}
-
 /// The numbers of a map's tensor.
 fn count(map: &network::Map) -> u64 {
     map.shape().extents().iter().map(|&n| n as u64).product()
-}
-
-/// What a graph of the whole model made.
-pub(super) struct Pass {
-    pub x: Id,
-    pub stats: Id,
-    pub eps: Id,
-    pub z: Id,
-    pub out: Id,
 }
 
 impl Model {
@@ -121,7 +100,7 @@ impl Model {
         };
         let (config, binarise) = (config.model.clone(), config.data.binarise);
         let model = Self { config, width, shape, source, binarise, columns, missing, classes };
-        let count: u64 = model.networks()?.iter().flat_map(|steps| network::maps(steps)).map(count).sum();
+        let count: u64 = model.all_maps()?.iter().map(count).sum();
         if count > MAX_PARAMETERS {
             return Err(Error::Usage(format!(
                 "the model would have {count} parameters: allowed are up to {MAX_PARAMETERS}"
@@ -130,7 +109,7 @@ impl Model {
         Ok(model)
     }
 
-    /// The steps of encoder and decoder.
+    /// The steps of encoder and decoder, of several stochastic layers those of the lowest.
     ///
     /// # Errors
     /// [`Error::Usage`] where layers do not fit together; never of a model that [`Model::with`] made.
@@ -141,8 +120,7 @@ impl Model {
 
     /// The trainable maps in the order of [`Model::parameters`].
     pub fn maps(&self) -> Vec<network::Map> {
-        let networks = self.networks().expect("a model's layers fit");
-        networks.iter().flat_map(|steps| network::maps(steps).cloned()).collect()
+        self.all_maps().expect("a model's layers fit")
     }
 
     /// The trainable tensors in the order in which they are stored.
@@ -160,14 +138,21 @@ impl Model {
     }
 
     /// Evaluation of a batch: the terms of [`Model::train`] from one sample each, and per example the outputs
-    /// `distortion` [B], `rate` [B] and `stats` [B, 2Z], the posterior's mean and log-variance.
+    /// `distortion` [B], `rate` [B] and `stats` [B, 2Z], the posterior's mean and log-variance; of several stochastic layers
+    /// the rate of each too, `rate 1` from the lowest up, and the statistics of those above the lowest, `stats 2`.
     pub fn evaluate(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
-        let pass = self.terms(&mut graph, 1)?;
+        let (pass, rates) = self.terms(&mut graph, 1)?;
         let [distortion, rate] = [graph.terms[0].rows, graph.terms[1].rows];
         graph.output("distortion", distortion);
         graph.output("rate", rate);
-        graph.output("stats", pass.stats);
+        graph.output("stats", pass.lowest().stats);
+        for (layer, (drawn, &rate)) in (1..).zip(pass.layers.iter().zip(&rates)).filter(|_| rates.len() > 1) {
+            graph.output(&format!("rate {layer}"), rate);
+            if layer > 1 {
+                graph.output(&format!("stats {layer}"), drawn.stats);
+            }
+        }
         Ok(graph)
     }
 
@@ -177,7 +162,8 @@ impl Model {
         let mut graph = Graph::new(batch);
         let pass = self.pass(&mut graph, samples)?;
         let distortion = likelihood::distortion(&mut graph, self, pass.out, pass.x)?;
-        let ratio = graph.add(Op::LogRatio { stats: pass.stats, eps: pass.eps, z: pass.z, clamp: self.clamp() })?;
+        let ratios = self.log_ratios(&mut graph, &pass)?;
+        let ratio = sum(&mut graph, &ratios)?;
         let weights = graph.add(Op::LogMeanExp { distortion, ratio })?;
         graph.output("weights", weights);
         Ok(graph)
@@ -186,15 +172,16 @@ impl Model {
     /// The same with noise that is given: input `noise` [B·K, Z] (see [`named`]), so that it can be alike for all
     /// examples. Nothing is drawn: data of dynamic binarisation are taken as they are stored.
     pub fn score(&self, batch: usize, samples: usize) -> Result<Graph> {
+        self.one_layer("anomaly scores")?;
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
         let x = self.gather_as_stored(&mut graph)?;
-        let shape = Shape::new(&[batch * samples, self.config.latent]);
-        let eps = graph.add(Op::Input { name: named("noise", samples), shape })?;
+        let noise = self.given_noise(&mut graph, &named("noise", samples), samples)?;
         let class = self.class(&mut graph)?;
-        let pass = self.through(&mut graph, &networks, x, eps, class)?;
+        let pass = self.through(&mut graph, &networks, x, &noise, class)?;
         let distortion = likelihood::distortion(&mut graph, self, pass.out, pass.x)?;
-        let ratio = graph.add(Op::LogRatio { stats: pass.stats, eps: pass.eps, z: pass.z, clamp: self.clamp() })?;
+        let ratios = self.log_ratios(&mut graph, &pass)?;
+        let ratio = sum(&mut graph, &ratios)?;
         let weights = graph.add(Op::LogMeanExp { distortion, ratio })?;
         graph.output(&named("weights", samples), weights);
         Ok(graph)
@@ -203,19 +190,19 @@ impl Model {
     /// Examples through the posterior's mean, without any noise: outputs `stats` [B, 2Z] and `out`, what the decoder puts
     /// out before it becomes a mean, [B, [`Model::output_width`]].
     pub fn explain(&self, batch: usize) -> Result<Graph> {
+        self.one_layer("anomaly scores")?;
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
         let x = self.gather_as_stored(&mut graph)?;
-        let zeros = Shape::new(&[batch, self.config.latent]);
-        let eps = graph.add(Op::Input { name: "zero noise".into(), shape: zeros })?;
+        let noise = self.given_noise(&mut graph, "zero noise", 1)?;
         let class = self.class(&mut graph)?;
-        let pass = self.through(&mut graph, &networks, x, eps, class)?;
-        graph.output("stats", pass.stats);
+        let pass = self.through(&mut graph, &networks, x, &noise, class)?;
+        graph.output("stats", pass.lowest().stats);
         graph.output("out", pass.out);
         Ok(graph)
     }
 
-    /// Reconstructions through the posterior's mean: outputs `x` [B, D] as presented and `mean` of p(x|z). A conditional
+    /// Reconstructions through the posterior's mean, of several stochastic layers that of the lowest: outputs `x` [B, D] as presented and `mean` of p(x|z). A conditional
     /// model encodes an example as its class and decodes it as the one in the input [`CLASS`].
     pub fn reconstruct(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
@@ -235,18 +222,18 @@ impl Model {
         Ok(graph)
     }
 
-    /// Draws from the prior, decoded, of a conditional model as the classes in the input [`CLASS`]: outputs `z` [B, Z] and
+    /// Draws from the prior, of several stochastic layers from the top down, decoded, of a conditional model as the classes in the input [`CLASS`]: outputs `z` [B, Z] and
     /// `mean` of p(x|z).
     pub fn sample(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
-        let z = graph.add(Op::Noise { rows: batch, width: self.config.latent })?;
+        let z = self.ancestral(&mut graph, &networks)?;
         self.decoded(&mut graph, &networks, z)?;
         graph.output("z", z);
         Ok(graph)
     }
 
-    /// What the encoder says of a batch: output `stats` [B, 2Z], the posterior's mean and log-variance before the clamp.
+    /// What the lowest encoder says of a batch: output `stats` [B, 2Z], the posterior's mean and log-variance before the clamp.
     pub fn encode(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
@@ -257,7 +244,7 @@ impl Model {
         Ok(graph)
     }
 
-    /// Given latents, decoded: input `z` [B, Z], of a conditional model [`CLASS`] too, output `mean` of p(x|z).
+    /// Given latents of the lowest stochastic layer, decoded: input `z` [B, Z], of a conditional model [`CLASS`] too, output `mean` of p(x|z).
     pub fn decode(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
@@ -274,57 +261,56 @@ impl Model {
         }
     }
 
-    /// The training loss of given inputs instead of the resident data: inputs `x` [B, D], `eps` [B, Z] and, of a
-    /// conditional model, [`CLASS`]. For comparison with other implementations.
+    /// The training loss of given inputs instead of the resident data: inputs `x` [B, D], `eps` [B, Z], of further
+    /// stochastic layers `eps 2` and so on, and, of a conditional model, [`CLASS`]. For comparison with other implementations.
     pub fn train_on_inputs(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
         let x = graph.add(Op::Input { name: "x".into(), shape: Shape::new(&[batch, self.width]) })?;
-        let eps = graph.add(Op::Input { name: "eps".into(), shape: Shape::new(&[batch, self.config.latent]) })?;
+        let noise = self.given_noise(&mut graph, "eps", 1)?;
         let class = self.given_class(&mut graph)?;
-        let pass = self.through(&mut graph, &networks, x, eps, class)?;
+        let pass = self.through(&mut graph, &networks, x, &noise, class)?;
         self.add_terms(&mut graph, &pass)?;
         Ok(graph)
     }
 
-    fn terms(&self, graph: &mut Graph, samples: usize) -> Result<Pass> {
+    fn terms(&self, graph: &mut Graph, samples: usize) -> Result<(Pass, Vec<Id>)> {
         let pass = self.pass(graph, samples)?;
-        self.add_terms(graph, &pass)?;
-        Ok(pass)
+        let rates = self.add_terms(graph, &pass)?;
+        Ok((pass, rates))
     }
 
-    fn add_terms(&self, graph: &mut Graph, pass: &Pass) -> Result<()> {
+    /// Adds distortion and rate, and gives the rate of each stochastic layer.
+    fn add_terms(&self, graph: &mut Graph, pass: &Pass) -> Result<Vec<Id>> {
         let distortion = likelihood::distortion(graph, self, pass.out, pass.x)?;
-        let rate = graph.add(Op::Kl { stats: pass.stats, clamp: self.clamp() })?;
+        let rates = self.rates(graph, pass)?;
+        let rate = sum(graph, &rates)?;
         graph.term("distortion", distortion, DISTORTION_WEIGHT);
         graph.term("rate", rate, RATE_WEIGHT);
-        Ok(())
+        Ok(rates)
     }
 
     /// Data in, decoder's output out, with `samples` latent samples per example.
     pub(super) fn pass(&self, graph: &mut Graph, samples: usize) -> Result<Pass> {
         let networks = self.declare(graph)?;
         let x = self.gather(graph)?;
-        let eps = graph.add(Op::Noise { rows: graph.batch * samples, width: self.config.latent })?;
+        let noise = self.noise(graph, samples)?;
         let class = self.class(graph)?;
-        self.through(graph, &networks, x, eps, class)
+        self.through(graph, &networks, x, &noise, class)
     }
 
-    fn through(&self, graph: &mut Graph, networks: &Networks, x: Id, eps: Id, class: Option<Id>) -> Result<Pass> {
-        let stats = self.encoder(graph, networks, x, class)?;
-        let z = graph.add(Op::Sample { stats, eps, clamp: self.clamp() })?;
-        let out = networks.decode(graph, z, class)?;
-        Ok(Pass { x, stats, eps, z, out })
-    }
-
-    /// The posterior's statistics of examples [B, D] and their classes [B], [B, 2Z].
-    fn encoder(&self, graph: &mut Graph, networks: &Networks, x: Id, class: Option<Id>) -> Result<Id> {
-        let shown = match likelihood::by_column(self) {
-            Some(columns) => graph.add(Op::TableInput { x, columns })?,
-            None => x,
-        };
-        let (steps, weights) = &networks.encoder;
-        network::apply(graph, shown, steps, weights, class)
+    /// Refuses what is for models of one stochastic layer.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where there are more.
+    pub fn one_layer(&self, what: &str) -> Result<()> {
+        match self.config.above.len() {
+            0 => Ok(()),
+            more => Err(Error::Usage(format!(
+                "{what}: this is for models of one stochastic layer, and this one has {} (model.above)",
+                1 + more
+            ))),
+        }
     }
 
     /// The classes of the batch's examples, [B], where the model is told them.
@@ -368,13 +354,6 @@ impl Model {
             Binarise::Threshold => f32::from(u8::from(value >= 0.5)),
             Binarise::None | Binarise::Dynamic => value,
         }
-    }
-
-    /// Every graph of a model declares all its parameters, so that all plans agree on where they lie.
-    fn declare(&self, graph: &mut Graph) -> Result<Networks> {
-        let [encoder, decoder] = self.networks()?;
-        let (into, out) = (network::declare(graph, &encoder)?, network::declare(graph, &decoder)?);
-        Ok(Networks { encoder: (encoder, into), decoder: (decoder, out) })
     }
 
     pub(super) fn clamp(&self) -> Clamp {

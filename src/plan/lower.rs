@@ -329,7 +329,7 @@ impl Lowering<'_> {
             Parameter { .. } | Input { .. } => {}
             Gather { width, source, binarise } => self.gather(id, width, source, binarise),
             Class => self.class(id),
-            Noise { rows, width } => self.noise(id, rows, width, live),
+            Noise { .. } => self.noise(id, live),
             RowWeights { rows, weight } => self.row_weights(id, rows, weight, live),
             Affine { x, w } => self.affine(x, w, id, None),
             AffineGradInput { dy, w } => self.affine_grad_input(dy, w, id, None),
@@ -355,6 +355,7 @@ impl Lowering<'_> {
             KlMeans { .. } => self.kl_means(id),
             ShapedKl { .. } | ShapedKlGrad { .. } => self.shaped_kl(id),
             LogRatio { .. } => self.log_ratio(id),
+            LogPrior { .. } | LogPriorGrad { .. } => self.log_prior(id),
             LogRatioGrad { .. } => self.log_ratio_grad(id),
             Bound { .. } | BoundGrad { .. } => self.bound(id),
             LogMeanExp { distortion, ratio } => self.log_mean_exp(id, distortion, ratio),

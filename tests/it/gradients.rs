@@ -32,16 +32,26 @@ fn rules_agree(executor: &mut Executor) {
 /// The gradient of a training step in every parameter, with the last example not counted or counted.
 fn models_agree(new: &dyn Fn() -> Executor) {
     for likelihood in [Likelihood::Bernoulli, Likelihood::Gaussian, Likelihood::GaussianLearned] {
-        for (rows, shape, classes) in
-            [(BATCH, [1, 1, 8], 0), (BATCH - 1, [1, 1, 8], 3), (BATCH - 1, [3, 4, 2], 0), (BATCH, [3, 4, 2], 2)]
-        {
-            model_agrees(&mut new(), likelihood, rows, shape, classes);
+        for (rows, shape, classes, above) in [
+            (BATCH, [1, 1, 8], 0, &[][..]),
+            (BATCH - 1, [1, 1, 8], 3, &[]),
+            (BATCH - 1, [1, 1, 8], 0, &["4-2", "2"]),
+            (BATCH - 1, [3, 4, 2], 0, &[]),
+            (BATCH, [3, 4, 2], 2, &[]),
+        ] {
+            model_agrees(&mut new(), likelihood, rows, shape, (classes, above));
         }
     }
 }
 
 /// Images go through convolutions, data in a row through dense layers.
-fn model_agrees(executor: &mut Executor, likelihood: Likelihood, rows: usize, shape: [usize; 3], classes: usize) {
+fn model_agrees(
+    executor: &mut Executor,
+    likelihood: Likelihood,
+    rows: usize,
+    shape: [usize; 3],
+    (classes, above): (usize, &[&str]),
+) {
     let mut config = Config::default();
     if shape[1] == 1 {
         config.model.hidden = vec![6, 5];
@@ -52,6 +62,7 @@ fn model_agrees(executor: &mut Executor, likelihood: Likelihood, rows: usize, sh
         config.model.decoder_layers = list(&["dense data/2x2", "tanh", "conv-transpose out kernel 2 stride 2"]);
     }
     config.model.latent = 3;
+    config.model.above = above.iter().map(|&layer| layer.to_owned()).collect();
     config.model.activation = Activation::Tanh;
     config.model.likelihood = likelihood;
     config.model.sigma = 0.8;
@@ -73,6 +84,10 @@ fn model_agrees(executor: &mut Executor, likelihood: Likelihood, rows: usize, sh
     let x: Vec<f32> = draw(0, BATCH * width).iter().map(|v| 0.5 + 0.25 * v).collect();
     executor.write_f32(&Role::Input("x".into()), 0, &x).expect("x fits");
     executor.write_f32(&Role::Input("eps".into()), 0, &draw(1, BATCH * 3)).expect("eps fits");
+    for (layer, latent) in (1..).zip(model.latents()).skip(1) {
+        let name = Role::Input(format!("eps {layer}"));
+        executor.write_f32(&name, 0, &draw(layer, BATCH * latent)).expect("eps fits");
+    }
     if classes > 0 {
         executor.write_f32(&Role::Input(CLASS.into()), 0, &[1.0, 0.0, 1.0]).expect("the classes fit");
     }
@@ -102,7 +117,7 @@ fn model_agrees(executor: &mut Executor, likelihood: Likelihood, rows: usize, sh
             })
             .collect();
         let what =
-            format!("{}: {likelihood:?}, {rows} of {BATCH} examples of {shape:?}, {classes} classes, {}", executor.name(), range.name);
+            format!("{}: {likelihood:?}, {rows} of {BATCH} examples of {shape:?}, {classes} classes, {above:?}, {}", executor.name(), range.name);
         assert_close(&what, found, &slopes, level);
     }
 }
@@ -193,10 +208,10 @@ macro_rules! operations {
 }
 
 operations! {
-    Rule: Affine Conv Planes WithClass Activation Sample Kl ShapedKl TotalCorrelation Mmd LogRatio Bound Bernoulli Gaussian Table Add Multiply Scale SumRows SumColumns BroadcastRows
+    Rule: Affine Conv Planes WithClass Activation Sample Kl ShapedKl TotalCorrelation Mmd LogRatio LogPrior Bound Bernoulli Gaussian Table Add Multiply Scale SumRows SumColumns BroadcastRows
         BroadcastColumns;
     Leaf: Parameter Input Gather Class Noise RowWeights;
-    Constant: AffineGradInput AffineGradWeight ConvGradInput ConvGradWeight WithClassGrad ActivationGrad SampleGrad KlGrad PairDensity PairNorms TotalCorrelationGrad MmdGrad KlMeans ShapedKlGrad LogRatioGrad
+    Constant: AffineGradInput AffineGradWeight ConvGradInput ConvGradWeight WithClassGrad ActivationGrad SampleGrad KlGrad PairDensity PairNorms TotalCorrelationGrad MmdGrad KlMeans ShapedKlGrad LogRatioGrad LogPriorGrad
         LogMeanExp BoundGrad BernoulliGrad GaussianGrad TableInput TableGrad TableMean;
 }
 
@@ -255,6 +270,10 @@ fn constants() -> Vec<(&'static str, Case)> {
         LogRatio { stats, eps, z: c.constant(&[ROWS, 2]), clamp }
     });
     case("LogRatioGrad", &|c| LogRatioGrad { stats: c.constant(&[BATCH, 4]), g: c.variable(&[ROWS]), clamp });
+    case("LogPriorGrad", &|c| {
+        let (z, prior, g) = (c.constant(&[ROWS, 2]), c.variable(&[ROWS, 4]), c.constant(&[ROWS]));
+        LogPriorGrad { z, prior, g, clamp, of: Side::Samples }
+    });
     case("BoundGrad", &|c| {
         let (distortion, ratio) = (c.variable(&[ROWS]), c.constant(&[ROWS]));
         BoundGrad { distortion, ratio, g: c.constant(&[BATCH]), size: 2 }

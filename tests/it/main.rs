@@ -21,6 +21,7 @@ mod resume;
 mod score;
 mod shaders;
 mod sources;
+mod stochastic;
 mod support;
 mod tables;
 mod tidy;

@@ -7,7 +7,7 @@ use crate::kernels::{
     conv_weight, gather,
 };
 use crate::kernels::{
-    gaussian, kl_means, log_mean_exp, log_ratio, log_ratio_grad, matmul, matmul_direct, matmul_texels, mmd, noise,
+    gaussian, kl_means, log_mean_exp, log_prior, log_ratio, log_ratio_grad, matmul, matmul_direct, matmul_texels, mmd, noise,
     pair_density, pair_norms, planes, posterior_grad,
 };
 use crate::kernels::{
@@ -270,7 +270,7 @@ fn shape(kernel: &Kernel, consts: &[u32], size: Size) -> Option<Shape> {
         "broadcast" | "sum_rows" | "sum_columns" | "gather" => Some(rows_and_columns(kernel.name, consts, size)),
         "squared_norm" | "clip_factor" | "batch_mean" | "row_weights" => Some(scalars_and_rows(kernel.name, size)),
         "conv" | "conv_weight" | "planes" => Some(images(kernel.name, consts, size)),
-        "sample" | "posterior_grad" | "log_ratio" | "log_mean_exp" | "noise" | "log_ratio_grad" | "bound"
+        "sample" | "posterior_grad" | "log_prior" | "log_ratio" | "log_mean_exp" | "noise" | "log_ratio_grad" | "bound"
         | "kl_means" | "shaped_kl" => Some(latent(kernel.name, consts, size)),
         // What is computed for every pair of rows is for as many rows as a batch has.
         "pair_density" | "pair_norms" | "total_correlation" | "mmd" => {
@@ -472,6 +472,12 @@ fn latent(name: &str, consts: &[u32], Size { rows: b, width, depth }: Size) -> S
             let (draws, g) = (used(consts[0] == 1, draws), used(consts[1] == 1 && consts[2] == 0, part(b)));
             Shape::new(&p, (b, 1), posterior_grad::grid(&p), [stats, draws, draws, g, stats])
         }
+        "log_prior" => {
+            let p = log_prior::Params { rows: all as u32, latent, per_example, weight: 1, low, high };
+            let g = used(consts[0] != log_prior::VALUE && consts[1] == 0, part(all));
+            let y = part(all * [1, width, 2 * width][consts[0] as usize]);
+            Shape::new(&p, (all, depth), log_prior::grid(&p, consts[0]), [draws, part(2 * all * width), g, y])
+        }
         "log_ratio" => {
             let p = log_ratio::Params { rows: all as u32, latent, per_example, low, high };
             Shape::new(&p, (all, depth), log_ratio::grid(&p), [stats, draws, draws, part(all)])
@@ -532,7 +538,7 @@ fn latent(name: &str, consts: &[u32], Size { rows: b, width, depth }: Size) -> S
             Shape::new(&p, (b, 1), log_mean_exp::grid(&p), [part(all), part(all), (2 * b, true, Fill::Unit)])
         }
         _ => {
-            let p = noise::Params { rows: all as u32, width: latent, per_example };
+            let p = noise::Params { rows: all as u32, width: latent, per_example, layer: 3 };
             Shape::new(&p, (all, depth), noise::grid(&p), [order, draws])
         }
     }

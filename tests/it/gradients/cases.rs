@@ -220,6 +220,17 @@ pub fn cases() -> Vec<Case> {
         let (stats, eps, z) = (c.variable(&[BATCH, 4]), c.constant(&[ROWS, 2]), c.variable(&[ROWS, 2]));
         vec![c.add(LogRatio { stats, eps, z, clamp: CLAMP })]
     });
+    case("log ratio to a prior that is given", &|c| {
+        let (z, prior) = (c.variable(&[ROWS, 2]), c.variable(&[ROWS, 4]));
+        vec![c.add(LogPrior { z, prior, clamp: CLAMP })]
+    });
+    // Statistics of every row, as those above the lowest stochastic layer are.
+    case("samples, KL and log ratio of statistics of rows", &|c| {
+        let (stats, eps) = (c.variable(&[ROWS, 6]), c.constant(&[ROWS, 3]));
+        let z = c.add(Sample { stats, eps, clamp: CLAMP });
+        let (rate, ratio) = (c.add(Kl { stats, clamp: CLAMP }), c.add(LogRatio { stats, eps, z, clamp: CLAMP }));
+        vec![rate, c.add(Add { a: rate, b: ratio })]
+    });
     for size in [1, 2] {
         case(&format!("bound of groups of {size}"), &|c| {
             let (distortion, ratio) = (c.variable(&[ROWS]), c.variable(&[ROWS]));
