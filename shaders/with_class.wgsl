@@ -8,7 +8,7 @@ struct Params {
 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read> of: array<f32>;
+@group(0) @binding(1) var<storage, read> labels: array<f32>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(1) @binding(0) var<uniform> params: Params;
 
@@ -29,7 +29,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         value = x[member * MEMBER_X + row * wide + at];
     } else if at < params.width {
         value = x[member * MEMBER_X + row * params.width + at];
-    } else if u32(of[member * MEMBER_OF + row / params.per_example]) == at - params.width {
+    } else if u32(labels[member * MEMBER_LABELS + row / params.per_example]) == at - params.width {
         value = 1.0;
     }
     y[member * MEMBER_Y + i] = value;

@@ -109,7 +109,8 @@ impl Session {
         let width: usize = record.shape.iter().product();
         // Examples that are shown come as floats, however the data set stored them.
         let encoding = record.encoding.as_ref();
-        let model = Model::with(&config, record.shape, Source::Floats, encoding, encoding.is_some(), record.class_count())?;
+        let model =
+            Model::with(&config, record.shape, Source::Floats, encoding, encoding.is_some(), record.class_count())?;
         let resident = Resident { data_words: BATCH * width, window: 0, order_words: 1024, metric_slots: 16 };
         let tuning = checkpoint.progress.tuning.clone();
         let (others, data, plans, window) = (vec![], None, BTreeMap::new(), window::Window::default());

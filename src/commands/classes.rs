@@ -41,7 +41,9 @@ pub fn one(session: &Session, flag: &str, class: Option<&str>) -> Result<Option<
         [] if session.model.classes == 0 => Ok(None),
         [] => {
             let names = list(session.record.classes.as_deref().unwrap_or_default());
-            Err(Error::Usage(format!("{flag}: the model is told a class (model.condition = label); say which of {names}")))
+            Err(Error::Usage(format!(
+                "{flag}: the model is told a class (model.condition = label); say which of {names}"
+            )))
         }
         _ => Err(Error::Usage(format!("{flag} {}: one class is wanted here", class.unwrap_or_default()))),
     }

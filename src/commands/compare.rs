@@ -5,8 +5,8 @@ mod published;
 use super::eval::{self, Measured};
 use super::open;
 use crate::cli::{CompareArgs, RunArgs};
-use crate::config::{Condition, Config};
 use crate::config::keys::{get, keys, tree};
+use crate::config::{Condition, Config};
 use crate::error::{Error, Result};
 use crate::report::Report;
 use crate::report::human::count;
@@ -74,7 +74,10 @@ fn evaluate(path: &Path, args: &CompareArgs, report: &Report) -> Result<Run> {
 fn fits(result: &Published, run: &Run) -> bool {
     let same = |key: &str| get(&result.set, key) == get(&tree(&run.config), key);
     let told = run.config.model.condition != Condition::None;
-    result.hash == run.hash && run.part == "test" && !told && ["model.likelihood", "data.binarise"].into_iter().all(same)
+    result.hash == run.hash
+        && run.part == "test"
+        && !told
+        && ["model.likelihood", "data.binarise"].into_iter().all(same)
 }
 
 /// A line for each run, and one for each published result.
@@ -232,7 +235,8 @@ mod tests {
         let aggregate = Aggregate { mean: vec![0.0], covariance: vec![1.0], spread: vec![0.5], mmd: 0.0, draws: 1 };
         let layers = vec![Layer { latent: 1, rate: 25.5, active: 1 }];
         let terms = Terms { distortion: 80.0, rate: 25.5 };
-        let summary = Summary { examples: 10, terms, standard_error: 0.3, rates: vec![25.5], active: 1, aggregate, layers };
+        let summary =
+            Summary { examples: 10, terms, standard_error: 0.3, rates: vec![25.5], active: 1, aggregate, layers };
         let measured = Measured { summary, likelihood: None, exact: false, condition: Condition::None };
         let (epoch, hash) = (config.train.epochs as u32, hash.into());
         Run { path: path.into(), config, epoch, part: "test", hash, data: "mnist".into(), measured }

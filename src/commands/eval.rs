@@ -38,7 +38,8 @@ pub fn run(args: &EvalArgs, report: &Report) -> Result<()> {
     let measured = measure(session, part, args.samples, seed, report)?;
     report.result(&as_text(&measured));
     if measured.condition == Condition::Label {
-        report.note("figures are given the class y of each example: bounds and estimates of log p(x|y), not of log p(x)");
+        report
+            .note("figures are given the class y of each example: bounds and estimates of log p(x|y), not of log p(x)");
     }
     if !measured.exact {
         report.note(GREY);
@@ -158,9 +159,8 @@ fn as_text(Measured { summary, likelihood, condition, .. }: &Measured) -> String
         let rest = format!("{}, {} samples", error(likelihood.standard_error), count(likelihood.samples as u64));
         rows.push(row(estimate, nats(likelihood.neg_log_px), rest));
     }
-    let [active, latent] = [|layer: &Layer| layer.active, |layer: &Layer| layer.latent].map(|of| {
-        summary.layers.iter().map(|layer| of(layer).to_string()).collect::<Vec<_>>().join(" + ")
-    });
+    let [active, latent] = [|layer: &Layer| layer.active, |layer: &Layer| layer.latent]
+        .map(|of| summary.layers.iter().map(|layer| of(layer).to_string()).collect::<Vec<_>>().join(" + "));
     rows.push(row("active", active, format!("of {latent} latent dimensions")));
     rows.push(row("MMD² to prior", format!("{:.4}", summary.aggregate.mmd), beside_prior(&summary.aggregate)));
     table(&["", "nats per example", ""], &rows)

@@ -139,7 +139,9 @@ fn described(
 fn check_kind(config: &Config) -> Result<()> {
     let why = match (config.model.condition, config.model.above.is_empty()) {
         (Condition::None, true) => return Ok(()),
-        (Condition::Label, _) => "model.condition = label: elbo import takes models that are told nothing beside what they read",
+        (Condition::Label, _) => {
+            "model.condition = label: elbo import takes models that are told nothing beside what they read"
+        }
         _ => "model.above: elbo import takes models of one stochastic layer",
     };
     Err(Error::Usage(why.into()))

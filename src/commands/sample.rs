@@ -32,9 +32,11 @@ pub fn run(args: &SampleArgs, report: &Report) -> Result<()> {
     let record = &trained.session.record;
     let names: Vec<String> = shown.iter().map(|&class| scatter::name(class, record.classes.as_deref())).collect();
     let rows = images.len() / trained.session.model.width;
-    let of_rows: Vec<&str> = (0..rows).filter_map(|row| names.get(row * names.len() / rows)).map(String::as_str).collect();
+    let of_rows: Vec<&str> =
+        (0..rows).filter_map(|row| names.get(row * names.len() / rows)).map(String::as_str).collect();
     let of = if args.class.is_some() { format!("-class-{}", names.join("-")) } else { String::new() };
-    let of: String = of.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' }).take(80).collect();
+    let of: String =
+        of.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' }).take(80).collect();
     let name = format!("prior-step-{}-seed-{seed}{of}.{}", trained.step, show::extension(record));
     let path = open::picture(&trained, args.out.as_deref(), &name)?;
     show::classes(&path, &images, &of_rows, record, columns)?;

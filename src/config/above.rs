@@ -18,7 +18,8 @@ impl Above {
     /// # Errors
     /// What is wrong, in words that follow the text.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let expected = || "is not allowed: it must be widths and, last, latent dimensions, such as 100-100-50".to_owned();
+        let expected =
+            || "is not allowed: it must be widths and, last, latent dimensions, such as 100-100-50".to_owned();
         let fits = |&width: &usize| (1..=super::MAX_WIDTH).contains(&width);
         let numbers: Option<Vec<usize>> =
             text.trim().split('-').map(|word| word.trim().parse().ok().filter(fits)).collect();

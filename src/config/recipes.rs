@@ -109,7 +109,8 @@ mod tests {
             let count: usize = model.parameters().iter().map(|parameter| parameter.shape.count()).sum();
             assert_eq!(count as u64, *parameters, "{name}");
             for shape in [[3, 32, 32], [1, 64, 48], [3, 128, 128]] {
-                Model::with(&config, shape, Source::Bytes, None, false, 10).expect("the recipe takes images of all sizes");
+                Model::with(&config, shape, Source::Bytes, None, false, 10)
+                    .expect("the recipe takes images of all sizes");
             }
         }
         for (name, hidden, latent, likelihood, binarise, kind, parameters) in rows {

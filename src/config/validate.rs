@@ -4,7 +4,8 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use super::{
-    Anneal, Bound, Condition, Config, Curve, Layer, Likelihood, ModelConfig, ObjectiveConfig, ScheduleConfig, TrainConfig,
+    Anneal, Bound, Condition, Config, Curve, Layer, Likelihood, ModelConfig, ObjectiveConfig, ScheduleConfig,
+    TrainConfig,
 };
 use crate::error::{Error, Result};
 

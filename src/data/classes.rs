@@ -31,7 +31,9 @@ pub fn named(data: Dataset, known: Option<&[String]>) -> Result<Dataset> {
         Some(known) => known.to_vec(),
         None if data.class_count() > MOST_CLASSES => {
             let count = data.class_count();
-            return Err(complain(format!("labels go up to {count}, and a model can be told up to {MOST_CLASSES} classes")));
+            return Err(complain(format!(
+                "labels go up to {count}, and a model can be told up to {MOST_CLASSES} classes"
+            )));
         }
         None => (0..data.class_count() as u32).map(name).collect(),
     };
@@ -61,7 +63,9 @@ pub fn list(names: &[String]) -> String {
 fn advice(format: Format) -> &'static str {
     match format {
         Format::Table => "name the column that has them: --set data.labels=COLUMN",
-        Format::Array => "name the array of the .npz, or the file beside the .npy, that has them: --set data.labels=NAME",
+        Format::Array => {
+            "name the array of the .npz, or the file beside the .npy, that has them: --set data.labels=NAME"
+        }
         Format::Images => "put the images of each class into a folder of its own",
         Format::Idx => "put the file with the labels beside that of the images, under the name that MNIST's has",
         Format::Glyphs => "glyphs have them unless data.labels = none",

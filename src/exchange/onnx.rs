@@ -14,8 +14,8 @@ use crate::data::table::Encoding;
 use crate::error::{Error, Result};
 use crate::graph::columns::{Columns, Distribution, LOG_RATE};
 use crate::graph::{Graph, Id, Op};
-use crate::model::{CLASS, Model};
 use crate::model::network::Map;
+use crate::model::{CLASS, Model};
 use images::Layout;
 use proto::Message;
 
@@ -187,7 +187,10 @@ impl<'a> File<'a> {
             Op::Class => return Ok(flat(CLASS.into())),
             Op::WithClass { x, class, .. } => {
                 let (x, class) = (self.flat(*x), self.flat(*class));
-                self.part(NODE, proto::node("Concat", &name, &[&x, &class], &[&name], vec![proto::attribute("axis", 1)]));
+                self.part(
+                    NODE,
+                    proto::node("Concat", &name, &[&x, &class], &[&name], vec![proto::attribute("axis", 1)]),
+                );
             }
             Op::Affine { x, w } => self.affine(*x, *w, &name)?,
             Op::Conv { x, w, window } => return self.conv([*x, *w], *window, name, is_output),

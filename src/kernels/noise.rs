@@ -123,11 +123,25 @@ mod tests {
     fn samples_drawn_in_several_runs_are_those_drawn_at_once() {
         let mut s = step(1);
         let mut all = [f32::NAN; 12];
-        cpu(call(0..4, &Params { rows: 4, width: 3, per_example: 4, layer: 0 }, &[], &s, &[floats(&ORDER)], vec![&mut all]));
+        cpu(call(
+            0..4,
+            &Params { rows: 4, width: 3, per_example: 4, layer: 0 },
+            &[],
+            &s,
+            &[floats(&ORDER)],
+            vec![&mut all],
+        ));
         let mut late = [f32::NAN; 6];
         s.sample = 2;
         rows(
-            call(0..2, &Params { rows: 2, width: 3, per_example: 2, layer: 0 }, &[], &s, &[floats(&ORDER)], vec![&mut late]),
+            call(
+                0..2,
+                &Params { rows: 2, width: 3, per_example: 2, layer: 0 },
+                &[],
+                &s,
+                &[floats(&ORDER)],
+                vec![&mut late],
+            ),
             fill,
         );
         assert_eq!(late, all[6..]);

@@ -22,7 +22,7 @@ super::params! {
 pub static KERNEL: Kernel = Kernel {
     name: "with_class",
     wgsl: include_str!("../../shaders/with_class.wgsl"),
-    bindings: &[read("x"), read("of"), write("y")],
+    bindings: &[read("x"), read("labels"), write("y")],
     params: FIELDS,
     entry: &[],
     consts: &["REMOVE"],
@@ -48,12 +48,12 @@ fn cpu(call: Call) {
         }
         return;
     }
-    let (of, per_example) = (f32s(reads[1]), p.per_example as usize);
+    let (labels, per_example) = (f32s(reads[1]), p.per_example as usize);
     let first = range.start / per_example;
     for (row, (y, x)) in range.zip(y.chunks_exact_mut(wide).zip(x.chunks_exact(width))) {
         y[..width].copy_from_slice(x);
         y[width..].fill(0.0);
-        if let Some(place) = y[width..].get_mut(of[row / per_example - first] as usize) {
+        if let Some(place) = y[width..].get_mut(labels[row / per_example - first] as usize) {
             *place = 1.0;
         }
     }

@@ -459,7 +459,8 @@ mod tests {
     #[test]
     fn widths_are_dense_layers_with_a_non_linearity_between_them() {
         let model = Config::default().model;
-        let (encoder, decoder) = (encoder(&model, [1, 28, 28], 0).unwrap(), decoder(&model, [1, 28, 28], 784, 0).unwrap());
+        let (encoder, decoder) =
+            (encoder(&model, [1, 28, 28], 0).unwrap(), decoder(&model, [1, 28, 28], 784, 0).unwrap());
         assert_eq!(shapes(&encoder), [("encoder.0", vec![785, 400]), ("encoder.head", vec![401, 40])]);
         assert_eq!(shapes(&decoder), [("decoder.0", vec![21, 400]), ("decoder.head", vec![401, 784])]);
         assert_eq!(describe(&encoder), ["dense 784 to 400", "relu", "dense 400 to 40"]);
@@ -508,7 +509,8 @@ mod tests {
     fn out_is_as_many_numbers_as_the_likelihood_wants() {
         let found = decoder(&config(&[], &["dense 8", "relu", "dense out"]), [1, 1, 6], 8, 0).unwrap();
         assert_eq!(shapes(&found)[1], ("decoder.head", vec![9, 8]));
-        let error = decoder(&config(&[], &["dense 1x6x2", "conv out kernel 1"]), [1, 1, 6], 8, 0).unwrap_err().to_string();
+        let error =
+            decoder(&config(&[], &["dense 1x6x2", "conv out kernel 1"]), [1, 1, 6], 8, 0).unwrap_err().to_string();
         assert!(error.contains("8 numbers for 1x6 values") && error.contains("`dense out`"), "{error}");
     }
 

@@ -50,7 +50,6 @@ pub struct Model {
 /// The name of the input with the class of each latent that a conditional model decodes, [B].
 pub const CLASS: &str = "class";
 
-
 /// What to say where a conditional model has no classes.
 const NO_CLASSES: &str = "model.condition = label wants the classes of the data, and there are no labels";
 

@@ -26,7 +26,8 @@ impl<'a> Rows<'a> {
     /// The same rows in portions of up to `count`; `width` is D.
     pub fn portions(self, count: usize, width: usize) -> impl Iterator<Item = Self> + use<'a> {
         let classes = self.classes.chunks(count).map(Some).chain(std::iter::repeat(None));
-        let portion = |(values, classes): (&'a [f32], Option<&'a [u32]>)| Self { values, classes: classes.unwrap_or(&[]) };
+        let portion =
+            |(values, classes): (&'a [f32], Option<&'a [u32]>)| Self { values, classes: classes.unwrap_or(&[]) };
         self.values.chunks(count * width).zip(classes).map(portion)
     }
 }
@@ -271,12 +272,7 @@ impl Session {
     /// The given examples as the first member is shown them, and their reconstructions through the posterior's mean;
     /// both [examples, D], in the units of the data. A conditional model decodes all of them as the class `swapped`, or
     /// each as its own.
-    pub fn reconstruct(
-        &mut self,
-        examples: &[u32],
-        swapped: Option<u32>,
-        seed: u64,
-    ) -> Result<(Vec<f32>, Vec<f32>)> {
+    pub fn reconstruct(&mut self, examples: &[u32], swapped: Option<u32>, seed: u64) -> Result<(Vec<f32>, Vec<f32>)> {
         let (examples, seeds) = (vec![examples.to_vec(); self.member_count()], vec![seed; self.member_count()]);
         Ok(self.reconstructions(&examples, swapped, &seeds)?.swap_remove(0))
     }

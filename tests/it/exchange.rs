@@ -85,7 +85,9 @@ fn set_ups() -> Vec<SetUp> {
         ("model.log_variance", "[-0.3,0.2]"),
     ];
     // The class joins numbers, and what was an image.
-    for (name, encoder, shape) in [("told", "[dense 9, tanh]", [1, 1, 11]), ("told-images", "[conv 4 kernel 3, silu]", [2, 5, 4])] {
+    for (name, encoder, shape) in
+        [("told", "[dense 9, tanh]", [1, 1, 11]), ("told-images", "[conv 4 kernel 3, silu]", [2, 5, 4])]
+    {
         let settings = [
             ("model.hidden", "[]"),
             ("model.encoder_layers", encoder),

@@ -116,8 +116,11 @@ fn model_agrees(
                 slope
             })
             .collect();
-        let what =
-            format!("{}: {likelihood:?}, {rows} of {BATCH} examples of {shape:?}, {classes} classes, {above:?}, {}", executor.name(), range.name);
+        let what = format!(
+            "{}: {likelihood:?}, {rows} of {BATCH} examples of {shape:?}, {classes} classes, {above:?}, {}",
+            executor.name(),
+            range.name
+        );
         assert_close(&what, found, &slopes, level);
     }
 }
@@ -270,6 +273,11 @@ fn constants() -> Vec<(&'static str, Case)> {
         LogRatio { stats, eps, z: c.constant(&[ROWS, 2]), clamp }
     });
     case("LogRatioGrad", &|c| LogRatioGrad { stats: c.constant(&[BATCH, 4]), g: c.variable(&[ROWS]), clamp });
+    case("WithClassGrad", &|c| WithClassGrad { dy: c.variable(&[ROWS, 5]), classes: 2 });
+    case("WithClass", &|c| {
+        let (x, class) = (c.constant(&[ROWS, 3]), c.variable(&[BATCH]));
+        WithClass { x, class, classes: 2 }
+    });
     case("LogPriorGrad", &|c| {
         let (z, prior, g) = (c.constant(&[ROWS, 2]), c.variable(&[ROWS, 4]), c.constant(&[ROWS]));
         LogPriorGrad { z, prior, g, clamp, of: Side::Samples }

@@ -1,7 +1,7 @@
 //! What is said about scores: the summary, and the strangest rows with the columns that make them so.
 
-use super::{Scored, told};
 use super::calibrate::Line;
+use super::{Scored, told};
 use crate::error::Result;
 use crate::report::Report;
 use crate::report::human::count;

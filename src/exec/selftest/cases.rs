@@ -7,8 +7,8 @@ use crate::kernels::{
     conv_weight, gather,
 };
 use crate::kernels::{
-    gaussian, kl_means, log_mean_exp, log_prior, log_ratio, log_ratio_grad, matmul, matmul_direct, matmul_texels, mmd, noise,
-    pair_density, pair_norms, planes, posterior_grad,
+    gaussian, kl_means, log_mean_exp, log_prior, log_ratio, log_ratio_grad, matmul, matmul_direct, matmul_texels, mmd,
+    noise, pair_density, pair_norms, planes, posterior_grad,
 };
 use crate::kernels::{
     row_weights, running, sample, shaped_kl, squared_norm, sum_columns, sum_rows, table, table_values,
@@ -270,8 +270,8 @@ fn shape(kernel: &Kernel, consts: &[u32], size: Size) -> Option<Shape> {
         "broadcast" | "sum_rows" | "sum_columns" | "gather" => Some(rows_and_columns(kernel.name, consts, size)),
         "squared_norm" | "clip_factor" | "batch_mean" | "row_weights" => Some(scalars_and_rows(kernel.name, size)),
         "conv" | "conv_weight" | "planes" => Some(images(kernel.name, consts, size)),
-        "sample" | "posterior_grad" | "log_prior" | "log_ratio" | "log_mean_exp" | "noise" | "log_ratio_grad" | "bound"
-        | "kl_means" | "shaped_kl" => Some(latent(kernel.name, consts, size)),
+        "sample" | "posterior_grad" | "log_prior" | "log_ratio" | "log_mean_exp" | "noise" | "log_ratio_grad"
+        | "bound" | "kl_means" | "shaped_kl" => Some(latent(kernel.name, consts, size)),
         // What is computed for every pair of rows is for as many rows as a batch has.
         "pair_density" | "pair_norms" | "total_correlation" | "mmd" => {
             Some(latent(kernel.name, consts, Size { rows: size.rows.min(MOST_PAIRED), ..size }))
@@ -698,12 +698,8 @@ fn columns_likelihood(consts: &[u32], Size { rows, width: d, depth }: Size) -> S
 
 fn with_class(consts: &[u32], Size { rows, width, depth }: Size) -> Shape {
     let (r, classes, remove) = (rows * depth, 1 + width % 11, consts[0] == 1);
-    let p = with_class::Params {
-        rows: r as u32,
-        width: width as u32,
-        classes: classes as u32,
-        per_example: depth as u32,
-    };
+    let p =
+        with_class::Params { rows: r as u32, width: width as u32, classes: classes as u32, per_example: depth as u32 };
     let (narrow, wide) = (part(r * width), part(r * (width + classes)));
     let of = used(!remove, (rows, true, Fill::Classes(classes)));
     let [x, y] = if remove { [wide, narrow] } else { [narrow, wide] };

@@ -97,7 +97,10 @@ impl Lowering<'_> {
         // Gradients of likelihoods and KL terms compute these weights themselves. Weights that are wanted for their own
         // sake, being a gradient or an output, have a place already.
         let of_examples = |stats: Id| self.shape(stats).rows() == self.graph.batch;
-        let computes_them = |op: &Op| matches!(*op, Op::KlGrad { g, stats, .. } if g == id && of_examples(stats)) || matches!(*op, Op::LogPriorGrad { g, .. } | Op::ShapedKlGrad { g, .. } | Op::TotalCorrelationGrad { g, .. } | Op::MmdGrad { g, .. } | Op::BoundGrad { g, .. } | Op::BernoulliGrad { g, .. } | Op::GaussianGrad { g, .. } | Op::TableGrad { g, .. } if g == id);
+        let computes_them = |op: &Op| {
+            matches!(*op, Op::KlGrad { g, stats, .. } if g == id && of_examples(stats))
+                || matches!(*op, Op::LogPriorGrad { g, .. } | Op::ShapedKlGrad { g, .. } | Op::TotalCorrelationGrad { g, .. } | Op::MmdGrad { g, .. } | Op::BoundGrad { g, .. } | Op::BernoulliGrad { g, .. } | Op::GaussianGrad { g, .. } | Op::TableGrad { g, .. } if g == id)
+        };
         let mut readers = live.iter().map(|&reader| self.graph.op(reader)).filter(|op| op.inputs().contains(&id));
         if readers.all(computes_them) && !self.places.contains_key(&id) {
             return;
