@@ -230,8 +230,9 @@ Example:
 
     /// List runs with their best metric
     ///
-    /// Lists run folders: what was trained on what, how far, and the best -ELBO of an epoch in nats per example, of the
-    /// validation part where there is one and of training elsewhere.
+    /// Lists run folders: what was trained on what, how far, and the best -ELBO (or bound, where that
+    /// is minimised) of an epoch in nats per example, of the validation part where there is one and of
+    /// training elsewhere.
     #[command(after_long_help = "\
 Examples:
   elbo runs

@@ -187,27 +187,48 @@ pub fn likelihood(
     seed: u64,
     done: &mut dyn FnMut(usize),
 ) -> Result<Likelihood> {
+    let losses = of_samples(session, part, samples, &[seed], done)?;
+    let (neg_log_px, standard_error) = mean_and_error(&losses[0]);
+    Ok(Likelihood { samples, neg_log_px, standard_error })
+}
+
+/// The same estimate for every member, with its own seed: the mean of a part of the data.
+pub fn bounds(session: &mut Session, part: Range<usize>, samples: usize) -> Result<Vec<f64>> {
+    let seeds: Vec<u64> = session.members().map(|config| config.train.seed).collect();
+    let losses = of_samples(session, part, samples, &seeds, &mut |_| {})?;
+    Ok(losses.iter().map(|losses| mean_and_error(losses).0).collect())
+}
+
+/// −log of the mean of `samples` importance weights of each example, for each member, of which `seeds` has one each.
+fn of_samples(
+    session: &mut Session,
+    part: Range<usize>,
+    samples: usize,
+    seeds: &[u64],
+    done: &mut dyn FnMut(usize),
+) -> Result<Vec<Vec<f64>>> {
     let (batch, per_run) = portions(samples);
     let plan = session.plan(Purpose::Importance(batch, per_run))?;
     let order: Vec<u32> = part.map(|i| i as u32).collect();
     session.set_order(&order)?;
-    let mut losses = Vec::with_capacity(order.len());
+    let mut losses = vec![Vec::with_capacity(order.len()); seeds.len()];
     for examples in batches(order.len(), batch) {
-        let runs: Vec<StepScalars> = (0..samples / per_run)
-            .map(|run| {
-                let scalars = session.scalars(seed, Stream::Evaluate, examples.first, examples.rows);
-                StepScalars { sample: (run * per_run) as u32, ..scalars }
-            })
-            .collect();
+        let of_member = |run: usize, seed: u64| {
+            let scalars = session.scalars(seed, Stream::Evaluate, examples.first, examples.rows);
+            StepScalars { sample: (run * per_run) as u32, ..scalars }
+        };
+        let runs = 0..samples / per_run;
+        let runs: Vec<StepScalars> = runs.flat_map(|run| seeds.iter().map(move |&seed| of_member(run, seed))).collect();
         session.run(plan, &runs)?;
-        for state in session.output("weights", examples.rows, 2)?.chunks_exact(2) {
-            let [largest, sum] = [state[0], state[1]].map(f64::from);
-            losses.push((samples as f64).ln() - largest - sum.ln());
+        for (member, losses) in losses.iter_mut().enumerate() {
+            for state in session.output_of(member, "weights", examples.rows, 2)?.chunks_exact(2) {
+                let [largest, sum] = [state[0], state[1]].map(f64::from);
+                losses.push((samples as f64).ln() - largest - sum.ln());
+            }
         }
         done(examples.first + examples.rows);
     }
-    let (neg_log_px, standard_error) = mean_and_error(&losses);
-    Ok(Likelihood { samples, neg_log_px, standard_error })
+    Ok(losses)
 }
 
 /// Examples per run and samples of each: the largest divisor of `samples` that leaves many examples to share out.

@@ -128,7 +128,7 @@ fn config(checkpoint: &Checkpoint, layers: &[Linear]) -> Result<Vec<u8>> {
         "data": progress.data,
         "epoch": progress.epoch,
         "step": progress.step,
-        "best_validation_neg_elbo": progress.best,
+        "best_score": progress.best,
         "tensors": tensors,
     });
     let mut text = serde_json::to_vec_pretty(&value).map_err(|e| Error::Bug(format!("writing {CONFIG}: {e}")))?;

@@ -59,8 +59,8 @@ struct Sink {
 /// The state of the table of epochs.
 #[derive(Default)]
 struct Epochs {
-    /// Whether the header stands, and if so, whether with a column for validation.
-    validation: Option<bool>,
+    /// Whether the header stands, and if so, whether with a column for the score.
+    score: Option<bool>,
     bar: Option<ProgressBar>,
 }
 
@@ -150,14 +150,14 @@ impl Report {
             return;
         }
         let mut state = lock(&self.epochs);
-        let validation = if let Some(validation) = state.validation {
-            validation
+        let score = if let Some(score) = state.score {
+            score
         } else {
-            let validation = *state.validation.insert(row.validation.is_some());
-            self.to_err(&state, &progress::header(validation));
-            validation
+            let score = *state.score.insert(row.score.is_some());
+            self.to_err(&state, &progress::header(row.score.map(|(title, _)| title)));
+            score
         };
-        self.to_err(&state, &progress::line(row, validation));
+        self.to_err(&state, &progress::line(row, score));
     }
 
     /// [`Report::epoch`] of several models that train side by side.
@@ -167,7 +167,7 @@ impl Report {
             return;
         }
         let mut state = lock(&self.epochs);
-        if state.validation.replace(row.validation).is_none() {
+        if state.score.replace(true).is_none() {
             self.to_err(&state, &progress::members_header(row));
         }
         self.to_err(&state, &progress::members_line(row));
@@ -258,14 +258,14 @@ mod tests {
         }
     }
 
-    fn row(epoch: usize, validation: Option<f64>) -> EpochRow {
+    fn row(epoch: usize, score: Option<(&'static str, f64)>) -> EpochRow {
         EpochRow {
             epoch,
             epochs: 2,
             distortion: 80.0,
             rate: 25.5,
             neg_elbo: 105.5,
-            validation,
+            score,
             images_per_second: 21_300.4,
             elapsed: Duration::from_secs(65),
             eta: Duration::from_secs(5),
@@ -342,13 +342,13 @@ mod tests {
     }
 
     #[test]
-    fn the_column_for_validation_stands_where_the_first_epoch_has_it() {
-        for (validation, expected) in [(None, false), (Some(106.25), true)] {
+    fn the_column_for_the_score_stands_where_the_first_epoch_has_it() {
+        for (score, expected) in [(None, false), (Some(("val. bound", 106.25)), true)] {
             let err = Stream::default();
             let report = Report::to(Options::default(), Box::new(Stream::default()), Box::new(err.clone()));
-            report.epoch(&row(1, validation));
+            report.epoch(&row(1, score));
             let text = lock(&err.text).clone();
-            assert_eq!(text.contains("validation"), expected, "{text}");
+            assert_eq!(text.contains("val. bound"), expected, "{text}");
             assert_eq!(text.contains("106.25"), expected, "{text}");
         }
     }

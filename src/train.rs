@@ -12,6 +12,7 @@ mod schedule;
 
 use crate::checkpoint::{Course, Progress};
 use crate::error::{Error, Result};
+use crate::eval;
 use crate::session::{BATCH, Purpose, Session};
 use run::Run;
 use std::path::PathBuf;
@@ -71,6 +72,10 @@ pub struct Epoch {
     pub rate: f64,
     /// −ELBO of the validation part, where there is one.
     pub validation: Option<f64>,
+    /// Minus the importance-weighted bound, where that is what is minimised.
+    pub neg_bound: Option<f64>,
+    /// −log of the mean of as many importance weights for the validation part, where there are both.
+    pub validation_neg_bound: Option<f64>,
     /// The best score of any epoch so far.
     pub best: f64,
     /// Examples trained on per second, in this sitting, by all members together.
@@ -87,9 +92,13 @@ impl Epoch {
         self.distortion + self.rate
     }
 
-    /// What epochs and members are compared by: −ELBO of the validation part, or else of what was trained on.
+    /// What epochs and members are compared by: −ELBO, or the bound that is minimised in its place, of the validation
+    /// part, or else of what was trained on.
     pub fn score(&self) -> f64 {
-        self.validation.unwrap_or(self.neg_elbo())
+        match self.neg_bound {
+            Some(neg_bound) => self.validation_neg_bound.unwrap_or(neg_bound),
+            None => self.validation.unwrap_or(self.neg_elbo()),
+        }
     }
 }
 
@@ -165,6 +174,11 @@ pub fn train(
     }
     session.plan(Purpose::Train)?;
     session.plan(Purpose::Evaluate(BATCH))?;
+    let objective = &session.config.objective;
+    if objective.bound.is_weighted() && !session.data()?.validation.is_empty() {
+        let (examples, samples) = eval::portions(objective.samples);
+        session.plan(Purpose::Importance(examples, samples))?;
+    }
     let mut run = Run::new(session, members, options, observe);
     let mut alive = run.members.iter().filter(|member| member.trains()).map(|member| &member.progress);
     let Some(progress) = alive.next() else { return run.finish() };

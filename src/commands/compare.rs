@@ -5,7 +5,7 @@ mod published;
 use super::eval::{self, Measured};
 use super::open;
 use crate::cli::{CompareArgs, RunArgs};
-use crate::config::keys::{get, keys, tree};
+use crate::config::keys::{get, keys, shown, tree};
 use crate::config::{Condition, Config};
 use crate::error::{Error, Result};
 use crate::report::Report;
@@ -122,11 +122,11 @@ fn figures(runs: &[Run], results: &[&Published]) -> String {
 fn differences(runs: &[Run]) -> Vec<(String, Vec<String>)> {
     let trees: Vec<toml::Table> = runs.iter().map(|run| tree(&run.config)).collect();
     let Some(first) = trees.first() else { return vec![] };
-    let shown = |tree: &toml::Table, key: &str| get(tree, key).map_or(String::new(), published::shown);
+    let at = |tree: &toml::Table, key: &str| get(tree, key).map_or(String::new(), shown);
     keys(first)
         .into_iter()
         .filter(|key| !matches!(key.as_str(), "name" | "data.source" | "data.labels"))
-        .map(|key| (key.clone(), trees.iter().map(|tree| shown(tree, &key)).collect::<Vec<_>>()))
+        .map(|key| (key.clone(), trees.iter().map(|tree| at(tree, &key)).collect::<Vec<_>>()))
         .filter(|(_, values)| values.iter().any(|value| *value != values[0]))
         .collect()
 }
@@ -160,7 +160,7 @@ fn otherwise(result: &Published, run: &Run) -> Vec<(String, String, String)> {
     };
     let differs = |key: String| {
         let (ours, theirs) = (get(&tree, &key)?, get(&result.set, &key).or_else(|| get(&usual, &key))?);
-        (!published::same(ours, theirs)).then(|| (key, published::shown(ours), published::shown(theirs)))
+        (!published::same(ours, theirs)).then(|| (key, shown(ours), shown(theirs)))
     };
     let mut all: Vec<_> = keys(&tree).into_iter().filter(learnt).filter_map(differs).collect();
     if run.epoch as usize != run.config.train.epochs {

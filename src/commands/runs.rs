@@ -67,12 +67,12 @@ fn as_text(runs: &[Run]) -> String {
             progress.data.name.clone(),
             format!("{} of {}", progress.epoch, config.train.epochs),
             best,
-            part(config).into(),
+            scored(config),
             epoch,
         ]
     };
     let rows: Vec<Vec<String>> = runs.iter().map(row).collect();
-    table(&["run", "recipe", "data", "epochs", "best -ELBO", "of", "at epoch"], &rows)
+    table(&["run", "recipe", "data", "epochs", "best", "of", "at epoch"], &rows)
 }
 
 fn as_json(run: &Run) -> Value {
@@ -80,12 +80,13 @@ fn as_json(run: &Run) -> Value {
     json!({
         "run": path, "recipe": config.name, "data": progress.data.name, "data_hash": progress.data.hash,
         "epoch": progress.epoch, "epochs": config.train.epochs, "step": progress.step, "seed": config.train.seed,
-        "best_neg_elbo": progress.best, "best_epoch": progress.best_epoch, "best_of": part(config),
+        "best_score": progress.best, "best_epoch": progress.best_epoch, "best_of": scored(config),
         "elapsed_seconds": progress.elapsed_seconds, "device": progress.adapter,
     })
 }
 
-/// The part of the data that chose the best epoch.
-fn part(config: &Config) -> &'static str {
-    if config.data.validation > 0 { "validation" } else { "training" }
+/// What chose the best epoch, such as `validation -ELBO`.
+fn scored(config: &Config) -> String {
+    let part = if config.data.validation > 0 { "validation" } else { "training" };
+    format!("{part} {}", config.objective.bound.score())
 }

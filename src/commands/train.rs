@@ -356,7 +356,7 @@ fn finish(session: &mut Session, member: &Member, folder: &Path, report: &Report
     }
     let progress = &member.progress;
     if let (Some(best), Some(epoch)) = (progress.best, progress.best_epoch) {
-        report.note(&format!("best     epoch {epoch}, by its {} -ELBO of {best:.2} nats", scored(session)?));
+        report.note(&format!("best     epoch {epoch}, by its {} of {best:.2} nats", scored(session)?));
     }
     let shown = folder.display();
     let last = format!("epoch-{:04}.{}", progress.epoch, show::extension(&session.record));
@@ -369,9 +369,10 @@ fn finish(session: &mut Session, member: &Member, folder: &Path, report: &Report
     Ok(())
 }
 
-/// The part of the data by which epochs are compared.
-fn scored(session: &Session) -> Result<&'static str> {
-    Ok(if session.data()?.validation.is_empty() { "training" } else { "validation" })
+/// By what of which part of the data epochs are compared, such as `validation -ELBO`.
+fn scored(session: &Session) -> Result<String> {
+    let part = if session.data()?.validation.is_empty() { "training" } else { "validation" };
+    Ok(format!("{part} {}", session.config.objective.bound.score()))
 }
 
 fn row(epoch: &Epoch) -> EpochRow {
@@ -381,7 +382,11 @@ fn row(epoch: &Epoch) -> EpochRow {
         distortion: epoch.distortion,
         rate: epoch.rate,
         neg_elbo: epoch.neg_elbo(),
-        validation: epoch.validation,
+        score: match (epoch.neg_bound, epoch.validation_neg_bound) {
+            (Some(_), Some(validation)) => Some(("val. bound", validation)),
+            (Some(training), None) => Some(("-bound", training)),
+            (None, _) => epoch.validation.map(|validation| ("validation", validation)),
+        },
         images_per_second: epoch.images_per_second,
         elapsed: epoch.elapsed,
         eta: epoch.left,

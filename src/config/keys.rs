@@ -45,6 +45,15 @@ pub(super) fn example(tree: &Table, key: &str) -> Option<Value> {
     get(tree, key).cloned()
 }
 
+/// A value as it would be typed: numbers of a configuration have single precision, and more digits say nothing.
+pub fn shown(value: &Value) -> String {
+    match value {
+        Value::Float(number) => (*number as f32).to_string(),
+        Value::Array(items) => format!("[{}]", items.iter().map(shown).collect::<Vec<_>>().join(", ")),
+        value => value.to_string(),
+    }
+}
+
 /// Puts a value at a dotted key whose table exists.
 pub(super) fn put(tree: &mut Table, key: &str, value: Value) {
     let slot = match key.split_once('.') {

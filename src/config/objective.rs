@@ -70,6 +70,11 @@ impl Bound {
     pub fn is_weighted(self) -> bool {
         self != Self::Elbo
     }
+
+    /// What epochs are compared by, in a word.
+    pub fn score(self) -> &'static str {
+        if self.is_weighted() { "-bound" } else { "-ELBO" }
+    }
 }
 
 impl ObjectiveConfig {

@@ -79,15 +79,10 @@ pub fn check_members(members: &[Config]) -> Result<()> {
 
 /// The value of one of the [`SWEPT`] keys, as it would be typed.
 pub fn value(config: &Config, key: &str) -> String {
-    match key {
-        // Not by way of the tree of values, whose numbers are of double precision.
-        "optimizer.lr" => config.optimizer.lr.to_string(),
-        "objective.beta" => config.objective.beta.to_string(),
-        _ => match keys::get(&keys::tree(config), key) {
-            Some(Value::String(text)) => text.clone(),
-            Some(value) => value.to_string(),
-            None => String::new(),
-        },
+    match keys::get(&keys::tree(config), key) {
+        Some(Value::String(text)) => text.clone(),
+        Some(value) => keys::shown(value),
+        None => String::new(),
     }
 }
 

@@ -10,6 +10,7 @@ use crate::config::{self, Activation, Binarise, Condition, Likelihood, ModelConf
 use crate::error::Result;
 use crate::model::CLASS;
 use crate::model::network::{self, Step};
+use crate::model::objective;
 use python::Body;
 use std::fmt::Write;
 use std::path::Path;
@@ -140,18 +141,18 @@ fn networks(checkpoint: &Checkpoint) -> Result<[Vec<Step>; 2]> {
 
 /// Data, figures, how it was made.
 fn foot(checkpoint: &Checkpoint, run: &Path, format: &str) -> String {
-    let progress = &checkpoint.progress;
+    let (progress, objective) = (&checkpoint.progress, &checkpoint.config.objective);
     let mut text = format!(
-        "## Training\n\n- data: {} (SHA-256 `{}`)\n- {} epochs, {} steps on {}, loss = distortion + {} x rate\n",
+        "## Training\n\n- data: {} (SHA-256 `{}`)\n- {} epochs, {} steps on {}, loss = {}\n",
         progress.data.name,
         progress.data.hash,
         progress.epoch,
         progress.step,
         progress.adapter,
-        checkpoint.config.objective.beta
+        objective::formula(objective, &objective.beta.to_string())
     );
     if let Some(best) = progress.best {
-        let _ = writeln!(text, "- best -ELBO of an epoch: {best:.2} nats per example");
+        let _ = writeln!(text, "- best {} of an epoch: {best:.2} nats per example", objective.bound.score());
     }
     if let Some((header, line)) = metrics(run, progress.epoch) {
         let columns = header.matches(',').count() + 1;

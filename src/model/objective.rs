@@ -10,6 +10,8 @@ use crate::error::Result;
 use crate::graph::op::KlShape;
 use crate::graph::{Graph, Id, Op};
 
+/// The term that is a bound of importance-weighted samples, for PIWAE the one that the decoder follows.
+pub const BOUND: &str = "bound";
 /// Which of a step's weights multiplies the bound or the total correlation, or is the capacity.
 const BOUND_WEIGHT: usize = 2;
 /// Which of a step's weights multiplies the bound that only the decoder follows, or the discrepancy to the prior.
@@ -94,10 +96,10 @@ impl Model {
         graph.report("rate", rate);
         match (of_all, of_groups, whole) {
             (_, Some(inner), Some(outer)) => {
-                graph.term_of("bound", outer, DECODER_WEIGHT, "decoder");
+                graph.term_of(BOUND, outer, DECODER_WEIGHT, "decoder");
                 graph.term_of("bound of groups", inner, BOUND_WEIGHT, "encoder");
             }
-            (Some(bound), ..) | (_, Some(bound), _) => graph.term("bound", bound, BOUND_WEIGHT),
+            (Some(bound), ..) | (_, Some(bound), _) => graph.term(BOUND, bound, BOUND_WEIGHT),
             _ => {}
         }
         if objective.bound == Bound::Ciwae {

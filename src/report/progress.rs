@@ -19,8 +19,8 @@ pub struct EpochRow {
     pub rate: f64,
     /// −ELBO: distortion + rate, whatever the weight of the rate in the loss.
     pub neg_elbo: f64,
-    /// −ELBO of the validation part.
-    pub validation: Option<f64>,
+    /// What epochs are compared by where it is not −ELBO of the training part: its title, and what it came to.
+    pub score: Option<(&'static str, f64)>,
     /// Examples trained on per second.
     pub images_per_second: f64,
     /// Since training began.
@@ -29,7 +29,7 @@ pub struct EpochRow {
     pub eta: Duration,
 }
 
-/// What is known of several models that train side by side when an epoch ends: -ELBO in nats per example.
+/// What is known of several models that train side by side when an epoch ends, in nats per example.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MembersRow {
     /// Which epoch this was, from 1.
@@ -40,14 +40,14 @@ pub struct MembersRow {
     pub members: usize,
     /// Which of them was the best of the epoch.
     pub member: usize,
-    /// Its −ELBO.
+    /// What it came to.
     pub best: f64,
     /// The mean of all members.
     pub mean: f64,
     /// The worst member's.
     pub worst: f64,
-    /// Whether these are of the validation part, or else of what was trained on.
-    pub validation: bool,
+    /// What these are, such as `validation -ELBO`.
+    pub score: String,
     /// Examples trained on per second, by all members together.
     pub images_per_second: f64,
     /// Since training began.
@@ -62,34 +62,35 @@ const COLUMNS: [(&str, usize); 8] = [
     ("distortion", 11),
     ("rate", 9),
     ("-ELBO", 11),
-    (VALIDATION, 11),
+    (SCORE, 11),
     ("images/s", 11),
     ("elapsed", 9),
     ("left", 9),
 ];
 
-/// The column that is left out where there is nothing to validate on.
-const VALIDATION: &str = "validation";
+/// The column that is left out where epochs are compared by what another one shows.
+const SCORE: &str = "score";
 
 /// The two lines above the epochs: the unit, and the names of the columns.
-pub fn header(validation: bool) -> String {
-    format!("losses in nats per example\n{}", aligned(&COLUMNS.map(|(title, _)| title.to_owned()), validation))
+pub fn header(score: Option<&str>) -> String {
+    let titles = COLUMNS.map(|(title, _)| if title == SCORE { score.unwrap_or_default() } else { title }.to_owned());
+    format!("losses in nats per example\n{}", aligned(&titles, score.is_some()))
 }
 
 /// The line of one epoch, aligned with [`header`].
-pub fn line(row: &EpochRow, validation: bool) -> String {
+pub fn line(row: &EpochRow, score: bool) -> String {
     let nats = |x: f64| format!("{x:.2}");
     let cells = [
         format!("{}/{}", row.epoch, row.epochs),
         nats(row.distortion),
         nats(row.rate),
         nats(row.neg_elbo),
-        row.validation.map_or("-".into(), nats),
+        row.score.map_or("-".into(), |(_, score)| nats(score)),
         human::count(row.images_per_second.round() as u64),
         human::duration(row.elapsed),
         human::duration(row.eta),
     ];
-    aligned(&cells, validation)
+    aligned(&cells, score)
 }
 
 /// The columns of several models, likewise.
@@ -106,9 +107,8 @@ const MEMBERS_COLUMNS: [(&str, usize); 8] = [
 
 /// The two lines above the epochs of several models.
 pub fn members_header(row: &MembersRow) -> String {
-    let part = if row.validation { "validation" } else { "training" };
     let titles = MEMBERS_COLUMNS.map(|(title, width)| format!("{title:>width$}"));
-    format!("{part} -ELBO in nats per example: the best of {} members, and all\n{}", row.members, titles.concat())
+    format!("{} in nats per example: the best of {} members, and all\n{}", row.score, row.members, titles.concat())
 }
 
 /// The line of one epoch of several models, aligned with [`members_header`].
@@ -128,8 +128,8 @@ pub fn members_line(row: &MembersRow) -> String {
     aligned.collect::<Vec<String>>().concat()
 }
 
-fn aligned(cells: &[String; 8], validation: bool) -> String {
-    let shown = COLUMNS.iter().zip(cells).filter(|((title, _), _)| validation || *title != VALIDATION);
+fn aligned(cells: &[String; 8], score: bool) -> String {
+    let shown = COLUMNS.iter().zip(cells).filter(|((title, _), _)| score || *title != SCORE);
     shown.map(|((_, width), cell)| format!("{cell:>width$}")).collect::<Vec<String>>().concat()
 }
 
@@ -154,14 +154,14 @@ pub(super) fn message(neg_elbo: Option<f64>, images_per_second: f64) -> String {
 mod tests {
     use super::*;
 
-    fn row(validation: Option<f64>) -> EpochRow {
+    fn row(score: Option<(&'static str, f64)>) -> EpochRow {
         EpochRow {
             epoch: 3,
             epochs: 10,
             distortion: 80.128,
             rate: 25.5,
             neg_elbo: 105.628,
-            validation,
+            score,
             images_per_second: 21_300.4,
             elapsed: Duration::from_millis(4_200),
             eta: Duration::from_secs(75),
@@ -174,7 +174,7 @@ mod tests {
 losses in nats per example
   epoch distortion     rate      -ELBO   images/s  elapsed     left
    3/10      80.13    25.50     105.63     21,300    4.2 s     1:15";
-        let text = format!("{}\n{}", header(false), line(&row(None), false));
+        let text = format!("{}\n{}", header(None), line(&row(None), false));
         assert_eq!(text, expected);
     }
 
@@ -188,7 +188,7 @@ losses in nats per example
             best: 104.2,
             mean: 105.128,
             worst: 110.0,
-            validation: false,
+            score: "training -ELBO".into(),
             images_per_second: 21_300.4,
             elapsed: Duration::from_millis(4_200),
             eta: Duration::from_secs(75),
@@ -201,11 +201,13 @@ training -ELBO in nats per example: the best of 8 members, and all
     }
 
     #[test]
-    fn the_validation_column_fits_the_same_screen_and_may_have_gaps() {
-        let head = header(true);
-        assert!(head.lines().all(|line| line.chars().count() <= 80) && head.contains(VALIDATION));
+    fn the_column_of_the_score_fits_the_same_screen_and_may_have_gaps() {
+        let head = header(Some("val. bound"));
+        assert!(
+            head.lines().all(|line| line.chars().count() <= 80) && head.contains("val. bound") && !head.contains(SCORE)
+        );
         for (validation, cell) in [(Some(106.254), "106.25"), (None, "-")] {
-            let text = line(&row(validation), true);
+            let text = line(&row(validation.map(|nats| ("val. bound", nats))), true);
             let width = head.lines().last().unwrap().len();
             assert_eq!((text.len(), text.split_whitespace().nth(4)), (width, Some(cell)), "{text}");
         }

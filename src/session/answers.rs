@@ -182,7 +182,8 @@ impl Session {
         self.output_of(0, name, rows, width)
     }
 
-    pub(super) fn output_of(&mut self, member: usize, name: &str, rows: usize, width: usize) -> Result<Vec<f32>> {
+    /// [`Session::output`] of a member.
+    pub fn output_of(&mut self, member: usize, name: &str, rows: usize, width: usize) -> Result<Vec<f32>> {
         self.read(member, &Role::Output(name.to_owned()), 0, rows * width)
     }
 

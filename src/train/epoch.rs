@@ -6,18 +6,20 @@ use crate::checkpoint::Progress;
 use crate::config::{Config, Curve};
 use crate::error::{Error, Result};
 use crate::eval;
+use crate::model::BOUND;
+use crate::session::Purpose;
+use std::ops::Range;
 use std::time::Duration;
 
 impl Run<'_, '_> {
     /// Evaluates, saves and reports a complete epoch.
     pub fn finish_epoch(&mut self, images_per_second: f64) -> Result<()> {
         let validation = self.session.data()?.validation.clone();
-        let validated = if validation.is_empty() { None } else { Some(eval::terms(self.session, validation)?) };
+        let validated = if validation.is_empty() { None } else { Some(self.validate(validation)?) };
         let mut found = Vec::new();
         let mut running = self.alive();
         for member in running.clone() {
-            let validated = validated.as_ref().map(|terms| terms[member].neg_elbo());
-            let epoch = self.score(member, validated, images_per_second);
+            let epoch = self.score(member, validated.as_ref().map(|members| members[member]), images_per_second);
             found.extend(self.spare(member, epoch)?);
         }
         (self.observe)(Event::Epoch(&found))?;
@@ -37,8 +39,22 @@ impl Run<'_, '_> {
         }
     }
 
+    /// −ELBO of the validation part for each member, and the bound where one is minimised.
+    fn validate(&mut self, part: Range<usize>) -> Result<Vec<(f64, Option<f64>)>> {
+        let neg_elbo = eval::terms(self.session, part.clone())?.into_iter().map(|terms| terms.neg_elbo());
+        let objective = &self.session.config.objective;
+        if !objective.bound.is_weighted() {
+            return Ok(neg_elbo.map(|neg_elbo| (neg_elbo, None)).collect());
+        }
+        let samples = objective.samples;
+        let bounds = eval::bounds(self.session, part, samples)?;
+        Ok(neg_elbo.zip(bounds.into_iter().map(Some)).collect())
+    }
+
     /// What the epoch that is now complete came to for a member.
-    fn score(&mut self, member: usize, validation: Option<f64>, images_per_second: f64) -> Result<Epoch> {
+    fn score(&mut self, member: usize, validated: Option<(f64, Option<f64>)>, images_per_second: f64) -> Result<Epoch> {
+        let plan = self.session.plan(Purpose::Train)?;
+        let bound = self.session.executor.plan(plan).terms.iter().position(|term| term == BOUND);
         let (examples, epochs) = (self.session.data()?.train.len(), self.session.config.train.epochs);
         let (elapsed, alive) = (self.elapsed(), self.alive().len().max(1));
         let progress = &mut self.members[member].progress;
@@ -53,31 +69,34 @@ impl Run<'_, '_> {
                 "no loss of the epoch is finite: lower --lr, or set optimizer.clip_norm".into(),
             ));
         }
-        let (distortion, rate) = (distortion / counted as f64, rate / counted as f64);
-        let score = validation.unwrap_or(distortion + rate);
+        let mean = |sum: f64| sum / counted as f64;
+        let per_epoch = (examples * alive) as f64 / images_per_second;
+        let mut epoch = Epoch {
+            member,
+            epoch: progress.epoch as usize,
+            epochs,
+            distortion: mean(distortion),
+            rate: mean(rate),
+            validation: validated.map(|(neg_elbo, _)| neg_elbo),
+            neg_bound: bound.map(|at| mean(sums[at])),
+            validation_neg_bound: validated.and_then(|(_, neg_bound)| neg_bound),
+            best: f64::INFINITY,
+            images_per_second,
+            elapsed,
+            left: Duration::from_secs_f64(per_epoch * (epochs - progress.epoch as usize) as f64),
+        };
+        let score = epoch.score();
         if !score.is_finite() {
             return Err(Error::Diverged(format!("the validation loss is {score}: lower --lr")));
         }
         judge(&self.session.config, progress, score);
+        epoch.best = progress.best.unwrap_or(score);
         if left_out > 0 {
-            let epoch = progress.epoch;
+            let epoch = epoch.epoch;
             let why = format!("epoch {epoch}: the loss of {left_out} examples is not finite, and they were left out");
             (self.observe)(Event::Warning(why))?;
         }
-        let progress = &self.members[member].progress;
-        let per_epoch = (examples * alive) as f64 / images_per_second;
-        Ok(Epoch {
-            member,
-            epoch: progress.epoch as usize,
-            epochs,
-            distortion,
-            rate,
-            validation,
-            best: progress.best.unwrap_or(score),
-            images_per_second,
-            elapsed,
-            left: Duration::from_secs_f64(per_epoch * (epochs - progress.epoch as usize) as f64),
-        })
+        Ok(epoch)
     }
 }
 

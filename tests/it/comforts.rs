@@ -3,11 +3,11 @@
 use crate::program::{TINY, checkpoint, elbo};
 use crate::support::{Tolerance, compare, executors};
 use elbo::checkpoint::{Checkpoint, load};
-use elbo::config::{self, Config};
+use elbo::config::{self, Config, DataConfig};
 use elbo::data;
 use elbo::error::Error;
 use elbo::session::{BATCH, Purpose, Session};
-use elbo::train::{Event, Member, Options, train};
+use elbo::train::{Epoch, Event, Member, Options, train};
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -33,6 +33,7 @@ fn config(settings: &[(&str, &str)]) -> Config {
 struct Outcome {
     last: Checkpoint,
     said: Vec<String>,
+    epochs: Vec<Epoch>,
     error: Option<Error>,
     session: Session,
 }
@@ -56,18 +57,19 @@ fn run_in(
     }
     let stop = AtomicBool::new(false);
     let options = Options { stop: &stop, deadline, check_steps: false };
-    let mut said = vec![];
+    let (mut said, mut epochs) = (vec![], vec![]);
     let done = train(&mut session, vec![member], &options, &mut |event| {
         match event {
             Event::Back { why, epoch, .. } => said.push(format!("back to {epoch}: {why}")),
             Event::Stopped(_, epoch) => said.push(format!("stopped after {epoch}")),
             Event::Warning(why) => said.push(why),
+            Event::Epoch(all) => epochs.extend_from_slice(all),
             _ => {}
         }
         Ok(())
     });
     let last = elbo::checkpoint::load_latest(folder).expect("there is a checkpoint").0;
-    Outcome { last, said, error: done.err(), session }
+    Outcome { last, said, epochs, error: done.err(), session }
 }
 
 fn run(device: usize, config: &Config) -> Outcome {
@@ -167,6 +169,29 @@ fn a_run_stops_early_and_is_what_it_was_at_its_best() {
         // Nothing is left to do; with more epochs it goes on from its last one.
         let again = run_in(folder.path(), device, &config(settings), Some(&outcome.last), None);
         assert_eq!(again.last, outcome.last);
+    }
+}
+
+/// The bound of the validation part is what `eval` estimates there, and not the loss of the training part or −ELBO.
+#[test]
+fn a_run_by_importance_weights_is_judged_by_its_bound() {
+    for device in 0..executors().len() {
+        for bound in ["iwae", "piwae"] {
+            let settings = &[("bound", bound), ("samples", "4"), ("groups", "2"), ("epochs", "2")];
+            let settings = if bound == "iwae" { &[&settings[..2], &settings[3..]].concat()[..] } else { settings };
+            let config = config(settings);
+            let mut outcome = run(device, &config);
+            let last = outcome.epochs.last().expect("an epoch is complete").clone();
+            let part = outcome.session.data().unwrap().validation.clone();
+            let expected = elbo::eval::likelihood(&mut outcome.session, part, 4, 0, &mut |_| {}).unwrap().neg_log_px;
+            assert_eq!((last.validation_neg_bound, last.score()), (Some(expected), expected));
+            assert!(last.validation.unwrap() > expected && last.neg_bound.unwrap() < last.neg_elbo(), "{last:?}");
+            let scores = outcome.epochs.iter().map(Epoch::score);
+            assert_eq!(outcome.last.progress.best, scores.min_by(f64::total_cmp));
+            let alone = run(device, &Config { data: DataConfig { validation: 0, ..config.data.clone() }, ..config });
+            let last = alone.epochs.last().unwrap();
+            assert_eq!((last.validation_neg_bound, Some(last.score())), (None, last.neg_bound));
+        }
     }
 }
 

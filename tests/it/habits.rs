@@ -45,14 +45,14 @@ fn runs_are_listed_with_their_best_metric() {
     assert!(lines.len() == 3 && lines[1].starts_with("runs/first") && lines[2].starts_with("runs/second"), "{text:?}");
     let value: Value = serde_json::from_str(&elbo(folder.path(), "runs --json").succeeded().out).unwrap();
     for (run, line, epochs, part) in [(0, lines[1], "2 of 2", "training"), (1, lines[2], "1 of 1", "validation")] {
-        let best = value["runs"][run]["best_neg_elbo"].as_f64().unwrap();
+        let best = value["runs"][run]["best_score"].as_f64().unwrap();
         for word in [epochs, part, "glyphs", &format!("{best:.2}")] {
             assert!(line.contains(word), "{word} is not in {line}");
         }
     }
     let metrics = fs::read_to_string(folder.path().join("runs/second/metrics.csv")).unwrap();
     let validation: f64 = metrics.lines().nth(1).unwrap().split(',').nth(4).unwrap().parse().unwrap();
-    assert_eq!(value["runs"][1]["best_neg_elbo"], validation);
+    assert_eq!(value["runs"][1]["best_score"], validation);
 
     let one = elbo(folder.path(), "runs runs/second").succeeded();
     assert_eq!(one.out.lines().count(), 2);

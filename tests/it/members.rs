@@ -38,6 +38,10 @@ fn trained(device: usize, configs: &[Config]) -> (Vec<Checkpoint>, Counts) {
     let mut session = Session::with_members(configs[0].clone(), configs[1..].to_vec(), data, executor).unwrap();
     session.plan(Purpose::Train).expect("the plan fits");
     session.plan(Purpose::Evaluate(elbo::session::BATCH)).expect("the plan fits");
+    if configs[0].objective.bound.is_weighted() {
+        let (examples, samples) = elbo::eval::portions(configs[0].objective.samples);
+        session.plan(Purpose::Importance(examples, samples)).expect("the plan fits");
+    }
     session.initialise().expect("parameters are written");
     let folders: Vec<_> = (0..configs.len()).map(|member| folder.path().join(member.to_string())).collect();
     let members = folders.iter().map(|folder| Member::new(&session, folder)).collect();
@@ -64,8 +68,9 @@ fn every_member_has_the_bits_that_it_would_have_alone() {
     let other = [("init", "[pytorch]"), ("output_bias_from_data", "[false]")];
     let dynamic = [&members("dynamic", &lists, "1")[..], &members("dynamic", &other, "7,")].concat();
     let gaussian = members("gaussian-learned", &[("beta", "[1,2,4]")], "5,");
+    let weighted = members("dynamic", &[("bound", "iwae"), ("samples", "4")], "2,3");
     for device in 0..executors().len() {
-        for configs in [&dynamic, &gaussian] {
+        for configs in [&dynamic, &gaussian, &weighted] {
             have_the_bits_that_they_would_have_alone(device, configs);
         }
     }

@@ -1,5 +1,6 @@
 //! Results from the literature, from `assets/published.toml`.
 
+use crate::config::keys::shown;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use toml::{Table, Value};
@@ -72,15 +73,6 @@ pub fn all() -> Vec<Published> {
         result.hash = data.get(&result.data).cloned().unwrap_or_default();
     }
     result
-}
-
-/// A value as it would be typed: numbers of a configuration have single precision, and more digits say nothing.
-pub fn shown(value: &Value) -> String {
-    match value {
-        Value::Float(number) => (*number as f32).to_string(),
-        Value::Array(items) => format!("[{}]", items.iter().map(shown).collect::<Vec<_>>().join(", ")),
-        value => value.to_string(),
-    }
 }
 
 /// Whether two values are the same setting.

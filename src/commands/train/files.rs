@@ -28,6 +28,9 @@ pub struct Metrics {
 
 const COLUMNS: &str = "epoch,distortion,rate,neg_elbo,validation_neg_elbo,images_per_second,elapsed_seconds";
 
+/// What follows where a bound of importance-weighted samples is minimised.
+const OF_BOUNDS: &str = ",neg_bound,validation_neg_bound";
+
 impl Metrics {
     /// The lines of the epochs that a checkpoint knows of; later ones will be written again.
     pub fn read(folder: &Path, epochs: usize) -> Result<Self> {
@@ -48,18 +51,26 @@ impl Metrics {
     /// Adds the line of an epoch.
     pub fn add(&mut self, folder: &Path, epoch: &Epoch) -> Result<()> {
         self.lines.push(format!(
-            "{},{},{},{},{},{:.0},{:.1}",
+            "{},{},{},{},{},{:.0},{:.1}{}",
             epoch.epoch,
             epoch.distortion,
             epoch.rate,
             epoch.neg_elbo(),
-            epoch.validation.map_or(String::new(), |v| v.to_string()),
+            number(epoch.validation),
             epoch.images_per_second,
-            epoch.elapsed.as_secs_f64()
+            epoch.elapsed.as_secs_f64(),
+            epoch
+                .neg_bound
+                .map_or(String::new(), |neg_bound| { format!(",{neg_bound},{}", number(epoch.validation_neg_bound)) }),
         ));
-        let text = format!("{COLUMNS}\n{}\n", self.lines.join("\n"));
+        let more = if epoch.neg_bound.is_some() { OF_BOUNDS } else { "" };
+        let text = format!("{COLUMNS}{more}\n{}\n", self.lines.join("\n"));
         durable::replace_file(&folder.join("metrics.csv"), text.as_bytes())
     }
+}
+
+fn number(value: Option<f64>) -> String {
+    value.map_or(String::new(), |value| value.to_string())
 }
 
 /// The saved configuration, with what else decided the result as comments.

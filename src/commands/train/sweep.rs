@@ -36,7 +36,11 @@ pub fn keep(epochs: &[Epoch], best: &[Option<f64>], sweep: &Sweep, folder: &Path
         best: now.score(),
         mean: scores.clone().sum::<f64>() / epochs.len() as f64,
         worst: scores.fold(f64::MIN, f64::max),
-        validation: now.validation.is_some(),
+        score: format!(
+            "{} {}",
+            if now.validation.is_some() { "validation" } else { "training" },
+            if now.neg_bound.is_some() { "-bound" } else { "-ELBO" },
+        ),
         images_per_second: now.images_per_second,
         elapsed: now.elapsed,
         eta: now.left,
@@ -57,17 +61,17 @@ pub fn give_up(place: &mut Place, member: usize, why: &str, report: &Report) -> 
 pub fn finish(session: &mut Session, members: &[Member], sweep: &Sweep, folder: &Path, report: &Report) -> Result<()> {
     let test = session.data()?.test.clone();
     let terms = if test.is_empty() { None } else { Some(eval::terms(session, test)?) };
-    let part = scored(session)?;
+    let score = scored(session)?;
     let result = |at: usize| Row::new(session, members, terms.as_deref(), sweep, at);
     let rows: Vec<Row> = (0..members.len()).map(result).collect();
-    report.result(&as_table(&rows, sweep, part));
+    report.result(&as_table(&rows, sweep, &score));
     write_csv(&rows, sweep, &folder.join("members.csv"))?;
     let alive = members.iter().enumerate().filter(|(_, member)| member.lost.is_none());
     let scored = alive.filter_map(|(at, member)| Some((at, member.progress.best?, member.progress.best_epoch?)));
-    if let Some((at, score, epoch)) = scored.min_by(|a, b| a.1.total_cmp(&b.1)) {
+    if let Some((at, best, epoch)) = scored.min_by(|a, b| a.1.total_cmp(&b.1)) {
         sweep.mark_best(folder, at)?;
         let name = &sweep.members[at];
-        report.note(&format!("best     {name} after epoch {epoch}, by its {part} -ELBO of {score:.2} nats"));
+        report.note(&format!("best     {name} after epoch {epoch}, by its {score} of {best:.2} nats"));
     }
     let shown = folder.display();
     report.note(&format!("table    {}", folder.join("members.csv").display()));
@@ -96,8 +100,8 @@ impl Row {
     }
 }
 
-fn as_table(rows: &[Row], sweep: &Sweep, part: &str) -> String {
-    let best = format!("best {part}");
+fn as_table(rows: &[Row], sweep: &Sweep, score: &str) -> String {
+    let best = format!("best {score}");
     let keys = sweep.varied.iter().map(|key| short(key));
     let results = ["distortion", "rate", "-ELBO", &best, "in epoch", ""];
     let header: Vec<&str> = ["member"].into_iter().chain(keys).chain(results).collect();
@@ -114,12 +118,12 @@ fn as_table(rows: &[Row], sweep: &Sweep, part: &str) -> String {
         row.label.iter().cloned().chain(results).collect()
     };
     let rows: Vec<Vec<String>> = rows.iter().map(cells).collect();
-    format!("test part, nats per example; best {part} -ELBO\n{}", table(&header, &rows))
+    format!("test part, nats per example; best {score}\n{}", table(&header, &rows))
 }
 
 fn write_csv(rows: &[Row], sweep: &Sweep, path: &Path) -> Result<()> {
     let keys = sweep.varied.join(",");
-    let mut text = format!("member,{keys},test_distortion,test_rate,test_neg_elbo,best_neg_elbo,best_epoch,diverged\n");
+    let mut text = format!("member,{keys},test_distortion,test_rate,test_neg_elbo,best_score,best_epoch,diverged\n");
     for row in rows {
         let number = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
         let results = [
