@@ -9,5 +9,5 @@ pub mod objective;
 mod stack;
 pub mod vae;
 
-pub use objective::BOUND;
+pub use objective::{BOUND, LAYER_RATE};
 pub use vae::{CLASS, Model, RATE_WEIGHT, named, weights};

@@ -20,7 +20,8 @@ pub fn initial(model: &Model, seed: u64, means: &[f32]) -> Vec<Vec<f32>> {
         let (rows, columns) = (parameter.shape.rows(), parameter.shape.columns());
         let heads = match parameter.name.as_str() {
             "decoder.head" => outputs_per_value(model.config.likelihood),
-            name if name.ends_with(".head") => 2,
+            // Those of all encoders, and of decoders above the lowest, give mean and log-variance.
+            name if name.rsplit('.').next() == Some("head") => 2,
             _ => 1,
         };
         let mut rng = Philox::new(seed, Stream::Init, at as u32, 0);

@@ -12,6 +12,8 @@ use crate::graph::{Graph, Id, Op};
 
 /// The term that is a bound of importance-weighted samples, for PIWAE the one that the decoder follows.
 pub const BOUND: &str = "bound";
+/// What the terms begin with that are the rates of single stochastic layers; their number follows.
+pub const LAYER_RATE: &str = "rate ";
 /// Which of a step's weights multiplies the bound or the total correlation, or is the capacity.
 const BOUND_WEIGHT: usize = 2;
 /// Which of a step's weights multiplies the bound that only the decoder follows, or the discrepancy to the prior.
@@ -113,7 +115,7 @@ impl Model {
 /// Reports the rate of each of several stochastic layers.
 fn report_layers(graph: &mut Graph, rates: &[Id]) {
     for (layer, &rate) in (1..).zip(rates).filter(|_| rates.len() > 1) {
-        graph.report(&format!("rate {layer}"), rate);
+        graph.report(&format!("{LAYER_RATE}{layer}"), rate);
     }
 }
 

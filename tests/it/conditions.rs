@@ -266,12 +266,12 @@ fn flags_about_classes_are_refused_for_models_that_are_told_none() {
 
 /// A table of two kinds of rows that are named.
 fn table(path: &Path, kinds: [&str; 2]) {
-    let mut text = "a,b,kind\n".to_owned();
-    for i in 0..60 {
-        let (kind, shift) = if i % 2 == 0 { (kinds[0], 0.0) } else { (kinds[1], 50.0) };
-        text += &format!("{},{},{kind}\n", shift + 0.5 + f64::from(i % 7), shift - 0.5 - f64::from(i % 5));
-    }
-    fs::write(path, text).unwrap();
+    let row = |i: u32| {
+        let (kind, shift) = if i.is_multiple_of(2) { (kinds[0], 0.0) } else { (kinds[1], 50.0) };
+        format!("{},{},{kind}", shift + 0.5 + f64::from(i % 7), shift - 0.5 - f64::from(i % 5))
+    };
+    let rows: Vec<String> = (0..60).map(row).collect();
+    fs::write(path, format!("a,b,kind\n{}\n", rows.join("\n"))).unwrap();
 }
 
 #[test]
