@@ -1,8 +1,8 @@
 //! Write the data of the tutorials under `docs/`: `cargo run --release --example tutorial_data -- FOLDER`.
 //!
 //! FOLDER gets `digits/` (600 pictures of two sizes, a folder for each digit), `patients.csv` and `new.csv` (columns of
-//! several types, a tenth of the cells empty, in the second some rows that do not go together) and `sensors.npz`. All of
-//! it is invented, and the same at every call.
+//! several types, a tenth of the cells empty, in the second some rows that do not go together), `sensors.npz`, `colours/`
+//! (900 pictures in colour) and `cells.npy` (counts of genes). All of it is invented, and the same at every call.
 
 use elbo::data::glyphs;
 use elbo::error::{Error, Result};
@@ -28,7 +28,9 @@ pub fn write(folder: &Path) -> io::Result<()> {
     pictures(&folder.join("digits"))?;
     fs::write(folder.join("patients.csv"), patients(1000, 1, false))?;
     fs::write(folder.join("new.csv"), patients(200, 2, true))?;
-    sensors(&folder.join("sensors.npz"))
+    sensors(&folder.join("sensors.npz"))?;
+    colours(&folder.join("colours"))?;
+    cells(&folder.join("cells.npy"))
 }
 
 /// Grey pictures, every third of which has a black margin on the left and on the right.
@@ -49,6 +51,56 @@ fn pictures(folder: &Path) -> io::Result<()> {
         encoder.write_header()?.write_image_data(&picture)?;
     }
     Ok(())
+}
+
+/// Digits of one colour before others that run from the top to the bottom, with the noise of a camera.
+fn colours(folder: &Path) -> io::Result<()> {
+    const COLOURED: usize = 900;
+    let (pixels, _) = glyphs::draw(glyphs::SEED, COLOURED);
+    let mut rng = Philox::new(5, Stream::Choice, 0, 0);
+    fs::create_dir_all(folder)?;
+    for (at, glyph) in pixels.chunks_exact(glyphs::SIDE * glyphs::SIDE).enumerate() {
+        let mut colour = || [(); 3].map(|()| rng.uniform());
+        let [digit, top, bottom] = [colour(), colour(), colour()];
+        let mut picture = Vec::with_capacity(3 * glyph.len());
+        for (place, &ink) in glyph.iter().enumerate() {
+            let down = (place / glyphs::SIDE) as f32 / (glyphs::SIDE - 1) as f32;
+            let ink = f32::from(ink) / 255.0;
+            for channel in 0..3 {
+                let behind = top[channel] + down * (bottom[channel] - top[channel]);
+                let shown = 20.0 + 215.0 * (behind + ink * (digit[channel] - behind)) + 3.0 * rng.normal();
+                picture.push(shown.round().clamp(0.0, 255.0) as u8);
+            }
+        }
+        let file = File::create(folder.join(format!("{at:04}.png")))?;
+        let mut encoder = png::Encoder::new(file, glyphs::SIDE as u32, glyphs::SIDE as u32);
+        encoder.set_color(png::ColorType::Rgb);
+        encoder.write_header()?.write_image_data(&picture)?;
+    }
+    Ok(())
+}
+
+/// How often each of sixty genes was read in each of a thousand cells of three kinds and many sizes; NaN where a reading
+/// failed. Most numbers are 0, and the others vary more than Poisson's would.
+fn cells(path: &Path) -> io::Result<()> {
+    const CELLS: usize = 1000;
+    const GENES: usize = 60;
+    let mut rng = Philox::new(6, Stream::Choice, 0, 0);
+    let mut all = Vec::with_capacity(CELLS * GENES);
+    for cell in 0..CELLS {
+        let size = (0.5 * rng.normal()).exp();
+        for gene in 0..GENES {
+            let mean = size * if gene % 3 == cell % 3 { 4.0 } else { 0.4 };
+            // A rate with a deviation as large as its mean, and a draw from Poisson's distribution with that rate.
+            let rate = -mean * rng.uniform().max(1e-6).ln();
+            let (mut count, mut product) = (0, rng.uniform());
+            while product > (-rate).exp() && count < 1000 {
+                (count, product) = (count + 1, product * rng.uniform());
+            }
+            all.push(if rng.uniform() < 0.01 { f32::NAN } else { count as f32 });
+        }
+    }
+    npy::save(path, &all, &[CELLS, GENES]).map_err(io::Error::other)
 }
 
 /// Patients whose columns depend on how ill they are. Of `odd` tables every tenth row is put together from two patients,

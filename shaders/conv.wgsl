@@ -127,7 +127,7 @@ fn main(
                 let column = column0 + 4u * v + j;
                 if stored && column < params.outputs {
                     var value = sums[i][v][j];
-                    if BIAS == 1u {
+                    if TRANSPOSE == 0u {
                         let taps = params.kernel * params.kernel;
                         value += w[member * MEMBER_W + taps * params.inputs * params.outputs + column];
                     }

@@ -13,6 +13,8 @@ struct Params {
     high: f32,
     rate_low: f32,
     rate_high: f32,
+    dispersion_low: f32,
+    dispersion_high: f32,
     fixed_log_variance: f32,
 }
 
@@ -78,6 +80,21 @@ fn category(at: u32, at_x: u32, places: u32, weight: f32) -> f32 {
     return term;
 }
 
+fn negative_binomial(at: u32, given: f32, at_theta: u32, value: f32, weight: f32) -> f32 {
+    let any = given_at(at_theta);
+    let l = clamp(given, params.rate_low, params.rate_high);
+    let log_theta = clamp(any, params.dispersion_low, params.dispersion_high);
+    let held = given < params.rate_low || given > params.rate_high;
+    let theta_held = any < params.dispersion_low || any > params.dispersion_high;
+    // θ·(m − x)/(θ + m) without θ + m, which may be large.
+    let slope = (exp(l) - value) / (1.0 + exp(l - log_theta));
+    put(at, select(weight * slope, 0.0, held));
+    if GRAD == 1u {
+        put(at_theta, select(weight * negative_binomial_slope(l, log_theta, value), 0.0, theta_held));
+    }
+    return negative_binomial_term(l, log_theta, value);
+}
+
 // One column that is there: its term, and its gradients on the way.
 fn present(kind: u32, at: u32, at_x: u32, places: u32, at_lv: u32, weight: f32) -> f32 {
     if kind == COLUMN_CATEGORICAL {
@@ -94,6 +111,9 @@ fn present(kind: u32, at: u32, at_x: u32, places: u32, at_lv: u32, weight: f32) 
         let held = given < params.rate_low || given > params.rate_high;
         put(at, select(weight * (exp(log_rate) - value), 0.0, held));
         return poisson_term(log_rate, value);
+    }
+    if kind == COLUMN_NEGATIVE_BINOMIAL {
+        return negative_binomial(at, given, at_lv, value, weight);
     }
     let difference = given - value;
     if kind == COLUMN_FIXED {
@@ -137,7 +157,7 @@ fn main(
             for (var i = 0u; i < places; i += 1u) {
                 put(at_row + place + i, 0.0);
             }
-            if kind == COLUMN_NORMAL {
+            if kind == COLUMN_NORMAL || kind == COLUMN_NEGATIVE_BINOMIAL {
                 put(at_lv, 0.0);
             }
         } else {

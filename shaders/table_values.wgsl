@@ -1,5 +1,5 @@
 // Rows of a table in another form. TO says which: what an encoder is shown, 0 for what is missing and the logarithm of
-// 1 + count, from an example; or means, probabilities and rates, from what a decoder puts out, whose log-variances stay.
+// 1 + count, from an example; or means, probabilities and rates, from what a decoder puts out, whose log-variances and log-dispersions stay.
 // One workgroup per row, one thread per column.
 
 const ENCODER = 0u;
@@ -27,7 +27,7 @@ fn encoded(kind: u32, word: u32) -> f32 {
         return 0.0;
     }
     let value = bitcast<f32>(word);
-    if kind == COLUMN_POISSON {
+    if kind == COLUMN_POISSON || kind == COLUMN_NEGATIVE_BINOMIAL {
         return log(1.0 + max(value, 0.0));
     }
     return value;
@@ -53,13 +53,13 @@ fn decode(kind: u32, at: u32, places: u32, at_lv: u32) {
         softmax(at, places);
     } else if kind == COLUMN_BERNOULLI {
         values[member * MEMBER_VALUES + at] = sigmoid(value);
-    } else if kind == COLUMN_POISSON {
+    } else if kind == COLUMN_POISSON || kind == COLUMN_NEGATIVE_BINOMIAL {
         values[member * MEMBER_VALUES + at] = exp(clamp(value, params.rate_low, params.rate_high));
     } else {
         values[member * MEMBER_VALUES + at] = value;
-        if kind == COLUMN_NORMAL {
-            values[member * MEMBER_VALUES + at_lv] = bitcast<f32>(word_at(at_lv));
-        }
+    }
+    if kind == COLUMN_NORMAL || kind == COLUMN_NEGATIVE_BINOMIAL {
+        values[member * MEMBER_VALUES + at_lv] = bitcast<f32>(word_at(at_lv));
     }
 }
 

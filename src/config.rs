@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use above::Above;
 pub use data::{Background, Binarise, Colour, ColumnType, Damaged, DataConfig, Fit, Layout, Scale};
 pub use keys::nearest;
-pub use layers::{Channels, Dense, Layer};
+pub use layers::{Channels, Conv, Dense, Layer, list as layer_list};
 pub use objective::{Anneal, Bound, ObjectiveConfig};
 pub use recipes::RECIPES;
 pub use resolve::{from_toml, resolve, to_toml};
@@ -72,11 +72,14 @@ pub struct ModelConfig {
     pub activation: Activation,
     /// The distribution of the data given the latent.
     pub likelihood: Likelihood,
-    /// The standard deviation of `gaussian`; other likelihoods ignore it.
+    /// The standard deviation of `gaussian`, and the one that `gaussian-shared` starts with; other likelihoods ignore it.
     pub sigma: f32,
+    /// K, the components of a `logistic-mixture`; other likelihoods ignore it.
+    pub components: usize,
     /// How initial parameters are drawn.
     pub init: Init,
-    /// Whether the last layer's bias starts at the training mean (logits for Bernoulli).
+    /// Whether the last layer's bias starts at the training mean (logits for Bernoulli, logarithms for counts; the
+    /// components of a mixture are spread over all levels).
     pub output_bias_from_data: bool,
     /// Log-variances are clamped to this range before exp; the gradient outside is zero.
     pub log_variance: [f32; 2],
@@ -137,8 +140,32 @@ pub enum Likelihood {
     Gaussian,
     /// Independent normal per value whose mean and log-variance the decoder gives.
     GaussianLearned,
+    /// Independent normal per value with one deviation for all, which is learned.
+    GaussianShared,
+    /// Images of 256 levels: for each pixel a mixture of discretised logistics.
+    LogisticMixture,
+    /// Independent Poisson per value, from the logarithm of its rate: counts.
+    Poisson,
+    /// Independent negative binomial per value, with a learned dispersion for each place: counts that vary more.
+    NegativeBinomial,
     /// Each column of a table by its type: numeric with a learned variance, binary, category, count (Poisson).
     Heterogeneous,
+}
+
+impl Likelihood {
+    /// How configurations write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bernoulli => "bernoulli",
+            Self::Gaussian => "gaussian",
+            Self::GaussianLearned => "gaussian-learned",
+            Self::GaussianShared => "gaussian-shared",
+            Self::LogisticMixture => "logistic-mixture",
+            Self::Poisson => "poisson",
+            Self::NegativeBinomial => "negative-binomial",
+            Self::Heterogeneous => "heterogeneous",
+        }
+    }
 }
 
 /// How initial parameters are drawn.
@@ -237,6 +264,7 @@ impl Default for Config {
                 activation: Activation::Relu,
                 likelihood: Likelihood::Bernoulli,
                 sigma: 1.0,
+                components: 5,
                 init: Init::Pytorch,
                 output_bias_from_data: false,
                 log_variance: [-20.0, 20.0],

@@ -33,7 +33,7 @@ use crate::config::{Condition, Config};
 use crate::error::{Error, Result};
 pub use check::check;
 pub use request::{Known, Labels, Request};
-use request::{misplaced, places, share, wanted};
+use request::{misplaced, places, share};
 use table::Encoding;
 pub use values::{Row, Values, little_endian};
 use values::{hash, hex};
@@ -95,7 +95,7 @@ pub enum Format {
 /// [`Error::Usage`] where the request makes no sense (too many validation examples), [`Error::Data`] where files are
 /// missing or malformed, or have not what the model needs, labels of classes that it knows included.
 pub fn open(config: &Config, known: Option<Known>) -> Result<Dataset> {
-    let data = read(&Request { config: &config.data, auto: wanted(config.model.likelihood), known })?;
+    let data = read(&Request { config: &config.data, likelihood: config.model.likelihood, known })?;
     match misplaced(&config.data, data.format) {
         // Other data for a trained model may be of another kind than those that it was configured for.
         Some((key, kinds)) if known.is_none() => Err(Error::Usage(format!(

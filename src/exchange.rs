@@ -4,7 +4,8 @@
 //! In the house an affine map is one tensor [inputs + 1, outputs] whose last row is the bias, and the two heads of a
 //! posterior stand side by side. Outside, every map is a `weight` [outputs, inputs] and a `bias` [outputs], as in
 //! PyTorch's `Linear`, and every head is one of its own. Convolutions, [taps·inputs + 1, outputs] inside, are those of
-//! PyTorch's `Conv2d` and `ConvTranspose2d`; where an image meets a dense layer, its channels lie one plane after the
+//! PyTorch's `Conv2d` and `ConvTranspose2d`, scale and shift of a normalisation, [2, channels] inside, `weight` and `bias`
+//! of its `GroupNorm`; where an image meets a dense layer, its channels lie one plane after the
 //! other, as PyTorch's `flatten` and `unflatten` have them:
 //!
 //! | here | outside | what it gives |
@@ -13,6 +14,8 @@
 //! | `encoder.head` | `encoder.mean`, `encoder.log_variance` | the posterior's mean and log-variance |
 //! | `decoder.0`, `decoder.1`, … | the same | hidden layers, from the latent outwards |
 //! | `decoder.head` | `decoder.logits`, or `decoder.mean`, or that and `decoder.log_variance`, or `decoder.columns` | for a Bernoulli, a Gaussian, a learned-variance Gaussian, a heterogeneous likelihood |
+//! | `decoder.head` | `decoder.mixture`, or `decoder.log_rate`, or `decoder.log_mean` | for a mixture of logistics, Poisson, a negative binomial |
+//! | `decoder.log_variance`, `decoder.log_dispersion` | the same, no map but a tensor | what `gaussian-shared` and `negative-binomial` have once for all examples |
 
 pub mod card;
 pub mod linear;
@@ -23,7 +26,7 @@ use crate::checkpoint::{Checkpoint, Tensor};
 use crate::config::{Config, Likelihood, ModelConfig};
 use crate::error::{Error, Result};
 use crate::graph::op::Source;
-use crate::model::Model;
+use crate::model::{Model, likelihood};
 use linear::Linear;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -53,7 +56,10 @@ pub fn outside(config: &ModelConfig, parameter: &str) -> Vec<String> {
     let names: &[&str] = match (parameter, config.likelihood) {
         ("encoder.head", _) => &["encoder.mean", "encoder.log_variance"],
         ("decoder.head", Likelihood::Bernoulli) => &["decoder.logits"],
-        ("decoder.head", Likelihood::Gaussian) => &["decoder.mean"],
+        ("decoder.head", Likelihood::Gaussian | Likelihood::GaussianShared) => &["decoder.mean"],
+        ("decoder.head", Likelihood::LogisticMixture) => &["decoder.mixture"],
+        ("decoder.head", Likelihood::Poisson) => &["decoder.log_rate"],
+        ("decoder.head", Likelihood::NegativeBinomial) => &["decoder.log_mean"],
         ("decoder.head", Likelihood::Heterogeneous) => &["decoder.columns"],
         ("decoder.head", Likelihood::GaussianLearned) => &["decoder.mean", "decoder.log_variance"],
         (other, _) => &[other],
@@ -91,13 +97,20 @@ pub fn tensors(layers: &[Linear]) -> Vec<(String, Tensor)> {
     layers.iter().flat_map(both).collect()
 }
 
+/// The tensors that leave the house: those of the maps, and what the decoder has for all examples.
+fn exported(checkpoint: &Checkpoint, layers: &[Linear]) -> Result<Vec<(String, Tensor)>> {
+    let shared = likelihood::shared(&model(checkpoint)?).map(|(name, _)| name);
+    let found = checkpoint.parameters.iter().filter(|(name, _)| Some(name.as_str()) == shared);
+    Ok(tensors(layers).into_iter().chain(found.cloned()).collect())
+}
+
 /// The files of a folder in the format `safetensors`.
 pub fn safetensors(checkpoint: &Checkpoint, run: &Path) -> Result<Vec<(String, Vec<u8>)>> {
     let layers = layers(checkpoint)?;
     let config = config(checkpoint, &layers)?;
     let card = card::safetensors(checkpoint, &layers, run);
     Ok(vec![
-        (PARAMETERS.into(), crate::checkpoint::tensors::encode(&tensors(&layers))?),
+        (PARAMETERS.into(), crate::checkpoint::tensors::encode(&exported(checkpoint, &layers)?)?),
         (CONFIG.into(), config),
         (CARD.into(), card.into_bytes()),
     ])
@@ -119,8 +132,10 @@ pub fn onnx(checkpoint: &Checkpoint, run: &Path) -> Result<Vec<(String, Vec<u8>)
 /// `config.json`: the whole configuration, what is known of the data, how far training had come, and the tensors.
 fn config(checkpoint: &Checkpoint, layers: &[Linear]) -> Result<Vec<u8>> {
     let progress = &checkpoint.progress;
-    let tensors: Vec<Value> =
-        tensors(layers).iter().map(|(name, tensor)| json!({ "name": name, "shape": tensor.shape })).collect();
+    let tensors: Vec<Value> = exported(checkpoint, layers)?
+        .iter()
+        .map(|(name, tensor)| json!({ "name": name, "shape": tensor.shape }))
+        .collect();
     let value = json!({
         "format": FORMAT,
         "program": concat!("elbo ", env!("CARGO_PKG_VERSION")),

@@ -2,11 +2,12 @@
 //!
 //! A graph knows nothing of kernels, buffers and devices. [`op`] holds the operations and their shape rules, [`grad`]
 //! the derivative of each, [`fuse`] which neighbours one kernel may compute together, [`columns`] how an example of a
-//! table is laid out, [`window`] what belongs together in a convolution.
+//! table is laid out, [`mixture`] what a mixture of logistics is told, [`window`] what belongs together in a convolution.
 
 pub mod columns;
 pub mod fuse;
 pub mod grad;
+pub mod mixture;
 pub mod op;
 pub mod window;
 
@@ -48,6 +49,8 @@ pub struct Term {
 pub struct Graph {
     /// B, the examples of a batch. Tensors whose rows belong to examples have a multiple of B rows.
     pub batch: usize,
+    /// Whether it is for a step of training, in which layers may leave numbers out.
+    pub training: bool,
     nodes: Vec<Op>,
     shapes: Vec<Shape>,
     /// Trainable tensors in the order of their storage.
@@ -62,6 +65,11 @@ impl Graph {
     /// An empty graph for batches of `batch` examples.
     pub fn new(batch: usize) -> Self {
         Self { batch, ..Self::default() }
+    }
+
+    /// An empty graph for a step of training by `batch` examples.
+    pub fn training(batch: usize) -> Self {
+        Self { training: true, ..Self::new(batch) }
     }
 
     /// Appends an operation. Shapes that do not meet are an error that names the operation and both shapes.

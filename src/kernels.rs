@@ -15,6 +15,7 @@
 
 pub mod activation;
 pub mod activation_grad;
+pub mod append;
 pub mod batch_mean;
 pub mod bernoulli;
 pub mod bound;
@@ -24,15 +25,23 @@ pub mod clip_factor;
 pub mod combine;
 pub mod conv;
 pub mod conv_weight;
+pub mod dropout;
 pub mod gather;
 pub mod gaussian;
 mod gemm;
+pub mod group_moments;
+pub mod group_norm;
+pub mod group_norm_grad;
+pub mod group_norm_weight;
+mod groups;
 mod images;
 pub mod kl_means;
 pub mod log_mean_exp;
 pub mod log_prior;
 pub mod log_ratio;
 pub mod log_ratio_grad;
+pub mod logistic_mixture;
+pub mod logistic_mixture_mean;
 pub mod math;
 pub mod matmul;
 pub mod matmul_direct;
@@ -42,6 +51,7 @@ pub mod noise;
 pub mod pair_density;
 pub mod pair_norms;
 pub mod planes;
+pub mod pool;
 pub mod posterior_grad;
 pub mod row_weights;
 pub mod running;
@@ -345,6 +355,7 @@ const SHARED: &[&str] = &[
     include_str!("../shaders/shared/step.wgsl"),
     include_str!("../shaders/shared/math.wgsl"),
     include_str!("../shaders/shared/likelihood.wgsl"),
+    include_str!("../shaders/shared/counts.wgsl"),
     include_str!("../shaders/shared/reduce.wgsl"),
     include_str!("../shaders/shared/rng.wgsl"),
     include_str!("../shaders/shared/texels.wgsl"),
@@ -379,6 +390,7 @@ impl Kernel {
 pub static KERNELS: &[&Kernel] = &[
     &activation::KERNEL,
     &activation_grad::KERNEL,
+    &append::KERNEL,
     &batch_mean::KERNEL,
     &bernoulli::KERNEL,
     &bound::KERNEL,
@@ -388,13 +400,20 @@ pub static KERNELS: &[&Kernel] = &[
     &combine::KERNEL,
     &conv::KERNEL,
     &conv_weight::KERNEL,
+    &dropout::KERNEL,
     &gather::KERNEL,
     &gaussian::KERNEL,
+    &group_moments::KERNEL,
+    &group_norm::KERNEL,
+    &group_norm_grad::KERNEL,
+    &group_norm_weight::KERNEL,
     &kl_means::KERNEL,
     &log_mean_exp::KERNEL,
     &log_prior::KERNEL,
     &log_ratio::KERNEL,
     &log_ratio_grad::KERNEL,
+    &logistic_mixture::KERNEL,
+    &logistic_mixture_mean::KERNEL,
     &matmul::KERNEL,
     &matmul_direct::KERNEL,
     &matmul_texels::KERNEL,
@@ -403,6 +422,7 @@ pub static KERNELS: &[&Kernel] = &[
     &pair_density::KERNEL,
     &pair_norms::KERNEL,
     &planes::KERNEL,
+    &pool::KERNEL,
     &posterior_grad::KERNEL,
     &row_weights::KERNEL,
     &running::KERNEL,

@@ -30,6 +30,8 @@ pub enum Stream {
     Choice = 8,
     /// Noise of anomaly scores, which is the same for every row; the last two words are sample and element.
     Score = 9,
+    /// What layers of dropout leave out in training; the number of the layer stands in the upper bits of the word.
+    Dropout = 10,
 }
 
 /// The two key words of a seed.

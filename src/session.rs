@@ -6,12 +6,14 @@ mod answers;
 mod window;
 
 use crate::checkpoint::{Checkpoint, DataRecord, Tensor};
-use crate::config::{Condition, Config, NotFinite};
+use crate::config::{Condition, Config, Likelihood, NotFinite};
 use crate::data::{Dataset, Values, classes, little_endian};
 use crate::error::{Error, Result};
 use crate::exec::{Executor, PlanId};
+use crate::graph::columns::LOG_DISPERSION;
 use crate::graph::op::Source;
 use crate::kernels::{StepScalars, f32s};
+use crate::model::likelihood::shared;
 use crate::model::{Model, weights};
 use crate::plan::tuning::Tuning;
 use crate::plan::{Ending, Plan, Range, Resident, Role, Target, lower};
@@ -312,6 +314,20 @@ impl Session {
     /// All parameters of a member.
     pub fn parameters(&mut self, member: usize) -> Result<Vec<(String, Tensor)>> {
         self.tensors(member, &self.held(), "")
+    }
+
+    /// What the first member's decoder has for all examples ([`crate::model::likelihood::shared`]), within its range: one
+    /// log-variance, or the logarithms of inverse dispersions.
+    pub fn shared(&mut self) -> Result<Option<Vec<f32>>> {
+        let Some((name, _)) = shared(&self.model) else { return Ok(None) };
+        let clamp = match self.config.model.likelihood {
+            Likelihood::NegativeBinomial => LOG_DISPERSION,
+            _ => self.model.clamp(),
+        };
+        let found = self.parameters(0)?.into_iter().find(|(found, _)| found == name);
+        let held =
+            |(_, tensor): (String, Tensor)| tensor.values.iter().map(|v| v.clamp(clamp.low, clamp.high)).collect();
+        Ok(found.map(held))
     }
 
     /// The update rule's moments of a member; none where no training plan is loaded.

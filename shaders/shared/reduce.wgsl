@@ -4,7 +4,8 @@
 var<workgroup> lane_sums: array<f32, 256>;
 
 // The sum of `value` over `lanes` lanes (4, 16, 64 or 256: each level adds four numbers, since a barrier is dear on
-// software drivers). Every lane of the workgroup calls it, and a kernel calls it once: `lane_sums` is not cleared.
+// software drivers). Every lane of the workgroup calls it; before a kernel calls it again there is a barrier, since
+// `lane_sums[0]` is still being read.
 fn workgroup_sum(value: f32, lane: u32, lanes: u32) -> f32 {
     lane_sums[lane] = value;
     workgroupBarrier();

@@ -2,6 +2,7 @@
 // Philox4x32-10 and what is made of it; the same functions as in src/rng.rs, checked bit for bit.
 
 const STREAM_BINARISE = 4u;
+const STREAM_DROPOUT = 10u;
 
 // The 64-bit product as (high, low).
 fn multiply_wide(a: u32, b: u32) -> vec2<u32> {

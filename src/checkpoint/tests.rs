@@ -22,6 +22,7 @@ fn config() -> Config {
             activation: Activation::Relu,
             likelihood: Likelihood::Bernoulli,
             sigma: 0.1,
+            components: 7,
             init: Init::Pytorch,
             output_bias_from_data: false,
             log_variance: [-10.3, 10.1],

@@ -237,7 +237,8 @@ mod tests {
         let terms = Terms { distortion: 80.0, rate: 25.5 };
         let summary =
             Summary { examples: 10, terms, standard_error: 0.3, rates: vec![25.5], active: 1, aggregate, layers };
-        let measured = Measured { summary, likelihood: None, exact: false, condition: Condition::None };
+        let condition = Condition::None;
+        let measured = Measured { summary, likelihood: None, exact: false, discrete: None, shared: None, condition };
         let (epoch, hash) = (config.train.epochs as u32, hash.into());
         Run { path: path.into(), config, epoch, part: "test", hash, data: "mnist".into(), measured }
     }

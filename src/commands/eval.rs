@@ -67,11 +67,16 @@ pub(super) struct Measured {
     pub exact: bool,
     /// What the model is told beside what it reads: all figures are given that.
     pub condition: Condition,
+    /// The values of an example, a mean over the examples of those that are there, where each is one of 256 levels: then
+    /// nats can be told in bits per value.
+    pub discrete: Option<f64>,
+    /// What the decoder has once for all examples ([`Session::shared`]).
+    pub shared: Option<Vec<f32>>,
 }
 
 impl Measured {
     pub fn as_json(&self) -> Value {
-        let Self { summary, likelihood, exact, condition } = self;
+        let Self { summary, likelihood, exact, shared, condition, .. } = self;
         let aggregate = &summary.aggregate;
         let mut value = json!({
             "examples": summary.examples,
@@ -87,7 +92,18 @@ impl Measured {
             value["layers"] = summary.layers.iter().map(layer).collect();
             value["latent"] = json!(summary.layers.iter().map(|layer| layer.latent).sum::<usize>());
         }
+        if let Some(bits) = self.bits(summary.terms.neg_elbo()) {
+            value["bits_per_dim"] = json!(bits);
+        }
+        match shared.as_deref() {
+            Some(&[log_variance]) => value["sigma"] = json!(deviation(log_variance)),
+            Some(logs) => value["inverse_dispersion"] = json!(logs.iter().map(|log| log.exp()).collect::<Vec<_>>()),
+            None => {}
+        }
         if let Some(likelihood) = likelihood {
+            if let Some(bits) = self.bits(likelihood.neg_log_px) {
+                value["neg_log_px_bits_per_dim"] = json!(bits);
+            }
             value["samples"] = json!(likelihood.samples);
             // Of a conditional model it is another quantity, and so has another name.
             let name = if *condition == Condition::None { "neg_log_px" } else { "neg_log_px_given_y" };
@@ -96,6 +112,46 @@ impl Measured {
         }
         value
     }
+
+    /// Nats per example in bits per value, where that is meant: nats/(D·log 2).
+    fn bits(&self, nats: f64) -> Option<f64> {
+        self.discrete.map(|values| nats / (values * std::f64::consts::LN_2))
+    }
+}
+
+/// The deviation that a log-variance stands for.
+fn deviation(log_variance: f32) -> f32 {
+    (0.5 * log_variance).exp()
+}
+
+/// What a decoder has learned once for all examples, in words; for one number the deviation of all values, else the
+/// inverse dispersions of counts.
+pub(super) fn shared_in_words(logs: &[f32]) -> [String; 3] {
+    if let &[log_variance] = logs {
+        return ["sigma".into(), format!("{:.4}", deviation(log_variance)), "of every value, learned".into()];
+    }
+    let mut sorted: Vec<f32> = logs.iter().map(|log| log.exp()).collect();
+    sorted.sort_by(f32::total_cmp);
+    let (least, most) = (sorted[0], sorted[sorted.len() - 1]);
+    let middle = format!("{:.3}", sorted[sorted.len() / 2]);
+    ["theta".into(), middle, format!("the median inverse dispersion, of {least:.3} to {most:.3}")]
+}
+
+/// The mean number of values of an example that are there, where the likelihood is that of 256 levels.
+fn levels(session: &Session, part: Range<usize>) -> Result<Option<f64>> {
+    if session.config.model.likelihood != Likelihood::LogisticMixture {
+        return Ok(None);
+    }
+    let (data, examples) = (session.data()?, part.len());
+    if !data.missing {
+        return Ok(Some(data.width() as f64));
+    }
+    let mut there = 0;
+    data.visit(part, |_, row| {
+        there += row.iter().filter(|value| !value.is_nan()).count();
+        Ok(())
+    })?;
+    Ok(Some(there as f64 / examples as f64))
 }
 
 /// Evaluates a part of a session's data.
@@ -112,8 +168,10 @@ pub(super) fn measure(
     if !neg_elbo.is_finite() {
         return Err(Error::Diverged(format!("-ELBO is {neg_elbo} on these data: the model has diverged")));
     }
+    let discrete = levels(session, part.clone())?;
     let likelihood = samples.map(|samples| likelihood(session, part, samples, seed, report)).transpose()?;
-    Ok(Measured { summary, likelihood, exact, condition: session.config.model.condition })
+    let (shared, condition) = (session.shared()?, session.config.model.condition);
+    Ok(Measured { summary, likelihood, exact, discrete, shared, condition })
 }
 
 /// Checks the value of `--samples`.
@@ -142,7 +200,9 @@ fn likelihood(
     done
 }
 
-fn as_text(Measured { summary, likelihood, condition, .. }: &Measured) -> String {
+fn as_text(measured: &Measured) -> String {
+    let Measured { summary, likelihood, shared, condition, .. } = measured;
+    let bits = |nats: f64| measured.bits(nats).map_or(String::new(), |bits| format!(", {bits:.4} bits/dim"));
     let [bound, estimate] = match condition {
         Condition::None => ["-ELBO", "-log p(x)"],
         Condition::Label => ["-ELBO given y", "-log p(x|y)"],
@@ -153,12 +213,14 @@ fn as_text(Measured { summary, likelihood, condition, .. }: &Measured) -> String
     let mut rows = vec![
         row("distortion", nats(summary.terms.distortion), String::new()),
         row("rate", nats(summary.terms.rate), by_layer(summary)),
-        row(bound, nats(summary.terms.neg_elbo()), error(summary.standard_error)),
+        row(bound, nats(summary.terms.neg_elbo()), error(summary.standard_error) + &bits(summary.terms.neg_elbo())),
     ];
     if let Some(likelihood) = likelihood {
-        let rest = format!("{}, {} samples", error(likelihood.standard_error), count(likelihood.samples as u64));
+        let (error, bits) = (error(likelihood.standard_error), bits(likelihood.neg_log_px));
+        let rest = format!("{error}{bits}, {} samples", count(likelihood.samples as u64));
         rows.push(row(estimate, nats(likelihood.neg_log_px), rest));
     }
+    rows.extend(shared.as_deref().map(|logs| shared_in_words(logs).to_vec()));
     let [active, latent] = [|layer: &Layer| layer.active, |layer: &Layer| layer.latent]
         .map(|of| summary.layers.iter().map(|layer| of(layer).to_string()).collect::<Vec<_>>().join(" + "));
     rows.push(row("active", active, format!("of {latent} latent dimensions")));

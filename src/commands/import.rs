@@ -111,12 +111,13 @@ fn described(
         }
         record.shape = shape;
     }
-    if config.model.likelihood == Likelihood::Heterogeneous {
-        return Err(Error::Usage(
-            "model.likelihood = heterogeneous: elbo import takes models whose values are all of one kind; --set \
-             model.likelihood=bernoulli, gaussian or gaussian-learned"
-                .into(),
-        ));
+    let plain = [Likelihood::Bernoulli, Likelihood::Gaussian, Likelihood::GaussianLearned];
+    if !plain.contains(&config.model.likelihood) {
+        return Err(Error::Usage(format!(
+            "model.likelihood = {}: elbo import takes models whose values are all of one kind and whose decoder gives all \
+             that is learned of them; --set model.likelihood=bernoulli, gaussian or gaussian-learned",
+            config.model.likelihood.name()
+        )));
     }
     let learned = config.model.likelihood == Likelihood::GaussianLearned;
     if learned != network.out_log_variance.is_some() {

@@ -14,6 +14,7 @@ use crate::data;
 use crate::durable;
 use crate::error::{Error, Result};
 use crate::exec::{measure, select};
+use crate::model::network;
 use crate::model::objective::formula;
 use crate::plan::Role;
 use crate::report::Report;
@@ -219,13 +220,13 @@ fn describe(session: &mut Session, report: &Report) -> Result<()> {
     let plan = session.executor.plan(id);
     let (parameters, memory) = (plan.parameter_count(), plan.bytes());
     let resident = 4 * (plan.words(&Role::Data) + plan.words(&Role::Window)) as u64;
-    let layers: Vec<String> =
-        plan.parameters.iter().map(|p| format!("{} {}x{}", p.name, p.shape[0] - 1, p.shape[1])).collect();
     let (config, members) = (&session.config, session.member_count());
     let beta = config.objective.beta;
     let same = session.members().all(|member| member.objective.beta == beta);
     let beta = if same { beta.to_string() } else { "beta".to_owned() };
-    report.note(&format!("model    {}: {}", config.name, layers.join(", ")));
+    let [encoder, decoder] = session.model.networks()?.map(|steps| network::describe(&steps).join(", "));
+    report.note(&format!("model    {}: encoder {encoder}", config.name));
+    report.note(&format!("         decoder {decoder}"));
     if members > 1 {
         report.note(&format!(
             "         {members} of them side by side; sizes are those of all, but for parameters and checkpoints"
@@ -353,6 +354,10 @@ fn finish(session: &mut Session, member: &Member, folder: &Path, report: &Report
             terms.rate,
             terms.neg_elbo()
         ));
+    }
+    if let Some(logs) = session.shared()? {
+        let [name, value, what] = super::eval::shared_in_words(&logs);
+        report.note(&format!("{name:<9}{value}, {what}"));
     }
     let progress = &member.progress;
     if let (Some(best), Some(epoch)) = (progress.best, progress.best_epoch) {

@@ -41,9 +41,24 @@ pub const RECIPES: &[(&str, &str, &str)] = &[
         "convolutions of 32 and 64 channels, 32 latent dimensions, pixels drawn anew at every use",
     ),
     (
+        "residual",
+        include_str!("../../assets/recipes/residual.toml"),
+        "residual blocks of convolutions with group normalisation, 32 latent dimensions",
+    ),
+    (
         "colour",
         include_str!("../../assets/recipes/colour.toml"),
         "convolutions for colour pictures, a Gaussian decoder",
+    ),
+    (
+        "mixture",
+        include_str!("../../assets/recipes/mixture.toml"),
+        "the same for pictures of 256 levels, a mixture of logistics: bits per value",
+    ),
+    (
+        "counts",
+        include_str!("../../assets/recipes/counts.toml"),
+        "128-128-10 for arrays of counts, a negative binomial",
     ),
     (
         "table",
@@ -93,12 +108,15 @@ mod tests {
             // Without classes, of which the data say how many there are.
             ("conditional", &[200, 200], 50, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 425_284),
             ("table", &[64, 64], 8, Likelihood::Heterogeneous, Binarise::None, OptimizerKind::Adam, 162_096),
+            ("counts", &[128, 128], 10, Likelihood::NegativeBinomial, Binarise::None, OptimizerKind::Adam, 238_628),
             ("anomaly", &[64], 16, Likelihood::Gaussian, Binarise::None, OptimizerKind::Adam, 104_368),
         ];
         // Those of layers are counted once they have data.
         let layers: &[(&str, usize, Likelihood, Binarise, u64)] = &[
             ("conv", 32, Likelihood::Bernoulli, Binarise::Dynamic, 1_700_609),
+            ("residual", 32, Likelihood::Bernoulli, Binarise::Dynamic, 1_819_841),
             ("colour", 64, Likelihood::Gaussian, Binarise::None, 1_799_105),
+            ("mixture", 64, Likelihood::LogisticMixture, Binarise::None, 1_846_767),
         ];
         assert_eq!(rows.len() + layers.len(), RECIPES.len());
         for (name, latent, likelihood, binarise, parameters) in layers {

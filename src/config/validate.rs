@@ -4,8 +4,8 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use super::{
-    Anneal, Bound, Condition, Config, Curve, Layer, Likelihood, ModelConfig, ObjectiveConfig, ScheduleConfig,
-    TrainConfig,
+    Anneal, Binarise, Bound, Condition, Config, Curve, Likelihood, ModelConfig, ObjectiveConfig, ScheduleConfig,
+    TrainConfig, layers,
 };
 use crate::error::{Error, Result};
 
@@ -17,6 +17,9 @@ pub const MAX_PARAMETERS: u64 = 1 << 30;
 
 /// The most layers an encoder or decoder may have.
 const MAX_LAYERS: usize = 64;
+
+/// The most components of a mixture.
+const MAX_COMPONENTS: usize = 256;
 
 /// The most latent samples of an example in a training step.
 const MAX_SAMPLES: usize = 5000;
@@ -52,6 +55,15 @@ pub fn validate(config: &Config) -> Result<()> {
     check_above(model, objective)?;
     let (sigma, [low, high]) = (model.sigma, model.log_variance);
     check((1e-6..=1e6).contains(&sigma), "model.sigma", &sigma, "a number from 1e-6 to 1e6")?;
+    count("model.components", model.components, 1..=MAX_COMPONENTS)?;
+    let drawn = model.likelihood == Likelihood::LogisticMixture && data.binarise != Binarise::None;
+    let binarise = format!("{:?}", data.binarise).to_lowercase();
+    check(
+        !drawn,
+        "data.binarise",
+        &binarise,
+        "none where model.likelihood is logistic-mixture, which is for 256 levels",
+    )?;
     // Beyond ±80 the exponential, or that of the negative, would leave single precision.
     let is_range = low < high && low >= -80.0 && high <= 80.0;
     check(is_range, "model.log_variance", &format!("[{low}, {high}]"), "a lower and a higher number from -80 to 80")?;
@@ -168,20 +180,34 @@ fn check_schedule(schedule: &ScheduleConfig) -> Result<()> {
 }
 
 /// The number of parameters of the model on examples of `data` values: weights and biases of all networks. Columns of
-/// different kinds count as if each value had a variance of its own.
+/// different kinds count as if each value had a variance of its own. A network that is a list of layers counts nothing:
+/// its shapes show when the data are known.
 /// `None` where the count overflows.
 pub fn parameter_count(model: &ModelConfig, data: usize) -> Option<u64> {
-    let two = matches!(model.likelihood, Likelihood::GaussianLearned | Likelihood::Heterogeneous);
-    let heads = if two { 2 } else { 1 };
+    // Of a mixture as if each value were a pixel.
+    let heads = match model.likelihood {
+        Likelihood::GaussianLearned | Likelihood::Heterogeneous => 2,
+        Likelihood::LogisticMixture => model.components.checked_mul(3)?,
+        Likelihood::Bernoulli
+        | Likelihood::Gaussian
+        | Likelihood::GaussianShared
+        | Likelihood::Poisson
+        | Likelihood::NegativeBinomial => 1,
+    };
     let backwards: Vec<usize> = model.hidden.iter().rev().copied().collect();
-    let decoder = if model.decoder.is_empty() { &backwards } else { &model.decoder };
-    let encoder = layers(data, &model.hidden, model.latent.checked_mul(2)?)?;
-    let mut sum = encoder.checked_add(layers(model.latent, decoder, data.checked_mul(heads)?)?)?;
-    let mut below = model.latent;
+    let widths = if model.decoder.is_empty() { &backwards } else { &model.decoder };
+    let [mut encoder, mut decoder] = [0; 2];
+    if model.encoder_layers.is_empty() {
+        encoder = dense_layers(data, &model.hidden, model.latent.checked_mul(2)?)?;
+    }
+    if model.decoder_layers.is_empty() {
+        decoder = dense_layers(model.latent, widths, data.checked_mul(heads)?)?;
+    }
+    let (mut sum, mut below) = (encoder.checked_add(decoder)?, model.latent);
     for above in model.levels().unwrap_or_default() {
         let backwards: Vec<usize> = above.hidden.iter().rev().copied().collect();
-        sum = sum.checked_add(layers(below, &above.hidden, above.latent.checked_mul(2)?)?)?;
-        sum = sum.checked_add(layers(above.latent, &backwards, below.checked_mul(2)?)?)?;
+        sum = sum.checked_add(dense_layers(below, &above.hidden, above.latent.checked_mul(2)?)?)?;
+        sum = sum.checked_add(dense_layers(above.latent, &backwards, below.checked_mul(2)?)?)?;
         below = above.latent;
     }
     Some(sum)
@@ -194,7 +220,7 @@ pub fn batch_exceeds(batch: usize, examples: usize) -> Error {
 }
 
 /// The parameters of fully connected layers of these widths: (inputs + 1) × outputs each.
-fn layers(inputs: usize, hidden: &[usize], outputs: usize) -> Option<u64> {
+fn dense_layers(inputs: usize, hidden: &[usize], outputs: usize) -> Option<u64> {
     let mut inputs = inputs as u64;
     let mut sum = 0_u64;
     for &width in hidden.iter().chain([&outputs]) {
@@ -205,25 +231,15 @@ fn layers(inputs: usize, hidden: &[usize], outputs: usize) -> Option<u64> {
 }
 
 /// Whether every layer of a list is one. What shapes they make shows when the data are known.
-fn check_layers(key: &str, layers: &[String], widths: (&str, &[usize]), out: bool) -> Result<()> {
+fn check_layers(key: &str, texts: &[String], widths: (&str, &[usize]), out: bool) -> Result<()> {
     let (other, widths) = widths;
-    check(layers.len() <= 4 * MAX_LAYERS, key, &format!("{} layers", layers.len()), "up to 256 layers")?;
-    if !layers.is_empty() && !widths.is_empty() {
+    check(texts.len() <= 4 * MAX_LAYERS, key, &format!("{} layers", texts.len()), "up to 256 layers")?;
+    if !texts.is_empty() && !widths.is_empty() {
         return Err(Error::Usage(format!(
             "{other} = {widths:?} and {key} are two ways to say the same: leave one of them empty, such as {other}=[]"
         )));
     }
-    for (at, text) in layers.iter().enumerate() {
-        let wrong = |why: &str| Error::Usage(format!("{key}[{at}] `{text}` {why}"));
-        let layer = Layer::parse(text).map_err(|why| wrong(&why))?;
-        if layer.is_out() && !out {
-            return Err(wrong("gives `out`, what the likelihood wants, and only a decoder can"));
-        }
-        if layer.is_out() && at + 1 < layers.len() {
-            return Err(wrong("gives `out`, what the likelihood wants, and has to be the last"));
-        }
-    }
-    Ok(())
+    layers::list(key, texts, out).map(drop)
 }
 
 /// The width of the data is not known here, so this counts the least there can be.
@@ -422,6 +438,13 @@ mod tests {
         model.latent = usize::MAX;
         assert_eq!(parameter_count(&model, 784), None);
         model.latent = 2;
+        // A list of layers takes the place of widths, also of those of the encoder backwards.
+        (model.hidden, model.decoder) = (vec![400], vec![]);
+        model.decoder_layers = vec!["dense out".into()];
+        assert_eq!(parameter_count(&model, 784), Some(785 * 400 + 401 * 4));
+        model.encoder_layers = vec!["relu".into()];
+        assert_eq!(parameter_count(&model, 784), Some(0));
+        (model.encoder_layers, model.decoder_layers) = (vec![], vec![]);
         model.hidden = vec![usize::MAX, 2];
         assert_eq!(parameter_count(&model, 784), None);
     }

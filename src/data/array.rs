@@ -82,7 +82,11 @@ pub fn dataset(
     let (order, tested) = places(examples, test, request.config);
     let labels = labels.map(|labels| labels.reordered(&order, request.classes()));
     let known = request.known.and_then(|known| known.encoding);
-    if !request.scales(dims.len() == 2) {
+    let bytes = match &cells {
+        Cells::Memory(elements) => matches!(elements, Elements::Bool(_) | Elements::U8(_)),
+        Cells::Disk(disk) => disk.are_bytes(),
+    };
+    if !request.scales(dims.len() == 2) && !request.keeps(bytes) {
         let values = match cells {
             Cells::Memory(elements) => elements.stored(width, &order),
             Cells::Disk(disk) => Values::Disk(disk.reordered(&order)),

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 const MOST_COUNTED: f32 = 16_777_216.0;
 
 /// Tells whether a model with `likelihood` can take the data: columns of types that it knows, counts that a rate can
-/// reach, values that are finite, and for Bernoulli from 0 to 1. Values of tables and arrays may be missing.
+/// reach, values that are finite, for Bernoulli from 0 to 1, for a mixture of logistics one of 256 levels, for counts whole. Values of tables and arrays may be missing.
 ///
 /// # Errors
 /// [`Error::Data`], with the first thing that does not fit and what to do about it.
@@ -22,18 +22,25 @@ pub fn check(dataset: &Dataset, likelihood: Likelihood) -> Result<()> {
             dataset.name
         )));
     }
+    let counts = matches!(likelihood, Likelihood::Poisson | Likelihood::NegativeBinomial);
+    if dataset.values.are_bytes() && counts {
+        return Err(Error::Data(format!(
+            "{}: pixels are read as numbers from 0 to 1, and the likelihood {} takes counts; give an array (.npy) or a table \
+             of them, or for pictures choose `--set model.likelihood=logistic-mixture`",
+            dataset.name,
+            likelihood.name()
+        )));
+    }
     if dataset.values.are_bytes() {
         return Ok(());
     }
     // What is missing from a table or an array is a NaN; anywhere else there is nothing that a NaN could mean.
     let may_be_missing = dataset.encoding.is_some();
-    let bounded = likelihood == Likelihood::Bernoulli;
-    let in_range = |x: f32| x.is_finite() && (!bounded || (0.0..=1.0).contains(&x));
-    let fits = |x: f32| if x.is_nan() { may_be_missing } else { in_range(x) };
+    let fits = |x: f32| if x.is_nan() { may_be_missing } else { x.is_finite() && can_be(x, likelihood) };
     let mut largest = vec![0.0_f32; dataset.width()];
     dataset.visit(0..dataset.len(), |example, row| {
         if let Some(at) = row.iter().position(|&x| !fits(x)) {
-            return Err(unfit(dataset, example, at, row[at])?);
+            return Err(unfit(dataset, likelihood, example, at, row[at])?);
         }
         largest.iter_mut().zip(row).for_each(|(largest, &x)| *largest = largest.max(x));
         Ok(())
@@ -41,11 +48,42 @@ pub fn check(dataset: &Dataset, likelihood: Likelihood) -> Result<()> {
     check_counts(dataset, &largest)
 }
 
+/// Whether a finite number can be a value of a likelihood.
+fn can_be(x: f32, likelihood: Likelihood) -> bool {
+    match likelihood {
+        Likelihood::Bernoulli => (0.0..=1.0).contains(&x),
+        // A level in single precision, or read as text.
+        Likelihood::LogisticMixture => (0.0..=1.0).contains(&x) && (255.0 * x - (255.0 * x).round()).abs() < 1e-3,
+        Likelihood::Poisson | Likelihood::NegativeBinomial => (0.0..=MOST_COUNTED).contains(&x) && x.fract() == 0.0,
+        Likelihood::Gaussian | Likelihood::GaussianLearned | Likelihood::GaussianShared | Likelihood::Heterogeneous => {
+            true
+        }
+    }
+}
+
+/// What values a likelihood takes, and what to do with others.
+fn advice(likelihood: Likelihood) -> String {
+    let name = likelihood.name();
+    match likelihood {
+        Likelihood::LogisticMixture => format!(
+            ", but the {name} likelihood takes the 256 levels of pictures, bytes or multiples of 1/255 from 0 to 1; store \
+             the pixels as bytes (uint8), or choose `--set model.likelihood=gaussian-shared`"
+        ),
+        Likelihood::Poisson | Likelihood::NegativeBinomial => format!(
+            ", but the {name} likelihood takes counts, whole numbers from 0 to {MOST_COUNTED}; for measurements choose \
+             `--set model.likelihood=gaussian-shared`"
+        ),
+        _ => format!(
+            ", but the {name} likelihood takes values from 0 to 1; scale the data (`--set data.scale=unit`), or choose `--set \
+             model.likelihood=gaussian`"
+        ),
+    }
+}
+
 /// What to say of a value that no model, or not this one, can take.
-fn unfit(dataset: &Dataset, example: usize, at: usize, value: f32) -> Result<Error> {
+fn unfit(dataset: &Dataset, likelihood: Likelihood, example: usize, at: usize, value: f32) -> Result<Error> {
     let advice = if value.is_finite() {
-        ", but the bernoulli likelihood takes values from 0 to 1; scale the data (`--set data.scale=unit`), or choose \
-         `--set model.likelihood=gaussian`"
+        &advice(likelihood)
     } else if !value.is_nan() || dataset.format != Format::Array {
         "; remove or replace values that are not finite"
     } else if dataset.shape[..2] == [1, 1] {

@@ -15,8 +15,8 @@ const DIVISION: u64 = 0x7061_7274;
 pub struct Request<'a> {
     /// What the configuration says.
     pub config: &'a DataConfig,
-    /// What tables are scaled to where the configuration leaves it open.
-    pub auto: Scale,
+    /// The likelihood that the examples are for.
+    pub likelihood: Likelihood,
     /// The model that the examples are for, where there is one already.
     pub known: Option<Known<'a>>,
 }
@@ -40,10 +40,14 @@ pub struct Labels {
 }
 
 /// What a likelihood wants of numbers that come in no particular unit.
-pub fn wanted(likelihood: Likelihood) -> Scale {
+fn wanted(likelihood: Likelihood) -> Scale {
     match likelihood {
-        Likelihood::Bernoulli => Scale::None,
-        Likelihood::Gaussian | Likelihood::GaussianLearned | Likelihood::Heterogeneous => Scale::Standardise,
+        Likelihood::Bernoulli | Likelihood::LogisticMixture | Likelihood::Poisson | Likelihood::NegativeBinomial => {
+            Scale::None
+        }
+        Likelihood::Gaussian | Likelihood::GaussianLearned | Likelihood::GaussianShared | Likelihood::Heterogeneous => {
+            Scale::Standardise
+        }
     }
 }
 
@@ -83,9 +87,23 @@ impl<'a> Request<'a> {
     pub fn scale(&self, table: bool) -> Scale {
         match self.config.scale {
             _ if self.known.is_some() => Scale::None,
-            Scale::Auto if table => self.auto,
+            Scale::Auto if table => wanted(self.likelihood),
             Scale::Auto => Scale::None,
             asked => asked,
+        }
+    }
+
+    /// Whether the numbers of an array are taken one by one as they are, bytes among them, and may be missing: counts, and
+    /// levels that are no bytes.
+    pub fn keeps(&self, bytes: bool) -> bool {
+        match self.likelihood {
+            Likelihood::Poisson | Likelihood::NegativeBinomial => true,
+            Likelihood::LogisticMixture => !bytes,
+            Likelihood::Bernoulli
+            | Likelihood::Gaussian
+            | Likelihood::GaussianLearned
+            | Likelihood::GaussianShared
+            | Likelihood::Heterogeneous => false,
         }
     }
 

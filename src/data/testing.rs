@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{Known, Request};
-use crate::config::{DataConfig, Scale};
+use crate::config::{DataConfig, Likelihood};
 
 /// A file that `NumPy` or Pillow wrote.
 pub fn fixture(name: &str) -> PathBuf {
@@ -17,15 +17,15 @@ pub fn plain() -> DataConfig {
 
 /// A request for numbers as they are.
 pub fn unscaled(config: &DataConfig) -> Request<'_> {
-    Request { config, auto: Scale::None, known: None }
+    Request { config, likelihood: Likelihood::Bernoulli, known: None }
 }
 
 /// A request for standardised tables.
 pub fn standardised(config: &DataConfig) -> Request<'_> {
-    Request { config, auto: Scale::Standardise, known: None }
+    Request { config, likelihood: Likelihood::Gaussian, known: None }
 }
 
 /// A request for a model that has been trained.
 pub fn known<'a>(config: &'a DataConfig, known: Known<'a>) -> Request<'a> {
-    Request { config, auto: Scale::Standardise, known: Some(known) }
+    Request { config, likelihood: Likelihood::Gaussian, known: Some(known) }
 }

@@ -120,17 +120,24 @@ fn examples_and_means_are_on_the_scale_from_zero_to_one() {
 
 #[test]
 fn values_that_do_not_fit_the_likelihood_are_named() {
-    use Likelihood::{Bernoulli, Gaussian, GaussianLearned};
+    use Likelihood::{
+        Bernoulli, Gaussian, GaussianLearned, GaussianShared, LogisticMixture, NegativeBinomial, Poisson,
+    };
+    let all = [Bernoulli, Gaussian, GaussianLearned, GaussianShared, LogisticMixture, NegativeBinomial, Poisson];
     for (value, refusing) in [
         (0.0, vec![]),
         (1.0, vec![]),
-        (1.01, vec![Bernoulli]),
-        (-0.01, vec![Bernoulli]),
-        (f32::NAN, vec![Bernoulli, Gaussian, GaussianLearned]),
-        (f32::INFINITY, vec![Bernoulli, Gaussian, GaussianLearned]),
+        (77.0 / 255.0, vec![Poisson, NegativeBinomial]),
+        (0.5, vec![LogisticMixture, Poisson, NegativeBinomial]),
+        (7.0, vec![Bernoulli, LogisticMixture]),
+        (-1.0, vec![Bernoulli, LogisticMixture, Poisson, NegativeBinomial]),
+        (2e7, vec![Bernoulli, LogisticMixture, Poisson, NegativeBinomial]),
+        (1.01, vec![Bernoulli, LogisticMixture, Poisson, NegativeBinomial]),
+        (f32::NAN, all.to_vec()),
+        (f32::INFINITY, all.to_vec()),
     ] {
-        let data = floats([0.0, 1.0, 0.5, 0.5, 0.5, value, 0.5, 0.5]);
-        for likelihood in [Bernoulli, Gaussian, GaussianLearned] {
+        let data = floats([0.0, 1.0, 0.0, 1.0, 1.0, value, 1.0, 0.0]);
+        for likelihood in all {
             match check(&data, likelihood) {
                 Ok(()) => assert!(!refusing.contains(&likelihood), "{value} passes as {likelihood:?}"),
                 Err(error) => {

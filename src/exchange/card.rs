@@ -30,7 +30,7 @@ pub fn safetensors(checkpoint: &Checkpoint, layers: &[Linear], run: &Path) -> St
         card,
         "## Files\n\n- `{PARAMETERS}`: the parameters, f32. Every `weight` is [outputs, inputs] and every `bias` \
          [outputs], as in PyTorch's `Linear`; those of convolutions are as in its `Conv2d` and \
-         `ConvTranspose2d`.\n- `{CONFIG}`: everything about the model, for programs.\n\n\
+         `ConvTranspose2d`, those of normalisation as in its `GroupNorm`.\n- `{CONFIG}`: everything about the model, for programs.\n\n\
          | layer | weight | bias |\n|---|---|---|\n"
     );
     for layer in layers {
@@ -89,6 +89,20 @@ fn head(checkpoint: &Checkpoint) -> String {
     let gives = match model.likelihood {
         Likelihood::Bernoulli => "the logits of a Bernoulli distribution per value",
         Likelihood::Gaussian => &format!("the mean of a normal distribution with deviation {} per value", model.sigma),
+        Likelihood::GaussianShared => {
+            "the mean of a normal distribution per value, whose log-variance is the same for all: the tensor \
+             `decoder.log_variance`"
+        }
+        Likelihood::LogisticMixture => &format!(
+            "mixtures of {} discretised logistics, one for each pixel, as planes: logits, then for each component a mean for \
+             each channel, then likewise log-scales, where levels reach from -1 to 1",
+            model.components
+        ),
+        Likelihood::Poisson => "the logarithm of the rate of a Poisson distribution per value",
+        Likelihood::NegativeBinomial => {
+            "the logarithm of the mean of a negative binomial distribution per value, whose inverse dispersion is exp of the \
+             tensor `decoder.log_dispersion`"
+        }
         Likelihood::GaussianLearned => "mean and log-variance of a normal distribution per value",
         Likelihood::Heterogeneous => {
             "a number for each place of an encoded row (the mean of a number, the logit of a binary column, a logit for \
@@ -196,6 +210,13 @@ fn pytorch(checkpoint: &Checkpoint) -> String {
         shown += "    x = (x >= 0.5).float()\n";
     }
     let [low, high] = model.log_variance;
+    if matches!(model.likelihood, Likelihood::Poisson | Likelihood::NegativeBinomial) {
+        shown += "    x = torch.log1p(x.nan_to_num(0.0))\n";
+    }
+    let mean = match model.likelihood {
+        Likelihood::LogisticMixture => mixture_mean(model.components, checkpoint.progress.data.shape),
+        _ => String::new(),
+    };
     let [encoder, decoder] = networks(checkpoint).unwrap_or_default();
     let [encoder, decoder] =
         [Body::of(&encoder, "x", Some(checkpoint.progress.data.shape)), Body::of(&decoder, "z", None)];
@@ -206,7 +227,10 @@ fn pytorch(checkpoint: &Checkpoint) -> String {
     };
     let decoded = match model.likelihood {
         Likelihood::Bernoulli => format!("torch.sigmoid({}){units}", decoder.head("decoder.logits")),
-        Likelihood::Gaussian => format!("{}{units}", decoder.head("decoder.mean")),
+        Likelihood::Gaussian | Likelihood::GaussianShared => format!("{}{units}", decoder.head("decoder.mean")),
+        Likelihood::LogisticMixture => format!("mixture_mean({})", decoder.head("decoder.mixture")),
+        Likelihood::Poisson => format!("{}.clamp(-20, 20).exp()", decoder.head("decoder.log_rate")),
+        Likelihood::NegativeBinomial => format!("{}.clamp(-20, 20).exp()", decoder.head("decoder.log_mean")),
         Likelihood::Heterogeneous => decoder.head("decoder.columns"),
         Likelihood::GaussianLearned => format!(
             "{}{units}, {}.clamp({low}, {high}){deviations}",
@@ -219,12 +243,27 @@ fn pytorch(checkpoint: &Checkpoint) -> String {
          tensors = load_file(\"{PARAMETERS}\")\n{scaling}\n\n\
          def parameters(name):\n    return tensors[name + \".weight\"], tensors[name + \".bias\"]\n\n\n\
          def encode(x{told}):\n{shown}{encode}    return {mean}, {log_variance}.clamp({low}, {high})\n\n\n\
-         def decode(z{told}):\n{decode}    return {decoded}\n",
+         {mixture}def decode(z{told}):\n{decode}    return {decoded}\n",
         told = if model.condition == Condition::Label { ", y" } else { "" },
+        mixture = mean,
         encode = encoder.lines,
         mean = encoder.head("encoder.mean"),
         log_variance = encoder.head("encoder.log_variance"),
         decode = decoder.lines,
+    )
+}
+
+/// The mean of a mixture, in Python.
+fn mixture_mean(components: usize, [channels, height, width]: [usize; 3]) -> String {
+    let pixels = height * width;
+    format!(
+        "def mixture_mean(out):\n    \
+             planes = out.reshape(-1, {components} * {}, {pixels})\n    \
+             weights = planes[:, :{components}].softmax(1).unsqueeze(2)\n    \
+             means = planes[:, {components}:{}].clamp(-1, 1).reshape(-1, {components}, {channels}, {pixels})\n    \
+             return (0.5 + 0.5 * (weights * means).sum(1)).flatten(1)\n\n\n",
+        1 + 2 * channels,
+        components * (1 + channels)
     )
 }
 

@@ -1,10 +1,23 @@
-//! Maps as PyTorch's `Linear`, `Conv2d` and `ConvTranspose2d` have them, and as they stand in the house.
+//! Maps as PyTorch's `Linear`, `Conv2d`, `ConvTranspose2d` and `GroupNorm` have them, and as they stand in the house.
 
 use crate::checkpoint::Tensor;
 use crate::error::{Error, Result};
 use crate::model::network::{Image, Kind, Map};
 
-/// y = W·x + b, or a convolution.
+/// What a map is outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// `Linear`.
+    Dense,
+    /// `Conv2d` with so many taps along each side.
+    Conv(usize),
+    /// `ConvTranspose2d`, likewise.
+    ConvTranspose(usize),
+    /// `GroupNorm` or `LayerNorm`: scale and shift.
+    Norm,
+}
+
+/// y = W·x + b, a convolution or a normalisation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Linear {
     /// Its name outside: `encoder.mean`.
@@ -13,8 +26,8 @@ pub struct Linear {
     pub inputs: usize,
     /// Numbers that it gives, likewise.
     pub outputs: usize,
-    /// Of a convolution, taps along each side and whether it is a transposed one.
-    pub kernel: Option<(usize, bool)>,
+    /// What it is.
+    pub form: Form,
     /// W, of the shape [`Linear::shape`].
     pub weight: Vec<f32>,
     /// b, [outputs].
@@ -23,12 +36,13 @@ pub struct Linear {
 
 impl Linear {
     /// The shape of W, as PyTorch has it: [outputs, inputs]; of a convolution [outputs, inputs, taps, taps], of a
-    /// transposed one [inputs, outputs, taps, taps].
+    /// transposed one [inputs, outputs, taps, taps]; of a normalisation [outputs].
     pub fn shape(&self) -> Vec<usize> {
-        match self.kernel {
-            None => vec![self.outputs, self.inputs],
-            Some((taps, false)) => vec![self.outputs, self.inputs, taps, taps],
-            Some((taps, true)) => vec![self.inputs, self.outputs, taps, taps],
+        match self.form {
+            Form::Dense => vec![self.outputs, self.inputs],
+            Form::Conv(taps) => vec![self.outputs, self.inputs, taps, taps],
+            Form::ConvTranspose(taps) => vec![self.inputs, self.outputs, taps, taps],
+            Form::Norm => vec![self.outputs],
         }
     }
 }
@@ -42,19 +56,21 @@ pub fn split(names: &[String], map: &Map, tensor: &Tensor) -> Result<Vec<Linear>
     }
     let outputs = map.outputs / names.len();
     let head = |(at, name): (usize, &String)| {
-        let bias = map.taps() * map.inputs * map.outputs + at * outputs;
+        let bias = (expected.rows() - 1) * map.outputs + at * outputs;
         Linear {
             name: name.clone(),
             inputs: map.inputs,
             outputs,
-            kernel: match map.kind {
-                Kind::Dense { .. } => None,
-                Kind::Conv(window) => Some((window.kernel, window.up)),
+            form: match map.kind {
+                Kind::Dense { .. } => Form::Dense,
+                Kind::Conv(window) if window.up => Form::ConvTranspose(window.kernel),
+                Kind::Conv(window) => Form::Conv(window.kernel),
+                Kind::Norm { .. } => Form::Norm,
             },
             weight: weight(map, tensor, at * outputs, outputs),
             bias: match map.kind {
                 Kind::Dense { to, .. } => (0..outputs).map(|output| tensor.values[bias + inside(to, output)]).collect(),
-                Kind::Conv(_) => tensor.values[bias..bias + outputs].to_vec(),
+                Kind::Conv(_) | Kind::Norm { .. } => tensor.values[bias..bias + outputs].to_vec(),
             },
         }
     };
@@ -73,6 +89,7 @@ fn weight(map: &Map, tensor: &Tensor, first: usize, outputs: usize) -> Vec<f32> 
             all.map(|i| value(i % taps, i / taps / outputs, i / taps % outputs)).collect()
         }
         Kind::Conv(_) => all.map(|i| value(i % taps, i / taps % inputs, i / taps / inputs)).collect(),
+        Kind::Norm { .. } => tensor.values[first..first + outputs].to_vec(),
     }
 }
 
@@ -135,6 +152,9 @@ mod tests {
         let up = Map { kind: Kind::Conv(Window { up: true, ..down }), ..conv };
         let found = weight(&up);
         assert_eq!((found.shape(), &found.weight[..5]), (vec![2, 3, 2, 2], &[0.0, 6.0, 12.0, 18.0, 1.0][..]));
+        let norm = Map { inputs: 3, kind: Kind::Norm { groups: 1, pixels: 4 }, ..up };
+        let found = weight(&norm);
+        assert_eq!((found.shape(), found.weight, found.bias), (vec![3], vec![0.0, 1.0, 2.0], vec![3.0, 4.0, 5.0]));
         // Two pixels of two channels become three numbers, and these an image of one pixel.
         let kind = Kind::Dense { from: Some([2, 1, 2]), to: Some([1, 1, 3]) };
         let found = weight(&Map { name, inputs: 4, outputs: 3, kind });

@@ -10,7 +10,7 @@
 //! Layers of one network follow each other by their names, numbers in them by value. Where the encoder has no heads of
 //! their own, its last layer holds both, the mean first.
 
-use super::linear::Linear;
+use super::linear::{Form, Linear};
 use crate::checkpoint::Tensor;
 use crate::error::{Error, Result};
 
@@ -73,7 +73,7 @@ pub fn layers(tensors: Vec<(String, Tensor)>, prefix: &str) -> Checked<Vec<Linea
         if !weight.iter().chain(&bias).all(|value| value.is_finite()) {
             return Err(format!("`{prefix}{layer}` has numbers that are not finite"));
         }
-        all.push(Linear { name: layer.to_owned(), inputs, outputs, kernel: None, weight, bias });
+        all.push(Linear { name: layer.to_owned(), inputs, outputs, form: Form::Dense, weight, bias });
     }
     match others.first() {
         Some((name, _)) => Err(format!("`{prefix}{name}` belongs to no fully connected layer")),
@@ -199,7 +199,7 @@ fn halves(last: Option<Linear>) -> Checked<(Linear, Linear)> {
         name: format!("{}.{kind}", last.name),
         inputs: last.inputs,
         outputs: half,
-        kernel: None,
+        form: Form::Dense,
         weight: weight.to_vec(),
         bias: bias.to_vec(),
     };
@@ -251,7 +251,7 @@ mod tests {
     /// A layer by its name and extents.
     fn layer(name: &str, inputs: usize, outputs: usize) -> Linear {
         let (weight, bias) = (vec![0.0; inputs * outputs], vec![0.0; outputs]);
-        Linear { name: name.into(), inputs, outputs, kernel: None, weight, bias }
+        Linear { name: name.into(), inputs, outputs, form: Form::Dense, weight, bias }
     }
 
     /// Names of a network's layers, in the order of their use.

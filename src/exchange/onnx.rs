@@ -12,7 +12,8 @@ use crate::checkpoint::{Checkpoint, Tensor};
 use crate::config::{Activation, Binarise, Likelihood};
 use crate::data::table::Encoding;
 use crate::error::{Error, Result};
-use crate::graph::columns::{Columns, Distribution, LOG_RATE};
+use crate::graph::columns::{Column, Columns, Distribution, LOG_RATE};
+use crate::graph::mixture::Mixture;
 use crate::graph::{Graph, Id, Op};
 use crate::model::network::Map;
 use crate::model::{CLASS, Model};
@@ -63,8 +64,13 @@ pub fn encoder(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
 pub fn variances(checkpoint: &Checkpoint) -> Result<usize> {
     let model = model(checkpoint)?;
     Ok(match model.config.likelihood {
-        Likelihood::Bernoulli | Likelihood::Gaussian => 0,
-        Likelihood::GaussianLearned | Likelihood::Heterogeneous => model.output_width() - model.width,
+        Likelihood::Bernoulli
+        | Likelihood::Gaussian
+        | Likelihood::GaussianShared
+        | Likelihood::LogisticMixture
+        | Likelihood::Poisson
+        | Likelihood::NegativeBinomial => 0,
+        Likelihood::GaussianLearned | Likelihood::Heterogeneous => model.mean_width() - model.width,
     })
 }
 
@@ -91,7 +97,11 @@ pub fn decoder(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
     file.unscale(&model);
     let what = match model.config.likelihood {
         Likelihood::Bernoulli => "the probability of each value to be 1",
-        Likelihood::Gaussian | Likelihood::GaussianLearned => "the mean of p(x|z), in the units of the data",
+        Likelihood::Gaussian | Likelihood::GaussianLearned | Likelihood::GaussianShared => {
+            "the mean of p(x|z), in the units of the data"
+        }
+        Likelihood::LogisticMixture => "the mean of p(x|z), from 0 to 1",
+        Likelihood::Poisson | Likelihood::NegativeBinomial => "the mean of p(x|z), a rate of counts",
         Likelihood::Heterogeneous => {
             "the mean of p(x|z): numbers in the units of the data, probabilities of a binary column's second level and of \
              each level of a category, rates of counts"
@@ -181,7 +191,8 @@ impl<'a> File<'a> {
     fn operation(&mut self, id: Id, name: String, is_output: bool) -> Result<Stored> {
         let flat = |name: String| Stored { name, layout: Layout::Flat };
         match self.graph.op(id) {
-            Op::Parameter { .. } => {}
+            // What reads moments is an operation that makes them anew.
+            Op::Parameter { .. } | Op::GroupMoments { .. } => {}
             Op::Input { name, .. } => return Ok(flat(name.clone())),
             Op::Gather { binarise, .. } => return Ok(flat(self.presented(*binarise))),
             Op::Class => return Ok(flat(CLASS.into())),
@@ -194,6 +205,9 @@ impl<'a> File<'a> {
             }
             Op::Affine { x, w } => self.affine(*x, *w, &name)?,
             Op::Conv { x, w, window } => return self.conv([*x, *w], *window, name, is_output),
+            Op::Pool { x, window, .. } => return Ok(self.pool(*x, *window, name)),
+            Op::GroupNorm { x, w, moments } => return self.group_norm([*x, *w, *moments], name),
+            Op::Add { a, b } => return Ok(self.add(*a, *b, name)),
             Op::Planes { x, channels, to_pixels } => return Ok(self.planes(*x, *channels, *to_pixels, name)),
             Op::Activation { x, kind } => {
                 let x = if is_output { flat(self.flat(*x)) } else { self.names[x.0 as usize].clone() };
@@ -208,6 +222,10 @@ impl<'a> File<'a> {
                 let out = self.flat(*out);
                 self.table_mean(&out, columns, &name);
             }
+            Op::LogisticMixtureMean { out, mixture } => {
+                let (width, out) = (self.graph.shape(id).columns(), self.flat(*out));
+                self.mixture_mean(&out, *mixture, width, &name);
+            }
             op @ (Op::Noise { .. }
             | Op::RowWeights { .. }
             | Op::AffineGradInput { .. }
@@ -215,6 +233,9 @@ impl<'a> File<'a> {
             | Op::ConvGradInput { .. }
             | Op::ConvGradWeight { .. }
             | Op::WithClassGrad { .. }
+            | Op::GroupNormGradInput { .. }
+            | Op::GroupNormGradWeight { .. }
+            | Op::Dropout { .. }
             | Op::ActivationGrad { .. }
             | Op::Sample { .. }
             | Op::SampleGrad { .. }
@@ -240,9 +261,13 @@ impl<'a> File<'a> {
             | Op::BernoulliGrad { .. }
             | Op::Gaussian { .. }
             | Op::GaussianGrad { .. }
+            | Op::LogisticMixture { .. }
+            | Op::LogisticMixtureGrad { .. }
+            | Op::Append { .. }
+            | Op::AppendGradInput { .. }
+            | Op::AppendGradWeight { .. }
             | Op::Table { .. }
             | Op::TableGrad { .. }
-            | Op::Add { .. }
             | Op::Multiply { .. }
             | Op::Scale { .. }
             | Op::SumRows { .. }
@@ -272,7 +297,7 @@ impl<'a> File<'a> {
             columns.spans().into_iter().filter(|(.., lv)| lv.is_some()).map(|(_, span, _)| fitted[span.start]).collect()
         };
         let fitted = model.columns.as_deref().map_or_else(|| fitted.clone(), of_columns);
-        if model.output_width() > model.width && !fitted.is_empty() {
+        if model.mean_width() > model.width && !fitted.is_empty() {
             self.constants("scale_log_variance", &fitted, |[_, scale]| 2.0 * scale.ln());
             self.node("Add", &["scaled_log_variance", "scale_log_variance"], &["log_variance"]);
         }
@@ -363,7 +388,10 @@ impl<'a> File<'a> {
     fn table_input(&mut self, x: &str, columns: &Columns, name: &str) {
         self.part(INITIALIZER, proto::floats("nothing", &[], &[0.0]));
         self.node("IsNaN", &[x], &["is_missing"]);
-        let is_count = |distribution| if distribution == Distribution::Poisson { 1.0 } else { 0.0 };
+        let is_count = |distribution| match distribution {
+            Distribution::Poisson | Distribution::NegativeBinomial => 1.0,
+            _ => 0.0,
+        };
         let counts: Vec<f32> =
             columns.all.iter().flat_map(|column| vec![is_count(column.distribution); column.places]).collect();
         if !counts.contains(&1.0) {
@@ -382,35 +410,38 @@ impl<'a> File<'a> {
         self.node("Add", &["uncounted", "log_counted"], &[name]);
     }
 
-    /// Means, probabilities and rates column by column, and the log-variances as they are.
+    /// Means, probabilities and rates, neighbours of one kind at a time, and the second numbers as they are.
     fn table_mean(&mut self, out: &str, columns: &Columns, name: &str) {
-        let normal = columns.outputs() - columns.width();
-        let mut widths: Vec<i64> = columns.all.iter().map(|column| column.places as i64).collect();
-        let mut parts: Vec<String> = (0..widths.len()).map(|at| format!("column{at}")).collect();
-        if normal > 0 {
-            widths.push(normal as i64);
+        let seconds = columns.outputs() - columns.width();
+        // Each category by itself.
+        let alike =
+            |a: &Column, b: &Column| a.distribution == b.distribution && a.distribution != Distribution::Categorical;
+        let runs: Vec<&[Column]> = columns.all.chunk_by(alike).collect();
+        let mut widths: Vec<i64> = runs.iter().map(|run| run.iter().map(|column| column.places as i64).sum()).collect();
+        let mut parts: Vec<String> = (0..widths.len()).map(|at| format!("columns{at}")).collect();
+        if seconds > 0 {
+            widths.push(seconds as i64);
             parts.push("log_variances".into());
         }
         self.part(INITIALIZER, proto::integers("columns", &widths));
         let axis = || vec![proto::attribute("axis", 1)];
         let names: Vec<&str> = parts.iter().map(String::as_str).collect();
         self.part(NODE, proto::node("Split", "split_columns", &[out, "columns"], &names, axis()));
-        for (lowest, bound) in [("lowest_rate", LOG_RATE.low), ("highest_rate", LOG_RATE.high)] {
-            let any = columns.all.iter().any(|column| column.distribution == Distribution::Poisson);
-            if any {
-                self.part(INITIALIZER, proto::floats(lowest, &[], &[bound]));
-            }
+        let counts = |kind| matches!(kind, Distribution::Poisson | Distribution::NegativeBinomial);
+        if columns.all.iter().any(|column| counts(column.distribution)) {
+            self.part(INITIALIZER, proto::floats("lowest_rate", &[], &[LOG_RATE.low]));
+            self.part(INITIALIZER, proto::floats("highest_rate", &[], &[LOG_RATE.high]));
         }
         let mut made = parts.clone();
-        for ((column, part), made) in columns.all.iter().zip(&parts).zip(&mut made) {
+        for ((run, part), made) in runs.iter().zip(&parts).zip(&mut made) {
             let mean = format!("{part}.mean");
-            match column.distribution {
+            match run[0].distribution {
                 Distribution::Normal | Distribution::FixedNormal => continue,
                 Distribution::Bernoulli => self.node("Sigmoid", &[part], &[&mean]),
                 Distribution::Categorical => {
                     self.part(NODE, proto::node("Softmax", &mean, &[part], &[&mean], axis()));
                 }
-                Distribution::Poisson => {
+                Distribution::Poisson | Distribution::NegativeBinomial => {
                     let bounded = format!("{part}.bounded");
                     self.node("Clip", &[part, "lowest_rate", "highest_rate"], &[&bounded]);
                     self.node("Exp", &[&bounded], &[&mean]);
@@ -420,6 +451,43 @@ impl<'a> File<'a> {
         }
         let made: Vec<&str> = made.iter().map(String::as_str).collect();
         self.part(NODE, proto::node("Concat", name, &made, &[name], axis()));
+    }
+
+    /// The means of components by their weights, plane by plane.
+    fn mixture_mean(&mut self, out: &str, Mixture { components, channels }: Mixture, width: usize, name: &str) {
+        let axis = || vec![proto::attribute("axis", 1)];
+        let [logits, means] = ["logits", "means"].map(|what| (0..components).map(move |k| format!("{what}{k}")));
+        let parts: Vec<String> = logits.chain(means).chain(["log_scales".to_owned()]).collect();
+        let widths = [vec![width / channels; components], vec![width; components], vec![components * width]].concat();
+        let widths: Vec<i64> = widths.into_iter().map(|width| width as i64).collect();
+        self.part(INITIALIZER, proto::integers("planes", &widths));
+        for (constant, value) in [("first_level", -1.0), ("last_level", 1.0), ("half", 0.5)] {
+            self.part(INITIALIZER, proto::floats(constant, &[], &[value]));
+        }
+        let names: Vec<&str> = parts.iter().map(String::as_str).collect();
+        self.part(NODE, proto::node("Split", "split_planes", &[out, "planes"], &names, axis()));
+        self.node("Max", &names[..components], &["largest"]);
+        let (mut sum, mut total) = (String::new(), String::new());
+        for k in 0..components {
+            let part = |what: &str| format!("component{k}.{what}");
+            self.node("Sub", &[names[k], "largest"], &[&part("log")]);
+            self.node("Exp", &[&part("log")], &[&part("weight")]);
+            let weight = part("weight");
+            let wide = part("weights");
+            self.part(NODE, proto::node("Concat", &wide, &vec![&weight[..]; channels], &[&wide], axis()));
+            self.node("Clip", &[names[components + k], "first_level", "last_level"], &[&part("mean")]);
+            self.node("Mul", &[&wide, &part("mean")], &[&part("share")]);
+            if k == 0 {
+                (sum, total) = (part("share"), wide);
+            } else {
+                self.node("Add", &[&sum, &part("share")], &[&part("sum")]);
+                self.node("Add", &[&total, &wide], &[&part("total")]);
+                (sum, total) = (part("sum"), part("total"));
+            }
+        }
+        self.node("Div", &[&sum, &total], &["level"]);
+        self.node("Mul", &["level", "half"], &["half_level"]);
+        self.node("Add", &["half_level", "half"], &[name]);
     }
 
     /// Mean and log-variance, so many numbers each, out of one tensor; the log-variance within its range.

@@ -1,8 +1,8 @@
 //! Columns of different kinds beside each other: what the decoder says of each, and where it says it.
 //!
 //! An example is D places, of which every column takes the next few, in order. The decoder puts out O = D + N numbers:
-//! first one for each place of the example (a mean, a logit, the logarithm of a rate), then the log-variances of the N
-//! normal columns, in order. So a table of numbers alone is laid out as a Gaussian with a learned variance is.
+//! first one for each place of the example (a mean, a logit, the logarithm of a rate), then a second number of the N
+//! columns that have one, in order: the log-variance of a normal one, the log-dispersion of a negative binomial. So a table of numbers alone is laid out as a Gaussian with a learned variance is.
 //! The form is that of Nazábal, Olmos, Ghahramani, Valera, "Handling incomplete heterogeneous data using VAEs", 2020,
 //! section 3.1, with one decoder for all columns.
 
@@ -11,6 +11,10 @@ use std::ops::Range;
 
 /// Logarithms of Poisson rates are limited to this range before exp; the gradient outside is zero.
 pub const LOG_RATE: Clamp = Clamp { low: -20.0, high: 20.0 };
+
+/// Logarithms of inverse dispersions are limited to this range before exp; the gradient outside is zero. At the upper end
+/// a negative binomial is all but a Poisson distribution.
+pub const LOG_DISPERSION: Clamp = Clamp { low: -10.0, high: 10.0 };
 
 /// The distribution of a column given the latent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +29,15 @@ pub enum Distribution {
     Categorical,
     /// A whole number from 0 up, from the logarithm of its rate; one place.
     Poisson,
+    /// The same with a larger variance, from the logarithms of its mean and of its inverse dispersion.
+    NegativeBinomial,
+}
+
+impl Distribution {
+    /// Whether the decoder gives a second number, which stands behind all places.
+    pub fn has_second(self) -> bool {
+        matches!(self, Self::Normal | Self::NegativeBinomial)
+    }
 }
 
 /// One column.
@@ -55,19 +68,19 @@ impl Columns {
 
     /// O, the numbers that the decoder puts out for an example.
     pub fn outputs(&self) -> usize {
-        self.width() + self.all.iter().filter(|column| column.distribution == Distribution::Normal).count()
+        self.width() + self.all.iter().filter(|column| column.distribution.has_second()).count()
     }
 
-    /// Every column with its places in an example and the place of its log-variance in the decoder's output, which only
-    /// normal columns have.
+    /// Every column with its places in an example and the place of its second number in the decoder's output, which only
+    /// some have ([`Distribution::has_second`]).
     pub fn spans(&self) -> Vec<(Distribution, Range<usize>, Option<usize>)> {
         let (mut end, mut next) = (0, self.width());
         let span = |column: &Column| {
             let start = end;
             end += column.places;
-            let log_variance = (column.distribution == Distribution::Normal).then_some(next);
-            next += usize::from(log_variance.is_some());
-            (column.distribution, start..end, log_variance)
+            let second = column.distribution.has_second().then_some(next);
+            next += usize::from(second.is_some());
+            (column.distribution, start..end, second)
         };
         self.all.iter().map(span).collect()
     }

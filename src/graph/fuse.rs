@@ -99,6 +99,9 @@ pub fn fuse(graph: &Graph, roots: &[Id]) -> Vec<Group> {
                 live,
                 |op| matches!(op, Op::Table { out: o, x: y, columns: c } if *o == out && *y == x && c == columns),
             ),
+            Op::LogisticMixtureGrad { out, x, g, mixture } if matches!(graph.op(g), Op::RowWeights { .. }) => {
+                with_value(graph, id, live, |op| *op == Op::LogisticMixture { out, x, mixture })
+            }
             _ => Group::Single(id),
         };
         for member in group.members() {

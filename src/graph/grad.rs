@@ -1,7 +1,7 @@
 //! Reverse-mode gradients: one short rule per operation, and one loop that adds up.
 
 use super::op::Side;
-use super::{Graph, Id, Op};
+use super::{Graph, Id, Op, Window};
 use crate::config::Activation;
 use crate::error::{Error, Result};
 
@@ -92,6 +92,16 @@ fn local(graph: &mut Graph, id: Id, dy: Id, depends: &dyn Fn(Id) -> bool) -> Res
         }
         Planes { x, channels, to_pixels } => give(graph, x, Planes { x: dy, channels, to_pixels: !to_pixels })?,
         WithClass { x, classes, .. } => give(graph, x, WithClassGrad { dy, classes })?,
+        Pool { x, window, factor } => {
+            give(graph, x, Pool { x: dy, window: Window { up: !window.up, ..window }, factor })?;
+        }
+        // The moments are made from x: the whole derivative is here.
+        GroupNorm { x, w, moments } => {
+            let channels = graph.shape(w).columns();
+            give(graph, x, GroupNormGradInput { x, w, moments, dy })?;
+            give(graph, w, GroupNormGradWeight { x, moments, dy, channels })?;
+        }
+        Dropout { x, rate, layer } => give(graph, x, Dropout { x: dy, rate, layer })?,
         Op::Activation { x, kind } => {
             let v = if needs_input(kind) { x } else { id };
             give(graph, x, ActivationGrad { dy, v, kind })?;
@@ -128,6 +138,15 @@ fn local(graph: &mut Graph, id: Id, dy: Id, depends: &dyn Fn(Id) -> bool) -> Res
         }
         Bernoulli { logits, x } => give(graph, logits, BernoulliGrad { logits, x, g: dy })?,
         Gaussian { out, x, variance } => give(graph, out, GaussianGrad { out, x, g: dy, variance })?,
+        LogisticMixture { out, x, mixture } => give(graph, out, LogisticMixtureGrad { out, x, g: dy, mixture })?,
+        Append { x, w, .. } => {
+            let (width, count) = (graph.shape(x).columns(), graph.shape(w).count());
+            give(graph, x, AppendGradInput { dy, width })?;
+            if depends(w) {
+                let rows = graph.add(AppendGradWeight { dy, width, count })?;
+                out.push((w, graph.add(SumColumns { x: rows })?));
+            }
+        }
         Table { out, x, columns } => give(graph, out, TableGrad { out, x, g: dy, columns })?,
         Add { a, b } => out.extend([a, b].into_iter().filter(|&input| depends(input)).map(|input| (input, dy))),
         Multiply { a, b } => {
@@ -166,12 +185,19 @@ fn local(graph: &mut Graph, id: Id, dy: Id, depends: &dyn Fn(Id) -> bool) -> Res
         | AffineGradWeight { .. }
         | ConvGradInput { .. }
         | ConvGradWeight { .. }
+        | GroupMoments { .. }
+        | GroupNormGradInput { .. }
+        | GroupNormGradWeight { .. }
         | ActivationGrad { .. }
         | WithClassGrad { .. }
         | SampleGrad { .. }
         | KlGrad { .. }
         | BernoulliGrad { .. }
         | GaussianGrad { .. }
+        | LogisticMixtureGrad { .. }
+        | LogisticMixtureMean { .. }
+        | AppendGradInput { .. }
+        | AppendGradWeight { .. }
         | TableInput { .. }
         | TableGrad { .. }
         | TableMean { .. } => {
@@ -187,7 +213,9 @@ fn constant_inputs(op: &Op) -> Vec<Id> {
         Op::Sample { eps, .. } | Op::LogRatio { eps, .. } => vec![eps],
         Op::Mmd { prior, .. } => vec![prior],
         Op::WithClass { class, .. } => vec![class],
-        Op::Bernoulli { x, .. } | Op::Gaussian { x, .. } | Op::Table { x, .. } => vec![x],
+        Op::Bernoulli { x, .. } | Op::Gaussian { x, .. } | Op::Table { x, .. } | Op::LogisticMixture { x, .. } => {
+            vec![x]
+        }
         _ => vec![],
     }
 }

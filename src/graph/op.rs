@@ -4,6 +4,7 @@
 //! dimensions, H width of a layer.
 
 use super::columns::Columns;
+use super::mixture::Mixture;
 use super::window::{Window, pixels};
 use super::{Graph, Id};
 use crate::config::{Activation, Binarise};
@@ -109,6 +110,22 @@ pub enum Op {
     WithClass { x: Id, class: Id, classes: usize },
     /// The gradient of `WithClass` for `x`: each row without its last columns, [R, N + classes] → [R, N].
     WithClassGrad { dy: Id, classes: usize },
+    /// The sum of what each pixel sees of the other image, times `factor`, in every channel by itself, [R, pixels·C] →
+    /// [R, pixels·C]: means of neighbouring pixels, or where the window goes up, pixels that are repeated.
+    Pool { x: Id, window: Window, factor: f32 },
+    /// Of each of `groups` groups of neighbouring channels, over all pixels, the mean and one over the standard deviation,
+    /// [R, pixels·C] → [R, 2·groups].
+    GroupMoments { x: Id, channels: usize, groups: usize },
+    /// Group normalisation, (x − mean)/deviation·scale + shift, [R, pixels·C], [2, C], [R, 2·groups] → [R, pixels·C]; the
+    /// rows of `w` are scale and shift (Wu and He 2018, arXiv 1803.08494). With one group it is layer normalisation.
+    GroupNorm { x: Id, w: Id, moments: Id },
+    /// The gradient of `GroupNorm` for x, also by way of the moments.
+    GroupNormGradInput { x: Id, w: Id, moments: Id, dy: Id },
+    /// The gradient of `GroupNorm` for scale and shift, [2, C].
+    GroupNormGradWeight { x: Id, moments: Id, dy: Id, channels: usize },
+    /// A share `rate` of the numbers of x becomes 0, the others x/(1 − rate); which ones is drawn for the graph's `layer`-th
+    /// layer of the kind, anew at every step (Srivastava et al. 2014). The gradient is the same operation.
+    Dropout { x: Id, rate: f32, layer: usize },
     /// The non-linearity, element by element.
     Activation { x: Id, kind: Activation },
     /// dy times the derivative at `v`, which is the non-linearity's output or input, whichever the kind needs.
@@ -165,6 +182,19 @@ pub enum Op {
     Gaussian { out: Id, x: Id, variance: Variance },
     /// The gradient of `Gaussian` for the decoder's output.
     GaussianGrad { out: Id, x: Id, g: Id, variance: Variance },
+    /// −log p(x|z) per row of images of 256 levels, from a mixture of logistics for each pixel; a missing value (a NaN) adds
+    /// nothing. [R, O], [B, D] → [R].
+    LogisticMixture { out: Id, x: Id, mixture: Mixture },
+    /// The gradient of `LogisticMixture` for the decoder's output, [R, O].
+    LogisticMixtureGrad { out: Id, x: Id, g: Id, mixture: Mixture },
+    /// The mean of each value, out of a decoder's output, [R, O] → [R, D].
+    LogisticMixtureMean { out: Id, mixture: Mixture },
+    /// The same numbers beside each row, each standing for as many neighbours, [R, D], [N] → [R, D + tail].
+    Append { x: Id, w: Id, tail: usize },
+    /// The gradient of `Append` for the rows, [R, D + tail] → [R, width].
+    AppendGradInput { dy: Id, width: usize },
+    /// The gradient of `Append` for the numbers, of each row, [R, D + tail] → [R, count]; over rows it has to be summed.
+    AppendGradWeight { dy: Id, width: usize, count: usize },
     /// What an encoder is shown of the examples of a table, [B, D]: 0 for what is missing, log(1 + x) for a count.
     TableInput { x: Id, columns: Arc<Columns> },
     /// −log p(x|z) per row, of columns of which each has its own distribution; a column of which a place is missing (a
@@ -200,7 +230,13 @@ impl Op {
             Affine { x, w } | Conv { x, w, .. } => vec![x, w],
             AffineGradInput { dy, w } | ConvGradInput { dy, w, .. } => vec![dy, w],
             AffineGradWeight { x, dy } | ConvGradWeight { x, dy, .. } => vec![x, dy],
+            GroupNorm { x, w, moments } => vec![x, w, moments],
+            GroupNormGradInput { x, w, moments, dy } => vec![x, w, moments, dy],
+            GroupNormGradWeight { x, moments, dy, .. } => vec![x, moments, dy],
             Planes { x, .. }
+            | Pool { x, .. }
+            | GroupMoments { x, .. }
+            | Dropout { x, .. }
             | Activation { x, .. }
             | Scale { x, .. }
             | SumRows { x }
@@ -226,9 +262,13 @@ impl Op {
             ShapedKlGrad { stats, means, g, .. } => vec![stats, means, g],
             Bernoulli { logits, x } => vec![logits, x],
             BernoulliGrad { logits, x, g } => vec![logits, x, g],
-            Gaussian { out, x, .. } | Table { out, x, .. } => vec![out, x],
-            GaussianGrad { out, x, g, .. } | TableGrad { out, x, g, .. } => vec![out, x, g],
-            TableMean { out, .. } => vec![out],
+            Gaussian { out, x, .. } | Table { out, x, .. } | LogisticMixture { out, x, .. } => vec![out, x],
+            GaussianGrad { out, x, g, .. } | TableGrad { out, x, g, .. } | LogisticMixtureGrad { out, x, g, .. } => {
+                vec![out, x, g]
+            }
+            TableMean { out, .. } | LogisticMixtureMean { out, .. } => vec![out],
+            Append { x, w, .. } => vec![x, w],
+            AppendGradInput { dy, .. } | AppendGradWeight { dy, .. } => vec![dy],
             Add { a, b } | Multiply { a, b } => vec![a, b],
             BroadcastRows { v, .. } | BroadcastColumns { v, .. } => vec![v],
         }
@@ -297,6 +337,32 @@ pub fn infer(op: &Op, graph: &Graph) -> Result<Shape> {
         WithClassGrad { dy, classes } => {
             need(shape(dy).columns() > classes && per_example(shape(dy).rows()))?;
             Shape::new(&[shape(dy).rows(), shape(dy).columns() - classes])
+        }
+        Pool { x, window, .. } => {
+            let source = pixels(window.source());
+            need(shape(x).columns().is_multiple_of(source))?;
+            Shape::new(&[shape(x).rows(), shape(x).columns() / source * pixels(window.made())])
+        }
+        GroupMoments { x, channels, groups } => {
+            need(shape(x).columns().is_multiple_of(channels) && groups > 0 && channels.is_multiple_of(groups))?;
+            Shape::new(&[shape(x).rows(), 2 * groups])
+        }
+        GroupNorm { x, w, moments } => {
+            let channels = shape(w).columns();
+            need(shape(w).rows() == 2 && fits_moments(shape(x), shape(moments), channels))?;
+            shape(x)
+        }
+        GroupNormGradInput { x, w, moments, dy } => {
+            need(fits_moments(shape(x), shape(moments), shape(w).columns()) && shape(dy) == shape(x))?;
+            shape(x)
+        }
+        GroupNormGradWeight { x, moments, dy, channels } => {
+            need(fits_moments(shape(x), shape(moments), channels) && shape(dy) == shape(x))?;
+            Shape::new(&[2, channels])
+        }
+        Dropout { x, .. } => {
+            need(per_example(shape(x).rows()))?;
+            shape(x)
         }
         Activation { x, .. } | Scale { x, .. } => shape(x),
         ActivationGrad { dy, v, .. } => {
@@ -418,6 +484,28 @@ pub fn infer(op: &Op, graph: &Graph) -> Result<Shape> {
             need(shape(out).columns() == halves * shape(x).columns())?;
             likelihood_shape(op, graph, out, x)?
         }
+        LogisticMixture { out, x, mixture } | LogisticMixtureGrad { out, x, mixture, .. } => {
+            let width = shape(x).columns();
+            need(width.is_multiple_of(mixture.channels) && shape(out).columns() == mixture.outputs(width))?;
+            likelihood_shape(op, graph, out, x)?
+        }
+        LogisticMixtureMean { out, mixture } => {
+            let pixels = shape(out).columns() / mixture.outputs(mixture.channels);
+            need(shape(out).columns() == mixture.outputs(mixture.channels * pixels))?;
+            Shape::new(&[shape(out).rows(), mixture.channels * pixels])
+        }
+        Append { x, w, tail } => {
+            need(shape(w).count() > 0 && tail.is_multiple_of(shape(w).count()))?;
+            Shape::new(&[shape(x).rows(), shape(x).columns() + tail])
+        }
+        AppendGradInput { dy, width } => {
+            need(width <= shape(dy).columns())?;
+            Shape::new(&[shape(dy).rows(), width])
+        }
+        AppendGradWeight { dy, width, count } => {
+            need(width <= shape(dy).columns() && (shape(dy).columns() - width).is_multiple_of(count))?;
+            Shape::new(&[shape(dy).rows(), count])
+        }
         TableInput { x, ref columns } => {
             need(shape(x) == Shape::new(&[graph.batch, columns.width()]))?;
             shape(x)
@@ -441,6 +529,12 @@ pub fn infer(op: &Op, graph: &Graph) -> Result<Shape> {
     })
 }
 
+/// Whether images of so many channels have these moments.
+fn fits_moments(x: Shape, moments: Shape, channels: usize) -> bool {
+    let groups = moments.columns() / 2;
+    x.rows() == moments.rows() && x.columns().is_multiple_of(channels) && channels.is_multiple_of(groups)
+}
+
 /// The channels that a convolution with parameters of this shape reads.
 fn channels_in(w: Shape, window: Window) -> usize {
     (w.rows() - 1) / window.taps()
@@ -452,12 +546,17 @@ fn likelihood_shape(op: &Op, graph: &Graph, out: Id, x: Id) -> Result<Shape> {
     let per_row = Shape::new(&[rows]);
     let fits = examples == graph.batch && rows.is_multiple_of(examples.max(1));
     match *op {
-        Op::BernoulliGrad { g, .. } | Op::GaussianGrad { g, .. } | Op::TableGrad { g, .. }
+        Op::BernoulliGrad { g, .. }
+        | Op::GaussianGrad { g, .. }
+        | Op::TableGrad { g, .. }
+        | Op::LogisticMixtureGrad { g, .. }
             if fits && graph.shape(g) == per_row =>
         {
             Ok(graph.shape(out))
         }
-        Op::Bernoulli { .. } | Op::Gaussian { .. } | Op::Table { .. } if fits => Ok(per_row),
+        Op::Bernoulli { .. } | Op::Gaussian { .. } | Op::Table { .. } | Op::LogisticMixture { .. } if fits => {
+            Ok(per_row)
+        }
         _ => Err(mismatch(op, graph)),
     }
 }

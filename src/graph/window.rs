@@ -38,6 +38,11 @@ impl Window {
         Some(Self { fine, coarse, kernel, stride, padding, up: true })
     }
 
+    /// Pixels that a transposed convolution adds to the right and below, in height and width: the `more` of [`Self::up`].
+    pub fn more(&self) -> [usize; 2] {
+        [0, 1].map(|side| self.fine[side] + 2 * self.padding - (self.coarse[side] - 1) * self.stride - self.kernel)
+    }
+
     /// Taps.
     pub fn taps(&self) -> usize {
         self.kernel * self.kernel
@@ -83,8 +88,10 @@ mod tests {
             (1, 7, 1, 0, 0, Some(7)),
             (1, 2, 1, 1, 0, None),
         ] {
-            let found = Window::up([side, 28], kernel, stride, padding, more).map(|window| window.made()[0]);
-            assert_eq!(found, expected, "{side}, kernel {kernel}, stride {stride}, padding {padding}, {more} more");
+            let found = Window::up([side, 28], kernel, stride, padding, more);
+            let what = format!("{side}, kernel {kernel}, stride {stride}, padding {padding}, {more} more");
+            assert_eq!(found.map(|window| window.made()[0]), expected, "{what}");
+            assert!(found.is_none_or(|window| window.more() == [more; 2]), "{what}");
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Convolutions and transposed convolutions of images, [R, pixels, inputs] → [R, pixels, outputs]:
 //!
 //! - `UP`: the image that is made is the fine one of [`Images`], so this is a transposed convolution;
-//! - `TRANSPOSE`: the parameters are those of the opposite map, whose gradient for its input this is;
-//! - `BIAS`: the last row of the parameters is added to every pixel;
+//! - `TRANSPOSE`: the parameters are those of the opposite map, whose gradient for its input this is; otherwise their last
+//!   row, the bias, is added to every pixel;
 //! - `EPILOGUE`, `ACTIVATION`: as in [`super::matmul`], without the likelihoods;
 //! - `ROWS`: pixels that a thread makes.
 //!
@@ -48,7 +48,7 @@ pub static KERNEL: Kernel = Kernel {
     bindings: &[read("x"), read("w"), read("aux"), write("y")],
     params: FIELDS,
     entry: &[],
-    consts: &["UP", "TRANSPOSE", "BIAS", "EPILOGUE", "ACTIVATION", "ROWS"],
+    consts: &["UP", "TRANSPOSE", "EPILOGUE", "ACTIVATION", "ROWS"],
     workgroup: [64, 1, 1],
     cpu,
     fast: Some(fast),
@@ -67,16 +67,13 @@ const COLUMNS: usize = 16;
 impl Params {
     /// The two images.
     pub fn images(&self) -> Images {
-        let [kernel, stride, padding] = [self.kernel, self.stride, self.padding].map(|n| n as usize);
-        let [fine_height, fine_width] = [self.fine_height, self.fine_width].map(|n| n as usize);
-        let coarse = [self.coarse_height as usize, self.coarse_width as usize];
-        Images { fine: [fine_height, fine_width], coarse, kernel, stride, padding }
+        let (fine, coarse) = ([self.fine_height, self.fine_width], [self.coarse_height, self.coarse_width]);
+        Images::new(fine, coarse, [self.kernel, self.stride, self.padding])
     }
 
-    /// Multiplications of the product that a use stands for, those with zeros outside the images included.
+    /// Multiplications of the product that a use stands for.
     pub fn products(&self) -> f64 {
-        let pixels = self.images().coarse_pixels() as f64;
-        f64::from(self.rows) * pixels * self.images().taps() as f64 * f64::from(self.inputs) * f64::from(self.outputs)
+        self.images().products(self.rows, [self.inputs, self.outputs])
     }
 }
 
@@ -85,8 +82,16 @@ pub fn grid(p: &Params, consts: &[u32]) -> [u32; 3] {
     let images = p.images();
     let (apart, size) = if consts[0] == 1 { (images.stride, images.fine) } else { (1, images.coarse) };
     let cells = p.rows as usize * size[0].div_ceil(apart) * size[1].div_ceil(apart);
-    let tiles = cells.div_ceil(LANES * consts[5] as usize);
+    let tiles = cells.div_ceil(LANES * consts[4] as usize);
     super::grid(apart * apart * tiles * (p.outputs as usize).div_ceil(COLUMNS))
+}
+
+/// Rounds of a thread: one for each channel of what it sees, through those taps that are a stride apart where the fine image
+/// is made.
+pub fn rounds(p: &Params, consts: &[u32]) -> usize {
+    let apart = if consts[0] == 1 { p.stride } else { 1 };
+    let taps = p.kernel.div_ceil(apart) as usize;
+    taps * (1 + taps * (1 + p.inputs as usize))
 }
 
 /// Where the parameters have the factor of an input channel and an output channel at a tap.
@@ -98,7 +103,7 @@ fn place(p: &Params, transpose: u32, [tap, input, output]: [usize; 3]) -> usize 
 fn cpu(call: Call) {
     let p: Params = call.params();
     let images = p.images();
-    let [up, transpose, bias, epilogue, activation, _] = *call.consts else { unreachable!("there are six constants") };
+    let [up, transpose, epilogue, activation, _] = *call.consts else { unreachable!("there are five constants") };
     let Call { range, reads, mut writes, .. } = call;
     let [x, w, aux] = [0, 1, 2].map(|i| f32s(reads[i]));
     let y = f32s_mut(writes[0]);
@@ -111,7 +116,7 @@ fn cpu(call: Call) {
     for at in 0..range.len() * pixels * outputs {
         let (row, pixel, output) = (at / outputs / pixels, at / outputs % pixels, at % outputs);
         let last = images.taps() * inputs * outputs;
-        let mut sum = if bias == 1 { f64::from(w[last + output]) } else { 0.0 };
+        let mut sum = if transpose == 0 { f64::from(w[last + output]) } else { 0.0 };
         for tap in 0..images.taps() {
             let seen = if up == 1 { images.seen_by(pixel, tap) } else { images.seen(pixel, tap) };
             let Some(seen) = seen else { continue };
@@ -135,23 +140,24 @@ pub(super) const BLOCK: usize = 1 << 16;
 /// transposed one, each pixel of the coarse image gives to all those that it sees.
 fn fast(call: Call) {
     let p: Params = call.params();
-    let [up, transpose, bias, epilogue, activation, _] = *call.consts else { unreachable!("there are six constants") };
+    let [up, transpose, epilogue, activation, _] = *call.consts else { unreachable!("there are five constants") };
     let Call { range, reads, mut writes, .. } = call;
     let [x, w, aux] = [0, 1, 2].map(|i| f32s(reads[i]));
     let y = f32s_mut(writes[0]);
     let (inputs, outputs) = (p.inputs as usize, p.outputs as usize);
-    if bias == 1 {
+    let has_bias = transpose == 0;
+    if has_bias {
         let bias = &w[p.images().taps() * inputs * outputs..];
         y.chunks_exact_mut(outputs).for_each(|pixel| pixel.copy_from_slice(bias));
     }
     let pixels = range.len() * p.images().coarse_pixels();
     if up == 1 {
-        if bias == 0 {
+        if !has_bias {
             y.fill(0.0);
         }
         upwards(&p, pixels, x, &spread(&p, transpose, w), y);
     } else {
-        downwards(&p, pixels, x, &gathered(&p, transpose, w), y, bias == 1);
+        downwards(&p, pixels, x, &gathered(&p, transpose, w), y, has_bias);
     }
     let activation = math::from_code(activation);
     match epilogue {
@@ -233,22 +239,15 @@ mod tests {
         let w = [1.0, 10.0, 100.0, 1000.0, 0.5];
         let image: Vec<f32> = (1..10).map(|i| i as f32).collect();
         let mut y = [f32::NAN; 4];
-        cpu(testing::call(
-            0..1,
-            &params(1, 1, [2, 1, 0]),
-            &[0, 0, 1, 0, 0, 4],
-            &step,
-            &[&image, &w, &[]],
-            vec![&mut y],
-        ));
+        cpu(testing::call(0..1, &params(1, 1, [2, 1, 0]), &[0, 0, 0, 0, 4], &step, &[&image, &w, &[]], vec![&mut y]));
         assert_eq!(y, [5421.5, 6532.5, 8754.5, 9865.5]);
         let mut y = [f32::NAN; 9];
         let x = [1.0, 2.0, 3.0, 4.0];
-        cpu(testing::call(0..1, &params(1, 1, [2, 1, 0]), &[1, 0, 0, 0, 0, 4], &step, &[&x, &w, &[]], vec![&mut y]));
+        cpu(testing::call(0..1, &params(1, 1, [2, 1, 0]), &[1, 1, 0, 0, 4], &step, &[&x, &w, &[]], vec![&mut y]));
         assert_eq!(y, [1.0, 12.0, 20.0, 103.0, 1234.0, 2040.0, 300.0, 3400.0, 4000.0]);
         // With a stride of two and padding, every pixel of the fine image is seen through its own tap.
         let mut y = [f32::NAN; 9];
-        cpu(testing::call(0..1, &params(1, 1, [2, 2, 1]), &[1, 0, 0, 0, 0, 4], &step, &[&x, &w, &[]], vec![&mut y]));
+        cpu(testing::call(0..1, &params(1, 1, [2, 2, 1]), &[1, 1, 0, 0, 4], &step, &[&x, &w, &[]], vec![&mut y]));
         assert_eq!(y, [1000.0, 200.0, 2000.0, 30.0, 4.0, 40.0, 3000.0, 400.0, 4000.0]);
     }
 }

@@ -59,16 +59,13 @@ const COLUMNS: usize = 16;
 impl Params {
     /// The two images.
     pub fn images(&self) -> Images {
-        let [kernel, stride, padding] = [self.kernel, self.stride, self.padding].map(|n| n as usize);
-        let [fine_height, fine_width] = [self.fine_height, self.fine_width].map(|n| n as usize);
-        let coarse = [self.coarse_height as usize, self.coarse_width as usize];
-        Images { fine: [fine_height, fine_width], coarse, kernel, stride, padding }
+        let (fine, coarse) = ([self.fine_height, self.fine_width], [self.coarse_height, self.coarse_width]);
+        Images::new(fine, coarse, [self.kernel, self.stride, self.padding])
     }
 
-    /// Multiplications of the product that a use stands for, those with zeros outside the images included.
+    /// Multiplications of the product that a use stands for.
     pub fn products(&self) -> f64 {
-        let pixels = self.images().coarse_pixels() as f64;
-        f64::from(self.rows) * pixels * self.images().taps() as f64 * f64::from(self.fine) * f64::from(self.coarse)
+        self.images().products(self.rows, [self.fine, self.coarse])
     }
 }
 

@@ -21,6 +21,20 @@ pub struct Images {
 }
 
 impl Images {
+    /// From the fields of a kernel's `Params`: height and width of both; kernel, stride and padding.
+    pub fn new(fine: [u32; 2], coarse: [u32; 2], extents: [u32; 3]) -> Self {
+        let ([fine, coarse], [kernel, stride, padding]) =
+            ([fine, coarse].map(|side| side.map(|n| n as usize)), extents.map(|n| n as usize));
+        Self { fine, coarse, kernel, stride, padding }
+    }
+
+    /// Multiplications of the product that a convolution of so many rows and channels stands for, or its gradient, those
+    /// with zeros outside the images included.
+    pub fn products(&self, rows: u32, channels: [u32; 2]) -> f64 {
+        let [rows, a, b] = [rows, channels[0], channels[1]].map(f64::from);
+        rows * (self.coarse_pixels() * self.taps()) as f64 * a * b
+    }
+
     /// Taps.
     pub fn taps(&self) -> usize {
         self.kernel * self.kernel

@@ -8,10 +8,15 @@
 //! | [`BERNOULLI`] | log(1 + exp l) − l·x | sigmoid(l) − x |
 //! | [`CATEGORICAL`] | Σ x·(logsumexp l − l) | Σx·softmax(l) − x |
 //! | [`POISSON`] | exp l − l·x + log x! | exp l − x; l is clamped, and its slope 0 where it is held |
+//! | [`NEGATIVE_BINOMIAL`] | log x! + log Γ(θ) − log Γ(x + θ) − θ·log θ − x·l + (x + θ)·log(θ + m) | θ·(m − x)/(θ + m); likewise |
+//!
+//! The negative binomial has the mean m = exp l and the inverse dispersion θ, whose logarithm stands where a normal column
+//! has its log-variance (Lopez, Regier, Cole, Jordan, Yosef 2018, "Deep generative modeling for single-cell
+//! transcriptomics", methods). Its variance is m + m²/θ.
 //!
 //! A missing value is a NaN in any of a column's places: then the column adds nothing and has no gradient.
 
-use super::{Call, Kernel, all_f32s_mut, f32s, params, read, read_u32, write};
+use super::{Call, Kernel, all_f32s_mut, f32s, math, params, read, read_u32, write};
 
 /// A normal distribution whose log-variance the decoder gives.
 pub const NORMAL: u32 = 0;
@@ -23,12 +28,20 @@ pub const BERNOULLI: u32 = 2;
 pub const CATEGORICAL: u32 = 3;
 /// A whole number from 0 up, from the logarithm of its rate.
 pub const POISSON: u32 = 4;
+/// A whole number from 0 up, from the logarithm of its mean and that of its inverse dispersion.
+pub const NEGATIVE_BINOMIAL: u32 = 5;
 
-/// Words of a column in the binding `columns`: kind, first place, places, place of the log-variance in a row of `out`.
+/// Whether a column of a kind has a second number behind all places: a log-variance or a log-dispersion.
+pub fn has_second(kind: u32) -> bool {
+    matches!(kind, NORMAL | NEGATIVE_BINOMIAL)
+}
+
+/// Words of a column in the binding `columns`: kind, first place, places, place of its second number in a row of `out`.
 pub const COLUMN: usize = 4;
 
 params! {
-    /// Shapes: out and dout \[R, O\]: a number for each place, then the log-variances of the normal columns; x \[B, D\];
+    /// Shapes: out and dout \[R, O\]: a number for each place, then the second numbers of
+    /// the columns that have one; x \[B, D\];
     /// columns \[C, [`COLUMN`]\]; g and distortion \[R\] with R = B·K.
     pub struct Params {
         /// R, rows: K samples for each example, one after the other.
@@ -51,6 +64,10 @@ params! {
         pub rate_low: f32,
         /// Upper bound of the logarithms of rates.
         pub rate_high: f32,
+        /// Lower bound of log-dispersions.
+        pub dispersion_low: f32,
+        /// Upper bound of log-dispersions.
+        pub dispersion_high: f32,
         /// The log-variance of columns that have none of their own.
         pub fixed_log_variance: f32,
     }
@@ -76,13 +93,13 @@ pub fn grid(p: &Params) -> [u32; 3] {
 }
 
 /// The words of the binding `columns`, from the kind and the places of each: one follows the other, and so do their
-/// log-variances behind all places.
+/// second numbers behind all places.
 pub fn layout(columns: &[(u32, usize)]) -> Vec<u32> {
     let (mut place, mut lv) = (0, columns.iter().map(|(_, places)| *places as u32).sum());
     let words = |&(kind, places): &(u32, usize)| {
         let words = [kind, place, places as u32, lv];
         place += places as u32;
-        lv += u32::from(kind == NORMAL);
+        lv += u32::from(has_second(kind));
         words
     };
     columns.iter().flat_map(words).collect()
@@ -115,7 +132,7 @@ fn cpu(call: Call) {
             let span = place..place + places;
             if x[span.clone()].iter().any(|x| x.is_nan()) {
                 span.for_each(|at| put(at, 0.0));
-                if kind as u32 == NORMAL {
+                if has_second(kind as u32) {
                     put(lv, 0.0);
                 }
                 continue;
@@ -148,7 +165,7 @@ fn category(logits: &[f32], x: &[f32], mut put: impl FnMut(usize, f64)) -> f64 {
     term
 }
 
-/// The term of a column of one place; its slopes are handed over, true for that of the log-variance.
+/// The term of a column of one place; its slopes are handed over, true for that of its second number.
 fn single(p: &Params, kind: u32, given: f32, x: f32, lv: Option<f32>, mut put: impl FnMut(bool, f64)) -> f64 {
     let (value, x) = (f64::from(given), f64::from(x));
     match kind {
@@ -160,7 +177,20 @@ fn single(p: &Params, kind: u32, given: f32, x: f32, lv: Option<f32>, mut put: i
             let log_rate = f64::from(given.clamp(p.rate_low, p.rate_high));
             let held = given < p.rate_low || given > p.rate_high;
             put(false, if held { 0.0 } else { log_rate.exp() - x });
-            log_rate.exp() - log_rate * x + ln_factorial(x)
+            log_rate.exp() - log_rate * x + math::ln_gamma(x + 1.0)
+        }
+        NEGATIVE_BINOMIAL => {
+            let any = lv.unwrap_or_default();
+            let l = f64::from(given.clamp(p.rate_low, p.rate_high));
+            let held = given < p.rate_low || given > p.rate_high;
+            let theta = f64::from(any.clamp(p.dispersion_low, p.dispersion_high)).exp();
+            let theta_held = any < p.dispersion_low || any > p.dispersion_high;
+            let (mean, all) = (l.exp(), x + theta);
+            put(false, if held { 0.0 } else { theta * (mean - x) / (theta + mean) });
+            let beyond = math::digamma(theta) - math::digamma(all) - theta.ln() + (theta + mean).ln();
+            put(true, if theta_held { 0.0 } else { theta * (beyond + (x - mean) / (theta + mean)) });
+            math::ln_gamma(x + 1.0) + math::ln_gamma(theta) - math::ln_gamma(all) - theta * theta.ln() - x * l
+                + all * (theta + mean).ln()
         }
         _ => {
             let lv = if kind == NORMAL { lv.unwrap_or_default() } else { p.fixed_log_variance };
@@ -176,21 +206,12 @@ fn single(p: &Params, kind: u32, given: f32, x: f32, lv: Option<f32>, mut put: i
     }
 }
 
-/// ln n! of a whole number: the sum of the logarithms, and from 20 on Stirling's series, whose error there is 1e-12.
-fn ln_factorial(n: f64) -> f64 {
-    if n < 20.0 {
-        return (2..=n as u32).map(|k| f64::from(k).ln()).sum();
-    }
-    let series = 1.0 / (12.0 * n) - 1.0 / (360.0 * n.powi(3)) + 1.0 / (1260.0 * n.powi(5));
-    n * n.ln() - n + 0.5 * (2.0 * std::f64::consts::PI * n).ln() + series
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::kernels::testing::{assert_close, call, floats, step};
 
-    /// A column of each kind in six places, one of them a category of two; seven outputs.
+    /// A column of each kind but the last in six places, one of them a category of two; seven outputs.
     fn columns() -> Vec<u32> {
         layout(&[(NORMAL, 1), (BERNOULLI, 1), (CATEGORICAL, 2), (FIXED, 1), (POISSON, 1)])
     }
@@ -206,6 +227,8 @@ mod tests {
         high: 1.0,
         rate_low: -3.0,
         rate_high: 3.0,
+        dispersion_low: -2.0,
+        dispersion_high: 2.0,
         fixed_log_variance: 0.4,
     };
     const OUT: [f32; 14] = [0.5, -1.0, 0.3, 1.2, 2.0, 1.1, -0.4, 0.1, 0.2, 0.3, 0.4, 0.5, 3.5, 1.5];
@@ -261,11 +284,41 @@ mod tests {
         assert_eq!([found[1], found[9], found[10], found[12], found[13]], [0.0; 5]);
     }
 
+    /// Counts, logarithms of means and of inverse dispersions; the last of each pair is held.
+    fn counts(out: &[f32; 6], x: &[f32; 3]) -> (f64, [f32; 6]) {
+        let columns = layout(&[(NEGATIVE_BINOMIAL, 1); 3]);
+        let p = Params { rows: 1, width: 3, outputs: 6, columns: 3, ..P };
+        let (mut distortion, mut dout) = ([f32::NAN], [f32::NAN; 6]);
+        let reads = [&out[..], x, floats(&columns), &[1.0]];
+        cpu(call(0..1, &p, &[1, 1, 0], &step(1), &reads, vec![&mut distortion, &mut dout]));
+        (distortion[0].into(), dout)
+    }
+
     #[test]
-    fn large_counts_have_their_factorials() {
-        for n in [0.0, 1.0, 5.0, 19.0, 20.0, 170.0] {
-            let exact: f64 = (1..=n as u32).map(|k| f64::from(k).ln()).sum();
-            assert!((ln_factorial(n) - exact).abs() < 1e-10, "{n}");
+    fn a_negative_binomial_is_a_poisson_distribution_whose_rate_is_drawn_from_a_gamma_distribution() {
+        // With an inverse dispersion of 1 it is geometric: p·(1 − p)^x with p = 1/(1 + m).
+        let p = |l: f64| 1.0 / (1.0 + l.exp());
+        let geometric = |l: f64, x: f64| -(p(l).ln() + x * (1.0 - p(l)).ln());
+        let (found, _) = counts(&[0.5, -1.0, 2.0, 0.0, 0.0, 0.0], &[0.0, 3.0, 40.0]);
+        let expected = geometric(0.5, 0.0) + geometric(-1.0, 3.0) + geometric(2.0, 40.0);
+        assert!((found - expected).abs() < 1e-4, "{found} is not {expected}");
+        // With one of 2: (x + 1)·p²·(1 − p)^x with p = 2/(2 + m).
+        let p = 2.0 / (2.0 + 1.5_f64.exp());
+        let expected = -(8.0_f64.ln() + 2.0 * p.ln() + 7.0 * (1.0 - p).ln());
+        let (found, _) = counts(&[1.5, 0.0, 0.0, 2.0_f32.ln(), 0.0, 0.0], &[7.0, f32::NAN, f32::NAN]);
+        assert!((found - expected).abs() < 1e-5, "{found} is not {expected}");
+    }
+
+    #[test]
+    fn the_slopes_of_a_negative_binomial_are_those_of_its_term() {
+        let (out, x) = ([0.5, -1.0, 3.5, -0.7, 1.2, 2.5], [0.0, 9.0, 30.0]);
+        let (_, found) = counts(&out, &x);
+        for at in 0..6 {
+            let (mut above, mut below) = (out, out);
+            (above[at], below[at]) = (out[at] + 0.01, out[at] - 0.01);
+            let slope = (counts(&above, &x).0 - counts(&below, &x).0) / f64::from(above[at] - below[at]);
+            assert!((f64::from(found[at]) - slope).abs() < 2e-3 * slope.abs().max(1.0), "{at}: {} {slope}", found[at]);
         }
+        assert_eq!([found[2], found[5]], [0.0; 2], "what is held has no slope");
     }
 }

@@ -5,11 +5,11 @@
 //! | normal | itself | itself, the mean; log-variances stay as they are |
 //! | Bernoulli | itself | sigmoid, the probability of a 1 |
 //! | categorical | itself | softmax, the probability of each level |
-//! | Poisson | log(1 + x), since counts may be large | exp, the rate |
+//! | Poisson, negative binomial | log(1 + x), since counts may be large | exp, the rate or mean; log-dispersions stay as they are |
 //!
 //! An encoder is shown a 0 for what is missing, which is a NaN.
 
-use super::table::{BERNOULLI, CATEGORICAL, COLUMN, NORMAL, POISSON};
+use super::table::{BERNOULLI, CATEGORICAL, COLUMN, NEGATIVE_BINOMIAL, POISSON, has_second};
 use super::{Call, Kernel, f32s, f32s_mut, params, read_u32, write};
 
 /// `TO`: what an encoder is shown.
@@ -67,10 +67,10 @@ fn cpu(call: Call) {
             } else {
                 values[place] = match column[0] {
                     BERNOULLI => (1.0 / (1.0 + (-f64::from(given[place])).exp())) as f32,
-                    POISSON => f64::from(given[place].clamp(p.rate_low, p.rate_high)).exp() as f32,
+                    POISSON | NEGATIVE_BINOMIAL => f64::from(given[place].clamp(p.rate_low, p.rate_high)).exp() as f32,
                     _ => given[place],
                 };
-                if column[0] == NORMAL {
+                if has_second(column[0]) {
                     values[lv] = given[lv];
                 }
             }
@@ -81,7 +81,7 @@ fn cpu(call: Call) {
 fn encoded(kind: u32, value: f32) -> f32 {
     match kind {
         _ if value.is_nan() => 0.0,
-        POISSON => value.max(0.0).ln_1p(),
+        POISSON | NEGATIVE_BINOMIAL => value.max(0.0).ln_1p(),
         _ => value,
     }
 }
@@ -96,7 +96,7 @@ fn softmax(logits: &[f32], values: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::table::{FIXED, layout};
+    use crate::kernels::table::{FIXED, NORMAL, layout};
     use crate::kernels::testing::{assert_close, call, floats, step};
 
     #[test]

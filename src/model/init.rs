@@ -1,10 +1,11 @@
 //! Initial parameters: a function of the seed alone, the same for every device.
 
-use super::likelihood::outputs_per_value;
+use super::likelihood::{self, heads};
 use super::network::Kind;
 use super::{Model, network::Map};
 use crate::config::{Init, Likelihood};
 use crate::graph::columns::Distribution;
+use crate::graph::mixture::Mixture;
 use crate::rng::{Philox, Stream};
 use std::ops::Range;
 
@@ -14,28 +15,44 @@ use std::ops::Range;
 /// the mean of the data (Burda, Grosse and Salakhutdinov 2015, in the authors' code).
 pub fn initial(model: &Model, seed: u64, means: &[f32]) -> Vec<Vec<f32>> {
     let parameters = model.parameters();
-    let last = parameters.len() - 1;
     let maps = model.maps();
+    let last = maps.len() - 1;
     let tensors = parameters.iter().zip(&maps).enumerate().map(|(at, (parameter, map))| {
         let (rows, columns) = (parameter.shape.rows(), parameter.shape.columns());
         let heads = match parameter.name.as_str() {
-            "decoder.head" => outputs_per_value(model.config.likelihood),
+            "decoder.head" => heads(model.config.likelihood),
             // Those of all encoders, and of decoders above the lowest, give mean and log-variance.
             name if name.rsplit('.').next() == Some("head") => 2,
             _ => 1,
         };
         let mut rng = Philox::new(seed, Stream::Init, at as u32, 0);
-        let mut values = drawn(&mut rng, bounds(model.config.init, map, heads), rows - 1, columns);
+        let mut values = match map.kind {
+            Kind::Dense { .. } | Kind::Conv(_) => {
+                drawn(&mut rng, bounds(model.config.init, map, heads), rows - 1, columns)
+            }
+            // Scale and shift change nothing at first.
+            Kind::Norm { .. } => [vec![1.0; columns], vec![0.0; columns]].concat(),
+        };
         if at == last && model.config.output_bias_from_data {
             let starts = match map.kind {
                 Kind::Dense { .. } => starts(model, means),
-                Kind::Conv(_) => starts(model, &per_channel(means, model.shape)),
+                Kind::Conv(_) | Kind::Norm { .. } => starts(model, &per_channel(means, model.shape)),
             };
             values[(rows - 1) * columns..][..starts.len()].copy_from_slice(&starts);
         }
         values
     });
-    tensors.collect()
+    let mut tensors: Vec<_> = tensors.collect();
+    // What stands beside the networks starts at the given deviation, or at a variance twice that of a Poisson
+    // distribution where the mean is 1.
+    tensors.extend(likelihood::shared(model).map(|(_, count)| match model.config.likelihood {
+        Likelihood::GaussianShared => {
+            let [low, high] = model.config.log_variance;
+            vec![(2.0 * model.config.sigma.ln()).clamp(low, high); count]
+        }
+        _ => vec![0.0; count],
+    }));
+    tensors
 }
 
 /// The bounds of weights and biases of a map that consists of `heads` equal ones side by side, each drawn as if it stood
@@ -71,7 +88,12 @@ fn starts(model: &Model, means: &[f32]) -> Vec<f32> {
     let Some(columns) = &model.columns else {
         let distribution = match model.config.likelihood {
             Likelihood::Bernoulli => Distribution::Bernoulli,
-            Likelihood::Gaussian | Likelihood::GaussianLearned | Likelihood::Heterogeneous => Distribution::Normal,
+            Likelihood::Gaussian
+            | Likelihood::GaussianLearned
+            | Likelihood::GaussianShared
+            | Likelihood::Heterogeneous => Distribution::Normal,
+            Likelihood::Poisson | Likelihood::NegativeBinomial => Distribution::Poisson,
+            Likelihood::LogisticMixture => return spread(likelihood::mixture(model), means.len()),
         };
         return means.iter().map(|&mean| start(distribution, mean)).collect();
     };
@@ -79,6 +101,16 @@ fn starts(model: &Model, means: &[f32]) -> Vec<f32> {
         means.get(span).unwrap_or_default().iter().map(move |&mean| start(distribution, mean))
     };
     columns.spans().into_iter().flat_map(places).collect()
+}
+
+/// The biases of mixtures for so many values: components of the same weight that stand side by side over all levels, since
+/// one that is far from them all would learn nothing. The means of the data have no part in it.
+fn spread(Mixture { components, channels }: Mixture, values: usize) -> Vec<f32> {
+    let mean = |k: usize| (2 * k + 1) as f32 / components as f32 - 1.0;
+    let mut biases = vec![0.0; components * (values / channels)];
+    biases.extend((0..components).flat_map(|k| vec![mean(k); values]));
+    biases.extend(vec![-(components as f32).ln(); components * values]);
+    biases
 }
 
 /// The bias at which the decoder puts out `mean`.
@@ -89,7 +121,7 @@ fn start(distribution: Distribution, mean: f32) -> f32 {
             (p / (1.0 - p)).ln()
         }
         Distribution::Normal | Distribution::FixedNormal => mean,
-        Distribution::Categorical | Distribution::Poisson => mean.max(0.001).ln(),
+        Distribution::Categorical | Distribution::Poisson | Distribution::NegativeBinomial => mean.max(0.001).ln(),
     }
 }
 

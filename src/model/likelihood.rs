@@ -4,36 +4,111 @@ use super::Model;
 use crate::config::{Activation, Likelihood, ModelConfig};
 use crate::data::table::{Encoding, Kind};
 use crate::error::Result;
-use crate::graph::columns::{Column, Columns, Distribution, LOG_RATE};
+use crate::graph::columns::{Column, Columns, Distribution, LOG_DISPERSION, LOG_RATE};
+use crate::graph::mixture::{LOG_SCALE, Mixture};
 use crate::graph::op::Variance;
 use crate::graph::{Clamp, Graph, Id, Op};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Numbers that the decoder puts out per value of the data; for columns of different kinds, the most there can be.
-pub fn outputs_per_value(likelihood: Likelihood) -> usize {
+/// Numbers that the decoder's network puts out for examples of so many values in so many channels; columns of different
+/// kinds say by themselves how many they want.
+pub fn outputs(config: &ModelConfig, [channels, height, wide]: [usize; 3]) -> usize {
+    let width = channels * height * wide;
+    match config.likelihood {
+        Likelihood::Bernoulli
+        | Likelihood::Gaussian
+        | Likelihood::GaussianShared
+        | Likelihood::Poisson
+        | Likelihood::NegativeBinomial => width,
+        Likelihood::GaussianLearned | Likelihood::Heterogeneous => 2 * width,
+        Likelihood::LogisticMixture => Mixture { components: config.components, channels }.outputs(width),
+    }
+}
+
+/// How many equal heads stand in the decoder's last map side by side.
+pub fn heads(likelihood: Likelihood) -> usize {
     match likelihood {
-        Likelihood::Bernoulli | Likelihood::Gaussian => 1,
         Likelihood::GaussianLearned | Likelihood::Heterogeneous => 2,
+        Likelihood::Bernoulli
+        | Likelihood::Gaussian
+        | Likelihood::GaussianShared
+        | Likelihood::LogisticMixture
+        | Likelihood::Poisson
+        | Likelihood::NegativeBinomial => 1,
+    }
+}
+
+/// What the decoder has once for all examples: a trainable tensor of so many numbers beside its network, under this name.
+/// One log-variance for all values is that of Rybkin, Daniilidis, Levine 2021, "Simple and effective VAE training with
+/// calibrated decoders", section 3; a dispersion for each place that of Lopez et al. 2018, where places are genes.
+pub fn shared(model: &Model) -> Option<(&'static str, usize)> {
+    match model.config.likelihood {
+        Likelihood::GaussianShared => Some(("decoder.log_variance", 1)),
+        Likelihood::NegativeBinomial => Some(("decoder.log_dispersion", model.width)),
+        _ => None,
+    }
+}
+
+/// What the decoder's network put out, with what it has for all examples beside each row: what the other functions here
+/// call `out`, [R, O]. `shared` is the tensor of [`shared`].
+pub fn complete(graph: &mut Graph, model: &Model, out: Id, shared: Option<Id>) -> Result<Id> {
+    match shared {
+        Some(w) => graph.add(Op::Append { x: out, w, tail: model.width }),
+        None => Ok(out),
     }
 }
 
 /// −log p(x|z) per row in nats, [R].
 pub fn distortion(graph: &mut Graph, model: &Model, out: Id, x: Id) -> Result<Id> {
-    match (by_column(model), variance(&model.config)) {
+    match (by_column(model), &model.config) {
         (Some(columns), _) => graph.add(Op::Table { out, x, columns }),
-        (None, None) => graph.add(Op::Bernoulli { logits: out, x }),
-        (None, Some(variance)) => graph.add(Op::Gaussian { out, x, variance }),
+        (None, config) if config.likelihood == Likelihood::LogisticMixture => {
+            graph.add(Op::LogisticMixture { out, x, mixture: mixture(model) })
+        }
+        (None, config) => match variance(config) {
+            None => graph.add(Op::Bernoulli { logits: out, x }),
+            Some(variance) => graph.add(Op::Gaussian { out, x, variance }),
+        },
     }
 }
 
-/// The mean of p(x|z), [R, D]; with learned variances [R, O], whose first D are the mean.
+/// The mean of p(x|z) out of what the decoder's network puts out, [R, D]; with learned variances [R, O], whose first D are
+/// the mean.
 pub fn mean(graph: &mut Graph, model: &Model, out: Id) -> Result<Id> {
+    let rates = |distribution| Arc::new(uniform(&model.config, distribution, model.width));
     match (&model.columns, model.config.likelihood) {
+        (_, Likelihood::Poisson | Likelihood::NegativeBinomial) => {
+            graph.add(Op::TableMean { out, columns: rates(Distribution::Poisson) })
+        }
         (Some(columns), _) => graph.add(Op::TableMean { out, columns: columns.clone() }),
         (None, Likelihood::Bernoulli) => graph.add(Op::Activation { x: out, kind: Activation::Sigmoid }),
+        (None, Likelihood::LogisticMixture) => graph.add(Op::LogisticMixtureMean { out, mixture: mixture(model) }),
         (None, _) => Ok(out),
     }
+}
+
+/// Numbers per row of what [`mean`] gives.
+pub fn mean_width(model: &Model) -> usize {
+    match model.config.likelihood {
+        Likelihood::GaussianLearned | Likelihood::Heterogeneous => model.output_width(),
+        _ => model.width,
+    }
+}
+
+/// What the encoder is shown of examples [B, D]: zeros for what is missing, logarithms of counts.
+pub fn shown(graph: &mut Graph, model: &Model, x: Id) -> Result<Id> {
+    let masked = model.missing && model.config.likelihood == Likelihood::LogisticMixture;
+    let levels = || Arc::new(uniform(&model.config, Distribution::FixedNormal, model.width));
+    match by_column(model).or_else(|| masked.then(levels)) {
+        Some(columns) => graph.add(Op::TableInput { x, columns }),
+        None => Ok(x),
+    }
+}
+
+/// The mixtures of a model of images.
+pub fn mixture(model: &Model) -> Mixture {
+    Mixture { components: model.config.components, channels: model.shape[0] }
 }
 
 /// The columns of a heterogeneous likelihood: of what has no types, numbers.
@@ -55,17 +130,25 @@ pub fn columns(config: &ModelConfig, width: usize, encoding: Option<&Encoding>) 
     of(config, all)
 }
 
-/// What computes the likelihood column by column: because columns differ, or because values may be missing.
+/// What computes the likelihood column by column: because columns differ, because they are counts, or because values may
+/// be missing. A mixture of logistics masks values itself.
 pub fn by_column(model: &Model) -> Option<Arc<Columns>> {
-    if model.columns.is_some() || !model.missing {
-        return model.columns.clone();
-    }
     let distribution = match model.config.likelihood {
+        _ if model.columns.is_some() => return model.columns.clone(),
+        Likelihood::LogisticMixture => return None,
+        Likelihood::Poisson => Distribution::Poisson,
+        Likelihood::NegativeBinomial => Distribution::NegativeBinomial,
+        _ if !model.missing => return None,
         Likelihood::Bernoulli => Distribution::Bernoulli,
         Likelihood::Gaussian => Distribution::FixedNormal,
-        Likelihood::GaussianLearned | Likelihood::Heterogeneous => Distribution::Normal,
+        Likelihood::GaussianLearned | Likelihood::GaussianShared | Likelihood::Heterogeneous => Distribution::Normal,
     };
-    Some(Arc::new(of(&model.config, vec![Column { distribution, places: 1 }; model.width])))
+    Some(Arc::new(uniform(&model.config, distribution, model.width)))
+}
+
+/// Columns of one kind.
+fn uniform(config: &ModelConfig, distribution: Distribution, width: usize) -> Columns {
+    of(config, vec![Column { distribution, places: 1 }; width])
 }
 
 fn of(config: &ModelConfig, all: Vec<Column>) -> Columns {
@@ -76,36 +159,84 @@ fn of(config: &ModelConfig, all: Vec<Column>) -> Columns {
 fn variance(config: &ModelConfig) -> Option<Variance> {
     let [low, high] = config.log_variance;
     match config.likelihood {
-        Likelihood::Bernoulli => None,
         Likelihood::Gaussian => Some(Variance::Fixed(2.0 * config.sigma.ln())),
-        Likelihood::GaussianLearned | Likelihood::Heterogeneous => Some(Variance::Learned(Clamp { low, high })),
+        Likelihood::GaussianLearned | Likelihood::GaussianShared => Some(Variance::Learned(Clamp { low, high })),
+        Likelihood::Bernoulli
+        | Likelihood::Heterogeneous
+        | Likelihood::LogisticMixture
+        | Likelihood::Poisson
+        | Likelihood::NegativeBinomial => None,
     }
 }
 
 /// −log p(x|z) of each column of one example, in nats: what each contributes to its distortion. `out` is what the
-/// decoder puts out for it before any non-linearity, [`Model::output_width`] numbers; `x` are the D numbers that the
+/// decoder puts out for it before any non-linearity ([`complete`]), [`Model::output_width`] numbers; `x` are the D numbers that the
 /// model is shown, NaN where a value is missing. Values are columns of their own where all are of one kind; a category
 /// is one column with several places ([`Columns`](crate::graph::columns::Columns)). A column of which a place is
-/// missing contributes nothing.
+/// missing contributes nothing. The channels of a pixel are not independent in a mixture: each contributes −log p given those
+/// before it.
 pub fn column_distortions(model: &Model, out: &[f32], x: &[f32]) -> Vec<f64> {
     // As if values could be missing, whatever the likelihood.
-    let Some(columns) = by_column(&Model { missing: true, ..model.clone() }) else { return vec![] };
-    let term = |(distribution, places, lv): (Distribution, Range<usize>, Option<usize>)| {
-        let log_variance =
-            lv.map_or(columns.fixed_log_variance, |at| out[at].clamp(columns.clamp.low, columns.clamp.high));
+    let Some(columns) = by_column(&Model { missing: true, ..model.clone() }) else {
+        return mixture_distortions(mixture(model), out, x);
+    };
+    let term = |(distribution, places, second): (Distribution, Range<usize>, Option<usize>)| {
+        let clamp = if distribution == Distribution::NegativeBinomial { LOG_DISPERSION } else { columns.clamp };
+        let second = second.map_or(columns.fixed_log_variance, |at| out[at].clamp(clamp.low, clamp.high));
         let (out, x) = (&out[places.clone()], &x[places]);
-        if x.iter().any(|x| x.is_nan()) { 0.0 } else { column_distortion(distribution, out, x, log_variance.into()) }
+        if x.iter().any(|x| x.is_nan()) { 0.0 } else { column_distortion(distribution, out, x, second.into()) }
     };
     columns.spans().into_iter().map(term).collect()
 }
 
+/// Those of a mixture of logistics: what is left of the components after each channel of a pixel.
+fn mixture_distortions(mixture: Mixture, out: &[f32], x: &[f32]) -> Vec<f64> {
+    let Mixture { components, channels } = mixture;
+    let (width, pixels) = (x.len(), x.len() / channels);
+    let (means, scales) = (components * pixels, components * (pixels + width));
+    let total = |logs: &[f64]| logs.iter().map(|log| log.exp()).sum::<f64>().ln();
+    let mut terms = vec![0.0; width];
+    for pixel in 0..pixels {
+        let mut logs: Vec<f64> = (0..components).map(|k| out[k * pixels + pixel].into()).collect();
+        let prior = total(&logs);
+        logs.iter_mut().for_each(|log| *log -= prior);
+        for at in (0..channels).map(|channel| channel * pixels + pixel).filter(|&at| !x[at].is_nan()) {
+            let before = total(&logs);
+            for (k, log) in logs.iter_mut().enumerate() {
+                let place = k * width + at;
+                *log += level_log_mass(x[at].into(), out[means + place].into(), out[scales + place]);
+            }
+            let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let after = largest + total(&logs.iter().map(|log| log - largest).collect::<Vec<_>>());
+            terms[at] = before - after;
+            // What comes is relative to this, so that nothing underflows.
+            logs.iter_mut().for_each(|log| *log -= after);
+        }
+    }
+    terms
+}
+
+/// The logarithm of the mass of a level, a number from 0 to 1, under a logistic distribution of levels from −1 to 1.
+fn level_log_mass(level: f64, mean: f64, log_scale: f32) -> f64 {
+    let inverse = (-f64::from(log_scale.clamp(LOG_SCALE.low, LOG_SCALE.high))).exp();
+    let edge = |level: f64| inverse * (2.0 * level - 1.0 - mean);
+    let (above, below) = (edge(level + 0.5 / 255.0), edge(level - 0.5 / 255.0));
+    // log σ, which nothing of makes zero.
+    let log_sigmoid = |x: f64| x.min(0.0) - (-x.abs()).exp().ln_1p();
+    match (255.0 * level).round() {
+        0.0 => log_sigmoid(above),
+        255.0 => log_sigmoid(-below),
+        _ => log_sigmoid(above) + log_sigmoid(-below) + (-(below - above).exp_m1()).ln(),
+    }
+}
+
 /// −log p of the places of one column, of which none is missing.
-fn column_distortion(distribution: Distribution, out: &[f32], x: &[f32], log_variance: f64) -> f64 {
+fn column_distortion(distribution: Distribution, out: &[f32], x: &[f32], second: f64) -> f64 {
     let (first, value) = (f64::from(out[0]), f64::from(x[0]));
     match distribution {
         Distribution::Normal | Distribution::FixedNormal => {
-            let square = (value - first).powi(2) * (-log_variance).exp();
-            0.5 * ((2.0 * std::f64::consts::PI).ln() + log_variance + square)
+            let square = (value - first).powi(2) * (-second).exp();
+            0.5 * ((2.0 * std::f64::consts::PI).ln() + second + square)
         }
         Distribution::Bernoulli => first.max(0.0) - first * value + (-first.abs()).exp().ln_1p(),
         Distribution::Categorical => {
@@ -116,17 +247,23 @@ fn column_distortion(distribution: Distribution, out: &[f32], x: &[f32], log_var
         }
         Distribution::Poisson => {
             let log_rate = first.clamp(LOG_RATE.low.into(), LOG_RATE.high.into());
-            log_rate.exp() - value * log_rate + ln_factorial(value)
+            log_rate.exp() - value * log_rate + ln_gamma(value + 1.0)
+        }
+        Distribution::NegativeBinomial => {
+            let (mean, theta) = (first.clamp(LOG_RATE.low.into(), LOG_RATE.high.into()).exp(), second.exp());
+            let choices = ln_gamma(value + theta) - ln_gamma(theta) - ln_gamma(value + 1.0);
+            (theta + value) * (theta + mean).ln() - theta * second - value * mean.ln() - choices
         }
     }
 }
 
-/// ln n! of a whole number, from Stirling's series at n + 10 where it holds to 1e-14.
-fn ln_factorial(n: f64) -> f64 {
-    let m = n + 10.0;
-    let series = 1.0 / (12.0 * m) - 1.0 / (360.0 * m.powi(3)) + 1.0 / (1260.0 * m.powi(5)) - 1.0 / (1680.0 * m.powi(7));
-    let at_m = m * m.ln() - m + 0.5 * (2.0 * std::f64::consts::PI * m).ln() + series;
-    at_m - (1..=10).map(|step| (n + f64::from(step)).ln()).sum::<f64>()
+/// log Γ(z) for z > 0, from Stirling's series at z + 10, where it leaves out 1e-12.
+fn ln_gamma(z: f64) -> f64 {
+    let shifted = z + 10.0;
+    let series = 1.0 / (12.0 * shifted) - 1.0 / (360.0 * shifted.powi(3)) + 1.0 / (1260.0 * shifted.powi(5))
+        - 1.0 / (1680.0 * shifted.powi(7));
+    let stirling = (shifted - 0.5) * shifted.ln() - shifted + 0.5 * (2.0 * std::f64::consts::PI).ln() + series;
+    stirling - (0..10).map(|n| (z + f64::from(n)).ln()).sum::<f64>()
 }
 
 #[cfg(test)]
@@ -200,7 +337,7 @@ mod tests {
     fn factorials_are_those_of_the_definition() {
         for n in [0.0, 1.0, 2.0, 7.0, 30.0] {
             let expected: f64 = (1..=n as u32).map(|k| f64::from(k).ln()).sum();
-            assert!((ln_factorial(n) - expected).abs() < 1e-11, "{n}");
+            assert!((ln_gamma(n + 1.0) - expected).abs() < 1e-11, "{n}");
         }
     }
 }

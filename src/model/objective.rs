@@ -23,7 +23,7 @@ impl Model {
     /// One training step by an objective: terms `distortion`, `rate` and, where something else is optimised, `bound`,
     /// `penalty` and the like.
     pub fn train_by(&self, objective: &ObjectiveConfig, batch: usize) -> Result<Graph> {
-        let mut graph = Graph::new(batch);
+        let mut graph = Graph::training(batch);
         if objective.bound.is_weighted() {
             self.weighted(&mut graph, objective)?;
         } else {

@@ -22,6 +22,8 @@ type Network = (Vec<Step>, Vec<Id>);
 pub(super) struct Networks {
     encoders: Vec<Network>,
     decoders: Vec<Network>,
+    /// What the lowest decoder has for all examples: [`likelihood::shared`].
+    pub shared: Option<Id>,
 }
 
 impl Networks {
@@ -95,7 +97,8 @@ impl Model {
         let encoders = encoders.into_iter().map(&mut declared).collect::<Result<_>>()?;
         let mut decoders = decoders.into_iter().rev().map(declared).collect::<Result<Vec<_>>>()?;
         decoders.reverse();
-        Ok(Networks { encoders, decoders })
+        let shared = likelihood::shared(self).map(|(name, count)| graph.parameter(name, Shape::new(&[count])));
+        Ok(Networks { encoders, decoders, shared: shared.transpose()? })
     }
 
     /// Standard normal noise for every layer, with `samples` latent samples per example.
@@ -117,10 +120,7 @@ impl Model {
 
     /// The statistics of q(z1|x) of examples [B, D] and their classes [B], [B, 2Z].
     pub(super) fn encoder(&self, graph: &mut Graph, networks: &Networks, x: Id, class: Option<Id>) -> Result<Id> {
-        let shown = match likelihood::by_column(self) {
-            Some(columns) => graph.add(Op::TableInput { x, columns })?,
-            None => x,
-        };
+        let shown = likelihood::shown(graph, self, x)?;
         let (steps, weights) = &networks.encoders[0];
         network::apply(graph, shown, steps, weights, class)
     }
@@ -147,6 +147,7 @@ impl Model {
             priors.push(network::apply(graph, above.z, steps, weights, None)?);
         }
         let out = networks.decode(graph, layers[0].z, class)?;
+        let out = likelihood::complete(graph, self, out, networks.shared)?;
         Ok(Pass { x, layers, priors, out })
     }
 

@@ -95,11 +95,12 @@ impl Model {
         let width = shape.iter().product();
         let columns = match config.model.likelihood {
             Likelihood::Heterogeneous => Some(Arc::new(likelihood::columns(&config.model, width, encoding))),
-            Likelihood::Bernoulli | Likelihood::Gaussian | Likelihood::GaussianLearned => None,
+            _ => None,
         };
         let (config, binarise) = (config.model.clone(), config.data.binarise);
         let model = Self { config, width, shape, source, binarise, columns, missing, classes };
         let count: u64 = model.all_maps()?.iter().map(count).sum();
+        let count = count + likelihood::shared(&model).map_or(0, |(_, count)| count as u64);
         if count > MAX_PARAMETERS {
             return Err(Error::Usage(format!(
                 "the model would have {count} parameters: allowed are up to {MAX_PARAMETERS}"
@@ -114,7 +115,9 @@ impl Model {
     /// [`Error::Usage`] where layers do not fit together; never of a model that [`Model::with`] made.
     pub fn networks(&self) -> Result<[Vec<network::Step>; 2]> {
         let encoder = network::encoder(&self.config, self.shape, self.classes)?;
-        Ok([encoder, network::decoder(&self.config, self.shape, self.output_width(), self.classes)?])
+        let outputs =
+            self.columns.as_ref().map_or_else(|| likelihood::outputs(&self.config, self.shape), |c| c.outputs());
+        Ok([encoder, network::decoder(&self.config, self.shape, outputs, self.classes)?])
     }
 
     /// The trainable maps in the order of [`Model::parameters`].
@@ -131,7 +134,7 @@ impl Model {
 
     /// One training step by the ELBO: terms `distortion` and `rate` of a batch.
     pub fn train(&self, batch: usize) -> Result<Graph> {
-        let mut graph = Graph::new(batch);
+        let mut graph = Graph::training(batch);
         self.terms(&mut graph, 1)?;
         Ok(graph)
     }
@@ -252,12 +255,17 @@ impl Model {
         Ok(graph)
     }
 
-    /// Numbers per row of the output `mean`; the first D of them are the mean.
+    /// Numbers of a row of what the likelihood is told: what the decoder's network puts out, and what stands beside it.
     pub fn output_width(&self) -> usize {
         match &self.columns {
             Some(columns) => columns.outputs(),
-            None => self.width * likelihood::outputs_per_value(self.config.likelihood),
+            None => likelihood::outputs(&self.config, self.shape) + likelihood::shared(self).map_or(0, |_| self.width),
         }
+    }
+
+    /// Numbers per row of the output `mean`; the first D of them are the mean.
+    pub fn mean_width(&self) -> usize {
+        likelihood::mean_width(self)
     }
 
     /// The training loss of given inputs instead of the resident data: inputs `x` [B, D], `eps` [B, Z], of further
@@ -355,7 +363,8 @@ impl Model {
         }
     }
 
-    pub(super) fn clamp(&self) -> Clamp {
+    /// The range to which log-variances are limited.
+    pub fn clamp(&self) -> Clamp {
         let [low, high] = self.config.log_variance;
         Clamp { low, high }
     }

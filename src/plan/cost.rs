@@ -200,7 +200,7 @@ mod tests {
             padding: 0,
         };
         let buffers = vec![(Role::Slot(0), 480), (Role::Parameters, 45), (Role::Nothing, 4), (Role::Slot(1), 300)];
-        let cost = alone(&conv::KERNEL, &[0, 0, 1, 0, 0, 4], words::<_, u32>(&p, &[]), buffers);
+        let cost = alone(&conv::KERNEL, &[0, 0, 0, 0, 4], words::<_, u32>(&p, &[]), buffers);
         assert_eq!(cost, Cost { flops: 2.0 * 10.0 * 6.0 * 4.0 * 10.0, bytes: 4.0 * f64::from(480 + 45 + 300) });
     }
 

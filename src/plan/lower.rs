@@ -3,6 +3,8 @@
 mod conv;
 mod elementwise;
 mod likelihood;
+mod mixture;
+mod norm;
 mod objective;
 mod posterior;
 pub(super) mod products;
@@ -105,6 +107,7 @@ pub fn unshared(
     }
     products::check_sums(target, &lowering.plan.steps)?;
     objective::check_pairs(target, &lowering.plan.steps)?;
+    mixture::check_pixels(target, &lowering.plan.steps)?;
     lowering.means();
     if let Some(ending) = &ending {
         update::steps(&mut lowering, ending);
@@ -306,6 +309,10 @@ impl Lowering<'_> {
                 self.table(Some(value), Some(grad));
                 Ok(())
             }
+            Group::LikelihoodGrad { value, grad } if matches!(self.graph.op(value), Op::LogisticMixture { .. }) => {
+                self.logistic_mixture(Some(value), Some(grad));
+                Ok(())
+            }
             Group::LikelihoodGrad { value, grad } => {
                 self.likelihood(Some(value), Some(grad));
                 Ok(())
@@ -337,6 +344,14 @@ impl Lowering<'_> {
             Conv { x, w, window } => self.conv(x, w, window, id, None),
             ConvGradInput { dy, w, window } => self.conv_grad_input(dy, w, window, id, None),
             ConvGradWeight { x, dy, window } => self.conv_grad_weight(x, dy, window, id),
+            Pool { x, window, factor } => self.pool(id, x, window, factor),
+            GroupMoments { x, channels, groups } => self.group_moments(id, x, channels, groups),
+            GroupNorm { x, w, moments } => self.group_norm(id, [x, w, moments]),
+            GroupNormGradInput { x, w, moments, dy } => self.group_norm_grad_input(id, [x, w, moments, dy]),
+            GroupNormGradWeight { x, moments, dy, channels } => {
+                self.group_norm_grad_weight(id, [x, moments, dy], channels);
+            }
+            Dropout { x, rate, layer } => self.dropout(id, x, rate, layer),
             Planes { x, channels, to_pixels } => self.planes(id, x, channels, to_pixels),
             WithClass { x, class, .. } => self.with_class(id, x, Some(class)),
             WithClassGrad { dy, .. } => self.with_class(id, dy, None),
@@ -361,6 +376,11 @@ impl Lowering<'_> {
             LogMeanExp { distortion, ratio } => self.log_mean_exp(id, distortion, ratio),
             TableInput { x, .. } => self.table_values(id, x, kernels::table_values::ENCODER),
             TableMean { out, .. } => self.table_values(id, out, kernels::table_values::MEANS),
+            LogisticMixture { .. } => self.logistic_mixture(Some(id), None),
+            LogisticMixtureGrad { .. } => self.logistic_mixture(None, Some(id)),
+            LogisticMixtureMean { out, mixture } => self.logistic_mixture_mean(id, out, mixture),
+            Append { x, w, .. } => self.append(id, x, Some(w)),
+            AppendGradInput { dy, .. } | AppendGradWeight { dy, .. } => self.append(id, dy, None),
             Table { .. } => self.table(Some(id), None),
             TableGrad { .. } => self.table(None, Some(id)),
             Bernoulli { .. } | Gaussian { .. } => self.likelihood(Some(id), None),

@@ -193,7 +193,7 @@ impl Session {
     }
 
     fn means_of(&mut self, member: usize, rows: usize) -> Result<Vec<f32>> {
-        let (width, wide) = (self.model.width, self.model.output_width());
+        let (width, wide) = (self.model.width, self.model.mean_width());
         let all = self.output_of(member, "mean", rows, wide)?;
         let means = all.chunks_exact(wide).flat_map(|row| row[..width].iter().copied()).collect();
         Ok(self.in_units_of_the_data(means))

@@ -1,5 +1,6 @@
 //! Models that leave the house compute elsewhere what they compute at home, and those that come in do likewise.
 
+mod card;
 mod evaluator;
 
 use crate::program::{content, elbo, trained};
@@ -112,11 +113,31 @@ fn set_ups() -> Vec<SetUp> {
         ("model.latent", "3"),
         ("model.log_variance", "[-0.3,0.2]"),
     ];
-    for likelihood in ["bernoulli", "gaussian", "gaussian-learned"] {
+    for likelihood in ["gaussian-shared", "poisson", "negative-binomial"] {
+        let small = [("model.likelihood", likelihood), ("model.hidden", "[12,9]"), ("model.latent", "3")];
+        all.push((likelihood.to_owned(), small.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec(), [1, 1, 11]));
+    }
+    for likelihood in ["bernoulli", "gaussian", "gaussian-learned", "logistic-mixture"] {
         let mut settings = layers.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec();
         settings.push(("model.likelihood".into(), likelihood.into()));
         all.push((format!("grey-images-{likelihood}"), settings.clone(), [1, 6, 8]));
         all.push((format!("colour-images-{likelihood}"), settings, [3, 6, 8]));
+    }
+    // Blocks, normalisation and pixels, of what lies in every way: data, images, numbers, an image of one pixel.
+    let blocks = [
+        "residual conv 4 kernel 1 {, layer-norm, silu, conv 4 kernel 3 padding 1, }, avg-pool 2, group-norm 2, residual {, \
+         dropout 0.5, tanh, }, avg-pool 3, group-norm 2, dense 6, layer-norm, residual {, dense 6, relu, }, group-norm 3",
+        "residual {, layer-norm, dense 3, }, dense 2x2x4, group-norm 2, residual conv 4 kernel 1 {, conv 4 kernel 3 padding 1, \
+         }, upsample 3, residual {, group-norm 4, silu, }, conv-transpose out kernel 3 stride 1 padding 1",
+    ];
+    for channels in [1, 3] {
+        let settings = [
+            ("model.hidden", "[]".to_owned()),
+            ("model.encoder_layers", format!("[{}]", blocks[0])),
+            ("model.decoder_layers", format!("[{}]", blocks[1])),
+            ("model.latent", "3".to_owned()),
+        ];
+        all.push((format!("blocks-{channels}"), settings.map(|(k, v)| (k.to_owned(), v)).to_vec(), [channels, 6, 6]));
     }
     all.push(("mixed".into(), settings.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec(), [1, 1, 9]));
     all
@@ -222,7 +243,7 @@ fn decoded_log_variances(checkpoint: &Checkpoint, z: &[f32]) -> Vec<f32> {
     executor.write_f32(&Role::Input("z".into()), 0, z).unwrap();
     executor.run(id, &[StepScalars { rows: ROWS as u32, ..StepScalars::zeroed() }]).unwrap();
     let model = exchange::model(checkpoint).unwrap();
-    let (width, wide) = (model.width, model.output_width());
+    let (width, wide) = (model.width, model.mean_width());
     let out = executor.read_f32(&Role::Output("mean".into()), 0, ROWS * wide).unwrap();
     let [low, high] = checkpoint.config.model.log_variance;
     // Of every value, or of the numeric columns.
@@ -325,14 +346,14 @@ fn exported_networks_compute_the_same_in_onnxruntime() {
 }
 
 /// Tensors of a safetensors file by name, with their shapes.
-fn tensors(bytes: &[u8]) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
+fn tensors(bytes: &[u8]) -> card::Tensors {
     let file = SafeTensors::deserialize(bytes).expect("the file is whole");
     let floats = |bytes: &[u8]| bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect();
     file.tensors().into_iter().map(|(name, t)| (name, (t.shape().to_vec(), floats(t.data())))).collect()
 }
 
 /// y = x·Wᵀ + b for rows of x, in f64, with the tensors of a layer as PyTorch has them.
-fn linear(tensors: &BTreeMap<String, (Vec<usize>, Vec<f32>)>, layer: &str, x: &[f64]) -> Vec<f64> {
+fn linear(tensors: &card::Tensors, layer: &str, x: &[f64]) -> Vec<f64> {
     let (shape, weight) = &tensors[&format!("{layer}.weight")];
     let (_, bias) = &tensors[&format!("{layer}.bias")];
     let (outputs, inputs) = (shape[0], shape[1]);
@@ -393,6 +414,33 @@ fn exported_tensors_are_layers_as_pytorch_has_them() {
         let card = String::from_utf8(file(&files, "README.md").to_vec()).unwrap();
         assert!(card.contains(heads[0]) && card.contains("SHA-256") && card.contains("elbo export run"), "{card}");
     }
+}
+
+/// The card of a network of layers has a function for each of the two networks, with the tensors beside it.
+#[test]
+fn the_card_of_layers_computes_what_the_program_computes() {
+    let mut tried = 0;
+    for (name, settings, shape) in set_ups() {
+        let checkpoint = checkpoint(&name, settings, shape);
+        if checkpoint.config.model.encoder_layers.is_empty() {
+            continue;
+        }
+        tried += 1;
+        let files = exchange::safetensors(&checkpoint, Path::new("run")).unwrap();
+        let tensors = tensors(file(&files, "model.safetensors"));
+        let card = String::from_utf8(file(&files, "README.md").to_vec()).unwrap();
+        let x = examples(&checkpoint);
+        let (z, expected) = outputs(&checkpoint, &x);
+        let posterior = card::call(&card, "encode", &tensors, &x, x.len() / ROWS);
+        let decoded = card::call(&card, "decode", &tensors, &z, z.len() / ROWS);
+        let found = ["encoder.mean", "encoder.log_variance"].into_iter().zip(posterior);
+        let found: Vec<_> = found.chain(["decoder.mean", "decoder.log_variance"].into_iter().zip(decoded)).collect();
+        assert_eq!(found.len(), expected.len(), "{name}");
+        for (output, found) in found {
+            assert_near(&format!("{name}, {output}"), &expected[output], &found.values);
+        }
+    }
+    assert!(tried >= 11, "{tried} networks of layers");
 }
 
 #[test]

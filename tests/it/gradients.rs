@@ -10,6 +10,7 @@ use elbo::config::{Activation, Binarise, Config, Likelihood};
 use elbo::exec::Executor;
 use elbo::exec::cpu::Cpu;
 use elbo::graph::grad::gradients_from;
+use elbo::graph::mixture::Mixture;
 use elbo::graph::op::{KlShape, Side, Source, Variance};
 use elbo::graph::{Graph, Id, Op, Window};
 use elbo::model::{CLASS, Model, init};
@@ -31,18 +32,43 @@ fn rules_agree(executor: &mut Executor) {
 
 /// The gradient of a training step in every parameter, with the last example not counted or counted.
 fn models_agree(new: &dyn Fn() -> Executor) {
-    for likelihood in [Likelihood::Bernoulli, Likelihood::Gaussian, Likelihood::GaussianLearned] {
+    use Likelihood::{
+        Bernoulli, Gaussian, GaussianLearned, GaussianShared, LogisticMixture, NegativeBinomial, Poisson,
+    };
+    for likelihood in [Bernoulli, Gaussian, GaussianLearned, GaussianShared, LogisticMixture, Poisson, NegativeBinomial]
+    {
         for (rows, shape, classes, above) in [
             (BATCH, [1, 1, 8], 0, &[][..]),
             (BATCH - 1, [1, 1, 8], 3, &[]),
             (BATCH - 1, [1, 1, 8], 0, &["4-2", "2"]),
             (BATCH - 1, [3, 4, 2], 0, &[]),
             (BATCH, [3, 4, 2], 2, &[]),
+            (BATCH - 1, [2, 4, 4], 0, &[]),
         ] {
             model_agrees(&mut new(), likelihood, rows, shape, (classes, above));
         }
     }
 }
+
+/// Networks of convolutions, and with all that may surround them.
+const NETWORKS: [[&[&str]; 2]; 2] = [
+    [
+        &["conv 3 kernel 2 stride 2", "tanh", "conv 2 kernel 3 padding 1", "silu"],
+        &["dense data/2x2", "tanh", "conv-transpose out kernel 2 stride 2"],
+    ],
+    [
+        &[
+            "residual conv 4 kernel 1 {",
+            "layer-norm",
+            "silu",
+            "conv 4 kernel 3 padding 1",
+            "}",
+            "avg-pool 2",
+            "group-norm 2",
+        ],
+        &["dense data/2x2", "layer-norm", "upsample 2", "residual {", "group-norm 2", "tanh", "}"],
+    ],
+];
 
 /// Images go through convolutions, data in a row through dense layers.
 fn model_agrees(
@@ -58,8 +84,8 @@ fn model_agrees(
     } else {
         let list = |layers: &[&str]| layers.iter().map(|&layer| layer.to_owned()).collect();
         config.model.hidden = vec![];
-        config.model.encoder_layers = list(&["conv 3 kernel 2 stride 2", "tanh", "conv 2 kernel 3 padding 1", "silu"]);
-        config.model.decoder_layers = list(&["dense data/2x2", "tanh", "conv-transpose out kernel 2 stride 2"]);
+        let [encoder, decoder] = NETWORKS[usize::from(shape[2] == 4)];
+        (config.model.encoder_layers, config.model.decoder_layers) = (list(encoder), list(decoder));
     }
     config.model.latent = 3;
     config.model.above = above.iter().map(|&layer| layer.to_owned()).collect();
@@ -81,7 +107,12 @@ fn model_agrees(
     let plan = lower("model", graph, Some(Ending::plain(&config.optimizer)), RESIDENT, executor.target())
         .expect("the plan is legal");
     let id = executor.load(plan).expect("the plan fits");
-    let x: Vec<f32> = draw(0, BATCH * width).iter().map(|v| 0.5 + 0.25 * v).collect();
+    let as_data = |v: f32| match likelihood {
+        Likelihood::LogisticMixture => (128.0 + 80.0 * v).round() / 255.0,
+        Likelihood::Poisson | Likelihood::NegativeBinomial => (3.0 * v.abs()).round(),
+        _ => 0.5 + 0.25 * v,
+    };
+    let x: Vec<f32> = draw(0, BATCH * width).into_iter().map(as_data).collect();
     executor.write_f32(&Role::Input("x".into()), 0, &x).expect("x fits");
     executor.write_f32(&Role::Input("eps".into()), 0, &draw(1, BATCH * 3)).expect("eps fits");
     for (layer, latent) in (1..).zip(model.latents()).skip(1) {
@@ -91,7 +122,10 @@ fn model_agrees(
     if classes > 0 {
         executor.write_f32(&Role::Input(CLASS.into()), 0, &[1.0, 0.0, 1.0]).expect("the classes fit");
     }
-    let start = init::initial(&model, 3, &[]);
+    let mut start = init::initial(&model, 3, &[]);
+    // A norm is the more curved, the closer the numbers of a group lie together.
+    let far = if shape == [2, 4, 4] { 4.0 } else { 1.0 };
+    start.iter_mut().flatten().for_each(|value| *value *= far);
     let ranges = executor.plan(id).parameters.clone();
     for (range, values) in ranges.iter().zip(&start) {
         executor.write_f32(&Role::Parameters, range.offset, values).expect("the parameters fit");
@@ -211,11 +245,13 @@ macro_rules! operations {
 }
 
 operations! {
-    Rule: Affine Conv Planes WithClass Activation Sample Kl ShapedKl TotalCorrelation Mmd LogRatio LogPrior Bound Bernoulli Gaussian Table Add Multiply Scale SumRows SumColumns BroadcastRows
-        BroadcastColumns;
+    Rule: Affine Conv Pool GroupNorm Dropout Planes WithClass Activation Sample Kl ShapedKl TotalCorrelation Mmd LogRatio LogPrior Bound
+        Bernoulli Gaussian LogisticMixture Append Table Add Multiply Scale SumRows SumColumns BroadcastRows BroadcastColumns;
     Leaf: Parameter Input Gather Class Noise RowWeights;
-    Constant: AffineGradInput AffineGradWeight ConvGradInput ConvGradWeight WithClassGrad ActivationGrad SampleGrad KlGrad PairDensity PairNorms TotalCorrelationGrad MmdGrad KlMeans ShapedKlGrad LogRatioGrad LogPriorGrad
-        LogMeanExp BoundGrad BernoulliGrad GaussianGrad TableInput TableGrad TableMean;
+    Constant: AffineGradInput AffineGradWeight ConvGradInput ConvGradWeight GroupMoments GroupNormGradInput GroupNormGradWeight
+        WithClassGrad ActivationGrad SampleGrad KlGrad PairDensity PairNorms TotalCorrelationGrad MmdGrad KlMeans ShapedKlGrad
+        LogRatioGrad LogPriorGrad LogMeanExp BoundGrad BernoulliGrad GaussianGrad LogisticMixtureGrad LogisticMixtureMean
+        AppendGradInput AppendGradWeight TableInput TableGrad TableMean;
 }
 
 #[test]
@@ -257,6 +293,15 @@ fn constants() -> Vec<(&'static str, Case)> {
     case("ConvGradWeight", &|c| {
         let (x, dy) = (c.constant(&[BATCH, 18]), c.variable(&[BATCH, 8]));
         ConvGradWeight { x, dy, window: down() }
+    });
+    case("GroupMoments", &|c| GroupMoments { x: c.variable(&[ROWS, 8]), channels: 4, groups: 2 });
+    case("GroupNormGradInput", &|c| {
+        let (x, w, moments) = (c.constant(&[ROWS, 8]), c.constant(&[2, 4]), c.constant(&[ROWS, 4]));
+        GroupNormGradInput { x, w, moments, dy: c.variable(&[ROWS, 8]) }
+    });
+    case("GroupNormGradWeight", &|c| {
+        let (x, moments) = (c.constant(&[ROWS, 8]), c.constant(&[ROWS, 4]));
+        GroupNormGradWeight { x, moments, dy: c.variable(&[ROWS, 8]), channels: 4 }
     });
     case("ActivationGrad", &|c| ActivationGrad {
         dy: c.variable(&[4]),
@@ -315,6 +360,18 @@ fn constants() -> Vec<(&'static str, Case)> {
         let (out, x) = (c.variable(&[BATCH, 2]), c.constant(&[BATCH, 2]));
         GaussianGrad { out, x, g: c.constant(&[BATCH]), variance: Variance::Fixed(0.0) }
     });
+    let mixture = Mixture { components: 2, channels: 1 };
+    case("LogisticMixtureGrad", &|c| {
+        let (out, x) = (c.variable(&[BATCH, 12]), c.constant(&[BATCH, 2]));
+        LogisticMixtureGrad { out, x, g: c.constant(&[BATCH]), mixture }
+    });
+    case("LogisticMixtureMean", &|c| LogisticMixtureMean { out: c.variable(&[BATCH, 12]), mixture });
+    case("LogisticMixture", &|c| {
+        let (out, x) = (c.constant(&[BATCH, 12]), c.variable(&[BATCH, 2]));
+        LogisticMixture { out, x, mixture }
+    });
+    case("AppendGradInput", &|c| AppendGradInput { dy: c.variable(&[ROWS, 5]), width: 2 });
+    case("AppendGradWeight", &|c| AppendGradWeight { dy: c.variable(&[ROWS, 5]), width: 2, count: 3 });
     case("TableInput", &|c| TableInput { x: c.variable(&[BATCH, 6]), columns: columns() });
     case("TableGrad", &|c| {
         let (out, x) = (c.variable(&[BATCH, 7]), c.constant(&[BATCH, 6]));

@@ -13,6 +13,7 @@ mod gradients;
 mod habits;
 mod kernels;
 mod large;
+mod likelihoods;
 mod members;
 mod objectives;
 mod plans;

@@ -25,7 +25,8 @@ const SETTINGS: &[(&str, &str)] = &[
 ];
 
 fn members(recipe: &str, lists: &[(&str, &str)], seeds: &str) -> Vec<Config> {
-    let pairs = SETTINGS.iter().chain(lists).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    let usual = SETTINGS.iter().filter(|(key, _)| lists.iter().all(|(other, _)| other != key));
+    let pairs = usual.chain(lists).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     config::sweep(Some(recipe), &pairs.collect::<Vec<_>>(), Some(seeds)).expect("it is a sweep").members
 }
 
@@ -68,9 +69,18 @@ fn every_member_has_the_bits_that_it_would_have_alone() {
     let other = [("init", "[pytorch]"), ("output_bias_from_data", "[false]")];
     let dynamic = [&members("dynamic", &lists, "1")[..], &members("dynamic", &other, "7,")].concat();
     let gaussian = members("gaussian-learned", &[("beta", "[1,2,4]")], "5,");
+    let layers = [
+        ("hidden", "[]"),
+        ("encoder_layers", "[residual {, dense 784, layer-norm, }, dropout 0.3, dense 12, relu]"),
+        (
+            "decoder_layers",
+            "[dense 7x7x4, group-norm 2, relu, upsample 2, dropout 0.1, conv-transpose out kernel 2 stride 2]",
+        ),
+    ];
+    let layered = members("dynamic", &layers, "3,4");
     let weighted = members("dynamic", &[("bound", "iwae"), ("samples", "4")], "2,3");
     for device in 0..executors().len() {
-        for configs in [&dynamic, &gaussian, &weighted] {
+        for configs in [&dynamic, &gaussian, &layered, &weighted] {
             have_the_bits_that_they_would_have_alone(device, configs);
         }
     }

@@ -2,6 +2,7 @@
 
 mod costs;
 mod joined;
+mod long;
 mod measured;
 mod members;
 mod models;

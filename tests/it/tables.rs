@@ -4,6 +4,7 @@ use crate::program::{elbo, files};
 use crate::support::{ROUNDING, compare, executors};
 use elbo::config::{Config, Likelihood, resolve};
 use elbo::exec::Executor;
+use elbo::graph::columns::Columns;
 use elbo::graph::op::{Source, Variance};
 use elbo::graph::{Clamp, Graph, Op};
 use elbo::kernels::StepScalars;
@@ -17,7 +18,9 @@ use elbo::train::{self, Event, Member, Options};
 use elbo::{checkpoint, data};
 use std::fmt::Write;
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// A table whose columns depend on one hidden number, with a tenth of the cells missing.
@@ -90,9 +93,14 @@ fn a_mixed_table_with_missing_values_is_learnt_on_every_executor() {
 
 #[test]
 fn numbers_and_flags_with_missing_values_are_learnt_by_the_plain_likelihoods() {
-    for (likelihood, columns) in
-        [("gaussian", "size,weight"), ("gaussian-learned", "size,weight"), ("bernoulli", "smoker")]
-    {
+    for (likelihood, columns) in [
+        ("gaussian", "size,weight"),
+        ("gaussian-learned", "size,weight"),
+        ("gaussian-shared", "size,weight"),
+        ("bernoulli", "smoker"),
+        ("poisson", "visits"),
+        ("negative-binomial", "visits"),
+    ] {
         let folder = tempfile::tempdir().unwrap();
         let ignored =
             ["size", "weight", "smoker", "colour", "visits"].into_iter().filter(|name| !columns.contains(name));
@@ -147,7 +155,16 @@ fn model(folder: &Path, likelihood: &str, width: usize) -> Model {
 fn a_missing_value_leaves_exactly_the_terms_of_the_other_columns() {
     let folder = tempfile::tempdir().unwrap();
     for mut executor in executors() {
-        for likelihood in ["heterogeneous", "gaussian", "gaussian-learned", "bernoulli"] {
+        for likelihood in [
+            "heterogeneous",
+            "gaussian",
+            "gaussian-learned",
+            "gaussian-shared",
+            "bernoulli",
+            "poisson",
+            "negative-binomial",
+            "logistic-mixture",
+        ] {
             let model = model(folder.path(), likelihood, 5);
             let (d, o) = (model.width, model.output_width());
             let mut rng = Philox::new(4, Stream::Choice, 0, 0);
@@ -160,10 +177,14 @@ fn a_missing_value_leaves_exactly_the_terms_of_the_other_columns() {
                     (x[0], x[3 + row % 3], x[6]) = (0.3 * row as f32, 1.0, (row * row * 3) as f32);
                 }
             }
-            let columns = likelihood::by_column(&model).expect("the table says so");
+            let columns = likelihood::by_column(&model);
+            let mixture = likelihood::mixture(&model);
             let compute = |executor: &mut Executor, name: &str, x: &[f32]| {
                 let name = format!("{likelihood}, {name}");
-                rows(executor, &name, &out, x, &|out, x| Op::Table { out, x, columns: columns.clone() })
+                rows(executor, &name, &out, x, &|out, x| match columns.clone() {
+                    Some(columns) => Op::Table { out, x, columns },
+                    None => Op::LogisticMixture { out, x, mixture },
+                })
             };
             let terms = |x: &[f32]| -> Vec<Vec<f64>> {
                 let rows = out.chunks_exact(o).zip(x.chunks_exact(d));
@@ -179,7 +200,11 @@ fn a_missing_value_leaves_exactly_the_terms_of_the_other_columns() {
                 let found = rows(&mut executor, &format!("{likelihood} without a mask"), &out, &x, &op);
                 compare(&sums(&whole), &found, ROUNDING).unwrap_or_else(|e| panic!("{likelihood}: {e}"));
             }
-            for (at, (_, span, _)) in columns.spans().into_iter().enumerate() {
+            // Each value by itself where all are of one kind.
+            let single = || (0..d).map(|at| at..at + 1).collect();
+            let spans = |columns: &Arc<Columns>| columns.spans().into_iter().map(|(_, span, _)| span).collect();
+            let spans: Vec<Range<usize>> = columns.as_ref().map_or_else(single, spans);
+            for (at, span) in spans.into_iter().enumerate() {
                 let mut less = whole.clone();
                 for terms in &mut less {
                     terms[at] = 0.0;
@@ -200,11 +225,13 @@ fn a_missing_value_leaves_exactly_the_terms_of_the_other_columns() {
     }
 }
 
-/// The operation of a likelihood that has no missing values.
+/// The operation of a likelihood that knows no missing values, where it is another than the one that does.
 fn plain(model: &Model) -> Option<impl Fn(elbo::graph::Id, elbo::graph::Id) -> Op + use<>> {
     let [low, high] = model.config.log_variance;
     let (likelihood, fixed) = (model.config.likelihood, 2.0 * model.config.sigma.ln());
-    (likelihood != Likelihood::Heterogeneous).then_some(move |out, x| match likelihood {
+    let masked =
+        [Likelihood::Heterogeneous, Likelihood::LogisticMixture, Likelihood::Poisson, Likelihood::NegativeBinomial];
+    (!masked.contains(&likelihood)).then_some(move |out, x| match likelihood {
         Likelihood::Bernoulli => Op::Bernoulli { logits: out, x },
         Likelihood::Gaussian => Op::Gaussian { out, x, variance: Variance::Fixed(fixed) },
         _ => Op::Gaussian { out, x, variance: Variance::Learned(Clamp { low, high }) },

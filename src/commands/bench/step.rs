@@ -9,6 +9,7 @@ use crate::data::batches::{Batch, batches, order};
 use crate::error::{Error, Result};
 use crate::exec::{measure, select};
 use crate::kernels::StepScalars;
+use crate::model::network;
 use crate::plan::Role;
 use crate::plan::cost::total;
 use crate::report::Report;
@@ -79,10 +80,12 @@ pub fn run(args: &BenchStepArgs, report: &Report) -> Result<()> {
          {rates}\n\
          {dispatches} dispatches a step, {per_submission:.1} steps a submission, {first_step:.2} s to the first step"
     ));
+    let [encoder, decoder] = session.model.networks()?.map(|steps| network::describe(&steps));
     let config = &session.config;
     let value = json!({
         "name": name(target), "device": session.executor.name(), "recipe": config.name,
-        "batch": batch, "members": members, "hidden": config.model.hidden, "latent": config.model.latent,
+        "batch": batch, "members": members, "encoder": encoder, "decoder": decoder, "latent": config.model.latent,
+        "hidden": config.model.hidden,
         "ms_per_step": median, "ms_min": least, "ms_max": most, "steps": rounds.steps, "rounds": rounds.rounds,
         "images_per_second": images, "dispatches_per_step": dispatches, "steps_per_submission": per_submission,
         "first_step_seconds": first_step, "profile": profile,

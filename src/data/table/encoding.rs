@@ -187,7 +187,11 @@ impl Encoding {
     pub fn check(&self, name: &str, likelihood: Likelihood) -> Result<()> {
         let fits = |kind: &Kind| match likelihood {
             Likelihood::Bernoulli => matches!(kind, Kind::Binary { .. } | Kind::Numeric { .. }),
-            Likelihood::Gaussian | Likelihood::GaussianLearned => matches!(kind, Kind::Numeric { .. }),
+            Likelihood::Gaussian
+            | Likelihood::GaussianLearned
+            | Likelihood::GaussianShared
+            | Likelihood::LogisticMixture => matches!(kind, Kind::Numeric { .. }),
+            Likelihood::Poisson | Likelihood::NegativeBinomial => *kind == Kind::Count || *kind == Kind::PLAIN,
             Likelihood::Heterogeneous => !matches!(kind, Kind::Text { .. }),
         };
         let Some(Column { name: column, kind }) = self.columns.iter().find(|column| !fits(&column.kind)) else {
@@ -197,6 +201,13 @@ impl Encoding {
             Kind::Text { distinct, example } => format!(
                 "{name}: column `{column}` holds text (`{example}` and others, {distinct} different ones), which no \
                  model learns; leave it out with `--set data.columns.{column}=ignore`"
+            ),
+            kind if matches!(likelihood, Likelihood::Poisson | Likelihood::NegativeBinomial) => format!(
+                "{name}: column `{column}` is of type {}{}, and the likelihood {} takes counts: say so with `--set \
+                 data.columns.{column}=count`, or leave it out with `--set data.columns.{column}=ignore`",
+                kind.name(),
+                if matches!(kind, Kind::Numeric { .. }) { " and scaled" } else { "" },
+                likelihood.name()
             ),
             Kind::Binary { .. } if self.columns.iter().all(|column| matches!(column.kind, Kind::Binary { .. })) => {
                 format!(

@@ -160,20 +160,21 @@ fn the_hash_does_not_depend_on_what_is_set_aside_or_fitted_and_sees_all_else() {
 
 #[test]
 fn columns_that_a_likelihood_does_not_take_are_refused_by_name() {
-    use Likelihood::{Bernoulli, Gaussian, GaussianLearned, Heterogeneous};
+    use Likelihood::{Bernoulli, Gaussian, GaussianLearned, Heterogeneous, NegativeBinomial, Poisson};
     let text = Kind::Text { distinct: 30, example: "Ann".into() };
     let binary = Kind::Binary { levels: ["0".into(), "1".into()] };
     let category = Kind::Category { levels: words(&["a", "b", "c"]) };
     for (kind, takers) in [
-        (Kind::PLAIN, vec![Bernoulli, Gaussian, GaussianLearned, Heterogeneous]),
+        (Kind::PLAIN, vec![Bernoulli, Gaussian, GaussianLearned, Heterogeneous, Poisson, NegativeBinomial]),
+        (Kind::Numeric { shift: 1.0, scale: 2.0 }, vec![Bernoulli, Gaussian, GaussianLearned, Heterogeneous]),
         (binary, vec![Bernoulli, Heterogeneous]),
-        (Kind::Count, vec![Heterogeneous]),
+        (Kind::Count, vec![Heterogeneous, Poisson, NegativeBinomial]),
         (category, vec![Heterogeneous]),
         (text, vec![]),
     ] {
         let name = kind.name();
         let encoding = Encoding { columns: vec![column("a", Kind::PLAIN), column("b", kind)], range: [0.0, 1.0] };
-        for likelihood in [Bernoulli, Gaussian, GaussianLearned, Heterogeneous] {
+        for likelihood in [Bernoulli, Gaussian, GaussianLearned, Heterogeneous, Poisson, NegativeBinomial] {
             match encoding.check("t.csv", likelihood) {
                 Ok(()) => assert!(takers.contains(&likelihood), "{name} {likelihood:?}"),
                 Err(error) => {

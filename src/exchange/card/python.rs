@@ -18,42 +18,66 @@ impl Body {
     pub fn of(steps: &[Step], x: &str, data: Option<[usize; 3]>) -> Self {
         let last = steps.iter().rposition(|step| matches!(step, Step::Map(_)));
         let mut body = Self { lines: String::new(), head: x.to_owned() };
-        let mut image = false;
+        let mut lie = match data {
+            Some([_, 1, _]) | None => Lie::Numbers,
+            Some(shape) => Lie::Data(shape),
+        };
         for (at, step) in steps.iter().enumerate() {
             match step {
+                Step::Map(map) if Some(at) == last => {
+                    body.turn(x, &mut lie, wants_image(map.kind));
+                    let flat = if matches!(map.kind, Kind::Conv(_)) { ".flatten(1)" } else { "" };
+                    body.head = call(map, x) + flat;
+                    break;
+                }
                 Step::Map(map) => {
-                    let takes_image = matches!(map.kind, Kind::Conv(_));
-                    if let (true, false, Some([channels, height, width])) = (takes_image, image, data) {
-                        body.line(&format!("{x} = {x}.reshape(-1, {channels}, {height}, {width})"));
-                    }
-                    if image && !takes_image {
-                        body.line(&format!("{x} = {x}.flatten(1)"));
-                    }
-                    let text = call(map, x);
-                    if Some(at) == last {
-                        body.head = if takes_image { format!("{text}.flatten(1)") } else { text };
-                        break;
-                    }
-                    body.line(&format!("{x} = {}", text.replace("NAME", &map.name)));
-                    image = takes_image;
-                    if let Kind::Dense { to: Some([height, width, channels]), .. } = map.kind {
-                        body.line(&format!("{x} = {x}.unflatten(1, ({channels}, {height}, {width}))"));
-                        image = true;
+                    body.turn(x, &mut lie, wants_image(map.kind));
+                    body.line(&format!("{x} = {}", named(map, x)));
+                    if let Kind::Dense { to, .. } = map.kind {
+                        lie = Lie::Numbers;
+                        if let Some([height, width, channels]) = to {
+                            body.line(&format!("{x} = {x}.unflatten(1, ({channels}, {height}, {width}))"));
+                            lie = Lie::Image;
+                        }
                     }
                 }
                 Step::Activation(kind) => body.line(&format!("{x} = {}", activation(*kind, x))),
                 Step::Class(classes) => {
-                    if image {
-                        body.line(&format!("{x} = {x}.flatten(1)"));
-                        image = false;
-                    }
+                    body.turn(x, &mut lie, Some(false));
                     body.line(&format!("{x} = torch.cat([{x}, F.one_hot(y, {classes}).float()], 1)"));
                 }
-                // Images lie there as data do.
-                Step::Planes { .. } => {}
+                Step::Pool(window) => {
+                    body.turn(x, &mut lie, Some(true));
+                    body.line(&format!("{x} = {}", pool(window, x)));
+                }
+                Step::Begin(skip) => {
+                    // What is kept has to lie as what is added to it.
+                    let images = matches!(lie, Lie::Data(_));
+                    body.turn(x, &mut lie, images.then_some(true));
+                    let kept = skip.as_ref().map_or(x.to_owned(), |skip| named(skip, x));
+                    body.line(&format!("kept = {kept}"));
+                }
+                Step::End => body.line(&format!("{x} = kept + {x}")),
+                // Images lie there as data do, and whoever runs these lines does not train.
+                Step::Planes { .. } | Step::Dropout(_) => {}
             }
         }
         body
+    }
+
+    /// Makes images of data or numbers of images, where the next map wants them.
+    fn turn(&mut self, x: &str, lie: &mut Lie, image: Option<bool>) {
+        match (*lie, image) {
+            (Lie::Data([channels, height, width]), Some(true)) => {
+                self.line(&format!("{x} = {x}.reshape(-1, {channels}, {height}, {width})"));
+                *lie = Lie::Image;
+            }
+            (Lie::Image, Some(false)) => {
+                self.line(&format!("{x} = {x}.flatten(1)"));
+                *lie = Lie::Numbers;
+            }
+            _ => {}
+        }
     }
 
     /// The last map under the name of one of its heads.
@@ -66,19 +90,56 @@ impl Body {
     }
 }
 
+/// How the numbers of an example lie.
+#[derive(Debug, Clone, Copy)]
+enum Lie {
+    /// In a row, and they are images: channels, height, width.
+    Data([usize; 3]),
+    /// In a row.
+    Numbers,
+    /// [channels, height, width].
+    Image,
+}
+
+/// Whether a map wants images or numbers; one pixel is normalised as either.
+fn wants_image(kind: Kind) -> Option<bool> {
+    match kind {
+        Kind::Dense { .. } => Some(false),
+        Kind::Conv(_) => Some(true),
+        Kind::Norm { pixels, .. } => (pixels > 1).then_some(true),
+    }
+}
+
+/// A map under its own name.
+fn named(map: &Map, x: &str) -> String {
+    call(map, x).replace("NAME", &map.name)
+}
+
 fn call(map: &Map, x: &str) -> String {
     match map.kind {
         Kind::Dense { .. } => format!("F.linear({x}, *parameters(\"NAME\"))"),
-        Kind::Conv(Window { fine, coarse, kernel, stride, padding, up }) => {
+        Kind::Conv(window) => {
+            let Window { stride, padding, up, .. } = window;
             let more = if up {
-                let more = [0, 1].map(|side| fine[side] + 2 * padding - (coarse[side] - 1) * stride - kernel);
-                format!(", output_padding=({}, {})", more[0], more[1])
+                let [high, wide] = window.more();
+                format!(", output_padding=({high}, {wide})")
             } else {
                 String::new()
             };
             let function = if up { "conv_transpose2d" } else { "conv2d" };
             format!("F.{function}({x}, *parameters(\"NAME\"), stride={stride}, padding={padding}{more})")
         }
+        // With one group it is layer normalisation.
+        Kind::Norm { groups, .. } => format!("F.group_norm({x}, {groups}, *parameters(\"NAME\"))"),
+    }
+}
+
+fn pool(window: &Window, x: &str) -> String {
+    let Window { kernel, stride, up, .. } = window;
+    if *up {
+        format!("F.interpolate({x}, scale_factor={stride}, mode=\"nearest\")")
+    } else {
+        format!("F.avg_pool2d({x}, {kernel}, stride={stride})")
     }
 }
 

@@ -3,12 +3,12 @@
 use crate::kernels::matmul::Entry;
 use crate::kernels::{Access, Kernel, MOST_ROUNDS, StepScalars, grid, words};
 use crate::kernels::{
-    activation, activation_grad, batch_mean, bernoulli, bound, broadcast, chain, clip_factor, combine, conv,
-    conv_weight, gather,
+    activation, activation_grad, append, batch_mean, bernoulli, bound, broadcast, chain, clip_factor, combine, conv,
+    conv_weight, dropout, gather, group_moments, group_norm, group_norm_grad, group_norm_weight,
 };
 use crate::kernels::{
-    gaussian, kl_means, log_mean_exp, log_prior, log_ratio, log_ratio_grad, matmul, matmul_direct, matmul_texels, mmd,
-    noise, pair_density, pair_norms, planes, posterior_grad,
+    gaussian, kl_means, log_mean_exp, log_prior, log_ratio, log_ratio_grad, logistic_mixture, logistic_mixture_mean,
+    matmul, matmul_direct, matmul_texels, mmd, noise, pair_density, pair_norms, planes, pool, posterior_grad,
 };
 use crate::kernels::{
     row_weights, running, sample, shaped_kl, squared_norm, sum_columns, sum_rows, table, table_values,
@@ -100,14 +100,14 @@ fn convolutions() -> Vec<Vec<u32>> {
     use matmul::{ACTIVATE, DERIVE, PLAIN};
     let (few, many) = (conv::FEW_ROWS, conv::MANY_ROWS);
     [
-        [0, 0, 0, PLAIN, 0, few],
-        [0, 1, 0, DERIVE, 1, few],
-        [1, 0, 1, PLAIN, 0, many],
-        [1, 1, 0, PLAIN, 0, few],
-        [0, 1, 0, PLAIN, 0, many],
-        [1, 0, 1, ACTIVATE, 4, few],
-        [1, 1, 0, DERIVE, 2, many],
-        [0, 0, 1, ACTIVATE, 1, many],
+        [0, 0, PLAIN, 0, few],
+        [0, 1, DERIVE, 1, few],
+        [1, 0, PLAIN, 0, many],
+        [1, 1, PLAIN, 0, few],
+        [0, 1, PLAIN, 0, many],
+        [1, 0, ACTIVATE, 4, few],
+        [1, 1, DERIVE, 2, many],
+        [0, 0, ACTIVATE, 1, many],
     ]
     .map(|consts| consts.to_vec())
     .to_vec()
@@ -183,6 +183,8 @@ enum Fill {
     Counts,
     /// Whole numbers below a number.
     Classes(usize),
+    /// Levels of pixels, the ends among them, and now and then a missing value.
+    Levels,
     /// The layout of columns of all kinds that take so many places.
     Columns(usize),
     /// [`SENTINEL`]: the kernel does not read the binding.
@@ -201,6 +203,8 @@ impl Fill {
             Self::Counts if random.next_u32().is_multiple_of(5) => f32::NAN.to_bits(),
             Self::Counts => (((random.next_u32() % 5) * (random.next_u32() % 9)) as f32).to_bits(),
             Self::Classes(end) => ((random.next_u32() % end as u32) as f32).to_bits(),
+            Self::Levels if at % 11 == 5 => f32::NAN.to_bits(),
+            Self::Levels => (((random.next_u32() % 300).min(255)) as f32 / 255.0).to_bits(),
             Self::Columns(places) => table::layout(&columns(places))[at],
             Self::Unused => SENTINEL,
         }
@@ -267,9 +271,11 @@ fn shape(kernel: &Kernel, consts: &[u32], size: Size) -> Option<Shape> {
         "activation" | "activation_grad" | "combine" | "running" => {
             Some(elementwise(kernel.name, consts, size.rows * size.width))
         }
+        "dropout" => Some(dropped(size)),
         "broadcast" | "sum_rows" | "sum_columns" | "gather" => Some(rows_and_columns(kernel.name, consts, size)),
         "squared_norm" | "clip_factor" | "batch_mean" | "row_weights" => Some(scalars_and_rows(kernel.name, size)),
-        "conv" | "conv_weight" | "planes" => Some(images(kernel.name, consts, size)),
+        "conv" | "conv_weight" | "planes" | "pool" => Some(images(kernel.name, consts, size)),
+        "group_moments" | "group_norm" | "group_norm_grad" | "group_norm_weight" => Some(groups(kernel.name, size)),
         "sample" | "posterior_grad" | "log_prior" | "log_ratio" | "log_mean_exp" | "noise" | "log_ratio_grad"
         | "bound" | "kl_means" | "shaped_kl" => Some(latent(kernel.name, consts, size)),
         // What is computed for every pair of rows is for as many rows as a batch has.
@@ -279,6 +285,8 @@ fn shape(kernel: &Kernel, consts: &[u32], size: Size) -> Option<Shape> {
         "bernoulli" | "gaussian" => Some(likelihood(kernel.name, consts, size)),
         "table" => Some(columns_likelihood(consts, size)),
         "table_values" => Some(columns_values(consts, size)),
+        "logistic_mixture" | "logistic_mixture_mean" => Some(mixtures(kernel.name, consts, size)),
+        "append" => Some(beside(consts, size)),
         "chain" => Some(neighbourhood(size)),
         "with_class" => Some(with_class(consts, size)),
         _ => None,
@@ -544,6 +552,13 @@ fn latent(name: &str, consts: &[u32], Size { rows: b, width, depth }: Size) -> S
     }
 }
 
+fn dropped(Size { rows: b, width, depth }: Size) -> Shape {
+    let (rows, order) = (b * depth, (b + 2, false, Fill::Below(1000)));
+    let [r, w, per_example] = [rows, width, depth].map(|n| n as u32);
+    let p = dropout::Params { rows: r, width: w, per_example, layer: 3, rate: 0.3, factor: 1.25 };
+    Shape::new(&p, (rows, depth), dropout::grid(&p), [order, part(rows * width), part(rows * width)])
+}
+
 /// What surrounds a latent space, forward and back, in a chain of all kinds of steps.
 fn neighbourhood(Size { rows: b, width: z, depth: per_example }: Size) -> Shape {
     let (r, n) = (b * per_example, z.div_ceil(2));
@@ -587,7 +602,12 @@ fn neighbourhood(Size { rows: b, width: z, depth: per_example }: Size) -> Shape 
 fn images(name: &str, consts: &[u32], Size { rows, width, depth }: Size) -> Shape {
     let many = rows > 1000;
     let [inputs, outputs] = if many { [1, 1] } else { [1 + (depth + width) % 5, 1 + width % 19] };
-    let [kernel, stride, padding] = if many { [2, 1, 1] } else { [1 + depth % 4, 1 + width % 3, depth % 2] };
+    let padding = if name == "pool" { 0 } else { depth % 2 };
+    let [kernel, stride, padding] = match (many, name) {
+        (true, "pool") => [1, 1, 0],
+        (true, _) => [2, 1, 1],
+        (false, _) => [1 + depth % 4, 1 + width % 3, padding],
+    };
     let side = |side: usize| (side + 2 * padding).saturating_sub(kernel) / stride + 1;
     let fine = if many { [1, 1] } else { [kernel + depth % 5 + 1, kernel + depth % 3] };
     let coarse = [side(fine[0]), side(fine[1])];
@@ -605,9 +625,9 @@ fn images(name: &str, consts: &[u32], Size { rows, width, depth }: Size) -> Shap
                 rows: rows as u32, inputs: inputs as u32, outputs: outputs as u32, fine_height, fine_width,
                 coarse_height, coarse_width, kernel, stride, padding,
             };
-            let w = whole(taps * inputs * outputs + if consts[2] == 1 { outputs } else { 0 });
+            let w = whole(taps * inputs * outputs + if consts[1] == 0 { outputs } else { 0 });
             let y = part(made * outputs);
-            let bindings = [part(source * inputs), w, used(consts[3] == matmul::DERIVE, y), y];
+            let bindings = [part(source * inputs), w, used(consts[2] == matmul::DERIVE, y), y];
             Shape::new(&p, (rows, 1), conv::grid(&p, consts), bindings)
         }
         "conv_weight" => {
@@ -623,10 +643,43 @@ fn images(name: &str, consts: &[u32], Size { rows, width, depth }: Size) -> Shap
             let bindings = [whole(source * inputs), whole(made * outputs), part(outer * outputs)];
             Shape::new(&p, (outer, 1), conv_weight::grid(&p, consts), bindings)
         }
+        "pool" => {
+            let (rows, channels) = (rows as u32, inputs as u32);
+            #[rustfmt::skip]
+            let p = pool::Params {
+                rows, channels, fine_height, fine_width, coarse_height, coarse_width, kernel, stride, factor: 0.75,
+            };
+            let bindings = [part(source * inputs), part(made * inputs)];
+            Shape::new(&p, (rows as usize, 1), pool::grid(&p, consts), bindings)
+        }
         _ => {
             let p = planes::Params { rows: rows as u32, pixels: fine_height * fine_width, channels: inputs as u32 };
             let all = part(fine_words * inputs);
             Shape::new(&p, (rows, 1), planes::grid(&p), [all, all])
+        }
+    }
+}
+
+/// Groups of one number and of more than a workgroup has lanes; as with [`images`] rows stay few unless there are many.
+fn groups(name: &str, Size { rows, width, depth }: Size) -> Shape {
+    let many = rows > 1000;
+    let [groups, size, pixels] = if many { [1, 1, 2] } else { [1 + depth % 3, 1 + width % 7, 1 + width % 67] };
+    let (rows, channels) = (rows.min(if many { rows } else { 70 }), groups * size);
+    let [r, p, c, g] = [rows, pixels, channels, groups].map(|n| n as u32);
+    let x = part(rows * pixels * channels);
+    let moments = (rows * groups * 2, true, Fill::Unit);
+    if name == "group_moments" {
+        let p = group_moments::Params { rows: r, pixels: p, channels: c, groups: g, eps: 0.01 };
+        return Shape::new(&p, (rows, 1), group_moments::grid(&p), [x, moments]);
+    }
+    let p = group_norm::Params { rows: r, pixels: p, channels: c, groups: g };
+    let w = whole(2 * channels);
+    match name {
+        "group_norm" => Shape::new(&p, (rows, 1), group_norm::grid(&p), [x, w, moments, x]),
+        "group_norm_grad" => Shape::new(&p, (rows, 1), group_norm_grad::grid(&p), [x, w, moments, x, x]),
+        _ => {
+            let parts = part(rows * 2 * channels);
+            Shape::new(&p, (rows, 1), group_norm_weight::grid(&p), [x, moments, x, parts])
         }
     }
 }
@@ -649,6 +702,49 @@ fn likelihood(name: &str, consts: &[u32], Size { rows, width: d, depth }: Size) 
     Shape::new(&p, (r, depth), gaussian::grid(&p), bindings)
 }
 
+/// Mixtures of two to four components in one to three channels. Threads of software drivers finish only so many pixels.
+fn mixtures(name: &str, consts: &[u32], Size { rows, width, depth }: Size) -> Shape {
+    let (components, channels) = (2 + depth % 3, 1 + width % 3);
+    let (pixels, rows) = (width.min(300), rows.min(70));
+    let (d, o) = (channels * pixels, components * pixels * (1 + 2 * channels));
+    let [k, c, p] = [components, channels, pixels].map(|n| n as u32);
+    if name == "logistic_mixture_mean" {
+        let p = logistic_mixture_mean::Params { rows: rows as u32, pixels: p, channels: c, components: k };
+        return Shape::new(&p, (rows, 1), logistic_mixture_mean::grid(&p), [part(rows * o), part(rows * d)]);
+    }
+    let [value, grad, uniform] = *consts else { unreachable!("there are three constants") };
+    let (r, (low, high)) = (rows * depth, CLAMP);
+    let (per_example, weight) = (depth as u32, 1);
+    let p = logistic_mixture::Params {
+        rows: r as u32,
+        pixels: p,
+        channels: c,
+        components: k,
+        per_example,
+        weight,
+        low,
+        high,
+    };
+    let (out, x) = (part(r * o), (rows * d, true, Fill::Levels));
+    let g = used(grad == 1 && uniform == 0, part(r));
+    let bindings = [out, x, g, used(value == 1, part(r)), used(grad == 1, out)];
+    Shape::new(&p, (r, depth), logistic_mixture::grid(&p), bindings)
+}
+
+/// Numbers beside rows, by turns one and several, each for as many places as there are samples.
+fn beside(consts: &[u32], Size { rows, width, depth }: Size) -> Shape {
+    let count = if width % 2 == 0 { 1 } else { width };
+    let tail = count * depth;
+    let p = append::Params { rows: rows as u32, width: width as u32, tail: tail as u32, count: count as u32 };
+    let (narrow, wide, sums) = (part(rows * width), part(rows * (width + tail)), part(rows * count));
+    let bindings = match consts[0] {
+        append::APPEND => [narrow, whole(count), wide],
+        append::FIRST => [wide, UNUSED, narrow],
+        _ => [wide, UNUSED, sums],
+    };
+    Shape::new(&p, (rows, 1), append::grid(&p), bindings)
+}
+
 /// Columns of all kinds by turns that take so many places together.
 fn columns(places: usize) -> Vec<(u32, usize)> {
     let kinds = [
@@ -657,6 +753,7 @@ fn columns(places: usize) -> Vec<(u32, usize)> {
         (table::BERNOULLI, 1),
         (table::POISSON, 1),
         (table::FIXED, 1),
+        (table::NEGATIVE_BINOMIAL, 1),
         (table::CATEGORICAL, 2),
     ];
     let mut left = places;
@@ -670,7 +767,7 @@ fn columns(places: usize) -> Vec<(u32, usize)> {
 
 /// The numbers that a decoder puts out for columns of so many places.
 fn outputs(places: usize) -> usize {
-    places + columns(places).iter().filter(|(kind, _)| *kind == table::NORMAL).count()
+    places + columns(places).iter().filter(|(kind, _)| table::has_second(*kind)).count()
 }
 
 fn columns_likelihood(consts: &[u32], Size { rows, width: d, depth }: Size) -> Shape {
@@ -687,6 +784,8 @@ fn columns_likelihood(consts: &[u32], Size { rows, width: d, depth }: Size) -> S
         high,
         rate_low: low,
         rate_high: high,
+        dispersion_low: low,
+        dispersion_high: high,
         fixed_log_variance: -0.5,
     };
     let out = part(r * outputs(d));

@@ -1,11 +1,11 @@
-//! Convolutions, transposed convolutions and their gradients.
+//! Convolutions, transposed convolutions, means and repetitions of pixels, and their gradients.
 
 use super::{Dispatch, Lowering, Target};
 use crate::config::Activation;
 use crate::graph::Id;
 use crate::graph::window::{Window, pixels};
 use crate::kernels::matmul::{ACTIVATE, DERIVE, PLAIN};
-use crate::kernels::{MOST_ROUNDS, conv, conv_weight, math, planes, sum_columns};
+use crate::kernels::{MOST_ROUNDS, conv, conv_weight, math, planes, pool, sum_columns};
 use crate::plan::View;
 
 /// Workgroups that keep a large device busy.
@@ -16,9 +16,6 @@ const FEWEST_PIXELS: usize = 64;
 
 /// The most, well below what software drivers finish.
 const MOST_PIXELS: usize = MOST_ROUNDS / 4;
-
-/// The most parts of a gradient: that many numbers are added up by one thread.
-const MOST_PARTS: usize = 256;
 
 /// What a use of the kernel `conv` differs in.
 struct Map<'a> {
@@ -102,8 +99,7 @@ impl Lowering<'_> {
         };
         // Threads of a GPU are many and small; on drivers that emulate one, loads are what costs.
         let rows = if self.target == Target::Gpu { conv::FEW_ROWS } else { conv::MANY_ROWS };
-        let bias = u32::from(!map.transpose);
-        let consts = [u32::from(map.up), u32::from(map.transpose), bias, map.epilogue, map.activation, rows];
+        let consts = [u32::from(map.up), u32::from(map.transpose), map.epilogue, map.activation, rows];
         let (outer, unit, grid) = (map.rows, self.unit(map.rows), conv::grid(&p, &consts));
         let dispatch = Dispatch { kernel: &conv::KERNEL, consts: &consts, outer, unit, grid, what: map.what };
         self.push(&dispatch, &p, map.views.to_vec());
@@ -148,6 +144,27 @@ impl Lowering<'_> {
         }
     }
 
+    pub(super) fn pool(&mut self, id: Id, x: Id, window: Window, factor: f32) {
+        let (rows, channels) = (self.shape(x).rows(), self.shape(x).columns() / pixels(window.source()));
+        let Window { fine, coarse, kernel, stride, up, .. } = window;
+        let p = pool::Params {
+            rows: rows as u32,
+            channels: channels as u32,
+            fine_height: fine[0] as u32,
+            fine_width: fine[1] as u32,
+            coarse_height: coarse[0] as u32,
+            coarse_width: coarse[1] as u32,
+            kernel: kernel as u32,
+            stride: stride as u32,
+            factor,
+        };
+        let (views, unit) = (vec![self.split(x), self.split(id)], self.unit(rows));
+        let what = if up { "pixels repeated" } else { "sums of pixels" };
+        let (kernel, consts) = (&pool::KERNEL, [u32::from(up)]);
+        let grid = pool::grid(&p, &consts);
+        self.push(&Dispatch { kernel, consts: &consts, outer: rows, unit, grid, what }, &p, views);
+    }
+
     pub(super) fn planes(&mut self, id: Id, x: Id, channels: usize, to_pixels: bool) {
         let (rows, width) = (self.shape(x).rows(), self.shape(x).columns());
         let p = planes::Params { rows: rows as u32, pixels: (width / channels) as u32, channels: channels as u32 };
@@ -164,7 +181,7 @@ fn parts(p: &conv_weight::Params, consts: &[u32]) -> usize {
     let (coarse, most) =
         (rows * p.images().coarse_pixels(), rows * p.images().coarse_pixels().max(p.images().fine_pixels()));
     let wanted = MANY.div_ceil(conv_weight::groups(p, consts)).min(coarse / FEWEST_PIXELS);
-    wanted.min(MOST_PARTS).max(most.div_ceil(MOST_PIXELS)).max(1)
+    wanted.max(most.div_ceil(MOST_PIXELS))
 }
 
 #[cfg(test)]

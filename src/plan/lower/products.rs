@@ -7,7 +7,9 @@ use crate::graph::op::Variance;
 use crate::graph::{Id, Op};
 use crate::kernels::matmul::{self, ACTIVATE, BERNOULLI, DERIVE, Entry, GAUSSIAN, PLAIN, Params};
 use crate::kernels::{Kernel, MOST_ROUNDS, MOST_TEXEL_WORDS, math, matmul_direct, matmul_texels};
+use crate::kernels::{conv, group_moments, group_norm, group_norm_grad};
 use crate::plan::{Step, View};
+use bytemuck::Pod;
 
 /// The params of a product whose epilogue is no likelihood.
 const NO_LIKELIHOOD: Params = Params { jobs: 1, weight: 0, per_example: 1, log_variance: 0.0 };
@@ -74,19 +76,35 @@ pub(in crate::plan) fn lay_out(step: &mut Step, manner: &Manner, entries: &mut [
 
 /// Refuses sums that would be left unfinished: see [`MOST_ROUNDS`].
 pub fn check_sums(target: Target, steps: &[Step]) -> Result<()> {
-    let emulated = matches!(target, Target::Lanes | Target::Software);
-    for step in steps.iter().filter(|step| emulated && step.kernel.name == matmul_direct::KERNEL.name) {
-        let table = &step.params[matmul_direct::KERNEL.params.len()..];
-        let entries: &[Entry] = bytemuck::cast_slice(table);
-        if let Some(entry) = entries.iter().find(|entry| entry.k as usize > MOST_ROUNDS) {
-            return Err(Error::Device(format!(
-                "{}: a sum of {} terms is more than software Vulkan drivers finish, which is {MOST_ROUNDS}; use --adapter cpu, or \
-                 narrower layers (or a smaller batch, for gradients of weights)",
-                step.what, entry.k
-            )));
-        }
+    if !matches!(target, Target::Lanes | Target::Software) {
+        return Ok(());
     }
-    Ok(())
+    match steps.iter().map(|step| (step, rounds(step))).find(|(_, rounds)| *rounds > MOST_ROUNDS) {
+        None => Ok(()),
+        Some((step, rounds)) => Err(Error::Device(format!(
+            "{}: a sum of {rounds} terms is more than software Vulkan drivers finish, which is {MOST_ROUNDS}; use --adapter cpu, or \
+             narrower layers (or a smaller batch, for gradients of weights)",
+            step.what
+        ))),
+    }
+}
+
+/// Rounds of loops of a thread, where they grow with a layer.
+fn rounds(step: &Step) -> usize {
+    fn params<P: Pod>(step: &Step) -> P {
+        bytemuck::pod_read_unaligned(bytemuck::cast_slice(&step.params[..size_of::<P>() / 4]))
+    }
+    match step.kernel.name {
+        "matmul_direct" => {
+            let entries: &[Entry] = bytemuck::cast_slice(&step.params[matmul_direct::KERNEL.params.len()..]);
+            entries.iter().map(|entry| entry.k as usize).max().unwrap_or(0)
+        }
+        "conv" => conv::rounds(&params(step), &step.consts),
+        "group_moments" => params::<group_moments::Params>(step).rounds(),
+        "group_norm_grad" => group_norm_grad::rounds(&params(step)),
+        "group_norm_weight" => params::<group_norm::Params>(step).pixels as usize,
+        _ => 0,
+    }
 }
 
 impl Lowering<'_> {

@@ -1,9 +1,9 @@
 //! Columns of different kinds: their likelihood, what an encoder is shown of them, and their means.
 
 use super::{Dispatch, Lowering};
-use crate::graph::columns::{Columns, Distribution, LOG_RATE};
+use crate::graph::columns::{Columns, Distribution, LOG_DISPERSION, LOG_RATE};
 use crate::graph::{Id, Op};
-use crate::kernels::table::{self, BERNOULLI, CATEGORICAL, FIXED, NORMAL, POISSON};
+use crate::kernels::table::{self, BERNOULLI, CATEGORICAL, FIXED, NEGATIVE_BINOMIAL, NORMAL, POISSON};
 use crate::kernels::table_values;
 use crate::plan::{Role, View};
 
@@ -37,6 +37,8 @@ impl Lowering<'_> {
             high: columns.clamp.high,
             rate_low: LOG_RATE.low,
             rate_high: LOG_RATE.high,
+            dispersion_low: LOG_DISPERSION.low,
+            dispersion_high: LOG_DISPERSION.high,
             fixed_log_variance: columns.fixed_log_variance,
         };
         let consts = [u32::from(value.is_some()), u32::from(grad.is_some()), uniform];
@@ -71,6 +73,7 @@ impl Lowering<'_> {
             Distribution::Bernoulli => BERNOULLI,
             Distribution::Categorical => CATEGORICAL,
             Distribution::Poisson => POISSON,
+            Distribution::NegativeBinomial => NEGATIVE_BINOMIAL,
         };
         let kinds: Vec<_> = columns.all.iter().map(|column| (kind(column.distribution), column.places)).collect();
         let words = table::layout(&kinds);

@@ -67,7 +67,7 @@ pub struct Matrix {
     pub columns: usize,
     pub values: Vec<f64>,
     /// The extents that a row has, where it is more than numbers in a row; of a constant all its extents.
-    extents: Vec<usize>,
+    pub extents: Vec<usize>,
 }
 
 impl Matrix {
@@ -75,16 +75,38 @@ impl Matrix {
         Self { columns, values, extents: vec![columns] }
     }
 
+    /// Rows of these extents; of a constant all extents.
+    pub fn of(extents: &[usize], values: Vec<f64>) -> Self {
+        Self { columns: extents.iter().product(), values, extents: extents.to_vec() }
+    }
+
+    /// The same numbers in rows of other extents.
+    pub fn lie(&self, extents: &[usize]) -> Self {
+        assert_eq!(extents.iter().product::<usize>(), self.columns, "{extents:?}");
+        Self { extents: extents.to_vec(), ..self.clone() }
+    }
+
     fn rows(&self) -> usize {
         self.values.len() / self.columns
     }
 
-    fn map(&self, f: impl Fn(f64) -> f64) -> Self {
+    /// A column [C, 1] beside rows [C, N]: every number N times; anything else as it is.
+    pub fn along(&self, other: &Self) -> Self {
+        match (&self.extents[..], &other.extents[..]) {
+            (&[c, 1], &[d, n]) if c == d => {
+                let values = self.values.iter().flat_map(|&value| vec![value; n]).collect();
+                Self { columns: c * n, values, extents: vec![c, n] }
+            }
+            _ => self.clone(),
+        }
+    }
+
+    pub fn map(&self, f: impl Fn(f64) -> f64) -> Self {
         Self { values: self.values.iter().map(|&x| f(x)).collect(), ..self.clone() }
     }
 
     /// Element by element; what is smaller, a scalar or a row, is repeated.
-    fn zip(&self, other: &Self, f: impl Fn(f64, f64) -> f64) -> Self {
+    pub fn zip(&self, other: &Self, f: impl Fn(f64, f64) -> f64) -> Self {
         let count = self.values.len().max(other.values.len());
         let large = if self.values.len() == count { self } else { other };
         let at = |m: &Self, i: usize| m.values[i % m.values.len()];
@@ -134,11 +156,23 @@ pub fn run(file: &[u8], inputs: &[&[f32]]) -> BTreeMap<String, Vec<f64>> {
         known.insert(name, Matrix::new(columns, input.iter().map(|&x| f64::from(x)).collect()));
     }
     for node in blobs(graph, 1) {
-        let inputs: Vec<Matrix> = texts(node, 1).iter().map(|name| known[name].clone()).collect();
+        // What is left out has no name.
+        let names = texts(node, 1);
+        let inputs: Vec<Matrix> =
+            names.iter().filter(|name| !name.is_empty()).map(|name| known[name].clone()).collect();
         let made = match &texts(node, 4)[0][..] {
             "Reshape" => vec![reshape(&inputs[0], &inputs[1])],
             "Transpose" => vec![transpose(&inputs[0], &list(node, "perm"))],
-            op @ ("Conv" | "ConvTranspose") => vec![convolution(op == "ConvTranspose", node, &inputs)],
+            op @ ("Conv" | "ConvTranspose") => {
+                let transposed = op == "ConvTranspose";
+                assert_eq!(list(node, "kernel_shape"), inputs[1].extents[2..]);
+                let more = if transposed { list(node, "output_padding") } else { vec![0; 2] };
+                let [stride, padding] = ["strides", "pads"].map(|name| list(node, name)[0]);
+                vec![convolution(transposed, [stride, padding, more[0], more[1]], &inputs)]
+            }
+            "AveragePool" => vec![means(&inputs[0], list(node, "kernel_shape")[0], list(node, "strides")[0])],
+            "Resize" => vec![repeated(&inputs[0], &inputs[1])],
+            "InstanceNormalization" => vec![normalised(&inputs)],
             op => operation(op, &inputs),
         };
         for (name, matrix) in texts(node, 2).into_iter().zip(made) {
@@ -156,8 +190,8 @@ fn operation(op: &str, inputs: &[Matrix]) -> Vec<Matrix> {
         ("Tanh", []) => a.map(f64::tanh),
         ("Sigmoid", []) => a.map(|x| 1.0 / (1.0 + (-x).exp())),
         ("Softplus", []) => a.map(|x| x.max(0.0) + (-x.abs()).exp().ln_1p()),
-        ("Mul", [b]) => a.zip(b, |x, y| x * y),
-        ("Add", [b]) => a.zip(b, |x, y| x + y),
+        ("Mul", [b]) => a.zip(&b.along(a), |x, y| x * y),
+        ("Add", [b]) => a.zip(&b.along(a), |x, y| x + y),
         ("Sub", [b]) => a.zip(b, |x, y| x - y),
         ("Div", [b]) => a.zip(b, |x, y| x / y),
         ("GreaterOrEqual", [b]) => a.zip(b, |x, y| f64::from(x >= y)),
@@ -172,6 +206,7 @@ fn operation(op: &str, inputs: &[Matrix]) -> Vec<Matrix> {
         ("Exp", []) => a.map(f64::exp),
         ("Softmax", []) => softmax(a),
         ("Concat", _) => concat(inputs),
+        ("Max", others) => others.iter().fold(a.clone(), |most, other| most.zip(other, f64::max)),
         ("Clip", [low, high]) => a.map(|x| x.clamp(low.values[0], high.values[0])),
         ("Gemm", [weight, bias]) => product(a, weight, bias),
         ("Split", [widths]) => return split(a, widths),
@@ -210,16 +245,15 @@ fn transpose(x: &Matrix, order: &[usize]) -> Matrix {
     Matrix { columns: x.columns, values: x.values.chunks_exact(x.columns).flat_map(row).collect(), extents }
 }
 
-/// A convolution by what every pixel of its input gives to pixels of its output, or of a transposed one likewise.
-fn convolution(transposed: bool, node: &[u8], inputs: &[Matrix]) -> Matrix {
+/// A convolution by what every pixel of its input gives to pixels of its output, or of a transposed one likewise, to which
+/// pixels may be added below and to the right.
+pub fn convolution(transposed: bool, [stride, padding, below, right]: [usize; 4], inputs: &[Matrix]) -> Matrix {
     let [x, weight, bias] = inputs else { panic!("{} inputs", inputs.len()) };
-    let [stride, padding] = ["strides", "pads"].map(|name| list(node, name)[0]);
     let (&[channels, height, width], &[a, b, kernel, _]) = (&x.extents[..], &weight.extents[..]) else {
         panic!("no image")
     };
     let outputs = if transposed { b } else { a };
-    assert_eq!((if transposed { a } else { b }, list(node, "kernel_shape")), (channels, vec![kernel; 2]));
-    let more = if transposed { list(node, "output_padding") } else { vec![0; 2] };
+    assert_eq!(if transposed { a } else { b }, channels);
     let side = |side: usize, more: usize| {
         if transposed {
             (side - 1) * stride + kernel + more - 2 * padding
@@ -227,7 +261,7 @@ fn convolution(transposed: bool, node: &[u8], inputs: &[Matrix]) -> Matrix {
             (side + 2 * padding - kernel) / stride + 1
         }
     };
-    let [high, wide] = [side(height, more[0]), side(width, more[1])];
+    let [high, wide] = [side(height, below), side(width, right)];
     let mut values = Vec::new();
     for image in x.values.chunks_exact(x.columns) {
         let first = values.len();
@@ -254,6 +288,48 @@ fn convolution(transposed: bool, node: &[u8], inputs: &[Matrix]) -> Matrix {
         }
     }
     Matrix { columns: outputs * high * wide, values, extents: vec![outputs, high, wide] }
+}
+
+/// Each pixel of images [channels, height, width] made of some of the old ones, of the same channel: the mean over these.
+fn pixels(x: &Matrix, [high, wide]: [usize; 2], from: impl Fn(usize, usize) -> Vec<[usize; 2]>) -> Matrix {
+    let &[channels, height, width] = &x.extents[..] else { panic!("no image") };
+    let mut values = Vec::new();
+    for plane in x.values.chunks_exact(height * width) {
+        for (line, column) in (0..high).flat_map(|line| (0..wide).map(move |column| (line, column))) {
+            let old = from(line, column);
+            let sum: f64 = old.iter().map(|[line, column]| plane[line * width + column]).sum();
+            values.push(sum / old.len() as f64);
+        }
+    }
+    Matrix { columns: channels * high * wide, values, extents: vec![channels, high, wide] }
+}
+
+pub fn means(x: &Matrix, kernel: usize, stride: usize) -> Matrix {
+    let made = [x.extents[1], x.extents[2]].map(|side| (side - kernel) / stride + 1);
+    let taps = |at: usize| at * stride..at * stride + kernel;
+    pixels(x, made, |line, column| taps(line).flat_map(|y| taps(column).map(move |x| [y, x])).collect())
+}
+
+/// The nearest pixels, by the place of the middles of the new ones.
+pub fn repeated(x: &Matrix, scales: &Matrix) -> Matrix {
+    assert_eq!(scales.values[..2], [1.0, 1.0]);
+    let (high, wide) = (scales.values[2], scales.values[3]);
+    let made = [x.extents[1] as f64 * high, x.extents[2] as f64 * wide].map(|side| side as usize);
+    let nearest = |at: usize, scale: f64| ((at as f64 + 0.5) / scale - 0.5).round() as usize;
+    pixels(x, made, |line, column| vec![[nearest(line, high), nearest(column, wide)]])
+}
+
+/// Each channel of each row with mean 0 and variance 1, but for what is added to the variance.
+pub fn normalised(inputs: &[Matrix]) -> Matrix {
+    let [x, scale, shift] = inputs else { panic!("{} inputs", inputs.len()) };
+    let (channels, count) = (x.extents[0], x.extents[1]);
+    let channel = |(at, x): (usize, &[f64])| -> Vec<f64> {
+        let mean = x.iter().sum::<f64>() / count as f64;
+        let variance = x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / count as f64;
+        let (scale, shift) = (scale.values[at % channels], shift.values[at % channels]);
+        x.iter().map(|x| scale * (x - mean) / (variance + 1e-5).sqrt() + shift).collect()
+    };
+    Matrix { values: x.values.chunks_exact(count).enumerate().flat_map(channel).collect(), ..x.clone() }
 }
 
 fn product(x: &Matrix, weight: &Matrix, bias: &Matrix) -> Matrix {

@@ -2,6 +2,7 @@
 
 use elbo::config::{self, Activation};
 use elbo::graph::columns::{Column, Columns, Distribution};
+use elbo::graph::mixture::Mixture;
 use elbo::graph::op::{KlShape, Variance};
 use elbo::graph::{Clamp, Graph, Id, Op, Window};
 use elbo::rng::{Philox, Stream};
@@ -71,6 +72,25 @@ impl Case {
         values[6 * (BATCH - 1) + 3] = f32::NAN;
     }
 
+    /// Makes the last input pictures of 256 levels, the ends among them, of which values are missing.
+    pub fn as_levels(&mut self, x: Id) {
+        let (last, values) = self.inputs.last_mut().expect("there is an input");
+        assert_eq!(*last, x);
+        for (at, value) in values.iter_mut().enumerate() {
+            *value = (255.0 * value.abs()).round().min(255.0) / 255.0;
+            if at % 5 == 3 {
+                *value = [0.0, f32::NAN][at % 2];
+            }
+        }
+    }
+
+    /// Makes the last input whole numbers.
+    pub fn as_counts(&mut self, x: Id) {
+        let (last, values) = self.inputs.last_mut().expect("there is an input");
+        assert_eq!(*last, x);
+        values.iter_mut().for_each(|value| *value = (7.0 * value.abs() - 2.0).round());
+    }
+
     pub fn variable_ids(&self) -> Vec<Id> {
         self.variables.iter().map(|&at| self.inputs[at].0).collect()
     }
@@ -136,6 +156,31 @@ pub fn cases() -> Vec<Case> {
         let h = c.add(Activation { x: h, kind: config::Activation::Tanh });
         vec![c.add(Conv { x: h, w, window: second })]
     });
+    // With pixels that no window sees, windows that overlap, pixels between windows, and repeated ones.
+    let windows = [
+        Window::down([4, 5], 2, 2, 0),
+        Window::down([5, 4], 3, 1, 0),
+        Window::down([3, 4], 1, 2, 0),
+        Window::up([2, 1], 3, 3, 0, 0),
+    ];
+    for window in windows.into_iter().flatten() {
+        case(&format!("pixels, {window:?}"), &|c| {
+            let x = c.variable(&[ROWS, 2 * window.source().iter().product::<usize>()]);
+            vec![c.add(Pool { x, window, factor: 0.3 })]
+        });
+    }
+    for (pixels, channels, groups) in [(3, 4, 2), (1, 5, 1), (4, 3, 3)] {
+        case(&format!("group norm of {pixels} pixels, {channels} channels in {groups} groups"), &|c| {
+            let (x, w) = (c.variable(&[ROWS, pixels * channels]), c.variable(&[2, channels]));
+            let moments = c.add(GroupMoments { x, channels, groups });
+            vec![c.add(GroupNorm { x, w, moments })]
+        });
+    }
+    case("dropout, twice", &|c| {
+        let x = c.variable(&[ROWS, 7]);
+        let once = c.add(Dropout { x, rate: 0.3, layer: 0 });
+        vec![c.add(Dropout { x: once, rate: 0.5, layer: 1 })]
+    });
     for to_pixels in [true, false] {
         case(&format!("planes, to pixels: {to_pixels}"), &|c| {
             let x = c.variable(&[ROWS, 12]);
@@ -183,6 +228,28 @@ pub fn cases() -> Vec<Case> {
             c.as_table(x);
             vec![c.add(Table { out, x, columns: columns() })]
         });
+        case(&format!("negative binomial of {rows} rows, dispersions beside them"), &|c| {
+            let (out, w, x) = (c.variable(&[rows, 4]), c.variable(&[4]), c.constant(&[BATCH, 4]));
+            c.as_counts(x);
+            let column = Column { distribution: Distribution::NegativeBinomial, places: 1 };
+            let columns = Columns { all: vec![column; 4], clamp: CLAMP, fixed_log_variance: 0.0 };
+            let out = c.add(Append { x: out, w, tail: 4 });
+            vec![c.add(Table { out, x, columns: Arc::new(columns) })]
+        });
+        case(&format!("mixture of logistics of {rows} rows"), &|c| {
+            let mixture = Mixture { components: 2, channels: 3 };
+            let (out, x) = (c.variable(&[rows, mixture.outputs(12)]), c.constant(&[BATCH, 12]));
+            c.as_levels(x);
+            // Scales of a few bins would bend too much for differences.
+            let out = c.add(Scale { x: out, factor: 0.25 });
+            vec![c.add(LogisticMixture { out, x, mixture })]
+        });
+        for count in [1, 3] {
+            case(&format!("{count} numbers beside {rows} rows"), &|c| {
+                let (x, w) = (c.variable(&[rows, 2]), c.variable(&[count]));
+                vec![c.add(Append { x, w, tail: 6 })]
+            });
+        }
         for variance in [Variance::Fixed(-0.7), Variance::Learned(CLAMP)] {
             case(&format!("Gaussian of {rows} rows, {variance:?}"), &|c| {
                 let halves = if matches!(variance, Variance::Learned(_)) { 2 } else { 1 };

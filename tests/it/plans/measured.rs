@@ -1,6 +1,6 @@
 //! What measuring promises: it finds what is wrong, it says how long each step takes, and nothing is another for it.
 
-use super::models::{Setup, deep, images, plan, resident, small};
+use super::models::{Setup, blocks, deep, images, plan, resident, small};
 use super::runs::{load, results, steps};
 use crate::support::{adapters, executors};
 use elbo::exec::Executor;
@@ -19,7 +19,7 @@ fn loaded(executor: &mut Executor, setup: &Setup) -> elbo::exec::PlanId {
 
 #[test]
 fn a_profile_times_every_step_and_leaves_no_trace() {
-    for setup in [small(), deep(), images()] {
+    for setup in [small(), deep(), images(), blocks()] {
         for (mut plain, mut profiled) in executors().into_iter().zip(executors()) {
             let [expected, found] = [(&mut plain, false), (&mut profiled, true)].map(|(executor, profiled)| {
                 let id = loaded(executor, &setup);
@@ -116,7 +116,7 @@ fn the_variants_of_a_product_are_those_of_its_layout_without_an_epilogue() {
 #[test]
 fn training_steps_give_the_same_bits_with_and_without_runtime_checks() {
     // Models differ in the sizes of what outlives a run, so each takes devices of its own.
-    for setup in [small(), deep(), images()] {
+    for setup in [small(), deep(), images(), blocks()] {
         for (mut checked, mut unchecked) in adapters(true).into_iter().zip(adapters(false)) {
             let [expected, found] = [&mut checked, &mut unchecked].map(|executor| {
                 let id = loaded(executor, &setup);

@@ -76,6 +76,40 @@ pub fn images() -> Setup {
     setup
 }
 
+/// All that may surround convolutions: blocks, normalisation of images and of numbers, pixels put together and repeated, and
+/// numbers left out in training.
+pub fn blocks() -> Setup {
+    let mut config = Config::default();
+    let list = |layers: &[&str]| layers.iter().map(|&layer| layer.to_owned()).collect();
+    config.model.hidden = vec![];
+    config.model.encoder_layers = list(&[
+        "conv 4 kernel 3 padding 1",
+        "residual conv 6 kernel 1 stride 2 {",
+        "group-norm 2",
+        "silu",
+        "dropout 0.2",
+        "avg-pool 2",
+        "conv 6 kernel 3 padding 1",
+        "}",
+        "dense 7",
+        "layer-norm",
+    ]);
+    config.model.decoder_layers = list(&[
+        "dense data/2x3",
+        "residual {",
+        "layer-norm",
+        "relu",
+        "dropout 0.4",
+        "}",
+        "upsample 2",
+        "conv out kernel 1",
+    ]);
+    config.model.latent = 2;
+    let mut setup = setup("blocks", config, 3 * 6 * 8, Source::Bytes);
+    setup.model.shape = [3, 6, 8];
+    setup
+}
+
 /// Sums longer, and layers narrower, than the sizes at which a library of products changes its ways.
 pub fn long() -> Setup {
     let mut config = Config::default();

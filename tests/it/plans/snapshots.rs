@@ -1,7 +1,7 @@
 //! Plans as `elbo plan` prints them, compared with `tests/snapshots`: a change of the compiler shows in a review as the
 //! change of what it makes.
 
-use super::models::{PURPOSES, Setup, TARGETS, classic, deep, plan, resident};
+use super::models::{PURPOSES, Setup, TARGETS, blocks, classic, deep, images, plan, resident};
 use elbo::plan::Target;
 use elbo::plan::print::print;
 use std::path::Path;
@@ -19,6 +19,9 @@ fn plans_are_those_on_record() {
     let mut plans: Vec<(String, String)> =
         TARGETS.iter().flat_map(|&target| [&classic, &deep].map(|setup| printed(setup, "train", target))).collect();
     plans.extend(PURPOSES[1..].iter().map(|(purpose, _)| printed(&classic, purpose, Target::Gpu)));
+    for setup in [images(), blocks()] {
+        plans.extend([Target::Cpu, Target::Gpu, Target::Software].map(|target| printed(&setup, "train", target)));
+    }
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots");
     let bless = std::env::var_os("ELBO_BLESS").is_some_and(|value| value == "1");
     let mut wrong = Vec::new();

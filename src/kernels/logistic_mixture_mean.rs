@@ -1,0 +1,70 @@
+//! The mean of a discretised mixture of logistics: ½ + ½·Σₖ πₖ·μₖ with each μₖ held between the first level, −1, and the
+//! last, 1, since what lies beyond belongs to them. The layout is that of [`super::logistic_mixture`].
+
+use super::{Call, Kernel, f32s, f32s_mut, params, read, write};
+
+params! {
+    /// Shapes: out \[R, K·(1 + 2C)·P\], mean \[R, C·P\].
+    pub struct Params {
+        /// R, rows.
+        pub rows: u32,
+        /// P, pixels.
+        pub pixels: u32,
+        /// C, channels.
+        pub channels: u32,
+        /// K, components.
+        pub components: u32,
+    }
+}
+
+/// The kernel. Its outer axis is the rows.
+pub static KERNEL: Kernel = Kernel {
+    name: "logistic_mixture_mean",
+    wgsl: include_str!("../../shaders/logistic_mixture_mean.wgsl"),
+    bindings: &[read("out"), write("mean")],
+    params: FIELDS,
+    entry: &[],
+    consts: &[],
+    workgroup: [64, 1, 1],
+    cpu,
+    fast: None,
+};
+
+/// One workgroup per row.
+pub fn grid(p: &Params) -> [u32; 3] {
+    super::grid(p.rows as usize)
+}
+
+fn cpu(call: Call) {
+    let p: Params = call.params();
+    let Call { range, reads, mut writes, .. } = call;
+    let (components, pixels, width) = (p.components as usize, p.pixels as usize, (p.channels * p.pixels) as usize);
+    let (means, outputs) = (components * pixels, components * (pixels + 2 * width));
+    let rows = f32s(reads[0]).chunks_exact(outputs).zip(f32s_mut(writes[0]).chunks_exact_mut(width));
+    for (out, row) in rows.take(range.len()) {
+        for (at, mean) in row.iter_mut().enumerate() {
+            let logits = (0..components).map(|k| f64::from(out[k * pixels + at % pixels]));
+            let largest = logits.clone().fold(f64::NEG_INFINITY, f64::max);
+            let weights: Vec<f64> = logits.map(|logit| (logit - largest).exp()).collect();
+            let held = |k: usize| f64::from(out[means + k * width + at]).clamp(-1.0, 1.0);
+            let sum: f64 = weights.iter().enumerate().map(|(k, weight)| weight * held(k)).sum();
+            *mean = (0.5 + 0.5 * sum / weights.iter().sum::<f64>()) as f32;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::testing::{assert_close, call, step};
+
+    #[test]
+    fn components_count_by_their_weights_and_none_beyond_the_levels() {
+        let p = Params { rows: 1, pixels: 2, channels: 1, components: 2 };
+        // Two pixels: logits of both components, means, log-scales.
+        let out = [0.0, 3.0_f32.ln(), 0.0, 0.0, -0.5, 0.2, 7.0, -0.6, 0.0, 0.0, 0.0, 0.0];
+        let mut mean = [f32::NAN; 2];
+        cpu(call(0..1, &p, &[], &step(1), &[&out], vec![&mut mean]));
+        assert_close(&mean, &[0.5 + 0.5 * 0.25, 0.5], 1e-6);
+    }
+}

@@ -1,0 +1,395 @@
+//! From layers as a recipe has them to the steps of a network: what each is given follows from those before it.
+
+use super::{Image, Kind, Map, Step};
+use crate::config::{self, Activation, Channels, Conv, Dense, Layer, ModelConfig};
+use crate::error::{Error, Result};
+use crate::graph::Window;
+use std::fmt;
+
+/// What is wrong with a layer, in words that follow its own.
+type Checked<T> = std::result::Result<T, String>;
+
+/// The most numbers of an image between two layers, for one example.
+const MOST_NUMBERS: usize = 1 << 26;
+
+/// What lies between two layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Between {
+    /// Examples as the data set stores them: channels, height, width.
+    Data([usize; 3]),
+    Numbers(usize),
+    Image(Image),
+}
+
+impl Between {
+    fn count(self) -> usize {
+        match self {
+            Self::Data(shape) | Self::Image(shape) => shape.iter().product(),
+            Self::Numbers(count) => count,
+        }
+    }
+}
+
+impl fmt::Display for Between {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Data([_, 1, _]) | Self::Numbers(_) => write!(f, "{} numbers", self.count()),
+            Self::Data([channels, height, width]) | Self::Image([height, width, channels]) => {
+                write!(f, "{height}x{width}x{channels}")
+            }
+        }
+    }
+}
+
+/// The encoder, from examples of this shape (channels, height, width) to the mean and the log-variance of Z latents. The
+/// class of an example, one of `classes`, joins what the first dense layer reads; 0 is for models without a condition.
+///
+/// # Errors
+/// [`Error::Usage`] that names the layer, the one before it and what they give and take.
+pub fn encoder(config: &ModelConfig, data: [usize; 3], classes: usize) -> Result<Vec<Step>> {
+    Ok(with_class(plain_encoder(config, data)?, classes))
+}
+
+fn plain_encoder(config: &ModelConfig, data: [usize; 3]) -> Result<Vec<Step>> {
+    let latent = 2 * config.latent;
+    if config.encoder_layers.is_empty() {
+        return Ok(perceptron("encoder", data.iter().product(), &config.hidden, latent, config.activation));
+    }
+    let mut network = Network::new("encoder", data, Between::Data(data));
+    network.layers("model.encoder_layers", &config.encoder_layers, None)?;
+    network.dense(latent, None);
+    Ok(network.finish())
+}
+
+/// The decoder, from Z latents to what the likelihood wants of examples of this shape: `outputs` numbers. `classes` as for
+/// [`encoder`].
+///
+/// # Errors
+/// As those of [`encoder`].
+pub fn decoder(config: &ModelConfig, data: [usize; 3], outputs: usize, classes: usize) -> Result<Vec<Step>> {
+    Ok(with_class(plain_decoder(config, data, outputs)?, classes))
+}
+
+/// A network whose first dense layer reads the class of the example too. The head of an encoder is dense, and so is the
+/// first layer of a decoder, which is given numbers: there is always one.
+fn with_class(mut steps: Vec<Step>, classes: usize) -> Vec<Step> {
+    let dense = |step: &Step| matches!(step, Step::Map(Map { kind: Kind::Dense { .. }, .. }));
+    if let (1.., Some(at)) = (classes, steps.iter().position(dense)) {
+        if let Step::Map(map) = &mut steps[at] {
+            map.inputs += classes;
+        }
+        steps.insert(at, Step::Class(classes));
+    }
+    steps
+}
+
+fn plain_decoder(config: &ModelConfig, data: [usize; 3], outputs: usize) -> Result<Vec<Step>> {
+    if config.decoder_layers.is_empty() {
+        let backwards: Vec<usize> = config.hidden.iter().rev().copied().collect();
+        let widths = if config.decoder.is_empty() { &backwards } else { &config.decoder };
+        return Ok(perceptron("decoder", config.latent, widths, outputs, config.activation));
+    }
+    let mut network = Network::new("decoder", data, Between::Numbers(config.latent));
+    network.layers("model.decoder_layers", &config.decoder_layers, Some(outputs))?;
+    if !network.has_out {
+        network.dense(outputs, None);
+    }
+    Ok(network.finish())
+}
+
+/// The networks between a stochastic layer and the one above it, for each of those above the lowest, from the lowest up:
+/// `encoder2` gives the statistics of q(z2|z1), `decoder2` those of p(z1|z2).
+///
+/// # Errors
+/// [`Error::Usage`] where one of them is not written as it should be.
+pub fn between(config: &ModelConfig) -> Result<Vec<[Vec<Step>; 2]>> {
+    let (mut below, mut all) = (config.latent, Vec::new());
+    for (level, above) in (2..).zip(config.levels()?) {
+        let backwards: Vec<usize> = above.hidden.iter().rev().copied().collect();
+        let network = |name: &str, inputs: usize, widths: &[usize], latent: usize| {
+            perceptron(&format!("{name}{level}"), inputs, widths, 2 * latent, config.activation)
+        };
+        all.push([
+            network("encoder", below, &above.hidden, above.latent),
+            network("decoder", above.latent, &backwards, below),
+        ]);
+        below = above.latent;
+    }
+    Ok(all)
+}
+
+/// Dense layers of these widths with the same non-linearity after each but the last.
+fn perceptron(name: &str, inputs: usize, widths: &[usize], outputs: usize, activation: Activation) -> Vec<Step> {
+    let mut network = Network::new(name, [1, 1, 1], Between::Numbers(inputs));
+    for &width in widths {
+        network.dense(width, None);
+        if activation != Activation::Identity {
+            network.steps.push(Step::Activation(activation));
+        }
+    }
+    network.dense(outputs, None);
+    network.finish()
+}
+
+/// A network under construction.
+struct Network<'a> {
+    name: &'a str,
+    /// Channels, height and width of an example.
+    data: [usize; 3],
+    at: Between,
+    steps: Vec<Step>,
+    maps: usize,
+    has_out: bool,
+    /// What the block that has begun adds at its end, and the words of its beginning.
+    block: Option<(Between, String)>,
+}
+
+impl<'a> Network<'a> {
+    fn new(name: &'a str, data: [usize; 3], at: Between) -> Self {
+        Self { name, data, at, steps: vec![], maps: 0, has_out: false, block: None }
+    }
+
+    /// A map under the next name.
+    fn map(&mut self, inputs: usize, outputs: usize, kind: Kind) -> Map {
+        let name = format!("{}.{}", self.name, self.maps);
+        self.maps += 1;
+        Map { name, inputs, outputs, kind }
+    }
+
+    fn dense(&mut self, outputs: usize, to: Option<Image>) {
+        let from = match self.at {
+            Between::Image(image) => Some(image),
+            Between::Data(_) | Between::Numbers(_) => None,
+        };
+        let map = self.map(self.at.count(), outputs, Kind::Dense { from, to });
+        self.steps.push(Step::Map(map));
+        self.at = to.map_or(Between::Numbers(outputs), Between::Image);
+    }
+
+    /// The last map is the network's head.
+    fn finish(mut self) -> Vec<Step> {
+        let head = self.steps.iter_mut().rev().find_map(|step| match step {
+            Step::Map(map) => Some(map),
+            _ => None,
+        });
+        if let Some(head) = head {
+            head.name = format!("{}.head", self.name);
+        }
+        self.steps
+    }
+
+    /// All layers of a list. `out` are the numbers that the likelihood wants of a decoder.
+    fn layers(&mut self, key: &str, texts: &[String], out: Option<usize>) -> Result<()> {
+        let layers = config::layer_list(key, texts, out.is_some())?;
+        for (at, (layer, text)) in layers.into_iter().zip(texts).enumerate() {
+            let before = match at.checked_sub(1) {
+                Some(before) => format!("`{}` before it", texts[before]),
+                None => format!("what the {} is given", self.name),
+            };
+            self.layer(layer, text, out.unwrap_or(0), &before)
+                .map_err(|why| Error::Usage(format!("{key}[{at}] `{text}` {why}")))?;
+        }
+        Ok(())
+    }
+
+    /// One layer of these words; `before` is what comes before it.
+    fn layer(&mut self, layer: Layer, text: &str, out: usize, before: &str) -> Checked<()> {
+        match layer {
+            Layer::Activation(kind) => self.steps.push(Step::Activation(kind)),
+            Layer::Dropout { rate } => self.steps.push(Step::Dropout(rate)),
+            Layer::Dense { to: Dense::Numbers(count) } => self.dense(count, None),
+            Layer::Dense { to: Dense::Image(image) } => self.dense(image.iter().product(), Some(image)),
+            Layer::Dense { to: Dense::Part { of, channels } } => {
+                let image = self.part_of_data(of, channels)?;
+                self.dense(image.iter().product(), Some(image));
+            }
+            Layer::Dense { to: Dense::Out } => {
+                self.has_out = true;
+                self.dense(out, None);
+            }
+            Layer::Conv(conv) => {
+                let map = self.conv(conv, None, out, before)?;
+                self.conv_step(map, conv.channels);
+            }
+            Layer::ConvTranspose { conv, output_padding } => {
+                let map = self.conv(conv, Some(output_padding), out, before)?;
+                self.conv_step(map, conv.channels);
+            }
+            Layer::AvgPool { kernel, stride } => {
+                let [height, width, _] = self.image(before)?;
+                let window = Window::down([height, width], kernel, stride, 0);
+                let at = self.at;
+                let refused =
+                    || format!("has windows of {kernel}x{kernel} that do not fit into {at}, which is {before}");
+                self.pool(window.ok_or_else(refused)?)?;
+            }
+            Layer::Upsample { factor } => {
+                let [height, width, _] = self.image(before)?;
+                let window = Window::up([height, width], factor, factor, 0, 0);
+                self.pool(window.ok_or_else(|| format!("leaves nothing of {}, which is {before}", self.at))?)?;
+            }
+            Layer::GroupNorm { groups } => self.norm(groups, before)?,
+            Layer::LayerNorm => self.norm(1, before)?,
+            Layer::Begin { skip } => self.begin(skip, text, before)?,
+            Layer::End => self.end(before)?,
+        }
+        Ok(())
+    }
+
+    /// An image of a part of the data's sides.
+    fn part_of_data(&self, of: usize, channels: usize) -> Checked<Image> {
+        let [_, height, width] = self.data;
+        if height == 1 {
+            return Err(format!("wants data that are images, and an example is {width} numbers in a row"));
+        }
+        if !height.is_multiple_of(of) || !width.is_multiple_of(of) {
+            return Err(format!(
+                "wants data whose sides are multiples of {of}, and they have {height}x{width}: `data.resize` changes those of \
+                 pictures, and `dense 7x7x64` gives an image of any size"
+            ));
+        }
+        Ok([height / of, width / of, channels])
+    }
+
+    /// Examples as layers see them: images with their channels side by side, or numbers.
+    fn settle(&mut self) {
+        self.at = match self.at {
+            Between::Data([channels, height, width]) if height > 1 => {
+                if channels > 1 {
+                    self.steps.push(Step::Planes { channels, to_pixels: true });
+                }
+                Between::Image([height, width, channels])
+            }
+            Between::Data(_) => Between::Numbers(self.at.count()),
+            settled => settled,
+        };
+    }
+
+    /// The image that a layer reads.
+    fn image(&mut self, before: &str) -> Checked<Image> {
+        if let Between::Data([_, 1, _]) = self.at {
+            return Err(format!(
+                "wants images, and an example is {} in a row: take images or arrays of examples × height × width, or give \
+                 the model `hidden` widths instead of layers",
+                self.at
+            ));
+        }
+        self.settle();
+        match self.at {
+            Between::Image(image) => Ok(image),
+            _ => Err(format!(
+                "wants an image, and {before} gives {}: let a dense layer give one, such as `dense 7x7x64`",
+                self.at
+            )),
+        }
+    }
+
+    /// The map of a convolution, or where pixels may be added to the right and below of a transposed one.
+    fn conv(&mut self, conv: Conv, more: Option<usize>, out: usize, before: &str) -> Checked<(Map, Image)> {
+        let Conv { channels, kernel, stride, padding } = conv;
+        let [height, width, inputs] = self.image(before)?;
+        let at = self.at;
+        let window = match more {
+            None => Window::down([height, width], kernel, stride, padding).ok_or_else(|| {
+                format!("has a kernel of {kernel}x{kernel} that does not fit into {at}, which is {before}")
+            })?,
+            Some(more) => Window::up([height, width], kernel, stride, padding, more)
+                .ok_or_else(|| format!("leaves nothing of {at}, which is {before}"))?,
+        };
+        let (made, [_, data_high, data_wide]) = (window.made(), self.data);
+        let outputs = match channels {
+            Channels::Number(count) => count,
+            Channels::Out if !out.is_multiple_of(data_high * data_wide) => {
+                return Err(format!(
+                    "makes as much for every pixel, and the likelihood wants {out} numbers for {data_high}x{data_wide} values: \
+                     end with `dense out`"
+                ));
+            }
+            Channels::Out if made == [data_high, data_wide] => out / (data_high * data_wide),
+            Channels::Out => {
+                let [high, wide] = made;
+                return Err(format!(
+                    "makes {high}x{wide} pixels of {at}, which is {before}, and the data have {data_high}x{data_wide}"
+                ));
+            }
+        };
+        let image = bearable(made, outputs)?;
+        Ok((self.map(inputs, outputs, Kind::Conv(window)), image))
+    }
+
+    fn conv_step(&mut self, (map, image): (Map, Image), channels: Channels) {
+        let outputs = map.outputs;
+        self.steps.push(Step::Map(map));
+        self.at = Between::Image(image);
+        if channels == Channels::Out {
+            self.has_out = true;
+            if outputs > 1 {
+                self.steps.push(Step::Planes { channels: outputs, to_pixels: false });
+            }
+        }
+    }
+
+    fn pool(&mut self, window: Window) -> Checked<()> {
+        let channels = self.at.count() / window.source().iter().product::<usize>();
+        self.at = Between::Image(bearable(window.made(), channels)?);
+        self.steps.push(Step::Pool(window));
+        Ok(())
+    }
+
+    fn norm(&mut self, groups: usize, before: &str) -> Checked<()> {
+        self.settle();
+        let (pixels, channels) = match self.at {
+            Between::Image([height, width, channels]) => (height * width, channels),
+            other => (1, other.count()),
+        };
+        let what = if pixels == 1 { "numbers" } else { "channels" };
+        if !channels.is_multiple_of(groups) {
+            return Err(format!("wants {what} that are a multiple of {groups}, and {before} gives {}", self.at));
+        }
+        if pixels * channels == groups {
+            return Err(format!("would leave nothing of {}, which is {before}: a group is one number", self.at));
+        }
+        let map = self.map(channels, channels, Kind::Norm { groups, pixels });
+        self.steps.push(Step::Map(map));
+        Ok(())
+    }
+
+    fn begin(&mut self, skip: Option<Conv>, text: &str, before: &str) -> Checked<()> {
+        self.settle();
+        let (map, at) = match skip {
+            None => (None, self.at),
+            Some(conv) => {
+                let (map, image) = self.conv(conv, None, 0, before)?;
+                (Some(map), Between::Image(image))
+            }
+        };
+        self.steps.push(Step::Begin(map));
+        self.block = Some((at, text.to_owned()));
+        Ok(())
+    }
+
+    fn end(&mut self, before: &str) -> Checked<()> {
+        let (kept, text) = self.block.take().ok_or("ends a block that nothing began")?;
+        if self.at != kept {
+            return Err(format!(
+                "adds {}, which is {before}, to {kept}, which `{text}` keeps: let both be the same, as with a convolution on the \
+                 way around such as `residual conv 64 kernel 1 stride 2 {{`",
+                self.at
+            ));
+        }
+        self.steps.push(Step::End);
+        Ok(())
+    }
+}
+
+/// The image of so many pixels and channels, unless it is too large.
+fn bearable([height, width]: [usize; 2], channels: usize) -> Checked<Image> {
+    let numbers = height.checked_mul(width).and_then(|pixels| pixels.checked_mul(channels));
+    if numbers.is_none_or(|numbers| numbers > MOST_NUMBERS) {
+        return Err(format!(
+            "makes an image of {height}x{width}x{channels}: up to {MOST_NUMBERS} numbers are possible; take a smaller stride or \
+             fewer channels"
+        ));
+    }
+    Ok([height, width, channels])
+}

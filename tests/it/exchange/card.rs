@@ -1,0 +1,129 @@
+//! The lines of Python on a model's card, computed in f64 by what they say, with the tensors of the file beside it.
+
+use super::evaluator::{Matrix, convolution, means, normalised, repeated};
+use std::collections::BTreeMap;
+
+/// Tensors of a safetensors file by name, with their shapes.
+pub type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+
+/// What a function of the card returns for rows of numbers.
+pub fn call(card: &str, function: &str, tensors: &Tensors, rows: &[f32], width: usize) -> Vec<Matrix> {
+    let text = card.split(&format!("def {function}(")).nth(1).expect("the card has the function");
+    let (argument, lines) = text.split_once("):\n").expect("it takes one thing");
+    let x = Matrix::of(&[width], rows.iter().map(|&x| f64::from(x)).collect());
+    let mut known: BTreeMap<&str, Matrix> = [(argument, x)].into();
+    for line in lines.lines() {
+        if let Some(returned) = line.trim().strip_prefix("return ") {
+            return parts(returned).into_iter().map(|part| value(part, &known, tensors)).collect();
+        }
+        let (name, expression) = line.trim().split_once(" = ").unwrap_or_else(|| panic!("what is `{line}`?"));
+        known.insert(name, value(expression, &known, tensors));
+    }
+    panic!("{function} returns nothing")
+}
+
+/// What stands between commas that are in no brackets.
+fn parts(text: &str) -> Vec<&str> {
+    let (mut depth, mut first, mut found) = (0, 0, Vec::new());
+    for (at, c) in text.char_indices() {
+        match c {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            ',' if depth == 0 => {
+                found.push(text[first..at].trim());
+                first = at + 1;
+            }
+            _ => {}
+        }
+    }
+    found.push(text[first..].trim());
+    found
+}
+
+/// All numbers in a text, but for those in names between quotation marks.
+fn numbers(text: &str) -> Vec<f64> {
+    let outside: String = text.split('"').step_by(2).collect();
+    let words = outside.split(|c: char| !(c.is_ascii_digit() || c == '.' || c == '-'));
+    words.filter_map(|word| word.parse().ok()).collect()
+}
+
+fn value(text: &str, known: &BTreeMap<&str, Matrix>, tensors: &Tensors) -> Matrix {
+    if let Some((a, b)) = text.split_once(" + ") {
+        return value(a, known, tensors).zip(&value(b, known, tensors), |a, b| a + b);
+    }
+    if let Some(found) = known.get(text) {
+        return found.clone();
+    }
+    // The last call: of a function of torch, or of a method of what stands before it.
+    let mut depth = 0;
+    let open = text.char_indices().rev().find(|(_, c)| {
+        depth += i32::from(*c == ')') - i32::from(*c == '(');
+        depth == 0
+    });
+    let (open, _) = open.unwrap_or_else(|| panic!("what is `{text}`?"));
+    let (callee, arguments) = (&text[..open], &text[open + 1..text.len() - 1]);
+    let (before, name) = callee.rsplit_once('.').unwrap_or_else(|| panic!("what is `{text}`?"));
+    if before == "F" || before == "torch" {
+        let x = value(parts(arguments)[0], known, tensors);
+        return function(name, &x, arguments, tensors);
+    }
+    let (x, extents) = (value(before, known, tensors), numbers(arguments));
+    let extents: Vec<usize> = extents.iter().skip(1).map(|&n| n as usize).collect();
+    match name {
+        "reshape" | "unflatten" => x.lie(&extents),
+        "flatten" => x.lie(&[x.columns]),
+        "clamp" => {
+            let range = numbers(arguments);
+            x.map(|x| x.clamp(range[0], range[1]))
+        }
+        _ => panic!("what is `{text}`?"),
+    }
+}
+
+fn function(name: &str, x: &Matrix, arguments: &str, tensors: &Tensors) -> Matrix {
+    let tensor = |kind: &str| {
+        let layer = arguments.split('"').nth(1).expect("parameters have a name");
+        let (shape, values) = &tensors[&format!("{layer}.{kind}")];
+        Matrix::of(shape, values.iter().map(|&x| f64::from(x)).collect())
+    };
+    let inputs = || [x.clone(), tensor("weight"), tensor("bias")];
+    let own = numbers(&parts(arguments)[1..].join(","));
+    let whole: Vec<usize> = own.iter().map(|&n| n as usize).collect();
+    match name {
+        "relu" => x.map(|x| x.max(0.0)),
+        "tanh" => x.map(f64::tanh),
+        "sigmoid" => x.map(|x| 1.0 / (1.0 + (-x).exp())),
+        "silu" => x.map(|x| x / (1.0 + (-x).exp())),
+        "linear" => linear(x, &tensor("weight"), &tensor("bias")),
+        "conv2d" => convolution(false, [whole[0], whole[1], 0, 0], &inputs()),
+        "conv_transpose2d" => convolution(true, [whole[0], whole[1], whole[2], whole[3]], &inputs()),
+        "avg_pool2d" => means(x, whole[0], whole[1]),
+        "interpolate" => {
+            assert!(arguments.ends_with("mode=\"nearest\""), "{arguments}");
+            repeated(x, &Matrix::of(&[4], vec![1.0, 1.0, own[0], own[0]]))
+        }
+        "group_norm" => {
+            let (groups, channels) = (whole[0], x.extents[0]);
+            let all = |value| Matrix::of(&[groups], vec![value; groups]);
+            let normal = normalised(&[x.lie(&[groups, x.columns / groups]), all(1.0), all(0.0)]);
+            let normal = normal.lie(&[channels, x.columns / channels]);
+            let column = |kind| Matrix { extents: vec![channels, 1], ..tensor(kind) }.along(&normal);
+            normal.zip(&column("weight"), |x, scale| x * scale).zip(&column("bias"), |x, b| x + b).lie(&x.extents)
+        }
+        _ => panic!("what is {name}({arguments})?"),
+    }
+}
+
+/// x·Wᵀ + b.
+fn linear(x: &Matrix, weight: &Matrix, bias: &Matrix) -> Matrix {
+    let (outputs, inputs) = (weight.extents[0], weight.extents[1]);
+    assert_eq!(x.extents, [inputs]);
+    let row = |x: &[f64]| -> Vec<f64> {
+        let output = |o: usize| {
+            let products = weight.values[o * inputs..(o + 1) * inputs].iter().zip(x).map(|(w, x)| w * x);
+            products.sum::<f64>() + bias.values[o]
+        };
+        (0..outputs).map(output).collect()
+    };
+    Matrix::of(&[outputs], x.values.chunks_exact(inputs).flat_map(row).collect())
+}

@@ -1,0 +1,236 @@
+//! What is particular to single likelihoods: levels and bits, counts and their dispersions, one deviation for all values.
+
+use crate::program::elbo;
+use crate::support::executors;
+use elbo::config::resolve;
+use elbo::exec::Executor;
+use elbo::graph::columns::{Column, Columns, Distribution};
+use elbo::graph::mixture::Mixture;
+use elbo::graph::op::Source;
+use elbo::graph::{Clamp, Graph, Op};
+use elbo::kernels::StepScalars;
+use elbo::model::{Model, likelihood};
+use elbo::plan::{Resident, Role, lower};
+use elbo::report::npy;
+use elbo::rng::{Philox, Stream};
+use elbo::shape::Shape;
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Counts of cells in a few states: half of the numbers are zeros, and the others vary more than their means.
+fn counts(rows: usize, columns: usize) -> Vec<f32> {
+    let mut rng = Philox::new(3, Stream::Choice, 0, 0);
+    let mut all = Vec::new();
+    for _ in 0..rows {
+        let (state, size) = ((3.0 * rng.uniform()) as usize, (0.4 * rng.normal()).exp());
+        for column in 0..columns {
+            let mean = if column % 3 == state { 6.0 } else { 0.8 };
+            // Exponential, which is a dispersion of 1, and rounded.
+            all.push((-mean * size * rng.uniform().max(1e-6).ln()).floor());
+        }
+    }
+    all
+}
+
+/// The last line of a command's output, as JSON.
+fn json(folder: &Path, line: &str) -> Value {
+    let said = elbo(folder, &format!("{line} --json --adapter cpu")).succeeded().out;
+    serde_json::from_str(said.lines().last().unwrap()).unwrap()
+}
+
+/// Losses of an epoch, from the first to the last.
+fn fall(run: &Path) -> [f64; 2] {
+    let text = fs::read_to_string(run.join("metrics.csv")).unwrap();
+    let loss = |line: &str| line.split(',').skip(1).take(2).map(|cell| cell.parse::<f64>().unwrap()).sum();
+    [text.lines().nth(1), text.lines().last()].map(|line| loss(line.unwrap()))
+}
+
+#[test]
+fn counts_are_learnt_and_answered_for_on_every_executor() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let mut values = counts(600, 12);
+    // Some were not counted.
+    values.iter_mut().skip(7).step_by(29).for_each(|value| *value = f32::NAN);
+    npy::save(&at.join("counts.npy"), &values, &[600, 12]).unwrap();
+    let adapters = crate::support::adapters(true).len();
+    let all = std::iter::once("cpu".to_owned()).chain((0..adapters).map(|adapter| adapter.to_string()));
+    for adapter in all {
+        let line = format!("train --data counts.npy --recipe counts --epochs 12 --batch 50 --adapter {adapter}");
+        elbo(at, &format!("{line} --out run-{adapter}")).succeeded();
+        let [first, last] = fall(&at.join(format!("run-{adapter}")));
+        assert!(last < first - 2.0, "{adapter}: from {first} to {last} nats");
+    }
+    let eval = json(at, "eval run-cpu --samples 20");
+    assert_eq!(eval["inverse_dispersion"].as_array().unwrap().len(), 12);
+    assert!(eval["neg_log_px"].as_f64().unwrap() <= eval["neg_elbo"].as_f64().unwrap() + 0.5, "{eval}");
+    assert_eq!(eval["bits_per_dim"], Value::Null, "counts have no levels");
+    elbo(at, "sample run-cpu -n 5 --out sample.csv --adapter cpu").succeeded();
+    for row in csv::Reader::from_path(at.join("sample.csv")).unwrap().records() {
+        let row = row.unwrap();
+        assert!(row.iter().all(|rate| (0.0..200.0).contains(&rate.parse::<f32>().unwrap())), "{row:?}");
+    }
+    elbo(at, "export run-cpu --format safetensors --out model").succeeded();
+    let bytes = fs::read(at.join("model/model.safetensors")).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    assert_eq!(tensors.tensor("decoder.log_dispersion").unwrap().shape(), [12]);
+    elbo(at, "score run-cpu --data counts.npy --features --out scores.csv --adapter cpu").succeeded();
+    // The dispersion is worth something: Poisson does worse on the same counts.
+    let line = "train --data counts.npy --recipe counts --set model.likelihood=poisson --epochs 12 --batch 50";
+    elbo(at, &format!("{line} --adapter cpu --out poisson")).succeeded();
+    let poisson = json(at, "eval poisson");
+    assert!(poisson["neg_elbo"].as_f64() > eval["neg_elbo"].as_f64(), "{poisson} {eval}");
+}
+
+#[test]
+fn pictures_of_256_levels_are_told_in_bits_per_value() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let small = "--set encoder_layers=[] --set decoder_layers=[] --set model.hidden=[32] --latent 4 --set components=3";
+    let line = format!("train --recipe mixture {small} --set data.examples=600 --epochs 3 --batch 50 --adapter cpu");
+    let said = elbo(at, &format!("{line} --out run")).succeeded();
+    let [first, last] = fall(&at.join("run"));
+    assert!(last < first - 100.0, "from {first} to {last} nats\n{}", said.err);
+    let eval = json(at, "eval run --samples 10");
+    for (nats, bits) in [("neg_elbo", "bits_per_dim"), ("neg_log_px", "neg_log_px_bits_per_dim")] {
+        let expected = eval[nats].as_f64().unwrap() / (784.0 * 2.0_f64.ln());
+        let found = eval[bits].as_f64().unwrap();
+        assert!((found - expected).abs() < 1e-9 && (0.1..8.0).contains(&found), "{bits}: {found}");
+    }
+    let text = elbo(at, "eval run --adapter cpu").succeeded().out;
+    assert!(text.contains("bits/dim"), "{text}");
+    for line in ["sample run -n 9 --out s.png", "reconstruct run --out r.png", "score run --features --out s.csv"] {
+        elbo(at, &format!("{line} --adapter cpu")).succeeded();
+    }
+}
+
+#[test]
+fn one_deviation_for_all_values_is_learnt_and_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let settings = "--recipe gaussian --set model.likelihood=gaussian-shared --set sigma=0.4 --set validation=0 \
+                    --set hidden=[32] --latent 4 --set data.examples=600 --batch 50 --lr 3e-3";
+    let said = elbo(at, &format!("train {settings} --epochs 20 --out run --adapter cpu")).succeeded();
+    let sigma = json(at, "eval run")["sigma"].as_f64().unwrap();
+    // It began at 0.4, and a step of Adam changes its logarithm by half the learning rate.
+    assert!((0.1..0.35).contains(&sigma), "{sigma}");
+    assert!(said.err.contains(&format!("sigma    {sigma:.4}")), "{}", said.err);
+    elbo(at, "export run --format safetensors --out model").succeeded();
+    let bytes = fs::read(at.join("model/model.safetensors")).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let stored = tensors.tensor("decoder.log_variance").unwrap().data().to_vec();
+    let log_variance = f32::from_le_bytes(stored.try_into().unwrap());
+    assert!((f64::from(0.5 * log_variance).exp() - sigma).abs() < 1e-6);
+}
+
+#[test]
+fn data_that_do_not_fit_a_likelihood_are_refused_in_a_line_with_advice() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    npy::save(&at.join("halves.npy"), &[0.5; 40], &[20, 2]).unwrap();
+    npy::save(&at.join("minus.npy"), &[-1.0; 40], &[20, 2]).unwrap();
+    fs::write(at.join("flags.csv"), format!("a,b\n{}", "0,1\n1,0\n".repeat(20))).unwrap();
+    for (line, code, words) in [
+        ("--data halves.npy --recipe mixture --set encoder_layers=[] --set decoder_layers=[]", 3, "256 levels"),
+        ("--data halves.npy --recipe counts", 3, "value 0 of row 0 (both from 0) is 0.5, but the negative-binomial"),
+        ("--data minus.npy --recipe counts --set model.likelihood=poisson", 3, "whole numbers from 0"),
+        ("--data flags.csv --recipe counts", 3, "data.columns.a=count"),
+        ("--recipe counts", 3, "logistic-mixture"),
+        ("--recipe mixture --set data.binarise=dynamic", 2, "data.binarise = dynamic"),
+        ("--recipe mixture --set components=0", 2, "model.components = 0"),
+        ("--recipe mixture --set components=257", 2, "model.components = 257"),
+    ] {
+        let line = format!("train {line} --set data.shuffle=false --batch 2 --out run --adapter cpu");
+        elbo(at, &line).failed(code, words);
+        assert!(!at.join("run").exists(), "{line}");
+    }
+    // With its type said, a column of zeros and ones is one of counts.
+    let said = "train --data flags.csv --recipe counts --set data.columns.*=count --batch 4 --epochs 1 --out run";
+    elbo(at, &format!("{said} --adapter cpu")).succeeded();
+}
+
+/// What a likelihood makes of one row of a decoder's output after another, each with an example of its own.
+fn rows(
+    executor: &mut Executor,
+    out: &[f32],
+    x: &[f32],
+    rows: usize,
+    op: impl Fn([elbo::graph::Id; 2]) -> Op,
+) -> Vec<f32> {
+    let mut graph = Graph::new(rows);
+    let ids = [("out", out), ("x", x)].map(|(name, values)| {
+        let name = format!("{name}, {} of {rows}", values.len());
+        (graph.add(Op::Input { name: name.clone(), shape: Shape::new(&[rows, values.len() / rows]) }).unwrap(), name)
+    });
+    let made = graph.add(op([ids[0].0, ids[1].0])).unwrap();
+    let name = format!("rows, {} of {rows}", out.len());
+    graph.output(&name, made);
+    let resident = Resident { data_words: 4, window: 0, order_words: 4, metric_slots: 1 };
+    let id = executor.load(lower("rows", graph, None, resident, executor.target()).unwrap()).unwrap();
+    for ((_, name), values) in ids.iter().zip([out, x]) {
+        executor.write_f32(&Role::Input(name.clone()), 0, values).unwrap();
+    }
+    let scalars = StepScalars { rows: rows as u32, row_weight: 1.0, ..bytemuck::Zeroable::zeroed() };
+    executor.run(id, &[scalars]).unwrap();
+    executor.read_f32(&Role::Output(name), 0, rows).unwrap()
+}
+
+/// Single precision against double, over all counts, means and dispersions that there may be. Where the mean is near the
+/// count a term is a few nats, and may be off by a few units of single precision of what it is made of.
+#[test]
+fn terms_of_counts_are_exact_in_single_precision_wherever_they_lie() {
+    let settings = [("model.likelihood".to_owned(), "negative-binomial".to_owned())];
+    let config = resolve(Some("counts"), &settings).unwrap();
+    let model = Model::with(&config, [1, 1, 1], Source::Floats, None, false, 0).unwrap();
+    let (mut out, mut x) = (vec![], vec![]);
+    for count in [0.0, 1.0, 2.0, 7.0, 8.0, 30.0, 1000.0, 65_536.0, 1e6_f32] {
+        for near in [-9.0, -1.0, -0.1, 0.0, 0.01, 1.0, 6.0] {
+            for log_theta in [-10.0, -3.0, 0.0, 1.5, 5.0, 10.0] {
+                out.extend([(count.max(0.5).ln() + near).clamp(-20.0, 20.0), log_theta]);
+                x.push(count);
+            }
+        }
+    }
+    let expected: Vec<f64> =
+        out.chunks_exact(2).zip(&x).map(|(out, &x)| likelihood::column_distortions(&model, out, &[x])[0]).collect();
+    let column = Column { distribution: Distribution::NegativeBinomial, places: 1 };
+    let columns =
+        Arc::new(Columns { all: vec![column], clamp: Clamp { low: 0.0, high: 1.0 }, fixed_log_variance: 0.0 });
+    for mut executor in executors() {
+        let found = rows(&mut executor, &out, &x, x.len(), |[out, x]| Op::Table { out, x, columns: columns.clone() });
+        for (at, (&found, &expected)) in found.iter().zip(&expected).enumerate() {
+            let allowed = 2e-5 * expected.abs().max(1.0);
+            let error = (f64::from(found) - expected).abs();
+            let given = (x[at], &out[2 * at..2 * at + 2]);
+            assert!(error < allowed, "{}, {given:?}: {found} is not {expected}", executor.name());
+        }
+    }
+}
+
+/// Colour pixels of which channels are missing, worked out on the host by the chain rule.
+#[test]
+fn a_mixture_of_colours_is_the_product_of_each_channel_given_those_before_it() {
+    let settings = [("model.components".to_owned(), "3".to_owned())];
+    let config = resolve(Some("mixture"), &settings).unwrap();
+    let model = Model::with(&config, [3, 4, 4], Source::Floats, None, true, 0).unwrap();
+    let mixture = Mixture { components: 3, channels: 3 };
+    assert_eq!(likelihood::mixture(&model), mixture);
+    let (count, wide) = (5, mixture.outputs(48));
+    let mut rng = Philox::new(6, Stream::Choice, 0, 0);
+    let out: Vec<f32> = (0..count * wide).map(|_| 1.5 * rng.normal()).collect();
+    let mut x: Vec<f32> = (0..count * 48).map(|_| (300.0 * rng.uniform()).floor().min(255.0) / 255.0).collect();
+    x.iter_mut().skip(3).step_by(7).for_each(|value| *value = f32::NAN);
+    let terms = |(out, x): (&[f32], &[f32])| -> f64 {
+        let terms = likelihood::column_distortions(&model, out, x);
+        assert!(terms.len() == 48 && terms.iter().zip(x).all(|(&term, x)| (term == 0.0) == x.is_nan()));
+        terms.iter().sum()
+    };
+    let expected: Vec<f32> = out.chunks_exact(wide).zip(x.chunks_exact(48)).map(|row| terms(row) as f32).collect();
+    for mut executor in executors() {
+        let found = rows(&mut executor, &out, &x, count, |[out, x]| Op::LogisticMixture { out, x, mixture });
+        crate::support::compare(&expected, &found, crate::support::ROUNDING)
+            .unwrap_or_else(|why| panic!("{}: {why}", executor.name()));
+    }
+}
