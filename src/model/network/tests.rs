@@ -88,7 +88,7 @@ fn dropout_is_for_training_alone() {
     let dropped = |mut graph: Graph| {
         let x = graph.add(Op::Input { name: "x".into(), shape: Shape::new(&[2, 3]) }).unwrap();
         let weights = declare(&mut graph, &found).unwrap();
-        apply(&mut graph, x, &found, &weights).unwrap();
+        apply(&mut graph, x, &found, &weights, None).unwrap();
         let layer = |id: Id| match *graph.op(id) {
             Op::Dropout { rate, layer, .. } => Some((rate, layer)),
             _ => None,
