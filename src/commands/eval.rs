@@ -171,7 +171,7 @@ pub(super) fn measure(
     let discrete = levels(session, part.clone())?;
     let likelihood = samples.map(|samples| likelihood(session, part, samples, seed, report)).transpose()?;
     let (shared, condition) = (session.shared()?, session.config.model.condition);
-    Ok(Measured { summary, likelihood, exact, discrete, shared, condition })
+    Ok(Measured { summary, likelihood, exact, condition, discrete, shared })
 }
 
 /// Checks the value of `--samples`.

@@ -243,7 +243,6 @@ impl Op {
             | SumColumns { x }
             | TableInput { x, .. } => vec![x],
             WithClass { x, class, .. } => vec![x, class],
-            WithClassGrad { dy, .. } => vec![dy],
             ActivationGrad { dy, v, .. } => vec![dy, v],
             Sample { stats, eps, .. } => vec![stats, eps],
             SampleGrad { stats, eps, dz, .. } => vec![stats, eps, dz],
@@ -267,7 +266,7 @@ impl Op {
                 vec![out, x, g]
             }
             TableMean { out, .. } | LogisticMixtureMean { out, .. } => vec![out],
-            AppendGradInput { dy, .. } | AppendGradWeight { dy, .. } => vec![dy],
+            AppendGradInput { dy, .. } | AppendGradWeight { dy, .. } | WithClassGrad { dy, .. } => vec![dy],
             Add { a, b } | Multiply { a, b } => vec![a, b],
             BroadcastRows { v, .. } | BroadcastColumns { v, .. } => vec![v],
         }
