@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Config;
+use crate::config::{Config, Likelihood};
 use crate::data::table::Encoding;
 use crate::data::{Dataset, Known};
 use crate::durable;
@@ -135,6 +135,12 @@ impl DataRecord {
     /// How other data have to be read to be used with the model.
     pub fn known(&self) -> Known<'_> {
         Known { encoding: self.encoding.as_ref(), classes: self.classes.as_deref() }
+    }
+
+    /// Whether an example for a model of this likelihood may have a NaN for what is missing: rows of tables and arrays,
+    /// and levels, which may come as numbers though those of the training were bytes.
+    pub fn may_miss(&self, likelihood: Likelihood) -> bool {
+        self.encoding.is_some() || likelihood == Likelihood::LogisticMixture
     }
 
     /// The columns, where examples are rows of a table and no pictures.

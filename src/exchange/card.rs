@@ -7,7 +7,9 @@ use super::onnx::{DECODER, ENCODER, OPSET};
 use super::{CONFIG, PARAMETERS};
 use crate::checkpoint::Checkpoint;
 use crate::config::{self, Activation, Binarise, Likelihood, ModelConfig};
+use crate::data::table::Encoding;
 use crate::error::Result;
+use crate::model::likelihood::{self, Learned};
 use crate::model::network::{self, Step};
 use crate::model::objective;
 use python::Body;
@@ -25,6 +27,7 @@ scale = torch.tensor([c.get(\"scale\", 1.0) for c in places])
 /// The card of a folder with [`PARAMETERS`].
 pub fn safetensors(checkpoint: &Checkpoint, layers: &[Linear], run: &Path) -> String {
     let mut card = head(checkpoint);
+    let shared = super::model(checkpoint).ok().and_then(|model| likelihood::shared(&model));
     let _ = write!(
         card,
         "## Files\n\n- `{PARAMETERS}`: the parameters, f32. Every `weight` is [outputs, inputs] and every `bias` \
@@ -34,6 +37,12 @@ pub fn safetensors(checkpoint: &Checkpoint, layers: &[Linear], run: &Path) -> St
     );
     for layer in layers {
         let _ = writeln!(card, "| `{}` | {:?} | [{}] |", layer.name, layer.shape(), layer.outputs);
+    }
+    if let Some((name, count)) = shared {
+        let _ = write!(
+            card,
+            "\nBeside them stands the tensor `{name}` [{count}], which is no layer and holds a logarithm for all examples.\n"
+        );
     }
     let _ = write!(card, "\n## In PyTorch\n\n```python\n{}```\n\n", pytorch(checkpoint));
     card + &foot(checkpoint, run, "safetensors")
@@ -76,23 +85,29 @@ fn head(checkpoint: &Checkpoint) -> String {
         Binarise::Threshold => " Training saw 1 where a value is at least one half, and 0 elsewhere.",
         Binarise::Dynamic => " Training saw zeros and ones, drawn anew at every use with the values as probabilities.",
     };
+    let units =
+        if data.encoding.as_ref().is_some_and(Encoding::scales) { " in units of the scaled numbers" } else { "" };
+    let sigma = match super::learned(checkpoint) {
+        Ok(Some(Learned::Sigma(sigma))) => sigma,
+        _ => model.sigma,
+    };
     let gives = match model.likelihood {
         Likelihood::Bernoulli => "the logits of a Bernoulli distribution per value",
-        Likelihood::Gaussian => &format!("the mean of a normal distribution with deviation {} per value", model.sigma),
-        Likelihood::GaussianShared => {
-            "the mean of a normal distribution per value, whose log-variance is the same for all: the tensor \
-             `decoder.log_variance`"
-        }
+        Likelihood::Gaussian => &format!("the mean of a normal distribution with deviation {sigma}{units} per value"),
+        Likelihood::GaussianShared => &format!(
+            "the mean of a normal distribution per value, whose deviation is learned and the same for all, {sigma}{units} \
+             (`learned.sigma` in `{CONFIG}`)"
+        ),
         Likelihood::LogisticMixture => &format!(
             "mixtures of {} discretised logistics, one for each pixel, as planes: logits, then for each component a mean for \
              each channel, then likewise log-scales, where levels reach from -1 to 1",
             model.components
         ),
         Likelihood::Poisson => "the logarithm of the rate of a Poisson distribution per value",
-        Likelihood::NegativeBinomial => {
-            "the logarithm of the mean of a negative binomial distribution per value, whose inverse dispersion is exp of the \
-             tensor `decoder.log_dispersion`"
-        }
+        Likelihood::NegativeBinomial => &format!(
+            "the logarithm of the mean of a negative binomial distribution per value, whose inverse dispersion is in \
+             `learned.inverse_dispersion` of `{CONFIG}`"
+        ),
         Likelihood::GaussianLearned => "mean and log-variance of a normal distribution per value",
         Likelihood::Heterogeneous => {
             "a number for each place of an encoded row (the mean of a number, the logit of a binary column, a logit for \
@@ -194,6 +209,8 @@ fn pytorch(checkpoint: &Checkpoint) -> String {
     let [low, high] = model.log_variance;
     if matches!(model.likelihood, Likelihood::Poisson | Likelihood::NegativeBinomial) {
         shown += "    x = torch.log1p(x.nan_to_num(0.0))\n";
+    } else if checkpoint.progress.data.may_miss(model.likelihood) {
+        shown += "    x = x.nan_to_num(0.0)\n";
     }
     let mean = match model.likelihood {
         Likelihood::LogisticMixture => mixture_mean(model.components, checkpoint.progress.data.shape),
@@ -210,7 +227,7 @@ fn pytorch(checkpoint: &Checkpoint) -> String {
     let decoded = match model.likelihood {
         Likelihood::Bernoulli => format!("torch.sigmoid({}){units}", decoder.head("decoder.logits")),
         Likelihood::Gaussian | Likelihood::GaussianShared => format!("{}{units}", decoder.head("decoder.mean")),
-        Likelihood::LogisticMixture => format!("mixture_mean({})", decoder.head("decoder.mixture")),
+        Likelihood::LogisticMixture => format!("mixture_mean({}){units}", decoder.head("decoder.mixture")),
         Likelihood::Poisson => format!("{}.clamp(-20, 20).exp()", decoder.head("decoder.log_rate")),
         Likelihood::NegativeBinomial => format!("{}.clamp(-20, 20).exp()", decoder.head("decoder.log_mean")),
         Likelihood::Heterogeneous => decoder.head("decoder.columns"),
