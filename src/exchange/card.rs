@@ -24,6 +24,17 @@ shift = torch.tensor([c.get(\"shift\", 0.0) for c in places])
 scale = torch.tensor([c.get(\"scale\", 1.0) for c in places])
 ";
 
+/// The mean of a mixture of logistics, in Python.
+const MIXTURE: &str = "\
+def mixture_mean(out, components, channels):
+    planes = out.unflatten(1, (components * (1 + 2 * channels), -1))
+    weights = planes[:, :components].softmax(1).unsqueeze(2)
+    means = planes[:, components:components * (1 + channels)].clamp(-1, 1).unflatten(1, (components, channels))
+    return (0.5 + 0.5 * (weights * means).sum(1)).flatten(1)
+
+
+";
+
 /// The card of a folder with [`PARAMETERS`].
 pub fn safetensors(checkpoint: &Checkpoint, layers: &[Linear], run: &Path) -> String {
     let mut card = head(checkpoint);
@@ -85,8 +96,8 @@ fn head(checkpoint: &Checkpoint) -> String {
         Binarise::Threshold => " Training saw 1 where a value is at least one half, and 0 elsewhere.",
         Binarise::Dynamic => " Training saw zeros and ones, drawn anew at every use with the values as probabilities.",
     };
-    let units =
-        if data.encoding.as_ref().is_some_and(Encoding::scales) { " in units of the scaled numbers" } else { "" };
+    let is_scaled = data.encoding.as_ref().is_some_and(Encoding::scales);
+    let units = if is_scaled { " in units of the scaled numbers" } else { "" };
     let sigma = match super::learned(checkpoint) {
         Ok(Some(Learned::Sigma(sigma))) => sigma,
         _ => model.sigma,
@@ -198,7 +209,7 @@ fn metrics(run: &Path, epoch: u32) -> Option<(String, String)> {
 /// The two networks as functions on the tensors of the file.
 fn pytorch(checkpoint: &Checkpoint) -> String {
     let model = &checkpoint.config.model;
-    let encoding = checkpoint.progress.data.encoding.as_ref();
+    let encoding = checkpoint.progress.data.encoding.as_ref().filter(|encoding| encoding.scales());
     let mut shown = String::new();
     if encoding.is_some() {
         shown += "    x = (x - shift) / scale\n";
@@ -212,10 +223,7 @@ fn pytorch(checkpoint: &Checkpoint) -> String {
     } else if checkpoint.progress.data.may_miss(model.likelihood) {
         shown += "    x = x.nan_to_num(0.0)\n";
     }
-    let mean = match model.likelihood {
-        Likelihood::LogisticMixture => mixture_mean(model.components, checkpoint.progress.data.shape),
-        _ => String::new(),
-    };
+    let mixture = if model.likelihood == Likelihood::LogisticMixture { MIXTURE } else { "" };
     let [encoder, decoder] = networks(checkpoint).unwrap_or_default();
     let [encoder, decoder] =
         [Body::of(&encoder, "x", Some(checkpoint.progress.data.shape)), Body::of(&decoder, "z", None)];
@@ -227,7 +235,10 @@ fn pytorch(checkpoint: &Checkpoint) -> String {
     let decoded = match model.likelihood {
         Likelihood::Bernoulli => format!("torch.sigmoid({}){units}", decoder.head("decoder.logits")),
         Likelihood::Gaussian | Likelihood::GaussianShared => format!("{}{units}", decoder.head("decoder.mean")),
-        Likelihood::LogisticMixture => format!("mixture_mean({}){units}", decoder.head("decoder.mixture")),
+        Likelihood::LogisticMixture => {
+            let (out, components) = (decoder.head("decoder.mixture"), model.components);
+            format!("mixture_mean({out}, {components}, {}){units}", checkpoint.progress.data.shape[0])
+        }
         Likelihood::Poisson => format!("{}.clamp(-20, 20).exp()", decoder.head("decoder.log_rate")),
         Likelihood::NegativeBinomial => format!("{}.clamp(-20, 20).exp()", decoder.head("decoder.log_mean")),
         Likelihood::Heterogeneous => decoder.head("decoder.columns"),
@@ -243,25 +254,10 @@ fn pytorch(checkpoint: &Checkpoint) -> String {
          def parameters(name):\n    return tensors[name + \".weight\"], tensors[name + \".bias\"]\n\n\n\
          def encode(x):\n{shown}{encode}    return {mean}, {log_variance}.clamp({low}, {high})\n\n\n\
          {mixture}def decode(z):\n{decode}    return {decoded}\n",
-        mixture = mean,
         encode = encoder.lines,
         mean = encoder.head("encoder.mean"),
         log_variance = encoder.head("encoder.log_variance"),
         decode = decoder.lines,
-    )
-}
-
-/// The mean of a mixture, in Python.
-fn mixture_mean(components: usize, [channels, height, width]: [usize; 3]) -> String {
-    let pixels = height * width;
-    format!(
-        "def mixture_mean(out):\n    \
-             planes = out.reshape(-1, {components} * {}, {pixels})\n    \
-             weights = planes[:, :{components}].softmax(1).unsqueeze(2)\n    \
-             means = planes[:, {components}:{}].clamp(-1, 1).reshape(-1, {components}, {channels}, {pixels})\n    \
-             return (0.5 + 0.5 * (weights * means).sum(1)).flatten(1)\n\n\n",
-        1 + 2 * channels,
-        components * (1 + channels)
     )
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The decoder puts out planes of one number for each pixel: K logits, then for each component a mean for each channel,
 //! then likewise log-scales. So a convolution gives each pixel K·(1 + 2C) channels. The distribution is that of Salimans,
-//! Karpathy, Chen, Kingma, "PixelCNN++", 2017 (arXiv 1701.05517), section 2.1, with channels that are independent given
+//! Karpathy, Chen, Kingma, "`PixelCNN`++", 2017 (arXiv 1701.05517), section 2.1, with channels that are independent given
 //! the component.
 
 use super::Clamp;

@@ -216,7 +216,7 @@ impl Op {
         use Op::*;
         match *self {
             Parameter { .. } | Input { .. } | Gather { .. } | Noise { .. } | RowWeights { .. } => vec![],
-            Affine { x, w } | Conv { x, w, .. } => vec![x, w],
+            Affine { x, w } | Conv { x, w, .. } | Append { x, w, .. } => vec![x, w],
             AffineGradInput { dy, w } | ConvGradInput { dy, w, .. } => vec![dy, w],
             AffineGradWeight { x, dy } | ConvGradWeight { x, dy, .. } => vec![x, dy],
             GroupNorm { x, w, moments } => vec![x, w, moments],
@@ -254,7 +254,6 @@ impl Op {
                 vec![out, x, g]
             }
             TableMean { out, .. } | LogisticMixtureMean { out, .. } => vec![out],
-            Append { x, w, .. } => vec![x, w],
             AppendGradInput { dy, .. } | AppendGradWeight { dy, .. } => vec![dy],
             Add { a, b } | Multiply { a, b } => vec![a, b],
             BroadcastRows { v, .. } | BroadcastColumns { v, .. } => vec![v],

@@ -1,5 +1,5 @@
 //! The discretised mixture of logistics for images of 256 levels (Salimans, Karpathy, Chen, Kingma 2017,
-//! "PixelCNN++", arXiv 1701.05517, eqs. 1 and 2): distortion = −Σ over pixels of log Σₖ πₖ·Π over channels of the mass that
+//! "`PixelCNN`++", arXiv 1701.05517, eqs. 1 and 2): distortion = −Σ over pixels of log Σₖ πₖ·Π over channels of the mass that
 //! a logistic distribution gives to a level, per row, in nats, and its gradient.
 //!
 //! The channels of a pixel share the weights πₖ and are independent given the component: their means are not coupled as

@@ -229,7 +229,9 @@ fn mixture_distortions(mixture: Mixture, out: &[f32], x: &[f32]) -> Vec<f64> {
     for pixel in 0..pixels {
         let mut logs: Vec<f64> = (0..components).map(|k| out[k * pixels + pixel].into()).collect();
         let prior = total(&logs);
-        logs.iter_mut().for_each(|log| *log -= prior);
+        for log in &mut logs {
+            *log -= prior;
+        }
         for at in (0..channels).map(|channel| channel * pixels + pixel).filter(|&at| !x[at].is_nan()) {
             let before = total(&logs);
             for (k, log) in logs.iter_mut().enumerate() {

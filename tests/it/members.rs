@@ -71,7 +71,7 @@ fn every_member_has_the_bits_that_it_would_have_alone() {
     let gaussian = members("gaussian-learned", &[("beta", "[1,2,4]")], "5,");
     let layers = [
         ("hidden", "[]"),
-        ("encoder_layers", "[residual {, dense 784, layer-norm, }, dropout 0.3, dense 12, relu]"),
+        ("encoder_layers", "[dense 12, residual {, dense 12, layer-norm, }, dropout 0.3, relu]"),
         (
             "decoder_layers",
             "[dense 7x7x4, group-norm 2, relu, upsample 2, dropout 0.1, conv-transpose out kernel 2 stride 2]",

@@ -62,6 +62,11 @@ fn value(text: &str, known: &BTreeMap<&str, Matrix>, tensors: &Tensors) -> Matri
     });
     let (open, _) = open.unwrap_or_else(|| panic!("what is `{text}`?"));
     let (callee, arguments) = (&text[..open], &text[open + 1..text.len() - 1]);
+    if callee == "mixture_mean" {
+        let all = parts(arguments);
+        let sizes = numbers(&all[1..].join(","));
+        return mixture_mean(&value(all[0], known, tensors), sizes[0] as usize, sizes[1] as usize);
+    }
     let (before, name) = callee.rsplit_once('.').unwrap_or_else(|| panic!("what is `{text}`?"));
     if before == "F" || before == "torch" {
         let x = value(parts(arguments)[0], known, tensors);
@@ -113,6 +118,21 @@ fn function(name: &str, x: &Matrix, arguments: &str, tensors: &Tensors) -> Matri
         }
         _ => panic!("what is {name}({arguments})?"),
     }
+}
+
+/// The mean of a mixture of logistics, by its definition.
+fn mixture_mean(out: &Matrix, components: usize, channels: usize) -> Matrix {
+    let pixels = out.columns / (components * (1 + 2 * channels));
+    let row = |out: &[f64]| -> Vec<f64> {
+        let value = |at: usize| {
+            let weight = |k: usize| out[k * pixels + at % pixels].exp();
+            let mean = |k: usize| out[(components + k * channels) * pixels + at].clamp(-1.0, 1.0);
+            let sum: f64 = (0..components).map(|k| weight(k) * mean(k)).sum();
+            0.5 + 0.5 * sum / (0..components).map(weight).sum::<f64>()
+        };
+        (0..channels * pixels).map(value).collect()
+    };
+    Matrix::of(&[channels * pixels], out.values.chunks_exact(out.columns).flat_map(row).collect())
 }
 
 /// x·Wᵀ + b.

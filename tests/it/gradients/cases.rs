@@ -88,7 +88,9 @@ impl Case {
     pub fn as_counts(&mut self, x: Id) {
         let (last, values) = self.inputs.last_mut().expect("there is an input");
         assert_eq!(*last, x);
-        values.iter_mut().for_each(|value| *value = (7.0 * value.abs() - 2.0).round());
+        for value in values.iter_mut() {
+            *value = (7.0 * value.abs() - 2.0).round();
+        }
     }
 
     pub fn variable_ids(&self) -> Vec<Id> {

@@ -9,7 +9,7 @@ use elbo::kernels::StepScalars;
 use elbo::plan::{Resident, Role, lower};
 
 /// The distance of central differences. Rounding of f32 is divided by it, and no kink lies within twice of it.
-const STEP: f64 = 1.0 / 16.0;
+pub const STEP: f64 = 1.0 / 16.0;
 
 /// How far from a slope the central difference may be, in root mean squares of the gradient.
 const TRUNCATION: f64 = 1e-3;
@@ -107,33 +107,33 @@ fn compare(executor: &mut Executor, name: &str, loaded: &Loaded, loss: impl Fn(&
         let (role, values) = &loaded.inputs[input];
         let mut slopes = Vec::new();
         for (element, &at) in values.iter().enumerate() {
-            slopes.push(slope(f64::from(at), |x| {
+            slopes.push(slope(f64::from(at), STEP, |x| {
                 executor.write_f32(role, element, &[x]).expect("the element is there");
                 loss(executor)
             }));
             executor.write_f32(role, element, &[at]).expect("the element is there");
         }
         let what = format!("{}: {name}, gradient {variable}", executor.name());
-        assert_close(&what, found, &slopes, level);
+        assert_close(&what, found, &slopes, level / STEP);
     }
 }
 
-/// The derivative at `x` from four values, off by STEP⁴/30 of the fifth derivative.
-pub fn slope(x: f64, mut f: impl FnMut(f32) -> f64) -> f64 {
+/// The derivative at `x` from four values at a distance of one or two steps, off by step⁴/30 of the fifth derivative.
+pub fn slope(x: f64, step: f64, mut f: impl FnMut(f32) -> f64) -> f64 {
     let mut difference = |h: f64| {
         let (above, below) = ((x + h) as f32, (x - h) as f32);
         (f(above) - f(below)) / (f64::from(above) - f64::from(below))
     };
-    (4.0 * difference(STEP) - difference(2.0 * STEP)) / 3.0
+    (4.0 * difference(step) - difference(2.0 * step)) / 3.0
 }
 
 /// Each element may be off by the truncation, a small part of the gradient's root mean square, and by the rounding of
-/// the four losses, each about as large as `loss`.
+/// the four losses, each about as large as `loss`, which is divided by the step.
 pub fn assert_close(what: &str, found: &[f32], slopes: &[f64], loss: f64) {
     assert_eq!(found.len(), slopes.len(), "{what}");
     let scale = (slopes.iter().map(|s| s * s).sum::<f64>() / slopes.len() as f64).sqrt();
     assert!(scale.is_finite() && scale > 1e-4, "{what}: slopes of the scale {scale} prove nothing");
-    let allowed = TRUNCATION * scale + 2.0 * f64::from(f32::EPSILON) * loss.abs() / STEP;
+    let allowed = TRUNCATION * scale + 2.0 * f64::from(f32::EPSILON) * loss.abs();
     for (at, (&found, &slope)) in found.iter().zip(slopes).enumerate() {
         let error = (f64::from(found) - slope).abs();
         assert!(error < allowed, "{what}, element {at}: {found} instead of {slope} (allowed ±{allowed:.1e})");
