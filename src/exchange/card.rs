@@ -87,17 +87,17 @@ fn head(checkpoint: &Checkpoint) -> String {
     let width: usize = data.shape.iter().product();
     let [channels, height, columns] = data.shape;
     let values = if data.floats { "the numbers as they are in the data" } else { "bytes of the data divided by 255" };
-    let scaled = match &data.encoding {
-        Some(_) => " Inside, they are scaled as `config.json` says under `data.encoding`.",
-        None => "",
+    let is_scaled = data.encoding.as_ref().is_some_and(Encoding::scales);
+    let [scaled, units] = if is_scaled {
+        [" Inside, they are scaled as `config.json` says under `data.encoding`.", " in units of the scaled numbers"]
+    } else {
+        [""; 2]
     };
     let presented = match checkpoint.config.data.binarise {
         Binarise::None => "",
         Binarise::Threshold => " Training saw 1 where a value is at least one half, and 0 elsewhere.",
         Binarise::Dynamic => " Training saw zeros and ones, drawn anew at every use with the values as probabilities.",
     };
-    let is_scaled = data.encoding.as_ref().is_some_and(Encoding::scales);
-    let units = if is_scaled { " in units of the scaled numbers" } else { "" };
     let sigma = match super::learned(checkpoint) {
         Ok(Some(Learned::Sigma(sigma))) => sigma,
         _ => model.sigma,
