@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Config;
+use crate::config::{Config, Likelihood};
 use crate::data::table::Encoding;
 use crate::data::{Dataset, Known};
 use crate::durable;
@@ -140,6 +140,12 @@ impl DataRecord {
     /// How many classes a conditional model was told; of others, how many have names.
     pub fn class_count(&self) -> usize {
         self.classes.as_ref().map_or(0, Vec::len)
+    }
+
+    /// Whether an example for a model of this likelihood may have a NaN for what is missing: rows of tables and arrays,
+    /// and levels, which may come as numbers though those of the training were bytes.
+    pub fn may_miss(&self, likelihood: Likelihood) -> bool {
+        self.encoding.is_some() || likelihood == Likelihood::LogisticMixture
     }
 
     /// The columns, where examples are rows of a table and no pictures.

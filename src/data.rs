@@ -31,7 +31,7 @@ use std::path::Path;
 
 use crate::config::{Condition, Config};
 use crate::error::{Error, Result};
-pub use check::check;
+pub use check::{can_be, check, taken};
 pub use request::{Known, Labels, Request};
 use request::{misplaced, places, share};
 use table::Encoding;

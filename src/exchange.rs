@@ -26,7 +26,8 @@ use crate::checkpoint::{Checkpoint, Tensor};
 use crate::config::{Config, Likelihood, ModelConfig};
 use crate::error::{Error, Result};
 use crate::graph::op::Source;
-use crate::model::{Model, likelihood};
+use crate::model::Model;
+use crate::model::likelihood::{self, Learned};
 use linear::Linear;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -48,7 +49,8 @@ pub fn model(checkpoint: &Checkpoint) -> Result<Model> {
     let data = &checkpoint.progress.data;
     let source = if data.floats { Source::Floats } else { Source::Bytes };
     let encoding = data.encoding.as_ref();
-    Model::with(&checkpoint.config, data.shape, source, encoding, encoding.is_some(), data.class_count())
+    let missing = data.may_miss(checkpoint.config.model.likelihood);
+    Model::with(&checkpoint.config, data.shape, source, encoding, missing, data.class_count())
 }
 
 /// What a parameter of the house is called outside: one name for each of the heads that stand in it side by side.
@@ -104,6 +106,14 @@ fn exported(checkpoint: &Checkpoint, layers: &[Linear]) -> Result<Vec<(String, T
     Ok(tensors(layers).into_iter().chain(found.cloned()).collect())
 }
 
+/// What the decoder has learned once for all examples.
+fn learned(checkpoint: &Checkpoint) -> Result<Option<Learned>> {
+    let model = model(checkpoint)?;
+    let Some((name, _)) = likelihood::shared(&model) else { return Ok(None) };
+    let found = checkpoint.parameters.iter().find(|(found, _)| found == name);
+    Ok(found.and_then(|(_, tensor)| likelihood::learned(&model, &tensor.values)))
+}
+
 /// The files of a folder in the format `safetensors`.
 pub fn safetensors(checkpoint: &Checkpoint, run: &Path) -> Result<Vec<(String, Vec<u8>)>> {
     let layers = layers(checkpoint)?;
@@ -129,14 +139,15 @@ pub fn onnx(checkpoint: &Checkpoint, run: &Path) -> Result<Vec<(String, Vec<u8>)
     ])
 }
 
-/// `config.json`: the whole configuration, what is known of the data, how far training had come, and the tensors.
+/// `config.json`: the whole configuration, what is known of the data, how far training had come, the tensors, and what the
+/// decoder has learned once for all examples.
 fn config(checkpoint: &Checkpoint, layers: &[Linear]) -> Result<Vec<u8>> {
     let progress = &checkpoint.progress;
     let tensors: Vec<Value> = exported(checkpoint, layers)?
         .iter()
         .map(|(name, tensor)| json!({ "name": name, "shape": tensor.shape }))
         .collect();
-    let value = json!({
+    let mut value = json!({
         "format": FORMAT,
         "program": concat!("elbo ", env!("CARGO_PKG_VERSION")),
         "config": checkpoint.config,
@@ -146,6 +157,10 @@ fn config(checkpoint: &Checkpoint, layers: &[Linear]) -> Result<Vec<u8>> {
         "best_score": progress.best,
         "tensors": tensors,
     });
+    // The files of ONNX have no place for it, and the configuration says where it began.
+    if let Some(learned) = learned(checkpoint)? {
+        value["learned"] = json!(learned);
+    }
     let mut text = serde_json::to_vec_pretty(&value).map_err(|e| Error::Bug(format!("writing {CONFIG}: {e}")))?;
     text.push(b'\n');
     Ok(text)

@@ -8,6 +8,8 @@
 
 use crate::checkpoint::{self, Checkpoint};
 use crate::config::Config;
+use crate::data;
+use crate::data::table::Encoding;
 use crate::error::{Error, Result};
 use crate::eval::Terms;
 use crate::exec::{Executor, select};
@@ -97,8 +99,8 @@ impl Run {
     /// The posteriors of examples [N, D].
     ///
     /// # Errors
-    /// [`Error::Usage`] where the numbers are no rows of D finite ones. For a model of a table or an array a NaN is a
-    /// missing value, of a category in all of its places.
+    /// [`Error::Usage`] where the numbers are no rows of D finite ones that the likelihood can have. For a model of a
+    /// table, of an array or of levels a NaN is a missing value, of a category in all of its places.
     pub fn encode(&mut self, examples: &[f32]) -> Result<Posterior> {
         let classes = self.check(examples)?;
         let mut all = Posterior { latent: self.latent(), means: vec![], log_variances: vec![] };
@@ -203,11 +205,20 @@ impl Run {
             let count = examples.len();
             return Err(Error::Usage(format!("{count} numbers are no examples of {width} values each")));
         }
-        let may_miss = self.session.model.missing;
-        match examples.iter().position(|x| !(x.is_finite() || may_miss && x.is_nan())) {
-            Some(at) => {
-                let (row, column, value) = (at / width, at % width, examples[at]);
-                Err(Error::Usage(format!("value {column} of example {row} is {value}: examples must be finite")))
+        let (may_miss, likelihood) = (self.session.model.missing, self.session.config.model.likelihood);
+        let fitted = self.session.record.encoding.as_ref().map(Encoding::fitted);
+        // What came out in single precision may be off by half a unit, which scaling brings to light.
+        let can_be = |at: usize, x: f32| {
+            let [shift, scale] = fitted.as_ref().map_or([0.0, 1.0], |fitted| fitted[at % width]);
+            let scaled = |x: f32| ((f64::from(x) - shift) / scale) as f32;
+            [x, x.next_up(), x.next_down()].into_iter().any(|x| data::can_be(scaled(x), likelihood))
+        };
+        let fits = |at: usize, x: f32| if x.is_nan() { may_miss } else { x.is_finite() && can_be(at, x) };
+        match examples.iter().enumerate().find(|&(at, &x)| !fits(at, x)) {
+            Some((at, value)) => {
+                let (row, column) = (at / width, at % width);
+                let why = if value.is_finite() { data::taken(likelihood) } else { ": examples must be finite".into() };
+                Err(Error::Usage(format!("value {column} of example {row} is {value}{why}")))
             }
             None => self.told(examples.len() / width),
         }

@@ -6,14 +6,13 @@ mod answers;
 mod window;
 
 use crate::checkpoint::{Checkpoint, DataRecord, Tensor};
-use crate::config::{Condition, Config, Likelihood, NotFinite};
+use crate::config::{Condition, Config, NotFinite};
 use crate::data::{Dataset, Values, classes, little_endian};
 use crate::error::{Error, Result};
 use crate::exec::{Executor, PlanId};
-use crate::graph::columns::LOG_DISPERSION;
 use crate::graph::op::Source;
 use crate::kernels::{StepScalars, f32s};
-use crate::model::likelihood::shared;
+use crate::model::likelihood::{Learned, learned, shared};
 use crate::model::{Model, weights};
 use crate::plan::tuning::Tuning;
 use crate::plan::{Ending, Plan, Range, Resident, Role, Target, lower};
@@ -111,8 +110,8 @@ impl Session {
         let width: usize = record.shape.iter().product();
         // Examples that are shown come as floats, however the data set stored them.
         let encoding = record.encoding.as_ref();
-        let model =
-            Model::with(&config, record.shape, Source::Floats, encoding, encoding.is_some(), record.class_count())?;
+        let missing = record.may_miss(config.model.likelihood);
+        let model = Model::with(&config, record.shape, Source::Floats, encoding, missing, record.class_count())?;
         let resident = Resident { data_words: BATCH * width, window: 0, order_words: 1024, metric_slots: 16 };
         let tuning = checkpoint.progress.tuning.clone();
         let (others, data, plans, window) = (vec![], None, BTreeMap::new(), window::Window::default());
@@ -316,18 +315,11 @@ impl Session {
         self.tensors(member, &self.held(), "")
     }
 
-    /// What the first member's decoder has for all examples ([`crate::model::likelihood::shared`]), within its range: one
-    /// log-variance, or the logarithms of inverse dispersions.
-    pub fn shared(&mut self) -> Result<Option<Vec<f32>>> {
+    /// What the first member's decoder has learned once for all examples.
+    pub fn learned(&mut self) -> Result<Option<Learned>> {
         let Some((name, _)) = shared(&self.model) else { return Ok(None) };
-        let clamp = match self.config.model.likelihood {
-            Likelihood::NegativeBinomial => LOG_DISPERSION,
-            _ => self.model.clamp(),
-        };
         let found = self.parameters(0)?.into_iter().find(|(found, _)| found == name);
-        let held =
-            |(_, tensor): (String, Tensor)| tensor.values.iter().map(|v| v.clamp(clamp.low, clamp.high)).collect();
-        Ok(found.map(held))
+        Ok(found.and_then(|(_, tensor)| learned(&self.model, &tensor.values)))
     }
 
     /// The update rule's moments of a member; none where no training plan is loaded.

@@ -83,9 +83,11 @@ fn fits(result: &Published, run: &Run) -> bool {
 /// A line for each run, and one for each published result.
 fn figures(runs: &[Run], results: &[&Published]) -> String {
     let sampled = runs.iter().any(|run| run.measured.likelihood.is_some());
+    let levels = runs.iter().any(|run| run.measured.discrete.is_some());
     let nats = |value: f64| format!("{value:.2}");
     let mut rows = Vec::new();
-    for Run { path, config, data, measured: Measured { summary, likelihood, .. }, .. } in runs {
+    for Run { path, config, data, measured, .. } in runs {
+        let Measured { summary, likelihood, .. } = measured;
         let mut row = vec![
             path.display().to_string(),
             config.name.clone(),
@@ -100,6 +102,9 @@ fn figures(runs: &[Run], results: &[&Published]) -> String {
         if let Some(likelihood) = likelihood {
             row.extend([nats(likelihood.neg_log_px), nats(likelihood.standard_error)]);
         }
+        if levels {
+            row.push(measured.bits(summary.terms.neg_elbo()).map_or(String::new(), |bits| format!("{bits:.4}")));
+        }
         rows.push(row);
     }
     for result in results {
@@ -113,6 +118,9 @@ fn figures(runs: &[Run], results: &[&Published]) -> String {
     let mut header = vec!["run", "recipe", "data", "examples", "distortion", "rate", "-ELBO", "±", "active"];
     if sampled {
         header.extend(["-log p(x)", "±"]);
+    }
+    if levels {
+        header.push("bits/dim");
     }
     table(&header, &rows)
 }
@@ -237,8 +245,9 @@ mod tests {
         let terms = Terms { distortion: 80.0, rate: 25.5 };
         let summary =
             Summary { examples: 10, terms, standard_error: 0.3, rates: vec![25.5], active: 1, aggregate, layers };
-        let condition = Condition::None;
-        let measured = Measured { summary, likelihood: None, exact: false, discrete: None, shared: None, condition };
+        let (condition, scaled) = (Condition::None, false);
+        let measured =
+            Measured { summary, likelihood: None, exact: false, condition, discrete: None, learned: None, scaled };
         let (epoch, hash) = (config.train.epochs as u32, hash.into());
         Run { path: path.into(), config, epoch, part: "test", hash, data: "mnist".into(), measured }
     }

@@ -31,7 +31,7 @@ pub fn run(args: &DataArgs, report: &Report) -> Result<()> {
         Err(error) => return Err(error),
     };
     let columns = describe(&data)?;
-    let refusal = refusal(&data);
+    let refusal = refusal(&data, config.model.likelihood);
     report.result(&as_text(&data, &columns)?);
     if let Some(refusal) = &refusal {
         report.result(&format!("refused  {refusal}"));
@@ -116,8 +116,12 @@ pub fn distributions(data: &Dataset) -> Option<String> {
     Some(format!("likelihood heterogeneous{asked}: {}", parts.join(", ")))
 }
 
-/// Why no model can be trained on these data as they are, whatever its likelihood.
-fn refusal(data: &Dataset) -> Option<String> {
+/// Why no model can be trained on these data as they are: none that knows counts or levels alone, where one is asked for,
+/// else none at all.
+fn refusal(data: &Dataset, asked: Likelihood) -> Option<String> {
+    if matches!(asked, Likelihood::LogisticMixture | Likelihood::Poisson | Likelihood::NegativeBinomial) {
+        return data::check(data, asked).err().map(|error| error.to_string());
+    }
     data::check(data, Likelihood::Bernoulli).err()?;
     // A table can have columns of any type that is no text.
     let widest = if data.encoding.is_some() { Likelihood::Heterogeneous } else { Likelihood::GaussianLearned };

@@ -4,8 +4,10 @@ use super::open;
 use crate::cli::EvalArgs;
 use crate::config::{Binarise, Condition, Likelihood};
 use crate::data::Dataset;
+use crate::data::table::Encoding;
 use crate::error::{Error, Result};
 use crate::eval::{self, Aggregate, Layer, Summary};
+use crate::model::likelihood::Learned;
 use crate::report::Report;
 use crate::report::human::count;
 use crate::report::table::table;
@@ -70,13 +72,15 @@ pub(super) struct Measured {
     /// The values of an example, a mean over the examples of those that are there, where each is one of 256 levels: then
     /// nats can be told in bits per value.
     pub discrete: Option<f64>,
-    /// What the decoder has once for all examples ([`Session::shared`]).
-    pub shared: Option<Vec<f32>>,
+    /// What the decoder has learned once for all examples.
+    pub learned: Option<Learned>,
+    /// Whether numbers of the data were scaled before the model saw them.
+    pub scaled: bool,
 }
 
 impl Measured {
     pub fn as_json(&self) -> Value {
-        let Self { summary, likelihood, exact, shared, condition, .. } = self;
+        let Self { summary, likelihood, exact, learned, condition, .. } = self;
         let aggregate = &summary.aggregate;
         let mut value = json!({
             "examples": summary.examples,
@@ -95,10 +99,8 @@ impl Measured {
         if let Some(bits) = self.bits(summary.terms.neg_elbo()) {
             value["bits_per_dim"] = json!(bits);
         }
-        match shared.as_deref() {
-            Some(&[log_variance]) => value["sigma"] = json!(deviation(log_variance)),
-            Some(logs) => value["inverse_dispersion"] = json!(logs.iter().map(|log| log.exp()).collect::<Vec<_>>()),
-            None => {}
+        for (key, found) in json!(learned).as_object().into_iter().flatten() {
+            value[key] = found.clone();
         }
         if let Some(likelihood) = likelihood {
             if let Some(bits) = self.bits(likelihood.neg_log_px) {
@@ -114,27 +116,27 @@ impl Measured {
     }
 
     /// Nats per example in bits per value, where that is meant: nats/(D·log 2).
-    fn bits(&self, nats: f64) -> Option<f64> {
+    pub fn bits(&self, nats: f64) -> Option<f64> {
         self.discrete.map(|values| nats / (values * std::f64::consts::LN_2))
     }
 }
 
-/// The deviation that a log-variance stands for.
-fn deviation(log_variance: f32) -> f32 {
-    (0.5 * log_variance).exp()
-}
-
-/// What a decoder has learned once for all examples, in words; for one number the deviation of all values, else the
-/// inverse dispersions of counts.
-pub(super) fn shared_in_words(logs: &[f32]) -> [String; 3] {
-    if let &[log_variance] = logs {
-        return ["sigma".into(), format!("{:.4}", deviation(log_variance)), "of every value, learned".into()];
+/// What a decoder has learned once for all examples, in words; `scaled` says whether the units are those of scaled numbers.
+pub(super) fn in_words(learned: &Learned, scaled: bool) -> [String; 3] {
+    match learned {
+        Learned::Sigma(sigma) => {
+            let units = if scaled { ", in units of the scaled numbers" } else { "" };
+            ["sigma".into(), format!("{sigma:.4}"), format!("of every value, learned{units}")]
+        }
+        Learned::InverseDispersion(all) => {
+            let mut sorted = all.clone();
+            sorted.sort_by(f32::total_cmp);
+            let at = |place: usize| sorted.get(place).copied().unwrap_or(f32::NAN);
+            let [least, middle, most] = [0, sorted.len() / 2, sorted.len().saturating_sub(1)].map(at);
+            let what = format!("the median inverse dispersion, of {least:.3} to {most:.3}");
+            ["theta".into(), format!("{middle:.3}"), what]
+        }
     }
-    let mut sorted: Vec<f32> = logs.iter().map(|log| log.exp()).collect();
-    sorted.sort_by(f32::total_cmp);
-    let (least, most) = (sorted[0], sorted[sorted.len() - 1]);
-    let middle = format!("{:.3}", sorted[sorted.len() / 2]);
-    ["theta".into(), middle, format!("the median inverse dispersion, of {least:.3} to {most:.3}")]
 }
 
 /// The mean number of values of an example that are there, where the likelihood is that of 256 levels.
@@ -170,8 +172,9 @@ pub(super) fn measure(
     }
     let discrete = levels(session, part.clone())?;
     let likelihood = samples.map(|samples| likelihood(session, part, samples, seed, report)).transpose()?;
-    let (shared, condition) = (session.shared()?, session.config.model.condition);
-    Ok(Measured { summary, likelihood, exact, condition, discrete, shared })
+    let (learned, condition) = (session.learned()?, session.config.model.condition);
+    let scaled = session.record.encoding.as_ref().is_some_and(Encoding::scales);
+    Ok(Measured { summary, likelihood, exact, condition, discrete, learned, scaled })
 }
 
 /// Checks the value of `--samples`.
@@ -201,7 +204,7 @@ fn likelihood(
 }
 
 fn as_text(measured: &Measured) -> String {
-    let Measured { summary, likelihood, shared, condition, .. } = measured;
+    let Measured { summary, likelihood, learned, scaled, condition, .. } = measured;
     let bits = |nats: f64| measured.bits(nats).map_or(String::new(), |bits| format!(", {bits:.4} bits/dim"));
     let [bound, estimate] = match condition {
         Condition::None => ["-ELBO", "-log p(x)"],
@@ -220,7 +223,7 @@ fn as_text(measured: &Measured) -> String {
         let rest = format!("{error}{bits}, {} samples", count(likelihood.samples as u64));
         rows.push(row(estimate, nats(likelihood.neg_log_px), rest));
     }
-    rows.extend(shared.as_deref().map(|logs| shared_in_words(logs).to_vec()));
+    rows.extend(learned.as_ref().map(|learned| in_words(learned, *scaled).to_vec()));
     let [active, latent] = [|layer: &Layer| layer.active, |layer: &Layer| layer.latent]
         .map(|of| summary.layers.iter().map(|layer| of(layer).to_string()).collect::<Vec<_>>().join(" + "));
     rows.push(row("active", active, format!("of {latent} latent dimensions")));

@@ -27,12 +27,16 @@ struct Exported {
     data: DataRecord,
 }
 
+/// The likelihoods of the models that are taken.
+const PLAIN: [Likelihood; 3] = [Likelihood::Bernoulli, Likelihood::Gaussian, Likelihood::GaussianLearned];
+
 /// Makes a run folder that holds somebody else's parameters.
 pub fn run(args: &ImportArgs, report: &Report) -> Result<()> {
     folder::check_empty(&args.out, "")?;
     let (file, exported) = source(&args.file)?;
     if let Some(exported) = &exported {
         check_kind(&exported.config)?;
+        check_own(exported.config.model.likelihood)?;
     }
     let shown = file.display().to_string();
     let bytes = std::fs::read(&file).map_err(|e| {
@@ -66,6 +70,18 @@ fn source(path: &Path) -> Result<(PathBuf, Option<Exported>)> {
         return Err(wrong(format!("format {} is unknown, expected {}", exported.format, exchange::FORMAT)));
     }
     Ok((path.join(PARAMETERS), Some(exported)))
+}
+
+/// Whether what elbo exported comes back. No setting changes what it is.
+fn check_own(likelihood: Likelihood) -> Result<()> {
+    if PLAIN.contains(&likelihood) {
+        return Ok(());
+    }
+    Err(Error::Usage(format!(
+        "the folder holds a model of likelihood {}, and elbo import takes bernoulli, gaussian and gaussian-learned; use the \
+         run that it was exported from",
+        likelihood.name()
+    )))
 }
 
 /// The configuration and the data of the model.
@@ -111,11 +127,10 @@ fn described(
         }
         record.shape = shape;
     }
-    let plain = [Likelihood::Bernoulli, Likelihood::Gaussian, Likelihood::GaussianLearned];
-    if !plain.contains(&config.model.likelihood) {
+    if !PLAIN.contains(&config.model.likelihood) {
         return Err(Error::Usage(format!(
-            "model.likelihood = {}: elbo import takes models whose values are all of one kind and whose decoder gives all \
-             that is learned of them; --set model.likelihood=bernoulli, gaussian or gaussian-learned",
+            "model.likelihood = {}: elbo import takes models of three likelihoods; --set model.likelihood=bernoulli, gaussian \
+             or gaussian-learned",
             config.model.likelihood.name()
         )));
     }

@@ -11,9 +11,11 @@ use crate::checkpoint::{self, Checkpoint};
 use crate::cli::TrainArgs;
 use crate::config::{self, Config};
 use crate::data;
+use crate::data::table::Encoding;
 use crate::durable;
 use crate::error::{Error, Result};
 use crate::exec::{measure, select};
+use crate::model::likelihood;
 use crate::model::network;
 use crate::model::objective::formula;
 use crate::plan::Role;
@@ -227,6 +229,9 @@ fn describe(session: &mut Session, report: &Report) -> Result<()> {
     let [encoder, decoder] = session.model.networks()?.map(|steps| network::describe(&steps).join(", "));
     report.note(&format!("model    {}: encoder {encoder}", config.name));
     report.note(&format!("         decoder {decoder}"));
+    if let Some((name, numbers)) = likelihood::shared(&session.model) {
+        report.note(&format!("         {name}: {} for all examples", count(numbers as u64)));
+    }
     if members > 1 {
         report.note(&format!(
             "         {members} of them side by side; sizes are those of all, but for parameters and checkpoints"
@@ -355,8 +360,9 @@ fn finish(session: &mut Session, member: &Member, folder: &Path, report: &Report
             terms.neg_elbo()
         ));
     }
-    if let Some(logs) = session.shared()? {
-        let [name, value, what] = super::eval::shared_in_words(&logs);
+    if let Some(learned) = session.learned()? {
+        let scaled = session.record.encoding.as_ref().is_some_and(Encoding::scales);
+        let [name, value, what] = super::eval::in_words(&learned, scaled);
         report.note(&format!("{name:<9}{value}, {what}"));
     }
     let progress = &member.progress;

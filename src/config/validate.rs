@@ -56,14 +56,7 @@ pub fn validate(config: &Config) -> Result<()> {
     let (sigma, [low, high]) = (model.sigma, model.log_variance);
     check((1e-6..=1e6).contains(&sigma), "model.sigma", &sigma, "a number from 1e-6 to 1e6")?;
     count("model.components", model.components, 1..=MAX_COMPONENTS)?;
-    let drawn = model.likelihood == Likelihood::LogisticMixture && data.binarise != Binarise::None;
-    let binarise = format!("{:?}", data.binarise).to_lowercase();
-    check(
-        !drawn,
-        "data.binarise",
-        &binarise,
-        "none where model.likelihood is logistic-mixture, which is for 256 levels",
-    )?;
+    check_binarise(data.binarise, model.likelihood)?;
     // Beyond ±80 the exponential, or that of the negative, would leave single precision.
     let is_range = low < high && low >= -80.0 && high <= 80.0;
     check(is_range, "model.log_variance", &format!("[{low}, {high}]"), "a lower and a higher number from -80 to 80")?;
@@ -93,6 +86,17 @@ pub fn validate(config: &Config) -> Result<()> {
     // TOML, in which the seed is saved, has no larger whole numbers.
     let most = i64::MAX as u64;
     check(train.seed <= most, "train.seed", &train.seed, &format!("a whole number from 0 to {most}"))
+}
+
+/// Levels and counts are no probabilities: what is drawn from them would be a 1 for most.
+fn check_binarise(binarise: Binarise, likelihood: Likelihood) -> Result<()> {
+    let values = match likelihood {
+        Likelihood::LogisticMixture => "256 levels",
+        Likelihood::Poisson | Likelihood::NegativeBinomial => "counts",
+        _ => return Ok(()),
+    };
+    let allowed = format!("none where model.likelihood is {}, which is for {values}", likelihood.name());
+    check(binarise == Binarise::None, "data.binarise", &format!("{binarise:?}").to_lowercase(), &allowed)
 }
 
 fn check_objective(objective: &ObjectiveConfig, model: &ModelConfig, train: &TrainConfig) -> Result<()> {
@@ -309,6 +313,12 @@ mod tests {
             ("model.hidden", "65 layers", |c| c.model.hidden = vec![1; 65]),
             ("model.decoder[0]", "0", |c| c.model.decoder = vec![0]),
             ("model.latent", "0", |c| c.model.latent = 0),
+            ("data.binarise", "dynamic", |c| {
+                (c.model.likelihood, c.data.binarise) = (Likelihood::Poisson, Binarise::Dynamic);
+            }),
+            ("data.binarise", "threshold", |c| {
+                (c.model.likelihood, c.data.binarise) = (Likelihood::NegativeBinomial, Binarise::Threshold);
+            }),
             ("model.encoder_layers", "257 layers", |c| c.model.encoder_layers = vec!["relu".into(); 257]),
             ("model.latent", &usize::MAX.to_string(), |c| c.model.latent = usize::MAX),
             ("model.sigma", "0", |c| c.model.sigma = 0.0),

@@ -86,7 +86,8 @@ pub fn dataset(
         Cells::Memory(elements) => matches!(elements, Elements::Bool(_) | Elements::U8(_)),
         Cells::Disk(disk) => disk.are_bytes(),
     };
-    if !request.scales(dims.len() == 2) && !request.keeps(bytes) {
+    let as_stored = !request.scales(dims.len() == 2) && !request.keeps(bytes);
+    if as_stored || request.are_levels(bytes) {
         let values = match cells {
             Cells::Memory(elements) => elements.stored(width, &order),
             Cells::Disk(disk) => Values::Disk(disk.reordered(&order)),
@@ -102,8 +103,11 @@ pub fn dataset(
         Some(encoding) => encoding.for_numbers(width).map_err(complain)?,
         None => Encoding::fit(&frame, &order[..training], scale)?,
     };
+    let plain = encoding.is_plain();
     let data = frame.dataset(name, encoding, order, tested, labels, request)?;
-    Ok(Dataset { format: Format::Array, shape, ..data })
+    let data = Dataset { format: Format::Array, shape, ..data };
+    // Numbers that are kept as they are have the same hash for every likelihood.
+    if plain { data.hashed() } else { Ok(data) }
 }
 
 /// The classes that an array holds: whole numbers from 0 up as they are, others numbered in ascending order.

@@ -49,7 +49,7 @@ pub fn check(dataset: &Dataset, likelihood: Likelihood) -> Result<()> {
 }
 
 /// Whether a finite number can be a value of a likelihood.
-fn can_be(x: f32, likelihood: Likelihood) -> bool {
+pub fn can_be(x: f32, likelihood: Likelihood) -> bool {
     match likelihood {
         Likelihood::Bernoulli => (0.0..=1.0).contains(&x),
         // A level in single precision, or read as text.
@@ -61,29 +61,36 @@ fn can_be(x: f32, likelihood: Likelihood) -> bool {
     }
 }
 
-/// What values a likelihood takes, and what to do with others.
-fn advice(likelihood: Likelihood) -> String {
-    let name = likelihood.name();
+/// What values a likelihood takes, in words that follow a value that is none.
+pub fn taken(likelihood: Likelihood) -> String {
+    let values = match likelihood {
+        Likelihood::LogisticMixture => "the 256 levels of pictures, bytes or multiples of 1/255 from 0 to 1",
+        Likelihood::Poisson | Likelihood::NegativeBinomial => {
+            &format!("counts, whole numbers from 0 to {MOST_COUNTED}")
+        }
+        Likelihood::Bernoulli => "values from 0 to 1",
+        _ => "finite values",
+    };
+    format!(", but the {} likelihood takes {values}", likelihood.name())
+}
+
+/// What to do with values that a likelihood does not take.
+fn advice(likelihood: Likelihood) -> &'static str {
     match likelihood {
-        Likelihood::LogisticMixture => format!(
-            ", but the {name} likelihood takes the 256 levels of pictures, bytes or multiples of 1/255 from 0 to 1; store \
-             the pixels as bytes (uint8), or choose `--set model.likelihood=gaussian-shared`"
-        ),
-        Likelihood::Poisson | Likelihood::NegativeBinomial => format!(
-            ", but the {name} likelihood takes counts, whole numbers from 0 to {MOST_COUNTED}; for measurements choose \
-             `--set model.likelihood=gaussian-shared`"
-        ),
-        _ => format!(
-            ", but the {name} likelihood takes values from 0 to 1; scale the data (`--set data.scale=unit`), or choose `--set \
-             model.likelihood=gaussian`"
-        ),
+        Likelihood::LogisticMixture => {
+            "store the pixels as bytes (uint8), or choose `--set model.likelihood=gaussian-shared`"
+        }
+        Likelihood::Poisson | Likelihood::NegativeBinomial => {
+            "for measurements choose `--set model.likelihood=gaussian-shared`"
+        }
+        _ => "scale the data (`--set data.scale=unit`), or choose `--set model.likelihood=gaussian`",
     }
 }
 
 /// What to say of a value that no model, or not this one, can take.
 fn unfit(dataset: &Dataset, likelihood: Likelihood, example: usize, at: usize, value: f32) -> Result<Error> {
     let advice = if value.is_finite() {
-        &advice(likelihood)
+        &format!("{}; {}", taken(likelihood), advice(likelihood))
     } else if !value.is_nan() || dataset.format != Format::Array {
         "; remove or replace values that are not finite"
     } else if dataset.shape[..2] == [1, 1] {

@@ -107,6 +107,12 @@ impl<'a> Request<'a> {
         }
     }
 
+    /// Whether bytes are levels to a trained model that was shown levels as numbers, k/255.
+    pub fn are_levels(&self, bytes: bool) -> bool {
+        let encoding = self.known.and_then(|known| known.encoding);
+        bytes && self.likelihood == Likelihood::LogisticMixture && encoding.is_some_and(Encoding::is_plain)
+    }
+
     /// Whether numbers are changed before a model sees them.
     pub fn scales(&self, table: bool) -> bool {
         self.scale(table) != Scale::None || self.known.is_some_and(|known| known.encoding.is_some())

@@ -7,8 +7,10 @@ use super::onnx::{DECODER, ENCODER, OPSET};
 use super::{CONFIG, PARAMETERS};
 use crate::checkpoint::Checkpoint;
 use crate::config::{self, Activation, Binarise, Condition, Likelihood, ModelConfig};
+use crate::data::table::Encoding;
 use crate::error::Result;
 use crate::model::CLASS;
+use crate::model::likelihood::{self, Learned};
 use crate::model::network::{self, Step};
 use crate::model::objective;
 use python::Body;
@@ -37,6 +39,7 @@ def mixture_mean(out, components, channels):
 /// The card of a folder with [`PARAMETERS`].
 pub fn safetensors(checkpoint: &Checkpoint, layers: &[Linear], run: &Path) -> String {
     let mut card = head(checkpoint);
+    let shared = super::model(checkpoint).ok().and_then(|model| likelihood::shared(&model));
     let _ = write!(
         card,
         "## Files\n\n- `{PARAMETERS}`: the parameters, f32. Every `weight` is [outputs, inputs] and every `bias` \
@@ -46,6 +49,12 @@ pub fn safetensors(checkpoint: &Checkpoint, layers: &[Linear], run: &Path) -> St
     );
     for layer in layers {
         let _ = writeln!(card, "| `{}` | {:?} | [{}] |", layer.name, layer.shape(), layer.outputs);
+    }
+    if let Some((name, count)) = shared {
+        let _ = write!(
+            card,
+            "\nBeside them stands the tensor `{name}` [{count}], which is no layer and holds a logarithm for all examples.\n"
+        );
     }
     let _ = write!(card, "\n## In PyTorch\n\n```python\n{}```\n\n", pytorch(checkpoint));
     card + &foot(checkpoint, run, "safetensors")
@@ -88,32 +97,38 @@ fn head(checkpoint: &Checkpoint) -> String {
     let width: usize = data.shape.iter().product();
     let [channels, height, columns] = data.shape;
     let values = if data.floats { "the numbers as they are in the data" } else { "bytes of the data divided by 255" };
-    let scaled = match &data.encoding {
-        Some(_) => " Inside, they are scaled as `config.json` says under `data.encoding`.",
-        None => "",
+    let is_scaled = data.encoding.as_ref().is_some_and(Encoding::scales);
+    let [scaled, units] = if is_scaled {
+        [" Inside, they are scaled as `config.json` says under `data.encoding`.", " in units of the scaled numbers"]
+    } else {
+        [""; 2]
     };
     let presented = match checkpoint.config.data.binarise {
         Binarise::None => "",
         Binarise::Threshold => " Training saw 1 where a value is at least one half, and 0 elsewhere.",
         Binarise::Dynamic => " Training saw zeros and ones, drawn anew at every use with the values as probabilities.",
     };
+    let sigma = match super::learned(checkpoint) {
+        Ok(Some(Learned::Sigma(sigma))) => sigma,
+        _ => model.sigma,
+    };
     let gives = match model.likelihood {
         Likelihood::Bernoulli => "the logits of a Bernoulli distribution per value",
-        Likelihood::Gaussian => &format!("the mean of a normal distribution with deviation {} per value", model.sigma),
-        Likelihood::GaussianShared => {
-            "the mean of a normal distribution per value, whose log-variance is the same for all: the tensor \
-             `decoder.log_variance`"
-        }
+        Likelihood::Gaussian => &format!("the mean of a normal distribution with deviation {sigma}{units} per value"),
+        Likelihood::GaussianShared => &format!(
+            "the mean of a normal distribution per value, whose deviation is learned and the same for all, {sigma}{units} \
+             (`learned.sigma` in `{CONFIG}`)"
+        ),
         Likelihood::LogisticMixture => &format!(
             "mixtures of {} discretised logistics, one for each pixel, as planes: logits, then for each component a mean for \
              each channel, then likewise log-scales, where levels reach from -1 to 1",
             model.components
         ),
         Likelihood::Poisson => "the logarithm of the rate of a Poisson distribution per value",
-        Likelihood::NegativeBinomial => {
-            "the logarithm of the mean of a negative binomial distribution per value, whose inverse dispersion is exp of the \
-             tensor `decoder.log_dispersion`"
-        }
+        Likelihood::NegativeBinomial => &format!(
+            "the logarithm of the mean of a negative binomial distribution per value, whose inverse dispersion is in \
+             `learned.inverse_dispersion` of `{CONFIG}`"
+        ),
         Likelihood::GaussianLearned => "mean and log-variance of a normal distribution per value",
         Likelihood::Heterogeneous => {
             "a number for each place of an encoded row (the mean of a number, the logit of a binary column, a logit for \
@@ -212,7 +227,7 @@ fn metrics(run: &Path, epoch: u32) -> Option<(String, String)> {
 /// The two networks as functions on the tensors of the file.
 fn pytorch(checkpoint: &Checkpoint) -> String {
     let model = &checkpoint.config.model;
-    let encoding = checkpoint.progress.data.encoding.as_ref();
+    let encoding = checkpoint.progress.data.encoding.as_ref().filter(|encoding| encoding.scales());
     let mut shown = String::new();
     if encoding.is_some() {
         shown += "    x = (x - shift) / scale\n";
@@ -223,6 +238,8 @@ fn pytorch(checkpoint: &Checkpoint) -> String {
     let [low, high] = model.log_variance;
     if matches!(model.likelihood, Likelihood::Poisson | Likelihood::NegativeBinomial) {
         shown += "    x = torch.log1p(x.nan_to_num(0.0))\n";
+    } else if checkpoint.progress.data.may_miss(model.likelihood) {
+        shown += "    x = x.nan_to_num(0.0)\n";
     }
     let mixture = if model.likelihood == Likelihood::LogisticMixture { MIXTURE } else { "" };
     let [encoder, decoder] = networks(checkpoint).unwrap_or_default();
@@ -238,7 +255,7 @@ fn pytorch(checkpoint: &Checkpoint) -> String {
         Likelihood::Gaussian | Likelihood::GaussianShared => format!("{}{units}", decoder.head("decoder.mean")),
         Likelihood::LogisticMixture => {
             let (out, components) = (decoder.head("decoder.mixture"), model.components);
-            format!("mixture_mean({out}, {components}, {})", checkpoint.progress.data.shape[0])
+            format!("mixture_mean({out}, {components}, {}){units}", checkpoint.progress.data.shape[0])
         }
         Likelihood::Poisson => format!("{}.clamp(-20, 20).exp()", decoder.head("decoder.log_rate")),
         Likelihood::NegativeBinomial => format!("{}.clamp(-20, 20).exp()", decoder.head("decoder.log_mean")),

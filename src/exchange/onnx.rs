@@ -97,10 +97,10 @@ pub fn decoder(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
     file.unscale(&model);
     let what = match model.config.likelihood {
         Likelihood::Bernoulli => "the probability of each value to be 1",
-        Likelihood::Gaussian | Likelihood::GaussianLearned | Likelihood::GaussianShared => {
-            "the mean of p(x|z), in the units of the data"
-        }
-        Likelihood::LogisticMixture => "the mean of p(x|z), from 0 to 1",
+        Likelihood::Gaussian
+        | Likelihood::GaussianLearned
+        | Likelihood::GaussianShared
+        | Likelihood::LogisticMixture => "the mean of p(x|z), in the units of the data",
         Likelihood::Poisson | Likelihood::NegativeBinomial => "the mean of p(x|z), a rate of counts",
         Likelihood::Heterogeneous => {
             "the mean of p(x|z): numbers in the units of the data, probabilities of a binary column's second level and of \
@@ -147,8 +147,8 @@ impl<'a> File<'a> {
                  --format safetensors"
             )));
         }
-        let fitted = checkpoint.progress.data.encoding.as_ref().map(Encoding::fitted);
-        let fitted = fitted.filter(|fitted| fitted.iter().any(|fitted| *fitted != [0.0, 1.0]));
+        let scaled = checkpoint.progress.data.encoding.as_ref().filter(|encoding| encoding.scales());
+        let fitted = scaled.map(Encoding::fitted);
         Ok(Self { checkpoint, graph, parts: vec![], maps: model(checkpoint)?.maps(), names: vec![], fitted })
     }
 

@@ -13,7 +13,7 @@ use std::ops::Range;
 pub const LOG_RATE: Clamp = Clamp { low: -20.0, high: 20.0 };
 
 /// Logarithms of inverse dispersions are limited to this range before exp; the gradient outside is zero. At the upper end
-/// a negative binomial is all but a Poisson distribution.
+/// a negative binomial of small means is all but a Poisson distribution; one of mean exp 10 still has twice its variance.
 pub const LOG_DISPERSION: Clamp = Clamp { low: -10.0, high: 10.0 };
 
 /// The distribution of a column given the latent.

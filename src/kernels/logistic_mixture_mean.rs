@@ -35,6 +35,11 @@ pub fn grid(p: &Params) -> [u32; 3] {
     super::grid(p.rows as usize)
 }
 
+/// Rounds that the loops of a thread make: its values, with all components twice.
+pub fn rounds(p: &Params) -> usize {
+    (p.channels as usize * p.pixels as usize).div_ceil(64) * 2 * p.components as usize
+}
+
 fn cpu(call: Call) {
     let p: Params = call.params();
     let Call { range, reads, mut writes, .. } = call;

@@ -105,6 +105,24 @@ pub fn layout(columns: &[(u32, usize)]) -> Vec<u32> {
     columns.iter().flat_map(words).collect()
 }
 
+/// The most rounds that the loops of a thread make. Its columns are every 64th, and lanes go through loops together: the
+/// longest of 64 columns counts.
+pub fn rounds(columns: &[u32]) -> usize {
+    // Whether a place is missing, and what the kind asks for: the largest logit, two sums, the mass and the slopes; a
+    // factorial below 8; three recurrences up to 8 for the term, and two for the slope.
+    let of_column = |column: &[u32]| {
+        let places = column[2] as usize;
+        match column[0] {
+            CATEGORICAL => 1 + 6 * places,
+            POISSON => 1 + places + 6,
+            NEGATIVE_BINOMIAL => 1 + places + 5 * 8,
+            _ => 1 + places,
+        }
+    };
+    let longest = |columns: &[u32]| columns.chunks_exact(COLUMN).map(of_column).max().unwrap_or(0);
+    columns.chunks(64 * COLUMN).map(longest).sum()
+}
+
 fn cpu(call: Call) {
     let p: Params = call.params();
     let Call { range, consts, step, reads, writes, .. } = call;
@@ -140,7 +158,7 @@ fn cpu(call: Call) {
             let x = &x[span.clone()];
             sum += match kind as u32 {
                 CATEGORICAL => category(&out[span], x, |at, slope| put(place + at, slope)),
-                kind => single(&p, kind, out[place], x[0], out.get(lv).copied(), |of_lv, slope| {
+                kind => single(&p, kind, grad, out[place], x[0], out.get(lv).copied(), |of_lv, slope| {
                     put(if of_lv { lv } else { place }, slope);
                 }),
             };
@@ -166,7 +184,15 @@ fn category(logits: &[f32], x: &[f32], mut put: impl FnMut(usize, f64)) -> f64 {
 }
 
 /// The term of a column of one place; its slopes are handed over, true for that of its second number.
-fn single(p: &Params, kind: u32, given: f32, x: f32, lv: Option<f32>, mut put: impl FnMut(bool, f64)) -> f64 {
+fn single(
+    p: &Params,
+    kind: u32,
+    grad: bool,
+    given: f32,
+    x: f32,
+    lv: Option<f32>,
+    mut put: impl FnMut(bool, f64),
+) -> f64 {
     let (value, x) = (f64::from(given), f64::from(x));
     match kind {
         BERNOULLI => {
@@ -187,8 +213,10 @@ fn single(p: &Params, kind: u32, given: f32, x: f32, lv: Option<f32>, mut put: i
             let theta_held = any < p.dispersion_low || any > p.dispersion_high;
             let (mean, all) = (l.exp(), x + theta);
             put(false, if held { 0.0 } else { theta * (mean - x) / (theta + mean) });
-            let beyond = math::digamma(theta) - math::digamma(all) - theta.ln() + (theta + mean).ln();
-            put(true, if theta_held { 0.0 } else { theta * (beyond + (x - mean) / (theta + mean)) });
+            if grad {
+                let beyond = math::digamma(theta) - math::digamma(all) - theta.ln() + (theta + mean).ln();
+                put(true, if theta_held { 0.0 } else { theta * (beyond + (x - mean) / (theta + mean)) });
+            }
             math::ln_gamma(x + 1.0) + math::ln_gamma(theta) - math::ln_gamma(all) - theta * theta.ln() - x * l
                 + all * (theta + mean).ln()
         }

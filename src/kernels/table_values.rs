@@ -51,6 +51,14 @@ pub fn grid(p: &Params) -> [u32; 3] {
     super::grid(p.rows as usize)
 }
 
+/// The most rounds that the loops of a thread make, as those of [`super::table::rounds`]: softmax goes through its logits
+/// three times.
+pub fn rounds(columns: &[u32]) -> usize {
+    let longest =
+        |columns: &[u32]| columns.chunks_exact(COLUMN).map(|column| 1 + 3 * column[2] as usize).max().unwrap_or(0);
+    columns.chunks(64 * COLUMN).map(longest).sum()
+}
+
 fn cpu(call: Call) {
     let p: Params = call.params();
     let Call { range, consts, reads, mut writes, .. } = call;

@@ -8,6 +8,7 @@ use crate::graph::columns::{Column, Columns, Distribution, LOG_DISPERSION, LOG_R
 use crate::graph::mixture::{LOG_SCALE, Mixture};
 use crate::graph::op::Variance;
 use crate::graph::{Clamp, Graph, Id, Op};
+use serde::Serialize;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -46,6 +47,31 @@ pub fn shared(model: &Model) -> Option<(&'static str, usize)> {
     match model.config.likelihood {
         Likelihood::GaussianShared => Some(("decoder.log_variance", 1)),
         Likelihood::NegativeBinomial => Some(("decoder.log_dispersion", model.width)),
+        _ => None,
+    }
+}
+
+/// What a decoder has learned once for all examples, as it is told to people and programs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Learned {
+    /// The deviation of every value, in the units of the model.
+    Sigma(f32),
+    /// The inverse dispersion of each value.
+    InverseDispersion(Vec<f32>),
+}
+
+/// What the numbers of the tensor of [`shared`] stand for, each held within its range.
+pub fn learned(model: &Model, logs: &[f32]) -> Option<Learned> {
+    match (model.config.likelihood, logs) {
+        (Likelihood::GaussianShared, &[log_variance]) => {
+            let Clamp { low, high } = model.clamp();
+            Some(Learned::Sigma((0.5 * log_variance.clamp(low, high)).exp()))
+        }
+        (Likelihood::NegativeBinomial, logs) => {
+            let held = |log: &f32| log.clamp(LOG_DISPERSION.low, LOG_DISPERSION.high).exp();
+            Some(Learned::InverseDispersion(logs.iter().map(held).collect()))
+        }
         _ => None,
     }
 }
@@ -194,7 +220,11 @@ fn mixture_distortions(mixture: Mixture, out: &[f32], x: &[f32]) -> Vec<f64> {
     let Mixture { components, channels } = mixture;
     let (width, pixels) = (x.len(), x.len() / channels);
     let (means, scales) = (components * pixels, components * (pixels + width));
-    let total = |logs: &[f64]| logs.iter().map(|log| log.exp()).sum::<f64>().ln();
+    // Nothing may overflow, nor all underflow.
+    let total = |logs: &[f64]| {
+        let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        largest + logs.iter().map(|log| (log - largest).exp()).sum::<f64>().ln()
+    };
     let mut terms = vec![0.0; width];
     for pixel in 0..pixels {
         let mut logs: Vec<f64> = (0..components).map(|k| out[k * pixels + pixel].into()).collect();
@@ -208,13 +238,7 @@ fn mixture_distortions(mixture: Mixture, out: &[f32], x: &[f32]) -> Vec<f64> {
                 let place = k * width + at;
                 *log += level_log_mass(x[at].into(), out[means + place].into(), out[scales + place]);
             }
-            let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let after = largest + total(&logs.iter().map(|log| log - largest).collect::<Vec<_>>());
-            terms[at] = before - after;
-            // What comes is relative to this, so that nothing underflows.
-            for log in &mut logs {
-                *log -= after;
-            }
+            terms[at] = before - total(&logs);
         }
     }
     terms
@@ -335,6 +359,20 @@ mod tests {
         x[6] = f32::NAN;
         let expected = [expected[0], 0.0, expected[2], expected[3], 0.0];
         assert_terms(&column_distortions(&model, &out, &x), &expected);
+    }
+
+    #[test]
+    fn the_weights_of_a_mixture_count_relative_to_each_other_however_large_they_are() {
+        let mut model = model(Likelihood::LogisticMixture, 1);
+        model.config.components = 2;
+        // Logits, means, log-scales of two components; the second has an eighth of the first one's weight.
+        let out = |shift: f32| [shift, shift - 8.0_f32.ln(), 0.0, 0.5, -2.0, -3.0];
+        let expected = column_distortions(&model, &out(0.0), &[0.5]);
+        for shift in [-2000.0, 2000.0] {
+            let found = column_distortions(&model, &out(shift), &[0.5]);
+            // A logit of thousands has four digits left behind its point.
+            assert!((found[0] - expected[0]).abs() < 1e-3, "{shift}: {found:?} is not {expected:?}");
+        }
     }
 
     #[test]

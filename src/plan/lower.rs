@@ -8,6 +8,7 @@ mod norm;
 mod objective;
 mod posterior;
 pub(super) mod products;
+mod rounds;
 mod sources;
 mod sums;
 mod table;
@@ -107,7 +108,7 @@ pub fn unshared(
     }
     products::check_sums(target, &lowering.plan.steps)?;
     objective::check_pairs(target, &lowering.plan.steps)?;
-    mixture::check_pixels(target, &lowering.plan.steps)?;
+    rounds::check(target, &lowering.plan)?;
     lowering.means();
     if let Some(ending) = &ending {
         update::steps(&mut lowering, ending);

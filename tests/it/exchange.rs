@@ -6,7 +6,7 @@ mod evaluator;
 use crate::program::{content, elbo, trained};
 use bytemuck::Zeroable;
 use elbo::checkpoint::{Checkpoint, DataRecord, Progress, Tensor, load_latest};
-use elbo::config::{Condition, RECIPES, resolve};
+use elbo::config::{Condition, Likelihood, RECIPES, resolve};
 use elbo::data::table::{Column, Encoding, Kind};
 use elbo::exchange;
 use elbo::exec::Executor;
@@ -39,6 +39,12 @@ fn encoding(width: usize) -> Encoding {
         Column { name: at.to_string(), kind }
     };
     Encoding { columns: (0..width).map(column).collect(), range: [-3.0, 9.0] }
+}
+
+/// Numbers as they are, of which some are missing.
+fn plain(width: usize) -> Encoding {
+    let columns = (0..width).map(|at| Column { name: at.to_string(), kind: Kind::PLAIN });
+    Encoding { columns: columns.collect(), range: [0.0, 1.0] }
 }
 
 /// Columns of every type, in nine places.
@@ -115,13 +121,18 @@ fn set_ups() -> Vec<SetUp> {
     ];
     for likelihood in ["gaussian-shared", "poisson", "negative-binomial"] {
         let small = [("model.likelihood", likelihood), ("model.hidden", "[12,9]"), ("model.latent", "3")];
-        all.push((likelihood.to_owned(), small.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec(), [1, 1, 11]));
+        let small = small.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec();
+        all.push((likelihood.to_owned(), small.clone(), [1, 1, 11]));
+        all.push((format!("holed-{likelihood}"), small, [1, 1, 11]));
     }
     for likelihood in ["bernoulli", "gaussian", "gaussian-learned", "logistic-mixture"] {
         let mut settings = layers.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec();
         settings.push(("model.likelihood".into(), likelihood.into()));
         all.push((format!("grey-images-{likelihood}"), settings.clone(), [1, 6, 8]));
-        all.push((format!("colour-images-{likelihood}"), settings, [3, 6, 8]));
+        all.push((format!("colour-images-{likelihood}"), settings.clone(), [3, 6, 8]));
+        if likelihood == "logistic-mixture" {
+            all.push((format!("holed-{likelihood}"), settings, [3, 6, 8]));
+        }
     }
     // Blocks, normalisation and pixels, of what lies in every way: data, images, numbers, an image of one pixel.
     let blocks = [
@@ -149,6 +160,7 @@ fn checkpoint(name: &str, mut settings: Vec<(String, String)>, shape: [usize; 3]
     let config = resolve(recipe.as_deref(), &settings).unwrap();
     let encoding = match name {
         "mixed" => Some(mixed()),
+        name if name.starts_with("holed") => Some(plain(shape.iter().product())),
         name => name.starts_with("scaled").then(|| encoding(shape.iter().product())),
     };
     let classes = (config.model.condition == Condition::Label).then(|| ["a", "b", "c"].map(str::to_owned).to_vec());
@@ -177,13 +189,22 @@ fn checkpoint(name: &str, mut settings: Vec<(String, String)>, shape: [usize; 3]
     checkpoint
 }
 
-/// Random examples: zeros and ones where the set-up binarises at random, since files have no chance.
+/// Random examples: zeros and ones where the set-up binarises at random, since files have no chance; levels and counts where
+/// the likelihood takes nothing else.
 fn examples(checkpoint: &Checkpoint) -> Vec<f32> {
     let width: usize = checkpoint.progress.data.shape.iter().product();
     let mut rng = Philox::new(5, Stream::Choice, 1, 0);
     let dynamic = checkpoint.config.data.binarise == elbo::config::Binarise::Dynamic;
     let mut x: Vec<f32> =
         (0..ROWS * width).map(|_| rng.uniform()).map(|x| if dynamic { x.round() } else { x }).collect();
+    match checkpoint.config.model.likelihood {
+        Likelihood::LogisticMixture => x.iter_mut().for_each(|x| *x = (255.0 * *x).round() / 255.0),
+        Likelihood::Poisson | Likelihood::NegativeBinomial => x.iter_mut().for_each(|x| *x = (9.0 * *x).floor()),
+        _ => {}
+    }
+    if checkpoint.progress.data.encoding.as_ref().is_some_and(Encoding::is_plain) {
+        x.iter_mut().skip(2).step_by(5).for_each(|x| *x = f32::NAN);
+    }
     if checkpoint.progress.data.encoding == Some(mixed()) {
         // A number, a category and a count are missing.
         for at in [0, 10, 11, 12, 22] {

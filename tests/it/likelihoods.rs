@@ -1,19 +1,16 @@
 //! What is particular to single likelihoods: levels and bits, counts and their dispersions, one deviation for all values.
 
 use crate::program::elbo;
-use crate::support::executors;
+use crate::support::{executors, of_rows};
 use elbo::config::resolve;
-use elbo::exec::Executor;
 use elbo::graph::columns::{Column, Columns, Distribution};
 use elbo::graph::mixture::Mixture;
 use elbo::graph::op::Source;
-use elbo::graph::{Clamp, Graph, Op};
-use elbo::kernels::StepScalars;
+use elbo::graph::{Clamp, Op};
 use elbo::model::{Model, likelihood};
-use elbo::plan::{Resident, Role, lower};
 use elbo::report::npy;
 use elbo::rng::{Philox, Stream};
-use elbo::shape::Shape;
+use elbo::run::Run;
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -81,7 +78,91 @@ fn counts_are_learnt_and_answered_for_on_every_executor() {
     let line = "train --data counts.npy --recipe counts --set model.likelihood=poisson --epochs 12 --batch 50";
     elbo(at, &format!("{line} --adapter cpu --out poisson")).succeeded();
     let poisson = json(at, "eval poisson");
-    assert!(poisson["neg_elbo"].as_f64() > eval["neg_elbo"].as_f64(), "{poisson} {eval}");
+    assert!(poisson["neg_elbo"].as_f64().unwrap() > eval["neg_elbo"].as_f64().unwrap(), "{poisson} {eval}");
+    // A program is told what is no count.
+    let mut run = Run::open(&at.join("run-cpu"), "cpu").unwrap();
+    assert!(run.score(&values[..24], 1).unwrap().iter().all(|terms| terms.neg_elbo().is_finite()));
+    for wrong in [0.5, -1.0, 1e9] {
+        let error = run.encode(&[&[3.0; 11][..], &[wrong]].concat()).unwrap_err();
+        assert!(error.exit_code() == 2 && error.to_string().contains("value 11 of example 0"), "{error}");
+        assert!(error.to_string().contains("takes counts"), "{error}");
+    }
+}
+
+#[test]
+fn one_column_of_counts_has_a_dispersion_and_no_deviation() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let rows: Vec<String> = counts(200, 1).iter().map(|count| format!("{count}\n")).collect();
+    fs::write(at.join("visits.csv"), format!("visits\n{}", rows.concat())).unwrap();
+    let line = "train --data visits.csv --recipe counts --latent 2 --epochs 2 --batch 20 --out run --adapter cpu";
+    let said = elbo(at, line).succeeded().err;
+    assert!(said.contains("\ntheta") && !said.contains("\nsigma"), "{said}");
+    assert!(said.contains("decoder.log_dispersion: 1 for all examples"), "{said}");
+    let eval = json(at, "eval run");
+    let theta = eval["inverse_dispersion"][0].as_f64().unwrap();
+    assert!(theta > 0.0 && eval["inverse_dispersion"].as_array().unwrap().len() == 1, "{eval}");
+    assert_eq!(eval["sigma"], Value::Null);
+    let text = elbo(at, "eval run --adapter cpu").succeeded().out;
+    assert!(text.contains("theta") && !text.contains("sigma"), "{text}");
+    // What is learned once for all examples leaves the house in every format, and does not come back.
+    for format in ["onnx", "safetensors"] {
+        elbo(at, &format!("export run --format {format} --out {format}")).succeeded();
+        let config: Value = serde_json::from_slice(&fs::read(at.join(format).join("config.json")).unwrap()).unwrap();
+        assert_eq!(config["learned"]["inverse_dispersion"], eval["inverse_dispersion"], "{format}");
+    }
+    elbo(at, "import safetensors --out back").failed(2, "the folder holds a model of likelihood negative-binomial");
+    assert!(!at.join("back").exists());
+}
+
+/// Bytes as NumPy stores them.
+fn save_bytes(path: &Path, bytes: &[u8], dims: &[usize]) {
+    let dims: Vec<String> = dims.iter().map(usize::to_string).collect();
+    let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({}), }}", dims.join(", "));
+    let header = format!("{header:<117}\n");
+    let all = [&b"\x93NUMPY\x01\x00"[..], &(header.len() as u16).to_le_bytes(), header.as_bytes(), bytes].concat();
+    fs::write(path, all).unwrap();
+}
+
+#[test]
+fn levels_are_the_same_as_bytes_and_as_numbers_of_which_some_may_be_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let mut rng = Philox::new(8, Stream::Choice, 0, 0);
+    let bytes: Vec<u8> = (0..80 * 30).map(|_| (256.0 * rng.uniform()) as u8).collect();
+    let mut levels: Vec<f32> = bytes.iter().map(|&byte| f32::from(byte) / 255.0).collect();
+    save_bytes(&at.join("bytes.npy"), &bytes, &[80, 5, 6]);
+    npy::save(&at.join("levels.npy"), &levels, &[80, 5, 6]).unwrap();
+    levels.iter_mut().skip(4).step_by(7).for_each(|level| *level = f32::NAN);
+    npy::save(&at.join("holed.npy"), &levels, &[80, 5, 6]).unwrap();
+    let small = "--set encoder_layers=[] --set decoder_layers=[] --set model.hidden=[8] --latent 2 --set components=2";
+    for trained in ["bytes", "levels"] {
+        let line = format!("train --data {trained}.npy --recipe mixture {small} --epochs 2 --batch 20 --out {trained}");
+        elbo(at, &format!("{line} --adapter cpu")).succeeded();
+        let [of_bytes, of_levels] = ["bytes", "levels"]
+            .map(|data| json(at, &format!("eval {trained} --data {data}.npy"))["neg_elbo"].as_f64().unwrap());
+        assert!((of_bytes / of_levels - 1.0).abs() < 1e-6, "{trained}: {of_bytes} is not {of_levels}");
+        for data in ["bytes", "levels", "holed"] {
+            let line = format!("score {trained} --data {data}.npy --features --out scores.csv --adapter cpu");
+            let said = elbo(at, &line).succeeded();
+            let scores = fs::read_to_string(at.join("scores.csv")).unwrap();
+            assert!(scores.lines().count() == 81 && !scores.contains("inf"), "{line}\n{}\n{scores}", said.err);
+        }
+        let mut run = Run::open(&at.join(trained), "cpu").unwrap();
+        assert!(run.encode(&levels[..60]).unwrap().means.iter().all(|mean| mean.is_finite()));
+        let error = run.encode(&[0.3; 30]).unwrap_err();
+        assert!(error.exit_code() == 2 && error.to_string().contains("256 levels"), "{error}");
+    }
+    // Whatever the likelihood, they are the same data.
+    let hash = |likelihood: &str| {
+        let source = at.join("levels.npy").display().to_string();
+        let settings = [("data.source", source.as_str()), ("model.likelihood", likelihood), ("validation", "0")];
+        let settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        elbo::data::open(&resolve(None, &settings).unwrap(), None).unwrap().hash
+    };
+    for likelihood in ["gaussian", "logistic-mixture", "poisson"] {
+        assert_eq!(hash(likelihood), hash("bernoulli"), "{likelihood}");
+    }
 }
 
 #[test]
@@ -123,6 +204,11 @@ fn one_deviation_for_all_values_is_learnt_and_shown() {
     let stored = tensors.tensor("decoder.log_variance").unwrap().data().to_vec();
     let log_variance = f32::from_le_bytes(stored.try_into().unwrap());
     assert!((f64::from(0.5 * log_variance).exp() - sigma).abs() < 1e-6);
+    let config: Value = serde_json::from_slice(&fs::read(at.join("model/config.json")).unwrap()).unwrap();
+    assert_eq!(config["learned"]["sigma"].as_f64().unwrap(), sigma);
+    let card = fs::read_to_string(at.join("model/README.md")).unwrap();
+    assert!(card.contains("learned and the same for all, 0.") && card.contains("`decoder.log_variance` [1]"), "{card}");
+    elbo(at, "import model --out back").failed(2, "the folder holds a model of likelihood gaussian-shared");
 }
 
 #[test]
@@ -131,12 +217,15 @@ fn data_that_do_not_fit_a_likelihood_are_refused_in_a_line_with_advice() {
     let at = folder.path();
     npy::save(&at.join("halves.npy"), &[0.5; 40], &[20, 2]).unwrap();
     npy::save(&at.join("minus.npy"), &[-1.0; 40], &[20, 2]).unwrap();
+    npy::save(&at.join("counts.npy"), &counts(20, 2), &[20, 2]).unwrap();
     fs::write(at.join("flags.csv"), format!("a,b\n{}", "0,1\n1,0\n".repeat(20))).unwrap();
     for (line, code, words) in [
         ("--data halves.npy --recipe mixture --set encoder_layers=[] --set decoder_layers=[]", 3, "256 levels"),
         ("--data halves.npy --recipe counts", 3, "value 0 of row 0 (both from 0) is 0.5, but the negative-binomial"),
         ("--data minus.npy --recipe counts --set model.likelihood=poisson", 3, "whole numbers from 0"),
-        ("--data flags.csv --recipe counts", 3, "data.columns.a=count"),
+        ("--data flags.csv --recipe counts", 3, "data.columns.*=count"),
+        ("--data counts.npy --recipe counts --set data.scale=standardise", 3, "leave data.scale out"),
+        ("--data counts.npy --recipe counts --set data.binarise=dynamic", 2, "data.binarise = dynamic"),
         ("--recipe counts", 3, "logistic-mixture"),
         ("--recipe mixture --set data.binarise=dynamic", 2, "data.binarise = dynamic"),
         ("--recipe mixture --set components=0", 2, "model.components = 0"),
@@ -151,34 +240,8 @@ fn data_that_do_not_fit_a_likelihood_are_refused_in_a_line_with_advice() {
     elbo(at, &format!("{said} --adapter cpu")).succeeded();
 }
 
-/// What a likelihood makes of one row of a decoder's output after another, each with an example of its own.
-fn rows(
-    executor: &mut Executor,
-    out: &[f32],
-    x: &[f32],
-    rows: usize,
-    op: impl Fn([elbo::graph::Id; 2]) -> Op,
-) -> Vec<f32> {
-    let mut graph = Graph::new(rows);
-    let ids = [("out", out), ("x", x)].map(|(name, values)| {
-        let name = format!("{name}, {} of {rows}", values.len());
-        (graph.add(Op::Input { name: name.clone(), shape: Shape::new(&[rows, values.len() / rows]) }).unwrap(), name)
-    });
-    let made = graph.add(op([ids[0].0, ids[1].0])).unwrap();
-    let name = format!("rows, {} of {rows}", out.len());
-    graph.output(&name, made);
-    let resident = Resident { data_words: 4, window: 0, order_words: 4, metric_slots: 1 };
-    let id = executor.load(lower("rows", graph, None, resident, executor.target()).unwrap()).unwrap();
-    for ((_, name), values) in ids.iter().zip([out, x]) {
-        executor.write_f32(&Role::Input(name.clone()), 0, values).unwrap();
-    }
-    let scalars = StepScalars { rows: rows as u32, row_weight: 1.0, ..bytemuck::Zeroable::zeroed() };
-    executor.run(id, &[scalars]).unwrap();
-    executor.read_f32(&Role::Output(name), 0, rows).unwrap()
-}
-
-/// Single precision against double, over all counts, means and dispersions that there may be. Where the mean is near the
-/// count a term is a few nats, and may be off by a few units of single precision of what it is made of.
+/// Single precision against double, over counts up to a million and all means and dispersions that there may be. Where the
+/// mean is near the count a term is a few nats, and may be off by a few units of single precision of what it is made of.
 #[test]
 fn terms_of_counts_are_exact_in_single_precision_wherever_they_lie() {
     let settings = [("model.likelihood".to_owned(), "negative-binomial".to_owned())];
@@ -199,7 +262,8 @@ fn terms_of_counts_are_exact_in_single_precision_wherever_they_lie() {
     let columns =
         Arc::new(Columns { all: vec![column], clamp: Clamp { low: 0.0, high: 1.0 }, fixed_log_variance: 0.0 });
     for mut executor in executors() {
-        let found = rows(&mut executor, &out, &x, x.len(), |[out, x]| Op::Table { out, x, columns: columns.clone() });
+        let table = |[out, x]: [_; 2]| Op::Table { out, x, columns: columns.clone() };
+        let found = of_rows(&mut executor, "counts", x.len(), [&out, &x], &table);
         for (at, (&found, &expected)) in found.iter().zip(&expected).enumerate() {
             let allowed = 2e-5 * expected.abs().max(1.0);
             let error = (f64::from(found) - expected).abs();
@@ -219,7 +283,11 @@ fn a_mixture_of_colours_is_the_product_of_each_channel_given_those_before_it() {
     assert_eq!(likelihood::mixture(&model), mixture);
     let (count, wide) = (5, mixture.outputs(48));
     let mut rng = Philox::new(6, Stream::Choice, 0, 0);
-    let out: Vec<f32> = (0..count * wide).map(|_| 1.5 * rng.normal()).collect();
+    let mut out: Vec<f32> = (0..count * wide).map(|_| 1.5 * rng.normal()).collect();
+    // Scales, behind logits and means, down to the narrowest that there are.
+    for row in out.chunks_exact_mut(wide) {
+        row[3 * 16 + 3 * 48..].iter_mut().for_each(|scale| *scale = 1.0 - 9.0 * rng.uniform());
+    }
     let mut x: Vec<f32> = (0..count * 48).map(|_| (300.0 * rng.uniform()).floor().min(255.0) / 255.0).collect();
     x.iter_mut().skip(3).step_by(7).for_each(|value| *value = f32::NAN);
     let terms = |(out, x): (&[f32], &[f32])| -> f64 {
@@ -229,7 +297,8 @@ fn a_mixture_of_colours_is_the_product_of_each_channel_given_those_before_it() {
     };
     let expected: Vec<f32> = out.chunks_exact(wide).zip(x.chunks_exact(48)).map(|row| terms(row) as f32).collect();
     for mut executor in executors() {
-        let found = rows(&mut executor, &out, &x, count, |[out, x]| Op::LogisticMixture { out, x, mixture });
+        let op = |[out, x]: [_; 2]| Op::LogisticMixture { out, x, mixture };
+        let found = of_rows(&mut executor, "mixture", count, [&out, &x], &op);
         crate::support::compare(&expected, &found, crate::support::ROUNDING)
             .unwrap_or_else(|why| panic!("{}: {why}", executor.name()));
     }

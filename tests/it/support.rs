@@ -2,6 +2,10 @@
 
 use elbo::exec::Executor;
 use elbo::exec::cpu::Cpu;
+use elbo::graph::{Graph, Id, Op};
+use elbo::kernels::StepScalars;
+use elbo::plan::{Resident, Role, lower};
+use elbo::shape::Shape;
 use std::io::Write;
 use std::sync::Once;
 
@@ -68,6 +72,34 @@ fn coordinates(mut index: usize, shape: &[usize]) -> Vec<usize> {
         index /= size;
     }
     coordinates
+}
+
+/// What an operation on two matrices of so many rows, a decoder's output and examples, makes of each row. Buffers are shared
+/// by name and keep their size: `name` tells calls on one executor apart.
+pub fn of_rows(
+    executor: &mut Executor,
+    name: &str,
+    rows: usize,
+    given: [&[f32]; 2],
+    op: &dyn Fn([Id; 2]) -> Op,
+) -> Vec<f32> {
+    let mut graph = Graph::new(rows);
+    let names = ["out", "x"].map(|what| format!("{what} of {name}"));
+    let ids = [0, 1].map(|at| {
+        let shape = Shape::new(&[rows, given[at].len() / rows]);
+        graph.add(Op::Input { name: names[at].clone(), shape }).unwrap()
+    });
+    let made = graph.add(op(ids)).unwrap();
+    let name = format!("rows of {name}");
+    graph.output(&name, made);
+    let resident = Resident { data_words: 4, window: 0, order_words: 4, metric_slots: 1 };
+    let id = executor.load(lower("rows", graph, None, resident, executor.target()).unwrap()).unwrap();
+    for (name, values) in names.into_iter().zip(given) {
+        executor.write_f32(&Role::Input(name), 0, values).unwrap();
+    }
+    let scalars = StepScalars { rows: rows as u32, row_weight: 1.0 / rows as f32, ..bytemuck::Zeroable::zeroed() };
+    executor.run(id, &[scalars]).unwrap();
+    executor.read_f32(&Role::Output(name), 0, rows).unwrap()
 }
 
 /// The CPU engine, and all adapters that [`adapters`] gives.

@@ -1,19 +1,16 @@
 //! Tables with columns of several types and with missing values: from the likelihood to the files that leave the house.
 
 use crate::program::{elbo, files};
-use crate::support::{ROUNDING, compare, executors};
+use crate::support::{ROUNDING, compare, executors, of_rows};
 use elbo::config::{Config, Likelihood, resolve};
 use elbo::exec::Executor;
 use elbo::graph::columns::Columns;
 use elbo::graph::op::{Source, Variance};
-use elbo::graph::{Clamp, Graph, Op};
-use elbo::kernels::StepScalars;
+use elbo::graph::{Clamp, Id, Op};
 use elbo::model::{Model, likelihood};
-use elbo::plan::{Resident, Role, lower};
 use elbo::rng::{Philox, Stream};
 use elbo::run::Run;
 use elbo::session::{Purpose, Session};
-use elbo::shape::Shape;
 use elbo::train::{self, Event, Member, Options};
 use elbo::{checkpoint, data};
 use std::fmt::Write;
@@ -117,30 +114,6 @@ fn numbers_and_flags_with_missing_values_are_learnt_by_the_plain_likelihoods() {
 
 const BATCH: usize = 7;
 
-/// Rows that a likelihood gives on an executor for given outputs of a decoder.
-fn rows(
-    executor: &mut Executor,
-    name: &str,
-    out: &[f32],
-    x: &[f32],
-    op: &dyn Fn(elbo::graph::Id, elbo::graph::Id) -> Op,
-) -> Vec<f32> {
-    let mut graph = Graph::new(BATCH);
-    let [out_name, x_name] = ["out", "x"].map(|what| format!("{what} of {name}"));
-    let shape = |values: &[f32]| Shape::new(&[BATCH, values.len() / BATCH]);
-    let out_id = graph.add(Op::Input { name: out_name.clone(), shape: shape(out) }).unwrap();
-    let x_id = graph.add(Op::Input { name: x_name.clone(), shape: shape(x) }).unwrap();
-    let rows = graph.add(op(out_id, x_id)).unwrap();
-    graph.output(&format!("rows of {name}"), rows);
-    let resident = Resident { data_words: 4, window: 0, order_words: 4, metric_slots: 1 };
-    let id = executor.load(lower(name, graph, None, resident, executor.target()).unwrap()).unwrap();
-    executor.write_f32(&Role::Input(out_name), 0, out).unwrap();
-    executor.write_f32(&Role::Input(x_name), 0, x).unwrap();
-    let scalars = StepScalars { rows: BATCH as u32, row_weight: 1.0 / BATCH as f32, ..bytemuck::Zeroable::zeroed() };
-    executor.run(id, &[scalars]).unwrap();
-    executor.read_f32(&Role::Output(format!("rows of {name}")), 0, BATCH).unwrap()
-}
-
 fn model(folder: &Path, likelihood: &str, width: usize) -> Model {
     let config = config(folder, &[("model.likelihood", likelihood), ("model.sigma", "0.7")]);
     if likelihood == "heterogeneous" {
@@ -181,7 +154,7 @@ fn a_missing_value_leaves_exactly_the_terms_of_the_other_columns() {
             let mixture = likelihood::mixture(&model);
             let compute = |executor: &mut Executor, name: &str, x: &[f32]| {
                 let name = format!("{likelihood}, {name}");
-                rows(executor, &name, &out, x, &|out, x| match columns.clone() {
+                of_rows(executor, &name, BATCH, [&out, x], &|[out, x]| match columns.clone() {
                     Some(columns) => Op::Table { out, x, columns },
                     None => Op::LogisticMixture { out, x, mixture },
                 })
@@ -197,7 +170,8 @@ fn a_missing_value_leaves_exactly_the_terms_of_the_other_columns() {
             compare(&sums(&whole), &found, ROUNDING)
                 .unwrap_or_else(|e| panic!("{} {likelihood}: {e}", executor.name()));
             if let Some(op) = plain(&model) {
-                let found = rows(&mut executor, &format!("{likelihood} without a mask"), &out, &x, &op);
+                let name = format!("{likelihood} without a mask");
+                let found = of_rows(&mut executor, &name, BATCH, [&out, &x], &op);
                 compare(&sums(&whole), &found, ROUNDING).unwrap_or_else(|e| panic!("{likelihood}: {e}"));
             }
             // Each value by itself where all are of one kind.
@@ -226,12 +200,12 @@ fn a_missing_value_leaves_exactly_the_terms_of_the_other_columns() {
 }
 
 /// The operation of a likelihood that knows no missing values, where it is another than the one that does.
-fn plain(model: &Model) -> Option<impl Fn(elbo::graph::Id, elbo::graph::Id) -> Op + use<>> {
+fn plain(model: &Model) -> Option<impl Fn([Id; 2]) -> Op + use<>> {
     let [low, high] = model.config.log_variance;
     let (likelihood, fixed) = (model.config.likelihood, 2.0 * model.config.sigma.ln());
     let masked =
         [Likelihood::Heterogeneous, Likelihood::LogisticMixture, Likelihood::Poisson, Likelihood::NegativeBinomial];
-    (!masked.contains(&likelihood)).then_some(move |out, x| match likelihood {
+    (!masked.contains(&likelihood)).then_some(move |[out, x]: [Id; 2]| match likelihood {
         Likelihood::Bernoulli => Op::Bernoulli { logits: out, x },
         Likelihood::Gaussian => Op::Gaussian { out, x, variance: Variance::Fixed(fixed) },
         _ => Op::Gaussian { out, x, variance: Variance::Learned(Clamp { low, high }) },

@@ -143,6 +143,16 @@ impl Encoding {
         self.change(rows, |number, [shift, scale]| (number - shift) / scale);
     }
 
+    /// Whether numbers are other than they were stored.
+    pub fn scales(&self) -> bool {
+        self.columns.iter().any(|column| matches!(column.kind, Kind::Numeric { .. }) && column.kind != Kind::PLAIN)
+    }
+
+    /// Whether nothing is known of an example but that it is numbers as they were stored.
+    pub fn is_plain(&self) -> bool {
+        self.columns.iter().all(|column| column.kind == Kind::PLAIN)
+    }
+
     /// Shift and scale of every place of an encoded row; 0 and 1 where nothing was fitted.
     pub fn fitted(&self) -> Vec<[f64; 2]> {
         let places = |column: &Column| match column.kind {
@@ -202,11 +212,15 @@ impl Encoding {
                 "{name}: column `{column}` holds text (`{example}` and others, {distinct} different ones), which no \
                  model learns; leave it out with `--set data.columns.{column}=ignore`"
             ),
+            Kind::Numeric { .. } => format!(
+                "{name}: numbers are scaled (data.scale), and the likelihood {} takes counts as they are: leave data.scale \
+                 out, or choose `--set model.likelihood=gaussian-shared`",
+                likelihood.name()
+            ),
             kind if matches!(likelihood, Likelihood::Poisson | Likelihood::NegativeBinomial) => format!(
-                "{name}: column `{column}` is of type {}{}, and the likelihood {} takes counts: say so with `--set \
-                 data.columns.{column}=count`, or leave it out with `--set data.columns.{column}=ignore`",
+                "{name}: column `{column}` is of type {}, and the likelihood {} takes counts: say that all are with `--set \
+                 data.columns.*=count`, or leave it out with `--set data.columns.{column}=ignore`",
                 kind.name(),
-                if matches!(kind, Kind::Numeric { .. }) { " and scaled" } else { "" },
                 likelihood.name()
             ),
             Kind::Binary { .. } if self.columns.iter().all(|column| matches!(column.kind, Kind::Binary { .. })) => {

@@ -1,27 +1,9 @@
 //! Mixtures of logistics: their likelihood and their mean; and numbers that stand beside every row.
 
-use super::{Dispatch, Lowering, Target};
-use crate::error::{Error, Result};
+use super::{Dispatch, Lowering};
 use crate::graph::mixture::{LOG_SCALE, Mixture};
 use crate::graph::{Id, Op};
-use crate::kernels::{MOST_ROUNDS, append, logistic_mixture, logistic_mixture_mean};
-use crate::plan::Step;
-
-/// Refuses images whose mixtures a software driver would not finish: it leaves the loops of a thread after so many rounds.
-pub(super) fn check_pixels(target: Target, steps: &[Step]) -> Result<()> {
-    let emulated = matches!(target, Target::Lanes | Target::Software);
-    for step in steps.iter().filter(|step| emulated && step.kernel.name == logistic_mixture::KERNEL.name) {
-        let p: logistic_mixture::Params = bytemuck::pod_read_unaligned(bytemuck::cast_slice(&step.params));
-        if logistic_mixture::rounds(&p) > MOST_ROUNDS {
-            return Err(Error::Device(format!(
-                "model.components = {} in each of {} pixels is more than software Vulkan drivers finish; lower it or \
-                 data.resize, or use --adapter cpu",
-                p.components, p.pixels
-            )));
-        }
-    }
-    Ok(())
-}
+use crate::kernels::{append, logistic_mixture, logistic_mixture_mean};
 
 impl Lowering<'_> {
     /// The likelihood of images of 256 levels, its gradient, or both.

@@ -77,6 +77,7 @@ fn value(text: &str, known: &BTreeMap<&str, Matrix>, tensors: &Tensors) -> Matri
     match name {
         "reshape" | "unflatten" => x.lie(&extents),
         "flatten" => x.lie(&[x.columns]),
+        "nan_to_num" => x.map(|x| if x.is_nan() { numbers(arguments)[0] } else { x }),
         "clamp" => {
             let range = numbers(arguments);
             x.map(|x| x.clamp(range[0], range[1]))
