@@ -24,7 +24,8 @@ const ACTIVE: f64 = 0.01;
 pub struct Terms {
     /// −log p(x|z), from one sample of each posterior.
     pub distortion: f64,
-    /// KL from the prior to the posterior.
+    /// KL from the prior to the posterior; of several stochastic layers the sum of their rates, of which only the highest
+    /// is a KL: those below it are log q − log p at a sample.
     pub rate: f64,
 }
 

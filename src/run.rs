@@ -89,9 +89,8 @@ impl Run {
         self
     }
 
-    /// The classes that were given for so many rows.
-    fn told(&mut self, rows: usize) -> Result<Vec<u32>> {
-        let given = std::mem::take(&mut self.given);
+    /// The classes that were given for so many rows of this question: the next one is given its own.
+    fn told(&self, given: Vec<u32>, rows: usize) -> Result<Vec<u32>> {
         let all = if given.len() == 1 { vec![given[0]; rows] } else { given };
         self.session.check_classes(&all, rows).map(|()| all)
     }
@@ -119,16 +118,18 @@ impl Run {
     /// # Errors
     /// [`Error::Usage`] where the numbers are no rows of Z.
     pub fn decode(&mut self, latents: &[f32]) -> Result<Vec<f32>> {
-        let classes = self.told(latents.len() / self.latent())?;
+        let given = std::mem::take(&mut self.given);
+        let classes = self.told(given, latents.len() / self.latent())?;
         self.session.decode(latents, &classes)
     }
 
     /// `count` draws from the prior, decoded, [count, D]. The same seed gives the same draws.
     pub fn sample(&mut self, count: usize, seed: u64) -> Result<Vec<f32>> {
-        if self.given.is_empty() {
+        let given = std::mem::take(&mut self.given);
+        if given.is_empty() {
             return self.session.sample(count, seed);
         }
-        let classes = self.told(count)?;
+        let classes = self.told(given, count)?;
         self.session.sample_as(&classes, seed)
     }
 
@@ -200,6 +201,8 @@ impl Run {
 
     /// Checks examples and the classes that were given for them, and gives the classes.
     fn check(&mut self, examples: &[f32]) -> Result<Vec<u32>> {
+        // Taken whatever follows: classes of a question that failed belong to no other.
+        let given = std::mem::take(&mut self.given);
         let width = self.session.model.width;
         if !examples.len().is_multiple_of(width) {
             let count = examples.len();
@@ -220,7 +223,7 @@ impl Run {
                 let why = if value.is_finite() { data::taken(likelihood) } else { ": examples must be finite".into() };
                 Err(Error::Usage(format!("value {column} of example {row} is {value}{why}")))
             }
-            None => self.told(examples.len() / width),
+            None => self.told(given, examples.len() / width),
         }
     }
 }

@@ -50,11 +50,13 @@ pub enum Method {
 }
 
 impl Method {
-    /// What it is, for titles.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Importance { .. } => "-log p(x)",
-            Self::MeanField => "-ELBO at the posterior mean",
+    /// What it is, for titles; a `conditional` model is told the class y of a row.
+    pub fn name(self, conditional: bool) -> &'static str {
+        match (self, conditional) {
+            (Self::Importance { .. }, false) => "-log p(x)",
+            (Self::Importance { .. }, true) => "-log p(x|y)",
+            (Self::MeanField, false) => "-ELBO at the posterior mean",
+            (Self::MeanField, true) => "-ELBO given y at the posterior mean",
         }
     }
 }

@@ -160,7 +160,9 @@ impl Session {
         if reads_labels && !self.labelled {
             let labels = self.data()?.labels.as_deref().unwrap_or_default();
             let labels: Vec<f32> = labels.iter().map(|&label| label as f32).collect();
-            self.executor.write_f32(&Role::Labels, 0, &labels)?;
+            for (at, part) in labels.chunks(UPLOAD).enumerate() {
+                self.executor.write_f32(&Role::Labels, at * UPLOAD, part)?;
+            }
             self.labelled = true;
         }
         Ok(id)
@@ -275,6 +277,7 @@ impl Session {
     /// of the parameters is kept, it is what a checkpoint has for parameters; those that are trained are among its moments.
     pub fn restore(&mut self, member: usize, checkpoint: &Checkpoint) -> Result<()> {
         crate::checkpoint::match_parameters(checkpoint, &self.expected())?;
+        self.check_same_classes(checkpoint)?;
         let ranges = self.ranges();
         let held = self.held();
         for range in &ranges {
@@ -294,6 +297,17 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// A conditional model knows classes by their places: those of a checkpoint must be those of this session.
+    fn check_same_classes(&self, checkpoint: &Checkpoint) -> Result<()> {
+        let [own, theirs] =
+            [&self.record, &checkpoint.progress.data].map(|record| record.classes.as_deref().unwrap_or_default());
+        if self.model.classes == 0 || own == theirs {
+            return Ok(());
+        }
+        let (own, theirs) = (classes::list(own), classes::list(theirs));
+        Err(Error::Data(format!("the classes of the checkpoint are {theirs}, and those of the data are {own}")))
     }
 
     fn write(&mut self, member: usize, role: &Role, offset: usize, values: &[f32]) -> Result<()> {

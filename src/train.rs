@@ -68,7 +68,8 @@ pub struct Epoch {
     pub epochs: usize,
     /// −log p(x|z) under the posterior.
     pub distortion: f64,
-    /// KL from the prior to the posterior.
+    /// KL from the prior to the posterior; of several stochastic layers the sum of their rates, of which only the highest
+    /// is a KL: those below it are log q − log p at a sample.
     pub rate: f64,
     /// The rate of each of several stochastic layers, the lowest first; none of one.
     pub layer_rates: Vec<f64>,

@@ -1,5 +1,6 @@
 //! Classes as they are typed, and what a conditional model is told where none is.
 
+use super::open::MOST_PICTURES;
 use crate::data::classes::list;
 use crate::error::{Error, Result};
 use crate::session::Session;
@@ -46,6 +47,21 @@ pub fn one(session: &Session, flag: &str, class: Option<&str>) -> Result<Option<
             )))
         }
         _ => Err(Error::Usage(format!("{flag} {}: one class is wanted here", class.unwrap_or_default()))),
+    }
+}
+
+/// Checks that so many pictures of each of these classes, and as many again of each `beside` them, fit into a file; `flag`
+/// is what asks for fewer classes.
+///
+/// # Errors
+/// [`Error::Usage`] where they do not, or where there are none.
+pub fn check_pictures(count: usize, classes: usize, beside: usize, flag: &str) -> Result<()> {
+    match count.saturating_mul(classes + beside) {
+        1..=MOST_PICTURES => Ok(()),
+        all => Err(Error::Usage(format!(
+            "-n {count}: with {classes} classes that is {all} pictures, and a file takes 1 to {MOST_PICTURES}; choose a \
+             smaller -n, or one class by {flag} NAME"
+        ))),
     }
 }
 

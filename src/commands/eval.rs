@@ -103,14 +103,14 @@ impl Measured {
             value[key] = found.clone();
         }
         if let Some(likelihood) = likelihood {
-            if let Some(bits) = self.bits(likelihood.neg_log_px) {
-                value["neg_log_px_bits_per_dim"] = json!(bits);
-            }
             value["samples"] = json!(likelihood.samples);
             // Of a conditional model it is another quantity, and so has another name.
             let name = if *condition == Condition::None { "neg_log_px" } else { "neg_log_px_given_y" };
             value[name] = json!(likelihood.neg_log_px);
             value[format!("{name}_se")] = json!(likelihood.standard_error);
+            if let Some(bits) = self.bits(likelihood.neg_log_px) {
+                value[format!("{name}_bits_per_dim")] = json!(bits);
+            }
         }
         value
     }
@@ -195,7 +195,7 @@ fn likelihood(
     report: &Report,
 ) -> Result<eval::Likelihood> {
     let begun = Instant::now();
-    report.begin("-log p(x)", part.len());
+    report.begin(estimate(session.config.model.condition), part.len());
     let done = eval::likelihood(session, part, samples, seed, &mut |examples| {
         report.step(examples, None, examples as f64 / begun.elapsed().as_secs_f64());
     });
@@ -203,12 +203,20 @@ fn likelihood(
     done
 }
 
+/// What the estimate of importance weights is of.
+fn estimate(condition: Condition) -> &'static str {
+    match condition {
+        Condition::None => "-log p(x)",
+        Condition::Label => "-log p(x|y)",
+    }
+}
+
 fn as_text(measured: &Measured) -> String {
     let Measured { summary, likelihood, learned, scaled, condition, .. } = measured;
     let bits = |nats: f64| measured.bits(nats).map_or(String::new(), |bits| format!(", {bits:.4} bits/dim"));
-    let [bound, estimate] = match condition {
-        Condition::None => ["-ELBO", "-log p(x)"],
-        Condition::Label => ["-ELBO given y", "-log p(x|y)"],
+    let bound = match condition {
+        Condition::None => "-ELBO",
+        Condition::Label => "-ELBO given y",
     };
     let nats = |value: f64| format!("{value:.2}");
     let error = |value: f64| format!("± {value:.2}");
@@ -221,7 +229,7 @@ fn as_text(measured: &Measured) -> String {
     if let Some(likelihood) = likelihood {
         let (error, bits) = (error(likelihood.standard_error), bits(likelihood.neg_log_px));
         let rest = format!("{error}{bits}, {} samples", count(likelihood.samples as u64));
-        rows.push(row(estimate, nats(likelihood.neg_log_px), rest));
+        rows.push(row(estimate(*condition), nats(likelihood.neg_log_px), rest));
     }
     rows.extend(learned.as_ref().map(|learned| in_words(learned, *scaled).to_vec()));
     let [active, latent] = [|layer: &Layer| layer.active, |layer: &Layer| layer.latent]

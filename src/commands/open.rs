@@ -102,7 +102,7 @@ pub fn picture(trained: &Trained, asked: Option<&Path>, name: &str) -> Result<Pa
 }
 
 /// The most pictures in one file.
-const MOST_PICTURES: usize = 10_000;
+pub(super) const MOST_PICTURES: usize = 10_000;
 
 /// Checks a number of pictures that was asked for by `-n`, or by what is to be drawn.
 pub fn check_pictures(count: usize) -> Result<usize> {

@@ -27,6 +27,9 @@ pub fn run(args: &ReconstructArgs, report: &Report) -> Result<()> {
     if count < wanted {
         report.note(&format!("the {name} part has only {count} examples"));
     }
+    if all {
+        classes::check_pictures(count, swapped.len(), 1, "--as-class")?;
+    }
     // Spread evenly, so that sorted data show all of their kinds.
     let shown: Vec<u32> = (0..count).map(|i| (part.start + i * part.len() / count) as u32).collect();
     let seed = session.config.train.seed;
@@ -36,7 +39,6 @@ pub fn run(args: &ReconstructArgs, report: &Report) -> Result<()> {
     let path = open::picture(&trained, args.out.as_deref(), &file)?;
     let session = &mut trained.session;
     if all {
-        open::check_pictures(count * (1 + swapped.len()))?;
         let rows = every_class(session, &shown, &swapped, seed)?;
         show::save(&path, &rows, &session.record, 1 + swapped.len())?;
     } else {

@@ -2,6 +2,7 @@
 
 use super::{classes, open, show};
 use crate::cli::SampleArgs;
+use crate::data::classes::list;
 use crate::error::Result;
 use crate::report::{Report, scatter};
 use serde_json::json;
@@ -25,7 +26,7 @@ pub fn run(args: &SampleArgs, report: &Report) -> Result<()> {
     let (images, columns) = if shown.is_empty() {
         (session.sample(count, seed)?, open::columns(count))
     } else {
-        open::check_pictures(columns.saturating_mul(shown.len()))?;
+        classes::check_pictures(columns, shown.len(), 0, "--class")?;
         let images = session.class_grid(&shown, columns, &[seed])?.swap_remove(0);
         (images, if shown.len() > 1 { columns } else { open::columns(columns) })
     };
@@ -42,7 +43,8 @@ pub fn run(args: &SampleArgs, report: &Report) -> Result<()> {
     show::classes(&path, &images, &of_rows, record, columns)?;
     let mut value = json!({ "count": rows, "seed": seed, "files": [path] });
     if !names.is_empty() {
-        report.note(&format!("classes  {}, a latent in each column", names.join(", ")));
+        let alike = if names.len() > 1 { ", a latent in each column" } else { "" };
+        report.note(&format!("classes  {}{alike}", list(&names)));
         value["classes"] = json!(names);
     }
     report.json(&value);

@@ -7,6 +7,7 @@ mod show;
 use super::{files, open};
 use crate::checkpoint::Checkpoint;
 use crate::cli::{ScoreArgs, Threshold};
+use crate::config::{Condition, Config};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::report::human::count;
@@ -34,6 +35,8 @@ struct Scored {
     /// The part that they are, in words.
     part: &'static str,
     method: Method,
+    /// Whether the model is told the class of each row.
+    conditional: bool,
     /// In nats; the higher, the more anomalous.
     scores: Vec<f64>,
 }
@@ -47,6 +50,9 @@ pub fn run(args: &ScoreArgs, report: &Report) -> Result<()> {
     let checkpoint = open::load(&args.run.run, report)?;
     let method = method(args, checkpoint.config.train.seed)?;
     let named = args.labels.as_deref().filter(|name| !name.is_empty());
+    if let Some(name) = named {
+        check_named(name, &checkpoint.config)?;
+    }
     let (_, data) = open::dataset(&checkpoint, args.data.as_deref(), named, report)?;
     let anomalous = args.labels.is_some().then(|| labels::anomalous(&data, args.normal.as_deref())).transpose()?;
     let mut session = Session::without_data(&checkpoint, open::device(&args.run, report)?)?;
@@ -68,6 +74,17 @@ pub fn run(args: &ScoreArgs, report: &Report) -> Result<()> {
     let strangest = show::strangest(&mut session, &scored, &columns)?;
     show::say(report, &scored, line.as_ref(), ranking, &strangest, args.out.as_deref());
     Ok(())
+}
+
+/// Refuses labels of anomalies in the place of the classes that a conditional model is told.
+fn check_named(name: &str, config: &Config) -> Result<()> {
+    match config.model.condition {
+        Condition::None => Ok(()),
+        Condition::Label => Err(Error::Usage(format!(
+            "--labels {name}: the model is told the class of each row (model.condition = label), and these labels would be \
+             taken for it; give --labels without a name to compare with the classes, or join --out with {name}"
+        ))),
+    }
 }
 
 /// What makes the threshold of held-out scores.
@@ -112,7 +129,7 @@ fn score_all(
             count(scores.len() as u64)
         ));
     }
-    Ok(Scored { data, examples, part: name, method, scores })
+    Ok(Scored { data, examples, part: name, method, conditional: session.model.classes > 0, scores })
 }
 
 /// The scores of examples.
@@ -129,7 +146,7 @@ fn scores(
     let mut scores = Vec::with_capacity(examples.len());
     for part in examples.chunks(PORTION) {
         let before = scores.len();
-        let (values, classes) = (data.examples(part)?, told(session, data, part));
+        let (values, classes) = (data.examples(part)?, session.classes_of(data, part));
         let found = score::scores(session, Rows { values: &values, classes: &classes }, method, &mut |done| {
             report.step(before + done, None, (before + done) as f64 / begun.elapsed().as_secs_f64());
         })?;
@@ -139,20 +156,12 @@ fn scores(
     Ok(scores)
 }
 
-/// The classes that a conditional model is told of examples; none for other models.
-fn told(session: &Session, data: &Dataset, examples: &[u32]) -> Vec<u32> {
-    match &data.labels {
-        Some(labels) if session.model.classes > 0 => examples.iter().map(|&i| labels[i as usize]).collect(),
-        _ => vec![],
-    }
-}
-
 /// The contributions of columns to the mean-field scores.
 fn contributions(session: &mut Session, scored: &Scored, report: &Report) -> Result<Vec<Contributions>> {
     report.begin("columns", scored.examples.len());
     let mut all = Vec::with_capacity(scored.examples.len());
     for part in scored.examples.chunks(PORTION) {
-        let (values, classes) = (scored.data.examples(part)?, told(session, &scored.data, part));
+        let (values, classes) = (scored.data.examples(part)?, session.classes_of(&scored.data, part));
         let found = score::contributions(session, Rows { values: &values, classes: &classes }, &mut |_| ())?;
         all.extend(found);
         report.advance(all.len() as u64);

@@ -229,6 +229,11 @@ fn describe(session: &mut Session, report: &Report) -> Result<()> {
     let [encoder, decoder] = session.model.networks()?.map(|steps| network::describe(&steps).join(", "));
     report.note(&format!("model    {}: encoder {encoder}", config.name));
     report.note(&format!("         decoder {decoder}"));
+    for (level, pair) in (2..).zip(network::between(&session.model.config)?) {
+        let [up, down] = pair.map(|steps| network::describe(&steps).join(", "));
+        report.note(&format!("         encoder {level} {up}"));
+        report.note(&format!("         decoder {level} {down}"));
+    }
     if let Some((name, numbers)) = likelihood::shared(&session.model) {
         report.note(&format!("         {name}: {} for all examples", count(numbers as u64)));
     }

@@ -37,17 +37,19 @@ pub fn named(data: Dataset, known: Option<&[String]>) -> Result<Dataset> {
         }
         None => (0..data.class_count() as u32).map(name).collect(),
     };
+    // Of two classes of the same name the first is meant.
+    let known: BTreeMap<&str, u32> = names.iter().map(String::as_str).zip(0..names.len() as u32).rev().collect();
     let mut places = BTreeMap::new();
     for &label in labels {
         if places.contains_key(&label) {
             continue;
         }
         let wanted = name(label);
-        let place = names.iter().position(|name| *name == wanted);
+        let place = known.get(wanted.as_str()).copied();
         let place = place.ok_or_else(|| {
             complain(format!("the model does not know the class `{wanted}`; its classes are {}", list(&names)))
         })?;
-        places.insert(label, place as u32);
+        places.insert(label, place);
     }
     let labels = labels.iter().map(|label| places[label]).collect();
     Ok(Dataset { labels: Some(labels), classes: Some(names), ..data })

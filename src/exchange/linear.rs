@@ -94,14 +94,14 @@ fn weight(map: &Map, tensor: &Tensor, first: usize, outputs: usize) -> Vec<f32> 
 }
 
 /// Where the house has what PyTorch has at `at`: channels of an image lie side by side in each pixel here, and there one
-/// plane after the other.
+/// plane after the other. What comes behind the image, the class that is told beside it, lies alike in both.
 fn inside(image: Option<Image>, at: usize) -> usize {
     match image {
-        None => at,
-        Some([height, width, channels]) => {
+        Some([height, width, channels]) if at < height * width * channels => {
             let pixels = height * width;
             at % pixels * channels + at / pixels
         }
+        _ => at,
     }
 }
 
@@ -159,6 +159,10 @@ mod tests {
         let kind = Kind::Dense { from: Some([2, 1, 2]), to: Some([1, 1, 3]) };
         let found = weight(&Map { name, inputs: 4, outputs: 3, kind });
         assert_eq!((found.shape(), &found.weight[..4]), (vec![3, 4], &[0.0, 6.0, 3.0, 9.0][..]));
+        // What is told beside the image, one of three classes, stays behind it.
+        let kind = Kind::Dense { from: Some([2, 1, 2]), to: None };
+        let found = weight(&Map { name: String::new(), inputs: 7, outputs: 1, kind });
+        assert_eq!((found.weight, found.bias), (vec![0.0, 2.0, 1.0, 3.0, 4.0, 5.0, 6.0], vec![7.0]));
         let kind = Kind::Dense { from: None, to: Some([2, 1, 2]) };
         let found = weight(&Map { name: String::new(), inputs: 1, outputs: 4, kind });
         assert_eq!((found.weight, found.bias), (vec![0.0, 2.0, 1.0, 3.0], vec![4.0, 6.0, 5.0, 7.0]));

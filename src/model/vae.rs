@@ -1,5 +1,5 @@
-//! The variational autoencoder (Kingma and Welling 2014, arXiv 1312.6114), as graphs of all that it is asked. Its stochastic
-//! layers, mostly one, are in [`super::stack`].
+//! The variational autoencoder (Kingma and Welling 2014, arXiv 1312.6114), as graphs of all that it is asked. Its
+//! stochastic layers, mostly one, are in [`super::stack`].
 
 use super::stack::{Networks, Pass, sum};
 use super::{likelihood, network};
@@ -204,8 +204,9 @@ impl Model {
         Ok(graph)
     }
 
-    /// Reconstructions through the posterior's mean, of several stochastic layers that of the lowest: outputs `x` [B, D] as presented and `mean` of p(x|z). A conditional
-    /// model encodes an example as its class and decodes it as the one in the input [`CLASS`].
+    /// Reconstructions through the posterior's mean, of several stochastic layers that of the lowest: outputs `x` [B, D] as
+    /// presented and `mean` of p(x|z). A conditional model encodes an example as its class and decodes it as the one in the
+    /// input [`CLASS`].
     pub fn reconstruct(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
@@ -224,8 +225,8 @@ impl Model {
         Ok(graph)
     }
 
-    /// Draws from the prior, of several stochastic layers from the top down, decoded, of a conditional model as the classes in the input [`CLASS`]: outputs `z` [B, Z] and
-    /// `mean` of p(x|z).
+    /// Draws from the prior, of several stochastic layers from the top down, decoded, of a conditional model as the classes
+    /// in the input [`CLASS`]: outputs `z` [B, Z] and `mean` of p(x|z).
     pub fn sample(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
@@ -235,7 +236,8 @@ impl Model {
         Ok(graph)
     }
 
-    /// What the lowest encoder says of a batch: output `stats` [B, 2Z], the posterior's mean and log-variance before the clamp.
+    /// What the lowest encoder says of a batch: output `stats` [B, 2Z], the posterior's mean and log-variance before the
+    /// clamp.
     pub fn encode(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
@@ -246,7 +248,8 @@ impl Model {
         Ok(graph)
     }
 
-    /// Given latents of the lowest stochastic layer, decoded: input `z` [B, Z], of a conditional model [`CLASS`] too, output `mean` of p(x|z).
+    /// Given latents of the lowest stochastic layer, decoded: input `z` [B, Z], of a conditional model [`CLASS`] too, output
+    /// `mean` of p(x|z).
     pub fn decode(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
@@ -269,7 +272,8 @@ impl Model {
     }
 
     /// The training loss of given inputs instead of the resident data: inputs `x` [B, D], `eps` [B, Z], of further
-    /// stochastic layers `eps 2` and so on, and, of a conditional model, [`CLASS`]. For comparison with other implementations.
+    /// stochastic layers `eps 2` and so on, and, of a conditional model, [`CLASS`]. For comparison with other
+    /// implementations.
     pub fn train_on_inputs(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;

@@ -1,7 +1,7 @@
 //! What a trained model is asked for: posteriors of examples, what latents decode to, draws from the prior.
 
 use super::{Purpose, Session};
-use crate::data::classes;
+use crate::data::{Dataset, classes};
 use crate::error::{Error, Result};
 use crate::kernels::sample::kl_term;
 use crate::model::CLASS;
@@ -209,9 +209,14 @@ impl Session {
 
     /// The classes of examples of the data set, as a conditional model is told them; none for other models.
     pub fn labels(&self, examples: &[u32]) -> Result<Vec<u32>> {
-        match &self.data()?.labels {
-            Some(labels) if self.model.classes > 0 => Ok(examples.iter().map(|&i| labels[i as usize]).collect()),
-            _ => Ok(vec![]),
+        Ok(self.classes_of(self.data()?, examples))
+    }
+
+    /// The same of examples of another data set, whose labels are places among the classes of the model.
+    pub fn classes_of(&self, data: &Dataset, examples: &[u32]) -> Vec<u32> {
+        match &data.labels {
+            Some(labels) if self.model.classes > 0 => examples.iter().map(|&i| labels[i as usize]).collect(),
+            _ => vec![],
         }
     }
 

@@ -139,6 +139,8 @@ fn a_run_without_its_data_answers_as_a_session_with_them_on_every_device() {
         let higher = wrong.iter().zip(&scores).filter(|(wrong, right)| wrong > right).count();
         assert!(higher > 190, "{device}: as another digit {higher} of 200 are stranger");
     }
+    // Classes of a question that failed are not those of the next.
+    assert!(cpu.given(&[3]).encode(&rows[..5]).is_err());
     for (error, why) in [
         (cpu.encode(&rows).unwrap_err(), "each of 200 rows (model.condition = label), and 0 are given"),
         (cpu.given(&[1, 2]).encode(&rows).unwrap_err(), "and 2 are given"),
@@ -196,6 +198,9 @@ fn figures_are_named_for_what_they_are() {
     let test = value["neg_elbo"].as_f64().unwrap();
     // The class says something: without it, as the same network is trained, it would be more than this.
     assert!(test < 190.0, "{test}");
+    let said = elbo(folder, "score run --part test --threshold none --samples 2 --adapter cpu").succeeded();
+    let said = format!("{}{}", said.err, said.out);
+    assert!(said.contains("-log p(x|y)") && !said.contains("-log p(x),"), "{said}");
 }
 
 #[test]
@@ -234,12 +239,14 @@ fn commands_tell_the_model_the_class_that_they_are_told() {
     for (line, code, culprit) in [
         ("sample run --class 10", 2, "no class `10`; the model's are 0, 1, 2"),
         ("sample run --class cat", 2, "no class `cat`"),
-        ("sample run -n 2000", 2, "10000 pictures"),
+        ("sample run -n 2000", 2, "with 10 classes that is 20000 pictures"),
+        ("reconstruct run --as-class all -n 1500 --part train", 2, "with 10 classes that is 16500 pictures"),
         ("reconstruct run --as-class 1,2", 2, "one class, or all"),
         ("reconstruct run --as-class ten", 2, "no class `ten`"),
         ("traverse run", 2, "--class: the model is told a class"),
         ("decode run z.npy --out y.npy", 2, "say which of 0, 1, 2"),
         ("decode run z.npy --class 1,2 --out y.npy", 2, "one class is wanted"),
+        ("score run --labels strange", 2, "--labels strange: the model is told the class of each row"),
     ] {
         elbo(folder, &format!("{line} --adapter cpu")).failed(code, culprit);
     }

@@ -6,7 +6,7 @@ mod differences;
 use crate::support::{adapters, executors};
 use cases::{BATCH, CLAMP, Case, ROWS, cases, columns, draw, term_cases};
 use differences::{RESIDENT, STEP, assert_close, check_as_terms, check_with_cotangents, slope, step};
-use elbo::config::{Activation, Binarise, Config, Likelihood};
+use elbo::config::{Activation, Binarise, Bound, Config, Likelihood};
 use elbo::exec::Executor;
 use elbo::exec::cpu::Cpu;
 use elbo::graph::grad::gradients_from;
@@ -14,7 +14,7 @@ use elbo::graph::mixture::Mixture;
 use elbo::graph::op::{KlShape, Side, Source, Variance};
 use elbo::graph::{Graph, Id, Op, Window};
 use elbo::model::{CLASS, Model, init};
-use elbo::plan::{Ending, Role, lower};
+use elbo::plan::{Ending, Range, Resident, Role, lower};
 use elbo::shape::Shape;
 use std::collections::BTreeSet;
 
@@ -155,6 +155,74 @@ fn model_agrees(
             range.name
         );
         assert_close(&what, found, &slopes, level / apart);
+    }
+}
+
+/// The gradient of several stochastic layers with two samples of each example, whose noise the device draws: alike in every
+/// run, since the step is.
+fn bound_agrees(executor: &mut Executor, bound: Bound) {
+    let mut config = Config::default();
+    config.model.hidden = vec![6, 5];
+    config.model.latent = 3;
+    config.model.above = ["4-2", "2"].map(str::to_owned).to_vec();
+    config.model.activation = Activation::Tanh;
+    config.model.likelihood = Likelihood::Gaussian;
+    config.model.sigma = 0.8;
+    (config.objective.bound, config.objective.samples) = (bound, 2);
+    let (width, shape) = (8, [1, 1, 8]);
+    let model = Model {
+        config: config.model,
+        width,
+        shape,
+        source: Source::Floats,
+        binarise: Binarise::None,
+        columns: None,
+        missing: false,
+        classes: 0,
+    };
+    let graph = model.train_by(&config.objective, BATCH).expect("the model's shapes meet");
+    let weights: Vec<Option<usize>> = graph.terms.iter().map(|term| term.weight).collect();
+    let resident = Resident { data_words: BATCH * width, ..RESIDENT };
+    let plan = lower("bound", graph, Some(Ending::plain(&config.optimizer)), resident, executor.target())
+        .expect("the plan is legal");
+    let id = executor.load(plan).expect("the plan fits");
+    let x: Vec<f32> = draw(0, BATCH * width).into_iter().map(|v| 0.5 + 0.25 * v).collect();
+    executor.write_f32(&Role::Data, 0, &x).expect("the data fit");
+    executor.write(&Role::Order, 0, &[0, 1, 2][..BATCH]).expect("the order fits");
+    let start = init::initial(&model, 3, &[]);
+    let ranges = executor.plan(id).parameters.clone();
+    for (range, values) in ranges.iter().zip(&start) {
+        executor.write_f32(&Role::Parameters, range.offset, values).expect("the parameters fit");
+    }
+    let step = step(BATCH);
+    let loss = |executor: &mut Executor| -> f64 {
+        executor.run(id, &[step]).expect("the plan runs");
+        let metrics = executor.read_f32(&Role::Metrics, 0, weights.len()).expect("the metrics are there");
+        let weight = |weight: &Option<usize>| weight.map_or(0.0, |at| f64::from(step.weights[at]));
+        metrics.iter().zip(&weights).map(|(&m, w)| f64::from(m) * weight(w)).sum()
+    };
+    let level = loss(executor);
+    let read = |range: &Range| executor.read_f32(&Role::Gradients, range.offset, range.count());
+    let found: Vec<Vec<f32>> = ranges.iter().map(read).map(|found| found.expect("it is there")).collect();
+    // Latents that reach the loss through two layers above them bend it more than one does.
+    let apart = STEP / 2.0;
+    for ((range, values), found) in ranges.iter().zip(&start).zip(&found) {
+        let mut slopes = Vec::new();
+        for (at, &value) in values.iter().enumerate() {
+            slopes.push(slope(f64::from(value), apart, |v| {
+                executor.write_f32(&Role::Parameters, range.offset + at, &[v]).expect("the element is there");
+                loss(executor)
+            }));
+            executor.write_f32(&Role::Parameters, range.offset + at, &[value]).expect("the element is there");
+        }
+        assert_close(&format!("{}: {bound:?}, {}", executor.name(), range.name), found, &slopes, level / apart);
+    }
+}
+
+#[test]
+fn the_gradient_of_several_samples_through_several_layers_agrees_with_central_differences() {
+    for bound in [Bound::Elbo, Bound::Iwae] {
+        bound_agrees(&mut cpu(), bound);
     }
 }
 

@@ -81,10 +81,15 @@ pub fn run(args: &BenchStepArgs, report: &Report) -> Result<()> {
          {dispatches} dispatches a step, {per_submission:.1} steps a submission, {first_step:.2} s to the first step"
     ));
     let [encoder, decoder] = session.model.networks()?.map(|steps| network::describe(&steps));
+    let above: Vec<[Vec<String>; 2]> = network::between(&session.model.config)?
+        .into_iter()
+        .map(|pair| pair.map(|steps| network::describe(&steps)))
+        .collect();
     let config = &session.config;
     let value = json!({
         "name": name(target), "device": session.executor.name(), "recipe": config.name,
         "batch": batch, "members": members, "encoder": encoder, "decoder": decoder, "latent": config.model.latent,
+        "above": above,
         "hidden": config.model.hidden,
         "ms_per_step": median, "ms_min": least, "ms_max": most, "steps": rounds.steps, "rounds": rounds.rounds,
         "images_per_second": images, "dispatches_per_step": dispatches, "steps_per_submission": per_submission,

@@ -1,7 +1,7 @@
 //! What is said about scores: the summary, and the strangest rows with the columns that make them so.
 
+use super::Scored;
 use super::calibrate::Line;
-use super::{Scored, told};
 use crate::error::Result;
 use crate::report::Report;
 use crate::report::human::count;
@@ -34,7 +34,7 @@ pub fn strangest(session: &mut Session, scored: &Scored, columns: &[String]) -> 
     places.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
     places.truncate(STRANGEST);
     let shown: Vec<u32> = places.iter().map(|&at| examples[at]).collect();
-    let (values, classes) = (data.examples(&shown)?, told(session, data, &shown));
+    let (values, classes) = (data.examples(&shown)?, session.classes_of(data, &shown));
     let all = score::contributions(session, Rows { values: &values, classes: &classes }, &mut |_| ())?;
     let strange = |(&at, parts): (&usize, Contributions)| {
         let parts = parts.distortions;
@@ -55,11 +55,13 @@ pub fn say(
     strangest: &[Strange],
     out: Option<&Path>,
 ) {
-    let Scored { data, part, method, scores, .. } = scored;
+    let Scored { data, part, method, scores, conditional, .. } = scored;
     let (rows, name) = (scores.len(), &data.name);
     let how = match method {
-        Method::Importance { samples, seed } => format!("{}, {samples} samples, seed {seed}", method.name()),
-        Method::MeanField => method.name().to_owned(),
+        Method::Importance { samples, seed } => {
+            format!("{}, {samples} samples, seed {seed}", method.name(*conditional))
+        }
+        Method::MeanField => method.name(*conditional).to_owned(),
     };
     report.note(&format!("score    {how}; in nats, higher = more anomalous"));
     report.note(&format!("data     {name} ({part}): {} rows", count(rows as u64)));

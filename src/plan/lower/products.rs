@@ -8,6 +8,7 @@ use crate::graph::{Id, Op};
 use crate::kernels::matmul::{self, ACTIVATE, BERNOULLI, DERIVE, Entry, GAUSSIAN, PLAIN, Params};
 use crate::kernels::{Kernel, MOST_ROUNDS, MOST_TEXEL_WORDS, math, matmul_direct, matmul_texels};
 use crate::kernels::{conv, group_moments, group_norm, group_norm_grad};
+use crate::kernels::{log_prior, log_ratio};
 use crate::plan::{Step, View};
 use bytemuck::Pod;
 
@@ -100,6 +101,8 @@ fn rounds(step: &Step) -> usize {
             entries.iter().map(|entry| entry.k as usize).max().unwrap_or(0)
         }
         "conv" => conv::rounds(&params(step), &step.consts),
+        "log_prior" if step.consts[0] == log_prior::VALUE => params::<log_prior::Params>(step).latent as usize,
+        "log_ratio" => params::<log_ratio::Params>(step).latent as usize,
         "group_moments" => params::<group_moments::Params>(step).rounds(),
         "group_norm_grad" => group_norm_grad::rounds(&params(step)),
         "group_norm_weight" => params::<group_norm::Params>(step).pixels as usize,

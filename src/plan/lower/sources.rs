@@ -99,7 +99,10 @@ impl Lowering<'_> {
         let of_examples = |stats: Id| self.shape(stats).rows() == self.graph.batch;
         let computes_them = |op: &Op| {
             matches!(*op, Op::KlGrad { g, stats, .. } if g == id && of_examples(stats))
-                || matches!(*op, Op::LogPriorGrad { g, .. } | Op::ShapedKlGrad { g, .. } | Op::TotalCorrelationGrad { g, .. } | Op::MmdGrad { g, .. } | Op::BoundGrad { g, .. } | Op::BernoulliGrad { g, .. } | Op::GaussianGrad { g, .. } | Op::TableGrad { g, .. } if g == id)
+                || matches!(*op, Op::LogPriorGrad { g, .. } | Op::ShapedKlGrad { g, .. } if g == id)
+                || matches!(*op, Op::TotalCorrelationGrad { g, .. } | Op::MmdGrad { g, .. } if g == id)
+                || matches!(*op, Op::BoundGrad { g, .. } | Op::TableGrad { g, .. } if g == id)
+                || matches!(*op, Op::BernoulliGrad { g, .. } | Op::GaussianGrad { g, .. } if g == id)
         };
         let mut readers = live.iter().map(|&reader| self.graph.op(reader)).filter(|op| op.inputs().contains(&id));
         if readers.all(computes_them) && !self.places.contains_key(&id) {

@@ -6,12 +6,14 @@ use std::collections::BTreeMap;
 /// Tensors of a safetensors file by name, with their shapes.
 pub type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
-/// What a function of the card returns for rows of numbers.
-pub fn call(card: &str, function: &str, tensors: &Tensors, rows: &[f32], width: usize) -> Vec<Matrix> {
+/// What a function of the card returns for rows of numbers, and of a conditional model for the class of each.
+pub fn call(card: &str, function: &str, tensors: &Tensors, [rows, classes]: [&[f64]; 2], width: usize) -> Vec<Matrix> {
     let text = card.split(&format!("def {function}(")).nth(1).expect("the card has the function");
-    let (argument, lines) = text.split_once("):\n").expect("it takes one thing");
-    let x = Matrix::of(&[width], rows.iter().map(|&x| f64::from(x)).collect());
-    let mut known: BTreeMap<&str, Matrix> = [(argument, x)].into();
+    let (arguments, lines) = text.split_once("):\n").expect("what it takes ends");
+    let given = [Matrix::of(&[width], rows.to_vec()), Matrix::of(&[1], classes.to_vec())];
+    let arguments = parts(arguments);
+    assert_eq!(arguments.len(), if classes.is_empty() { 1 } else { 2 }, "{function}({arguments:?})");
+    let mut known: BTreeMap<&str, Matrix> = arguments.into_iter().zip(given).collect();
     for line in lines.lines() {
         if let Some(returned) = line.trim().strip_prefix("return ") {
             return parts(returned).into_iter().map(|part| value(part, &known, tensors)).collect();
@@ -27,8 +29,8 @@ fn parts(text: &str) -> Vec<&str> {
     let (mut depth, mut first, mut found) = (0, 0, Vec::new());
     for (at, c) in text.char_indices() {
         match c {
-            '(' => depth += 1,
-            ')' => depth -= 1,
+            '(' | '[' => depth += 1,
+            ')' | ']' => depth -= 1,
             ',' if depth == 0 => {
                 found.push(text[first..at].trim());
                 first = at + 1;
@@ -68,6 +70,12 @@ fn value(text: &str, known: &BTreeMap<&str, Matrix>, tensors: &Tensors) -> Matri
         return mixture_mean(&value(all[0], known, tensors), sizes[0] as usize, sizes[1] as usize);
     }
     let (before, name) = callee.rsplit_once('.').unwrap_or_else(|| panic!("what is `{text}`?"));
+    if callee == "torch.cat" {
+        let all = parts(arguments);
+        let list = all[0].strip_prefix('[').and_then(|list| list.strip_suffix(']')).expect("a list is joined");
+        assert_eq!(all[1], "1", "numbers of each row are joined");
+        return joined(&parts(list).into_iter().map(|part| value(part, known, tensors)).collect::<Vec<_>>());
+    }
     if before == "F" || before == "torch" {
         let x = value(parts(arguments)[0], known, tensors);
         return function(name, &x, arguments, tensors);
@@ -77,6 +85,7 @@ fn value(text: &str, known: &BTreeMap<&str, Matrix>, tensors: &Tensors) -> Matri
     match name {
         "reshape" | "unflatten" => x.lie(&extents),
         "flatten" => x.lie(&[x.columns]),
+        "float" => x,
         "nan_to_num" => x.map(|x| if x.is_nan() { numbers(arguments)[0] } else { x }),
         "clamp" => {
             let range = numbers(arguments);
@@ -100,6 +109,7 @@ fn function(name: &str, x: &Matrix, arguments: &str, tensors: &Tensors) -> Matri
         "tanh" => x.map(f64::tanh),
         "sigmoid" => x.map(|x| 1.0 / (1.0 + (-x).exp())),
         "silu" => x.map(|x| x / (1.0 + (-x).exp())),
+        "one_hot" => one_hot(x, whole[0]),
         "linear" => linear(x, &tensor("weight"), &tensor("bias")),
         "conv2d" => convolution(false, [whole[0], whole[1], 0, 0], &inputs()),
         "conv_transpose2d" => convolution(true, [whole[0], whole[1], whole[2], whole[3]], &inputs()),
@@ -118,6 +128,19 @@ fn function(name: &str, x: &Matrix, arguments: &str, tensors: &Tensors) -> Matri
         }
         _ => panic!("what is {name}({arguments})?"),
     }
+}
+
+/// A one among zeros in the place of each class.
+fn one_hot(classes: &Matrix, count: usize) -> Matrix {
+    let row = |&class: &f64| (0..count).map(move |other| f64::from(u8::from(other == class as usize)));
+    Matrix::of(&[count], classes.values.iter().flat_map(row).collect())
+}
+
+/// Rows side by side.
+fn joined(all: &[Matrix]) -> Matrix {
+    let (rows, columns) = (all[0].values.len() / all[0].columns, all.iter().map(|part| part.columns).sum());
+    let row = |row: usize| all.iter().flat_map(move |part| &part.values[row * part.columns..][..part.columns]).copied();
+    Matrix::of(&[columns], (0..rows).flat_map(row).collect())
 }
 
 /// The mean of a mixture of logistics, by its definition.
