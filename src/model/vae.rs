@@ -262,7 +262,7 @@ impl Model {
     }
 
     /// The training loss of given inputs instead of the resident data: inputs `x` [B, D] and `eps` [B, Z]. For
-    /// comparison with other implementations.
+    /// comparison with other implementations, which would draw other numbers to leave out: dropout does nothing.
     pub fn train_on_inputs(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
