@@ -47,7 +47,10 @@ model() {
     local run="$folder/$1"
     if [ ! -e "$run/reconstructions.png" ]; then
         "$ELBO" train --recipe "$1" --epochs "$2" --data "$3" "${@:4}" --adapter "$adapter" --out "$run"
-        "$ELBO" sample "$run" -n 16 --adapter "$adapter" --out "$run/samples.png"
+        local draws=(-n 16)
+        # Four classes, four draws of each.
+        [ "$1" != conditional ] || draws=(--class 2,4,7,9 -n 4)
+        "$ELBO" sample "$run" "${draws[@]}" --adapter "$adapter" --out "$run/samples.png"
         "$ELBO" reconstruct "$run" -n 8 --adapter "$adapter" --out "$run/reconstructions.png"
     fi
 }

@@ -4,6 +4,7 @@ struct Params {
     rows: u32,
     width: u32,
     per_example: u32,
+    layer: u32, // which stochastic layer it is for, from 0
 }
 
 @group(0) @binding(0) var<storage, read> order: array<u32>;
@@ -26,7 +27,9 @@ fn main(
         return;
     }
     let example = order[member * MEMBER_ORDER + position(steps[member], row / params.per_example)];
-    let values = noise_block(steps[member], example, steps[member].sample + row % params.per_example, blocks, block);
+    var s = steps[member];
+    s.stream = s.stream | (params.layer << 16u);
+    let values = noise_block(s, example, s.sample + row % params.per_example, blocks, block);
     let end = min(4u, params.width - block * 4u);
     for (var i = 0u; i < end; i += 1u) {
         noise[member * MEMBER_NOISE + row * params.width + block * 4u + i] = values[i];

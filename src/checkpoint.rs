@@ -137,6 +137,11 @@ impl DataRecord {
         Known { encoding: self.encoding.as_ref(), classes: self.classes.as_deref() }
     }
 
+    /// How many classes a conditional model was told; of others, how many have names.
+    pub fn class_count(&self) -> usize {
+        self.classes.as_ref().map_or(0, Vec::len)
+    }
+
     /// The columns, where examples are rows of a table and no pictures.
     pub fn table(&self) -> Option<&Encoding> {
         self.encoding.as_ref().filter(|_| self.shape[..2] == [1, 1])

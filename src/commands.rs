@@ -2,6 +2,7 @@
 
 mod adapters;
 mod bench;
+mod classes;
 mod compare;
 mod decode;
 mod describe;

@@ -3,6 +3,7 @@
 //! A configuration starts from [`Config::default`], is changed by a recipe and then by single settings ([`resolve`]),
 //! and is checked as a whole ([`validate`]) before anything is read, allocated or written.
 
+mod above;
 mod data;
 pub mod keys;
 mod layers;
@@ -15,6 +16,7 @@ mod validate;
 
 use serde::{Deserialize, Serialize};
 
+pub use above::Above;
 pub use data::{Background, Binarise, Colour, ColumnType, Damaged, DataConfig, Fit, Layout, Scale};
 pub use keys::nearest;
 pub use layers::{Channels, Conv, Dense, Layer, list as layer_list};
@@ -61,6 +63,11 @@ pub struct ModelConfig {
     pub decoder_layers: Vec<String>,
     /// Z, the number of latent dimensions.
     pub latent: usize,
+    /// Stochastic layers above that one, from the lowest up: each by the widths of the layers to it and its latent
+    /// dimensions, `100-100-50`.
+    pub above: Vec<String>,
+    /// What encoder and decoder are told beside what they read.
+    pub condition: Condition,
     /// The non-linearity after each hidden layer.
     pub activation: Activation,
     /// The distribution of the data given the latent.
@@ -76,6 +83,31 @@ pub struct ModelConfig {
     pub output_bias_from_data: bool,
     /// Log-variances are clamped to this range before exp; the gradient outside is zero.
     pub log_variance: [f32; 2],
+}
+
+/// What encoder and decoder are told beside what they read (Kingma et al. 2014; Sohn, Lee and Yan 2015). The class joins
+/// what the first dense layer of each reads, as a one among zeros; the prior stays N(0, 1) for all classes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Condition {
+    /// Nothing.
+    None,
+    /// The class of the example, by the labels of the data.
+    Label,
+}
+
+impl ModelConfig {
+    /// The stochastic layers above the lowest.
+    ///
+    /// # Errors
+    /// [`Error::Usage`](crate::error::Error::Usage) where one of them is none.
+    pub fn levels(&self) -> crate::error::Result<Vec<Above>> {
+        let level = |(at, text): (usize, &String)| {
+            let wrong = |why| crate::error::Error::Usage(format!("model.above[{at}] `{text}` {why}"));
+            Above::parse(text).map_err(wrong)
+        };
+        self.above.iter().enumerate().map(level).collect()
+    }
 }
 
 /// Non-linearities.
@@ -227,6 +259,8 @@ impl Default for Config {
                 encoder_layers: vec![],
                 decoder_layers: vec![],
                 latent: 20,
+                above: vec![],
+                condition: Condition::None,
                 activation: Activation::Relu,
                 likelihood: Likelihood::Bernoulli,
                 sigma: 1.0,

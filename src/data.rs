@@ -5,6 +5,7 @@ pub mod batches;
 mod body;
 mod cells;
 mod check;
+pub mod classes;
 pub mod csv;
 pub mod disk;
 pub mod elements;
@@ -28,7 +29,7 @@ use std::io::{ErrorKind, Read};
 use std::ops::Range;
 use std::path::Path;
 
-use crate::config::Config;
+use crate::config::{Condition, Config};
 use crate::error::{Error, Result};
 pub use check::check;
 pub use request::{Known, Labels, Request};
@@ -92,7 +93,7 @@ pub enum Format {
 ///
 /// # Errors
 /// [`Error::Usage`] where the request makes no sense (too many validation examples), [`Error::Data`] where files are
-/// missing or malformed, or have not what the model needs.
+/// missing or malformed, or have not what the model needs, labels of classes that it knows included.
 pub fn open(config: &Config, known: Option<Known>) -> Result<Dataset> {
     let data = read(&Request { config: &config.data, likelihood: config.model.likelihood, known })?;
     match misplaced(&config.data, data.format) {
@@ -101,7 +102,10 @@ pub fn open(config: &Config, known: Option<Known>) -> Result<Dataset> {
             "data.{key} is set, which is for {kinds}, and {} is none of these; leave it out",
             data.name
         ))),
-        _ => Ok(data),
+        _ => match config.model.condition {
+            Condition::None => Ok(data),
+            Condition::Label => classes::named(data, known.and_then(|known| known.classes)),
+        },
     }
 }
 
@@ -228,6 +232,12 @@ impl Dataset {
     /// Where example `index` stood in the source, from 0.
     pub fn row(&self, index: usize) -> usize {
         self.rows.as_ref().map_or(index, |rows| rows[index] as usize)
+    }
+
+    /// How many classes there are: those that have names, or those up to the largest number. None without labels.
+    pub fn class_count(&self) -> usize {
+        let largest = self.labels.iter().flatten().max().map_or(0, |&largest| largest as usize + 1);
+        self.classes.as_ref().map_or(largest, Vec::len)
     }
 
     /// Values per example.

@@ -44,12 +44,26 @@ pub struct Summary {
     pub terms: Terms,
     /// Standard error of the mean −ELBO over the examples.
     pub standard_error: f64,
-    /// KL of each latent dimension, a mean over the examples, in nats.
+    /// KL of each latent dimension, a mean over the examples, in nats; of several stochastic layers those of the highest.
     pub rates: Vec<f64>,
-    /// Dimensions whose posterior mean has a variance over the data above 0.01.
+    /// Dimensions of all layers whose posterior mean has a variance over the data above 0.01.
     pub active: usize,
-    /// All posteriors together, beside the prior.
+    /// All posteriors together, beside the prior: of several stochastic layers those of the highest, given samples of the
+    /// ones below.
     pub aggregate: Aggregate,
+    /// Each stochastic layer, the lowest first.
+    pub layers: Vec<Layer>,
+}
+
+/// A stochastic layer over the data.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Layer {
+    /// Its latent dimensions.
+    pub latent: usize,
+    /// Its rate, a mean over the examples in nats: log q − log p at a sample, of the highest layer the KL.
+    pub rate: f64,
+    /// Dimensions whose posterior mean, given a sample of the layer below, has a variance over the data above 0.01.
+    pub active: usize,
 }
 
 /// An estimate of −log p(x).
@@ -95,25 +109,32 @@ pub fn terms(session: &mut Session, part: Range<usize>) -> Result<Vec<Terms>> {
 /// Evaluates examples one sample each: terms, rate of each latent dimension, active units.
 pub fn summary(session: &mut Session, part: Range<usize>, seed: u64) -> Result<Summary> {
     let plan = session.plan(Purpose::Evaluate(BATCH))?;
-    let latent = session.model.config.latent;
-    let clamp = session.model.config.log_variance;
+    let latents = session.model.latents();
     let order: Vec<u32> = part.map(|i| i as u32).collect();
     session.set_order(&order)?;
     let (mut distortions, mut rates_of_examples) = (Vec::new(), Vec::new());
-    let mut gathered = aggregate::Gathered::new(latent, order.len(), seed);
-    let mut rates = vec![0.0; latent];
+    let mut gathered: Vec<_> =
+        latents.iter().map(|&latent| aggregate::Gathered::new(latent, order.len(), seed)).collect();
+    let mut rates_of_layers = vec![0.0; latents.len()];
+    let mut rates = vec![0.0; latents[latents.len() - 1]];
     for batch in batches(order.len(), BATCH) {
         let scalars = session.scalars(seed, Stream::Evaluate, batch.first, batch.rows);
         session.run(plan, &[scalars])?;
         distortions.extend(session.output("distortion", batch.rows, 1)?);
         rates_of_examples.extend(session.output("rate", batch.rows, 1)?);
-        for row in session.output("stats", batch.rows, 2 * latent)?.chunks_exact(2 * latent) {
-            let means: Vec<f64> = row[..latent].iter().map(|&mean| f64::from(mean)).collect();
-            let held = |lv: &f32| f64::from(lv.clamp(clamp[0], clamp[1]));
-            let log_variances: Vec<f64> = row[latent..].iter().map(held).collect();
-            gathered.add(&means, &log_variances);
-            for ((rate, mean), log_variance) in rates.iter_mut().zip(&means).zip(&log_variances) {
-                *rate += kl_term(*mean, *log_variance);
+        for (layer, gathered) in gathered.iter_mut().enumerate() {
+            let all = posteriors(session, layer, batch.rows)?;
+            for (means, log_variances) in &all {
+                gathered.add(means, log_variances);
+            }
+            if latents.len() > 1 {
+                let found = session.output(&format!("rate {}", layer + 1), batch.rows, 1)?;
+                rates_of_layers[layer] += found.iter().map(|&rate| f64::from(rate)).sum::<f64>();
+            }
+            for (means, log_variances) in all.iter().filter(|_| layer + 1 == latents.len()) {
+                for ((rate, mean), log_variance) in rates.iter_mut().zip(means).zip(log_variances) {
+                    *rate += kl_term(*mean, *log_variance);
+                }
             }
         }
     }
@@ -122,15 +143,38 @@ pub fn summary(session: &mut Session, part: Range<usize>, seed: u64) -> Result<S
         distortions.iter().zip(&rates_of_examples).map(|(d, r)| f64::from(*d) + f64::from(*r)).collect();
     let mean_of = |values: &[f32]| values.iter().map(|&v| f64::from(v)).sum::<f64>() / count;
     let (_, standard_error) = mean_and_error(&losses);
-    let aggregate = gathered.finish();
+    let mut aggregates: Vec<Aggregate> = gathered.into_iter().map(aggregate::Gathered::finish).collect();
+    if latents.len() == 1 {
+        rates_of_layers[0] = rates_of_examples.iter().map(|&rate| f64::from(rate)).sum();
+    }
+    let layer = |((&latent, rate), aggregate): ((&usize, &f64), &Aggregate)| {
+        let active = aggregate.spread.iter().filter(|&&spread| spread > ACTIVE).count();
+        Layer { latent, rate: rate / count, active }
+    };
+    let layers: Vec<Layer> = latents.iter().zip(&rates_of_layers).zip(&aggregates).map(layer).collect();
+    let aggregate = aggregates.swap_remove(latents.len() - 1);
     Ok(Summary {
         examples: order.len(),
         terms: Terms { distortion: mean_of(&distortions), rate: mean_of(&rates_of_examples) },
         standard_error,
         rates: rates.iter().map(|sum| sum / count).collect(),
-        active: aggregate.spread.iter().filter(|&&spread| spread > ACTIVE).count(),
+        active: layers.iter().map(|layer| layer.active).sum(),
         aggregate,
+        layers,
     })
+}
+
+/// Means and log-variances of the posteriors of a stochastic layer, counted from 0, of each example of the run just made.
+fn posteriors(session: &mut Session, layer: usize, rows: usize) -> Result<Vec<(Vec<f64>, Vec<f64>)>> {
+    let (latent, [low, high]) = (session.model.latents()[layer], session.model.config.log_variance);
+    let name = if layer == 0 { "stats".to_owned() } else { format!("stats {}", layer + 1) };
+    let stats = session.output(&name, rows, 2 * latent)?;
+    let both = stats.chunks_exact(2 * latent).map(|row| {
+        let means = row[..latent].iter().map(|&mean| f64::from(mean)).collect();
+        let held = |lv: &f32| f64::from(lv.clamp(low, high));
+        (means, row[latent..].iter().map(held).collect())
+    });
+    Ok(both.collect())
 }
 
 /// Estimates −log p(x) with `samples` importance-weighted samples per example (Burda et al. 2015, eq. 8). The weights

@@ -48,7 +48,7 @@ pub fn model(checkpoint: &Checkpoint) -> Result<Model> {
     let data = &checkpoint.progress.data;
     let source = if data.floats { Source::Floats } else { Source::Bytes };
     let encoding = data.encoding.as_ref();
-    Model::with(&checkpoint.config, data.shape, source, encoding, encoding.is_some())
+    Model::with(&checkpoint.config, data.shape, source, encoding, encoding.is_some(), data.class_count())
 }
 
 /// What a parameter of the house is called outside: one name for each of the heads that stand in it side by side.
@@ -73,6 +73,7 @@ pub fn outside(config: &ModelConfig, parameter: &str) -> Vec<String> {
 /// [`Error::Data`] if the checkpoint does not belong to its configuration.
 pub fn layers(checkpoint: &Checkpoint) -> Result<Vec<Linear>> {
     let model = model(checkpoint)?;
+    model.one_layer("elbo export")?;
     let expected: Vec<_> = model.parameters().into_iter().map(|p| (p.name, p.shape.extents().to_vec())).collect();
     crate::checkpoint::match_parameters(checkpoint, &expected)?;
     let mut all = Vec::new();

@@ -37,6 +37,7 @@ mod groups;
 mod images;
 pub mod kl_means;
 pub mod log_mean_exp;
+pub mod log_prior;
 pub mod log_ratio;
 pub mod log_ratio_grad;
 pub mod logistic_mixture;
@@ -67,6 +68,7 @@ pub mod total_correlation;
 pub mod update;
 pub mod update_texels;
 mod vector;
+pub mod with_class;
 
 use bytemuck::{Pod, Zeroable};
 use std::fmt::Write;
@@ -407,6 +409,7 @@ pub static KERNELS: &[&Kernel] = &[
     &group_norm_weight::KERNEL,
     &kl_means::KERNEL,
     &log_mean_exp::KERNEL,
+    &log_prior::KERNEL,
     &log_ratio::KERNEL,
     &log_ratio_grad::KERNEL,
     &logistic_mixture::KERNEL,
@@ -433,4 +436,5 @@ pub static KERNELS: &[&Kernel] = &[
     &total_correlation::KERNEL,
     &update::KERNEL,
     &update_texels::KERNEL,
+    &with_class::KERNEL,
 ];

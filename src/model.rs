@@ -6,7 +6,8 @@ pub mod init;
 pub mod likelihood;
 pub mod network;
 pub mod objective;
+mod stack;
 pub mod vae;
 
-pub use objective::BOUND;
-pub use vae::{Model, RATE_WEIGHT, named, weights};
+pub use objective::{BOUND, LAYER_RATE};
+pub use vae::{CLASS, Model, RATE_WEIGHT, named, weights};

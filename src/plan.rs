@@ -26,6 +26,8 @@ pub enum Role {
     /// Examples of the data set, as stored, where not all of them are on the device: each in the place of its position
     /// in the order, modulo the number of places.
     Window,
+    /// The class of each example of the data set, for conditional models.
+    Labels,
     /// The order in which examples are taken: indices into the data set.
     Order,
     /// All trainable tensors.
@@ -59,10 +61,10 @@ pub enum Role {
 }
 
 impl Role {
-    /// Whether all members of a plan bind the same buffer: the data set, constants, and what no kernel reads
+    /// Whether all members of a plan bind the same buffer: the data set with its labels, constants, and what no kernel reads
     /// or writes.
     pub fn is_shared(&self) -> bool {
-        matches!(self, Self::Data | Self::Constants(_) | Self::Nothing | Self::Sink)
+        matches!(self, Self::Data | Self::Labels | Self::Constants(_) | Self::Nothing | Self::Sink)
     }
 }
 

@@ -14,7 +14,7 @@ use crate::exec::{Executor, select};
 use crate::kernels::StepScalars;
 use crate::rng::Stream;
 use crate::score::{self, Contributions, Method};
-use crate::session::{BATCH, Posterior, Purpose, Session};
+use crate::session::{BATCH, Posterior, Purpose, Rows, Session};
 use std::path::Path;
 
 /// A trained model on a device, and no data set.
@@ -22,6 +22,7 @@ use std::path::Path;
 pub struct Run {
     session: Session,
     warnings: Vec<String>,
+    given: Vec<u32>,
 }
 
 impl Run {
@@ -39,7 +40,7 @@ impl Run {
 
     /// A checkpoint on a device.
     pub fn new(checkpoint: &Checkpoint, executor: Executor) -> Result<Self> {
-        Ok(Self { session: Session::without_data(checkpoint, executor)?, warnings: vec![] })
+        Ok(Self { session: Session::without_data(checkpoint, executor)?, warnings: vec![], given: vec![] })
     }
 
     /// What was wrong with newer checkpoints, where [`Run::open`] had to step back to an older one.
@@ -62,16 +63,47 @@ impl Run {
         self.session.model.config.latent
     }
 
+    /// The names of the classes that a conditional model (`model.condition = label`) is told, in the order of their
+    /// numbers; of other models those that the data had, if any.
+    pub fn classes(&self) -> &[String] {
+        self.session.record.classes.as_deref().unwrap_or_default()
+    }
+
+    /// Tells a conditional model the classes of the rows that the next question is about, by their numbers: one for each,
+    /// or one for all. Without them it answers no question, but draws from the prior as its classes in turn.
+    ///
+    /// ```no_run
+    /// # fn main() -> elbo::error::Result<()> {
+    /// # let mut run = elbo::run::Run::open("runs/first".as_ref(), "auto")?;
+    /// let sevens = run.given(&[7]).sample(64, 0)?;
+    /// let posterior = run.given(&[7]).encode(&sevens)?;
+    /// let as_ones = run.given(&[1]).decode(&posterior.means)?;
+    /// # let _ = as_ones;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn given(&mut self, classes: &[u32]) -> &mut Self {
+        classes.clone_into(&mut self.given);
+        self
+    }
+
+    /// The classes that were given for so many rows.
+    fn told(&mut self, rows: usize) -> Result<Vec<u32>> {
+        let given = std::mem::take(&mut self.given);
+        let all = if given.len() == 1 { vec![given[0]; rows] } else { given };
+        self.session.check_classes(&all, rows).map(|()| all)
+    }
+
     /// The posteriors of examples [N, D].
     ///
     /// # Errors
     /// [`Error::Usage`] where the numbers are no rows of D finite ones. For a model of a table or an array a NaN is a
     /// missing value, of a category in all of its places.
     pub fn encode(&mut self, examples: &[f32]) -> Result<Posterior> {
-        self.check(examples)?;
+        let classes = self.check(examples)?;
         let mut all = Posterior { latent: self.latent(), means: vec![], log_variances: vec![] };
-        let (seed, window) = (self.session.config.train.seed, BATCH * self.session.model.width);
-        for part in examples.chunks(window) {
+        let (seed, width) = (self.session.config.train.seed, self.session.model.width);
+        for part in (Rows { values: examples, classes: &classes }).portions(BATCH, width) {
             self.session.show(part)?;
             let posterior = self.session.encode(&self.shown(part), seed)?;
             all.means.extend(posterior.means);
@@ -85,12 +117,17 @@ impl Run {
     /// # Errors
     /// [`Error::Usage`] where the numbers are no rows of Z.
     pub fn decode(&mut self, latents: &[f32]) -> Result<Vec<f32>> {
-        self.session.decode(latents)
+        let classes = self.told(latents.len() / self.latent())?;
+        self.session.decode(latents, &classes)
     }
 
     /// `count` draws from the prior, decoded, [count, D]. The same seed gives the same draws.
     pub fn sample(&mut self, count: usize, seed: u64) -> Result<Vec<f32>> {
-        self.session.sample(count, seed)
+        if self.given.is_empty() {
+            return self.session.sample(count, seed);
+        }
+        let classes = self.told(count)?;
+        self.session.sample_as(&classes, seed)
     }
 
     /// Distortion and rate of each of the examples [N, D] in nats, from one sample of its posterior: their sum is −ELBO,
@@ -99,11 +136,12 @@ impl Run {
     /// # Errors
     /// As for [`Run::encode`].
     pub fn score(&mut self, examples: &[f32], seed: u64) -> Result<Vec<Terms>> {
-        self.check(examples)?;
+        let classes = self.check(examples)?;
         let plan = self.session.plan(Purpose::Evaluate(BATCH))?;
-        let window = BATCH * self.session.model.width;
-        let mut scores = Vec::with_capacity(examples.len() / self.session.model.width);
-        for (at, part) in examples.chunks(window).enumerate() {
+        let width = self.session.model.width;
+        let mut scores = Vec::with_capacity(examples.len() / width);
+        let rows = Rows { values: examples, classes: &classes };
+        for (at, part) in rows.portions(BATCH, width).enumerate() {
             self.session.show(part)?;
             let order = self.shown(part);
             self.session.set_order(&order)?;
@@ -124,9 +162,9 @@ impl Run {
     /// # Errors
     /// As for [`Run::encode`]; [`Error::Usage`] for no samples.
     pub fn anomaly_scores(&mut self, examples: &[f32], method: Method) -> Result<Vec<f64>> {
-        self.check(examples)?;
+        let classes = self.check(examples)?;
         let rows = self.encoded(examples);
-        score::scores(&mut self.session, &rows, method, &mut |_| ())
+        score::scores(&mut self.session, Rows { values: &rows, classes: &classes }, method, &mut |_| ())
     }
 
     /// What makes the mean-field score of each of the examples [N, D]: the distortion of each value, and the rate.
@@ -134,9 +172,9 @@ impl Run {
     /// # Errors
     /// As for [`Run::encode`].
     pub fn contributions(&mut self, examples: &[f32]) -> Result<Vec<Contributions>> {
-        self.check(examples)?;
+        let classes = self.check(examples)?;
         let rows = self.encoded(examples);
-        score::contributions(&mut self.session, &rows, &mut |_| ())
+        score::contributions(&mut self.session, Rows { values: &rows, classes: &classes }, &mut |_| ())
     }
 
     /// Examples as the model takes them.
@@ -154,11 +192,12 @@ impl Run {
     }
 
     /// The order that takes each of the rows of a window once.
-    fn shown(&self, part: &[f32]) -> Vec<u32> {
-        (0..(part.len() / self.session.model.width) as u32).collect()
+    fn shown(&self, part: Rows) -> Vec<u32> {
+        (0..(part.values.len() / self.session.model.width) as u32).collect()
     }
 
-    fn check(&self, examples: &[f32]) -> Result<()> {
+    /// Checks examples and the classes that were given for them, and gives the classes.
+    fn check(&mut self, examples: &[f32]) -> Result<Vec<u32>> {
         let width = self.session.model.width;
         if !examples.len().is_multiple_of(width) {
             let count = examples.len();
@@ -170,7 +209,7 @@ impl Run {
                 let (row, column, value) = (at / width, at % width, examples[at]);
                 Err(Error::Usage(format!("value {column} of example {row} is {value}: examples must be finite")))
             }
-            None => Ok(()),
+            None => self.told(examples.len() / width),
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::kernels::sample::kl_term;
 use crate::model::{likelihood, named};
 use crate::plan::Role;
 use crate::rng::{Stream, key, normal, philox};
-use crate::session::{BATCH, Purpose, Session};
+use crate::session::{BATCH, Purpose, Rows, Session};
 
 /// Latent samples per row where nothing else is asked for: more change the order of rows hardly, and cost in proportion.
 pub const SAMPLES: usize = 128;
@@ -81,10 +81,10 @@ impl Contributions {
     }
 }
 
-/// The scores of rows [N, D], which are as the model takes them ([`crate::data::Dataset::example`]). The session must
+/// The scores of rows, which are as the model takes them ([`crate::data::Dataset::example`]). The session must
 /// have been opened without data. `done` is told how many rows are finished. A row that is too strange for single
 /// precision has the score +∞.
-pub fn scores(session: &mut Session, rows: &[f32], method: Method, done: &mut dyn FnMut(usize)) -> Result<Vec<f64>> {
+pub fn scores(session: &mut Session, rows: Rows, method: Method, done: &mut dyn FnMut(usize)) -> Result<Vec<f64>> {
     match method {
         Method::Importance { samples, seed } => importance(session, rows, samples, seed, done),
         Method::MeanField => {
@@ -96,7 +96,7 @@ pub fn scores(session: &mut Session, rows: &[f32], method: Method, done: &mut dy
 
 fn importance(
     session: &mut Session,
-    rows: &[f32],
+    rows: Rows,
     samples: usize,
     seed: u64,
     done: &mut dyn FnMut(usize),
@@ -110,9 +110,9 @@ fn importance(
         session.executor.write_f32(&input, 0, &noise.tile(0..samples))?;
     }
     let width = session.model.width;
-    let mut scores = Vec::with_capacity(rows.len() / width);
-    for part in rows.chunks(ROWS * width) {
-        let count = part.len() / width;
+    let mut scores = Vec::with_capacity(rows.values.len() / width);
+    for part in rows.portions(ROWS, width) {
+        let count = part.values.len() / width;
         session.show_encoded(part)?;
         session.set_order(&indices(count))?;
         for run in 0..runs {
@@ -133,22 +133,22 @@ fn importance(
     Ok(scores)
 }
 
-/// The parts of the mean-field scores of rows [N, D], in double precision from what the networks put out. Session and
+/// The parts of the mean-field scores of rows, in double precision from what the networks put out. Session and
 /// `done` as for [`scores`].
-pub fn contributions(session: &mut Session, rows: &[f32], done: &mut dyn FnMut(usize)) -> Result<Vec<Contributions>> {
+pub fn contributions(session: &mut Session, rows: Rows, done: &mut dyn FnMut(usize)) -> Result<Vec<Contributions>> {
     let plan = session.plan(Purpose::Explain(BATCH))?;
     let (width, wide) = (session.model.width, session.model.output_width());
     let (latent, [low, high]) = (session.model.config.latent, session.model.config.log_variance);
-    let mut all = Vec::with_capacity(rows.len() / width);
-    for part in rows.chunks(BATCH * width) {
-        let count = part.len() / width;
+    let mut all = Vec::with_capacity(rows.values.len() / width);
+    for part in rows.portions(BATCH, width) {
+        let count = part.values.len() / width;
         session.show_encoded(part)?;
         session.set_order(&indices(count))?;
         let scalars = session.scalars(0, Stream::Evaluate, 0, count);
         session.executor.run(plan, &[scalars])?;
         let stats = session.output("stats", count, 2 * latent)?;
         let out = session.output("out", count, wide)?;
-        for (row, x) in part.chunks_exact(width).enumerate() {
+        for (row, x) in part.values.chunks_exact(width).enumerate() {
             let x: Vec<f32> = x.iter().map(|&value| session.model.shown(value)).collect();
             let distortions = likelihood::column_distortions(&session.model, &out[row * wide..][..wide], &x);
             let (means, log_variances) = stats[row * 2 * latent..][..2 * latent].split_at(latent);

@@ -6,8 +6,8 @@ mod answers;
 mod window;
 
 use crate::checkpoint::{Checkpoint, DataRecord, Tensor};
-use crate::config::{Config, Likelihood, NotFinite};
-use crate::data::{Dataset, Values, little_endian};
+use crate::config::{Condition, Config, Likelihood, NotFinite};
+use crate::data::{Dataset, Values, classes, little_endian};
 use crate::error::{Error, Result};
 use crate::exec::{Executor, PlanId};
 use crate::graph::columns::LOG_DISPERSION;
@@ -21,7 +21,7 @@ use crate::rng::{Stream, key};
 use bytemuck::Zeroable;
 use std::collections::BTreeMap;
 
-pub use answers::{BATCH, Posterior};
+pub use answers::{BATCH, Posterior, Rows};
 
 /// What a plan computes; sizes are examples per run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,6 +69,7 @@ pub struct Session {
     pub tuning: Tuning,
     data: Option<Dataset>,
     uploaded: bool,
+    labelled: bool,
     resident: Resident,
     plans: BTreeMap<Purpose, PlanId>,
     window: window::Window,
@@ -89,12 +90,18 @@ impl Session {
     /// # Errors
     /// As those of [`Session::new`].
     pub fn with_members(config: Config, others: Vec<Config>, data: Dataset, executor: Executor) -> Result<Self> {
+        // Data that were not opened for this model may have classes without names.
+        let data = match config.model.condition {
+            Condition::None => data,
+            Condition::Label => classes::named(data, None)?,
+        };
         let model = Model::new(&config, &data)?;
         let record = DataRecord::of(&data);
         let resident = resident(&data, &config, executor.most_words());
         let data = Some(data);
         let (tuning, plans, window) = (Tuning::default(), BTreeMap::new(), window::Window::default());
-        Ok(Self { config, others, model, executor, record, tuning, data, uploaded: false, resident, plans, window })
+        let (uploaded, labelled) = (false, false);
+        Ok(Self { config, others, model, executor, record, tuning, data, uploaded, labelled, resident, plans, window })
     }
 
     /// A trained model without a data set: it can sample and decode, and takes examples by [`Session::show`].
@@ -104,12 +111,14 @@ impl Session {
         let width: usize = record.shape.iter().product();
         // Examples that are shown come as floats, however the data set stored them.
         let encoding = record.encoding.as_ref();
-        let model = Model::with(&config, record.shape, Source::Floats, encoding, encoding.is_some())?;
+        let model =
+            Model::with(&config, record.shape, Source::Floats, encoding, encoding.is_some(), record.class_count())?;
         let resident = Resident { data_words: BATCH * width, window: 0, order_words: 1024, metric_slots: 16 };
         let tuning = checkpoint.progress.tuning.clone();
-        let (others, data, uploaded, plans, window) = (vec![], None, true, BTreeMap::new(), window::Window::default());
+        let (others, data, plans, window) = (vec![], None, BTreeMap::new(), window::Window::default());
+        let (uploaded, labelled) = (true, true);
         let mut session =
-            Self { config, others, model, executor, record, tuning, data, uploaded, resident, plans, window };
+            Self { config, others, model, executor, record, tuning, data, uploaded, labelled, resident, plans, window };
         session.plan(Purpose::Sample(BATCH))?;
         session.restore(0, checkpoint)?;
         Ok(session)
@@ -143,11 +152,17 @@ impl Session {
             let parameters = plan.buffers.iter_mut().filter(|buffer| buffer.role == Role::Parameters);
             parameters.for_each(|buffer| buffer.role = Role::Average);
         }
-        let reads_data = plan.words(&Role::Data) > 0;
+        let (reads_data, reads_labels) = (plan.words(&Role::Data) > 0, plan.words(&Role::Labels) > 0);
         let id = self.executor.load(plan)?;
         self.plans.insert(purpose, id);
         if reads_data && !self.uploaded {
             self.upload()?;
+        }
+        if reads_labels && !self.labelled {
+            let labels = self.data()?.labels.as_deref().unwrap_or_default();
+            let labels: Vec<f32> = labels.iter().map(|&label| label as f32).collect();
+            self.executor.write_f32(&Role::Labels, 0, &labels)?;
+            self.labelled = true;
         }
         Ok(id)
     }

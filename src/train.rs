@@ -70,6 +70,8 @@ pub struct Epoch {
     pub distortion: f64,
     /// KL from the prior to the posterior.
     pub rate: f64,
+    /// The rate of each of several stochastic layers, the lowest first; none of one.
+    pub layer_rates: Vec<f64>,
     /// −ELBO of the validation part, where there is one.
     pub validation: Option<f64>,
     /// Minus the importance-weighted bound, where that is what is minimised.

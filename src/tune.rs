@@ -198,6 +198,7 @@ mod tests {
             binarise,
             columns: None,
             missing: false,
+            classes: 0,
         }
         .train(16)
         .expect("shapes meet");

@@ -2,7 +2,7 @@ use std::panic::{self, AssertUnwindSafe};
 
 use super::*;
 use crate::config::{
-    Activation, DataConfig, Init, Likelihood, ModelConfig, ObjectiveConfig, OptimizerConfig, OptimizerKind,
+    Activation, Condition, DataConfig, Init, Likelihood, ModelConfig, ObjectiveConfig, OptimizerConfig, OptimizerKind,
     ScheduleConfig, TrainConfig,
 };
 use crate::durable::fault::{self, Fault};
@@ -17,6 +17,8 @@ fn config() -> Config {
             encoder_layers: vec!["dense 3".into(), "relu".into()],
             decoder_layers: vec![],
             latent: 2,
+            above: vec!["3-1".into()],
+            condition: Condition::None,
             activation: Activation::Relu,
             likelihood: Likelihood::Bernoulli,
             sigma: 0.1,

@@ -119,9 +119,16 @@ pub struct SampleArgs {
     #[command(flatten)]
     pub run: RunArgs,
 
-    /// Number of examples [default: 64]
+    /// Number of examples [default: 64, or 8 of each class]
     #[arg(long, short = 'n', value_name = "N")]
     pub count: Option<usize>,
+
+    /// Classes of a conditional model [default: all]
+    ///
+    /// Classes of a conditional model, by name or number, separated by commas; a row for each. A column is one latent,
+    /// decoded as each class. Default: all of them.
+    #[arg(long, value_name = "CLASS")]
+    pub class: Option<String>,
 
     /// PNG file to write [default: in the run's samples/]
     #[arg(long, value_name = "FILE.png")]
@@ -146,6 +153,13 @@ pub struct ReconstructArgs {
     /// Number of examples [default: 32]
     #[arg(long, short = 'n', value_name = "N")]
     pub count: Option<usize>,
+
+    /// Decode as this class, or as `all` in turn
+    ///
+    /// Decodes examples of a conditional model as this class, by its name or number, and not as what they are: `all` gives
+    /// a row for each of 10 examples, first the example, then what it is as each class.
+    #[arg(long, value_name = "CLASS")]
+    pub as_class: Option<String>,
 
     /// PNG file to write [default: in the run's samples/]
     #[arg(long, value_name = "FILE.png")]
@@ -284,6 +298,10 @@ pub struct DecodeArgs {
     /// are taken, or all columns where there is no header.
     pub latents: PathBuf,
 
+    /// The class as which a conditional model decodes
+    #[arg(long, value_name = "CLASS")]
+    pub class: Option<String>,
+
     /// File to write: .npy, .csv or .png
     ///
     /// The file to write: the decoder's means as an .npy file [count, channels, height, width], as a .csv file with a
@@ -331,6 +349,10 @@ pub struct InterpolateArgs {
     #[arg(long)]
     pub path: Option<Path>,
 
+    /// Class to decode as [default: the nearer end's]
+    #[arg(long, value_name = "CLASS")]
+    pub class: Option<String>,
+
     /// PNG file to write [default: in the run's samples/]
     #[arg(long, value_name = "FILE.png")]
     pub out: Option<PathBuf>,
@@ -353,6 +375,10 @@ pub struct TraverseArgs {
     /// of the prior, zero in all dimensions.
     #[arg(long, value_name = "I")]
     pub example: Option<usize>,
+
+    /// Class to decode as [default: the example's]
+    #[arg(long, value_name = "CLASS")]
+    pub class: Option<String>,
 
     /// Go from -X to X [default: 3]
     ///
@@ -404,6 +430,10 @@ pub struct LatentArgs {
     /// Neighbours that t-SNE looks at [default: 30]
     #[arg(long, value_name = "X")]
     pub perplexity: Option<f32>,
+
+    /// Class as which points of the plane are decoded
+    #[arg(long, value_name = "CLASS")]
+    pub class: Option<String>,
 
     /// The most examples to draw [default: 5000]
     #[arg(long, short = 'n', value_name = "N")]

@@ -5,8 +5,8 @@ mod published;
 use super::eval::{self, Measured};
 use super::open;
 use crate::cli::{CompareArgs, RunArgs};
-use crate::config::Config;
 use crate::config::keys::{get, keys, shown, tree};
+use crate::config::{Condition, Config};
 use crate::error::{Error, Result};
 use crate::report::Report;
 use crate::report::human::count;
@@ -73,7 +73,11 @@ fn evaluate(path: &Path, args: &CompareArgs, report: &Report) -> Result<Run> {
 /// Whether a published result is about the same test data, presented and modelled so that figures mean the same.
 fn fits(result: &Published, run: &Run) -> bool {
     let same = |key: &str| get(&result.set, key) == get(&tree(&run.config), key);
-    result.hash == run.hash && run.part == "test" && ["model.likelihood", "data.binarise"].into_iter().all(same)
+    let told = run.config.model.condition != Condition::None;
+    result.hash == run.hash
+        && run.part == "test"
+        && !told
+        && ["model.likelihood", "data.binarise"].into_iter().all(same)
 }
 
 /// A line for each run, and one for each published result.
@@ -91,7 +95,7 @@ fn figures(runs: &[Run], results: &[&Published]) -> String {
             nats(summary.terms.rate),
             nats(summary.terms.neg_elbo()),
             nats(summary.standard_error),
-            format!("{}", summary.active),
+            summary.layers.iter().map(|layer| layer.active.to_string()).collect::<Vec<_>>().join("+"),
         ];
         if let Some(likelihood) = likelihood {
             row.extend([nats(likelihood.neg_log_px), nats(likelihood.standard_error)]);
@@ -178,10 +182,11 @@ fn warn(runs: &[Run], report: &Report) {
             other.path.display()
         ));
     }
-    let kind = |run: &Run| (run.config.model.likelihood, run.config.data.binarise);
+    let kind = |run: &Run| (run.config.model.likelihood, run.config.data.binarise, run.config.model.condition);
     if let Some(other) = runs.iter().find(|run| kind(run) != kind(first)) {
         report.warn(&format!(
-            "{} and {} have other likelihoods or present the data otherwise, so their nats are not the same thing",
+            "{} and {} have other likelihoods, present the data otherwise, or one is told the classes, so their nats are not the \
+             same thing",
             first.path.display(),
             other.path.display()
         ));
@@ -224,13 +229,16 @@ fn as_json(runs: &[Run], settings: &[(String, Vec<String>)], results: &[&Publish
 mod tests {
     use super::*;
     use crate::config;
-    use crate::eval::{Aggregate, Summary, Terms};
+    use crate::eval::{Aggregate, Layer, Summary, Terms};
 
     fn run(path: &str, config: Config, hash: &str) -> Run {
         let aggregate = Aggregate { mean: vec![0.0], covariance: vec![1.0], spread: vec![0.5], mmd: 0.0, draws: 1 };
+        let layers = vec![Layer { latent: 1, rate: 25.5, active: 1 }];
         let terms = Terms { distortion: 80.0, rate: 25.5 };
-        let summary = Summary { examples: 10, terms, standard_error: 0.3, rates: vec![25.5], active: 1, aggregate };
-        let measured = Measured { summary, likelihood: None, exact: false, discrete: None, shared: None };
+        let summary =
+            Summary { examples: 10, terms, standard_error: 0.3, rates: vec![25.5], active: 1, aggregate, layers };
+        let condition = Condition::None;
+        let measured = Measured { summary, likelihood: None, exact: false, discrete: None, shared: None, condition };
         let (epoch, hash) = (config.train.epochs as u32, hash.into());
         Run { path: path.into(), config, epoch, part: "test", hash, data: "mnist".into(), measured }
     }

@@ -1,6 +1,6 @@
 //! `elbo decode`: what latents from a file stand for.
 
-use super::{files, open, show};
+use super::{classes, files, open, show};
 use crate::cli::DecodeArgs;
 use crate::error::Result;
 use crate::report::human::count;
@@ -12,12 +12,13 @@ pub fn run(args: &DecodeArgs, report: &Report) -> Result<()> {
     let format = files::format("--out ", &args.out, &["npy", "csv", "png"])?;
     let mut trained = open::without_data(&args.run, report)?;
     let session = &mut trained.session;
+    let class = classes::one(session, "--class", args.class.as_deref())?;
     let latents = files::latents(&args.latents, session.model.config.latent)?;
     let rows = latents.len() / session.model.config.latent;
     if format == "png" {
         open::check_pictures(rows)?;
     }
-    let (means, shape) = (session.decode(&latents)?, session.record.shape);
+    let (means, shape) = (session.decode(&latents, &classes::repeated(class, rows))?, session.record.shape);
     match format {
         "npy" => npy::save(&args.out, &means, &[rows, shape[0], shape[1], shape[2]])?,
         // Without columns of its own a table has a column for each value.

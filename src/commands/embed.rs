@@ -34,9 +34,11 @@ pub fn run(args: &EmbedArgs, report: &Report) -> Result<()> {
         session.record.name,
         posterior.latent
     ));
+    // Of several stochastic layers this is the lowest, whose prior is not N(0, 1).
+    let rates = session.model.config.above.is_empty().then(|| posterior.rates());
     report.json(&json!({
         "data": session.record.name, "part": name, "examples": posterior.len(), "latent": posterior.latent,
-        "seed": seed, "rates": posterior.rates(), "files": made,
+        "seed": seed, "rates": rates, "files": made,
     }));
     for path in &made {
         report.result(&path.display().to_string());

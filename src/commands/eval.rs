@@ -2,10 +2,10 @@
 
 use super::open;
 use crate::cli::EvalArgs;
-use crate::config::{Binarise, Likelihood};
+use crate::config::{Binarise, Condition, Likelihood};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::eval::{self, Aggregate, Summary};
+use crate::eval::{self, Aggregate, Layer, Summary};
 use crate::report::Report;
 use crate::report::human::count;
 use crate::report::table::table;
@@ -37,6 +37,10 @@ pub fn run(args: &EvalArgs, report: &Report) -> Result<()> {
     ));
     let measured = measure(session, part, args.samples, seed, report)?;
     report.result(&as_text(&measured));
+    if measured.condition == Condition::Label {
+        report
+            .note("figures are given the class y of each example: bounds and estimates of log p(x|y), not of log p(x)");
+    }
     if !measured.exact {
         report.note(GREY);
     }
@@ -61,6 +65,8 @@ pub(super) struct Measured {
     pub likelihood: Option<eval::Likelihood>,
     /// Whether −ELBO is a bound of a likelihood.
     pub exact: bool,
+    /// What the model is told beside what it reads: all figures are given that.
+    pub condition: Condition,
     /// The values of an example, a mean over the examples of those that are there, where each is one of 256 levels: then
     /// nats can be told in bits per value.
     pub discrete: Option<f64>,
@@ -70,17 +76,22 @@ pub(super) struct Measured {
 
 impl Measured {
     pub fn as_json(&self) -> Value {
-        let Self { summary, likelihood, exact, shared, .. } = self;
+        let Self { summary, likelihood, exact, shared, condition, .. } = self;
         let aggregate = &summary.aggregate;
         let mut value = json!({
             "examples": summary.examples,
             "distortion": summary.terms.distortion, "rate": summary.terms.rate,
             "neg_elbo": summary.terms.neg_elbo(), "neg_elbo_se": summary.standard_error,
             "active_units": summary.active, "latent": summary.rates.len(), "rates": summary.rates,
-            "is_likelihood": exact,
+            "is_likelihood": exact, "condition": condition,
             "aggregate_mean": aggregate.mean, "aggregate_covariance": aggregate.covariance,
             "aggregate_mmd": aggregate.mmd, "aggregate_draws": aggregate.draws,
         });
+        if summary.layers.len() > 1 {
+            let layer = |layer: &Layer| json!({ "latent": layer.latent, "rate": layer.rate, "active": layer.active });
+            value["layers"] = summary.layers.iter().map(layer).collect();
+            value["latent"] = json!(summary.layers.iter().map(|layer| layer.latent).sum::<usize>());
+        }
         if let Some(bits) = self.bits(summary.terms.neg_elbo()) {
             value["bits_per_dim"] = json!(bits);
         }
@@ -94,8 +105,10 @@ impl Measured {
                 value["neg_log_px_bits_per_dim"] = json!(bits);
             }
             value["samples"] = json!(likelihood.samples);
-            value["neg_log_px"] = json!(likelihood.neg_log_px);
-            value["neg_log_px_se"] = json!(likelihood.standard_error);
+            // Of a conditional model it is another quantity, and so has another name.
+            let name = if *condition == Condition::None { "neg_log_px" } else { "neg_log_px_given_y" };
+            value[name] = json!(likelihood.neg_log_px);
+            value[format!("{name}_se")] = json!(likelihood.standard_error);
         }
         value
     }
@@ -157,8 +170,8 @@ pub(super) fn measure(
     }
     let discrete = levels(session, part.clone())?;
     let likelihood = samples.map(|samples| likelihood(session, part, samples, seed, report)).transpose()?;
-    let shared = session.shared()?;
-    Ok(Measured { summary, likelihood, exact, discrete, shared })
+    let (shared, condition) = (session.shared()?, session.config.model.condition);
+    Ok(Measured { summary, likelihood, exact, condition, discrete, shared })
 }
 
 /// Checks the value of `--samples`.
@@ -188,23 +201,29 @@ fn likelihood(
 }
 
 fn as_text(measured: &Measured) -> String {
-    let Measured { summary, likelihood, shared, .. } = measured;
+    let Measured { summary, likelihood, shared, condition, .. } = measured;
     let bits = |nats: f64| measured.bits(nats).map_or(String::new(), |bits| format!(", {bits:.4} bits/dim"));
+    let [bound, estimate] = match condition {
+        Condition::None => ["-ELBO", "-log p(x)"],
+        Condition::Label => ["-ELBO given y", "-log p(x|y)"],
+    };
     let nats = |value: f64| format!("{value:.2}");
     let error = |value: f64| format!("± {value:.2}");
     let row = |name: &str, value: String, rest: String| vec![name.to_owned(), value, rest];
     let mut rows = vec![
         row("distortion", nats(summary.terms.distortion), String::new()),
-        row("rate", nats(summary.terms.rate), by_dimension(&summary.rates)),
-        row("-ELBO", nats(summary.terms.neg_elbo()), error(summary.standard_error) + &bits(summary.terms.neg_elbo())),
+        row("rate", nats(summary.terms.rate), by_layer(summary)),
+        row(bound, nats(summary.terms.neg_elbo()), error(summary.standard_error) + &bits(summary.terms.neg_elbo())),
     ];
     if let Some(likelihood) = likelihood {
         let (error, bits) = (error(likelihood.standard_error), bits(likelihood.neg_log_px));
         let rest = format!("{error}{bits}, {} samples", count(likelihood.samples as u64));
-        rows.push(row("-log p(x)", nats(likelihood.neg_log_px), rest));
+        rows.push(row(estimate, nats(likelihood.neg_log_px), rest));
     }
     rows.extend(shared.as_deref().map(|logs| shared_in_words(logs).to_vec()));
-    rows.push(row("active", summary.active.to_string(), format!("of {} latent dimensions", summary.rates.len())));
+    let [active, latent] = [|layer: &Layer| layer.active, |layer: &Layer| layer.latent]
+        .map(|of| summary.layers.iter().map(|layer| of(layer).to_string()).collect::<Vec<_>>().join(" + "));
+    rows.push(row("active", active, format!("of {latent} latent dimensions")));
     rows.push(row("MMD² to prior", format!("{:.4}", summary.aggregate.mmd), beside_prior(&summary.aggregate)));
     table(&["", "nats per example", ""], &rows)
 }
@@ -217,6 +236,15 @@ fn beside_prior(aggregate: &Aggregate) -> String {
         _ => format!(", largest correlation {:.2}", aggregate.largest_correlation()),
     };
     format!("variances {least:.2} to {most:.2}, largest mean {:.2}{correlation}", aggregate.largest_mean())
+}
+
+/// The rates of several stochastic layers, the lowest first; of one those of its dimensions.
+fn by_layer(summary: &Summary) -> String {
+    if let [_] = summary.layers[..] {
+        return by_dimension(&summary.rates);
+    }
+    let all: Vec<String> = summary.layers.iter().map(|layer| format!("{:.2}", layer.rate)).collect();
+    format!("by layer {}; of the highest {}", all.join(" + "), by_dimension(&summary.rates))
 }
 
 /// The rates of single dimensions, the largest first.

@@ -4,7 +4,7 @@ use super::folder::{self, Folder};
 use super::open;
 use crate::checkpoint::{self, Checkpoint, Course, DataRecord, Progress, Tensor};
 use crate::cli::ImportArgs;
-use crate::config::{self, Config, Likelihood};
+use crate::config::{self, Condition, Config, Likelihood};
 use crate::data;
 use crate::durable;
 use crate::error::{Error, Result};
@@ -31,6 +31,9 @@ struct Exported {
 pub fn run(args: &ImportArgs, report: &Report) -> Result<()> {
     folder::check_empty(&args.out, "")?;
     let (file, exported) = source(&args.file)?;
+    if let Some(exported) = &exported {
+        check_kind(&exported.config)?;
+    }
     let shown = file.display().to_string();
     let bytes = std::fs::read(&file).map_err(|e| {
         Error::Data(format!("{shown}: cannot be read: {e}; expected the path of a state_dict saved as safetensors"))
@@ -91,6 +94,7 @@ fn described(
              are given by widths: {advice}"
         )));
     }
+    check_kind(&config)?;
     config = with_widths(&config, network);
     config::validate(&config)?;
     let width = network.out.outputs;
@@ -130,6 +134,18 @@ fn described(
         )));
     }
     Ok((config, record))
+}
+
+/// Refuses kinds of models that layers alone do not make.
+fn check_kind(config: &Config) -> Result<()> {
+    let why = match (config.model.condition, config.model.above.is_empty()) {
+        (Condition::None, true) => return Ok(()),
+        (Condition::Label, _) => {
+            "model.condition = label: elbo import takes models that are told nothing beside what they read"
+        }
+        _ => "model.above: elbo import takes models of one stochastic layer",
+    };
+    Err(Error::Usage(why.into()))
 }
 
 /// What --recipe and --set say of a model that does not say it itself.

@@ -1,6 +1,6 @@
 //! `elbo interpolate`: pairs of examples, and what lies between them.
 
-use super::{open, show};
+use super::{classes, open, show};
 use crate::cli::{InterpolateArgs, Path};
 use crate::error::Result;
 use crate::latent::{between, linear, spherical};
@@ -19,6 +19,8 @@ pub fn run(args: &InterpolateArgs, report: &Report) -> Result<()> {
     let mut trained = open::with_data(&args.run, data, Purpose::Encode(BATCH), report)?;
     let session = &mut trained.session;
     let (part, name) = open::part(session.data()?, args.examples.part)?;
+    let class = classes::typed(session, "--class", args.class.as_deref())?;
+    let class = if class.is_empty() { None } else { classes::one(session, "--class", args.class.as_deref())? };
     let pairs = if args.pair.is_empty() { spread(part.len()) } else { args.pair.clone() };
     let examples = ends(&pairs, &part, name)?;
     let seed = session.config.train.seed;
@@ -32,7 +34,11 @@ pub fn run(args: &InterpolateArgs, report: &Report) -> Result<()> {
         let [from, to] = [2 * row, 2 * row + 1].map(|at| posterior.mean(at));
         latents.extend(between(0.0, 1.0, steps).into_iter().flat_map(|t| way(from, to, t)));
     }
-    let decoded = session.decode(&latents)?;
+    let classes = match class {
+        Some(class) => vec![class; pairs.len() * steps],
+        None => of_nearer_ends(&session.labels(&examples)?, steps),
+    };
+    let decoded = session.decode(&latents, &classes)?;
     let (width, originals) = (session.model.width, session.originals(&examples)?);
     let mut rows = Vec::new();
     for (ends, row) in originals.chunks_exact(2 * width).zip(decoded.chunks_exact(steps * width)) {
@@ -48,6 +54,12 @@ pub fn run(args: &InterpolateArgs, report: &Report) -> Result<()> {
     report.json(&json!({ "part": name, "pairs": pairs, "steps": steps, "files": [file] }));
     report.result(&file.display().to_string());
     Ok(())
+}
+
+/// Of each picture on the way the class of the end that is nearer; none where there are no classes.
+fn of_nearer_ends(ends: &[u32], steps: usize) -> Vec<u32> {
+    let row = |pair: &[u32]| (0..steps).map(|step| pair[usize::from(2 * step >= steps)]).collect::<Vec<_>>();
+    ends.chunks_exact(2).flat_map(row).collect()
 }
 
 /// Pairs that lie far apart in the part, so that sorted data show different kinds.

@@ -1,6 +1,6 @@
 //! `elbo latent`: a map of the latent space.
 
-use super::{open, show};
+use super::{classes, open, show};
 use crate::cli::{LatentArgs, Method};
 use crate::error::{Error, Result};
 use crate::latent::{Pca, pca, plane};
@@ -34,6 +34,8 @@ pub fn run(args: &LatentArgs, report: &Report) -> Result<()> {
     let data = args.examples.data.as_deref();
     let mut trained = open::with_data(&args.run, data, Purpose::Encode(BATCH), report)?;
     let session = &mut trained.session;
+    let told = classes::typed(session, "--class", args.class.as_deref())?;
+    let class = if told.is_empty() { None } else { classes::one(session, "--class", args.class.as_deref())? };
     let (part, name) = open::part(session.data()?, args.examples.part)?;
     let count = most.min(part.len());
     // Spread evenly, so that sorted data show all of their kinds.
@@ -50,8 +52,12 @@ pub fn run(args: &LatentArgs, report: &Report) -> Result<()> {
     let (labels, classes) = (labels.as_deref(), classes.as_deref());
     scatter::save(&file, &Map { points: &plane.points, labels, classes, title: &title, axes })?;
     let mut made = vec![file];
-    if posterior.latent == 2 {
-        made.push(manifold(&mut trained.session, &made[0])?);
+    match (posterior.latent, class, trained.session.model.classes) {
+        // Points of the plane say nothing where the prior is another network's.
+        _ if !trained.session.model.config.above.is_empty() => {}
+        (2, None, 1..) => report.note("manifold --class says as which class points of the plane are decoded"),
+        (2, ..) => made.push(manifold(&mut trained.session, class, &made[0])?),
+        _ => {}
     }
     if let Some([first, second]) = plane.shares {
         let [first, second] = [100.0 * first, 100.0 * second];
@@ -113,10 +119,10 @@ fn neighbours(_: &Posterior, _: &Pca, _: f32, _: &Report) -> Result<Vec<[f32; 2]
 }
 
 /// What is decoded at points that cut the prior into equal shares.
-fn manifold(session: &mut Session, map: &Path) -> Result<PathBuf> {
+fn manifold(session: &mut Session, class: Option<u32>, map: &Path) -> Result<PathBuf> {
     let stem = map.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let path = map.with_file_name(format!("{stem}-manifold.{}", show::extension(&session.record)));
-    let means = session.decode(&plane(SIDE))?;
+    let means = session.decode(&plane(SIDE), &classes::repeated(class, SIDE * SIDE))?;
     show::save(&path, &means, &session.record, SIDE)?;
     Ok(path)
 }

@@ -3,6 +3,7 @@
 use super::open;
 use crate::cli::{self, PlanArgs};
 use crate::config::{self, Config};
+use crate::data::glyphs;
 use crate::error::Result;
 use crate::graph::op::Source;
 use crate::model::Model;
@@ -49,7 +50,7 @@ pub(super) fn shapes(config: &Config, report: &Report) -> Result<(Model, Residen
         return Ok((Model::new(config, &data)?, resident(&data, config, usize::MAX)));
     }
     let (width, examples) = (28 * 28, config.data.examples);
-    let model = Model::with(config, [1, 28, 28], Source::Bytes, None, false)?;
+    let model = Model::with(config, [1, 28, 28], Source::Bytes, None, false, glyphs::CLASSES)?;
     let resident = Resident {
         data_words: (examples * width).div_ceil(4),
         window: 0,

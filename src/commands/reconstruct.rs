@@ -1,21 +1,27 @@
 //! `elbo reconstruct`: examples, and below each what the model makes of it.
 
-use super::{open, show};
+use super::{classes, open, show};
 use crate::cli::ReconstructArgs;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::report::Report;
-use crate::session::{BATCH, Purpose};
+use crate::session::{BATCH, Purpose, Session};
 use serde_json::json;
 
 /// Pictures in a row.
 const COLUMNS: usize = 8;
 
+/// Examples where nothing else is asked for: in pairs, and with a row for each.
+const PAIRS: usize = 32;
+const SWAPPED: usize = 10;
+
 /// Encodes examples, decodes the means of their posteriors, and writes both.
 pub fn run(args: &ReconstructArgs, report: &Report) -> Result<()> {
-    let wanted = open::check_pictures(args.count.unwrap_or(32))?;
+    let all = args.as_class.as_deref() == Some("all");
+    let wanted = open::check_pictures(args.count.unwrap_or(if all { SWAPPED } else { PAIRS }))?;
     let purpose = Purpose::Reconstruct(BATCH);
     let mut trained = open::with_data(&args.run, args.examples.data.as_deref(), purpose, report)?;
     let session = &mut trained.session;
+    let swapped = swapped(session, args.as_class.as_deref())?;
     let (part, name) = open::part(session.data()?, args.examples.part)?;
     let count = wanted.min(part.len());
     if count < wanted {
@@ -24,12 +30,43 @@ pub fn run(args: &ReconstructArgs, report: &Report) -> Result<()> {
     // Spread evenly, so that sorted data show all of their kinds.
     let shown: Vec<u32> = (0..count).map(|i| (part.start + i * part.len() / count) as u32).collect();
     let seed = session.config.train.seed;
-    let (originals, reconstructions) = session.reconstruct(&shown, seed)?;
-    let record = &trained.session.record;
-    let file = format!("{name}-step-{}.{}", trained.step, show::extension(record));
+    let extension = show::extension(&session.record);
+    let of = args.as_class.as_ref().map_or(String::new(), |_| "-swapped".into());
+    let file = format!("{name}-step-{}{of}.{extension}", trained.step);
     let path = open::picture(&trained, args.out.as_deref(), &file)?;
-    show::pairs(&path, &originals, &reconstructions, record, COLUMNS.min(count))?;
-    report.json(&json!({ "part": name, "examples": shown, "files": [path] }));
+    let session = &mut trained.session;
+    if all {
+        open::check_pictures(count * (1 + swapped.len()))?;
+        let rows = every_class(session, &shown, &swapped, seed)?;
+        show::save(&path, &rows, &session.record, 1 + swapped.len())?;
+    } else {
+        let (originals, reconstructions) = session.reconstruct(&shown, swapped.first().copied(), seed)?;
+        show::pairs(&path, &originals, &reconstructions, &session.record, COLUMNS.min(count))?;
+    }
+    report.json(&json!({ "part": name, "examples": shown, "as_class": args.as_class, "files": [path] }));
     report.result(&path.display().to_string());
     Ok(())
+}
+
+/// The classes as which examples are decoded; none where each is decoded as its own.
+fn swapped(session: &Session, asked: Option<&str>) -> Result<Vec<u32>> {
+    match asked {
+        Some("all") if session.model.classes > 0 => Ok((0..session.model.classes as u32).collect()),
+        Some(_) => match classes::typed(session, "--as-class", asked)? {
+            found if found.len() == 1 => Ok(found),
+            _ => Err(Error::Usage("--as-class takes one class, or all".into())),
+        },
+        None => Ok(vec![]),
+    }
+}
+
+/// A row for each example: itself, and what it is as each class, [examples · (1 + classes), D].
+fn every_class(session: &mut Session, shown: &[u32], classes: &[u32], seed: u64) -> Result<Vec<f32>> {
+    let mut columns = vec![session.originals(shown)?];
+    for &class in classes {
+        columns.push(session.reconstruct(shown, Some(class), seed)?.1);
+    }
+    let width = session.model.width;
+    let row = |row: usize| columns.iter().flat_map(move |column| &column[row * width..][..width]).copied();
+    Ok((0..shown.len()).flat_map(row).collect())
 }

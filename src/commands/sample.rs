@@ -1,22 +1,51 @@
 //! `elbo sample`: new examples from the prior, as one picture, or as rows of a table.
 
-use super::{open, show};
+use super::{classes, open, show};
 use crate::cli::SampleArgs;
 use crate::error::Result;
-use crate::report::Report;
+use crate::report::{Report, scatter};
 use serde_json::json;
 
-/// Draws latents from the prior and writes what the decoder makes of them.
+/// Examples where nothing else is asked for: of all, and of each class.
+const COUNT: usize = 64;
+const OF_EACH: usize = 8;
+
+/// Draws latents from the prior and writes what the decoder makes of them. A conditional model gets a row for each class,
+/// and each column is one latent.
 pub fn run(args: &SampleArgs, report: &Report) -> Result<()> {
-    let count = open::check_pictures(args.count.unwrap_or(64))?;
+    let count = open::check_pictures(args.count.unwrap_or(COUNT))?;
     let mut trained = open::without_data(&args.run, report)?;
-    let seed = args.seed.unwrap_or(trained.session.config.train.seed);
-    let images = trained.session.sample(count, seed)?;
+    let session = &mut trained.session;
+    let seed = args.seed.unwrap_or(session.config.train.seed);
+    let mut shown = classes::typed(session, "--class", args.class.as_deref())?;
+    if shown.is_empty() {
+        shown = (0..session.model.classes as u32).collect();
+    }
+    let columns = args.count.unwrap_or(if shown.len() > 1 { OF_EACH } else { COUNT });
+    let (images, columns) = if shown.is_empty() {
+        (session.sample(count, seed)?, open::columns(count))
+    } else {
+        open::check_pictures(columns.saturating_mul(shown.len()))?;
+        let images = session.class_grid(&shown, columns, &[seed])?.swap_remove(0);
+        (images, if shown.len() > 1 { columns } else { open::columns(columns) })
+    };
     let record = &trained.session.record;
-    let name = format!("prior-step-{}-seed-{seed}.{}", trained.step, show::extension(record));
+    let names: Vec<String> = shown.iter().map(|&class| scatter::name(class, record.classes.as_deref())).collect();
+    let rows = images.len() / trained.session.model.width;
+    let of_rows: Vec<&str> =
+        (0..rows).filter_map(|row| names.get(row * names.len() / rows)).map(String::as_str).collect();
+    let of = if args.class.is_some() { format!("-class-{}", names.join("-")) } else { String::new() };
+    let of: String =
+        of.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' }).take(80).collect();
+    let name = format!("prior-step-{}-seed-{seed}{of}.{}", trained.step, show::extension(record));
     let path = open::picture(&trained, args.out.as_deref(), &name)?;
-    show::save(&path, &images, record, open::columns(count))?;
-    report.json(&json!({ "count": count, "seed": seed, "files": [path] }));
+    show::classes(&path, &images, &of_rows, record, columns)?;
+    let mut value = json!({ "count": rows, "seed": seed, "files": [path] });
+    if !names.is_empty() {
+        report.note(&format!("classes  {}, a latent in each column", names.join(", ")));
+        value["classes"] = json!(names);
+    }
+    report.json(&value);
     report.result(&path.display().to_string());
     Ok(())
 }

@@ -14,7 +14,7 @@ use crate::report::{Report, csv, scatter};
 use crate::score::ranking::Ranking;
 use crate::score::threshold::Rule;
 use crate::score::{self, Contributions, MOST_SAMPLES, Method, SAMPLES};
-use crate::session::Session;
+use crate::session::{Rows, Session};
 use calibrate::Line;
 use std::path::Path;
 use std::time::Instant;
@@ -129,7 +129,8 @@ fn scores(
     let mut scores = Vec::with_capacity(examples.len());
     for part in examples.chunks(PORTION) {
         let before = scores.len();
-        let found = score::scores(session, &data.examples(part)?, method, &mut |done| {
+        let (values, classes) = (data.examples(part)?, told(session, data, part));
+        let found = score::scores(session, Rows { values: &values, classes: &classes }, method, &mut |done| {
             report.step(before + done, None, (before + done) as f64 / begun.elapsed().as_secs_f64());
         })?;
         scores.extend(found);
@@ -138,12 +139,21 @@ fn scores(
     Ok(scores)
 }
 
+/// The classes that a conditional model is told of examples; none for other models.
+fn told(session: &Session, data: &Dataset, examples: &[u32]) -> Vec<u32> {
+    match &data.labels {
+        Some(labels) if session.model.classes > 0 => examples.iter().map(|&i| labels[i as usize]).collect(),
+        _ => vec![],
+    }
+}
+
 /// The contributions of columns to the mean-field scores.
 fn contributions(session: &mut Session, scored: &Scored, report: &Report) -> Result<Vec<Contributions>> {
     report.begin("columns", scored.examples.len());
     let mut all = Vec::with_capacity(scored.examples.len());
     for part in scored.examples.chunks(PORTION) {
-        let found = score::contributions(session, &scored.data.examples(part)?, &mut |_| ())?;
+        let (values, classes) = (scored.data.examples(part)?, told(session, &scored.data, part));
+        let found = score::contributions(session, Rows { values: &values, classes: &classes }, &mut |_| ())?;
         all.extend(found);
         report.advance(all.len() as u64);
     }

@@ -23,6 +23,20 @@ pub fn save(path: &Path, examples: &[f32], record: &DataRecord, columns: usize) 
     }
 }
 
+/// Writes examples of classes: in a table with the name of its class before each, in a picture as [`save`] does. Without
+/// classes there are no names.
+pub fn classes(path: &Path, examples: &[f32], names: &[&str], record: &DataRecord, columns: usize) -> Result<()> {
+    let Some(encoding) = record.table().filter(|_| !is_picture(path) && !names.is_empty()) else {
+        return save(path, examples, record, columns);
+    };
+    let rows = examples.chunks_exact(encoding.width()).zip(names).map(|(row, &name)| {
+        let mut cells = encoding.cells(row);
+        cells.insert(0, name.to_owned());
+        cells
+    });
+    write(path, encoding, Some("class"), rows)
+}
+
 /// Writes examples and their reconstructions: in a picture below each other, in a table one after the other.
 pub fn pairs(path: &Path, originals: &[f32], reconstructed: &[f32], record: &DataRecord, columns: usize) -> Result<()> {
     let Some(encoding) = record.table().filter(|_| !is_picture(path)) else {

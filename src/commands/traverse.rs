@@ -1,6 +1,6 @@
 //! `elbo traverse`: what each latent dimension does.
 
-use super::{open, show};
+use super::{classes, open, show};
 use crate::cli::TraverseArgs;
 use crate::error::{Error, Result};
 use crate::latent::between;
@@ -20,9 +20,15 @@ pub fn run(args: &TraverseArgs, report: &Report) -> Result<()> {
     let data = args.examples.data.as_deref();
     let mut trained = open::with_data(&args.run, data, Purpose::Encode(BATCH), report)?;
     let session = &mut trained.session;
+    session.model.one_layer("elbo traverse")?;
     let (part, name) = open::part(session.data()?, args.examples.part)?;
     let centre = args.example.map(|index| open::example("--example", index, &part, name)).transpose()?;
     let seed = session.config.train.seed;
+    // An example is decoded as what it is, unless another class is asked for.
+    let class = match (&args.class, centre) {
+        (None, Some(example)) => session.labels(&[example])?.first().copied(),
+        _ => classes::one(session, "--class", args.class.as_deref())?,
+    };
     let rates = session.encode(&part.map(|i| i as u32).collect::<Vec<_>>(), seed)?.rates();
     let mut dimensions: Vec<usize> = (0..rates.len()).collect();
     dimensions.sort_by(|&a, &b| rates[b].total_cmp(&rates[a]));
@@ -38,7 +44,8 @@ pub fn run(args: &TraverseArgs, report: &Report) -> Result<()> {
             latents[start + dimension] = value;
         }
     }
-    let decoded = session.decode(&latents)?;
+    let rows = latents.len() / rates.len();
+    let decoded = session.decode(&latents, &classes::repeated(class, rows))?;
     let record = &trained.session.record;
     let file = format!("traversal-step-{}.{}", trained.step, show::extension(record));
     let file = open::picture(&trained, args.out.as_deref(), &file)?;

@@ -26,6 +26,16 @@ pub const RECIPES: &[(&str, &str, &str)] = &[
         "the same network by importance-weighted samples, with the optimiser and schedule of the paper",
     ),
     (
+        "iwae2",
+        include_str!("../../assets/recipes/iwae2.toml"),
+        "two stochastic layers of 100 and 50, likewise: the deeper network of the IWAE paper",
+    ),
+    (
+        "conditional",
+        include_str!("../../assets/recipes/conditional.toml"),
+        "200-200-50 that is told the class of each example: draws examples of a class",
+    ),
+    (
         "conv",
         include_str!("../../assets/recipes/conv.toml"),
         "convolutions of 32 and 64 channels, 32 latent dimensions, pixels drawn anew at every use",
@@ -94,6 +104,9 @@ mod tests {
             ("gaussian-learned", &[400], 20, Likelihood::GaussianLearned, Binarise::None, OptimizerKind::Adam, 967_208),
             ("dynamic", &[200, 200], 50, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 425_284),
             ("iwae", &[200, 200], 50, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 425_284),
+            ("iwae2", &[200, 200], 100, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 521_084),
+            // Without classes, of which the data say how many there are.
+            ("conditional", &[200, 200], 50, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 425_284),
             ("table", &[64, 64], 8, Likelihood::Heterogeneous, Binarise::None, OptimizerKind::Adam, 162_096),
             ("counts", &[128, 128], 10, Likelihood::NegativeBinomial, Binarise::None, OptimizerKind::Adam, 238_628),
             ("anomaly", &[64], 16, Likelihood::Gaussian, Binarise::None, OptimizerKind::Adam, 104_368),
@@ -110,11 +123,12 @@ mod tests {
             let config = resolve(Some(name), &[]).unwrap();
             assert_eq!((config.model.latent, config.model.likelihood), (*latent, *likelihood), "{name}");
             assert_eq!(config.data.binarise, *binarise, "{name}");
-            let model = Model::with(&config, [1, 28, 28], Source::Bytes, None, false).unwrap();
+            let model = Model::with(&config, [1, 28, 28], Source::Bytes, None, false, 10).unwrap();
             let count: usize = model.parameters().iter().map(|parameter| parameter.shape.count()).sum();
             assert_eq!(count as u64, *parameters, "{name}");
             for shape in [[3, 32, 32], [1, 64, 48], [3, 128, 128]] {
-                Model::with(&config, shape, Source::Bytes, None, false).expect("the recipe takes images of all sizes");
+                Model::with(&config, shape, Source::Bytes, None, false, 10)
+                    .expect("the recipe takes images of all sizes");
             }
         }
         for (name, hidden, latent, likelihood, binarise, kind, parameters) in rows {

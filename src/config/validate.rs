@@ -4,8 +4,8 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use super::{
-    Anneal, Binarise, Bound, Config, Curve, Likelihood, ModelConfig, ObjectiveConfig, ScheduleConfig, TrainConfig,
-    layers,
+    Anneal, Binarise, Bound, Condition, Config, Curve, Likelihood, ModelConfig, ObjectiveConfig, ScheduleConfig,
+    TrainConfig, layers,
 };
 use crate::error::{Error, Result};
 
@@ -52,6 +52,7 @@ pub fn validate(config: &Config) -> Result<()> {
     check_layers("model.encoder_layers", &model.encoder_layers, ("model.hidden", &model.hidden), false)?;
     check_layers("model.decoder_layers", &model.decoder_layers, ("model.decoder", &model.decoder), true)?;
     count("model.latent", model.latent, 1..=MAX_WIDTH)?;
+    check_above(model, objective)?;
     let (sigma, [low, high]) = (model.sigma, model.log_variance);
     check((1e-6..=1e6).contains(&sigma), "model.sigma", &sigma, "a number from 1e-6 to 1e6")?;
     count("model.components", model.components, 1..=MAX_COMPONENTS)?;
@@ -142,6 +143,20 @@ fn check_objective(objective: &ObjectiveConfig, model: &ModelConfig, train: &Tra
     check(*capacity == 0.0, "objective.capacity", capacity, &format!("0 {elbo}"))
 }
 
+/// What is for one stochastic layer alone is refused where there are several.
+fn check_above(model: &ModelConfig, objective: &ObjectiveConfig) -> Result<()> {
+    check(model.above.len() < MAX_LAYERS, "model.above", &format!("{} layers", model.above.len()), "fewer than 64")?;
+    if model.levels()?.is_empty() {
+        return Ok(());
+    }
+    let one = "with model.above, since it is for models of one stochastic layer";
+    check(model.condition == Condition::None, "model.condition", &"label", &format!("none {one}"))?;
+    check(objective.free_bits == 0.0, "objective.free_bits", &objective.free_bits, &format!("0 {one}"))?;
+    check(objective.capacity == 0.0, "objective.capacity", &objective.capacity, &format!("0 {one}"))?;
+    check(objective.tc == 1.0, "objective.tc", &objective.tc, &format!("1 {one}"))?;
+    check(objective.mmd == 0.0, "objective.mmd", &objective.mmd, &format!("0 {one}"))
+}
+
 fn check_schedule(schedule: &ScheduleConfig) -> Result<()> {
     let ScheduleConfig { curve, warmup, after, factors, wait, least } = schedule;
     number("schedule.warmup", *warmup, 0.0)?;
@@ -164,7 +179,7 @@ fn check_schedule(schedule: &ScheduleConfig) -> Result<()> {
     check(has_steps, "schedule.after", &"[]", "a list of epochs where schedule.curve = steps")
 }
 
-/// The number of parameters of the model on examples of `data` values: weights and biases of both networks. Columns of
+/// The number of parameters of the model on examples of `data` values: weights and biases of all networks. Columns of
 /// different kinds count as if each value had a variance of its own. A network that is a list of layers counts nothing:
 /// its shapes show when the data are known.
 /// `None` where the count overflows.
@@ -188,7 +203,14 @@ pub fn parameter_count(model: &ModelConfig, data: usize) -> Option<u64> {
     if model.decoder_layers.is_empty() {
         decoder = dense_layers(model.latent, widths, data.checked_mul(heads)?)?;
     }
-    encoder.checked_add(decoder)
+    let (mut sum, mut below) = (encoder.checked_add(decoder)?, model.latent);
+    for above in model.levels().unwrap_or_default() {
+        let backwards: Vec<usize> = above.hidden.iter().rev().copied().collect();
+        sum = sum.checked_add(dense_layers(below, &above.hidden, above.latent.checked_mul(2)?)?)?;
+        sum = sum.checked_add(dense_layers(above.latent, &backwards, below.checked_mul(2)?)?)?;
+        below = above.latent;
+    }
+    Some(sum)
 }
 
 /// The error for a batch that has more examples than there are to train on.

@@ -19,6 +19,8 @@ use crate::rng::{Philox, Stream};
 
 /// Width and height of a glyph in pixels.
 pub const SIDE: usize = 28;
+/// Digits that are drawn.
+pub const CLASSES: usize = shapes::DIGITS.len();
 /// The seed of the data set, apart from that of training: all runs see the same digits.
 pub const SEED: u64 = 20;
 

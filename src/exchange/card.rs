@@ -6,8 +6,9 @@ use super::linear::Linear;
 use super::onnx::{DECODER, ENCODER, OPSET};
 use super::{CONFIG, PARAMETERS};
 use crate::checkpoint::Checkpoint;
-use crate::config::{self, Activation, Binarise, Likelihood, ModelConfig};
+use crate::config::{self, Activation, Binarise, Condition, Likelihood, ModelConfig};
 use crate::error::Result;
+use crate::model::CLASS;
 use crate::model::network::{self, Step};
 use crate::model::objective;
 use python::Body;
@@ -58,16 +59,25 @@ pub fn onnx(checkpoint: &Checkpoint, run: &Path) -> String {
         count => format!(" and `log_variance` [batch, {count}]"),
     };
     let mut card = head(checkpoint);
+    let count = super::model(checkpoint).map_or(0, |model| model.classes);
+    let [told, class, given] = match count {
+        0 => [String::new(), String::new(), String::new()],
+        _ => [
+            format!(" and `{CLASS}` [batch, {count}], a one among zeros,"),
+            format!("y = numpy.eye({count}, dtype=numpy.float32)[[0]]\n"),
+            format!(", \"{CLASS}\": y"),
+        ],
+    };
     let _ = write!(
         card,
-        "## Files\n\n- `{ENCODER}`: `x` [batch, {width}] to `mean` and `log_variance` [batch, {latent}] of the \
-         posterior.\n- `{DECODER}`: `z` [batch, {latent}] to `mean` [batch, {width}]{variance} of p(x|z).\n\
+        "## Files\n\n- `{ENCODER}`: `x` [batch, {width}]{told} to `mean` and `log_variance` [batch, {latent}] of the \
+         posterior.\n- `{DECODER}`: `z` [batch, {latent}]{told} to `mean` [batch, {width}]{variance} of p(x|z).\n\
          - `{CONFIG}`: everything about the model, for programs.\n\nBoth are ONNX of opset {OPSET}, f32, and take any \
          number of rows at a time.\n\n## In Python\n\n```python\nimport numpy, onnxruntime\n\n\
          encoder = onnxruntime.InferenceSession(\"{ENCODER}\")\ndecoder = onnxruntime.InferenceSession(\"{DECODER}\")\n\
-         x = numpy.zeros((1, {width}), numpy.float32)\n\
-         mean, log_variance = encoder.run([\"mean\", \"log_variance\"], {{\"x\": x}})\n\
-         again, = decoder.run([\"mean\"], {{\"z\": mean}})\n```\n\n"
+         x = numpy.zeros((1, {width}), numpy.float32)\n{class}\
+         mean, log_variance = encoder.run([\"mean\", \"log_variance\"], {{\"x\": x{given}}})\n\
+         again, = decoder.run([\"mean\"], {{\"z\": mean{given}}})\n```\n\n"
     );
     card + &foot(checkpoint, run, "onnx")
 }
@@ -110,9 +120,17 @@ fn head(checkpoint: &Checkpoint) -> String {
              each level of a category, the logarithm of the rate of a count), then the log-variances of the numeric columns"
         }
     };
+    let told = match (model.condition, &data.classes) {
+        (Condition::Label, Some(names)) => format!(
+            " Both networks are told the class of the example, a number from 0 to {}, for these: {}.",
+            names.len() - 1,
+            names.join(", ")
+        ),
+        _ => String::new(),
+    };
     format!(
         "# {name}\n\nA variational autoencoder (Kingma and Welling 2014) with {latent} latent dimensions: {layers}. An example is {width} numbers (channels {channels}, height {height}, width \
-         {columns}, row-major), {values}.{scaled}{presented} The decoder gives {gives}. Log-variances are limited to {low} to \
+         {columns}, row-major), {values}.{scaled}{presented}{told} The decoder gives {gives}. Log-variances are limited to {low} to \
          {high}.\n\n",
         name = checkpoint.config.name,
         latent = model.latent,
@@ -235,8 +253,9 @@ fn pytorch(checkpoint: &Checkpoint) -> String {
         "import json\n\nimport torch\nimport torch.nn.functional as F\nfrom safetensors.torch import load_file\n\n\
          tensors = load_file(\"{PARAMETERS}\")\n{scaling}\n\n\
          def parameters(name):\n    return tensors[name + \".weight\"], tensors[name + \".bias\"]\n\n\n\
-         def encode(x):\n{shown}{encode}    return {mean}, {log_variance}.clamp({low}, {high})\n\n\n\
-         {mixture}def decode(z):\n{decode}    return {decoded}\n",
+         def encode(x{told}):\n{shown}{encode}    return {mean}, {log_variance}.clamp({low}, {high})\n\n\n\
+         {mixture}def decode(z{told}):\n{decode}    return {decoded}\n",
+        told = if model.condition == Condition::Label { ", y" } else { "" },
         encode = encoder.lines,
         mean = encoder.head("encoder.mean"),
         log_variance = encoder.head("encoder.log_variance"),

@@ -15,8 +15,8 @@ use crate::error::{Error, Result};
 use crate::graph::columns::{Column, Columns, Distribution, LOG_RATE};
 use crate::graph::mixture::Mixture;
 use crate::graph::{Graph, Id, Op};
-use crate::model::Model;
 use crate::model::network::Map;
+use crate::model::{CLASS, Model};
 use images::Layout;
 use proto::Message;
 
@@ -51,6 +51,7 @@ pub fn encoder(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
         None => "examples in the units of the data",
     };
     file.part(INPUT, proto::value("x", model.width, what));
+    file.told(&model);
     file.nodes("stats")?;
     let stats = file.output("stats")?;
     file.two(&stats, [latent; 2], model.config.log_variance, ["mean", "log_variance"]);
@@ -82,6 +83,7 @@ pub fn decoder(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
     let learned = variances > 0;
     let mut file = File::new(checkpoint, &graph)?;
     file.part(INPUT, proto::value("z", model.config.latent, "latents"));
+    file.told(&model);
     // In the units of the model first, where those of the data are others.
     let [mean, log_variance] = match file.fitted {
         Some(_) => ["scaled_mean", "scaled_log_variance"],
@@ -159,6 +161,14 @@ impl<'a> File<'a> {
         self.part(NODE, node);
     }
 
+    /// The second input of a conditional model.
+    fn told(&mut self, model: &Model) {
+        if model.classes > 0 {
+            let what = "the class of each as a one among zeros, in the order of data.classes in config.json";
+            self.part(INPUT, proto::value(CLASS, model.classes, what));
+        }
+    }
+
     /// All operations that the outputs need; the last one's tensor is called `last`.
     fn nodes(&mut self, last: &str) -> Result<()> {
         for id in self.graph.ids() {
@@ -185,6 +195,14 @@ impl<'a> File<'a> {
             Op::Parameter { .. } | Op::GroupMoments { .. } => {}
             Op::Input { name, .. } => return Ok(flat(name.clone())),
             Op::Gather { binarise, .. } => return Ok(flat(self.presented(*binarise))),
+            Op::Class => return Ok(flat(CLASS.into())),
+            Op::WithClass { x, class, .. } => {
+                let (x, class) = (self.flat(*x), self.flat(*class));
+                self.part(
+                    NODE,
+                    proto::node("Concat", &name, &[&x, &class], &[&name], vec![proto::attribute("axis", 1)]),
+                );
+            }
             Op::Affine { x, w } => self.affine(*x, *w, &name)?,
             Op::Conv { x, w, window } => return self.conv([*x, *w], *window, name, is_output),
             Op::Pool { x, window, .. } => return Ok(self.pool(*x, *window, name)),
@@ -214,6 +232,7 @@ impl<'a> File<'a> {
             | Op::AffineGradWeight { .. }
             | Op::ConvGradInput { .. }
             | Op::ConvGradWeight { .. }
+            | Op::WithClassGrad { .. }
             | Op::GroupNormGradInput { .. }
             | Op::GroupNormGradWeight { .. }
             | Op::Dropout { .. }
@@ -233,6 +252,8 @@ impl<'a> File<'a> {
             | Op::ShapedKlGrad { .. }
             | Op::LogRatio { .. }
             | Op::LogRatioGrad { .. }
+            | Op::LogPrior { .. }
+            | Op::LogPriorGrad { .. }
             | Op::Bound { .. }
             | Op::BoundGrad { .. }
             | Op::LogMeanExp { .. }

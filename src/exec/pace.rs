@@ -163,6 +163,7 @@ mod tests {
                 binarise,
                 columns: None,
                 missing: false,
+                classes: 0,
             };
             let graph = model.train(16).expect("the model's shapes meet");
             let plan =

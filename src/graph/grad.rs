@@ -91,6 +91,7 @@ fn local(graph: &mut Graph, id: Id, dy: Id, depends: &dyn Fn(Id) -> bool) -> Res
             give(graph, w, ConvGradWeight { x, dy, window })?;
         }
         Planes { x, channels, to_pixels } => give(graph, x, Planes { x: dy, channels, to_pixels: !to_pixels })?,
+        WithClass { x, classes, .. } => give(graph, x, WithClassGrad { dy, classes })?,
         Pool { x, window, factor } => {
             give(graph, x, Pool { x: dy, window: Window { up: !window.up, ..window }, factor })?;
         }
@@ -124,6 +125,11 @@ fn local(graph: &mut Graph, id: Id, dy: Id, depends: &dyn Fn(Id) -> bool) -> Res
                 let columns = graph.shape(z).columns();
                 let g = graph.add(BroadcastRows { v: dy, columns })?;
                 out.push((z, graph.add(Multiply { a: g, b: z })?));
+            }
+        }
+        LogPrior { z, prior, clamp } => {
+            for (input, of) in [(prior, Side::Statistics), (z, Side::Samples)] {
+                give(graph, input, LogPriorGrad { z, prior, g: dy, clamp, of })?;
             }
         }
         Bound { distortion, ratio, size } => {
@@ -162,9 +168,11 @@ fn local(graph: &mut Graph, id: Id, dy: Id, depends: &dyn Fn(Id) -> bool) -> Res
         Parameter { .. }
         | Input { .. }
         | Gather { .. }
+        | Class
         | Noise { .. }
         | RowWeights { .. }
         | LogRatioGrad { .. }
+        | LogPriorGrad { .. }
         | LogMeanExp { .. }
         | BoundGrad { .. }
         | PairDensity { .. }
@@ -181,6 +189,7 @@ fn local(graph: &mut Graph, id: Id, dy: Id, depends: &dyn Fn(Id) -> bool) -> Res
         | GroupNormGradInput { .. }
         | GroupNormGradWeight { .. }
         | ActivationGrad { .. }
+        | WithClassGrad { .. }
         | SampleGrad { .. }
         | KlGrad { .. }
         | BernoulliGrad { .. }
@@ -203,6 +212,7 @@ fn constant_inputs(op: &Op) -> Vec<Id> {
     match *op {
         Op::Sample { eps, .. } | Op::LogRatio { eps, .. } => vec![eps],
         Op::Mmd { prior, .. } => vec![prior],
+        Op::WithClass { class, .. } => vec![class],
         Op::Bernoulli { x, .. } | Op::Gaussian { x, .. } | Op::Table { x, .. } | Op::LogisticMixture { x, .. } => {
             vec![x]
         }

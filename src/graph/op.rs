@@ -44,7 +44,7 @@ pub enum Variance {
 pub enum Side {
     /// The latent samples.
     Samples,
-    /// The posterior's statistics, where the samples are held.
+    /// The statistics, where the samples are held.
     Statistics,
 }
 
@@ -84,8 +84,10 @@ pub enum Op {
     Input { name: String, shape: Shape },
     /// The batch's examples out of the resident data set, [B, D].
     Gather { width: usize, source: Source, binarise: Binarise },
-    /// Standard normal deviates, [R, Z].
-    Noise { rows: usize, width: usize },
+    /// The class of each of the batch's examples, counted from 0, [B].
+    Class,
+    /// Standard normal deviates, [R, Z]; other ones for each stochastic layer, counted from 0.
+    Noise { rows: usize, width: usize, layer: usize },
     /// What each of R rows weighs in the mean over the batch, times the loss weight `weight`, [R].
     RowWeights { rows: usize, weight: usize },
     /// x·W + b, [R, in]·[in + 1, out] → [R, out]; the last row of `w` is b.
@@ -104,6 +106,10 @@ pub enum Op {
     /// Images of one plane after the other, as data sets store them, [R, channels·pixels], to images whose channels lie
     /// side by side in each pixel, or back.
     Planes { x: Id, channels: usize, to_pixels: bool },
+    /// Each row with the class of its example behind it, as a one among zeros, [R, N], [B] → [R, N + classes].
+    WithClass { x: Id, class: Id, classes: usize },
+    /// The gradient of `WithClass` for `x`: each row without its last columns, [R, N + classes] → [R, N].
+    WithClassGrad { dy: Id, classes: usize },
     /// The sum of what each pixel sees of the other image, times `factor`, in every channel by itself, [R, pixels·C] →
     /// [R, pixels·C]: means of neighbouring pixels, or where the window goes up, pixels that are repeated.
     Pool { x: Id, window: Window, factor: f32 },
@@ -124,13 +130,13 @@ pub enum Op {
     Activation { x: Id, kind: Activation },
     /// dy times the derivative at `v`, which is the non-linearity's output or input, whichever the kind needs.
     ActivationGrad { dy: Id, v: Id, kind: Activation },
-    /// mean + exp(log-variance/2)·eps, [B, 2Z], [R, Z] → [R, Z] (Kingma and Welling 2014, eq. 10).
+    /// mean + exp(log-variance/2)·eps, [S, 2Z], [R, Z] → [R, Z], with S = B or more rows of statistics (Kingma and Welling 2014, eq. 10).
     Sample { stats: Id, eps: Id, clamp: Clamp },
-    /// The gradient of `Sample` for the posterior's statistics, [B, 2Z].
+    /// The gradient of `Sample` for the statistics, [S, 2Z].
     SampleGrad { stats: Id, eps: Id, dz: Id, clamp: Clamp },
-    /// KL(N(mean, variance) ‖ N(0, 1)) per example, [B, 2Z] → [B] (Kingma and Welling 2014, appendix B).
+    /// KL(N(mean, variance) ‖ N(0, 1)) per row of statistics, [S, 2Z] → [S] (Kingma and Welling 2014, appendix B).
     Kl { stats: Id, clamp: Clamp },
-    /// The gradient of `Kl`, [B, 2Z], [B] → [B, 2Z].
+    /// The gradient of `Kl`, [S, 2Z], [S] → [S, 2Z].
     KlGrad { stats: Id, g: Id, clamp: Clamp },
     /// The mean over the batch of the KL of each of Z/size groups of neighbouring dimensions, [B, 2Z] → [Z/size]. It has no
     /// gradient rule.
@@ -153,10 +159,15 @@ pub enum Op {
     Mmd { z: Id, prior: Id },
     /// The gradient of `Mmd` for the samples, [B, Z].
     MmdGrad { z: Id, prior: Id, g: Id },
-    /// log q(z|x) − log p(z) per row, [B, 2Z], [R, Z], [R, Z] → [R].
+    /// log q(z|x) − log N(z; 0, 1) per row, [S, 2Z], [R, Z], [R, Z] → [R].
     LogRatio { stats: Id, eps: Id, z: Id, clamp: Clamp },
-    /// The gradient of `LogRatio` for the statistics where z is held, [B, 2Z], [R] → [B, 2Z].
+    /// The gradient of `LogRatio` for the statistics where z is held, [S, 2Z], [R] → [S, 2Z].
     LogRatioGrad { stats: Id, g: Id, clamp: Clamp },
+    /// log N(z; 0, 1) − log N(z; mean, variance) per row, [R, Z], [R, 2Z] → [R]: added to `LogRatio` it puts the prior of a
+    /// lower stochastic layer in the place of N(0, 1).
+    LogPrior { z: Id, prior: Id, clamp: Clamp },
+    /// The gradient of `LogPrior`, [R] → [R, Z] of the samples or [R, 2Z] of the statistics.
+    LogPriorGrad { z: Id, prior: Id, g: Id, clamp: Clamp, of: Side },
     /// The importance-weighted bound of each group of `size` samples, [R], [R] → [R/size].
     Bound { distortion: Id, ratio: Id, size: usize },
     /// The gradient of `Bound` for distortion and ratio, which is the same, [R], [R], [R/size] → [R].
@@ -215,7 +226,7 @@ impl Op {
     pub fn inputs(&self) -> Vec<Id> {
         use Op::*;
         match *self {
-            Parameter { .. } | Input { .. } | Gather { .. } | Noise { .. } | RowWeights { .. } => vec![],
+            Parameter { .. } | Input { .. } | Gather { .. } | Class | Noise { .. } | RowWeights { .. } => vec![],
             Affine { x, w } | Conv { x, w, .. } | Append { x, w, .. } => vec![x, w],
             AffineGradInput { dy, w } | ConvGradInput { dy, w, .. } => vec![dy, w],
             AffineGradWeight { x, dy } | ConvGradWeight { x, dy, .. } => vec![x, dy],
@@ -231,6 +242,7 @@ impl Op {
             | SumRows { x }
             | SumColumns { x }
             | TableInput { x, .. } => vec![x],
+            WithClass { x, class, .. } => vec![x, class],
             ActivationGrad { dy, v, .. } => vec![dy, v],
             Sample { stats, eps, .. } => vec![stats, eps],
             SampleGrad { stats, eps, dz, .. } => vec![stats, eps, dz],
@@ -243,8 +255,8 @@ impl Op {
             PairNorms { stats, z, pairs, .. } => vec![stats, z, pairs],
             TotalCorrelation { stats, z, pairs, norms, .. } => vec![stats, z, pairs, norms],
             TotalCorrelationGrad { stats, z, pairs, norms, g, .. } => vec![stats, z, pairs, norms, g],
-            Mmd { z, prior } => vec![z, prior],
-            MmdGrad { z, prior, g } => vec![z, prior, g],
+            Mmd { z, prior } | LogPrior { z, prior, .. } => vec![z, prior],
+            MmdGrad { z, prior, g } | LogPriorGrad { z, prior, g, .. } => vec![z, prior, g],
             ShapedKl { stats, means, .. } => vec![stats, means],
             ShapedKlGrad { stats, means, g, .. } => vec![stats, means, g],
             Bernoulli { logits, x } => vec![logits, x],
@@ -254,7 +266,7 @@ impl Op {
                 vec![out, x, g]
             }
             TableMean { out, .. } | LogisticMixtureMean { out, .. } => vec![out],
-            AppendGradInput { dy, .. } | AppendGradWeight { dy, .. } => vec![dy],
+            AppendGradInput { dy, .. } | AppendGradWeight { dy, .. } | WithClassGrad { dy, .. } => vec![dy],
             Add { a, b } | Multiply { a, b } => vec![a, b],
             BroadcastRows { v, .. } | BroadcastColumns { v, .. } => vec![v],
         }
@@ -277,7 +289,8 @@ pub fn infer(op: &Op, graph: &Graph) -> Result<Shape> {
         Parameter { index } => graph.parameters[index].shape,
         Input { shape, .. } => shape,
         Gather { width, .. } => Shape::new(&[graph.batch, width]),
-        Noise { rows, width } => {
+        Class => Shape::new(&[graph.batch]),
+        Noise { rows, width, .. } => {
             need(per_example(rows))?;
             Shape::new(&[rows, width])
         }
@@ -315,6 +328,14 @@ pub fn infer(op: &Op, graph: &Graph) -> Result<Shape> {
             need(shape(x).columns().is_multiple_of(channels))?;
             shape(x)
         }
+        WithClass { x, class, classes } => {
+            need(shape(class) == Shape::new(&[graph.batch]) && per_example(shape(x).rows()))?;
+            Shape::new(&[shape(x).rows(), shape(x).columns() + classes])
+        }
+        WithClassGrad { dy, classes } => {
+            need(shape(dy).columns() > classes && per_example(shape(dy).rows()))?;
+            Shape::new(&[shape(dy).rows(), shape(dy).columns() - classes])
+        }
         Pool { x, window, .. } => {
             let source = pixels(window.source());
             need(shape(x).columns().is_multiple_of(source) && window.padding == 0)?;
@@ -348,7 +369,8 @@ pub fn infer(op: &Op, graph: &Graph) -> Result<Shape> {
         }
         Sample { stats, eps, .. } | LogRatio { stats, eps, .. } | SampleGrad { stats, eps, .. } => {
             need(shape(stats).columns() == 2 * shape(eps).columns())?;
-            need(shape(stats).rows() == graph.batch && per_example(shape(eps).rows()))?;
+            let of = shape(stats).rows();
+            need(per_example(of) && shape(eps).rows() >= of && shape(eps).rows().is_multiple_of(of))?;
             match *op {
                 Sample { .. } => shape(eps),
                 LogRatio { z, .. } => {
@@ -363,7 +385,7 @@ pub fn infer(op: &Op, graph: &Graph) -> Result<Shape> {
             }
         }
         Kl { stats, .. } => {
-            need(shape(stats).columns().is_multiple_of(2) && shape(stats).rows() == graph.batch)?;
+            need(shape(stats).columns().is_multiple_of(2) && per_example(shape(stats).rows()))?;
             Shape::new(&[shape(stats).rows()])
         }
         KlGrad { stats, g, .. } => {
@@ -421,8 +443,20 @@ pub fn infer(op: &Op, graph: &Graph) -> Result<Shape> {
             }
         }
         LogRatioGrad { stats, g, .. } => {
-            need(shape(stats).rows() == graph.batch && per_example(shape(g).rows()))?;
+            let of = shape(stats).rows();
+            need(per_example(of) && shape(g).rows() >= of && shape(g).rows().is_multiple_of(of))?;
             shape(stats)
+        }
+        LogPrior { z, prior, .. } | LogPriorGrad { z, prior, .. } => {
+            let [rows, latent] = [shape(z).rows(), shape(z).columns()];
+            need(per_example(rows) && shape(prior) == Shape::new(&[rows, 2 * latent]))?;
+            match *op {
+                LogPriorGrad { g, of, .. } => {
+                    need(shape(g) == Shape::new(&[rows]))?;
+                    if of == Side::Samples { shape(z) } else { shape(prior) }
+                }
+                _ => Shape::new(&[rows]),
+            }
         }
         Bound { distortion, ratio, size } | BoundGrad { distortion, ratio, size, .. } => {
             let groups = shape(ratio).rows() / size.max(1);

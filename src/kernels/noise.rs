@@ -14,6 +14,8 @@ params! {
         pub width: u32,
         /// K, samples per example.
         pub per_example: u32,
+        /// Which stochastic layer it is for, from 0.
+        pub layer: u32,
     }
 }
 
@@ -29,6 +31,9 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: Some(fast),
 };
+
+/// The bit of the stream's word from which on a stochastic layer counts.
+const LAYER: u32 = 16;
 
 /// One thread for four columns of a row.
 pub fn grid(p: &Params) -> [u32; 3] {
@@ -79,6 +84,7 @@ fn fast(call: Call) {
 fn rows(call: Call, fill: impl Fn(&StepScalars, u32, u32, &mut [f32])) {
     let p: Params = call.params();
     let Call { range, step, reads, mut writes, .. } = call;
+    let step = &StepScalars { stream: step.stream | p.layer << LAYER, ..*step };
     let per_example = p.per_example as usize;
     for (r, row) in range.zip(f32s_mut(writes[0]).chunks_exact_mut(p.width as usize)) {
         let example = reads[0][step.position(r / per_example)];
@@ -96,7 +102,7 @@ mod tests {
 
     #[test]
     fn noise_is_addressed_by_stream_step_example_and_element() {
-        let p = Params { rows: 6, width: 5, per_example: 2 };
+        let p = Params { rows: 6, width: 5, per_example: 2, layer: 0 };
         let mut s = step(3);
         (s.sample, s.stream) = (10, Stream::Evaluate as u32);
         let mut noise = [f32::NAN; 30];
@@ -107,17 +113,35 @@ mod tests {
         let mut part = [f32::NAN; 15];
         cpu(call(3..6, &p, &[], &s, &[floats(&ORDER)], vec![&mut part]));
         assert_eq!(part, noise[15..]);
+        // Another layer has other noise.
+        let mut above = [f32::NAN; 30];
+        cpu(call(0..6, &Params { layer: 2, ..p }, &[], &s, &[floats(&ORDER)], vec![&mut above]));
+        assert_eq!(above[3 * 5 + 4], normal(philox([6 + (2 << 16), 3, 4, 11 * 2 + 1], s.key)[0]));
     }
 
     #[test]
     fn samples_drawn_in_several_runs_are_those_drawn_at_once() {
         let mut s = step(1);
         let mut all = [f32::NAN; 12];
-        cpu(call(0..4, &Params { rows: 4, width: 3, per_example: 4 }, &[], &s, &[floats(&ORDER)], vec![&mut all]));
+        cpu(call(
+            0..4,
+            &Params { rows: 4, width: 3, per_example: 4, layer: 0 },
+            &[],
+            &s,
+            &[floats(&ORDER)],
+            vec![&mut all],
+        ));
         let mut late = [f32::NAN; 6];
         s.sample = 2;
         rows(
-            call(0..2, &Params { rows: 2, width: 3, per_example: 2 }, &[], &s, &[floats(&ORDER)], vec![&mut late]),
+            call(
+                0..2,
+                &Params { rows: 2, width: 3, per_example: 2, layer: 0 },
+                &[],
+                &s,
+                &[floats(&ORDER)],
+                vec![&mut late],
+            ),
             fill,
         );
         assert_eq!(late, all[6..]);

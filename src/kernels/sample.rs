@@ -133,7 +133,7 @@ mod tests {
         let p = Params { rows: 3, latent: 5, per_example: 2, low: -8.0, high: 8.0 };
         let s = step(3);
         let mut noise = [f32::NAN; 30];
-        let n = noise::Params { rows: 6, width: 5, per_example: 2 };
+        let n = noise::Params { rows: 6, width: 5, per_example: 2, layer: 0 };
         (noise::KERNEL.cpu)(call(0..6, &n, &[], &s, &[floats(&ORDER)], vec![&mut noise]));
         // Only rows 1 and 2, so that the range matters; means 0 and log-variances 0.
         let (mut eps, mut z, mut kl) = ([f32::NAN; 20], [f32::NAN; 20], [f32::NAN; 2]);

@@ -20,8 +20,9 @@ pub fn initial(model: &Model, seed: u64, means: &[f32]) -> Vec<Vec<f32>> {
     let tensors = parameters.iter().zip(&maps).enumerate().map(|(at, (parameter, map))| {
         let (rows, columns) = (parameter.shape.rows(), parameter.shape.columns());
         let heads = match parameter.name.as_str() {
-            "encoder.head" => 2,
             "decoder.head" => heads(model.config.likelihood),
+            // Those of all encoders, and of decoders above the lowest, give mean and log-variance.
+            name if name.rsplit('.').next() == Some("head") => 2,
             _ => 1,
         };
         let mut rng = Philox::new(seed, Stream::Init, at as u32, 0);

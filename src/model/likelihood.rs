@@ -286,6 +286,7 @@ mod tests {
             binarise: Binarise::None,
             columns: None,
             missing: true,
+            classes: 0,
         }
     }
 

@@ -8,7 +8,7 @@ use crate::config::Activation;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Op, Window};
 use crate::shape::Shape;
-pub use build::{decoder, encoder};
+pub use build::{between, decoder, encoder};
 
 /// Height, width and channels of an image.
 pub type Image = [usize; 3];
@@ -20,6 +20,8 @@ pub enum Step {
     Map(Map),
     /// A non-linearity.
     Activation(Activation),
+    /// The class of the example, one of so many, joins what the next map reads.
+    Class(usize),
     /// Between images as data sets store them, one plane after the other, and images whose channels lie side by side.
     Planes {
         /// Channels.
@@ -111,6 +113,7 @@ pub fn maps(steps: &[Step]) -> impl Iterator<Item = &Map> {
     steps.iter().filter_map(|step| match step {
         Step::Map(map) | Step::Begin(Some(map)) => Some(map),
         Step::Activation(_)
+        | Step::Class(_)
         | Step::Planes { .. }
         | Step::Pool(_)
         | Step::Dropout(_)
@@ -119,8 +122,9 @@ pub fn maps(steps: &[Step]) -> impl Iterator<Item = &Map> {
     })
 }
 
-/// A network on a tensor [R, in], with its trainable tensors; gives [R, out]. Only graphs of training leave numbers out.
-pub fn apply(graph: &mut Graph, x: Id, steps: &[Step], weights: &[Id]) -> Result<Id> {
+/// A network on a tensor [R, in], with its trainable tensors and the classes of the examples, [B], if it is conditional;
+/// gives [R, out]. Only graphs of training leave numbers out.
+pub fn apply(graph: &mut Graph, x: Id, steps: &[Step], weights: &[Id], class: Option<Id>) -> Result<Id> {
     let (mut h, mut kept, mut weights) = (x, None, weights.iter());
     let mut map = |graph: &mut Graph, x: Id, map: &Map| match weights.next() {
         Some(&w) => map.apply(graph, x, w),
@@ -132,6 +136,10 @@ pub fn apply(graph: &mut Graph, x: Id, steps: &[Step], weights: &[Id]) -> Result
             Step::Activation(kind) => graph.add(Op::Activation { x: h, kind: *kind })?,
             Step::Planes { channels, to_pixels } => {
                 graph.add(Op::Planes { x: h, channels: *channels, to_pixels: *to_pixels })?
+            }
+            Step::Class(classes) => {
+                let class = class.ok_or_else(|| Error::Bug("a conditional network is not told the classes".into()))?;
+                graph.add(Op::WithClass { x: h, class, classes: *classes })?
             }
             Step::Pool(window) => {
                 let factor = if window.up { 1.0 } else { 1.0 / window.taps() as f32 };
@@ -164,6 +172,7 @@ pub fn describe(steps: &[Step]) -> Vec<String> {
     let words = steps.iter().filter_map(|step| match step {
         Step::Map(map) => Some(describe_map(map)),
         Step::Activation(kind) => Some(format!("{kind:?}").to_lowercase()),
+        Step::Class(classes) => Some(format!("with one of {classes} classes")),
         Step::Planes { .. } => None,
         Step::Pool(window) => {
             let ([from_high, from_wide], [high, wide]) = (window.source(), window.made());

@@ -3,14 +3,17 @@
 //! Whatever is optimised, the first two terms of a graph are distortion and rate, so that runs can be compared.
 
 use super::likelihood;
-use super::vae::{DISTORTION_WEIGHT, Model, Pass, RATE_WEIGHT};
+use super::stack::{Drawn, Pass, sum};
+use super::vae::{DISTORTION_WEIGHT, Model, RATE_WEIGHT};
 use crate::config::{Anneal, Bound, ObjectiveConfig};
 use crate::error::Result;
 use crate::graph::op::KlShape;
-use crate::graph::{Graph, Op};
+use crate::graph::{Graph, Id, Op};
 
 /// The term that is a bound of importance-weighted samples, for PIWAE the one that the decoder follows.
 pub const BOUND: &str = "bound";
+/// What the terms begin with that are the rates of single stochastic layers; their number follows.
+pub const LAYER_RATE: &str = "rate ";
 /// Which of a step's weights multiplies the bound or the total correlation, or is the capacity.
 const BOUND_WEIGHT: usize = 2;
 /// Which of a step's weights multiplies the bound that only the decoder follows, or the discrepancy to the prior.
@@ -32,9 +35,10 @@ impl Model {
     /// The ELBO, its rate as it is or shaped.
     fn penalised(&self, graph: &mut Graph, objective: &ObjectiveConfig) -> Result<()> {
         let pass = self.pass(graph, objective.samples)?;
-        let (stats, clamp) = (pass.stats, self.clamp());
+        let (Drawn { stats, .. }, clamp) = (pass.lowest(), self.clamp());
         let distortion = likelihood::distortion(graph, self, pass.out, pass.x)?;
-        let rate = graph.add(Op::Kl { stats, clamp })?;
+        let rates = self.rates(graph, &pass)?;
+        let rate = sum(graph, &rates)?;
         graph.term("distortion", distortion, DISTORTION_WEIGHT);
         let latent = self.config.latent;
         let shape = match (objective.free_bits > 0.0, objective.capacity > 0.0) {
@@ -42,6 +46,7 @@ impl Model {
             (_, true) => KlShape::Capacity { size: latent },
             _ => {
                 graph.term("rate", rate, RATE_WEIGHT);
+                report_layers(graph, &rates);
                 return self.of_pairs(graph, objective, &pass);
             }
         };
@@ -54,7 +59,7 @@ impl Model {
 
     /// Terms that compare the latents of a batch with each other.
     fn of_pairs(&self, graph: &mut Graph, objective: &ObjectiveConfig, pass: &Pass) -> Result<()> {
-        let (stats, z, clamp) = (pass.stats, pass.z, self.clamp());
+        let (Drawn { stats, z, .. }, clamp) = (pass.lowest(), self.clamp());
         if objective.tc != 1.0 {
             let pairs = graph.add(Op::PairDensity { stats, z, clamp })?;
             let norms = graph.add(Op::PairNorms { stats, z, pairs, clamp })?;
@@ -63,7 +68,7 @@ impl Model {
         }
         if objective.mmd > 0.0 {
             // Of two draws for each example the first is the noise of its latent.
-            let prior = graph.add(Op::Noise { rows: 2 * graph.batch, width: self.config.latent })?;
+            let prior = graph.add(Op::Noise { rows: 2 * graph.batch, width: self.config.latent, layer: 0 })?;
             let discrepancy = graph.add(Op::Mmd { z, prior })?;
             graph.term("MMD", discrepancy, DECODER_WEIGHT);
         }
@@ -74,10 +79,11 @@ impl Model {
     fn weighted(&self, graph: &mut Graph, objective: &ObjectiveConfig) -> Result<()> {
         let (samples, groups) = (objective.samples, objective.groups);
         let pass = self.pass(graph, samples)?;
-        let (stats, clamp) = (pass.stats, self.clamp());
         let distortion = likelihood::distortion(graph, self, pass.out, pass.x)?;
-        let rate = graph.add(Op::Kl { stats, clamp })?;
-        let ratio = graph.add(Op::LogRatio { stats, eps: pass.eps, z: pass.z, clamp })?;
+        let ratios = self.log_ratios(graph, &pass)?;
+        let rates = self.rates_with(graph, &pass, &ratios)?;
+        let rate = sum(graph, &rates)?;
+        let ratio = sum(graph, &ratios)?;
         let mut bound = |size: usize| graph.add(Op::Bound { distortion, ratio, size });
         let (of_all, of_groups) = match objective.bound {
             Bound::Miwae | Bound::Piwae => (None, Some(bound(samples / groups)?)),
@@ -101,7 +107,15 @@ impl Model {
         if objective.bound == Bound::Ciwae {
             graph.term("log ratio", ratio, RATE_WEIGHT);
         }
+        report_layers(graph, &rates);
         Ok(())
+    }
+}
+
+/// Reports the rate of each of several stochastic layers.
+fn report_layers(graph: &mut Graph, rates: &[Id]) {
+    for (layer, &rate) in (1..).zip(rates).filter(|_| rates.len() > 1) {
+        graph.report(&format!("{LAYER_RATE}{layer}"), rate);
     }
 }
 

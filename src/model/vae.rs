@@ -1,7 +1,9 @@
-//! The variational autoencoder with one stochastic layer (Kingma and Welling 2014, arXiv 1312.6114).
+//! The variational autoencoder (Kingma and Welling 2014, arXiv 1312.6114), as graphs of all that it is asked. Its stochastic
+//! layers, mostly one, are in [`super::stack`].
 
+use super::stack::{Networks, Pass, sum};
 use super::{likelihood, network};
-use crate::config::{Binarise, Config, Likelihood, MAX_PARAMETERS, ModelConfig};
+use crate::config::{Binarise, Condition, Config, Likelihood, MAX_PARAMETERS, ModelConfig};
 use crate::data::Dataset;
 use crate::data::table::Encoding;
 use crate::error::{Error, Result};
@@ -41,41 +43,24 @@ pub struct Model {
     pub columns: Option<Arc<Columns>>,
     /// Whether values may be missing, which is a NaN in their place.
     pub missing: bool,
+    /// Classes of examples, where the model is told them; 0 where it is not.
+    pub classes: usize,
 }
+
+/// The name of the input with the class of each latent that a conditional model decodes, [B].
+pub const CLASS: &str = "class";
+
+/// What to say where a conditional model has no classes.
+const NO_CLASSES: &str = "model.condition = label wants the classes of the data, and there are no labels";
 
 /// The name of what [`Model::score`] takes or puts out for K samples: buffers are shared by name and keep their size.
 pub fn named(what: &str, samples: usize) -> String {
     format!("{what} {samples}")
 }
 
-/// Both networks with the trainable tensors of a graph.
-struct Networks {
-    encoder: (Vec<network::Step>, Vec<Id>),
-    decoder: (Vec<network::Step>, Vec<Id>),
-    /// What the decoder has for all examples: [`likelihood::shared`].
-    shared: Option<Id>,
-}
-
-impl Networks {
-    /// What the decoder puts out for latents [R, Z].
-    fn decode(&self, graph: &mut Graph, z: Id) -> Result<Id> {
-        let (steps, weights) = &self.decoder;
-        network::apply(graph, z, steps, weights)
-    }
-}
-
 /// The numbers of a map's tensor.
 fn count(map: &network::Map) -> u64 {
     map.shape().extents().iter().map(|&n| n as u64).product()
-}
-
-/// What a graph of the whole model made.
-pub(super) struct Pass {
-    pub x: Id,
-    pub stats: Id,
-    pub eps: Id,
-    pub z: Id,
-    pub out: Id,
 }
 
 impl Model {
@@ -85,29 +70,36 @@ impl Model {
     /// Those of [`Model::with`].
     pub fn new(config: &Config, data: &Dataset) -> Result<Self> {
         let source = if data.values.are_bytes() { Source::Bytes } else { Source::Floats };
-        Self::with(config, data.shape, source, data.encoding.as_ref(), data.missing)
+        Self::with(config, data.shape, source, data.encoding.as_ref(), data.missing, data.class_count())
     }
 
-    /// The model for examples of this shape (channels, height, width), of which some values may be `missing`.
+    /// The model for examples of this shape (channels, height, width), of which some values may be `missing`, and which
+    /// are of so many classes, or of none that is known.
     ///
     /// # Errors
     /// [`Error::Usage`] where the layers of the configuration do not fit together or not to the data, or have too many
-    /// parameters.
+    /// parameters; [`Error::Data`] where the model wants classes and there are none.
     pub fn with(
         config: &Config,
         shape: [usize; 3],
         source: Source,
         encoding: Option<&Encoding>,
         missing: bool,
+        classes: usize,
     ) -> Result<Self> {
+        let classes = match config.model.condition {
+            Condition::None => 0,
+            Condition::Label if classes == 0 => return Err(Error::Data(NO_CLASSES.into())),
+            Condition::Label => classes,
+        };
         let width = shape.iter().product();
         let columns = match config.model.likelihood {
             Likelihood::Heterogeneous => Some(Arc::new(likelihood::columns(&config.model, width, encoding))),
             _ => None,
         };
         let (config, binarise) = (config.model.clone(), config.data.binarise);
-        let model = Self { config, width, shape, source, binarise, columns, missing };
-        let count: u64 = model.networks()?.iter().flat_map(|steps| network::maps(steps)).map(count).sum();
+        let model = Self { config, width, shape, source, binarise, columns, missing, classes };
+        let count: u64 = model.all_maps()?.iter().map(count).sum();
         let count = count + likelihood::shared(&model).map_or(0, |(_, count)| count as u64);
         if count > MAX_PARAMETERS {
             return Err(Error::Usage(format!(
@@ -117,21 +109,20 @@ impl Model {
         Ok(model)
     }
 
-    /// The steps of encoder and decoder.
+    /// The steps of encoder and decoder, of several stochastic layers those of the lowest.
     ///
     /// # Errors
     /// [`Error::Usage`] where layers do not fit together; never of a model that [`Model::with`] made.
     pub fn networks(&self) -> Result<[Vec<network::Step>; 2]> {
-        let encoder = network::encoder(&self.config, self.shape)?;
+        let encoder = network::encoder(&self.config, self.shape, self.classes)?;
         let outputs =
             self.columns.as_ref().map_or_else(|| likelihood::outputs(&self.config, self.shape), |c| c.outputs());
-        Ok([encoder, network::decoder(&self.config, self.shape, outputs)?])
+        Ok([encoder, network::decoder(&self.config, self.shape, outputs, self.classes)?])
     }
 
     /// The trainable maps in the order of [`Model::parameters`].
     pub fn maps(&self) -> Vec<network::Map> {
-        let networks = self.networks().expect("a model's layers fit");
-        networks.iter().flat_map(|steps| network::maps(steps).cloned()).collect()
+        self.all_maps().expect("a model's layers fit")
     }
 
     /// The trainable tensors in the order in which they are stored.
@@ -149,14 +140,21 @@ impl Model {
     }
 
     /// Evaluation of a batch: the terms of [`Model::train`] from one sample each, and per example the outputs
-    /// `distortion` [B], `rate` [B] and `stats` [B, 2Z], the posterior's mean and log-variance.
+    /// `distortion` [B], `rate` [B] and `stats` [B, 2Z], the posterior's mean and log-variance; of several stochastic layers
+    /// the rate of each too, `rate 1` from the lowest up, and the statistics of those above the lowest, `stats 2`.
     pub fn evaluate(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
-        let pass = self.terms(&mut graph, 1)?;
+        let (pass, rates) = self.terms(&mut graph, 1)?;
         let [distortion, rate] = [graph.terms[0].rows, graph.terms[1].rows];
         graph.output("distortion", distortion);
         graph.output("rate", rate);
-        graph.output("stats", pass.stats);
+        graph.output("stats", pass.lowest().stats);
+        for (layer, (drawn, &rate)) in (1..).zip(pass.layers.iter().zip(&rates)).filter(|_| rates.len() > 1) {
+            graph.output(&format!("rate {layer}"), rate);
+            if layer > 1 {
+                graph.output(&format!("stats {layer}"), drawn.stats);
+            }
+        }
         Ok(graph)
     }
 
@@ -166,7 +164,8 @@ impl Model {
         let mut graph = Graph::new(batch);
         let pass = self.pass(&mut graph, samples)?;
         let distortion = likelihood::distortion(&mut graph, self, pass.out, pass.x)?;
-        let ratio = graph.add(Op::LogRatio { stats: pass.stats, eps: pass.eps, z: pass.z, clamp: self.clamp() })?;
+        let ratios = self.log_ratios(&mut graph, &pass)?;
+        let ratio = sum(&mut graph, &ratios)?;
         let weights = graph.add(Op::LogMeanExp { distortion, ratio })?;
         graph.output("weights", weights);
         Ok(graph)
@@ -175,14 +174,16 @@ impl Model {
     /// The same with noise that is given: input `noise` [B·K, Z] (see [`named`]), so that it can be alike for all
     /// examples. Nothing is drawn: data of dynamic binarisation are taken as they are stored.
     pub fn score(&self, batch: usize, samples: usize) -> Result<Graph> {
+        self.one_layer("anomaly scores")?;
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
         let x = self.gather_as_stored(&mut graph)?;
-        let shape = Shape::new(&[batch * samples, self.config.latent]);
-        let eps = graph.add(Op::Input { name: named("noise", samples), shape })?;
-        let pass = self.through(&mut graph, &networks, x, eps)?;
+        let noise = self.given_noise(&mut graph, &named("noise", samples), samples)?;
+        let class = self.class(&mut graph)?;
+        let pass = self.through(&mut graph, &networks, x, &noise, class)?;
         let distortion = likelihood::distortion(&mut graph, self, pass.out, pass.x)?;
-        let ratio = graph.add(Op::LogRatio { stats: pass.stats, eps: pass.eps, z: pass.z, clamp: self.clamp() })?;
+        let ratios = self.log_ratios(&mut graph, &pass)?;
+        let ratio = sum(&mut graph, &ratios)?;
         let weights = graph.add(Op::LogMeanExp { distortion, ratio })?;
         graph.output(&named("weights", samples), weights);
         Ok(graph)
@@ -191,55 +192,61 @@ impl Model {
     /// Examples through the posterior's mean, without any noise: outputs `stats` [B, 2Z] and `out`, what the decoder puts
     /// out before it becomes a mean, [B, [`Model::output_width`]].
     pub fn explain(&self, batch: usize) -> Result<Graph> {
+        self.one_layer("anomaly scores")?;
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
         let x = self.gather_as_stored(&mut graph)?;
-        let zeros = Shape::new(&[batch, self.config.latent]);
-        let eps = graph.add(Op::Input { name: "zero noise".into(), shape: zeros })?;
-        let pass = self.through(&mut graph, &networks, x, eps)?;
-        graph.output("stats", pass.stats);
+        let noise = self.given_noise(&mut graph, "zero noise", 1)?;
+        let class = self.class(&mut graph)?;
+        let pass = self.through(&mut graph, &networks, x, &noise, class)?;
+        graph.output("stats", pass.lowest().stats);
         graph.output("out", pass.out);
         Ok(graph)
     }
 
-    /// Reconstructions through the posterior's mean: outputs `x` [B, D] as presented and `mean` of p(x|z).
+    /// Reconstructions through the posterior's mean, of several stochastic layers that of the lowest: outputs `x` [B, D] as presented and `mean` of p(x|z). A conditional
+    /// model encodes an example as its class and decodes it as the one in the input [`CLASS`].
     pub fn reconstruct(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
         let x = self.gather(&mut graph)?;
-        let stats = self.encoder(&mut graph, &networks, x)?;
+        let class = self.class(&mut graph)?;
+        let stats = self.encoder(&mut graph, &networks, x, class)?;
         // The mean is a sample whose noise is zero.
         let zeros = Shape::new(&[batch, self.config.latent]);
         let eps = graph.add(Op::Input { name: "zero noise".into(), shape: zeros })?;
         let z = graph.add(Op::Sample { stats, eps, clamp: self.clamp() })?;
-        let out = networks.decode(&mut graph, z)?;
+        let class = self.given_class(&mut graph)?;
+        let out = networks.decode(&mut graph, z, class)?;
         let mean = likelihood::mean(&mut graph, self, out)?;
         graph.output("x", x);
         graph.output("mean", mean);
         Ok(graph)
     }
 
-    /// Draws from the prior, decoded: outputs `z` [B, Z] and `mean` of p(x|z).
+    /// Draws from the prior, of several stochastic layers from the top down, decoded, of a conditional model as the classes in the input [`CLASS`]: outputs `z` [B, Z] and
+    /// `mean` of p(x|z).
     pub fn sample(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
-        let z = graph.add(Op::Noise { rows: batch, width: self.config.latent })?;
+        let z = self.ancestral(&mut graph, &networks)?;
         self.decoded(&mut graph, &networks, z)?;
         graph.output("z", z);
         Ok(graph)
     }
 
-    /// What the encoder says of a batch: output `stats` [B, 2Z], the posterior's mean and log-variance before the clamp.
+    /// What the lowest encoder says of a batch: output `stats` [B, 2Z], the posterior's mean and log-variance before the clamp.
     pub fn encode(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
         let x = self.gather(&mut graph)?;
-        let stats = self.encoder(&mut graph, &networks, x)?;
+        let class = self.class(&mut graph)?;
+        let stats = self.encoder(&mut graph, &networks, x, class)?;
         graph.output("stats", stats);
         Ok(graph)
     }
 
-    /// Given latents, decoded: input `z` [B, Z], output `mean` of p(x|z).
+    /// Given latents of the lowest stochastic layer, decoded: input `z` [B, Z], of a conditional model [`CLASS`] too, output `mean` of p(x|z).
     pub fn decode(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
@@ -261,57 +268,73 @@ impl Model {
         likelihood::mean_width(self)
     }
 
-    /// The training loss of given inputs instead of the resident data: inputs `x` [B, D] and `eps` [B, Z]. For
-    /// comparison with other implementations, which would draw other numbers to leave out: dropout does nothing.
+    /// The training loss of given inputs instead of the resident data: inputs `x` [B, D], `eps` [B, Z], of further
+    /// stochastic layers `eps 2` and so on, and, of a conditional model, [`CLASS`]. For comparison with other implementations,
+    /// which would draw other numbers to leave out: dropout does nothing.
     pub fn train_on_inputs(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
         let x = graph.add(Op::Input { name: "x".into(), shape: Shape::new(&[batch, self.width]) })?;
-        let eps = graph.add(Op::Input { name: "eps".into(), shape: Shape::new(&[batch, self.config.latent]) })?;
-        let pass = self.through(&mut graph, &networks, x, eps)?;
+        let noise = self.given_noise(&mut graph, "eps", 1)?;
+        let class = self.given_class(&mut graph)?;
+        let pass = self.through(&mut graph, &networks, x, &noise, class)?;
         self.add_terms(&mut graph, &pass)?;
         Ok(graph)
     }
 
-    fn terms(&self, graph: &mut Graph, samples: usize) -> Result<Pass> {
+    fn terms(&self, graph: &mut Graph, samples: usize) -> Result<(Pass, Vec<Id>)> {
         let pass = self.pass(graph, samples)?;
-        self.add_terms(graph, &pass)?;
-        Ok(pass)
+        let rates = self.add_terms(graph, &pass)?;
+        Ok((pass, rates))
     }
 
-    fn add_terms(&self, graph: &mut Graph, pass: &Pass) -> Result<()> {
+    /// Adds distortion and rate, and gives the rate of each stochastic layer.
+    fn add_terms(&self, graph: &mut Graph, pass: &Pass) -> Result<Vec<Id>> {
         let distortion = likelihood::distortion(graph, self, pass.out, pass.x)?;
-        let rate = graph.add(Op::Kl { stats: pass.stats, clamp: self.clamp() })?;
+        let rates = self.rates(graph, pass)?;
+        let rate = sum(graph, &rates)?;
         graph.term("distortion", distortion, DISTORTION_WEIGHT);
         graph.term("rate", rate, RATE_WEIGHT);
-        Ok(())
+        Ok(rates)
     }
 
     /// Data in, decoder's output out, with `samples` latent samples per example.
     pub(super) fn pass(&self, graph: &mut Graph, samples: usize) -> Result<Pass> {
         let networks = self.declare(graph)?;
         let x = self.gather(graph)?;
-        let eps = graph.add(Op::Noise { rows: graph.batch * samples, width: self.config.latent })?;
-        self.through(graph, &networks, x, eps)
+        let noise = self.noise(graph, samples)?;
+        let class = self.class(graph)?;
+        self.through(graph, &networks, x, &noise, class)
     }
 
-    fn through(&self, graph: &mut Graph, networks: &Networks, x: Id, eps: Id) -> Result<Pass> {
-        let stats = self.encoder(graph, networks, x)?;
-        let z = graph.add(Op::Sample { stats, eps, clamp: self.clamp() })?;
-        let out = networks.decode(graph, z)?;
-        let out = likelihood::complete(graph, self, out, networks.shared)?;
-        Ok(Pass { x, stats, eps, z, out })
+    /// Refuses what is for models of one stochastic layer.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where there are more.
+    pub fn one_layer(&self, what: &str) -> Result<()> {
+        match self.config.above.len() {
+            0 => Ok(()),
+            more => Err(Error::Usage(format!(
+                "{what}: this is for models of one stochastic layer, and this one has {} (model.above)",
+                1 + more
+            ))),
+        }
     }
 
-    /// The posterior's statistics of examples [B, D], [B, 2Z].
-    fn encoder(&self, graph: &mut Graph, networks: &Networks, x: Id) -> Result<Id> {
-        let shown = likelihood::shown(graph, self, x)?;
-        let (steps, weights) = &networks.encoder;
-        network::apply(graph, shown, steps, weights)
+    /// The classes of the batch's examples, [B], where the model is told them.
+    fn class(&self, graph: &mut Graph) -> Result<Option<Id>> {
+        if self.classes == 0 { Ok(None) } else { graph.add(Op::Class).map(Some) }
+    }
+
+    /// Classes that the host gives, likewise.
+    fn given_class(&self, graph: &mut Graph) -> Result<Option<Id>> {
+        let shape = Shape::new(&[graph.batch]);
+        if self.classes == 0 { Ok(None) } else { graph.add(Op::Input { name: CLASS.into(), shape }).map(Some) }
     }
 
     fn decoded(&self, graph: &mut Graph, networks: &Networks, z: Id) -> Result<()> {
-        let out = networks.decode(graph, z)?;
+        let class = self.given_class(graph)?;
+        let out = networks.decode(graph, z, class)?;
         let mean = likelihood::mean(graph, self, out)?;
         graph.output("mean", mean);
         Ok(())
@@ -339,14 +362,6 @@ impl Model {
             Binarise::Threshold => f32::from(u8::from(value >= 0.5)),
             Binarise::None | Binarise::Dynamic => value,
         }
-    }
-
-    /// Every graph of a model declares all its parameters, so that all plans agree on where they lie.
-    fn declare(&self, graph: &mut Graph) -> Result<Networks> {
-        let [encoder, decoder] = self.networks()?;
-        let (into, out) = (network::declare(graph, &encoder)?, network::declare(graph, &decoder)?);
-        let shared = likelihood::shared(self).map(|(name, count)| graph.parameter(name, Shape::new(&[count])));
-        Ok(Networks { encoder: (encoder, into), decoder: (decoder, out), shared: shared.transpose()? })
     }
 
     /// The range to which log-variances are limited.

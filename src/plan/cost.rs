@@ -140,7 +140,7 @@ fn touched(plan: &Plan, view: &View) -> f64 {
     let words = view.words as f64;
     match plan.buffers[view.buffer].role {
         Role::Nothing | Role::Sink => 0.0,
-        Role::Order => words.min(plan.batch as f64),
+        Role::Order | Role::Labels => words.min(plan.batch as f64),
         // The order has a place for every example.
         Role::Data | Role::Window => words * (plan.batch as f64 / plan.words(&Role::Order).max(1) as f64).min(1.0),
         Role::Metrics => words.min(plan.terms.len() as f64),

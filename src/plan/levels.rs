@@ -151,6 +151,8 @@ fn entry(step: &Step, buffers: &[Buffer], batch: usize) -> Option<chain::Entry> 
     let among_values = |at: &usize| matches!(role(*at), Role::Slot(_) | Role::Nothing | Role::Sink);
     let params = &step.params;
     match step.kernel.name {
+        // A chain follows whole examples.
+        "sample" | "posterior_grad" if step.outer != batch => None,
         "sample" if (1..5).all(|at| among_values(&at)) => Some(chain::Entry::sample(&read(params), &step.consts)),
         "posterior_grad" if (0..5).all(|at| among_values(&at)) => {
             chain::Entry::posterior_grad(&read(params), &step.consts)

@@ -335,7 +335,8 @@ impl Lowering<'_> {
         match *self.graph.op(id) {
             Parameter { .. } | Input { .. } => {}
             Gather { width, source, binarise } => self.gather(id, width, source, binarise),
-            Noise { rows, width } => self.noise(id, rows, width, live),
+            Class => self.class(id),
+            Noise { .. } => self.noise(id, live),
             RowWeights { rows, weight } => self.row_weights(id, rows, weight, live),
             Affine { x, w } => self.affine(x, w, id, None),
             AffineGradInput { dy, w } => self.affine_grad_input(dy, w, id, None),
@@ -352,6 +353,8 @@ impl Lowering<'_> {
             }
             Dropout { x, rate, layer } => self.dropout(id, x, rate, layer),
             Planes { x, channels, to_pixels } => self.planes(id, x, channels, to_pixels),
+            WithClass { x, class, .. } => self.with_class(id, x, Some(class)),
+            WithClassGrad { dy, .. } => self.with_class(id, dy, None),
             Op::Activation { x, kind } => self.elementwise(id, &kernels::activation::KERNEL, &[math::code(kind)], &[x]),
             ActivationGrad { dy, v, kind } => {
                 self.elementwise(id, &kernels::activation_grad::KERNEL, &[math::code(kind)], &[dy, v]);
@@ -367,6 +370,7 @@ impl Lowering<'_> {
             KlMeans { .. } => self.kl_means(id),
             ShapedKl { .. } | ShapedKlGrad { .. } => self.shaped_kl(id),
             LogRatio { .. } => self.log_ratio(id),
+            LogPrior { .. } | LogPriorGrad { .. } => self.log_prior(id),
             LogRatioGrad { .. } => self.log_ratio_grad(id),
             Bound { .. } | BoundGrad { .. } => self.bound(id),
             LogMeanExp { distortion, ratio } => self.log_mean_exp(id, distortion, ratio),

@@ -101,6 +101,7 @@ fn is_made(role: &Role) -> bool {
         Role::Slot(_) | Role::Workspace | Role::Gradients | Role::Output(_) => true,
         Role::Data
         | Role::Window
+        | Role::Labels
         | Role::Order
         | Role::Parameters
         | Role::Total

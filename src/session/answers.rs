@@ -1,8 +1,10 @@
 //! What a trained model is asked for: posteriors of examples, what latents decode to, draws from the prior.
 
 use super::{Purpose, Session};
+use crate::data::classes;
 use crate::error::{Error, Result};
 use crate::kernels::sample::kl_term;
+use crate::model::CLASS;
 use crate::plan::Role;
 use crate::rng::Stream;
 
@@ -10,6 +12,25 @@ use crate::rng::Stream;
 /// share the buffers of what they put out. The answers are those of each by itself: neither how many are asked for nor
 /// their order changes a bit.
 pub const BATCH: usize = 128;
+
+/// Examples that are shown to a session without data: N rows, and of a conditional model the class of each.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows<'a> {
+    /// Row-major, [N, D].
+    pub values: &'a [f32],
+    /// [N]; empty where the model is told nothing.
+    pub classes: &'a [u32],
+}
+
+impl<'a> Rows<'a> {
+    /// The same rows in portions of up to `count`; `width` is D.
+    pub fn portions(self, count: usize, width: usize) -> impl Iterator<Item = Self> + use<'a> {
+        let classes = self.classes.chunks(count).map(Some).chain(std::iter::repeat(None));
+        let portion =
+            |(values, classes): (&'a [f32], Option<&'a [u32]>)| Self { values, classes: classes.unwrap_or(&[]) };
+        self.values.chunks(count * width).zip(classes).map(portion)
+    }
+}
 
 /// What the encoder says of N examples: q(z|x) = N(mean, variance), each latent dimension by itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,17 +95,54 @@ impl Session {
         Ok(posterior)
     }
 
+    /// Checks the classes of so many rows.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where the model is told classes and there is not one for each row, or where it does not know one;
+    /// where it is told nothing and there are classes all the same.
+    pub fn check_classes(&self, given: &[u32], rows: usize) -> Result<()> {
+        let (known, count) = (self.record.classes.as_deref().unwrap_or_default(), given.len());
+        let wrong = |why: String| Err(Error::Usage(why));
+        if self.model.classes == 0 && count > 0 {
+            return wrong("the model is told no classes (model.condition = none), and classes are given".into());
+        }
+        if self.model.classes > 0 && count != rows {
+            let names = classes::list(known);
+            return wrong(format!(
+                "the model is told the class of each of {rows} rows (model.condition = label), and {count} are given; \
+                 its classes are {names}"
+            ));
+        }
+        match given.iter().find(|&&class| class as usize >= self.model.classes) {
+            Some(class) => {
+                wrong(format!("there is no class number {class}: the model's go from 0 to {}", self.model.classes - 1))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Tells a member which classes it decodes in the next run, after a plan that decodes is loaded.
+    fn decode_as(&mut self, member: usize, classes: impl Iterator<Item = u32>) -> Result<()> {
+        if self.model.classes == 0 {
+            return Ok(());
+        }
+        let classes: Vec<f32> = classes.map(|class| class as f32).collect();
+        self.executor.write_to(member, &Role::Input(CLASS.into()), 0, bytemuck::cast_slice(&classes))
+    }
+
     /// The means of p(x|z) for latents [N, Z], as [N, D] in the units of the data: probabilities for a Bernoulli
-    /// decoder.
-    pub fn decode(&mut self, latents: &[f32]) -> Result<Vec<f32>> {
+    /// decoder. A conditional model decodes each as one of `classes`, [N]; for others there are none.
+    pub fn decode(&mut self, latents: &[f32], classes: &[u32]) -> Result<Vec<f32>> {
         let (plan, latent) = (self.plan(Purpose::Decode(BATCH))?, self.model.config.latent);
         if !latents.len().is_multiple_of(latent) {
             let count = latents.len();
             return Err(Error::Usage(format!("{count} numbers are no latents of {latent} dimensions each")));
         }
+        self.check_classes(classes, latents.len() / latent)?;
         let mut means = Vec::with_capacity(latents.len() / latent * self.model.width);
-        for part in latents.chunks(BATCH * latent) {
+        for (at, part) in latents.chunks(BATCH * latent).enumerate() {
             let rows = part.len() / latent;
+            self.decode_as(0, classes.iter().skip(at * BATCH).take(rows).copied())?;
             self.executor.write_f32(&Role::Input("z".into()), 0, part)?;
             let scalars = self.scalars(0, Stream::Evaluate, 0, rows);
             self.run(plan, &[scalars])?;
@@ -93,25 +151,30 @@ impl Session {
         Ok(means)
     }
 
-    /// Puts examples, [N, D] with N up to [`BATCH`] and in the units of the data, in the place of a data set: they are
-    /// the examples 0 to N − 1 from now on. Only for a session that was opened without data.
-    pub fn show(&mut self, examples: &[f32]) -> Result<()> {
-        let mut examples = examples.to_vec();
+    /// Puts examples, N up to [`BATCH`] and in the units of the data, in the place of a data set: they are the examples 0
+    /// to N − 1 from now on. Only for a session that was opened without data.
+    pub fn show(&mut self, rows: Rows) -> Result<()> {
+        let mut values = rows.values.to_vec();
         if let Some(encoding) = &self.record.encoding {
-            encoding.scale(&mut examples);
+            encoding.scale(&mut values);
         }
-        self.show_encoded(&examples)
+        self.show_encoded(Rows { values: &values, ..rows })
     }
 
     /// The same with examples as the model takes them, as [`crate::data::Dataset::example`] gives them.
-    pub fn show_encoded(&mut self, examples: &[f32]) -> Result<()> {
-        let (count, width) = (examples.len(), self.model.width);
+    pub fn show_encoded(&mut self, rows: Rows) -> Result<()> {
+        let (count, width) = (rows.values.len(), self.model.width);
         if self.data.is_some() || count > BATCH * width || !count.is_multiple_of(width) {
             return Err(Error::Bug(format!("{count} values of width {width} cannot be shown to this session")));
         }
-        // The buffer is made with the first plan that reads it.
+        self.check_classes(rows.classes, count / width)?;
+        // The buffers are made with the first plan that reads them.
         self.plan(Purpose::Encode(BATCH))?;
-        self.executor.write_f32(&Role::Data, 0, examples)
+        if !rows.classes.is_empty() {
+            let classes: Vec<f32> = rows.classes.iter().map(|&class| class as f32).collect();
+            self.executor.write_f32(&Role::Labels, 0, &classes)?;
+        }
+        self.executor.write_f32(&Role::Data, 0, rows.values)
     }
 
     /// Reads an output of the run just made: `rows` rows of `width` floats of the first member.
@@ -144,13 +207,21 @@ impl Session {
         rows
     }
 
+    /// The classes of examples of the data set, as a conditional model is told them; none for other models.
+    pub fn labels(&self, examples: &[u32]) -> Result<Vec<u32>> {
+        match &self.data()?.labels {
+            Some(labels) if self.model.classes > 0 => Ok(examples.iter().map(|&i| labels[i as usize]).collect()),
+            _ => Ok(vec![]),
+        }
+    }
+
     /// Examples of the data set, [examples, D], in the units of the data and before any binarisation.
     pub fn originals(&self, examples: &[u32]) -> Result<Vec<f32>> {
         Ok(self.in_units_of_the_data(self.data()?.examples(examples)?))
     }
 
     /// `count` examples drawn from the prior and decoded by the first member, [count, D], in the units of the data. The
-    /// same seed gives the same latents.
+    /// same seed gives the same latents. A conditional model decodes them as its classes in turn.
     pub fn sample(&mut self, count: usize, seed: u64) -> Result<Vec<f32>> {
         let seeds = vec![seed; self.member_count()];
         Ok(self.samples(count, &seeds)?.swap_remove(0))
@@ -158,11 +229,38 @@ impl Session {
 
     /// [`Session::sample`] of every member, each with a seed of its own.
     pub fn samples(&mut self, count: usize, seeds: &[u64]) -> Result<Vec<Vec<f32>>> {
-        let plan = self.plan(Purpose::Sample(BATCH))?;
+        let classes = self.model.classes as u32;
+        let turns: Vec<u32> = if classes > 0 { (0..classes).cycle().take(count).collect() } else { vec![] };
+        self.drawn(&(0..count as u32).collect::<Vec<_>>(), &turns, seeds)
+    }
+
+    /// As many draws from the prior, decoded by the first member as these classes, [classes, D], in the units of the data.
+    pub fn sample_as(&mut self, classes: &[u32], seed: u64) -> Result<Vec<f32>> {
+        self.check_classes(classes, classes.len())?;
+        let (numbers, seeds) = ((0..classes.len() as u32).collect::<Vec<_>>(), vec![seed; self.member_count()]);
+        Ok(self.drawn(&numbers, classes, &seeds)?.swap_remove(0))
+    }
+
+    /// Draws from the prior by every member of a conditional model, a row of `columns` for each of these classes: a column
+    /// is one latent, decoded as each of them. [classes · columns, D] of each member.
+    pub fn class_grid(&mut self, classes: &[u32], columns: usize, seeds: &[u64]) -> Result<Vec<Vec<f32>>> {
+        let numbers: Vec<u32> = classes.iter().flat_map(|_| 0..columns as u32).collect();
+        let classes: Vec<u32> = classes.iter().flat_map(|&class| std::iter::repeat_n(class, columns)).collect();
+        self.check_classes(&classes, numbers.len())?;
+        self.drawn(&numbers, &classes, seeds)
+    }
+
+    /// The draws of these numbers, decoded by every member as these classes, where it is conditional.
+    fn drawn(&mut self, numbers: &[u32], classes: &[u32], seeds: &[u64]) -> Result<Vec<Vec<f32>>> {
+        let (plan, count) = (self.plan(Purpose::Sample(BATCH))?, numbers.len());
         let mut all = vec![Vec::with_capacity(count * self.model.width); seeds.len()];
         for begin in (0..count).step_by(BATCH) {
-            let order: Vec<u32> = (begin..begin + BATCH).map(|i| i as u32).collect();
+            let mut order: Vec<u32> = numbers.iter().skip(begin).take(BATCH).copied().collect();
+            order.resize(BATCH, 0);
             self.set_order(&order)?;
+            for member in 0..seeds.len() {
+                self.decode_as(member, classes.iter().skip(begin).take(BATCH).copied())?;
+            }
             let scalars: Vec<_> = seeds.iter().map(|&seed| self.scalars(seed, Stream::Prior, 0, BATCH)).collect();
             self.run(plan, &scalars)?;
             for (member, drawn) in all.iter_mut().enumerate() {
@@ -173,21 +271,36 @@ impl Session {
     }
 
     /// The given examples as the first member is shown them, and their reconstructions through the posterior's mean;
-    /// both [examples, D], in the units of the data.
-    pub fn reconstruct(&mut self, examples: &[u32], seed: u64) -> Result<(Vec<f32>, Vec<f32>)> {
+    /// both [examples, D], in the units of the data. A conditional model decodes all of them as the class `swapped`, or
+    /// each as its own.
+    pub fn reconstruct(&mut self, examples: &[u32], swapped: Option<u32>, seed: u64) -> Result<(Vec<f32>, Vec<f32>)> {
         let (examples, seeds) = (vec![examples.to_vec(); self.member_count()], vec![seed; self.member_count()]);
-        Ok(self.reconstructions(&examples, &seeds)?.swap_remove(0))
+        Ok(self.reconstructions(&examples, swapped, &seeds)?.swap_remove(0))
     }
 
     /// [`Session::reconstruct`] of every member, each with as many examples of its own and a seed of its own.
-    pub fn reconstructions(&mut self, examples: &[Vec<u32>], seeds: &[u64]) -> Result<Vec<(Vec<f32>, Vec<f32>)>> {
+    pub fn reconstructions(
+        &mut self,
+        examples: &[Vec<u32>],
+        swapped: Option<u32>,
+        seeds: &[u64],
+    ) -> Result<Vec<(Vec<f32>, Vec<f32>)>> {
+        if let Some(class) = swapped {
+            self.check_classes(&[class], 1)?;
+        }
         let plan = self.plan(Purpose::Reconstruct(BATCH))?;
         let mut all = vec![(vec![], vec![]); seeds.len()];
         let count = examples.first().map_or(0, Vec::len);
         for begin in (0..count).step_by(BATCH) {
             let rows = BATCH.min(count - begin);
             for (member, examples) in examples.iter().enumerate() {
-                self.set_order_of(member, &examples[begin..begin + rows])?;
+                let examples = &examples[begin..begin + rows];
+                self.set_order_of(member, examples)?;
+                let classes = match swapped {
+                    Some(class) => vec![class; rows],
+                    None => self.labels(examples)?,
+                };
+                self.decode_as(member, classes.into_iter())?;
             }
             let scalars: Vec<_> = seeds.iter().map(|&seed| self.scalars(seed, Stream::Evaluate, 0, rows)).collect();
             self.run(plan, &scalars)?;

@@ -6,7 +6,7 @@ use crate::checkpoint::Progress;
 use crate::config::{Config, Curve};
 use crate::error::{Error, Result};
 use crate::eval;
-use crate::model::BOUND;
+use crate::model::{BOUND, LAYER_RATE};
 use crate::session::Purpose;
 use std::ops::Range;
 use std::time::Duration;
@@ -54,7 +54,9 @@ impl Run<'_, '_> {
     /// What the epoch that is now complete came to for a member.
     fn score(&mut self, member: usize, validated: Option<(f64, Option<f64>)>, images_per_second: f64) -> Result<Epoch> {
         let plan = self.session.plan(Purpose::Train)?;
-        let bound = self.session.executor.plan(plan).terms.iter().position(|term| term == BOUND);
+        let terms = &self.session.executor.plan(plan).terms;
+        let bound = terms.iter().position(|term| term == BOUND);
+        let layers: Vec<usize> = (0..terms.len()).filter(|&at| terms[at].starts_with(LAYER_RATE)).collect();
         let (examples, epochs) = (self.session.data()?.train.len(), self.session.config.train.epochs);
         let (elapsed, alive) = (self.elapsed(), self.alive().len().max(1));
         let progress = &mut self.members[member].progress;
@@ -77,6 +79,7 @@ impl Run<'_, '_> {
             epochs,
             distortion: mean(distortion),
             rate: mean(rate),
+            layer_rates: layers.iter().map(|&at| mean(sums[at])).collect(),
             validation: validated.map(|(neg_elbo, _)| neg_elbo),
             neg_bound: bound.map(|at| mean(sums[at])),
             validation_neg_bound: validated.and_then(|(_, neg_bound)| neg_bound),

@@ -70,7 +70,7 @@ fn a_run_without_its_data_answers_as_a_session_with_them() {
     let all: Vec<u32> = (0..300).collect();
     let posterior = run.encode(&rows).unwrap();
     assert_eq!(posterior, session.encode(&all, 0).unwrap());
-    let (originals, reconstructions) = session.reconstruct(&all, 0).unwrap();
+    let (originals, reconstructions) = session.reconstruct(&all, None, 0).unwrap();
     assert!(originals == rows && reconstructions == run.decode(&posterior.means).unwrap());
     assert_eq!(run.sample(70, 5).unwrap(), session.sample(70, 5).unwrap());
     assert_ne!(run.sample(70, 6).unwrap(), session.sample(70, 5).unwrap());

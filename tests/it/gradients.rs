@@ -13,7 +13,7 @@ use elbo::graph::grad::gradients_from;
 use elbo::graph::mixture::Mixture;
 use elbo::graph::op::{KlShape, Side, Source, Variance};
 use elbo::graph::{Graph, Id, Op, Window};
-use elbo::model::{Model, init};
+use elbo::model::{CLASS, Model, init};
 use elbo::plan::{Ending, Role, lower};
 use elbo::shape::Shape;
 use std::collections::BTreeSet;
@@ -37,10 +37,15 @@ fn models_agree(new: &dyn Fn() -> Executor) {
     };
     for likelihood in [Bernoulli, Gaussian, GaussianLearned, GaussianShared, LogisticMixture, Poisson, NegativeBinomial]
     {
-        for (rows, shape) in
-            [(BATCH, [1, 1, 8]), (BATCH - 1, [1, 1, 8]), (BATCH - 1, [3, 4, 2]), (BATCH - 1, [2, 4, 4])]
-        {
-            model_agrees(&mut new(), likelihood, rows, shape);
+        for (rows, shape, classes, above) in [
+            (BATCH, [1, 1, 8], 0, &[][..]),
+            (BATCH - 1, [1, 1, 8], 3, &[]),
+            (BATCH - 1, [1, 1, 8], 0, &["4-2", "2"]),
+            (BATCH - 1, [3, 4, 2], 0, &[]),
+            (BATCH, [3, 4, 2], 2, &[]),
+            (BATCH - 1, [2, 4, 4], 0, &[]),
+        ] {
+            model_agrees(&mut new(), likelihood, rows, shape, (classes, above));
         }
     }
 }
@@ -66,7 +71,13 @@ const NETWORKS: [[&[&str]; 2]; 2] = [
 ];
 
 /// Images go through convolutions, data in a row through dense layers.
-fn model_agrees(executor: &mut Executor, likelihood: Likelihood, rows: usize, shape: [usize; 3]) {
+fn model_agrees(
+    executor: &mut Executor,
+    likelihood: Likelihood,
+    rows: usize,
+    shape: [usize; 3],
+    (classes, above): (usize, &[&str]),
+) {
     let mut config = Config::default();
     if shape[1] == 1 {
         config.model.hidden = vec![6, 5];
@@ -77,6 +88,7 @@ fn model_agrees(executor: &mut Executor, likelihood: Likelihood, rows: usize, sh
         (config.model.encoder_layers, config.model.decoder_layers) = (list(encoder), list(decoder));
     }
     config.model.latent = 3;
+    config.model.above = above.iter().map(|&layer| layer.to_owned()).collect();
     config.model.activation = Activation::Tanh;
     config.model.likelihood = likelihood;
     config.model.sigma = 0.8;
@@ -89,6 +101,7 @@ fn model_agrees(executor: &mut Executor, likelihood: Likelihood, rows: usize, sh
         binarise: Binarise::None,
         columns: None,
         missing: false,
+        classes,
     };
     let graph = model.train_on_inputs(BATCH).expect("the model's shapes meet");
     let plan = lower("model", graph, Some(Ending::plain(&config.optimizer)), RESIDENT, executor.target())
@@ -102,6 +115,13 @@ fn model_agrees(executor: &mut Executor, likelihood: Likelihood, rows: usize, sh
     let x: Vec<f32> = draw(0, BATCH * width).into_iter().map(as_data).collect();
     executor.write_f32(&Role::Input("x".into()), 0, &x).expect("x fits");
     executor.write_f32(&Role::Input("eps".into()), 0, &draw(1, BATCH * 3)).expect("eps fits");
+    for (layer, latent) in (1..).zip(model.latents()).skip(1) {
+        let name = Role::Input(format!("eps {layer}"));
+        executor.write_f32(&name, 0, &draw(layer, BATCH * latent)).expect("eps fits");
+    }
+    if classes > 0 {
+        executor.write_f32(&Role::Input(CLASS.into()), 0, &[1.0, 0.0, 1.0]).expect("the classes fit");
+    }
     let start = init::initial(&model, 3, &[]);
     // A norm is the more curved, the closer the numbers of a group lie together.
     let apart = if shape == [2, 4, 4] { STEP / 8.0 } else { STEP };
@@ -129,8 +149,11 @@ fn model_agrees(executor: &mut Executor, likelihood: Likelihood, rows: usize, sh
                 slope
             })
             .collect();
-        let what =
-            format!("{}: {likelihood:?}, {rows} of {BATCH} examples of {shape:?}, {}", executor.name(), range.name);
+        let what = format!(
+            "{}: {likelihood:?}, {rows} of {BATCH} examples of {shape:?}, {classes} classes, {above:?}, {}",
+            executor.name(),
+            range.name
+        );
         assert_close(&what, found, &slopes, level / apart);
     }
 }
@@ -221,13 +244,13 @@ macro_rules! operations {
 }
 
 operations! {
-    Rule: Affine Conv Pool GroupNorm Dropout Planes Activation Sample Kl ShapedKl TotalCorrelation Mmd LogRatio Bound Bernoulli Gaussian
-        LogisticMixture Append Table Add Multiply Scale SumRows SumColumns BroadcastRows BroadcastColumns;
-    Leaf: Parameter Input Gather Noise RowWeights;
+    Rule: Affine Conv Pool GroupNorm Dropout Planes WithClass Activation Sample Kl ShapedKl TotalCorrelation Mmd LogRatio LogPrior Bound
+        Bernoulli Gaussian LogisticMixture Append Table Add Multiply Scale SumRows SumColumns BroadcastRows BroadcastColumns;
+    Leaf: Parameter Input Gather Class Noise RowWeights;
     Constant: AffineGradInput AffineGradWeight ConvGradInput ConvGradWeight GroupMoments GroupNormGradInput GroupNormGradWeight
-        ActivationGrad SampleGrad KlGrad PairDensity PairNorms TotalCorrelationGrad MmdGrad KlMeans ShapedKlGrad LogRatioGrad
-        LogMeanExp BoundGrad BernoulliGrad GaussianGrad LogisticMixtureGrad LogisticMixtureMean AppendGradInput AppendGradWeight
-        TableInput TableGrad TableMean;
+        WithClassGrad ActivationGrad SampleGrad KlGrad PairDensity PairNorms TotalCorrelationGrad MmdGrad KlMeans ShapedKlGrad
+        LogRatioGrad LogPriorGrad LogMeanExp BoundGrad BernoulliGrad GaussianGrad LogisticMixtureGrad LogisticMixtureMean
+        AppendGradInput AppendGradWeight TableInput TableGrad TableMean;
 }
 
 #[test]
@@ -294,6 +317,15 @@ fn constants() -> Vec<(&'static str, Case)> {
         LogRatio { stats, eps, z: c.constant(&[ROWS, 2]), clamp }
     });
     case("LogRatioGrad", &|c| LogRatioGrad { stats: c.constant(&[BATCH, 4]), g: c.variable(&[ROWS]), clamp });
+    case("WithClassGrad", &|c| WithClassGrad { dy: c.variable(&[ROWS, 5]), classes: 2 });
+    case("WithClass", &|c| {
+        let (x, class) = (c.constant(&[ROWS, 3]), c.variable(&[BATCH]));
+        WithClass { x, class, classes: 2 }
+    });
+    case("LogPriorGrad", &|c| {
+        let (z, prior, g) = (c.constant(&[ROWS, 2]), c.variable(&[ROWS, 4]), c.constant(&[ROWS]));
+        LogPriorGrad { z, prior, g, clamp, of: Side::Samples }
+    });
     case("BoundGrad", &|c| {
         let (distortion, ratio) = (c.variable(&[ROWS]), c.constant(&[ROWS]));
         BoundGrad { distortion, ratio, g: c.constant(&[BATCH]), size: 2 }

@@ -183,7 +183,7 @@ fn rows(
 fn terms_of_counts_are_exact_in_single_precision_wherever_they_lie() {
     let settings = [("model.likelihood".to_owned(), "negative-binomial".to_owned())];
     let config = resolve(Some("counts"), &settings).unwrap();
-    let model = Model::with(&config, [1, 1, 1], Source::Floats, None, false).unwrap();
+    let model = Model::with(&config, [1, 1, 1], Source::Floats, None, false, 0).unwrap();
     let (mut out, mut x) = (vec![], vec![]);
     for count in [0.0, 1.0, 2.0, 7.0, 8.0, 30.0, 1000.0, 65_536.0, 1e6_f32] {
         for near in [-9.0, -1.0, -0.1, 0.0, 0.01, 1.0, 6.0] {
@@ -214,7 +214,7 @@ fn terms_of_counts_are_exact_in_single_precision_wherever_they_lie() {
 fn a_mixture_of_colours_is_the_product_of_each_channel_given_those_before_it() {
     let settings = [("model.components".to_owned(), "3".to_owned())];
     let config = resolve(Some("mixture"), &settings).unwrap();
-    let model = Model::with(&config, [3, 4, 4], Source::Floats, None, true).unwrap();
+    let model = Model::with(&config, [3, 4, 4], Source::Floats, None, true, 0).unwrap();
     let mixture = Mixture { components: 3, channels: 3 };
     assert_eq!(likelihood::mixture(&model), mixture);
     let (count, wide) = (5, mixture.outputs(48));

@@ -3,6 +3,7 @@
 mod answers;
 mod cli;
 mod comforts;
+mod conditions;
 mod curves;
 mod devices;
 mod epochs;
@@ -21,6 +22,7 @@ mod resume;
 mod score;
 mod shaders;
 mod sources;
+mod stochastic;
 mod support;
 mod tables;
 mod tidy;

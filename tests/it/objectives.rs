@@ -48,10 +48,11 @@ fn same(a: &[f32], b: &[f32], what: &str) {
 #[test]
 fn the_family_of_importance_weighted_bounds_is_one() {
     for device in 0..executors().len() {
-        for rows in [20, 13] {
+        for (rows, above) in [(20, "[]"), (13, "[]"), (13, "[5-3]")] {
             let of = |bound, groups| {
                 let share = if bound == "ciwae" { "0.25" } else { "0.5" };
-                step(device, &[("bound", bound), ("samples", "6"), ("groups", groups), ("share", share)], rows)
+                let settings = [("bound", bound), ("samples", "6"), ("groups", groups), ("share", share)];
+                step(device, &[&settings[..], &[("above", above)]].concat(), rows)
             };
             let (iwae, terms) = of("iwae", "1");
             let (miwae, _) = of("miwae", "2");

@@ -146,7 +146,7 @@ fn model(folder: &Path, likelihood: &str, width: usize) -> Model {
     if likelihood == "heterogeneous" {
         return Model::new(&config, &data::open(&config, None).unwrap()).unwrap();
     }
-    Model::with(&config, [1, 1, width], Source::Floats, None, true).unwrap()
+    Model::with(&config, [1, 1, width], Source::Floats, None, true, 0).unwrap()
 }
 
 /// Every executor and every likelihood: a row's distortion is the sum of what its columns contribute, worked out on the

@@ -64,6 +64,7 @@ fn model(likelihood: Likelihood) -> Model {
         binarise: Binarise::None,
         columns: None,
         missing: false,
+        classes: 0,
     }
 }
 

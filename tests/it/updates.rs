@@ -81,6 +81,7 @@ fn follow(executor: &mut Executor, target: Target, what: &str, optimizer: &Optim
         binarise: Binarise::None,
         columns: None,
         missing: false,
+        classes: 0,
     };
     let graph = model.train_on_inputs(BATCH).expect("the model's shapes meet");
     let resident = Resident { data_words: 4, window: 0, order_words: 4, metric_slots: 1 };

@@ -1,7 +1,7 @@
 //! What is said about scores: the summary, and the strangest rows with the columns that make them so.
 
-use super::Scored;
 use super::calibrate::Line;
+use super::{Scored, told};
 use crate::error::Result;
 use crate::report::Report;
 use crate::report::human::count;
@@ -9,7 +9,7 @@ use crate::report::table::table;
 use crate::score::ranking::Ranking;
 use crate::score::threshold::quantile;
 use crate::score::{self, Contributions, Method};
-use crate::session::Session;
+use crate::session::{Rows, Session};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -34,7 +34,8 @@ pub fn strangest(session: &mut Session, scored: &Scored, columns: &[String]) -> 
     places.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
     places.truncate(STRANGEST);
     let shown: Vec<u32> = places.iter().map(|&at| examples[at]).collect();
-    let all = score::contributions(session, &data.examples(&shown)?, &mut |_| ())?;
+    let (values, classes) = (data.examples(&shown)?, told(session, data, &shown));
+    let all = score::contributions(session, Rows { values: &values, classes: &classes }, &mut |_| ())?;
     let strange = |(&at, parts): (&usize, Contributions)| {
         let parts = parts.distortions;
         let mut order: Vec<usize> = (0..parts.len()).collect();

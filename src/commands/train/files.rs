@@ -51,7 +51,7 @@ impl Metrics {
     /// Adds the line of an epoch.
     pub fn add(&mut self, folder: &Path, epoch: &Epoch) -> Result<()> {
         self.lines.push(format!(
-            "{},{},{},{},{},{:.0},{:.1}{}",
+            "{},{},{},{},{},{:.0},{:.1}{}{}",
             epoch.epoch,
             epoch.distortion,
             epoch.rate,
@@ -62,11 +62,18 @@ impl Metrics {
             epoch
                 .neg_bound
                 .map_or(String::new(), |neg_bound| { format!(",{neg_bound},{}", number(epoch.validation_neg_bound)) }),
+            listed(epoch.layer_rates.iter().map(f64::to_string)),
         ));
         let more = if epoch.neg_bound.is_some() { OF_BOUNDS } else { "" };
-        let text = format!("{COLUMNS}{more}\n{}\n", self.lines.join("\n"));
+        let layers = listed((1..=epoch.layer_rates.len()).map(|layer| format!("rate_{layer}")));
+        let text = format!("{COLUMNS}{more}{layers}\n{}\n", self.lines.join("\n"));
         durable::replace_file(&folder.join("metrics.csv"), text.as_bytes())
     }
+}
+
+/// Further cells of a line.
+fn listed(cells: impl Iterator<Item = String>) -> String {
+    cells.fold(String::new(), |line, cell| line + "," + &cell)
 }
 
 fn number(value: Option<f64>) -> String {

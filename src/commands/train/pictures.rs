@@ -7,8 +7,12 @@ use crate::session::Session;
 use crate::train::Member;
 use std::path::PathBuf;
 
+/// Classes of which a conditional model draws a row.
+const CLASSES: usize = 32;
+
 /// Samples and reconstructed examples in a picture.
 const SAMPLES: usize = 64;
+const COLUMNS: usize = 8;
 const RECONSTRUCTIONS: usize = 32;
 
 /// Samples from the prior, and reconstructions of examples that are not trained on, of every member that came so far,
@@ -16,15 +20,21 @@ const RECONSTRUCTIONS: usize = 32;
 pub fn draw(session: &mut Session, members: &[Member], folders: &[PathBuf], epoch: usize) -> Result<()> {
     let seeds: Vec<u64> = session.members().map(|config| config.train.seed).collect();
     let shown: Vec<Vec<u32>> = seeds.iter().map(|&seed| examples(session, seed)).collect::<Result<_>>()?;
-    let samples = session.samples(SAMPLES, &seeds)?;
-    let pairs = session.reconstructions(&shown, &seeds)?;
+    let classes: Vec<u32> = (0..session.model.classes.min(CLASSES) as u32).collect();
+    let samples = match classes[..] {
+        [] => session.samples(SAMPLES, &seeds)?,
+        _ => session.class_grid(&classes, COLUMNS, &seeds)?,
+    };
+    let pairs = session.reconstructions(&shown, None, &seeds)?;
     let (record, end) = (&session.record, show::extension(&session.record));
     let at_rest = |member: &Member| member.lost.is_none() && member.progress.epoch as usize == epoch;
     for (at, _) in members.iter().enumerate().filter(|(_, member)| at_rest(member)) {
         let path = |kind: &str| folders[at].join("samples").join(format!("{kind}-{epoch:04}.{end}"));
-        show::save(&path("epoch"), &samples[at], record, 8)?;
+        let names: Vec<&str> = record.classes.iter().flatten().map(String::as_str).collect();
+        let names: Vec<&str> = classes.iter().flat_map(|&class| [names[class as usize]; COLUMNS]).collect();
+        show::classes(&path("epoch"), &samples[at], &names, record, COLUMNS)?;
         let (originals, reconstructions) = &pairs[at];
-        show::pairs(&path("reconstruction"), originals, reconstructions, record, 8)?;
+        show::pairs(&path("reconstruction"), originals, reconstructions, record, COLUMNS)?;
     }
     Ok(())
 }

@@ -155,6 +155,7 @@ mod tests {
                 binarise,
                 columns: None,
                 missing: false,
+                classes: 0,
             };
             let graph = model.train(128).expect("the model's shapes meet");
             let plan = lower("train", graph, Some(Ending::plain(&config.optimizer)), resident, Target::Cpu)
@@ -187,6 +188,7 @@ mod tests {
             binarise: config.data.binarise,
             columns: None,
             missing: false,
+            classes: 0,
         };
         let resident = Resident { data_words: 4, window: 0, order_words: 4, metric_slots: 1 };
         let graph = model.train(128).expect("the model's shapes meet");

@@ -183,6 +183,7 @@ fn meaning(role: &Role) -> (&'static str, &'static str) {
     match role {
         Role::Data => ("the data set", "use fewer examples, or --adapter cpu"),
         Role::Window => ("the window on the data set", "lower data.window"),
+        Role::Labels => ("the labels", "use fewer examples, or --adapter cpu"),
         Role::Order => ("the order of examples", "use fewer examples, or --adapter cpu"),
         Role::Parameters => ("the parameters", "make the model smaller"),
         Role::Gradients | Role::Total => ("the gradients", "make the model smaller"),

@@ -7,12 +7,12 @@ use crate::kernels::{
     conv_weight, dropout, gather, group_moments, group_norm, group_norm_grad, group_norm_weight,
 };
 use crate::kernels::{
-    gaussian, kl_means, log_mean_exp, log_ratio, log_ratio_grad, logistic_mixture, logistic_mixture_mean, matmul,
-    matmul_direct, matmul_texels, mmd, noise, pair_density, pair_norms, planes, pool, posterior_grad,
+    gaussian, kl_means, log_mean_exp, log_prior, log_ratio, log_ratio_grad, logistic_mixture, logistic_mixture_mean,
+    matmul, matmul_direct, matmul_texels, mmd, noise, pair_density, pair_norms, planes, pool, posterior_grad,
 };
 use crate::kernels::{
     row_weights, running, sample, shaped_kl, squared_norm, sum_columns, sum_rows, table, table_values,
-    total_correlation, update, update_texels,
+    total_correlation, update, update_texels, with_class,
 };
 use crate::plan::{Step, View};
 use crate::rng::{Philox, Stream, key};
@@ -181,6 +181,8 @@ enum Fill {
     Below(usize),
     /// Whole numbers, and now and then a missing value.
     Counts,
+    /// Whole numbers below a number.
+    Classes(usize),
     /// Levels of pixels, the ends among them, and now and then a missing value.
     Levels,
     /// The layout of columns of all kinds that take so many places.
@@ -200,6 +202,7 @@ impl Fill {
             Self::Below(end) => random.next_u32() % end as u32,
             Self::Counts if random.next_u32().is_multiple_of(5) => f32::NAN.to_bits(),
             Self::Counts => (((random.next_u32() % 5) * (random.next_u32() % 9)) as f32).to_bits(),
+            Self::Classes(end) => ((random.next_u32() % end as u32) as f32).to_bits(),
             Self::Levels if at % 11 == 5 => f32::NAN.to_bits(),
             Self::Levels => (((random.next_u32() % 300).min(255)) as f32 / 255.0).to_bits(),
             Self::Columns(places) => table::layout(&columns(places))[at],
@@ -273,8 +276,8 @@ fn shape(kernel: &Kernel, consts: &[u32], size: Size) -> Option<Shape> {
         "squared_norm" | "clip_factor" | "batch_mean" | "row_weights" => Some(scalars_and_rows(kernel.name, size)),
         "conv" | "conv_weight" | "planes" | "pool" => Some(images(kernel.name, consts, size)),
         "group_moments" | "group_norm" | "group_norm_grad" | "group_norm_weight" => Some(groups(kernel.name, size)),
-        "sample" | "posterior_grad" | "log_ratio" | "log_mean_exp" | "noise" | "log_ratio_grad" | "bound"
-        | "kl_means" | "shaped_kl" => Some(latent(kernel.name, consts, size)),
+        "sample" | "posterior_grad" | "log_prior" | "log_ratio" | "log_mean_exp" | "noise" | "log_ratio_grad"
+        | "bound" | "kl_means" | "shaped_kl" => Some(latent(kernel.name, consts, size)),
         // What is computed for every pair of rows is for as many rows as a batch has.
         "pair_density" | "pair_norms" | "total_correlation" | "mmd" => {
             Some(latent(kernel.name, consts, Size { rows: size.rows.min(MOST_PAIRED), ..size }))
@@ -285,6 +288,7 @@ fn shape(kernel: &Kernel, consts: &[u32], size: Size) -> Option<Shape> {
         "logistic_mixture" | "logistic_mixture_mean" => Some(mixtures(kernel.name, consts, size)),
         "append" => Some(beside(consts, size)),
         "chain" => Some(neighbourhood(size)),
+        "with_class" => Some(with_class(consts, size)),
         _ => None,
     }
 }
@@ -476,6 +480,12 @@ fn latent(name: &str, consts: &[u32], Size { rows: b, width, depth }: Size) -> S
             let (draws, g) = (used(consts[0] == 1, draws), used(consts[1] == 1 && consts[2] == 0, part(b)));
             Shape::new(&p, (b, 1), posterior_grad::grid(&p), [stats, draws, draws, g, stats])
         }
+        "log_prior" => {
+            let p = log_prior::Params { rows: all as u32, latent, per_example, weight: 1, low, high };
+            let g = used(consts[0] != log_prior::VALUE && consts[1] == 0, part(all));
+            let y = part(all * [1, width, 2 * width][consts[0] as usize]);
+            Shape::new(&p, (all, depth), log_prior::grid(&p, consts[0]), [draws, part(2 * all * width), g, y])
+        }
         "log_ratio" => {
             let p = log_ratio::Params { rows: all as u32, latent, per_example, low, high };
             Shape::new(&p, (all, depth), log_ratio::grid(&p), [stats, draws, draws, part(all)])
@@ -536,7 +546,7 @@ fn latent(name: &str, consts: &[u32], Size { rows: b, width, depth }: Size) -> S
             Shape::new(&p, (b, 1), log_mean_exp::grid(&p), [part(all), part(all), (2 * b, true, Fill::Unit)])
         }
         _ => {
-            let p = noise::Params { rows: all as u32, width: latent, per_example };
+            let p = noise::Params { rows: all as u32, width: latent, per_example, layer: 3 };
             Shape::new(&p, (all, depth), noise::grid(&p), [order, draws])
         }
     }
@@ -783,6 +793,16 @@ fn columns_likelihood(consts: &[u32], Size { rows, width: d, depth }: Size) -> S
     let g = used(grad == 1 && uniform == 0, part(r));
     let bindings = [out, x, layout, g, used(value == 1, part(r)), used(grad == 1, out)];
     Shape::new(&p, (r, depth), table::grid(&p), bindings)
+}
+
+fn with_class(consts: &[u32], Size { rows, width, depth }: Size) -> Shape {
+    let (r, classes, remove) = (rows * depth, 1 + width % 11, consts[0] == 1);
+    let p =
+        with_class::Params { rows: r as u32, width: width as u32, classes: classes as u32, per_example: depth as u32 };
+    let (narrow, wide) = (part(r * width), part(r * (width + classes)));
+    let of = used(!remove, (rows, true, Fill::Classes(classes)));
+    let [x, y] = if remove { [wide, narrow] } else { [narrow, wide] };
+    Shape::new(&p, (r, depth), with_class::grid(&p, remove), [x, of, y])
 }
 
 fn columns_values(consts: &[u32], Size { rows, width: d, .. }: Size) -> Shape {

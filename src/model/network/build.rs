@@ -44,11 +44,16 @@ impl fmt::Display for Between {
     }
 }
 
-/// The encoder, from examples of this shape (channels, height, width) to the mean and the log-variance of Z latents.
+/// The encoder, from examples of this shape (channels, height, width) to the mean and the log-variance of Z latents. The
+/// class of an example, one of `classes`, joins what the first dense layer reads; 0 is for models without a condition.
 ///
 /// # Errors
 /// [`Error::Usage`] that names the layer, the one before it and what they give and take.
-pub fn encoder(config: &ModelConfig, data: [usize; 3]) -> Result<Vec<Step>> {
+pub fn encoder(config: &ModelConfig, data: [usize; 3], classes: usize) -> Result<Vec<Step>> {
+    Ok(with_class(plain_encoder(config, data)?, classes))
+}
+
+fn plain_encoder(config: &ModelConfig, data: [usize; 3]) -> Result<Vec<Step>> {
     let latent = 2 * config.latent;
     if config.encoder_layers.is_empty() {
         return Ok(perceptron("encoder", data.iter().product(), &config.hidden, latent, config.activation));
@@ -59,11 +64,29 @@ pub fn encoder(config: &ModelConfig, data: [usize; 3]) -> Result<Vec<Step>> {
     Ok(network.finish())
 }
 
-/// The decoder, from Z latents to what the likelihood wants of examples of this shape: `outputs` numbers.
+/// The decoder, from Z latents to what the likelihood wants of examples of this shape: `outputs` numbers. `classes` as for
+/// [`encoder`].
 ///
 /// # Errors
 /// As those of [`encoder`].
-pub fn decoder(config: &ModelConfig, data: [usize; 3], outputs: usize) -> Result<Vec<Step>> {
+pub fn decoder(config: &ModelConfig, data: [usize; 3], outputs: usize, classes: usize) -> Result<Vec<Step>> {
+    Ok(with_class(plain_decoder(config, data, outputs)?, classes))
+}
+
+/// A network whose first dense layer reads the class of the example too. The head of an encoder is dense, and so is the
+/// first layer of a decoder, which is given numbers: there is always one.
+fn with_class(mut steps: Vec<Step>, classes: usize) -> Vec<Step> {
+    let dense = |step: &Step| matches!(step, Step::Map(Map { kind: Kind::Dense { .. }, .. }));
+    if let (1.., Some(at)) = (classes, steps.iter().position(dense)) {
+        if let Step::Map(map) = &mut steps[at] {
+            map.inputs += classes;
+        }
+        steps.insert(at, Step::Class(classes));
+    }
+    steps
+}
+
+fn plain_decoder(config: &ModelConfig, data: [usize; 3], outputs: usize) -> Result<Vec<Step>> {
     if config.decoder_layers.is_empty() {
         let backwards: Vec<usize> = config.hidden.iter().rev().copied().collect();
         let widths = if config.decoder.is_empty() { &backwards } else { &config.decoder };
@@ -75,6 +98,27 @@ pub fn decoder(config: &ModelConfig, data: [usize; 3], outputs: usize) -> Result
         network.dense(outputs, None);
     }
     Ok(network.finish())
+}
+
+/// The networks between a stochastic layer and the one above it, for each of those above the lowest, from the lowest up:
+/// `encoder2` gives the statistics of q(z2|z1), `decoder2` those of p(z1|z2).
+///
+/// # Errors
+/// [`Error::Usage`] where one of them is not written as it should be.
+pub fn between(config: &ModelConfig) -> Result<Vec<[Vec<Step>; 2]>> {
+    let (mut below, mut all) = (config.latent, Vec::new());
+    for (level, above) in (2..).zip(config.levels()?) {
+        let backwards: Vec<usize> = above.hidden.iter().rev().copied().collect();
+        let network = |name: &str, inputs: usize, widths: &[usize], latent: usize| {
+            perceptron(&format!("{name}{level}"), inputs, widths, 2 * latent, config.activation)
+        };
+        all.push([
+            network("encoder", below, &above.hidden, above.latent),
+            network("decoder", above.latent, &backwards, below),
+        ]);
+        below = above.latent;
+    }
+    Ok(all)
 }
 
 /// Dense layers of these widths with the same non-linearity after each but the last.

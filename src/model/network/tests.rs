@@ -88,7 +88,7 @@ fn dropout_is_for_training_alone() {
     let dropped = |mut graph: Graph| {
         let x = graph.add(Op::Input { name: "x".into(), shape: Shape::new(&[2, 3]) }).unwrap();
         let weights = declare(&mut graph, &found).unwrap();
-        apply(&mut graph, x, &found, &weights).unwrap();
+        apply(&mut graph, x, &found, &weights, None).unwrap();
         let layer = |id: Id| match *graph.op(id) {
             Op::Dropout { rate, layer, .. } => Some((rate, layer)),
             _ => None,
@@ -215,4 +215,27 @@ fn shapes_that_do_not_meet_name_both_layers_and_both_shapes() {
         assert_eq!(error.exit_code(), 2, "{text}");
         assert!(words.iter().all(|word| text.contains(word)) && !text.contains('\n'), "{text}");
     }
+}
+
+/// The networks of models that are told nothing.
+fn encoder(config: &ModelConfig, data: [usize; 3]) -> Result<Vec<Step>> {
+    super::encoder(config, data, 0)
+}
+
+fn decoder(config: &ModelConfig, data: [usize; 3], outputs: usize) -> Result<Vec<Step>> {
+    super::decoder(config, data, outputs, 0)
+}
+
+/// In a network of convolutions the first dense layer is the one behind them.
+#[test]
+fn the_class_joins_what_the_first_dense_layer_reads() {
+    let model = Config::default().model;
+    let into = super::encoder(&model, [1, 28, 28], 10).unwrap();
+    let out = super::decoder(&model, [1, 28, 28], 784, 10).unwrap();
+    assert_eq!(shapes(&into), [("encoder.0", vec![795, 400]), ("encoder.head", vec![401, 40])]);
+    assert_eq!(shapes(&out), [("decoder.0", vec![31, 400]), ("decoder.head", vec![401, 784])]);
+    let model = config(&["conv 2 kernel 4 stride 4", "relu"], &["dense 4", "relu"]);
+    let found = super::encoder(&model, [1, 8, 8], 3).unwrap();
+    assert_eq!(shapes(&found), [("encoder.0", vec![17, 2]), ("encoder.head", vec![2 * 2 * 2 + 3 + 1, 10])]);
+    assert_eq!(found[2], Step::Class(3));
 }

@@ -130,16 +130,42 @@ impl Lowering<'_> {
     pub(super) fn log_ratio_grad(&mut self, id: Id) {
         use kernels::log_ratio_grad::{KERNEL, Params, grid};
         let Op::LogRatioGrad { stats, g, clamp } = *self.graph.op(id) else { return };
+        let outer = self.shape(stats).rows();
         let p = Params {
-            rows: self.graph.batch as u32,
+            rows: outer as u32,
             latent: self.shape(stats).columns() as u32 / 2,
-            per_example: self.per_example(self.shape(g).rows()),
+            per_example: (self.shape(g).rows() / outer) as u32,
             low: clamp.low,
             high: clamp.high,
         };
         let views = vec![self.split(stats), self.split(g), self.split(id)];
-        let (outer, grid, what) = (self.graph.batch, grid(&p), "d log q(z|x)/p(z)");
-        self.push(&Dispatch { kernel: &KERNEL, consts: &[], outer, unit: 1, grid, what }, &p, views);
+        let (unit, grid, what) = (self.unit(outer), grid(&p), "d log q(z|x)/p(z)");
+        self.push(&Dispatch { kernel: &KERNEL, consts: &[], outer, unit, grid, what }, &p, views);
+    }
+
+    pub(super) fn log_prior(&mut self, id: Id) {
+        use kernels::log_prior::{KERNEL, Params, SAMPLES, STATISTICS, VALUE, grid};
+        let (z, prior, g, clamp, of) = match *self.graph.op(id) {
+            Op::LogPrior { z, prior, clamp } => (z, prior, None, clamp, VALUE),
+            Op::LogPriorGrad { z, prior, g, clamp, of } => {
+                (z, prior, Some(g), clamp, if of == Side::Samples { SAMPLES } else { STATISTICS })
+            }
+            _ => return,
+        };
+        let (g, uniform, weight) = self.row_gradient(g);
+        let (rows, latent) = (self.shape(z).rows(), self.shape(z).columns());
+        let p = Params {
+            rows: rows as u32,
+            latent: latent as u32,
+            per_example: self.per_example(rows),
+            weight,
+            low: clamp.low,
+            high: clamp.high,
+        };
+        let views = vec![self.split(z), self.split(prior), g, self.split(id)];
+        let (unit, grid, consts) = (self.unit(rows), grid(&p, of), [of, uniform]);
+        let what = if of == VALUE { "log p(z|above)" } else { "d log p(z|above)" };
+        self.push(&Dispatch { kernel: &KERNEL, consts: &consts, outer: rows, unit, grid, what }, &p, views);
     }
 
     pub(super) fn bound(&mut self, id: Id) {

@@ -10,23 +10,22 @@ impl Lowering<'_> {
     pub(super) fn sample(&mut self, sample: Id, kl: Option<Id>) {
         use kernels::sample::{KERNEL, Params, grid};
         let Op::Sample { stats, eps, clamp } = *self.graph.op(sample) else { return };
-        let (rows, latent) = (self.shape(eps).rows(), self.shape(eps).columns());
+        let (rows, latent, of) = (self.shape(eps).rows(), self.shape(eps).columns(), self.shape(stats).rows());
         let p = Params {
-            rows: self.graph.batch as u32,
+            rows: of as u32,
             latent: latent as u32,
-            per_example: self.per_example(rows),
+            per_example: (rows / of) as u32,
             low: clamp.low,
             high: clamp.high,
         };
-        let draw = u32::from(matches!(self.graph.op(eps), Op::Noise { .. }));
+        let draw = u32::from(self.draws(sample).is_some());
         let kl = match kl {
             Some(kl) => self.split(kl),
-            None => View { split: true, ..self.scratch(self.graph.batch) },
+            None => View { split: true, ..self.scratch(of) },
         };
         let views = vec![self.order(), self.split(stats), self.split(eps), self.split(sample), kl];
-        let outer = self.graph.batch;
-        let dispatch =
-            Dispatch { kernel: &KERNEL, consts: &[draw], outer, unit: 1, grid: grid(&p), what: "sample z, KL" };
+        let (unit, what) = (self.unit(of), "sample z, KL");
+        let dispatch = Dispatch { kernel: &KERNEL, consts: &[draw], outer: of, unit, grid: grid(&p), what };
         self.push(&dispatch, &p, views);
     }
 
@@ -37,6 +36,9 @@ impl Lowering<'_> {
             return Err(Error::Bug("only a KL term stands alone".into()));
         };
         let (batch, latent) = (self.graph.batch, self.shape(stats).columns() / 2);
+        if self.shape(stats).rows() != batch {
+            return Err(Error::Bug("a KL term without samples is one of whole examples".into()));
+        }
         let p = Params { rows: batch as u32, latent: latent as u32, per_example: 1, low: clamp.low, high: clamp.high };
         let (eps, z) = (self.scratch(batch * latent), self.scratch(batch * latent));
         let [eps, z] = [eps, z].map(|view| View { split: true, ..view });
@@ -49,7 +51,8 @@ impl Lowering<'_> {
     pub(super) fn posterior_grad(&mut self, out: Id, sample: Option<Id>, kl: Option<Id>) {
         use kernels::posterior_grad::{KERNEL, Params, grid};
         let nothing = self.nothing();
-        let (mut views, mut g, mut rows) = (vec![nothing; 3], None, self.graph.batch);
+        let of = self.shape(out).rows();
+        let (mut views, mut g, mut rows) = (vec![nothing; 3], None, of);
         let mut limits = None;
         if let Some(Op::SampleGrad { stats, eps, dz, clamp }) = sample.map(|id| self.graph.op(id).clone()) {
             views = vec![self.split(stats), self.split(eps), self.split(dz)];
@@ -62,19 +65,23 @@ impl Lowering<'_> {
             limits = Some(clamp);
         }
         let Some(clamp) = limits else { return };
-        let (g, uniform, weight) = self.row_gradient(g);
+        // What a row weighs is computed for whole examples; of more statistics it is read.
+        let (g, uniform, weight) = match g {
+            Some(g) if of != self.graph.batch => (self.split(g), 0, 0),
+            g => self.row_gradient(g),
+        };
         views.extend([g, self.split(out)]);
         let p = Params {
-            rows: self.graph.batch as u32,
+            rows: of as u32,
             latent: self.shape(out).columns() as u32 / 2,
-            per_example: self.per_example(rows),
+            per_example: (rows / of) as u32,
             weight,
             low: clamp.low,
             high: clamp.high,
         };
         let consts = [u32::from(sample.is_some()), u32::from(kl.is_some()), uniform];
-        let (outer, grid) = (self.graph.batch, grid(&p));
-        self.push(&Dispatch { kernel: &KERNEL, consts: &consts, outer, unit: 1, grid, what: "d posterior" }, &p, views);
+        let (unit, grid, what) = (self.unit(of), grid(&p), "d posterior");
+        self.push(&Dispatch { kernel: &KERNEL, consts: &consts, outer: of, unit, grid, what }, &p, views);
     }
 
     pub(super) fn log_ratio(&mut self, id: Id) {
@@ -84,7 +91,7 @@ impl Lowering<'_> {
         let p = Params {
             rows: rows as u32,
             latent: latent as u32,
-            per_example: self.per_example(rows),
+            per_example: (rows / self.shape(stats).rows()) as u32,
             low: clamp.low,
             high: clamp.high,
         };

@@ -35,25 +35,72 @@ impl Lowering<'_> {
         self.push(&dispatch, &p, views);
     }
 
-    pub(super) fn noise(&mut self, id: Id, rows: usize, width: usize, live: &BTreeSet<Id>) {
+    /// The class of each example: a data set of one float for each, of which all are on the device.
+    pub(super) fn class(&mut self, id: Id) {
+        use kernels::gather::{FLOATS, KEEP, KERNEL, Params, grid};
+        let rows = self.graph.batch;
+        let p = Params { rows: rows as u32, width: 1, window: 0, stride: 1 };
+        let views = vec![self.order(), self.whole(Role::Labels, self.resident.order_words), self.split(id)];
+        let consts = [FLOATS, KEEP];
+        let dispatch =
+            Dispatch { kernel: &KERNEL, consts: &consts, outer: rows, unit: 1, grid: grid(&p), what: "gather classes" };
+        self.push(&dispatch, &p, views);
+    }
+
+    /// Rows with the class of their example, or gradients of such rows without it.
+    pub(super) fn with_class(&mut self, id: Id, x: Id, class: Option<Id>) {
+        use kernels::with_class::{KERNEL, Params, grid};
+        let (rows, read, made) = (self.shape(x).rows(), self.shape(x).columns(), self.shape(id).columns());
+        let p = Params {
+            rows: rows as u32,
+            width: read.min(made) as u32,
+            classes: read.abs_diff(made) as u32,
+            per_example: self.per_example(rows),
+        };
+        let remove = class.is_none();
+        let of = match class {
+            Some(class) => self.split(class),
+            None => self.nothing(),
+        };
+        let (views, unit, consts) = (vec![self.split(x), of, self.split(id)], self.unit(rows), [u32::from(remove)]);
+        let (grid, what) = (grid(&p, remove), if remove { "without classes" } else { "with classes" });
+        self.push(&Dispatch { kernel: &KERNEL, consts: &consts, outer: rows, unit, grid, what }, &p, views);
+    }
+
+    pub(super) fn noise(&mut self, id: Id, live: &BTreeSet<Id>) {
         use kernels::noise::{KERNEL, Params, grid};
+        let Op::Noise { rows, width, layer } = *self.graph.op(id) else { return };
         // `sample` draws its own noise; what remains is noise that something else reads.
-        let draws = |&reader: &Id| matches!(*self.graph.op(reader), Op::Sample { eps, .. } if eps == id);
-        if live.iter().any(draws) {
+        if live.iter().any(|&reader| self.draws(reader) == Some(id)) {
             return;
         }
-        let p = Params { rows: rows as u32, width: width as u32, per_example: self.per_example(rows) };
+        let per_example = self.per_example(rows);
+        let p = Params { rows: rows as u32, width: width as u32, per_example, layer: layer as u32 };
         let views = vec![self.order(), self.split(id)];
         let unit = self.unit(rows);
         let dispatch = Dispatch { kernel: &KERNEL, consts: &[], outer: rows, unit, grid: grid(&p), what: "noise" };
         self.push(&dispatch, &p, views);
     }
 
+    /// The noise that a sample draws itself: that of the lowest stochastic layer, for statistics of whole examples.
+    pub(super) fn draws(&self, sample: Id) -> Option<Id> {
+        match *self.graph.op(sample) {
+            Op::Sample { stats, eps, .. } if self.shape(stats).rows() == self.graph.batch => {
+                matches!(self.graph.op(eps), Op::Noise { layer: 0, .. }).then_some(eps)
+            }
+            _ => None,
+        }
+    }
+
     pub(super) fn row_weights(&mut self, id: Id, rows: usize, weight: usize, live: &BTreeSet<Id>) {
         use kernels::row_weights::{KERNEL, Params, grid};
         // Gradients of likelihoods and KL terms compute these weights themselves. Weights that are wanted for their own
         // sake, being a gradient or an output, have a place already.
-        let computes_them = |op: &Op| matches!(*op, Op::KlGrad { g, .. } | Op::ShapedKlGrad { g, .. } | Op::TotalCorrelationGrad { g, .. } | Op::MmdGrad { g, .. } | Op::BoundGrad { g, .. } | Op::BernoulliGrad { g, .. } | Op::GaussianGrad { g, .. } | Op::TableGrad { g, .. } if g == id);
+        let of_examples = |stats: Id| self.shape(stats).rows() == self.graph.batch;
+        let computes_them = |op: &Op| {
+            matches!(*op, Op::KlGrad { g, stats, .. } if g == id && of_examples(stats))
+                || matches!(*op, Op::LogPriorGrad { g, .. } | Op::ShapedKlGrad { g, .. } | Op::TotalCorrelationGrad { g, .. } | Op::MmdGrad { g, .. } | Op::BoundGrad { g, .. } | Op::BernoulliGrad { g, .. } | Op::GaussianGrad { g, .. } | Op::TableGrad { g, .. } if g == id)
+        };
         let mut readers = live.iter().map(|&reader| self.graph.op(reader)).filter(|op| op.inputs().contains(&id));
         if readers.all(computes_them) && !self.places.contains_key(&id) {
             return;

@@ -145,13 +145,16 @@ pub fn versions(file: &[u8]) -> (u64, u64) {
     (ints(blobs(file, 8)[0], 2)[0], ints(file, 1)[0])
 }
 
-/// Runs a file on one input and gives all of its outputs by name.
-pub fn run(file: &[u8], input: &[f32]) -> BTreeMap<String, Vec<f64>> {
+/// Runs a file on its inputs, in their order, and gives all of its outputs by name. Inputs that it does not have are empty.
+pub fn run(file: &[u8], inputs: &[&[f32]]) -> BTreeMap<String, Vec<f64>> {
     let graph = blobs(file, 7)[0];
     let mut known: BTreeMap<String, Matrix> =
         blobs(graph, 5).into_iter().map(|tensor| (texts(tensor, 8).remove(0), constant(tensor))).collect();
-    let (name, columns) = ports(file, 11).remove(0);
-    known.insert(name, Matrix::new(columns, input.iter().map(|&x| f64::from(x)).collect()));
+    let ports_in = ports(file, 11);
+    assert_eq!(ports_in.len(), inputs.iter().filter(|input| !input.is_empty()).count());
+    for ((name, columns), input) in ports_in.into_iter().zip(inputs) {
+        known.insert(name, Matrix::new(columns, input.iter().map(|&x| f64::from(x)).collect()));
+    }
     for node in blobs(graph, 1) {
         // What is left out has no name.
         let names = texts(node, 1);

@@ -189,6 +189,14 @@ pub fn cases() -> Vec<Case> {
             vec![c.add(Planes { x, channels: 3, to_pixels })]
         });
     }
+    // The class of an example counts for all of its rows.
+    case("rows with the class of their example", &|c| {
+        let (x, w) = (c.variable(&[ROWS, 3]), c.variable(&[7, 2]));
+        let class = c.constant(&[BATCH]);
+        c.inputs.last_mut().expect("the classes were just put there").1 = vec![2.0, 0.0, 1.0];
+        let x = c.add(WithClass { x, class, classes: 3 });
+        vec![c.add(Affine { x, w })]
+    });
     for kind in ACTIVATIONS {
         case(&format!("{kind:?}"), &|c| {
             let x = c.variable(&[BATCH, 5]);
@@ -280,6 +288,17 @@ pub fn cases() -> Vec<Case> {
     case("log ratio of given samples", &|c| {
         let (stats, eps, z) = (c.variable(&[BATCH, 4]), c.constant(&[ROWS, 2]), c.variable(&[ROWS, 2]));
         vec![c.add(LogRatio { stats, eps, z, clamp: CLAMP })]
+    });
+    case("log ratio to a prior that is given", &|c| {
+        let (z, prior) = (c.variable(&[ROWS, 2]), c.variable(&[ROWS, 4]));
+        vec![c.add(LogPrior { z, prior, clamp: CLAMP })]
+    });
+    // Statistics of every row, as those above the lowest stochastic layer are.
+    case("samples, KL and log ratio of statistics of rows", &|c| {
+        let (stats, eps) = (c.variable(&[ROWS, 6]), c.constant(&[ROWS, 3]));
+        let z = c.add(Sample { stats, eps, clamp: CLAMP });
+        let (rate, ratio) = (c.add(Kl { stats, clamp: CLAMP }), c.add(LogRatio { stats, eps, z, clamp: CLAMP }));
+        vec![rate, c.add(Add { a: rate, b: ratio })]
     });
     for size in [1, 2] {
         case(&format!("bound of groups of {size}"), &|c| {

@@ -23,6 +23,7 @@ fn setup(name: &'static str, config: Config, width: usize, source: Source) -> Se
         binarise: config.data.binarise,
         columns: None,
         missing: false,
+        classes: 0,
     };
     Setup { name, config, model }
 }

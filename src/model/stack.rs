@@ -1,0 +1,201 @@
+//! Stochastic layers on top of each other (Burda, Grosse and Salakhutdinov 2015, section 2): how a pass goes up through
+//! them, what each of them costs, and how latents are drawn from the top down. The plain VAE is the case of one.
+//!
+//! z1 is the lowest, which the decoder reads; zL the highest, whose prior is N(0, 1). An encoder gives the statistics of
+//! q(z1|x), those above it those of q(zₗ|zₗ₋₁); a decoder gives x from z1, those above it the statistics of p(zₗ|zₗ₊₁). With K
+//! samples of each example, everything above q(z1|x) has R = B·K rows.
+//!
+//! The rate of a layer is log q(zₗ|zₗ₋₁) − log p(zₗ|zₗ₊₁). Of the highest its mean over zL has a closed form, the KL
+//! divergence, which the ELBO takes; of the others there is none, since their prior hangs on a sample, and neither has a
+//! bound of importance weights any use for one: there it is the difference at the sample.
+
+use super::network::{self, Map, Step};
+use super::{Model, likelihood};
+use crate::error::Result;
+use crate::graph::{Graph, Id, Op};
+use crate::shape::Shape;
+
+/// The steps of a network and its trainable tensors.
+type Network = (Vec<Step>, Vec<Id>);
+
+/// All networks with the trainable tensors of a graph, from the data up.
+pub(super) struct Networks {
+    encoders: Vec<Network>,
+    decoders: Vec<Network>,
+    /// What the lowest decoder has for all examples: [`likelihood::shared`].
+    pub shared: Option<Id>,
+}
+
+impl Networks {
+    /// What the lowest decoder puts out for latents [R, Z], and their classes [B] if there are any.
+    pub fn decode(&self, graph: &mut Graph, z: Id, class: Option<Id>) -> Result<Id> {
+        let (steps, weights) = &self.decoders[0];
+        network::apply(graph, z, steps, weights, class)
+    }
+}
+
+/// What was drawn in one stochastic layer.
+#[derive(Clone, Copy)]
+pub(super) struct Drawn {
+    /// The statistics of q, [B, 2Z] of the lowest layer and [R, 2Z] of others.
+    pub stats: Id,
+    /// Its noise, [R, Z].
+    pub eps: Id,
+    /// The latents, [R, Z].
+    pub z: Id,
+}
+
+/// What a graph of the whole model made.
+pub(super) struct Pass {
+    pub x: Id,
+    /// The lowest first.
+    pub layers: Vec<Drawn>,
+    /// The statistics of p(zₗ|zₗ₊₁) of all layers but the highest, [R, 2Z].
+    pub priors: Vec<Id>,
+    /// What the decoder puts out.
+    pub out: Id,
+}
+
+impl Pass {
+    pub fn lowest(&self) -> Drawn {
+        self.layers[0]
+    }
+}
+
+impl Model {
+    /// The latent dimensions of each stochastic layer, the lowest first.
+    pub fn latents(&self) -> Vec<usize> {
+        let above = self.config.levels().unwrap_or_default();
+        std::iter::once(self.config.latent).chain(above.into_iter().map(|level| level.latent)).collect()
+    }
+
+    /// The steps of all encoders and of all decoders, from the data up.
+    fn stack(&self) -> Result<[Vec<Vec<Step>>; 2]> {
+        let [encoder, decoder] = self.networks()?;
+        let (mut encoders, mut decoders) = (vec![encoder], vec![decoder]);
+        for [up, down] in network::between(&self.config)? {
+            encoders.push(up);
+            decoders.push(down);
+        }
+        Ok([encoders, decoders])
+    }
+
+    /// The trainable maps in the order of [`Model::parameters`]: up through the encoders, then down through the decoders.
+    ///
+    /// # Errors
+    /// [`Error::Usage`](crate::error::Error::Usage) where layers do not fit together; never of a model that
+    /// [`Model::with`] made.
+    pub(super) fn all_maps(&self) -> Result<Vec<Map>> {
+        let [encoders, decoders] = self.stack()?;
+        Ok(encoders.iter().chain(decoders.iter().rev()).flat_map(|steps| network::maps(steps).cloned()).collect())
+    }
+
+    /// Every graph of a model declares all its parameters, so that all plans agree on where they lie.
+    pub(super) fn declare(&self, graph: &mut Graph) -> Result<Networks> {
+        let [encoders, decoders] = self.stack()?;
+        let mut declared = |steps: Vec<Step>| network::declare(graph, &steps).map(|weights| (steps, weights));
+        let encoders = encoders.into_iter().map(&mut declared).collect::<Result<_>>()?;
+        let mut decoders = decoders.into_iter().rev().map(declared).collect::<Result<Vec<_>>>()?;
+        decoders.reverse();
+        let shared = likelihood::shared(self).map(|(name, count)| graph.parameter(name, Shape::new(&[count])));
+        Ok(Networks { encoders, decoders, shared: shared.transpose()? })
+    }
+
+    /// Standard normal noise for every layer, with `samples` latent samples per example.
+    pub(super) fn noise(&self, graph: &mut Graph, samples: usize) -> Result<Vec<Id>> {
+        let rows = graph.batch * samples;
+        let noise = |(layer, width): (usize, usize)| graph.add(Op::Noise { rows, width, layer });
+        self.latents().into_iter().enumerate().map(noise).collect()
+    }
+
+    /// Noise that the host gives: inputs `name`, `name 2`, … [R, Z].
+    pub(super) fn given_noise(&self, graph: &mut Graph, name: &str, samples: usize) -> Result<Vec<Id>> {
+        let rows = graph.batch * samples;
+        let noise = |(layer, width): (usize, usize)| {
+            let name = if layer == 0 { name.to_owned() } else { format!("{name} {}", layer + 1) };
+            graph.add(Op::Input { name, shape: Shape::new(&[rows, width]) })
+        };
+        self.latents().into_iter().enumerate().map(noise).collect()
+    }
+
+    /// The statistics of q(z1|x) of examples [B, D] and their classes [B], [B, 2Z].
+    pub(super) fn encoder(&self, graph: &mut Graph, networks: &Networks, x: Id, class: Option<Id>) -> Result<Id> {
+        let shown = likelihood::shown(graph, self, x)?;
+        let (steps, weights) = &networks.encoders[0];
+        network::apply(graph, shown, steps, weights, class)
+    }
+
+    /// Examples up through all layers with the noise of each, and down again.
+    pub(super) fn through(
+        &self,
+        graph: &mut Graph,
+        networks: &Networks,
+        x: Id,
+        noise: &[Id],
+        class: Option<Id>,
+    ) -> Result<Pass> {
+        let mut stats = self.encoder(graph, networks, x, class)?;
+        let (mut layers, mut priors) = (Vec::new(), Vec::new());
+        for (layer, &eps) in noise.iter().enumerate() {
+            if let (Some(Drawn { z, .. }), (steps, weights)) = (layers.last().copied(), &networks.encoders[layer]) {
+                stats = network::apply(graph, z, steps, weights, None)?;
+            }
+            let z = graph.add(Op::Sample { stats, eps, clamp: self.clamp() })?;
+            layers.push(Drawn { stats, eps, z });
+        }
+        for (above, (steps, weights)) in layers.iter().zip(&networks.decoders).skip(1) {
+            priors.push(network::apply(graph, above.z, steps, weights, None)?);
+        }
+        let out = networks.decode(graph, layers[0].z, class)?;
+        let out = likelihood::complete(graph, self, out, networks.shared)?;
+        Ok(Pass { x, layers, priors, out })
+    }
+
+    /// log q(zₗ|zₗ₋₁) − log p(zₗ|zₗ₊₁) at the samples of a layer, counted from 0, [R].
+    fn log_ratio(&self, graph: &mut Graph, pass: &Pass, layer: usize) -> Result<Id> {
+        let (Drawn { stats, eps, z }, clamp) = (pass.layers[layer], self.clamp());
+        let ratio = graph.add(Op::LogRatio { stats, eps, z, clamp })?;
+        let Some(&prior) = pass.priors.get(layer) else { return Ok(ratio) };
+        let above = graph.add(Op::LogPrior { z, prior, clamp })?;
+        graph.add(Op::Add { a: ratio, b: above })
+    }
+
+    /// The same of all layers, the lowest first.
+    pub(super) fn log_ratios(&self, graph: &mut Graph, pass: &Pass) -> Result<Vec<Id>> {
+        (0..pass.layers.len()).map(|layer| self.log_ratio(graph, pass, layer)).collect()
+    }
+
+    /// The rate of each layer, of the highest by its closed form: [B] of one layer, [R] of several.
+    pub(super) fn rates(&self, graph: &mut Graph, pass: &Pass) -> Result<Vec<Id>> {
+        let lower: Vec<Id> =
+            (0..pass.priors.len()).map(|layer| self.log_ratio(graph, pass, layer)).collect::<Result<_>>()?;
+        self.rates_with(graph, pass, &lower)
+    }
+
+    /// The same from the log ratios of the layers below the highest, where there are such already.
+    pub(super) fn rates_with(&self, graph: &mut Graph, pass: &Pass, ratios: &[Id]) -> Result<Vec<Id>> {
+        let stats = pass.layers[pass.priors.len()].stats;
+        let highest = graph.add(Op::Kl { stats, clamp: self.clamp() })?;
+        Ok(ratios[..pass.priors.len()].iter().copied().chain([highest]).collect())
+    }
+
+    /// Latents of the lowest layer, [B, Z], drawn from the top down.
+    pub(super) fn ancestral(&self, graph: &mut Graph, networks: &Networks) -> Result<Id> {
+        let noise = self.noise(graph, 1)?;
+        let mut z = noise[noise.len() - 1];
+        for (&eps, (steps, weights)) in noise[..noise.len() - 1].iter().zip(&networks.decoders[1..]).rev() {
+            let stats = network::apply(graph, z, steps, weights, None)?;
+            z = graph.add(Op::Sample { stats, eps, clamp: self.clamp() })?;
+        }
+        Ok(z)
+    }
+}
+
+/// The sum of numbers per row.
+pub(super) fn sum(graph: &mut Graph, parts: &[Id]) -> Result<Id> {
+    let mut all = parts[0];
+    for &b in &parts[1..] {
+        all = graph.add(Op::Add { a: all, b })?;
+    }
+    Ok(all)
+}
