@@ -43,7 +43,7 @@ impl Body {
                 }
                 Step::Activation(kind) => body.line(&format!("{x} = {}", activation(*kind, x))),
                 Step::Class(classes) => {
-                    body.turn(x, &mut lie, Some(false));
+                    body.turn(x, &mut layout, Some(false));
                     body.line(&format!("{x} = torch.cat([{x}, F.one_hot(y, {classes}).float()], 1)"));
                 }
                 Step::Pool(window) => {
