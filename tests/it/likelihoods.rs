@@ -115,7 +115,7 @@ fn one_column_of_counts_has_a_dispersion_and_no_deviation() {
     assert!(!at.join("back").exists());
 }
 
-/// Bytes as NumPy stores them.
+/// Bytes as `NumPy` stores them.
 fn save_bytes(path: &Path, bytes: &[u8], dims: &[usize]) {
     let dims: Vec<String> = dims.iter().map(usize::to_string).collect();
     let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({}), }}", dims.join(", "));
