@@ -25,8 +25,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let channel = i % params.channels;
     let place = 2u * (i / width * params.groups + channel / (params.channels / params.groups));
     let mean = moments[member * MEMBER_MOMENTS + place];
-    let factor = moments[member * MEMBER_MOMENTS + place + 1u];
+    let inverse = moments[member * MEMBER_MOMENTS + place + 1u];
     let scale = w[member * MEMBER_W + channel];
     let shift = w[member * MEMBER_W + params.channels + channel];
-    y[member * MEMBER_Y + i] = (x[member * MEMBER_X + i] - mean) * factor * scale + shift;
+    y[member * MEMBER_Y + i] = (x[member * MEMBER_X + i] - mean) * inverse * scale + shift;
 }

@@ -26,24 +26,24 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let first = number / params.groups * params.pixels * params.channels;
     let channel0 = number % params.groups * size;
     let mean = moments[member * MEMBER_MOMENTS + min(2u * number, 2u * params.rows * params.groups - 2u)];
-    let factor = moments[member * MEMBER_MOMENTS + min(2u * number, 2u * params.rows * params.groups - 2u) + 1u];
-    var along = 0.0;
-    var turned = 0.0;
+    let inverse = moments[member * MEMBER_MOMENTS + min(2u * number, 2u * params.rows * params.groups - 2u) + 1u];
+    var sum_g = 0.0;
+    var sum_gn = 0.0;
     for (var i = lane; i < end; i += 64u) {
         let channel = channel0 + i % size;
         let at = first + i / size * params.channels + channel;
         let g = dy[member * MEMBER_DY + at] * w[member * MEMBER_W + channel];
-        along += g;
-        turned += g * (x[member * MEMBER_X + at] - mean) * factor;
+        sum_g += g;
+        sum_gn += g * (x[member * MEMBER_X + at] - mean) * inverse;
     }
-    let mean_along = workgroup_sum(along, lane, 64u) / f32(count);
+    let mean_g = workgroup_sum(sum_g, lane, 64u) / f32(count);
     workgroupBarrier();
-    let mean_turned = workgroup_sum(turned, lane, 64u) / f32(count);
+    let mean_gn = workgroup_sum(sum_gn, lane, 64u) / f32(count);
     for (var i = lane; i < end; i += 64u) {
         let channel = channel0 + i % size;
         let at = first + i / size * params.channels + channel;
         let g = dy[member * MEMBER_DY + at] * w[member * MEMBER_W + channel];
-        let normal = (x[member * MEMBER_X + at] - mean) * factor;
-        dx[member * MEMBER_DX + at] = (g - mean_along - normal * mean_turned) * factor;
+        let normal = (x[member * MEMBER_X + at] - mean) * inverse;
+        dx[member * MEMBER_DX + at] = (g - mean_g - normal * mean_gn) * inverse;
     }
 }

@@ -41,14 +41,14 @@ pub fn grid(p: &Params) -> [u32; 3] {
     super::grid(p.rows as usize * p.groups as usize)
 }
 
+/// Rounds of a thread: numbers that it adds up for the mean, and again for the variance.
+pub fn rounds(p: &Params) -> usize {
+    2 * p.layout().count().div_ceil(64)
+}
+
 impl Params {
     fn layout(&self) -> Row {
         Row::new(self.pixels, self.channels, self.groups)
-    }
-
-    /// Numbers that a thread adds up, for the mean and again for the variance.
-    pub fn rounds(&self) -> usize {
-        2 * self.layout().count().div_ceil(64)
     }
 }
 

@@ -67,15 +67,15 @@ fn by_channels(call: Call) {
     let Call { reads, mut writes, .. } = call;
     let ([x, w, moments], layout) = ([0, 1, 2].map(|i| f32s(reads[i])), p.layout());
     let (scale, shift) = w.split_at(layout.channels);
-    let (mut means, mut factors) = (vec![0.0; layout.channels], vec![0.0; layout.channels]);
+    let (mut means, mut inverses) = (vec![0.0; layout.channels], vec![0.0; layout.channels]);
     let rows = x.chunks_exact(layout.width()).zip(moments.chunks_exact(2 * layout.groups));
     for ((x, moments), y) in rows.zip(f32s_mut(writes[0]).chunks_exact_mut(layout.width())) {
         layout.spread(|group| moments[2 * group], &mut means);
-        layout.spread(|group| moments[2 * group + 1], &mut factors);
-        factors.iter_mut().zip(scale).for_each(|(factor, scale)| *factor *= scale);
+        layout.spread(|group| moments[2 * group + 1], &mut inverses);
+        inverses.iter_mut().zip(scale).for_each(|(inverse, scale)| *inverse *= scale);
         for (x, y) in x.chunks_exact(layout.channels).zip(y.chunks_exact_mut(layout.channels)) {
             for channel in 0..y.len() {
-                y[channel] = (x[channel] - means[channel]) * factors[channel] + shift[channel];
+                y[channel] = (x[channel] - means[channel]) * inverses[channel] + shift[channel];
             }
         }
     }

@@ -36,14 +36,14 @@ fn cpu(call: Call) {
     for (row, group) in (0..range.len()).flat_map(|row| (0..layout.groups).map(move |group| (row, group))) {
         let first = row * layout.width();
         let at = 2 * (row * layout.groups + group);
-        let (mean, factor) = (f64::from(moments[at]), f64::from(moments[at + 1]));
-        let normal = |at: usize| (f64::from(x[first + at]) - mean) * factor;
+        let (mean, inverse) = (f64::from(moments[at]), f64::from(moments[at + 1]));
+        let normal = |at: usize| (f64::from(x[first + at]) - mean) * inverse;
         let g = |at: usize| f64::from(dy[first + at]) * f64::from(w[at % layout.channels]);
         let count = layout.count() as f64;
-        let along = layout.places(group).map(g).sum::<f64>() / count;
-        let turned = layout.places(group).map(|at| g(at) * normal(at)).sum::<f64>() / count;
+        let mean_g = layout.places(group).map(g).sum::<f64>() / count;
+        let mean_gn = layout.places(group).map(|at| g(at) * normal(at)).sum::<f64>() / count;
         for at in layout.places(group) {
-            dx[first + at] = ((g(at) - along - normal(at) * turned) * factor) as f32;
+            dx[first + at] = ((g(at) - mean_g - normal(at) * mean_gn) * inverse) as f32;
         }
     }
 }
@@ -63,25 +63,26 @@ fn by_channels(call: Call) {
     let ([x, w, moments, dy], layout) = ([0, 1, 2, 3].map(|i| f32s(reads[i])), p.layout());
     let (channels, width) = (layout.channels, layout.width());
     let (mut sums, mut part, mut of_groups) = (vec![0.0; channels], vec![0.0; channels], vec![0.0; layout.groups]);
-    let [mut means, mut factors, mut along, mut turned] = [0; 4].map(|_| vec![0.0; channels]);
+    let [mut means, mut inverses, mut mean_g, mut mean_gn] = [0; 4].map(|_| vec![0.0; channels]);
     for row in 0..range.len() {
         let (x, dy) = (&x[row * width..][..width], &dy[row * width..][..width]);
         let moments = &moments[row * 2 * layout.groups..][..2 * layout.groups];
         layout.spread(|group| moments[2 * group], &mut means);
-        layout.spread(|group| moments[2 * group + 1], &mut factors);
+        layout.spread(|group| moments[2 * group + 1], &mut inverses);
         layout.sums(&mut sums, &mut part, |at, channel| dy[at] * w[channel]);
         layout.means(&sums, &mut of_groups);
-        layout.spread(|group| of_groups[group], &mut along);
-        let term = |at: usize, channel: usize| dy[at] * w[channel] * (x[at] - means[channel]) * factors[channel];
+        layout.spread(|group| of_groups[group], &mut mean_g);
+        let term = |at: usize, channel: usize| dy[at] * w[channel] * (x[at] - means[channel]) * inverses[channel];
         layout.sums(&mut sums, &mut part, term);
         layout.means(&sums, &mut of_groups);
-        layout.spread(|group| of_groups[group], &mut turned);
+        layout.spread(|group| of_groups[group], &mut mean_gn);
         let dx = &mut f32s_mut(writes[0])[row * width..][..width];
         for (pixel, dx) in dx.chunks_exact_mut(channels).enumerate() {
             let (x, dy) = (&x[pixel * channels..][..channels], &dy[pixel * channels..][..channels]);
             for channel in 0..channels {
-                let normal = (x[channel] - means[channel]) * factors[channel];
-                dx[channel] = (dy[channel] * w[channel] - along[channel] - normal * turned[channel]) * factors[channel];
+                let normal = (x[channel] - means[channel]) * inverses[channel];
+                dx[channel] =
+                    (dy[channel] * w[channel] - mean_g[channel] - normal * mean_gn[channel]) * inverses[channel];
             }
         }
     }

@@ -13,14 +13,24 @@ pub static KERNEL: Kernel = Kernel {
     params: group_norm::FIELDS,
     entry: &[],
     consts: &[],
-    workgroup: [64, 1, 1],
+    workgroup: [CHANNELS as u32, LANES as u32, 1],
     cpu,
     fast: Some(fast),
 };
 
-/// The grid of a dispatch: a thread for each channel of each row.
+/// Channels of a workgroup.
+const CHANNELS: usize = 32;
+/// Threads of a channel.
+const LANES: usize = 8;
+
+/// The grid of a dispatch: workgroups for the channels of each row.
 pub fn grid(p: &Params) -> [u32; 3] {
-    super::grid((p.rows as usize * p.channels as usize).div_ceil(64))
+    super::grid(p.rows as usize * (p.channels as usize).div_ceil(CHANNELS))
+}
+
+/// Rounds of a thread: its share of the pixels.
+pub fn rounds(p: &Params) -> usize {
+    (p.pixels as usize).div_ceil(LANES)
 }
 
 fn cpu(call: Call) {
@@ -32,9 +42,9 @@ fn cpu(call: Call) {
         let (scale, shift) = parts.split_at_mut(channels);
         for channel in 0..channels {
             let at = 2 * (row * layout.groups + layout.group(channel));
-            let (mean, factor) = (f64::from(moments[at]), f64::from(moments[at + 1]));
+            let (mean, inverse) = (f64::from(moments[at]), f64::from(moments[at + 1]));
             let places = (0..layout.pixels).map(|pixel| row * width + pixel * channels + channel);
-            let normal = |at: usize| (f64::from(x[at]) - mean) * factor;
+            let normal = |at: usize| (f64::from(x[at]) - mean) * inverse;
             scale[channel] = places.clone().map(|at| f64::from(dy[at]) * normal(at)).sum::<f64>() as f32;
             shift[channel] = places.map(|at| f64::from(dy[at])).sum::<f64>() as f32;
         }
@@ -56,14 +66,14 @@ fn by_channels(call: Call) {
     let ([x, moments, dy], layout) = ([0, 1, 2].map(|i| f32s(reads[i])), p.layout());
     let (channels, width) = (layout.channels, layout.width());
     let (mut sums, mut part) = (vec![0.0; channels], vec![0.0; channels]);
-    let (mut means, mut factors) = (vec![0.0; channels], vec![0.0; channels]);
+    let (mut means, mut inverses) = (vec![0.0; channels], vec![0.0; channels]);
     for (row, parts) in (0..range.len()).zip(f32s_mut(writes[0]).chunks_exact_mut(2 * channels)) {
         let (x, dy) = (&x[row * width..][..width], &dy[row * width..][..width]);
         let moments = &moments[row * 2 * layout.groups..][..2 * layout.groups];
         layout.spread(|group| moments[2 * group], &mut means);
-        layout.spread(|group| moments[2 * group + 1], &mut factors);
+        layout.spread(|group| moments[2 * group + 1], &mut inverses);
         let (scale, shift) = parts.split_at_mut(channels);
-        layout.sums(&mut sums, &mut part, |at, channel| dy[at] * (x[at] - means[channel]) * factors[channel]);
+        layout.sums(&mut sums, &mut part, |at, channel| dy[at] * (x[at] - means[channel]) * inverses[channel]);
         scale.iter_mut().zip(&sums).for_each(|(scale, &sum)| *scale = sum as f32);
         layout.sums(&mut sums, &mut part, |at, _| dy[at]);
         shift.iter_mut().zip(&sums).for_each(|(shift, &sum)| *shift = sum as f32);

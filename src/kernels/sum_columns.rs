@@ -20,14 +20,24 @@ pub static KERNEL: Kernel = Kernel {
     params: FIELDS,
     entry: &[],
     consts: &[],
-    workgroup: [32, 8, 1],
+    workgroup: [COLUMNS as u32, LANES as u32, 1],
     cpu,
     fast: None,
 };
 
-/// The grid of a dispatch: a workgroup for 32 columns.
+/// Columns of a workgroup.
+const COLUMNS: usize = 32;
+/// Threads of a column.
+const LANES: usize = 8;
+
+/// The grid of a dispatch.
 pub fn grid(params: &Params) -> [u32; 3] {
-    super::grid((params.width as usize).div_ceil(32))
+    super::grid((params.width as usize).div_ceil(COLUMNS))
+}
+
+/// Rounds of a thread: its share of the rows.
+pub fn rounds(p: &Params) -> usize {
+    (p.rows as usize).div_ceil(LANES)
 }
 
 fn cpu(call: Call) {

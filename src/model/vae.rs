@@ -273,7 +273,7 @@ impl Model {
 
     /// The training loss of given inputs instead of the resident data: inputs `x` [B, D], `eps` [B, Z], of further
     /// stochastic layers `eps 2` and so on, and, of a conditional model, [`CLASS`]. For comparison with other
-    /// implementations.
+    /// implementations, which would draw other numbers to leave out: dropout does nothing.
     pub fn train_on_inputs(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;

@@ -346,7 +346,7 @@ impl Lowering<'_> {
             ConvGradInput { dy, w, window } => self.conv_grad_input(dy, w, window, id, None),
             ConvGradWeight { x, dy, window } => self.conv_grad_weight(x, dy, window, id),
             Pool { x, window, factor } => self.pool(id, x, window, factor),
-            GroupMoments { x, channels, groups } => self.group_moments(id, x, channels, groups),
+            GroupMoments { x, channels, .. } => self.group_moments(id, x, channels),
             GroupNorm { x, w, moments } => self.group_norm(id, [x, w, moments]),
             GroupNormGradInput { x, w, moments, dy } => self.group_norm_grad_input(id, [x, w, moments, dy]),
             GroupNormGradWeight { x, moments, dy, channels } => {

@@ -150,6 +150,14 @@ fn set_ups() -> Vec<SetUp> {
         ];
         all.push((format!("blocks-{channels}"), settings.map(|(k, v)| (k.to_owned(), v)).to_vec(), [channels, 6, 6]));
     }
+    // Colour that a dense layer reads within a block, and what the block ends with.
+    let dense = [
+        ("model.hidden", "[]"),
+        ("model.encoder_layers", "[residual {, dense 2x4x3, tanh, }]"),
+        ("model.decoder_layers", "[dense out]"),
+        ("model.latent", "3"),
+    ];
+    all.push(("dense-block".into(), dense.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec(), [3, 2, 4]));
     all.push(("mixed".into(), settings.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec(), [1, 1, 9]));
     all
 }

@@ -18,42 +18,42 @@ impl Body {
     pub fn of(steps: &[Step], x: &str, data: Option<[usize; 3]>) -> Self {
         let last = steps.iter().rposition(|step| matches!(step, Step::Map(_)));
         let mut body = Self { lines: String::new(), head: x.to_owned() };
-        let mut lie = match data {
-            Some([_, 1, _]) | None => Lie::Numbers,
-            Some(shape) => Lie::Data(shape),
+        let mut layout = match data {
+            Some([_, 1, _]) | None => Layout::Numbers,
+            Some(shape) => Layout::Data(shape),
         };
         for (at, step) in steps.iter().enumerate() {
             match step {
                 Step::Map(map) if Some(at) == last => {
-                    body.turn(x, &mut lie, wants_image(map.kind));
+                    body.turn(x, &mut layout, wants_image(map.kind));
                     let flat = if matches!(map.kind, Kind::Conv(_)) { ".flatten(1)" } else { "" };
                     body.head = call(map, x) + flat;
                     break;
                 }
                 Step::Map(map) => {
-                    body.turn(x, &mut lie, wants_image(map.kind));
+                    body.turn(x, &mut layout, wants_image(map.kind));
                     body.line(&format!("{x} = {}", named(map, x)));
                     if let Kind::Dense { to, .. } = map.kind {
-                        lie = Lie::Numbers;
+                        layout = Layout::Numbers;
                         if let Some([height, width, channels]) = to {
                             body.line(&format!("{x} = {x}.unflatten(1, ({channels}, {height}, {width}))"));
-                            lie = Lie::Image;
+                            layout = Layout::Image;
                         }
                     }
                 }
                 Step::Activation(kind) => body.line(&format!("{x} = {}", activation(*kind, x))),
                 Step::Class(classes) => {
-                    body.turn(x, &mut lie, Some(false));
+                    body.turn(x, &mut layout, Some(false));
                     body.line(&format!("{x} = torch.cat([{x}, F.one_hot(y, {classes}).float()], 1)"));
                 }
                 Step::Pool(window) => {
-                    body.turn(x, &mut lie, Some(true));
+                    body.turn(x, &mut layout, Some(true));
                     body.line(&format!("{x} = {}", pool(window, x)));
                 }
                 Step::Begin(skip) => {
                     // What is kept has to lie as what is added to it.
-                    let images = matches!(lie, Lie::Data(_));
-                    body.turn(x, &mut lie, images.then_some(true));
+                    let images = matches!(layout, Layout::Data(_));
+                    body.turn(x, &mut layout, images.then_some(true));
                     let kept = skip.as_ref().map_or(x.to_owned(), |skip| named(skip, x));
                     body.line(&format!("kept = {kept}"));
                 }
@@ -66,15 +66,15 @@ impl Body {
     }
 
     /// Makes images of data or numbers of images, where the next map wants them.
-    fn turn(&mut self, x: &str, lie: &mut Lie, image: Option<bool>) {
-        match (*lie, image) {
-            (Lie::Data([channels, height, width]), Some(true)) => {
+    fn turn(&mut self, x: &str, layout: &mut Layout, image: Option<bool>) {
+        match (*layout, image) {
+            (Layout::Data([channels, height, width]), Some(true)) => {
                 self.line(&format!("{x} = {x}.reshape(-1, {channels}, {height}, {width})"));
-                *lie = Lie::Image;
+                *layout = Layout::Image;
             }
-            (Lie::Image, Some(false)) => {
+            (Layout::Image, Some(false)) => {
                 self.line(&format!("{x} = {x}.flatten(1)"));
-                *lie = Lie::Numbers;
+                *layout = Layout::Numbers;
             }
             _ => {}
         }
@@ -92,7 +92,7 @@ impl Body {
 
 /// How the numbers of an example lie.
 #[derive(Debug, Clone, Copy)]
-enum Lie {
+enum Layout {
     /// In a row, and they are images: channels, height, width.
     Data([usize; 3]),
     /// In a row.

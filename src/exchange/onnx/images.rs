@@ -23,11 +23,9 @@ impl File<'_> {
     pub(super) fn flat(&mut self, id: Id) -> String {
         let Stored { name, layout } = self.names[id.0 as usize].clone();
         let width = self.graph.shape(id).columns();
-        let (planes, turned, flat) = (
-            format!("{name}.planes"),
-            format!("{name}.turned{}", self.parts.len()),
-            format!("{name}.flat{}", self.parts.len()),
-        );
+        // A tensor may be wanted so several times.
+        let [planes, turned, flat] =
+            ["planes", "turned", "flat"].map(|what| format!("{name}.{what}{}", self.parts.len()));
         match layout {
             Layout::Flat => return name,
             Layout::Planes(channels) => {

@@ -660,10 +660,10 @@ fn images(name: &str, consts: &[u32], Size { rows, width, depth }: Size) -> Shap
     }
 }
 
-/// Groups of one number and of more than a workgroup has lanes; as with [`images`] rows stay few unless there are many.
+/// Groups of one number and of more than a workgroup has lanes, channels for one workgroup and for several; as with [`images`] rows stay few unless there are many.
 fn groups(name: &str, Size { rows, width, depth }: Size) -> Shape {
     let many = rows > 1000;
-    let [groups, size, pixels] = if many { [1, 1, 2] } else { [1 + depth % 3, 1 + width % 7, 1 + width % 67] };
+    let [groups, size, pixels] = if many { [1, 1, 2] } else { [1 + depth % 3, 1 + width % 19, 1 + width % 67] };
     let (rows, channels) = (rows.min(if many { rows } else { 70 }), groups * size);
     let [r, p, c, g] = [rows, pixels, channels, groups].map(|n| n as u32);
     let x = part(rows * pixels * channels);

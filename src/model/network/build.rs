@@ -12,6 +12,9 @@ type Checked<T> = std::result::Result<T, String>;
 /// The most numbers of an image between two layers, for one example.
 const MOST_NUMBERS: usize = 1 << 26;
 
+/// The most products that a convolution adds up for a number, on the way in or back.
+const MOST_PRODUCTS: usize = 1 << 20;
+
 /// What lies between two layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Between {
@@ -313,6 +316,13 @@ impl<'a> Network<'a> {
                 ));
             }
         };
+        let products = kernel * kernel * inputs.max(outputs);
+        if products > MOST_PRODUCTS {
+            return Err(format!(
+                "adds up {products} products for a number of {at}, which is {before}, or of what it makes: up to \
+                 {MOST_PRODUCTS} are possible; take a smaller kernel or fewer channels"
+            ));
+        }
         let image = bearable(made, outputs)?;
         Ok((self.map(inputs, outputs, Kind::Conv(window)), image))
     }
@@ -371,11 +381,16 @@ impl<'a> Network<'a> {
     fn end(&mut self, before: &str) -> Checked<()> {
         let (kept, text) = self.block.take().ok_or("ends a block that nothing began")?;
         if self.at != kept {
-            return Err(format!(
-                "adds {}, which is {before}, to {kept}, which `{text}` keeps: let both be the same, as with a convolution on the \
-                 way around such as `residual conv 64 kernel 1 stride 2 {{`",
-                self.at
-            ));
+            let advice = match (self.at, kept) {
+                (Between::Image(_), Between::Image(_)) => {
+                    "let both be the same, as with a convolution on the way around such as \
+                     `residual conv 64 kernel 1 stride 2 {`"
+                        .to_owned()
+                }
+                (_, Between::Numbers(count)) => format!("end the block with `dense {count}`"),
+                (_, image) => format!("end the block with `dense {image}`"),
+            };
+            return Err(format!("adds {}, which is {before}, to {kept}, which `{text}` keeps: {advice}", self.at));
         }
         self.steps.push(Step::End);
         Ok(())

@@ -166,7 +166,30 @@ fn shapes_that_do_not_meet_name_both_layers_and_both_shapes() {
             [1, 1, 36],
             &["encoder_layers[1] `residual conv 4 kernel 1 {`", "wants an image", "8 numbers"],
         ),
-        (&[], &["dense 4", "residual {", "dense 5", "}"], [1, 1, 36], &["decoder_layers[3]", "5 numbers", "4 numbers"]),
+        (
+            &[],
+            &["dense 4", "residual {", "dense 5", "}"],
+            [1, 1, 36],
+            &["decoder_layers[3]", "5 numbers", "4 numbers", "end the block with `dense 4`"],
+        ),
+        (
+            &["conv 8 kernel 3", "residual {", "dense 5", "}"],
+            &[],
+            [1, 28, 28],
+            &["encoder_layers[3]", "5 numbers", "end the block with `dense 26x26x8`"],
+        ),
+        (
+            &["dense 1x1x131072", "conv 1 kernel 64 padding 63"],
+            &[],
+            [1, 28, 28],
+            &["encoder_layers[1]", "536870912 products", "1x1x131072", "fewer channels"],
+        ),
+        (
+            &[],
+            &["dense 1x1x1", "conv-transpose 257 kernel 64"],
+            [1, 28, 28],
+            &["decoder_layers[1]", "1052672 products", "1x1x1"],
+        ),
         (&[], &["conv 8 kernel 3"], [1, 28, 28], &["decoder_layers[0]", "5 numbers", "what the decoder is given"]),
         (
             &[],

@@ -84,18 +84,11 @@ impl Lowering<'_> {
     }
 
     fn map(&mut self, map: &Map) {
-        let Window { fine, coarse, kernel, stride, padding, .. } = map.window;
+        let [fine_height, fine_width, coarse_height, coarse_width, kernel, stride, padding] = extents(map.window);
+        let [rows, inputs, outputs] = [map.rows, map.inputs, map.outputs].map(|n| n as u32);
+        #[rustfmt::skip]
         let p = conv::Params {
-            rows: map.rows as u32,
-            inputs: map.inputs as u32,
-            outputs: map.outputs as u32,
-            fine_height: fine[0] as u32,
-            fine_width: fine[1] as u32,
-            coarse_height: coarse[0] as u32,
-            coarse_width: coarse[1] as u32,
-            kernel: kernel as u32,
-            stride: stride as u32,
-            padding: padding as u32,
+            rows, inputs, outputs, fine_height, fine_width, coarse_height, coarse_width, kernel, stride, padding,
         };
         // Threads of a GPU are many and small; on drivers that emulate one, loads are what costs.
         let rows = if self.target == Target::Gpu { conv::FEW_ROWS } else { conv::MANY_ROWS };
@@ -110,18 +103,11 @@ impl Lowering<'_> {
         let [inputs, outputs] =
             [self.shape(x).columns() / pixels(window.source()), self.shape(dy).columns() / pixels(window.made())];
         let [fine, coarse] = if window.up { [outputs, inputs] } else { [inputs, outputs] };
+        let [fine_height, fine_width, coarse_height, coarse_width, kernel, stride, padding] = extents(window);
+        let [rows, fine, coarse] = [rows, fine, coarse].map(|n| n as u32);
+        #[rustfmt::skip]
         let mut p = conv_weight::Params {
-            rows: rows as u32,
-            fine: fine as u32,
-            coarse: coarse as u32,
-            fine_height: window.fine[0] as u32,
-            fine_width: window.fine[1] as u32,
-            coarse_height: window.coarse[0] as u32,
-            coarse_width: window.coarse[1] as u32,
-            kernel: window.kernel as u32,
-            stride: window.stride as u32,
-            padding: window.padding as u32,
-            splits: 1,
+            rows, fine, coarse, fine_height, fine_width, coarse_height, coarse_width, kernel, stride, padding, splits: 1,
         };
         let consts = [u32::from(window.up)];
         if self.target != Target::Cpu {
@@ -146,23 +132,24 @@ impl Lowering<'_> {
 
     pub(super) fn pool(&mut self, id: Id, x: Id, window: Window, factor: f32) {
         let (rows, channels) = (self.shape(x).rows(), self.shape(x).columns() / pixels(window.source()));
-        let Window { fine, coarse, kernel, stride, up, .. } = window;
-        let p = pool::Params {
-            rows: rows as u32,
-            channels: channels as u32,
-            fine_height: fine[0] as u32,
-            fine_width: fine[1] as u32,
-            coarse_height: coarse[0] as u32,
-            coarse_width: coarse[1] as u32,
-            kernel: kernel as u32,
-            stride: stride as u32,
-            factor,
-        };
         let (views, unit) = (vec![self.split(x), self.split(id)], self.unit(rows));
-        let what = if up { "pixels repeated" } else { "sums of pixels" };
-        let (kernel, consts) = (&pool::KERNEL, [u32::from(up)]);
+        let [fine_height, fine_width, coarse_height, coarse_width, kernel, stride, _] = extents(window);
+        let (rows, channels, outer) = (rows as u32, channels as u32, rows);
+        #[rustfmt::skip]
+        let p = pool::Params {
+            rows, channels, fine_height, fine_width, coarse_height, coarse_width, kernel, stride, factor,
+        };
+        // Where pixels are repeated they are not scaled, and neither is the way back.
+        let repeats = factor == 1.0 && kernel == stride;
+        let what = match (window.up, repeats) {
+            (false, false) => "average pool",
+            (true, false) => "average pool: d input",
+            (true, true) => "nearest upsample",
+            (false, true) => "nearest upsample: d input",
+        };
+        let (kernel, consts) = (&pool::KERNEL, [u32::from(window.up)]);
         let grid = pool::grid(&p, &consts);
-        self.push(&Dispatch { kernel, consts: &consts, outer: rows, unit, grid, what }, &p, views);
+        self.push(&Dispatch { kernel, consts: &consts, outer, unit, grid, what }, &p, views);
     }
 
     pub(super) fn planes(&mut self, id: Id, x: Id, channels: usize, to_pixels: bool) {
@@ -173,6 +160,11 @@ impl Lowering<'_> {
         let (kernel, consts, grid) = (&planes::KERNEL, [u32::from(to_pixels)], planes::grid(&p));
         self.push(&Dispatch { kernel, consts: &consts, outer: rows, unit, grid, what }, &p, views);
     }
+}
+
+/// What `Params` of kernels call `fine_height`, `fine_width`, `coarse_height`, `coarse_width`, `kernel`, `stride`, `padding`.
+fn extents(Window { fine, coarse, kernel, stride, padding, .. }: Window) -> [u32; 7] {
+    [fine[0], fine[1], coarse[0], coarse[1], kernel, stride, padding].map(|n| n as u32)
 }
 
 /// In how many parts a device sums up a gradient: enough for many workgroups, of not too few and not too many pixels.

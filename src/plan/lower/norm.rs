@@ -1,26 +1,29 @@
 //! Group normalisation and its gradients, and dropout.
 
 use super::{Dispatch, Lowering};
-use crate::graph::Id;
+use crate::graph::{Id, Op};
 use crate::kernels::{dropout, group_moments, group_norm, group_norm_grad, group_norm_weight, sum_columns};
 use crate::plan::View;
 
 impl Lowering<'_> {
-    pub(super) fn group_moments(&mut self, id: Id, x: Id, channels: usize, groups: usize) {
-        let (rows, width) = (self.shape(x).rows(), self.shape(x).columns());
-        let p = group_moments::Params {
-            rows: rows as u32,
-            pixels: (width / channels) as u32,
-            channels: channels as u32,
-            groups: groups as u32,
-            eps: group_moments::EPS,
-        };
-        let (views, unit, grid) = (vec![self.split(x), self.split(id)], self.unit(rows), group_moments::grid(&p));
-        let (kernel, what) = (&group_moments::KERNEL, "moments of groups");
-        self.push(&Dispatch { kernel, consts: &[], outer: rows, unit, grid, what }, &p, views);
+    pub(super) fn group_moments(&mut self, id: Id, x: Id, channels: usize) {
+        let group_norm::Params { rows, pixels, channels, groups } = self.groups(x, id, channels);
+        let p = group_moments::Params { rows, pixels, channels, groups, eps: group_moments::EPS };
+        let (views, rows, grid) = (vec![self.split(x), self.split(id)], rows as usize, group_moments::grid(&p));
+        let (kernel, unit, what) = (&group_moments::KERNEL, self.unit(rows), format!("{}: moments", self.norm_of(id)));
+        self.push(&Dispatch { kernel, consts: &[], outer: rows, unit, grid, what: &what }, &p, views);
     }
 
-    /// What a row of x is to the kernels of normalisation.
+    /// The name of the layer that has these moments.
+    fn norm_of(&self, moments: Id) -> String {
+        let tensor = |id: Id| match *self.graph.op(id) {
+            Op::GroupNorm { w, moments: of, .. } if of == moments => Some(w),
+            _ => None,
+        };
+        self.parameter_name(self.graph.ids().find_map(tensor).unwrap_or(moments))
+    }
+
+    /// What a row of x is to the kernels of normalisation; `moments` has two numbers for each group.
     fn groups(&self, x: Id, moments: Id, channels: usize) -> group_norm::Params {
         let (rows, width) = (self.shape(x).rows(), self.shape(x).columns());
         group_norm::Params {
@@ -55,10 +58,11 @@ impl Lowering<'_> {
         let parts = self.scratch(rows * width);
         let views = vec![self.split(x), self.split(moments), self.split(dy), View { split: true, ..parts }];
         let (kernel, unit, grid) = (&group_norm_weight::KERNEL, self.unit(rows), group_norm_weight::grid(&p));
-        let what = "d scale and d shift of each row";
+        let name = self.norm_of(moments);
+        let what = &format!("{name}: d scale and d shift");
         self.push(&Dispatch { kernel, consts: &[], outer: rows, unit, grid, what }, &p, views);
         let p = sum_columns::Params { rows: rows as u32, width: width as u32 };
-        let (kernel, grid, what) = (&sum_columns::KERNEL, sum_columns::grid(&p), "sum over the rows");
+        let (kernel, grid, what) = (&sum_columns::KERNEL, sum_columns::grid(&p), &format!("{name}: sum over rows"));
         let views = vec![parts, self.split(id)];
         self.push(&Dispatch { kernel, consts: &[], outer: width, unit: 1, grid, what }, &p, views);
     }

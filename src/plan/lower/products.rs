@@ -7,7 +7,7 @@ use crate::graph::op::Variance;
 use crate::graph::{Id, Op};
 use crate::kernels::matmul::{self, ACTIVATE, BERNOULLI, DERIVE, Entry, GAUSSIAN, PLAIN, Params};
 use crate::kernels::{Kernel, MOST_ROUNDS, MOST_TEXEL_WORDS, math, matmul_direct, matmul_texels};
-use crate::kernels::{conv, group_moments, group_norm, group_norm_grad};
+use crate::kernels::{conv, group_moments, group_norm_grad, group_norm_weight, sum_columns};
 use crate::kernels::{log_prior, log_ratio};
 use crate::plan::{Step, View};
 use bytemuck::Pod;
@@ -80,33 +80,41 @@ pub fn check_sums(target: Target, steps: &[Step]) -> Result<()> {
     if !matches!(target, Target::Lanes | Target::Software) {
         return Ok(());
     }
-    match steps.iter().map(|step| (step, rounds(step))).find(|(_, rounds)| *rounds > MOST_ROUNDS) {
-        None => Ok(()),
-        Some((step, rounds)) => Err(Error::Device(format!(
-            "{}: a sum of {rounds} terms is more than software Vulkan drivers finish, which is {MOST_ROUNDS}; use --adapter cpu, or \
-             narrower layers (or a smaller batch, for gradients of weights)",
-            step.what
-        ))),
+    for step in steps {
+        let (rounds, smaller) = rounds(step);
+        if rounds > MOST_ROUNDS {
+            return Err(Error::Device(format!(
+                "{}: {rounds} rounds of a thread's loops are more than software Vulkan drivers finish, which is \
+                 {MOST_ROUNDS}; use --adapter cpu, or {smaller}",
+                step.what
+            )));
+        }
     }
+    Ok(())
 }
 
-/// Rounds of loops of a thread, where they grow with a layer.
-fn rounds(step: &Step) -> usize {
+/// Rounds of loops of a thread, where they grow with a layer or the batch, and what makes them fewer.
+fn rounds(step: &Step) -> (usize, &'static str) {
     fn params<P: Pod>(step: &Step) -> P {
         bytemuck::pod_read_unaligned(bytemuck::cast_slice(&step.params[..size_of::<P>() / 4]))
     }
     match step.kernel.name {
         "matmul_direct" => {
             let entries: &[Entry] = bytemuck::cast_slice(&step.params[matmul_direct::KERNEL.params.len()..]);
-            entries.iter().map(|entry| entry.k as usize).max().unwrap_or(0)
+            let over_rows = step.consts[0] == 1;
+            let rounds = entries.iter().map(|entry| entry.k as usize).max().unwrap_or(0);
+            (rounds, if over_rows { "a smaller batch" } else { "narrower layers" })
         }
-        "conv" => conv::rounds(&params(step), &step.consts),
-        "log_prior" if step.consts[0] == log_prior::VALUE => params::<log_prior::Params>(step).latent as usize,
-        "log_ratio" => params::<log_ratio::Params>(step).latent as usize,
-        "group_moments" => params::<group_moments::Params>(step).rounds(),
-        "group_norm_grad" => group_norm_grad::rounds(&params(step)),
-        "group_norm_weight" => params::<group_norm::Params>(step).pixels as usize,
-        _ => 0,
+        "conv" => (conv::rounds(&params(step), &step.consts), "fewer channels or a smaller kernel"),
+        "group_moments" => (group_moments::rounds(&params(step)), "smaller images or more groups"),
+        "group_norm_grad" => (group_norm_grad::rounds(&params(step)), "smaller images or more groups"),
+        "group_norm_weight" => (group_norm_weight::rounds(&params(step)), "smaller images"),
+        "sum_columns" => (sum_columns::rounds(&params(step)), "a smaller batch"),
+        "log_prior" if step.consts[0] == log_prior::VALUE => {
+            (params::<log_prior::Params>(step).latent as usize, "fewer latent dimensions")
+        }
+        "log_ratio" => (params::<log_ratio::Params>(step).latent as usize, "fewer latent dimensions"),
+        _ => (0, ""),
     }
 }
 

@@ -171,7 +171,10 @@ pub fn run(file: &[u8], inputs: &[&[f32]]) -> BTreeMap<String, Vec<f64>> {
                 vec![convolution(transposed, [stride, padding, more[0], more[1]], &inputs)]
             }
             "AveragePool" => vec![means(&inputs[0], list(node, "kernel_shape")[0], list(node, "strides")[0])],
-            "Resize" => vec![repeated(&inputs[0], &inputs[1])],
+            "Resize" => {
+                assert_eq!(names[1], "", "the second input is a region, which the nearest pixels do not want");
+                vec![repeated(&inputs[0], &inputs[1])]
+            }
             "InstanceNormalization" => vec![normalised(&inputs)],
             op => operation(op, &inputs),
         };

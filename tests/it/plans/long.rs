@@ -31,7 +31,7 @@ fn single() -> Window {
     Window::down([1, 1], 1, 1, 0).expect("the kernel fits")
 }
 
-const SUMS: [Sum; 6] = [
+const SUMS: [Sum; 7] = [
     Sum {
         name: "conv",
         most: MOST_ROUNDS - 3,
@@ -76,11 +76,19 @@ const SUMS: [Sum; 6] = [
     },
     Sum {
         name: "norm d scale",
-        most: MOST_ROUNDS,
+        most: 8 * MOST_ROUNDS,
         build: |graph, terms| {
             let (x, dy) = (input(graph, "x", &[1, terms]), input(graph, "dy", &[1, terms]));
             let moments = input(graph, "moments", &[1, 2]);
             graph.add(Op::GroupNormGradWeight { x, moments, dy, channels: 1 }).expect("the shapes meet")
+        },
+    },
+    Sum {
+        name: "columns",
+        most: 8 * MOST_ROUNDS,
+        build: |graph, terms| {
+            let x = input(graph, "x", &[terms, 1]);
+            graph.add(Op::SumColumns { x }).expect("an input has columns")
         },
     },
 ];

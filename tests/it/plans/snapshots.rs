@@ -50,6 +50,19 @@ fn plans_are_those_on_record() {
     assert!(files.is_empty(), "nothing is compared with {files:?}");
 }
 
+/// Whatever else a model is asked for, all of its numbers count.
+#[test]
+fn only_training_leaves_numbers_out() {
+    let setup = blocks();
+    for (purpose, _) in PURPOSES {
+        for target in TARGETS {
+            let plan = plan(&setup, purpose, 4, resident(&setup, 10, 1), target);
+            let drops = plan.steps.iter().any(|step| step.kernel.name == "dropout");
+            assert_eq!(drops, purpose == "train", "{purpose} for {target:?}");
+        }
+    }
+}
+
 /// The first line in which two texts differ.
 fn first_difference(recorded: &str, found: &str) -> Option<String> {
     let (mut old, mut new) = (recorded.lines(), found.lines());
