@@ -213,8 +213,8 @@ impl Encoding {
                  model learns; leave it out with `--set data.columns.{column}=ignore`"
             ),
             Kind::Numeric { .. } => format!(
-                "{name}: numbers are scaled (data.scale), and the likelihood {} takes counts as they are: leave data.scale \
-                 out, or choose `--set model.likelihood=gaussian-shared`",
+                "{name}: column `{column}` holds scaled numbers (data.scale), and the likelihood {} takes counts as they are: \
+                 leave data.scale out, or choose `--set model.likelihood=gaussian-shared`",
                 likelihood.name()
             ),
             kind if matches!(likelihood, Likelihood::Poisson | Likelihood::NegativeBinomial) => format!(
