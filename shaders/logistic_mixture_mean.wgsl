@@ -6,6 +6,7 @@ struct Params {
     pixels: u32,
     channels: u32,
     components: u32,
+    outputs: u32,
 }
 
 @group(0) @binding(0) var<storage, read> out: array<f32>;
@@ -25,7 +26,7 @@ fn main(
     }
     let width = params.channels * params.pixels;
     let means = params.components * params.pixels;
-    let at_row = member * MEMBER_OUT + row * (means + 2u * params.components * width);
+    let at_row = member * MEMBER_OUT + row * params.outputs;
     for (var value = lane; value < width; value += 64u) {
         let logits = at_row + value % params.pixels;
         var largest = out[logits];

@@ -72,14 +72,17 @@ pub struct ModelConfig {
     pub activation: Activation,
     /// The distribution of the data given the latent.
     pub likelihood: Likelihood,
-    /// The standard deviation of `gaussian`, and the one that `gaussian-shared` starts with; other likelihoods ignore it.
+    /// The standard deviation of `gaussian`, and the one that `gaussian-shared` and shared scales of a mixture start with;
+    /// other likelihoods ignore it.
     pub sigma: f32,
     /// K, the components of a `logistic-mixture`; other likelihoods ignore it.
     pub components: usize,
+    /// Where the scales of a `logistic-mixture` come from; other likelihoods ignore it.
+    pub scales: Scales,
     /// How initial parameters are drawn.
     pub init: Init,
     /// Whether the last layer's bias starts at the training mean (logits for Bernoulli, logarithms for counts; the
-    /// components of a mixture are spread over all levels).
+    /// components of a mixture with scales of their own are spread over all levels).
     pub output_bias_from_data: bool,
     /// Log-variances are clamped to this range before exp; the gradient outside is zero.
     pub log_variance: [f32; 2],
@@ -108,6 +111,16 @@ impl ModelConfig {
         };
         self.above.iter().enumerate().map(level).collect()
     }
+}
+
+/// Where the scales of a mixture of logistics come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scales {
+    /// The decoder puts out those of each pixel.
+    Each,
+    /// One is learned for each component and channel, for all pixels of all examples.
+    Shared,
 }
 
 /// Non-linearities.
@@ -265,6 +278,7 @@ impl Default for Config {
                 likelihood: Likelihood::Bernoulli,
                 sigma: 1.0,
                 components: 5,
+                scales: Scales::Each,
                 init: Init::Pytorch,
                 output_bias_from_data: false,
                 log_variance: [-20.0, 20.0],

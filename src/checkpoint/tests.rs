@@ -3,7 +3,7 @@ use std::panic::{self, AssertUnwindSafe};
 use super::*;
 use crate::config::{
     Activation, Condition, DataConfig, Init, Likelihood, ModelConfig, ObjectiveConfig, OptimizerConfig, OptimizerKind,
-    ScheduleConfig, TrainConfig,
+    Scales, ScheduleConfig, TrainConfig,
 };
 use crate::durable::fault::{self, Fault};
 
@@ -23,6 +23,7 @@ fn config() -> Config {
             likelihood: Likelihood::Bernoulli,
             sigma: 0.1,
             components: 7,
+            scales: Scales::Shared,
             init: Init::Pytorch,
             output_bias_from_data: false,
             log_variance: [-10.3, 10.1],

@@ -136,6 +136,11 @@ pub(super) fn in_words(learned: &Learned, scaled: bool) -> [String; 3] {
             let what = format!("the median inverse dispersion, of {least:.3} to {most:.3}");
             ["theta".into(), format!("{middle:.3}"), what]
         }
+        Learned::Scale(all) => {
+            let [least, most] = [f32::min, f32::max].map(|best| all.iter().copied().reduce(best).unwrap_or(f32::NAN));
+            let what = "levels, the smallest scale of a component".to_owned();
+            ["scale".into(), format!("{least:.2}"), format!("{what}; the largest is {most:.2}")]
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use super::linear::Linear;
 use super::onnx::{DECODER, ENCODER, OPSET};
 use super::{CONFIG, PARAMETERS};
 use crate::checkpoint::Checkpoint;
-use crate::config::{self, Activation, Binarise, Condition, Likelihood, ModelConfig};
+use crate::config::{self, Activation, Binarise, Condition, Likelihood, ModelConfig, Scales};
 use crate::data::table::Encoding;
 use crate::error::Result;
 use crate::model::CLASS;
@@ -27,8 +27,8 @@ scale = torch.tensor([c.get(\"scale\", 1.0) for c in places])
 
 /// The mean of a mixture of logistics, in Python.
 const MIXTURE: &str = "\
-def mixture_mean(out, components, channels):
-    planes = out.unflatten(1, (components * (1 + 2 * channels), -1))
+def mixture_mean(out, components, channels, pixels):
+    planes = out.unflatten(1, (-1, pixels))
     weights = planes[:, :components].softmax(1).unsqueeze(2)
     means = planes[:, components:components * (1 + channels)].clamp(-1, 1).unflatten(1, (components, channels))
     return (0.5 + 0.5 * (weights * means).sum(1)).flatten(1)
@@ -119,11 +119,19 @@ fn head(checkpoint: &Checkpoint) -> String {
             "the mean of a normal distribution per value, whose deviation is learned and the same for all, {sigma}{units} \
              (`learned.sigma` in `{CONFIG}`)"
         ),
-        Likelihood::LogisticMixture => &format!(
-            "mixtures of {} discretised logistics, one for each pixel, as planes: logits, then for each component a mean for \
-             each channel, then likewise log-scales, where levels reach from -1 to 1",
-            model.components
-        ),
+        Likelihood::LogisticMixture => {
+            let scales = match model.scales {
+                Scales::Each => "then likewise log-scales, where levels reach from -1 to 1",
+                Scales::Shared => &format!(
+                    "where levels reach from -1 to 1; scales are learned, in levels of 256 in `learned.scale` of `{CONFIG}`"
+                ),
+            };
+            &format!(
+                "mixtures of {} discretised logistics, one for each pixel, as planes: logits, then for each component a mean \
+                 for each channel, {scales}",
+                model.components
+            )
+        }
         Likelihood::Poisson => "the logarithm of the rate of a Poisson distribution per value",
         Likelihood::NegativeBinomial => &format!(
             "the logarithm of the mean of a negative binomial distribution per value, whose inverse dispersion is in \
@@ -255,7 +263,8 @@ fn pytorch(checkpoint: &Checkpoint) -> String {
         Likelihood::Gaussian | Likelihood::GaussianShared => format!("{}{units}", decoder.head("decoder.mean")),
         Likelihood::LogisticMixture => {
             let (out, components) = (decoder.head("decoder.mixture"), model.components);
-            format!("mixture_mean({out}, {components}, {}){units}", checkpoint.progress.data.shape[0])
+            let [channels, height, columns] = checkpoint.progress.data.shape;
+            format!("mixture_mean({out}, {components}, {channels}, {}){units}", height * columns)
         }
         Likelihood::Poisson => format!("{}.clamp(-20, 20).exp()", decoder.head("decoder.log_rate")),
         Likelihood::NegativeBinomial => format!("{}.clamp(-20, 20).exp()", decoder.head("decoder.log_mean")),

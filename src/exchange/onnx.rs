@@ -454,11 +454,15 @@ impl<'a> File<'a> {
     }
 
     /// The means of components by their weights, plane by plane.
-    fn mixture_mean(&mut self, out: &str, Mixture { components, channels }: Mixture, width: usize, name: &str) {
+    fn mixture_mean(&mut self, out: &str, mixture: Mixture, width: usize, name: &str) {
+        let Mixture { components, channels, shared_scales } = mixture;
         let axis = || vec![proto::attribute("axis", 1)];
         let [logits, means] = ["logits", "means"].map(|what| (0..components).map(move |k| format!("{what}{k}")));
-        let parts: Vec<String> = logits.chain(means).chain(["log_scales".to_owned()]).collect();
-        let widths = [vec![width / channels; components], vec![width; components], vec![components * width]].concat();
+        let scales = (!shared_scales).then(|| "log_scales".to_owned());
+        let parts: Vec<String> = logits.chain(means).chain(scales).collect();
+        let mut widths =
+            [vec![width / channels; components], vec![width; components], vec![components * width]].concat();
+        widths.truncate(parts.len());
         let widths: Vec<i64> = widths.into_iter().map(|width| width as i64).collect();
         self.part(INITIALIZER, proto::integers("planes", &widths));
         for (constant, value) in [("first_level", -1.0), ("last_level", 1.0), ("half", 0.5)] {

@@ -4,6 +4,10 @@
 //! then likewise log-scales. So a convolution gives each pixel K·(1 + 2C) channels. The distribution is that of Salimans,
 //! Karpathy, Chen, Kingma, "`PixelCNN`++", 2017 (arXiv 1701.05517), section 2.1, with channels that are independent given
 //! the component.
+//!
+//! Where scales are shared the network ends with the means, and the planes of log-scales that stand beside each row hold one
+//! number each: the scale of a component and a channel in all pixels of all examples, as in Kingma, Salimans, Jozefowicz,
+//! Chen, Sutskever, Welling, "Improved variational inference with inverse autoregressive flow", 2016 (arXiv 1606.04934).
 
 use super::Clamp;
 
@@ -18,11 +22,23 @@ pub struct Mixture {
     pub components: usize,
     /// C, channels of a pixel.
     pub channels: usize,
+    /// Whether log-scales are no part of what the network puts out.
+    pub shared_scales: bool,
 }
 
 impl Mixture {
-    /// The numbers that the decoder puts out for examples of so many values.
+    /// The numbers of all planes, for examples of so many values.
     pub fn outputs(self, width: usize) -> usize {
         self.components * (width / self.channels + 2 * width)
+    }
+
+    /// Those that the decoder's network puts out.
+    pub fn of_network(self, width: usize) -> usize {
+        self.outputs(width) - self.beside(width)
+    }
+
+    /// Those that stand beside each row, the same for all.
+    pub fn beside(self, width: usize) -> usize {
+        if self.shared_scales { self.components * width } else { 0 }
     }
 }

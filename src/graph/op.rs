@@ -488,8 +488,8 @@ pub fn infer(op: &Op, graph: &Graph) -> Result<Shape> {
             likelihood_shape(op, graph, out, x)?
         }
         LogisticMixtureMean { out, mixture } => {
-            let pixels = shape(out).columns() / mixture.outputs(mixture.channels);
-            need(shape(out).columns() == mixture.outputs(mixture.channels * pixels))?;
+            let pixels = shape(out).columns() / mixture.of_network(mixture.channels);
+            need(shape(out).columns() == mixture.of_network(mixture.channels * pixels))?;
             Shape::new(&[shape(out).rows(), mixture.channels * pixels])
         }
         Append { x, w, tail } => {

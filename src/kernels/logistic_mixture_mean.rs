@@ -1,10 +1,11 @@
 //! The mean of a discretised mixture of logistics: ½ + ½·Σₖ πₖ·μₖ with each μₖ held between the first level, −1, and the
-//! last, 1, since what lies beyond belongs to them. The layout is that of [`super::logistic_mixture`].
+//! last, 1, since what lies beyond belongs to them. The layout is that of [`super::logistic_mixture`]; the log-scales at its
+//! end may be missing.
 
 use super::{Call, Kernel, f32s, f32s_mut, params, read, write};
 
 params! {
-    /// Shapes: out \[R, K·(1 + 2C)·P\], mean \[R, C·P\].
+    /// Shapes: out \[R, O\], mean \[R, C·P\].
     pub struct Params {
         /// R, rows.
         pub rows: u32,
@@ -14,6 +15,8 @@ params! {
         pub channels: u32,
         /// K, components.
         pub components: u32,
+        /// O, numbers of a row of `out`: at least the K·(1 + C)·P logits and means.
+        pub outputs: u32,
     }
 }
 
@@ -44,8 +47,8 @@ fn cpu(call: Call) {
     let p: Params = call.params();
     let Call { range, reads, mut writes, .. } = call;
     let (components, pixels, width) = (p.components as usize, p.pixels as usize, (p.channels * p.pixels) as usize);
-    let (means, outputs) = (components * pixels, components * (pixels + 2 * width));
-    let rows = f32s(reads[0]).chunks_exact(outputs).zip(f32s_mut(writes[0]).chunks_exact_mut(width));
+    let means = components * pixels;
+    let rows = f32s(reads[0]).chunks_exact(p.outputs as usize).zip(f32s_mut(writes[0]).chunks_exact_mut(width));
     for (out, row) in rows.take(range.len()) {
         for (at, mean) in row.iter_mut().enumerate() {
             let logits = (0..components).map(|k| f64::from(out[k * pixels + at % pixels]));
@@ -65,11 +68,15 @@ mod tests {
 
     #[test]
     fn components_count_by_their_weights_and_none_beyond_the_levels() {
-        let p = Params { rows: 1, pixels: 2, channels: 1, components: 2 };
-        // Two pixels: logits of both components, means, log-scales.
+        // Two pixels: logits of both components, means, log-scales where they are not shared.
         let out = [0.0, 3.0_f32.ln(), 0.0, 0.0, -0.5, 0.2, 7.0, -0.6, 0.0, 0.0, 0.0, 0.0];
-        let mut mean = [f32::NAN; 2];
-        cpu(call(0..1, &p, &[], &step(1), &[&out], vec![&mut mean]));
-        assert_close(&mean, &[0.5 + 0.5 * 0.25, 0.5], 1e-6);
+        for outputs in [12, 8] {
+            let p = Params { rows: 2, pixels: 2, channels: 1, components: 2, outputs };
+            let out = out[..outputs as usize].repeat(2);
+            let mut mean = [f32::NAN; 4];
+            cpu(call(0..2, &p, &[], &step(2), &[&out], vec![&mut mean]));
+            let one = [0.5 + 0.5 * 0.25, 0.5];
+            assert_close(&mean, &[one, one].concat(), 1e-6);
+        }
     }
 }

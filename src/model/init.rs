@@ -3,9 +3,9 @@
 use super::likelihood::{self, heads};
 use super::network::Kind;
 use super::{Model, network::Map};
-use crate::config::{Init, Likelihood};
+use crate::config::{Init, Likelihood, Scales};
 use crate::graph::columns::Distribution;
-use crate::graph::mixture::Mixture;
+use crate::graph::mixture::LOG_SCALE;
 use crate::rng::{Philox, Stream};
 use std::ops::Range;
 
@@ -50,6 +50,7 @@ pub fn initial(model: &Model, seed: u64, means: &[f32]) -> Vec<Vec<f32>> {
             let [low, high] = model.config.log_variance;
             vec![(2.0 * model.config.sigma.ln()).clamp(low, high); count]
         }
+        Likelihood::LogisticMixture => vec![shared_log_scale(model); count],
         _ => vec![0.0; count],
     }));
     tensors
@@ -93,7 +94,7 @@ fn starts(model: &Model, means: &[f32]) -> Vec<f32> {
             | Likelihood::GaussianShared
             | Likelihood::Heterogeneous => Distribution::Normal,
             Likelihood::Poisson | Likelihood::NegativeBinomial => Distribution::Poisson,
-            Likelihood::LogisticMixture => return spread(likelihood::mixture(model), means.len()),
+            Likelihood::LogisticMixture => return spread(model, means),
         };
         return means.iter().map(|&mean| start(distribution, mean)).collect();
     };
@@ -103,14 +104,30 @@ fn starts(model: &Model, means: &[f32]) -> Vec<f32> {
     columns.spans().into_iter().flat_map(places).collect()
 }
 
-/// The biases of mixtures for so many values: components of the same weight that stand side by side over all levels, since
-/// one that is far from them all would learn nothing. The means of the data have no part in it.
-fn spread(Mixture { components, channels }: Mixture, values: usize) -> Vec<f32> {
-    let mean = |k: usize| (2 * k + 1) as f32 / components as f32 - 1.0;
-    let mut biases = vec![0.0; components * (values / channels)];
-    biases.extend((0..components).flat_map(|k| vec![mean(k); values]));
-    biases.extend(vec![-(components as f32).ln(); components * values]);
+/// The biases of mixtures around the means of so many values, for components of the same weight. Those whose scales are the
+/// decoder's stand side by side over all levels, whatever the means, since one that is far from them all would learn
+/// nothing. Shared scales hold for all pixels: components start a scale apart around the mean.
+fn spread(model: &Model, means: &[f32]) -> Vec<f32> {
+    let mixture = likelihood::mixture(model);
+    let components = mixture.components;
+    let mut biases = vec![0.0; components * (means.len() / mixture.channels)];
+    for k in 0..components {
+        let place = k as f32 - 0.5 * (components as f32 - 1.0);
+        biases.extend(means.iter().map(|mean| match model.config.scales {
+            Scales::Each => 2.0 * place / components as f32,
+            Scales::Shared => 2.0 * mean - 1.0 + place * shared_log_scale(model).exp(),
+        }));
+    }
+    biases.resize(mixture.of_network(means.len()), -(components as f32).ln());
     biases
+}
+
+/// The log-scale of logistic distributions with the deviation `sigma` (s·π/√3, of levels twice as far apart). One that is
+/// too small at first is what the model needs: shared scales learn slowly, and while errors count for more than the rate,
+/// latents become of use.
+fn shared_log_scale(model: &Model) -> f32 {
+    let log = (2.0 * 3.0_f32.sqrt() / std::f32::consts::PI * model.config.sigma).ln();
+    log.clamp(LOG_SCALE.low, LOG_SCALE.high)
 }
 
 /// The bias at which the decoder puts out `mean`.

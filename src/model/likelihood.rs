@@ -1,7 +1,7 @@
 //! The distribution of the data given what the decoder puts out.
 
 use super::Model;
-use crate::config::{Activation, Likelihood, ModelConfig};
+use crate::config::{Activation, Likelihood, ModelConfig, Scales};
 use crate::data::table::{Encoding, Kind};
 use crate::error::Result;
 use crate::graph::columns::{Column, Columns, Distribution, LOG_DISPERSION, LOG_RATE};
@@ -23,7 +23,7 @@ pub fn outputs(config: &ModelConfig, [channels, height, wide]: [usize; 3]) -> us
         | Likelihood::Poisson
         | Likelihood::NegativeBinomial => width,
         Likelihood::GaussianLearned | Likelihood::Heterogeneous => 2 * width,
-        Likelihood::LogisticMixture => Mixture { components: config.components, channels }.outputs(width),
+        Likelihood::LogisticMixture => mixtures(config, channels).of_network(width),
     }
 }
 
@@ -42,12 +42,25 @@ pub fn heads(likelihood: Likelihood) -> usize {
 
 /// What the decoder has once for all examples: a trainable tensor of so many numbers beside its network, under this name.
 /// One log-variance for all values is that of Rybkin, Daniilidis, Levine 2021, "Simple and effective VAE training with
-/// calibrated decoders", section 3; a dispersion for each place that of Lopez et al. 2018, where places are genes.
+/// calibrated decoders", section 3; a dispersion for each place that of Lopez et al. 2018, where places are genes; a scale
+/// for each component and channel of a mixture of logistics that of Kingma et al. 2016 ([`Mixture`]).
 pub fn shared(model: &Model) -> Option<(&'static str, usize)> {
     match model.config.likelihood {
         Likelihood::GaussianShared => Some(("decoder.log_variance", 1)),
         Likelihood::NegativeBinomial => Some(("decoder.log_dispersion", model.width)),
+        Likelihood::LogisticMixture if mixture(model).shared_scales => {
+            Some(("decoder.log_scale", model.config.components * model.shape[0]))
+        }
         _ => None,
+    }
+}
+
+/// How many places of each row the numbers of [`shared`] take.
+pub fn beside(model: &Model) -> usize {
+    match (model.config.likelihood, shared(model)) {
+        (_, None) => 0,
+        (Likelihood::LogisticMixture, _) => mixture(model).beside(model.width),
+        _ => model.width,
     }
 }
 
@@ -59,6 +72,8 @@ pub enum Learned {
     Sigma(f32),
     /// The inverse dispersion of each value.
     InverseDispersion(Vec<f32>),
+    /// Of each component of a mixture the scale of each channel, in levels of 256.
+    Scale(Vec<f32>),
 }
 
 /// What the numbers of the tensor of [`shared`] stand for, each held within its range.
@@ -72,6 +87,10 @@ pub fn learned(model: &Model, logs: &[f32]) -> Option<Learned> {
             let held = |log: &f32| log.clamp(LOG_DISPERSION.low, LOG_DISPERSION.high).exp();
             Some(Learned::InverseDispersion(logs.iter().map(held).collect()))
         }
+        (Likelihood::LogisticMixture, logs) => {
+            let levels = |log: &f32| 127.5 * log.clamp(LOG_SCALE.low, LOG_SCALE.high).exp();
+            Some(Learned::Scale(logs.iter().map(levels).collect()))
+        }
         _ => None,
     }
 }
@@ -80,7 +99,7 @@ pub fn learned(model: &Model, logs: &[f32]) -> Option<Learned> {
 /// call `out`, [R, O]. `shared` is the tensor of [`shared`].
 pub fn complete(graph: &mut Graph, model: &Model, out: Id, shared: Option<Id>) -> Result<Id> {
     match shared {
-        Some(w) => graph.add(Op::Append { x: out, w, tail: model.width }),
+        Some(w) => graph.add(Op::Append { x: out, w, tail: beside(model) }),
         None => Ok(out),
     }
 }
@@ -134,7 +153,11 @@ pub fn shown(graph: &mut Graph, model: &Model, x: Id) -> Result<Id> {
 
 /// The mixtures of a model of images.
 pub fn mixture(model: &Model) -> Mixture {
-    Mixture { components: model.config.components, channels: model.shape[0] }
+    mixtures(&model.config, model.shape[0])
+}
+
+fn mixtures(config: &ModelConfig, channels: usize) -> Mixture {
+    Mixture { components: config.components, channels, shared_scales: config.scales == Scales::Shared }
 }
 
 /// The columns of a heterogeneous likelihood: of what has no types, numbers.
@@ -217,7 +240,7 @@ pub fn column_distortions(model: &Model, out: &[f32], x: &[f32]) -> Vec<f64> {
 
 /// Those of a mixture of logistics: what is left of the components after each channel of a pixel.
 fn mixture_distortions(mixture: Mixture, out: &[f32], x: &[f32]) -> Vec<f64> {
-    let Mixture { components, channels } = mixture;
+    let Mixture { components, channels, .. } = mixture;
     let (width, pixels) = (x.len(), x.len() / channels);
     let (means, scales) = (components * pixels, components * (pixels + width));
     // Nothing may overflow, nor all underflow.

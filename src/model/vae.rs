@@ -262,7 +262,7 @@ impl Model {
     pub fn output_width(&self) -> usize {
         match &self.columns {
             Some(columns) => columns.outputs(),
-            None => likelihood::outputs(&self.config, self.shape) + likelihood::shared(self).map_or(0, |_| self.width),
+            None => likelihood::outputs(&self.config, self.shape) + likelihood::beside(self),
         }
     }
 

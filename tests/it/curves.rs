@@ -51,10 +51,11 @@ decoder_layers = [
 
 /// Set-ups that take every likelihood and every update rule once, convolutions with what surrounds
 /// them, classes, and stochastic layers.
-const SETTINGS: [&str; 10] = [
+const SETTINGS: [&str; 11] = [
     "--recipe images.toml",
     "--recipe blocks.toml",
     "--recipe images.toml --set likelihood=logistic-mixture --set components=2",
+    "--recipe images.toml --set likelihood=logistic-mixture --set components=2 --set scales=shared",
     "--recipe gaussian --set model.likelihood=gaussian-shared --set hidden=[24] --set validation=0",
     "--recipe classic --set hidden=[24]",
     "--recipe binary --set hidden=[24,16] --set validation=0",

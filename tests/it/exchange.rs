@@ -131,7 +131,9 @@ fn set_ups() -> Vec<SetUp> {
         all.push((format!("grey-images-{likelihood}"), settings.clone(), [1, 6, 8]));
         all.push((format!("colour-images-{likelihood}"), settings.clone(), [3, 6, 8]));
         if likelihood == "logistic-mixture" {
-            all.push((format!("holed-{likelihood}"), settings, [3, 6, 8]));
+            all.push((format!("holed-{likelihood}"), settings.clone(), [3, 6, 8]));
+            settings.push(("model.scales".into(), "shared".into()));
+            all.push((format!("shared-{likelihood}"), settings, [3, 6, 8]));
         }
     }
     // Blocks, normalisation and pixels, of what lies in every way: data, images, numbers, an image of one pixel.

@@ -427,7 +427,7 @@ fn constants() -> Vec<(&'static str, Case)> {
         let (out, x) = (c.variable(&[BATCH, 2]), c.constant(&[BATCH, 2]));
         GaussianGrad { out, x, g: c.constant(&[BATCH]), variance: Variance::Fixed(0.0) }
     });
-    let mixture = Mixture { components: 2, channels: 1 };
+    let mixture = Mixture { components: 2, channels: 1, shared_scales: false };
     case("LogisticMixtureGrad", &|c| {
         let (out, x) = (c.variable(&[BATCH, 12]), c.constant(&[BATCH, 2]));
         LogisticMixtureGrad { out, x, g: c.constant(&[BATCH]), mixture }

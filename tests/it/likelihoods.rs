@@ -212,6 +212,36 @@ fn one_deviation_for_all_values_is_learnt_and_shown() {
 }
 
 #[test]
+fn scales_of_a_mixture_are_learnt_once_for_all_pixels_and_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    // Levels of a logistic distribution with a scale of 3 around 128, of which a model can learn nothing else.
+    let mut rng = Philox::new(8, Stream::Choice, 0, 0);
+    let mut level = || {
+        let u = rng.uniform().clamp(1e-6, 1.0 - 1e-6);
+        (128.0 + 3.0 * (u / (1.0 - u)).ln()).round().clamp(0.0, 255.0) / 255.0
+    };
+    let levels: Vec<f32> = (0..600 * 64).map(|_| level()).collect();
+    npy::save(&at.join("x.npy"), &levels, &[600, 8, 8]).unwrap();
+    let line = "train --recipe mixture --data x.npy --set encoder_layers=[] --set decoder_layers=[] --set model.hidden=[8] \
+                --latent 2 --set components=1 --set scales=shared --batch 50 --lr 3e-2 --epochs 30 --adapter cpu --out run";
+    let said = elbo(at, line).succeeded();
+    let eval = json(at, "eval run");
+    let scale = eval["scale"][0].as_f64().unwrap();
+    assert!((2.8..3.3).contains(&scale), "{scale}");
+    // The entropy of that distribution is log(3) + 2 nats.
+    let bits = eval["bits_per_dim"].as_f64().unwrap();
+    let entropy = (3.0_f64.ln() + 2.0) / 2.0_f64.ln();
+    assert!((bits - entropy).abs() < 0.1, "{bits} bits, of {entropy}");
+    assert!(said.err.contains(&format!("scale    {scale:.2}")), "{}", said.err);
+    elbo(at, "export run --format safetensors --out model").succeeded();
+    let card = fs::read_to_string(at.join("model/README.md")).unwrap();
+    assert!(card.contains("`learned.scale`") && card.contains("`decoder.log_scale` [1]"), "{card}");
+    let config: Value = serde_json::from_slice(&fs::read(at.join("model/config.json")).unwrap()).unwrap();
+    assert_eq!(config["learned"]["scale"][0].as_f64().unwrap(), scale);
+}
+
+#[test]
 fn data_that_do_not_fit_a_likelihood_are_refused_in_a_line_with_advice() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
@@ -276,10 +306,11 @@ fn terms_of_counts_are_exact_in_single_precision_wherever_they_lie() {
 /// Colour pixels of which channels are missing, worked out on the host by the chain rule.
 #[test]
 fn a_mixture_of_colours_is_the_product_of_each_channel_given_those_before_it() {
-    let settings = [("model.components".to_owned(), "3".to_owned())];
+    let settings =
+        [("model.components", "3"), ("model.scales", "each")].map(|(key, value)| (key.to_owned(), value.to_owned()));
     let config = resolve(Some("mixture"), &settings).unwrap();
     let model = Model::with(&config, [3, 4, 4], Source::Floats, None, true, 0).unwrap();
-    let mixture = Mixture { components: 3, channels: 3 };
+    let mixture = Mixture { components: 3, channels: 3, shared_scales: false };
     assert_eq!(likelihood::mixture(&model), mixture);
     let (count, wide) = (5, mixture.outputs(48));
     let mut rng = Philox::new(6, Stream::Choice, 0, 0);

@@ -709,7 +709,15 @@ fn mixtures(name: &str, consts: &[u32], Size { rows, width, depth }: Size) -> Sh
     let (d, o) = (channels * pixels, components * pixels * (1 + 2 * channels));
     let [k, c, p] = [components, channels, pixels].map(|n| n as u32);
     if name == "logistic_mixture_mean" {
-        let p = logistic_mixture_mean::Params { rows: rows as u32, pixels: p, channels: c, components: k };
+        // By turns with scales of their own and with shared ones.
+        let o = if depth % 2 == 0 { o } else { components * pixels * (1 + channels) };
+        let p = logistic_mixture_mean::Params {
+            rows: rows as u32,
+            pixels: p,
+            channels: c,
+            components: k,
+            outputs: o as u32,
+        };
         return Shape::new(&p, (rows, 1), logistic_mixture_mean::grid(&p), [part(rows * o), part(rows * d)]);
     }
     let [value, grad, uniform] = *consts else { unreachable!("there are three constants") };

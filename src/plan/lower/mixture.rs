@@ -10,7 +10,7 @@ impl Lowering<'_> {
     pub(super) fn logistic_mixture(&mut self, value: Option<Id>, grad: Option<Id>) {
         use logistic_mixture::{KERNEL, Params, grid};
         let Some(op) = grad.or(value).map(|id| self.graph.op(id).clone()) else { return };
-        let (out, x, g, Mixture { components, channels }) = match op {
+        let (out, x, g, Mixture { components, channels, .. }) = match op {
             Op::LogisticMixture { out, x, mixture } => (out, x, None, mixture),
             Op::LogisticMixtureGrad { out, x, g, mixture } => (out, x, Some(g), mixture),
             _ => return,
@@ -49,6 +49,7 @@ impl Lowering<'_> {
             pixels: (width / mixture.channels) as u32,
             channels: mixture.channels as u32,
             components: mixture.components as u32,
+            outputs: mixture.of_network(width) as u32,
         };
         let views = vec![self.split(out), self.split(id)];
         let (unit, grid, what) = (self.unit(rows), grid(&p), "mixture of logistics: mean");

@@ -98,7 +98,7 @@ mod tests {
             for (components, side, too_many) in
                 [(10, 64, [false, false]), (130, 64, [true, false]), (200, 96, [true, true])]
             {
-                let mixture = Mixture { components, channels: 3 };
+                let mixture = Mixture { components, channels: 3, shared_scales: false };
                 let width = 3 * side * side;
                 let widths = [mixture.outputs(width), width];
                 let term = refused(target, widths, |[out, x]| Op::LogisticMixture { out, x, mixture });

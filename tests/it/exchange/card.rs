@@ -67,7 +67,7 @@ fn value(text: &str, known: &BTreeMap<&str, Matrix>, tensors: &Tensors) -> Matri
     if callee == "mixture_mean" {
         let all = parts(arguments);
         let sizes = numbers(&all[1..].join(","));
-        return mixture_mean(&value(all[0], known, tensors), sizes[0] as usize, sizes[1] as usize);
+        return mixture_mean(&value(all[0], known, tensors), [0, 1, 2].map(|at| sizes[at] as usize));
     }
     let (before, name) = callee.rsplit_once('.').unwrap_or_else(|| panic!("what is `{text}`?"));
     if callee == "torch.cat" {
@@ -144,8 +144,7 @@ fn joined(all: &[Matrix]) -> Matrix {
 }
 
 /// The mean of a mixture of logistics, by its definition.
-fn mixture_mean(out: &Matrix, components: usize, channels: usize) -> Matrix {
-    let pixels = out.columns / (components * (1 + 2 * channels));
+fn mixture_mean(out: &Matrix, [components, channels, pixels]: [usize; 3]) -> Matrix {
     let row = |out: &[f64]| -> Vec<f64> {
         let value = |at: usize| {
             let weight = |k: usize| out[k * pixels + at % pixels].exp();

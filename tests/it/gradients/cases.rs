@@ -239,7 +239,7 @@ pub fn cases() -> Vec<Case> {
             vec![c.add(Table { out, x, columns: Arc::new(columns) })]
         });
         case(&format!("mixture of logistics of {rows} rows"), &|c| {
-            let mixture = Mixture { components: 2, channels: 3 };
+            let mixture = Mixture { components: 2, channels: 3, shared_scales: false };
             let (out, x) = (c.variable(&[rows, mixture.outputs(12)]), c.constant(&[BATCH, 12]));
             c.as_levels(x);
             // Scales of a few bins would bend too much for differences.
