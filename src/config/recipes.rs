@@ -61,6 +61,11 @@ pub const RECIPES: &[(&str, &str, &str)] = &[
         "128-128-10 for arrays of counts, a negative binomial",
     ),
     (
+        "categories",
+        include_str!("../../assets/recipes/categories.toml"),
+        "128-128-10 for arrays and tables in which every value is one of a few categories",
+    ),
+    (
         "table",
         include_str!("../../assets/recipes/table.toml"),
         "columns of several types, with missing values (default for .csv and .tsv)",
@@ -109,6 +114,7 @@ mod tests {
             ("conditional", &[200, 200], 50, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 425_284),
             ("table", &[64, 64], 8, Likelihood::Heterogeneous, Binarise::None, OptimizerKind::Adam, 162_096),
             ("counts", &[128, 128], 10, Likelihood::NegativeBinomial, Binarise::None, OptimizerKind::Adam, 238_628),
+            ("categories", &[128, 128], 10, Likelihood::Categorical, Binarise::None, OptimizerKind::Adam, 238_628),
             ("anomaly", &[64], 16, Likelihood::Gaussian, Binarise::None, OptimizerKind::Adam, 104_368),
         ];
         // Those of layers are counted once they have data.

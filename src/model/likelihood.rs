@@ -21,7 +21,8 @@ pub fn outputs(config: &ModelConfig, [channels, height, wide]: [usize; 3]) -> us
         | Likelihood::Gaussian
         | Likelihood::GaussianShared
         | Likelihood::Poisson
-        | Likelihood::NegativeBinomial => width,
+        | Likelihood::NegativeBinomial
+        | Likelihood::Categorical => width,
         Likelihood::GaussianLearned | Likelihood::Heterogeneous => 2 * width,
         Likelihood::LogisticMixture => Mixture { components: config.components, channels }.outputs(width),
     }
@@ -36,7 +37,8 @@ pub fn heads(likelihood: Likelihood) -> usize {
         | Likelihood::GaussianShared
         | Likelihood::LogisticMixture
         | Likelihood::Poisson
-        | Likelihood::NegativeBinomial => 1,
+        | Likelihood::NegativeBinomial
+        | Likelihood::Categorical => 1,
     }
 }
 
@@ -137,13 +139,13 @@ pub fn mixture(model: &Model) -> Mixture {
     Mixture { components: model.config.components, channels: model.shape[0] }
 }
 
-/// The columns of a heterogeneous likelihood: of what has no types, numbers.
+/// The columns of a heterogeneous or a categorical likelihood: of what has no types, numbers.
 pub fn columns(config: &ModelConfig, width: usize, encoding: Option<&Encoding>) -> Columns {
     let column = |kind: &Kind| {
         let distribution = match kind {
             Kind::Numeric { .. } => Distribution::Normal,
             Kind::Binary { .. } => Distribution::Bernoulli,
-            Kind::Category { .. } => Distribution::Categorical,
+            Kind::Category { .. } | Kind::Numbered { .. } => Distribution::Categorical,
             Kind::Count => Distribution::Poisson,
             Kind::Text { .. } => return None,
         };
@@ -164,6 +166,7 @@ pub fn by_column(model: &Model) -> Option<Arc<Columns>> {
         Likelihood::LogisticMixture => return None,
         Likelihood::Poisson => Distribution::Poisson,
         Likelihood::NegativeBinomial => Distribution::NegativeBinomial,
+        Likelihood::Categorical => Distribution::Categorical,
         _ if !model.missing => return None,
         Likelihood::Bernoulli => Distribution::Bernoulli,
         Likelihood::Gaussian => Distribution::FixedNormal,
@@ -191,7 +194,8 @@ fn variance(config: &ModelConfig) -> Option<Variance> {
         | Likelihood::Heterogeneous
         | Likelihood::LogisticMixture
         | Likelihood::Poisson
-        | Likelihood::NegativeBinomial => None,
+        | Likelihood::NegativeBinomial
+        | Likelihood::Categorical => None,
     }
 }
 
