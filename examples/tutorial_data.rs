@@ -2,7 +2,7 @@
 //!
 //! FOLDER gets `digits/` (600 pictures of two sizes, a folder for each digit), `patients.csv` and `new.csv` (columns of
 //! several types, a tenth of the cells empty, in the second some rows that do not go together), `sensors.npz`, `colours/`
-//! (900 pictures in colour) and `cells.npy` (counts of genes). All of it is invented, and the same at every call.
+//! (900 pictures in colour), `cells.npy` (counts of genes) and `genotypes.npy` (categories). All of it is invented, and the same at every call.
 
 use elbo::data::glyphs;
 use elbo::error::{Error, Result};
@@ -30,7 +30,8 @@ pub fn write(folder: &Path) -> io::Result<()> {
     fs::write(folder.join("new.csv"), patients(200, 2, true))?;
     sensors(&folder.join("sensors.npz"))?;
     colours(&folder.join("colours"))?;
-    cells(&folder.join("cells.npy"))
+    cells(&folder.join("cells.npy"))?;
+    genotypes(&folder.join("genotypes.npy"))
 }
 
 /// Grey pictures, every third of which has a black margin on the left and on the right.
@@ -101,6 +102,23 @@ fn cells(path: &Path) -> io::Result<()> {
         }
     }
     npy::save(path, &all, &[CELLS, GENES]).map_err(io::Error::other)
+}
+
+/// Copies of the second of two letters, 0, 1 or 2, at forty places of the genome of a thousand people from three places, each with
+/// frequencies of its own; NaN where none could be read.
+fn genotypes(path: &Path) -> io::Result<()> {
+    const PEOPLE: usize = 1000;
+    const SITES: usize = 40;
+    let mut rng = Philox::new(7, Stream::Choice, 0, 0);
+    let frequencies: Vec<[f32; 3]> = (0..SITES).map(|_| [(); 3].map(|()| rng.uniform())).collect();
+    let mut all = Vec::with_capacity(PEOPLE * SITES);
+    for person in 0..PEOPLE {
+        for of in &frequencies {
+            let copies = [(); 2].map(|()| f32::from(rng.uniform() < of[person % 3]));
+            all.push(if rng.uniform() < 0.02 { f32::NAN } else { copies[0] + copies[1] });
+        }
+    }
+    npy::save(path, &all, &[PEOPLE, SITES]).map_err(io::Error::other)
 }
 
 /// Patients whose columns depend on how ill they are. Of `odd` tables every tenth row is put together from two patients,

@@ -161,6 +161,8 @@ pub enum Likelihood {
     Poisson,
     /// Independent negative binomial per value, with a learned dispersion for each place: counts that vary more.
     NegativeBinomial,
+    /// Every value one of a few categories, from a logit for each: tokens, label maps, genotypes, answers.
+    Categorical,
     /// Each column of a table by its type: numeric with a learned variance, binary, category, count (Poisson).
     Heterogeneous,
 }
@@ -176,6 +178,7 @@ impl Likelihood {
             Self::LogisticMixture => "logistic-mixture",
             Self::Poisson => "poisson",
             Self::NegativeBinomial => "negative-binomial",
+            Self::Categorical => "categorical",
             Self::Heterogeneous => "heterogeneous",
         }
     }

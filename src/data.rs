@@ -3,6 +3,7 @@
 pub mod array;
 pub mod batches;
 mod body;
+pub mod categories;
 mod cells;
 mod check;
 pub mod classes;
@@ -31,7 +32,7 @@ use std::path::Path;
 
 use crate::config::{Condition, Config};
 use crate::error::{Error, Result};
-pub use check::{can_be, check, taken};
+pub use check::{NO_CATEGORIES, can_be, check, taken};
 pub use request::{Known, Labels, Request};
 use request::{misplaced, places, share};
 use table::Encoding;

@@ -15,6 +15,7 @@
 //! | `decoder.0`, `decoder.1`, … | the same | hidden layers, from the latent outwards |
 //! | `decoder.head` | `decoder.logits`, or `decoder.mean`, or that and `decoder.log_variance`, or `decoder.columns` | for a Bernoulli, a Gaussian, a learned-variance Gaussian, a heterogeneous likelihood |
 //! | `decoder.head` | `decoder.mixture`, or `decoder.log_rate`, or `decoder.log_mean` | for a mixture of logistics, Poisson, a negative binomial |
+//! | `decoder.head` | `decoder.logits` | for categories: a logit for each of each value |
 //! | `decoder.log_variance`, `decoder.log_dispersion` | the same, no map but a tensor | what `gaussian-shared` and `negative-binomial` have once for all examples |
 
 pub mod card;
@@ -57,7 +58,7 @@ pub fn model(checkpoint: &Checkpoint) -> Result<Model> {
 pub fn outside(config: &ModelConfig, parameter: &str) -> Vec<String> {
     let names: &[&str] = match (parameter, config.likelihood) {
         ("encoder.head", _) => &["encoder.mean", "encoder.log_variance"],
-        ("decoder.head", Likelihood::Bernoulli) => &["decoder.logits"],
+        ("decoder.head", Likelihood::Bernoulli | Likelihood::Categorical) => &["decoder.logits"],
         ("decoder.head", Likelihood::Gaussian | Likelihood::GaussianShared) => &["decoder.mean"],
         ("decoder.head", Likelihood::LogisticMixture) => &["decoder.mixture"],
         ("decoder.head", Likelihood::Poisson) => &["decoder.log_rate"],

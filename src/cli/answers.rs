@@ -130,8 +130,11 @@ pub struct SampleArgs {
     #[arg(long, value_name = "CLASS")]
     pub class: Option<String>,
 
-    /// PNG file to write [default: in the run's samples/]
-    #[arg(long, value_name = "FILE.png")]
+    /// File to write, .png or .npy [default: in the run's samples/]
+    ///
+    /// The file to write: a grid of pictures (.png), or an array of numbers (.npy), of categories the most probable ones.
+    /// Rows of a table are written as text under any other name. Default: a file in the run's samples/.
+    #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 
     /// Key of the random numbers [default: the run's]
@@ -161,8 +164,12 @@ pub struct ReconstructArgs {
     #[arg(long, value_name = "CLASS")]
     pub as_class: Option<String>,
 
-    /// PNG file to write [default: in the run's samples/]
-    #[arg(long, value_name = "FILE.png")]
+    /// File to write, .png or .npy [default: in the run's samples/]
+    ///
+    /// The file to write: pictures below each other (.png), or an array of numbers (.npy), first all examples, then all
+    /// reconstructions, [2, n, …]. Rows of a table are written as text under any other name. Default: a file in the run's
+    /// samples/.
+    #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }
 
@@ -304,8 +311,8 @@ pub struct DecodeArgs {
 
     /// File to write: .npy, .csv or .png
     ///
-    /// The file to write: the decoder's means as an .npy file [count, channels, height, width], as a .csv file with a
-    /// row for each latent, or as a grid of images (.png).
+    /// The file to write: the decoder's means as an .npy file [count, channels, height, width] (of categories their
+    /// probabilities, [count, …, categories]), as a .csv file with a row for each latent, or as a grid of images (.png).
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
 }

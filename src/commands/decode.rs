@@ -18,9 +18,10 @@ pub fn run(args: &DecodeArgs, report: &Report) -> Result<()> {
     if format == "png" {
         open::check_pictures(rows)?;
     }
-    let (means, shape) = (session.decode(&latents, &classes::repeated(class, rows))?, session.record.shape);
+    let means = session.decode(&latents, &classes::repeated(class, rows))?;
+    let shape = show::shape_of_means(rows, &session.record);
     match format {
-        "npy" => npy::save(&args.out, &means, &[rows, shape[0], shape[1], shape[2]])?,
+        "npy" => npy::save(&args.out, &means, &shape)?,
         // Without columns of its own a table has a column for each value.
         "csv" if session.record.table().is_none() => {
             let header: Vec<String> = (0..session.model.width).map(|i| format!("x_{i}")).collect();
@@ -30,7 +31,7 @@ pub fn run(args: &DecodeArgs, report: &Report) -> Result<()> {
         _ => show::save(&args.out, &means, &session.record, open::columns(rows))?,
     }
     report.note(&format!("decoded  {} latents", count(rows as u64)));
-    report.json(&json!({ "count": rows, "shape": shape, "files": [args.out] }));
+    report.json(&json!({ "count": rows, "shape": shape[1..], "files": [args.out] }));
     report.result(&args.out.display().to_string());
     Ok(())
 }

@@ -6,7 +6,7 @@ use super::{open, show};
 use crate::checkpoint::DataRecord;
 use crate::cli::DataArgs;
 use crate::config::{self, DataConfig, Likelihood};
-use crate::data::table::{Column, Kind};
+use crate::data::table::{Column, Encoding, Kind};
 use crate::data::{self, Dataset, Format, Values, images};
 use crate::error::{Error, Result};
 use crate::report::Report;
@@ -87,6 +87,7 @@ fn labels(classes: &[(String, usize)]) -> String {
 /// What an example is, for the line of a run that describes its data.
 pub fn each(data: &Dataset) -> String {
     match (&data.encoding, data.shape) {
+        (Some(encoding), _) if encoding.categories().is_some() => shape(data),
         (Some(encoding), [1, 1, width]) => {
             let scaled = |column: &Column| matches!(column.kind, Kind::Numeric { .. }) && column.kind != Kind::PLAIN;
             let scaled = encoding.columns.iter().filter(|column| scaled(column)).count();
@@ -100,6 +101,9 @@ pub fn each(data: &Dataset) -> String {
 /// What a model takes the columns for where it is asked for nothing else; nothing for what has no typed columns.
 pub fn distributions(data: &Dataset) -> Option<String> {
     let encoding = data.encoding.as_ref().filter(|_| data.shape[..2] == [1, 1])?;
+    if let Some((_, categories)) = encoding.categories() {
+        return Some(format!("likelihood categorical: {} values of {categories} categories", encoding.columns.len()));
+    }
     let kinds = [
         ("numeric", "normal with a learned variance"),
         ("binary", "Bernoulli"),
@@ -116,10 +120,11 @@ pub fn distributions(data: &Dataset) -> Option<String> {
     Some(format!("likelihood heterogeneous{asked}: {}", parts.join(", ")))
 }
 
-/// Why no model can be trained on these data as they are: none that knows counts or levels alone, where one is asked for,
-/// else none at all.
+/// Why no model can be trained on these data as they are: none that knows counts, levels or categories alone, where one is
+/// asked for, else none at all.
 fn refusal(data: &Dataset, asked: Likelihood) -> Option<String> {
-    if matches!(asked, Likelihood::LogisticMixture | Likelihood::Poisson | Likelihood::NegativeBinomial) {
+    use Likelihood::{Categorical, LogisticMixture, NegativeBinomial, Poisson};
+    if matches!(asked, LogisticMixture | Poisson | NegativeBinomial | Categorical) {
         return data::check(data, asked).err().map(|error| error.to_string());
     }
     data::check(data, Likelihood::Bernoulli).err()?;
@@ -140,6 +145,9 @@ fn as_text(data: &Dataset, columns: &[Described]) -> Result<String> {
         let [low, mean, high] = range(data)?;
         lines.push(format!("values   {} to {}, mean {}", significant(low), significant(high), significant(mean)));
     }
+    if let Some(all) = columns::all_levels(columns) {
+        lines.push(format!("values   {}", shortened(&all, SHOWN_CLASSES)));
+    }
     lines.extend(labels(&classes(data)).lines().map(str::to_owned));
     if !columns.is_empty() {
         let shown = columns.iter().take(SHOWN_COLUMNS).map(Described::row).collect::<Vec<_>>();
@@ -158,6 +166,7 @@ fn kind(data: &Dataset) -> String {
         (Format::Glyphs, _) => "digits that the program draws",
         (Format::Idx, true) => "IDX, bytes",
         (Format::Idx, false) => "IDX, floats",
+        (Format::Array, _) if data.encoding.as_ref().is_some_and(|it| it.categories().is_some()) => "NumPy, categories",
         (Format::Array, true) => "NumPy, bytes",
         (Format::Array, false) => "NumPy, numbers",
         (Format::Images, true) => "images",
@@ -173,6 +182,11 @@ fn kind(data: &Dataset) -> String {
 }
 
 fn shape(data: &Dataset) -> String {
+    if let Some((extents, categories)) = data.encoding.as_ref().and_then(Encoding::categories) {
+        let extents: Vec<String> = extents.iter().map(usize::to_string).collect();
+        let values = if extents.is_empty() { "1".to_owned() } else { extents.join(" x ") };
+        return format!("{values} values of {categories} categories");
+    }
     match (&data.encoding, data.shape) {
         (Some(encoding), [1, 1, width]) => format!("{} columns, {width} values", encoding.columns.len()),
         (None, [1, 1, width]) => format!("{width} values"),

@@ -1,32 +1,44 @@
-//! Examples to look at: a picture where they are pictures, rows of a table where they come from one.
+//! Examples to look at: a picture where they are pictures, rows of a table where they come from one. Values that are
+//! categories are shown as the most probable one.
 
 use std::path::Path;
 
 use crate::checkpoint::DataRecord;
+use crate::data;
 use crate::data::table::Encoding;
 use crate::error::Result;
-use crate::report::{csv, grid};
+use crate::report::{csv, grid, npy};
 
 /// How the name of a file with examples ends.
 pub fn extension(record: &DataRecord) -> &'static str {
-    if record.table().is_some() { "csv" } else { "png" }
+    match (record.table(), categories(record)) {
+        (None, _) => "png",
+        // A plane of categories is a picture, or several.
+        (Some(_), Some((extents, _))) if extents.len() > 1 => "png",
+        (Some(_), _) => "csv",
+    }
 }
 
 /// Writes examples [n, D], in the units of the data. A table is drawn as strips only where the name asks for a picture.
 pub fn save(path: &Path, examples: &[f32], record: &DataRecord, columns: usize) -> Result<()> {
-    match record.table().filter(|_| !is_picture(path)) {
+    if ends_in(path, "npy") {
+        let (numbers, shape) = numbers(examples, record);
+        return npy::save(path, &numbers, &shape);
+    }
+    match record.table().filter(|_| !ends_in(path, "png")) {
         Some(encoding) => {
             let rows = examples.chunks_exact(encoding.width()).map(|row| encoding.cells(row));
             write(path, encoding, None, rows)
         }
-        None => grid::save(path, &drawn(examples, record), record.shape, columns),
+        None => grid::save(path, &drawn(examples, record), pictured(record), columns),
     }
 }
 
 /// Writes examples of classes: in a table with the name of its class before each, in a picture as [`save`] does. Without
 /// classes there are no names.
 pub fn classes(path: &Path, examples: &[f32], names: &[&str], record: &DataRecord, columns: usize) -> Result<()> {
-    let Some(encoding) = record.table().filter(|_| !is_picture(path) && !names.is_empty()) else {
+    let written = !ends_in(path, "png") && !ends_in(path, "npy") && !names.is_empty();
+    let Some(encoding) = record.table().filter(|_| written) else {
         return save(path, examples, record, columns);
     };
     let rows = examples.chunks_exact(encoding.width()).zip(names).map(|(row, &name)| {
@@ -37,11 +49,17 @@ pub fn classes(path: &Path, examples: &[f32], names: &[&str], record: &DataRecor
     write(path, encoding, Some("class"), rows)
 }
 
-/// Writes examples and their reconstructions: in a picture below each other, in a table one after the other.
+/// Writes examples and their reconstructions: in a picture below each other, in a table one after the other, in an array
+/// first all examples, then all reconstructions, [2, n, …].
 pub fn pairs(path: &Path, originals: &[f32], reconstructed: &[f32], record: &DataRecord, columns: usize) -> Result<()> {
-    let Some(encoding) = record.table().filter(|_| !is_picture(path)) else {
+    if ends_in(path, "npy") {
+        let (numbers, mut shape) = numbers(&[originals, reconstructed].concat(), record);
+        shape[0] /= 2;
+        return npy::save(path, &numbers, &[&[2], &shape[..]].concat());
+    }
+    let Some(encoding) = record.table().filter(|_| !ends_in(path, "png")) else {
         let [originals, reconstructed] = [originals, reconstructed].map(|examples| drawn(examples, record));
-        return grid::pairs(path, &originals, &reconstructed, record.shape, columns);
+        return grid::pairs(path, &originals, &reconstructed, pictured(record), columns);
     };
     let width = encoding.width();
     let both = originals.chunks_exact(width).zip(reconstructed.chunks_exact(width));
@@ -55,13 +73,41 @@ pub fn pairs(path: &Path, originals: &[f32], reconstructed: &[f32], record: &Dat
     write(path, encoding, Some("row"), rows)
 }
 
-fn is_picture(path: &Path) -> bool {
-    path.extension().is_some_and(|end| end.eq_ignore_ascii_case("png"))
+/// The extents of an array in which the means of `rows` examples have a place: of categories their probabilities.
+pub fn shape_of_means(rows: usize, record: &DataRecord) -> Vec<usize> {
+    match categories(record) {
+        Some((extents, categories)) => [&[rows], extents, &[categories]].concat(),
+        None => [&[rows], &record.shape[..]].concat(),
+    }
+}
+
+fn ends_in(path: &Path, ending: &str) -> bool {
+    path.extension().is_some_and(|end| end.eq_ignore_ascii_case(ending))
+}
+
+/// The extents of an example and the number of categories, where examples are an array of categories.
+fn categories(record: &DataRecord) -> Option<(&[usize], usize)> {
+    record.encoding.as_ref().and_then(Encoding::categories)
+}
+
+/// Examples as numbers, and the extents of an array of them: the most probable categories lie as in the data.
+fn numbers(examples: &[f32], record: &DataRecord) -> (Vec<f32>, Vec<usize>) {
+    let rows = examples.len() / record.shape.iter().product::<usize>();
+    match categories(record) {
+        Some((extents, categories)) => (Encoding::most_probable(examples, categories), [&[rows], extents].concat()),
+        None => (examples.to_vec(), shape_of_means(rows, record)),
+    }
+}
+
+/// The shape in which an example is drawn.
+fn pictured(record: &DataRecord) -> [usize; 3] {
+    categories(record).map_or(record.shape, |(extents, _)| data::categories::shape_of(extents))
 }
 
 /// The same examples with black at 0 and white at 1.
 fn drawn(examples: &[f32], record: &DataRecord) -> Vec<f32> {
     let Some(Encoding { range: [low, high], .. }) = record.encoding else { return examples.to_vec() };
+    let (examples, _) = numbers(examples, record);
     let scale = if high > low { high - low } else { 1.0 };
     examples.iter().map(|&value| ((f64::from(value) - low) / scale) as f32).collect()
 }

@@ -88,6 +88,25 @@ impl Layer {
             _ => false,
         }
     }
+
+    /// Whether what it is given, or what it gives, has to be an image.
+    pub fn wants_image(self) -> bool {
+        match self {
+            Self::Conv(_)
+            | Self::ConvTranspose { .. }
+            | Self::AvgPool { .. }
+            | Self::Upsample { .. }
+            | Self::Begin { skip: Some(_) }
+            | Self::Dense { to: Dense::Image(_) | Dense::Part { .. } } => true,
+            Self::Dense { to: Dense::Numbers(_) | Dense::Out }
+            | Self::GroupNorm { .. }
+            | Self::LayerNorm
+            | Self::Dropout { .. }
+            | Self::Begin { skip: None }
+            | Self::End
+            | Self::Activation(_) => false,
+        }
+    }
 }
 
 /// All layers of the list under a key. What shapes they make shows when the data are known.

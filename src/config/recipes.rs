@@ -43,7 +43,7 @@ pub const RECIPES: &[(&str, &str, &str)] = &[
     (
         "residual",
         include_str!("../../assets/recipes/residual.toml"),
-        "residual blocks of convolutions with group normalisation, 32 latent dimensions",
+        "convolutions with residual blocks, 32 latent dimensions: the lowest losses of digits",
     ),
     (
         "colour",
@@ -51,14 +51,24 @@ pub const RECIPES: &[(&str, &str, &str)] = &[
         "convolutions for colour pictures, a Gaussian decoder",
     ),
     (
+        "levels",
+        include_str!("../../assets/recipes/levels.toml"),
+        "the same for pictures of 256 levels, a discretised logistic: bits per value",
+    ),
+    (
         "mixture",
         include_str!("../../assets/recipes/mixture.toml"),
-        "the same for pictures of 256 levels, a mixture of logistics: bits per value",
+        "likewise, a mixture of logistics with scales of each pixel",
     ),
     (
         "counts",
         include_str!("../../assets/recipes/counts.toml"),
         "128-128-10 for arrays of counts, a negative binomial",
+    ),
+    (
+        "categories",
+        include_str!("../../assets/recipes/categories.toml"),
+        "128-128-10 for arrays and tables in which every value is one of a few categories",
     ),
     (
         "table",
@@ -109,13 +119,15 @@ mod tests {
             ("conditional", &[200, 200], 50, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 425_284),
             ("table", &[64, 64], 8, Likelihood::Heterogeneous, Binarise::None, OptimizerKind::Adam, 162_096),
             ("counts", &[128, 128], 10, Likelihood::NegativeBinomial, Binarise::None, OptimizerKind::Adam, 238_628),
+            ("categories", &[128, 128], 10, Likelihood::Categorical, Binarise::None, OptimizerKind::Adam, 238_628),
             ("anomaly", &[64], 16, Likelihood::Gaussian, Binarise::None, OptimizerKind::Adam, 104_368),
         ];
         // Those of layers are counted once they have data.
         let layers: &[(&str, usize, Likelihood, Binarise, u64)] = &[
             ("conv", 32, Likelihood::Bernoulli, Binarise::Dynamic, 1_700_609),
-            ("residual", 32, Likelihood::Bernoulli, Binarise::Dynamic, 1_819_841),
+            ("residual", 32, Likelihood::Bernoulli, Binarise::Dynamic, 1_517_120),
             ("colour", 64, Likelihood::Gaussian, Binarise::None, 1_799_105),
+            ("levels", 64, Likelihood::LogisticMixture, Binarise::None, 0),
             ("mixture", 64, Likelihood::LogisticMixture, Binarise::None, 1_846_767),
         ];
         assert_eq!(rows.len() + layers.len(), RECIPES.len());

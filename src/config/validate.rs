@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use super::{
-    Anneal, Binarise, Bound, Condition, Config, Curve, Likelihood, ModelConfig, ObjectiveConfig, ScheduleConfig,
+    Anneal, Binarise, Bound, Condition, Config, Curve, Likelihood, ModelConfig, ObjectiveConfig, Scale, ScheduleConfig,
     TrainConfig, layers,
 };
 use crate::error::{Error, Result};
@@ -57,6 +57,7 @@ pub fn validate(config: &Config) -> Result<()> {
     check((1e-6..=1e6).contains(&sigma), "model.sigma", &sigma, "a number from 1e-6 to 1e6")?;
     count("model.components", model.components, 1..=MAX_COMPONENTS)?;
     check_binarise(data.binarise, model.likelihood)?;
+    check_categories(data.scale, model)?;
     // Beyond ±80 the exponential, or that of the negative, would leave single precision.
     let is_range = low < high && low >= -80.0 && high <= 80.0;
     check(is_range, "model.log_variance", &format!("[{low}, {high}]"), "a lower and a higher number from -80 to 80")?;
@@ -88,15 +89,39 @@ pub fn validate(config: &Config) -> Result<()> {
     check(train.seed <= most, "train.seed", &train.seed, &format!("a whole number from 0 to {most}"))
 }
 
-/// Levels and counts are no probabilities: what is drawn from them would be a 1 for most.
+/// Levels, counts and categories are no probabilities: what is drawn from them would be a 1 for most.
 fn check_binarise(binarise: Binarise, likelihood: Likelihood) -> Result<()> {
     let values = match likelihood {
         Likelihood::LogisticMixture => "256 levels",
         Likelihood::Poisson | Likelihood::NegativeBinomial => "counts",
+        Likelihood::Categorical => "categories",
         _ => return Ok(()),
     };
     let allowed = format!("none where model.likelihood is {}, which is for {values}", likelihood.name());
     check(binarise == Binarise::None, "data.binarise", &format!("{binarise:?}").to_lowercase(), &allowed)
+}
+
+/// Categories have no unit, and shown as ones among zeros they are no picture.
+fn check_categories(scale: Scale, model: &ModelConfig) -> Result<()> {
+    if model.likelihood != Likelihood::Categorical {
+        return Ok(());
+    }
+    let unscaled = matches!(scale, Scale::Auto | Scale::None);
+    let allowed = "auto or none where model.likelihood is categorical, which is for categories";
+    check(unscaled, "data.scale", &format!("{scale:?}").to_lowercase(), allowed)?;
+    for (key, texts) in
+        [("model.encoder_layers", &model.encoder_layers), ("model.decoder_layers", &model.decoder_layers)]
+    {
+        let layers = layers::list(key, texts, key == "model.decoder_layers")?;
+        if let Some(at) = layers.iter().position(|layer| layer.wants_image()) {
+            return Err(Error::Usage(format!(
+                "{key}[{at}] `{}` is for pictures, and categories (model.likelihood = categorical) are shown as ones \
+                 among zeros in a row; take dense layers, such as `--set {key}=[]` with `--set model.hidden=[128,128]`",
+                texts[at]
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn check_objective(objective: &ObjectiveConfig, model: &ModelConfig, train: &TrainConfig) -> Result<()> {
@@ -196,7 +221,8 @@ pub fn parameter_count(model: &ModelConfig, data: usize) -> Option<u64> {
         | Likelihood::Gaussian
         | Likelihood::GaussianShared
         | Likelihood::Poisson
-        | Likelihood::NegativeBinomial => 1,
+        | Likelihood::NegativeBinomial
+        | Likelihood::Categorical => 1,
     };
     let backwards: Vec<usize> = model.hidden.iter().rev().copied().collect();
     let widths = if model.decoder.is_empty() { &backwards } else { &model.decoder };
@@ -319,6 +345,12 @@ mod tests {
             ("data.binarise", "threshold", |c| {
                 (c.model.likelihood, c.data.binarise) = (Likelihood::NegativeBinomial, Binarise::Threshold);
             }),
+            ("data.binarise", "threshold", |c| {
+                (c.model.likelihood, c.data.binarise) = (Likelihood::Categorical, Binarise::Threshold);
+            }),
+            ("data.scale", "standardise", |c| {
+                (c.model.likelihood, c.data.scale) = (Likelihood::Categorical, Scale::Standardise);
+            }),
             ("model.encoder_layers", "257 layers", |c| c.model.encoder_layers = vec!["relu".into(); 257]),
             ("model.latent", &usize::MAX.to_string(), |c| c.model.latent = usize::MAX),
             ("model.sigma", "0", |c| c.model.sigma = 0.0),
@@ -418,6 +450,27 @@ mod tests {
         config.model.encoder_layers = vec!["dense 9".into()];
         let error = validate(&config).unwrap_err().to_string();
         assert!(error.contains("model.hidden = [400] and model.encoder_layers") && error.contains("model.hidden=[]"));
+    }
+
+    #[test]
+    fn layers_of_pictures_are_refused_for_categories() {
+        for (layer, refused) in [
+            ("dense 9", false),
+            ("layer-norm", false),
+            ("conv 8 kernel 1", true),
+            ("avg-pool 2", true),
+            ("upsample 2", true),
+            ("dense 7x7x2", true),
+            ("dense data/2x4", true),
+        ] {
+            let mut config = Config::default();
+            config.model.likelihood = Likelihood::Categorical;
+            config.model.decoder_layers = vec!["relu".into(), layer.into()];
+            let found = validate(&config).map_err(|error| error.to_string());
+            assert_eq!(found.is_err(), refused, "{layer}: {found:?}");
+            let start = format!("model.decoder_layers[1] `{layer}` is for pictures");
+            assert!(found.is_ok() || found.is_err_and(|text| text.starts_with(&start)), "{layer}");
+        }
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use super::cells::Cells;
 pub use super::elements::Elements;
 use super::table::{Column, Encoding, Frame, Kind};
-use super::{Dataset, Format, Labels, Request, Values, disk, places};
-use crate::config::Layout;
+use super::{Dataset, Format, Labels, Request, Values, categories, disk, places};
+use crate::config::{Layout, Likelihood};
 use crate::error::{Error, Result};
 
 /// Classes from 0 up to here are taken as they are; others are numbered in ascending order.
@@ -66,7 +66,12 @@ pub fn dataset(
     request: &Request,
 ) -> Result<Dataset> {
     let complain = |what: String| Error::Data(format!("{name}: {what}"));
-    let (shape, channels_last) = shape_of(dims, request.config.layout).map_err(complain)?;
+    let categorical = request.likelihood == Likelihood::Categorical;
+    let (shape, channels_last) = match dims {
+        // Which axis is which means nothing to them.
+        [_, extents @ ..] if categorical => (categories::shape_of(extents), false),
+        _ => shape_of(dims, request.config.layout).map_err(complain)?,
+    };
     let (width, examples) = (shape.iter().product::<usize>(), dims[0]);
     if width == 0 || examples == 0 {
         return Err(complain(format!("there are no values: its shape is {dims:?}")));
@@ -81,6 +86,9 @@ pub fn dataset(
     let scale = request.scale(dims.len() == 2);
     let (order, tested) = places(examples, test, request.config);
     let labels = labels.map(|labels| labels.reordered(&order, request.classes()));
+    if categorical {
+        return categories::dataset(name, dims, cells, (order, tested), labels, request);
+    }
     let known = request.known.and_then(|known| known.encoding);
     let bytes = match &cells {
         Cells::Memory(elements) => matches!(elements, Elements::Bool(_) | Elements::U8(_)),

@@ -1,7 +1,9 @@
 //! The cells of a table or of an array, in memory or on the disk.
 
+use super::Values;
 use super::disk::{Disk, PORTION, Part, too_many};
 use super::elements::{Element, Elements, Kind};
+use super::table::Encoding;
 use crate::durable::scratch::Scratch;
 use crate::error::Result;
 
@@ -29,6 +31,14 @@ impl Cells {
         match self {
             Self::Memory(elements) => Self::Memory(elements.channels_first(shape)),
             Self::Disk(disk) => Self::Disk(disk.channels_last(shape)),
+        }
+    }
+
+    /// Rows in the order given, as a model takes them.
+    pub fn encoded(&self, encoding: &Encoding, order: &[u32]) -> Values {
+        match self {
+            Self::Memory(elements) => Values::F32(encoding.encode(elements, order)),
+            Self::Disk(disk) => Values::Disk(disk.clone().reordered(order).encoded(encoding)),
         }
     }
 

@@ -7,6 +7,11 @@ use crate::error::{Error, Result};
 /// The largest count: rates end at exp 20, and beyond 2²⁴ single precision has not every whole number.
 const MOST_COUNTED: f32 = 16_777_216.0;
 
+/// What to say where values are pixels, and categories are wanted.
+pub const NO_CATEGORIES: &str = "these are pixels, and the categorical likelihood takes categories; give an array (.npy, .npz) \
+                                 of whole numbers or a table, or for pictures choose `--set \
+                                 model.likelihood=logistic-mixture`";
+
 /// Tells whether a model with `likelihood` can take the data: columns of types that it knows, counts that a rate can
 /// reach, values that are finite, for Bernoulli from 0 to 1, for a mixture of logistics one of 256 levels, for counts whole. Values of tables and arrays may be missing.
 ///
@@ -15,6 +20,8 @@ const MOST_COUNTED: f32 = 16_777_216.0;
 pub fn check(dataset: &Dataset, likelihood: Likelihood) -> Result<()> {
     if let Some(encoding) = &dataset.encoding {
         encoding.check(&dataset.name, likelihood)?;
+    } else if likelihood == Likelihood::Categorical {
+        return Err(Error::Data(format!("{}: {NO_CATEGORIES}", dataset.name)));
     } else if likelihood == Likelihood::Heterogeneous {
         return Err(Error::Data(format!(
             "{}: the heterogeneous likelihood is for the columns of tables and of arrays of two dimensions; for pixels \
@@ -51,7 +58,8 @@ pub fn check(dataset: &Dataset, likelihood: Likelihood) -> Result<()> {
 /// Whether a finite number can be a value of a likelihood.
 pub fn can_be(x: f32, likelihood: Likelihood) -> bool {
     match likelihood {
-        Likelihood::Bernoulli => (0.0..=1.0).contains(&x),
+        // A category is a 1 among zeros; what a model puts out are probabilities.
+        Likelihood::Bernoulli | Likelihood::Categorical => (0.0..=1.0).contains(&x),
         // A level in single precision, or read as text.
         Likelihood::LogisticMixture => (0.0..=1.0).contains(&x) && (255.0 * x - (255.0 * x).round()).abs() < 1e-3,
         Likelihood::Poisson | Likelihood::NegativeBinomial => (0.0..=MOST_COUNTED).contains(&x) && x.fract() == 0.0,
@@ -69,6 +77,7 @@ pub fn taken(likelihood: Likelihood) -> String {
             &format!("counts, whole numbers from 0 to {MOST_COUNTED}")
         }
         Likelihood::Bernoulli => "values from 0 to 1",
+        Likelihood::Categorical => "a 1 among zeros for each value, or probabilities",
         _ => "finite values",
     };
     format!(", but the {} likelihood takes {values}", likelihood.name())

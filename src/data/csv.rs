@@ -18,7 +18,7 @@ use ::csv::ByteRecord;
 use super::cells::Growing;
 use super::table::{Column, Encoding, Frame, Kind};
 use super::{Dataset, Labels, Request, places};
-use crate::config::{ColumnType, MAX_WIDTH, nearest};
+use crate::config::{ColumnType, Likelihood, MAX_WIDTH, nearest};
 use crate::error::{Error, Result};
 use infer::Seen;
 use rows::{Rows, for_each_row, text};
@@ -102,13 +102,16 @@ fn label_column(name: &str, header: &[String], request: &Request, notes: &mut Ve
     Ok(place)
 }
 
-/// The types that the configuration states, by column.
+/// The types that the configuration states, by its likelihood or by column.
 fn stated(name: &str, header: &[String], request: &Request) -> Result<Vec<Option<ColumnType>>> {
     let columns = &request.config.columns;
     if let Some(missing) = columns.keys().find(|column| *column != "*" && !header.contains(column)) {
         return Err(Error::Usage(format!("data.columns.{missing}: {}", no_column(name, header, missing))));
     }
-    Ok(header.iter().map(|column| columns.get(column).or_else(|| columns.get("*")).copied()).collect())
+    // Where every value is one of a few categories, a column is that unless something else is said of it.
+    let unsaid = (request.likelihood == Likelihood::Categorical).then_some(ColumnType::Category);
+    let stated = |column: &String| columns.get(column).or_else(|| columns.get("*")).copied().or(unsaid);
+    Ok(header.iter().map(stated).collect())
 }
 
 /// What to say about a column that is not there.
@@ -187,6 +190,10 @@ fn cell(kind: &Kind, levels: &HashMap<&str, usize>, field: &str) -> Decoded<f64>
         Kind::Count => match number()? {
             count if count >= 0.0 && count.fract() == 0.0 => Ok(count),
             _ => Err(format!("`{field}` is no count, which is a whole number from 0 up")),
+        },
+        Kind::Numbered { categories } => match number()? {
+            category if (0.0..*categories as f64).contains(&category) && category.fract() == 0.0 => Ok(category),
+            _ => Err(format!("`{field}` is none of the categories that the model knows, 0 to {}", categories - 1)),
         },
         Kind::Binary { .. } | Kind::Category { .. } => levels.get(field).map(|&level| level as f64).ok_or_else(|| {
             let known: Vec<&str> = kind.levels().iter().take(8).map(String::as_str).collect();

@@ -42,9 +42,11 @@ pub struct Labels {
 /// What a likelihood wants of numbers that come in no particular unit.
 fn wanted(likelihood: Likelihood) -> Scale {
     match likelihood {
-        Likelihood::Bernoulli | Likelihood::LogisticMixture | Likelihood::Poisson | Likelihood::NegativeBinomial => {
-            Scale::None
-        }
+        Likelihood::Bernoulli
+        | Likelihood::LogisticMixture
+        | Likelihood::Poisson
+        | Likelihood::NegativeBinomial
+        | Likelihood::Categorical => Scale::None,
         Likelihood::Gaussian | Likelihood::GaussianLearned | Likelihood::GaussianShared | Likelihood::Heterogeneous => {
             Scale::Standardise
         }
@@ -93,11 +95,11 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Whether the numbers of an array are taken one by one as they are, bytes among them, and may be missing: counts, and
-    /// levels that are no bytes.
+    /// Whether the numbers of an array are taken one by one as they are, bytes among them, and may be missing: counts,
+    /// categories, and levels that are no bytes.
     pub fn keeps(&self, bytes: bool) -> bool {
         match self.likelihood {
-            Likelihood::Poisson | Likelihood::NegativeBinomial => true,
+            Likelihood::Poisson | Likelihood::NegativeBinomial | Likelihood::Categorical => true,
             Likelihood::LogisticMixture => !bytes,
             Likelihood::Bernoulli
             | Likelihood::Gaussian

@@ -12,9 +12,13 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::cells::Cells;
-use super::{Dataset, Format, Labels, Request, Values, hex};
+use super::{Dataset, Format, Labels, Request, hex};
 use crate::error::{Error, Result};
 pub use encoding::Encoding;
+
+/// The most categories of a value. Each takes a place in what the networks read and put out, so what has more is a number, or
+/// a name for the row.
+pub const MOST_LEVELS: usize = 4096;
 
 /// What a file held, before anything is fitted.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,6 +60,11 @@ pub enum Kind {
         /// What each place stands for.
         levels: Vec<String>,
     },
+    /// One of so many categories, which have numbers from 0 up and no names, encoded likewise.
+    Numbered {
+        /// How many there are.
+        categories: usize,
+    },
     /// Whole numbers from 0 up, as they are: one place.
     Count,
     /// Words of which too many are different to be levels: no place, and nothing that a model can learn.
@@ -76,6 +85,7 @@ impl Kind {
         match self {
             Self::Numeric { .. } | Self::Binary { .. } | Self::Count => 1,
             Self::Category { levels } => levels.len(),
+            Self::Numbered { categories } => *categories,
             Self::Text { .. } => 0,
         }
     }
@@ -85,18 +95,18 @@ impl Kind {
         match self {
             Self::Numeric { .. } => "numeric",
             Self::Binary { .. } => "binary",
-            Self::Category { .. } => "category",
+            Self::Category { .. } | Self::Numbered { .. } => "category",
             Self::Count => "count",
             Self::Text { .. } => "text",
         }
     }
 
-    /// What the indices of cells stand for; nothing where cells are numbers.
+    /// What the indices of cells stand for; nothing where cells are numbers, or categories that are.
     pub fn levels(&self) -> &[String] {
         match self {
             Self::Binary { levels } => levels,
             Self::Category { levels } => levels,
-            Self::Numeric { .. } | Self::Count | Self::Text { .. } => &[],
+            Self::Numeric { .. } | Self::Numbered { .. } | Self::Count | Self::Text { .. } => &[],
         }
     }
 }
@@ -126,10 +136,7 @@ impl Frame {
             return Err(Error::Data(format!("{name}: there is no column that a model could learn")));
         }
         let (hash, missing) = self.hash(&order, labels.as_ref(), test)?;
-        let values = match self.cells {
-            Cells::Memory(cells) => Values::F32(encoding.encode(&cells, &order)),
-            Cells::Disk(disk) => Values::Disk(disk.reordered(&order).encoded(&encoding)),
-        };
+        let values = self.cells.encoded(&encoding, &order);
         let data = Dataset::parted(name, [1, 1, width], values, test, request.validation(order.len() - test))?;
         let data = Dataset { format: Format::Table, encoding: Some(encoding), missing, hash, ..data };
         Ok(data.with_labels(labels)?.with_rows(order))

@@ -96,7 +96,18 @@ fn head(checkpoint: &Checkpoint) -> String {
     let (model, data) = (&checkpoint.config.model, &checkpoint.progress.data);
     let width: usize = data.shape.iter().product();
     let [channels, height, columns] = data.shape;
-    let values = if data.floats { "the numbers as they are in the data" } else { "bytes of the data divided by 255" };
+    let values = match data.encoding.as_ref().and_then(Encoding::categories) {
+        Some((extents, categories)) => &format!(
+            "of each value of an array {extents:?} of {categories} categories a 1 among zeros (in Python \
+             `numpy.eye({categories}, dtype=\"f4\")[values].reshape(len(values), -1)`), or NaN where it is missing"
+        ),
+        None if model.likelihood == Likelihood::Categorical => {
+            "of each column a 1 among zeros, in the order of its levels in `config.json` under `data.encoding`, or NaN where it \
+             is missing"
+        }
+        None if data.floats => "the numbers as they are in the data",
+        None => "bytes of the data divided by 255",
+    };
     let is_scaled = data.encoding.as_ref().is_some_and(Encoding::scales);
     let [scaled, units] = if is_scaled {
         [" Inside, they are scaled as `config.json` says under `data.encoding`.", " in units of the scaled numbers"]
@@ -137,6 +148,7 @@ fn head(checkpoint: &Checkpoint) -> String {
             "the logarithm of the mean of a negative binomial distribution per value, whose inverse dispersion is in \
              `learned.inverse_dispersion` of `{CONFIG}`"
         ),
+        Likelihood::Categorical => "a logit for each category of each value, one value after the other",
         Likelihood::GaussianLearned => "mean and log-variance of a normal distribution per value",
         Likelihood::Heterogeneous => {
             "a number for each place of an encoded row (the mean of a number, the logit of a binary column, a logit for \
@@ -269,6 +281,7 @@ fn pytorch(checkpoint: &Checkpoint) -> String {
         Likelihood::Poisson => format!("{}.clamp(-20, 20).exp()", decoder.head("decoder.log_rate")),
         Likelihood::NegativeBinomial => format!("{}.clamp(-20, 20).exp()", decoder.head("decoder.log_mean")),
         Likelihood::Heterogeneous => decoder.head("decoder.columns"),
+        Likelihood::Categorical => probabilities(checkpoint, &decoder.head("decoder.logits")),
         Likelihood::GaussianLearned => format!(
             "{}{units}, {}.clamp({low}, {high}){deviations}",
             decoder.head("decoder.mean"),
@@ -287,6 +300,16 @@ fn pytorch(checkpoint: &Checkpoint) -> String {
         log_variance = encoder.head("encoder.log_variance"),
         decode = decoder.lines,
     )
+}
+
+/// The probabilities of categories, from their logits: an expression in Python.
+fn probabilities(checkpoint: &Checkpoint, logits: &str) -> String {
+    let Some(encoding) = &checkpoint.progress.data.encoding else { return logits.to_owned() };
+    if let Some((_, categories)) = encoding.categories() {
+        return format!("{logits}.unflatten(1, ({}, {categories})).softmax(2).flatten(1)", encoding.columns.len());
+    }
+    let widths: Vec<usize> = encoding.columns.iter().map(|column| column.kind.width()).collect();
+    format!("torch.cat([column.softmax(1) for column in {logits}.split({widths:?}, 1)], 1)")
 }
 
 /// How configurations write a non-linearity.

@@ -44,6 +44,9 @@ pub fn encoder(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
     let latent = model.config.latent;
     let mut file = File::new(checkpoint, &graph)?;
     let what = match checkpoint.progress.data.encoding {
+        Some(_) if model.config.likelihood == Likelihood::Categorical => {
+            "examples, of each value a 1 among zeros, or NaN in all places of one that is missing"
+        }
         Some(_) => {
             "examples in the units of the data, NaN for what is missing; of a binary column 0 or 1 for its first or \
                     second level, of a category a 1 among zeros"
@@ -69,7 +72,8 @@ pub fn variances(checkpoint: &Checkpoint) -> Result<usize> {
         | Likelihood::GaussianShared
         | Likelihood::LogisticMixture
         | Likelihood::Poisson
-        | Likelihood::NegativeBinomial => 0,
+        | Likelihood::NegativeBinomial
+        | Likelihood::Categorical => 0,
         Likelihood::GaussianLearned | Likelihood::Heterogeneous => model.mean_width() - model.width,
     })
 }
@@ -102,6 +106,7 @@ pub fn decoder(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
         | Likelihood::GaussianShared
         | Likelihood::LogisticMixture => "the mean of p(x|z), in the units of the data",
         Likelihood::Poisson | Likelihood::NegativeBinomial => "the mean of p(x|z), a rate of counts",
+        Likelihood::Categorical => "the probability of each category of each value, one value after the other",
         Likelihood::Heterogeneous => {
             "the mean of p(x|z): numbers in the units of the data, probabilities of a binary column's second level and of \
              each level of a category, rates of counts"
@@ -413,9 +418,10 @@ impl<'a> File<'a> {
     /// Means, probabilities and rates, neighbours of one kind at a time, and the second numbers as they are.
     fn table_mean(&mut self, out: &str, columns: &Columns, name: &str) {
         let seconds = columns.outputs() - columns.width();
-        // Each category by itself.
-        let alike =
-            |a: &Column, b: &Column| a.distribution == b.distribution && a.distribution != Distribution::Categorical;
+        // Categories lie side by side where there are equally many.
+        let alike = |a: &Column, b: &Column| {
+            a.distribution == b.distribution && (a.places == b.places || a.distribution != Distribution::Categorical)
+        };
         let runs: Vec<&[Column]> = columns.all.chunk_by(alike).collect();
         let mut widths: Vec<i64> = runs.iter().map(|run| run.iter().map(|column| column.places as i64).sum()).collect();
         let mut parts: Vec<String> = (0..widths.len()).map(|at| format!("columns{at}")).collect();
@@ -438,9 +444,7 @@ impl<'a> File<'a> {
             match run[0].distribution {
                 Distribution::Normal | Distribution::FixedNormal => continue,
                 Distribution::Bernoulli => self.node("Sigmoid", &[part], &[&mean]),
-                Distribution::Categorical => {
-                    self.part(NODE, proto::node("Softmax", &mean, &[part], &[&mean], axis()));
-                }
+                Distribution::Categorical => self.probabilities(part, run.len(), run[0].places, &mean),
                 Distribution::Poisson | Distribution::NegativeBinomial => {
                     let bounded = format!("{part}.bounded");
                     self.node("Clip", &[part, "lowest_rate", "highest_rate"], &[&bounded]);
@@ -451,6 +455,19 @@ impl<'a> File<'a> {
         }
         let made: Vec<&str> = made.iter().map(String::as_str).collect();
         self.part(NODE, proto::node("Concat", name, &made, &[name], axis()));
+    }
+
+    /// Probabilities of so many values that have so many categories each.
+    fn probabilities(&mut self, logits: &str, values: usize, categories: usize, name: &str) {
+        let [apart, each] = ["apart", "each"].map(|what| format!("{name}.{what}"));
+        for (shape, extents) in
+            [("apart", &[-1, values as i64, categories as i64][..]), ("beside", &[-1, (values * categories) as i64])]
+        {
+            self.part(INITIALIZER, proto::integers(&format!("{name}.{shape}.shape"), extents));
+        }
+        self.node("Reshape", &[logits, &format!("{name}.apart.shape")], &[&apart]);
+        self.part(NODE, proto::node("Softmax", &each, &[&apart], &[&each], vec![proto::attribute("axis", 2)]));
+        self.node("Reshape", &[&each, &format!("{name}.beside.shape")], &[name]);
     }
 
     /// The means of components by their weights, plane by plane.

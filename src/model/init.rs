@@ -94,6 +94,7 @@ fn starts(model: &Model, means: &[f32]) -> Vec<f32> {
             | Likelihood::GaussianShared
             | Likelihood::Heterogeneous => Distribution::Normal,
             Likelihood::Poisson | Likelihood::NegativeBinomial => Distribution::Poisson,
+            Likelihood::Categorical => Distribution::Categorical,
             Likelihood::LogisticMixture => return spread(model, means),
         };
         return means.iter().map(|&mean| start(distribution, mean)).collect();

@@ -21,7 +21,8 @@ pub fn outputs(config: &ModelConfig, [channels, height, wide]: [usize; 3]) -> us
         | Likelihood::Gaussian
         | Likelihood::GaussianShared
         | Likelihood::Poisson
-        | Likelihood::NegativeBinomial => width,
+        | Likelihood::NegativeBinomial
+        | Likelihood::Categorical => width,
         Likelihood::GaussianLearned | Likelihood::Heterogeneous => 2 * width,
         Likelihood::LogisticMixture => mixtures(config, channels).of_network(width),
     }
@@ -36,7 +37,8 @@ pub fn heads(likelihood: Likelihood) -> usize {
         | Likelihood::GaussianShared
         | Likelihood::LogisticMixture
         | Likelihood::Poisson
-        | Likelihood::NegativeBinomial => 1,
+        | Likelihood::NegativeBinomial
+        | Likelihood::Categorical => 1,
     }
 }
 
@@ -160,13 +162,13 @@ fn mixtures(config: &ModelConfig, channels: usize) -> Mixture {
     Mixture { components: config.components, channels, shared_scales: config.scales == Scales::Shared }
 }
 
-/// The columns of a heterogeneous likelihood: of what has no types, numbers.
+/// The columns of a heterogeneous or a categorical likelihood: of what has no types, numbers.
 pub fn columns(config: &ModelConfig, width: usize, encoding: Option<&Encoding>) -> Columns {
     let column = |kind: &Kind| {
         let distribution = match kind {
             Kind::Numeric { .. } => Distribution::Normal,
             Kind::Binary { .. } => Distribution::Bernoulli,
-            Kind::Category { .. } => Distribution::Categorical,
+            Kind::Category { .. } | Kind::Numbered { .. } => Distribution::Categorical,
             Kind::Count => Distribution::Poisson,
             Kind::Text { .. } => return None,
         };
@@ -187,6 +189,7 @@ pub fn by_column(model: &Model) -> Option<Arc<Columns>> {
         Likelihood::LogisticMixture => return None,
         Likelihood::Poisson => Distribution::Poisson,
         Likelihood::NegativeBinomial => Distribution::NegativeBinomial,
+        Likelihood::Categorical => Distribution::Categorical,
         _ if !model.missing => return None,
         Likelihood::Bernoulli => Distribution::Bernoulli,
         Likelihood::Gaussian => Distribution::FixedNormal,
@@ -214,7 +217,8 @@ fn variance(config: &ModelConfig) -> Option<Variance> {
         | Likelihood::Heterogeneous
         | Likelihood::LogisticMixture
         | Likelihood::Poisson
-        | Likelihood::NegativeBinomial => None,
+        | Likelihood::NegativeBinomial
+        | Likelihood::Categorical => None,
     }
 }
 

@@ -4,8 +4,8 @@
 use super::stack::{Networks, Pass, sum};
 use super::{likelihood, network};
 use crate::config::{Binarise, Condition, Config, Likelihood, MAX_PARAMETERS, ModelConfig};
-use crate::data::Dataset;
 use crate::data::table::Encoding;
+use crate::data::{Dataset, NO_CATEGORIES};
 use crate::error::{Error, Result};
 use crate::graph::columns::Columns;
 use crate::graph::op::Source;
@@ -78,7 +78,7 @@ impl Model {
     ///
     /// # Errors
     /// [`Error::Usage`] where the layers of the configuration do not fit together or not to the data, or have too many
-    /// parameters; [`Error::Data`] where the model wants classes and there are none.
+    /// parameters; [`Error::Data`] where the model wants classes and there are none, or categories and the values are pixels.
     pub fn with(
         config: &Config,
         shape: [usize; 3],
@@ -94,7 +94,10 @@ impl Model {
         };
         let width = shape.iter().product();
         let columns = match config.model.likelihood {
-            Likelihood::Heterogeneous => Some(Arc::new(likelihood::columns(&config.model, width, encoding))),
+            Likelihood::Categorical if encoding.is_none() => return Err(Error::Data(NO_CATEGORIES.into())),
+            Likelihood::Heterogeneous | Likelihood::Categorical => {
+                Some(Arc::new(likelihood::columns(&config.model, width, encoding)))
+            }
             _ => None,
         };
         let (config, binarise) = (config.model.clone(), config.data.binarise);

@@ -38,13 +38,13 @@ fn encoding(width: usize) -> Encoding {
         let kind = Kind::Numeric { shift: at as f64 - 3.0, scale: 0.25 * (at + 1) as f64 };
         Column { name: at.to_string(), kind }
     };
-    Encoding { columns: (0..width).map(column).collect(), range: [-3.0, 9.0] }
+    Encoding { columns: (0..width).map(column).collect(), range: [-3.0, 9.0], array: None }
 }
 
 /// Numbers as they are, of which some are missing.
 fn plain(width: usize) -> Encoding {
     let columns = (0..width).map(|at| Column { name: at.to_string(), kind: Kind::PLAIN });
-    Encoding { columns: columns.collect(), range: [0.0, 1.0] }
+    Encoding { columns: columns.collect(), range: [0.0, 1.0], array: None }
 }
 
 /// Columns of every type, in nine places.
@@ -59,7 +59,15 @@ fn mixed() -> Encoding {
         Kind::Category { levels: words(&["a", "b"]) },
     ];
     let columns = kinds.into_iter().enumerate().map(|(at, kind)| Column { name: at.to_string(), kind });
-    Encoding { columns: columns.collect(), range: [0.0, 4.0] }
+    Encoding { columns: columns.collect(), range: [0.0, 4.0], array: None }
+}
+
+/// Columns of categories, in ten places: two neighbours have as many levels.
+fn words_only() -> Encoding {
+    let kind = |levels: &[&str]| Kind::Category { levels: levels.iter().map(|&level| level.to_owned()).collect() };
+    let kinds = [kind(&["a", "b"]), kind(&["a", "b", "c"]), kind(&["d", "e", "f"]), kind(&["g", "h"])];
+    let columns = kinds.into_iter().enumerate().map(|(at, kind)| Column { name: at.to_string(), kind });
+    Encoding { columns: columns.collect(), range: [0.0, 1.0], array: None }
 }
 
 /// Every recipe as it is but the one of two stochastic layers, which is not exported, and every non-linearity and likelihood in a small network.
@@ -67,7 +75,10 @@ fn set_ups() -> Vec<SetUp> {
     let mut all: Vec<_> = RECIPES
         .iter()
         .filter(|(name, ..)| *name != "iwae2")
-        .map(|(name, ..)| ((*name).to_owned(), vec![("recipe".into(), (*name).into())], [1, 28, 28]))
+        .map(|(name, ..)| {
+            let shape = if *name == "categories" { [1, 1, 12 * 3] } else { [1, 28, 28] };
+            ((*name).to_owned(), vec![("recipe".into(), (*name).into())], shape)
+        })
         .collect();
     for activation in ["identity", "relu", "tanh", "sigmoid", "silu", "gelu", "softplus"] {
         for likelihood in ["bernoulli", "gaussian", "gaussian-learned"] {
@@ -92,6 +103,13 @@ fn set_ups() -> Vec<SetUp> {
         ("model.latent", "3"),
         ("model.log_variance", "[-0.3,0.2]"),
     ];
+    // Categories of an array, in a list of layers so that the card's lines are followed; and of a table.
+    let layers = [("model.hidden", "[]"), ("model.encoder_layers", "[dense 9, tanh]"), ("model.latent", "3")];
+    let mut layers = layers.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec();
+    layers.push(("model.likelihood".into(), "categorical".into()));
+    all.push(("categories-layers".into(), layers, [1, 1, 12 * 3]));
+    let small = [("model.likelihood", "categorical"), ("model.hidden", "[9]"), ("model.latent", "3")];
+    all.push(("words".into(), small.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec(), [1, 1, 10]));
     // The class joins numbers, and what was an image.
     for (name, encoder, shape) in
         [("told", "[dense 9, tanh]", [1, 1, 11]), ("told-images", "[conv 4 kernel 3, silu]", [2, 5, 4])]
@@ -170,6 +188,8 @@ fn checkpoint(name: &str, mut settings: Vec<(String, String)>, shape: [usize; 3]
     let config = resolve(recipe.as_deref(), &settings).unwrap();
     let encoding = match name {
         "mixed" => Some(mixed()),
+        "words" => Some(words_only()),
+        name if name.starts_with("categories") => Some(Encoding::alike(&[3, 4], &Kind::Numbered { categories: 3 })),
         name if name.starts_with("holed") => Some(plain(shape.iter().product())),
         name => name.starts_with("scaled").then(|| encoding(shape.iter().product())),
     };
@@ -210,6 +230,17 @@ fn examples(checkpoint: &Checkpoint) -> Vec<f32> {
     match checkpoint.config.model.likelihood {
         Likelihood::LogisticMixture => x.iter_mut().for_each(|x| *x = (255.0 * *x).round() / 255.0),
         Likelihood::Poisson | Likelihood::NegativeBinomial => x.iter_mut().for_each(|x| *x = (9.0 * *x).floor()),
+        Likelihood::Categorical => {
+            let spans = checkpoint.progress.data.encoding.as_ref().unwrap().spans();
+            for (row, x) in x.chunks_exact_mut(width).enumerate() {
+                x.fill(0.0);
+                for span in &spans {
+                    x[span.start + (row + span.start) % span.len()] = 1.0;
+                }
+                // One value of each is missing.
+                x[spans[row % spans.len()].clone()].fill(f32::NAN);
+            }
+        }
         _ => {}
     }
     if checkpoint.progress.data.encoding.as_ref().is_some_and(Encoding::is_plain) {

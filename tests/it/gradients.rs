@@ -9,6 +9,7 @@ use differences::{RESIDENT, STEP, assert_close, check_as_terms, check_with_cotan
 use elbo::config::{Activation, Binarise, Bound, Config, Likelihood};
 use elbo::exec::Executor;
 use elbo::exec::cpu::Cpu;
+use elbo::graph::columns::{Column, Columns, Distribution};
 use elbo::graph::grad::gradients_from;
 use elbo::graph::mixture::Mixture;
 use elbo::graph::op::{KlShape, Side, Source, Variance};
@@ -17,6 +18,7 @@ use elbo::model::{CLASS, Model, init};
 use elbo::plan::{Ending, Range, Resident, Role, lower};
 use elbo::shape::Shape;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// All operations on one executor.
 fn rules_agree(executor: &mut Executor) {
@@ -33,9 +35,10 @@ fn rules_agree(executor: &mut Executor) {
 /// The gradient of a training step in every parameter, with the last example not counted or counted.
 fn models_agree(new: &dyn Fn() -> Executor) {
     use Likelihood::{
-        Bernoulli, Gaussian, GaussianLearned, GaussianShared, LogisticMixture, NegativeBinomial, Poisson,
+        Bernoulli, Categorical, Gaussian, GaussianLearned, GaussianShared, LogisticMixture, NegativeBinomial, Poisson,
     };
-    for likelihood in [Bernoulli, Gaussian, GaussianLearned, GaussianShared, LogisticMixture, Poisson, NegativeBinomial]
+    for likelihood in
+        [Bernoulli, Gaussian, GaussianLearned, GaussianShared, LogisticMixture, Poisson, NegativeBinomial, Categorical]
     {
         for (rows, shape, classes, above) in [
             (BATCH, [1, 1, 8], 0, &[][..]),
@@ -45,9 +48,18 @@ fn models_agree(new: &dyn Fn() -> Executor) {
             (BATCH, [3, 4, 2], 2, &[]),
             (BATCH - 1, [2, 4, 4], 0, &[]),
         ] {
-            model_agrees(&mut new(), likelihood, rows, shape, (classes, above));
+            // Categories are no pictures.
+            if likelihood != Categorical || shape[1] == 1 {
+                model_agrees(&mut new(), likelihood, rows, shape, (classes, above));
+            }
         }
     }
+}
+
+/// Values of four categories each in a row of so many places.
+fn categories(width: usize) -> Columns {
+    let column = Column { distribution: Distribution::Categorical, places: 4 };
+    Columns { all: vec![column; width / 4], clamp: CLAMP, fixed_log_variance: 0.0 }
 }
 
 /// Networks of convolutions, and with all that may surround them.
@@ -99,7 +111,7 @@ fn model_agrees(
         shape,
         source: Source::Floats,
         binarise: Binarise::None,
-        columns: None,
+        columns: (likelihood == Likelihood::Categorical).then(|| Arc::new(categories(width))),
         missing: false,
         classes,
     };
@@ -112,7 +124,13 @@ fn model_agrees(
         Likelihood::Poisson | Likelihood::NegativeBinomial => (3.0 * v.abs()).round(),
         _ => 0.5 + 0.25 * v,
     };
-    let x: Vec<f32> = draw(0, BATCH * width).into_iter().map(as_data).collect();
+    let mut x: Vec<f32> = draw(0, BATCH * width).into_iter().map(as_data).collect();
+    if let Some(columns) = &model.columns {
+        for (row, x) in x.chunks_exact_mut(width).enumerate() {
+            x.fill(0.0);
+            columns.spans().into_iter().for_each(|(_, span, _)| x[span.start + row % span.len()] = 1.0);
+        }
+    }
     executor.write_f32(&Role::Input("x".into()), 0, &x).expect("x fits");
     executor.write_f32(&Role::Input("eps".into()), 0, &draw(1, BATCH * 3)).expect("eps fits");
     for (layer, latent) in (1..).zip(model.latents()).skip(1) {

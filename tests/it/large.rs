@@ -118,6 +118,10 @@ fn sources() -> TempDir {
     write("f4.npy", npy("<f4", false, &[ROWS, 6], &f4));
     write("fortran.npy", npy("<f8", true, &[ROWS, 6], &f8));
     write("fortran3.npy", npy("|u1", true, &[ROWS, 4, 2, 3], &bytes(&mut rng, ROWS * 24)));
+    let tokens: Vec<u8> =
+        (0..ROWS * 24).flat_map(|at| ([0.0, 4.0, f32::NAN, 2.0][at * 7 % 11 % 4]).to_le_bytes()).collect();
+    write("tokens.npy", npy("<f4", false, &[ROWS, 2, 3, 2, 2], &tokens));
+    write("tokens.npz", npz(&[("X", npy("<f4", true, &[ROWS, 24], &tokens))]));
     let labels = npy("|u1", false, &[ROWS], &(0..ROWS).map(|row| (row % 3) as u8).collect::<Vec<_>>());
     write("table.npz", npz(&[("X", npy("<f8", false, &[ROWS, 6], &f8)), ("y", labels.clone())]));
     write("column.npz", npz(&[("X", npy("<f4", true, &[ROWS, 6], &f4)), ("y", labels)]));
@@ -206,6 +210,9 @@ fn examples_that_are_not_in_memory_are_those_that_are_whatever_holds_them() {
         ("big8.npy", gaussian),
         ("f4.npy", gaussian),
         ("f4.npy", "data.scale=unit data.shuffle=false"),
+        ("flags.npy", "model.likelihood=categorical"),
+        ("tokens.npy", "model.likelihood=categorical"),
+        ("tokens.npz", "model.likelihood=categorical data.shuffle=false"),
         ("fortran.npy", gaussian),
         ("fortran3.npy", ""),
         ("table.npz", gaussian),

@@ -1,6 +1,7 @@
 //! Tests that use the crate from outside.
 
 mod answers;
+mod categories;
 mod cli;
 mod comforts;
 mod conditions;

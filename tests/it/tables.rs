@@ -116,6 +116,12 @@ const BATCH: usize = 7;
 
 fn model(folder: &Path, likelihood: &str, width: usize) -> Model {
     let config = config(folder, &[("model.likelihood", likelihood), ("model.sigma", "0.7")]);
+    if likelihood == "categorical" {
+        let settings =
+            [("model.likelihood", likelihood), ("data.columns.size", "ignore"), ("data.columns.weight", "ignore")];
+        let config = self::config(folder, &settings);
+        return Model::new(&config, &data::open(&config, None).unwrap()).unwrap();
+    }
     if likelihood == "heterogeneous" {
         return Model::new(&config, &data::open(&config, None).unwrap()).unwrap();
     }
@@ -136,6 +142,7 @@ fn a_missing_value_leaves_exactly_the_terms_of_the_other_columns() {
             "bernoulli",
             "poisson",
             "negative-binomial",
+            "categorical",
             "logistic-mixture",
         ] {
             let model = model(folder.path(), likelihood, 5);
@@ -151,6 +158,12 @@ fn a_missing_value_leaves_exactly_the_terms_of_the_other_columns() {
                 }
             }
             let columns = likelihood::by_column(&model);
+            if let (Some(columns), "categorical") = (&columns, likelihood) {
+                for (row, x) in x.chunks_exact_mut(d).enumerate() {
+                    x.fill(0.0);
+                    columns.spans().into_iter().for_each(|(_, span, _)| x[span.start + row % span.len()] = 1.0);
+                }
+            }
             let mixture = likelihood::mixture(&model);
             let compute = |executor: &mut Executor, name: &str, x: &[f32]| {
                 let name = format!("{likelihood}, {name}");
@@ -203,8 +216,13 @@ fn a_missing_value_leaves_exactly_the_terms_of_the_other_columns() {
 fn plain(model: &Model) -> Option<impl Fn([Id; 2]) -> Op + use<>> {
     let [low, high] = model.config.log_variance;
     let (likelihood, fixed) = (model.config.likelihood, 2.0 * model.config.sigma.ln());
-    let masked =
-        [Likelihood::Heterogeneous, Likelihood::LogisticMixture, Likelihood::Poisson, Likelihood::NegativeBinomial];
+    let masked = [
+        Likelihood::Heterogeneous,
+        Likelihood::LogisticMixture,
+        Likelihood::Poisson,
+        Likelihood::NegativeBinomial,
+        Likelihood::Categorical,
+    ];
     (!masked.contains(&likelihood)).then_some(move |[out, x]: [Id; 2]| match likelihood {
         Likelihood::Bernoulli => Op::Bernoulli { logits: out, x },
         Likelihood::Gaussian => Op::Gaussian { out, x, variance: Variance::Fixed(fixed) },

@@ -29,7 +29,10 @@ pub fn describe(data: &Dataset) -> Result<Vec<Described<'_>>> {
     let empty = |column| Described { column, missing: 0, numbers: None, levels: vec![], rows };
     let mut all: Vec<Described> = encoding.columns.iter().map(empty).collect();
     for described in &mut all {
-        described.levels = vec![0; described.column.kind.levels().len()];
+        described.levels = match &described.column.kind {
+            Kind::Numbered { categories } => vec![0; *categories],
+            kind => vec![0; kind.levels().len()],
+        };
     }
     data.visit(0..rows, |_, row| {
         let mut row = row.to_vec();
@@ -54,7 +57,7 @@ impl Described<'_> {
                 self.numbers = Some([low.min(x), high.max(x), sum + x]);
             }
             (Kind::Binary { .. }, [x, ..]) => self.levels[usize::from(*x >= 0.5)] += 1,
-            (Kind::Category { .. }, places) => {
+            (Kind::Category { .. } | Kind::Numbered { .. }, places) => {
                 let level = places.iter().position(|&place| place == 1.0);
                 self.levels[level.unwrap_or(0)] += 1;
             }
@@ -67,8 +70,10 @@ impl Described<'_> {
     }
 
     /// The levels, each with how often it occurs.
-    fn levels(&self) -> impl Iterator<Item = (&String, usize)> {
-        self.column.kind.levels().iter().zip(self.levels.iter().copied())
+    fn levels(&self) -> impl Iterator<Item = (String, usize)> {
+        let names = self.column.kind.levels();
+        let name = |at: usize| names.get(at).cloned().unwrap_or_else(|| at.to_string());
+        self.levels.iter().enumerate().map(move |(at, &count)| (name(at), count))
     }
 
     /// A row of the table that describes a table: name, type, missing, least, mean, most, values.
@@ -95,6 +100,17 @@ impl Described<'_> {
         }
         value
     }
+}
+
+/// How often each category occurs over all values, where these are categories without names.
+pub fn all_levels(columns: &[Described]) -> Option<Vec<String>> {
+    let numbered = |described: &Described| matches!(described.column.kind, Kind::Numbered { .. });
+    let all: Vec<&Described> = columns.iter().filter(|described| numbered(described)).collect();
+    let sum = |at: usize| all.iter().map(|described| described.levels[at]).sum::<usize>();
+    let levels = (0..all.first()?.levels.len()).map(|at| format!("{at}: {}", count(sum(at) as u64)));
+    let missing = all.iter().map(|described| described.missing).sum::<usize>();
+    let holes = (missing > 0).then(|| format!("missing: {}", count(missing as u64)));
+    Some(holes.into_iter().chain(levels).collect())
 }
 
 /// A number with four significant digits.

@@ -11,12 +11,10 @@
 
 use std::collections::HashSet;
 
-use super::super::table::{Column, Kind};
+use super::super::table::{Column, Kind, MOST_LEVELS};
 use super::{Decoded, missing};
 use crate::config::ColumnType;
 
-/// The most levels of a column that is called a category.
-pub const MOST_LEVELS: usize = 4096;
 /// The most levels of a column that is taken for a category unasked, and those that are few in any case.
 const INFERRED_LEVELS: usize = 100;
 const FEW_LEVELS: usize = 10;
@@ -124,7 +122,10 @@ impl Seen {
             ColumnType::Binary if distinct == 2 => Ok(self.binary()),
             ColumnType::Binary => Err(format!("it has {distinct} different values, not 2")),
             ColumnType::Category if distinct <= MOST_LEVELS => Ok(Kind::Category { levels: self.levels() }),
-            ColumnType::Category => Err(format!("it has more than {MOST_LEVELS} different values")),
+            ColumnType::Category => Err(format!(
+                "it has more than {MOST_LEVELS} different values, too many for categories; leave the column out with \
+                 `ignore`"
+            )),
             ColumnType::Ignore => Ok(Kind::Text { distinct, example: String::new() }),
         }
     }

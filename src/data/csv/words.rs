@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use super::super::Labels;
 use super::super::array::{self, Array, Elements};
-use super::{Decoded, infer, missing};
+use super::super::table::MOST_LEVELS;
+use super::{Decoded, missing};
 
 /// More different labels than this are not kept: they would not be taken for classes, however they are written.
 const MOST_WORDS: usize = 1 << 17;
@@ -59,7 +60,7 @@ impl Words {
 
 /// Classes of words that differ.
 fn alphabetical(words: &[String]) -> Decoded<Labels> {
-    if words.len() > infer::MOST_LEVELS {
+    if words.len() > MOST_LEVELS {
         return Err(format!("the labels have {} different values, which are too many for classes", words.len()));
     }
     let mut names = words.to_vec();

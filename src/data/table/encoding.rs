@@ -20,6 +20,9 @@ pub struct Encoding {
     pub columns: Vec<Column>,
     /// The smallest and the largest number of the numeric columns in the training part: black and white of a picture.
     pub range: [f64; 2],
+    /// The extents of an example in the array that it comes from, where all of its values are [`Kind::Numbered`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub array: Option<Vec<usize>>,
 }
 
 impl Encoding {
@@ -69,7 +72,31 @@ impl Encoding {
             };
             Column { name: column.name.clone(), kind: Kind::Numeric { shift, scale } }
         };
-        Ok(Self { columns: frame.columns.iter().zip(&all).zip(&numeric).map(fitted).collect(), range })
+        let columns = frame.columns.iter().zip(&all).zip(&numeric).map(fitted).collect();
+        Ok(Self { columns, range, array: None })
+    }
+
+    /// Values of an array whose examples have these extents, all of them of one `kind`.
+    pub fn alike(extents: &[usize], kind: &Kind) -> Self {
+        let column = |at: usize| Column { name: at.to_string(), kind: kind.clone() };
+        let array = matches!(kind, Kind::Numbered { .. }).then(|| extents.to_vec());
+        let range = [0.0, kind.width().max(2) as f64 - 1.0];
+        Self { columns: (0..extents.iter().product()).map(column).collect(), range, array }
+    }
+
+    /// The extents of an example in the array that it comes from and how many categories a value has, where all of them
+    /// are [`Kind::Numbered`].
+    pub fn categories(&self) -> Option<(&[usize], usize)> {
+        match (&self.array, self.columns.first()?) {
+            (Some(extents), Column { kind: Kind::Numbered { categories }, .. }) => Some((extents, *categories)),
+            _ => None,
+        }
+    }
+
+    /// The number of the most probable category of each value of rows of [`Kind::Numbered`], NaN where it is missing.
+    pub fn most_probable(rows: &[f32], categories: usize) -> Vec<f32> {
+        let number = |places: &[f32]| if places[0].is_nan() { f32::NAN } else { largest(places) as f32 };
+        rows.chunks_exact(categories.max(1)).map(number).collect()
     }
 
     /// This encoding for an array of so many values, which has numbers only and no names.
@@ -120,9 +147,9 @@ impl Encoding {
                 match &column.kind {
                     Kind::Numeric { shift, scale } => values.push(((cell - shift) / scale) as f32),
                     Kind::Binary { .. } | Kind::Count => values.push(cell as f32),
-                    Kind::Category { levels } => {
+                    kind @ (Kind::Category { .. } | Kind::Numbered { .. }) => {
                         let place = |level: usize| f32::from(u8::from(level as f64 == cell));
-                        let places = (0..levels.len()).map(|level| if cell.is_nan() { f32::NAN } else { place(level) });
+                        let places = (0..kind.width()).map(|level| if cell.is_nan() { f32::NAN } else { place(level) });
                         values.extend(places);
                     }
                     Kind::Text { .. } => {}
@@ -181,10 +208,8 @@ impl Encoding {
                 &Kind::Numeric { scale, .. } if column.kind != Kind::PLAIN => rounded(places[0], scale),
                 Kind::Numeric { .. } | Kind::Count => places[0].to_string(),
                 Kind::Binary { levels } => levels[usize::from(places[0] >= 0.5)].clone(),
-                Kind::Category { levels } => {
-                    let best = places.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1).then(b.0.cmp(&a.0)));
-                    best.map_or(String::new(), |(level, _)| levels[level].clone())
-                }
+                Kind::Category { levels } => levels[largest(places)].clone(),
+                Kind::Numbered { .. } => largest(places).to_string(),
             }
         };
         self.columns.iter().zip(self.spans()).map(cell).collect()
@@ -202,6 +227,7 @@ impl Encoding {
             | Likelihood::GaussianShared
             | Likelihood::LogisticMixture => matches!(kind, Kind::Numeric { .. }),
             Likelihood::Poisson | Likelihood::NegativeBinomial => *kind == Kind::Count || *kind == Kind::PLAIN,
+            Likelihood::Categorical => matches!(kind, Kind::Category { .. } | Kind::Numbered { .. }),
             Likelihood::Heterogeneous => !matches!(kind, Kind::Text { .. }),
         };
         let Some(Column { name: column, kind }) = self.columns.iter().find(|column| !fits(&column.kind)) else {
@@ -211,6 +237,11 @@ impl Encoding {
             Kind::Text { distinct, example } => format!(
                 "{name}: column `{column}` holds text (`{example}` and others, {distinct} different ones), which no \
                  model learns; leave it out with `--set data.columns.{column}=ignore`"
+            ),
+            kind if likelihood == Likelihood::Categorical => format!(
+                "{name}: column `{column}` is of type {}, and the categorical likelihood takes categories, which all columns \
+                 are unless data.columns says otherwise; for columns of several types choose `--recipe table`",
+                kind.name()
             ),
             Kind::Numeric { .. } => format!(
                 "{name}: column `{column}` holds scaled numbers (data.scale), and the likelihood {} takes counts as they are: \
@@ -237,6 +268,12 @@ impl Encoding {
             ),
         }))
     }
+}
+
+/// The place of the largest of some numbers, of equal ones the first.
+fn largest(places: &[f32]) -> usize {
+    let best = places.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1).then(b.0.cmp(&a.0)));
+    best.map_or(0, |(at, _)| at)
 }
 
 /// A number without the digits that were lost while it was scaled: single precision carries seven, of the scale or of

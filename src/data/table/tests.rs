@@ -173,7 +173,8 @@ fn columns_that_a_likelihood_does_not_take_are_refused_by_name() {
         (text, vec![]),
     ] {
         let name = kind.name();
-        let encoding = Encoding { columns: vec![column("a", Kind::PLAIN), column("b", kind)], range: [0.0, 1.0] };
+        let encoding =
+            Encoding { columns: vec![column("a", Kind::PLAIN), column("b", kind)], range: [0.0, 1.0], array: None };
         for likelihood in [Bernoulli, Gaussian, GaussianLearned, Heterogeneous, Poisson, NegativeBinomial] {
             match encoding.check("t.csv", likelihood) {
                 Ok(()) => assert!(takers.contains(&likelihood), "{name} {likelihood:?}"),
@@ -188,9 +189,38 @@ fn columns_that_a_likelihood_does_not_take_are_refused_by_name() {
 }
 
 #[test]
+fn categories_stay_among_themselves() {
+    let category = || Kind::Category { levels: words(&["a", "b", "c"]) };
+    let encoding =
+        |kind| Encoding { columns: vec![column("a", category()), column("b", kind)], range: [0.0, 1.0], array: None };
+    assert_eq!(encoding(category()).check("t.csv", Likelihood::Categorical), Ok(()));
+    assert_eq!(encoding(Kind::Numbered { categories: 2 }).check("t.csv", Likelihood::Categorical), Ok(()));
+    let binary = Kind::Binary { levels: ["0".into(), "1".into()] };
+    for kind in [Kind::PLAIN, Kind::Count, binary] {
+        let (name, error) = (kind.name(), encoding(kind).check("t.csv", Likelihood::Categorical).unwrap_err());
+        assert!(error.to_string().starts_with(&format!("t.csv: column `b` is of type {name}, and")), "{error}");
+    }
+}
+
+#[test]
+fn numbered_categories_are_ones_among_zeros_and_come_back_as_numbers() {
+    let encoding = Encoding::alike(&[2], &Kind::Numbered { categories: 3 });
+    let rows = encoding.encode(&Elements::F64(vec![0.0, 2.0, f64::NAN, 1.0]), &[0, 1]);
+    assert_eq!(rows[..6], [1.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
+    assert!(rows[6..9].iter().all(|place| place.is_nan()) && rows[9..] == [0.0, 1.0, 0.0]);
+    assert_eq!(encoding.cells(&rows[..6]), ["0", "2"]);
+    assert_eq!(encoding.cells(&rows[6..]), ["", "1"]);
+    // Of equally probable ones the first.
+    assert_eq!(Encoding::most_probable(&[0.2, 0.4, 0.4, 0.6, 0.3, 0.1], 3), [1.0, 0.0]);
+    let text = serde_json::to_string(&encoding).unwrap();
+    assert_eq!(serde_json::from_str::<Encoding>(&text).unwrap(), encoding, "{text}");
+}
+
+#[test]
 fn a_table_of_two_values_each_is_told_which_likelihood_it_wants() {
     let binary = || Kind::Binary { levels: ["0".into(), "1".into()] };
-    let encoding = Encoding { columns: vec![column("a", binary()), column("b", binary())], range: [0.0, 1.0] };
+    let encoding =
+        Encoding { columns: vec![column("a", binary()), column("b", binary())], range: [0.0, 1.0], array: None };
     assert_eq!(encoding.check("t.csv", Likelihood::Bernoulli), Ok(()));
     let error = encoding.check("t.csv", Likelihood::GaussianLearned).unwrap_err();
     assert!(error.to_string().contains("--set model.likelihood=bernoulli"), "{error}");
@@ -198,10 +228,12 @@ fn a_table_of_two_values_each_is_told_which_likelihood_it_wants() {
 
 #[test]
 fn an_array_stands_for_a_table_only_where_all_columns_are_numbers() {
-    let numbers = Encoding { columns: vec![column("a", Kind::PLAIN), column("b", Kind::PLAIN)], range: [0.0, 1.0] };
+    let numbers =
+        Encoding { columns: vec![column("a", Kind::PLAIN), column("b", Kind::PLAIN)], range: [0.0, 1.0], array: None };
     assert_eq!(numbers.for_numbers(2), Ok(numbers.clone()));
     assert!(numbers.for_numbers(3).unwrap_err().contains("3 values, and the model was trained on 2 columns"));
-    let mixed = Encoding { columns: vec![column("a", Kind::PLAIN), column("b", Kind::Count)], range: [0.0, 1.0] };
+    let mixed =
+        Encoding { columns: vec![column("a", Kind::PLAIN), column("b", Kind::Count)], range: [0.0, 1.0], array: None };
     assert!(mixed.for_numbers(2).unwrap_err().contains("column `b` is of type count"));
 }
 

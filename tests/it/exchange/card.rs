@@ -1,6 +1,6 @@
 //! The lines of Python on a model's card, computed in f64 by what they say, with the tensors of the file beside it.
 
-use super::evaluator::{Matrix, convolution, means, normalised, repeated};
+use super::evaluator::{Matrix, convolution, means, normalised, repeated, softmax};
 use std::collections::BTreeMap;
 
 /// Tensors of a safetensors file by name, with their shapes.
@@ -85,6 +85,7 @@ fn value(text: &str, known: &BTreeMap<&str, Matrix>, tensors: &Tensors) -> Matri
     match name {
         "reshape" | "unflatten" => x.lie(&extents),
         "flatten" => x.lie(&[x.columns]),
+        "softmax" => softmax(&x),
         "float" => x,
         "nan_to_num" => x.map(|x| if x.is_nan() { numbers(arguments)[0] } else { x }),
         "clamp" => {

@@ -347,12 +347,13 @@ fn product(x: &Matrix, weight: &Matrix, bias: &Matrix) -> Matrix {
 }
 
 /// Along the rows.
-fn softmax(x: &Matrix) -> Matrix {
+pub fn softmax(x: &Matrix) -> Matrix {
     let row = |row: &[f64]| -> Vec<f64> {
         let sum: f64 = row.iter().map(|x| x.exp()).sum();
         row.iter().map(|x| x.exp() / sum).collect()
     };
-    Matrix::new(x.columns, x.values.chunks_exact(x.columns).flat_map(row).collect())
+    let last = x.extents.last().copied().unwrap_or(x.columns);
+    Matrix { values: x.values.chunks_exact(last).flat_map(row).collect(), ..x.clone() }
 }
 
 /// Side by side.
