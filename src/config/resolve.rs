@@ -46,17 +46,22 @@ fn for_source(overrides: &[(String, String)]) -> Option<&'static str> {
     matches!(end.as_str(), "csv" | "tsv").then_some("table")
 }
 
+/// Keys that came after runs had been saved without them: those were trained as the defaults of these keys say.
+const LATER: [&str; 4] = ["model.above", "model.condition", "model.components", "model.scales"];
+
 /// Reads the complete configuration that was saved with a run; `file` is its name for messages.
 ///
 /// # Errors
-/// [`Error::Data`] if the text is no TOML, a key is missing or unknown, or a value is not allowed.
+/// [`Error::Data`] if the text is no TOML, a key is missing or unknown, or a value is not allowed. Keys of [`LATER`] may be
+/// missing.
 pub fn from_toml(text: &str, file: &str) -> Result<Config> {
     let damaged = |problem: String| {
         Error::Data(format!("{file}: {problem} (the file is damaged or was saved by another version of elbo)"))
     };
     let mut tree = keys::defaults();
     let present = merge(&mut tree, text).map_err(damaged)?;
-    if let Some(missing) = keys::keys(&tree).iter().find(|key| !present.contains(key)) {
+    let missing = |key: &&String| !present.contains(key) && !LATER.contains(&key.as_str());
+    if let Some(missing) = keys::keys(&tree).iter().find(missing) {
         return Err(damaged(format!("the key {missing} is missing")));
     }
     let config = Config::deserialize(tree).map_err(|e| damaged(e.message().to_owned()))?;
@@ -376,6 +381,15 @@ mod tests {
         for line in ["lr = 0.001", "hidden = [400]", "beta2 = 0.999", "log_variance = [-20.0, 20.0]"] {
             assert!(text.lines().any(|l| l == line), "{line} is missing from\n{text}");
         }
+    }
+
+    #[test]
+    fn a_run_that_was_saved_before_a_key_came_is_read_as_the_default_says() {
+        let text = to_toml(&Config::default());
+        let lines = || text.lines().filter(|line| !LATER.iter().any(|key| line.starts_with(&key["model.".len()..])));
+        assert_eq!(text.lines().count() - lines().count(), LATER.len());
+        let old: String = lines().map(|line| format!("{line}\n")).collect();
+        assert_eq!(from_toml(&old, "config.toml"), Ok(Config::default()));
     }
 
     #[test]
