@@ -18,7 +18,7 @@ END_OF_USAGE
 }
 
 GREY=(classic binary dynamic iwae iwae2 conditional gaussian gaussian-learned conv residual)
-COLOUR=(colour mixture)
+COLOUR=(colour levels)
 
 main() {
     cd "$(dirname "${BASH_SOURCE[0]}")/.."
