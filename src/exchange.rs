@@ -16,7 +16,7 @@
 //! | `decoder.head` | `decoder.logits`, or `decoder.mean`, or that and `decoder.log_variance`, or `decoder.columns` | for a Bernoulli, a Gaussian, a learned-variance Gaussian, a heterogeneous likelihood |
 //! | `decoder.head` | `decoder.mixture`, or `decoder.log_rate`, or `decoder.log_mean` | for a mixture of logistics, Poisson, a negative binomial |
 //! | `decoder.head` | `decoder.logits` | for categories: a logit for each of each value |
-//! | `decoder.log_variance`, `decoder.log_dispersion` | the same, no map but a tensor | what `gaussian-shared` and `negative-binomial` have once for all examples |
+//! | `decoder.log_variance`, `decoder.log_dispersion`, `decoder.log_scale` | the same, no map but a tensor | what `gaussian-shared`, `negative-binomial` and mixtures with `scales=shared` have once for all examples |
 
 pub mod card;
 pub mod linear;

@@ -132,7 +132,7 @@ pub struct SampleArgs {
 
     /// File to write, .png or .npy [default: in the run's samples/]
     ///
-    /// The file to write: a grid of pictures (.png), or an array of numbers (.npy), of categories the most probable ones.
+    /// The file to write: a grid of pictures (.png), or an array of numbers (.npy), of arrays of categories the most probable.
     /// Rows of a table are written as text under any other name. Default: a file in the run's samples/.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -167,7 +167,7 @@ pub struct ReconstructArgs {
     /// File to write, .png or .npy [default: in the run's samples/]
     ///
     /// The file to write: pictures below each other (.png), or an array of numbers (.npy), first all examples, then all
-    /// reconstructions, [2, n, …]. Rows of a table are written as text under any other name. Default: a file in the run's
+    /// reconstructions, [2, n, …]; as each class, row after row. Rows of a table are written as text under any other name. Default: a file in the run's
     /// samples/.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -360,8 +360,8 @@ pub struct InterpolateArgs {
     #[arg(long, value_name = "CLASS")]
     pub class: Option<String>,
 
-    /// PNG file to write [default: in the run's samples/]
-    #[arg(long, value_name = "FILE.png")]
+    /// File to write, .png or .npy [default: in the run's samples/]
+    #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }
 
@@ -401,8 +401,8 @@ pub struct TraverseArgs {
     #[arg(long, short = 'n', value_name = "N")]
     pub count: Option<usize>,
 
-    /// PNG file to write [default: in the run's samples/]
-    #[arg(long, value_name = "FILE.png")]
+    /// File to write, .png or .npy [default: in the run's samples/]
+    #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }
 

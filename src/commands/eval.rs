@@ -138,7 +138,7 @@ pub(super) fn in_words(learned: &Learned, scaled: bool) -> [String; 3] {
         }
         Learned::Scale(all) => {
             let [least, most] = [f32::min, f32::max].map(|best| all.iter().copied().reduce(best).unwrap_or(f32::NAN));
-            let what = "levels, the smallest scale of a component".to_owned();
+            let what = "levels, the smallest scale of a component and channel".to_owned();
             ["scale".into(), format!("{least:.2}"), format!("{what}; the largest is {most:.2}")]
         }
     }

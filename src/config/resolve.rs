@@ -388,7 +388,7 @@ mod tests {
         let text = to_toml(&Config::default());
         let lines = || text.lines().filter(|line| !LATER.iter().any(|key| line.starts_with(&key["model.".len()..])));
         assert_eq!(text.lines().count() - lines().count(), LATER.len());
-        let old: String = lines().map(|line| format!("{line}\n")).collect();
+        let old = lines().collect::<Vec<_>>().join("\n");
         assert_eq!(from_toml(&old, "config.toml"), Ok(Config::default()));
     }
 

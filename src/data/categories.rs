@@ -35,10 +35,11 @@ pub fn dataset(
         Some(encoding) => encoding.clone(),
         None => numbered(extents, largest).map_err(complain)?,
     };
-    // The same as for every other likelihood that takes these numbers as they are.
+    // What is too much for memory is on the disk before it is gone through once more.
+    let cells = within_memory(name, cells, &encoding, request)?;
+    // Of arrays of up to three dimensions the same as for every other likelihood that takes these numbers as they are.
     let plain = cells.encoded(&Encoding::alike(extents, &Kind::PLAIN), &order);
     let hash = hash(shape_of(extents), &plain, labels.as_ref().map(|labels| &labels.of[..]), test)?;
-    let cells = within_memory(name, cells, &encoding, request)?;
     let frame = Frame { columns: encoding.columns.clone(), cells };
     let data = frame.dataset(name, encoding, order, test, labels, request)?;
     Ok(Dataset { format: Format::Array, hash, ..data })
@@ -75,7 +76,8 @@ fn numbered(extents: &[usize], largest: Option<f64>) -> Decoded<Encoding> {
     let places = extents.iter().fold(categories, |places, &extent| places.saturating_mul(extent));
     if places > MAX_WIDTH {
         return Err(format!(
-            "{extents:?} values of {categories} categories take {places} places in a row, allowed are {MAX_WIDTH}"
+            "{extents:?} values of {categories} categories take {places} places in a row, allowed are {MAX_WIDTH}; number \
+             them anew, from 0 without gaps, and write a number that stands for a missing value as NaN"
         ));
     }
     Ok(Encoding::alike(extents, &Kind::Numbered { categories }))

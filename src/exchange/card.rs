@@ -53,7 +53,7 @@ pub fn safetensors(checkpoint: &Checkpoint, layers: &[Linear], run: &Path) -> St
     if let Some((name, count)) = shared {
         let _ = write!(
             card,
-            "\nBeside them stands the tensor `{name}` [{count}], which is no layer and holds a logarithm for all examples.\n"
+            "\nBeside them stands the tensor `{name}` [{count}], which is no layer and holds logarithms that are the same for all examples.\n"
         );
     }
     let _ = write!(card, "\n## In PyTorch\n\n```python\n{}```\n\n", pytorch(checkpoint));
@@ -99,7 +99,8 @@ fn head(checkpoint: &Checkpoint) -> String {
     let values = match data.encoding.as_ref().and_then(Encoding::categories) {
         Some((extents, categories)) => &format!(
             "of each value of an array {extents:?} of {categories} categories a 1 among zeros (in Python \
-             `numpy.eye({categories}, dtype=\"f4\")[values].reshape(len(values), -1)`), or NaN where it is missing"
+             `numpy.eye({categories}, dtype=\"f4\")[values].reshape(len(values), -1)` of whole numbers), or NaN in all places of \
+             a value that is missing"
         ),
         None if model.likelihood == Likelihood::Categorical => {
             "of each column a 1 among zeros, in the order of its levels in `config.json` under `data.encoding`, or NaN where it \
@@ -134,7 +135,8 @@ fn head(checkpoint: &Checkpoint) -> String {
             let scales = match model.scales {
                 Scales::Each => "then likewise log-scales, where levels reach from -1 to 1",
                 Scales::Shared => &format!(
-                    "where levels reach from -1 to 1; scales are learned, in levels of 256 in `learned.scale` of `{CONFIG}`"
+                    "where levels reach from -1 to 1; scales are learned for each component and in it for each channel, in levels of 256 \
+                     (127.5 times those of the means) in `learned.scale` of `{CONFIG}`"
                 ),
             };
             &format!(

@@ -124,7 +124,7 @@ fn spread(model: &Model, means: &[f32]) -> Vec<f32> {
 }
 
 /// The log-scale of logistic distributions with the deviation `sigma` (s·π/√3, of levels twice as far apart). One that is
-/// too small at first is what the model needs: shared scales learn slowly, and while errors count for more than the rate,
+/// small beside the first errors is a good start: shared scales learn slowly, and while errors count for more than the rate,
 /// latents become of use.
 fn shared_log_scale(model: &Model) -> f32 {
     let log = (2.0 * 3.0_f32.sqrt() / std::f32::consts::PI * model.config.sigma).ln();

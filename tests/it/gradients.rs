@@ -6,7 +6,7 @@ mod differences;
 use crate::support::{adapters, executors};
 use cases::{BATCH, CLAMP, Case, ROWS, cases, columns, draw, term_cases};
 use differences::{RESIDENT, STEP, assert_close, check_as_terms, check_with_cotangents, slope, step};
-use elbo::config::{Activation, Binarise, Bound, Config, Likelihood};
+use elbo::config::{Activation, Binarise, Bound, Config, Likelihood, Scales};
 use elbo::exec::Executor;
 use elbo::exec::cpu::Cpu;
 use elbo::graph::columns::{Column, Columns, Distribution};
@@ -104,6 +104,9 @@ fn model_agrees(
     config.model.activation = Activation::Tanh;
     config.model.likelihood = likelihood;
     config.model.sigma = 0.8;
+    if classes == 2 {
+        config.model.scales = Scales::Shared;
+    }
     let width = shape.iter().product();
     let model = Model {
         config: config.model,

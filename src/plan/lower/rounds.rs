@@ -2,7 +2,7 @@
 
 use super::{Plan, Role, Step, Target};
 use crate::error::{Error, Result};
-use crate::kernels::{MOST_ROUNDS, logistic_mixture, logistic_mixture_mean, table, table_values};
+use crate::kernels::{MOST_ROUNDS, append, logistic_mixture, logistic_mixture_mean, table, table_values};
 use bytemuck::Pod;
 
 /// Refuses steps of a plan whose threads would be left unfinished.
@@ -17,7 +17,7 @@ pub(super) fn check(target: Target, plan: &Plan) -> Result<()> {
              --adapter cpu, or {}",
             step.what,
             match step.kernel.name {
-                "logistic_mixture" | "logistic_mixture_mean" => "lower model.components or data.resize",
+                "logistic_mixture" | "logistic_mixture_mean" | "append" => "lower model.components or data.resize",
                 _ => "fewer columns",
             }
         ))),
@@ -29,6 +29,7 @@ fn rounds(plan: &Plan, step: &Step) -> usize {
     match step.kernel.name {
         "logistic_mixture" => logistic_mixture::rounds(&params(step)),
         "logistic_mixture_mean" => logistic_mixture_mean::rounds(&params(step)),
+        "append" => append::rounds(&params(step), &step.consts),
         "table" => columns(plan, step).map_or(0, table::rounds),
         "table_values" => columns(plan, step).map_or(0, table_values::rounds),
         _ => 0,
