@@ -132,6 +132,11 @@ impl DataRecord {
         }
     }
 
+    /// Whether numbers are other than they were stored.
+    pub fn scales(&self) -> bool {
+        self.encoding.as_ref().is_some_and(Encoding::scales)
+    }
+
     /// How other data have to be read to be used with the model.
     pub fn known(&self) -> Known<'_> {
         Known { encoding: self.encoding.as_ref(), classes: self.classes.as_deref() }

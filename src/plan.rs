@@ -13,7 +13,7 @@ pub mod tuning;
 mod update;
 pub mod verify;
 
-pub use lower::{Resident, Target, check_sums, lower, unshared};
+pub use lower::{Resident, Target, check_rounds, lower, unshared};
 pub use update::Ending;
 
 use crate::kernels::{Access, Kernel};

@@ -167,8 +167,8 @@ pub struct ReconstructArgs {
     /// File to write, .png or .npy [default: in the run's samples/]
     ///
     /// The file to write: pictures below each other (.png), or an array of numbers (.npy), first all examples, then all
-    /// reconstructions, [2, n, …]; as each class, row after row. Rows of a table are written as text under any other name. Default: a file in the run's
-    /// samples/.
+    /// reconstructions, [2, n, …]; as each class, row after row. Rows of a table are written as text under any other
+    /// name. Default: a file in the run's samples/.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }

@@ -4,7 +4,6 @@ use super::open;
 use crate::cli::EvalArgs;
 use crate::config::{Binarise, Condition, Likelihood};
 use crate::data::Dataset;
-use crate::data::table::Encoding;
 use crate::error::{Error, Result};
 use crate::eval::{self, Aggregate, Layer, Summary};
 use crate::model::likelihood::Learned;
@@ -178,7 +177,7 @@ pub(super) fn measure(
     let discrete = levels(session, part.clone())?;
     let likelihood = samples.map(|samples| likelihood(session, part, samples, seed, report)).transpose()?;
     let (learned, condition) = (session.learned()?, session.config.model.condition);
-    let scaled = session.record.encoding.as_ref().is_some_and(Encoding::scales);
+    let scaled = session.record.scales();
     Ok(Measured { summary, likelihood, exact, condition, discrete, learned, scaled })
 }
 

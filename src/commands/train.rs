@@ -11,7 +11,6 @@ use crate::checkpoint::{self, Checkpoint};
 use crate::cli::TrainArgs;
 use crate::config::{self, Config};
 use crate::data;
-use crate::data::table::Encoding;
 use crate::durable;
 use crate::error::{Error, Result};
 use crate::exec::{measure, select};
@@ -366,8 +365,7 @@ fn finish(session: &mut Session, member: &Member, folder: &Path, report: &Report
         ));
     }
     if let Some(learned) = session.learned()? {
-        let scaled = session.record.encoding.as_ref().is_some_and(Encoding::scales);
-        let [name, value, what] = super::eval::in_words(&learned, scaled);
+        let [name, value, what] = super::eval::in_words(&learned, session.record.scales());
         report.note(&format!("{name:<9}{value}, {what}"));
     }
     let progress = &member.progress;

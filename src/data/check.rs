@@ -13,7 +13,8 @@ pub const NO_CATEGORIES: &str = "these are pixels, and the categorical likelihoo
                                  model.likelihood=logistic-mixture`";
 
 /// Tells whether a model with `likelihood` can take the data: columns of types that it knows, counts that a rate can
-/// reach, values that are finite, for Bernoulli from 0 to 1, for a mixture of logistics one of 256 levels, for counts whole. Values of tables and arrays may be missing.
+/// reach, values that are finite, for Bernoulli from 0 to 1, for a mixture of logistics one of 256 levels, for counts
+/// whole. Values of tables and arrays may be missing.
 ///
 /// # Errors
 /// [`Error::Data`], with the first thing that does not fit and what to do about it.

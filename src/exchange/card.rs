@@ -44,7 +44,8 @@ pub fn safetensors(checkpoint: &Checkpoint, layers: &[Linear], run: &Path) -> St
         card,
         "## Files\n\n- `{PARAMETERS}`: the parameters, f32. Every `weight` is [outputs, inputs] and every `bias` \
          [outputs], as in PyTorch's `Linear`; those of convolutions are as in its `Conv2d` and \
-         `ConvTranspose2d`, those of normalisation as in its `GroupNorm`.\n- `{CONFIG}`: everything about the model, for programs.\n\n\
+         `ConvTranspose2d`, those of normalisation as in its `GroupNorm`.\n- \
+         `{CONFIG}`: everything about the model, for programs.\n\n\
          | layer | weight | bias |\n|---|---|---|\n"
     );
     for layer in layers {
@@ -53,7 +54,8 @@ pub fn safetensors(checkpoint: &Checkpoint, layers: &[Linear], run: &Path) -> St
     if let Some((name, count)) = shared {
         let _ = write!(
             card,
-            "\nBeside them stands the tensor `{name}` [{count}], which is no layer and holds logarithms that are the same for all examples.\n"
+            "\nBeside them stands the tensor `{name}` [{count}], which is no layer and holds logarithms that are the same \
+             for all examples.\n"
         );
     }
     let _ = write!(card, "\n## In PyTorch\n\n```python\n{}```\n\n", pytorch(checkpoint));
@@ -109,8 +111,7 @@ fn head(checkpoint: &Checkpoint) -> String {
         None if data.floats => "the numbers as they are in the data",
         None => "bytes of the data divided by 255",
     };
-    let is_scaled = data.encoding.as_ref().is_some_and(Encoding::scales);
-    let [scaled, units] = if is_scaled {
+    let [scaled, units] = if data.scales() {
         [" Inside, they are scaled as `config.json` says under `data.encoding`.", " in units of the scaled numbers"]
     } else {
         [""; 2]
@@ -135,8 +136,8 @@ fn head(checkpoint: &Checkpoint) -> String {
             let scales = match model.scales {
                 Scales::Each => "then likewise log-scales, where levels reach from -1 to 1",
                 Scales::Shared => &format!(
-                    "where levels reach from -1 to 1; scales are learned for each component and in it for each channel, in levels of 256 \
-                     (127.5 times those of the means) in `learned.scale` of `{CONFIG}`"
+                    "where levels reach from -1 to 1; scales are learned for each component and in it for each channel, \
+                     in levels of 256 (127.5 times those of the means) in `learned.scale` of `{CONFIG}`"
                 ),
             };
             &format!(
@@ -166,9 +167,9 @@ fn head(checkpoint: &Checkpoint) -> String {
         _ => String::new(),
     };
     format!(
-        "# {name}\n\nA variational autoencoder (Kingma and Welling 2014) with {latent} latent dimensions: {layers}. An example is {width} numbers (channels {channels}, height {height}, width \
-         {columns}, row-major), {values}.{scaled}{presented}{told} The decoder gives {gives}. Log-variances are limited to {low} to \
-         {high}.\n\n",
+        "# {name}\n\nA variational autoencoder (Kingma and Welling 2014) with {latent} latent dimensions: {layers}. An \
+         example is {width} numbers (channels {channels}, height {height}, width {columns}, row-major), \
+         {values}.{scaled}{presented}{told} The decoder gives {gives}. Log-variances are limited to {low} to {high}.\n\n",
         name = checkpoint.config.name,
         latent = model.latent,
         layers = layers(checkpoint),

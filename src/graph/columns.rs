@@ -2,7 +2,8 @@
 //!
 //! An example is D places, of which every column takes the next few, in order. The decoder puts out O = D + N numbers:
 //! first one for each place of the example (a mean, a logit, the logarithm of a rate), then a second number of the N
-//! columns that have one, in order: the log-variance of a normal one, the log-dispersion of a negative binomial. So a table of numbers alone is laid out as a Gaussian with a learned variance is.
+//! columns that have one, in order: the log-variance of a normal one, the log-dispersion of a negative binomial. So a
+//! table of numbers alone is laid out as a Gaussian with a learned variance is.
 //! The form is that of Nazábal, Olmos, Ghahramani, Valera, "Handling incomplete heterogeneous data using VAEs", 2020,
 //! section 3.1, with one decoder for all columns.
 

@@ -44,6 +44,16 @@ pub fn grid(p: &Params) -> [u32; 3] {
     super::grid(p.rows as usize)
 }
 
+/// The most rounds that the loops of a thread make. Each pair takes one for every dimension and some for the scales of two
+/// or three similarities; a thread has every 64th pair of a row or, of the gradient, all pairs of every 64th dimension.
+pub fn rounds(p: &Params, consts: &[u32]) -> usize {
+    let [rows, latent] = [p.rows, p.latent].map(|count| count as usize);
+    match consts[0] {
+        0 => rows.div_ceil(64) * (latent + 3 * SCALES.len()),
+        _ => rows * (latent + 2 * SCALES.len()) * latent.div_ceil(64),
+    }
+}
+
 /// The similarity of two points of Z = `latent` coordinates whose squared distance is s, and its derivative for s.
 pub fn similarity(s: f64, latent: usize) -> [f64; 2] {
     SCALES.iter().fold([0.0; 2], |[value, slope], scale| {

@@ -223,11 +223,11 @@ fn variance(config: &ModelConfig) -> Option<Variance> {
 }
 
 /// −log p(x|z) of each column of one example, in nats: what each contributes to its distortion. `out` is what the
-/// decoder puts out for it before any non-linearity ([`complete`]), [`Model::output_width`] numbers; `x` are the D numbers that the
-/// model is shown, NaN where a value is missing. Values are columns of their own where all are of one kind; a category
-/// is one column with several places ([`Columns`](crate::graph::columns::Columns)). A column of which a place is
-/// missing contributes nothing. The channels of a pixel are not independent in a mixture: each contributes −log p given those
-/// before it.
+/// decoder puts out for it before any non-linearity ([`complete`]), [`Model::output_width`] numbers; `x` are the D
+/// numbers that the model is shown, NaN where a value is missing. Values are columns of their own where all are of one
+/// kind; a category is one column with several places ([`Columns`](crate::graph::columns::Columns)). A column of which a
+/// place is missing contributes nothing. The channels of a pixel are not independent in a mixture: each contributes
+/// −log p given those before it.
 pub fn column_distortions(model: &Model, out: &[f32], x: &[f32]) -> Vec<f64> {
     // As if values could be missing, whatever the likelihood.
     let Some(columns) = by_column(&Model { missing: true, ..model.clone() }) else {

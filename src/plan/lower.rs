@@ -21,7 +21,7 @@ use crate::graph::{Graph, Id, Op};
 use crate::kernels::{self, Kernel, math};
 use crate::shape::Shape;
 use bytemuck::Pod;
-pub use products::check_sums;
+pub use rounds::check_rounds;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a plan is made for. A plan for one target is correct on every executor, and fast on its own; but plans for
@@ -106,9 +106,7 @@ pub fn unshared(
     for group in groups {
         lowering.group(group, &live)?;
     }
-    products::check_sums(target, &lowering.plan.steps)?;
-    objective::check_pairs(target, &lowering.plan.steps)?;
-    rounds::check(target, &lowering.plan)?;
+    check_rounds(target, &lowering.plan.steps, &lowering.plan.buffers)?;
     lowering.means();
     if let Some(ending) = &ending {
         update::steps(&mut lowering, ending);

@@ -1,6 +1,6 @@
 //! Values that are categories: arrays of whole numbers and tables of words, from the loss to the files that leave the house.
 
-use crate::program::elbo;
+use crate::program::{elbo, json, losses};
 use elbo::data::array::Array;
 use elbo::data::{Values, npy as reader};
 use elbo::report::npy;
@@ -43,19 +43,6 @@ fn read(path: &Path) -> (Vec<usize>, Vec<f32>) {
     (dims, numbers)
 }
 
-/// The last line of a command's output, as JSON.
-fn json(folder: &Path, line: &str) -> Value {
-    let said = elbo(folder, &format!("{line} --json --adapter cpu")).succeeded().out;
-    serde_json::from_str(said.lines().last().unwrap()).unwrap()
-}
-
-/// Losses of the first and of the last epoch.
-fn fall(run: &Path) -> [f64; 2] {
-    let text = fs::read_to_string(run.join("metrics.csv")).unwrap();
-    let loss = |line: &str| line.split(',').skip(1).take(2).map(|cell| cell.parse::<f64>().unwrap()).sum();
-    [text.lines().nth(1), text.lines().last()].map(|line| loss(line.unwrap()))
-}
-
 /// A run on maps, beside them in `maps.npy`; some of their values are missing.
 fn trained(at: &Path, adapter: &str, epochs: usize) {
     let mut values = maps(600, 1);
@@ -72,7 +59,7 @@ fn maps_are_learnt_on_every_executor() {
     let adapters = crate::support::adapters(true).len();
     for adapter in std::iter::once("cpu".to_owned()).chain((0..adapters).map(|adapter| adapter.to_string())) {
         trained(at, &adapter, 10);
-        let [first, last] = fall(&at.join(format!("run-{adapter}")));
+        let [first, last] = losses(&at.join(format!("run-{adapter}")));
         // It falls by 4.6.
         assert!(last < first - 3.0, "{adapter}: from {first} to {last} nats");
     }
@@ -247,7 +234,7 @@ fn all_columns_of_a_table_are_categories() {
     fs::write(at.join("answers.csv"), &text).unwrap();
     let line = "train --data answers.csv --recipe categories --set data.columns.id=ignore --batch 30 --adapter cpu";
     elbo(at, &format!("{line} --lr 3e-3 --epochs 20 --out run")).succeeded();
-    let [first, last] = fall(&at.join("run"));
+    let [first, last] = losses(&at.join("run"));
     assert!(last < first - 0.4, "from {first} to {last} nats");
     elbo(at, "sample run -n 20 --out s.csv --adapter cpu").succeeded();
     for row in csv::Reader::from_path(at.join("s.csv")).unwrap().records() {

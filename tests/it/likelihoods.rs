@@ -1,6 +1,6 @@
 //! What is particular to single likelihoods: levels and bits, counts and their dispersions, one deviation for all values.
 
-use crate::program::elbo;
+use crate::program::{elbo, json, losses};
 use crate::support::{executors, of_rows};
 use elbo::config::resolve;
 use elbo::graph::columns::{Column, Columns, Distribution};
@@ -31,19 +31,6 @@ fn counts(rows: usize, columns: usize) -> Vec<f32> {
     all
 }
 
-/// The last line of a command's output, as JSON.
-fn json(folder: &Path, line: &str) -> Value {
-    let said = elbo(folder, &format!("{line} --json --adapter cpu")).succeeded().out;
-    serde_json::from_str(said.lines().last().unwrap()).unwrap()
-}
-
-/// Losses of an epoch, from the first to the last.
-fn fall(run: &Path) -> [f64; 2] {
-    let text = fs::read_to_string(run.join("metrics.csv")).unwrap();
-    let loss = |line: &str| line.split(',').skip(1).take(2).map(|cell| cell.parse::<f64>().unwrap()).sum();
-    [text.lines().nth(1), text.lines().last()].map(|line| loss(line.unwrap()))
-}
-
 #[test]
 fn counts_are_learnt_and_answered_for_on_every_executor() {
     let folder = tempfile::tempdir().unwrap();
@@ -57,7 +44,7 @@ fn counts_are_learnt_and_answered_for_on_every_executor() {
     for adapter in all {
         let line = format!("train --data counts.npy --recipe counts --epochs 12 --batch 50 --adapter {adapter}");
         elbo(at, &format!("{line} --out run-{adapter}")).succeeded();
-        let [first, last] = fall(&at.join(format!("run-{adapter}")));
+        let [first, last] = losses(&at.join(format!("run-{adapter}")));
         assert!(last < first - 2.0, "{adapter}: from {first} to {last} nats");
     }
     let eval = json(at, "eval run-cpu --samples 20");
@@ -172,7 +159,7 @@ fn pictures_of_256_levels_are_told_in_bits_per_value() {
     let small = "--set encoder_layers=[] --set decoder_layers=[] --set model.hidden=[32] --latent 4 --set components=3";
     let line = format!("train --recipe mixture {small} --set data.examples=600 --epochs 3 --batch 50 --adapter cpu");
     let said = elbo(at, &format!("{line} --out run")).succeeded();
-    let [first, last] = fall(&at.join("run"));
+    let [first, last] = losses(&at.join("run"));
     assert!(last < first - 100.0, "from {first} to {last} nats\n{}", said.err);
     let eval = json(at, "eval run --samples 10");
     for (nats, bits) in [("neg_elbo", "bits_per_dim"), ("neg_log_px", "neg_log_px_bits_per_dim")] {

@@ -1,5 +1,6 @@
 //! The program as its users meet it: a process with arguments, two streams and an exit code.
 
+use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -59,6 +60,20 @@ pub fn outcome(mut command: Command) -> Outcome {
     let output = command.output().expect("the program starts");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Outcome { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
+}
+
+/// What a command says with `--json` on the CPU engine, which must be one JSON text.
+#[track_caller]
+pub fn json(folder: &Path, arguments: &str) -> Value {
+    let said = elbo(folder, &format!("{arguments} --json --adapter cpu")).succeeded().out;
+    serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error} in {said}"))
+}
+
+/// The losses of a run's first and last epoch, in nats per example.
+pub fn losses(run: &Path) -> [f64; 2] {
+    let text = fs::read_to_string(run.join("metrics.csv")).expect("a run has metrics");
+    let loss = |line: &str| line.split(',').skip(1).take(2).map(|cell| cell.parse::<f64>().expect("a number")).sum();
+    [text.lines().nth(1), text.lines().last()].map(|line| loss(line.expect("epochs were trained")))
 }
 
 /// A folder with a run in `run`: [`TINY`], two epochs, so that there is a checkpoint before the last.

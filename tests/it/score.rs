@@ -1,7 +1,7 @@
 //! Anomaly scores: the same for a row at every call and in whatever company, in parts that add up, with thresholds that
 //! mean what they say.
 
-use crate::program::{content, elbo, trained};
+use crate::program::{content, elbo, json, trained};
 use crate::support::{ROUNDING, compare, executors};
 use elbo::checkpoint::load_latest;
 use elbo::data;
@@ -54,11 +54,6 @@ fn tables() -> TempDir {
     let settings = "--set data.labels=strange --set data.validation=400 --set data.test=0";
     elbo(folder.path(), &format!("train --data normal.csv {SMALL} {settings} --out run")).succeeded();
     folder
-}
-
-fn json(folder: &Path, arguments: &str) -> Value {
-    let said = elbo(folder, &format!("score run --adapter cpu --json {arguments}")).succeeded();
-    serde_json::from_str(&said.out).unwrap()
 }
 
 /// A CSV file as its header and its rows of cells.
@@ -198,7 +193,7 @@ fn the_wanted_false_alarm_rate_holds_on_normal_rows_that_were_never_seen() {
     let folder = tables();
     for (rate, flags) in [(0.1, "--false-alarm-rate 0.1"), (0.02, "--false-alarm-rate 0.02"), (0.1, "--quantile 0.9")] {
         for method in ["", "--mean-field"] {
-            let said = json(folder.path(), &format!("--data new.csv {flags} {method}"));
+            let said = json(folder.path(), &format!("score run --data new.csv {flags} {method}"));
             let found = said["flagged"].as_f64().unwrap() / 4000.0;
             // The threshold comes from 400 rows and the rate is counted on 4,000: four standard errors of both.
             let error = 4.0 * (rate * (1.0 - rate) * (1.0 / 400.0 + 1.0 / 4000.0_f64)).sqrt();
@@ -212,7 +207,7 @@ fn the_wanted_false_alarm_rate_holds_on_normal_rows_that_were_never_seen() {
 #[test]
 fn a_threshold_is_kept_with_the_run_until_another_is_asked_for() {
     let folder = tables();
-    let flags = "--data tested.csv --false-alarm-rate 0.05";
+    let flags = "score run --data tested.csv --false-alarm-rate 0.05";
     let first = json(folder.path(), flags);
     assert_eq!((&first["threshold"]["kept"], &first["threshold"]["false_alarm_rate"]), (&false.into(), &0.05.into()));
     // The run's data are not needed any more.
@@ -226,9 +221,9 @@ fn a_threshold_is_kept_with_the_run_until_another_is_asked_for() {
         elbo(folder.path(), &format!("score run --adapter cpu {other}")).failed(3, why);
     }
     assert_eq!(content(folder.path()), before, "nothing is written");
-    let given = json(folder.path(), "--data tested.csv --threshold -1e9");
+    let given = json(folder.path(), "score run --data tested.csv --threshold -1e9");
     assert_eq!((&given["flagged"], &given["threshold"]["from"]), (&200.into(), &"given".into()));
-    let none = json(folder.path(), "--data tested.csv --threshold none --out s.csv");
+    let none = json(folder.path(), "score run --data tested.csv --threshold none --out s.csv");
     assert_eq!((&none["flagged"], &none["threshold"]), (&Value::Null, &Value::Null));
     assert_eq!(read(&folder.path().join("s.csv")).0, ["index", "label", "score"]);
 }
@@ -247,7 +242,7 @@ fn without_rows_set_aside_the_threshold_comes_from_training_and_that_is_said() {
 #[test]
 fn labels_say_how_well_known_anomalies_are_told_and_the_strangest_row_says_why() {
     let folder = tables();
-    let said = json(folder.path(), "--data tested.csv --labels strange");
+    let said = json(folder.path(), "score run --data tested.csv --labels strange");
     let ranking = &said["ranking"];
     assert_eq!((&ranking["anomalies"], &ranking["normal"]), (&20.into(), &180.into()));
     for name in ["auroc", "average_precision", "precision_at_n"] {
@@ -259,7 +254,7 @@ fn labels_say_how_well_known_anomalies_are_told_and_the_strangest_row_says_why()
     assert_eq!(strangest["index"].as_u64().unwrap() % 10, 0, "an anomaly comes first: {said}");
     assert_eq!(strangest["columns"][0]["column"], "height, cm", "{said}");
     // With the classes the other way round, so is the probability.
-    let other = json(folder.path(), "--data tested.csv --labels --normal 1");
+    let other = json(folder.path(), "score run --data tested.csv --labels --normal 1");
     let [a, b] = [&said, &other].map(|said| said["ranking"]["auroc"].as_f64().unwrap());
     assert!((a + b - 1.0).abs() < 1e-12, "{a} and {b}");
 }
@@ -315,7 +310,7 @@ fn what_cannot_be_scored_is_one_line_and_leaves_nothing() {
 #[test]
 fn pictures_and_rows_beyond_single_precision_have_scores_too() {
     let folder = trained();
-    let said = json(folder.path(), "--labels --normal 3 --samples 4 --out s.csv");
+    let said = json(folder.path(), "score run --labels --normal 3 --samples 4 --out s.csv");
     assert_eq!(said["rows"], 300);
     assert_eq!(said["threshold"]["part"], "test");
     assert!(said["ranking"]["auroc"].as_f64().is_some_and(|auroc| auroc > 0.0), "{said}");
@@ -374,7 +369,7 @@ fn tables_with_columns_of_several_types_and_missing_values_are_scored_column_by_
         assert!((sum - scores[row]).abs() < 5e-6, "{sum} instead of {}", scores[row]);
     }
     assert_eq!([columns[0][2], columns[0][3], columns[1][3], columns[2][3]], [0.0; 4], "what is missing adds nothing");
-    let whole = json(folder.path(), "--data mixed.csv --out w.csv");
+    let whole = json(folder.path(), "score run --data mixed.csv --out w.csv");
     assert_eq!(whole["rows"], 400);
     assert!(column(&folder.path().join("w.csv"), "score").iter().all(|score| score.is_finite()));
 }

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::exec::profile::{Effort, Timing};
 use crate::exec::{measure, select};
 use crate::kernels::{Kernel, matmul_direct};
-use crate::plan::{Target, check_sums};
+use crate::plan::{Target, check_rounds};
 use crate::report::Report;
 use crate::report::table::table;
 use crate::session::{Purpose, plan_for};
@@ -46,7 +46,7 @@ pub fn run(args: &BenchMatmulArgs, report: &Report) -> Result<()> {
                 report.note(&format!("left out {}: not for this shape", measure::variant_name(kernel, &consts)));
                 continue;
             };
-            check_sums(target, std::slice::from_ref(&case.step))?;
+            check_rounds(target, std::slice::from_ref(&case.step), &[])?;
             let (time, clock) = measure::time_right(&mut executor, &case, Effort { repeats, time: TIME })?;
             found.push(Variant { name: measure::variant_name(kernel, &consts), grid: case.step.grid, time });
             report.note(&format!("timed    {} by {}", measure::variant_name(kernel, &consts), clock.describe()));

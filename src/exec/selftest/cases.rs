@@ -511,8 +511,8 @@ fn latent(name: &str, consts: &[u32], Size { rows: b, width, depth }: Size) -> S
             Shape::new(&p, (b, 1), total_correlation::grid(&p, of), bindings)
         }
         "mmd" => {
-            // As many rows as software drivers finish: a round for each pair and dimension, and for the kernel's scales.
-            let b = b.min(MOST_ROUNDS / ((width + 14) * width.div_ceil(64)));
+            // As many rows as software drivers finish.
+            let b = b.min(MOST_ROUNDS / mmd::rounds(&mmd::Params { rows: 1, latent, weight: 1 }, &[1]));
             let p = mmd::Params { rows: b as u32, latent, weight: 1 };
             let (g, y) = (used(consts[0] == 1 && consts[1] == 0, whole(b)), b * if consts[0] == 1 { width } else { 1 });
             Shape::new(&p, (b, 1), mmd::grid(&p), [whole(b * width), whole(2 * b * width), g, part(y)])
@@ -660,7 +660,8 @@ fn images(name: &str, consts: &[u32], Size { rows, width, depth }: Size) -> Shap
     }
 }
 
-/// Groups of one number and of more than a workgroup has lanes, channels for one workgroup and for several; as with [`images`] rows stay few unless there are many.
+/// Groups of one number and of more than a workgroup has lanes, channels for one workgroup and for several; as with
+/// [`images`] rows stay few unless there are many.
 fn groups(name: &str, Size { rows, width, depth }: Size) -> Shape {
     let many = rows > 1000;
     let [groups, size, pixels] = if many { [1, 1, 2] } else { [1 + depth % 3, 1 + width % 19, 1 + width % 67] };

@@ -1,28 +1,10 @@
 //! Terms of objectives beyond the ELBO: shaped rates, importance-weighted bounds, their gradients.
 
-use super::{Dispatch, Lowering, Step, Target};
-use crate::error::{Error, Result};
+use super::{Dispatch, Lowering};
 use crate::graph::op::{KlShape, Side};
 use crate::graph::{Id, Op};
 use crate::kernels;
 use crate::plan::View;
-
-/// Refuses discrepancies over so many pairs that software drivers would not finish them: see [`kernels::MOST_ROUNDS`].
-pub(super) fn check_pairs(target: Target, steps: &[Step]) -> Result<()> {
-    let emulated = matches!(target, Target::Lanes | Target::Software);
-    for step in steps.iter().filter(|step| emulated && step.kernel.name == kernels::mmd::KERNEL.name) {
-        let [rows, latent] = [step.params[0] as usize, step.params[1] as usize];
-        // A round for each pair and dimension, and two times seven for the scales of the kernel.
-        if rows * (latent + 14) * latent.div_ceil(64) > kernels::MOST_ROUNDS {
-            return Err(Error::Device(format!(
-                "{}: a batch of {rows} with {latent} latent dimensions has more pairs than software Vulkan drivers finish; \
-                 lower --batch, or use --adapter cpu",
-                step.what
-            )));
-        }
-    }
-    Ok(())
-}
 
 impl Lowering<'_> {
     pub(super) fn pair_density(&mut self, id: Id) {

@@ -2,15 +2,11 @@
 
 use super::{Dispatch, Lowering, Target};
 use crate::config::Activation;
-use crate::error::{Error, Result};
 use crate::graph::op::Variance;
 use crate::graph::{Id, Op};
 use crate::kernels::matmul::{self, ACTIVATE, BERNOULLI, DERIVE, Entry, GAUSSIAN, PLAIN, Params};
-use crate::kernels::{Kernel, MOST_ROUNDS, MOST_TEXEL_WORDS, math, matmul_direct, matmul_texels};
-use crate::kernels::{conv, group_moments, group_norm_grad, group_norm_weight, sum_columns};
-use crate::kernels::{log_prior, log_ratio};
+use crate::kernels::{Kernel, MOST_TEXEL_WORDS, math, matmul_direct, matmul_texels};
 use crate::plan::{Step, View};
-use bytemuck::Pod;
 
 /// The params of a product whose epilogue is no likelihood.
 const NO_LIKELIHOOD: Params = Params { jobs: 1, weight: 0, per_example: 1, log_variance: 0.0 };
@@ -73,49 +69,6 @@ pub(in crate::plan) fn lay_out(step: &mut Step, manner: &Manner, entries: &mut [
     step.params[0] = entries.len() as u32;
     step.params.extend_from_slice(bytemuck::cast_slice(entries));
     step.grid = crate::kernels::grid(workgroups as usize);
-}
-
-/// Refuses sums that would be left unfinished: see [`MOST_ROUNDS`].
-pub fn check_sums(target: Target, steps: &[Step]) -> Result<()> {
-    if !matches!(target, Target::Lanes | Target::Software) {
-        return Ok(());
-    }
-    for step in steps {
-        let (rounds, smaller) = rounds(step);
-        if rounds > MOST_ROUNDS {
-            return Err(Error::Device(format!(
-                "{}: {rounds} rounds of a thread's loops are more than software Vulkan drivers finish, which is \
-                 {MOST_ROUNDS}; use --adapter cpu, or {smaller}",
-                step.what
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// Rounds of loops of a thread, where they grow with a layer or the batch, and what makes them fewer.
-fn rounds(step: &Step) -> (usize, &'static str) {
-    fn params<P: Pod>(step: &Step) -> P {
-        bytemuck::pod_read_unaligned(bytemuck::cast_slice(&step.params[..size_of::<P>() / 4]))
-    }
-    match step.kernel.name {
-        "matmul_direct" => {
-            let entries: &[Entry] = bytemuck::cast_slice(&step.params[matmul_direct::KERNEL.params.len()..]);
-            let over_rows = step.consts[0] == 1;
-            let rounds = entries.iter().map(|entry| entry.k as usize).max().unwrap_or(0);
-            (rounds, if over_rows { "a smaller batch" } else { "narrower layers" })
-        }
-        "conv" => (conv::rounds(&params(step), &step.consts), "fewer channels or a smaller kernel"),
-        "group_moments" => (group_moments::rounds(&params(step)), "smaller images or more groups"),
-        "group_norm_grad" => (group_norm_grad::rounds(&params(step)), "smaller images or more groups"),
-        "group_norm_weight" => (group_norm_weight::rounds(&params(step)), "smaller images"),
-        "sum_columns" => (sum_columns::rounds(&params(step)), "a smaller batch"),
-        "log_prior" if step.consts[0] == log_prior::VALUE => {
-            (params::<log_prior::Params>(step).latent as usize, "fewer latent dimensions")
-        }
-        "log_ratio" => (params::<log_ratio::Params>(step).latent as usize, "fewer latent dimensions"),
-        _ => (0, ""),
-    }
 }
 
 impl Lowering<'_> {

@@ -1,49 +1,72 @@
-//! Likelihoods that a software driver would not finish: it leaves the loops of a thread after [`MOST_ROUNDS`].
+//! What a software driver would not finish: it leaves the loops of a thread after [`MOST_ROUNDS`].
 
-use super::{Plan, Role, Step, Target};
+use super::{Buffer, Role, Step, Target};
 use crate::error::{Error, Result};
-use crate::kernels::{MOST_ROUNDS, append, logistic_mixture, logistic_mixture_mean, table, table_values};
+use crate::kernels::matmul::Entry;
+use crate::kernels::{
+    MOST_ROUNDS, append, conv, group_moments, group_norm_grad, group_norm_weight, log_prior, log_ratio,
+};
+use crate::kernels::{logistic_mixture, logistic_mixture_mean, matmul_direct, mmd, sum_columns, table, table_values};
 use bytemuck::Pod;
 
-/// Refuses steps of a plan whose threads would be left unfinished.
-pub(super) fn check(target: Target, plan: &Plan) -> Result<()> {
+/// Refuses steps whose threads would be left unfinished. `buffers` are those of the steps' views.
+///
+/// # Errors
+/// [`Error::Device`], with what makes the rounds fewer.
+pub fn check_rounds(target: Target, steps: &[Step], buffers: &[Buffer]) -> Result<()> {
     if !matches!(target, Target::Lanes | Target::Software) {
         return Ok(());
     }
-    match plan.steps.iter().map(|step| (step, rounds(plan, step))).find(|(_, rounds)| *rounds > MOST_ROUNDS) {
-        None => Ok(()),
-        Some((step, rounds)) => Err(Error::Device(format!(
-            "{}: an example takes {rounds} rounds of a thread, and software Vulkan drivers finish {MOST_ROUNDS}; use \
-             --adapter cpu, or {}",
-            step.what,
-            match step.kernel.name {
-                "logistic_mixture" | "logistic_mixture_mean" | "append" => "lower model.components or data.resize",
-                _ => "fewer columns",
-            }
-        ))),
+    for step in steps {
+        let (rounds, fewer) = rounds(step, buffers);
+        if rounds > MOST_ROUNDS {
+            return Err(Error::Device(format!(
+                "{}: {rounds} rounds of a thread's loops are more than software Vulkan drivers finish, which is \
+                 {MOST_ROUNDS}; use --adapter cpu, or {fewer}",
+                step.what
+            )));
+        }
     }
+    Ok(())
 }
 
-/// Rounds of loops of a thread, where they grow with an example.
-fn rounds(plan: &Plan, step: &Step) -> usize {
+/// Rounds of loops of a thread, where they grow with an example, a layer or the batch, and what makes them fewer.
+fn rounds(step: &Step, buffers: &[Buffer]) -> (usize, &'static str) {
+    let mixture = "lower model.components or data.resize";
     match step.kernel.name {
-        "logistic_mixture" => logistic_mixture::rounds(&params(step)),
-        "logistic_mixture_mean" => logistic_mixture_mean::rounds(&params(step)),
-        "append" => append::rounds(&params(step), &step.consts),
-        "table" => columns(plan, step).map_or(0, table::rounds),
-        "table_values" => columns(plan, step).map_or(0, table_values::rounds),
-        _ => 0,
+        "matmul_direct" => {
+            let entries: &[Entry] = bytemuck::cast_slice(&step.params[matmul_direct::KERNEL.params.len()..]);
+            let over_rows = step.consts[0] == 1;
+            let rounds = entries.iter().map(|entry| entry.k as usize).max().unwrap_or(0);
+            (rounds, if over_rows { "a smaller batch" } else { "narrower layers" })
+        }
+        "conv" => (conv::rounds(&params(step), &step.consts), "fewer channels or a smaller kernel"),
+        "group_moments" => (group_moments::rounds(&params(step)), "smaller images or more groups"),
+        "group_norm_grad" => (group_norm_grad::rounds(&params(step)), "smaller images or more groups"),
+        "group_norm_weight" => (group_norm_weight::rounds(&params(step)), "smaller images"),
+        "sum_columns" => (sum_columns::rounds(&params(step)), "a smaller batch"),
+        "log_prior" if step.consts[0] == log_prior::VALUE => {
+            (params::<log_prior::Params>(step).latent as usize, "fewer latent dimensions")
+        }
+        "log_ratio" => (params::<log_ratio::Params>(step).latent as usize, "fewer latent dimensions"),
+        "mmd" => (mmd::rounds(&params(step), &step.consts), "a smaller batch"),
+        "logistic_mixture" => (logistic_mixture::rounds(&params(step)), mixture),
+        "logistic_mixture_mean" => (logistic_mixture_mean::rounds(&params(step)), mixture),
+        "append" => (append::rounds(&params(step), &step.consts), mixture),
+        "table" => (columns(step, buffers).map_or(0, table::rounds), "fewer columns"),
+        "table_values" => (columns(step, buffers).map_or(0, table_values::rounds), "fewer columns"),
+        _ => (0, ""),
     }
 }
 
 fn params<P: Pod>(step: &Step) -> P {
-    bytemuck::pod_read_unaligned(bytemuck::cast_slice(&step.params))
+    bytemuck::pod_read_unaligned(bytemuck::cast_slice(&step.params[..size_of::<P>() / 4]))
 }
 
 /// The layout of columns that a step reads.
-fn columns<'a>(plan: &'a Plan, step: &Step) -> Option<&'a [u32]> {
+fn columns<'a>(step: &Step, buffers: &'a [Buffer]) -> Option<&'a [u32]> {
     let binding = step.kernel.bindings.iter().position(|binding| binding.name == "columns")?;
-    match &plan.buffers[step.views[binding].buffer].role {
+    match &buffers.get(step.views[binding].buffer)?.role {
         Role::Constants(words) => Some(words),
         _ => None,
     }
@@ -58,18 +81,21 @@ mod tests {
     use crate::shape::Shape;
     use std::sync::Arc;
 
-    /// Whether a plan of one likelihood term, or of one mean, of so many numbers is refused.
-    fn refused(target: Target, widths: [usize; 2], op: impl Fn([Id; 2]) -> Op) -> bool {
-        let mut graph = Graph::new(1);
-        let given = [("out", widths[0]), ("x", widths[1])]
-            .map(|(name, width)| graph.add(Op::Input { name: name.into(), shape: Shape::new(&[1, width]) }).unwrap());
+    /// Whether a plan of one operation on inputs of these extents is refused; the batch is the rows of the first.
+    fn refused<const N: usize>(target: Target, inputs: [&[usize]; N], op: impl Fn([Id; N]) -> Op) -> bool {
+        let mut graph = Graph::new(inputs[0][0]);
+        let mut number = 0..;
+        let given = inputs.map(|extents| {
+            let name = format!("input {}", number.next().unwrap());
+            graph.add(Op::Input { name, shape: Shape::new(extents) }).unwrap()
+        });
         let made = graph.add(op(given)).unwrap();
         graph.output("made", made);
         let resident = Resident { data_words: 4, window: 0, order_words: 4, metric_slots: 1 };
         match lower("plan", graph, None, resident, target) {
             Ok(_) => false,
             Err(error) => {
-                assert!(error.exit_code() == 5 && error.to_string().contains("--adapter cpu"), "{error}");
+                assert!(error.exit_code() == 5 && error.to_string().contains("--adapter cpu, or "), "{error}");
                 true
             }
         }
@@ -92,8 +118,8 @@ mod tests {
                 (Categorical, 200, 4096, true),
             ] {
                 let columns = columns(distribution, count, places);
-                let widths = [columns.outputs(), columns.width()];
-                let found = refused(target, widths, |[out, x]| Op::Table { out, x, columns: columns.clone() });
+                let inputs: [&[usize]; 2] = [&[1, columns.outputs()], &[1, columns.width()]];
+                let found = refused(target, inputs, |[out, x]| Op::Table { out, x, columns: columns.clone() });
                 assert_eq!(found, too_many && emulated, "{count} of {distribution:?} on {target:?}");
             }
             for (components, side, too_many) in
@@ -101,10 +127,29 @@ mod tests {
             {
                 let mixture = Mixture { components, channels: 3, shared_scales: false };
                 let width = 3 * side * side;
-                let widths = [mixture.outputs(width), width];
-                let term = refused(target, widths, |[out, x]| Op::LogisticMixture { out, x, mixture });
-                let mean = refused(target, widths, |[out, _]| Op::LogisticMixtureMean { out, mixture });
+                let inputs: [&[usize]; 2] = [&[1, mixture.outputs(width)], &[1, width]];
+                let term = refused(target, inputs, |[out, x]| Op::LogisticMixture { out, x, mixture });
+                let mean = refused(target, inputs, |[out, _]| Op::LogisticMixtureMean { out, mixture });
                 assert_eq!([term, mean], too_many.map(|many| many && emulated), "{components} on {target:?}");
+            }
+            for (pixels, too_many) in [(250 * 250, false), (256 * 256, true)] {
+                let (width, count) = (40, 15);
+                let found =
+                    refused(target, [&[1, width + count * pixels]], |[dy]| Op::AppendGradWeight { dy, width, count });
+                assert_eq!(found, too_many && emulated, "scales of {pixels} pixels on {target:?}");
+            }
+            for (rows, latent, too_many) in [
+                (800, 60, [false, false]),
+                (1000, 60, [false, true]),
+                (1000, 64, [false, true]),
+                (500, 65, [false, true]),
+                (40_000, 100, [true, true]),
+            ] {
+                let value = refused(target, [&[rows, latent], &[2 * rows, latent]], |[z, prior]| Op::Mmd { z, prior });
+                let inputs: [&[usize]; 3] = [&[rows, latent], &[2 * rows, latent], &[rows]];
+                let grad = refused(target, inputs, |[z, prior, g]| Op::MmdGrad { z, prior, g });
+                let expected = too_many.map(|many| many && emulated);
+                assert_eq!([value, grad], expected, "{rows} rows of {latent} latents on {target:?}");
             }
         }
     }
