@@ -94,12 +94,15 @@ fn what_a_model_of_maps_is_asked_is_answered_in_maps() {
     let rows = csv::Reader::from_path(at.join("drawn.csv")).unwrap().into_deserialize::<Vec<f32>>();
     assert_eq!(rows.flat_map(Result::unwrap).collect::<Vec<_>>(), drawn);
     let path = elbo(at, "sample run-cpu -n 4 --adapter cpu").succeeded().out;
-    let picture = png::Decoder::new(std::io::BufReader::new(fs::File::open(at.join(path.trim_end())).unwrap()));
-    let (height, width) = {
-        let info = picture.read_info().unwrap().info().size();
-        (info.1, info.0)
-    };
+    let file = fs::File::open(at.join(path.trim_end())).unwrap();
+    let mut picture = png::Decoder::new(std::io::BufReader::new(file)).read_info().unwrap();
+    let (width, height) = picture.info().size();
     assert!(height < width && width < 3 * height, "two maps beside and below each other: {width}x{height}");
+    let mut shades = vec![0; picture.output_buffer_size().unwrap()];
+    picture.next_frame(&mut shades).unwrap();
+    for (category, shade) in [0, 85, 170].into_iter().enumerate() {
+        assert!(shades.contains(&shade), "category {category} of {CATEGORIES} is drawn as {shade} of 255");
+    }
     // What is decoded are means: the probabilities of all categories, of which the largest is the one that is drawn.
     fs::write(at.join("z.csv"), format!("{}\n{}\n", ["0"; 10].join(","), ["1"; 10].join(","))).unwrap();
     elbo(at, "decode run-cpu z.csv --out means.npy --adapter cpu").succeeded();

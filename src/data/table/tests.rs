@@ -212,8 +212,16 @@ fn numbered_categories_are_ones_among_zeros_and_come_back_as_numbers() {
     assert_eq!(encoding.cells(&rows[6..]), ["", "1"]);
     // Of equally probable ones the first.
     assert_eq!(Encoding::most_probable(&[0.2, 0.4, 0.4, 0.6, 0.3, 0.1], 3), [1.0, 0.0]);
+    assert!(!encoding.scales());
     let text = serde_json::to_string(&encoding).unwrap();
     assert_eq!(serde_json::from_str::<Encoding>(&text).unwrap(), encoding, "{text}");
+}
+
+#[test]
+fn numbers_are_scaled_where_they_are_not_as_they_were_stored() {
+    let kept = Encoding::alike(&[2], &Kind::PLAIN);
+    let scaled = Encoding::alike(&[2], &Kind::Numeric { shift: 0.0, scale: 2.0 });
+    assert_eq!([kept.scales(), scaled.scales()], [false, true]);
 }
 
 #[test]
