@@ -20,10 +20,16 @@ use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
 /// What an export of elbo says of itself, as far as an import needs it.
-#[derive(Deserialize)]
 struct Exported {
-    format: u32,
     config: Config,
+    data: DataRecord,
+}
+
+/// The same as it is written. Its configuration may be one of before a key came.
+#[derive(Deserialize)]
+struct Written {
+    format: u32,
+    config: toml::Table,
     data: DataRecord,
 }
 
@@ -65,11 +71,13 @@ fn source(path: &Path) -> Result<(PathBuf, Option<Exported>)> {
         return Err(Error::Data(format!("{}: the folder has no {CONFIG}; name a .safetensors file", path.display())));
     };
     let wrong = |why: String| Error::Data(format!("{}: {why}", beside.display()));
-    let exported: Exported = serde_json::from_slice(&text).map_err(|e| wrong(format!("no export of elbo: {e}")))?;
-    if exported.format != exchange::FORMAT {
-        return Err(wrong(format!("format {} is unknown, expected {}", exported.format, exchange::FORMAT)));
+    let Written { format, config, data } =
+        serde_json::from_slice(&text).map_err(|e| wrong(format!("no export of elbo: {e}")))?;
+    if format != exchange::FORMAT {
+        return Err(wrong(format!("format {format} is unknown, expected {}", exchange::FORMAT)));
     }
-    Ok((path.join(PARAMETERS), Some(exported)))
+    let config = config::from_toml(&config.to_string(), &beside.display().to_string())?;
+    Ok((path.join(PARAMETERS), Some(Exported { config, data })))
 }
 
 /// Whether what elbo exported comes back. No setting changes what it is.

@@ -17,6 +17,7 @@ use elbo::report::npy;
 use elbo::rng::{Philox, Stream};
 use elbo::run::Run;
 use safetensors::SafeTensors;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
@@ -528,6 +529,32 @@ fn a_model_that_leaves_and_comes_back_answers_with_the_same_bits() {
     // The configuration names the data, so that training can go on, from an optimiser that remembers nothing.
     let more = elbo(folder.path(), "train --resume back --epochs 1 --adapter cpu").succeeded();
     assert!(!more.err.contains("warning"), "{more:?}");
+}
+
+#[test]
+fn what_was_exported_before_a_key_came_is_imported_as_the_default_says() {
+    let folder = trained();
+    elbo(folder.path(), "export run --format safetensors --out out").succeeded();
+    let path = folder.path().join("out/config.json");
+    let mut value: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let model = value["config"]["model"].as_object_mut().unwrap();
+    for key in ["above", "condition", "components", "scales"] {
+        assert!(model.remove(key).is_some(), "{key}");
+    }
+    fs::write(&path, value.to_string()).unwrap();
+    elbo(folder.path(), "import out --out back").succeeded();
+    let [own, back] = ["run", "back"].map(|run| load_latest(&folder.path().join(run)).unwrap().0);
+    assert!(own.parameters == back.parameters && own.config == back.config);
+    // Any other key must be there, and have a value that it can have.
+    for (latent, said) in [(None, "the key model.latent is missing"), (Some(0), "model.latent = 0")] {
+        let model = value["config"]["model"].as_object_mut().unwrap();
+        match latent {
+            None => model.remove("latent"),
+            Some(latent) => model.insert("latent".into(), latent.into()),
+        };
+        fs::write(&path, value.to_string()).unwrap();
+        elbo(folder.path(), "import out --out other").failed(3, said);
+    }
 }
 
 #[test]

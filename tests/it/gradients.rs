@@ -7,13 +7,14 @@ use crate::support::{adapters, executors};
 use cases::{BATCH, CLAMP, Case, ROWS, cases, columns, draw, term_cases};
 use differences::{RESIDENT, STEP, assert_close, check_as_terms, check_with_cotangents, slope, step};
 use elbo::config::{Activation, Binarise, Bound, Config, Likelihood, Scales};
-use elbo::exec::Executor;
 use elbo::exec::cpu::Cpu;
+use elbo::exec::{Executor, PlanId};
 use elbo::graph::columns::{Column, Columns, Distribution};
 use elbo::graph::grad::gradients_from;
 use elbo::graph::mixture::Mixture;
 use elbo::graph::op::{KlShape, Side, Source, Variance};
 use elbo::graph::{Graph, Id, Op, Window};
+use elbo::kernels::StepScalars;
 use elbo::model::{CLASS, Model, init};
 use elbo::plan::{Ending, Range, Resident, Role, lower};
 use elbo::shape::Shape;
@@ -146,36 +147,43 @@ fn model_agrees(
     let start = init::initial(&model, 3, &[]);
     // A norm is the more curved, the closer the numbers of a group lie together.
     let apart = if shape == [2, 4, 4] { STEP / 8.0 } else { STEP };
+    let what = format!("{likelihood:?}, {rows} of {BATCH} examples of {shape:?}, {classes} classes, {above:?}");
+    parameters_agree(executor, id, &start, (&step(rows), &[Some(0), Some(1)]), apart, &what);
+}
+
+/// Compares the gradients of all parameters of a loaded plan with differences of its loss between places `apart` from each
+/// other. The loss is the sum of its terms, each by the weight of the step that it names; without one it does not count.
+fn parameters_agree(
+    executor: &mut Executor,
+    id: PlanId,
+    start: &[Vec<f32>],
+    (step, weights): (&StepScalars, &[Option<usize>]),
+    apart: f64,
+    what: &str,
+) {
     let ranges = executor.plan(id).parameters.clone();
-    for (range, values) in ranges.iter().zip(&start) {
+    for (range, values) in ranges.iter().zip(start) {
         executor.write_f32(&Role::Parameters, range.offset, values).expect("the parameters fit");
     }
-    let step = step(rows);
     let loss = |executor: &mut Executor| -> f64 {
-        executor.run(id, &[step]).expect("the plan runs");
-        let metrics = executor.read_f32(&Role::Metrics, 0, 2).expect("the metrics are there");
-        metrics.iter().zip(step.weights).map(|(&m, w)| f64::from(m) * f64::from(w)).sum()
+        executor.run(id, &[*step]).expect("the plan runs");
+        let metrics = executor.read_f32(&Role::Metrics, 0, weights.len()).expect("the metrics are there");
+        let weight = |weight: &Option<usize>| weight.map_or(0.0, |at| f64::from(step.weights[at]));
+        metrics.iter().zip(weights).map(|(&m, w)| f64::from(m) * weight(w)).sum()
     };
     let level = loss(executor);
-    let found: Vec<Vec<f32>> =
-        ranges.iter().map(|r| executor.read_f32(&Role::Gradients, r.offset, r.count()).expect("it is there")).collect();
-    for ((range, values), found) in ranges.iter().zip(&start).zip(&found) {
-        let slopes: Vec<f64> = (0..values.len())
-            .map(|at| {
-                let slope = slope(f64::from(values[at]), apart, |v| {
-                    executor.write_f32(&Role::Parameters, range.offset + at, &[v]).expect("the element is there");
-                    loss(executor)
-                });
-                executor.write_f32(&Role::Parameters, range.offset + at, &[values[at]]).expect("the element is there");
-                slope
-            })
-            .collect();
-        let what = format!(
-            "{}: {likelihood:?}, {rows} of {BATCH} examples of {shape:?}, {classes} classes, {above:?}, {}",
-            executor.name(),
-            range.name
-        );
-        assert_close(&what, found, &slopes, level / apart);
+    let read = |range: &Range| executor.read_f32(&Role::Gradients, range.offset, range.count());
+    let found: Vec<Vec<f32>> = ranges.iter().map(read).map(|found| found.expect("it is there")).collect();
+    for ((range, values), found) in ranges.iter().zip(start).zip(&found) {
+        let mut slopes = Vec::new();
+        for (at, &value) in values.iter().enumerate() {
+            slopes.push(slope(f64::from(value), apart, |v| {
+                executor.write_f32(&Role::Parameters, range.offset + at, &[v]).expect("the element is there");
+                loss(executor)
+            }));
+            executor.write_f32(&Role::Parameters, range.offset + at, &[value]).expect("the element is there");
+        }
+        assert_close(&format!("{}: {what}, {}", executor.name(), range.name), found, &slopes, level / apart);
     }
 }
 
@@ -211,33 +219,8 @@ fn bound_agrees(executor: &mut Executor, bound: Bound) {
     executor.write_f32(&Role::Data, 0, &x).expect("the data fit");
     executor.write(&Role::Order, 0, &[0, 1, 2][..BATCH]).expect("the order fits");
     let start = init::initial(&model, 3, &[]);
-    let ranges = executor.plan(id).parameters.clone();
-    for (range, values) in ranges.iter().zip(&start) {
-        executor.write_f32(&Role::Parameters, range.offset, values).expect("the parameters fit");
-    }
-    let step = step(BATCH);
-    let loss = |executor: &mut Executor| -> f64 {
-        executor.run(id, &[step]).expect("the plan runs");
-        let metrics = executor.read_f32(&Role::Metrics, 0, weights.len()).expect("the metrics are there");
-        let weight = |weight: &Option<usize>| weight.map_or(0.0, |at| f64::from(step.weights[at]));
-        metrics.iter().zip(&weights).map(|(&m, w)| f64::from(m) * weight(w)).sum()
-    };
-    let level = loss(executor);
-    let read = |range: &Range| executor.read_f32(&Role::Gradients, range.offset, range.count());
-    let found: Vec<Vec<f32>> = ranges.iter().map(read).map(|found| found.expect("it is there")).collect();
     // Latents that reach the loss through two layers above them bend it more than one does.
-    let apart = STEP / 2.0;
-    for ((range, values), found) in ranges.iter().zip(&start).zip(&found) {
-        let mut slopes = Vec::new();
-        for (at, &value) in values.iter().enumerate() {
-            slopes.push(slope(f64::from(value), apart, |v| {
-                executor.write_f32(&Role::Parameters, range.offset + at, &[v]).expect("the element is there");
-                loss(executor)
-            }));
-            executor.write_f32(&Role::Parameters, range.offset + at, &[value]).expect("the element is there");
-        }
-        assert_close(&format!("{}: {bound:?}, {}", executor.name(), range.name), found, &slopes, level / apart);
-    }
+    parameters_agree(executor, id, &start, (&step(BATCH), &weights), STEP / 2.0, &format!("{bound:?}"));
 }
 
 #[test]
