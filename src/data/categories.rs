@@ -30,10 +30,10 @@ pub fn dataset(
     let extents = &dims[1..];
     let known = known(extents, request).map_err(complain)?;
     let trained = known.and_then(Encoding::categories).map(|(_, categories)| categories);
-    let largest = largest(&cells, extents, trained)?.map_err(complain)?;
-    let encoding = match known {
-        Some(encoding) => encoding.clone(),
-        None => numbered(extents, largest).map_err(complain)?,
+    let occurring = occurring(&cells, extents, trained)?.map_err(complain)?;
+    let (encoding, note) = match known {
+        Some(encoding) => (encoding.clone(), None),
+        None => (numbered(extents, occurring.len()).map_err(complain)?, gaps(&occurring)),
     };
     // What is too much for memory is on the disk before it is gone through once more.
     let cells = within_memory(name, cells, &encoding, request)?;
@@ -42,7 +42,7 @@ pub fn dataset(
     let hash = hash(shape_of(extents), &plain, labels.as_ref().map(|labels| &labels.of[..]), test)?;
     let frame = Frame { columns: encoding.columns.clone(), cells };
     let data = frame.dataset(name, encoding, order, test, labels, request)?;
-    Ok(Dataset { format: Format::Array, hash, ..data })
+    Ok(Dataset { format: Format::Array, hash, notes: note.into_iter().collect(), ..data })
 }
 
 /// The shape of an example, were it a picture: channels, height, width. Further extents lie below each other.
@@ -66,13 +66,13 @@ fn known<'a>(extents: &[usize], request: &Request<'a>) -> Decoded<Option<&'a Enc
     }
 }
 
-/// The encoding of values of which the largest is given, if there is one.
-fn numbered(extents: &[usize], largest: Option<f64>) -> Decoded<Encoding> {
-    let categories = match largest {
-        None => return Err("all values are missing".into()),
-        Some(0.0) => return Err("all values are 0, which is one category and nothing to learn".into()),
-        Some(largest) => largest as usize + 1,
-    };
+/// The encoding of values of so many categories.
+fn numbered(extents: &[usize], categories: usize) -> Decoded<Encoding> {
+    match categories {
+        0 => return Err("all values are missing".into()),
+        1 => return Err("all values are 0, which is one category and nothing to learn".into()),
+        _ => {}
+    }
     let places = extents.iter().fold(categories, |places, &extent| places.saturating_mul(extent));
     if places > MAX_WIDTH {
         return Err(format!(
@@ -83,23 +83,37 @@ fn numbered(extents: &[usize], largest: Option<f64>) -> Decoded<Encoding> {
     Ok(Encoding::alike(extents, &Kind::Numbered { categories }))
 }
 
-/// The largest category, or none where all values are missing; or what is wrong with the first value that is no category,
-/// or none of so many that a trained model knows.
-fn largest(cells: &Cells, extents: &[usize], trained: Option<usize>) -> Result<Decoded<Option<f64>>> {
+/// What to say where most categories never occur, as with a 255 that stands for a missing value.
+fn gaps(occurring: &[bool]) -> Option<String> {
+    let found = occurring.iter().filter(|&&occurs| occurs).count();
+    (2 * found < occurring.len()).then(|| {
+        format!(
+            "of the categories 0 to {} only {found} occur, and the model gives each a logit: number them anew, from 0 without \
+             gaps, and write a number that stands for a missing value as NaN",
+            occurring.len() - 1
+        )
+    })
+}
+
+/// Of each category up to the largest whether it occurs; or what is wrong with the first value that is no category, or
+/// none of so many that a trained model knows.
+fn occurring(cells: &Cells, extents: &[usize], trained: Option<usize>) -> Result<Decoded<Vec<bool>>> {
     let (width, most) = (extents.iter().product(), trained.unwrap_or(MOST_LEVELS));
-    let (mut largest, mut unfit, mut row) = (None, None, 0_usize);
+    let (mut occurring, mut unfit, mut row) = (vec![], None, 0_usize);
     cells.visit(width, &all_rows(cells, width), &mut |values| {
         for (at, &value) in values.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
-            let fits = (0.0..most as f64).contains(&value) && value.fract() == 0.0;
-            if !fits && unfit.is_none() {
+            if (0.0..most as f64).contains(&value) && value.fract() == 0.0 {
+                let category = value as usize;
+                occurring.resize(occurring.len().max(category + 1), false);
+                occurring[category] = true;
+            } else if unfit.is_none() {
                 unfit = Some((row, at, value));
             }
-            largest = Some(value.max(largest.unwrap_or(0.0)));
         }
         row += 1;
     })?;
     Ok(match unfit {
-        None => Ok(largest),
+        None => Ok(occurring),
         Some((row, at, value)) => Err(format!("value {at} of row {row} (both from 0) is {}", why(value, trained))),
     })
 }
@@ -185,6 +199,19 @@ mod tests {
         let changed = open(&plain(), &[3, 2], Elements::U8(vec![0, 1, 1, 0, 2, 1]), None).unwrap();
         assert_ne!(own.hash, changed.hash);
         assert!(!own.missing && open(&plain(), &[1, 2], Elements::F32(vec![1.0, f32::NAN]), None).unwrap().missing);
+    }
+
+    #[test]
+    fn categories_of_which_most_never_occur_are_told() {
+        let notes = |values: &[u8]| open(&plain(), &[2, 2], Elements::U8(values.to_vec()), None).unwrap().notes;
+        assert_eq!(notes(&[0, 1, 3, 1]), [""; 0]);
+        assert_eq!(notes(&[1, 3, 1, 3]), [""; 0], "half of them");
+        let found = notes(&[0, 1, 2, 255]);
+        assert!(found.len() == 1 && found[0].starts_with("of the categories 0 to 255 only 4 occur"), "{found:?}");
+        // What a trained model knows need not occur.
+        let trained = Encoding::alike(&[2], &Kind::Numbered { categories: 7 });
+        let data = open(&plain(), &[1, 2], Elements::U8(vec![6, 6]), Some(&trained)).unwrap();
+        assert_eq!(data.notes, [""; 0]);
     }
 
     #[test]

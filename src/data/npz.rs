@@ -62,8 +62,9 @@ pub fn dataset(path: &Path, request: &Request) -> Result<Dataset> {
     let asked = request.config.labels.as_str();
     let asked = if request.known.is_some() && !archive.has(asked) && asked != "none" { "" } else { asked };
     let (labels, note) = archive.labels(&examples, test.is_some(), total, asked, &name)?;
-    let data = array::dataset(&name, &dims, cells, test_size, labels, request)?;
-    Ok(Dataset { notes: note.into_iter().collect(), ..data })
+    let mut data = array::dataset(&name, &dims, cells, test_size, labels, request)?;
+    data.notes.extend(note);
+    Ok(data)
 }
 
 impl Archive {
