@@ -191,7 +191,8 @@ pub const TEXELS_PER_ROW: usize = 1024;
 pub const MOST_TEXEL_WORDS: usize = 8192 * 4 * TEXELS_PER_ROW;
 
 /// The most rounds of loops that a thread of a software driver is given. Mesa's leaves all loops of a thread, without a
-/// word, after 65,535 rounds together; a few are needed besides the longest loop.
+/// word, after 65,535 rounds together. A loop takes one more than it does something in, to find that it is over: where
+/// loops lie in each other that is counted, and for the others there is room.
 pub const MOST_ROUNDS: usize = 65_000;
 
 /// One kernel: the same computation in WGSL and in Rust.

@@ -48,11 +48,12 @@ pub fn grid(p: &Params) -> [u32; 3] {
     super::grid(p.rows as usize)
 }
 
-/// The most rounds that the loops of a thread make: places of a row, or those of all numbers that it sums up by itself.
+/// The most rounds that the loops of a thread make ([`super::MOST_ROUNDS`]): places of a row, or those of all numbers that
+/// it sums up by itself.
 pub fn rounds(p: &Params, consts: &[u32]) -> usize {
     let (width, tail, count) = (p.width as usize, p.tail as usize, p.count as usize);
     match consts[0] {
-        SUMS if count > 1 => count.div_ceil(64) * (1 + tail / count),
+        SUMS if count > 1 => count.div_ceil(64) * (2 + tail / count),
         SUMS => tail.div_ceil(64),
         _ => width.div_ceil(64) + tail.div_ceil(64),
     }

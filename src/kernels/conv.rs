@@ -86,12 +86,12 @@ pub fn grid(p: &Params, consts: &[u32]) -> [u32; 3] {
     super::grid(apart * apart * tiles * (p.outputs as usize).div_ceil(COLUMNS))
 }
 
-/// Rounds of a thread: one for each channel of what it sees, through those taps that are a stride apart where the fine image
-/// is made.
+/// The most rounds that the loops of a thread make ([`super::MOST_ROUNDS`]): one for each channel of what it sees, through
+/// those taps that are a stride apart where the fine image is made.
 pub fn rounds(p: &Params, consts: &[u32]) -> usize {
     let apart = if consts[0] == 1 { p.stride } else { 1 };
     let taps = p.kernel.div_ceil(apart) as usize;
-    taps * (1 + taps * (1 + p.inputs as usize))
+    taps * (2 + taps * (2 + p.inputs as usize))
 }
 
 /// Where the parameters have the factor of an input channel and an output channel at a tap.

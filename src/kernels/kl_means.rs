@@ -37,6 +37,12 @@ pub fn grid(p: &Params) -> [u32; 3] {
     super::grid(p.groups as usize)
 }
 
+/// The most rounds that the loops of a thread make ([`super::MOST_ROUNDS`]): every 64th example, of each the dimensions of a
+/// group.
+pub fn rounds(p: &Params) -> usize {
+    (p.batch as usize).div_ceil(64) * (2 + p.size as usize)
+}
+
 fn cpu(call: Call) {
     let p: Params = call.params();
     let Call { range, step, reads, mut writes, .. } = call;

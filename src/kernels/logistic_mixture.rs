@@ -62,9 +62,12 @@ pub fn grid(p: &Params) -> [u32; 3] {
     super::grid(p.rows as usize)
 }
 
-/// Rounds that the loops of a thread make: those of a row's pixels with all their components and channels.
-pub fn rounds(p: &Params) -> usize {
-    (p.pixels as usize).div_ceil(64) * (1 + p.components as usize * (2 + 2 * p.channels as usize))
+/// The most rounds that the loops of a thread make ([`super::MOST_ROUNDS`]): those of a row's pixels, of each once for the
+/// term and once more for the gradient all components and their channels.
+pub fn rounds(p: &Params, consts: &[u32]) -> usize {
+    let [pixels, components, channels] = [p.pixels, p.components, p.channels].map(|count| count as usize);
+    let times = if consts[1] == 1 { 2 } else { 1 };
+    pixels.div_ceil(64) * (1 + times * (1 + components * (2 + channels)))
 }
 
 impl Params {

@@ -38,9 +38,10 @@ pub fn grid(p: &Params) -> [u32; 3] {
     super::grid(p.rows as usize)
 }
 
-/// Rounds that the loops of a thread make: its values, with all components twice.
+/// The most rounds that the loops of a thread make ([`super::MOST_ROUNDS`]): its values, with all components twice.
 pub fn rounds(p: &Params) -> usize {
-    (p.channels as usize * p.pixels as usize).div_ceil(64) * 2 * p.components as usize
+    let [pixels, components, channels] = [p.pixels, p.components, p.channels].map(|count| count as usize);
+    (channels * pixels).div_ceil(64) * (1 + components + 1 + components)
 }
 
 fn cpu(call: Call) {

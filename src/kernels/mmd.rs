@@ -44,13 +44,15 @@ pub fn grid(p: &Params) -> [u32; 3] {
     super::grid(p.rows as usize)
 }
 
-/// The most rounds that the loops of a thread make. Each pair takes one for every dimension and some for the scales of two
-/// or three similarities; a thread has every 64th pair of a row or, of the gradient, all pairs of every 64th dimension.
+/// The most rounds that the loops of a thread make ([`super::MOST_ROUNDS`]). Each pair takes one for every dimension and
+/// some for the scales of two or three similarities; a thread has every 64th pair of a row or, of the gradient, all pairs
+/// of every 64th dimension.
 pub fn rounds(p: &Params, consts: &[u32]) -> usize {
     let [rows, latent] = [p.rows, p.latent].map(|count| count as usize);
+    let similarity = 1 + SCALES.len();
     match consts[0] {
-        0 => rows.div_ceil(64) * (latent + 3 * SCALES.len()),
-        _ => rows * (latent + 2 * SCALES.len()) * latent.div_ceil(64),
+        0 => rows.div_ceil(64) * (2 + latent + 3 * similarity),
+        _ => latent.div_ceil(64) * (2 + rows * (2 + latent + 2 * similarity)),
     }
 }
 

@@ -37,6 +37,11 @@ pub fn grid(p: &Params) -> [u32; 3] {
     super::grid((p.rows as usize * (p.latent as usize + 1)).div_ceil(64))
 }
 
+/// The most rounds that the loops of a thread make ([`super::MOST_ROUNDS`]): the largest of all pairs, then their sum.
+pub fn rounds(p: &Params) -> usize {
+    2 * p.rows as usize
+}
+
 fn cpu(call: Call) {
     let p: Params = call.params();
     let Call { range, step, reads, mut writes, .. } = call;

@@ -45,6 +45,13 @@ pub fn kl_term(mean: f64, lv: f64) -> f64 {
     0.5 * (mean * mean + lv.exp_m1() - lv)
 }
 
+/// The most rounds that the loops of a thread make ([`super::MOST_ROUNDS`]): its share of the blocks of all samples, of each
+/// the generator's ten rounds and four columns; and its share of the dimensions.
+pub fn rounds(p: &Params) -> usize {
+    let [latent, samples] = [p.latent, p.per_example].map(|count| count as usize);
+    (samples * latent.div_ceil(4)).div_ceil(64) * (1 + 11 + 5) + latent.div_ceil(64)
+}
+
 fn cpu(call: Call) {
     let p: Params = call.params();
     let Call { range, consts, step, reads, writes, .. } = call;

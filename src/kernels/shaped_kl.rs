@@ -52,6 +52,12 @@ pub fn grid(p: &Params) -> [u32; 3] {
     super::grid((p.rows as usize).div_ceil(64))
 }
 
+/// The most rounds that the loops of a thread make ([`super::MOST_ROUNDS`]): all groups, of each all dimensions.
+pub fn rounds(p: &Params) -> usize {
+    let [latent, size] = [p.latent, p.size].map(|count| count as usize);
+    latent / size * (2 + size)
+}
+
 fn cpu(call: Call) {
     let p: Params = call.params();
     let Call { range, consts, step, reads, mut writes, .. } = call;

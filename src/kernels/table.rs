@@ -105,21 +105,26 @@ pub fn layout(columns: &[(u32, usize)]) -> Vec<u32> {
     columns.iter().flat_map(words).collect()
 }
 
-/// The most rounds that the loops of a thread make. Its columns are every 64th, and lanes go through loops together: the
-/// longest of 64 columns counts.
+/// The most rounds that the loops of a thread make ([`super::MOST_ROUNDS`]). Its columns are every 64th, and lanes go
+/// through loops together: of 64 columns the longest counts, and those of different kinds come one after the other.
 pub fn rounds(columns: &[u32]) -> usize {
-    // Whether a place is missing, and what the kind asks for: the largest logit, two sums, the mass and the slopes; a
-    // factorial below 8; three recurrences up to 8 for the term, and two for the slope.
-    let of_column = |column: &[u32]| {
-        let places = column[2] as usize;
-        match column[0] {
-            CATEGORICAL => 1 + 6 * places,
-            POISSON => 1 + places + 6,
-            NEGATIVE_BINOMIAL => 1 + places + 5 * 8,
-            _ => 1 + places,
-        }
+    // Of a category the largest logit, two sums, and the slopes; a factorial below 8; recurrences up to 8, three for the
+    // term of a negative binomial and two for its slope.
+    let of_kind = |kind: u32, places: usize| match kind {
+        CATEGORICAL => 4 * places + 3,
+        POISSON => 7,
+        NEGATIVE_BINOMIAL => 5 * 9,
+        _ => 0,
     };
-    let longest = |columns: &[u32]| columns.chunks_exact(COLUMN).map(of_column).max().unwrap_or(0);
+    let longest = |columns: &[u32]| {
+        let places = columns.chunks_exact(COLUMN).map(|column| column[2] as usize).max().unwrap_or(0);
+        let kinds = [CATEGORICAL, POISSON, NEGATIVE_BINOMIAL].map(|kind| {
+            let alike = columns.chunks_exact(COLUMN).filter(|column| column[0] == kind);
+            alike.map(|column| of_kind(kind, column[2] as usize)).max().unwrap_or(0)
+        });
+        // Whether a place is missing, and if one is, no slope for all of them.
+        1 + 2 * (places + 1) + kinds.iter().sum::<usize>()
+    };
     columns.chunks(64 * COLUMN).map(longest).sum()
 }
 

@@ -53,9 +53,13 @@ pub fn grid(p: &Params) -> [u32; 3] {
 
 /// The most rounds that the loops of a thread make, as those of [`super::table::rounds`]: softmax goes through its logits
 /// three times.
-pub fn rounds(columns: &[u32]) -> usize {
-    let longest =
-        |columns: &[u32]| columns.chunks_exact(COLUMN).map(|column| 1 + 3 * column[2] as usize).max().unwrap_or(0);
+pub fn rounds(columns: &[u32], consts: &[u32]) -> usize {
+    let of_column = |column: &[u32]| match (consts[0], column[0], column[2] as usize) {
+        (ENCODER, _, places) => 2 + places,
+        (_, CATEGORICAL, places) => 3 + 3 * places,
+        _ => 1,
+    };
+    let longest = |columns: &[u32]| columns.chunks_exact(COLUMN).map(of_column).max().unwrap_or(0);
     columns.chunks(64 * COLUMN).map(longest).sum()
 }
 

@@ -52,6 +52,11 @@ pub fn grid(p: &Params, of: u32) -> [u32; 3] {
     super::grid((p.rows as usize * columns).div_ceil(64))
 }
 
+/// The most rounds that the loops of a thread make ([`super::MOST_ROUNDS`]): all dimensions, or all other rows.
+pub fn rounds(p: &Params, consts: &[u32]) -> usize {
+    (if consts[0] == VALUE { p.latent } else { p.rows }) as usize
+}
+
 fn cpu(call: Call) {
     let p: Params = call.params();
     let Call { range, consts, step, reads, mut writes, .. } = call;

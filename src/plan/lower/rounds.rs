@@ -4,12 +4,14 @@ use super::{Buffer, Role, Step, Target};
 use crate::error::{Error, Result};
 use crate::kernels::matmul::Entry;
 use crate::kernels::{
-    MOST_ROUNDS, append, conv, group_moments, group_norm_grad, group_norm_weight, log_prior, log_ratio,
+    MOST_ROUNDS, append, conv, group_moments, group_norm_grad, group_norm_weight, kl_means, log_prior,
 };
-use crate::kernels::{logistic_mixture, logistic_mixture_mean, matmul_direct, mmd, sum_columns, table, table_values};
+use crate::kernels::{log_ratio, logistic_mixture, logistic_mixture_mean, matmul_direct, mmd, pair_norms, sample};
+use crate::kernels::{shaped_kl, sum_columns, table, table_values, total_correlation};
 use bytemuck::Pod;
 
-/// Refuses steps whose threads would be left unfinished. `buffers` are those of the steps' views.
+/// Refuses steps whose threads would be left unfinished. `buffers` are those of the steps' views, without which steps of
+/// tables are not looked at.
 ///
 /// # Errors
 /// [`Error::Device`], with what makes the rounds fewer.
@@ -33,6 +35,8 @@ pub fn check_rounds(target: Target, steps: &[Step], buffers: &[Buffer]) -> Resul
 /// Rounds of loops of a thread, where they grow with an example, a layer or the batch, and what makes them fewer.
 fn rounds(step: &Step, buffers: &[Buffer]) -> (usize, &'static str) {
     let mixture = "lower model.components or data.resize";
+    let columns_or_categories = "fewer columns or categories";
+    let columns = || columns(step, buffers);
     match step.kernel.name {
         "matmul_direct" => {
             let entries: &[Entry] = bytemuck::cast_slice(&step.params[matmul_direct::KERNEL.params.len()..]);
@@ -50,11 +54,18 @@ fn rounds(step: &Step, buffers: &[Buffer]) -> (usize, &'static str) {
         }
         "log_ratio" => (params::<log_ratio::Params>(step).latent as usize, "fewer latent dimensions"),
         "mmd" => (mmd::rounds(&params(step), &step.consts), "a smaller batch"),
-        "logistic_mixture" => (logistic_mixture::rounds(&params(step)), mixture),
+        "kl_means" => (kl_means::rounds(&params(step)), "a smaller batch"),
+        "shaped_kl" => (shaped_kl::rounds(&params(step)), "fewer latent dimensions"),
+        "pair_norms" => (pair_norms::rounds(&params(step)), "a smaller batch"),
+        "total_correlation" => (total_correlation::rounds(&params(step), &step.consts), "a smaller batch"),
+        "sample" => (sample::rounds(&params(step)), "fewer samples or latent dimensions"),
+        "logistic_mixture" => (logistic_mixture::rounds(&params(step), &step.consts), mixture),
         "logistic_mixture_mean" => (logistic_mixture_mean::rounds(&params(step)), mixture),
-        "append" => (append::rounds(&params(step), &step.consts), mixture),
-        "table" => (columns(step, buffers).map_or(0, table::rounds), "fewer columns"),
-        "table_values" => (columns(step, buffers).map_or(0, table_values::rounds), "fewer columns"),
+        "append" => (append::rounds(&params(step), &step.consts), "examples of fewer values"),
+        "table" => (columns().map_or(0, table::rounds), columns_or_categories),
+        "table_values" => {
+            (columns().map_or(0, |found| table_values::rounds(found, &step.consts)), columns_or_categories)
+        }
         _ => (0, ""),
     }
 }
@@ -111,7 +122,7 @@ mod tests {
         for target in [Target::Cpu, Target::Lanes, Target::Software] {
             let emulated = target != Target::Cpu;
             for (distribution, count, places, too_many) in [
-                (NegativeBinomial, 90_000, 1, false),
+                (NegativeBinomial, 80_000, 1, false),
                 (NegativeBinomial, 120_000, 1, true),
                 (Poisson, 120_000, 1, false),
                 (Categorical, 100, 4096, false),
@@ -122,15 +133,22 @@ mod tests {
                 let found = refused(target, inputs, |[out, x]| Op::Table { out, x, columns: columns.clone() });
                 assert_eq!(found, too_many && emulated, "{count} of {distribution:?} on {target:?}");
             }
-            for (components, side, too_many) in
-                [(10, 64, [false, false]), (130, 64, [true, false]), (200, 96, [true, true])]
-            {
+            // Of pictures of 64x64 in colour the term, its gradient and the mean.
+            for (components, too_many) in [
+                (100, [false, false, false]),
+                (110, [false, true, false]),
+                (180, [false, true, true]),
+                (250, [true, true, true]),
+            ] {
                 let mixture = Mixture { components, channels: 3, shared_scales: false };
-                let width = 3 * side * side;
-                let inputs: [&[usize]; 2] = [&[1, mixture.outputs(width)], &[1, width]];
-                let term = refused(target, inputs, |[out, x]| Op::LogisticMixture { out, x, mixture });
-                let mean = refused(target, inputs, |[out, _]| Op::LogisticMixtureMean { out, mixture });
-                assert_eq!([term, mean], too_many.map(|many| many && emulated), "{components} on {target:?}");
+                let width = 3 * 64 * 64;
+                let inputs: [&[usize]; 3] = [&[1, mixture.outputs(width)], &[1, width], &[1]];
+                let found = [
+                    refused(target, inputs, |[out, x, _]| Op::LogisticMixture { out, x, mixture }),
+                    refused(target, inputs, |[out, x, g]| Op::LogisticMixtureGrad { out, x, g, mixture }),
+                    refused(target, inputs, |[out, ..]| Op::LogisticMixtureMean { out, mixture }),
+                ];
+                assert_eq!(found, too_many.map(|many| many && emulated), "{components} on {target:?}");
             }
             for (pixels, too_many) in [(250 * 250, false), (256 * 256, true)] {
                 let (width, count) = (40, 15);
@@ -141,8 +159,8 @@ mod tests {
             for (rows, latent, too_many) in [
                 (800, 60, [false, false]),
                 (1000, 60, [false, true]),
-                (1000, 64, [false, true]),
-                (500, 65, [false, true]),
+                (750, 64, [false, false]),
+                (750, 65, [false, true]),
                 (40_000, 100, [true, true]),
             ] {
                 let value = refused(target, [&[rows, latent], &[2 * rows, latent]], |[z, prior]| Op::Mmd { z, prior });
@@ -150,6 +168,11 @@ mod tests {
                 let grad = refused(target, inputs, |[z, prior, g]| Op::MmdGrad { z, prior, g });
                 let expected = too_many.map(|many| many && emulated);
                 assert_eq!([value, grad], expected, "{rows} rows of {latent} latents on {target:?}");
+            }
+            for (batch, size, too_many) in [(16_000, 256, false), (16_384, 256, true), (60_000, 64, false)] {
+                let clamp = Clamp { low: -1.0, high: 1.0 };
+                let found = refused(target, [&[batch, 2 * size]], |[stats]| Op::KlMeans { stats, clamp, size });
+                assert_eq!(found, too_many && emulated, "{batch} rows of {size} latents on {target:?}");
             }
         }
     }

@@ -6,6 +6,7 @@ use bytemuck::Zeroable;
 use elbo::error::Error;
 use elbo::exec::Executor;
 use elbo::exec::cpu::Cpu;
+use elbo::graph::mixture::Mixture;
 use elbo::graph::{Graph, Id, Op, Window};
 use elbo::kernels::{MOST_ROUNDS, StepScalars};
 use elbo::plan::{Resident, Role, Target, lower};
@@ -31,10 +32,10 @@ fn single() -> Window {
     Window::down([1, 1], 1, 1, 0).expect("the kernel fits")
 }
 
-const SUMS: [Sum; 7] = [
+const SUMS: [Sum; 8] = [
     Sum {
         name: "conv",
-        most: MOST_ROUNDS - 3,
+        most: MOST_ROUNDS - 4,
         build: |graph, terms| {
             let (x, w) = (input(graph, "x", &[2, terms]), input(graph, "w", &[terms + 1, 3]));
             graph.add(Op::Conv { x, w, window: single() }).expect("the shapes meet")
@@ -42,7 +43,7 @@ const SUMS: [Sum; 7] = [
     },
     Sum {
         name: "conv d input",
-        most: MOST_ROUNDS - 3,
+        most: MOST_ROUNDS - 4,
         build: |graph, terms| {
             let (dy, w) = (input(graph, "x", &[2, terms]), input(graph, "w", &[4, terms]));
             graph.add(Op::ConvGradInput { dy, w, window: single() }).expect("the shapes meet")
@@ -50,7 +51,7 @@ const SUMS: [Sum; 7] = [
     },
     Sum {
         name: "conv of several taps",
-        most: (MOST_ROUNDS - 2) / 4 - 1,
+        most: (MOST_ROUNDS - 12) / 4,
         build: |graph, terms| {
             let window = Window::down([2, 2], 2, 1, 0).expect("the kernel fits");
             let (x, w) = (input(graph, "x", &[2, 4 * terms]), input(graph, "w", &[4 * terms + 1, 3]));
@@ -89,6 +90,15 @@ const SUMS: [Sum; 7] = [
         build: |graph, terms| {
             let x = input(graph, "x", &[terms, 1]);
             graph.add(Op::SumColumns { x }).expect("an input has columns")
+        },
+    },
+    Sum {
+        name: "mean of a mixture",
+        most: MOST_ROUNDS / 4 * 64,
+        build: |graph, terms| {
+            let mixture = Mixture { components: 1, channels: 1, shared_scales: false };
+            let out = input(graph, "x", &[1, mixture.outputs(terms)]);
+            graph.add(Op::LogisticMixtureMean { out, mixture }).expect("each pixel has its numbers")
         },
     },
 ];
