@@ -69,8 +69,8 @@ pub enum Command {
 Examples:
   elbo train
   elbo train --data mnist/ --recipe dynamic --epochs 20 --out runs/first
-  elbo train --set model.hidden=[512,256] --set latent=10 --lr 3e-4
-  elbo train --seeds 4 --set beta=[1,4]
+  elbo train --set 'model.hidden=[512,256]' --set latent=10 --lr 3e-4
+  elbo train --seeds 4 --set 'beta=[1,4]'
   elbo train --resume runs/first --epochs 40")]
     Train(TrainArgs),
 

@@ -135,10 +135,10 @@ pub struct TrainArgs {
     #[arg(long, value_name = "TIME", value_parser = time, hide_short_help = true)]
     pub max_time: Option<Duration>,
 
-    /// Compare every dispatch with its CPU twin (slow)
+    /// Check a step of each epoch against the CPU
     ///
-    /// Runs every dispatch again on its CPU twin with the same inputs, and names the first that differs. Slow: for
-    /// finding a faulty driver.
+    /// Before each epoch, runs its first step also on the CPU, kernel by kernel with the same inputs, and names the
+    /// first that differs. For finding a faulty driver.
     #[arg(long, hide_short_help = true)]
     pub check_steps: bool,
 
@@ -156,7 +156,8 @@ pub struct TrainArgs {
 
     /// Show what would be trained, and stop
     ///
-    /// Shows adapter, model, memory and data, as before a run, and stops. Writes nothing.
+    /// Shows adapter, model, memory and data, as before a run, prints every key as a recipe file has it (`>
+    /// mine.toml`), and stops. Writes nothing.
     #[arg(long)]
     pub dry_run: bool,
 }

@@ -31,7 +31,7 @@ pub fn run(args: &DataArgs, report: &Report) -> Result<()> {
         Err(error) => return Err(error),
     };
     let columns = describe(&data)?;
-    let refusal = refusal(&data, config.model.likelihood);
+    let refusal = refusal(&data, config.model.likelihood, args.recipe.recipe.is_some());
     report.result(&as_text(&data, &columns)?);
     if let Some(refusal) = &refusal {
         report.result(&format!("refused  {refusal}"));
@@ -120,11 +120,11 @@ pub fn distributions(data: &Dataset) -> Option<String> {
     Some(format!("likelihood heterogeneous{asked}: {}", parts.join(", ")))
 }
 
-/// Why no model can be trained on these data as they are: none that knows counts, levels or categories alone, where one is
-/// asked for, else none at all.
-fn refusal(data: &Dataset, asked: Likelihood) -> Option<String> {
+/// Why no model can be trained on these data as they are: not the one of the recipe that is named, none that knows counts,
+/// levels or categories alone, where one is asked for, else none at all.
+fn refusal(data: &Dataset, asked: Likelihood, named: bool) -> Option<String> {
     use Likelihood::{Categorical, LogisticMixture, NegativeBinomial, Poisson};
-    if matches!(asked, LogisticMixture | Poisson | NegativeBinomial | Categorical) {
+    if named || matches!(asked, LogisticMixture | Poisson | NegativeBinomial | Categorical) {
         return data::check(data, asked).err().map(|error| error.to_string());
     }
     data::check(data, Likelihood::Bernoulli).err()?;

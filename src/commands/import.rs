@@ -28,9 +28,14 @@ struct Exported {
 /// The same as it is written. Its configuration may be one of before a key came.
 #[derive(Deserialize)]
 struct Written {
-    format: u32,
     config: toml::Table,
     data: DataRecord,
+}
+
+/// What every format says of itself.
+#[derive(Deserialize)]
+struct Versioned {
+    format: u32,
 }
 
 /// The likelihoods of the models that are taken.
@@ -71,11 +76,12 @@ fn source(path: &Path) -> Result<(PathBuf, Option<Exported>)> {
         return Err(Error::Data(format!("{}: the folder has no {CONFIG}; name a .safetensors file", path.display())));
     };
     let wrong = |why: String| Error::Data(format!("{}: {why}", beside.display()));
-    let Written { format, config, data } =
-        serde_json::from_slice(&text).map_err(|e| wrong(format!("no export of elbo: {e}")))?;
+    let foreign = |e: serde_json::Error| wrong(format!("no export of elbo: {e}"));
+    let Versioned { format } = serde_json::from_slice(&text).map_err(foreign)?;
     if format != exchange::FORMAT {
         return Err(wrong(format!("format {format} is unknown, expected {}", exchange::FORMAT)));
     }
+    let Written { config, data } = serde_json::from_slice(&text).map_err(foreign)?;
     let config = config::from_toml(&config.to_string(), &beside.display().to_string())?;
     Ok((path.join(PARAMETERS), Some(Exported { config, data })))
 }

@@ -88,8 +88,8 @@ fn gaps(occurring: &[bool]) -> Option<String> {
     let found = occurring.iter().filter(|&&occurs| occurs).count();
     (2 * found < occurring.len()).then(|| {
         format!(
-            "of the categories 0 to {} only {found} occur, and the model gives each a logit: number them anew, from 0 without \
-             gaps, and write a number that stands for a missing value as NaN",
+            "of the categories 0 to {} only {found} occur, and the model gives each a logit: write a number that stands \
+             for a missing value as NaN, and number those anew whose numbers mean nothing elsewhere",
             occurring.len() - 1
         )
     })

@@ -664,7 +664,7 @@ fn what_cannot_leave_or_come_in_is_one_clear_line_and_leaves_nothing_behind() {
         ("odd.safetensors", with(&[("head.weight", &[1, 2]), ("head.bias", &[1])])),
         ("file", vec![]),
         ("theirs/model.bin", vec![]),
-        ("old/config.json", b"{\"format\":9}".to_vec()),
+        ("old/config.json", b"{\"format\":9,\"data\":{\"other\":1}}".to_vec()),
     ] {
         let path = folder.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -680,7 +680,7 @@ fn what_cannot_leave_or_come_in_is_one_clear_line_and_leaves_nothing_behind() {
         ("export run --format onnx --out file/new", 6, "file"),
         ("import missing --out new", 3, "missing: cannot be read"),
         ("import theirs --out new", 3, "theirs: the folder has no config.json"),
-        ("import old --out new", 3, "old/config.json"),
+        ("import old --out new", 3, "old/config.json: format 9 is unknown, expected 1"),
         ("import good.safetensors --out run", 2, "--out run: the folder is not empty"),
         ("import short.safetensors --out new", 3, "short.safetensors: the header promises"),
         ("import text.safetensors --out new", 3, "text.safetensors: "),

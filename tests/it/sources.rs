@@ -329,3 +329,14 @@ fn data_by_name_that_cannot_be_had_say_why_and_where_to_put_them() {
         assert!(content(folder.path()) == before, "{source} left something behind");
     }
 }
+
+#[test]
+fn data_are_refused_by_the_model_of_the_recipe_that_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("t.csv"), "ward,age\nicu,3\nheart,4\nicu,7\nheart,9\nicu,5\n").unwrap();
+    fs::write(folder.path().join("own.toml"), "[data.columns]\nage = \"numeric\"\n").unwrap();
+    for (recipe, refused) in [("", false), ("--recipe table", false), ("--recipe own.toml", true)] {
+        let said = elbo(folder.path(), &format!("data t.csv {recipe}")).succeeded().out;
+        assert_eq!(said.contains("refused  t.csv: column `age`"), refused, "{recipe}: {said}");
+    }
+}

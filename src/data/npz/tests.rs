@@ -32,10 +32,14 @@ fn zip(entries: &[(&str, Vec<u8>)]) -> Vec<u8> {
 }
 
 fn open(bytes: &[u8], config: &DataConfig) -> Result<Dataset> {
+    requested(bytes, &unscaled(config))
+}
+
+fn requested(bytes: &[u8], request: &Request) -> Result<Dataset> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("arrays.npz");
     fs::write(&path, bytes).unwrap();
-    dataset(&path, &unscaled(config))
+    dataset(&path, request)
 }
 
 #[test]
@@ -80,6 +84,17 @@ fn training_and_test_arrays_are_the_parts() {
         assert_eq!(shuffled.example(at).unwrap(), data.example(row as usize).unwrap());
         assert_eq!(shuffled.labels.as_ref().unwrap()[at], data.labels.as_ref().unwrap()[row as usize]);
     }
+}
+
+#[test]
+fn what_is_odd_about_labels_stands_beside_what_is_odd_about_examples() {
+    // The values 0, 1, 2 and 255, and three labels for two examples.
+    let mut x = bytes(&[2, 2]);
+    *x.last_mut().unwrap() = 255;
+    let (file, config) = (zip(&[("X.npy", x), ("y.npy", bytes(&[3]))]), plain());
+    let request = Request { likelihood: Likelihood::Categorical, ..unscaled(&config) };
+    let notes = requested(&file, &request).unwrap().notes;
+    assert!(notes.len() == 2 && notes[0].contains("only 4 occur") && notes[1].contains('y'), "{notes:?}");
 }
 
 #[test]
