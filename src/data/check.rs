@@ -85,13 +85,17 @@ pub fn taken(likelihood: Likelihood) -> String {
 }
 
 /// What to do with values that a likelihood does not take.
-fn advice(likelihood: Likelihood) -> &'static str {
+fn advice(likelihood: Likelihood, format: Format) -> &'static str {
     match likelihood {
         Likelihood::LogisticMixture => {
             "store the pixels as bytes (uint8), or choose `--set model.likelihood=gaussian-shared`"
         }
         Likelihood::Poisson | Likelihood::NegativeBinomial => {
             "for measurements choose `--set model.likelihood=gaussian-shared`"
+        }
+        _ if format == Format::Table => {
+            "give each column the distribution of its type (`--set model.likelihood=heterogeneous`), or scale the data \
+             (`--set data.scale=unit`)"
         }
         _ => "scale the data (`--set data.scale=unit`), or choose `--set model.likelihood=gaussian`",
     }
@@ -100,7 +104,7 @@ fn advice(likelihood: Likelihood) -> &'static str {
 /// What to say of a value that no model, or not this one, can take.
 fn unfit(dataset: &Dataset, likelihood: Likelihood, example: usize, at: usize, value: f32) -> Result<Error> {
     let advice = if value.is_finite() {
-        &format!("{}; {}", taken(likelihood), advice(likelihood))
+        &format!("{}; {}", taken(likelihood), advice(likelihood, dataset.format))
     } else if !value.is_nan() || dataset.format != Format::Array {
         "; remove or replace values that are not finite"
     } else if dataset.shape[..2] == [1, 1] {

@@ -41,7 +41,7 @@ pub fn grid(p: &Params) -> [u32; 3] {
 /// The most rounds that the loops of a thread make ([`super::MOST_ROUNDS`]): its values, with all components twice.
 pub fn rounds(p: &Params) -> usize {
     let [pixels, components, channels] = [p.pixels, p.components, p.channels].map(|count| count as usize);
-    (channels * pixels).div_ceil(64) * (1 + components + 1 + components)
+    (channels * pixels).div_ceil(64) * 2 * (1 + components)
 }
 
 fn cpu(call: Call) {

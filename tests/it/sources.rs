@@ -338,5 +338,6 @@ fn data_are_refused_by_the_model_of_the_recipe_that_is_named() {
     for (recipe, refused) in [("", false), ("--recipe table", false), ("--recipe own.toml", true)] {
         let said = elbo(folder.path(), &format!("data t.csv {recipe}")).succeeded().out;
         assert_eq!(said.contains("refused  t.csv: column `age`"), refused, "{recipe}: {said}");
+        assert_eq!(said.contains("model.likelihood=heterogeneous"), refused, "{recipe}: {said}");
     }
 }
