@@ -1,16 +1,19 @@
 //! WHAT is computed: a list of operations on tensors, in an order in which each follows what it reads.
 //!
 //! A graph knows nothing of kernels, buffers and devices. [`op`] holds the operations and their shape rules, [`grad`]
-//! the derivative of each, [`fuse`] which neighbours one kernel may compute together, [`columns`] how an example of a
+//! the derivative of each, [`general`] those from which
+//! anything can be written, [`fuse`] which neighbours one kernel may compute together, [`columns`] how an example of a
 //! table is laid out, [`mixture`] what a mixture of logistics is told, [`window`] what belongs together in a convolution.
 
 pub mod columns;
 pub mod fuse;
+pub mod general;
 pub mod grad;
 pub mod mixture;
 pub mod op;
 pub mod window;
 
+pub use general::{Axis, Elements, Reduction};
 pub use op::{Clamp, Op};
 pub use window::Window;
 
@@ -109,6 +112,10 @@ impl Graph {
     /// The operation of a node.
     pub fn op(&self, id: Id) -> &Op {
         &self.nodes[id.0 as usize]
+    }
+
+    fn op_mut(&mut self, id: Id) -> &mut Op {
+        &mut self.nodes[id.0 as usize]
     }
 
     /// The shape of a node's tensor.

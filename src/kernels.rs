@@ -17,6 +17,7 @@ pub mod activation;
 pub mod activation_grad;
 pub mod append;
 pub mod batch_mean;
+pub mod batched_product;
 pub mod bernoulli;
 pub mod bound;
 pub mod broadcast;
@@ -26,6 +27,7 @@ pub mod combine;
 pub mod conv;
 pub mod conv_weight;
 pub mod dropout;
+mod expression;
 pub mod gather;
 pub mod gaussian;
 mod gemm;
@@ -42,6 +44,7 @@ pub mod log_ratio;
 pub mod log_ratio_grad;
 pub mod logistic_mixture;
 pub mod logistic_mixture_mean;
+pub mod map;
 pub mod math;
 pub mod matmul;
 pub mod matmul_direct;
@@ -53,6 +56,7 @@ pub mod pair_norms;
 pub mod planes;
 pub mod pool;
 pub mod posterior_grad;
+pub mod reduce;
 pub mod row_weights;
 pub mod running;
 pub mod sample;
@@ -62,6 +66,7 @@ pub mod sum_columns;
 pub mod sum_rows;
 pub mod table;
 pub mod table_values;
+pub mod take_rows;
 #[cfg(test)]
 mod testing;
 pub mod total_correlation;
@@ -227,7 +232,7 @@ pub struct Call<'a> {
     pub range: Range<usize>,
     /// The words of the kernel's `Params`, then those of the entries of its table that are used.
     pub params: &'a [u32],
-    /// Values of the kernel's compile-time constants, in the table's order.
+    /// Values of the kernel's compile-time constants, in the table's order, then the words of its program, if it has one.
     pub consts: &'a [u32],
     /// What changes from step to step.
     pub step: &'a StepScalars,
@@ -368,9 +373,16 @@ impl Kernel {
         self.wgsl.contains("subgroup")
     }
 
+    /// Whether the shader computes a formula ([`crate::expr`]), whose words follow the compile-time constants. The first of
+    /// these is then the columns of the tensor that the formula describes.
+    pub fn has_program(&self) -> bool {
+        self.wgsl.contains("expression(")
+    }
+
     /// The complete shader for given values of the compile-time constants, for so many models. Where these lie in a
     /// binding `x` is a constant, too: `MEMBER_X`.
     pub fn source(&self, consts: &[u32], members: &Members) -> String {
+        let (consts, program) = consts.split_at(self.consts.len().min(consts.len()));
         assert_eq!(consts.len(), self.consts.len(), "{}: one value per compile-time constant", self.name);
         let mut text = self.wgsl.to_owned();
         for part in SHARED {
@@ -383,6 +395,9 @@ impl Kernel {
         for (name, value) in given.chain(places).chain([("MEMBERS".to_owned(), members.count)]) {
             writeln!(text, "const {name}: u32 = {value}u;").expect("writing to a string cannot fail");
         }
+        if self.has_program() {
+            text.push_str(&expression::wgsl(program, consts[0]));
+        }
         text
     }
 }
@@ -393,6 +408,7 @@ pub static KERNELS: &[&Kernel] = &[
     &activation_grad::KERNEL,
     &append::KERNEL,
     &batch_mean::KERNEL,
+    &batched_product::KERNEL,
     &bernoulli::KERNEL,
     &bound::KERNEL,
     &broadcast::KERNEL,
@@ -415,6 +431,7 @@ pub static KERNELS: &[&Kernel] = &[
     &log_ratio_grad::KERNEL,
     &logistic_mixture::KERNEL,
     &logistic_mixture_mean::KERNEL,
+    &map::KERNEL,
     &matmul::KERNEL,
     &matmul_direct::KERNEL,
     &matmul_texels::KERNEL,
@@ -425,6 +442,7 @@ pub static KERNELS: &[&Kernel] = &[
     &planes::KERNEL,
     &pool::KERNEL,
     &posterior_grad::KERNEL,
+    &reduce::KERNEL,
     &row_weights::KERNEL,
     &running::KERNEL,
     &sample::KERNEL,
@@ -434,6 +452,7 @@ pub static KERNELS: &[&Kernel] = &[
     &sum_rows::KERNEL,
     &table::KERNEL,
     &table_values::KERNEL,
+    &take_rows::KERNEL,
     &total_correlation::KERNEL,
     &update::KERNEL,
     &update_texels::KERNEL,

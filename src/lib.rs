@@ -134,6 +134,7 @@ pub mod run;
 
 // Small words that everything else is written in.
 pub mod error;
+pub mod expr;
 pub mod rng;
 pub mod shape;
 

@@ -278,7 +278,14 @@ impl<'a> File<'a> {
             | Op::SumRows { .. }
             | Op::SumColumns { .. }
             | Op::BroadcastRows { .. }
-            | Op::BroadcastColumns { .. }) => {
+            | Op::BroadcastColumns { .. }
+            | Op::Map(_)
+            | Op::Reduce { .. }
+            | Op::Product { .. }
+            | Op::TakeRows { .. }
+            | Op::AddRows { .. }
+            | Op::Reshape { .. }
+            | Op::StopGradient { .. }) => {
                 return Err(Error::Bug(format!("{} belongs to no network that is exported", op.name())));
             }
         }

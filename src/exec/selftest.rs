@@ -1,6 +1,7 @@
 //! Whether an executor computes what the kernels' twins compute, kernel by kernel, on cases of its own.
 
 pub mod cases;
+mod formulas;
 
 use super::{Executor, compare, twin};
 use crate::error::Result;

@@ -142,7 +142,7 @@ fn with_value(graph: &Graph, grad: Id, live: impl Fn(Id) -> bool, is_value: impl
 }
 
 /// How often each node is read by a live node or wanted as a root.
-fn count_uses(graph: &Graph, roots: &[Id]) -> Vec<usize> {
+pub(super) fn count_uses(graph: &Graph, roots: &[Id]) -> Vec<usize> {
     let mut uses = vec![0; graph.len()];
     for root in roots {
         uses[root.0 as usize] += 1;

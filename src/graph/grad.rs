@@ -1,5 +1,6 @@
 //! Reverse-mode gradients: one short rule per operation, and one loop that adds up.
 
+use super::general::{Reduction, of_map, of_reduced};
 use super::op::Side;
 use super::{Graph, Id, Op, Window};
 use crate::config::Activation;
@@ -39,8 +40,8 @@ pub fn gradients_from(graph: &mut Graph, seeds: &[(Id, Id)], wanted: &[Id]) -> R
     let count = graph.len();
     let mut depends = vec![false; count];
     for id in graph.ids() {
-        depends[id.0 as usize] =
-            wanted.contains(&id) || graph.op(id).inputs().iter().any(|input| depends[input.0 as usize]);
+        let passes = !is_blind(graph.op(id)) && graph.op(id).inputs().iter().any(|input| depends[input.0 as usize]);
+        depends[id.0 as usize] = wanted.contains(&id) || passes;
     }
     let mut gradient: Vec<Option<Id>> = vec![None; count];
     for &(id, seed) in seeds {
@@ -164,6 +165,32 @@ fn local(graph: &mut Graph, id: Id, dy: Id, depends: &dyn Fn(Id) -> bool) -> Res
         }
         BroadcastRows { v, .. } => give(graph, v, SumRows { x: dy })?,
         BroadcastColumns { v, .. } => give(graph, v, SumColumns { x: dy })?,
+        Map(ref of) => {
+            for (k, &(input, _)) in of.operands.iter().enumerate().filter(|(_, (input, _))| depends(*input)) {
+                out.extend(of_map(graph, of, dy, k)?.map(|d| (input, d)));
+            }
+        }
+        Reduce { ref of, .. } => {
+            for (k, &(input, _)) in of.operands.iter().enumerate().filter(|(_, (input, _))| depends(*input)) {
+                out.extend(of_reduced(graph, id, dy, k)?.map(|d| (input, d)));
+            }
+        }
+        // Of C = A·B it is dC·Bᵀ and Aᵀ·dC, and the transpose of that where the transpose is stored.
+        Product { a, b, batch, transposed: [ta, tb] } => {
+            let product = |a, b, transposed| Product { a, b, batch, transposed };
+            give(graph, a, if ta { product(b, dy, [tb, true]) } else { product(dy, b, [false, !tb]) })?;
+            give(graph, b, if tb { product(dy, a, [true, ta]) } else { product(a, dy, [!ta, false]) })?;
+        }
+        TakeRows { x, index } => {
+            let rows = graph.shape(x).rows();
+            give(graph, x, AddRows { dy, index, rows })?;
+        }
+        AddRows { dy: added, index, .. } => give(graph, added, TakeRows { x: dy, index })?,
+        Reshape { x, .. } => {
+            let shape = graph.shape(x);
+            give(graph, x, Reshape { x: dy, shape })?;
+        }
+        StopGradient { .. } => {}
         // Leaves have nothing further in, evaluation and gradient operations are never differentiated.
         Parameter { .. }
         | Input { .. }
@@ -213,11 +240,17 @@ fn constant_inputs(op: &Op) -> Vec<Id> {
         Op::Sample { eps, .. } | Op::LogRatio { eps, .. } => vec![eps],
         Op::Mmd { prior, .. } => vec![prior],
         Op::WithClass { class, .. } => vec![class],
+        Op::TakeRows { index, .. } | Op::AddRows { index, .. } => vec![index],
         Op::Bernoulli { x, .. } | Op::Gaussian { x, .. } | Op::Table { x, .. } | Op::LogisticMixture { x, .. } => {
             vec![x]
         }
         _ => vec![],
     }
+}
+
+/// Whether no gradient passes an operation, whatever it reads.
+fn is_blind(op: &Op) -> bool {
+    matches!(op, Op::StopGradient { .. } | Op::Reduce { kind: Reduction::ArgMax | Reduction::ArgMin, .. })
 }
 
 /// Whether the derivative needs the input of the non-linearity; otherwise its output is enough.

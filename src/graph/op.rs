@@ -4,6 +4,7 @@
 //! dimensions, H width of a layer.
 
 use super::columns::Columns;
+use super::general::{Axis, Elements, Reduction, reduced};
 use super::mixture::Mixture;
 use super::window::{Window, pixels};
 use super::{Graph, Id};
@@ -219,6 +220,22 @@ pub enum Op {
     BroadcastRows { v: Id, columns: usize },
     /// [N] → [rows, N]: each row a copy of v.
     BroadcastColumns { v: Id, rows: usize },
+    /// A formula of the numbers in the same place of other tensors, [R, N].
+    Map(Elements),
+    /// A formula, [R, N], reduced along an axis: [R], or [R/n, N].
+    Reduce { of: Elements, kind: Reduction, axis: Axis },
+    /// For each of `batch` parts of the rows the product of two matrices that are both computed, [batch·m, k], [batch·k, n] →
+    /// [batch·m, n]; of each matrix its transpose may be stored, [batch·k, m] or [batch·n, k].
+    Product { a: Id, b: Id, batch: usize, transposed: [bool; 2] },
+    /// Rows by their index, whole numbers below N, [N, W], [R] → [R, W].
+    TakeRows { x: Id, index: Id },
+    /// The gradient of `TakeRows` for its rows: each row dy is added to the row of its index, in the order of the rows, [R, W],
+    /// [R] → [rows, W].
+    AddRows { dy: Id, index: Id, rows: usize },
+    /// The same numbers in other extents.
+    Reshape { x: Id, shape: Shape },
+    /// x, as something that no gradient passes.
+    StopGradient { x: Id },
 }
 
 impl Op {
@@ -269,13 +286,18 @@ impl Op {
             AppendGradInput { dy, .. } | AppendGradWeight { dy, .. } | WithClassGrad { dy, .. } => vec![dy],
             Add { a, b } | Multiply { a, b } => vec![a, b],
             BroadcastRows { v, .. } | BroadcastColumns { v, .. } => vec![v],
+            Map(ref of) | Reduce { ref of, .. } => of.operands.iter().map(|&(id, _)| id).collect(),
+            Product { a, b, .. } => vec![a, b],
+            TakeRows { x, index } => vec![x, index],
+            AddRows { dy, index, .. } => vec![dy, index],
+            Reshape { x, .. } | StopGradient { x } => vec![x],
         }
     }
 
     /// The operation's name, for messages and printed plans.
     pub fn name(&self) -> String {
         let text = format!("{self:?}");
-        text.split([' ', '{']).next().unwrap_or_default().to_owned()
+        text.split([' ', '{', '(']).next().unwrap_or_default().to_owned()
     }
 }
 
@@ -524,6 +546,37 @@ pub fn infer(op: &Op, graph: &Graph) -> Result<Shape> {
         SumColumns { x } => Shape::new(&[shape(x).columns()]),
         BroadcastRows { v, columns } => Shape::new(&[shape(v).count(), columns]),
         BroadcastColumns { v, rows } => Shape::new(&[rows, shape(v).count()]),
+        Map(ref of) => {
+            need(graph.is_sound(of))?;
+            of.shape()
+        }
+        Reduce { ref of, axis, .. } => {
+            let groups = match axis {
+                Axis::Columns => 1,
+                Axis::Rows(size) => size,
+            };
+            need(graph.is_sound(of) && groups > 0 && of.rows.is_multiple_of(groups))?;
+            reduced(of, axis)
+        }
+        Product { a, b, batch, transposed } => {
+            let [[m, k], [other, n]] = [(a, transposed[0]), (b, transposed[1])].map(|(id, transposed)| {
+                let [rows, columns] = [shape(id).rows() / batch.max(1), shape(id).columns()];
+                if transposed { [columns, rows] } else { [rows, columns] }
+            });
+            let whole = |id: Id| batch > 0 && shape(id).rows().is_multiple_of(batch);
+            need(whole(a) && whole(b) && k == other)?;
+            Shape::new(&[batch * m, n])
+        }
+        TakeRows { x, index } => Shape::new(&[shape(index).count(), shape(x).columns()]),
+        AddRows { dy, index, rows } => {
+            need(shape(dy).rows() == shape(index).count())?;
+            Shape::new(&[rows, shape(dy).columns()])
+        }
+        Reshape { x, shape: new } => {
+            need(shape(x).count() == new.count())?;
+            new
+        }
+        StopGradient { x } => shape(x),
     })
 }
 

@@ -77,6 +77,39 @@ pub fn ln(x: f32) -> f32 {
     n as f32 * std::f32::consts::LN_2 + twice_artanh((m - 1.0) / (m + 1.0))
 }
 
+/// [`exp`] of any number: 0 and infinity where it leaves the range.
+#[inline(always)]
+pub fn exp_full(x: f32) -> f32 {
+    let inside = exp(x);
+    let low = if x < -87.3 { 0.0 } else { inside };
+    if x > 88.7 { f32::INFINITY } else { low }
+}
+
+/// [`ln`] of any number: −∞ of 0, NaN of what is below.
+#[inline(always)]
+pub fn ln_full(x: f32) -> f32 {
+    // What is subnormal is scaled by 2²⁴.
+    let small = x < f32::MIN_POSITIVE;
+    let (scale, shift) = if small { (16_777_216.0, -24.0 * std::f32::consts::LN_2) } else { (1.0, 0.0) };
+    let inside = ln(x * scale) + shift;
+    let low = if x > 0.0 {
+        inside
+    } else if x == 0.0 {
+        f32::NEG_INFINITY
+    } else {
+        f32::NAN
+    };
+    if x == f32::INFINITY { x } else { low }
+}
+
+/// log(1 + x) for x > −1; exact near 0.
+#[inline(always)]
+pub fn ln_1p(x: f32) -> f32 {
+    let near = log1p_unit(x);
+    let far = ln_full(1.0 + x);
+    if x >= -0.5 && x <= 1.0 { near } else { far }
+}
+
 /// log(1 + e) for e in [0, 1]: 2·artanh(e/(2 + e)) as a series; the argument is at most 1/3.
 #[inline(always)]
 pub fn log1p_unit(e: f32) -> f32 {
@@ -243,7 +276,7 @@ fn scaled(v: &[f32], dy: &mut [f32], f: impl Fn(f32) -> f32) {
 
 /// tanh by the formula of the shaders: a polynomial near zero, where 1 − exp(−2|x|) would cancel.
 #[inline(always)]
-fn tanh(x: f32) -> f32 {
+pub fn tanh(x: f32) -> f32 {
     let q = x * x;
     let near = x * (1.0 + q * (-1.0 / 3.0 + q * (2.0 / 15.0 + q * (-17.0 / 315.0 + q * (62.0 / 2835.0)))));
     let e = exp(-2.0 * x.abs());
@@ -312,6 +345,24 @@ mod tests {
             }
         }
         assert!(sigmoid(f32::NAN).is_nan() && softplus(f32::NAN).is_nan());
+    }
+
+    #[test]
+    fn exp_ln_and_ln_1p_take_every_number() {
+        for x in points().map(|x| 2.0 * x).chain([f32::INFINITY, f32::NEG_INFINITY]) {
+            let (found, exact) = (exp_full(x), x.exp());
+            assert!(found == exact || (found - exact).abs() <= 4e-7 * exact || exact < 1.3e-38 || x > 88.3, "exp {x}");
+        }
+        for x in points().map(|x| x.exp()).chain([0.0, f32::INFINITY, 1e-40, 1e-45]) {
+            let (found, exact) = (ln_full(x), x.ln());
+            assert!(found == exact || (found - exact).abs() <= 3e-7 * exact.abs().max(1e-3), "ln {x}: {found} {exact}");
+        }
+        for x in points().filter(|&x| x > -0.999).chain([1e-8, -1e-8, 1e-30, -0.5, 1.0, 3e38]) {
+            let (found, exact) = (ln_1p(x), x.ln_1p());
+            assert!((found - exact).abs() <= 4e-7 * exact.abs(), "log(1 + {x}): {found} {exact}");
+        }
+        assert!(ln_full(-1.0).is_nan() && ln_full(f32::NAN).is_nan() && exp_full(f32::NAN).is_nan());
+        assert_eq!(exp_full(1e9), f32::INFINITY);
     }
 
     #[test]

@@ -96,14 +96,13 @@ fn is_product(step: &Step) -> bool {
     step.kernel.entry == matmul::KERNEL.entry
 }
 
-/// Groups of products whose operands lie in the same buffers, at most as many as a table has room for. All have the
-/// same constants, being gradients of weights.
+/// Groups of products of one meaning whose operands lie in the same buffers, at most as many as a table has room for.
 fn products(waiting: &mut Vec<Step>, buffers: &[Buffer]) -> Vec<Group> {
     let place = |view: View| match buffers[view.buffer].role {
         Role::Slot(_) => None,
         _ => Some(view.buffer),
     };
-    let places = |step: &Step| (place(step.views[0]), place(step.views[1]));
+    let places = |step: &Step| (step.consts[..matmul::MEANING].to_vec(), place(step.views[0]), place(step.views[1]));
     let mut groups: Vec<Vec<Step>> = Vec::new();
     for step in waiting.drain(..) {
         match groups.iter_mut().find(|group| group.len() < TABLE && places(&group[0]) == places(&step)) {

@@ -2,6 +2,7 @@
 
 mod conv;
 mod elementwise;
+mod general;
 mod likelihood;
 mod mixture;
 mod norm;
@@ -16,6 +17,7 @@ mod table;
 use super::{Buffer, Ending, Plan, Role, Step, View, layout, levels, memory, update, verify};
 use crate::error::{Error, Result};
 use crate::graph::fuse::{Group, fuse};
+use crate::graph::general::join_formulas;
 use crate::graph::grad::gradients;
 use crate::graph::{Graph, Id, Op};
 use crate::kernels::{self, Kernel, math};
@@ -81,6 +83,7 @@ pub fn unshared(
     let mut roots: Vec<Id> = graph.terms.iter().map(|term| term.rows).collect();
     roots.extend(graph.outputs.iter().map(|(_, id)| *id));
     roots.extend(found.iter().flatten());
+    join_formulas(&mut graph, &roots);
     let (ranges, words) = layout(&graph.parameters);
     let plan = Plan {
         name: name.to_owned(),
@@ -119,6 +122,10 @@ pub fn unshared(
 fn copy_shared(graph: &mut Graph, gradients: &mut [Option<Id>]) -> Result<()> {
     let given = |&id: &Id| matches!(graph.op(id), Op::Parameter { .. } | Op::Input { .. });
     let mut placed: BTreeSet<Id> = graph.ids().filter(given).collect();
+    gradients.iter_mut().flatten().for_each(|id| *id = stored(graph, *id));
+    for at in 0..graph.outputs.len() {
+        graph.outputs[at].1 = stored(graph, graph.outputs[at].1);
+    }
     // No step may read and write one buffer, so a gradient of two parameters is copied for both from a third place.
     let all = gradients.to_vec();
     for id in gradients.iter_mut().flatten() {
@@ -135,6 +142,14 @@ fn copy_shared(graph: &mut Graph, gradients: &mut [Option<Id>]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The tensor whose numbers another one is, in other extents.
+fn stored(graph: &Graph, id: Id) -> Id {
+    match *graph.op(id) {
+        Op::Reshape { x, .. } | Op::StopGradient { x } => stored(graph, x),
+        _ => id,
+    }
 }
 
 /// A plan under construction.
@@ -245,6 +260,7 @@ impl Lowering<'_> {
 
     /// Where a tensor lies.
     fn place(&mut self, id: Id) -> View {
+        let id = stored(self.graph, id);
         if let Some(&view) = self.places.get(&id) {
             return view;
         }
@@ -391,6 +407,13 @@ impl Lowering<'_> {
             SumColumns { x } => self.sum_columns(id, x),
             BroadcastRows { v, .. } => self.broadcast(id, v, 0),
             BroadcastColumns { v, .. } => self.broadcast(id, v, 1),
+            Map(ref of) => self.formula(id, of),
+            Reduce { ref of, kind, axis } => self.reduce(id, of, kind, axis),
+            Product { a, b, batch, transposed } => self.batched_product(id, [a, b], batch, transposed),
+            TakeRows { x, index } => self.take_rows(id, x, index, false),
+            AddRows { dy, index, .. } => self.take_rows(id, dy, index, true),
+            // Nothing but other names for what is stored.
+            Reshape { .. } | StopGradient { .. } => {}
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 mod cases;
 mod differences;
+mod general;
 
 use crate::support::{adapters, executors};
 use cases::{BATCH, CLAMP, Case, ROWS, cases, columns, draw, term_cases};
@@ -23,11 +24,11 @@ use std::sync::Arc;
 
 /// All operations on one executor.
 fn rules_agree(executor: &mut Executor) {
-    for case in cases() {
+    for case in cases().into_iter().chain(general::cases()) {
         check_with_cotangents(executor, case);
     }
     for rows in [BATCH, BATCH - 1] {
-        for case in term_cases() {
+        for case in term_cases().into_iter().chain(general::cases().into_iter().filter(cases::per_row)) {
             check_as_terms(executor, case, rows);
         }
     }
@@ -317,7 +318,8 @@ macro_rules! operations {
 
 operations! {
     Rule: Affine Conv Pool GroupNorm Dropout Planes WithClass Activation Sample Kl ShapedKl TotalCorrelation Mmd LogRatio LogPrior Bound
-        Bernoulli Gaussian LogisticMixture Append Table Add Multiply Scale SumRows SumColumns BroadcastRows BroadcastColumns;
+        Bernoulli Gaussian LogisticMixture Append Table Add Multiply Scale SumRows SumColumns BroadcastRows BroadcastColumns
+        Map Reduce Product TakeRows AddRows Reshape StopGradient;
     Leaf: Parameter Input Gather Class Noise RowWeights;
     Constant: AffineGradInput AffineGradWeight ConvGradInput ConvGradWeight GroupMoments GroupNormGradInput GroupNormGradWeight
         WithClassGrad ActivationGrad SampleGrad KlGrad PairDensity PairNorms TotalCorrelationGrad MmdGrad KlMeans ShapedKlGrad
@@ -329,6 +331,7 @@ operations! {
 fn every_operation_that_has_a_rule_is_in_a_case() {
     let covered: BTreeSet<String> = cases()
         .iter()
+        .chain(&general::cases())
         .flat_map(|case| case.graph.ids().map(|id| case.graph.op(id).clone()).collect::<Vec<_>>())
         .filter(|op| kind(op) == Kind::Rule)
         .map(|op| op.name())

@@ -1,17 +1,18 @@
 //! Cases for every kernel: any size, any setting of its constants, with inputs drawn from a fixed seed.
 
+use super::formulas;
 use crate::kernels::matmul::Entry;
 use crate::kernels::{Access, Kernel, MOST_ROUNDS, StepScalars, grid, words};
 use crate::kernels::{
-    activation, activation_grad, append, batch_mean, bernoulli, bound, broadcast, chain, clip_factor, combine, conv,
-    conv_weight, dropout, gather, group_moments, group_norm, group_norm_grad, group_norm_weight,
+    activation, activation_grad, append, batch_mean, batched_product, bernoulli, bound, broadcast, chain, clip_factor,
+    combine, conv, conv_weight, dropout, gather, group_moments, group_norm, group_norm_grad, group_norm_weight,
 };
 use crate::kernels::{
     gaussian, kl_means, log_mean_exp, log_prior, log_ratio, log_ratio_grad, logistic_mixture, logistic_mixture_mean,
     matmul, matmul_direct, matmul_texels, mmd, noise, pair_density, pair_norms, planes, pool, posterior_grad,
 };
 use crate::kernels::{
-    row_weights, running, sample, shaped_kl, squared_norm, sum_columns, sum_rows, table, table_values,
+    row_weights, running, sample, shaped_kl, squared_norm, sum_columns, sum_rows, table, table_values, take_rows,
     total_correlation, update, update_texels, with_class,
 };
 use crate::plan::{Step, View};
@@ -54,6 +55,9 @@ pub fn settings(kernel: &Kernel) -> Vec<Vec<u32>> {
     }
     if kernel.name == "conv" {
         return convolutions();
+    }
+    if kernel.has_program() {
+        return formulas::settings(kernel);
     }
     let values = |name: &str| match name {
         "ACTIVATION" => 0..7,
@@ -127,6 +131,7 @@ fn updates(kernel: &Kernel) -> Vec<Vec<u32>> {
 
 /// The case of a kernel, if the kernel is known here.
 pub fn case(kernel: &'static Kernel, consts: &[u32], size: Size) -> Option<Case> {
+    let consts = &if kernel.has_program() { formulas::fitted(kernel, consts, size) } else { consts.to_vec() };
     let Shape { params, outer, unit, grid, bindings } = shape(kernel, consts, size)?;
     let mut random = Philox::new(7, Stream::Choice, size.rows as u32, size.width as u32);
     let filled = bindings.iter().zip(kernel.bindings).map(|(&(words, _, fill), binding)| {
@@ -138,7 +143,7 @@ pub fn case(kernel: &'static Kernel, consts: &[u32], size: Size) -> Option<Case>
         bindings.iter().enumerate().map(|(buffer, &(words, split, _))| View { buffer, offset: 0, words, split });
     let step = Step {
         kernel,
-        consts: consts.to_vec(),
+        consts: consts.clone(),
         params,
         views: views.collect(),
         outer,
@@ -170,7 +175,7 @@ fn scalars(size: Size) -> StepScalars {
 
 /// What a binding holds.
 #[derive(Debug, Clone, Copy)]
-enum Fill {
+pub(super) enum Fill {
     /// Normal deviates, and now and then a number that is special to some function.
     Values,
     /// Numbers in (0, 1).
@@ -212,10 +217,10 @@ impl Fill {
 }
 
 /// A binding: words, whether the outer axis divides them, what they hold.
-type Bound = (usize, bool, Fill);
+pub(super) type Bound = (usize, bool, Fill);
 
 /// A step and its bindings: words, whether the outer axis divides them, what they hold.
-struct Shape {
+pub(super) struct Shape {
     params: Vec<u32>,
     outer: usize,
     unit: usize,
@@ -229,7 +234,7 @@ const CLAMP: (f32, f32) = (-2.0, 1.5);
 /// Words of what is bound where a kernel, as it is configured, does not use a binding.
 pub const UNUSED_WORDS: usize = 4;
 
-const UNUSED: (usize, bool, Fill) = (UNUSED_WORDS, false, Fill::Unused);
+pub(super) const UNUSED: (usize, bool, Fill) = (UNUSED_WORDS, false, Fill::Unused);
 
 /// A binding, or what stands for it where it is not used.
 fn used(condition: bool, binding: (usize, bool, Fill)) -> (usize, bool, Fill) {
@@ -247,7 +252,7 @@ fn whole(words: usize) -> (usize, bool, Fill) {
 }
 
 impl Shape {
-    fn new(
+    pub(super) fn new(
         params: &impl Pod,
         (outer, unit): (usize, usize),
         grid: [u32; 3],
@@ -289,6 +294,9 @@ fn shape(kernel: &Kernel, consts: &[u32], size: Size) -> Option<Shape> {
         "append" => Some(beside(consts, size)),
         "chain" => Some(neighbourhood(size)),
         "with_class" => Some(with_class(consts, size)),
+        "map" | "reduce" => Some(formulas::shape(kernel, consts, size)),
+        "batched_product" => Some(products_of_each(consts, size)),
+        "take_rows" => Some(rows_by_index(consts, size)),
         _ => None,
     }
 }
@@ -812,6 +820,24 @@ fn with_class(consts: &[u32], Size { rows, width, depth }: Size) -> Shape {
     let of = used(!remove, (rows, true, Fill::Classes(classes)));
     let [x, y] = if remove { [wide, narrow] } else { [narrow, wide] };
     Shape::new(&p, (r, depth), with_class::grid(&p, remove), [x, of, y])
+}
+
+/// Products of a few small matrices.
+fn products_of_each(consts: &[u32], Size { rows, width, depth }: Size) -> Shape {
+    let (batch, m, n, k) = if rows > 1000 { (rows, 1, 1, 1) } else { (1 + depth % 5, rows.min(70), width, depth) };
+    let p = batched_product::Params { batch: batch as u32, m: m as u32, n: n as u32, k: k as u32 };
+    debug_assert_eq!(consts.len(), 2);
+    let bindings = [part(batch * m * k), part(batch * k * n), part(batch * m * n)];
+    Shape::new(&p, (batch, 1), batched_product::grid(&p), bindings)
+}
+
+/// Rows taken by an index, or added up by one, of which one names no row.
+fn rows_by_index(consts: &[u32], Size { rows, width, depth }: Size) -> Shape {
+    let add = consts[0] == 1;
+    let count = if add { rows.min(300) + depth } else { depth + 3 };
+    let p = take_rows::Params { rows: rows as u32, width: width as u32, count: count as u32 };
+    let index = if add { (count, false, Fill::Classes(rows + 1)) } else { (rows, true, Fill::Classes(count + 1)) };
+    Shape::new(&p, (rows, 1), take_rows::grid(&p), [whole(count * width), index, part(rows * width)])
 }
 
 fn columns_values(consts: &[u32], Size { rows, width: d, .. }: Size) -> Shape {

@@ -9,15 +9,15 @@ use crate::kernels::{Kernel, MOST_TEXEL_WORDS, math, matmul_direct, matmul_texel
 use crate::plan::{Step, View};
 
 /// The params of a product whose epilogue is no likelihood.
-const NO_LIKELIHOOD: Params = Params { jobs: 1, weight: 0, per_example: 1, log_variance: 0.0 };
+pub(super) const NO_LIKELIHOOD: Params = Params { jobs: 1, weight: 0, per_example: 1, log_variance: 0.0 };
 
 /// Everything about a product but its extents.
-struct Product<'a> {
-    p: Params,
-    meaning: [u32; 6],
-    views: [View; 5],
-    unit: usize,
-    what: &'a str,
+pub(super) struct Product<'a> {
+    pub p: Params,
+    pub meaning: [u32; 6],
+    pub views: [View; 5],
+    pub unit: usize,
+    pub what: &'a str,
 }
 
 /// How a target computes products: the kernel, the constants that say how, and the columns of C whose terms of a
@@ -73,7 +73,7 @@ pub(in crate::plan) fn lay_out(step: &mut Step, manner: &Manner, entries: &mut [
 
 impl Lowering<'_> {
     /// A product of the family of `matmul`, by the kernel that suits the target.
-    fn product(&mut self, [m, n, k]: [usize; 3], product: &Product) {
+    pub(super) fn product(&mut self, [m, n, k]: [usize; 3], product: &Product) {
         let mut entries = [Entry::alone(m, n, k)];
         let Product { p, meaning, views, unit, what } = product;
         let manner = manner(self.target, &entries, meaning, views);

@@ -4,10 +4,10 @@ use super::{Buffer, Role, Step, Target};
 use crate::error::{Error, Result};
 use crate::kernels::matmul::Entry;
 use crate::kernels::{
-    MOST_ROUNDS, append, conv, group_moments, group_norm_grad, group_norm_weight, kl_means, log_prior,
+    MOST_ROUNDS, append, batched_product, conv, group_moments, group_norm_grad, group_norm_weight, kl_means, log_prior,
 };
 use crate::kernels::{log_ratio, logistic_mixture, logistic_mixture_mean, matmul_direct, mmd, pair_norms, sample};
-use crate::kernels::{shaped_kl, sum_columns, table, table_values, total_correlation};
+use crate::kernels::{reduce, shaped_kl, sum_columns, table, table_values, take_rows, total_correlation};
 use bytemuck::Pod;
 
 /// Refuses steps whose threads would be left unfinished. `buffers` are those of the steps' views, without which steps of
@@ -61,6 +61,9 @@ fn rounds(step: &Step, buffers: &[Buffer]) -> (usize, &'static str) {
         "sample" => (sample::rounds(&params(step)), "fewer samples or latent dimensions"),
         "logistic_mixture" => (logistic_mixture::rounds(&params(step), &step.consts), mixture),
         "logistic_mixture_mean" => (logistic_mixture_mean::rounds(&params(step)), mixture),
+        "batched_product" => (params::<batched_product::Params>(step).k as usize, "narrower layers"),
+        "reduce" => (reduce::rounds(&step.consts), "a smaller batch or narrower layers"),
+        "take_rows" => (take_rows::rounds(&params(step), &step.consts), "a smaller batch"),
         "append" => (append::rounds(&params(step), &step.consts), "examples of fewer values"),
         "table" => (columns().map_or(0, table::rounds), columns_or_categories),
         "table_values" => {

@@ -372,16 +372,17 @@ pub fn cases() -> Vec<Case> {
     all
 }
 
+/// Whether what comes out can be a term of a loss: one number for each row.
+pub fn per_row(case: &Case) -> bool {
+    case.out.iter().all(|&out| {
+        let shape = case.graph.shape(out);
+        shape.extents().len() == 1 && shape.rows() >= BATCH && shape.rows().is_multiple_of(BATCH)
+    })
+}
+
 /// Losses that use row weights in each of their forms: computed by the kernel that needs them, or as a tensor.
 pub fn term_cases() -> Vec<Case> {
     use Op::*;
-    let per_row = |case: &Case| {
-        case.out.iter().all(|&out| {
-            case.graph.shape(out).extents().len() == 1
-                && case.graph.shape(out).rows() >= BATCH
-                && case.graph.shape(out).rows().is_multiple_of(BATCH)
-        })
-    };
     let mut all: Vec<Case> = cases().into_iter().filter(per_row).collect();
     let mut case = |name: &str, build: &dyn Fn(&mut Case) -> Vec<Id>| {
         let mut case = Case::new(name);

@@ -1,0 +1,273 @@
+//! Formulas in kernels: as WGSL, for one place after the other, and for many places at once.
+
+use super::{Call, StepScalars, f32s, math};
+use crate::expr::words::{Access, Program};
+use crate::expr::{Binary, Instruction, Unary};
+use std::fmt::Write;
+use std::ops::Range;
+
+/// Places that are computed at once on the CPU engine: the numbers of a formula's instructions stay in the first cache.
+pub const BLOCK: usize = 512;
+
+/// The function `expression` of a program, as WGSL: `r` and `c` are the place, `i` its index in a dense tensor of
+/// `columns` columns.
+pub fn wgsl(words: &[u32], columns: u32) -> String {
+    let program = Program::from_words(words);
+    let mut text = "\nfn expression(r: u32, c: u32, i: u32) -> f32 {\n".to_owned();
+    for (at, instruction) in program.expr.code().iter().enumerate() {
+        let value = match *instruction {
+            Instruction::Input(k) => operand(k, program.operands[k].0, columns),
+            Instruction::Constant(value) => number(value),
+            Instruction::Weight(index) => format!("steps[member].weights[{index}]"),
+            Instruction::Count => "f32(steps[member].rows)".to_owned(),
+            Instruction::Row(n) => format!("f32(r % {n}u)"),
+            Instruction::Column => "f32(c)".to_owned(),
+            Instruction::Unary(f, a) => match f {
+                Unary::Negate => format!("-v{a}"),
+                Unary::Abs => format!("abs(v{a})"),
+                Unary::Exp => format!("exp(v{a})"),
+                Unary::Log => format!("log(v{a})"),
+                Unary::Log1p => format!("log1p(v{a})"),
+                Unary::Sqrt => format!("sqrt(v{a})"),
+                Unary::Tanh => format!("tanh_exact(v{a})"),
+                Unary::Sigmoid => format!("sigmoid(v{a})"),
+                Unary::Softplus => format!("softplus(v{a})"),
+            },
+            Instruction::Binary(f, a, b) => match f {
+                Binary::Add => format!("v{a} + v{b}"),
+                Binary::Subtract => format!("v{a} - v{b}"),
+                Binary::Multiply => format!("v{a} * v{b}"),
+                Binary::Divide => format!("v{a} / v{b}"),
+                Binary::Max => format!("max(v{a}, v{b})"),
+                Binary::Min => format!("min(v{a}, v{b})"),
+                Binary::Less => format!("select(0.0, 1.0, v{a} < v{b})"),
+                Binary::AtMost => format!("select(0.0, 1.0, v{a} <= v{b})"),
+                Binary::Equal => format!("select(0.0, 1.0, v{a} == v{b})"),
+            },
+            Instruction::Select(c, a, b) => format!("select(v{b}, v{a}, v{c} != 0.0)"),
+        };
+        writeln!(text, "    let v{at} = {value};").expect("writing to a string cannot fail");
+    }
+    writeln!(text, "    return v{};\n}}", program.expr.code().len() - 1).expect("writing to a string cannot fail");
+    text
+}
+
+/// A number that WGSL reads as exactly this one. The largest ones are written in base 16, since readers of decimal digits
+/// may find them too large.
+fn number(value: f32) -> String {
+    if value.abs() > 1e38 { format!("bitcast<f32>({}u)", value.to_bits()) } else { format!("{value:?}f") }
+}
+
+/// What reads an operand at the place (r, c).
+fn operand(k: usize, access: Access, columns: u32) -> String {
+    let Access { share, rows, width, shift } = access;
+    let name = crate::kernels::map::KERNEL.bindings[k].name;
+    let row = if share > 1 { format!("r / {share}u % {rows}u") } else { format!("r % {rows}u") };
+    match shift {
+        None if width == 1 => format!("read_{name}({row})"),
+        None => format!("read_{name}(({row}) * {width}u)"),
+        Some(0) if width == columns as usize && share == 1 => format!("read_{name}(({row}) * {width}u + c)"),
+        Some(shift) if shift >= 0 && shift as usize + columns as usize <= width => {
+            format!("read_{name}(({row}) * {width}u + c + {shift}u)")
+        }
+        // A column outside is 0; what is read for it is the last of the row, which is there.
+        Some(shift) => {
+            let column = if shift < 0 { format!("c - {}u", -shift) } else { format!("c + {shift}u") };
+            let inside = format!("({row}) * {width}u + min({column}, {}u)", width - 1);
+            format!("select(0.0, read_{name}({inside}), {column} < {width}u)")
+        }
+    }
+}
+
+/// What a formula looks at in one call of a CPU function.
+pub struct Formula<'a> {
+    program: Program,
+    reads: Vec<&'a [f32]>,
+    step: &'a StepScalars,
+    /// The first row of the call, from which the parts of divided operands begin.
+    first: usize,
+}
+
+impl<'a> Formula<'a> {
+    /// The formula of a call whose constants end with a program. `first` is the row at which its range begins.
+    pub fn new(call: &Call<'a>, words: &[u32], first: usize) -> Self {
+        let reads = call.reads.iter().map(|words| f32s(words)).collect();
+        Self { program: Program::from_words(words), reads, step: call.step, first }
+    }
+
+    /// The number of an operand at a place; 0 where it has none.
+    fn operand(&self, k: usize, r: usize, c: usize) -> f32 {
+        let (Access { share, rows, width, shift }, split) = self.program.operands[k];
+        let row = if split { r / share - self.first / share } else { r / share % rows };
+        let column = shift.map_or(0, |shift| c as i64 + i64::from(shift));
+        if (0..width as i64).contains(&column) { self.reads[k][row * width + column as usize] } else { 0.0 }
+    }
+
+    /// The number at a place. `values` keeps its memory from call to call.
+    pub fn at(&self, r: usize, c: usize, values: &mut Vec<f32>) -> f32 {
+        values.clear();
+        for &instruction in self.program.expr.code() {
+            let value = match instruction {
+                Instruction::Input(k) => self.operand(k, r, c),
+                Instruction::Column => c as f32,
+                Instruction::Row(n) => (r % n) as f32,
+                Instruction::Unary(f, a) => unary(f, values[a]),
+                Instruction::Binary(f, a, b) => binary(f, values[a], values[b]),
+                Instruction::Select(c, a, b) => {
+                    if values[c] == 0.0 {
+                        values[b]
+                    } else {
+                        values[a]
+                    }
+                }
+                leaf => self.constant(leaf),
+            };
+            values.push(value);
+        }
+        values[values.len() - 1]
+    }
+
+    /// A number that is the same in all places.
+    fn constant(&self, leaf: Instruction) -> f32 {
+        match leaf {
+            Instruction::Constant(value) => value,
+            Instruction::Weight(index) => self.step.weights[index],
+            _ => self.step.rows as f32,
+        }
+    }
+
+    /// The numbers of the places in these rows and columns, at most [`BLOCK`] of them, row by row, into `out`. `scratch`
+    /// keeps its memory from call to call.
+    pub fn block(&self, rows: Range<usize>, columns: Range<usize>, scratch: &mut Vec<f32>, out: &mut [f32]) {
+        let (code, count) = (self.program.expr.code(), rows.len() * columns.len());
+        scratch.resize(code.len() * BLOCK, 0.0);
+        pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                for (at, &instruction) in code.iter().enumerate() {
+                    let (before, rest) = scratch.split_at_mut(at * BLOCK);
+                    let y = &mut rest[..count];
+                    let value = |at: usize| &before[at * BLOCK..at * BLOCK + count];
+                    match instruction {
+                        Instruction::Input(k) => self.gather(k, rows.clone(), columns.clone(), y),
+                        Instruction::Column => places(y, rows.clone(), columns.clone(), |_, c| c as f32),
+                        Instruction::Row(n) => places(y, rows.clone(), columns.clone(), |r, _| (r % n) as f32),
+                        Instruction::Unary(f, a) => unary_all(f, value(a), y),
+                        Instruction::Binary(f, a, b) => binary_all(f, value(a), value(b), y),
+                        Instruction::Select(c, a, b) => {
+                            for (((y, &c), &a), &b) in y.iter_mut().zip(value(c)).zip(value(a)).zip(value(b)) {
+                                *y = if c == 0.0 { b } else { a };
+                            }
+                        }
+                        leaf => y.fill(self.constant(leaf)),
+                    }
+                }
+            },
+        );
+        out[..count].copy_from_slice(&scratch[(code.len() - 1) * BLOCK..][..count]);
+    }
+
+    /// The numbers of an operand for a block.
+    #[inline(always)]
+    fn gather(&self, k: usize, rows: Range<usize>, columns: Range<usize>, out: &mut [f32]) {
+        let (access, split) = self.program.operands[k];
+        let Access { share, width, shift, .. } = access;
+        for (r, out) in rows.zip(out.chunks_exact_mut(columns.len())) {
+            let row = if split { r / share - self.first / share } else { r / share % access.rows };
+            let values = &self.reads[k][row * width..][..width];
+            let Some(shift) = shift else {
+                out.fill(values[0]);
+                continue;
+            };
+            let begin = columns.start as i64 + i64::from(shift);
+            if begin >= 0 && begin as usize + columns.len() <= width {
+                out.copy_from_slice(&values[begin as usize..][..columns.len()]);
+            } else {
+                for (c, y) in columns.clone().zip(out) {
+                    let column = c as i64 + i64::from(shift);
+                    *y = if (0..width as i64).contains(&column) { values[column as usize] } else { 0.0 };
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn places(out: &mut [f32], rows: Range<usize>, columns: Range<usize>, value: impl Fn(usize, usize) -> f32) {
+    for (r, out) in rows.zip(out.chunks_exact_mut(columns.len())) {
+        for (c, y) in columns.clone().zip(out) {
+            *y = value(r, c);
+        }
+    }
+}
+
+fn unary(f: Unary, x: f32) -> f32 {
+    match f {
+        Unary::Negate => -x,
+        Unary::Abs => x.abs(),
+        Unary::Exp => x.exp(),
+        Unary::Log => x.ln(),
+        Unary::Log1p => x.ln_1p(),
+        Unary::Sqrt => x.sqrt(),
+        Unary::Tanh => x.tanh(),
+        Unary::Sigmoid => math::sigmoid(x),
+        Unary::Softplus => math::softplus(x),
+    }
+}
+
+#[inline(always)]
+fn binary(f: Binary, a: f32, b: f32) -> f32 {
+    match f {
+        Binary::Add => a + b,
+        Binary::Subtract => a - b,
+        Binary::Multiply => a * b,
+        Binary::Divide => a / b,
+        Binary::Max => a.max(b),
+        Binary::Min => a.min(b),
+        Binary::Less => f32::from(a < b),
+        Binary::AtMost => f32::from(a <= b),
+        Binary::Equal => f32::from(a == b),
+    }
+}
+
+#[inline(always)]
+fn unary_all(f: Unary, x: &[f32], y: &mut [f32]) {
+    #[inline(always)]
+    fn all(x: &[f32], y: &mut [f32], f: impl Fn(f32) -> f32) {
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y = f(x);
+        }
+    }
+    match f {
+        Unary::Negate => all(x, y, |x| -x),
+        Unary::Abs => all(x, y, f32::abs),
+        Unary::Exp => all(x, y, math::exp_full),
+        Unary::Log => all(x, y, math::ln_full),
+        Unary::Log1p => all(x, y, math::ln_1p),
+        Unary::Sqrt => all(x, y, f32::sqrt),
+        Unary::Tanh => all(x, y, math::tanh),
+        Unary::Sigmoid => all(x, y, |x| math::sigmoid_from(x, math::exp(-x.abs()))),
+        Unary::Softplus => all(x, y, |x| math::softplus_from(x, math::exp(-x.abs()))),
+    }
+}
+
+#[inline(always)]
+fn binary_all(f: Binary, a: &[f32], b: &[f32], y: &mut [f32]) {
+    #[inline(always)]
+    fn all(a: &[f32], b: &[f32], y: &mut [f32], f: impl Fn(f32, f32) -> f32) {
+        for ((y, &a), &b) in y.iter_mut().zip(a).zip(b) {
+            *y = f(a, b);
+        }
+    }
+    match f {
+        Binary::Add => all(a, b, y, |a, b| a + b),
+        Binary::Subtract => all(a, b, y, |a, b| a - b),
+        Binary::Multiply => all(a, b, y, |a, b| a * b),
+        Binary::Divide => all(a, b, y, |a, b| a / b),
+        Binary::Max => all(a, b, y, f32::max),
+        Binary::Min => all(a, b, y, f32::min),
+        Binary::Less => all(a, b, y, |a, b| f32::from(a < b)),
+        Binary::AtMost => all(a, b, y, |a, b| f32::from(a <= b)),
+        Binary::Equal => all(a, b, y, |a, b| f32::from(a == b)),
+    }
+}
