@@ -1,5 +1,5 @@
-// A formula (see map.wgsl) reduced: ALONG 0 all columns of a row, ALONG 1 SIZE neighbouring rows, column by column. LANES
-// threads, a power of two, share the SIZE numbers of an output; the 64/LANES outputs of a workgroup lie side by side.
+// A formula (see map.wgsl) reduced: ALONG 0 all columns of a row, ALONG 1 SIZE neighbouring rows, column by column, ALONG 2 SIZE rows
+// that lie equally far apart. LANES threads, a power of two, share the SIZE numbers of an output; the 64/LANES outputs of a workgroup lie side by side.
 
 const SUM = 0u;
 const MAX = 1u;
@@ -75,7 +75,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             if ALONG == 0u {
                 found = both(found, one(expression(output, at, output * COLUMNS + at), at));
             } else {
-                let row = output / COLUMNS * SIZE + at;
+                let first = output / COLUMNS;
+                let row = select(first * SIZE + at, first + at * (params.rows / SIZE), ALONG == 2u);
                 let column = output % COLUMNS;
                 found = both(found, one(expression(row, column, row * COLUMNS + column), at));
             }

@@ -184,9 +184,21 @@ impl Expr {
         self.code.iter().any(|instruction| matches!(instruction, Instruction::Row(_) | Instruction::Column))
     }
 
-    /// Appends an instruction unless it is there, and gives its place. Sums with 0 and products with 1 are what they are.
-    fn push(&mut self, instruction: Instruction) -> At {
-        use Instruction::{Binary, Constant, Unary};
+    /// Appends an instruction unless it is there, and gives its place. Sums with 0 and products with 1 are
+    /// what they are.
+    fn push(&mut self, mut instruction: Instruction) -> At {
+        use Instruction::{Binary, Constant, Select, Unary};
+        // What one decision chose, the same decision chooses again.
+        if let Select(c, a, b) = &mut instruction {
+            match self.code[*a] {
+                Select(other, inner, _) if other == *c => *a = inner,
+                _ => {}
+            }
+            match self.code[*b] {
+                Select(other, _, inner) if other == *c => *b = inner,
+                _ => {}
+            }
+        }
         let is = |at: At, value: f32| self.code[at] == Constant(value);
         let known = match instruction {
             Binary(self::Binary::Add, a, b) | Binary(self::Binary::Subtract, b, a) if is(a, 0.0) => Some(b),

@@ -49,10 +49,7 @@ pub mod math;
 pub mod matmul;
 pub mod matmul_direct;
 pub mod matmul_texels;
-pub mod mmd;
 pub mod noise;
-pub mod pair_density;
-pub mod pair_norms;
 pub mod planes;
 pub mod pool;
 pub mod posterior_grad;
@@ -69,7 +66,6 @@ pub mod table_values;
 pub mod take_rows;
 #[cfg(test)]
 mod testing;
-pub mod total_correlation;
 pub mod update;
 pub mod update_texels;
 mod vector;
@@ -435,10 +431,7 @@ pub static KERNELS: &[&Kernel] = &[
     &matmul::KERNEL,
     &matmul_direct::KERNEL,
     &matmul_texels::KERNEL,
-    &mmd::KERNEL,
     &noise::KERNEL,
-    &pair_density::KERNEL,
-    &pair_norms::KERNEL,
     &planes::KERNEL,
     &pool::KERNEL,
     &posterior_grad::KERNEL,
@@ -453,7 +446,6 @@ pub static KERNELS: &[&Kernel] = &[
     &table::KERNEL,
     &table_values::KERNEL,
     &take_rows::KERNEL,
-    &total_correlation::KERNEL,
     &update::KERNEL,
     &update_texels::KERNEL,
     &with_class::KERNEL,

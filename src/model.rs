@@ -6,6 +6,7 @@ pub mod init;
 pub mod likelihood;
 pub mod network;
 pub mod objective;
+pub mod pairs;
 mod stack;
 pub mod vae;
 

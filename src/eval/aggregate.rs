@@ -3,7 +3,7 @@
 //! The aggregate posterior q(z) = 1/N Σ q(z|x) of a good model is near the prior N(0, I): only then is what is decoded
 //! from the prior like the data. Its mean and covariance are exact; MMD² compares draws.
 
-use crate::kernels::mmd::similarity;
+use crate::model::pairs::similarity;
 use crate::rng::{Philox, Stream};
 
 /// The most examples that MMD² is estimated from: its cost grows with the square.
@@ -119,7 +119,7 @@ pub fn mmd(x: &[f64], y: &[f64], width: usize) -> f64 {
     }
     let kernel = |a: &[f64], b: &[f64]| -> f64 {
         let distance = a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum();
-        similarity(distance, width)[0]
+        similarity(distance, width)
     };
     let mut sum = 0.0;
     for i in 0..count {

@@ -246,12 +246,6 @@ impl<'a> File<'a> {
             | Op::SampleGrad { .. }
             | Op::Kl { .. }
             | Op::KlGrad { .. }
-            | Op::PairDensity { .. }
-            | Op::PairNorms { .. }
-            | Op::TotalCorrelation { .. }
-            | Op::TotalCorrelationGrad { .. }
-            | Op::Mmd { .. }
-            | Op::MmdGrad { .. }
             | Op::KlMeans { .. }
             | Op::ShapedKl { .. }
             | Op::ShapedKlGrad { .. }

@@ -70,6 +70,18 @@ pub enum Axis {
     Columns,
     /// So many neighbouring rows, column by column, [R, N] → [R/n, N].
     Rows(usize),
+    /// So many rows that lie equally far apart, likewise: rows that are alike in [`Graph::tile`].
+    Tiles(usize),
+}
+
+impl Axis {
+    /// Rows that become one.
+    pub fn rows(self) -> usize {
+        match self {
+            Self::Columns => 1,
+            Self::Rows(size) | Self::Tiles(size) => size,
+        }
+    }
 }
 
 impl Elements {
@@ -88,7 +100,7 @@ fn matrix(rows: usize, columns: usize) -> Shape {
 pub(super) fn reduced(of: &Elements, axis: Axis) -> Shape {
     match axis {
         Axis::Columns => Shape::new(&[of.rows]),
-        Axis::Rows(size) => matrix(of.rows / size, of.columns),
+        Axis::Rows(size) | Axis::Tiles(size) => matrix(of.rows / size, of.columns),
     }
 }
 
@@ -261,27 +273,26 @@ pub(super) fn of_operand(
     let (id, access) = of.operands[k];
     let operands = of.operands.iter().chain(beside).copied().collect();
     let all = pruned(Elements { operands, f, ..of.clone() });
-    // What one number was read for is added up: columns, then neighbouring rows, then rows that are tiled.
-    let (kind, share) = (Reduction::Sum, access.share);
+    // What one number was read for is added up: columns, then neighbouring rows, then rows of a tile.
+    let tiles = of.rows / (access.share * access.rows);
     let repeats = access.shift.is_none() && of.columns > 1;
-    let mut found = if repeats {
-        graph.add(Op::Reduce { of: all, kind, axis: Axis::Columns })?
-    } else if share > 1 {
-        graph.add(Op::Reduce { of: all, kind, axis: Axis::Rows(share) })?
-    } else {
-        graph.add(Op::Map(all))?
+    let axes = [
+        repeats.then_some(Axis::Columns),
+        (access.share > 1).then_some(Axis::Rows(access.share)),
+        (tiles > 1).then_some(Axis::Tiles(tiles)),
+    ];
+    let mut axes = axes.into_iter().flatten();
+    let mut found = match (axes.next(), &all.operands[..]) {
+        (Some(axis), _) => graph.add(Op::Reduce { of: all, kind: Reduction::Sum, axis })?,
+        (None, &[(id, access)]) if all.f.is_identity() && access == own(graph.shape(id)) => id,
+        (None, _) => graph.add(Op::Map(all))?,
     };
-    if repeats && share > 1 {
-        found = graph.reduce(kind, Axis::Rows(share), found)?;
+    for axis in axes {
+        found = graph.reduce(Reduction::Sum, axis, found)?;
     }
-    let (times, columns) = (graph.shape(found).rows() / access.rows, graph.shape(found).columns());
-    if times > 1 {
-        let flat = graph.reshape(found, &[times, access.rows * columns])?;
-        found = graph.reduce(kind, Axis::Rows(times), flat)?;
-    }
+    let columns = graph.shape(found).columns();
     if let Some(shift) = access.shift.filter(|&shift| shift != 0 || access.width != columns) {
-        let whole = if times > 1 { graph.reshape(found, &[access.rows, columns])? } else { found };
-        found = graph.columns(whole, -shift, access.width)?;
+        found = graph.columns(found, -shift, access.width)?;
     }
     let shape = graph.shape(id);
     if graph.shape(found) == shape { Ok(Some(found)) } else { graph.reshape(found, shape.extents()).map(Some) }
@@ -299,6 +310,8 @@ pub(super) fn of_reduced(graph: &mut Graph, id: Id, dy: Id, k: usize) -> Result<
             let place = match axis {
                 Axis::Columns => Expr::column(),
                 Axis::Rows(size) => Expr::row(size),
+                // The place among tiles is no function of the row alone that a formula has.
+                Axis::Tiles(_) => return Err(Error::Bug("the largest of tiles has no gradient rule".into())),
             };
             let largest = graph.add(Op::Reduce { of: of.clone(), kind: Reduction::ArgMax, axis })?;
             (largest, result.equal(place).select(d, 0.0))
@@ -309,6 +322,7 @@ pub(super) fn of_reduced(graph: &mut Graph, id: Id, dy: Id, k: usize) -> Result<
         let access = match axis {
             Axis::Columns => Access { share: 1, rows: of.rows, width: 1, shift: None },
             Axis::Rows(size) => Access { share: size, rows: of.rows / size, width: of.columns, shift: Some(0) },
+            Axis::Tiles(size) => Access { share: 1, rows: of.rows / size, width: of.columns, shift: Some(0) },
         };
         (x, access)
     };
@@ -360,6 +374,11 @@ fn inlined(graph: &Graph, id: Id, uses: &[usize]) -> Option<(Id, Elements)> {
     (0..of.operands.len()).find_map(|k| {
         let (inner_id, access) = of.operands[k];
         let inner = formula(graph, inner_id)?;
+        if let Some(slice) = of_slice(&inner, access, of.columns) {
+            let mut all = of.clone();
+            all.operands[k] = (inner.operands[0].0, slice);
+            return Some((inner_id, pruned(all)));
+        }
         let each_row = access.share == 1 && access.rows == of.rows && inner.rows == of.rows;
         let each_place = each_row && access.shift == Some(0) && access.width == of.columns;
         let constant = each_row && inner.columns == 1 && inner.operands.is_empty();
@@ -374,6 +393,14 @@ fn inlined(graph: &Graph, id: Id, uses: &[usize]) -> Option<(Id, Elements)> {
         let all = pruned(Elements { operands, f, ..of.clone() });
         (all.operands.len() <= MAX_OPERANDS).then_some((inner_id, all))
     })
+}
+
+/// How the tensor behind a slice of columns is looked up where all columns of the slice are looked up by `access`.
+fn of_slice(inner: &Elements, access: Access, columns: usize) -> Option<Access> {
+    let &[(_, own)] = &inner.operands[..] else { return None };
+    let is_slice = inner.f.is_identity() && own.share == 1 && own.rows == inner.rows && own.shift.is_some();
+    let all = access.shift == Some(0) && access.width == columns && access.rows == inner.rows;
+    (is_slice && all).then_some(Access { share: access.share, ..own })
 }
 
 /// A node as a formula, if it is one.

@@ -62,6 +62,10 @@ pub fn gradients_from(graph: &mut Graph, seeds: &[(Id, Id)], wanted: &[Id]) -> R
 fn accumulate(graph: &mut Graph, gradient: &mut [Option<Id>], id: Id, d: Id) -> Result<()> {
     let slot = &mut gradient[id.0 as usize];
     *slot = Some(match *slot {
+        // Formulas are joined with what they are added to.
+        Some(sum) if [sum, d].iter().any(|&id| matches!(graph.op(id), Op::Map(_))) => {
+            graph.map([sum, d], |[sum, d]| sum + d)?
+        }
         Some(sum) => graph.add(Op::Add { a: sum, b: d })?,
         None => d,
     });
@@ -113,13 +117,6 @@ fn local(graph: &mut Graph, id: Id, dy: Id, depends: &dyn Fn(Id) -> bool) -> Res
         ShapedKl { stats, means, clamp, shape } => {
             give(graph, stats, ShapedKlGrad { stats, means, g: dy, clamp, shape })?;
         }
-        // What is remembered of the batch is made from statistics and samples: the whole derivative is here.
-        TotalCorrelation { stats, z, pairs, norms, clamp } => {
-            for (input, of) in [(stats, Side::Statistics), (z, Side::Samples)] {
-                give(graph, input, TotalCorrelationGrad { stats, z, pairs, norms, g: dy, clamp, of })?;
-            }
-        }
-        Mmd { z, prior } => give(graph, z, MmdGrad { z, prior, g: dy })?,
         LogRatio { stats, z, clamp, .. } => {
             give(graph, stats, LogRatioGrad { stats, g: dy, clamp })?;
             if depends(z) {
@@ -202,10 +199,6 @@ fn local(graph: &mut Graph, id: Id, dy: Id, depends: &dyn Fn(Id) -> bool) -> Res
         | LogPriorGrad { .. }
         | LogMeanExp { .. }
         | BoundGrad { .. }
-        | PairDensity { .. }
-        | PairNorms { .. }
-        | TotalCorrelationGrad { .. }
-        | MmdGrad { .. }
         | KlMeans { .. }
         | ShapedKlGrad { .. }
         | AffineGradInput { .. }
@@ -238,7 +231,6 @@ fn local(graph: &mut Graph, id: Id, dy: Id, depends: &dyn Fn(Id) -> bool) -> Res
 fn constant_inputs(op: &Op) -> Vec<Id> {
     match *op {
         Op::Sample { eps, .. } | Op::LogRatio { eps, .. } => vec![eps],
-        Op::Mmd { prior, .. } => vec![prior],
         Op::WithClass { class, .. } => vec![class],
         Op::TakeRows { index, .. } | Op::AddRows { index, .. } => vec![index],
         Op::Bernoulli { x, .. } | Op::Gaussian { x, .. } | Op::Table { x, .. } | Op::LogisticMixture { x, .. } => {

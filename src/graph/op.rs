@@ -146,20 +146,6 @@ pub enum Op {
     ShapedKl { stats: Id, means: Id, clamp: Clamp, shape: KlShape },
     /// The gradient of `ShapedKl` for the statistics, [B, 2Z].
     ShapedKlGrad { stats: Id, means: Id, g: Id, clamp: Clamp, shape: KlShape },
-    /// The log density of each row's latent under each row's posterior, [B, 2Z], [B, Z] → [B, B]. It has no gradient rule.
-    PairDensity { stats: Id, z: Id, clamp: Clamp },
-    /// The logarithm of the sum of these over the batch, for each dimension and for all, [B, 2Z], [B, Z], [B, B] →
-    /// [B, Z + 1]. It has no gradient rule.
-    PairNorms { stats: Id, z: Id, pairs: Id, clamp: Clamp },
-    /// The total correlation of the aggregate posterior per example, [B, 2Z], [B, Z], [B, B], [B, Z + 1] → [B]. Its
-    /// gradient goes to statistics and samples, from which the other two are made.
-    TotalCorrelation { stats: Id, z: Id, pairs: Id, norms: Id, clamp: Clamp },
-    /// The gradient of `TotalCorrelation`, [B] → [B, Z] of the samples or [B, 2Z] of the statistics.
-    TotalCorrelationGrad { stats: Id, z: Id, pairs: Id, norms: Id, g: Id, clamp: Clamp, of: Side },
-    /// The squared maximum mean discrepancy to draws from the prior per example, [B, Z], [2B, Z] → [B].
-    Mmd { z: Id, prior: Id },
-    /// The gradient of `Mmd` for the samples, [B, Z].
-    MmdGrad { z: Id, prior: Id, g: Id },
     /// log q(z|x) − log N(z; 0, 1) per row, [S, 2Z], [R, Z], [R, Z] → [R].
     LogRatio { stats: Id, eps: Id, z: Id, clamp: Clamp },
     /// The gradient of `LogRatio` for the statistics where z is held, [S, 2Z], [R] → [S, 2Z].
@@ -268,12 +254,8 @@ impl Op {
             LogRatio { stats, eps, z, .. } => vec![stats, eps, z],
             LogMeanExp { distortion, ratio } | Bound { distortion, ratio, .. } => vec![distortion, ratio],
             BoundGrad { distortion, ratio, g, .. } => vec![distortion, ratio, g],
-            PairDensity { stats, z, .. } => vec![stats, z],
-            PairNorms { stats, z, pairs, .. } => vec![stats, z, pairs],
-            TotalCorrelation { stats, z, pairs, norms, .. } => vec![stats, z, pairs, norms],
-            TotalCorrelationGrad { stats, z, pairs, norms, g, .. } => vec![stats, z, pairs, norms, g],
-            Mmd { z, prior } | LogPrior { z, prior, .. } => vec![z, prior],
-            MmdGrad { z, prior, g } | LogPriorGrad { z, prior, g, .. } => vec![z, prior, g],
+            LogPrior { z, prior, .. } => vec![z, prior],
+            LogPriorGrad { z, prior, g, .. } => vec![z, prior, g],
             ShapedKl { stats, means, .. } => vec![stats, means],
             ShapedKlGrad { stats, means, g, .. } => vec![stats, means, g],
             Bernoulli { logits, x } => vec![logits, x],
@@ -414,39 +396,6 @@ pub fn infer(op: &Op, graph: &Graph) -> Result<Shape> {
             need(shape(g) == Shape::new(&[shape(stats).rows()]))?;
             shape(stats)
         }
-        PairDensity { stats, z, .. } | PairNorms { stats, z, .. } => {
-            need(shape(z).rows() == graph.batch && shape(stats) == Shape::new(&[graph.batch, 2 * shape(z).columns()]))?;
-            match *op {
-                PairNorms { pairs, .. } => {
-                    need(shape(pairs) == Shape::new(&[graph.batch, graph.batch]))?;
-                    Shape::new(&[graph.batch, shape(z).columns() + 1])
-                }
-                _ => Shape::new(&[graph.batch, graph.batch]),
-            }
-        }
-        TotalCorrelation { stats, z, pairs, norms, .. } | TotalCorrelationGrad { stats, z, pairs, norms, .. } => {
-            let (batch, latent) = (graph.batch, shape(z).columns());
-            need(shape(z).rows() == batch && shape(stats) == Shape::new(&[batch, 2 * latent]))?;
-            need(shape(pairs) == Shape::new(&[batch, batch]) && shape(norms) == Shape::new(&[batch, latent + 1]))?;
-            match *op {
-                TotalCorrelationGrad { g, of, .. } => {
-                    need(shape(g) == Shape::new(&[batch]))?;
-                    if of == Side::Samples { shape(z) } else { shape(stats) }
-                }
-                _ => Shape::new(&[batch]),
-            }
-        }
-        Mmd { z, prior } | MmdGrad { z, prior, .. } => {
-            need(shape(z).rows() == graph.batch)?;
-            need(shape(prior) == Shape::new(&[2 * graph.batch, shape(z).columns()]))?;
-            match *op {
-                MmdGrad { g, .. } => {
-                    need(shape(g) == Shape::new(&[graph.batch]))?;
-                    shape(z)
-                }
-                _ => Shape::new(&[graph.batch]),
-            }
-        }
         KlMeans { stats, size, .. } => {
             let latent = shape(stats).columns() / 2;
             need(shape(stats).rows() == graph.batch && size > 0 && latent.is_multiple_of(size))?;
@@ -551,11 +500,7 @@ pub fn infer(op: &Op, graph: &Graph) -> Result<Shape> {
             of.shape()
         }
         Reduce { ref of, axis, .. } => {
-            let groups = match axis {
-                Axis::Columns => 1,
-                Axis::Rows(size) => size,
-            };
-            need(graph.is_sound(of) && groups > 0 && of.rows.is_multiple_of(groups))?;
+            need(graph.is_sound(of) && axis.rows() > 0 && of.rows.is_multiple_of(axis.rows()))?;
             reduced(of, axis)
         }
         Product { a, b, batch, transposed } => {

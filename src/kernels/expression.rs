@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::ops::Range;
 
 /// Places that are computed at once on the CPU engine: the numbers of a formula's instructions stay in the first cache.
-pub const BLOCK: usize = 512;
+pub const BLOCK: usize = 256;
 
 /// The function `expression` of a program, as WGSL: `r` and `c` are the place, `i` its index in a dense tensor of
 /// `columns` columns.
@@ -170,23 +170,35 @@ impl<'a> Formula<'a> {
     /// The numbers of an operand for a block.
     #[inline(always)]
     fn gather(&self, k: usize, rows: Range<usize>, columns: Range<usize>, out: &mut [f32]) {
-        let (access, split) = self.program.operands[k];
-        let Access { share, width, shift, .. } = access;
-        for (r, out) in rows.zip(out.chunks_exact_mut(columns.len())) {
-            let row = if split { r / share - self.first / share } else { r / share % access.rows };
+        let (Access { share, width, shift, rows: all }, split) = self.program.operands[k];
+        let all = if split { usize::MAX } else { all };
+        // Counted rather than divided for every row: which row is read, and for how many more it is the same.
+        let (mut row, mut left) = (rows.start / share, share - rows.start % share);
+        row = if split { row - self.first / share } else { row % all };
+        let begin = shift.map(|shift| columns.start as i64 + i64::from(shift));
+        let inside = begin.is_some_and(|begin| begin >= 0 && begin as usize + columns.len() <= width);
+        let whole = inside && begin == Some(0) && columns.len() == width && share == 1;
+        if whole && (split || row + rows.len() <= all) {
+            out.copy_from_slice(&self.reads[k][row * width..][..out.len()]);
+            return;
+        }
+        for out in out.chunks_exact_mut(columns.len()) {
             let values = &self.reads[k][row * width..][..width];
-            let Some(shift) = shift else {
-                out.fill(values[0]);
-                continue;
-            };
-            let begin = columns.start as i64 + i64::from(shift);
-            if begin >= 0 && begin as usize + columns.len() <= width {
-                out.copy_from_slice(&values[begin as usize..][..columns.len()]);
-            } else {
-                for (c, y) in columns.clone().zip(out) {
-                    let column = c as i64 + i64::from(shift);
-                    *y = if (0..width as i64).contains(&column) { values[column as usize] } else { 0.0 };
+            match begin {
+                None => out.fill(values[0]),
+                Some(begin) if inside => {
+                    let values = &values[begin as usize..][..columns.len()];
+                    out.iter_mut().zip(values).for_each(|(y, &x)| *y = x);
                 }
+                Some(begin) => {
+                    for (column, y) in (begin..).zip(out) {
+                        *y = if (0..width as i64).contains(&column) { values[column as usize] } else { 0.0 };
+                    }
+                }
+            }
+            left -= 1;
+            if left == 0 {
+                (row, left) = (if row + 1 == all { 0 } else { row + 1 }, share);
             }
         }
     }

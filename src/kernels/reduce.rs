@@ -21,6 +21,8 @@ super::params! {
 pub const COLUMNS: u32 = 0;
 /// `ALONG` for `SIZE` neighbouring rows, column by column, [R, N] → [R/SIZE, N].
 pub const ROWS: u32 = 1;
+/// `ALONG` for `SIZE` rows that lie R/SIZE apart, likewise.
+pub const TILES: u32 = 2;
 
 /// `KIND` for a sum.
 pub const SUM: u32 = 0;
@@ -77,7 +79,9 @@ struct Task<'a> {
     kind: u32,
     size: usize,
     columns: usize,
-    /// Rows, groups of rows, or columns.
+    /// Rows from one of those that become one to the next, and from one that comes out to the next.
+    apart: [usize; 2],
+    /// Rows that come out, or of a single one columns.
     range: Range<usize>,
     /// Whether the range is one of columns.
     across: bool,
@@ -88,14 +92,15 @@ impl<'a> Task<'a> {
         let p: Params = call.params();
         let [columns, along, kind, size] = [0, 1, 2, 3].map(|at| call.consts[at]);
         let (columns, size) = (columns as usize, size as usize);
-        let across = along == ROWS && size == p.rows as usize;
+        let across = along != COLUMNS && size == p.rows as usize;
         let first = match (along, across) {
             (COLUMNS, _) => call.range.start,
-            (_, true) => 0,
-            _ => call.range.start * size,
+            (ROWS, false) => call.range.start * size,
+            _ => 0,
         };
+        let apart = if along == TILES { [p.rows as usize / size, 1] } else { [1, size] };
         let formula = Formula::new(call, &call.consts[CONSTS..], first);
-        Self { formula, along, kind, size, columns, range: call.range.clone(), across }
+        Self { formula, along, kind, size, columns, apart, range: call.range.clone(), across }
     }
 
     /// The place of the `m`-th number of the output `at` of the range.
@@ -103,8 +108,13 @@ impl<'a> Task<'a> {
         match (self.along, self.across) {
             (COLUMNS, _) => (self.range.start + at, m),
             (_, true) => (m, self.range.start + at),
-            _ => ((self.range.start + at / self.columns) * self.size + m, at % self.columns),
+            _ => (self.row(self.range.start + at / self.columns, m), at % self.columns),
         }
+    }
+
+    /// The `m`-th of the rows that become the row `group`.
+    fn row(&self, group: usize, m: usize) -> usize {
+        group * self.apart[1] + m * self.apart[0]
     }
 }
 
@@ -152,8 +162,8 @@ fn fast(mut call: Call) {
     let mut writes = std::mem::take(&mut call.writes);
     let task = Task::new(&call);
     let y = f32s_mut(writes[0]);
-    let (mut scratch, mut block) = (Vec::new(), vec![0.0; BLOCK]);
     if task.along == COLUMNS {
+        let (mut scratch, mut block) = (Vec::new(), vec![0.0; BLOCK]);
         let several = (BLOCK / task.columns).max(1);
         let mut row_values = vec![0.0; task.columns];
         for first in task.range.clone().step_by(several) {
@@ -174,24 +184,34 @@ fn fast(mut call: Call) {
         }
         return;
     }
-    // Column by column: a block of columns keeps what is known of each, and meets one row after the other.
-    let (groups, columns) =
-        if task.across { (0..1, task.range.clone()) } else { (task.range.clone(), 0..task.columns) };
-    for (group, y) in groups.zip(y.chunks_exact_mut(columns.len())) {
+    by_columns(&task, y);
+}
+
+/// Column by column: what is known of each number that comes out meets one row after the other. Of tiles many rows that come
+/// out lie side by side and are met together. How many rows a block has depends on the formula alone, so that a range has the
+/// bits of the whole.
+fn by_columns(task: &Task, y: &mut [f32]) {
+    let (mut scratch, mut block) = (Vec::new(), vec![0.0; BLOCK]);
+    let several = (BLOCK / task.columns).max(1);
+    let columns = if task.across { task.range.clone() } else { 0..task.columns };
+    let (groups, of_group) = if task.across { (0..1, 1) } else { (task.range.clone(), several) };
+    let tiles = task.apart[1] == 1 && !task.across;
+    let (together, rows_of_block) = if tiles { (of_group, 1) } else { (1, several) };
+    for first in groups.clone().step_by(together) {
+        let met = first..groups.end.min(first + together);
         for begin in columns.clone().step_by(BLOCK) {
             let across = begin..columns.end.min(begin + BLOCK);
-            let y = &mut y[begin - columns.start..][..across.len()];
-            let mut known = Known::new(task.kind, across.len());
-            let several = BLOCK / across.len();
-            for first in (0..task.size).step_by(several) {
-                let rows = group * task.size + first..group * task.size + task.size.min(first + several);
-                let count = rows.len() * across.len();
-                task.formula.block(rows, across.clone(), &mut scratch, &mut block[..count]);
-                for (m, numbers) in (first..).zip(block[..count].chunks_exact(across.len())) {
-                    known.add(m, numbers);
-                }
+            let count = met.len() * across.len();
+            let mut known = Known::new(task.kind, count);
+            for m in (0..task.size).step_by(rows_of_block) {
+                let start = task.row(first, m);
+                let rows = start..start + if tiles { met.len() } else { rows_of_block.min(task.size - m) };
+                let values = &mut block[..rows.len() * across.len()];
+                task.formula.block(rows, across.clone(), &mut scratch, values);
+                known.add(m, values);
             }
-            known.finish(y);
+            let place = (first - groups.start) * columns.len() + begin - columns.start;
+            known.finish(&mut y[place..place + count]);
         }
     }
 }
@@ -229,8 +249,8 @@ fn sum(numbers: &[f32]) -> f32 {
     sums.iter().map(|&sum| f64::from(sum)).sum::<f64>() as f32
 }
 
-/// What is known of each of some columns after some rows: the sum; the largest with its place; the largest with the sum of the
-/// exponentials of what the others are below it.
+/// What is known of each of some numbers that come out after some rows: the sum; the largest with its place, of the smallest
+/// that of the negated ones; the largest with the sum of the exponentials of what the others are below it.
 struct Known {
     kind: u32,
     best: Vec<f32>,
@@ -239,24 +259,42 @@ struct Known {
 
 impl Known {
     fn new(kind: u32, columns: usize) -> Self {
-        let start = if kind == ARG_MIN { f32::INFINITY } else { f32::NEG_INFINITY };
-        Self { kind, best: vec![start; columns], sums: vec![0.0; columns] }
+        Self { kind, best: vec![f32::NEG_INFINITY; columns], sums: vec![0.0; columns] }
     }
 
-    fn add(&mut self, place: usize, numbers: &[f32]) {
-        for ((best, sum), &x) in self.best.iter_mut().zip(&mut self.sums).zip(numbers) {
-            match self.kind {
-                SUM => *sum += f64::from(x),
-                LOG_SUM_EXP if x > *best => {
-                    *sum = *sum * f64::from(super::math::exp_full(*best - x)) + 1.0;
-                    *best = x;
+    /// Meets rows of numbers, of which the first has the place `first`.
+    fn add(&mut self, first: usize, numbers: &[f32]) {
+        let (count, kind) = (self.best.len(), self.kind);
+        let (best, sums) = (&mut self.best[..], &mut self.sums[..]);
+        let rows = || (first..).zip(numbers.chunks_exact(count));
+        pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || match kind {
+                SUM => rows().for_each(|(_, row)| sums.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x))),
+                LOG_SUM_EXP => {
+                    let before = best.to_vec();
+                    rows().for_each(|(_, row)| best.iter_mut().zip(row).for_each(|(best, &x)| *best = best.max(x)));
+                    for ((sum, before), best) in sums.iter_mut().zip(before).zip(&*best) {
+                        *sum *= f64::from(super::math::exp_full(before - best));
+                    }
+                    for (_, row) in rows() {
+                        for ((sum, best), &x) in sums.iter_mut().zip(&*best).zip(row) {
+                            *sum += f64::from(super::math::exp_full(x - best));
+                        }
+                    }
                 }
-                LOG_SUM_EXP => *sum += f64::from(super::math::exp_full(x - *best)),
-                ARG_MIN if x < *best => (*best, *sum) = (x, place as f64),
-                MAX | ARG_MAX if x > *best => (*best, *sum) = (x, place as f64),
-                _ => {}
-            }
-        }
+                _ => {
+                    let sign = if kind == ARG_MIN { -1.0 } else { 1.0 };
+                    for (place, row) in rows() {
+                        for ((best, at), &x) in best.iter_mut().zip(&mut *sums).zip(row) {
+                            if sign * x > *best {
+                                (*best, *at) = (sign * x, place as f64);
+                            }
+                        }
+                    }
+                }
+            },
+        );
     }
 
     fn finish(self, y: &mut [f32]) {

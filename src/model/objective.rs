@@ -2,9 +2,9 @@
 //!
 //! Whatever is optimised, the first two terms of a graph are distortion and rate, so that runs can be compared.
 
-use super::likelihood;
 use super::stack::{Drawn, Pass, sum};
 use super::vae::{DISTORTION_WEIGHT, Model, RATE_WEIGHT};
+use super::{likelihood, pairs};
 use crate::config::{Anneal, Bound, ObjectiveConfig};
 use crate::error::Result;
 use crate::graph::op::KlShape;
@@ -61,15 +61,13 @@ impl Model {
     fn of_pairs(&self, graph: &mut Graph, objective: &ObjectiveConfig, pass: &Pass) -> Result<()> {
         let (Drawn { stats, z, .. }, clamp) = (pass.lowest(), self.clamp());
         if objective.tc != 1.0 {
-            let pairs = graph.add(Op::PairDensity { stats, z, clamp })?;
-            let norms = graph.add(Op::PairNorms { stats, z, pairs, clamp })?;
-            let correlation = graph.add(Op::TotalCorrelation { stats, z, pairs, norms, clamp })?;
+            let correlation = pairs::total_correlation(graph, stats, z, clamp)?;
             graph.term("total correlation", correlation, BOUND_WEIGHT);
         }
         if objective.mmd > 0.0 {
             // Of two draws for each example the first is the noise of its latent.
             let prior = graph.add(Op::Noise { rows: 2 * graph.batch, width: self.config.latent, layer: 0 })?;
-            let discrepancy = graph.add(Op::Mmd { z, prior })?;
+            let discrepancy = pairs::mmd(graph, z, prior)?;
             graph.term("MMD", discrepancy, DECODER_WEIGHT);
         }
         Ok(())

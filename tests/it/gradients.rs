@@ -317,12 +317,12 @@ macro_rules! operations {
 }
 
 operations! {
-    Rule: Affine Conv Pool GroupNorm Dropout Planes WithClass Activation Sample Kl ShapedKl TotalCorrelation Mmd LogRatio LogPrior Bound
+    Rule: Affine Conv Pool GroupNorm Dropout Planes WithClass Activation Sample Kl ShapedKl LogRatio LogPrior Bound
         Bernoulli Gaussian LogisticMixture Append Table Add Multiply Scale SumRows SumColumns BroadcastRows BroadcastColumns
         Map Reduce Product TakeRows AddRows Reshape StopGradient;
     Leaf: Parameter Input Gather Class Noise RowWeights;
     Constant: AffineGradInput AffineGradWeight ConvGradInput ConvGradWeight GroupMoments GroupNormGradInput GroupNormGradWeight
-        WithClassGrad ActivationGrad SampleGrad KlGrad PairDensity PairNorms TotalCorrelationGrad MmdGrad KlMeans ShapedKlGrad
+        WithClassGrad ActivationGrad SampleGrad KlGrad KlMeans ShapedKlGrad
         LogRatioGrad LogPriorGrad LogMeanExp BoundGrad BernoulliGrad GaussianGrad LogisticMixtureGrad LogisticMixtureMean
         AppendGradInput AppendGradWeight TableInput TableGrad TableMean;
 }
@@ -405,21 +405,6 @@ fn constants() -> Vec<(&'static str, Case)> {
         let (distortion, ratio) = (c.variable(&[ROWS]), c.constant(&[ROWS]));
         BoundGrad { distortion, ratio, g: c.constant(&[BATCH]), size: 2 }
     });
-    case("PairDensity", &|c| PairDensity { stats: c.variable(&[BATCH, 4]), z: c.constant(&[BATCH, 2]), clamp });
-    case("PairNorms", &|c| {
-        let (stats, z) = (c.constant(&[BATCH, 4]), c.constant(&[BATCH, 2]));
-        PairNorms { stats, z, pairs: c.variable(&[BATCH, BATCH]), clamp }
-    });
-    case("TotalCorrelationGrad", &|c| {
-        let (stats, z, pairs) = (c.constant(&[BATCH, 4]), c.variable(&[BATCH, 2]), c.constant(&[BATCH, BATCH]));
-        let (norms, g) = (c.constant(&[BATCH, 3]), c.constant(&[BATCH]));
-        TotalCorrelationGrad { stats, z, pairs, norms, g, clamp, of: Side::Samples }
-    });
-    case("MmdGrad", &|c| {
-        let (z, prior) = (c.variable(&[BATCH, 2]), c.constant(&[ROWS, 2]));
-        MmdGrad { z, prior, g: c.constant(&[BATCH]) }
-    });
-    case("Mmd", &|c| Mmd { z: c.constant(&[BATCH, 2]), prior: c.variable(&[ROWS, 2]) });
     case("KlMeans", &|c| KlMeans { stats: c.variable(&[BATCH, 4]), clamp, size: 1 });
     case("ShapedKlGrad", &|c| {
         let (stats, means) = (c.variable(&[BATCH, 4]), c.constant(&[1]));

@@ -17,6 +17,7 @@ mod large;
 mod likelihoods;
 mod members;
 mod objectives;
+mod pairs;
 mod plans;
 mod program;
 mod resume;

@@ -2,18 +2,18 @@
 
 use super::formulas;
 use crate::kernels::matmul::Entry;
-use crate::kernels::{Access, Kernel, MOST_ROUNDS, StepScalars, grid, words};
+use crate::kernels::{Access, Kernel, StepScalars, grid, words};
 use crate::kernels::{
     activation, activation_grad, append, batch_mean, batched_product, bernoulli, bound, broadcast, chain, clip_factor,
     combine, conv, conv_weight, dropout, gather, group_moments, group_norm, group_norm_grad, group_norm_weight,
 };
 use crate::kernels::{
     gaussian, kl_means, log_mean_exp, log_prior, log_ratio, log_ratio_grad, logistic_mixture, logistic_mixture_mean,
-    matmul, matmul_direct, matmul_texels, mmd, noise, pair_density, pair_norms, planes, pool, posterior_grad,
+    matmul, matmul_direct, matmul_texels, noise, planes, pool, posterior_grad,
 };
 use crate::kernels::{
     row_weights, running, sample, shaped_kl, squared_norm, sum_columns, sum_rows, table, table_values, take_rows,
-    total_correlation, update, update_texels, with_class,
+    update, update_texels, with_class,
 };
 use crate::plan::{Step, View};
 use crate::rng::{Philox, Stream, key};
@@ -283,10 +283,6 @@ fn shape(kernel: &Kernel, consts: &[u32], size: Size) -> Option<Shape> {
         "group_moments" | "group_norm" | "group_norm_grad" | "group_norm_weight" => Some(groups(kernel.name, size)),
         "sample" | "posterior_grad" | "log_prior" | "log_ratio" | "log_mean_exp" | "noise" | "log_ratio_grad"
         | "bound" | "kl_means" | "shaped_kl" => Some(latent(kernel.name, consts, size)),
-        // What is computed for every pair of rows is for as many rows as a batch has.
-        "pair_density" | "pair_norms" | "total_correlation" | "mmd" => {
-            Some(latent(kernel.name, consts, Size { rows: size.rows.min(MOST_PAIRED), ..size }))
-        }
         "bernoulli" | "gaussian" => Some(likelihood(kernel.name, consts, size)),
         "table" => Some(columns_likelihood(consts, size)),
         "table_values" => Some(columns_values(consts, size)),
@@ -300,9 +296,6 @@ fn shape(kernel: &Kernel, consts: &[u32], size: Size) -> Option<Shape> {
         _ => None,
     }
 }
-
-/// The most rows of which all pairs are looked at.
-const MOST_PAIRED: usize = 200;
 
 /// A size that `matmul_texels` takes: up to the next multiples of four where it needs them.
 fn whole_texels(consts: &[u32], Size { rows, width, depth }: Size) -> Size {
@@ -497,33 +490,6 @@ fn latent(name: &str, consts: &[u32], Size { rows: b, width, depth }: Size) -> S
         "log_ratio" => {
             let p = log_ratio::Params { rows: all as u32, latent, per_example, low, high };
             Shape::new(&p, (all, depth), log_ratio::grid(&p), [stats, draws, draws, part(all)])
-        }
-        "pair_density" => {
-            let p = pair_density::Params { rows: b as u32, latent, low, high };
-            Shape::new(&p, (b, 1), pair_density::grid(&p), [whole(2 * b * width), part(b * width), part(b * b)])
-        }
-        "pair_norms" => {
-            let p = pair_norms::Params { rows: b as u32, latent, low, high };
-            let norms = part(b * (width + 1));
-            let bindings = [whole(2 * b * width), part(b * width), (b * b, true, Fill::Unit), norms];
-            Shape::new(&p, (b, 1), pair_norms::grid(&p), bindings)
-        }
-        "total_correlation" => {
-            let p = total_correlation::Params { rows: b as u32, latent, weight: 1, low, high };
-            let of = consts[0];
-            let (grad, unit) = (of != total_correlation::VALUE, |words| (words, false, Fill::Unit));
-            let y = part(b * [1, width, 2 * width][of as usize]);
-            let (stats, z) = (used(grad, whole(2 * b * width)), used(grad, whole(b * width)));
-            let g = used(grad && consts[1] == 0, whole(b));
-            let bindings = [stats, z, used(grad, unit(b * b)), unit(b * (width + 1)), g, y];
-            Shape::new(&p, (b, 1), total_correlation::grid(&p, of), bindings)
-        }
-        "mmd" => {
-            // As many rows as software drivers finish.
-            let b = b.min(MOST_ROUNDS / mmd::rounds(&mmd::Params { rows: 1, latent, weight: 1 }, &[1]));
-            let p = mmd::Params { rows: b as u32, latent, weight: 1 };
-            let (g, y) = (used(consts[0] == 1 && consts[1] == 0, whole(b)), b * if consts[0] == 1 { width } else { 1 });
-            Shape::new(&p, (b, 1), mmd::grid(&p), [whole(b * width), whole(2 * b * width), g, part(y)])
         }
         "log_ratio_grad" => {
             let p = log_ratio_grad::Params { rows: b as u32, latent, per_example, low, high };

@@ -32,6 +32,7 @@ pub(super) fn settings(kernel: &Kernel) -> Vec<Vec<u32>> {
             of(&[columns, reduce::COLUMNS, kind, columns, few], program(0)),
             of(&[columns, reduce::ROWS, kind, GROUP as u32, few], program(1)),
             of(&[columns, reduce::ROWS, kind, ALL, many], program(2)),
+            of(&[columns, reduce::TILES, kind, GROUP as u32, many], program(2)),
         ]
     };
     kinds.iter().enumerate().flat_map(of_kind).collect()

@@ -24,20 +24,17 @@ impl Lowering<'_> {
     }
 
     pub(super) fn reduce(&mut self, id: Id, of: &Elements, kind: Reduction, axis: Axis) {
-        // The outer axis: rows or groups of them, and of one group of all rows the columns.
-        let (along, size, outputs) = match axis {
-            Axis::Columns => (reduce::COLUMNS, of.columns, of.rows),
-            Axis::Rows(size) => (reduce::ROWS, size, of.rows / size * of.columns),
+        // The outer axis: rows that come out, and of a single one its columns. Rows of a tile come from everywhere.
+        let groups = of.rows / axis.rows();
+        let (along, size, rows_of_unit) = match axis {
+            Axis::Columns => (reduce::COLUMNS, of.columns, Some(self.unit(groups))),
+            Axis::Rows(size) if groups == 1 => (reduce::ROWS, size, None),
+            Axis::Rows(size) => (reduce::ROWS, size, Some(self.unit(groups) * size)),
+            Axis::Tiles(size) => (reduce::TILES, size, None),
         };
-        let groups = match axis {
-            Axis::Columns => of.rows,
-            Axis::Rows(size) => of.rows / size,
-        };
-        let (outer, unit, rows_of_unit) = match axis {
-            Axis::Columns => (groups, self.unit(groups), Some(self.unit(groups))),
-            Axis::Rows(_) if groups == 1 => (of.columns, 1, None),
-            Axis::Rows(size) => (groups, self.unit(groups), Some(self.unit(groups) * size)),
-        };
+        let outputs = if axis == Axis::Columns { of.rows } else { groups * of.columns };
+        let across = groups == 1 && axis != Axis::Columns;
+        let (outer, unit) = if across { (of.columns, 1) } else { (groups, self.unit(groups)) };
         let (mut views, program) = self.operands(of, rows_of_unit);
         views.push(self.split(id));
         let (code, what) = match kind {

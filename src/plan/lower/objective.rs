@@ -4,67 +4,8 @@ use super::{Dispatch, Lowering};
 use crate::graph::op::{KlShape, Side};
 use crate::graph::{Id, Op};
 use crate::kernels;
-use crate::plan::View;
 
 impl Lowering<'_> {
-    pub(super) fn pair_density(&mut self, id: Id) {
-        use kernels::pair_density::{KERNEL, Params, grid};
-        let Op::PairDensity { stats, z, clamp } = *self.graph.op(id) else { return };
-        let (rows, latent) = (self.shape(z).rows() as u32, self.shape(z).columns() as u32);
-        let p = Params { rows, latent, low: clamp.low, high: clamp.high };
-        let views = vec![self.place(stats), self.split(z), self.split(id)];
-        let (outer, grid, what) = (self.graph.batch, grid(&p), "log q(z|x) of all pairs");
-        self.push(&Dispatch { kernel: &KERNEL, consts: &[], outer, unit: 1, grid, what }, &p, views);
-    }
-
-    pub(super) fn pair_norms(&mut self, id: Id) {
-        use kernels::pair_norms::{KERNEL, Params, grid};
-        let Op::PairNorms { stats, z, pairs, clamp } = *self.graph.op(id) else { return };
-        let (rows, latent) = (self.shape(z).rows() as u32, self.shape(z).columns() as u32);
-        let p = Params { rows, latent, low: clamp.low, high: clamp.high };
-        let views = vec![self.place(stats), self.split(z), self.split(pairs), self.split(id)];
-        let (outer, grid, what) = (self.graph.batch, grid(&p), "log q(z)");
-        self.push(&Dispatch { kernel: &KERNEL, consts: &[], outer, unit: 1, grid, what }, &p, views);
-    }
-
-    pub(super) fn total_correlation(&mut self, id: Id) {
-        use kernels::total_correlation::{KERNEL, Params, SAMPLES, STATISTICS, VALUE, grid};
-        let ([stats, z, pairs, norms], g, clamp, of) = match *self.graph.op(id) {
-            Op::TotalCorrelation { stats, z, pairs, norms, clamp } => ([stats, z, pairs, norms], None, clamp, VALUE),
-            Op::TotalCorrelationGrad { stats, z, pairs, norms, g, clamp, of } => {
-                let of = if of == Side::Samples { SAMPLES } else { STATISTICS };
-                ([stats, z, pairs, norms], Some(g), clamp, of)
-            }
-            _ => return,
-        };
-        let (g, uniform, weight) = self.row_gradient(g);
-        let (rows, latent) = (self.shape(z).rows() as u32, self.shape(z).columns() as u32);
-        let p = Params { rows, latent, weight, low: clamp.low, high: clamp.high };
-        let mut views: Vec<_> = [stats, z, pairs, norms].map(|id| self.place(id)).to_vec();
-        // A sample's gradient of a row reads the shares of all rows.
-        views.extend([View { split: false, ..g }, self.split(id)]);
-        let (outer, grid, consts) = (self.graph.batch, grid(&p, of), [of, uniform]);
-        let what = if of == VALUE { "total correlation" } else { "d total correlation" };
-        self.push(&Dispatch { kernel: &KERNEL, consts: &consts, outer, unit: 1, grid, what }, &p, views);
-    }
-
-    pub(super) fn mmd(&mut self, id: Id) {
-        use kernels::mmd::{KERNEL, Params, grid};
-        let (z, prior, g) = match *self.graph.op(id) {
-            Op::Mmd { z, prior } => (z, prior, None),
-            Op::MmdGrad { z, prior, g } => (z, prior, Some(g)),
-            _ => return,
-        };
-        let grad = u32::from(g.is_some());
-        let (g, uniform, weight) = self.row_gradient(g);
-        let p = Params { rows: self.graph.batch as u32, latent: self.shape(z).columns() as u32, weight };
-        let g = View { split: false, ..g };
-        let views = vec![self.place(z), self.place(prior), g, self.split(id)];
-        let (outer, grid, consts) = (self.graph.batch, grid(&p), [grad, uniform]);
-        let what = if grad == 1 { "d MMD" } else { "MMD to the prior" };
-        self.push(&Dispatch { kernel: &KERNEL, consts: &consts, outer, unit: 1, grid, what }, &p, views);
-    }
-
     pub(super) fn kl_means(&mut self, id: Id) {
         use kernels::kl_means::{KERNEL, Params, grid};
         let Op::KlMeans { stats, clamp, size } = *self.graph.op(id) else { return };

@@ -6,8 +6,8 @@ use crate::kernels::matmul::Entry;
 use crate::kernels::{
     MOST_ROUNDS, append, batched_product, conv, group_moments, group_norm_grad, group_norm_weight, kl_means, log_prior,
 };
-use crate::kernels::{log_ratio, logistic_mixture, logistic_mixture_mean, matmul_direct, mmd, pair_norms, sample};
-use crate::kernels::{reduce, shaped_kl, sum_columns, table, table_values, take_rows, total_correlation};
+use crate::kernels::{log_ratio, logistic_mixture, logistic_mixture_mean, matmul_direct, sample};
+use crate::kernels::{reduce, shaped_kl, sum_columns, table, table_values, take_rows};
 use bytemuck::Pod;
 
 /// Refuses steps whose threads would be left unfinished. `buffers` are those of the steps' views, without which steps of
@@ -53,11 +53,8 @@ fn rounds(step: &Step, buffers: &[Buffer]) -> (usize, &'static str) {
             (params::<log_prior::Params>(step).latent as usize, "fewer latent dimensions")
         }
         "log_ratio" => (params::<log_ratio::Params>(step).latent as usize, "fewer latent dimensions"),
-        "mmd" => (mmd::rounds(&params(step), &step.consts), "a smaller batch"),
         "kl_means" => (kl_means::rounds(&params(step)), "a smaller batch"),
         "shaped_kl" => (shaped_kl::rounds(&params(step)), "fewer latent dimensions"),
-        "pair_norms" => (pair_norms::rounds(&params(step)), "a smaller batch"),
-        "total_correlation" => (total_correlation::rounds(&params(step), &step.consts), "a smaller batch"),
         "sample" => (sample::rounds(&params(step)), "fewer samples or latent dimensions"),
         "logistic_mixture" => (logistic_mixture::rounds(&params(step), &step.consts), mixture),
         "logistic_mixture_mean" => (logistic_mixture_mean::rounds(&params(step)), mixture),
@@ -88,9 +85,11 @@ fn columns<'a>(step: &Step, buffers: &'a [Buffer]) -> Option<&'a [u32]> {
 
 #[cfg(test)]
 mod tests {
+    use crate::expr::Expr;
+    use crate::expr::words::Access;
     use crate::graph::columns::{Column, Columns, Distribution};
     use crate::graph::mixture::Mixture;
-    use crate::graph::{Clamp, Graph, Id, Op};
+    use crate::graph::{Axis, Clamp, Elements, Graph, Id, Op, Reduction};
     use crate::plan::{Resident, Target, lower};
     use crate::shape::Shape;
     use std::sync::Arc;
@@ -159,18 +158,14 @@ mod tests {
                     refused(target, [&[1, width + count * pixels]], |[dy]| Op::AppendGradWeight { dy, width, count });
                 assert_eq!(found, too_many && emulated, "scales of {pixels} pixels on {target:?}");
             }
-            for (rows, latent, too_many) in [
-                (800, 60, [false, false]),
-                (1000, 60, [false, true]),
-                (750, 64, [false, false]),
-                (750, 65, [false, true]),
-                (40_000, 100, [true, true]),
-            ] {
-                let value = refused(target, [&[rows, latent], &[2 * rows, latent]], |[z, prior]| Op::Mmd { z, prior });
-                let inputs: [&[usize]; 3] = [&[rows, latent], &[2 * rows, latent], &[rows]];
-                let grad = refused(target, inputs, |[z, prior, g]| Op::MmdGrad { z, prior, g });
-                let expected = too_many.map(|many| many && emulated);
-                assert_eq!([value, grad], expected, "{rows} rows of {latent} latents on {target:?}");
+            // A thread adds up one number of many places, or eight of them one of few.
+            for (rows, columns, too_many) in [(60_000, 64, false), (70_000, 64, true), (500_000, 4, false)] {
+                let found = refused(target, [&[rows, columns]], |[x]| {
+                    let access = Access { share: 1, rows, width: columns, shift: Some(0) };
+                    let of = Elements { operands: vec![(x, access)], f: Expr::input(0), rows, columns };
+                    Op::Reduce { of, kind: Reduction::Sum, axis: Axis::Rows(rows) }
+                });
+                assert_eq!(found, too_many && emulated, "{rows} rows of {columns} columns on {target:?}");
             }
             for (batch, size, too_many) in [(16_000, 256, false), (16_384, 256, true), (60_000, 64, false)] {
                 let clamp = Clamp { low: -1.0, high: 1.0 };

@@ -100,7 +100,6 @@ impl Lowering<'_> {
         let computes_them = |op: &Op| {
             matches!(*op, Op::KlGrad { g, stats, .. } if g == id && of_examples(stats))
                 || matches!(*op, Op::LogPriorGrad { g, .. } | Op::ShapedKlGrad { g, .. } if g == id)
-                || matches!(*op, Op::TotalCorrelationGrad { g, .. } | Op::MmdGrad { g, .. } if g == id)
                 || matches!(*op, Op::BoundGrad { g, .. } | Op::TableGrad { g, .. } if g == id)
                 || matches!(*op, Op::BernoulliGrad { g, .. } | Op::GaussianGrad { g, .. } if g == id)
         };

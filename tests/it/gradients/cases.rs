@@ -5,6 +5,7 @@ use elbo::graph::columns::{Column, Columns, Distribution};
 use elbo::graph::mixture::Mixture;
 use elbo::graph::op::{KlShape, Variance};
 use elbo::graph::{Clamp, Graph, Id, Op, Window};
+use elbo::model::pairs;
 use elbo::rng::{Philox, Stream};
 use elbo::shape::Shape;
 use std::sync::Arc;
@@ -277,13 +278,11 @@ pub fn cases() -> Vec<Case> {
     }
     case("total correlation", &|c| {
         let (stats, z) = (c.variable(&[BATCH, 4]), c.variable(&[BATCH, 2]));
-        let pairs = c.add(PairDensity { stats, z, clamp: CLAMP });
-        let norms = c.add(PairNorms { stats, z, pairs, clamp: CLAMP });
-        vec![c.add(TotalCorrelation { stats, z, pairs, norms, clamp: CLAMP })]
+        vec![pairs::total_correlation(&mut c.graph, stats, z, CLAMP).expect("shapes meet")]
     });
     case("maximum mean discrepancy", &|c| {
         let (z, prior) = (c.variable(&[BATCH, 3]), c.constant(&[ROWS, 3]));
-        vec![c.add(Mmd { z, prior })]
+        vec![pairs::mmd(&mut c.graph, z, prior).expect("shapes meet")]
     });
     case("log ratio of given samples", &|c| {
         let (stats, eps, z) = (c.variable(&[BATCH, 4]), c.constant(&[ROWS, 2]), c.variable(&[ROWS, 2]));
