@@ -68,6 +68,8 @@ pub struct ModelConfig {
     pub above: Vec<String>,
     /// What encoder and decoder are told beside what they read.
     pub condition: Condition,
+    /// What latents are like before any example is seen: the prior of the highest stochastic layer.
+    pub prior: Prior,
     /// The non-linearity after each hidden layer.
     pub activation: Activation,
     /// The distribution of the data given the latent.
@@ -97,6 +99,26 @@ pub enum Condition {
     None,
     /// The class of the example, by the labels of the data.
     Label,
+}
+
+/// Priors; `crate::model::prior` says what each is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Prior {
+    /// N(0, 1).
+    Standard,
+    /// A normal distribution whose mean and variance are learned for each dimension.
+    Gaussian,
+}
+
+impl Prior {
+    /// The word for it in a configuration.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Standard => "standard",
+            Self::Gaussian => "gaussian",
+        }
+    }
 }
 
 impl ModelConfig {
@@ -277,6 +299,7 @@ impl Default for Config {
                 latent: 20,
                 above: vec![],
                 condition: Condition::None,
+                prior: Prior::Standard,
                 activation: Activation::Relu,
                 likelihood: Likelihood::Bernoulli,
                 sigma: 1.0,

@@ -8,6 +8,7 @@ use crate::data::batches::batches;
 use crate::error::Result;
 use crate::kernels::StepScalars;
 use crate::kernels::sample::kl_term;
+use crate::model::RATES;
 use crate::plan::Role;
 use crate::rng::Stream;
 use crate::session::{BATCH, Purpose, Session};
@@ -117,12 +118,19 @@ pub fn summary(session: &mut Session, part: Range<usize>, seed: u64) -> Result<S
     let mut gathered: Vec<_> =
         latents.iter().map(|&latent| aggregate::Gathered::new(latent, order.len(), seed)).collect();
     let mut rates_of_layers = vec![0.0; latents.len()];
-    let mut rates = vec![0.0; latents[latents.len() - 1]];
+    let highest = latents[latents.len() - 1];
+    let mut rates = vec![0.0; highest];
+    let told = session.model.prior().kl.is_some();
     for batch in batches(order.len(), BATCH) {
         let scalars = session.scalars(seed, Stream::Evaluate, batch.first, batch.rows);
         session.run(plan, &[scalars])?;
         distortions.extend(session.output("distortion", batch.rows, 1)?);
         rates_of_examples.extend(session.output("rate", batch.rows, 1)?);
+        if told {
+            for row in session.output(RATES, batch.rows, highest)?.chunks_exact(highest) {
+                rates.iter_mut().zip(row).for_each(|(sum, &rate)| *sum += f64::from(rate));
+            }
+        }
         for (layer, gathered) in gathered.iter_mut().enumerate() {
             let all = posteriors(session, layer, batch.rows)?;
             for (means, log_variances) in &all {
@@ -132,7 +140,7 @@ pub fn summary(session: &mut Session, part: Range<usize>, seed: u64) -> Result<S
                 let found = session.output(&format!("rate {}", layer + 1), batch.rows, 1)?;
                 rates_of_layers[layer] += found.iter().map(|&rate| f64::from(rate)).sum::<f64>();
             }
-            for (means, log_variances) in all.iter().filter(|_| layer + 1 == latents.len()) {
+            for (means, log_variances) in all.iter().filter(|_| layer + 1 == latents.len() && !told) {
                 for ((rate, mean), log_variance) in rates.iter_mut().zip(means).zip(log_variances) {
                     *rate += kl_term(*mean, *log_variance);
                 }

@@ -7,8 +7,9 @@ pub mod likelihood;
 pub mod network;
 pub mod objective;
 pub mod pairs;
+pub mod prior;
 mod stack;
 pub mod vae;
 
 pub use objective::{BOUND, LAYER_RATE};
-pub use vae::{CLASS, Model, RATE_WEIGHT, named, weights};
+pub use vae::{CLASS, Model, RATE_WEIGHT, RATES, named, weights};

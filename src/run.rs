@@ -102,13 +102,11 @@ impl Run {
     /// table, of an array or of levels a NaN is a missing value, of a category in all of its places.
     pub fn encode(&mut self, examples: &[f32]) -> Result<Posterior> {
         let classes = self.check(examples)?;
-        let mut all = Posterior { latent: self.latent(), means: vec![], log_variances: vec![] };
+        let mut all = Posterior::empty(self.latent());
         let (seed, width) = (self.session.config.train.seed, self.session.model.width);
         for part in (Rows { values: examples, classes: &classes }).portions(BATCH, width) {
             self.session.show(part)?;
-            let posterior = self.session.encode(&self.shown(part), seed)?;
-            all.means.extend(posterior.means);
-            all.log_variances.extend(posterior.log_variances);
+            all.extend(self.session.encode(&self.shown(part), seed)?);
         }
         Ok(all)
     }

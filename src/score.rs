@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::eval::Terms;
 use crate::kernels::sample::kl_term;
+use crate::model::RATES;
 use crate::model::{likelihood, named};
 use crate::plan::Role;
 use crate::rng::{Stream, key, normal, philox};
@@ -150,13 +151,18 @@ pub fn contributions(session: &mut Session, rows: Rows, done: &mut dyn FnMut(usi
         session.executor.run(plan, &[scalars])?;
         let stats = session.output("stats", count, 2 * latent)?;
         let out = session.output("out", count, wide)?;
+        let told = session.model.prior().kl.map(|_| session.output(RATES, count, latent)).transpose()?;
         for (row, x) in part.values.chunks_exact(width).enumerate() {
             let x: Vec<f32> = x.iter().map(|&value| session.model.shown(value)).collect();
             let distortions = likelihood::column_distortions(&session.model, &out[row * wide..][..wide], &x);
             let (means, log_variances) = stats[row * 2 * latent..][..2 * latent].split_at(latent);
             let rates =
                 means.iter().zip(log_variances).map(|(&mean, &lv)| kl_term(mean.into(), lv.clamp(low, high).into()));
-            all.push(Contributions { distortions, rate: rates.sum() });
+            let rate = match &told {
+                Some(told) => told[row * latent..][..latent].iter().map(|&rate| f64::from(rate)).sum(),
+                None => rates.sum(),
+            };
+            all.push(Contributions { distortions, rate });
         }
         done(all.len());
     }

@@ -22,6 +22,7 @@ fn config() -> Config {
             activation: Activation::Relu,
             likelihood: Likelihood::Bernoulli,
             sigma: 0.1,
+            prior: crate::config::Prior::Standard,
             components: 7,
             scales: Scales::Shared,
             init: Init::Pytorch,

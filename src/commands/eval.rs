@@ -239,7 +239,7 @@ fn as_text(measured: &Measured) -> String {
     let [active, latent] = [|layer: &Layer| layer.active, |layer: &Layer| layer.latent]
         .map(|of| summary.layers.iter().map(|layer| of(layer).to_string()).collect::<Vec<_>>().join(" + "));
     rows.push(row("active", active, format!("of {latent} latent dimensions")));
-    rows.push(row("MMD² to prior", format!("{:.4}", summary.aggregate.mmd), beside_prior(&summary.aggregate)));
+    rows.push(row("MMD² to N(0, 1)", format!("{:.4}", summary.aggregate.mmd), beside_prior(&summary.aggregate)));
     table(&["", "nats per example", ""], &rows)
 }
 

@@ -21,6 +21,7 @@ pub fn run(args: &TraverseArgs, report: &Report) -> Result<()> {
     let mut trained = open::with_data(&args.run, data, Purpose::Encode(BATCH), report)?;
     let session = &mut trained.session;
     session.model.one_layer("elbo traverse")?;
+    session.model.standard_prior("elbo traverse")?;
     let (part, name) = open::part(session.data()?, args.examples.part)?;
     let centre = args.example.map(|index| open::example("--example", index, &part, name)).transpose()?;
     let seed = session.config.train.seed;

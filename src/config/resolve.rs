@@ -47,7 +47,7 @@ fn for_source(overrides: &[(String, String)]) -> Option<&'static str> {
 }
 
 /// Keys that came after runs had been saved without them: those were trained as the defaults of these keys say.
-const LATER: [&str; 4] = ["model.above", "model.condition", "model.components", "model.scales"];
+const LATER: [&str; 5] = ["model.above", "model.condition", "model.prior", "model.components", "model.scales"];
 
 /// Reads the complete configuration that was saved with a run; `file` is its name for messages.
 ///
@@ -386,7 +386,7 @@ mod tests {
     #[test]
     fn a_run_that_was_saved_before_a_key_came_is_read_as_the_default_says() {
         let text = to_toml(&Config::default());
-        let later = ["above = ", "condition = ", "components = ", "scales = "];
+        let later = ["above = ", "condition = ", "prior = ", "components = ", "scales = "];
         let is_old = |line: &&str| !later.iter().any(|key| line.starts_with(key));
         let old: Vec<&str> = text.lines().filter(is_old).collect();
         assert_eq!(text.lines().count() - old.len(), later.len());

@@ -4,8 +4,8 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use super::{
-    Anneal, Binarise, Bound, Condition, Config, Curve, Likelihood, ModelConfig, ObjectiveConfig, Scale, ScheduleConfig,
-    TrainConfig, layers,
+    Anneal, Binarise, Bound, Condition, Config, Curve, Likelihood, ModelConfig, ObjectiveConfig, Prior, Scale,
+    ScheduleConfig, TrainConfig, layers,
 };
 use crate::error::{Error, Result};
 
@@ -53,6 +53,7 @@ pub fn validate(config: &Config) -> Result<()> {
     check_layers("model.decoder_layers", &model.decoder_layers, ("model.decoder", &model.decoder), true)?;
     count("model.latent", model.latent, 1..=MAX_WIDTH)?;
     check_above(model, objective)?;
+    check_prior(model, objective)?;
     let (sigma, [low, high]) = (model.sigma, model.log_variance);
     check((1e-6..=1e6).contains(&sigma), "model.sigma", &sigma, "a number from 1e-6 to 1e6")?;
     count("model.components", model.components, 1..=MAX_COMPONENTS)?;
@@ -184,6 +185,16 @@ fn check_above(model: &ModelConfig, objective: &ObjectiveConfig) -> Result<()> {
     check(objective.capacity == 0.0, "objective.capacity", &objective.capacity, &format!("0 {one}"))?;
     check(objective.tc == 1.0, "objective.tc", &objective.tc, &format!("1 {one}"))?;
     check(objective.mmd == 0.0, "objective.mmd", &objective.mmd, &format!("0 {one}"))
+}
+
+/// What looks at the KL divergence to N(0, 1) is for that prior alone.
+fn check_prior(model: &ModelConfig, objective: &ObjectiveConfig) -> Result<()> {
+    if model.prior == Prior::Standard {
+        return Ok(());
+    }
+    let standard = format!("0 with model.prior = {}, since it is for N(0, 1)", model.prior.word());
+    check(objective.free_bits == 0.0, "objective.free_bits", &objective.free_bits, &standard)?;
+    check(objective.capacity == 0.0, "objective.capacity", &objective.capacity, &standard)
 }
 
 fn check_schedule(schedule: &ScheduleConfig) -> Result<()> {

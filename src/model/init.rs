@@ -53,6 +53,7 @@ pub fn initial(model: &Model, seed: u64, means: &[f32]) -> Vec<Vec<f32>> {
         Likelihood::LogisticMixture => vec![shared_log_scale(model); count],
         _ => vec![0.0; count],
     }));
+    tensors.extend(model.prior_tensors().iter().map(|tensor| vec![tensor.start; tensor.shape.count()]));
     tensors
 }
 

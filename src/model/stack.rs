@@ -24,6 +24,8 @@ pub(super) struct Networks {
     decoders: Vec<Network>,
     /// What the lowest decoder has for all examples: [`likelihood::shared`].
     pub shared: Option<Id>,
+    /// The parameters of the prior.
+    pub prior: Vec<Id>,
 }
 
 impl Networks {
@@ -54,6 +56,8 @@ pub(super) struct Pass {
     pub priors: Vec<Id>,
     /// What the decoder puts out.
     pub out: Id,
+    /// The parameters of the highest layer's prior.
+    pub prior: Vec<Id>,
 }
 
 impl Pass {
@@ -98,7 +102,10 @@ impl Model {
         let mut decoders = decoders.into_iter().rev().map(declared).collect::<Result<Vec<_>>>()?;
         decoders.reverse();
         let shared = likelihood::shared(self).map(|(name, count)| graph.parameter(name, Shape::new(&[count])));
-        Ok(Networks { encoders, decoders, shared: shared.transpose()? })
+        let shared = shared.transpose()?;
+        let prior = self.prior_tensors().into_iter().map(|tensor| graph.parameter(tensor.name, tensor.shape));
+        let prior = prior.collect::<Result<_>>()?;
+        Ok(Networks { encoders, decoders, shared, prior })
     }
 
     /// Standard normal noise for every layer, with `samples` latent samples per example.
@@ -148,14 +155,14 @@ impl Model {
         }
         let out = networks.decode(graph, layers[0].z, class)?;
         let out = likelihood::complete(graph, self, out, networks.shared)?;
-        Ok(Pass { x, layers, priors, out })
+        Ok(Pass { x, layers, priors, out, prior: networks.prior.clone() })
     }
 
     /// log q(zₗ|zₗ₋₁) − log p(zₗ|zₗ₊₁) at the samples of a layer, counted from 0, [R].
     fn log_ratio(&self, graph: &mut Graph, pass: &Pass, layer: usize) -> Result<Id> {
         let (Drawn { stats, eps, z }, clamp) = (pass.layers[layer], self.clamp());
         let ratio = graph.add(Op::LogRatio { stats, eps, z, clamp })?;
-        let Some(&prior) = pass.priors.get(layer) else { return Ok(ratio) };
+        let Some(&prior) = pass.priors.get(layer) else { return self.with_prior(graph, &pass.prior, ratio, z) };
         let above = graph.add(Op::LogPrior { z, prior, clamp })?;
         graph.add(Op::Add { a: ratio, b: above })
     }
@@ -167,22 +174,23 @@ impl Model {
 
     /// The rate of each layer, of the highest by its closed form: [B] of one layer, [R] of several.
     pub(super) fn rates(&self, graph: &mut Graph, pass: &Pass) -> Result<Vec<Id>> {
-        let lower: Vec<Id> =
-            (0..pass.priors.len()).map(|layer| self.log_ratio(graph, pass, layer)).collect::<Result<_>>()?;
+        let wanted = pass.priors.len() + usize::from(self.prior().log_prob.is_some() && self.prior().kl.is_none());
+        let lower: Vec<Id> = (0..wanted).map(|layer| self.log_ratio(graph, pass, layer)).collect::<Result<_>>()?;
         self.rates_with(graph, pass, &lower)
     }
 
     /// The same from the log ratios of the layers below the highest, where there are such already.
     pub(super) fn rates_with(&self, graph: &mut Graph, pass: &Pass, ratios: &[Id]) -> Result<Vec<Id>> {
         let stats = pass.layers[pass.priors.len()].stats;
-        let highest = graph.add(Op::Kl { stats, clamp: self.clamp() })?;
+        let ratio = ratios.get(pass.priors.len()).copied();
+        let highest = self.highest_rate(graph, &pass.prior, stats, ratio)?;
         Ok(ratios[..pass.priors.len()].iter().copied().chain([highest]).collect())
     }
 
     /// Latents of the lowest layer, [B, Z], drawn from the top down.
     pub(super) fn ancestral(&self, graph: &mut Graph, networks: &Networks) -> Result<Id> {
         let noise = self.noise(graph, 1)?;
-        let mut z = noise[noise.len() - 1];
+        let mut z = (self.prior().sample)(graph, &networks.prior, noise[noise.len() - 1])?;
         for (&eps, (steps, weights)) in noise[..noise.len() - 1].iter().zip(&networks.decoders[1..]).rev() {
             let stats = network::apply(graph, z, steps, weights, None)?;
             z = graph.add(Op::Sample { stats, eps, clamp: self.clamp() })?;

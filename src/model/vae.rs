@@ -50,6 +50,10 @@ pub struct Model {
 /// The name of the input with the class of each latent that a conditional model decodes, [B].
 pub const CLASS: &str = "class";
 
+/// The name of the output with the rate of each dimension of the highest stochastic layer, [S, Z]: only of models whose prior
+/// is not N(0, 1), whose rates the host knows.
+pub const RATES: &str = "rates of dimensions";
+
 /// What to say where a conditional model has no classes.
 const NO_CLASSES: &str = "model.condition = label wants the classes of the data, and there are no labels";
 
@@ -104,6 +108,7 @@ impl Model {
         let model = Self { config, width, shape, source, binarise, columns, missing, classes };
         let count: u64 = model.all_maps()?.iter().map(count).sum();
         let count = count + likelihood::shared(&model).map_or(0, |(_, count)| count as u64);
+        let count = count + model.prior_tensors().iter().map(|tensor| tensor.shape.count() as u64).sum::<u64>();
         if count > MAX_PARAMETERS {
             return Err(Error::Usage(format!(
                 "the model would have {count} parameters: allowed are up to {MAX_PARAMETERS}"
@@ -152,6 +157,10 @@ impl Model {
         graph.output("distortion", distortion);
         graph.output("rate", rate);
         graph.output("stats", pass.lowest().stats);
+        let highest = pass.layers[pass.layers.len() - 1].stats;
+        if let Some(rates) = self.dimension_rates(&mut graph, &pass.prior, highest)? {
+            graph.output(RATES, rates);
+        }
         for (layer, (drawn, &rate)) in (1..).zip(pass.layers.iter().zip(&rates)).filter(|_| rates.len() > 1) {
             graph.output(&format!("rate {layer}"), rate);
             if layer > 1 {
@@ -204,6 +213,9 @@ impl Model {
         let pass = self.through(&mut graph, &networks, x, &noise, class)?;
         graph.output("stats", pass.lowest().stats);
         graph.output("out", pass.out);
+        if let Some(rates) = self.dimension_rates(&mut graph, &pass.prior, pass.lowest().stats)? {
+            graph.output(RATES, rates);
+        }
         Ok(graph)
     }
 
@@ -248,6 +260,11 @@ impl Model {
         let class = self.class(&mut graph)?;
         let stats = self.encoder(&mut graph, &networks, x, class)?;
         graph.output("stats", stats);
+        if self.latents().len() == 1
+            && let Some(rates) = self.dimension_rates(&mut graph, &networks.prior, stats)?
+        {
+            graph.output(RATES, rates);
+        }
         Ok(graph)
     }
 

@@ -5,6 +5,7 @@ use crate::data::{Dataset, classes};
 use crate::error::{Error, Result};
 use crate::kernels::sample::kl_term;
 use crate::model::CLASS;
+use crate::model::RATES;
 use crate::plan::Role;
 use crate::rng::Stream;
 
@@ -41,9 +42,24 @@ pub struct Posterior {
     pub means: Vec<f32>,
     /// The log-variances, within the range that the model allows, [N, Z].
     pub log_variances: Vec<f32>,
+    /// Of each dimension the sum over the examples of its rate, where the prior is not N(0, 1); else empty.
+    told: Vec<f64>,
 }
 
 impl Posterior {
+    /// That of no example, of Z dimensions.
+    pub fn empty(latent: usize) -> Self {
+        Self { latent, means: vec![], log_variances: vec![], told: vec![] }
+    }
+
+    /// Appends that of further examples of the same model.
+    pub fn extend(&mut self, other: Self) {
+        self.means.extend(other.means);
+        self.log_variances.extend(other.log_variances);
+        self.told.resize(other.told.len(), 0.0);
+        self.told.iter_mut().zip(other.told).for_each(|(sum, other)| *sum += other);
+    }
+
     /// N, the number of examples.
     pub fn len(&self) -> usize {
         self.means.len() / self.latent
@@ -67,6 +83,9 @@ impl Posterior {
     /// The KL divergence of each latent dimension from the prior, a mean over the examples, in nats (Kingma and Welling
     /// 2014, appendix B).
     pub fn rates(&self) -> Vec<f64> {
+        if !self.told.is_empty() {
+            return self.told.iter().map(|sum| sum / self.len() as f64).collect();
+        }
         let mut rates = vec![0.0; self.latent];
         for (at, (&mean, &lv)) in self.means.iter().zip(&self.log_variances).enumerate() {
             let (mean, lv) = (f64::from(mean), f64::from(lv));
@@ -82,7 +101,8 @@ impl Session {
         let plan = self.plan(Purpose::Encode(BATCH))?;
         let latent = self.model.config.latent;
         let [low, high] = self.model.config.log_variance;
-        let mut posterior = Posterior { latent, means: vec![], log_variances: vec![] };
+        let told = if self.model.prior().kl.is_some() { vec![0.0; latent] } else { vec![] };
+        let mut posterior = Posterior { told, ..Posterior::empty(latent) };
         for part in examples.chunks(BATCH) {
             self.set_order(part)?;
             let scalars = self.scalars(seed, Stream::Evaluate, 0, part.len());
@@ -90,6 +110,11 @@ impl Session {
             for row in self.output("stats", part.len(), 2 * latent)?.chunks_exact(2 * latent) {
                 posterior.means.extend(&row[..latent]);
                 posterior.log_variances.extend(row[latent..].iter().map(|lv| lv.clamp(low, high)));
+            }
+            if !posterior.told.is_empty() {
+                for row in self.output(RATES, part.len(), latent)?.chunks_exact(latent) {
+                    posterior.told.iter_mut().zip(row).for_each(|(sum, &rate)| *sum += f64::from(rate));
+                }
             }
         }
         Ok(posterior)
@@ -326,8 +351,12 @@ mod tests {
     #[test]
     fn rates_and_deviations_follow_their_formulas() {
         let ln4 = 4.0_f32.ln();
-        let posterior =
-            Posterior { latent: 2, means: vec![0.0, 3.0, 0.0, -1.0], log_variances: vec![0.0, ln4, 0.0, -ln4] };
+        let posterior = Posterior {
+            latent: 2,
+            means: vec![0.0, 3.0, 0.0, -1.0],
+            log_variances: vec![0.0, ln4, 0.0, -ln4],
+            told: vec![],
+        };
         let ln4 = f64::from(ln4);
         let expected = 0.5 * (0.5 * (9.0 + 4.0 - 1.0 - ln4) + 0.5 * (1.0 + 0.25 - 1.0 + ln4));
         assert_eq!(posterior.len(), 2);

@@ -7,7 +7,7 @@ mod general;
 use crate::support::{adapters, executors};
 use cases::{BATCH, CLAMP, Case, ROWS, cases, columns, draw, term_cases};
 use differences::{RESIDENT, STEP, assert_close, check_as_terms, check_with_cotangents, slope, step};
-use elbo::config::{Activation, Binarise, Bound, Config, Likelihood, Scales};
+use elbo::config::{Activation, Binarise, Bound, Config, Likelihood, Prior, Scales};
 use elbo::exec::cpu::Cpu;
 use elbo::exec::{Executor, PlanId};
 use elbo::graph::columns::{Column, Columns, Distribution};
@@ -106,6 +106,9 @@ fn model_agrees(
     config.model.activation = Activation::Tanh;
     config.model.likelihood = likelihood;
     config.model.sigma = 0.8;
+    if classes == 3 {
+        config.model.prior = Prior::Gaussian;
+    }
     if classes == 2 {
         config.model.scales = Scales::Shared;
     }

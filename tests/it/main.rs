@@ -19,6 +19,7 @@ mod members;
 mod objectives;
 mod pairs;
 mod plans;
+mod priors;
 mod program;
 mod resume;
 mod score;

@@ -1,0 +1,42 @@
+//! A normal distribution whose mean and variance are learned for each dimension by itself: N(m, exp v). Dimensions may
+//! become wide or narrow as the data want it (an anisotropic prior); with one stochastic layer and a dense decoder the same
+//! densities of x can be had with N(0, 1), so what it changes is the way there.
+
+use super::{Prior, Tensor};
+use crate::config;
+use crate::error::Result;
+use crate::expr::Expr;
+use crate::graph::{Axis, Clamp, Graph, Id, Reduction};
+use crate::shape::Shape;
+
+pub static PRIOR: Prior =
+    Prior { kind: config::Prior::Gaussian, parameters, log_prob: Some(log_prob), kl: Some(kl), sample };
+
+/// Mean and log-variance, [1, Z] each. Both start at 0, which is N(0, 1).
+fn parameters(latent: usize) -> Vec<Tensor> {
+    let of = |name| Tensor { name, shape: Shape::new(&[1, latent]), start: 0.0 };
+    vec![of("prior.mean"), of("prior.log_variance")]
+}
+
+/// Σ −½((z − m)²/exp v + v + log 2π).
+fn log_prob(graph: &mut Graph, prior: &[Id], z: Id) -> Result<Id> {
+    let log_2pi = (2.0 * std::f32::consts::PI).ln();
+    graph.reduce_map(Reduction::Sum, Axis::Columns, [z, prior[0], prior[1]], |[z, m, v]| {
+        -0.5 * ((z - m).squared() * (-v.clone()).exp() + v + log_2pi)
+    })
+}
+
+/// ½(exp(l − v) + (μ − m)²/exp v − 1 − (l − v)) of posteriors N(μ, exp l).
+fn kl(graph: &mut Graph, prior: &[Id], stats: Id, clamp: Clamp) -> Result<Id> {
+    let latent = graph.shape(stats).columns() / 2;
+    let (mean, log_variance) = (graph.columns(stats, 0, latent)?, graph.columns(stats, latent as i32, latent)?);
+    graph.map([mean, log_variance, prior[0], prior[1]], |[mu, l, m, v]: [Expr; 4]| {
+        let ratio = l.clamp(clamp.low, clamp.high) - v.clone();
+        0.5 * (ratio.clone().exp() + (mu - m).squared() * (-v).exp() - 1.0 - ratio)
+    })
+}
+
+/// m + exp(v/2)·noise.
+fn sample(graph: &mut Graph, prior: &[Id], noise: Id) -> Result<Id> {
+    graph.map([noise, prior[0], prior[1]], |[noise, m, v]| m + (0.5 * v).exp() * noise)
+}
