@@ -111,7 +111,7 @@ impl Instruction {
     }
 
     /// The instructions that it reads.
-    fn reads(self) -> Vec<At> {
+    pub fn reads(self) -> Vec<At> {
         match self {
             Self::Unary(_, a) => vec![a],
             Self::Binary(_, a, b) => vec![a, b],

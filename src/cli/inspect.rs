@@ -53,6 +53,10 @@ pub struct PlanArgs {
     #[arg(long)]
     pub target: Option<Target>,
 
+    /// Print the shader of this step, by its number, as a device gets it
+    #[arg(long, value_name = "STEP", conflicts_with = "json")]
+    pub wgsl: Option<usize>,
+
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

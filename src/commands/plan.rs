@@ -4,8 +4,9 @@ use super::open;
 use crate::cli::{self, PlanArgs};
 use crate::config::{self, Config};
 use crate::data::glyphs;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::op::Source;
+use crate::kernels::Members;
 use crate::model::Model;
 use crate::plan::print::{print, role};
 use crate::plan::{Plan, Resident, Target};
@@ -37,6 +38,13 @@ pub fn run(args: &PlanArgs, report: &Report) -> Result<()> {
         cli::Target::Cpu => Target::Cpu,
     };
     let plan = plan_for(&model, &config, purpose, resident, target)?;
+    if let Some(at) = args.wgsl {
+        let step = plan.steps.get(at).ok_or_else(|| {
+            Error::Usage(format!("--wgsl {at}: the plan has the steps 0 to {}", plan.steps.len().saturating_sub(1)))
+        })?;
+        report.result(step.kernel.source(&step.consts, &Members::ONE).trim_end());
+        return Ok(());
+    }
     report.result(print(&plan).trim_end());
     report.json(&as_json(&plan));
     Ok(())

@@ -6,8 +6,12 @@ use crate::expr::{Binary, Instruction, Unary};
 use std::fmt::Write;
 use std::ops::Range;
 
-/// Places that are computed at once on the CPU engine: the numbers of a formula's instructions stay in the first cache.
-pub const BLOCK: usize = 256;
+/// Places that are computed at once on the CPU engine: what a formula's instructions leave for each other stays in the first
+/// cache.
+pub const BLOCK: usize = 1024;
+
+/// What instructions leave for each other: a block of numbers in each slot.
+pub type Scratch = Vec<Vec<f32>>;
 
 /// The function `expression` of a program, as WGSL: `r` and `c` are the place, `i` its index in a dense tensor of
 /// `columns` columns.
@@ -86,13 +90,17 @@ pub struct Formula<'a> {
     step: &'a StepScalars,
     /// The first row of the call, from which the parts of divided operands begin.
     first: usize,
+    /// The slot in which each instruction leaves its numbers.
+    slots: Vec<usize>,
 }
 
 impl<'a> Formula<'a> {
     /// The formula of a call whose constants end with a program. `first` is the row at which its range begins.
     pub fn new(call: &Call<'a>, words: &[u32], first: usize) -> Self {
         let reads = call.reads.iter().map(|words| f32s(words)).collect();
-        Self { program: Program::from_words(words), reads, step: call.step, first }
+        let program = Program::from_words(words);
+        let slots = slots(program.expr.code());
+        Self { program, reads, step: call.step, first, slots }
     }
 
     /// The number of an operand at a place; 0 where it has none.
@@ -138,33 +146,23 @@ impl<'a> Formula<'a> {
 
     /// The numbers of the places in these rows and columns, at most [`BLOCK`] of them, row by row, into `out`. `scratch`
     /// keeps its memory from call to call.
-    pub fn block(&self, rows: Range<usize>, columns: Range<usize>, scratch: &mut Vec<f32>, out: &mut [f32]) {
-        let (code, count) = (self.program.expr.code(), rows.len() * columns.len());
-        scratch.resize(code.len() * BLOCK, 0.0);
-        pulp::Arch::new().dispatch(
-            #[inline(always)]
-            || {
-                for (at, &instruction) in code.iter().enumerate() {
-                    let (before, rest) = scratch.split_at_mut(at * BLOCK);
-                    let y = &mut rest[..count];
-                    let value = |at: usize| &before[at * BLOCK..at * BLOCK + count];
-                    match instruction {
-                        Instruction::Input(k) => self.gather(k, rows.clone(), columns.clone(), y),
-                        Instruction::Column => places(y, rows.clone(), columns.clone(), |_, c| c as f32),
-                        Instruction::Row(n) => places(y, rows.clone(), columns.clone(), |r, _| (r % n) as f32),
-                        Instruction::Unary(f, a) => unary_all(f, value(a), y),
-                        Instruction::Binary(f, a, b) => binary_all(f, value(a), value(b), y),
-                        Instruction::Select(c, a, b) => {
-                            for (((y, &c), &a), &b) in y.iter_mut().zip(value(c)).zip(value(a)).zip(value(b)) {
-                                *y = if c == 0.0 { b } else { a };
-                            }
-                        }
-                        leaf => y.fill(self.constant(leaf)),
-                    }
-                }
-            },
-        );
-        out[..count].copy_from_slice(&scratch[(code.len() - 1) * BLOCK..][..count]);
+    pub fn block(&self, rows: Range<usize>, columns: Range<usize>, scratch: &mut Scratch, out: &mut [f32]) {
+        let most = self.slots.iter().max().map_or(0, |slot| slot + 1);
+        if scratch.len() < most {
+            scratch.resize(most, vec![0.0; BLOCK]);
+        }
+        let out = &mut out[..rows.len() * columns.len()];
+        pulp::Arch::new().dispatch(Block { formula: self, rows, columns, scratch, out });
+    }
+
+    /// The numbers of an operand for a block, where they lie side by side and in their order.
+    #[inline(always)]
+    fn dense(&self, k: usize, rows: &Range<usize>, columns: &Range<usize>) -> Option<&'a [f32]> {
+        let (Access { share, width, shift, rows: all }, split) = self.program.operands[k];
+        let row = if split { rows.start - self.first } else { rows.start };
+        let fits = rows.len() == 1 || columns.len() == width;
+        let inside = shift == Some(0) && columns.end <= width && share == 1 && (split || rows.end <= all);
+        (fits && inside).then(|| &self.reads[k][row * width + columns.start..])
     }
 
     /// The numbers of an operand for a block.
@@ -177,11 +175,6 @@ impl<'a> Formula<'a> {
         row = if split { row - self.first / share } else { row % all };
         let begin = shift.map(|shift| columns.start as i64 + i64::from(shift));
         let inside = begin.is_some_and(|begin| begin >= 0 && begin as usize + columns.len() <= width);
-        let whole = inside && begin == Some(0) && columns.len() == width && share == 1;
-        if whole && (split || row + rows.len() <= all) {
-            out.copy_from_slice(&self.reads[k][row * width..][..out.len()]);
-            return;
-        }
         for out in out.chunks_exact_mut(columns.len()) {
             let values = &self.reads[k][row * width..][..width];
             match begin {
@@ -202,6 +195,75 @@ impl<'a> Formula<'a> {
             }
         }
     }
+}
+
+/// Work on a block. A closure of this size would not be compiled into the function for the processor's vectors.
+struct Block<'a, 'b> {
+    formula: &'b Formula<'a>,
+    rows: Range<usize>,
+    columns: Range<usize>,
+    scratch: &'b mut Scratch,
+    out: &'b mut [f32],
+}
+
+impl pulp::NullaryFnOnce for Block<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { formula, rows, columns, scratch, out } = self;
+        let code = formula.program.expr.code();
+        let (count, last) = (out.len(), code.len() - 1);
+        for (at, &instruction) in code.iter().enumerate() {
+            let slot = formula.slots[at];
+            let mut own = std::mem::take(&mut scratch[slot]);
+            let y = if at == last { &mut *out } else { &mut own[..count] };
+            let value = |at: usize| match code[at] {
+                Instruction::Constant(_) | Instruction::Weight(_) | Instruction::Count => {
+                    Values::All(formula.constant(code[at]))
+                }
+                Instruction::Input(k) => match formula.dense(k, &rows, &columns) {
+                    Some(values) => Values::Each(&values[..count]),
+                    None => Values::Each(&scratch[formula.slots[at]][..count]),
+                },
+                _ => Values::Each(&scratch[formula.slots[at]][..count]),
+            };
+            match instruction {
+                Instruction::Input(k) => match formula.dense(k, &rows, &columns) {
+                    // What lies as it is wanted is read where it is.
+                    Some(values) if at == last => y.copy_from_slice(&values[..count]),
+                    Some(_) => {}
+                    None => formula.gather(k, rows.clone(), columns.clone(), y),
+                },
+                Instruction::Column => places(y, rows.clone(), columns.clone(), |_, c| c as f32),
+                Instruction::Row(n) => places(y, rows.clone(), columns.clone(), |r, _| (r % n) as f32),
+                Instruction::Unary(f, a) => unary_all(f, value(a), y),
+                Instruction::Binary(f, a, b) => binary_all(f, value(a), value(b), y),
+                Instruction::Select(c, a, b) => select_all(value(c), [value(a), value(b)], y),
+                leaf if at == last => y.fill(formula.constant(leaf)),
+                _ => {}
+            }
+            scratch[slot] = own;
+        }
+    }
+}
+
+/// A slot for each instruction: one that nobody needs any more, else a new one.
+fn slots(code: &[Instruction]) -> Vec<usize> {
+    let mut last_use: Vec<usize> = (0..code.len()).collect();
+    for (at, instruction) in code.iter().enumerate() {
+        instruction.reads().into_iter().for_each(|read| last_use[read] = at);
+    }
+    let (mut slots, mut free, mut count) = (Vec::with_capacity(code.len()), vec![], 0);
+    for at in 0..code.len() {
+        slots.push(free.pop().unwrap_or_else(|| {
+            count += 1;
+            count - 1
+        }));
+        // Only then may what was read last here be overwritten.
+        free.extend((0..=at).filter(|&read| last_use[read] == at).map(|read| slots[read]));
+    }
+    slots
 }
 
 #[inline(always)]
@@ -242,44 +304,75 @@ fn binary(f: Binary, a: f32, b: f32) -> f32 {
     }
 }
 
+/// The numbers that an instruction reads for a block: one for each place, or one for all.
+#[derive(Clone, Copy)]
+enum Values<'a> {
+    Each(&'a [f32]),
+    All(f32),
+}
+
+/// Fills `y` with a function of numbers that are one for each place or one for all; what is one for all is known before the
+/// loop, so that the compiler makes a loop of its own for each case.
 #[inline(always)]
-fn unary_all(f: Unary, x: &[f32], y: &mut [f32]) {
-    #[inline(always)]
-    fn all(x: &[f32], y: &mut [f32], f: impl Fn(f32) -> f32) {
-        for (y, &x) in y.iter_mut().zip(x) {
-            *y = f(x);
+fn all_of(a: Values, b: Values, y: &mut [f32], f: impl Fn(f32, f32) -> f32) {
+    match (a, b) {
+        (Values::Each(a), Values::Each(b)) => {
+            for ((y, &a), &b) in y.iter_mut().zip(a).zip(b) {
+                *y = f(a, b);
+            }
         }
-    }
-    match f {
-        Unary::Negate => all(x, y, |x| -x),
-        Unary::Abs => all(x, y, f32::abs),
-        Unary::Exp => all(x, y, math::exp_full),
-        Unary::Log => all(x, y, math::ln_full),
-        Unary::Log1p => all(x, y, math::ln_1p),
-        Unary::Sqrt => all(x, y, f32::sqrt),
-        Unary::Tanh => all(x, y, math::tanh),
-        Unary::Sigmoid => all(x, y, |x| math::sigmoid_from(x, math::exp(-x.abs()))),
-        Unary::Softplus => all(x, y, |x| math::softplus_from(x, math::exp(-x.abs()))),
+        (Values::Each(a), Values::All(b)) => {
+            for (y, &a) in y.iter_mut().zip(a) {
+                *y = f(a, b);
+            }
+        }
+        (Values::All(a), Values::Each(b)) => {
+            for (y, &b) in y.iter_mut().zip(b) {
+                *y = f(a, b);
+            }
+        }
+        (Values::All(a), Values::All(b)) => y.fill(f(a, b)),
     }
 }
 
 #[inline(always)]
-fn binary_all(f: Binary, a: &[f32], b: &[f32], y: &mut [f32]) {
-    #[inline(always)]
-    fn all(a: &[f32], b: &[f32], y: &mut [f32], f: impl Fn(f32, f32) -> f32) {
-        for ((y, &a), &b) in y.iter_mut().zip(a).zip(b) {
-            *y = f(a, b);
-        }
-    }
+fn unary_all(f: Unary, x: Values, y: &mut [f32]) {
+    let none = Values::All(0.0);
     match f {
-        Binary::Add => all(a, b, y, |a, b| a + b),
-        Binary::Subtract => all(a, b, y, |a, b| a - b),
-        Binary::Multiply => all(a, b, y, |a, b| a * b),
-        Binary::Divide => all(a, b, y, |a, b| a / b),
-        Binary::Max => all(a, b, y, f32::max),
-        Binary::Min => all(a, b, y, f32::min),
-        Binary::Less => all(a, b, y, |a, b| f32::from(a < b)),
-        Binary::AtMost => all(a, b, y, |a, b| f32::from(a <= b)),
-        Binary::Equal => all(a, b, y, |a, b| f32::from(a == b)),
+        Unary::Negate => all_of(x, none, y, |x, _| -x),
+        Unary::Abs => all_of(x, none, y, |x, _| x.abs()),
+        Unary::Exp => all_of(x, none, y, |x, _| math::exp_full(x)),
+        Unary::Log => all_of(x, none, y, |x, _| math::ln_full(x)),
+        Unary::Log1p => all_of(x, none, y, |x, _| math::ln_1p(x)),
+        Unary::Sqrt => all_of(x, none, y, |x, _| x.sqrt()),
+        Unary::Tanh => all_of(x, none, y, |x, _| math::tanh(x)),
+        Unary::Sigmoid => all_of(x, none, y, |x, _| math::sigmoid_from(x, math::exp(-x.abs()))),
+        Unary::Softplus => all_of(x, none, y, |x, _| math::softplus_from(x, math::exp(-x.abs()))),
+    }
+}
+
+#[inline(always)]
+fn binary_all(f: Binary, a: Values, b: Values, y: &mut [f32]) {
+    match f {
+        Binary::Add => all_of(a, b, y, |a, b| a + b),
+        Binary::Subtract => all_of(a, b, y, |a, b| a - b),
+        Binary::Multiply => all_of(a, b, y, |a, b| a * b),
+        Binary::Divide => all_of(a, b, y, |a, b| a / b),
+        Binary::Max => all_of(a, b, y, f32::max),
+        Binary::Min => all_of(a, b, y, f32::min),
+        Binary::Less => all_of(a, b, y, |a, b| f32::from(a < b)),
+        Binary::AtMost => all_of(a, b, y, |a, b| f32::from(a <= b)),
+        Binary::Equal => all_of(a, b, y, |a, b| f32::from(a == b)),
+    }
+}
+
+#[inline(always)]
+fn select_all(c: Values, [a, b]: [Values; 2], y: &mut [f32]) {
+    let at = |values: Values, i: usize| match values {
+        Values::Each(values) => values[i],
+        Values::All(value) => value,
+    };
+    for (i, y) in y.iter_mut().enumerate() {
+        *y = if at(c, i) == 0.0 { at(b, i) } else { at(a, i) };
     }
 }

@@ -264,37 +264,7 @@ impl Known {
 
     /// Meets rows of numbers, of which the first has the place `first`.
     fn add(&mut self, first: usize, numbers: &[f32]) {
-        let (count, kind) = (self.best.len(), self.kind);
-        let (best, sums) = (&mut self.best[..], &mut self.sums[..]);
-        let rows = || (first..).zip(numbers.chunks_exact(count));
-        pulp::Arch::new().dispatch(
-            #[inline(always)]
-            || match kind {
-                SUM => rows().for_each(|(_, row)| sums.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x))),
-                LOG_SUM_EXP => {
-                    let before = best.to_vec();
-                    rows().for_each(|(_, row)| best.iter_mut().zip(row).for_each(|(best, &x)| *best = best.max(x)));
-                    for ((sum, before), best) in sums.iter_mut().zip(before).zip(&*best) {
-                        *sum *= f64::from(super::math::exp_full(before - best));
-                    }
-                    for (_, row) in rows() {
-                        for ((sum, best), &x) in sums.iter_mut().zip(&*best).zip(row) {
-                            *sum += f64::from(super::math::exp_full(x - best));
-                        }
-                    }
-                }
-                _ => {
-                    let sign = if kind == ARG_MIN { -1.0 } else { 1.0 };
-                    for (place, row) in rows() {
-                        for ((best, at), &x) in best.iter_mut().zip(&mut *sums).zip(row) {
-                            if sign * x > *best {
-                                (*best, *at) = (sign * x, place as f64);
-                            }
-                        }
-                    }
-                }
-            },
-        );
+        pulp::Arch::new().dispatch(Meeting { known: self, first, numbers });
     }
 
     fn finish(self, y: &mut [f32]) {
@@ -304,6 +274,57 @@ impl Known {
                 LOG_SUM_EXP => (f64::from(best) + sum.ln()) as f32,
                 _ => sum as f32,
             };
+        }
+    }
+}
+
+/// Rows of numbers that are met: a closure of this size would not be compiled into the function for the processor's vectors.
+struct Meeting<'a> {
+    known: &'a mut Known,
+    first: usize,
+    numbers: &'a [f32],
+}
+
+impl pulp::NullaryFnOnce for Meeting<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { known: Known { kind, best, sums }, first, numbers } = self;
+        match *kind {
+            SUM => {
+                for row in numbers.chunks_exact(sums.len()) {
+                    for (sum, &x) in sums.iter_mut().zip(row) {
+                        *sum += f64::from(x);
+                    }
+                }
+            }
+            LOG_SUM_EXP => {
+                let before = best.clone();
+                for row in numbers.chunks_exact(before.len()) {
+                    for (best, &x) in best.iter_mut().zip(row) {
+                        *best = best.max(x);
+                    }
+                }
+                for ((sum, before), best) in sums.iter_mut().zip(before).zip(&*best) {
+                    *sum *= f64::from(super::math::exp_full(before - best));
+                }
+                for row in numbers.chunks_exact(best.len()) {
+                    for ((sum, best), &x) in sums.iter_mut().zip(&*best).zip(row) {
+                        *sum += f64::from(super::math::exp_full(x - best));
+                    }
+                }
+            }
+            kind => {
+                let sign = if kind == ARG_MIN { -1.0 } else { 1.0 };
+                for (place, row) in (first..).zip(numbers.chunks_exact(best.len())) {
+                    for ((best, at), &x) in best.iter_mut().zip(&mut *sums).zip(row) {
+                        if sign * x > *best {
+                            (*best, *at) = (sign * x, place as f64);
+                        }
+                    }
+                }
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ mod devices;
 mod epochs;
 mod examples;
 mod exchange;
+mod formulas;
 mod gradients;
 mod habits;
 mod kernels;
