@@ -80,6 +80,10 @@ pub struct Likelihood {
 }
 
 /// Distortion and rate of a part of the data for every member, without reading anything back but their means.
+///
+/// # Errors
+/// Those of the executor; [`crate::error::Error::Data`] where examples cannot be read from their file;
+/// [`crate::error::Error::Bug`] where the session has no data.
 pub fn terms(session: &mut Session, part: Range<usize>) -> Result<Vec<Terms>> {
     let plan = session.plan(Purpose::Evaluate(BATCH))?;
     let seeds: Vec<u64> = session.members().map(|config| config.train.seed).collect();
@@ -109,6 +113,10 @@ pub fn terms(session: &mut Session, part: Range<usize>) -> Result<Vec<Terms>> {
 }
 
 /// Evaluates examples one sample each: terms, rate of each latent dimension, active units.
+///
+/// # Errors
+/// Those of the executor; [`crate::error::Error::Data`] where examples cannot be read from their file;
+/// [`crate::error::Error::Bug`] where the session has no data.
 pub fn summary(session: &mut Session, part: Range<usize>, seed: u64) -> Result<Summary> {
     let plan = session.plan(Purpose::Evaluate(BATCH))?;
     let latents = session.model.latents();
@@ -189,6 +197,10 @@ fn posteriors(session: &mut Session, layer: usize, rows: usize) -> Result<Vec<(V
 /// Estimates −log p(x) with `samples` importance-weighted samples per example (Burda et al. 2015, eq. 8). The weights
 /// are added up on the device in a numerically stable way, so any number of samples is possible. `done` is told how
 /// many examples are finished.
+///
+/// # Errors
+/// Those of the executor; [`crate::error::Error::Data`] where examples cannot be read from their file;
+/// [`crate::error::Error::Bug`] where the session has no data.
 pub fn likelihood(
     session: &mut Session,
     part: Range<usize>,
@@ -201,7 +213,10 @@ pub fn likelihood(
     Ok(Likelihood { samples, neg_log_px, standard_error })
 }
 
-/// The same estimate for every member, with its own seed: the mean of a part of the data.
+/// The estimate of −log p(x) by [`likelihood`] for every member, with its own seed: the mean over a part of the data.
+///
+/// # Errors
+/// Those of [`likelihood`].
 pub fn bounds(session: &mut Session, part: Range<usize>, samples: usize) -> Result<Vec<f64>> {
     let seeds: Vec<u64> = session.members().map(|config| config.train.seed).collect();
     let losses = of_samples(session, part, samples, &seeds, &mut |_| {})?;

@@ -78,7 +78,11 @@ impl Executor {
 
     /// Allocates what a plan needs beyond what is there, and compiles its kernels. Afterwards [`Executor::run`] neither
     /// allocates nor compiles. Buffers that outlive a run are shared by role and start out as zeros; a role keeps the
-    /// size that it had first. Fails where the device's limits are too small, saying what to lower.
+    /// size that it had first.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the limits or the memory of the device are too small, saying what to lower;
+    /// [`Error::Bug`] where the plan does not go with those that are loaded already.
     pub fn load(&mut self, plan: Plan) -> Result<PlanId> {
         each!(self, e => e.load(plan))
     }
@@ -91,6 +95,10 @@ impl Executor {
     /// Runs a plan once for every `plan.members` elements of `steps`, which are what each member is told of that run.
     /// May return while the device still works; [`Executor::read`] waits. No more than two calls are ever in flight: a
     /// third waits for the first.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] where `steps` is no multiple of the members; [`Error::Device`] where the device failed, in this
+    /// run or in an earlier one.
     pub fn run(&mut self, id: PlanId, steps: &[StepScalars]) -> Result<()> {
         let members = self.plan(id).members;
         if !steps.len().is_multiple_of(members) {
@@ -101,6 +109,10 @@ impl Executor {
 
     /// Runs a plan once, each step on the device and on its twin with the same inputs, and compares what they wrote.
     /// Gives the first difference as a message, if there is one. `step` has one element for each member.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] where `step` has not one element for each member; [`Error::Device`] where the device failed. A
+    /// difference is no error.
     pub fn check(&mut self, id: PlanId, step: &[StepScalars]) -> Result<Option<String>> {
         let members = self.plan(id).members;
         if step.len() != members {
@@ -121,6 +133,9 @@ impl Executor {
     }
 
     /// Waits until everything that was started has finished.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the device failed or does not answer.
     pub fn finish(&mut self) -> Result<()> {
         match self {
             // `run` of the engine returns when all is done.
@@ -132,36 +147,59 @@ impl Executor {
 
     /// Measures how long each step of a plan takes, all of its members told the same. Afterwards every buffer that
     /// outlives a run holds what it held before, so training can go on as if nothing had been measured.
+    ///
+    /// # Errors
+    /// Those of [`Executor::run`], [`Executor::read`] and [`Executor::write`].
     pub fn profile(&mut self, id: PlanId, step: &StepScalars, effort: profile::Effort) -> Result<profile::Profile> {
         profile::profile(self, id, step, effort)
     }
 
     /// Overwrites words of a member's copy of a buffer that outlives runs, from word `offset` on.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] where no loaded plan has such a buffer, or it is shorter; [`Error::Device`] where the device
+    /// failed.
     pub fn write_to(&mut self, member: usize, role: &Role, offset: usize, words: &[u32]) -> Result<()> {
         each!(self, e => e.write(member, role, offset, words))
     }
 
     /// Reads words of a member's copy of a buffer that outlives runs, after everything that was started has finished.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] where no loaded plan has such a buffer, or it is shorter; [`Error::Device`] where the device
+    /// failed.
     pub fn read_from(&mut self, member: usize, role: &Role, offset: usize, words: usize) -> Result<Vec<u32>> {
         each!(self, e => e.read(member, role, offset, words))
     }
 
     /// [`Executor::write_to`] of the first member, which is the only one unless a plan says otherwise.
+    ///
+    /// # Errors
+    /// Those of [`Executor::write_to`].
     pub fn write(&mut self, role: &Role, offset: usize, words: &[u32]) -> Result<()> {
         self.write_to(0, role, offset, words)
     }
 
     /// [`Executor::read_from`] of the first member.
+    ///
+    /// # Errors
+    /// Those of [`Executor::read_from`].
     pub fn read(&mut self, role: &Role, offset: usize, words: usize) -> Result<Vec<u32>> {
         self.read_from(0, role, offset, words)
     }
 
     /// [`Executor::write`] of floats.
+    ///
+    /// # Errors
+    /// Those of [`Executor::write`].
     pub fn write_f32(&mut self, role: &Role, offset: usize, values: &[f32]) -> Result<()> {
         self.write(role, offset, bytemuck::cast_slice(values))
     }
 
     /// [`Executor::read`] of floats.
+    ///
+    /// # Errors
+    /// Those of [`Executor::read`].
     pub fn read_f32(&mut self, role: &Role, offset: usize, count: usize) -> Result<Vec<f32>> {
         Ok(crate::kernels::f32s(&self.read(role, offset, count)?).to_vec())
     }

@@ -113,12 +113,12 @@ impl Report {
         }
     }
 
-    /// An epoch (from 1) of so many steps begins: shows a bar where somebody watches.
+    /// An epoch (from 1) of `steps` steps begins: shows a bar where somebody watches.
     pub fn begin_epoch(&self, epoch: usize, epochs: usize, steps: usize) {
         self.begin(&format!("{epoch}/{epochs}"), steps);
     }
 
-    /// Something that takes so many steps begins: shows a bar with a title where somebody watches.
+    /// Something that takes `steps` steps begins: shows a bar with a title where somebody watches.
     pub fn begin(&self, title: &str, steps: usize) {
         if self.options.live && !self.options.quiet {
             let mut state = lock(&self.epochs);

@@ -102,8 +102,8 @@ pub struct TrainArgs {
 
     /// Train with several seeds side by side: 8, or 0,3,7
     ///
-    /// Trains several models side by side that differ in their seeds: so many that follow on --seed, or those of a list
-    /// with commas. Lists in --set do the same for other settings: `--set beta=[1,2,4]`, and `lr`, `init` and
+    /// Trains several models side by side that differ in their seeds. A number counts seeds, from --seed on; a list with
+    /// commas names them. Lists in --set do the same for other settings: `--set beta=[1,2,4]`, and `lr`, `init` and
     /// `output_bias_from_data`; of several lists every combination is trained. Each member has a run folder of its own
     /// under the one of the run, with the bits that it would have alone; `best` there names the best of them.
     #[arg(long, value_name = "N|LIST", allow_negative_numbers = true)]

@@ -12,6 +12,9 @@ pub const NONE: &str = "no adapter was found, so the CPU engine trains; for a GP
                         or DX12 (on Debian and Ubuntu: apt install libvulkan1 mesa-vulkan-drivers, or NVIDIA's driver)";
 
 /// Lists the adapters and marks the one that `auto` takes.
+///
+/// # Errors
+/// Those of [`select::preview`]; `auto` always fits.
 pub fn run(report: &Report) -> Result<()> {
     let adapters = select::adapters();
     let (chosen, why) = select::preview("auto", &adapters)?;

@@ -30,6 +30,9 @@ const SOFTWARE_STEPS: usize = 64;
 const ROUNDS: usize = 5;
 
 /// Times what was asked for.
+///
+/// # Errors
+/// [`Error::Usage`] for a size or a number that makes no sense; otherwise those of the device.
 pub fn run(what: &BenchCommand, report: &Report) -> Result<()> {
     match what {
         BenchCommand::Step(args) => step::run(args, report),
@@ -64,7 +67,7 @@ fn synthetic(seed: u64) -> Result<Dataset> {
     Dataset::new("random bytes", SHAPE, Values::U8(bytes), None, 0, 0)
 }
 
-/// How much is run: rounds of so many steps, of which the median counts.
+/// How much is run: a number of rounds of a number of steps each, of which the median counts.
 #[derive(Debug, Clone, Copy)]
 struct Rounds {
     steps: usize,
@@ -114,7 +117,7 @@ pub(super) fn peak(executor: &mut Executor, products: &[&'static Kernel], report
     Ok(peak)
 }
 
-/// Rates of something that took so many seconds, as text and as the keys of a JSON object.
+/// Rates of something that took `seconds` seconds, as text and as the keys of a JSON object.
 fn rates(cost: Cost, seconds: f64, peak: &Peak) -> (String, Value) {
     let (flops, bytes) = (cost.flops / seconds, cost.bytes / seconds);
     let text = format!(

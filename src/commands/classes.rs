@@ -50,8 +50,8 @@ pub fn one(session: &Session, flag: &str, class: Option<&str>) -> Result<Option<
     }
 }
 
-/// Checks that so many pictures of each of these classes, and as many again of each `beside` them, fit into a file; `flag`
-/// is what asks for fewer classes.
+/// Checks that `count` pictures of each of `classes` classes, and of each of `beside` others, fit into a file; `flag` is what
+/// asks for fewer classes.
 ///
 /// # Errors
 /// [`Error::Usage`] where they do not, or where there are none.
@@ -65,7 +65,7 @@ pub fn check_pictures(count: usize, classes: usize, beside: usize, flag: &str) -
     }
 }
 
-/// The same class for each of so many rows; none for a model that is told nothing.
+/// One class for each of `rows` rows; none for a model that is told nothing.
 pub fn repeated(class: Option<u32>, rows: usize) -> Vec<u32> {
     class.map_or(vec![], |class| vec![class; rows])
 }

@@ -31,6 +31,9 @@ struct Run {
 }
 
 /// Evaluates several runs alike and says how their set-ups differ.
+///
+/// # Errors
+/// Those of `elbo eval` for the first run that cannot be evaluated; [`Error::Diverged`] names the run.
 pub fn run(args: &CompareArgs, report: &Report) -> Result<()> {
     eval::check_samples(args.samples)?;
     let runs = args.runs.iter().map(|path| evaluate(path, args, report)).collect::<Result<Vec<Run>>>()?;

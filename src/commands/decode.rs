@@ -8,6 +8,10 @@ use crate::report::{Report, csv, npy};
 use serde_json::json;
 
 /// Decodes latents and writes the decoder's means.
+///
+/// # Errors
+/// Those of [`files::latents`], [`open::without_data`] and [`classes::one`]; [`crate::error::Error::Disk`] where the
+/// file cannot be written.
 pub fn run(args: &DecodeArgs, report: &Report) -> Result<()> {
     let format = files::format("--out ", &args.out, &["npy", "csv", "png"])?;
     let mut trained = open::without_data(&args.run, report)?;

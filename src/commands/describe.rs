@@ -22,6 +22,9 @@ const SHOWN_CLASSES: usize = 12;
 const SHOWN_COLUMNS: usize = 60;
 
 /// Describes a source.
+///
+/// # Errors
+/// [`Error::Usage`] for a setting that makes no sense, [`Error::Data`] where the source cannot be read.
 pub fn run(args: &DataArgs, report: &Report) -> Result<()> {
     let drawn = open::check_pictures(args.count.unwrap_or(64))?;
     let config = config::resolve(args.recipe.recipe.as_deref(), &args.overrides())?;

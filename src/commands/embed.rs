@@ -11,6 +11,10 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 
 /// Encodes examples and writes the means, and where asked for the deviations, of their posteriors.
+///
+/// # Errors
+/// Those of [`open::with_data`] and [`open::part`]; [`crate::error::Error::Usage`] for a file of another format,
+/// [`crate::error::Error::Disk`] where it cannot be written.
 pub fn run(args: &EmbedArgs, report: &Report) -> Result<()> {
     let format = files::format("--out ", &args.out, &["npy", "csv"])?;
     let mut trained = open::with_data(&args.run, args.data.as_deref(), Purpose::Encode(BATCH), report)?;

@@ -24,6 +24,10 @@ const PORTION: usize = 1024;
 const SHOWN: usize = 10;
 
 /// Evaluates a model on a part of the data.
+///
+/// # Errors
+/// [`Error::Usage`] for a number of samples that is out of bounds or a part that is not there, [`Error::Data`] where
+/// run or data cannot be read, [`Error::Diverged`] where the loss is not finite.
 pub fn run(args: &EvalArgs, report: &Report) -> Result<()> {
     check_samples(args.samples)?;
     let purpose = Purpose::Evaluate(BATCH);

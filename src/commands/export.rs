@@ -10,6 +10,10 @@ use crate::report::human::bytes;
 use serde_json::json;
 
 /// Writes a folder with a model. No device is opened, and the data are not needed.
+///
+/// # Errors
+/// Those of [`folder::check_empty`] and [`open::load`]; [`crate::error::Error::Usage`] for a model that has no form in
+/// the format, [`crate::error::Error::Disk`] where the folder cannot be written.
 pub fn run(args: &ExportArgs, report: &Report) -> Result<()> {
     folder::check_empty(&args.out, "")?;
     let checkpoint = open::load(&args.run, report)?;

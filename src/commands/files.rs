@@ -6,6 +6,9 @@ use crate::error::{Error, Result};
 use std::path::Path;
 
 /// The ending of `path` if it is one of `known`.
+///
+/// # Errors
+/// [`Error::Usage`] where it is none of them.
 pub fn format(flag: &str, path: &Path, known: &[&'static str]) -> Result<&'static str> {
     let ending = path.extension().map(|end| end.to_string_lossy().to_ascii_lowercase());
     known.iter().copied().find(|known| ending.as_deref() == Some(known)).ok_or_else(|| {
@@ -18,7 +21,7 @@ pub fn format(flag: &str, path: &Path, known: &[&'static str]) -> Result<&'stati
 /// Latents [count, `latent`] from an .npy or .csv file.
 ///
 /// # Errors
-/// [`Error::Usage`] for another kind of file, [`Error::Data`] where it holds no finite latents of so many dimensions.
+/// [`Error::Usage`] for another kind of file, [`Error::Data`] where it holds no finite latents of `latent` dimensions.
 pub fn latents(path: &Path, latent: usize) -> Result<Vec<f32>> {
     let format = format("", path, &["npy", "csv"])?;
     let wrong = |why: String| Error::Data(format!("{}: {why}", path.display()));

@@ -6,6 +6,9 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Checks that `--out` names a folder that is new or empty; `else_do` is what else may be done where it is not.
+///
+/// # Errors
+/// [`Error::Usage`] where the folder is not empty, [`Error::Disk`] where it cannot be looked into.
 pub fn check_empty(folder: &Path, else_do: &str) -> Result<()> {
     match std::fs::read_dir(folder).map(|mut entries| entries.next().is_none()) {
         Ok(false) => {
@@ -25,6 +28,9 @@ pub struct Folder {
 
 impl Folder {
     /// Makes the folder and those above it that are missing.
+    ///
+    /// # Errors
+    /// [`Error::Disk`] where it cannot be made.
     pub fn new(path: &Path) -> Result<Self> {
         let missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
         let made = path.ancestors().take_while(missing).map(Path::to_owned).collect();

@@ -15,6 +15,9 @@ pub fn completions(args: &CompletionsArgs, report: &Report) {
 }
 
 /// Writes a page for the program and one for each command.
+///
+/// # Errors
+/// [`Error::Disk`] where a page cannot be written.
 pub fn man(args: &ManArgs, report: &Report) -> Result<()> {
     let mut pages = Vec::new();
     collect(Cli::command(), "elbo", &mut pages)?;

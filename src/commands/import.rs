@@ -25,7 +25,7 @@ struct Exported {
     data: DataRecord,
 }
 
-/// The same as it is written. Its configuration may be one of before a key came.
+/// What stands in the file from which [`Exported`] is read. Its configuration may be older than some key.
 #[derive(Deserialize)]
 struct Written {
     config: toml::Table,
@@ -42,6 +42,10 @@ struct Versioned {
 const PLAIN: [Likelihood; 3] = [Likelihood::Bernoulli, Likelihood::Gaussian, Likelihood::GaussianLearned];
 
 /// Makes a run folder that holds somebody else's parameters.
+///
+/// # Errors
+/// [`Error::Usage`] where `--out` is not empty or the flags do not describe the network; [`Error::Data`], naming the
+/// file, where it is no network that can be taken; [`Error::Disk`] where the run cannot be written.
 pub fn run(args: &ImportArgs, report: &Report) -> Result<()> {
     folder::check_empty(&args.out, "")?;
     let (file, exported) = source(&args.file)?;

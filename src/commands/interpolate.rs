@@ -13,6 +13,10 @@ use std::ops::Range;
 const PAIRS: usize = 6;
 
 /// Draws a row for each pair: the one, what is decoded on the way, the other.
+///
+/// # Errors
+/// Those of [`open::with_data`] and [`open::part`]; [`crate::error::Error::Usage`] for a pair, a number or a class that
+/// makes no sense.
 pub fn run(args: &InterpolateArgs, report: &Report) -> Result<()> {
     let steps = open::check_steps(args.steps.unwrap_or(9), args.pair.len().max(PAIRS))?;
     let data = args.examples.data.as_deref();

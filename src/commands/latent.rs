@@ -23,6 +23,10 @@ struct Plane {
 }
 
 /// Draws the posterior means of examples and, for two latent dimensions, what is decoded all over the plane.
+///
+/// # Errors
+/// Those of [`open::with_data`] and [`open::part`]; [`Error::Usage`] for flags that do not go together, [`Error::Disk`]
+/// where a picture cannot be written.
 pub fn run(args: &LatentArgs, report: &Report) -> Result<()> {
     let most = args.count.unwrap_or(5000);
     if most == 0 {

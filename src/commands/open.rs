@@ -27,6 +27,10 @@ pub struct Trained {
 
 /// Opens a model and the data to use it on: those it was trained on, or `data` of the same shape. `purpose` is what
 /// will be computed first.
+///
+/// # Errors
+/// [`Error::Data`] where the run or the data are missing, damaged, or of another shape than the model takes;
+/// [`Error::Usage`] where the run is a whole sweep; otherwise those of [`device`] and of [`Session::plan`].
 pub fn with_data(run: &RunArgs, data: Option<&str>, purpose: Purpose, report: &Report) -> Result<Trained> {
     let path = &checkpoint::sweep::one_model(&run.run)?;
     let checkpoint = load(path, report)?;
@@ -39,6 +43,9 @@ pub fn with_data(run: &RunArgs, data: Option<&str>, purpose: Purpose, report: &R
 
 /// The data that a model was trained on, or other data of the same shape, with labels from where `labels` says; and the
 /// configuration that opened them.
+///
+/// # Errors
+/// [`Error::Data`] where the data are missing or malformed, or do not fit the model; otherwise those of [`data`].
 pub fn dataset(
     checkpoint: &Checkpoint,
     data: Option<&str>,
@@ -64,6 +71,10 @@ pub fn dataset(
 }
 
 /// Opens a model alone.
+///
+/// # Errors
+/// [`Error::Data`] where the run is missing or damaged; [`Error::Usage`] where it is a whole sweep; otherwise those of
+/// [`device`].
 pub fn without_data(run: &RunArgs, report: &Report) -> Result<Trained> {
     let path = &checkpoint::sweep::one_model(&run.run)?;
     let checkpoint = load(path, report)?;
@@ -72,6 +83,9 @@ pub fn without_data(run: &RunArgs, report: &Report) -> Result<Trained> {
 }
 
 /// The examples of a part, the test part where none is asked for, and its name.
+///
+/// # Errors
+/// [`Error::Usage`] where the data have no such part.
 pub fn part(data: &Dataset, asked: Option<Part>) -> Result<(Range<usize>, &'static str)> {
     let named = |part| match part {
         Part::Train => (&data.train, "train"),
@@ -92,6 +106,9 @@ pub fn part(data: &Dataset, asked: Option<Part>) -> Result<(Range<usize>, &'stat
 }
 
 /// Where a picture goes: where it was asked for, or under `name` in the run's `samples`, which is made if need be.
+///
+/// # Errors
+/// [`Error::Disk`] where the folder cannot be made.
 pub fn picture(trained: &Trained, asked: Option<&Path>, name: &str) -> Result<PathBuf> {
     if let Some(path) = asked {
         return Ok(path.to_owned());
@@ -105,6 +122,9 @@ pub fn picture(trained: &Trained, asked: Option<&Path>, name: &str) -> Result<Pa
 pub(super) const MOST_PICTURES: usize = 10_000;
 
 /// Checks a number of pictures that was asked for by `-n`, or by what is to be drawn.
+///
+/// # Errors
+/// [`Error::Usage`] where a file does not take that many.
 pub fn check_pictures(count: usize) -> Result<usize> {
     match count {
         1..=MOST_PICTURES => Ok(count),
@@ -112,7 +132,10 @@ pub fn check_pictures(count: usize) -> Result<usize> {
     }
 }
 
-/// Checks the value of `--steps` for so many rows of pictures.
+/// Checks the value of `--steps` where a picture has `rows` rows.
+///
+/// # Errors
+/// [`Error::Usage`] where a file does not take that many.
 pub fn check_steps(steps: usize, rows: usize) -> Result<usize> {
     let most = MOST_PICTURES / rows.max(1);
     match steps {
@@ -127,6 +150,9 @@ pub fn columns(count: usize) -> usize {
 }
 
 /// The example that stands at `index` in a part; `flag` is what asked for it.
+///
+/// # Errors
+/// [`Error::Usage`] where the part has no such example.
 pub fn example(flag: &str, index: usize, part: &Range<usize>, name: &str) -> Result<u32> {
     if index < part.len() {
         return Ok((part.start + index) as u32);
@@ -148,6 +174,9 @@ pub fn folder_of(path: &Path) -> PathBuf {
 }
 
 /// The checkpoint that RUN means, with a line that says which.
+///
+/// # Errors
+/// [`Error::Data`], naming the file, where there is no checkpoint or all are damaged.
 pub fn load(run: &Path, report: &Report) -> Result<Checkpoint> {
     let (checkpoint, warnings) = checkpoint::load_result(run)?;
     for warning in warnings {
@@ -171,6 +200,9 @@ pub fn load(run: &Path, report: &Report) -> Result<Checkpoint> {
 }
 
 /// The device that is asked for, with a line that says which it is.
+///
+/// # Errors
+/// Those of [`select::open`].
 pub fn device(run: &RunArgs, report: &Report) -> Result<crate::exec::Executor> {
     let (executor, line) = select::open(run.adapter.as_deref().unwrap_or("auto"), run.threads.count()?)?;
     report.note(&format!("device   {line}"));
@@ -201,6 +233,9 @@ fn open_data(config: &Config, checkpoint: &Checkpoint, other: bool, report: &Rep
 
 /// Opens the data that a configuration names, as a trained model takes them where there is one; says what is fetched for
 /// it, and what is odd about it.
+///
+/// # Errors
+/// Those of [`data::open`], and of fetching what is fetched.
 pub fn data(config: &Config, known: Option<Known>, report: &Report) -> Result<Dataset> {
     if let Some(source) = fetch::source(&config.data.source) {
         let mut under_way = String::new();

@@ -18,6 +18,10 @@ use serde_json::{Value, json};
 const SAMPLES: usize = 50;
 
 /// Prints a plan.
+///
+/// # Errors
+/// [`crate::error::Error::Usage`] for a setting that makes no sense or layers that do not meet, and
+/// [`crate::error::Error::Data`] where data that were named cannot be read.
 pub fn run(args: &PlanArgs, report: &Report) -> Result<()> {
     let config = config::resolve(args.recipe.recipe.as_deref(), &args.overrides())?;
     let (model, resident) = shapes(&config, report)?;

@@ -19,6 +19,9 @@ const EFFORT: Effort = Effort { repeats: 20, time: Duration::from_secs(3) };
 
 /// Profiles a training step of a session that has its parameters, and prints a table. Parameters and moments stay as
 /// they are. Gives the same figures for programs.
+///
+/// # Errors
+/// [`Error::Bug`] where there are no examples; otherwise those of the device.
 pub fn run(session: &mut Session, peak: &Peak, report: &Report) -> Result<Value> {
     let id = session.plan(Purpose::Train)?;
     let (seed, batch) = (session.config.train.seed, session.config.train.batch);
@@ -35,7 +38,7 @@ pub fn run(session: &mut Session, peak: &Peak, report: &Report) -> Result<Value>
     Ok(as_json(plan, &profile))
 }
 
-/// Rates of something that took so many seconds: GFLOP/s, GB/s, and how near it is to the peak of whichever binds it.
+/// Rates of something that took `seconds` seconds: GFLOP/s, GB/s, and how near it is to the peak of whichever binds it.
 fn rates(cost: Cost, seconds: f64, peak: &Peak) -> [String; 3] {
     let [flops, bytes] = [cost.flops, cost.bytes].map(|amount| amount / seconds.max(1e-9));
     [

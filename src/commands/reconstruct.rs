@@ -15,6 +15,10 @@ const PAIRS: usize = 32;
 const SWAPPED: usize = 10;
 
 /// Encodes examples, decodes the means of their posteriors, and writes both.
+///
+/// # Errors
+/// Those of [`open::with_data`], [`open::part`] and [`show::pairs`]; [`Error::Usage`] for a number of pictures or a
+/// class that makes no sense.
 pub fn run(args: &ReconstructArgs, report: &Report) -> Result<()> {
     let all = args.as_class.as_deref() == Some("all");
     let wanted = open::check_pictures(args.count.unwrap_or(if all { SWAPPED } else { PAIRS }))?;

@@ -17,6 +17,9 @@ struct Run {
 }
 
 /// Lists runs by their names.
+///
+/// # Errors
+/// [`Error::Data`] where a folder that was named does not exist. A damaged run is a warning.
 pub fn run(args: &RunsArgs, report: &Report) -> Result<()> {
     let named = !args.folders.is_empty();
     let folders = if named { args.folders.clone() } else { vec![PathBuf::from("runs")] };

@@ -13,6 +13,10 @@ const OF_EACH: usize = 8;
 
 /// Draws latents from the prior and writes what the decoder makes of them. A conditional model gets a row for each class,
 /// and each column is one latent.
+///
+/// # Errors
+/// Those of [`open::without_data`] and [`show::save`], and [`crate::error::Error::Usage`] for a number of pictures or a
+/// class that makes no sense.
 pub fn run(args: &SampleArgs, report: &Report) -> Result<()> {
     let count = open::check_pictures(args.count.unwrap_or(COUNT))?;
     let mut trained = open::without_data(&args.run, report)?;

@@ -42,6 +42,9 @@ struct Scored {
 }
 
 /// Scores rows, flags those above the threshold, and says how well that tells known anomalies.
+///
+/// # Errors
+/// Those of [`open::load`], [`open::dataset`] and [`calibrate::learn`]; [`Error::Usage`] for flags that make no sense.
 pub fn run(args: &ScoreArgs, report: &Report) -> Result<()> {
     if let Some(path) = &args.out {
         files::format("--out ", path, &["csv"])?;

@@ -20,6 +20,10 @@ pub fn extension(record: &DataRecord) -> &'static str {
 }
 
 /// Writes examples [n, D], in the units of the data. A table is drawn as strips only where the name asks for a picture.
+///
+/// # Errors
+/// [`crate::error::Error::Disk`] where the file cannot be written, [`crate::error::Error::Usage`] where a picture is
+/// asked for that cannot be drawn.
 pub fn save(path: &Path, examples: &[f32], record: &DataRecord, columns: usize) -> Result<()> {
     if ends_in(path, "npy") {
         let (numbers, shape) = numbers(examples, record);
@@ -36,6 +40,10 @@ pub fn save(path: &Path, examples: &[f32], record: &DataRecord, columns: usize) 
 
 /// Writes examples of classes: in a table with the name of its class before each, in a picture as [`save`] does. Without
 /// classes there are no names.
+///
+/// # Errors
+/// [`crate::error::Error::Disk`] where the file cannot be written, [`crate::error::Error::Usage`] where a picture is
+/// asked for that cannot be drawn.
 pub fn classes(path: &Path, examples: &[f32], names: &[&str], record: &DataRecord, columns: usize) -> Result<()> {
     let written = !ends_in(path, "png") && !ends_in(path, "npy") && !names.is_empty();
     let Some(encoding) = record.table().filter(|_| written) else {
@@ -51,6 +59,10 @@ pub fn classes(path: &Path, examples: &[f32], names: &[&str], record: &DataRecor
 
 /// Writes examples and their reconstructions: in a picture below each other, in a table one after the other, in an array
 /// first all examples, then all reconstructions, [2, n, …].
+///
+/// # Errors
+/// [`crate::error::Error::Disk`] where the file cannot be written, [`crate::error::Error::Usage`] where a picture is
+/// asked for that cannot be drawn.
 pub fn pairs(path: &Path, originals: &[f32], reconstructed: &[f32], record: &DataRecord, columns: usize) -> Result<()> {
     if ends_in(path, "npy") {
         let (numbers, mut shape) = numbers(&[originals, reconstructed].concat(), record);
@@ -104,7 +116,7 @@ fn pictured(record: &DataRecord) -> [usize; 3] {
     categories(record).map_or(record.shape, |(extents, _)| data::categories::shape_of(extents))
 }
 
-/// The same examples with black at 0 and white at 1.
+/// Examples as they are drawn: with black at 0 and white at 1.
 fn drawn(examples: &[f32], record: &DataRecord) -> Vec<f32> {
     let Some(Encoding { range: [low, high], .. }) = record.encoding else { return examples.to_vec() };
     let (examples, _) = numbers(examples, record);

@@ -45,6 +45,11 @@ struct Place {
 }
 
 /// Trains, or continues a run.
+///
+/// # Errors
+/// [`Error::Usage`] for a setting that makes no sense; [`Error::Data`] where data or the run cannot be read;
+/// [`Error::Diverged`], [`Error::Device`] and [`Error::Disk`] of the training; [`Error::Interrupted`] where it was
+/// stopped after a checkpoint.
 pub fn run(args: &TrainArgs, report: &Report) -> Result<()> {
     match &args.resume {
         Some(run) => {

@@ -10,6 +10,10 @@ use crate::session::{BATCH, Purpose};
 use serde_json::json;
 
 /// Draws a row for each dimension, in which it goes from −range to range while the others stay.
+///
+/// # Errors
+/// Those of [`open::with_data`] and [`open::part`]; [`Error::Usage`] for a range, a number or a class that makes no
+/// sense, and for a model of several stochastic layers.
 pub fn run(args: &TraverseArgs, report: &Report) -> Result<()> {
     let most = args.count.unwrap_or(20);
     let range = args.range.unwrap_or(3.0);

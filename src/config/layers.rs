@@ -57,7 +57,7 @@ pub enum Dense {
     Numbers(usize),
     /// An image: height, width, channels.
     Image([usize; 3]),
-    /// An image of a part of the height and of the width of the data, and so many channels.
+    /// An image of a part of the height and of the width of the data, and its number of channels.
     Part {
         /// How often it goes into the data's sides.
         of: usize,

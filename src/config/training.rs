@@ -25,7 +25,7 @@ pub struct ScheduleConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Curve {
-    /// The same all the time.
+    /// One learning rate all the time.
     Constant,
     /// Another one after given epochs.
     Steps,

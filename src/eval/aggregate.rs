@@ -55,7 +55,7 @@ pub struct Gathered {
     products: Vec<f64>,
     variances: Vec<f64>,
     draws: Vec<f64>,
-    /// Of so many examples, which one gives a draw.
+    /// One example of every this many gives a draw.
     every: usize,
     random: Philox,
 }

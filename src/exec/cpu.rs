@@ -88,6 +88,9 @@ impl Buffers<'_> {
 
 impl Cpu {
     /// An engine with `threads` threads; 0 takes as many as the machine has cores.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the threads cannot be started.
     pub fn new(threads: usize) -> Result<Self> {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
@@ -123,6 +126,10 @@ impl Cpu {
     }
 
     /// See [`super::Executor::load`].
+    ///
+    /// # Errors
+    /// [`Error::Device`] where there is no memory for the plan; [`Error::Bug`] where it does not go with those that are
+    /// loaded already.
     pub fn load(&mut self, plan: Plan) -> Result<PlanId> {
         if self.own.is_empty() {
             self.own = vec![vec![]; plan.members];
@@ -197,6 +204,9 @@ impl Cpu {
     }
 
     /// See [`super::Executor::run`].
+    ///
+    /// # Errors
+    /// None: the engine does not fail while it runs.
     pub fn run(&mut self, id: PlanId, steps: &[StepScalars]) -> Result<()> {
         let Loaded { plan, places, segments, shares, pace } = &mut self.plans[id.0];
         let (plan, places, segments) = (&*plan, &*places, &*segments);
@@ -229,6 +239,9 @@ impl Cpu {
     }
 
     /// See [`super::Executor::check`]: the fast functions against the twins.
+    ///
+    /// # Errors
+    /// None: a difference is no error.
     pub fn check(&mut self, id: PlanId, scalars: &[StepScalars]) -> Result<Option<String>> {
         let Loaded { plan, places, .. } = &self.plans[id.0];
         for (scalars, own) in scalars.iter().zip(&mut self.own) {
@@ -241,6 +254,9 @@ impl Cpu {
     }
 
     /// See [`super::Executor::write_to`].
+    ///
+    /// # Errors
+    /// [`Error::Bug`] where no loaded plan has such a buffer, or it is shorter.
     pub fn write(&mut self, member: usize, role: &Role, offset: usize, words: &[u32]) -> Result<()> {
         let buffer = match self.find(role, offset + words.len())? {
             Place::Shared(at) => &mut self.shared[at],
@@ -251,6 +267,9 @@ impl Cpu {
     }
 
     /// See [`super::Executor::read_from`].
+    ///
+    /// # Errors
+    /// [`Error::Bug`] where no loaded plan has such a buffer, or it is shorter.
     pub fn read(&mut self, member: usize, role: &Role, offset: usize, words: usize) -> Result<Vec<u32>> {
         let buffer = match self.find(role, offset + words)? {
             Place::Shared(at) => &self.shared[at],
@@ -377,7 +396,7 @@ impl<F: Fn()> Drop for OnDrop<F> {
     }
 }
 
-/// For each segment an equal share for each of so many threads, where it can be divided.
+/// For each segment an equal share for each of `threads` threads, where it can be divided.
 fn equal_shares(segments: &[Segment], threads: usize) -> Vec<Shares> {
     segments.iter().map(|segment| Shares::equal(if segment.divisible { threads } else { 1 })).collect()
 }

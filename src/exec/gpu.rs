@@ -116,6 +116,9 @@ struct Dispatch {
 
 impl Gpu {
     /// Opens an adapter. `checked` shaders check their indices and bound their loops: slower, and what tests use.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the adapter cannot be opened or has no memory left.
     pub fn open(adapter: &Adapter, checked: bool) -> Result<Self> {
         let device = Device::open(adapter)?;
         let memory = Memory::new(&device)?;
@@ -169,6 +172,9 @@ impl Gpu {
     }
 
     /// See [`super::Executor::load`].
+    ///
+    /// # Errors
+    /// Those of [`super::Executor::load`].
     pub fn load(&mut self, plan: Plan) -> Result<PlanId> {
         if let Some(earlier) = self.plans.first().filter(|earlier| earlier.plan.members != plan.members) {
             let (has, members) = (earlier.plan.members, plan.members);
@@ -210,6 +216,9 @@ impl Gpu {
     }
 
     /// See [`super::Executor::run`].
+    ///
+    /// # Errors
+    /// Those of [`super::Executor::run`].
     pub fn run(&mut self, id: PlanId, steps: &[StepScalars]) -> Result<()> {
         let members = self.plans[id.0].plan.members;
         let mut rest = steps;
@@ -239,17 +248,26 @@ impl Gpu {
     }
 
     /// See [`super::Executor::finish`].
+    ///
+    /// # Errors
+    /// Those of [`super::Executor::finish`].
     pub fn finish(&mut self) -> Result<()> {
         self.make_room(0)
     }
 
     /// See [`super::Executor::write_to`].
+    ///
+    /// # Errors
+    /// Those of [`super::Executor::write_to`].
     pub fn write(&mut self, member: usize, role: &Role, offset: usize, words: &[u32]) -> Result<()> {
         let held = self.memory.find(role, offset + words.len())?;
         memory::write(&self.device, &held.buffer, member * held.stride + offset, words)
     }
 
     /// See [`super::Executor::read_from`].
+    ///
+    /// # Errors
+    /// Those of [`super::Executor::read_from`].
     pub fn read(&mut self, member: usize, role: &Role, offset: usize, words: usize) -> Result<Vec<u32>> {
         let held = self.memory.find(role, offset + words)?;
         self.read_back(&held.buffer, member * held.stride + offset, words)
@@ -264,7 +282,7 @@ impl Gpu {
 }
 
 impl Gpu {
-    /// Waits until no more than so many submissions are in flight.
+    /// Waits until no more than `most` submissions are in flight.
     fn make_room(&mut self, most: usize) -> Result<()> {
         while self.in_flight.len() > most {
             let Some((oldest, plan)) = self.in_flight.pop_front() else { break };
@@ -349,7 +367,7 @@ impl Gpu {
         made.map_err(|error| fault::translate(&error))
     }
 
-    /// Group 1 for steps with these params, for so many members.
+    /// Group 1 for steps with these params, for `members` members.
     fn uniforms<'a>(&self, label: &str, params: impl Iterator<Item = &'a [u32]>, members: usize) -> Result<Uniforms> {
         let mut bytes = Vec::new();
         for params in params {

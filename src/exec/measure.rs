@@ -35,6 +35,10 @@ pub enum Outcome {
 }
 
 /// Times the step of a case on a device, in buffers of its own, after comparing it with its twin.
+///
+/// # Errors
+/// [`Error::Device`] where the device fails or has too little memory. A step that differs from its twin is no error:
+/// [`Outcome::Wrong`].
 pub fn time(executor: &mut Executor, case: &Case, effort: Effort) -> Result<Outcome> {
     let mut difference = None;
     let mut judge = |found: &[Vec<u32>]| {
@@ -48,6 +52,9 @@ pub fn time(executor: &mut Executor, case: &Case, effort: Effort) -> Result<Outc
 }
 
 /// Times the step of a case, if `judge` finds what it left in its bindings right.
+///
+/// # Errors
+/// [`Error::Device`] where the device fails or has too little memory.
 pub fn time_judged(
     executor: &mut Executor,
     case: &Case,
@@ -62,7 +69,7 @@ pub fn time_judged(
     Ok(samples.map(|samples| (Timing::of(samples.steps.into_iter().flatten().collect()), samples.clock)))
 }
 
-/// The same for who has no use for a wrong kernel.
+/// Times the step of a case as [`time`] does, and takes a step that differs from its twin for an error.
 ///
 /// # Errors
 /// [`Error::Bug`] where the step differs from its twin.
@@ -169,13 +176,16 @@ pub struct Peak {
 const SIDES: [usize; 4] = [512, 1024, 2048, 4096];
 /// What the largest product may take, in seconds: drivers reset a device that is busy for long.
 const SLOW: f64 = 0.15;
-/// A variant that takes so many times as long as the best one is not tried on larger products.
+/// A variant that takes more than this many times as long as the best one is not tried on larger products.
 const BEHIND: f64 = 1.5;
 /// How long each of them is measured.
 const EFFORT: Effort = Effort { repeats: 10, time: Duration::from_millis(150) };
 
 /// Measures the best of the variants of some product kernels, in sizes that fill the device, and a copy too large for
 /// its caches. Takes a second or two.
+///
+/// # Errors
+/// Those of [`time_right`].
 pub fn peak(executor: &mut Executor, products: &[&'static Kernel]) -> Result<Peak> {
     let all =
         |kernel: &&'static Kernel| variants(kernel, [false; 2]).into_iter().map(|c| (*kernel, c)).collect::<Vec<_>>();

@@ -78,7 +78,7 @@ impl Pace {
     }
 }
 
-/// Runs of so many seconds that fit into a portion.
+/// How many runs that take `seconds` each fit into a portion.
 fn fitting(seconds: f64) -> usize {
     (PORTION.as_secs_f64() / seconds.max(1e-9)) as usize
 }
@@ -87,7 +87,7 @@ fn fitting(seconds: f64) -> usize {
 mod tests {
     use super::*;
 
-    /// What a device that takes so many milliseconds per run, and 20 to begin, is given, portion by portion.
+    /// What a device is given, portion by portion, that takes `milliseconds` per run and 20 to begin.
     fn portions(mut pace: Pace, milliseconds: u64, count: usize) -> Vec<usize> {
         let portion = |_| {
             let given = pace.steps();

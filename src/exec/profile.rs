@@ -29,7 +29,7 @@ impl Clock {
     }
 }
 
-/// How much is spent on a measurement: so many repeats, or those that fit into a time; one at least, after one that
+/// How much is spent on a measurement: a number of repeats, or those that fit into a time; one at least, after one that
 /// does not count.
 #[derive(Debug, Clone, Copy)]
 pub struct Effort {

@@ -18,6 +18,10 @@ enum Choice {
 /// only a software driver, the CPU engine is used, which is faster than those. `software` takes the software driver,
 /// `cpu` the CPU engine; an index or a part of a name takes the adapter that [`adapters`] lists so. `threads` is how many
 /// threads the CPU engine gets if it is chosen; 0 stands for one on each core.
+///
+/// # Errors
+/// [`Error::Usage`] where no adapter, or more than one, is called so; [`Error::Device`] where the one that was asked
+/// for cannot be opened, or this build reaches none.
 pub fn open(selector: &str, threads: usize) -> Result<(Executor, String)> {
     // Drivers are not even asked where they do not matter: some print warnings when they are.
     let found = if selector == "cpu" { vec![] } else { found() };

@@ -37,6 +37,9 @@ fn check(executor: &mut Executor, kernel: &'static Kernel) -> std::result::Resul
 
 /// Computes the step of a case on the executor, at once for several members: what each is told of the step, and its
 /// buffers, one for each binding, which may be longer than the case's.
+///
+/// # Errors
+/// [`crate::error::Error::Device`] where the device fails or has too little memory; the CPU engine does not fail.
 pub fn dispatch(executor: &mut Executor, case: &Case, members: &mut [(StepScalars, Vec<Vec<u32>>)]) -> Result<()> {
     match executor {
         Executor::Cpu(_) => {

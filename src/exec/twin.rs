@@ -28,7 +28,7 @@ pub fn call(function: fn(Call), step: &Step, range: Range<usize>, scalars: &Step
     });
 }
 
-/// The same on the whole outer axis.
+/// Calls a function of a kernel on the whole outer axis of a step, as [`call`] does on a part of it.
 pub fn call_whole(function: fn(Call), step: &Step, scalars: &StepScalars, buffers: &mut [Vec<u32>]) {
     call(function, step, 0..step.outer, scalars, buffers);
 }

@@ -103,7 +103,7 @@ struct Sheet {
 }
 
 impl Sheet {
-    /// The sheet for so many columns and rows of cells, unless it would be absurdly large.
+    /// The sheet for a number of columns and rows of cells, unless it would be absurdly large.
     fn new(shape: [usize; 3], columns: usize, rows: usize) -> Option<Self> {
         let [channels, height, width] = shape;
         let right = CELL_WIDTH.div_ceil(width);

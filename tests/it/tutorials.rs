@@ -101,3 +101,58 @@ fn a_command_that_would_not_be_run_is_found() {
     assert!(commands("elbo data x\n").is_err(), "a command in no block");
     assert!(commands(&runs.replace("```text", "```bash")).is_err(), "a block that is not looked at");
 }
+
+/// The place that GitHub gives a heading: small letters and digits, dashes for blanks, nothing else.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim().chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | ' '));
+    kept.collect::<String>().to_lowercase().replace(' ', "-")
+}
+
+/// The headings of a document, as links name them.
+fn anchors(document: &str) -> Vec<String> {
+    let outside = document.split("\n```").step_by(2).flat_map(str::lines);
+    outside.filter(|line| line.starts_with('#')).map(|line| anchor(line.trim_start_matches('#'))).collect()
+}
+
+/// The links of a document, in the folder `at`, that lead to no file or to no heading.
+fn broken(document: &str, at: &Path) -> Vec<String> {
+    let targets = document.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target);
+    let leads = |target: &str| {
+        let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+        let path = at.join(file);
+        match fs::read_to_string(&path) {
+            _ if file.is_empty() => anchors(document).contains(&heading.to_owned()),
+            Ok(text) => heading.is_empty() || anchors(&text).contains(&heading.to_owned()),
+            // A folder or a picture.
+            Err(_) => heading.is_empty() && path.exists(),
+        }
+    };
+    targets.filter(|target| !target.starts_with("http") && !leads(target)).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_link_of_the_documentation_leads_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let pages = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let pages: Vec<_> = pages.filter(|path| path.extension().is_some_and(|end| end == "md")).collect();
+    let index = fs::read_to_string(root.join("docs/README.md")).unwrap();
+    for page in &pages {
+        let name = page.file_name().unwrap().to_str().unwrap();
+        assert!(name == "README.md" || index.contains(&format!("]({name})")), "docs/README.md does not list {name}");
+    }
+    let others = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(|name| root.join(name));
+    for page in others.iter().chain(&pages) {
+        let lost = broken(&fs::read_to_string(page).unwrap(), page.parent().unwrap());
+        assert!(lost.is_empty(), "{}: these links lead nowhere: {lost:?}", page.display());
+    }
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_found() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let document = "# A, `b`\n\n[a](#a-b) [b](data.md#parts) [c](../assets/samples.png) [d](https://x.org/#y)\n";
+    assert!(broken(document, &docs).is_empty(), "{:?}", broken(document, &docs));
+    for wrong in ["[a](#a)", "[a](data.md#nothing)", "[a](nothing.md)", "[a](../assets/samples.png#x)"] {
+        assert_eq!(broken(&format!("# A, `b`\n\n{wrong}\n"), &docs).len(), 1, "{wrong}");
+    }
+}

@@ -14,6 +14,10 @@ use crate::session::{BATCH, Purpose, Session};
 use serde_json::json;
 
 /// Times the evaluation of batches by a model that has its initial parameters.
+///
+/// # Errors
+/// [`Error::Usage`] for a setting that makes no sense, [`Error::Data`] where data cannot be read; otherwise those of
+/// the device.
 pub fn run(args: &BenchEvalArgs, report: &Report) -> Result<()> {
     let mut config = config::resolve(args.recipe.recipe.as_deref(), &args.overrides())?;
     if args.samples == Some(0) {

@@ -23,6 +23,10 @@ const REPEATS: usize = 50;
 const TIME: Duration = Duration::from_secs(2);
 
 /// Times one product, [M, K]·[K, N].
+///
+/// # Errors
+/// [`Error::Usage`] where a matrix is empty or too large; [`Error::Bug`] where a product differs from its twin;
+/// otherwise those of the device.
 pub fn run(args: &BenchMatmulArgs, report: &Report) -> Result<()> {
     let shape = [args.m, args.n, args.k];
     let [m, n, k] = shape;

@@ -20,6 +20,10 @@ use std::ops::Range;
 use std::time::Instant;
 
 /// Times training steps.
+///
+/// # Errors
+/// [`Error::Usage`] for a setting that makes no sense, [`Error::Data`] where data cannot be read; otherwise those of
+/// the device.
 pub fn run(args: &BenchStepArgs, report: &Report) -> Result<()> {
     let members = args.members.unwrap_or(1);
     if !(1..=config::MOST_MEMBERS).contains(&members) {

@@ -21,6 +21,9 @@ pub struct Described<'a> {
 }
 
 /// Goes through a table; what is none has no columns.
+///
+/// # Errors
+/// [`crate::error::Error::Data`] where rows cannot be read from their file.
 pub fn describe(data: &Dataset) -> Result<Vec<Described<'_>>> {
     let Some(encoding) = data.encoding.as_ref().filter(|_| data.shape[..2] == [1, 1]) else {
         return Ok(vec![]);
@@ -89,7 +92,7 @@ impl Described<'_> {
         vec![name, kind, count(self.missing as u64), number(0), number(1), number(2), values]
     }
 
-    /// The same for programs.
+    /// The row of a column as JSON, for programs.
     pub fn as_json(&self) -> Value {
         let mut value = json!({ "name": self.column.name, "type": self.column.kind.name(), "missing": self.missing });
         if let Some([low, mean, high]) = self.range() {

@@ -47,7 +47,7 @@ impl Line {
         }
     }
 
-    /// The same for programs.
+    /// The threshold and where it comes from as JSON, for programs.
     pub fn as_json(&self) -> Value {
         let Some((Threshold { rule, part, rows, .. }, kept)) = &self.learnt else {
             return json!({ "nats": self.value, "from": "given" });
@@ -62,6 +62,10 @@ impl Line {
 
 /// The threshold of a rule, as the run keeps it or from the scores of rows that the model was not trained on. `own` are
 /// the run's data where they are open already.
+///
+/// # Errors
+/// [`Error::Data`] where the run's own data cannot be read; [`Error::Usage`] where too few rows are held out for the rule;
+/// [`Error::Diverged`] where a score is not finite. That the threshold cannot be kept is a warning.
 pub fn learn(
     session: &mut Session,
     checkpoint: &Checkpoint,

@@ -10,6 +10,9 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// The folder of a new run: the one asked for, or the next free `runs/NAME-N`.
+///
+/// # Errors
+/// Those of [`folder::check_empty`].
 pub fn run_folder(asked: Option<&Path>, name: &str) -> Result<PathBuf> {
     if let Some(folder) = asked {
         folder::check_empty(folder, ", or continue the run in it with --resume")?;
@@ -33,6 +36,9 @@ const OF_BOUNDS: &str = ",neg_bound,validation_neg_bound";
 
 impl Metrics {
     /// The lines of the epochs that a checkpoint knows of; later ones will be written again.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where the file is there but cannot be read.
     pub fn read(folder: &Path, epochs: usize) -> Result<Self> {
         let path = folder.join("metrics.csv");
         let text = match std::fs::read_to_string(&path) {
@@ -49,6 +55,9 @@ impl Metrics {
     }
 
     /// Adds the line of an epoch.
+    ///
+    /// # Errors
+    /// [`Error::Disk`] where the file cannot be written.
     pub fn add(&mut self, folder: &Path, epoch: &Epoch) -> Result<()> {
         self.lines.push(format!(
             "{},{},{},{},{},{:.0},{:.1}{}{}",

@@ -17,6 +17,9 @@ const RECONSTRUCTIONS: usize = 32;
 
 /// Samples from the prior, and reconstructions of examples that are not trained on, of every member that came so far,
 /// into its folder.
+///
+/// # Errors
+/// Those of the executor, and of [`show::classes`] and [`show::pairs`].
 pub fn draw(session: &mut Session, members: &[Member], folders: &[PathBuf], epoch: usize) -> Result<()> {
     let seeds: Vec<u64> = session.members().map(|config| config.train.seed).collect();
     let shown: Vec<Vec<u32>> = seeds.iter().map(|&seed| examples(session, seed)).collect::<Result<_>>()?;

@@ -21,6 +21,9 @@ pub fn settings(session: &Session, sweep: &Sweep) -> String {
 }
 
 /// Shows what an epoch came to for the members together, and lets `best` name the best of them.
+///
+/// # Errors
+/// Those of [`Sweep::mark_best`].
 pub fn keep(epochs: &[Epoch], best: &[Option<f64>], sweep: &Sweep, folder: &Path, report: &Report) -> Result<()> {
     let now = epochs.iter().min_by(|a, b| a.score().total_cmp(&b.score()));
     // Members that stopped early are among those that may be the best ever.
@@ -49,6 +52,9 @@ pub fn keep(epochs: &[Epoch], best: &[Option<f64>], sweep: &Sweep, folder: &Path
 }
 
 /// Notes that a member is given up, before anything is saved without it.
+///
+/// # Errors
+/// [`Error::Bug`] where there is no sweep, [`Error::Disk`] where its file cannot be written.
 pub fn give_up(place: &mut Place, member: usize, why: &str, report: &Report) -> Result<()> {
     let Some(sweep) = &mut place.sweep else { return Err(Error::Bug("only members of a sweep are given up".into())) };
     let name = sweep.members[member].clone();
@@ -58,6 +64,9 @@ pub fn give_up(place: &mut Place, member: usize, why: &str, report: &Report) -> 
 }
 
 /// The table of all members, the best one, the files made, what to do next.
+///
+/// # Errors
+/// Those of [`eval::terms`], and [`Error::Disk`] where a file cannot be written.
 pub fn finish(session: &mut Session, members: &[Member], sweep: &Sweep, folder: &Path, report: &Report) -> Result<()> {
     let test = session.data()?.test.clone();
     let terms = if test.is_empty() { None } else { Some(eval::terms(session, test)?) };

@@ -45,7 +45,7 @@ impl Cpu {
         Samples { clock: Clock::Host, steps: samples }
     }
 
-    /// Seconds of a copy of so many words from one place to another, by all threads.
+    /// Seconds of a copy of `words` words from one place to another, by all threads.
     pub(in crate::exec) fn time_copy(&self, words: usize, effort: Effort) -> Vec<f64> {
         let (from, mut to) = (vec![1_u32; words], vec![0_u32; words]);
         let share = words.div_ceil(self.pool.current_num_threads());

@@ -15,7 +15,7 @@ const BELIEF: f64 = 0.1;
 /// The least that a thread gets, of an equal part: one that got nothing could not show that it is fast again.
 const LEAST: f64 = 0.2;
 
-/// Parts are multiples of a unit's 1/16 of an equal part, where there are so many: products like even numbers of rows,
+/// Parts are multiples of a unit's 1/16 of an equal part, where there are that many: products like even numbers of rows,
 /// and the division does not change with every run.
 const STEPS: usize = 16;
 

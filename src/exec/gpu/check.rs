@@ -79,6 +79,10 @@ impl Gpu {
     /// Computes one step outside of any plan, for each of `members`: what it is told, and its bindings, which are bound
     /// to copies of these words, whatever the step's views say; what the step writes is copied back into them. All
     /// members have as many words.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Device`] where the device has too little memory or fails; [`crate::error::Error::Bug`]
+    /// where the driver refuses the kernel.
     pub fn dispatch_once(&mut self, step: &Step, members: &mut [(StepScalars, Vec<Vec<u32>>)]) -> Result<()> {
         let all: Vec<&[Vec<u32>]> = members.iter().map(|(_, buffers)| &buffers[..]).collect();
         let bound = self.bind(step, &all)?;

@@ -76,6 +76,9 @@ pub(super) struct Device {
 impl Device {
     /// Opens a device with the limits that WebGPU guarantees, but buffers as large as the adapter allows, and
     /// with timestamps where it has them.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the adapter cannot be opened.
     pub fn open(adapter: &Adapter) -> Result<Self> {
         let summary = adapter.summary.clone();
         let limits = wgpu::Limits {
@@ -121,6 +124,9 @@ impl Device {
     }
 
     /// Waits until a submission has finished.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the device is lost or does not answer; otherwise the first fault that it noted.
     pub fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<()> {
         let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: Some(PATIENCE) };
         // wgpu 30 panics when it learns here that the device is lost.

@@ -55,7 +55,11 @@ impl Memory {
         self.made
     }
 
-    /// The buffer for a buffer of a plan of so many members: the one that is there, or a new one full of zeros.
+    /// The buffer on the device for a buffer of a plan of `members` members: the one that is there, or a new one of zeros.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the limits or the memory of the device are too small; [`Error::Bug`] where a buffer that
+    /// outlives runs is there and shorter.
     pub fn get(&mut self, device: &Device, buffer: &Buffer, members: usize) -> Result<Held> {
         let Buffer { role, words } = buffer;
         match self.roles.get(role) {
@@ -86,6 +90,9 @@ impl Memory {
     }
 
     /// The buffer with a role, which must have at least `end` words.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] where no loaded plan has such a buffer, or it is shorter.
     pub fn find(&self, role: &Role, end: usize) -> Result<Held> {
         match self.roles.get(role) {
             Some(held) if end <= held.words => Ok(held.clone()),
@@ -95,6 +102,9 @@ impl Memory {
     }
 
     /// Words of a buffer, after everything that was submitted has finished.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the device failed or does not answer.
     pub fn read(&self, device: &Device, buffer: &wgpu::Buffer, offset: usize, words: usize) -> Result<Vec<u32>> {
         let mut found = vec![0; words];
         let mut at = 4 * offset as u64;
@@ -140,7 +150,7 @@ pub(super) fn write(device: &Device, buffer: &wgpu::Buffer, offset: usize, words
     device.healthy()
 }
 
-/// A new buffer of zeros for kernels, for so many copies in all, if the device's limits and memory allow it.
+/// A new buffer of zeros for kernels that holds `copies` copies, if the device's limits and memory allow it.
 pub(super) fn storage(device: &Device, bytes: u64, role: &Role, copies: usize) -> Result<wgpu::Buffer> {
     let largest = device.limits.max_buffer_size.min(device.limits.max_storage_buffer_binding_size);
     let (what, remedy) = meaning(role);

@@ -38,6 +38,9 @@ impl Pipelines {
     /// The kernel, compiled if it was not before. Bit i of `shared` says that binding i, though only read, lies in a
     /// buffer that the same dispatch writes elsewhere: wgpu admits one kind of access to a buffer in a dispatch, so the
     /// binding is declared as one that might be written.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] where the driver refuses the kernel.
     pub fn get(
         &mut self,
         device: &Device,
@@ -131,7 +134,7 @@ impl Pipelines {
     }
 }
 
-/// The layout of group 1, the same for all kernels: `params`, and `steps` of so many models. Layouts that are equal are
+/// The layout of group 1, the same for all kernels: `params`, and `steps` of all members. Layouts that are equal are
 /// one to the device.
 pub(super) fn uniforms(device: &Device, members: usize) -> wgpu::BindGroupLayout {
     let uniform = |binding, bytes| entry(binding, wgpu::BufferBindingType::Uniform, true, NonZeroU64::new(bytes));

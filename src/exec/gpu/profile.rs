@@ -41,7 +41,7 @@ impl Gpu {
         self.time(&bound.uniforms, std::slice::from_ref(&bound.dispatch), effort).map(Some)
     }
 
-    /// Seconds of a copy of so many words from one buffer to another, as the driver copies.
+    /// Seconds of a copy of `words` words from one buffer to another, as the driver copies.
     pub(in crate::exec) fn time_copy(&mut self, words: usize, effort: Effort) -> Result<Vec<f64>> {
         let bytes = 4 * words as u64;
         let [from, to] = [0, 1].map(|slot| memory::storage(&self.device, bytes, &Role::Slot(slot), 1));
@@ -140,7 +140,7 @@ impl Gpu {
     }
 }
 
-/// Seconds of something that is submitted so many times over, as often per submission as is worth the submission.
+/// Seconds of one run of something that is submitted again and again, as often per submission as is worth the submission.
 fn by_submissions(effort: Effort, submit: &mut dyn FnMut(usize) -> Result<f64>) -> Result<Vec<f64>> {
     let (mut repeats, mut count, mut found) = (effort.begin(), None, vec![]);
     while repeats.another() {

@@ -72,7 +72,7 @@ struct Texture {
 }
 
 impl Textures {
-    /// None so far, for so many members.
+    /// None so far, for plans of `members` members.
     pub fn new(members: usize) -> Self {
         Self { members, made: vec![] }
     }
@@ -88,6 +88,10 @@ impl Textures {
     }
 
     /// The texture of what a binding is bound to, and the copy that fills it, unless it holds that already.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Device`] where the device has too few layers or too little memory for the texture,
+    /// [`crate::error::Error::Bug`] where the binding is too long for one.
     pub fn get(&mut self, device: &Device, from: &Binding) -> Result<(wgpu::TextureView, Option<Copy>)> {
         let known = self.made.iter().position(|texture| texture.copy.from == *from);
         let at = if let Some(at) = known {
@@ -117,7 +121,7 @@ fn as_array() -> wgpu::TextureViewDescriptor<'static> {
     wgpu::TextureViewDescriptor { dimension: Some(wgpu::TextureViewDimension::D2Array), ..Default::default() }
 }
 
-/// A texture for so many words of each member.
+/// A texture for `words` words of each of `members` members.
 fn make(device: &Device, words: usize, members: usize) -> Result<wgpu::Texture> {
     let most = device.limits.max_texture_array_layers as usize;
     if members > most {

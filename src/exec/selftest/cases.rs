@@ -190,7 +190,7 @@ pub(super) enum Fill {
     Classes(usize),
     /// Levels of pixels, the ends among them, and now and then a missing value.
     Levels,
-    /// The layout of columns of all kinds that take so many places.
+    /// The layout of columns of all kinds that take this many places.
     Columns(usize),
     /// [`SENTINEL`]: the kernel does not read the binding.
     Unused,
@@ -606,7 +606,7 @@ fn images(name: &str, consts: &[u32], Size { rows, width, depth }: Size) -> Shap
         }
         "conv_weight" => {
             let [of_fine, of_coarse] = if up { [outputs, inputs] } else { [inputs, outputs] };
-            // Threads of software drivers finish only so many pixels.
+            // Threads of software drivers finish a bounded number of pixels.
             let splits = if many { 64 } else { 1 + depth % 3 };
             #[rustfmt::skip]
             let p = conv_weight::Params {
@@ -677,7 +677,8 @@ fn likelihood(name: &str, consts: &[u32], Size { rows, width: d, depth }: Size) 
     Shape::new(&p, (r, depth), gaussian::grid(&p), bindings)
 }
 
-/// Mixtures of two to four components in one to three channels. Threads of software drivers finish only so many pixels.
+/// Mixtures of two to four components in one to three channels. Threads of software drivers finish a bounded number of
+/// pixels.
 fn mixtures(name: &str, consts: &[u32], Size { rows, width, depth }: Size) -> Shape {
     let (components, channels) = (2 + depth % 3, 1 + width % 3);
     let (pixels, rows) = (width.min(300), rows.min(70));
@@ -728,7 +729,7 @@ fn beside(consts: &[u32], Size { rows, width, depth }: Size) -> Shape {
     Shape::new(&p, (rows, 1), append::grid(&p), bindings)
 }
 
-/// Columns of all kinds by turns that take so many places together.
+/// Columns of all kinds by turns that take `places` places together.
 fn columns(places: usize) -> Vec<(u32, usize)> {
     let kinds = [
         (table::NORMAL, 1),
@@ -748,7 +749,7 @@ fn columns(places: usize) -> Vec<(u32, usize)> {
     next.collect()
 }
 
-/// The numbers that a decoder puts out for columns of so many places.
+/// The numbers that a decoder puts out for columns of `places` places.
 fn outputs(places: usize) -> usize {
     places + columns(places).iter().filter(|(kind, _)| table::has_second(*kind)).count()
 }
