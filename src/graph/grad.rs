@@ -10,8 +10,12 @@ use crate::error::{Error, Result};
 pub fn gradients(graph: &mut Graph, wanted: &[Id]) -> Result<Vec<Option<Id>>> {
     let terms = graph.terms.clone();
     let mut all: Vec<Option<Id>> = vec![None; wanted.len()];
-    let mut audiences: Vec<&str> = terms.iter().filter(|term| term.weight.is_some()).map(|term| term.of).collect();
-    audiences.dedup();
+    let mut audiences: Vec<&str> = Vec::new();
+    for term in terms.iter().filter(|term| term.weight.is_some()) {
+        if !audiences.contains(&term.of) {
+            audiences.push(term.of);
+        }
+    }
     for of in audiences {
         let mut seeds = Vec::new();
         for term in terms.iter().filter(|term| term.of == of) {
@@ -223,4 +227,31 @@ fn constant_inputs(op: &Op) -> Vec<Id> {
 /// Whether the derivative needs the input of the non-linearity; otherwise its output is enough.
 pub fn needs_input(kind: Activation) -> bool {
     matches!(kind, Activation::Silu | Activation::Gelu)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shape::Shape;
+
+    /// Terms of two groups that alternate are differentiated once each.
+    #[test]
+    fn the_order_of_terms_of_different_groups_does_not_matter() {
+        let weights_of = |groups: [&'static str; 3]| {
+            let mut graph = Graph::new(2);
+            let x = graph.add(Op::Input { name: "x".into(), shape: Shape::new(&[2, 3]) }).unwrap();
+            let wanted = ["one.w", "two.w"].map(|name| graph.parameter(name, Shape::new(&[4, 1])).unwrap());
+            for (of, weight) in groups.into_iter().zip(0..) {
+                let w = wanted[usize::from(of == "two")];
+                let y = graph.add(Op::Affine { x, w }).unwrap();
+                let rows = graph.add(Op::SumRows { x: y }).unwrap();
+                graph.term_of("term", rows, weight, of);
+            }
+            let found = gradients(&mut graph, &wanted).unwrap();
+            assert!(found.iter().all(Option::is_some));
+            graph.ids().filter(|&id| matches!(graph.op(id), Op::RowWeights { .. })).count()
+        };
+        assert_eq!(weights_of(["one", "one", "two"]), 3);
+        assert_eq!(weights_of(["one", "two", "one"]), 3);
+    }
 }
