@@ -243,13 +243,16 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// Where a tensor lies.
+    /// Where a tensor lies. Row weights are computed when this is first asked: whoever computes them itself never asks.
     fn place(&mut self, id: Id) -> View {
         if let Some(&view) = self.places.get(&id) {
             return view;
         }
         let view = self.scratch(self.graph.shape(id).count());
         self.places.insert(id, view);
+        if let Op::RowWeights { rows, weight } = *self.graph.op(id) {
+            self.row_weights(view, rows, weight);
+        }
         view
     }
 
@@ -336,7 +339,12 @@ impl Lowering<'_> {
             Gather { width, source, binarise } => self.gather(id, width, source, binarise),
             Class => self.class(id),
             Noise { .. } => self.noise(id, live),
-            RowWeights { rows, weight } => self.row_weights(id, rows, weight, live),
+            // A gradient or an output, which has its place already; all others are made when they are asked for.
+            RowWeights { rows, weight } => {
+                if let Some(&view) = self.places.get(&id) {
+                    self.row_weights(view, rows, weight);
+                }
+            }
             Affine { x, w } => self.affine(x, w, id, None),
             AffineGradInput { dy, w } => self.affine_grad_input(dy, w, id, None),
             AffineGradWeight { x, dy } => self.affine_grad_weight(x, dy, id),
