@@ -16,7 +16,7 @@ mod table;
 use super::{Buffer, Ending, Plan, Role, Step, View, layout, levels, memory, update, verify};
 use crate::error::{Error, Result};
 use crate::graph::fuse::{Group, fuse};
-use crate::graph::grad::gradients;
+use crate::graph::grad::{derived_at, gradients};
 use crate::graph::{Graph, Id, Op};
 use crate::kernels::{self, Kernel, math};
 use crate::shape::Shape;
@@ -288,12 +288,16 @@ impl Lowering<'_> {
                 Ok(())
             }
             Group::GradActivation { input, activation } => {
-                match (self.graph.op(input), self.graph.op(activation)) {
-                    (Op::AffineGradInput { dy, w }, Op::ActivationGrad { v, kind, .. }) => {
-                        self.affine_grad_input(*dy, *w, activation, Some((*v, *kind)));
-                    }
-                    (Op::ConvGradInput { dy, w, window }, Op::ActivationGrad { v, kind, .. }) => {
-                        self.conv_grad_input(*dy, *w, *window, activation, Some((*v, *kind)));
+                let (Op::Vjp { of, .. }, (&Op::Activation { kind, .. }, _)) =
+                    (self.graph.op(activation), self.graph.forward(activation))
+                else {
+                    return Err(Error::Bug(format!("{group:?} has other members")));
+                };
+                let then = Some((derived_at(self.graph, *of), kind));
+                match self.graph.forward(input) {
+                    (&Op::Affine { w, .. }, Some((_, dy))) => self.affine_grad_input(dy, w, activation, then),
+                    (&Op::Conv { w, window, .. }, Some((_, dy))) => {
+                        self.conv_grad_input(dy, w, window, activation, then);
                     }
                     _ => return Err(Error::Bug(format!("{group:?} has other members"))),
                 }
@@ -346,52 +350,33 @@ impl Lowering<'_> {
                 }
             }
             Affine { x, w } => self.affine(x, w, id, None),
-            AffineGradInput { dy, w } => self.affine_grad_input(dy, w, id, None),
-            AffineGradWeight { x, dy } => self.affine_grad_weight(x, dy, id),
             Conv { x, w, window } => self.conv(x, w, window, id, None),
-            ConvGradInput { dy, w, window } => self.conv_grad_input(dy, w, window, id, None),
-            ConvGradWeight { x, dy, window } => self.conv_grad_weight(x, dy, window, id),
             Pool { x, window, factor } => self.pool(id, x, window, factor),
             GroupMoments { x, channels, .. } => self.group_moments(id, x, channels),
             GroupNorm { x, w, moments } => self.group_norm(id, [x, w, moments]),
-            GroupNormGradInput { x, w, moments, dy } => self.group_norm_grad_input(id, [x, w, moments, dy]),
-            GroupNormGradWeight { x, moments, dy, channels } => {
-                self.group_norm_grad_weight(id, [x, moments, dy], channels);
-            }
             Dropout { x, rate, layer } => self.dropout(id, x, rate, layer),
             Planes { x, channels, to_pixels } => self.planes(id, x, channels, to_pixels),
             WithClass { x, class, .. } => self.with_class(id, x, Some(class)),
-            WithClassGrad { dy, .. } => self.with_class(id, dy, None),
             Op::Activation { x, kind } => self.elementwise(id, &kernels::activation::KERNEL, &[math::code(kind)], &[x]),
-            ActivationGrad { dy, v, kind } => {
-                self.elementwise(id, &kernels::activation_grad::KERNEL, &[math::code(kind)], &[dy, v]);
-            }
             Sample { .. } => self.sample(id, None),
-            SampleGrad { .. } => self.posterior_grad(id, Some(id), None),
             Kl { .. } => self.kl_alone(id)?,
-            KlGrad { .. } => self.posterior_grad(id, None, Some(id)),
             PairDensity { .. } => self.pair_density(id),
             PairNorms { .. } => self.pair_norms(id),
-            TotalCorrelation { .. } | TotalCorrelationGrad { .. } => self.total_correlation(id),
-            Mmd { .. } | MmdGrad { .. } => self.mmd(id),
+            TotalCorrelation { .. } => self.total_correlation(id),
+            Mmd { .. } => self.mmd(id),
             KlMeans { .. } => self.kl_means(id),
-            ShapedKl { .. } | ShapedKlGrad { .. } => self.shaped_kl(id),
+            ShapedKl { .. } => self.shaped_kl(id),
             LogRatio { .. } => self.log_ratio(id),
-            LogPrior { .. } | LogPriorGrad { .. } => self.log_prior(id),
-            LogRatioGrad { .. } => self.log_ratio_grad(id),
-            Bound { .. } | BoundGrad { .. } => self.bound(id),
+            LogPrior { .. } => self.log_prior(id),
+            Bound { .. } => self.bound(id),
             LogMeanExp { distortion, ratio } => self.log_mean_exp(id, distortion, ratio),
             TableInput { x, .. } => self.table_values(id, x, kernels::table_values::ENCODER),
             TableMean { out, .. } => self.table_values(id, out, kernels::table_values::MEANS),
             LogisticMixture { .. } => self.logistic_mixture(Some(id), None),
-            LogisticMixtureGrad { .. } => self.logistic_mixture(None, Some(id)),
             LogisticMixtureMean { out, mixture } => self.logistic_mixture_mean(id, out, mixture),
-            Append { x, w, .. } => self.append(id, x, Some(w)),
-            AppendGradInput { dy, .. } | AppendGradWeight { dy, .. } => self.append(id, dy, None),
+            Append { .. } => self.append(id),
             Table { .. } => self.table(Some(id), None),
-            TableGrad { .. } => self.table(None, Some(id)),
             Bernoulli { .. } | Gaussian { .. } => self.likelihood(Some(id), None),
-            BernoulliGrad { .. } | GaussianGrad { .. } => self.likelihood(None, Some(id)),
             Add { a, b } => self.combine(id, 0, a, Some(b), 1.0),
             Multiply { a, b } => self.combine(id, 1, a, Some(b), 1.0),
             Scale { x, factor } => self.combine(id, 2, x, None, factor),
@@ -399,6 +384,41 @@ impl Lowering<'_> {
             SumColumns { x } => self.sum_columns(id, x),
             BroadcastRows { v, .. } => self.broadcast(id, v, 0),
             BroadcastColumns { v, .. } => self.broadcast(id, v, 1),
+            Vjp { of, input, dy } => self.vjp(id, of, input, dy)?,
+        }
+        Ok(())
+    }
+
+    /// The gradient of a node for one of its inputs, by itself.
+    fn vjp(&mut self, id: Id, of: Id, input: usize, dy: Id) -> Result<()> {
+        use Op::*;
+        match (self.graph.op(of), input) {
+            (&Affine { w, .. }, 0) => self.affine_grad_input(dy, w, id, None),
+            (&Affine { x, .. }, _) => self.affine_grad_weight(x, dy, id),
+            (&Conv { w, window, .. }, 0) => self.conv_grad_input(dy, w, window, id, None),
+            (&Conv { x, window, .. }, _) => self.conv_grad_weight(x, dy, window, id),
+            (&GroupNorm { x, w, moments }, 0) => self.group_norm_grad_input(id, [x, w, moments, dy]),
+            (&GroupNorm { x, w, moments }, _) => {
+                self.group_norm_grad_weight(id, [x, moments, dy], self.shape(w).columns());
+            }
+            (WithClass { .. }, _) => self.with_class(id, dy, None),
+            (&Op::Activation { kind, .. }, _) => {
+                let v = derived_at(self.graph, of);
+                self.elementwise(id, &kernels::activation_grad::KERNEL, &[math::code(kind)], &[dy, v]);
+            }
+            (Sample { .. }, _) => self.posterior_grad(id, Some(id), None),
+            (Kl { .. }, _) => self.posterior_grad(id, None, Some(id)),
+            (TotalCorrelation { .. }, _) => self.total_correlation(id),
+            (Mmd { .. }, _) => self.mmd(id),
+            (ShapedKl { .. }, _) => self.shaped_kl(id),
+            (LogRatio { .. }, _) => self.log_ratio_grad(id),
+            (LogPrior { .. }, _) => self.log_prior(id),
+            (Bound { .. }, _) => self.bound(id),
+            (Append { .. }, _) => self.append(id),
+            (LogisticMixture { .. }, _) => self.logistic_mixture(None, Some(id)),
+            (Table { .. }, _) => self.table(None, Some(id)),
+            (Bernoulli { .. } | Gaussian { .. }, _) => self.likelihood(None, Some(id)),
+            (op, input) => return Err(Error::Bug(format!("nothing computes the gradient {input} of {}", op.name()))),
         }
         Ok(())
     }
