@@ -118,6 +118,15 @@ impl Graph {
         &mut self.nodes[id.0 as usize]
     }
 
+    /// The operation of a node; where it is a gradient, the operation that it is the gradient of, for which input, and
+    /// given which gradient. Kernels compute a term, its gradient or both, and are told so by this.
+    pub fn forward(&self, id: Id) -> (&Op, Option<(usize, Id)>) {
+        match *self.op(id) {
+            Op::Vjp { of, input, dy } => (self.op(of), Some((input, dy))),
+            _ => (self.op(id), None),
+        }
+    }
+
     /// The shape of a node's tensor.
     pub fn shape(&self, id: Id) -> Shape {
         self.shapes[id.0 as usize]

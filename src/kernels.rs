@@ -219,6 +219,57 @@ pub struct Kernel {
     pub cpu: fn(Call),
     /// A faster function of the same meaning for the CPU engine, checked against the twin.
     pub fast: Option<fn(Call)>,
+    /// The longest sum behind a number that it writes, given the root mean square of a binding: [`Sum::SHORT`] where terms
+    /// are few or do not cancel each other.
+    pub sums: fn(&Asked, &dyn Fn(usize) -> f64) -> Sum,
+}
+
+/// A sum that a kernel may make in f32.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sum {
+    /// How many terms it has.
+    pub length: usize,
+    /// What their magnitudes add up to, about.
+    pub magnitude: f64,
+}
+
+impl Sum {
+    /// A sum whose rounding is that of its value.
+    pub const SHORT: Self = Self { length: 0, magnitude: 0.0 };
+
+    /// A sum of so many terms of a magnitude.
+    pub fn of(length: usize, term: f64) -> Self {
+        Self { length, magnitude: length as f64 * term }
+    }
+}
+
+/// For kernels without long sums of both signs.
+pub fn short(_: &Asked, _: &dyn Fn(usize) -> f64) -> Sum {
+    Sum::SHORT
+}
+
+/// What is known of a step when its plan is made.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The words of the kernel's `Params`, then those of the entries of its table.
+    pub params: &'a [u32],
+    /// Values of the kernel's compile-time constants.
+    pub consts: &'a [u32],
+    /// The layout of columns that it reads, where it reads one and the layout is at hand.
+    pub columns: &'a [u32],
+}
+
+impl Asked<'_> {
+    /// The parameters as the kernel's own struct.
+    pub fn params<P: Pod>(&self) -> P {
+        bytemuck::pod_read_unaligned(bytemuck::cast_slice(&self.params[..size_of::<P>() / 4]))
+    }
+
+    /// The entries of the kernel's table, which follow its parameters.
+    pub fn entries<P: Pod, E: Pod>(&self) -> Vec<E> {
+        let words = self.params[size_of::<P>() / 4..].chunks_exact(size_of::<E>() / 4);
+        words.map(|entry| bytemuck::pod_read_unaligned(bytemuck::cast_slice(entry))).collect()
+    }
 }
 
 /// What a CPU function gets: the same things that a dispatch gets.

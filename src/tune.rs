@@ -99,10 +99,10 @@ fn fastest(executor: &mut Executor, step: &Step, deadline: Option<Instant>) -> R
         }
         let step = with(step, &tiling);
         let mut judge = |found: &[Vec<u32>]| {
-            let written = step.accesses().zip(found).filter(|((access, _), _)| *access != Access::Read);
-            let written: Vec<Vec<u32>> = written.map(|(_, words)| words.clone()).collect();
-            let first = expected.get_or_insert_with(|| written.clone());
-            first.iter().zip(&written).all(|(first, words)| compare::difference(first, words).is_none())
+            let (first, tolerance) = (expected.get_or_insert_with(|| found.to_vec()), compare::of_step(&step, found));
+            let written =
+                step.accesses().zip(first.iter().zip(found)).filter(|((access, _), _)| *access != Access::Read);
+            written.into_iter().all(|(_, (first, words))| compare::difference(first, words, tolerance).is_none())
         };
         if let Some((timing, _)) = time_judged(executor, &case(&step), EFFORT, &mut judge)?
             && timing.median < best.0

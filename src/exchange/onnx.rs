@@ -232,41 +232,22 @@ impl<'a> File<'a> {
                 self.mixture_mean(&out, *mixture, width, &name);
             }
             op @ (Op::Noise { .. }
+            | Op::Vjp { .. }
             | Op::RowWeights { .. }
-            | Op::AffineGradInput { .. }
-            | Op::AffineGradWeight { .. }
-            | Op::ConvGradInput { .. }
-            | Op::ConvGradWeight { .. }
-            | Op::WithClassGrad { .. }
-            | Op::GroupNormGradInput { .. }
-            | Op::GroupNormGradWeight { .. }
             | Op::Dropout { .. }
-            | Op::ActivationGrad { .. }
             | Op::Sample { .. }
-            | Op::SampleGrad { .. }
             | Op::Kl { .. }
-            | Op::KlGrad { .. }
             | Op::KlMeans { .. }
             | Op::ShapedKl { .. }
-            | Op::ShapedKlGrad { .. }
             | Op::LogRatio { .. }
-            | Op::LogRatioGrad { .. }
             | Op::LogPrior { .. }
-            | Op::LogPriorGrad { .. }
             | Op::Bound { .. }
-            | Op::BoundGrad { .. }
             | Op::LogMeanExp { .. }
             | Op::Bernoulli { .. }
-            | Op::BernoulliGrad { .. }
             | Op::Gaussian { .. }
-            | Op::GaussianGrad { .. }
             | Op::LogisticMixture { .. }
-            | Op::LogisticMixtureGrad { .. }
             | Op::Append { .. }
-            | Op::AppendGradInput { .. }
-            | Op::AppendGradWeight { .. }
             | Op::Table { .. }
-            | Op::TableGrad { .. }
             | Op::Multiply { .. }
             | Op::Scale { .. }
             | Op::SumRows { .. }

@@ -15,7 +15,7 @@ mod segments;
 mod shares;
 
 use super::pace::Pace;
-use super::{Counts, PlanId};
+use super::{Counts, PlanId, compare};
 use crate::error::{Error, Result};
 use crate::kernels::{Access, Call, Kernel, StepScalars};
 use crate::plan::{Buffer, Plan, Role, Step, Target, View};
@@ -308,11 +308,11 @@ fn zeros(words: usize, plan: &Plan) -> Result<Vec<u32>> {
 fn check_member(plan: &Plan, buffers: &mut Buffers, scalars: &StepScalars) -> Option<String> {
     for (at, step) in plan.steps.iter().enumerate() {
         let mut twin: Vec<Vec<u32>> = step.views.iter().map(|view| buffers.words(view).to_vec()).collect();
-        let mut fast = twin.clone();
+        let (mut fast, tolerance) = (twin.clone(), compare::of_step(step, &twin));
         call_whole(step, step.kernel.cpu, scalars, &mut twin);
         call_whole(step, step.kernel.fast.unwrap_or(step.kernel.cpu), scalars, &mut fast);
         for (i, view) in written(plan, step) {
-            if let Some(difference) = super::compare::difference(&twin[i], &fast[i]) {
+            if let Some(difference) = compare::difference(&twin[i], &fast[i], tolerance) {
                 let (name, what) = (step.kernel.name, &step.what);
                 let binding = step.kernel.bindings[i].name;
                 return Some(format!("step {at} ({name}, {what}) differs at binding {binding}: {difference}"));

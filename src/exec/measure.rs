@@ -90,6 +90,7 @@ pub fn time_right(executor: &mut Executor, case: &Case, effort: Effort) -> Resul
 fn differs(case: &Case, found: &[Vec<u32>]) -> Option<String> {
     let step = &case.step;
     let mut expected = case.buffers.clone();
+    let tolerance = compare::of_step(step, &case.buffers);
     for range in parts(step) {
         twin::call(step.kernel.cpu, step, range.clone(), &case.scalars, &mut expected);
         for (i, (access, view)) in step.accesses().enumerate() {
@@ -102,7 +103,9 @@ fn differs(case: &Case, found: &[Vec<u32>]) -> Option<String> {
             } else {
                 0..view.words
             };
-            if let Some(difference) = compare::difference(&expected[i][words.clone()], &found[i][words.clone()]) {
+            if let Some(difference) =
+                compare::difference(&expected[i][words.clone()], &found[i][words.clone()], tolerance)
+            {
                 let (name, first) = (step.kernel.bindings[i].name, words.start);
                 return Some(format!("differs from its twin at binding {name}, from word {first} on: {difference}"));
             }

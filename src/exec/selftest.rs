@@ -26,9 +26,10 @@ fn check(executor: &mut Executor, kernel: &'static Kernel) -> std::result::Resul
     let [(_, found)] = found;
     let mut expected = case.buffers.clone();
     twin::call_whole(kernel.cpu, &case.step, &case.scalars, &mut expected);
+    let tolerance = compare::of_step(&case.step, &case.buffers);
     let written = kernel.bindings.iter().enumerate().filter(|(_, binding)| binding.access != Access::Read);
     for (i, binding) in written {
-        if let Some(difference) = compare::difference(&expected[i], &found[i]) {
+        if let Some(difference) = compare::difference(&expected[i], &found[i], tolerance) {
             return Err(format!("{} differs: {difference}", binding.name));
         }
     }

@@ -5,7 +5,7 @@
 
 use super::grad::needs_input;
 use super::op::Variance;
-use super::{Graph, Id, Op};
+use super::{Clamp, Graph, Id, Op};
 
 /// Operations that are computed together.
 #[expect(missing_docs, reason = "each variant says what its fields are")]
@@ -56,8 +56,8 @@ pub fn fuse(graph: &Graph, roots: &[Id]) -> Vec<Group> {
             {
                 Group::AffineActivation { affine: x, activation: id }
             }
-            Op::ActivationGrad { dy, .. }
-                if matches!(graph.op(dy), Op::AffineGradInput { .. } | Op::ConvGradInput { .. }) && single(dy) =>
+            Op::Vjp { of, dy, .. }
+                if matches!(graph.op(of), Op::Activation { .. }) && is_grad_input(graph, dy) && single(dy) =>
             {
                 Group::GradActivation { input: dy, activation: id }
             }
@@ -68,39 +68,15 @@ pub fn fuse(graph: &Graph, roots: &[Id]) -> Vec<Group> {
                     None => Group::Single(id),
                 }
             }
-            Op::Add { a, b } if single(a) && single(b) => match (graph.op(a), graph.op(b)) {
-                (Op::SampleGrad { stats: s, clamp: c, .. }, Op::KlGrad { stats: t, clamp: d, .. })
-                    if (s, c) == (t, d) =>
-                {
-                    Group::PosteriorGrad { sum: id, sample: a, kl: b }
-                }
-                (Op::KlGrad { stats: s, clamp: c, .. }, Op::SampleGrad { stats: t, clamp: d, .. })
-                    if (s, c) == (t, d) =>
-                {
-                    Group::PosteriorGrad { sum: id, sample: b, kl: a }
+            Op::Add { a, b } if single(a) && single(b) => match (posterior(graph, a), posterior(graph, b)) {
+                (Some(of_a), Some(of_b)) if of_a.0 == of_b.0 && of_a.1 != of_b.1 => {
+                    let (sample, kl) = if of_a.1 { (b, a) } else { (a, b) };
+                    Group::PosteriorGrad { sum: id, sample, kl }
                 }
                 _ => Group::Single(id),
             },
-            Op::BernoulliGrad { logits, x, g } if matches!(graph.op(g), Op::RowWeights { .. }) => with_value(
-                graph,
-                id,
-                live,
-                |op| matches!(*op, Op::Bernoulli { logits: l, x: y } if l == logits && y == x),
-            ),
-            Op::GaussianGrad { out, x, g, variance } if matches!(graph.op(g), Op::RowWeights { .. }) => with_value(
-                graph,
-                id,
-                live,
-                |op| matches!(*op, Op::Gaussian { out: o, x: y, variance: v } if o == out && y == x && v == variance),
-            ),
-            Op::TableGrad { out, x, g, ref columns } if matches!(graph.op(g), Op::RowWeights { .. }) => with_value(
-                graph,
-                id,
-                live,
-                |op| matches!(op, Op::Table { out: o, x: y, columns: c } if *o == out && *y == x && c == columns),
-            ),
-            Op::LogisticMixtureGrad { out, x, g, mixture } if matches!(graph.op(g), Op::RowWeights { .. }) => {
-                with_value(graph, id, live, |op| *op == Op::LogisticMixture { out, x, mixture })
+            Op::Vjp { of, dy, .. } if is_likelihood(graph.op(of)) && matches!(graph.op(dy), Op::RowWeights { .. }) => {
+                with_value(graph, id, live, |op| op == graph.op(of))
             }
             _ => Group::Single(id),
         };
@@ -116,6 +92,24 @@ pub fn fuse(graph: &Graph, roots: &[Id]) -> Vec<Group> {
         }
     }
     in_order(graph, &group_of)
+}
+
+/// Whether a node is the gradient of an affine map or a convolution for its input.
+fn is_grad_input(graph: &Graph, id: Id) -> bool {
+    matches!(graph.forward(id), (Op::Affine { .. } | Op::Conv { .. }, Some((0, _))))
+}
+
+/// Of a gradient of a sample or a KL term: the statistics with their clamp, and whether it is that of the KL.
+fn posterior(graph: &Graph, id: Id) -> Option<((Id, Clamp), bool)> {
+    match graph.forward(id) {
+        (&Op::Sample { stats, clamp, .. }, Some(_)) => Some(((stats, clamp), false)),
+        (&Op::Kl { stats, clamp }, Some(_)) => Some(((stats, clamp), true)),
+        _ => None,
+    }
+}
+
+fn is_likelihood(op: &Op) -> bool {
+    matches!(op, Op::Bernoulli { .. } | Op::Gaussian { .. } | Op::Table { .. } | Op::LogisticMixture { .. })
 }
 
 /// A likelihood term and its gradient with the affine map before them, if nothing else reads the map's output and the
@@ -149,7 +143,7 @@ pub(super) fn count_uses(graph: &Graph, roots: &[Id]) -> Vec<usize> {
     }
     for id in graph.ids().rev() {
         if uses[id.0 as usize] > 0 {
-            for input in graph.op(id).inputs() {
+            for input in graph.op(id).inputs(graph) {
                 uses[input.0 as usize] += 1;
             }
         }
@@ -168,7 +162,7 @@ fn in_order(graph: &Graph, group_of: &[Option<Group>]) -> Vec<Group> {
         for member in &members {
             done[member.0 as usize] = true;
         }
-        for input in members.iter().flat_map(|&member| graph.op(member).inputs()) {
+        for input in members.iter().flat_map(|&member| graph.op(member).inputs(graph)) {
             visit(graph, group_of, done, input, out);
         }
         out.push(group);

@@ -359,7 +359,7 @@ pub fn join_formulas(graph: &mut Graph, roots: &[Id]) {
         while let Some((inner, joined)) = inlined(graph, id, &uses) {
             uses[inner.0 as usize] -= 1;
             if uses[inner.0 as usize] > 0 {
-                graph.op(inner).inputs().iter().for_each(|input| uses[input.0 as usize] += 1);
+                graph.op(inner).inputs(graph).iter().for_each(|input| uses[input.0 as usize] += 1);
             }
             if let Op::Map(of) | Op::Reduce { of, .. } = graph.op_mut(id) {
                 *of = joined;

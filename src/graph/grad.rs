@@ -1,7 +1,6 @@
 //! Reverse-mode gradients: one short rule per operation, and one loop that adds up.
 
 use super::general::{Reduction, of_map, of_reduced};
-use super::op::Side;
 use super::{Graph, Id, Op, Window};
 use crate::config::Activation;
 use crate::error::{Error, Result};
@@ -11,8 +10,12 @@ use crate::error::{Error, Result};
 pub fn gradients(graph: &mut Graph, wanted: &[Id]) -> Result<Vec<Option<Id>>> {
     let terms = graph.terms.clone();
     let mut all: Vec<Option<Id>> = vec![None; wanted.len()];
-    let mut audiences: Vec<&str> = terms.iter().filter(|term| term.weight.is_some()).map(|term| term.of).collect();
-    audiences.dedup();
+    let mut audiences: Vec<&str> = Vec::new();
+    for term in terms.iter().filter(|term| term.weight.is_some()) {
+        if !audiences.contains(&term.of) {
+            audiences.push(term.of);
+        }
+    }
     for of in audiences {
         let mut seeds = Vec::new();
         for term in terms.iter().filter(|term| term.of == of) {
@@ -40,7 +43,8 @@ pub fn gradients_from(graph: &mut Graph, seeds: &[(Id, Id)], wanted: &[Id]) -> R
     let count = graph.len();
     let mut depends = vec![false; count];
     for id in graph.ids() {
-        let passes = !is_blind(graph.op(id)) && graph.op(id).inputs().iter().any(|input| depends[input.0 as usize]);
+        let passes =
+            !is_blind(graph.op(id)) && graph.op(id).inputs(graph).iter().any(|input| depends[input.0 as usize]);
         depends[id.0 as usize] = wanted.contains(&id) || passes;
     }
     let mut gradient: Vec<Option<Id>> = vec![None; count];
@@ -49,7 +53,7 @@ pub fn gradients_from(graph: &mut Graph, seeds: &[(Id, Id)], wanted: &[Id]) -> R
     }
     for id in (0..count as u32).rev().map(Id) {
         let (Some(dy), true) = (gradient[id.0 as usize], depends[id.0 as usize]) else { continue };
-        if wanted.contains(&id) && graph.op(id).inputs().is_empty() {
+        if wanted.contains(&id) && graph.op(id).inputs(graph).is_empty() {
             continue;
         }
         for (input, d) in local(graph, id, dy, &|input| depends[input.0 as usize])? {
@@ -87,65 +91,24 @@ fn local(graph: &mut Graph, id: Id, dy: Id, depends: &dyn Fn(Id) -> bool) -> Res
         Ok(())
     };
     match op {
-        Affine { x, w } => {
-            give(graph, x, AffineGradInput { dy, w })?;
-            give(graph, w, AffineGradWeight { x, dy })?;
-        }
-        Conv { x, w, window } => {
-            give(graph, x, ConvGradInput { dy, w, window })?;
-            give(graph, w, ConvGradWeight { x, dy, window })?;
-        }
         Planes { x, channels, to_pixels } => give(graph, x, Planes { x: dy, channels, to_pixels: !to_pixels })?,
-        WithClass { x, classes, .. } => give(graph, x, WithClassGrad { dy, classes })?,
         Pool { x, window, factor } => {
             give(graph, x, Pool { x: dy, window: Window { up: !window.up, ..window }, factor })?;
         }
-        // The moments are made from x: the whole derivative is here.
-        GroupNorm { x, w, moments } => {
-            let channels = graph.shape(w).columns();
-            give(graph, x, GroupNormGradInput { x, w, moments, dy })?;
-            give(graph, w, GroupNormGradWeight { x, moments, dy, channels })?;
-        }
         Dropout { x, rate, layer } => give(graph, x, Dropout { x: dy, rate, layer })?,
-        Op::Activation { x, kind } => {
-            let v = if needs_input(kind) { x } else { id };
-            give(graph, x, ActivationGrad { dy, v, kind })?;
-        }
-        Sample { stats, eps, clamp } => give(graph, stats, SampleGrad { stats, eps, dz: dy, clamp })?,
-        Kl { stats, clamp } => give(graph, stats, KlGrad { stats, g: dy, clamp })?,
-        // The means say on which side of a bound the batch is, which does not change with a small step.
-        ShapedKl { stats, means, clamp, shape } => {
-            give(graph, stats, ShapedKlGrad { stats, means, g: dy, clamp, shape })?;
-        }
-        LogRatio { stats, z, clamp, .. } => {
-            give(graph, stats, LogRatioGrad { stats, g: dy, clamp })?;
+        LogRatio { stats, z, .. } => {
+            give(graph, stats, Vjp { of: id, input: 0, dy })?;
             if depends(z) {
                 let columns = graph.shape(z).columns();
                 let g = graph.add(BroadcastRows { v: dy, columns })?;
                 out.push((z, graph.add(Multiply { a: g, b: z })?));
             }
         }
-        LogPrior { z, prior, clamp } => {
-            for (input, of) in [(prior, Side::Statistics), (z, Side::Samples)] {
-                give(graph, input, LogPriorGrad { z, prior, g: dy, clamp, of })?;
-            }
-        }
-        Bound { distortion, ratio, size } => {
-            let d = graph.add(BoundGrad { distortion, ratio, g: dy, size })?;
+        // Both gradients are the same.
+        Bound { distortion, ratio, .. } => {
+            let d = graph.add(Vjp { of: id, input: 0, dy })?;
             out.extend([distortion, ratio].into_iter().filter(|&input| depends(input)).map(|input| (input, d)));
         }
-        Bernoulli { logits, x } => give(graph, logits, BernoulliGrad { logits, x, g: dy })?,
-        Gaussian { out, x, variance } => give(graph, out, GaussianGrad { out, x, g: dy, variance })?,
-        LogisticMixture { out, x, mixture } => give(graph, out, LogisticMixtureGrad { out, x, g: dy, mixture })?,
-        Append { x, w, .. } => {
-            let (width, count) = (graph.shape(x).columns(), graph.shape(w).count());
-            give(graph, x, AppendGradInput { dy, width })?;
-            if depends(w) {
-                let rows = graph.add(AppendGradWeight { dy, width, count })?;
-                out.push((w, graph.add(SumColumns { x: rows })?));
-            }
-        }
-        Table { out, x, columns } => give(graph, out, TableGrad { out, x, g: dy, columns })?,
         Add { a, b } => out.extend([a, b].into_iter().filter(|&input| depends(input)).map(|input| (input, dy))),
         Multiply { a, b } => {
             give(graph, a, Multiply { a: dy, b })?;
@@ -188,43 +151,95 @@ fn local(graph: &mut Graph, id: Id, dy: Id, depends: &dyn Fn(Id) -> bool) -> Res
             give(graph, x, Reshape { x: dy, shape })?;
         }
         StopGradient { .. } => {}
+        _ if !differentiable(&op).is_empty() => {
+            let inputs = op.inputs(graph);
+            for &input in differentiable(&op) {
+                give(graph, inputs[input], Vjp { of: id, input, dy })?;
+            }
+        }
         // Leaves have nothing further in, evaluation and gradient operations are never differentiated.
+        _ => return Err(Error::Bug(format!("{} has no gradient rule", op.name()))),
+    }
+    Ok(out)
+}
+
+/// The inputs of an operation for which there is a [`Op::Vjp`], in the order in which they are differentiated. What is
+/// made from another input, as moments and what is remembered of a batch are, has none: the whole derivative is that of
+/// the input it is made from. The means of a shaped KL say on which side of a bound the batch is, which does not change
+/// with a small step.
+pub fn differentiable(op: &Op) -> &'static [usize] {
+    use Op::*;
+    match op {
+        Affine { .. } | Conv { .. } | GroupNorm { .. } | Append { .. } => &[0, 1],
+        LogPrior { .. } => &[1, 0],
+        WithClass { .. }
+        | Op::Activation { .. }
+        | Sample { .. }
+        | Kl { .. }
+        | ShapedKl { .. }
+        | LogRatio { .. }
+        | Bound { .. }
+        | Bernoulli { .. }
+        | Gaussian { .. }
+        | LogisticMixture { .. }
+        | Table { .. } => &[0],
         Parameter { .. }
         | Input { .. }
         | Gather { .. }
         | Class
         | Noise { .. }
         | RowWeights { .. }
-        | LogRatioGrad { .. }
-        | LogPriorGrad { .. }
-        | LogMeanExp { .. }
-        | BoundGrad { .. }
-        | KlMeans { .. }
-        | ShapedKlGrad { .. }
-        | AffineGradInput { .. }
-        | AffineGradWeight { .. }
-        | ConvGradInput { .. }
-        | ConvGradWeight { .. }
+        | Planes { .. }
+        | Pool { .. }
         | GroupMoments { .. }
-        | GroupNormGradInput { .. }
-        | GroupNormGradWeight { .. }
-        | ActivationGrad { .. }
-        | WithClassGrad { .. }
-        | SampleGrad { .. }
-        | KlGrad { .. }
-        | BernoulliGrad { .. }
-        | GaussianGrad { .. }
-        | LogisticMixtureGrad { .. }
+        | Dropout { .. }
+        | KlMeans { .. }
+        | LogMeanExp { .. }
         | LogisticMixtureMean { .. }
-        | AppendGradInput { .. }
-        | AppendGradWeight { .. }
         | TableInput { .. }
-        | TableGrad { .. }
-        | TableMean { .. } => {
-            return Err(Error::Bug(format!("{} has no gradient rule", op.name())));
-        }
+        | TableMean { .. }
+        | Add { .. }
+        | Multiply { .. }
+        | Scale { .. }
+        | SumRows { .. }
+        | SumColumns { .. }
+        | BroadcastRows { .. }
+        | BroadcastColumns { .. }
+        | Map(_)
+        | Reduce { .. }
+        | Product { .. }
+        | TakeRows { .. }
+        | AddRows { .. }
+        | Reshape { .. }
+        | StopGradient { .. }
+        | Vjp { .. } => &[],
     }
-    Ok(out)
+}
+
+/// What a [`Op::Vjp`] reads: all that the node reads and the gradient of what it makes, if nothing else is said here.
+pub fn reads(graph: &Graph, of: Id, input: usize, dy: Id) -> Vec<Id> {
+    match *graph.op(of) {
+        Op::Affine { x, w } | Op::Conv { x, w, .. } => {
+            if input == 0 {
+                vec![dy, w]
+            } else {
+                vec![x, dy]
+            }
+        }
+        Op::GroupNorm { x, moments, .. } if input == 1 => vec![x, moments, dy],
+        Op::Activation { .. } => vec![dy, derived_at(graph, of)],
+        Op::WithClass { .. } | Op::Append { .. } => vec![dy],
+        Op::LogRatio { stats, .. } => vec![stats, dy],
+        ref op => [op.inputs(graph), vec![dy]].concat(),
+    }
+}
+
+/// Where the derivative of a non-linearity is looked up: its output or, for some kinds, its input.
+pub fn derived_at(graph: &Graph, activation: Id) -> Id {
+    match *graph.op(activation) {
+        Op::Activation { x, kind } if needs_input(kind) => x,
+        _ => activation,
+    }
 }
 
 /// Inputs that a rule takes for constants: noise and observed data.
@@ -248,4 +263,31 @@ fn is_blind(op: &Op) -> bool {
 /// Whether the derivative needs the input of the non-linearity; otherwise its output is enough.
 pub fn needs_input(kind: Activation) -> bool {
     matches!(kind, Activation::Silu | Activation::Gelu)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shape::Shape;
+
+    /// Terms of two groups that alternate are differentiated once each.
+    #[test]
+    fn the_order_of_terms_of_different_groups_does_not_matter() {
+        let weights_of = |groups: [&'static str; 3]| {
+            let mut graph = Graph::new(2);
+            let x = graph.add(Op::Input { name: "x".into(), shape: Shape::new(&[2, 3]) }).unwrap();
+            let wanted = ["one.w", "two.w"].map(|name| graph.parameter(name, Shape::new(&[4, 1])).unwrap());
+            for (of, weight) in groups.into_iter().zip(0..) {
+                let w = wanted[usize::from(of == "two")];
+                let y = graph.add(Op::Affine { x, w }).unwrap();
+                let rows = graph.add(Op::SumRows { x: y }).unwrap();
+                graph.term_of("term", rows, weight, of);
+            }
+            let found = gradients(&mut graph, &wanted).unwrap();
+            assert!(found.iter().all(Option::is_some));
+            graph.ids().filter(|&id| matches!(graph.op(id), Op::RowWeights { .. })).count()
+        };
+        assert_eq!(weights_of(["one", "one", "two"]), 3);
+        assert_eq!(weights_of(["one", "two", "one"]), 3);
+    }
 }

@@ -5,6 +5,7 @@
 
 use super::columns::Columns;
 use super::general::{Axis, Elements, Reduction, reduced};
+use super::grad::{differentiable, reads};
 use super::mixture::Mixture;
 use super::window::{Window, pixels};
 use super::{Graph, Id};
@@ -38,15 +39,6 @@ pub enum Variance {
     Fixed(f32),
     /// Per value: the second half of each row of the decoder's output is the log-variance.
     Learned(Clamp),
-}
-
-/// For which of its inputs a gradient is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    /// The latent samples.
-    Samples,
-    /// The statistics, where the samples are held.
-    Statistics,
 }
 
 /// What becomes of the KL of each group of `size` neighbouring latent dimensions.
@@ -93,24 +85,14 @@ pub enum Op {
     RowWeights { rows: usize, weight: usize },
     /// x·W + b, [R, in]·[in + 1, out] → [R, out]; the last row of `w` is b.
     Affine { x: Id, w: Id },
-    /// dy·Wᵀ without the bias row, [R, out]·[in + 1, out] → [R, in].
-    AffineGradInput { dy: Id, w: Id },
-    /// (x ‖ 1)ᵀ·dy, [R, in], [R, out] → [in + 1, out].
-    AffineGradWeight { x: Id, dy: Id },
     /// A convolution, or where the window goes up a transposed one, of images whose channels lie side by side in each
     /// pixel, [R, pixels·in], [taps·in + 1, out] → [R, pixels·out]; the last row of `w` is the bias.
     Conv { x: Id, w: Id, window: Window },
-    /// The gradient of `Conv` for its input, which is the opposite map without a bias, [R, pixels·out] → [R, pixels·in].
-    ConvGradInput { dy: Id, w: Id, window: Window },
-    /// The gradient of `Conv` for its parameters, [taps·in + 1, out].
-    ConvGradWeight { x: Id, dy: Id, window: Window },
     /// Images of one plane after the other, as data sets store them, [R, channels·pixels], to images whose channels lie
     /// side by side in each pixel, or back.
     Planes { x: Id, channels: usize, to_pixels: bool },
     /// Each row with the class of its example behind it, as a one among zeros, [R, N], [B] → [R, N + classes].
     WithClass { x: Id, class: Id, classes: usize },
-    /// The gradient of `WithClass` for `x`: each row without its last columns, [R, N + classes] → [R, N].
-    WithClassGrad { dy: Id, classes: usize },
     /// The sum of what each pixel sees of the other image, times `factor`, in every channel by itself, [R, pixels·C] →
     /// [R, pixels·C]: means of neighbouring pixels, or where the window goes up, pixels that are repeated.
     Pool { x: Id, window: Window, factor: f32 },
@@ -120,75 +102,45 @@ pub enum Op {
     /// Group normalisation, (x − mean)/deviation·scale + shift, [R, pixels·C], [2, C], [R, 2·groups] → [R, pixels·C]; the
     /// rows of `w` are scale and shift (Wu and He 2018, arXiv 1803.08494). With one group it is layer normalisation.
     GroupNorm { x: Id, w: Id, moments: Id },
-    /// The gradient of `GroupNorm` for x, also by way of the moments.
-    GroupNormGradInput { x: Id, w: Id, moments: Id, dy: Id },
-    /// The gradient of `GroupNorm` for scale and shift, [2, C].
-    GroupNormGradWeight { x: Id, moments: Id, dy: Id, channels: usize },
     /// A share `rate` of the numbers of x becomes 0, the others x/(1 − rate); which ones is drawn for the graph's `layer`-th
     /// layer of the kind, anew at every step (Srivastava et al. 2014). The gradient is the same operation.
     Dropout { x: Id, rate: f32, layer: usize },
     /// The non-linearity, element by element.
     Activation { x: Id, kind: Activation },
-    /// dy times the derivative at `v`, which is the non-linearity's output or input, whichever the kind needs.
-    ActivationGrad { dy: Id, v: Id, kind: Activation },
     /// mean + exp(log-variance/2)·eps, [S, 2Z], [R, Z] → [R, Z], with S = B or more rows of statistics (Kingma and Welling 2014, eq. 10).
     Sample { stats: Id, eps: Id, clamp: Clamp },
-    /// The gradient of `Sample` for the statistics, [S, 2Z].
-    SampleGrad { stats: Id, eps: Id, dz: Id, clamp: Clamp },
     /// KL(N(mean, variance) ‖ N(0, 1)) per row of statistics, [S, 2Z] → [S] (Kingma and Welling 2014, appendix B).
     Kl { stats: Id, clamp: Clamp },
-    /// The gradient of `Kl`, [S, 2Z], [S] → [S, 2Z].
-    KlGrad { stats: Id, g: Id, clamp: Clamp },
     /// The mean over the batch of the KL of each of Z/size groups of neighbouring dimensions, [B, 2Z] → [Z/size]. It has no
     /// gradient rule.
     KlMeans { stats: Id, clamp: Clamp, size: usize },
     /// The KL per example, shaped by its means over the batch, [B, 2Z], [Z/size] → [B].
     ShapedKl { stats: Id, means: Id, clamp: Clamp, shape: KlShape },
-    /// The gradient of `ShapedKl` for the statistics, [B, 2Z].
-    ShapedKlGrad { stats: Id, means: Id, g: Id, clamp: Clamp, shape: KlShape },
     /// log q(z|x) − log N(z; 0, 1) per row, [S, 2Z], [R, Z], [R, Z] → [R].
     LogRatio { stats: Id, eps: Id, z: Id, clamp: Clamp },
-    /// The gradient of `LogRatio` for the statistics where z is held, [S, 2Z], [R] → [S, 2Z].
-    LogRatioGrad { stats: Id, g: Id, clamp: Clamp },
     /// log N(z; 0, 1) − log N(z; mean, variance) per row, [R, Z], [R, 2Z] → [R]: added to `LogRatio` it puts the prior of a
     /// lower stochastic layer in the place of N(0, 1).
     LogPrior { z: Id, prior: Id, clamp: Clamp },
-    /// The gradient of `LogPrior`, [R] → [R, Z] of the samples or [R, 2Z] of the statistics.
-    LogPriorGrad { z: Id, prior: Id, g: Id, clamp: Clamp, of: Side },
     /// The importance-weighted bound of each group of `size` samples, [R], [R] → [R/size].
     Bound { distortion: Id, ratio: Id, size: usize },
-    /// The gradient of `Bound` for distortion and ratio, which is the same, [R], [R], [R/size] → [R].
-    BoundGrad { distortion: Id, ratio: Id, g: Id, size: usize },
     /// Running log-mean-exp over samples of −distortion − ratio, [R], [R] → [B, 2] (maximum, sum). Evaluation only.
     LogMeanExp { distortion: Id, ratio: Id },
     /// −log Bernoulli(x; sigmoid(logits)) per row, [R, D], [B, D] → [R].
     Bernoulli { logits: Id, x: Id },
-    /// The gradient of `Bernoulli` for the logits, [R, D].
-    BernoulliGrad { logits: Id, x: Id, g: Id },
     /// −log N(x; mean, variance) per row, [R, D or 2D], [B, D] → [R].
     Gaussian { out: Id, x: Id, variance: Variance },
-    /// The gradient of `Gaussian` for the decoder's output.
-    GaussianGrad { out: Id, x: Id, g: Id, variance: Variance },
     /// −log p(x|z) per row of images of 256 levels, from a mixture of logistics for each pixel; a missing value (a NaN) adds
     /// nothing. [R, O], [B, D] → [R].
     LogisticMixture { out: Id, x: Id, mixture: Mixture },
-    /// The gradient of `LogisticMixture` for the decoder's output, [R, O].
-    LogisticMixtureGrad { out: Id, x: Id, g: Id, mixture: Mixture },
     /// The mean of each value, out of a decoder's output, [R, O] → [R, D].
     LogisticMixtureMean { out: Id, mixture: Mixture },
     /// The same numbers beside each row, each standing for as many neighbours, [R, D], [N] → [R, D + tail].
     Append { x: Id, w: Id, tail: usize },
-    /// The gradient of `Append` for the rows, [R, D + tail] → [R, width].
-    AppendGradInput { dy: Id, width: usize },
-    /// The gradient of `Append` for the numbers, of each row, [R, D + tail] → [R, count]; over rows it has to be summed.
-    AppendGradWeight { dy: Id, width: usize, count: usize },
     /// What an encoder is shown of the examples of a table, [B, D]: 0 for what is missing, log(1 + x) for a count.
     TableInput { x: Id, columns: Arc<Columns> },
     /// −log p(x|z) per row, of columns of which each has its own distribution; a column of which a place is missing (a
     /// NaN) adds nothing. [R, O], [B, D] → [R].
     Table { out: Id, x: Id, columns: Arc<Columns> },
-    /// The gradient of `Table` for the decoder's output, [R, O].
-    TableGrad { out: Id, x: Id, g: Id, columns: Arc<Columns> },
     /// The mean of every place, out of a decoder's output, [R, O]: of a category the probability of each level. The
     /// log-variances stay.
     TableMean { out: Id, columns: Arc<Columns> },
@@ -222,20 +174,19 @@ pub enum Op {
     Reshape { x: Id, shape: Shape },
     /// x, as something that no gradient passes.
     StopGradient { x: Id },
+    /// The gradient of what `of` makes for its `input`-th input, counted from 0, given the gradient `dy` of what it makes;
+    /// it has that input's shape. The table in `graph/grad.rs` says which inputs have one and what it reads.
+    Vjp { of: Id, input: usize, dy: Id },
 }
 
 impl Op {
     /// The nodes that the operation reads, in the order of its fields.
-    pub fn inputs(&self) -> Vec<Id> {
+    pub fn inputs(&self, graph: &Graph) -> Vec<Id> {
         use Op::*;
         match *self {
             Parameter { .. } | Input { .. } | Gather { .. } | Class | Noise { .. } | RowWeights { .. } => vec![],
             Affine { x, w } | Conv { x, w, .. } | Append { x, w, .. } => vec![x, w],
-            AffineGradInput { dy, w } | ConvGradInput { dy, w, .. } => vec![dy, w],
-            AffineGradWeight { x, dy } | ConvGradWeight { x, dy, .. } => vec![x, dy],
             GroupNorm { x, w, moments } => vec![x, w, moments],
-            GroupNormGradInput { x, w, moments, dy } => vec![x, w, moments, dy],
-            GroupNormGradWeight { x, moments, dy, .. } => vec![x, moments, dy],
             Planes { x, .. }
             | Pool { x, .. }
             | GroupMoments { x, .. }
@@ -246,26 +197,15 @@ impl Op {
             | SumColumns { x }
             | TableInput { x, .. } => vec![x],
             WithClass { x, class, .. } => vec![x, class],
-            ActivationGrad { dy, v, .. } => vec![dy, v],
             Sample { stats, eps, .. } => vec![stats, eps],
-            SampleGrad { stats, eps, dz, .. } => vec![stats, eps, dz],
             Kl { stats, .. } | KlMeans { stats, .. } => vec![stats],
-            KlGrad { stats, g, .. } | LogRatioGrad { stats, g, .. } => vec![stats, g],
             LogRatio { stats, eps, z, .. } => vec![stats, eps, z],
             LogMeanExp { distortion, ratio } | Bound { distortion, ratio, .. } => vec![distortion, ratio],
-            BoundGrad { distortion, ratio, g, .. } => vec![distortion, ratio, g],
             LogPrior { z, prior, .. } => vec![z, prior],
-            LogPriorGrad { z, prior, g, .. } => vec![z, prior, g],
             ShapedKl { stats, means, .. } => vec![stats, means],
-            ShapedKlGrad { stats, means, g, .. } => vec![stats, means, g],
             Bernoulli { logits, x } => vec![logits, x],
-            BernoulliGrad { logits, x, g } => vec![logits, x, g],
             Gaussian { out, x, .. } | Table { out, x, .. } | LogisticMixture { out, x, .. } => vec![out, x],
-            GaussianGrad { out, x, g, .. } | TableGrad { out, x, g, .. } | LogisticMixtureGrad { out, x, g, .. } => {
-                vec![out, x, g]
-            }
             TableMean { out, .. } | LogisticMixtureMean { out, .. } => vec![out],
-            AppendGradInput { dy, .. } | AppendGradWeight { dy, .. } | WithClassGrad { dy, .. } => vec![dy],
             Add { a, b } | Multiply { a, b } => vec![a, b],
             BroadcastRows { v, .. } | BroadcastColumns { v, .. } => vec![v],
             Map(ref of) | Reduce { ref of, .. } => of.operands.iter().map(|&(id, _)| id).collect(),
@@ -273,6 +213,7 @@ impl Op {
             TakeRows { x, index } => vec![x, index],
             AddRows { dy, index, .. } => vec![dy, index],
             Reshape { x, .. } | StopGradient { x } => vec![x],
+            Vjp { of, input, dy } => reads(graph, of, input, dy),
         }
     }
 
@@ -306,27 +247,9 @@ pub fn infer(op: &Op, graph: &Graph) -> Result<Shape> {
             need(shape(x).columns() + 1 == shape(w).rows())?;
             Shape::new(&[shape(x).rows(), shape(w).columns()])
         }
-        AffineGradInput { dy, w } => {
-            need(shape(dy).columns() == shape(w).columns())?;
-            Shape::new(&[shape(dy).rows(), shape(w).rows() - 1])
-        }
-        AffineGradWeight { x, dy } => {
-            need(shape(x).rows() == shape(dy).rows())?;
-            Shape::new(&[shape(x).columns() + 1, shape(dy).columns()])
-        }
         Conv { x, w, window } => {
             need(shape(x).columns() == pixels(window.source()) * channels_in(shape(w), window))?;
             Shape::new(&[shape(x).rows(), pixels(window.made()) * shape(w).columns()])
-        }
-        ConvGradInput { dy, w, window } => {
-            need(shape(dy).columns() == pixels(window.made()) * shape(w).columns())?;
-            Shape::new(&[shape(dy).rows(), pixels(window.source()) * channels_in(shape(w), window)])
-        }
-        ConvGradWeight { x, dy, window } => {
-            let [source, made] = [window.source(), window.made()].map(pixels);
-            need(shape(x).columns().is_multiple_of(source) && shape(dy).columns().is_multiple_of(made))?;
-            need(shape(x).rows() == shape(dy).rows())?;
-            Shape::new(&[window.taps() * (shape(x).columns() / source) + 1, shape(dy).columns() / made])
         }
         Planes { x, channels, .. } => {
             need(shape(x).columns().is_multiple_of(channels))?;
@@ -335,10 +258,6 @@ pub fn infer(op: &Op, graph: &Graph) -> Result<Shape> {
         WithClass { x, class, classes } => {
             need(shape(class) == Shape::new(&[graph.batch]) && per_example(shape(x).rows()))?;
             Shape::new(&[shape(x).rows(), shape(x).columns() + classes])
-        }
-        WithClassGrad { dy, classes } => {
-            need(shape(dy).columns() > classes && per_example(shape(dy).rows()))?;
-            Shape::new(&[shape(dy).rows(), shape(dy).columns() - classes])
         }
         Pool { x, window, .. } => {
             let source = pixels(window.source());
@@ -354,106 +273,62 @@ pub fn infer(op: &Op, graph: &Graph) -> Result<Shape> {
             need(shape(w).rows() == 2 && fits_moments(shape(x), shape(moments), channels))?;
             shape(x)
         }
-        GroupNormGradInput { x, w, moments, dy } => {
-            need(fits_moments(shape(x), shape(moments), shape(w).columns()) && shape(dy) == shape(x))?;
-            shape(x)
-        }
-        GroupNormGradWeight { x, moments, dy, channels } => {
-            need(fits_moments(shape(x), shape(moments), channels) && shape(dy) == shape(x))?;
-            Shape::new(&[2, channels])
-        }
         Dropout { x, .. } => {
             need(per_example(shape(x).rows()))?;
             shape(x)
         }
         Activation { x, .. } | Scale { x, .. } => shape(x),
-        ActivationGrad { dy, v, .. } => {
-            need(shape(dy) == shape(v))?;
-            shape(dy)
-        }
-        Sample { stats, eps, .. } | LogRatio { stats, eps, .. } | SampleGrad { stats, eps, .. } => {
+        Sample { stats, eps, .. } | LogRatio { stats, eps, .. } => {
             need(shape(stats).columns() == 2 * shape(eps).columns())?;
             let of = shape(stats).rows();
             need(per_example(of) && shape(eps).rows() >= of && shape(eps).rows().is_multiple_of(of))?;
             match *op {
-                Sample { .. } => shape(eps),
                 LogRatio { z, .. } => {
                     need(shape(z) == shape(eps))?;
                     Shape::new(&[shape(eps).rows()])
                 }
-                SampleGrad { dz, .. } => {
-                    need(shape(dz) == shape(eps))?;
-                    shape(stats)
-                }
-                _ => unreachable!("the outer arm admits three operations"),
+                _ => shape(eps),
             }
         }
         Kl { stats, .. } => {
             need(shape(stats).columns().is_multiple_of(2) && per_example(shape(stats).rows()))?;
             Shape::new(&[shape(stats).rows()])
         }
-        KlGrad { stats, g, .. } => {
-            need(shape(g) == Shape::new(&[shape(stats).rows()]))?;
-            shape(stats)
-        }
         KlMeans { stats, size, .. } => {
             let latent = shape(stats).columns() / 2;
             need(shape(stats).rows() == graph.batch && size > 0 && latent.is_multiple_of(size))?;
             Shape::new(&[latent / size])
         }
-        ShapedKl { stats, means, shape: ref kind, .. } | ShapedKlGrad { stats, means, shape: ref kind, .. } => {
+        ShapedKl { stats, means, shape: ref kind, .. } => {
             need(
                 shape(stats).rows() == graph.batch && 2 * kind.size() * shape(means).count() == shape(stats).columns(),
             )?;
-            match *op {
-                ShapedKlGrad { g, .. } => {
-                    need(shape(g) == Shape::new(&[graph.batch]))?;
-                    shape(stats)
-                }
-                _ => Shape::new(&[graph.batch]),
-            }
+            Shape::new(&[graph.batch])
         }
-        LogRatioGrad { stats, g, .. } => {
-            let of = shape(stats).rows();
-            need(per_example(of) && shape(g).rows() >= of && shape(g).rows().is_multiple_of(of))?;
-            shape(stats)
-        }
-        LogPrior { z, prior, .. } | LogPriorGrad { z, prior, .. } => {
+        LogPrior { z, prior, .. } => {
             let [rows, latent] = [shape(z).rows(), shape(z).columns()];
             need(per_example(rows) && shape(prior) == Shape::new(&[rows, 2 * latent]))?;
-            match *op {
-                LogPriorGrad { g, of, .. } => {
-                    need(shape(g) == Shape::new(&[rows]))?;
-                    if of == Side::Samples { shape(z) } else { shape(prior) }
-                }
-                _ => Shape::new(&[rows]),
-            }
+            Shape::new(&[rows])
         }
-        Bound { distortion, ratio, size } | BoundGrad { distortion, ratio, size, .. } => {
+        Bound { distortion, ratio, size } => {
             let groups = shape(ratio).rows() / size.max(1);
             need(shape(distortion) == shape(ratio) && groups * size == shape(ratio).rows() && per_example(groups))?;
-            match *op {
-                BoundGrad { g, .. } => {
-                    need(shape(g) == Shape::new(&[groups]))?;
-                    shape(ratio)
-                }
-                _ => Shape::new(&[groups]),
-            }
+            Shape::new(&[groups])
         }
         LogMeanExp { distortion, ratio } => {
             need(shape(distortion) == shape(ratio) && per_example(shape(ratio).rows()))?;
             Shape::new(&[graph.batch, 2])
         }
-        Bernoulli { logits, x } | BernoulliGrad { logits, x, .. } => {
+        Bernoulli { logits, x } => {
             need(shape(logits).columns() == shape(x).columns())?;
             likelihood_shape(op, graph, logits, x)?
         }
-        Gaussian { out, x, variance } | GaussianGrad { out, x, variance, .. } => {
+        Gaussian { out, x, variance } => {
             let halves = if matches!(variance, Variance::Learned(_)) { 2 } else { 1 };
             need(shape(out).columns() == halves * shape(x).columns())?;
             likelihood_shape(op, graph, out, x)?
         }
-        LogisticMixture { out, x, mixture } | LogisticMixtureGrad { out, x, mixture, .. } => {
+        LogisticMixture { out, x, mixture } => {
             let width = shape(x).columns();
             need(width.is_multiple_of(mixture.channels) && shape(out).columns() == mixture.outputs(width))?;
             likelihood_shape(op, graph, out, x)?
@@ -467,19 +342,11 @@ pub fn infer(op: &Op, graph: &Graph) -> Result<Shape> {
             need(shape(w).count() > 0 && tail.is_multiple_of(shape(w).count()))?;
             Shape::new(&[shape(x).rows(), shape(x).columns() + tail])
         }
-        AppendGradInput { dy, width } => {
-            need(width <= shape(dy).columns())?;
-            Shape::new(&[shape(dy).rows(), width])
-        }
-        AppendGradWeight { dy, width, count } => {
-            need(width <= shape(dy).columns() && (shape(dy).columns() - width).is_multiple_of(count))?;
-            Shape::new(&[shape(dy).rows(), count])
-        }
         TableInput { x, ref columns } => {
             need(shape(x) == Shape::new(&[graph.batch, columns.width()]))?;
             shape(x)
         }
-        Table { out, x, ref columns } | TableGrad { out, x, ref columns, .. } => {
+        Table { out, x, ref columns } => {
             need(shape(out).columns() == columns.outputs() && shape(x).columns() == columns.width())?;
             likelihood_shape(op, graph, out, x)?
         }
@@ -522,6 +389,14 @@ pub fn infer(op: &Op, graph: &Graph) -> Result<Shape> {
             new
         }
         StopGradient { x } => shape(x),
+        Vjp { of, input, dy } => {
+            need(shape(dy) == shape(of))?;
+            let node = graph.op(of);
+            match node.inputs(graph).get(input) {
+                Some(&input_id) if differentiable(node).contains(&input) => shape(input_id),
+                _ => return Err(Error::Bug(format!("{} has no gradient rule for its input {input}", node.name()))),
+            }
+        }
     })
 }
 
@@ -536,28 +411,14 @@ fn channels_in(w: Shape, window: Window) -> usize {
     (w.rows() - 1) / window.taps()
 }
 
-/// A likelihood gives one number per row of the decoder's output; its gradient has the output's shape.
+/// A likelihood gives one number per row of the decoder's output.
 fn likelihood_shape(op: &Op, graph: &Graph, out: Id, x: Id) -> Result<Shape> {
     let (rows, examples) = (graph.shape(out).rows(), graph.shape(x).rows());
-    let per_row = Shape::new(&[rows]);
     let fits = examples == graph.batch && rows.is_multiple_of(examples.max(1));
-    match *op {
-        Op::BernoulliGrad { g, .. }
-        | Op::GaussianGrad { g, .. }
-        | Op::TableGrad { g, .. }
-        | Op::LogisticMixtureGrad { g, .. }
-            if fits && graph.shape(g) == per_row =>
-        {
-            Ok(graph.shape(out))
-        }
-        Op::Bernoulli { .. } | Op::Gaussian { .. } | Op::Table { .. } | Op::LogisticMixture { .. } if fits => {
-            Ok(per_row)
-        }
-        _ => Err(mismatch(op, graph)),
-    }
+    if fits { Ok(Shape::new(&[rows])) } else { Err(mismatch(op, graph)) }
 }
 
 fn mismatch(op: &Op, graph: &Graph) -> Error {
-    let shapes: Vec<String> = op.inputs().iter().map(|&id| graph.shape(id).to_string()).collect();
+    let shapes: Vec<String> = op.inputs(graph).iter().map(|&id| graph.shape(id).to_string()).collect();
     Error::Bug(format!("{}: shapes {} do not meet (batch {})", op.name(), shapes.join(" and "), graph.batch))
 }

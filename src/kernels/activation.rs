@@ -21,6 +21,7 @@ pub static KERNEL: Kernel = Kernel {
     workgroup: [256, 1, 1],
     cpu,
     fast: Some(fast),
+    sums: super::short,
 };
 
 /// The grid of a dispatch.

@@ -7,7 +7,7 @@
 //! | [`FIRST`] | \[R, D + T\] | \[R, D\]: the row without its tail, which is the gradient for the rows |
 //! | [`SUMS`] | \[R, D + T\] | \[R, N\]: of each row the sum of what one number stands for; over rows it is the gradient for w |
 
-use super::{Call, Kernel, f32s, f32s_mut, params, read, write};
+use super::{Asked, Call, Kernel, Sum, f32s, f32s_mut, params, read, write};
 
 /// `OP`: numbers beside each row.
 pub const APPEND: u32 = 0;
@@ -41,6 +41,7 @@ pub static KERNEL: Kernel = Kernel {
     workgroup: [64, 1, 1],
     cpu,
     fast: None,
+    sums,
 };
 
 /// One workgroup per row.
@@ -57,6 +58,11 @@ pub fn rounds(p: &Params, consts: &[u32]) -> usize {
         SUMS => tail.div_ceil(64),
         _ => width.div_ceil(64) + tail.div_ceil(64),
     }
+}
+
+fn sums(asked: &Asked, size: &dyn Fn(usize) -> f64) -> Sum {
+    let p: Params = asked.params();
+    if asked.consts[0] == SUMS { Sum::of((p.tail / p.count) as usize, size(0)) } else { Sum::SHORT }
 }
 
 fn cpu(call: Call) {

@@ -1,7 +1,7 @@
 //! C = A·B for each of a batch of matrices that are both computed; of A and B the transpose may be stored.
 
 use super::gemm::{Matrix, product};
-use super::{Call, Kernel, f32s, f32s_mut, read, write};
+use super::{Asked, Call, Kernel, Sum, f32s, f32s_mut, read, write};
 
 super::params! {
     /// Extents, alike for all of the batch.
@@ -29,11 +29,16 @@ pub static KERNEL: Kernel = Kernel {
     workgroup: [64, 1, 1],
     cpu,
     fast: Some(fast),
+    sums,
 };
 
 /// The grid of a dispatch: a thread for four neighbours of a row of C.
 pub fn grid(p: &Params) -> [u32; 3] {
     super::grid((p.batch as usize * p.m as usize * (p.n as usize).div_ceil(4)).div_ceil(64))
+}
+
+fn sums(asked: &Asked, size: &dyn Fn(usize) -> f64) -> Sum {
+    Sum::of(asked.params::<Params>().k as usize, size(0) * size(1))
 }
 
 /// Distances between rows and between columns of a matrix of so many rows and columns, which may lie transposed.

@@ -75,6 +75,7 @@ pub static KERNEL: Kernel = Kernel {
     workgroup: [256, 1, 1],
     cpu,
     fast: None,
+    sums: super::short,
 };
 
 /// Rows that a workgroup multiplies at a time.

@@ -32,6 +32,7 @@ pub static KERNEL: Kernel = Kernel {
     workgroup: [256, 1, 1],
     cpu,
     fast: None,
+    sums: super::short,
 };
 
 /// The grid of a dispatch.

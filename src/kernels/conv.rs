@@ -12,7 +12,7 @@
 use super::gemm::{self, Matrix};
 use super::images::Images;
 use super::matmul::{ACTIVATE, DERIVE};
-use super::{Call, Kernel, f32s, f32s_mut, math, read, write};
+use super::{Asked, Call, Kernel, Sum, f32s, f32s_mut, math, read, write};
 use std::borrow::Cow;
 
 super::params! {
@@ -52,6 +52,7 @@ pub static KERNEL: Kernel = Kernel {
     workgroup: [64, 1, 1],
     cpu,
     fast: Some(fast),
+    sums,
 };
 
 /// `ROWS` for devices whose threads run in parallel.
@@ -98,6 +99,11 @@ pub fn rounds(p: &Params, consts: &[u32]) -> usize {
 fn place(p: &Params, transpose: u32, [tap, input, output]: [usize; 3]) -> usize {
     let (inputs, outputs) = (p.inputs as usize, p.outputs as usize);
     if transpose == 1 { (tap * outputs + output) * inputs + input } else { (tap * inputs + input) * outputs + output }
+}
+
+fn sums(asked: &Asked, size: &dyn Fn(usize) -> f64) -> Sum {
+    let p: Params = asked.params();
+    Sum::of((p.kernel * p.kernel * p.inputs) as usize, size(0) * size(1))
 }
 
 fn cpu(call: Call) {

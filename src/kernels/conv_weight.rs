@@ -5,7 +5,7 @@ use super::conv::BLOCK;
 use super::gemm::{self, Matrix};
 use super::images::Images;
 use super::matmul::column_sums;
-use super::{Call, Kernel, f32s, f32s_mut, read, write};
+use super::{Asked, Call, Kernel, Sum, f32s, f32s_mut, read, write};
 use std::ops::Range;
 
 super::params! {
@@ -47,6 +47,7 @@ pub static KERNEL: Kernel = Kernel {
     workgroup: [64, 1, 1],
     cpu,
     fast: Some(fast),
+    sums,
 };
 
 /// Threads of a workgroup.
@@ -107,6 +108,13 @@ impl<'a> Maps<'a> {
 fn share(count: usize, split: usize, splits: usize) -> Range<usize> {
     let share = count.div_ceil(splits);
     (split * share).min(count)..((split + 1) * share).min(count)
+}
+
+/// All pixels that a tap sees; the bias is seen as ones.
+fn sums(asked: &Asked, size: &dyn Fn(usize) -> f64) -> Sum {
+    let p: Params = asked.params();
+    let pixels = p.images().fine_pixels().max(p.images().coarse_pixels());
+    Sum::of((p.rows as usize * pixels).div_ceil(p.splits as usize), size(0).max(1.0) * size(1))
 }
 
 fn cpu(call: Call) {

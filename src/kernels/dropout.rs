@@ -34,6 +34,7 @@ pub static KERNEL: Kernel = Kernel {
     workgroup: [64, 1, 1],
     cpu,
     fast: Some(fast),
+    sums: super::short,
 };
 
 /// One thread for four columns of a row.

@@ -56,6 +56,7 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     // Its view of words as bytes is that of a little-endian machine.
     fast: if cfg!(target_endian = "little") { Some(fast) } else { None },
+    sums: super::short,
 };
 
 /// One thread for four columns of a row.

@@ -38,6 +38,7 @@ pub static KERNEL: Kernel = Kernel {
     workgroup: [64, 1, 1],
     cpu,
     fast: Some(fast),
+    sums: super::short,
 };
 
 /// ½log 2π.

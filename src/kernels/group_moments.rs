@@ -31,6 +31,7 @@ pub static KERNEL: Kernel = Kernel {
     workgroup: [64, 1, 1],
     cpu,
     fast: Some(fast),
+    sums: super::short,
 };
 
 /// What is added to variances, as `PyTorch` and ONNX have it.

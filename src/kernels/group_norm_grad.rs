@@ -16,6 +16,7 @@ pub static KERNEL: Kernel = Kernel {
     workgroup: [64, 1, 1],
     cpu,
     fast: Some(fast),
+    sums: super::short,
 };
 
 /// The grid of a dispatch: a workgroup for each group of each row.

@@ -1,7 +1,7 @@
 //! What each row gives to the gradient of the scale and the shift of [`super::group_norm`]: `Σ dy·(x − mean)/deviation`
 //! and `Σ dy` over the pixels, [R, 2, channels].
 
-use super::{Call, Kernel, f32s, f32s_mut, group_norm, read, write};
+use super::{Asked, Call, Kernel, Sum, f32s, f32s_mut, group_norm, read, write};
 
 pub use group_norm::Params;
 
@@ -16,6 +16,7 @@ pub static KERNEL: Kernel = Kernel {
     workgroup: [CHANNELS as u32, LANES as u32, 1],
     cpu,
     fast: Some(fast),
+    sums,
 };
 
 /// Channels of a workgroup.
@@ -31,6 +32,11 @@ pub fn grid(p: &Params) -> [u32; 3] {
 /// Rounds of a thread: its share of the pixels.
 pub fn rounds(p: &Params) -> usize {
     (p.pixels as usize).div_ceil(LANES)
+}
+
+/// Gradients of all pixels, times numbers that are normalised.
+fn sums(asked: &Asked, size: &dyn Fn(usize) -> f64) -> Sum {
+    Sum::of(asked.params::<Params>().pixels as usize, size(2))
 }
 
 fn cpu(call: Call) {

@@ -43,6 +43,7 @@ pub static KERNEL: Kernel = Kernel {
     workgroup: [64, 1, 1],
     cpu,
     fast: None,
+    sums: super::short,
 };
 
 /// One thread for each row, of gradients for each latent dimension of a row.

@@ -11,7 +11,7 @@
 //! [`super::matmul_direct`] is the same kernel for devices without real workgroups.
 
 use super::gemm::{self, Matrix};
-use super::{Binding, Call, Kernel, StepScalars, entry, f32s, f32s_mut, math, params, read, write};
+use super::{Asked, Binding, Call, Kernel, StepScalars, Sum, entry, f32s, f32s_mut, math, params, read, write};
 use std::ops::Range;
 
 params! {
@@ -101,6 +101,7 @@ pub static KERNEL: Kernel = Kernel {
     workgroup: [256, 1, 1],
     cpu,
     fast: Some(fast),
+    sums,
 };
 
 /// The kernel's tilings, `TILE_M`, `TILE_N`, `BLOCK_M`, `BLOCK_N` and `DEPTH`, from the one that does most arithmetic
@@ -132,6 +133,13 @@ pub fn tiles(p: &Entry, tiling: &[u32]) -> u32 {
 
 /// Outer axis: rows of C; `c`, `aux` and `terms` are split, `a` too unless it is transposed; `b` is whole. With several
 /// products in the table it has one element, and all is whole.
+/// The products of a sum, of which a bias counts as one of a factor of 1.
+pub fn sums(asked: &Asked, size: &dyn Fn(usize) -> f64) -> Sum {
+    let longest = asked.entries::<Params, Entry>().iter().map(|entry| entry.k as usize).max().unwrap_or(0);
+    let a = if asked.consts[3] == 1 { size(0).max(1.0) } else { size(0) };
+    Sum::of(longest, a * size(1))
+}
+
 fn cpu(call: Call) {
     let width = call.consts[MEANING + 1];
     twin(call, width);

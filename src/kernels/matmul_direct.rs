@@ -14,6 +14,7 @@ pub static KERNEL: Kernel = Kernel {
     workgroup: [8, 1, 1],
     cpu,
     fast: Some(fast),
+    sums: super::matmul::sums,
 };
 
 /// Rows of a workgroup's tile: 8 lanes of 16.

@@ -19,6 +19,7 @@ pub static KERNEL: Kernel = Kernel {
     workgroup: [8, 1, 1],
     cpu,
     fast: Some(fast),
+    sums: super::matmul::sums,
 };
 
 /// The kernel's tilings, `TILE_M`, `TILE_N` and `DEPTH`, from the one that does most arithmetic for each load to the one

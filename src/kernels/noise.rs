@@ -30,6 +30,7 @@ pub static KERNEL: Kernel = Kernel {
     workgroup: [64, 1, 1],
     cpu,
     fast: Some(fast),
+    sums: super::short,
 };
 
 /// The bit of the stream's word from which on a stochastic layer counts.

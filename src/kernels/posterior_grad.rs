@@ -37,6 +37,7 @@ pub static KERNEL: Kernel = Kernel {
     workgroup: [64, 1, 1],
     cpu,
     fast: Some(fast),
+    sums: super::short,
 };
 
 /// One thread per latent dimension of an example.

@@ -2,7 +2,7 @@
 //! of the sum of exponentials.
 
 use super::expression::{BLOCK, Formula};
-use super::{Call, Kernel, f32s_mut, read, write};
+use super::{Asked, Call, Kernel, Sum, f32s_mut, read, write};
 use std::ops::Range;
 
 super::params! {
@@ -50,6 +50,7 @@ pub static KERNEL: Kernel = Kernel {
     workgroup: [64, 1, 1],
     cpu,
     fast: Some(fast),
+    sums,
 };
 
 /// How many threads share what becomes one number. Where there are many such numbers or each is made of few, one thread is
@@ -65,6 +66,15 @@ pub fn lanes(gpu: bool, outputs: usize, size: usize) -> u32 {
 /// The grid of a dispatch.
 pub fn grid(params: &Params, consts: &[u32]) -> [u32; 3] {
     super::grid((params.outputs as usize).div_ceil(64 / consts[4] as usize))
+}
+
+/// Of a sum; its terms are taken to be as large as the largest tensor that the formula looks at.
+fn sums(asked: &Asked, size: &dyn Fn(usize) -> f64) -> Sum {
+    let operands = asked.consts[CONSTS] as usize;
+    match asked.consts[2] {
+        SUM => Sum::of(asked.consts[3] as usize, (0..operands).map(size).fold(0.0, f64::max)),
+        _ => Sum::SHORT,
+    }
 }
 
 /// Rounds of a thread: its share of what becomes one number.

@@ -26,6 +26,7 @@ pub static KERNEL: Kernel = Kernel {
     workgroup: [64, 1, 1],
     cpu,
     fast: None,
+    sums: super::short,
 };
 
 /// One thread per row.

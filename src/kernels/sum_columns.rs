@@ -1,6 +1,6 @@
 //! `y[c] = Σ_r x[r, c]`: [R, N] to [N], as for the gradient of a bias.
 
-use super::{Call, Kernel, f32s, f32s_mut, read, write};
+use super::{Asked, Call, Kernel, Sum, f32s, f32s_mut, read, write};
 
 super::params! {
     /// Constants of one use.
@@ -23,6 +23,7 @@ pub static KERNEL: Kernel = Kernel {
     workgroup: [COLUMNS as u32, LANES as u32, 1],
     cpu,
     fast: None,
+    sums,
 };
 
 /// Columns of a workgroup.
@@ -38,6 +39,10 @@ pub fn grid(params: &Params) -> [u32; 3] {
 /// Rounds of a thread: its share of the rows.
 pub fn rounds(p: &Params) -> usize {
     (p.rows as usize).div_ceil(LANES)
+}
+
+fn sums(asked: &Asked, size: &dyn Fn(usize) -> f64) -> Sum {
+    Sum::of(asked.params::<Params>().rows as usize, size(0))
 }
 
 fn cpu(call: Call) {

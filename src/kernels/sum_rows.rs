@@ -1,6 +1,6 @@
 //! `y[r] = Σ_c x[r, c]`: [R, N] to [R].
 
-use super::{Call, Kernel, f32s, f32s_mut, read, write};
+use super::{Asked, Call, Kernel, Sum, f32s, f32s_mut, read, write};
 
 super::params! {
     /// Constants of one use.
@@ -23,11 +23,16 @@ pub static KERNEL: Kernel = Kernel {
     workgroup: [64, 1, 1],
     cpu,
     fast: None,
+    sums,
 };
 
 /// The grid of a dispatch: a workgroup for each row.
 pub fn grid(params: &Params) -> [u32; 3] {
     super::grid(params.rows as usize)
+}
+
+fn sums(asked: &Asked, size: &dyn Fn(usize) -> f64) -> Sum {
+    Sum::of(asked.params::<Params>().width as usize, size(0))
 }
 
 fn cpu(call: Call) {

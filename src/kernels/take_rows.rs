@@ -1,6 +1,6 @@
 //! Rows by their index, and its gradient: rows added to those of their index, in their order.
 
-use super::{Call, Kernel, f32s, f32s_mut, read, write};
+use super::{Asked, Call, Kernel, Sum, f32s, f32s_mut, read, write};
 
 super::params! {
     /// Constants of one use.
@@ -26,6 +26,7 @@ pub static KERNEL: Kernel = Kernel {
     workgroup: [256, 1, 1],
     cpu,
     fast: None,
+    sums,
 };
 
 /// The grid of a dispatch.
@@ -36,6 +37,14 @@ pub fn grid(p: &Params) -> [u32; 3] {
 /// Rounds of a thread: all rows that may have to be added.
 pub fn rounds(p: &Params, consts: &[u32]) -> usize {
     if consts[0] == 1 { p.count as usize } else { 0 }
+}
+
+/// All rows, if they have one index.
+fn sums(asked: &Asked, size: &dyn Fn(usize) -> f64) -> Sum {
+    match asked.consts[0] {
+        1 => Sum::of(asked.params::<Params>().count as usize, size(0)),
+        _ => Sum::SHORT,
+    }
 }
 
 fn cpu(call: Call) {

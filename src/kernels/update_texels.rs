@@ -23,6 +23,7 @@ pub static KERNEL: Kernel = Kernel {
     workgroup: [256, 1, 1],
     cpu,
     fast: Some(fast),
+    sums: super::short,
 };
 
 /// The grid of a dispatch: a thread for four parameters, and one for each term.

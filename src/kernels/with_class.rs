@@ -29,6 +29,7 @@ pub static KERNEL: Kernel = Kernel {
     workgroup: [256, 1, 1],
     cpu,
     fast: None,
+    sums: super::short,
 };
 
 /// The grid of a dispatch.

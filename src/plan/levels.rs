@@ -160,7 +160,8 @@ fn entry(step: &Step, buffers: &[Buffer], batch: usize) -> Option<chain::Entry> 
         "activation" if (0..2).all(|at| among_values(&at)) && step.outer == step.unit * batch => {
             Some(chain::Entry::activation(step.unit as u32, 1, &step.consts))
         }
-        _ if is_product(step) => {
+        // Rows of no example, such as pseudo-inputs, may be more or fewer than those that a chain goes through.
+        _ if is_product(step) && step.outer == step.unit * batch => {
             let weights = *role(1) == Role::Parameters && step.views[1].words <= THIN;
             let fits = weights && [0, 2, 3, 4].iter().all(among_values);
             fits.then(|| chain::Entry::product(&product(step), step.unit as u32, &step.consts)).flatten()

@@ -18,7 +18,7 @@ use super::{Buffer, Ending, Plan, Role, Step, View, layout, levels, memory, upda
 use crate::error::{Error, Result};
 use crate::graph::fuse::{Group, fuse};
 use crate::graph::general::join_formulas;
-use crate::graph::grad::gradients;
+use crate::graph::grad::{derived_at, gradients};
 use crate::graph::{Graph, Id, Op};
 use crate::kernels::{self, Kernel, math};
 use crate::shape::Shape;
@@ -258,7 +258,7 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// Where a tensor lies.
+    /// Where a tensor lies. Row weights are computed when this is first asked: whoever computes them itself never asks.
     fn place(&mut self, id: Id) -> View {
         let id = stored(self.graph, id);
         if let Some(&view) = self.places.get(&id) {
@@ -266,6 +266,9 @@ impl Lowering<'_> {
         }
         let view = self.scratch(self.graph.shape(id).count());
         self.places.insert(id, view);
+        if let Op::RowWeights { rows, weight } = *self.graph.op(id) {
+            self.row_weights(view, rows, weight);
+        }
         view
     }
 
@@ -301,12 +304,16 @@ impl Lowering<'_> {
                 Ok(())
             }
             Group::GradActivation { input, activation } => {
-                match (self.graph.op(input), self.graph.op(activation)) {
-                    (Op::AffineGradInput { dy, w }, Op::ActivationGrad { v, kind, .. }) => {
-                        self.affine_grad_input(*dy, *w, activation, Some((*v, *kind)));
-                    }
-                    (Op::ConvGradInput { dy, w, window }, Op::ActivationGrad { v, kind, .. }) => {
-                        self.conv_grad_input(*dy, *w, *window, activation, Some((*v, *kind)));
+                let (Op::Vjp { of, .. }, (&Op::Activation { kind, .. }, _)) =
+                    (self.graph.op(activation), self.graph.forward(activation))
+                else {
+                    return Err(Error::Bug(format!("{group:?} has other members")));
+                };
+                let then = Some((derived_at(self.graph, *of), kind));
+                match self.graph.forward(input) {
+                    (&Op::Affine { w, .. }, Some((_, dy))) => self.affine_grad_input(dy, w, activation, then),
+                    (&Op::Conv { w, window, .. }, Some((_, dy))) => {
+                        self.conv_grad_input(dy, w, window, activation, then);
                     }
                     _ => return Err(Error::Bug(format!("{group:?} has other members"))),
                 }
@@ -352,50 +359,36 @@ impl Lowering<'_> {
             Gather { width, source, binarise } => self.gather(id, width, source, binarise),
             Class => self.class(id),
             Noise { .. } => self.noise(id, live),
-            RowWeights { rows, weight } => self.row_weights(id, rows, weight, live),
+            // A gradient or an output, which has its place already; all others are made when they are asked for.
+            RowWeights { rows, weight } => {
+                if let Some(&view) = self.places.get(&id) {
+                    self.row_weights(view, rows, weight);
+                }
+            }
             Affine { x, w } => self.affine(x, w, id, None),
-            AffineGradInput { dy, w } => self.affine_grad_input(dy, w, id, None),
-            AffineGradWeight { x, dy } => self.affine_grad_weight(x, dy, id),
             Conv { x, w, window } => self.conv(x, w, window, id, None),
-            ConvGradInput { dy, w, window } => self.conv_grad_input(dy, w, window, id, None),
-            ConvGradWeight { x, dy, window } => self.conv_grad_weight(x, dy, window, id),
             Pool { x, window, factor } => self.pool(id, x, window, factor),
             GroupMoments { x, channels, .. } => self.group_moments(id, x, channels),
             GroupNorm { x, w, moments } => self.group_norm(id, [x, w, moments]),
-            GroupNormGradInput { x, w, moments, dy } => self.group_norm_grad_input(id, [x, w, moments, dy]),
-            GroupNormGradWeight { x, moments, dy, channels } => {
-                self.group_norm_grad_weight(id, [x, moments, dy], channels);
-            }
             Dropout { x, rate, layer } => self.dropout(id, x, rate, layer),
             Planes { x, channels, to_pixels } => self.planes(id, x, channels, to_pixels),
             WithClass { x, class, .. } => self.with_class(id, x, Some(class)),
-            WithClassGrad { dy, .. } => self.with_class(id, dy, None),
             Op::Activation { x, kind } => self.elementwise(id, &kernels::activation::KERNEL, &[math::code(kind)], &[x]),
-            ActivationGrad { dy, v, kind } => {
-                self.elementwise(id, &kernels::activation_grad::KERNEL, &[math::code(kind)], &[dy, v]);
-            }
             Sample { .. } => self.sample(id, None),
-            SampleGrad { .. } => self.posterior_grad(id, Some(id), None),
             Kl { .. } => self.kl_alone(id)?,
-            KlGrad { .. } => self.posterior_grad(id, None, Some(id)),
             KlMeans { .. } => self.kl_means(id),
-            ShapedKl { .. } | ShapedKlGrad { .. } => self.shaped_kl(id),
+            ShapedKl { .. } => self.shaped_kl(id),
             LogRatio { .. } => self.log_ratio(id),
-            LogPrior { .. } | LogPriorGrad { .. } => self.log_prior(id),
-            LogRatioGrad { .. } => self.log_ratio_grad(id),
-            Bound { .. } | BoundGrad { .. } => self.bound(id),
+            LogPrior { .. } => self.log_prior(id),
+            Bound { .. } => self.bound(id),
             LogMeanExp { distortion, ratio } => self.log_mean_exp(id, distortion, ratio),
             TableInput { x, .. } => self.table_values(id, x, kernels::table_values::ENCODER),
             TableMean { out, .. } => self.table_values(id, out, kernels::table_values::MEANS),
             LogisticMixture { .. } => self.logistic_mixture(Some(id), None),
-            LogisticMixtureGrad { .. } => self.logistic_mixture(None, Some(id)),
             LogisticMixtureMean { out, mixture } => self.logistic_mixture_mean(id, out, mixture),
-            Append { x, w, .. } => self.append(id, x, Some(w)),
-            AppendGradInput { dy, .. } | AppendGradWeight { dy, .. } => self.append(id, dy, None),
+            Append { .. } => self.append(id),
             Table { .. } => self.table(Some(id), None),
-            TableGrad { .. } => self.table(None, Some(id)),
             Bernoulli { .. } | Gaussian { .. } => self.likelihood(Some(id), None),
-            BernoulliGrad { .. } | GaussianGrad { .. } => self.likelihood(None, Some(id)),
             Add { a, b } => self.combine(id, 0, a, Some(b), 1.0),
             Multiply { a, b } => self.combine(id, 1, a, Some(b), 1.0),
             Scale { x, factor } => self.combine(id, 2, x, None, factor),
@@ -410,6 +403,39 @@ impl Lowering<'_> {
             AddRows { dy, index, .. } => self.take_rows(id, dy, index, true),
             // Nothing but other names for what is stored.
             Reshape { .. } | StopGradient { .. } => {}
+            Vjp { of, input, dy } => self.vjp(id, of, input, dy)?,
+        }
+        Ok(())
+    }
+
+    /// The gradient of a node for one of its inputs, by itself.
+    fn vjp(&mut self, id: Id, of: Id, input: usize, dy: Id) -> Result<()> {
+        use Op::*;
+        match (self.graph.op(of), input) {
+            (&Affine { w, .. }, 0) => self.affine_grad_input(dy, w, id, None),
+            (&Affine { x, .. }, _) => self.affine_grad_weight(x, dy, id),
+            (&Conv { w, window, .. }, 0) => self.conv_grad_input(dy, w, window, id, None),
+            (&Conv { x, window, .. }, _) => self.conv_grad_weight(x, dy, window, id),
+            (&GroupNorm { x, w, moments }, 0) => self.group_norm_grad_input(id, [x, w, moments, dy]),
+            (&GroupNorm { x, w, moments }, _) => {
+                self.group_norm_grad_weight(id, [x, moments, dy], self.shape(w).columns());
+            }
+            (WithClass { .. }, _) => self.with_class(id, dy, None),
+            (&Op::Activation { kind, .. }, _) => {
+                let v = derived_at(self.graph, of);
+                self.elementwise(id, &kernels::activation_grad::KERNEL, &[math::code(kind)], &[dy, v]);
+            }
+            (Sample { .. }, _) => self.posterior_grad(id, Some(id), None),
+            (Kl { .. }, _) => self.posterior_grad(id, None, Some(id)),
+            (ShapedKl { .. }, _) => self.shaped_kl(id),
+            (LogRatio { .. }, _) => self.log_ratio_grad(id),
+            (LogPrior { .. }, _) => self.log_prior(id),
+            (Bound { .. }, _) => self.bound(id),
+            (Append { .. }, _) => self.append(id),
+            (LogisticMixture { .. }, _) => self.logistic_mixture(None, Some(id)),
+            (Table { .. }, _) => self.table(None, Some(id)),
+            (Bernoulli { .. } | Gaussian { .. }, _) => self.likelihood(None, Some(id)),
+            (op, input) => return Err(Error::Bug(format!("nothing computes the gradient {input} of {}", op.name()))),
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::kernels::{Access, TABLE};
 
 /// Rejects a plan that binds out of bounds, writes what it reads in the same step or what it does not divide, reads what
-/// nothing wrote, or gives a kernel other bindings, params or constants than it declares.
+/// nothing wrote, computes what nobody reads, or gives a kernel other bindings, params or constants than it declares.
 pub fn verify(plan: &Plan) -> Result<()> {
     if plan.members == 0 {
         return Err(Error::Bug(format!("plan {} has no members", plan.name)));
@@ -70,8 +70,38 @@ pub fn verify(plan: &Plan) -> Result<()> {
                 written.push(view);
             }
         }
+        if is_idle(plan, at) {
+            return fail(format!("nobody reads what it computes, which is {:?}", step.what));
+        }
     }
     Ok(())
+}
+
+/// Whether a step could be left out: all that it writes ends with the run, and no later step reads any of it.
+fn is_idle(plan: &Plan, at: usize) -> bool {
+    let results = plan.steps[at].accesses().filter(|(access, _)| *access != Access::Read);
+    results.map(|(_, view)| view).all(|view| match plan.buffers[view.buffer].role {
+        Role::Sink => true,
+        Role::Slot(_) | Role::Workspace => !is_read(&plan.steps[at + 1..], view),
+        _ => false,
+    })
+}
+
+/// Whether one of these steps reads a part of a view before all of it is overwritten.
+fn is_read(steps: &[Step], view: View) -> bool {
+    let end = view.offset + view.words;
+    for step in steps {
+        let here = || step.accesses().filter(|(_, other)| other.buffer == view.buffer);
+        let touches = |other: View| other.offset < end && view.offset < other.offset + other.words;
+        if here().any(|(access, other)| access != Access::Write && touches(other)) {
+            return true;
+        }
+        let covers = |other: View| other.offset <= view.offset && end <= other.offset + other.words;
+        if here().any(|(access, other)| access == Access::Write && covers(other)) {
+            return false;
+        }
+    }
+    false
 }
 
 /// Whether earlier steps wrote every word of a view; of a buffer that is bound whole, any word.

@@ -14,7 +14,7 @@ use elbo::shape::Shape;
 const CASES: [(usize, usize, usize); 4] = [(24, 3, 24), (24, 3, 17), (5, 1, 5), (4, 2, 1)];
 
 /// Sums of a few hundred numbers that partly cancel.
-const SUMS: Tolerance = Tolerance { nmse: 1e-9, element: 1e-4 };
+const SUMS: Tolerance = Tolerance { nmse: 1e-9, element: 1e-4, absolute: 0.0 };
 
 const CLAMP: Clamp = Clamp { low: -1.0, high: 1.0 };
 

@@ -15,7 +15,7 @@ const SETTINGS: &[(&str, &str)] =
     &[("batch", "20"), ("latent", "4"), ("hidden", "[12]"), ("examples", "120"), ("seed", "3")];
 
 /// Other formulas of the same numbers.
-const ROUNDING: Tolerance = Tolerance { nmse: 1e-9, element: 1e-4 };
+const ROUNDING: Tolerance = Tolerance { nmse: 1e-9, element: 1e-4, absolute: 0.0 };
 
 fn session(device: usize, settings: &[(&str, &str)]) -> Session {
     let all = SETTINGS.iter().chain(settings).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));

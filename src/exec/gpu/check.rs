@@ -53,12 +53,13 @@ impl Gpu {
         member: usize,
         expected: &[Vec<u32>],
     ) -> Result<Option<(&'static str, String)>> {
+        let tolerance = compare::of_step(step, expected);
         for (binding, (access, view)) in step.accesses().enumerate() {
             if access == Access::Read || memory::is_unused(&self.plans[id.0].plan.buffers[view.buffer].role) {
                 continue;
             }
             let found = self.read_view(id, step, binding, member)?;
-            if let Some(difference) = compare::difference(&expected[binding], &found) {
+            if let Some(difference) = compare::difference(&expected[binding], &found, tolerance) {
                 return Ok(Some((step.kernel.bindings[binding].name, difference)));
             }
         }

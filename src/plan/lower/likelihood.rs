@@ -8,14 +8,10 @@ use crate::kernels;
 impl Lowering<'_> {
     /// A likelihood term, its gradient, or both.
     pub(super) fn likelihood(&mut self, value: Option<Id>, grad: Option<Id>) {
-        let Some(op) = grad.or(value).map(|id| self.graph.op(id).clone()) else { return };
-        let (out, x, g) = match op {
-            Op::Bernoulli { logits, x } => (logits, x, None),
-            Op::BernoulliGrad { logits, x, g } => (logits, x, Some(g)),
-            Op::Gaussian { out, x, .. } => (out, x, None),
-            Op::GaussianGrad { out, x, g, .. } => (out, x, Some(g)),
-            _ => return,
-        };
+        let graph = self.graph;
+        let Some((op, back)) = grad.or(value).map(|id| graph.forward(id)) else { return };
+        let (&Op::Bernoulli { logits: out, x } | &Op::Gaussian { out, x, .. }) = op else { return };
+        let g = back.map(|(_, g)| g);
         let rows = self.shape(out).rows();
         let (g, uniform, weight) = self.row_gradient(g);
         let mut views = vec![self.split(out), self.split(x), g];
@@ -29,8 +25,8 @@ impl Lowering<'_> {
         let (value, grad) = (u32::from(value.is_some()), u32::from(grad.is_some()));
         let (width, per_example) = (self.shape(x).columns() as u32, self.per_example(rows));
         let unit = self.unit(rows);
-        match op {
-            Op::Bernoulli { .. } | Op::BernoulliGrad { .. } => {
+        match *op {
+            Op::Bernoulli { .. } => {
                 use kernels::bernoulli::{KERNEL, Params, grid};
                 let p = Params { rows: rows as u32, width, per_example, weight };
                 let (consts, grid) = ([value, grad, uniform], grid(&p));
@@ -40,7 +36,7 @@ impl Lowering<'_> {
                     views,
                 );
             }
-            Op::Gaussian { variance, .. } | Op::GaussianGrad { variance, .. } => {
+            Op::Gaussian { variance, .. } => {
                 use kernels::gaussian::{KERNEL, Params, grid};
                 let (learned, log_variance, low, high) = match variance {
                     Variance::Fixed(log_variance) => (0, log_variance, 0.0, 0.0),

@@ -4,17 +4,17 @@ use super::{Dispatch, Lowering};
 use crate::graph::mixture::{LOG_SCALE, Mixture};
 use crate::graph::{Id, Op};
 use crate::kernels::{append, logistic_mixture, logistic_mixture_mean};
+use crate::plan::View;
 
 impl Lowering<'_> {
     /// The likelihood of images of 256 levels, its gradient, or both.
     pub(super) fn logistic_mixture(&mut self, value: Option<Id>, grad: Option<Id>) {
         use logistic_mixture::{KERNEL, Params, grid};
-        let Some(op) = grad.or(value).map(|id| self.graph.op(id).clone()) else { return };
-        let (out, x, g, Mixture { components, channels, .. }) = match op {
-            Op::LogisticMixture { out, x, mixture } => (out, x, None, mixture),
-            Op::LogisticMixtureGrad { out, x, g, mixture } => (out, x, Some(g), mixture),
-            _ => return,
+        let graph = self.graph;
+        let Some((&Op::LogisticMixture { out, x, mixture }, back)) = grad.or(value).map(|id| graph.forward(id)) else {
+            return;
         };
+        let (g, Mixture { components, channels, .. }) = (back.map(|(_, g)| g), mixture);
         let rows = self.shape(out).rows();
         let (g, uniform, weight) = self.row_gradient(g);
         let mut views = vec![self.split(out), self.split(x), g];
@@ -56,27 +56,27 @@ impl Lowering<'_> {
         self.push(&Dispatch { kernel: &KERNEL, consts: &[], outer: rows, unit, grid, what }, &p, views);
     }
 
-    /// Numbers beside every row, or one of the two ways back: then there is no `w`.
-    pub(super) fn append(&mut self, id: Id, x: Id, w: Option<Id>) {
+    /// Numbers beside every row, or one of the two ways back; that of the numbers is summed over the rows.
+    pub(super) fn append(&mut self, id: Id) {
         use append::{APPEND, FIRST, KERNEL, Params, SUMS, grid};
-        let (op, width, wide, count) = match *self.graph.op(id) {
-            Op::Append { x, w, .. } => {
-                (APPEND, self.shape(x).columns(), self.shape(id).columns(), self.shape(w).count())
-            }
-            Op::AppendGradInput { dy, width } => (FIRST, width, self.shape(dy).columns(), 1),
-            Op::AppendGradWeight { dy, width, count } => (SUMS, width, self.shape(dy).columns(), count),
-            _ => return,
+        let (&Op::Append { x, w, tail }, back) = self.graph.forward(id) else { return };
+        let (op, of, count) = match back {
+            None => (APPEND, x, self.shape(w).count()),
+            Some((0, dy)) => (FIRST, dy, 1),
+            Some((_, dy)) => (SUMS, dy, self.shape(w).count()),
         };
-        let rows = self.shape(id).rows();
-        let [r, d, tail, count] = [rows, width, wide - width, count].map(|n| n as u32);
-        let p = Params { rows: r, width: d, tail, count };
-        let w = match w {
-            Some(w) => self.place(w),
-            None => self.nothing(),
-        };
-        let views = vec![self.split(x), w, self.split(id)];
+        let rows = self.shape(x).rows();
+        let [r, width, tail, wide] = [rows, self.shape(x).columns(), tail, count].map(|n| n as u32);
+        let p = Params { rows: r, width, tail, count: wide };
+        let w = if op == APPEND { self.place(w) } else { self.nothing() };
+        let of = self.split(of);
+        let made = if op == SUMS { self.scratch(rows * count) } else { self.place(id) };
+        let views = vec![of, w, View { split: true, ..made }];
         let (unit, grid) = (self.unit(rows), grid(&p));
         let what = ["numbers beside each row", "rows without them", "sums of what stands beside"][op as usize];
         self.push(&Dispatch { kernel: &KERNEL, consts: &[op], outer: rows, unit, grid, what }, &p, views);
+        if op == SUMS {
+            self.sum_of_rows(id, made, [rows, count]);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Terms of objectives beyond the ELBO: shaped rates, importance-weighted bounds, their gradients.
 
 use super::{Dispatch, Lowering};
-use crate::graph::op::{KlShape, Side};
+use crate::graph::op::KlShape;
 use crate::graph::{Id, Op};
 use crate::kernels;
 
@@ -24,11 +24,8 @@ impl Lowering<'_> {
 
     pub(super) fn shaped_kl(&mut self, id: Id) {
         use kernels::shaped_kl::{KERNEL, Params, grid};
-        let (stats, means, g, clamp, shape) = match *self.graph.op(id) {
-            Op::ShapedKl { stats, means, clamp, shape } => (stats, means, None, clamp, shape),
-            Op::ShapedKlGrad { stats, means, g, clamp, shape } => (stats, means, Some(g), clamp, shape),
-            _ => return,
-        };
+        let (&Op::ShapedKl { stats, means, clamp, shape }, back) = self.graph.forward(id) else { return };
+        let g = back.map(|(_, g)| g);
         let grad = u32::from(g.is_some());
         let (g, uniform, weight) = self.row_gradient(g);
         let (capacity, bound) = match shape {
@@ -52,7 +49,7 @@ impl Lowering<'_> {
 
     pub(super) fn log_ratio_grad(&mut self, id: Id) {
         use kernels::log_ratio_grad::{KERNEL, Params, grid};
-        let Op::LogRatioGrad { stats, g, clamp } = *self.graph.op(id) else { return };
+        let (&Op::LogRatio { stats, clamp, .. }, Some((_, g))) = self.graph.forward(id) else { return };
         let outer = self.shape(stats).rows();
         let p = Params {
             rows: outer as u32,
@@ -68,13 +65,9 @@ impl Lowering<'_> {
 
     pub(super) fn log_prior(&mut self, id: Id) {
         use kernels::log_prior::{KERNEL, Params, SAMPLES, STATISTICS, VALUE, grid};
-        let (z, prior, g, clamp, of) = match *self.graph.op(id) {
-            Op::LogPrior { z, prior, clamp } => (z, prior, None, clamp, VALUE),
-            Op::LogPriorGrad { z, prior, g, clamp, of } => {
-                (z, prior, Some(g), clamp, if of == Side::Samples { SAMPLES } else { STATISTICS })
-            }
-            _ => return,
-        };
+        let (&Op::LogPrior { z, prior, clamp }, back) = self.graph.forward(id) else { return };
+        let of = back.map_or(VALUE, |(input, _)| if input == 0 { SAMPLES } else { STATISTICS });
+        let g = back.map(|(_, g)| g);
         let (g, uniform, weight) = self.row_gradient(g);
         let (rows, latent) = (self.shape(z).rows(), self.shape(z).columns());
         let p = Params {
@@ -93,11 +86,8 @@ impl Lowering<'_> {
 
     pub(super) fn bound(&mut self, id: Id) {
         use kernels::bound::{KERNEL, Params, grid};
-        let (distortion, ratio, g, size) = match *self.graph.op(id) {
-            Op::Bound { distortion, ratio, size } => (distortion, ratio, None, size),
-            Op::BoundGrad { distortion, ratio, g, size } => (distortion, ratio, Some(g), size),
-            _ => return,
-        };
+        let (&Op::Bound { distortion, ratio, size }, back) = self.graph.forward(id) else { return };
+        let g = back.map(|(_, g)| g);
         let grad = u32::from(g.is_some());
         let (g, uniform, weight) = self.row_gradient(g);
         let groups = self.shape(ratio).rows() / size;

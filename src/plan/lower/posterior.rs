@@ -54,12 +54,13 @@ impl Lowering<'_> {
         let of = self.shape(out).rows();
         let (mut views, mut g, mut rows) = (vec![nothing; 3], None, of);
         let mut limits = None;
-        if let Some(Op::SampleGrad { stats, eps, dz, clamp }) = sample.map(|id| self.graph.op(id).clone()) {
+        let graph = self.graph;
+        if let Some((&Op::Sample { stats, eps, clamp }, Some((_, dz)))) = sample.map(|id| graph.forward(id)) {
             views = vec![self.split(stats), self.split(eps), self.split(dz)];
             rows = self.shape(eps).rows();
             limits = Some(clamp);
         }
-        if let Some(Op::KlGrad { stats, g: rows_g, clamp }) = kl.map(|id| self.graph.op(id).clone()) {
+        if let Some((&Op::Kl { stats, clamp }, Some((_, rows_g)))) = kl.map(|id| graph.forward(id)) {
             views[0] = self.split(stats);
             g = Some(rows_g);
             limits = Some(clamp);

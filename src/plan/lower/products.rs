@@ -121,9 +121,11 @@ impl Lowering<'_> {
     /// [R, tiles], which stand for it in the metrics.
     pub(super) fn affine_likelihood(&mut self, affine: Id, value: Id, grad: Id) {
         let Op::Affine { x, w } = *self.graph.op(affine) else { return };
-        let (target, g, epilogue, log_variance) = match *self.graph.op(grad) {
-            Op::BernoulliGrad { x, g, .. } => (x, g, BERNOULLI, 0.0),
-            Op::GaussianGrad { x, g, variance: Variance::Fixed(log_variance), .. } => (x, g, GAUSSIAN, log_variance),
+        let (target, g, epilogue, log_variance) = match self.graph.forward(grad) {
+            (&Op::Bernoulli { x, .. }, Some((_, g))) => (x, g, BERNOULLI, 0.0),
+            (&Op::Gaussian { x, variance: Variance::Fixed(log_variance), .. }, Some((_, g))) => {
+                (x, g, GAUSSIAN, log_variance)
+            }
             _ => return,
         };
         let [m, n, k] = [self.shape(x).rows(), self.shape(w).columns(), self.shape(x).columns()];

@@ -96,13 +96,35 @@ mod tests {
 
     /// Whether a plan of one operation on inputs of these extents is refused; the batch is the rows of the first.
     fn refused<const N: usize>(target: Target, inputs: [&[usize]; N], op: impl Fn([Id; N]) -> Op) -> bool {
+        refused_either(target, inputs, None, op)
+    }
+
+    /// The same of the gradient of the operation for one of its inputs; the last input is the gradient of what it makes.
+    fn refused_gradient<const N: usize>(
+        target: Target,
+        inputs: [&[usize]; N],
+        of: usize,
+        op: impl Fn([Id; N]) -> Op,
+    ) -> bool {
+        refused_either(target, inputs, Some(of), op)
+    }
+
+    fn refused_either<const N: usize>(
+        target: Target,
+        inputs: [&[usize]; N],
+        gradient: Option<usize>,
+        op: impl Fn([Id; N]) -> Op,
+    ) -> bool {
         let mut graph = Graph::new(inputs[0][0]);
         let mut number = 0..;
         let given = inputs.map(|extents| {
             let name = format!("input {}", number.next().unwrap());
             graph.add(Op::Input { name, shape: Shape::new(extents) }).unwrap()
         });
-        let made = graph.add(op(given)).unwrap();
+        let mut made = graph.add(op(given)).unwrap();
+        if let Some(input) = gradient {
+            made = graph.add(Op::Vjp { of: made, input, dy: given[N - 1] }).unwrap();
+        }
         graph.output("made", made);
         let resident = Resident { data_words: 4, window: 0, order_words: 4, metric_slots: 1 };
         match lower("plan", graph, None, resident, target) {
@@ -145,17 +167,19 @@ mod tests {
                 let mixture = Mixture { components, channels: 3, shared_scales: false };
                 let width = 3 * 64 * 64;
                 let inputs: [&[usize]; 3] = [&[1, mixture.outputs(width)], &[1, width], &[1]];
+                let term = |[out, x, _]: [Id; 3]| Op::LogisticMixture { out, x, mixture };
                 let found = [
-                    refused(target, inputs, |[out, x, _]| Op::LogisticMixture { out, x, mixture }),
-                    refused(target, inputs, |[out, x, g]| Op::LogisticMixtureGrad { out, x, g, mixture }),
+                    refused(target, inputs, term),
+                    refused_gradient(target, inputs, 0, term),
                     refused(target, inputs, |[out, ..]| Op::LogisticMixtureMean { out, mixture }),
                 ];
                 assert_eq!(found, too_many.map(|many| many && emulated), "{components} on {target:?}");
             }
             for (pixels, too_many) in [(250 * 250, false), (256 * 256, true)] {
                 let (width, count) = (40, 15);
-                let found =
-                    refused(target, [&[1, width + count * pixels]], |[dy]| Op::AppendGradWeight { dy, width, count });
+                let tail = count * pixels;
+                let inputs: [&[usize]; 3] = [&[1, width], &[count], &[1, width + tail]];
+                let found = refused_gradient(target, inputs, 1, |[x, w, _]| Op::Append { x, w, tail });
                 assert_eq!(found, too_many && emulated, "scales of {pixels} pixels on {target:?}");
             }
             // A thread adds up one number of many places, or eight of them one of few.

@@ -92,23 +92,12 @@ impl Lowering<'_> {
         }
     }
 
-    pub(super) fn row_weights(&mut self, id: Id, rows: usize, weight: usize, live: &BTreeSet<Id>) {
+    /// What each row weighs, for those who read it: most kernels of gradients compute these weights themselves and never
+    /// ask for the place of the tensor.
+    pub(super) fn row_weights(&mut self, view: View, rows: usize, weight: usize) {
         use kernels::row_weights::{KERNEL, Params, grid};
-        // Gradients of likelihoods and KL terms compute these weights themselves. Weights that are wanted for their own
-        // sake, being a gradient or an output, have a place already.
-        let of_examples = |stats: Id| self.shape(stats).rows() == self.graph.batch;
-        let computes_them = |op: &Op| {
-            matches!(*op, Op::KlGrad { g, stats, .. } if g == id && of_examples(stats))
-                || matches!(*op, Op::LogPriorGrad { g, .. } | Op::ShapedKlGrad { g, .. } if g == id)
-                || matches!(*op, Op::BoundGrad { g, .. } | Op::TableGrad { g, .. } if g == id)
-                || matches!(*op, Op::BernoulliGrad { g, .. } | Op::GaussianGrad { g, .. } if g == id)
-        };
-        let mut readers = live.iter().map(|&reader| self.graph.op(reader)).filter(|op| op.inputs().contains(&id));
-        if readers.all(computes_them) && !self.places.contains_key(&id) {
-            return;
-        }
         let p = Params { rows: rows as u32, per_example: self.per_example(rows), weight: weight as u32 };
-        let views = vec![self.split(id)];
+        let views = vec![View { split: true, ..view }];
         let unit = self.unit(rows);
         let dispatch =
             Dispatch { kernel: &KERNEL, consts: &[], outer: rows, unit, grid: grid(&p), what: "row weights" };

@@ -18,10 +18,15 @@ impl Lowering<'_> {
     }
 
     pub(super) fn sum_columns(&mut self, id: Id, x: Id) {
+        let (view, shape) = (self.place(x), self.shape(x));
+        self.sum_of_rows(id, view, [shape.rows(), shape.columns()]);
+    }
+
+    /// The sum of the rows of a tensor that lies in a place.
+    pub(super) fn sum_of_rows(&mut self, id: Id, x: View, [rows, columns]: [usize; 2]) {
         use kernels::sum_columns::{KERNEL, Params, grid};
-        let (rows, columns) = (self.shape(x).rows(), self.shape(x).columns());
         let p = Params { rows: rows as u32, width: columns as u32 };
-        let views = vec![self.place(x), self.split(id)];
+        let views = vec![x, self.split(id)];
         let dispatch =
             Dispatch { kernel: &KERNEL, consts: &[], outer: columns, unit: 1, grid: grid(&p), what: "sum of columns" };
         self.push(&dispatch, &p, views);

@@ -10,15 +10,14 @@ use crate::plan::{Role, View};
 impl Lowering<'_> {
     /// The likelihood of a table, its gradient, or both.
     pub(super) fn table(&mut self, value: Option<Id>, grad: Option<Id>) {
-        let Some(op) = grad.or(value).map(|id| self.graph.op(id).clone()) else { return };
-        let (out, x, g, columns) = match op {
-            Op::Table { out, x, columns } => (out, x, None, columns),
-            Op::TableGrad { out, x, g, columns } => (out, x, Some(g), columns),
-            _ => return,
+        let graph = self.graph;
+        let Some((&Op::Table { out, x, ref columns }, back)) = grad.or(value).map(|id| graph.forward(id)) else {
+            return;
         };
+        let g = back.map(|(_, g)| g);
         let rows = self.shape(out).rows();
         let (g, uniform, weight) = self.row_gradient(g);
-        let mut views = vec![self.split(out), self.split(x), self.columns(&columns), g];
+        let mut views = vec![self.split(out), self.split(x), self.columns(columns), g];
         for wanted in [value, grad] {
             let view = match wanted {
                 Some(id) => self.split(id),

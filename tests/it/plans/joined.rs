@@ -3,9 +3,12 @@
 use super::models::{PURPOSES, Setup, blocks, classic, deep, images, plan, plan_unshared, small};
 use super::runs::{cpu, kept_resident, load_plan, results, steps};
 use crate::support::{ROUNDING, compare};
+use bytemuck::Zeroable;
 use elbo::error::Error;
-use elbo::kernels::f32s;
-use elbo::plan::{Ending, Plan, Role, Target, lower};
+use elbo::graph::{Graph, Op};
+use elbo::kernels::{StepScalars, f32s};
+use elbo::plan::{Ending, Plan, Resident, Role, Target, lower, unshared};
+use elbo::shape::Shape;
 
 const DEVICES: [Target; 3] = [Target::Gpu, Target::Software, Target::Lanes];
 
@@ -129,5 +132,37 @@ fn sharing_saves_memory_in_deep_models() {
         let before = words(&plan_unshared(&setup, "train", 128, resident, target));
         let after = words(&plan(&setup, "train", 128, resident, target));
         assert!(after < before, "{after} words instead of {before} for {target:?}");
+    }
+}
+
+/// A chain follows the rows of whole examples; a product of more or fewer rows, such as pseudo-inputs, is none of its links.
+#[test]
+fn products_of_rows_that_belong_to_no_example_are_computed_for_all_rows() {
+    const BATCH: usize = 128;
+    for rows in [500, 64, 130, 256] {
+        let graph = || {
+            let mut graph = Graph::new(BATCH);
+            let x = graph.add(Op::Input { name: "x".into(), shape: Shape::new(&[rows, 6]) }).unwrap();
+            let mut h = x;
+            for layer in 0..4 {
+                let w = graph.parameter(&format!("w {layer}"), Shape::new(&[7, 6])).unwrap();
+                h = graph.add(Op::Affine { x: h, w }).unwrap();
+            }
+            let made = graph.add(Op::Scale { x: h, factor: 2.0 }).unwrap();
+            graph.output("made", made);
+            graph
+        };
+        let resident = Resident { data_words: 4, window: 0, order_words: BATCH, metric_slots: 1 };
+        let results = [lower, unshared].map(|lower| {
+            let mut executor = cpu(2);
+            let plan = lower("rows", graph(), None, resident, Target::Gpu).unwrap();
+            let (words, id) = (plan.words(&Role::Parameters), executor.load(plan).unwrap());
+            let wave = |count: usize| (0..count).map(|at| (at as f32 * 0.7).sin()).collect::<Vec<_>>();
+            executor.write_f32(&Role::Input("x".into()), 0, &wave(rows * 6)).unwrap();
+            executor.write_f32(&Role::Parameters, 0, &wave(words)).unwrap();
+            executor.run(id, &[StepScalars { rows: BATCH as u32, ..StepScalars::zeroed() }]).unwrap();
+            executor.read_f32(&Role::Output("made".into()), 0, rows * 6).unwrap()
+        });
+        compare(&results[1], &results[0], ROUNDING).unwrap_or_else(|why| panic!("{rows} rows: {why}"));
     }
 }

@@ -45,8 +45,10 @@ const SUMS: [Sum; 8] = [
         name: "conv d input",
         most: MOST_ROUNDS - 4,
         build: |graph, terms| {
-            let (dy, w) = (input(graph, "x", &[2, terms]), input(graph, "w", &[4, terms]));
-            graph.add(Op::ConvGradInput { dy, w, window: single() }).expect("the shapes meet")
+            let (x, w) = (input(graph, "unread", &[2, 3]), input(graph, "w", &[4, terms]));
+            let of = graph.add(Op::Conv { x, w, window: single() }).expect("the shapes meet");
+            let dy = input(graph, "x", &[2, terms]);
+            graph.add(Op::Vjp { of, input: 0, dy }).expect("the shapes meet")
         },
     },
     Sum {
@@ -72,7 +74,8 @@ const SUMS: [Sum; 8] = [
         build: |graph, terms| {
             let (x, dy) = (input(graph, "x", &[1, terms]), input(graph, "dy", &[1, terms]));
             let (w, moments) = (input(graph, "w", &[2, 1]), input(graph, "moments", &[1, 2]));
-            graph.add(Op::GroupNormGradInput { x, w, moments, dy }).expect("the shapes meet")
+            let of = graph.add(Op::GroupNorm { x, w, moments }).expect("the shapes meet");
+            graph.add(Op::Vjp { of, input: 0, dy }).expect("the shapes meet")
         },
     },
     Sum {
@@ -80,8 +83,9 @@ const SUMS: [Sum; 8] = [
         most: 8 * MOST_ROUNDS,
         build: |graph, terms| {
             let (x, dy) = (input(graph, "x", &[1, terms]), input(graph, "dy", &[1, terms]));
-            let moments = input(graph, "moments", &[1, 2]);
-            graph.add(Op::GroupNormGradWeight { x, moments, dy, channels: 1 }).expect("the shapes meet")
+            let (w, moments) = (input(graph, "unread", &[2, 1]), input(graph, "moments", &[1, 2]));
+            let of = graph.add(Op::GroupNorm { x, w, moments }).expect("the shapes meet");
+            graph.add(Op::Vjp { of, input: 1, dy }).expect("the shapes meet")
         },
     },
     Sum {

@@ -22,6 +22,7 @@ fn plans_are_those_on_record() {
     for setup in [images(), blocks()] {
         plans.extend([Target::Cpu, Target::Gpu, Target::Software].map(|target| printed(&setup, "train", target)));
     }
+    plans.push(("recipes".to_owned(), super::recipes::summary()));
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots");
     let bless = std::env::var_os("ELBO_BLESS").is_some_and(|value| value == "1");
     let mut wrong = Vec::new();

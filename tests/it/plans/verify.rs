@@ -3,7 +3,7 @@
 use super::models::{plan, resident, small};
 use elbo::kernels::TABLE;
 use elbo::plan::verify::verify;
-use elbo::plan::{Plan, Role, Step, Target, View};
+use elbo::plan::{Buffer, Plan, Role, Step, Target, View};
 
 /// A product of intermediate tensors.
 fn product(plan: &mut Plan) -> &mut Step {
@@ -26,6 +26,8 @@ const MUTATIONS: &[Mutation] = &[
     ("a buffer written twice", same_moments, "is written and bound twice"),
     ("a slot read before it is written", products_first, "before anything is written there"),
     ("a gradient read before it is made", gradients_first, "reads Gradients before anything is written there"),
+    ("a tensor that is made twice", made_twice, "nobody reads what it computes"),
+    ("a result that nobody reads", never_read, "nobody reads what it computes"),
     ("one view less", |p| p.steps[0].views.truncate(2), "2 views for 3 bindings"),
     ("one view more", |p| p.steps[0].views.extend_from_within(..1), "4 views for 3 bindings"),
     ("one parameter less", |p| p.steps[0].params.truncate(1), "are not the kernel's"),
@@ -62,6 +64,22 @@ fn same_moments(plan: &mut Plan) {
 fn products_first(plan: &mut Plan) {
     let first = plan.steps.iter().position(|step| step.kernel.name == "matmul");
     plan.steps.drain(..first.expect("a network has a product"));
+}
+
+/// A product that is computed twice into the same place: the first time for nobody.
+fn made_twice(plan: &mut Plan) {
+    let again = product(plan).clone();
+    let at = plan.steps.iter().position(|step| *step == again).expect("it is a step of the plan");
+    plan.steps.insert(at, again);
+}
+
+/// The first step once more, into a buffer that no other step knows.
+fn never_read(plan: &mut Plan) {
+    let mut again = plan.steps[0].clone();
+    let result = again.views.last_mut().expect("a step has views");
+    *result = View { buffer: plan.buffers.len(), offset: 0, ..*result };
+    plan.buffers.push(Buffer { role: Role::Slot(1000), words: result.words });
+    plan.steps.push(again);
 }
 
 /// The update without the steps that make the gradients.
