@@ -11,7 +11,7 @@ use crate::graph::{Axis, Clamp, Graph, Id, Reduction};
 const NEVER: f32 = -1e30;
 
 /// Scales of the similarity of two points.
-const SCALES: [f32; 7] = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
+const SCALES: [f64; 7] = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
 
 /// log N(z; mean, exp(log-variance)) of one dimension, in nats.
 pub fn log_density(z: Expr, mean: Expr, log_variance: Expr, clamp: Clamp) -> Expr {
@@ -75,15 +75,15 @@ pub fn mmd(graph: &mut Graph, z: Id, draws: Id) -> Result<Id> {
 /// The similarity of two points of Z coordinates whose squared distance is s: Σ C/(C + s), C = 2·Z·scale, which is the inverse
 /// multiquadratic kernel of Tolstikhin et al., "Wasserstein auto-encoders", 2018, in the sum over scales of the authors' program.
 fn similar(s: Expr, latent: usize) -> Expr {
-    let of_scale = |scale: f32| {
-        let c = 2.0 * latent as f32 * scale;
+    let of_scale = |scale: &f64| {
+        let c = (2.0 * latent as f64 * scale) as f32;
         c / (s.clone() + c)
     };
-    SCALES[1..].iter().fold(of_scale(SCALES[0]), |sum, &scale| sum + of_scale(scale))
+    SCALES[1..].iter().fold(of_scale(&SCALES[0]), |sum, scale| sum + of_scale(scale))
 }
 
 /// [`similar`] of a number.
 pub fn similarity(s: f64, latent: usize) -> f64 {
-    let c = |scale: &f32| 2.0 * latent as f64 * f64::from(*scale);
+    let c = |scale: &f64| 2.0 * latent as f64 * scale;
     SCALES.iter().map(|scale| c(scale) / (c(scale) + s)).sum()
 }
