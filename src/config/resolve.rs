@@ -47,7 +47,14 @@ fn for_source(overrides: &[(String, String)]) -> Option<&'static str> {
 }
 
 /// Keys that came after runs had been saved without them: those were trained as the defaults of these keys say.
-const LATER: [&str; 4] = ["model.above", "model.condition", "model.components", "model.scales"];
+const LATER: [&str; 6] = [
+    "model.above",
+    "model.condition",
+    "model.components",
+    "model.scales",
+    "train.sync_seconds",
+    "train.sample_seconds",
+];
 
 /// Reads the complete configuration that was saved with a run; `file` is its name for messages.
 ///
