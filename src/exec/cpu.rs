@@ -278,8 +278,8 @@ impl Cpu {
 fn zeros(words: usize, plan: &Plan) -> Result<Vec<u32>> {
     let mut buffer = Vec::new();
     buffer.try_reserve_exact(words).map_err(|_| {
-        let (all, remedy) = (crate::report::human::bytes(plan.bytes()), super::remedy(plan.members));
-        Error::Device(format!("there is no memory for the {all} that the plan {} takes: {remedy}", plan.name))
+        let (mib, remedy) = (plan.bytes().div_ceil(1 << 20), super::remedy(plan.members));
+        Error::Device(format!("there is no memory for the {mib} MiB that the plan {} takes: {remedy}", plan.name))
     })?;
     buffer.resize(words, 0);
     Ok(buffer)
