@@ -343,3 +343,21 @@ fn a_table_takes_as_many_rows_as_are_wanted() {
         elbo(folder.path(), &format!("{line} --adapter cpu")).failed(2, why);
     }
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_configuration_of_a_huge_model_is_refused_before_anything_is_built_for_it() {
+    let folder = trained();
+    let own = elbo::checkpoint::load(&checkpoint(&folder.path().join("run"), "last")).unwrap();
+    let mut huge = own.clone();
+    huge.config.model.hidden = vec![500_000];
+    elbo::checkpoint::save(&folder.path().join("run/checkpoints"), &huge, 1).unwrap();
+    let program = env!("CARGO_BIN_EXE_elbo");
+    for line in ["eval run", "sample run", "train --resume run"] {
+        // The model would take three times as much.
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &format!("ulimit -v 1000000; exec {program} {line} --adapter cpu --threads 1")]);
+        shell.current_dir(folder.path()).env("MALLOC_ARENA_MAX", "1").env("RAYON_NUM_THREADS", "1");
+        outcome(shell).failed(3, "the checkpoint is of another model: `encoder.0` has shape");
+    }
+}
