@@ -13,6 +13,7 @@
 //!
 //! A checkpoint is written beside its final name, every file and the folder fsynced, then renamed, the parent fsynced,
 //! and only then does `last` move. So at every moment `last` names a whole checkpoint, whatever kills the process.
+//! Where saves follow each other quickly not each is flushed ([`Saving::flush`]): the last one that was stays beside them.
 //! Nothing is overwritten: a second checkpoint of the same step is `step-0000001234.2`, and the first goes once `last`
 //! has moved. The loader trusts nothing that the manifest does not vouch for, and steps back to the previous good one.
 
@@ -31,11 +32,11 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Config, Likelihood};
 use crate::data::table::Encoding;
 use crate::data::{Dataset, Known};
-use crate::durable;
+use crate::durable::{self, Flush};
 use crate::error::{Error, Result};
 use crate::plan::tuning::Tuning;
 use find::Name;
-pub use find::{Which, give_up_from, load_latest, load_result, locate};
+pub use find::{Which, find_latest, give_up_from, load_latest, load_result, locate};
 
 const PARAMETERS: &str = "parameters.safetensors";
 const MOMENTS: &str = "moments.safetensors";
@@ -73,6 +74,9 @@ pub struct Progress {
     pub adapter: String,
     /// What the model was trained on.
     pub data: DataRecord,
+    /// The working directory in which relative paths of the configuration were meant; none where it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
     /// How products are tiled: another tiling rounds differently.
     #[serde(default)]
     pub tuning: Tuning,
@@ -172,30 +176,64 @@ pub struct Checkpoint {
     pub config: Config,
 }
 
+/// How a checkpoint is saved.
+#[derive(Debug, Clone, Copy)]
+pub struct Saving<'a> {
+    /// How many stay, this one included.
+    pub keep: usize,
+    /// Whether it is on the disk before `last` names it.
+    pub flush: Flush,
+    /// One that stays in any case: the last that was flushed.
+    pub held: Option<&'a Path>,
+    /// Whether `best` is to name it, too.
+    pub best: bool,
+}
+
+impl Saving<'_> {
+    /// The newest `keep`, flushed.
+    pub fn flushed(keep: usize) -> Self {
+        Self { keep, flush: Flush::Now, held: None, best: false }
+    }
+}
+
+/// [`save_with`] what [`Saving::flushed`] says.
+///
+/// # Errors
+/// Those of [`save_with`].
+pub fn save(folder: &Path, checkpoint: &Checkpoint, keep: usize) -> Result<PathBuf> {
+    save_with(folder, checkpoint, Saving::flushed(keep))
+}
+
 /// Writes a checkpoint into `folder` (`RUN/checkpoints`), moves `last` to it, and returns where it lies.
 ///
-/// Of the earlier ones the newest `keep − 1` stay, and the one that `best` names; later steps, left over from a course
-/// that was given up by resuming further back, go.
+/// Of the earlier ones the newest `keep − 1` stay, and those that `best` names and that are held; later steps, left over
+/// from a course that was given up by resuming further back, go.
 ///
 /// # Errors
 /// [`Error::Diverged`] if a number is not finite: nothing is written, so that a good checkpoint is never replaced by a
 /// useless one. [`Error::Disk`] if writing fails: what stood before still stands, and the caller may go on training.
-pub fn save(folder: &Path, checkpoint: &Checkpoint, keep: usize) -> Result<PathBuf> {
+pub fn save_with(folder: &Path, checkpoint: &Checkpoint, saving: Saving) -> Result<PathBuf> {
     refuse_non_finite(checkpoint)?;
     let files = encode(checkpoint)?;
     durable::create_folder(folder)?;
-    remove_leftovers(folder);
+    remove_leftovers(folder, durable::is_own_temporary);
     let name = Name::unused(folder, checkpoint.progress.step);
     let path = folder.join(name.to_string());
-    let temporary = folder.join(format!("{}{name}", durable::TEMPORARY));
-    if let Err(error) = write_folder(&temporary, &files).and_then(|()| durable::rename(&temporary, &path)) {
+    let temporary = folder.join(durable::temporary(&name.to_string()));
+    let flush = saving.flush;
+    if let Err(error) = write_folder(&temporary, &files, flush).and_then(|()| durable::rename(&temporary, &path)) {
         // The error that counts is the first one; what cannot be removed now is removed before the next save.
         let _ = fs::remove_dir_all(&temporary);
         return Err(error);
     }
-    durable::sync_folder(folder)?;
-    find::point(folder, Which::Last, name)?;
-    prune(folder, name, keep);
+    if flush == Flush::Now {
+        durable::sync_folder(folder)?;
+    }
+    find::point(folder, Which::Last, name, flush)?;
+    prune(folder, name, &saving);
+    if saving.best {
+        find::point(folder, Which::Best, name, flush)?;
+    }
     Ok(path)
 }
 
@@ -206,8 +244,21 @@ pub fn save(folder: &Path, checkpoint: &Checkpoint, keep: usize) -> Result<PathB
 pub fn mark_best(folder: &Path, path: &Path) -> Result<()> {
     let name = path.file_name().and_then(|n| Name::parse(&n.to_string_lossy()));
     match name {
-        Some(name) if folder.join(name.to_string()).is_dir() => find::point(folder, Which::Best, name),
+        Some(name) if folder.join(name.to_string()).is_dir() => find::point(folder, Which::Best, name, Flush::Now),
         _ => Err(Error::Bug(format!("{} is no checkpoint in {}", path.display(), folder.display()))),
+    }
+}
+
+/// Removes what killed saves of any process left in a folder of checkpoints. Only for who holds the lock of the run: to
+/// others it may be a save under way.
+pub fn clear_leftovers(folder: &Path) {
+    remove_leftovers(folder, |name| name.starts_with(durable::TEMPORARY));
+}
+
+/// Removes the checkpoints that neither `last` nor `best` names, so that another one may fit.
+pub fn make_room(folder: &Path) {
+    if let Ok(Some(last)) = find::pointed(folder, Which::Last) {
+        prune(folder, last, &Saving::flushed(1));
     }
 }
 
@@ -230,12 +281,12 @@ pub fn load(path: &Path) -> Result<Checkpoint> {
     })
 }
 
-/// What the newest checkpoint of a run says of itself, without its tensors: configuration and progress.
+/// What a checkpoint of a run says of itself, without its tensors: configuration and progress.
 ///
 /// # Errors
 /// [`Error::Data`], naming the file, if there is no checkpoint or it is damaged.
-pub fn glance(run: &Path) -> Result<(Config, Progress)> {
-    let path = locate(run, Which::Last)?;
+pub fn glance(run: &Path, which: Which) -> Result<(Config, Progress)> {
+    let path = locate(run, which)?;
     let [progress, config] = manifest::read_verified(&path, [PROGRESS, CONFIG])?;
     let wrong = |e: serde_json::Error| Error::Data(format!("{}: {e}", path.join(PROGRESS).display()));
     let progress = serde_json::from_slice(&progress).map_err(wrong)?;
@@ -284,12 +335,13 @@ fn encode(checkpoint: &Checkpoint) -> Result<Vec<(&'static str, Vec<u8>)>> {
     Ok(files)
 }
 
-fn write_folder(folder: &Path, files: &[(&str, Vec<u8>)]) -> Result<()> {
-    durable::create_folder(folder)?;
+fn write_folder(folder: &Path, files: &[(&str, Vec<u8>)], flush: Flush) -> Result<()> {
+    durable::create_folder_with(folder, flush)?;
     for (name, bytes) in files {
-        durable::write_durably(&folder.join(name), bytes)?;
+        let path = folder.join(name);
+        durable::write_as(&path, &path, bytes, flush)?;
     }
-    durable::sync_folder(folder)
+    if flush == Flush::Now { durable::sync_folder(folder) } else { Ok(()) }
 }
 
 fn refuse_non_finite(checkpoint: &Checkpoint) -> Result<()> {
@@ -310,10 +362,10 @@ fn refuse_non_finite(checkpoint: &Checkpoint) -> Result<()> {
     refuse(format!("a metric of step {}", checkpoint.progress.step))
 }
 
-/// Removes what a killed save left behind.
-fn remove_leftovers(folder: &Path) {
+/// Removes what saves left behind that did not come to their end.
+fn remove_leftovers(folder: &Path, is_one: impl Fn(&str) -> bool) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        if entry.file_name().to_string_lossy().starts_with(durable::TEMPORARY) {
+        if is_one(&entry.file_name().to_string_lossy()) {
             // Not being able to is no reason to stop a run: if it is the disk, the save that follows says so.
             let _ = fs::remove_dir_all(entry.path()).or_else(|_| fs::remove_file(entry.path()));
         }
@@ -321,14 +373,17 @@ fn remove_leftovers(folder: &Path) {
 }
 
 /// Removes the checkpoints that `current`, just saved, makes superfluous.
-fn prune(folder: &Path, current: Name, keep: usize) {
+fn prune(folder: &Path, current: Name, saving: &Saving) {
     let Ok(all) = find::list(folder) else { return };
-    let mut kept: Vec<Name> = all.iter().copied().filter(|n| n.step < current.step).take(keep.max(1) - 1).collect();
+    let earlier = all.iter().copied().filter(|name| name.step < current.step);
+    let mut kept: Vec<Name> = earlier.take(saving.keep.max(1) - 1).collect();
     kept.push(current);
+    let held = saving.held.and_then(Path::file_name).and_then(|name| Name::parse(&name.to_string_lossy()));
+    kept.extend(held.filter(|held| held.step < current.step));
     kept.extend(find::pointed(folder, Which::Best).ok().flatten());
     for name in all.into_iter().filter(|n| !kept.contains(n)) {
         // Renamed first, so that a folder half deleted never looks like a checkpoint; a failure leaves it for next time.
-        let dying = folder.join(format!("{}{name}", durable::TEMPORARY));
+        let dying = folder.join(durable::temporary(&name.to_string()));
         if durable::rename(&folder.join(name.to_string()), &dying).is_ok() {
             let _ = fs::remove_dir_all(&dying);
         }

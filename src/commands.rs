@@ -27,13 +27,14 @@ mod show;
 mod train;
 mod traverse;
 
-use crate::cli::{BenchCommand, Cli, Command};
+use crate::cli::{BenchCommand, Cli, Command, TrainArgs};
 use crate::error::Result;
 use crate::report::{Options, Report};
 use std::process::ExitCode;
 
 /// Runs a command; an error is printed as one line and becomes the exit code.
 pub fn run(cli: Cli) -> ExitCode {
+    prepare(&cli.command);
     let (quiet, json) = switches(&cli.command);
     let report = Report::new(Options::detect(quiet, json));
     let done = dispatch(cli.command, &report);
@@ -43,6 +44,26 @@ pub fn run(cli: Cli) -> ExitCode {
             report.error(&error);
             ExitCode::from(error.exit_code())
         }
+    }
+}
+
+/// Makes of what would end the process something that can be told. What is blocked for this thread is blocked for those
+/// that it starts, so it comes before them.
+fn prepare(command: &Command) {
+    if let Command::Train(TrainArgs { dry_run: false, .. }) = command {
+        train::catch_announcements();
+    }
+    // Writing beyond the limit on the size of files then fails like writing to a full disk.
+    #[cfg(unix)]
+    {
+        use nix::sys::signal::{SigSet, Signal};
+        let limit: SigSet = std::iter::once(Signal::SIGXFSZ).collect();
+        // Where it cannot be blocked the process ends as it would have.
+        let _ = limit.thread_block();
+    }
+    // Where no thread can be started the work of readers is done by this one.
+    if rayon::ThreadPoolBuilder::new().build_global().is_err() {
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build_global();
     }
 }
 

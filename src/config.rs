@@ -4,6 +4,7 @@
 //! and is checked as a whole ([`validate`]) before anything is read, allocated or written.
 
 mod above;
+mod advice;
 mod data;
 pub mod keys;
 mod layers;
@@ -17,6 +18,7 @@ mod validate;
 use serde::{Deserialize, Serialize};
 
 pub use above::Above;
+pub use advice::advice;
 pub use data::{Background, Binarise, Colour, ColumnType, Damaged, DataConfig, Fit, Layout, Scale};
 pub use keys::nearest;
 pub use layers::{Channels, Conv, Dense, Layer, list as layer_list};
@@ -279,6 +281,12 @@ pub struct TrainConfig {
     pub seed: u64,
     /// Steps between checkpoints within an epoch; 0 saves at the end of each epoch only.
     pub checkpoint_steps: usize,
+    /// Seconds of training that a power cut may cost: of the checkpoints within so long, each of which a process that is
+    /// killed goes on from, one is flushed to the disk. 0 flushes every one.
+    pub sync_seconds: usize,
+    /// Seconds between pictures and tables of samples, once there are some of fifty epochs; the last epoch has its own.
+    /// 0 draws after every epoch.
+    pub sample_seconds: usize,
     /// Epochs without a better score after which the run stops, and its best checkpoint is the result; 0 for never.
     pub patience: usize,
     /// What is done when a loss is not finite.
@@ -333,6 +341,8 @@ impl Default for Config {
                 reorder: true,
                 seed: 0,
                 checkpoint_steps: 0,
+                sync_seconds: 10,
+                sample_seconds: 60,
                 patience: 0,
                 not_finite: NotFinite::Rollback,
             },

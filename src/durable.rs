@@ -1,8 +1,9 @@
 //! Writing so that a crash, a full disk or a pulled plug leaves either the old file or the new one, never a half.
 //!
 //! A new name is only given to bytes that have reached the disk: write under another name, fsync, rename, fsync the
-//! folder that holds the name.
+//! folder that holds the name. What can be made again may wait for its fsync: see [`Flush`].
 
+pub mod lock;
 pub mod scratch;
 
 use std::ffi::OsString;
@@ -12,8 +13,29 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// Unfinished files and folders start with this; whoever finds one may delete it.
+/// Unfinished files and folders start with this, then with the process that writes them. Nobody but that process takes
+/// one away, unless a [`lock`] says that there is none.
 pub const TEMPORARY: &str = ".tmp-";
+
+/// When bytes have to reach the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flush {
+    /// Before they get their name: a power cut leaves the old or the new.
+    Now,
+    /// When the operating system likes. A process that is killed still leaves the old or the new; a power cut may leave
+    /// less, so something that was flushed has to stand beside it.
+    Later,
+}
+
+/// What this process calls `name` while it is unfinished.
+pub fn temporary(name: &str) -> String {
+    format!("{TEMPORARY}{}-{name}", std::process::id())
+}
+
+/// Whether a name is an unfinished one of this process.
+pub fn is_own_temporary(name: &str) -> bool {
+    name.starts_with(&temporary(""))
+}
 
 /// Puts `bytes` at `path`, atomically: a reader finds the old content or the new one, also after a crash.
 ///
@@ -22,19 +44,27 @@ pub const TEMPORARY: &str = ".tmp-";
 /// # Errors
 /// [`Error::Disk`], naming the path and the cause.
 pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    replace_file_with(path, bytes, Flush::Now)
+}
+
+/// [`replace_file`] that flushes now or later.
+///
+/// # Errors
+/// Those of [`replace_file`].
+pub fn replace_file_with(path: &Path, bytes: &[u8], flush: Flush) -> Result<()> {
     let path = match fs::metadata(path) {
         Ok(found) if found.is_file() => fs::canonicalize(path).map_err(|e| cannot("write", path, &e))?,
         Ok(_) => return fs::write(path, bytes).map_err(|e| cannot("write", path, &e)),
         Err(_) => path.to_path_buf(),
     };
     let temporary = temporary_beside(&path)?;
-    write_durably(&temporary, bytes)?;
+    write_as(&temporary, &path, bytes, flush)?;
     if let Err(error) = rename(&temporary, &path) {
         // The error that counts is the first one; the leftover's name says that it is one.
         let _ = fs::remove_file(&temporary);
         return Err(error);
     }
-    sync_folder(parent(&path))
+    if flush == Flush::Now { sync_folder(parent(&path)) } else { Ok(()) }
 }
 
 /// Writes `bytes` to a file at `path` and returns once they are on the disk; after a failure there is no such file.
@@ -44,18 +74,46 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// [`Error::Disk`], naming the path and the cause.
 pub fn write_durably(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_as(path, path, bytes, Flush::Now)
+}
+
+/// Writes `bytes` to a file at `path`; errors name `shown`.
+pub(crate) fn write_as(path: &Path, shown: &Path, bytes: &[u8], flush: Flush) -> Result<()> {
     let written = (|| {
         step()?;
         let mut file = File::create(path)?;
         step()?;
         file.write_all(bytes)?;
+        if flush == Flush::Later {
+            return Ok(());
+        }
         step()?;
         file.sync_all()
     })();
     written.map_err(|e| {
         let _ = fs::remove_file(path);
-        cannot("write", path, &e)
+        cannot("write", shown, &e)
     })
+}
+
+/// Appends `bytes` to a file that exists, and flushes them later.
+///
+/// # Errors
+/// [`Error::Disk`], naming the path and the cause.
+pub fn append(path: &Path, bytes: &[u8]) -> Result<()> {
+    let opened = step().and_then(|()| File::options().append(true).open(path));
+    opened.and_then(|mut file| file.write_all(bytes)).map_err(|e| cannot("write", path, &e))
+}
+
+/// Flushes what was written to a file, if there is such a file.
+///
+/// # Errors
+/// [`Error::Disk`], naming the path and the cause.
+pub fn flush_file(path: &Path) -> Result<()> {
+    match step().and_then(|()| File::options().append(true).open(path)?.sync_all()) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(cannot("write", path, &e)),
+        _ => Ok(()),
+    }
 }
 
 /// Puts a folder with these files at `path`, atomically: it is there whole or not at all. What stands there may only be
@@ -118,13 +176,18 @@ pub fn rename(from: &Path, to: &Path) -> Result<()> {
 /// # Errors
 /// [`Error::Disk`], naming the folder and the cause.
 pub fn create_folder(path: &Path) -> Result<()> {
+    create_folder_with(path, Flush::Now)
+}
+
+/// [`create_folder`] that flushes now or later.
+pub(crate) fn create_folder_with(path: &Path, flush: Flush) -> Result<()> {
     if path.is_dir() {
         return Ok(());
     }
-    create_folder(parent(path))?;
+    create_folder_with(parent(path), flush)?;
     // Not `create_dir`: another process may have been faster.
     step().and_then(|()| fs::create_dir_all(path)).map_err(|e| cannot("create", path, &e))?;
-    sync_folder(parent(path))
+    if flush == Flush::Now { sync_folder(parent(path)) } else { Ok(()) }
 }
 
 /// The error for an attempt at `path` that the operating system refused: "cannot write a/b: no space left on the disk".
@@ -132,6 +195,7 @@ pub fn cannot(verb: &str, path: &Path, cause: &io::Error) -> Error {
     let cause = match cause.kind() {
         ErrorKind::StorageFull => "no space left on the disk".to_string(),
         ErrorKind::QuotaExceeded => "the disk quota is used up".to_string(),
+        ErrorKind::FileTooLarge => "files may not be that large here (ulimit -f)".to_string(),
         ErrorKind::PermissionDenied => "permission denied".to_string(),
         ErrorKind::ReadOnlyFilesystem => "the file system is read-only".to_string(),
         ErrorKind::NotFound => "there is no such folder".to_string(),
@@ -154,14 +218,14 @@ pub fn cache() -> Option<PathBuf> {
     folder("XDG_CACHE_HOME").or(system).map(|cache| cache.join("elbo"))
 }
 
-/// `folder/.tmp-name` for `folder/name`.
+/// `folder/.tmp-PROCESS-name` for `folder/name`.
 fn temporary_beside(path: &Path) -> Result<PathBuf> {
     let Some(name) = path.file_name() else {
         return Err(Error::Disk(format!("cannot write {}: it is no file name", path.display())));
     };
-    let mut temporary = OsString::from(TEMPORARY);
-    temporary.push(name);
-    Ok(path.with_file_name(temporary))
+    let mut unfinished = OsString::from(temporary(""));
+    unfinished.push(name);
+    Ok(path.with_file_name(unfinished))
 }
 
 /// The folder that holds a name; a bare name lies in the working directory.
@@ -313,13 +377,9 @@ mod tests {
         let file = folder.path().join("file");
         fs::write(&file, "in the way").unwrap();
         for (result, path, cause) in [
-            (replace_file(&file.join("x"), b""), file.join(".tmp-x"), "a file stands where a folder should be"),
+            (replace_file(&file.join("x"), b""), file.join("x"), "a file stands where a folder should be"),
             (create_folder(&file), file.clone(), "a file stands where a folder should be"),
-            (
-                replace_file(&folder.path().join("no/x"), b""),
-                folder.path().join("no/.tmp-x"),
-                "there is no such folder",
-            ),
+            (replace_file(&folder.path().join("no/x"), b""), folder.path().join("no/x"), "there is no such folder"),
             (replace_file(folder.path(), b""), folder.path().to_path_buf(), "there is a folder of that name"),
         ] {
             let Err(Error::Disk(message)) = result else { panic!("{result:?}") };

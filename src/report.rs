@@ -96,7 +96,12 @@ impl Report {
     /// The reason why the work ends.
     pub fn error(&self, error: &Error) {
         self.clear();
-        self.to_err(&lock(&self.epochs), &self.labelled("error", "31", &error.to_string()));
+        let text = match error {
+            // What was asked for is no error.
+            Error::Interrupted(how) => how.clone(),
+            error => self.labelled("error", "31", &error.to_string()),
+        };
+        self.to_err(&lock(&self.epochs), &text);
     }
 
     /// What was asked for, as text; not shown with `json`.

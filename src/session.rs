@@ -118,6 +118,8 @@ impl Session {
         let (uploaded, labelled) = (true, true);
         let mut session =
             Self { config, others, model, executor, record, tuning, data, uploaded, labelled, resident, plans, window };
+        // Before anything is built for what may be another model.
+        crate::checkpoint::match_parameters(checkpoint, &session.expected())?;
         session.plan(Purpose::Sample(BATCH))?;
         session.restore(0, checkpoint)?;
         Ok(session)

@@ -45,6 +45,7 @@ impl Member {
             elapsed_seconds: 0.0,
             adapter: session.executor.name(),
             data: session.record.clone(),
+            folder: None,
             tuning: session.tuning.clone(),
             course: Course::default(),
         };
@@ -116,6 +117,9 @@ pub enum Event<'a> {
     /// kept of it is kept now: a run that is killed in the save meets the epoch again, but not one that is killed after
     /// it.
     Epoch(&'a [Epoch]),
+    /// A checkpoint follows that a power cut cannot undo. What was kept of earlier epochs is flushed now, so that it does
+    /// not fall behind.
+    Flush,
     /// One member of several is given up, and why. What is kept of this is kept now.
     Lost(usize, &'a str),
     /// A loss was not finite, and all that still train go back to their last checkpoints.

@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::{Checkpoint, load};
-use crate::durable;
+use crate::durable::{self, Flush};
 use crate::error::{Error, Result};
 
 /// Which of a run's checkpoints.
@@ -53,8 +53,19 @@ pub fn locate(run: &Path, which: Which) -> Result<PathBuf> {
 /// # Errors
 /// [`Error::Data`] if no checkpoint is whole, saying what is wrong with each.
 pub fn load_latest(run: &Path) -> Result<(Checkpoint, Vec<String>)> {
+    find_latest(run).map(|(_, checkpoint, warnings)| (checkpoint, warnings))
+}
+
+/// [`load_latest`], and the folder of the checkpoint that it found.
+///
+/// # Errors
+/// Those of [`load_latest`].
+pub fn find_latest(run: &Path) -> Result<(PathBuf, Checkpoint, Vec<String>)> {
     let folder = match place(run)? {
-        Place::Checkpoint(path) => return Ok((load(&path)?, Vec::new())),
+        Place::Checkpoint(path) => {
+            let checkpoint = load(&path)?;
+            return Ok((path, checkpoint, Vec::new()));
+        }
         Place::Last(folder) | Place::Folder(folder) => folder,
     };
     let mut wrong = Vec::new();
@@ -70,10 +81,11 @@ pub fn load_latest(run: &Path) -> Result<(Checkpoint, Vec<String>)> {
     let beyond = |name: &Name| last.is_some_and(|last| *name > last);
     let (late, early): (Vec<Name>, Vec<Name>) = all.into_iter().partition(beyond);
     for name in early.into_iter().chain(late) {
-        match load(&folder.join(name.to_string())) {
+        let path = folder.join(name.to_string());
+        match load(&path) {
             Ok(checkpoint) => {
                 let warnings = wrong.into_iter().map(|why| format!("{why}; going on from {name}")).collect();
-                return Ok((checkpoint, warnings));
+                return Ok((path, checkpoint, warnings));
             }
             Err(error) => wrong.push(error.to_string()),
         }
@@ -92,8 +104,14 @@ pub fn load_latest(run: &Path) -> Result<(Checkpoint, Vec<String>)> {
 pub fn give_up_from(folders: &[PathBuf], step: u64) -> Result<bool> {
     let before = |folder: &PathBuf| Ok(list(folder)?.into_iter().filter(|name| name.step < step).max());
     let Some(names) = folders.iter().map(before).collect::<Result<Option<Vec<Name>>>>()? else { return Ok(false) };
-    folders.iter().zip(names).try_for_each(|(folder, name)| point(folder, Which::Last, name))?;
+    folders.iter().zip(names).try_for_each(|(folder, name)| point(folder, Which::Last, name, Flush::Now))?;
     Ok(true)
+}
+
+/// How many steps the newest checkpoint in the folder of this one has, where they are more than its own.
+pub fn steps_beyond(path: &Path) -> Option<u64> {
+    let own = Name::parse(&path.file_name()?.to_string_lossy())?;
+    list(path.parent()?).ok()?.first().filter(|newest| newest.step > own.step).map(|newest| newest.step)
 }
 
 /// What a run came to: the newest checkpoint, as [`load_latest`] finds it, or the best one of a run that stopped early.
@@ -113,6 +131,16 @@ pub fn load_result(run: &Path) -> Result<(Checkpoint, Vec<String>)> {
             Ok((latest, warnings))
         }
     }
+}
+
+/// Whether this is the name of a checkpoint.
+pub fn is_name(name: &str) -> bool {
+    Name::parse(name).is_some()
+}
+
+/// Whether this is the name of a checkpoint from before the first step.
+pub fn is_first(name: &str) -> bool {
+    Name::parse(name).is_some_and(|name| name.step == 0)
 }
 
 /// A checkpoint folder's name: `step-0000001234`, or `step-0000001234.2` for the second of that step. Later is greater.
@@ -165,8 +193,8 @@ pub(super) fn list(folder: &Path) -> Result<Vec<Name>> {
 }
 
 /// Lets a pointer name a checkpoint, atomically.
-pub(super) fn point(folder: &Path, which: Which, name: Name) -> Result<()> {
-    durable::replace_file(&folder.join(which.pointer()), format!("{name}\n").as_bytes())
+pub(super) fn point(folder: &Path, which: Which, name: Name, flush: Flush) -> Result<()> {
+    durable::replace_file_with(&folder.join(which.pointer()), format!("{name}\n").as_bytes(), flush)
 }
 
 /// What a pointer names, if there is such a pointer.

@@ -87,7 +87,11 @@ impl Sweep {
     /// # Errors
     /// [`Error::Disk`] if writing fails; `best` then names what it named before.
     pub fn mark_best(&self, folder: &Path, member: usize) -> Result<()> {
-        durable::replace_file(&folder.join(BEST), format!("{}\n", self.members[member]).as_bytes())
+        let (path, text) = (folder.join(BEST), format!("{}\n", self.members[member]));
+        if fs::read_to_string(&path).is_ok_and(|there| there == text) {
+            return Ok(());
+        }
+        durable::replace_file(&path, text.as_bytes())
     }
 }
 
@@ -166,7 +170,9 @@ pub fn load_same_step(folders: &[PathBuf]) -> Result<(Vec<Checkpoint>, Vec<Strin
 /// The checkpoints up to the one that `last` names, the newest first: later ones belong to a save that did not finish,
 /// or to a course that was given up.
 fn vouched_for(folder: &Path) -> Result<Vec<Name>> {
-    let last = find::pointed(folder, Which::Last)?;
+    // A pointer that a power cut damaged vouches for nothing and rules out nothing: each checkpoint says itself whether
+    // it is whole.
+    let last = find::pointed(folder, Which::Last).unwrap_or_default();
     Ok(find::list(folder)?.into_iter().filter(|name| last.is_none_or(|last| *name <= last)).collect())
 }
 

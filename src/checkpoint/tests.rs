@@ -73,6 +73,7 @@ fn checkpoint(step: u64) -> Checkpoint {
                 encoding: None,
                 classes: None,
             },
+            folder: None,
             tuning: Tuning([("matmul 0.0.1.0.0.0 2x3x4".into(), vec![16, 16, 4, 4, 2])].into()),
             course: Course { rollbacks: 1, stopped: true, ..Course::default() },
         },
@@ -372,10 +373,56 @@ fn old_checkpoints_go_except_the_newest_the_best_and_the_last() {
     assert_eq!(names(run.path()), folders(&["20", "50", "55"]));
     save(run.path(), &checkpoint(57), 0).unwrap();
     assert_eq!(names(run.path()), folders(&["20", "57"]), "the one just saved always stays");
-    fs::write(run.path().join(".tmp-step-0000000099"), "left by a killed save").unwrap();
+    fs::write(run.path().join(durable::temporary("step-0000000099")), "left by a killed save").unwrap();
+    fs::write(run.path().join(".tmp-0-step-0000000099"), "a save of another process").unwrap();
     fs::create_dir(run.path().join("my-notes")).unwrap();
     save(run.path(), &checkpoint(58), 1).unwrap();
-    assert_eq!(names(run.path())[2..], ["my-notes", "step-0000000020", "step-0000000058"]);
+    let left = [".tmp-0-step-0000000099", "best", "last", "my-notes", "step-0000000020", "step-0000000058"];
+    assert_eq!(names(run.path()), left);
+    // Who holds the lock knows that there is no other process.
+    clear_leftovers(run.path());
+    assert_eq!(names(run.path()), left[1..]);
+    save(run.path(), &checkpoint(59), 2).unwrap();
+    make_room(run.path());
+    assert_eq!(names(run.path()), ["best", "last", "my-notes", "step-0000000020", "step-0000000059"]);
+}
+
+#[test]
+fn a_power_cut_between_two_flushes_leaves_the_last_one_that_was_flushed() {
+    for damage in ["step-0000000004", "step-0000000005", "last", "best"] {
+        let run = tempfile::tempdir().unwrap();
+        let held = save(run.path(), &checkpoint(1), 2).unwrap();
+        let later = |held| Saving { keep: 2, flush: Flush::Later, held, best: true };
+        for step in 2..=5 {
+            save_with(run.path(), &checkpoint(step), later(Some(&held))).unwrap();
+        }
+        let there = ["best", "last", "step-0000000001", "step-0000000004", "step-0000000005"];
+        assert_eq!(names(run.path()), there, "the flushed one stays beside the newest two");
+        assert_eq!(load_latest(run.path()).unwrap(), (checkpoint(5), vec![]), "what was not cut is whole");
+        // What had not reached the disk may be there by name alone.
+        for name in &there[3..] {
+            if damage.starts_with("step") && *name >= damage {
+                for file in names(&run.path().join(name)) {
+                    fs::write(run.path().join(name).join(file), "").unwrap();
+                }
+            }
+        }
+        if !damage.starts_with("step") {
+            fs::write(run.path().join(damage), "").unwrap();
+        }
+        let (found, warnings) = load_latest(run.path()).unwrap();
+        let expected = if damage == "step-0000000004" {
+            1
+        } else if damage == "step-0000000005" {
+            4
+        } else {
+            5
+        };
+        assert_eq!(found, checkpoint(expected), "{damage}: {warnings:?}");
+        // A sweep needs no pointer either.
+        let (found, _) = sweep::load_same_step(&[run.path().to_owned()]).unwrap();
+        assert_eq!(found, [checkpoint(expected)], "{damage}");
+    }
 }
 
 #[test]

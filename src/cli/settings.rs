@@ -29,7 +29,6 @@ impl TrainArgs {
             return Ok(());
         }
         let flags = [
-            ("--data", self.data.is_some()),
             ("--recipe", self.recipe.recipe.is_some()),
             ("--set", !self.recipe.set.is_empty()),
             ("--batch", self.batch.is_some()),
@@ -47,7 +46,7 @@ impl TrainArgs {
             None => Ok(()),
             Some((flag, _)) => Err(Error::Usage(format!(
                 "{flag} cannot be given with --resume: a resumed run keeps its settings and its folder; only --epochs, \
-                 --max-time, --adapter, --threads, --profile and --quiet may be given"
+                 --data, --max-time, --adapter, --threads, --profile and --quiet may be given"
             ))),
         }
     }
@@ -211,11 +210,10 @@ mod tests {
 
     #[test]
     fn with_resume_only_what_cannot_change_the_run_may_be_given() {
-        for flags in ["", "--epochs 20", "--max-time 1h", "--adapter cpu --threads 3 --profile --quiet"] {
+        for flags in ["", "--epochs 20", "--data d", "--max-time 1h", "--adapter cpu --threads 3 --profile --quiet"] {
             assert_eq!(train(&format!("elbo train --resume r {flags}")).check_resume(), Ok(()), "{flags}");
         }
         for flags in [
-            "--data d",
             "--recipe plane",
             "--set latent=2",
             "--batch 1",

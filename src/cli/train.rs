@@ -46,7 +46,7 @@ pub struct TrainArgs {
     ///
     /// `glyphs` (digits that the program draws itself, the default), `mnist` or `fashion-mnist`, a folder of PNG or
     /// JPEG images, an .npy, .npz or .csv file, an IDX file, plain or gzipped, or a folder with IDX files under their
-    /// MNIST names. `elbo data SRC` describes a source.
+    /// MNIST names. `elbo data SRC` describes a source. With --resume: where the run's data lie now.
     #[arg(long, value_name = "SRC")]
     pub data: Option<String>,
 
@@ -115,7 +115,7 @@ pub struct TrainArgs {
 
     /// Run folder, new or empty [default: runs/NAME-N]
     ///
-    /// The run folder, which must be new or empty. Default: runs/NAME-N with the recipe's name and the next free
+    /// The run folder, which must be new or empty, or hold a run that was ended before its first checkpoint. Default: runs/NAME-N with the recipe's name and the next free
     /// number.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -123,8 +123,8 @@ pub struct TrainArgs {
     /// Continue a run where it stopped
     ///
     /// Continues a run from its last checkpoint (or from a given checkpoint folder), to the same bits as if it had
-    /// never stopped. The run keeps its settings: only --epochs, --max-time, --adapter, --threads, --profile and --quiet
-    /// may be given with it.
+    /// never stopped. The run keeps its settings: only --epochs, --data (the same data in another place), --max-time,
+    /// --adapter, --threads, --profile and --quiet may be given with it. While a process trains, others are refused.
     #[arg(long, value_name = "RUN")]
     pub resume: Option<PathBuf>,
 

@@ -14,7 +14,9 @@ use serde_json::json;
 /// file cannot be written.
 pub fn run(args: &DecodeArgs, report: &Report) -> Result<()> {
     let format = files::format("--out ", &args.out, &["npy", "csv", "png"])?;
+    files::spare(&args.out, &[&args.latents.to_string_lossy()], None)?;
     let mut trained = open::without_data(&args.run, report)?;
+    trained.spare(&args.out)?;
     let session = &mut trained.session;
     let class = classes::one(session, "--class", args.class.as_deref())?;
     let latents = files::latents(&args.latents, session.model.config.latent)?;

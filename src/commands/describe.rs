@@ -2,7 +2,7 @@
 
 mod columns;
 
-use super::{open, show};
+use super::{files, open, show};
 use crate::checkpoint::DataRecord;
 use crate::cli::DataArgs;
 use crate::config::{self, DataConfig, Likelihood};
@@ -28,6 +28,9 @@ const SHOWN_COLUMNS: usize = 60;
 pub fn run(args: &DataArgs, report: &Report) -> Result<()> {
     let drawn = open::check_pictures(args.count.unwrap_or(64))?;
     let config = config::resolve(args.recipe.recipe.as_deref(), &args.overrides())?;
+    if let Some(path) = &args.out {
+        files::spare(path, &[&config.data.source, &config.data.labels], None)?;
+    }
     let data = match open::data(&config, None, report) {
         Ok(data) => data,
         Err(Error::Data(why)) => return describe_refused(&config.data, why, report),

@@ -18,6 +18,8 @@ use std::path::{Path, PathBuf};
 pub fn run(args: &EmbedArgs, report: &Report) -> Result<()> {
     let format = files::format("--out ", &args.out, &["npy", "csv"])?;
     let mut trained = open::with_data(&args.run, args.data.as_deref(), Purpose::Encode(BATCH), report)?;
+    trained.spare(&args.out)?;
+    trained.spare(&deviations(&args.out))?;
     let session = &mut trained.session;
     let (part, name) = match args.part {
         Some(_) => open::part(session.data()?, args.part)?,
@@ -56,11 +58,16 @@ fn arrays(path: &Path, posterior: &Posterior, std: bool) -> Result<Vec<PathBuf>>
     let mut made = vec![path.to_owned()];
     npy::save(path, &posterior.means, &shape)?;
     if std {
-        let path = path.with_extension("std.npy");
+        let path = deviations(path);
         npy::save(&path, &posterior.deviations(), &shape)?;
         made.push(path);
     }
     Ok(made)
+}
+
+/// Where the deviations go that belong to an array of means.
+fn deviations(path: &Path) -> PathBuf {
+    path.with_extension("std.npy")
 }
 
 /// One row per example: where it stood in the source, its label, its mean, its deviation.

@@ -13,9 +13,59 @@ pub fn format(flag: &str, path: &Path, known: &[&'static str]) -> Result<&'stati
     let ending = path.extension().map(|end| end.to_string_lossy().to_ascii_lowercase());
     known.iter().copied().find(|known| ending.as_deref() == Some(known)).ok_or_else(|| {
         let list: Vec<String> = known.iter().map(|known| format!(".{known}")).collect();
-        let (last, first) = list.split_last().map_or(("", String::new()), |(last, first)| (last, first.join(", ")));
-        Error::Usage(format!("{flag}{}: the file's name is to end in {first} or {last}", path.display()))
+        let text = match &list[..] {
+            [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+            list => list.concat(),
+        };
+        Error::Usage(format!("{flag}{}: the file's name is to end in {text}", path.display()))
     })
+}
+
+/// Refuses to write over what is read: `out` must be none of the sources, nor a picture in a folder that is one; nor
+/// what a run is made of, where `run` is its folder.
+///
+/// # Errors
+/// [`Error::Usage`], naming both.
+pub fn spare(out: &Path, sources: &[&str], run: Option<&Path>) -> Result<()> {
+    let refuse = |what: String| {
+        Err(Error::Usage(format!("--out {}: that would write over {what}; name another file", out.display())))
+    };
+    // What does not exist, or is no file (a device, a pipe), holds nothing that could be lost.
+    if !out.is_file() {
+        return Ok(());
+    }
+    for source in sources.iter().map(Path::new) {
+        if is_same(out, source) {
+            return refuse("the data that are read".into());
+        }
+        let (Ok(file), Ok(folder)) = (out.canonicalize(), source.canonicalize()) else { continue };
+        if folder.is_dir() && is_picture(&file) && file.starts_with(&folder) {
+            return refuse(format!("a picture of the data in {}", source.display()));
+        }
+    }
+    let Some(run) = run else { return Ok(()) };
+    let (Ok(file), Ok(folder)) = (out.canonicalize(), run.canonicalize()) else { return Ok(()) };
+    let own = ["config.toml", "metrics.csv", "members.csv", "sweep.toml", "threshold.json"];
+    let within = file.strip_prefix(&folder).ok();
+    if within.is_some_and(|name| name.starts_with("checkpoints") || own.iter().any(|own| name == Path::new(own))) {
+        return refuse(format!("a file of the run {}", run.display()));
+    }
+    Ok(())
+}
+
+fn is_picture(path: &Path) -> bool {
+    let end = path.extension().map(|end| end.to_string_lossy().to_ascii_lowercase());
+    end.is_some_and(|end| matches!(end.as_str(), "png" | "jpg" | "jpeg"))
+}
+
+/// Whether two names lead to one file.
+fn is_same(a: &Path, b: &Path) -> bool {
+    #[cfg(unix)]
+    if let (Ok(a), Ok(b)) = (std::fs::metadata(a), std::fs::metadata(b)) {
+        use std::os::unix::fs::MetadataExt;
+        return (a.dev(), a.ino()) == (b.dev(), b.ino());
+    }
+    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
 
 /// Latents [count, `latent`] from an .npy or .csv file.

@@ -47,7 +47,10 @@ const PLAIN: [Likelihood; 3] = [Likelihood::Bernoulli, Likelihood::Gaussian, Lik
 /// [`Error::Usage`] where `--out` is not empty or the flags do not describe the network; [`Error::Data`], naming the
 /// file, where it is no network that can be taken; [`Error::Disk`] where the run cannot be written.
 pub fn run(args: &ImportArgs, report: &Report) -> Result<()> {
-    folder::check_empty(&args.out, "")?;
+    let free = !args.out.is_dir() || folder::is_start(&args.out);
+    if !free {
+        folder::check_empty(&args.out, "")?;
+    }
     let (file, exported) = source(&args.file)?;
     if let Some(exported) = &exported {
         check_kind(&exported.config)?;
@@ -64,7 +67,7 @@ pub fn run(args: &ImportArgs, report: &Report) -> Result<()> {
     let (config, record) = described(args, exported, &network, report)?;
     let checkpoint = checkpoint_of(config, record, &network)?;
     describe(&network, report);
-    save(&args.out, &checkpoint)?;
+    save(&args.out, &checkpoint, report)?;
     report.note(&format!("next     elbo sample {}", args.out.display()));
     report.result(&args.out.display().to_string());
     Ok(())
@@ -209,6 +212,7 @@ fn checkpoint_of(config: Config, data: DataRecord, network: &Network) -> Result<
         elapsed_seconds: 0.0,
         adapter: "elbo import".into(),
         data,
+        folder: None,
         tuning: Tuning::default(),
         course: Course::default(),
     };
@@ -247,8 +251,8 @@ fn describe(network: &Network, report: &Report) {
     network.out_log_variance.iter().for_each(|layer| say("decoder.log_variance", layer));
 }
 
-fn save(folder: &Path, checkpoint: &Checkpoint) -> Result<()> {
-    let made = Folder::new(folder)?;
+fn save(folder: &Path, checkpoint: &Checkpoint, report: &Report) -> Result<()> {
+    let made = Folder::take(folder, "", report)?;
     let text = format!(
         "# elbo {}\n# data {} ({})\n# imported\n{}",
         env!("CARGO_PKG_VERSION"),
@@ -256,8 +260,10 @@ fn save(folder: &Path, checkpoint: &Checkpoint) -> Result<()> {
         checkpoint.progress.data.hash,
         config::to_toml(&checkpoint.config)
     );
-    let saved = checkpoint::save(&folder.join("checkpoints"), checkpoint, 1)
-        .and_then(|_| durable::replace_file(&folder.join("config.toml"), text.as_bytes()));
+    // The checkpoint comes last: without it a run is nothing, and can be made again.
+    let saved = durable::replace_file(&folder.join("config.toml"), text.as_bytes())
+        .and_then(|()| checkpoint::save(&folder.join("checkpoints"), checkpoint, 1))
+        .map(drop);
     if saved.is_err() {
         made.remove();
     }

@@ -1,5 +1,6 @@
 //! A trained model, ready to use: the checkpoint that RUN means, on a device, with data where a command needs them.
 
+use super::files;
 use crate::checkpoint::{self, Checkpoint};
 use crate::cli::{Part, RunArgs};
 use crate::config::Config;
@@ -23,6 +24,16 @@ pub struct Trained {
     pub epoch: u32,
     /// Steps that it was trained for.
     pub step: u64,
+    /// What the run was trained on, and what was opened here: sources and files of labels.
+    sources: Vec<String>,
+}
+
+impl Trained {
+    /// Checks that a file that is to be made is none that the run, or this command, is made from.
+    pub fn spare(&self, out: &Path) -> Result<()> {
+        let sources: Vec<&str> = self.sources.iter().map(String::as_str).collect();
+        files::spare(out, &sources, Some(&self.folder))
+    }
 }
 
 /// Opens a model and the data to use it on: those it was trained on, or `data` of the same shape. `purpose` is what
@@ -36,6 +47,8 @@ pub fn with_data(run: &RunArgs, data: Option<&str>, purpose: Purpose, report: &R
     let checkpoint = load(path, report)?;
     let (config, dataset) = dataset(&checkpoint, data, None, report)?;
     let mut session = Session::new(config, dataset, device(run, report)?)?;
+    // Before anything is built for what may be another model.
+    checkpoint::match_parameters(&checkpoint, &session.expected())?;
     session.plan(purpose)?;
     session.restore(0, &checkpoint)?;
     Ok(trained(session, path, &checkpoint))
@@ -62,12 +75,35 @@ pub fn dataset(
             config.data.labels.clear();
         }
     }
+    place(&mut config, checkpoint.progress.folder.as_deref(), report);
     if let Some(labels) = labels {
         labels.clone_into(&mut config.data.labels);
     }
     let dataset = open_data(&config, checkpoint, data.is_some(), report)?;
     data::check(&dataset, config.model.likelihood)?;
     Ok((config, dataset))
+}
+
+/// The working directory, where the data of a configuration are named by paths from there.
+pub fn meant_from(config: &Config) -> Option<String> {
+    let relative = |path: &&String| !path.is_empty() && Path::new(path).is_relative() && Path::new(path).exists();
+    [&config.data.source, &config.data.labels].into_iter().find(relative)?;
+    std::env::current_dir().ok().map(|folder| folder.display().to_string())
+}
+
+/// Names the data of a run from where they were meant, where they are not found from here.
+pub fn place(config: &mut Config, folder: Option<&str>, report: &Report) {
+    let Some(folder) = folder.map(Path::new) else { return };
+    // Sources that have a name of their own, and columns and arrays with labels, lie nowhere.
+    let named = config.data.source == "glyphs" || fetch::source(&config.data.source).is_some();
+    let in_file = Path::new(&config.data.labels).extension().is_some_and(|end| end.eq_ignore_ascii_case("npy"));
+    for (path, is_one) in [(&mut config.data.source, !named), (&mut config.data.labels, in_file)] {
+        let there = folder.join(&**path);
+        if is_one && !Path::new(path).exists() && there.exists() {
+            report.note(&format!("found    {path} in {}, where the run began", folder.display()));
+            *path = there.display().to_string();
+        }
+    }
 }
 
 /// Opens a model alone.
@@ -111,6 +147,7 @@ pub fn part(data: &Dataset, asked: Option<Part>) -> Result<(Range<usize>, &'stat
 /// [`Error::Disk`] where the folder cannot be made.
 pub fn picture(trained: &Trained, asked: Option<&Path>, name: &str) -> Result<PathBuf> {
     if let Some(path) = asked {
+        trained.spare(path)?;
         return Ok(path.to_owned());
     }
     let folder = trained.folder.join("samples");
@@ -129,6 +166,21 @@ pub fn check_pictures(count: usize) -> Result<usize> {
     match count {
         1..=MOST_PICTURES => Ok(count),
         _ => Err(Error::Usage(format!("-n {count}: a file takes 1 to {MOST_PICTURES} pictures"))),
+    }
+}
+
+/// The most rows in one table.
+const MOST_ROWS: usize = 10_000_000;
+
+/// Checks a number of examples, which are drawn or become rows of a table or an array.
+///
+/// # Errors
+/// [`Error::Usage`] where a file does not take that many.
+pub fn check_count(count: usize, drawn: bool) -> Result<usize> {
+    match count {
+        _ if drawn => check_pictures(count),
+        1..=MOST_ROWS => Ok(count),
+        _ => Err(Error::Usage(format!("-n {count}: a file takes 1 to {MOST_ROWS} rows"))),
     }
 }
 
@@ -257,5 +309,12 @@ pub fn data(config: &Config, known: Option<Known>, report: &Report) -> Result<Da
 }
 
 fn trained(session: Session, run: &Path, checkpoint: &Checkpoint) -> Trained {
-    Trained { session, folder: folder_of(run), epoch: checkpoint.progress.epoch, step: checkpoint.progress.step }
+    let sources = sources(&[&checkpoint.config, &session.config]);
+    let (epoch, step) = (checkpoint.progress.epoch, checkpoint.progress.step);
+    Trained { session, folder: folder_of(run), epoch, step, sources }
+}
+
+/// The sources of data that configurations name, and their files of labels.
+pub fn sources(configs: &[&Config]) -> Vec<String> {
+    configs.iter().flat_map(|config| [config.data.source.clone(), config.data.labels.clone()]).collect()
 }

@@ -29,7 +29,7 @@ pub fn run(args: &RunsArgs, report: &Report) -> Result<()> {
             return Err(Error::Data(format!("no such folder: {}", folder.display())));
         }
         for path in inside(folder) {
-            match checkpoint::glance(&path) {
+            match checkpoint::glance(&path, checkpoint::Which::Last) {
                 Ok((config, progress)) => runs.push(Run { path, config, progress }),
                 Err(error) => report.warn(&error.to_string()),
             }

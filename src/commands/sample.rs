@@ -18,8 +18,10 @@ const OF_EACH: usize = 8;
 /// Those of [`open::without_data`] and [`show::save`], and [`crate::error::Error::Usage`] for a number of pictures or a
 /// class that makes no sense.
 pub fn run(args: &SampleArgs, report: &Report) -> Result<()> {
-    let count = open::check_pictures(args.count.unwrap_or(COUNT))?;
     let mut trained = open::without_data(&args.run, report)?;
+    // Rows of a table are not held to what a picture has room for.
+    let drawn = show::is_drawn(args.out.as_deref(), &trained.session.record);
+    let count = open::check_count(args.count.unwrap_or(COUNT), drawn)?;
     let session = &mut trained.session;
     let seed = args.seed.unwrap_or(session.config.train.seed);
     let mut shown = classes::typed(session, "--class", args.class.as_deref())?;
@@ -30,7 +32,11 @@ pub fn run(args: &SampleArgs, report: &Report) -> Result<()> {
     let (images, columns) = if shown.is_empty() {
         (session.sample(count, seed)?, open::columns(count))
     } else {
-        classes::check_pictures(columns, shown.len(), 0, "--class")?;
+        if drawn {
+            classes::check_pictures(columns, shown.len(), 0, "--class")?;
+        } else {
+            open::check_count(columns.saturating_mul(shown.len()), drawn)?;
+        }
         let images = session.class_grid(&shown, columns, &[seed])?.swap_remove(0);
         (images, if shown.len() > 1 { columns } else { open::columns(columns) })
     };

@@ -56,7 +56,12 @@ pub fn run(args: &ScoreArgs, report: &Report) -> Result<()> {
     if let Some(name) = named {
         check_named(name, &checkpoint.config)?;
     }
-    let (_, data) = open::dataset(&checkpoint, args.data.as_deref(), named, report)?;
+    let (config, data) = open::dataset(&checkpoint, args.data.as_deref(), named, report)?;
+    if let Some(path) = &args.out {
+        let sources = open::sources(&[&checkpoint.config, &config]);
+        let sources: Vec<&str> = sources.iter().map(String::as_str).collect();
+        files::spare(path, &sources, Some(&open::folder_of(&args.run.run)))?;
+    }
     let anomalous = args.labels.is_some().then(|| labels::anomalous(&data, args.normal.as_deref())).transpose()?;
     let mut session = Session::without_data(&checkpoint, open::device(&args.run, report)?)?;
     let line = match args.threshold {

@@ -19,6 +19,15 @@ pub fn extension(record: &DataRecord) -> &'static str {
     }
 }
 
+/// Whether examples in a file are drawn, and no rows or numbers.
+pub fn is_drawn(path: Option<&Path>, record: &DataRecord) -> bool {
+    match path {
+        None => extension(record) == "png",
+        Some(path) if ends_in(path, "npy") => false,
+        Some(path) => record.table().is_none() || ends_in(path, "png"),
+    }
+}
+
 /// Writes examples [n, D], in the units of the data. A table is drawn as strips only where the name asks for a picture.
 ///
 /// # Errors

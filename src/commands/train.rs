@@ -2,12 +2,13 @@
 
 mod files;
 mod pictures;
+mod stop;
 mod sweep;
 
-use super::folder::Folder;
-use super::{describe, open, show};
+use super::{describe, folder, open, show};
+use crate::checkpoint::find::steps_beyond;
 use crate::checkpoint::sweep::{Sweep, load_common, one_model};
-use crate::checkpoint::{self, Checkpoint};
+use crate::checkpoint::{self, Checkpoint, DataRecord, Which};
 use crate::cli::TrainArgs;
 use crate::config::{self, Config};
 use crate::data;
@@ -23,13 +24,18 @@ use crate::report::human::{bytes, count};
 use crate::report::progress::EpochRow;
 use crate::session::{Purpose, Session};
 use crate::train::{self, Epoch, Event, Member, Options};
-use files::{Metrics, header, run_folder};
+use files::{Metrics, edited, flush_metrics, header, run_folder};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use stop::STOP;
+pub use stop::catch_announcements;
 
-/// Set by the first Ctrl-C; the second one ends the process.
-static STOP: AtomicBool = AtomicBool::new(false);
+/// Epochs after each of which samples are drawn, however quickly they follow each other.
+const DRAWN: usize = 50;
+
+/// A rate in nats below which latents say nothing, and the steps after which they should.
+const COLLAPSED: f64 = 0.1;
+const ENOUGH: u64 = 500;
 
 /// Where a run is kept.
 struct Place {
@@ -42,6 +48,10 @@ struct Place {
     /// The best score of each member so far.
     best: Vec<Option<f64>>,
     sweep: Option<Sweep>,
+    /// When samples were drawn last.
+    drawn: Option<Instant>,
+    /// The rate of the last epoch, where it is no sweep.
+    rate: Option<f64>,
 }
 
 /// Trains, or continues a run.
@@ -64,7 +74,13 @@ fn begin(args: &TrainArgs, report: &Report) -> Result<()> {
     let config::Sweep { varied, members } =
         config::sweep(args.recipe.recipe.as_deref(), &args.overrides(), args.seeds.as_deref())?;
     let sweep = (!varied.is_empty()).then(|| Sweep::new(varied, members.len()));
+    // Members differ in few settings; what is said of one is not said again.
+    let mut advice: Vec<String> = members.iter().flat_map(config::advice).collect();
+    advice.dedup();
     let mut session = prepare(members, args, report)?;
+    for line in &advice {
+        report.warn(line);
+    }
     if args.dry_run {
         session.plan(Purpose::Train)?;
         describe(&mut session, report)?;
@@ -78,17 +94,24 @@ fn begin(args: &TrainArgs, report: &Report) -> Result<()> {
         report.result(&config::to_toml(&session.config));
         return Ok(());
     }
-    let folder = run_folder(args.out.as_deref(), &session.config.name)?;
-    let made = Folder::new(&folder)?;
+    let mut made = run_folder(args.out.as_deref(), &session.config.name, report)?;
+    let folder = made.path().to_owned();
     let folders = sweep.as_ref().map_or(vec![folder.clone()], |sweep| sweep.folders(&folder));
     let done = (|| {
+        made.add(&folders, report)?;
         super::tune(&mut session, args.tune.unwrap_or_default(), report)?;
         session.plan(Purpose::Train)?;
         session.initialise()?;
         describe(&mut session, report)?;
         let metrics = folders.iter().map(|_| Metrics::default()).collect();
-        let members: Vec<_> = folders.iter().map(|folder| Member::new(&session, folder.join("checkpoints"))).collect();
-        let place = Place { folder, folders: folders.clone(), metrics, best: vec![None; members.len()], sweep };
+        let mut members: Vec<_> =
+            folders.iter().map(|folder| Member::new(&session, folder.join("checkpoints"))).collect();
+        let from = open::meant_from(&session.config);
+        for member in &mut members {
+            member.progress.folder.clone_from(&from);
+        }
+        let best = vec![None; members.len()];
+        let place = Place { folder, folders: folders.clone(), metrics, best, sweep, drawn: None, rate: None };
         go(&mut session, members, place, args, report)
     })();
     // A run that never began leaves nothing behind.
@@ -100,16 +123,40 @@ fn begin(args: &TrainArgs, report: &Report) -> Result<()> {
 }
 
 fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
+    if folder::is_start(run) {
+        let shown = run.display();
+        return Err(Error::Data(format!(
+            "{shown}: the run was ended before its first checkpoint; begin it again: elbo train with --out {shown} takes \
+             the folder over"
+        )));
+    }
     let sweep = Sweep::read(run)?;
-    let (folder, folders, mut saved, warnings) = if let Some(sweep) = &sweep {
-        let (saved, warnings) = saved_members(run, sweep)?;
-        (run.to_owned(), sweep.folders(run), saved, warnings)
+    let (folder, folders) = if let Some(sweep) = &sweep {
+        (run.to_owned(), sweep.folders(run))
+    } else {
+        let folder = open::folder_of(&one_model(run)?);
+        (folder.clone(), vec![folder])
+    };
+    // From here on nobody else changes what is read.
+    let whole: Vec<PathBuf> = sweep.iter().map(|_| folder.clone()).chain(folders.iter().cloned()).collect();
+    let _locks = folder::go_on(&whole.into_iter().filter(|folder| is_run(folder)).collect::<Vec<_>>(), report)?;
+    let (mut saved, warnings) = if let Some(sweep) = &sweep {
+        saved_members(run, sweep)?
     } else {
         let run = one_model(run)?;
-        let (saved, warnings) = checkpoint::load_latest(&run)?;
-        (open::folder_of(&run), vec![open::folder_of(&run)], vec![saved], warnings)
+        let (path, saved, warnings) = checkpoint::find_latest(&run)?;
+        if let Some(step) = steps_beyond(&path).filter(|_| run.file_name() == path.file_name() || run.ends_with("best"))
+        {
+            report.warn(&format!(
+                "going on from {}: the checkpoints of later steps, up to step {step}, are given up and go now",
+                path.display()
+            ));
+        }
+        (vec![saved], warnings)
     };
-    for warning in warnings {
+    for warning in
+        warnings.into_iter().chain(folders.iter().zip(&saved).filter_map(|(at, saved)| edited(at, &saved.config)))
+    {
         report.warn(&warning);
     }
     let lost = |at: usize| sweep.as_ref().and_then(|sweep| sweep.lost.get(&sweep.members[at]).cloned());
@@ -137,14 +184,21 @@ fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
             config::validate(config)?;
         }
     }
+    for config in &mut configs {
+        if let Some(source) = &args.data {
+            source.clone_into(&mut config.data.source);
+        }
+        open::place(config, progress.folder.as_deref(), report);
+    }
     config::check_members(&configs)?;
     let mut session = prepare(configs, args, report)?;
-    if session.record != progress.data {
-        return Err(Error::Data(format!(
-            "{}: the data are not those of the run: its hash was {}, now it is {}; put the original data back",
-            session.record.name, progress.data.hash, session.record.hash
-        )));
+    check_same_data(&session.record, &progress.data, args.data.is_some())?;
+    let folder_now = open::meant_from(&session.config);
+    for saved in &mut saved {
+        saved.progress.data.name.clone_from(&session.record.name);
+        saved.progress.folder.clone_from(&folder_now);
     }
+    saved.iter().try_for_each(|saved| checkpoint::match_parameters(saved, &session.expected()))?;
     if progress.step > 0 && session.executor.name() != progress.adapter {
         report.warn(&format!(
             "the run was trained on {}; on {} it goes on with other rounding, so not with the same bits",
@@ -157,9 +211,14 @@ fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
     session.plan(Purpose::Train)?;
     saved.iter().enumerate().try_for_each(|(member, saved)| session.restore(member, saved))?;
     describe(&mut session, report)?;
-    let metrics =
-        folders.iter().zip(&saved).map(|(folder, saved)| Metrics::read(folder, saved.progress.epoch as usize));
-    let metrics = metrics.collect::<Result<_>>()?;
+    let mut metrics = Vec::with_capacity(saved.len());
+    for (folder, saved) in folders.iter().zip(&saved) {
+        let (found, warning) = Metrics::read(folder, saved.progress.epoch as usize)?;
+        metrics.push(found);
+        if let Some(warning) = warning {
+            report.warn(&warning);
+        }
+    }
     if saved.iter().enumerate().all(|(at, saved)| saved.progress.course.stopped || lost(at).is_some()) {
         let text = match &sweep {
             None => format!("stopped early after epoch {}: to go on, give a larger --epochs", progress.epoch),
@@ -178,13 +237,33 @@ fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
     };
     let members: Vec<Member> = saved.into_iter().enumerate().map(member).collect();
     let best = members.iter().map(|member| member.progress.best).collect();
-    go(&mut session, members, Place { folder, folders, metrics, best, sweep }, args, report)
+    go(&mut session, members, Place { folder, folders, metrics, best, sweep, drawn: None, rate: None }, args, report)
+}
+
+/// Whether a folder is that of a run.
+fn is_run(folder: &Path) -> bool {
+    folder.join("checkpoints").is_dir() || folder.join("sweep.toml").is_file()
+}
+
+/// Checks that data are those of the run, wherever they lie now.
+fn check_same_data(found: &DataRecord, own: &DataRecord, moved: bool) -> Result<()> {
+    if (DataRecord { name: own.name.clone(), ..found.clone() }) == *own {
+        return Ok(());
+    }
+    let advice = if moved { "name those" } else { "put the original data back, or name them by --data" };
+    let why = if found.hash == own.hash {
+        "they are the same numbers, read in another way".to_owned()
+    } else {
+        format!("its hash was {}, now it is {}", own.hash, found.hash)
+    };
+    Err(Error::Data(format!("{}: the data are not those of the run: {why}; {advice}", found.name)))
 }
 
 /// Where the members of a sweep go on: all after the same step, but those that were given up or stopped early, of which
 /// their last checkpoint tells what they were. Also what to warn of.
 fn saved_members(run: &Path, sweep: &Sweep) -> Result<(Vec<Checkpoint>, Vec<String>)> {
-    let stopped = |name: &str| checkpoint::glance(&run.join(name)).is_ok_and(|(_, progress)| progress.course.stopped);
+    let glance = |name: &str| checkpoint::glance(&run.join(name), Which::Last);
+    let stopped = |name: &str| glance(name).is_ok_and(|(_, progress)| progress.course.stopped);
     let done = |name: &&String| sweep.lost.contains_key(*name) || stopped(name);
     let (gone, alive): (Vec<&String>, Vec<&String>) = sweep.members.iter().partition(done);
     let folders: Vec<PathBuf> = alive.iter().map(|name| run.join(name)).collect();
@@ -272,7 +351,7 @@ fn go(session: &mut Session, members: Vec<Member>, mut place: Place, args: &Trai
     if args.profile {
         profile(session, report)?;
     }
-    catch_interrupts();
+    stop::catch_interrupts();
     for (folder, config) in place.folders.iter().zip(session.members()) {
         durable::create_folder(&folder.join("checkpoints"))?;
         durable::create_folder(&folder.join("samples"))?;
@@ -298,13 +377,20 @@ fn go(session: &mut Session, members: Vec<Member>, mut place: Place, args: &Trai
                 }
             }
             Event::Stopped(member, epoch) => report.note(&stopped(&place, member, epoch)),
-            Event::Pictures { session, members, epoch } => {
+            Event::Flush => {
+                if let Err(error) = flush_metrics(&place.folders) {
+                    report.warn(&error.to_string());
+                }
+            }
+            Event::Pictures { session, members, epoch } if due(session, members, place.drawn, epoch) => {
+                place.drawn = Some(Instant::now());
                 match pictures::draw(session, members, &place.folders, epoch) {
                     // Before the first step a folder that cannot be written to ends the run; later it does not.
                     Err(Error::Disk(why)) if epoch > 0 || begun => report.warn(&format!("no picture: {why}")),
                     other => other?,
                 }
             }
+            Event::Pictures { .. } => {}
         }
         Ok(())
     });
@@ -314,10 +400,28 @@ fn go(session: &mut Session, members: Vec<Member>, mut place: Place, args: &Trai
         return Err(Error::Interrupted(format!("{why}; go on with: {how}")));
     }
     let members = done?;
-    match &place.sweep {
-        Some(sweep) => sweep::finish(session, &members, sweep, &place.folder, report),
-        None => finish(session, &members[0], &place.folder, report),
+    if let Some(sweep) = &place.sweep {
+        return sweep::finish(session, &members, sweep, &place.folder, report);
     }
+    finish(session, &members[0], &place.folder, report)?;
+    if let Some(rate) = place.rate.filter(|&rate| rate < COLLAPSED && members[0].progress.step >= ENOUGH) {
+        report.warn(&format!(
+            "the rate is {rate:.3} nats: the latents say next to nothing about an example (posterior collapse); a smaller \
+             --beta, objective.anneal or objective.free_bits may help"
+        ));
+    }
+    Ok(())
+}
+
+/// Whether samples are drawn after an epoch: of the first ones always, then now and then; and where a member ends.
+fn due(session: &Session, members: &[Member], drawn: Option<Instant>, epoch: usize) -> bool {
+    let train = &session.config.train;
+    let wait = Duration::from_secs(train.sample_seconds as u64);
+    let ends = |member: &Member| member.progress.epoch as usize == epoch && member.progress.course.stopped;
+    epoch <= DRAWN
+        || epoch >= train.epochs
+        || members.iter().any(ends)
+        || drawn.is_none_or(|drawn| drawn.elapsed() >= wait)
 }
 
 /// Says that a run goes back.
@@ -341,7 +445,10 @@ fn keep(epochs: &[Epoch], place: &mut Place, report: &Report) -> Result<()> {
         place.best[epoch.member] = Some(epoch.best);
     }
     match (&place.sweep, epochs) {
-        (None, [epoch]) => report.epoch(&row(epoch)),
+        (None, [epoch]) => {
+            place.rate = Some(epoch.rate);
+            report.epoch(&row(epoch));
+        }
         (None, _) => return Err(Error::Bug(format!("{} members and no sweep", epochs.len()))),
         (Some(sweep), _) => noted = sweep::keep(epochs, &place.best, sweep, &place.folder, report),
     }
@@ -377,6 +484,13 @@ fn finish(session: &mut Session, member: &Member, folder: &Path, report: &Report
     if let (Some(best), Some(epoch)) = (progress.best, progress.best_epoch) {
         report.note(&format!("best     epoch {epoch}, by its {} of {best:.2} nats", scored(session)?));
     }
+    // While the disk was full the best epoch may have come and gone.
+    let kept = checkpoint::glance(folder, Which::Best).ok().map(|(_, kept)| kept.epoch);
+    if progress.best_epoch.is_some() && kept != progress.best_epoch {
+        let of =
+            kept.map_or("there is no checkpoints/best".to_owned(), |kept| format!("checkpoints/best is epoch {kept}"));
+        report.warn(&format!("the checkpoint of the best epoch could not be written: {of}"));
+    }
     let shown = folder.display();
     let last = format!("epoch-{:04}.{}", progress.epoch, show::extension(&session.record));
     report.note(&format!("samples  {}", folder.join("samples").join(last).display()));
@@ -410,13 +524,4 @@ fn row(epoch: &Epoch) -> EpochRow {
         elapsed: epoch.elapsed,
         eta: epoch.left,
     }
-}
-
-fn catch_interrupts() {
-    // A handler can be set once per process, which is all a command needs; in a process that has one, it stays.
-    let _ = ctrlc::set_handler(|| {
-        if STOP.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    });
 }

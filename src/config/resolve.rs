@@ -47,7 +47,15 @@ fn for_source(overrides: &[(String, String)]) -> Option<&'static str> {
 }
 
 /// Keys that came after runs had been saved without them: those were trained as the defaults of these keys say.
-const LATER: [&str; 5] = ["model.above", "model.condition", "model.prior", "model.components", "model.scales"];
+const LATER: [&str; 7] = [
+    "model.above",
+    "model.condition",
+    "model.prior",
+    "model.components",
+    "model.scales",
+    "train.sync_seconds",
+    "train.sample_seconds",
+];
 
 /// Reads the complete configuration that was saved with a run; `file` is its name for messages.
 ///

@@ -85,6 +85,8 @@ pub fn validate(config: &Config) -> Result<()> {
     check(divides, "train.accumulate", &parts, &format!("a divisor of train.batch = {}", train.batch))?;
     count("train.patience", train.patience, 0..=1_000_000)?;
     count("train.checkpoint_steps", train.checkpoint_steps, 0..=u32::MAX as usize)?;
+    count("train.sync_seconds", train.sync_seconds, 0..=1_000_000)?;
+    count("train.sample_seconds", train.sample_seconds, 0..=1_000_000)?;
     // TOML, in which the seed is saved, has no larger whole numbers.
     let most = i64::MAX as u64;
     check(train.seed <= most, "train.seed", &train.seed, &format!("a whole number from 0 to {most}"))

@@ -217,7 +217,9 @@ mod transport {
     /// Fetches a file, and no more of it than it should have.
     pub fn get(address: &str, file: &File, progress: Progress) -> Result<Vec<u8>, String> {
         let config = ureq::Agent::config_builder()
+            .timeout_resolve(Some(Duration::from_secs(15)))
             .timeout_connect(Some(Duration::from_secs(15)))
+            .timeout_send_request(Some(Duration::from_secs(30)))
             .timeout_recv_response(Some(Duration::from_secs(30)))
             .timeout_recv_body(Some(Duration::from_secs(1800)))
             .build();

@@ -179,6 +179,7 @@ impl<R: Read> Stored<R> {
             Self::Plain(_) => |error| format!("cannot be read: {error}"),
             Self::Packed(_) => |error| match error.kind() {
                 ErrorKind::UnexpectedEof => "file is truncated: its gzip data end too early".to_owned(),
+                ErrorKind::OutOfMemory => "there is no memory for what its gzip data hold".to_owned(),
                 _ => format!("the gzip data are damaged: {error}"),
             },
         }

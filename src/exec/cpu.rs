@@ -92,10 +92,10 @@ impl Cpu {
     /// # Errors
     /// [`Error::Device`] where the threads cannot be started.
     pub fn new(threads: usize) -> Result<Self> {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .map_err(|error| Error::Device(format!("cannot start {threads} threads: {error}")))?;
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(|error| {
+            let wanted = if threads == 0 { "a thread on each core".to_owned() } else { format!("{threads} threads") };
+            Error::Device(format!("cannot start {wanted}: {error}; --threads 1 takes fewest"))
+        })?;
         let (shared, own, roles) = (vec![], vec![], BTreeMap::new());
         Ok(Self { pool, shared, own, roles, plans: vec![], counts: Counts::default() })
     }
@@ -297,8 +297,8 @@ impl Cpu {
 fn zeros(words: usize, plan: &Plan) -> Result<Vec<u32>> {
     let mut buffer = Vec::new();
     buffer.try_reserve_exact(words).map_err(|_| {
-        let (gib, remedy) = (plan.bytes() as f64 / f64::from(1 << 30), super::remedy(plan.members));
-        Error::Device(format!("there is no memory for the {gib:.1} GiB that the plan {} takes: {remedy}", plan.name))
+        let (mib, remedy) = (plan.bytes().div_ceil(1 << 20), super::remedy(plan.members));
+        Error::Device(format!("there is no memory for the {mib} MiB that the plan {} takes: {remedy}", plan.name))
     })?;
     buffer.resize(words, 0);
     Ok(buffer)

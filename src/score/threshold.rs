@@ -102,6 +102,9 @@ pub struct Threshold {
     /// What the scores are.
     #[serde(flatten)]
     pub made_for: MadeFor,
+    /// The hash of the run's data, from which it was learnt; empty where an older program did not keep it.
+    #[serde(default)]
+    pub data: String,
     /// The part of the run's data that it was learnt from.
     pub part: String,
     /// Rows of that part.
@@ -192,7 +195,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let made_for = MadeFor { score: Method::Importance { samples: 128, seed: 3 }, model: "ab".into() };
         let rule = Rule::FalseAlarmRate(0.01);
-        let kept = Threshold { value: 0.1 + 0.2, rule, made_for, part: "validation".into(), rows: 100 };
+        let kept =
+            Threshold { value: 0.1 + 0.2, rule, made_for, data: "cd".into(), part: "validation".into(), rows: 100 };
         let made_for = &kept.made_for;
         assert_eq!(Threshold::load(folder.path(), rule, made_for), None);
         kept.save(folder.path()).unwrap();

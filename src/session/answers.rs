@@ -258,7 +258,13 @@ impl Session {
     }
 
     /// [`Session::sample`] of every member, each with a seed of its own.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where there are more than a draw has numbers.
     pub fn samples(&mut self, count: usize, seeds: &[u64]) -> Result<Vec<Vec<f32>>> {
+        if u32::try_from(count).is_err() {
+            return Err(Error::Usage(format!("{count} samples: at most {} can be drawn with one seed", u32::MAX)));
+        }
         let classes = self.model.classes as u32;
         let turns: Vec<u32> = if classes > 0 { (0..classes).cycle().take(count).collect() } else { vec![] };
         self.drawn(&(0..count as u32).collect::<Vec<_>>(), &turns, seeds)

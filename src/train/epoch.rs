@@ -24,11 +24,20 @@ impl Run<'_, '_> {
         }
         (self.observe)(Event::Epoch(&found))?;
         running.retain(|&member| self.members[member].lost.is_none());
-        let saved = self.save(&running);
         let (done, epochs) = (self.at().epoch as usize, self.session.config.train.epochs);
-        let stop = self.stops().filter(|_| done < epochs && !self.alive().is_empty());
+        let over = done >= epochs || self.alive().is_empty();
+        let stop = self.stops().filter(|_| !over);
+        // What a member that stops here came to is saved now or never.
+        let last = over || stop.is_some() || running.iter().any(|&member| !self.members[member].trains());
+        let saved = self.save(&running, last);
+        let saved = if last { self.insist(saved, &running) } else { saved };
         // Who is told that everything is saved can rely on it.
-        if stop.is_some() { saved.map(drop) } else { self.keep_going(saved.map(drop)) }?;
+        if over || stop.is_some() {
+            saved?;
+        } else {
+            self.saved.note_missing(last, &saved);
+            self.keep_going(saved.map(drop))?;
+        }
         for member in running.into_iter().filter(|&member| self.members[member].progress.course.stopped) {
             (self.observe)(Event::Stopped(member, done))?;
         }

@@ -34,6 +34,8 @@ impl Run<'_, '_> {
             self.members[at].progress = checkpoint.progress;
             self.members[at].progress.course.rollbacks = rollbacks;
         }
+        // The course that the last flushed checkpoint is of may be given up.
+        self.saved.flushed = None;
         let epoch = self.at().epoch as usize;
         (self.observe)(Event::Back { member, why: &why, epoch, members: &back })
     }

@@ -1,5 +1,6 @@
 //! A run under way: its epochs and their steps.
 
+use super::save::Saved;
 use super::schedule::{Update, scalars};
 use super::{Event, Member, Options};
 use crate::checkpoint::Progress;
@@ -26,6 +27,8 @@ pub(super) struct Run<'a, 'b> {
     pub running: Vec<usize>,
     /// The step that the run last went back to.
     pub back_to: Option<u64>,
+    /// What is known of the saves so far.
+    pub saved: Saved,
     /// The member whose loss is not finite, and why, while the run goes back.
     pub diverged: Option<(usize, String)>,
 }
@@ -48,6 +51,7 @@ impl<'a, 'b> Run<'a, 'b> {
             before,
             running: vec![],
             back_to: None,
+            saved: Saved::default(),
             diverged: None,
         }
     }
@@ -96,7 +100,7 @@ impl<'a, 'b> Run<'a, 'b> {
     /// last epoch. Pictures belong to whole epochs.
     pub fn begin(&mut self) -> Result<()> {
         self.running = self.alive();
-        self.save(&self.alive())?;
+        self.save(&self.alive(), true)?;
         if self.at().step_in_epoch > 0 {
             return Ok(());
         }
@@ -132,7 +136,7 @@ impl<'a, 'b> Run<'a, 'b> {
             return Ok(());
         }
         let trained = (examples - first.min(examples) * config.batch.min(examples)).max(1) * self.alive().len();
-        let images_per_second = trained as f64 / begun.elapsed().as_secs_f64();
+        let images_per_second = rate(trained, begun);
         self.advance(|progress| {
             progress.epoch += 1;
             progress.step_in_epoch = 0;
@@ -159,7 +163,7 @@ impl<'a, 'b> Run<'a, 'b> {
             });
             at = end;
             let done: usize = steps[first..at].iter().map(|batch| batch.rows).sum::<usize>() * self.alive().len();
-            (self.observe)(Event::Step(at, done as f64 / begun.elapsed().as_secs_f64()))?;
+            (self.observe)(Event::Step(at, rate(done, begun)))?;
             let stop = self.stops();
             if at == steps.len() || stop.is_some() || at == due {
                 self.add_metrics(steps, unread..at)?;
@@ -169,9 +173,10 @@ impl<'a, 'b> Run<'a, 'b> {
                 }
             }
             if at < steps.len() && (stop.is_some() || at == due) {
-                let saved = self.save(&self.alive());
+                let saved = self.save(&self.alive(), stop.is_some());
                 if let Some(why) = stop {
-                    return Err(Error::Interrupted(format!("{why} after step {}; {}", self.at().step, saved?)));
+                    let saved = self.insist(saved, &self.alive())?;
+                    return Err(Error::Interrupted(format!("{why} after step {}; {saved}", self.at().step)));
                 }
                 self.keep_going(saved.map(drop))?;
             }
@@ -260,4 +265,9 @@ impl<'a, 'b> Run<'a, 'b> {
             None => Ok(()),
         }
     }
+}
+
+/// So many per second since then. A clock may stand still for a moment.
+fn rate(count: usize, begun: Instant) -> f64 {
+    count as f64 / begun.elapsed().as_secs_f64().max(1e-6)
 }

@@ -2,13 +2,38 @@
 
 use super::run::Run;
 use super::{Event, Member};
-use crate::checkpoint::{self, Checkpoint, Which};
+use crate::checkpoint::{self, Checkpoint, Saving, Which};
+use crate::durable::Flush;
 use crate::error::{Error, Result};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Checkpoints that are kept beside the best one.
 const KEEP: usize = 2;
+
+/// How long a disk gets between the last save and its repetition.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What is known of the saves so far.
+#[derive(Debug, Default)]
+pub(super) struct Saved {
+    /// When all were flushed the last time in this sitting.
+    pub flushed: Option<Instant>,
+    /// The checkpoint that was flushed last, of each member.
+    held: BTreeMap<usize, PathBuf>,
+    /// Why members that stopped early while others went on could not be saved.
+    missing: Option<Error>,
+}
+
+impl Saved {
+    /// Takes note of a save that failed, where it was the `last` of a member.
+    pub fn note_missing(&mut self, last: bool, saved: &Result<String>) {
+        if let (true, Err(error)) = (last, saved) {
+            self.missing.get_or_insert(error.clone());
+        }
+    }
+}
 
 impl Run<'_, '_> {
     /// A disk that is full or gone does not end a run; a loss that is not finite does.
@@ -33,12 +58,22 @@ impl Run<'_, '_> {
         Ok(Checkpoint { parameters, moments: self.session.moment_tensors(member)?, progress, config })
     }
 
-    /// Saves some members; says where.
-    pub fn save(&mut self, members: &[usize]) -> Result<String> {
+    /// Saves some members; says where. A power cut can undo saves that follow each other within `train.sync_seconds`,
+    /// but not one that `must` be safe, which the next may not be.
+    pub fn save(&mut self, members: &[usize], must: bool) -> Result<String> {
+        let wait = Duration::from_secs(self.session.config.train.sync_seconds as u64);
+        let due = must || self.saved.flushed.is_none_or(|flushed| flushed.elapsed() >= wait);
+        let flush = if due { Flush::Now } else { Flush::Later };
+        if due {
+            (self.observe)(Event::Flush)?;
+        }
         let mut last = None;
         for &member in members {
-            let saved = self.save_member(member);
+            let saved = self.save_member(member, flush);
             last = self.spare(member, saved)?.or(last);
+        }
+        if due {
+            self.saved.flushed = Some(Instant::now());
         }
         Ok(match (last, self.members.len()) {
             (Some(path), 1) => format!("saved {}", path.display()),
@@ -47,19 +82,56 @@ impl Run<'_, '_> {
     }
 
     /// Saves a member, and marks the checkpoint of its best epoch.
-    fn save_member(&mut self, member: usize) -> Result<PathBuf> {
+    fn save_member(&mut self, member: usize, flush: Flush) -> Result<PathBuf> {
         let checkpoint = self.checkpoint(member)?;
         let Member { progress, checkpoints, .. } = &self.members[member];
-        let path = checkpoint::save(checkpoints, &checkpoint, KEEP)?;
-        if progress.step_in_epoch == 0 && progress.best_epoch == Some(progress.epoch) {
-            checkpoint::mark_best(checkpoints, &path)?;
+        let best = progress.step_in_epoch == 0 && progress.best_epoch == Some(progress.epoch);
+        let held = self.saved.held.get(&member).map(PathBuf::as_path);
+        let path = checkpoint::save_with(checkpoints, &checkpoint, Saving { keep: KEEP, flush, held, best })?;
+        if flush == Flush::Now {
+            self.saved.held.insert(member, path.clone());
         }
         Ok(path)
+    }
+
+    /// What a save came to that none comes after: where the disk failed, older checkpoints make room, and it is tried
+    /// once more. Who is told that a run is done can rely on its model.
+    pub fn insist(&mut self, saved: Result<String>, members: &[usize]) -> Result<String> {
+        let Err(Error::Disk(why)) = saved else { return saved };
+        (self.observe)(Event::Warning(format!("the last checkpoint was not saved: {why}; trying once more")))?;
+        self.saved.held.clear();
+        for &member in members {
+            checkpoint::make_room(&self.members[member].checkpoints);
+        }
+        std::thread::sleep(PAUSE);
+        match self.save(members, true) {
+            Err(Error::Disk(why)) => {
+                Err(Error::Disk(format!("the model was not saved: {why}; {}", self.left(members))))
+            }
+            other => other,
+        }
+    }
+
+    /// What is left of members whose last state could not be saved.
+    fn left(&self, members: &[usize]) -> String {
+        let found = members.iter().find_map(|&member| checkpoint::find_latest(&self.members[member].checkpoints).ok());
+        match found {
+            None => "there is no whole checkpoint; make room, and begin again".to_owned(),
+            Some((path, Checkpoint { progress, .. }, _)) => format!(
+                "the last whole checkpoint is {}, after epoch {}, step {}; make room, and go on from there with --resume",
+                path.display(),
+                progress.epoch,
+                progress.step
+            ),
+        }
     }
 
     /// Ends the run: members that stopped early are as they were in their best epoch. Where its checkpoint could not be
     /// written, or has gone since, they stay as they are at the end, which is no reason to lose the run.
     pub fn finish(mut self) -> Result<Vec<Member>> {
+        if let Some(error) = self.saved.missing.take() {
+            return Err(error);
+        }
         for at in 0..self.members.len() {
             let Member { progress, checkpoints, lost } = &self.members[at];
             if lost.is_some() || !progress.course.stopped {

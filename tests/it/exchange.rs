@@ -197,6 +197,7 @@ fn checkpoint(name: &str, mut settings: Vec<(String, String)>, shape: [usize; 3]
     let classes = (config.model.condition == Condition::Label).then(|| ["a", "b", "c"].map(str::to_owned).to_vec());
     let data = DataRecord { name: "random".into(), shape, floats: true, hash: "0".into(), encoding, classes };
     let progress = Progress {
+        folder: None,
         epoch: 3,
         step: 30,
         step_in_epoch: 0,

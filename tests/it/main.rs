@@ -1,6 +1,7 @@
 //! Tests that use the crate from outside.
 
 mod answers;
+mod attacks;
 mod categories;
 mod cli;
 mod comforts;

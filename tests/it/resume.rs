@@ -136,14 +136,14 @@ fn a_run_killed_at_any_moment_resumes_to_the_same_bits() {
     }
 }
 
-/// Interrupts a run once it has saved a step; nothing where the run was faster.
+/// Sends a run a signal once it has saved a step; nothing where the run was faster.
 #[cfg(unix)]
-fn interrupted(folder: &Path, adapter: &str, wanted: u64) -> Option<Outcome> {
+fn interrupted(folder: &Path, adapter: &str, signal: &str, wanted: u64) -> Option<Outcome> {
     let mut command = command(folder, &train(adapter));
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
     wait_for(folder, &mut child, wanted);
     // It fails where the run has ended, which shows below.
-    std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).output().expect("kill starts");
+    std::process::Command::new("kill").args([signal, &child.id().to_string()]).output().expect("kill starts");
     let output = child.wait_with_output().unwrap();
     let err = String::from_utf8_lossy(&output.stderr).into_owned();
     (!output.status.success()).then(|| Outcome { code: output.status.code(), out: String::new(), err })
@@ -154,14 +154,20 @@ fn interrupted(folder: &Path, adapter: &str, wanted: u64) -> Option<Outcome> {
 fn ctrl_c_saves_stops_and_resumes_to_the_same_bits() {
     for adapter in devices() {
         let whole = uninterrupted(&adapter);
-        for wanted in [0, 12, 16] {
+        for (signal, wanted) in [("-INT", 0), ("-TERM", 12), ("-INT", 16), ("-USR1", 4), ("-USR2", 20)] {
             let attempt = || {
                 let folder = tempfile::tempdir().unwrap();
-                Some((interrupted(folder.path(), &adapter, wanted)?, folder))
+                Some((interrupted(folder.path(), &adapter, signal, wanted)?, folder))
             };
             let stopped = (0..5).find_map(|_| attempt());
             let (stopped, folder) = stopped.expect("a run that is interrupted in time");
-            stopped.failed(130, "go on with: elbo train --resume run");
+            assert_eq!(stopped.code, Some(130), "{signal}: {stopped:?}");
+            let how = "go on with: elbo train --resume run";
+            assert!(
+                stopped.err.lines().any(|line| line.starts_with("stopped after ") && line.ends_with(how)),
+                "{stopped:?}"
+            );
+            assert!(!stopped.err.contains("error"), "what was asked for is no error: {stopped:?}");
             let at = step(folder.path()).expect("there is a checkpoint");
             assert!((wanted..STEPS).contains(&at), "stopped at {at} after {wanted}");
             elbo(folder.path(), &resume(&adapter)).succeeded();

@@ -77,16 +77,32 @@ pub fn learn(
 ) -> Result<Line> {
     let folder = open::folder_of(run);
     let made_for = MadeFor::new(checkpoint, method);
-    if let Some(kept) = Threshold::load(&folder, rule, &made_for) {
+    let hash = &checkpoint.progress.data.hash;
+    let kept = Threshold::load(&folder, rule, &made_for);
+    if let Some(kept) = kept.clone().filter(|kept| kept.data == *hash) {
         return Ok(Line { value: kept.value, learnt: Some((kept, true)) });
     }
     let opened;
-    let data = if let Some(data) = own {
-        data
-    } else {
-        opened = open::dataset(checkpoint, None, None, report).map_err(without_data)?.1;
-        &opened
+    let data = match own.filter(|data| data.hash == *hash) {
+        Some(data) => data,
+        None => match open::dataset(checkpoint, None, None, report) {
+            Ok((_, data)) => {
+                opened = data;
+                &opened
+            }
+            // Older programs did not keep what they learnt from; without the data nothing better can be had.
+            Err(error) => {
+                return kept.filter(|kept| kept.data.is_empty()).map_or(Err(without_data(error)), |kept| {
+                    report
+                        .warn("the threshold is one of an older elbo, which did not keep what data it was learnt from");
+                    Ok(Line { value: kept.value, learnt: Some((kept, true)) })
+                });
+            }
+        },
     };
+    if data.hash != *hash {
+        return Err(without_data(Error::Data(format!("{}: the data are not those of the training", data.name))));
+    }
     let (rows, part) = held_out(data);
     if part == "train" {
         report.warn(
@@ -97,7 +113,7 @@ pub fn learn(
     let examples: Vec<u32> = rows.map(|index| index as u32).collect();
     let held_out = scores(session, data, &examples, method, "held out", report)?;
     let value = rule.threshold(&held_out)?;
-    let learnt = Threshold { value, rule, made_for, part: part.to_owned(), rows: held_out.len() };
+    let learnt = Threshold { value, rule, made_for, data: hash.clone(), part: part.to_owned(), rows: held_out.len() };
     match learnt.save(&folder) {
         Ok(()) => report.note(&format!("kept     the threshold in {}", folder.join(FILE).display())),
         Err(error) => report.warn(&format!("the threshold is not kept for the next time: {error}")),

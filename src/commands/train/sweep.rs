@@ -2,6 +2,7 @@
 
 use super::{Place, scored};
 use crate::checkpoint::sweep::Sweep;
+use crate::checkpoint::{self, Which};
 use crate::config;
 use crate::durable;
 use crate::error::{Error, Result};
@@ -27,9 +28,11 @@ pub fn settings(session: &Session, sweep: &Sweep) -> String {
 pub fn keep(epochs: &[Epoch], best: &[Option<f64>], sweep: &Sweep, folder: &Path, report: &Report) -> Result<()> {
     let now = epochs.iter().min_by(|a, b| a.score().total_cmp(&b.score()));
     // Members that stopped early are among those that may be the best ever.
-    let kept = best.iter().enumerate().filter(|(at, _)| !sweep.lost.contains_key(&sweep.members[*at]));
+    let folders = sweep.folders(folder);
+    let can_be = |at: usize| !sweep.lost.contains_key(&sweep.members[at]) && has_best(&folders[at]);
+    let kept = best.iter().enumerate().filter(|(at, _)| can_be(*at));
     let ever = kept.filter_map(|(at, score)| Some((at, (*score)?))).min_by(|a, b| a.1.total_cmp(&b.1));
-    let (Some(now), Some((ever, _))) = (now, ever) else { return Ok(()) };
+    let Some(now) = now else { return Ok(()) };
     let scores = epochs.iter().map(Epoch::score);
     report.members_epoch(&MembersRow {
         epoch: now.epoch,
@@ -48,7 +51,12 @@ pub fn keep(epochs: &[Epoch], best: &[Option<f64>], sweep: &Sweep, folder: &Path
         elapsed: now.elapsed,
         eta: now.left,
     });
-    sweep.mark_best(folder, ever)
+    ever.map_or(Ok(()), |(ever, _)| sweep.mark_best(folder, ever))
+}
+
+/// Whether a member has a checkpoint that `best` can lead to: where the disk is full it may have none.
+fn has_best(member: &Path) -> bool {
+    checkpoint::locate(member, Which::Best).is_ok()
 }
 
 /// Notes that a member is given up, before anything is saved without it.
@@ -75,7 +83,9 @@ pub fn finish(session: &mut Session, members: &[Member], sweep: &Sweep, folder: 
     let rows: Vec<Row> = (0..members.len()).map(result).collect();
     report.result(&as_table(&rows, sweep, &score));
     write_csv(&rows, sweep, &folder.join("members.csv"))?;
-    let alive = members.iter().enumerate().filter(|(_, member)| member.lost.is_none());
+    let folders = sweep.folders(folder);
+    let can_be = |(at, member): &(usize, &Member)| member.lost.is_none() && has_best(&folders[*at]);
+    let alive = members.iter().enumerate().filter(can_be);
     let scored = alive.filter_map(|(at, member)| Some((at, member.progress.best?, member.progress.best_epoch?)));
     if let Some((at, best, epoch)) = scored.min_by(|a, b| a.1.total_cmp(&b.1)) {
         sweep.mark_best(folder, at)?;
@@ -160,4 +170,46 @@ fn label(session: &Session, sweep: &Sweep, at: usize) -> Vec<String> {
 /// The last part of a key.
 fn short(key: &str) -> &str {
     key.rsplit('.').next().unwrap_or(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Options;
+    use std::fs;
+    use std::time::Duration;
+
+    #[test]
+    fn best_names_a_member_only_once_it_has_a_checkpoint_to_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let sweep = Sweep::new(vec!["train.seed".into()], 2);
+        let report = Report::to(Options::default(), Box::new(std::io::sink()), Box::new(std::io::sink()));
+        let epoch = |member: usize, distortion: f64| Epoch {
+            member,
+            epoch: 1,
+            epochs: 2,
+            distortion,
+            rate: 0.0,
+            layer_rates: vec![],
+            validation: None,
+            neg_bound: None,
+            validation_neg_bound: None,
+            best: distortion,
+            images_per_second: 1.0,
+            elapsed: Duration::ZERO,
+            left: Duration::ZERO,
+        };
+        let best = [Some(1.0), Some(2.0)];
+        let named = || {
+            keep(&[epoch(0, 1.0), epoch(1, 2.0)], &best, &sweep, folder.path(), &report).unwrap();
+            fs::read_to_string(folder.path().join("best")).ok()
+        };
+        assert_eq!(named(), None, "none of them is saved");
+        for (member, expected) in [("member-01", "member-01\n"), ("member-00", "member-00\n")] {
+            let checkpoints = folder.path().join(member).join("checkpoints");
+            fs::create_dir_all(checkpoints.join("step-0000000004")).unwrap();
+            fs::write(checkpoints.join("best"), "step-0000000004\n").unwrap();
+            assert_eq!(named().as_deref(), Some(expected), "the best of those that are saved");
+        }
+    }
 }

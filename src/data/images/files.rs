@@ -116,7 +116,8 @@ fn collect(folder: &Path, class: Option<&str>, labels: bool, depth: usize, found
             let name = name.to_string_lossy().into_owned();
             let class = class.or(labels.then_some(name.as_str()));
             collect(&path, class, labels, depth + 1, found)?;
-        } else if is_image(&path) {
+        } else if is_image(&path) && !fs::metadata(&path).is_ok_and(|found| !found.is_file()) {
+            // Opening a pipe or a device of such a name would wait for ever.
             found.images.push((path, class.map(str::to_owned)));
         } else {
             found.others += 1;

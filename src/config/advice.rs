@@ -1,0 +1,109 @@
+//! What is allowed and makes little sense: said in a line each before time is spent.
+
+use super::keys::{get, keys, shown, tree};
+use super::{Anneal, Config, Curve, Likelihood, OptimizerKind, Scales};
+
+/// What to warn of before a run of this configuration begins.
+pub fn advice(config: &Config) -> Vec<String> {
+    let mut all = too_late(config);
+    let (own, usual) = (tree(config), tree(&Config::default()));
+    for (key, used, by) in belongings(config) {
+        debug_assert!(keys(&own).iter().any(|known| known == key), "{key} is no key");
+        let (Some(value), usual) = (get(&own, key), get(&usual, key)) else { continue };
+        if !used && Some(value) != usual {
+            all.push(format!("{key} = {} changes nothing here: it is for {by}", shown(value)));
+        }
+    }
+    all
+}
+
+/// What would come to its value after the last epoch.
+fn too_late(config: &Config) -> Vec<String> {
+    let Config { objective, schedule, train, .. } = config;
+    let rise = match objective.anneal {
+        Anneal::None => 0.0,
+        Anneal::Linear => objective.anneal_epochs,
+        Anneal::Cyclical => objective.anneal_epochs * objective.anneal_share,
+    };
+    let capacity = if objective.capacity > 0.0 { objective.capacity_epochs } else { 0.0 };
+    let epochs = train.epochs as f32;
+    let steps = schedule.curve == Curve::Steps && schedule.after.iter().all(|&after| after >= train.epochs);
+    let rows = [
+        (schedule.warmup > epochs, "schedule.warmup", schedule.warmup, "the learning rate never comes to optimizer.lr"),
+        (rise > epochs, "objective.anneal_epochs", objective.anneal_epochs, "beta never comes to objective.beta"),
+        (capacity > epochs, "objective.capacity_epochs", capacity, "the capacity never comes to objective.capacity"),
+        (steps, "schedule.after", schedule.after.first().map_or(0.0, |&after| after as f32), "the learning rate stays"),
+    ];
+    let late = rows.into_iter().filter(|(late, ..)| *late);
+    late.map(|(_, key, value, so)| format!("{key} = {value} is more than train.epochs = {}: {so}", train.epochs))
+        .collect()
+}
+
+/// Keys that belong to one choice of another key: whether that choice was made, and which it is.
+fn belongings(config: &Config) -> Vec<(&'static str, bool, &'static str)> {
+    let (kind, curve, likelihood) = (config.optimizer.kind, config.schedule.curve, config.model.likelihood);
+    let adam = matches!(kind, OptimizerKind::Adam | OptimizerKind::Adamw);
+    let mixture = likelihood == Likelihood::LogisticMixture;
+    let plain = matches!(likelihood, Likelihood::Gaussian | Likelihood::GaussianShared);
+    let sigma = plain || (mixture && config.model.scales == Scales::Shared);
+    vec![
+        ("optimizer.momentum", matches!(kind, OptimizerKind::Sgd | OptimizerKind::Rmsprop), "sgd and rmsprop"),
+        ("optimizer.alpha", kind == OptimizerKind::Rmsprop, "rmsprop"),
+        ("optimizer.beta1", adam, "adam and adamw"),
+        ("optimizer.beta2", adam, "adam and adamw"),
+        ("optimizer.eps", kind != OptimizerKind::Sgd, "adam, adamw and rmsprop"),
+        ("optimizer.eps_hat", adam, "adam and adamw"),
+        ("model.sigma", sigma, "the likelihoods gaussian and gaussian-shared, and shared scales of a logistic-mixture"),
+        ("model.components", mixture, "the likelihood logistic-mixture"),
+        ("model.scales", mixture, "the likelihood logistic-mixture"),
+        ("schedule.factors", matches!(curve, Curve::Steps | Curve::Plateau), "the curves steps and plateau"),
+        ("schedule.wait", curve == Curve::Plateau, "the curve plateau"),
+        ("schedule.least", matches!(curve, Curve::Cosine | Curve::Plateau), "the curves cosine and plateau"),
+        ("objective.anneal_epochs", config.objective.anneal != Anneal::None, "objective.anneal"),
+        ("objective.anneal_share", config.objective.anneal == Anneal::Cyclical, "objective.anneal = cyclical"),
+        ("objective.capacity_epochs", config.objective.capacity > 0.0, "objective.capacity"),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{RECIPES, resolve};
+
+    fn advised(recipe: Option<&str>, settings: &[(&str, &str)]) -> Vec<String> {
+        let pairs: Vec<_> = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        advice(&resolve(recipe, &pairs).unwrap())
+    }
+
+    #[test]
+    fn no_recipe_is_advised_against() {
+        for (recipe, ..) in RECIPES {
+            assert_eq!(advised(Some(recipe), &[]), Vec::<String>::new(), "{recipe}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_effect_or_comes_too_late_is_said_in_a_line_each() {
+        for (settings, expected) in [
+            (&[("momentum", "0.9")][..], "optimizer.momentum = 0.9 changes nothing here: it is for sgd and rmsprop"),
+            (&[("sigma", "0.5")], "model.sigma = 0.5 changes nothing"),
+            (&[("components", "3")], "model.components = 3 changes nothing"),
+            (&[("optimizer.kind", "sgd"), ("beta1", "0.5")], "optimizer.beta1 = 0.5 changes nothing"),
+            (&[("wait", "3")], "schedule.wait = 3 changes nothing"),
+            (&[("warmup", "11")], "schedule.warmup = 11 is more than train.epochs = 10: the learning rate never"),
+            (&[("anneal", "linear"), ("anneal_epochs", "20")], "objective.anneal_epochs = 20 is more than"),
+            (&[("capacity", "5"), ("capacity_epochs", "20")], "objective.capacity_epochs = 20 is more than"),
+            (&[("curve", "steps"), ("after", "[10, 20]")], "schedule.after = 10 is more than"),
+        ] {
+            let said = advised(None, settings);
+            assert!(said.len() == 1 && said[0].starts_with(expected), "{settings:?}: {said:?}");
+        }
+        for settings in [
+            &[("optimizer.kind", "sgd"), ("momentum", "0.9")][..],
+            &[("likelihood", "gaussian"), ("sigma", "0.5")],
+            &[("warmup", "10"), ("anneal", "linear"), ("anneal_epochs", "10")],
+        ] {
+            assert_eq!(advised(None, settings), Vec::<String>::new(), "{settings:?}");
+        }
+    }
+}
