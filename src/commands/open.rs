@@ -2,7 +2,7 @@
 
 use crate::checkpoint::{self, Checkpoint};
 use crate::cli::{Part, RunArgs};
-use crate::config::Config;
+use crate::config::{Config, Unknown};
 use crate::data::{self, Dataset, Known, fetch};
 use crate::durable;
 use crate::error::{Error, Result};
@@ -29,12 +29,23 @@ pub struct Trained {
 /// will be computed first.
 pub fn with_data(run: &RunArgs, data: Option<&str>, purpose: Purpose, report: &Report) -> Result<Trained> {
     let path = &checkpoint::sweep::one_model(&run.run)?;
-    let checkpoint = load(path, report)?;
+    let checkpoint = asked(load(path, report)?, run);
     let (config, dataset) = dataset(&checkpoint, data, None, report)?;
     let mut session = Session::new(config, dataset, device(run, report)?)?;
     session.plan(purpose)?;
     session.restore(0, &checkpoint)?;
     Ok(trained(session, path, &checkpoint))
+}
+
+/// A checkpoint whose data are read as the command line says.
+pub fn asked(mut checkpoint: Checkpoint, run: &RunArgs) -> Checkpoint {
+    checkpoint.config.data.unknown = match run.unknown.as_deref() {
+        Some("refuse") => Unknown::Refuse,
+        Some("missing") => Unknown::Missing,
+        Some("anomalous") => Unknown::Anomalous,
+        _ => checkpoint.config.data.unknown,
+    };
+    checkpoint
 }
 
 /// The data that a model was trained on, or other data of the same shape, with labels from where `labels` says; and the

@@ -7,7 +7,7 @@ mod sweep;
 use super::folder::Folder;
 use super::{describe, open, show};
 use crate::checkpoint::sweep::{Sweep, load_common, one_model};
-use crate::checkpoint::{self, Checkpoint};
+use crate::checkpoint::{self, Checkpoint, DataRecord};
 use crate::cli::TrainArgs;
 use crate::config::{self, Config};
 use crate::data;
@@ -59,7 +59,7 @@ fn begin(args: &TrainArgs, report: &Report) -> Result<()> {
     let config::Sweep { varied, members } =
         config::sweep(args.recipe.recipe.as_deref(), &args.overrides(), args.seeds.as_deref())?;
     let sweep = (!varied.is_empty()).then(|| Sweep::new(varied, members.len()));
-    let mut session = prepare(members, args, report)?;
+    let mut session = prepare(members, None, args, report)?;
     if args.dry_run {
         session.plan(Purpose::Train)?;
         describe(&mut session, report)?;
@@ -133,7 +133,7 @@ fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
         }
     }
     config::check_members(&configs)?;
-    let mut session = prepare(configs, args, report)?;
+    let mut session = prepare(configs, Some(&progress.data), args, report)?;
     if session.record != progress.data {
         return Err(Error::Data(format!(
             "{}: the data are not those of the run: its hash was {}, now it is {}; put the original data back",
@@ -192,12 +192,12 @@ fn saved_members(run: &Path, sweep: &Sweep) -> Result<(Vec<Checkpoint>, Vec<Stri
     Ok((all.into_iter().map(|(_, checkpoint)| checkpoint).collect(), warnings))
 }
 
-/// Data, device and models.
-fn prepare(mut configs: Vec<Config>, args: &TrainArgs, report: &Report) -> Result<Session> {
+/// Data, device and models. What a run that goes on knows of its data is not looked for anew.
+fn prepare(mut configs: Vec<Config>, known: Option<&DataRecord>, args: &TrainArgs, report: &Report) -> Result<Session> {
     let others = configs.split_off(1);
     let config = configs.swap_remove(0);
     let threads = args.threads.count()?;
-    let data = open::data(&config, None, report)?;
+    let data = open::data(&config, known.map(DataRecord::known), report)?;
     data::check(&data, config.model.likelihood)?;
     if config.train.batch > data.train.len() {
         return Err(config::batch_exceeds(config.train.batch, data.train.len()));

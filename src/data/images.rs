@@ -14,8 +14,10 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
+use super::cells::Cells;
 use super::disk::{Disk, PORTION, Part};
-use super::elements::{self, Element};
+use super::elements::{self, Element, Elements};
+use super::pictures::{self, Source};
 use super::{Dataset, Format, Labels, Request, Values, places};
 use crate::config::{Background, Colour, Damaged, DataConfig, Fit};
 use crate::durable::scratch::Scratch;
@@ -60,21 +62,32 @@ pub fn dataset(folder: &Path, request: &Request) -> Result<Dataset> {
     settle(folder, config.damaged, &mut images, &mut test, &unread, &mut notes)?;
     let target = target(&images, &headers, resize, config)?;
     let name = folder.display().to_string();
-    let large = target.bytes().saturating_mul(images.len() as u64) > request.memory();
+    let scaled = request.scales(false);
+    let each = if scaled { 4 * target.values() as u64 } else { target.bytes() };
+    let large = each.saturating_mul(images.len() as u64) > request.memory();
     let mut pictures = if large { Pictures::Disk(Scratch::new(&name)?) } else { Pictures::Memory(vec![]) };
     // However large they are, every core has one.
     let at_once = ((PORTION as u64 / target.bytes().max(1)) as usize).max(rayon::current_num_threads());
     let undecoded = decode_all(&images, target, config, at_once, &mut pictures)?;
     settle(folder, config.damaged, &mut images, &mut test, &undecoded, &mut notes)?;
     let (order, tested) = places(images.len(), test, config);
-    let values = pictures.finish(&name, target, &order)?;
+    // Of pictures that are not scaled none needs to be copied again.
+    let all: Vec<u32> = (0..order.len() as u32).collect();
+    let cells = match pictures.finish(&name, target, if scaled { &all } else { &order })? {
+        Values::U8(bytes) => Cells::Memory(Elements::U8(bytes)),
+        Values::F32(floats) => Cells::Memory(Elements::F32(floats)),
+        Values::Disk(disk) => Cells::Disk(disk),
+    };
     let class = |image: &Image| image.class.unwrap_or(0);
     let labels = classes.map(|names| Labels { of: images.iter().map(class).collect(), names: Some(names) });
     let labels = labels.map(|labels| labels.reordered(&order, request.classes()));
     let shape = [target.channels, target.height, target.width];
-    let validation = request.validation(images.len() - tested);
-    let data = Dataset::parted(&name, shape, values, tested, validation)?;
-    Ok(Dataset { format: Format::Images, notes, ..data.with_labels(labels)?.with_rows(order).hashed()? })
+    let (order, rows) = if scaled { (order, None) } else { (all, Some(order)) };
+    let (name, format, table) = (name.as_str(), Format::Images, false);
+    let source = Source { name, format, shape, cells, table, order, tested, rows, labels };
+    let data = pictures::dataset(source, request)?;
+    notes.extend(data.notes);
+    Ok(Dataset { notes, ..data })
 }
 
 /// What a folder holds, whether or not its images go together.

@@ -8,6 +8,7 @@ use super::super::Known;
 use super::super::npz;
 use super::super::testing::{fixture, known, plain, unscaled};
 use super::*;
+use crate::config::White;
 
 /// A PNG file of these samples.
 fn png(width: u32, height: u32, colour: ColorType, depth: BitDepth, samples: &[u8]) -> Vec<u8> {
@@ -70,8 +71,14 @@ fn colours() -> Vec<u8> {
     pixels.map(|(channel, x, y)| value(channel, x, y) as u8).collect()
 }
 
+/// Without a word about pictures that are dark.
+fn full() -> DataConfig {
+    DataConfig { white: White::Full, ..plain() }
+}
+
 #[test]
 fn folders_are_classes_and_names_give_the_order() {
+    let plain = full;
     let files = [
         ("b/2.png", grey(1, 1, 20)),
         ("b/1.png", grey(1, 1, 10)),
@@ -224,6 +231,7 @@ fn claiming(width: u32, height: u32) -> Vec<u8> {
 
 #[test]
 fn files_that_cannot_be_read_are_named_and_counted_or_left_out() {
+    let plain = full;
     let good = || grey(16, 12, 7);
     let shorter = |bytes: Vec<u8>, by: usize| bytes[..bytes.len() - by].to_vec();
     let jpeg = || jpeg("grey.jpg");
