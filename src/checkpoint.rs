@@ -19,6 +19,8 @@
 mod check;
 pub mod find;
 mod manifest;
+#[cfg(test)]
+mod mutations;
 pub mod sweep;
 pub(crate) mod tensors;
 #[cfg(test)]

@@ -23,7 +23,7 @@ pub mod table;
 mod values;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 

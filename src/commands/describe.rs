@@ -1,6 +1,8 @@
 //! `elbo data`: what is in a source, and what is wrong with it.
 
 mod columns;
+#[cfg(test)]
+mod mutations;
 
 use super::{open, show};
 use crate::checkpoint::DataRecord;

@@ -68,7 +68,9 @@ pub fn dataset(folder: &Path, request: &Request) -> Result<Dataset> {
     let mut pictures = if large { Pictures::Disk(Scratch::new(&name)?) } else { Pictures::Memory(vec![]) };
     // However large they are, every core has one.
     let at_once = ((PORTION as u64 / target.bytes().max(1)) as usize).max(rayon::current_num_threads());
-    let undecoded = decode_all(&images, target, config, at_once, &mut pictures)?;
+    let costs: Vec<u64> = headers.iter().map(|header| header.bytes(target.channels)).collect();
+    let portions = portions(&costs, at_once, request.memory());
+    let undecoded = decode_all(&images, target, config, &portions, &mut pictures)?;
     settle(folder, config.damaged, &mut images, &mut test, &undecoded, &mut notes)?;
     let (order, tested) = places(images.len(), test, config);
     // Of pictures that are not scaled none needs to be copied again.
@@ -255,20 +257,38 @@ fn prepare(image: &Image, target: Target, config: &DataConfig) -> Result<std::re
     Ok(Ok(Values::U8(values.iter().map(|&value| (value * 255.0).round() as u8).collect())))
 }
 
-/// Decodes images, so many at a time, and hands them over in their order; what cannot be decoded is left out, and said.
+/// How many images are decoded at a time: up to so many, and such that together they take no more than the memory; one
+/// takes what it takes.
+fn portions(costs: &[u64], at_once: usize, memory: u64) -> Vec<usize> {
+    let (mut portions, mut count, mut taken) = (Vec::new(), 0, 0_u64);
+    for &cost in costs {
+        if count == at_once || count > 0 && taken.saturating_add(cost) > memory {
+            portions.push(count);
+            (count, taken) = (0, 0);
+        }
+        (count, taken) = (count + 1, taken.saturating_add(cost));
+    }
+    portions.extend((count > 0).then_some(count));
+    portions
+}
+
+/// Decodes images, so many at a time as `portions` says, and hands them over in their order; what cannot be decoded is left out, and said.
 fn decode_all(
     images: &[Image],
     target: Target,
     config: &DataConfig,
-    at_once: usize,
+    portions: &[usize],
     pictures: &mut Pictures,
 ) -> Result<Faults> {
     let mut all = Faults::new();
-    for (number, portion) in images.chunks(at_once).enumerate() {
+    let mut begin = 0;
+    for &count in portions {
+        let portion = &images[begin..begin + count];
         let prepared = portion.par_iter().map(|image| prepare(image, target, config)).collect::<Result<Vec<_>>>()?;
         let (decoded, faults) = sift(portion, prepared);
-        all.extend(faults.into_iter().map(|(place, what)| (number * at_once + place, what)));
+        all.extend(faults.into_iter().map(|(place, what)| (begin + place, what)));
         pictures.add(decoded)?;
+        begin += count;
     }
     Ok(all)
 }

@@ -1,7 +1,7 @@
 //! What is known of the columns of a table.
 
 use crate::data::Dataset;
-use crate::data::table::{Column, Kind};
+use crate::data::table::{Column, Encoding, Kind};
 use crate::error::Result;
 use crate::report::human::count;
 use serde_json::{Value, json};
@@ -65,7 +65,12 @@ impl Described<'_> {
 
     /// The smallest, the mean and the largest number.
     fn range(&self) -> Option<[f64; 3]> {
-        self.numbers.map(|[low, high, sum]| [low, sum / (self.rows - self.missing) as f64, high])
+        self.numbers.map(|[low, high, sum]| {
+            let [low, high] = [low, high].map(|number| Encoding::settled(&self.column.kind, number));
+            let mean = sum / (self.rows - self.missing) as f64;
+            // Sums are rounded, too.
+            [low, if mean.is_finite() { mean.clamp(low, high) } else { mean }, high]
+        })
     }
 
     /// The levels, each with how often it occurs.

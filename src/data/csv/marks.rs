@@ -90,8 +90,18 @@ pub fn hint(word: &str) -> Option<String> {
         (None, None) if is_padded(word) => {
             Some(format!("its first zero makes a word of `{word}`, which data.columns.NAME=numeric takes for a number"))
         }
+        (None, None) if is_marker(word) => {
+            Some(format!("where `{word}` stands for a missing value, `--set 'data.missing={word}'`"))
+        }
         (None, None) => None,
     }
+}
+
+/// Whether people write this where there is no value.
+fn is_marker(word: &str) -> bool {
+    const WORDS: [&str; 8] = ["none", "nil", "missing", "unknown", "n.a.", "n/d", "nd", "#value!"];
+    let signs = word.len() <= 4 && !word.is_empty() && !word.chars().any(char::is_alphanumeric);
+    signs || WORDS.contains(&word.to_lowercase().as_str())
 }
 
 #[cfg(test)]
@@ -155,7 +165,8 @@ mod tests {
             ("3,5", Some("is 3.5 with `--set data.decimal=comma`")),
             ("01234", Some("its first zero")),
             ("Ann", None),
-            ("?", None),
+            ("?", Some("where `?` stands for a missing value, `--set 'data.missing=?'`")),
+            ("None", Some("'data.missing=None'")),
         ] {
             let found = hint(word);
             assert_eq!(found.is_some(), expected.is_some(), "{word}: {found:?}");

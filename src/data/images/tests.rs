@@ -412,7 +412,9 @@ fn images_are_decoded_in_portions_and_what_is_damaged_keeps_its_place() {
     let target = Target { width: 6, height: 5, channels: 1, deep: false };
     for at_once in [1, 2, 3, 7] {
         for mut pictures in [Pictures::Memory(vec![]), Pictures::Disk(Scratch::new("photos").unwrap())] {
-            let faults = decode_all(&images, target, &plain(), at_once, &mut pictures).unwrap();
+            let faults =
+                decode_all(&images, target, &plain(), &portions(&vec![0; images.len()], at_once, 0), &mut pictures)
+                    .unwrap();
             assert_eq!(faults.iter().map(|(place, _)| *place).collect::<Vec<_>>(), [3], "{at_once} at a time");
             let values = match pictures.finish("photos", target, &[5, 4, 3, 2, 1, 0]).unwrap() {
                 Values::Disk(disk) => disk.values(&[0, 1, 2, 3, 4, 5]).unwrap(),
@@ -422,4 +424,23 @@ fn images_are_decoded_in_portions_and_what_is_damaged_keeps_its_place() {
             assert_eq!(values, Values::U8(expected.collect()), "{at_once} at a time");
         }
     }
+}
+
+#[test]
+fn large_pictures_are_decoded_a_few_at_a_time() {
+    for (costs, at_once, memory, expected) in [
+        (&[1, 1, 1, 1, 1][..], 2, 100, &[2, 2, 1][..]),
+        (&[60, 60, 30, 30, 30], 4, 100, &[1, 2, 2]),
+        (&[500, 1, 1, 500], 9, 100, &[1, 2, 1]),
+        (&[0, 0, 0], 9, 0, &[3]),
+        (&[], 9, 100, &[]),
+        (&[u64::MAX, u64::MAX], 9, u64::MAX - 1, &[1, 1]),
+    ] {
+        assert_eq!(portions(costs, at_once, memory), expected, "{costs:?}");
+    }
+    let header = Header { width: 1 << 13, height: 1 << 13, colour: true, deep: false };
+    // Samples with alpha twice, and three planes of floats.
+    assert_eq!(header.bytes(3), (1 << 26) * (8 + 12));
+    let deep = Header { colour: false, deep: true, ..header };
+    assert_eq!(deep.bytes(1), (1 << 26) * (8 + 4));
 }

@@ -219,6 +219,16 @@ impl Encoding {
         self.columns.iter().zip(self.spans()).map(cell).collect()
     }
 
+    /// A number of a column, from [`Encoding::undo`], without the digits that were lost while it was scaled.
+    pub fn settled(kind: &Kind, number: f64) -> f64 {
+        match kind {
+            &Kind::Numeric { shift, scale } if *kind != Kind::PLAIN && number.is_finite() => {
+                rounded(number, shift, scale).parse().unwrap_or(number)
+            }
+            _ => number,
+        }
+    }
+
     /// Tells whether columns are of types that a model with this likelihood can take.
     ///
     /// # Errors

@@ -130,7 +130,7 @@ fn markers_of_ones_own_are_missing_and_the_hint_names_them() {
     let data = open(&text, &plain()).unwrap();
     assert!(noted(
         &data,
-        "6 times `?`, first in line 2; where it stands for a missing value, `--set 'data.missing=?'`"
+        "6 times `?`, first in line 2; where `?` stands for a missing value, `--set 'data.missing=?'`"
     ));
     let data = open(&text, &DataConfig { missing: vec!["?".into()], ..plain() }).unwrap();
     assert_eq!((types(&data)[0], data.missing, data.notes.len()), (("x", "numeric"), true, 0));
