@@ -103,10 +103,11 @@ mod tests {
         }
     }
 
+    type Change = fn(&mut Progress);
+
     #[test]
     fn numbers_that_no_run_writes_are_refused() {
         assert_eq!(progress(&good()), Ok(()));
-        type Change = fn(&mut Progress);
         let rows: [(&str, Change); 13] = [
             ("elapsed_seconds = -1", |p| p.elapsed_seconds = -1.0),
             ("elapsed_seconds = NaN", |p| p.elapsed_seconds = f64::NAN),

@@ -71,7 +71,7 @@ fn use_all(found: &Checkpoint) {
     }
     for (_, tensor) in found.parameters.iter().chain(&found.moments) {
         assert_eq!(tensor.shape.iter().product::<usize>(), tensor.values.len());
-        let _ = tensor.shape.iter().rev().fold(1, |product, extent| product * extent);
+        let _ = tensor.shape.iter().rev().product::<usize>();
         let _ = tensor.shape.iter().skip(1).product::<usize>();
     }
 }

@@ -36,11 +36,11 @@ impl Cells {
 
     /// Bytes of which none is larger than 1 as false and true.
     #[must_use]
-    pub fn as_bits(self) -> Self {
+    pub fn into_bits(self) -> Self {
         match self {
             Self::Memory(Elements::U8(bytes)) => Self::Memory(Elements::Bool(bytes)),
-            Self::Disk(disk) => Self::Disk(disk.as_bits()),
-            other => other,
+            Self::Disk(disk) => Self::Disk(disk.into_bits()),
+            other @ Self::Memory(_) => other,
         }
     }
 

@@ -166,7 +166,7 @@ impl Disk {
 
     /// The same rows of bytes, of which none is larger than 1, as false and true.
     #[must_use]
-    pub fn as_bits(mut self) -> Self {
+    pub fn into_bits(mut self) -> Self {
         self.parts.iter_mut().for_each(|part| part.element.kind = Kind::Bool);
         self
     }

@@ -62,13 +62,13 @@ pub fn dataset(folder: &Path, request: &Request) -> Result<Dataset> {
     settle(folder, config.damaged, &mut images, &mut test, &unread, &mut notes)?;
     let target = target(&images, &headers, resize, config)?;
     let name = folder.display().to_string();
-    let scaled = request.scales(false);
+    let scaled = request.scales_pictures(target.values());
     let each = if scaled { 4 * target.values() as u64 } else { target.bytes() };
     let large = each.saturating_mul(images.len() as u64) > request.memory();
     let mut pictures = if large { Pictures::Disk(Scratch::new(&name)?) } else { Pictures::Memory(vec![]) };
     // However large they are, every core has one.
     let at_once = ((PORTION as u64 / target.bytes().max(1)) as usize).max(rayon::current_num_threads());
-    let costs: Vec<u64> = headers.iter().map(|header| header.bytes(target.channels)).collect();
+    let costs: Vec<u64> = headers.iter().map(Header::bytes).collect();
     let portions = portions(&costs, at_once, request.memory());
     let undecoded = decode_all(&images, target, config, &portions, &mut pictures)?;
     settle(folder, config.damaged, &mut images, &mut test, &undecoded, &mut notes)?;
@@ -249,8 +249,12 @@ fn prepare(image: &Image, target: Target, config: &DataConfig) -> Result<std::re
         Background::Refuse | Background::Black => 0.0,
         Background::White => 1.0,
     };
-    let planes = picture.planes(target.channels, behind);
-    let values = resample::fit(&planes, [picture.width, picture.height], [target.width, target.height], config.fit);
+    let mut values = Vec::with_capacity(target.values());
+    for plane in 0..target.channels {
+        let plane = picture.plane(plane, target.channels, behind);
+        let (from, to) = ([picture.width, picture.height], [target.width, target.height]);
+        values.extend(resample::fit(&plane, from, to, config.fit));
+    }
     if target.deep {
         return Ok(Ok(Values::F32(values)));
     }

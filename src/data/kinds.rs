@@ -51,7 +51,7 @@ pub fn archive(name: &str) -> Option<String> {
         name if name.ends_with("data.pkl") => {
             ("a file of torch.save", "numpy.save(\"x.npy\", torch.load(PATH).numpy())")
         }
-        name if name.ends_with(".csv") || name.ends_with(".png") || name.ends_with(".jpg") => {
+        name if [".csv", ".png", ".jpg"].iter().any(|end| name.to_ascii_lowercase().ends_with(end)) => {
             ("a ZIP archive", "unpack it")
         }
         _ => return None,

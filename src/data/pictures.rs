@@ -46,8 +46,9 @@ pub fn dataset(source: Source, request: &Request) -> Result<Dataset> {
         Cells::Memory(elements) => matches!(elements, Elements::Bool(_) | Elements::U8(_)),
         Cells::Disk(disk) => disk.are_bytes(),
     };
+    let scales = if format == Format::Array { request.scales(table) } else { request.scales_pictures(width) };
     let kept = format == Format::Array && request.keeps(bytes) && !request.are_levels(bytes);
-    if !kept && !(request.scales(table) && !request.are_levels(bytes)) {
+    if !kept && (!scales || request.are_levels(bytes)) {
         let (cells, note) = lit(cells, format, request)?;
         let values = match cells {
             Cells::Memory(elements) => elements.into_stored(width, &order),
@@ -95,7 +96,7 @@ fn lit(cells: Cells, format: Format, request: &Request) -> Result<(Cells, Option
         Largest::Byte(1) => {
             let note = "bytes are 0 and 1 only: 1 is taken for white, not 255 (data.white=full takes 255)";
             // For a new model it is what anybody expects.
-            (cells.as_bits(), request.known.is_some().then(|| note.to_owned()))
+            (cells.into_bits(), request.known.is_some().then(|| note.to_owned()))
         }
         Largest::Byte(byte @ 2..=DARK_BYTE) if spread => {
             (cells, Some(format!("no byte is larger than {byte}, and 255 stands for white: {way_out}")))

@@ -120,6 +120,13 @@ impl<'a> Request<'a> {
         self.scale(table) != Scale::None || self.known.is_some_and(|known| known.encoding.is_some())
     }
 
+    /// Whether pictures of so many values are changed before a model sees them. Those that a trained model cannot take are
+    /// read as they are, and refused for their shape.
+    pub fn scales_pictures(&self, width: usize) -> bool {
+        let known = self.known.and_then(|known| known.encoding);
+        self.scales(false) && known.is_none_or(|encoding| encoding.columns.len() == width)
+    }
+
     /// The examples to set aside for validation of so many that are not for the test. What a trained model is used on
     /// needs none.
     pub fn validation(&self, training: usize) -> usize {

@@ -29,6 +29,7 @@ const ODD_DISPERSION: f64 = 3.0;
 const MANY: usize = 20;
 
 /// What was seen in a column.
+#[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
 #[derive(Debug, Clone)]
 pub struct Seen {
     /// Rows gone through, and values that are there.

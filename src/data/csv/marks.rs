@@ -110,7 +110,7 @@ mod tests {
 
     fn marks(decimal: Decimal, delimiter: u8, missing: &[&str]) -> Marks {
         let missing = missing.iter().map(|&word| word.to_owned()).collect();
-        Marks::new(&DataConfig { decimal, missing, ..DataConfig::default() }, delimiter)
+        Marks::new(&DataConfig { missing, decimal, ..DataConfig::default() }, delimiter)
     }
 
     #[test]

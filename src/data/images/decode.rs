@@ -71,11 +71,11 @@ impl Samples {
 }
 
 impl Header {
-    /// Bytes that the image may take while it is decoded and brought to so many channels: its samples with alpha, once more
-    /// while it is put upright, and its planes in single precision.
-    pub fn bytes(&self, channels: usize) -> u64 {
+    /// Bytes that the image may take while it is decoded: its samples with alpha, once more while it is put upright, and a
+    /// plane in single precision.
+    pub fn bytes(&self) -> u64 {
         let samples = (if self.colour { 4 } else { 2 }) * if self.deep { 2 } else { 1 };
-        (self.width as u64 * self.height as u64).saturating_mul(2 * samples + 4 * channels as u64)
+        (self.width as u64 * self.height as u64).saturating_mul(2 * samples + 4)
     }
 }
 
@@ -204,20 +204,19 @@ impl Picture {
         alpha && (1..=pixels).any(|end| self.samples.at(end * self.channels - 1) < 1.0)
     }
 
-    /// One plane of pixels after the other, 1 or 3 of them, with the grey `behind` where it is transparent.
-    pub fn planes(&self, channels: usize, behind: f32) -> Vec<f32> {
+    /// One of 1 or 3 planes of pixels, with the grey `behind` where it is transparent.
+    pub fn plane(&self, plane: usize, channels: usize, behind: f32) -> Vec<f32> {
         let solid = self.channels - usize::from(self.channels.is_multiple_of(2));
         let sample = |pixel: usize, at: usize| {
             let place = pixel * self.channels;
             let alpha = if solid < self.channels { self.samples.at(place + solid) } else { 1.0 };
             alpha * self.samples.at(place + at) + (1.0 - alpha) * behind
         };
-        let value = &|pixel: usize, plane: usize| match (solid, channels) {
+        let value = |pixel: usize, plane: usize| match (solid, channels) {
             (1, _) => sample(pixel, 0),
             (_, 1) => (0..3).map(|at| LUMA[at] * sample(pixel, at)).sum(),
             _ => sample(pixel, plane),
         };
-        let pixels = self.samples.len() / self.channels;
-        (0..channels).flat_map(|plane| (0..pixels).map(move |pixel| value(pixel, plane))).collect()
+        (0..self.samples.len() / self.channels).map(|pixel| value(pixel, plane)).collect()
     }
 }

@@ -7,6 +7,11 @@ fn noted(data: &Dataset, words: &str) -> bool {
     data.notes.iter().any(|note| note.contains(words))
 }
 
+/// So many lines.
+fn lines(count: usize, line: impl Fn(usize) -> String) -> String {
+    (0..count).map(line).collect::<Vec<String>>().join("\n") + "\n"
+}
+
 /// A column of these cells, `x`, beside one of numbers.
 fn column(cells: impl Iterator<Item = String>) -> String {
     let cells: Vec<String> = cells.collect();
@@ -49,8 +54,8 @@ fn an_index_that_was_written_with_the_table_is_left_out() {
     for (header, first, left_out) in
         [("", 0, true), ("", 1, true), ("Unnamed: 0", 0, true), ("id", 0, false), ("", 2, false)]
     {
-        let lines = (0..9).map(|i| format!("{},{}.5\n", i + first, i * i)).collect::<String>();
-        let text = format!("{header},b\n{lines}");
+        let rows = lines(9, |i| format!("{},{}.5", i + first, i * i));
+        let text = format!("{header},b\n{rows}");
         let data = open(&text, &plain()).unwrap();
         assert_eq!(types(&data).len(), if left_out { 1 } else { 2 }, "{header} {first}");
         assert_eq!(noted(&data, "counts the rows"), left_out);
@@ -63,8 +68,8 @@ fn an_index_that_was_written_with_the_table_is_left_out() {
 #[test]
 fn a_constant_column_is_measured_by_itself_whatever_its_unit() {
     let request = |unit: f64| {
-        let lines = (0..9).map(|i| format!("{i}.5,{}\n", 0.002 * unit)).collect::<String>();
-        let data = open(&format!("a,gap\n{lines}"), &plain()).unwrap();
+        let rows = lines(9, |i| format!("{i}.5,{}", 0.002 * unit));
+        let data = open(&format!("a,gap\n{rows}"), &plain()).unwrap();
         let encoding = data.encoding.unwrap();
         let seen = encoding.encode(&super::super::super::elements::Elements::F64(vec![4.5, 0.0021 * unit]), &[0]);
         (seen[1] * 1e4).round()
@@ -158,7 +163,7 @@ fn decimal_commas_are_read_or_named() {
     let config = plain();
     let again = open_with(b"a;b\n51,257;1\n", &known(&config, as_known)).unwrap();
     assert_eq!(again.example(0).unwrap(), data.example(0).unwrap());
-    let quoted = (0..20).map(|i| format!("\"{i},5\"\n")).collect::<String>();
+    let quoted = lines(20, |i| format!("\"{i},5\""));
     let error = open(&format!("a\n{quoted}"), &plain()).unwrap_err().to_string();
     assert!(error.contains("no column that a model could learn: words are in `a` (`0,5`)"), "{error}");
     assert!(error.contains("`0,5` is 0.5 with `--set data.decimal=comma`"), "{error}");
