@@ -199,7 +199,8 @@ fn prepare(mut configs: Vec<Config>, known: Option<&DataRecord>, args: &TrainArg
     let threads = args.threads.count()?;
     let data = open::data(&config, known.map(DataRecord::known), report)?;
     data::check(&data, config.model.likelihood)?;
-    if config.train.batch > data.train.len() {
+    // Of a run that goes on it is told that its data are others.
+    if known.is_none() && config.train.batch > data.train.len() {
         return Err(config::batch_exceeds(config.train.batch, data.train.len()));
     }
     let (executor, line) = select::open(args.adapter.as_deref().unwrap_or("auto"), threads)?;
