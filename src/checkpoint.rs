@@ -17,8 +17,11 @@
 //! Nothing is overwritten: a second checkpoint of the same step is `step-0000001234.2`, and the first goes once `last`
 //! has moved. The loader trusts nothing that the manifest does not vouch for, and steps back to the previous good one.
 
+mod check;
 pub mod find;
 mod manifest;
+#[cfg(test)]
+mod mutations;
 pub mod sweep;
 pub(crate) mod tensors;
 #[cfg(test)]
@@ -139,6 +142,14 @@ impl DataRecord {
     /// Whether numbers are other than they were stored.
     pub fn scales(&self) -> bool {
         self.encoding.as_ref().is_some_and(Encoding::scales)
+    }
+
+    /// Rows [n, D] as a model has them in the units of the data.
+    pub fn original(&self, rows: &[f32]) -> Vec<f64> {
+        match &self.encoding {
+            Some(encoding) => encoding.undo(rows),
+            None => rows.iter().map(|&number| number.into()).collect(),
+        }
     }
 
     /// How other data have to be read to be used with the model.
@@ -276,7 +287,7 @@ pub fn load(path: &Path) -> Result<Checkpoint> {
     Ok(Checkpoint {
         parameters: tensors::decode(&parameters).map_err(|why| in_file(PARAMETERS, why))?,
         moments: tensors::decode(&moments).map_err(|why| in_file(MOMENTS, why))?,
-        progress: serde_json::from_slice(&progress).map_err(|e| in_file(PROGRESS, e.to_string()))?,
+        progress: decode_progress(&progress).map_err(|why| in_file(PROGRESS, why))?,
         config: decode_config(&config, &path.join(CONFIG))?,
     })
 }
@@ -288,8 +299,8 @@ pub fn load(path: &Path) -> Result<Checkpoint> {
 pub fn glance(run: &Path, which: Which) -> Result<(Config, Progress)> {
     let path = locate(run, which)?;
     let [progress, config] = manifest::read_verified(&path, [PROGRESS, CONFIG])?;
-    let wrong = |e: serde_json::Error| Error::Data(format!("{}: {e}", path.join(PROGRESS).display()));
-    let progress = serde_json::from_slice(&progress).map_err(wrong)?;
+    let wrong = |why: String| Error::Data(format!("{}: {why}", path.join(PROGRESS).display()));
+    let progress = decode_progress(&progress).map_err(wrong)?;
     Ok((decode_config(&config, &path.join(CONFIG))?, progress))
 }
 
@@ -388,6 +399,12 @@ fn prune(folder: &Path, current: Name, saving: &Saving) {
             let _ = fs::remove_dir_all(&dying);
         }
     }
+}
+
+fn decode_progress(bytes: &[u8]) -> std::result::Result<Progress, String> {
+    let progress = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
+    check::progress(&progress)?;
+    Ok(progress)
 }
 
 fn decode_config(bytes: &[u8], path: &Path) -> Result<Config> {

@@ -19,7 +19,9 @@ use serde::{Deserialize, Serialize};
 
 pub use above::Above;
 pub use advice::advice;
-pub use data::{Background, Binarise, Colour, ColumnType, Damaged, DataConfig, Fit, Layout, Scale};
+pub use data::{
+    Background, Binarise, Colour, ColumnType, Damaged, DataConfig, Decimal, Fit, Layout, Scale, Unknown, White,
+};
 pub use keys::nearest;
 pub use layers::{Channels, Conv, Dense, Layer, list as layer_list};
 pub use objective::{Anneal, Bound, ObjectiveConfig};

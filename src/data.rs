@@ -14,14 +14,16 @@ pub mod fetch;
 pub mod glyphs;
 pub mod idx;
 pub mod images;
+mod kinds;
 pub mod npy;
 pub mod npz;
+mod pictures;
 mod request;
 pub mod table;
 mod values;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
@@ -97,6 +99,11 @@ pub enum Format {
 /// missing or malformed, or have not what the model needs, labels of classes that it knows included.
 pub fn open(config: &Config, known: Option<Known>) -> Result<Dataset> {
     let data = read(&Request { config: &config.data, likelihood: config.model.likelihood, known })?;
+    let mut data = smaller_validation(data, config, known);
+    if known.is_none() {
+        let unseen = unseen(&data)?;
+        data.notes.extend(unseen);
+    }
     match misplaced(&config.data, data.format) {
         // Other data for a trained model may be of another kind than those that it was configured for.
         Some((key, kinds)) if known.is_none() => Err(Error::Usage(format!(
@@ -110,11 +117,72 @@ pub fn open(config: &Config, known: Option<Known>) -> Result<Dataset> {
     }
 }
 
+/// Says that fewer examples choose the best checkpoint than a recipe asks for.
+fn smaller_validation(mut data: Dataset, config: &Config, known: Option<Known>) -> Dataset {
+    let (asked, taken) = (config.data.validation, data.validation.len());
+    if known.is_none() && taken < asked {
+        let (share, training) = (config.data.validation_share, taken + data.train.len());
+        data.notes.push(format!(
+            "{taken} of {training} examples are for validation, and not {asked}, so that most are trained on \
+             (data.validation_share = {share}); `--set data.validation=N` takes N"
+        ));
+    }
+    data
+}
+
+/// Names the classes and the levels that no example of the training part has.
+fn unseen(data: &Dataset) -> Result<Vec<String>> {
+    /// Names that are shown.
+    const SHOWN: usize = 8;
+    let told = |what: &str, mut names: Vec<String>| {
+        let more = names.len().saturating_sub(SHOWN);
+        names.truncate(SHOWN);
+        let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+        (!names.is_empty()).then(|| {
+            format!(
+                "{what} {}{rest} without an example in the training part: a model learns nothing of them",
+                names.join(", ")
+            )
+        })
+    };
+    let mut notes = Vec::new();
+    if let Some(labels) = &data.labels {
+        let mut counts = vec![[0_usize; 2]; data.class_count()];
+        for (at, &label) in labels.iter().enumerate() {
+            counts[label as usize][usize::from(data.train.contains(&at))] += 1;
+        }
+        let name = |class: usize| match &data.classes {
+            Some(names) => format!("`{}`", names[class]),
+            None => class.to_string(),
+        };
+        let names = counts.iter().enumerate().filter(|(_, [others, trained])| *others > 0 && *trained == 0);
+        notes.extend(told("classes", names.map(|(class, _)| name(class)).collect()));
+    }
+    let Some(encoding) = data.encoding.as_ref().filter(|it| it.columns.iter().any(|it| !it.kind.levels().is_empty()))
+    else {
+        return Ok(notes);
+    };
+    let means = data.means(data.train.clone())?;
+    for (column, span) in encoding.columns.iter().zip(encoding.spans()) {
+        let (levels, means) = (column.kind.levels(), &means[span]);
+        // One of two values has one place.
+        let absent = |at: usize| match (means, at) {
+            ([ones], 0) if levels.len() == 2 => *ones == 1.0,
+            ([ones], 1) => *ones == 0.0,
+            (means, at) => means[at] == 0.0,
+        };
+        let names = levels.iter().enumerate().filter(|(at, _)| absent(*at)).map(|(_, level)| format!("`{level}`"));
+        notes.extend(told(&format!("column `{}`: levels", column.name), names.collect()));
+    }
+    Ok(notes)
+}
+
 fn read(request: &Request) -> Result<Dataset> {
     let config = request.config;
     let source = config.source.as_str();
     if source == "glyphs" {
-        return glyphs::dataset(config.examples, config.validation);
+        let training = config.examples - config.examples / 6;
+        return glyphs::dataset(config.examples, request.validation(training));
     }
     if let Some(source) = fetch::source(source) {
         return fetch::dataset(source, request);
@@ -136,20 +204,24 @@ fn read(request: &Request) -> Result<Dataset> {
 /// A file says by its name what it is; one that does not is taken by its first bytes.
 fn read_file(path: &Path, request: &Request) -> Result<Dataset> {
     let complain = |what: &str| Err(Error::Data(format!("{}: {what}", path.display())));
+    let mut start = Vec::new();
+    if let Err(error) = File::open(path).and_then(|file| file.take(kinds::START).read_to_end(&mut start)) {
+        return complain(&format!("cannot be opened: {error}"));
+    }
     let end = path.extension().map(|end| end.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
     match end.as_str() {
+        _ if kinds::told(&start).is_some() => return complain(&kinds::told(&start).unwrap_or_default()),
         "csv" | "tsv" => return csv::dataset(path, request),
         "npy" => return npy::dataset(path, request),
         "npz" => return npz::dataset(path, request),
         "png" | "jpg" | "jpeg" => return complain("this is one image; pass the folder that holds the images"),
         _ => {}
     }
-    let mut start = Vec::new();
-    match File::open(path).and_then(|file| file.take(6).read_to_end(&mut start)) {
-        Err(error) => complain(&format!("cannot be opened: {error}")),
-        Ok(_) if start.starts_with(npy::MAGIC) => npy::dataset(path, request),
-        Ok(_) if start.starts_with(b"PK\x03\x04") => npz::dataset(path, request),
-        Ok(_) => idx::file(path, request),
+    match kinds::text(&start) {
+        _ if start.starts_with(npy::MAGIC) => npy::dataset(path, request),
+        _ if start.starts_with(b"PK\x03\x04") => npz::dataset(path, request),
+        Some(text) => complain(text),
+        None => idx::file(path, request),
     }
 }
 

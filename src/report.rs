@@ -7,6 +7,7 @@ pub mod csv;
 pub mod grid;
 pub mod human;
 pub mod npy;
+mod plain;
 pub mod progress;
 pub mod scatter;
 pub mod table;
@@ -84,13 +85,13 @@ impl Report {
     /// Something to know on the way; not shown with `quiet`.
     pub fn note(&self, text: &str) {
         if !self.options.quiet {
-            self.to_err(&lock(&self.epochs), text);
+            self.to_err(&lock(&self.epochs), &plain::visible(text));
         }
     }
 
     /// Something that is not as it should be, though the work goes on.
     pub fn warn(&self, text: &str) {
-        self.to_err(&lock(&self.epochs), &self.labelled("warning", "33", text));
+        self.to_err(&lock(&self.epochs), &self.labelled("warning", "33", &plain::message(text)));
     }
 
     /// The reason why the work ends.
@@ -99,7 +100,7 @@ impl Report {
         let text = match error {
             // What was asked for is no error.
             Error::Interrupted(how) => how.clone(),
-            error => self.labelled("error", "31", &error.to_string()),
+            error => self.labelled("error", "31", &plain::message(&error.to_string())),
         };
         self.to_err(&lock(&self.epochs), &text);
     }
@@ -107,7 +108,7 @@ impl Report {
     /// What was asked for, as text; not shown with `json`.
     pub fn result(&self, text: &str) {
         if !self.options.json {
-            self.to_out(text);
+            self.to_out(&plain::visible(text));
         }
     }
 
@@ -292,6 +293,18 @@ mod tests {
         report.error(&Error::Data("bad data".into()));
         report.finish().unwrap();
         (lock(&out.text).clone(), lock(&err.text).clone())
+    }
+
+    #[test]
+    fn what_a_file_holds_does_not_steer_the_terminal() {
+        let (out, err) = (Stream::default(), Stream::default());
+        let report = Report::to(Options::default(), Box::new(out.clone()), Box::new(err.clone()));
+        report.result("column \u{1b}]0;title\u{7}\nnext");
+        report.note("device \u{1b}[2J");
+        report.warn("two\nlines");
+        report.error(&Error::Data("x.jpg: no marker\n".into()));
+        assert_eq!(*lock(&out.text), "column \\u{1b}]0;title\\u{7}\nnext\n");
+        assert_eq!(*lock(&err.text), "device \\u{1b}[2J\nwarning: two\\nlines\nerror: x.jpg: no marker\n");
     }
 
     #[test]

@@ -118,17 +118,25 @@ impl Run {
     pub fn decode(&mut self, latents: &[f32]) -> Result<Vec<f32>> {
         let given = std::mem::take(&mut self.given);
         let classes = self.told(given, latents.len() / self.latent())?;
-        self.session.decode(latents, &classes)
+        let means = self.session.decode(latents, &classes)?;
+        Ok(self.original(&means))
     }
 
     /// `count` draws from the prior, decoded, [count, D]. The same seed gives the same draws.
     pub fn sample(&mut self, count: usize, seed: u64) -> Result<Vec<f32>> {
         let given = std::mem::take(&mut self.given);
-        if given.is_empty() {
-            return self.session.sample(count, seed);
-        }
-        let classes = self.told(given, count)?;
-        self.session.sample_as(&classes, seed)
+        let drawn = if given.is_empty() {
+            self.session.sample(count, seed)?
+        } else {
+            let classes = self.told(given, count)?;
+            self.session.sample_as(&classes, seed)?
+        };
+        Ok(self.original(&drawn))
+    }
+
+    /// Rows of the model in the units of the data.
+    fn original(&self, rows: &[f32]) -> Vec<f32> {
+        self.session.record.original(rows).into_iter().map(|number| number as f32).collect()
     }
 
     /// Distortion and rate of each of the examples [N, D] in nats, from one sample of its posterior: their sum is −ELBO,

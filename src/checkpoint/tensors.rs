@@ -58,6 +58,10 @@ pub(crate) fn decode(file: &[u8]) -> std::result::Result<Vec<(String, Tensor)>, 
     }
     let mut tensors = BTreeMap::new();
     for (name, info) in metadata.tensors() {
+        // An extent of zero would hide from the format how much the others are together.
+        if info.shape.iter().try_fold(1_usize, |product, &n| product.checked_mul(n.max(1))).is_none() {
+            return Err(format!("tensor `{name}` of shape {:?} is larger than any memory", info.shape));
+        }
         if info.dtype != Dtype::F32 {
             return Err(format!("tensor `{name}` is of type {:?}, expected F32", info.dtype));
         }
@@ -116,6 +120,10 @@ mod tests {
             (file(&one(r#"{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}"#), 0), "safetensors"),
             (file(&one(r#"{"dtype":"F32","shape":[1],"data_offsets":[8,4]}"#), 4), "not that of a safetensors file"),
             (file(&format!("{{{}}}", many.join(",")), 0), "of values, the file has 0"),
+            (
+                file(&one(r#"{"dtype":"F32","shape":[0,4294967296,4294967296],"data_offsets":[0,0]}"#), 0),
+                "larger than any memory",
+            ),
             (file(r#"{"__metadata__":{"order":"x"}}"#, 0), "order of tensors is unreadable"),
             (
                 file(r#"{"__metadata__":{"order":"[]"},"a":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}"#, 4),

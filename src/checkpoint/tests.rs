@@ -46,12 +46,12 @@ fn config() -> Config {
     }
 }
 
-fn tensor(name: &str, shape: &[usize], values: &[f32]) -> (String, Tensor) {
+pub(super) fn tensor(name: &str, shape: &[usize], values: &[f32]) -> (String, Tensor) {
     (name.to_string(), Tensor { shape: shape.to_vec(), values: values.to_vec() })
 }
 
 /// A checkpoint whose every part is different at every step.
-fn checkpoint(step: u64) -> Checkpoint {
+pub(super) fn checkpoint(step: u64) -> Checkpoint {
     let x = step as f32;
     Checkpoint {
         parameters: vec![tensor("weight", &[2, 2], &[x, -x, 0.5, 1.0]), tensor("bias", &[1], &[x / 3.0])],

@@ -21,6 +21,10 @@ pub struct RunArgs {
     #[command(flatten)]
     pub threads: ThreadsArgs,
 
+    /// Words in a table that the model was not trained on: refuse, missing (judge rows by their other columns), anomalous
+    #[arg(long, value_name = "HOW", value_parser = ["refuse", "missing", "anomalous"])]
+    pub unknown: Option<String>,
+
     /// Print warnings and results only
     #[arg(long, short)]
     pub quiet: bool,

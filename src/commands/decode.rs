@@ -25,13 +25,15 @@ pub fn run(args: &DecodeArgs, report: &Report) -> Result<()> {
         open::check_pictures(rows)?;
     }
     let means = session.decode(&latents, &classes::repeated(class, rows))?;
-    let shape = show::shape_of_means(rows, &session.record);
+    let (shape, wide) = (show::shape_of_means(rows, &session.record), session.record.scales());
     match format {
-        "npy" => npy::save(&args.out, &means, &shape)?,
+        "npy" => npy::save_original(&args.out, &session.record.original(&means), wide, &shape)?,
         // Without columns of its own a table has a column for each value.
         "csv" if session.record.table().is_none() => {
             let header: Vec<String> = (0..session.model.width).map(|i| format!("x_{i}")).collect();
-            let rows = means.chunks_exact(header.len()).map(|row| row.iter().map(f32::to_string).collect());
+            let means = session.record.original(&means);
+            let number = |&number: &f64| if wide { number.to_string() } else { (number as f32).to_string() };
+            let rows = means.chunks_exact(header.len()).map(|row| row.iter().map(number).collect());
             csv::save(&args.out, &header, rows)?;
         }
         _ => show::save(&args.out, &means, &session.record, open::columns(rows))?,

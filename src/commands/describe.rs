@@ -1,6 +1,8 @@
 //! `elbo data`: what is in a source, and what is wrong with it.
 
 mod columns;
+#[cfg(test)]
+mod mutations;
 
 use super::{files, open, show};
 use crate::checkpoint::DataRecord;
@@ -46,7 +48,7 @@ pub fn run(args: &DataArgs, report: &Report) -> Result<()> {
     value["problems"] = json!(data.notes.iter().chain(&refusal).collect::<Vec<_>>());
     if let Some(path) = &args.out {
         let count = drawn.min(data.len());
-        let examples = (0..count).map(|i| data.original_example(i * data.len() / count));
+        let examples = (0..count).map(|i| data.example(i * data.len() / count));
         let examples = examples.collect::<Result<Vec<_>>>()?.concat();
         let columns = (count as f64).sqrt().ceil() as usize;
         show::save(path, &examples, &DataRecord::of(&data), columns)?;

@@ -3,7 +3,7 @@
 use super::files;
 use crate::checkpoint::{self, Checkpoint};
 use crate::cli::{Part, RunArgs};
-use crate::config::Config;
+use crate::config::{Config, Unknown};
 use crate::data::{self, Dataset, Known, fetch};
 use crate::durable;
 use crate::error::{Error, Result};
@@ -44,7 +44,7 @@ impl Trained {
 /// [`Error::Usage`] where the run is a whole sweep; otherwise those of [`device`] and of [`Session::plan`].
 pub fn with_data(run: &RunArgs, data: Option<&str>, purpose: Purpose, report: &Report) -> Result<Trained> {
     let path = &checkpoint::sweep::one_model(&run.run)?;
-    let checkpoint = load(path, report)?;
+    let checkpoint = asked(load(path, report)?, run);
     let (config, dataset) = dataset(&checkpoint, data, None, report)?;
     let mut session = Session::new(config, dataset, device(run, report)?)?;
     // Before anything is built for what may be another model.
@@ -52,6 +52,17 @@ pub fn with_data(run: &RunArgs, data: Option<&str>, purpose: Purpose, report: &R
     session.plan(purpose)?;
     session.restore(0, &checkpoint)?;
     Ok(trained(session, path, &checkpoint))
+}
+
+/// A checkpoint whose data are read as the command line says.
+pub fn asked(mut checkpoint: Checkpoint, run: &RunArgs) -> Checkpoint {
+    checkpoint.config.data.unknown = match run.unknown.as_deref() {
+        Some("refuse") => Unknown::Refuse,
+        Some("missing") => Unknown::Missing,
+        Some("anomalous") => Unknown::Anomalous,
+        _ => checkpoint.config.data.unknown,
+    };
+    checkpoint
 }
 
 /// The data that a model was trained on, or other data of the same shape, with labels from where `labels` says; and the

@@ -50,7 +50,7 @@ pub fn run(args: &ScoreArgs, report: &Report) -> Result<()> {
         files::format("--out ", path, &["csv"])?;
     }
     let rule = rule(args)?;
-    let checkpoint = open::load(&args.run.run, report)?;
+    let checkpoint = open::asked(open::load(&args.run.run, report)?, &args.run);
     let method = method(args, checkpoint.config.train.seed)?;
     let named = args.labels.as_deref().filter(|name| !name.is_empty());
     if let Some(name) = named {

@@ -28,7 +28,7 @@ pub fn is_drawn(path: Option<&Path>, record: &DataRecord) -> bool {
     }
 }
 
-/// Writes examples [n, D], in the units of the data. A table is drawn as strips only where the name asks for a picture.
+/// Writes examples [n, D], in the units of the model. A table is drawn as strips only where the name asks for a picture.
 ///
 /// # Errors
 /// [`crate::error::Error::Disk`] where the file cannot be written, [`crate::error::Error::Usage`] where a picture is
@@ -36,11 +36,11 @@ pub fn is_drawn(path: Option<&Path>, record: &DataRecord) -> bool {
 pub fn save(path: &Path, examples: &[f32], record: &DataRecord, columns: usize) -> Result<()> {
     if ends_in(path, "npy") {
         let (numbers, shape) = numbers(examples, record);
-        return npy::save(path, &numbers, &shape);
+        return npy::save_original(path, &numbers, record.scales(), &shape);
     }
     match record.table().filter(|_| !ends_in(path, "png")) {
         Some(encoding) => {
-            let rows = examples.chunks_exact(encoding.width()).map(|row| encoding.cells(row));
+            let rows = examples.chunks_exact(encoding.width()).map(|row| encoding.cells(&encoding.undo(row)));
             write(path, encoding, None, rows)
         }
         None => grid::save(path, &drawn(examples, record), pictured(record), columns),
@@ -59,7 +59,7 @@ pub fn classes(path: &Path, examples: &[f32], names: &[&str], record: &DataRecor
         return save(path, examples, record, columns);
     };
     let rows = examples.chunks_exact(encoding.width()).zip(names).map(|(row, &name)| {
-        let mut cells = encoding.cells(row);
+        let mut cells = encoding.cells(&encoding.undo(row));
         cells.insert(0, name.to_owned());
         cells
     });
@@ -76,7 +76,7 @@ pub fn pairs(path: &Path, originals: &[f32], reconstructed: &[f32], record: &Dat
     if ends_in(path, "npy") {
         let (numbers, mut shape) = numbers(&[originals, reconstructed].concat(), record);
         shape[0] /= 2;
-        return npy::save(path, &numbers, &[&[2], &shape[..]].concat());
+        return npy::save_original(path, &numbers, record.scales(), &[&[2], &shape[..]].concat());
     }
     let Some(encoding) = record.table().filter(|_| !ends_in(path, "png")) else {
         let [originals, reconstructed] = [originals, reconstructed].map(|examples| drawn(examples, record));
@@ -86,7 +86,7 @@ pub fn pairs(path: &Path, originals: &[f32], reconstructed: &[f32], record: &Dat
     let both = originals.chunks_exact(width).zip(reconstructed.chunks_exact(width));
     let rows = both.flat_map(|(original, reconstruction)| {
         [("original", original), ("reconstruction", reconstruction)].map(|(what, row)| {
-            let mut cells = encoding.cells(row);
+            let mut cells = encoding.cells(&encoding.undo(row));
             cells.insert(0, what.to_owned());
             cells
         })
@@ -111,12 +111,15 @@ fn categories(record: &DataRecord) -> Option<(&[usize], usize)> {
     record.encoding.as_ref().and_then(Encoding::categories)
 }
 
-/// Examples as numbers, and the extents of an array of them: the most probable categories lie as in the data.
-fn numbers(examples: &[f32], record: &DataRecord) -> (Vec<f32>, Vec<usize>) {
+/// Examples as numbers in the units of the data, and the extents of an array of them: the most probable categories lie as in the data.
+fn numbers(examples: &[f32], record: &DataRecord) -> (Vec<f64>, Vec<usize>) {
     let rows = examples.len() / record.shape.iter().product::<usize>();
     match categories(record) {
-        Some((extents, categories)) => (Encoding::most_probable(examples, categories), [&[rows], extents].concat()),
-        None => (examples.to_vec(), shape_of_means(rows, record)),
+        Some((extents, categories)) => {
+            let numbers = Encoding::most_probable(examples, categories).into_iter().map(f64::from).collect();
+            (numbers, [&[rows], extents].concat())
+        }
+        None => (record.original(examples), shape_of_means(rows, record)),
     }
 }
 
@@ -130,7 +133,7 @@ fn drawn(examples: &[f32], record: &DataRecord) -> Vec<f32> {
     let Some(Encoding { range: [low, high], .. }) = record.encoding else { return examples.to_vec() };
     let (examples, _) = numbers(examples, record);
     let scale = if high > low { high - low } else { 1.0 };
-    examples.iter().map(|&value| ((f64::from(value) - low) / scale) as f32).collect()
+    examples.iter().map(|&value| ((value - low) / scale) as f32).collect()
 }
 
 /// Writes rows below the names of the columns, of which there may be one more in front.

@@ -77,7 +77,7 @@ fn begin(args: &TrainArgs, report: &Report) -> Result<()> {
     // Members differ in few settings; what is said of one is not said again.
     let mut advice: Vec<String> = members.iter().flat_map(config::advice).collect();
     advice.dedup();
-    let mut session = prepare(members, args, report)?;
+    let mut session = prepare(members, None, args, report)?;
     for line in &advice {
         report.warn(line);
     }
@@ -191,7 +191,7 @@ fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
         open::place(config, progress.folder.as_deref(), report);
     }
     config::check_members(&configs)?;
-    let mut session = prepare(configs, args, report)?;
+    let mut session = prepare(configs, Some(&progress.data), args, report)?;
     check_same_data(&session.record, &progress.data, args.data.is_some())?;
     let folder_now = open::meant_from(&session.config);
     for saved in &mut saved {
@@ -276,14 +276,15 @@ fn saved_members(run: &Path, sweep: &Sweep) -> Result<(Vec<Checkpoint>, Vec<Stri
     Ok((all.into_iter().map(|(_, checkpoint)| checkpoint).collect(), warnings))
 }
 
-/// Data, device and models.
-fn prepare(mut configs: Vec<Config>, args: &TrainArgs, report: &Report) -> Result<Session> {
+/// Data, device and models. What a run that goes on knows of its data is not looked for anew.
+fn prepare(mut configs: Vec<Config>, known: Option<&DataRecord>, args: &TrainArgs, report: &Report) -> Result<Session> {
     let others = configs.split_off(1);
     let config = configs.swap_remove(0);
     let threads = args.threads.count()?;
-    let data = open::data(&config, None, report)?;
+    let data = open::data(&config, known.map(DataRecord::known), report)?;
     data::check(&data, config.model.likelihood)?;
-    if config.train.batch > data.train.len() {
+    // Of a run that goes on it is told that its data are others.
+    if known.is_none() && config.train.batch > data.train.len() {
         return Err(config::batch_exceeds(config.train.batch, data.train.len()));
     }
     let (executor, line) = select::open(args.adapter.as_deref().unwrap_or("auto"), threads)?;

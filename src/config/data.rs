@@ -24,6 +24,9 @@ pub struct DataConfig {
     pub binarise: Binarise,
     /// Examples taken from the end of the training part for validation; 0 trains on everything.
     pub validation: usize,
+    /// The largest share of the examples outside the test part that become the validation part, however many
+    /// `validation` asks for. A number that is given on the command line comes without such an end.
+    pub validation_share: f32,
     /// Number of examples that `glyphs` draws, test part included.
     pub examples: usize,
     /// The share of the examples that becomes the test part of a source that has none of its own. Glyphs keep a sixth.
@@ -33,6 +36,8 @@ pub struct DataConfig {
     pub shuffle: bool,
     /// How numbers are scaled before a model sees them.
     pub scale: Scale,
+    /// What is white where pictures are stored as bytes.
+    pub white: White,
     /// `.npz`: the array that holds the examples; empty means `x_train`, `X`, `x`, `data` or the only one.
     pub array: String,
     /// Where the classes are: a column of a `.csv`, an array of an `.npz`, a file beside an `.npy`. Empty means `y` and
@@ -50,6 +55,12 @@ pub struct DataConfig {
     pub background: Background,
     /// Images: what to do with files that cannot be decoded.
     pub damaged: Damaged,
+    /// Tables: words and numbers that stand for a missing value, besides an empty cell, NA, NaN and NULL.
+    pub missing: Vec<String>,
+    /// Tables: what separates the whole part of a number from the rest.
+    pub decimal: Decimal,
+    /// Tables: what to do with a word in a column of categories that the model was not trained on.
+    pub unknown: Unknown,
     /// Tables: what columns hold, by their names; `*` stands for all that are not named.
     pub columns: BTreeMap<String, ColumnType>,
 }
@@ -71,7 +82,7 @@ pub enum Binarise {
 #[serde(rename_all = "kebab-case")]
 pub enum Scale {
     /// What the likelihood wants of a table or of an array of two dimensions: `standardise` for the Gaussian ones, `none`
-    /// for Bernoulli. Images and IDX files stay as they are.
+    /// for Bernoulli. Pictures, from images, IDX files and arrays of more dimensions, stay as they are.
     Auto,
     /// Numbers as they are, bytes as x/255.
     None,
@@ -79,6 +90,16 @@ pub enum Scale {
     Standardise,
     /// The smallest number of all becomes 0 and the largest 1.
     Unit,
+}
+
+/// What is white where pictures are stored as bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum White {
+    /// 255; 1 where that is the largest byte of all, as in masks.
+    Auto,
+    /// 255, whatever the bytes are.
+    Full,
 }
 
 /// Which axis of an array of four dimensions holds the channels.
@@ -141,6 +162,30 @@ pub enum Damaged {
     Skip,
 }
 
+/// What separates the whole part of a number from the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decimal {
+    /// A point; where fields are separated by semicolons and a column has no number with a point, a comma too.
+    Auto,
+    /// A point. Commas between groups of three digits separate thousands.
+    Point,
+    /// A comma. Points between groups of three digits separate thousands.
+    Comma,
+}
+
+/// What to do with a word in a column of categories that the model was not trained on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unknown {
+    /// Name all of them, and stop.
+    Refuse,
+    /// Take them for missing values: the row is judged by its other columns.
+    Missing,
+    /// Count against the row as much as all words that are known together.
+    Anomalous,
+}
+
 /// What a column of a table holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -185,10 +230,12 @@ impl Default for DataConfig {
             window: 0,
             binarise: Binarise::None,
             validation: 0,
+            validation_share: 1.0,
             examples: 12_000,
             test: 0.1,
             shuffle: true,
             scale: Scale::Auto,
+            white: White::Auto,
             array: String::new(),
             labels: String::new(),
             layout: Layout::Auto,
@@ -197,6 +244,9 @@ impl Default for DataConfig {
             colour: Colour::Auto,
             background: Background::Refuse,
             damaged: Damaged::Refuse,
+            missing: vec![],
+            decimal: Decimal::Auto,
+            unknown: Unknown::Refuse,
             columns: BTreeMap::new(),
         }
     }

@@ -33,6 +33,11 @@ pub fn resolve(recipe: Option<&str>, overrides: &[(String, String)]) -> Result<C
         }
         given.push((key, text));
     }
+    let is_given = |name: &str| given.iter().any(|(key, _)| key == name);
+    if is_given("data.validation") && !is_given("data.validation_share") {
+        // The share is for the numbers of recipes, which know nothing of how many examples there are.
+        keys::put(&mut tree, "data.validation_share", Value::Float(1.0));
+    }
     let config = Config::deserialize(tree).map_err(|e| Error::Bug(format!("merged configuration: {}", e.message())))?;
     validate(&config)?;
     Ok(config)
@@ -47,7 +52,7 @@ fn for_source(overrides: &[(String, String)]) -> Option<&'static str> {
 }
 
 /// Keys that came after runs had been saved without them: those were trained as the defaults of these keys say.
-const LATER: [&str; 7] = [
+const LATER: [&str; 12] = [
     "model.above",
     "model.condition",
     "model.prior",
@@ -55,6 +60,11 @@ const LATER: [&str; 7] = [
     "model.scales",
     "train.sync_seconds",
     "train.sample_seconds",
+    "data.white",
+    "data.validation_share",
+    "data.missing",
+    "data.decimal",
+    "data.unknown",
 ];
 
 /// Reads the complete configuration that was saved with a run; `file` is its name for messages.
@@ -68,6 +78,10 @@ pub fn from_toml(text: &str, file: &str) -> Result<Config> {
     };
     let mut tree = keys::defaults();
     let present = merge(&mut tree, text).map_err(damaged)?;
+    if !present.iter().any(|key| key == "data.white") {
+        // Runs from before this key took 255 for white, whatever their bytes were.
+        keys::put(&mut tree, "data.white", Value::String("full".into()));
+    }
     let missing = |key: &&String| !present.contains(key) && !LATER.contains(&key.as_str());
     if let Some(missing) = keys::keys(&tree).iter().find(missing) {
         return Err(damaged(format!("the key {missing} is missing")));
@@ -194,7 +208,7 @@ fn syntax_problem(text: &str, error: &toml::de::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Activation, Binarise, ColumnType};
+    use crate::config::{Activation, Binarise, ColumnType, White};
 
     fn pairs(overrides: &[(&str, &str)]) -> Vec<(String, String)> {
         overrides.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
@@ -394,11 +408,24 @@ mod tests {
     #[test]
     fn a_run_that_was_saved_before_a_key_came_is_read_as_the_default_says() {
         let text = to_toml(&Config::default());
-        let later = ["above = ", "condition = ", "prior = ", "components = ", "scales = "];
+        let later = [
+            "above = ",
+            "condition = ",
+            "prior = ",
+            "components = ",
+            "scales = ",
+            "white = ",
+            "validation_share = ",
+            "missing = ",
+            "decimal = ",
+            "unknown = ",
+        ];
         let is_old = |line: &&str| !later.iter().any(|key| line.starts_with(key));
         let old: Vec<&str> = text.lines().filter(is_old).collect();
         assert_eq!(text.lines().count() - old.len(), later.len());
-        assert_eq!(from_toml(&old.join("\n"), "config.toml"), Ok(Config::default()));
+        let mut expected = Config::default();
+        expected.data.white = White::Full;
+        assert_eq!(from_toml(&old.join("\n"), "config.toml"), Ok(expected));
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use super::cells::Cells;
 pub use super::elements::Elements;
-use super::table::{Column, Encoding, Frame, Kind};
-use super::{Dataset, Format, Labels, Request, Values, categories, disk, places};
+use super::pictures::{self, Source};
+use super::{Dataset, Format, Labels, Request, categories, disk, places};
 use crate::config::{Layout, Likelihood};
 use crate::error::{Error, Result};
 
@@ -72,8 +72,8 @@ pub fn dataset(
         [_, extents @ ..] if categorical => (categories::shape_of(extents), false),
         _ => shape_of(dims, request.config.layout).map_err(complain)?,
     };
-    let (width, examples) = (shape.iter().product::<usize>(), dims[0]);
-    if width == 0 || examples == 0 {
+    let examples = dims[0];
+    if shape.contains(&0) || examples == 0 {
         return Err(complain(format!("there are no values: its shape is {dims:?}")));
     }
     if u32::try_from(examples).is_err() {
@@ -83,39 +83,13 @@ pub fn dataset(
         return Err(complain("there is nothing to train on: all examples are for the test".into()));
     }
     let cells = if channels_last { cells.channels_first(shape) } else { cells };
-    let scale = request.scale(dims.len() == 2);
     let (order, tested) = places(examples, test, request.config);
     let labels = labels.map(|labels| labels.reordered(&order, request.classes()));
     if categorical {
         return categories::dataset(name, dims, cells, (order, tested), labels, request);
     }
-    let known = request.known.and_then(|known| known.encoding);
-    let bytes = match &cells {
-        Cells::Memory(elements) => matches!(elements, Elements::Bool(_) | Elements::U8(_)),
-        Cells::Disk(disk) => disk.are_bytes(),
-    };
-    let as_stored = !request.scales(dims.len() == 2) && !request.keeps(bytes);
-    if as_stored || request.are_levels(bytes) {
-        let values = match cells {
-            Cells::Memory(elements) => elements.stored(width, &order),
-            Cells::Disk(disk) => Values::Disk(disk.reordered(&order)),
-        };
-        let data = Dataset::parted(name, shape, values, tested, request.validation(examples - tested))?;
-        let data = data.with_labels(labels)?.with_rows(order).hashed()?;
-        return Ok(Dataset { format: Format::Array, ..data });
-    }
-    let columns = (0..width).map(|at| Column { name: at.to_string(), kind: Kind::PLAIN }).collect();
-    let frame = Frame { columns, cells };
-    let training = (examples - tested).saturating_sub(request.validation(examples - tested));
-    let encoding = match known {
-        Some(encoding) => encoding.for_numbers(width).map_err(complain)?,
-        None => Encoding::fit(&frame, &order[..training], scale)?,
-    };
-    let plain = encoding.is_plain();
-    let data = frame.dataset(name, encoding, order, tested, labels, request)?;
-    let data = Dataset { format: Format::Array, shape, ..data };
-    // Numbers that are kept as they are have the same hash for every likelihood.
-    if plain { data.hashed() } else { Ok(data) }
+    let (format, table, rows) = (Format::Array, dims.len() == 2, None);
+    pictures::dataset(Source { name, format, shape, cells, table, order, tested, rows, labels }, request)
 }
 
 /// The classes that an array holds: whole numbers from 0 up as they are, others numbered in ascending order.

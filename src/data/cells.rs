@@ -34,6 +34,16 @@ impl Cells {
         }
     }
 
+    /// Bytes of which none is larger than 1 as false and true.
+    #[must_use]
+    pub fn into_bits(self) -> Self {
+        match self {
+            Self::Memory(Elements::U8(bytes)) => Self::Memory(Elements::Bool(bytes)),
+            Self::Disk(disk) => Self::Disk(disk.into_bits()),
+            other @ Self::Memory(_) => other,
+        }
+    }
+
     /// Rows in the order given, as a model takes them.
     pub fn encoded(&self, encoding: &Encoding, order: &[u32]) -> Values {
         match self {

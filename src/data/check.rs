@@ -113,7 +113,8 @@ fn unfit(dataset: &Dataset, likelihood: Likelihood, example: usize, at: usize, v
         "; NaN stands for a missing value where numbers are scaled: choose `--set data.scale=standardise`, else replace it"
     };
     let place = place(dataset, example, at);
-    let original = dataset.original_example(example)?[at];
+    let row = dataset.example(example)?;
+    let original = dataset.encoding.as_ref().map_or(row[at].into(), |encoding| encoding.undo(&row)[at]);
     Ok(Error::Data(format!("{}: {place} is {original}{advice}", dataset.name)))
 }
 

@@ -5,27 +5,29 @@
 //! none, by tabs or semicolons, and in a `.tsv` by tabs. Quoted fields may hold separators and line breaks.
 
 mod infer;
+mod levels;
+mod marks;
 mod rows;
 #[cfg(test)]
 mod tests;
 mod words;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 
 use ::csv::ByteRecord;
 
 use super::cells::Growing;
-use super::table::{Column, Encoding, Frame, Kind};
+use super::table::{Column, Encoding, Frame};
 use super::{Dataset, Labels, Request, places};
 use crate::config::{ColumnType, Likelihood, MAX_WIDTH, nearest};
 use crate::error::{Error, Result};
 use infer::Seen;
+use levels::Strangers;
+use marks::Marks;
+pub use marks::hint;
 use rows::{Rows, for_each_row, text};
 use words::Words;
-
-/// Cells that say that a value is missing, in capitals; so does an empty one.
-const MISSING: [&str; 7] = ["", "NA", "N/A", "#N/A", "<NA>", "NAN", "NULL"];
 
 /// What can be wrong inside a file, as the text after its name.
 type Decoded<T> = std::result::Result<T, String>;
@@ -38,7 +40,8 @@ type Decoded<T> = std::result::Result<T, String>;
 pub fn dataset(path: &Path, request: &Request) -> Result<Dataset> {
     let name = path.display().to_string();
     let complain = |what: String| Error::Data(format!("{name}: {what}"));
-    let header = header(path).map_err(complain)?;
+    let (header, delimiter) = header(path).map_err(complain)?;
+    let marks = Marks::new(request.config, delimiter);
     let mut notes = Vec::new();
     let label = label_column(&name, &header, request, &mut notes)?;
     let known = request.known.and_then(|known| known.encoding);
@@ -46,14 +49,15 @@ pub fn dataset(path: &Path, request: &Request) -> Result<Dataset> {
         known_columns(encoding, &header).map_err(complain)?
     } else {
         let types = stated(&name, &header, request)?;
-        let seen = scan(path, &header)?;
-        infer::columns(&header, &seen, &types, label, &mut notes).map_err(complain)?
+        let seen = scan(path, &header, &marks)?;
+        let own = header.first().is_some_and(|first| request.config.columns.contains_key(first));
+        infer::columns(&header, &seen, &types, own, label, &mut notes).map_err(complain)?
     };
     let width: usize = columns.iter().map(|column| column.kind.width()).sum();
     if width > MAX_WIDTH {
         return Err(complain(format!("its columns take {width} places in a row, allowed are {MAX_WIDTH}")));
     }
-    let (frame, labels) = cells(path, columns, &picked, label, request)?;
+    let (frame, labels) = cells(path, columns, &picked, label, &marks, request, &mut notes)?;
     let rows = frame.rows();
     let (order, test) = places(rows, None, request.config);
     let training = (rows - test).saturating_sub(request.validation(rows - test));
@@ -66,10 +70,11 @@ pub fn dataset(path: &Path, request: &Request) -> Result<Dataset> {
     Ok(Dataset { notes, ..data })
 }
 
-/// The names of the columns. One without a name is called after its place.
-fn header(path: &Path) -> Decoded<Vec<String>> {
+/// The names of the columns, and what separates them. One without a name is called after its place.
+fn header(path: &Path) -> Decoded<(Vec<String>, u8)> {
     let mut record = ByteRecord::new();
-    if !Rows::open(path)?.next(&mut record)? {
+    let mut rows = Rows::open(path)?;
+    if !rows.next(&mut record)? {
         return Err("the file is empty; a table begins with a line of column names".into());
     }
     let mut names = Vec::new();
@@ -83,7 +88,7 @@ fn header(path: &Path) -> Decoded<Vec<String>> {
     let mut known = HashSet::new();
     match names.iter().find(|name| !known.insert(name.as_str())) {
         Some(twice) => Err(format!("two columns are called `{twice}`; give each a name of its own")),
-        None => Ok(names),
+        None => Ok((names, rows.delimiter)),
     }
 }
 
@@ -133,11 +138,11 @@ fn known_columns(encoding: &Encoding, header: &[String]) -> Decoded<(Vec<Column>
 }
 
 /// Goes through the file to see what its columns hold.
-fn scan(path: &Path, header: &[String]) -> Result<Vec<Seen>> {
+fn scan(path: &Path, header: &[String], marks: &Marks) -> Result<Vec<Seen>> {
     let mut seen = vec![Seen::default(); header.len()];
     for_each_row(path, header.len(), |line, fields| {
         for (seen, field) in seen.iter_mut().zip(fields) {
-            seen.add(line, field);
+            seen.add(line, field, marks);
         }
         Ok(())
     })?;
@@ -150,61 +155,36 @@ fn cells(
     columns: Vec<Column>,
     picked: &[usize],
     label: Option<usize>,
+    marks: &Marks,
     request: &Request,
+    notes: &mut Vec<String>,
 ) -> Result<(Frame, Option<Labels>)> {
     let name = path.display().to_string();
     let complain = |what: String| Error::Data(format!("{name}: {what}"));
     if picked.is_empty() {
         return Err(complain("there is no column to learn from".into()));
     }
-    let levels: Vec<HashMap<&str, usize>> = columns
-        .iter()
-        .map(|column| column.kind.levels().iter().enumerate().map(|(at, level)| (level.as_str(), at)).collect())
-        .collect();
+    let readers: Vec<levels::Reader> = columns.iter().map(|column| levels::Reader::new(&column.kind, marks)).collect();
     let encoded: usize = columns.iter().map(|column| 4 * column.kind.width()).sum();
     let mut cells = Growing::new(&name, columns.len(), encoded.max(8 * columns.len()), request.memory());
     let mut labels = Words::default();
-    let width = header(path).map_err(complain)?.len();
+    let mut strangers = Strangers::default();
+    let width = header(path).map_err(complain)?.0.len();
     for_each_row(path, width, |line, fields| {
-        for ((column, levels), &place) in columns.iter().zip(&levels).zip(picked) {
-            let cell = cell(&column.kind, levels, fields[place]);
-            cells.push(cell.map_err(|what| complain(format!("line {line}, column `{}`: {what}", column.name)))?);
+        for (at, ((column, reader), &place)) in columns.iter().zip(&readers).zip(picked).enumerate() {
+            let field = fields[place];
+            let cell = reader.cell(field);
+            let cell = cell.map_err(|what| complain(format!("line {line}, column `{}`: {what}", column.name)))?;
+            // None is a word that the model does not know.
+            cells.push(cell.unwrap_or_else(|| strangers.add(at, field, line, request.config.unknown)));
         }
         if let Some(place) = label {
-            labels.add(fields[place]).map_err(|what| complain(format!("line {line}: {what}")))?;
+            let added = labels.add(fields[place], marks.missing(fields[place]));
+            added.map_err(|what| complain(format!("line {line}: {what}")))?;
         }
         cells.end_row()
     })?;
+    notes.extend(strangers.judged(&columns, request.config.unknown).map_err(complain)?);
     let labels = label.map(|_| labels.classes()).transpose().map_err(complain)?;
     Ok((Frame { cells: cells.finish()?, columns }, labels))
-}
-
-/// A cell as a number: a level is its index, what is missing is NaN.
-fn cell(kind: &Kind, levels: &HashMap<&str, usize>, field: &str) -> Decoded<f64> {
-    if missing(field) {
-        return Ok(f64::NAN);
-    }
-    let number = || field.parse::<f64>().map_err(|_| format!("`{field}` is no number"));
-    match kind {
-        Kind::Numeric { .. } => number(),
-        Kind::Count => match number()? {
-            count if count >= 0.0 && count.fract() == 0.0 => Ok(count),
-            _ => Err(format!("`{field}` is no count, which is a whole number from 0 up")),
-        },
-        Kind::Numbered { categories } => match number()? {
-            category if (0.0..*categories as f64).contains(&category) && category.fract() == 0.0 => Ok(category),
-            _ => Err(format!("`{field}` is none of the categories that the model knows, 0 to {}", categories - 1)),
-        },
-        Kind::Binary { .. } | Kind::Category { .. } => levels.get(field).map(|&level| level as f64).ok_or_else(|| {
-            let known: Vec<&str> = kind.levels().iter().take(8).map(String::as_str).collect();
-            let rest = if kind.levels().len() > 8 { ", …" } else { "" };
-            format!("`{field}` is none of the values that the model knows: {}{rest}", known.join(", "))
-        }),
-        Kind::Text { .. } => Ok(f64::NAN),
-    }
-}
-
-/// Whether a cell says that its value is missing.
-fn missing(field: &str) -> bool {
-    field.len() <= 4 && MISSING.contains(&field.to_ascii_uppercase().as_str())
 }

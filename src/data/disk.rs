@@ -12,7 +12,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::Values;
-use super::elements::{Element, Elements};
+use super::elements::{Element, Elements, Kind};
 use super::table::Encoding;
 use crate::error::{Error, Result};
 
@@ -164,6 +164,35 @@ impl Disk {
         Self { encoding: Some(Arc::new(encoding.clone())), ..self }
     }
 
+    /// The same rows of bytes, of which none is larger than 1, as false and true.
+    #[must_use]
+    pub fn into_bits(mut self) -> Self {
+        self.parts.iter_mut().for_each(|part| part.element.kind = Kind::Bool);
+        self
+    }
+
+    /// The largest element, or the first that is larger than a byte that is `enough`; and whether elements are false and
+    /// true, of which nothing needs to be known.
+    ///
+    /// # Errors
+    /// [`Error::Data`] with the name of the file that cannot be read.
+    pub fn largest(&self, enough: u8) -> Result<(f32, bool)> {
+        let mut largest = 0.0_f32;
+        if self.parts.iter().any(|part| part.element.kind == Kind::Bool) {
+            return Ok((1.0, true));
+        }
+        let enough = if self.are_bytes() { enough.into() } else { 1.0 };
+        let examples: Vec<u32> = (0..self.len() as u32).collect();
+        for portion in examples.chunks(self.portion()) {
+            let (elements, _) = self.elements(portion)?;
+            largest = (0..elements.len()).map(|at| elements.at(at) as f32).fold(largest, f32::max);
+            if largest > enough {
+                break;
+            }
+        }
+        Ok((largest, false))
+    }
+
     /// Puts the rows of others behind these, in the order of their files.
     ///
     /// # Errors
@@ -280,7 +309,6 @@ fn read_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()>
 
 #[cfg(test)]
 mod tests {
-    use super::super::elements::Kind;
     use super::*;
 
     const BYTE: Element = Element::little(Kind::U8);

@@ -193,6 +193,17 @@ impl Elements {
         }
     }
 
+    /// [`Elements::stored`], without a copy where rows keep their order and type.
+    pub fn into_stored(self, width: usize, order: &[u32]) -> Values {
+        let all = order.len() * width == self.len();
+        let same = all && order.iter().enumerate().all(|(at, &row)| at == row as usize);
+        match self {
+            Self::U8(bytes) if same => Values::U8(bytes),
+            Self::F32(floats) if same => Values::F32(floats),
+            other => other.stored(width, order),
+        }
+    }
+
     /// Images with their channels last, with the channels before the rows; `shape` is channels, height, width.
     #[must_use]
     pub fn channels_first(self, shape: [usize; 3]) -> Self {

@@ -13,9 +13,11 @@ use std::path::{Path, PathBuf};
 use flate2::bufread::MultiGzDecoder;
 
 use super::body::Body;
+use super::cells::Cells;
 use super::disk::{Disk, Part as Rows};
-use super::elements::{self, Element};
-use super::{Dataset, Request, Values, share};
+use super::elements::{self, Element, Elements};
+use super::pictures::{self, Source};
+use super::{Dataset, Format, Labels, Request, Values, share};
 use crate::error::{Error, Result};
 
 /// The file that a folder must have.
@@ -325,7 +327,16 @@ fn finish(source: &Path, train: Part, test: Option<Part>, request: &Request) -> 
             labels.extend(more);
         }
     }
-    Dataset::new(&source.display().to_string(), shape, values, labels, tested, request.config.validation)
+    let cells = match values {
+        Values::U8(bytes) => Cells::Memory(Elements::U8(bytes)),
+        Values::F32(floats) => Cells::Memory(Elements::F32(floats)),
+        Values::Disk(disk) => Cells::Disk(disk),
+    };
+    let order: Vec<u32> = (0..cells.rows(shape.iter().product()) as u32).collect();
+    let labels = labels.map(|of| Labels { of, names: None });
+    let name = source.display().to_string();
+    let (format, table, rows) = (Format::Idx, false, None);
+    pictures::dataset(Source { name: &name, format, shape, cells, table, order, tested, rows, labels }, request)
 }
 
 /// The first of the four spellings of `name` that is a file in `folder`.

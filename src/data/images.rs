@@ -14,8 +14,10 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
+use super::cells::Cells;
 use super::disk::{Disk, PORTION, Part};
-use super::elements::{self, Element};
+use super::elements::{self, Element, Elements};
+use super::pictures::{self, Source};
 use super::{Dataset, Format, Labels, Request, Values, places};
 use crate::config::{Background, Colour, Damaged, DataConfig, Fit};
 use crate::durable::scratch::Scratch;
@@ -60,21 +62,34 @@ pub fn dataset(folder: &Path, request: &Request) -> Result<Dataset> {
     settle(folder, config.damaged, &mut images, &mut test, &unread, &mut notes)?;
     let target = target(&images, &headers, resize, config)?;
     let name = folder.display().to_string();
-    let large = target.bytes().saturating_mul(images.len() as u64) > request.memory();
+    let scaled = request.scales_pictures(target.values());
+    let each = if scaled { 4 * target.values() as u64 } else { target.bytes() };
+    let large = each.saturating_mul(images.len() as u64) > request.memory();
     let mut pictures = if large { Pictures::Disk(Scratch::new(&name)?) } else { Pictures::Memory(vec![]) };
     // However large they are, every core has one.
     let at_once = ((PORTION as u64 / target.bytes().max(1)) as usize).max(rayon::current_num_threads());
-    let undecoded = decode_all(&images, target, config, at_once, &mut pictures)?;
+    let costs: Vec<u64> = headers.iter().map(Header::bytes).collect();
+    let portions = portions(&costs, at_once, request.memory());
+    let undecoded = decode_all(&images, target, config, &portions, &mut pictures)?;
     settle(folder, config.damaged, &mut images, &mut test, &undecoded, &mut notes)?;
     let (order, tested) = places(images.len(), test, config);
-    let values = pictures.finish(&name, target, &order)?;
+    // Of pictures that are not scaled none needs to be copied again.
+    let all: Vec<u32> = (0..order.len() as u32).collect();
+    let cells = match pictures.finish(&name, target, if scaled { &all } else { &order })? {
+        Values::U8(bytes) => Cells::Memory(Elements::U8(bytes)),
+        Values::F32(floats) => Cells::Memory(Elements::F32(floats)),
+        Values::Disk(disk) => Cells::Disk(disk),
+    };
     let class = |image: &Image| image.class.unwrap_or(0);
     let labels = classes.map(|names| Labels { of: images.iter().map(class).collect(), names: Some(names) });
     let labels = labels.map(|labels| labels.reordered(&order, request.classes()));
     let shape = [target.channels, target.height, target.width];
-    let validation = request.validation(images.len() - tested);
-    let data = Dataset::parted(&name, shape, values, tested, validation)?;
-    Ok(Dataset { format: Format::Images, notes, ..data.with_labels(labels)?.with_rows(order).hashed()? })
+    let (order, rows) = if scaled { (order, None) } else { (all, Some(order)) };
+    let (name, format, table) = (name.as_str(), Format::Images, false);
+    let source = Source { name, format, shape, cells, table, order, tested, rows, labels };
+    let data = pictures::dataset(source, request)?;
+    notes.extend(data.notes);
+    Ok(Dataset { notes, ..data })
 }
 
 /// What a folder holds, whether or not its images go together.
@@ -234,28 +249,50 @@ fn prepare(image: &Image, target: Target, config: &DataConfig) -> Result<std::re
         Background::Refuse | Background::Black => 0.0,
         Background::White => 1.0,
     };
-    let planes = picture.planes(target.channels, behind);
-    let values = resample::fit(&planes, [picture.width, picture.height], [target.width, target.height], config.fit);
+    let mut values = Vec::with_capacity(target.values());
+    for plane in 0..target.channels {
+        let plane = picture.plane(plane, target.channels, behind);
+        let (from, to) = ([picture.width, picture.height], [target.width, target.height]);
+        values.extend(resample::fit(&plane, from, to, config.fit));
+    }
     if target.deep {
         return Ok(Ok(Values::F32(values)));
     }
     Ok(Ok(Values::U8(values.iter().map(|&value| (value * 255.0).round() as u8).collect())))
 }
 
-/// Decodes images, so many at a time, and hands them over in their order; what cannot be decoded is left out, and said.
+/// How many images are decoded at a time: up to so many, and such that together they take no more than the memory; one
+/// takes what it takes.
+fn portions(costs: &[u64], at_once: usize, memory: u64) -> Vec<usize> {
+    let (mut portions, mut count, mut taken) = (Vec::new(), 0, 0_u64);
+    for &cost in costs {
+        if count == at_once || count > 0 && taken.saturating_add(cost) > memory {
+            portions.push(count);
+            (count, taken) = (0, 0);
+        }
+        (count, taken) = (count + 1, taken.saturating_add(cost));
+    }
+    portions.extend((count > 0).then_some(count));
+    portions
+}
+
+/// Decodes images, so many at a time as `portions` says, and hands them over in their order; what cannot be decoded is left out, and said.
 fn decode_all(
     images: &[Image],
     target: Target,
     config: &DataConfig,
-    at_once: usize,
+    portions: &[usize],
     pictures: &mut Pictures,
 ) -> Result<Faults> {
     let mut all = Faults::new();
-    for (number, portion) in images.chunks(at_once).enumerate() {
+    let mut begin = 0;
+    for &count in portions {
+        let portion = &images[begin..begin + count];
         let prepared = portion.par_iter().map(|image| prepare(image, target, config)).collect::<Result<Vec<_>>>()?;
         let (decoded, faults) = sift(portion, prepared);
-        all.extend(faults.into_iter().map(|(place, what)| (number * at_once + place, what)));
+        all.extend(faults.into_iter().map(|(place, what)| (begin + place, what)));
         pictures.add(decoded)?;
+        begin += count;
     }
     Ok(all)
 }

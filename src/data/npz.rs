@@ -15,7 +15,7 @@ use zip::ZipArchive;
 use super::array::{self, Array};
 use super::cells::Cells;
 use super::disk::{Disk, Part};
-use super::{Dataset, Labels, Request, npy};
+use super::{Dataset, Labels, Request, kinds, npy};
 use crate::error::{Error, Result};
 
 /// More entries are no archive of arrays.
@@ -74,7 +74,7 @@ impl Archive {
         if zip.len() > MOST_ENTRIES {
             return Err(format!("{} entries are too many, allowed are {MOST_ENTRIES}", zip.len()));
         }
-        let mut arrays = Vec::new();
+        let (mut arrays, mut told) = (Vec::new(), None);
         for index in 0..zip.len() {
             let mut entry = zip.by_index(index).map_err(damaged)?;
             let name = entry.name().map_err(damaged)?.into_owned();
@@ -82,7 +82,10 @@ impl Archive {
             if name.starts_with('/') || name.contains('\\') || name.split('/').any(|part| part == "..") {
                 return Err(format!("the entry {name:?} points out of the archive; it was not made by NumPy"));
             }
-            let Some(array) = name.strip_suffix(".npy") else { continue };
+            let Some(array) = name.strip_suffix(".npy") else {
+                told = told.or_else(|| kinds::archive(&name));
+                continue;
+            };
             if entry.size() > MOST_BYTES || entry.size() / MOST_EXPANSION > entry.compressed_size() {
                 let (size, stored) = (entry.size(), entry.compressed_size());
                 return Err(format!("the entry {name} claims to hold {size} bytes in {stored}; nothing was unpacked"));
@@ -90,7 +93,16 @@ impl Archive {
             let header = npy::header(&mut entry).map(|(header, _)| header);
             arrays.push((array.to_owned(), header));
         }
-        Ok(Self { zip, arrays })
+        if let (true, Some(told)) = (arrays.is_empty(), told) {
+            return Err(told);
+        }
+        let archive = Self { zip, arrays };
+        if ["data", "shape", "format"].iter().all(|name| archive.has(name)) {
+            return Err("this is a sparse matrix of SciPy, which is not read: numpy.save(\"x.npy\", \
+                        scipy.sparse.load_npz(PATH).toarray())"
+                .into());
+        }
+        Ok(archive)
     }
 
     fn has(&self, name: &str) -> bool {
@@ -208,7 +220,8 @@ impl Archive {
         if names.is_empty() || !names.iter().all(|name| self.has(name)) {
             return Ok((None, None));
         }
-        let arrays = names.iter().map(|name| self.read(name)).collect::<Decoded<Vec<Array>>>().map_err(complain)?;
+        let without = |what: String| complain(format!("{what}; go without labels with `--set data.labels=none`"));
+        let arrays = names.iter().map(|name| self.read(name)).collect::<Decoded<Vec<Array>>>().map_err(without)?;
         let list = names.join(" and ");
         Ok(match all(arrays).and_then(|array| array::labels(&array, total)) {
             Ok(labels) => (Some(labels), None),

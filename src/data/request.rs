@@ -120,12 +120,22 @@ impl<'a> Request<'a> {
         self.scale(table) != Scale::None || self.known.is_some_and(|known| known.encoding.is_some())
     }
 
+    /// Whether pictures of so many values are changed before a model sees them. Those that a trained model cannot take are
+    /// read as they are, and refused for their shape.
+    pub fn scales_pictures(&self, width: usize) -> bool {
+        let known = self.known.and_then(|known| known.encoding);
+        self.scales(false) && known.is_none_or(|encoding| encoding.columns.len() == width)
+    }
+
     /// The examples to set aside for validation of so many that are not for the test. What a trained model is used on
     /// needs none.
     pub fn validation(&self, training: usize) -> usize {
+        let share = f64::from(self.config.validation_share);
+        let most = if share < 1.0 { (training as f64 * share) as usize } else { usize::MAX };
+        let asked = self.config.validation.min(most);
         match self.known {
-            Some(_) => self.config.validation.min(training.saturating_sub(1)),
-            None => self.config.validation,
+            Some(_) => asked.min(training.saturating_sub(1)),
+            None => asked,
         }
     }
 }
@@ -150,12 +160,16 @@ impl Labels {
 pub fn misplaced(config: &DataConfig, format: Format) -> Option<(&'static str, &'static str)> {
     let default = DataConfig::default();
     let (array, table, images) = (format == Format::Array, format == Format::Table, format == Format::Images);
+    let stored = format != Format::Glyphs;
     let settings = [
-        ("scale", "arrays and tables", array || table, matches!(config.scale, Scale::Auto | Scale::None)),
+        ("scale", "arrays, tables and pictures in files", stored, matches!(config.scale, Scale::Auto | Scale::None)),
         ("labels", "arrays, tables and folders of images", array || table || images, config.labels == default.labels),
         ("array", "arrays", array, config.array == default.array),
         ("layout", "arrays", array, config.layout == default.layout),
         ("columns", "tables", table, config.columns == default.columns),
+        ("missing", "tables", table, config.missing == default.missing),
+        ("decimal", "tables", table, config.decimal == default.decimal),
+        ("unknown", "tables", table, config.unknown == default.unknown),
         ("resize", "folders of images", images, config.resize == default.resize),
         ("colour", "folders of images", images, config.colour == default.colour),
     ];

@@ -20,6 +20,9 @@ pub use encoding::Encoding;
 /// a name for the row.
 pub const MOST_LEVELS: usize = 4096;
 
+/// A cell that stands for a word that the model does not know: all levels at once.
+pub const STRANGER: f64 = -1.0;
+
 /// What a file held, before anything is fitted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Frame {
@@ -133,13 +136,27 @@ impl Frame {
     ) -> Result<Dataset> {
         let width = encoding.width();
         if width == 0 {
-            return Err(Error::Data(format!("{name}: there is no column that a model could learn")));
+            return Err(Error::Data(format!("{name}: there is no column that a model could learn{}", self.words())));
         }
         let (hash, missing) = self.hash(&order, labels.as_ref(), test)?;
         let values = self.cells.encoded(&encoding, &order);
         let data = Dataset::parted(name, [1, 1, width], values, test, request.validation(order.len() - test))?;
         let data = Dataset { format: Format::Table, encoding: Some(encoding), missing, hash, ..data };
         Ok(data.with_labels(labels)?.with_rows(order))
+    }
+
+    /// The columns of words, each with one of them, and what they may mean.
+    fn words(&self) -> String {
+        let text = |column: &Column| match &column.kind {
+            Kind::Text { example, .. } => Some((column.name.clone(), example.clone())),
+            _ => None,
+        };
+        let texts: Vec<(String, String)> = self.columns.iter().filter_map(text).collect();
+        let shown: Vec<String> = texts.iter().take(6).map(|(name, word)| format!("`{name}` (`{word}`)")).collect();
+        let rest = if texts.len() > shown.len() { ", …" } else { "" };
+        let hint = texts.iter().find_map(|(_, word)| super::csv::hint(word));
+        let hint = hint.map_or(String::new(), |hint| format!("; {hint}"));
+        if shown.is_empty() { String::new() } else { format!(": words are in {}{rest}{hint}", shown.join(", ")) }
     }
 
     /// The identity of the rows before anything is fitted, so that it does not depend on what is set aside; and whether

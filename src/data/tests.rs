@@ -57,6 +57,30 @@ fn shared(what: &str) -> Option<PathBuf> {
 }
 
 #[test]
+fn what_a_recipe_sets_aside_for_validation_is_a_share_at_most() {
+    for (settings, expected, told) in [
+        (&[("examples", "1200")][..], 200, true),
+        (&[("examples", "12000")], 1000, false),
+        (&[("examples", "1200"), ("validation", "400")], 400, false),
+        (&[("examples", "1200"), ("validation_share", "0.5")], 500, true),
+    ] {
+        let pairs: Vec<(String, String)> = settings.iter().map(|(a, b)| ((*a).into(), (*b).into())).collect();
+        let config = crate::config::resolve(Some("binary"), &pairs).unwrap();
+        let data = open(&config, None).unwrap();
+        assert_eq!((data.validation.len(), data.notes.len()), (expected, usize::from(told)), "{settings:?}");
+        let known = Known { encoding: None, classes: None };
+        assert_eq!(open(&config, Some(known)).unwrap().validation, data.validation);
+        // A run that was saved before there was a share keeps what it had.
+        let old: String = crate::config::to_toml(&config)
+            .lines()
+            .filter(|line| !line.starts_with("validation_share"))
+            .fold(String::new(), |text, line| text + line + "\n");
+        let old = crate::config::from_toml(&old, "config.toml").unwrap();
+        assert_eq!(old.data.validation_share, 1.0);
+    }
+}
+
+#[test]
 fn parts_are_contiguous_and_validation_is_the_end_of_training() {
     for (examples, test, validation, parts) in [
         (10, 2, 3, Some([0..5, 5..8, 8..10])),
@@ -156,7 +180,7 @@ fn sources_that_cannot_be_opened_say_what_to_do() {
         ("no/such/path", 3, "'no/such/path' does not exist; the data can be 'glyphs'"),
         ("", 3, "does not exist"),
         ("src", 3, "src: there are no data in this folder to train on: neither .png or .jpg images nor IDX files"),
-        ("Cargo.toml", 3, "Cargo.toml: this is no IDX file"),
+        ("Cargo.toml", 3, "Cargo.toml: this is text: a table is read from a file that ends in .csv"),
         ("tests/fixtures/data/colour.jpg", 3, "this is one image; pass the folder"),
     ] {
         let error = open(&config(source), None).expect_err(source);

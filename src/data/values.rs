@@ -126,11 +126,11 @@ impl Dataset {
     /// # Errors
     /// As [`Dataset::example`].
     pub fn original_example(&self, index: usize) -> Result<Vec<f32>> {
-        let mut row = self.example(index)?;
-        if let Some(encoding) = &self.encoding {
-            encoding.undo(&mut row);
-        }
-        Ok(row)
+        let row = self.example(index)?;
+        Ok(match &self.encoding {
+            Some(encoding) => encoding.undo(&row).into_iter().map(|number| number as f32).collect(),
+            None => row,
+        })
     }
 
     /// Words of an example as it is stored: rows of bytes are filled up with zeros.

@@ -16,15 +16,31 @@ pub fn save(path: &Path, values: &[f32], shape: &[usize]) -> Result<()> {
     if shape.iter().product::<usize>() != values.len() {
         return Err(Error::Bug(format!("{}: {} values are no array of shape {shape:?}", path.display(), values.len())));
     }
-    let mut file = header(shape);
+    let mut file = header(shape, 4);
+    file.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+    durable::replace_file(path, &file)
+}
+
+/// [`save`] of numbers in the units of the data: as f64 where these are `wide`, so that nothing of them is lost.
+///
+/// # Errors
+/// As [`save`].
+pub fn save_original(path: &Path, values: &[f64], wide: bool, shape: &[usize]) -> Result<()> {
+    if !wide {
+        return save(path, &values.iter().map(|&value| value as f32).collect::<Vec<f32>>(), shape);
+    }
+    if shape.iter().product::<usize>() != values.len() {
+        return Err(Error::Bug(format!("{}: {} values are no array of shape {shape:?}", path.display(), values.len())));
+    }
+    let mut file = header(shape, 8);
     file.extend(values.iter().flat_map(|value| value.to_le_bytes()));
     durable::replace_file(path, &file)
 }
 
 /// Magic string, version, and the dictionary with what `NumPy` has to know, padded with blanks.
-fn header(shape: &[usize]) -> Vec<u8> {
+fn header(shape: &[usize], bytes: usize) -> Vec<u8> {
     let extents = shape.iter().fold(String::new(), |text, n| format!("{text}{n},"));
-    let dictionary = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({extents}), }}");
+    let dictionary = format!("{{'descr': '<f{bytes}', 'fortran_order': False, 'shape': ({extents}), }}");
     let mut file = b"\x93NUMPY\x01\x00".to_vec();
     let before = file.len() + 2;
     let whole = (before + dictionary.len() + 1).next_multiple_of(ALIGNMENT);

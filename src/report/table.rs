@@ -1,10 +1,17 @@
 //! Text tables.
 
+use super::plain;
+
+/// Characters of a cell; what is longer is cut.
+const MOST: usize = 120;
+
 /// A table with aligned columns, two spaces apart: the header, then the rows, without a newline at the end.
 ///
 /// Columns of numbers are right-aligned, others left-aligned. Rows that are too short are filled up with empty cells.
 pub fn table<T: AsRef<str>>(header: &[&str], rows: &[Vec<T>]) -> String {
-    let cell = |row: usize, column: usize| rows[row].get(column).map_or("", AsRef::as_ref);
+    let shown = |cell: &T| plain::cell(cell.as_ref(), MOST).into_owned();
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(shown).collect()).collect();
+    let cell = |row: usize, column: usize| rows[row].get(column).map_or("", String::as_str);
     let columns = rows.iter().map(Vec::len).chain([header.len()]).max().unwrap_or(0);
     let title = |column: usize| header.get(column).copied().unwrap_or("");
     let layout: Vec<(usize, bool)> = (0..columns)
@@ -34,9 +41,10 @@ fn width(cell: &str) -> usize {
     cell.chars().count()
 }
 
-/// The formatter's own padding counts characters too.
+/// The formatter's own padding counts characters too, but panics where it is wide.
 fn pad(cell: &str, wide: usize, right: bool) -> String {
-    if right { format!("{cell:>wide$}") } else { format!("{cell:<wide$}") }
+    let space = " ".repeat(wide.saturating_sub(width(cell)));
+    if right { space + cell } else { cell.to_owned() + &space }
 }
 
 #[cfg(test)]
@@ -61,6 +69,17 @@ nll      -3.5      10 B";
         assert_eq!(table(&["number"], &rows), "number\n1\ntwo\n3");
         let rows = [vec!["10"], vec!["3"]];
         assert_eq!(table(&["n"], &rows), " n\n10\n 3");
+    }
+
+    #[test]
+    fn cells_of_any_length_and_content_stay_in_their_line() {
+        let long = "x".repeat(100_000);
+        let text = table(&["name", "values"], &[vec![long.as_str(), "a\nb\u{1b}[31m"], vec!["y", "1"]]);
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines.len() == 3 && lines.iter().all(|line| line.chars().count() < 200), "{text}");
+        assert!(lines[1].ends_with("x…  a\\nb\\u{1b}[31m"), "{text}");
+        let wide = "w".repeat(70_000);
+        assert_eq!(table(&[&wide, "b"], &[vec!["1", "2"]]).lines().count(), 2);
     }
 
     #[test]

@@ -155,8 +155,8 @@ impl Session {
         self.executor.write_to(member, &Role::Input(CLASS.into()), 0, bytemuck::cast_slice(&classes))
     }
 
-    /// The means of p(x|z) for latents [N, Z], as [N, D] in the units of the data: probabilities for a Bernoulli
-    /// decoder. A conditional model decodes each as one of `classes`, [N]; for others there are none.
+    /// The means of p(x|z) for latents [N, Z], as [N, D] in the units of the model ([`crate::checkpoint::DataRecord::original`] knows those of
+    /// the data): probabilities for a Bernoulli decoder. A conditional model decodes each as one of `classes`, [N]; for others there are none.
     pub fn decode(&mut self, latents: &[f32], classes: &[u32]) -> Result<Vec<f32>> {
         let (plan, latent) = (self.plan(Purpose::Decode(BATCH))?, self.model.config.latent);
         if !latents.len().is_multiple_of(latent) {
@@ -212,7 +212,7 @@ impl Session {
         self.read(member, &Role::Output(name.to_owned()), 0, rows * width)
     }
 
-    /// The first D of each row of the output `mean`: the mean of p(x|z) in the units of the data.
+    /// The first D of each row of the output `mean`: the mean of p(x|z) in the units of the model.
     pub fn means(&mut self, rows: usize) -> Result<Vec<f32>> {
         self.means_of(0, rows)
     }
@@ -220,16 +220,7 @@ impl Session {
     fn means_of(&mut self, member: usize, rows: usize) -> Result<Vec<f32>> {
         let (width, wide) = (self.model.width, self.model.mean_width());
         let all = self.output_of(member, "mean", rows, wide)?;
-        let means = all.chunks_exact(wide).flat_map(|row| row[..width].iter().copied()).collect();
-        Ok(self.in_units_of_the_data(means))
-    }
-
-    /// Rows [n, D] with the scaling undone that was fitted to the training part.
-    fn in_units_of_the_data(&self, mut rows: Vec<f32>) -> Vec<f32> {
-        if let Some(encoding) = &self.record.encoding {
-            encoding.undo(&mut rows);
-        }
-        rows
+        Ok(all.chunks_exact(wide).flat_map(|row| row[..width].iter().copied()).collect())
     }
 
     /// The classes of examples of the data set, as a conditional model is told them; none for other models.
@@ -245,12 +236,12 @@ impl Session {
         }
     }
 
-    /// Examples of the data set, [examples, D], in the units of the data and before any binarisation.
+    /// Examples of the data set, [examples, D], in the units of the model and before any binarisation.
     pub fn originals(&self, examples: &[u32]) -> Result<Vec<f32>> {
-        Ok(self.in_units_of_the_data(self.data()?.examples(examples)?))
+        self.data()?.examples(examples)
     }
 
-    /// `count` examples drawn from the prior and decoded by the first member, [count, D], in the units of the data. The
+    /// `count` examples drawn from the prior and decoded by the first member, [count, D], in the units of the model. The
     /// same seed gives the same latents. A conditional model decodes them as its classes in turn.
     pub fn sample(&mut self, count: usize, seed: u64) -> Result<Vec<f32>> {
         let seeds = vec![seed; self.member_count()];
@@ -270,7 +261,7 @@ impl Session {
         self.drawn(&(0..count as u32).collect::<Vec<_>>(), &turns, seeds)
     }
 
-    /// As many draws from the prior, decoded by the first member as these classes, [classes, D], in the units of the data.
+    /// As many draws from the prior, decoded by the first member as these classes, [classes, D], in the units of the model.
     pub fn sample_as(&mut self, classes: &[u32], seed: u64) -> Result<Vec<f32>> {
         self.check_classes(classes, classes.len())?;
         let (numbers, seeds) = ((0..classes.len() as u32).collect::<Vec<_>>(), vec![seed; self.member_count()]);
@@ -307,7 +298,7 @@ impl Session {
     }
 
     /// The given examples as the first member is shown them, and their reconstructions through the posterior's mean;
-    /// both [examples, D], in the units of the data. A conditional model decodes all of them as the class `swapped`, or
+    /// both [examples, D], in the units of the model. A conditional model decodes all of them as the class `swapped`, or
     /// each as its own.
     pub fn reconstruct(&mut self, examples: &[u32], swapped: Option<u32>, seed: u64) -> Result<(Vec<f32>, Vec<f32>)> {
         let (examples, seeds) = (vec![examples.to_vec(); self.member_count()], vec![seed; self.member_count()]);
@@ -342,7 +333,7 @@ impl Session {
             self.run(plan, &scalars)?;
             for (member, (originals, reconstructions)) in all.iter_mut().enumerate() {
                 let shown = self.output_of(member, "x", rows, self.model.width)?;
-                originals.extend(self.in_units_of_the_data(shown));
+                originals.extend(shown);
                 reconstructions.extend(self.means_of(member, rows)?);
             }
         }

@@ -156,7 +156,7 @@ fn a_table_for_a_trained_model_is_read_as_the_model_needs_it() {
         eval(name).failed(3, words);
     }
     write(folder.path(), "flags.csv", b"left,right\n1,0\n0,1\n1,1\n");
-    elbo(folder.path(), "train --resume run --epochs 3 --adapter cpu").failed(2, "data.validation = 5");
+    elbo(folder.path(), "train --resume run --epochs 3 --adapter cpu").failed(3, "the data are not those of the run");
 }
 
 /// Wrong sources, each under a name that says what is wrong.

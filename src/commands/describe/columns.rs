@@ -1,7 +1,7 @@
 //! What is known of the columns of a table.
 
 use crate::data::Dataset;
-use crate::data::table::{Column, Kind};
+use crate::data::table::{Column, Encoding, Kind};
 use crate::error::Result;
 use crate::report::human::count;
 use serde_json::{Value, json};
@@ -38,8 +38,7 @@ pub fn describe(data: &Dataset) -> Result<Vec<Described<'_>>> {
         };
     }
     data.visit(0..rows, |_, row| {
-        let mut row = row.to_vec();
-        encoding.undo(&mut row);
+        let row = encoding.undo(row);
         for (described, span) in all.iter_mut().zip(&spans) {
             described.add(&row[span.clone()]);
         }
@@ -50,12 +49,12 @@ pub fn describe(data: &Dataset) -> Result<Vec<Described<'_>>> {
 
 impl Described<'_> {
     /// Takes note of a cell, given by its places in a row.
-    fn add(&mut self, places: &[f32]) {
+    fn add(&mut self, places: &[f64]) {
         match (&self.column.kind, places) {
             (_, []) | (Kind::Text { .. }, _) => {}
             (_, [first, ..]) if first.is_nan() => self.missing += 1,
             (Kind::Numeric { .. } | Kind::Count, [x, ..]) => {
-                let x = f64::from(*x);
+                let x = *x;
                 let [low, high, sum] = self.numbers.unwrap_or([x, x, 0.0]);
                 self.numbers = Some([low.min(x), high.max(x), sum + x]);
             }
@@ -69,7 +68,12 @@ impl Described<'_> {
 
     /// The smallest, the mean and the largest number.
     fn range(&self) -> Option<[f64; 3]> {
-        self.numbers.map(|[low, high, sum]| [low, sum / (self.rows - self.missing) as f64, high])
+        self.numbers.map(|[low, high, sum]| {
+            let [low, high] = [low, high].map(|number| Encoding::settled(&self.column.kind, number));
+            let mean = sum / (self.rows - self.missing) as f64;
+            // Sums are rounded, too.
+            [low, if mean.is_finite() { mean.clamp(low, high) } else { mean }, high]
+        })
     }
 
     /// The levels, each with how often it occurs.
@@ -81,7 +85,7 @@ impl Described<'_> {
 
     /// A row of the table that describes a table: name, type, missing, least, mean, most, values.
     pub fn row(&self) -> Vec<String> {
-        let number = |at: usize| self.range().map_or(String::new(), |range| significant(range[at]));
+        let numbers = self.range().map(distinct).unwrap_or_default();
         let values = if let Kind::Text { distinct, example } = &self.column.kind {
             format!("{example}, … ({} different)", count(*distinct as u64))
         } else {
@@ -89,7 +93,8 @@ impl Described<'_> {
             shortened(&levels.collect::<Vec<String>>(), SHOWN)
         };
         let (name, kind) = (self.column.name.clone(), self.column.kind.name().to_owned());
-        vec![name, kind, count(self.missing as u64), number(0), number(1), number(2), values]
+        let [least, mean, most] = numbers;
+        vec![name, kind, count(self.missing as u64), least, mean, most, values]
     }
 
     /// The row of a column as JSON, for programs.
@@ -118,8 +123,32 @@ pub fn all_levels(columns: &[Described]) -> Option<Vec<String>> {
 
 /// A number with four significant digits.
 pub fn significant(x: f64) -> String {
-    let digits = 3 - x.abs().max(1e-9).log10().floor() as i32;
-    if (0..=9).contains(&digits) && x.fract() != 0.0 { format!("{x:.*}", digits as usize) } else { format!("{x:.0}") }
+    with_digits(x, 4)
+}
+
+fn with_digits(x: f64, digits: i32) -> String {
+    /// Digits behind the point where four are significant; what is smaller has an exponent.
+    const MOST: i32 = 9;
+    if x.fract() == 0.0 || !x.is_finite() {
+        return format!("{x:.0}");
+    }
+    let decimals = digits - 1 - x.abs().log10().floor() as i32;
+    if decimals - digits > MOST - 4 {
+        format!("{x:.*e}", (digits - 1) as usize)
+    } else {
+        format!("{x:.*}", decimals.max(0) as usize)
+    }
+}
+
+/// Numbers with four significant digits, or as many as tell those apart that differ.
+pub fn distinct(numbers: [f64; 3]) -> [String; 3] {
+    /// Digits that double precision carries.
+    const MOST: i32 = 17;
+    let alike =
+        |texts: &[String; 3], a: usize, b: usize| texts[a] == texts[b] && numbers[a].to_bits() != numbers[b].to_bits();
+    let texts = (4..MOST).map(|digits| numbers.map(|x| with_digits(x, digits)));
+    let told = texts.into_iter().find(|texts| !alike(texts, 0, 1) && !alike(texts, 1, 2));
+    told.unwrap_or_else(|| numbers.map(|x| with_digits(x, MOST)))
 }
 
 /// The first few of many.
@@ -127,4 +156,29 @@ pub fn shortened(items: &[String], most: usize) -> String {
     let more = items.len().saturating_sub(most);
     let rest = if more > 0 { format!(", and {more} more") } else { String::new() };
     format!("{}{rest}", items[..items.len() - more].join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_differ_look_different() {
+        for (numbers, texts) in [
+            ([0.5, 1.234_567, 20.25], ["0.5000", "1.235", "20.25"]),
+            ([1.7e12, 1.7e12 + 4999.5, 1.7e12 + 9999.0], ["1700000000000", "1700000004999.5", "1700000009999"]),
+            ([5_399_979.417, 5_399_990.1, 5_399_997.5], ["5399979.42", "5399990.10", "5399997.50"]),
+            ([1e-9, 2e-9, 3.5e-9], ["1.000e-9", "2.000e-9", "3.500e-9"]),
+            ([-1e-9, 0.0, 0.25], ["-1.000e-9", "0", "0.2500"]),
+            ([7.25, 7.25, 7.25], ["7.250", "7.250", "7.250"]),
+        ] {
+            let found = distinct(numbers);
+            assert!(found[0] != found[2] || numbers[0] == numbers[2], "{found:?}");
+            for (found, text) in found.iter().zip(texts) {
+                let [found, text] = [found.as_str(), text].map(|text| text.parse::<f64>().unwrap());
+                assert!((found - text).abs() <= 1e-6 * text.abs(), "{found} {text}");
+            }
+        }
+        assert_eq!(significant(1.234_567), "1.235");
+    }
 }

@@ -25,7 +25,7 @@ pub fn for_each_row(path: &Path, width: usize, mut row: impl FnMut(u64, &[&str])
     rows.next(&mut record).map_err(complain)?;
     let mut empty = true;
     while rows.next(&mut record).map_err(complain)? {
-        let line = record.position().map_or(0, ::csv::Position::line);
+        let line = rows.before + record.position().map_or(0, ::csv::Position::line);
         if record.len() != width {
             return Err(complain(format!("line {line} has {} fields, and the header has {width}", record.len())));
         }
@@ -44,9 +44,25 @@ pub fn text(field: &[u8], line: u64) -> Decoded<&str> {
 
 /// The rows of a file, the header first.
 pub struct Rows {
+    /// What separates fields.
+    pub delimiter: u8,
     reader: Reader<Bounded>,
     /// Bytes that may be read before the row must end.
     left: Rc<Cell<u64>>,
+    /// Lines before the header.
+    before: u64,
+}
+
+/// The separator that the first line names and does nothing else, as spreadsheets write it: `sep=;`.
+fn stated(first: &[u8]) -> Option<u8> {
+    let line = first.strip_prefix(b"\xef\xbb\xbf").unwrap_or(first).trim_ascii_end();
+    let quoted = line.strip_prefix(b"\"").and_then(|line| line.strip_suffix(b"\"")).unwrap_or(line);
+    match quoted.strip_prefix(b"sep=") {
+        Some([mark]) => Some(*mark),
+        // A tab at the end of a line looks like a space.
+        Some([]) if first.contains(&b'\t') => Some(b'\t'),
+        _ => None,
+    }
 }
 
 impl Rows {
@@ -58,18 +74,24 @@ impl Rows {
         start.map_err(|error| format!("cannot be read: {error}"))?;
         let tabs = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("tsv"));
         let found = *b",\t;".iter().find(|mark| first.contains(mark)).unwrap_or(&b',');
-        let delimiter = if tabs { b'\t' } else { found };
+        let stated = stated(&first);
+        let delimiter = stated.unwrap_or(if tabs { b'\t' } else { found });
         let left = Rc::new(Cell::new(MOST_ROW));
-        let file = Bounded { file: BufReader::with_capacity(1 << 16, open()?), left: left.clone() };
+        let mut file = BufReader::with_capacity(1 << 16, open()?);
+        if stated.is_some() {
+            let skipped = file.by_ref().take(MOST_SNIFFED).read_until(b'\n', &mut vec![]);
+            skipped.map_err(|error| format!("cannot be read: {error}"))?;
+        }
+        let file = Bounded { file, left: left.clone() };
         let mut builder = ReaderBuilder::new();
         builder.has_headers(false).flexible(true).delimiter(delimiter);
-        Ok(Self { reader: builder.from_reader(file), left })
+        Ok(Self { delimiter, reader: builder.from_reader(file), left, before: stated.is_some().into() })
     }
 
     /// Reads a row; false where there is none any more.
     pub fn next(&mut self, record: &mut ByteRecord) -> Decoded<bool> {
         self.left.set(MOST_ROW);
-        let line = self.reader.position().line();
+        let line = self.before + self.reader.position().line();
         self.reader.read_byte_record(record).map_err(|error| {
             if self.left.get() > 0 {
                 return error.to_string();

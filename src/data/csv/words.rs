@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::super::Labels;
 use super::super::array::{self, Array, Elements};
 use super::super::table::MOST_LEVELS;
-use super::{Decoded, missing};
+use super::Decoded;
 
 /// More different labels than this are not kept: they would not be taken for classes, however they are written.
 const MOST_WORDS: usize = 1 << 17;
@@ -20,8 +20,8 @@ pub struct Words {
 
 impl Words {
     /// Takes note of a cell.
-    pub fn add(&mut self, field: &str) -> Decoded<()> {
-        if missing(field) {
+    pub fn add(&mut self, field: &str, missing: bool) -> Decoded<()> {
+        if missing {
             return Err("the label is missing".into());
         }
         let next = self.places.len() as u32;

@@ -42,8 +42,41 @@ pub struct Picture {
     pub height: usize,
     /// Samples of a pixel: grey; grey and alpha; red, green, blue; or these and alpha.
     channels: usize,
-    /// height × width × channels, from 0 to 1.
-    samples: Vec<f32>,
+    /// height × width × channels.
+    samples: Samples,
+}
+
+/// Numbers as they are stored, which takes less room than what they stand for.
+#[derive(Debug, Clone, PartialEq)]
+enum Samples {
+    Bytes(Vec<u8>),
+    Words(Vec<u16>),
+}
+
+impl Samples {
+    /// A sample, from 0 to 1.
+    fn at(&self, index: usize) -> f32 {
+        match self {
+            Self::Bytes(bytes) => f32::from(bytes[index]) / 255.0,
+            Self::Words(words) => f32::from(words[index]) / 65535.0,
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Words(words) => words.len(),
+        }
+    }
+}
+
+impl Header {
+    /// Bytes that the image may take while it is decoded: its samples with alpha, once more while it is put upright, and a
+    /// plane in single precision.
+    pub fn bytes(&self) -> u64 {
+        let samples = (if self.colour { 4 } else { 2 }) * if self.deep { 2 } else { 1 };
+        (self.width as u64 * self.height as u64).saturating_mul(2 * samples + 4)
+    }
 }
 
 /// The two formats.
@@ -70,24 +103,21 @@ pub fn picture(path: &Path) -> Decoded<Picture> {
             bytes.truncate(frame.buffer_size());
             let samples = match frame.bit_depth {
                 png::BitDepth::Sixteen => {
-                    let words = bytes.as_chunks().0.iter().map(|&word| u16::from_be_bytes(word));
-                    words.map(|word| f32::from(word) / 65535.0).collect()
+                    Samples::Words(bytes.as_chunks().0.iter().map(|&word| u16::from_be_bytes(word)).collect())
                 }
-                _ => bytes.iter().map(|&byte| f32::from(byte) / 255.0).collect(),
+                _ => Samples::Bytes(bytes),
             };
             let channels = frame.color_type.samples();
             Ok(Picture { width: header.width, height: header.height, channels, samples })
         }
         Decoder::Jpeg(mut decoder, orientation) => {
             // The decoder fills up with grey what is not there.
-            let stored = fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
-            if !is_whole(&stored) {
+            if !is_whole(&fs::read(path).map_err(|error| format!("cannot be read: {error}"))?) {
                 return Err(damaged(&"its data end too early"));
             }
             let bytes = decoder.decode().map_err(|error| damaged(&error))?;
             let channels = if header.colour { 3 } else { 1 };
-            let upright = orientation.upright([header.width, header.height], channels, &bytes);
-            let samples = upright.iter().map(|&byte| f32::from(byte) / 255.0).collect();
+            let samples = Samples::Bytes(orientation.upright([header.width, header.height], channels, &bytes));
             Ok(Picture { width: header.width, height: header.height, channels, samples })
         }
     }
@@ -170,22 +200,23 @@ impl Picture {
     /// Whether something could be seen through it.
     pub fn is_transparent(&self) -> bool {
         let alpha = self.channels.is_multiple_of(2);
-        alpha && self.samples.chunks_exact(self.channels).any(|pixel| pixel[self.channels - 1] < 1.0)
+        let pixels = self.samples.len() / self.channels;
+        alpha && (1..=pixels).any(|end| self.samples.at(end * self.channels - 1) < 1.0)
     }
 
-    /// One plane of pixels after the other, 1 or 3 of them, with the grey `behind` where it is transparent.
-    pub fn planes(&self, channels: usize, behind: f32) -> Vec<f32> {
+    /// One of 1 or 3 planes of pixels, with the grey `behind` where it is transparent.
+    pub fn plane(&self, plane: usize, channels: usize, behind: f32) -> Vec<f32> {
         let solid = self.channels - usize::from(self.channels.is_multiple_of(2));
-        let sample = |pixel: &[f32], at: usize| {
-            let alpha = pixel.get(solid).copied().unwrap_or(1.0);
-            alpha * pixel[at] + (1.0 - alpha) * behind
+        let sample = |pixel: usize, at: usize| {
+            let place = pixel * self.channels;
+            let alpha = if solid < self.channels { self.samples.at(place + solid) } else { 1.0 };
+            alpha * self.samples.at(place + at) + (1.0 - alpha) * behind
         };
-        let value = |pixel: &[f32], plane: usize| match (solid, channels) {
+        let value = |pixel: usize, plane: usize| match (solid, channels) {
             (1, _) => sample(pixel, 0),
             (_, 1) => (0..3).map(|at| LUMA[at] * sample(pixel, at)).sum(),
             _ => sample(pixel, plane),
         };
-        let plane = |plane: usize| self.samples.chunks_exact(self.channels).map(move |pixel| value(pixel, plane));
-        (0..channels).flat_map(plane).collect()
+        (0..self.samples.len() / self.channels).map(|pixel| value(pixel, plane)).collect()
     }
 }

@@ -8,6 +8,7 @@ use super::super::Known;
 use super::super::npz;
 use super::super::testing::{fixture, known, plain, unscaled};
 use super::*;
+use crate::config::White;
 
 /// A PNG file of these samples.
 fn png(width: u32, height: u32, colour: ColorType, depth: BitDepth, samples: &[u8]) -> Vec<u8> {
@@ -70,8 +71,14 @@ fn colours() -> Vec<u8> {
     pixels.map(|(channel, x, y)| value(channel, x, y) as u8).collect()
 }
 
+/// Without a word about pictures that are dark.
+fn full() -> DataConfig {
+    DataConfig { white: White::Full, ..plain() }
+}
+
 #[test]
 fn folders_are_classes_and_names_give_the_order() {
+    let plain = full;
     let files = [
         ("b/2.png", grey(1, 1, 20)),
         ("b/1.png", grey(1, 1, 10)),
@@ -224,6 +231,7 @@ fn claiming(width: u32, height: u32) -> Vec<u8> {
 
 #[test]
 fn files_that_cannot_be_read_are_named_and_counted_or_left_out() {
+    let plain = full;
     let good = || grey(16, 12, 7);
     let shorter = |bytes: Vec<u8>, by: usize| bytes[..bytes.len() - by].to_vec();
     let jpeg = || jpeg("grey.jpg");
@@ -296,7 +304,7 @@ fn no_flipped_byte_makes_the_decoders_panic() {
             bytes[at] ^= if at % 2 == 0 { 0x10 } else { 0xff };
             fs::write(&path, bytes).unwrap();
             if let Ok(picture) = decode::picture(&path) {
-                assert_eq!(picture.planes(1, 0.0).len(), picture.width * picture.height, "{name}: byte {at}");
+                assert_eq!(picture.plane(0, 1, 0.0).len(), picture.width * picture.height, "{name}: byte {at}");
             }
         }
     }
@@ -404,7 +412,9 @@ fn images_are_decoded_in_portions_and_what_is_damaged_keeps_its_place() {
     let target = Target { width: 6, height: 5, channels: 1, deep: false };
     for at_once in [1, 2, 3, 7] {
         for mut pictures in [Pictures::Memory(vec![]), Pictures::Disk(Scratch::new("photos").unwrap())] {
-            let faults = decode_all(&images, target, &plain(), at_once, &mut pictures).unwrap();
+            let faults =
+                decode_all(&images, target, &plain(), &portions(&vec![0; images.len()], at_once, 0), &mut pictures)
+                    .unwrap();
             assert_eq!(faults.iter().map(|(place, _)| *place).collect::<Vec<_>>(), [3], "{at_once} at a time");
             let values = match pictures.finish("photos", target, &[5, 4, 3, 2, 1, 0]).unwrap() {
                 Values::Disk(disk) => disk.values(&[0, 1, 2, 3, 4, 5]).unwrap(),
@@ -414,4 +424,23 @@ fn images_are_decoded_in_portions_and_what_is_damaged_keeps_its_place() {
             assert_eq!(values, Values::U8(expected.collect()), "{at_once} at a time");
         }
     }
+}
+
+#[test]
+fn large_pictures_are_decoded_a_few_at_a_time() {
+    for (costs, at_once, memory, expected) in [
+        (&[1, 1, 1, 1, 1][..], 2, 100, &[2, 2, 1][..]),
+        (&[60, 60, 30, 30, 30], 4, 100, &[1, 2, 2]),
+        (&[500, 1, 1, 500], 9, 100, &[1, 2, 1]),
+        (&[0, 0, 0], 9, 0, &[3]),
+        (&[], 9, 100, &[]),
+        (&[u64::MAX, u64::MAX], 9, u64::MAX - 1, &[1, 1]),
+    ] {
+        assert_eq!(portions(costs, at_once, memory), expected, "{costs:?}");
+    }
+    let header = Header { width: 1 << 13, height: 1 << 13, colour: true, deep: false };
+    // Samples with alpha twice, and a plane of floats.
+    assert_eq!(header.bytes(), (1 << 26) * (8 + 4));
+    let deep = Header { colour: false, deep: true, ..header };
+    assert_eq!(deep.bytes(), (1 << 26) * (8 + 4));
 }

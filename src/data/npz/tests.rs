@@ -8,7 +8,7 @@ use super::super::array::Elements;
 use super::super::testing::{fixture, plain, standardised, unscaled};
 use super::super::{Values, check};
 use super::*;
-use crate::config::{DataConfig, Likelihood};
+use crate::config::{DataConfig, Likelihood, White};
 
 /// An array of bytes 0, 1, 2, … in this shape.
 fn bytes(dims: &[usize]) -> Vec<u8> {
@@ -100,7 +100,12 @@ fn what_is_odd_about_labels_stands_beside_what_is_odd_about_examples() {
 #[test]
 fn the_array_of_the_examples_is_known_by_name_or_asked_for() {
     let (x, y) = (bytes(&[3, 2]), bytes(&[3]));
-    let with = |array: &str, labels: &str| DataConfig { array: array.into(), labels: labels.into(), ..plain() };
+    let with = |array: &str, labels: &str| DataConfig {
+        array: array.into(),
+        labels: labels.into(),
+        white: White::Full,
+        ..plain()
+    };
     for (entries, config, labels) in [
         (vec![("X.npy", x.clone()), ("y.npy", y.clone())], with("", ""), Some(vec![0, 1, 2])),
         (vec![("y.npy", y.clone()), ("x.npy", x.clone())], with("", ""), Some(vec![0, 1, 2])),

@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use super::super::csv::hint;
 use super::super::elements::Elements;
-use super::{Column, Frame, Kind};
+use super::{Column, Frame, Kind, STRANGER};
 use crate::config::{Likelihood, Scale};
 use crate::error::{Error, Result};
 
@@ -66,8 +67,8 @@ impl Encoding {
             let [shift, scale] = match scale {
                 // Too large for a mean: it stays, and is refused for its size.
                 _ if !shift.is_finite() || !scale.is_finite() => [0.0, 1.0],
-                // It does not vary: it becomes 0.
-                _ if scale <= ROUNDING * shift.abs() => [shift, 1.0],
+                // It does not vary: it becomes 0, and what differs from it is measured by it, whatever its unit.
+                _ if scale <= ROUNDING * shift.abs() => [shift, if shift == 0.0 { 1.0 } else { shift.abs() }],
                 _ => [shift, scale],
             };
             Column { name: column.name.clone(), kind: Kind::Numeric { shift, scale } }
@@ -95,7 +96,10 @@ impl Encoding {
 
     /// The number of the most probable category of each value of rows of [`Kind::Numbered`], NaN where it is missing.
     pub fn most_probable(rows: &[f32], categories: usize) -> Vec<f32> {
-        let number = |places: &[f32]| if places[0].is_nan() { f32::NAN } else { largest(places) as f32 };
+        let number = |places: &[f32]| {
+            let places: Vec<f64> = places.iter().map(|&place| place.into()).collect();
+            if places[0].is_nan() { f32::NAN } else { largest(&places) as f32 }
+        };
         rows.chunks_exact(categories.max(1)).map(number).collect()
     }
 
@@ -146,9 +150,11 @@ impl Encoding {
                 let cell = cells.at(row as usize * self.columns.len() + at);
                 match &column.kind {
                     Kind::Numeric { shift, scale } => values.push(((cell - shift) / scale) as f32),
+                    // Neither of the two.
+                    Kind::Binary { .. } if cell == STRANGER => values.push(0.5),
                     Kind::Binary { .. } | Kind::Count => values.push(cell as f32),
                     kind @ (Kind::Category { .. } | Kind::Numbered { .. }) => {
-                        let place = |level: usize| f32::from(u8::from(level as f64 == cell));
+                        let place = |level: usize| f32::from(u8::from(level as f64 == cell || cell == STRANGER));
                         let places = (0..kind.width()).map(|level| if cell.is_nan() { f32::NAN } else { place(level) });
                         values.extend(places);
                     }
@@ -159,15 +165,22 @@ impl Encoding {
         values
     }
 
-    /// Brings encoded numbers back to the units of the data, in place; `rows` is [n, width]. Places of levels hold
-    /// probabilities, and stay.
-    pub fn undo(&self, rows: &mut [f32]) {
-        self.change(rows, |number, [shift, scale]| number * scale + shift);
+    /// Encoded numbers in the units of the data; `rows` is [n, width]. Places of levels hold probabilities, and stay. In
+    /// double precision, since single precision has no room for what is small beside its distance from 0.
+    pub fn undo(&self, rows: &[f32]) -> Vec<f64> {
+        let fitted = self.fitted();
+        let undone = |(&number, [shift, scale]): (&f32, &[f64; 2])| f64::from(number) * scale + shift;
+        rows.chunks_exact(fitted.len().max(1)).flat_map(|row| row.iter().zip(&fitted).map(undone)).collect()
     }
 
     /// Brings numbers in the units of the data to those of the model, in place: the inverse of [`Encoding::undo`].
     pub fn scale(&self, rows: &mut [f32]) {
-        self.change(rows, |number, [shift, scale]| (number - shift) / scale);
+        let fitted = self.fitted();
+        for row in rows.chunks_exact_mut(fitted.len().max(1)) {
+            for (number, [shift, scale]) in row.iter_mut().zip(&fitted).filter(|(_, fitted)| **fitted != [0.0, 1.0]) {
+                *number = ((f64::from(*number) - shift) / scale) as f32;
+            }
+        }
     }
 
     /// Whether numbers are other than they were stored.
@@ -189,30 +202,31 @@ impl Encoding {
         self.columns.iter().flat_map(places).collect()
     }
 
-    fn change(&self, rows: &mut [f32], change: impl Fn(f64, [f64; 2]) -> f64) {
-        let fitted = self.fitted();
-        for row in rows.chunks_exact_mut(fitted.len().max(1)) {
-            for (number, &fitted) in row.iter_mut().zip(&fitted).filter(|(_, fitted)| **fitted != [0.0, 1.0]) {
-                *number = change(f64::from(*number), fitted) as f32;
-            }
-        }
-    }
-
-    /// One row, after [`Encoding::undo`], as the cells of a table: numbers, and the most probable level.
-    pub fn cells(&self, row: &[f32]) -> Vec<String> {
+    /// One row, from [`Encoding::undo`], as the cells of a table: numbers, and the most probable level.
+    pub fn cells(&self, row: &[f64]) -> Vec<String> {
         let cell = |(column, span): (&Column, Range<usize>)| {
             let places = &row[span];
             match &column.kind {
                 Kind::Text { .. } => String::new(),
                 _ if places[0].is_nan() => String::new(),
-                &Kind::Numeric { scale, .. } if column.kind != Kind::PLAIN => rounded(places[0], scale),
-                Kind::Numeric { .. } | Kind::Count => places[0].to_string(),
+                &Kind::Numeric { shift, scale } if column.kind != Kind::PLAIN => rounded(places[0], shift, scale),
+                Kind::Numeric { .. } | Kind::Count => (places[0] as f32).to_string(),
                 Kind::Binary { levels } => levels[usize::from(places[0] >= 0.5)].clone(),
                 Kind::Category { levels } => levels[largest(places)].clone(),
                 Kind::Numbered { .. } => largest(places).to_string(),
             }
         };
         self.columns.iter().zip(self.spans()).map(cell).collect()
+    }
+
+    /// A number of a column, from [`Encoding::undo`], without the digits that were lost while it was scaled.
+    pub fn settled(kind: &Kind, number: f64) -> f64 {
+        match kind {
+            &Kind::Numeric { shift, scale } if *kind != Kind::PLAIN && number.is_finite() => {
+                rounded(number, shift, scale).parse().unwrap_or(number)
+            }
+            _ => number,
+        }
     }
 
     /// Tells whether columns are of types that a model with this likelihood can take.
@@ -236,7 +250,8 @@ impl Encoding {
         Err(Error::Data(match kind {
             Kind::Text { distinct, example } => format!(
                 "{name}: column `{column}` holds text (`{example}` and others, {distinct} different ones), which no \
-                 model learns; leave it out with `--set data.columns.{column}=ignore`"
+                 model learns; leave it out with `--set data.columns.{column}=ignore`{}",
+                hint(example).map_or(String::new(), |hint| format!("; {hint}"))
             ),
             kind if likelihood == Likelihood::Categorical => format!(
                 "{name}: column `{column}` is of type {}, and the categorical likelihood takes categories, which all columns \
@@ -271,18 +286,25 @@ impl Encoding {
 }
 
 /// The place of the largest of some numbers, of equal ones the first.
-fn largest(places: &[f32]) -> usize {
+fn largest(places: &[f64]) -> usize {
     let best = places.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1).then(b.0.cmp(&a.0)));
     best.map_or(0, |(at, _)| at)
 }
 
-/// A number without the digits that were lost while it was scaled: single precision carries seven, of the scale or of
-/// the number itself.
-pub(super) fn rounded(number: f32, scale: f64) -> String {
-    let decimals = (6.0 - scale.max(number.abs().into()).log10().floor()).clamp(0.0, 30.0) as usize;
-    let text = format!("{number:.decimals$}");
-    let text = if decimals > 0 { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-    if text == "-0" { "0".to_owned() } else { text.to_owned() }
+/// A number as the shortest text that a model would take for the same: it sees (x − shift)/scale in single precision.
+pub(super) fn rounded(number: f64, shift: f64, scale: f64) -> String {
+    /// Digits behind the point that are tried.
+    const MOST: usize = 40;
+    let encoded = ((number - shift) / scale).abs();
+    // Half the distance to the next number of single precision, and what rounding in double precision adds.
+    let off = 1.01 * 0.5 * f64::from(f32::EPSILON) * scale * encoded + 2.0 * f64::EPSILON * number.abs();
+    let near = |text: &String| text.parse::<f64>().is_ok_and(|read| (read - number).abs() <= off);
+    let text = (0..=MOST).map(|decimals| format!("{number:.decimals$}")).find(near);
+    match text {
+        Some(text) if text == "-0" => "0".to_owned(),
+        Some(text) => text,
+        None => number.to_string(),
+    }
 }
 
 /// What is known of the numbers of a column after they have been gone through, once or twice.

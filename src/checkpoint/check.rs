@@ -1,0 +1,140 @@
+//! Whether the numbers that a checkpoint holds beside its tensors can be what a run wrote. The manifest only says that they
+//! are those that somebody wrote.
+
+use super::{DataRecord, Progress};
+use crate::data::table::{Column, Encoding, Kind, MOST_LEVELS};
+
+/// Values of an example, more than any model takes.
+const MOST_VALUES: usize = 1 << 28;
+
+/// Seconds that a run may have taken: 30,000 years.
+const MOST_SECONDS: f64 = 1e12;
+
+/// What is wrong, as the text after the name of the file.
+type Checked = Result<(), String>;
+
+/// Checks all numbers of a progress.
+pub fn progress(progress: &Progress) -> Checked {
+    let Progress { sums, best, elapsed_seconds, data, .. } = progress;
+    if !(0.0..=MOST_SECONDS).contains(elapsed_seconds) {
+        return Err(format!("elapsed_seconds = {elapsed_seconds} is no time that a run takes"));
+    }
+    if let Some(sum) = sums.iter().chain(best).find(|sum| !sum.is_finite()) {
+        return Err(format!("a sum or a score is {sum}"));
+    }
+    record(data)
+}
+
+fn record(data: &DataRecord) -> Checked {
+    let shape = data.shape;
+    let values = shape.iter().try_fold(1_usize, |product, &extent| product.checked_mul(extent));
+    let Some(values) = values.filter(|values| (1..=MOST_VALUES).contains(values)) else {
+        return Err(format!("data.shape = {shape:?} is no shape of an example: it has 1 to {MOST_VALUES} values"));
+    };
+    match &data.encoding {
+        Some(encoding) => check_encoding(encoding, values),
+        None => Ok(()),
+    }
+}
+
+fn check_encoding(encoding: &Encoding, values: usize) -> Checked {
+    if let Some(end) = encoding.range.iter().find(|end| !end.is_finite()) {
+        return Err(format!("data.encoding.range has {end}"));
+    }
+    if let Some((column, why)) = encoding.columns.iter().find_map(|column| Some((column, wrong(column)?))) {
+        return Err(format!("column `{}` of data.encoding: {why}", column.name));
+    }
+    // Each column has at most as many places as levels are allowed, so this cannot overflow.
+    let width = encoding.width();
+    if width != values {
+        return Err(format!("data.encoding has {width} places, and data.shape {values}"));
+    }
+    let product = |extents: &[usize]| extents.iter().try_fold(1_usize, |product, &n| product.checked_mul(n));
+    match &encoding.array {
+        Some(extents) if product(extents) != Some(encoding.columns.len()) => {
+            Err(format!("data.encoding.array = {extents:?} is not the extents of {} values", encoding.columns.len()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn wrong(column: &Column) -> Option<String> {
+    let levels = |count: usize| (!(1..=MOST_LEVELS).contains(&count)).then(|| format!("{count} levels"));
+    match &column.kind {
+        Kind::Numeric { shift, scale } if !shift.is_finite() || !scale.is_normal() || *scale < 0.0 => {
+            Some(format!("shift = {shift}, scale = {scale}"))
+        }
+        Kind::Category { levels: words } => levels(words.len()),
+        Kind::Numbered { categories } => levels(*categories),
+        Kind::Numeric { .. } | Kind::Binary { .. } | Kind::Count | Kind::Text { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Course, Tuning};
+    use super::*;
+
+    fn good() -> Progress {
+        let column = |name: &str, kind| Column { name: name.into(), kind };
+        let columns = vec![
+            column("a", Kind::Numeric { shift: 1.5, scale: 2.0 }),
+            column("b", Kind::Category { levels: vec!["x".into(), "y".into(), "z".into()] }),
+        ];
+        Progress {
+            folder: None,
+            epoch: 2,
+            step: 20,
+            step_in_epoch: 0,
+            sums: vec![1.0, 2.0],
+            best: Some(3.0),
+            best_epoch: Some(1),
+            elapsed_seconds: 12.5,
+            adapter: "cpu".into(),
+            data: DataRecord {
+                name: "t.csv".into(),
+                shape: [1, 1, 4],
+                floats: true,
+                hash: String::new(),
+                encoding: Some(Encoding { columns, range: [0.0, 1.0], array: None }),
+                classes: None,
+            },
+            tuning: Tuning::default(),
+            course: Course::default(),
+        }
+    }
+
+    type Change = fn(&mut Progress);
+
+    #[test]
+    fn numbers_that_no_run_writes_are_refused() {
+        assert_eq!(progress(&good()), Ok(()));
+        let rows: [(&str, Change); 13] = [
+            ("elapsed_seconds = -1", |p| p.elapsed_seconds = -1.0),
+            ("elapsed_seconds = NaN", |p| p.elapsed_seconds = f64::NAN),
+            ("elapsed_seconds = 1", |p| p.elapsed_seconds = 1e300),
+            ("a score is inf", |p| p.best = Some(f64::INFINITY)),
+            ("a sum or", |p| p.sums[1] = f64::NAN),
+            ("data.shape = [", |p| p.data.shape = [usize::MAX, usize::MAX, 3]),
+            ("data.shape = [1, 0, 4]", |p| p.data.shape = [1, 0, 4]),
+            ("data.shape = [1, 1, ", |p| p.data.shape = [1, 1, 1 << 40]),
+            ("data.encoding has 4 places, and data.shape 5", |p| p.data.shape = [1, 1, 5]),
+            ("column `a` of data.encoding: shift = 1.5, scale = 0", |p| {
+                p.data.encoding.as_mut().unwrap().columns[0].kind = Kind::Numeric { shift: 1.5, scale: 0.0 };
+            }),
+            ("column `b` of data.encoding: 0 levels", |p| {
+                p.data.encoding.as_mut().unwrap().columns[1].kind = Kind::Category { levels: vec![] };
+            }),
+            ("column `b` of data.encoding: 1099511627776 levels", |p| {
+                p.data.encoding.as_mut().unwrap().columns[1].kind = Kind::Numbered { categories: 1 << 40 };
+            }),
+            ("data.encoding.array = ", |p| p.data.encoding.as_mut().unwrap().array = Some(vec![usize::MAX, 9])),
+        ];
+        for (words, change) in rows {
+            let mut changed = good();
+            change(&mut changed);
+            let why = progress(&changed).expect_err(words);
+            assert!(why.contains(words), "{words}: {why}");
+        }
+    }
+}

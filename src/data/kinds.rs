@@ -1,0 +1,95 @@
+//! What a file is that no reader takes, by its first bytes, and how it becomes one that a reader takes.
+
+/// Bytes that are looked at.
+pub const START: u64 = 512;
+
+/// How a kind of file begins, what it is, and what to do with it.
+const KINDS: [(&[u8], &str, &str); 26] = [
+    (b"PAR1", "a Parquet file", "pandas.read_parquet(PATH).to_csv(\"table.csv\", index=False)"),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file", "numpy.save(\"x.npy\", h5py.File(PATH)[NAME][:])"),
+    (b"ARROW1", "an Arrow file", "pandas.read_feather(PATH).to_csv(\"table.csv\", index=False)"),
+    (b"FEA1", "a Feather file", "pandas.read_feather(PATH).to_csv(\"table.csv\", index=False)"),
+    (b"%%MatrixMarket", "a MatrixMarket file", "numpy.save(\"x.npy\", scipy.io.mmread(PATH).toarray())"),
+    (b"MATLAB", "a MATLAB file", "numpy.save(\"x.npy\", scipy.io.loadmat(PATH)[NAME])"),
+    (b"\x80\x02", "a pickle", "numpy.save(\"x.npy\", pickle.load(open(PATH, \"rb\")))"),
+    (b"\x80\x03", "a pickle", "numpy.save(\"x.npy\", pickle.load(open(PATH, \"rb\")))"),
+    (b"\x80\x04", "a pickle", "numpy.save(\"x.npy\", pickle.load(open(PATH, \"rb\")))"),
+    (b"\x80\x05", "a pickle", "numpy.save(\"x.npy\", pickle.load(open(PATH, \"rb\")))"),
+    (b"SQLite format 3", "an SQLite database", "sqlite3 -header -csv PATH \"select ...\" > table.csv"),
+    (b"\xd0\xcf\x11\xe0", "an Excel workbook", "save the sheet as CSV"),
+    (b"\x28\xb5\x2f\xfd", "compressed by zstd", "unzstd PATH"),
+    (b"BZh", "compressed by bzip2", "bunzip2 PATH"),
+    (b"\xfd7zXZ\0", "compressed by xz", "unxz PATH"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it"),
+    (b"Rar!", "a RAR archive", "unpack it"),
+    (b"GIF8", "a GIF image", "a folder of .png or .jpg images is read"),
+    (b"BM", "a BMP image", "a folder of .png or .jpg images is read"),
+    (b"II*\0", "a TIFF image", "a folder of .png or .jpg images is read"),
+    (b"MM\0*", "a TIFF image", "a folder of .png or .jpg images is read"),
+    (b"RIFF", "a RIFF file (WAV, AVI or WebP)", "arrays are read from .npy"),
+    (b"\xff\xfe", "text in UTF-16", "iconv -f UTF-16 -t UTF-8 PATH > table.csv"),
+    (b"\xfe\xff", "text in UTF-16", "iconv -f UTF-16 -t UTF-8 PATH > table.csv"),
+    (b"%PDF", "a PDF document", "a table is read from .csv"),
+    (b"RDX", "an R data file", "write.csv(x, \"table.csv\", row.names = FALSE)"),
+];
+
+/// What a file is that begins like this, and how it becomes what is read; nothing where it may be a file of a kind that is
+/// read.
+pub fn told(start: &[u8]) -> Option<String> {
+    let (magic, what, how) = KINDS.iter().find(|(magic, ..)| start.starts_with(magic))?;
+    // A column may be called BMI.
+    if text(start).is_some() && !magic.starts_with(b"%%") {
+        return None;
+    }
+    Some(format!("this is {what}, which is not read; make it one of .csv, .npy or .npz: {how}"))
+}
+
+/// What an archive is that has an entry of this name, and is none of arrays.
+pub fn archive(name: &str) -> Option<String> {
+    let (what, how) = match name {
+        "[Content_Types].xml" => ("a workbook or a document of an office program", "save the sheet as CSV"),
+        name if name.ends_with("data.pkl") => {
+            ("a file of torch.save", "numpy.save(\"x.npy\", torch.load(PATH).numpy())")
+        }
+        name if [".csv", ".png", ".jpg"].iter().any(|end| name.to_ascii_lowercase().ends_with(end)) => {
+            ("a ZIP archive", "unpack it")
+        }
+        _ => return None,
+    };
+    Some(format!("this is {what}, and no archive of arrays: {how}"))
+}
+
+/// The advice for text that has no name of a table.
+pub fn text(start: &[u8]) -> Option<&'static str> {
+    let text = std::str::from_utf8(start).or_else(|error| std::str::from_utf8(&start[..error.valid_up_to()])).ok()?;
+    let is_text =
+        text.len() + 4 > start.len() && !text.is_empty() && !text.chars().any(|c| c.is_control() && !c.is_whitespace());
+    is_text
+        .then_some("this is text: a table is read from a file that ends in .csv or .tsv, with a line of column names")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_other_programs_are_told_by_their_first_bytes() {
+        for (start, words) in [
+            (&b"PAR1\x15\x04"[..], "this is a Parquet file, which is not read; make it one of .csv"),
+            (b"\x89HDF\r\n\x1a\n\0", "h5py.File(PATH)"),
+            (b"%%MatrixMarket matrix", "scipy.io.mmread"),
+            (b"\x80\x04\x95", "a pickle"),
+            (b"MATLAB 5.0 MAT-file\0\x01IM", "scipy.io.loadmat"),
+            (b"\xff\xfea\0", "UTF-16"),
+        ] {
+            assert!(told(start).is_some_and(|told| told.contains(words)), "{words}");
+        }
+        for start in [&b"BMI,age\n1,2"[..], b"\0\0\x08\x03", b"a,b\n1,2", b"", b"\x1f\x8b", b"PK\x03\x04", b"\x93NUMPY"]
+        {
+            assert_eq!(told(start), None);
+        }
+        assert!(archive("x/data.pkl").is_some_and(|told| told.contains("torch.load")));
+        assert_eq!((archive("x.npy"), archive("readme.txt")), (None, None));
+        assert_eq!((text(b"1 2 3\n4 5 6\n").is_some(), text(b"\0\0\x08\x03"), text(b"")), (true, None, None));
+    }
+}
