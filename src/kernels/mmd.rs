@@ -38,6 +38,8 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: None,
     sums: super::short,
+    rounds: |asked| (rounds(&asked.params(), asked.consts), "a smaller batch"),
+    family: super::Family::Alone,
 };
 
 /// One workgroup per example.

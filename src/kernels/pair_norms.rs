@@ -31,6 +31,8 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: None,
     sums: super::short,
+    rounds: |asked| (rounds(&asked.params()), "a smaller batch"),
+    family: super::Family::Alone,
 };
 
 /// One thread per number.
@@ -39,7 +41,7 @@ pub fn grid(p: &Params) -> [u32; 3] {
 }
 
 /// The most rounds that the loops of a thread make ([`super::MOST_ROUNDS`]): the largest of all pairs, then their sum.
-pub fn rounds(p: &Params) -> usize {
+fn rounds(p: &Params) -> usize {
     2 * p.rows as usize
 }
 

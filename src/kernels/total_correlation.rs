@@ -45,6 +45,8 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: None,
     sums: super::short,
+    rounds: |asked| (rounds(&asked.params(), asked.consts), "a smaller batch"),
+    family: super::Family::Alone,
 };
 
 /// One thread per example, or per latent dimension of one.
@@ -54,7 +56,7 @@ pub fn grid(p: &Params, of: u32) -> [u32; 3] {
 }
 
 /// The most rounds that the loops of a thread make ([`super::MOST_ROUNDS`]): all dimensions, or all other rows.
-pub fn rounds(p: &Params, consts: &[u32]) -> usize {
+fn rounds(p: &Params, consts: &[u32]) -> usize {
     (if consts[0] == VALUE { p.latent } else { p.rows }) as usize
 }
 
