@@ -222,6 +222,35 @@ pub struct Kernel {
     /// The longest sum behind a number that it writes, given the root mean square of a binding: [`Sum::SHORT`] where terms
     /// are few or do not cancel each other.
     pub sums: fn(&Asked, &dyn Fn(usize) -> f64) -> Sum,
+    /// The most rounds that the loops of a thread make where they grow with an example, a layer or the batch
+    /// ([`MOST_ROUNDS`]), and what makes them fewer; [`few_rounds`] where they do not.
+    pub rounds: fn(&Asked) -> (usize, &'static str),
+    /// What plans make of it.
+    pub family: Family,
+}
+
+/// What a kernel is to the passes over plans, which joins steps and counts their costs.
+#[derive(Debug, Clone, Copy)]
+pub enum Family {
+    /// Products, with the table of [`matmul`].
+    Product,
+    /// A convolution or its gradient; gives the multiplications that it stands for.
+    Convolution(fn(&Asked) -> f64),
+    /// What a [`chain`] can compute, by the kind of its entry there, among other things.
+    Link(u32),
+    /// Several steps on the same rows.
+    Chain,
+    /// Means of terms of the loss, with the table of [`batch_mean`].
+    Means,
+    /// An update of parameters, with that table as well; gives the workgroups.
+    Update(fn(&update::Params) -> [u32; 3]),
+    /// A step by itself.
+    Alone,
+}
+
+/// For kernels whose loops are short, or are shared by as many threads as they have rounds.
+pub fn few_rounds(_: &Asked) -> (usize, &'static str) {
+    (0, "")
 }
 
 /// A sum that a kernel may make in f32.

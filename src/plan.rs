@@ -16,7 +16,7 @@ pub mod verify;
 pub use lower::{Resident, Target, check_rounds, lower, unshared};
 pub use update::Ending;
 
-use crate::kernels::{Access, Kernel};
+use crate::kernels::{Access, Asked, Kernel};
 
 /// What a buffer is for. Buffers with a role other than `Slot` outlive a run and are shared by the plans of an executor.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -115,6 +115,11 @@ pub struct Step {
 }
 
 impl Step {
+    /// What the kernel's own functions are told of the step.
+    pub fn asked(&self) -> Asked<'_> {
+        Asked { params: &self.params, consts: &self.consts, columns: &[] }
+    }
+
     /// Views with the access that the kernel has to them.
     pub fn accesses(&self) -> impl Iterator<Item = (Access, View)> + '_ {
         self.kernel.bindings.iter().zip(&self.views).map(|(binding, view)| (binding.access, *view))

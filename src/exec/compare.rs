@@ -1,6 +1,6 @@
 //! Whether two computations of the same numbers agree: the one comparator of the program and of its tests.
 
-use crate::kernels::{Asked, f32s};
+use crate::kernels::f32s;
 use crate::plan::Step;
 
 /// How far two arrays may be apart.
@@ -36,8 +36,7 @@ pub fn of_step(step: &Step, bindings: &[Vec<u32>]) -> Tolerance {
         let finite = words.iter().map(|&x| f64::from(x)).filter(|x| x.is_finite());
         finite.map(|x| x * x).sum::<f64>() / words.len().max(1) as f64
     };
-    let asked = Asked { params: &step.params, consts: &step.consts, columns: &[] };
-    let sum = (step.kernel.sums)(&asked, &|binding| mean_square(f32s(&bindings[binding])).sqrt());
+    let sum = (step.kernel.sums)(&step.asked(), &|binding| mean_square(f32s(&bindings[binding])).sqrt());
     let absolute = f64::from(f32::EPSILON) / 2.0 * (sum.length as f64).sqrt() * sum.magnitude;
     Tolerance { absolute, ..ROUNDING }
 }

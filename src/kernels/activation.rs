@@ -22,6 +22,8 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: Some(fast),
     sums: super::short,
+    rounds: super::few_rounds,
+    family: super::Family::Link(super::chain::ACTIVATION),
 };
 
 /// The grid of a dispatch.

@@ -24,6 +24,8 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: Some(fast),
     sums: super::short,
+    rounds: super::few_rounds,
+    family: super::Family::Alone,
 };
 
 /// The grid of a dispatch.

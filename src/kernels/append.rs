@@ -42,6 +42,8 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: None,
     sums,
+    rounds: |asked| (rounds(&asked.params(), asked.consts), "examples of fewer values"),
+    family: super::Family::Alone,
 };
 
 /// One workgroup per row.
@@ -51,7 +53,7 @@ pub fn grid(p: &Params) -> [u32; 3] {
 
 /// The most rounds that the loops of a thread make ([`super::MOST_ROUNDS`]): places of a row, or those of all numbers that
 /// it sums up by itself.
-pub fn rounds(p: &Params, consts: &[u32]) -> usize {
+fn rounds(p: &Params, consts: &[u32]) -> usize {
     let (width, tail, count) = (p.width as usize, p.tail as usize, p.count as usize);
     match consts[0] {
         SUMS if count > 1 => count.div_ceil(64) * (2 + tail / count),

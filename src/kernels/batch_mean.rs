@@ -43,6 +43,8 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: None,
     sums: super::short,
+    rounds: super::few_rounds,
+    family: super::Family::Means,
 };
 
 /// The grid of a dispatch: one workgroup a term.

@@ -30,11 +30,18 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: Some(fast),
     sums,
+    rounds,
+    family: super::Family::Alone,
 };
 
 /// The grid of a dispatch: a thread for four neighbours of a row of C.
 pub fn grid(p: &Params) -> [u32; 3] {
     super::grid((p.batch as usize * p.m as usize * (p.n as usize).div_ceil(4)).div_ceil(64))
+}
+
+/// The length of the sums.
+fn rounds(asked: &Asked) -> (usize, &'static str) {
+    (asked.params::<Params>().k as usize, "narrower layers")
 }
 
 fn sums(asked: &Asked, size: &dyn Fn(usize) -> f64) -> Sum {

@@ -29,6 +29,8 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: None,
     sums: super::short,
+    rounds: super::few_rounds,
+    family: super::Family::Alone,
 };
 
 /// The grid of a dispatch.

@@ -76,6 +76,8 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: None,
     sums: super::short,
+    rounds: super::few_rounds,
+    family: super::Family::Chain,
 };
 
 /// Rows that a workgroup multiplies at a time.

@@ -53,6 +53,8 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: Some(fast),
     sums,
+    rounds: |asked| (rounds(&asked.params(), asked.consts), "fewer channels or a smaller kernel"),
+    family: super::Family::Convolution(|asked| asked.params::<Params>().products()),
 };
 
 /// `ROWS` for devices whose threads run in parallel.
@@ -89,7 +91,7 @@ pub fn grid(p: &Params, consts: &[u32]) -> [u32; 3] {
 
 /// The most rounds that the loops of a thread make ([`super::MOST_ROUNDS`]): one for each channel of what it sees, through
 /// those taps that are a stride apart where the fine image is made.
-pub fn rounds(p: &Params, consts: &[u32]) -> usize {
+fn rounds(p: &Params, consts: &[u32]) -> usize {
     let apart = if consts[0] == 1 { p.stride } else { 1 };
     let taps = p.kernel.div_ceil(apart) as usize;
     taps * (2 + taps * (2 + p.inputs as usize))

@@ -48,6 +48,8 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: Some(fast),
     sums,
+    rounds: super::few_rounds,
+    family: super::Family::Convolution(|asked| asked.params::<Params>().products()),
 };
 
 /// Threads of a workgroup.

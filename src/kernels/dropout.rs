@@ -35,6 +35,8 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: Some(fast),
     sums: super::short,
+    rounds: super::few_rounds,
+    family: super::Family::Alone,
 };
 
 /// One thread for four columns of a row.

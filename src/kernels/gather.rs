@@ -57,6 +57,8 @@ pub static KERNEL: Kernel = Kernel {
     // Its view of words as bytes is that of a little-endian machine.
     fast: if cfg!(target_endian = "little") { Some(fast) } else { None },
     sums: super::short,
+    rounds: super::few_rounds,
+    family: super::Family::Alone,
 };
 
 /// One thread for four columns of a row.

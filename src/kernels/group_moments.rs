@@ -32,6 +32,8 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: Some(fast),
     sums: super::short,
+    rounds: |asked| (rounds(&asked.params()), "smaller images or more groups"),
+    family: super::Family::Alone,
 };
 
 /// What is added to variances, as `PyTorch` and ONNX have it.
@@ -43,7 +45,7 @@ pub fn grid(p: &Params) -> [u32; 3] {
 }
 
 /// Rounds of a thread: numbers that it adds up for the mean, and again for the variance.
-pub fn rounds(p: &Params) -> usize {
+fn rounds(p: &Params) -> usize {
     2 * p.layout().count().div_ceil(64)
 }
 

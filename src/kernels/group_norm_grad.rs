@@ -17,6 +17,8 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: Some(fast),
     sums: super::short,
+    rounds: |asked| (rounds(&asked.params()), "smaller images or more groups"),
+    family: super::Family::Alone,
 };
 
 /// The grid of a dispatch: a workgroup for each group of each row.
@@ -25,7 +27,7 @@ pub fn grid(p: &Params) -> [u32; 3] {
 }
 
 /// Rounds of a thread: numbers that it adds up, and again those that it writes.
-pub fn rounds(p: &Params) -> usize {
+fn rounds(p: &Params) -> usize {
     2 * p.layout().count().div_ceil(64)
 }
 

@@ -17,6 +17,8 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: Some(fast),
     sums,
+    rounds: |asked| (rounds(&asked.params()), "smaller images"),
+    family: super::Family::Alone,
 };
 
 /// Channels of a workgroup.
@@ -30,7 +32,7 @@ pub fn grid(p: &Params) -> [u32; 3] {
 }
 
 /// Rounds of a thread: its share of the pixels.
-pub fn rounds(p: &Params) -> usize {
+fn rounds(p: &Params) -> usize {
     (p.pixels as usize).div_ceil(LANES)
 }
 

@@ -31,6 +31,8 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: None,
     sums: super::short,
+    rounds: |asked| (rounds(&asked.params()), "a smaller batch"),
+    family: super::Family::Alone,
 };
 
 /// One workgroup per group.
@@ -40,7 +42,7 @@ pub fn grid(p: &Params) -> [u32; 3] {
 
 /// The most rounds that the loops of a thread make ([`super::MOST_ROUNDS`]): every 64th example, of each the dimensions of a
 /// group.
-pub fn rounds(p: &Params) -> usize {
+fn rounds(p: &Params) -> usize {
     (p.batch as usize).div_ceil(64) * (2 + p.size as usize)
 }
 

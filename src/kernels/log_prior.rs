@@ -44,6 +44,11 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: None,
     sums: super::short,
+    rounds: |asked| {
+        let of_value = asked.consts[0] == VALUE;
+        (if of_value { asked.params::<Params>().latent as usize } else { 0 }, "fewer latent dimensions")
+    },
+    family: super::Family::Alone,
 };
 
 /// One thread for each row, of gradients for each latent dimension of a row.

@@ -31,6 +31,8 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: None,
     sums: super::short,
+    rounds: |asked| (asked.params::<Params>().latent as usize, "fewer latent dimensions"),
+    family: super::Family::Alone,
 };
 
 /// One thread per row.

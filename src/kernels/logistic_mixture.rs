@@ -56,6 +56,8 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: Some(fast),
     sums: super::short,
+    rounds: |asked| (rounds(&asked.params(), asked.consts), "lower model.components or data.resize"),
+    family: super::Family::Alone,
 };
 
 /// One workgroup per row.
@@ -65,7 +67,7 @@ pub fn grid(p: &Params) -> [u32; 3] {
 
 /// The most rounds that the loops of a thread make ([`super::MOST_ROUNDS`]): those of a row's pixels, of each once for the
 /// term and once more for the gradient all components and their channels.
-pub fn rounds(p: &Params, consts: &[u32]) -> usize {
+fn rounds(p: &Params, consts: &[u32]) -> usize {
     let [pixels, components, channels] = [p.pixels, p.components, p.channels].map(|count| count as usize);
     let times = if consts[1] == 1 { 2 } else { 1 };
     pixels.div_ceil(64) * (1 + times * (1 + components * (2 + channels)))

@@ -32,6 +32,8 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: None,
     sums: super::short,
+    rounds: |asked| (rounds(&asked.params()), "lower model.components or data.resize"),
+    family: super::Family::Alone,
 };
 
 /// One workgroup per row.
@@ -40,7 +42,7 @@ pub fn grid(p: &Params) -> [u32; 3] {
 }
 
 /// The most rounds that the loops of a thread make ([`super::MOST_ROUNDS`]): its values, with all components twice.
-pub fn rounds(p: &Params) -> usize {
+fn rounds(p: &Params) -> usize {
     let [pixels, components, channels] = [p.pixels, p.components, p.channels].map(|count| count as usize);
     (channels * pixels).div_ceil(64) * 2 * (1 + components)
 }

@@ -102,6 +102,8 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: Some(fast),
     sums,
+    rounds: super::few_rounds,
+    family: super::Family::Product,
 };
 
 /// The kernel's tilings, `TILE_M`, `TILE_N`, `BLOCK_M`, `BLOCK_N` and `DEPTH`, from the one that does most arithmetic

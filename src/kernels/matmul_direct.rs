@@ -15,6 +15,12 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: Some(fast),
     sums: super::matmul::sums,
+    rounds: |asked| {
+        let longest =
+            asked.entries::<super::matmul::Params, Entry>().iter().map(|entry| entry.k as usize).max().unwrap_or(0);
+        (longest, if asked.consts[0] == 1 { "a smaller batch" } else { "narrower layers" })
+    },
+    family: super::Family::Product,
 };
 
 /// Rows of a workgroup's tile: 8 lanes of 16.

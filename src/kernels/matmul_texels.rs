@@ -20,6 +20,8 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: Some(fast),
     sums: super::matmul::sums,
+    rounds: super::few_rounds,
+    family: super::Family::Product,
 };
 
 /// The kernel's tilings, `TILE_M`, `TILE_N` and `DEPTH`, from the one that does most arithmetic for each load to the one

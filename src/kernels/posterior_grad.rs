@@ -38,6 +38,8 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: Some(fast),
     sums: super::short,
+    rounds: super::few_rounds,
+    family: super::Family::Link(super::chain::POSTERIOR_GRAD),
 };
 
 /// One thread per latent dimension of an example.

@@ -51,6 +51,8 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: Some(fast),
     sums,
+    rounds,
+    family: super::Family::Alone,
 };
 
 /// How many threads share what becomes one number. Where there are many such numbers or each is made of few, one thread is
@@ -78,8 +80,8 @@ fn sums(asked: &Asked, size: &dyn Fn(usize) -> f64) -> Sum {
 }
 
 /// Rounds of a thread: its share of what becomes one number.
-pub fn rounds(consts: &[u32]) -> usize {
-    (consts[3] as usize).div_ceil(consts[4] as usize)
+fn rounds(asked: &Asked) -> (usize, &'static str) {
+    ((asked.consts[3] as usize).div_ceil(asked.consts[4] as usize), "a smaller batch or narrower layers")
 }
 
 /// What a call reduces.

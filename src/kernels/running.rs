@@ -34,6 +34,8 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: None,
     sums: super::short,
+    rounds: super::few_rounds,
+    family: super::Family::Alone,
 };
 
 /// The grid of a dispatch.

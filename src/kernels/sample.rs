@@ -34,6 +34,8 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: Some(fast),
     sums: super::short,
+    rounds: |asked| (rounds(&asked.params()), "fewer samples or latent dimensions"),
+    family: super::Family::Link(super::chain::SAMPLE),
 };
 
 /// One workgroup per example.
@@ -48,7 +50,7 @@ pub fn kl_term(mean: f64, lv: f64) -> f64 {
 
 /// The most rounds that the loops of a thread make ([`super::MOST_ROUNDS`]): its share of the blocks of all samples, of each
 /// the generator's ten rounds and four columns; and its share of the dimensions.
-pub fn rounds(p: &Params) -> usize {
+fn rounds(p: &Params) -> usize {
     let [latent, samples] = [p.latent, p.per_example].map(|count| count as usize);
     (samples * latent.div_ceil(4)).div_ceil(64) * (1 + 11 + 5) + latent.div_ceil(64)
 }

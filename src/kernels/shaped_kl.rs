@@ -46,6 +46,8 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: None,
     sums: super::short,
+    rounds: |asked| (rounds(&asked.params()), "fewer latent dimensions"),
+    family: super::Family::Alone,
 };
 
 /// One thread per example.
@@ -54,7 +56,7 @@ pub fn grid(p: &Params) -> [u32; 3] {
 }
 
 /// The most rounds that the loops of a thread make ([`super::MOST_ROUNDS`]): all groups, of each all dimensions.
-pub fn rounds(p: &Params) -> usize {
+fn rounds(p: &Params) -> usize {
     let [latent, size] = [p.latent, p.size].map(|count| count as usize);
     latent / size * (2 + size)
 }

@@ -24,6 +24,8 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: None,
     sums,
+    rounds: |asked| (rounds(asked.params()), "a smaller batch"),
+    family: super::Family::Alone,
 };
 
 /// Columns of a workgroup.
@@ -37,7 +39,7 @@ pub fn grid(params: &Params) -> [u32; 3] {
 }
 
 /// Rounds of a thread: its share of the rows.
-pub fn rounds(p: &Params) -> usize {
+fn rounds(p: Params) -> usize {
     (p.rows as usize).div_ceil(LANES)
 }
 

@@ -24,6 +24,8 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: None,
     sums,
+    rounds: super::few_rounds,
+    family: super::Family::Alone,
 };
 
 /// The grid of a dispatch: a workgroup for each row.

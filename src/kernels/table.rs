@@ -86,6 +86,8 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: None,
     sums: super::short,
+    rounds: |asked| (rounds(asked.columns), "fewer columns or categories"),
+    family: super::Family::Alone,
 };
 
 /// One workgroup per row.
@@ -108,7 +110,7 @@ pub fn layout(columns: &[(u32, usize)]) -> Vec<u32> {
 
 /// The most rounds that the loops of a thread make ([`super::MOST_ROUNDS`]). Its columns are every 64th, and lanes go
 /// through loops together: of 64 columns the longest counts, and those of different kinds come one after the other.
-pub fn rounds(columns: &[u32]) -> usize {
+fn rounds(columns: &[u32]) -> usize {
     // Of a category the largest logit, two sums, and the slopes; a factorial below 8; recurrences up to 8, three for the
     // term of a negative binomial and two for its slope.
     let of_kind = |kind: u32, places: usize| match kind {

@@ -45,6 +45,8 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: None,
     sums: super::short,
+    rounds: |asked| (rounds(asked.columns, asked.consts), "fewer columns or categories"),
+    family: super::Family::Alone,
 };
 
 /// One workgroup per row.
@@ -54,7 +56,7 @@ pub fn grid(p: &Params) -> [u32; 3] {
 
 /// The most rounds that the loops of a thread make, as those of [`super::table::rounds`]: softmax goes through its logits
 /// three times.
-pub fn rounds(columns: &[u32], consts: &[u32]) -> usize {
+fn rounds(columns: &[u32], consts: &[u32]) -> usize {
     let of_column = |column: &[u32]| match (consts[0], column[0], column[2] as usize) {
         (ENCODER, _, places) => 2 + places,
         (_, CATEGORICAL, places) => 3 + 3 * places,

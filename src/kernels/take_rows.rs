@@ -27,6 +27,8 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: None,
     sums,
+    rounds,
+    family: super::Family::Alone,
 };
 
 /// The grid of a dispatch.
@@ -35,8 +37,8 @@ pub fn grid(p: &Params) -> [u32; 3] {
 }
 
 /// Rounds of a thread: all rows that may have to be added.
-pub fn rounds(p: &Params, consts: &[u32]) -> usize {
-    if consts[0] == 1 { p.count as usize } else { 0 }
+fn rounds(asked: &Asked) -> (usize, &'static str) {
+    (if asked.consts[0] == 1 { asked.params::<Params>().count as usize } else { 0 }, "a smaller batch")
 }
 
 /// All rows, if they have one index.

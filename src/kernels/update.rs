@@ -96,6 +96,8 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: Some(fast),
     sums: super::short,
+    rounds: super::few_rounds,
+    family: super::Family::Update(grid),
 };
 
 /// The grid of a dispatch: a workgroup for 256 parameters, then one for each term.

@@ -24,6 +24,8 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: Some(fast),
     sums: super::short,
+    rounds: super::few_rounds,
+    family: super::Family::Update(grid),
 };
 
 /// The grid of a dispatch: a thread for four parameters, and one for each term.

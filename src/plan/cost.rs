@@ -4,7 +4,7 @@
 //! compared between devices. A kernel may do more: read an operand several times, or compute a logarithm per element.
 
 use super::{Plan, Role, Step, View};
-use crate::kernels::{Access, batch_mean, chain, conv, conv_weight, matmul};
+use crate::kernels::{Access, Family, batch_mean, chain, matmul};
 use bytemuck::Pod;
 use std::ops::Add;
 
@@ -38,33 +38,24 @@ pub fn cost(plan: &Plan, step: &Step) -> Cost {
 }
 
 fn of_one(plan: &Plan, step: &Step) -> Cost {
-    match step.kernel.name {
-        name if name == chain::KERNEL.name => chained(step),
-        _ if is_product(step) => products(step) + terms(plan, step),
-        name if name == conv::KERNEL.name || name == conv_weight::KERNEL.name => {
-            Cost { flops: convolution_flops(step), bytes: moved(plan, step) }
+    match step.kernel.family {
+        Family::Chain => chained(step),
+        Family::Product => products(step) + terms(plan, step),
+        Family::Convolution(products) => Cost { flops: 2.0 * products(&step.asked()), bytes: moved(plan, step) },
+        Family::Link(_) | Family::Means | Family::Update(_) | Family::Alone => {
+            Cost { flops: 0.0, bytes: moved(plan, step) }
         }
-        _ => Cost { flops: 0.0, bytes: moved(plan, step) },
     }
 }
 
 /// Whether a step is one or several products, of the family of [`matmul`].
 pub fn is_product(step: &Step) -> bool {
-    step.kernel.name.starts_with(matmul::KERNEL.name)
+    matches!(step.kernel.family, Family::Product)
 }
 
 /// Floating-point operations of a step that is products; 0 of any other.
 pub fn product_flops(step: &Step) -> f64 {
     if is_product(step) { products(step).flops } else { 0.0 }
-}
-
-/// Floating-point operations of a convolution or of its gradient: those of the product that it stands for.
-fn convolution_flops(step: &Step) -> f64 {
-    let products = match step.kernel.name {
-        "conv" => bytemuck::pod_read_unaligned::<conv::Params>(bytemuck::cast_slice(&step.params)).products(),
-        _ => bytemuck::pod_read_unaligned::<conv_weight::Params>(bytemuck::cast_slice(&step.params)).products(),
-    };
-    2.0 * products
 }
 
 /// Products side by side: each reads its operands and what its epilogue takes, and writes its result.
@@ -121,7 +112,7 @@ pub fn table<E: Pod>(step: &Step) -> Vec<E> {
 
 /// Bytes that a step moves, by its views.
 fn moved(plan: &Plan, step: &Step) -> f64 {
-    let means = step.kernel.entry == batch_mean::ENTRY;
+    let means = matches!(step.kernel.family, Family::Means | Family::Update(_));
     let bindings = step.kernel.bindings.iter().zip(&step.views);
     let bytes = bindings.map(|(binding, view)| {
         // The terms of the loss lie apart, and the view reaches from the first to the last of them.
@@ -161,7 +152,7 @@ fn touched(plan: &Plan, view: &View) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::{Kernel, gather, update, words};
+    use crate::kernels::{Kernel, conv, gather, update, words};
     use crate::plan::Buffer;
 
     /// A step in buffers of its own, of a plan for a batch of 10 of 1000 examples.

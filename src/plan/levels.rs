@@ -12,10 +12,11 @@
 //! Members keep their own tensors; where those lie is decided afterwards, in [`super::memory`], which then makes each
 //! group one step.
 
+use super::cost::is_product;
 use super::lower::Target;
 use super::lower::products::{lay_out, manner};
 use super::{Buffer, Role, Step, View};
-use crate::kernels::{Access, TABLE, batch_mean, chain, matmul, update, update_texels};
+use crate::kernels::{Access, Family, TABLE, batch_mean, chain, matmul, update};
 use bytemuck::Pod;
 
 /// What becomes one step.
@@ -66,7 +67,7 @@ fn side_by_side(target: Target, steps: Vec<Step>, buffers: &[Buffer]) -> Vec<Gro
     for step in steps {
         if is_product(&step) && *role(&step.views[3]) == Role::Gradients {
             waiting.push(step);
-        } else if step.kernel.name == "batch_mean"
+        } else if matches!(step.kernel.family, Family::Means)
             && matches!(role(&step.views[0]), Role::Slot(_))
             && means.len() < TABLE
             && short(&step)
@@ -77,8 +78,8 @@ fn side_by_side(target: Target, steps: Vec<Step>, buffers: &[Buffer]) -> Vec<Gro
             if step.accesses().any(|(access, view)| access != Access::Write && *role(&view) == Role::Gradients) {
                 groups.extend(products(&mut waiting, buffers));
             }
-            groups.push(match step.kernel.name {
-                "update" | "update_texels" if !means.is_empty() => Group::Means(std::mem::take(&mut means), Some(step)),
+            groups.push(match step.kernel.family {
+                Family::Update(_) if !means.is_empty() => Group::Means(std::mem::take(&mut means), Some(step)),
                 _ => Group::One(step),
             });
         }
@@ -90,10 +91,6 @@ fn side_by_side(target: Target, steps: Vec<Step>, buffers: &[Buffer]) -> Vec<Gro
         _ => groups.push(Group::Means(means, None)),
     }
     groups
-}
-
-fn is_product(step: &Step) -> bool {
-    step.kernel.entry == matmul::KERNEL.entry
 }
 
 /// Groups of products of one meaning whose operands lie in the same buffers, at most as many as a table has room for.
@@ -149,19 +146,21 @@ fn entry(step: &Step, buffers: &[Buffer], batch: usize) -> Option<chain::Entry> 
     let role = |at: usize| &buffers[step.views[at].buffer].role;
     let among_values = |at: &usize| matches!(role(*at), Role::Slot(_) | Role::Nothing | Role::Sink);
     let params = &step.params;
-    match step.kernel.name {
+    match step.kernel.family {
         // A chain follows whole examples.
-        "sample" | "posterior_grad" if step.outer != batch => None,
-        "sample" if (1..5).all(|at| among_values(&at)) => Some(chain::Entry::sample(&read(params), &step.consts)),
-        "posterior_grad" if (0..5).all(|at| among_values(&at)) => {
+        Family::Link(chain::SAMPLE | chain::POSTERIOR_GRAD) if step.outer != batch => None,
+        Family::Link(chain::SAMPLE) if (1..5).all(|at| among_values(&at)) => {
+            Some(chain::Entry::sample(&read(params), &step.consts))
+        }
+        Family::Link(chain::POSTERIOR_GRAD) if (0..5).all(|at| among_values(&at)) => {
             chain::Entry::posterior_grad(&read(params), &step.consts)
         }
         // What a step of elements keeps together are the rows of an example.
-        "activation" if (0..2).all(|at| among_values(&at)) && step.outer == step.unit * batch => {
+        Family::Link(chain::ACTIVATION) if (0..2).all(|at| among_values(&at)) && step.outer == step.unit * batch => {
             Some(chain::Entry::activation(step.unit as u32, 1, &step.consts))
         }
         // Rows of no example, such as pseudo-inputs, may be more or fewer than those that a chain goes through.
-        _ if is_product(step) && step.outer == step.unit * batch => {
+        Family::Product if step.outer == step.unit * batch => {
             let weights = *role(1) == Role::Parameters && step.views[1].words <= THIN;
             let fits = weights && [0, 2, 3, 4].iter().all(among_values);
             fits.then(|| chain::Entry::product(&product(step), step.unit as u32, &step.consts)).flatten()
@@ -253,10 +252,9 @@ pub(super) fn join_means(target: Target, means: &[Step], update: Option<&Step>, 
         step.unit = step.outer;
         step.params = [bytemuck::cast_slice(&[p]), table].concat();
         step.consts[update::MEANS] = if target == Target::Gpu { update::WORKGROUP } else { update::THREAD };
-        step.grid = match step.kernel.name {
-            "update" => update::grid(&p),
-            _ => update_texels::grid(&p),
-        };
+        if let Family::Update(grid) = step.kernel.family {
+            step.grid = grid(&p);
+        }
         (step.views[2], step.views[6]) = (whole.workspace, metrics);
         step.what.push_str(", metrics");
     } else {

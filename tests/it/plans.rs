@@ -6,6 +6,7 @@ mod long;
 mod measured;
 mod members;
 mod models;
+mod random;
 mod recipes;
 mod runs;
 mod snapshots;

@@ -2,13 +2,7 @@
 
 use super::{Buffer, Role, Step, Target};
 use crate::error::{Error, Result};
-use crate::kernels::matmul::Entry;
-use crate::kernels::{
-    MOST_ROUNDS, append, batched_product, conv, group_moments, group_norm_grad, group_norm_weight, kl_means, log_prior,
-};
-use crate::kernels::{log_ratio, logistic_mixture, logistic_mixture_mean, matmul_direct, sample};
-use crate::kernels::{reduce, shaped_kl, sum_columns, table, table_values, take_rows};
-use bytemuck::Pod;
+use crate::kernels::{Asked, MOST_ROUNDS};
 
 /// Refuses steps whose threads would be left unfinished. `buffers` are those of the steps' views, without which steps of
 /// tables are not looked at.
@@ -20,7 +14,8 @@ pub fn check_rounds(target: Target, steps: &[Step], buffers: &[Buffer]) -> Resul
         return Ok(());
     }
     for step in steps {
-        let (rounds, fewer) = rounds(step, buffers);
+        let columns = columns(step, buffers).unwrap_or_default();
+        let (rounds, fewer) = (step.kernel.rounds)(&Asked { columns, ..step.asked() });
         if rounds > MOST_ROUNDS {
             return Err(Error::Device(format!(
                 "{}: {rounds} rounds of a thread's loops are more than software Vulkan drivers finish, which is \
@@ -30,48 +25,6 @@ pub fn check_rounds(target: Target, steps: &[Step], buffers: &[Buffer]) -> Resul
         }
     }
     Ok(())
-}
-
-/// Rounds of loops of a thread, where they grow with an example, a layer or the batch, and what makes them fewer.
-fn rounds(step: &Step, buffers: &[Buffer]) -> (usize, &'static str) {
-    let mixture = "lower model.components or data.resize";
-    let columns_or_categories = "fewer columns or categories";
-    let columns = || columns(step, buffers);
-    match step.kernel.name {
-        "matmul_direct" => {
-            let entries: &[Entry] = bytemuck::cast_slice(&step.params[matmul_direct::KERNEL.params.len()..]);
-            let over_rows = step.consts[0] == 1;
-            let rounds = entries.iter().map(|entry| entry.k as usize).max().unwrap_or(0);
-            (rounds, if over_rows { "a smaller batch" } else { "narrower layers" })
-        }
-        "conv" => (conv::rounds(&params(step), &step.consts), "fewer channels or a smaller kernel"),
-        "group_moments" => (group_moments::rounds(&params(step)), "smaller images or more groups"),
-        "group_norm_grad" => (group_norm_grad::rounds(&params(step)), "smaller images or more groups"),
-        "group_norm_weight" => (group_norm_weight::rounds(&params(step)), "smaller images"),
-        "sum_columns" => (sum_columns::rounds(&params(step)), "a smaller batch"),
-        "log_prior" if step.consts[0] == log_prior::VALUE => {
-            (params::<log_prior::Params>(step).latent as usize, "fewer latent dimensions")
-        }
-        "log_ratio" => (params::<log_ratio::Params>(step).latent as usize, "fewer latent dimensions"),
-        "kl_means" => (kl_means::rounds(&params(step)), "a smaller batch"),
-        "shaped_kl" => (shaped_kl::rounds(&params(step)), "fewer latent dimensions"),
-        "sample" => (sample::rounds(&params(step)), "fewer samples or latent dimensions"),
-        "logistic_mixture" => (logistic_mixture::rounds(&params(step), &step.consts), mixture),
-        "logistic_mixture_mean" => (logistic_mixture_mean::rounds(&params(step)), mixture),
-        "batched_product" => (params::<batched_product::Params>(step).k as usize, "narrower layers"),
-        "reduce" => (reduce::rounds(&step.consts), "a smaller batch or narrower layers"),
-        "take_rows" => (take_rows::rounds(&params(step), &step.consts), "a smaller batch"),
-        "append" => (append::rounds(&params(step), &step.consts), "examples of fewer values"),
-        "table" => (columns().map_or(0, table::rounds), columns_or_categories),
-        "table_values" => {
-            (columns().map_or(0, |found| table_values::rounds(found, &step.consts)), columns_or_categories)
-        }
-        _ => (0, ""),
-    }
-}
-
-fn params<P: Pod>(step: &Step) -> P {
-    bytemuck::pod_read_unaligned(bytemuck::cast_slice(&step.params[..size_of::<P>() / 4]))
 }
 
 /// The layout of columns that a step reads.
