@@ -21,7 +21,7 @@ fn package(what: &str) -> Option<PathBuf> {
     Some(named)
 }
 
-/// Where Debian's chromium leaves what tells Vulkan's loader of SwiftShader, the software driver that Dawn takes.
+/// Where Debian's chromium leaves what tells Vulkan's loader of `SwiftShader`, the software driver that Dawn takes.
 const SWIFTSHADER: &str = "/usr/lib/chromium/vk_swiftshader_icd.json";
 
 /// What the script of `tests/wgsl` says about the forms, and whether it is content.
