@@ -14,12 +14,15 @@ usage: scripts/test.sh [--strict] [what to pass on to `cargo test`]...
 environment:
   ELBO_TEST_ADAPTER   require, auto (the default: tests without an adapter say so and pass) or off
   ELBO_PYTHON         a Python with onnxruntime, in which exported networks are run; default: python3, if it has it
+  ELBO_WEBGPU         the npm package `webgpu`, in which shaders are compiled; default: none, with --strict it is installed
   ELBO_SHARED         a folder with data/mnist and data/torch_trace, for the checks on real data
 END
 }
 
 # What Debian and Ubuntu call the loader and Mesa's drivers; the software driver is among them.
 VULKAN_PACKAGES=(libvulkan1 mesa-vulkan-drivers)
+# Dawn for Node: the second compiler that every shader has to pass.
+WEBGPU_VERSION=0.6.2
 
 say() {
     printf 'test.sh: %s\n' "$*" >&2
@@ -65,6 +68,7 @@ strict_tests() {
         say "ELBO_SHARED is not set: the checks on real data will be skipped"
     fi
     provide_onnxruntime || say "no onnxruntime for Python: exported networks are checked by the tests' own evaluator alone"
+    provide_webgpu || say "no npm package webgpu $WEBGPU_VERSION: shaders are checked by naga alone, and not by Tint"
     run cargo fmt --check
     run cargo clippy --all-targets -- -D warnings
     run cargo check --no-default-features
@@ -97,6 +101,27 @@ provide_onnxruntime() {
     "$folder/bin/python" -m pip install --quiet --disable-pip-version-check onnxruntime numpy || return
     ELBO_PYTHON="$(cd "$folder" && pwd)/bin/python"
     export ELBO_PYTHON
+}
+
+# The compiler of WGSL of Chrome, likewise; it needs no driver to compile.
+provide_webgpu() {
+    [ -z "${ELBO_WEBGPU:-}" ] || return 0
+    local folder="${CARGO_TARGET_DIR:-target}/node"
+    local package="$folder/node_modules/webgpu"
+    has_node || { install_packages nodejs npm && has_node; } || return
+    if ! grep -qs "\"version\": \"$WEBGPU_VERSION\"" "$package/package.json"; then
+        mkdir -p "$folder"
+        npm install --prefix "$folder" --no-save --ignore-scripts --no-audit --no-fund --silent \
+            "webgpu@$WEBGPU_VERSION" </dev/null || return
+    fi
+    ELBO_WEBGPU="$(cd "$package" && pwd)" || return
+    # A machine that cannot load it (another processor, an old C library) is one that does not have it.
+    node "$ELBO_WEBGPU/index.js" </dev/null || return
+    export ELBO_WEBGPU
+}
+
+has_node() {
+    command -v node >/dev/null && command -v npm >/dev/null
 }
 
 # Outside Linux there is nothing to install: Metal and DX12 come with the system.

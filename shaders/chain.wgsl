@@ -45,13 +45,14 @@ var<workgroup> stage: array<vec4<f32>, 768>;
 // The parts of sums that several threads share.
 var<workgroup> parts: array<vec4<f32>, 256>;
 
-// The same with the places where this member's things lie.
-fn of_member(given: Op) -> Op {
+// The same with the places where the things of a member lie. It is told which: barriers depend on what an operation is, so
+// that must come from the workgroup's number, of which a compiler knows that all threads have the same.
+fn of_member(given: Op, own: u32) -> Op {
     var op = given;
-    op.x += member * MEMBER_VALUES;
-    op.y += member * MEMBER_VALUES;
-    op.aux += member * MEMBER_VALUES;
-    op.w += member * select(MEMBER_VALUES, MEMBER_WEIGHTS, op.kind == PRODUCT);
+    op.x += own * MEMBER_VALUES;
+    op.y += own * MEMBER_VALUES;
+    op.aux += own * MEMBER_VALUES;
+    op.w += own * select(MEMBER_VALUES, MEMBER_WEIGHTS, op.kind == PRODUCT);
     return op;
 }
 
@@ -67,7 +68,7 @@ fn load_rows(op: Op, row: u32, end: u32, depth: u32) -> vec4<f32> {
 
 fn store_rows(op: Op, row: u32, end: u32, column: u32, sums: vec4<f32>) {
     let has_bias = (op.option & 2u) != 0u;
-    let epilogue = op.option >> 2u & 3u;
+    let epilogue = (op.option >> 2u) & 3u;
     let activation = op.option >> 4u;
     var bias = 0.0;
     if has_bias {
@@ -229,7 +230,7 @@ fn main(
     }
     let end = min(from_example + params.group, params.examples);
     for (var i = 0u; i < params.ops; i += 1u) {
-        let op = of_member(params.table[i]);
+        let op = of_member(params.table[i], member_of(group));
         if op.kind == PRODUCT {
             product(op, from_example * op.per_example, end * op.per_example, thread);
         } else if op.kind == SAMPLE {

@@ -217,10 +217,12 @@ fn main(
         index = select(index, i, number >= params.table[i].first);
     }
     var job = params.table[index];
-    job.a += member * MEMBER_A;
-    job.b += member * MEMBER_B;
-    job.aux += member * MEMBER_AUX;
-    job.c += member * MEMBER_C;
+    // Not `member`: the job decides how far the loops with barriers go, and must be the same for all threads to see.
+    let own = member_of(group);
+    job.a += own * MEMBER_A;
+    job.b += own * MEMBER_B;
+    job.aux += own * MEMBER_AUX;
+    job.c += own * MEMBER_C;
     let across = (job.n + TILE_N - 1u) / TILE_N;
     let row0 = (number - job.first) / across * TILE_M;
     let column0 = (number - job.first) % across * TILE_N;

@@ -158,8 +158,8 @@ fn main(
         index = select(index, i, number >= params.table[i].first);
     }
     var job = params.table[index];
-    // What is read lies in the member's layer.
-    job.c += member * MEMBER_C;
+    // What is read lies in the member's layer. Not `member`: the job decides which lanes meet in shuffles.
+    job.c += member_of(group) * MEMBER_C;
     let across = (job.n + TILE_N - 1u) / TILE_N;
     let row0 = (number - job.first) / across * TILE_M;
     let tile = (number - job.first) % across;

@@ -225,7 +225,8 @@ Example:
     /// its twin on the CPU.
     #[command(after_long_help = "\
 Example:
-  elbo doctor --adapter software")]
+  elbo doctor --adapter software
+  elbo doctor --wgsl forms                         # every shader, for another compiler of WGSL")]
     Doctor(DoctorArgs),
 
     /// List runs with their best metric

@@ -476,6 +476,18 @@ impl Kernel {
         }
         text
     }
+
+    /// The same for a dispatch that writes elsewhere to buffers which it also reads: bit i of `shared` says that binding i,
+    /// though only read, lies in one. WebGPU admits one kind of access to a buffer in a dispatch, so the binding is
+    /// declared as one that might be written.
+    pub fn source_sharing(&self, consts: &[u32], members: &Members, shared: u32) -> String {
+        let mut text = self.source(consts, members);
+        for (binding, _) in self.bindings.iter().zip(0..).filter(|(_, number)| shared >> number & 1 == 1) {
+            let declared = |access: &str| format!("var<storage, {access}> {}:", binding.name);
+            text = text.replacen(&declared("read"), &declared("read_write"), 1);
+        }
+        text
+    }
 }
 
 /// Every kernel there is.

@@ -19,7 +19,8 @@ struct Step {
 // of a binding `x`, that of a member begins at member * MEMBER_X. Both are constants that are appended to every kernel.
 var<private> member: u32;
 
-// With one model this is 0, which the compiler knows too.
+// With one model this is 0, which the compiler knows too. What decides about barriers takes it from here and not from
+// `member`: a conforming compiler takes variables for different in each thread, and refuses a barrier that depends on one.
 fn member_of(workgroup: vec3<u32>) -> u32 {
     return min(workgroup.z, MEMBERS - 1u);
 }

@@ -77,6 +77,10 @@ pub struct DoctorArgs {
     #[arg(long, value_name = "SEL")]
     pub adapter: Option<String>,
 
+    /// Examine nothing, and write every shader in every form to this new folder, for other compilers
+    #[arg(long, value_name = "DIR", conflicts_with = "adapter")]
+    pub wgsl: Option<PathBuf>,
+
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

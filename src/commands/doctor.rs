@@ -1,6 +1,7 @@
 //! `elbo doctor`: what a run on this machine would use and why, and whether that computes what it should.
 
 mod drivers;
+mod forms;
 #[cfg(feature = "gpu")]
 mod shaders;
 
@@ -20,8 +21,11 @@ struct Check {
     faults: Vec<String>,
 }
 
-/// Examines the machine and reports; fails if anything on it does.
+/// Examines the machine and reports; fails if anything on it does. With a folder for shaders, writes these and no more.
 pub fn run(args: &DoctorArgs, report: &Report) -> Result<()> {
+    if let Some(folder) = &args.wgsl {
+        return forms::write(folder, report);
+    }
     let found = select::adapters();
     let selector = args.adapter.as_deref().unwrap_or("auto");
     let (chosen, why) = select::preview(selector, &found)?;

@@ -9,7 +9,7 @@ use crate::kernels::{Access, KERNELS, Kernel, StepScalars};
 use cases::{Case, Size, case, settings};
 
 /// A size that is no multiple of anything, small enough for a test that takes no time.
-const SIZE: Size = Size { rows: 21, width: 37, depth: 3 };
+pub const SIZE: Size = Size { rows: 21, width: 37, depth: 3 };
 
 /// Runs one case of every kernel that the executor can run and compares it with the twin: on the CPU engine it is the faster
 /// function that is checked. Gives each kernel's name with what was wrong, if anything was.

@@ -7,6 +7,7 @@ mod cli;
 mod comforts;
 mod conditions;
 mod curves;
+mod dawn;
 mod devices;
 mod epochs;
 mod examples;

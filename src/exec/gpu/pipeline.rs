@@ -35,9 +35,7 @@ impl Pipelines {
         self.compiled.len()
     }
 
-    /// The kernel, compiled if it was not before. Bit i of `shared` says that binding i, though only read, lies in a
-    /// buffer that the same dispatch writes elsewhere: wgpu admits one kind of access to a buffer in a dispatch, so the
-    /// binding is declared as one that might be written.
+    /// The kernel, compiled if it was not before. `shared` is that of [`Kernel::source_sharing`].
     ///
     /// # Errors
     /// [`Error::Bug`] where the driver refuses the kernel.
@@ -108,12 +106,7 @@ impl Pipelines {
         shared: u32,
         members: &Members,
     ) -> wgpu::ShaderModule {
-        let mut text = kernel.source(consts, members);
-        for (binding, _) in kernel.bindings.iter().zip(0..).filter(|(_, number)| shared >> number & 1 == 1) {
-            let declared = |access: &str| format!("var<storage, {access}> {}:", binding.name);
-            text = text.replacen(&declared("read"), &declared("read_write"), 1);
-        }
-        let source = wgpu::ShaderSource::Wgsl(text.into());
+        let source = wgpu::ShaderSource::Wgsl(kernel.source_sharing(consts, members, shared).into());
         let descriptor = wgpu::ShaderModuleDescriptor { label: Some(kernel.name), source };
         if self.checked {
             return device.handle.create_shader_module(descriptor);
