@@ -246,7 +246,8 @@ impl Dataset {
 
     /// [`Dataset::new`] without labels, and without a hash as yet.
     fn parted(name: &str, shape: [usize; 3], values: Values, test: usize, validation: usize) -> Result<Self> {
-        let width: usize = shape.iter().product();
+        // A product that is too large is that of no example that there can be.
+        let width = shape.iter().try_fold(1_usize, |width, &extent| width.checked_mul(extent)).unwrap_or(0);
         let examples = values.len().checked_div(width).unwrap_or(0);
         if examples * width != values.len() || test >= examples {
             let found = format!("{} values in shape {shape:?}, {test} to test", values.len());

@@ -11,7 +11,7 @@ use crate::kernels::sample::kl_term;
 use crate::model::RATES;
 use crate::plan::Role;
 use crate::rng::Stream;
-use crate::session::{BATCH, Purpose, Session};
+use crate::session::{BATCH, Purpose, Rows, Session};
 use std::ops::Range;
 
 /// Rows (examples times samples) per run of the importance plan, at most.
@@ -35,6 +35,29 @@ impl Terms {
     pub fn neg_elbo(&self) -> f64 {
         self.distortion + self.rate
     }
+}
+
+/// Distortion and rate of each of these rows in nats, as the model takes them, from one sample of each posterior. The noise
+/// of row i is a function of `seed` and i. Only for a session that was opened without data.
+///
+/// # Errors
+/// As for [`Session::show_encoded`].
+pub fn terms_of(session: &mut Session, rows: Rows, seed: u64) -> Result<Vec<Terms>> {
+    let (plan, width) = (session.plan(Purpose::Evaluate(BATCH))?, session.model.width);
+    let mut all = Vec::with_capacity(rows.values.len() / width);
+    for (at, part) in rows.portions(BATCH, width).enumerate() {
+        session.show_encoded(part)?;
+        let order: Vec<u32> = (0..(part.values.len() / width) as u32).collect();
+        session.set_order(&order)?;
+        let scalars = session.scalars(seed, Stream::Evaluate, 0, order.len());
+        // Rows of one window have noise of their own by their place in it, windows by this word.
+        session.executor.run(plan, &[StepScalars { step: scalars.step - at as u32, ..scalars }])?;
+        let distortions = session.output("distortion", order.len(), 1)?;
+        let rates = session.output("rate", order.len(), 1)?;
+        let terms = |(&d, &r): (&f32, &f32)| Terms { distortion: f64::from(d), rate: f64::from(r) };
+        all.extend(distortions.iter().zip(&rates).map(terms));
+    }
+    Ok(all)
 }
 
 /// Everything `elbo eval` reports but the likelihood.

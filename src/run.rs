@@ -11,12 +11,10 @@ use crate::config::Config;
 use crate::data;
 use crate::data::table::Encoding;
 use crate::error::{Error, Result};
-use crate::eval::Terms;
+use crate::eval::{self, Terms};
 use crate::exec::{Executor, select};
-use crate::kernels::StepScalars;
-use crate::rng::Stream;
 use crate::score::{self, Contributions, Method};
-use crate::session::{BATCH, Posterior, Purpose, Rows, Session};
+use crate::session::{BATCH, Posterior, Rows, Session};
 use std::path::Path;
 
 /// A trained model on a device, and no data set.
@@ -146,23 +144,8 @@ impl Run {
     /// As for [`Run::encode`].
     pub fn score(&mut self, examples: &[f32], seed: u64) -> Result<Vec<Terms>> {
         let classes = self.check(examples)?;
-        let plan = self.session.plan(Purpose::Evaluate(BATCH))?;
-        let width = self.session.model.width;
-        let mut scores = Vec::with_capacity(examples.len() / width);
-        let rows = Rows { values: examples, classes: &classes };
-        for (at, part) in rows.portions(BATCH, width).enumerate() {
-            self.session.show(part)?;
-            let order = self.shown(part);
-            self.session.set_order(&order)?;
-            let scalars = self.session.scalars(seed, Stream::Evaluate, 0, order.len());
-            // Rows of one window have noise of their own by their place in it, windows by this word.
-            self.session.executor.run(plan, &[StepScalars { step: scalars.step - at as u32, ..scalars }])?;
-            let distortions = self.session.output("distortion", order.len(), 1)?;
-            let rates = self.session.output("rate", order.len(), 1)?;
-            let terms = |(&d, &r): (&f32, &f32)| Terms { distortion: f64::from(d), rate: f64::from(r) };
-            scores.extend(distortions.iter().zip(&rates).map(terms));
-        }
-        Ok(scores)
+        let rows = self.encoded(examples);
+        eval::terms_of(&mut self.session, Rows { values: &rows, classes: &classes }, seed)
     }
 
     /// The anomaly score of each of the examples [N, D], in nats: **the higher, the more anomalous**. Unlike

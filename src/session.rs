@@ -95,6 +95,9 @@ impl Session {
             Condition::Label => classes::named(data, None)?,
         };
         let model = Model::new(&config, &data)?;
+        if config.train.batch == 0 || config.train.accumulate == 0 {
+            return Err(Error::Usage("train.batch and train.accumulate are 1 at least".into()));
+        }
         let record = DataRecord::of(&data);
         let resident = resident(&data, &config, executor.most_words());
         let data = Some(data);
@@ -107,12 +110,11 @@ impl Session {
     pub fn without_data(checkpoint: &Checkpoint, executor: Executor) -> Result<Self> {
         let record = checkpoint.progress.data.clone();
         let config = checkpoint.config.clone();
-        let width: usize = record.shape.iter().product();
         // Examples that are shown come as floats, however the data set stored them.
         let encoding = record.encoding.as_ref();
         let missing = record.may_miss(config.model.likelihood);
         let model = Model::with(&config, record.shape, Source::Floats, encoding, missing, record.class_count())?;
-        let resident = Resident { data_words: BATCH * width, window: 0, order_words: 1024, metric_slots: 16 };
+        let resident = Resident { data_words: BATCH * model.width, window: 0, order_words: 1024, metric_slots: 16 };
         let tuning = checkpoint.progress.tuning.clone();
         let (others, data, plans, window) = (vec![], None, BTreeMap::new(), window::Window::default());
         let (uploaded, labelled) = (true, true);
@@ -221,7 +223,24 @@ impl Session {
         }
     }
 
+    /// Refuses examples that there are not: programs of devices read whatever place they are told.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] that names the first.
+    pub fn check_examples(&self, examples: &[u32]) -> Result<()> {
+        let count = self.data.as_ref().map_or(BATCH, Dataset::len);
+        match examples.iter().find(|&&example| example as usize >= count) {
+            Some(example) => {
+                Err(Error::Usage(format!("there is no example {example}: they go from 0 to {}", count - 1)))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Which examples the next runs take, from position 0 of the order on: the same for every member.
+    ///
+    /// # Errors
+    /// Those of [`Session::check_examples`] and of the executor.
     pub fn set_order(&mut self, order: &[u32]) -> Result<()> {
         let members = self.member_count();
         (0..members).try_for_each(|member| self.set_order_of(member, order))
@@ -229,8 +248,14 @@ impl Session {
 
     /// Which examples the next runs take for one member.
     pub fn set_order_of(&mut self, member: usize, order: &[u32]) -> Result<()> {
+        self.check_examples(order)?;
         self.note_order(member, order);
-        self.executor.write_to(member, &Role::Order, 0, order)
+        self.number(member, order)
+    }
+
+    /// Which numbers the draws of the next runs have, for one member.
+    fn number(&mut self, member: usize, numbers: &[u32]) -> Result<()> {
+        self.executor.write_to(member, &Role::Order, 0, numbers)
     }
 
     /// The layout of the parameters.

@@ -1,4 +1,5 @@
-//! Tensors to and from safetensors: f32 only, in a given order, every number of the header checked before it is used.
+//! Tensors to and from safetensors: in the house f32 only, in a given order, every number of the header checked before it
+//! is used. Of others come halves and doubles, too.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -48,6 +49,23 @@ pub(crate) fn encode(tensors: &[(String, Tensor)]) -> Result<Vec<u8>> {
 ///
 /// A file that some other program wrote has no order; its tensors come as they lie in it.
 pub(crate) fn decode(file: &[u8]) -> std::result::Result<Vec<(String, Tensor)>, String> {
+    read(file, &[Dtype::F32], |_| true)
+}
+
+/// The same of a file that others wrote: numbers of half and of double precision are made those of single precision, and
+/// what is not `wanted` by its name may be of any type, and is left out.
+pub(crate) fn decode_foreign(
+    file: &[u8],
+    wanted: impl Fn(&str) -> bool,
+) -> std::result::Result<Vec<(String, Tensor)>, String> {
+    read(file, &[Dtype::F32, Dtype::F16, Dtype::BF16, Dtype::F64], wanted)
+}
+
+fn read(
+    file: &[u8],
+    types: &[Dtype],
+    wanted: impl Fn(&str) -> bool,
+) -> std::result::Result<Vec<(String, Tensor)>, String> {
     let (header, data) = header(file)?;
     let metadata: Metadata =
         serde_json::from_slice(header).map_err(|e| format!("the header is not that of a safetensors file: {e}"))?;
@@ -57,17 +75,17 @@ pub(crate) fn decode(file: &[u8]) -> std::result::Result<Vec<(String, Tensor)>, 
         return Err(format!("the header promises {promised} bytes of values, the file has {found}"));
     }
     let mut tensors = BTreeMap::new();
-    for (name, info) in metadata.tensors() {
+    for (name, info) in metadata.tensors().into_iter().filter(|(name, _)| wanted(name)) {
         // An extent of zero would hide from the format how much the others are together.
         if info.shape.iter().try_fold(1_usize, |product, &n| product.checked_mul(n.max(1))).is_none() {
             return Err(format!("tensor `{name}` of shape {:?} is larger than any memory", info.shape));
         }
-        if info.dtype != Dtype::F32 {
-            return Err(format!("tensor `{name}` is of type {:?}, expected F32", info.dtype));
+        if !types.contains(&info.dtype) {
+            let types: Vec<String> = types.iter().map(|kind| format!("{kind:?}")).collect();
+            return Err(format!("tensor `{name}` is of type {:?}, expected {}", info.dtype, types.join(", ")));
         }
         let bytes = &data[info.data_offsets.0..info.data_offsets.1];
-        let values = bytes.as_chunks().0.iter().map(|&chunk| f32::from_le_bytes(chunk)).collect();
-        tensors.insert(name, Tensor { shape: info.shape.clone(), values });
+        tensors.insert(name, Tensor { shape: info.shape.clone(), values: singles(bytes, info.dtype) });
     }
     let order = match metadata.metadata().as_ref().and_then(|texts| texts.get(ORDER)) {
         Some(text) => serde_json::from_str(text).map_err(|e| format!("the order of tensors is unreadable: {e}"))?,
@@ -76,6 +94,31 @@ pub(crate) fn decode(file: &[u8]) -> std::result::Result<Vec<(String, Tensor)>, 
     let count = tensors.len();
     let ordered: Vec<_> = order.into_iter().filter_map(|name| tensors.remove_entry(&name)).collect();
     if ordered.len() == count { Ok(ordered) } else { Err("the order of tensors does not name them all".to_string()) }
+}
+
+/// Numbers of a type that is read, as the nearest ones of single precision.
+fn singles(bytes: &[u8], kind: Dtype) -> Vec<f32> {
+    match kind {
+        Dtype::F64 => bytes.as_chunks().0.iter().map(|&chunk| f64::from_le_bytes(chunk) as f32).collect(),
+        Dtype::F16 => bytes.as_chunks().0.iter().map(|&chunk| from_half(u16::from_le_bytes(chunk))).collect(),
+        Dtype::BF16 => {
+            let wide = |&chunk: &[u8; 2]| f32::from_bits(u32::from(u16::from_le_bytes(chunk)) << 16);
+            bytes.as_chunks().0.iter().map(wide).collect()
+        }
+        _ => bytes.as_chunks().0.iter().map(|&chunk| f32::from_le_bytes(chunk)).collect(),
+    }
+}
+
+/// A number of half precision (IEEE 754 binary16), exactly.
+fn from_half(bits: u16) -> f32 {
+    let (exponent, fraction) = (i32::from(bits >> 10 & 31), f32::from(bits & 1023));
+    let size = match exponent {
+        0 => fraction * 2_f32.powi(-24),
+        31 if fraction == 0.0 => f32::INFINITY,
+        31 => f32::NAN,
+        _ => (1024.0 + fraction) * 2_f32.powi(exponent - 25),
+    };
+    if bits >> 15 == 1 { -size } else { size }
 }
 
 /// The header's JSON and the values behind it.
@@ -133,6 +176,31 @@ mod tests {
             let why = decode(&file).unwrap_err();
             assert!(why.contains(expected), "{why} (expected: {expected})");
         }
+    }
+
+    #[test]
+    fn numbers_of_other_precisions_are_read_exactly_where_files_are_those_of_others() {
+        for (bits, expected) in [
+            (0x3c00, 1.0),
+            (0xc000, -2.0),
+            (0x3555, 0.333_251_95),
+            (0x7bff, 65504.0),
+            (0x0400, 6.103_515_6e-5),
+            (0x0001, 5.960_464_5e-8),
+            (0x8000, -0.0),
+            (0xfc00, f32::NEG_INFINITY),
+        ] {
+            assert_eq!(from_half(bits).to_bits(), f32::to_bits(expected), "{bits:x}");
+        }
+        assert!(from_half(0x7e00).is_nan());
+        let header = r#"{"h":{"dtype":"F16","shape":[1],"data_offsets":[0,2]},"b":{"dtype":"BF16","shape":[1],"data_offsets":[2,4]},"d":{"dtype":"F64","shape":[1],"data_offsets":[4,12]},"i":{"dtype":"I64","shape":[0],"data_offsets":[12,12]}}"#;
+        let values = [&[0x00, 0x3c, 0xc0, 0x3f][..], &0.1_f64.to_le_bytes()].concat();
+        let file = [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &values].concat();
+        let found = decode_foreign(&file, |name| name != "i").unwrap();
+        let found: Vec<f32> = found.into_iter().map(|(_, tensor)| tensor.values[0]).collect();
+        assert_eq!(found, [1.0, 1.5, 0.1]);
+        assert!(decode_foreign(&file, |_| true).unwrap_err().contains("`i` is of type I64, expected F32, F16"));
+        assert!(decode(&file).unwrap_err().contains("expected F32"));
     }
 
     #[test]

@@ -1,15 +1,17 @@
 //! `elbo import`: a run from a model that PyTorch trained.
 
+mod figures;
+
 use super::folder::{self, Folder};
 use super::open;
 use crate::checkpoint::{self, Checkpoint, Course, DataRecord, Progress, Tensor};
 use crate::cli::ImportArgs;
 use crate::config::{self, Condition, Config, Likelihood};
-use crate::data;
+use crate::data::{self, Dataset};
 use crate::durable;
 use crate::error::{Error, Result};
-use crate::exchange::linear::join;
-use crate::exchange::names::{Network, layers, network};
+use crate::exchange::linear::{Form, join};
+use crate::exchange::names::{self, Network, fitted, layers, network};
 use crate::exchange::{self, CONFIG, PARAMETERS, with_widths};
 use crate::exec::Executor;
 use crate::exec::cpu::Cpu;
@@ -61,12 +63,20 @@ pub fn run(args: &ImportArgs, report: &Report) -> Result<()> {
         Error::Data(format!("{shown}: cannot be read: {e}; expected the path of a state_dict saved as safetensors"))
     })?;
     let wrong = |why: String| Error::Data(format!("{shown}: {why}"));
-    let tensors = checkpoint::tensors::decode(&bytes).map_err(wrong)?;
-    let layers = layers(tensors, args.prefix.as_deref().unwrap_or_default()).map_err(wrong)?;
+    if let Some(why) = other_format(&bytes) {
+        return Err(wrong(why.into()));
+    }
+    let prefix = args.prefix.as_deref().unwrap_or_default();
+    let wanted = |name: &str| names::within(name, prefix).is_some();
+    let tensors = checkpoint::tensors::decode_foreign(&bytes, wanted).map_err(wrong)?;
+    let layers = layers(tensors, prefix).map_err(wrong)?;
     let network = network(layers, &args.map, &shown)?;
-    let (config, record) = described(args, exported, &network, report)?;
-    let checkpoint = checkpoint_of(config, record, &network)?;
+    let (config, record, data) = described(args, exported, &network, &shown, report)?;
+    let checkpoint = checkpoint_of(config, record, &network, &shown)?;
     describe(&network, report);
+    if let Some(data) = &data {
+        figures::say(&checkpoint, data, report)?;
+    }
     save(&args.out, &checkpoint, report)?;
     report.note(&format!("next     elbo sample {}", args.out.display()));
     report.result(&args.out.display().to_string());
@@ -93,6 +103,22 @@ fn source(path: &Path) -> Result<(PathBuf, Option<Exported>)> {
     Ok((path.join(PARAMETERS), Some(Exported { config, data })))
 }
 
+/// What to do with a file that is no safetensors file, by how it begins.
+fn other_format(bytes: &[u8]) -> Option<&'static str> {
+    if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(&[0x80, 2]) {
+        return Some(
+            "a file of torch.save (or another archive), which may run any program when it is read; save the tensors in Python: \
+             `from safetensors.torch import save_file; save_file({k: v.contiguous() for k, v in \
+             torch.load(\"FILE.pt\", map_location=\"cpu\", weights_only=True).items()}, \"model.safetensors\")`, where what \
+             is loaded is a state_dict (of a whole model its .state_dict(), of a checkpoint mostly its entry \"state_dict\")",
+        );
+    }
+    if bytes.starts_with(b"\x89HDF") {
+        return Some("an HDF5 file, as Keras writes it; save the weights with safetensors, each kernel transposed");
+    }
+    None
+}
+
 /// Whether what elbo exported comes back. No setting changes what it is.
 fn check_own(likelihood: Likelihood) -> Result<()> {
     if PLAIN.contains(&likelihood) {
@@ -110,8 +136,9 @@ fn described(
     args: &ImportArgs,
     exported: Option<Exported>,
     network: &Network,
+    shown: &str,
     report: &Report,
-) -> Result<(Config, DataRecord)> {
+) -> Result<(Config, DataRecord, Option<Dataset>)> {
     let own = exported.is_some();
     let (mut config, mut record) = match exported {
         Some(exported) if args.recipe.recipe.is_none() && args.recipe.set.is_empty() => {
@@ -124,29 +151,35 @@ fn described(
         }
         None => (theirs(args)?, unknown(network)),
     };
-    if !(config.model.encoder_layers.is_empty() && config.model.decoder_layers.is_empty()) {
-        let advice = if own { "only `elbo eval` and its like take this one" } else { "choose another --recipe" };
-        return Err(Error::Usage(format!(
-            "the model is a list of layers (model.encoder_layers, model.decoder_layers), and elbo import takes networks that \
-             are given by widths: {advice}"
-        )));
-    }
     check_kind(&config)?;
-    config = with_widths(&config, network);
+    let layered = is_layered(&config);
+    if layered {
+        config.model.latent = network.mean.outputs;
+    } else {
+        names::check(network, shown)?;
+        config = with_widths(&config, network);
+    }
     config::validate(&config)?;
-    let width = network.out.outputs;
+    let mut found = None;
     if let Some(source) = &args.data {
         source.clone_into(&mut config.data.source);
         let known = own.then(|| record.clone());
         let data = open::data(&config, known.as_ref().map(DataRecord::known), report)?;
         data::check(&data, config.model.likelihood)?;
         record = DataRecord::of(&data);
+        found = Some(data);
     }
     if let Some(shape) = args.shape {
         if args.data.is_some() {
             return Err(Error::Usage("--shape cannot be given with --data, which has a shape of its own".into()));
         }
+        check_shape(shape)?;
         record.shape = shape;
+    } else if layered && !own && args.data.is_none() {
+        return Err(Error::Usage(
+            "--shape CHANNELS,HEIGHT,WIDTH is wanted, or --data: the model is a list of layers, which read examples of a shape"
+                .into(),
+        ));
     }
     if !PLAIN.contains(&config.model.likelihood) {
         return Err(Error::Usage(format!(
@@ -156,20 +189,35 @@ fn described(
         )));
     }
     let learned = config.model.likelihood == Likelihood::GaussianLearned;
-    if learned != network.out_log_variance.is_some() {
+    if !layered && learned != network.out_log_variance.is_some() {
         let (has, take) = if learned { ("gives none", "gaussian") } else { ("gives some", "gaussian-learned") };
         return Err(Error::Usage(format!(
             "model.likelihood is about log-variances of the decoder, and the file's {has}: --set \
              model.likelihood={take}"
         )));
     }
-    if record.shape.iter().product::<usize>() != width {
+    let width = network.out.outputs;
+    if !layered && record.shape.iter().product::<usize>() != width {
         let (name, shape) = (&record.name, record.shape);
         return Err(Error::Usage(format!(
             "{name}: an example has shape {shape:?}, and the model takes {width} numbers"
         )));
     }
-    Ok((config, record))
+    Ok((config, record, found))
+}
+
+/// Whether networks are lists of layers, so that the file alone does not say what they are.
+fn is_layered(config: &Config) -> bool {
+    !(config.model.encoder_layers.is_empty() && config.model.decoder_layers.is_empty())
+}
+
+/// Refuses a shape of more numbers than there can be.
+fn check_shape(shape: [usize; 3]) -> Result<()> {
+    let count = shape.iter().try_fold(1_usize, |count, &extent| count.checked_mul(extent));
+    match count.filter(|&count| u32::try_from(count).is_ok()) {
+        Some(_) => Ok(()),
+        None => Err(Error::Usage(format!("--shape {shape:?}: an example has less than 2^32 numbers"))),
+    }
 }
 
 /// Refuses kinds of models that layers alone do not make.
@@ -186,7 +234,7 @@ fn check_kind(config: &Config) -> Result<()> {
 
 /// What --recipe and --set say of a model that does not say it itself.
 fn theirs(args: &ImportArgs) -> Result<Config> {
-    let widths = ["hidden", "decoder", "latent", "encoder_layers", "decoder_layers"];
+    let widths = ["hidden", "decoder", "latent"];
     let told = args.recipe.set.iter().find(|(key, _)| widths.contains(&key.rsplit('.').next().unwrap_or_default()));
     match told {
         Some((key, _)) => Err(Error::Usage(format!("--set {key}: the file itself says how wide its layers are"))),
@@ -201,7 +249,7 @@ fn unknown(network: &Network) -> DataRecord {
 }
 
 /// The checkpoint of a run that has not taken a step, with an optimiser that remembers nothing yet.
-fn checkpoint_of(config: Config, data: DataRecord, network: &Network) -> Result<Checkpoint> {
+fn checkpoint_of(config: Config, data: DataRecord, network: &Network, shown: &str) -> Result<Checkpoint> {
     let progress = Progress {
         epoch: 0,
         step: 0,
@@ -216,7 +264,13 @@ fn checkpoint_of(config: Config, data: DataRecord, network: &Network) -> Result<
         tuning: Tuning::default(),
         course: Course::default(),
     };
-    let mut checkpoint = Checkpoint { parameters: parameters(network), moments: vec![], progress, config };
+    let mut checkpoint = Checkpoint { parameters: vec![], moments: vec![], progress, config };
+    checkpoint.parameters = if is_layered(&checkpoint.config) {
+        let maps = exchange::model(&checkpoint)?.maps();
+        fitted(&maps, network).map_err(|why| Error::Data(format!("{shown}: {why}")))?
+    } else {
+        parameters(network)
+    };
     let mut session = Session::without_data(&checkpoint, Executor::Cpu(Cpu::new(1)?))?;
     session.plan(Purpose::Train)?;
     session.initialise_moments(0)?;
@@ -241,7 +295,11 @@ fn parameters(network: &Network) -> Vec<(String, Tensor)> {
 /// Says which layer went where.
 fn describe(network: &Network, report: &Report) {
     let say = |place: &str, layer: &exchange::linear::Linear| {
-        report.note(&format!("{place:<20} {} {}x{}", layer.name, layer.inputs, layer.outputs));
+        let extents = match layer.form {
+            Form::Dense => format!("{}x{}", layer.inputs, layer.outputs),
+            _ => format!("{:?}", layer.shape()),
+        };
+        report.note(&format!("{place:<20} {} {extents}", layer.name));
     };
     network.encoder.iter().enumerate().for_each(|(at, layer)| say(&format!("encoder.{at}"), layer));
     say("encoder.mean", &network.mean);

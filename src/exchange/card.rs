@@ -7,7 +7,7 @@ use super::onnx::{DECODER, ENCODER, OPSET};
 use super::{CONFIG, PARAMETERS};
 use crate::checkpoint::Checkpoint;
 use crate::config::{self, Activation, Binarise, Condition, Likelihood, ModelConfig, Scales};
-use crate::data::table::Encoding;
+use crate::data::table::{Encoding, Kind};
 use crate::error::Result;
 use crate::model::CLASS;
 use crate::model::likelihood::{self, Learned};
@@ -17,12 +17,40 @@ use python::Body;
 use std::fmt::Write;
 use std::path::Path;
 
-/// Shift and scale of every value of an example, in Python.
-const SCALING: &str = "\
+/// The columns of an example and how many numbers each of them takes, in Python.
+const COLUMNS: &str = "\
 columns = json.load(open(\"config.json\"))[\"data\"][\"encoding\"][\"columns\"]
-places = [c for c in columns for _ in range(len(c[\"levels\"]) if c[\"kind\"] == \"category\" else 1)]
-shift = torch.tensor([c.get(\"shift\", 0.0) for c in places])
-scale = torch.tensor([c.get(\"scale\", 1.0) for c in places])
+widths = [{\"category\": len(c.get(\"levels\", [])), \"text\": 0}.get(c[\"kind\"], 1) for c in columns]
+places = [c for c, width in zip(columns, widths) for _ in range(width)]
+";
+
+/// Shift and scale of every value of an example, in Python. They and what meets them are in double precision: numbers may
+/// lie closely together far from 0.
+const SCALING: &str = "\
+shift = torch.tensor([c.get(\"shift\", 0.0) for c in places], dtype=torch.float64)
+scale = torch.tensor([c.get(\"scale\", 1.0) for c in places], dtype=torch.float64)
+";
+
+/// Which values are counts, and which are numbers, in Python.
+const COUNTS: &str = "counts = torch.tensor([c[\"kind\"] == \"count\" for c in places])\n";
+const NUMERIC: &str = "numeric = torch.tensor([c[\"kind\"] == \"numeric\" for c in places])\n";
+
+/// The mean of each place of an encoded row, in Python.
+const TABLE: &str = "\
+def table_mean(out):
+    def mean(kind, part):
+        if kind == \"binary\":
+            return part.sigmoid()
+        if kind == \"category\":
+            return part.softmax(1)
+        if kind == \"count\":
+            return part.clamp(-20, 20).exp()
+        return part
+
+    parts = out[:, :len(places)].split(widths, 1)
+    return torch.cat([mean(column[\"kind\"], part) for column, part in zip(columns, parts)], 1)
+
+
 ";
 
 /// The mean of a mixture of logistics, in Python.
@@ -69,9 +97,16 @@ pub fn onnx(checkpoint: &Checkpoint, run: &Path) -> String {
         0 => String::new(),
         count => format!(" and `log_variance` [batch, {count}]"),
     };
+    let natural = match super::onnx::natural(checkpoint.config.model.likelihood) {
+        Some((name, what)) => {
+            let count = super::onnx::natural_width(checkpoint).unwrap_or(0);
+            format!(", and to `{name}` [batch, {count}], {what}")
+        }
+        None => String::new(),
+    };
     let mut card = head(checkpoint);
     let count = super::model(checkpoint).map_or(0, |model| model.classes);
-    let [told, class, given] = match count {
+    let [told, class, given] = &match count {
         0 => [String::new(), String::new(), String::new()],
         _ => [
             format!(" and `{CLASS}` [batch, {count}], a one among zeros,"),
@@ -82,15 +117,49 @@ pub fn onnx(checkpoint: &Checkpoint, run: &Path) -> String {
     let _ = write!(
         card,
         "## Files\n\n- `{ENCODER}`: `x` [batch, {width}]{told} to `mean` and `log_variance` [batch, {latent}] of the \
-         posterior.\n- `{DECODER}`: `z` [batch, {latent}]{told} to `mean` [batch, {width}]{variance} of p(x|z).\n\
+         posterior.\n- `{DECODER}`: `z` [batch, {latent}]{told} to `mean` [batch, {width}]{variance} of p(x|z){natural}.\n\
          - `{CONFIG}`: everything about the model, for programs.\n\nBoth are ONNX of opset {OPSET}, f32, and take any \
          number of rows at a time.\n\n## In Python\n\n```python\nimport numpy, onnxruntime\n\n\
          encoder = onnxruntime.InferenceSession(\"{ENCODER}\")\ndecoder = onnxruntime.InferenceSession(\"{DECODER}\")\n\
          x = numpy.zeros((1, {width}), numpy.float32)\n{class}\
          mean, log_variance = encoder.run([\"mean\", \"log_variance\"], {{\"x\": x{given}}})\n\
-         again, = decoder.run([\"mean\"], {{\"z\": mean{given}}})\n```\n\n"
+         again, = decoder.run([\"mean\"], {{\"z\": mean{given}}})\n{logits}```\n\n{likelihoods}\
+         `quantize_dynamic` of onnxruntime takes the extremes of a whole batch for its scales, so that what a row gives \
+         would depend on the rows beside it: give it one row at a time, or quantise statically.\n\n",
+        logits = log_likelihood(checkpoint, given),
+        likelihoods = likelihoods(checkpoint),
     );
     card + &foot(checkpoint, run, "onnx")
+}
+
+/// How −log p(x|z) is computed of a Bernoulli decoder, in Python.
+fn log_likelihood(checkpoint: &Checkpoint, given: &str) -> String {
+    let presented = match checkpoint.config.data.binarise {
+        Binarise::Threshold => "x = (x >= 0.5).astype(numpy.float32)\n",
+        Binarise::None | Binarise::Dynamic => "",
+    };
+    if checkpoint.config.model.likelihood != Likelihood::Bernoulli || checkpoint.progress.data.scales() {
+        return String::new();
+    }
+    format!(
+        "logits, = decoder.run([\"logits\"], {{\"z\": mean{given}}})\n{presented}\
+         distortion = (numpy.logaddexp(0, logits) - x * logits).sum(1)  # -log p(x|z)\n"
+    )
+}
+
+/// What log p(x|z) is to be computed from.
+fn likelihoods(checkpoint: &Checkpoint) -> String {
+    let likelihood = checkpoint.config.model.likelihood;
+    let Some((name, _)) = super::onnx::natural(likelihood) else { return String::new() };
+    let why = match likelihood {
+        Likelihood::Bernoulli | Likelihood::Categorical | Likelihood::Heterogeneous => {
+            "probabilities of less than about 1e-7 become 0 in single precision, those of 1 − 1e-8 become 1, and \
+             their logarithms are infinite"
+        }
+        Likelihood::Poisson | Likelihood::NegativeBinomial => "it takes the logarithm, not its exponential",
+        _ => "the mean alone does not say it",
+    };
+    format!("Compute log p(x|z) from `{name}`, not from `mean`: {why}.\n\n")
 }
 
 /// What it is and what it takes and gives.
@@ -250,30 +319,63 @@ fn metrics(run: &Path, epoch: u32) -> Option<(String, String)> {
 /// The two networks as functions on the tensors of the file.
 fn pytorch(checkpoint: &Checkpoint) -> String {
     let model = &checkpoint.config.model;
-    let encoding = checkpoint.progress.data.encoding.as_ref().filter(|encoding| encoding.scales());
+    let typed = checkpoint.progress.data.encoding.as_ref();
+    let typed = typed.filter(|_| model.likelihood == Likelihood::Heterogeneous);
+    let scales = checkpoint.progress.data.scales();
     let mut shown = String::new();
-    if encoding.is_some() {
-        shown += "    x = (x - shift) / scale\n";
+    if scales {
+        shown += "    x = ((x - shift) / scale).float()\n";
     }
     if checkpoint.config.data.binarise == Binarise::Threshold {
         shown += "    x = (x >= 0.5).float()\n";
     }
-    let [low, high] = model.log_variance;
+    let counts = typed.is_some_and(|encoding| encoding.columns.iter().any(|column| column.kind == Kind::Count));
     if matches!(model.likelihood, Likelihood::Poisson | Likelihood::NegativeBinomial) {
         shown += "    x = torch.log1p(x.nan_to_num(0.0))\n";
     } else if checkpoint.progress.data.may_miss(model.likelihood) {
         shown += "    x = x.nan_to_num(0.0)\n";
     }
-    let mixture = if model.likelihood == Likelihood::LogisticMixture { MIXTURE } else { "" };
+    if counts {
+        shown += "    x = torch.where(counts, torch.log1p(x), x)\n";
+    }
     let [encoder, decoder] = networks(checkpoint).unwrap_or_default();
     let [encoder, decoder] =
         [Body::of(&encoder, "x", Some(checkpoint.progress.data.shape)), Body::of(&decoder, "z", None)];
+    let (told, body) = (if model.condition == Condition::Label { ", y" } else { "" }, &decoder.lines);
+    let [low, high] = model.log_variance;
+    let (functions, decoded) = decoded(checkpoint, &decoder);
+    let constants = [
+        (scales || typed.is_some(), COLUMNS),
+        (scales, SCALING),
+        (counts, COUNTS),
+        (scales && decoded.contains("[numeric]"), NUMERIC),
+    ];
+    let constants: String = constants.iter().filter(|(wanted, _)| *wanted).map(|(_, lines)| *lines).collect();
+    format!(
+        "import json\n\nimport torch\nimport torch.nn.functional as F\nfrom safetensors.torch import load_file\n\n\
+         tensors = load_file(\"{PARAMETERS}\")\n{constants}\n\n\
+         def parameters(name):\n    return tensors[name + \".weight\"], tensors[name + \".bias\"]\n\n\n\
+         def encode(x{told}):\n{shown}{encode}    return {mean}, {log_variance}.clamp({low}, {high})\n\n\n\
+         {functions}def decode(z{told}):\n{body}{decoded}",
+        encode = encoder.lines,
+        mean = encoder.head("encoder.mean"),
+        log_variance = encoder.head("encoder.log_variance"),
+    )
+}
+
+/// What the last lines of `decode` need, and these lines: in the units of the data.
+fn decoded(checkpoint: &Checkpoint, decoder: &Body) -> (&'static str, String) {
+    let model = &checkpoint.config.model;
+    let [low, high] = model.log_variance;
     // Units of the data are those of the model unless numbers were scaled.
-    let [scaling, units, deviations] = match encoding {
-        Some(_) => [SCALING, " * scale + shift", " + 2 * scale.log()"],
-        None => [""; 3],
+    let scales = checkpoint.progress.data.scales();
+    let [units, deviations] = if scales { [" * scale + shift", " + 2 * scale.log()"] } else { [""; 2] };
+    let functions = match model.likelihood {
+        Likelihood::LogisticMixture => MIXTURE,
+        Likelihood::Heterogeneous if checkpoint.progress.data.encoding.is_some() => TABLE,
+        _ => "",
     };
-    let decoded = match model.likelihood {
+    let returned = match model.likelihood {
         Likelihood::Bernoulli => format!("torch.sigmoid({}){units}", decoder.head("decoder.logits")),
         Likelihood::Gaussian | Likelihood::GaussianShared => format!("{}{units}", decoder.head("decoder.mean")),
         Likelihood::LogisticMixture => {
@@ -283,26 +385,25 @@ fn pytorch(checkpoint: &Checkpoint) -> String {
         }
         Likelihood::Poisson => format!("{}.clamp(-20, 20).exp()", decoder.head("decoder.log_rate")),
         Likelihood::NegativeBinomial => format!("{}.clamp(-20, 20).exp()", decoder.head("decoder.log_mean")),
-        Likelihood::Heterogeneous => decoder.head("decoder.columns"),
         Likelihood::Categorical => probabilities(checkpoint, &decoder.head("decoder.logits")),
+        Likelihood::Heterogeneous => {
+            let width: usize = checkpoint.progress.data.shape.iter().product();
+            let mean = if functions.is_empty() { format!("out[:, :{width}]") } else { "table_mean(out)".to_owned() };
+            let deviations = if scales { " + 2 * scale[numeric].log()" } else { "" };
+            let variances = match super::onnx::variances(checkpoint) {
+                Ok(0) => String::new(),
+                _ => format!(", out[:, {width}:].clamp({low}, {high}){deviations}"),
+            };
+            let out = decoder.head("decoder.columns");
+            return (functions, format!("    out = {out}\n    return {mean}{units}{variances}\n"));
+        }
         Likelihood::GaussianLearned => format!(
             "{}{units}, {}.clamp({low}, {high}){deviations}",
             decoder.head("decoder.mean"),
             decoder.head("decoder.log_variance")
         ),
     };
-    format!(
-        "import json\n\nimport torch\nimport torch.nn.functional as F\nfrom safetensors.torch import load_file\n\n\
-         tensors = load_file(\"{PARAMETERS}\")\n{scaling}\n\n\
-         def parameters(name):\n    return tensors[name + \".weight\"], tensors[name + \".bias\"]\n\n\n\
-         def encode(x{told}):\n{shown}{encode}    return {mean}, {log_variance}.clamp({low}, {high})\n\n\n\
-         {mixture}def decode(z{told}):\n{decode}    return {decoded}\n",
-        told = if model.condition == Condition::Label { ", y" } else { "" },
-        encode = encoder.lines,
-        mean = encoder.head("encoder.mean"),
-        log_variance = encoder.head("encoder.log_variance"),
-        decode = decoder.lines,
-    )
+    (functions, format!("    return {returned}\n"))
 }
 
 /// The probabilities of categories, from their logits: an expression in Python.

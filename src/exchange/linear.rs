@@ -56,40 +56,79 @@ pub fn split(names: &[String], map: &Map, tensor: &Tensor) -> Result<Vec<Linear>
     }
     let outputs = map.outputs / names.len();
     let head = |(at, name): (usize, &String)| {
-        let bias = (expected.rows() - 1) * map.outputs + at * outputs;
+        let (row, first) = ((expected.rows() - 1) * map.outputs, at * outputs);
         Linear {
             name: name.clone(),
             inputs: map.inputs,
             outputs,
-            form: match map.kind {
-                Kind::Dense { .. } => Form::Dense,
-                Kind::Conv(window) if window.up => Form::ConvTranspose(window.kernel),
-                Kind::Conv(window) => Form::Conv(window.kernel),
-                Kind::Norm { .. } => Form::Norm,
-            },
-            weight: weight(map, tensor, at * outputs, outputs),
-            bias: match map.kind {
-                Kind::Dense { to, .. } => (0..outputs).map(|output| tensor.values[bias + inside(to, output)]).collect(),
-                Kind::Conv(_) | Kind::Norm { .. } => tensor.values[bias..bias + outputs].to_vec(),
-            },
+            form: form(map),
+            weight: places(map, outputs).map(|place| tensor.values[place + first]).collect(),
+            bias: (0..outputs).map(|output| tensor.values[row + first + bias_place(map, output)]).collect(),
         }
     };
     Ok(names.iter().enumerate().map(head).collect())
 }
 
-/// The weights of the outputs from `first` on, in the order of PyTorch.
-fn weight(map: &Map, tensor: &Tensor, first: usize, outputs: usize) -> Vec<f32> {
-    let (taps, inputs) = (map.taps(), map.inputs);
-    let value =
-        |tap: usize, input: usize, output: usize| tensor.values[(tap * inputs + input) * map.outputs + first + output];
-    let all = 0..taps * inputs * outputs;
-    match map.kind {
-        Kind::Dense { from, to } => all.map(|i| value(0, inside(from, i % inputs), inside(to, i / inputs))).collect(),
-        Kind::Conv(window) if window.up => {
-            all.map(|i| value(i % taps, i / taps / outputs, i / taps % outputs)).collect()
+/// The tensor of a map of the house in which these maps stand side by side: [`split`] backwards.
+///
+/// # Errors
+/// What does not fit, naming the map.
+pub fn together(map: &Map, heads: &[&Linear]) -> std::result::Result<Tensor, String> {
+    let shape = map.shape();
+    let outputs = map.outputs / heads.len().max(1);
+    let mut values = vec![0.0; shape.count()];
+    for (at, head) in heads.iter().enumerate() {
+        let wanted =
+            Linear { name: String::new(), inputs: map.inputs, outputs, form: form(map), weight: vec![], bias: vec![] };
+        if head.shape() != wanted.shape() || head.bias.len() != outputs {
+            let (name, found, bias, wanted) = (&head.name, head.shape(), head.bias.len(), wanted.shape());
+            return Err(format!(
+                "`{name}` has a weight {found:?} and a bias [{bias}], and {} wants {wanted:?} and [{outputs}]",
+                map.name
+            ));
         }
-        Kind::Conv(_) => all.map(|i| value(i % taps, i / taps % inputs, i / taps / inputs)).collect(),
-        Kind::Norm { .. } => tensor.values[first..first + outputs].to_vec(),
+        let (row, first) = ((shape.rows() - 1) * map.outputs, at * outputs);
+        for (place, &value) in places(map, outputs).zip(&head.weight) {
+            values[place + first] = value;
+        }
+        for (output, &value) in head.bias.iter().enumerate() {
+            values[row + first + bias_place(map, output)] = value;
+        }
+    }
+    Ok(Tensor { shape: shape.extents().to_vec(), values })
+}
+
+/// What a map of the house is outside.
+fn form(map: &Map) -> Form {
+    match map.kind {
+        Kind::Dense { .. } => Form::Dense,
+        Kind::Conv(window) if window.up => Form::ConvTranspose(window.kernel),
+        Kind::Conv(window) => Form::Conv(window.kernel),
+        Kind::Norm { .. } => Form::Norm,
+    }
+}
+
+/// Where in the tensor of the house the weights stand that PyTorch has one after the other, of a map of so many outputs.
+fn places(map: &Map, outputs: usize) -> impl Iterator<Item = usize> + use<> {
+    let Map { kind, inputs, outputs: wide, .. } = *map;
+    let taps = map.taps();
+    let count = if let Kind::Norm { .. } = kind { outputs } else { taps * inputs * outputs };
+    (0..count).map(move |i| {
+        let (tap, input, output) = match kind {
+            Kind::Dense { from, to } => (0, inside(from, i % inputs), inside(to, i / inputs)),
+            Kind::Conv(window) if window.up => (i % taps, i / taps / outputs, i / taps % outputs),
+            Kind::Conv(_) => (i % taps, i / taps % inputs, i / taps / inputs),
+            Kind::Norm { .. } => (0, 0, i),
+        };
+        (tap * inputs + input) * wide + output
+    })
+}
+
+/// Where in the row of biases that of an output stands.
+fn bias_place(map: &Map, output: usize) -> usize {
+    match map.kind {
+        Kind::Dense { to, .. } => inside(to, output),
+        Kind::Conv(_) | Kind::Norm { .. } => output,
     }
 }
 
@@ -132,6 +171,8 @@ mod tests {
         assert_eq!((&maps[0].weight[..], &maps[0].bias[..]), (&[0.0, 4.0, 1.0, 5.0][..], &[8.0, 9.0][..]));
         assert_eq!((&maps[1].weight[..], &maps[1].bias[..]), (&[2.0, 6.0, 3.0, 7.0][..], &[10.0, 11.0][..]));
         assert_eq!(join(&maps.iter().collect::<Vec<_>>()), tensor);
+        assert_eq!(together(&map, &maps.iter().collect::<Vec<_>>()).unwrap(), tensor);
+        assert!(together(&map, &[&maps[0]]).unwrap_err().contains("`a` has a weight [2, 2] and a bias [2]"));
         let scalar = Tensor { shape: vec![], values: vec![0.0] };
         assert!(split(&["a".into()], &map, &scalar).is_err());
     }
@@ -142,7 +183,11 @@ mod tests {
             let shape = map.shape().extents().to_vec();
             Tensor { values: (0..shape.iter().product()).map(|i: usize| i as f32).collect(), shape }
         };
-        let weight = |map: &Map| split(&["a".into()], map, &values(map)).unwrap().remove(0);
+        let weight = |map: &Map| {
+            let outside = split(&["a".into()], map, &values(map)).unwrap().remove(0);
+            assert_eq!(together(map, &[&outside]).unwrap(), values(map), "the way back");
+            outside
+        };
         let (name, inputs, outputs) = (String::new(), 2, 3);
         let down = Window::down([4, 4], 2, 2, 0).unwrap();
         let conv = Map { name: name.clone(), inputs, outputs, kind: Kind::Conv(down) };

@@ -7,12 +7,15 @@
 //! - `out`, `output`, `logits`, `recon`: the decoder's last layer;
 //! - `fc1`, `fc21`, `fc22`, `fc3`, `fc4`: the layers of the VAE among PyTorch's examples.
 //!
+//! What wrappers put into names, `module` (data parallelism) and `_orig_mod` (`torch.compile`), is taken off.
+//!
 //! Layers of one network follow each other by their names, numbers in them by value. Where the encoder has no heads of
 //! their own, its last layer holds both, the mean first.
 
-use super::linear::{Form, Linear};
+use super::linear::{Form, Linear, together};
 use crate::checkpoint::Tensor;
 use crate::error::{Error, Result};
+use crate::model::network::Map;
 
 /// A result, or what is wrong, for a caller who knows the file.
 type Checked<T> = std::result::Result<T, String>;
@@ -48,38 +51,99 @@ enum Place {
 /// The names that `--map` knows.
 pub const PLACES: &str = "encoder.N, encoder.mean, encoder.log_variance, decoder.N, decoder.out, decoder.log_variance";
 
+/// A tensor's name without what wrappers put into it.
+pub fn unwrapped(name: &str) -> String {
+    name.split('.').filter(|part| !["module", "_orig_mod"].contains(part)).collect::<Vec<_>>().join(".")
+}
+
+/// What follows `prefix` in a tensor's name, which wrappers may have put something into; none where it begins otherwise.
+pub fn within(name: &str, prefix: &str) -> Option<String> {
+    name.strip_prefix(prefix).map(unwrapped).or_else(|| unwrapped(name).strip_prefix(prefix).map(str::to_owned))
+}
+
 /// The layers of a file. `prefix` is what the names of its tensors begin with; what begins otherwise is left out.
+/// Of convolutions the weight is [outputs, inputs, taps, taps], or of transposed ones [inputs, outputs, taps, taps]: which,
+/// the model says that they are for ([`fitted`]).
 ///
 /// # Errors
 /// What is wrong, naming the tensor: a shape that is no layer's, a weight without its bias.
 pub fn layers(tensors: Vec<(String, Tensor)>, prefix: &str) -> Checked<Vec<Linear>> {
-    let found = tensors.into_iter().filter_map(|(name, t)| Some((name.strip_prefix(prefix)?.to_owned(), t)));
+    let found = tensors.into_iter().filter_map(|(name, t)| Some((within(&name, prefix)?, t)));
     let (weights, mut others): (Vec<_>, Vec<_>) = found.partition(|(name, _)| name.ends_with(".weight"));
-    let mut all = Vec::new();
+    let mut all: Vec<Linear> = Vec::new();
     for (name, weight) in weights {
         let layer = name.trim_end_matches(".weight");
-        let [outputs, inputs] = weight.shape[..] else {
-            return Err(format!(
-                "`{prefix}{name}` has shape {:?}: only fully connected layers, [outputs, inputs], can be imported",
-                weight.shape
-            ));
+        let (outputs, inputs, form) = match weight.shape[..] {
+            [outputs, inputs] => (outputs, inputs, Form::Dense),
+            [outputs] => (outputs, outputs, Form::Norm),
+            [outputs, inputs, taps, wide] if taps == wide => (outputs, inputs, Form::Conv(taps)),
+            _ => {
+                return Err(format!(
+                    "`{prefix}{name}` has shape {:?}: what can be imported are fully connected layers, [outputs, inputs], \
+                     convolutions with as many taps on both sides, and normalisations of groups",
+                    weight.shape
+                ));
+            }
         };
         let bias = others.iter().position(|(other, _)| other.strip_suffix(".bias") == Some(layer));
         let (_, bias) = others.swap_remove(bias.ok_or(format!("`{prefix}{name}` has no bias beside it"))?);
-        if bias.shape != [outputs] || inputs == 0 || outputs == 0 {
+        let transposed = matches!(form, Form::Conv(_)) && bias.shape == [inputs];
+        if !(transposed || bias.shape == [outputs]) || inputs == 0 || outputs == 0 {
             return Err(format!("`{prefix}{layer}` has shapes {:?} and {:?}", weight.shape, bias.shape));
         }
         let (weight, bias) = (weight.values, bias.values);
         if !weight.iter().chain(&bias).all(|value| value.is_finite()) {
             return Err(format!("`{prefix}{layer}` has numbers that are not finite"));
         }
-        all.push(Linear { name: layer.to_owned(), inputs, outputs, form: Form::Dense, weight, bias });
+        if all.iter().any(|other| other.name == layer) {
+            return Err(format!("there are two layers `{layer}`: say with --prefix which is meant"));
+        }
+        all.push(Linear { name: layer.to_owned(), inputs, outputs, form, weight, bias });
     }
     match others.first() {
-        Some((name, _)) => Err(format!("`{prefix}{name}` belongs to no fully connected layer")),
+        Some((name, _)) if name.contains("running_") || name.ends_with("num_batches_tracked") => Err(format!(
+            "`{prefix}{name}` belongs to a batch normalisation, which elbo does not have: fold it into the layer before it"
+        )),
+        Some((name, _)) => Err(format!("`{prefix}{name}` belongs to no layer with a weight")),
         None if all.is_empty() => Err(format!("no tensor is called `{prefix}….weight`")),
         None => Ok(all),
     }
+}
+
+/// The parameters of a model that is given by a list of layers, by its maps: those of the encoder, its head, those of the
+/// decoder, its head. Layers are found by the names that `elbo export` gives them, or else by their order.
+///
+/// # Errors
+/// What does not fit, naming the layer.
+pub fn fitted(maps: &[Map], network: &Network) -> Checked<Vec<(String, Tensor)>> {
+    let mut all = Vec::new();
+    let heads: Vec<&Linear> = [&network.out].into_iter().chain(&network.out_log_variance).collect();
+    for (side, layers, heads) in [
+        ("encoder", &network.encoder, vec![&network.mean, &network.log_variance]),
+        ("decoder", &network.decoder, heads),
+    ] {
+        let own = |map: &&Map| map.name.split('.').next() == Some(side);
+        let (head, hidden): (Vec<&Map>, Vec<&Map>) =
+            maps.iter().filter(own).partition(|map| map.name.ends_with(".head"));
+        if hidden.len() != layers.len() {
+            let (wanted, found) = (hidden.len(), layers.len());
+            return Err(format!(
+                "the recipe's {side} has {wanted} layers with parameters before its head, and the file {found}: {}",
+                list(layers)
+            ));
+        }
+        let named = hidden.iter().all(|map| layers.iter().any(|layer| layer.name == map.name));
+        for (at, map) in hidden.into_iter().enumerate() {
+            let by_name = layers.iter().find(|layer| named && layer.name == map.name);
+            all.push((map.name.clone(), together(map, &[by_name.unwrap_or(&layers[at])])?));
+        }
+        for map in head {
+            all.push((map.name.clone(), together(map, &heads)?));
+        }
+    }
+    // In the model's order, which may have a head before what stands behind it.
+    all.sort_by_key(|(name, _)| maps.iter().position(|map| map.name == *name));
+    Ok(all)
 }
 
 /// Puts layers in their places. `map` says of some of them where they belong: pairs of a place and a layer's name.
@@ -120,9 +184,25 @@ pub fn network(mut layers: Vec<Linear>, map: &[(String, String)], file: &str) ->
         Err(why) => return Err(advice(why)),
     };
     let out_log_variance = single(take(Place::OutLogVariance)).map_err(advice)?;
-    let network = Network { encoder, mean, log_variance, decoder, out, out_log_variance };
-    check(&network).map_err(advice)?;
-    Ok(network)
+    Ok(Network { encoder, mean, log_variance, decoder, out, out_log_variance })
+}
+
+/// Whether these are fully connected layers each of which takes what the one before it gives.
+///
+/// # Errors
+/// [`Error::Data`] that names the first that does not, with advice.
+pub fn check(network: &Network, file: &str) -> Result<()> {
+    let Network { encoder, mean, log_variance, decoder, out, out_log_variance } = network;
+    let mut all = encoder.iter().chain([mean, log_variance]).chain(decoder).chain([out]).chain(out_log_variance);
+    if let Some(layer) = all.find(|layer| layer.form != Form::Dense) {
+        return Err(Error::Data(format!(
+            "{file}: `{}` has a weight {:?}, which is not that of a fully connected layer; a --recipe or --set that gives \
+             model.encoder_layers and model.decoder_layers says what the layers are",
+            layer.name,
+            layer.shape()
+        )));
+    }
+    chained(network).map_err(|why| Error::Data(format!("{file}: {why}; say what belongs where with --map PLACE=NAME")))
 }
 
 /// Where `--map` puts a layer.
@@ -189,6 +269,9 @@ fn single(mut layers: Vec<Linear>) -> Checked<Option<Linear>> {
 /// Mean and log-variance out of one layer that gives both.
 fn halves(last: Option<Linear>) -> Checked<(Linear, Linear)> {
     let last = last.ok_or("there is no encoder")?;
+    if last.form != Form::Dense {
+        return Err(format!("`{}`, the encoder's last layer, is none that gives mean and log-variance", last.name));
+    }
     if !last.outputs.is_multiple_of(2) {
         let (name, outputs) = (last.name, last.outputs);
         return Err(format!("`{name}` seems to give mean and log-variance, and {outputs} is no even number"));
@@ -207,7 +290,7 @@ fn halves(last: Option<Linear>) -> Checked<(Linear, Linear)> {
 }
 
 /// Whether each layer takes what the one before it gives.
-fn check(network: &Network) -> Checked<()> {
+fn chained(network: &Network) -> Checked<()> {
     let Network { encoder, mean, log_variance, decoder, out, out_log_variance } = network;
     let chain = |layers: &[&Linear]| {
         let gap = layers.windows(2).find(|pair| pair[0].outputs != pair[1].inputs);
@@ -261,6 +344,26 @@ mod tests {
         all.map(|layer| layer.name.clone()).collect()
     }
 
+    fn checked(layers: Vec<Linear>, map: &[(String, String)]) -> Result<Network> {
+        let network = network(layers, map, "f")?;
+        check(&network, "f").map(|()| network)
+    }
+
+    #[test]
+    fn what_wrappers_put_into_names_is_taken_off() {
+        for (name, prefix, expected) in [
+            ("module.fc1.weight", "", Some("fc1.weight")),
+            ("_orig_mod.module.encoder.0.weight", "", Some("encoder.0.weight")),
+            ("encoder._orig_mod.0.weight", "", Some("encoder.0.weight")),
+            ("module.vae.fc1.weight", "vae.", Some("fc1.weight")),
+            ("vae.module.fc1.weight", "vae.", Some("fc1.weight")),
+            ("modules.fc1.weight", "", Some("modules.fc1.weight")),
+            ("other.fc1.weight", "vae.", None),
+        ] {
+            assert_eq!(within(name, prefix).as_deref(), expected, "{name}");
+        }
+    }
+
     #[test]
     fn layers_find_their_places_by_their_names() {
         let rows: &[&[(&str, usize, usize)]] = &[
@@ -311,7 +414,7 @@ mod tests {
             (&[("encoder.first", "a")], 2, "the places are encoder.N"),
             (&[("encoder.0", "b"), ("encoder.mean", "a"), whole[2], whole[3]], 3, "`b` gives 2 numbers and `a`"),
         ] {
-            let error = network(odd(), &map(pairs), "f").unwrap_err();
+            let error = checked(odd(), &map(pairs)).unwrap_err();
             assert!(error.exit_code() == code && error.to_string().contains(why), "{error}");
         }
     }
@@ -327,7 +430,7 @@ mod tests {
             (vec![layer("mu", 8, 2), layer("lv", 8, 3), layer("dec", 2, 8)], "`mu` has 2 outputs and `lv` 3"),
             (vec![layer("mu", 8, 2), layer("mean", 8, 2), layer("lv", 8, 2), layer("dec", 2, 8)], "one head"),
         ] {
-            let error = network(layers, &[], "f").unwrap_err();
+            let error = checked(layers, &[]).unwrap_err();
             assert!(error.exit_code() == 3 && error.to_string().contains(why), "{error}");
         }
     }
@@ -342,9 +445,11 @@ mod tests {
         assert_eq!((found.len(), &found[0].name[..], found[0].inputs, found[0].outputs), (1, "a", 3, 2));
         for (tensors, why) in [
             (vec![tensor("m.a.weight", &[2, 3])], "`m.a.weight` has no bias"),
-            (vec![tensor("m.a.weight", &[2, 3, 3, 1]), tensor("m.a.bias", &[2])], "only fully connected layers"),
+            (vec![tensor("m.a.weight", &[2, 3, 3, 1]), tensor("m.a.bias", &[2])], "[2, 3, 3, 1]"),
             (vec![tensor("m.a.weight", &[2, 3]), tensor("m.a.bias", &[3])], "shapes [2, 3] and [3]"),
             (vec![tensor("m.a.weight", &[2, 3]), tensor("m.a.bias", &[2]), tensor("m.n.x", &[1])], "`m.n.x` belongs"),
+            (vec![tensor("m.a.weight", &[2, 3, 3, 3]), tensor("m.a.bias", &[4])], "shapes [2, 3, 3, 3] and [4]"),
+            (vec![tensor("m.n.running_mean", &[1])], "belongs to a batch normalisation"),
             (vec![tensor("a.weight", &[2, 3])], "no tensor is called `m.….weight`"),
             (
                 vec![

@@ -16,7 +16,7 @@ use crate::graph::columns::{Column, Columns, Distribution, LOG_RATE};
 use crate::graph::mixture::Mixture;
 use crate::graph::{Graph, Id, Op};
 use crate::model::network::Map;
-use crate::model::{CLASS, Model};
+use crate::model::{CLASS, Model, likelihood};
 use images::Layout;
 use proto::Message;
 
@@ -78,8 +78,41 @@ pub fn variances(checkpoint: &Checkpoint) -> Result<usize> {
     })
 }
 
+/// What p(x|z) is computed from where its mean says less, as the decoder's file puts it out: its name, and what it is.
+/// Many probabilities are 0 or 1 in single precision (in onnxruntime from logits of about -16 on), and their logarithms
+/// are lost; their logits are not.
+pub fn natural(likelihood: Likelihood) -> Option<(&'static str, &'static str)> {
+    match likelihood {
+        Likelihood::Gaussian | Likelihood::GaussianLearned | Likelihood::GaussianShared => None,
+        Likelihood::Bernoulli => Some(("logits", "the logit of each value's probability")),
+        Likelihood::Categorical => {
+            Some(("logits", "a logit for each category of each value, one value after the other"))
+        }
+        Likelihood::Poisson => Some(("log_rate", "the logarithm of each value's rate")),
+        Likelihood::NegativeBinomial => Some(("log_mean", "the logarithm of each value's mean")),
+        Likelihood::LogisticMixture => Some(("mixture", "the mixture of each pixel, plane by plane")),
+        Likelihood::Heterogeneous => Some((
+            "columns",
+            "numbers in the units of the data, logits of a binary column and of each level of a category, logarithms of \
+             the rates of counts",
+        )),
+    }
+}
+
+/// Numbers of a row of [`natural`].
+///
+/// # Errors
+/// Those of [`model`].
+pub fn natural_width(checkpoint: &Checkpoint) -> Result<usize> {
+    let model = model(checkpoint)?;
+    Ok(match model.config.likelihood {
+        Likelihood::LogisticMixture => likelihood::outputs(&model.config, model.shape),
+        _ => model.width,
+    })
+}
+
 /// `decoder.onnx`: `z` [batch, Z] to `mean` [batch, D] of p(x|z) and, where it is learned, its `log_variance`: of every
-/// value, or of every numeric column.
+/// value, or of every numeric column; then what [`natural`] names.
 pub fn decoder(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
     let model = model(checkpoint)?;
     let graph = model.decode(1)?;
@@ -120,7 +153,16 @@ pub fn decoder(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
         };
         file.part(OUTPUT, proto::value("log_variance", variances, what));
     }
+    if let Some((name, what)) = natural(model.config.likelihood) {
+        file.natural(&model, name)?;
+        file.part(OUTPUT, proto::value(name, natural_width(checkpoint)?, what));
+    }
     Ok(file.finish("decoder", "What each latent stands for: p(x|z)."))
+}
+
+/// Whether a column is one of counts, of which logarithms are decoded.
+fn is_count(distribution: Distribution) -> bool {
+    matches!(distribution, Distribution::Poisson | Distribution::NegativeBinomial)
 }
 
 /// A tensor in the file.
@@ -290,6 +332,49 @@ impl<'a> File<'a> {
         }
     }
 
+    /// What the mean was made of, as the likelihood takes it: logarithms of rates within their range, numbers in the units
+    /// of the data.
+    fn natural(&mut self, model: &Model, name: &str) -> Result<()> {
+        let found = self.graph.outputs.iter().find(|(output, _)| output == "mean").map(|(_, id)| self.graph.op(*id));
+        let (out, columns) = match found {
+            Some(Op::Activation { x, .. }) => (*x, None),
+            Some(Op::LogisticMixtureMean { out, .. }) => (*out, None),
+            Some(Op::TableMean { out, columns }) => (*out, Some(columns)),
+            _ => return Err(Error::Bug(format!("nothing is known of the output {name}"))),
+        };
+        let mut made = self.flat(out);
+        let Some(columns) = columns else {
+            self.node("Identity", &[&made], &[name]);
+            return Ok(());
+        };
+        let seconds = columns.outputs() - columns.width();
+        if seconds > 0 {
+            self.part(INITIALIZER, proto::integers("places", &[columns.width() as i64, seconds as i64]));
+            let axis = vec![proto::attribute("axis", 1)];
+            self.part(NODE, proto::node("Split", "split_places", &[&made, "places"], &["firsts", "seconds"], axis));
+            made = "firsts".into();
+        }
+        if columns.all.iter().any(|column| is_count(column.distribution)) {
+            for (op, bound, of_counts, of_others) in
+                [("Max", "lowest_logs", LOG_RATE.low, f32::MIN), ("Min", "highest_logs", LOG_RATE.high, f32::MAX)]
+            {
+                let of = |column: &Column| if is_count(column.distribution) { of_counts } else { of_others };
+                let bounds: Vec<f32> = columns.all.iter().flat_map(|column| vec![of(column); column.places]).collect();
+                self.part(INITIALIZER, proto::floats(bound, &[bounds.len()], &bounds));
+                let held = format!("{bound}.held");
+                self.node(op, &[&made, bound], &[&held]);
+                made = held;
+            }
+        }
+        if self.fitted.is_some() && model.config.likelihood == Likelihood::Heterogeneous {
+            self.node("Mul", &[&made, "scale"], &["stretched_columns"]);
+            self.node("Add", &["stretched_columns", "shift"], &[name]);
+        } else {
+            self.node("Identity", &[&made], &[name]);
+        }
+        Ok(())
+    }
+
     /// The examples as the network is shown them: scaled as the training data were. Chance has no place in a file: where
     /// training draws zeros and ones, the file takes whatever it is given.
     fn presented(&mut self, binarise: Binarise) -> String {
@@ -375,12 +460,8 @@ impl<'a> File<'a> {
     fn table_input(&mut self, x: &str, columns: &Columns, name: &str) {
         self.part(INITIALIZER, proto::floats("nothing", &[], &[0.0]));
         self.node("IsNaN", &[x], &["is_missing"]);
-        let is_count = |distribution| match distribution {
-            Distribution::Poisson | Distribution::NegativeBinomial => 1.0,
-            _ => 0.0,
-        };
-        let counts: Vec<f32> =
-            columns.all.iter().flat_map(|column| vec![is_count(column.distribution); column.places]).collect();
+        let places = |column: &Column| vec![f32::from(u8::from(is_count(column.distribution))); column.places];
+        let counts: Vec<f32> = columns.all.iter().flat_map(places).collect();
         if !counts.contains(&1.0) {
             self.node("Where", &["is_missing", "nothing", x], &[name]);
             return;
@@ -411,12 +492,11 @@ impl<'a> File<'a> {
             widths.push(seconds as i64);
             parts.push("log_variances".into());
         }
-        self.part(INITIALIZER, proto::integers("columns", &widths));
+        self.part(INITIALIZER, proto::integers("column_widths", &widths));
         let axis = || vec![proto::attribute("axis", 1)];
         let names: Vec<&str> = parts.iter().map(String::as_str).collect();
-        self.part(NODE, proto::node("Split", "split_columns", &[out, "columns"], &names, axis()));
-        let counts = |kind| matches!(kind, Distribution::Poisson | Distribution::NegativeBinomial);
-        if columns.all.iter().any(|column| counts(column.distribution)) {
+        self.part(NODE, proto::node("Split", "split_columns", &[out, "column_widths"], &names, axis()));
+        if columns.all.iter().any(|column| is_count(column.distribution)) {
             self.part(INITIALIZER, proto::floats("lowest_rate", &[], &[LOG_RATE.low]));
             self.part(INITIALIZER, proto::floats("highest_rate", &[], &[LOG_RATE.high]));
         }

@@ -22,7 +22,7 @@ pub struct Window {
 impl Window {
     /// A convolution of an image of this size; none where the kernel does not fit.
     pub fn down(fine: [usize; 2], kernel: usize, stride: usize, padding: usize) -> Option<Self> {
-        let side = |side: usize| Some((side + 2 * padding).checked_sub(kernel)? / stride + 1);
+        let side = |side: usize| Some((side + 2 * padding).checked_sub(kernel)?.checked_div(stride)? + 1);
         let coarse = [side(fine[0])?, side(fine[1])?];
         Some(Self { fine, coarse, kernel, stride, padding, up: false })
     }
@@ -77,6 +77,7 @@ mod tests {
             (8, 3, 2, 0, Some(3)),
             (5, 3, 1, 1, Some(5)),
             (2, 5, 1, 1, None),
+            (8, 3, 0, 1, None),
         ] {
             let found = Window::down([side, 28], kernel, stride, padding).map(|window| window.made()[0]);
             assert_eq!(found, expected, "{side}, kernel {kernel}, stride {stride}, padding {padding}");

@@ -96,7 +96,13 @@ impl Model {
             Condition::Label if classes == 0 => return Err(Error::Data(NO_CLASSES.into())),
             Condition::Label => classes,
         };
-        let width = shape.iter().product();
+        let width = shape.iter().try_fold(1_usize, |width, &extent| width.checked_mul(extent));
+        let width = width
+            .filter(|&width| width > 0 && u32::try_from(width).is_ok())
+            .ok_or_else(|| Error::Data(format!("an example of shape {shape:?}: examples have 1 to 2^32 - 1 values")))?;
+        if config.model.latent == 0 {
+            return Err(Error::Usage("model.latent = 0: a model has one latent dimension at least".into()));
+        }
         let columns = match config.model.likelihood {
             Likelihood::Categorical if encoding.is_none() => return Err(Error::Data(NO_CATEGORIES.into())),
             Likelihood::Heterogeneous | Likelihood::Categorical => {

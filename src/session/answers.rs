@@ -97,6 +97,9 @@ impl Posterior {
 
 impl Session {
     /// The posteriors of the given examples of the data set. `seed` is that of dynamic binarisation.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for an example that there is not.
     pub fn encode(&mut self, examples: &[u32], seed: u64) -> Result<Posterior> {
         let plan = self.plan(Purpose::Encode(BATCH))?;
         let latent = self.model.config.latent;
@@ -225,6 +228,7 @@ impl Session {
 
     /// The classes of examples of the data set, as a conditional model is told them; none for other models.
     pub fn labels(&self, examples: &[u32]) -> Result<Vec<u32>> {
+        self.check_examples(examples)?;
         Ok(self.classes_of(self.data()?, examples))
     }
 
@@ -238,6 +242,7 @@ impl Session {
 
     /// Examples of the data set, [examples, D], in the units of the model and before any binarisation.
     pub fn originals(&self, examples: &[u32]) -> Result<Vec<f32>> {
+        self.check_examples(examples)?;
         self.data()?.examples(examples)
     }
 
@@ -284,8 +289,8 @@ impl Session {
         for begin in (0..count).step_by(BATCH) {
             let mut order: Vec<u32> = numbers.iter().skip(begin).take(BATCH).copied().collect();
             order.resize(BATCH, 0);
-            self.set_order(&order)?;
             for member in 0..seeds.len() {
+                self.number(member, &order)?;
                 self.decode_as(member, classes.iter().skip(begin).take(BATCH).copied())?;
             }
             let scalars: Vec<_> = seeds.iter().map(|&seed| self.scalars(seed, Stream::Prior, 0, BATCH)).collect();

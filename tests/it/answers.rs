@@ -4,8 +4,10 @@ use crate::program::{content, elbo, trained};
 use crate::support::{ROUNDING, compare, executors};
 use elbo::checkpoint::load_latest;
 use elbo::config::Config;
-use elbo::data::{self, Dataset};
+use elbo::data::{self, Dataset, Values};
 use elbo::eval;
+use elbo::exec::Executor;
+use elbo::exec::cpu::Cpu;
 use elbo::rng::{Philox, Stream};
 use elbo::run::Run;
 use elbo::session::{Purpose, Session};
@@ -65,6 +67,7 @@ fn a_run_without_its_data_answers_as_a_session_with_them() {
     let executor = elbo::exec::select::open("cpu", 0).unwrap().0;
     let mut session = Session::new(checkpoint.config.clone(), data, executor).unwrap();
     session.plan(Purpose::Train).unwrap();
+    session.plan(Purpose::Encode(128)).unwrap();
     session.restore(0, &checkpoint).unwrap();
 
     let all: Vec<u32> = (0..300).collect();
@@ -393,4 +396,49 @@ fn a_table_is_answered_in_its_own_units_and_in_its_own_order() {
     let labels: Vec<&str> = value["labels"].as_array().unwrap().iter().map(|l| l["label"].as_str().unwrap()).collect();
     assert_eq!(labels, ["a, b", "c"]);
     assert!(folder.path().join("run/samples/latent-step-240-manifold.csv").is_file(), "{value}");
+}
+
+/// Programs of a GPU read whatever place they are told, so that the library must not tell them any that there is not.
+#[test]
+fn examples_and_settings_that_there_are_not_are_refused_at_the_door() {
+    let folder = trained();
+    let (checkpoint, _) = load_latest(&folder.path().join("run")).unwrap();
+    let (data, _) = examples(&checkpoint.config);
+    let (count, cpu) = (data.len() as u32, || Executor::Cpu(Cpu::new(1).unwrap()));
+    let mut session = Session::new(checkpoint.config.clone(), data.clone(), cpu()).unwrap();
+    session.plan(Purpose::Encode(128)).unwrap();
+    session.restore(0, &checkpoint).unwrap();
+    let wrong = [count, u32::MAX];
+    for example in wrong {
+        let said = format!("there is no example {example}");
+        for error in [
+            session.encode(&[0, example], 0).unwrap_err(),
+            session.reconstruct(&[0, example], None, 0).unwrap_err(),
+            session.originals(&[example]).unwrap_err(),
+            session.labels(&[example]).unwrap_err(),
+            session.set_order(&[example]).unwrap_err(),
+        ] {
+            assert!(error.exit_code() == 2 && error.to_string().contains(&said), "{error}");
+        }
+    }
+    assert!(session.encode(&[], 0).unwrap().is_empty());
+    assert!(session.reconstruct(&[], None, 0).unwrap().0.is_empty());
+    assert!(session.sample(0, 0).unwrap().is_empty() && session.decode(&[], &[]).unwrap().is_empty());
+    // More draws than there are examples have numbers of their own.
+    assert_eq!(session.sample(400, 0).unwrap().len(), 400 * 784);
+    for change in [
+        |config: &mut Config| config.model.latent = 0,
+        |config: &mut Config| config.train.batch = 0,
+        |config: &mut Config| config.train.accumulate = 0,
+    ] {
+        let mut config = checkpoint.config.clone();
+        change(&mut config);
+        assert_eq!(Session::new(config, data.clone(), cpu()).unwrap_err().exit_code(), 2);
+    }
+    for shape in [[usize::MAX, 2, 2], [1 << 32, 1 << 31, 2], [0, 28, 28]] {
+        let mut checkpoint = checkpoint.clone();
+        checkpoint.progress.data.shape = shape;
+        assert_eq!(Session::without_data(&checkpoint, cpu()).unwrap_err().exit_code(), 3, "{shape:?}");
+        assert!(Dataset::new("huge", shape, Values::U8(vec![1; 64]), None, 0, 0).is_err(), "{shape:?}");
+    }
 }

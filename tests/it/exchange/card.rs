@@ -1,19 +1,27 @@
 //! The lines of Python on a model's card, computed in f64 by what they say, with the tensors of the file beside it.
 
 use super::evaluator::{Matrix, convolution, means, normalised, repeated, softmax};
+use elbo::data::table::{Encoding, Kind};
 use std::collections::BTreeMap;
 
 /// Tensors of a safetensors file by name, with their shapes.
 pub type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
 /// What a function of the card returns for rows of numbers, and of a conditional model for the class of each.
-pub fn call(card: &str, function: &str, tensors: &Tensors, [rows, classes]: [&[f64]; 2], width: usize) -> Vec<Matrix> {
+pub fn call(
+    card: &str,
+    function: &str,
+    (tensors, encoding): (&Tensors, Option<&Encoding>),
+    [rows, classes]: [&[f64]; 2],
+    width: usize,
+) -> Vec<Matrix> {
     let text = card.split(&format!("def {function}(")).nth(1).expect("the card has the function");
     let (arguments, lines) = text.split_once("):\n").expect("what it takes ends");
     let given = [Matrix::of(&[width], rows.to_vec()), Matrix::of(&[1], classes.to_vec())];
     let arguments = parts(arguments);
     assert_eq!(arguments.len(), if classes.is_empty() { 1 } else { 2 }, "{function}({arguments:?})");
-    let mut known: BTreeMap<&str, Matrix> = arguments.into_iter().zip(given).collect();
+    let mut known: BTreeMap<&str, Matrix> =
+        constants(encoding).into_iter().chain(arguments.into_iter().zip(given)).collect();
     for line in lines.lines() {
         if let Some(returned) = line.trim().strip_prefix("return ") {
             return parts(returned).into_iter().map(|part| value(part, &known, tensors)).collect();
@@ -49,33 +57,89 @@ fn numbers(text: &str) -> Vec<f64> {
     words.filter_map(|word| word.parse().ok()).collect()
 }
 
+/// Where an operator stands that is in no brackets, and what it is; the last one, so that others are done before it.
+fn operator<'a>(text: &str, operators: &[&'a str]) -> Option<(usize, &'a str)> {
+    let mut depth = 0;
+    let places = text.char_indices().filter_map(|(at, c)| {
+        depth += i32::from(matches!(c, '(' | '[')) - i32::from(matches!(c, ')' | ']'));
+        operators.iter().find(|op| depth == 0 && text[at..].starts_with(**op)).map(|op| (at, *op))
+    });
+    places.last()
+}
+
+/// Where the last pair of brackets begins, which ends the text.
+fn last_bracket(text: &str) -> usize {
+    let mut depth = 0;
+    let open = text.char_indices().rev().find(|(_, c)| {
+        depth += i32::from(matches!(c, ')' | ']')) - i32::from(matches!(c, '(' | '['));
+        depth == 0
+    });
+    open.filter(|_| text.ends_with([')', ']'])).unwrap_or_else(|| panic!("what is `{text}`?")).0
+}
+
 fn value(text: &str, known: &BTreeMap<&str, Matrix>, tensors: &Tensors) -> Matrix {
-    if let Some((a, b)) = text.split_once(" + ") {
-        return value(a, known, tensors).zip(&value(b, known, tensors), |a, b| a + b);
+    for operators in [&[" >= "][..], &[" + ", " - "], &[" * ", " / "]] {
+        let Some((at, op)) = operator(text, operators) else { continue };
+        let [a, b] = [&text[..at], &text[at + op.len()..]].map(|side| value(side, known, tensors));
+        return a.zip(&b, |a, b| match op {
+            " >= " => f64::from(u8::from(a >= b)),
+            " + " => a + b,
+            " - " => a - b,
+            " * " => a * b,
+            _ => a / b,
+        });
     }
     if let Some(found) = known.get(text) {
         return found.clone();
     }
-    // The last call: of a function of torch, or of a method of what stands before it.
-    let mut depth = 0;
-    let open = text.char_indices().rev().find(|(_, c)| {
-        depth += i32::from(*c == ')') - i32::from(*c == '(');
-        depth == 0
-    });
-    let (open, _) = open.unwrap_or_else(|| panic!("what is `{text}`?"));
+    if let Ok(number) = text.parse() {
+        return Matrix::of(&[1], vec![number]);
+    }
+    let open = last_bracket(text);
     let (callee, arguments) = (&text[..open], &text[open + 1..text.len() - 1]);
-    if callee == "mixture_mean" {
-        let all = parts(arguments);
-        let sizes = numbers(&all[1..].join(","));
-        return mixture_mean(&value(all[0], known, tensors), [0, 1, 2].map(|at| sizes[at] as usize));
+    match callee {
+        "" => return value(arguments, known, tensors),
+        "mixture_mean" => {
+            let all = parts(arguments);
+            let sizes = numbers(&all[1..].join(","));
+            return mixture_mean(&value(all[0], known, tensors), [0, 1, 2].map(|at| sizes[at] as usize));
+        }
+        "table_mean" => return table_mean(&value(arguments, known, tensors), known),
+        "torch.where" => {
+            let [which, a, b] = [0, 1, 2].map(|at| value(parts(arguments)[at], known, tensors));
+            let [a, b] =
+                [(a, 1.0), (b, 0.0)].map(|(x, wanted)| x.zip(&which, |x, w| if w == wanted { x } else { 0.0 }));
+            return a.zip(&b, |a, b| a + b);
+        }
+        "torch.cat" => {
+            let all = parts(arguments);
+            let list = all[0].strip_prefix('[').and_then(|list| list.strip_suffix(']')).expect("a list is joined");
+            assert_eq!(all[1], "1", "numbers of each row are joined");
+            if let Some(of) = list.strip_prefix("column.softmax(1) for column in ") {
+                let open = last_bracket(of);
+                let widths: Vec<usize> = numbers(parts(&of[open + 1..of.len() - 1])[0].trim_matches(['[', ']']))
+                    .into_iter()
+                    .map(|n| n as usize)
+                    .collect();
+                let x = value(of[..open].strip_suffix(".split").expect("columns are split"), known, tensors);
+                return joined(&split(&x, &widths).iter().map(softmax_of_rows).collect::<Vec<_>>());
+            }
+            return joined(&parts(list).into_iter().map(|part| value(part, known, tensors)).collect::<Vec<_>>());
+        }
+        _ => {}
+    }
+    if text.ends_with(']') {
+        let x = value(callee, known, tensors);
+        return match arguments.strip_prefix(":, ").map(|range| range.split_once(':').expect("a range")) {
+            Some(("", end)) => split(&x, &[end.parse().unwrap(), x.columns - end.parse::<usize>().unwrap()]).remove(0),
+            Some((begin, "")) => {
+                split(&x, &[begin.parse().unwrap(), x.columns - begin.parse::<usize>().unwrap()]).remove(1)
+            }
+            Some(_) => panic!("what is `{text}`?"),
+            None => chosen(&x, &value(arguments, known, tensors)),
+        };
     }
     let (before, name) = callee.rsplit_once('.').unwrap_or_else(|| panic!("what is `{text}`?"));
-    if callee == "torch.cat" {
-        let all = parts(arguments);
-        let list = all[0].strip_prefix('[').and_then(|list| list.strip_suffix(']')).expect("a list is joined");
-        assert_eq!(all[1], "1", "numbers of each row are joined");
-        return joined(&parts(list).into_iter().map(|part| value(part, known, tensors)).collect::<Vec<_>>());
-    }
     if before == "F" || before == "torch" {
         let x = value(parts(arguments)[0], known, tensors);
         return function(name, &x, arguments, tensors);
@@ -86,7 +150,9 @@ fn value(text: &str, known: &BTreeMap<&str, Matrix>, tensors: &Tensors) -> Matri
         "reshape" | "unflatten" => x.lie(&extents),
         "flatten" => x.lie(&[x.columns]),
         "softmax" => softmax(&x),
-        "float" => x,
+        "float" => x.map(|x| f64::from(x as f32)),
+        "log" => x.map(f64::ln),
+        "exp" => x.map(f64::exp),
         "nan_to_num" => x.map(|x| if x.is_nan() { numbers(arguments)[0] } else { x }),
         "clamp" => {
             let range = numbers(arguments);
@@ -96,6 +162,74 @@ fn value(text: &str, known: &BTreeMap<&str, Matrix>, tensors: &Tensors) -> Matri
     }
 }
 
+/// Columns of so many numbers each.
+fn split(x: &Matrix, widths: &[usize]) -> Vec<Matrix> {
+    assert_eq!(widths.iter().sum::<usize>(), x.columns);
+    let starts = widths.iter().scan(0, |end, width| Some(std::mem::replace(end, *end + width)));
+    let column = |(start, &width): (usize, &usize)| {
+        Matrix::of(
+            &[width],
+            x.values.chunks_exact(x.columns).flat_map(|row| row[start..start + width].to_vec()).collect(),
+        )
+    };
+    starts.zip(widths).map(column).collect()
+}
+
+/// The numbers of a row where another has ones.
+fn chosen(x: &Matrix, which: &Matrix) -> Matrix {
+    let values: Vec<f64> = x.values.iter().zip(&which.values).filter(|(_, w)| **w == 1.0).map(|(x, _)| *x).collect();
+    Matrix::of(&[values.len()], values)
+}
+
+fn softmax_of_rows(x: &Matrix) -> Matrix {
+    let row = |row: &[f64]| -> Vec<f64> {
+        let sum: f64 = row.iter().map(|x| x.exp()).sum();
+        row.iter().map(|x| x.exp() / sum).collect()
+    };
+    Matrix::of(&[x.columns], x.values.chunks_exact(x.columns).flat_map(row).collect())
+}
+
+/// The mean of each place of a table, by its kind: the names of the kinds come before the equals sign.
+fn table_mean(out: &Matrix, known: &BTreeMap<&str, Matrix>) -> Matrix {
+    let [widths, kinds] = ["widths", "kinds"].map(|name| &known[name].values);
+    let widths: Vec<usize> = widths.iter().map(|&width| width as usize).collect();
+    let rest = out.columns - widths.iter().sum::<usize>();
+    let columns = split(out, &[&widths[..], &[rest]].concat());
+    let mean = |(x, kind): (&Matrix, &f64)| match kind {
+        1.0 => x.map(|x| 1.0 / (1.0 + (-x).exp())),
+        2.0 => softmax_of_rows(x),
+        3.0 => x.map(|x| x.clamp(-20.0, 20.0).exp()),
+        _ => x.clone(),
+    };
+    joined(&columns.iter().zip(kinds).map(mean).collect::<Vec<_>>())
+}
+
+/// What the lines above the functions make of `config.json`: shift and scale of every place, which are counts and which
+/// are numbers, and of every column how many places it has and what it is (1 binary, 2 a category, 3 a count).
+pub fn constants(encoding: Option<&Encoding>) -> BTreeMap<&'static str, Matrix> {
+    let Some(encoding) = encoding else { return BTreeMap::new() };
+    let row = |values: Vec<f64>| Matrix::of(&[values.len()], values);
+    let kind = |kind: &Kind| match kind {
+        Kind::Binary { .. } => 1.0,
+        Kind::Category { .. } | Kind::Numbered { .. } => 2.0,
+        Kind::Count => 3.0,
+        Kind::Numeric { .. } | Kind::Text { .. } => 0.0,
+    };
+    let columns = &encoding.columns;
+    let all = columns.iter().flat_map(|column| vec![kind(&column.kind); column.kind.width()]);
+    let are = |wanted: f64| row(all.clone().map(|kind| f64::from(u8::from(kind == wanted))).collect());
+    let fitted = encoding.fitted();
+    [
+        ("shift", row(fitted.iter().map(|[shift, _]| *shift).collect())),
+        ("scale", row(fitted.iter().map(|[_, scale]| *scale).collect())),
+        ("counts", are(3.0)),
+        ("numeric", are(0.0)),
+        ("widths", row(columns.iter().map(|column| column.kind.width() as f64).collect())),
+        ("kinds", row(columns.iter().map(|column| kind(&column.kind)).collect())),
+    ]
+    .into()
+}
+
 fn function(name: &str, x: &Matrix, arguments: &str, tensors: &Tensors) -> Matrix {
     let tensor = |kind: &str| {
         let layer = arguments.split('"').nth(1).expect("parameters have a name");
@@ -103,10 +237,17 @@ fn function(name: &str, x: &Matrix, arguments: &str, tensors: &Tensors) -> Matri
         Matrix::of(shape, values.iter().map(|&x| f64::from(x)).collect())
     };
     let inputs = || [x.clone(), tensor("weight"), tensor("bias")];
-    let own = numbers(&parts(arguments)[1..].join(","));
+    let own = numbers(&parts(arguments).get(1..).unwrap_or_default().join(","));
     let whole: Vec<usize> = own.iter().map(|&n| n as usize).collect();
     match name {
         "relu" => x.map(|x| x.max(0.0)),
+        "log1p" => x.map(f64::ln_1p),
+        "softplus" => x.map(|x| x.max(0.0) + (-x.abs()).exp().ln_1p()),
+        "gelu" => {
+            assert!(arguments.ends_with("approximate=\"tanh\""), "{arguments}");
+            let tanh = |x: f64| ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh();
+            x.map(|x| 0.5 * x * (1.0 + tanh(x)))
+        }
         "tanh" => x.map(f64::tanh),
         "sigmoid" => x.map(|x| 1.0 / (1.0 + (-x).exp())),
         "silu" => x.map(|x| x / (1.0 + (-x).exp())),

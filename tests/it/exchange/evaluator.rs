@@ -210,6 +210,7 @@ fn operation(op: &str, inputs: &[Matrix]) -> Vec<Matrix> {
         ("Softmax", []) => softmax(a),
         ("Concat", _) => concat(inputs),
         ("Max", others) => others.iter().fold(a.clone(), |most, other| most.zip(other, f64::max)),
+        ("Min", [b]) => a.zip(b, f64::min),
         ("Clip", [low, high]) => a.map(|x| x.clamp(low.values[0], high.values[0])),
         ("Gemm", [weight, bias]) => product(a, weight, bias),
         ("Split", [widths]) => return split(a, widths),
