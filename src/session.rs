@@ -172,10 +172,10 @@ impl Session {
         Ok(id)
     }
 
-    /// Whether this session trains, and keeps an average of the parameters, which is then what the model is.
+    /// Whether an average of the parameters is kept, which is then what the model is: also in a session that does not
+    /// train, so that what is evaluated does not depend on which plans were made before.
     fn averages(&self) -> bool {
-        let train = self.plans.get(&Purpose::Train);
-        train.is_some_and(|&train| self.executor.plan(train).words(&Role::Average) > 0)
+        self.config.optimizer.ema > 0.0
     }
 
     /// The plan for a purpose as it is made for the device's kind, whatever was measured.
@@ -275,13 +275,15 @@ impl Session {
         let wanted = self.members().any(|config| config.model.output_bias_from_data);
         let means = if wanted { data.means(data.train.clone())? } else { vec![] };
         let members: Vec<Config> = self.members().cloned().collect();
+        // What is trained, where something is, and what the model is.
+        let trained = (self.averages() && self.plans.contains_key(&Purpose::Train)).then_some(Role::Parameters);
+        let roles: Vec<Role> = trained.into_iter().chain([self.held()]).collect();
         for (member, config) in members.into_iter().enumerate() {
             let model = Model { config: config.model, ..self.model.clone() };
             let initial = crate::model::init::initial(&model, config.train.seed, &means);
             for (range, values) in self.ranges().iter().zip(initial) {
-                self.write(member, &Role::Parameters, range.offset, &values)?;
-                if self.averages() {
-                    self.write(member, &Role::Average, range.offset, &values)?;
+                for role in &roles {
+                    self.write(member, role, range.offset, &values)?;
                 }
             }
             self.initialise_moments(member)?;

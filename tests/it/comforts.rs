@@ -100,6 +100,31 @@ fn a_batch_in_parts_is_the_batch() {
 }
 
 #[test]
+fn the_average_is_evaluated_whatever_was_planned_first() {
+    for device in 0..executors().len() {
+        let config = config(&[("ema", "0.9"), ("epochs", "1")]);
+        let folder = tempfile::tempdir().unwrap();
+        let saved = run_in(folder.path(), device, &config, None, None).last;
+        let evaluated = |first: &[Purpose]| {
+            let data = data::open(&config, None).expect("glyphs are drawn");
+            let mut session = Session::new(config.clone(), data, executors().swap_remove(device)).unwrap();
+            for &purpose in first {
+                session.plan(purpose).expect("it fits");
+            }
+            session.restore(0, &saved).expect("it fits");
+            let terms = elbo::eval::terms(&mut session, 0..40).expect("it runs");
+            (terms, session.parameters(0).expect("they are there"))
+        };
+        let [train, evaluate] = [Purpose::Train, Purpose::Evaluate(BATCH)];
+        let expected = evaluated(&[evaluate]);
+        assert_eq!(expected.1, saved.parameters);
+        for first in [&[train][..], &[train, evaluate], &[evaluate, train]] {
+            assert_eq!(evaluated(first), expected, "{first:?}");
+        }
+    }
+}
+
+#[test]
 fn the_average_is_that_of_the_parameters_after_each_update() {
     for device in 0..executors().len() {
         // One update an epoch, so that the checkpoints between them hold what was trained.
