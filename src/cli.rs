@@ -226,7 +226,7 @@ Example:
     #[command(after_long_help = "\
 Example:
   elbo doctor --adapter software
-  elbo doctor --wgsl forms                         # every shader, for another compiler of WGSL")]
+  elbo doctor --wgsl forms")]
     Doctor(DoctorArgs),
 
     /// List runs with their best metric

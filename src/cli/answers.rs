@@ -22,7 +22,7 @@ pub struct RunArgs {
     pub threads: ThreadsArgs,
 
     /// Words in a table that the model was not trained on: refuse, missing (judge rows by their other columns), anomalous
-    #[arg(long, value_name = "HOW", value_parser = ["refuse", "missing", "anomalous"])]
+    #[arg(long, value_name = "HOW", value_parser = ["refuse", "missing", "anomalous"], hide_short_help = true)]
     pub unknown: Option<String>,
 
     /// Print warnings and results only

@@ -44,7 +44,7 @@ pub struct ExportArgs {
 pub struct ImportArgs {
     /// A .safetensors file, or a folder with one
     ///
-    /// A .safetensors file with a PyTorch `state_dict` of f32, or a folder that `elbo export --format safetensors` made.
+    /// A .safetensors file with a PyTorch `state_dict`, or a folder that `elbo export --format safetensors` made.
     pub file: PathBuf,
 
     /// Run folder to make, new or empty

@@ -124,7 +124,7 @@ pub fn fitted(maps: &[Map], network: &Network) -> Checked<Vec<(String, Tensor)>>
     ] {
         let own = |map: &&Map| map.name.split('.').next() == Some(side);
         let (head, hidden): (Vec<&Map>, Vec<&Map>) =
-            maps.iter().filter(own).partition(|map| map.name.ends_with(".head"));
+            maps.iter().filter(own).partition(|map| map.name.split('.').next_back() == Some("head"));
         if hidden.len() != layers.len() {
             let (wanted, found) = (hidden.len(), layers.len());
             return Err(format!(

@@ -9,6 +9,7 @@ use elbo::kernels::StepScalars;
 use elbo::plan::{Plan, Resident, Role, Target, lower};
 use elbo::rng::{Philox, Stream};
 use elbo::shape::Shape;
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 const RESIDENT: Resident = Resident { data_words: 4, window: 0, order_words: 4, metric_slots: 1 };
@@ -67,7 +68,7 @@ fn shortest(executor: &mut Executor, plan: Plan, x: &[f32]) -> (Duration, Vec<f3
 }
 
 /// Times depend on what else a machine does, so they are printed and not judged:
-/// `cargo test --test it -- --nocapture a_formula_of_ten`.
+/// `cargo test --test it a_formula_of_ten`.
 #[test]
 fn a_formula_of_ten_operations_is_the_kernel_that_was_written_for_it() {
     let mut random = Philox::new(1, Stream::Choice, 0, 0);
@@ -91,6 +92,7 @@ fn a_formula_of_ten_operations_is_the_kernel_that_was_written_for_it() {
         let (of_formula, found) = shortest(&mut executor, formula, &x);
         compare(&expected, &found, ROUNDING).unwrap_or_else(|why| panic!("{}: {why}", executor.name()));
         let ratio = of_formula.as_secs_f64() / of_written.as_secs_f64();
-        println!("{}: kernel {of_written:?}, formula {of_formula:?}, ratio {ratio:.2}", executor.name());
+        let line = format!("{}: kernel {of_written:?}, formula {of_formula:?}, ratio {ratio:.2}", executor.name());
+        writeln!(std::io::stderr(), "{line}").expect("stderr takes a line");
     }
 }

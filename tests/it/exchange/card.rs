@@ -245,7 +245,7 @@ fn function(name: &str, x: &Matrix, arguments: &str, tensors: &Tensors) -> Matri
         "softplus" => x.map(|x| x.max(0.0) + (-x.abs()).exp().ln_1p()),
         "gelu" => {
             assert!(arguments.ends_with("approximate=\"tanh\""), "{arguments}");
-            let tanh = |x: f64| ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh();
+            let tanh = |x: f64| ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3))).tanh();
             x.map(|x| 0.5 * x * (1.0 + tanh(x)))
         }
         "tanh" => x.map(f64::tanh),
