@@ -94,6 +94,7 @@ pub enum Instruction {
 }
 
 /// A number in each place of a tensor, as a function of numbers in the same place of others.
+#[must_use]
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Expr {
     code: Vec<Instruction>,

@@ -272,7 +272,7 @@ pub(super) fn of_operand(
     let f = slope.with(marker, dy, |_, operand| operand);
     let (id, access) = of.operands[k];
     let operands = of.operands.iter().chain(beside).copied().collect();
-    let all = pruned(Elements { operands, f, ..of.clone() });
+    let all = pruned(&Elements { operands, f, ..of.clone() });
     // What one number was read for is added up: columns, then neighbouring rows, then rows of a tile.
     let tiles = of.rows / (access.share * access.rows);
     let repeats = access.shift.is_none() && of.columns > 1;
@@ -336,7 +336,7 @@ pub(super) fn of_map(graph: &mut Graph, of: &Elements, dy: Id, k: usize) -> Resu
 }
 
 /// Without operands that the formula does not look at, and each once.
-fn pruned(of: Elements) -> Elements {
+fn pruned(of: &Elements) -> Elements {
     let mut operands: Vec<(Id, Access)> = Vec::new();
     let mut place = vec![0; of.operands.len()];
     for (k, operand) in of.operands.iter().enumerate() {
@@ -348,7 +348,7 @@ fn pruned(of: Elements) -> Elements {
             operands.len() - 1
         });
     }
-    Elements { operands, f: of.f.renumbered(|k| place[k]), ..of }
+    Elements { operands, f: of.f.renumbered(|k| place[k]), rows: of.rows, columns: of.columns }
 }
 
 /// Puts formulas into the formulas that read them, where nobody else does, so that they are computed in one go. What is among
@@ -377,7 +377,7 @@ fn inlined(graph: &Graph, id: Id, uses: &[usize]) -> Option<(Id, Elements)> {
         if let Some(slice) = of_slice(&inner, access, of.columns) {
             let mut all = of.clone();
             all.operands[k] = (inner.operands[0].0, slice);
-            return Some((inner_id, pruned(all)));
+            return Some((inner_id, pruned(&all)));
         }
         let each_row = access.share == 1 && access.rows == of.rows && inner.rows == of.rows;
         let each_place = each_row && access.shift == Some(0) && access.width == of.columns;
@@ -390,7 +390,7 @@ fn inlined(graph: &Graph, id: Id, uses: &[usize]) -> Option<(Id, Elements)> {
         let count = of.operands.len();
         let f = of.f.with(k, &inner.f, |is_inner, operand| if is_inner { count + operand } else { operand });
         let operands = of.operands.iter().chain(&inner.operands).copied().collect();
-        let all = pruned(Elements { operands, f, ..of.clone() });
+        let all = pruned(&Elements { operands, f, ..of.clone() });
         (all.operands.len() <= MAX_OPERANDS).then_some((inner_id, all))
     })
 }

@@ -188,6 +188,8 @@ impl Op {
             Affine { x, w } | Conv { x, w, .. } | Append { x, w, .. } => vec![x, w],
             GroupNorm { x, w, moments } => vec![x, w, moments],
             Planes { x, .. }
+            | Reshape { x, .. }
+            | StopGradient { x }
             | Pool { x, .. }
             | GroupMoments { x, .. }
             | Dropout { x, .. }
@@ -206,13 +208,11 @@ impl Op {
             Bernoulli { logits, x } => vec![logits, x],
             Gaussian { out, x, .. } | Table { out, x, .. } | LogisticMixture { out, x, .. } => vec![out, x],
             TableMean { out, .. } | LogisticMixtureMean { out, .. } => vec![out],
-            Add { a, b } | Multiply { a, b } => vec![a, b],
+            Add { a, b } | Multiply { a, b } | Product { a, b, .. } => vec![a, b],
             BroadcastRows { v, .. } | BroadcastColumns { v, .. } => vec![v],
             Map(ref of) | Reduce { ref of, .. } => of.operands.iter().map(|&(id, _)| id).collect(),
-            Product { a, b, .. } => vec![a, b],
             TakeRows { x, index } => vec![x, index],
             AddRows { dy, index, .. } => vec![dy, index],
-            Reshape { x, .. } | StopGradient { x } => vec![x],
             Vjp { of, input, dy } => reads(graph, of, input, dy),
         }
     }
@@ -277,7 +277,7 @@ pub fn infer(op: &Op, graph: &Graph) -> Result<Shape> {
             need(per_example(shape(x).rows()))?;
             shape(x)
         }
-        Activation { x, .. } | Scale { x, .. } => shape(x),
+        Activation { x, .. } | Scale { x, .. } | StopGradient { x } => shape(x),
         Sample { stats, eps, .. } | LogRatio { stats, eps, .. } => {
             need(shape(stats).columns() == 2 * shape(eps).columns())?;
             let of = shape(stats).rows();
@@ -388,7 +388,6 @@ pub fn infer(op: &Op, graph: &Graph) -> Result<Shape> {
             need(shape(x).count() == new.count())?;
             new
         }
-        StopGradient { x } => shape(x),
         Vjp { of, input, dy } => {
             need(shape(dy) == shape(of))?;
             let node = graph.op(of);

@@ -361,6 +361,6 @@ mod tests {
             assert!((found - exact).abs() < 1e-6);
         }
         // Numbers whose exponentials would leave the range.
-        assert!((reduced(LOG_SUM_EXP, &[1000.0, 1000.0]) - 1000.693_1).abs() < 1e-4);
+        assert!((reduced(LOG_SUM_EXP, &[1000.0, 1000.0]) - 1_000.693_1).abs() < 1e-4);
     }
 }

@@ -64,7 +64,7 @@ pub fn mmd(graph: &mut Graph, z: Id, draws: Id) -> Result<Id> {
     };
     let of_pair = [distances(z, z)?, distances(prior, prior)?, distances(z, prior)?];
     graph.reduce_map(Reduction::Sum, Axis::Columns, of_pair, |of_pair| {
-        let [latents, priors, both] = of_pair.map(|distance| similar(distance, latent));
+        let [latents, priors, both] = of_pair.map(|distance| similar(&distance, latent));
         let (i, j, n) = (Expr::row(batch), Expr::column(), Expr::count());
         let others = i.clone().equal(j.clone()).select(0.0, (latents + priors) / (n.clone() - 1.0).max(1.0));
         let counts = i.max(j).less(n.clone()) * Expr::constant(1.0).less(n.clone());
@@ -74,7 +74,7 @@ pub fn mmd(graph: &mut Graph, z: Id, draws: Id) -> Result<Id> {
 
 /// The similarity of two points of Z coordinates whose squared distance is s: Σ C/(C + s), C = 2·Z·scale, which is the inverse
 /// multiquadratic kernel of Tolstikhin et al., "Wasserstein auto-encoders", 2018, in the sum over scales of the authors' program.
-fn similar(s: Expr, latent: usize) -> Expr {
+fn similar(s: &Expr, latent: usize) -> Expr {
     let of_scale = |scale: &f64| {
         let c = (2.0 * latent as f64 * scale) as f32;
         c / (s.clone() + c)

@@ -355,7 +355,8 @@ impl Lowering<'_> {
     fn single(&mut self, id: Id, live: &BTreeSet<Id>) -> Result<()> {
         use Op::*;
         match *self.graph.op(id) {
-            Parameter { .. } | Input { .. } => {}
+            // What is stored already; the last two are nothing but other names for it.
+            Parameter { .. } | Input { .. } | Reshape { .. } | StopGradient { .. } => {}
             Gather { width, source, binarise } => self.gather(id, width, source, binarise),
             Class => self.class(id),
             Noise { .. } => self.noise(id, live),
@@ -401,8 +402,6 @@ impl Lowering<'_> {
             Product { a, b, batch, transposed } => self.batched_product(id, [a, b], batch, transposed),
             TakeRows { x, index } => self.take_rows(id, x, index, false),
             AddRows { dy, index, .. } => self.take_rows(id, dy, index, true),
-            // Nothing but other names for what is stored.
-            Reshape { .. } | StopGradient { .. } => {}
             Vjp { of, input, dy } => self.vjp(id, of, input, dy)?,
         }
         Ok(())

@@ -19,7 +19,7 @@ pub(super) fn settings(kernel: &Kernel) -> Vec<Vec<u32>> {
     let size = Size { rows: GROUP, width: 1, depth: 1 };
     if kernel.name == map::KERNEL.name {
         let all = COLUMNS[..2].iter().flat_map(|&columns| [0, 1].map(|which| (columns, which)));
-        return all.map(|(columns, which)| of(&[columns as u32], program(which, columns, size))).collect();
+        return all.map(|(columns, which)| of(&[columns as u32], &program(which, columns, size))).collect();
     }
     let kinds = [reduce::SUM, reduce::MAX, reduce::LOG_SUM_EXP, reduce::ARG_MAX, reduce::ARG_MIN];
     let of_kind = |(at, &kind): (usize, &u32)| {
@@ -29,10 +29,10 @@ pub(super) fn settings(kernel: &Kernel) -> Vec<Vec<u32>> {
         let [few, many] = [0, 1].map(|by| lanes[(at + by) % lanes.len()]);
         let program = |which: usize| program(2 + which, columns as usize, size);
         [
-            of(&[columns, reduce::COLUMNS, kind, columns, few], program(0)),
-            of(&[columns, reduce::ROWS, kind, GROUP as u32, few], program(1)),
-            of(&[columns, reduce::ROWS, kind, ALL, many], program(2)),
-            of(&[columns, reduce::TILES, kind, GROUP as u32, many], program(2)),
+            of(&[columns, reduce::COLUMNS, kind, columns, few], &program(0)),
+            of(&[columns, reduce::ROWS, kind, GROUP as u32, few], &program(1)),
+            of(&[columns, reduce::ROWS, kind, ALL, many], &program(2)),
+            of(&[columns, reduce::TILES, kind, GROUP as u32, many], &program(2)),
         ]
     };
     kinds.iter().enumerate().flat_map(of_kind).collect()
@@ -41,7 +41,7 @@ pub(super) fn settings(kernel: &Kernel) -> Vec<Vec<u32>> {
 /// `SIZE` that stands for all rows until these are known.
 const ALL: u32 = 9999;
 
-fn of(consts: &[u32], program: Program) -> Vec<u32> {
+fn of(consts: &[u32], program: &Program) -> Vec<u32> {
     [consts.to_vec(), program.words()].concat()
 }
 
@@ -67,7 +67,7 @@ pub(super) fn fitted(kernel: &Kernel, consts: &[u32], size: Size) -> Vec<u32> {
             _ => access.share = rows,
         }
     }
-    of(&own, program)
+    of(&own, &program)
 }
 
 /// Rows of an operand that begins again and again.
