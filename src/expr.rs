@@ -284,7 +284,8 @@ impl Expr {
         self.unary(Unary::Log1p)
     }
 
-    /// √x, for x ≥ 0.
+    /// √x, for x ≥ 0. Its slope at 0 is infinite, also where a `select` around it takes the other branch: what is masked needs
+    /// a number inside that is safe, and so do [`Expr::ln`] and quotients.
     pub fn sqrt(self) -> Self {
         self.unary(Unary::Sqrt)
     }
@@ -422,7 +423,10 @@ mod tests {
         assert_eq!(f.code().len(), 8);
         assert_eq!((a.clone() * 1.0 + 0.0).to_string(), "a");
         assert_eq!((0.0 - a.clone()).to_string(), "0 - a");
-        assert_eq!((-(-a)).to_string(), "a");
+        assert_eq!((-(-a.clone())).to_string(), "a");
+        // As a tree it would have 2⁴⁰ leaves.
+        let power = (0..40).fold(a, |x, _| x.squared());
+        assert!(power.to_string().len() < 2000);
     }
 
     #[test]

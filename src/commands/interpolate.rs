@@ -2,6 +2,7 @@
 
 use super::{classes, open, show};
 use crate::cli::{InterpolateArgs, Path};
+use crate::config::Prior;
 use crate::error::Result;
 use crate::latent::{between, linear, spherical};
 use crate::report::Report;
@@ -29,9 +30,14 @@ pub fn run(args: &InterpolateArgs, report: &Report) -> Result<()> {
     let examples = ends(&pairs, &part, name)?;
     let seed = session.config.train.seed;
     let posterior = session.encode(&examples, seed)?;
-    let way = match args.path.unwrap_or_default() {
-        Path::Spherical => spherical,
-        Path::Linear => linear,
+    // The arc keeps the distance from 0 that latents of N(0, 1) have.
+    let way = match args.path {
+        Some(Path::Spherical) => {
+            session.model.standard_prior("--path spherical")?;
+            spherical
+        }
+        None if session.model.config.prior == Prior::Standard => spherical,
+        None | Some(Path::Linear) => linear,
     };
     let mut latents = Vec::new();
     for row in 0..pairs.len() {

@@ -10,9 +10,15 @@ const CALL: u8 = 3;
 
 impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What is read twice is written twice, so that a text may be far longer than its expression.
+        let mut sizes: Vec<usize> = Vec::with_capacity(self.code().len());
+        for instruction in self.code() {
+            let size = instruction.reads().into_iter().fold(1, |sum: usize, read| sum.saturating_add(sizes[read]));
+            sizes.push(size);
+        }
         match self.code().len() {
             0 => Ok(()),
-            count => f.write_str(&formula(self.code(), count - 1).0),
+            count => f.write_str(&formula(self.code(), &sizes, count - 1, 0).0),
         }
     }
 }
@@ -22,13 +28,22 @@ pub fn letter(k: usize) -> char {
     char::from(b'a' + (k % 26) as u8)
 }
 
-fn formula(code: &[Instruction], at: At) -> (String, u8) {
+/// Parts of a formula that is written whole, and how deep one that is longer is written.
+const WHOLE: usize = 200;
+const DEPTH: usize = 6;
+
+/// The text of an instruction, `depth` levels into the formula, and how tightly it holds together.
+fn formula(code: &[Instruction], sizes: &[usize], at: At, depth: usize) -> (String, u8) {
+    if sizes[at] > WHOLE && depth >= DEPTH {
+        return ("…".to_owned(), CALL);
+    }
+    let formula = |at: At| formula(code, sizes, at, depth + 1);
     let part = |at: At, least: u8| {
-        let (text, binding) = formula(code, at);
+        let (text, binding) = formula(at);
         if binding < least { format!("({text})") } else { text }
     };
     let call = |name: &str, all: &[At]| {
-        let all: Vec<String> = all.iter().map(|&at| formula(code, at).0).collect();
+        let all: Vec<String> = all.iter().map(|&at| formula(at).0).collect();
         (format!("{name}({})", all.join(", ")), CALL)
     };
     match code[at] {

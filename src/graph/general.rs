@@ -53,7 +53,7 @@ pub struct Elements {
 pub enum Reduction {
     /// Their sum.
     Sum,
-    /// The largest. Its gradient goes to the first of those that are equally large.
+    /// The largest. Its gradient goes to the first of those that are equally large; along [`Axis::Tiles`] it has none.
     Max,
     /// The logarithm of the sum of their exponentials.
     LogSumExp,

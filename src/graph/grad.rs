@@ -25,7 +25,7 @@ pub fn gradients(graph: &mut Graph, wanted: &[Id]) -> Result<Vec<Option<Id>>> {
         }
         // Way back for those that follow these terms; nothing is differentiated for the others.
         let follows = |id: &Id| match *graph.op(*id) {
-            Op::Parameter { index } => graph.parameters[index].name.starts_with(of),
+            Op::Parameter { index } => belongs(&graph.parameters[index].name, of),
             _ => true,
         };
         let (places, these): (Vec<usize>, Vec<Id>) =
@@ -138,14 +138,23 @@ fn local(graph: &mut Graph, id: Id, dy: Id, depends: &dyn Fn(Id) -> bool) -> Res
         // Of C = A·B it is dC·Bᵀ and Aᵀ·dC, and the transpose of that where the transpose is stored.
         Product { a, b, batch, transposed: [ta, tb] } => {
             let product = |a, b, transposed| Product { a, b, batch, transposed };
-            give(graph, a, if ta { product(b, dy, [tb, true]) } else { product(dy, b, [false, !tb]) })?;
-            give(graph, b, if tb { product(dy, a, [true, ta]) } else { product(a, dy, [!ta, false]) })?;
+            let of_a = if ta { product(b, dy, [tb, true]) } else { product(dy, b, [false, !tb]) };
+            let of_b = if tb { product(dy, a, [true, ta]) } else { product(a, dy, [!ta, false]) };
+            for (input, op) in [(a, of_a), (b, of_b)].into_iter().filter(|(input, _)| depends(*input)) {
+                out.push((input, shaped(graph, op, input)?));
+            }
         }
         TakeRows { x, index } => {
             let rows = graph.shape(x).rows();
-            give(graph, x, AddRows { dy, index, rows })?;
+            if depends(x) {
+                out.push((x, shaped(graph, AddRows { dy, index, rows }, x)?));
+            }
         }
-        AddRows { dy: added, index, .. } => give(graph, added, TakeRows { x: dy, index })?,
+        AddRows { dy: added, index, .. } => {
+            if depends(added) {
+                out.push((added, shaped(graph, TakeRows { x: dy, index }, added)?));
+            }
+        }
         Reshape { x, .. } => {
             let shape = graph.shape(x);
             give(graph, x, Reshape { x: dy, shape })?;
@@ -253,6 +262,18 @@ fn constant_inputs(op: &Op) -> Vec<Id> {
         }
         _ => vec![],
     }
+}
+
+/// An operation as a tensor of the extents of another one, which has as many numbers.
+fn shaped(graph: &mut Graph, op: Op, like: Id) -> Result<Id> {
+    let made = graph.add(op)?;
+    let shape = graph.shape(like);
+    if graph.shape(made) == shape { Ok(made) } else { graph.add(Op::Reshape { x: made, shape }) }
+}
+
+/// Whether a parameter follows the terms of an audience. The prior belongs to what makes data, with the decoder.
+fn belongs(name: &str, of: &str) -> bool {
+    name.starts_with(of) || (of == "decoder" && name.starts_with("prior"))
 }
 
 /// Whether no gradient passes an operation, whatever it reads.

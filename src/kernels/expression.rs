@@ -20,7 +20,7 @@ pub fn wgsl(words: &[u32], columns: u32) -> String {
     let mut text = "\nfn expression(r: u32, c: u32, i: u32) -> f32 {\n".to_owned();
     for (at, instruction) in program.expr.code().iter().enumerate() {
         let value = match *instruction {
-            Instruction::Input(k) => operand(k, program.operands[k].0, columns),
+            Instruction::Input(k) => operand(k, program.operands[k], columns),
             Instruction::Constant(value) => number(value),
             Instruction::Weight(index) => format!("steps[member].weights[{index}]"),
             Instruction::Count => "f32(steps[member].rows)".to_owned(),
@@ -56,29 +56,35 @@ pub fn wgsl(words: &[u32], columns: u32) -> String {
     text
 }
 
-/// A number that WGSL reads as exactly this one. The largest ones are written in base 16, since readers of decimal digits
+/// A number that WGSL reads as exactly this one. The largest ones are written by their bits, since readers of decimal digits
 /// may find them too large.
 fn number(value: f32) -> String {
     if value.abs() > 1e38 { format!("bitcast<f32>({}u)", value.to_bits()) } else { format!("{value:?}f") }
 }
 
-/// What reads an operand at the place (r, c).
-fn operand(k: usize, access: Access, columns: u32) -> String {
+/// What reads an operand at the place (r, c), whose index in a dense tensor is i. An operand that is divided along the rows
+/// has as many as there are, and is not begun again.
+fn operand(k: usize, (access, divided): (Access, bool), columns: u32) -> String {
     let Access { share, rows, width, shift } = access;
     let name = crate::kernels::map::KERNEL.bindings[k].name;
-    let row = if share > 1 { format!("r / {share}u % {rows}u") } else { format!("r % {rows}u") };
+    let row = match (share, divided) {
+        (1, true) => "r".to_owned(),
+        (1, false) => format!("(r % {rows}u)"),
+        (share, true) => format!("(r / {share}u)"),
+        (share, false) => format!("(r / {share}u % {rows}u)"),
+    };
+    let first = if width == 1 { row } else { format!("{row} * {width}u") };
+    let inside = |shift: i32| shift >= 0 && shift as usize + columns as usize <= width;
     match shift {
-        None if width == 1 => format!("read_{name}({row})"),
-        None => format!("read_{name}(({row}) * {width}u)"),
-        Some(0) if width == columns as usize && share == 1 => format!("read_{name}(({row}) * {width}u + c)"),
-        Some(shift) if shift >= 0 && shift as usize + columns as usize <= width => {
-            format!("read_{name}(({row}) * {width}u + c + {shift}u)")
-        }
+        None => format!("read_{name}({first})"),
+        Some(0) if width == columns as usize && share == 1 && divided => format!("read_{name}(i)"),
+        Some(0) if inside(0) => format!("read_{name}({first} + c)"),
+        Some(shift) if inside(shift) => format!("read_{name}({first} + c + {shift}u)"),
         // A column outside is 0; what is read for it is the last of the row, which is there.
         Some(shift) => {
             let column = if shift < 0 { format!("c - {}u", -shift) } else { format!("c + {shift}u") };
-            let inside = format!("({row}) * {width}u + min({column}, {}u)", width - 1);
-            format!("select(0.0, read_{name}({inside}), {column} < {width}u)")
+            let index = format!("{first} + min({column}, {}u)", width - 1);
+            format!("select(0.0, read_{name}({index}), {column} < {width}u)")
         }
     }
 }
@@ -88,7 +94,7 @@ pub struct Formula<'a> {
     program: Program,
     reads: Vec<&'a [f32]>,
     step: &'a StepScalars,
-    /// The first row of the call, from which the parts of divided operands begin.
+    /// The row from which the parts of divided operands begin.
     first: usize,
     /// The slot in which each instruction leaves its numbers.
     slots: Vec<usize>,

@@ -3,6 +3,7 @@
 //!
 //! Letters: B examples of the batch, n of them that count, Z latent dimensions.
 
+use super::prior::log_normal;
 use crate::error::Result;
 use crate::expr::Expr;
 use crate::graph::{Axis, Clamp, Graph, Id, Reduction};
@@ -13,11 +14,9 @@ const NEVER: f32 = -1e30;
 /// Scales of the similarity of two points.
 const SCALES: [f64; 7] = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
 
-/// log N(z; mean, exp(log-variance)) of one dimension, in nats.
-pub fn log_density(z: Expr, mean: Expr, log_variance: Expr, clamp: Clamp) -> Expr {
-    let log_variance = log_variance.clamp(clamp.low, clamp.high);
-    let log_2pi = (2.0 * std::f32::consts::PI).ln();
-    -0.5 * ((z - mean).squared() * (-log_variance.clone()).exp() + log_variance + log_2pi)
+/// The density of one dimension of a posterior, whose log-variance is held within its bounds.
+fn log_density(z: Expr, mean: Expr, log_variance: Expr, clamp: Clamp) -> Expr {
+    log_normal(z, mean, log_variance.clamp(clamp.low, clamp.high))
 }
 
 /// The total correlation of the aggregate posterior, [B, 2Z], [B, Z] → [B]: log q(z) less the sum over dimensions of log q of

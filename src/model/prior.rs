@@ -10,6 +10,7 @@ mod standard;
 use super::Model;
 use crate::config;
 use crate::error::{Error, Result};
+use crate::expr::Expr;
 use crate::graph::{Axis, Clamp, Graph, Id, Op, Reduction};
 use crate::shape::Shape;
 
@@ -38,7 +39,8 @@ pub struct Prior {
     pub parameters: fn(usize) -> Vec<Tensor>,
     /// The density; nothing for N(0, 1), which the operation [`Op::LogRatio`] has inside.
     pub log_prob: Option<LogProb>,
-    /// The KL divergence of each dimension, where it has a closed form; nothing for N(0, 1), which [`Op::Kl`] has inside.
+    /// The KL divergence of each dimension, in closed form; nothing for N(0, 1), which [`Op::Kl`] has inside. A prior without
+    /// one needs the host to know: rates of dimensions (`eval`, `embed`) and the mean-field score are told by it.
     pub kl: Option<Kl>,
     /// Latents from standard normal noise, [R, Z] → [R, Z].
     pub sample: fn(&mut Graph, &[Id], Id) -> Result<Id>,
@@ -46,6 +48,12 @@ pub struct Prior {
 
 /// Every prior there is.
 pub static PRIORS: &[&Prior] = &[&standard::PRIOR, &gaussian::PRIOR];
+
+/// log N(z; mean, exp(log-variance)) of one dimension, in nats.
+pub fn log_normal(z: Expr, mean: Expr, log_variance: Expr) -> Expr {
+    let log_2pi = (2.0 * std::f32::consts::PI).ln();
+    -0.5 * ((z - mean).squared() * (-log_variance.clone()).exp() + log_variance + log_2pi)
+}
 
 /// The prior of a configuration.
 pub fn of(kind: config::Prior) -> &'static Prior {

@@ -1,7 +1,7 @@
 //! Stochastic layers on top of each other (Burda, Grosse and Salakhutdinov 2015, section 2): how a pass goes up through
 //! them, what each of them costs, and how latents are drawn from the top down. The plain VAE is the case of one.
 //!
-//! z1 is the lowest, which the decoder reads; zL the highest, whose prior is N(0, 1). An encoder gives the statistics of
+//! z1 is the lowest, which the decoder reads; zL the highest, which has the prior of the model. An encoder gives the statistics of
 //! q(z1|x), those above it those of q(zₗ|zₗ₋₁); a decoder gives x from z1, those above it the statistics of p(zₗ|zₗ₊₁). With K
 //! samples of each example, everything above q(z1|x) has R = B·K rows.
 //!

@@ -65,7 +65,9 @@ fn side_by_side(target: Target, steps: Vec<Step>, buffers: &[Buffer]) -> Vec<Gro
     let role = |view: &View| &buffers[view.buffer].role;
     let short = |step: &Step| target == Target::Gpu || step.views[0].words <= FEW;
     for step in steps {
-        if is_product(&step) && *role(&step.views[3]) == Role::Gradients {
+        // What reads a gradient cannot wait for others that write one.
+        let reads_gradients = |step: &Step| step.views[..2].iter().any(|view| *role(view) == Role::Gradients);
+        if is_product(&step) && *role(&step.views[3]) == Role::Gradients && !reads_gradients(&step) {
             waiting.push(step);
         } else if matches!(step.kernel.family, Family::Means)
             && matches!(role(&step.views[0]), Role::Slot(_))

@@ -54,6 +54,9 @@ impl Posterior {
 
     /// Appends that of further examples of the same model.
     pub fn extend(&mut self, other: Self) {
+        if other.is_empty() {
+            return;
+        }
         self.means.extend(other.means);
         self.log_variances.extend(other.log_variances);
         self.told.resize(other.told.len(), 0.0);
@@ -104,7 +107,8 @@ impl Session {
         let plan = self.plan(Purpose::Encode(BATCH))?;
         let latent = self.model.config.latent;
         let [low, high] = self.model.config.log_variance;
-        let told = if self.model.prior().kl.is_some() { vec![0.0; latent] } else { vec![] };
+        let tells = self.model.latents().len() == 1 && self.model.prior().kl.is_some();
+        let told = if tells { vec![0.0; latent] } else { vec![] };
         let mut posterior = Posterior { told, ..Posterior::empty(latent) };
         for part in examples.chunks(BATCH) {
             self.set_order(part)?;

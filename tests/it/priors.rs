@@ -44,7 +44,9 @@ fn step(session: &mut Session) -> (Vec<f32>, Vec<f32>) {
 #[test]
 fn a_prior_that_starts_as_the_standard_one_has_its_numbers() {
     for device in 0..executors().len() {
-        for settings in [&[][..], &[("bound", "iwae"), ("samples", "3")], &[("above", "[6-2]")], &[("mmd", "5")]] {
+        let piwae = &[("bound", "piwae"), ("samples", "4"), ("groups", "2")][..];
+        for settings in [&[][..], piwae, &[("bound", "iwae"), ("samples", "3")], &[("above", "[6-2]")], &[("mmd", "5")]]
+        {
             let (terms, gradient) = step(&mut session(device, settings));
             for prior in PRIORS {
                 let settings = [settings, &[("prior", prior.kind.word())]].concat();
@@ -115,7 +117,12 @@ fn commands_know_the_prior_or_refuse_it_in_a_line() {
     run("reconstruct run --adapter cpu --out r.png").succeeded();
     run("embed run --adapter cpu --out z.npy").succeeded();
     run("score run --adapter cpu --data glyphs --samples 4 --out s.csv").succeeded();
+    run("interpolate run --adapter cpu --out i.png").succeeded();
+    run("interpolate run --adapter cpu --path spherical").failed(2, "model.prior = gaussian");
     run("train --resume run --epochs 3 --adapter cpu").succeeded();
+    run(&format!("train {TINY} --set prior=gaussian --set above=[6-2] --epochs 1 --out above")).succeeded();
+    run("eval above --adapter cpu").succeeded();
+    run("embed above --adapter cpu --out a.npy").succeeded();
     run("traverse run --adapter cpu").failed(2, "model.prior = gaussian");
     run("export run --format onnx --out o").failed(2, "model.prior = gaussian");
     run(&format!("train {TINY} --set prior=gaussian --set free_bits=0.1 --out f")).failed(2, "objective.free_bits");

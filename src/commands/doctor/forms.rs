@@ -26,8 +26,11 @@ pub fn write(folder: &Path, report: &Report) -> Result<()> {
         for (number, consts) in settings(kernel).iter().enumerate() {
             let named = |suffix: &str| format!("{}.{number}{suffix}.wgsl", kernel.name);
             let (alone, several) = (named(""), named(".members"));
-            let case = case(kernel, consts, SIZE).map(|case| as_json(&case, &mut words));
-            list.push(json!({ "file": alone, "kernel": kernel.name, "consts": consts, "case": case }));
+            let case = case(kernel, consts, SIZE);
+            // A formula knows the extents of the case.
+            let consts = case.as_ref().map_or(consts, |case| &case.step.consts);
+            let told = case.as_ref().map(|case| as_json(case, &mut words));
+            list.push(json!({ "file": alone, "kernel": kernel.name, "consts": consts, "case": told }));
             list.push(json!({ "file": several, "kernel": kernel.name, "consts": consts, "case": null }));
             files.push((alone, text(kernel, &kernel.source(consts, &Members::ONE))));
             let three = Members { count: 3, strides: vec![64; kernel.bindings.len()] };

@@ -2,7 +2,7 @@
 //! become wide or narrow as the data want it (an anisotropic prior); with one stochastic layer and a dense decoder the same
 //! densities of x can be had with N(0, 1), so what it changes is the way there.
 
-use super::{Prior, Tensor};
+use super::{Prior, Tensor, log_normal};
 use crate::config;
 use crate::error::Result;
 use crate::expr::Expr;
@@ -20,10 +20,7 @@ fn parameters(latent: usize) -> Vec<Tensor> {
 
 /// Σ −½((z − m)²/exp v + v + log 2π).
 fn log_prob(graph: &mut Graph, prior: &[Id], z: Id) -> Result<Id> {
-    let log_2pi = (2.0 * std::f32::consts::PI).ln();
-    graph.reduce_map(Reduction::Sum, Axis::Columns, [z, prior[0], prior[1]], |[z, m, v]| {
-        -0.5 * ((z - m).squared() * (-v.clone()).exp() + v + log_2pi)
-    })
+    graph.reduce_map(Reduction::Sum, Axis::Columns, [z, prior[0], prior[1]], |[z, m, v]| log_normal(z, m, v))
 }
 
 /// ½(exp(l − v) + (μ − m)²/exp v − 1 − (l − v)) of posteriors N(μ, exp l).
