@@ -101,19 +101,15 @@ fn advice(likelihood: Likelihood, format: Format) -> &'static str {
     }
 }
 
-/// Whether numbers in no particular unit are scaled for it, unless that is switched off.
-fn scalable(likelihood: Likelihood) -> bool {
-    matches!(likelihood, Likelihood::Gaussian | Likelihood::GaussianLearned | Likelihood::GaussianShared)
-}
-
 /// What to say of a value that no model, or not this one, can take.
 fn unfit(dataset: &Dataset, likelihood: Likelihood, example: usize, at: usize, value: f32) -> Result<Error> {
     let advice = if value.is_finite() {
         &format!("{}; {}", taken(likelihood), advice(likelihood, dataset.format))
     } else if !value.is_nan() || dataset.format != Format::Array {
         "; remove or replace values that are not finite"
-    } else if dataset.shape[..2] == [1, 1] && !scalable(likelihood) {
-        "; for a model that takes NaN for a missing value choose `--recipe table` or `--recipe anomaly`, else replace it"
+    } else if dataset.shape[..2] == [1, 1] {
+        "; for a model that takes NaN for a missing value choose `--recipe table` or `--recipe anomaly`, without \
+         `data.scale=none`, else replace it"
     } else {
         "; NaN stands for a missing value where numbers are scaled: choose `--set data.scale=standardise`, else replace it"
     };

@@ -328,7 +328,7 @@ fn wrong_input_to_the_commands_that_take_a_run_is_one_clear_line() {
         ("sample run -n 0", 2, "-n 0"),
         ("sample run -n 99999999999999", 2, "-n"),
         ("reconstruct run -n 0", 2, "-n 0"),
-        ("reconstruct run --example 9999", 2, "--example 9999"),
+        ("reconstruct run --example 9999", 2, "--example: there is no example 9999: the test part has 0 to 49"),
         ("reconstruct run -n 2 --example 1", 2, "cannot be used with"),
         ("plan --for nothing", 2, "nothing"),
         ("plan --latent 3", 2, "--latent"),

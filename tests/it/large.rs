@@ -410,7 +410,7 @@ fn a_missing_value_that_a_source_cannot_have_is_told_how_to_be_one() {
         ),
         (
             "x.npz --recipe anomaly --set data.scale=none",
-            "is NaN; NaN stands for a missing value where numbers are scaled: choose `--set data.scale=standardise`",
+            "choose `--recipe table` or `--recipe anomaly`, without `data.scale=none`, else replace it",
         ),
         (
             "y.npy",
