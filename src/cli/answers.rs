@@ -157,9 +157,16 @@ pub struct ReconstructArgs {
     #[command(flatten)]
     pub examples: ExamplesArgs,
 
-    /// Number of examples [default: 32]
+    /// Number of examples, spread over the part [default: 32]
     #[arg(long, short = 'n', value_name = "N")]
     pub count: Option<usize>,
+
+    /// An example by its index in the part (repeatable)
+    ///
+    /// An example, by its index in the part, counted from 0, as `embed` writes them; may be given many times, or as a list
+    /// (`--example 0,7`).
+    #[arg(long, value_name = "I", value_delimiter = ',', conflicts_with = "count")]
+    pub example: Vec<usize>,
 
     /// Decode as this class, or as `all` in turn
     ///

@@ -249,8 +249,16 @@ mod tests {
         let summary =
             Summary { examples: 10, terms, standard_error: 0.3, rates: vec![25.5], active: 1, aggregate, layers };
         let (condition, scaled) = (Condition::None, false);
-        let measured =
-            Measured { summary, likelihood: None, exact: false, condition, discrete: None, learned: None, scaled };
+        let measured = Measured {
+            summary,
+            likelihood: None,
+            exact: false,
+            density: false,
+            condition,
+            discrete: None,
+            learned: None,
+            scaled,
+        };
         let (epoch, hash) = (config.train.epochs as u32, hash.into());
         Run { path: path.into(), config, epoch, part: "test", hash, data: "mnist".into(), measured }
     }

@@ -49,6 +49,9 @@ pub fn run(args: &EvalArgs, report: &Report) -> Result<()> {
     if !measured.exact {
         report.note(GREY);
     }
+    if measured.density {
+        report.note(DENSITY);
+    }
     let mut value = measured.as_json();
     let about = json!({
         "data": session.record.name, "part": name, "seed": seed, "epoch": trained.epoch, "step": trained.step,
@@ -64,12 +67,18 @@ pub fn run(args: &EvalArgs, report: &Report) -> Result<()> {
 pub(super) const GREY: &str = "grey values are no outcomes of a Bernoulli distribution, so these figures are no bounds \
                                of a likelihood: compare them only with others of this set-up";
 
+/// What to say where a Gaussian is fitted to levels as they are.
+const DENSITY: &str = "bytes as they are under a Gaussian: the figures are those of a density, which may be negative and are \
+                       no code length of the levels; `logistic-mixture` gives probabilities of levels";
+
 /// How good a model is on some examples.
 pub(super) struct Measured {
     pub summary: Summary,
     pub likelihood: Option<eval::Likelihood>,
     /// Whether −ELBO is a bound of a likelihood.
     pub exact: bool,
+    /// Whether it is one of a density at numbers that are levels.
+    pub density: bool,
     /// What the model is told beside what it reads: all figures are given that.
     pub condition: Condition,
     /// The values of an example, a mean over the examples of those that are there, where each is one of 256 levels: then
@@ -99,6 +108,9 @@ impl Measured {
             value["layers"] = summary.layers.iter().map(layer).collect();
             value["latent"] = json!(summary.layers.iter().map(|layer| layer.latent).sum::<usize>());
         }
+        if *condition == Condition::Label {
+            value["given"] = json!("y");
+        }
         if let Some(bits) = self.bits(summary.terms.neg_elbo()) {
             value["bits_per_dim"] = json!(bits);
         }
@@ -107,12 +119,15 @@ impl Measured {
         }
         if let Some(likelihood) = likelihood {
             value["samples"] = json!(likelihood.samples);
-            // Of a conditional model it is another quantity, and so has another name.
-            let name = if *condition == Condition::None { "neg_log_px" } else { "neg_log_px_given_y" };
-            value[name] = json!(likelihood.neg_log_px);
-            value[format!("{name}_se")] = json!(likelihood.standard_error);
-            if let Some(bits) = self.bits(likelihood.neg_log_px) {
-                value[format!("{name}_bits_per_dim")] = json!(bits);
+            // What it is given stands in `given`. Those of conditional models had a name of their own, which stays for a
+            // version.
+            let old = (*condition == Condition::Label).then_some("neg_log_px_given_y");
+            for name in ["neg_log_px"].into_iter().chain(old) {
+                value[name] = json!(likelihood.neg_log_px);
+                value[format!("{name}_se")] = json!(likelihood.standard_error);
+                if let Some(bits) = self.bits(likelihood.neg_log_px) {
+                    value[format!("{name}_bits_per_dim")] = json!(bits);
+                }
             }
         }
         value
@@ -182,7 +197,8 @@ pub(super) fn measure(
     let likelihood = samples.map(|samples| likelihood(session, part, samples, seed, report)).transpose()?;
     let (learned, condition) = (session.learned()?, session.config.model.condition);
     let scaled = session.record.scales();
-    Ok(Measured { summary, likelihood, exact, condition, discrete, learned, scaled })
+    let density = is_density(session)?;
+    Ok(Measured { summary, likelihood, exact, density, condition, discrete, learned, scaled })
 }
 
 /// Checks the value of `--samples`.
@@ -282,6 +298,16 @@ fn is_likelihood(session: &Session) -> Result<bool> {
         && session.config.data.binarise == Binarise::None
         && !is_binary(session.data()?)?;
     Ok(!grey)
+}
+
+/// Whether a Gaussian tells the density of levels, which are no measurements.
+fn is_density(session: &Session) -> Result<bool> {
+    let (config, data) = (&session.config, session.data()?);
+    let gaussian = matches!(
+        config.model.likelihood,
+        Likelihood::Gaussian | Likelihood::GaussianLearned | Likelihood::GaussianShared
+    );
+    Ok(gaussian && config.data.binarise == Binarise::None && data.values.are_bytes())
 }
 
 fn is_binary(data: &Dataset) -> Result<bool> {

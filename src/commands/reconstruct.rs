@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::report::Report;
 use crate::session::{BATCH, Purpose, Session};
 use serde_json::json;
+use std::ops::Range;
 
 /// Pictures in a row.
 const COLUMNS: usize = 8;
@@ -21,21 +22,27 @@ const SWAPPED: usize = 10;
 /// class that makes no sense.
 pub fn run(args: &ReconstructArgs, report: &Report) -> Result<()> {
     let all = args.as_class.as_deref() == Some("all");
-    let wanted = open::check_pictures(args.count.unwrap_or(if all { SWAPPED } else { PAIRS }))?;
+    let named = (!args.example.is_empty()).then_some(args.example.len());
+    let wanted = open::check_pictures(named.or(args.count).unwrap_or(if all { SWAPPED } else { PAIRS }))?;
     let purpose = Purpose::Reconstruct(BATCH);
     let mut trained = open::with_data(&args.run, args.examples.data.as_deref(), purpose, report)?;
     let session = &mut trained.session;
     let swapped = swapped(session, args.as_class.as_deref())?;
     let (part, name) = open::part(session.data()?, args.examples.part)?;
-    let count = wanted.min(part.len());
+    let count = if named.is_some() { wanted } else { wanted.min(part.len()) };
     if count < wanted {
         report.note(&format!("the {name} part has only {count} examples"));
     }
     if all {
         classes::check_pictures(count, swapped.len(), 1, "--as-class")?;
     }
-    // Spread evenly, so that sorted data show all of their kinds.
-    let shown: Vec<u32> = (0..count).map(|i| (part.start + i * part.len() / count) as u32).collect();
+    let shown = shown(&args.example, count, &part, name)?;
+    if named.is_none() && count < part.len() {
+        report.note(&format!(
+            "{count} of {} examples, spread over the {name} part (`--example` names others)",
+            part.len()
+        ));
+    }
     let seed = session.config.train.seed;
     let extension = show::extension(&session.record);
     let of = args.as_class.as_ref().map_or(String::new(), |_| "-swapped".into());
@@ -52,6 +59,15 @@ pub fn run(args: &ReconstructArgs, report: &Report) -> Result<()> {
     report.json(&json!({ "part": name, "examples": shown, "as_class": args.as_class, "files": [path] }));
     report.result(&path.display().to_string());
     Ok(())
+}
+
+/// The examples of a part that are named by their index in it, or else some.
+fn shown(named: &[usize], count: usize, part: &Range<usize>, name: &str) -> Result<Vec<u32>> {
+    if !named.is_empty() {
+        return named.iter().map(|&index| open::example("--example", index, part, name)).collect();
+    }
+    // Spread evenly, so that sorted data show all of their kinds.
+    Ok((0..count).map(|i| (part.start + i * part.len() / count) as u32).collect())
 }
 
 /// The classes as which examples are decoded; none where each is decoded as its own.

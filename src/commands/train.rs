@@ -8,7 +8,7 @@ mod sweep;
 use super::{describe, folder, open, show};
 use crate::checkpoint::find::steps_beyond;
 use crate::checkpoint::sweep::{Sweep, load_common, one_model};
-use crate::checkpoint::{self, Checkpoint, DataRecord, Which};
+use crate::checkpoint::{self, Checkpoint, DataRecord, Progress, Which};
 use crate::cli::TrainArgs;
 use crate::config::{self, Config};
 use crate::data;
@@ -483,7 +483,7 @@ fn finish(session: &mut Session, member: &Member, folder: &Path, report: &Report
     }
     let progress = &member.progress;
     if let (Some(best), Some(epoch)) = (progress.best, progress.best_epoch) {
-        report.note(&format!("best     epoch {epoch}, by its {} of {best:.2} nats", scored(session)?));
+        report.note(&came_to(progress, epoch, &format!("{} of {best:.2} nats", scored(session)?), folder));
     }
     // While the disk was full the best epoch may have come and gone.
     let kept = checkpoint::glance(folder, Which::Best).ok().map(|(_, kept)| kept.epoch);
@@ -501,6 +501,15 @@ fn finish(session: &mut Session, member: &Member, folder: &Path, report: &Report
     report.note(&format!("         elbo sample {shown} -n 100"));
     report.note(&format!("         elbo reconstruct {shown}"));
     Ok(())
+}
+
+/// Which epoch a run folder means, and which was the best one by this score.
+fn came_to(progress: &Progress, best: u32, score: &str, folder: &Path) -> String {
+    if progress.course.stopped || best == progress.epoch {
+        return format!("best     epoch {best}, by its {score}");
+    }
+    let kept = folder.join("checkpoints").join("best");
+    format!("last     epoch {}; epoch {best} had the best score, a {score}: {}", progress.epoch, kept.display())
 }
 
 /// By what of which part of the data epochs are compared, such as `validation -ELBO`.

@@ -108,7 +108,8 @@ fn unfit(dataset: &Dataset, likelihood: Likelihood, example: usize, at: usize, v
     } else if !value.is_nan() || dataset.format != Format::Array {
         "; remove or replace values that are not finite"
     } else if dataset.shape[..2] == [1, 1] {
-        "; for a model that takes NaN for a missing value choose `--recipe table` or `--recipe anomaly`, else replace it"
+        "; for a model that takes NaN for a missing value choose `--recipe table` or `--recipe anomaly`, without \
+         `data.scale=none`, else replace it"
     } else {
         "; NaN stands for a missing value where numbers are scaled: choose `--set data.scale=standardise`, else replace it"
     };

@@ -43,6 +43,15 @@ fn a_first_run_leaves_what_the_other_commands_take() {
         let png = fs::read(folder.path().join(file)).unwrap();
         assert!(png.starts_with(b"\x89PNG\r\n"), "{line}");
     }
+    let shown = |line: &str| {
+        let said = elbo(folder.path(), &format!("reconstruct runs/classic-1 --adapter cpu --out r.png --json {line}"));
+        let value: Value = serde_json::from_str(&said.out).expect("JSON");
+        (value["examples"].clone(), said.err)
+    };
+    let (spread, said) = shown("--part train -n 2");
+    assert!(said.contains("2 of ") && said.contains("spread over the train part"), "{said}");
+    assert_eq!(spread[0], 0);
+    assert_eq!(shown("--part train --example 7,3 --example 3").0, json!([7, 3, 3]));
 }
 
 #[test]
@@ -319,6 +328,8 @@ fn wrong_input_to_the_commands_that_take_a_run_is_one_clear_line() {
         ("sample run -n 0", 2, "-n 0"),
         ("sample run -n 99999999999999", 2, "-n"),
         ("reconstruct run -n 0", 2, "-n 0"),
+        ("reconstruct run --example 9999", 2, "--example: there is no example 9999: the test part has 0 to 49"),
+        ("reconstruct run -n 2 --example 1", 2, "cannot be used with"),
         ("plan --for nothing", 2, "nothing"),
         ("plan --latent 3", 2, "--latent"),
         ("plan --batch 0", 2, "train.batch"),

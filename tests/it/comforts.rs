@@ -361,6 +361,13 @@ fn commands_take_the_best_checkpoint_of_a_run_that_stopped_early() {
     assert_eq!(format!("{:.2}", value["neg_elbo"].as_f64().unwrap()), elbo_of(&test));
     assert_eq!(eval("run"), eval("run/checkpoints/best"));
     assert_ne!(eval("run"), eval("run/checkpoints/last"));
+    // Without patience the run folder means the last epoch, and the best one is a checkpoint in it.
+    let epochs = said.err.split("stopped early after epoch ").nth(1).unwrap().split(':').next().unwrap().to_owned();
+    let line = format!("train {TINY} --epochs {epochs} --lr 0.05 --set validation=40 --out whole");
+    let whole = elbo(folder.path(), &line).succeeded();
+    let last = format!("last     epoch {epochs}; epoch ");
+    assert!(said.err.contains("best     epoch ") && !said.err.contains("last     "), "{said:?}");
+    assert!(whole.err.contains(&last) && !whole.err.contains("best     epoch"), "{whole:?}");
 }
 
 #[test]

@@ -409,6 +409,10 @@ fn a_missing_value_that_a_source_cannot_have_is_told_how_to_be_one() {
             "value 0 of row 1 (both from 0) is NaN; for a model that takes NaN for a missing value choose `--recipe table`",
         ),
         (
+            "x.npz --recipe anomaly --set data.scale=none",
+            "choose `--recipe table` or `--recipe anomaly`, without `data.scale=none`, else replace it",
+        ),
+        (
             "y.npy",
             "is NaN; NaN stands for a missing value where numbers are scaled: choose `--set data.scale=standardise`",
         ),

@@ -182,6 +182,8 @@ fn one_deviation_for_all_values_is_learnt_and_shown() {
                     --set hidden=[32] --latent 4 --set data.examples=600 --batch 50 --lr 3e-3";
     let said = elbo(at, &format!("train {settings} --epochs 20 --out run --adapter cpu")).succeeded();
     let sigma = json(at, "eval run")["sigma"].as_f64().unwrap();
+    let evaluated = elbo(at, "eval run --adapter cpu").succeeded();
+    assert!(evaluated.err.contains("the figures are those of a density"), "{}", evaluated.err);
     // It began at 0.4, and a step of Adam changes its logarithm by half the learning rate.
     assert!((0.1..0.35).contains(&sigma), "{sigma}");
     assert!(said.err.contains(&format!("sigma    {sigma:.4}")), "{}", said.err);
