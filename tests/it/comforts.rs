@@ -226,14 +226,20 @@ fn a_run_by_importance_weights_is_judged_by_its_bound() {
 fn an_epoch_tells_all_terms_and_what_is_in_force_at_its_end() {
     for device in 0..executors().len() {
         let rising: &[_] = &[("tc", "6"), ("mmd", "5"), ("anneal", "linear"), ("anneal_epochs", "4"), ("beta", "8")];
-        let capacity: &[_] = &[("capacity", "20"), ("capacity_epochs", "10"), ("curve", "steps"), ("after", "[2]")];
+        let capacity: &[_] = &[
+            ("capacity", "20"),
+            ("capacity_epochs", "10"),
+            ("curve", "steps"),
+            ("after", "[2]"),
+            ("factors", "[0.5]"),
+        ];
         let ciwae: &[_] = &[("bound", "ciwae"), ("samples", "4"), ("share", "0.25")];
         for (settings, names, lr, beta, room) in [
             (rising, &["total correlation", "MMD"][..], [1e-3, 1e-3, 1e-3], Some([0.0, 2.0, 4.0]), None),
-            (capacity, &["penalty"], [1e-3, 1e-3, 1e-4], Some([1.0; 3]), Some([0.0, 2.0, 4.0])),
+            (capacity, &["penalty"], [1e-3, 1e-3, 5e-4], Some([1.0; 3]), Some([0.0, 2.0, 4.0])),
             (ciwae, &["log ratio"], [1e-3, 1e-3, 1e-3], None, None),
         ] {
-            let whole = [("batch", "200"), ("validation", "0"), ("examples", "200"), ("test", "0"), ("lr", "1e-3")];
+            let whole = [("batch", "200"), ("validation", "0"), ("examples", "240"), ("lr", "1e-3")];
             let mut outcome = run(device, &config(&[settings, &whole].concat()));
             let plan = outcome.session.plan(Purpose::Train).unwrap();
             let terms = outcome.session.executor.plan(plan).terms.clone();
