@@ -80,6 +80,14 @@ pub struct Epoch {
     pub neg_bound: Option<f64>,
     /// −log of the mean of as many importance weights for the validation part, where there are both.
     pub validation_neg_bound: Option<f64>,
+    /// What else the loss is made of or is reported, by name: penalty, total correlation, MMD, further bounds.
+    pub others: Vec<(String, f64)>,
+    /// The learning rate of the epoch's last update.
+    pub lr: f32,
+    /// β at the epoch's last update, where the objective has one.
+    pub beta: Option<f32>,
+    /// The capacity at the epoch's last update, where the objective has one.
+    pub capacity: Option<f32>,
     /// The best score of any epoch so far.
     pub best: f64,
     /// Examples trained on per second, in this sitting, by all members together.

@@ -124,20 +124,38 @@ pub fn weights_at(objective: &ObjectiveConfig, epochs: f64) -> [f32; 4] {
         let share = if objective.bound == Bound::Ciwae { objective.share } else { 0.0 };
         return [share, share, 1.0 - share, 1.0];
     }
-    let rising = |over: f32| if over > 0.0 { (epochs / f64::from(over)).min(1.0) } else { 1.0 };
+    let mut weights = [1.0, annealed_beta(objective, epochs), 0.0, 0.0];
+    weights[BOUND_WEIGHT] = capacity_at(objective, epochs).unwrap_or(objective.tc - 1.0);
+    weights[DECODER_WEIGHT] = objective.mmd;
+    weights
+}
+
+/// β after so many epochs; a bound of importance-weighted samples has none.
+pub fn beta_at(objective: &ObjectiveConfig, epochs: f64) -> Option<f32> {
+    (!objective.bound.is_weighted()).then(|| annealed_beta(objective, epochs))
+}
+
+fn annealed_beta(objective: &ObjectiveConfig, epochs: f64) -> f32 {
     let annealed = match objective.anneal {
         Anneal::None => 1.0,
-        Anneal::Linear => rising(objective.anneal_epochs),
+        Anneal::Linear => risen(epochs, objective.anneal_epochs),
         Anneal::Cyclical => {
             let place = (epochs / f64::from(objective.anneal_epochs)).fract();
             (place / f64::from(objective.anneal_share)).min(1.0)
         }
     };
-    let capacity = f64::from(objective.capacity) * rising(objective.capacity_epochs);
-    let mut weights = [1.0, (f64::from(objective.beta) * annealed) as f32, 0.0, 0.0];
-    weights[BOUND_WEIGHT] = if objective.capacity > 0.0 { capacity as f32 } else { objective.tc - 1.0 };
-    weights[DECODER_WEIGHT] = objective.mmd;
-    weights
+    (f64::from(objective.beta) * annealed) as f32
+}
+
+/// The capacity after so many epochs, where the rate has one.
+pub fn capacity_at(objective: &ObjectiveConfig, epochs: f64) -> Option<f32> {
+    let capacity = f64::from(objective.capacity) * risen(epochs, objective.capacity_epochs);
+    (objective.capacity > 0.0).then_some(capacity as f32)
+}
+
+/// How much of a rise in a line over `over` epochs is done.
+fn risen(epochs: f64, over: f32) -> f64 {
+    if over > 0.0 { (epochs / f64::from(over)).min(1.0) } else { 1.0 }
 }
 
 /// Which of a step's weights are weights: the others keep their value when all are scaled.

@@ -1,11 +1,14 @@
 //! The end of an epoch: what it came to, and what that changes.
 
 use super::run::Run;
+use super::schedule::{Update, learning_rate};
 use super::{Epoch, Event};
 use crate::checkpoint::Progress;
 use crate::config::{Config, Curve};
+use crate::data::batches::Batch;
 use crate::error::{Error, Result};
 use crate::eval;
+use crate::model::objective::{beta_at, capacity_at};
 use crate::model::{BOUND, LAYER_RATE};
 use crate::session::Purpose;
 use std::ops::Range;
@@ -63,9 +66,7 @@ impl Run<'_, '_> {
     /// What the epoch that is now complete came to for a member.
     fn score(&mut self, member: usize, validated: Option<(f64, Option<f64>)>, images_per_second: f64) -> Result<Epoch> {
         let plan = self.session.plan(Purpose::Train)?;
-        let terms = &self.session.executor.plan(plan).terms;
-        let bound = terms.iter().position(|term| term == BOUND);
-        let layers: Vec<usize> = (0..terms.len()).filter(|&at| terms[at].starts_with(LAYER_RATE)).collect();
+        let terms = self.session.executor.plan(plan).terms.clone();
         let (examples, epochs) = (self.session.data()?.train.len(), self.session.config.train.epochs);
         let (elapsed, alive) = (self.elapsed(), self.alive().len().max(1));
         let progress = &mut self.members[member].progress;
@@ -82,16 +83,26 @@ impl Run<'_, '_> {
         }
         let mean = |sum: f64| sum / counted as f64;
         let per_epoch = (examples * alive) as f64 / images_per_second;
+        let further = terms.into_iter().zip(sums.iter().map(|&sum| mean(sum))).skip(2);
+        let (layers, further): (Vec<_>, Vec<_>) = further.partition(|(term, _)| term.starts_with(LAYER_RATE));
+        let (bounds, others): (Vec<_>, Vec<_>) = further.into_iter().partition(|(term, _)| term == BOUND);
+        let config = self.session.members().nth(member).ok_or_else(|| Error::Bug("no such member".into()))?;
+        let last = last_update(config, progress, examples);
+        let epochs_then = last.step as f64 / last.per_epoch as f64;
         let mut epoch = Epoch {
             member,
             epoch: progress.epoch as usize,
             epochs,
             distortion: mean(distortion),
             rate: mean(rate),
-            layer_rates: layers.iter().map(|&at| mean(sums[at])).collect(),
+            layer_rates: layers.into_iter().map(|(_, rate)| rate).collect(),
             validation: validated.map(|(neg_elbo, _)| neg_elbo),
-            neg_bound: bound.map(|at| mean(sums[at])),
+            neg_bound: bounds.first().map(|(_, bound)| *bound),
             validation_neg_bound: validated.and_then(|(_, neg_bound)| neg_bound),
+            others,
+            lr: learning_rate(config, &progress.course, &last),
+            beta: beta_at(&config.objective, epochs_then),
+            capacity: capacity_at(&config.objective, epochs_then),
             best: f64::INFINITY,
             images_per_second,
             elapsed,
@@ -110,6 +121,14 @@ impl Run<'_, '_> {
         }
         Ok(epoch)
     }
+}
+
+/// The last update of the epoch that is complete.
+fn last_update(config: &Config, progress: &Progress, examples: usize) -> Update {
+    let per_epoch = examples.div_ceil(config.train.batch);
+    let slot = per_epoch.saturating_sub(1);
+    let first = slot * config.train.batch;
+    Update { step: progress.step.saturating_sub(1), per_epoch, slot, batch: Batch { first, rows: examples - first } }
 }
 
 /// Takes note of the score of the epoch that is complete: whether it is the best so far, whether a plateau lowers the

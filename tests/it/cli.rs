@@ -24,7 +24,12 @@ fn a_first_run_leaves_what_the_other_commands_take() {
         assert!(found.iter().any(|name| name == file), "{file} is not in {found:?}");
     }
     let metrics = fs::read_to_string(run.join("metrics.csv")).unwrap();
-    assert_eq!(metrics.lines().map(|line| line.split(',').count()).collect::<Vec<_>>(), [7, 7, 7], "{metrics}");
+    assert_eq!(metrics.lines().map(|line| line.split(',').count()).collect::<Vec<_>>(), [9, 9, 9], "{metrics}");
+    assert!(
+        metrics.starts_with("epoch,distortion,rate,neg_elbo,validation_neg_elbo,images_per_second,elapsed_seconds,")
+            && metrics.lines().next().unwrap().ends_with(",lr,beta"),
+        "{metrics}"
+    );
     assert!(fs::read_to_string(run.join("config.toml")).unwrap().contains("seed = 3"));
 
     let more = elbo(folder.path(), "train --resume runs/classic-1 --epochs 3 --adapter cpu").succeeded();

@@ -6,6 +6,7 @@ use elbo::checkpoint::{Checkpoint, load};
 use elbo::config::{self, Config, DataConfig};
 use elbo::data;
 use elbo::error::Error;
+use elbo::plan::Role;
 use elbo::session::{BATCH, Purpose, Session};
 use elbo::train::{Epoch, Event, Member, Options, train};
 use std::fs;
@@ -217,6 +218,73 @@ fn a_run_by_importance_weights_is_judged_by_its_bound() {
             let last = alone.epochs.last().unwrap();
             assert_eq!((last.validation_neg_bound, Some(last.score())), (None, last.neg_bound));
         }
+    }
+}
+
+/// One update an epoch, so that the epoch's terms are those that the step left in the metrics.
+#[test]
+fn an_epoch_tells_all_terms_and_what_is_in_force_at_its_end() {
+    for device in 0..executors().len() {
+        let rising: &[_] = &[("tc", "6"), ("mmd", "5"), ("anneal", "linear"), ("anneal_epochs", "4"), ("beta", "8")];
+        let capacity: &[_] = &[
+            ("capacity", "20"),
+            ("capacity_epochs", "10"),
+            ("curve", "steps"),
+            ("after", "[2]"),
+            ("factors", "[0.5]"),
+        ];
+        let ciwae: &[_] = &[("bound", "ciwae"), ("samples", "4"), ("share", "0.25")];
+        for (settings, names, lr, beta, room) in [
+            (rising, &["total correlation", "MMD"][..], [1e-3, 1e-3, 1e-3], Some([0.0, 2.0, 4.0]), None),
+            (capacity, &["penalty"], [1e-3, 1e-3, 5e-4], Some([1.0; 3]), Some([0.0, 2.0, 4.0])),
+            (ciwae, &["log ratio"], [1e-3, 1e-3, 1e-3], None, None),
+        ] {
+            let whole = [("batch", "200"), ("validation", "0"), ("examples", "240"), ("lr", "1e-3")];
+            let mut outcome = run(device, &config(&[settings, &whole].concat()));
+            let plan = outcome.session.plan(Purpose::Train).unwrap();
+            let terms = outcome.session.executor.plan(plan).terms.clone();
+            let last = outcome.session.read(0, &Role::Metrics, 0, terms.len()).unwrap();
+            let told = &outcome.epochs[2].others;
+            assert!(told.iter().map(|(name, _)| name).eq(names), "{told:?}");
+            for (name, mean) in told {
+                let at = terms.iter().position(|term| term == name).unwrap();
+                assert!(mean.is_finite() && *mean != 0.0 && *mean == f64::from(last[at]), "{name}: {mean}, {last:?}");
+            }
+            for (at, epoch) in outcome.epochs.iter().enumerate() {
+                let then = |values: Option<[f32; 3]>| values.map(|values| values[at]);
+                assert_eq!((epoch.lr, epoch.beta, epoch.capacity), (lr[at], then(beta), then(room)), "{settings:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_run_shows_further_terms_by_name_also_where_an_older_version_began_it() {
+    let folder = tempfile::tempdir().unwrap();
+    elbo(folder.path(), &format!("train {TINY} --epochs 2 --set tc=6 --set mmd=5 --out run")).succeeded();
+    let path = folder.path().join("run/metrics.csv");
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.lines().next().unwrap().ends_with(",elapsed_seconds,total_correlation,mmd,lr,beta"), "{text}");
+    let rows = |text: &str| -> Vec<Vec<String>> {
+        text.lines().map(|line| line.split(',').map(str::to_owned).collect()).collect()
+    };
+    let found = rows(&text);
+    assert!(found[1..].iter().flat_map(|row| &row[7..]).all(|cell| cell.parse::<f64>().unwrap().is_finite()), "{text}");
+    assert_ne!(found[1][7..9], found[2][7..9], "they follow the terms: {text}");
+    assert_eq!(found[2][9..], ["0.001", "1"], "{text}");
+
+    // As it was written before there were such columns, and with one that this version does not know.
+    let old: String = found.iter().map(|row| row[..7].join(",") + ",own\n").collect();
+    fs::write(&path, &old).unwrap();
+    elbo(folder.path(), "train --resume run --epochs 4 --adapter cpu").succeeded();
+    let new = rows(&fs::read_to_string(&path).unwrap());
+    assert_eq!(new[0].join(","), found[0][..7].join(",") + ",own,total_correlation,mmd,lr,beta");
+    for (row, old) in new[1..3].iter().zip(old.lines().skip(1)) {
+        assert_eq!(row.join(","), format!("{old},,,,"));
+    }
+    assert!(new.len() == 5 && new.iter().all(|row| row.len() == 12), "{new:?}");
+    for row in &new[3..] {
+        assert!(row[7].is_empty() && row[8..].iter().all(|cell| cell.parse::<f64>().is_ok()), "{new:?}");
     }
 }
 

@@ -133,9 +133,9 @@ fn every_command_answers_of_the_lowest_layer_or_says_that_it_does_not() {
     assert!(header.starts_with("index,label,mean_0,mean_1,mean_2,mean_3\n"), "the lowest layer has four dimensions");
     // What an epoch came to, layer by layer.
     let text = fs::read_to_string(folder.join("run/metrics.csv")).unwrap();
-    assert!(text.lines().next().unwrap().ends_with("rate_1,rate_2,rate_3"), "{text}");
+    assert!(text.lines().next().unwrap().ends_with("rate_1,rate_2,rate_3,lr"), "{text}");
     let last: Vec<f64> = text.lines().last().unwrap().split(',').filter_map(|cell| cell.parse().ok()).collect();
-    let layers: f64 = last[last.len() - 3..].iter().sum();
+    let layers: f64 = last[last.len() - 4..last.len() - 1].iter().sum();
     assert!((layers - last[2]).abs() < 1e-4, "{text}");
     let before = files(folder).len();
     for (line, culprit) in [

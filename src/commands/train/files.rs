@@ -43,15 +43,12 @@ pub fn edited(folder: &Path, trained: &Config) -> Option<String> {
 /// `metrics.csv`: one line per epoch. The first of a sitting writes it whole, the others append to it.
 #[derive(Debug, Default)]
 pub struct Metrics {
+    /// What the header names. Columns that an older version did not write come behind those that are there.
+    columns: Vec<String>,
     lines: Vec<String>,
     /// Whether the file holds these lines and nothing else.
     written: bool,
 }
-
-const COLUMNS: &str = "epoch,distortion,rate,neg_elbo,validation_neg_elbo,images_per_second,elapsed_seconds";
-
-/// What follows where a bound of importance-weighted samples is minimised.
-const OF_BOUNDS: &str = ",neg_bound,validation_neg_bound";
 
 impl Metrics {
     /// The lines of the epochs that a checkpoint knows of, and what to warn of where they are not all there; later ones
@@ -68,6 +65,8 @@ impl Metrics {
         };
         // A line that a power cut left half is none, and neither is one out of its place.
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        let header = whole.lines().next().filter(|header| header.starts_with("epoch,"));
+        let columns = header.into_iter().flat_map(|header| header.split(',').map(str::to_owned)).collect();
         let (mut lines, mut last): (Vec<String>, usize) = (vec![], 0);
         for line in whole.lines().skip(1) {
             if let Some(number) = number_of(line).filter(|number| (last + 1..=epochs).contains(number)) {
@@ -78,7 +77,7 @@ impl Metrics {
         let (there, shown) = (lines.len(), path.display());
         let warning =
             format!("{shown} has lines of {there} of the {epochs} epochs that are done; the others are missing");
-        Ok((Self { lines, written: false }, (there < epochs).then_some(warning)))
+        Ok((Self { columns, lines, written: false }, (there < epochs).then_some(warning)))
     }
 
     /// Forgets the lines of epochs that will be trained again.
@@ -92,34 +91,57 @@ impl Metrics {
     /// # Errors
     /// [`Error::Disk`] where the file cannot be written.
     pub fn add(&mut self, folder: &Path, epoch: &Epoch) -> Result<()> {
-        self.lines.push(format!(
-            "{},{},{},{},{},{:.0},{:.1}{}{}",
-            epoch.epoch,
-            epoch.distortion,
-            epoch.rate,
-            epoch.neg_elbo(),
-            number(epoch.validation),
-            epoch.images_per_second,
-            epoch.elapsed.as_secs_f64(),
-            epoch
-                .neg_bound
-                .map_or(String::new(), |neg_bound| { format!(",{neg_bound},{}", number(epoch.validation_neg_bound)) }),
-            listed(epoch.layer_rates.iter().map(f64::to_string)),
-        ));
+        let cells = cells(epoch);
+        for (column, _) in &cells {
+            if !self.columns.contains(column) {
+                self.columns.push(column.clone());
+                self.written = false;
+            }
+        }
+        let cell = |name| cells.iter().find(|(column, _)| column == name).map_or("", |(_, cell)| cell);
+        let line = self.columns.iter().map(cell).collect::<Vec<_>>().join(",");
+        let end = format!("{line}\n");
+        self.lines.push(line);
         let path = folder.join("metrics.csv");
         if std::mem::take(&mut self.written) {
-            let line = self.lines.last().map_or("", String::as_str);
-            durable::append(&path, format!("{line}\n").as_bytes())?;
-            self.written = true;
-            return Ok(());
+            durable::append(&path, end.as_bytes())?;
+        } else {
+            let lines = self.lines.iter().map(|line| filled(line, self.columns.len()) + "\n");
+            let text = self.columns.join(",") + "\n" + &lines.collect::<String>();
+            durable::replace_file(&path, text.as_bytes())?;
         }
-        let more = if epoch.neg_bound.is_some() { OF_BOUNDS } else { "" };
-        let layers = listed((1..=epoch.layer_rates.len()).map(|layer| format!("rate_{layer}")));
-        let text = format!("{COLUMNS}{more}{layers}\n{}\n", self.lines.join("\n"));
-        durable::replace_file(&path, text.as_bytes())?;
         self.written = true;
         Ok(())
     }
+}
+
+/// What an epoch came to, by column: what every run has had from the first version on, then the rest.
+fn cells(epoch: &Epoch) -> Vec<(String, String)> {
+    let number = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
+    let mut cells = vec![
+        ("epoch", epoch.epoch.to_string()),
+        ("distortion", epoch.distortion.to_string()),
+        ("rate", epoch.rate.to_string()),
+        ("neg_elbo", epoch.neg_elbo().to_string()),
+        ("validation_neg_elbo", number(epoch.validation)),
+        ("images_per_second", format!("{:.0}", epoch.images_per_second)),
+        ("elapsed_seconds", format!("{:.1}", epoch.elapsed.as_secs_f64())),
+    ];
+    if epoch.neg_bound.is_some() {
+        cells.push(("neg_bound", number(epoch.neg_bound)));
+        cells.push(("validation_neg_bound", number(epoch.validation_neg_bound)));
+    }
+    let layers = (1..).zip(&epoch.layer_rates).map(|(layer, rate)| (format!("rate_{layer}"), rate.to_string()));
+    let others = epoch.others.iter().map(|(name, mean)| (name.to_lowercase().replace(' ', "_"), mean.to_string()));
+    let in_force = [("lr", Some(epoch.lr)), ("beta", epoch.beta), ("capacity", epoch.capacity)];
+    let in_force = in_force.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_string())));
+    let cells = cells.into_iter().map(|(name, cell)| (name.to_owned(), cell));
+    cells.chain(layers).chain(others).chain(in_force).collect()
+}
+
+/// A line with so many cells: columns that came later are empty in it.
+fn filled(line: &str, cells: usize) -> String {
+    line.split(',').chain(std::iter::repeat("")).take(cells).collect::<Vec<_>>().join(",")
 }
 
 /// Lets a power cut take nothing of what was added to `metrics.csv` of these runs.
@@ -130,15 +152,6 @@ pub fn flush_metrics(folders: &[PathBuf]) -> Result<()> {
 /// Which epoch a line is of.
 fn number_of(line: &str) -> Option<usize> {
     line.split(',').next()?.parse().ok()
-}
-
-/// Further cells of a line.
-fn listed(cells: impl Iterator<Item = String>) -> String {
-    cells.fold(String::new(), |line, cell| line + "," + &cell)
-}
-
-fn number(value: Option<f64>) -> String {
-    value.map_or(String::new(), |value| value.to_string())
 }
 
 /// The saved configuration, with what else decided the result as comments.
