@@ -154,7 +154,7 @@ impl DataRecord {
 
     /// How other data have to be read to be used with the model.
     pub fn known(&self) -> Known<'_> {
-        Known { encoding: self.encoding.as_ref(), classes: self.classes.as_deref() }
+        Known { encoding: self.encoding.as_ref(), classes: self.classes.as_deref(), floats: self.floats }
     }
 
     /// How many classes a conditional model was told; of others, how many have names.

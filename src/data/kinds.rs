@@ -37,8 +37,10 @@ const KINDS: [(&[u8], &str, &str); 26] = [
 /// read.
 pub fn told(start: &[u8]) -> Option<String> {
     let (magic, what, how) = KINDS.iter().find(|(magic, ..)| start.starts_with(magic))?;
-    // A column may be called BMI.
-    if text(start).is_some() && !magic.starts_with(b"%%") {
+    // A column may be called BMI, and the others may have letters beyond ASCII in any encoding.
+    let plain = start.iter().all(|byte| *byte >= b' ' || byte.is_ascii_whitespace());
+    let is_text = text(start).is_some() || (plain && magic.iter().all(u8::is_ascii_alphanumeric));
+    if is_text && !magic.starts_with(b"%%") {
         return None;
     }
     Some(format!("this is {what}, which is not read; make it one of .csv, .npy or .npz: {how}"))
@@ -84,8 +86,16 @@ mod tests {
         ] {
             assert!(told(start).is_some_and(|told| told.contains(words)), "{words}");
         }
-        for start in [&b"BMI,age\n1,2"[..], b"\0\0\x08\x03", b"a,b\n1,2", b"", b"\x1f\x8b", b"PK\x03\x04", b"\x93NUMPY"]
-        {
+        for start in [
+            &b"BMI,age\n1,2"[..],
+            b"BMI;Gr\xf6\xdfe\n1;2\n",
+            b"\0\0\x08\x03",
+            b"a,b\n1,2",
+            b"",
+            b"\x1f\x8b",
+            b"PK\x03\x04",
+            b"\x93NUMPY",
+        ] {
             assert_eq!(told(start), None);
         }
         assert!(archive("x/data.pkl").is_some_and(|told| told.contains("torch.load")));

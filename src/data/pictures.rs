@@ -93,10 +93,13 @@ fn lit(cells: Cells, format: Format, request: &Request) -> Result<(Cells, Option
     let spread = request.known.is_none() && request.likelihood != Likelihood::LogisticMixture;
     Ok(match largest {
         _ if bits => (cells, None),
-        Largest::Byte(1) => {
-            let note = "bytes are 0 and 1 only: 1 is taken for white, not 255 (data.white=full takes 255)";
-            // For a new model it is what anybody expects.
-            (cells.into_bits(), request.known.is_some().then(|| note.to_owned()))
+        // A model that was trained on bytes knows 255 as white, one of bits or other numbers 1.
+        Largest::Byte(1) if request.known.is_some_and(|known| !known.floats) => {
+            (cells, Some("bytes are 0 and 1 only, and 255 stands for white, as in the training".to_owned()))
+        }
+        Largest::Byte(1) => (cells.into_bits(), None),
+        Largest::Byte(byte @ 2..=DARK_BYTE) if request.known.is_some_and(|known| known.floats) => {
+            (cells, Some(format!("no byte is larger than {byte}, and 255 stands for white")))
         }
         Largest::Byte(byte @ 2..=DARK_BYTE) if spread => {
             (cells, Some(format!("no byte is larger than {byte}, and 255 stands for white: {way_out}")))
@@ -187,6 +190,18 @@ mod tests {
     }
 
     #[test]
+    fn a_model_says_what_is_white_and_no_file_does() {
+        let folder = tempfile::tempdir().unwrap();
+        for path in sources(folder.path(), &[0, 1, 1, 0, 0, 0, 0, 0, 1, 1, 1, 0]) {
+            for (floats, white, told) in [(true, 1.0, 0), (false, 1.0 / 255.0, 1)] {
+                let (config, known) = (plain(), Known { encoding: None, classes: None, floats });
+                let data = read(&path, &Request { known: Some(known), ..unscaled(&config) });
+                assert_eq!((pixels(&data)[1], data.notes.len()), (white, told), "{} {floats}", path.display());
+            }
+        }
+    }
+
+    #[test]
     fn a_small_part_of_the_range_is_told_with_the_way_out() {
         let folder = tempfile::tempdir().unwrap();
         let dark = [0, 5, 9, 15, 3, 15, 7, 1, 0, 0, 0, 0];
@@ -194,16 +209,18 @@ mod tests {
             let config = plain();
             let data = read(&path, &unscaled(&config));
             assert!(data.notes[0].contains("no byte is larger than 15") && data.notes[0].contains("data.scale=unit"));
-            // The model is told once, when it is made.
-            let known = Known { encoding: None, classes: None };
-            let request = Request { known: Some(known), ..unscaled(&config) };
-            assert!(read(&path, &request).notes.is_empty());
+            // A model of such bytes is told once, when it is made; one of 0 and 1 is told that these are others.
+            for (floats, told) in [(false, 0), (true, 1)] {
+                let known = Known { encoding: None, classes: None, floats };
+                let request = Request { known: Some(known), ..unscaled(&config) };
+                assert_eq!(read(&path, &request).notes.len(), told);
+            }
             let config = DataConfig { scale: Scale::Unit, ..config };
             let spread = read(&path, &unscaled(&config));
             assert_eq!((pixels(&spread)[3], pixels(&spread)[1]), (1.0, 5.0 / 15.0));
             assert_eq!(spread.original_example(0).unwrap(), [0.0, 5.0, 9.0, 15.0]);
             // Other pictures for the model are scaled as those of the training.
-            let known = Known { encoding: spread.encoding.as_ref(), classes: None };
+            let known = Known { encoding: spread.encoding.as_ref(), classes: None, floats: true };
             let request = Request { known: Some(known), ..unscaled(&config) };
             assert_eq!(pixels(&read(&path, &request)), pixels(&spread));
         }

@@ -28,6 +28,8 @@ pub struct Known<'a> {
     pub encoding: Option<&'a Encoding>,
     /// The names of the classes.
     pub classes: Option<&'a [String]>,
+    /// Whether the values of the training were numbers; otherwise they were bytes, of which 255 is white.
+    pub floats: bool,
 }
 
 /// Classes as a source has them.

@@ -67,7 +67,8 @@ fn ungrouped(field: &str, mark: char) -> Option<String> {
     let digits = whole.trim_start_matches(['+', '-']);
     let mut groups = digits.split(mark);
     let all_digits = |group: &str| !group.is_empty() && group.bytes().all(|byte| byte.is_ascii_digit());
-    let first = groups.next().is_some_and(|first| first.len() <= 3 && all_digits(first));
+    // A number below one has no thousands.
+    let first = groups.next().is_some_and(|first| first.len() <= 3 && all_digits(first) && !first.starts_with('0'));
     let others = digits.contains(mark) && groups.all(|group| group.len() == 3 && all_digits(group));
     (first && others && whole.len() - digits.len() <= 1).then(|| format!("{}{rest}", whole.replace(mark, "")))
 }
@@ -120,6 +121,8 @@ mod tests {
             (Auto, b',', "1.5", Some(1.5)),
             (Auto, b',', "1,5", None),
             (Auto, b';', "51,257", Some(51.257)),
+            (Comma, b';', "0.984", Some(0.984)),
+            (Point, b',', "0,123", None),
             (Auto, b';', "-0,5e3", Some(-500.0)),
             (Auto, b';', "1,234,567", None),
             (Auto, b';', "1.5", Some(1.5)),
