@@ -96,6 +96,9 @@ impl Folder {
     /// Makes folders in it, for this process alone, too.
     pub fn add(&mut self, inner: &[PathBuf], report: &Report) -> Result<()> {
         for path in inner.iter().filter(|path| **path != self.path) {
+            if !path.exists() {
+                self.made.insert(0, path.clone());
+            }
             durable::create_folder(path)?;
             self.locks.push(told(Lock::take(path)?, path, report));
         }
@@ -105,6 +108,7 @@ impl Folder {
     /// Takes it away again, with what a run writes in it; what others put there stays.
     pub fn remove(mut self) {
         clear(&self.path);
+        self.made.iter().filter(|made| made.parent() == Some(&self.path)).for_each(|member| clear(member));
         self.locks.clear();
         // What cannot be removed is left; the error that led here is the one to report.
         for folder in &self.made {
@@ -157,29 +161,29 @@ fn told(lock: Lock, folder: &Path, report: &Report) -> Lock {
 }
 
 /// Whether a folder holds what was begun and came to no checkpoint, and nothing else: of a sweep, to none of some member.
+/// Whatever may be somebody's own makes it none.
 pub fn is_start(folder: &Path) -> bool {
     let inside = names(folder);
-    if inside.is_empty() || !inside.iter().any(|name| name != lock::FILE) {
-        return false;
-    }
-    let members: Vec<PathBuf> = match Sweep::read(folder) {
-        Ok(None) => vec![],
-        Ok(Some(sweep)) => sweep.folders(folder),
+    let members = match Sweep::read(folder) {
+        Ok(sweep) => sweep.map(|sweep| sweep.folders(folder)),
         Err(_) => return false,
     };
     let has_none = |member: &PathBuf| !names(&member.join("checkpoints")).iter().any(|name| find::is_name(name));
-    if !members.is_empty() && !members.iter().any(has_none) {
+    if members.as_ref().is_some_and(|members| !members.iter().any(has_none)) {
         return false;
     }
-    let of_start = |name: &String| match name.as_str() {
-        "sweep.toml" => true,
-        name if name.starts_with("member-") => {
-            let member = folder.join(name);
-            names(&member).iter().all(|inner| belongs(&member, inner, !members.is_empty()))
+    // What is there before the configuration is empty.
+    let began = members.is_some() || inside.iter().any(|name| name == "config.toml");
+    let of_start = |name: &String| {
+        let path = folder.join(name);
+        match members.as_ref().filter(|members| is_folder(&path) && members.contains(&path)) {
+            Some(_) => names(&path).iter().all(|inner| belongs(&path, inner, true)),
+            None if name == "sweep.toml" => members.is_some(),
+            None if began => belongs(folder, name, false),
+            None => name == lock::FILE || (is_place(&path, name) && names(&path).is_empty()),
         }
-        name => belongs(folder, name, false),
     };
-    inside.iter().all(of_start)
+    inside.iter().any(|name| name != lock::FILE) && inside.iter().all(of_start)
 }
 
 /// Whether an entry of a run's folder may be there before its first checkpoint; `first`: or beside its first.
@@ -188,22 +192,40 @@ fn belongs(folder: &Path, name: &str, first: bool) -> bool {
     match name {
         lock::FILE => true,
         "config.toml" => fs::read(&path).is_ok_and(|text| text.starts_with(b"# elbo ")),
-        "samples" => names(&path).iter().all(|name| name.starts_with(TEMPORARY)),
+        "samples" => is_folder(&path) && names(&path).iter().all(|name| is_unfinished(name)),
         "checkpoints" => {
             let beginning = |name: &String| first && (name == "last" || find::is_first(name));
-            names(&path).iter().all(|name| name.starts_with(TEMPORARY) || beginning(name))
+            is_folder(&path) && names(&path).iter().all(|name| is_unfinished(name) || beginning(name))
         }
-        name => name.starts_with(TEMPORARY),
+        name => is_unfinished(name),
     }
 }
 
-/// Removes what a run writes in its folder.
+/// Whether a path is a folder itself and no link to one.
+fn is_folder(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|found| found.is_dir())
+}
+
+/// Whether a path is a folder in which a run keeps what it makes.
+fn is_place(path: &Path, name: &str) -> bool {
+    ["checkpoints", "samples"].contains(&name) && is_folder(path)
+}
+
+/// Whether a name is that of what a process was writing when it ended.
+fn is_unfinished(name: &str) -> bool {
+    let named = name.strip_prefix(TEMPORARY).and_then(|rest| rest.split_once('-'));
+    named.is_some_and(|(process, _)| !process.is_empty() && process.bytes().all(|c| c.is_ascii_digit()))
+}
+
+/// Removes what a run writes in its folder, and that of the members of a sweep.
 fn clear(folder: &Path) {
+    let members = Sweep::read(folder).ok().flatten().map_or(vec![], |sweep| sweep.folders(folder));
     for name in names(folder) {
-        let known = WRITTEN.contains(&name.as_str()) || ["checkpoints", "samples"].contains(&name.as_str());
-        if known || name.starts_with("member-") || name.starts_with(TEMPORARY) {
-            let path = folder.join(name);
-            let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        let path = folder.join(&name);
+        if is_place(&path, &name) || (members.contains(&path) && path != folder && is_folder(&path)) {
+            let _ = fs::remove_dir_all(&path);
+        } else if WRITTEN.contains(&name.as_str()) || is_unfinished(&name) {
+            let _ = if is_folder(&path) { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
         }
     }
 }
@@ -255,7 +277,15 @@ mod tests {
             (&[CONFIG, ("metrics.csv", "")], false),
             (&[SWEEP, first, ("member-00/checkpoints/last", ""), ("member-01/checkpoints/", "")], true),
             (&[first, ("member-01/checkpoints/", "")], false),
-            (&[("member-00/checkpoints/", ""), ("member-01/config.toml", "# elbo 0.1.0\n")], true),
+            // What a sweep that was killed before it named its members left might be somebody's.
+            (&[("member-00/checkpoints/", ""), ("member-01/config.toml", "# elbo 0.1.0\n")], false),
+            (&[("checkpoints/", "")], true),
+            (&[("member-data.csv", "1,2\n")], false),
+            (&[("member-notes/", ""), CONFIG], false),
+            (&[("samples", "precious"), CONFIG], false),
+            (&[("checkpoints", "precious")], false),
+            (&[(".tmp-mine", "precious"), CONFIG], false),
+            (&[SWEEP, ("member-data.csv", "1,2\n")], false),
             (&[SWEEP, first, ("member-01/checkpoints/step-0000000000/manifest.json", "{}")], false),
             (&[SWEEP, ("member-00/checkpoints/step-0000000005/x", ""), ("member-01/checkpoints/", "")], false),
             (&[SWEEP, ("member-00/notes.txt", "")], false),

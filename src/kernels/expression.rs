@@ -1,6 +1,6 @@
 //! Formulas in kernels: as WGSL, for one place after the other, and for many places at once.
 
-use super::{Call, StepScalars, f32s, math};
+use super::{Call, StepScalars, Sum, f32s, math};
 use crate::expr::words::{Access, Program};
 use crate::expr::{Binary, Instruction, Unary};
 use std::fmt::Write;
@@ -87,6 +87,12 @@ fn operand(k: usize, (access, divided): (Access, bool), columns: u32) -> String 
             format!("select(0.0, read_{name}({index}), {column} < {width}u)")
         }
     }
+}
+
+/// A formula may take numbers of the size of its operands from each other, so that what is left is less than their rounding.
+pub fn differences(words: &[u32], size: &dyn Fn(usize) -> f64) -> Sum {
+    let operands = words[0] as usize;
+    Sum::of(operands, (0..operands).map(size).fold(0.0, f64::max))
 }
 
 /// What a formula looks at in one call of a CPU function.

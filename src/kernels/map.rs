@@ -1,6 +1,6 @@
 //! y = a formula of the numbers in the same place of up to seven tensors, which repeat where they are smaller.
 
-use super::expression::{BLOCK, Formula};
+use super::expression::{BLOCK, Formula, differences};
 use super::{Call, Kernel, f32s_mut, read, write};
 
 super::params! {
@@ -25,7 +25,7 @@ pub static KERNEL: Kernel = Kernel {
     workgroup: [256, 1, 1],
     cpu,
     fast: Some(fast),
-    sums: super::short,
+    sums: |asked, size| differences(&asked.consts[1..], size),
     rounds: super::few_rounds,
     family: super::Family::Alone,
 };

@@ -1,7 +1,7 @@
 //! A formula (see [`super::map`]) reduced along an axis: its sum, its largest number or the place of that, or the logarithm
 //! of the sum of exponentials.
 
-use super::expression::{BLOCK, Formula};
+use super::expression::{BLOCK, Formula, differences};
 use super::{Asked, Call, Kernel, Sum, f32s_mut, read, write};
 use std::ops::Range;
 
@@ -72,10 +72,13 @@ pub fn grid(params: &Params, consts: &[u32]) -> [u32; 3] {
 
 /// Of a sum; its terms are taken to be as large as the largest tensor that the formula looks at.
 fn sums(asked: &Asked, size: &dyn Fn(usize) -> f64) -> Sum {
-    let operands = asked.consts[CONSTS] as usize;
+    let of_one = differences(&asked.consts[CONSTS..], size);
     match asked.consts[2] {
-        SUM => Sum::of(asked.consts[3] as usize, (0..operands).map(size).fold(0.0, f64::max)),
-        _ => Sum::SHORT,
+        SUM => Sum {
+            length: of_one.length * asked.consts[3] as usize,
+            ..Sum::of(asked.consts[3] as usize, of_one.magnitude)
+        },
+        _ => of_one,
     }
 }
 

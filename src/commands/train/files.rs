@@ -103,9 +103,8 @@ impl Metrics {
         let end = format!("{line}\n");
         self.lines.push(line);
         let path = folder.join("metrics.csv");
-        if std::mem::take(&mut self.written) {
-            durable::append(&path, end.as_bytes())?;
-        } else {
+        // What cannot be appended, since the file is gone or has been cut, is written whole.
+        if !(std::mem::take(&mut self.written) && durable::append(&path, end.as_bytes()).is_ok()) {
             let lines = self.lines.iter().map(|line| filled(line, self.columns.len()) + "\n");
             let text = self.columns.join(",") + "\n" + &lines.collect::<String>();
             durable::replace_file(&path, text.as_bytes())?;

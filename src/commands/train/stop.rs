@@ -2,14 +2,19 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Set by the first request; the second Ctrl-C ends the process.
+/// Set by the first request.
 pub static STOP: AtomicBool = AtomicBool::new(false);
+
+/// Set by the first Ctrl-C and its like; the second ends the process. What batch systems announce does not count: the signal
+/// that follows it is no second thought.
+static ASKED: AtomicBool = AtomicBool::new(false);
 
 /// Lets SIGINT, SIGTERM and SIGHUP stop the run, from where it has something to save.
 pub fn catch_interrupts() {
     // A handler can be set once per process, which is all a command needs; in a process that has one, it stays.
     let _ = ctrlc::set_handler(|| {
-        if STOP.swap(true, Ordering::Relaxed) {
+        STOP.store(true, Ordering::Relaxed);
+        if ASKED.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
     });
