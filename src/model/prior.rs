@@ -1,7 +1,7 @@
 //! Priors: what latents are like before any example is seen.
 //!
 //! A prior is one file with a [`Prior`], a table of what it offers, and its line in [`PRIORS`]. Everything else follows from
-//! that: the rate is the closed KL divergence where there is one, else log q(z|x) − log p(z) at the samples; importance
+//! that: in training the rate is the closed KL divergence where there is one, else log q(z|x) − log p(z) at the samples; importance
 //! weights use the exact density; `sample` draws from it; its parameters are trained, saved and averaged like all others.
 
 mod gaussian;
