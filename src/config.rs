@@ -74,6 +74,20 @@ pub struct ModelConfig {
     pub condition: Condition,
     /// What latents are like before any example is seen: the prior of the highest stochastic layer.
     pub prior: Prior,
+    /// K, the components of the priors `mixture` and `vamp`; others ignore it.
+    pub prior_components: usize,
+    /// What components of a prior weigh; priors without components ignore it.
+    pub prior_weights: MixtureWeights,
+    /// Coupling layers of the prior `flow`; others ignore it.
+    pub prior_layers: usize,
+    /// The width of the hidden layers in each of them.
+    pub prior_width: usize,
+    /// What the encoder says of the latents of an example.
+    pub posterior: Posterior,
+    /// Steps of the posteriors `planar` and `iaf`; others ignore it.
+    pub posterior_layers: usize,
+    /// The width of the hidden layer in each step of `iaf`.
+    pub posterior_width: usize,
     /// The non-linearity after each hidden layer.
     pub activation: Activation,
     /// The distribution of the data given the latent.
@@ -113,6 +127,12 @@ pub enum Prior {
     Standard,
     /// A normal distribution whose mean and variance are learned for each dimension.
     Gaussian,
+    /// A mixture of such distributions.
+    Mixture,
+    /// The mixture of the posteriors of learned pseudo-inputs.
+    Vamp,
+    /// N(0, 1) seen through invertible layers.
+    Flow,
 }
 
 impl Prior {
@@ -121,6 +141,45 @@ impl Prior {
         match self {
             Self::Standard => "standard",
             Self::Gaussian => "gaussian",
+            Self::Mixture => "mixture",
+            Self::Vamp => "vamp",
+            Self::Flow => "flow",
+        }
+    }
+}
+
+/// What components of a mixture weigh.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MixtureWeights {
+    /// The same for each.
+    Uniform,
+    /// What is learned.
+    Learned,
+}
+
+/// Posteriors; `crate::model::posterior` says what each is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Posterior {
+    /// A normal distribution, each dimension by itself.
+    Gaussian,
+    /// A normal distribution whose dimensions are correlated.
+    Full,
+    /// A normal distribution that planar flows bend.
+    Planar,
+    /// A normal distribution that inverse autoregressive flows bend.
+    Iaf,
+}
+
+impl Posterior {
+    /// The word for it in a configuration.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Gaussian => "gaussian",
+            Self::Full => "full",
+            Self::Planar => "planar",
+            Self::Iaf => "iaf",
         }
     }
 }
@@ -310,6 +369,13 @@ impl Default for Config {
                 above: vec![],
                 condition: Condition::None,
                 prior: Prior::Standard,
+                prior_components: 10,
+                prior_weights: MixtureWeights::Uniform,
+                prior_layers: 4,
+                prior_width: 100,
+                posterior: Posterior::Gaussian,
+                posterior_layers: 2,
+                posterior_width: 100,
                 activation: Activation::Relu,
                 likelihood: Likelihood::Bernoulli,
                 sigma: 1.0,

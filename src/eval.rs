@@ -8,7 +8,7 @@ use crate::data::batches::batches;
 use crate::error::Result;
 use crate::kernels::StepScalars;
 use crate::kernels::sample::kl_term;
-use crate::model::RATES;
+use crate::model::{LOCATION, RATES};
 use crate::plan::Role;
 use crate::rng::Stream;
 use crate::session::{BATCH, Purpose, Rows, Session};
@@ -25,8 +25,8 @@ const ACTIVE: f64 = 0.01;
 pub struct Terms {
     /// −log p(x|z), from one sample of each posterior.
     pub distortion: f64,
-    /// KL from the prior to the posterior; of several stochastic layers the sum of their rates, of which only the highest
-    /// is a KL: those below it are log q − log p at a sample.
+    /// KL from the prior to the posterior, or where that has no closed form log q − log p at a sample; of several stochastic
+    /// layers the sum of their rates, of which those below the highest are such differences always.
     pub rate: f64,
 }
 
@@ -70,7 +70,8 @@ pub struct Summary {
     /// Standard error of the mean −ELBO over the examples.
     pub standard_error: f64,
     /// KL of each latent dimension, a mean over the examples, in nats; of several stochastic layers those of the highest.
-    pub rates: Vec<f64>,
+    /// Nothing where the rate has no closed form ([`crate::model::Model::has_closed_rate`]): it is then no sum over dimensions.
+    pub rates: Option<Vec<f64>>,
     /// Dimensions of all layers whose posterior mean has a variance over the data above 0.01.
     pub active: usize,
     /// All posteriors together, beside the prior: of several stochastic layers those of the highest, given samples of the
@@ -151,7 +152,8 @@ pub fn summary(session: &mut Session, part: Range<usize>, seed: u64) -> Result<S
     let mut rates_of_layers = vec![0.0; latents.len()];
     let highest = latents[latents.len() - 1];
     let mut rates = vec![0.0; highest];
-    let told = session.model.prior().kl.is_some();
+    let (closed, told) = (session.model.has_closed_rate(), session.model.tells_rates());
+    let gaussian = session.model.has_gaussian_posterior();
     for batch in batches(order.len(), BATCH) {
         let scalars = session.scalars(seed, Stream::Evaluate, batch.first, batch.rows);
         session.run(plan, &[scalars])?;
@@ -164,14 +166,16 @@ pub fn summary(session: &mut Session, part: Range<usize>, seed: u64) -> Result<S
         }
         for (layer, gathered) in gathered.iter_mut().enumerate() {
             let all = posteriors(session, layer, batch.rows)?;
-            for (means, log_variances) in &all {
-                gathered.add(means, log_variances);
+            if gaussian {
+                all.iter().for_each(|(means, log_variances)| gathered.add(means, log_variances));
+            } else {
+                add_draws(session, gathered, batch.rows)?;
             }
             if latents.len() > 1 {
                 let found = session.output(&format!("rate {}", layer + 1), batch.rows, 1)?;
                 rates_of_layers[layer] += found.iter().map(|&rate| f64::from(rate)).sum::<f64>();
             }
-            for (means, log_variances) in all.iter().filter(|_| layer + 1 == latents.len() && !told) {
+            for (means, log_variances) in all.iter().filter(|_| layer + 1 == latents.len() && closed && !told) {
                 for ((rate, mean), log_variance) in rates.iter_mut().zip(means).zip(log_variances) {
                     *rate += kl_term(*mean, *log_variance);
                 }
@@ -197,11 +201,22 @@ pub fn summary(session: &mut Session, part: Range<usize>, seed: u64) -> Result<S
         examples: order.len(),
         terms: Terms { distortion: mean_of(&distortions), rate: mean_of(&rates_of_examples) },
         standard_error,
-        rates: rates.iter().map(|sum| sum / count).collect(),
+        rates: closed.then(|| rates.iter().map(|sum| sum / count).collect()),
         active: layers.iter().map(|layer| layer.active).sum(),
         aggregate,
         layers,
     })
+}
+
+/// Adds what was drawn from the posterior of each example of the run just made, where it is no normal distribution.
+fn add_draws(session: &mut Session, gathered: &mut aggregate::Gathered, rows: usize) -> Result<()> {
+    let latent = session.model.config.latent;
+    let [drawn, located] = ["z", LOCATION].map(|name| session.output(name, rows, latent));
+    let (drawn, located) = (drawn?, located?);
+    for (z, location) in drawn.chunks_exact(latent).zip(located.chunks_exact(latent)) {
+        gathered.add_draw(z, location);
+    }
+    Ok(())
 }
 
 /// Means and log-variances of the posteriors of a stochastic layer, counted from 0, of each example of the run just made.

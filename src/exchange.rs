@@ -78,6 +78,7 @@ pub fn layers(checkpoint: &Checkpoint) -> Result<Vec<Linear>> {
     let model = model(checkpoint)?;
     model.one_layer("elbo export")?;
     model.standard_prior("elbo export")?;
+    model.gaussian_posterior("elbo export")?;
     let expected: Vec<_> = model.parameters().into_iter().map(|p| (p.name, p.shape.extents().to_vec())).collect();
     crate::checkpoint::match_parameters(checkpoint, &expected)?;
     let mut all = Vec::new();

@@ -7,9 +7,11 @@ pub mod likelihood;
 pub mod network;
 pub mod objective;
 pub mod pairs;
+pub mod parts;
+pub mod posterior;
 pub mod prior;
 mod stack;
 pub mod vae;
 
 pub use objective::{BOUND, LAYER_RATE};
-pub use vae::{CLASS, Model, RATE_WEIGHT, RATES, named, weights};
+pub use vae::{CLASS, LOCATION, Model, RATE_WEIGHT, RATES, named, weights};

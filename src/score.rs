@@ -68,7 +68,8 @@ pub struct Contributions {
     /// −log p(x|z) at the posterior's mean of each column of the row, in nats: of each of its D values where all are of
     /// one kind. What is missing contributes nothing.
     pub distortions: Vec<f64>,
-    /// The KL divergence from the prior to the posterior, in nats.
+    /// The KL divergence from the prior to the posterior, in nats; where it has no closed form log q(z|x) − log p(z) at the
+    /// latents without noise, log q with its noise at the mean.
     pub rate: f64,
 }
 
@@ -151,7 +152,11 @@ pub fn contributions(session: &mut Session, rows: Rows, done: &mut dyn FnMut(usi
         session.executor.run(plan, &[scalars])?;
         let stats = session.output("stats", count, 2 * latent)?;
         let out = session.output("out", count, wide)?;
-        let told = session.model.prior().kl.map(|_| session.output(RATES, count, latent)).transpose()?;
+        let told = match (session.model.tells_rates(), session.model.has_closed_rate()) {
+            (true, _) => Some((session.output(RATES, count, latent)?, latent)),
+            (_, true) => None,
+            _ => Some((session.output("rate", count, 1)?, 1)),
+        };
         for (row, x) in part.values.chunks_exact(width).enumerate() {
             let x: Vec<f32> = x.iter().map(|&value| session.model.shown(value)).collect();
             let distortions = likelihood::column_distortions(&session.model, &out[row * wide..][..wide], &x);
@@ -159,7 +164,7 @@ pub fn contributions(session: &mut Session, rows: Rows, done: &mut dyn FnMut(usi
             let rates =
                 means.iter().zip(log_variances).map(|(&mean, &lv)| kl_term(mean.into(), lv.clamp(low, high).into()));
             let rate = match &told {
-                Some(told) => told[row * latent..][..latent].iter().map(|&rate| f64::from(rate)).sum(),
+                Some((told, wide)) => told[row * wide..][..*wide].iter().map(|&rate| f64::from(rate)).sum(),
                 None => rates.sum(),
             };
             all.push(Contributions { distortions, rate });

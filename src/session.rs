@@ -12,11 +12,12 @@ use crate::error::{Error, Result};
 use crate::exec::{Executor, PlanId};
 use crate::graph::op::Source;
 use crate::kernels::{StepScalars, f32s};
-use crate::model::likelihood::{Learned, learned, shared};
+use crate::model::init::{OfData, initial};
+use crate::model::likelihood::{self, Learned, learned, shared};
 use crate::model::{Model, weights};
 use crate::plan::tuning::Tuning;
 use crate::plan::{Ending, Plan, Range, Resident, Role, Target, lower};
-use crate::rng::{Stream, key};
+use crate::rng::{Philox, Stream, key};
 use bytemuck::Zeroable;
 use std::collections::BTreeMap;
 
@@ -280,7 +281,9 @@ impl Session {
         let roles: Vec<Role> = trained.into_iter().chain([self.held()]).collect();
         for (member, config) in members.into_iter().enumerate() {
             let model = Model { config: config.model, ..self.model.clone() };
-            let initial = crate::model::init::initial(&model, config.train.seed, &means);
+            let examples = self.pseudo_inputs(&model, config.train.seed)?;
+            let of_data = OfData { means: &means, examples: &examples };
+            let initial = initial(&model, config.train.seed, of_data);
             for (range, values) in self.ranges().iter().zip(initial) {
                 for role in &roles {
                     self.write(member, role, range.offset, &values)?;
@@ -289,6 +292,33 @@ impl Session {
             self.initialise_moments(member)?;
         }
         Ok(())
+    }
+
+    /// Training examples that the pseudo-inputs of a prior start as, as an encoder is shown them, [K, D]; none where the prior
+    /// has no such.
+    fn pseudo_inputs(&self, model: &Model, seed: u64) -> Result<Vec<f32>> {
+        if !model.prior().encoded {
+            return Ok(vec![]);
+        }
+        let (data, count) = (self.data()?, model.config.prior_components);
+        let mut order: Vec<u32> = data.train.clone().map(|example| example as u32).collect();
+        if count > order.len() {
+            return Err(Error::Usage(format!(
+                "model.prior_components = {count} is more than the {} examples to train on, as which pseudo-inputs start: take                  fewer",
+                order.len()
+            )));
+        }
+        // The first of an order drawn anew (Fisher and Yates).
+        let mut random = Philox::new(seed, Stream::Init, u32::MAX, 0);
+        for place in 0..count {
+            let rest = order.len() - place;
+            let other = place + ((random.uniform() * rest as f32) as usize).min(rest - 1);
+            order.swap(place, other);
+        }
+        let mut values = data.examples(&order[..count])?;
+        values.iter_mut().for_each(|value| *value = model.shown(*value));
+        likelihood::show(model, &mut values);
+        Ok(values)
     }
 
     /// Writes what a member's update rule starts with, where a training plan is loaded.

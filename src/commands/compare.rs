@@ -247,7 +247,7 @@ mod tests {
         let layers = vec![Layer { latent: 1, rate: 25.5, active: 1 }];
         let terms = Terms { distortion: 80.0, rate: 25.5 };
         let summary =
-            Summary { examples: 10, terms, standard_error: 0.3, rates: vec![25.5], active: 1, aggregate, layers };
+            Summary { examples: 10, terms, standard_error: 0.3, rates: Some(vec![25.5]), active: 1, aggregate, layers };
         let (condition, scaled) = (Condition::None, false);
         let measured = Measured {
             summary,

@@ -21,6 +21,9 @@ pub fn run(args: &EmbedArgs, report: &Report) -> Result<()> {
     trained.spare(&args.out)?;
     trained.spare(&deviations(&args.out))?;
     let session = &mut trained.session;
+    if args.std {
+        session.model.gaussian_posterior("elbo embed --std")?;
+    }
     let (part, name) = match args.part {
         Some(_) => open::part(session.data()?, args.part)?,
         None => (0..session.data()?.len(), "whole"),
@@ -41,7 +44,7 @@ pub fn run(args: &EmbedArgs, report: &Report) -> Result<()> {
         posterior.latent
     ));
     // Of several stochastic layers this is the lowest, whose prior is not N(0, 1).
-    let rates = session.model.config.above.is_empty().then(|| posterior.rates());
+    let rates = session.model.config.above.is_empty().then(|| posterior.rates()).flatten();
     report.json(&json!({
         "data": session.record.name, "part": name, "examples": posterior.len(), "latent": posterior.latent,
         "seed": seed, "rates": rates, "files": made,

@@ -98,7 +98,7 @@ impl Measured {
             "examples": summary.examples,
             "distortion": summary.terms.distortion, "rate": summary.terms.rate,
             "neg_elbo": summary.terms.neg_elbo(), "neg_elbo_se": summary.standard_error,
-            "active_units": summary.active, "latent": summary.rates.len(), "rates": summary.rates,
+            "active_units": summary.active, "latent": summary.layers[0].latent, "rates": summary.rates,
             "is_likelihood": exact, "condition": condition,
             "aggregate_mean": aggregate.mean, "aggregate_covariance": aggregate.covariance,
             "aggregate_mmd": aggregate.mmd, "aggregate_draws": aggregate.draws,
@@ -276,14 +276,17 @@ fn beside_prior(aggregate: &Aggregate) -> String {
 /// The rates of several stochastic layers, the lowest first; of one those of its dimensions.
 fn by_layer(summary: &Summary) -> String {
     if let [_] = summary.layers[..] {
-        return by_dimension(&summary.rates);
+        return by_dimension(summary.rates.as_deref());
     }
     let all: Vec<String> = summary.layers.iter().map(|layer| format!("{:.2}", layer.rate)).collect();
-    format!("by layer {}; of the highest {}", all.join(" + "), by_dimension(&summary.rates))
+    format!("by layer {}; of the highest {}", all.join(" + "), by_dimension(summary.rates.as_deref()))
 }
 
-/// The rates of single dimensions, the largest first.
-fn by_dimension(rates: &[f64]) -> String {
+/// The rates of single dimensions, the largest first, if they have any.
+fn by_dimension(rates: Option<&[f64]>) -> String {
+    let Some(rates) = rates else {
+        return "log q(z|x) - log p(z) at a sample, which no dimension has by itself".into();
+    };
     let mut sorted = rates.to_vec();
     sorted.sort_by(|a, b| b.total_cmp(a));
     let shown: Vec<String> = sorted.iter().take(SHOWN).map(|rate| format!("{rate:.2}")).collect();

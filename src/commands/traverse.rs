@@ -2,6 +2,7 @@
 
 use super::{classes, open, show};
 use crate::cli::TraverseArgs;
+use crate::config::Prior;
 use crate::error::{Error, Result};
 use crate::latent::between;
 use crate::report::Report;
@@ -9,7 +10,8 @@ use crate::report::table::table;
 use crate::session::{BATCH, Purpose};
 use serde_json::json;
 
-/// Draws a row for each dimension, in which it goes from −range to range while the others stay.
+/// Draws a row for each dimension, in which it goes from −range to range while the others stay. Where the prior is N(0, 1) that
+/// is around 0 in its deviations, elsewhere around the mean of the codes of the part in theirs.
 ///
 /// # Errors
 /// Those of [`open::with_data`] and [`open::part`]; [`Error::Usage`] for a range, a number or a class that makes no
@@ -25,7 +27,6 @@ pub fn run(args: &TraverseArgs, report: &Report) -> Result<()> {
     let mut trained = open::with_data(&args.run, data, Purpose::Encode(BATCH), report)?;
     let session = &mut trained.session;
     session.model.one_layer("elbo traverse")?;
-    session.model.standard_prior("elbo traverse")?;
     let (part, name) = open::part(session.data()?, args.examples.part)?;
     let centre = args.example.map(|index| open::example("--example", index, &part, name)).transpose()?;
     let seed = session.config.train.seed;
@@ -34,38 +35,49 @@ pub fn run(args: &TraverseArgs, report: &Report) -> Result<()> {
         (None, Some(example)) => session.labels(&[example])?.first().copied(),
         _ => classes::one(session, "--class", args.class.as_deref())?,
     };
-    let rates = session.encode(&part.map(|i| i as u32).collect::<Vec<_>>(), seed)?.rates();
-    let mut dimensions: Vec<usize> = (0..rates.len()).collect();
-    dimensions.sort_by(|&a, &b| rates[b].total_cmp(&rates[a]));
-    let centre = match centre {
+    let posterior = session.encode(&part.map(|i| i as u32).collect::<Vec<_>>(), seed)?;
+    // Where no dimension has a rate, the codes say how much it tells.
+    let [mean, deviation] = posterior.moments();
+    let (sizes, what) = match posterior.rates() {
+        Some(rates) => (rates, "rate in nats"),
+        None => (deviation.clone(), "deviation of the codes"),
+    };
+    let latent = sizes.len();
+    let mut dimensions: Vec<usize> = (0..latent).collect();
+    dimensions.sort_by(|&a, &b| sizes[b].total_cmp(&sizes[a]));
+    let standard = session.model.config.prior == Prior::Standard;
+    let start = match centre {
         Some(example) => session.encode(&[example], seed)?.means,
-        None => vec![0.0; rates.len()],
+        None if standard => vec![0.0; latent],
+        None => mean.iter().map(|&mean| mean as f32).collect(),
     };
     let mut latents = Vec::new();
     for &dimension in dimensions.iter().take(most) {
+        let [middle, unit] = if standard { [0.0, 1.0] } else { [mean[dimension] as f32, deviation[dimension] as f32] };
         for value in between(-range, range, steps) {
-            let start = latents.len();
-            latents.extend(&centre);
-            latents[start + dimension] = value;
+            let first = latents.len();
+            latents.extend(&start);
+            latents[first + dimension] = middle + value * unit;
         }
     }
-    let rows = latents.len() / rates.len();
+    let rows = latents.len() / latent;
     let decoded = session.decode(&latents, &classes::repeated(class, rows))?;
     let record = &trained.session.record;
     let file = format!("traversal-step-{}.{}", trained.step, show::extension(record));
     let file = open::picture(&trained, args.out.as_deref(), &file)?;
     show::save(&file, &decoded, record, steps)?;
-    let shown = most.min(rates.len());
+    let shown = most.min(latent);
     let rows = dimensions.iter().take(shown).enumerate();
     let rows: Vec<Vec<String>> =
-        rows.map(|(row, &d)| vec![row.to_string(), d.to_string(), format!("{:.2}", rates[d])]).collect();
-    report.result(&table(&["row", "dimension", "rate in nats"], &rows));
-    if shown < rates.len() {
-        report.note(&format!("{} further dimensions carry less; -n shows more", rates.len() - shown));
+        rows.map(|(row, &d)| vec![row.to_string(), d.to_string(), format!("{:.2}", sizes[d])]).collect();
+    report.result(&table(&["row", "dimension", what], &rows));
+    if shown < latent {
+        report.note(&format!("{} further dimensions carry less; -n shows more", latent - shown));
     }
-    let sorted: Vec<f64> = dimensions.iter().map(|&d| rates[d]).collect();
+    let sorted: Vec<f64> = dimensions.iter().map(|&d| sizes[d]).collect();
+    let key = if what.starts_with("rate") { "rates" } else { "deviations" };
     report.json(&json!({
-        "part": name, "dimensions": dimensions, "rates": sorted, "shown": shown, "range": range, "steps": steps,
+        "part": name, "dimensions": dimensions, key: sorted, "shown": shown, "range": range, "steps": steps,
         "files": [file],
     }));
     report.result(&file.display().to_string());

@@ -1,7 +1,7 @@
 //! What is allowed and makes little sense: said in a line each before time is spent.
 
 use super::keys::{get, keys, shown, tree};
-use super::{Anneal, Config, Curve, Likelihood, OptimizerKind, Scales};
+use super::{Anneal, Config, Curve, Likelihood, OptimizerKind, Posterior, Prior, Scales};
 
 /// What to warn of before a run of this configuration begins.
 pub fn advice(config: &Config) -> Vec<String> {
@@ -85,6 +85,8 @@ fn belongings(config: &Config) -> Vec<(&'static str, bool, &'static str)> {
     let (kind, curve, likelihood) = (config.optimizer.kind, config.schedule.curve, config.model.likelihood);
     let adam = matches!(kind, OptimizerKind::Adam | OptimizerKind::Adamw);
     let mixture = likelihood == Likelihood::LogisticMixture;
+    let (prior, posterior) = (config.model.prior, config.model.posterior);
+    let flows = matches!(posterior, Posterior::Planar | Posterior::Iaf);
     let plain = matches!(likelihood, Likelihood::Gaussian | Likelihood::GaussianShared);
     let sigma = plain || (mixture && config.model.scales == Scales::Shared);
     vec![
@@ -97,6 +99,12 @@ fn belongings(config: &Config) -> Vec<(&'static str, bool, &'static str)> {
         ("model.sigma", sigma, "the likelihoods gaussian and gaussian-shared, and shared scales of a logistic-mixture"),
         ("model.components", mixture, "the likelihood logistic-mixture"),
         ("model.scales", mixture, "the likelihood logistic-mixture"),
+        ("model.prior_components", matches!(prior, Prior::Mixture | Prior::Vamp), "the priors mixture and vamp"),
+        ("model.prior_weights", matches!(prior, Prior::Mixture | Prior::Vamp), "the priors mixture and vamp"),
+        ("model.prior_layers", prior == Prior::Flow, "the prior flow"),
+        ("model.prior_width", prior == Prior::Flow, "the prior flow"),
+        ("model.posterior_layers", flows, "the posteriors planar and iaf"),
+        ("model.posterior_width", posterior == Posterior::Iaf, "the posterior iaf"),
         ("schedule.factors", matches!(curve, Curve::Steps | Curve::Plateau), "the curves steps and plateau"),
         ("schedule.wait", curve == Curve::Plateau, "the curve plateau"),
         ("schedule.least", matches!(curve, Curve::Cosine | Curve::Plateau), "the curves cosine and plateau"),

@@ -52,10 +52,17 @@ fn for_source(overrides: &[(String, String)]) -> Option<&'static str> {
 }
 
 /// Keys that came after runs had been saved without them: those were trained as the defaults of these keys say.
-const LATER: [&str; 12] = [
+const LATER: [&str; 19] = [
     "model.above",
     "model.condition",
     "model.prior",
+    "model.prior_components",
+    "model.prior_weights",
+    "model.prior_layers",
+    "model.prior_width",
+    "model.posterior",
+    "model.posterior_layers",
+    "model.posterior_width",
     "model.components",
     "model.scales",
     "train.sync_seconds",
@@ -411,7 +418,8 @@ mod tests {
         let later = [
             "above = ",
             "condition = ",
-            "prior = ",
+            "prior",
+            "posterior",
             "components = ",
             "scales = ",
             "white = ",
@@ -422,7 +430,7 @@ mod tests {
         ];
         let is_old = |line: &&str| !later.iter().any(|key| line.starts_with(key));
         let old: Vec<&str> = text.lines().filter(is_old).collect();
-        assert_eq!(text.lines().count() - old.len(), later.len());
+        assert_eq!(text.lines().count() - old.len(), later.len() + 6);
         let mut expected = Config::default();
         expected.data.white = White::Full;
         assert_eq!(from_toml(&old.join("\n"), "config.toml"), Ok(expected));

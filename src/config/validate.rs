@@ -4,8 +4,8 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use super::{
-    Anneal, Binarise, Bound, Condition, Config, Curve, Likelihood, ModelConfig, ObjectiveConfig, Prior, Scale,
-    ScheduleConfig, TrainConfig, layers,
+    Anneal, Binarise, Bound, Condition, Config, Curve, Likelihood, ModelConfig, ObjectiveConfig, Posterior, Prior,
+    Scale, ScheduleConfig, TrainConfig, layers,
 };
 use crate::error::{Error, Result};
 
@@ -20,6 +20,12 @@ const MAX_LAYERS: usize = 64;
 
 /// The most components of a mixture.
 const MAX_COMPONENTS: usize = 256;
+
+/// The most components of a prior.
+const MAX_PRIOR_COMPONENTS: usize = 1 << 14;
+
+/// The most latent dimensions with a covariance of their own.
+const MAX_FULL: usize = 1 << 10;
 
 /// The most latent samples of an example in a training step.
 const MAX_SAMPLES: usize = 5000;
@@ -56,6 +62,7 @@ pub fn validate(config: &Config) -> Result<()> {
     count("model.latent", model.latent, 1..=MAX_WIDTH)?;
     check_above(model, objective)?;
     check_prior(model, objective)?;
+    check_posterior(model, objective)?;
     let (sigma, [low, high]) = (model.sigma, model.log_variance);
     check((1e-6..=1e6).contains(&sigma), "model.sigma", &sigma, "a number from 1e-6 to 1e6")?;
     count("model.components", model.components, 1..=MAX_COMPONENTS)?;
@@ -191,14 +198,55 @@ fn check_above(model: &ModelConfig, objective: &ObjectiveConfig) -> Result<()> {
     check(objective.mmd == 0.0, "objective.mmd", &objective.mmd, &format!("0 {one}"))
 }
 
-/// What looks at the KL divergence to N(0, 1) is for that prior alone.
+/// What looks at the KL divergence to N(0, 1) is for that prior and normal posteriors alone.
 fn check_prior(model: &ModelConfig, objective: &ObjectiveConfig) -> Result<()> {
+    count("model.prior_components", model.prior_components, 1..=MAX_PRIOR_COMPONENTS)?;
+    count("model.prior_layers", model.prior_layers, 1..=MAX_LAYERS)?;
+    count("model.prior_width", model.prior_width, 1..=MAX_WIDTH)?;
     if model.prior == Prior::Standard {
         return Ok(());
     }
-    let standard = format!("0 with model.prior = {}, since it is for N(0, 1)", model.prior.word());
+    let setting = format!("with model.prior = {}", model.prior.word());
+    let standard = format!("0 {setting}, since it is for N(0, 1)");
     check(objective.free_bits == 0.0, "objective.free_bits", &objective.free_bits, &standard)?;
-    check(objective.capacity == 0.0, "objective.capacity", &objective.capacity, &standard)
+    check(objective.capacity == 0.0, "objective.capacity", &objective.capacity, &standard)?;
+    let highest = model.levels()?.last().map_or(model.latent, |level| level.latent);
+    let key = if model.above.is_empty() { "model.latent" } else { "model.above" };
+    match model.prior {
+        Prior::Flow => {
+            check(highest > 1, key, &highest, &format!("2 dimensions or more {setting}: its layers halve them"))
+        }
+        Prior::Vamp => {
+            let one = format!("none {setting}, whose pseudo-inputs have no class and go through one encoder");
+            check(model.condition == Condition::None, "model.condition", &"label", &one)?;
+            check(model.above.is_empty(), "model.above", &format!("{:?}", model.above), &one)
+        }
+        Prior::Standard | Prior::Gaussian | Prior::Mixture => Ok(()),
+    }
+}
+
+/// What takes the posterior for a normal distribution of independent dimensions is refused where it is another.
+fn check_posterior(model: &ModelConfig, objective: &ObjectiveConfig) -> Result<()> {
+    count("model.posterior_layers", model.posterior_layers, 1..=MAX_LAYERS)?;
+    count("model.posterior_width", model.posterior_width, 1..=MAX_WIDTH)?;
+    if model.posterior == Posterior::Gaussian {
+        return Ok(());
+    }
+    let setting = format!("with model.posterior = {}", model.posterior.word());
+    let normal = format!("0 {setting}, since it is for posteriors of independent dimensions");
+    check(objective.free_bits == 0.0, "objective.free_bits", &objective.free_bits, &normal)?;
+    check(objective.capacity == 0.0, "objective.capacity", &objective.capacity, &normal)?;
+    let one = normal.replacen('0', "1", 1);
+    check(objective.tc == 1.0, "objective.tc", &objective.tc, &one)?;
+    let layers = format!("none {setting}, which is for one stochastic layer");
+    check(model.above.is_empty(), "model.above", &format!("{:?}", model.above), &layers)?;
+    check(model.latent > 1, "model.latent", &model.latent, &format!("2 or more {setting}"))?;
+    // Degrees of hidden units are products of both, exact in single precision.
+    let exact = model.latent.saturating_mul(model.posterior_width) < 1 << 24;
+    let (key, value) = ("model.posterior_width", model.posterior_width);
+    check(model.posterior != Posterior::Iaf || exact, key, &value, "less than 2^24 / model.latent")?;
+    let square = model.posterior != Posterior::Full || model.latent <= MAX_FULL;
+    check(square, "model.latent", &model.latent, &format!("up to {MAX_FULL} {setting}: its covariance is a square"))
 }
 
 fn check_schedule(schedule: &ScheduleConfig) -> Result<()> {

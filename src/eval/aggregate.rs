@@ -54,6 +54,8 @@ pub struct Gathered {
     sums: Vec<f64>,
     products: Vec<f64>,
     variances: Vec<f64>,
+    /// Sums and squares of what stands for examples, where that is not the mean of their posterior.
+    located: [Vec<f64>; 2],
     draws: Vec<f64>,
     /// One example of every this many gives a draw.
     every: usize,
@@ -68,22 +70,41 @@ impl Gathered {
             sums: vec![0.0; width],
             products: vec![0.0; width * width],
             variances: vec![0.0; width],
+            located: [vec![], vec![]],
             draws: vec![],
             every: examples.div_ceil(DRAWS).max(1),
             random: Philox::new(seed, Stream::Choice, 1, 0),
         }
     }
 
+    /// Takes a draw from a posterior whose moments are not known, and the latents that stand for its example, \[Z\] each.
+    pub fn add_draw(&mut self, z: &[f32], location: &[f32]) {
+        let z: Vec<f64> = z.iter().map(|&z| f64::from(z)).collect();
+        self.add_point(&z);
+        self.located.iter_mut().for_each(|sums| sums.resize(z.len(), 0.0));
+        for (i, &location) in location.iter().enumerate() {
+            self.located[0][i] += f64::from(location);
+            self.located[1][i] += f64::from(location).powi(2);
+        }
+        if self.seen.is_multiple_of(self.every) {
+            self.draws.extend(z);
+        }
+        self.seen += 1;
+    }
+
+    fn add_point(&mut self, point: &[f64]) {
+        for (i, value) in point.iter().enumerate() {
+            self.sums[i] += value;
+            for (sum, other) in self.products[i * point.len()..].iter_mut().zip(&point[..=i]) {
+                *sum += value * other;
+            }
+        }
+    }
+
     /// Takes a posterior: means and log-variances, \[Z\] each.
     pub fn add(&mut self, means: &[f64], log_variances: &[f64]) {
-        let width = means.len();
-        for (i, mean) in means.iter().enumerate() {
-            self.sums[i] += mean;
-            for (sum, other) in self.products[i * width..].iter_mut().zip(&means[..=i]) {
-                *sum += mean * other;
-            }
-            self.variances[i] += log_variances[i].exp();
-        }
+        self.add_point(means);
+        self.variances.iter_mut().zip(log_variances).for_each(|(sum, log)| *sum += log.exp());
         if self.seen.is_multiple_of(self.every) {
             let draw = |(mean, lv): (&f64, &f64)| mean + (0.5 * lv).exp() * f64::from(self.random.normal());
             self.draws.extend(means.iter().zip(log_variances).map(draw));
@@ -103,7 +124,11 @@ impl Gathered {
                 (covariance[i * width + j], covariance[j * width + i]) = (value, value);
             }
         }
-        let spread = (0..width).map(|j| self.products[j * width + j] / count - mean[j] * mean[j]).collect();
+        let spread = |j: usize| match &self.located {
+            [sums, squares] if !sums.is_empty() => squares[j] / count - (sums[j] / count).powi(2),
+            _ => self.products[j * width + j] / count - mean[j] * mean[j],
+        };
+        let spread = (0..width).map(spread).collect();
         let prior: Vec<f64> = self.draws.iter().map(|_| f64::from(self.random.normal())).collect();
         let draws = self.draws.len() / width;
         Aggregate { mean, covariance, spread, mmd: mmd(&self.draws, &prior, width), draws }

@@ -1,19 +1,27 @@
 //! Initial parameters: a function of the seed alone, the same for every device.
 
+use super::Model;
 use super::likelihood::{self, heads};
-use super::network::Kind;
-use super::{Model, network::Map};
+use super::network::{Kind, Map};
+use super::parts::{Start, Tensor};
 use crate::config::{Init, Likelihood, Scales};
 use crate::graph::columns::Distribution;
 use crate::graph::mixture::LOG_SCALE;
 use crate::rng::{Philox, Stream};
 use std::ops::Range;
 
+/// What initial values are taken from, beside the seed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OfData<'a> {
+    /// The training means of the D values, where the configuration wants the decoder to start at the mean of the data (Burda,
+    /// Grosse and Salakhutdinov 2015, in the authors' code).
+    pub means: &'a [f32],
+    /// Examples as encoders are shown them, [N, D], for tensors that start as such ([`Start::Examples`]).
+    pub examples: &'a [f32],
+}
+
 /// Initial values of every trainable tensor, in the order of [`Model::parameters`].
-///
-/// `means` are the training means of the D values; they are used where the configuration wants the decoder to start at
-/// the mean of the data (Burda, Grosse and Salakhutdinov 2015, in the authors' code).
-pub fn initial(model: &Model, seed: u64, means: &[f32]) -> Vec<Vec<f32>> {
+pub fn initial(model: &Model, seed: u64, OfData { means, examples }: OfData) -> Vec<Vec<f32>> {
     let parameters = model.parameters();
     let maps = model.maps();
     let last = maps.len() - 1;
@@ -21,6 +29,8 @@ pub fn initial(model: &Model, seed: u64, means: &[f32]) -> Vec<Vec<f32>> {
         let (rows, columns) = (parameter.shape.rows(), parameter.shape.columns());
         let heads = match parameter.name.as_str() {
             "decoder.head" => heads(model.config.likelihood),
+            // What the posterior wants to know stands beside mean and log-variance.
+            "encoder.head" => map.outputs / model.config.latent,
             // Those of all encoders, and of decoders above the lowest, give mean and log-variance.
             name if name.rsplit('.').next() == Some("head") => 2,
             _ => 1,
@@ -53,8 +63,26 @@ pub fn initial(model: &Model, seed: u64, means: &[f32]) -> Vec<Vec<f32>> {
         Likelihood::LogisticMixture => vec![shared_log_scale(model); count],
         _ => vec![0.0; count],
     }));
-    tensors.extend(model.prior_tensors().iter().map(|tensor| vec![tensor.start; tensor.shape.count()]));
+    for tensor in [model.posterior_tensors(), model.prior_tensors()].concat() {
+        let mut rng = Philox::new(seed, Stream::Init, tensors.len() as u32, 0);
+        tensors.push(started(model.config.init, &mut rng, &tensor, examples));
+    }
     tensors
+}
+
+/// The first numbers of a tensor of a prior or posterior. Examples that there are too few of begin again.
+fn started(init: Init, rng: &mut Philox, tensor: &Tensor, examples: &[f32]) -> Vec<f32> {
+    let (rows, outputs, count) = (tensor.shape.rows(), tensor.shape.columns(), tensor.shape.count());
+    match tensor.start {
+        Start::Constant(value) => vec![value; count],
+        Start::Normal(deviation) => (0..count).map(|_| deviation * rng.normal()).collect(),
+        Start::Map => {
+            let kind = Kind::Dense { from: None, to: None };
+            let map = Map { name: tensor.name.clone(), inputs: rows - 1, outputs, kind };
+            drawn(rng, bounds(init, &map, 1), rows - 1, outputs)
+        }
+        Start::Examples => examples.iter().copied().cycle().chain(std::iter::repeat(0.0)).take(count).collect(),
+    }
 }
 
 /// The bounds of weights and biases of a map that consists of `heads` equal ones side by side, each drawn as if it stood

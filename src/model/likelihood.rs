@@ -153,6 +153,18 @@ pub fn shown(graph: &mut Graph, model: &Model, x: Id) -> Result<Id> {
     }
 }
 
+/// [`shown`] of the values of examples, [N, D], on the host.
+pub fn show(model: &Model, values: &mut [f32]) {
+    let spans = by_column(model).map_or(vec![], |columns| columns.spans());
+    let is_count = |kind| matches!(kind, Distribution::Poisson | Distribution::NegativeBinomial);
+    let counts: Vec<usize> =
+        spans.into_iter().filter(|(kind, ..)| is_count(*kind)).map(|(_, span, _)| span.start).collect();
+    for row in values.chunks_exact_mut(model.width) {
+        row.iter_mut().filter(|value| value.is_nan()).for_each(|value| *value = 0.0);
+        counts.iter().for_each(|&at| row[at] = row[at].max(0.0).ln_1p());
+    }
+}
+
 /// The mixtures of a model of images.
 pub fn mixture(model: &Model) -> Mixture {
     mixtures(&model.config, model.shape[0])

@@ -67,7 +67,7 @@ impl Model {
         if objective.mmd > 0.0 {
             // Of two draws for each example the first is the noise of its latent.
             let prior = graph.add(Op::Noise { rows: 2 * graph.batch, width: self.config.latent, layer: 0 })?;
-            let prior = (self.prior().sample)(graph, &pass.prior, prior)?;
+            let prior = (self.prior().sample)(graph, self, &pass.prior, prior)?;
             let discrepancy = pairs::mmd(graph, z, prior)?;
             graph.term("MMD", discrepancy, DECODER_WEIGHT);
         }

@@ -1,7 +1,7 @@
 //! Stochastic layers on top of each other (Burda, Grosse and Salakhutdinov 2015, section 2): how a pass goes up through
 //! them, what each of them costs, and how latents are drawn from the top down. The plain VAE is the case of one.
 //!
-//! z1 is the lowest, which the decoder reads; zL the highest, which has the prior of the model. An encoder gives the statistics of
+//! z1 is the lowest, which the decoder reads, and has the posterior of the model; zL the highest, which has its prior. An encoder gives the statistics of
 //! q(z1|x), those above it those of q(zₗ|zₗ₋₁); a decoder gives x from z1, those above it the statistics of p(zₗ|zₗ₊₁). With K
 //! samples of each example, everything above q(z1|x) has R = B·K rows.
 //!
@@ -10,6 +10,8 @@
 //! bound of importance weights any use for one: there it is the difference at the sample.
 
 use super::network::{self, Map, Step};
+use super::parts::Tensor;
+use super::posterior::{Given, Transformed};
 use super::{Model, likelihood};
 use crate::error::Result;
 use crate::graph::{Graph, Id, Op};
@@ -24,8 +26,19 @@ pub(super) struct Networks {
     decoders: Vec<Network>,
     /// What the lowest decoder has for all examples: [`likelihood::shared`].
     pub shared: Option<Id>,
-    /// The parameters of the prior.
+    /// The tensors of the posterior.
+    posterior: Vec<Id>,
+    /// The tensors of the prior.
     pub prior: Vec<Id>,
+}
+
+/// What the lowest encoder puts out for examples.
+#[derive(Clone, Copy)]
+pub(super) struct Encoded {
+    /// Mean and log-variance before the clamp, [B, 2Z].
+    pub stats: Id,
+    /// What else the posterior wants to know, [B, C]; where it wants nothing, the same as `stats`.
+    context: Id,
 }
 
 impl Networks {
@@ -45,18 +58,23 @@ pub(super) struct Drawn {
     pub eps: Id,
     /// The latents, [R, Z].
     pub z: Id,
+    /// The logarithm of how much the posterior stretched space on the way from the normal distribution of `stats`, [R]; nothing
+    /// where it did not.
+    log_det: Option<Id>,
 }
 
 /// What a graph of the whole model made.
 pub(super) struct Pass {
     pub x: Id,
+    /// What the lowest encoder says.
+    pub encoded: Encoded,
     /// The lowest first.
     pub layers: Vec<Drawn>,
     /// The statistics of p(zₗ|zₗ₊₁) of all layers but the highest, [R, 2Z].
     pub priors: Vec<Id>,
     /// What the decoder puts out.
     pub out: Id,
-    /// The parameters of the highest layer's prior.
+    /// What density and draws of the highest layer's prior are computed from.
     pub prior: Vec<Id>,
 }
 
@@ -103,9 +121,24 @@ impl Model {
         decoders.reverse();
         let shared = likelihood::shared(self).map(|(name, count)| graph.parameter(name, Shape::new(&[count])));
         let shared = shared.transpose()?;
-        let prior = self.prior_tensors().into_iter().map(|tensor| graph.parameter(tensor.name, tensor.shape));
-        let prior = prior.collect::<Result<_>>()?;
-        Ok(Networks { encoders, decoders, shared, prior })
+        let mut tensors = |all: Vec<Tensor>| -> Result<Vec<Id>> {
+            all.into_iter().map(|tensor| graph.parameter(&tensor.name, tensor.shape)).collect()
+        };
+        let (posterior, prior) = (tensors(self.posterior_tensors())?, tensors(self.prior_tensors())?);
+        Ok(Networks { encoders, decoders, shared, posterior, prior })
+    }
+
+    /// What density and draws of the prior are computed from: its tensors, or what the encoder says of those that are examples.
+    pub(super) fn prior_parts(&self, graph: &mut Graph, networks: &Networks) -> Result<Vec<Id>> {
+        let mut parts = networks.prior.clone();
+        if self.prior().encoded {
+            let (steps, weights) = &networks.encoders[0];
+            // The prior of a step is one distribution: nothing is left out on the way to it.
+            let training = std::mem::replace(&mut graph.training, false);
+            parts[0] = network::apply(graph, parts[0], steps, weights, None)?;
+            graph.training = training;
+        }
+        Ok(parts)
     }
 
     /// Standard normal noise for every layer, with `samples` latent samples per example.
@@ -125,11 +158,32 @@ impl Model {
         self.latents().into_iter().enumerate().map(noise).collect()
     }
 
-    /// The statistics of q(z1|x) of examples [B, D] and their classes [B], [B, 2Z].
-    pub(super) fn encoder(&self, graph: &mut Graph, networks: &Networks, x: Id, class: Option<Id>) -> Result<Id> {
+    /// What the lowest encoder says of examples [B, D] and their classes [B].
+    pub(super) fn encoder(&self, graph: &mut Graph, networks: &Networks, x: Id, class: Option<Id>) -> Result<Encoded> {
         let shown = likelihood::shown(graph, self, x)?;
         let (steps, weights) = &networks.encoders[0];
-        network::apply(graph, shown, steps, weights, class)
+        let out = network::apply(graph, shown, steps, weights, class)?;
+        let (latent, context) = (self.config.latent, (self.posterior().context)(&self.config));
+        if context == 0 {
+            return Ok(Encoded { stats: out, context: out });
+        }
+        let stats = graph.columns(out, 0, 2 * latent)?;
+        Ok(Encoded { stats, context: graph.columns(out, 2 * latent as i32, context)? })
+    }
+
+    /// Latents of the lowest layer, [R, Z], from what its encoder says and noise [R, Z].
+    pub(super) fn drawn(&self, graph: &mut Graph, networks: &Networks, of: Encoded, eps: Id) -> Result<Drawn> {
+        let given = Given { stats: of.stats, context: of.context, eps, parameters: &networks.posterior };
+        let Transformed { z, log_det } = self.latents_of(graph, &given)?;
+        Ok(Drawn { stats: of.stats, eps, z, log_det })
+    }
+
+    /// The latents that stand for examples by themselves, without noise, [B, Z]: those of the input `zero noise`, which is never
+    /// written.
+    pub(super) fn location(&self, graph: &mut Graph, networks: &Networks, of: Encoded) -> Result<Id> {
+        let zeros = Shape::new(&[graph.batch, self.config.latent]);
+        let eps = graph.add(Op::Input { name: "zero noise".into(), shape: zeros })?;
+        Ok(self.drawn(graph, networks, of, eps)?.z)
     }
 
     /// Examples up through all layers with the noise of each, and down again.
@@ -141,27 +195,31 @@ impl Model {
         noise: &[Id],
         class: Option<Id>,
     ) -> Result<Pass> {
-        let mut stats = self.encoder(graph, networks, x, class)?;
-        let (mut layers, mut priors) = (Vec::new(), Vec::new());
-        for (layer, &eps) in noise.iter().enumerate() {
-            if let (Some(Drawn { z, .. }), (steps, weights)) = (layers.last().copied(), &networks.encoders[layer]) {
-                stats = network::apply(graph, z, steps, weights, None)?;
-            }
+        let encoded = self.encoder(graph, networks, x, class)?;
+        let mut layers = vec![self.drawn(graph, networks, encoded, noise[0])?];
+        for (&eps, (steps, weights)) in noise.iter().zip(&networks.encoders).skip(1) {
+            let stats = network::apply(graph, layers[layers.len() - 1].z, steps, weights, None)?;
             let z = graph.add(Op::Sample { stats, eps, clamp: self.clamp() })?;
-            layers.push(Drawn { stats, eps, z });
+            layers.push(Drawn { stats, eps, z, log_det: None });
         }
+        let mut priors = Vec::new();
         for (above, (steps, weights)) in layers.iter().zip(&networks.decoders).skip(1) {
             priors.push(network::apply(graph, above.z, steps, weights, None)?);
         }
         let out = networks.decode(graph, layers[0].z, class)?;
         let out = likelihood::complete(graph, self, out, networks.shared)?;
-        Ok(Pass { x, layers, priors, out, prior: networks.prior.clone() })
+        let prior = self.prior_parts(graph, networks)?;
+        Ok(Pass { x, encoded, layers, priors, out, prior })
     }
 
     /// log q(zₗ|zₗ₋₁) − log p(zₗ|zₗ₊₁) at the samples of a layer, counted from 0, [R].
     fn log_ratio(&self, graph: &mut Graph, pass: &Pass, layer: usize) -> Result<Id> {
-        let (Drawn { stats, eps, z }, clamp) = (pass.layers[layer], self.clamp());
+        let (Drawn { stats, eps, z, log_det }, clamp) = (pass.layers[layer], self.clamp());
         let ratio = graph.add(Op::LogRatio { stats, eps, z, clamp })?;
+        let ratio = match log_det {
+            Some(stretched) => graph.map([ratio, stretched], |[ratio, stretched]| ratio - stretched)?,
+            None => ratio,
+        };
         let Some(&prior) = pass.priors.get(layer) else { return self.with_prior(graph, &pass.prior, ratio, z) };
         let above = graph.add(Op::LogPrior { z, prior, clamp })?;
         graph.add(Op::Add { a: ratio, b: above })
@@ -172,9 +230,9 @@ impl Model {
         (0..pass.layers.len()).map(|layer| self.log_ratio(graph, pass, layer)).collect()
     }
 
-    /// The rate of each layer, of the highest by its closed form: [B] of one layer, [R] of several.
+    /// The rate of each layer, of the highest by its closed form if it has one: [B] of one layer that has it, else [R].
     pub(super) fn rates(&self, graph: &mut Graph, pass: &Pass) -> Result<Vec<Id>> {
-        let wanted = pass.priors.len() + usize::from(self.prior().log_prob.is_some() && self.prior().kl.is_none());
+        let wanted = pass.priors.len() + usize::from(!self.has_closed_rate());
         let lower: Vec<Id> = (0..wanted).map(|layer| self.log_ratio(graph, pass, layer)).collect::<Result<_>>()?;
         self.rates_with(graph, pass, &lower)
     }
@@ -190,7 +248,8 @@ impl Model {
     /// Latents of the lowest layer, [B, Z], drawn from the top down.
     pub(super) fn ancestral(&self, graph: &mut Graph, networks: &Networks) -> Result<Id> {
         let noise = self.noise(graph, 1)?;
-        let mut z = (self.prior().sample)(graph, &networks.prior, noise[noise.len() - 1])?;
+        let parts = self.prior_parts(graph, networks)?;
+        let mut z = (self.prior().sample)(graph, self, &parts, noise[noise.len() - 1])?;
         for (&eps, (steps, weights)) in noise[..noise.len() - 1].iter().zip(&networks.decoders[1..]).rev() {
             let stats = network::apply(graph, z, steps, weights, None)?;
             z = graph.add(Op::Sample { stats, eps, clamp: self.clamp() })?;

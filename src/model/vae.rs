@@ -50,9 +50,13 @@ pub struct Model {
 /// The name of the input with the class of each latent that a conditional model decodes, [B].
 pub const CLASS: &str = "class";
 
-/// The name of the output with the rate of each dimension of the highest stochastic layer, [S, Z]: only of models whose prior
-/// is not N(0, 1), whose rates the host knows.
+/// The name of the output with the rate of each dimension of the highest stochastic layer, [S, Z]: of models that
+/// [`Model::tells_rates`].
 pub const RATES: &str = "rates of dimensions";
+
+/// The name of the output with the latents that stand for examples without noise, [B, Z]: of models whose posterior is more than
+/// a normal distribution with independent dimensions, of which they are the mean.
+pub const LOCATION: &str = "location";
 
 /// What to say where a conditional model has no classes.
 const NO_CLASSES: &str = "model.condition = label wants the classes of the data, and there are no labels";
@@ -114,7 +118,8 @@ impl Model {
         let model = Self { config, width, shape, source, binarise, columns, missing, classes };
         let count: u64 = model.all_maps()?.iter().map(count).sum();
         let count = count + likelihood::shared(&model).map_or(0, |(_, count)| count as u64);
-        let count = count + model.prior_tensors().iter().map(|tensor| tensor.shape.count() as u64).sum::<u64>();
+        let own = [model.posterior_tensors(), model.prior_tensors()].concat();
+        let count = count + own.iter().map(|tensor| tensor.shape.count() as u64).sum::<u64>();
         if count > MAX_PARAMETERS {
             return Err(Error::Usage(format!(
                 "the model would have {count} parameters: allowed are up to {MAX_PARAMETERS}"
@@ -149,20 +154,28 @@ impl Model {
     /// One training step by the ELBO: terms `distortion` and `rate` of a batch.
     pub fn train(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::training(batch);
-        self.terms(&mut graph, 1)?;
+        let networks = self.declare(&mut graph)?;
+        self.terms(&mut graph, &networks, 1)?;
         Ok(graph)
     }
 
     /// Evaluation of a batch: the terms of [`Model::train`] from one sample each, and per example the outputs
-    /// `distortion` [B], `rate` [B] and `stats` [B, 2Z], the posterior's mean and log-variance; of several stochastic layers
-    /// the rate of each too, `rate 1` from the lowest up, and the statistics of those above the lowest, `stats 2`.
+    /// `distortion` [B], `rate` [B] and `stats` [B, 2Z], the posterior's mean and log-variance, where they do not say all of it
+    /// its sample `z` [B, Z] and [`LOCATION`]; of several stochastic layers the rate of each too, `rate 1` from the lowest up,
+    /// and the statistics of those above the lowest, `stats 2`.
     pub fn evaluate(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
-        let (pass, rates) = self.terms(&mut graph, 1)?;
+        let networks = self.declare(&mut graph)?;
+        let (pass, rates) = self.terms(&mut graph, &networks, 1)?;
         let [distortion, rate] = [graph.terms[0].rows, graph.terms[1].rows];
         graph.output("distortion", distortion);
         graph.output("rate", rate);
         graph.output("stats", pass.lowest().stats);
+        if !self.has_gaussian_posterior() {
+            let location = self.location(&mut graph, &networks, pass.encoded)?;
+            graph.output("z", pass.lowest().z);
+            graph.output(LOCATION, location);
+        }
         let highest = pass.layers[pass.layers.len() - 1].stats;
         if let Some(rates) = self.dimension_rates(&mut graph, &pass.prior, highest)? {
             graph.output(RATES, rates);
@@ -207,8 +220,9 @@ impl Model {
         Ok(graph)
     }
 
-    /// Examples through the posterior's mean, without any noise: outputs `stats` [B, 2Z] and `out`, what the decoder puts
-    /// out before it becomes a mean, [B, [`Model::output_width`]].
+    /// Examples through the posterior without any noise, at its mean or [`LOCATION`]: outputs `stats` [B, 2Z] and `out`, what
+    /// the decoder puts out before it becomes a mean, [B, [`Model::output_width`]]. Where the rate has no closed form, `rate` [B]
+    /// is log q(z|x) − log p(z) there, with Σ ½ε² of the noise at its mean, Z/2.
     pub fn explain(&self, batch: usize) -> Result<Graph> {
         self.one_layer("anomaly scores")?;
         let mut graph = Graph::new(batch);
@@ -222,22 +236,25 @@ impl Model {
         if let Some(rates) = self.dimension_rates(&mut graph, &pass.prior, pass.lowest().stats)? {
             graph.output(RATES, rates);
         }
+        if !self.has_closed_rate() {
+            let ratio = self.log_ratios(&mut graph, &pass)?[0];
+            let half = 0.5 * self.config.latent as f32;
+            let rate = graph.map([ratio], |[ratio]| ratio - half)?;
+            graph.output("rate", rate);
+        }
         Ok(graph)
     }
 
-    /// Reconstructions through the posterior's mean, of several stochastic layers that of the lowest: outputs `x` [B, D] as
-    /// presented and `mean` of p(x|z). A conditional model encodes an example as its class and decodes it as the one in the
+    /// Reconstructions through the posterior's mean or [`LOCATION`], of several stochastic layers that of the lowest: outputs `x`
+    /// [B, D] as presented and `mean` of p(x|z). A conditional model encodes an example as its class and decodes it as the one in the
     /// input [`CLASS`].
     pub fn reconstruct(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
         let x = self.gather(&mut graph)?;
         let class = self.class(&mut graph)?;
-        let stats = self.encoder(&mut graph, &networks, x, class)?;
-        // The mean is a sample whose noise is zero.
-        let zeros = Shape::new(&[batch, self.config.latent]);
-        let eps = graph.add(Op::Input { name: "zero noise".into(), shape: zeros })?;
-        let z = graph.add(Op::Sample { stats, eps, clamp: self.clamp() })?;
+        let encoded = self.encoder(&mut graph, &networks, x, class)?;
+        let z = self.location(&mut graph, &networks, encoded)?;
         let class = self.given_class(&mut graph)?;
         let out = networks.decode(&mut graph, z, class)?;
         let mean = likelihood::mean(&mut graph, self, out)?;
@@ -258,16 +275,20 @@ impl Model {
     }
 
     /// What the lowest encoder says of a batch: output `stats` [B, 2Z], the posterior's mean and log-variance before the
-    /// clamp.
+    /// clamp, and where they do not say all of it [`LOCATION`].
     pub fn encode(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
         let x = self.gather(&mut graph)?;
         let class = self.class(&mut graph)?;
-        let stats = self.encoder(&mut graph, &networks, x, class)?;
-        graph.output("stats", stats);
+        let encoded = self.encoder(&mut graph, &networks, x, class)?;
+        graph.output("stats", encoded.stats);
+        if !self.has_gaussian_posterior() {
+            let location = self.location(&mut graph, &networks, encoded)?;
+            graph.output(LOCATION, location);
+        }
         if self.latents().len() == 1
-            && let Some(rates) = self.dimension_rates(&mut graph, &networks.prior, stats)?
+            && let Some(rates) = self.dimension_rates(&mut graph, &networks.prior, encoded.stats)?
         {
             graph.output(RATES, rates);
         }
@@ -311,8 +332,8 @@ impl Model {
         Ok(graph)
     }
 
-    fn terms(&self, graph: &mut Graph, samples: usize) -> Result<(Pass, Vec<Id>)> {
-        let pass = self.pass(graph, samples)?;
+    fn terms(&self, graph: &mut Graph, networks: &Networks, samples: usize) -> Result<(Pass, Vec<Id>)> {
+        let pass = self.pass_of(graph, networks, samples)?;
         let rates = self.add_terms(graph, &pass)?;
         Ok((pass, rates))
     }
@@ -330,10 +351,14 @@ impl Model {
     /// Data in, decoder's output out, with `samples` latent samples per example.
     pub(super) fn pass(&self, graph: &mut Graph, samples: usize) -> Result<Pass> {
         let networks = self.declare(graph)?;
+        self.pass_of(graph, &networks, samples)
+    }
+
+    fn pass_of(&self, graph: &mut Graph, networks: &Networks, samples: usize) -> Result<Pass> {
         let x = self.gather(graph)?;
         let noise = self.noise(graph, samples)?;
         let class = self.class(graph)?;
-        self.through(graph, &networks, x, &noise, class)
+        self.through(graph, networks, x, &noise, class)
     }
 
     /// Refuses what is for models of one stochastic layer.

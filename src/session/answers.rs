@@ -4,8 +4,7 @@ use super::{Purpose, Session};
 use crate::data::{Dataset, classes};
 use crate::error::{Error, Result};
 use crate::kernels::sample::kl_term;
-use crate::model::CLASS;
-use crate::model::RATES;
+use crate::model::{CLASS, LOCATION, RATES};
 use crate::plan::Role;
 use crate::rng::Stream;
 
@@ -33,23 +32,35 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// What the encoder says of N examples: q(z|x) = N(mean, variance), each latent dimension by itself.
+/// What the encoder says of N examples: q(z|x) = N(mean, variance), each latent dimension by itself; of models with another
+/// posterior ([`Model::has_gaussian_posterior`]) the latents that stand for the examples.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Posterior {
     /// Z, the number of latent dimensions.
     pub latent: usize,
-    /// The means, [N, Z].
+    /// The means, [N, Z]: what an example is decoded from.
     pub means: Vec<f32>,
-    /// The log-variances, within the range that the model allows, [N, Z].
+    /// The log-variances, within the range that the model allows, [N, Z]; of other posteriors those of the normal distribution
+    /// that they begin with.
     pub log_variances: Vec<f32>,
-    /// Of each dimension the sum over the examples of its rate, where the prior is not N(0, 1); else empty.
-    told: Vec<f64>,
+    rates: DimensionRates,
+}
+
+/// Who knows the rate of each dimension.
+#[derive(Debug, Clone, PartialEq)]
+enum DimensionRates {
+    /// It is the KL divergence from N(0, 1).
+    Standard,
+    /// The device told it: of each dimension the sum over the examples.
+    Told(Vec<f64>),
+    /// No dimension has one of its own.
+    Joint,
 }
 
 impl Posterior {
     /// That of no example, of Z dimensions.
     pub fn empty(latent: usize) -> Self {
-        Self { latent, means: vec![], log_variances: vec![], told: vec![] }
+        Self { latent, means: vec![], log_variances: vec![], rates: DimensionRates::Standard }
     }
 
     /// Appends that of further examples of the same model.
@@ -59,8 +70,12 @@ impl Posterior {
         }
         self.means.extend(other.means);
         self.log_variances.extend(other.log_variances);
-        self.told.resize(other.told.len(), 0.0);
-        self.told.iter_mut().zip(other.told).for_each(|(sum, other)| *sum += other);
+        self.rates = match (std::mem::replace(&mut self.rates, DimensionRates::Joint), other.rates) {
+            (DimensionRates::Told(sums), DimensionRates::Told(others)) => {
+                DimensionRates::Told(sums.iter().zip(others).map(|(sum, other)| sum + other).collect())
+            }
+            (_, other) => other,
+        };
     }
 
     /// N, the number of examples.
@@ -84,17 +99,40 @@ impl Posterior {
     }
 
     /// The KL divergence of each latent dimension from the prior, a mean over the examples, in nats (Kingma and Welling
-    /// 2014, appendix B).
-    pub fn rates(&self) -> Vec<f64> {
-        if !self.told.is_empty() {
-            return self.told.iter().map(|sum| sum / self.len() as f64).collect();
+    /// 2014, appendix B). Nothing where dimensions have none of their own: the prior is no product over them, or the posterior
+    /// is not.
+    pub fn rates(&self) -> Option<Vec<f64>> {
+        match &self.rates {
+            DimensionRates::Standard => Some(self.standard_rates()),
+            DimensionRates::Told(sums) => Some(sums.iter().map(|sum| sum / self.len() as f64).collect()),
+            DimensionRates::Joint => None,
         }
+    }
+
+    fn standard_rates(&self) -> Vec<f64> {
         let mut rates = vec![0.0; self.latent];
         for (at, (&mean, &lv)) in self.means.iter().zip(&self.log_variances).enumerate() {
             let (mean, lv) = (f64::from(mean), f64::from(lv));
             rates[at % self.latent] += kl_term(mean, lv) / self.len() as f64;
         }
         rates
+    }
+
+    /// Mean and standard deviation over the examples of the mean of each dimension, [Z] each.
+    pub fn moments(&self) -> [Vec<f64>; 2] {
+        let count = self.len() as f64;
+        let mut moments = [vec![0.0; self.latent], vec![0.0; self.latent]];
+        for row in self.means.chunks_exact(self.latent) {
+            moments[0].iter_mut().zip(row).for_each(|(sum, &mean)| *sum += f64::from(mean) / count);
+        }
+        let [centre, spread] = &mut moments;
+        for row in self.means.chunks_exact(self.latent) {
+            for ((sum, &mean), centre) in spread.iter_mut().zip(row).zip(&*centre) {
+                *sum += (f64::from(mean) - centre).powi(2) / count;
+            }
+        }
+        spread.iter_mut().for_each(|variance| *variance = variance.sqrt());
+        moments
     }
 }
 
@@ -107,20 +145,32 @@ impl Session {
         let plan = self.plan(Purpose::Encode(BATCH))?;
         let latent = self.model.config.latent;
         let [low, high] = self.model.config.log_variance;
-        let tells = self.model.latents().len() == 1 && self.model.prior().kl.is_some();
-        let told = if tells { vec![0.0; latent] } else { vec![] };
-        let mut posterior = Posterior { told, ..Posterior::empty(latent) };
+        let gaussian = self.model.has_gaussian_posterior();
+        // Of several stochastic layers this is the lowest, whose prior is none of the model's.
+        let rates = if self.model.latents().len() > 1 {
+            DimensionRates::Standard
+        } else if self.model.tells_rates() {
+            DimensionRates::Told(vec![0.0; latent])
+        } else if self.model.has_closed_rate() {
+            DimensionRates::Standard
+        } else {
+            DimensionRates::Joint
+        };
+        let mut posterior = Posterior { rates, ..Posterior::empty(latent) };
         for part in examples.chunks(BATCH) {
             self.set_order(part)?;
             let scalars = self.scalars(seed, Stream::Evaluate, 0, part.len());
             self.run(plan, &[scalars])?;
             for row in self.output("stats", part.len(), 2 * latent)?.chunks_exact(2 * latent) {
-                posterior.means.extend(&row[..latent]);
+                posterior.means.extend(row[..latent].iter().filter(|_| gaussian));
                 posterior.log_variances.extend(row[latent..].iter().map(|lv| lv.clamp(low, high)));
             }
-            if !posterior.told.is_empty() {
+            if !gaussian {
+                posterior.means.extend(self.output(LOCATION, part.len(), latent)?);
+            }
+            if let DimensionRates::Told(sums) = &mut posterior.rates {
                 for row in self.output(RATES, part.len(), latent)?.chunks_exact(latent) {
-                    posterior.told.iter_mut().zip(row).for_each(|(sum, &rate)| *sum += f64::from(rate));
+                    sums.iter_mut().zip(row).for_each(|(sum, &rate)| *sum += f64::from(rate));
                 }
             }
         }
@@ -361,13 +411,13 @@ mod tests {
             latent: 2,
             means: vec![0.0, 3.0, 0.0, -1.0],
             log_variances: vec![0.0, ln4, 0.0, -ln4],
-            told: vec![],
+            rates: DimensionRates::Standard,
         };
         let ln4 = f64::from(ln4);
         let expected = 0.5 * (0.5 * (9.0 + 4.0 - 1.0 - ln4) + 0.5 * (1.0 + 0.25 - 1.0 + ln4));
         assert_eq!(posterior.len(), 2);
         assert_eq!(posterior.mean(1), [0.0, -1.0]);
-        let rates = posterior.rates();
+        let rates = posterior.rates().unwrap();
         assert!(rates[0] == 0.0 && (rates[1] - expected).abs() < 1e-6, "{rates:?}");
         for (found, expected) in posterior.deviations().iter().zip([1.0, 2.0, 1.0, 0.5]) {
             assert!((found - expected).abs() < 1e-6);

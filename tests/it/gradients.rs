@@ -112,9 +112,23 @@ fn model_agrees(
     if classes == 2 {
         config.model.scales = Scales::Shared;
     }
-    let width = shape.iter().product();
+    let what = format!("{likelihood:?}, {rows} of {BATCH} examples of {shape:?}, {classes} classes, {above:?}");
+    // A norm is the more curved, the closer the numbers of a group lie together.
+    let apart = if shape == [2, 4, 4] { STEP / 8.0 } else { STEP };
+    training_agrees(executor, &config, (rows, shape, classes), (0.0, apart), &what);
+}
+
+/// The training step of a model on examples of this shape, started `off` from its initial values by normal deviates.
+fn training_agrees(
+    executor: &mut Executor,
+    config: &Config,
+    (rows, shape, classes): (usize, [usize; 3], usize),
+    (off, apart): (f32, f64),
+    what: &str,
+) {
+    let (width, likelihood) = (shape.iter().product(), config.model.likelihood);
     let model = Model {
-        config: config.model,
+        config: config.model.clone(),
         width,
         shape,
         source: Source::Floats,
@@ -148,11 +162,46 @@ fn model_agrees(
     if classes > 0 {
         executor.write_f32(&Role::Input(CLASS.into()), 0, &[1.0, 0.0, 1.0]).expect("the classes fit");
     }
-    let start = init::initial(&model, 3, &[]);
-    // A norm is the more curved, the closer the numbers of a group lie together.
-    let apart = if shape == [2, 4, 4] { STEP / 8.0 } else { STEP };
-    let what = format!("{likelihood:?}, {rows} of {BATCH} examples of {shape:?}, {classes} classes, {above:?}");
-    parameters_agree(executor, id, &start, (&step(rows), &[Some(0), Some(1)]), apart, &what);
+    let of_data = init::OfData { means: &[], examples: &x };
+    let mut start = init::initial(&model, 3, of_data);
+    for (which, values) in (5..).zip(&mut start) {
+        let count = values.len();
+        values.iter_mut().zip(draw(which, count)).for_each(|(value, by)| *value += off * by);
+    }
+    parameters_agree(executor, id, &start, (&step(rows), &[Some(0), Some(1)]), apart, what);
+}
+
+/// Each prior and each posterior, away from where they start: there some are N(0, 1) whatever their first layers are.
+fn parts_agree(new: &dyn Fn() -> Executor) {
+    use elbo::config::{MixtureWeights, Posterior};
+    for (prior, posterior, weights) in [
+        (Prior::Vamp, Posterior::Full, MixtureWeights::Learned),
+        (Prior::Mixture, Posterior::Iaf, MixtureWeights::Uniform),
+        (Prior::Flow, Posterior::Planar, MixtureWeights::Uniform),
+        (Prior::Gaussian, Posterior::Full, MixtureWeights::Uniform),
+        (Prior::Mixture, Posterior::Gaussian, MixtureWeights::Learned),
+        (Prior::Vamp, Posterior::Gaussian, MixtureWeights::Uniform),
+        (Prior::Flow, Posterior::Gaussian, MixtureWeights::Uniform),
+        (Prior::Standard, Posterior::Planar, MixtureWeights::Uniform),
+        (Prior::Standard, Posterior::Iaf, MixtureWeights::Uniform),
+        (Prior::Standard, Posterior::Full, MixtureWeights::Uniform),
+    ] {
+        let mut config = Config::default();
+        let model = &mut config.model;
+        (model.hidden, model.latent) = (vec![6, 5], 3);
+        (model.activation, model.likelihood, model.sigma) = (Activation::Tanh, Likelihood::Gaussian, 0.8);
+        (model.prior, model.prior_components, model.prior_weights) = (prior, 4, weights);
+        (model.prior_layers, model.prior_width) = (3, 4);
+        (model.posterior, model.posterior_layers, model.posterior_width) = (posterior, 3, 4);
+        let what = format!("{prior:?}, {posterior:?}, {weights:?}");
+        // Flows on top of each other bend the loss more than one network does.
+        training_agrees(&mut new(), &config, (BATCH - 1, [1, 1, 8], 0), (0.2, STEP / 2.0), &what);
+    }
+}
+
+#[test]
+fn the_gradient_of_every_prior_and_posterior_agrees_with_central_differences() {
+    parts_agree(&cpu);
 }
 
 /// Compares the gradients of all parameters of a loaded plan with differences of its loss between places `apart` from each
@@ -222,7 +271,7 @@ fn bound_agrees(executor: &mut Executor, bound: Bound) {
     let x: Vec<f32> = draw(0, BATCH * width).into_iter().map(|v| 0.5 + 0.25 * v).collect();
     executor.write_f32(&Role::Data, 0, &x).expect("the data fit");
     executor.write(&Role::Order, 0, &[0, 1, 2][..BATCH]).expect("the order fits");
-    let start = init::initial(&model, 3, &[]);
+    let start = init::initial(&model, 3, init::OfData::default());
     // Latents that reach the loss through two layers above them bend it more than one does.
     parameters_agree(executor, id, &start, (&step(BATCH), &weights), STEP / 2.0, &format!("{bound:?}"));
 }

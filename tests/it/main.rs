@@ -22,6 +22,7 @@ mod members;
 mod objectives;
 mod pairs;
 mod plans;
+mod posteriors;
 mod priors;
 mod program;
 mod resume;

@@ -47,6 +47,75 @@ pub fn of_rows(
     executor.read_f32(&Role::Output(name), 0, rows).unwrap()
 }
 
+/// What a graph makes of inputs, each a name, extents and values: its outputs in their order.
+pub fn computed(
+    executor: &mut Executor,
+    batch: usize,
+    inputs: &[(&str, &[usize], &[f32])],
+    build: impl Fn(&mut Graph, &[Id]) -> Vec<Id>,
+) -> Vec<Vec<f32>> {
+    let mut graph = Graph::new(batch);
+    let ids: Vec<Id> = inputs
+        .iter()
+        .map(|(name, extents, _)| {
+            graph.add(Op::Input { name: (*name).into(), shape: Shape::new(extents) }).expect("an input reads nothing")
+        })
+        .collect();
+    let outputs = build(&mut graph, &ids);
+    let named: Vec<(String, usize)> =
+        (0..outputs.len()).map(|at| (format!("computed {at}"), graph.shape(outputs[at]).count())).collect();
+    outputs.iter().zip(&named).for_each(|(&id, (name, _))| graph.output(name, id));
+    let resident = Resident { data_words: 4, window: 0, order_words: batch, metric_slots: 1 };
+    let plan = lower("computed", graph, None, resident, executor.target()).expect("the plan is legal");
+    let id = executor.load(plan).expect("the plan fits");
+    for (name, _, values) in inputs {
+        executor.write_f32(&Role::Input((*name).into()), 0, values).expect("the input fits");
+    }
+    executor.run(id, &[StepScalars { rows: batch as u32, ..bytemuck::Zeroable::zeroed() }]).expect("the plan runs");
+    let read = |(name, count): (String, usize)| executor.read_f32(&Role::Output(name), 0, count);
+    named.into_iter().map(read).collect::<Result<_, _>>().expect("the outputs are there")
+}
+
+/// log |det| of the Jacobian of what is made of each of `rows` rows of `width` numbers by itself, from central differences.
+pub fn log_determinants(rows: usize, width: usize, at: &[f32], mut of: impl FnMut(&[f32]) -> Vec<f32>) -> Vec<f64> {
+    const STEP: f32 = 1.0 / 64.0;
+    let mut jacobians = vec![vec![0.0; width * width]; rows];
+    for column in 0..width {
+        let mut moved = |by: f32| {
+            let mut values = at.to_vec();
+            values.iter_mut().skip(column).step_by(width).for_each(|value| *value += by);
+            of(&values)
+        };
+        // From differences over one and two steps, off by the fourth power of the step.
+        let [near, far] =
+            [STEP, 2.0 * STEP].map(|step| [moved(step), moved(-step)].map(|made| (made, f64::from(step))));
+        for place in 0..rows * width {
+            let slope = |[(above, step), (below, _)]: &[(Vec<f32>, f64); 2]| {
+                (f64::from(above[place]) - f64::from(below[place])) / (2.0 * step)
+            };
+            jacobians[place / width][place % width * width + column] = (4.0 * slope(&near) - slope(&far)) / 3.0;
+        }
+    }
+    jacobians.into_iter().map(|jacobian| log_determinant(jacobian, width)).collect()
+}
+
+/// log |det| by Gaussian elimination with the largest pivot of each column.
+fn log_determinant(mut matrix: Vec<f64>, width: usize) -> f64 {
+    let mut total = 0.0;
+    for column in 0..width {
+        let largest = (column..width)
+            .max_by(|&a, &b| matrix[a * width + column].abs().total_cmp(&matrix[b * width + column].abs()));
+        let pivot = largest.expect("there is a row");
+        (0..width).for_each(|at| matrix.swap(column * width + at, pivot * width + at));
+        total += matrix[column * width + column].abs().ln();
+        for row in column + 1..width {
+            let factor = matrix[row * width + column] / matrix[column * width + column];
+            (column..width).for_each(|at| matrix[row * width + at] -= factor * matrix[column * width + at]);
+        }
+    }
+    total
+}
+
 /// The CPU engine, and all adapters that [`adapters`] gives.
 pub fn executors() -> Vec<Executor> {
     let mut executors = vec![Executor::Cpu(Cpu::new(2).expect("threads start"))];

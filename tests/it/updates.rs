@@ -88,7 +88,7 @@ fn follow(executor: &mut Executor, target: Target, what: &str, optimizer: &Optim
     let plan = lower(what, graph, Some(Ending::plain(optimizer)), resident, target).expect("the plan is legal");
     let id = executor.load(plan).expect("the plan fits");
     let ranges = executor.plan(id).parameters.clone();
-    let start = init::initial(&model, 1, &[]);
+    let start = init::initial(&model, 1, init::OfData::default());
     for (range, values) in ranges.iter().zip(&start) {
         executor.write_f32(&Role::Parameters, range.offset, values).expect("the parameters fit");
     }

@@ -4,6 +4,7 @@ use super::{Image, Kind, Map, Step};
 use crate::config::{self, Activation, Channels, Conv, Dense, Layer, ModelConfig};
 use crate::error::{Error, Result};
 use crate::graph::Window;
+use crate::model::posterior;
 use std::fmt;
 
 /// What is wrong with a layer, in words that follow its own.
@@ -44,8 +45,8 @@ impl fmt::Display for Between {
     }
 }
 
-/// The encoder, from examples of this shape (channels, height, width) to the mean and the log-variance of Z latents. The
-/// class of an example, one of `classes`, joins what the first dense layer reads; 0 is for models without a condition.
+/// The encoder, from examples of this shape (channels, height, width) to the mean and the log-variance of Z latents, and the
+/// context of the posterior, if it wants one. The class of an example, one of `classes`, joins what the first dense layer reads; 0 is for models without a condition.
 ///
 /// # Errors
 /// [`Error::Usage`] that names the layer, the one before it and what they give and take.
@@ -54,13 +55,13 @@ pub fn encoder(config: &ModelConfig, data: [usize; 3], classes: usize) -> Result
 }
 
 fn plain_encoder(config: &ModelConfig, data: [usize; 3]) -> Result<Vec<Step>> {
-    let latent = 2 * config.latent;
+    let outputs = 2 * config.latent + (posterior::of(config.posterior).context)(config);
     if config.encoder_layers.is_empty() {
-        return Ok(perceptron("encoder", data.iter().product(), &config.hidden, latent, config.activation));
+        return Ok(perceptron("encoder", data.iter().product(), &config.hidden, outputs, config.activation));
     }
     let mut network = Network::new("encoder", data, Between::Data(data));
     network.layers("model.encoder_layers", &config.encoder_layers, None)?;
-    network.dense(latent, None);
+    network.dense(outputs, None);
     Ok(network.finish())
 }
 

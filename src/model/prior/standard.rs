@@ -8,9 +8,10 @@ use crate::graph::{Axis, Graph, Id, Reduction};
 pub static PRIOR: Prior = Prior {
     kind: config::Prior::Standard,
     parameters: |_| vec![],
+    encoded: false,
     log_prob: None,
     kl: None,
-    sample: |_, _, noise| Ok(noise),
+    sample: |_, _, _, noise| Ok(noise),
 };
 
 /// log N(z; 0, 1) of each row, [R, Z] → [R].

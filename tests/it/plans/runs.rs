@@ -57,7 +57,7 @@ pub fn write_member(executor: &mut Executor, setup: &Setup, id: PlanId, member: 
         let order: Vec<u32> = (0..EXAMPLES as u32).map(|i| i * stride % EXAMPLES as u32).collect();
         executor.write_to(member, &Role::Order, 0, &order).expect("the order fits");
     }
-    let initial = init::initial(&setup.model, 5 + choice as u64, &[]);
+    let initial = init::initial(&setup.model, 5 + choice as u64, init::OfData::default());
     for (range, values) in executor.plan(id).parameters.clone().iter().zip(initial) {
         let words = bytemuck::cast_slice(&values);
         executor.write_to(member, &Role::Parameters, range.offset, words).expect("the parameters fit");
