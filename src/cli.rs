@@ -11,8 +11,8 @@ mod train;
 use clap::{Parser, Subcommand};
 
 pub use answers::{
-    CompareArgs, DecodeArgs, EmbedArgs, EvalArgs, ExamplesArgs, InterpolateArgs, LatentArgs, Method, Part, Path,
-    ReconstructArgs, RunArgs, SampleArgs, ScoreArgs, Threshold, TraverseArgs,
+    CompareArgs, DecodeArgs, EmbedArgs, EvalArgs, ExPost, ExamplesArgs, InterpolateArgs, LatentArgs, Method, Part,
+    Path, ReconstructArgs, RunArgs, SampleArgs, ScoreArgs, Threshold, TraverseArgs,
 };
 pub use bench::{BenchArgs, BenchCommand, BenchEvalArgs, BenchMatmulArgs, BenchStepArgs};
 pub use exchange::{ExportArgs, Format, ImportArgs};

@@ -2,10 +2,12 @@
 //!
 //! Latents are rows of Z numbers, flat and row-major.
 
+mod gmm;
 mod pca;
 #[cfg(feature = "tsne")]
 mod tsne;
 
+pub use gmm::Gmm;
 pub use pca::{Pca, pca};
 #[cfg(feature = "tsne")]
 pub use tsne::{EPOCHS, tsne};

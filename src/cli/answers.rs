@@ -144,6 +144,28 @@ pub struct SampleArgs {
     /// Key of the random numbers [default: the run's]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+
+    /// Draw latents from a mixture that is fitted to codes, in place of the prior
+    ///
+    /// Draws latents from a mixture of normal distributions that is fitted to the codes of the run's training part, in place of
+    /// the prior that it was trained with (a GMM sampler). The codes are the means of the posteriors, at most 20,000 of them.
+    #[arg(long, value_name = "KIND")]
+    pub ex_post: Option<ExPost>,
+
+    /// Components of that mixture [default: 10]
+    #[arg(long, value_name = "K", requires = "ex_post")]
+    pub components: Option<usize>,
+
+    /// Where the data of the run lie now, for that mixture
+    #[arg(long, value_name = "SRC", requires = "ex_post")]
+    pub data: Option<String>,
+}
+
+/// What takes the place of the prior after training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExPost {
+    /// A mixture of normal distributions, fitted to the codes of the training part.
+    Gmm,
 }
 
 /// `elbo reconstruct`.

@@ -2,6 +2,7 @@
 
 use super::{classes, open, show};
 use crate::cli::{LatentArgs, Method};
+use crate::config::Prior;
 use crate::error::{Error, Result};
 use crate::latent::{Pca, pca, plane};
 use crate::report::Report;
@@ -59,6 +60,9 @@ pub fn run(args: &LatentArgs, report: &Report) -> Result<()> {
     match (posterior.latent, class, trained.session.model.classes) {
         // Points of the plane say nothing where the prior is another network's.
         _ if !trained.session.model.config.above.is_empty() => {}
+        (2, ..) if trained.session.model.config.prior != Prior::Standard => {
+            report.note("manifold is left out: points that cut the prior into equal shares are known of N(0, 1) alone");
+        }
         (2, None, 1..) => report.note("manifold --class says as which class points of the plane are decoded"),
         (2, ..) => made.push(manifold(&mut trained.session, class, &made[0])?),
         _ => {}

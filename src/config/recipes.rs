@@ -21,6 +21,18 @@ pub const RECIPES: &[(&str, &str, &str)] = &[
         "200-200-50 tanh, pixels drawn anew at every use: the network of the IWAE paper",
     ),
     (
+        "vamp",
+        include_str!("../../assets/recipes/vamp.toml"),
+        "dynamic with the posteriors of 500 learned pseudo-inputs as its prior",
+    ),
+    (
+        "mixture-prior",
+        include_str!("../../assets/recipes/mixture-prior.toml"),
+        "dynamic with a mixture of 500 normal distributions as its prior",
+    ),
+    ("flow-prior", include_str!("../../assets/recipes/flow-prior.toml"), "dynamic with a prior of coupling layers"),
+    ("iaf", include_str!("../../assets/recipes/iaf.toml"), "dynamic with a posterior of inverse autoregressive flows"),
+    (
         "iwae",
         include_str!("../../assets/recipes/iwae.toml"),
         "the same network by importance-weighted samples, with the optimiser and schedule of the paper",
@@ -113,6 +125,11 @@ mod tests {
             ("gaussian", &[400], 20, Likelihood::Gaussian, Binarise::None, OptimizerKind::Adam, 652_824),
             ("gaussian-learned", &[400], 20, Likelihood::GaussianLearned, Binarise::None, OptimizerKind::Adam, 967_208),
             ("dynamic", &[200, 200], 50, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 425_284),
+            // Without the tensors of priors and posteriors.
+            ("vamp", &[200, 200], 50, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 425_284),
+            ("mixture-prior", &[200, 200], 50, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 425_284),
+            ("flow-prior", &[200, 200], 50, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 425_284),
+            ("iaf", &[200, 200], 50, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 425_284),
             ("iwae", &[200, 200], 50, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 425_284),
             ("iwae2", &[200, 200], 100, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 521_084),
             // Without classes, of which the data say how many there are.

@@ -342,6 +342,7 @@ fn commands_know_every_prior_and_posterior_or_refuse_it_in_a_line() {
         let text = run(&format!("eval {name} --adapter cpu")).succeeded().out;
         assert!(text.contains("at a sample"), "{key}={value}: {text}");
         run(&format!("sample {name} --adapter cpu -n 4 --out {name}/s.png")).succeeded();
+        run(&format!("sample {name} --adapter cpu -n 4 --ex-post gmm --components 3 --out {name}/g.png")).succeeded();
         run(&format!("reconstruct {name} --adapter cpu --out {name}/r.png")).succeeded();
         run(&format!("embed {name} --adapter cpu --out {name}/z.npy")).succeeded();
         run(&format!("traverse {name} --adapter cpu --out {name}/t.png")).succeeded();
@@ -351,6 +352,15 @@ fn commands_know_every_prior_and_posterior_or_refuse_it_in_a_line() {
         run(&format!("score {name} --adapter cpu --data glyphs --mean-field --out {name}/m.csv")).succeeded();
         run(&format!("export {name} --format onnx --out {name}/o")).failed(2, &refused);
         run(&format!("train --resume {name} --epochs 3 --adapter cpu")).succeeded();
+    }
+    for (arguments, words) in [
+        ("sample run0 --components 3", "required arguments"),
+        ("sample run0 --ex-post gmm --components 0", "--components 0"),
+        ("sample run0 --ex-post gmm --components 9999", "9999 components"),
+        ("embed run4 --std --out z.npy", "model.posterior = planar"),
+        ("interpolate run2 --path spherical", "model.prior = flow"),
+    ] {
+        run(&format!("{arguments} --adapter cpu")).failed(2, words);
     }
     for (settings, words) in [
         ("prior=mixture --set prior_components=0", "model.prior_components = 0"),
