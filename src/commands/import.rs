@@ -6,7 +6,7 @@ use super::folder::{self, Folder};
 use super::open;
 use crate::checkpoint::{self, Checkpoint, Course, DataRecord, Progress, Tensor};
 use crate::cli::ImportArgs;
-use crate::config::{self, Condition, Config, Likelihood};
+use crate::config::{self, Condition, Config, Likelihood, Posterior, Prior};
 use crate::data::{self, Dataset};
 use crate::durable;
 use crate::error::{Error, Result};
@@ -222,6 +222,13 @@ fn check_shape(shape: [usize; 3]) -> Result<()> {
 
 /// Refuses kinds of models that layers alone do not make.
 fn check_kind(config: &Config) -> Result<()> {
+    let own = [
+        (config.model.prior != Prior::Standard, "model.prior", config.model.prior.word()),
+        (config.model.posterior != Posterior::Gaussian, "model.posterior", config.model.posterior.word()),
+    ];
+    if let Some((_, key, word)) = own.into_iter().find(|(other, ..)| *other) {
+        return Err(Error::Usage(format!("{key} = {word}: elbo import takes models whose tensors are those of layers alone")));
+    }
     let why = match (config.model.condition, config.model.above.is_empty()) {
         (Condition::None, true) => return Ok(()),
         (Condition::Label, _) => {
