@@ -8,6 +8,7 @@ mod advice;
 mod data;
 pub mod keys;
 mod layers;
+mod likelihood;
 mod objective;
 mod recipes;
 mod resolve;
@@ -24,6 +25,7 @@ pub use data::{
 };
 pub use keys::nearest;
 pub use layers::{Channels, Conv, Dense, Layer, list as layer_list};
+pub use likelihood::{Domain, Likelihood, Takes};
 pub use objective::{Anneal, Bound, ObjectiveConfig};
 pub use recipes::RECIPES;
 pub use resolve::{from_toml, resolve, to_toml};
@@ -167,47 +169,6 @@ pub enum Activation {
     Gelu,
     /// log(1 + exp x)
     Softplus,
-}
-
-/// The distribution of the data given the latent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Likelihood {
-    /// Independent Bernoulli per value, from logits.
-    Bernoulli,
-    /// Independent normal per value with the fixed deviation `sigma`: half the squared error over sigma², and a constant.
-    Gaussian,
-    /// Independent normal per value whose mean and log-variance the decoder gives.
-    GaussianLearned,
-    /// Independent normal per value with one deviation for all, which is learned.
-    GaussianShared,
-    /// Images of 256 levels: for each pixel a mixture of discretised logistics.
-    LogisticMixture,
-    /// Independent Poisson per value, from the logarithm of its rate: counts.
-    Poisson,
-    /// Independent negative binomial per value, with a learned dispersion for each place: counts that vary more.
-    NegativeBinomial,
-    /// Every value one of a few categories, from a logit for each: tokens, label maps, genotypes, answers.
-    Categorical,
-    /// Each column of a table by its type: numeric with a learned variance, binary, category, count (Poisson).
-    Heterogeneous,
-}
-
-impl Likelihood {
-    /// How configurations write it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Bernoulli => "bernoulli",
-            Self::Gaussian => "gaussian",
-            Self::GaussianLearned => "gaussian-learned",
-            Self::GaussianShared => "gaussian-shared",
-            Self::LogisticMixture => "logistic-mixture",
-            Self::Poisson => "poisson",
-            Self::NegativeBinomial => "negative-binomial",
-            Self::Categorical => "categorical",
-            Self::Heterogeneous => "heterogeneous",
-        }
-    }
 }
 
 /// How initial parameters are drawn.

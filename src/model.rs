@@ -7,6 +7,7 @@ pub mod likelihood;
 pub mod network;
 pub mod objective;
 pub mod pairs;
+pub mod presentation;
 pub mod prior;
 mod stack;
 pub mod vae;

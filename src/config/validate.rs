@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use super::{
-    Anneal, Binarise, Bound, Condition, Config, Curve, Likelihood, ModelConfig, ObjectiveConfig, Prior, Scale,
+    Anneal, Binarise, Bound, Condition, Config, Curve, Domain, Likelihood, ModelConfig, ObjectiveConfig, Prior, Scale,
     ScheduleConfig, TrainConfig, layers,
 };
 use crate::error::{Error, Result};
@@ -96,11 +96,11 @@ pub fn validate(config: &Config) -> Result<()> {
 
 /// Levels, counts and categories are no probabilities: what is drawn from them would be a 1 for most.
 fn check_binarise(binarise: Binarise, likelihood: Likelihood) -> Result<()> {
-    let values = match likelihood {
-        Likelihood::LogisticMixture => "256 levels",
-        Likelihood::Poisson | Likelihood::NegativeBinomial => "counts",
-        Likelihood::Categorical => "categories",
-        _ => return Ok(()),
+    let values = match likelihood.domain() {
+        Domain::Levels => "256 levels",
+        Domain::Counts => "counts",
+        Domain::Categories => "categories",
+        Domain::Unit | Domain::Numbers | Domain::Columns => return Ok(()),
     };
     let allowed = format!("none where model.likelihood is {}, which is for {values}", likelihood.name());
     check(binarise == Binarise::None, "data.binarise", &format!("{binarise:?}").to_lowercase(), &allowed)
@@ -108,7 +108,7 @@ fn check_binarise(binarise: Binarise, likelihood: Likelihood) -> Result<()> {
 
 /// Categories have no unit, and shown as ones among zeros they are no picture.
 fn check_categories(scale: Scale, model: &ModelConfig) -> Result<()> {
-    if model.likelihood != Likelihood::Categorical {
+    if model.likelihood.domain() != Domain::Categories {
         return Ok(());
     }
     let unscaled = matches!(scale, Scale::Auto | Scale::None);
@@ -223,22 +223,10 @@ fn check_schedule(schedule: &ScheduleConfig) -> Result<()> {
     check(has_steps, "schedule.after", &"[]", "a list of epochs where schedule.curve = steps")
 }
 
-/// The number of parameters of the model on examples of `data` values: weights and biases of all networks. Columns of
-/// different kinds count as if each value had a variance of its own. A network that is a list of layers counts nothing:
-/// its shapes show when the data are known.
-/// `None` where the count overflows.
-pub fn parameter_count(model: &ModelConfig, data: usize) -> Option<u64> {
-    // Of a mixture as if each value were a pixel.
-    let heads = match model.likelihood {
-        Likelihood::GaussianLearned | Likelihood::Heterogeneous => 2,
-        Likelihood::LogisticMixture => model.components.checked_mul(3)?,
-        Likelihood::Bernoulli
-        | Likelihood::Gaussian
-        | Likelihood::GaussianShared
-        | Likelihood::Poisson
-        | Likelihood::NegativeBinomial
-        | Likelihood::Categorical => 1,
-    };
+/// The number of parameters of the model on examples of `data` values, for which the likelihood wants `outputs` numbers:
+/// weights and biases of all networks. A network that is a list of layers counts nothing: its shapes show when the data are
+/// known. `None` where the count overflows.
+pub fn parameter_count(model: &ModelConfig, data: usize, outputs: usize) -> Option<u64> {
     let backwards: Vec<usize> = model.hidden.iter().rev().copied().collect();
     let widths = if model.decoder.is_empty() { &backwards } else { &model.decoder };
     let [mut encoder, mut decoder] = [0; 2];
@@ -246,7 +234,7 @@ pub fn parameter_count(model: &ModelConfig, data: usize) -> Option<u64> {
         encoder = dense_layers(data, &model.hidden, model.latent.checked_mul(2)?)?;
     }
     if model.decoder_layers.is_empty() {
-        decoder = dense_layers(model.latent, widths, data.checked_mul(heads)?)?;
+        decoder = dense_layers(model.latent, widths, outputs)?;
     }
     let (mut sum, mut below) = (encoder.checked_add(decoder)?, model.latent);
     for above in model.levels().unwrap_or_default() {
@@ -289,7 +277,7 @@ fn check_layers(key: &str, texts: &[String], widths: (&str, &[usize]), out: bool
 
 /// The width of the data is not known here, so this counts the least there can be.
 fn check_size(model: &ModelConfig) -> Result<()> {
-    match parameter_count(model, 1) {
+    match parameter_count(model, 1, 1) {
         Some(count) if count <= MAX_PARAMETERS => Ok(()),
         count => {
             let count = count.map_or("too many to count".into(), |n| format!("at least {n}"));
@@ -510,21 +498,21 @@ mod tests {
     #[test]
     fn parameters_are_counted_and_an_overflow_is_none() {
         let mut model = Config::default().model;
-        assert_eq!(parameter_count(&model, 784), Some(652_824));
+        assert_eq!(parameter_count(&model, 784, 784), Some(652_824));
         model.decoder = vec![10];
-        assert_eq!(parameter_count(&model, 3), Some(4 * 400 + 401 * 40 + 21 * 10 + 11 * 3));
+        assert_eq!(parameter_count(&model, 3, 3), Some(4 * 400 + 401 * 40 + 21 * 10 + 11 * 3));
         model.latent = usize::MAX;
-        assert_eq!(parameter_count(&model, 784), None);
+        assert_eq!(parameter_count(&model, 784, 784), None);
         model.latent = 2;
         // A list of layers takes the place of widths, also of those of the encoder backwards.
         (model.hidden, model.decoder) = (vec![400], vec![]);
         model.decoder_layers = vec!["dense out".into()];
-        assert_eq!(parameter_count(&model, 784), Some(785 * 400 + 401 * 4));
+        assert_eq!(parameter_count(&model, 784, 784), Some(785 * 400 + 401 * 4));
         model.encoder_layers = vec!["relu".into()];
-        assert_eq!(parameter_count(&model, 784), Some(0));
+        assert_eq!(parameter_count(&model, 784, 784), Some(0));
         (model.encoder_layers, model.decoder_layers) = (vec![], vec![]);
         model.hidden = vec![usize::MAX, 2];
-        assert_eq!(parameter_count(&model, 784), None);
+        assert_eq!(parameter_count(&model, 784, 784), None);
     }
 
     #[test]

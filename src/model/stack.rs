@@ -22,7 +22,7 @@ type Network = (Vec<Step>, Vec<Id>);
 pub(super) struct Networks {
     encoders: Vec<Network>,
     decoders: Vec<Network>,
-    /// What the lowest decoder has for all examples: [`likelihood::shared`].
+    /// What the lowest decoder has for all examples: [`likelihood::global`].
     pub shared: Option<Id>,
     /// The parameters of the prior.
     pub prior: Vec<Id>,
@@ -101,7 +101,7 @@ impl Model {
         let encoders = encoders.into_iter().map(&mut declared).collect::<Result<_>>()?;
         let mut decoders = decoders.into_iter().rev().map(declared).collect::<Result<Vec<_>>>()?;
         decoders.reverse();
-        let shared = likelihood::shared(self).map(|(name, count)| graph.parameter(name, Shape::new(&[count])));
+        let shared = likelihood::global(self).map(|global| graph.parameter(global.name, Shape::new(&[global.count])));
         let shared = shared.transpose()?;
         let prior = self.prior_tensors().into_iter().map(|tensor| graph.parameter(tensor.name, tensor.shape));
         let prior = prior.collect::<Result<_>>()?;
@@ -127,7 +127,7 @@ impl Model {
 
     /// The statistics of q(z1|x) of examples [B, D] and their classes [B], [B, 2Z].
     pub(super) fn encoder(&self, graph: &mut Graph, networks: &Networks, x: Id, class: Option<Id>) -> Result<Id> {
-        let shown = likelihood::shown(graph, self, x)?;
+        let shown = self.presentation().shown(graph, x)?;
         let (steps, weights) = &networks.encoders[0];
         network::apply(graph, shown, steps, weights, class)
     }

@@ -12,6 +12,7 @@ use elbo::exchange;
 use elbo::exec::Executor;
 use elbo::exec::cpu::Cpu;
 use elbo::kernels::StepScalars;
+use elbo::model::likelihood;
 use elbo::plan::{Resident, Role, Target, lower};
 use elbo::report::npy;
 use elbo::rng::{Philox, Stream};
@@ -333,7 +334,10 @@ fn decoded_log_variances(checkpoint: &Checkpoint, z: &[f32]) -> Vec<f32> {
 /// What the decoder's file puts out beside the mean, by what the decoder's mean is of it: from that mean, in f64. A logit
 /// is given up to what all categories of a value share.
 fn check_natural(name: &str, checkpoint: &Checkpoint, found: &mut BTreeMap<String, Vec<f64>>) {
-    let Some((output, _)) = exchange::onnx::natural(checkpoint.config.model.likelihood) else { return };
+    let Some(output) = likelihood::of(checkpoint.config.model.likelihood).outside.natural.map(|natural| natural.name)
+    else {
+        return;
+    };
     let natural = found.remove(&format!("decoder.{output}")).unwrap_or_else(|| panic!("{name} has no {output}"));
     let mean = &found["decoder.mean"];
     let encoding = checkpoint.progress.data.encoding.clone();
