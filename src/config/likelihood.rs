@@ -76,6 +76,8 @@ likelihoods! {
     Poisson = "poisson", Counts, [];
     /// Independent negative binomial per value, with a learned dispersion for each place: counts that vary more.
     NegativeBinomial = "negative-binomial", Counts, [];
+    /// Counts of items that are drawn one by one, from a logit for each item: what somebody chose, words of a text.
+    Multinomial = "multinomial", Counts, [];
     /// Every value one of a few categories, from a logit for each: tokens, label maps, genotypes, answers.
     Categorical = "categorical", Categories, [];
     /// Each column of a table by its type: numeric with a learned variance, binary, category, count (Poisson).

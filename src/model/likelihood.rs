@@ -10,6 +10,7 @@ mod gaussian_learned;
 mod gaussian_shared;
 mod heterogeneous;
 mod logistic_mixture;
+mod multinomial;
 mod negative_binomial;
 mod outside;
 mod poisson;
@@ -129,6 +130,7 @@ pub static LIKELIHOODS: &[&Likelihood] = &[
     &logistic_mixture::LIKELIHOOD,
     &poisson::LIKELIHOOD,
     &negative_binomial::LIKELIHOOD,
+    &multinomial::LIKELIHOOD,
     &categorical::LIKELIHOOD,
     &heterogeneous::LIKELIHOOD,
 ];

@@ -6,7 +6,7 @@ mod evaluator;
 use crate::program::{content, elbo, trained};
 use bytemuck::Zeroable;
 use elbo::checkpoint::{Checkpoint, DataRecord, Progress, Tensor, load_latest};
-use elbo::config::{Condition, Likelihood, RECIPES, resolve};
+use elbo::config::{Condition, Domain, Likelihood, RECIPES, resolve};
 use elbo::data::table::{Column, Encoding, Kind};
 use elbo::exchange;
 use elbo::exec::Executor;
@@ -140,7 +140,7 @@ fn set_ups() -> Vec<SetUp> {
         ("model.latent", "3"),
         ("model.log_variance", "[-0.3,0.2]"),
     ];
-    for likelihood in ["gaussian-shared", "poisson", "negative-binomial"] {
+    for likelihood in ["gaussian-shared", "poisson", "negative-binomial", "multinomial"] {
         let small = [("model.likelihood", likelihood), ("model.hidden", "[12,9]"), ("model.latent", "3")];
         let small = small.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec();
         all.push((likelihood.to_owned(), small.clone(), [1, 1, 11]));
@@ -235,7 +235,9 @@ fn examples(checkpoint: &Checkpoint) -> Vec<f32> {
         (0..ROWS * width).map(|_| rng.uniform()).map(|x| if dynamic { x.round() } else { x }).collect();
     match checkpoint.config.model.likelihood {
         Likelihood::LogisticMixture => x.iter_mut().for_each(|x| *x = (255.0 * *x).round() / 255.0),
-        Likelihood::Poisson | Likelihood::NegativeBinomial => x.iter_mut().for_each(|x| *x = (9.0 * *x).floor()),
+        _ if checkpoint.config.model.likelihood.domain() == Domain::Counts => {
+            x.iter_mut().for_each(|x| *x = (9.0 * *x).floor())
+        }
         Likelihood::Categorical => {
             let spans = checkpoint.progress.data.encoding.as_ref().unwrap().spans();
             for (row, x) in x.chunks_exact_mut(width).enumerate() {
@@ -378,6 +380,13 @@ fn check_natural(name: &str, checkpoint: &Checkpoint, found: &mut BTreeMap<Strin
                     _ => true,
                 };
                 assert!(fits, "{name}: {raw} and {mean} in place {at}");
+            }
+        }
+        Likelihood::Multinomial => {
+            let width = natural.len() / ROWS;
+            for (logits, means) in natural.chunks_exact(width).zip(mean.chunks_exact(width)) {
+                let sum: f64 = logits.iter().map(|x| x.exp()).sum();
+                assert!(logits.iter().zip(means).all(|(&logit, &mean)| same(logit.exp() / sum, mean)), "{name}");
             }
         }
         _ => assert_eq!(natural.len(), ROWS * exchange::onnx::natural_width(checkpoint).unwrap(), "{name}"),

@@ -7,7 +7,7 @@ mod general;
 use crate::support::{adapters, executors};
 use cases::{BATCH, CLAMP, Case, ROWS, cases, columns, draw, term_cases};
 use differences::{RESIDENT, STEP, assert_close, check_as_terms, check_with_cotangents, slope, step};
-use elbo::config::{Activation, Binarise, Bound, Config, Likelihood, Prior, Scales};
+use elbo::config::{Activation, Binarise, Bound, Config, Domain, Likelihood, Prior, Scales};
 use elbo::exec::cpu::Cpu;
 use elbo::exec::{Executor, PlanId};
 use elbo::graph::columns::{Column, Columns, Distribution};
@@ -37,11 +37,20 @@ fn rules_agree(executor: &mut Executor) {
 /// The gradient of a training step in every parameter, with the last example not counted or counted.
 fn models_agree(new: &dyn Fn() -> Executor) {
     use Likelihood::{
-        Bernoulli, Categorical, Gaussian, GaussianLearned, GaussianShared, LogisticMixture, NegativeBinomial, Poisson,
+        Bernoulli, Categorical, Gaussian, GaussianLearned, GaussianShared, LogisticMixture, Multinomial,
+        NegativeBinomial, Poisson,
     };
-    for likelihood in
-        [Bernoulli, Gaussian, GaussianLearned, GaussianShared, LogisticMixture, Poisson, NegativeBinomial, Categorical]
-    {
+    for likelihood in [
+        Bernoulli,
+        Gaussian,
+        GaussianLearned,
+        GaussianShared,
+        LogisticMixture,
+        Poisson,
+        NegativeBinomial,
+        Multinomial,
+        Categorical,
+    ] {
         for (rows, shape, classes, above) in [
             (BATCH, [1, 1, 8], 0, &[][..]),
             (BATCH - 1, [1, 1, 8], 3, &[]),
@@ -129,7 +138,7 @@ fn model_agrees(
     let id = executor.load(plan).expect("the plan fits");
     let as_data = |v: f32| match likelihood {
         Likelihood::LogisticMixture => (128.0 + 80.0 * v).round() / 255.0,
-        Likelihood::Poisson | Likelihood::NegativeBinomial => (3.0 * v.abs()).round(),
+        _ if likelihood.domain() == Domain::Counts => (3.0 * v.abs()).round(),
         _ => 0.5 + 0.25 * v,
     };
     let mut x: Vec<f32> = draw(0, BATCH * width).into_iter().map(as_data).collect();

@@ -80,6 +80,18 @@ fn the_weights_of_a_mixture_count_relative_to_each_other_however_large_they_are(
     }
 }
 
+/// Worked out by hand: softmax of log 1, log 2 and log 3 is 1/6, 2/6 and 3/6.
+#[test]
+fn items_contribute_as_often_as_they_were_chosen() {
+    let model = model(Likelihood::Multinomial, 3);
+    let logits = [0.0, 2.0_f32.ln(), 3.0_f32.ln()];
+    let found = column_distortions(&model, &logits, &[2.0, 0.0, 1.0]);
+    assert_terms(&found, &[2.0 * 6.0_f64.ln(), 0.0, 2.0_f64.ln()]);
+    // What is added to all logits changes nothing, nor does what is missing count.
+    let found = column_distortions(&model, &logits.map(|logit| logit + 50.0), &[f32::NAN, 4.0, 0.0]);
+    assert!((found[1] - 4.0 * 3.0_f64.ln()).abs() < 1e-4 && found[0] == 0.0 && found[2] == 0.0, "{found:?}");
+}
+
 #[test]
 fn factorials_are_those_of_the_definition() {
     for n in [0.0, 1.0, 2.0, 7.0, 30.0] {
