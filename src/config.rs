@@ -24,7 +24,7 @@ pub use data::{
     Background, Binarise, Colour, ColumnType, Damaged, DataConfig, Decimal, Fit, Layout, Scale, Unknown, White,
 };
 pub use keys::nearest;
-pub use layers::{Channels, Conv, Dense, Layer, list as layer_list};
+pub use layers::{Block, BlockKind, Channels, Conv, Dense, Layer, Layers};
 pub use likelihood::{Domain, Likelihood, Takes};
 pub use objective::{Anneal, Bound, ObjectiveConfig};
 pub use recipes::RECIPES;
@@ -61,12 +61,12 @@ pub struct ModelConfig {
     pub hidden: Vec<usize>,
     /// Widths of the decoder's hidden layers, from the latent outwards; empty means `hidden` backwards.
     pub decoder: Vec<usize>,
-    /// The encoder layer by layer, in place of `hidden`: `conv 32 kernel 4 stride 2 padding 1`, `relu`, `dense 256`. What
-    /// gives the posterior follows by itself.
-    pub encoder_layers: Vec<String>,
+    /// The encoder layer by layer, in place of `hidden`: `{ conv = 32, kernel = 4, stride = 2, padding = 1 }`, `"relu"`,
+    /// `{ dense = 256 }`. What gives the posterior follows by itself.
+    pub encoder_layers: Layers,
     /// The decoder likewise, in place of `decoder`. Its last layer may give `out`, what the likelihood wants; otherwise
     /// such a layer follows by itself.
-    pub decoder_layers: Vec<String>,
+    pub decoder_layers: Layers,
     /// Z, the number of latent dimensions.
     pub latent: usize,
     /// Stochastic layers above that one, from the lowest up: each by the widths of the layers to it and its latent
@@ -265,8 +265,8 @@ impl Default for Config {
             model: ModelConfig {
                 hidden: vec![400],
                 decoder: vec![],
-                encoder_layers: vec![],
-                decoder_layers: vec![],
+                encoder_layers: Layers::default(),
+                decoder_layers: Layers::default(),
                 latent: 20,
                 above: vec![],
                 condition: Condition::None,

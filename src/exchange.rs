@@ -15,7 +15,7 @@
 //! | `decoder.0`, `decoder.1`, … | the same | hidden layers, from the latent outwards |
 //! | `decoder.head` | `decoder.logits`, or `decoder.mean`, or that and `decoder.log_variance`, or `decoder.columns` | for a Bernoulli, a Gaussian, a learned-variance Gaussian, a heterogeneous likelihood |
 //! | `decoder.head` | `decoder.mixture`, or `decoder.log_rate`, or `decoder.log_mean` | for a mixture of logistics, Poisson, a negative binomial |
-//! | `decoder.head` | `decoder.logits` | for categories: a logit for each of each value |
+//! | `decoder.head` | `decoder.logits` | for categories a logit for each of each value, of a multinomial one for each item |
 //! | `decoder.log_variance`, `decoder.log_dispersion`, `decoder.log_scale` | the same, no map but a tensor | what `gaussian-shared`, `negative-binomial` and mixtures with `scales=shared` have once for all examples |
 
 pub mod card;

@@ -173,6 +173,22 @@ fn set_ups() -> Vec<SetUp> {
         ];
         all.push((format!("blocks-{channels}"), settings.map(|(k, v)| (k.to_owned(), v)).to_vec(), [channels, 6, 6]));
     }
+    // Blocks within blocks, repeated ones and named ones.
+    let nested = [
+        ("model.hidden", "[]"),
+        (
+            "model.encoder_layers",
+            "[{ conv = 4, kernel = 3, padding = 1 }, { name = \"down\", repeat = 2, residual = [\"silu\", { residual = [\"tanh\", \
+             { conv = 4, kernel = 3, padding = 1 }], skip = { conv = 4, kernel = 1 } }] }, { avg-pool = 2 }]",
+        ),
+        (
+            "model.decoder_layers",
+            "[{ dense = \"data/2x3\" }, { residual = [\"silu\", { residual = [\"tanh\", { conv = 3, kernel = 1 }] }] }, \
+             { upsample = 2 }, { name = \"end\", layers = [\"silu\", { conv = \"out\", kernel = 3, padding = 1 }] }]",
+        ),
+        ("model.latent", "3"),
+    ];
+    all.push(("nested".into(), nested.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec(), [2, 6, 4]));
     // Colour that a dense layer reads within a block, and what the block ends with.
     let dense = [
         ("model.hidden", "[]"),
@@ -215,7 +231,7 @@ fn checkpoint(name: &str, mut settings: Vec<(String, String)>, shape: [usize; 3]
     let mut checkpoint = Checkpoint { parameters: vec![], moments: vec![], progress, config };
     let mut rng = Philox::new(3, Stream::Choice, 9, 0);
     // Blocks that add to what is nowhere normalised double it with this gain, each of them, and its rounding too.
-    let gain = if name == "residual" { 1.0 } else { 2.0 };
+    let gain = if ["residual", "nested"].contains(&name) { 1.0 } else { 2.0 };
     for parameter in exchange::model(&checkpoint).unwrap().parameters() {
         let shape = parameter.shape.extents().to_vec();
         let scale = gain / (shape[0] as f32).sqrt();
@@ -601,7 +617,7 @@ fn a_model_that_leaves_and_comes_back_answers_with_the_same_bits() {
 fn a_network_of_layers_comes_back_too_and_comes_in_from_others() {
     let folder = tempfile::tempdir().unwrap();
     for (name, settings, shape) in set_ups() {
-        if !["blocks-1", "blocks-3", "colour-images-gaussian-learned", "residual"].contains(&&name[..]) {
+        if !["blocks-1", "blocks-3", "nested", "colour-images-gaussian-learned", "residual"].contains(&&name[..]) {
             continue;
         }
         let own = checkpoint(&name, settings, shape);

@@ -7,7 +7,7 @@ mod general;
 use crate::support::{adapters, executors};
 use cases::{BATCH, CLAMP, Case, ROWS, cases, columns, draw, term_cases};
 use differences::{RESIDENT, STEP, assert_close, check_as_terms, check_with_cotangents, slope, step};
-use elbo::config::{Activation, Binarise, Bound, Config, Domain, Likelihood, Prior, Scales};
+use elbo::config::{Activation, Binarise, Bound, Config, Domain, Layers, Likelihood, Prior, Scales};
 use elbo::exec::cpu::Cpu;
 use elbo::exec::{Executor, PlanId};
 use elbo::graph::columns::{Column, Columns, Distribution};
@@ -89,7 +89,17 @@ const NETWORKS: [[&[&str]; 2]; 2] = [
             "avg-pool 2",
             "group-norm 2",
         ],
-        &["dense data/2x2", "layer-norm", "upsample 2", "residual {", "group-norm 2", "tanh", "}"],
+        &[
+            "dense data/2x2",
+            "layer-norm",
+            "upsample 2",
+            "residual {",
+            "group-norm 2",
+            "residual conv 2 kernel 1 {",
+            "tanh",
+            "}",
+            "}",
+        ],
     ],
 ];
 
@@ -105,7 +115,7 @@ fn model_agrees(
     if shape[1] == 1 {
         config.model.hidden = vec![6, 5];
     } else {
-        let list = |layers: &[&str]| layers.iter().map(|&layer| layer.to_owned()).collect();
+        let list = |layers: &[&str]| Layers::words(layers).expect("they are layers");
         config.model.hidden = vec![];
         let [encoder, decoder] = NETWORKS[usize::from(shape[2] == 4)];
         (config.model.encoder_layers, config.model.decoder_layers) = (list(encoder), list(decoder));
