@@ -15,7 +15,7 @@ use crate::exchange::names::{self, Network, fitted, layers, network};
 use crate::exchange::{self, CONFIG, PARAMETERS, with_widths};
 use crate::exec::Executor;
 use crate::exec::cpu::Cpu;
-use crate::model::likelihood;
+use crate::model::likelihood::{self, LIKELIHOODS};
 use crate::plan::tuning::Tuning;
 use crate::report::Report;
 use crate::session::{Purpose, Session};
@@ -117,15 +117,25 @@ fn other_format(bytes: &[u8]) -> Option<&'static str> {
     None
 }
 
+/// The likelihoods of models that are taken.
+fn taken(last: &str) -> String {
+    let taken = LIKELIHOODS.iter().filter(|likelihood| likelihood.baseline.is_some());
+    let names: Vec<&str> = taken.map(|likelihood| likelihood.kind.name()).collect();
+    match names.split_last() {
+        Some((end, others)) if !others.is_empty() => format!("{} {last} {end}", others.join(", ")),
+        _ => names.concat(),
+    }
+}
+
 /// Whether what elbo exported comes back. No setting changes what it is.
 fn check_own(likelihood: Likelihood) -> Result<()> {
     if likelihood::of(likelihood).baseline.is_some() {
         return Ok(());
     }
     Err(Error::Usage(format!(
-        "the folder holds a model of likelihood {}, and elbo import takes bernoulli, gaussian and gaussian-learned; use the \
-         run that it was exported from",
-        likelihood.name()
+        "the folder holds a model of likelihood {}, and elbo import takes {}; use the run that it was exported from",
+        likelihood.name(),
+        taken("and")
     )))
 }
 
@@ -181,9 +191,9 @@ fn described(
     }
     if likelihood::of(config.model.likelihood).baseline.is_none() {
         return Err(Error::Usage(format!(
-            "model.likelihood = {}: elbo import takes models of three likelihoods; --set model.likelihood=bernoulli, gaussian \
-             or gaussian-learned",
-            config.model.likelihood.name()
+            "model.likelihood = {}: elbo import takes models of some likelihoods; --set model.likelihood={}",
+            config.model.likelihood.name(),
+            taken("or")
         )));
     }
     let learned = likelihood::of(config.model.likelihood).heads == 2;
