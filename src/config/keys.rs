@@ -38,7 +38,7 @@ pub fn get<'a>(tree: &'a Table, key: &str) -> Option<&'a Value> {
 
 /// Whether a key takes a list of layers, which are words or tables.
 pub(super) fn is_layers(key: &str) -> bool {
-    key.ends_with("_layers")
+    matches!(key, "model.encoder_layers" | "model.decoder_layers")
 }
 
 /// A list of layers as it is typed: TOML, or words without quotation marks, `[conv 8 kernel 3, relu]`.

@@ -299,7 +299,8 @@ fn presented(presentation: &Presentation, scales: bool) -> String {
         (*logs == Logs::All, "torch.log1p(x.nan_to_num(0.0))"),
         (matches!(logs, Logs::Places(_)), "torch.where(counts, torch.log1p(x), x)"),
     ];
-    lines.iter().filter(|(wanted, _)| *wanted).map(|(_, line)| format!("    x = {line}\n")).collect()
+    let lines = lines.iter().filter(|(wanted, _)| *wanted).map(|(_, line)| format!("    x = {line}\n"));
+    lines.collect::<Vec<_>>().concat()
 }
 
 /// What the last lines of `decode` need, and these lines: in the units of the data.

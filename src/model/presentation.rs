@@ -73,6 +73,25 @@ impl Model {
 }
 
 impl Presentation {
+    /// The same on the host, of examples [N, D] that are binarised.
+    pub fn show(&self, values: &mut [f32]) {
+        if self.fills {
+            values.iter_mut().filter(|value| value.is_nan()).for_each(|value| *value = 0.0);
+        }
+        let log = |value: &mut f32| *value = value.max(0.0).ln_1p();
+        match &self.logs {
+            Logs::None => {}
+            Logs::All => values.iter_mut().for_each(log),
+            Logs::Places(places) => {
+                values
+                    .iter_mut()
+                    .zip(places.iter().cycle())
+                    .filter(|(_, count)| **count)
+                    .for_each(|(value, _)| log(value));
+            }
+        }
+    }
+
     /// What the encoder is shown of examples [B, D] that are gathered, and so binarised.
     pub(super) fn shown(self, graph: &mut Graph, x: Id) -> Result<Id> {
         match self.columns {

@@ -287,13 +287,11 @@ impl Model {
 
     /// Numbers of a row of what the likelihood is told: what the decoder's network puts out, and what stands beside it.
     pub fn output_width(&self) -> usize {
-        match &self.columns {
-            Some(columns) => columns.outputs(),
-            None => {
-                let beside = likelihood::global(self).map_or(0, |global| global.places);
-                likelihood::outputs(&self.config, self.shape) + beside
-            }
+        if let Some(columns) = &self.columns {
+            return columns.outputs();
         }
+        let beside = likelihood::global(self).map_or(0, |global| global.places);
+        likelihood::outputs(&self.config, self.shape) + beside
     }
 
     /// Numbers per row of the output `mean`; the first D of them are the mean.

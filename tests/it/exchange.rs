@@ -252,7 +252,9 @@ fn examples(checkpoint: &Checkpoint) -> Vec<f32> {
     match checkpoint.config.model.likelihood {
         Likelihood::LogisticMixture => x.iter_mut().for_each(|x| *x = (255.0 * *x).round() / 255.0),
         _ if checkpoint.config.model.likelihood.domain() == Domain::Counts => {
-            x.iter_mut().for_each(|x| *x = (9.0 * *x).floor())
+            for x in &mut x {
+                *x = (9.0 * *x).floor();
+            }
         }
         Likelihood::Categorical => {
             let spans = checkpoint.progress.data.encoding.as_ref().unwrap().spans();

@@ -241,18 +241,18 @@ fn check_depth(here: &str, depth: usize) -> Read<()> {
 /// A table as it would be typed, not too long for a message.
 fn inline(table: &Table) -> String {
     let pairs: Vec<String> = table.iter().map(|(key, value)| format!("{key} = {}", short(value))).collect();
-    shortened(format!("{{ {} }}", pairs.join(", ")))
+    shortened(&format!("{{ {} }}", pairs.join(", ")))
 }
 
 /// A value likewise.
 fn short(value: &Value) -> String {
     match value {
         Value::Table(table) => inline(table),
-        other => shortened(other.to_string()),
+        other => shortened(&other.to_string()),
     }
 }
 
-fn shortened(text: String) -> String {
+fn shortened(text: &str) -> String {
     const MOST: usize = 60;
     let text = text.replace(char::is_control, " ");
     if text.chars().count() <= MOST { text } else { text.chars().take(MOST - 1).chain(['…']).collect() }

@@ -23,8 +23,8 @@ impl Layers {
 
     /// The list as TOML, a line for each layer.
     pub fn text(&self) -> String {
-        let lines: String = self.iter().map(|layer| format!("    {},\n", text(&Entry::of(layer)))).collect();
-        if lines.is_empty() { "[]".into() } else { format!("[\n{lines}]") }
+        let lines: Vec<String> = self.iter().map(|layer| format!("    {},\n", text(&Entry::of(layer)))).collect();
+        if lines.is_empty() { "[]".into() } else { format!("[\n{}]", lines.concat()) }
     }
 }
 
@@ -94,7 +94,7 @@ fn beside(block: &Block) -> Pairs {
         _ => None,
     };
     let skip = skip.map(|pairs| ("skip", table(pairs)));
-    let repeat = (block.repeat > 1).then(|| ("repeat", Value::Integer(block.repeat as i64)));
+    let repeat = (block.repeat > 1).then_some(("repeat", Value::Integer(block.repeat as i64)));
     let name = block.name.clone().map(|name| ("name", Value::String(name)));
     skip.into_iter().chain(repeat).chain(name).collect()
 }
@@ -127,8 +127,8 @@ fn text(entry: &Entry) -> String {
         Entry::Table(pairs) => format!("{{ {} }}", pairs.iter().map(pair).collect::<Vec<_>>().join(", ")),
         Entry::Block(block) => {
             let layers: Vec<String> = block.layers.iter().map(|layer| text(&Entry::of(layer))).collect();
-            let rest: String = beside(block).iter().map(|given| format!(", {}", pair(given))).collect();
-            format!("{{ {} = [{}]{rest} }}", block.key(), layers.join(", "))
+            let rest: Vec<String> = beside(block).iter().map(|given| format!(", {}", pair(given))).collect();
+            format!("{{ {} = [{}]{} }}", block.key(), layers.join(", "), rest.concat())
         }
     }
 }

@@ -28,6 +28,12 @@ pub fn columns(config: &ModelConfig, width: usize, encoding: Option<&Encoding>) 
     of(config, all)
 }
 
+/// The range to which log-variances of values are limited.
+pub(super) fn range(config: &ModelConfig) -> Clamp {
+    let [low, high] = config.log_variance;
+    Clamp { low, high }
+}
+
 /// Values of one kind.
 pub(crate) fn uniform(config: &ModelConfig, distribution: Distribution, width: usize) -> Columns {
     of(config, vec![Column { distribution, places: 1 }; width])
@@ -35,8 +41,7 @@ pub(crate) fn uniform(config: &ModelConfig, distribution: Distribution, width: u
 
 /// Columns with the ranges and the deviation of a configuration.
 fn of(config: &ModelConfig, all: Vec<Column>) -> Columns {
-    let [low, high] = config.log_variance;
-    Columns { all, clamp: Clamp { low, high }, fixed_log_variance: 2.0 * config.sigma.ln() }
+    Columns { all, clamp: range(config), fixed_log_variance: 2.0 * config.sigma.ln() }
 }
 
 /// −log p of each column of an example, of a column of which a place is missing 0.

@@ -1,6 +1,7 @@
 //! Independent normal distributions of each value whose mean and log-variance the decoder gives (Kingma and Welling 2014,
 //! appendix C.2).
 
+use super::columns::range;
 use super::gaussian::{MEAN, normal};
 use super::{Density, Likelihood, Outcomes, Outside, Python};
 use crate::config;
@@ -13,17 +14,14 @@ pub static LIKELIHOOD: Likelihood = Likelihood {
     outcomes: Outcomes::Intervals,
     density: Density::Values(
         Distribution::Normal,
-        Some(|config, out, x| {
-            let [low, high] = config.log_variance;
-            Op::Gaussian { out, x, variance: Variance::Learned(Clamp { low, high }) }
-        }),
+        Some(|config, out, x| Op::Gaussian { out, x, variance: Variance::Learned(range(config)) }),
     ),
     heads: 2,
     globals: None,
     mean: |_, _, out| Ok(out),
     baseline: Some(|config, x, mean, variance| {
-        let [low, high] = config.log_variance.map(f64::from);
-        normal(x, mean, variance.max(1e-30).ln().clamp(low, high).exp())
+        let Clamp { low, high } = range(config);
+        normal(x, mean, variance.max(1e-30).ln().clamp(low.into(), high.into()).exp())
     }),
     outside: Outside {
         heads: &["decoder.mean", "decoder.log_variance"],

@@ -1,6 +1,7 @@
 //! Independent normal distributions of each value with one deviation for all, which is learned: Rybkin, Daniilidis, Levine
 //! 2021, "Simple and effective VAE training with calibrated decoders", section 3.
 
+use super::columns::range;
 use super::gaussian::MEAN;
 use super::{Density, Global, Globals, Likelihood, Model, Outcomes, Outside, Python};
 use crate::config;
@@ -13,16 +14,13 @@ pub static LIKELIHOOD: Likelihood = Likelihood {
     outcomes: Outcomes::Intervals,
     density: Density::Values(
         Distribution::Normal,
-        Some(|config, out, x| {
-            let [low, high] = config.log_variance;
-            Op::Gaussian { out, x, variance: Variance::Learned(Clamp { low, high }) }
-        }),
+        Some(|config, out, x| Op::Gaussian { out, x, variance: Variance::Learned(range(config)) }),
     ),
     heads: 1,
     globals: Some(Globals {
         tensor: |model| Some(log_variance(model)),
         value: |model, log_variance| {
-            let Clamp { low, high } = model.clamp();
+            let Clamp { low, high } = range(&model.config);
             (0.5 * log_variance.clamp(low, high)).exp()
         },
         key: "sigma",
@@ -51,7 +49,7 @@ pub static LIKELIHOOD: Likelihood = Likelihood {
 
 /// One log-variance, which starts at that of `sigma`.
 fn log_variance(model: &Model) -> Global {
-    let [low, high] = model.config.log_variance;
+    let Clamp { low, high } = range(&model.config);
     let start = (2.0 * model.config.sigma.ln()).clamp(low, high);
     Global { name: "decoder.log_variance", count: 1, places: model.width, start }
 }

@@ -24,7 +24,11 @@ pub static LIKELIHOOD: Likelihood = Likelihood {
     // One column that all items are the levels of.
     mean: |graph, model, out| {
         let all = vec![Column { distribution: Distribution::Categorical, places: model.width }];
-        columns::means(graph, Arc::new(Columns { all, clamp: model.clamp(), fixed_log_variance: 0.0 }), out)
+        columns::means(
+            graph,
+            Arc::new(Columns { all, clamp: columns::range(&model.config), fixed_log_variance: 0.0 }),
+            out,
+        )
     },
     baseline: None,
     outside: Outside {

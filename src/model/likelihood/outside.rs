@@ -2,6 +2,7 @@
 
 use crate::config::ModelConfig;
 use crate::data::table::Encoding;
+use crate::graph::Clamp;
 
 /// Names and words.
 #[derive(Debug)]
@@ -92,7 +93,7 @@ impl Decode<'_> {
 
     /// The log-variances of an expression within their range.
     pub fn held(&self, log_variances: &str) -> String {
-        let [low, high] = self.config.log_variance;
+        let Clamp { low, high } = super::columns::range(self.config);
         format!("{log_variances}.clamp({low}, {high})")
     }
 }

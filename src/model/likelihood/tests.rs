@@ -121,3 +121,30 @@ fn every_word_of_a_configuration_has_one_likelihood_and_they_agree() {
         assert!(names == 1 || names == heads, "{}: {names} names for {heads} heads", kind.name());
     }
 }
+
+/// Zeros for what is missing, and log(1 + x) of counts, as the kernel `table_values` has them.
+#[test]
+fn the_host_shows_what_the_graph_does() {
+    let ln_2 = 2.0_f32.ln();
+    let shown = |model: &Model| {
+        let mut values = [f32::NAN, 1.0, 3.0, 0.0];
+        model.presentation().show(&mut values);
+        values
+    };
+    for (kind, expected) in [
+        (Likelihood::Poisson, [0.0, ln_2, 2.0 * ln_2, 0.0]),
+        (Likelihood::Multinomial, [0.0, ln_2, 2.0 * ln_2, 0.0]),
+        (Likelihood::Gaussian, [0.0, 1.0, 3.0, 0.0]),
+        (Likelihood::LogisticMixture, [0.0, 1.0, 3.0, 0.0]),
+    ] {
+        assert_eq!(shown(&model(kind, 2)), expected, "{kind:?}");
+    }
+    let whole = Model { missing: false, ..model(Likelihood::Gaussian, 2) };
+    assert!(shown(&whole)[0].is_nan() && shown(&whole)[1..] == [1.0, 3.0, 0.0]);
+    // Of each row the first place is a number and the second a count.
+    let all =
+        [Distribution::Normal, Distribution::Poisson].map(|distribution| Column { distribution, places: 1 }).to_vec();
+    let columns = Columns { all, clamp: Clamp { low: -4.0, high: 2.0 }, fixed_log_variance: 0.0 };
+    let table = Model { columns: Some(Arc::new(columns)), ..model(Likelihood::Heterogeneous, 2) };
+    assert_eq!(shown(&table), [0.0, ln_2, 3.0, 0.0]);
+}

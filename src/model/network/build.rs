@@ -193,12 +193,11 @@ impl<'a> Network<'a> {
                 Some(before) => format!("`{}` before it", layers[before]),
                 None => given.to_owned(),
             };
-            match layer {
-                Layer::Block(block) => self.block(block, &here, &before, out)?,
-                layer => {
-                    self.layer(layer, out, &before).map_err(|why| Error::Usage(format!("{here} `{layer}` {why}")))?
-                }
+            if let Layer::Block(block) = layer {
+                self.block(block, &here, &before, out)?;
+                continue;
             }
+            self.layer(layer, out, &before).map_err(|why| Error::Usage(format!("{here} `{layer}` {why}")))?;
         }
         Ok(())
     }
