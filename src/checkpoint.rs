@@ -32,7 +32,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, Likelihood};
+use crate::config::{Config, Domain};
 use crate::data::table::Encoding;
 use crate::data::{Dataset, Known};
 use crate::durable::{self, Flush};
@@ -162,10 +162,10 @@ impl DataRecord {
         self.classes.as_ref().map_or(0, Vec::len)
     }
 
-    /// Whether an example for a model of this likelihood may have a NaN for what is missing: rows of tables and arrays,
+    /// Whether an example for a model of such values may have a NaN for what is missing: rows of tables and arrays,
     /// and levels, which may come as numbers though those of the training were bytes.
-    pub fn may_miss(&self, likelihood: Likelihood) -> bool {
-        self.encoding.is_some() || likelihood == Likelihood::LogisticMixture
+    pub fn may_miss(&self, domain: Domain) -> bool {
+        self.encoding.is_some() || domain == Domain::Levels
     }
 
     /// The columns, where examples are rows of a table and no pictures.

@@ -8,6 +8,7 @@ mod advice;
 mod data;
 pub mod keys;
 mod layers;
+mod likelihood;
 mod objective;
 mod recipes;
 mod resolve;
@@ -23,7 +24,8 @@ pub use data::{
     Background, Binarise, Colour, ColumnType, Damaged, DataConfig, Decimal, Fit, Layout, Scale, Unknown, White,
 };
 pub use keys::nearest;
-pub use layers::{Channels, Conv, Dense, Layer, list as layer_list};
+pub use layers::{Block, BlockKind, Channels, Conv, Dense, Layer, Layers};
+pub use likelihood::{Domain, Likelihood, Takes};
 pub use objective::{Anneal, Bound, ObjectiveConfig};
 pub use recipes::RECIPES;
 pub use resolve::{from_toml, resolve, to_toml};
@@ -59,12 +61,12 @@ pub struct ModelConfig {
     pub hidden: Vec<usize>,
     /// Widths of the decoder's hidden layers, from the latent outwards; empty means `hidden` backwards.
     pub decoder: Vec<usize>,
-    /// The encoder layer by layer, in place of `hidden`: `conv 32 kernel 4 stride 2 padding 1`, `relu`, `dense 256`. What
-    /// gives the posterior follows by itself.
-    pub encoder_layers: Vec<String>,
+    /// The encoder layer by layer, in place of `hidden`: `{ conv = 32, kernel = 4, stride = 2, padding = 1 }`, `"relu"`,
+    /// `{ dense = 256 }`. What gives the posterior follows by itself.
+    pub encoder_layers: Layers,
     /// The decoder likewise, in place of `decoder`. Its last layer may give `out`, what the likelihood wants; otherwise
     /// such a layer follows by itself.
-    pub decoder_layers: Vec<String>,
+    pub decoder_layers: Layers,
     /// Z, the number of latent dimensions.
     pub latent: usize,
     /// Stochastic layers above that one, from the lowest up: each by the widths of the layers to it and its latent
@@ -228,47 +230,6 @@ pub enum Activation {
     Softplus,
 }
 
-/// The distribution of the data given the latent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Likelihood {
-    /// Independent Bernoulli per value, from logits.
-    Bernoulli,
-    /// Independent normal per value with the fixed deviation `sigma`: half the squared error over sigma², and a constant.
-    Gaussian,
-    /// Independent normal per value whose mean and log-variance the decoder gives.
-    GaussianLearned,
-    /// Independent normal per value with one deviation for all, which is learned.
-    GaussianShared,
-    /// Images of 256 levels: for each pixel a mixture of discretised logistics.
-    LogisticMixture,
-    /// Independent Poisson per value, from the logarithm of its rate: counts.
-    Poisson,
-    /// Independent negative binomial per value, with a learned dispersion for each place: counts that vary more.
-    NegativeBinomial,
-    /// Every value one of a few categories, from a logit for each: tokens, label maps, genotypes, answers.
-    Categorical,
-    /// Each column of a table by its type: numeric with a learned variance, binary, category, count (Poisson).
-    Heterogeneous,
-}
-
-impl Likelihood {
-    /// How configurations write it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Bernoulli => "bernoulli",
-            Self::Gaussian => "gaussian",
-            Self::GaussianLearned => "gaussian-learned",
-            Self::GaussianShared => "gaussian-shared",
-            Self::LogisticMixture => "logistic-mixture",
-            Self::Poisson => "poisson",
-            Self::NegativeBinomial => "negative-binomial",
-            Self::Categorical => "categorical",
-            Self::Heterogeneous => "heterogeneous",
-        }
-    }
-}
-
 /// How initial parameters are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -363,8 +324,8 @@ impl Default for Config {
             model: ModelConfig {
                 hidden: vec![400],
                 decoder: vec![],
-                encoder_layers: vec![],
-                decoder_layers: vec![],
+                encoder_layers: Layers::default(),
+                decoder_layers: Layers::default(),
                 latent: 20,
                 above: vec![],
                 condition: Condition::None,

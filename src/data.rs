@@ -98,7 +98,7 @@ pub enum Format {
 /// [`Error::Usage`] where the request makes no sense (too many validation examples), [`Error::Data`] where files are
 /// missing or malformed, or have not what the model needs, labels of classes that it knows included.
 pub fn open(config: &Config, known: Option<Known>) -> Result<Dataset> {
-    let data = read(&Request { config: &config.data, likelihood: config.model.likelihood, known })?;
+    let data = read(&Request { config: &config.data, takes: config.model.likelihood.takes(), known })?;
     let mut data = smaller_validation(data, config, known);
     if known.is_none() {
         let unseen = unseen(&data)?;

@@ -15,7 +15,7 @@
 //! | `decoder.0`, `decoder.1`, … | the same | hidden layers, from the latent outwards |
 //! | `decoder.head` | `decoder.logits`, or `decoder.mean`, or that and `decoder.log_variance`, or `decoder.columns` | for a Bernoulli, a Gaussian, a learned-variance Gaussian, a heterogeneous likelihood |
 //! | `decoder.head` | `decoder.mixture`, or `decoder.log_rate`, or `decoder.log_mean` | for a mixture of logistics, Poisson, a negative binomial |
-//! | `decoder.head` | `decoder.logits` | for categories: a logit for each of each value |
+//! | `decoder.head` | `decoder.logits` | for categories a logit for each of each value, of a multinomial one for each item |
 //! | `decoder.log_variance`, `decoder.log_dispersion`, `decoder.log_scale` | the same, no map but a tensor | what `gaussian-shared`, `negative-binomial` and mixtures with `scales=shared` have once for all examples |
 
 pub mod card;
@@ -24,7 +24,7 @@ pub mod names;
 pub mod onnx;
 
 use crate::checkpoint::{Checkpoint, Tensor};
-use crate::config::{Config, Likelihood, ModelConfig};
+use crate::config::{Config, ModelConfig};
 use crate::error::{Error, Result};
 use crate::graph::op::Source;
 use crate::model::Model;
@@ -50,22 +50,16 @@ pub fn model(checkpoint: &Checkpoint) -> Result<Model> {
     let data = &checkpoint.progress.data;
     let source = if data.floats { Source::Floats } else { Source::Bytes };
     let encoding = data.encoding.as_ref();
-    let missing = data.may_miss(checkpoint.config.model.likelihood);
+    let missing = data.may_miss(checkpoint.config.model.likelihood.domain());
     Model::with(&checkpoint.config, data.shape, source, encoding, missing, data.class_count())
 }
 
 /// What a parameter of the house is called outside: one name for each of the heads that stand in it side by side.
 pub fn outside(config: &ModelConfig, parameter: &str) -> Vec<String> {
-    let names: &[&str] = match (parameter, config.likelihood) {
-        ("encoder.head", _) => &["encoder.mean", "encoder.log_variance"],
-        ("decoder.head", Likelihood::Bernoulli | Likelihood::Categorical) => &["decoder.logits"],
-        ("decoder.head", Likelihood::Gaussian | Likelihood::GaussianShared) => &["decoder.mean"],
-        ("decoder.head", Likelihood::LogisticMixture) => &["decoder.mixture"],
-        ("decoder.head", Likelihood::Poisson) => &["decoder.log_rate"],
-        ("decoder.head", Likelihood::NegativeBinomial) => &["decoder.log_mean"],
-        ("decoder.head", Likelihood::Heterogeneous) => &["decoder.columns"],
-        ("decoder.head", Likelihood::GaussianLearned) => &["decoder.mean", "decoder.log_variance"],
-        (other, _) => &[other],
+    let names: &[&str] = match parameter {
+        "encoder.head" => &["encoder.mean", "encoder.log_variance"],
+        "decoder.head" => likelihood::of(config.likelihood).outside.heads,
+        other => &[other],
     };
     names.iter().map(|name| (*name).to_owned()).collect()
 }
@@ -104,7 +98,7 @@ pub fn tensors(layers: &[Linear]) -> Vec<(String, Tensor)> {
 
 /// The tensors that leave the house: those of the maps, and what the decoder has for all examples.
 fn exported(checkpoint: &Checkpoint, layers: &[Linear]) -> Result<Vec<(String, Tensor)>> {
-    let shared = likelihood::shared(&model(checkpoint)?).map(|(name, _)| name);
+    let shared = likelihood::global(&model(checkpoint)?).map(|global| global.name);
     let found = checkpoint.parameters.iter().filter(|(name, _)| Some(name.as_str()) == shared);
     Ok(tensors(layers).into_iter().chain(found.cloned()).collect())
 }
@@ -112,8 +106,8 @@ fn exported(checkpoint: &Checkpoint, layers: &[Linear]) -> Result<Vec<(String, T
 /// What the decoder has learned once for all examples.
 fn learned(checkpoint: &Checkpoint) -> Result<Option<Learned>> {
     let model = model(checkpoint)?;
-    let Some((name, _)) = likelihood::shared(&model) else { return Ok(None) };
-    let found = checkpoint.parameters.iter().find(|(found, _)| found == name);
+    let Some(global) = likelihood::global(&model) else { return Ok(None) };
+    let found = checkpoint.parameters.iter().find(|(name, _)| name == global.name);
     Ok(found.and_then(|(_, tensor)| likelihood::learned(&model, &tensor.values)))
 }
 

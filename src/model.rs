@@ -9,6 +9,7 @@ pub mod objective;
 pub mod pairs;
 pub mod parts;
 pub mod posterior;
+pub mod presentation;
 pub mod prior;
 mod stack;
 pub mod vae;

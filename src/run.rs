@@ -197,19 +197,19 @@ impl Run {
             let count = examples.len();
             return Err(Error::Usage(format!("{count} numbers are no examples of {width} values each")));
         }
-        let (may_miss, likelihood) = (self.session.model.missing, self.session.config.model.likelihood);
+        let (may_miss, takes) = (self.session.model.missing, self.session.config.model.likelihood.takes());
         let fitted = self.session.record.encoding.as_ref().map(Encoding::fitted);
         // What came out in single precision may be off by half a unit, which scaling brings to light.
         let can_be = |at: usize, x: f32| {
             let [shift, scale] = fitted.as_ref().map_or([0.0, 1.0], |fitted| fitted[at % width]);
             let scaled = |x: f32| ((f64::from(x) - shift) / scale) as f32;
-            [x, x.next_up(), x.next_down()].into_iter().any(|x| data::can_be(scaled(x), likelihood))
+            [x, x.next_up(), x.next_down()].into_iter().any(|x| data::can_be(scaled(x), takes.domain))
         };
         let fits = |at: usize, x: f32| if x.is_nan() { may_miss } else { x.is_finite() && can_be(at, x) };
         match examples.iter().enumerate().find(|&(at, &x)| !fits(at, x)) {
             Some((at, value)) => {
                 let (row, column) = (at / width, at % width);
-                let why = if value.is_finite() { data::taken(likelihood) } else { ": examples must be finite".into() };
+                let why = if value.is_finite() { data::taken(takes) } else { ": examples must be finite".into() };
                 Err(Error::Usage(format!("value {column} of example {row} is {value}{why}")))
             }
             None => self.told(given, examples.len() / width),

@@ -13,7 +13,7 @@ use crate::exec::{Executor, PlanId};
 use crate::graph::op::Source;
 use crate::kernels::{StepScalars, f32s};
 use crate::model::init::{OfData, initial};
-use crate::model::likelihood::{self, Learned, learned, shared};
+use crate::model::likelihood::{Global, Learned, global, learned};
 use crate::model::{Model, weights};
 use crate::plan::tuning::Tuning;
 use crate::plan::{Ending, Plan, Range, Resident, Role, Target, lower};
@@ -113,7 +113,7 @@ impl Session {
         let config = checkpoint.config.clone();
         // Examples that are shown come as floats, however the data set stored them.
         let encoding = record.encoding.as_ref();
-        let missing = record.may_miss(config.model.likelihood);
+        let missing = record.may_miss(config.model.likelihood.domain());
         let model = Model::with(&config, record.shape, Source::Floats, encoding, missing, record.class_count())?;
         let resident = Resident { data_words: BATCH * model.width, window: 0, order_words: 1024, metric_slots: 16 };
         let tuning = checkpoint.progress.tuning.clone();
@@ -317,7 +317,7 @@ impl Session {
         }
         let mut values = data.examples(&order[..count])?;
         values.iter_mut().for_each(|value| *value = model.shown(*value));
-        likelihood::show(model, &mut values);
+        model.presentation().show(&mut values);
         Ok(values)
     }
 
@@ -390,7 +390,7 @@ impl Session {
 
     /// What the first member's decoder has learned once for all examples.
     pub fn learned(&mut self) -> Result<Option<Learned>> {
-        let Some((name, _)) = shared(&self.model) else { return Ok(None) };
+        let Some(Global { name, .. }) = global(&self.model) else { return Ok(None) };
         let found = self.parameters(0)?.into_iter().find(|(found, _)| found == name);
         Ok(found.and_then(|(_, tensor)| learned(&self.model, &tensor.values)))
     }

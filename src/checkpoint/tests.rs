@@ -2,8 +2,8 @@ use std::panic::{self, AssertUnwindSafe};
 
 use super::*;
 use crate::config::{
-    Activation, Condition, DataConfig, Init, Likelihood, ModelConfig, ObjectiveConfig, OptimizerConfig, OptimizerKind,
-    Scales, ScheduleConfig, TrainConfig,
+    Activation, Condition, DataConfig, Init, Layers, Likelihood, ModelConfig, ObjectiveConfig, OptimizerConfig,
+    OptimizerKind, Scales, ScheduleConfig, TrainConfig,
 };
 use crate::durable::fault::{self, Fault};
 
@@ -14,8 +14,8 @@ fn config() -> Config {
         model: ModelConfig {
             hidden: vec![],
             decoder: vec![],
-            encoder_layers: vec!["dense 3".into(), "relu".into()],
-            decoder_layers: vec![],
+            encoder_layers: Layers::words(&["dense 3", "relu"]).unwrap(),
+            decoder_layers: Layers::default(),
             latent: 2,
             above: vec!["3-1".into()],
             condition: Condition::None,

@@ -53,7 +53,7 @@ fn name(target: Target) -> &'static str {
 /// The data asked for, or random bytes in the shape of MNIST.
 fn data(asked: bool, config: &crate::config::Config, report: &Report) -> Result<Dataset> {
     let data = if asked { super::open::data(config, None, report)? } else { synthetic(config.train.seed)? };
-    data::check(&data, config.model.likelihood)?;
+    data::check(&data, config.model.likelihood.takes())?;
     if config.train.batch > data.train.len() {
         return Err(crate::config::batch_exceeds(config.train.batch, data.train.len()));
     }

@@ -7,7 +7,7 @@ mod mutations;
 use super::{files, open, show};
 use crate::checkpoint::DataRecord;
 use crate::cli::DataArgs;
-use crate::config::{self, DataConfig, Likelihood};
+use crate::config::{self, DataConfig, Domain, Likelihood, Takes};
 use crate::data::table::{Column, Encoding, Kind};
 use crate::data::{self, Dataset, Format, Values, images};
 use crate::error::{Error, Result};
@@ -39,7 +39,7 @@ pub fn run(args: &DataArgs, report: &Report) -> Result<()> {
         Err(error) => return Err(error),
     };
     let columns = describe(&data)?;
-    let refusal = refusal(&data, config.model.likelihood, args.recipe.recipe.is_some());
+    let refusal = refusal(&data, config.model.likelihood.takes(), args.recipe.recipe.is_some());
     report.result(&as_text(&data, &columns)?);
     if let Some(refusal) = &refusal {
         report.result(&format!("refused  {refusal}"));
@@ -130,15 +130,14 @@ pub fn distributions(data: &Dataset) -> Option<String> {
 
 /// Why no model can be trained on these data as they are: not the one of the recipe that is named, none that knows counts,
 /// levels or categories alone, where one is asked for, else none at all.
-fn refusal(data: &Dataset, asked: Likelihood, named: bool) -> Option<String> {
-    use Likelihood::{Categorical, LogisticMixture, NegativeBinomial, Poisson};
-    if named || matches!(asked, LogisticMixture | Poisson | NegativeBinomial | Categorical) {
+fn refusal(data: &Dataset, asked: Takes, named: bool) -> Option<String> {
+    if named || matches!(asked.domain, Domain::Levels | Domain::Counts | Domain::Categories) {
         return data::check(data, asked).err().map(|error| error.to_string());
     }
-    data::check(data, Likelihood::Bernoulli).err()?;
+    data::check(data, Likelihood::Bernoulli.takes()).err()?;
     // A table can have columns of any type that is no text.
     let widest = if data.encoding.is_some() { Likelihood::Heterogeneous } else { Likelihood::GaussianLearned };
-    data::check(data, widest).err().map(|error| error.to_string())
+    data::check(data, widest.takes()).err().map(|error| error.to_string())
 }
 
 fn as_text(data: &Dataset, columns: &[Described]) -> Result<String> {

@@ -2,11 +2,11 @@
 
 use super::open;
 use crate::cli::EvalArgs;
-use crate::config::{Binarise, Condition, Likelihood};
+use crate::config::{Binarise, Condition};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::eval::{self, Aggregate, Layer, Summary};
-use crate::model::likelihood::Learned;
+use crate::model::likelihood::{Learned, Outcomes};
 use crate::report::Report;
 use crate::report::human::count;
 use crate::report::table::table;
@@ -139,32 +139,9 @@ impl Measured {
     }
 }
 
-/// What a decoder has learned once for all examples, in words; `scaled` says whether the units are those of scaled numbers.
-pub(super) fn in_words(learned: &Learned, scaled: bool) -> [String; 3] {
-    match learned {
-        Learned::Sigma(sigma) => {
-            let units = if scaled { ", in units of the scaled numbers" } else { "" };
-            ["sigma".into(), format!("{sigma:.4}"), format!("of every value, learned{units}")]
-        }
-        Learned::InverseDispersion(all) => {
-            let mut sorted = all.clone();
-            sorted.sort_by(f32::total_cmp);
-            let at = |place: usize| sorted.get(place).copied().unwrap_or(f32::NAN);
-            let [least, middle, most] = [0, sorted.len() / 2, sorted.len().saturating_sub(1)].map(at);
-            let what = format!("the median inverse dispersion, of {least:.3} to {most:.3}");
-            ["theta".into(), format!("{middle:.3}"), what]
-        }
-        Learned::Scale(all) => {
-            let [least, most] = [f32::min, f32::max].map(|best| all.iter().copied().reduce(best).unwrap_or(f32::NAN));
-            let what = "levels, the smallest scale of a component and channel".to_owned();
-            ["scale".into(), format!("{least:.2}"), format!("{what}; the largest is {most:.2}")]
-        }
-    }
-}
-
 /// The mean number of values of an example that are there, where the likelihood is that of 256 levels.
 fn levels(session: &Session, part: Range<usize>) -> Result<Option<f64>> {
-    if session.config.model.likelihood != Likelihood::LogisticMixture {
+    if session.model.likelihood().outcomes != Outcomes::Levels {
         return Ok(None);
     }
     let (data, examples) = (session.data()?, part.len());
@@ -255,7 +232,7 @@ fn as_text(measured: &Measured) -> String {
         let rest = format!("{error}{bits}, {} samples", count(likelihood.samples as u64));
         rows.push(row(estimate(*condition), nats(likelihood.neg_log_px), rest));
     }
-    rows.extend(learned.as_ref().map(|learned| in_words(learned, *scaled).to_vec()));
+    rows.extend(learned.as_ref().map(|learned| learned.in_words(*scaled).to_vec()));
     let [active, latent] = [|layer: &Layer| layer.active, |layer: &Layer| layer.latent]
         .map(|of| summary.layers.iter().map(|layer| of(layer).to_string()).collect::<Vec<_>>().join(" + "));
     rows.push(row("active", active, format!("of {latent} latent dimensions")));
@@ -297,7 +274,7 @@ fn by_dimension(rates: Option<&[f64]>) -> String {
 
 /// Whether −ELBO is a bound of a likelihood: Bernoulli terms of values between 0 and 1 are not.
 fn is_likelihood(session: &Session) -> Result<bool> {
-    let grey = session.config.model.likelihood == Likelihood::Bernoulli
+    let grey = session.model.likelihood().outcomes == Outcomes::Binary
         && session.config.data.binarise == Binarise::None
         && !is_binary(session.data()?)?;
     Ok(!grey)
@@ -305,12 +282,8 @@ fn is_likelihood(session: &Session) -> Result<bool> {
 
 /// Whether a Gaussian tells the density of levels, which are no measurements.
 fn is_density(session: &Session) -> Result<bool> {
-    let (config, data) = (&session.config, session.data()?);
-    let gaussian = matches!(
-        config.model.likelihood,
-        Likelihood::Gaussian | Likelihood::GaussianLearned | Likelihood::GaussianShared
-    );
-    Ok(gaussian && config.data.binarise == Binarise::None && data.values.are_bytes())
+    let gaussian = session.model.likelihood().outcomes == Outcomes::Intervals;
+    Ok(gaussian && session.config.data.binarise == Binarise::None && session.data()?.values.are_bytes())
 }
 
 fn is_binary(data: &Dataset) -> Result<bool> {

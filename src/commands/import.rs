@@ -15,6 +15,7 @@ use crate::exchange::names::{self, Network, fitted, layers, network};
 use crate::exchange::{self, CONFIG, PARAMETERS, with_widths};
 use crate::exec::Executor;
 use crate::exec::cpu::Cpu;
+use crate::model::likelihood::{self, LIKELIHOODS};
 use crate::plan::tuning::Tuning;
 use crate::report::Report;
 use crate::session::{Purpose, Session};
@@ -39,9 +40,6 @@ struct Written {
 struct Versioned {
     format: u32,
 }
-
-/// The likelihoods of the models that are taken.
-const PLAIN: [Likelihood; 3] = [Likelihood::Bernoulli, Likelihood::Gaussian, Likelihood::GaussianLearned];
 
 /// Makes a run folder that holds somebody else's parameters.
 ///
@@ -119,15 +117,25 @@ fn other_format(bytes: &[u8]) -> Option<&'static str> {
     None
 }
 
+/// The likelihoods of models that are taken.
+fn taken(last: &str) -> String {
+    let taken = LIKELIHOODS.iter().filter(|likelihood| likelihood.baseline.is_some());
+    let names: Vec<&str> = taken.map(|likelihood| likelihood.kind.name()).collect();
+    match names.split_last() {
+        Some((end, others)) if !others.is_empty() => format!("{} {last} {end}", others.join(", ")),
+        _ => names.concat(),
+    }
+}
+
 /// Whether what elbo exported comes back. No setting changes what it is.
 fn check_own(likelihood: Likelihood) -> Result<()> {
-    if PLAIN.contains(&likelihood) {
+    if likelihood::of(likelihood).baseline.is_some() {
         return Ok(());
     }
     Err(Error::Usage(format!(
-        "the folder holds a model of likelihood {}, and elbo import takes bernoulli, gaussian and gaussian-learned; use the \
-         run that it was exported from",
-        likelihood.name()
+        "the folder holds a model of likelihood {}, and elbo import takes {}; use the run that it was exported from",
+        likelihood.name(),
+        taken("and")
     )))
 }
 
@@ -165,7 +173,7 @@ fn described(
         source.clone_into(&mut config.data.source);
         let known = own.then(|| record.clone());
         let data = open::data(&config, known.as_ref().map(DataRecord::known), report)?;
-        data::check(&data, config.model.likelihood)?;
+        data::check(&data, config.model.likelihood.takes())?;
         record = DataRecord::of(&data);
         found = Some(data);
     }
@@ -181,14 +189,14 @@ fn described(
                 .into(),
         ));
     }
-    if !PLAIN.contains(&config.model.likelihood) {
+    if likelihood::of(config.model.likelihood).baseline.is_none() {
         return Err(Error::Usage(format!(
-            "model.likelihood = {}: elbo import takes models of three likelihoods; --set model.likelihood=bernoulli, gaussian \
-             or gaussian-learned",
-            config.model.likelihood.name()
+            "model.likelihood = {}: elbo import takes models of some likelihoods; --set model.likelihood={}",
+            config.model.likelihood.name(),
+            taken("or")
         )));
     }
-    let learned = config.model.likelihood == Likelihood::GaussianLearned;
+    let learned = likelihood::of(config.model.likelihood).heads == 2;
     if !layered && learned != network.out_log_variance.is_some() {
         let (has, take) = if learned { ("gives none", "gaussian") } else { ("gives some", "gaussian-learned") };
         return Err(Error::Usage(format!(
@@ -227,7 +235,9 @@ fn check_kind(config: &Config) -> Result<()> {
         (config.model.posterior != Posterior::Gaussian, "model.posterior", config.model.posterior.word()),
     ];
     if let Some((_, key, word)) = own.into_iter().find(|(other, ..)| *other) {
-        return Err(Error::Usage(format!("{key} = {word}: elbo import takes models whose tensors are those of layers alone")));
+        return Err(Error::Usage(format!(
+            "{key} = {word}: elbo import takes models whose tensors are those of layers alone"
+        )));
     }
     let why = match (config.model.condition, config.model.above.is_empty()) {
         (Condition::None, true) => return Ok(()),

@@ -91,7 +91,7 @@ pub fn dataset(
         labels.clone_into(&mut config.data.labels);
     }
     let dataset = open_data(&config, checkpoint, data.is_some(), report)?;
-    data::check(&dataset, config.model.likelihood)?;
+    data::check(&dataset, config.model.likelihood.takes())?;
     Ok((config, dataset))
 }
 

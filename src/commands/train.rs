@@ -282,7 +282,7 @@ fn prepare(mut configs: Vec<Config>, known: Option<&DataRecord>, args: &TrainArg
     let config = configs.swap_remove(0);
     let threads = args.threads.count()?;
     let data = open::data(&config, known.map(DataRecord::known), report)?;
-    data::check(&data, config.model.likelihood)?;
+    data::check(&data, config.model.likelihood.takes())?;
     // Of a run that goes on it is told that its data are others.
     if known.is_none() && config.train.batch > data.train.len() {
         return Err(config::batch_exceeds(config.train.batch, data.train.len()));
@@ -318,8 +318,8 @@ fn describe(session: &mut Session, report: &Report) -> Result<()> {
         report.note(&format!("         encoder {level} {up}"));
         report.note(&format!("         decoder {level} {down}"));
     }
-    if let Some((name, numbers)) = likelihood::shared(&session.model) {
-        report.note(&format!("         {name}: {} for all examples", count(numbers as u64)));
+    if let Some(global) = likelihood::global(&session.model) {
+        report.note(&format!("         {}: {} for all examples", global.name, count(global.count as u64)));
     }
     if members > 1 {
         report.note(&format!(
@@ -478,7 +478,7 @@ fn finish(session: &mut Session, member: &Member, folder: &Path, report: &Report
         ));
     }
     if let Some(learned) = session.learned()? {
-        let [name, value, what] = super::eval::in_words(&learned, session.record.scales());
+        let [name, value, what] = learned.in_words(session.record.scales());
         report.note(&format!("{name:<9}{value}, {what}"));
     }
     let progress = &member.progress;

@@ -1,7 +1,7 @@
 //! What is allowed and makes little sense: said in a line each before time is spent.
 
 use super::keys::{get, keys, shown, tree};
-use super::{Anneal, Config, Curve, Likelihood, OptimizerKind, Posterior, Prior, Scales};
+use super::{Anneal, Config, Curve, OptimizerKind, Posterior, Prior, Scales};
 
 /// What to warn of before a run of this configuration begins.
 pub fn advice(config: &Config) -> Vec<String> {
@@ -84,11 +84,11 @@ fn followed(config: &Config) -> Option<String> {
 fn belongings(config: &Config) -> Vec<(&'static str, bool, &'static str)> {
     let (kind, curve, likelihood) = (config.optimizer.kind, config.schedule.curve, config.model.likelihood);
     let adam = matches!(kind, OptimizerKind::Adam | OptimizerKind::Adamw);
-    let mixture = likelihood == Likelihood::LogisticMixture;
     let (prior, posterior) = (config.model.prior, config.model.posterior);
     let flows = matches!(posterior, Posterior::Planar | Posterior::Iaf);
-    let plain = matches!(likelihood, Likelihood::Gaussian | Likelihood::GaussianShared);
-    let sigma = plain || (mixture && config.model.scales == Scales::Shared);
+    let reads = |key| likelihood.keys().contains(&key);
+    // Scales that the decoder puts out start with none.
+    let sigma = reads("sigma") && (!reads("scales") || config.model.scales == Scales::Shared);
     vec![
         ("optimizer.momentum", matches!(kind, OptimizerKind::Sgd | OptimizerKind::Rmsprop), "sgd and rmsprop"),
         ("optimizer.alpha", kind == OptimizerKind::Rmsprop, "rmsprop"),
@@ -97,8 +97,8 @@ fn belongings(config: &Config) -> Vec<(&'static str, bool, &'static str)> {
         ("optimizer.eps", kind != OptimizerKind::Sgd, "adam, adamw and rmsprop"),
         ("optimizer.eps_hat", adam, "adam and adamw"),
         ("model.sigma", sigma, "the likelihoods gaussian and gaussian-shared, and shared scales of a logistic-mixture"),
-        ("model.components", mixture, "the likelihood logistic-mixture"),
-        ("model.scales", mixture, "the likelihood logistic-mixture"),
+        ("model.components", reads("components"), "the likelihood logistic-mixture"),
+        ("model.scales", reads("scales"), "the likelihood logistic-mixture"),
         ("model.prior_components", matches!(prior, Prior::Mixture | Prior::Vamp), "the priors mixture and vamp"),
         ("model.prior_weights", matches!(prior, Prior::Mixture | Prior::Vamp), "the priors mixture and vamp"),
         ("model.prior_layers", prior == Prior::Flow, "the prior flow"),

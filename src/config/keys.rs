@@ -36,10 +36,33 @@ pub fn get<'a>(tree: &'a Table, key: &str) -> Option<&'a Value> {
     }
 }
 
-/// A value of the kind that a key takes: the one that it has, but an empty list says nothing. Lists of layers are
-/// texts, and all other lists that may be empty are widths.
+/// Whether a key takes a list of layers, which are words or tables.
+pub(super) fn is_layers(key: &str) -> bool {
+    matches!(key, "model.encoder_layers" | "model.decoder_layers")
+}
+
+/// A list of layers as it is typed: TOML, or words without quotation marks, `[conv 8 kernel 3, relu]`.
+pub(super) fn typed_layers(key: &str, text: &str) -> Result<Value, String> {
+    let text = text.trim();
+    let typed: Result<Table, _> = format!("layers = {text}").parse();
+    match typed {
+        Ok(mut table) if table.len() == 1 => Ok(table.remove("layers").unwrap_or_else(|| Value::Array(vec![]))),
+        Err(error) if text.contains('=') => Err(format!(
+            "{key}: not valid TOML: {}; where there are tables, words stand in quotation marks, such as \
+             [{{ conv = 8, kernel = 3 }}, \"relu\"]",
+            error.message().lines().collect::<Vec<_>>().join("; ")
+        )),
+        _ => {
+            let words = Value::Array(vec![Value::String(String::new())]);
+            parse(&words, text).ok_or_else(|| format!("{key}: expected {}", expected(&words)))
+        }
+    }
+}
+
+/// A value of the kind that a key takes: the one that it has, but an empty list says nothing. Of those that may be empty
+/// some are texts, and all others are widths.
 pub(super) fn example(tree: &Table, key: &str) -> Option<Value> {
-    if matches!(key, "model.encoder_layers" | "model.decoder_layers") || matches!(key, "model.above" | "data.missing") {
+    if matches!(key, "model.above" | "data.missing") {
         return Some(Value::Array(vec![Value::String(String::new())]));
     }
     get(tree, key).cloned()

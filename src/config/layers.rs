@@ -1,13 +1,28 @@
-//! Layers as a recipe writes them, each in a few words: `conv 32 kernel 4 stride 2 padding 1`, `relu`, `dense 256`.
+//! Layers as a recipe has them: a list whose entries are words, such as `"relu"` or `"conv 32 kernel 4 stride 2"`, or tables,
+//! such as `{ conv = 32, kernel = 4, stride = 2 }` and `{ residual = ["silu", { conv = 32, kernel = 3, padding = 1 }] }`.
+//! They are read once, into a tree. Before there were tables, a block stood between the words `residual {` and `}`; lists of
+//! that kind are read as well.
 
+mod check;
 mod parse;
+mod read;
+mod write;
 
 use super::Activation;
-use crate::error::{Error, Result};
-use std::fmt::{self, Display};
+use std::ops::Deref;
+
+/// The most layers of a list, with those of its blocks as often as they are repeated.
+pub const MAX_LAYERS: usize = 256;
+
+/// The deepest that blocks stand within each other.
+const MAX_DEPTH: usize = 16;
+
+/// The layers of an encoder or a decoder.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Layers(Vec<Layer>);
 
 /// A layer of an encoder or a decoder.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "each variant says what its fields are")]
 pub enum Layer {
     /// Every output depends on every input: `dense 256`; for an image `dense 7x7x64`, height × width × channels, or
@@ -28,13 +43,33 @@ pub enum Layer {
     LayerNorm,
     /// `dropout 0.1`: in training, a tenth of the numbers is 0, and the others are larger by as much.
     Dropout { rate: f32 },
-    /// `residual {`: what is here is added to what the block ends with; `residual conv 64 kernel 1 stride 2 {` adds a
-    /// convolution of it.
-    Begin { skip: Option<Conv> },
-    /// `}`
-    End,
     /// A non-linearity by its name.
     Activation(Activation),
+    /// Layers that belong together.
+    Block(Block),
+}
+
+/// Layers that belong together: `{ residual = [...], skip = {...} }`, or `{ layers = [...] }`; `repeat = 3` has three of
+/// them one after the other, each with parameters of its own, and a `name` is part of the names of these.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Block {
+    /// What its parameters are called by.
+    pub name: Option<String>,
+    /// How often it follows itself, from 1 up.
+    pub repeat: usize,
+    /// What becomes of what it is given.
+    pub kind: BlockKind,
+    /// Its layers.
+    pub layers: Vec<Layer>,
+}
+
+/// Kinds of blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BlockKind {
+    /// One layer after the other.
+    Plain,
+    /// What the block is given, or this convolution of it, is added to what it ends with.
+    Residual(Option<Conv>),
 }
 
 /// A convolution.
@@ -77,117 +112,66 @@ pub enum Channels {
     Out,
 }
 
+impl Deref for Layers {
+    type Target = [Layer];
+
+    fn deref(&self) -> &[Layer] {
+        &self.0
+    }
+}
+
+impl Layers {
+    /// How many layers there are, with those of blocks as often as they are repeated.
+    pub fn count(&self) -> usize {
+        count(self)
+    }
+}
+
+fn count(layers: &[Layer]) -> usize {
+    let of = |layer: &Layer| match layer {
+        Layer::Block(block) => block.repeat.saturating_mul(count(&block.layers)),
+        _ => 1,
+    };
+    layers.iter().map(of).fold(0, usize::saturating_add)
+}
+
 impl Layer {
     /// Whether it gives what the likelihood wants.
-    pub fn is_out(self) -> bool {
+    pub fn is_out(&self) -> bool {
         match self {
-            Self::Dense { to } => to == Dense::Out,
-            Self::Conv(conv) | Self::ConvTranspose { conv, .. } | Self::Begin { skip: Some(conv) } => {
-                conv.channels == Channels::Out
-            }
+            Self::Dense { to } => *to == Dense::Out,
+            Self::Conv(conv) | Self::ConvTranspose { conv, .. } => conv.channels == Channels::Out,
             _ => false,
         }
     }
 
-    /// Whether what it is given, or what it gives, has to be an image.
-    pub fn wants_image(self) -> bool {
+    /// Whether what it is given, or what it gives, has to be an image; of a block, what goes around it.
+    pub fn wants_image(&self) -> bool {
         match self {
             Self::Conv(_)
             | Self::ConvTranspose { .. }
             | Self::AvgPool { .. }
             | Self::Upsample { .. }
-            | Self::Begin { skip: Some(_) }
             | Self::Dense { to: Dense::Image(_) | Dense::Part { .. } } => true,
+            Self::Block(block) => matches!(block.kind, BlockKind::Residual(Some(_))),
             Self::Dense { to: Dense::Numbers(_) | Dense::Out }
             | Self::GroupNorm { .. }
             | Self::LayerNorm
             | Self::Dropout { .. }
-            | Self::Begin { skip: None }
-            | Self::End
             | Self::Activation(_) => false,
         }
     }
 }
 
-/// All layers of the list under a key. What shapes they make shows when the data are known.
-///
-/// # Errors
-/// [`Error::Usage`] that names the layer: it is unknown, it gives `out` and is not the last or not one of a decoder, or
-/// a block does not begin and end as it should.
-pub fn list(key: &str, texts: &[String], decoder: bool) -> Result<Vec<Layer>> {
-    let mut all = Vec::with_capacity(texts.len());
-    let mut begun: Option<usize> = None;
-    for (at, text) in texts.iter().enumerate() {
-        let wrong = |why: &str| Err(Error::Usage(format!("{key}[{at}] `{text}` {why}")));
-        let layer = match Layer::parse(text) {
-            Ok(layer) => layer,
-            Err(why) => return wrong(&why),
-        };
-        match (layer, begun) {
-            _ if layer.is_out() && !decoder => {
-                return wrong("gives `out`, what the likelihood wants, and only a decoder can");
-            }
-            _ if layer.is_out() && at + 1 < texts.len() => {
-                return wrong("gives `out`, what the likelihood wants, and has to be the last");
-            }
-            (Layer::Begin { .. }, Some(outer)) => {
-                let outer = format!("begins a block within that of {key}[{outer}]: end that one with `}}` first");
-                return wrong(&outer);
-            }
-            (Layer::Begin { .. }, None) => begun = Some(at),
-            (Layer::End, None) => return wrong("ends a block that nothing began: `residual {` does"),
-            (Layer::End, Some(first)) if first + 1 == at => return wrong("ends a block in which there is no layer"),
-            (Layer::End, Some(_)) => begun = None,
-            _ => {}
-        }
-        all.push(layer);
-    }
-    match begun {
-        Some(at) => Err(Error::Usage(format!("{key}[{at}] `{}` begins a block that no `}}` ends", texts[at]))),
-        None => Ok(all),
-    }
-}
-
-impl Display for Channels {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Number(count) => count.fmt(f),
-            Self::Out => f.write_str("out"),
+impl Block {
+    /// The key under which its layers stand.
+    pub fn key(&self) -> &'static str {
+        match self.kind {
+            BlockKind::Plain => "layers",
+            BlockKind::Residual(_) => "residual",
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lists_that_do_not_hold_together_are_refused_by_the_layer() {
-        for (texts, expected) in [
-            (&["relu", "relo"][..], "layers[1] `relo` is unknown; did you mean `relu`?"),
-            (
-                &["dense out", "relu"],
-                "layers[0] `dense out` gives `out`, what the likelihood wants, and has to be the last",
-            ),
-            (&["relu", "}"], "layers[1] `}` ends a block that nothing began"),
-            (&["residual {", "relu", "}", "}"], "layers[3] `}` ends a block that nothing began"),
-            (&["residual {", "}"], "layers[1] `}` ends a block in which there is no layer"),
-            (&["relu", "residual {", "relu"], "layers[1] `residual {` begins a block that no `}` ends"),
-            (
-                &["residual {", "relu", "residual conv 8 kernel 1 {", "relu", "}", "}"],
-                "layers[2] `residual conv 8 kernel 1 {` begins a block within that of layers[0]",
-            ),
-            (&["residual {", "dense out", "}"], "layers[1] `dense out` gives `out`"),
-        ] {
-            let texts: Vec<String> = texts.iter().map(|&text| text.into()).collect();
-            let error = list("layers", &texts, true).expect_err(expected);
-            assert_eq!(error.exit_code(), 2);
-            assert!(error.to_string().starts_with(expected) && !error.to_string().contains('\n'), "{error}");
-        }
-        let texts = ["conv out kernel 3".to_owned()];
-        assert!(list("layers", &texts, false).unwrap_err().to_string().contains("only a decoder can"));
-        assert_eq!(list("layers", &texts, true).unwrap().len(), 1);
-        let blocks = ["residual {", "relu", "}", "residual {", "tanh", "}"].map(str::to_owned);
-        assert_eq!(list("layers", &blocks, false).unwrap().len(), 6);
-    }
-}
+mod tests;

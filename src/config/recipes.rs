@@ -165,7 +165,8 @@ mod tests {
             assert_eq!((&config.model.hidden[..], config.model.latent), (*hidden, *latent), "{name}");
             assert_eq!((config.model.likelihood, config.data.binarise), (*likelihood, *binarise), "{name}");
             assert_eq!(config.optimizer.kind, *kind, "{name}");
-            assert_eq!(parameter_count(&config.model, 784), Some(*parameters), "{name}");
+            let outputs = crate::model::likelihood::outputs(&config.model, [1, 28, 28]);
+            assert_eq!(parameter_count(&config.model, 784, outputs), Some(*parameters), "{name}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::{Config, RECIPES, keys, nearest, validate};
+use super::{Config, Layers, RECIPES, keys, nearest, validate};
 use crate::error::{Error, Result};
 
 /// The configuration that a recipe and single settings make together, validated.
@@ -27,7 +27,7 @@ pub fn resolve(recipe: Option<&str>, overrides: &[(String, String)]) -> Result<C
     let mut given: Vec<(String, &str)> = Vec::new();
     for (typed, text) in overrides {
         let key = set(&mut tree, typed, text)
-            .map_err(|problem| Error::Usage(format!("setting {typed}={text}: {problem}")))?;
+            .map_err(|problem| Error::Usage(format!("setting {typed}={}: {problem}", one_line(text))))?;
         if let Some((_, earlier)) = given.iter().find(|(earlier, _)| *earlier == key) {
             return Err(Error::Usage(format!("{key} is set twice, to {earlier} and to {text}; set it once")));
         }
@@ -100,7 +100,14 @@ pub fn from_toml(text: &str, file: &str) -> Result<Config> {
 
 /// The whole of a validated configuration as TOML, every key in the order of the types.
 pub fn to_toml(config: &Config) -> String {
-    toml::to_string(config).expect("a validated configuration has a TOML form")
+    let mut plain = config.clone();
+    // A line for each layer: written as any other value, a list of tables would be taken out of its place.
+    let [encoder, decoder] = [&mut plain.model.encoder_layers, &mut plain.model.decoder_layers]
+        .map(std::mem::take)
+        .map(|layers| layers.text());
+    let text = toml::to_string(&plain).expect("a validated configuration has a TOML form");
+    let text = text.replacen("\nencoder_layers = []\n", &format!("\nencoder_layers = {encoder}\n"), 1);
+    text.replacen("\ndecoder_layers = []\n", &format!("\ndecoder_layers = {decoder}\n"), 1)
 }
 
 /// The title for messages, the text, and the name that runs get where the text gives none.
@@ -167,6 +174,9 @@ fn lay(tree: &mut Table, known: &[String], key: &str, value: &Value) -> std::res
             Err(problem) => problem,
         });
     }
+    if keys::is_layers(key) {
+        return choose(tree, key, Layers::read(key, value)?.value());
+    }
     let example = keys::example(tree, key).ok_or_else(|| format!("unknown key `{key}`"))?;
     let value = keys::conform(&example, value)
         .ok_or_else(|| format!("{key} = {value}: expected {}", keys::expected(&example)))?;
@@ -183,6 +193,11 @@ fn set(tree: &mut Table, typed: &str, text: &str) -> std::result::Result<String,
         return Ok(format!("{key}.{name}"));
     }
     let key = keys::find(&known, typed)?;
+    if keys::is_layers(&key) {
+        let layers = Layers::read(&key, &keys::typed_layers(&key, text)?)?;
+        choose(tree, &key, layers.value())?;
+        return Ok(key);
+    }
     let example = keys::example(tree, &key).ok_or_else(|| format!("unknown key `{key}`"))?;
     let value = keys::parse(&example, text).ok_or_else(|| format!("{key}: expected {}", keys::expected(&example)))?;
     choose(tree, &key, value)?;
@@ -203,6 +218,11 @@ fn choose(tree: &mut Table, key: &str, value: Value) -> std::result::Result<(), 
             Err(format!("{key} = {shown}: {expected}"))
         }
     }
+}
+
+/// What was typed, in one line.
+fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
 /// A syntax error in one line, with the line number.
@@ -257,8 +277,48 @@ mod tests {
     fn layers_are_set_as_a_list_of_texts() {
         let overrides = pairs(&[("hidden", "[]"), ("encoder_layers", "[\"conv 8 kernel 4 stride 2\", relu,dense 9]")]);
         let config = resolve(None, &overrides).unwrap();
-        assert_eq!(config.model.encoder_layers, ["conv 8 kernel 4 stride 2", "relu", "dense 9"]);
+        assert_eq!(
+            config.model.encoder_layers,
+            Layers::words(&["conv 8 kernel 4 stride 2", "relu", "dense 9"]).unwrap()
+        );
         assert_eq!(from_toml(&to_toml(&config), "config.toml"), Ok(config));
+    }
+
+    #[test]
+    fn layers_are_set_as_tables_too() {
+        let text = "[{ conv = 8, kernel = 4, stride = 2 }, \"relu\", { residual = [{ dense = 9 }], repeat = 2 }]";
+        let config = resolve(None, &pairs(&[("hidden", "[]"), ("encoder_layers", text)])).unwrap();
+        assert_eq!(config.model.encoder_layers.count(), 4);
+        assert_eq!(config.model.encoder_layers[0], Layers::words(&["conv 8 kernel 4 stride 2"]).unwrap()[0]);
+        assert_eq!(from_toml(&to_toml(&config), "config.toml"), Ok(config));
+        for (text, words) in [
+            ("[{ conv = 8, kernel = 4 }, relu]", "where there are tables, words stand in quotation marks"),
+            ("[{ conv = 8, kernel = 4 }]\nlatent = 3", "expected a list of layers"),
+            ("relu", "model.decoder_layers"),
+        ] {
+            let error =
+                resolve(None, &pairs(&[("hidden", "[]"), ("encoder_layers", text), ("decoder_layers", "rleu")]));
+            let error = error.expect_err(text).to_string();
+            assert!(error.contains(words) && !error.contains('\n'), "{text}: {error}");
+        }
+    }
+
+    /// What a run of the recipe `residual` saved when layers were words and blocks stood between them.
+    #[test]
+    fn layers_that_were_saved_in_words_are_read_and_written_as_tables() {
+        let old = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/layers_in_words.toml"));
+        assert!(old.contains("\"residual {\", \"silu\", \"conv 16 kernel 3 padding 1\""));
+        let config = from_toml(old, "config.toml").unwrap();
+        let settings =
+            [("data.examples", "40"), ("epochs", "1"), ("batch", "10"), ("latent", "3"), ("validation", "10")];
+        assert_eq!(config, resolve(Some("residual"), &pairs(&settings)).unwrap());
+        let new = to_toml(&config);
+        let block = "    { residual = [\"silu\", { conv = 16, kernel = 3, padding = 1 }, \"silu\", { conv = 16, kernel = 3, padding = 1 }] },\n";
+        assert!(new.contains(block) && !new.contains("residual {"), "{new}");
+        assert_eq!(from_toml(&new, "config.toml"), Ok(config));
+        let damaged = old.replacen("\"}\"", "\"relo\"", 1);
+        let error = from_toml(&damaged, "run/config.toml").unwrap_err();
+        assert!(error.to_string().starts_with("run/config.toml: model.encoder_layers[6] `relo` is unknown"), "{error}");
     }
 
     #[test]
@@ -368,7 +428,12 @@ mod tests {
             ("[model]\nlatent = 0", &["model.latent = 0"]),
             ("[model]\nhidden = 400", &["model.hidden", "a list of whole numbers"]),
             ("[model]\nhidden = [4.5]", &["model.hidden", "a list of whole numbers"]),
-            ("[model]\nencoder_layers = [3]", &["model.encoder_layers", "a list of layers"]),
+            ("[model]\nencoder_layers = [3]", &["model.encoder_layers[0] = 3", "expected a layer"]),
+            ("[model]\nencoder_layers = 3", &["model.encoder_layers = 3", "a list of layers"]),
+            (
+                "[model]\nencoder_layers = [\"relu\", { residual = [\"relu\", { conv = 3, kernal = 3 }] }]",
+                &["model.encoder_layers[1].residual[1]", "did you mean `kernel`"],
+            ),
             ("[model]\nlog_variance = [1.0, 2.0, 3.0]", &["model.log_variance", "a list of 2 numbers"]),
             ("[data.columns]\nage = 3", &["data.columns", "a table of texts"]),
             ("[data.columns]\nage = \"old\"", &["data.columns", "old", "numeric"]),

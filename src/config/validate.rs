@@ -4,8 +4,8 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use super::{
-    Anneal, Binarise, Bound, Condition, Config, Curve, Likelihood, ModelConfig, ObjectiveConfig, Posterior, Prior,
-    Scale, ScheduleConfig, TrainConfig, layers,
+    Anneal, Binarise, Bound, Condition, Config, Curve, Domain, Layer, Layers, Likelihood, ModelConfig, ObjectiveConfig,
+    Posterior, Prior, Scale, ScheduleConfig, TrainConfig, layers,
 };
 use crate::error::{Error, Result};
 
@@ -103,11 +103,11 @@ pub fn validate(config: &Config) -> Result<()> {
 
 /// Levels, counts and categories are no probabilities: what is drawn from them would be a 1 for most.
 fn check_binarise(binarise: Binarise, likelihood: Likelihood) -> Result<()> {
-    let values = match likelihood {
-        Likelihood::LogisticMixture => "256 levels",
-        Likelihood::Poisson | Likelihood::NegativeBinomial => "counts",
-        Likelihood::Categorical => "categories",
-        _ => return Ok(()),
+    let values = match likelihood.domain() {
+        Domain::Levels => "256 levels",
+        Domain::Counts => "counts",
+        Domain::Categories => "categories",
+        Domain::Unit | Domain::Numbers | Domain::Columns => return Ok(()),
     };
     let allowed = format!("none where model.likelihood is {}, which is for {values}", likelihood.name());
     check(binarise == Binarise::None, "data.binarise", &format!("{binarise:?}").to_lowercase(), &allowed)
@@ -115,21 +115,19 @@ fn check_binarise(binarise: Binarise, likelihood: Likelihood) -> Result<()> {
 
 /// Categories have no unit, and shown as ones among zeros they are no picture.
 fn check_categories(scale: Scale, model: &ModelConfig) -> Result<()> {
-    if model.likelihood != Likelihood::Categorical {
+    if model.likelihood.domain() != Domain::Categories {
         return Ok(());
     }
     let unscaled = matches!(scale, Scale::Auto | Scale::None);
     let allowed = "auto or none where model.likelihood is categorical, which is for categories";
     check(unscaled, "data.scale", &format!("{scale:?}").to_lowercase(), allowed)?;
-    for (key, texts) in
+    for (key, layers) in
         [("model.encoder_layers", &model.encoder_layers), ("model.decoder_layers", &model.decoder_layers)]
     {
-        let layers = layers::list(key, texts, key == "model.decoder_layers")?;
-        if let Some(at) = layers.iter().position(|layer| layer.wants_image()) {
+        if let Some(place) = layers.first(key, &Layer::wants_image) {
             return Err(Error::Usage(format!(
-                "{key}[{at}] `{}` is for pictures, and categories (model.likelihood = categorical) are shown as ones \
-                 among zeros in a row; take dense layers, such as `--set {key}=[]` with `--set model.hidden=[128,128]`",
-                texts[at]
+                "{place} is for pictures, and categories (model.likelihood = categorical) are shown as ones among zeros in a \
+                 row; take dense layers, such as `--set {key}=[]` with `--set model.hidden=[128,128]`"
             )));
         }
     }
@@ -271,22 +269,10 @@ fn check_schedule(schedule: &ScheduleConfig) -> Result<()> {
     check(has_steps, "schedule.after", &"[]", "a list of epochs where schedule.curve = steps")
 }
 
-/// The number of parameters of the model on examples of `data` values: weights and biases of all networks. Columns of
-/// different kinds count as if each value had a variance of its own. A network that is a list of layers counts nothing:
-/// its shapes show when the data are known.
-/// `None` where the count overflows.
-pub fn parameter_count(model: &ModelConfig, data: usize) -> Option<u64> {
-    // Of a mixture as if each value were a pixel.
-    let heads = match model.likelihood {
-        Likelihood::GaussianLearned | Likelihood::Heterogeneous => 2,
-        Likelihood::LogisticMixture => model.components.checked_mul(3)?,
-        Likelihood::Bernoulli
-        | Likelihood::Gaussian
-        | Likelihood::GaussianShared
-        | Likelihood::Poisson
-        | Likelihood::NegativeBinomial
-        | Likelihood::Categorical => 1,
-    };
+/// The number of parameters of the model on examples of `data` values, for which the likelihood wants `outputs` numbers:
+/// weights and biases of all networks. A network that is a list of layers counts nothing: its shapes show when the data are
+/// known. `None` where the count overflows.
+pub fn parameter_count(model: &ModelConfig, data: usize, outputs: usize) -> Option<u64> {
     let backwards: Vec<usize> = model.hidden.iter().rev().copied().collect();
     let widths = if model.decoder.is_empty() { &backwards } else { &model.decoder };
     let [mut encoder, mut decoder] = [0; 2];
@@ -294,7 +280,7 @@ pub fn parameter_count(model: &ModelConfig, data: usize) -> Option<u64> {
         encoder = dense_layers(data, &model.hidden, model.latent.checked_mul(2)?)?;
     }
     if model.decoder_layers.is_empty() {
-        decoder = dense_layers(model.latent, widths, data.checked_mul(heads)?)?;
+        decoder = dense_layers(model.latent, widths, outputs)?;
     }
     let (mut sum, mut below) = (encoder.checked_add(decoder)?, model.latent);
     for above in model.levels().unwrap_or_default() {
@@ -323,21 +309,22 @@ fn dense_layers(inputs: usize, hidden: &[usize], outputs: usize) -> Option<u64> 
     Some(sum)
 }
 
-/// Whether every layer of a list is one. What shapes they make shows when the data are known.
-fn check_layers(key: &str, texts: &[String], widths: (&str, &[usize]), out: bool) -> Result<()> {
-    let (other, widths) = widths;
-    check(texts.len() <= 4 * MAX_LAYERS, key, &format!("{} layers", texts.len()), "up to 256 layers")?;
-    if !texts.is_empty() && !widths.is_empty() {
+/// Whether the layers of a list hold together. What shapes they make shows when the data are known.
+fn check_layers(key: &str, layers: &Layers, widths: (&str, &[usize]), decoder: bool) -> Result<()> {
+    let ((other, widths), count) = (widths, layers.count());
+    let most = layers::MAX_LAYERS;
+    check(count <= most, key, &format!("{count} layers"), &format!("up to {most} layers, repeated ones included"))?;
+    if !layers.is_empty() && !widths.is_empty() {
         return Err(Error::Usage(format!(
             "{other} = {widths:?} and {key} are two ways to say the same: leave one of them empty, such as {other}=[]"
         )));
     }
-    layers::list(key, texts, out).map(drop)
+    layers.check(key, decoder)
 }
 
 /// The width of the data is not known here, so this counts the least there can be.
 fn check_size(model: &ModelConfig) -> Result<()> {
-    match parameter_count(model, 1) {
+    match parameter_count(model, 1, 1) {
         Some(count) if count <= MAX_PARAMETERS => Ok(()),
         count => {
             let count = count.map_or("too many to count".into(), |n| format!("at least {n}"));
@@ -414,7 +401,7 @@ mod tests {
             ("data.scale", "standardise", |c| {
                 (c.model.likelihood, c.data.scale) = (Likelihood::Categorical, Scale::Standardise);
             }),
-            ("model.encoder_layers", "257 layers", |c| c.model.encoder_layers = vec!["relu".into(); 257]),
+            ("model.encoder_layers", "257 layers", |c| c.model.encoder_layers = Layers::words(&["relu"; 257]).unwrap()),
             ("model.latent", &usize::MAX.to_string(), |c| c.model.latent = usize::MAX),
             ("model.sigma", "0", |c| c.model.sigma = 0.0),
             ("model.sigma", "-1", |c| c.model.sigma = -1.0),
@@ -497,7 +484,6 @@ mod tests {
     #[test]
     fn layers_that_are_none_are_refused_by_their_place() {
         let lists: &[(&[&str], &[&str], &str)] = &[
-            (&["relu", "relo"], &[], "model.encoder_layers[1] `relo` is unknown; did you mean `relu`?"),
             (&["conv out kernel 3"], &[], "model.encoder_layers[0] `conv out kernel 3` gives `out`"),
             (&[], &["dense out", "relu"], "model.decoder_layers[0] `dense out` gives `out`"),
         ];
@@ -505,12 +491,12 @@ mod tests {
             let mut config = Config::default();
             config.model.hidden = vec![];
             [config.model.encoder_layers, config.model.decoder_layers] =
-                [encoder, decoder].map(|list| list.iter().map(|&text| text.into()).collect());
+                [encoder, decoder].map(|words| Layers::words(words).unwrap());
             let error = validate(&config).expect_err(expected).to_string();
             assert!(error.starts_with(expected) && !error.contains('\n'), "{error}");
         }
         let mut config = Config::default();
-        config.model.encoder_layers = vec!["dense 9".into()];
+        config.model.encoder_layers = Layers::words(&["dense 9"]).unwrap();
         let error = validate(&config).unwrap_err().to_string();
         assert!(error.contains("model.hidden = [400] and model.encoder_layers") && error.contains("model.hidden=[]"));
     }
@@ -528,7 +514,7 @@ mod tests {
         ] {
             let mut config = Config::default();
             config.model.likelihood = Likelihood::Categorical;
-            config.model.decoder_layers = vec!["relu".into(), layer.into()];
+            config.model.decoder_layers = Layers::words(&["relu", layer]).unwrap();
             let found = validate(&config).map_err(|error| error.to_string());
             assert_eq!(found.is_err(), refused, "{layer}: {found:?}");
             let start = format!("model.decoder_layers[1] `{layer}` is for pictures");
@@ -558,21 +544,21 @@ mod tests {
     #[test]
     fn parameters_are_counted_and_an_overflow_is_none() {
         let mut model = Config::default().model;
-        assert_eq!(parameter_count(&model, 784), Some(652_824));
+        assert_eq!(parameter_count(&model, 784, 784), Some(652_824));
         model.decoder = vec![10];
-        assert_eq!(parameter_count(&model, 3), Some(4 * 400 + 401 * 40 + 21 * 10 + 11 * 3));
+        assert_eq!(parameter_count(&model, 3, 3), Some(4 * 400 + 401 * 40 + 21 * 10 + 11 * 3));
         model.latent = usize::MAX;
-        assert_eq!(parameter_count(&model, 784), None);
+        assert_eq!(parameter_count(&model, 784, 784), None);
         model.latent = 2;
         // A list of layers takes the place of widths, also of those of the encoder backwards.
         (model.hidden, model.decoder) = (vec![400], vec![]);
-        model.decoder_layers = vec!["dense out".into()];
-        assert_eq!(parameter_count(&model, 784), Some(785 * 400 + 401 * 4));
-        model.encoder_layers = vec!["relu".into()];
-        assert_eq!(parameter_count(&model, 784), Some(0));
-        (model.encoder_layers, model.decoder_layers) = (vec![], vec![]);
+        model.decoder_layers = Layers::words(&["dense out"]).unwrap();
+        assert_eq!(parameter_count(&model, 784, 784), Some(785 * 400 + 401 * 4));
+        model.encoder_layers = Layers::words(&["relu"]).unwrap();
+        assert_eq!(parameter_count(&model, 784, 784), Some(0));
+        (model.encoder_layers, model.decoder_layers) = (Layers::default(), Layers::default());
         model.hidden = vec![usize::MAX, 2];
-        assert_eq!(parameter_count(&model, 784), None);
+        assert_eq!(parameter_count(&model, 784, 784), None);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::cells::Cells;
 pub use super::elements::Elements;
 use super::pictures::{self, Source};
 use super::{Dataset, Format, Labels, Request, categories, disk, places};
-use crate::config::{Layout, Likelihood};
+use crate::config::{Domain, Layout};
 use crate::error::{Error, Result};
 
 /// Classes from 0 up to here are taken as they are; others are numbered in ascending order.
@@ -66,7 +66,7 @@ pub fn dataset(
     request: &Request,
 ) -> Result<Dataset> {
     let complain = |what: String| Error::Data(format!("{name}: {what}"));
-    let categorical = request.likelihood == Likelihood::Categorical;
+    let categorical = request.takes.domain == Domain::Categories;
     let (shape, channels_last) = match dims {
         // Which axis is which means nothing to them.
         [_, extents @ ..] if categorical => (categories::shape_of(extents), false),

@@ -1,7 +1,7 @@
 //! Whether a model can take the values of a data set.
 
 use super::{Dataset, Format, table};
-use crate::config::Likelihood;
+use crate::config::{Domain, Takes};
 use crate::error::{Error, Result};
 
 /// The largest count: rates end at exp 20, and beyond 2²⁴ single precision has not every whole number.
@@ -12,31 +12,30 @@ pub const NO_CATEGORIES: &str = "these are pixels, and the categorical likelihoo
                                  of whole numbers or a table, or for pictures choose `--set \
                                  model.likelihood=logistic-mixture`";
 
-/// Tells whether a model with `likelihood` can take the data: columns of types that it knows, counts that a rate can
+/// Tells whether a model can take the data: columns of types that it knows, counts that a rate can
 /// reach, values that are finite, for Bernoulli from 0 to 1, for a mixture of logistics one of 256 levels, for counts
 /// whole. Values of tables and arrays may be missing.
 ///
 /// # Errors
 /// [`Error::Data`], with the first thing that does not fit and what to do about it.
-pub fn check(dataset: &Dataset, likelihood: Likelihood) -> Result<()> {
+pub fn check(dataset: &Dataset, takes: Takes) -> Result<()> {
+    let Takes { domain, likelihood } = takes;
     if let Some(encoding) = &dataset.encoding {
-        encoding.check(&dataset.name, likelihood)?;
-    } else if likelihood == Likelihood::Categorical {
+        encoding.check(&dataset.name, takes)?;
+    } else if domain == Domain::Categories {
         return Err(Error::Data(format!("{}: {NO_CATEGORIES}", dataset.name)));
-    } else if likelihood == Likelihood::Heterogeneous {
+    } else if domain == Domain::Columns {
         return Err(Error::Data(format!(
             "{}: the heterogeneous likelihood is for the columns of tables and of arrays of two dimensions; for pixels \
              choose `--set model.likelihood=bernoulli` or gaussian-learned",
             dataset.name
         )));
     }
-    let counts = matches!(likelihood, Likelihood::Poisson | Likelihood::NegativeBinomial);
-    if dataset.values.are_bytes() && counts {
+    if dataset.values.are_bytes() && domain == Domain::Counts {
         return Err(Error::Data(format!(
-            "{}: pixels are read as numbers from 0 to 1, and the likelihood {} takes counts; give an array (.npy) or a table \
-             of them, or for pictures choose `--set model.likelihood=logistic-mixture`",
-            dataset.name,
-            likelihood.name()
+            "{}: pixels are read as numbers from 0 to 1, and the likelihood {likelihood} takes counts; give an array (.npy) or a \
+             table of them, or for pictures choose `--set model.likelihood=logistic-mixture`",
+            dataset.name
         )));
     }
     if dataset.values.are_bytes() {
@@ -44,11 +43,11 @@ pub fn check(dataset: &Dataset, likelihood: Likelihood) -> Result<()> {
     }
     // What is missing from a table or an array is a NaN; anywhere else there is nothing that a NaN could mean.
     let may_be_missing = dataset.encoding.is_some();
-    let fits = |x: f32| if x.is_nan() { may_be_missing } else { x.is_finite() && can_be(x, likelihood) };
+    let fits = |x: f32| if x.is_nan() { may_be_missing } else { x.is_finite() && can_be(x, domain) };
     let mut largest = vec![0.0_f32; dataset.width()];
     dataset.visit(0..dataset.len(), |example, row| {
         if let Some(at) = row.iter().position(|&x| !fits(x)) {
-            return Err(unfit(dataset, likelihood, example, at, row[at])?);
+            return Err(unfit(dataset, takes, example, at, row[at])?);
         }
         largest.iter_mut().zip(row).for_each(|(largest, &x)| *largest = largest.max(x));
         Ok(())
@@ -56,43 +55,35 @@ pub fn check(dataset: &Dataset, likelihood: Likelihood) -> Result<()> {
     check_counts(dataset, &largest)
 }
 
-/// Whether a finite number can be a value of a likelihood.
-pub fn can_be(x: f32, likelihood: Likelihood) -> bool {
-    match likelihood {
+/// Whether a finite number can be a value.
+pub fn can_be(x: f32, domain: Domain) -> bool {
+    match domain {
         // A category is a 1 among zeros; what a model puts out are probabilities.
-        Likelihood::Bernoulli | Likelihood::Categorical => (0.0..=1.0).contains(&x),
+        Domain::Unit | Domain::Categories => (0.0..=1.0).contains(&x),
         // A level in single precision, or read as text.
-        Likelihood::LogisticMixture => (0.0..=1.0).contains(&x) && (255.0 * x - (255.0 * x).round()).abs() < 1e-3,
-        Likelihood::Poisson | Likelihood::NegativeBinomial => (0.0..=MOST_COUNTED).contains(&x) && x.fract() == 0.0,
-        Likelihood::Gaussian | Likelihood::GaussianLearned | Likelihood::GaussianShared | Likelihood::Heterogeneous => {
-            true
-        }
+        Domain::Levels => (0.0..=1.0).contains(&x) && (255.0 * x - (255.0 * x).round()).abs() < 1e-3,
+        Domain::Counts => (0.0..=MOST_COUNTED).contains(&x) && x.fract() == 0.0,
+        Domain::Numbers | Domain::Columns => true,
     }
 }
 
-/// What values a likelihood takes, in words that follow a value that is none.
-pub fn taken(likelihood: Likelihood) -> String {
-    let values = match likelihood {
-        Likelihood::LogisticMixture => "the 256 levels of pictures, bytes or multiples of 1/255 from 0 to 1",
-        Likelihood::Poisson | Likelihood::NegativeBinomial => {
-            &format!("counts, whole numbers from 0 to {MOST_COUNTED}")
-        }
-        Likelihood::Bernoulli => "values from 0 to 1",
-        Likelihood::Categorical => "a 1 among zeros for each value, or probabilities",
-        _ => "finite values",
+/// What values a model takes, in words that follow a value that is none.
+pub fn taken(Takes { domain, likelihood }: Takes) -> String {
+    let values = match domain {
+        Domain::Levels => "the 256 levels of pictures, bytes or multiples of 1/255 from 0 to 1",
+        Domain::Counts => &format!("counts, whole numbers from 0 to {MOST_COUNTED}"),
+        Domain::Unit => "values from 0 to 1",
+        Domain::Categories => "a 1 among zeros for each value, or probabilities",
+        Domain::Numbers | Domain::Columns => "finite values",
     };
-    format!(", but the {} likelihood takes {values}", likelihood.name())
+    format!(", but the {likelihood} likelihood takes {values}")
 }
 
-/// What to do with values that a likelihood does not take.
-fn advice(likelihood: Likelihood, format: Format) -> &'static str {
-    match likelihood {
-        Likelihood::LogisticMixture => {
-            "store the pixels as bytes (uint8), or choose `--set model.likelihood=gaussian-shared`"
-        }
-        Likelihood::Poisson | Likelihood::NegativeBinomial => {
-            "for measurements choose `--set model.likelihood=gaussian-shared`"
-        }
+/// What to do with values that are none of a domain.
+fn advice(domain: Domain, format: Format) -> &'static str {
+    match domain {
+        Domain::Levels => "store the pixels as bytes (uint8), or choose `--set model.likelihood=gaussian-shared`",
+        Domain::Counts => "for measurements choose `--set model.likelihood=gaussian-shared`",
         _ if format == Format::Table => {
             "give each column the distribution of its type (`--set model.likelihood=heterogeneous`), or scale the data \
              (`--set data.scale=unit`)"
@@ -102,9 +93,9 @@ fn advice(likelihood: Likelihood, format: Format) -> &'static str {
 }
 
 /// What to say of a value that no model, or not this one, can take.
-fn unfit(dataset: &Dataset, likelihood: Likelihood, example: usize, at: usize, value: f32) -> Result<Error> {
+fn unfit(dataset: &Dataset, takes: Takes, example: usize, at: usize, value: f32) -> Result<Error> {
     let advice = if value.is_finite() {
-        &format!("{}; {}", taken(likelihood), advice(likelihood, dataset.format))
+        &format!("{}; {}", taken(takes), advice(takes.domain, dataset.format))
     } else if !value.is_nan() || dataset.format != Format::Array {
         "; remove or replace values that are not finite"
     } else if dataset.shape[..2] == [1, 1] {

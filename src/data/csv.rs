@@ -20,7 +20,7 @@ use ::csv::ByteRecord;
 use super::cells::Growing;
 use super::table::{Column, Encoding, Frame};
 use super::{Dataset, Labels, Request, places};
-use crate::config::{ColumnType, Likelihood, MAX_WIDTH, nearest};
+use crate::config::{ColumnType, Domain, MAX_WIDTH, nearest};
 use crate::error::{Error, Result};
 use infer::Seen;
 use levels::Strangers;
@@ -114,7 +114,7 @@ fn stated(name: &str, header: &[String], request: &Request) -> Result<Vec<Option
         return Err(Error::Usage(format!("data.columns.{missing}: {}", no_column(name, header, missing))));
     }
     // Where every value is one of a few categories, a column is that unless something else is said of it.
-    let unsaid = (request.likelihood == Likelihood::Categorical).then_some(ColumnType::Category);
+    let unsaid = (request.takes.domain == Domain::Categories).then_some(ColumnType::Category);
     let stated = |column: &String| columns.get(column).or_else(|| columns.get("*")).copied().or(unsaid);
     Ok(header.iter().map(stated).collect())
 }

@@ -5,7 +5,7 @@ use super::cells::Cells;
 use super::elements::Elements;
 use super::table::{Column, Encoding, Frame, Kind};
 use super::{Dataset, Format, Labels, Request, Values};
-use crate::config::{Likelihood, White};
+use crate::config::{Domain, White};
 use crate::error::{Error, Result};
 
 /// Bytes up to here, and numbers up to this share of 1, are a small part of what could be: dark pictures, or numbers whose
@@ -90,7 +90,7 @@ fn lit(cells: Cells, format: Format, request: &Request) -> Result<(Cells, Option
     };
     let way_out = "spread them with `--set data.scale=unit`, or leave it so with data.white=full";
     // Levels have no other unit.
-    let spread = request.known.is_none() && request.likelihood != Likelihood::LogisticMixture;
+    let spread = request.known.is_none() && request.takes.domain != Domain::Levels;
     Ok(match largest {
         _ if bits => (cells, None),
         // A model that was trained on bytes knows 255 as white, one of bits or other numbers 1.

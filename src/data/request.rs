@@ -4,7 +4,7 @@ use rand::seq::SliceRandom;
 
 use super::Format;
 use super::table::Encoding;
-use crate::config::{DataConfig, Likelihood, Scale};
+use crate::config::{DataConfig, Domain, Scale, Takes};
 use crate::rng::{Philox, Stream};
 
 /// The key of the order in which sources are divided, apart from that of training: all runs see the same parts.
@@ -15,8 +15,8 @@ const DIVISION: u64 = 0x7061_7274;
 pub struct Request<'a> {
     /// What the configuration says.
     pub config: &'a DataConfig,
-    /// The likelihood that the examples are for.
-    pub likelihood: Likelihood,
+    /// The values that the examples are wanted for.
+    pub takes: Takes,
     /// The model that the examples are for, where there is one already.
     pub known: Option<Known<'a>>,
 }
@@ -41,17 +41,11 @@ pub struct Labels {
     pub names: Option<Vec<String>>,
 }
 
-/// What a likelihood wants of numbers that come in no particular unit.
-fn wanted(likelihood: Likelihood) -> Scale {
-    match likelihood {
-        Likelihood::Bernoulli
-        | Likelihood::LogisticMixture
-        | Likelihood::Poisson
-        | Likelihood::NegativeBinomial
-        | Likelihood::Categorical => Scale::None,
-        Likelihood::Gaussian | Likelihood::GaussianLearned | Likelihood::GaussianShared | Likelihood::Heterogeneous => {
-            Scale::Standardise
-        }
+/// What is done to numbers that come in no particular unit.
+fn wanted(domain: Domain) -> Scale {
+    match domain {
+        Domain::Unit | Domain::Levels | Domain::Counts | Domain::Categories => Scale::None,
+        Domain::Numbers | Domain::Columns => Scale::Standardise,
     }
 }
 
@@ -91,7 +85,7 @@ impl<'a> Request<'a> {
     pub fn scale(&self, table: bool) -> Scale {
         match self.config.scale {
             _ if self.known.is_some() => Scale::None,
-            Scale::Auto if table => wanted(self.likelihood),
+            Scale::Auto if table => wanted(self.takes.domain),
             Scale::Auto => Scale::None,
             asked => asked,
         }
@@ -100,21 +94,17 @@ impl<'a> Request<'a> {
     /// Whether the numbers of an array are taken one by one as they are, bytes among them, and may be missing: counts,
     /// categories, and levels that are no bytes.
     pub fn keeps(&self, bytes: bool) -> bool {
-        match self.likelihood {
-            Likelihood::Poisson | Likelihood::NegativeBinomial | Likelihood::Categorical => true,
-            Likelihood::LogisticMixture => !bytes,
-            Likelihood::Bernoulli
-            | Likelihood::Gaussian
-            | Likelihood::GaussianLearned
-            | Likelihood::GaussianShared
-            | Likelihood::Heterogeneous => false,
+        match self.takes.domain {
+            Domain::Counts | Domain::Categories => true,
+            Domain::Levels => !bytes,
+            Domain::Unit | Domain::Numbers | Domain::Columns => false,
         }
     }
 
     /// Whether bytes are levels to a trained model that was shown levels as numbers, k/255.
     pub fn are_levels(&self, bytes: bool) -> bool {
         let encoding = self.known.and_then(|known| known.encoding);
-        bytes && self.likelihood == Likelihood::LogisticMixture && encoding.is_some_and(Encoding::is_plain)
+        bytes && self.takes.domain == Domain::Levels && encoding.is_some_and(Encoding::is_plain)
     }
 
     /// Whether numbers are changed before a model sees them.

@@ -18,17 +18,17 @@ pub fn plain() -> DataConfig {
 
 /// A request for numbers as they are.
 pub fn unscaled(config: &DataConfig) -> Request<'_> {
-    Request { config, likelihood: Likelihood::Bernoulli, known: None }
+    Request { config, takes: Likelihood::Bernoulli.takes(), known: None }
 }
 
 /// A request for standardised tables.
 pub fn standardised(config: &DataConfig) -> Request<'_> {
-    Request { config, likelihood: Likelihood::Gaussian, known: None }
+    Request { config, takes: Likelihood::Gaussian.takes(), known: None }
 }
 
 /// A request for a model that has been trained.
 pub fn known<'a>(config: &'a DataConfig, known: Known<'a>) -> Request<'a> {
-    Request { config, likelihood: Likelihood::Gaussian, known: Some(known) }
+    Request { config, takes: Likelihood::Gaussian.takes(), known: Some(known) }
 }
 
 /// Files that were damaged in ways of which each is the same in every run.

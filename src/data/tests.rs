@@ -163,7 +163,7 @@ fn values_that_do_not_fit_the_likelihood_are_named() {
     ] {
         let data = floats([0.0, 1.0, 0.0, 1.0, 1.0, value, 1.0, 0.0]);
         for likelihood in all {
-            match check(&data, likelihood) {
+            match check(&data, likelihood.takes()) {
                 Ok(()) => assert!(!refusing.contains(&likelihood), "{value} passes as {likelihood:?}"),
                 Err(error) => {
                     assert!(refusing.contains(&likelihood), "{value} is refused as {likelihood:?}");

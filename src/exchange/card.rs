@@ -6,13 +6,14 @@ use super::linear::Linear;
 use super::onnx::{DECODER, ENCODER, OPSET};
 use super::{CONFIG, PARAMETERS};
 use crate::checkpoint::Checkpoint;
-use crate::config::{self, Activation, Binarise, Condition, Likelihood, ModelConfig, Scales};
-use crate::data::table::{Encoding, Kind};
+use crate::config::{self, Activation, Binarise, Condition, Domain, ModelConfig};
+use crate::data::table::Encoding;
 use crate::error::Result;
 use crate::model::CLASS;
-use crate::model::likelihood::{self, Learned};
+use crate::model::likelihood::{self, Decode, Gives, Global, Learned, Natural, Python};
 use crate::model::network::{self, Step};
 use crate::model::objective;
+use crate::model::presentation::{Logs, Presentation};
 use python::Body;
 use std::fmt::Write;
 use std::path::Path;
@@ -35,39 +36,10 @@ scale = torch.tensor([c.get(\"scale\", 1.0) for c in places], dtype=torch.float6
 const COUNTS: &str = "counts = torch.tensor([c[\"kind\"] == \"count\" for c in places])\n";
 const NUMERIC: &str = "numeric = torch.tensor([c[\"kind\"] == \"numeric\" for c in places])\n";
 
-/// The mean of each place of an encoded row, in Python.
-const TABLE: &str = "\
-def table_mean(out):
-    def mean(kind, part):
-        if kind == \"binary\":
-            return part.sigmoid()
-        if kind == \"category\":
-            return part.softmax(1)
-        if kind == \"count\":
-            return part.clamp(-20, 20).exp()
-        return part
-
-    parts = out[:, :len(places)].split(widths, 1)
-    return torch.cat([mean(column[\"kind\"], part) for column, part in zip(columns, parts)], 1)
-
-
-";
-
-/// The mean of a mixture of logistics, in Python.
-const MIXTURE: &str = "\
-def mixture_mean(out, components, channels, pixels):
-    planes = out.unflatten(1, (-1, pixels))
-    weights = planes[:, :components].softmax(1).unsqueeze(2)
-    means = planes[:, components:components * (1 + channels)].clamp(-1, 1).unflatten(1, (components, channels))
-    return (0.5 + 0.5 * (weights * means).sum(1)).flatten(1)
-
-
-";
-
 /// The card of a folder with [`PARAMETERS`].
 pub fn safetensors(checkpoint: &Checkpoint, layers: &[Linear], run: &Path) -> String {
     let mut card = head(checkpoint);
-    let shared = super::model(checkpoint).ok().and_then(|model| likelihood::shared(&model));
+    let shared = super::model(checkpoint).ok().and_then(|model| likelihood::global(&model));
     let _ = write!(
         card,
         "## Files\n\n- `{PARAMETERS}`: the parameters, f32. Every `weight` is [outputs, inputs] and every `bias` \
@@ -79,7 +51,7 @@ pub fn safetensors(checkpoint: &Checkpoint, layers: &[Linear], run: &Path) -> St
     for layer in layers {
         let _ = writeln!(card, "| `{}` | {:?} | [{}] |", layer.name, layer.shape(), layer.outputs);
     }
-    if let Some((name, count)) = shared {
+    if let Some(Global { name, count, .. }) = shared {
         let _ = write!(
             card,
             "\nBeside them stands the tensor `{name}` [{count}], which is no layer and holds logarithms that are the same \
@@ -97,8 +69,8 @@ pub fn onnx(checkpoint: &Checkpoint, run: &Path) -> String {
         0 => String::new(),
         count => format!(" and `log_variance` [batch, {count}]"),
     };
-    let natural = match super::onnx::natural(checkpoint.config.model.likelihood) {
-        Some((name, what)) => {
+    let natural = match natural(checkpoint) {
+        Some(Natural { name, what, .. }) => {
             let count = super::onnx::natural_width(checkpoint).unwrap_or(0);
             format!(", and to `{name}` [batch, {count}], {what}")
         }
@@ -132,33 +104,31 @@ pub fn onnx(checkpoint: &Checkpoint, run: &Path) -> String {
     card + &foot(checkpoint, run, "onnx")
 }
 
-/// How −log p(x|z) is computed of a Bernoulli decoder, in Python.
+/// What the decoder's file gives beside the mean.
+fn natural(checkpoint: &Checkpoint) -> Option<Natural> {
+    likelihood::of(checkpoint.config.model.likelihood).outside.natural
+}
+
+/// How −log p(x|z) is computed, where that is a line of Python.
 fn log_likelihood(checkpoint: &Checkpoint, given: &str) -> String {
     let presented = match checkpoint.config.data.binarise {
         Binarise::Threshold => "x = (x >= 0.5).astype(numpy.float32)\n",
         Binarise::None | Binarise::Dynamic => "",
     };
-    if checkpoint.config.model.likelihood != Likelihood::Bernoulli || checkpoint.progress.data.scales() {
+    let (Some(Natural { name, distortion: Some(distortion), .. }), false) =
+        (natural(checkpoint), checkpoint.progress.data.scales())
+    else {
         return String::new();
-    }
+    };
     format!(
-        "logits, = decoder.run([\"logits\"], {{\"z\": mean{given}}})\n{presented}\
-         distortion = (numpy.logaddexp(0, logits) - x * logits).sum(1)  # -log p(x|z)\n"
+        "{name}, = decoder.run([\"{name}\"], {{\"z\": mean{given}}})\n{presented}\
+         distortion = {distortion}  # -log p(x|z)\n"
     )
 }
 
 /// What log p(x|z) is to be computed from.
 fn likelihoods(checkpoint: &Checkpoint) -> String {
-    let likelihood = checkpoint.config.model.likelihood;
-    let Some((name, _)) = super::onnx::natural(likelihood) else { return String::new() };
-    let why = match likelihood {
-        Likelihood::Bernoulli | Likelihood::Categorical | Likelihood::Heterogeneous => {
-            "probabilities of less than about 1e-7 become 0 in single precision, those of 1 − 1e-8 become 1, and \
-             their logarithms are infinite"
-        }
-        Likelihood::Poisson | Likelihood::NegativeBinomial => "it takes the logarithm, not its exponential",
-        _ => "the mean alone does not say it",
-    };
+    let Some(Natural { name, why, .. }) = natural(checkpoint) else { return String::new() };
     format!("Compute log p(x|z) from `{name}`, not from `mean`: {why}.\n\n")
 }
 
@@ -173,7 +143,7 @@ fn head(checkpoint: &Checkpoint) -> String {
              `numpy.eye({categories}, dtype=\"f4\")[values].reshape(len(values), -1)` of whole numbers), or NaN in all places of \
              a value that is missing"
         ),
-        None if model.likelihood == Likelihood::Categorical => {
+        None if model.likelihood.domain() == Domain::Categories => {
             "of each column a 1 among zeros, in the order of its levels in `config.json` under `data.encoding`, or NaN where it \
              is missing"
         }
@@ -191,42 +161,11 @@ fn head(checkpoint: &Checkpoint) -> String {
         Binarise::Dynamic => " Training saw zeros and ones, drawn anew at every use with the values as probabilities.",
     };
     let sigma = match super::learned(checkpoint) {
-        Ok(Some(Learned::Sigma(sigma))) => sigma,
+        Ok(Some(Learned { of, values })) if of.single => values[0],
         _ => model.sigma,
     };
-    let gives = match model.likelihood {
-        Likelihood::Bernoulli => "the logits of a Bernoulli distribution per value",
-        Likelihood::Gaussian => &format!("the mean of a normal distribution with deviation {sigma}{units} per value"),
-        Likelihood::GaussianShared => &format!(
-            "the mean of a normal distribution per value, whose deviation is learned and the same for all, {sigma}{units} \
-             (`learned.sigma` in `{CONFIG}`)"
-        ),
-        Likelihood::LogisticMixture => {
-            let scales = match model.scales {
-                Scales::Each => "then likewise log-scales, where levels reach from -1 to 1",
-                Scales::Shared => &format!(
-                    "where levels reach from -1 to 1; scales are learned for each component and in it for each channel, \
-                     in levels of 256 (127.5 times those of the means) in `learned.scale` of `{CONFIG}`"
-                ),
-            };
-            &format!(
-                "mixtures of {} discretised logistics, one for each pixel, as planes: logits, then for each component a mean \
-                 for each channel, {scales}",
-                model.components
-            )
-        }
-        Likelihood::Poisson => "the logarithm of the rate of a Poisson distribution per value",
-        Likelihood::NegativeBinomial => &format!(
-            "the logarithm of the mean of a negative binomial distribution per value, whose inverse dispersion is in \
-             `learned.inverse_dispersion` of `{CONFIG}`"
-        ),
-        Likelihood::Categorical => "a logit for each category of each value, one value after the other",
-        Likelihood::GaussianLearned => "mean and log-variance of a normal distribution per value",
-        Likelihood::Heterogeneous => {
-            "a number for each place of an encoded row (the mean of a number, the logit of a binary column, a logit for \
-             each level of a category, the logarithm of the rate of a count), then the log-variances of the numeric columns"
-        }
-    };
+    let likelihood = likelihood::of(model.likelihood);
+    let gives = (likelihood.outside.gives)(&Gives { config: model, sigma, units, file: CONFIG });
     let told = match (model.condition, &data.classes) {
         (Condition::Label, Some(names)) => format!(
             " Both networks are told the class of the example, a number from 0 to {}, for these: {}.",
@@ -320,30 +259,17 @@ fn metrics(run: &Path, epoch: u32) -> Option<(String, String)> {
 fn pytorch(checkpoint: &Checkpoint) -> String {
     let model = &checkpoint.config.model;
     let typed = checkpoint.progress.data.encoding.as_ref();
-    let typed = typed.filter(|_| model.likelihood == Likelihood::Heterogeneous);
+    let typed = typed.filter(|_| model.likelihood.domain() == Domain::Columns);
     let scales = checkpoint.progress.data.scales();
-    let mut shown = String::new();
-    if scales {
-        shown += "    x = ((x - shift) / scale).float()\n";
-    }
-    if checkpoint.config.data.binarise == Binarise::Threshold {
-        shown += "    x = (x >= 0.5).float()\n";
-    }
-    let counts = typed.is_some_and(|encoding| encoding.columns.iter().any(|column| column.kind == Kind::Count));
-    if matches!(model.likelihood, Likelihood::Poisson | Likelihood::NegativeBinomial) {
-        shown += "    x = torch.log1p(x.nan_to_num(0.0))\n";
-    } else if checkpoint.progress.data.may_miss(model.likelihood) {
-        shown += "    x = x.nan_to_num(0.0)\n";
-    }
-    if counts {
-        shown += "    x = torch.where(counts, torch.log1p(x), x)\n";
-    }
+    let presentation = super::model(checkpoint).map(|model| model.presentation());
+    let counts = presentation.as_ref().is_ok_and(|shown| matches!(shown.logs, Logs::Places(_)));
+    let shown = presentation.map_or_else(|_| String::new(), |presentation| presented(&presentation, scales));
     let [encoder, decoder] = networks(checkpoint).unwrap_or_default();
     let [encoder, decoder] =
         [Body::of(&encoder, "x", Some(checkpoint.progress.data.shape)), Body::of(&decoder, "z", None)];
     let (told, body) = (if model.condition == Condition::Label { ", y" } else { "" }, &decoder.lines);
     let [low, high] = model.log_variance;
-    let (functions, decoded) = decoded(checkpoint, &decoder);
+    let Python { functions, lines: decoded } = decoded(checkpoint, &decoder);
     let constants = [
         (scales || typed.is_some(), COLUMNS),
         (scales, SCALING),
@@ -363,57 +289,31 @@ fn pytorch(checkpoint: &Checkpoint) -> String {
     )
 }
 
-/// What the last lines of `decode` need, and these lines: in the units of the data.
-fn decoded(checkpoint: &Checkpoint, decoder: &Body) -> (&'static str, String) {
-    let model = &checkpoint.config.model;
-    let [low, high] = model.log_variance;
-    // Units of the data are those of the model unless numbers were scaled.
-    let scales = checkpoint.progress.data.scales();
-    let [units, deviations] = if scales { [" * scale + shift", " + 2 * scale.log()"] } else { [""; 2] };
-    let functions = match model.likelihood {
-        Likelihood::LogisticMixture => MIXTURE,
-        Likelihood::Heterogeneous if checkpoint.progress.data.encoding.is_some() => TABLE,
-        _ => "",
-    };
-    let returned = match model.likelihood {
-        Likelihood::Bernoulli => format!("torch.sigmoid({}){units}", decoder.head("decoder.logits")),
-        Likelihood::Gaussian | Likelihood::GaussianShared => format!("{}{units}", decoder.head("decoder.mean")),
-        Likelihood::LogisticMixture => {
-            let (out, components) = (decoder.head("decoder.mixture"), model.components);
-            let [channels, height, columns] = checkpoint.progress.data.shape;
-            format!("mixture_mean({out}, {components}, {channels}, {}){units}", height * columns)
-        }
-        Likelihood::Poisson => format!("{}.clamp(-20, 20).exp()", decoder.head("decoder.log_rate")),
-        Likelihood::NegativeBinomial => format!("{}.clamp(-20, 20).exp()", decoder.head("decoder.log_mean")),
-        Likelihood::Categorical => probabilities(checkpoint, &decoder.head("decoder.logits")),
-        Likelihood::Heterogeneous => {
-            let width: usize = checkpoint.progress.data.shape.iter().product();
-            let mean = if functions.is_empty() { format!("out[:, :{width}]") } else { "table_mean(out)".to_owned() };
-            let deviations = if scales { " + 2 * scale[numeric].log()" } else { "" };
-            let variances = match super::onnx::variances(checkpoint) {
-                Ok(0) => String::new(),
-                _ => format!(", out[:, {width}:].clamp({low}, {high}){deviations}"),
-            };
-            let out = decoder.head("decoder.columns");
-            return (functions, format!("    out = {out}\n    return {mean}{units}{variances}\n"));
-        }
-        Likelihood::GaussianLearned => format!(
-            "{}{units}, {}.clamp({low}, {high}){deviations}",
-            decoder.head("decoder.mean"),
-            decoder.head("decoder.log_variance")
-        ),
-    };
-    (functions, format!("    return {returned}\n"))
+/// How examples are presented to the encoder, as lines of a function of `x`.
+fn presented(presentation: &Presentation, scales: bool) -> String {
+    let (fills, logs) = (presentation.fills, &presentation.logs);
+    let lines = [
+        (scales, "((x - shift) / scale).float()"),
+        (presentation.binarise == Binarise::Threshold, "(x >= 0.5).float()"),
+        (fills && *logs != Logs::All, "x.nan_to_num(0.0)"),
+        (*logs == Logs::All, "torch.log1p(x.nan_to_num(0.0))"),
+        (matches!(logs, Logs::Places(_)), "torch.where(counts, torch.log1p(x), x)"),
+    ];
+    let lines = lines.iter().filter(|(wanted, _)| *wanted).map(|(_, line)| format!("    x = {line}\n"));
+    lines.collect::<Vec<_>>().concat()
 }
 
-/// The probabilities of categories, from their logits: an expression in Python.
-fn probabilities(checkpoint: &Checkpoint, logits: &str) -> String {
-    let Some(encoding) = &checkpoint.progress.data.encoding else { return logits.to_owned() };
-    if let Some((_, categories)) = encoding.categories() {
-        return format!("{logits}.unflatten(1, ({}, {categories})).softmax(2).flatten(1)", encoding.columns.len());
-    }
-    let widths: Vec<usize> = encoding.columns.iter().map(|column| column.kind.width()).collect();
-    format!("torch.cat([column.softmax(1) for column in {logits}.split({widths:?}, 1)], 1)")
+/// What the last lines of `decode` need, and these lines: in the units of the data.
+fn decoded(checkpoint: &Checkpoint, decoder: &Body) -> Python {
+    let (config, data) = (&checkpoint.config.model, &checkpoint.progress.data);
+    let to = Decode {
+        config,
+        shape: data.shape,
+        encoding: data.encoding.as_ref(),
+        variances: super::onnx::variances(checkpoint).unwrap_or(0),
+        head: &|name| decoder.head(name),
+    };
+    (likelihood::of(config.likelihood).outside.decode)(&to)
 }
 
 /// How configurations write a non-linearity.

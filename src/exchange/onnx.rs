@@ -9,13 +9,14 @@ mod proto;
 
 use super::model;
 use crate::checkpoint::{Checkpoint, Tensor};
-use crate::config::{Activation, Binarise, Likelihood};
+use crate::config::{Activation, Binarise, Domain};
 use crate::data::table::Encoding;
 use crate::error::{Error, Result};
 use crate::graph::columns::{Column, Columns, Distribution, LOG_RATE};
 use crate::graph::mixture::Mixture;
 use crate::graph::{Graph, Id, Op};
 use crate::model::network::Map;
+use crate::model::presentation::{Logs, Presentation, is_count};
 use crate::model::{CLASS, Model, likelihood};
 use images::Layout;
 use proto::Message;
@@ -44,7 +45,7 @@ pub fn encoder(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
     let latent = model.config.latent;
     let mut file = File::new(checkpoint, &graph)?;
     let what = match checkpoint.progress.data.encoding {
-        Some(_) if model.config.likelihood == Likelihood::Categorical => {
+        Some(_) if model.config.likelihood.domain() == Domain::Categories => {
             "examples, of each value a 1 among zeros, or NaN in all places of one that is missing"
         }
         Some(_) => {
@@ -66,53 +67,22 @@ pub fn encoder(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
 /// Log-variances of p(x|z) that the decoder's file gives: none, one for each value, or one for each numeric column.
 pub fn variances(checkpoint: &Checkpoint) -> Result<usize> {
     let model = model(checkpoint)?;
-    Ok(match model.config.likelihood {
-        Likelihood::Bernoulli
-        | Likelihood::Gaussian
-        | Likelihood::GaussianShared
-        | Likelihood::LogisticMixture
-        | Likelihood::Poisson
-        | Likelihood::NegativeBinomial
-        | Likelihood::Categorical => 0,
-        Likelihood::GaussianLearned | Likelihood::Heterogeneous => model.mean_width() - model.width,
-    })
+    Ok(model.mean_width() - model.width)
 }
 
-/// What p(x|z) is computed from where its mean says less, as the decoder's file puts it out: its name, and what it is.
-/// Many probabilities are 0 or 1 in single precision (in onnxruntime from logits of about -16 on), and their logarithms
-/// are lost; their logits are not.
-pub fn natural(likelihood: Likelihood) -> Option<(&'static str, &'static str)> {
-    match likelihood {
-        Likelihood::Gaussian | Likelihood::GaussianLearned | Likelihood::GaussianShared => None,
-        Likelihood::Bernoulli => Some(("logits", "the logit of each value's probability")),
-        Likelihood::Categorical => {
-            Some(("logits", "a logit for each category of each value, one value after the other"))
-        }
-        Likelihood::Poisson => Some(("log_rate", "the logarithm of each value's rate")),
-        Likelihood::NegativeBinomial => Some(("log_mean", "the logarithm of each value's mean")),
-        Likelihood::LogisticMixture => Some(("mixture", "the mixture of each pixel, plane by plane")),
-        Likelihood::Heterogeneous => Some((
-            "columns",
-            "numbers in the units of the data, logits of a binary column and of each level of a category, logarithms of \
-             the rates of counts",
-        )),
-    }
-}
-
-/// Numbers of a row of [`natural`].
+/// Numbers of a row of what [`Outside::natural`](likelihood::Outside::natural) names.
 ///
 /// # Errors
 /// Those of [`model`].
 pub fn natural_width(checkpoint: &Checkpoint) -> Result<usize> {
     let model = model(checkpoint)?;
-    Ok(match model.config.likelihood {
-        Likelihood::LogisticMixture => likelihood::outputs(&model.config, model.shape),
-        _ => model.width,
-    })
+    // Log-variances, which stand behind, have an output of their own.
+    let heads = model.likelihood().heads;
+    Ok(likelihood::outputs(&model.config, model.shape) / heads)
 }
 
 /// `decoder.onnx`: `z` [batch, Z] to `mean` [batch, D] of p(x|z) and, where it is learned, its `log_variance`: of every
-/// value, or of every numeric column; then what [`natural`] names.
+/// value, or of every numeric column; then what [`Outside::natural`](likelihood::Outside::natural) names.
 pub fn decoder(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
     let model = model(checkpoint)?;
     let graph = model.decode(1)?;
@@ -132,20 +102,8 @@ pub fn decoder(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
         file.two(&stats, [model.width, variances], model.config.log_variance, [mean, log_variance]);
     }
     file.unscale(&model);
-    let what = match model.config.likelihood {
-        Likelihood::Bernoulli => "the probability of each value to be 1",
-        Likelihood::Gaussian
-        | Likelihood::GaussianLearned
-        | Likelihood::GaussianShared
-        | Likelihood::LogisticMixture => "the mean of p(x|z), in the units of the data",
-        Likelihood::Poisson | Likelihood::NegativeBinomial => "the mean of p(x|z), a rate of counts",
-        Likelihood::Categorical => "the probability of each category of each value, one value after the other",
-        Likelihood::Heterogeneous => {
-            "the mean of p(x|z): numbers in the units of the data, probabilities of a binary column's second level and of \
-             each level of a category, rates of counts"
-        }
-    };
-    file.part(OUTPUT, proto::value("mean", model.width, what));
+    let outside = &model.likelihood().outside;
+    file.part(OUTPUT, proto::value("mean", model.width, outside.mean));
     if learned {
         let what = match model.columns {
             None => "the log-variance of p(x|z)",
@@ -153,16 +111,11 @@ pub fn decoder(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
         };
         file.part(OUTPUT, proto::value("log_variance", variances, what));
     }
-    if let Some((name, what)) = natural(model.config.likelihood) {
-        file.natural(&model, name)?;
-        file.part(OUTPUT, proto::value(name, natural_width(checkpoint)?, what));
+    if let Some(natural) = &outside.natural {
+        file.natural(natural.name)?;
+        file.part(OUTPUT, proto::value(natural.name, natural_width(checkpoint)?, natural.what));
     }
     Ok(file.finish("decoder", "What each latent stands for: p(x|z)."))
-}
-
-/// Whether a column is one of counts, of which logarithms are decoded.
-fn is_count(distribution: Distribution) -> bool {
-    matches!(distribution, Distribution::Poisson | Distribution::NegativeBinomial)
 }
 
 /// A tensor in the file.
@@ -183,6 +136,8 @@ struct File<'a> {
     names: Vec<Stored>,
     /// Shift and scale of every value of an example, where numbers of the data were scaled.
     fitted: Option<Vec<[f64; 2]>>,
+    /// How examples are shown to the encoder.
+    presentation: Presentation,
 }
 
 impl<'a> File<'a> {
@@ -196,7 +151,9 @@ impl<'a> File<'a> {
         }
         let scaled = checkpoint.progress.data.encoding.as_ref().filter(|encoding| encoding.scales());
         let fitted = scaled.map(Encoding::fitted);
-        Ok(Self { checkpoint, graph, parts: vec![], maps: model(checkpoint)?.maps(), names: vec![], fitted })
+        let model = model(checkpoint)?;
+        let (maps, presentation) = (model.maps(), model.presentation());
+        Ok(Self { checkpoint, graph, parts: vec![], maps, names: vec![], fitted, presentation })
     }
 
     fn part(&mut self, field: u64, message: Message) {
@@ -241,7 +198,7 @@ impl<'a> File<'a> {
             // What reads moments is an operation that makes them anew.
             Op::Parameter { .. } | Op::GroupMoments { .. } => {}
             Op::Input { name, .. } => return Ok(flat(name.clone())),
-            Op::Gather { binarise, .. } => return Ok(flat(self.presented(*binarise))),
+            Op::Gather { .. } => return Ok(flat(self.presented())),
             Op::Class => return Ok(flat(CLASS.into())),
             Op::WithClass { x, class, .. } => {
                 let (x, class) = (self.flat(*x), self.flat(*class));
@@ -261,9 +218,9 @@ impl<'a> File<'a> {
                 self.activation(&x.name, *kind, &name);
                 return Ok(Stored { name, ..x });
             }
-            Op::TableInput { x, columns } => {
+            Op::TableInput { x, .. } => {
                 let x = self.flat(*x);
-                self.table_input(&x, columns, &name);
+                self.filled(&x, &name);
             }
             Op::TableMean { out, columns } => {
                 let out = self.flat(*out);
@@ -334,7 +291,7 @@ impl<'a> File<'a> {
 
     /// What the mean was made of, as the likelihood takes it: logarithms of rates within their range, numbers in the units
     /// of the data.
-    fn natural(&mut self, model: &Model, name: &str) -> Result<()> {
+    fn natural(&mut self, name: &str) -> Result<()> {
         let found = self.graph.outputs.iter().find(|(output, _)| output == "mean").map(|(_, id)| self.graph.op(*id));
         let (out, columns) = match found {
             Some(Op::Activation { x, .. }) => (*x, None),
@@ -366,7 +323,8 @@ impl<'a> File<'a> {
                 made = held;
             }
         }
-        if self.fitted.is_some() && model.config.likelihood == Likelihood::Heterogeneous {
+        let has_numbers = columns.all.iter().any(|column| column.distribution == Distribution::Normal);
+        if self.fitted.is_some() && has_numbers {
             self.node("Mul", &[&made, "scale"], &["stretched_columns"]);
             self.node("Add", &["stretched_columns", "shift"], &[name]);
         } else {
@@ -377,7 +335,7 @@ impl<'a> File<'a> {
 
     /// The examples as the network is shown them: scaled as the training data were. Chance has no place in a file: where
     /// training draws zeros and ones, the file takes whatever it is given.
-    fn presented(&mut self, binarise: Binarise) -> String {
+    fn presented(&mut self) -> String {
         let mut x = "x";
         if let Some(fitted) = self.fitted.clone() {
             self.constants("shift", &fitted, |[shift, _]| shift);
@@ -386,7 +344,7 @@ impl<'a> File<'a> {
             self.node("Div", &["shifted", "scale"], &["scaled"]);
             x = "scaled";
         }
-        if binarise != Binarise::Threshold {
+        if self.presentation.binarise != Binarise::Threshold {
             return x.into();
         }
         for (name, value) in [("half", 0.5), ("one", 1.0), ("zero", 0.0)] {
@@ -456,16 +414,16 @@ impl<'a> File<'a> {
         self.node("Mul", &[&part("double"), &part("half")], &[name]);
     }
 
-    /// What an encoder is shown: 0 for what is missing, which is a NaN, and log(1 + x) for counts.
-    fn table_input(&mut self, x: &str, columns: &Columns, name: &str) {
+    /// What the encoder is shown beside what is missing: 0 for that, and log(1 + x) for counts.
+    fn filled(&mut self, x: &str, name: &str) {
         self.part(INITIALIZER, proto::floats("nothing", &[], &[0.0]));
         self.node("IsNaN", &[x], &["is_missing"]);
-        let places = |column: &Column| vec![f32::from(u8::from(is_count(column.distribution))); column.places];
-        let counts: Vec<f32> = columns.all.iter().flat_map(places).collect();
-        if !counts.contains(&1.0) {
-            self.node("Where", &["is_missing", "nothing", x], &[name]);
-            return;
-        }
+        let places = match &self.presentation.logs {
+            Logs::None => return self.node("Where", &["is_missing", "nothing", x], &[name]),
+            Logs::All => vec![true; self.presentation.width],
+            Logs::Places(places) => places.clone(),
+        };
+        let counts: Vec<f32> = places.into_iter().map(|count| f32::from(u8::from(count))).collect();
         let others: Vec<f32> = counts.iter().map(|count| 1.0 - count).collect();
         self.part(INITIALIZER, proto::floats("counts", &[counts.len()], &counts));
         self.part(INITIALIZER, proto::floats("others", &[others.len()], &others));

@@ -1,14 +1,11 @@
 //! Initial parameters: a function of the seed alone, the same for every device.
 
 use super::Model;
-use super::likelihood::{self, heads};
+use super::likelihood;
 use super::network::{Kind, Map};
 use super::parts::{Start, Tensor};
-use crate::config::{Init, Likelihood, Scales};
-use crate::graph::columns::Distribution;
-use crate::graph::mixture::LOG_SCALE;
+use crate::config::Init;
 use crate::rng::{Philox, Stream};
-use std::ops::Range;
 
 /// What initial values are taken from, beside the seed.
 #[derive(Debug, Clone, Copy, Default)]
@@ -28,7 +25,7 @@ pub fn initial(model: &Model, seed: u64, OfData { means, examples }: OfData) -> 
     let tensors = parameters.iter().zip(&maps).enumerate().map(|(at, (parameter, map))| {
         let (rows, columns) = (parameter.shape.rows(), parameter.shape.columns());
         let heads = match parameter.name.as_str() {
-            "decoder.head" => heads(model.config.likelihood),
+            "decoder.head" => model.likelihood().heads,
             // What the posterior wants to know stands beside mean and log-variance.
             "encoder.head" => map.outputs / model.config.latent,
             // Those of all encoders, and of decoders above the lowest, give mean and log-variance.
@@ -45,24 +42,15 @@ pub fn initial(model: &Model, seed: u64, OfData { means, examples }: OfData) -> 
         };
         if at == last && model.config.output_bias_from_data {
             let starts = match map.kind {
-                Kind::Dense { .. } => starts(model, means),
-                Kind::Conv(_) | Kind::Norm { .. } => starts(model, &per_channel(means, model.shape)),
+                Kind::Dense { .. } => likelihood::starts(model, means),
+                Kind::Conv(_) | Kind::Norm { .. } => likelihood::starts(model, &per_channel(means, model.shape)),
             };
             values[(rows - 1) * columns..][..starts.len()].copy_from_slice(&starts);
         }
         values
     });
     let mut tensors: Vec<_> = tensors.collect();
-    // What stands beside the networks starts at the given deviation, or at a variance twice that of a Poisson
-    // distribution where the mean is 1.
-    tensors.extend(likelihood::shared(model).map(|(_, count)| match model.config.likelihood {
-        Likelihood::GaussianShared => {
-            let [low, high] = model.config.log_variance;
-            vec![(2.0 * model.config.sigma.ln()).clamp(low, high); count]
-        }
-        Likelihood::LogisticMixture => vec![shared_log_scale(model); count],
-        _ => vec![0.0; count],
-    }));
+    tensors.extend(likelihood::global(model).map(|global| vec![global.start; global.count]));
     for tensor in [model.posterior_tensors(), model.prior_tensors()].concat() {
         let mut rng = Philox::new(seed, Stream::Init, tensors.len() as u32, 0);
         tensors.push(started(model.config.init, &mut rng, &tensor, examples));
@@ -113,65 +101,6 @@ fn per_channel(means: &[f32], [_, height, width]: [usize; 3]) -> Vec<f32> {
     means.chunks_exact(height * width).map(|plane| plane.iter().sum::<f32>() / plane.len() as f32).collect()
 }
 
-/// The biases at which the decoder puts out the means of the D values.
-fn starts(model: &Model, means: &[f32]) -> Vec<f32> {
-    let Some(columns) = &model.columns else {
-        let distribution = match model.config.likelihood {
-            Likelihood::Bernoulli => Distribution::Bernoulli,
-            Likelihood::Gaussian
-            | Likelihood::GaussianLearned
-            | Likelihood::GaussianShared
-            | Likelihood::Heterogeneous => Distribution::Normal,
-            Likelihood::Poisson | Likelihood::NegativeBinomial => Distribution::Poisson,
-            Likelihood::Categorical => Distribution::Categorical,
-            Likelihood::LogisticMixture => return spread(model, means),
-        };
-        return means.iter().map(|&mean| start(distribution, mean)).collect();
-    };
-    let places = |(distribution, span, _): (Distribution, Range<usize>, _)| {
-        means.get(span).unwrap_or_default().iter().map(move |&mean| start(distribution, mean))
-    };
-    columns.spans().into_iter().flat_map(places).collect()
-}
-
-/// The biases of mixtures around the means of so many values, for components of the same weight. Those whose scales are the
-/// decoder's stand side by side over all levels, whatever the means, since one that is far from them all would learn
-/// nothing. Shared scales hold for all pixels: components start a scale apart around the mean.
-fn spread(model: &Model, means: &[f32]) -> Vec<f32> {
-    let mixture = likelihood::mixture(model);
-    let components = mixture.components;
-    let mut biases = vec![0.0; components * (means.len() / mixture.channels)];
-    for k in 0..components {
-        let place = k as f32 - 0.5 * (components as f32 - 1.0);
-        biases.extend(means.iter().map(|mean| match model.config.scales {
-            Scales::Each => 2.0 * place / components as f32,
-            Scales::Shared => 2.0 * mean - 1.0 + place * shared_log_scale(model).exp(),
-        }));
-    }
-    biases.resize(mixture.of_network(means.len()), -(components as f32).ln());
-    biases
-}
-
-/// The log-scale of logistic distributions with the deviation `sigma` (s·π/√3, of levels twice as far apart). One that is
-/// small beside the first errors is a good start: shared scales learn slowly, and while errors count for more than the rate,
-/// latents become of use.
-fn shared_log_scale(model: &Model) -> f32 {
-    let log = (2.0 * 3.0_f32.sqrt() / std::f32::consts::PI * model.config.sigma).ln();
-    log.clamp(LOG_SCALE.low, LOG_SCALE.high)
-}
-
-/// The bias at which the decoder puts out `mean`.
-fn start(distribution: Distribution, mean: f32) -> f32 {
-    match distribution {
-        Distribution::Bernoulli => {
-            let p = mean.clamp(0.001, 0.999);
-            (p / (1.0 - p)).ln()
-        }
-        Distribution::Normal | Distribution::FixedNormal => mean,
-        Distribution::Categorical | Distribution::Poisson | Distribution::NegativeBinomial => mean.max(0.001).ln(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,13 +137,5 @@ mod tests {
             assert!((bound - expected.sqrt()).abs() < 1e-7, "{init:?}, {window:?}: {bound}");
         }
         assert_eq!(per_channel(&[1.0, 3.0, 0.0, 4.0], [2, 1, 2]), [2.0, 2.0]);
-    }
-
-    #[test]
-    fn a_mean_becomes_the_bias_that_gives_it_back() {
-        let logit = start(Distribution::Bernoulli, 0.2);
-        assert!((1.0 / (1.0 + (-logit).exp()) - 0.2).abs() < 1e-6);
-        assert_eq!(start(Distribution::Bernoulli, 0.0), start(Distribution::Bernoulli, 0.001));
-        assert_eq!(start(Distribution::Normal, 0.3), 0.3);
     }
 }

@@ -33,9 +33,10 @@ pub enum Step {
     Pool(Window),
     /// In training, this share of the numbers is left out.
     Dropout(f32),
-    /// A residual block begins: what is here, or what this map makes of it, is added to what the block ends with.
+    /// A residual block begins, perhaps within another: what is here, or what this map makes of it, is added to what the
+    /// block ends with.
     Begin(Option<Map>),
-    /// A residual block ends.
+    /// The residual block that began last ends.
     End,
 }
 
@@ -125,7 +126,7 @@ pub fn maps(steps: &[Step]) -> impl Iterator<Item = &Map> {
 /// A network on a tensor [R, in], with its trainable tensors and the classes of the examples, [B], if it is conditional;
 /// gives [R, out]. Only graphs of training leave numbers out.
 pub fn apply(graph: &mut Graph, x: Id, steps: &[Step], weights: &[Id], class: Option<Id>) -> Result<Id> {
-    let (mut h, mut kept, mut weights) = (x, None, weights.iter());
+    let (mut h, mut kept, mut weights) = (x, Vec::new(), weights.iter());
     let mut map = |graph: &mut Graph, x: Id, map: &Map| match weights.next() {
         Some(&w) => map.apply(graph, x, w),
         None => Err(Error::Bug(format!("{} has no tensor", map.name))),
@@ -152,14 +153,14 @@ pub fn apply(graph: &mut Graph, x: Id, steps: &[Step], weights: &[Id], class: Op
             }
             Step::Dropout(_) => h,
             Step::Begin(skip) => {
-                kept = Some(match skip {
+                kept.push(match skip {
                     Some(skip) => map(graph, h, skip)?,
                     None => h,
                 });
                 h
             }
             Step::End => {
-                let kept = kept.take().ok_or_else(|| Error::Bug("a block ends that did not begin".into()))?;
+                let kept = kept.pop().ok_or_else(|| Error::Bug("a block ends that did not begin".into()))?;
                 graph.add(Op::Add { a: kept, b: h })?
             }
         };

@@ -24,7 +24,7 @@ type Network = (Vec<Step>, Vec<Id>);
 pub(super) struct Networks {
     encoders: Vec<Network>,
     decoders: Vec<Network>,
-    /// What the lowest decoder has for all examples: [`likelihood::shared`].
+    /// What the lowest decoder has for all examples: [`likelihood::global`].
     pub shared: Option<Id>,
     /// The tensors of the posterior.
     posterior: Vec<Id>,
@@ -119,7 +119,7 @@ impl Model {
         let encoders = encoders.into_iter().map(&mut declared).collect::<Result<_>>()?;
         let mut decoders = decoders.into_iter().rev().map(declared).collect::<Result<Vec<_>>>()?;
         decoders.reverse();
-        let shared = likelihood::shared(self).map(|(name, count)| graph.parameter(name, Shape::new(&[count])));
+        let shared = likelihood::global(self).map(|global| graph.parameter(global.name, Shape::new(&[global.count])));
         let shared = shared.transpose()?;
         let mut tensors = |all: Vec<Tensor>| -> Result<Vec<Id>> {
             all.into_iter().map(|tensor| graph.parameter(&tensor.name, tensor.shape)).collect()
@@ -160,7 +160,7 @@ impl Model {
 
     /// What the lowest encoder says of examples [B, D] and their classes [B].
     pub(super) fn encoder(&self, graph: &mut Graph, networks: &Networks, x: Id, class: Option<Id>) -> Result<Encoded> {
-        let shown = likelihood::shown(graph, self, x)?;
+        let shown = self.presentation().shown(graph, x)?;
         let (steps, weights) = &networks.encoders[0];
         let out = network::apply(graph, shown, steps, weights, class)?;
         let (latent, context) = (self.config.latent, (self.posterior().context)(&self.config));

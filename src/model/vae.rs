@@ -1,9 +1,10 @@
 //! The variational autoencoder (Kingma and Welling 2014, arXiv 1312.6114), as graphs of all that it is asked. Its
 //! stochastic layers, mostly one, are in [`super::stack`].
 
+use super::likelihood::Density;
 use super::stack::{Networks, Pass, sum};
-use super::{likelihood, network};
-use crate::config::{Binarise, Condition, Config, Likelihood, MAX_PARAMETERS, ModelConfig};
+use super::{likelihood, network, presentation};
+use crate::config::{Binarise, Condition, Config, Domain, MAX_PARAMETERS, ModelConfig};
 use crate::data::table::Encoding;
 use crate::data::{Dataset, NO_CATEGORIES};
 use crate::error::{Error, Result};
@@ -107,17 +108,17 @@ impl Model {
         if config.model.latent == 0 {
             return Err(Error::Usage("model.latent = 0: a model has one latent dimension at least".into()));
         }
-        let columns = match config.model.likelihood {
-            Likelihood::Categorical if encoding.is_none() => return Err(Error::Data(NO_CATEGORIES.into())),
-            Likelihood::Heterogeneous | Likelihood::Categorical => {
-                Some(Arc::new(likelihood::columns(&config.model, width, encoding)))
-            }
-            _ => None,
+        if config.model.likelihood.domain() == Domain::Categories && encoding.is_none() {
+            return Err(Error::Data(NO_CATEGORIES.into()));
+        }
+        let columns = match likelihood::of(config.model.likelihood).density {
+            Density::Columns => Some(Arc::new(likelihood::columns(&config.model, width, encoding))),
+            Density::Values(..) | Density::Joint(_) => None,
         };
         let (config, binarise) = (config.model.clone(), config.data.binarise);
         let model = Self { config, width, shape, source, binarise, columns, missing, classes };
         let count: u64 = model.all_maps()?.iter().map(count).sum();
-        let count = count + likelihood::shared(&model).map_or(0, |(_, count)| count as u64);
+        let count = count + likelihood::global(&model).map_or(0, |global| global.count as u64);
         let own = [model.posterior_tensors(), model.prior_tensors()].concat();
         let count = count + own.iter().map(|tensor| tensor.shape.count() as u64).sum::<u64>();
         if count > MAX_PARAMETERS {
@@ -307,10 +308,11 @@ impl Model {
 
     /// Numbers of a row of what the likelihood is told: what the decoder's network puts out, and what stands beside it.
     pub fn output_width(&self) -> usize {
-        match &self.columns {
-            Some(columns) => columns.outputs(),
-            None => likelihood::outputs(&self.config, self.shape) + likelihood::beside(self),
+        if let Some(columns) = &self.columns {
+            return columns.outputs();
         }
+        let beside = likelihood::global(self).map_or(0, |global| global.places);
+        likelihood::outputs(&self.config, self.shape) + beside
     }
 
     /// Numbers per row of the output `mean`; the first D of them are the mean.
@@ -399,23 +401,16 @@ impl Model {
     }
 
     fn gather_as_stored(&self, graph: &mut Graph) -> Result<Id> {
-        graph.add(Op::Gather { width: self.width, source: self.source, binarise: self.drawn_never() })
-    }
-
-    /// How values are presented where nothing may be drawn.
-    fn drawn_never(&self) -> Binarise {
-        match self.binarise {
-            Binarise::Dynamic => Binarise::None,
-            fixed => fixed,
-        }
+        graph.add(Op::Gather {
+            width: self.width,
+            source: self.source,
+            binarise: presentation::drawn_never(self.binarise),
+        })
     }
 
     /// What [`Model::score`] and [`Model::explain`] show of a value.
     pub fn shown(&self, value: f32) -> f32 {
-        match self.drawn_never() {
-            Binarise::Threshold => f32::from(u8::from(value >= 0.5)),
-            Binarise::None | Binarise::Dynamic => value,
-        }
+        presentation::as_stored(self.binarise, value)
     }
 
     /// The range to which log-variances are limited.

@@ -205,6 +205,17 @@ fn write_wrong_data(folder: &Path) {
             b"[model]\nhidden = []\nencoder_layers = [\"conv 8 kernel 4 stride 4\", \"conv 9 kernel 9\"]\n".to_vec(),
         ),
         (
+            "nested.toml",
+            b"[model]\nhidden = []\nencoder_layers = [\"relu\", { residual = [{ residual = [\"relu\", { conv = 3, kernal = 3 }] \
+              }] }]\n"
+                .to_vec(),
+        ),
+        (
+            "endless.toml",
+            b"[model]\nhidden = []\nencoder_layers = [{ repeat = 256, layers = [{ repeat = 256, layers = [\"relu\"] }] }]\n"
+                .to_vec(),
+        ),
+        (
             "flat.csv",
             (0..40)
                 .map(|i| format!("{i}.5,{}.25\n", i * 7 % 40))
@@ -251,6 +262,16 @@ fn wrong_input_to_train_is_one_clear_line_and_leaves_nothing_behind() {
             "--recipe conv --set encoder_layers=cnov",
             2,
             "model.encoder_layers[0] `cnov` is unknown; did you mean `conv`?",
+        ),
+        (
+            "--recipe nested.toml",
+            2,
+            "nested.toml: model.encoder_layers[1].residual[0].residual[1] `{ conv = 3, kernal = 3 }` knows no `kernal`",
+        ),
+        (
+            "--recipe endless.toml",
+            2,
+            "model.encoder_layers = 65536 layers is not allowed: it must be up to 256 layers, repeated ones included",
         ),
         ("--recipe conv --set model.hidden=[3]", 2, "model.hidden = [3] and model.encoder_layers"),
         ("--recipe colour --data flat.csv --batch 2", 2, "wants images, and an example is 2 numbers in a row"),

@@ -45,8 +45,10 @@ encoder_layers = [
     "layer-norm", "relu",
 ]
 decoder_layers = [
-    "dense data/4x6", "residual {", "group-norm 3", "silu", "dropout 0.2", "conv 6 kernel 3 padding 1", "}",
-    "upsample 4", "conv out kernel 3 padding 1",
+    { dense = "data/4x6" },
+    { residual = [{ group-norm = 3 }, "silu", { dropout = 0.2 }, { conv = 6, kernel = 3, padding = 1 }] },
+    { upsample = 4 },
+    { conv = "out", kernel = 3, padding = 1 },
 ]
 "#;
 

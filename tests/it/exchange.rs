@@ -6,12 +6,13 @@ mod evaluator;
 use crate::program::{content, elbo, trained};
 use bytemuck::Zeroable;
 use elbo::checkpoint::{Checkpoint, DataRecord, Progress, Tensor, load_latest};
-use elbo::config::{Condition, Likelihood, RECIPES, resolve};
+use elbo::config::{Condition, Domain, Likelihood, RECIPES, resolve};
 use elbo::data::table::{Column, Encoding, Kind};
 use elbo::exchange;
 use elbo::exec::Executor;
 use elbo::exec::cpu::Cpu;
 use elbo::kernels::StepScalars;
+use elbo::model::likelihood;
 use elbo::plan::{Resident, Role, Target, lower};
 use elbo::report::npy;
 use elbo::rng::{Philox, Stream};
@@ -139,7 +140,7 @@ fn set_ups() -> Vec<SetUp> {
         ("model.latent", "3"),
         ("model.log_variance", "[-0.3,0.2]"),
     ];
-    for likelihood in ["gaussian-shared", "poisson", "negative-binomial"] {
+    for likelihood in ["gaussian-shared", "poisson", "negative-binomial", "multinomial"] {
         let small = [("model.likelihood", likelihood), ("model.hidden", "[12,9]"), ("model.latent", "3")];
         let small = small.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec();
         all.push((likelihood.to_owned(), small.clone(), [1, 1, 11]));
@@ -172,6 +173,22 @@ fn set_ups() -> Vec<SetUp> {
         ];
         all.push((format!("blocks-{channels}"), settings.map(|(k, v)| (k.to_owned(), v)).to_vec(), [channels, 6, 6]));
     }
+    // Blocks within blocks, repeated ones and named ones.
+    let nested = [
+        ("model.hidden", "[]"),
+        (
+            "model.encoder_layers",
+            "[{ conv = 4, kernel = 3, padding = 1 }, { name = \"down\", repeat = 2, residual = [\"silu\", { residual = [\"tanh\", \
+             { conv = 4, kernel = 3, padding = 1 }], skip = { conv = 4, kernel = 1 } }] }, { avg-pool = 2 }]",
+        ),
+        (
+            "model.decoder_layers",
+            "[{ dense = \"data/2x3\" }, { residual = [\"silu\", { residual = [\"tanh\", { conv = 3, kernel = 1 }] }] }, \
+             { upsample = 2 }, { name = \"end\", layers = [\"silu\", { conv = \"out\", kernel = 3, padding = 1 }] }]",
+        ),
+        ("model.latent", "3"),
+    ];
+    all.push(("nested".into(), nested.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec(), [2, 6, 4]));
     // Colour that a dense layer reads within a block, and what the block ends with.
     let dense = [
         ("model.hidden", "[]"),
@@ -214,7 +231,7 @@ fn checkpoint(name: &str, mut settings: Vec<(String, String)>, shape: [usize; 3]
     let mut checkpoint = Checkpoint { parameters: vec![], moments: vec![], progress, config };
     let mut rng = Philox::new(3, Stream::Choice, 9, 0);
     // Blocks that add to what is nowhere normalised double it with this gain, each of them, and its rounding too.
-    let gain = if name == "residual" { 1.0 } else { 2.0 };
+    let gain = if ["residual", "nested"].contains(&name) { 1.0 } else { 2.0 };
     for parameter in exchange::model(&checkpoint).unwrap().parameters() {
         let shape = parameter.shape.extents().to_vec();
         let scale = gain / (shape[0] as f32).sqrt();
@@ -234,7 +251,11 @@ fn examples(checkpoint: &Checkpoint) -> Vec<f32> {
         (0..ROWS * width).map(|_| rng.uniform()).map(|x| if dynamic { x.round() } else { x }).collect();
     match checkpoint.config.model.likelihood {
         Likelihood::LogisticMixture => x.iter_mut().for_each(|x| *x = (255.0 * *x).round() / 255.0),
-        Likelihood::Poisson | Likelihood::NegativeBinomial => x.iter_mut().for_each(|x| *x = (9.0 * *x).floor()),
+        _ if checkpoint.config.model.likelihood.domain() == Domain::Counts => {
+            for x in &mut x {
+                *x = (9.0 * *x).floor();
+            }
+        }
         Likelihood::Categorical => {
             let spans = checkpoint.progress.data.encoding.as_ref().unwrap().spans();
             for (row, x) in x.chunks_exact_mut(width).enumerate() {
@@ -333,7 +354,10 @@ fn decoded_log_variances(checkpoint: &Checkpoint, z: &[f32]) -> Vec<f32> {
 /// What the decoder's file puts out beside the mean, by what the decoder's mean is of it: from that mean, in f64. A logit
 /// is given up to what all categories of a value share.
 fn check_natural(name: &str, checkpoint: &Checkpoint, found: &mut BTreeMap<String, Vec<f64>>) {
-    let Some((output, _)) = exchange::onnx::natural(checkpoint.config.model.likelihood) else { return };
+    let Some(output) = likelihood::of(checkpoint.config.model.likelihood).outside.natural.map(|natural| natural.name)
+    else {
+        return;
+    };
     let natural = found.remove(&format!("decoder.{output}")).unwrap_or_else(|| panic!("{name} has no {output}"));
     let mean = &found["decoder.mean"];
     let encoding = checkpoint.progress.data.encoding.clone();
@@ -374,6 +398,13 @@ fn check_natural(name: &str, checkpoint: &Checkpoint, found: &mut BTreeMap<Strin
                     _ => true,
                 };
                 assert!(fits, "{name}: {raw} and {mean} in place {at}");
+            }
+        }
+        Likelihood::Multinomial => {
+            let width = natural.len() / ROWS;
+            for (logits, means) in natural.chunks_exact(width).zip(mean.chunks_exact(width)) {
+                let sum: f64 = logits.iter().map(|x| x.exp()).sum();
+                assert!(logits.iter().zip(means).all(|(&logit, &mean)| same(logit.exp() / sum, mean)), "{name}");
             }
         }
         _ => assert_eq!(natural.len(), ROWS * exchange::onnx::natural_width(checkpoint).unwrap(), "{name}"),
@@ -588,7 +619,7 @@ fn a_model_that_leaves_and_comes_back_answers_with_the_same_bits() {
 fn a_network_of_layers_comes_back_too_and_comes_in_from_others() {
     let folder = tempfile::tempdir().unwrap();
     for (name, settings, shape) in set_ups() {
-        if !["blocks-1", "blocks-3", "colour-images-gaussian-learned", "residual"].contains(&&name[..]) {
+        if !["blocks-1", "blocks-3", "nested", "colour-images-gaussian-learned", "residual"].contains(&&name[..]) {
             continue;
         }
         let own = checkpoint(&name, settings, shape);

@@ -7,7 +7,7 @@ mod general;
 use crate::support::{adapters, executors};
 use cases::{BATCH, CLAMP, Case, ROWS, cases, columns, draw, term_cases};
 use differences::{RESIDENT, STEP, assert_close, check_as_terms, check_with_cotangents, slope, step};
-use elbo::config::{Activation, Binarise, Bound, Config, Likelihood, Prior, Scales};
+use elbo::config::{Activation, Binarise, Bound, Config, Domain, Layers, Likelihood, Prior, Scales};
 use elbo::exec::cpu::Cpu;
 use elbo::exec::{Executor, PlanId};
 use elbo::graph::columns::{Column, Columns, Distribution};
@@ -37,11 +37,20 @@ fn rules_agree(executor: &mut Executor) {
 /// The gradient of a training step in every parameter, with the last example not counted or counted.
 fn models_agree(new: &dyn Fn() -> Executor) {
     use Likelihood::{
-        Bernoulli, Categorical, Gaussian, GaussianLearned, GaussianShared, LogisticMixture, NegativeBinomial, Poisson,
+        Bernoulli, Categorical, Gaussian, GaussianLearned, GaussianShared, LogisticMixture, Multinomial,
+        NegativeBinomial, Poisson,
     };
-    for likelihood in
-        [Bernoulli, Gaussian, GaussianLearned, GaussianShared, LogisticMixture, Poisson, NegativeBinomial, Categorical]
-    {
+    for likelihood in [
+        Bernoulli,
+        Gaussian,
+        GaussianLearned,
+        GaussianShared,
+        LogisticMixture,
+        Poisson,
+        NegativeBinomial,
+        Multinomial,
+        Categorical,
+    ] {
         for (rows, shape, classes, above) in [
             (BATCH, [1, 1, 8], 0, &[][..]),
             (BATCH - 1, [1, 1, 8], 3, &[]),
@@ -80,7 +89,17 @@ const NETWORKS: [[&[&str]; 2]; 2] = [
             "avg-pool 2",
             "group-norm 2",
         ],
-        &["dense data/2x2", "layer-norm", "upsample 2", "residual {", "group-norm 2", "tanh", "}"],
+        &[
+            "dense data/2x2",
+            "layer-norm",
+            "upsample 2",
+            "residual {",
+            "group-norm 2",
+            "residual conv 2 kernel 1 {",
+            "tanh",
+            "}",
+            "}",
+        ],
     ],
 ];
 
@@ -96,7 +115,7 @@ fn model_agrees(
     if shape[1] == 1 {
         config.model.hidden = vec![6, 5];
     } else {
-        let list = |layers: &[&str]| layers.iter().map(|&layer| layer.to_owned()).collect();
+        let list = |layers: &[&str]| Layers::words(layers).expect("they are layers");
         config.model.hidden = vec![];
         let [encoder, decoder] = NETWORKS[usize::from(shape[2] == 4)];
         (config.model.encoder_layers, config.model.decoder_layers) = (list(encoder), list(decoder));
@@ -143,7 +162,7 @@ fn training_agrees(
     let id = executor.load(plan).expect("the plan fits");
     let as_data = |v: f32| match likelihood {
         Likelihood::LogisticMixture => (128.0 + 80.0 * v).round() / 255.0,
-        Likelihood::Poisson | Likelihood::NegativeBinomial => (3.0 * v.abs()).round(),
+        _ if likelihood.domain() == Domain::Counts => (3.0 * v.abs()).round(),
         _ => 0.5 + 0.25 * v,
     };
     let mut x: Vec<f32> = draw(0, BATCH * width).into_iter().map(as_data).collect();

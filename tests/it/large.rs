@@ -185,7 +185,11 @@ fn compare(whole: &Dataset, large: &Dataset, name: &str) {
     };
     assert!(visited(whole) == visited(large), "{name}");
     for likelihood in [Likelihood::Bernoulli, Likelihood::Gaussian, Likelihood::Heterogeneous] {
-        assert_eq!(data::check(whole, likelihood), data::check(large, likelihood), "{name}, {likelihood:?}");
+        assert_eq!(
+            data::check(whole, likelihood.takes()),
+            data::check(large, likelihood.takes()),
+            "{name}, {likelihood:?}"
+        );
     }
 }
 

@@ -1,16 +1,20 @@
 //! What is particular to single likelihoods: levels and bits, counts and their dispersions, one deviation for all values.
 
 use crate::program::{elbo, json, losses};
-use crate::support::{executors, of_rows};
+use crate::support::{ROUNDING, compare, executors, of_rows};
+use bytemuck::Zeroable;
 use elbo::config::resolve;
 use elbo::graph::columns::{Column, Columns, Distribution};
 use elbo::graph::mixture::Mixture;
 use elbo::graph::op::Source;
-use elbo::graph::{Clamp, Op};
+use elbo::graph::{Clamp, Graph, Op};
+use elbo::kernels::StepScalars;
 use elbo::model::{Model, likelihood};
+use elbo::plan::{Resident, Role, lower};
 use elbo::report::npy;
 use elbo::rng::{Philox, Stream};
 use elbo::run::Run;
+use elbo::shape::Shape;
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -290,6 +294,89 @@ fn terms_of_counts_are_exact_in_single_precision_wherever_they_lie() {
             assert!(error < allowed, "{}, {given:?}: {found} is not {expected}", executor.name());
         }
     }
+}
+
+/// Many items, large logits, several samples of an example, and items that are missing: on every executor as on the host in
+/// double precision.
+#[test]
+fn the_items_of_an_example_have_the_terms_of_their_formula() {
+    const BATCH: usize = 6;
+    for (width, samples, missing, scale) in
+        [(5, 1, false, 1.0), (5, 3, true, 30.0), (700, 2, true, 4.0), (1, 1, true, 1.0)]
+    {
+        let settings = [("model.likelihood".to_owned(), "multinomial".to_owned())];
+        let config = resolve(Some("counts"), &settings).unwrap();
+        let model = Model::with(&config, [1, 1, width], Source::Floats, None, missing, 0).unwrap();
+        let mut rng = Philox::new(5, Stream::Choice, width as u32, 0);
+        let out: Vec<f32> = (0..BATCH * samples * width).map(|_| scale * rng.normal()).collect();
+        let mut x: Vec<f32> = (0..BATCH * width).map(|_| (3.0 * rng.uniform()).floor()).collect();
+        if missing {
+            x.iter_mut().step_by(7).for_each(|x| *x = f32::NAN);
+        }
+        let of_row = |row: usize| -> f64 {
+            let (out, x) = (&out[row * width..][..width], &x[row / samples * width..][..width]);
+            likelihood::column_distortions(&model, out, x).iter().sum()
+        };
+        let expected: Vec<f32> = (0..BATCH * samples).map(|row| of_row(row) as f32).collect();
+        for mut executor in executors() {
+            let name = format!("items {width} {samples}");
+            let mut graph = Graph::new(BATCH);
+            let mut input = |what: &str, rows: usize| {
+                let name = format!("{name} {what}");
+                graph.add(Op::Input { name, shape: Shape::new(&[rows, width]) }).unwrap()
+            };
+            let [given, shown] = [input("out", BATCH * samples), input("x", BATCH)];
+            let rows = likelihood::distortion(&mut graph, &model, given, shown).unwrap();
+            graph.output(&name, rows);
+            let resident = Resident { data_words: 4, window: 0, order_words: 4, metric_slots: 1 };
+            let id = executor.load(lower(&name, graph, None, resident, executor.target()).unwrap()).unwrap();
+            for (what, values) in [("out", &out), ("x", &x)] {
+                executor.write_f32(&Role::Input(format!("{name} {what}")), 0, values).unwrap();
+            }
+            executor.run(id, &[StepScalars { rows: BATCH as u32, ..StepScalars::zeroed() }]).unwrap();
+            let found = executor.read_f32(&Role::Output(name.clone()), 0, BATCH * samples).unwrap();
+            compare(&expected, &found, ROUNDING).unwrap_or_else(|why| panic!("{name} on {}: {why}", executor.name()));
+        }
+    }
+}
+
+/// What people chose of two kinds of things, by two kinds of people.
+#[test]
+fn what_is_chosen_is_learnt_and_answered_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let mut rng = Philox::new(6, Stream::Choice, 0, 0);
+    let mut chosen = vec![0.0; 400 * 10];
+    for (row, chosen) in chosen.chunks_exact_mut(10).enumerate() {
+        for _ in 0..12 {
+            let liked = if rng.uniform() < 0.9 { row % 2 } else { 1 - row % 2 };
+            chosen[5 * liked + (5.0 * rng.uniform()) as usize] += 1.0;
+        }
+    }
+    npy::save(&at.join("chosen.npy"), &chosen, &[400, 10]).unwrap();
+    let line =
+        "train --data chosen.npy --recipe counts --set model.likelihood=multinomial --latent 2 --epochs 15 --batch 40";
+    elbo(at, &format!("{line} --set output_bias_from_data=true --adapter cpu --out run")).succeeded();
+    let [first, last] = losses(&at.join("run"));
+    assert!(last < first - 1.0, "from {first} to {last} nats");
+    let eval = json(at, "eval run --samples 20");
+    // Twelve items out of ten cost at most 12 log 10.
+    let nats = eval["neg_log_px"].as_f64().unwrap();
+    assert!(nats < 12.0 * 10.0_f64.ln() && nats <= eval["neg_elbo"].as_f64().unwrap() + 0.5, "{eval}");
+    assert_eq!(eval["bits_per_dim"], Value::Null, "items have no levels");
+    elbo(at, "sample run -n 4 --out sample.csv --adapter cpu").succeeded();
+    for row in csv::Reader::from_path(at.join("sample.csv")).unwrap().records() {
+        let sum: f32 = row.unwrap().iter().map(|share| share.parse::<f32>().unwrap()).sum();
+        assert!((sum - 1.0).abs() < 1e-4, "shares of items add up to {sum}");
+    }
+    elbo(at, "score run --data chosen.npy --features --out scores.csv --adapter cpu").succeeded();
+    elbo(at, "export run --format onnx --out model").succeeded();
+    let card = fs::read_to_string(at.join("model/README.md")).unwrap();
+    assert!(card.contains("numpy.logaddexp.reduce(logits, 1, keepdims=True)"), "{card}");
+    let halves: Vec<f32> = chosen.iter().map(|x| x + 0.5).collect();
+    npy::save(&at.join("halves.npy"), &halves, &[400, 10]).unwrap();
+    elbo(at, "train --data halves.npy --recipe counts --set model.likelihood=multinomial --adapter cpu --out no")
+        .failed(3, "the multinomial likelihood takes counts, whole numbers");
 }
 
 /// Colour pixels of which channels are missing, worked out on the host by the chain rule.

@@ -57,7 +57,7 @@ fn config(folder: &Path, settings: &[(&str, &str)]) -> Config {
 /// Losses of all epochs.
 fn trained(config: Config, executor: Executor, folder: &Path) -> Vec<f64> {
     let data = data::open(&config, None).unwrap();
-    data::check(&data, config.model.likelihood).unwrap();
+    data::check(&data, config.model.likelihood.takes()).unwrap();
     let mut session = Session::new(config, data, executor).unwrap();
     session.plan(Purpose::Train).unwrap();
     session.initialise().unwrap();

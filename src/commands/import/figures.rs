@@ -2,15 +2,15 @@
 //! tells.
 
 use crate::checkpoint::Checkpoint;
-use crate::config::{Binarise, Config, Likelihood};
+use crate::config::Config;
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::eval::{self, Terms};
 use crate::exec::Executor;
 use crate::exec::cpu::Cpu;
+use crate::model::{likelihood, presentation};
 use crate::report::Report;
 use crate::session::{Rows, Session};
-use std::f64::consts::TAU;
 
 /// Examples that are tried.
 const TRIED: usize = 256;
@@ -51,12 +51,9 @@ pub fn say(checkpoint: &Checkpoint, data: &Dataset, report: &Report) -> Result<(
 /// -log p of rows in nats, a mean over them, where each value has one distribution for all examples, fitted to other rows.
 /// None for likelihoods that are not imported.
 fn baseline(config: &Config, width: usize, known: &[f32], tried: &[f32]) -> Option<f64> {
-    let shown = |x: f32| match config.data.binarise {
-        Binarise::Threshold => f64::from(u8::from(x >= 0.5)),
-        Binarise::None | Binarise::Dynamic => f64::from(x),
-    };
+    let nats = likelihood::of(config.model.likelihood).baseline?;
+    let shown = |x: f32| f64::from(presentation::as_stored(config.data.binarise, x));
     let rows = |values: &[f32]| values.len() / width;
-    let [low, high] = config.model.log_variance.map(f64::from);
     let mut sum = 0.0;
     for place in 0..width {
         let column = |values: &[f32]| -> Vec<f64> {
@@ -66,20 +63,7 @@ fn baseline(config: &Config, width: usize, known: &[f32], tried: &[f32]) -> Opti
         let count = known.len().max(1) as f64;
         let mean = known.iter().sum::<f64>() / count;
         let variance = known.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / count;
-        let sigma = f64::from(config.model.sigma);
-        let normal = |x: f64, variance: f64| 0.5 * ((x - mean).powi(2) / variance + (TAU * variance).ln());
-        let nats = |x: f64| match config.model.likelihood {
-            Likelihood::Bernoulli => {
-                let mean = mean.clamp(1e-3, 1.0 - 1e-3);
-                Some(-(x * mean.ln() + (1.0 - x) * (1.0 - mean).ln()))
-            }
-            Likelihood::Gaussian => Some(normal(x, sigma * sigma)),
-            Likelihood::GaussianLearned => Some(normal(x, variance.max(1e-30).ln().clamp(low, high).exp())),
-            _ => None,
-        };
-        for x in tried {
-            sum += nats(x)?;
-        }
+        sum += tried.iter().map(|&x| nats(&config.model, x, mean, variance)).sum::<f64>();
     }
     Some(sum / rows(tried).max(1) as f64)
 }
@@ -87,6 +71,8 @@ fn baseline(config: &Config, width: usize, known: &[f32], tried: &[f32]) -> Opti
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Likelihood;
+    use std::f64::consts::TAU;
 
     #[test]
     fn what_knows_the_means_alone_has_the_nats_of_its_formulas() {

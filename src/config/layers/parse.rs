@@ -1,4 +1,4 @@
-//! Reading a layer.
+//! Reading a layer in words.
 
 use super::{Channels, Conv, Dense, Layer};
 use crate::config::{Activation, nearest};
@@ -6,10 +6,10 @@ use crate::config::{Activation, nearest};
 /// The largest kernel, stride and the most numbers or channels that a layer may have.
 const MOST: [usize; 2] = [64, 1 << 20];
 
-const KINDS: [&str; 9] =
+pub(super) const KINDS: [&str; 9] =
     ["dense", "conv", "conv-transpose", "avg-pool", "upsample", "group-norm", "layer-norm", "dropout", "residual"];
 
-const ACTIVATIONS: [(&str, Activation); 6] = [
+pub(super) const ACTIVATIONS: [(&str, Activation); 6] = [
     ("relu", Activation::Relu),
     ("tanh", Activation::Tanh),
     ("sigmoid", Activation::Sigmoid),
@@ -18,12 +18,37 @@ const ACTIVATIONS: [(&str, Activation); 6] = [
     ("softplus", Activation::Softplus),
 ];
 
+/// What an entry of a list says in words.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Word {
+    /// A layer.
+    Layer(Layer),
+    /// `residual {` or `residual conv 64 kernel 1 stride 2 {`: a block begins, with a convolution on the way around it.
+    Begin(Option<Conv>),
+    /// `}`: it ends.
+    End,
+}
+
+/// Reads an entry.
+///
+/// # Errors
+/// What is wrong, in words that follow the layer's own: ``knows no `kernal`: did you mean `kernel`?``
+pub(super) fn word(text: &str) -> Result<Word, String> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    match words.split_first() {
+        Some((&"residual", rest)) => skip(rest).map(Word::Begin),
+        Some((&"}", [])) => Ok(Word::End),
+        Some((&"}", rest)) => Err(format!("ends a block and takes nothing, not `{}`", rest.join(" "))),
+        _ => Layer::parse(text).map(Word::Layer),
+    }
+}
+
 impl Layer {
-    /// Reads a layer.
+    /// Reads a layer that is no block.
     ///
     /// # Errors
-    /// What is wrong, in words that follow the layer's own: ``knows no `kernal`: did you mean `kernel`?``
-    pub fn parse(text: &str) -> Result<Self, String> {
+    /// Those of [`word`].
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
         let words: Vec<&str> = text.split_whitespace().collect();
         let Some((&kind, rest)) = words.split_first() else { return Err("is empty".into()) };
         if let Some((_, activation)) = ACTIVATIONS.iter().find(|(name, _)| *name == kind) {
@@ -77,9 +102,6 @@ impl Layer {
                 rate.map(|rate| Self::Dropout { rate })
                     .ok_or_else(|| "wants the share that is left out, from 0 to below 1, such as `dropout 0.1`".into())
             }
-            "residual" => Ok(Self::Begin { skip: skip(rest)? }),
-            "}" if rest.is_empty() => Ok(Self::End),
-            "}" => Err(format!("ends a block and takes nothing, not `{}`", rest.join(" "))),
             _ => Err(unknown(kind)),
         }
     }
@@ -97,9 +119,14 @@ fn conv(words: &[&str]) -> Result<Conv, String> {
 fn skip(words: &[&str]) -> Result<Option<Conv>, String> {
     match words {
         ["{"] => Ok(None),
-        ["conv", words @ .., "{"] => conv(words).map(Some),
+        ["conv", words @ .., "{"] => match conv(words)? {
+            Conv { channels: Channels::Out, .. } => {
+                Err("gives `out`, what the likelihood wants, and only the last layer of a decoder can".into())
+            }
+            conv => Ok(Some(conv)),
+        },
         _ => Err("begins a block as `residual {` or, with a convolution on the way around it, as \
-                  `residual conv 64 kernel 1 {`"
+                  `residual conv 64 kernel 1 {`; a table does so too: { residual = [...], skip = { conv = 64, kernel = 1 } }"
             .into()),
     }
 }
@@ -207,11 +234,16 @@ mod tests {
             ("layer-norm", Layer::LayerNorm),
             ("dropout 0.1", Layer::Dropout { rate: 0.1 }),
             ("dropout 0", Layer::Dropout { rate: 0.0 }),
-            ("residual {", Layer::Begin { skip: None }),
-            ("residual conv 64 kernel 1 stride 2 {", Layer::Begin { skip: Some(conv(Channels::Number(64), 1, 2, 0)) }),
-            ("}", Layer::End),
         ] {
             assert_eq!(Layer::parse(text), Ok(expected), "{text}");
+        }
+        let skip = conv(Channels::Number(64), 1, 2, 0);
+        for (text, expected) in [
+            ("residual {", Word::Begin(None)),
+            ("residual conv 64 kernel 1 stride 2 {", Word::Begin(Some(skip))),
+            ("}", Word::End),
+        ] {
+            assert_eq!(word(text), Ok(expected), "{text}");
         }
         let up = Layer::parse("conv-transpose 8 kernel 3 stride 2 padding 1 output-padding 1").unwrap();
         assert_eq!(up, Layer::ConvTranspose { conv: conv(Channels::Number(8), 3, 2, 1), output_padding: 1 });
@@ -241,6 +273,7 @@ mod tests {
             ("residual", "`residual {`"),
             ("residual dense 3 {", "`residual conv 64 kernel 1 {`"),
             ("residual conv 3 {", "wants a kernel"),
+            ("residual conv out kernel 1 {", "only the last layer"),
             ("} relu", "takes nothing"),
             ("relu 3", "takes nothing"),
             ("dense", "wants one size"),
@@ -262,7 +295,7 @@ mod tests {
             ("conv 3 kernel 3 output-padding 1", "it takes kernel, stride, padding"),
             ("conv-transpose 3 kernel 3 output-padding 1", "below its stride"),
         ] {
-            let error = Layer::parse(text).expect_err(text);
+            let error = word(text).expect_err(text);
             assert!(error.contains(expected), "{text}: {error}");
         }
     }

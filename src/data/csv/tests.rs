@@ -125,7 +125,7 @@ fn every_way_to_say_that_a_value_is_missing_is_understood() {
         let data = open(&format!("a,b\n1.5,2.5\n{word},4.5\n5.5,6.5\n"), &plain()).unwrap();
         assert_eq!(types(&data), [("a", "numeric"), ("b", "numeric")], "{word:?}");
         assert_eq!(rows(&data)[1], ["", "4.5"], "{word:?}");
-        assert_eq!(check(&data, Likelihood::GaussianLearned), Ok(()), "{word:?}");
+        assert_eq!(check(&data, Likelihood::GaussianLearned.takes()), Ok(()), "{word:?}");
     }
 }
 
@@ -227,7 +227,7 @@ fn wrong_tables_are_refused_with_the_line() {
 #[test]
 fn an_infinite_number_is_named_by_its_row_and_column() {
     let data = open("a,b\n1.5,2.5\n3.5,inf\n", &plain()).unwrap();
-    let error = check(&data, Likelihood::Gaussian).unwrap_err();
+    let error = check(&data, Likelihood::Gaussian.takes()).unwrap_err();
     assert!(error.to_string().contains("column `b` of row 2 below the header is inf"), "{error}");
     assert!(matches!(data.values, Values::F32(_)));
 }
@@ -250,13 +250,13 @@ fn of_several_infinite_values_the_first_in_the_file_is_named() {
     let rows: Vec<String> =
         (0..40).map(|i| if i % 9 == 5 { format!("{i}.5,inf") } else { format!("{i}.5,{i}.5") }).collect();
     let data = open(&format!("a,b\n{}\n", rows.join("\n")), &DataConfig::default()).unwrap();
-    let error = check(&data, Likelihood::Gaussian).unwrap_err().to_string();
+    let error = check(&data, Likelihood::Gaussian.takes()).unwrap_err().to_string();
     assert!(error.contains("column `b` of row 6 below the header is inf"), "{error}");
 }
 
 #[test]
 fn counts_beyond_what_a_rate_can_reach_are_to_be_measurements() {
     let data = open("a,b\n0,1.5\n20000000,2.5\n3,3.5\n", &stated(&[("a", ColumnType::Count)])).unwrap();
-    let error = check(&data, Likelihood::Heterogeneous).unwrap_err().to_string();
+    let error = check(&data, Likelihood::Heterogeneous.takes()).unwrap_err().to_string();
     assert!(error.contains("--set data.columns.a=numeric"), "{error}");
 }

@@ -226,7 +226,7 @@ fn an_infinite_value_is_named_by_its_row_and_column() {
         let body: Vec<u8> = [0.0, 1.0, 2.0, 3.0, 4.0, value].iter().flat_map(|x: &f64| x.to_le_bytes()).collect();
         let (_folder, path) = file(&npy("{'descr': '<f8', 'fortran_order': False, 'shape': (3, 2), }", &body));
         let data = dataset(&path, &standardised(&DataConfig { shuffle: true, ..plain() })).unwrap();
-        let error = check(&data, Likelihood::GaussianLearned).unwrap_err();
+        let error = check(&data, Likelihood::GaussianLearned.takes()).unwrap_err();
         assert!(error.exit_code() == 3 && error.to_string().contains(words), "{error}");
     }
 }

@@ -92,7 +92,7 @@ fn what_is_odd_about_labels_stands_beside_what_is_odd_about_examples() {
     let mut x = bytes(&[2, 2]);
     *x.last_mut().unwrap() = 255;
     let (file, config) = (zip(&[("X.npy", x), ("y.npy", bytes(&[3]))]), plain());
-    let request = Request { likelihood: Likelihood::Categorical, ..unscaled(&config) };
+    let request = Request { takes: Likelihood::Categorical.takes(), ..unscaled(&config) };
     let notes = requested(&file, &request).unwrap().notes;
     assert!(notes.len() == 2 && notes[0].contains("only 4 occur") && notes[1].contains('y'), "{notes:?}");
 }
@@ -192,7 +192,7 @@ fn the_tables_of_the_anomaly_collection_can_be_trained_on() {
         let data = dataset(&path, &standardised(&config)).unwrap();
         assert_eq!((data.len(), data.shape), (rows, [1, 1, columns]), "{name}");
         assert_eq!(data.labels.as_ref().unwrap().iter().sum::<u32>(), anomalies, "{name}");
-        check(&data, Likelihood::GaussianLearned).unwrap();
+        check(&data, Likelihood::GaussianLearned.takes()).unwrap();
         let means = data.means(data.train.clone()).unwrap();
         assert!(means.iter().all(|mean| mean.abs() < 1e-4), "{name}: {means:?}");
         assert_eq!(data.test.len(), rows / 10);

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::super::csv::hint;
 use super::super::elements::Elements;
 use super::{Column, Frame, Kind, STRANGER};
-use crate::config::{Likelihood, Scale};
+use crate::config::{Domain, Scale, Takes};
 use crate::error::{Error, Result};
 
 /// A deviation smaller than this share of the mean is rounding: the column is constant.
@@ -229,20 +229,17 @@ impl Encoding {
         }
     }
 
-    /// Tells whether columns are of types that a model with this likelihood can take.
+    /// Tells whether columns are of types that a model can take.
     ///
     /// # Errors
     /// [`Error::Data`] with the first that is not, and what to do.
-    pub fn check(&self, name: &str, likelihood: Likelihood) -> Result<()> {
-        let fits = |kind: &Kind| match likelihood {
-            Likelihood::Bernoulli => matches!(kind, Kind::Binary { .. } | Kind::Numeric { .. }),
-            Likelihood::Gaussian
-            | Likelihood::GaussianLearned
-            | Likelihood::GaussianShared
-            | Likelihood::LogisticMixture => matches!(kind, Kind::Numeric { .. }),
-            Likelihood::Poisson | Likelihood::NegativeBinomial => *kind == Kind::Count || *kind == Kind::PLAIN,
-            Likelihood::Categorical => matches!(kind, Kind::Category { .. } | Kind::Numbered { .. }),
-            Likelihood::Heterogeneous => !matches!(kind, Kind::Text { .. }),
+    pub fn check(&self, name: &str, Takes { domain, likelihood }: Takes) -> Result<()> {
+        let fits = |kind: &Kind| match domain {
+            Domain::Unit => matches!(kind, Kind::Binary { .. } | Kind::Numeric { .. }),
+            Domain::Numbers | Domain::Levels => matches!(kind, Kind::Numeric { .. }),
+            Domain::Counts => *kind == Kind::Count || *kind == Kind::PLAIN,
+            Domain::Categories => matches!(kind, Kind::Category { .. } | Kind::Numbered { .. }),
+            Domain::Columns => !matches!(kind, Kind::Text { .. }),
         };
         let Some(Column { name: column, kind }) = self.columns.iter().find(|column| !fits(&column.kind)) else {
             return Ok(());
@@ -253,21 +250,19 @@ impl Encoding {
                  model learns; leave it out with `--set data.columns.{column}=ignore`{}",
                 hint(example).map_or(String::new(), |hint| format!("; {hint}"))
             ),
-            kind if likelihood == Likelihood::Categorical => format!(
+            kind if domain == Domain::Categories => format!(
                 "{name}: column `{column}` is of type {}, and the categorical likelihood takes categories, which all columns \
                  are unless data.columns says otherwise; for columns of several types choose `--recipe table`",
                 kind.name()
             ),
             Kind::Numeric { .. } => format!(
-                "{name}: column `{column}` holds scaled numbers (data.scale), and the likelihood {} takes counts as they are: \
-                 leave data.scale out, or choose `--set model.likelihood=gaussian-shared`",
-                likelihood.name()
+                "{name}: column `{column}` holds scaled numbers (data.scale), and the likelihood {likelihood} takes counts as \
+                 they are: leave data.scale out, or choose `--set model.likelihood=gaussian-shared`"
             ),
-            kind if matches!(likelihood, Likelihood::Poisson | Likelihood::NegativeBinomial) => format!(
-                "{name}: column `{column}` is of type {}, and the likelihood {} takes counts: say that all are with `--set \
-                 data.columns.*=count`, or leave it out with `--set data.columns.{column}=ignore`",
-                kind.name(),
-                likelihood.name()
+            kind if domain == Domain::Counts => format!(
+                "{name}: column `{column}` is of type {}, and the likelihood {likelihood} takes counts: say that all are with \
+                 `--set data.columns.*=count`, or leave it out with `--set data.columns.{column}=ignore`",
+                kind.name()
             ),
             Kind::Binary { .. } if self.columns.iter().all(|column| matches!(column.kind, Kind::Binary { .. })) => {
                 format!(

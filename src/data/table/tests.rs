@@ -187,7 +187,7 @@ fn columns_that_a_likelihood_does_not_take_are_refused_by_name() {
         let encoding =
             Encoding { columns: vec![column("a", Kind::PLAIN), column("b", kind)], range: [0.0, 1.0], array: None };
         for likelihood in [Bernoulli, Gaussian, GaussianLearned, Heterogeneous, Poisson, NegativeBinomial] {
-            match encoding.check("t.csv", likelihood) {
+            match encoding.check("t.csv", likelihood.takes()) {
                 Ok(()) => assert!(takers.contains(&likelihood), "{name} {likelihood:?}"),
                 Err(error) => {
                     assert!(!takers.contains(&likelihood), "{name} {likelihood:?}");
@@ -204,11 +204,11 @@ fn categories_stay_among_themselves() {
     let category = || Kind::Category { levels: words(&["a", "b", "c"]) };
     let encoding =
         |kind| Encoding { columns: vec![column("a", category()), column("b", kind)], range: [0.0, 1.0], array: None };
-    assert_eq!(encoding(category()).check("t.csv", Likelihood::Categorical), Ok(()));
-    assert_eq!(encoding(Kind::Numbered { categories: 2 }).check("t.csv", Likelihood::Categorical), Ok(()));
+    assert_eq!(encoding(category()).check("t.csv", Likelihood::Categorical.takes()), Ok(()));
+    assert_eq!(encoding(Kind::Numbered { categories: 2 }).check("t.csv", Likelihood::Categorical.takes()), Ok(()));
     let binary = Kind::Binary { levels: ["0".into(), "1".into()] };
     for kind in [Kind::PLAIN, Kind::Count, binary] {
-        let (name, error) = (kind.name(), encoding(kind).check("t.csv", Likelihood::Categorical).unwrap_err());
+        let (name, error) = (kind.name(), encoding(kind).check("t.csv", Likelihood::Categorical.takes()).unwrap_err());
         assert!(error.to_string().starts_with(&format!("t.csv: column `b` is of type {name}, and")), "{error}");
     }
 }
@@ -240,8 +240,8 @@ fn a_table_of_two_values_each_is_told_which_likelihood_it_wants() {
     let binary = || Kind::Binary { levels: ["0".into(), "1".into()] };
     let encoding =
         Encoding { columns: vec![column("a", binary()), column("b", binary())], range: [0.0, 1.0], array: None };
-    assert_eq!(encoding.check("t.csv", Likelihood::Bernoulli), Ok(()));
-    let error = encoding.check("t.csv", Likelihood::GaussianLearned).unwrap_err();
+    assert_eq!(encoding.check("t.csv", Likelihood::Bernoulli.takes()), Ok(()));
+    let error = encoding.check("t.csv", Likelihood::GaussianLearned.takes()).unwrap_err();
     assert!(error.to_string().contains("--set model.likelihood=bernoulli"), "{error}");
 }
 

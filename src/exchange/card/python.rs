@@ -18,6 +18,9 @@ impl Body {
     pub fn of(steps: &[Step], x: &str, data: Option<[usize; 3]>) -> Self {
         let last = steps.iter().rposition(|step| matches!(step, Step::Map(_)));
         let mut body = Self { lines: String::new(), head: x.to_owned() };
+        // What each block that has begun keeps: `kept`, within it `kept2`.
+        let mut begun = 0;
+        let kept = |begun: usize| if begun == 1 { "kept".to_owned() } else { format!("kept{begun}") };
         let mut layout = match data {
             Some([_, 1, _]) | None => Layout::Numbers,
             Some(shape) => Layout::Data(shape),
@@ -54,10 +57,14 @@ impl Body {
                     // What is kept has to lie as what is added to it.
                     let images = matches!(layout, Layout::Data(_));
                     body.turn(x, &mut layout, images.then_some(true));
-                    let kept = skip.as_ref().map_or(x.to_owned(), |skip| named(skip, x));
-                    body.line(&format!("kept = {kept}"));
+                    begun += 1;
+                    let of = skip.as_ref().map_or(x.to_owned(), |skip| named(skip, x));
+                    body.line(&format!("{} = {of}", kept(begun)));
                 }
-                Step::End => body.line(&format!("{x} = kept + {x}")),
+                Step::End => {
+                    body.line(&format!("{x} = {} + {x}", kept(begun)));
+                    begun -= 1;
+                }
                 // Images lie there as data do, and whoever runs these lines does not train.
                 Step::Planes { .. } | Step::Dropout(_) => {}
             }

@@ -1,10 +1,11 @@
 //! From layers as a recipe has them to the steps of a network: what each is given follows from those before it.
 
 use super::{Image, Kind, Map, Step};
-use crate::config::{self, Activation, Channels, Conv, Dense, Layer, ModelConfig};
+use crate::config::{Activation, Block, BlockKind, Channels, Conv, Dense, Layer, ModelConfig};
 use crate::error::{Error, Result};
 use crate::graph::Window;
 use crate::model::posterior;
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// What is wrong with a layer, in words that follow its own.
@@ -60,7 +61,7 @@ fn plain_encoder(config: &ModelConfig, data: [usize; 3]) -> Result<Vec<Step>> {
         return Ok(perceptron("encoder", data.iter().product(), &config.hidden, outputs, config.activation));
     }
     let mut network = Network::new("encoder", data, Between::Data(data));
-    network.layers("model.encoder_layers", &config.encoder_layers, None)?;
+    network.layers("model.encoder_layers", &config.encoder_layers, "what the encoder is given", 0)?;
     network.dense(outputs, None);
     Ok(network.finish())
 }
@@ -94,7 +95,7 @@ fn plain_decoder(config: &ModelConfig, data: [usize; 3], outputs: usize) -> Resu
         return Ok(perceptron("decoder", config.latent, widths, outputs, config.activation));
     }
     let mut network = Network::new("decoder", data, Between::Numbers(config.latent));
-    network.layers("model.decoder_layers", &config.decoder_layers, Some(outputs))?;
+    network.layers("model.decoder_layers", &config.decoder_layers, "what the decoder is given", outputs)?;
     if !network.has_out {
         network.dense(outputs, None);
     }
@@ -142,21 +143,23 @@ struct Network<'a> {
     data: [usize; 3],
     at: Between,
     steps: Vec<Step>,
-    maps: usize,
+    /// What maps are called by: the network's name, and within named blocks theirs behind it.
+    scope: String,
+    /// How many maps each scope has.
+    counts: BTreeMap<String, usize>,
     has_out: bool,
-    /// What the block that has begun adds at its end, and the words of its beginning.
-    block: Option<(Between, String)>,
 }
 
 impl<'a> Network<'a> {
     fn new(name: &'a str, data: [usize; 3], at: Between) -> Self {
-        Self { name, data, at, steps: vec![], maps: 0, has_out: false, block: None }
+        Self { name, data, at, steps: vec![], scope: name.to_owned(), counts: BTreeMap::new(), has_out: false }
     }
 
     /// A map under the next name.
     fn map(&mut self, inputs: usize, outputs: usize, kind: Kind) -> Map {
-        let name = format!("{}.{}", self.name, self.maps);
-        self.maps += 1;
+        let count = self.counts.entry(self.scope.clone()).or_default();
+        let name = format!("{}.{count}", self.scope);
+        *count += 1;
         Map { name, inputs, outputs, kind }
     }
 
@@ -182,23 +185,50 @@ impl<'a> Network<'a> {
         self.steps
     }
 
-    /// All layers of a list. `out` are the numbers that the likelihood wants of a decoder.
-    fn layers(&mut self, key: &str, texts: &[String], out: Option<usize>) -> Result<()> {
-        let layers = config::layer_list(key, texts, out.is_some())?;
-        for (at, (layer, text)) in layers.into_iter().zip(texts).enumerate() {
+    /// All layers of a list that stands at a place; `given` is what the first of them is given, and `out` are the numbers
+    /// that the likelihood wants of a decoder.
+    fn layers(&mut self, place: &str, layers: &[Layer], given: &str, out: usize) -> Result<()> {
+        for (at, layer) in layers.iter().enumerate() {
+            let here = format!("{place}[{at}]");
             let before = match at.checked_sub(1) {
-                Some(before) => format!("`{}` before it", texts[before]),
-                None => format!("what the {} is given", self.name),
+                Some(before) => format!("`{}` before it", layers[before]),
+                None => given.to_owned(),
             };
-            self.layer(layer, text, out.unwrap_or(0), &before)
-                .map_err(|why| Error::Usage(format!("{key}[{at}] `{text}` {why}")))?;
+            if let Layer::Block(block) = layer {
+                self.block(block, &here, &before, out)?;
+                continue;
+            }
+            self.layer(layer, out, &before).map_err(|why| Error::Usage(format!("{here} `{layer}` {why}")))?;
         }
         Ok(())
     }
 
-    /// One layer of these words; `before` is what comes before it.
-    fn layer(&mut self, layer: Layer, text: &str, out: usize, before: &str) -> Checked<()> {
-        match layer {
+    /// A block at a place, as often as it is repeated.
+    fn block(&mut self, block: &Block, here: &str, before: &str, out: usize) -> Result<()> {
+        let inside = format!("{here}.{}", block.key());
+        let wrong = |why: String| Error::Usage(format!("{here} `{block}` {why}"));
+        let scope = self.scope.clone();
+        if let Some(name) = &block.name {
+            self.scope = format!("{scope}.{name}");
+        }
+        for turn in 0..block.repeat {
+            let before = if turn == 0 { before } else { "the block before it" };
+            match block.kind {
+                BlockKind::Plain => self.layers(&inside, &block.layers, before, out)?,
+                BlockKind::Residual(skip) => {
+                    let kept = self.begin(skip, before).map_err(wrong)?;
+                    self.layers(&inside, &block.layers, "what the block is given", out)?;
+                    self.end(kept, block).map_err(wrong)?;
+                }
+            }
+        }
+        self.scope = scope;
+        Ok(())
+    }
+
+    /// One layer that is no block; `before` is what comes before it.
+    fn layer(&mut self, layer: &Layer, out: usize, before: &str) -> Checked<()> {
+        match *layer {
             Layer::Activation(kind) => self.steps.push(Step::Activation(kind)),
             Layer::Dropout { rate } => self.steps.push(Step::Dropout(rate)),
             Layer::Dense { to: Dense::Numbers(count) } => self.dense(count, None),
@@ -234,8 +264,7 @@ impl<'a> Network<'a> {
             }
             Layer::GroupNorm { groups } => self.norm(groups, before)?,
             Layer::LayerNorm => self.norm(1, before)?,
-            Layer::Begin { skip } => self.begin(skip, text, before)?,
-            Layer::End => self.end(before)?,
+            Layer::Block(_) => return Err("is a block".into()),
         }
         Ok(())
     }
@@ -365,9 +394,10 @@ impl<'a> Network<'a> {
         Ok(())
     }
 
-    fn begin(&mut self, skip: Option<Conv>, text: &str, before: &str) -> Checked<()> {
+    /// Begins a residual block and gives what it adds to at its end.
+    fn begin(&mut self, skip: Option<Conv>, before: &str) -> Checked<Between> {
         self.settle();
-        let (map, at) = match skip {
+        let (map, kept) = match skip {
             None => (None, self.at),
             Some(conv) => {
                 let (map, image) = self.conv(conv, None, 0, before)?;
@@ -375,23 +405,23 @@ impl<'a> Network<'a> {
             }
         };
         self.steps.push(Step::Begin(map));
-        self.block = Some((at, text.to_owned()));
-        Ok(())
+        Ok(kept)
     }
 
-    fn end(&mut self, before: &str) -> Checked<()> {
-        let (kept, text) = self.block.take().ok_or("ends a block that nothing began")?;
+    fn end(&mut self, kept: Between, block: &Block) -> Checked<()> {
         if self.at != kept {
             let advice = match (self.at, kept) {
                 (Between::Image(_), Between::Image(_)) => {
                     "let both be the same, as with a convolution on the way around such as \
-                     `residual conv 64 kernel 1 stride 2 {`"
+                     `skip = { conv = 64, kernel = 1, stride = 2 }`"
                         .to_owned()
                 }
                 (_, Between::Numbers(count)) => format!("end the block with `dense {count}`"),
                 (_, image) => format!("end the block with `dense {image}`"),
             };
-            return Err(format!("adds {}, which is {before}, to {kept}, which `{text}` keeps: {advice}", self.at));
+            let last = block.layers.last().map_or(String::new(), |last| format!(", which it ends with in `{last}`,"));
+            let keeps = if block.kind == BlockKind::Residual(None) { "which it is given" } else { "what `skip` makes" };
+            return Err(format!("adds {}{last} to {kept}, {keeps}: {advice}", self.at));
         }
         self.steps.push(Step::End);
         Ok(())

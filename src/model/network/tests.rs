@@ -1,10 +1,10 @@
 //! Layers, what they become, and what is refused.
 
 use super::*;
-use crate::config::{Config, Likelihood, ModelConfig};
+use crate::config::{Config, Layers, Likelihood, ModelConfig};
 
 fn config(encoder: &[&str], decoder: &[&str]) -> ModelConfig {
-    let [encoder_layers, decoder_layers] = [encoder, decoder].map(|list| list.iter().map(|&s| s.into()).collect());
+    let [encoder_layers, decoder_layers] = [encoder, decoder].map(|words| Layers::words(words).unwrap());
     ModelConfig { hidden: vec![], latent: 5, encoder_layers, decoder_layers, ..Config::default().model }
 }
 
@@ -81,6 +81,47 @@ fn blocks_norms_and_pixels_are_given_their_shapes_too() {
     assert_eq!(describe(&found)[2..6], ["dropout 0.5", "}", "dense 5 to 1x2x3", "upsample 1x2 to 2x4"]);
 }
 
+/// Blocks within blocks, repeated ones and named ones: each map has a tensor of its own.
+#[test]
+fn blocks_nest_repeat_and_have_names() {
+    let text = "[{ conv = 4, kernel = 1 }, { name = \"down\", repeat = 2, residual = [\"silu\", { conv = 4, kernel = 1 }, \
+                { residual = [{ conv = 4, kernel = 3, padding = 1 }], skip = { conv = 4, kernel = 1 } }] }, \"relu\", \
+                { repeat = 2, layers = [{ name = \"in\", layers = [{ dense = 6 }] }, \"layer-norm\"] }]";
+    let table: toml::Table = format!("layers = {text}").parse().unwrap();
+    let encoder_layers = Layers::read("layers", &table["layers"]).unwrap();
+    let model = ModelConfig { encoder_layers, ..config(&[], &[]) };
+    let found = encoder(&model, [1, 4, 3]).unwrap();
+    let names: Vec<&str> = shapes(&found).iter().map(|(name, _)| *name).collect();
+    let down =
+        ["encoder.down.0", "encoder.down.1", "encoder.down.2", "encoder.down.3", "encoder.down.4", "encoder.down.5"];
+    let rest = ["encoder.in.0", "encoder.1", "encoder.in.1", "encoder.2", "encoder.head"];
+    assert_eq!(names, [&["encoder.0"][..], &down, &rest].concat());
+    let block = [
+        "residual {",
+        "silu",
+        "conv 4x3x4 to 4x3x4 (kernel 1, stride 1, padding 0)",
+        "residual conv 4x3x4 to 4x3x4 (kernel 1, stride 1, padding 0) {",
+        "conv 4x3x4 to 4x3x4 (kernel 3, stride 1, padding 1)",
+        "}",
+        "}",
+    ];
+    assert_eq!(describe(&found)[1..15], [block, block].concat());
+    // Each block adds what it was given, the inner one to the inner one.
+    let mut graph = Graph::new(2);
+    let x = graph.add(Op::Input { name: "x".into(), shape: Shape::new(&[2, 12]) }).unwrap();
+    let weights = declare(&mut graph, &found).unwrap();
+    apply(&mut graph, x, &found, &weights, None).unwrap();
+    let added: Vec<(Id, Id, Id)> = graph
+        .ids()
+        .filter_map(|id| match *graph.op(id) {
+            Op::Add { a, b } => Some((id, a, b)),
+            _ => None,
+        })
+        .collect();
+    let [inner, outer, inner2, outer2] = added[..] else { panic!("{added:?}") };
+    assert!(outer.2 == inner.0 && outer2.2 == inner2.0 && outer2.1 == outer.0, "{added:?}");
+}
+
 /// Only where a model is trained numbers are left out, and each layer leaves out its own.
 #[test]
 fn dropout_is_for_training_alone() {
@@ -152,31 +193,34 @@ fn shapes_that_do_not_meet_name_both_layers_and_both_shapes() {
             &["conv 8 kernel 3", "residual {", "conv 9 kernel 3 padding 1", "silu", "}"],
             &[],
             [1, 28, 28],
-            &["encoder_layers[4] `}`", "26x26x9", "`silu` before it", "26x26x8", "`residual {`", "residual conv 64"],
+            &[
+                "encoder_layers[1] `residual` adds 26x26x9, which it ends with in `silu`, to 26x26x8",
+                "skip = { conv = 64",
+            ],
         ),
         (
             &["residual conv 4 kernel 1 stride 2 {", "conv 4 kernel 3", "}"],
             &[],
             [3, 8, 6],
-            &["encoder_layers[2] `}`", "6x4x4", "4x3x4", "`residual conv 4 kernel 1 stride 2 {`"],
+            &["encoder_layers[0] `residual conv 4 kernel 1 stride 2` adds 6x4x4", "4x3x4, what `skip` makes"],
         ),
         (
             &["dense 8", "residual conv 4 kernel 1 {", "relu", "}"],
             &[],
             [1, 1, 36],
-            &["encoder_layers[1] `residual conv 4 kernel 1 {`", "wants an image", "8 numbers"],
+            &["encoder_layers[1] `residual conv 4 kernel 1` wants an image", "8 numbers"],
         ),
         (
             &[],
             &["dense 4", "residual {", "dense 5", "}"],
             [1, 1, 36],
-            &["decoder_layers[3]", "5 numbers", "4 numbers", "end the block with `dense 4`"],
+            &["decoder_layers[1]", "5 numbers", "4 numbers", "end the block with `dense 4`"],
         ),
         (
             &["conv 8 kernel 3", "residual {", "dense 5", "}"],
             &[],
             [1, 28, 28],
-            &["encoder_layers[3]", "5 numbers", "end the block with `dense 26x26x8`"],
+            &["encoder_layers[1]", "5 numbers", "end the block with `dense 26x26x8`"],
         ),
         (
             &["dense 1x1x131072", "conv 1 kernel 64 padding 63"],
@@ -204,6 +248,12 @@ fn shapes_that_do_not_meet_name_both_layers_and_both_shapes() {
             &["dense 1x1x1", UP, UP, UP, UP, UP, UP],
             [1, 28, 28],
             &["decoder_layers[3]", "262144x262144x1", "numbers are possible"],
+        ),
+        (
+            &["conv 8 kernel 3", "residual {", "silu", "residual {", "avg-pool 27", "}", "}"],
+            &[],
+            [1, 28, 28],
+            &["encoder_layers[1].residual[1].residual[0] `avg-pool 27`", "26x26x8, which is what the block is given"],
         ),
         (&[], &["dense 1x1x4", "conv-transpose 3 kernel 2 padding 1"], [1, 28, 28], &["leaves nothing of 1x1x4"]),
     ];

@@ -1,6 +1,6 @@
 //! The plans that the tests look at.
 
-use elbo::config::{Activation, Binarise, Config, Likelihood, resolve};
+use elbo::config::{Activation, Binarise, Config, Layers, Likelihood, resolve};
 use elbo::error::Result;
 use elbo::graph::Graph;
 use elbo::graph::op::Source;
@@ -12,6 +12,10 @@ pub struct Setup {
     pub name: &'static str,
     pub config: Config,
     pub model: Model,
+}
+
+fn layers(words: &[&str]) -> Layers {
+    Layers::words(words).expect("they are layers")
 }
 
 fn setup(name: &'static str, config: Config, width: usize, source: Source) -> Setup {
@@ -60,16 +64,14 @@ pub fn images() -> Setup {
     let mut config = Config::default();
     config.data.binarise = Binarise::Dynamic;
     config.model.hidden = vec![];
-    config.model.encoder_layers = ["conv 5 kernel 3 stride 2 padding 1", "relu", "dense 7"].map(str::to_owned).to_vec();
-    config.model.decoder_layers = [
+    config.model.encoder_layers = layers(&["conv 5 kernel 3 stride 2 padding 1", "relu", "dense 7"]);
+    config.model.decoder_layers = layers(&[
         "dense data/2x4",
         "silu",
         "conv 6 kernel 3 padding 1",
         "tanh",
         "conv-transpose out kernel 4 stride 2 padding 1",
-    ]
-    .map(str::to_owned)
-    .to_vec();
+    ]);
     config.model.latent = 2;
     let mut setup = setup("images", config, 3 * 6 * 8, Source::Bytes);
     setup.model.shape = [3, 6, 8];
@@ -80,9 +82,8 @@ pub fn images() -> Setup {
 /// numbers left out in training.
 pub fn blocks() -> Setup {
     let mut config = Config::default();
-    let list = |layers: &[&str]| layers.iter().map(|&layer| layer.to_owned()).collect();
     config.model.hidden = vec![];
-    config.model.encoder_layers = list(&[
+    config.model.encoder_layers = layers(&[
         "conv 4 kernel 3 padding 1",
         "residual conv 6 kernel 1 stride 2 {",
         "group-norm 2",
@@ -94,7 +95,7 @@ pub fn blocks() -> Setup {
         "dense 7",
         "layer-norm",
     ]);
-    config.model.decoder_layers = list(&[
+    config.model.decoder_layers = layers(&[
         "dense data/2x3",
         "residual {",
         "layer-norm",
