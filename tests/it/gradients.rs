@@ -73,8 +73,8 @@ fn categories(width: usize) -> Columns {
     Columns { all: vec![column; width / 4], clamp: CLAMP, fixed_log_variance: 0.0 }
 }
 
-/// Networks of convolutions, and with all that may surround them.
-const NETWORKS: [[&[&str]; 2]; 2] = [
+/// Networks of convolutions, with all that may surround them, and with blocks within blocks.
+const NETWORKS: [[&[&str]; 2]; 3] = [
     [
         &["conv 3 kernel 2 stride 2", "tanh", "conv 2 kernel 3 padding 1", "silu"],
         &["dense data/2x2", "tanh", "conv-transpose out kernel 2 stride 2"],
@@ -89,16 +89,35 @@ const NETWORKS: [[&[&str]; 2]; 2] = [
             "avg-pool 2",
             "group-norm 2",
         ],
+        &["dense data/2x2", "layer-norm", "upsample 2", "residual {", "group-norm 2", "tanh", "}"],
+    ],
+    [
+        &[
+            "conv 2 kernel 1",
+            "residual conv 3 kernel 1 {",
+            "tanh",
+            "residual {",
+            "conv 2 kernel 3 padding 1",
+            "tanh",
+            "residual conv 2 kernel 1 {",
+            "silu",
+            "}",
+            "}",
+            "conv 3 kernel 1",
+            "}",
+            "avg-pool 2",
+        ],
         &[
             "dense data/2x2",
-            "layer-norm",
-            "upsample 2",
             "residual {",
-            "group-norm 2",
+            "tanh",
             "residual conv 2 kernel 1 {",
+            "conv 2 kernel 1",
             "tanh",
             "}",
             "}",
+            "upsample 2",
+            "conv out kernel 1",
         ],
     ],
 ];
@@ -117,7 +136,11 @@ fn model_agrees(
     } else {
         let list = |layers: &[&str]| Layers::words(layers).expect("they are layers");
         config.model.hidden = vec![];
-        let [encoder, decoder] = NETWORKS[usize::from(shape[2] == 4)];
+        let network = match shape {
+            [1, 4, 4] => 2,
+            [_, _, wide] => usize::from(wide == 4),
+        };
+        let [encoder, decoder] = NETWORKS[network];
         (config.model.encoder_layers, config.model.decoder_layers) = (list(encoder), list(decoder));
     }
     config.model.latent = 3;
@@ -361,6 +384,13 @@ fn what_is_wanted_in_several_places_is_in_each_of_them() {
 #[test]
 fn the_gradient_of_whole_models_agrees_with_central_differences_on_the_cpu_engine() {
     models_agree(&cpu);
+}
+
+#[test]
+fn the_gradient_of_blocks_within_blocks_agrees_with_central_differences() {
+    for mut executor in executors() {
+        model_agrees(&mut executor, Likelihood::Bernoulli, BATCH - 1, [1, 4, 4], (0, &[]));
+    }
 }
 
 /// What a gradient rule says of an operation.
