@@ -2,7 +2,7 @@
 
 use super::{Call, StepScalars, Sum, f32s, math};
 use crate::expr::words::{Access, Program};
-use crate::expr::{Binary, Instruction, Unary};
+use crate::expr::{ALL, Binary, Instruction, Unary};
 use std::fmt::Write;
 use std::ops::Range;
 
@@ -25,7 +25,8 @@ pub fn wgsl(words: &[u32], columns: u32) -> String {
             Instruction::Weight(index) => format!("steps[member].weights[{index}]"),
             Instruction::Count => "f32(steps[member].rows)".to_owned(),
             Instruction::Row(n) => format!("f32(r % {n}u)"),
-            Instruction::Column => "f32(c)".to_owned(),
+            Instruction::Column(ALL) => "f32(c)".to_owned(),
+            Instruction::Column(n) => format!("f32(c % {n}u)"),
             Instruction::Unary(f, a) => match f {
                 Unary::Negate => format!("-v{a}"),
                 Unary::Abs => format!("abs(v{a})"),
@@ -65,7 +66,7 @@ fn number(value: f32) -> String {
 /// What reads an operand at the place (r, c), whose index in a dense tensor is i. An operand that is divided along the rows
 /// has as many as there are, and is not begun again.
 fn operand(k: usize, (access, divided): (Access, bool), columns: u32) -> String {
-    let Access { share, rows, width, shift } = access;
+    let Access { share, rows, width, shift, reversed } = access;
     let name = crate::kernels::map::KERNEL.bindings[k].name;
     let row = match (share, divided) {
         (1, true) => "r".to_owned(),
@@ -77,6 +78,15 @@ fn operand(k: usize, (access, divided): (Access, bool), columns: u32) -> String 
     let inside = |shift: i32| shift >= 0 && shift as usize + columns as usize <= width;
     match shift {
         None => format!("read_{name}({first})"),
+        Some(shift) if reversed => {
+            // What comes before the first column is one beyond the last, too: numbers without sign begin again.
+            let column = if shift < 0 { format!("0u - c - {}u", -shift) } else { format!("{shift}u - c") };
+            if shift + 1 >= columns as i32 && (shift as usize) < width {
+                return format!("read_{name}({first} + {column})");
+            }
+            let index = format!("{first} + min({column}, {}u)", width - 1);
+            format!("select(0.0, read_{name}({index}), {column} < {width}u)")
+        }
         Some(0) if width == columns as usize && share == 1 && divided => format!("read_{name}(i)"),
         Some(0) if inside(0) => format!("read_{name}({first} + c)"),
         Some(shift) if inside(shift) => format!("read_{name}({first} + c + {shift}u)"),
@@ -117,10 +127,10 @@ impl<'a> Formula<'a> {
 
     /// The number of an operand at a place; 0 where it has none.
     fn operand(&self, k: usize, r: usize, c: usize) -> f32 {
-        let (Access { share, rows, width, shift }, split) = self.program.operands[k];
+        let (access, split) = self.program.operands[k];
+        let Access { share, rows, width, .. } = access;
         let row = if split { r / share - self.first / share } else { r / share % rows };
-        let column = shift.map_or(0, |shift| c as i64 + i64::from(shift));
-        if (0..width as i64).contains(&column) { self.reads[k][row * width + column as usize] } else { 0.0 }
+        access.column(c).map_or(0.0, |column| self.reads[k][row * width + column])
     }
 
     /// The number at a place. `values` keeps its memory from call to call.
@@ -129,7 +139,7 @@ impl<'a> Formula<'a> {
         for &instruction in self.program.expr.code() {
             let value = match instruction {
                 Instruction::Input(k) => self.operand(k, r, c),
-                Instruction::Column => c as f32,
+                Instruction::Column(n) => (c % n) as f32,
                 Instruction::Row(n) => (r % n) as f32,
                 Instruction::Unary(f, a) => unary(f, values[a]),
                 Instruction::Binary(f, a, b) => binary(f, values[a], values[b]),
@@ -170,26 +180,33 @@ impl<'a> Formula<'a> {
     /// The numbers of an operand for a block, where they lie side by side and in their order.
     #[inline(always)]
     fn dense(&self, k: usize, rows: &Range<usize>, columns: &Range<usize>) -> Option<&'a [f32]> {
-        let (Access { share, width, shift, rows: all }, split) = self.program.operands[k];
+        let (Access { share, width, shift, rows: all, reversed }, split) = self.program.operands[k];
         let row = if split { rows.start - self.first } else { rows.start };
         let fits = rows.len() == 1 || columns.len() == width;
-        let inside = shift == Some(0) && columns.end <= width && share == 1 && (split || rows.end <= all);
+        let inside = shift == Some(0) && !reversed && columns.end <= width && share == 1 && (split || rows.end <= all);
         (fits && inside).then(|| &self.reads[k][row * width + columns.start..])
     }
 
     /// The numbers of an operand for a block.
     #[inline(always)]
     fn gather(&self, k: usize, rows: Range<usize>, columns: Range<usize>, out: &mut [f32]) {
-        let (Access { share, width, shift, rows: all }, split) = self.program.operands[k];
+        let (access, split) = self.program.operands[k];
+        let Access { share, width, shift, rows: all, reversed } = access;
         let all = if split { usize::MAX } else { all };
         // Counted rather than divided for every row: which row is read, and for how many more it is the same.
         let (mut row, mut left) = (rows.start / share, share - rows.start % share);
         row = if split { row - self.first / share } else { row % all };
-        let begin = shift.map(|shift| columns.start as i64 + i64::from(shift));
+        // The first column that is read and all others in their order, or else one after the other.
+        let begin = shift.filter(|_| !reversed).map(|shift| columns.start as i64 + i64::from(shift));
         let inside = begin.is_some_and(|begin| begin >= 0 && begin as usize + columns.len() <= width);
         for out in out.chunks_exact_mut(columns.len()) {
             let values = &self.reads[k][row * width..][..width];
             match begin {
+                None if reversed => {
+                    for (c, y) in columns.clone().zip(out) {
+                        *y = access.column(c).map_or(0.0, |column| values[column]);
+                    }
+                }
                 None => out.fill(values[0]),
                 Some(begin) if inside => {
                     let values = &values[begin as usize..][..columns.len()];
@@ -247,7 +264,7 @@ impl pulp::NullaryFnOnce for Block<'_, '_> {
                     Some(_) => {}
                     None => formula.gather(k, rows.clone(), columns.clone(), y),
                 },
-                Instruction::Column => places(y, rows.clone(), columns.clone(), |_, c| c as f32),
+                Instruction::Column(n) => places(y, rows.clone(), columns.clone(), |_, c| (c % n) as f32),
                 Instruction::Row(n) => places(y, rows.clone(), columns.clone(), |r, _| (r % n) as f32),
                 Instruction::Unary(f, a) => unary_all(f, value(a), y),
                 Instruction::Binary(f, a, b) => binary_all(f, value(a), value(b), y),
