@@ -1,14 +1,18 @@
 //! Formulas in kernels: as WGSL, for one place after the other, and for many places at once.
 
+mod passes;
+
 use super::{Call, StepScalars, Sum, f32s, math};
 use crate::expr::words::{Access, Program};
 use crate::expr::{ALL, Binary, Instruction, Unary};
+use passes::{AT_ONCE, Pass, Step, Values, Work, chain, is_constant, passes};
+use pulp::Simd;
 use std::fmt::Write;
 use std::ops::Range;
 
 /// Places that are computed at once on the CPU engine: what a formula's instructions leave for each other stays in the first
 /// cache.
-pub const BLOCK: usize = 1024;
+pub const BLOCK: usize = 2048;
 
 /// What instructions leave for each other: a block of numbers in each slot.
 pub type Scratch = Vec<Vec<f32>>;
@@ -112,6 +116,7 @@ pub struct Formula<'a> {
     step: &'a StepScalars,
     /// The row from which the parts of divided operands begin.
     first: usize,
+    passes: Vec<Pass>,
     /// The slot in which each instruction leaves its numbers.
     slots: Vec<usize>,
 }
@@ -121,8 +126,8 @@ impl<'a> Formula<'a> {
     pub fn new(call: &Call<'a>, words: &[u32], first: usize) -> Self {
         let reads = call.reads.iter().map(|words| f32s(words)).collect();
         let program = Program::from_words(words);
-        let slots = slots(program.expr.code());
-        Self { program, reads, step: call.step, first, slots }
+        let (passes, slots) = passes(program.expr.code());
+        Self { program, reads, step: call.step, first, passes, slots }
     }
 
     /// The number of an operand at a place; 0 where it has none.
@@ -158,6 +163,7 @@ impl<'a> Formula<'a> {
     }
 
     /// A number that is the same in all places.
+    #[inline(always)]
     fn constant(&self, leaf: Instruction) -> f32 {
         match leaf {
             Instruction::Constant(value) => value,
@@ -185,6 +191,24 @@ impl<'a> Formula<'a> {
         let fits = rows.len() == 1 || columns.len() == width;
         let inside = shift == Some(0) && !reversed && columns.end <= width && share == 1 && (split || rows.end <= all);
         (fits && inside).then(|| &self.reads[k][row * width + columns.start..])
+    }
+
+    /// The numbers of an instruction for a block, which are many.
+    #[inline(always)]
+    fn values<'b>(
+        &'b self,
+        at: usize,
+        rows: &Range<usize>,
+        columns: &Range<usize>,
+        scratch: &'b Scratch,
+        count: usize,
+    ) -> Values<'b> {
+        let dense = match self.program.expr.code()[at] {
+            leaf if is_constant(leaf) => return Values::All(self.constant(leaf)),
+            Instruction::Input(k) => self.dense(k, rows, columns),
+            _ => None,
+        };
+        Values::Each(&dense.unwrap_or(&scratch[self.slots[at]])[..count])
     }
 
     /// The numbers of an operand for a block.
@@ -226,7 +250,7 @@ impl<'a> Formula<'a> {
     }
 }
 
-/// Work on a block. A closure of this size would not be compiled into the function for the processor's vectors.
+/// Work on a block.
 struct Block<'a, 'b> {
     formula: &'b Formula<'a>,
     rows: Range<usize>,
@@ -235,73 +259,65 @@ struct Block<'a, 'b> {
     out: &'b mut [f32],
 }
 
-impl pulp::NullaryFnOnce for Block<'_, '_> {
+impl pulp::WithSimd for Block<'_, '_> {
     type Output = ();
 
     #[inline(always)]
-    fn call(self) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let Self { formula, rows, columns, scratch, out } = self;
         let code = formula.program.expr.code();
         let (count, last) = (out.len(), code.len() - 1);
-        for (at, &instruction) in code.iter().enumerate() {
-            let slot = formula.slots[at];
-            let mut own = std::mem::take(&mut scratch[slot]);
-            let y = if at == last { &mut *out } else { &mut own[..count] };
-            let value = |at: usize| match code[at] {
-                Instruction::Constant(_) | Instruction::Weight(_) | Instruction::Count => {
-                    Values::All(formula.constant(code[at]))
+        for pass in &formula.passes {
+            let is_last = pass.at == last;
+            let mut own = std::mem::take(&mut scratch[pass.slot]);
+            let y = if is_last { &mut *out } else { &mut own[..count] };
+            let value = |at: usize| formula.values(at, &rows, &columns, scratch, count);
+            match &pass.work {
+                Work::Chain(start, steps) => {
+                    let mut given = [(Step::Negate, Values::All(0.0)); AT_ONCE];
+                    for (at, some) in steps.chunks(AT_ONCE).enumerate() {
+                        given
+                            .iter_mut()
+                            .zip(some)
+                            .for_each(|(given, &(step, with))| *given = (step, with.map_or(Values::All(0.0), value)));
+                        chain(simd, (at == 0).then(|| value(*start)), &given[..some.len()], y);
+                    }
                 }
-                Instruction::Input(k) => match formula.dense(k, &rows, &columns) {
-                    Some(values) => Values::Each(&values[..count]),
-                    None => Values::Each(&scratch[formula.slots[at]][..count]),
+                &Work::One(instruction) => match instruction {
+                    Instruction::Input(k) => match formula.dense(k, &rows, &columns) {
+                        // What lies as it is wanted is read where it is.
+                        Some(values) if is_last => y.copy_from_slice(&values[..count]),
+                        Some(_) => {}
+                        None => formula.gather(k, rows.clone(), columns.clone(), y),
+                    },
+                    Instruction::Column(n) => column_places(y, &columns, n),
+                    Instruction::Row(n) => {
+                        for (r, y) in rows.clone().zip(y.chunks_exact_mut(columns.len())) {
+                            y.fill((r % n) as f32);
+                        }
+                    }
+                    Instruction::Unary(f, a) => unary_all(f, value(a), y),
+                    Instruction::Binary(f, a, b) => binary_all(f, value(a), value(b), y),
+                    Instruction::Select(c, a, b) => select_all(value(c), [value(a), value(b)], y),
+                    leaf if is_last => y.fill(formula.constant(leaf)),
+                    _ => {}
                 },
-                _ => Values::Each(&scratch[formula.slots[at]][..count]),
-            };
-            match instruction {
-                Instruction::Input(k) => match formula.dense(k, &rows, &columns) {
-                    // What lies as it is wanted is read where it is.
-                    Some(values) if at == last => y.copy_from_slice(&values[..count]),
-                    Some(_) => {}
-                    None => formula.gather(k, rows.clone(), columns.clone(), y),
-                },
-                Instruction::Column(n) => places(y, rows.clone(), columns.clone(), |_, c| (c % n) as f32),
-                Instruction::Row(n) => places(y, rows.clone(), columns.clone(), |r, _| (r % n) as f32),
-                Instruction::Unary(f, a) => unary_all(f, value(a), y),
-                Instruction::Binary(f, a, b) => binary_all(f, value(a), value(b), y),
-                Instruction::Select(c, a, b) => select_all(value(c), [value(a), value(b)], y),
-                leaf if at == last => y.fill(formula.constant(leaf)),
-                _ => {}
             }
-            scratch[slot] = own;
+            scratch[pass.slot] = own;
         }
     }
 }
 
-/// A slot for each instruction: one that nobody needs any more, else a new one.
-fn slots(code: &[Instruction]) -> Vec<usize> {
-    let mut last_use: Vec<usize> = (0..code.len()).collect();
-    for (at, instruction) in code.iter().enumerate() {
-        instruction.reads().into_iter().for_each(|read| last_use[read] = at);
-    }
-    let (mut slots, mut free, mut count) = (Vec::with_capacity(code.len()), vec![], 0);
-    for at in 0..code.len() {
-        slots.push(free.pop().unwrap_or_else(|| {
-            count += 1;
-            count - 1
-        }));
-        // Only then may what was read last here be overwritten.
-        free.extend((0..=at).filter(|&read| last_use[read] == at).map(|read| slots[read]));
-    }
-    slots
-}
-
+/// The columns of a block's places modulo a number: one row of them, which all others are like.
 #[inline(always)]
-fn places(out: &mut [f32], rows: Range<usize>, columns: Range<usize>, value: impl Fn(usize, usize) -> f32) {
-    for (r, out) in rows.zip(out.chunks_exact_mut(columns.len())) {
-        for (c, y) in columns.clone().zip(out) {
-            *y = value(r, c);
-        }
+fn column_places(out: &mut [f32], columns: &Range<usize>, n: usize) {
+    let (first, others) = out.split_at_mut(columns.len());
+    let mut column = columns.start % n;
+    for y in first.iter_mut() {
+        *y = column as f32;
+        column = if column + 1 == n { 0 } else { column + 1 };
     }
+    others.chunks_exact_mut(columns.len()).for_each(|row| row.copy_from_slice(first));
 }
 
 fn unary(f: Unary, x: f32) -> f32 {
@@ -331,13 +347,6 @@ fn binary(f: Binary, a: f32, b: f32) -> f32 {
         Binary::AtMost => f32::from(a <= b),
         Binary::Equal => f32::from(a == b),
     }
-}
-
-/// The numbers that an instruction reads for a block: one for each place, or one for all.
-#[derive(Clone, Copy)]
-enum Values<'a> {
-    Each(&'a [f32]),
-    All(f32),
 }
 
 /// Fills `y` with a function of numbers that are one for each place or one for all; what is one for all is known before the
@@ -397,11 +406,24 @@ fn binary_all(f: Binary, a: Values, b: Values, y: &mut [f32]) {
 
 #[inline(always)]
 fn select_all(c: Values, [a, b]: [Values; 2], y: &mut [f32]) {
-    let at = |values: Values, i: usize| match values {
-        Values::Each(values) => values[i],
-        Values::All(value) => value,
+    let c = match c {
+        Values::Each(c) => c,
+        Values::All(c) => return all_of(if c == 0.0 { b } else { a }, Values::All(0.0), y, |x, _| x),
     };
-    for (i, y) in y.iter_mut().enumerate() {
-        *y = if at(c, i) == 0.0 { at(b, i) } else { at(a, i) };
+    match (a, b) {
+        (Values::Each(a), Values::Each(b)) => {
+            for (((y, &c), &a), &b) in y.iter_mut().zip(c).zip(a).zip(b) {
+                *y = if c == 0.0 { b } else { a };
+            }
+        }
+        (Values::Each(a), Values::All(b)) => {
+            all_of(Values::Each(c), Values::Each(a), y, |c, a| if c == 0.0 { b } else { a })
+        }
+        (Values::All(a), Values::Each(b)) => {
+            all_of(Values::Each(c), Values::Each(b), y, |c, b| if c == 0.0 { b } else { a })
+        }
+        (Values::All(a), Values::All(b)) => {
+            all_of(Values::Each(c), Values::All(0.0), y, |c, _| if c == 0.0 { b } else { a })
+        }
     }
 }
