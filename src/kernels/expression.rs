@@ -325,20 +325,15 @@ fn select_all(c: Values, [a, b]: [Values; 2], y: &mut [f32]) {
         Values::Each(c) => c,
         Values::All(c) => return all_of(if c == 0.0 { b } else { a }, Values::All(0.0), y, |x, _| x),
     };
+    let given = Values::Each(c);
     match (a, b) {
         (Values::Each(a), Values::Each(b)) => {
             for (((y, &c), &a), &b) in y.iter_mut().zip(c).zip(a).zip(b) {
                 *y = if c == 0.0 { b } else { a };
             }
         }
-        (Values::Each(a), Values::All(b)) => {
-            all_of(Values::Each(c), Values::Each(a), y, |c, a| if c == 0.0 { b } else { a })
-        }
-        (Values::All(a), Values::Each(b)) => {
-            all_of(Values::Each(c), Values::Each(b), y, |c, b| if c == 0.0 { b } else { a })
-        }
-        (Values::All(a), Values::All(b)) => {
-            all_of(Values::Each(c), Values::All(0.0), y, |c, _| if c == 0.0 { b } else { a })
-        }
+        (Values::Each(_), Values::All(b)) => all_of(given, a, y, |c, a| if c == 0.0 { b } else { a }),
+        (Values::All(a), Values::Each(_)) => all_of(given, b, y, |c, b| if c == 0.0 { b } else { a }),
+        (Values::All(a), Values::All(b)) => all_of(given, Values::All(0.0), y, |c, _| if c == 0.0 { b } else { a }),
     }
 }

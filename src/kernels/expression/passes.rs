@@ -16,8 +16,11 @@ pub struct Pass {
 pub enum Work {
     One(Instruction),
     /// The numbers of an instruction, and what becomes of them one step after the other.
-    Chain(At, Vec<(Step, Option<At>)>),
+    Chain(At, Vec<With>),
 }
+
+/// A step, and the instruction whose number it is given, if it takes one.
+type With = (Step, Option<At>);
 
 /// What becomes of a number, given another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,12 +53,12 @@ pub fn passes(code: &[Instruction]) -> (Vec<Pass>, Vec<usize>) {
     let mut works: Vec<Option<Work>> = Vec::with_capacity(code.len());
     for (at, &instruction) in code.iter().enumerate() {
         let work = chained(code, &uses, &works, at);
-        if let Some((begun, start, step)) = work {
+        if let Some((from, begun, step)) = work {
             // What is gone on with is no pass of its own.
-            let before = begun.and_then(|begun| works[begun].take());
+            let before = if begun { works[from].take() } else { None };
             works.push(Some(match before {
                 Some(Work::Chain(start, steps)) => Work::Chain(start, [steps, vec![step]].concat()),
-                _ => Work::Chain(start, vec![step]),
+                _ => Work::Chain(from, vec![step]),
             }));
         } else {
             // A number that is the same everywhere is looked up where it is needed.
@@ -65,20 +68,14 @@ pub fn passes(code: &[Instruction]) -> (Vec<Pass>, Vec<usize>) {
     in_slots(code.len(), works)
 }
 
-/// The chain that an instruction goes on with, if there is one, where it begins else, and its step.
-fn chained(
-    code: &[Instruction],
-    uses: &[usize],
-    works: &[Option<Work>],
-    at: At,
-) -> Option<(Option<At>, At, (Step, Option<At>))> {
+/// Of an instruction that is a step of a chain: what it is a step from, whether that is in a chain already, and the step.
+fn chained(code: &[Instruction], uses: &[usize], works: &[Option<Work>], at: At) -> Option<(At, bool, With)> {
     let steps = |read: At, times: usize| match &works[read] {
         Some(Work::Chain(_, steps)) if uses[read] == times => steps.len(),
         _ => 0,
     };
-    let go_on = |read: At, times: usize, step: Step, with: Option<At>| {
-        Some(((steps(read, times) > 0).then_some(read), read, (step, with)))
-    };
+    let go_on =
+        |read: At, times: usize, step: Step, with: Option<At>| Some((read, steps(read, times) > 0, (step, with)));
     let (f, a, b) = match code[at] {
         Instruction::Unary(Unary::Negate, a) => return go_on(a, 1, Step::Negate, None),
         Instruction::Binary(Binary::Multiply, a, b) if a == b => return go_on(a, 2, Step::Square, None),

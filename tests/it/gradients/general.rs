@@ -81,8 +81,11 @@ fn softmax(graph: &mut Graph, x: Id) -> Id {
     graph.map([x, all], |[x, all]| (x - all).exp()).expect("rows repeat")
 }
 
+/// A formula of twelve tensors, by a name.
+type Large = (&'static str, fn([Expr; 12]) -> Expr);
+
 /// Formulas of twelve tensors: a sum, one in which each is read in two places, one of several hundred instructions.
-const LARGE: [(&str, fn([Expr; 12]) -> Expr); 3] = [
+const LARGE: &[Large] = &[
     ("a sum", |all| sum(all.map(|x| (x * 0.5).tanh()).to_vec())),
     ("a ring", |all| sum((0..12).map(|k| (all[k].clone() * all[(k + 5) % 12].clone() * 0.5).sigmoid()).collect())),
     ("long", |all| {
@@ -194,7 +197,7 @@ pub fn cases() -> Vec<Case> {
             vec![c.graph.reduce(kind, axis, x).expect("any tensor")]
         });
     }
-    for (name, f) in LARGE {
+    for &(name, f) in LARGE {
         case(&format!("twelve tensors: {name}"), &|c| {
             // Some are alike in all columns, in neighbouring rows, in all rows.
             let extents: [&[usize]; 4] = [&[ROWS, 2], &[ROWS], &[BATCH, 2], &[1, 2]];
