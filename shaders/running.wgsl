@@ -32,6 +32,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     } else if last_part(steps[member], PARTS) {
         let t = f32(steps[member].step);
         let decay = min(params.decay, (1.0 + t) / (10.0 + t));
-        kept[at] += (1.0 - decay) * (value - kept[at]);
+        kept[at] = lasting(kept[at] + (1.0 - decay) * (value - kept[at]));
     }
 }

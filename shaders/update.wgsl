@@ -77,7 +77,7 @@ fn update(i: u32) {
         case SGD: { p -= lr * with_momentum(i, g); }
         case RMSPROP: { p -= lr * with_momentum(i, g / (sqrt(mean_square(i, g)) + params.eps)); }
         default: {
-            let m = params.beta1 * first[member * MEMBER_FIRST + i] + (1.0 - params.beta1) * g;
+            let m = lasting(params.beta1 * first[member * MEMBER_FIRST + i] + (1.0 - params.beta1) * g);
             let v = mean_square(i, g);
             first[member * MEMBER_FIRST + i] = m;
             p -= lr / steps[member].correction1 * m / (sqrt(v) / sqrt(steps[member].correction2) + params.eps);
@@ -87,7 +87,7 @@ fn update(i: u32) {
 }
 
 fn mean_square(i: u32, g: f32) -> f32 {
-    let square = params.beta2 * second[member * MEMBER_SECOND + i] + (1.0 - params.beta2) * g * g;
+    let square = lasting(params.beta2 * second[member * MEMBER_SECOND + i] + (1.0 - params.beta2) * g * g);
     second[member * MEMBER_SECOND + i] = square;
     return square;
 }
@@ -96,7 +96,7 @@ fn with_momentum(i: u32, change: f32) -> f32 {
     if MOMENTUM == 0u {
         return change;
     }
-    let sum = change + params.beta1 * first[member * MEMBER_FIRST + i];
+    let sum = lasting(change + params.beta1 * first[member * MEMBER_FIRST + i]);
     first[member * MEMBER_FIRST + i] = sum;
     return sum;
 }

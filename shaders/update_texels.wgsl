@@ -69,19 +69,19 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         g += params.weight_decay * p;
     }
     if RULE != SGD {
-        let square = params.beta2 * textureLoad(second_texels, place, member, 0) + (1.0 - params.beta2) * g * g;
+        let square = lasting4(params.beta2 * textureLoad(second_texels, place, member, 0) + (1.0 - params.beta2) * g * g);
         second[member * MEMBER_SECOND / 4u + i] = square;
         if RULE == RMSPROP {
             g /= sqrt(square) + params.eps;
         } else {
-            let m = params.beta1 * textureLoad(first_texels, place, member, 0) + (1.0 - params.beta1) * g;
+            let m = lasting4(params.beta1 * textureLoad(first_texels, place, member, 0) + (1.0 - params.beta1) * g);
             first[member * MEMBER_FIRST / 4u + i] = m;
             param[member * MEMBER_PARAM / 4u + i] = p - rate * m / (sqrt(square) * root + params.eps);
             return;
         }
     }
     if MOMENTUM == 1u {
-        g += params.beta1 * textureLoad(first_texels, place, member, 0);
+        g = lasting4(g + params.beta1 * textureLoad(first_texels, place, member, 0));
         first[member * MEMBER_FIRST / 4u + i] = g;
     }
     param[member * MEMBER_PARAM / 4u + i] = p - lr * g;

@@ -19,7 +19,11 @@ pub mod derivative;
 mod print;
 pub mod words;
 
+use std::collections::BTreeSet;
 use std::ops::{Add, Div, Mul, Neg, Sub};
+
+/// The modulus of a column that is not counted in groups: more than any tensor has.
+pub const ALL: usize = u32::MAX as usize;
 
 /// The index of an instruction within its expression.
 pub type At = usize;
@@ -83,8 +87,8 @@ pub enum Instruction {
     Count,
     /// The row of this place, counted from 0, modulo a number.
     Row(usize),
-    /// The column of this place, counted from 0.
-    Column,
+    /// The column of this place, counted from 0, modulo a number ([`ALL`] where it is the column itself).
+    Column(usize),
     /// A function of one number.
     Unary(Unary, At),
     /// A function of two numbers.
@@ -154,7 +158,12 @@ impl Expr {
 
     /// The column of this place, counted from 0.
     pub fn column() -> Self {
-        Self::leaf(Instruction::Column)
+        Self::leaf(Instruction::Column(ALL))
+    }
+
+    /// The column of this place, counted from 0, modulo `n`: the place within its group where `n` columns belong together.
+    pub fn column_of(n: usize) -> Self {
+        Self::leaf(Instruction::Column(n))
     }
 
     fn leaf(instruction: Instruction) -> Self {
@@ -180,9 +189,14 @@ impl Expr {
         self.code == [Instruction::Input(0)]
     }
 
-    /// Whether it looks at the row or the column of a place.
-    pub fn sees_place(&self) -> bool {
-        self.code.iter().any(|instruction| matches!(instruction, Instruction::Row(_) | Instruction::Column))
+    /// Whether it looks at the column of a place.
+    pub fn sees_column(&self) -> bool {
+        self.code.iter().any(|instruction| matches!(instruction, Instruction::Column(_)))
+    }
+
+    /// Whether it looks at the row of a place.
+    pub fn sees_row(&self) -> bool {
+        self.code.iter().any(|instruction| matches!(instruction, Instruction::Row(_)))
     }
 
     /// Appends an instruction unless it is there, and gives its place. Sums with 0 and products with 1 are
@@ -362,6 +376,28 @@ impl Expr {
             }
         });
         all.ending(at)
+    }
+
+    /// The operands that each instruction needs, and how many instructions it takes to compute it.
+    pub fn needs(&self) -> Vec<(BTreeSet<usize>, usize)> {
+        let mut cones: Vec<BTreeSet<At>> = Vec::with_capacity(self.code.len());
+        for (at, instruction) in self.code.iter().enumerate() {
+            let mut cone: BTreeSet<At> = instruction.reads().into_iter().flat_map(|read| cones[read].clone()).collect();
+            cone.insert(at);
+            cones.push(cone);
+        }
+        let operand = |&at: &At| match self.code[at] {
+            Instruction::Input(k) => Some(k),
+            _ => None,
+        };
+        cones.into_iter().map(|cone| (cone.iter().filter_map(operand).collect(), cone.len())).collect()
+    }
+
+    /// The part that ends with an instruction, and the rest, which reads it as the operand `k`.
+    pub fn cut(&self, at: At, k: usize) -> [Self; 2] {
+        let mut rest = self.clone();
+        rest.code[at] = Instruction::Input(k);
+        [self.ending(at), rest.ending(self.code.len() - 1)]
     }
 
     /// The same with its operands numbered anew.

@@ -2,7 +2,7 @@
 //!
 //! A graph knows nothing of kernels, buffers and devices. [`op`] holds the operations and their shape rules, [`grad`]
 //! the derivative of each, [`general`] those from which
-//! anything can be written, [`fuse`] which neighbours one kernel may compute together, [`columns`] how an example of a
+//! anything can be written, `parts` how a formula that is too much for one step is cut, [`fuse`] which neighbours one kernel may compute together, [`columns`] how an example of a
 //! table is laid out, [`mixture`] what a mixture of logistics is told, [`window`] what belongs together in a convolution.
 
 pub mod columns;
@@ -11,6 +11,7 @@ pub mod general;
 pub mod grad;
 pub mod mixture;
 pub mod op;
+mod parts;
 pub mod window;
 
 pub use general::{Axis, Elements, Reduction};
@@ -76,11 +77,25 @@ impl Graph {
     }
 
     /// Appends an operation. Shapes that do not meet are an error that names the operation and both shapes.
+    ///
+    /// Of a formula that is too much for one step, parts are appended before it.
     pub fn add(&mut self, op: Op) -> Result<Id> {
+        let op = parts::bounded(self, op)?;
         let shape = op::infer(&op, self)?;
         self.nodes.push(op);
         self.shapes.push(shape);
         Ok(Id(self.nodes.len() as u32 - 1))
+    }
+
+    /// The operation that is there already, or else appends it: what several others want is computed once.
+    ///
+    /// # Errors
+    /// As of [`Graph::add`].
+    pub fn shared(&mut self, op: Op) -> Result<Id> {
+        match self.nodes.iter().position(|other| *other == op) {
+            Some(at) => Ok(Id(at as u32)),
+            None => self.add(op),
+        }
     }
 
     /// Declares a trainable tensor and gives the node that reads it.

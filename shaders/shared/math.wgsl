@@ -17,6 +17,15 @@ fn log1p_unit(e: f32) -> f32 {
         + q * (1.0 / 13.0 + q * (1.0 / 15.0))))))));
 }
 
+// x, or 0 in place of a subnormal number, for what is kept from step to step.
+fn lasting(x: f32) -> f32 {
+    return select(x, 0.0, abs(x) < 0x1p-126);
+}
+
+fn lasting4(x: vec4<f32>) -> vec4<f32> {
+    return select(x, vec4(0.0), abs(x) < vec4(0x1p-126));
+}
+
 fn softplus(x: f32) -> f32 {
     return max(x, 0.0) + log1p_unit(exp(-abs(x)));
 }

@@ -117,7 +117,7 @@ fn local(all: &mut Expr, instruction: Instruction, at: At, d: At, depends: &dyn 
         | Instruction::Weight(_)
         | Instruction::Count
         | Instruction::Row(_)
-        | Instruction::Column => {}
+        | Instruction::Column(_) => {}
     }
     out.retain(|&(read, _)| depends(read));
     out

@@ -13,6 +13,25 @@ pub struct Access {
     pub width: usize,
     /// Column c reads column c + shift, and 0 where there is no such column. Without a shift all read the first.
     pub shift: Option<i32>,
+    /// Column c reads column shift − c instead.
+    pub reversed: bool,
+}
+
+impl Access {
+    /// How a tensor of these extents is looked up where every place has its own number.
+    pub fn own(rows: usize, width: usize) -> Self {
+        Self { share: 1, rows, width, shift: Some(0), reversed: false }
+    }
+
+    /// The column that column c reads, if there is one.
+    pub fn column(&self, c: usize) -> Option<usize> {
+        let column = match self.shift {
+            None => 0,
+            Some(shift) if self.reversed => i64::from(shift) - c as i64,
+            Some(shift) => c as i64 + i64::from(shift),
+        };
+        (0..self.width as i64).contains(&column).then_some(column as usize)
+    }
 }
 
 /// An expression with the way in which each operand is looked up.
@@ -62,8 +81,8 @@ impl Program {
     pub fn words(&self) -> Vec<u32> {
         let mut words = vec![self.operands.len() as u32];
         for (access, split) in &self.operands {
-            let Access { share, rows, width, shift } = *access;
-            let flags = u32::from(shift.is_some()) + 2 * u32::from(*split);
+            let Access { share, rows, width, shift, reversed } = *access;
+            let flags = u32::from(shift.is_some()) + 2 * u32::from(*split) + 4 * u32::from(reversed);
             words.extend([share as u32, rows as u32, width as u32, shift.unwrap_or(0) as u32, flags]);
         }
         for &instruction in self.expr.code() {
@@ -81,7 +100,7 @@ impl Program {
         let operand = |words: &[u32]| {
             let [share, rows, width] = [0, 1, 2].map(|at| words[at] as usize);
             let shift = (words[4] & 1 == 1).then_some(words[3] as i32);
-            (Access { share, rows, width, shift }, words[4] & 2 == 2)
+            (Access { share, rows, width, shift, reversed: words[4] & 4 == 4 }, words[4] & 2 == 2)
         };
         Self {
             operands: operands.chunks_exact(OPERAND).map(operand).collect(),
@@ -98,7 +117,7 @@ fn encode(instruction: Instruction) -> [u32; INSTRUCTION] {
         Instruction::Weight(index) => (2, words([index, 0, 0])),
         Instruction::Count => (3, [0; 3]),
         Instruction::Row(n) => (4, words([n, 0, 0])),
-        Instruction::Column => (5, [0; 3]),
+        Instruction::Column(n) => (5, words([n, 0, 0])),
         Instruction::Select(c, a, b) => (6, words([c, a, b])),
         Instruction::Unary(f, a) => {
             let code = UNARY.iter().position(|other| *other == f).expect("every function has a code");
@@ -120,7 +139,7 @@ fn decode(words: &[u32]) -> Instruction {
         2 => Instruction::Weight(a),
         3 => Instruction::Count,
         4 => Instruction::Row(a),
-        5 => Instruction::Column,
+        5 => Instruction::Column(a),
         6 => Instruction::Select(a, b, c),
         code if code >= FIRST_BINARY => Instruction::Binary(BINARY[(code - FIRST_BINARY) as usize], a, b),
         code => Instruction::Unary(UNARY[(code - FIRST_UNARY) as usize], a),
@@ -134,16 +153,19 @@ mod tests {
     #[test]
     fn words_say_all_of_a_program() {
         let [a, b] = [0, 1].map(Expr::input);
-        let mut expr = a.clone().less(b.clone()).select(-a.clone() * Expr::weight(2), Expr::row(3) - Expr::column());
+        let mut expr = a
+            .clone()
+            .less(b.clone())
+            .select(-a.clone() * Expr::weight(2), Expr::row(3) - Expr::column() * Expr::column_of(5));
         for f in UNARY {
             expr = expr.unary(f) + Expr::count() * 0.25;
         }
         for f in BINARY {
             expr = expr.binary(f, &b);
         }
-        let plain = Access { share: 1, rows: 4, width: 3, shift: Some(0) };
-        let operands = vec![(plain, true), (Access { share: 2, rows: 2, width: 1, shift: None }, false)];
-        let shifted = (Access { shift: Some(-2), ..plain }, false);
+        let plain = Access::own(4, 3);
+        let operands = vec![(plain, true), (Access { share: 2, rows: 2, width: 1, shift: None, ..plain }, false)];
+        let shifted = (Access { shift: Some(-2), reversed: true, ..plain }, false);
         let program = Program { operands: [operands, vec![shifted]].concat(), expr };
         assert_eq!(Program::from_words(&program.words()), program);
     }

@@ -1,11 +1,13 @@
 //! The general operations: a small set from which anything can be written, closed under differentiation.
 //!
 //! - [`Op::Map`], a formula of the numbers in the same place of other tensors, which repeat along rows or columns where they
-//!   are smaller; slices, concatenation, masks and one-hot rows are such formulas too;
+//!   are smaller; slices, concatenation, reversal, masks and one-hot rows are such formulas too;
 //! - [`Op::Reduce`], such a formula added up (or its largest, or the place of its largest) along rows or columns;
 //! - [`Op::Product`], products of matrices that are both computed, one for each of a batch;
 //! - [`Op::TakeRows`], rows by their index, and [`Op::AddRows`], its gradient;
 //! - [`Op::Reshape`] and [`Op::StopGradient`], which cost nothing.
+//!
+//! Formulas may be of any size: of those that are too much for one step, parts are stored before it (`graph/parts.rs`).
 //!
 //! A new term of a loss is written with them alone: shader, gradient and the function of the CPU engine follow.
 //!
@@ -29,7 +31,8 @@ use crate::expr::words::Access;
 use crate::expr::{Expr, Instruction};
 use crate::shape::Shape;
 
-/// The most tensors that a formula looks at: with what it makes, as many storage buffers as any device binds.
+/// The most tensors that one step looks at for a formula: with what it makes, as many storage buffers as any device binds. Of
+/// a formula of more, parts are stored by themselves.
 pub const MAX_OPERANDS: usize = 7;
 
 /// The longest formula that others are put into.
@@ -53,7 +56,7 @@ pub struct Elements {
 pub enum Reduction {
     /// Their sum.
     Sum,
-    /// The largest. Its gradient goes to the first of those that are equally large; along [`Axis::Tiles`] it has none.
+    /// The largest. Its gradient goes to the first of those that are equally large.
     Max,
     /// The logarithm of the sum of their exponentials.
     LogSumExp,
@@ -92,7 +95,7 @@ impl Elements {
 }
 
 /// A shape of one extent where there is one column, else of two.
-fn matrix(rows: usize, columns: usize) -> Shape {
+pub(super) fn matrix(rows: usize, columns: usize) -> Shape {
     if columns == 1 { Shape::new(&[rows]) } else { Shape::new(&[rows, columns]) }
 }
 
@@ -106,7 +109,7 @@ pub(super) fn reduced(of: &Elements, axis: Axis) -> Shape {
 
 /// How a tensor is looked up where every place has its own number.
 fn own(shape: Shape) -> Access {
-    Access { share: 1, rows: shape.rows(), width: shape.columns(), shift: Some(0) }
+    Access::own(shape.rows(), shape.columns())
 }
 
 /// How a tensor is looked up for one of `rows` rows and `columns` columns: extents of 1, and rows that go into the others
@@ -115,7 +118,7 @@ fn broadcast(shape: Shape, rows: usize, columns: usize) -> Option<Access> {
     let (own_rows, width) = (shape.rows(), shape.columns());
     let fits = own_rows > 0 && rows.is_multiple_of(own_rows) && (width == columns || width == 1);
     let shift = (width == columns).then_some(0);
-    fits.then(|| Access { share: rows / own_rows, rows: own_rows, width, shift })
+    fits.then(|| Access { share: rows / own_rows, rows: own_rows, width, shift, reversed: false })
 }
 
 impl Graph {
@@ -163,18 +166,35 @@ impl Graph {
         self.add(Op::Map(of))
     }
 
-    /// Tensors of as many rows side by side.
+    /// The columns of a tensor from the last to the first.
     ///
     /// # Errors
-    /// A bug, where rows are not as many or there are more than [`MAX_OPERANDS`] tensors.
+    /// None that depends on shapes.
+    pub fn reverse(&mut self, x: Id) -> Result<Id> {
+        let shape = self.shape(x);
+        let (rows, columns) = (shape.rows(), shape.columns());
+        let access = Access { shift: Some(columns as i32 - 1), reversed: true, ..own(shape) };
+        self.add(Op::Map(Elements { operands: vec![(x, access)], f: Expr::input(0), rows, columns }))
+    }
+
+    /// Tensors of as many rows side by side, however many.
+    ///
+    /// # Errors
+    /// A bug, where rows are not as many.
     pub fn concatenate(&mut self, parts: &[Id]) -> Result<Id> {
+        if parts.len() > MAX_OPERANDS {
+            // As many of each step as it takes, so that none of them stores more than it has to.
+            let size = parts.len().div_ceil(MAX_OPERANDS).max(2);
+            let wider = parts.chunks(size).map(|parts| self.concatenate(parts)).collect::<Result<Vec<Id>>>()?;
+            return self.concatenate(&wider);
+        }
         let width: usize = parts.iter().map(|&part| self.shape(part).columns()).sum();
         let rows = parts.first().map_or(0, |&part| self.shape(part).rows());
         let mut start = 0;
         let mut operands = Vec::new();
         for &part in parts {
             let shape = self.shape(part);
-            if shape.rows() != rows || parts.len() > MAX_OPERANDS {
+            if shape.rows() != rows {
                 return Err(Error::Bug(format!("{shape} cannot stand beside {} others of {rows} rows", parts.len())));
             }
             operands.push((part, Access { shift: Some(-start), ..own(shape) }));
@@ -200,7 +220,7 @@ impl Graph {
     /// None that depends on shapes.
     pub fn one_hot(&mut self, index: Id, classes: usize) -> Result<Id> {
         let rows = self.shape(index).count();
-        let access = Access { share: 1, rows, width: 1, shift: None };
+        let access = Access { shift: None, ..Access::own(rows, 1) };
         let f = Expr::input(0).equal(Expr::column());
         self.add(Op::Map(Elements { operands: vec![(index, access)], f, rows, columns: classes }))
     }
@@ -254,7 +274,7 @@ impl Graph {
                 && of.rows.is_multiple_of(access.share * access.rows)
         };
         let (count, needed) = (of.operands.len(), of.f.inputs());
-        of.rows > 0 && of.columns > 0 && needed <= count && count <= MAX_OPERANDS && of.operands.iter().all(fits)
+        of.rows > 0 && of.columns > 0 && needed <= count && of.operands.iter().all(fits)
     }
 }
 
@@ -284,15 +304,20 @@ pub(super) fn of_operand(
     let mut axes = axes.into_iter().flatten();
     let mut found = match (axes.next(), &all.operands[..]) {
         (Some(axis), _) => graph.add(Op::Reduce { of: all, kind: Reduction::Sum, axis })?,
-        (None, &[(id, access)]) if all.f.is_identity() && access == own(graph.shape(id)) => id,
+        (None, &[(id, access)]) if all.f.is_identity() && access == Access::own(all.rows, all.columns) => id,
         (None, _) => graph.add(Op::Map(all))?,
     };
     for axis in axes {
         found = graph.reduce(Reduction::Sum, axis, found)?;
     }
     let columns = graph.shape(found).columns();
-    if let Some(shift) = access.shift.filter(|&shift| shift != 0 || access.width != columns) {
-        found = graph.columns(found, -shift, access.width)?;
+    let begun = access.shift.filter(|&shift| shift != 0 || access.reversed || access.width != columns);
+    if let Some(shift) = begun {
+        // The way back of a column c + shift is c − shift, and that of shift − c is itself.
+        let shift = if access.reversed { shift } else { -shift };
+        let back = Access { shift: Some(shift), reversed: access.reversed, ..own(graph.shape(found)) };
+        let (rows, f) = (graph.shape(found).rows(), Expr::input(0));
+        found = graph.add(Op::Map(Elements { operands: vec![(found, back)], f, rows, columns: access.width }))?;
     }
     let shape = graph.shape(id);
     if graph.shape(found) == shape { Ok(Some(found)) } else { graph.reshape(found, shape.extents()).map(Some) }
@@ -307,22 +332,26 @@ pub(super) fn of_reduced(graph: &mut Graph, id: Id, dy: Id, k: usize) -> Result<
         Reduction::Sum => (id, d),
         Reduction::LogSumExp => (id, d * (of.f.clone() - result).exp()),
         Reduction::Max => {
-            let place = match axis {
-                Axis::Columns => Expr::column(),
-                Axis::Rows(size) => Expr::row(size),
-                // The place among tiles is no function of the row alone that a formula has.
-                Axis::Tiles(_) => return Err(Error::Bug("the largest of tiles has no gradient rule".into())),
+            let here = match axis {
+                Axis::Columns => result.equal(Expr::column()),
+                Axis::Rows(size) => result.equal(Expr::row(size)),
+                // The first row of a tile from that of the first one, which is exact as long as a row has a number.
+                Axis::Tiles(size) => {
+                    let apart = of.rows / size;
+                    (Expr::row(of.rows) - Expr::row(apart)).equal(result * apart as f32)
+                }
             };
-            let largest = graph.add(Op::Reduce { of: of.clone(), kind: Reduction::ArgMax, axis })?;
-            (largest, result.equal(place).select(d, 0.0))
+            // One place for the gradients of all operands.
+            let largest = graph.shared(Op::Reduce { of: of.clone(), kind: Reduction::ArgMax, axis })?;
+            (largest, here.select(d, 0.0))
         }
         Reduction::ArgMax | Reduction::ArgMin => return Ok(None),
     };
     let spread = |x: Id| {
         let access = match axis {
-            Axis::Columns => Access { share: 1, rows: of.rows, width: 1, shift: None },
-            Axis::Rows(size) => Access { share: size, rows: of.rows / size, width: of.columns, shift: Some(0) },
-            Axis::Tiles(size) => Access { share: 1, rows: of.rows / size, width: of.columns, shift: Some(0) },
+            Axis::Columns => Access { shift: None, ..Access::own(of.rows, 1) },
+            Axis::Rows(size) => Access { share: size, ..Access::own(of.rows / size, of.columns) },
+            Axis::Tiles(size) => Access::own(of.rows / size, of.columns),
         };
         (x, access)
     };
@@ -331,12 +360,12 @@ pub(super) fn of_reduced(graph: &mut Graph, id: Id, dy: Id, k: usize) -> Result<
 
 /// The gradient of a formula that is stored, for its operand `k`.
 pub(super) fn of_map(graph: &mut Graph, of: &Elements, dy: Id, k: usize) -> Result<Option<Id>> {
-    let access = Access { share: 1, rows: of.rows, width: of.columns, shift: Some(0) };
+    let access = Access::own(of.rows, of.columns);
     of_operand(graph, of, k, &Expr::input(of.operands.len()), &[(dy, access)])
 }
 
 /// Without operands that the formula does not look at, and each once.
-fn pruned(of: &Elements) -> Elements {
+pub(super) fn pruned(of: &Elements) -> Elements {
     let mut operands: Vec<(Id, Access)> = Vec::new();
     let mut place = vec![0; of.operands.len()];
     for (k, operand) in of.operands.iter().enumerate() {
@@ -380,8 +409,8 @@ fn inlined(graph: &Graph, id: Id, uses: &[usize]) -> Option<(Id, Elements)> {
             return Some((inner_id, pruned(&all)));
         }
         let each_row = access.share == 1 && access.rows == of.rows && inner.rows == of.rows;
-        let each_place = each_row && access.shift == Some(0) && access.width == of.columns;
-        let constant = each_row && inner.columns == 1 && inner.operands.is_empty();
+        let each_place = each_row && access.shift == Some(0) && !access.reversed && access.width == of.columns;
+        let constant = each_row && inner.columns == 1 && inner.operands.is_empty() && !inner.f.sees_column();
         let cheap = inner.f.is_identity() || inner.operands.is_empty();
         let alone = uses[inner_id.0 as usize] == 1 || cheap;
         if !alone || !(each_place || constant) || inner.f.code().len() + of.f.code().len() > MAX_CODE {
@@ -399,7 +428,7 @@ fn inlined(graph: &Graph, id: Id, uses: &[usize]) -> Option<(Id, Elements)> {
 fn of_slice(inner: &Elements, access: Access, columns: usize) -> Option<Access> {
     let &[(_, own)] = &inner.operands[..] else { return None };
     let is_slice = inner.f.is_identity() && own.share == 1 && own.rows == inner.rows && own.shift.is_some();
-    let all = access.shift == Some(0) && access.width == columns && access.rows == inner.rows;
+    let all = access.shift == Some(0) && !access.reversed && access.width == columns && access.rows == inner.rows;
     (is_slice && all).then_some(Access { share: access.share, ..own })
 }
 

@@ -5,6 +5,7 @@
 //!   averaging", 1992, with weights that decay), with d = min(decay, (1 + t)/(10 + t)) after update t, counted from 0: an
 //!   average of few values forgets where it began, as in TensorFlow's `ExponentialMovingAverage`.
 
+use super::math::lasting;
 use super::{Call, Kernel, f32s, f32s_mut, read, read_write};
 
 /// `WHAT`: the sum over the parts of a batch.
@@ -55,7 +56,8 @@ fn cpu(call: Call) {
     } else if step.is_last_part(parts) {
         let t = step.step as f32;
         let decay = p.decay.min((1.0 + t) / (10.0 + t));
-        kept.iter_mut().zip(x).for_each(|(average, x)| *average += (1.0 - decay) * (x - *average));
+        let next = |x: f32, average: f32| lasting(average + (1.0 - decay) * (x - average));
+        kept.iter_mut().zip(x).for_each(|(average, x)| *average = next(*x, *average));
     }
 }
 

@@ -12,11 +12,15 @@
 //!
 //! Where `MOMENTUM` is 1, the first two take lr times b instead of lr times their change c: b ← β1·b + c.
 //!
+//! A moment that is smaller than the smallest normal number becomes 0 (see [`super::math::lasting`]): where a gradient stays 0, it
+//! would otherwise shrink to a subnormal number that no factor makes smaller, and stay there.
+//!
 //! c1 and c2, the corrections 1 − β^t, come from the host, since powers on a device are inexact. They have to be made
 //! from the β that the device sees, an f32: 1 − 0.999 in f32 is off by 10⁻⁵, and that cancels only against the same β.
 
 pub(super) use super::batch_mean::ENTRY;
 use super::batch_mean::{Entry, means};
+use super::math::lasting;
 use super::{Call, Kernel, all_f32s_mut, f32s, read, read_write};
 use crate::config::OptimizerKind;
 
@@ -130,7 +134,7 @@ pub(super) fn cpu(call: Call) {
             let v = &mut second[..n];
             descend(param, momentum.then_some(first), &p, step.lr, |i, param| {
                 let g = decayed(i, param);
-                v[i] = p.beta2 * v[i] + (1.0 - p.beta2) * g * g;
+                v[i] = lasting(p.beta2 * v[i] + (1.0 - p.beta2) * g * g);
                 g / (v[i].sqrt() + p.eps)
             });
         }
@@ -145,8 +149,8 @@ pub(super) fn cpu(call: Call) {
                 } else {
                     g += p.weight_decay * value;
                 }
-                m[i] = p.beta1 * m[i] + (1.0 - p.beta1) * g;
-                v[i] = p.beta2 * v[i] + (1.0 - p.beta2) * g * g;
+                m[i] = lasting(p.beta1 * m[i] + (1.0 - p.beta1) * g);
+                v[i] = lasting(p.beta2 * v[i] + (1.0 - p.beta2) * g * g);
                 param[i] = value - rate * m[i] / (v[i].sqrt() * root + p.eps);
             }
         }
@@ -169,7 +173,7 @@ fn descend(
         return;
     };
     for (i, (param, b)) in param.iter_mut().zip(momentum).enumerate() {
-        *b = change(i, *param) + p.beta1 * *b;
+        *b = lasting(change(i, *param) + p.beta1 * *b);
         *param -= lr * *b;
     }
 }
@@ -302,6 +306,22 @@ mod tests {
                 cpu(call(0..1, &PARAMS, &[rule, 1, 1, NONE, parts], &step, &reads, writes));
                 let same = (p, m, v) == ([2.0], [3.0], [4.0]);
                 assert_eq!(same, !updates, "part {slot} of {parts}, factor {factor}, rule {rule}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_kept_becomes_zero_in_place_of_a_subnormal_number() {
+        let params = Params { beta1: 0.9, beta2: 0.9, ..PARAMS };
+        let step = StepScalars { lr: 0.5, correction1: 1.0, correction2: 1.0, ..StepScalars::zeroed() };
+        // 0.9 of the second is a normal number, which stays.
+        for (start, kept) in [(1e-38, 0.0), (2e-38, 0.9 * 2e-38)] {
+            for kind in [SGD, RMSPROP, ADAM, ADAMW] {
+                let (mut p, mut m, mut v) = (2.0, start, start);
+                let params = Params { eps: 1e-8, ..params };
+                update(&params, [kind, 0, 1], &step, 0.0, 1.0, [&mut p, &mut m, &mut v]);
+                let second = if kind == SGD { start } else { kept };
+                assert_eq!([m, v], [kept, second], "rule {kind} from {start}");
             }
         }
     }

@@ -2,11 +2,12 @@
 
 use crate::support::{ROUNDING, compare, executors};
 use bytemuck::Zeroable;
-use elbo::config::Activation;
+use elbo::config::{Activation, Config};
 use elbo::exec::Executor;
+use elbo::expr::Expr;
 use elbo::graph::{Axis, Graph, Id, Op, Reduction};
 use elbo::kernels::StepScalars;
-use elbo::plan::{Plan, Resident, Role, Target, lower};
+use elbo::plan::{Ending, Plan, Resident, Role, Target, lower};
 use elbo::rng::{Philox, Stream};
 use elbo::shape::Shape;
 use std::io::Write;
@@ -49,6 +50,60 @@ fn neighbouring_formulas_are_one_step_and_what_is_read_twice_is_stored_once() {
             graph.map([dear, total], |[e, t]| e / t).expect("rows repeat")
         });
         assert_eq!(kernels(&twice), ["map", "reduce", "map"], "{target:?}");
+    }
+}
+
+#[test]
+fn a_formula_of_twelve_tensors_is_two_steps_of_which_the_first_stores_no_more_than_it_must() {
+    for target in [Target::Gpu, Target::Software, Target::Cpu] {
+        let of = |extents: fn(usize) -> Vec<usize>| {
+            let twelve = plan(target, 8, |graph| {
+                let all: [Id; 12] = std::array::from_fn(|k| input(graph, &format!("x{k}"), &extents(k)));
+                let sum = |all: [Expr; 12]| all.into_iter().reduce(|sum, x| sum + x).expect("there are twelve");
+                let sum = graph.map(all, sum).expect("they repeat");
+                graph.reduce(Reduction::Sum, Axis::Columns, sum).expect("any tensor")
+            });
+            let made: Vec<u32> = twelve.steps.iter().map(|step| step.views.last().expect("y").words as u32).collect();
+            (kernels(&twelve).join(" "), made)
+        };
+        assert_eq!(of(|_| vec![8, 6]), ("map reduce".into(), vec![48, 8]), "{target:?}");
+        // What is alike in all columns is stored as one, what all rows share as a row.
+        let found = of(|k| if k < 7 { vec![8] } else { vec![8, 6] });
+        assert_eq!(found, ("map reduce".into(), vec![8, 8]), "{target:?}");
+        let found = of(|k| if k < 7 { vec![1, 6] } else { vec![8, 6] });
+        assert_eq!(found, ("map reduce".into(), vec![6, 8]), "{target:?}");
+    }
+}
+
+/// log Σₖ wₖ N(z; μₖ, σₖ²) with K = 500: what pairs of all examples and all rows of parameters have in Z dimensions each is not
+/// stored on the way there, nor on the way back.
+#[test]
+fn the_pairs_of_a_mixture_are_never_stored_in_all_their_dimensions() {
+    let (batch, components, latent) = (16, 500, 10);
+    for target in [Target::Gpu, Target::Software, Target::Cpu] {
+        let mut graph = Graph::training(batch);
+        let parameter = |graph: &mut Graph, name: &str, extents: &[usize]| {
+            graph.parameter(name, Shape::new(extents)).expect("a parameter reads nothing")
+        };
+        let z = parameter(&mut graph, "z", &[batch, latent]);
+        let [mean, log_variance] = ["mean", "log variance"].map(|name| {
+            let all = parameter(&mut graph, name, &[components, latent]);
+            graph.tile(all, batch).expect("any tensor")
+        });
+        let weight = parameter(&mut graph, "weight", &[1, components]);
+        let pair = |[z, mean, lv]: [Expr; 3]| -0.5 * ((z - mean).squared() * (-lv.clone()).exp() + lv);
+        let density = graph
+            .reduce_map(Reduction::Sum, Axis::Columns, [z, mean, log_variance], pair)
+            .and_then(|pairs| graph.reshape(pairs, &[batch, components]))
+            .and_then(|pairs| graph.reduce_map(Reduction::LogSumExp, Axis::Columns, [pairs, weight], |[p, w]| p + w))
+            .expect("they repeat");
+        graph.term("rate", density, 0);
+        let optimizer = Config::default().optimizer;
+        let plan =
+            lower("mixture", graph, Some(Ending::plain(&optimizer)), RESIDENT, target).expect("the plan is legal");
+        let stored = plan.buffers.iter().filter(|buffer| matches!(buffer.role, Role::Slot(_) | Role::Workspace));
+        let most = stored.map(|buffer| buffer.words).max().expect("something is stored");
+        assert!(most < batch * components * latent / 2, "{target:?}: {most} words, of {:?}", kernels(&plan));
     }
 }
 

@@ -60,7 +60,7 @@ pub fn cut(plan: &Plan) -> Vec<Segment> {
             let new = uses_of(plan, &plan.steps[at]);
             let any =
                 |others: &[Use], meet: fn(&Use, &Use) -> bool| new.iter().any(|a| others.iter().any(|b| meet(a, b)));
-            if any(&uses, conflict) || any(&later, ordered) {
+            if any(&uses, conflict) || any(&later, ordered) || (!uses.is_empty() && shared_differently(&uses, &new)) {
                 waiting.push(at);
                 later.extend(new);
             } else {
@@ -90,9 +90,27 @@ fn uses_of(plan: &Plan, step: &Step) -> Vec<Use> {
 
 /// Whether the order of two uses matters: they touch the same words, and one of them writes.
 fn ordered(a: &Use, b: &Use) -> bool {
+    (a.writes || b.writes) && overlap(a, b)
+}
+
+fn overlap(a: &Use, b: &Use) -> bool {
     let end = |u: &Use| u.view.offset + u.view.words;
     let apart = end(a) <= b.view.offset || end(b) <= a.view.offset;
-    a.view.buffer == b.view.buffer && (a.writes || b.writes) && !apart
+    a.view.buffer == b.view.buffer && !apart
+}
+
+/// Whether two uses give each thread the same words.
+fn alike(a: &Use, b: &Use) -> bool {
+    a.view.offset == b.view.offset && a.view.words == b.view.words && a.units == b.units
+}
+
+/// Whether words would be read by shares that differ, in a buffer of which other words are written: all that a segment touches
+/// in such a buffer belongs to one thread each.
+fn shared_differently(uses: &[Use], new: &[Use]) -> bool {
+    let all = || uses.iter().chain(new);
+    let differ = |a: &Use| all().any(|b| overlap(a, b) && !alike(a, b));
+    let is_written = |a: &Use| all().any(|b| b.writes && b.view.buffer == a.view.buffer);
+    new.iter().any(|a| is_written(a) && all().any(|b| b.view.buffer == a.view.buffer && differ(b)))
 }
 
 /// Whether threads have to meet between two uses. They need not if neither writes, or if a buffer is shared out in both
@@ -101,8 +119,7 @@ fn conflict(a: &Use, b: &Use) -> bool {
     if a.view.buffer != b.view.buffer || !(a.writes || b.writes) {
         return false;
     }
-    let same = a.view.offset == b.view.offset && a.view.words == b.view.words && a.units == b.units;
-    !(a.split && b.split && (same || !ordered(a, b)))
+    !(a.split && b.split && (alike(a, b) || !ordered(a, b)))
 }
 
 fn segment(plan: &Plan, steps: Vec<usize>, uses: &[Use]) -> Segment {

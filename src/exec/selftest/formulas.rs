@@ -77,13 +77,13 @@ const TILED: usize = 5 * GROUP;
 /// they are not in general, and rows are looked up modulo all the same.
 fn program(which: usize, columns: usize, size: Size) -> Program {
     let rows = rows(size);
-    let own = Access { share: 1, rows, width: columns, shift: Some(0) };
+    let own = Access::own(rows, columns);
     let per_row = Access { width: 1, shift: None, ..own };
     let one_row = Access { share: rows + 1, rows: 1, ..own };
     let narrow = Access { width: columns.div_ceil(2), shift: Some(-(columns as i32) / 4), ..own };
     let wide = Access { width: columns + 13, shift: Some(7), ..own };
     let shared = Access { share: GROUP, rows: rows / GROUP, ..own };
-    let tiled = Access { rows: TILED, ..own };
+    let tiled = Access { rows: TILED, reversed: true, shift: Some(columns as i32 - 1), ..own };
     let [a, b, c, d, e, f, g] = [0, 1, 2, 3, 4, 5, 6].map(Expr::input);
     let operands = vec![
         (own, true),
@@ -102,7 +102,7 @@ fn program(which: usize, columns: usize, size: Size) -> Program {
             Program { operands, expr: bounded + c * tails - roots * Expr::weight(1) }
         }
         1 => {
-            let hot = Expr::row(4).equal(Expr::column()).select(b.clone(), -c);
+            let hot = Expr::row(4).equal(Expr::column_of(5)).select(b.clone(), -c);
             let order = d.clone().less(e.clone()) + a.clone().at_most(f) * 2.0;
             let count = Expr::row(GROUP).less(Expr::count()).select(Expr::count(), Expr::column());
             Program { operands, expr: hot + order + count.max(a) * g - d * e * b }

@@ -138,7 +138,7 @@ mod tests {
             // A thread adds up one number of many places, or eight of them one of few.
             for (rows, columns, too_many) in [(60_000, 64, false), (70_000, 64, true), (500_000, 4, false)] {
                 let found = refused(target, [&[rows, columns]], |[x]| {
-                    let access = Access { share: 1, rows, width: columns, shift: Some(0) };
+                    let access = Access::own(rows, columns);
                     let of = Elements { operands: vec![(x, access)], f: Expr::input(0), rows, columns };
                     Op::Reduce { of, kind: Reduction::Sum, axis: Axis::Rows(rows) }
                 });

@@ -4,8 +4,9 @@ use super::runs::cpu;
 use crate::support::{ROUNDING, compare};
 use bytemuck::Zeroable;
 use elbo::config::{Activation, Config};
+use elbo::expr::Expr;
 use elbo::graph::op::Variance;
-use elbo::graph::{Clamp, Graph, Id, Op};
+use elbo::graph::{Axis, Clamp, Graph, Id, Op, Reduction};
 use elbo::kernels::StepScalars;
 use elbo::plan::{Ending, Resident, Role, Target, lower};
 use elbo::rng::{Philox, Stream};
@@ -87,6 +88,61 @@ fn network(draw: &mut Draw) -> Graph {
     graph
 }
 
+/// A formula of many numbers, some of them read again and again, of so many operations. None of its functions lets small
+/// differences grow, so that what is left between targets is rounding.
+fn formula(draw: &mut Draw, operands: &[Expr], operations: usize) -> Expr {
+    let mut all = operands.to_vec();
+    for _ in 0..operations {
+        let [a, b] = [0; 2].map(|_| all[draw.below(all.len())].clone());
+        all.push(match draw.below(7) {
+            0 => (a * 0.8 + b * 0.4).tanh(),
+            1 => a.sigmoid() * b,
+            2 => (a - b) * 0.5,
+            3 => (a.abs() * -1.0).exp() + b * 0.25,
+            4 => a.clone().less(b.clone()).select(a.softplus() * 0.5, b * 0.5),
+            5 => a.max(b) * 0.75 + Expr::column_of(2) * 0.125,
+            _ => (a.squared() + 1.0).ln() - Expr::row(3) * 0.0625 * b,
+        });
+    }
+    let last = all[operands.len()..].iter().rev().take(4);
+    // Every operand is looked at.
+    last.chain(operands).cloned().reduce(|sum, x| sum + x.tanh()).expect("there are operands")
+}
+
+/// A term of a formula of many tensors of all extents that repeat, some of them joined, reversed or cut before.
+fn formulas(draw: &mut Draw) -> Graph {
+    let mut graph = Graph::training(2 * (2 + draw.below(5)));
+    let (batch, width) = (graph.batch, 1 + draw.below(6));
+    let count = 2 + draw.below(14);
+    let mut tensors = Vec::new();
+    for at in 0..count {
+        let extents: [&[usize]; 5] = [&[batch, width], &[batch], &[1, width], &[batch / 2, width], &[batch / 2]];
+        let shape = Shape::new(extents[if at == 0 { 0 } else { draw.below(5) }]);
+        let x = graph.parameter(&format!("p{at}"), shape).expect("a parameter reads nothing");
+        tensors.push(match (draw.below(6), shape.columns() == width, shape.rows() == batch) {
+            (0, ..) => graph.reverse(x).expect("any tensor"),
+            (1, true, true) => {
+                let parts = [0, 1].map(|start| graph.columns(x, start, width).expect("any tensor"));
+                let wide = graph.concatenate(&parts).expect("as many rows");
+                graph.columns(wide, width as i32 / 2, width).expect("any tensor")
+            }
+            (2, _, false) if shape.rows() > 1 => graph.tile(x, 2).expect("any tensor"),
+            _ => x,
+        });
+    }
+    let all: [Id; 16] = std::array::from_fn(|at| tensors[at % count]);
+    let operations = 5 + draw.below(150);
+    let total = graph.map(all, |all| formula(draw, &all[..count], operations)).expect("they repeat");
+    let kind = [Reduction::Sum, Reduction::Max, Reduction::LogSumExp][draw.below(3)];
+    let rows = graph.reduce(kind, Axis::Columns, total).expect("any tensor");
+    graph.term("distortion", rows, 0);
+    let halves = graph.reduce(kind, [Axis::Rows(2), Axis::Tiles(2)][draw.below(2)], total).expect("an even batch");
+    let halves = graph.map([rows, halves], |[rows, x]| rows * 0.1 + x * Expr::column()).expect("rows repeat");
+    let rate = graph.reduce(Reduction::Sum, Axis::Columns, halves).expect("any tensor");
+    graph.term("rate", rate, 1);
+    graph
+}
+
 /// Gradients and metrics of one step, on the CPU engine.
 fn outcome(graph: &Graph, target: Target) -> Vec<Vec<f32>> {
     let (batch, config) = (graph.batch, Config::default());
@@ -117,6 +173,22 @@ fn outcome(graph: &Graph, target: Target) -> Vec<Vec<f32>> {
     let mut kept: Vec<_> = kept.map(|buffer| (buffer.role.clone(), buffer.words)).collect();
     kept.sort();
     kept.into_iter().map(|(role, words)| executor.read_f32(&role, 0, words).expect("it is there")).collect()
+}
+
+#[test]
+fn random_formulas_of_any_size_compute_the_same_whatever_they_are_planned_for() {
+    let mut most = 0;
+    for seed in 0..40 {
+        let graph = formulas(&mut Draw(Philox::new(6, Stream::Choice, seed, 0)));
+        most = most.max(graph.ids().filter(|&id| matches!(graph.op(id), Op::Map(_))).count());
+        let expected = outcome(&graph, Target::Cpu);
+        for target in [Target::Software, Target::Gpu] {
+            for (expected, found) in expected.iter().zip(&outcome(&graph, target)) {
+                compare(expected, found, ROUNDING).unwrap_or_else(|why| panic!("formula {seed} for {target:?}: {why}"));
+            }
+        }
+    }
+    assert!(most > 20, "no formula was cut");
 }
 
 #[test]
