@@ -21,6 +21,9 @@ pub mod words;
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
+/// The most weights of a loss that a step is told.
+pub const MAX_WEIGHTS: usize = 8;
+
 /// The index of an instruction within its expression.
 pub type At = usize;
 

@@ -10,6 +10,8 @@ pub mod pairs;
 pub mod prior;
 mod stack;
 pub mod vae;
+pub mod weights;
 
 pub use objective::{BOUND, LAYER_RATE};
-pub use vae::{CLASS, Model, RATE_WEIGHT, RATES, named, weights};
+pub use vae::{CLASS, Model, RATES, named};
+pub use weights::Weights;

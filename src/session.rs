@@ -13,7 +13,7 @@ use crate::exec::{Executor, PlanId};
 use crate::graph::op::Source;
 use crate::kernels::{StepScalars, f32s};
 use crate::model::likelihood::{Learned, learned, shared};
-use crate::model::{Model, weights};
+use crate::model::{Model, Weights};
 use crate::plan::tuning::Tuning;
 use crate::plan::{Ending, Plan, Range, Resident, Role, Target, lower};
 use crate::rng::{Stream, key};
@@ -218,7 +218,7 @@ impl Session {
             key: key(seed),
             stream: stream as u32,
             row_weight: 1.0 / rows as f32,
-            weights: weights(1.0),
+            weights: Weights::elbo(1.0).at(0.0, 1.0),
             ..StepScalars::zeroed()
         }
     }

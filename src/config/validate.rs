@@ -158,7 +158,6 @@ fn check_objective(objective: &ObjectiveConfig, model: &ModelConfig, train: &Tra
     number("objective.tc", *tc, 0.0)?;
     number("objective.mmd", *mmd, 0.0)?;
     let pairs = *tc != 1.0 || *mmd > 0.0;
-    check(*tc == 1.0 || *capacity == 0.0, "objective.tc", tc, "1 where objective.capacity is set")?;
     check(!pairs || *samples == 1, "objective.samples", samples, "1 with objective.tc or objective.mmd")?;
     check(!pairs || train.batch > 1, "train.batch", &train.batch, "2 or more with objective.tc or objective.mmd")?;
     let parts = train.accumulate;

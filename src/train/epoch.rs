@@ -8,8 +8,8 @@ use crate::config::{Config, Curve};
 use crate::data::batches::Batch;
 use crate::error::{Error, Result};
 use crate::eval;
-use crate::model::objective::{beta_at, capacity_at};
-use crate::model::{BOUND, LAYER_RATE};
+use crate::model::weights::{CAPACITY, RATE};
+use crate::model::{BOUND, LAYER_RATE, Weights};
 use crate::session::Purpose;
 use std::ops::Range;
 use std::time::Duration;
@@ -88,6 +88,7 @@ impl Run<'_, '_> {
         let (bounds, others): (Vec<_>, Vec<_>) = further.into_iter().partition(|(term, _)| term == BOUND);
         let config = self.session.members().nth(member).ok_or_else(|| Error::Bug("no such member".into()))?;
         let last = last_update(config, progress, examples);
+        let weights = Weights::of(&config.objective);
         let epochs_then = last.step as f64 / last.per_epoch as f64;
         let mut epoch = Epoch {
             member,
@@ -101,8 +102,8 @@ impl Run<'_, '_> {
             validation_neg_bound: validated.and_then(|(_, neg_bound)| neg_bound),
             others,
             lr: learning_rate(config, &progress.course, &last),
-            beta: beta_at(&config.objective, epochs_then),
-            capacity: capacity_at(&config.objective, epochs_then),
+            beta: weights.value_at(RATE, epochs_then),
+            capacity: weights.value_at(CAPACITY, epochs_then),
             best: f64::INFINITY,
             images_per_second,
             elapsed,

@@ -4,7 +4,7 @@ use crate::checkpoint::Course;
 use crate::config::{Config, Curve, NotFinite, OptimizerConfig, Reduction, ScheduleConfig};
 use crate::data::batches::Batch;
 use crate::kernels::StepScalars;
-use crate::model::objective::{is_weight, weights_at};
+use crate::model::Weights;
 use crate::rng::{Stream, key};
 use bytemuck::Zeroable;
 
@@ -43,10 +43,6 @@ pub fn scalars(config: &Config, course: &Course, update: &Update, part: usize) -
         Reduction::Mean => rows as f32 / update.batch.rows as f32,
         Reduction::Sum => rows as f32,
     };
-    let mut weights = weights_at(&config.objective, update.step as f64 / update.per_epoch as f64);
-    for (_, weight) in weights.iter_mut().enumerate().filter(|(which, _)| is_weight(&config.objective, *which)) {
-        *weight *= share;
-    }
     StepScalars {
         step: update.step as u32,
         rows: rows as u32,
@@ -58,7 +54,7 @@ pub fn scalars(config: &Config, course: &Course, update: &Update, part: usize) -
         lr: learning_rate(config, course, update),
         correction1,
         correction2,
-        weights,
+        weights: Weights::of(&config.objective).at(update.step as f64 / update.per_epoch as f64, share),
         ..StepScalars::zeroed()
     }
 }
