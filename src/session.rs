@@ -13,9 +13,9 @@ use crate::exec::{Executor, PlanId};
 use crate::graph::op::Source;
 use crate::kernels::{StepScalars, f32s};
 use crate::model::likelihood::{Learned, learned, shared};
-use crate::model::{Model, Weights};
+use crate::model::{Model, Weights, phases};
 use crate::plan::tuning::Tuning;
-use crate::plan::{Ending, Plan, Range, Resident, Role, Target, lower};
+use crate::plan::{Ending, Plan, Range, Resident, Role, Row, Target, lower};
 use crate::rng::{Stream, key};
 use bytemuck::Zeroable;
 use std::collections::BTreeMap;
@@ -25,8 +25,11 @@ pub use answers::{BATCH, Posterior, Rows};
 /// What a plan computes; sizes are examples per run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Purpose {
-    /// A training step: [`Model::train`] with gradients and the update.
+    /// A training step: [`Model::train`] with gradients and the update; of several phases the first, with which the others
+    /// are loaded.
     Train,
+    /// A further phase of a training step, counted from 1: see [`crate::model::Phase`].
+    Further(usize),
     /// [`Model::evaluate`].
     Evaluate(usize),
     /// [`Model::importance`]: examples, and latent samples of each.
@@ -72,6 +75,22 @@ pub struct Session {
     resident: Resident,
     plans: BTreeMap<Purpose, PlanId>,
     window: window::Window,
+}
+
+impl Purpose {
+    /// Which phase of a training step it is, if it is one.
+    pub fn phase(self) -> Option<usize> {
+        match self {
+            Self::Train => Some(0),
+            Self::Further(phase) => Some(phase),
+            _ => None,
+        }
+    }
+
+    /// A phase of a training step.
+    pub fn of_phase(phase: usize) -> Self {
+        if phase == 0 { Self::Train } else { Self::Further(phase) }
+    }
 }
 
 impl Session {
@@ -143,14 +162,28 @@ impl Session {
     }
 
     /// The plan for a purpose, made and loaded when first asked for.
+    ///
+    /// # Errors
+    /// Those of layers that do not fit together, and of the device.
     pub fn plan(&mut self, purpose: Purpose) -> Result<PlanId> {
         if let Some(&id) = self.plans.get(&purpose) {
             return Ok(id);
         }
+        let id = self.loaded(purpose)?;
+        if purpose == Purpose::Train {
+            for phase in 1..phases(&self.config).len() {
+                self.plan(Purpose::Further(phase))?;
+            }
+        }
+        Ok(id)
+    }
+
+    /// Makes and loads the plan for a purpose.
+    fn loaded(&mut self, purpose: Purpose) -> Result<PlanId> {
         let mut plan = self.untuned(purpose)?;
         self.tuning.apply(&mut plan);
         plan.members = self.member_count();
-        if purpose != Purpose::Train && self.averages() {
+        if purpose.phase().is_none() && self.averages() {
             // What is evaluated is the average of the parameters, where they lie: every plan has the same layout.
             let parameters = plan.buffers.iter_mut().filter(|buffer| buffer.role == Role::Parameters);
             parameters.for_each(|buffer| buffer.role = Role::Average);
@@ -170,6 +203,26 @@ impl Session {
             self.labelled = true;
         }
         Ok(id)
+    }
+
+    /// The plans of all phases of a training step, in their order.
+    ///
+    /// # Errors
+    /// Those of [`Session::plan`].
+    pub fn phases(&mut self) -> Result<Vec<PlanId>> {
+        (0..phases(&self.config).len()).map(|phase| self.plan(Purpose::of_phase(phase))).collect()
+    }
+
+    /// Runs phases of training steps one after the other: each with its plan and, run by run, what each member is told.
+    ///
+    /// # Errors
+    /// Those of [`Session::run`].
+    pub fn run_phases(&mut self, all: &[(PlanId, Vec<StepScalars>)]) -> Result<()> {
+        for same in all.chunk_by(|(a, _), (b, _)| a == b) {
+            let scalars: Vec<StepScalars> = same.iter().flat_map(|(_, scalars)| scalars).copied().collect();
+            self.run(same[0].0, &scalars)?;
+        }
+        Ok(())
     }
 
     /// Whether an average of the parameters is kept, which is then what the model is: also in a session that does not
@@ -293,9 +346,11 @@ impl Session {
 
     /// Writes what a member's update rule starts with, where a training plan is loaded.
     pub fn initialise_moments(&mut self, member: usize) -> Result<()> {
-        let start = self.config.optimizer.second_moment;
         if self.moments().iter().any(|(role, _)| *role == Role::Moment2) {
+            let phases = phases(&self.config);
             for range in self.ranges() {
+                let phase = phases.iter().find(|phase| phase.trains.contains(&range.name));
+                let start = phase.map_or(0.0, |phase| phase.optimizer.second_moment);
                 self.write(member, &Role::Moment2, range.offset, &vec![start; range.count()])?;
             }
         }
@@ -375,11 +430,12 @@ impl Session {
     }
 
     fn moments(&self) -> Vec<(Role, &'static str)> {
-        let Some(&train) = self.plans.get(&Purpose::Train) else { return vec![] };
-        let plan = self.executor.plan(train);
+        let phases = self.plans.iter().filter(|(purpose, _)| purpose.phase().is_some());
+        let plans: Vec<&Plan> = phases.map(|(_, &id)| self.executor.plan(id)).collect();
+        let has = |role: &Role| plans.iter().any(|plan| plan.words(role) > 0);
         let both = [(Role::Moment1, "moment1"), (Role::Moment2, "moment2")];
-        let trained = (plan.words(&Role::Average) > 0).then_some((Role::Parameters, "trained"));
-        both.into_iter().filter(|(role, _)| plan.words(role) > 0).chain(trained).collect()
+        let trained = has(&Role::Average).then_some((Role::Parameters, "trained"));
+        both.into_iter().filter(|(role, _)| has(role)).chain(trained).collect()
     }
 
     fn tensors(&mut self, member: usize, role: &Role, prefix: &str) -> Result<Vec<(String, Tensor)>> {
@@ -405,9 +461,14 @@ pub fn resident(data: &Dataset, config: &Config, most_words: usize) -> Resident 
 }
 
 /// The plan of a model for a purpose, made without a device.
+///
+/// # Errors
+/// Those of layers that do not fit together; [`Error::Bug`] for a phase that there is not.
 pub fn plan_for(model: &Model, config: &Config, purpose: Purpose, resident: Resident, target: Target) -> Result<Plan> {
     let (name, graph) = match purpose {
-        Purpose::Train => ("train", model.train_by(&config.objective, config.train.batch / config.train.accumulate)?),
+        Purpose::Train | Purpose::Further(_) => {
+            return plan_of_phase(model, config, purpose.phase().unwrap_or(0), resident, target);
+        }
         Purpose::Evaluate(batch) => ("evaluate", model.evaluate(batch)?),
         Purpose::Importance(batch, samples) => ("importance", model.importance(batch, samples)?),
         Purpose::Score(batch, samples) => ("score", model.score(batch, samples)?),
@@ -417,10 +478,25 @@ pub fn plan_for(model: &Model, config: &Config, purpose: Purpose, resident: Resi
         Purpose::Encode(batch) => ("encode", model.encode(batch)?),
         Purpose::Decode(batch) => ("decode", model.decode(batch)?),
     };
+    lower(name, graph, None, resident, target)
+}
+
+/// The plan of a phase of a training step. The terms of all phases share a row of the metrics.
+fn plan_of_phase(model: &Model, config: &Config, at: usize, resident: Resident, target: Target) -> Result<Plan> {
+    let mut all = model.phase_graphs(config, config.train.batch / config.train.accumulate)?;
+    let widths: Vec<usize> = all.iter().map(|(_, graph)| graph.terms.len()).collect();
+    if at >= all.len() {
+        return Err(Error::Bug(format!("a training step has {} phases, and no number {at}", all.len())));
+    }
+    let row = Row { first: widths[..at].iter().sum(), columns: widths.iter().sum() };
+    let (phase, graph) = all.swap_remove(at);
     let ending = Ending {
-        optimizer: &config.optimizer,
+        optimizer: &phase.optimizer,
         parts: config.train.accumulate,
         skip: config.train.not_finite == NotFinite::Skip,
+        trains: phase.trains,
+        row: Some(row),
     };
-    lower(name, graph, (purpose == Purpose::Train).then_some(ending), resident, target)
+    let name = if widths.len() == 1 { "train".to_owned() } else { format!("train {}", phase.name) };
+    lower(&name, graph, Some(ending), resident, target)
 }

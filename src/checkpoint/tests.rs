@@ -23,6 +23,7 @@ fn config() -> Config {
             likelihood: Likelihood::Bernoulli,
             sigma: 0.1,
             prior: crate::config::Prior::Standard,
+            discriminator: vec![],
             components: 7,
             scales: Scales::Shared,
             init: Init::Pytorch,

@@ -54,6 +54,10 @@ pub fn initial(model: &Model, seed: u64, means: &[f32]) -> Vec<Vec<f32>> {
         _ => vec![0.0; count],
     }));
     tensors.extend(model.prior_tensors().iter().map(|tensor| vec![tensor.start; tensor.shape.count()]));
+    for map in model.discriminator() {
+        let mut rng = Philox::new(seed, Stream::Init, tensors.len() as u32, 0);
+        tensors.push(drawn(&mut rng, bounds(model.config.init, &map, 1), map.inputs, map.outputs));
+    }
     tensors
 }
 

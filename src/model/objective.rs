@@ -7,6 +7,7 @@ use super::weights::{self, DISTORTION, RATE, Weights};
 use super::{Model, likelihood, pairs};
 use crate::config::{Bound, ObjectiveConfig};
 use crate::error::Result;
+use crate::graph::group::{DECODER, ENCODER};
 use crate::graph::op::KlShape;
 use crate::graph::{Graph, Id, Op};
 
@@ -54,9 +55,12 @@ impl Model {
         self.of_pairs(graph, objective, &weights, &pass)
     }
 
-    /// Terms that compare the latents of a batch with each other.
+    /// Terms that look at the latents of a batch as a whole.
     fn of_pairs(&self, graph: &mut Graph, objective: &ObjectiveConfig, weights: &Weights, pass: &Pass) -> Result<()> {
         let (Drawn { stats, z, .. }, clamp) = (pass.lowest(), self.clamp());
+        if objective.factor > 0.0 {
+            self.factorise(graph, weights, z, &pass.discriminator)?;
+        }
         if objective.tc != 1.0 {
             let correlation = pairs::total_correlation(graph, stats, z, clamp)?;
             graph.term("total correlation", correlation, weights.slot(weights::TOTAL_CORRELATION)?);
@@ -95,8 +99,8 @@ impl Model {
         graph.report("rate", rate);
         match (of_all, of_groups, whole) {
             (_, Some(inner), Some(outer)) => {
-                graph.term_of(BOUND, outer, weights.slot(weights::DECODER_BOUND)?, "decoder");
-                graph.term_of("bound of groups", inner, weights.slot(weights::BOUND)?, "encoder");
+                graph.term_of(BOUND, outer, weights.slot(weights::DECODER_BOUND)?, DECODER);
+                graph.term_of("bound of groups", inner, weights.slot(weights::BOUND)?, ENCODER);
             }
             (Some(bound), ..) | (_, Some(bound), _) => graph.term(BOUND, bound, weights.slot(weights::BOUND)?),
             _ => {}
@@ -121,7 +125,11 @@ pub fn formula(objective: &ObjectiveConfig, beta: &str) -> String {
     let tc = objective.tc - 1.0;
     let tc = if tc == 0.0 { String::new() } else { format!(" + {tc} x total correlation") };
     let mmd = if objective.mmd > 0.0 { format!(" + {} x MMD", objective.mmd) } else { String::new() };
-    format!("{}{tc}{mmd}", main_part(objective, beta))
+    let factor = match objective.factor {
+        0.0 => String::new(),
+        factor => format!(" + {factor} x density ratio of a discriminator (FactorVAE)"),
+    };
+    format!("{}{tc}{mmd}{factor}", main_part(objective, beta))
 }
 
 fn main_part(objective: &ObjectiveConfig, beta: &str) -> String {

@@ -26,6 +26,8 @@ pub(super) struct Networks {
     pub shared: Option<Id>,
     /// The parameters of the prior.
     pub prior: Vec<Id>,
+    /// Those of the discriminator, if there is one.
+    pub discriminator: Vec<Id>,
 }
 
 impl Networks {
@@ -58,6 +60,8 @@ pub(super) struct Pass {
     pub out: Id,
     /// The parameters of the highest layer's prior.
     pub prior: Vec<Id>,
+    /// Those of the discriminator, if there is one.
+    pub discriminator: Vec<Id>,
 }
 
 impl Pass {
@@ -105,7 +109,10 @@ impl Model {
         let shared = shared.transpose()?;
         let prior = self.prior_tensors().into_iter().map(|tensor| graph.parameter(tensor.name, tensor.shape));
         let prior = prior.collect::<Result<_>>()?;
-        Ok(Networks { encoders, decoders, shared, prior })
+        let discriminator = self.discriminator();
+        let discriminator = discriminator.iter().map(|map| graph.parameter(&map.name, map.shape()));
+        let discriminator = discriminator.collect::<Result<_>>()?;
+        Ok(Networks { encoders, decoders, shared, prior, discriminator })
     }
 
     /// Standard normal noise for every layer, with `samples` latent samples per example.
@@ -155,7 +162,14 @@ impl Model {
         }
         let out = networks.decode(graph, layers[0].z, class)?;
         let out = likelihood::complete(graph, self, out, networks.shared)?;
-        Ok(Pass { x, layers, priors, out, prior: networks.prior.clone() })
+        Ok(Pass {
+            x,
+            layers,
+            priors,
+            out,
+            prior: networks.prior.clone(),
+            discriminator: networks.discriminator.clone(),
+        })
     }
 
     /// log q(zₗ|zₗ₋₁) − log p(zₗ|zₗ₊₁) at the samples of a layer, counted from 0, [R].

@@ -103,6 +103,7 @@ impl Model {
         let count: u64 = model.all_maps()?.iter().map(count).sum();
         let count = count + likelihood::shared(&model).map_or(0, |(_, count)| count as u64);
         let count = count + model.prior_tensors().iter().map(|tensor| tensor.shape.count() as u64).sum::<u64>();
+        let count = count + model.discriminator().iter().map(|map| map.shape().count() as u64).sum::<u64>();
         if count > MAX_PARAMETERS {
             return Err(Error::Usage(format!(
                 "the model would have {count} parameters: allowed are up to {MAX_PARAMETERS}"

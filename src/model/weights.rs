@@ -18,6 +18,8 @@ pub const CAPACITY: &str = "capacity";
 pub const TOTAL_CORRELATION: &str = "total correlation";
 /// The weight of the maximum mean discrepancy.
 pub const MMD: &str = "MMD";
+/// γ, the weight of the total correlation as a discriminator estimates it.
+pub const FACTOR: &str = "factor";
 /// The weight of the difference of log densities at the samples, in a mixture of ELBO and bound.
 pub const LOG_RATIO: &str = "log ratio";
 /// The weight of a bound of importance-weighted samples.
@@ -120,6 +122,9 @@ impl Weights {
         if objective.mmd > 0.0 {
             all.push(Weight::constant(MMD, objective.mmd));
         }
+        if objective.factor > 0.0 {
+            all.push(Weight::constant(FACTOR, objective.factor));
+        }
         Self { all }
     }
 
@@ -179,6 +184,7 @@ mod tests {
         let at_once = ObjectiveConfig { capacity_epochs: 0.0, ..capacity.clone() };
         let pairs = ObjectiveConfig { tc: 6.0, mmd: 10.0, ..elbo.clone() };
         let all = ObjectiveConfig { tc: 6.0, mmd: 9.0, ..capacity.clone() };
+        let factor = ObjectiveConfig { factor: 35.0, ..pairs.clone() };
         let ciwae = ObjectiveConfig { bound: Bound::Ciwae, share: 0.25, ..ObjectiveConfig::elbo(1.0) };
         let iwae = ObjectiveConfig { bound: Bound::Iwae, ..ciwae.clone() };
         for (objective, epochs, expected) in [
@@ -194,6 +200,7 @@ mod tests {
             (&at_once, 0.0, &[1.0, 4.0, 10.0]),
             (&pairs, 3.0, &[1.0, 4.0, 5.0, 10.0]),
             (&all, 2.5, &[1.0, 4.0, 5.0, 5.0, 9.0]),
+            (&factor, 3.0, &[1.0, 4.0, 5.0, 10.0, 35.0]),
             (&ciwae, 3.0, &[0.25, 0.25, 0.75, 1.0]),
             (&iwae, 3.0, &[0.0, 0.0, 1.0, 1.0]),
         ] {
