@@ -218,11 +218,13 @@ impl Session {
     /// # Errors
     /// Those of [`Session::run`].
     pub fn run_phases(&mut self, all: &[(PlanId, Vec<StepScalars>)]) -> Result<()> {
-        for same in all.chunk_by(|(a, _), (b, _)| a == b) {
-            let scalars: Vec<StepScalars> = same.iter().flat_map(|(_, scalars)| scalars).copied().collect();
-            self.run(same[0].0, &scalars)?;
+        let turns = all.chunk_by(|(a, _), (b, _)| a == b);
+        let turns: Vec<(PlanId, Vec<StepScalars>)> =
+            turns.map(|same| (same[0].0, same.iter().flat_map(|(_, told)| told).copied().collect())).collect();
+        match &turns[..] {
+            [(plan, told)] => self.run(*plan, told),
+            turns => self.run_in_turn(turns),
         }
-        Ok(())
     }
 
     /// Whether an average of the parameters is kept, which is then what the model is: also in a session that does not

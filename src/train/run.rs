@@ -205,7 +205,7 @@ impl<'a, 'b> Run<'a, 'b> {
     fn portion(&mut self) -> Result<usize> {
         let plans = self.session.phases()?;
         let runs = plans.iter().map(|&plan| self.session.executor.portion(plan)).min().unwrap_or(1);
-        Ok((runs / (plans.len() * self.session.config.train.accumulate)).max(1))
+        Ok((runs / self.session.config.train.accumulate).max(1))
     }
 
     /// The phases that take part in a step of the epoch: the plan of each, and what each member is told of its runs.

@@ -338,3 +338,47 @@ fn a_run_of_several_phases_that_was_stopped_within_an_epoch_resumes_to_the_same_
         }
     }
 }
+
+/// Told together, phases have the bits that they have one by one; and on devices many steps are few submissions.
+#[test]
+fn phases_take_turns_within_a_submission() {
+    let config = config(&[("discriminator_every", "2")]);
+    let window = self::config(&[("discriminator_every", "2"), ("window", "256"), ("examples", "1000"), ("batch", "100")]);
+    for config in [config, window] {
+        for device in 0..executors().len() {
+            let [mut alone, mut together] = [(), ()].map(|()| {
+                let mut session = session(device, &config);
+                let plans = session.phases().unwrap();
+                plans.iter().for_each(|&plan| session.executor.fix_portion(plan, 8));
+                let examples = config.data.examples.min(200) as u32;
+                session.set_order(&(0..examples).rev().collect::<Vec<_>>()).expect("the order fits");
+                session
+            });
+            let (plans, rules, rows) = (together.phases().unwrap(), phases(&config), config.train.batch);
+            assert_eq!(together.executor.plan(plans[0]).words(&Role::Window) > 0, config.data.window > 0);
+            let mut all = Vec::new();
+            for step in 0..20 {
+                let slot = step % 5;
+                let first = slot * 20;
+                let update = Update { step: step as u64, per_epoch: 20, slot, batch: Batch { first, rows } };
+                for phase in (0..2).filter(|&phase| rules[phase].is_due(step as u64)) {
+                    let told = vec![scalars_of(&config, &rules[phase], &Course::default(), &update, 0)];
+                    alone.run(plans[phase], &told).unwrap();
+                    all.push((plans[phase], told));
+                }
+            }
+            let before = together.executor.counts();
+            together.run_phases(&all).unwrap();
+            let after = together.executor.counts();
+            assert_eq!(after.dispatches, alone.executor.counts().dispatches, "{}", alone.executor.name());
+            if device > 0 && config.data.window == 0 {
+                // Twenty runs of the model, eight to a submission.
+                assert_eq!(after.submissions - before.submissions, 3);
+            }
+            for role in [Role::Parameters, Role::Moment1, Role::Moment2] {
+                let [a, b] = [&mut alone, &mut together].map(|session| both(session, &role));
+                assert_eq!(a.map(|values| bits(&values)), b.map(|values| bits(&values)), "{role:?}");
+            }
+        }
+    }
+}
