@@ -3,19 +3,20 @@
 //! A session may hold several models of the same shape, its members. Every plan computes all of them side by side.
 
 mod answers;
+mod phases;
 mod window;
 
 use crate::checkpoint::{Checkpoint, DataRecord, Tensor};
-use crate::config::{Condition, Config, NotFinite};
+use crate::config::{Condition, Config};
 use crate::data::{Dataset, Values, classes, little_endian};
 use crate::error::{Error, Result};
 use crate::exec::{Executor, PlanId};
 use crate::graph::op::Source;
 use crate::kernels::{StepScalars, f32s};
 use crate::model::likelihood::{Learned, learned, shared};
-use crate::model::{Model, Weights, phases};
+use crate::model::{Model, Weights, phases as phases_of};
 use crate::plan::tuning::Tuning;
-use crate::plan::{Ending, Plan, Range, Resident, Role, Row, Target, lower};
+use crate::plan::{Plan, Range, Resident, Role, Target, lower};
 use crate::rng::{Stream, key};
 use bytemuck::Zeroable;
 use std::collections::BTreeMap;
@@ -75,22 +76,6 @@ pub struct Session {
     resident: Resident,
     plans: BTreeMap<Purpose, PlanId>,
     window: window::Window,
-}
-
-impl Purpose {
-    /// Which phase of a training step it is, if it is one.
-    pub fn phase(self) -> Option<usize> {
-        match self {
-            Self::Train => Some(0),
-            Self::Further(phase) => Some(phase),
-            _ => None,
-        }
-    }
-
-    /// A phase of a training step.
-    pub fn of_phase(phase: usize) -> Self {
-        if phase == 0 { Self::Train } else { Self::Further(phase) }
-    }
 }
 
 impl Session {
@@ -171,7 +156,7 @@ impl Session {
         }
         let id = self.loaded(purpose)?;
         if purpose == Purpose::Train {
-            for phase in 1..phases(&self.config).len() {
+            for phase in 1..phases_of(&self.config).len() {
                 self.plan(Purpose::Further(phase))?;
             }
         }
@@ -203,28 +188,6 @@ impl Session {
             self.labelled = true;
         }
         Ok(id)
-    }
-
-    /// The plans of all phases of a training step, in their order.
-    ///
-    /// # Errors
-    /// Those of [`Session::plan`].
-    pub fn phases(&mut self) -> Result<Vec<PlanId>> {
-        (0..phases(&self.config).len()).map(|phase| self.plan(Purpose::of_phase(phase))).collect()
-    }
-
-    /// Runs phases of training steps one after the other: each with its plan and, run by run, what each member is told.
-    ///
-    /// # Errors
-    /// Those of [`Session::run`].
-    pub fn run_phases(&mut self, all: &[(PlanId, Vec<StepScalars>)]) -> Result<()> {
-        let turns = all.chunk_by(|(a, _), (b, _)| a == b);
-        let turns: Vec<(PlanId, Vec<StepScalars>)> =
-            turns.map(|same| (same[0].0, same.iter().flat_map(|(_, told)| told).copied().collect())).collect();
-        match &turns[..] {
-            [(plan, told)] => self.run(*plan, told),
-            turns => self.run_in_turn(turns),
-        }
     }
 
     /// Whether an average of the parameters is kept, which is then what the model is: also in a session that does not
@@ -349,7 +312,7 @@ impl Session {
     /// Writes what a member's update rule starts with, where a training plan is loaded.
     pub fn initialise_moments(&mut self, member: usize) -> Result<()> {
         if self.moments().iter().any(|(role, _)| *role == Role::Moment2) {
-            let phases = phases(&self.config);
+            let phases = phases_of(&self.config);
             for range in self.ranges() {
                 let phase = phases.iter().find(|phase| phase.trains.contains(&range.name));
                 let start = phase.map_or(0.0, |phase| phase.optimizer.second_moment);
@@ -469,7 +432,7 @@ pub fn resident(data: &Dataset, config: &Config, most_words: usize) -> Resident 
 pub fn plan_for(model: &Model, config: &Config, purpose: Purpose, resident: Resident, target: Target) -> Result<Plan> {
     let (name, graph) = match purpose {
         Purpose::Train | Purpose::Further(_) => {
-            return plan_of_phase(model, config, purpose.phase().unwrap_or(0), resident, target);
+            return phases::plan(model, config, purpose.phase().unwrap_or(0), resident, target);
         }
         Purpose::Evaluate(batch) => ("evaluate", model.evaluate(batch)?),
         Purpose::Importance(batch, samples) => ("importance", model.importance(batch, samples)?),
@@ -481,24 +444,4 @@ pub fn plan_for(model: &Model, config: &Config, purpose: Purpose, resident: Resi
         Purpose::Decode(batch) => ("decode", model.decode(batch)?),
     };
     lower(name, graph, None, resident, target)
-}
-
-/// The plan of a phase of a training step. The terms of all phases share a row of the metrics.
-fn plan_of_phase(model: &Model, config: &Config, at: usize, resident: Resident, target: Target) -> Result<Plan> {
-    let mut all = model.phase_graphs(config, config.train.batch / config.train.accumulate)?;
-    let widths: Vec<usize> = all.iter().map(|(_, graph)| graph.terms.len()).collect();
-    if at >= all.len() {
-        return Err(Error::Bug(format!("a training step has {} phases, and no number {at}", all.len())));
-    }
-    let row = Row { first: widths[..at].iter().sum(), columns: widths.iter().sum() };
-    let (phase, graph) = all.swap_remove(at);
-    let ending = Ending {
-        optimizer: &phase.optimizer,
-        parts: config.train.accumulate,
-        skip: config.train.not_finite == NotFinite::Skip,
-        trains: phase.trains,
-        row: Some(row),
-    };
-    let name = if widths.len() == 1 { "train".to_owned() } else { format!("train {}", phase.name) };
-    lower(&name, graph, Some(ending), resident, target)
 }

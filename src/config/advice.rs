@@ -84,6 +84,7 @@ fn followed(config: &Config) -> Option<String> {
 fn belongings(config: &Config) -> Vec<(&'static str, bool, &'static str)> {
     let (kind, curve, likelihood) = (config.optimizer.kind, config.schedule.curve, config.model.likelihood);
     let adam = matches!(kind, OptimizerKind::Adam | OptimizerKind::Adamw);
+    let players = config.objective.factor > 0.0;
     let mixture = likelihood == Likelihood::LogisticMixture;
     let plain = matches!(likelihood, Likelihood::Gaussian | Likelihood::GaussianShared);
     let sigma = plain || (mixture && config.model.scales == Scales::Shared);
@@ -94,6 +95,10 @@ fn belongings(config: &Config) -> Vec<(&'static str, bool, &'static str)> {
         ("optimizer.beta2", adam, "adam and adamw"),
         ("optimizer.eps", kind != OptimizerKind::Sgd, "adam, adamw and rmsprop"),
         ("optimizer.eps_hat", adam, "adam and adamw"),
+        ("optimizer.discriminator_lr", players, "objective.factor"),
+        ("optimizer.discriminator_beta1", players && adam, "objective.factor with adam and adamw"),
+        ("optimizer.discriminator_beta2", players && adam, "objective.factor with adam and adamw"),
+        ("optimizer.discriminator_every", players, "objective.factor"),
         ("model.sigma", sigma, "the likelihoods gaussian and gaussian-shared, and shared scales of a logistic-mixture"),
         ("model.components", mixture, "the likelihood logistic-mixture"),
         ("model.scales", mixture, "the likelihood logistic-mixture"),

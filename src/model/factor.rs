@@ -78,13 +78,13 @@ impl Model {
         graph.term(PLAYER, loss, weights.slot(PLAYER)?);
         Ok(graph)
     }
+}
 
-    /// Adds γ·log D(z)/(1 − D(z)), which is the logit: the discriminator's estimate of the total correlation.
-    pub(super) fn factorise(&self, graph: &mut Graph, weights: &Weights, z: Id, discriminator: &[Id]) -> Result<()> {
-        let ratio = logit(graph, z, discriminator)?;
-        graph.term("density ratio", ratio, weights.slot(FACTOR)?);
-        Ok(())
-    }
+/// Adds γ·log D(z)/(1 − D(z)), which is the logit: the discriminator's estimate of the total correlation.
+pub(super) fn add_estimate(graph: &mut Graph, weights: &Weights, z: Id, discriminator: &[Id]) -> Result<()> {
+    let ratio = logit(graph, z, discriminator)?;
+    graph.term("density ratio", ratio, weights.slot(FACTOR)?);
+    Ok(())
 }
 
 /// What the discriminator makes of latents, [R, Z] → [R]: a logit, the larger the more they look like latents of examples.

@@ -4,7 +4,7 @@
 
 use super::stack::{Drawn, Pass, sum};
 use super::weights::{self, DISTORTION, RATE, Weights};
-use super::{Model, likelihood, pairs};
+use super::{Model, factor, likelihood, pairs};
 use crate::config::{Bound, ObjectiveConfig};
 use crate::error::Result;
 use crate::graph::group::{DECODER, ENCODER};
@@ -59,7 +59,7 @@ impl Model {
     fn of_pairs(&self, graph: &mut Graph, objective: &ObjectiveConfig, weights: &Weights, pass: &Pass) -> Result<()> {
         let (Drawn { stats, z, .. }, clamp) = (pass.lowest(), self.clamp());
         if objective.factor > 0.0 {
-            self.factorise(graph, weights, z, &pass.discriminator)?;
+            factor::add_estimate(graph, weights, z, &pass.discriminator)?;
         }
         if objective.tc != 1.0 {
             let correlation = pairs::total_correlation(graph, stats, z, clamp)?;

@@ -50,9 +50,8 @@ impl Schedule {
     /// The share of its value that a weight has after so many epochs.
     fn at(self, epochs: f64) -> f64 {
         match self {
-            Self::Constant => 1.0,
             Self::Rise { epochs: over } if over > 0.0 => (epochs / f64::from(over)).min(1.0),
-            Self::Rise { .. } => 1.0,
+            Self::Constant | Self::Rise { .. } => 1.0,
             Self::Cycle { epochs: cycle, share } => ((epochs / f64::from(cycle)).fract() / f64::from(share)).min(1.0),
         }
     }

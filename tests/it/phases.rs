@@ -272,6 +272,48 @@ fn a_player_whose_gradient_is_no_number_is_left_out_alone() {
     }
 }
 
+/// A discriminator that has learned something tells latents from exchanged ones, and what the model is told is then a positive
+/// total correlation.
+#[test]
+fn the_estimate_has_the_sign_of_a_total_correlation() {
+    for device in 0..executors().len() {
+        let mut session = session(device, &config(&[("discriminator_lr", "0.02"), ("lr", "1e-9"), ("latent", "6")]));
+        let range = session.ranges().into_iter().find(|range| range.name == "encoder.head").unwrap();
+        // One unit moves all means far, so that dimensions go together.
+        let mut head = vec![0.0; range.count()];
+        head[..6].fill(20.0);
+        head[6..12].fill(-5.0);
+        session.executor.write_f32(&Role::Parameters, range.offset, &head).unwrap();
+        for step in 0..300 {
+            run(&mut session, 1, step, 20);
+        }
+        run(&mut session, 0, 0, 20);
+        let terms = session.read(0, &Role::Metrics, 0, 4).expect("four terms");
+        // Who guesses has a loss of log 2.
+        assert!(terms[3] < 0.65, "the loss of the discriminator is {}", terms[3]);
+        assert!(terms[2] > 0.1, "the density ratio is {}", terms[2]);
+    }
+}
+
+/// Seven steps an epoch, of which the discriminator takes part in the first, fourth and so on of the run.
+#[test]
+fn a_phase_takes_part_in_the_steps_in_which_it_is_due() {
+    for device in 0..executors().len() {
+        let config = config(&[("discriminator_every", "3"), ("accumulate", "2"), ("epochs", "2")]);
+        let mut session = session(device, &config);
+        let steps: Vec<u64> =
+            session.phases().unwrap().iter().map(|&id| session.executor.plan(id).steps.len() as u64).collect();
+        let (folder, stop) = (tempfile::tempdir().unwrap(), AtomicBool::new(false));
+        let options = Options { stop: &stop, deadline: None, check_steps: false };
+        let (member, before) = (Member::new(&session, folder.path()), session.executor.counts().dispatches);
+        let examples = session.data().unwrap().train.len();
+        let updates = 2 * examples.div_ceil(20) as u64;
+        train(&mut session, vec![member], &options, &mut |_| Ok(())).expect("it trains");
+        let dispatches = session.executor.counts().dispatches - before;
+        assert_eq!(dispatches, 2 * (updates * steps[0] + updates.div_ceil(3) * steps[1]));
+    }
+}
+
 /// Trains in a folder from where `last` stands, if it is given, and stops when told so many steps of an epoch are done.
 fn train_in(
     folder: &Path,
@@ -282,7 +324,9 @@ fn train_in(
 ) -> Trained {
     let mut session = session(device, config);
     let plans = session.phases().unwrap();
-    plans.iter().for_each(|&plan| session.executor.fix_portion(plan, 2 * config.train.accumulate));
+    for &plan in &plans {
+        session.executor.fix_portion(plan, 2 * config.train.accumulate);
+    }
     let mut member = Member::new(&session, folder);
     if let Some(last) = last {
         session.restore(0, last).expect("it fits");
@@ -343,13 +387,16 @@ fn a_run_of_several_phases_that_was_stopped_within_an_epoch_resumes_to_the_same_
 #[test]
 fn phases_take_turns_within_a_submission() {
     let config = config(&[("discriminator_every", "2")]);
-    let window = self::config(&[("discriminator_every", "2"), ("window", "256"), ("examples", "1000"), ("batch", "100")]);
+    let window =
+        self::config(&[("discriminator_every", "2"), ("window", "256"), ("examples", "1000"), ("batch", "100")]);
     for config in [config, window] {
         for device in 0..executors().len() {
             let [mut alone, mut together] = [(), ()].map(|()| {
                 let mut session = session(device, &config);
                 let plans = session.phases().unwrap();
-                plans.iter().for_each(|&plan| session.executor.fix_portion(plan, 8));
+                for &plan in &plans {
+                    session.executor.fix_portion(plan, 8);
+                }
                 let examples = config.data.examples.min(200) as u32;
                 session.set_order(&(0..examples).rev().collect::<Vec<_>>()).expect("the order fits");
                 session

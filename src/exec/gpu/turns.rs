@@ -54,9 +54,9 @@ impl Gpu {
             let (now, later) = rest.split_at(self.fitting(rest).max(1));
             // What is more than a portion by itself is divided.
             if now.len() == 1 {
-                self.run(*id, steps)?
+                self.run(*id, steps)?;
             } else {
-                self.submit_in_turn(now)?
+                self.submit_in_turn(now)?;
             }
             rest = later;
         }
