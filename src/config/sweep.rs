@@ -211,7 +211,7 @@ mod tests {
             ("seed=3", Some("0,1"), ["train.seed is set twice", "once"]),
             ("seed=[0,1]", Some("0,1"), ["train.seed is set twice", "once"]),
             ("seed=[0,1]", Some("4"), ["train.seed", "whole number"]),
-            ("beta=[1,2]", Some("1000"), ["more than 800 members", "shorten"]),
+            ("beta=[1,2]", Some("700"), ["more than 800 members", "shorten"]),
             ("betta=[1,2]", None, ["betta", "did you mean"]),
         ] {
             let error = sweep(None, &pairs(settings), seeds).expect_err(settings);

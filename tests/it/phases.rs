@@ -1,5 +1,6 @@
 //! Training steps of several phases: who changes what, by which rule, and that nothing else about training notices.
 
+use crate::program::{TINY, elbo};
 use crate::support::{ROUNDING, Tolerance, compare, executors};
 use bytemuck::Zeroable;
 use elbo::checkpoint::{Checkpoint, Course, Which, load, locate};
@@ -381,6 +382,26 @@ fn a_run_of_several_phases_that_was_stopped_within_an_epoch_resumes_to_the_same_
             assert!((guess - std::f64::consts::LN_2).abs() < 0.1, "{guess}");
         }
     }
+}
+
+#[test]
+fn the_program_shows_every_phase_and_a_model_leaves_without_its_discriminator() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = format!("--recipe factor {TINY} --set model.discriminator=[8]");
+    let said = elbo(folder.path(), &format!("train {settings} --epochs 1 --out run --profile")).succeeded();
+    for words in ["phase model", "phase discriminator", "Adam: discriminator.head"] {
+        assert!(said.out.contains(words), "{words}: {said:?}");
+    }
+    assert!(said.err.contains("discriminator 8, 1"), "{said:?}");
+    let metrics = std::fs::read_to_string(folder.path().join("run/metrics.csv")).unwrap();
+    assert!(metrics.lines().next().unwrap().contains("density_ratio,discriminator,lr"), "{metrics}");
+    let plan = elbo(folder.path(), "plan --recipe factor --target cpu").succeeded();
+    assert!(plan.out.contains("train model") && plan.out.contains("train discriminator"), "{plan:?}");
+    elbo(folder.path(), "eval run --adapter cpu").succeeded();
+    elbo(folder.path(), "export run --format safetensors --out exported").succeeded();
+    let said = elbo(folder.path(), "import exported --out imported").succeeded();
+    assert!(said.err.contains("the run has none"), "{said:?}");
+    elbo(folder.path(), "sample imported -n 4 --adapter cpu").succeeded();
 }
 
 /// Told together, phases have the bits that they have one by one; and on devices many steps are few submissions.
