@@ -5,6 +5,7 @@ struct Params {
     latent: u32,
     size: u32,
     weight: u32,
+    capacity: u32,
     bound: f32,
     low: f32,
     high: f32,
@@ -31,7 +32,7 @@ fn main(
     var bound = params.bound;
     var below = 0.0;
     if CAPACITY == 1u {
-        bound = steps[member].weights.z;
+        bound = loss_weight(steps[member], params.capacity);
         below = -1.0;
     }
     var share = row_gradient(steps[member], params.weight, row, 1u);

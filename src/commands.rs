@@ -132,7 +132,11 @@ fn dispatch(command: Command, report: &Report) -> Result<()> {
 
 /// Chooses tilings for the products of a training step, and says so where something was measured.
 fn tune(session: &mut crate::session::Session, mode: crate::tune::Mode, report: &Report) -> Result<()> {
-    let plan = session.untuned(crate::session::Purpose::Train)?;
+    // The products of all phases, as if they were one plan.
+    let mut plan = session.untuned(crate::session::Purpose::Train)?;
+    for phase in 1..crate::model::phases(&session.config).len() {
+        plan.steps.extend(session.untuned(crate::session::Purpose::Further(phase))?.steps);
+    }
     let begun = std::time::Instant::now();
     let tuned = crate::tune::tune(&mut session.executor, &plan, mode, crate::durable::cache().as_deref())?;
     if tuned.measured > 0 {

@@ -90,6 +90,8 @@ pub struct ModelConfig {
     pub posterior_layers: usize,
     /// The width of the hidden layer in each step of `iaf`.
     pub posterior_width: usize,
+    /// Widths of the hidden layers of a discriminator of latents, which only `objective.factor` has a use for; empty for none.
+    pub discriminator: Vec<usize>,
     /// The non-linearity after each hidden layer.
     pub activation: Activation,
     /// The distribution of the data given the latent.
@@ -271,6 +273,14 @@ pub struct OptimizerConfig {
     pub eps_hat: bool,
     /// Decay of the moving average of the parameters, which is what is then evaluated, sampled and saved; 0 for none.
     pub ema: f32,
+    /// Learning rate of the discriminator, if there is one; it follows the schedule, too.
+    pub discriminator_lr: f32,
+    /// Decay of the discriminator's first moment (adam, adamw).
+    pub discriminator_beta1: f32,
+    /// Decay of the discriminator's second moment (adam, adamw).
+    pub discriminator_beta2: f32,
+    /// Steps from one update of the discriminator to the next.
+    pub discriminator_every: usize,
 }
 
 /// Update rules, each as `PyTorch` defines it.
@@ -337,6 +347,7 @@ impl Default for Config {
                 posterior: Posterior::Gaussian,
                 posterior_layers: 2,
                 posterior_width: 100,
+                discriminator: vec![],
                 activation: Activation::Relu,
                 likelihood: Likelihood::Bernoulli,
                 sigma: 1.0,
@@ -361,6 +372,10 @@ impl Default for Config {
                 second_moment: 0.0,
                 eps_hat: false,
                 ema: 0.0,
+                discriminator_lr: 1e-4,
+                discriminator_beta1: 0.5,
+                discriminator_beta2: 0.9,
+                discriminator_every: 1,
             },
             schedule: ScheduleConfig::default(),
             train: TrainConfig {

@@ -107,6 +107,25 @@ impl Executor {
         each!(self, e => e.run(id, steps))
     }
 
+    /// Runs plans in turn: of each the runs that it is given, as [`Executor::run`] does. Many turns go into one submission.
+    ///
+    /// # Errors
+    /// Those of [`Executor::run`].
+    pub fn run_in_turn(&mut self, turns: &[(PlanId, Vec<StepScalars>)]) -> Result<()> {
+        for (id, steps) in turns {
+            let members = self.plan(*id).members;
+            if !steps.len().is_multiple_of(members) {
+                return Err(Error::Bug(format!("{} elements of steps for {members} members", steps.len())));
+            }
+        }
+        match self {
+            // The engine goes through a plan as fast alone.
+            Self::Cpu(cpu) => turns.iter().try_for_each(|(id, steps)| cpu.run(*id, steps)),
+            #[cfg(feature = "gpu")]
+            Self::Gpu(gpu) => gpu.run_in_turn(turns),
+        }
+    }
+
     /// Runs a plan once, each step on the device and on its twin with the same inputs, and compares what they wrote.
     /// Gives the first difference as a message, if there is one. `step` has one element for each member.
     ///

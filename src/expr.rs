@@ -24,6 +24,8 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 
 /// The modulus of a column that is not counted in groups: more than any tensor has.
 pub const ALL: usize = u32::MAX as usize;
+/// The most weights of a loss that a step is told.
+pub const MAX_WEIGHTS: usize = 8;
 
 /// The index of an instruction within its expression.
 pub type At = usize;

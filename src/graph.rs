@@ -1,20 +1,23 @@
 //! WHAT is computed: a list of operations on tensors, in an order in which each follows what it reads.
 //!
 //! A graph knows nothing of kernels, buffers and devices. [`op`] holds the operations and their shape rules, [`grad`]
-//! the derivative of each, [`general`] those from which
-//! anything can be written, `parts` how a formula that is too much for one step is cut, [`fuse`] which neighbours one kernel may compute together, [`columns`] how an example of a
+//! the derivative of each, [`group`] whom it is for, [`general`] those from which anything can be written, `parts` how a
+//! formula that is too much for one step is cut, [`fuse`] which neighbours one kernel may compute together, [`columns`] how an
+//! example of a
 //! table is laid out, [`mixture`] what a mixture of logistics is told, [`window`] what belongs together in a convolution.
 
 pub mod columns;
 pub mod fuse;
 pub mod general;
 pub mod grad;
+pub mod group;
 pub mod mixture;
 pub mod op;
 mod parts;
 pub mod window;
 
 pub use general::{Axis, Elements, Reduction};
+pub use group::Group;
 pub use op::{Clamp, Op};
 pub use window::Window;
 
@@ -44,8 +47,8 @@ pub struct Term {
     pub rows: Id,
     /// Which of the step's weights multiplies it.
     pub weight: Option<usize>,
-    /// The parameters that follow it: those whose names begin so.
-    pub of: &'static str,
+    /// The parameters that follow it.
+    pub of: Group,
 }
 
 /// Operations, parameters, and what is wanted of them.
@@ -106,17 +109,17 @@ impl Graph {
 
     /// Adds a term of the loss.
     pub fn term(&mut self, name: &str, rows: Id, weight: usize) {
-        self.term_of(name, rows, weight, "");
+        self.term_of(name, rows, weight, Group::All);
     }
 
-    /// Adds a term of the loss that only parameters follow whose names begin with `of`.
-    pub fn term_of(&mut self, name: &str, rows: Id, weight: usize, of: &'static str) {
+    /// Adds a term of the loss that only the parameters of a group follow.
+    pub fn term_of(&mut self, name: &str, rows: Id, weight: usize, of: Group) {
         self.terms.push(Term { name: name.to_owned(), rows, weight: Some(weight), of });
     }
 
     /// Adds a mean over the batch that is no part of the loss.
     pub fn report(&mut self, name: &str, rows: Id) {
-        self.terms.push(Term { name: name.to_owned(), rows, weight: None, of: "" });
+        self.terms.push(Term { name: name.to_owned(), rows, weight: None, of: Group::All });
     }
 
     /// Marks a tensor as one that is read back under `name`.

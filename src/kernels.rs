@@ -372,8 +372,12 @@ pub struct StepScalars {
     /// 1 − β2^t, Adam's correction of the second moment.
     pub correction2: f32,
     /// Weights of the terms of the loss; which is which, the model says.
-    pub weights: [f32; 4],
+    pub weights: [f32; 8],
 }
+
+// The length is written out: with the constant in the type, rustc 1.95.0 stops at a struct update in a closure of a test
+// ("internal compiler error: broken MIR").
+const _: () = assert!(size_of::<[f32; crate::expr::MAX_WEIGHTS]>() == size_of::<[f32; 8]>());
 
 impl StepScalars {
     /// The position in the order of the example in row `row` of the batch. Rows that do not count repeat the last one.

@@ -2,17 +2,22 @@
 //!
 //! Letters: B examples of a batch, K latent samples per example, R = B·K rows, D values per example, Z latent dimensions.
 
+pub mod factor;
 pub mod init;
 pub mod likelihood;
 pub mod network;
 pub mod objective;
 pub mod pairs;
 pub mod parts;
+mod phases;
 pub mod posterior;
 pub mod presentation;
 pub mod prior;
 mod stack;
 pub mod vae;
+pub mod weights;
 
 pub use objective::{BOUND, LAYER_RATE};
-pub use vae::{CLASS, LOCATION, Model, RATE_WEIGHT, RATES, named, weights};
+pub use phases::{Phase, phases};
+pub use vae::{CLASS, LOCATION, Model, RATES, named};
+pub use weights::Weights;

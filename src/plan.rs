@@ -14,7 +14,7 @@ mod update;
 pub mod verify;
 
 pub use lower::{Resident, Target, check_rounds, lower, unshared};
-pub use update::Ending;
+pub use update::{Ending, Row};
 
 use crate::kernels::{Access, Asked, Kernel};
 
@@ -184,6 +184,12 @@ impl Plan {
     pub fn bytes(&self) -> u64 {
         let copies = |role: &Role| if role.is_shared() { 1 } else { self.members as u64 };
         self.buffers.iter().map(|buffer| 4 * buffer.words as u64 * copies(&buffer.role)).sum()
+    }
+
+    /// What the buffers of intermediate tensors take, which no other plan shares.
+    pub fn own_bytes(&self) -> u64 {
+        let own = self.buffers.iter().filter(|buffer| matches!(buffer.role, Role::Slot(_) | Role::Workspace));
+        own.map(|buffer| 4 * buffer.words as u64 * self.members as u64).sum()
     }
 
     /// Number of trainable values, without the gaps between tensors.

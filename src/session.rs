@@ -3,10 +3,11 @@
 //! A session may hold several models of the same shape, its members. Every plan computes all of them side by side.
 
 mod answers;
+mod phases;
 mod window;
 
 use crate::checkpoint::{Checkpoint, DataRecord, Tensor};
-use crate::config::{Condition, Config, NotFinite};
+use crate::config::{Condition, Config};
 use crate::data::{Dataset, Values, classes, little_endian};
 use crate::error::{Error, Result};
 use crate::exec::{Executor, PlanId};
@@ -14,9 +15,9 @@ use crate::graph::op::Source;
 use crate::kernels::{StepScalars, f32s};
 use crate::model::init::{OfData, initial};
 use crate::model::likelihood::{Global, Learned, global, learned};
-use crate::model::{Model, weights};
+use crate::model::{Model, Weights, phases as phases_of};
 use crate::plan::tuning::Tuning;
-use crate::plan::{Ending, Plan, Range, Resident, Role, Target, lower};
+use crate::plan::{Plan, Range, Resident, Role, Target, lower};
 use crate::rng::{Philox, Stream, key};
 use bytemuck::Zeroable;
 use std::collections::BTreeMap;
@@ -26,8 +27,11 @@ pub use answers::{BATCH, Posterior, Rows};
 /// What a plan computes; sizes are examples per run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Purpose {
-    /// A training step: [`Model::train`] with gradients and the update.
+    /// A training step: [`Model::train`] with gradients and the update; of several phases the first, with which the others
+    /// are loaded.
     Train,
+    /// A further phase of a training step, counted from 1: see [`crate::model::Phase`].
+    Further(usize),
     /// [`Model::evaluate`].
     Evaluate(usize),
     /// [`Model::importance`]: examples, and latent samples of each.
@@ -144,14 +148,28 @@ impl Session {
     }
 
     /// The plan for a purpose, made and loaded when first asked for.
+    ///
+    /// # Errors
+    /// Those of layers that do not fit together, and of the device.
     pub fn plan(&mut self, purpose: Purpose) -> Result<PlanId> {
         if let Some(&id) = self.plans.get(&purpose) {
             return Ok(id);
         }
+        let id = self.loaded(purpose)?;
+        if purpose == Purpose::Train {
+            for phase in 1..phases_of(&self.config).len() {
+                self.plan(Purpose::Further(phase))?;
+            }
+        }
+        Ok(id)
+    }
+
+    /// Makes and loads the plan for a purpose.
+    fn loaded(&mut self, purpose: Purpose) -> Result<PlanId> {
         let mut plan = self.untuned(purpose)?;
         self.tuning.apply(&mut plan);
         plan.members = self.member_count();
-        if purpose != Purpose::Train && self.averages() {
+        if purpose.phase().is_none() && self.averages() {
             // What is evaluated is the average of the parameters, where they lie: every plan has the same layout.
             let parameters = plan.buffers.iter_mut().filter(|buffer| buffer.role == Role::Parameters);
             parameters.for_each(|buffer| buffer.role = Role::Average);
@@ -219,7 +237,7 @@ impl Session {
             key: key(seed),
             stream: stream as u32,
             row_weight: 1.0 / rows as f32,
-            weights: weights(1.0),
+            weights: Weights::elbo(1.0).at(0.0, 1.0),
             ..StepScalars::zeroed()
         }
     }
@@ -304,7 +322,7 @@ impl Session {
         let mut order: Vec<u32> = data.train.clone().map(|example| example as u32).collect();
         if count > order.len() {
             return Err(Error::Usage(format!(
-                "model.prior_components = {count} is more than the {} examples to train on, as which pseudo-inputs start: take                  fewer",
+                "model.prior_components = {count} is more than the {} examples to train on, as which pseudo-inputs start: take fewer",
                 order.len()
             )));
         }
@@ -323,9 +341,11 @@ impl Session {
 
     /// Writes what a member's update rule starts with, where a training plan is loaded.
     pub fn initialise_moments(&mut self, member: usize) -> Result<()> {
-        let start = self.config.optimizer.second_moment;
         if self.moments().iter().any(|(role, _)| *role == Role::Moment2) {
+            let phases = phases_of(&self.config);
             for range in self.ranges() {
+                let phase = phases.iter().find(|phase| phase.trains.contains(&range.name));
+                let start = phase.map_or(0.0, |phase| phase.optimizer.second_moment);
                 self.write(member, &Role::Moment2, range.offset, &vec![start; range.count()])?;
             }
         }
@@ -405,11 +425,12 @@ impl Session {
     }
 
     fn moments(&self) -> Vec<(Role, &'static str)> {
-        let Some(&train) = self.plans.get(&Purpose::Train) else { return vec![] };
-        let plan = self.executor.plan(train);
+        let phases = self.plans.iter().filter(|(purpose, _)| purpose.phase().is_some());
+        let plans: Vec<&Plan> = phases.map(|(_, &id)| self.executor.plan(id)).collect();
+        let has = |role: &Role| plans.iter().any(|plan| plan.words(role) > 0);
         let both = [(Role::Moment1, "moment1"), (Role::Moment2, "moment2")];
-        let trained = (plan.words(&Role::Average) > 0).then_some((Role::Parameters, "trained"));
-        both.into_iter().filter(|(role, _)| plan.words(role) > 0).chain(trained).collect()
+        let trained = has(&Role::Average).then_some((Role::Parameters, "trained"));
+        both.into_iter().filter(|(role, _)| has(role)).chain(trained).collect()
     }
 
     fn tensors(&mut self, member: usize, role: &Role, prefix: &str) -> Result<Vec<(String, Tensor)>> {
@@ -435,9 +456,14 @@ pub fn resident(data: &Dataset, config: &Config, most_words: usize) -> Resident 
 }
 
 /// The plan of a model for a purpose, made without a device.
+///
+/// # Errors
+/// Those of layers that do not fit together; [`Error::Bug`] for a phase that there is not.
 pub fn plan_for(model: &Model, config: &Config, purpose: Purpose, resident: Resident, target: Target) -> Result<Plan> {
     let (name, graph) = match purpose {
-        Purpose::Train => ("train", model.train_by(&config.objective, config.train.batch / config.train.accumulate)?),
+        Purpose::Train | Purpose::Further(_) => {
+            return phases::plan(model, config, purpose.phase().unwrap_or(0), resident, target);
+        }
         Purpose::Evaluate(batch) => ("evaluate", model.evaluate(batch)?),
         Purpose::Importance(batch, samples) => ("importance", model.importance(batch, samples)?),
         Purpose::Score(batch, samples) => ("score", model.score(batch, samples)?),
@@ -447,10 +473,5 @@ pub fn plan_for(model: &Model, config: &Config, purpose: Purpose, resident: Resi
         Purpose::Encode(batch) => ("encode", model.encode(batch)?),
         Purpose::Decode(batch) => ("decode", model.decode(batch)?),
     };
-    let ending = Ending {
-        optimizer: &config.optimizer,
-        parts: config.train.accumulate,
-        skip: config.train.not_finite == NotFinite::Skip,
-    };
-    lower(name, graph, (purpose == Purpose::Train).then_some(ending), resident, target)
+    lower(name, graph, None, resident, target)
 }

@@ -4,6 +4,7 @@
 //! no longer finite goes back to its last checkpoint, and is given up in the end; the others go on. A member that stops
 //! early is left as it was at its best.
 
+mod columns;
 mod epoch;
 mod recover;
 mod run;
@@ -19,7 +20,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-pub use schedule::{Update, learning_rate, scalars};
+pub use schedule::{Update, learning_rate, scalars, scalars_of};
 
 /// One of the models that train side by side, and how far it has come.
 #[derive(Debug, Clone, PartialEq)]

@@ -9,6 +9,7 @@ use crate::exec::measure::time_judged;
 use crate::exec::profile::Effort;
 use crate::exec::selftest::cases::Case;
 use crate::exec::{Executor, compare};
+use crate::expr::MAX_WEIGHTS;
 use crate::kernels::{Access, StepScalars};
 use crate::plan::tuning::{Tuning, candidates, key, with};
 use crate::plan::{Plan, Step, Target, View};
@@ -122,7 +123,8 @@ fn case(step: &Step) -> Case {
         buffers.push((0..view.words).map(|_| (random.uniform() - 0.5).to_bits()).collect());
         *view = View { buffer: at, offset: 0, ..*view };
     }
-    let scalars = StepScalars { rows: step.outer as u32, row_weight: 1.0, weights: [1.0; 4], ..StepScalars::zeroed() };
+    let scalars =
+        StepScalars { rows: step.outer as u32, row_weight: 1.0, weights: [1.0; MAX_WEIGHTS], ..StepScalars::zeroed() };
     Case { step, scalars, buffers }
 }
 

@@ -12,7 +12,7 @@ struct Step {
     lr: f32,
     correction1: f32,
     correction2: f32,
-    weights: vec4<f32>,
+    weights: array<vec4<f32>, 2>,
 }
 
 // Which of MEMBERS models this workgroup works on: `main` begins by asking. A binding holds the copies of all of them:
@@ -40,9 +40,15 @@ fn last_part(s: Step, parts: u32) -> bool {
     return s.slot % max(parts, 1u) == max(parts, 1u) - 1u;
 }
 
+// The weight of the loss in a slot. Only vectors are indexed at run time: an array would be copied whole.
+fn loss_weight(s: Step, slot: u32) -> f32 {
+    let four = select(s.weights[0], s.weights[1], slot >= 4u);
+    return four[slot % 4u];
+}
+
 // The gradient that the mean over the batch, times weight `w`, gives to a row of `per_example` rows an example.
 fn row_gradient(s: Step, w: u32, row: u32, per_example: u32) -> f32 {
-    return select(0.0, s.weights[w] * s.row_weight / f32(per_example), row < s.rows * per_example);
+    return select(0.0, loss_weight(s, w) * s.row_weight / f32(per_example), row < s.rows * per_example);
 }
 
 // The number of a workgroup in a grid whose second dimension continues the first.

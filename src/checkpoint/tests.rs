@@ -30,6 +30,7 @@ fn config() -> Config {
             posterior: crate::config::Posterior::Gaussian,
             posterior_layers: 3,
             posterior_width: 8,
+            discriminator: vec![],
             components: 7,
             scales: Scales::Shared,
             init: Init::Pytorch,

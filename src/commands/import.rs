@@ -160,6 +160,11 @@ fn described(
         None => (theirs(args)?, unknown(network)),
     };
     check_kind(&config)?;
+    if !config.model.discriminator.is_empty() {
+        // Exports leave it out, and nobody else has one that would go with the latents.
+        report.note("a discriminator comes with no such file: the run has none, and objective.factor is 0");
+        (config.model.discriminator, config.objective.factor) = (vec![], 0.0);
+    }
     let layered = is_layered(&config);
     if layered {
         config.model.latent = network.mean.outputs;

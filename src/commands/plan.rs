@@ -7,9 +7,9 @@ use crate::data::glyphs;
 use crate::error::{Error, Result};
 use crate::graph::op::Source;
 use crate::kernels::Members;
-use crate::model::Model;
+use crate::model::{Model, phases};
 use crate::plan::print::{print, role};
-use crate::plan::{Plan, Resident, Target};
+use crate::plan::{Plan, Resident, Step, Target};
 use crate::report::Report;
 use crate::session::{Purpose, plan_for, resident};
 use serde_json::{Value, json};
@@ -41,16 +41,26 @@ pub fn run(args: &PlanArgs, report: &Report) -> Result<()> {
         cli::Target::Lanes => Target::Lanes,
         cli::Target::Cpu => Target::Cpu,
     };
-    let plan = plan_for(&model, &config, purpose, resident, target)?;
+    // A training step may have several phases, each with a plan of its own.
+    let further = if purpose == Purpose::Train { 1..phases(&config).len() } else { 1..1 };
+    let purposes = std::iter::once(purpose).chain(further.map(Purpose::Further));
+    let plans: Vec<Plan> =
+        purposes.map(|purpose| plan_for(&model, &config, purpose, resident, target)).collect::<Result<_>>()?;
     if let Some(at) = args.wgsl {
-        let step = plan.steps.get(at).ok_or_else(|| {
-            Error::Usage(format!("--wgsl {at}: the plan has the steps 0 to {}", plan.steps.len().saturating_sub(1)))
+        let steps: Vec<&Step> = plans.iter().flat_map(|plan| &plan.steps).collect();
+        let step = steps.get(at).ok_or_else(|| {
+            let of = if plans.len() > 1 { ", those of all phases one after the other" } else { "" };
+            Error::Usage(format!("--wgsl {at}: the plan has the steps 0 to {}{of}", steps.len().saturating_sub(1)))
         })?;
         report.result(step.kernel.source(&step.consts, &Members::ONE).trim_end());
         return Ok(());
     }
-    report.result(print(&plan).trim_end());
-    report.json(&as_json(&plan));
+    report.result(plans.iter().map(print).collect::<Vec<_>>().join("\n").trim_end());
+    let mut value = as_json(&plans[0]);
+    if plans.len() > 1 {
+        value["phases"] = plans.iter().map(as_json).collect();
+    }
+    report.json(&value);
     Ok(())
 }
 

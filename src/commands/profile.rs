@@ -5,11 +5,12 @@ use crate::data::batches::{batches, order};
 use crate::error::{Error, Result};
 use crate::exec::measure::Peak;
 use crate::exec::profile::{Effort, Profile};
+use crate::model::phases;
 use crate::plan::Plan;
 use crate::plan::cost::{Cost, cost, total};
 use crate::report::Report;
 use crate::report::table::table;
-use crate::session::{Purpose, Session};
+use crate::session::Session;
 use crate::train::{self, Update};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -17,25 +18,36 @@ use std::time::Duration;
 /// Enough for a median, within a few seconds.
 const EFFORT: Effort = Effort { repeats: 20, time: Duration::from_secs(3) };
 
-/// Profiles a training step of a session that has its parameters, and prints a table. Parameters and moments stay as
-/// they are. Gives the same figures for programs.
+/// Profiles a training step of a session that has its parameters, and prints a table for each of its phases. Parameters and
+/// moments stay as they are. Gives the same figures for programs.
 ///
 /// # Errors
 /// [`Error::Bug`] where there are no examples; otherwise those of the device.
 pub fn run(session: &mut Session, peak: &Peak, report: &Report) -> Result<Value> {
-    let id = session.plan(Purpose::Train)?;
     let (seed, batch) = (session.config.train.seed, session.config.train.batch);
     let examples = order(session.data()?.train.clone(), seed, 0);
     session.set_order(&examples)?;
     let first = batches(examples.len(), batch).next();
     let first = first.ok_or_else(|| Error::Bug("there are no examples".into()))?;
     let update = Update { step: 0, per_epoch: 1, slot: 0, batch: first };
-    let scalars = train::scalars(&session.config, &Course::default(), &update, 0);
-    session.supply(&[scalars])?;
-    let profile = session.executor.profile(id, &scalars, EFFORT)?;
-    let plan = session.executor.plan(id);
-    report.result(&as_text(plan, &profile, peak));
-    Ok(as_json(plan, &profile))
+    let mut all = Vec::new();
+    let phases = phases(&session.config);
+    for (id, phase) in session.phases()?.into_iter().zip(&phases) {
+        let scalars = train::scalars_of(&session.config, phase, &Course::default(), &update, 0);
+        session.supply(&[scalars])?;
+        let profile = session.executor.profile(id, &scalars, EFFORT)?;
+        let plan = session.executor.plan(id);
+        if phases.len() > 1 {
+            report.result(&format!("phase {}", phase.name));
+        }
+        report.result(&as_text(plan, &profile, peak));
+        all.push(as_json(plan, &profile));
+    }
+    let mut value = all[0].clone();
+    if all.len() > 1 {
+        value["phases"] = json!(all);
+    }
+    Ok(value)
 }
 
 /// Rates of something that took `seconds` seconds: GFLOP/s, GB/s, and how near it is to the peak of whichever binds it.

@@ -302,9 +302,10 @@ fn prepare(mut configs: Vec<Config>, known: Option<&DataRecord>, args: &TrainArg
 
 /// The model in a few lines, before any time is spent.
 fn describe(session: &mut Session, report: &Report) -> Result<()> {
-    let id = session.plan(Purpose::Train)?;
-    let plan = session.executor.plan(id);
-    let (parameters, memory) = (plan.parameter_count(), plan.bytes());
+    let plans = session.phases()?;
+    let plan = session.executor.plan(plans[0]);
+    let further: u64 = plans[1..].iter().map(|&plan| session.executor.plan(plan).own_bytes()).sum();
+    let (parameters, memory) = (plan.parameter_count(), plan.bytes() + further);
     let resident = 4 * (plan.words(&Role::Data) + plan.words(&Role::Window)) as u64;
     let (config, members) = (&session.config, session.member_count());
     let beta = config.objective.beta;
@@ -317,6 +318,10 @@ fn describe(session: &mut Session, report: &Report) -> Result<()> {
         let [up, down] = pair.map(|steps| network::describe(&steps).join(", "));
         report.note(&format!("         encoder {level} {up}"));
         report.note(&format!("         decoder {level} {down}"));
+    }
+    let widths: Vec<String> = session.model.discriminator().iter().map(|map| map.outputs.to_string()).collect();
+    if !widths.is_empty() {
+        report.note(&format!("         discriminator {}", widths.join(", ")));
     }
     if let Some(global) = likelihood::global(&session.model) {
         report.note(&format!("         {}: {} for all examples", global.name, count(global.count as u64)));

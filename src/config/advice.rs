@@ -84,6 +84,7 @@ fn followed(config: &Config) -> Option<String> {
 fn belongings(config: &Config) -> Vec<(&'static str, bool, &'static str)> {
     let (kind, curve, likelihood) = (config.optimizer.kind, config.schedule.curve, config.model.likelihood);
     let adam = matches!(kind, OptimizerKind::Adam | OptimizerKind::Adamw);
+    let players = config.objective.factor > 0.0;
     let (prior, posterior) = (config.model.prior, config.model.posterior);
     let flows = matches!(posterior, Posterior::Planar | Posterior::Iaf);
     let reads = |key| likelihood.keys().contains(&key);
@@ -96,6 +97,10 @@ fn belongings(config: &Config) -> Vec<(&'static str, bool, &'static str)> {
         ("optimizer.beta2", adam, "adam and adamw"),
         ("optimizer.eps", kind != OptimizerKind::Sgd, "adam, adamw and rmsprop"),
         ("optimizer.eps_hat", adam, "adam and adamw"),
+        ("optimizer.discriminator_lr", players, "objective.factor"),
+        ("optimizer.discriminator_beta1", players && adam, "objective.factor with adam and adamw"),
+        ("optimizer.discriminator_beta2", players && adam, "objective.factor with adam and adamw"),
+        ("optimizer.discriminator_every", players, "objective.factor"),
         ("model.sigma", sigma, "the likelihoods gaussian and gaussian-shared, and shared scales of a logistic-mixture"),
         ("model.components", reads("components"), "the likelihood logistic-mixture"),
         ("model.scales", reads("scales"), "the likelihood logistic-mixture"),

@@ -27,6 +27,9 @@ pub struct ObjectiveConfig {
     pub tc: f32,
     /// The weight of the squared maximum mean discrepancy between latents and prior (`InfoVAE`, WAE); 0 for none.
     pub mmd: f32,
+    /// γ of `FactorVAE`: the weight of the total correlation that a discriminator estimates (`model.discriminator`); 0 for
+    /// none.
+    pub factor: f32,
     /// What is optimised.
     pub bound: Bound,
     /// Latent samples for each example.
@@ -91,6 +94,7 @@ impl ObjectiveConfig {
             capacity_epochs: 10.0,
             tc: 1.0,
             mmd: 0.0,
+            factor: 0.0,
             bound: Bound::Elbo,
             samples: 1,
             groups: 1,

@@ -43,6 +43,11 @@ pub const RECIPES: &[(&str, &str, &str)] = &[
         "two stochastic layers of 100 and 50, likewise: the deeper network of the IWAE paper",
     ),
     (
+        "factor",
+        include_str!("../../assets/recipes/factor.toml"),
+        "FactorVAE: ten latent dimensions that a discriminator holds independent of each other",
+    ),
+    (
         "conditional",
         include_str!("../../assets/recipes/conditional.toml"),
         "200-200-50 that is told the class of each example: draws examples of a class",
@@ -132,6 +137,7 @@ mod tests {
             ("iaf", &[200, 200], 50, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 425_284),
             ("iwae", &[200, 200], 50, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 425_284),
             ("iwae2", &[200, 200], 100, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 521_084),
+            ("factor", &[400], 10, Likelihood::Bernoulli, Binarise::None, OptimizerKind::Adam, 966_405),
             // Without classes, of which the data say how many there are.
             ("conditional", &[200, 200], 50, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 425_284),
             ("table", &[64, 64], 8, Likelihood::Heterogeneous, Binarise::None, OptimizerKind::Adam, 162_096),

@@ -52,7 +52,7 @@ fn for_source(overrides: &[(String, String)]) -> Option<&'static str> {
 }
 
 /// Keys that came after runs had been saved without them: those were trained as the defaults of these keys say.
-const LATER: [&str; 19] = [
+const LATER: [&str; 25] = [
     "model.above",
     "model.condition",
     "model.prior",
@@ -63,6 +63,12 @@ const LATER: [&str; 19] = [
     "model.posterior",
     "model.posterior_layers",
     "model.posterior_width",
+    "model.discriminator",
+    "objective.factor",
+    "optimizer.discriminator_lr",
+    "optimizer.discriminator_beta1",
+    "optimizer.discriminator_beta2",
+    "optimizer.discriminator_every",
     "model.components",
     "model.scales",
     "train.sync_seconds",

@@ -9,8 +9,8 @@ use crate::error::{Error, Result};
 pub const SWEPT: [&str; 5] =
     ["train.seed", "optimizer.lr", "objective.beta", "model.init", "model.output_bias_from_data"];
 
-/// The most members of a sweep: what each is told of a step must fit a uniform binding of 64 KiB.
-pub const MOST_MEMBERS: usize = 1024;
+/// The most members of a sweep: what each is told of a step, 80 bytes, must fit a uniform binding of 64 KiB.
+pub const MOST_MEMBERS: usize = 800;
 
 /// Models that train side by side.
 #[derive(Debug, Clone, PartialEq)]
@@ -211,7 +211,7 @@ mod tests {
             ("seed=3", Some("0,1"), ["train.seed is set twice", "once"]),
             ("seed=[0,1]", Some("0,1"), ["train.seed is set twice", "once"]),
             ("seed=[0,1]", Some("4"), ["train.seed", "whole number"]),
-            ("beta=[1,2]", Some("1000"), ["more than 1024 members", "shorten"]),
+            ("beta=[1,2]", Some("700"), ["more than 800 members", "shorten"]),
             ("betta=[1,2]", None, ["betta", "did you mean"]),
         ] {
             let error = sweep(None, &pairs(settings), seeds).expect_err(settings);

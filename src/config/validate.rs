@@ -1,5 +1,7 @@
 //! What is allowed, checked before any work begins.
 
+mod discriminator;
+
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
@@ -85,6 +87,7 @@ pub fn validate(config: &Config) -> Result<()> {
     number("optimizer.clip_norm", optimizer.clip_norm, 0.0)?;
     number("optimizer.second_moment", optimizer.second_moment, 0.0)?;
     fraction("optimizer.ema", optimizer.ema)?;
+    discriminator::check_discriminator(config)?;
     check_schedule(schedule)?;
 
     count("train.epochs", train.epochs, 1..=1_000_000)?;
@@ -163,7 +166,6 @@ fn check_objective(objective: &ObjectiveConfig, model: &ModelConfig, train: &Tra
     number("objective.tc", *tc, 0.0)?;
     number("objective.mmd", *mmd, 0.0)?;
     let pairs = *tc != 1.0 || *mmd > 0.0;
-    check(*tc == 1.0 || *capacity == 0.0, "objective.tc", tc, "1 where objective.capacity is set")?;
     check(!pairs || *samples == 1, "objective.samples", samples, "1 with objective.tc or objective.mmd")?;
     check(!pairs || train.batch > 1, "train.batch", &train.batch, "2 or more with objective.tc or objective.mmd")?;
     let parts = train.accumulate;
@@ -283,6 +285,9 @@ pub fn parameter_count(model: &ModelConfig, data: usize, outputs: usize) -> Opti
         decoder = dense_layers(model.latent, widths, outputs)?;
     }
     let (mut sum, mut below) = (encoder.checked_add(decoder)?, model.latent);
+    if !model.discriminator.is_empty() {
+        sum = sum.checked_add(dense_layers(model.latent, &model.discriminator, 1)?)?;
+    }
     for above in model.levels().unwrap_or_default() {
         let backwards: Vec<usize> = above.hidden.iter().rev().copied().collect();
         sum = sum.checked_add(dense_layers(below, &above.hidden, above.latent.checked_mul(2)?)?)?;
@@ -431,6 +436,26 @@ mod tests {
             ("objective.tc", "6", |c| (c.objective.tc, c.objective.bound) = (6.0, Bound::Iwae)),
             ("objective.mmd", "inf", |c| c.objective.mmd = f32::INFINITY),
             ("objective.samples", "2", |c| (c.objective.mmd, c.objective.samples) = (1.0, 2)),
+            ("objective.factor", "-1", |c| c.objective.factor = -1.0),
+            ("model.discriminator", "[]", |c| c.objective.factor = 6.0),
+            ("model.discriminator", "[8]", |c| c.model.discriminator = vec![8]),
+            ("model.discriminator[1]", "0", |c| (c.objective.factor, c.model.discriminator) = (6.0, vec![8, 0])),
+            ("objective.factor", "6", |c| {
+                (c.objective.factor, c.model.discriminator, c.objective.bound) = (6.0, vec![8], Bound::Iwae);
+            }),
+            ("objective.samples", "2", |c| {
+                (c.objective.factor, c.model.discriminator, c.objective.samples) = (6.0, vec![8], 2);
+            }),
+            ("model.latent", "1", |c| {
+                (c.objective.factor, c.model.discriminator, c.model.latent) = (6.0, vec![8], 1);
+            }),
+            ("train.batch", "16777216", |c| {
+                (c.objective.factor, c.model.discriminator, c.train.batch) = (6.0, vec![8], MAX_EXAMPLES);
+            }),
+            ("optimizer.discriminator_lr", "0", |c| c.optimizer.discriminator_lr = 0.0),
+            ("optimizer.discriminator_beta1", "1", |c| c.optimizer.discriminator_beta1 = 1.0),
+            ("optimizer.discriminator_beta2", "NaN", |c| c.optimizer.discriminator_beta2 = f32::NAN),
+            ("optimizer.discriminator_every", "0", |c| c.optimizer.discriminator_every = 0),
             ("objective.share", "1.5", |c| c.objective.share = 1.5),
             ("objective.anneal_epochs", "0", |c| c.objective.anneal_epochs = 0.0),
             ("objective.anneal_share", "0", |c| c.objective.anneal_share = 0.0),

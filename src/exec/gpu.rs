@@ -11,6 +11,7 @@ mod memory;
 mod pipeline;
 mod profile;
 mod texels;
+mod turns;
 
 pub use device::{Adapter, adapters};
 
@@ -25,8 +26,10 @@ use memory::{Held, Memory};
 use pipeline::Pipelines;
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
+use std::ops::Range;
 use std::time::Instant;
 use texels::Textures;
+use turns::{Turn, submit};
 
 /// Submissions that the device may be behind.
 const SUBMISSIONS_IN_FLIGHT: usize = 2;
@@ -66,6 +69,13 @@ struct Loaded {
     dispatches: Vec<Dispatch>,
     uniforms: Uniforms,
     pace: Pace,
+}
+
+impl Loaded {
+    /// The runs of these rows of its table of steps.
+    fn turn(&self, rows: Range<usize>) -> Turn<'_> {
+        Turn { uniforms: &self.uniforms, rows, dispatches: &self.dispatches }
+    }
 }
 
 /// Group 1: the params of a plan's steps, and what changes from run to run.
@@ -238,7 +248,7 @@ impl Gpu {
         self.write_steps(&self.plans[id.0].uniforms.clone(), steps);
         let loaded = &self.plans[id.0];
         let runs = steps.len() / loaded.plan.members;
-        let submission = submit(&self.device, &loaded.plan.name, &loaded.uniforms, runs, &loaded.dispatches);
+        let submission = submit(&self.device, &loaded.plan.name, &[loaded.turn(0..runs)]);
         self.submitted(submission, Some(id), runs * loaded.dispatches.len());
         if !known {
             self.finish()?;
@@ -408,32 +418,6 @@ fn shared(step: &Step) -> u32 {
     let written = |buffer| step.accesses().any(|(access, view)| access != Access::Read && view.buffer == buffer);
     let reads = step.accesses().enumerate().filter(|(_, (access, _))| *access == Access::Read);
     reads.filter(|(_, (_, view))| written(view.buffer)).fold(0, |bits, (at, _)| bits | 1 << at)
-}
-
-/// Records the dispatches once for each of the first `runs` rows of the table of steps, and submits them.
-fn submit(
-    device: &Device,
-    label: &str,
-    uniforms: &Uniforms,
-    runs: usize,
-    dispatches: &[Dispatch],
-) -> wgpu::SubmissionIndex {
-    let mut encoder = device.handle.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(label) });
-    let descriptor = wgpu::ComputePassDescriptor { label: Some(label), timestamp_writes: None };
-    let mut pass: Option<wgpu::ComputePass> = None;
-    for run in 0..runs as u64 {
-        for dispatch in dispatches {
-            if !dispatch.copies.is_empty() {
-                // Copies come between passes, so this one ends.
-                pass = None;
-                dispatch.copies.iter().for_each(|copy| copy.record(&mut encoder));
-            }
-            let pass = pass.get_or_insert_with(|| encoder.begin_compute_pass(&descriptor).forget_lifetime());
-            dispatch_in(pass, uniforms, dispatch, run);
-        }
-    }
-    drop(pass);
-    device.queue.submit([encoder.finish()])
 }
 
 /// Records a dispatch for a row of the table of steps.

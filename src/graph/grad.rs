@@ -1,7 +1,7 @@
 //! Reverse-mode gradients: one short rule per operation, and one loop that adds up.
 
 use super::general::{Reduction, of_map, of_reduced};
-use super::{Graph, Id, Op, Window};
+use super::{Graph, Group, Id, Op, Window};
 use crate::config::Activation;
 use crate::error::{Error, Result};
 
@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 pub fn gradients(graph: &mut Graph, wanted: &[Id]) -> Result<Vec<Option<Id>>> {
     let terms = graph.terms.clone();
     let mut all: Vec<Option<Id>> = vec![None; wanted.len()];
-    let mut audiences: Vec<&str> = Vec::new();
+    let mut audiences: Vec<Group> = Vec::new();
     for term in terms.iter().filter(|term| term.weight.is_some()) {
         if !audiences.contains(&term.of) {
             audiences.push(term.of);
@@ -25,7 +25,7 @@ pub fn gradients(graph: &mut Graph, wanted: &[Id]) -> Result<Vec<Option<Id>>> {
         }
         // Way back for those that follow these terms; nothing is differentiated for the others.
         let follows = |id: &Id| match *graph.op(*id) {
-            Op::Parameter { index } => belongs(&graph.parameters[index].name, of),
+            Op::Parameter { index } => of.contains(&graph.parameters[index].name),
             _ => true,
         };
         let (places, these): (Vec<usize>, Vec<Id>) =
@@ -271,11 +271,6 @@ fn shaped(graph: &mut Graph, op: Op, like: Id) -> Result<Id> {
     if graph.shape(made) == shape { Ok(made) } else { graph.add(Op::Reshape { x: made, shape }) }
 }
 
-/// Whether a parameter follows the terms of an audience. The prior belongs to what makes data, with the decoder.
-fn belongs(name: &str, of: &str) -> bool {
-    name.starts_with(of) || (of == "decoder" && name.starts_with("prior"))
-}
-
 /// Whether no gradient passes an operation, whatever it reads.
 fn is_blind(op: &Op) -> bool {
     matches!(op, Op::StopGradient { .. } | Op::Reduce { kind: Reduction::ArgMax | Reduction::ArgMin, .. })
@@ -294,12 +289,13 @@ mod tests {
     /// Terms of two groups that alternate are differentiated once each.
     #[test]
     fn the_order_of_terms_of_different_groups_does_not_matter() {
-        let weights_of = |groups: [&'static str; 3]| {
+        let [one, two] = [Group::Of(&["one"]), Group::Of(&["two"])];
+        let weights_of = |groups: [Group; 3]| {
             let mut graph = Graph::new(2);
             let x = graph.add(Op::Input { name: "x".into(), shape: Shape::new(&[2, 3]) }).unwrap();
             let wanted = ["one.w", "two.w"].map(|name| graph.parameter(name, Shape::new(&[4, 1])).unwrap());
             for (of, weight) in groups.into_iter().zip(0..) {
-                let w = wanted[usize::from(of == "two")];
+                let w = wanted[usize::from(of == two)];
                 let y = graph.add(Op::Affine { x, w }).unwrap();
                 let rows = graph.add(Op::SumRows { x: y }).unwrap();
                 graph.term_of("term", rows, weight, of);
@@ -308,7 +304,7 @@ mod tests {
             assert!(found.iter().all(Option::is_some));
             graph.ids().filter(|&id| matches!(graph.op(id), Op::RowWeights { .. })).count()
         };
-        assert_eq!(weights_of(["one", "one", "two"]), 3);
-        assert_eq!(weights_of(["one", "two", "one"]), 3);
+        assert_eq!(weights_of([one, one, two]), 3);
+        assert_eq!(weights_of([one, two, one]), 3);
     }
 }

@@ -51,10 +51,12 @@ pub enum KlShape {
         /// Dimensions of a group.
         size: usize,
     },
-    /// Its distance from the step's third weight, in the batch's mean.
+    /// Its distance from one of the step's weights, in the batch's mean.
     Capacity {
         /// Dimensions of a group.
         size: usize,
+        /// Which weight.
+        weight: usize,
     },
 }
 
@@ -62,7 +64,7 @@ impl KlShape {
     /// Dimensions of a group.
     pub fn size(&self) -> usize {
         match *self {
-            Self::FreeBits { size, .. } | Self::Capacity { size } => size,
+            Self::FreeBits { size, .. } | Self::Capacity { size, .. } => size,
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! - Free bits, `CAPACITY` = 0: max(λ, KL) for each group of latent dimensions, where KL is the group's mean over the
 //!   batch (Kingma et al., "Improving variational inference with inverse autoregressive flow", 2016).
-//! - Capacity, `CAPACITY` = 1: |KL − C| with one group, where C is the step's third weight (Burgess et al.,
+//! - Capacity, `CAPACITY` = 1: |KL − C| with one group, where C is one of the step's weights (Burgess et al.,
 //!   "Understanding disentangling in β-VAE", 2018, with the mean over the batch inside).
 //!
 //! Both are λ + s·(KL − λ) or s·(KL − C) of each example with a slope s that is that of the batch, so that the mean over
@@ -21,6 +21,8 @@ params! {
         pub size: u32,
         /// Which weight of the loss belongs to the result, if `UNIFORM`.
         pub weight: u32,
+        /// Which of the step's weights is the capacity, if `CAPACITY`.
+        pub capacity: u32,
         /// λ, free nats of a group.
         pub bound: f32,
         /// Lower bound of the log-variance.
@@ -29,9 +31,6 @@ params! {
         pub high: f32,
     }
 }
-
-/// Which of the step's weights is the capacity.
-pub const CAPACITY_WEIGHT: usize = 2;
 
 /// The kernel. Its outer axis is the examples. `GRAD` asks for the gradient; with `UNIFORM` = 1 that of the result is that
 /// of a mean over the batch, and `g` is not read.
@@ -68,7 +67,7 @@ fn cpu(call: Call) {
     let y = f32s_mut(writes[0]);
     let (latent, size) = (p.latent as usize, p.size as usize);
     let (capacity, grad, uniform) = (consts[0] == 1, consts[1] == 1, consts[2] == 1);
-    let (bound, below) = if capacity { (step.weights[CAPACITY_WEIGHT], -1.0) } else { (p.bound, 0.0) };
+    let (bound, below) = if capacity { (step.weights[p.capacity as usize], -1.0) } else { (p.bound, 0.0) };
     for (i, row) in range.enumerate() {
         let g = match (grad, uniform) {
             (false, _) => 0.0,
@@ -108,9 +107,9 @@ mod tests {
     const STATS: [f32; 8] = [2.0, 1.0, 0.0, 0.0, 4.0, 0.0, 0.0, 0.0];
 
     fn result(consts: [u32; 3], size: u32, means: &[f32], bound: f32, capacity: f32) -> Vec<f32> {
-        let p = Params { rows: 2, latent: 2, size, weight: 1, bound, low: -3.0, high: 3.0 };
+        let p = Params { rows: 2, latent: 2, size, weight: 1, capacity: 5, bound, low: -3.0, high: 3.0 };
         let mut y = vec![f32::NAN; if consts[1] == 1 { 8 } else { 2 }];
-        let step = StepScalars { weights: [1.0, 0.5, capacity, 0.0], ..step(2) };
+        let step = StepScalars { weights: [1.0, 0.5, 0.0, 0.0, 0.0, capacity, 0.0, 0.0], ..step(2) };
         cpu(call(0..2, &p, &consts, &step, &[&STATS, means, &[2.0, 4.0]], vec![&mut y]));
         y
     }

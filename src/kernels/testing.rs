@@ -12,7 +12,7 @@ pub fn step(rows: u32) -> StepScalars {
         key: crate::rng::key(11),
         stream: crate::rng::Stream::Noise as u32,
         row_weight: 1.0 / rows as f32,
-        weights: [1.0, 0.5, 0.0, 0.0],
+        weights: [1.0, 0.5, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
         ..StepScalars::zeroed()
     }
 }

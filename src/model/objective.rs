@@ -1,12 +1,13 @@
-//! The losses that a model can be trained by, as graphs, and the weights of their terms at each step.
+//! The losses that a model can be trained by, as graphs. Each term names its weight; [`super::weights`] has their values.
 //!
 //! Whatever is optimised, the first two terms of a graph are distortion and rate, so that runs can be compared.
 
 use super::stack::{Drawn, Pass, sum};
-use super::vae::{DISTORTION_WEIGHT, Model, RATE_WEIGHT};
-use super::{likelihood, pairs};
-use crate::config::{Anneal, Bound, ObjectiveConfig};
+use super::weights::{self, DISTORTION, RATE, Weights};
+use super::{Model, factor, likelihood, pairs};
+use crate::config::{Bound, ObjectiveConfig};
 use crate::error::Result;
+use crate::graph::group::{DECODER, ENCODER};
 use crate::graph::op::KlShape;
 use crate::graph::{Graph, Id, Op};
 
@@ -14,10 +15,6 @@ use crate::graph::{Graph, Id, Op};
 pub const BOUND: &str = "bound";
 /// What the terms begin with that are the rates of single stochastic layers; their number follows.
 pub const LAYER_RATE: &str = "rate ";
-/// Which of a step's weights multiplies the bound or the total correlation, or is the capacity.
-const BOUND_WEIGHT: usize = 2;
-/// Which of a step's weights multiplies the bound that only the decoder follows, or the discrepancy to the prior.
-const DECODER_WEIGHT: usize = 3;
 
 impl Model {
     /// One training step by an objective: terms `distortion`, `rate` and, where something else is optimised, `bound`,
@@ -34,42 +31,46 @@ impl Model {
 
     /// The ELBO, its rate as it is or shaped.
     fn penalised(&self, graph: &mut Graph, objective: &ObjectiveConfig) -> Result<()> {
+        let weights = Weights::of(objective);
         let pass = self.pass(graph, objective.samples)?;
         let (Drawn { stats, .. }, clamp) = (pass.lowest(), self.clamp());
         let distortion = likelihood::distortion(graph, self, pass.out, pass.x)?;
         let rates = self.rates(graph, &pass)?;
         let rate = sum(graph, &rates)?;
-        graph.term("distortion", distortion, DISTORTION_WEIGHT);
+        graph.term("distortion", distortion, weights.slot(DISTORTION)?);
         let latent = self.config.latent;
         let shape = match (objective.free_bits > 0.0, objective.capacity > 0.0) {
             (true, _) => KlShape::FreeBits { bound: objective.free_bits, size: objective.free_group },
-            (_, true) => KlShape::Capacity { size: latent },
+            (_, true) => KlShape::Capacity { size: latent, weight: weights.slot(weights::CAPACITY)? },
             _ => {
-                graph.term("rate", rate, RATE_WEIGHT);
+                graph.term("rate", rate, weights.slot(RATE)?);
                 report_layers(graph, &rates);
-                return self.of_pairs(graph, objective, &pass);
+                return self.of_pairs(graph, objective, &weights, &pass);
             }
         };
         graph.report("rate", rate);
         let means = graph.add(Op::KlMeans { stats, clamp, size: shape.size() })?;
         let penalty = graph.add(Op::ShapedKl { stats, means, clamp, shape })?;
-        graph.term("penalty", penalty, RATE_WEIGHT);
-        self.of_pairs(graph, objective, &pass)
+        graph.term("penalty", penalty, weights.slot(RATE)?);
+        self.of_pairs(graph, objective, &weights, &pass)
     }
 
-    /// Terms that compare the latents of a batch with each other.
-    fn of_pairs(&self, graph: &mut Graph, objective: &ObjectiveConfig, pass: &Pass) -> Result<()> {
+    /// Terms that look at the latents of a batch as a whole.
+    fn of_pairs(&self, graph: &mut Graph, objective: &ObjectiveConfig, weights: &Weights, pass: &Pass) -> Result<()> {
         let (Drawn { stats, z, .. }, clamp) = (pass.lowest(), self.clamp());
+        if objective.factor > 0.0 {
+            factor::add_estimate(graph, weights, z, &pass.discriminator)?;
+        }
         if objective.tc != 1.0 {
             let correlation = pairs::total_correlation(graph, stats, z, clamp)?;
-            graph.term("total correlation", correlation, BOUND_WEIGHT);
+            graph.term("total correlation", correlation, weights.slot(weights::TOTAL_CORRELATION)?);
         }
         if objective.mmd > 0.0 {
             // Of two draws for each example the first is the noise of its latent.
             let prior = graph.add(Op::Noise { rows: 2 * graph.batch, width: self.config.latent, layer: 0 })?;
             let prior = (self.prior().sample)(graph, self, &pass.prior, prior)?;
             let discrepancy = pairs::mmd(graph, z, prior)?;
-            graph.term("MMD", discrepancy, DECODER_WEIGHT);
+            graph.term("MMD", discrepancy, weights.slot(weights::MMD)?);
         }
         Ok(())
     }
@@ -77,6 +78,7 @@ impl Model {
     /// A bound of importance-weighted samples, and for CIWAE the ELBO of the same samples beside it.
     fn weighted(&self, graph: &mut Graph, objective: &ObjectiveConfig) -> Result<()> {
         let (samples, groups) = (objective.samples, objective.groups);
+        let weights = Weights::of(objective);
         let pass = self.pass(graph, samples)?;
         let distortion = likelihood::distortion(graph, self, pass.out, pass.x)?;
         let ratios = self.log_ratios(graph, &pass)?;
@@ -90,21 +92,21 @@ impl Model {
         };
         let whole = if objective.bound == Bound::Piwae { Some(bound(samples)?) } else { None };
         if objective.bound == Bound::Ciwae {
-            graph.term("distortion", distortion, DISTORTION_WEIGHT);
+            graph.term("distortion", distortion, weights.slot(DISTORTION)?);
         } else {
             graph.report("distortion", distortion);
         }
         graph.report("rate", rate);
         match (of_all, of_groups, whole) {
             (_, Some(inner), Some(outer)) => {
-                graph.term_of(BOUND, outer, DECODER_WEIGHT, "decoder");
-                graph.term_of("bound of groups", inner, BOUND_WEIGHT, "encoder");
+                graph.term_of(BOUND, outer, weights.slot(weights::DECODER_BOUND)?, DECODER);
+                graph.term_of("bound of groups", inner, weights.slot(weights::BOUND)?, ENCODER);
             }
-            (Some(bound), ..) | (_, Some(bound), _) => graph.term(BOUND, bound, BOUND_WEIGHT),
+            (Some(bound), ..) | (_, Some(bound), _) => graph.term(BOUND, bound, weights.slot(weights::BOUND)?),
             _ => {}
         }
         if objective.bound == Bound::Ciwae {
-            graph.term("log ratio", ratio, RATE_WEIGHT);
+            graph.term("log ratio", ratio, weights.slot(weights::LOG_RATIO)?);
         }
         report_layers(graph, &rates);
         Ok(())
@@ -118,57 +120,16 @@ fn report_layers(graph: &mut Graph, rates: &[Id]) {
     }
 }
 
-/// The weights of a step's terms after so many epochs.
-pub fn weights_at(objective: &ObjectiveConfig, epochs: f64) -> [f32; 4] {
-    if objective.bound.is_weighted() {
-        let share = if objective.bound == Bound::Ciwae { objective.share } else { 0.0 };
-        return [share, share, 1.0 - share, 1.0];
-    }
-    let mut weights = [1.0, annealed_beta(objective, epochs), 0.0, 0.0];
-    weights[BOUND_WEIGHT] = capacity_at(objective, epochs).unwrap_or(objective.tc - 1.0);
-    weights[DECODER_WEIGHT] = objective.mmd;
-    weights
-}
-
-/// β after so many epochs; a bound of importance-weighted samples has none.
-pub fn beta_at(objective: &ObjectiveConfig, epochs: f64) -> Option<f32> {
-    (!objective.bound.is_weighted()).then(|| annealed_beta(objective, epochs))
-}
-
-fn annealed_beta(objective: &ObjectiveConfig, epochs: f64) -> f32 {
-    let annealed = match objective.anneal {
-        Anneal::None => 1.0,
-        Anneal::Linear => risen(epochs, objective.anneal_epochs),
-        Anneal::Cyclical => {
-            let place = (epochs / f64::from(objective.anneal_epochs)).fract();
-            (place / f64::from(objective.anneal_share)).min(1.0)
-        }
-    };
-    (f64::from(objective.beta) * annealed) as f32
-}
-
-/// The capacity after so many epochs, where the rate has one.
-pub fn capacity_at(objective: &ObjectiveConfig, epochs: f64) -> Option<f32> {
-    let capacity = f64::from(objective.capacity) * risen(epochs, objective.capacity_epochs);
-    (objective.capacity > 0.0).then_some(capacity as f32)
-}
-
-/// How much of a rise in a line over `over` epochs is done.
-fn risen(epochs: f64, over: f32) -> f64 {
-    if over > 0.0 { (epochs / f64::from(over)).min(1.0) } else { 1.0 }
-}
-
-/// Which of a step's weights are weights: the others keep their value when all are scaled.
-pub fn is_weight(objective: &ObjectiveConfig, which: usize) -> bool {
-    objective.capacity == 0.0 || which != BOUND_WEIGHT
-}
-
 /// What is minimised, in a line; `beta` is how its value is shown.
 pub fn formula(objective: &ObjectiveConfig, beta: &str) -> String {
     let tc = objective.tc - 1.0;
     let tc = if tc == 0.0 { String::new() } else { format!(" + {tc} x total correlation") };
     let mmd = if objective.mmd > 0.0 { format!(" + {} x MMD", objective.mmd) } else { String::new() };
-    format!("{}{tc}{mmd}", main_part(objective, beta))
+    let factor = match objective.factor {
+        0.0 => String::new(),
+        factor => format!(" + {factor} x density ratio of a discriminator (FactorVAE)"),
+    };
+    format!("{}{tc}{mmd}{factor}", main_part(objective, beta))
 }
 
 fn main_part(objective: &ObjectiveConfig, beta: &str) -> String {
@@ -192,34 +153,5 @@ fn main_part(objective: &ObjectiveConfig, beta: &str) -> String {
         ),
         Bound::Elbo if objective.capacity > 0.0 => format!("distortion + {beta} x |rate - {}|", objective.capacity),
         Bound::Elbo => format!("distortion + {beta} x rate"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn weights_follow_their_schedules() {
-        let elbo = ObjectiveConfig::elbo(4.0);
-        let linear = ObjectiveConfig { anneal: Anneal::Linear, anneal_epochs: 2.0, ..elbo.clone() };
-        let cyclical = ObjectiveConfig { anneal: Anneal::Cyclical, anneal_epochs: 4.0, ..elbo.clone() };
-        let capacity = ObjectiveConfig { capacity: 10.0, capacity_epochs: 5.0, ..elbo.clone() };
-        let ciwae = ObjectiveConfig { bound: Bound::Ciwae, share: 0.25, ..ObjectiveConfig::elbo(1.0) };
-        for (objective, epochs, expected) in [
-            (&elbo, 0.0, [1.0, 4.0, 0.0, 0.0]),
-            (&linear, 0.0, [1.0, 0.0, 0.0, 0.0]),
-            (&linear, 0.5, [1.0, 1.0, 0.0, 0.0]),
-            (&linear, 7.0, [1.0, 4.0, 0.0, 0.0]),
-            (&cyclical, 1.0, [1.0, 2.0, 0.0, 0.0]),
-            (&cyclical, 3.5, [1.0, 4.0, 0.0, 0.0]),
-            (&cyclical, 8.0, [1.0, 0.0, 0.0, 0.0]),
-            (&capacity, 2.5, [1.0, 4.0, 5.0, 0.0]),
-            (&capacity, 9.0, [1.0, 4.0, 10.0, 0.0]),
-            (&ObjectiveConfig { tc: 6.0, mmd: 10.0, ..elbo.clone() }, 3.0, [1.0, 4.0, 5.0, 10.0]),
-            (&ciwae, 3.0, [0.25, 0.25, 0.75, 1.0]),
-        ] {
-            assert_eq!(weights_at(objective, epochs), expected, "{objective:?} after {epochs}");
-        }
     }
 }

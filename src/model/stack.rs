@@ -30,6 +30,8 @@ pub(super) struct Networks {
     posterior: Vec<Id>,
     /// The tensors of the prior.
     pub prior: Vec<Id>,
+    /// Those of the discriminator, if there is one.
+    pub discriminator: Vec<Id>,
 }
 
 /// What the lowest encoder puts out for examples.
@@ -76,6 +78,8 @@ pub(super) struct Pass {
     pub out: Id,
     /// What density and draws of the highest layer's prior are computed from.
     pub prior: Vec<Id>,
+    /// Those of the discriminator, if there is one.
+    pub discriminator: Vec<Id>,
 }
 
 impl Pass {
@@ -125,7 +129,10 @@ impl Model {
             all.into_iter().map(|tensor| graph.parameter(&tensor.name, tensor.shape)).collect()
         };
         let (posterior, prior) = (tensors(self.posterior_tensors())?, tensors(self.prior_tensors())?);
-        Ok(Networks { encoders, decoders, shared, posterior, prior })
+        let discriminator = self.discriminator();
+        let discriminator = discriminator.iter().map(|map| graph.parameter(&map.name, map.shape()));
+        let discriminator = discriminator.collect::<Result<_>>()?;
+        Ok(Networks { encoders, decoders, shared, posterior, prior, discriminator })
     }
 
     /// What density and draws of the prior are computed from: its tensors, or what the encoder says of those that are examples.
@@ -209,7 +216,7 @@ impl Model {
         let out = networks.decode(graph, layers[0].z, class)?;
         let out = likelihood::complete(graph, self, out, networks.shared)?;
         let prior = self.prior_parts(graph, networks)?;
-        Ok(Pass { x, encoded, layers, priors, out, prior })
+        Ok(Pass { x, encoded, layers, priors, out, prior, discriminator: networks.discriminator.clone() })
     }
 
     /// log q(zₗ|zₗ₋₁) − log p(zₗ|zₗ₊₁) at the samples of a layer, counted from 0, [R].

@@ -3,6 +3,7 @@
 
 use super::likelihood::Density;
 use super::stack::{Networks, Pass, sum};
+use super::weights::{DISTORTION, RATE, Weights};
 use super::{likelihood, network, presentation};
 use crate::config::{Binarise, Condition, Config, Domain, MAX_PARAMETERS, ModelConfig};
 use crate::data::table::Encoding;
@@ -13,19 +14,6 @@ use crate::graph::op::Source;
 use crate::graph::{Clamp, Graph, Id, Op, Parameter};
 use crate::shape::Shape;
 use std::sync::Arc;
-
-/// Which of a step's weights multiplies the distortion.
-pub const DISTORTION_WEIGHT: usize = 0;
-/// Which of a step's weights multiplies the rate: β.
-pub const RATE_WEIGHT: usize = 1;
-
-/// The weights of a step's terms for a given β.
-pub fn weights(beta: f32) -> [f32; 4] {
-    let mut weights = [0.0; 4];
-    weights[DISTORTION_WEIGHT] = 1.0;
-    weights[RATE_WEIGHT] = beta;
-    weights
-}
 
 /// A model and what it needs to know of its data.
 #[derive(Debug, Clone, PartialEq)]
@@ -121,6 +109,7 @@ impl Model {
         let count = count + likelihood::global(&model).map_or(0, |global| global.count as u64);
         let own = [model.posterior_tensors(), model.prior_tensors()].concat();
         let count = count + own.iter().map(|tensor| tensor.shape.count() as u64).sum::<u64>();
+        let count = count + model.discriminator().iter().map(|map| map.shape().count() as u64).sum::<u64>();
         if count > MAX_PARAMETERS {
             return Err(Error::Usage(format!(
                 "the model would have {count} parameters: allowed are up to {MAX_PARAMETERS}"
@@ -345,8 +334,9 @@ impl Model {
         let distortion = likelihood::distortion(graph, self, pass.out, pass.x)?;
         let rates = self.rates(graph, pass)?;
         let rate = sum(graph, &rates)?;
-        graph.term("distortion", distortion, DISTORTION_WEIGHT);
-        graph.term("rate", rate, RATE_WEIGHT);
+        let weights = Weights::elbo(1.0);
+        graph.term("distortion", distortion, weights.slot(DISTORTION)?);
+        graph.term("rate", rate, weights.slot(RATE)?);
         Ok(rates)
     }
 

@@ -14,7 +14,7 @@ mod sources;
 mod sums;
 mod table;
 
-use super::{Buffer, Ending, Plan, Role, Step, View, layout, levels, memory, update, verify};
+use super::{Buffer, Ending, Plan, Role, Row, Step, View, layout, levels, memory, update, verify};
 use crate::error::{Error, Result};
 use crate::graph::fuse::{Group, fuse};
 use crate::graph::general::join_formulas;
@@ -78,7 +78,9 @@ pub fn unshared(
     target: Target,
 ) -> Result<Plan> {
     let parameters: Vec<Id> = graph.ids().filter(|&id| matches!(graph.op(id), Op::Parameter { .. })).collect();
-    let mut found = if ending.is_some() { gradients(&mut graph, &parameters)? } else { vec![] };
+    let trained = trained(&graph, &parameters, ending)?;
+    let wanted: Vec<Id> = trained.iter().map(|&at| parameters[at]).collect();
+    let mut found = if ending.is_some() { gradients(&mut graph, &wanted)? } else { vec![] };
     copy_shared(&mut graph, &mut found)?;
     let mut roots: Vec<Id> = graph.terms.iter().map(|term| term.rows).collect();
     roots.extend(graph.outputs.iter().map(|(_, id)| *id));
@@ -100,10 +102,11 @@ pub fn unshared(
         resident,
         plan,
         parameter_words: words,
+        row: ending.and_then(|ending| ending.row).unwrap_or(Row { first: 0, columns: graph.terms.len() }),
         places: BTreeMap::new(),
         parts: BTreeMap::new(),
     };
-    lowering.fix_places(&parameters, &found)?;
+    lowering.fix_places(&parameters, &trained, &found)?;
     let groups = fuse(&graph, &roots);
     let live: BTreeSet<Id> = groups.iter().flat_map(|group| group.members()).collect();
     for group in groups {
@@ -115,6 +118,17 @@ pub fn unshared(
         update::steps(&mut lowering, ending);
     }
     Ok(lowering.plan)
+}
+
+/// The parameters that an ending changes, by their numbers; none without one.
+fn trained(graph: &Graph, parameters: &[Id], ending: Option<Ending>) -> Result<Vec<usize>> {
+    let Some(Ending { trains, .. }) = ending else { return Ok(vec![]) };
+    let of_group = |&at: &usize| trains.contains(&graph.parameters[at].name);
+    let found: Vec<usize> = (0..parameters.len()).filter(of_group).collect();
+    if found.is_empty() {
+        return Err(Error::Bug(format!("no parameter belongs to {trains:?}, so there is nothing to train")));
+    }
+    Ok(found)
 }
 
 /// Gradients and outputs lie where the update and the host look for them. A tensor that already lies elsewhere (a
@@ -159,6 +173,8 @@ pub(super) struct Lowering<'a> {
     resident: Resident,
     pub plan: Plan,
     pub parameter_words: usize,
+    /// Where the terms stand in a row of the metrics.
+    pub row: Row,
     places: BTreeMap<Id, View>,
     /// Terms of the loss that are stored as partial sums, and how many there are for each row.
     parts: BTreeMap<Id, (View, usize)>,
@@ -226,21 +242,21 @@ impl Lowering<'_> {
         });
     }
 
-    /// Tensors whose place is given: parameters, their gradients, inputs and outputs.
-    fn fix_places(&mut self, parameters: &[Id], gradients: &[Option<Id>]) -> Result<()> {
+    /// Tensors whose place is given: parameters, the gradients of those that are trained, inputs and outputs.
+    fn fix_places(&mut self, parameters: &[Id], trained: &[usize], gradients: &[Option<Id>]) -> Result<()> {
         let words = self.parameter_words;
         for (at, &id) in parameters.iter().enumerate() {
             let (offset, count) = (self.plan.parameters[at].offset, self.plan.parameters[at].count());
             let buffer = self.buffer(Role::Parameters, words);
             self.places.insert(id, View { buffer, offset, words: count, split: false });
-            match gradients.get(at) {
+            match trained.binary_search(&at).ok().map(|found| gradients[found]) {
                 None => {}
                 Some(None) => {
                     return Err(Error::Bug(format!("the loss does not depend on {}", self.plan.parameters[at].name)));
                 }
                 Some(Some(gradient)) => {
                     let buffer = self.buffer(Role::Gradients, words);
-                    self.places.insert(*gradient, View { buffer, offset, words: count, split: false });
+                    self.places.insert(gradient, View { buffer, offset, words: count, split: false });
                 }
             }
         }

@@ -1,8 +1,9 @@
 //! The steps after the gradients: their sum over the parts of a batch, clipping, the update rule, the parameters' average.
 
 use super::lower::{Dispatch, Lowering, Target};
-use super::{Role, View};
+use super::{ALIGNMENT, Range, Role, View};
 use crate::config::{OptimizerConfig, OptimizerKind};
+use crate::graph::Group;
 use crate::kernels::update::{self, KERNEL, Params, grid, rule};
 use crate::kernels::{MOST_TEXEL_WORDS, clip_factor, running, squared_norm, update_texels};
 
@@ -18,12 +19,25 @@ pub struct Ending<'a> {
     pub parts: usize,
     /// Whether an update whose gradient is not a finite number is left out.
     pub skip: bool,
+    /// The parameters that are changed. All others keep their values, and nothing is differentiated for them.
+    pub trains: Group,
+    /// Where the terms stand in a row of the metrics, if others stand beside them.
+    pub row: Option<Row>,
+}
+
+/// The place of a plan's terms in a row of the metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    /// The column of the first term.
+    pub first: usize,
+    /// All columns.
+    pub columns: usize,
 }
 
 impl<'a> Ending<'a> {
-    /// One update for each run, whatever its gradient is.
+    /// One update of all parameters for each run, whatever the gradient is.
     pub const fn plain(optimizer: &'a OptimizerConfig) -> Self {
-        Self { optimizer, parts: 1, skip: false }
+        Self { optimizer, parts: 1, skip: false, trains: Group::All, row: None }
     }
 
     /// The constant `PARTS` of kernels.
@@ -40,33 +54,53 @@ impl<'a> Ending<'a> {
 /// A part of the parameters, and of all that is laid out as they are: offset, count, rows.
 type Part = (usize, usize, usize);
 
-/// Clips the gradient where the configuration asks for it, then updates the parameters: all in one step, or on the CPU
-/// engine one parameter at a time, so that the thread that made a part of a gradient also applies it.
+/// Clips the gradient where the configuration asks for it, then updates the parameters: all neighbours in one step, or on
+/// the CPU engine one parameter at a time, so that the thread that made a part of a gradient also applies it.
 pub(super) fn steps(lowering: &mut Lowering, ending: &Ending) {
-    let whole = (0, lowering.parameter_words, lowering.parameter_words, String::from("all parameters"));
-    let parts: Vec<(usize, usize, usize, String)> = if lowering.target == Target::Cpu {
-        let ranges = lowering.plan.parameters.iter();
-        ranges.map(|range| (range.offset, range.count(), range.shape[0], range.name.clone())).collect()
+    let runs = runs(&lowering.plan.parameters, ending.trains, lowering.parameter_words);
+    let parts: Vec<(Part, String)> = if lowering.target == Target::Cpu {
+        let trained = lowering.plan.parameters.iter().filter(|range| ending.trains.contains(&range.name));
+        trained.map(|range| ((range.offset, range.count(), range.shape[0]), range.name.clone())).collect()
     } else {
-        vec![whole]
+        runs.iter().map(|(offset, count, name)| ((*offset, *count, *count), name.clone())).collect()
     };
     let gradient = if ending.parts > 1 { Role::Total } else { Role::Gradients };
     if ending.parts > 1 {
-        for (offset, count, rows, name) in &parts {
+        for (part, name) in &parts {
             let kept = (Role::Gradients, Role::Total);
-            keep(lowering, running::SUM, ending, kept, (*offset, *count, *rows), &format!("sum of gradients: {name}"));
+            keep(lowering, running::SUM, ending, kept, *part, &format!("sum of gradients: {name}"));
         }
     }
-    let factor = if ending.clips() { clip(lowering, gradient.clone(), ending) } else { lowering.nothing() };
-    for (offset, count, rows, name) in &parts {
-        apply(lowering, ending, (gradient.clone(), factor), (*offset, *count, *rows), name);
+    let factor = if ending.clips() { clip(lowering, &gradient, &runs, ending) } else { lowering.nothing() };
+    for (part, name) in &parts {
+        apply(lowering, ending, (gradient.clone(), factor), *part, name);
     }
     if ending.optimizer.ema > 0.0 {
-        for (offset, count, rows, name) in &parts {
+        for (part, name) in &parts {
             let kept = (Role::Parameters, Role::Average);
-            keep(lowering, running::AVERAGE, ending, kept, (*offset, *count, *rows), &format!("average: {name}"));
+            keep(lowering, running::AVERAGE, ending, kept, *part, &format!("average: {name}"));
         }
     }
+}
+
+/// Neighbouring parameters of a group, as offset, words and name. Words between tensors belong to the one before them.
+type Run = (usize, usize, String);
+
+/// The parameters of a group, neighbours together: all of them are one run.
+fn runs(ranges: &[Range], trains: Group, words: usize) -> Vec<Run> {
+    if ranges.iter().all(|range| trains.contains(&range.name)) {
+        return vec![(0, words, String::from("all parameters"))];
+    }
+    let neighbours = ranges.chunk_by(|a, b| trains.contains(&a.name) == trains.contains(&b.name));
+    let trained = neighbours.filter(|ranges| trains.contains(&ranges[0].name));
+    trained
+        .map(|ranges| {
+            let (first, last) = (&ranges[0], &ranges[ranges.len() - 1]);
+            let end = (last.offset + last.count()).next_multiple_of(ALIGNMENT);
+            let name = if ranges.len() == 1 { first.name.clone() } else { format!("{} to {}", first.name, last.name) };
+            (first.offset, end - first.offset, name)
+        })
+        .collect()
 }
 
 /// A part of a buffer that is laid out as the parameters are.
@@ -91,25 +125,29 @@ fn keep(lowering: &mut Lowering, what: u32, ending: &Ending, (x, kept): (Role, R
     lowering.push(&dispatch, &p, views);
 }
 
-/// The factor by which every gradient is multiplied.
-fn clip(lowering: &mut Lowering, gradient: Role, ending: &Ending) -> View {
-    let count = lowering.parameter_words;
-    let gradients = lowering.whole(gradient, count);
+/// The factor by which every gradient of the group is multiplied.
+fn clip(lowering: &mut Lowering, gradient: &Role, runs: &[Run], ending: &Ending) -> View {
     // Without a limit only gradients that are no numbers matter; all others are shorter than this.
     let clip = if ending.optimizer.clip_norm > 0.0 { ending.optimizer.clip_norm } else { 1e18 };
-    let partials = lowering.scratch(PARTIALS);
-    let p = squared_norm::Params { count: count as u32, partials: PARTIALS as u32 };
-    let dispatch = Dispatch {
-        kernel: &squared_norm::KERNEL,
-        consts: &[],
-        outer: PARTIALS,
-        unit: 1,
-        grid: squared_norm::grid(&p),
-        what: "squared norm of the gradient",
-    };
-    lowering.push(&dispatch, &p, vec![gradients, View { split: true, ..partials }]);
+    let all = PARTIALS * runs.len();
+    let parts: Vec<View> =
+        runs.iter().map(|&(offset, count, _)| part_of(lowering, gradient.clone(), (offset, count, 1))).collect();
+    let partials = lowering.scratch(all);
+    for (at, (&(_, count, _), gradients)) in runs.iter().zip(parts).enumerate() {
+        let p = squared_norm::Params { count: count as u32, partials: PARTIALS as u32 };
+        let dispatch = Dispatch {
+            kernel: &squared_norm::KERNEL,
+            consts: &[],
+            outer: PARTIALS,
+            unit: 1,
+            grid: squared_norm::grid(&p),
+            what: "squared norm of the gradient",
+        };
+        let own = View { offset: at * PARTIALS, words: PARTIALS, split: true, ..partials };
+        lowering.push(&dispatch, &p, vec![View { split: false, ..gradients }, own]);
+    }
     let factor = lowering.scratch(1);
-    let p = clip_factor::Params { partials: PARTIALS as u32, clip, skip: ending.skip.into() };
+    let p = clip_factor::Params { partials: all as u32, clip, skip: ending.skip.into() };
     let dispatch = Dispatch {
         kernel: &clip_factor::KERNEL,
         consts: &[],
@@ -138,7 +176,7 @@ fn apply(lowering: &mut Lowering, ending: &Ending, (gradient, factor): (Role, Vi
         eps: config.eps,
         weight_decay: config.weight_decay,
         batch: lowering.graph.batch as u32,
-        columns: lowering.graph.terms.len() as u32,
+        columns: lowering.row.columns as u32,
         terms: 0,
     };
     let texels = lowering.target == Target::Lanes && count.is_multiple_of(4) && count <= MOST_TEXEL_WORDS;

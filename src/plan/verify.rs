@@ -1,6 +1,6 @@
 //! What no executor may run.
 
-use super::{ALIGNMENT, Plan, Role, Step, View};
+use super::{ALIGNMENT, Buffer, Plan, Role, Step, View};
 use crate::error::{Error, Result};
 use crate::kernels::{Access, TABLE};
 
@@ -61,7 +61,7 @@ pub fn verify(plan: &Plan) -> Result<()> {
             if access != Access::Read && others.next().is_some() && buffer.role != Role::Sink {
                 return fail(format!("{:?} is written and bound twice", buffer.role));
             }
-            if access == Access::Read && is_made(&buffer.role) && !made(&written, view, buffer.words) {
+            if access == Access::Read && is_made(&buffer.role) && !made(&written, view, buffer) {
                 return fail(format!("binding {i} reads {:?} before anything is written there", buffer.role));
             }
         }
@@ -104,15 +104,18 @@ fn is_read(steps: &[Step], view: View) -> bool {
     false
 }
 
-/// Whether earlier steps wrote every word of a view; of a buffer that is bound whole, any word.
-fn made(written: &[View], view: View, words: usize) -> bool {
+/// Whether earlier steps wrote every word of a view; of a buffer that is bound whole, any word. Between the gradients of two
+/// parameters may be words that only make the second begin where it may: they are zero from the beginning.
+fn made(written: &[View], view: View, buffer: &Buffer) -> bool {
     let mut here: Vec<&View> = written.iter().filter(|other| other.buffer == view.buffer).collect();
-    if view.words == words {
+    if view.words == buffer.words {
         return !here.is_empty();
     }
     here.sort_by_key(|other| other.offset);
+    let gaps = if buffer.role == Role::Gradients { ALIGNMENT } else { 1 };
     let reached = here.iter().fold(view.offset, |reached, other| {
-        if other.offset <= reached { reached.max(other.offset + other.words) } else { reached }
+        let end = (other.offset + other.words).next_multiple_of(gaps);
+        if other.offset <= reached { reached.max(end) } else { reached }
     });
     reached >= view.offset + view.words
 }

@@ -63,6 +63,35 @@ impl Session {
         Ok(())
     }
 
+    /// The same for plans in turn, as [`crate::exec::Executor::run_in_turn`] runs them.
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    pub(super) fn run_in_turn(&mut self, turns: &[(PlanId, Vec<StepScalars>)]) -> Result<()> {
+        if self.resident.window == 0 {
+            return self.executor.run_in_turn(turns);
+        }
+        let mut rest = turns;
+        while !rest.is_empty() {
+            let mut told = Vec::new();
+            let fits = |(_, scalars): &&(PlanId, Vec<StepScalars>)| {
+                told.extend_from_slice(scalars);
+                self.fitting(&told) == told.len()
+            };
+            let (now, later) = rest.split_at(rest.iter().take_while(fits).count());
+            if let ([], [(plan, scalars), ..]) = (now, later) {
+                // The parts of one batch may be more than fit.
+                self.run(*plan, scalars)?;
+                rest = &later[1..];
+                continue;
+            }
+            self.supply(&now.iter().flat_map(|(_, scalars)| scalars).copied().collect::<Vec<_>>())?;
+            self.executor.run_in_turn(now)?;
+            rest = later;
+        }
+        Ok(())
+    }
+
     /// Brings the examples of some runs onto the device, where they are not there. They must fit into the window.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! The end of an epoch: what it came to, and what that changes.
 
+use super::columns::Columns;
 use super::run::Run;
 use super::schedule::{Update, learning_rate};
 use super::{Epoch, Event};
@@ -8,9 +9,8 @@ use crate::config::{Config, Curve};
 use crate::data::batches::Batch;
 use crate::error::{Error, Result};
 use crate::eval;
-use crate::model::objective::{beta_at, capacity_at};
-use crate::model::{BOUND, LAYER_RATE};
-use crate::session::Purpose;
+use crate::model::weights::{CAPACITY, RATE};
+use crate::model::{BOUND, LAYER_RATE, Weights};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -65,44 +65,43 @@ impl Run<'_, '_> {
 
     /// What the epoch that is now complete came to for a member.
     fn score(&mut self, member: usize, validated: Option<(f64, Option<f64>)>, images_per_second: f64) -> Result<Epoch> {
-        let plan = self.session.plan(Purpose::Train)?;
-        let terms = self.session.executor.plan(plan).terms.clone();
+        let columns = Columns::of(self.session)?;
         let (examples, epochs) = (self.session.data()?.train.len(), self.session.config.train.epochs);
         let (elapsed, alive) = (self.elapsed(), self.alive().len().max(1));
         let progress = &mut self.members[member].progress;
         let left_out = std::mem::take(&mut progress.course.left_out);
         let sums = std::mem::take(&mut progress.sums);
-        let [distortion, rate, ..] = sums[..] else {
-            return Err(Error::Bug("an epoch has two sums".into()));
-        };
         let counted = (examples as u64).saturating_sub(left_out);
         if counted == 0 {
             return Err(Error::Diverged(
                 "no loss of the epoch is finite: lower --lr, or set optimizer.clip_norm".into(),
             ));
         }
-        let mean = |sum: f64| sum / counted as f64;
+        let mut further = columns.means(&sums, counted).into_iter();
+        let (Some((_, distortion)), Some((_, rate))) = (further.next(), further.next()) else {
+            return Err(Error::Bug("an epoch has two sums".into()));
+        };
         let per_epoch = (examples * alive) as f64 / images_per_second;
-        let further = terms.into_iter().zip(sums.iter().map(|&sum| mean(sum))).skip(2);
         let (layers, further): (Vec<_>, Vec<_>) = further.partition(|(term, _)| term.starts_with(LAYER_RATE));
         let (bounds, others): (Vec<_>, Vec<_>) = further.into_iter().partition(|(term, _)| term == BOUND);
         let config = self.session.members().nth(member).ok_or_else(|| Error::Bug("no such member".into()))?;
         let last = last_update(config, progress, examples);
+        let weights = Weights::of(&config.objective);
         let epochs_then = last.step as f64 / last.per_epoch as f64;
         let mut epoch = Epoch {
             member,
             epoch: progress.epoch as usize,
             epochs,
-            distortion: mean(distortion),
-            rate: mean(rate),
+            distortion,
+            rate,
             layer_rates: layers.into_iter().map(|(_, rate)| rate).collect(),
             validation: validated.map(|(neg_elbo, _)| neg_elbo),
             neg_bound: bounds.first().map(|(_, bound)| *bound),
             validation_neg_bound: validated.and_then(|(_, neg_bound)| neg_bound),
             others,
-            lr: learning_rate(config, &progress.course, &last),
-            beta: beta_at(&config.objective, epochs_then),
-            capacity: capacity_at(&config.objective, epochs_then),
+            lr: learning_rate(config, config.optimizer.lr, &progress.course, &last),
+            beta: weights.value_at(RATE, epochs_then),
+            capacity: weights.value_at(CAPACITY, epochs_then),
             best: f64::INFINITY,
             images_per_second,
             elapsed,

@@ -1,15 +1,18 @@
 //! A run under way: its epochs and their steps.
 
+use super::columns::Columns;
 use super::save::Saved;
-use super::schedule::{Update, scalars};
+use super::schedule::{Update, scalars_of};
 use super::{Event, Member, Options};
 use crate::checkpoint::Progress;
 use crate::config::NotFinite;
 use crate::data::batches::{Batch, batches, order};
 use crate::error::{Error, Result};
+use crate::exec::PlanId;
 use crate::kernels::StepScalars;
+use crate::model::{Phase, phases};
 use crate::plan::Role;
-use crate::session::{Purpose, Session};
+use crate::session::Session;
 use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -20,6 +23,8 @@ pub(super) struct Run<'a, 'b> {
     pub options: &'a Options<'a>,
     pub observe: &'a mut (dyn FnMut(Event) -> Result<()> + 'b),
     pub members: Vec<Member>,
+    /// The phases of a step, as each member has them.
+    phases: Vec<Vec<Phase>>,
     /// When training began in this sitting, and how long it took in those before.
     pub sitting: Instant,
     pub before: Duration,
@@ -41,12 +46,14 @@ impl<'a, 'b> Run<'a, 'b> {
         observe: &'a mut (dyn FnMut(Event) -> Result<()> + 'b),
     ) -> Self {
         let seconds = |member: &Member| member.trains().then_some(member.progress.elapsed_seconds);
+        let phases = session.members().map(phases).collect();
         let before = Duration::from_secs_f64(members.iter().find_map(seconds).unwrap_or_default());
         Self {
             session,
             options,
             observe,
             members,
+            phases,
             sitting: Instant::now(),
             before,
             running: vec![],
@@ -146,17 +153,18 @@ impl<'a, 'b> Run<'a, 'b> {
 
     /// Runs the steps of an epoch from `first` on, in portions; saves in between where the configuration wants it.
     fn walk(&mut self, steps: &[Batch], first: usize, begun: Instant) -> Result<()> {
-        let plan = self.session.plan(Purpose::Train)?;
         let (every, mut at, mut unread) = (self.session.config.train.checkpoint_steps, first, first);
-        let (parts, terms) = (self.session.config.train.accumulate, self.session.executor.plan(plan).terms.len());
-        self.advance(|progress| progress.sums.resize(terms, 0.0));
+        let sums = Columns::of(self.session)?.sums();
+        self.advance(|progress| progress.sums.resize(sums, 0.0));
         while at < steps.len() {
             // The next step after which a checkpoint is due: a multiple of `every`, or the end of the epoch.
             let due = at.checked_div(every).map_or(steps.len(), |saved| (saved + 1) * every);
-            let portion = (self.session.executor.portion(plan) / parts).max(1);
-            let end = (at + portion).min(due).min(steps.len());
-            let scalars: Vec<StepScalars> = (at..end).flat_map(|slot| self.scalars(steps, slot)).collect();
-            self.session.run(plan, &scalars)?;
+            let end = (at + self.portion()?).min(due).min(steps.len());
+            let mut runs = Vec::new();
+            for slot in at..end {
+                runs.extend(self.runs(steps, slot)?);
+            }
+            self.session.run_phases(&runs)?;
             self.advance(|progress| {
                 progress.step += (end - at) as u64;
                 progress.step_in_epoch = end as u64;
@@ -193,15 +201,32 @@ impl<'a, 'b> Run<'a, 'b> {
         late.then_some("the time is up: stopped")
     }
 
-    /// What each member is told of the runs of a step of the epoch.
-    fn scalars(&self, steps: &[Batch], slot: usize) -> Vec<StepScalars> {
+    /// Steps that are handed over at a time.
+    fn portion(&mut self) -> Result<usize> {
+        let plans = self.session.phases()?;
+        let runs = plans.iter().map(|&plan| self.session.executor.portion(plan)).min().unwrap_or(1);
+        Ok((runs / self.session.config.train.accumulate).max(1))
+    }
+
+    /// The phases that take part in a step of the epoch: the plan of each, and what each member is told of its runs.
+    fn runs(&mut self, steps: &[Batch], slot: usize) -> Result<Vec<(PlanId, Vec<StepScalars>)>> {
         let step = self.at().step - self.at().step_in_epoch + slot as u64;
         let update = Update { step, per_epoch: steps.len(), slot, batch: steps[slot] };
-        let of_members = |part| {
-            let told = self.session.members().zip(&self.members);
-            told.map(move |(config, member)| scalars(config, &member.progress.course, &update, part))
-        };
-        (0..self.session.config.train.accumulate).flat_map(of_members).collect()
+        let plans = self.session.phases()?;
+        let due = plans.into_iter().enumerate().filter(|(phase, _)| self.phases[0][*phase].is_due(step));
+        Ok(due.map(|(phase, plan)| (plan, self.told(phase, &update))).collect())
+    }
+
+    /// What each member is told of the runs that make up a phase of an update.
+    fn told(&self, phase: usize, update: &Update) -> Vec<StepScalars> {
+        let mut all = Vec::new();
+        for part in 0..self.session.config.train.accumulate {
+            let told = self.session.members().zip(&self.members).zip(&self.phases);
+            all.extend(told.map(|((config, member), phases)| {
+                scalars_of(config, &phases[phase], &member.progress.course, update, part)
+            }));
+        }
+        all
     }
 
     /// Reads the terms of some steps and adds them up in the order of the steps.
@@ -214,23 +239,22 @@ impl<'a, 'b> Run<'a, 'b> {
     }
 
     fn add_metrics_of(&mut self, member: usize, steps: &[Batch], slots: Range<usize>) -> Result<()> {
+        let columns = Columns::of(self.session)?;
         let train = &self.session.config.train;
         let (parts, skip) = (train.accumulate, train.not_finite == NotFinite::Skip);
-        let columns = self.members[member].progress.sums.len();
-        let row = columns * parts;
+        let row = columns.width() * parts;
         let terms = self.session.read(member, &Role::Metrics, row * slots.start, row * slots.len())?;
         let Member { progress, checkpoints, .. } = &mut self.members[member];
         for (slot, terms) in slots.zip(terms.chunks_exact(row)) {
             let step = progress.step - progress.step_in_epoch + slot as u64;
             let update = Update { step, per_epoch: steps.len(), slot, batch: steps[slot] };
-            let finite = terms.iter().all(|term| term.is_finite());
+            let finite = columns.are_finite(step, terms);
             if !finite && skip {
                 progress.course.left_out += steps[slot].rows as u64;
                 continue;
             }
-            for (part, terms) in terms.chunks_exact(columns).enumerate() {
-                let rows = update.part(part, parts).rows as f64;
-                progress.sums.iter_mut().zip(terms).for_each(|(sum, term)| *sum += f64::from(*term) * rows);
+            for (part, terms) in terms.chunks_exact(columns.width()).enumerate() {
+                columns.add(&mut progress.sums, step, terms, update.part(part, parts));
             }
             if !finite {
                 return Err(Error::Diverged(format!(
@@ -246,7 +270,6 @@ impl<'a, 'b> Run<'a, 'b> {
     }
 
     fn check(&mut self, steps: &[Batch]) -> Result<()> {
-        let plan = self.session.plan(Purpose::Train)?;
         let first = self.at().step_in_epoch as usize;
         if first >= steps.len() {
             return Ok(());
@@ -254,11 +277,13 @@ impl<'a, 'b> Run<'a, 'b> {
         // The comparison takes the step for real, so parameters and moments are put back.
         let kept = self.alive().into_iter().map(|member| Ok((member, self.checkpoint(member)?)));
         let kept: Vec<_> = kept.collect::<Result<_>>()?;
-        // Of the runs of an update the last, which is the one that changes parameters.
-        let mut scalars = self.scalars(steps, first);
-        scalars.drain(..scalars.len() - self.members.len());
-        self.session.supply(&scalars)?;
-        let difference = self.session.executor.check(plan, &scalars)?;
+        let mut difference = None;
+        for (plan, mut scalars) in self.runs(steps, first)? {
+            // Of the runs of an update the last, which is the one that changes parameters.
+            scalars.drain(..scalars.len() - self.members.len());
+            self.session.supply(&scalars)?;
+            difference = difference.or(self.session.executor.check(plan, &scalars)?);
+        }
         kept.iter().try_for_each(|(member, checkpoint)| self.session.restore(*member, checkpoint))?;
         match difference {
             Some(difference) => Err(Error::Device(format!("{}: {difference}", self.session.executor.name()))),

@@ -4,7 +4,7 @@ use crate::checkpoint::Course;
 use crate::config::{Config, Curve, NotFinite, OptimizerConfig, Reduction, ScheduleConfig};
 use crate::data::batches::Batch;
 use crate::kernels::StepScalars;
-use crate::model::objective::{is_weight, weights_at};
+use crate::model::{Phase, phases};
 use crate::rng::{Stream, key};
 use bytemuck::Zeroable;
 
@@ -32,21 +32,22 @@ impl Update {
     }
 }
 
-/// What the device is told of one of the runs that make up an update; their terms go to rows of the metrics that follow
-/// each other.
+/// What the device is told of one of the runs that make up an update by the first phase of a step.
 pub fn scalars(config: &Config, course: &Course, update: &Update, part: usize) -> StepScalars {
+    scalars_of(config, &phases(config)[0], course, update, part)
+}
+
+/// What the device is told of one of the runs that make up a phase of an update; their terms go to rows of the metrics that
+/// follow each other.
+pub fn scalars_of(config: &Config, phase: &Phase, course: &Course, update: &Update, part: usize) -> StepScalars {
     let parts = config.train.accumulate;
     let Batch { first, rows } = update.part(part, parts);
-    let [correction1, correction2] = corrections(&config.optimizer, update.step);
+    let [correction1, correction2] = corrections(&phase.optimizer, phase.updates_before(update.step));
     // The gradient of a run is that of the mean over its rows.
-    let share = match config.optimizer.gradient {
+    let share = match phase.optimizer.gradient {
         Reduction::Mean => rows as f32 / update.batch.rows as f32,
         Reduction::Sum => rows as f32,
     };
-    let mut weights = weights_at(&config.objective, update.step as f64 / update.per_epoch as f64);
-    for (_, weight) in weights.iter_mut().enumerate().filter(|(which, _)| is_weight(&config.objective, *which)) {
-        *weight *= share;
-    }
     StepScalars {
         step: update.step as u32,
         rows: rows as u32,
@@ -55,10 +56,10 @@ pub fn scalars(config: &Config, course: &Course, update: &Update, part: usize) -
         key: noise(config.train.seed, course),
         stream: Stream::Noise as u32,
         row_weight: if rows > 0 { 1.0 / rows as f32 } else { 0.0 },
-        lr: learning_rate(config, course, update),
+        lr: learning_rate(config, phase.optimizer.lr, course, update),
         correction1,
         correction2,
-        weights,
+        weights: phase.weights.at(update.step as f64 / update.per_epoch as f64, share),
         ..StepScalars::zeroed()
     }
 }
@@ -70,8 +71,8 @@ fn noise(seed: u64, course: &Course) -> [u32; 2] {
     key(seed.wrapping_add(SPREAD.wrapping_mul(course.rollbacks.into())))
 }
 
-/// The learning rate of an update.
-pub fn learning_rate(config: &Config, course: &Course, update: &Update) -> f32 {
+/// The learning rate of an update, which is `top` at the top of the schedule.
+pub fn learning_rate(config: &Config, top: f32, course: &Course, update: &Update) -> f32 {
     let schedule = &config.schedule;
     let per_epoch = update.per_epoch as f64;
     let warmup = f64::from(schedule.warmup) * per_epoch;
@@ -93,7 +94,7 @@ pub fn learning_rate(config: &Config, course: &Course, update: &Update) -> f32 {
         NotFinite::Stop | NotFinite::Skip => 1.0,
     };
     // The usual case stays free of rounding.
-    (f64::from(config.optimizer.lr) * rising.min(1.0) * curve * lowered) as f32
+    (f64::from(top) * rising.min(1.0) * curve * lowered) as f32
 }
 
 /// The factor of the schedule `steps` after so many epochs.
@@ -125,7 +126,7 @@ mod tests {
         change(&mut config);
         let rate = |&step: &u64| {
             let update = Update { step, per_epoch: 10, slot: 0, batch: Batch { first: 0, rows: 4 } };
-            learning_rate(&config, &course, &update)
+            learning_rate(&config, config.optimizer.lr, &course, &update)
         };
         steps.iter().map(rate).collect()
     }

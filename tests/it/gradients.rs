@@ -14,7 +14,7 @@ use elbo::graph::columns::{Column, Columns, Distribution};
 use elbo::graph::grad::gradients_from;
 use elbo::graph::mixture::Mixture;
 use elbo::graph::op::{Source, Variance};
-use elbo::graph::{Graph, Id, Op};
+use elbo::graph::{Graph, Group, Id, Op};
 use elbo::kernels::StepScalars;
 use elbo::model::{CLASS, Model, init};
 use elbo::plan::{Ending, Range, Resident, Role, lower};
@@ -210,7 +210,7 @@ fn training_agrees(
         let count = values.len();
         values.iter_mut().zip(draw(which, count)).for_each(|(value, by)| *value += off * by);
     }
-    parameters_agree(executor, id, &start, (&step(rows), &[Some(0), Some(1)]), apart, what);
+    parameters_agree(executor, id, (&start, Group::All), (&step(rows), &[Some(0), Some(1)]), apart, what);
 }
 
 /// Each prior and each posterior, away from where they start: there some are N(0, 1) whatever their first layers are.
@@ -246,12 +246,12 @@ fn the_gradient_of_every_prior_and_posterior_agrees_with_central_differences() {
     parts_agree(&cpu);
 }
 
-/// Compares the gradients of all parameters of a loaded plan with differences of its loss between places `apart` from each
-/// other. The loss is the sum of its terms, each by the weight of the step that it names; without one it does not count.
+/// Compares the gradients of a group of parameters of a loaded plan with differences of its loss between places `apart` from
+/// each other. The loss is the sum of its terms, each by the weight of the step that it names; without one it does not count.
 fn parameters_agree(
     executor: &mut Executor,
     id: PlanId,
-    start: &[Vec<f32>],
+    (start, trained): (&[Vec<f32>], Group),
     (step, weights): (&StepScalars, &[Option<usize>]),
     apart: f64,
     what: &str,
@@ -267,9 +267,11 @@ fn parameters_agree(
         metrics.iter().zip(weights).map(|(&m, w)| f64::from(m) * weight(w)).sum()
     };
     let level = loss(executor);
-    let read = |range: &Range| executor.read_f32(&Role::Gradients, range.offset, range.count());
-    let found: Vec<Vec<f32>> = ranges.iter().map(read).map(|found| found.expect("it is there")).collect();
-    for ((range, values), found) in ranges.iter().zip(start).zip(&found) {
+    let trained: Vec<(Range, &Vec<f32>)> =
+        ranges.into_iter().zip(start).filter(|(range, _)| trained.contains(&range.name)).collect();
+    let read = |(range, _): &(Range, _)| executor.read_f32(&Role::Gradients, range.offset, range.count());
+    let found: Vec<Vec<f32>> = trained.iter().map(read).map(|found| found.expect("it is there")).collect();
+    for ((range, values), found) in trained.iter().zip(&found) {
         let mut slopes = Vec::new();
         for (at, &value) in values.iter().enumerate() {
             slopes.push(slope(f64::from(value), apart, |v| {
@@ -315,7 +317,60 @@ fn bound_agrees(executor: &mut Executor, bound: Bound) {
     executor.write(&Role::Order, 0, &[0, 1, 2][..BATCH]).expect("the order fits");
     let start = init::initial(&model, 3, init::OfData::default());
     // Latents that reach the loss through two layers above them bend it more than one does.
-    parameters_agree(executor, id, &start, (&step(BATCH), &weights), STEP / 2.0, &format!("{bound:?}"));
+    parameters_agree(executor, id, (&start, Group::All), (&step(BATCH), &weights), STEP / 2.0, &format!("{bound:?}"));
+}
+
+/// Both losses of a model with a discriminator, each in the parameters that follow it.
+fn players_agree(new: &dyn Fn() -> Executor, rows: usize) {
+    let mut config = Config::default();
+    (config.model.hidden, config.model.discriminator) = (vec![6, 5], vec![5, 4]);
+    config.model.latent = 3;
+    config.model.activation = Activation::Tanh;
+    config.model.likelihood = Likelihood::Gaussian;
+    config.objective.factor = 2.0;
+    let (width, shape) = (8, [1, 1, 8]);
+    let model = Model {
+        config: config.model.clone(),
+        width,
+        shape,
+        source: Source::Floats,
+        binarise: Binarise::None,
+        columns: None,
+        missing: false,
+        classes: 0,
+    };
+    let mut start = init::initial(&model, 3, init::OfData::default());
+    let parameters = model.parameters();
+    for (parameter, values) in parameters.iter().zip(&mut start).filter(|(p, _)| p.name.starts_with("discriminator")) {
+        // On either side of the kink of each unit, and not near it.
+        let columns = parameter.shape.columns();
+        let biases = values.len() - columns;
+        values[..biases].iter_mut().for_each(|weight| *weight *= 0.5);
+        values[biases..].iter_mut().enumerate().for_each(|(at, bias)| *bias = if at % 2 == 0 { 2.5 } else { -2.5 });
+    }
+    for (phase, graph) in model.phase_graphs(&config, BATCH).expect("the model's shapes meet") {
+        let mut executor = new();
+        let weights: Vec<Option<usize>> = graph.terms.iter().map(|term| term.weight).collect();
+        let resident = Resident { data_words: BATCH * width, order_words: BATCH, ..RESIDENT };
+        let ending = Ending { trains: phase.trains, ..Ending::plain(&config.optimizer) };
+        let plan = lower(phase.name, graph, Some(ending), resident, executor.target()).expect("the plan is legal");
+        let id = executor.load(plan).expect("the plan fits");
+        let x: Vec<f32> = draw(0, BATCH * width).into_iter().map(|v| 0.5 + 0.25 * v).collect();
+        executor.write_f32(&Role::Data, 0, &x).expect("the data fit");
+        executor.write(&Role::Order, 0, &[0, 1, 2][..BATCH]).expect("the order fits");
+        let what = format!("{} with {rows} of {BATCH} examples", phase.name);
+        parameters_agree(&mut executor, id, (&start, phase.trains), (&step(rows), &weights), STEP / 4.0, &what);
+    }
+}
+
+#[test]
+fn the_gradients_of_two_players_agree_with_central_differences() {
+    for rows in [BATCH, BATCH - 1] {
+        players_agree(&cpu, rows);
+        for at in 0..adapters(true).len() {
+            players_agree(&|| adapters(true).swap_remove(at), rows);
+        }
+    }
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod likelihoods;
 mod members;
 mod objectives;
 mod pairs;
+mod phases;
 mod plans;
 mod posteriors;
 mod priors;

@@ -79,8 +79,10 @@ fn every_member_has_the_bits_that_it_would_have_alone() {
     ];
     let layered = members("dynamic", &layers, "3,4");
     let weighted = members("dynamic", &[("bound", "iwae"), ("samples", "4")], "2,3");
+    let players = [("discriminator", "[8,6]"), ("discriminator_every", "2"), ("beta", "[1,3]")];
+    let players = members("factor", &players, "2,3");
     for device in 0..executors().len() {
-        for configs in [&dynamic, &gaussian, &layered, &weighted] {
+        for configs in [&dynamic, &gaussian, &layered, &weighted, &players] {
             have_the_bits_that_they_would_have_alone(device, configs);
         }
     }

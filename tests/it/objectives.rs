@@ -137,6 +137,7 @@ fn every_objective_trains_saves_resumes_and_is_evaluated_alike() {
         "--set free_bits=0.1",
         "--set capacity=5 --set capacity_epochs=2 --beta 10",
         "--set tc=6",
+        "--set tc=6 --set capacity=5 --set capacity_epochs=2 --set mmd=3",
         "--set mmd=10 --beta 0",
         "--set anneal=linear --set anneal_epochs=1.5",
         "--set anneal=cyclical --set anneal_epochs=1",

@@ -293,8 +293,9 @@ fn step_layout() -> (Vec<String>, u32) {
         lr: "f32",
         correction1: "f32",
         correction2: "f32",
-        weights: "vec4<f32>",
     };
+    let weights = format!("weights: 2 of [] at {}", offset_of!(StepScalars, weights));
+    let fields = fields.into_iter().chain([weights]).collect();
     (fields, size_of::<StepScalars>() as u32)
 }
 

@@ -6,7 +6,7 @@ use elbo::config::{Activation, Binarise, Config, Likelihood, OptimizerConfig};
 use elbo::exec::{Executor, PlanId};
 use elbo::graph::op::Source;
 use elbo::kernels::StepScalars;
-use elbo::model::{Model, weights};
+use elbo::model::{Model, Weights};
 use elbo::plan::{Ending, Resident, Role, Target, lower};
 use safetensors::SafeTensors;
 use std::collections::BTreeMap;
@@ -78,7 +78,7 @@ fn step(at: usize, optimizer: &OptimizerConfig) -> StepScalars {
         lr: optimizer.lr,
         correction1: (1.0 - f64::from(optimizer.beta1).powi(t)) as f32,
         correction2: (1.0 - f64::from(optimizer.beta2).powi(t)) as f32,
-        weights: weights(1.0),
+        weights: Weights::elbo(1.0).at(0.0, 1.0),
         ..StepScalars::zeroed()
     }
 }

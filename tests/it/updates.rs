@@ -8,7 +8,7 @@ use elbo::exec::cpu::Cpu;
 use elbo::graph::op::Source;
 use elbo::graph::{Axis, Graph, Op, Reduction};
 use elbo::kernels::StepScalars;
-use elbo::model::{Model, init, weights};
+use elbo::model::{Model, Weights, init};
 use elbo::plan::{Ending, Resident, Role, Target, lower};
 use elbo::rng::{Philox, Stream};
 use elbo::shape::Shape;
@@ -66,7 +66,7 @@ fn scalars(at: usize, config: &OptimizerConfig) -> StepScalars {
         lr: config.lr,
         correction1: (1.0 - f64::from(config.beta1).powi(t)) as f32,
         correction2: (1.0 - f64::from(config.beta2).powi(t)) as f32,
-        weights: weights(1.0),
+        weights: Weights::elbo(1.0).at(0.0, 1.0),
         ..StepScalars::zeroed()
     }
 }

@@ -7,16 +7,16 @@ use crate::commands::profile;
 use crate::config;
 use crate::data::batches::{Batch, batches, order};
 use crate::error::{Error, Result};
-use crate::exec::{measure, select};
+use crate::exec::{PlanId, measure, select};
 use crate::kernels::StepScalars;
-use crate::model::network;
+use crate::model::{network, phases};
 use crate::plan::Role;
-use crate::plan::cost::total;
+use crate::plan::cost::{Cost, total};
 use crate::report::Report;
-use crate::session::{Purpose, Session};
+use crate::session::Session;
 use crate::train::{self, Update};
 use serde_json::json;
-use std::ops::Range;
+use std::ops::{Add, Range};
 use std::time::Instant;
 
 /// Times training steps.
@@ -46,22 +46,24 @@ pub fn run(args: &BenchStepArgs, report: &Report) -> Result<()> {
     report.note(&format!("device   {line}"));
     let mut session = Session::with_members(config, others, data, executor)?;
     super::super::tune(&mut session, args.tune.unwrap_or_default(), report)?;
-    let plan = session.plan(Purpose::Train)?;
+    let plans = session.phases()?;
     session.initialise()?;
     let seeds: Vec<u64> = session.members().map(|config| config.train.seed).collect();
     for (member, seed) in seeds.into_iter().enumerate() {
         let order = order(session.data()?.train.clone(), seed, 0);
         session.set_order_of(member, &order)?;
     }
-    let first = scalars(&session, 0..1)?;
-    session.run(plan, &first)?;
+    let first = scalars(&mut session, 0..1)?;
+    session.run_phases(&first)?;
     session.executor.finish()?;
     let first_step = begun.elapsed().as_secs_f64();
-    check(&mut session, plan, &first, report)?;
+    for (plan, scalars) in &first {
+        check(&mut session, *plan, scalars, report)?;
+    }
     let before = session.executor.counts();
     let time = rounds.time(report, &mut |steps| {
-        let scalars = scalars(&session, steps.start + 1..steps.end + 1)?;
-        session.run(plan, &scalars)?;
+        let scalars = scalars(&mut session, steps.start + 1..steps.end + 1)?;
+        session.run_phases(&scalars)?;
         // Reading waits for the device.
         let terms = session.executor.read_f32(&Role::Metrics, 0, 2)?;
         if terms.iter().any(|term| !term.is_finite()) {
@@ -71,8 +73,10 @@ pub fn run(args: &BenchStepArgs, report: &Report) -> Result<()> {
     })?;
     let submissions = session.executor.counts().submissions - before.submissions;
     let per_submission = ((rounds.rounds + 1) * rounds.steps) as f64 / submissions as f64;
-    let loaded = session.executor.plan(plan);
-    let (cost, products, dispatches) = (total(loaded), measure::products(loaded), loaded.steps.len());
+    let loaded = || plans.iter().map(|&plan| session.executor.plan(plan));
+    let cost = loaded().map(total).fold(Cost::default(), Add::add);
+    let dispatches: usize = loaded().map(|plan| plan.steps.len()).sum();
+    let products = measure::products(session.executor.plan(plans[0]));
     let peak = peak(&mut session.executor, &products, report)?;
     let profile = args.profile.then(|| profile::run(&mut session, &peak, report)).transpose()?;
     let (batch, members) = (session.config.train.batch, session.member_count());
@@ -103,17 +107,25 @@ pub fn run(args: &BenchStepArgs, report: &Report) -> Result<()> {
     Ok(())
 }
 
-/// The scalars of some steps of a run, for each member. All batches are full; epochs repeat the first one's order.
-fn scalars(session: &Session, steps: Range<usize>) -> Result<Vec<StepScalars>> {
-    let config = &session.config;
+/// All phases of some steps of a run, with the scalars of each for each member. All batches are full; epochs repeat the first
+/// one's order.
+fn scalars(session: &mut Session, steps: Range<usize>) -> Result<Vec<(PlanId, Vec<StepScalars>)>> {
+    let plans = session.phases()?;
+    let (config, rules) = (&session.config, session.members().map(phases).collect::<Vec<_>>());
     let full: Vec<Batch> = batches(session.data()?.train.len(), config.train.batch)
         .filter(|batch| batch.rows == config.train.batch)
         .collect();
-    let scalars = |step: usize| {
+    let mut all = Vec::new();
+    for step in steps {
         let slot = step % full.len();
-        let batch = full[slot];
-        let update = Update { step: step as u64, per_epoch: full.len(), slot, batch };
-        session.members().map(move |member| train::scalars(member, &Course::default(), &update, 0))
-    };
-    Ok(steps.flat_map(scalars).collect())
+        let update = Update { step: step as u64, per_epoch: full.len(), slot, batch: full[slot] };
+        let due = plans.iter().enumerate().filter(|(phase, _)| rules[0][*phase].is_due(step as u64));
+        all.extend(due.map(|(phase, &plan)| {
+            let members = session.members().zip(&rules);
+            let told =
+                members.map(|(member, rules)| train::scalars_of(member, &rules[phase], &Course::default(), &update, 0));
+            (plan, told.collect())
+        }));
+    }
+    Ok(all)
 }

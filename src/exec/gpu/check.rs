@@ -1,7 +1,7 @@
 //! Single dispatches, whose results are compared with those of the kernels' twins.
 
 use super::texels::Textures;
-use super::{Binding, Dispatch, Gpu, Uniforms, memory, submit};
+use super::{Binding, Dispatch, Gpu, Turn, Uniforms, memory, submit};
 use crate::error::Result;
 use crate::exec::{PlanId, compare, twin};
 use crate::kernels::{Access, StepScalars};
@@ -30,7 +30,7 @@ impl Gpu {
             }
             let loaded = &self.plans[id.0];
             let one = std::slice::from_ref(&loaded.dispatches[at]);
-            let submission = submit(&self.device, step.kernel.name, &loaded.uniforms, 1, one);
+            let submission = submit(&self.device, step.kernel.name, &[Turn::once(&loaded.uniforms, one)]);
             self.submitted(submission, None, 1);
             for (member, (expected, scalars)) in expected.iter_mut().zip(scalars).enumerate() {
                 twin::call_whole(step.kernel.cpu, &step, scalars, expected);
@@ -119,7 +119,7 @@ impl Gpu {
         let scalars: Vec<StepScalars> = members.iter().map(|(scalars, _)| *scalars).collect();
         self.write_steps(&bound.uniforms, &scalars);
         let one = std::slice::from_ref(&bound.dispatch);
-        let submission = submit(&self.device, step.kernel.name, &bound.uniforms, 1, one);
+        let submission = submit(&self.device, step.kernel.name, &[Turn::once(&bound.uniforms, one)]);
         self.submitted(submission, None, 1);
         for (member, (_, buffers)) in members.iter_mut().enumerate() {
             for ((declared, bound), words) in step.kernel.bindings.iter().zip(&bound.bindings).zip(buffers) {

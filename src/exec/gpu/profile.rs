@@ -1,6 +1,6 @@
 //! Steps one by one, each between two timestamps of the device, or between two looks at the host's clock.
 
-use super::{Dispatch, Gpu, SUBMISSIONS_IN_FLIGHT, Uniforms, dispatch_in, memory, submit};
+use super::{Dispatch, Gpu, SUBMISSIONS_IN_FLIGHT, Turn, Uniforms, dispatch_in, memory, submit};
 use crate::error::Result;
 use crate::exec::PlanId;
 use crate::exec::profile::{Clock, Effort, Samples};
@@ -75,7 +75,8 @@ impl Gpu {
             let mut runs = |count: usize| {
                 self.finish()?;
                 let begun = Instant::now();
-                let submission = submit(&self.device, "profile", uniforms, 1, &vec![dispatch.clone(); count]);
+                let submission =
+                    submit(&self.device, "profile", &[Turn::once(uniforms, &vec![dispatch.clone(); count])]);
                 self.submitted(submission, None, count);
                 self.finish()?;
                 Ok(begun.elapsed().as_secs_f64() / count as f64)

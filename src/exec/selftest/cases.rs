@@ -169,7 +169,7 @@ fn scalars(size: Size) -> StepScalars {
         lr: 0.01,
         correction1: 0.3,
         correction2: 0.004,
-        weights: [1.0, 0.5, 0.25, 0.125],
+        weights: [1.0, 0.5, 0.25, 0.125, 0.75, 0.375, 0.875, 0.625],
     }
 }
 
@@ -510,7 +510,17 @@ fn latent(name: &str, consts: &[u32], Size { rows: b, width, depth }: Size) -> S
         "shaped_kl" => {
             // Capacity has one group of all dimensions.
             let size = if consts[0] == 1 { width } else { 1 };
-            let p = shaped_kl::Params { rows: b as u32, latent, size: size as u32, weight: 1, bound: 0.5, low, high };
+            let p = shaped_kl::Params {
+                rows: b as u32,
+                latent,
+                size: size as u32,
+                // A weight beyond the first four, and a capacity there.
+                weight: 6,
+                capacity: 5,
+                bound: 0.5,
+                low,
+                high,
+            };
             let (means, g) = ((width / size, false, Fill::Unit), used(consts[1] == 1 && consts[2] == 0, part(b)));
             let y = part(if consts[1] == 1 { 2 * b * width } else { b });
             Shape::new(&p, (b, 1), shaped_kl::grid(&p), [stats, means, g, y])

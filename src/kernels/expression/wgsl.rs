@@ -13,7 +13,7 @@ pub fn wgsl(words: &[u32], columns: u32) -> String {
         let value = match *instruction {
             Instruction::Input(k) => operand(k, program.operands[k], columns),
             Instruction::Constant(value) => number(value),
-            Instruction::Weight(index) => format!("steps[member].weights[{index}]"),
+            Instruction::Weight(index) => format!("steps[member].weights[{}][{}]", index / 4, index % 4),
             Instruction::Count => "f32(steps[member].rows)".to_owned(),
             Instruction::Row(n) => format!("f32(r % {n}u)"),
             Instruction::Column(ALL) => "f32(c)".to_owned(),

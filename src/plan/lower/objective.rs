@@ -28,21 +28,22 @@ impl Lowering<'_> {
         let g = back.map(|(_, g)| g);
         let grad = u32::from(g.is_some());
         let (g, uniform, weight) = self.row_gradient(g);
-        let (capacity, bound) = match shape {
-            KlShape::FreeBits { bound, .. } => (0, bound),
-            KlShape::Capacity { .. } => (1, 0.0),
+        let (capped, capacity, bound) = match shape {
+            KlShape::FreeBits { bound, .. } => (0, 0, bound),
+            KlShape::Capacity { weight, .. } => (1, weight as u32, 0.0),
         };
         let p = Params {
             rows: self.graph.batch as u32,
             latent: self.shape(stats).columns() as u32 / 2,
             size: shape.size() as u32,
             weight,
+            capacity,
             bound,
             low: clamp.low,
             high: clamp.high,
         };
         let views = vec![self.split(stats), self.place(means), g, self.split(id)];
-        let (outer, grid, consts) = (self.graph.batch, grid(&p), [capacity, grad, uniform]);
+        let (outer, grid, consts) = (self.graph.batch, grid(&p), [capped, grad, uniform]);
         let what = if grad == 1 { "d shaped KL" } else { "shaped KL" };
         self.push(&Dispatch { kernel: &KERNEL, consts: &consts, outer, unit: 1, grid, what }, &p, views);
     }

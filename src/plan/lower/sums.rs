@@ -37,8 +37,8 @@ impl Lowering<'_> {
     pub(super) fn means(&mut self) {
         use kernels::batch_mean::{Entry, KERNEL, Params, grid};
         let graph = self.graph;
-        let p = Params { batch: graph.batch as u32, columns: graph.terms.len() as u32, terms: 1, filler: 0 };
-        for (term, index) in graph.terms.iter().zip(0..) {
+        let p = Params { batch: graph.batch as u32, columns: self.row.columns as u32, terms: 1, filler: 0 };
+        for (term, index) in graph.terms.iter().zip(self.row.first as u32..) {
             let (tensor, width) = match self.parts.get(&term.rows) {
                 Some(&(parts, width)) => (parts, width),
                 None => (self.place(term.rows), 1),
@@ -52,8 +52,8 @@ impl Lowering<'_> {
         }
     }
 
-    /// The metrics: a row for each slot, a column for each term of the loss.
+    /// The metrics: a row for each slot, a column for each term of the loss and of those that stand beside it.
     fn metric_words(&self) -> usize {
-        self.graph.terms.len() * self.resident.metric_slots
+        self.row.columns * self.resident.metric_slots
     }
 }

@@ -268,7 +268,7 @@ pub fn cases() -> Vec<Case> {
     for (name, shape) in [
         ("free bits of each dimension", KlShape::FreeBits { bound: 0.4, size: 1 }),
         ("free bits of groups", KlShape::FreeBits { bound: 1.0, size: 3 }),
-        ("capacity", KlShape::Capacity { size: 6 }),
+        ("capacity", KlShape::Capacity { size: 6, weight: 2 }),
     ] {
         case(name, &|c| {
             let stats = c.variable(&[BATCH, 12]);

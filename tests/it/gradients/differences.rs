@@ -142,7 +142,7 @@ pub fn assert_close(what: &str, found: &[f32], slopes: &[f64], loss: f64) {
 
 /// The scalars of a step with `rows` examples that count; its learning rate is 0.
 pub fn step(rows: usize) -> StepScalars {
-    let weights = [0.7, 1.3, -0.4, 0.0];
+    let weights = [0.7, 1.3, -0.4, 0.0, 0.9, -0.6, 1.1, 0.5];
     let row_weight = 1.0 / rows as f32;
     StepScalars { rows: rows as u32, row_weight, correction1: 1.0, correction2: 1.0, weights, ..StepScalars::zeroed() }
 }

@@ -5,7 +5,7 @@ use super::runs::{kept_resident, results_of, steps, write_data, write_member};
 use crate::support::executors;
 use elbo::exec::{Executor, PlanId};
 use elbo::kernels::StepScalars;
-use elbo::model::weights;
+use elbo::model::Weights;
 use elbo::plan::{Plan, Role, Target};
 
 /// One more than the threads of the CPU engine, which divides the one that is left over.
@@ -18,7 +18,7 @@ fn told(setup: &Setup, choice: usize) -> Vec<StepScalars> {
     let differs = |step: StepScalars| StepScalars {
         key: [3 + choice as u32, 4],
         lr: step.lr * (1 + choice) as f32,
-        weights: weights(0.5 + choice as f32),
+        weights: Weights::elbo(0.5 + choice as f32).at(0.0, 1.0),
         ..step
     };
     steps(setup, BATCH, BATCH - 3).into_iter().map(differs).collect()

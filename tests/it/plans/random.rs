@@ -165,7 +165,7 @@ fn outcome(graph: &Graph, target: Target) -> Vec<Vec<f32>> {
         lr: 1e-3,
         correction1: 0.1,
         correction2: 0.001,
-        weights: [1.0, 0.7, 0.3, 0.0],
+        weights: [1.0, 0.7, 0.3, 0.0, 0.0, 0.0, 0.0, 0.0],
         ..StepScalars::zeroed()
     };
     executor.run(id, &[scalars]).expect("the plan runs");

@@ -3,12 +3,12 @@
 
 use super::models::{Setup, resident};
 use elbo::config::{Likelihood, RECIPES, resolve};
-use elbo::graph::Clamp;
 use elbo::graph::columns::{Column, Columns, Distribution};
 use elbo::graph::op::Source;
-use elbo::model::Model;
+use elbo::graph::{Clamp, Graph};
+use elbo::model::{Model, Phase};
 use elbo::plan::print::print;
-use elbo::plan::{Ending, Plan, Target, lower};
+use elbo::plan::{Ending, Plan, Row, Target, lower};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -21,7 +21,10 @@ pub fn summary() -> String {
     for (name, ..) in RECIPES {
         let setup = setup(name);
         for target in [Target::Cpu, Target::Gpu, Target::Software] {
-            let _ = writeln!(text, "{name} {}: {}", format!("{target:?}").to_lowercase(), line(&train(&setup, target)));
+            let kind = format!("{target:?}").to_lowercase();
+            for (phase, plan) in train(&setup, target) {
+                let _ = writeln!(text, "{name} {kind}{phase}: {}", line(&plan));
+            }
         }
     }
     text
@@ -61,11 +64,20 @@ fn columns(likelihood: Likelihood) -> Option<Columns> {
     Some(Columns { all, clamp: Clamp { low: -6.0, high: 2.0 }, fixed_log_variance: 0.0 })
 }
 
-fn train(setup: &Setup, target: Target) -> Plan {
-    let graph = setup.model.train_by(&setup.config.objective, BATCH).expect("the model's shapes meet");
-    let ending = Some(Ending::plain(&setup.config.optimizer));
-    let plan = lower("train", graph, ending, resident(setup, 1000, 100), target);
-    plan.unwrap_or_else(|error| panic!("{} for {target:?}: {error}", setup.name))
+/// The plans of all phases; those of several with their names.
+fn train(setup: &Setup, target: Target) -> Vec<(String, Plan)> {
+    let graphs = setup.model.phase_graphs(&setup.config, BATCH).expect("the model's shapes meet");
+    let (several, columns) = (graphs.len() > 1, graphs.iter().map(|(_, graph)| graph.terms.len()).sum());
+    let mut first = 0;
+    let plan = |(phase, graph): (Phase, Graph)| {
+        let row = Some(Row { first, columns });
+        first += graph.terms.len();
+        let ending = Some(Ending { trains: phase.trains, row, ..Ending::plain(&phase.optimizer) });
+        let plan = lower("train", graph, ending, resident(setup, 1000, 100), target);
+        let plan = plan.unwrap_or_else(|error| panic!("{} for {target:?}: {error}", setup.name));
+        (if several { format!(", {}", phase.name) } else { String::new() }, plan)
+    };
+    graphs.into_iter().map(plan).collect()
 }
 
 fn line(plan: &Plan) -> String {

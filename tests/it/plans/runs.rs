@@ -7,7 +7,7 @@ use elbo::exec::cpu::Cpu;
 use elbo::exec::{Executor, PlanId};
 use elbo::graph::op::Source;
 use elbo::kernels::StepScalars;
-use elbo::model::{init, weights};
+use elbo::model::{Weights, init};
 use elbo::plan::{Plan, Resident, Role, Target};
 use elbo::rng::{Philox, Stream};
 
@@ -78,7 +78,7 @@ pub fn steps(setup: &Setup, batch: usize, last: usize) -> Vec<StepScalars> {
         lr: optimizer.lr,
         correction1: 1.0 - optimizer.beta1.powi(at as i32 + 1),
         correction2: 1.0 - optimizer.beta2.powi(at as i32 + 1),
-        weights: weights(0.5),
+        weights: Weights::elbo(0.5).at(0.0, 1.0),
         ..StepScalars::zeroed()
     };
     vec![step(0, batch), step(1, last)]

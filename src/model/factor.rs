@@ -1,0 +1,126 @@
+//! `FactorVAE` (Kim and Mnih, "Disentangling by factorising", 2018, arXiv 1802.05983): a VAE whose latents are to be independent
+//! of each other over the data. The loss has γ times the total correlation, KL(q(z) ‖ Π q(zⱼ)), which a discriminator estimates
+//! by the density ratio: it tells latents of a batch from latents whose dimensions were exchanged between its examples, each
+//! dimension by a permutation of its own.
+//!
+//! Two phases take turns (algorithm 2): the model by its ELBO and the discriminator's estimate, the discriminator by the logistic
+//! loss. As in the authors' later benchmark (Locatello et al. 2019, arXiv 1811.12359) the exchanged latents are those of the same
+//! batch, where the paper takes a second one.
+//!
+//! Letters: B examples of the batch, n of them that count, Z latent dimensions.
+
+use super::network::{Kind, Map};
+use super::phases::Phase;
+use super::weights::{FACTOR, Weight};
+use super::{Model, Weights};
+use crate::config::{Config, OptimizerConfig};
+use crate::error::Result;
+use crate::expr::Expr;
+use crate::graph::{Axis, Elements, Graph, Group, Id, Op, Reduction};
+
+/// What the names of the discriminator's tensors begin with.
+const PLAYER: &str = "discriminator";
+/// The slope below zero of the discriminator's non-linearity (appendix A of the paper).
+const LEAK: f32 = 0.2;
+
+/// The model, then the discriminator.
+pub(super) fn phases(config: &Config) -> Vec<Phase> {
+    let rule = &config.optimizer;
+    let optimizer = OptimizerConfig {
+        lr: rule.discriminator_lr,
+        beta1: rule.discriminator_beta1,
+        beta2: rule.discriminator_beta2,
+        ..rule.clone()
+    };
+    let whole = Phase::whole(config);
+    let player = Phase {
+        name: PLAYER,
+        trains: Group::Of(&[PLAYER]),
+        optimizer,
+        weights: Weights::default().with(Weight::constant(PLAYER, 1.0)),
+        every: rule.discriminator_every,
+        build: |model, _, weights, batch| model.tell_apart(weights, batch),
+    };
+    vec![Phase { trains: Group::Except(&[PLAYER]), ..whole }, player]
+}
+
+impl Model {
+    /// The maps of the discriminator, from latents [R, Z] to a logit; none where there is no discriminator.
+    pub fn discriminator(&self) -> Vec<Map> {
+        let widths = &self.config.discriminator;
+        if widths.is_empty() {
+            return vec![];
+        }
+        let inputs = std::iter::once(&self.config.latent).chain(widths);
+        let kind = Kind::Dense { from: None, to: None };
+        let map = |(at, (&inputs, &outputs)): (usize, (&usize, &usize))| {
+            let name = if at == widths.len() { "head".to_owned() } else { at.to_string() };
+            Map { name: format!("{PLAYER}.{name}"), inputs, outputs, kind }
+        };
+        inputs.zip(widths.iter().chain([&1])).enumerate().map(map).collect()
+    }
+
+    /// The loss of the discriminator: −½(log D(z) + log(1 − D(z′))) of each example, D the sigmoid of the logit.
+    fn tell_apart(&self, weights: &Weights, batch: usize) -> Result<Graph> {
+        let mut graph = Graph::training(batch);
+        let pass = self.pass(&mut graph, 1)?;
+        let z = pass.lowest().z;
+        // The noise of the layer above the highest is nobody's latent.
+        let exchanged = exchanged(&mut graph, z, self.latents().len())?;
+        // Both are two rows of an example, so that the discriminator is asked once.
+        let both = graph.concatenate(&[z, exchanged])?;
+        let both = graph.reshape(both, &[2 * batch, self.config.latent])?;
+        let logits = logit(&mut graph, both, &pass.discriminator)?;
+        let logits = graph.reshape(logits, &[batch, 2])?;
+        let loss = graph.reduce_map(Reduction::Sum, Axis::Columns, [logits], |[logit]| {
+            0.5 * ((2.0 * Expr::column() - 1.0) * logit).softplus()
+        })?;
+        graph.term(PLAYER, loss, weights.slot(PLAYER)?);
+        Ok(graph)
+    }
+}
+
+/// Adds γ·log D(z)/(1 − D(z)), which is the logit: the discriminator's estimate of the total correlation.
+pub(super) fn add_estimate(graph: &mut Graph, weights: &Weights, z: Id, discriminator: &[Id]) -> Result<()> {
+    let ratio = logit(graph, z, discriminator)?;
+    graph.term("density ratio", ratio, weights.slot(FACTOR)?);
+    Ok(())
+}
+
+/// What the discriminator makes of latents, [R, Z] → [R]: a logit, the larger the more they look like latents of examples.
+///
+/// # Errors
+/// A bug, where its tensors do not go with the latents.
+pub fn logit(graph: &mut Graph, z: Id, discriminator: &[Id]) -> Result<Id> {
+    let (mut h, rows) = (z, graph.shape(z).rows());
+    for (at, &w) in discriminator.iter().enumerate() {
+        h = graph.add(Op::Affine { x: h, w })?;
+        if at + 1 < discriminator.len() {
+            h = graph.map([h], |[h]| h.clone().less(0.0).select(LEAK * h.clone(), h))?;
+        }
+    }
+    graph.reshape(h, &[rows])
+}
+
+/// Latents whose dimensions were exchanged between the examples that count, each by a permutation of its own, [B, Z] → [B, Z]:
+/// row i of column j takes the row whose number is the rank of the i-th of n draws of noise, that of a stochastic layer.
+///
+/// # Errors
+/// None that depends on shapes.
+pub fn exchanged(graph: &mut Graph, z: Id, layer: usize) -> Result<Id> {
+    let (batch, latent) = (graph.shape(z).rows(), graph.shape(z).columns());
+    let noise = graph.add(Op::Noise { rows: batch, width: latent, layer })?;
+    let others = graph.tile(noise, batch)?;
+    let row = Elements { operands: vec![], f: Expr::row(batch), rows: batch, columns: 1 };
+    let row = graph.add(Op::Map(row))?;
+    // Row i·B + k is the pair of i and k. Of equal draws the first has the lower rank, so ranks are a permutation.
+    let rank = graph.reduce_map(Reduction::Sum, Axis::Rows(batch), [noise, others, row], |[own, other, row]| {
+        let k = || Expr::row(batch);
+        let before = other.clone().less(own.clone()).max(other.equal(own) * k().less(row));
+        k().less(Expr::count()).select(before, 0.0)
+    })?;
+    let place = graph.map([rank], |[rank]| latent as f32 * rank + Expr::column())?;
+    let (index, x) = (graph.reshape(place, &[batch * latent])?, graph.reshape(z, &[batch * latent])?);
+    let taken = graph.add(Op::TakeRows { x, index })?;
+    graph.reshape(taken, &[batch, latent])
+}
