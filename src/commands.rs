@@ -51,6 +51,7 @@ pub fn run(cli: Cli) -> ExitCode {
 /// that it starts, so it comes before them.
 fn prepare(command: &Command) {
     if let Command::Train(TrainArgs { dry_run: false, .. }) = command {
+        train::keep_ignored();
         train::catch_announcements();
     }
     // Writing beyond the limit on the size of files then fails like writing to a full disk.

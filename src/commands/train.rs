@@ -28,7 +28,7 @@ use files::{Metrics, edited, flush_metrics, header, run_folder};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use stop::STOP;
-pub use stop::catch_announcements;
+pub use stop::{catch_announcements, keep_ignored};
 
 /// Epochs after each of which samples are drawn, however quickly they follow each other.
 const DRAWN: usize = 50;
@@ -114,12 +114,19 @@ fn begin(args: &TrainArgs, report: &Report) -> Result<()> {
         let place = Place { folder, folders: folders.clone(), metrics, best, sweep, drawn: None, rate: None };
         go(&mut session, members, place, args, report)
     })();
-    // A run that never began leaves nothing behind.
-    let saved = |folder: &PathBuf| checkpoint::locate(folder, checkpoint::Which::Last).is_ok();
-    if done.is_err() && !folders.iter().any(saved) {
-        made.remove();
+    // A run that never began leaves nothing behind, nor does one that diverged before it had learnt anything: its folder
+    // is free for the next attempt.
+    match done {
+        Err(Error::Diverged(why)) if !folders.iter().any(|folder| has_learnt(folder)) => {
+            made.remove();
+            Err(Error::Diverged(format!("{why}; nothing was learnt, so nothing is kept")))
+        }
+        Err(error) if folders.iter().all(|folder| checkpoint::locate(folder, Which::Last).is_err()) => {
+            made.remove();
+            Err(error)
+        }
+        done => done,
     }
-    done
 }
 
 fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
@@ -191,7 +198,12 @@ fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
         open::place(config, progress.folder.as_deref(), report);
     }
     config::check_members(&configs)?;
-    let mut session = prepare(configs, Some(&progress.data), args, report)?;
+    let mut session = prepare(configs, Some(&progress.data), args, report).map_err(|error| match error {
+        Error::Data(why) if args.data.is_none() => Error::Data(format!(
+            "{why} (these are the run's data; where they have moved, --data PLACE names them beside --resume)"
+        )),
+        error => error,
+    })?;
     check_same_data(&session.record, &progress.data, args.data.is_some())?;
     let folder_now = open::meant_from(&session.config);
     for saved in &mut saved {
@@ -226,7 +238,9 @@ fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
         };
         report.note(&text);
     } else if progress.epoch as usize >= session.config.train.epochs {
-        report.note(&format!("all {} epochs are done: to go on, give a larger --epochs", progress.epoch));
+        let all =
+            if progress.epoch == 1 { "the epoch is".into() } else { format!("all {} epochs are", progress.epoch) };
+        report.note(&format!("{all} done: to go on, give a larger --epochs"));
     } else {
         report.note(&format!("going on after epoch {}, step {}", progress.epoch, progress.step));
     }
@@ -238,6 +252,11 @@ fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
     let members: Vec<Member> = saved.into_iter().enumerate().map(member).collect();
     let best = members.iter().map(|member| member.progress.best).collect();
     go(&mut session, members, Place { folder, folders, metrics, best, sweep, drawn: None, rate: None }, args, report)
+}
+
+/// Whether the last checkpoint of a run is of some step.
+fn has_learnt(folder: &Path) -> bool {
+    checkpoint::glance(folder, Which::Last).is_ok_and(|(_, progress)| progress.step > 0)
 }
 
 /// Whether a folder is that of a run.
@@ -396,11 +415,19 @@ fn go(session: &mut Session, members: Vec<Member>, mut place: Place, args: &Trai
         Ok(())
     });
     report.clear();
-    if let Err(Error::Interrupted(why)) = done {
-        let how = format!("elbo train --resume {}", place.folder.display());
-        return Err(Error::Interrupted(format!("{why}; go on with: {how}")));
-    }
-    let members = done?;
+    let members = done.map_err(|error| match error {
+        Error::Interrupted(why) => {
+            Error::Interrupted(format!("{why}; go on with: elbo train --resume {}", place.folder.display()))
+        }
+        Error::Diverged(why) => match place.folders.iter().find(|folder| has_learnt(folder)) {
+            Some(folder) => Error::Diverged(format!(
+                "{why}; the last good checkpoint is in {}",
+                folder.join("checkpoints").display()
+            )),
+            None => Error::Diverged(why),
+        },
+        error => error,
+    })?;
     if let Some(sweep) = &place.sweep {
         return sweep::finish(session, &members, sweep, &place.folder, report);
     }
@@ -441,7 +468,6 @@ fn stopped(place: &Place, member: usize, epoch: usize) -> String {
 
 /// Shows and notes what an epoch came to.
 fn keep(epochs: &[Epoch], place: &mut Place, report: &Report) -> Result<()> {
-    let mut noted = Ok(());
     for epoch in epochs {
         place.best[epoch.member] = Some(epoch.best);
     }
@@ -451,14 +477,23 @@ fn keep(epochs: &[Epoch], place: &mut Place, report: &Report) -> Result<()> {
             report.epoch(&row(epoch));
         }
         (None, _) => return Err(Error::Bug(format!("{} members and no sweep", epochs.len()))),
-        (Some(sweep), _) => noted = sweep::keep(epochs, &place.best, sweep, &place.folder, report),
+        (Some(sweep), _) => {
+            let kept = sweep::keep(epochs, &place.best, sweep, &place.folder, report);
+            warned("the name of the best member was not written", kept, report)?;
+        }
     }
+    let mut noted = Ok(());
     for epoch in epochs {
         noted = noted.and(place.metrics[epoch.member].add(&place.folders[epoch.member], epoch));
     }
-    match noted {
+    warned("metrics.csv was not written", noted, report)
+}
+
+/// A file that could not be written is no reason to end a run.
+fn warned(what: &str, written: Result<()>, report: &Report) -> Result<()> {
+    match written {
         Err(Error::Disk(why)) => {
-            report.warn(&format!("metrics.csv was not written: {why}"));
+            report.warn(&format!("{what}: {why}"));
             Ok(())
         }
         other => other,

@@ -112,7 +112,7 @@ impl Run<'_, '_> {
         if !score.is_finite() {
             return Err(Error::Diverged(format!("the validation loss is {score}: lower --lr")));
         }
-        judge(&self.session.config, progress, score);
+        judge(config, progress, score);
         epoch.best = progress.best.unwrap_or(score);
         if left_out > 0 {
             let epoch = epoch.epoch;
