@@ -119,7 +119,11 @@ fn numbers(examples: &[f32], record: &DataRecord) -> (Vec<f64>, Vec<usize>) {
             let numbers = Encoding::most_probable(examples, categories).into_iter().map(f64::from).collect();
             (numbers, [&[rows], extents].concat())
         }
-        None => (record.original(examples), shape_of_means(rows, record)),
+        None => {
+            let mut numbers = record.original(examples);
+            record.encoding.iter().for_each(|encoding| encoding.settle(&mut numbers));
+            (numbers, shape_of_means(rows, record))
+        }
     }
 }
 

@@ -182,8 +182,8 @@ pub enum Unknown {
     Refuse,
     /// Take them for missing values: the row is judged by its other columns.
     Missing,
-    /// Count against the row: a category as much as all words that are known together, a column of two words as the mean of
-    /// both, which can be less than the rarer of them.
+    /// Count against the row: a category as much as all words that are known together, a column of two words as much as the
+    /// one of them that makes the row stranger.
     Anomalous,
 }
 
