@@ -26,7 +26,7 @@ pub use keys::nearest;
 pub use layers::{Channels, Conv, Dense, Layer, list as layer_list};
 pub use objective::{Anneal, Bound, ObjectiveConfig};
 pub use recipes::RECIPES;
-pub use resolve::{from_toml, resolve, to_toml};
+pub use resolve::{from_json, from_toml, resolve, to_toml};
 pub use sweep::{MOST_MEMBERS, SWEPT, Sweep, check_members, sweep, value};
 pub use training::{Curve, NotFinite, Reduction, ScheduleConfig};
 pub use validate::{MAX_PARAMETERS, MAX_WIDTH, batch_exceeds, parameter_count, validate};

@@ -30,7 +30,7 @@ struct Exported {
 /// What stands in the file from which [`Exported`] is read. Its configuration may be older than some key.
 #[derive(Deserialize)]
 struct Written {
-    config: toml::Table,
+    config: serde_json::Value,
     data: DataRecord,
 }
 
@@ -99,7 +99,7 @@ fn source(path: &Path) -> Result<(PathBuf, Option<Exported>)> {
         return Err(wrong(format!("format {format} is unknown, expected {}", exchange::FORMAT)));
     }
     let Written { config, data } = serde_json::from_slice(&text).map_err(foreign)?;
-    let config = config::from_toml(&config.to_string(), &beside.display().to_string())?;
+    let config = config::from_json(&config, &beside.display().to_string())?;
     Ok((path.join(PARAMETERS), Some(Exported { config, data })))
 }
 

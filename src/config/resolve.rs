@@ -22,7 +22,9 @@ pub fn resolve(recipe: Option<&str>, overrides: &[(String, String)]) -> Result<C
     if let Some(recipe) = recipe.or_else(|| for_source(overrides)) {
         let (title, text, name) = read_recipe(recipe)?;
         keys::put(&mut tree, "name", Value::String(name));
-        merge(&mut tree, &text).map_err(|problem| Error::Usage(format!("{title}: {problem}")))?;
+        let file = text.parse().map_err(|e| syntax_problem(&text, &e));
+        let merged = file.and_then(|file| merge(&mut tree, &file));
+        merged.map_err(|problem| Error::Usage(format!("{title}: {problem}")))?;
     }
     let mut given: Vec<(String, &str)> = Vec::new();
     for (typed, text) in overrides {
@@ -73,11 +75,68 @@ const LATER: [&str; 12] = [
 /// [`Error::Data`] if the text is no TOML, a key is missing or unknown, or a value is not allowed. Keys of [`LATER`] may be
 /// missing.
 pub fn from_toml(text: &str, file: &str) -> Result<Config> {
-    let damaged = |problem: String| {
-        Error::Data(format!("{file}: {problem} (the file is damaged or was saved by another version of elbo)"))
-    };
+    let parsed = text.parse().map_err(|e| damaged(file, &syntax_problem(text, &e)))?;
+    saved(&parsed, file)
+}
+
+/// [`from_toml`] of the same as JSON, as exports have it under `config`.
+///
+/// # Errors
+/// As [`from_toml`], in the words of JSON.
+pub fn from_json(value: &serde_json::Value, file: &str) -> Result<Config> {
+    let known = keys::defaults();
+    let tables = value.as_object().ok_or_else(|| damaged(file, "`config` is no object"))?;
+    for (name, inner) in tables {
+        let problem = match known.get(name) {
+            None => {
+                let hint =
+                    nearest(name, known.keys().map(String::as_str)).map(|near| format!("; did you mean `{near}`?"));
+                format!("unknown key `{name}` of `config`{}", hint.unwrap_or_default())
+            }
+            Some(Value::Table(_)) if !inner.is_object() => format!("`config.{name}` is no object"),
+            Some(_) => continue,
+        };
+        return Err(damaged(file, &problem));
+    }
+    match as_toml(value, "config").map_err(|problem| damaged(file, &problem))? {
+        Value::Table(tree) => saved(&tree, file),
+        _ => Err(damaged(file, "`config` is no object")),
+    }
+}
+
+/// A value of JSON as one of TOML, which has no null; `at` is where it stands.
+fn as_toml(value: &serde_json::Value, at: &str) -> std::result::Result<Value, String> {
+    use serde_json::Value as Json;
+    Ok(match value {
+        Json::Null => return Err(format!("`{at}` is null")),
+        Json::Bool(value) => Value::Boolean(*value),
+        Json::String(text) => Value::String(text.clone()),
+        Json::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(whole), _) => Value::Integer(whole),
+            (None, Some(number)) => Value::Float(number),
+            (None, None) => return Err(format!("`{at}` = {number} is too large a number")),
+        },
+        Json::Array(items) => {
+            let items = items.iter().enumerate().map(|(place, item)| as_toml(item, &format!("{at}[{place}]")));
+            Value::Array(items.collect::<std::result::Result<_, String>>()?)
+        }
+        Json::Object(items) => {
+            let items = items.iter().map(|(key, item)| Ok((key.clone(), as_toml(item, &format!("{at}.{key}"))?)));
+            Value::Table(items.collect::<std::result::Result<_, String>>()?)
+        }
+    })
+}
+
+/// What is wrong with a saved configuration.
+fn damaged(file: &str, problem: &str) -> Error {
+    Error::Data(format!("{file}: {problem} (the file is damaged or was saved by another version of elbo)"))
+}
+
+/// The configuration that was saved as a tree of tables.
+fn saved(file: &Table, name: &str) -> Result<Config> {
+    let damaged = |problem: String| damaged(name, &problem);
     let mut tree = keys::defaults();
-    let present = merge(&mut tree, text).map_err(damaged)?;
+    let present = merge(&mut tree, file).map_err(damaged)?;
     if !present.iter().any(|key| key == "data.white") {
         // Runs from before this key took 255 for white, whatever their bytes were.
         keys::put(&mut tree, "data.white", Value::String("full".into()));
@@ -120,12 +179,11 @@ fn read_recipe(recipe: &str) -> Result<(String, String, String)> {
     )))
 }
 
-/// Lays the keys of a TOML text over `tree`; returns the dotted keys that were present.
-fn merge(tree: &mut Table, text: &str) -> std::result::Result<Vec<String>, String> {
-    let file: Table = text.parse().map_err(|e| syntax_problem(text, &e))?;
+/// Lays the keys of a file over `tree`; returns the dotted keys that were present.
+fn merge(tree: &mut Table, file: &Table) -> std::result::Result<Vec<String>, String> {
     let known = keys::keys(tree);
     let mut present = Vec::new();
-    for (name, value) in &file {
+    for (name, value) in file {
         match (tree.get(name), value) {
             (Some(Value::Table(_)), Value::Table(inner)) => {
                 for (key, value) in inner {
@@ -426,6 +484,38 @@ mod tests {
         let mut expected = Config::default();
         expected.data.white = White::Full;
         assert_eq!(from_toml(&old.join("\n"), "config.toml"), Ok(expected));
+    }
+
+    #[test]
+    fn a_configuration_of_an_export_is_read_and_its_faults_are_told_in_the_words_of_json() {
+        let config = resolve(None, &pairs(&[("data.columns.age", "numeric"), ("encoder_layers", "[]")])).unwrap();
+        let good = serde_json::to_value(&config).unwrap();
+        assert_eq!(from_json(&good, "config.json"), Ok(config));
+        let change = |pointer: &str, value: serde_json::Value| {
+            let mut changed = good.clone();
+            *changed.pointer_mut(pointer).unwrap() = value;
+            changed
+        };
+        let mut unknown = good.clone();
+        unknown["modle"] = serde_json::json!({});
+        for (value, words) in [
+            (serde_json::json!(3), "`config` is no object"),
+            (change("/model", serde_json::json!(3)), "`config.model` is no object"),
+            (change("/model/latent", serde_json::Value::Null), "`config.model.latent` is null"),
+            (change("/model/hidden", serde_json::json!([4, null])), "`config.model.hidden[1]` is null"),
+            (change("/model/latent", serde_json::json!("two")), "model.latent = \"two\": expected a whole number"),
+            (
+                change("/model/activation", serde_json::json!("rlu")),
+                "model.activation = \"rlu\": expected one of identity",
+            ),
+            (change("/model/latent", serde_json::json!(0)), "model.latent = 0"),
+            (unknown, "unknown key `modle` of `config`; did you mean `model`?"),
+        ] {
+            let error = from_json(&value, "exported/config.json").expect_err(words);
+            let text = error.to_string();
+            assert!(text.starts_with("exported/config.json: ") && text.contains(words), "{words}: {text}");
+            assert!(!text.contains("TOML"), "{text}");
+        }
     }
 
     #[test]

@@ -275,11 +275,11 @@ fn networks(checkpoint: &Checkpoint) -> Result<[Vec<Step>; 2]> {
 fn foot(checkpoint: &Checkpoint, run: &Path, format: &str) -> String {
     let (progress, objective) = (&checkpoint.progress, &checkpoint.config.objective);
     let mut text = format!(
-        "## Training\n\n- data: {} (SHA-256 `{}`)\n- {} epochs, {} steps on {}, loss = {}\n",
+        "## Training\n\n- data: {} (SHA-256 `{}`)\n- {}, {} on {}, loss = {}\n",
         progress.data.name,
         progress.data.hash,
-        progress.epoch,
-        progress.step,
+        counted(progress.epoch.into(), "epoch"),
+        counted(progress.step, "step"),
         progress.adapter,
         objective::formula(objective, &objective.beta.to_string())
     );
@@ -290,7 +290,7 @@ fn foot(checkpoint: &Checkpoint, run: &Path, format: &str) -> String {
         let columns = header.matches(',').count() + 1;
         let _ = write!(
             text,
-            "\nThe line of `metrics.csv` that belongs to these parameters, in nats per example:\n\n| {} |\n{}\n| {} |\n",
+            "\nThe line of `metrics.csv` that belongs to these parameters; losses and rates are in nats per example:\n\n| {} |\n{}\n| {} |\n",
             header.replace(',', " | "),
             "|---".repeat(columns) + "|",
             line.replace(',', " | ")
@@ -305,6 +305,11 @@ fn foot(checkpoint: &Checkpoint, run: &Path, format: &str) -> String {
         config = config::to_toml(&checkpoint.config),
     );
     text
+}
+
+/// A number of things in words.
+fn counted(n: u64, thing: &str) -> String {
+    format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
 }
 
 /// Header and line of the run's metrics for an epoch, where the run has them.
