@@ -6,7 +6,7 @@ mod answers;
 mod window;
 
 use crate::checkpoint::{Checkpoint, DataRecord, Tensor};
-use crate::config::{Condition, Config, NotFinite};
+use crate::config::{self, Condition, Config, NotFinite};
 use crate::data::{Dataset, Values, classes, little_endian};
 use crate::error::{Error, Result};
 use crate::exec::{Executor, PlanId};
@@ -43,6 +43,22 @@ pub enum Purpose {
     Encode(usize),
     /// [`Model::decode`].
     Decode(usize),
+}
+
+impl Purpose {
+    /// Whether it is for no example, or for no sample of each.
+    fn is_of_nothing(self) -> bool {
+        match self {
+            Self::Train => false,
+            Self::Importance(batch, samples) | Self::Score(batch, samples) => batch == 0 || samples == 0,
+            Self::Evaluate(batch)
+            | Self::Explain(batch)
+            | Self::Reconstruct(batch)
+            | Self::Sample(batch)
+            | Self::Encode(batch)
+            | Self::Decode(batch) => batch == 0,
+        }
+    }
 }
 
 /// The counter word of noise that belongs to no training step.
@@ -146,6 +162,11 @@ impl Session {
     pub fn plan(&mut self, purpose: Purpose) -> Result<PlanId> {
         if let Some(&id) = self.plans.get(&purpose) {
             return Ok(id);
+        }
+        // Fields are public: what was set since the configuration was read is not more than it may be.
+        self.members().try_for_each(config::validate)?;
+        if purpose.is_of_nothing() {
+            return Err(Error::Usage(format!("{purpose:?}: a plan is for one example and one sample at least")));
         }
         let mut plan = self.untuned(purpose)?;
         self.tuning.apply(&mut plan);
