@@ -10,8 +10,8 @@ use super::{Column, Frame, Kind, NEITHER, STRANGER};
 use crate::config::{Likelihood, Scale};
 use crate::error::{Error, Result};
 
-/// A deviation smaller than this share of the mean is rounding: the column is constant.
-const ROUNDING: f64 = 1e-10;
+/// Numbers that differ by less than this share of their mean differ by rounding: the column is constant.
+const ROUNDING: f64 = 1e-13;
 
 /// How rows became numbers, and the way back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -58,6 +58,11 @@ impl Encoding {
         });
         let range = if ends[0] > ends[1] { [0.0, 1.0] } else { ends };
         let fitted = |((column, moments), numeric): ((&Column, &Moments), &bool)| {
+            // A deviation is that from a mean, which is off by more than the rounding of one number; extremes are not.
+            let spread = match scale {
+                Scale::Standardise => moments.high - moments.low,
+                Scale::Auto | Scale::None | Scale::Unit => range[1] - range[0],
+            };
             let [shift, scale] = match scale {
                 _ if !numeric => return column.clone(),
                 Scale::Auto | Scale::None => [0.0, 1.0],
@@ -68,7 +73,9 @@ impl Encoding {
                 // Too large for a mean: it stays, and is refused for its size.
                 _ if !shift.is_finite() || !scale.is_finite() => [0.0, 1.0],
                 // It does not vary: it becomes 0, and what differs from it is measured by it, whatever its unit.
-                _ if scale <= ROUNDING * shift.abs() => [shift, if shift == 0.0 { 1.0 } else { shift.abs() }],
+                _ if spread <= ROUNDING * shift.abs() || !scale.is_normal() => {
+                    [shift, if shift == 0.0 { 1.0 } else { shift.abs() }]
+                }
                 _ => [shift, scale],
             };
             Column { name: column.name.clone(), kind: Kind::Numeric { shift, scale } }

@@ -161,7 +161,7 @@ fn the_mean_of_a_column_has_no_noise_behind_its_digits() {
         (0.58, -0.012_345_678_9, -0.012_345_7),
         (1e7, 1_234_567.89, 1_234_570.0),
         (2e9, 1_234_567_890.0, 1_234_568_000.0),
-        (1e-9, 5.123_456_78e-10, 5.123_457e-10),
+        (1e-9, 5.123_456_78e-10, 5.123_46e-10),
     ] {
         let found = Encoding::settled_mean(&Kind::Numeric { shift: 0.0, scale }, mean);
         assert!((found - expected).abs() <= 1e-12 * expected.abs(), "{scale} {mean}: {found}");
@@ -186,6 +186,8 @@ fn scales_are_fitted_on_the_training_rows_and_what_is_finite_in_them() {
         (vec![-7.0, -7.0], vec![0, 1], Scale::Unit, [-7.0, 7.0]),
         (vec![0.1 + 0.2, 0.3], vec![0, 1], Scale::Standardise, [0.3, 0.3]),
         (vec![1e9, 1e9 + 1.0], vec![0, 1], Scale::Standardise, [1e9 + 0.5, 0.5]),
+        // Milliseconds since 1970 within a tenth of a second.
+        (vec![1.7e12, 1.7e12 + 100.0], vec![0, 1], Scale::Standardise, [1.7e12 + 50.0, 50.0]),
         (vec![nan, nan], vec![0, 1], Scale::Standardise, [0.0, 1.0]),
         (vec![1e308, -1e308, 1e308], vec![0, 1, 2], Scale::Standardise, [0.0, 1.0]),
         (vec![], vec![], Scale::Standardise, [0.0, 1.0]),
