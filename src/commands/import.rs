@@ -6,7 +6,7 @@ use super::folder::{self, Folder};
 use super::open;
 use crate::checkpoint::{self, Checkpoint, Course, DataRecord, Progress, Tensor};
 use crate::cli::ImportArgs;
-use crate::config::{self, Condition, Config, Likelihood};
+use crate::config::{self, Activation, Condition, Config, Likelihood};
 use crate::data::{self, Dataset};
 use crate::durable;
 use crate::error::{Error, Result};
@@ -74,6 +74,9 @@ pub fn run(args: &ImportArgs, report: &Report) -> Result<()> {
     let (config, record, data) = described(args, exported, &network, &shown, report)?;
     let checkpoint = checkpoint_of(config, record, &network, &shown)?;
     describe(&network, report);
+    if let Some(line) = which_gelu(&checkpoint.config) {
+        report.note(&line);
+    }
     if let Some(data) = &data {
         figures::say(&checkpoint, data, report)?;
     }
@@ -220,6 +223,13 @@ fn check_shape(shape: [usize; 3]) -> Result<()> {
     }
 }
 
+/// Which of two functions `gelu` is, where a model of others has it: its tensors do not tell.
+fn which_gelu(config: &Config) -> Option<String> {
+    let layers = config.model.encoder_layers.iter().chain(&config.model.decoder_layers);
+    let has = config.model.activation == Activation::Gelu || layers.clone().any(|layer| layer == "gelu");
+    has.then(|| "gelu     is the tanh form, nn.GELU(approximate=\"tanh\"); a plain nn.GELU() is `gelu-erf`".to_owned())
+}
+
 /// Refuses kinds of models that layers alone do not make.
 fn check_kind(config: &Config) -> Result<()> {
     let why = match (config.model.condition, config.model.above.is_empty()) {
@@ -245,7 +255,15 @@ fn theirs(args: &ImportArgs) -> Result<Config> {
 /// Data of which nothing is known but their width.
 fn unknown(network: &Network) -> DataRecord {
     let shape = [1, 1, network.out.outputs];
-    DataRecord { name: "unknown".into(), shape, floats: true, hash: String::new(), encoding: None, classes: None }
+    DataRecord {
+        name: "unknown".into(),
+        shape,
+        floats: true,
+        hash: String::new(),
+        encoding: None,
+        classes: None,
+        of_classes: None,
+    }
 }
 
 /// The checkpoint of a run that has not taken a step, with an optimiser that remembers nothing yet.
@@ -299,7 +317,8 @@ fn describe(network: &Network, report: &Report) {
             Form::Dense => format!("{}x{}", layer.inputs, layer.outputs),
             _ => format!("{:?}", layer.shape()),
         };
-        report.note(&format!("{place:<20} {} {extents}", layer.name));
+        let bias = if layer.bias.iter().all(|&bias| bias == 0.0) { ", bias 0" } else { "" };
+        report.note(&format!("{place:<20} {} {extents}{bias}", layer.name));
     };
     network.encoder.iter().enumerate().for_each(|(at, layer)| say(&format!("encoder.{at}"), layer));
     say("encoder.mean", &network.mean);

@@ -28,6 +28,7 @@ pub fn run(args: &SampleArgs, report: &Report) -> Result<()> {
     if shown.is_empty() {
         shown = (0..session.model.classes as u32).collect();
     }
+    classes::say_unseen(session, &shown, report);
     let columns = args.count.unwrap_or(if shown.len() > 1 { OF_EACH } else { COUNT });
     let (images, columns) = if shown.is_empty() {
         (session.sample(count, seed)?, open::columns(count))

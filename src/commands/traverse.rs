@@ -34,6 +34,7 @@ pub fn run(args: &TraverseArgs, report: &Report) -> Result<()> {
         (None, Some(example)) => session.labels(&[example])?.first().copied(),
         _ => classes::one(session, "--class", args.class.as_deref())?,
     };
+    classes::say_unseen(session, &classes::repeated(class, 1), report);
     let rates = session.encode(&part.map(|i| i as u32).collect::<Vec<_>>(), seed)?.rates();
     let mut dimensions: Vec<usize> = (0..rates.len()).collect();
     dimensions.sort_by(|&a, &b| rates[b].total_cmp(&rates[a]));

@@ -19,12 +19,13 @@ use crate::error::{Error, Result};
 /// [`Error::Usage`], naming the key or the recipe, what was expected and what was probably meant.
 pub fn resolve(recipe: Option<&str>, overrides: &[(String, String)]) -> Result<Config> {
     let mut tree = keys::defaults();
+    let mut of_recipe = Vec::new();
     if let Some(recipe) = recipe.or_else(|| for_source(overrides)) {
         let (title, text, name) = read_recipe(recipe)?;
         keys::put(&mut tree, "name", Value::String(name));
         let file = text.parse().map_err(|e| syntax_problem(&text, &e));
         let merged = file.and_then(|file| merge(&mut tree, &file));
-        merged.map_err(|problem| Error::Usage(format!("{title}: {problem}")))?;
+        of_recipe = merged.map_err(|problem| Error::Usage(format!("{title}: {problem}")))?;
     }
     let mut given: Vec<(String, &str)> = Vec::new();
     for (typed, text) in overrides {
@@ -35,14 +36,26 @@ pub fn resolve(recipe: Option<&str>, overrides: &[(String, String)]) -> Result<C
         }
         given.push((key, text));
     }
-    let is_given = |name: &str| given.iter().any(|(key, _)| key == name);
-    if is_given("data.validation") && !is_given("data.validation_share") {
+    let is_typed = |name: &str| given.iter().any(|(key, _)| key == name);
+    if !is_typed("model.decoder_log_variance")
+        && (is_typed("model.log_variance") || !of_recipe.iter().any(|key| key == "model.decoder_log_variance"))
+    {
+        follow_log_variance(&mut tree);
+    }
+    if is_typed("data.validation") && !is_typed("data.validation_share") {
         // The share is for the numbers of recipes, which know nothing of how many examples there are.
         keys::put(&mut tree, "data.validation_share", Value::Float(1.0));
     }
     let config = Config::deserialize(tree).map_err(|e| Error::Bug(format!("merged configuration: {}", e.message())))?;
     validate(&config)?;
     Ok(config)
+}
+
+/// Lets the range of the decoder's log-variances be that of the posterior's.
+fn follow_log_variance(tree: &mut Table) {
+    if let Some(range) = keys::get(tree, "model.log_variance").cloned() {
+        keys::put(tree, "model.decoder_log_variance", range);
+    }
 }
 
 /// The recipe for the source that the settings name, where it is none for images: the type of each column of a table says
@@ -54,7 +67,7 @@ fn for_source(overrides: &[(String, String)]) -> Option<&'static str> {
 }
 
 /// Keys that came after runs had been saved without them: those were trained as the defaults of these keys say.
-const LATER: [&str; 12] = [
+const LATER: [&str; 15] = [
     "model.above",
     "model.condition",
     "model.prior",
@@ -62,6 +75,9 @@ const LATER: [&str; 12] = [
     "model.scales",
     "train.sync_seconds",
     "train.sample_seconds",
+    "train.monitor",
+    "model.decoder_log_variance",
+    "data.rounding",
     "data.white",
     "data.validation_share",
     "data.missing",
@@ -137,9 +153,17 @@ fn saved(file: &Table, name: &str) -> Result<Config> {
     let damaged = |problem: String| damaged(name, &problem);
     let mut tree = keys::defaults();
     let present = merge(&mut tree, file).map_err(damaged)?;
-    if !present.iter().any(|key| key == "data.white") {
-        // Runs from before this key took 255 for white, whatever their bytes were.
+    let has = |key: &str| present.iter().any(|present| present == key);
+    // Runs from before these keys took 255 for white, whatever their bytes were, counted shares in single precision, and
+    // had one range for all log-variances.
+    if !has("data.white") {
         keys::put(&mut tree, "data.white", Value::String("full".into()));
+    }
+    if !has("data.rounding") {
+        keys::put(&mut tree, "data.rounding", Value::String("single".into()));
+    }
+    if !has("model.decoder_log_variance") {
+        follow_log_variance(&mut tree);
     }
     let missing = |key: &&String| !present.contains(key) && !LATER.contains(&key.as_str());
     if let Some(missing) = keys::keys(&tree).iter().find(missing) {
@@ -266,7 +290,7 @@ fn syntax_problem(text: &str, error: &toml::de::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Activation, Binarise, ColumnType, White};
+    use crate::config::{Activation, Binarise, ColumnType, Rounding, White};
 
     fn pairs(overrides: &[(&str, &str)]) -> Vec<(String, String)> {
         overrides.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
@@ -299,7 +323,7 @@ mod tests {
         expected.data.source = "some/folder".into();
         expected.data.binarise = Binarise::Dynamic;
         expected.model.output_bias_from_data = true;
-        expected.model.log_variance = [-6.0, 2.0];
+        (expected.model.log_variance, expected.model.decoder_log_variance) = ([-6.0, 2.0], [-6.0, 2.0]);
         expected.data.examples = 1000;
         assert_eq!(config, expected);
     }
@@ -477,13 +501,35 @@ mod tests {
             "missing = ",
             "decimal = ",
             "unknown = ",
+            "rounding = ",
+            "monitor = ",
+            "decoder_log_variance = ",
         ];
         let is_old = |line: &&str| !later.iter().any(|key| line.starts_with(key));
         let old: Vec<&str> = text.lines().filter(is_old).collect();
         assert_eq!(text.lines().count() - old.len(), later.len());
         let mut expected = Config::default();
-        expected.data.white = White::Full;
+        (expected.data.white, expected.data.rounding) = (White::Full, Rounding::Single);
         assert_eq!(from_toml(&old.join("\n"), "config.toml"), Ok(expected));
+    }
+
+    #[test]
+    fn the_range_of_the_decoder_is_that_of_the_posterior_unless_it_is_said() {
+        let ranges = |recipe: Option<&str>, settings: &[(&str, &str)]| {
+            let model = resolve(recipe, &pairs(settings)).unwrap().model;
+            [model.log_variance, model.decoder_log_variance]
+        };
+        let (both, one) = ([-6.0, 2.0], [-3.0, 1.0]);
+        assert_eq!(ranges(Some("table"), &[]), [both; 2]);
+        assert_eq!(ranges(Some("table"), &[("log_variance", "[-3, 1]")]), [one; 2]);
+        assert_eq!(ranges(Some("table"), &[("decoder_log_variance", "[-3, 1]")]), [both, one]);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("r.toml");
+        std::fs::write(&path, "[model]\ndecoder_log_variance = [-3, 1]\n").unwrap();
+        assert_eq!(ranges(path.to_str(), &[])[1], one);
+        assert_eq!(ranges(path.to_str(), &[("log_variance", "[-6, 2]")]), [both; 2]);
+        let old = to_toml(&resolve(Some("table"), &[]).unwrap()).replace("decoder_log_variance = [-6.0, 2.0]\n", "");
+        assert_eq!(from_toml(&old, "config.toml").unwrap().model.decoder_log_variance, both);
     }
 
     #[test]

@@ -124,10 +124,11 @@ pub fn onnx(checkpoint: &Checkpoint, run: &Path) -> String {
          x = numpy.zeros((1, {width}), numpy.float32)\n{class}\
          mean, log_variance = encoder.run([\"mean\", \"log_variance\"], {{\"x\": x{given}}})\n\
          again, = decoder.run([\"mean\"], {{\"z\": mean{given}}})\n{logits}```\n\n{likelihoods}\
-         `quantize_dynamic` of onnxruntime takes the extremes of a whole batch for its scales, so that what a row gives \
+         {imprecise}`quantize_dynamic` of onnxruntime takes the extremes of a whole batch for its scales, so that what a row gives \
          would depend on the rows beside it: give it one row at a time, or quantise statically.\n\n",
         logits = log_likelihood(checkpoint, given),
         likelihoods = likelihoods(checkpoint),
+        imprecise = super::imprecise(checkpoint).map_or(String::new(), |line| format!("Beware: {line}.\n\n")),
     );
     card + &foot(checkpoint, run, "onnx")
 }
@@ -238,12 +239,17 @@ fn head(checkpoint: &Checkpoint) -> String {
     format!(
         "# {name}\n\nA variational autoencoder (Kingma and Welling 2014) with {latent} latent dimensions: {layers}. An \
          example is {width} numbers (channels {channels}, height {height}, width {columns}, row-major), \
-         {values}.{scaled}{presented}{told} The decoder gives {gives}. Log-variances are limited to {low} to {high}.\n\n",
+         {values}.{scaled}{presented}{told} The decoder gives {gives}. Log-variances of the \
+         posterior are limited to {low} to {high}{decoder}.\n\n",
         name = checkpoint.config.name,
         latent = model.latent,
         layers = layers(checkpoint),
         low = model.log_variance[0],
         high = model.log_variance[1],
+        decoder = match model.decoder_log_variance {
+            same if same == model.log_variance => ", and so are those of the decoder".to_owned(),
+            [low, high] => format!(", those of the decoder to {low} to {high}"),
+        },
     )
 }
 
@@ -284,7 +290,7 @@ fn foot(checkpoint: &Checkpoint, run: &Path, format: &str) -> String {
         objective::formula(objective, &objective.beta.to_string())
     );
     if let Some(best) = progress.best {
-        let _ = writeln!(text, "- best {} of an epoch: {best:.2} nats per example", objective.bound.score());
+        let _ = writeln!(text, "- best {} of an epoch: {best:.2} nats per example", checkpoint.config.score());
     }
     if let Some((header, line)) = metrics(run, progress.epoch) {
         let columns = header.matches(',').count() + 1;
@@ -371,7 +377,7 @@ fn pytorch(checkpoint: &Checkpoint) -> String {
 /// What the last lines of `decode` need, and these lines: in the units of the data.
 fn decoded(checkpoint: &Checkpoint, decoder: &Body) -> (&'static str, String) {
     let model = &checkpoint.config.model;
-    let [low, high] = model.log_variance;
+    let [low, high] = model.decoder_log_variance;
     // Units of the data are those of the model unless numbers were scaled.
     let scales = checkpoint.progress.data.scales();
     let [units, deviations] = if scales { [" * scale + shift", " + 2 * scale.log()"] } else { [""; 2] };

@@ -47,7 +47,7 @@ pub fn initial(model: &Model, seed: u64, means: &[f32]) -> Vec<Vec<f32>> {
     // distribution where the mean is 1.
     tensors.extend(likelihood::shared(model).map(|(_, count)| match model.config.likelihood {
         Likelihood::GaussianShared => {
-            let [low, high] = model.config.log_variance;
+            let [low, high] = model.config.decoder_log_variance;
             vec![(2.0 * model.config.sigma.ln()).clamp(low, high); count]
         }
         Likelihood::LogisticMixture => vec![shared_log_scale(model); count],

@@ -82,7 +82,7 @@ pub enum Learned {
 pub fn learned(model: &Model, logs: &[f32]) -> Option<Learned> {
     match (model.config.likelihood, logs) {
         (Likelihood::GaussianShared, &[log_variance]) => {
-            let Clamp { low, high } = model.clamp();
+            let [low, high] = model.config.decoder_log_variance;
             Some(Learned::Sigma((0.5 * log_variance.clamp(low, high)).exp()))
         }
         (Likelihood::NegativeBinomial, logs) => {
@@ -204,12 +204,12 @@ fn uniform(config: &ModelConfig, distribution: Distribution, width: usize) -> Co
 }
 
 fn of(config: &ModelConfig, all: Vec<Column>) -> Columns {
-    let [low, high] = config.log_variance;
+    let [low, high] = config.decoder_log_variance;
     Columns { all, clamp: Clamp { low, high }, fixed_log_variance: 2.0 * config.sigma.ln() }
 }
 
 fn variance(config: &ModelConfig) -> Option<Variance> {
-    let [low, high] = config.log_variance;
+    let [low, high] = config.decoder_log_variance;
     match config.likelihood {
         Likelihood::Gaussian => Some(Variance::Fixed(2.0 * config.sigma.ln())),
         Likelihood::GaussianLearned | Likelihood::GaussianShared => Some(Variance::Learned(Clamp { low, high })),
@@ -328,7 +328,8 @@ mod tests {
     use crate::graph::op::Source;
 
     fn model(likelihood: Likelihood, width: usize) -> Model {
-        let config = ModelConfig { likelihood, sigma: 0.5, log_variance: [-4.0, 2.0], ..Config::default().model };
+        let config =
+            ModelConfig { likelihood, sigma: 0.5, decoder_log_variance: [-4.0, 2.0], ..Config::default().model };
         Model {
             config,
             width,

@@ -12,6 +12,10 @@ use crate::graph::{Graph, Id, Op};
 
 /// The term that is a bound of importance-weighted samples, for PIWAE the one that the decoder follows.
 pub const BOUND: &str = "bound";
+/// The terms that shape the rate, and that compare the latents of a batch with each other.
+const PENALTY: &str = "penalty";
+const TOTAL_CORRELATION: &str = "total correlation";
+const MMD: &str = "MMD";
 /// What the terms begin with that are the rates of single stochastic layers; their number follows.
 pub const LAYER_RATE: &str = "rate ";
 /// Which of a step's weights multiplies the bound or the total correlation, or is the capacity.
@@ -53,7 +57,7 @@ impl Model {
         graph.report("rate", rate);
         let means = graph.add(Op::KlMeans { stats, clamp, size: shape.size() })?;
         let penalty = graph.add(Op::ShapedKl { stats, means, clamp, shape })?;
-        graph.term("penalty", penalty, RATE_WEIGHT);
+        graph.term(PENALTY, penalty, RATE_WEIGHT);
         self.of_pairs(graph, objective, &pass)
     }
 
@@ -62,14 +66,14 @@ impl Model {
         let (Drawn { stats, z, .. }, clamp) = (pass.lowest(), self.clamp());
         if objective.tc != 1.0 {
             let correlation = pairs::total_correlation(graph, stats, z, clamp)?;
-            graph.term("total correlation", correlation, BOUND_WEIGHT);
+            graph.term(TOTAL_CORRELATION, correlation, BOUND_WEIGHT);
         }
         if objective.mmd > 0.0 {
             // Of two draws for each example the first is the noise of its latent.
             let prior = graph.add(Op::Noise { rows: 2 * graph.batch, width: self.config.latent, layer: 0 })?;
             let prior = (self.prior().sample)(graph, &pass.prior, prior)?;
             let discrepancy = pairs::mmd(graph, z, prior)?;
-            graph.term("MMD", discrepancy, DECODER_WEIGHT);
+            graph.term(MMD, discrepancy, DECODER_WEIGHT);
         }
         Ok(())
     }
@@ -153,6 +157,28 @@ pub fn capacity_at(objective: &ObjectiveConfig, epochs: f64) -> Option<f32> {
     (objective.capacity > 0.0).then_some(capacity as f32)
 }
 
+/// The loss with the weights that it has once all annealing is over, from distortion and rate, the bound where one is
+/// minimised, and the other terms by their names: what looks at a whole batch has no value of another part of the data.
+pub fn loss(
+    objective: &ObjectiveConfig,
+    [distortion, rate]: [f64; 2],
+    bound: Option<f64>,
+    others: &[(String, f64)],
+) -> f64 {
+    if let Some(bound) = bound {
+        let share = if objective.bound == Bound::Ciwae { f64::from(objective.share) } else { 0.0 };
+        return share * (distortion + rate) + (1.0 - share) * bound;
+    }
+    let of = |name: &str| others.iter().find(|(other, _)| other == name).map(|(_, value)| *value);
+    let shaped = match (objective.free_bits > 0.0, objective.capacity > 0.0) {
+        (true, _) => of(PENALTY).unwrap_or(rate),
+        (_, true) => (rate - f64::from(objective.capacity)).abs(),
+        _ => rate,
+    };
+    let correlation = f64::from(objective.tc - 1.0) * of(TOTAL_CORRELATION).unwrap_or(0.0);
+    distortion + f64::from(objective.beta) * shaped + correlation + f64::from(objective.mmd) * of(MMD).unwrap_or(0.0)
+}
+
 /// How much of a rise in a line over `over` epochs is done.
 fn risen(epochs: f64, over: f32) -> f64 {
     if over > 0.0 { (epochs / f64::from(over)).min(1.0) } else { 1.0 }
@@ -198,6 +224,25 @@ fn main_part(objective: &ObjectiveConfig, beta: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_loss_of_an_epoch_has_the_weights_of_its_end() {
+        let elbo = |beta| ObjectiveConfig::elbo(beta);
+        let others = [(PENALTY.to_owned(), 3.5), (TOTAL_CORRELATION.to_owned(), 0.5), (MMD.to_owned(), 0.25)];
+        let ciwae = ObjectiveConfig { bound: Bound::Ciwae, share: 0.25, ..elbo(1.0) };
+        for (objective, bound, expected) in [
+            (ObjectiveConfig { anneal: Anneal::Linear, ..elbo(4.0) }, None, 10.0 + 4.0 * 3.0),
+            (ObjectiveConfig { free_bits: 0.5, ..elbo(2.0) }, None, 10.0 + 2.0 * 3.5),
+            (ObjectiveConfig { capacity: 5.0, ..elbo(100.0) }, None, 10.0 + 100.0 * 2.0),
+            (ObjectiveConfig { tc: 6.0, ..elbo(1.0) }, None, 10.0 + 3.0 + 5.0 * 0.5),
+            (ObjectiveConfig { mmd: 100.0, ..elbo(0.0) }, None, 10.0 + 100.0 * 0.25),
+            (ObjectiveConfig { bound: Bound::Iwae, ..elbo(1.0) }, Some(12.0), 12.0),
+            (ciwae, Some(12.0), 0.25 * 13.0 + 0.75 * 12.0),
+        ] {
+            // Without a weight of its own a term counts nothing.
+            assert_eq!(loss(&objective, [10.0, 3.0], bound, &others), expected, "{objective:?}");
+        }
+    }
 
     #[test]
     fn weights_follow_their_schedules() {

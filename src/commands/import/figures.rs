@@ -56,7 +56,7 @@ fn baseline(config: &Config, width: usize, known: &[f32], tried: &[f32]) -> Opti
         Binarise::None | Binarise::Dynamic => f64::from(x),
     };
     let rows = |values: &[f32]| values.len() / width;
-    let [low, high] = config.model.log_variance.map(f64::from);
+    let [low, high] = config.model.decoder_log_variance.map(f64::from);
     let mut sum = 0.0;
     for place in 0..width {
         let column = |values: &[f32]| -> Vec<f64> {
@@ -93,7 +93,8 @@ mod tests {
         let (known, tried) = ([0.0, 1.0, 1.0, 1.0], [1.0, 1.0, f32::NAN, 0.0]);
         let with = |likelihood: Likelihood| {
             let mut config = Config::default();
-            (config.model.likelihood, config.model.sigma, config.model.log_variance) = (likelihood, 0.5, [-2.0, 2.0]);
+            (config.model.likelihood, config.model.sigma, config.model.decoder_log_variance) =
+                (likelihood, 0.5, [-2.0, 2.0]);
             baseline(&config, 2, &known, &tried)
         };
         let close = |found: Option<f64>, expected: f64| assert!((found.unwrap() - expected).abs() < 1e-9, "{found:?}");
