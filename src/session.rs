@@ -5,6 +5,7 @@
 mod answers;
 mod window;
 
+use crate::checkpoint::tensors::check_room;
 use crate::checkpoint::{Checkpoint, DataRecord, Tensor};
 use crate::config::{self, Condition, Config, NotFinite};
 use crate::data::{Dataset, Values, classes, little_endian};
@@ -406,6 +407,8 @@ impl Session {
     fn tensors(&mut self, member: usize, role: &Role, prefix: &str) -> Result<Vec<(String, Tensor)>> {
         let ranges = self.ranges();
         let words = ranges.last().map_or(0, |range| range.offset + range.count());
+        // As they come, as floats, and as tensors, one of which may be all of them.
+        check_room(3 * 4 * words)?;
         let all = self.read(member, role, 0, words)?;
         let tensor = |range: &Range| {
             let values = all[range.offset..range.offset + range.count()].to_vec();

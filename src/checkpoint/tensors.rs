@@ -57,12 +57,12 @@ fn little_endian(values: &[f32]) -> Cow<'_, [u8]> {
 }
 
 /// Checks that so many bytes can be had: where they cannot, the attempt would end the process.
-fn check_room(bytes: usize) -> Result<()> {
+pub(crate) fn check_room(bytes: usize) -> Result<()> {
     let mut room = Vec::<u8>::new();
     room.try_reserve_exact(bytes.saturating_add(HEADER_CAP)).map_err(|_| {
         let size = crate::report::human::bytes(bytes as u64);
         Error::Device(format!(
-            "there is no memory left to write tensors of {size}: train a smaller model, or raise the limit"
+            "there is no memory left to save the model, which takes {size} more: train a smaller one, or raise the limit"
         ))
     })
 }

@@ -396,3 +396,19 @@ fn a_word_that_is_neither_of_two_scores_as_the_one_that_makes_its_row_stranger()
         }
     }
 }
+
+#[test]
+fn a_marker_that_came_after_the_training_is_refused_or_named_as_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = (0..200).map(|at| format!("{}.5,{}\n", at * 7 % 31, ["x", "y", "z"][at % 3]));
+    fs::write(folder.path().join("t.csv"), format!("a,c\n{}", rows.collect::<String>())).unwrap();
+    let line = "train --adapter cpu --data t.csv --set hidden=[8] --latent 2 --batch 16 --epochs 1 --out run";
+    elbo(folder.path(), line).succeeded();
+    for text in ["a,c\n10.5,x\n?,y\n", "a,c\n10.5,x\n11.5,?\n"] {
+        fs::write(folder.path().join("new.csv"), text).unwrap();
+        elbo(folder.path(), "score run --data new.csv --adapter cpu").failed(3, "--missing");
+        // The threshold is learnt from the data as they were trained on.
+        let said = json(folder.path(), "score run --data new.csv --missing ? --missing -");
+        assert_eq!(said["rows"], 2, "{said}");
+    }
+}
