@@ -540,3 +540,17 @@ fn the_estimated_size_is_that_of_a_real_checkpoint() {
     assert!((size..size + size / 50).contains(&size_estimate(3 * n)), "{size} and {}", size_estimate(3 * n));
     assert_eq!(size_estimate(usize::MAX), u64::MAX);
 }
+
+#[test]
+fn a_run_from_before_classes_were_counted_goes_on_with_its_data() {
+    let classes = Some(vec!["a".to_owned(), "b".to_owned()]);
+    let old = DataRecord { classes, ..checkpoint(1).progress.data };
+    let found = DataRecord { name: "moved.csv".into(), of_classes: Some(vec![3, 0]), ..old.clone() };
+    assert!(found.is_of(&old) && found.is_of(&found));
+    assert!(!DataRecord { hash: "01".into(), ..found.clone() }.is_of(&old));
+    assert!(!DataRecord { of_classes: Some(vec![2, 1]), ..found.clone() }.is_of(&found));
+    assert_eq!((found.unseen(&[0, 1]), old.unseen(&[0, 1])), (vec!["b"], vec![]));
+    // What an older program wrote has no counts.
+    let text = serde_json::to_string(&old).unwrap();
+    assert!(!text.contains("of_classes") && serde_json::from_str::<DataRecord>(&text).unwrap() == old);
+}
