@@ -124,6 +124,9 @@ pub struct DataRecord {
     /// The names of the classes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<Vec<String>>,
+    /// How many examples of each of them the training part had; not known of older runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of_classes: Option<Vec<u64>>,
 }
 
 impl DataRecord {
@@ -136,7 +139,22 @@ impl DataRecord {
             hash: data.hash.clone(),
             encoding: data.encoding.clone(),
             classes: data.classes.clone(),
+            of_classes: data.classes.is_some().then(|| data.trained_of_classes()),
         }
+    }
+
+    /// Whether these are the data of a run: all but their name is what the run knows of its own.
+    pub fn is_of(&self, own: &Self) -> bool {
+        let of_classes = own.of_classes.as_ref().and(self.of_classes.clone());
+        Self { name: own.name.clone(), of_classes, ..self.clone() } == *own
+    }
+
+    /// The names of those of some classes of which there was no example to train on.
+    pub fn unseen(&self, classes: &[u32]) -> Vec<&str> {
+        let (Some(names), Some(of_classes)) = (&self.classes, &self.of_classes) else { return vec![] };
+        let seen = |class: u32| of_classes.get(class as usize).is_none_or(|&examples| examples > 0);
+        let unseen = classes.iter().filter(|&&class| !seen(class));
+        unseen.filter_map(|&class| names.get(class as usize).map(String::as_str)).collect()
     }
 
     /// Whether numbers are other than they were stored.
@@ -225,14 +243,13 @@ pub fn save(folder: &Path, checkpoint: &Checkpoint, keep: usize) -> Result<PathB
 /// useless one. [`Error::Disk`] if writing fails: what stood before still stands, and the caller may go on training.
 pub fn save_with(folder: &Path, checkpoint: &Checkpoint, saving: Saving) -> Result<PathBuf> {
     refuse_non_finite(checkpoint)?;
-    let files = encode(checkpoint)?;
     durable::create_folder(folder)?;
     remove_leftovers(folder, durable::is_own_temporary);
     let name = Name::unused(folder, checkpoint.progress.step);
     let path = folder.join(name.to_string());
     let temporary = folder.join(durable::temporary(&name.to_string()));
     let flush = saving.flush;
-    if let Err(error) = write_folder(&temporary, &files, flush).and_then(|()| durable::rename(&temporary, &path)) {
+    if let Err(error) = write_folder(&temporary, checkpoint, flush).and_then(|()| durable::rename(&temporary, &path)) {
         // The error that counts is the first one; what cannot be removed now is removed before the next save.
         let _ = fs::remove_dir_all(&temporary);
         return Err(error);
@@ -333,25 +350,21 @@ pub fn size_estimate(numbers: usize) -> u64 {
     (numbers as u64).saturating_mul(4).saturating_add(REST)
 }
 
-/// The files of a checkpoint with their content, the manifest last.
-fn encode(checkpoint: &Checkpoint) -> Result<Vec<(&'static str, Vec<u8>)>> {
-    let progress = serde_json::to_vec_pretty(&checkpoint.progress).map_err(|e| Error::Bug(e.to_string()))?;
-    let mut files = vec![
-        (PARAMETERS, tensors::encode(&checkpoint.parameters)?),
-        (MOMENTS, tensors::encode(&checkpoint.moments)?),
-        (PROGRESS, progress),
-        (CONFIG, crate::config::to_toml(&checkpoint.config).into_bytes()),
-    ];
-    files.push((manifest::FILE, manifest::of(&files)?));
-    Ok(files)
-}
-
-fn write_folder(folder: &Path, files: &[(&str, Vec<u8>)], flush: Flush) -> Result<()> {
+/// Writes the files of a checkpoint, the manifest last. Each is made when it is written: a large model has no room for all.
+fn write_folder(folder: &Path, checkpoint: &Checkpoint, flush: Flush) -> Result<()> {
+    let Checkpoint { parameters, moments, progress, config } = checkpoint;
     durable::create_folder_with(folder, flush)?;
-    for (name, bytes) in files {
+    let write = |name: &'static str, bytes: Vec<u8>| {
         let path = folder.join(name);
-        durable::write_as(&path, &path, bytes, flush)?;
-    }
+        durable::write_as(&path, &path, &bytes, flush).map(|()| manifest::Entry::of(name, &bytes))
+    };
+    let entries = vec![
+        write(PARAMETERS, tensors::encode(parameters)?)?,
+        write(MOMENTS, tensors::encode(moments)?)?,
+        write(PROGRESS, serde_json::to_vec_pretty(progress).map_err(|e| Error::Bug(e.to_string()))?)?,
+        write(CONFIG, crate::config::to_toml(config).into_bytes())?,
+    ];
+    write(manifest::FILE, manifest::of(entries)?)?;
     if flush == Flush::Now { durable::sync_folder(folder) } else { Ok(()) }
 }
 

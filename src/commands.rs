@@ -50,7 +50,9 @@ pub fn run(cli: Cli) -> ExitCode {
 /// Makes of what would end the process something that can be told. What is blocked for this thread is blocked for those
 /// that it starts, so it comes before them.
 fn prepare(command: &Command) {
+    give_runtime_folder();
     if let Command::Train(TrainArgs { dry_run: false, .. }) = command {
+        train::keep_ignored();
         train::catch_announcements();
     }
     // Writing beyond the limit on the size of files then fails like writing to a full disk.
@@ -64,6 +66,25 @@ fn prepare(command: &Command) {
     // Where no thread can be started the work of readers is done by this one.
     if rayon::ThreadPoolBuilder::new().build_global().is_err() {
         let _ = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build_global();
+    }
+}
+
+/// Gives Mesa's drivers the folder that they look for at every start: without one they write a line that begins with
+/// `error:`, as if it were the program's. The variable is one of the whole process, so the program starts once more with it;
+/// where no folder can be made, or no driver is asked, everything stays as it is.
+fn give_runtime_folder() {
+    #[cfg(all(target_os = "linux", feature = "gpu"))]
+    {
+        use std::os::unix::process::CommandExt;
+        const NAME: &str = "XDG_RUNTIME_DIR";
+        let has_one = std::env::var_os(NAME).is_some_and(|folder| std::path::Path::new(&folder).is_absolute());
+        let on_cpu = std::env::args_os().any(|argument| argument == "cpu" || argument == "--adapter=cpu");
+        let folder = crate::durable::cache().map(|cache| cache.join("runtime"));
+        let folder = folder.filter(|folder| !has_one && !on_cpu && std::fs::create_dir_all(folder).is_ok());
+        if let (Some(folder), Ok(program)) = (folder, std::env::current_exe()) {
+            // Returns only where it failed.
+            let _ = std::process::Command::new(program).args(std::env::args_os().skip(1)).env(NAME, folder).exec();
+        }
     }
 }
 

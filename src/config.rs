@@ -21,16 +21,17 @@ use serde::{Deserialize, Serialize};
 pub use above::Above;
 pub use advice::advice;
 pub use data::{
-    Background, Binarise, Colour, ColumnType, Damaged, DataConfig, Decimal, Fit, Layout, Scale, Unknown, White,
+    Background, Binarise, Colour, ColumnType, Damaged, DataConfig, Decimal, Fit, Layout, Rounding, Scale, Unknown,
+    White,
 };
 pub use keys::nearest;
 pub use layers::{Block, BlockKind, Channels, Conv, Dense, Layer, Layers};
 pub use likelihood::{Domain, Likelihood, Takes};
 pub use objective::{Anneal, Bound, ObjectiveConfig};
 pub use recipes::RECIPES;
-pub use resolve::{from_toml, resolve, to_toml};
+pub use resolve::{from_json, from_toml, resolve, to_toml};
 pub use sweep::{MOST_MEMBERS, SWEPT, Sweep, check_members, sweep, value};
-pub use training::{Curve, NotFinite, Reduction, ScheduleConfig};
+pub use training::{Curve, Monitor, NotFinite, Reduction, ScheduleConfig};
 pub use validate::{MAX_PARAMETERS, MAX_WIDTH, batch_exceeds, parameter_count, validate};
 
 /// Everything that decides the result of a run.
@@ -108,8 +109,10 @@ pub struct ModelConfig {
     /// Whether the last layer's bias starts at the training mean (logits for Bernoulli, logarithms for counts; the
     /// components of a mixture with scales of their own are spread over all levels).
     pub output_bias_from_data: bool,
-    /// Log-variances are clamped to this range before exp; the gradient outside is zero.
+    /// Log-variances of the posterior are clamped to this range before exp; the gradient outside is zero.
     pub log_variance: [f32; 2],
+    /// Those of the data given the latent likewise. Where only `log_variance` is set, its range is also that of these.
+    pub decoder_log_variance: [f32; 2],
 }
 
 /// What encoder and decoder are told beside what they read (Kingma et al. 2014; Sohn, Lee and Yan 2015). The class joins
@@ -137,6 +140,18 @@ pub enum Prior {
     Vamp,
     /// N(0, 1) seen through invertible layers.
     Flow,
+}
+
+impl Config {
+    /// What epochs are compared by, in a word.
+    pub fn score(&self) -> &'static str {
+        match self.train.monitor {
+            Monitor::Elbo => self.objective.bound.score(),
+            Monitor::Objective => "loss",
+            Monitor::Distortion => "distortion",
+            Monitor::Rate => "rate",
+        }
+    }
 }
 
 impl Prior {
@@ -228,6 +243,8 @@ pub enum Activation {
     Silu,
     /// x·Φ(x), with the tanh form
     Gelu,
+    /// x·Φ(x) itself, by the error function
+    GeluErf,
     /// log(1 + exp x)
     Softplus,
 }
@@ -319,6 +336,8 @@ pub struct TrainConfig {
     /// Seconds between pictures and tables of samples, once there are some of fifty epochs; the last epoch has its own.
     /// 0 draws after every epoch.
     pub sample_seconds: usize,
+    /// What epochs are compared by: the best checkpoint, `patience` and `schedule.curve = plateau` follow it.
+    pub monitor: Monitor,
     /// Epochs without a better score after which the run stops, and its best checkpoint is the result; 0 for never.
     pub patience: usize,
     /// What is done when a loss is not finite.
@@ -356,6 +375,7 @@ impl Default for Config {
                 init: Init::Pytorch,
                 output_bias_from_data: false,
                 log_variance: [-20.0, 20.0],
+                decoder_log_variance: [-20.0, 20.0],
             },
             objective: ObjectiveConfig::elbo(1.0),
             optimizer: OptimizerConfig {
@@ -387,6 +407,7 @@ impl Default for Config {
                 checkpoint_steps: 0,
                 sync_seconds: 10,
                 sample_seconds: 60,
+                monitor: Monitor::Elbo,
                 patience: 0,
                 not_finite: NotFinite::Rollback,
             },

@@ -36,7 +36,7 @@ use crate::config::{Condition, Config};
 use crate::error::{Error, Result};
 pub use check::{NO_CATEGORIES, can_be, check, taken};
 pub use request::{Known, Labels, Request};
-use request::{misplaced, places, share};
+use request::{misplaced, places};
 use table::Encoding;
 pub use values::{Row, Values, little_endian};
 use values::{hash, hex};
@@ -312,6 +312,15 @@ impl Dataset {
     pub fn class_count(&self) -> usize {
         let largest = self.labels.iter().flatten().max().map_or(0, |&largest| largest as usize + 1);
         self.classes.as_ref().map_or(largest, Vec::len)
+    }
+
+    /// How many examples of each class there are to train on.
+    pub fn trained_of_classes(&self) -> Vec<u64> {
+        let mut counts = vec![0; self.class_count()];
+        for &label in self.labels.iter().flat_map(|labels| &labels[self.train.clone()]) {
+            counts[label as usize] += 1;
+        }
+        counts
     }
 
     /// Values per example.

@@ -5,7 +5,7 @@ mod aggregate;
 pub use aggregate::{Aggregate, mmd};
 
 use crate::data::batches::batches;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernels::StepScalars;
 use crate::kernels::sample::kl_term;
 use crate::model::{LOCATION, RATES};
@@ -269,6 +269,9 @@ fn of_samples(
     seeds: &[u64],
     done: &mut dyn FnMut(usize),
 ) -> Result<Vec<Vec<f64>>> {
+    if samples == 0 {
+        return Err(Error::Usage("0 samples: the estimate takes 1 at least".into()));
+    }
     let (batch, per_run) = portions(samples);
     let plan = session.plan(Purpose::Importance(batch, per_run))?;
     let order: Vec<u32> = part.map(|i| i as u32).collect();

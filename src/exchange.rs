@@ -25,6 +25,7 @@ pub mod onnx;
 
 use crate::checkpoint::{Checkpoint, Tensor};
 use crate::config::{Config, ModelConfig};
+use crate::data::table::{Column, Kind};
 use crate::error::{Error, Result};
 use crate::graph::op::Source;
 use crate::model::Model;
@@ -121,6 +122,30 @@ pub fn safetensors(checkpoint: &Checkpoint, run: &Path) -> Result<Vec<(String, V
         (CONFIG.into(), config),
         (CARD.into(), card.into_bytes()),
     ])
+}
+
+/// What to warn of where numbers of the data are so far from 0, for their deviation, that inputs of single precision, which
+/// ONNX files take, do not tell them apart as the program does.
+pub fn imprecise(checkpoint: &Checkpoint) -> Option<String> {
+    /// The share of a deviation by which an input may be off.
+    const OFF: f64 = 1e-3;
+    let columns = &checkpoint.progress.data.encoding.as_ref()?.columns;
+    let off = |column: &&Column| match column.kind {
+        Kind::Numeric { shift, scale } => 0.5 * f64::from(f32::EPSILON) * shift.abs() / scale > OFF,
+        _ => false,
+    };
+    let mut found = columns.iter().filter(off);
+    let Column { name, kind: Kind::Numeric { shift, scale } } = found.next()? else { return None };
+    let more = match found.count() {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    };
+    Some(format!(
+        "column `{name}`{more} lies around {shift:.6e} with a deviation of {scale:.3e}: inputs of the ONNX files have single \
+         precision, which is off by up to {:.3} deviations there, so `elbo embed` and these files differ; train on the \
+         difference from a number near the mean",
+        0.5 * f64::from(f32::EPSILON) * shift.abs() / scale
+    ))
 }
 
 /// The files of a folder in the format `onnx`.

@@ -21,7 +21,7 @@ pub use group::Group;
 pub use op::{Clamp, Op};
 pub use window::Window;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::shape::Shape;
 
 /// A node of one graph: the index of the operation that makes the tensor.
@@ -85,6 +85,13 @@ impl Graph {
     pub fn add(&mut self, op: Op) -> Result<Id> {
         let op = parts::bounded(self, op)?;
         let shape = op::infer(&op, self)?;
+        if !shape.is_possible() {
+            return Err(Error::Usage(format!(
+                "a tensor of {} has a shape that none has: it takes up to four extents, and a number of elements that can be \
+                 counted",
+                op.name()
+            )));
+        }
         self.nodes.push(op);
         self.shapes.push(shape);
         Ok(Id(self.nodes.len() as u32 - 1))

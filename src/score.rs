@@ -7,6 +7,7 @@
 //! from normal rows.
 
 pub mod ranking;
+mod strangers;
 pub mod threshold;
 
 use std::ops::Range;
@@ -90,7 +91,11 @@ impl Contributions {
 /// precision has the score +∞.
 pub fn scores(session: &mut Session, rows: Rows, method: Method, done: &mut dyn FnMut(usize)) -> Result<Vec<f64>> {
     match method {
-        Method::Importance { samples, seed } => importance(session, rows, samples, seed, done),
+        Method::Importance { samples, seed } => {
+            let score = |session: &mut Session, rows: Rows| importance(session, rows, samples, seed, &mut |_| ());
+            let resolved = strangers::resolved(session, rows, score)?;
+            importance(session, rows.with(resolved.as_deref()), samples, seed, done)
+        }
         Method::MeanField => {
             let all = contributions(session, rows, done)?;
             Ok(all.iter().map(|row| finite_or_infinite(row.score())).collect())
@@ -140,6 +145,15 @@ fn importance(
 /// The parts of the mean-field scores of rows, in double precision from what the networks put out. Session and
 /// `done` as for [`scores`].
 pub fn contributions(session: &mut Session, rows: Rows, done: &mut dyn FnMut(usize)) -> Result<Vec<Contributions>> {
+    let score = |session: &mut Session, rows: Rows| {
+        let all = explained(session, rows, &mut |_| ())?;
+        Ok(all.iter().map(|row| finite_or_infinite(row.score())).collect())
+    };
+    let resolved = strangers::resolved(session, rows, score)?;
+    explained(session, rows.with(resolved.as_deref()), done)
+}
+
+fn explained(session: &mut Session, rows: Rows, done: &mut dyn FnMut(usize)) -> Result<Vec<Contributions>> {
     let plan = session.plan(Purpose::Explain(BATCH))?;
     let (width, wide) = (session.model.width, session.model.output_width());
     let (latent, [low, high]) = (session.model.config.latent, session.model.config.log_variance);

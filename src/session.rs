@@ -6,8 +6,9 @@ mod answers;
 mod phases;
 mod window;
 
+use crate::checkpoint::tensors::check_room;
 use crate::checkpoint::{Checkpoint, DataRecord, Tensor};
-use crate::config::{Condition, Config};
+use crate::config::{self, Condition, Config};
 use crate::data::{Dataset, Values, classes, little_endian};
 use crate::error::{Error, Result};
 use crate::exec::{Executor, PlanId};
@@ -48,6 +49,22 @@ pub enum Purpose {
     Encode(usize),
     /// [`Model::decode`].
     Decode(usize),
+}
+
+impl Purpose {
+    /// Whether it is for no example, or for no sample of each.
+    fn is_of_nothing(self) -> bool {
+        match self {
+            Self::Train | Self::Further(_) => false,
+            Self::Importance(batch, samples) | Self::Score(batch, samples) => batch == 0 || samples == 0,
+            Self::Evaluate(batch)
+            | Self::Explain(batch)
+            | Self::Reconstruct(batch)
+            | Self::Sample(batch)
+            | Self::Encode(batch)
+            | Self::Decode(batch) => batch == 0,
+        }
+    }
 }
 
 /// The counter word of noise that belongs to no training step.
@@ -166,6 +183,11 @@ impl Session {
 
     /// Makes and loads the plan for a purpose.
     fn loaded(&mut self, purpose: Purpose) -> Result<PlanId> {
+        // Fields are public: what was set since the configuration was read is not more than it may be.
+        self.members().try_for_each(config::validate)?;
+        if purpose.is_of_nothing() {
+            return Err(Error::Usage(format!("{purpose:?}: a plan is for one example and one sample at least")));
+        }
         let mut plan = self.untuned(purpose)?;
         self.tuning.apply(&mut plan);
         plan.members = self.member_count();
@@ -436,6 +458,8 @@ impl Session {
     fn tensors(&mut self, member: usize, role: &Role, prefix: &str) -> Result<Vec<(String, Tensor)>> {
         let ranges = self.ranges();
         let words = ranges.last().map_or(0, |range| range.offset + range.count());
+        // As they come, as floats, and as tensors, one of which may be all of them.
+        check_room(3 * 4 * words)?;
         let all = self.read(member, role, 0, words)?;
         let tensor = |range: &Range| {
             let values = all[range.offset..range.offset + range.count()].to_vec();

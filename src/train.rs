@@ -89,6 +89,8 @@ pub struct Epoch {
     pub beta: Option<f32>,
     /// The capacity at the epoch's last update, where the objective has one.
     pub capacity: Option<f32>,
+    /// What `train.monitor` names, where that is neither −ELBO nor the bound.
+    pub monitored: Option<f64>,
     /// The best score of any epoch so far.
     pub best: f64,
     /// Examples trained on per second, in this sitting, by all members together.
@@ -105,10 +107,11 @@ impl Epoch {
         self.distortion + self.rate
     }
 
-    /// What epochs and members are compared by: −ELBO, or the bound that is minimised in its place, of the validation
-    /// part, or else of what was trained on.
+    /// What epochs and members are compared by: −ELBO, or the bound that is minimised in its place, or what
+    /// `train.monitor` names, of the validation part, or else of what was trained on.
     pub fn score(&self) -> f64 {
         match self.neg_bound {
+            _ if self.monitored.is_some() => self.monitored.unwrap_or_default(),
             Some(neg_bound) => self.validation_neg_bound.unwrap_or(neg_bound),
             None => self.validation.unwrap_or(self.neg_elbo()),
         }

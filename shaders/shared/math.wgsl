@@ -8,6 +8,7 @@ const SIGMOID = 3u;
 const SILU = 4u;
 const GELU = 5u;
 const SOFTPLUS = 6u;
+const GELU_ERF = 7u;
 
 // log(1 + e) for e in [0, 1]: 2·artanh(e / (2 + e)) as a series; the argument is at most 1/3.
 fn log1p_unit(e: f32) -> f32 {
@@ -52,6 +53,7 @@ fn activate(kind: u32, x: f32) -> f32 {
         case SILU: { return x * sigmoid(x); }
         case GELU: { return 0.5 * x * (1.0 + tanh_exact(gelu_argument(x))); }
         case SOFTPLUS: { return softplus(x); }
+        case GELU_ERF: { return x * normal_below(x, exp(-0.5 * x * x)); }
         default: { return x; }
     }
 }
@@ -68,6 +70,7 @@ fn activate_derivative(kind: u32, v: f32) -> f32 {
             return 0.5 * (1.0 + t) + 0.5 * v * (1.0 - t * t) * 0.7978845608 * (1.0 + 3.0 * 0.044715 * v * v);
         }
         case SOFTPLUS: { return 1.0 - exp(-v); }
+        case GELU_ERF: { let e = exp(-0.5 * v * v); return normal_below(v, e) + 0.3989422804 * e * v; }
         default: { return 1.0; }
     }
 }
@@ -87,4 +90,12 @@ fn exp_m1(x: f32) -> f32 {
 
 fn gelu_argument(x: f32) -> f32 {
     return 0.7978845608 * (x + 0.044715 * x * x * x);
+}
+
+// The share of the normal distribution below x, given e = exp(-x²/2): Abramowitz and Stegun 1964, 26.2.17.
+fn normal_below(x: f32, e: f32) -> f32 {
+    let t = 1.0 / (1.0 + 0.2316419 * abs(x));
+    let series = 0.319381530 + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429)));
+    let tail = 0.3989422804 * e * t * series;
+    return select(tail, 1.0 - tail, x >= 0.0);
 }

@@ -31,6 +31,11 @@ fn record(data: &DataRecord) -> Checked {
     let Some(values) = values.filter(|values| (1..=MOST_VALUES).contains(values)) else {
         return Err(format!("data.shape = {shape:?} is no shape of an example: it has 1 to {MOST_VALUES} values"));
     };
+    let [classes, counted] = [data.classes.as_ref().map(Vec::len), data.of_classes.as_ref().map(Vec::len)];
+    if counted.is_some() && counted != classes {
+        let [classes, counted] = [classes, counted].map(Option::unwrap_or_default);
+        return Err(format!("data.of_classes counts {counted} classes, and data.classes names {classes}"));
+    }
     match &data.encoding {
         Some(encoding) => check_encoding(encoding, values),
         None => Ok(()),
@@ -98,6 +103,7 @@ mod tests {
                 hash: String::new(),
                 encoding: Some(Encoding { columns, range: [0.0, 1.0], array: None }),
                 classes: None,
+                of_classes: None,
             },
             tuning: Tuning::default(),
             course: Course::default(),
@@ -109,7 +115,7 @@ mod tests {
     #[test]
     fn numbers_that_no_run_writes_are_refused() {
         assert_eq!(progress(&good()), Ok(()));
-        let rows: [(&str, Change); 13] = [
+        let rows: [(&str, Change); 14] = [
             ("elapsed_seconds = -1", |p| p.elapsed_seconds = -1.0),
             ("elapsed_seconds = NaN", |p| p.elapsed_seconds = f64::NAN),
             ("elapsed_seconds = 1", |p| p.elapsed_seconds = 1e300),
@@ -118,6 +124,7 @@ mod tests {
             ("data.shape = [", |p| p.data.shape = [usize::MAX, usize::MAX, 3]),
             ("data.shape = [1, 0, 4]", |p| p.data.shape = [1, 0, 4]),
             ("data.shape = [1, 1, ", |p| p.data.shape = [1, 1, 1 << 40]),
+            ("data.of_classes counts 2 classes, and data.classes names 0", |p| p.data.of_classes = Some(vec![1, 2])),
             ("data.encoding has 4 places, and data.shape 5", |p| p.data.shape = [1, 1, 5]),
             ("column `a` of data.encoding: shift = 1.5, scale = 0", |p| {
                 p.data.encoding.as_mut().unwrap().columns[0].kind = Kind::Numeric { shift: 1.5, scale: 0.0 };

@@ -29,21 +29,29 @@ struct Manifest {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+pub(super) struct Entry {
     name: String,
     bytes: u64,
     sha256: String,
 }
 
+impl Entry {
+    /// That of a file of this content.
+    pub(super) fn of(name: &str, bytes: &[u8]) -> Self {
+        Self { name: name.to_owned(), bytes: bytes.len() as u64, sha256: sha256(bytes) }
+    }
+}
+
 /// The manifest of these files.
-pub(super) fn of(files: &[(&'static str, Vec<u8>)]) -> Result<Vec<u8>> {
-    let entry = |(name, bytes): &(&str, Vec<u8>)| Entry {
-        name: (*name).to_string(),
-        bytes: bytes.len() as u64,
-        sha256: sha256(bytes),
-    };
+pub(super) fn of(files: Vec<Entry>) -> Result<Vec<u8>> {
     let program = concat!("elbo ", env!("CARGO_PKG_VERSION")).to_string();
-    seal(Manifest { format: FORMAT, program, files: files.iter().map(entry).collect(), sha256: String::new() })
+    seal(Manifest { format: FORMAT, program, files, sha256: String::new() })
+}
+
+/// The manifest of files with this content.
+#[cfg(test)]
+pub(super) fn of_files(files: &[(&str, Vec<u8>)]) -> Result<Vec<u8>> {
+    of(files.iter().map(|(name, bytes)| Entry::of(name, bytes)).collect())
 }
 
 /// The contents of the files of these names, each found to be what the manifest says.

@@ -25,7 +25,7 @@ fn damaged_checkpoints_are_read_or_refused_in_bounded_time_and_memory() {
         let path = save(run.path(), &whole, 1).unwrap();
         let names = [PARAMETERS, MOMENTS, PROGRESS, CONFIG];
         let contents = names.map(|name| (name, fs::read(path.join(name)).unwrap()));
-        let sealed = manifest::of(&contents).unwrap();
+        let sealed = manifest::of_files(&contents).unwrap();
         let (mut read, mut refused) = (0, 0);
         for number in 0..=names.len() {
             let mut mutations = Mutations::new(100 + number as u64);
@@ -38,7 +38,7 @@ fn damaged_checkpoints_are_read_or_refused_in_bounded_time_and_memory() {
                     manifest = mutations.of(&manifest);
                 } else if copy > 0 {
                     files[number].1 = mutations.of(&files[number].1);
-                    manifest = super::manifest::of(&files).unwrap();
+                    manifest = super::manifest::of_files(&files).unwrap();
                 }
                 for at in [changed, changed.saturating_sub(1)] {
                     fs::write(path.join(names[at]), &files[at].1).unwrap();

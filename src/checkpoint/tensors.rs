@@ -1,6 +1,7 @@
 //! Tensors to and from safetensors: in the house f32 only, in a given order, every number of the header checked before it
 //! is used. Of others come halves and doubles, too.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use safetensors::tensor::{Metadata, TensorView};
@@ -31,8 +32,9 @@ pub(crate) fn encode(tensors: &[(String, Tensor)]) -> Result<Vec<u8>> {
         if shape.iter().try_fold(1_usize, |product, &n| product.checked_mul(n)) != Some(values.len()) {
             return Err(Error::Bug(format!("tensor `{name}` has shape {shape:?} and {} values", values.len())));
         }
-        contents.push(values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>());
+        contents.push(little_endian(values));
     }
+    check_room(contents.iter().map(|bytes| bytes.len()).sum())?;
     let views = tensors.iter().zip(&contents).map(|((name, tensor), bytes)| {
         TensorView::new(Dtype::F32, tensor.shape.clone(), bytes).map(|view| (name.as_str(), view)).map_err(bug)
     });
@@ -43,6 +45,26 @@ pub(crate) fn encode(tensors: &[(String, Tensor)]) -> Result<Vec<u8>> {
         Ok(_) => Ok(file),
         Err(why) => Err(Error::Bug(format!("writing tensors: {why}"))),
     }
+}
+
+/// Numbers as the bytes of a file: those of the memory, where these lie the same way.
+fn little_endian(values: &[f32]) -> Cow<'_, [u8]> {
+    if cfg!(target_endian = "little") {
+        Cow::Borrowed(bytemuck::cast_slice(values))
+    } else {
+        Cow::Owned(values.iter().flat_map(|value| value.to_le_bytes()).collect())
+    }
+}
+
+/// Checks that so many bytes can be had: where they cannot, the attempt would end the process.
+pub(crate) fn check_room(bytes: usize) -> Result<()> {
+    let mut room = Vec::<u8>::new();
+    room.try_reserve_exact(bytes.saturating_add(HEADER_CAP)).map_err(|_| {
+        let size = crate::report::human::bytes(bytes as u64);
+        Error::Device(format!(
+            "there is no memory left to save the model, which takes {size} more: train a smaller one, or raise the limit"
+        ))
+    })
 }
 
 /// The tensors of a safetensors file, in the order in which they were given to [`encode`], or what is wrong with it.

@@ -36,6 +36,7 @@ fn config() -> Config {
             init: Init::Pytorch,
             output_bias_from_data: false,
             log_variance: [-10.3, 10.1],
+            decoder_log_variance: [-10.2, 10.4],
         },
         objective: ObjectiveConfig::elbo(1.0 / 3.0),
         optimizer: OptimizerConfig {
@@ -80,6 +81,7 @@ pub(super) fn checkpoint(step: u64) -> Checkpoint {
                 hash: "00".into(),
                 encoding: None,
                 classes: None,
+                of_classes: None,
             },
             folder: None,
             tuning: Tuning([("matmul 0.0.1.0.0.0 2x3x4".into(), vec![16, 16, 4, 4, 2])].into()),
@@ -203,7 +205,8 @@ fn every_file_that_is_missing_cut_short_too_long_or_changed_in_one_byte_is_refus
 fn contents_that_a_manifest_vouches_for_are_still_read_with_care() {
     let run = tempfile::tempdir().unwrap();
     let path = save(run.path(), &checkpoint(1), 1).unwrap();
-    let good: Vec<_> = encode(&checkpoint(1)).unwrap();
+    let names = [PARAMETERS, MOMENTS, PROGRESS, CONFIG, manifest::FILE];
+    let good = names.map(|name| (name, fs::read(path.join(name)).unwrap()));
     for (name, content, expected) in [
         (PARAMETERS, "not safetensors", "parameters.safetensors: the header claims"),
         (MOMENTS, "", "moments.safetensors: the file is too short"),
@@ -214,14 +217,14 @@ fn contents_that_a_manifest_vouches_for_are_still_read_with_care() {
     ] {
         let mut files: Vec<_> = good.iter().filter(|(n, _)| *n != manifest::FILE).cloned().collect();
         files.iter_mut().find(|(n, _)| *n == name).unwrap().1 = content.into();
-        files.push((manifest::FILE, manifest::of(&files).unwrap()));
+        files.push((manifest::FILE, manifest::of_files(&files).unwrap()));
         for (name, bytes) in &files {
             fs::write(path.join(name), bytes).unwrap();
         }
         let message = data_error(load(&path));
         assert!(message.contains(expected) && !message.contains('\n'), "{message}");
     }
-    fs::write(path.join(manifest::FILE), manifest::of(&good[..2]).unwrap()).unwrap();
+    fs::write(path.join(manifest::FILE), manifest::of_files(&good[..2]).unwrap()).unwrap();
     assert!(data_error(load(&path)).ends_with("manifest.json does not list progress.json"));
     fs::write(path.join(manifest::FILE), r#"{"format":2,"new":[]}"#).unwrap();
     assert!(data_error(load(&path)).ends_with("is of format 2, this elbo reads 1: use a newer elbo"));
@@ -544,4 +547,18 @@ fn the_estimated_size_is_that_of_a_real_checkpoint() {
     let size: u64 = names(&path).iter().map(|name| fs::metadata(path.join(name)).unwrap().len()).sum();
     assert!((size..size + size / 50).contains(&size_estimate(3 * n)), "{size} and {}", size_estimate(3 * n));
     assert_eq!(size_estimate(usize::MAX), u64::MAX);
+}
+
+#[test]
+fn a_run_from_before_classes_were_counted_goes_on_with_its_data() {
+    let classes = Some(vec!["a".to_owned(), "b".to_owned()]);
+    let old = DataRecord { classes, ..checkpoint(1).progress.data };
+    let found = DataRecord { name: "moved.csv".into(), of_classes: Some(vec![3, 0]), ..old.clone() };
+    assert!(found.is_of(&old) && found.is_of(&found));
+    assert!(!DataRecord { hash: "01".into(), ..found.clone() }.is_of(&old));
+    assert!(!DataRecord { of_classes: Some(vec![2, 1]), ..found.clone() }.is_of(&found));
+    assert_eq!((found.unseen(&[0, 1]), old.unseen(&[0, 1])), (vec!["b"], vec![]));
+    // What an older program wrote has no counts.
+    let text = serde_json::to_string(&old).unwrap();
+    assert!(!text.contains("of_classes") && serde_json::from_str::<DataRecord>(&text).unwrap() == old);
 }

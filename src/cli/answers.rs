@@ -25,6 +25,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "HOW", value_parser = ["refuse", "missing", "anomalous"], hide_short_help = true)]
     pub unknown: Option<String>,
 
+    /// Word or number in a table that stands for a missing value, beside those of the training [repeatable]
+    #[arg(long, value_name = "WORD", allow_hyphen_values = true, hide_short_help = true)]
+    pub missing: Vec<String>,
+
     /// Print warnings and results only
     #[arg(long, short)]
     pub quiet: bool,

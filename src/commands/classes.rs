@@ -3,6 +3,7 @@
 use super::open::MOST_PICTURES;
 use crate::data::classes::list;
 use crate::error::{Error, Result};
+use crate::report::Report;
 use crate::session::Session;
 
 /// The classes that `flag` names, separated by commas: each by its name or, where names are no numbers, by its place among
@@ -23,6 +24,18 @@ pub fn typed(session: &Session, flag: &str, typed: Option<&str>) -> Result<Vec<u
         place(names, word.trim()).map(|place| place as u32).ok_or_else(|| Error::Usage(known()))
     };
     words.into_iter().map(class).collect()
+}
+
+/// Says where a model has never seen an example of some of the classes that it is told.
+pub fn say_unseen(session: &Session, classes: &[u32], report: &Report) {
+    let unseen = session.record.unseen(classes);
+    if !unseen.is_empty() {
+        let names: Vec<String> = unseen.into_iter().map(str::to_owned).collect();
+        report.warn(&format!(
+            "there was no example of {} in the training part: what the model makes of such a class is arbitrary",
+            list(&names)
+        ));
+    }
 }
 
 fn place(names: &[String], word: &str) -> Option<usize> {

@@ -58,7 +58,7 @@ pub fn run(args: &CompareArgs, report: &Report) -> Result<()> {
 
 fn evaluate(path: &Path, args: &CompareArgs, report: &Report) -> Result<Run> {
     let CompareArgs { adapter, threads, quiet, json, .. } = args.clone();
-    let opened = RunArgs { run: path.to_owned(), adapter, threads, unknown: None, quiet, json };
+    let opened = RunArgs { run: path.to_owned(), adapter, threads, unknown: None, missing: vec![], quiet, json };
     let mut trained = open::with_data(&opened, args.examples.data.as_deref(), Purpose::Evaluate(BATCH), report)?;
     let session = &mut trained.session;
     let (part, name) = open::part(session.data()?, args.examples.part)?;

@@ -19,6 +19,7 @@ pub fn run(args: &DecodeArgs, report: &Report) -> Result<()> {
     trained.spare(&args.out)?;
     let session = &mut trained.session;
     let class = classes::one(session, "--class", args.class.as_deref())?;
+    classes::say_unseen(session, &classes::repeated(class, 1), report);
     let latents = files::latents(&args.latents, session.model.config.latent)?;
     let rows = latents.len() / session.model.config.latent;
     if format == "png" {

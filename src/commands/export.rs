@@ -22,6 +22,9 @@ pub fn run(args: &ExportArgs, report: &Report) -> Result<()> {
         Format::Safetensors => exchange::safetensors(&checkpoint, &run)?,
         Format::Onnx => exchange::onnx(&checkpoint, &run)?,
     };
+    if let (Format::Onnx, Some(line)) = (args.format, exchange::imprecise(&checkpoint)) {
+        report.warn(&line);
+    }
     durable::publish_folder(&args.out, &files)?;
     let paths: Vec<_> = files.iter().map(|(name, _)| args.out.join(name)).collect();
     for (path, (_, content)) in paths.iter().zip(&files) {

@@ -6,7 +6,7 @@ use super::folder::{self, Folder};
 use super::open;
 use crate::checkpoint::{self, Checkpoint, Course, DataRecord, Progress, Tensor};
 use crate::cli::ImportArgs;
-use crate::config::{self, Condition, Config, Likelihood, Posterior, Prior};
+use crate::config::{self, Activation, Condition, Config, Layer, Likelihood, Posterior, Prior};
 use crate::data::{self, Dataset};
 use crate::durable;
 use crate::error::{Error, Result};
@@ -31,7 +31,7 @@ struct Exported {
 /// What stands in the file from which [`Exported`] is read. Its configuration may be older than some key.
 #[derive(Deserialize)]
 struct Written {
-    config: toml::Table,
+    config: serde_json::Value,
     data: DataRecord,
 }
 
@@ -72,6 +72,9 @@ pub fn run(args: &ImportArgs, report: &Report) -> Result<()> {
     let (config, record, data) = described(args, exported, &network, &shown, report)?;
     let checkpoint = checkpoint_of(config, record, &network, &shown)?;
     describe(&network, report);
+    if let Some(line) = which_gelu(&checkpoint.config) {
+        report.note(&line);
+    }
     if let Some(data) = &data {
         figures::say(&checkpoint, data, report)?;
     }
@@ -97,7 +100,7 @@ fn source(path: &Path) -> Result<(PathBuf, Option<Exported>)> {
         return Err(wrong(format!("format {format} is unknown, expected {}", exchange::FORMAT)));
     }
     let Written { config, data } = serde_json::from_slice(&text).map_err(foreign)?;
-    let config = config::from_toml(&config.to_string(), &beside.display().to_string())?;
+    let config = config::from_json(&config, &beside.display().to_string())?;
     Ok((path.join(PARAMETERS), Some(Exported { config, data })))
 }
 
@@ -233,6 +236,15 @@ fn check_shape(shape: [usize; 3]) -> Result<()> {
     }
 }
 
+/// Which of two functions `gelu` is, where a model of others has it: its tensors do not tell.
+fn which_gelu(config: &Config) -> Option<String> {
+    let model = &config.model;
+    let is_gelu = |layer: &Layer| matches!(layer, Layer::Activation(Activation::Gelu));
+    let has = model.activation == Activation::Gelu
+        || [&model.encoder_layers, &model.decoder_layers].into_iter().any(|layers| layers.has(&is_gelu));
+    has.then(|| "gelu     is the tanh form, nn.GELU(approximate=\"tanh\"); a plain nn.GELU() is `gelu-erf`".to_owned())
+}
+
 /// Refuses kinds of models that layers alone do not make.
 fn check_kind(config: &Config) -> Result<()> {
     let own = [
@@ -267,7 +279,15 @@ fn theirs(args: &ImportArgs) -> Result<Config> {
 /// Data of which nothing is known but their width.
 fn unknown(network: &Network) -> DataRecord {
     let shape = [1, 1, network.out.outputs];
-    DataRecord { name: "unknown".into(), shape, floats: true, hash: String::new(), encoding: None, classes: None }
+    DataRecord {
+        name: "unknown".into(),
+        shape,
+        floats: true,
+        hash: String::new(),
+        encoding: None,
+        classes: None,
+        of_classes: None,
+    }
 }
 
 /// The checkpoint of a run that has not taken a step, with an optimiser that remembers nothing yet.
@@ -321,7 +341,8 @@ fn describe(network: &Network, report: &Report) {
             Form::Dense => format!("{}x{}", layer.inputs, layer.outputs),
             _ => format!("{:?}", layer.shape()),
         };
-        report.note(&format!("{place:<20} {} {extents}", layer.name));
+        let bias = if layer.bias.iter().all(|&bias| bias == 0.0) { ", bias 0" } else { "" };
+        report.note(&format!("{place:<20} {} {extents}{bias}", layer.name));
     };
     network.encoder.iter().enumerate().for_each(|(at, layer)| say(&format!("encoder.{at}"), layer));
     say("encoder.mean", &network.mean);

@@ -26,6 +26,7 @@ pub fn run(args: &InterpolateArgs, report: &Report) -> Result<()> {
     let (part, name) = open::part(session.data()?, args.examples.part)?;
     let class = classes::typed(session, "--class", args.class.as_deref())?;
     let class = if class.is_empty() { None } else { classes::one(session, "--class", args.class.as_deref())? };
+    classes::say_unseen(session, &classes::repeated(class, 1), report);
     let pairs = if args.pair.is_empty() { spread(part.len()) } else { args.pair.clone() };
     let examples = ends(&pairs, &part, name)?;
     let seed = session.config.train.seed;

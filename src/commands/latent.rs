@@ -41,6 +41,7 @@ pub fn run(args: &LatentArgs, report: &Report) -> Result<()> {
     let session = &mut trained.session;
     let told = classes::typed(session, "--class", args.class.as_deref())?;
     let class = if told.is_empty() { None } else { classes::one(session, "--class", args.class.as_deref())? };
+    classes::say_unseen(session, &classes::repeated(class, 1), report);
     let (part, name) = open::part(session.data()?, args.examples.part)?;
     let count = most.min(part.len());
     // Spread evenly, so that sorted data show all of their kinds.

@@ -9,7 +9,7 @@ use crate::durable;
 use crate::error::{Error, Result};
 use crate::exec::select;
 use crate::report::Report;
-use crate::report::human::{bytes, count};
+use crate::report::human::{bytes, counted};
 use crate::session::{Purpose, Session};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -44,8 +44,8 @@ impl Trained {
 /// [`Error::Usage`] where the run is a whole sweep; otherwise those of [`device`] and of [`Session::plan`].
 pub fn with_data(run: &RunArgs, data: Option<&str>, purpose: Purpose, report: &Report) -> Result<Trained> {
     let path = &checkpoint::sweep::one_model(&run.run)?;
-    let checkpoint = asked(load(path, report)?, run);
-    let (config, dataset) = dataset(&checkpoint, data, None, report)?;
+    let checkpoint = load(path, report)?;
+    let (config, dataset) = dataset(&checkpoint, data, None, Some(run), report)?;
     let mut session = Session::new(config, dataset, device(run, report)?)?;
     // Before anything is built for what may be another model.
     checkpoint::match_parameters(&checkpoint, &session.expected())?;
@@ -54,19 +54,19 @@ pub fn with_data(run: &RunArgs, data: Option<&str>, purpose: Purpose, report: &R
     Ok(trained(session, path, &checkpoint))
 }
 
-/// A checkpoint whose data are read as the command line says.
-pub fn asked(mut checkpoint: Checkpoint, run: &RunArgs) -> Checkpoint {
-    checkpoint.config.data.unknown = match run.unknown.as_deref() {
+/// Lets other words stand for what is missing or unknown, as the command line says.
+fn as_asked(config: &mut Config, asked: &RunArgs) {
+    config.data.unknown = match asked.unknown.as_deref() {
         Some("refuse") => Unknown::Refuse,
         Some("missing") => Unknown::Missing,
         Some("anomalous") => Unknown::Anomalous,
-        _ => checkpoint.config.data.unknown,
+        _ => config.data.unknown,
     };
-    checkpoint
+    config.data.missing.extend(asked.missing.iter().cloned());
 }
 
-/// The data that a model was trained on, or other data of the same shape, with labels from where `labels` says; and the
-/// configuration that opened them.
+/// The data that a model was trained on, or other data of the same shape, with labels from where `labels` says, their cells
+/// read as the command line says (`asked`) or as in the training; and the configuration that opened them.
 ///
 /// # Errors
 /// [`Error::Data`] where the data are missing or malformed, or do not fit the model; otherwise those of [`data`].
@@ -74,9 +74,13 @@ pub fn dataset(
     checkpoint: &Checkpoint,
     data: Option<&str>,
     labels: Option<&str>,
+    asked: Option<&RunArgs>,
     report: &Report,
 ) -> Result<(Config, Dataset)> {
     let mut config = checkpoint.config.clone();
+    if let Some(asked) = asked {
+        as_asked(&mut config, asked);
+    }
     if let Some(source) = data {
         source.clone_into(&mut config.data.source);
         // Labels in a file of their own belong to the data that the model was trained on; and beside an array no column of
@@ -253,11 +257,11 @@ pub fn load(run: &Path, report: &Report) -> Result<Checkpoint> {
         _ => String::new(),
     };
     report.note(&format!(
-        "model    {} from {}: {} epochs, {} steps{best}",
+        "model    {} from {}: {}, {}{best}",
         checkpoint.config.name,
         run.display(),
-        count(progress.epoch.into()),
-        count(progress.step)
+        counted(progress.epoch.into(), "epoch"),
+        counted(progress.step, "step")
     ));
     Ok(checkpoint)
 }

@@ -28,6 +28,7 @@ pub fn run(args: &ReconstructArgs, report: &Report) -> Result<()> {
     let mut trained = open::with_data(&args.run, args.examples.data.as_deref(), purpose, report)?;
     let session = &mut trained.session;
     let swapped = swapped(session, args.as_class.as_deref())?;
+    classes::say_unseen(session, &swapped, report);
     let (part, name) = open::part(session.data()?, args.examples.part)?;
     let count = if named.is_some() { wanted } else { wanted.min(part.len()) };
     if count < wanted {

@@ -91,5 +91,5 @@ fn as_json(run: &Run) -> Value {
 /// What chose the best epoch, such as `validation -ELBO`.
 fn scored(config: &Config) -> String {
     let part = if config.data.validation > 0 { "validation" } else { "training" };
-    format!("{part} {}", config.objective.bound.score())
+    format!("{part} {}", config.score())
 }

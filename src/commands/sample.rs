@@ -56,6 +56,7 @@ pub fn run(args: &SampleArgs, report: &Report) -> Result<()> {
     if shown.is_empty() {
         shown = (0..session.model.classes as u32).collect();
     }
+    classes::say_unseen(session, &shown, report);
     let columns = args.count.unwrap_or(if shown.len() > 1 { OF_EACH } else { COUNT });
     let source =
         args.ex_post.map(|ExPost::Gmm| fitted(session, args.components.unwrap_or(COMPONENTS), report)).transpose()?;

@@ -50,13 +50,13 @@ pub fn run(args: &ScoreArgs, report: &Report) -> Result<()> {
         files::format("--out ", path, &["csv"])?;
     }
     let rule = rule(args)?;
-    let checkpoint = open::asked(open::load(&args.run.run, report)?, &args.run);
+    let checkpoint = open::load(&args.run.run, report)?;
     let method = method(args, checkpoint.config.train.seed)?;
     let named = args.labels.as_deref().filter(|name| !name.is_empty());
     if let Some(name) = named {
         check_named(name, &checkpoint.config)?;
     }
-    let (config, data) = open::dataset(&checkpoint, args.data.as_deref(), named, report)?;
+    let (config, data) = open::dataset(&checkpoint, args.data.as_deref(), named, Some(&args.run), report)?;
     if let Some(path) = &args.out {
         let sources = open::sources(&[&checkpoint.config, &config]);
         let sources: Vec<&str> = sources.iter().map(String::as_str).collect();

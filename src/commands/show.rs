@@ -114,13 +114,13 @@ fn categories(record: &DataRecord) -> Option<(&[usize], usize)> {
 /// Examples as numbers in the units of the data, and the extents of an array of them: the most probable categories lie as in the data.
 fn numbers(examples: &[f32], record: &DataRecord) -> (Vec<f64>, Vec<usize>) {
     let rows = examples.len() / record.shape.iter().product::<usize>();
-    match categories(record) {
-        Some((extents, categories)) => {
-            let numbers = Encoding::most_probable(examples, categories).into_iter().map(f64::from).collect();
-            (numbers, [&[rows], extents].concat())
-        }
-        None => (record.original(examples), shape_of_means(rows, record)),
+    if let Some((extents, categories)) = categories(record) {
+        let numbers = Encoding::most_probable(examples, categories).into_iter().map(f64::from).collect();
+        return (numbers, [&[rows], extents].concat());
     }
+    let mut numbers = record.original(examples);
+    record.encoding.iter().for_each(|encoding| encoding.settle(&mut numbers));
+    (numbers, shape_of_means(rows, record))
 }
 
 /// The shape in which an example is drawn.

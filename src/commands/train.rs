@@ -10,7 +10,7 @@ use crate::checkpoint::find::steps_beyond;
 use crate::checkpoint::sweep::{Sweep, load_common, one_model};
 use crate::checkpoint::{self, Checkpoint, DataRecord, Progress, Which};
 use crate::cli::TrainArgs;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Curve};
 use crate::data;
 use crate::durable;
 use crate::error::{Error, Result};
@@ -28,7 +28,7 @@ use files::{Metrics, edited, flush_metrics, header, run_folder};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use stop::STOP;
-pub use stop::catch_announcements;
+pub use stop::{catch_announcements, keep_ignored};
 
 /// Epochs after each of which samples are drawn, however quickly they follow each other.
 const DRAWN: usize = 50;
@@ -50,8 +50,29 @@ struct Place {
     sweep: Option<Sweep>,
     /// When samples were drawn last.
     drawn: Option<Instant>,
-    /// The rate of the last epoch, where it is no sweep.
-    rate: Option<f64>,
+    /// What epochs are compared by, in a word.
+    score: &'static str,
+    /// Whether the learning rate is the same for many epochs, and then another one.
+    stepped: bool,
+    /// The rate of the last epoch of each member, and its learning rate.
+    last: Vec<Option<[f64; 2]>>,
+}
+
+impl Place {
+    /// That of members that were not trained as yet in this sitting.
+    fn new(
+        session: &Session,
+        members: &[Member],
+        folder: PathBuf,
+        folders: Vec<PathBuf>,
+        metrics: Vec<Metrics>,
+        sweep: Option<Sweep>,
+    ) -> Self {
+        let best = members.iter().map(|member| member.progress.best).collect();
+        let (score, last) = (session.config.score(), vec![None; members.len()]);
+        let stepped = matches!(session.config.schedule.curve, Curve::Steps | Curve::Plateau);
+        Self { folder, folders, metrics, best, sweep, drawn: None, score, stepped, last }
+    }
 }
 
 /// Trains, or continues a run.
@@ -110,16 +131,22 @@ fn begin(args: &TrainArgs, report: &Report) -> Result<()> {
         for member in &mut members {
             member.progress.folder.clone_from(&from);
         }
-        let best = vec![None; members.len()];
-        let place = Place { folder, folders: folders.clone(), metrics, best, sweep, drawn: None, rate: None };
+        let place = Place::new(&session, &members, folder, folders.clone(), metrics, sweep);
         go(&mut session, members, place, args, report)
     })();
-    // A run that never began leaves nothing behind.
-    let saved = |folder: &PathBuf| checkpoint::locate(folder, checkpoint::Which::Last).is_ok();
-    if done.is_err() && !folders.iter().any(saved) {
-        made.remove();
+    // A run that never began leaves nothing behind, nor does one that diverged before it had learnt anything: its folder
+    // is free for the next attempt.
+    match done {
+        Err(Error::Diverged(why)) if !folders.iter().any(|folder| has_learnt(folder)) => {
+            made.remove();
+            Err(Error::Diverged(format!("{why}; nothing was learnt, so nothing is kept")))
+        }
+        Err(error) if folders.iter().all(|folder| checkpoint::locate(folder, Which::Last).is_err()) => {
+            made.remove();
+            Err(error)
+        }
+        done => done,
     }
-    done
 }
 
 fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
@@ -191,7 +218,12 @@ fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
         open::place(config, progress.folder.as_deref(), report);
     }
     config::check_members(&configs)?;
-    let mut session = prepare(configs, Some(&progress.data), args, report)?;
+    let mut session = prepare(configs, Some(&progress.data), args, report).map_err(|error| match error {
+        Error::Data(why) if args.data.is_none() => Error::Data(format!(
+            "{why} (these are the run's data; where they have moved, --data PLACE names them beside --resume)"
+        )),
+        error => error,
+    })?;
     check_same_data(&session.record, &progress.data, args.data.is_some())?;
     let folder_now = open::meant_from(&session.config);
     for saved in &mut saved {
@@ -226,7 +258,9 @@ fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
         };
         report.note(&text);
     } else if progress.epoch as usize >= session.config.train.epochs {
-        report.note(&format!("all {} epochs are done: to go on, give a larger --epochs", progress.epoch));
+        let all =
+            if progress.epoch == 1 { "the epoch is".into() } else { format!("all {} epochs are", progress.epoch) };
+        report.note(&format!("{all} done: to go on, give a larger --epochs"));
     } else {
         report.note(&format!("going on after epoch {}, step {}", progress.epoch, progress.step));
     }
@@ -236,8 +270,13 @@ fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
         lost: lost(at),
     };
     let members: Vec<Member> = saved.into_iter().enumerate().map(member).collect();
-    let best = members.iter().map(|member| member.progress.best).collect();
-    go(&mut session, members, Place { folder, folders, metrics, best, sweep, drawn: None, rate: None }, args, report)
+    let place = Place::new(&session, &members, folder, folders, metrics, sweep);
+    go(&mut session, members, place, args, report)
+}
+
+/// Whether the last checkpoint of a run is of some step.
+fn has_learnt(folder: &Path) -> bool {
+    checkpoint::glance(folder, Which::Last).is_ok_and(|(_, progress)| progress.step > 0)
 }
 
 /// Whether a folder is that of a run.
@@ -247,7 +286,7 @@ fn is_run(folder: &Path) -> bool {
 
 /// Checks that data are those of the run, wherever they lie now.
 fn check_same_data(found: &DataRecord, own: &DataRecord, moved: bool) -> Result<()> {
-    if (DataRecord { name: own.name.clone(), ..found.clone() }) == *own {
+    if found.is_of(own) {
         return Ok(());
     }
     let advice = if moved { "name those" } else { "put the original data back, or name them by --data" };
@@ -401,22 +440,53 @@ fn go(session: &mut Session, members: Vec<Member>, mut place: Place, args: &Trai
         Ok(())
     });
     report.clear();
-    if let Err(Error::Interrupted(why)) = done {
-        let how = format!("elbo train --resume {}", place.folder.display());
-        return Err(Error::Interrupted(format!("{why}; go on with: {how}")));
+    let members = done.map_err(|error| match error {
+        Error::Interrupted(why) => {
+            Error::Interrupted(format!("{why}; go on with: elbo train --resume {}", place.folder.display()))
+        }
+        Error::Diverged(why) => match place.folders.iter().find(|folder| has_learnt(folder)) {
+            Some(folder) => Error::Diverged(format!(
+                "{why}; the last good checkpoint is in {}",
+                folder.join("checkpoints").display()
+            )),
+            None => Error::Diverged(why),
+        },
+        error => error,
+    })?;
+    match &place.sweep {
+        Some(sweep) => sweep::finish(session, &members, sweep, &place.folder, report)?,
+        None => finish(session, &members[0], &place.folder, report)?,
     }
-    let members = done?;
-    if let Some(sweep) = &place.sweep {
-        return sweep::finish(session, &members, sweep, &place.folder, report);
-    }
-    finish(session, &members[0], &place.folder, report)?;
-    if let Some(rate) = place.rate.filter(|&rate| rate < COLLAPSED && members[0].progress.step >= ENOUGH) {
-        report.warn(&format!(
-            "the rate is {rate:.3} nats: the latents say next to nothing about an example (posterior collapse); a smaller \
-             --beta, objective.anneal or objective.free_bits may help"
-        ));
+    if let Some(line) = collapsed(&place, &members) {
+        report.warn(&line);
     }
     Ok(())
+}
+
+/// What to warn of where the latents of a model say next to nothing in the end; of several members which ones.
+fn collapsed(place: &Place, members: &[Member]) -> Option<String> {
+    let rates = place.last.iter().zip(members).enumerate().filter_map(|(at, (last, member))| {
+        let [rate, _] = (*last)?;
+        (member.lost.is_none() && rate < COLLAPSED && member.progress.step >= ENOUGH).then_some((at, rate))
+    });
+    let rates: Vec<(usize, f64)> = rates.collect();
+    let (_, rate) = *rates.first()?;
+    let found = match &place.sweep {
+        None => format!("the rate is {rate:.3} nats: the latents say"),
+        Some(sweep) => {
+            let shown = rates.iter().take(8).map(|(at, rate)| format!("{} {rate:.3}", sweep.members[*at]));
+            let rest = if rates.len() > 8 { ", …" } else { "" };
+            let (all, shown) = (members.len(), shown.collect::<Vec<_>>().join(", "));
+            format!(
+                "the rate of {} of {all} members is below {COLLAPSED} nats ({shown}{rest}): their latents say",
+                rates.len()
+            )
+        }
+    };
+    Some(format!(
+        "{found} next to nothing about an example (posterior collapse); a smaller --beta, objective.anneal or \
+         objective.free_bits may help"
+    ))
 }
 
 /// Whether samples are drawn after an epoch: of the first ones always, then now and then; and where a member ends.
@@ -446,24 +516,44 @@ fn stopped(place: &Place, member: usize, epoch: usize) -> String {
 
 /// Shows and notes what an epoch came to.
 fn keep(epochs: &[Epoch], place: &mut Place, report: &Report) -> Result<()> {
-    let mut noted = Ok(());
     for epoch in epochs {
         place.best[epoch.member] = Some(epoch.best);
+        let before = place.last[epoch.member].replace([epoch.rate, epoch.lr.into()]);
+        let lowered = before.and_then(|[_, lr]| lowered(lr, epoch)).filter(|_| place.stepped && place.sweep.is_none());
+        if let Some(line) = lowered {
+            report.note(&line);
+        }
     }
     match (&place.sweep, epochs) {
         (None, [epoch]) => {
-            place.rate = Some(epoch.rate);
             report.epoch(&row(epoch));
         }
         (None, _) => return Err(Error::Bug(format!("{} members and no sweep", epochs.len()))),
-        (Some(sweep), _) => noted = sweep::keep(epochs, &place.best, sweep, &place.folder, report),
+        (Some(sweep), _) => {
+            let kept = sweep::keep(epochs, place.score, &place.best, sweep, &place.folder, report);
+            warned("the name of the best member was not written", kept, report)?;
+        }
     }
+    let mut noted = Ok(());
     for epoch in epochs {
         noted = noted.and(place.metrics[epoch.member].add(&place.folders[epoch.member], epoch));
     }
-    match noted {
+    warned("metrics.csv was not written", noted, report)
+}
+
+/// That an epoch was trained with a lower learning rate than the one before.
+fn lowered(before: f64, epoch: &Epoch) -> Option<String> {
+    // Single precision has more digits than anybody typed.
+    let short = |lr: f64| format!("{lr:.3e}").parse().unwrap_or(lr);
+    let line = || format!("learning rate {} -> {} in epoch {}", short(before), short(epoch.lr.into()), epoch.epoch);
+    (f64::from(epoch.lr) < before).then(line)
+}
+
+/// A file that could not be written is no reason to end a run.
+fn warned(what: &str, written: Result<()>, report: &Report) -> Result<()> {
+    match written {
         Err(Error::Disk(why)) => {
-            report.warn(&format!("metrics.csv was not written: {why}"));
+            report.warn(&format!("{what}: {why}"));
             Ok(())
         }
         other => other,
@@ -520,7 +610,7 @@ fn came_to(progress: &Progress, best: u32, score: &str, folder: &Path) -> String
 /// By what of which part of the data epochs are compared, such as `validation -ELBO`.
 fn scored(session: &Session) -> Result<String> {
     let part = if session.data()?.validation.is_empty() { "training" } else { "validation" };
-    Ok(format!("{part} {}", session.config.objective.bound.score()))
+    Ok(format!("{part} {}", session.config.score()))
 }
 
 fn row(epoch: &Epoch) -> EpochRow {
@@ -531,6 +621,7 @@ fn row(epoch: &Epoch) -> EpochRow {
         rate: epoch.rate,
         neg_elbo: epoch.neg_elbo(),
         score: match (epoch.neg_bound, epoch.validation_neg_bound) {
+            _ if epoch.monitored.is_some() => epoch.monitored.map(|score| ("monitored", score)),
             (Some(_), Some(validation)) => Some(("val. bound", validation)),
             (Some(training), None) => Some(("-bound", training)),
             (None, _) => epoch.validation.map(|validation| ("validation", validation)),

@@ -35,6 +35,7 @@ pub fn run(args: &TraverseArgs, report: &Report) -> Result<()> {
         (None, Some(example)) => session.labels(&[example])?.first().copied(),
         _ => classes::one(session, "--class", args.class.as_deref())?,
     };
+    classes::say_unseen(session, &classes::repeated(class, 1), report);
     let posterior = session.encode(&part.map(|i| i as u32).collect::<Vec<_>>(), seed)?;
     // Where no dimension has a rate, the codes say how much it tells.
     let [mean, deviation] = posterior.moments();

@@ -1,7 +1,7 @@
 //! What is allowed and makes little sense: said in a line each before time is spent.
 
 use super::keys::{get, keys, shown, tree};
-use super::{Anneal, Config, Curve, OptimizerKind, Posterior, Prior, Scales};
+use super::{Anneal, Config, Curve, Monitor, OptimizerKind, Posterior, Prior, Scales};
 
 /// What to warn of before a run of this configuration begins.
 pub fn advice(config: &Config) -> Vec<String> {
@@ -55,7 +55,7 @@ fn weak_capacity(config: &Config) -> Option<String> {
 /// That epochs are compared by another quantity than the one that is minimised.
 fn followed(config: &Config) -> Option<String> {
     let (objective, train) = (&config.objective, &config.train);
-    if objective.bound.is_weighted() {
+    if objective.bound.is_weighted() || train.monitor != Monitor::Elbo {
         return None;
     }
     let [beta, tc] = [objective.beta, objective.tc].map(|weight| weight != 1.0);
@@ -76,7 +76,10 @@ fn followed(config: &Config) -> Option<String> {
         held.join(", ")
     });
     (!other.is_empty()).then(|| {
-        format!("what is followed is -ELBO at beta = 1 ({following}), but {other} make another loss be minimised")
+        format!(
+            "what is followed is -ELBO at beta = 1 ({following}), but {other} make another loss be minimised (`--set \
+             train.monitor=objective` follows that one)"
+        )
     })
 }
 
@@ -185,6 +188,7 @@ mod tests {
             let expected = format!("what is followed is -ELBO at beta = 1 {following}, but {other} make");
             let said = advised(None, settings);
             assert!(said.len() == 1 && said[0].starts_with(&expected), "{settings:?}: {said:?}");
+            assert_eq!(advised(None, &[settings, &[("monitor", "objective")]].concat()), Vec::<String>::new());
         }
         assert_eq!(advised(None, &[("bound", "iwae"), ("samples", "5"), ("patience", "5")]), Vec::<String>::new());
     }

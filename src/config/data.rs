@@ -31,6 +31,8 @@ pub struct DataConfig {
     pub examples: usize,
     /// The share of the examples that becomes the test part of a source that has none of its own. Glyphs keep a sixth.
     pub test: f32,
+    /// How `test` and `validation_share` become numbers of examples.
+    pub rounding: Rounding,
     /// Whether arrays, tables and folders of images are put in a random order, always the same one, before they are
     /// divided. IDX files stay as they are.
     pub shuffle: bool,
@@ -63,6 +65,16 @@ pub struct DataConfig {
     pub unknown: Unknown,
     /// Tables: what columns hold, by their names; `*` stands for all that are not named.
     pub columns: BTreeMap<String, ColumnType>,
+}
+
+/// How a share of the examples becomes a number of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rounding {
+    /// By the decimal number that was typed: 0.29 of 500 are 145.
+    Exact,
+    /// By what single precision makes of it, as runs were divided that know nothing of this key: 0.29 of 500 are 144.
+    Single,
 }
 
 /// How values are turned into zeros and ones.
@@ -182,8 +194,8 @@ pub enum Unknown {
     Refuse,
     /// Take them for missing values: the row is judged by its other columns.
     Missing,
-    /// Count against the row: a category as much as all words that are known together, a column of two words as the mean of
-    /// both, which can be less than the rarer of them.
+    /// Count against the row: a category as much as all words that are known together, a column of two words as much as the
+    /// one of them that makes the row stranger.
     Anomalous,
 }
 
@@ -204,6 +216,20 @@ pub enum ColumnType {
 }
 
 impl DataConfig {
+    /// How many of so many examples a share of this configuration is, rounded down.
+    pub fn share_of(&self, examples: usize, share: f32) -> usize {
+        /// More than what is rounded in the product of a share and a number of examples.
+        const ROUNDED: f64 = 1e-6;
+        match self.rounding {
+            // The shortest text of a number of single precision is what was typed.
+            Rounding::Exact => {
+                let typed = share.to_string().parse().unwrap_or_else(|_| f64::from(share));
+                (examples as f64 * typed + ROUNDED) as usize
+            }
+            Rounding::Single => (examples as f64 * f64::from(share)) as usize,
+        }
+    }
+
     /// The width and height that `resize` asks for; `None` where images keep their size.
     ///
     /// # Errors
@@ -234,6 +260,7 @@ impl Default for DataConfig {
             validation_share: 1.0,
             examples: 12_000,
             test: 0.1,
+            rounding: Rounding::Exact,
             shuffle: true,
             scale: Scale::Auto,
             white: White::Auto,

@@ -125,6 +125,15 @@ impl Layers {
     pub fn count(&self) -> usize {
         count(self)
     }
+
+    /// Whether a layer, also one within blocks, is such.
+    pub fn has(&self, is: &dyn Fn(&Layer) -> bool) -> bool {
+        has(self, is)
+    }
+}
+
+fn has(layers: &[Layer], is: &dyn Fn(&Layer) -> bool) -> bool {
+    layers.iter().any(|layer| is(layer) || matches!(layer, Layer::Block(block) if has(&block.layers, is)))
 }
 
 fn count(layers: &[Layer]) -> usize {

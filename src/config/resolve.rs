@@ -19,10 +19,13 @@ use crate::error::{Error, Result};
 /// [`Error::Usage`], naming the key or the recipe, what was expected and what was probably meant.
 pub fn resolve(recipe: Option<&str>, overrides: &[(String, String)]) -> Result<Config> {
     let mut tree = keys::defaults();
+    let mut of_recipe = Vec::new();
     if let Some(recipe) = recipe.or_else(|| for_source(overrides)) {
         let (title, text, name) = read_recipe(recipe)?;
         keys::put(&mut tree, "name", Value::String(name));
-        merge(&mut tree, &text).map_err(|problem| Error::Usage(format!("{title}: {problem}")))?;
+        let file = text.parse().map_err(|e| syntax_problem(&text, &e));
+        let merged = file.and_then(|file| merge(&mut tree, &file));
+        of_recipe = merged.map_err(|problem| Error::Usage(format!("{title}: {problem}")))?;
     }
     let mut given: Vec<(String, &str)> = Vec::new();
     for (typed, text) in overrides {
@@ -33,14 +36,26 @@ pub fn resolve(recipe: Option<&str>, overrides: &[(String, String)]) -> Result<C
         }
         given.push((key, text));
     }
-    let is_given = |name: &str| given.iter().any(|(key, _)| key == name);
-    if is_given("data.validation") && !is_given("data.validation_share") {
+    let is_typed = |name: &str| given.iter().any(|(key, _)| key == name);
+    if !is_typed("model.decoder_log_variance")
+        && (is_typed("model.log_variance") || !of_recipe.iter().any(|key| key == "model.decoder_log_variance"))
+    {
+        follow_log_variance(&mut tree);
+    }
+    if is_typed("data.validation") && !is_typed("data.validation_share") {
         // The share is for the numbers of recipes, which know nothing of how many examples there are.
         keys::put(&mut tree, "data.validation_share", Value::Float(1.0));
     }
     let config = Config::deserialize(tree).map_err(|e| Error::Bug(format!("merged configuration: {}", e.message())))?;
     validate(&config)?;
     Ok(config)
+}
+
+/// Lets the range of the decoder's log-variances be that of the posterior's.
+fn follow_log_variance(tree: &mut Table) {
+    if let Some(range) = keys::get(tree, "model.log_variance").cloned() {
+        keys::put(tree, "model.decoder_log_variance", range);
+    }
 }
 
 /// The recipe for the source that the settings name, where it is none for images: the type of each column of a table says
@@ -52,7 +67,7 @@ fn for_source(overrides: &[(String, String)]) -> Option<&'static str> {
 }
 
 /// Keys that came after runs had been saved without them: those were trained as the defaults of these keys say.
-const LATER: [&str; 25] = [
+const LATER: [&str; 28] = [
     "model.above",
     "model.condition",
     "model.prior",
@@ -73,6 +88,9 @@ const LATER: [&str; 25] = [
     "model.scales",
     "train.sync_seconds",
     "train.sample_seconds",
+    "train.monitor",
+    "model.decoder_log_variance",
+    "data.rounding",
     "data.white",
     "data.validation_share",
     "data.missing",
@@ -86,14 +104,79 @@ const LATER: [&str; 25] = [
 /// [`Error::Data`] if the text is no TOML, a key is missing or unknown, or a value is not allowed. Keys of [`LATER`] may be
 /// missing.
 pub fn from_toml(text: &str, file: &str) -> Result<Config> {
-    let damaged = |problem: String| {
-        Error::Data(format!("{file}: {problem} (the file is damaged or was saved by another version of elbo)"))
-    };
+    let parsed = text.parse().map_err(|e| damaged(file, &syntax_problem(text, &e)))?;
+    saved(&parsed, file)
+}
+
+/// [`from_toml`] of the same as JSON, as exports have it under `config`.
+///
+/// # Errors
+/// As [`from_toml`], in the words of JSON.
+pub fn from_json(value: &serde_json::Value, file: &str) -> Result<Config> {
+    let known = keys::defaults();
+    let tables = value.as_object().ok_or_else(|| damaged(file, "`config` is no object"))?;
+    for (name, inner) in tables {
+        let problem = match known.get(name) {
+            None => {
+                let hint =
+                    nearest(name, known.keys().map(String::as_str)).map(|near| format!("; did you mean `{near}`?"));
+                format!("unknown key `{name}` of `config`{}", hint.unwrap_or_default())
+            }
+            Some(Value::Table(_)) if !inner.is_object() => format!("`config.{name}` is no object"),
+            Some(_) => continue,
+        };
+        return Err(damaged(file, &problem));
+    }
+    match as_toml(value, "config").map_err(|problem| damaged(file, &problem))? {
+        Value::Table(tree) => saved(&tree, file),
+        _ => Err(damaged(file, "`config` is no object")),
+    }
+}
+
+/// A value of JSON as one of TOML, which has no null; `at` is where it stands.
+fn as_toml(value: &serde_json::Value, at: &str) -> std::result::Result<Value, String> {
+    use serde_json::Value as Json;
+    Ok(match value {
+        Json::Null => return Err(format!("`{at}` is null")),
+        Json::Bool(value) => Value::Boolean(*value),
+        Json::String(text) => Value::String(text.clone()),
+        Json::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(whole), _) => Value::Integer(whole),
+            (None, Some(number)) => Value::Float(number),
+            (None, None) => return Err(format!("`{at}` = {number} is too large a number")),
+        },
+        Json::Array(items) => {
+            let items = items.iter().enumerate().map(|(place, item)| as_toml(item, &format!("{at}[{place}]")));
+            Value::Array(items.collect::<std::result::Result<_, String>>()?)
+        }
+        Json::Object(items) => {
+            let items = items.iter().map(|(key, item)| Ok((key.clone(), as_toml(item, &format!("{at}.{key}"))?)));
+            Value::Table(items.collect::<std::result::Result<_, String>>()?)
+        }
+    })
+}
+
+/// What is wrong with a saved configuration.
+fn damaged(file: &str, problem: &str) -> Error {
+    Error::Data(format!("{file}: {problem} (the file is damaged or was saved by another version of elbo)"))
+}
+
+/// The configuration that was saved as a tree of tables.
+fn saved(file: &Table, name: &str) -> Result<Config> {
+    let damaged = |problem: String| damaged(name, &problem);
     let mut tree = keys::defaults();
-    let present = merge(&mut tree, text).map_err(damaged)?;
-    if !present.iter().any(|key| key == "data.white") {
-        // Runs from before this key took 255 for white, whatever their bytes were.
+    let present = merge(&mut tree, file).map_err(damaged)?;
+    let has = |key: &str| present.iter().any(|present| present == key);
+    // Runs from before these keys took 255 for white, whatever their bytes were, counted shares in single precision, and
+    // had one range for all log-variances.
+    if !has("data.white") {
         keys::put(&mut tree, "data.white", Value::String("full".into()));
+    }
+    if !has("data.rounding") {
+        keys::put(&mut tree, "data.rounding", Value::String("single".into()));
+    }
+    if !has("model.decoder_log_variance") {
+        follow_log_variance(&mut tree);
     }
     let missing = |key: &&String| !present.contains(key) && !LATER.contains(&key.as_str());
     if let Some(missing) = keys::keys(&tree).iter().find(missing) {
@@ -140,12 +223,11 @@ fn read_recipe(recipe: &str) -> Result<(String, String, String)> {
     )))
 }
 
-/// Lays the keys of a TOML text over `tree`; returns the dotted keys that were present.
-fn merge(tree: &mut Table, text: &str) -> std::result::Result<Vec<String>, String> {
-    let file: Table = text.parse().map_err(|e| syntax_problem(text, &e))?;
+/// Lays the keys of a file over `tree`; returns the dotted keys that were present.
+fn merge(tree: &mut Table, file: &Table) -> std::result::Result<Vec<String>, String> {
     let known = keys::keys(tree);
     let mut present = Vec::new();
-    for (name, value) in &file {
+    for (name, value) in file {
         match (tree.get(name), value) {
             (Some(Value::Table(_)), Value::Table(inner)) => {
                 for (key, value) in inner {
@@ -241,7 +323,7 @@ fn syntax_problem(text: &str, error: &toml::de::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Activation, Binarise, ColumnType, White};
+    use crate::config::{Activation, Binarise, ColumnType, Rounding, White};
 
     fn pairs(overrides: &[(&str, &str)]) -> Vec<(String, String)> {
         overrides.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
@@ -274,7 +356,7 @@ mod tests {
         expected.data.source = "some/folder".into();
         expected.data.binarise = Binarise::Dynamic;
         expected.model.output_bias_from_data = true;
-        expected.model.log_variance = [-6.0, 2.0];
+        (expected.model.log_variance, expected.model.decoder_log_variance) = ([-6.0, 2.0], [-6.0, 2.0]);
         expected.data.examples = 1000;
         assert_eq!(config, expected);
     }
@@ -498,13 +580,67 @@ mod tests {
             "missing = ",
             "decimal = ",
             "unknown = ",
+            "rounding = ",
+            "monitor = ",
+            "decoder_log_variance = ",
         ];
         let is_old = |line: &&str| !later.iter().any(|key| line.starts_with(key));
         let old: Vec<&str> = text.lines().filter(is_old).collect();
         assert_eq!(text.lines().count() - old.len(), later.len() + 6);
         let mut expected = Config::default();
-        expected.data.white = White::Full;
+        (expected.data.white, expected.data.rounding) = (White::Full, Rounding::Single);
         assert_eq!(from_toml(&old.join("\n"), "config.toml"), Ok(expected));
+    }
+
+    #[test]
+    fn the_range_of_the_decoder_is_that_of_the_posterior_unless_it_is_said() {
+        let ranges = |recipe: Option<&str>, settings: &[(&str, &str)]| {
+            let model = resolve(recipe, &pairs(settings)).unwrap().model;
+            [model.log_variance, model.decoder_log_variance]
+        };
+        let (both, one) = ([-6.0, 2.0], [-3.0, 1.0]);
+        assert_eq!(ranges(Some("table"), &[]), [both; 2]);
+        assert_eq!(ranges(Some("table"), &[("log_variance", "[-3, 1]")]), [one; 2]);
+        assert_eq!(ranges(Some("table"), &[("decoder_log_variance", "[-3, 1]")]), [both, one]);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("r.toml");
+        std::fs::write(&path, "[model]\ndecoder_log_variance = [-3, 1]\n").unwrap();
+        assert_eq!(ranges(path.to_str(), &[])[1], one);
+        assert_eq!(ranges(path.to_str(), &[("log_variance", "[-6, 2]")]), [both; 2]);
+        let old = to_toml(&resolve(Some("table"), &[]).unwrap()).replace("decoder_log_variance = [-6.0, 2.0]\n", "");
+        assert_eq!(from_toml(&old, "config.toml").unwrap().model.decoder_log_variance, both);
+    }
+
+    #[test]
+    fn a_configuration_of_an_export_is_read_and_its_faults_are_told_in_the_words_of_json() {
+        let config = resolve(None, &pairs(&[("data.columns.age", "numeric"), ("encoder_layers", "[]")])).unwrap();
+        let good = serde_json::to_value(&config).unwrap();
+        assert_eq!(from_json(&good, "config.json"), Ok(config));
+        let change = |pointer: &str, value: serde_json::Value| {
+            let mut changed = good.clone();
+            *changed.pointer_mut(pointer).unwrap() = value;
+            changed
+        };
+        let mut unknown = good.clone();
+        unknown["modle"] = serde_json::json!({});
+        for (value, words) in [
+            (serde_json::json!(3), "`config` is no object"),
+            (change("/model", serde_json::json!(3)), "`config.model` is no object"),
+            (change("/model/latent", serde_json::Value::Null), "`config.model.latent` is null"),
+            (change("/model/hidden", serde_json::json!([4, null])), "`config.model.hidden[1]` is null"),
+            (change("/model/latent", serde_json::json!("two")), "model.latent = \"two\": expected a whole number"),
+            (
+                change("/model/activation", serde_json::json!("rlu")),
+                "model.activation = \"rlu\": expected one of identity",
+            ),
+            (change("/model/latent", serde_json::json!(0)), "model.latent = 0"),
+            (unknown, "unknown key `modle` of `config`; did you mean `model`?"),
+        ] {
+            let error = from_json(&value, "exported/config.json").expect_err(words);
+            let text = error.to_string();
+            assert!(text.starts_with("exported/config.json: ") && text.contains(words), "{words}: {text}");
+            assert!(!text.contains("TOML"), "{text}");
+        }
     }
 
     #[test]

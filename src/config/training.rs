@@ -35,6 +35,22 @@ pub enum Curve {
     Plateau,
 }
 
+/// What epochs are compared by, the smaller the better: of the validation part where there is one, else of what was trained
+/// on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Monitor {
+    /// −ELBO at β = 1 whatever is minimised, or the bound of importance weights where that is.
+    Elbo,
+    /// The loss with its weights at the end of all annealing. What looks at a whole batch (free bits, total correlation,
+    /// MMD) enters as it was in training.
+    Objective,
+    /// −log p(x|z).
+    Distortion,
+    /// KL.
+    Rate,
+}
+
 /// What is done when a loss is not finite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

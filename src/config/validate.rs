@@ -65,14 +65,18 @@ pub fn validate(config: &Config) -> Result<()> {
     check_above(model, objective)?;
     check_prior(model, objective)?;
     check_posterior(model, objective)?;
-    let (sigma, [low, high]) = (model.sigma, model.log_variance);
+    let sigma = model.sigma;
     check((1e-6..=1e6).contains(&sigma), "model.sigma", &sigma, "a number from 1e-6 to 1e6")?;
     count("model.components", model.components, 1..=MAX_COMPONENTS)?;
     check_binarise(data.binarise, model.likelihood)?;
     check_categories(data.scale, model)?;
     // Beyond ±80 the exponential, or that of the negative, would leave single precision.
-    let is_range = low < high && low >= -80.0 && high <= 80.0;
-    check(is_range, "model.log_variance", &format!("[{low}, {high}]"), "a lower and a higher number from -80 to 80")?;
+    let ranges =
+        [("model.log_variance", model.log_variance), ("model.decoder_log_variance", model.decoder_log_variance)];
+    for (key, [low, high]) in ranges {
+        let is_range = low < high && low >= -80.0 && high <= 80.0;
+        check(is_range, key, &format!("[{low}, {high}]"), "a lower and a higher number from -80 to 80")?;
+    }
     check_size(model)?;
 
     check_objective(objective, model, train)?;
@@ -415,6 +419,7 @@ mod tests {
             ("model.log_variance", "[1, -1]", |c| c.model.log_variance = [1.0, -1.0]),
             ("model.log_variance", "[2, 2]", |c| c.model.log_variance = [2.0, 2.0]),
             ("model.log_variance", "[NaN, 2]", |c| c.model.log_variance = [f32::NAN, 2.0]),
+            ("model.decoder_log_variance", "[2, 2]", |c| c.model.decoder_log_variance = [2.0, 2.0]),
             ("model.log_variance", "[-2, inf]", |c| c.model.log_variance = [-2.0, f32::INFINITY]),
             ("model.hidden", "1048576", |c| c.model.hidden = vec![MAX_WIDTH; 64]),
             ("objective.beta", "NaN", |c| c.objective.beta = f32::NAN),

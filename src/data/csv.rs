@@ -42,7 +42,7 @@ pub fn dataset(path: &Path, request: &Request) -> Result<Dataset> {
     let complain = |what: String| Error::Data(format!("{name}: {what}"));
     let (header, delimiter) = header(path).map_err(complain)?;
     let marks = Marks::new(request.config, delimiter);
-    let mut notes = Vec::new();
+    let (mut notes, mut units) = (Vec::new(), None);
     let label = label_column(&name, &header, request, &mut notes)?;
     let known = request.known.and_then(|known| known.encoding);
     let (columns, picked) = if let Some(encoding) = known {
@@ -51,6 +51,8 @@ pub fn dataset(path: &Path, request: &Request) -> Result<Dataset> {
         let types = stated(&name, &header, request)?;
         let seen = scan(path, &header, &marks)?;
         let own = header.first().is_some_and(|first| request.config.columns.contains_key(first));
+        units = infer::units(&seen);
+        notes.extend(units.clone());
         infer::columns(&header, &seen, &types, own, label, &mut notes).map_err(complain)?
     };
     let width: usize = columns.iter().map(|column| column.kind.width()).sum();
@@ -66,7 +68,10 @@ pub fn dataset(path: &Path, request: &Request) -> Result<Dataset> {
         None => Encoding::fit(&frame, &order[..training], request.scale(true))?,
     };
     let labels = labels.map(|labels| labels.reordered(&order, request.classes()));
-    let data = frame.dataset(&name, encoding, order, test, labels, request)?;
+    let data = frame.dataset(&name, encoding, order, test, labels, request).map_err(|error| match (error, units) {
+        (Error::Data(why), Some(units)) => Error::Data(format!("{why}; {units}")),
+        (error, _) => error,
+    })?;
     Ok(Dataset { notes, ..data })
 }
 
@@ -174,7 +179,10 @@ fn cells(
         for (at, ((column, reader), &place)) in columns.iter().zip(&readers).zip(picked).enumerate() {
             let field = fields[place];
             let cell = reader.cell(field);
-            let cell = cell.map_err(|what| complain(format!("line {line}, column `{}`: {what}", column.name)))?;
+            let cell = cell.map_err(|what| {
+                let way_out = if request.known.is_some() { levels::way_out(field) } else { String::new() };
+                complain(format!("line {line}, column `{}`: {what}{way_out}", column.name))
+            })?;
             // None is a word that the model does not know.
             cells.push(cell.unwrap_or_else(|| strangers.add(at, field, line, request.config.unknown)));
         }

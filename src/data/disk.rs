@@ -249,6 +249,8 @@ impl Disk {
     /// # Errors
     /// As [`Disk::values`].
     pub fn elements(&self, examples: &[u32]) -> Result<(Elements, Vec<u32>)> {
+        #[cfg(test)]
+        ROWS_READ.set(ROWS_READ.get() + examples.len());
         let wanted: Vec<u32> = examples.iter().map(|&example| self.order[example as usize]).collect();
         let mut rows = wanted.clone();
         // Disks are fast where the order is that of the file.
@@ -284,6 +286,12 @@ impl Disk {
             places,
         ))
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// Rows that this thread has asked for.
+    pub static ROWS_READ: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 /// What to say of more examples than an index can name.

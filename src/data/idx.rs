@@ -17,7 +17,7 @@ use super::cells::Cells;
 use super::disk::{Disk, Part as Rows};
 use super::elements::{self, Element, Elements};
 use super::pictures::{self, Source};
-use super::{Dataset, Format, Labels, Request, Values, share};
+use super::{Dataset, Format, Labels, Request, Values};
 use crate::error::{Error, Result};
 
 /// The file that a folder must have.
@@ -307,7 +307,7 @@ fn finish(source: &Path, train: Part, test: Option<Part>, request: &Request) -> 
         _ => return Err(Error::Bug(format!("{}: images of {:?}", train.path.display(), train.images.dims))),
     };
     let (mut values, mut labels) = (train.images.values, train.labels);
-    let mut tested = share(train.images.dims[0], request.config.test);
+    let mut tested = request.config.share_of(train.images.dims[0], request.config.test);
     if let Some(test) = test {
         tested = test.images.dims[0];
         let (train_dims, test_dims) = (&train.images.dims[1..], &test.images.dims[1..]);

@@ -60,13 +60,7 @@ pub fn places(examples: usize, test: Option<usize>, config: &DataConfig) -> (Vec
         let end = examples - own;
         order[..end].shuffle(&mut Philox::new(DIVISION, Stream::Choice, 0, 0));
     }
-    (order, test.unwrap_or_else(|| share(examples, config.test)))
-}
-
-/// The number of examples that are set aside for the test.
-pub fn share(examples: usize, test: f32) -> usize {
-    // A tenth in single precision is a little more than a tenth: ten examples leave one for the test.
-    (examples as f64 * f64::from(test)) as usize
+    (order, test.unwrap_or_else(|| config.share_of(examples, config.test)))
 }
 
 impl<'a> Request<'a> {
@@ -122,8 +116,8 @@ impl<'a> Request<'a> {
     /// The examples to set aside for validation of so many that are not for the test. What a trained model is used on
     /// needs none.
     pub fn validation(&self, training: usize) -> usize {
-        let share = f64::from(self.config.validation_share);
-        let most = if share < 1.0 { (training as f64 * share) as usize } else { usize::MAX };
+        let share = self.config.validation_share;
+        let most = if share < 1.0 { self.config.share_of(training, share) } else { usize::MAX };
         let asked = self.config.validation.min(most);
         match self.known {
             Some(_) => asked.min(training.saturating_sub(1)),

@@ -23,6 +23,9 @@ pub const MOST_LEVELS: usize = 4096;
 /// A cell that stands for a word that the model does not know: all levels at once.
 pub const STRANGER: f64 = -1.0;
 
+/// What it is in the one place of a column of two words: neither of them.
+pub const NEITHER: f32 = 0.5;
+
 /// What a file held, before anything is fitted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Frame {

@@ -82,6 +82,24 @@ fn what_a_recipe_sets_aside_for_validation_is_a_share_at_most() {
 }
 
 #[test]
+fn a_share_is_that_of_the_number_that_was_typed_and_old_runs_keep_theirs() {
+    for (examples, share, exact, single) in [
+        (500, 0.29, 145, 144),
+        (100, 0.57, 57, 56),
+        (10, 0.1, 1, 1),
+        (1000, 0.001, 1, 1),
+        (7, 0.3, 2, 2),
+        (60_000, 0.7, 42_000, 41_999),
+        (5, 0.0, 0, 0),
+    ] {
+        let config = crate::config::DataConfig::default();
+        let old = crate::config::DataConfig { rounding: crate::config::Rounding::Single, ..config.clone() };
+        let found = [&config, &old].map(|config| config.share_of(examples, share));
+        assert_eq!(found, [exact, single], "{share} of {examples}");
+    }
+}
+
+#[test]
 fn parts_are_contiguous_and_validation_is_the_end_of_training() {
     for (examples, test, validation, parts) in [
         (10, 2, 3, Some([0..5, 5..8, 8..10])),

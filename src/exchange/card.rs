@@ -96,10 +96,11 @@ pub fn onnx(checkpoint: &Checkpoint, run: &Path) -> String {
          x = numpy.zeros((1, {width}), numpy.float32)\n{class}\
          mean, log_variance = encoder.run([\"mean\", \"log_variance\"], {{\"x\": x{given}}})\n\
          again, = decoder.run([\"mean\"], {{\"z\": mean{given}}})\n{logits}```\n\n{likelihoods}\
-         `quantize_dynamic` of onnxruntime takes the extremes of a whole batch for its scales, so that what a row gives \
+         {imprecise}`quantize_dynamic` of onnxruntime takes the extremes of a whole batch for its scales, so that what a row gives \
          would depend on the rows beside it: give it one row at a time, or quantise statically.\n\n",
         logits = log_likelihood(checkpoint, given),
         likelihoods = likelihoods(checkpoint),
+        imprecise = super::imprecise(checkpoint).map_or(String::new(), |line| format!("Beware: {line}.\n\n")),
     );
     card + &foot(checkpoint, run, "onnx")
 }
@@ -177,12 +178,17 @@ fn head(checkpoint: &Checkpoint) -> String {
     format!(
         "# {name}\n\nA variational autoencoder (Kingma and Welling 2014) with {latent} latent dimensions: {layers}. An \
          example is {width} numbers (channels {channels}, height {height}, width {columns}, row-major), \
-         {values}.{scaled}{presented}{told} The decoder gives {gives}. Log-variances are limited to {low} to {high}.\n\n",
+         {values}.{scaled}{presented}{told} The decoder gives {gives}. Log-variances of the \
+         posterior are limited to {low} to {high}{decoder}.\n\n",
         name = checkpoint.config.name,
         latent = model.latent,
         layers = layers(checkpoint),
         low = model.log_variance[0],
         high = model.log_variance[1],
+        decoder = match model.decoder_log_variance {
+            same if same == model.log_variance => ", and so are those of the decoder".to_owned(),
+            [low, high] => format!(", those of the decoder to {low} to {high}"),
+        },
     )
 }
 
@@ -214,22 +220,22 @@ fn networks(checkpoint: &Checkpoint) -> Result<[Vec<Step>; 2]> {
 fn foot(checkpoint: &Checkpoint, run: &Path, format: &str) -> String {
     let (progress, objective) = (&checkpoint.progress, &checkpoint.config.objective);
     let mut text = format!(
-        "## Training\n\n- data: {} (SHA-256 `{}`)\n- {} epochs, {} steps on {}, loss = {}\n",
+        "## Training\n\n- data: {} (SHA-256 `{}`)\n- {}, {} on {}, loss = {}\n",
         progress.data.name,
         progress.data.hash,
-        progress.epoch,
-        progress.step,
+        counted(progress.epoch.into(), "epoch"),
+        counted(progress.step, "step"),
         progress.adapter,
         objective::formula(objective, &objective.beta.to_string())
     );
     if let Some(best) = progress.best {
-        let _ = writeln!(text, "- best {} of an epoch: {best:.2} nats per example", objective.bound.score());
+        let _ = writeln!(text, "- best {} of an epoch: {best:.2} nats per example", checkpoint.config.score());
     }
     if let Some((header, line)) = metrics(run, progress.epoch) {
         let columns = header.matches(',').count() + 1;
         let _ = write!(
             text,
-            "\nThe line of `metrics.csv` that belongs to these parameters, in nats per example:\n\n| {} |\n{}\n| {} |\n",
+            "\nThe line of `metrics.csv` that belongs to these parameters; losses and rates are in nats per example:\n\n| {} |\n{}\n| {} |\n",
             header.replace(',', " | "),
             "|---".repeat(columns) + "|",
             line.replace(',', " | ")
@@ -244,6 +250,11 @@ fn foot(checkpoint: &Checkpoint, run: &Path, format: &str) -> String {
         config = config::to_toml(&checkpoint.config),
     );
     text
+}
+
+/// A number of things in words.
+fn counted(n: u64, thing: &str) -> String {
+    format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
 }
 
 /// Header and line of the run's metrics for an epoch, where the run has them.

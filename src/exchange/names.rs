@@ -63,10 +63,10 @@ pub fn within(name: &str, prefix: &str) -> Option<String> {
 
 /// The layers of a file. `prefix` is what the names of its tensors begin with; what begins otherwise is left out.
 /// Of convolutions the weight is [outputs, inputs, taps, taps], or of transposed ones [inputs, outputs, taps, taps]: which,
-/// the model says that they are for ([`fitted`]).
+/// the model says that they are for ([`fitted`]). A layer that was made without a bias has one of zeros.
 ///
 /// # Errors
-/// What is wrong, naming the tensor: a shape that is no layer's, a weight without its bias.
+/// What is wrong, naming the tensor: a shape that is no layer's, a convolution without a bias.
 pub fn layers(tensors: Vec<(String, Tensor)>, prefix: &str) -> Checked<Vec<Linear>> {
     let found = tensors.into_iter().filter_map(|(name, t)| Some((within(&name, prefix)?, t)));
     let (weights, mut others): (Vec<_>, Vec<_>) = found.partition(|(name, _)| name.ends_with(".weight"));
@@ -86,7 +86,14 @@ pub fn layers(tensors: Vec<(String, Tensor)>, prefix: &str) -> Checked<Vec<Linea
             }
         };
         let bias = others.iter().position(|(other, _)| other.strip_suffix(".bias") == Some(layer));
-        let (_, bias) = others.swap_remove(bias.ok_or(format!("`{prefix}{name}` has no bias beside it"))?);
+        let bias = match (bias, form) {
+            (Some(at), _) => others.swap_remove(at).1,
+            // Of a convolution the weight does not tell which of two extents the outputs are.
+            (None, Form::Conv(_) | Form::ConvTranspose(_)) => {
+                return Err(format!("`{prefix}{name}` has no bias beside it"));
+            }
+            (None, Form::Dense | Form::Norm) => Tensor { shape: vec![outputs], values: vec![0.0; outputs] },
+        };
         let transposed = matches!(form, Form::Conv(_)) && bias.shape == [inputs];
         if !(transposed || bias.shape == [outputs]) || inputs == 0 || outputs == 0 {
             return Err(format!("`{prefix}{layer}` has shapes {:?} and {:?}", weight.shape, bias.shape));
@@ -443,8 +450,11 @@ mod tests {
         let good = vec![tensor("m.a.bias", &[2]), tensor("m.a.weight", &[2, 3]), tensor("other", &[1])];
         let found = layers(good, "m.").unwrap();
         assert_eq!((found.len(), &found[0].name[..], found[0].inputs, found[0].outputs), (1, "a", 3, 2));
+        let bare = layers(vec![tensor("m.a.weight", &[2, 3]), tensor("m.n.weight", &[4])], "m.").unwrap();
+        assert_eq!(bare.iter().map(|layer| layer.bias.len()).collect::<Vec<_>>(), [2, 4]);
+        assert!(bare.iter().all(|layer| layer.bias.iter().all(|&bias| bias == 0.0)));
         for (tensors, why) in [
-            (vec![tensor("m.a.weight", &[2, 3])], "`m.a.weight` has no bias"),
+            (vec![tensor("m.a.weight", &[2, 3, 4, 4])], "`m.a.weight` has no bias"),
             (vec![tensor("m.a.weight", &[2, 3, 3, 1]), tensor("m.a.bias", &[2])], "[2, 3, 3, 1]"),
             (vec![tensor("m.a.weight", &[2, 3]), tensor("m.a.bias", &[3])], "shapes [2, 3] and [3]"),
             (vec![tensor("m.a.weight", &[2, 3]), tensor("m.a.bias", &[2]), tensor("m.n.x", &[1])], "`m.n.x` belongs"),

@@ -99,7 +99,7 @@ pub fn decoder(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
     file.nodes(if learned { "stats" } else { mean })?;
     if learned {
         let stats = file.output("mean")?;
-        file.two(&stats, [model.width, variances], model.config.log_variance, [mean, log_variance]);
+        file.two(&stats, [model.width, variances], model.config.decoder_log_variance, [mean, log_variance]);
     }
     file.unscale(&model);
     let outside = &model.likelihood().outside;
@@ -388,6 +388,7 @@ impl<'a> File<'a> {
                 self.node("Mul", &[x, &gate], &[name]);
             }
             Activation::Gelu => self.gelu(x, name),
+            Activation::GeluErf => self.gelu_erf(x, name),
         }
     }
 
@@ -410,6 +411,19 @@ impl<'a> File<'a> {
         }
         self.node("Tanh", &[&part("scaled")], &[&part("tanh")]);
         self.node("Add", &[&part("tanh"), &part("unit")], &[&part("gate")]);
+        self.node("Mul", &[x, &part("gate")], &[&part("double")]);
+        self.node("Mul", &[&part("double"), &part("half")], &[name]);
+    }
+
+    /// ½x·(1 + erf(x/√2)).
+    fn gelu_erf(&mut self, x: &str, name: &str) {
+        let part = |suffix: &str| format!("{name}.{suffix}");
+        for (suffix, value) in [("root", std::f32::consts::FRAC_1_SQRT_2), ("unit", 1.0), ("half", 0.5)] {
+            self.part(INITIALIZER, proto::floats(&part(suffix), &[], &[value]));
+        }
+        self.node("Mul", &[x, &part("root")], &[&part("scaled")]);
+        self.node("Erf", &[&part("scaled")], &[&part("erf")]);
+        self.node("Add", &[&part("erf"), &part("unit")], &[&part("gate")]);
         self.node("Mul", &[x, &part("gate")], &[&part("double")]);
         self.node("Mul", &[&part("double"), &part("half")], &[name]);
     }

@@ -278,7 +278,7 @@ fn is_blind(op: &Op) -> bool {
 
 /// Whether the derivative needs the input of the non-linearity; otherwise its output is enough.
 pub fn needs_input(kind: Activation) -> bool {
-    matches!(kind, Activation::Silu | Activation::Gelu)
+    matches!(kind, Activation::Silu | Activation::Gelu | Activation::GeluErf)
 }
 
 #[cfg(test)]

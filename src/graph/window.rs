@@ -20,19 +20,23 @@ pub struct Window {
 }
 
 impl Window {
-    /// A convolution of an image of this size; none where the kernel does not fit.
+    /// A convolution of an image of this size; none where the kernel does not fit, or there is none, or no step.
     pub fn down(fine: [usize; 2], kernel: usize, stride: usize, padding: usize) -> Option<Self> {
-        let side = |side: usize| Some((side + 2 * padding).checked_sub(kernel)?.checked_div(stride)? + 1);
+        let side = |side: usize| {
+            let whole = side.checked_add(padding.checked_mul(2)?)?;
+            Some(whole.checked_sub(kernel).filter(|_| side > 0 && kernel > 0)?.checked_div(stride)? + 1)
+        };
         let coarse = [side(fine[0])?, side(fine[1])?];
         Some(Self { fine, coarse, kernel, stride, padding, up: false })
     }
 
     /// A transposed convolution of an image of this size, as `PyTorch`'s `ConvTranspose2d`: `more` pixels are added to the
-    /// right and below. None where nothing would be left.
+    /// right and below. None where nothing would be left, or there is no image, no kernel or no step.
     pub fn up(coarse: [usize; 2], kernel: usize, stride: usize, padding: usize, more: usize) -> Option<Self> {
         let side = |side: usize| {
-            let whole = (side - 1) * stride + kernel + more;
-            whole.checked_sub(2 * padding).filter(|&side| side > 0)
+            let steps = side.checked_sub(1).filter(|_| stride > 0 && kernel > 0)?.checked_mul(stride)?;
+            let whole = steps.checked_add(kernel)?.checked_add(more)?;
+            whole.checked_sub(padding.checked_mul(2)?).filter(|&side| side > 0)
         };
         let fine = [side(coarse[0])?, side(coarse[1])?];
         Some(Self { fine, coarse, kernel, stride, padding, up: true })
@@ -78,6 +82,9 @@ mod tests {
             (5, 3, 1, 1, Some(5)),
             (2, 5, 1, 1, None),
             (8, 3, 0, 1, None),
+            (8, 0, 1, 0, None),
+            (0, 1, 1, 1, None),
+            (8, 3, 1, usize::MAX, None),
         ] {
             let found = Window::down([side, 28], kernel, stride, padding).map(|window| window.made()[0]);
             assert_eq!(found, expected, "{side}, kernel {kernel}, stride {stride}, padding {padding}");
@@ -88,6 +95,10 @@ mod tests {
             (4, 3, 2, 1, 0, Some(7)),
             (1, 7, 1, 0, 0, Some(7)),
             (1, 2, 1, 1, 0, None),
+            (7, 4, 0, 1, 0, None),
+            (7, 0, 2, 0, 3, None),
+            (0, 4, 2, 1, 0, None),
+            (7, 4, usize::MAX, 1, 0, None),
         ] {
             let found = Window::up([side, 28], kernel, stride, padding, more);
             let what = format!("{side}, kernel {kernel}, stride {stride}, padding {padding}, {more} more");

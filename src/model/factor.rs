@@ -20,6 +20,8 @@ use crate::graph::{Axis, Elements, Graph, Group, Id, Op, Reduction};
 
 /// What the names of the discriminator's tensors begin with.
 const PLAYER: &str = "discriminator";
+/// The term that is the discriminator's estimate of the total correlation.
+pub(super) const DENSITY_RATIO: &str = "density ratio";
 /// The slope below zero of the discriminator's non-linearity (appendix A of the paper).
 const LEAK: f32 = 0.2;
 
@@ -83,7 +85,7 @@ impl Model {
 /// Adds γ·log D(z)/(1 − D(z)), which is the logit: the discriminator's estimate of the total correlation.
 pub(super) fn add_estimate(graph: &mut Graph, weights: &Weights, z: Id, discriminator: &[Id]) -> Result<()> {
     let ratio = logit(graph, z, discriminator)?;
-    graph.term("density ratio", ratio, weights.slot(FACTOR)?);
+    graph.term(DENSITY_RATIO, ratio, weights.slot(FACTOR)?);
     Ok(())
 }
 

@@ -2,8 +2,9 @@
 //!
 //! Whatever is optimised, the first two terms of a graph are distortion and rate, so that runs can be compared.
 
+use super::factor::DENSITY_RATIO;
 use super::stack::{Drawn, Pass, sum};
-use super::weights::{self, DISTORTION, RATE, Weights};
+use super::weights::{self, DISTORTION, MMD, RATE, TOTAL_CORRELATION, Weights};
 use super::{Model, factor, likelihood, pairs};
 use crate::config::{Bound, ObjectiveConfig};
 use crate::error::Result;
@@ -13,6 +14,8 @@ use crate::graph::{Graph, Id, Op};
 
 /// The term that is a bound of importance-weighted samples, for PIWAE the one that the decoder follows.
 pub const BOUND: &str = "bound";
+/// The term that shapes the rate.
+const PENALTY: &str = "penalty";
 /// What the terms begin with that are the rates of single stochastic layers; their number follows.
 pub const LAYER_RATE: &str = "rate ";
 
@@ -51,7 +54,7 @@ impl Model {
         graph.report("rate", rate);
         let means = graph.add(Op::KlMeans { stats, clamp, size: shape.size() })?;
         let penalty = graph.add(Op::ShapedKl { stats, means, clamp, shape })?;
-        graph.term("penalty", penalty, weights.slot(RATE)?);
+        graph.term(PENALTY, penalty, weights.slot(RATE)?);
         self.of_pairs(graph, objective, &weights, &pass)
     }
 
@@ -63,14 +66,14 @@ impl Model {
         }
         if objective.tc != 1.0 {
             let correlation = pairs::total_correlation(graph, stats, z, clamp)?;
-            graph.term("total correlation", correlation, weights.slot(weights::TOTAL_CORRELATION)?);
+            graph.term(TOTAL_CORRELATION, correlation, weights.slot(TOTAL_CORRELATION)?);
         }
         if objective.mmd > 0.0 {
             // Of two draws for each example the first is the noise of its latent.
             let prior = graph.add(Op::Noise { rows: 2 * graph.batch, width: self.config.latent, layer: 0 })?;
             let prior = (self.prior().sample)(graph, self, &pass.prior, prior)?;
             let discrepancy = pairs::mmd(graph, z, prior)?;
-            graph.term("MMD", discrepancy, weights.slot(weights::MMD)?);
+            graph.term(MMD, discrepancy, weights.slot(MMD)?);
         }
         Ok(())
     }
@@ -120,6 +123,29 @@ fn report_layers(graph: &mut Graph, rates: &[Id]) {
     }
 }
 
+/// The loss with the weights that it has once all annealing is over, from distortion and rate, the bound where one is
+/// minimised, and the other terms by their names: what looks at a whole batch has no value of another part of the data.
+pub fn loss(
+    objective: &ObjectiveConfig,
+    [distortion, rate]: [f64; 2],
+    bound: Option<f64>,
+    others: &[(String, f64)],
+) -> f64 {
+    if let Some(bound) = bound {
+        let share = if objective.bound == Bound::Ciwae { f64::from(objective.share) } else { 0.0 };
+        return share * (distortion + rate) + (1.0 - share) * bound;
+    }
+    let of = |name: &str| others.iter().find(|(other, _)| other == name).map(|(_, value)| *value);
+    let shaped = match (objective.free_bits > 0.0, objective.capacity > 0.0) {
+        (true, _) => of(PENALTY).unwrap_or(rate),
+        (_, true) => (rate - f64::from(objective.capacity)).abs(),
+        _ => rate,
+    };
+    let others = [(TOTAL_CORRELATION, objective.tc - 1.0), (MMD, objective.mmd), (DENSITY_RATIO, objective.factor)];
+    let others = others.map(|(name, weight)| f64::from(weight) * of(name).unwrap_or(0.0));
+    distortion + f64::from(objective.beta) * shaped + others.iter().sum::<f64>()
+}
+
 /// What is minimised, in a line; `beta` is how its value is shown.
 pub fn formula(objective: &ObjectiveConfig, beta: &str) -> String {
     let tc = objective.tc - 1.0;
@@ -153,5 +179,32 @@ fn main_part(objective: &ObjectiveConfig, beta: &str) -> String {
         ),
         Bound::Elbo if objective.capacity > 0.0 => format!("distortion + {beta} x |rate - {}|", objective.capacity),
         Bound::Elbo => format!("distortion + {beta} x rate"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Anneal;
+
+    #[test]
+    fn the_loss_of_an_epoch_has_the_weights_of_its_end() {
+        let elbo = |beta| ObjectiveConfig::elbo(beta);
+        let others = [(PENALTY, 3.5), (TOTAL_CORRELATION, 0.5), (MMD, 0.25), (DENSITY_RATIO, -1.0)]
+            .map(|(name, value)| (name.to_owned(), value));
+        let ciwae = ObjectiveConfig { bound: Bound::Ciwae, share: 0.25, ..elbo(1.0) };
+        for (objective, bound, expected) in [
+            (ObjectiveConfig { anneal: Anneal::Linear, ..elbo(4.0) }, None, 10.0 + 4.0 * 3.0),
+            (ObjectiveConfig { free_bits: 0.5, ..elbo(2.0) }, None, 10.0 + 2.0 * 3.5),
+            (ObjectiveConfig { capacity: 5.0, ..elbo(100.0) }, None, 10.0 + 100.0 * 2.0),
+            (ObjectiveConfig { tc: 6.0, ..elbo(1.0) }, None, 10.0 + 3.0 + 5.0 * 0.5),
+            (ObjectiveConfig { mmd: 100.0, ..elbo(0.0) }, None, 10.0 + 100.0 * 0.25),
+            (ObjectiveConfig { factor: 3.0, ..elbo(1.0) }, None, 10.0 + 3.0 - 3.0),
+            (ObjectiveConfig { bound: Bound::Iwae, ..elbo(1.0) }, Some(12.0), 12.0),
+            (ciwae, Some(12.0), 0.25 * 13.0 + 0.75 * 12.0),
+        ] {
+            // Without a weight of its own a term counts nothing.
+            assert_eq!(loss(&objective, [10.0, 3.0], bound, &others), expected, "{objective:?}");
+        }
     }
 }

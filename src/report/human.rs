@@ -15,6 +15,11 @@ pub fn count(n: u64) -> String {
     text
 }
 
+/// A count of things in words: `1 epoch`, `652,824 epochs`.
+pub fn counted(n: u64, thing: &str) -> String {
+    format!("{} {thing}{}", count(n), if n == 1 { "" } else { "s" })
+}
+
 /// A size in three significant digits: `2.49 MiB`.
 pub fn bytes(n: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];

@@ -23,6 +23,12 @@ pub struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
+    /// The same rows with other values, where there are some.
+    #[must_use]
+    pub fn with(self, values: Option<&'a [f32]>) -> Self {
+        Self { values: values.unwrap_or(self.values), ..self }
+    }
+
     /// The same rows in portions of up to `count`; `width` is D.
     pub fn portions(self, count: usize, width: usize) -> impl Iterator<Item = Self> + use<'a> {
         let classes = self.classes.chunks(count).map(Some).chain(std::iter::repeat(None));

@@ -5,10 +5,11 @@ use super::run::Run;
 use super::schedule::{Update, learning_rate};
 use super::{Epoch, Event};
 use crate::checkpoint::Progress;
-use crate::config::{Config, Curve};
+use crate::config::{Config, Curve, Monitor};
 use crate::data::batches::Batch;
 use crate::error::{Error, Result};
-use crate::eval;
+use crate::eval::{self, Terms};
+use crate::model::objective::loss;
 use crate::model::weights::{CAPACITY, RATE};
 use crate::model::{BOUND, LAYER_RATE, Weights};
 use std::ops::Range;
@@ -51,20 +52,25 @@ impl Run<'_, '_> {
         }
     }
 
-    /// −ELBO of the validation part for each member, and the bound where one is minimised.
-    fn validate(&mut self, part: Range<usize>) -> Result<Vec<(f64, Option<f64>)>> {
-        let neg_elbo = eval::terms(self.session, part.clone())?.into_iter().map(|terms| terms.neg_elbo());
+    /// The terms of −ELBO of the validation part for each member, and the bound where one is minimised.
+    fn validate(&mut self, part: Range<usize>) -> Result<Vec<(Terms, Option<f64>)>> {
+        let terms = eval::terms(self.session, part.clone())?.into_iter();
         let objective = &self.session.config.objective;
         if !objective.bound.is_weighted() {
-            return Ok(neg_elbo.map(|neg_elbo| (neg_elbo, None)).collect());
+            return Ok(terms.map(|terms| (terms, None)).collect());
         }
         let samples = objective.samples;
         let bounds = eval::bounds(self.session, part, samples)?;
-        Ok(neg_elbo.zip(bounds.into_iter().map(Some)).collect())
+        Ok(terms.zip(bounds.into_iter().map(Some)).collect())
     }
 
     /// What the epoch that is now complete came to for a member.
-    fn score(&mut self, member: usize, validated: Option<(f64, Option<f64>)>, images_per_second: f64) -> Result<Epoch> {
+    fn score(
+        &mut self,
+        member: usize,
+        validated: Option<(Terms, Option<f64>)>,
+        images_per_second: f64,
+    ) -> Result<Epoch> {
         let columns = Columns::of(self.session)?;
         let (examples, epochs) = (self.session.data()?.train.len(), self.session.config.train.epochs);
         let (elapsed, alive) = (self.elapsed(), self.alive().len().max(1));
@@ -95,23 +101,25 @@ impl Run<'_, '_> {
             distortion,
             rate,
             layer_rates: layers.into_iter().map(|(_, rate)| rate).collect(),
-            validation: validated.map(|(neg_elbo, _)| neg_elbo),
+            validation: validated.map(|(terms, _)| terms.neg_elbo()),
             neg_bound: bounds.first().map(|(_, bound)| *bound),
             validation_neg_bound: validated.and_then(|(_, neg_bound)| neg_bound),
             others,
             lr: learning_rate(config, config.optimizer.lr, &progress.course, &last),
             beta: weights.value_at(RATE, epochs_then),
             capacity: weights.value_at(CAPACITY, epochs_then),
+            monitored: None,
             best: f64::INFINITY,
             images_per_second,
             elapsed,
             left: Duration::from_secs_f64(per_epoch * (epochs - progress.epoch as usize) as f64),
         };
+        epoch.monitored = monitored(config, &epoch, validated.map(|(terms, _)| terms));
         let score = epoch.score();
         if !score.is_finite() {
             return Err(Error::Diverged(format!("the validation loss is {score}: lower --lr")));
         }
-        judge(&self.session.config, progress, score);
+        judge(config, progress, score);
         epoch.best = progress.best.unwrap_or(score);
         if left_out > 0 {
             let epoch = epoch.epoch;
@@ -128,6 +136,21 @@ fn last_update(config: &Config, progress: &Progress, examples: usize) -> Update 
     let slot = per_epoch.saturating_sub(1);
     let first = slot * config.train.batch;
     Update { step: progress.step.saturating_sub(1), per_epoch, slot, batch: Batch { first, rows: examples - first } }
+}
+
+/// What `train.monitor` names of an epoch, where that is neither −ELBO nor the bound; `validated` are the terms of the
+/// validation part.
+fn monitored(config: &Config, epoch: &Epoch, validated: Option<Terms>) -> Option<f64> {
+    let terms = validated.unwrap_or(Terms { distortion: epoch.distortion, rate: epoch.rate });
+    match config.train.monitor {
+        Monitor::Elbo => None,
+        Monitor::Distortion => Some(terms.distortion),
+        Monitor::Rate => Some(terms.rate),
+        Monitor::Objective => {
+            let bound = epoch.validation_neg_bound.or(epoch.neg_bound);
+            Some(loss(&config.objective, [terms.distortion, terms.rate], bound, &epoch.others))
+        }
+    }
 }
 
 /// Takes note of the score of the epoch that is complete: whether it is the best so far, whether a plateau lowers the

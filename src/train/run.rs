@@ -244,7 +244,7 @@ impl<'a, 'b> Run<'a, 'b> {
         let (parts, skip) = (train.accumulate, train.not_finite == NotFinite::Skip);
         let row = columns.width() * parts;
         let terms = self.session.read(member, &Role::Metrics, row * slots.start, row * slots.len())?;
-        let Member { progress, checkpoints, .. } = &mut self.members[member];
+        let progress = &mut self.members[member].progress;
         for (slot, terms) in slots.zip(terms.chunks_exact(row)) {
             let step = progress.step - progress.step_in_epoch + slot as u64;
             let update = Update { step, per_epoch: steps.len(), slot, batch: steps[slot] };
@@ -259,10 +259,8 @@ impl<'a, 'b> Run<'a, 'b> {
             if !finite {
                 return Err(Error::Diverged(format!(
                     "the loss is not finite at step {step} (distortion {}, rate {}): lower --lr, or set \
-                     optimizer.clip_norm; the last good checkpoint is in {}",
-                    terms[0],
-                    terms[1],
-                    checkpoints.display()
+                     optimizer.clip_norm",
+                    terms[0], terms[1]
                 )));
             }
         }

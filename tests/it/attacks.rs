@@ -222,7 +222,9 @@ fn a_run_goes_on_with_its_data_in_another_place_and_with_no_others() {
     fs::rename(folder.path().join("here"), folder.path().join("there")).unwrap();
     write("other/t.csv", 3);
     let resume = "train --resume run --epochs 3 --adapter cpu";
-    elbo(folder.path(), resume).failed(3, "here/t.csv");
+    let moved = elbo(folder.path(), resume);
+    moved.failed(3, "here/t.csv");
+    moved.failed(3, "where they have moved, --data PLACE names them beside --resume");
     elbo(folder.path(), &format!("{resume} --data other/t.csv")).failed(3, "the data are not those of the run");
     elbo(folder.path(), &format!("{resume} --data there/t.csv")).succeeded();
     let parameters =
@@ -303,6 +305,60 @@ fn a_threshold_is_learnt_from_the_data_of_the_run_alone() {
     fs::remove_file(folder.path().join("t.csv")).unwrap();
     let said = elbo(folder.path(), "score run --data own.csv --adapter cpu").succeeded();
     assert!(said.err.contains("an older elbo"), "{said:?}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_signal_that_was_ignored_when_the_program_began_stays_ignored() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = env!("CARGO_BIN_EXE_elbo");
+    let send = |signal: &str, child: &Child| {
+        let sent = std::process::Command::new("kill").args([signal, &child.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    };
+    for (signal, ignored) in [("HUP", true), ("INT", true), ("HUP", false)] {
+        let trap = if ignored { format!("trap '' {signal}") } else { "true".to_owned() };
+        let line = format!("{trap}; exec {program} train {TINY} --epochs 1000000 --out {signal}{ignored}");
+        let mut shell = std::process::Command::new("sh");
+        let quiet = shell.args(["-c", &line]).current_dir(folder.path()).stdin(Stdio::null()).stdout(Stdio::null());
+        let mut child = quiet.stderr(Stdio::null()).spawn().unwrap();
+        let begun = Instant::now();
+        while !folder.path().join(format!("{signal}{ignored}/checkpoints/best")).exists() {
+            assert!(
+                begun.elapsed() < Duration::from_secs(60) && child.try_wait().unwrap().is_none(),
+                "it does not train"
+            );
+            sleep(Duration::from_millis(5));
+        }
+        send(&format!("-{signal}"), &child);
+        let mut ended = None;
+        for _ in 0..if ignored { 100 } else { 6000 } {
+            ended = ended.or(child.try_wait().unwrap());
+            if ended.is_some() {
+                break;
+            }
+            sleep(Duration::from_millis(10));
+        }
+        assert_eq!(ended.map(|status| status.code()), (!ignored).then_some(Some(130)), "{signal} {ignored}");
+        if ignored {
+            // What is not ignored still stops it.
+            send("-TERM", &child);
+            assert_eq!(child.wait().unwrap().code(), Some(130), "{signal}");
+        }
+    }
+}
+
+#[test]
+fn a_best_that_cannot_be_named_is_not_called_metrics() {
+    let folder = tempfile::tempdir().unwrap();
+    elbo(folder.path(), &format!("train {TINY} --epochs 1 --seeds 2 --out run")).succeeded();
+    let best = folder.path().join("run/best");
+    fs::remove_file(&best).unwrap();
+    fs::create_dir(&best).unwrap();
+    fs::write(best.join("x"), "").unwrap();
+    let said = elbo(folder.path(), "train --resume run --epochs 2 --adapter cpu");
+    assert!(said.err.contains("warning: the name of the best member was not written: "), "{said:?}");
+    assert!(!said.err.contains("metrics.csv was not written"), "{said:?}");
 }
 
 #[test]

@@ -464,10 +464,24 @@ fn a_checkpoint_of_another_model_is_refused() {
 #[test]
 fn a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_good_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
-    let said = elbo(folder.path(), &format!("train {TINY} --epochs 2 --lr 1e30 --out run"));
-    said.failed(4, "the loss is not finite at step 1 ");
+    let late = "--set schedule.curve=steps --set schedule.after=[1] --set schedule.factors=[1e35]";
+    let said = elbo(folder.path(), &format!("train {TINY} --epochs 2 {late} --out run"));
+    said.failed(4, "the loss is not finite at step 6 ");
     assert!(said.err.contains("last good checkpoint is in run/checkpoints"), "{said:?}");
     elbo(folder.path(), READERS[0]).succeeded();
+}
+
+#[test]
+fn a_run_that_diverges_before_it_has_learnt_anything_leaves_its_folder_free() {
+    let folder = tempfile::tempdir().unwrap();
+    for more in ["", " --seeds 2"] {
+        let said = elbo(folder.path(), &format!("train {TINY} --epochs 2 --lr 1e30 --out run{more}"));
+        said.failed(4, "nothing was learnt, so nothing is kept");
+        assert!(!said.err.contains("good checkpoint"), "{said:?}");
+        assert!(!folder.path().join("run").exists());
+        elbo(folder.path(), &format!("train {TINY} --epochs 1 --out run{more}")).succeeded();
+        fs::remove_dir_all(folder.path().join("run")).unwrap();
+    }
 }
 
 #[test]

@@ -449,3 +449,77 @@ fn time_limits_that_make_no_sense_are_refused() {
     assert_eq!(said.code, Some(130), "{said:?}");
     assert!(said.err.lines().any(|line| line.starts_with("the time is up: stopped after")), "{said:?}");
 }
+
+#[test]
+fn epochs_are_compared_by_what_the_user_names() {
+    let folder = tempfile::tempdir().unwrap();
+    for (monitor, beta, score) in [
+        ("rate", 1.0, [0.0, 1.0]),
+        ("distortion", 1.0, [1.0, 0.0]),
+        ("objective", 4.0, [1.0, 4.0]),
+        ("elbo", 4.0, [1.0, 1.0]),
+    ] {
+        let line =
+            format!("train {TINY} --epochs 6 --lr 0.01 --beta {beta} --set train.monitor={monitor} --out {monitor}");
+        let said = elbo(folder.path(), &line).succeeded();
+        assert_eq!(
+            said.err.contains("`--set train.monitor=objective` follows that one"),
+            monitor == "elbo" && beta > 1.0
+        );
+        let run = folder.path().join(monitor);
+        let text = fs::read_to_string(run.join("metrics.csv")).unwrap();
+        let cells = |line: &str| -> Vec<f64> { line.split(',').take(3).map(|cell| cell.parse().unwrap()).collect() };
+        let scores = text.lines().skip(1).map(cells).map(|row| (row[0], score[0] * row[1] + score[1] * row[2]));
+        let (epoch, best) = scores.min_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+        let kept = load(&checkpoint(&run, "best")).unwrap().progress;
+        assert_eq!(f64::from(kept.epoch), epoch, "{monitor}: {text}");
+        assert!((kept.best.unwrap() - best).abs() < 1e-9 * best.abs(), "{monitor}: {:?} is not {best}", kept.best);
+    }
+}
+
+#[test]
+fn a_learning_rate_that_is_lowered_leaves_a_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let steps = "--set schedule.curve=steps --set schedule.after=[1] --set schedule.factors=[0.1]";
+    let said = elbo(folder.path(), &format!("train {TINY} --epochs 3 {steps} --out run")).succeeded();
+    assert!(said.err.contains("learning rate 0.001 -> 0.0001 in epoch 2"), "{said:?}");
+    assert_eq!(said.err.matches("learning rate 0").count(), 1, "{said:?}");
+}
+
+#[test]
+fn members_whose_latents_say_nothing_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = format!("train {TINY} --batch 10 --epochs 21 --lr 0.003 --set beta=[1,1000] --out run");
+    let said = elbo(folder.path(), &line.replace("--batch 50 ", "")).succeeded();
+    assert!(said.err.contains("the rate of 1 of 2 members is below 0.1 nats (member-01 "), "{said:?}");
+}
+
+#[test]
+fn settings_of_nothing_through_public_fields_are_errors() {
+    type Change = fn(&mut Config);
+    let changes: [(&str, Change); 7] = [
+        ("objective.samples", |config| config.objective.samples = 0),
+        ("objective.groups", |config| config.objective.groups = 0),
+        ("objective.free_group", |config| config.objective.free_group = 0),
+        ("train.epochs", |config| config.train.epochs = 0),
+        ("train.batch", |config| config.train.batch = 0),
+        ("train.accumulate", |config| config.train.accumulate = 0),
+        ("schedule.wait", |config| config.schedule.wait = 0),
+    ];
+    for (key, change) in changes {
+        let config = config(&[]);
+        let data = data::open(&config, None).unwrap();
+        let mut session = Session::new(config, data, executors().swap_remove(0)).unwrap();
+        change(&mut session.config);
+        let error = session.plan(Purpose::Train).expect_err(key);
+        assert!(error.exit_code() == 2 && error.to_string().contains(key), "{key}: {error}");
+    }
+    let config = config(&[]);
+    let data = data::open(&config, None).unwrap();
+    let mut session = Session::new(config, data, executors().swap_remove(0)).unwrap();
+    for purpose in [Purpose::Evaluate(0), Purpose::Importance(8, 0), Purpose::Score(0, 8), Purpose::Sample(0)] {
+        assert_eq!(session.plan(purpose).expect_err("of nothing").exit_code(), 2, "{purpose:?}");
+    }
+    let none = elbo::eval::likelihood(&mut session, 0..4, 0, 0, &mut |_| {});
+    assert_eq!(none.expect_err("of no samples").exit_code(), 2);
+}

@@ -332,3 +332,26 @@ fn training_without_labels_is_refused_before_anything_is_made() {
     }
     elbo(folder, "train --set condition=labels").failed(2, "none or label");
 }
+
+#[test]
+fn a_class_that_was_never_seen_is_told_where_it_is_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = (0..60).map(|i| format!("{}.5,{}.25,{}\n", i % 7, i % 5, ["a", "b"][i % 2]));
+    // The last row is the test part.
+    fs::write(folder.path().join("t.csv"), format!("x,z,kind\n{}1.5,2.5,never\n", rows.collect::<String>())).unwrap();
+    let line = "train --data t.csv --recipe table --adapter cpu --set data.labels=kind --set model.condition=label \
+                --set data.columns.kind=ignore --set data.shuffle=false --set data.test=0.05 --set hidden=[8] --latent 2 \
+                --batch 10 --epochs 1 --out run";
+    elbo(folder.path(), line).succeeded();
+    for (line, told) in [
+        ("sample run --out all.csv", true),
+        ("sample run --class never --out never.csv", true),
+        ("sample run --class a --out a.csv", false),
+        ("reconstruct run --as-class never --out r.csv", true),
+    ] {
+        let said = elbo(folder.path(), &format!("{line} --adapter cpu")).succeeded();
+        assert_eq!(said.err.contains("there was no example of never in the training part"), told, "{line}: {said:?}");
+    }
+    // A run that does not know it goes on, and says nothing.
+    elbo(folder.path(), "train --resume run --epochs 2 --adapter cpu").succeeded();
+}

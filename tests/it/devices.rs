@@ -201,3 +201,15 @@ fn checking_finds_the_wrong_step_and_passes_the_right_ones() {
         assert!(found.starts_with("step 0 (wrong, test) differs at binding y: element "), "{found}");
     }
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_driver_that_looks_for_a_folder_gets_one_and_says_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    for line in ["adapters", "doctor"] {
+        let mut command = crate::program::command(folder.path(), line);
+        command.env_remove("XDG_RUNTIME_DIR").env("XDG_CACHE_HOME", folder.path().join("cache"));
+        let said = crate::program::outcome(command);
+        assert!(!said.err.contains("XDG_RUNTIME_DIR") && !said.out.contains("XDG_RUNTIME_DIR"), "{said:?}");
+    }
+}

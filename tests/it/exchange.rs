@@ -83,7 +83,7 @@ fn set_ups() -> Vec<SetUp> {
             ((*name).to_owned(), vec![("recipe".into(), (*name).into())], shape)
         })
         .collect();
-    for activation in ["identity", "relu", "tanh", "sigmoid", "silu", "gelu", "softplus"] {
+    for activation in ["identity", "relu", "tanh", "sigmoid", "silu", "gelu", "gelu-erf", "softplus"] {
         for likelihood in ["bernoulli", "gaussian", "gaussian-learned"] {
             let settings = [
                 ("model.activation", activation),
@@ -213,7 +213,8 @@ fn checkpoint(name: &str, mut settings: Vec<(String, String)>, shape: [usize; 3]
         name => name.starts_with("scaled").then(|| encoding(shape.iter().product())),
     };
     let classes = (config.model.condition == Condition::Label).then(|| ["a", "b", "c"].map(str::to_owned).to_vec());
-    let data = DataRecord { name: "random".into(), shape, floats: true, hash: "0".into(), encoding, classes };
+    let (source, hash) = ("random".into(), "0".into());
+    let data = DataRecord { name: source, shape, floats: true, hash, encoding, classes, of_classes: None };
     let progress = Progress {
         folder: None,
         epoch: 3,
@@ -821,7 +822,6 @@ fn what_cannot_leave_or_come_in_is_one_clear_line_and_leaves_nothing_behind() {
         ("import half.safetensors --out new", 3, "half.safetensors: "),
         ("import headless.safetensors --out new", 3, "one head for the mean and one for the log-variance"),
         ("import bodiless.safetensors --out new", 3, "`fc21` takes 6 numbers and `fc4` gives 16"),
-        ("import unbiased.safetensors --out new", 3, "`fc4.weight` has no bias"),
         ("import conv.safetensors --out new", 3, "nothing tells what `conv` is"),
         ("import good.safetensors --out new --recipe conv", 2, "--shape CHANNELS,HEIGHT,WIDTH is wanted"),
         ("import good.safetensors --out new --recipe conv --shape 1,28,28", 3, "the recipe's encoder has"),
@@ -847,4 +847,26 @@ fn what_cannot_leave_or_come_in_is_one_clear_line_and_leaves_nothing_behind() {
     }
     elbo(folder.path(), "import good.safetensors --shape 1,4,4 --out new").succeeded();
     elbo(folder.path(), "sample new --adapter cpu --out s.png").succeeded();
+    // A layer without a bias is one with a bias of zeros.
+    let parameters = |run: &str| load_latest(&folder.path().join(run)).unwrap().0.parameters;
+    elbo(folder.path(), "import unbiased.safetensors --shape 1,4,4 --out bare").succeeded();
+    assert_eq!(parameters("bare"), parameters("new"));
+}
+
+#[test]
+fn numbers_far_from_0_are_told_where_single_precision_is_not_enough_for_them() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, start, told) in [("near", 0.0, false), ("far", 1.7e12, true)] {
+        let rows = (0..200).map(|at| format!("{},{}.25\n", start + f64::from(at * 37 % 101), at % 13));
+        fs::write(folder.path().join("t.csv"), format!("t,b\n{}", rows.collect::<String>())).unwrap();
+        let line =
+            format!("train --data t.csv --adapter cpu --set hidden=[8] --latent 2 --batch 20 --epochs 1 --out {name}");
+        elbo(folder.path(), &line).succeeded();
+        let said = elbo(folder.path(), &format!("export {name} --format onnx --out {name}-onnx")).succeeded();
+        assert_eq!(said.err.contains("warning: column `t` lies around 1.7"), told, "{said:?}");
+        let card = fs::read_to_string(folder.path().join(format!("{name}-onnx/README.md"))).unwrap();
+        assert_eq!(card.contains("Beware: column `t`"), told);
+        let said = elbo(folder.path(), &format!("export {name} --format safetensors --out {name}-st")).succeeded();
+        assert!(!said.err.contains("lies around"), "{said:?}");
+    }
 }

@@ -19,6 +19,8 @@ mod kernels;
 mod large;
 mod likelihoods;
 mod members;
+#[cfg(all(target_os = "linux", target_arch = "x86_64", feature = "gpu", feature = "download", feature = "tsne"))]
+mod notices;
 mod objectives;
 mod pairs;
 mod phases;

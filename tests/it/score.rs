@@ -373,3 +373,42 @@ fn tables_with_columns_of_several_types_and_missing_values_are_scored_column_by_
     assert_eq!(whole["rows"], 400);
     assert!(column(&folder.path().join("w.csv"), "score").iter().all(|score| score.is_finite()));
 }
+
+#[test]
+fn a_word_that_is_neither_of_two_scores_as_the_one_that_makes_its_row_stranger() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = (0..300).map(|at| format!("{}.5,{}\n", at * 7 % 31, if at % 50 == 0 { "yes" } else { "no" }));
+    fs::write(folder.path().join("t.csv"), format!("a,flag\n{}", rows.collect::<String>())).unwrap();
+    let words = ["no", "yes", "maybe"];
+    let rows = words.map(|word| format!("10.5,{word}\n"));
+    fs::write(folder.path().join("new.csv"), format!("a,flag\n{}", rows.concat())).unwrap();
+    let line = "train --adapter cpu --data t.csv --set hidden=[8] --latent 2 --batch 16 --epochs 8 --out run";
+    elbo(folder.path(), line).succeeded();
+    for (method, columns) in [("--samples 64", vec![1]), ("--mean-field --features", vec![1, 2, 5])] {
+        let line = format!("score run --data new.csv --threshold none --unknown anomalous {method} --out s.csv");
+        elbo(folder.path(), &format!("{line} --adapter cpu")).succeeded();
+        let text = fs::read_to_string(folder.path().join("s.csv")).unwrap();
+        let rows: Vec<Vec<f64>> =
+            text.lines().skip(1).map(|line| line.split(',').map(|cell| cell.parse().unwrap()).collect()).collect();
+        for column in columns {
+            let [no, yes, maybe] = [0, 1, 2].map(|row| rows[row][column]);
+            assert!(yes > no + 1.0 && maybe == yes, "{method}: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_marker_that_came_after_the_training_is_refused_or_named_as_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = (0..200).map(|at| format!("{}.5,{}\n", at * 7 % 31, ["x", "y", "z"][at % 3]));
+    fs::write(folder.path().join("t.csv"), format!("a,c\n{}", rows.collect::<String>())).unwrap();
+    let line = "train --adapter cpu --data t.csv --set hidden=[8] --latent 2 --batch 16 --epochs 1 --out run";
+    elbo(folder.path(), line).succeeded();
+    for text in ["a,c\n10.5,x\n?,y\n", "a,c\n10.5,x\n11.5,?\n"] {
+        fs::write(folder.path().join("new.csv"), text).unwrap();
+        elbo(folder.path(), "score run --data new.csv --adapter cpu").failed(3, "--missing");
+        // The threshold is learnt from the data as they were trained on.
+        let said = json(folder.path(), "score run --data new.csv --missing ? --missing -");
+        assert_eq!(said["rows"], 2, "{said}");
+    }
+}

@@ -70,7 +70,7 @@ impl Described<'_> {
     fn range(&self) -> Option<[f64; 3]> {
         self.numbers.map(|[low, high, sum]| {
             let [low, high] = [low, high].map(|number| Encoding::settled(&self.column.kind, number));
-            let mean = sum / (self.rows - self.missing) as f64;
+            let mean = Encoding::settled_mean(&self.column.kind, sum / (self.rows - self.missing) as f64);
             // Sums are rounded, too.
             [low, if mean.is_finite() { mean.clamp(low, high) } else { mean }, high]
         })

@@ -79,7 +79,8 @@ mod tests {
         let (known, tried) = ([0.0, 1.0, 1.0, 1.0], [1.0, 1.0, f32::NAN, 0.0]);
         let with = |likelihood: Likelihood| {
             let mut config = Config::default();
-            (config.model.likelihood, config.model.sigma, config.model.log_variance) = (likelihood, 0.5, [-2.0, 2.0]);
+            (config.model.likelihood, config.model.sigma, config.model.decoder_log_variance) =
+                (likelihood, 0.5, [-2.0, 2.0]);
             baseline(&config, 2, &known, &tried)
         };
         let close = |found: Option<f64>, expected: f64| assert!((found.unwrap() - expected).abs() < 1e-9, "{found:?}");

@@ -85,7 +85,7 @@ pub fn learn(
     let opened;
     let data = match own.filter(|data| data.hash == *hash) {
         Some(data) => data,
-        None => match open::dataset(checkpoint, None, None, report) {
+        None => match open::dataset(checkpoint, None, None, None, report) {
             Ok((_, data)) => {
                 opened = data;
                 &opened

@@ -55,7 +55,8 @@ impl Metrics {
     /// will be written again.
     ///
     /// # Errors
-    /// [`Error::Data`] where the file is there but cannot be read.
+    /// [`Error::Data`] where the file is there but cannot be read, or is no longer the table that a run writes: what a
+    /// spreadsheet has made of it would be lost.
     pub fn read(folder: &Path, epochs: usize) -> Result<(Self, Option<String>)> {
         let path = folder.join("metrics.csv");
         let text = match std::fs::read(&path) {
@@ -63,17 +64,21 @@ impl Metrics {
             Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
             Err(error) => return Err(Error::Data(format!("cannot read {}: {error}", path.display()))),
         };
-        // A line that a power cut left half is none, and neither is one out of its place.
-        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        let header = whole.lines().next().filter(|header| header.starts_with("epoch,"));
-        let columns = header.into_iter().flat_map(|header| header.split(',').map(str::to_owned)).collect();
-        let (mut lines, mut last): (Vec<String>, usize) = (vec![], 0);
-        for line in whole.lines().skip(1) {
-            if let Some(number) = number_of(line).filter(|number| (last + 1..=epochs).contains(number)) {
-                lines.push(line.to_owned());
-                last = number;
-            }
-        }
+        // Editors and spreadsheets put a mark before the text, and line breaks of two characters into it.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text).replace("\r\n", "\n");
+        let (columns, mut lines) = whole_lines(&text).map_err(|why| {
+            let shown = path.display();
+            Error::Data(format!(
+                "{shown}: {why}, so this is no longer the table that the run wrote; give the file another name, and the run \
+                 begins a new one"
+            ))
+        })?;
+        let mut last = 0;
+        lines.retain(|line| {
+            let number = number_of(line).filter(|number| (last + 1..=epochs).contains(number));
+            last = number.unwrap_or(last);
+            number.is_some()
+        });
         let (there, shown) = (lines.len(), path.display());
         let warning =
             format!("{shown} has lines of {there} of the {epochs} epochs that are done; the others are missing");
@@ -112,6 +117,33 @@ impl Metrics {
         self.written = true;
         Ok(())
     }
+}
+
+/// The columns that a table names, and its lines below them. A line that a power cut left half is none.
+///
+/// # Errors
+/// What is wrong where others have written in it.
+fn whole_lines(text: &str) -> std::result::Result<(Vec<String>, Vec<String>), String> {
+    let mut lines: Vec<&str> = text.split('\n').collect();
+    // Behind the last line break there is nothing, or what a process did not come to end; an editor may leave it out.
+    let rest = lines.pop().unwrap_or_default();
+    let Some((header, lines)) = lines.split_first() else { return Ok((vec![], vec![])) };
+    if !header.starts_with("epoch,") {
+        let shown: String = header.chars().take(40).collect();
+        return Err(format!("its first line begins with `{shown}`, not with `epoch,`"));
+    }
+    let columns: Vec<String> = header.split(',').map(str::to_owned).collect();
+    let mut whole: Vec<String> = Vec::with_capacity(lines.len());
+    for (line, number) in lines.iter().zip(2..).filter(|(line, _)| !line.is_empty()) {
+        let cells = line.split(',').count();
+        if number_of(line).is_none() || cells > columns.len() {
+            return Err(format!("line {number} is none of an epoch, with {cells} cells for {} columns", columns.len()));
+        }
+        whole.push((*line).to_owned());
+    }
+    let ended = rest.split(',').count() == columns.len() && !rest.ends_with(',') && number_of(rest).is_some();
+    whole.extend(ended.then(|| rest.to_owned()));
+    Ok((columns, whole))
 }
 
 /// What an epoch came to, by column: what every run has had from the first version on, then the rest.
@@ -163,4 +195,55 @@ pub fn header(session: &Session, config: &Config) -> String {
         session.executor.name(),
         config::to_toml(config)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &str = "epoch,distortion,lr\n1,5.5,0.001\n2,4.25,0.001\n";
+
+    fn read(text: &str, epochs: usize) -> Result<(Metrics, Option<String>)> {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("metrics.csv"), text).unwrap();
+        Metrics::read(folder.path(), epochs)
+    }
+
+    #[test]
+    fn what_editors_do_to_a_table_changes_nothing_of_it() {
+        let (expected, said) = read(TABLE, 2).unwrap();
+        assert!(expected.lines.len() == 2 && said.is_none(), "{expected:?} {said:?}");
+        for text in [
+            TABLE.replace('\n', "\r\n"),
+            format!("\u{feff}{TABLE}"),
+            format!("\u{feff}{}", TABLE.replace('\n', "\r\n")),
+            TABLE.trim_end().to_owned(),
+            TABLE.replace('\n', "\r\n").trim_end().to_owned(),
+            format!("{TABLE}\n\n"),
+        ] {
+            let (found, said) = read(&text, 2).unwrap();
+            assert_eq!((found.columns, found.lines), (expected.columns.clone(), expected.lines.clone()), "{text:?}");
+            assert!(said.is_none(), "{text:?}: {said:?}");
+        }
+        // Half a line is none, and later epochs come again.
+        for (text, epochs, lines) in
+            [(&format!("{TABLE}3,1."), 3, 2), (&TABLE.to_owned(), 1, 1), (&String::new(), 2, 0)]
+        {
+            let (found, said) = read(text, epochs).unwrap();
+            assert_eq!((found.lines.len(), said.is_some()), (lines, lines < epochs), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_table_that_a_spreadsheet_has_made_another_is_not_written_over() {
+        for (text, why) in [
+            (TABLE.replace(',', ";"), "its first line begins with `epoch;distortion;lr`"),
+            (TABLE.replace("epoch", "\"epoch\""), "not with `epoch,`"),
+            (TABLE.replace("5.5", "5,5"), "line 2 is none of an epoch, with 4 cells for 3 columns"),
+            (TABLE.replace("\n2,", "\n\"2\","), "line 3 is none of an epoch"),
+        ] {
+            let error = read(&text, 2).unwrap_err();
+            assert!(error.exit_code() == 3 && error.to_string().contains(why), "{error}");
+        }
+    }
 }

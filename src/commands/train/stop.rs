@@ -9,7 +9,8 @@ pub static STOP: AtomicBool = AtomicBool::new(false);
 /// that follows it is no second thought.
 static ASKED: AtomicBool = AtomicBool::new(false);
 
-/// Lets SIGINT, SIGTERM and SIGHUP stop the run, from where it has something to save.
+/// Lets SIGINT, SIGTERM and SIGHUP stop the run, from where it has something to save; those that [`keep_ignored`] found
+/// ignored never arrive.
 pub fn catch_interrupts() {
     // A handler can be set once per process, which is all a command needs; in a process that has one, it stays.
     let _ = ctrlc::set_handler(|| {
@@ -37,4 +38,37 @@ pub fn catch_announcements() {
             let _ = announced.thread_unblock();
         }
     }
+}
+
+/// Keeps away from this process what it was told to ignore when it began: `nohup` lets a program outlive its terminal by
+/// ignoring SIGHUP, and shells without job control start what runs in the background with SIGINT ignored. The handler of
+/// [`catch_interrupts`] would undo that, so such signals are blocked for this thread and all that it starts.
+pub fn keep_ignored() {
+    #[cfg(unix)]
+    {
+        use nix::sys::signal::{SigSet, Signal};
+        let handled = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM];
+        let ignored: SigSet = handled.into_iter().filter(|&signal| is_ignored(signal)).collect();
+        // Where they cannot be blocked the run stops at them, and saves.
+        let _ = ignored.thread_block();
+    }
+}
+
+/// Whether a signal is ignored. Linux writes it down, where a call for it would have to be trusted blindly.
+#[cfg(target_os = "linux")]
+fn is_ignored(signal: nix::sys::signal::Signal) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal as i32 - 1) & 1 == 1)
+}
+
+/// Whether a signal is ignored. What is ignored stays so in another program that is started, so a shell that sends the
+/// signal to itself tells by whether it lives on.
+#[cfg(all(unix, not(target_os = "linux")))]
+fn is_ignored(signal: nix::sys::signal::Signal) -> bool {
+    let name = signal.as_str().trim_start_matches("SIG");
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", &format!("kill -s {name} $$; exit 0")]);
+    let streams = shell.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
+    streams.stderr(std::process::Stdio::null()).status().is_ok_and(|status| status.success())
 }

@@ -21,11 +21,18 @@ pub fn settings(session: &Session, sweep: &Sweep) -> String {
     table(&header, &rows)
 }
 
-/// Shows what an epoch came to for the members together, and lets `best` name the best of them.
+/// Shows what an epoch came to for the members together, compared by a `score` of this name, and lets `best` name the best of them.
 ///
 /// # Errors
 /// Those of [`Sweep::mark_best`].
-pub fn keep(epochs: &[Epoch], best: &[Option<f64>], sweep: &Sweep, folder: &Path, report: &Report) -> Result<()> {
+pub fn keep(
+    epochs: &[Epoch],
+    score: &str,
+    best: &[Option<f64>],
+    sweep: &Sweep,
+    folder: &Path,
+    report: &Report,
+) -> Result<()> {
     let now = epochs.iter().min_by(|a, b| a.score().total_cmp(&b.score()));
     // Members that stopped early are among those that may be the best ever.
     let folders = sweep.folders(folder);
@@ -42,11 +49,7 @@ pub fn keep(epochs: &[Epoch], best: &[Option<f64>], sweep: &Sweep, folder: &Path
         best: now.score(),
         mean: scores.clone().sum::<f64>() / epochs.len() as f64,
         worst: scores.fold(f64::MIN, f64::max),
-        score: format!(
-            "{} {}",
-            if now.validation.is_some() { "validation" } else { "training" },
-            if now.neg_bound.is_some() { "-bound" } else { "-ELBO" },
-        ),
+        score: format!("{} {}", if now.validation.is_some() { "validation" } else { "training" }, score),
         images_per_second: now.images_per_second,
         elapsed: now.elapsed,
         eta: now.left,
@@ -198,6 +201,7 @@ mod tests {
             lr: 0.1,
             beta: None,
             capacity: None,
+            monitored: None,
             best: distortion,
             images_per_second: 1.0,
             elapsed: Duration::ZERO,
@@ -205,7 +209,7 @@ mod tests {
         };
         let best = [Some(1.0), Some(2.0)];
         let named = || {
-            keep(&[epoch(0, 1.0), epoch(1, 2.0)], &best, &sweep, folder.path(), &report).unwrap();
+            keep(&[epoch(0, 1.0), epoch(1, 2.0)], "-ELBO", &best, &sweep, folder.path(), &report).unwrap();
             fs::read_to_string(folder.path().join("best")).ok()
         };
         assert_eq!(named(), None, "none of them is saved");

@@ -9,12 +9,13 @@ const MOST: [usize; 2] = [64, 1 << 20];
 pub(super) const KINDS: [&str; 9] =
     ["dense", "conv", "conv-transpose", "avg-pool", "upsample", "group-norm", "layer-norm", "dropout", "residual"];
 
-pub(super) const ACTIVATIONS: [(&str, Activation); 6] = [
+pub(super) const ACTIVATIONS: [(&str, Activation); 7] = [
     ("relu", Activation::Relu),
     ("tanh", Activation::Tanh),
     ("sigmoid", Activation::Sigmoid),
     ("silu", Activation::Silu),
     ("gelu", Activation::Gelu),
+    ("gelu-erf", Activation::GeluErf),
     ("softplus", Activation::Softplus),
 ];
 

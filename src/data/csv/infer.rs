@@ -28,6 +28,9 @@ const ODD_DISPERSION: f64 = 3.0;
 /// So many values that all of them being multiples of a number is no chance.
 const MANY: usize = 20;
 
+/// Up to here double precision has every whole number.
+const MOST_EXACT: f64 = 9_007_199_254_740_992.0;
+
 /// What was seen in a column.
 #[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
 #[derive(Debug, Clone)]
@@ -55,6 +58,10 @@ pub struct Seen {
     point: Option<String>,
     comma: Option<String>,
     padded: Option<String>,
+    /// Whether all numbers with a point could be whole numbers with points between their thousands.
+    thousands: bool,
+    /// The first whole number that is larger than those that double precision tells apart.
+    endless: Option<String>,
     /// The number that the next row would hold if the column counted the rows.
     next: Option<f64>,
     /// Of the numbers below 0, how many are the one that stands in `smallest`, and whether there are others.
@@ -81,6 +88,8 @@ impl Default for Seen {
             point: None,
             comma: None,
             padded: None,
+            thousands: true,
+            endless: None,
             next: None,
             below: 0,
             others_below: false,
@@ -104,6 +113,10 @@ impl Seen {
         self.present += 1;
         if let Some(number) = number {
             self.add_number(number);
+            self.thousands &= !field.contains('.') || marks.may_be_thousands(field);
+            if self.endless.is_none() && number.abs() > MOST_EXACT && is_whole(field) {
+                self.endless = Some(field.to_owned());
+            }
             let mark = if marks.has_comma(field) { Some(&mut self.comma) } else { None };
             let mark = mark.or(field.contains('.').then_some(&mut self.point));
             if let Some(mark) = mark.or(is_padded(field).then_some(&mut self.padded)) {
@@ -245,7 +258,7 @@ impl Seen {
         let mut notes = Vec::new();
         if self.is_constant() {
             notes.push(format!("column `{name}` has the same value in every row: it tells nothing"));
-        } else if let (false, Some((word, line)), true) = (stated, &self.word, self.smallest.is_finite()) {
+        } else if let (false, Some((word, line)), true) = (stated || self.has_unit(), &self.word, self.has_numbers()) {
             let all = match (self.words, self.alike) {
                 (1, _) => format!("and `{word}` in line {line}"),
                 (n, true) => format!("and {n} times `{word}`, first in line {line}"),
@@ -268,6 +281,18 @@ impl Seen {
                 "column `{name}` has decimal commas: `{comma}` is read as {} (data.decimal=point reads commas as marks of \
                  thousands)",
                 comma.replacen(',', ".", 1)
+            ));
+        }
+        if let (Some(point), true, Kind::Numeric { .. } | Kind::Count) = (&self.point, self.thousands, kind) {
+            notes.push(format!(
+                "column `{name}`: `{point}` is read as a number with a point; where points separate thousands, as commas do \
+                 decimals, `--set data.decimal=comma` (data.decimal=point: they do not)"
+            ));
+        }
+        if let (Some(endless), Kind::Numeric { .. } | Kind::Count) = (&self.endless, kind) {
+            notes.push(format!(
+                "column `{name}` has whole numbers such as `{endless}`, of which about 16 digits are kept: where they name \
+                 the rows, `--set 'data.columns.{name}=ignore'`"
             ));
         }
         if let (Kind::Numeric { .. }, false, true) = (kind, stated, self.whole_from_zero()) {
@@ -299,21 +324,53 @@ impl Seen {
         self.below > 1 && !self.others_below && [-9.0, -99.0, -999.0, -9999.0, -99_999.0].contains(&self.smallest)
     }
 
+    fn has_numbers(&self) -> bool {
+        self.smallest.is_finite()
+    }
+
+    /// Whether all is numbers but for what stands right below the header, and may be their unit.
+    fn has_unit(&self) -> bool {
+        let is_unit = |word: &str| word.chars().any(|c| c.is_alphabetic() || "%°$€£µ".contains(c));
+        let named = self.word.as_ref().is_some_and(|(word, line)| *line == 2 && is_unit(word));
+        named && self.words == 1 && self.has_numbers()
+    }
+
     /// What a word may mean in a column that has numbers, too, as the end of a sentence.
     fn advice(&self) -> String {
-        let Some((word, line)) = &self.word else { return String::new() };
-        let numbers = self.smallest.is_finite();
+        let Some((word, _)) = &self.word else { return String::new() };
         match hint(word) {
+            _ if self.has_unit() => "; if that is a row of units, take it out of the file".to_owned(),
             Some(hint) => format!("; {hint}"),
-            None if numbers && self.words == 1 && *line == 2 => {
-                "; if that is a row of units, take it out of the file".to_owned()
-            }
-            None if numbers && self.alike => {
+            None if self.has_numbers() && self.alike => {
                 format!("; where it stands for a missing value, `--set 'data.missing={word}'`")
             }
             None => String::new(),
         }
     }
+}
+
+/// Whether a number is written with digits alone.
+fn is_whole(field: &str) -> bool {
+    field.trim_start_matches(['+', '-']).bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// What to say where the second line has the units of columns that are numbers below it.
+pub fn units(seen: &[Seen]) -> Option<String> {
+    /// Units that are shown.
+    const SHOWN: usize = 6;
+    let words: Vec<String> = seen
+        .iter()
+        .filter(|seen| seen.has_unit())
+        .filter_map(|seen| Some(format!("`{}`", seen.word.as_ref()?.0)))
+        .collect();
+    let rest = if words.len() > SHOWN { ", …" } else { "" };
+    let shown: Vec<String> = words.iter().take(SHOWN).cloned().collect();
+    (!words.is_empty()).then(|| {
+        format!(
+            "line 2 has {}{rest} where all lines below it have numbers: if that is a row of units, take it out of the file",
+            shown.join(", ")
+        )
+    })
 }
 
 /// Whether a first column of this name may be an index that was written with the table: pandas and R give it none, and

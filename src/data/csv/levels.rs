@@ -70,6 +70,11 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// What to do with a word where a model that is used wants a number, as the end of a sentence.
+pub fn way_out(field: &str) -> String {
+    format!("; where it stands for a missing value, `--missing '{field}'`")
+}
+
 /// Words that a model was not trained on.
 #[derive(Default)]
 pub struct Strangers {
@@ -111,7 +116,7 @@ impl Strangers {
         match unknown {
             Unknown::Refuse => Err(format!(
                 "{first} ({all}); go on with `--unknown missing`, which judges rows by their other columns, or `--unknown \
-                 anomalous`"
+                 anomalous`, or name words that stand for a missing value by `--missing WORD`"
             )),
             Unknown::Missing => Ok(Some(format!("{all}: words that the model does not know are taken for missing"))),
             Unknown::Anomalous => {

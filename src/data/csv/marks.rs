@@ -49,6 +49,12 @@ impl Marks {
     pub fn has_comma(&self, field: &str) -> bool {
         self.decimal == Decimal::Auto && self.semicolons && field.contains(',') && !field.contains('.')
     }
+
+    /// Whether a cell is read as a number with a point unasked, and would be a whole number if points separated thousands
+    /// as they do where commas separate decimals.
+    pub fn may_be_thousands(&self, field: &str) -> bool {
+        self.decimal == Decimal::Auto && self.semicolons && ungrouped(field, '.').is_some_and(|it| !it.contains(','))
+    }
 }
 
 /// A number with a decimal comma as one with a point; points may separate thousands.

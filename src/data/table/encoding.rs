@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::super::csv::hint;
 use super::super::elements::Elements;
-use super::{Column, Frame, Kind, STRANGER};
+use super::{Column, Frame, Kind, NEITHER, STRANGER};
 use crate::config::{Domain, Scale, Takes};
 use crate::error::{Error, Result};
 
-/// A deviation smaller than this share of the mean is rounding: the column is constant.
-const ROUNDING: f64 = 1e-10;
+/// Numbers that differ by less than this share of their mean differ by rounding: the column is constant.
+const ROUNDING: f64 = 1e-13;
 
 /// How rows became numbers, and the way back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -58,6 +58,11 @@ impl Encoding {
         });
         let range = if ends[0] > ends[1] { [0.0, 1.0] } else { ends };
         let fitted = |((column, moments), numeric): ((&Column, &Moments), &bool)| {
+            // A deviation is that from a mean, which is off by more than the rounding of one number; extremes are not.
+            let spread = match scale {
+                Scale::Standardise => moments.high - moments.low,
+                Scale::Auto | Scale::None | Scale::Unit => range[1] - range[0],
+            };
             let [shift, scale] = match scale {
                 _ if !numeric => return column.clone(),
                 Scale::Auto | Scale::None => [0.0, 1.0],
@@ -68,7 +73,9 @@ impl Encoding {
                 // Too large for a mean: it stays, and is refused for its size.
                 _ if !shift.is_finite() || !scale.is_finite() => [0.0, 1.0],
                 // It does not vary: it becomes 0, and what differs from it is measured by it, whatever its unit.
-                _ if scale <= ROUNDING * shift.abs() => [shift, if shift == 0.0 { 1.0 } else { shift.abs() }],
+                _ if spread <= ROUNDING * shift.abs() || !scale.is_normal() => {
+                    [shift, if shift == 0.0 { 1.0 } else { shift.abs() }]
+                }
                 _ => [shift, scale],
             };
             Column { name: column.name.clone(), kind: Kind::Numeric { shift, scale } }
@@ -150,8 +157,7 @@ impl Encoding {
                 let cell = cells.at(row as usize * self.columns.len() + at);
                 match &column.kind {
                     Kind::Numeric { shift, scale } => values.push(((cell - shift) / scale) as f32),
-                    // Neither of the two.
-                    Kind::Binary { .. } if cell == STRANGER => values.push(0.5),
+                    Kind::Binary { .. } if cell == STRANGER => values.push(NEITHER),
                     Kind::Binary { .. } | Kind::Count => values.push(cell as f32),
                     kind @ (Kind::Category { .. } | Kind::Numbered { .. }) => {
                         let place = |level: usize| f32::from(u8::from(level as f64 == cell || cell == STRANGER));
@@ -223,9 +229,31 @@ impl Encoding {
     pub fn settled(kind: &Kind, number: f64) -> f64 {
         match kind {
             &Kind::Numeric { shift, scale } if *kind != Kind::PLAIN && number.is_finite() => {
-                rounded(number, shift, scale).parse().unwrap_or(number)
+                settled(number, shift, scale)
             }
             _ => number,
+        }
+    }
+
+    /// Rows [n, width], from [`Encoding::undo`], likewise.
+    pub fn settle(&self, rows: &mut [f64]) {
+        let fitted = self.fitted();
+        for row in rows.chunks_exact_mut(fitted.len().max(1)) {
+            let scaled = row.iter_mut().zip(&fitted).filter(|(number, fit)| number.is_finite() && **fit != [0.0, 1.0]);
+            scaled.for_each(|(number, &[shift, scale])| *number = settled(*number, shift, scale));
+        }
+    }
+
+    /// The mean of many numbers of a column, from [`Encoding::undo`], without the digits that are noise of their rounding.
+    pub fn settled_mean(kind: &Kind, mean: f64) -> f64 {
+        match kind {
+            &Kind::Numeric { scale, .. } if *kind != Kind::PLAIN && mean.is_finite() => {
+                let decimals = -(f64::from(f32::EPSILON) * scale).log10().ceil() as i32;
+                let power = 10_f64.powi(decimals.abs());
+                // A quotient is the number that its digits name, and zero has two signs.
+                if decimals < 0 { (mean / power).round() * power } else { (mean * power).round() / power + 0.0 }
+            }
+            _ => mean,
         }
     }
 
@@ -287,19 +315,59 @@ fn largest(places: &[f64]) -> usize {
 }
 
 /// A number as the shortest text that a model would take for the same: it sees (x − shift)/scale in single precision.
+/// Digits before the point that this leaves open are zeros.
 pub(super) fn rounded(number: f64, shift: f64, scale: f64) -> String {
     /// Digits behind the point that are tried.
     const MOST: usize = 40;
-    let encoded = ((number - shift) / scale).abs();
-    // Half the distance to the next number of single precision, and what rounding in double precision adds.
-    let off = 1.01 * 0.5 * f64::from(f32::EPSILON) * scale * encoded + 2.0 * f64::EPSILON * number.abs();
+    let off = resolution(number, shift, scale);
     let near = |text: &String| text.parse::<f64>().is_ok_and(|read| (read - number).abs() <= off);
+    if off >= 1.0 {
+        return (0..17)
+            .map(|digits| format!("{number:.digits$e}"))
+            .find(near)
+            .map_or(number.to_string(), |it| plain(&it));
+    }
     let text = (0..=MOST).map(|decimals| format!("{number:.decimals$}")).find(near);
     match text {
         Some(text) if text == "-0" => "0".to_owned(),
         Some(text) => text,
         None => number.to_string(),
     }
+}
+
+/// What [`rounded`] gives, as a number.
+fn settled(number: f64, shift: f64, scale: f64) -> f64 {
+    /// 10²² is the largest power of ten that double precision has, and 2⁵³ the last of its whole numbers without gaps: a
+    /// quotient of such is the number that its digits name.
+    const MOST: i32 = 22;
+    const WHOLE: f64 = 9_007_199_254_740_992.0;
+    let off = resolution(number, shift, scale);
+    let rounded = |decimals: i32| {
+        let power = 10_f64.powi(decimals);
+        let whole = (number * power).round();
+        (whole.abs() <= WHOLE).then_some(whole / power)
+    };
+    let found = (0..=MOST).map_while(rounded).find(|settled| (settled - number).abs() <= off);
+    match found.filter(|_| off < 1.0) {
+        // Zero has two signs.
+        Some(settled) => settled + 0.0,
+        None => self::rounded(number, shift, scale).parse().unwrap_or(number),
+    }
+}
+
+/// How far a number may be off after it was scaled, kept in single precision, and scaled back: half the distance to the next
+/// number, and what rounding in double precision adds.
+fn resolution(number: f64, shift: f64, scale: f64) -> f64 {
+    let encoded = ((number - shift) / scale).abs();
+    1.01 * 0.5 * f64::from(f32::EPSILON) * scale * encoded + 2.0 * f64::EPSILON * number.abs()
+}
+
+/// A whole number that is written with an exponent, without it.
+fn plain(text: &str) -> String {
+    let (digits, exponent) = text.split_once('e').unwrap_or((text, "0"));
+    let (whole, rest) = digits.split_once('.').unwrap_or((digits, ""));
+    let zeros = exponent.parse::<usize>().unwrap_or(0).saturating_sub(rest.len());
+    format!("{whole}{rest}{}", "0".repeat(zeros))
 }
 
 /// What is known of the numbers of a column after they have been gone through, once or twice.

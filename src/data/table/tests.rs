@@ -113,6 +113,63 @@ fn numbers_come_back_with_the_digits_that_the_file_had() {
 }
 
 #[test]
+fn digits_that_nobody_knows_are_zeros() {
+    let (shift, scale) = (4_000_123_456_789_012_000.0, 2.5e15);
+    for (number, expected) in
+        [(shift + scale, "4002623456800000000"), (shift, "4000123456789012000"), (shift + 0.5, "4000123456789012000")]
+    {
+        let encoded = ((number - shift) / scale) as f32;
+        let column = column("id", Kind::Numeric { shift, scale });
+        let encoding = Encoding { columns: vec![column], range: [0.0, 1.0], array: None };
+        let cell = encoding.cells(&encoding.undo(&[encoded])).swap_remove(0);
+        assert_eq!(cell, expected, "{number}");
+        let read = encoding.encode(&Elements::F64(vec![cell.parse().unwrap()]), &[0]);
+        assert_eq!(read[0].to_bits(), encoded.to_bits(), "{cell} is the same to the model");
+    }
+    assert_eq!(rounded(123_456_789.0, 0.0, 1e9), "123456790");
+}
+
+#[test]
+fn numbers_are_settled_as_they_are_written() {
+    let mut random = crate::rng::Philox::new(7, crate::rng::Stream::Choice, 0, 0);
+    for at in 0..2000 {
+        let scale = 1.25 * 10_f64.powi(at % 31 - 15);
+        let shift = if at % 2 == 0 { 0.0 } else { scale * f64::from(random.uniform()) * 1e3 };
+        let kind = Kind::Numeric { shift, scale };
+        let encoding = Encoding { columns: vec![column("x", kind.clone())], range: [0.0, 1.0], array: None };
+        let mut undone = encoding.undo(&[4.0 * random.uniform() - 2.0]);
+        let written: f64 = encoding.cells(&undone)[0].parse().unwrap();
+        assert_eq!(Encoding::settled(&kind, undone[0]), written, "{shift} {scale}");
+        encoding.settle(&mut undone);
+        assert_eq!(undone[0], written);
+    }
+    // Bytes up to 15, scaled.
+    let kind = Kind::Numeric { shift: 0.0, scale: 15.0 };
+    let encoding = Encoding { columns: vec![column("0", kind.clone())], range: [0.0, 15.0], array: None };
+    for byte in 0..16 {
+        let encoded = encoding.encode(&Elements::U8(vec![byte]), &[0]);
+        let mut undone = encoding.undo(&encoded);
+        encoding.settle(&mut undone);
+        assert_eq!(undone, [f64::from(byte)]);
+    }
+}
+
+#[test]
+fn the_mean_of_a_column_has_no_noise_behind_its_digits() {
+    for (scale, mean, expected) in [
+        (0.58, 2.681e-8, 0.0),
+        (0.58, -0.012_345_678_9, -0.012_345_7),
+        (1e7, 1_234_567.89, 1_234_570.0),
+        (2e9, 1_234_567_890.0, 1_234_568_000.0),
+        (1e-9, 5.123_456_78e-10, 5.123_46e-10),
+    ] {
+        let found = Encoding::settled_mean(&Kind::Numeric { shift: 0.0, scale }, mean);
+        assert!((found - expected).abs() <= 1e-12 * expected.abs(), "{scale} {mean}: {found}");
+    }
+    assert_eq!(Encoding::settled_mean(&Kind::Count, 0.123_456_789), 0.123_456_789);
+}
+
+#[test]
 fn scales_are_fitted_on_the_training_rows_and_what_is_finite_in_them() {
     let frame = |cells: &[f64]| Frame {
         columns: vec![column("x", Kind::PLAIN)],
@@ -129,6 +186,8 @@ fn scales_are_fitted_on_the_training_rows_and_what_is_finite_in_them() {
         (vec![-7.0, -7.0], vec![0, 1], Scale::Unit, [-7.0, 7.0]),
         (vec![0.1 + 0.2, 0.3], vec![0, 1], Scale::Standardise, [0.3, 0.3]),
         (vec![1e9, 1e9 + 1.0], vec![0, 1], Scale::Standardise, [1e9 + 0.5, 0.5]),
+        // Milliseconds since 1970 within a tenth of a second.
+        (vec![1.7e12, 1.7e12 + 100.0], vec![0, 1], Scale::Standardise, [1.7e12 + 50.0, 50.0]),
         (vec![nan, nan], vec![0, 1], Scale::Standardise, [0.0, 1.0]),
         (vec![1e308, -1e308, 1e308], vec![0, 1, 2], Scale::Standardise, [0.0, 1.0]),
         (vec![], vec![], Scale::Standardise, [0.0, 1.0]),

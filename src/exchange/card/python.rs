@@ -158,6 +158,7 @@ fn activation(kind: Activation, x: &str) -> String {
         Activation::Sigmoid => format!("torch.sigmoid({x})"),
         Activation::Silu => format!("F.silu({x})"),
         Activation::Gelu => format!("F.gelu({x}, approximate=\"tanh\")"),
+        Activation::GeluErf => format!("F.gelu({x})"),
         Activation::Softplus => format!("F.softplus({x})"),
     }
 }

@@ -79,7 +79,7 @@ fn products(kernel: &Kernel) -> Vec<Vec<u32>> {
         meanings.extend([[a, b, 0, 0, 0, 0], [a, b, 1, 0, 0, 0]]);
         meanings.extend((a == 1).then_some([a, b, 0, 1, 0, 0]));
     }
-    for activation in 0..7 {
+    for activation in 0..8 {
         meanings.extend([[0, 0, 1, 0, 1, activation], [0, 1, 0, 0, 2, activation]]);
     }
     meanings.extend([[0, 0, 1, 0, matmul::GAUSSIAN, 0], [0, 0, 1, 0, matmul::BERNOULLI, 0]]);

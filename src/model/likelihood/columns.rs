@@ -30,7 +30,7 @@ pub fn columns(config: &ModelConfig, width: usize, encoding: Option<&Encoding>) 
 
 /// The range to which log-variances of values are limited.
 pub(super) fn range(config: &ModelConfig) -> Clamp {
-    let [low, high] = config.log_variance;
+    let [low, high] = config.decoder_log_variance;
     Clamp { low, high }
 }
 

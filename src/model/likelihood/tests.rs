@@ -6,7 +6,7 @@ use crate::graph::columns::Column;
 use crate::graph::op::Source;
 
 fn model(likelihood: Likelihood, width: usize) -> Model {
-    let config = ModelConfig { likelihood, sigma: 0.5, log_variance: [-4.0, 2.0], ..Config::default().model };
+    let config = ModelConfig { likelihood, sigma: 0.5, decoder_log_variance: [-4.0, 2.0], ..Config::default().model };
     Model {
         config,
         width,

@@ -243,6 +243,9 @@ fn function(name: &str, x: &Matrix, arguments: &str, tensors: &Tensors) -> Matri
         "relu" => x.map(|x| x.max(0.0)),
         "log1p" => x.map(f64::ln_1p),
         "softplus" => x.map(|x| x.max(0.0) + (-x.abs()).exp().ln_1p()),
+        "gelu" if !arguments.contains("approximate") => {
+            x.map(|x| 0.5 * x * (1.0 + super::evaluator::erf(x * std::f64::consts::FRAC_1_SQRT_2)))
+        }
         "gelu" => {
             assert!(arguments.ends_with("approximate=\"tanh\""), "{arguments}");
             let tanh = |x: f64| ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3))).tanh();

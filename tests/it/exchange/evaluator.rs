@@ -185,6 +185,19 @@ pub fn run(file: &[u8], inputs: &[&[f32]]) -> BTreeMap<String, Vec<f64>> {
     ports(file, 12).into_iter().map(|(name, _)| (name.clone(), known[&name].values.clone())).collect()
 }
 
+/// 2/√π·exp(−x²)·Σ 2ⁿx²ⁿ⁺¹/(1·3·5···(2n+1)), whose terms have one sign.
+pub fn erf(x: f64) -> f64 {
+    if x.abs() > 6.0 {
+        return x.signum();
+    }
+    let (mut term, mut sum) = (x, 0.0);
+    for n in 1..400 {
+        sum += term;
+        term *= 2.0 * x * x / f64::from(2 * n + 1);
+    }
+    2.0 / std::f64::consts::PI.sqrt() * (-x * x).exp() * sum
+}
+
 fn operation(op: &str, inputs: &[Matrix]) -> Vec<Matrix> {
     let [a, rest @ ..] = inputs else { panic!("{op} has no input") };
     let one = match (op, rest) {
@@ -192,6 +205,7 @@ fn operation(op: &str, inputs: &[Matrix]) -> Vec<Matrix> {
         ("Relu", []) => a.map(|x| x.max(0.0)),
         ("Tanh", []) => a.map(f64::tanh),
         ("Sigmoid", []) => a.map(|x| 1.0 / (1.0 + (-x).exp())),
+        ("Erf", []) => a.map(erf),
         ("Softplus", []) => a.map(|x| x.max(0.0) + (-x.abs()).exp().ln_1p()),
         ("Mul", [b]) => a.zip(&b.along(a), |x, y| x * y),
         ("Add", [b]) => a.zip(&b.along(a), |x, y| x + y),

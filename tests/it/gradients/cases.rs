@@ -17,13 +17,14 @@ pub const ROWS: usize = 2 * BATCH;
 /// Log-variances are held to this range; [`draw`] gives values on both sides of both ends.
 pub const CLAMP: Clamp = Clamp { low: -1.0, high: 1.0 };
 
-const ACTIVATIONS: [Activation; 7] = [
+const ACTIVATIONS: [Activation; 8] = [
     Activation::Identity,
     Activation::Relu,
     Activation::Tanh,
     Activation::Sigmoid,
     Activation::Silu,
     Activation::Gelu,
+    Activation::GeluErf,
     Activation::Softplus,
 ];
 

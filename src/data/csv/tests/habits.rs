@@ -144,9 +144,58 @@ fn markers_of_ones_own_are_missing_and_the_hint_names_them() {
     assert!(noted(&open(&text, &plain()).unwrap(), "`--set data.missing=-999`"));
     let data = open(&text, &DataConfig { missing: vec!["-999.0".into()], ..plain() }).unwrap();
     assert!(data.missing && data.notes.is_empty(), "{:?}", data.notes);
-    // A row of units.
-    let data = open("a,b\nm,kg\n1.5,2.5\n2.5,3.5\n", &plain()).unwrap();
-    assert!(noted(&data, "column `a` has numbers, and `m` in line 2; if that is a row of units"), "{:?}", data.notes);
+}
+
+#[test]
+fn a_row_of_units_is_named_also_where_nothing_else_keeps_columns_from_being_numbers() {
+    let told = "line 2 has `m`, `%` where all lines below it have numbers: if that is a row of units";
+    let data = open("a,b\nm,%\n1.5,2.5\n2.5,3.5\n", &plain()).unwrap();
+    assert!(data.notes[0].starts_with(told) && data.notes.len() == 1, "{:?}", data.notes);
+    let rows = lines(300, |i| format!("{i}.5,{i}.25"));
+    let error = open(&format!("a,b\nm,%\n{rows}"), &plain()).unwrap_err().to_string();
+    assert!(error.contains(": words are in `a` (`m`), `b` (`%`)") && error.contains(told), "{error}");
+    // A word further down is none.
+    let error =
+        open(&format!("a\n{}x\n{}", lines(150, |i| format!("{i}.5")), lines(150, |i| format!("{i}.25"))), &plain());
+    assert!(!error.unwrap_err().to_string().contains("units"));
+}
+
+#[test]
+fn points_that_may_separate_thousands_are_told() {
+    let note = "column `a`: `1.206` is read as a number with a point; where points separate thousands";
+    for (text, decimal, told) in [
+        ("a;b\n1.206;1\n48.679;2\n", Decimal::Auto, true),
+        ("a;b\n1.206;1\n986;2\n", Decimal::Auto, true),
+        ("a;b\n1.206;1\n48.67;2\n", Decimal::Auto, false),
+        ("a;b\n1.206;1\n0.679;2\n", Decimal::Auto, false),
+        ("a,b\n1.206,1\n48.679,2\n", Decimal::Auto, false),
+        ("a;b\n1.206;1\n48.679;2\n", Decimal::Point, false),
+        ("a;b\n1.206;1\n48.679;2\n", Decimal::Comma, false),
+    ] {
+        let data = open(text, &DataConfig { decimal, ..plain() }).unwrap();
+        assert_eq!(noted(&data, note), told, "{text:?} {decimal:?}: {:?}", data.notes);
+    }
+}
+
+#[test]
+fn numbers_that_are_too_long_to_be_kept_are_told() {
+    let ids = |digits: &str| lines(9, |i| format!("{digits}{i},{i}.5"));
+    for (digits, told) in [("40001234567890123", true), ("90071992547409", false)] {
+        let data = open(&format!("id,b\n{}", ids(digits)), &plain()).unwrap();
+        assert_eq!(noted(&data, "`--set 'data.columns.id=ignore'`"), told, "{:?}", data.notes);
+    }
+}
+
+#[test]
+fn a_marker_that_comes_after_the_training_is_refused_with_the_way_out() {
+    let trained = open("a,c\n1.5,x\n2.5,y\n3.5,z\n", &plain()).unwrap();
+    let as_known = Known { encoding: trained.encoding.as_ref(), classes: None, floats: true };
+    for (text, why) in [("a,c\n?,x\n", "`?` is no number; where"), ("a,c\n1.5,?\n", "`?` is none of the values")] {
+        let error = open_with(text.as_bytes(), &known(&plain(), as_known)).unwrap_err().to_string();
+        assert!(error.contains(why) && error.contains("--missing"), "{error}");
+        let config = DataConfig { missing: vec!["?".into()], ..plain() };
+        assert!(open_with(text.as_bytes(), &known(&config, as_known)).unwrap().missing);
+    }
 }
 
 #[test]
