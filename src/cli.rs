@@ -174,7 +174,7 @@ Examples:
     /// Score how well latents follow known factors
     ///
     /// Encodes examples whose factors of variation are known, those of `sprites` or of a file, and prints scores of
-    /// disentanglement: MIG, DCI, SAP, FactorVAE's and modularity, and which factor each latent follows.
+    /// disentanglement: MIG, DCI, SAP, modularity and that of Kim and Mnih, and which factor each latent follows.
     #[command(after_long_help = "\
 Examples:
   elbo disentangle runs/sprites

@@ -5,7 +5,7 @@ mod factors;
 use super::open;
 use crate::cli::DisentangleArgs;
 use crate::data::{Dataset, Format, sprites};
-use crate::disentangle::{Dci, Examples, Information, Sap, dci, factor_vae, information, sap};
+use crate::disentangle::{Dci, Examples, Information, Sap, Varied, dci, factor_vae, information, sap};
 use crate::durable;
 use crate::error::{Error, Result};
 use crate::report::human::count;
@@ -37,6 +37,17 @@ struct Scores {
     factor_vae: f64,
 }
 
+impl Scores {
+    fn of(examples: &Examples, seed: u64) -> Self {
+        Self {
+            information: information(examples),
+            dci: dci(examples, seed),
+            sap: sap(examples),
+            factor_vae: factor_vae(examples, seed),
+        }
+    }
+}
+
 /// Encodes examples whose factors are known, and prints the scores of the means of their posteriors.
 ///
 /// # Errors
@@ -65,18 +76,13 @@ pub fn run(args: &DisentangleArgs, report: &Report) -> Result<()> {
     let posterior = session.encode(&examples, seed)?;
     let of = |factor: &Factor| examples.iter().map(|&at| factor.values[at as usize]).collect::<Vec<u32>>();
     let chosen = factors.iter().map(|factor| (factor.name.clone(), of(factor), factor.ordered)).collect();
+    let scored = Examples::new(posterior.means.clone(), posterior.latent, chosen)?;
     let made = match &args.out {
         Some(folder) => save(folder, &posterior.means, &factors, &examples)?,
         None => vec![],
     };
-    let examples = Examples::new(posterior.means, posterior.latent, chosen)?;
-    let scores = Scores {
-        information: information(&examples),
-        dci: dci(&examples, seed),
-        sap: sap(&examples),
-        factor_vae: factor_vae(&examples, seed),
-    };
-    let data = session.record.name.clone();
+    let (examples, data) = (scored, session.record.name.clone());
+    let scores = Scores::of(&examples, seed);
     report.note(&format!("scored   {} examples ({name} part of {data})", count(examples.len() as u64)));
     for name in examples.constant() {
         report.warn(&format!("factor {name} has one value in these examples, and is left out"));
@@ -155,9 +161,9 @@ fn show(scores: &Scores, examples: &Examples, report: &Report) {
         ("FactorVAE", *factor_vae),
         ("modularity", information.modularity),
     ];
-    report.result(&table(&["score", ""], &rows.map(|(name, score)| vec![name.to_owned(), number(score)])));
+    report.result(&table(&["score", "value"], &rows.map(|(name, score)| vec![name.to_owned(), number(score)])));
     let factors = examples.factors();
-    let of_factor = |(k, factor): (usize, &crate::disentangle::Varied)| {
+    let of_factor = |(k, factor): (usize, &Varied)| {
         let follows = best(information.mutual.iter().skip(k).step_by(factors.len()).copied());
         let cells = [information.gaps[k], sap.gaps[k], dci.accuracies[k]].map(number);
         let [gap, sap, accuracy] = cells;
@@ -190,7 +196,7 @@ fn as_json(scores: &Scores, examples: &Examples) -> Value {
     let rows = |matrix: &[f64]| -> Vec<Vec<f64>> {
         matrix.chunks_exact(examples.factors().len()).map(<[f64]>::to_vec).collect()
     };
-    let factor = |(k, factor): (usize, &crate::disentangle::Varied)| {
+    let factor = |(k, factor): (usize, &Varied)| {
         json!({
             "name": factor.name, "values": factor.count, "ordered": factor.ordered,
             "entropy": information.entropies[k], "mig": information.gaps[k], "sap": sap.gaps[k],

@@ -21,8 +21,9 @@ pub struct Dci {
 /// Tells each factor from codes by a forest, which is fitted to the first two thirds of the examples and tested on the others,
 /// and looks at how important latents are for it: by how much splits on them make the impurity smaller.
 ///
-/// With R_jk the importance of latent j for factor k, a latent's disentanglement is 1 − H_K(R_jk / Σ_k R_jk), entropy to the
-/// base K, weighted by Σ_k R_jk / Σ R; a factor's completeness is 1 − H_Z(R_jk / Σ_j R_jk), entropy to the base Z.
+/// With `R[j, k]` the importance of latent j for factor k, the disentanglement of a latent is `1 − H(R[j, ·] / Σ R[j, ·])`,
+/// entropy to the base K, weighted by `Σ R[j, ·] / Σ R`; the completeness of a factor is `1 − H(R[·, k] / Σ R[·, k])`, entropy
+/// to the base Z.
 pub fn dci(examples: &Examples, seed: u64) -> Dci {
     let (latents, fitted) = (examples.latent(), examples.held_out());
     let columns = Columns::new((0..latents).map(|latent| examples.column(latent).collect()), fitted);

@@ -1,4 +1,4 @@
-//! The score of FactorVAE (Kim and Mnih 2018, section 4).
+//! The score of `FactorVAE` (Kim and Mnih 2018, section 4).
 
 use super::Examples;
 use crate::rng::{Philox, Stream};

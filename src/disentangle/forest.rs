@@ -69,7 +69,9 @@ pub fn forest(columns: &Columns, classes: &[u32], count: usize, fitted: usize, s
     importance.iter_mut().filter(|_| all > 0.0).for_each(|share| *share /= all);
     let right = (fitted..columns.rows).into_par_iter().filter(|&row| {
         let mut votes = vec![0.0; count];
-        trees.iter().for_each(|tree| tree.vote(row, &mut votes));
+        for tree in &trees {
+            tree.vote(row, &mut votes);
+        }
         let most = (0..count).rev().max_by(|&a, &b| votes[a].total_cmp(&votes[b]));
         most == Some(classes[row] as usize)
     });
@@ -102,7 +104,9 @@ impl Tree<'_> {
     /// Grows a node, and what is below it, from the rows that reach it.
     fn grow(&mut self, rows: Vec<u32>, depth: usize) {
         let mut counts = vec![0; self.count];
-        rows.iter().for_each(|&row| counts[self.classes[row as usize] as usize] += 1);
+        for &row in &rows {
+            counts[self.classes[row as usize] as usize] += 1;
+        }
         let best = if depth == 0 { None } else { self.best(&rows, &counts) };
         let Some(Split { column, at, decrease }) = best else {
             let share = |count: usize| count as f64 / rows.len() as f64;
@@ -119,8 +123,8 @@ impl Tree<'_> {
         self.grow(right, depth - 1);
     }
 
-    /// The split that makes the Gini impurity smallest. With n rows, of which n_c are of class c, n times the impurity is
-    /// n − Σ n_c² / n.
+    /// The split that makes the Gini impurity smallest. Of n rows, n times the impurity is n less the sum of the
+    /// squared counts of classes over n.
     fn best(&self, rows: &[u32], counts: &[usize]) -> Option<Split> {
         let purity = |squares: u64, rows: usize| squares as f64 / rows as f64;
         let square = |count: usize| (count * count) as u64;

@@ -9,7 +9,7 @@ pub const BINS: usize = 20;
 /// What latents tell about factors.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Information {
-    /// I(z_j; v_k) in nats, [Z, K].
+    /// I(z; v) of latents and factors in nats, [Z, K].
     pub mutual: Vec<f64>,
     /// The entropy of each factor in nats, [K].
     pub entropies: Vec<f64>,
@@ -20,8 +20,8 @@ pub struct Information {
     /// The mutual information gap (MIG; Chen, Li, Grosse and Duvenaud 2018): by how much the latent that tells most about a
     /// factor tells more than the next, as a share of the factor's entropy; the mean over factors.
     pub mig: f64,
-    /// Modularity (Ridgeway and Mozer 2018): 1 − Σ_{k ≠ k*} I_jk² / (I_jk*² (K − 1)) where k* is the factor about which latent
-    /// j tells most, 0 where it tells nothing; the mean over latents.
+    /// Modularity (Ridgeway and Mozer 2018): `1 − Σ I[j, k]² / (I[j, l]² (K − 1))` with a sum over the factors k besides l, the one
+    /// about which latent j tells most; 0 where it tells nothing. The mean over latents.
     pub modularity: f64,
 }
 
@@ -76,7 +76,9 @@ pub fn entropy(counts: &[usize]) -> f64 {
 
 fn counts(values: &[u32], count: usize) -> Vec<usize> {
     let mut counts = vec![0; count];
-    values.iter().for_each(|&value| counts[value as usize] += 1);
+    for &value in values {
+        counts[value as usize] += 1;
+    }
     counts
 }
 

@@ -96,11 +96,11 @@ pub(super) fn segments(shares: &[f64], kinds: usize) -> Vec<usize> {
         let mut next = vec![f64::NEG_INFINITY; kinds * kinds];
         let mut from = vec![0; kinds * kinds];
         for segment in 0..kinds {
-            for kind in 0..kinds {
+            for (kind, share) in interval.iter().enumerate() {
                 let here = place(segment, kind);
                 let others = (0..kinds).filter(|_| segment > 0).map(|kind| place(segment - 1, kind));
                 let best = others.fold(here, |best, other| if most[other] > most[best] { other } else { best });
-                (next[here], from[here]) = (most[best] + interval[kind], best);
+                (next[here], from[here]) = (most[best] + share, best);
             }
         }
         came.push(from);

@@ -36,7 +36,9 @@ fn every_value_of_a_factor_is_about_equally_frequent_and_factors_know_nothing_of
     let all: Vec<Vec<u32>> = (0..24_000).map(|number| values(number, true)).collect();
     for (k, factor) in FACTORS.iter().enumerate() {
         let mut counts = vec![0_usize; factor.count];
-        all.iter().for_each(|values| counts[values[k] as usize] += 1);
+        for values in &all {
+            counts[values[k] as usize] += 1;
+        }
         let expected = all.len() / factor.count;
         assert!(
             counts.iter().all(|&count| count.abs_diff(expected) < 5 * expected.isqrt()),
@@ -93,13 +95,13 @@ fn rotation_turns() {
         let [before, after] = [3, 13].map(|rotation| picture(&[shape, 5, rotation, 7, 7]));
         // Both centres lie at pixel 31 of 63, counted by corners.
         let centre = (MARGIN + 14.0) as usize;
-        for at in 0..PIXELS {
+        for (at, &lit) in before.iter().enumerate() {
             let (column, row) = (at % SIDE, at / SIDE);
             let (right, up) = (column as isize - centre as isize, centre as isize - 1 - row as isize);
             // The pixel that lies `right` to the right of the centre comes to lie `right` above it.
             let (column, row) = (centre as isize - 1 - up, centre as isize - 1 - right);
             if (0..SIDE as isize).contains(&column) && (0..SIDE as isize).contains(&row) {
-                assert_eq!(before[at], after[row as usize * SIDE + column as usize], "{shape}: {right}, {up}");
+                assert_eq!(lit, after[row as usize * SIDE + column as usize], "{shape}: {right}, {up}");
             }
         }
     }
