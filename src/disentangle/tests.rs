@@ -177,6 +177,14 @@ fn a_collapsed_latent_is_not_chosen() {
     assert_eq!((dci.disentanglement, dci.completeness), (0.0, 0.0));
 }
 
+/// A small latent that varies is not taken for one that stays: variances count by those over all examples.
+#[test]
+fn units_of_latents_do_not_matter_to_the_vote() {
+    let units = [1.0, 100.0, 0.2, 5.0];
+    let noisy = |v: &[u32], rng: &mut Philox| (0..4).map(|k| units[k] * (v[k] as f32 + 0.2 * rng.normal())).collect();
+    near(factor_vae(&examples(3000, 4, noisy), 0), 1.0, 0.005, "FactorVAE");
+}
+
 #[test]
 fn the_same_seed_gives_the_same_scores() {
     let examples = random();
