@@ -11,8 +11,8 @@ mod train;
 use clap::{Parser, Subcommand};
 
 pub use answers::{
-    CompareArgs, DecodeArgs, EmbedArgs, EvalArgs, ExPost, ExamplesArgs, InterpolateArgs, LatentArgs, Method, Part,
-    Path, ReconstructArgs, RunArgs, SampleArgs, ScoreArgs, Threshold, TraverseArgs,
+    CompareArgs, DecodeArgs, DisentangleArgs, EmbedArgs, EvalArgs, ExPost, ExamplesArgs, InterpolateArgs, LatentArgs,
+    Method, Part, Path, ReconstructArgs, RunArgs, SampleArgs, ScoreArgs, Threshold, TraverseArgs,
 };
 pub use bench::{BenchArgs, BenchCommand, BenchEvalArgs, BenchMatmulArgs, BenchStepArgs};
 pub use exchange::{ExportArgs, Format, ImportArgs};
@@ -30,7 +30,7 @@ Commands (elbo COMMAND -h says more):
   eval, compare            Rate, distortion, ELBO, likelihood of one or several
   sample, reconstruct      Pictures of new examples, and of examples made again
   interpolate, traverse    Pictures of what lies between, and what dimensions do
-  latent                   A map of the latent space
+  latent, disentangle      A map of the latent space; scores by known factors
   score                    Which rows are anomalies, and why
   embed, decode            From examples to latents in a file, and back
   export, import           To and from other programs: safetensors, ONNX
@@ -170,6 +170,16 @@ Examples:
   elbo latent runs/first
   elbo latent runs/first --method tsne -n 2000 --out map.png")]
     Latent(LatentArgs),
+
+    /// Score how well latents follow known factors
+    ///
+    /// Encodes examples whose factors of variation are known, those of `sprites` or of a file, and prints scores of
+    /// disentanglement: MIG, DCI, SAP, modularity and that of Kim and Mnih, and which factor each latent follows.
+    #[command(after_long_help = "\
+Examples:
+  elbo disentangle runs/sprites
+  elbo disentangle runs/mine --factors factors.csv --kinds shape,colour --json")]
+    Disentangle(DisentangleArgs),
 
     /// Write a model for other programs
     ///

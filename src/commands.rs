@@ -6,6 +6,7 @@ mod classes;
 mod compare;
 mod decode;
 mod describe;
+mod disentangle;
 mod doctor;
 mod embed;
 mod eval;
@@ -118,6 +119,7 @@ fn switches(command: &Command) -> (bool, bool) {
         Command::Interpolate(args) => &args.run,
         Command::Traverse(args) => &args.run,
         Command::Latent(args) => &args.run,
+        Command::Disentangle(args) => &args.run,
     };
     (run.quiet, run.json)
 }
@@ -135,6 +137,7 @@ fn dispatch(command: Command, report: &Report) -> Result<()> {
         Command::Interpolate(args) => interpolate::run(&args, report),
         Command::Traverse(args) => traverse::run(&args, report),
         Command::Latent(args) => latent::run(&args, report),
+        Command::Disentangle(args) => disentangle::run(&args, report),
         Command::Export(args) => export::run(&args, report),
         Command::Import(args) => import::run(&args, report),
         Command::Runs(args) => runs::run(&args, report),

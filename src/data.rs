@@ -19,6 +19,7 @@ pub mod npy;
 pub mod npz;
 mod pictures;
 mod request;
+pub mod sprites;
 pub mod table;
 mod values;
 
@@ -79,8 +80,10 @@ pub struct Dataset {
 /// Kinds of sources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// Drawn by the program.
+    /// Digits, drawn by the program.
     Glyphs,
+    /// Shapes of known factors, drawn by the program.
+    Sprites,
     /// IDX files.
     Idx,
     /// An `.npy` or `.npz` file.
@@ -177,12 +180,20 @@ fn unseen(data: &Dataset) -> Result<Vec<String>> {
     Ok(notes)
 }
 
+/// Whether a source is one that the program draws, and no file.
+pub fn is_drawn(source: &str) -> bool {
+    matches!(source, "glyphs" | "sprites")
+}
+
 fn read(request: &Request) -> Result<Dataset> {
     let config = request.config;
     let source = config.source.as_str();
-    if source == "glyphs" {
-        let training = config.examples - config.examples / 6;
-        return glyphs::dataset(config.examples, request.validation(training));
+    if is_drawn(source) {
+        let validation = request.validation(config.examples - config.examples / 6);
+        return match source {
+            "glyphs" => glyphs::dataset(config.examples, validation),
+            _ => sprites::dataset(config.examples, config.colour, validation),
+        };
     }
     if let Some(source) = fetch::source(source) {
         return fetch::dataset(source, request);
@@ -194,8 +205,8 @@ fn read(request: &Request) -> Result<Dataset> {
         Ok(found) if found.is_file() => read_file(path, request),
         Ok(_) => Err(Error::Data(format!("{source}: this is neither a file nor a folder"))),
         Err(error) if error.kind() == ErrorKind::NotFound => Err(Error::Data(format!(
-            "'{source}' does not exist; the data can be 'glyphs' (built in), 'mnist', 'fashion-mnist', a .csv, .npy or \
-             .npz file, a folder of .png or .jpg images, an IDX file (plain or .gz), or a folder with the MNIST files"
+            "'{source}' does not exist; the data can be 'glyphs' or 'sprites' (built in), 'mnist', 'fashion-mnist', a \
+             .csv, .npy or .npz file, a folder of .png or .jpg images, an IDX file (plain or .gz), or a folder with the MNIST files"
         ))),
         Err(error) => Err(Error::Data(format!("{source}: cannot be opened: {error}"))),
     }

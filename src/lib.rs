@@ -124,6 +124,8 @@ pub mod score;
 
 pub mod latent;
 
+pub mod disentangle;
+
 // What is kept of it.
 pub mod checkpoint;
 pub mod durable;

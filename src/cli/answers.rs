@@ -491,6 +491,48 @@ pub struct LatentArgs {
     pub out: Option<PathBuf>,
 }
 
+/// `elbo disentangle`.
+#[derive(Debug, Clone, Args)]
+pub struct DisentangleArgs {
+    /// The model.
+    #[command(flatten)]
+    pub run: RunArgs,
+
+    /// Take examples from other data than the run's own
+    #[arg(long, value_name = "SRC")]
+    pub data: Option<String>,
+
+    /// train, validation or test [default: all of it]
+    #[arg(long, hide_possible_values = true)]
+    pub part: Option<Part>,
+
+    /// The most examples, drawn at random [default: 10000]
+    #[arg(long, short = 'n', value_name = "N")]
+    pub count: Option<usize>,
+
+    /// Factors of the examples: .csv or .npy
+    ///
+    /// A file with the factors of the examples, a row for each in the order of their source and a column for each
+    /// factor. A .csv file has a header with their names, and columns of words are kinds; columns of an .npy file,
+    /// [examples, factors], are called 0, 1 and so on. The factors of `sprites` are known without a file.
+    #[arg(long, value_name = "FILE")]
+    pub factors: Option<PathBuf>,
+
+    /// Factors whose values have no order
+    ///
+    /// Names of factors whose values are kinds and have no order, separated by commas. It matters to SAP alone.
+    #[arg(long, value_name = "NAMES")]
+    pub kinds: Option<String>,
+
+    /// Folder for codes.npy and factors.npy of the examples
+    #[arg(long, value_name = "FOLDER")]
+    pub out: Option<PathBuf>,
+
+    /// Key of what is drawn [default: the run's]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+}
+
 /// A score, or `none`.
 fn threshold(typed: &str) -> Result<Threshold, String> {
     match typed.parse() {

@@ -44,9 +44,10 @@ pub struct ThreadsArgs {
 pub struct TrainArgs {
     /// Where the examples come from [default: glyphs]
     ///
-    /// `glyphs` (digits that the program draws itself, the default), `mnist` or `fashion-mnist`, a folder of PNG or
-    /// JPEG images, an .npy, .npz or .csv file, an IDX file, plain or gzipped, or a folder with IDX files under their
-    /// MNIST names. `elbo data SRC` describes a source. With --resume: where the run's data lie now.
+    /// `glyphs` (digits that the program draws itself, the default), `sprites` (shapes of known factors), `mnist` or
+    /// `fashion-mnist`, a folder of PNG or JPEG images, an .npy, .npz or .csv file, an IDX file, plain or gzipped, or a
+    /// folder with IDX files under their MNIST names. `elbo data SRC` describes a source. With --resume: where the run's
+    /// data lie now.
     #[arg(long, value_name = "SRC")]
     pub data: Option<String>,
 

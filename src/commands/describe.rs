@@ -171,6 +171,7 @@ fn as_text(data: &Dataset, columns: &[Described]) -> Result<String> {
 fn kind(data: &Dataset) -> String {
     let stored = match (data.format, data.values.are_bytes()) {
         (Format::Glyphs, _) => "digits that the program draws",
+        (Format::Sprites, _) => "shapes of known factors that the program draws",
         (Format::Idx, true) => "IDX, bytes",
         (Format::Idx, false) => "IDX, floats",
         (Format::Array, _) if data.encoding.as_ref().is_some_and(|it| it.categories().is_some()) => "NumPy, categories",

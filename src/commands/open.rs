@@ -110,7 +110,7 @@ pub fn meant_from(config: &Config) -> Option<String> {
 pub fn place(config: &mut Config, folder: Option<&str>, report: &Report) {
     let Some(folder) = folder.map(Path::new) else { return };
     // Sources that have a name of their own, and columns and arrays with labels, lie nowhere.
-    let named = config.data.source == "glyphs" || fetch::source(&config.data.source).is_some();
+    let named = data::is_drawn(&config.data.source) || fetch::source(&config.data.source).is_some();
     let in_file = Path::new(&config.data.labels).extension().is_some_and(|end| end.eq_ignore_ascii_case("npy"));
     for (path, is_one) in [(&mut config.data.source, !named), (&mut config.data.labels, in_file)] {
         let there = folder.join(&**path);

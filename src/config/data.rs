@@ -13,7 +13,7 @@ const MAX_SIDE: usize = 4096;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// `glyphs`, `mnist`, `fashion-mnist`, or a path: IDX, `.npy`, `.npz`, `.csv`, a folder of IDX files or of images.
+    /// `glyphs`, `sprites`, `mnist`, `fashion-mnist`, or a path: IDX, `.npy`, `.npz`, `.csv`, a folder of IDX files or of images.
     pub source: String,
     /// MiB that the examples of a source may take in memory, as they are stored or as a model takes them. What takes more
     /// stays on the disk, and is read when it is wanted.
@@ -27,9 +27,9 @@ pub struct DataConfig {
     /// The largest share of the examples outside the test part that become the validation part, however many
     /// `validation` asks for. A number that is given on the command line comes without such an end.
     pub validation_share: f32,
-    /// Number of examples that `glyphs` draws, test part included.
+    /// Number of examples that `glyphs` or `sprites` draws, test part included.
     pub examples: usize,
-    /// The share of the examples that becomes the test part of a source that has none of its own. Glyphs keep a sixth.
+    /// The share of the examples that becomes the test part of a source that has none of its own. Glyphs and sprites keep a sixth.
     pub test: f32,
     /// How `test` and `validation_share` become numbers of examples.
     pub rounding: Rounding,
@@ -51,7 +51,7 @@ pub struct DataConfig {
     pub resize: String,
     /// Images: what to do with those whose proportions are not those of `resize`.
     pub fit: Fit,
-    /// Images: grey or colour.
+    /// Images: grey or colour. Sprites are in colour where it is `rgb`.
     pub colour: Colour,
     /// Images: what lies behind transparent pixels.
     pub background: Background,

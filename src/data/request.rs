@@ -146,7 +146,7 @@ impl Labels {
 pub fn misplaced(config: &DataConfig, format: Format) -> Option<(&'static str, &'static str)> {
     let default = DataConfig::default();
     let (array, table, images) = (format == Format::Array, format == Format::Table, format == Format::Images);
-    let stored = format != Format::Glyphs;
+    let stored = !matches!(format, Format::Glyphs | Format::Sprites);
     let settings = [
         ("scale", "arrays, tables and pictures in files", stored, matches!(config.scale, Scale::Auto | Scale::None)),
         ("labels", "arrays, tables and folders of images", array || table || images, config.labels == default.labels),
@@ -157,7 +157,12 @@ pub fn misplaced(config: &DataConfig, format: Format) -> Option<(&'static str, &
         ("decimal", "tables", table, config.decimal == default.decimal),
         ("unknown", "tables", table, config.unknown == default.unknown),
         ("resize", "folders of images", images, config.resize == default.resize),
-        ("colour", "folders of images", images, config.colour == default.colour),
+        (
+            "colour",
+            "folders of images and sprites",
+            images || format == Format::Sprites,
+            config.colour == default.colour,
+        ),
     ];
     settings.into_iter().find(|(_, _, fits, unset)| !fits && !unset).map(|(key, kinds, _, _)| (key, kinds))
 }

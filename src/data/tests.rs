@@ -196,7 +196,7 @@ fn values_that_do_not_fit_the_likelihood_are_named() {
 #[test]
 fn sources_that_cannot_be_opened_say_what_to_do() {
     for (source, code, advice) in [
-        ("no/such/path", 3, "'no/such/path' does not exist; the data can be 'glyphs'"),
+        ("no/such/path", 3, "'no/such/path' does not exist; the data can be 'glyphs' or 'sprites' (built in)"),
         ("", 3, "does not exist"),
         ("src", 3, "src: there are no data in this folder to train on: neither .png or .jpg images nor IDX files"),
         ("Cargo.toml", 3, "Cargo.toml: this is text: a table is read from a file that ends in .csv"),
@@ -262,4 +262,15 @@ fn a_setting_that_has_no_meaning_for_a_source_is_refused() {
             "{source} for a model"
         );
     }
+}
+
+#[test]
+fn sprites_are_opened_by_name_and_have_colours_where_they_are_asked_for() {
+    let mut config = config("sprites");
+    let data = open(&config, None).unwrap();
+    assert_eq!((data.name.as_str(), data.shape, data.test), ("sprites", [1, 64, 64], 50..60));
+    config.data.colour = crate::config::Colour::Rgb;
+    assert_eq!(open(&config, None).unwrap().shape, [3, 64, 64]);
+    config.data.resize = "7x7".into();
+    assert!(open(&config, None).unwrap_err().to_string().starts_with("data.resize is set"));
 }

@@ -9,6 +9,7 @@ mod conditions;
 mod curves;
 mod dawn;
 mod devices;
+mod disentangle;
 mod epochs;
 mod examples;
 mod exchange;
