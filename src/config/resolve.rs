@@ -398,7 +398,7 @@ mod tests {
         assert!(old.contains("\"residual {\", \"silu\", \"conv 16 kernel 3 padding 1\""));
         let config = from_toml(old, "config.toml").unwrap();
         let settings =
-            [("data.examples", "40"), ("epochs", "1"), ("batch", "10"), ("latent", "3"), ("validation", "10")];
+            [("data.examples", "40"), ("epochs", "1"), ("batch", "10"), ("latent", "3"), ("validation", "10"), ("rounding", "single")];
         assert_eq!(config, resolve(Some("residual"), &pairs(&settings)).unwrap());
         let new = to_toml(&config);
         let block = "    { residual = [\"silu\", { conv = 16, kernel = 3, padding = 1 }, \"silu\", { conv = 16, kernel = 3, padding = 1 }] },\n";
