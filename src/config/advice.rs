@@ -65,6 +65,8 @@ fn followed(config: &Config) -> Option<String> {
         (objective.capacity > 0.0, "objective.capacity"),
         (tc, "objective.tc"),
         (objective.mmd > 0.0, "objective.mmd"),
+        (objective.covariance > 0.0, "objective.covariance"),
+        (objective.variance > 0.0, "objective.variance"),
     ];
     let following = [
         (true, "the best epoch"),

@@ -232,7 +232,7 @@ fn check_prior(model: &ModelConfig, objective: &ObjectiveConfig) -> Result<()> {
             check(model.condition == Condition::None, "model.condition", &"label", &one)?;
             check(model.above.is_empty(), "model.above", &format!("{:?}", model.above), &one)
         }
-        Prior::Standard | Prior::Gaussian | Prior::Mixture => Ok(()),
+        Prior::Standard | Prior::Gaussian | Prior::Laplace | Prior::Mixture => Ok(()),
     }
 }
 

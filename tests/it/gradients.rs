@@ -217,6 +217,8 @@ fn training_agrees(
 fn parts_agree(new: &dyn Fn() -> Executor) {
     use elbo::config::{MixtureWeights, Posterior};
     for (prior, posterior, weights) in [
+        (Prior::Laplace, Posterior::Gaussian, MixtureWeights::Uniform),
+        (Prior::Laplace, Posterior::Full, MixtureWeights::Uniform),
         (Prior::Vamp, Posterior::Full, MixtureWeights::Learned),
         (Prior::Mixture, Posterior::Iaf, MixtureWeights::Uniform),
         (Prior::Flow, Posterior::Planar, MixtureWeights::Uniform),

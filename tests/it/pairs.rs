@@ -114,8 +114,8 @@ fn the_discrepancy_to_the_prior_is_that_of_its_formula() {
 fn the_moments_of_the_means_are_those_of_their_formula() {
     for mut executor in executors() {
         for (batch, latent, n) in CASES {
-            let stats = deviates(4, 2 * batch * latent);
-            let of = |i: usize, d: usize| f64::from(stats[i * 2 * latent + d]);
+            let (means, log_variances) = (deviates(4, batch * latent), deviates(5, batch * latent));
+            let of = |i: usize, d: usize| f64::from(means[i * latent + d]);
             let mean = |d: usize| (0..n).map(|i| of(i, d)).sum::<f64>() / n as f64;
             let c = |a: usize, b: usize| {
                 (0..n).map(|i| (of(i, a) - mean(a)) * (of(i, b) - mean(b))).sum::<f64>() / n as f64
@@ -128,8 +128,9 @@ fn the_moments_of_the_means_are_those_of_their_formula() {
             for (which, value) in expected.into_iter().enumerate() {
                 let expected: Vec<f32> = (0..batch).map(|i| if i < n { value as f32 } else { 0.0 }).collect();
                 let name = format!("moment {which} {batch} {latent} {n}");
-                let inputs = [(&stats[..], [batch, 2 * latent]), (&stats[..1], [1, 1])];
-                let found = rows(&mut executor, &name, inputs, n, |graph, [stats, _]| {
+                let inputs = [(&means[..], [batch, latent]), (&log_variances[..], [batch, latent])];
+                let found = rows(&mut executor, &name, inputs, n, |graph, parts| {
+                    let stats = graph.concatenate(&parts).expect("rows are as many");
                     moments(graph, stats, latent).expect("shapes meet")[which]
                 });
                 compare(&expected, &found, SUMS).unwrap_or_else(|why| panic!("{name} on {}: {why}", executor.name()));
