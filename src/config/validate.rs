@@ -143,7 +143,9 @@ fn check_categories(scale: Scale, model: &ModelConfig) -> Result<()> {
 
 fn check_objective(objective: &ObjectiveConfig, model: &ModelConfig, train: &TrainConfig) -> Result<()> {
     let ObjectiveConfig { beta, anneal, anneal_epochs, anneal_share, free_bits, free_group, .. } = objective;
-    let ObjectiveConfig { capacity, capacity_epochs, bound, samples, groups, share, tc, mmd, covariance, variance, .. } = objective;
+    let ObjectiveConfig {
+        capacity, capacity_epochs, bound, samples, groups, share, tc, mmd, covariance, variance, ..
+    } = objective;
     number("objective.beta", *beta, 0.0)?;
     positive("objective.anneal_epochs", *anneal_epochs)?;
     check(*anneal_share > 0.0 && *anneal_share <= 1.0, "objective.anneal_share", anneal_share, "above 0 and up to 1")?;

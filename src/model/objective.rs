@@ -211,8 +211,15 @@ mod tests {
     #[test]
     fn the_loss_of_an_epoch_has_the_weights_of_its_end() {
         let elbo = |beta| ObjectiveConfig::elbo(beta);
-        let others = [(PENALTY, 3.5), (TOTAL_CORRELATION, 0.5), (MMD, 0.25), (COVARIANCE, 0.5), (VARIANCE, 2.0), (DENSITY_RATIO, -1.0)]
-            .map(|(name, value)| (name.to_owned(), value));
+        let others = [
+            (PENALTY, 3.5),
+            (TOTAL_CORRELATION, 0.5),
+            (MMD, 0.25),
+            (COVARIANCE, 0.5),
+            (VARIANCE, 2.0),
+            (DENSITY_RATIO, -1.0),
+        ]
+        .map(|(name, value)| (name.to_owned(), value));
         let ciwae = ObjectiveConfig { bound: Bound::Ciwae, share: 0.25, ..elbo(1.0) };
         for (objective, bound, expected) in [
             (ObjectiveConfig { anneal: Anneal::Linear, ..elbo(4.0) }, None, 10.0 + 4.0 * 3.0),

@@ -79,9 +79,8 @@ pub fn moments(graph: &mut Graph, stats: Id, latent: usize) -> Result<[Id; 2]> {
     let batch = graph.shape(stats).rows();
     let counts = || Expr::row(batch).less(Expr::count());
     let mean = graph.columns(stats, 0, latent)?;
-    let center = graph.reduce_map(Reduction::Sum, Axis::Rows(batch), [mean], |[mean]| {
-        counts().select(mean / Expr::count(), 0.0)
-    })?;
+    let center = graph
+        .reduce_map(Reduction::Sum, Axis::Rows(batch), [mean], |[mean]| counts().select(mean / Expr::count(), 0.0))?;
     let center = graph.reshape(center, &[1, latent])?;
     let apart = graph.map([mean, center], |[mean, center]| counts().select(mean - center, 0.0))?;
     let products = graph.add(Op::Product { a: apart, b: apart, batch: 1, transposed: [true, false] })?;

@@ -37,12 +37,13 @@ fn rules_agree(executor: &mut Executor) {
 /// The gradient of a training step in every parameter, with the last example not counted or counted.
 fn models_agree(new: &dyn Fn() -> Executor) {
     use Likelihood::{
-        Bernoulli, Categorical, Gaussian, GaussianLearned, GaussianShared, LogisticMixture, Multinomial,
+        Bernoulli, Categorical, Gaussian, GaussianLearned, GaussianShared, Laplace, LogisticMixture, Multinomial,
         NegativeBinomial, Poisson,
     };
     for likelihood in [
         Bernoulli,
         Gaussian,
+        Laplace,
         GaussianLearned,
         GaussianShared,
         LogisticMixture,

@@ -339,7 +339,8 @@ fn a_laplace_prior_has_the_density_and_draws_of_its_parameters() {
         let [m, log_b] = [&location, &log_scale].map(|of| f64::from(of[at % latent]));
         -(f64::from(z[at]) - m).abs() / log_b.exp() - (2.0 * log_b.exp()).ln()
     };
-    let expected: Vec<f32> = (0..rows).map(|row| (row * latent..(row + 1) * latent).map(term).sum::<f64>() as f32).collect();
+    let expected: Vec<f32> =
+        (0..rows).map(|row| (row * latent..(row + 1) * latent).map(term).sum::<f64>() as f32).collect();
     let inputs = [
         ("z", &[rows, latent][..], &z[..]),
         ("location", &[1, latent], &location[..]),
@@ -374,7 +375,10 @@ fn a_laplace_prior_has_the_density_and_draws_of_its_parameters() {
         let share = |holds: &dyn Fn(f64) -> bool| apart.iter().filter(|&&x| holds(x)).count() as f64 / count;
         let (left, near) = (share(&|x| x < 0.0), share(&|x| x.abs() < std::f64::consts::LN_2));
         assert!((mean - 1.0).abs() < 5.0 / count.sqrt(), "{d}: {mean}");
-        assert!((left - 0.5).abs() < 2.5 / count.sqrt() && (near - 0.5).abs() < 2.5 / count.sqrt(), "{d}: {left} {near}");
+        assert!(
+            (left - 0.5).abs() < 2.5 / count.sqrt() && (near - 0.5).abs() < 2.5 / count.sqrt(),
+            "{d}: {left} {near}"
+        );
     }
 }
 
