@@ -73,7 +73,7 @@ pub fn mmd(graph: &mut Graph, z: Id, draws: Id) -> Result<Id> {
 
 /// How far the covariance C of the batch's posterior means is from the unit matrix, [B, 2Z] → [B] each: Σᵢ≠ⱼ Cᵢⱼ² and
 /// Σᵢ (Cᵢᵢ − 1)², C = 1/n Σ (μ − m)(μ − m)ᵀ over the examples that count, m their mean (Kumar et al., "Variational inference of
-/// disentangled latent concepts from unlabeled observations", 2018, equations 5 and 6: DIP-VAE-I). Both are of the batch as a
+/// disentangled latent concepts from unlabeled observations", 2018, section 3: DIP-VAE-I). Both are of the batch as a
 /// whole, so every example that counts has the same.
 pub fn moments(graph: &mut Graph, stats: Id, latent: usize) -> Result<[Id; 2]> {
     let batch = graph.shape(stats).rows();
