@@ -34,6 +34,9 @@ pub struct ObjectiveConfig {
     /// γ of `FactorVAE`: the weight of the total correlation that a discriminator estimates (`model.discriminator`); 0 for
     /// none.
     pub factor: f32,
+    /// The weight of -log D(z), D the verdict of a discriminator that tells latents from draws of the prior
+    /// (`model.discriminator`; adversarial autoencoder); 0 for none.
+    pub adversary: f32,
     /// What is optimised.
     pub bound: Bound,
     /// Latent samples for each example.
@@ -101,6 +104,7 @@ impl ObjectiveConfig {
             covariance: 0.0,
             variance: 0.0,
             factor: 0.0,
+            adversary: 0.0,
             bound: Bound::Elbo,
             samples: 1,
             groups: 1,

@@ -4,8 +4,8 @@
 
 use super::factor::DENSITY_RATIO;
 use super::stack::{Drawn, Pass, sum};
-use super::weights::{self, COVARIANCE, DISTORTION, MMD, RATE, TOTAL_CORRELATION, VARIANCE, Weights};
-use super::{Model, factor, likelihood, pairs};
+use super::weights::{self, ADVERSARY, COVARIANCE, DISTORTION, MMD, RATE, TOTAL_CORRELATION, VARIANCE, Weights};
+use super::{Model, adversary, factor, likelihood, pairs};
 use crate::config::{Bound, ObjectiveConfig};
 use crate::error::Result;
 use crate::graph::group::{DECODER, ENCODER};
@@ -63,6 +63,9 @@ impl Model {
         let (Drawn { stats, z, .. }, clamp) = (pass.lowest(), self.clamp());
         if objective.factor > 0.0 {
             factor::add_estimate(graph, weights, z, &pass.discriminator)?;
+        }
+        if objective.adversary > 0.0 {
+            adversary::add_deceit(graph, weights, z, &pass.discriminator)?;
         }
         if objective.tc != 1.0 {
             let correlation = pairs::total_correlation(graph, stats, z, clamp)?;
@@ -157,6 +160,7 @@ pub fn loss(
         (COVARIANCE, objective.covariance),
         (VARIANCE, objective.variance),
         (DENSITY_RATIO, objective.factor),
+        (ADVERSARY, objective.adversary),
     ];
     let others = others.map(|(name, weight)| f64::from(weight) * of(name).unwrap_or(0.0));
     distortion + f64::from(objective.beta) * shaped + others.iter().sum::<f64>()
@@ -176,7 +180,11 @@ pub fn formula(objective: &ObjectiveConfig, beta: &str) -> String {
         0.0 => String::new(),
         factor => format!(" + {factor} x density ratio of a discriminator (FactorVAE)"),
     };
-    format!("{}{tc}{mmd}{moments}{factor}", main_part(objective, beta))
+    let adversary = match objective.adversary {
+        0.0 => String::new(),
+        adversary => format!(" + {adversary} x -log D(z) of a discriminator of latents and prior (AAE)"),
+    };
+    format!("{}{tc}{mmd}{moments}{factor}{adversary}", main_part(objective, beta))
 }
 
 fn main_part(objective: &ObjectiveConfig, beta: &str) -> String {

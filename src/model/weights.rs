@@ -24,6 +24,8 @@ pub const COVARIANCE: &str = "covariance of means";
 pub const VARIANCE: &str = "variance of means";
 /// γ, the weight of the total correlation as a discriminator estimates it.
 pub const FACTOR: &str = "factor";
+/// The weight of what the encoder does to deceive a discriminator of latents and prior.
+pub const ADVERSARY: &str = "adversary";
 /// The weight of the difference of log densities at the samples, in a mixture of ELBO and bound.
 pub const LOG_RATIO: &str = "log ratio";
 /// The weight of a bound of importance-weighted samples.
@@ -132,6 +134,9 @@ impl Weights {
         }
         if objective.factor > 0.0 {
             all.push(Weight::constant(FACTOR, objective.factor));
+        }
+        if objective.adversary > 0.0 {
+            all.push(Weight::constant(ADVERSARY, objective.adversary));
         }
         Self { all }
     }

@@ -324,13 +324,13 @@ fn bound_agrees(executor: &mut Executor, bound: Bound) {
 }
 
 /// Both losses of a model with a discriminator, each in the parameters that follow it.
-fn players_agree(new: &dyn Fn() -> Executor, rows: usize) {
+fn players_agree(new: &dyn Fn() -> Executor, rows: usize, [factor, adversary]: [f32; 2]) {
     let mut config = Config::default();
     (config.model.hidden, config.model.discriminator) = (vec![6, 5], vec![5, 4]);
     config.model.latent = 3;
     config.model.activation = Activation::Tanh;
     config.model.likelihood = Likelihood::Gaussian;
-    config.objective.factor = 2.0;
+    (config.objective.factor, config.objective.adversary) = (factor, adversary);
     let (width, shape) = (8, [1, 1, 8]);
     let model = Model {
         config: config.model.clone(),
@@ -369,9 +369,11 @@ fn players_agree(new: &dyn Fn() -> Executor, rows: usize) {
 #[test]
 fn the_gradients_of_two_players_agree_with_central_differences() {
     for rows in [BATCH, BATCH - 1] {
-        players_agree(&cpu, rows);
-        for at in 0..adapters(true).len() {
-            players_agree(&|| adapters(true).swap_remove(at), rows);
+        for weights in [[2.0, 0.0], [0.0, 2.0]] {
+            players_agree(&cpu, rows, weights);
+            for at in 0..adapters(true).len() {
+                players_agree(&|| adapters(true).swap_remove(at), rows, weights);
+            }
         }
     }
 }
