@@ -187,6 +187,8 @@ fn training_agrees(
     let as_data = |v: f32| match likelihood {
         Likelihood::LogisticMixture => (128.0 + 80.0 * v).round() / 255.0,
         _ if likelihood.domain() == Domain::Counts => (3.0 * v.abs()).round(),
+        // On either side of the kink, and not near it.
+        Likelihood::Laplace => 3.0 * v.signum() + 0.25 * v,
         _ => 0.5 + 0.25 * v,
     };
     let mut x: Vec<f32> = draw(0, BATCH * width).into_iter().map(as_data).collect();
