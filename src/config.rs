@@ -134,7 +134,9 @@ pub enum Prior {
     Standard,
     /// A normal distribution whose mean and variance are learned for each dimension.
     Gaussian,
-    /// A mixture of such distributions.
+    /// A Laplace distribution whose location and scale are learned for each dimension.
+    Laplace,
+    /// A mixture of normal distributions like those of `gaussian`.
     Mixture,
     /// The mixture of the posteriors of learned pseudo-inputs.
     Vamp,
@@ -160,6 +162,7 @@ impl Prior {
         match self {
             Self::Standard => "standard",
             Self::Gaussian => "gaussian",
+            Self::Laplace => "laplace",
             Self::Mixture => "mixture",
             Self::Vamp => "vamp",
             Self::Flow => "flow",

@@ -2,6 +2,7 @@
 //!
 //! Letters: B examples of a batch, K latent samples per example, R = B·K rows, D values per example, Z latent dimensions.
 
+mod adversary;
 pub mod factor;
 pub mod init;
 pub mod likelihood;

@@ -65,6 +65,8 @@ fn followed(config: &Config) -> Option<String> {
         (objective.capacity > 0.0, "objective.capacity"),
         (tc, "objective.tc"),
         (objective.mmd > 0.0, "objective.mmd"),
+        (objective.covariance > 0.0, "objective.covariance"),
+        (objective.variance > 0.0, "objective.variance"),
     ];
     let following = [
         (true, "the best epoch"),
@@ -104,7 +106,11 @@ fn belongings(config: &Config) -> Vec<(&'static str, bool, &'static str)> {
         ("optimizer.discriminator_beta1", players && adam, "objective.factor with adam and adamw"),
         ("optimizer.discriminator_beta2", players && adam, "objective.factor with adam and adamw"),
         ("optimizer.discriminator_every", players, "objective.factor"),
-        ("model.sigma", sigma, "the likelihoods gaussian and gaussian-shared, and shared scales of a logistic-mixture"),
+        (
+            "model.sigma",
+            sigma,
+            "the likelihoods gaussian, gaussian-shared and laplace, and shared scales of a logistic-mixture",
+        ),
         ("model.components", reads("components"), "the likelihood logistic-mixture"),
         ("model.scales", reads("scales"), "the likelihood logistic-mixture"),
         ("model.prior_components", matches!(prior, Prior::Mixture | Prior::Vamp), "the priors mixture and vamp"),

@@ -66,6 +66,8 @@ likelihoods! {
     Bernoulli = "bernoulli", Unit, [];
     /// Independent normal per value with the fixed deviation `sigma`: half the squared error over sigma², and a constant.
     Gaussian = "gaussian", Numbers, ["sigma"];
+    /// Independent Laplace per value with the fixed deviation `sigma`: the distance over sigma/√2, and a constant.
+    Laplace = "laplace", Numbers, ["sigma"];
     /// Independent normal per value whose mean and log-variance the decoder gives.
     GaussianLearned = "gaussian-learned", Numbers, [];
     /// Independent normal per value with one deviation for all, which is learned.

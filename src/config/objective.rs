@@ -27,9 +27,16 @@ pub struct ObjectiveConfig {
     pub tc: f32,
     /// The weight of the squared maximum mean discrepancy between latents and prior (`InfoVAE`, WAE); 0 for none.
     pub mmd: f32,
+    /// λ_od of DIP-VAE-I: the weight of the squared covariances between dimensions of the posterior means; 0 for none.
+    pub covariance: f32,
+    /// λ_d of DIP-VAE-I: the weight of the squared distance of the posterior means' variances from 1; 0 for none.
+    pub variance: f32,
     /// γ of `FactorVAE`: the weight of the total correlation that a discriminator estimates (`model.discriminator`); 0 for
     /// none.
     pub factor: f32,
+    /// The weight of -log D(z), D the verdict of a discriminator that tells latents from draws of the prior
+    /// (`model.discriminator`; adversarial autoencoder); 0 for none.
+    pub adversary: f32,
     /// What is optimised.
     pub bound: Bound,
     /// Latent samples for each example.
@@ -94,7 +101,10 @@ impl ObjectiveConfig {
             capacity_epochs: 10.0,
             tc: 1.0,
             mmd: 0.0,
+            covariance: 0.0,
+            variance: 0.0,
             factor: 0.0,
+            adversary: 0.0,
             bound: Bound::Elbo,
             samples: 1,
             groups: 1,

@@ -67,7 +67,10 @@ fn for_source(overrides: &[(String, String)]) -> Option<&'static str> {
 }
 
 /// Keys that came after runs had been saved without them: those were trained as the defaults of these keys say.
-const LATER: [&str; 28] = [
+const LATER: [&str; 31] = [
+    "objective.adversary",
+    "objective.covariance",
+    "objective.variance",
     "model.above",
     "model.condition",
     "model.prior",

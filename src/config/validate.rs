@@ -143,7 +143,9 @@ fn check_categories(scale: Scale, model: &ModelConfig) -> Result<()> {
 
 fn check_objective(objective: &ObjectiveConfig, model: &ModelConfig, train: &TrainConfig) -> Result<()> {
     let ObjectiveConfig { beta, anneal, anneal_epochs, anneal_share, free_bits, free_group, .. } = objective;
-    let ObjectiveConfig { capacity, capacity_epochs, bound, samples, groups, share, tc, mmd, .. } = objective;
+    let ObjectiveConfig {
+        capacity, capacity_epochs, bound, samples, groups, share, tc, mmd, covariance, variance, ..
+    } = objective;
     number("objective.beta", *beta, 0.0)?;
     positive("objective.anneal_epochs", *anneal_epochs)?;
     check(*anneal_share > 0.0 && *anneal_share <= 1.0, "objective.anneal_share", anneal_share, "above 0 and up to 1")?;
@@ -169,11 +171,14 @@ fn check_objective(objective: &ObjectiveConfig, model: &ModelConfig, train: &Tra
     check(!both, "objective.capacity", capacity, "0 where objective.free_bits is set: both shape the rate")?;
     number("objective.tc", *tc, 0.0)?;
     number("objective.mmd", *mmd, 0.0)?;
-    let pairs = *tc != 1.0 || *mmd > 0.0;
-    check(!pairs || *samples == 1, "objective.samples", samples, "1 with objective.tc or objective.mmd")?;
-    check(!pairs || train.batch > 1, "train.batch", &train.batch, "2 or more with objective.tc or objective.mmd")?;
+    number("objective.covariance", *covariance, 0.0)?;
+    number("objective.variance", *variance, 0.0)?;
+    let pairs = *tc != 1.0 || *mmd > 0.0 || *covariance > 0.0 || *variance > 0.0;
+    let them = "objective.tc, objective.mmd, objective.covariance or objective.variance";
+    check(!pairs || *samples == 1, "objective.samples", samples, &format!("1 with {them}"))?;
+    check(!pairs || train.batch > 1, "train.batch", &train.batch, &format!("2 or more with {them}"))?;
     let parts = train.accumulate;
-    let advice = "1 with free bits, a capacity, objective.tc or objective.mmd, which look at a whole batch";
+    let advice = &format!("1 with free bits, a capacity, {them}, which look at a whole batch");
     check(!(shaped || pairs) || parts == 1, "train.accumulate", &parts, advice)?;
     if !bound.is_weighted() {
         return Ok(());
@@ -185,6 +190,8 @@ fn check_objective(objective: &ObjectiveConfig, model: &ModelConfig, train: &Tra
     check(*free_bits == 0.0, "objective.free_bits", free_bits, &format!("0 {elbo}"))?;
     check(*tc == 1.0, "objective.tc", tc, &format!("1 {elbo}"))?;
     check(*mmd == 0.0, "objective.mmd", mmd, &format!("0 {elbo}"))?;
+    check(*covariance == 0.0, "objective.covariance", covariance, &format!("0 {elbo}"))?;
+    check(*variance == 0.0, "objective.variance", variance, &format!("0 {elbo}"))?;
     check(*capacity == 0.0, "objective.capacity", capacity, &format!("0 {elbo}"))
 }
 
@@ -199,7 +206,9 @@ fn check_above(model: &ModelConfig, objective: &ObjectiveConfig) -> Result<()> {
     check(objective.free_bits == 0.0, "objective.free_bits", &objective.free_bits, &format!("0 {one}"))?;
     check(objective.capacity == 0.0, "objective.capacity", &objective.capacity, &format!("0 {one}"))?;
     check(objective.tc == 1.0, "objective.tc", &objective.tc, &format!("1 {one}"))?;
-    check(objective.mmd == 0.0, "objective.mmd", &objective.mmd, &format!("0 {one}"))
+    check(objective.mmd == 0.0, "objective.mmd", &objective.mmd, &format!("0 {one}"))?;
+    check(objective.covariance == 0.0, "objective.covariance", &objective.covariance, &format!("0 {one}"))?;
+    check(objective.variance == 0.0, "objective.variance", &objective.variance, &format!("0 {one}"))
 }
 
 /// What looks at the KL divergence to N(0, 1) is for that prior and normal posteriors alone.
@@ -225,7 +234,7 @@ fn check_prior(model: &ModelConfig, objective: &ObjectiveConfig) -> Result<()> {
             check(model.condition == Condition::None, "model.condition", &"label", &one)?;
             check(model.above.is_empty(), "model.above", &format!("{:?}", model.above), &one)
         }
-        Prior::Standard | Prior::Gaussian | Prior::Mixture => Ok(()),
+        Prior::Standard | Prior::Gaussian | Prior::Laplace | Prior::Mixture => Ok(()),
     }
 }
 
@@ -441,6 +450,10 @@ mod tests {
             ("objective.tc", "6", |c| (c.objective.tc, c.objective.bound) = (6.0, Bound::Iwae)),
             ("objective.mmd", "inf", |c| c.objective.mmd = f32::INFINITY),
             ("objective.samples", "2", |c| (c.objective.mmd, c.objective.samples) = (1.0, 2)),
+            ("objective.covariance", "-1", |c| c.objective.covariance = -1.0),
+            ("objective.variance", "NaN", |c| c.objective.variance = f32::NAN),
+            ("objective.variance", "5", |c| (c.objective.variance, c.objective.bound) = (5.0, Bound::Iwae)),
+            ("objective.samples", "2", |c| (c.objective.covariance, c.objective.samples) = (1.0, 2)),
             ("objective.factor", "-1", |c| c.objective.factor = -1.0),
             ("model.discriminator", "[]", |c| c.objective.factor = 6.0),
             ("model.discriminator", "[8]", |c| c.model.discriminator = vec![8]),

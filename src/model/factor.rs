@@ -10,7 +10,7 @@
 //! Letters: B examples of the batch, n of them that count, Z latent dimensions.
 
 use super::network::{Kind, Map};
-use super::phases::Phase;
+use super::phases::{Build, Phase};
 use super::weights::{FACTOR, Weight};
 use super::{Model, Weights};
 use crate::config::{Config, OptimizerConfig};
@@ -19,7 +19,7 @@ use crate::expr::Expr;
 use crate::graph::{Axis, Elements, Graph, Group, Id, Op, Reduction};
 
 /// What the names of the discriminator's tensors begin with.
-const PLAYER: &str = "discriminator";
+pub(super) const PLAYER: &str = "discriminator";
 /// The term that is the discriminator's estimate of the total correlation.
 pub(super) const DENSITY_RATIO: &str = "density ratio";
 /// The slope below zero of the discriminator's non-linearity (appendix A of the paper).
@@ -27,6 +27,11 @@ const LEAK: f32 = 0.2;
 
 /// The model, then the discriminator.
 pub(super) fn phases(config: &Config) -> Vec<Phase> {
+    players(config, |model, _, weights, batch| model.tell_apart(weights, batch))
+}
+
+/// The model, then a discriminator with this loss.
+pub(super) fn players(config: &Config, build: Build) -> Vec<Phase> {
     let rule = &config.optimizer;
     let optimizer = OptimizerConfig {
         lr: rule.discriminator_lr,
@@ -41,7 +46,7 @@ pub(super) fn phases(config: &Config) -> Vec<Phase> {
         optimizer,
         weights: Weights::default().with(Weight::constant(PLAYER, 1.0)),
         every: rule.discriminator_every,
-        build: |model, _, weights, batch| model.tell_apart(weights, batch),
+        build,
     };
     vec![Phase { trains: Group::Except(&[PLAYER]), ..whole }, player]
 }

@@ -9,6 +9,7 @@ mod gaussian;
 mod gaussian_learned;
 mod gaussian_shared;
 mod heterogeneous;
+mod laplace;
 mod logistic_mixture;
 mod multinomial;
 mod negative_binomial;
@@ -125,6 +126,7 @@ pub struct Global {
 pub static LIKELIHOODS: &[&Likelihood] = &[
     &bernoulli::LIKELIHOOD,
     &gaussian::LIKELIHOOD,
+    &laplace::LIKELIHOOD,
     &gaussian_learned::LIKELIHOOD,
     &gaussian_shared::LIKELIHOOD,
     &logistic_mixture::LIKELIHOOD,

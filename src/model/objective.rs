@@ -4,8 +4,8 @@
 
 use super::factor::DENSITY_RATIO;
 use super::stack::{Drawn, Pass, sum};
-use super::weights::{self, DISTORTION, MMD, RATE, TOTAL_CORRELATION, Weights};
-use super::{Model, factor, likelihood, pairs};
+use super::weights::{self, ADVERSARY, COVARIANCE, DISTORTION, MMD, RATE, TOTAL_CORRELATION, VARIANCE, Weights};
+use super::{Model, adversary, factor, likelihood, pairs};
 use crate::config::{Bound, ObjectiveConfig};
 use crate::error::Result;
 use crate::graph::group::{DECODER, ENCODER};
@@ -64,6 +64,9 @@ impl Model {
         if objective.factor > 0.0 {
             factor::add_estimate(graph, weights, z, &pass.discriminator)?;
         }
+        if objective.adversary > 0.0 {
+            adversary::add_deceit(graph, weights, z, &pass.discriminator)?;
+        }
         if objective.tc != 1.0 {
             let correlation = pairs::total_correlation(graph, stats, z, clamp)?;
             graph.term(TOTAL_CORRELATION, correlation, weights.slot(TOTAL_CORRELATION)?);
@@ -74,6 +77,16 @@ impl Model {
             let prior = (self.prior().sample)(graph, self, &pass.prior, prior)?;
             let discrepancy = pairs::mmd(graph, z, prior)?;
             graph.term(MMD, discrepancy, weights.slot(MMD)?);
+        }
+        if objective.covariance > 0.0 || objective.variance > 0.0 {
+            let [between, of_each] = pairs::moments(graph, stats, self.config.latent)?;
+            for (name, weight, term) in
+                [(COVARIANCE, objective.covariance, between), (VARIANCE, objective.variance, of_each)]
+            {
+                if weight > 0.0 {
+                    graph.term(name, term, weights.slot(name)?);
+                }
+            }
         }
         Ok(())
     }
@@ -141,7 +154,14 @@ pub fn loss(
         (_, true) => (rate - f64::from(objective.capacity)).abs(),
         _ => rate,
     };
-    let others = [(TOTAL_CORRELATION, objective.tc - 1.0), (MMD, objective.mmd), (DENSITY_RATIO, objective.factor)];
+    let others = [
+        (TOTAL_CORRELATION, objective.tc - 1.0),
+        (MMD, objective.mmd),
+        (COVARIANCE, objective.covariance),
+        (VARIANCE, objective.variance),
+        (DENSITY_RATIO, objective.factor),
+        (ADVERSARY, objective.adversary),
+    ];
     let others = others.map(|(name, weight)| f64::from(weight) * of(name).unwrap_or(0.0));
     distortion + f64::from(objective.beta) * shaped + others.iter().sum::<f64>()
 }
@@ -151,11 +171,20 @@ pub fn formula(objective: &ObjectiveConfig, beta: &str) -> String {
     let tc = objective.tc - 1.0;
     let tc = if tc == 0.0 { String::new() } else { format!(" + {tc} x total correlation") };
     let mmd = if objective.mmd > 0.0 { format!(" + {} x MMD", objective.mmd) } else { String::new() };
+    let moments: String = [(COVARIANCE, objective.covariance), (VARIANCE, objective.variance)]
+        .iter()
+        .filter(|(_, weight)| *weight > 0.0)
+        .map(|(name, weight)| format!(" + {weight} x {name} (DIP-VAE-I)"))
+        .collect();
     let factor = match objective.factor {
         0.0 => String::new(),
         factor => format!(" + {factor} x density ratio of a discriminator (FactorVAE)"),
     };
-    format!("{}{tc}{mmd}{factor}", main_part(objective, beta))
+    let adversary = match objective.adversary {
+        0.0 => String::new(),
+        adversary => format!(" + {adversary} x -log D(z) of a discriminator of latents and prior (AAE)"),
+    };
+    format!("{}{tc}{mmd}{moments}{factor}{adversary}", main_part(objective, beta))
 }
 
 fn main_part(objective: &ObjectiveConfig, beta: &str) -> String {
@@ -190,8 +219,15 @@ mod tests {
     #[test]
     fn the_loss_of_an_epoch_has_the_weights_of_its_end() {
         let elbo = |beta| ObjectiveConfig::elbo(beta);
-        let others = [(PENALTY, 3.5), (TOTAL_CORRELATION, 0.5), (MMD, 0.25), (DENSITY_RATIO, -1.0)]
-            .map(|(name, value)| (name.to_owned(), value));
+        let others = [
+            (PENALTY, 3.5),
+            (TOTAL_CORRELATION, 0.5),
+            (MMD, 0.25),
+            (COVARIANCE, 0.5),
+            (VARIANCE, 2.0),
+            (DENSITY_RATIO, -1.0),
+        ]
+        .map(|(name, value)| (name.to_owned(), value));
         let ciwae = ObjectiveConfig { bound: Bound::Ciwae, share: 0.25, ..elbo(1.0) };
         for (objective, bound, expected) in [
             (ObjectiveConfig { anneal: Anneal::Linear, ..elbo(4.0) }, None, 10.0 + 4.0 * 3.0),
@@ -199,6 +235,7 @@ mod tests {
             (ObjectiveConfig { capacity: 5.0, ..elbo(100.0) }, None, 10.0 + 100.0 * 2.0),
             (ObjectiveConfig { tc: 6.0, ..elbo(1.0) }, None, 10.0 + 3.0 + 5.0 * 0.5),
             (ObjectiveConfig { mmd: 100.0, ..elbo(0.0) }, None, 10.0 + 100.0 * 0.25),
+            (ObjectiveConfig { covariance: 10.0, variance: 5.0, ..elbo(1.0) }, None, 13.0 + 10.0 * 0.5 + 5.0 * 2.0),
             (ObjectiveConfig { factor: 3.0, ..elbo(1.0) }, None, 10.0 + 3.0 - 3.0),
             (ObjectiveConfig { bound: Bound::Iwae, ..elbo(1.0) }, Some(12.0), 12.0),
             (ciwae, Some(12.0), 0.25 * 13.0 + 0.75 * 12.0),

@@ -6,7 +6,7 @@
 use super::prior::log_normal;
 use crate::error::Result;
 use crate::expr::Expr;
-use crate::graph::{Axis, Clamp, Graph, Id, Reduction};
+use crate::graph::{Axis, Clamp, Graph, Id, Op, Reduction};
 
 /// A logarithm of what is no part of a sum.
 const NEVER: f32 = -1e30;
@@ -69,6 +69,35 @@ pub fn mmd(graph: &mut Graph, z: Id, draws: Id) -> Result<Id> {
         let counts = i.max(j).less(n.clone()) * Expr::constant(1.0).less(n.clone());
         counts.select(others - 2.0 * both / n, 0.0)
     })
+}
+
+/// How far the covariance C of the batch's posterior means is from the unit matrix, [B, 2Z] → [B] each: Σᵢ≠ⱼ Cᵢⱼ² and
+/// Σᵢ (Cᵢᵢ − 1)², C = 1/n Σ (μ − m)(μ − m)ᵀ over the examples that count, m their mean (Kumar et al., "Variational inference of
+/// disentangled latent concepts from unlabeled observations", 2018, section 3: DIP-VAE-I). Both are of the batch as a
+/// whole, so every example that counts has the same.
+pub fn moments(graph: &mut Graph, stats: Id, latent: usize) -> Result<[Id; 2]> {
+    let batch = graph.shape(stats).rows();
+    let counts = || Expr::row(batch).less(Expr::count());
+    let mean = graph.columns(stats, 0, latent)?;
+    let center = graph
+        .reduce_map(Reduction::Sum, Axis::Rows(batch), [mean], |[mean]| counts().select(mean / Expr::count(), 0.0))?;
+    let center = graph.reshape(center, &[1, latent])?;
+    let apart = graph.map([mean, center], |[mean, center]| counts().select(mean - center, 0.0))?;
+    let products = graph.add(Op::Product { a: apart, b: apart, batch: 1, transposed: [true, false] })?;
+    let own = || Expr::row(latent).equal(Expr::column());
+    let terms: [Expr; 2] = {
+        let c = Expr::input(0) / Expr::count();
+        [own().select(0.0, c.clone().squared()), own().select((c - 1.0).squared(), 0.0)]
+    };
+    let mut of_batch = |term: Expr| {
+        let of_dimension = graph.reduce_map(Reduction::Sum, Axis::Columns, [products], |_| term)?;
+        let all = graph.as_row(of_dimension)?;
+        let all = graph.reduce(Reduction::Sum, Axis::Columns, all)?;
+        let all = graph.tile(all, batch)?;
+        graph.map([all], |[all]| counts().select(all, 0.0))
+    };
+    let [between, of_each] = terms;
+    Ok([of_batch(between)?, of_batch(of_each)?])
 }
 
 /// The similarity of two points of Z coordinates whose squared distance is s: Σ C/(C + s), C = 2·Z·scale, which is the inverse

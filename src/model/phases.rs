@@ -5,7 +5,7 @@
 //! A family says its phases in [`phases`]; plans, updates, metrics and checkpoints follow. Parameters that belong to no phase
 //! keep their values.
 
-use super::{Model, Weights, factor};
+use super::{Model, Weights, adversary, factor};
 use crate::config::{Config, OptimizerConfig};
 use crate::error::Result;
 use crate::graph::{Graph, Group};
@@ -56,7 +56,11 @@ impl Phase {
 
 /// The phases of a training step, in their order.
 pub fn phases(config: &Config) -> Vec<Phase> {
-    if config.objective.factor > 0.0 { factor::phases(config) } else { vec![Phase::whole(config)] }
+    match &config.objective {
+        objective if objective.factor > 0.0 => factor::phases(config),
+        objective if objective.adversary > 0.0 => adversary::phases(config),
+        _ => vec![Phase::whole(config)],
+    }
 }
 
 impl Model {

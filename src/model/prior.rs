@@ -6,6 +6,7 @@
 
 pub mod flow;
 mod gaussian;
+mod laplace;
 mod mixture;
 mod standard;
 mod vamp;
@@ -44,7 +45,8 @@ pub struct Prior {
 }
 
 /// Every prior there is.
-pub static PRIORS: &[&Prior] = &[&standard::PRIOR, &gaussian::PRIOR, &mixture::PRIOR, &vamp::PRIOR, &flow::PRIOR];
+pub static PRIORS: &[&Prior] =
+    &[&standard::PRIOR, &gaussian::PRIOR, &laplace::PRIOR, &mixture::PRIOR, &vamp::PRIOR, &flow::PRIOR];
 
 /// log N(z; mean, exp(log-variance)) of one dimension, in nats.
 pub fn log_normal(z: Expr, mean: Expr, log_variance: Expr) -> Expr {

@@ -18,8 +18,14 @@ pub const CAPACITY: &str = "capacity";
 pub const TOTAL_CORRELATION: &str = "total correlation";
 /// The weight of the maximum mean discrepancy.
 pub const MMD: &str = "MMD";
+/// The weight of the squared covariances of the posterior means.
+pub const COVARIANCE: &str = "covariance of means";
+/// The weight of the squared distance of the posterior means' variances from 1.
+pub const VARIANCE: &str = "variance of means";
 /// γ, the weight of the total correlation as a discriminator estimates it.
 pub const FACTOR: &str = "factor";
+/// The weight of what the encoder does to deceive a discriminator of latents and prior.
+pub const ADVERSARY: &str = "adversary";
 /// The weight of the difference of log densities at the samples, in a mixture of ELBO and bound.
 pub const LOG_RATIO: &str = "log ratio";
 /// The weight of a bound of importance-weighted samples.
@@ -121,8 +127,16 @@ impl Weights {
         if objective.mmd > 0.0 {
             all.push(Weight::constant(MMD, objective.mmd));
         }
+        for (name, weight) in [(COVARIANCE, objective.covariance), (VARIANCE, objective.variance)] {
+            if weight > 0.0 {
+                all.push(Weight::constant(name, weight));
+            }
+        }
         if objective.factor > 0.0 {
             all.push(Weight::constant(FACTOR, objective.factor));
+        }
+        if objective.adversary > 0.0 {
+            all.push(Weight::constant(ADVERSARY, objective.adversary));
         }
         Self { all }
     }
@@ -184,6 +198,7 @@ mod tests {
         let pairs = ObjectiveConfig { tc: 6.0, mmd: 10.0, ..elbo.clone() };
         let all = ObjectiveConfig { tc: 6.0, mmd: 9.0, ..capacity.clone() };
         let factor = ObjectiveConfig { factor: 35.0, ..pairs.clone() };
+        let moments = ObjectiveConfig { covariance: 10.0, variance: 5.0, ..elbo.clone() };
         let ciwae = ObjectiveConfig { bound: Bound::Ciwae, share: 0.25, ..ObjectiveConfig::elbo(1.0) };
         let iwae = ObjectiveConfig { bound: Bound::Iwae, ..ciwae.clone() };
         for (objective, epochs, expected) in [
@@ -200,6 +215,7 @@ mod tests {
             (&pairs, 3.0, &[1.0, 4.0, 5.0, 10.0]),
             (&all, 2.5, &[1.0, 4.0, 5.0, 5.0, 9.0]),
             (&factor, 3.0, &[1.0, 4.0, 5.0, 10.0, 35.0]),
+            (&moments, 3.0, &[1.0, 4.0, 10.0, 5.0]),
             (&ciwae, 3.0, &[0.25, 0.25, 0.75, 1.0]),
             (&iwae, 3.0, &[0.0, 0.0, 1.0, 1.0]),
         ] {

@@ -37,12 +37,13 @@ fn rules_agree(executor: &mut Executor) {
 /// The gradient of a training step in every parameter, with the last example not counted or counted.
 fn models_agree(new: &dyn Fn() -> Executor) {
     use Likelihood::{
-        Bernoulli, Categorical, Gaussian, GaussianLearned, GaussianShared, LogisticMixture, Multinomial,
+        Bernoulli, Categorical, Gaussian, GaussianLearned, GaussianShared, Laplace, LogisticMixture, Multinomial,
         NegativeBinomial, Poisson,
     };
     for likelihood in [
         Bernoulli,
         Gaussian,
+        Laplace,
         GaussianLearned,
         GaussianShared,
         LogisticMixture,
@@ -186,6 +187,8 @@ fn training_agrees(
     let as_data = |v: f32| match likelihood {
         Likelihood::LogisticMixture => (128.0 + 80.0 * v).round() / 255.0,
         _ if likelihood.domain() == Domain::Counts => (3.0 * v.abs()).round(),
+        // On either side of the kink, and not near it.
+        Likelihood::Laplace => 3.0 * v.signum() + 0.25 * v,
         _ => 0.5 + 0.25 * v,
     };
     let mut x: Vec<f32> = draw(0, BATCH * width).into_iter().map(as_data).collect();
@@ -217,6 +220,8 @@ fn training_agrees(
 fn parts_agree(new: &dyn Fn() -> Executor) {
     use elbo::config::{MixtureWeights, Posterior};
     for (prior, posterior, weights) in [
+        (Prior::Laplace, Posterior::Gaussian, MixtureWeights::Uniform),
+        (Prior::Laplace, Posterior::Full, MixtureWeights::Uniform),
         (Prior::Vamp, Posterior::Full, MixtureWeights::Learned),
         (Prior::Mixture, Posterior::Iaf, MixtureWeights::Uniform),
         (Prior::Flow, Posterior::Planar, MixtureWeights::Uniform),
@@ -321,13 +326,13 @@ fn bound_agrees(executor: &mut Executor, bound: Bound) {
 }
 
 /// Both losses of a model with a discriminator, each in the parameters that follow it.
-fn players_agree(new: &dyn Fn() -> Executor, rows: usize) {
+fn players_agree(new: &dyn Fn() -> Executor, rows: usize, [factor, adversary]: [f32; 2]) {
     let mut config = Config::default();
     (config.model.hidden, config.model.discriminator) = (vec![6, 5], vec![5, 4]);
     config.model.latent = 3;
     config.model.activation = Activation::Tanh;
     config.model.likelihood = Likelihood::Gaussian;
-    config.objective.factor = 2.0;
+    (config.objective.factor, config.objective.adversary) = (factor, adversary);
     let (width, shape) = (8, [1, 1, 8]);
     let model = Model {
         config: config.model.clone(),
@@ -366,9 +371,11 @@ fn players_agree(new: &dyn Fn() -> Executor, rows: usize) {
 #[test]
 fn the_gradients_of_two_players_agree_with_central_differences() {
     for rows in [BATCH, BATCH - 1] {
-        players_agree(&cpu, rows);
-        for at in 0..adapters(true).len() {
-            players_agree(&|| adapters(true).swap_remove(at), rows);
+        for weights in [[2.0, 0.0], [0.0, 2.0]] {
+            players_agree(&cpu, rows, weights);
+            for at in 0..adapters(true).len() {
+                players_agree(&|| adapters(true).swap_remove(at), rows, weights);
+            }
         }
     }
 }

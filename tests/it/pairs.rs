@@ -5,7 +5,7 @@ use bytemuck::Zeroable;
 use elbo::exec::Executor;
 use elbo::graph::{Clamp, Graph, Id, Op};
 use elbo::kernels::StepScalars;
-use elbo::model::pairs::{mmd, similarity, total_correlation};
+use elbo::model::pairs::{mmd, moments, similarity, total_correlation};
 use elbo::plan::{Resident, Role, lower};
 use elbo::rng::{Philox, Stream};
 use elbo::shape::Shape;
@@ -106,6 +106,35 @@ fn the_discrepancy_to_the_prior_is_that_of_its_formula() {
             let found =
                 rows(&mut executor, &name, inputs, n, |graph, [z, draws]| mmd(graph, z, draws).expect("shapes meet"));
             compare(&expected, &found, SUMS).unwrap_or_else(|why| panic!("{name} on {}: {why}", executor.name()));
+        }
+    }
+}
+
+#[test]
+fn the_moments_of_the_means_are_those_of_their_formula() {
+    for mut executor in executors() {
+        for (batch, latent, n) in CASES {
+            let (means, log_variances) = (deviates(4, batch * latent), deviates(5, batch * latent));
+            let of = |i: usize, d: usize| f64::from(means[i * latent + d]);
+            let mean = |d: usize| (0..n).map(|i| of(i, d)).sum::<f64>() / n as f64;
+            let c = |a: usize, b: usize| {
+                (0..n).map(|i| (of(i, a) - mean(a)) * (of(i, b) - mean(b))).sum::<f64>() / n as f64
+            };
+            let pairs = || (0..latent).flat_map(|a| (0..latent).map(move |b| (a, b)));
+            let expected = [
+                pairs().filter(|(a, b)| a != b).map(|(a, b)| c(a, b).powi(2)).sum::<f64>(),
+                (0..latent).map(|a| (c(a, a) - 1.0).powi(2)).sum(),
+            ];
+            for (which, value) in expected.into_iter().enumerate() {
+                let expected: Vec<f32> = (0..batch).map(|i| if i < n { value as f32 } else { 0.0 }).collect();
+                let name = format!("moment {which} {batch} {latent} {n}");
+                let inputs = [(&means[..], [batch, latent]), (&log_variances[..], [batch, latent])];
+                let found = rows(&mut executor, &name, inputs, n, |graph, parts| {
+                    let stats = graph.concatenate(&parts).expect("rows are as many");
+                    moments(graph, stats, latent).expect("shapes meet")[which]
+                });
+                compare(&expected, &found, SUMS).unwrap_or_else(|why| panic!("{name} on {}: {why}", executor.name()));
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::support::{Tolerance, compare, computed, executors, log_determinants};
 use elbo::checkpoint::Course;
 use elbo::data::batches::Batch;
 use elbo::model::Model;
-use elbo::model::prior::{PRIORS, flow};
+use elbo::model::prior::{PRIORS, Prior, flow};
 use elbo::plan::Role;
 use elbo::rng::{Philox, Stream};
 use elbo::session::{Purpose, Session};
@@ -61,7 +61,9 @@ fn a_prior_that_starts_as_the_standard_one_has_its_numbers() {
         for settings in [&[][..], piwae, &[("bound", "iwae"), ("samples", "3")], &[("above", "[6-2]")], &[("mmd", "5")]]
         {
             let (terms, gradient) = step(&mut session(device, settings));
-            for prior in PRIORS.iter().filter(|prior| !prior.encoded) {
+            // Pseudo-inputs are no N(0, 1), nor is a Laplace distribution.
+            let can = |prior: &&&Prior| !prior.encoded && prior.kind != config::Prior::Laplace;
+            for prior in PRIORS.iter().filter(can) {
                 let closed = prior.kl.is_some() || prior.kind == config::Prior::Standard;
                 if !closed && !is_weighted(settings) {
                     continue;
@@ -89,7 +91,7 @@ fn disturb(session: &mut Session, by: f32) {
 }
 
 /// Settings of each prior with more than a closed form, and of each posterior.
-const PARTS: [&[(&str, &str)]; 7] = [
+const PARTS: [&[(&str, &str)]; 8] = [
     &[("prior", "mixture"), ("prior_components", "5"), ("prior_weights", "learned")],
     &[("prior", "vamp"), ("prior_components", "7")],
     &[("prior", "flow"), ("prior_layers", "3"), ("prior_width", "6")],
@@ -97,6 +99,7 @@ const PARTS: [&[(&str, &str)]; 7] = [
     &[("posterior", "planar"), ("posterior_layers", "3")],
     &[("posterior", "iaf"), ("posterior_width", "6")],
     &[("prior", "vamp"), ("prior_components", "20"), ("posterior", "iaf"), ("posterior_width", "6"), ("bound", "iwae")],
+    &[("prior", "laplace")],
 ];
 
 #[test]
@@ -322,6 +325,62 @@ fn a_learned_normal_prior_has_the_rates_and_draws_of_its_parameters() {
         let (m, v) = (f64::from(mean[d]), f64::from(log_variance[d]).exp());
         let error = (v / of.len() as f64).sqrt();
         assert!((average - m).abs() < 5.0 * error && (variance / v - 1.0).abs() < 0.16, "{d}: {average} {variance}");
+    }
+}
+
+#[test]
+fn a_laplace_prior_has_the_density_and_draws_of_its_parameters() {
+    let (latent, rows) = (3, 6);
+    let model = model(&[("latent", "3"), ("prior", "laplace")]);
+    let mut random = Philox::new(6, Stream::Choice, 0, 0);
+    let mut draw = |count: usize| -> Vec<f32> { (0..count).map(|_| random.normal()).collect() };
+    let [location, log_scale, z] = [draw(latent), draw(latent), draw(rows * latent)];
+    let term = |at: usize| {
+        let [m, log_b] = [&location, &log_scale].map(|of| f64::from(of[at % latent]));
+        -(f64::from(z[at]) - m).abs() / log_b.exp() - (2.0 * log_b.exp()).ln()
+    };
+    let expected: Vec<f32> =
+        (0..rows).map(|row| (row * latent..(row + 1) * latent).map(term).sum::<f64>() as f32).collect();
+    let inputs = [
+        ("z", &[rows, latent][..], &z[..]),
+        ("location", &[1, latent], &location[..]),
+        ("log-scale", &[1, latent], &log_scale[..]),
+    ];
+    for mut executor in executors() {
+        let density = model.prior().log_prob.expect("it has one");
+        let found = computed(&mut executor, rows, &inputs, |graph, ids| {
+            vec![density(graph, &model, &ids[1..], ids[0]).expect("shapes meet")]
+        });
+        compare(&expected, &found[0], ROUNDING).unwrap_or_else(|why| panic!("{}: {why}", executor.name()));
+    }
+    let mut session = session(0, &[("prior", "laplace"), ("latent", "3")]);
+    let plan = session.plan(Purpose::Sample(128)).expect("it fits");
+    session.initialise().expect("it fits");
+    for (name, values) in [("prior.location", &location), ("prior.log_scale", &log_scale)] {
+        let range = session.ranges().into_iter().find(|range| range.name == name).expect("it has one");
+        session.executor.write_f32(&Role::Parameters, range.offset, values).expect("it fits");
+    }
+    // A draw is a function of its number, which stands where the places of examples do.
+    session.set_order(&(0..100).collect::<Vec<_>>()).expect("it fits");
+    let mut draws = Vec::new();
+    for run in 0..40 {
+        let scalars = session.scalars(run, Stream::Prior, 0, 100);
+        session.run(plan, &[scalars]).expect("it runs");
+        draws.extend(session.read(0, &Role::Output("z".into()), 0, 100 * latent).expect("it is there"));
+    }
+    // |z − m|/b is exponential: its mean and deviation are 1, and half of the draws lie on either side, ln 2 away in the median.
+    for d in 0..latent {
+        let of = |z: &f32| f64::from(z - location[d]) / f64::from(log_scale[d]).exp();
+        let apart: Vec<f64> = draws.iter().skip(d).step_by(latent).map(of).collect();
+        let count = apart.len() as f64;
+        let mean = apart.iter().map(|x| x.abs()).sum::<f64>() / count;
+        let share = |holds: &dyn Fn(f64) -> bool| apart.iter().filter(|&&x| holds(x)).count() as f64 / count;
+        let (left, near) = (share(&|x| x < 0.0), share(&|x| x.abs() < std::f64::consts::LN_2));
+        assert!((mean - 1.0).abs() < 5.0 / count.sqrt(), "{d}: {mean}");
+        assert!(
+            (left - 0.5).abs() < 2.5 / count.sqrt() && (near - 0.5).abs() < 2.5 / count.sqrt(),
+            "{d}: {left} {near}"
+        );
     }
 }
 

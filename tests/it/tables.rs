@@ -1,7 +1,7 @@
 //! Tables with columns of several types and with missing values: from the likelihood to the files that leave the house.
 
 use crate::program::{elbo, files};
-use crate::support::{ROUNDING, compare, executors, of_rows};
+use crate::support::{ROUNDING, compare, computed, executors, of_rows};
 use elbo::config::{Config, Likelihood, resolve};
 use elbo::exec::Executor;
 use elbo::graph::columns::Columns;
@@ -92,6 +92,7 @@ fn a_mixed_table_with_missing_values_is_learnt_on_every_executor() {
 fn numbers_and_flags_with_missing_values_are_learnt_by_the_plain_likelihoods() {
     for (likelihood, columns) in [
         ("gaussian", "size,weight"),
+        ("laplace", "size,weight"),
         ("gaussian-learned", "size,weight"),
         ("gaussian-shared", "size,weight"),
         ("bernoulli", "smoker"),
@@ -207,6 +208,44 @@ fn a_missing_value_leaves_exactly_the_terms_of_the_other_columns() {
                 compare(&sums(&less), found, ROUNDING)
                     .unwrap_or_else(|e| panic!("{} {likelihood} {at}: {e}", executor.name()));
                 assert!(all.iter().all(|other| other == found), "the bits of what is missing do not matter");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_laplace_likelihood_is_its_formula_with_and_without_missing_values() {
+    let folder = tempfile::tempdir().unwrap();
+    let holed = model(folder.path(), "laplace", 5);
+    let (d, samples) = (holed.width, 2);
+    let mut rng = Philox::new(4, Stream::Choice, 1, 0);
+    let out: Vec<f32> = (0..samples * BATCH * d).map(|_| rng.normal()).collect();
+    // Zeros and values that one more does not change are there like all others.
+    let whole: Vec<f32> = (0..BATCH * d).map(|at| [rng.normal(), 0.0, 1e8, -3.0][at % 4]).collect();
+    let mut missing = whole.clone();
+    (0..BATCH * d).step_by(3).for_each(|at| missing[at] = f32::NAN);
+    let b = f64::from(holed.config.sigma) / 2.0_f64.sqrt();
+    let expected = |x: &[f32]| -> Vec<f32> {
+        let of_row = |(row, out): (usize, &[f32])| {
+            let values = &x[row / samples * d..][..d];
+            let term = |(m, x): (&f32, &f32)| (f64::from(*x) - f64::from(*m)).abs() / b + (2.0 * b).ln();
+            let terms: f64 = out.iter().zip(values).filter(|(_, x)| !x.is_nan()).map(term).sum();
+            let told: f64 = likelihood::column_distortions(&holed, out, values).iter().sum();
+            assert!((told - terms).abs() < 1e-6 * terms.abs(), "{told} {terms}");
+            terms as f32
+        };
+        out.chunks_exact(d).enumerate().map(of_row).collect()
+    };
+    let plain = Model { missing: false, ..holed.clone() };
+    for mut executor in executors() {
+        for (model, x) in [(&plain, &whole), (&holed, &whole), (&holed, &missing)] {
+            let inputs = [("out", &[samples * BATCH, d][..], &out[..]), ("x", &[BATCH, d], &x[..])];
+            let found = computed(&mut executor, BATCH, &inputs, |graph, ids| {
+                vec![likelihood::distortion(graph, model, ids[0], ids[1]).expect("shapes meet")]
+            });
+            for (row, (expected, found)) in expected(x).iter().zip(&found[0]).enumerate() {
+                let near = (expected - found).abs() < 1e-5 * expected.abs();
+                assert!(near, "{} {row}: {found} instead of {expected}", executor.name());
             }
         }
     }

@@ -285,6 +285,10 @@ pub fn cases() -> Vec<Case> {
         let (z, prior) = (c.variable(&[BATCH, 3]), c.constant(&[ROWS, 3]));
         vec![pairs::mmd(&mut c.graph, z, prior).expect("shapes meet")]
     });
+    case("covariance of the means", &|c| {
+        let stats = c.variable(&[BATCH, 6]);
+        pairs::moments(&mut c.graph, stats, 3).expect("shapes meet").to_vec()
+    });
     case("log ratio of given samples", &|c| {
         let (stats, eps, z) = (c.variable(&[BATCH, 4]), c.constant(&[ROWS, 2]), c.variable(&[ROWS, 2]));
         vec![c.add(LogRatio { stats, eps, z, clamp: CLAMP })]

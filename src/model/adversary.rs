@@ -1,0 +1,51 @@
+//! The adversarial autoencoder (Makhzani et al., "Adversarial autoencoders", 2015, arXiv 1511.05644): a second player tells latents
+//! of a batch from draws of the prior, and the encoder makes its latents look like those draws. With β = 0 that takes the place
+//! of the rate.
+//!
+//! Two phases take turns: the model by its objective and −log D(z), the loss that does not saturate (Goodfellow et al.,
+//! "Generative adversarial nets", 2014, section 3), the player by the logistic loss.
+//!
+//! Letters: B examples of the batch, Z latent dimensions, D the sigmoid of a logit that is large for draws of the prior.
+
+use super::factor::{self, PLAYER, logit};
+use super::phases::Phase;
+use super::weights::ADVERSARY;
+use super::{Model, Weights};
+use crate::config::Config;
+use crate::error::Result;
+use crate::expr::Expr;
+use crate::graph::{Axis, Graph, Id, Op, Reduction};
+
+/// The model, then the player.
+pub(super) fn phases(config: &Config) -> Vec<Phase> {
+    factor::players(config, |model, _, weights, batch| model.tell_from_prior(weights, batch))
+}
+
+impl Model {
+    /// The loss of the player: −½(log D(p) + log(1 − D(z))) of each example and a draw p of the prior.
+    fn tell_from_prior(&self, weights: &Weights, batch: usize) -> Result<Graph> {
+        let mut graph = Graph::training(batch);
+        let pass = self.pass(&mut graph, 1)?;
+        let z = pass.lowest().z;
+        // The noise of the layer above the highest is nobody's latent.
+        let noise = graph.add(Op::Noise { rows: batch, width: self.config.latent, layer: self.latents().len() })?;
+        let draws = (self.prior().sample)(&mut graph, self, &pass.prior, noise)?;
+        let both = graph.concatenate(&[draws, z])?;
+        let both = graph.reshape(both, &[2 * batch, self.config.latent])?;
+        let logits = logit(&mut graph, both, &pass.discriminator)?;
+        let logits = graph.reshape(logits, &[batch, 2])?;
+        let loss = graph.reduce_map(Reduction::Sum, Axis::Columns, [logits], |[logit]| {
+            0.5 * ((2.0 * Expr::column() - 1.0) * logit).softplus()
+        })?;
+        graph.term(PLAYER, loss, weights.slot(PLAYER)?);
+        Ok(graph)
+    }
+}
+
+/// Adds −log D(z): what the encoder does to look like the prior.
+pub(super) fn add_deceit(graph: &mut Graph, weights: &Weights, z: Id, discriminator: &[Id]) -> Result<()> {
+    let logit = logit(graph, z, discriminator)?;
+    let deceit = graph.map([logit], |[logit]| (-logit).softplus())?;
+    graph.term(ADVERSARY, deceit, weights.slot(ADVERSARY)?);
+    Ok(())
+}
