@@ -94,7 +94,9 @@ pub fn run(args: &DisentangleArgs, report: &Report) -> Result<()> {
     value["seed"] = json!(seed);
     value["files"] = json!(made);
     report.json(&value);
-    made.iter().for_each(|file| report.result(&file.display().to_string()));
+    for file in &made {
+        report.result(&file.display().to_string());
+    }
     Ok(())
 }
 
