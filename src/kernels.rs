@@ -1,6 +1,6 @@
 //! HOW one thing is computed: the table [`KERNELS`], and per kernel its parameters, its grid and its CPU twin.
 //!
-//! A kernel `x` is `shaders/x.wgsl`, `src/kernels/x.rs` and the label `x` in traces. The Rust side and the WGSL side
+//! A kernel `x` of a group is `shaders/GROUP/x.wgsl`, `src/kernels/GROUP/x.rs` and the label `x` in traces. The Rust side and the WGSL side
 //! state the same interface; one test walks the table with naga's reflection and proves that they agree.
 //!
 //! Conventions that hold for every kernel:
@@ -13,65 +13,37 @@
 //!   independent of each other: a [`Call`] asks for a range of it, so that threads can share the work;
 //! - sums run in a fixed order, whatever the range.
 
-pub mod activation;
-pub mod activation_grad;
-pub mod append;
-pub mod batch_mean;
-pub mod batched_product;
-pub mod bernoulli;
-pub mod bound;
-pub mod broadcast;
-pub mod chain;
-pub mod clip_factor;
-pub mod combine;
-pub mod conv;
-pub mod conv_weight;
-pub mod dropout;
-mod expression;
-pub mod gather;
-pub mod gaussian;
-mod gemm;
-pub mod group_moments;
-pub mod group_norm;
-pub mod group_norm_grad;
-pub mod group_norm_weight;
-mod groups;
-mod images;
-pub mod kl_means;
-pub mod log_mean_exp;
-pub mod log_prior;
-pub mod log_ratio;
-pub mod log_ratio_grad;
-pub mod logistic_mixture;
-pub mod logistic_mixture_mean;
-pub mod map;
+mod elementwise;
+mod formula;
+mod image;
+mod latent;
+mod likelihood;
 pub mod math;
-pub mod matmul;
-pub mod matmul_direct;
-pub mod matmul_texels;
-pub mod noise;
-pub mod planes;
-pub mod pool;
-pub mod posterior_grad;
-pub mod reduce;
-pub mod row_weights;
-pub mod running;
-pub mod sample;
-pub mod shaped_kl;
-pub mod squared_norm;
-pub mod sum_columns;
-pub mod sum_rows;
-pub mod table;
-pub mod table_values;
-pub mod take_rows;
+mod norm;
+mod objective;
+mod optim;
+mod product;
 #[cfg(test)]
 mod testing;
-pub mod update;
-pub mod update_texels;
 mod vector;
-pub mod with_class;
 
 use bytemuck::{Pod, Zeroable};
+pub use elementwise::{
+    activation, activation_grad, append, broadcast, combine, dropout, gather, sum_columns, sum_rows, take_rows,
+    with_class,
+};
+use formula::expression;
+pub use formula::{map, reduce};
+use image::images;
+pub use image::{conv, conv_weight, planes, pool};
+pub use latent::{kl_means, log_prior, log_ratio, log_ratio_grad, noise, posterior_grad, sample, shaped_kl};
+pub use likelihood::{bernoulli, gaussian, logistic_mixture, logistic_mixture_mean, table, table_values};
+use norm::groups;
+pub use norm::{group_moments, group_norm, group_norm_grad, group_norm_weight};
+pub use objective::{batch_mean, bound, log_mean_exp, row_weights};
+pub use optim::{clip_factor, running, squared_norm, update, update_texels};
+use product::gemm;
+pub use product::{batched_product, chain, matmul, matmul_direct, matmul_texels};
 use std::fmt::Write;
 use std::ops::Range;
 

@@ -50,11 +50,13 @@ fn the_table_the_shaders_and_the_rust_files_have_the_same_stems() {
     sorted.sort_unstable();
     sorted.dedup();
     assert_eq!(names, sorted, "the table is in alphabetical order, without repetition");
-    assert_eq!(stems(&root().join("shaders"), "wgsl"), names, "files in shaders/");
-    for kernel in KERNELS {
-        assert!(root().join(format!("src/kernels/{}.rs", kernel.name)).is_file(), "src/kernels/{}.rs", kernel.name);
-        let text = std::fs::read_to_string(root().join(format!("shaders/{}.wgsl", kernel.name))).unwrap();
-        assert_eq!(kernel.wgsl, text, "{} embeds another shader", kernel.name);
+    let found = shaders();
+    assert_eq!(found.iter().map(|(_, stem)| stem.as_str()).collect::<Vec<_>>(), names, "files in shaders/GROUP/");
+    for (kernel, (group, name)) in KERNELS.iter().zip(found) {
+        let rust = format!("src/kernels/{group}/{name}.rs");
+        assert!(root().join(&rust).is_file(), "{rust}");
+        let text = std::fs::read_to_string(root().join(format!("shaders/{group}/{name}.wgsl"))).unwrap();
+        assert_eq!(kernel.wgsl, text, "{name} embeds another shader");
     }
 }
 
@@ -347,13 +349,18 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The stems of the files in a folder with an extension, sorted.
-fn stems(folder: &Path, extension: &str) -> Vec<String> {
-    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let paths = paths.filter(|path| path.extension().is_some_and(|found| found == extension));
-    let mut stems: Vec<String> = paths.map(|path| path.file_stem().unwrap().to_string_lossy().into_owned()).collect();
-    stems.sort();
-    stems
+/// Group and stem of every shader but the shared ones, by stem.
+fn shaders() -> Vec<(String, String)> {
+    let entries =
+        |folder: &Path| std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    let stem = |path: &Path| path.file_stem().unwrap().to_string_lossy().into_owned();
+    let mut found = Vec::new();
+    for group in entries(&root().join("shaders")).into_iter().filter(|group| !group.ends_with("shared")) {
+        assert!(group.is_dir(), "{} belongs into a group", group.display());
+        found.extend(entries(&group).iter().map(|path| (stem(&group), stem(path))));
+    }
+    found.sort_by(|(_, a), (_, b)| a.cmp(b));
+    found
 }
 
 /// Entries broken in one place: the checks have to find each of them.

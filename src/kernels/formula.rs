@@ -1,0 +1,5 @@
+//! Kernels for formulas.
+
+pub(super) mod expression;
+pub mod map;
+pub mod reduce;

@@ -1,0 +1,261 @@
+//! Convolutions and transposed convolutions of images, [R, pixels, inputs] → [R, pixels, outputs]:
+//!
+//! - `UP`: the image that is made is the fine one of [`Images`], so this is a transposed convolution;
+//! - `TRANSPOSE`: the parameters are those of the opposite map, whose gradient for its input this is; otherwise their last
+//!   row, the bias, is added to every pixel;
+//! - `EPILOGUE`, `ACTIVATION`: as in [`crate::kernels::matmul`], without the likelihoods;
+//! - `ROWS`: pixels that a thread makes.
+//!
+//! The parameters are one matrix [taps·inputs + 1, outputs], taps row by row, so that what surrounds affine maps
+//! (update, initial values, checkpoints) is the same for convolutions.
+
+use crate::kernels::gemm::{self, Matrix};
+use crate::kernels::images::Images;
+use crate::kernels::matmul::{ACTIVATE, DERIVE};
+use crate::kernels::{Asked, Call, Kernel, Sum, f32s, f32s_mut, math, read, write};
+use std::borrow::Cow;
+
+crate::kernels::params! {
+    /// Constants of one use.
+    pub struct Params {
+        /// R.
+        pub rows: u32,
+        /// Channels of the image that is read.
+        pub inputs: u32,
+        /// Channels of the image that is made.
+        pub outputs: u32,
+        /// Height of the fine image.
+        pub fine_height: u32,
+        /// Width of the fine image.
+        pub fine_width: u32,
+        /// Height of the coarse image.
+        pub coarse_height: u32,
+        /// Width of the coarse image.
+        pub coarse_width: u32,
+        /// Taps along each side.
+        pub kernel: u32,
+        /// Pixels of the fine image from one pixel of the coarse one to the next.
+        pub stride: u32,
+        /// By how many pixels the first taps lie outside the fine image.
+        pub padding: u32,
+    }
+}
+
+/// The kernel; its outer axis are the rows.
+pub static KERNEL: Kernel = Kernel {
+    name: "conv",
+    wgsl: include_str!("../../../shaders/image/conv.wgsl"),
+    bindings: &[read("x"), read("w"), read("aux"), write("y")],
+    params: FIELDS,
+    entry: &[],
+    consts: &["UP", "TRANSPOSE", "EPILOGUE", "ACTIVATION", "ROWS"],
+    workgroup: [64, 1, 1],
+    cpu,
+    fast: Some(fast),
+    sums,
+    rounds: |asked| (rounds(&asked.params(), asked.consts), "fewer channels or a smaller kernel"),
+    family: crate::kernels::Family::Convolution(|asked| asked.params::<Params>().products()),
+};
+
+/// `ROWS` for devices whose threads run in parallel.
+pub const FEW_ROWS: u32 = 4;
+/// `ROWS` for drivers that emulate them.
+pub const MANY_ROWS: u32 = 8;
+
+/// Threads of a workgroup.
+const LANES: usize = 64;
+/// Channels that a thread makes.
+const COLUMNS: usize = 16;
+
+impl Params {
+    /// The two images.
+    pub fn images(&self) -> Images {
+        let (fine, coarse) = ([self.fine_height, self.fine_width], [self.coarse_height, self.coarse_width]);
+        Images::new(fine, coarse, [self.kernel, self.stride, self.padding])
+    }
+
+    /// Multiplications of the product that a use stands for.
+    pub fn products(&self) -> f64 {
+        self.images().products(self.rows, [self.inputs, self.outputs])
+    }
+}
+
+/// The grid of a dispatch: tiles of pixels that are seen through the same taps, and of channels.
+pub fn grid(p: &Params, consts: &[u32]) -> [u32; 3] {
+    let images = p.images();
+    let (apart, size) = if consts[0] == 1 { (images.stride, images.fine) } else { (1, images.coarse) };
+    let cells = p.rows as usize * size[0].div_ceil(apart) * size[1].div_ceil(apart);
+    let tiles = cells.div_ceil(LANES * consts[4] as usize);
+    crate::kernels::grid(apart * apart * tiles * (p.outputs as usize).div_ceil(COLUMNS))
+}
+
+/// The most rounds that the loops of a thread make ([`crate::kernels::MOST_ROUNDS`]): one for each channel of what it sees, through
+/// those taps that are a stride apart where the fine image is made.
+fn rounds(p: &Params, consts: &[u32]) -> usize {
+    let apart = if consts[0] == 1 { p.stride } else { 1 };
+    let taps = p.kernel.div_ceil(apart) as usize;
+    taps * (2 + taps * (2 + p.inputs as usize))
+}
+
+/// Where the parameters have the factor of an input channel and an output channel at a tap.
+fn place(p: &Params, transpose: u32, [tap, input, output]: [usize; 3]) -> usize {
+    let (inputs, outputs) = (p.inputs as usize, p.outputs as usize);
+    if transpose == 1 { (tap * outputs + output) * inputs + input } else { (tap * inputs + input) * outputs + output }
+}
+
+fn sums(asked: &Asked, size: &dyn Fn(usize) -> f64) -> Sum {
+    let p: Params = asked.params();
+    Sum::of((p.kernel * p.kernel * p.inputs) as usize, size(0) * size(1))
+}
+
+fn cpu(call: Call) {
+    let p: Params = call.params();
+    let images = p.images();
+    let [up, transpose, epilogue, activation, _] = *call.consts else { unreachable!("there are five constants") };
+    let Call { range, reads, mut writes, .. } = call;
+    let [x, w, aux] = [0, 1, 2].map(|i| f32s(reads[i]));
+    let y = f32s_mut(writes[0]);
+    let activation = math::from_code(activation);
+    let (inputs, outputs) = (p.inputs as usize, p.outputs as usize);
+    let (pixels, source) = match up {
+        1 => (images.fine_pixels(), images.coarse_pixels()),
+        _ => (images.coarse_pixels(), images.fine_pixels()),
+    };
+    for at in 0..range.len() * pixels * outputs {
+        let (row, pixel, output) = (at / outputs / pixels, at / outputs % pixels, at % outputs);
+        let last = images.taps() * inputs * outputs;
+        let mut sum = if transpose == 0 { f64::from(w[last + output]) } else { 0.0 };
+        for tap in 0..images.taps() {
+            let seen = if up == 1 { images.seen_by(pixel, tap) } else { images.seen(pixel, tap) };
+            let Some(seen) = seen else { continue };
+            for input in 0..inputs {
+                let left = x[(row * source + seen) * inputs + input];
+                sum += f64::from(left) * f64::from(w[place(&p, transpose, [tap, input, output])]);
+            }
+        }
+        y[at] = match epilogue {
+            ACTIVATE => math::activate(activation, sum as f32),
+            DERIVE => sum as f32 * math::derivative(activation, aux[at]),
+            _ => sum as f32,
+        };
+    }
+}
+
+/// Numbers of a block that should stay in a core's own cache.
+pub(in crate::kernels) const BLOCK: usize = 1 << 16;
+
+/// The twin's meaning by way of matrix products: a convolution multiplies what each pixel sees by the parameters; for a
+/// transposed one, each pixel of the coarse image gives to all those that it sees.
+fn fast(call: Call) {
+    let p: Params = call.params();
+    let [up, transpose, epilogue, activation, _] = *call.consts else { unreachable!("there are five constants") };
+    let Call { range, reads, mut writes, .. } = call;
+    let [x, w, aux] = [0, 1, 2].map(|i| f32s(reads[i]));
+    let y = f32s_mut(writes[0]);
+    let (inputs, outputs) = (p.inputs as usize, p.outputs as usize);
+    let has_bias = transpose == 0;
+    if has_bias {
+        let bias = &w[p.images().taps() * inputs * outputs..];
+        y.chunks_exact_mut(outputs).for_each(|pixel| pixel.copy_from_slice(bias));
+    }
+    let pixels = range.len() * p.images().coarse_pixels();
+    if up == 1 {
+        if !has_bias {
+            y.fill(0.0);
+        }
+        upwards(&p, pixels, x, &spread(&p, transpose, w), y);
+    } else {
+        downwards(&p, pixels, x, &gathered(&p, transpose, w), y, has_bias);
+    }
+    let activation = math::from_code(activation);
+    match epilogue {
+        ACTIVATE => math::activate_all(activation, y),
+        DERIVE => math::derivative_all(activation, aux, y),
+        _ => {}
+    }
+}
+
+/// The parameters as a matrix [taps·inputs, outputs].
+fn gathered<'a>(p: &Params, transpose: u32, w: &'a [f32]) -> Cow<'a, [f32]> {
+    if transpose == 0 {
+        return Cow::Borrowed(w);
+    }
+    let (inputs, outputs) = (p.inputs as usize, p.outputs as usize);
+    let value = |at: usize| w[place(p, transpose, [at / outputs / inputs, at / outputs % inputs, at % outputs])];
+    (0..p.images().taps() * inputs * outputs).map(value).collect()
+}
+
+/// The parameters as a matrix [inputs, taps·outputs].
+fn spread(p: &Params, transpose: u32, w: &[f32]) -> Vec<f32> {
+    let outputs = p.outputs as usize;
+    let columns = p.images().taps() * outputs;
+    let value = |at: usize| w[place(p, transpose, [at % columns / outputs, at / columns, at % outputs])];
+    (0..p.inputs as usize * columns).map(value).collect()
+}
+
+fn downwards(p: &Params, pixels: usize, x: &[f32], w: &[f32], y: &mut [f32], add: bool) {
+    let (images, inputs, outputs) = (p.images(), p.inputs as usize, p.outputs as usize);
+    let depth = images.taps() * inputs;
+    let right = Matrix { values: w, rows: outputs, columns: 1 };
+    let block = (BLOCK / depth).clamp(32, 1024);
+    let mut seen = vec![0.0; block.min(pixels) * depth];
+    for (at, y) in y.chunks_mut(block * outputs).enumerate() {
+        let rows = y.len() / outputs;
+        images.rows_seen(x, inputs, at * block..at * block + rows, 0..depth, &mut seen);
+        let left = Matrix { values: &seen, rows: depth, columns: 1 };
+        gemm::product([rows, outputs, depth], left, right, y, add);
+    }
+}
+
+fn upwards(p: &Params, pixels: usize, x: &[f32], w: &[f32], y: &mut [f32]) {
+    let (images, inputs, outputs) = (p.images(), p.inputs as usize, p.outputs as usize);
+    let columns = images.taps() * outputs;
+    let right = Matrix { values: w, rows: columns, columns: 1 };
+    let block = (BLOCK / columns).clamp(32, 1024).min(pixels);
+    let mut given = vec![0.0; block * columns];
+    for first in (0..pixels).step_by(block) {
+        let rows = block.min(pixels - first);
+        let left = Matrix { values: &x[first * inputs..], rows: inputs, columns: 1 };
+        gemm::product([rows, columns, inputs], left, right, &mut given, false);
+        let (given, y) = (&given[..rows * columns], &mut *y);
+        pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || images.add_to_seen(given, outputs, first..first + rows, y),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::{StepScalars, testing};
+    use bytemuck::Zeroable;
+
+    fn params(inputs: u32, outputs: u32, [kernel, stride, padding]: [u32; 3]) -> Params {
+        let (fine_height, fine_width, coarse_height, coarse_width) = (3, 3, 2, 2);
+        #[rustfmt::skip]
+        let p = Params {
+            rows: 1, inputs, outputs, fine_height, fine_width, coarse_height, coarse_width, kernel, stride, padding,
+        };
+        p
+    }
+
+    /// By hand: an image of the numbers 1 to 9 under a kernel of four taps, and the same kernel backwards.
+    #[test]
+    fn small_images_give_what_they_give_by_hand() {
+        let step = StepScalars::zeroed();
+        let w = [1.0, 10.0, 100.0, 1000.0, 0.5];
+        let image: Vec<f32> = (1..10).map(|i| i as f32).collect();
+        let mut y = [f32::NAN; 4];
+        cpu(testing::call(0..1, &params(1, 1, [2, 1, 0]), &[0, 0, 0, 0, 4], &step, &[&image, &w, &[]], vec![&mut y]));
+        assert_eq!(y, [5421.5, 6532.5, 8754.5, 9865.5]);
+        let mut y = [f32::NAN; 9];
+        let x = [1.0, 2.0, 3.0, 4.0];
+        cpu(testing::call(0..1, &params(1, 1, [2, 1, 0]), &[1, 1, 0, 0, 4], &step, &[&x, &w, &[]], vec![&mut y]));
+        assert_eq!(y, [1.0, 12.0, 20.0, 103.0, 1234.0, 2040.0, 300.0, 3400.0, 4000.0]);
+        // With a stride of two and padding, every pixel of the fine image is seen through its own tap.
+        let mut y = [f32::NAN; 9];
+        cpu(testing::call(0..1, &params(1, 1, [2, 2, 1]), &[1, 1, 0, 0, 4], &step, &[&x, &w, &[]], vec![&mut y]));
+        assert_eq!(y, [1000.0, 200.0, 2000.0, 30.0, 4.0, 40.0, 3000.0, 400.0, 4000.0]);
+    }
+}

@@ -1,0 +1,226 @@
+//! The gradient of the parameters of a convolution, or with `UP` of a transposed one: [taps·inputs + 1, outputs], whose
+//! last row is that of the bias. It comes in parts, each the sum over its own share of the pixels.
+
+use crate::kernels::conv::BLOCK;
+use crate::kernels::gemm::{self, Matrix};
+use crate::kernels::images::Images;
+use crate::kernels::matmul::column_sums;
+use crate::kernels::{Asked, Call, Kernel, Sum, f32s, f32s_mut, read, write};
+use std::ops::Range;
+
+crate::kernels::params! {
+    /// Constants of one use.
+    pub struct Params {
+        /// R.
+        pub rows: u32,
+        /// Channels of the fine image.
+        pub fine: u32,
+        /// Channels of the coarse image.
+        pub coarse: u32,
+        /// Height of the fine image.
+        pub fine_height: u32,
+        /// Width of the fine image.
+        pub fine_width: u32,
+        /// Height of the coarse image.
+        pub coarse_height: u32,
+        /// Width of the coarse image.
+        pub coarse_width: u32,
+        /// Taps along each side.
+        pub kernel: u32,
+        /// Pixels of the fine image from one pixel of the coarse one to the next.
+        pub stride: u32,
+        /// By how many pixels the first taps lie outside the fine image.
+        pub padding: u32,
+        /// Parts.
+        pub splits: u32,
+    }
+}
+
+/// The kernel; its outer axis are the rows of all parts, one part after the other.
+pub static KERNEL: Kernel = Kernel {
+    name: "conv_weight",
+    wgsl: include_str!("../../../shaders/image/conv_weight.wgsl"),
+    bindings: &[read("x"), read("dy"), write("parts")],
+    params: FIELDS,
+    entry: &[],
+    consts: &["UP"],
+    workgroup: [64, 1, 1],
+    cpu,
+    fast: Some(fast),
+    sums,
+    rounds: crate::kernels::few_rounds,
+    family: crate::kernels::Family::Convolution(|asked| asked.params::<Params>().products()),
+};
+
+/// Threads of a workgroup.
+const LANES: usize = 64;
+/// Pairs of a tap and a channel of the fine image that a thread sums up.
+const ROWS: usize = 4;
+/// Channels of the coarse image that a thread sums up.
+const COLUMNS: usize = 16;
+
+impl Params {
+    /// The two images.
+    pub fn images(&self) -> Images {
+        let (fine, coarse) = ([self.fine_height, self.fine_width], [self.coarse_height, self.coarse_width]);
+        Images::new(fine, coarse, [self.kernel, self.stride, self.padding])
+    }
+
+    /// Multiplications of the product that a use stands for.
+    pub fn products(&self) -> f64 {
+        self.images().products(self.rows, [self.fine, self.coarse])
+    }
+}
+
+/// Workgroups of one part.
+pub fn groups(p: &Params, consts: &[u32]) -> usize {
+    let outputs = if consts[0] == 1 { p.fine } else { p.coarse } as usize;
+    let down = (p.images().taps() * p.fine as usize).div_ceil(LANES * ROWS);
+    down * (p.coarse as usize).div_ceil(COLUMNS) + outputs.div_ceil(LANES)
+}
+
+/// The grid of a dispatch.
+pub fn grid(p: &Params, consts: &[u32]) -> [u32; 3] {
+    crate::kernels::grid(p.splits as usize * groups(p, consts))
+}
+
+/// What both functions take: the two images with their channels, and those of the map.
+struct Maps<'a> {
+    images: Images,
+    fine: &'a [f32],
+    coarse: &'a [f32],
+    /// Channels of the fine and of the coarse image.
+    channels: [usize; 2],
+    dy: &'a [f32],
+    up: bool,
+    inputs: usize,
+    outputs: usize,
+}
+
+impl<'a> Maps<'a> {
+    fn new(p: &Params, consts: &[u32], x: &'a [f32], dy: &'a [f32]) -> Self {
+        let (images, up, channels) = (p.images(), consts[0] == 1, [p.fine as usize, p.coarse as usize]);
+        let (fine, coarse) = if up { (dy, x) } else { (x, dy) };
+        let [inputs, outputs] = if up { [channels[1], channels[0]] } else { channels };
+        Self { images, fine, coarse, channels, dy, up, inputs, outputs }
+    }
+}
+
+/// The part of `count` things that belongs to a split.
+fn share(count: usize, split: usize, splits: usize) -> Range<usize> {
+    let share = count.div_ceil(splits);
+    (split * share).min(count)..((split + 1) * share).min(count)
+}
+
+/// All pixels that a tap sees; the bias is seen as ones.
+fn sums(asked: &Asked, size: &dyn Fn(usize) -> f64) -> Sum {
+    let p: Params = asked.params();
+    let pixels = p.images().fine_pixels().max(p.images().coarse_pixels());
+    Sum::of((p.rows as usize * pixels).div_ceil(p.splits as usize), size(0).max(1.0) * size(1))
+}
+
+fn cpu(call: Call) {
+    let p: Params = call.params();
+    let Call { range, consts, reads, mut writes, .. } = call;
+    let m = Maps::new(&p, consts, f32s(reads[0]), f32s(reads[1]));
+    let (per_part, splits, rows) = (m.images.taps() * m.inputs + 1, p.splits as usize, p.rows as usize);
+    let [fine, coarse] = m.channels;
+    for (at, row) in range.zip(f32s_mut(writes[0]).chunks_exact_mut(m.outputs)) {
+        let (split, at) = (at / per_part, at % per_part);
+        for (output, sum) in row.iter_mut().enumerate() {
+            *sum = if at + 1 == per_part {
+                let pixels = rows * if m.up { m.images.fine_pixels() } else { m.images.coarse_pixels() };
+                share(pixels, split, splits).map(|pixel| f64::from(m.dy[pixel * m.outputs + output])).sum::<f64>()
+                    as f32
+            } else {
+                let (tap, input) = (at / m.inputs, at % m.inputs);
+                let (of_fine, of_coarse) = if m.up { (output, input) } else { (input, output) };
+                let term = |pixel: usize| {
+                    let (row, place) = (pixel / m.images.coarse_pixels(), pixel % m.images.coarse_pixels());
+                    let seen = row * m.images.fine_pixels() + m.images.seen(place, tap)?;
+                    Some(f64::from(m.fine[seen * fine + of_fine]) * f64::from(m.coarse[pixel * coarse + of_coarse]))
+                };
+                share(rows * m.images.coarse_pixels(), split, splits).filter_map(term).sum::<f64>() as f32
+            };
+        }
+    }
+}
+
+/// The twin's meaning by way of matrix products: what the pixels of the coarse image see, transposed, times the coarse
+/// image, block by block. The blocks follow from the shapes, so that a part of the rows has the bits of the whole.
+fn fast(call: Call) {
+    let p: Params = call.params();
+    if p.splits > 1 {
+        return cpu(call);
+    }
+    let Call { range, consts, reads, mut writes, .. } = call;
+    let m = Maps::new(&p, consts, f32s(reads[0]), f32s(reads[1]));
+    let out = f32s_mut(writes[0]);
+    let last = m.images.taps() * m.inputs;
+    let rows = range.start.min(last)..range.end.min(last);
+    let (sums, bias) = out.split_at_mut(rows.len() * m.outputs);
+    if m.up && !rows.is_empty() {
+        // Taps and channels of the fine image stand the other way round than the parameters.
+        let [fine, coarse] = m.channels;
+        let taps = rows.start / coarse..rows.end.div_ceil(coarse);
+        let mut turned = vec![0.0; taps.len() * fine * coarse];
+        pixel_sums(&p, &m, taps.start * fine..taps.end * fine, &mut turned);
+        for (at, row) in rows.clone().zip(sums.chunks_exact_mut(fine)) {
+            let (tap, of_coarse) = (at / coarse - taps.start, at % coarse);
+            for (of_fine, sum) in row.iter_mut().enumerate() {
+                *sum = turned[(tap * fine + of_fine) * coarse + of_coarse];
+            }
+        }
+    } else {
+        pixel_sums(&p, &m, rows, sums);
+    }
+    if range.end > last {
+        let pixels = p.rows as usize * if m.up { m.images.fine_pixels() } else { m.images.coarse_pixels() };
+        column_sums(&m.dy[..pixels * m.outputs], false, bias);
+    }
+}
+
+/// For each of `columns`, a tap and a channel of the fine image, and each channel of the coarse one, the sum over the
+/// pixels of the coarse image.
+fn pixel_sums(p: &Params, m: &Maps, columns: Range<usize>, sums: &mut [f32]) {
+    let ([fine, coarse], pixels) = (m.channels, p.rows as usize * m.images.coarse_pixels());
+    if columns.is_empty() {
+        return;
+    }
+    let block = (BLOCK / (m.images.taps() * fine)).clamp(64, 512);
+    let mut seen = vec![0.0; block.min(pixels) * columns.len()];
+    for first in (0..pixels).step_by(block) {
+        let depth = block.min(pixels - first);
+        m.images.rows_seen(m.fine, fine, first..first + depth, columns.clone(), &mut seen);
+        let left = Matrix { values: &seen, rows: 1, columns: columns.len() };
+        let right = Matrix { values: &m.coarse[first * coarse..], rows: coarse, columns: 1 };
+        gemm::product([columns.len(), coarse, depth], left, right, sums, first > 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::{StepScalars, testing};
+    use bytemuck::Zeroable;
+
+    #[test]
+    fn every_tap_sums_what_is_seen_through_it() {
+        let step = StepScalars::zeroed();
+        let (fine_height, fine_width, coarse_height, coarse_width) = (2, 3, 1, 2);
+        #[rustfmt::skip]
+        let p = Params {
+            rows: 1, fine: 1, coarse: 1, fine_height, fine_width, coarse_height, coarse_width, kernel: 2, stride: 1,
+            padding: 0, splits: 1,
+        };
+        let (fine, coarse) = ([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [1.0, 10.0]);
+        let mut out = [f32::NAN; 5];
+        cpu(testing::call(0..5, &p, &[0], &step, &[&fine, &coarse], vec![&mut out]));
+        assert_eq!(out, [21.0, 32.0, 54.0, 65.0, 11.0]);
+        cpu(testing::call(0..5, &p, &[1], &step, &[&coarse, &fine], vec![&mut out]));
+        assert_eq!(out, [21.0, 32.0, 54.0, 65.0, 21.0]);
+        let mut parts = [f32::NAN; 10];
+        cpu(testing::call(0..10, &Params { splits: 2, ..p }, &[0], &step, &[&fine, &coarse], vec![&mut parts]));
+        assert_eq!(parts, [1.0, 2.0, 4.0, 5.0, 1.0, 20.0, 30.0, 50.0, 60.0, 10.0]);
+    }
+}

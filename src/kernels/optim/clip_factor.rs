@@ -1,0 +1,82 @@
+//! min(1, clip / (‖g‖ + 10⁻⁶)): what all gradients are multiplied with so that their common norm is at most `clip`.
+//!
+//! As `torch.nn.utils.clip_grad_norm_` does it (Pascanu, Mikolov, Bengio, "On the difficulty of training recurrent
+//! neural networks", ICML 2013). ‖g‖² comes in the parts that [`crate::kernels::squared_norm`] made, of one tensor or of many. From
+//! 10³⁵ on it counts as no number: then the factor is 0 where such updates are left out, and elsewhere that of 10³⁵, so that
+//! what is no number stays none and is noticed.
+
+use crate::kernels::{Call, Kernel, f32s, f32s_mut, read_u32, write};
+
+crate::kernels::params! {
+    /// Constants of one use.
+    pub struct Params {
+        /// How many parts the squared norm comes in.
+        pub partials: u32,
+        /// The largest norm allowed.
+        pub clip: f32,
+        /// 1 where an update whose gradient is no number is left out.
+        pub skip: u32,
+    }
+}
+
+/// A squared norm from here on counts as no number.
+const MOST: f64 = 1e35;
+
+/// The kernel; one workgroup, not split.
+pub static KERNEL: Kernel = Kernel {
+    name: "clip_factor",
+    wgsl: include_str!("../../../shaders/optim/clip_factor.wgsl"),
+    bindings: &[read_u32("partials"), write("factor")],
+    params: FIELDS,
+    entry: &[],
+    consts: &[],
+    workgroup: [256, 1, 1],
+    cpu,
+    fast: None,
+    sums: crate::kernels::short,
+    rounds: crate::kernels::few_rounds,
+    family: crate::kernels::Family::Alone,
+};
+
+/// The grid of a dispatch.
+pub fn grid(_: &Params) -> [u32; 3] {
+    [1, 1, 1]
+}
+
+fn cpu(call: Call) {
+    let p: Params = call.params();
+    let Call { reads, mut writes, .. } = call;
+    let parts = &f32s(reads[0])[..p.partials as usize];
+    let finite = parts.iter().all(|x| x.is_finite());
+    let squares = if finite { parts.iter().map(|&x| f64::from(x)).sum::<f64>().min(MOST) } else { MOST };
+    let factor = (f64::from(p.clip) / (squares.sqrt() + 1e-6)).min(1.0);
+    f32s_mut(writes[0])[0] = if p.skip == 1 && squares >= MOST { 0.0 } else { factor as f32 };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::{StepScalars, testing};
+    use bytemuck::Zeroable;
+
+    #[test]
+    fn only_gradients_longer_than_the_limit_are_scaled() {
+        for (clip, expected) in [(10.0, 1.0), (2.5, 0.5), (0.05, 0.01)] {
+            let (params, step, mut out) = (Params { partials: 2, clip, skip: 0 }, StepScalars::zeroed(), [f32::NAN]);
+            cpu(testing::call(0..1, &params, &[], &step, &[&[9.0, 16.0, 99.0]], vec![&mut out]));
+            testing::assert_close(&out, &[expected], 1e-6);
+        }
+    }
+
+    #[test]
+    fn a_gradient_that_is_no_number_is_left_out_only_where_that_is_wanted() {
+        for parts in [[f32::NAN, 1.0], [1.0, f32::INFINITY], [f32::MAX, f32::MAX]] {
+            for (skip, left_out) in [(1, true), (0, false)] {
+                let params = Params { partials: 2, clip: 1.0, skip };
+                let (step, mut out) = (StepScalars::zeroed(), [f32::NAN]);
+                cpu(testing::call(0..1, &params, &[], &step, &[&parts], vec![&mut out]));
+                assert_eq!((out[0] == 0.0, out[0].is_finite()), (left_out, true), "{parts:?}, skip {skip}");
+            }
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Kernels for products of matrices.
+
+pub mod batched_product;
+pub mod chain;
+pub(super) mod gemm;
+pub mod matmul;
+pub mod matmul_direct;
+pub mod matmul_texels;
