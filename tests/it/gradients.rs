@@ -188,7 +188,7 @@ fn training_agrees(
         Likelihood::LogisticMixture => (128.0 + 80.0 * v).round() / 255.0,
         _ if likelihood.domain() == Domain::Counts => (3.0 * v.abs()).round(),
         // On either side of the kink, and not near it.
-        Likelihood::Laplace => 3.0 * v.signum() + 0.25 * v,
+        Likelihood::Laplace => 1.5 * v.signum() + 0.25 * v,
         _ => 0.5 + 0.25 * v,
     };
     let mut x: Vec<f32> = draw(0, BATCH * width).into_iter().map(as_data).collect();
