@@ -61,8 +61,11 @@ fn a_planar_step_without_a_direction_pushes_and_does_not_stretch() {
     let push = 0.25_f32.tanh();
     let expected = [0.3, -0.2, 0.9, 1.1 + 0.5 * push, 0.4 - push, -0.7 + 2.0 * push];
     for mut executor in executors() {
-        let inputs: [(&str, &[usize], &[f32]); 3] =
-            [("stats", &[batch, 2 * latent], &stats), ("context", &[batch, 7], &context), ("eps", &[batch, latent], &eps)];
+        let inputs: [(&str, &[usize], &[f32]); 3] = [
+            ("stats", &[batch, 2 * latent], &stats),
+            ("context", &[batch, 7], &context),
+            ("eps", &[batch, latent], &eps),
+        ];
         let found = computed(&mut executor, batch, &inputs, |graph, ids| {
             let given = Given { stats: ids[0], context: ids[1], eps: ids[2], parameters: &[] };
             let transform = planar.transform.expect("it has one");
