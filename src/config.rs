@@ -32,7 +32,7 @@ pub use recipes::RECIPES;
 pub use resolve::{from_json, from_toml, resolve, to_toml};
 pub use sweep::{MOST_MEMBERS, SWEPT, Sweep, check_members, sweep, value};
 pub use training::{Curve, Monitor, NotFinite, Reduction, ScheduleConfig};
-pub use validate::{MAX_PARAMETERS, MAX_WIDTH, batch_exceeds, parameter_count, validate};
+pub use validate::{MAX_PARAMETERS, MAX_WIDTH, batch_exceeds, parameter_count, pseudo_inputs_exceed, validate};
 
 /// Everything that decides the result of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

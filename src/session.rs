@@ -343,10 +343,7 @@ impl Session {
         let (data, count) = (self.data()?, model.config.prior_components);
         let mut order: Vec<u32> = data.train.clone().map(|example| example as u32).collect();
         if count > order.len() {
-            return Err(Error::Usage(format!(
-                "model.prior_components = {count} is more than the {} examples to train on, as which pseudo-inputs start: take fewer",
-                order.len()
-            )));
+            return Err(crate::config::pseudo_inputs_exceed(count, order.len()));
         }
         // The first of an order drawn anew (Fisher and Yates).
         let mut random = Philox::new(seed, Stream::Init, u32::MAX, 0);

@@ -18,6 +18,7 @@ use crate::exec::{measure, select};
 use crate::model::likelihood;
 use crate::model::network;
 use crate::model::objective::formula;
+use crate::model::prior;
 use crate::plan::Role;
 use crate::report::Report;
 use crate::report::human::{bytes, count};
@@ -325,6 +326,11 @@ fn prepare(mut configs: Vec<Config>, known: Option<&DataRecord>, args: &TrainArg
     // Of a run that goes on it is told that its data are others.
     if known.is_none() && config.train.batch > data.train.len() {
         return Err(config::batch_exceeds(config.train.batch, data.train.len()));
+    }
+    // Pseudo-inputs start as examples once: a run that goes on has them.
+    let components = config.model.prior_components;
+    if known.is_none() && prior::of(config.model.prior).encoded && components > data.train.len() {
+        return Err(config::pseudo_inputs_exceed(components, data.train.len()));
     }
     let (executor, line) = select::open(args.adapter.as_deref().unwrap_or("auto"), threads)?;
     report.note(&format!("device   {line}"));

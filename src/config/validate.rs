@@ -316,6 +316,14 @@ pub fn batch_exceeds(batch: usize, examples: usize) -> Error {
     Error::Usage(format!("train.batch = {batch} is more than the {examples} examples of the training part; {advice}"))
 }
 
+/// The error for more pseudo-inputs than there are examples that they could start as.
+pub fn pseudo_inputs_exceed(components: usize, examples: usize) -> Error {
+    Error::Usage(format!(
+        "model.prior_components = {components} is more than the {examples} examples to train on, as which pseudo-inputs start: \
+         take fewer"
+    ))
+}
+
 /// The parameters of fully connected layers of these widths: (inputs + 1) × outputs each.
 fn dense_layers(inputs: usize, hidden: &[usize], outputs: usize) -> Option<u64> {
     let mut inputs = inputs as u64;

@@ -49,3 +49,32 @@ fn log_determinants_are_those_of_the_jacobian() {
         }
     }
 }
+
+#[test]
+fn a_planar_step_without_a_direction_pushes_and_does_not_stretch() {
+    let (batch, latent) = (2, 3);
+    let model = model(&[("posterior", "planar"), ("posterior_layers", "1"), ("latent", "3")]);
+    let planar = model.posterior();
+    let (stats, eps) = ([0.0; 12], [0.3, -0.2, 0.9, 1.1, 0.4, -0.7]);
+    // u, w and b: an encoder that puts out zeros, and one that has no direction but pushes.
+    let context = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.5, -1.0, 2.0, 0.0, 0.0, 0.0, 0.25];
+    let push = 0.25_f32.tanh();
+    let expected = [0.3, -0.2, 0.9, 1.1 + 0.5 * push, 0.4 - push, -0.7 + 2.0 * push];
+    for mut executor in executors() {
+        let inputs: [(&str, &[usize], &[f32]); 3] = [
+            ("stats", &[batch, 2 * latent], &stats),
+            ("context", &[batch, 7], &context),
+            ("eps", &[batch, latent], &eps),
+        ];
+        let found = computed(&mut executor, batch, &inputs, |graph, ids| {
+            let given = Given { stats: ids[0], context: ids[1], eps: ids[2], parameters: &[] };
+            let transform = planar.transform.expect("it has one");
+            let Transformed { z, log_det } = transform(graph, &model, &given).expect("shapes meet");
+            [z].into_iter().chain(log_det).collect()
+        });
+        for (found, expected) in found[0].iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-6, "{found} instead of {expected}");
+        }
+        assert_eq!(found[1], [0.0, 0.0]);
+    }
+}

@@ -442,6 +442,7 @@ fn commands_know_every_prior_and_posterior_or_refuse_it_in_a_line() {
         let tiny = TINY.replace("--latent 2 ", "");
         run(&format!("train {tiny} --set {settings} --out refused")).failed(2, words);
         assert!(!folder.path().join("refused").exists(), "{settings}");
+        run(&format!("train {tiny} --set {settings} --dry-run")).failed(2, words);
     }
 }
 

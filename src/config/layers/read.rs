@@ -113,6 +113,9 @@ fn is_kind(key: &str) -> bool {
 
 /// What to say of a table that names no kind of layer.
 fn no_kind(table: &Table) -> String {
+    if let Some((word, _)) = parse::ACTIVATIONS.iter().find(|(word, _)| table.keys().any(|key| kebab(key) == *word)) {
+        return format!("a non-linearity takes nothing and is the word \"{word}\"");
+    }
     let kinds = || parse::KINDS.into_iter().chain(["layers"]);
     let hint = table.keys().find_map(|key| nearest(&kebab(key), kinds()));
     match hint {
@@ -128,6 +131,10 @@ fn kebab(key: &str) -> String {
 
 /// A layer that is no block: its keys and values are the words of it.
 fn plain(table: &Table, kind: &str) -> Read<Layer> {
+    if let Some(key) = BLOCK.into_iter().find(|key| table.contains_key(*key)) {
+        let such = if key == "skip" { "{ residual = [...], skip = {...} }" } else { "{ layers = [...], repeat = 2 }" };
+        return Err(format!("has no `{key}`, which is for blocks: put it into one, such as {such}"));
+    }
     let mut words = vec![kebab(kind), value(kind, &table[kind])?];
     for (key, given) in table.iter().filter(|(key, _)| *key != kind) {
         words.extend([kebab(key), value(key, given)?]);
@@ -146,7 +153,9 @@ fn plain(table: &Table, kind: &str) -> Read<Layer> {
 fn value(key: &str, value: &Value) -> Read<String> {
     let word = match value {
         Value::Integer(number) => Some(number.to_string()),
-        Value::Float(number) => Some(number.to_string()),
+        // In powers of ten where digits would fill the screen.
+        Value::Float(number) if number.abs() < 1e15 => Some(number.to_string()),
+        Value::Float(number) => Some(format!("{number:e}")),
         Value::Boolean(given) => Some(given.to_string()).filter(|_| kebab(key) == "layer-norm"),
         Value::String(word) => Some(word.clone()).filter(|word| !word.contains(char::is_whitespace)),
         // Height, width and channels.

@@ -107,6 +107,22 @@ fn what_is_wrong_is_named_by_its_place_in_one_line() {
         ("[{ denes = 8 }]", "layers[0] `{ denes = 8 }` is no layer: did you mean `dense`?"),
         ("[{ kernel = 3 }]", "layers[0] `{ kernel = 3 }` is no layer: one of its keys has to be dense, conv,"),
         ("[{}]", "layers[0] `{  }` is no layer"),
+        (
+            "[{ dense = 8, repeat = 2 }]",
+            "layers[0] `{ dense = 8, repeat = 2 }` has no `repeat`, which is for blocks: put it into one",
+        ),
+        (
+            "[{ conv = 8, kernel = 3, name = \"a\" }]",
+            "layers[0] `{ conv = 8, kernel = 3, name = \"a\" }` has no `name`, which",
+        ),
+        (
+            "[{ gelu_erf = true }]",
+            "layers[0] `{ gelu_erf = true }` is no layer: a non-linearity takes nothing and is the word \"gelu-erf\"",
+        ),
+        (
+            "[{ dense = 1e300 }]",
+            "layers[0] `{ dense = 1000000000000000000000000000000000000000000000000…` wants a size such as 256, 7x7x64 (height x width x channels), data/4x64 or out, not `1e300`",
+        ),
         ("[{ dense = 3, conv = 4 }]", "layers[0] `{ conv = 4, dense = 3 }` is `conv` and `dense` at once"),
         ("[{ layer-norm = 3 }]", "layers[0] `{ layer-norm = 3 }` takes nothing, not `3`"),
         (

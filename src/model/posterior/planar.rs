@@ -12,7 +12,8 @@ use crate::model::Model;
 pub static POSTERIOR: Posterior =
     Posterior { kind: config::Posterior::Planar, context, parameters: |_| vec![], transform: Some(transform) };
 
-/// The least squared length of w: below it directions are noise.
+/// The least squared length of w: what is shorter is no direction, and its step is to push by u as it is. An example whose
+/// encoder puts out zeros, as one of zeros does where biases start at 0, has such steps.
 const LEAST: f32 = 1e-12;
 
 /// u, w and b of every step.
@@ -32,7 +33,8 @@ fn transform(graph: &mut Graph, model: &Model, given: &Given) -> Result<Transfor
         let along = graph.reduce_map(Reduction::Sum, Axis::Columns, [w, u], |[w, u]| w * u)?;
         let length = graph.reduce_map(Reduction::Sum, Axis::Columns, [w], |[w]| w.squared())?;
         // wᵀû, [B], and û, [B, Z].
-        let held = graph.map([along], |[a]| a.softplus() - 1.0)?;
+        let held =
+            graph.map([along, length], |[a, length]| length.less(LEAST).select(a.clone(), a.softplus() - 1.0))?;
         let u =
             graph.map([u, w, along, held, length], |[u, w, a, held, length]| u + (held - a) * w / length.max(LEAST))?;
         let bent = graph.reduce_map(Reduction::Sum, Axis::Columns, [z, w], |[z, w]| z * w)?;
