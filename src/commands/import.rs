@@ -165,8 +165,8 @@ fn described(
     check_kind(&config)?;
     if !config.model.discriminator.is_empty() {
         // Exports leave it out, and nobody else has one that would go with the latents.
-        report.note("a discriminator comes with no such file: the run has none, and objective.factor is 0");
-        (config.model.discriminator, config.objective.factor) = (vec![], 0.0);
+        report.note("a discriminator comes with no such file: the run has none, and what it was for is 0");
+        (config.model.discriminator, config.objective.factor, config.objective.adversary) = (vec![], 0.0, 0.0);
     }
     let layered = is_layered(&config);
     if layered {

@@ -67,6 +67,8 @@ fn followed(config: &Config) -> Option<String> {
         (objective.mmd > 0.0, "objective.mmd"),
         (objective.covariance > 0.0, "objective.covariance"),
         (objective.variance > 0.0, "objective.variance"),
+        (objective.factor > 0.0, "objective.factor"),
+        (objective.adversary > 0.0, "objective.adversary"),
     ];
     let following = [
         (true, "the best epoch"),
@@ -89,7 +91,8 @@ fn followed(config: &Config) -> Option<String> {
 fn belongings(config: &Config) -> Vec<(&'static str, bool, &'static str)> {
     let (kind, curve, likelihood) = (config.optimizer.kind, config.schedule.curve, config.model.likelihood);
     let adam = matches!(kind, OptimizerKind::Adam | OptimizerKind::Adamw);
-    let players = config.objective.factor > 0.0;
+    let players = config.objective.factor > 0.0 || config.objective.adversary > 0.0;
+    let two = "objective.factor and objective.adversary";
     let (prior, posterior) = (config.model.prior, config.model.posterior);
     let flows = matches!(posterior, Posterior::Planar | Posterior::Iaf);
     let reads = |key| likelihood.keys().contains(&key);
@@ -102,10 +105,10 @@ fn belongings(config: &Config) -> Vec<(&'static str, bool, &'static str)> {
         ("optimizer.beta2", adam, "adam and adamw"),
         ("optimizer.eps", kind != OptimizerKind::Sgd, "adam, adamw and rmsprop"),
         ("optimizer.eps_hat", adam, "adam and adamw"),
-        ("optimizer.discriminator_lr", players, "objective.factor"),
-        ("optimizer.discriminator_beta1", players && adam, "objective.factor with adam and adamw"),
-        ("optimizer.discriminator_beta2", players && adam, "objective.factor with adam and adamw"),
-        ("optimizer.discriminator_every", players, "objective.factor"),
+        ("optimizer.discriminator_lr", players, two),
+        ("optimizer.discriminator_beta1", players && adam, "a discriminator with adam and adamw"),
+        ("optimizer.discriminator_beta2", players && adam, "a discriminator with adam and adamw"),
+        ("optimizer.discriminator_every", players, two),
         (
             "model.sigma",
             sigma,

@@ -400,8 +400,14 @@ mod tests {
         let old = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/layers_in_words.toml"));
         assert!(old.contains("\"residual {\", \"silu\", \"conv 16 kernel 3 padding 1\""));
         let config = from_toml(old, "config.toml").unwrap();
-        let settings =
-            [("data.examples", "40"), ("epochs", "1"), ("batch", "10"), ("latent", "3"), ("validation", "10"), ("rounding", "single")];
+        let settings = [
+            ("data.examples", "40"),
+            ("epochs", "1"),
+            ("batch", "10"),
+            ("latent", "3"),
+            ("validation", "10"),
+            ("rounding", "single"),
+        ];
         assert_eq!(config, resolve(Some("residual"), &pairs(&settings)).unwrap());
         let new = to_toml(&config);
         let block = "    { residual = [\"silu\", { conv = 16, kernel = 3, padding = 1 }, \"silu\", { conv = 16, kernel = 3, padding = 1 }] },\n";
