@@ -167,7 +167,9 @@ pub fn summary(session: &mut Session, part: Range<usize>, seed: u64) -> Result<S
         for (layer, gathered) in gathered.iter_mut().enumerate() {
             let all = posteriors(session, layer, batch.rows)?;
             if gaussian {
-                all.iter().for_each(|(means, log_variances)| gathered.add(means, log_variances));
+                for (means, log_variances) in &all {
+                    gathered.add(means, log_variances);
+                }
             } else {
                 add_draws(session, gathered, batch.rows)?;
             }

@@ -353,7 +353,9 @@ impl Session {
             order.swap(place, other);
         }
         let mut values = data.examples(&order[..count])?;
-        values.iter_mut().for_each(|value| *value = model.shown(*value));
+        for value in &mut values {
+            *value = model.shown(*value);
+        }
         model.presentation().show(&mut values);
         Ok(values)
     }

@@ -27,9 +27,9 @@ pub struct ObjectiveConfig {
     pub tc: f32,
     /// The weight of the squared maximum mean discrepancy between latents and prior (`InfoVAE`, WAE); 0 for none.
     pub mmd: f32,
-    /// λ_od of DIP-VAE-I: the weight of the squared covariances between dimensions of the posterior means; 0 for none.
+    /// `λ_od` of DIP-VAE-I: the weight of the squared covariances between dimensions of the posterior means; 0 for none.
     pub covariance: f32,
-    /// λ_d of DIP-VAE-I: the weight of the squared distance of the posterior means' variances from 1; 0 for none.
+    /// `λ_d` of DIP-VAE-I: the weight of the squared distance of the posterior means' variances from 1; 0 for none.
     pub variance: f32,
     /// γ of `FactorVAE`: the weight of the total correlation that a discriminator estimates (`model.discriminator`); 0 for
     /// none.

@@ -22,7 +22,7 @@ pub struct Gmm {
     pub weights: Vec<f64>,
     /// The means, [K, Z].
     pub means: Vec<f64>,
-    /// The lower triangular factors L of the covariances LLᵀ, [K, Z, Z].
+    /// The lower triangular factors L of the covariances `LLᵀ`, [K, Z, Z].
     pub factors: Vec<f64>,
     /// The mean log-density of the points that it was fitted to, in nats.
     pub log_likelihood: f64,
@@ -122,7 +122,9 @@ impl Gmm {
             accumulate(&mut sums, 0, 1.0, point);
         }
         let mut whole = covariance(&sums, 0, width);
-        whole.iter_mut().for_each(|value| *value /= count as f64);
+        for value in &mut whole {
+            *value /= count as f64;
+        }
         let factor = cholesky(whole, width, LEAST * variance(points, width));
         let weights = vec![1.0 / count as f64; count];
         Self { weights, means, factors: factor.repeat(count), log_likelihood: f64::NEG_INFINITY, width }
@@ -171,7 +173,7 @@ impl Gmm {
         }
     }
 
-    /// log (wₖ N(point; mₖ, LₖLₖᵀ)) of each component, in nats.
+    /// log (wₖ N(point; mₖ, `LₖLₖᵀ`)) of each component, in nats.
     fn log_densities(&self, point: &[f64]) -> Vec<f64> {
         let width = self.width;
         let constant = 0.5 * width as f64 * (2.0 * std::f64::consts::PI).ln();

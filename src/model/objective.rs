@@ -171,11 +171,11 @@ pub fn formula(objective: &ObjectiveConfig, beta: &str) -> String {
     let tc = objective.tc - 1.0;
     let tc = if tc == 0.0 { String::new() } else { format!(" + {tc} x total correlation") };
     let mmd = if objective.mmd > 0.0 { format!(" + {} x MMD", objective.mmd) } else { String::new() };
-    let moments: String = [(COVARIANCE, objective.covariance), (VARIANCE, objective.variance)]
-        .iter()
-        .filter(|(_, weight)| *weight > 0.0)
-        .map(|(name, weight)| format!(" + {weight} x {name} (DIP-VAE-I)"))
-        .collect();
+    let moment = |name: &str, weight: f32| match weight {
+        0.0 => String::new(),
+        weight => format!(" + {weight} x {name} (DIP-VAE-I)"),
+    };
+    let moments = moment(COVARIANCE, objective.covariance) + &moment(VARIANCE, objective.variance);
     let factor = match objective.factor {
         0.0 => String::new(),
         factor => format!(" + {factor} x density ratio of a discriminator (FactorVAE)"),

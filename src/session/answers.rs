@@ -137,7 +137,9 @@ impl Posterior {
                 *sum += (f64::from(mean) - centre).powi(2) / count;
             }
         }
-        spread.iter_mut().for_each(|variance| *variance = variance.sqrt());
+        for variance in spread {
+            *variance = variance.sqrt();
+        }
         moments
     }
 }

@@ -1,4 +1,4 @@
-//! The variational mixture of posteriors (Tomczak and Welling, "VAE with a VampPrior", 2018, arXiv 1705.07120, eq. 9): the prior
+//! The variational mixture of posteriors (Tomczak and Welling, "VAE with a `VampPrior`", 2018, arXiv 1705.07120, eq. 9): the prior
 //! is Σₖ wₖ q(z|uₖ), what the encoder says of K pseudo-inputs, which are learned. They start as examples of the training part.
 //!
 //! A pseudo-input may leave the range of the data: it is nothing but a way to write a component, and any is a proper prior. The
