@@ -368,6 +368,12 @@ fn describe(session: &mut Session, report: &Report) -> Result<()> {
     if !widths.is_empty() {
         report.note(&format!("         discriminator {}", widths.join(", ")));
     }
+    let model = &session.model.config;
+    if [model.prior.word(), model.posterior.word()] != ["standard", "gaussian"] {
+        let rate = if session.model.has_closed_rate() { "in closed form" } else { "log q(z|x) - log p(z) at a sample" };
+        let [prior, posterior] = [model.prior.word(), model.posterior.word()];
+        report.note(&format!("         prior {prior}, posterior {posterior}; rates, also in metrics.csv, are {rate}"));
+    }
     if let Some(global) = likelihood::global(&session.model) {
         report.note(&format!("         {}: {} for all examples", global.name, count(global.count as u64)));
     }

@@ -393,7 +393,8 @@ fn commands_know_every_prior_and_posterior_or_refuse_it_in_a_line() {
         let [_, (key, value)] = [settings[0], settings[settings.len().min(2) - 1]];
         let refused = format!("model.{} = {}", settings[0].0, settings[0].1);
         let name = format!("run{at}");
-        run(&format!("train {TINY} {} --epochs 2 --lr 1e-2 --out {name}", sets.join(" "))).succeeded();
+        let trained = run(&format!("train {TINY} {} --epochs 2 --lr 1e-2 --out {name}", sets.join(" "))).succeeded();
+        assert!(trained.err.contains("rates, also in metrics.csv, are log q(z|x)"), "{}", trained.err);
         let text = run(&format!("eval {name} --adapter cpu --samples 20 --json")).succeeded().out;
         let found: Value = serde_json::from_str(&text).unwrap();
         let of = |key: &str| found[key].as_f64().unwrap_or_else(|| panic!("{key}: {found}"));
