@@ -72,7 +72,7 @@
 //! let settings = [("epochs", "5"), ("latent", "10")].map(|(key, value)| (key.to_owned(), value.to_owned()));
 //! let config = config::resolve(Some("classic"), &settings)?;
 //! let data = data::open(&config, None)?;
-//! data::check(&data, config.model.likelihood)?;
+//! data::check(&data, config.model.likelihood.takes())?;
 //! let (executor, device) = select::open("auto", 0)?;
 //! println!("on {device}");
 //!
