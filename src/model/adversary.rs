@@ -7,14 +7,13 @@
 //!
 //! Letters: B examples of the batch, Z latent dimensions, D the sigmoid of a logit that is large for draws of the prior.
 
-use super::factor::{self, PLAYER, logit};
+use super::factor::{self, logit};
 use super::phases::Phase;
 use super::weights::ADVERSARY;
 use super::{Model, Weights};
 use crate::config::Config;
 use crate::error::Result;
-use crate::expr::Expr;
-use crate::graph::{Axis, Graph, Id, Op, Reduction};
+use crate::graph::{Graph, Id, Op};
 
 /// The model, then the player.
 pub(super) fn phases(config: &Config) -> Vec<Phase> {
@@ -30,14 +29,7 @@ impl Model {
         // The noise of the layer above the highest is nobody's latent.
         let noise = graph.add(Op::Noise { rows: batch, width: self.config.latent, layer: self.latents().len() })?;
         let draws = (self.prior().sample)(&mut graph, self, &pass.prior, noise)?;
-        let both = graph.concatenate(&[draws, z])?;
-        let both = graph.reshape(both, &[2 * batch, self.config.latent])?;
-        let logits = logit(&mut graph, both, &pass.discriminator)?;
-        let logits = graph.reshape(logits, &[batch, 2])?;
-        let loss = graph.reduce_map(Reduction::Sum, Axis::Columns, [logits], |[logit]| {
-            0.5 * ((2.0 * Expr::column() - 1.0) * logit).softplus()
-        })?;
-        graph.term(PLAYER, loss, weights.slot(PLAYER)?);
+        factor::add_judgement(&mut graph, weights, [draws, z], &pass.discriminator)?;
         Ok(graph)
     }
 }

@@ -11,7 +11,7 @@
 
 use super::network::{Kind, Map};
 use super::phases::{Build, Phase};
-use super::weights::{FACTOR, Weight};
+use super::weights::{DENSITY_RATIO, Weight};
 use super::{Model, Weights};
 use crate::config::{Config, OptimizerConfig};
 use crate::error::Result;
@@ -20,8 +20,6 @@ use crate::graph::{Axis, Elements, Graph, Group, Id, Op, Reduction};
 
 /// What the names of the discriminator's tensors begin with.
 pub(super) const PLAYER: &str = "discriminator";
-/// The term that is the discriminator's estimate of the total correlation.
-pub(super) const DENSITY_RATIO: &str = "density ratio";
 /// The slope below zero of the discriminator's non-linearity (appendix A of the paper).
 const LEAK: f32 = 0.2;
 
@@ -74,23 +72,31 @@ impl Model {
         let z = pass.lowest().z;
         // The noise of the layer above the highest is nobody's latent.
         let exchanged = exchanged(&mut graph, z, self.latents().len())?;
-        // Both are two rows of an example, so that the discriminator is asked once.
-        let both = graph.concatenate(&[z, exchanged])?;
-        let both = graph.reshape(both, &[2 * batch, self.config.latent])?;
-        let logits = logit(&mut graph, both, &pass.discriminator)?;
-        let logits = graph.reshape(logits, &[batch, 2])?;
-        let loss = graph.reduce_map(Reduction::Sum, Axis::Columns, [logits], |[logit]| {
-            0.5 * ((2.0 * Expr::column() - 1.0) * logit).softplus()
-        })?;
-        graph.term(PLAYER, loss, weights.slot(PLAYER)?);
+        add_judgement(&mut graph, weights, [z, exchanged], &pass.discriminator)?;
         Ok(graph)
     }
+}
+
+/// Adds the logistic loss of a discriminator whose logit is to be large for the first of two kinds of latents, [B, Z] each:
+/// −½(log D(a) + log(1 − D(b))) of each example.
+pub(super) fn add_judgement(graph: &mut Graph, weights: &Weights, kinds: [Id; 2], discriminator: &[Id]) -> Result<()> {
+    let (batch, latent) = (graph.shape(kinds[0]).rows(), graph.shape(kinds[0]).columns());
+    // Both are two rows of an example, so that the discriminator is asked once.
+    let both = graph.concatenate(&kinds)?;
+    let both = graph.reshape(both, &[2 * batch, latent])?;
+    let logits = logit(graph, both, discriminator)?;
+    let logits = graph.reshape(logits, &[batch, 2])?;
+    let loss = graph.reduce_map(Reduction::Sum, Axis::Columns, [logits], |[logit]| {
+        0.5 * ((2.0 * Expr::column() - 1.0) * logit).softplus()
+    })?;
+    graph.term(PLAYER, loss, weights.slot(PLAYER)?);
+    Ok(())
 }
 
 /// Adds γ·log D(z)/(1 − D(z)), which is the logit: the discriminator's estimate of the total correlation.
 pub(super) fn add_estimate(graph: &mut Graph, weights: &Weights, z: Id, discriminator: &[Id]) -> Result<()> {
     let ratio = logit(graph, z, discriminator)?;
-    graph.term(DENSITY_RATIO, ratio, weights.slot(FACTOR)?);
+    graph.term(DENSITY_RATIO, ratio, weights.slot(DENSITY_RATIO)?);
     Ok(())
 }
 

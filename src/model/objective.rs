@@ -2,9 +2,8 @@
 //!
 //! Whatever is optimised, the first two terms of a graph are distortion and rate, so that runs can be compared.
 
-use super::factor::DENSITY_RATIO;
 use super::stack::{Drawn, Pass, sum};
-use super::weights::{self, ADVERSARY, COVARIANCE, DISTORTION, MMD, RATE, TOTAL_CORRELATION, VARIANCE, Weights};
+use super::weights::{self, COVARIANCE, DISTORTION, MMD, RATE, TOTAL_CORRELATION, VARIANCE, Weights};
 use super::{Model, adversary, factor, likelihood, pairs};
 use crate::config::{Bound, ObjectiveConfig};
 use crate::error::Result;
@@ -154,16 +153,11 @@ pub fn loss(
         (_, true) => (rate - f64::from(objective.capacity)).abs(),
         _ => rate,
     };
-    let others = [
-        (TOTAL_CORRELATION, objective.tc - 1.0),
-        (MMD, objective.mmd),
-        (COVARIANCE, objective.covariance),
-        (VARIANCE, objective.variance),
-        (DENSITY_RATIO, objective.factor),
-        (ADVERSARY, objective.adversary),
-    ];
-    let others = others.map(|(name, weight)| f64::from(weight) * of(name).unwrap_or(0.0));
-    distortion + f64::from(objective.beta) * shaped + others.iter().sum::<f64>()
+    // Every further term has the name of its weight.
+    let weights = Weights::of(objective);
+    let further = weights.factors().filter(|(name, _)| ![DISTORTION, RATE].contains(name));
+    let further = further.map(|(name, weight)| f64::from(weight) * of(name).unwrap_or(0.0));
+    distortion + f64::from(objective.beta) * shaped + further.sum::<f64>()
 }
 
 /// What is minimised, in a line; `beta` is how its value is shown.
@@ -215,6 +209,7 @@ fn main_part(objective: &ObjectiveConfig, beta: &str) -> String {
 mod tests {
     use super::*;
     use crate::config::Anneal;
+    use crate::model::weights::{ADVERSARY, DENSITY_RATIO};
 
     #[test]
     fn the_loss_of_an_epoch_has_the_weights_of_its_end() {
@@ -226,6 +221,7 @@ mod tests {
             (COVARIANCE, 0.5),
             (VARIANCE, 2.0),
             (DENSITY_RATIO, -1.0),
+            (ADVERSARY, 0.75),
         ]
         .map(|(name, value)| (name.to_owned(), value));
         let ciwae = ObjectiveConfig { bound: Bound::Ciwae, share: 0.25, ..elbo(1.0) };
@@ -237,6 +233,7 @@ mod tests {
             (ObjectiveConfig { mmd: 100.0, ..elbo(0.0) }, None, 10.0 + 100.0 * 0.25),
             (ObjectiveConfig { covariance: 10.0, variance: 5.0, ..elbo(1.0) }, None, 13.0 + 10.0 * 0.5 + 5.0 * 2.0),
             (ObjectiveConfig { factor: 3.0, ..elbo(1.0) }, None, 10.0 + 3.0 - 3.0),
+            (ObjectiveConfig { adversary: 2.0, ..elbo(0.0) }, None, 10.0 + 2.0 * 0.75),
             (ObjectiveConfig { bound: Bound::Iwae, ..elbo(1.0) }, Some(12.0), 12.0),
             (ciwae, Some(12.0), 0.25 * 13.0 + 0.75 * 12.0),
         ] {

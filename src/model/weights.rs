@@ -23,7 +23,7 @@ pub const COVARIANCE: &str = "covariance of means";
 /// The weight of the squared distance of the posterior means' variances from 1.
 pub const VARIANCE: &str = "variance of means";
 /// γ, the weight of the total correlation as a discriminator estimates it.
-pub const FACTOR: &str = "factor";
+pub const DENSITY_RATIO: &str = "density ratio";
 /// The weight of what the encoder does to deceive a discriminator of latents and prior.
 pub const ADVERSARY: &str = "adversary";
 /// The weight of the difference of log densities at the samples, in a mixture of ELBO and bound.
@@ -105,6 +105,11 @@ impl Weights {
         Self { all: vec![Weight::constant(DISTORTION, 1.0), Weight::constant(RATE, beta)] }
     }
 
+    /// Name and final value of each weight that is no level.
+    pub fn factors(&self) -> impl Iterator<Item = (&'static str, f32)> {
+        self.all.iter().filter(|weight| !weight.is_level).map(|weight| (weight.name, weight.value))
+    }
+
     /// The weights of an objective: of the ELBO distortion and rate, then what else there is; of a bound all that some bound
     /// has, so that plans of different bounds agree.
     pub fn of(objective: &ObjectiveConfig) -> Self {
@@ -133,7 +138,7 @@ impl Weights {
             }
         }
         if objective.factor > 0.0 {
-            all.push(Weight::constant(FACTOR, objective.factor));
+            all.push(Weight::constant(DENSITY_RATIO, objective.factor));
         }
         if objective.adversary > 0.0 {
             all.push(Weight::constant(ADVERSARY, objective.adversary));
