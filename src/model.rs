@@ -5,6 +5,7 @@
 mod adversary;
 pub mod factor;
 pub mod init;
+mod ladder;
 pub mod likelihood;
 pub mod network;
 pub mod objective;
@@ -20,5 +21,5 @@ pub mod weights;
 
 pub use objective::{BOUND, LAYER_RATE};
 pub use phases::{Phase, phases};
-pub use vae::{CLASS, LOCATION, Model, RATES, named};
+pub use vae::{CLASS, LOCATION, Model, RATES, named, of_layer};
 pub use weights::Weights;

@@ -49,6 +49,8 @@ pub enum Purpose {
     Encode(usize),
     /// [`Model::decode`].
     Decode(usize),
+    /// [`Model::descend`].
+    Descend(usize),
 }
 
 impl Purpose {
@@ -62,7 +64,8 @@ impl Purpose {
             | Self::Reconstruct(batch)
             | Self::Sample(batch)
             | Self::Encode(batch)
-            | Self::Decode(batch) => batch == 0,
+            | Self::Decode(batch)
+            | Self::Descend(batch) => batch == 0,
         }
     }
 }
@@ -495,6 +498,7 @@ pub fn plan_for(model: &Model, config: &Config, purpose: Purpose, resident: Resi
         Purpose::Sample(batch) => ("sample", model.sample(batch)?),
         Purpose::Encode(batch) => ("encode", model.encode(batch)?),
         Purpose::Decode(batch) => ("decode", model.decode(batch)?),
+        Purpose::Descend(batch) => ("descend", model.descend(batch)?),
     };
     lower(name, graph, None, resident, target)
 }

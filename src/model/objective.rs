@@ -41,7 +41,15 @@ impl Model {
         let rate = sum(graph, &rates)?;
         graph.term("distortion", distortion, weights.slot(DISTORTION)?);
         let latent = self.config.latent;
+        let several = !pass.priors.is_empty();
         let shape = match (objective.free_bits > 0.0, objective.capacity > 0.0) {
+            (true, _) if several => {
+                graph.report("rate", rate);
+                let penalty = self.free_bits(graph, &pass, objective.free_bits, objective.free_group)?;
+                graph.term(PENALTY, penalty, weights.slot(RATE)?);
+                report_layers(graph, &rates);
+                return Ok(());
+            }
             (true, _) => KlShape::FreeBits { bound: objective.free_bits, size: objective.free_group },
             (_, true) => KlShape::Capacity { size: latent, weight: weights.slot(weights::CAPACITY)? },
             _ => {
