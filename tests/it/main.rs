@@ -17,6 +17,7 @@ mod formulas;
 mod gradients;
 mod habits;
 mod kernels;
+mod ladder;
 mod large;
 mod likelihoods;
 mod members;
