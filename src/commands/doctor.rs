@@ -8,7 +8,8 @@ mod shaders;
 use super::adapters;
 use crate::cli::DoctorArgs;
 use crate::error::{Error, Result};
-use crate::exec::select::{self, AdapterSummary};
+use crate::exec::adapter::AdapterSummary;
+use crate::exec::select;
 use crate::exec::selftest::self_test;
 use crate::report::Report;
 use serde_json::{Value, json};
@@ -22,6 +23,10 @@ struct Check {
 }
 
 /// Examines the machine and reports; fails if anything on it does. With a folder for shaders, writes these and no more.
+///
+/// # Errors
+/// [`Error::Device`](crate::error::Error::Device) where an adapter cannot be opened or a check fails; those of writing
+/// the shaders.
 pub fn run(args: &DoctorArgs, report: &Report) -> Result<()> {
     if let Some(folder) = &args.wgsl {
         return forms::write(folder, report);

@@ -147,6 +147,9 @@ impl Model {
     }
 
     /// One training step by the ELBO: terms `distortion` and `rate` of a batch.
+    ///
+    /// # Errors
+    /// Those of [`Model::networks`].
     pub fn train(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::training(batch);
         let networks = self.declare(&mut graph)?;
@@ -158,6 +161,9 @@ impl Model {
     /// `distortion` [B], `rate` [B] and `stats` [B, 2Z], the posterior's mean and log-variance, where they do not say all of it
     /// its sample `z` [B, Z] and [`LOCATION`]; of several stochastic layers the rate of each too, `rate 1` from the lowest up,
     /// and the statistics of those above the lowest, `stats 2`.
+    ///
+    /// # Errors
+    /// Those of [`Model::networks`].
     pub fn evaluate(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
@@ -186,6 +192,9 @@ impl Model {
 
     /// Importance weights of `samples` latent samples per example, accumulated over runs into `weights` [B, 2]: the
     /// largest log weight, and the sum of exp(log weight − largest) (Burda et al. 2015, arXiv 1509.00519, eq. 8).
+    ///
+    /// # Errors
+    /// Those of [`Model::networks`].
     pub fn importance(&self, batch: usize, samples: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let pass = self.pass(&mut graph, samples)?;
@@ -197,8 +206,11 @@ impl Model {
         Ok(graph)
     }
 
-    /// The same with noise that is given: input `noise` [B·K, Z] (see [`named`]), of layers above the lowest the same name with
-    /// their number behind it, so that it can be alike for all examples. Nothing is drawn: data of dynamic binarisation are taken as they are stored.
+    /// The same with noise that is given: input `noise` [B·K, Z] (see [`named`]), of layers above the lowest `noise … 2` and so on,
+    /// so that it can be alike for all examples. Nothing is drawn: data of dynamic binarisation are taken as they are stored.
+    ///
+    /// # Errors
+    /// Those of [`Model::networks`].
     pub fn score(&self, batch: usize, samples: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
@@ -218,6 +230,9 @@ impl Model {
     /// the decoder puts out before it becomes a mean, [B, [`Model::output_width`]]. Where the rate has no closed form, `rate` [B]
     /// is log q(z|x) − log p(z) there, with Σ ½ε² of the noise at its mean, Z/2; of several stochastic layers it is the sum of
     /// their rates, each by its closed form or so.
+    ///
+    /// # Errors
+    /// Those of [`Model::networks`].
     pub fn explain(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
@@ -244,8 +259,11 @@ impl Model {
     }
 
     /// Reconstructions through the posterior's mean or [`LOCATION`], of several stochastic layers that of the lowest (in a ladder
-    /// given the means of those above): outputs `x` [B, D] as presented and `mean` of p(x|z). A conditional model encodes an example as its class and decodes it as the one in the
-    /// input [`CLASS`].
+    /// given the means of those above): outputs `x` [B, D] as presented and `mean` of p(x|z). A conditional model encodes an example as its class and
+    /// decodes it as the one in the input [`CLASS`].
+    ///
+    /// # Errors
+    /// Those of [`Model::networks`].
     pub fn reconstruct(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
@@ -268,6 +286,9 @@ impl Model {
 
     /// Draws from the prior, of several stochastic layers from the top down, decoded, of a conditional model as the classes
     /// in the input [`CLASS`]: outputs `z` [B, Z] and `mean` of p(x|z).
+    ///
+    /// # Errors
+    /// Those of [`Model::networks`].
     pub fn sample(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
@@ -280,6 +301,9 @@ impl Model {
     /// What the posterior is of a batch: output `stats` [B, 2Z], its mean and log-variance before the clamp, and where they do
     /// not say all of it [`LOCATION`]; of several stochastic layers those of the lowest, and `stats 2` and so on of those above,
     /// each given the mean of the layer that it depends on.
+    ///
+    /// # Errors
+    /// Those of [`Model::networks`].
     pub fn encode(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
@@ -310,6 +334,9 @@ impl Model {
 
     /// Given latents of the lowest stochastic layer, decoded: input `z` [B, Z], of a conditional model [`CLASS`] too, output
     /// `mean` of p(x|z).
+    ///
+    /// # Errors
+    /// Those of [`Model::networks`].
     pub fn decode(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
@@ -321,6 +348,9 @@ impl Model {
     /// Given latents of any stochastic layer, decoded through the means of the layers below it: inputs `z` [B, Z] of the lowest,
     /// `z 2` and so on of those above, `layer` [B], which of them, counted from 0, a row begins in, and of a conditional model
     /// [`CLASS`]; output `mean` of p(x|z).
+    ///
+    /// # Errors
+    /// Those of [`Model::networks`].
     pub fn descend(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
@@ -346,6 +376,9 @@ impl Model {
     /// The training loss of given inputs instead of the resident data: inputs `x` [B, D], `eps` [B, Z], of further
     /// stochastic layers `eps 2` and so on, and, of a conditional model, [`CLASS`]. For comparison with other
     /// implementations, which would draw other numbers to leave out: dropout does nothing.
+    ///
+    /// # Errors
+    /// Those of [`Model::networks`].
     pub fn train_on_inputs(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
@@ -385,20 +418,6 @@ impl Model {
         let noise = self.noise(graph, samples)?;
         let class = self.class(graph)?;
         self.through(graph, networks, x, &noise, class)
-    }
-
-    /// Refuses what is for models of one stochastic layer.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] where there are more.
-    pub fn one_layer(&self, what: &str) -> Result<()> {
-        match self.config.above.len() {
-            0 => Ok(()),
-            more => Err(Error::Usage(format!(
-                "{what}: this is for models of one stochastic layer, and this one has {} (model.above)",
-                1 + more
-            ))),
-        }
     }
 
     /// The classes of the batch's examples, [B], where the model is told them.

@@ -6,6 +6,7 @@ use elbo::config::{self, Config, Hierarchy, Norm, ObjectiveConfig};
 use elbo::data::{Dataset, Values};
 use elbo::eval;
 use elbo::model::named;
+use elbo::model::tasks::{EVALUATE, SCORE};
 use elbo::plan::{Resident, Role, lower};
 use elbo::rng::Stream;
 use elbo::session::{BATCH, Purpose, Session};
@@ -38,7 +39,7 @@ fn session(device: usize, settings: &[(&str, &str)]) -> Session {
     let values = draw(1, WIDTH * COUNT).into_iter().map(|v| 0.5 + 0.5 * v).collect();
     let data = Dataset::new("grey", [1, 1, WIDTH], Values::F32(values), None, 4, 0).unwrap();
     let mut session = Session::new(configured(settings), data, executors().swap_remove(device)).unwrap();
-    session.plan(Purpose::Evaluate(BATCH)).unwrap();
+    session.plan(Purpose::task(EVALUATE, BATCH)).unwrap();
     for (which, range) in (2..).zip(session.ranges()) {
         let values: Vec<f32> = draw(which, range.count()).iter().map(|v| 0.8 * v).collect();
         session.executor.write_f32(&Role::Parameters, range.offset, &values).unwrap();
@@ -198,7 +199,7 @@ fn importance_weights_are_those_of_the_formulas_in_double_precision() {
     const SAMPLES: usize = 3;
     for (device, kind) in (0..executors().len()).flat_map(|device| KINDS.map(|kind| (device, kind))) {
         let mut session = session(device, &kind);
-        let plan = session.plan(Purpose::Score(COUNT, SAMPLES)).unwrap();
+        let plan = session.plan(Purpose::samples(SCORE, COUNT, SAMPLES)).unwrap();
         let mut noise = vec![];
         for (layer, width) in LATENTS.into_iter().enumerate() {
             let eps: Vec<f32> = draw(50 + layer, COUNT * SAMPLES * width).iter().map(|v| 1.7 * v).collect();
@@ -314,7 +315,7 @@ fn silent(device: usize) -> Session {
     let config = configured(&[("hierarchy", "ladder")]);
     let data = Dataset::new("zeros", [1, 1, WIDTH], Values::U8(vec![0; WIDTH * 200]), None, 50, 0).unwrap();
     let mut session = Session::new(config, data, executors().swap_remove(device)).unwrap();
-    session.plan(Purpose::Evaluate(BATCH)).unwrap();
+    session.plan(Purpose::task(EVALUATE, BATCH)).unwrap();
     for range in session.ranges() {
         session.executor.write_f32(&Role::Parameters, range.offset, &vec![0.0; range.count()]).unwrap();
     }

@@ -2,7 +2,7 @@
 
 use super::fault::Fault;
 use crate::error::{Error, Result};
-use crate::exec::select::{AdapterSummary, Kind};
+use crate::exec::adapter::{AdapterSummary, Kind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -119,6 +119,9 @@ impl Device {
     }
 
     /// The first error that the device raised outside of [`Device::guarded`].
+    ///
+    /// # Errors
+    /// [`Error::Device`] that says what happened to it.
     pub fn healthy(&self) -> Result<()> {
         self.fault.check()
     }
