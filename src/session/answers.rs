@@ -85,6 +85,21 @@ impl Posterior {
         };
     }
 
+    /// Those of several stochastic layers of the same examples as one: their dimensions side by side, which then have no rates.
+    #[must_use]
+    pub fn side_by_side(layers: &[Self]) -> Self {
+        let latent = layers.iter().map(|layer| layer.latent).sum();
+        let mut all = Self { rates: DimensionRates::Joint, ..Self::empty(latent) };
+        for example in 0..layers.first().map_or(0, Self::len) {
+            for layer in layers {
+                let places = example * layer.latent..(example + 1) * layer.latent;
+                all.means.extend(&layer.means[places.clone()]);
+                all.log_variances.extend(&layer.log_variances[places]);
+            }
+        }
+        all
+    }
+
     /// N, the number of examples.
     pub fn len(&self) -> usize {
         self.means.len() / self.latent
