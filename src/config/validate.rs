@@ -452,6 +452,8 @@ mod tests {
             ("data.resize", "28x99999", |c| c.data.resize = "28x99999".into()),
             ("model.hidden[1]", "0", |c| c.model.hidden = vec![8, 0]),
             ("model.hidden[0]", "1048577", |c| c.model.hidden = vec![MAX_WIDTH + 1]),
+            ("model.hidden", "1", |c| (c.model.hidden, c.model.norm) = (vec![8, 1], Norm::Layer)),
+            ("objective.free_bits", "1", |c| (c.model.above, c.objective.free_bits) = (vec!["2".into()], 1.0)),
             ("model.hidden", "65 layers", |c| c.model.hidden = vec![1; 65]),
             ("model.decoder[0]", "0", |c| c.model.decoder = vec![0]),
             ("model.latent", "0", |c| c.model.latent = 0),
