@@ -17,6 +17,7 @@ pub mod presentation;
 pub mod prior;
 mod stack;
 pub mod tasks;
+pub mod terms;
 pub mod vae;
 pub mod weights;
 
