@@ -3,6 +3,7 @@
 //! Letters: B examples of a batch, K latent samples per example, R = B·K rows, D values per example, Z latent dimensions.
 
 mod adversary;
+mod codebook;
 pub mod factor;
 pub mod init;
 pub mod likelihood;
@@ -14,11 +15,13 @@ mod phases;
 pub mod posterior;
 pub mod presentation;
 pub mod prior;
+pub mod quantise;
 mod stack;
 pub mod vae;
 pub mod weights;
 
 pub use objective::{BOUND, LAYER_RATE};
+pub use quantise::CODES;
 pub use phases::{Phase, phases};
 pub use vae::{CLASS, LOCATION, Model, RATES, named};
 pub use weights::Weights;

@@ -4,7 +4,7 @@
 use super::likelihood::Density;
 use super::stack::{Networks, Pass, sum};
 use super::weights::{DISTORTION, RATE, Weights};
-use super::{likelihood, network, presentation};
+use super::{codebook, likelihood, network, presentation};
 use crate::config::{Binarise, Condition, Config, Domain, MAX_PARAMETERS, ModelConfig};
 use crate::data::table::Encoding;
 use crate::data::{Dataset, NO_CATEGORIES};
@@ -107,7 +107,7 @@ impl Model {
         let model = Self { config, width, shape, source, binarise, columns, missing, classes };
         let count: u64 = model.all_maps()?.iter().map(count).sum();
         let count = count + likelihood::global(&model).map_or(0, |global| global.count as u64);
-        let own = [model.posterior_tensors(), model.prior_tensors()].concat();
+        let own = [model.posterior_tensors(), model.prior_tensors(), codebook::tensors(&model.config)].concat();
         let count = count + own.iter().map(|tensor| tensor.shape.count() as u64).sum::<u64>();
         let count = count + model.discriminator().iter().map(|map| map.shape().count() as u64).sum::<u64>();
         if count > MAX_PARAMETERS {
@@ -154,6 +154,9 @@ impl Model {
     /// its sample `z` [B, Z] and [`LOCATION`]; of several stochastic layers the rate of each too, `rate 1` from the lowest up,
     /// and the statistics of those above the lowest, `stats 2`.
     pub fn evaluate(&self, batch: usize) -> Result<Graph> {
+        if self.has_codes() {
+            return self.evaluate_codes(batch);
+        }
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
         let (pass, rates) = self.terms(&mut graph, &networks, 1)?;
@@ -182,6 +185,7 @@ impl Model {
     /// Importance weights of `samples` latent samples per example, accumulated over runs into `weights` [B, 2]: the
     /// largest log weight, and the sum of exp(log weight − largest) (Burda et al. 2015, arXiv 1509.00519, eq. 8).
     pub fn importance(&self, batch: usize, samples: usize) -> Result<Graph> {
+        self.continuous("an estimate by importance weights")?;
         let mut graph = Graph::new(batch);
         let pass = self.pass(&mut graph, samples)?;
         let distortion = likelihood::distortion(&mut graph, self, pass.out, pass.x)?;
@@ -195,6 +199,7 @@ impl Model {
     /// The same with noise that is given: input `noise` [B·K, Z] (see [`named`]), so that it can be alike for all
     /// examples. Nothing is drawn: data of dynamic binarisation are taken as they are stored.
     pub fn score(&self, batch: usize, samples: usize) -> Result<Graph> {
+        self.continuous("elbo score")?;
         self.one_layer("anomaly scores")?;
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
@@ -214,6 +219,7 @@ impl Model {
     /// the decoder puts out before it becomes a mean, [B, [`Model::output_width`]]. Where the rate has no closed form, `rate` [B]
     /// is log q(z|x) − log p(z) there, with Σ ½ε² of the noise at its mean, Z/2.
     pub fn explain(&self, batch: usize) -> Result<Graph> {
+        self.continuous("elbo score")?;
         self.one_layer("anomaly scores")?;
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
@@ -239,6 +245,9 @@ impl Model {
     /// [B, D] as presented and `mean` of p(x|z). A conditional model encodes an example as its class and decodes it as the one in the
     /// input [`CLASS`].
     pub fn reconstruct(&self, batch: usize) -> Result<Graph> {
+        if self.has_codes() {
+            return self.reconstruct_codes(batch);
+        }
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
         let x = self.gather(&mut graph)?;
@@ -256,6 +265,9 @@ impl Model {
     /// Draws from the prior, of several stochastic layers from the top down, decoded, of a conditional model as the classes
     /// in the input [`CLASS`]: outputs `z` [B, Z] and `mean` of p(x|z).
     pub fn sample(&self, batch: usize) -> Result<Graph> {
+        if self.has_codes() {
+            return self.decode_codes(batch);
+        }
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
         let z = self.ancestral(&mut graph, &networks)?;
@@ -267,6 +279,9 @@ impl Model {
     /// What the lowest encoder says of a batch: output `stats` [B, 2Z], the posterior's mean and log-variance before the
     /// clamp, and where they do not say all of it [`LOCATION`].
     pub fn encode(&self, batch: usize) -> Result<Graph> {
+        if self.has_codes() {
+            return self.encode_codes(batch);
+        }
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
         let x = self.gather(&mut graph)?;
@@ -288,6 +303,9 @@ impl Model {
     /// Given latents of the lowest stochastic layer, decoded: input `z` [B, Z], of a conditional model [`CLASS`] too, output
     /// `mean` of p(x|z).
     pub fn decode(&self, batch: usize) -> Result<Graph> {
+        if self.has_codes() {
+            return self.decode_codes(batch);
+        }
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
         let z = graph.add(Op::Input { name: "z".into(), shape: Shape::new(&[batch, self.config.latent]) })?;
@@ -386,7 +404,7 @@ impl Model {
         Ok(())
     }
 
-    fn gather(&self, graph: &mut Graph) -> Result<Id> {
+    pub(super) fn gather(&self, graph: &mut Graph) -> Result<Id> {
         graph.add(Op::Gather { width: self.width, source: self.source, binarise: self.binarise })
     }
 
