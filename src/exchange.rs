@@ -71,6 +71,7 @@ pub fn outside(config: &ModelConfig, parameter: &str) -> Vec<String> {
 /// [`Error::Data`] if the checkpoint does not belong to its configuration.
 pub fn layers(checkpoint: &Checkpoint) -> Result<Vec<Linear>> {
     let model = model(checkpoint)?;
+    model.continuous("elbo export")?;
     model.one_layer("elbo export")?;
     model.standard_prior("elbo export")?;
     model.gaussian_posterior("elbo export")?;

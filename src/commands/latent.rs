@@ -39,6 +39,7 @@ pub fn run(args: &LatentArgs, report: &Report) -> Result<()> {
     let data = args.examples.data.as_deref();
     let mut trained = open::with_data(&args.run, data, Purpose::Encode(BATCH), report)?;
     let session = &mut trained.session;
+    session.model.continuous("elbo latent")?;
     let told = classes::typed(session, "--class", args.class.as_deref())?;
     let class = if told.is_empty() { None } else { classes::one(session, "--class", args.class.as_deref())? };
     classes::say_unseen(session, &classes::repeated(class, 1), report);

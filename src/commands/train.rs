@@ -387,7 +387,7 @@ fn describe(session: &mut Session, report: &Report) -> Result<()> {
     report.note(&format!(
         "         {} parameters, loss = {}; {} on the device ({} of it data), {} a checkpoint",
         count(parameters as u64),
-        formula(&config.objective, &beta),
+        formula(config, &beta),
         bytes(memory),
         bytes(resident),
         bytes(checkpoint::size_estimate(kept * parameters))

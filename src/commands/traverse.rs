@@ -26,6 +26,7 @@ pub fn run(args: &TraverseArgs, report: &Report) -> Result<()> {
     let data = args.examples.data.as_deref();
     let mut trained = open::with_data(&args.run, data, Purpose::Encode(BATCH), report)?;
     let session = &mut trained.session;
+    session.model.continuous("elbo traverse")?;
     session.model.one_layer("elbo traverse")?;
     let (part, name) = open::part(session.data()?, args.examples.part)?;
     let centre = args.example.map(|index| open::example("--example", index, &part, name)).transpose()?;

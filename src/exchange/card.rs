@@ -226,7 +226,7 @@ fn foot(checkpoint: &Checkpoint, run: &Path, format: &str) -> String {
         counted(progress.epoch.into(), "epoch"),
         counted(progress.step, "step"),
         progress.adapter,
-        objective::formula(objective, &objective.beta.to_string())
+        objective::formula(&checkpoint.config, &objective.beta.to_string())
     );
     if let Some(best) = progress.best {
         let _ = writeln!(text, "- best {} of an epoch: {best:.2} nats per example", checkpoint.config.score());

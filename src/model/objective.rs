@@ -4,8 +4,8 @@
 
 use super::stack::{Drawn, Pass, sum};
 use super::weights::{self, COVARIANCE, DISTORTION, MMD, RATE, TOTAL_CORRELATION, VARIANCE, Weights};
-use super::{Model, adversary, factor, likelihood, pairs};
-use crate::config::{Bound, ObjectiveConfig};
+use super::{Model, adversary, factor, likelihood, pairs, quantise};
+use crate::config::{Bound, Config, ObjectiveConfig};
 use crate::error::Result;
 use crate::graph::group::{DECODER, ENCODER};
 use crate::graph::op::KlShape;
@@ -138,6 +138,7 @@ fn report_layers(graph: &mut Graph, rates: &[Id]) {
 /// The loss with the weights that it has once all annealing is over, from distortion and rate, the bound where one is
 /// minimised, and the other terms by their names: what looks at a whole batch has no value of another part of the data.
 pub fn loss(
+    weights: &Weights,
     objective: &ObjectiveConfig,
     [distortion, rate]: [f64; 2],
     bound: Option<f64>,
@@ -154,14 +155,17 @@ pub fn loss(
         _ => rate,
     };
     // Every further term has the name of its weight.
-    let weights = Weights::of(objective);
     let further = weights.factors().filter(|(name, _)| ![DISTORTION, RATE].contains(name));
     let further = further.map(|(name, weight)| f64::from(weight) * of(name).unwrap_or(0.0));
     distortion + f64::from(objective.beta) * shaped + further.sum::<f64>()
 }
 
 /// What is minimised, in a line; `beta` is how its value is shown.
-pub fn formula(objective: &ObjectiveConfig, beta: &str) -> String {
+pub fn formula(config: &Config, beta: &str) -> String {
+    let objective = &config.objective;
+    if config.model.codes > 0 {
+        return quantise::formula(objective, config.model.codebook);
+    }
     let tc = objective.tc - 1.0;
     let tc = if tc == 0.0 { String::new() } else { format!(" + {tc} x total correlation") };
     let mmd = if objective.mmd > 0.0 { format!(" + {} x MMD", objective.mmd) } else { String::new() };
@@ -238,7 +242,7 @@ mod tests {
             (ciwae, Some(12.0), 0.25 * 13.0 + 0.75 * 12.0),
         ] {
             // Without a weight of its own a term counts nothing.
-            assert_eq!(loss(&objective, [10.0, 3.0], bound, &others), expected, "{objective:?}");
+            assert_eq!(loss(&Weights::of(&objective), &objective, [10.0, 3.0], bound, &others), expected, "{objective:?}");
         }
     }
 }

@@ -150,6 +150,7 @@ impl Session {
     /// # Errors
     /// [`Error::Usage`] for an example that there is not.
     pub fn encode(&mut self, examples: &[u32], seed: u64) -> Result<Posterior> {
+        self.model.continuous("a posterior of latents")?;
         let plan = self.plan(Purpose::Encode(BATCH))?;
         let latent = self.model.config.latent;
         let [low, high] = self.model.config.log_variance;
@@ -223,6 +224,7 @@ impl Session {
     /// The means of p(x|z) for latents [N, Z], as [N, D] in the units of the model ([`crate::checkpoint::DataRecord::original`] knows those of
     /// the data): probabilities for a Bernoulli decoder. A conditional model decodes each as one of `classes`, [N]; for others there are none.
     pub fn decode(&mut self, latents: &[f32], classes: &[u32]) -> Result<Vec<f32>> {
+        self.model.continuous("decoding latents")?;
         let (plan, latent) = (self.plan(Purpose::Decode(BATCH))?, self.model.config.latent);
         if !latents.len().is_multiple_of(latent) {
             let count = latents.len();
@@ -282,7 +284,7 @@ impl Session {
         self.means_of(0, rows)
     }
 
-    fn means_of(&mut self, member: usize, rows: usize) -> Result<Vec<f32>> {
+    pub(super) fn means_of(&mut self, member: usize, rows: usize) -> Result<Vec<f32>> {
         let (width, wide) = (self.model.width, self.model.mean_width());
         let all = self.output_of(member, "mean", rows, wide)?;
         Ok(all.chunks_exact(wide).flat_map(|row| row[..width].iter().copied()).collect())
@@ -346,6 +348,9 @@ impl Session {
 
     /// The draws of these numbers, decoded by every member as these classes, where it is conditional.
     fn drawn(&mut self, numbers: &[u32], classes: &[u32], seeds: &[u64]) -> Result<Vec<Vec<f32>>> {
+        if self.model.has_codes() {
+            return self.drawn_codes(numbers, seeds);
+        }
         let (plan, count) = (self.plan(Purpose::Sample(BATCH))?, numbers.len());
         let mut all = vec![Vec::with_capacity(count * self.model.width); seeds.len()];
         for begin in (0..count).step_by(BATCH) {
