@@ -3,7 +3,7 @@
 //! Letters: B examples of a batch, K latent samples per example, R = B·K rows, D values per example, Z latent dimensions.
 
 mod adversary;
-mod codebook;
+pub mod codebook;
 pub mod factor;
 pub mod init;
 pub mod likelihood;
@@ -21,7 +21,7 @@ pub mod vae;
 pub mod weights;
 
 pub use objective::{BOUND, LAYER_RATE};
-pub use quantise::CODES;
 pub use phases::{Phase, phases};
+pub use quantise::CODES;
 pub use vae::{CLASS, LOCATION, Model, RATES, named};
 pub use weights::Weights;

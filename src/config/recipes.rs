@@ -162,8 +162,8 @@ mod tests {
             ("colour", 64, Likelihood::Gaussian, Binarise::None, 1_799_105),
             ("levels", 64, Likelihood::LogisticMixture, Binarise::None, 1_833_443),
             ("mixture", 64, Likelihood::LogisticMixture, Binarise::None, 1_846_767),
-            ("vq", 16, Likelihood::Bernoulli, Binarise::Dynamic, 1),
-            ("vq-colour", 64, Likelihood::LogisticMixture, Binarise::None, 1),
+            ("vq", 16, Likelihood::Bernoulli, Binarise::Dynamic, 168_017),
+            ("vq-colour", 64, Likelihood::LogisticMixture, Binarise::None, 709_315),
         ];
         assert_eq!(rows.len() + layers.len(), RECIPES.len());
         for (name, latent, likelihood, binarise, parameters) in layers {

@@ -67,7 +67,7 @@ pub(super) struct Book {
 
 /// Where outputs of the encoder went.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Found {
+pub struct Found {
     /// The number of the nearest code of each, of several as near the lowest, [R].
     pub index: Id,
     /// These codes, [R, D].
@@ -173,13 +173,15 @@ fn total(graph: &mut Graph, size: Id) -> Result<Id> {
 
 /// The nearest codes, [K, D], of vectors z, [R, D]: ‖z − e‖² is ‖z‖² − 2z·e + ‖e‖², of which the first is the same for all codes.
 /// The distances pass no gradient.
-pub(super) fn nearest(graph: &mut Graph, z: Id, codes: Id) -> Result<Found> {
+///
+/// # Errors
+/// A bug, where vectors and codes are not of as many numbers.
+pub fn nearest(graph: &mut Graph, z: Id, codes: Id) -> Result<Found> {
     let norms = graph.reduce_map(Reduction::Sum, Axis::Columns, [codes], |[e]| e.squared())?;
     let norms = graph.as_row(norms)?;
     let products = graph.add(Op::Product { a: z, b: codes, batch: 1, transposed: [false, true] })?;
-    let index = graph.reduce_map(Reduction::ArgMin, Axis::Columns, [norms, products], |[norm, product]| {
-        norm - 2.0 * product
-    })?;
+    let index = graph
+        .reduce_map(Reduction::ArgMin, Axis::Columns, [norms, products], |[norm, product]| norm - 2.0 * product)?;
     let codes = graph.add(Op::TakeRows { x: codes, index })?;
     Ok(Found { index, codes })
 }

@@ -242,7 +242,11 @@ mod tests {
             (ciwae, Some(12.0), 0.25 * 13.0 + 0.75 * 12.0),
         ] {
             // Without a weight of its own a term counts nothing.
-            assert_eq!(loss(&Weights::of(&objective), &objective, [10.0, 3.0], bound, &others), expected, "{objective:?}");
+            assert_eq!(
+                loss(&Weights::of(&objective), &objective, [10.0, 3.0], bound, &others),
+                expected,
+                "{objective:?}"
+            );
         }
     }
 }
