@@ -17,6 +17,7 @@ pub mod presentation;
 pub mod prior;
 pub mod quantise;
 mod stack;
+pub mod tasks;
 pub mod vae;
 pub mod weights;
 

@@ -18,7 +18,7 @@ use super::stack::Networks;
 use super::weights::{CODEBOOK, COMMITMENT, DISTORTION, RATE, Weight};
 use super::{Model, Weights, likelihood, network};
 use crate::config::{Codebook as Follows, Config, ObjectiveConfig};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::expr::Expr;
 use crate::graph::{Axis, Elements, Graph, Id, Op, Reduction};
 use crate::shape::Shape;
@@ -65,20 +65,6 @@ impl Model {
     /// Whether latents are codes of a codebook.
     pub fn has_codes(&self) -> bool {
         self.config.codes > 0
-    }
-
-    /// Refuses what is for latents that are numbers.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] that names `what`.
-    pub fn continuous(&self, what: &str) -> Result<()> {
-        match self.config.codes {
-            0 => Ok(()),
-            codes => Err(Error::Usage(format!(
-                "{what} is for models whose latents are numbers; those of this one are codes (model.codes = {codes}), with \
-                 nothing between them"
-            ))),
-        }
     }
 
     /// Height and width of the grid of codes of an example.

@@ -3,6 +3,7 @@
 use super::{BATCH, Purpose, Session};
 use crate::error::{Error, Result};
 use crate::model::CODES;
+use crate::model::tasks::{DECODE, ENCODE, SAMPLE};
 use crate::plan::Role;
 use crate::rng::{Philox, Stream};
 
@@ -22,7 +23,7 @@ impl Session {
     /// [`Error::Usage`] for an example that there is not, and where latents are no codes.
     pub fn codes(&mut self, examples: &[u32], seed: u64) -> Result<Vec<u32>> {
         self.check_has_codes()?;
-        let (plan, cells) = (self.plan(Purpose::Encode(BATCH))?, self.model.cells());
+        let (plan, cells) = (self.plan(Purpose::task(ENCODE, BATCH))?, self.model.cells());
         let mut codes = Vec::with_capacity(examples.len() * cells);
         for part in examples.chunks(BATCH) {
             self.set_order(part)?;
@@ -34,6 +35,9 @@ impl Session {
     }
 
     /// The codes of the examples of the run just made.
+    ///
+    /// # Errors
+    /// Those of [`Session::output`].
     pub fn output_codes(&mut self, rows: usize) -> Result<Vec<u32>> {
         let cells = self.model.cells();
         Ok(self.output(CODES, rows, cells)?.into_iter().map(|code| code as u32).collect())
@@ -45,7 +49,7 @@ impl Session {
     /// [`Error::Usage`] where they are no grids of codes, or one of them is none of the codebook.
     pub fn decode_codes(&mut self, codes: &[u32]) -> Result<Vec<f32>> {
         self.check_codes(codes)?;
-        let (plan, cells) = (self.plan(Purpose::Decode(BATCH))?, self.model.cells());
+        let (plan, cells) = (self.plan(Purpose::task(DECODE, BATCH))?, self.model.cells());
         let mut means = Vec::with_capacity(codes.len() / cells * self.model.width);
         for part in codes.chunks(BATCH * cells) {
             self.write_codes(0, part)?;
@@ -97,7 +101,7 @@ impl Session {
 
     /// The draws of these numbers, decoded by every member, each with a seed of its own.
     pub(super) fn drawn_codes(&mut self, numbers: &[u32], seeds: &[u64]) -> Result<Vec<Vec<f32>>> {
-        let plan = self.plan(Purpose::Decode(BATCH))?;
+        let plan = self.plan(Purpose::task(SAMPLE, BATCH))?;
         let mut all = vec![Vec::with_capacity(numbers.len() * self.model.width); seeds.len()];
         for numbers in numbers.chunks(BATCH) {
             for (member, &seed) in seeds.iter().enumerate() {
