@@ -47,6 +47,28 @@ pub(super) fn tensors(config: &ModelConfig) -> Vec<Tensor> {
     }
 }
 
+/// The names of these tensors.
+pub fn names(config: &ModelConfig) -> Vec<String> {
+    tensors(config).into_iter().map(|tensor| tensor.name).collect()
+}
+
+/// The codes that these tensors stand for, [K, D], as the graphs compute them.
+pub fn values(config: &ModelConfig, tensors: &[&[f32]]) -> Vec<f32> {
+    match *tensors {
+        [_, start, moved] => start.iter().zip(moved).map(|(start, moved)| start + moved).collect(),
+        [size, sums] => {
+            let [count, smoothing] = [size.len() as f64, f64::from(SMOOTHING)];
+            let total: f64 = size.iter().map(|&size| f64::from(size)).sum();
+            let smooth = |size: f32| ((f64::from(size) + smoothing) / (total + count * smoothing) * total).max(1e-20);
+            let code = |(sums, &size): (&[f32], &f32)| -> Vec<f32> {
+                sums.iter().map(|&sum| (f64::from(sum) / smooth(size)) as f32).collect()
+            };
+            sums.chunks_exact(config.latent).zip(size).flat_map(code).collect()
+        }
+        _ => vec![],
+    }
+}
+
 /// The parameters that follow the gradient where there is a codebook.
 pub(super) fn trained(follows: Follows) -> Group {
     match follows {

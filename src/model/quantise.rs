@@ -178,6 +178,34 @@ impl Model {
         Ok(graph)
     }
 
+    /// What the encoder gives before codes are looked for: output `stats` [B, S·Z]. For export, which knows the codebook.
+    ///
+    /// # Errors
+    /// None of a model with codes.
+    pub fn encode_cells(&self, batch: usize) -> Result<Graph> {
+        let mut graph = Graph::new(batch);
+        let networks = self.declare(&mut graph)?;
+        let x = self.gather(&mut graph)?;
+        let encoded = self.encoder(&mut graph, &networks, x, None)?;
+        graph.output("stats", encoded.stats);
+        Ok(graph)
+    }
+
+    /// The way back from the numbers of codes: input `z` [B, S·Z], output `mean` of p(x|e).
+    ///
+    /// # Errors
+    /// None of a model with codes.
+    pub fn decode_cells(&self, batch: usize) -> Result<Graph> {
+        let mut graph = Graph::new(batch);
+        let networks = self.declare(&mut graph)?;
+        let shape = Shape::new(&[batch, self.cells() * self.config.latent]);
+        let z = graph.add(Op::Input { name: "z".into(), shape })?;
+        let out = networks.decode(&mut graph, z, None)?;
+        let mean = likelihood::mean(&mut graph, self, out)?;
+        graph.output("mean", mean);
+        Ok(graph)
+    }
+
     /// Given codes, decoded: input [`CODES`] [B, S], output `mean` of p(x|e). Draws are decoded in the same way: whoever
     /// knows a prior of codes gives them.
     pub(super) fn decode_codes(&self, batch: usize) -> Result<Graph> {

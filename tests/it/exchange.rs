@@ -1,6 +1,7 @@
 //! Models that leave the house compute elsewhere what they compute at home, and those that come in do likewise.
 
 mod card;
+mod codes;
 mod evaluator;
 
 use crate::program::{content, elbo, trained};
