@@ -68,8 +68,16 @@ pub struct ModelConfig {
     /// The decoder likewise, in place of `decoder`. Its last layer may give `out`, what the likelihood wants; otherwise
     /// such a layer follows by itself.
     pub decoder_layers: Layers,
-    /// Z, the number of latent dimensions.
+    /// Z, the number of latent dimensions; of models with `codes` D, the numbers of each code.
     pub latent: usize,
+    /// K, the codes of a codebook that stands for the latents (VQ-VAE); 0 for latents that are numbers.
+    pub codes: usize,
+    /// What the codes follow.
+    pub codebook: Codebook,
+    /// `ema`: what of the averages of a code stays from one step to the next.
+    pub codebook_decay: f32,
+    /// A code that is used less than this share of the even use is started again as an output of the encoder.
+    pub codebook_restart: f32,
     /// Stochastic layers above that one, from the lowest up: each by the widths of the layers to it and its latent
     /// dimensions, `100-100-50`.
     pub above: Vec<String>,
@@ -172,6 +180,16 @@ impl Prior {
             Self::Flow => "flow",
         }
     }
+}
+
+/// What the codes of a codebook follow; `crate::model::codebook` says how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Codebook {
+    /// Exponential moving averages of the encoder's outputs that they were the nearest to.
+    Ema,
+    /// The gradient of their squared distance from them.
+    Gradient,
 }
 
 /// What components of a mixture weigh.
@@ -373,6 +391,10 @@ impl Default for Config {
                 encoder_layers: Layers::default(),
                 decoder_layers: Layers::default(),
                 latent: 20,
+                codes: 0,
+                codebook: Codebook::Ema,
+                codebook_decay: 0.99,
+                codebook_restart: 0.03,
                 above: vec![],
                 hierarchy: Hierarchy::Stacked,
                 condition: Condition::None,

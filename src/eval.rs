@@ -1,8 +1,10 @@
 //! Evaluation: the terms of the ELBO, the importance-weighted likelihood, and which latent dimensions are used.
 
 mod aggregate;
+mod codes;
 
 pub use aggregate::{Aggregate, mmd};
+pub use codes::Usage;
 
 use crate::data::batches::batches;
 use crate::error::{Error, Result};
@@ -79,8 +81,10 @@ pub struct Summary {
     /// All posteriors together, beside the prior: of several stochastic layers those of the highest, given samples of the
     /// ones below.
     pub aggregate: Aggregate,
-    /// Each stochastic layer, the lowest first.
+    /// Each stochastic layer, the lowest first. Of models with codes one: their cells, and as active the codes in use.
     pub layers: Vec<Layer>,
+    /// How codes are used, where latents are codes. Then no dimension has a rate, and `aggregate` is of none.
+    pub codes: Option<Usage>,
 }
 
 /// A stochastic layer over the data.
@@ -145,6 +149,9 @@ pub fn terms(session: &mut Session, part: Range<usize>) -> Result<Vec<Terms>> {
 /// Those of the executor; [`crate::error::Error::Data`] where examples cannot be read from their file;
 /// [`crate::error::Error::Bug`] where the session has no data.
 pub fn summary(session: &mut Session, part: Range<usize>, seed: u64) -> Result<Summary> {
+    if session.model.has_codes() {
+        return summary_of_codes(session, part, seed);
+    }
     let plan = session.plan(Purpose::task(EVALUATE, BATCH))?;
     let latents = session.model.latents();
     let order: Vec<u32> = part.map(|i| i as u32).collect();
@@ -210,6 +217,42 @@ pub fn summary(session: &mut Session, part: Range<usize>, seed: u64) -> Result<S
         active: layers.iter().map(|layer| layer.active).sum(),
         aggregate,
         layers,
+        codes: None,
+    })
+}
+
+/// The same of a model with codes, of which nothing is drawn.
+fn summary_of_codes(session: &mut Session, part: Range<usize>, seed: u64) -> Result<Summary> {
+    let plan = session.plan(Purpose::task(EVALUATE, BATCH))?;
+    let order: Vec<u32> = part.map(|i| i as u32).collect();
+    session.set_order(&order)?;
+    let (cells, mut losses, mut sums) = (session.model.cells(), Vec::new(), [0.0; 2]);
+    let mut usage = Usage::new(session.model.config.codes, cells);
+    for batch in batches(order.len(), BATCH) {
+        let scalars = session.scalars(seed, Stream::Evaluate, batch.first, batch.rows);
+        session.run(plan, &[scalars])?;
+        let [distortions, rates] = ["distortion", "rate"].map(|name| session.output(name, batch.rows, 1));
+        for (&distortion, &rate) in distortions?.iter().zip(&rates?) {
+            let (distortion, rate) = (f64::from(distortion), f64::from(rate));
+            losses.push(distortion + rate);
+            sums[0] += distortion;
+            sums[1] += rate;
+        }
+        usage.add(&session.output_codes(batch.rows)?);
+    }
+    let count = order.len() as f64;
+    let [distortion, rate] = sums.map(|sum| sum / count);
+    let (_, standard_error) = mean_and_error(&losses);
+    let active = usage.used();
+    Ok(Summary {
+        examples: order.len(),
+        terms: Terms { distortion, rate },
+        standard_error,
+        rates: None,
+        active,
+        aggregate: Aggregate { mean: vec![], covariance: vec![], spread: vec![], mmd: 0.0, draws: 0 },
+        layers: vec![Layer { latent: cells, rate, active }],
+        codes: Some(usage),
     })
 }
 

@@ -29,6 +29,7 @@ use crate::data::table::{Column, Kind};
 use crate::error::{Error, Result};
 use crate::graph::op::Source;
 use crate::model::Model;
+use crate::model::codebook;
 use crate::model::likelihood::{self, Learned};
 use crate::model::tasks::Need;
 use linear::Linear;
@@ -37,6 +38,8 @@ use std::path::Path;
 
 /// The parameters, in an exported folder.
 pub const PARAMETERS: &str = "model.safetensors";
+/// The tensor with the codes of a model that has some.
+pub const CODEBOOK: &str = "codebook";
 /// What the model is, for programs.
 pub const CONFIG: &str = "config.json";
 /// What the model is, for people.
@@ -59,6 +62,7 @@ pub fn model(checkpoint: &Checkpoint) -> Result<Model> {
 /// What a parameter of the house is called outside: one name for each of the heads that stand in it side by side.
 pub fn outside(config: &ModelConfig, parameter: &str) -> Vec<String> {
     let names: &[&str] = match parameter {
+        "encoder.head" if config.codes > 0 => &["encoder.head"],
         "encoder.head" => &["encoder.mean", "encoder.log_variance"],
         "decoder.head" => likelihood::of(config.likelihood).outside.heads,
         other => &[other],
@@ -100,7 +104,26 @@ pub fn tensors(layers: &[Linear]) -> Vec<(String, Tensor)> {
 fn exported(checkpoint: &Checkpoint, layers: &[Linear]) -> Result<Vec<(String, Tensor)>> {
     let shared = likelihood::global(&model(checkpoint)?).map(|global| global.name);
     let found = checkpoint.parameters.iter().filter(|(name, _)| Some(name.as_str()) == shared);
-    Ok(tensors(layers).into_iter().chain(found.cloned()).collect())
+    let mut all: Vec<_> = tensors(layers).into_iter().chain(found.cloned()).collect();
+    if checkpoint.config.model.codes > 0 {
+        all.push((CODEBOOK.into(), codebook(checkpoint)?));
+    }
+    Ok(all)
+}
+
+/// The codes of a checkpoint, [K, Z].
+///
+/// # Errors
+/// [`Error::Data`] where a tensor of them is missing.
+fn codebook(checkpoint: &Checkpoint) -> Result<Tensor> {
+    let tensor = |name: &str| {
+        let found = checkpoint.parameters.iter().find(|(found, _)| found == name);
+        found.map(|(_, tensor)| tensor).ok_or_else(|| Error::Data(format!("the checkpoint has no parameter `{name}`")))
+    };
+    let model = &checkpoint.config.model;
+    let tensors: Vec<&Tensor> = codebook::names(model).into_iter().map(|name| tensor(&name)).collect::<Result<_>>()?;
+    let values: Vec<&[f32]> = tensors.iter().map(|tensor| &tensor.values[..]).collect();
+    Ok(Tensor { shape: vec![model.codes, model.latent], values: codebook::values(model, &values) })
 }
 
 /// What the decoder has learned once for all examples.

@@ -66,6 +66,9 @@ pub struct Graph {
     pub terms: Vec<Term>,
     /// Tensors that are read back, by name.
     pub outputs: Vec<(String, Id)>,
+    /// Parameters, by their place, that become a tensor of their shape at the end of a step of training, as running averages
+    /// do. They belong to no group that is trained.
+    pub assigned: Vec<(usize, Id)>,
 }
 
 impl Graph {
@@ -138,6 +141,18 @@ impl Graph {
     /// Marks a tensor as one that is read back under `name`.
     pub fn output(&mut self, name: &str, id: Id) {
         self.outputs.push((name.to_owned(), id));
+    }
+
+    /// Lets a parameter become another tensor once all of a step is computed, in place of an update.
+    ///
+    /// # Errors
+    /// A bug, where `parameter` is none, or the tensor has another shape.
+    pub fn assign(&mut self, parameter: Id, value: Id) -> Result<()> {
+        match *self.op(parameter) {
+            Op::Parameter { index } if self.shape(parameter) == self.shape(value) => self.assigned.push((index, value)),
+            _ => return Err(Error::Bug(format!("{} cannot become {}", self.shape(parameter), self.shape(value)))),
+        }
+        Ok(())
     }
 
     /// The operation of a node.

@@ -3,6 +3,7 @@
 //! Letters: B examples of a batch, K latent samples per example, R = B·K rows, D values per example, Z latent dimensions.
 
 mod adversary;
+pub mod codebook;
 pub mod factor;
 pub mod init;
 mod ladder;
@@ -15,6 +16,7 @@ mod phases;
 pub mod posterior;
 pub mod presentation;
 pub mod prior;
+pub mod quantise;
 mod stack;
 pub mod tasks;
 pub mod terms;
@@ -23,5 +25,6 @@ pub mod weights;
 
 pub use objective::{BOUND, LAYER_RATE};
 pub use phases::{Phase, phases};
+pub use quantise::CODES;
 pub use vae::{CLASS, LOCATION, Model, RATES, named, of_layer};
 pub use weights::Weights;

@@ -112,6 +112,30 @@ impl Run {
         Ok(all)
     }
 
+    /// The codes of examples [N, D], [N, S] with S codes of an example, of models that have some (`model.codes`).
+    ///
+    /// # Errors
+    /// As [`Run::encode`].
+    pub fn codes(&mut self, examples: &[f32]) -> Result<Vec<u32>> {
+        let classes = self.check(examples)?;
+        let mut all = Vec::new();
+        let (seed, width) = (self.session.config.train.seed, self.session.model.width);
+        for part in (Rows { values: examples, classes: &classes }).portions(BATCH, width) {
+            self.session.show(part)?;
+            all.extend(self.session.codes(&self.shown(part), seed)?);
+        }
+        Ok(all)
+    }
+
+    /// The means of p(x|e) for codes [N, S], as [N, D].
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where the numbers are no such rows of codes of the codebook.
+    pub fn decode_codes(&mut self, codes: &[u32]) -> Result<Vec<f32>> {
+        let means = self.session.decode_codes(codes)?;
+        Ok(self.original(&means))
+    }
+
     /// The means of p(x|z) for latents [N, Z], as [N, D]: probabilities for a Bernoulli decoder.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 //! A session may hold several models of the same shape, its members. Every plan computes all of them side by side.
 
 mod answers;
+mod codes;
 mod phases;
 mod window;
 

@@ -247,8 +247,16 @@ mod tests {
         let aggregate = Aggregate { mean: vec![0.0], covariance: vec![1.0], spread: vec![0.5], mmd: 0.0, draws: 1 };
         let layers = vec![Layer { latent: 1, rate: 25.5, active: 1 }];
         let terms = Terms { distortion: 80.0, rate: 25.5 };
-        let summary =
-            Summary { examples: 10, terms, standard_error: 0.3, rates: Some(vec![25.5]), active: 1, aggregate, layers };
+        let summary = Summary {
+            examples: 10,
+            terms,
+            standard_error: 0.3,
+            rates: Some(vec![25.5]),
+            active: 1,
+            aggregate,
+            layers,
+            codes: None,
+        };
         let (condition, scaled) = (Condition::None, false);
         let measured = Measured {
             summary,
@@ -257,6 +265,7 @@ mod tests {
             density: false,
             condition,
             discrete: None,
+            values: 784.0,
             learned: None,
             scaled,
         };

@@ -20,12 +20,18 @@ pub fn run(args: &DecodeArgs, report: &Report) -> Result<()> {
     let session = &mut trained.session;
     let class = classes::one(session, "--class", args.class.as_deref())?;
     classes::say_unseen(session, &classes::repeated(class, 1), report);
-    let latents = files::latents(&args.latents, session.model.config.latent)?;
-    let rows = latents.len() / session.model.config.latent;
-    if format == "png" {
-        open::check_pictures(rows)?;
-    }
-    let means = session.decode(&latents, &classes::repeated(class, rows))?;
+    let has_codes = session.model.has_codes();
+    let (means, rows) = if has_codes {
+        let codes = files::codes(&args.latents, session.model.cells(), session.model.config.codes)?;
+        let rows = codes.len() / session.model.cells();
+        check(format, rows)?;
+        (session.decode_codes(&codes)?, rows)
+    } else {
+        let latents = files::latents(&args.latents, session.model.config.latent)?;
+        let rows = latents.len() / session.model.config.latent;
+        check(format, rows)?;
+        (session.decode(&latents, &classes::repeated(class, rows))?, rows)
+    };
     let (shape, wide) = (show::shape_of_means(rows, &session.record), session.record.scales());
     match format {
         "npy" => npy::save_original(&args.out, &session.record.original(&means), wide, &shape)?,
@@ -39,8 +45,14 @@ pub fn run(args: &DecodeArgs, report: &Report) -> Result<()> {
         }
         _ => show::save(&args.out, &means, &session.record, open::columns(rows))?,
     }
-    report.note(&format!("decoded  {} latents", count(rows as u64)));
+    let what = if has_codes { "grids of codes" } else { "latents" };
+    report.note(&format!("decoded  {} {what}", count(rows as u64)));
     report.json(&json!({ "count": rows, "shape": shape[1..], "files": [args.out] }));
     report.result(&args.out.display().to_string());
     Ok(())
+}
+
+/// Checks that a picture of so many rows can be drawn, where one is asked for.
+fn check(format: &str, rows: usize) -> Result<()> {
+    if format == "png" { open::check_pictures(rows).map(drop) } else { Ok(()) }
 }

@@ -8,7 +8,7 @@ use crate::data::{Dataset, Format, sprites};
 use crate::disentangle::{Dci, Examples, Information, Sap, Varied, dci, factor_vae, information, sap};
 use crate::durable;
 use crate::error::{Error, Result};
-use crate::model::tasks::ENCODE;
+use crate::model::tasks::{ENCODE, Need};
 use crate::report::human::count;
 use crate::report::table::table;
 use crate::report::{Report, npy};
@@ -62,6 +62,7 @@ pub fn run(args: &DisentangleArgs, report: &Report) -> Result<()> {
         files(folder).iter().try_for_each(|file| trained.spare(file))?;
     }
     let session = &mut trained.session;
+    session.model.need(&[Need::Numbers], "elbo disentangle")?;
     let (part, name) = match args.part {
         Some(_) => open::part(session.data()?, args.part)?,
         None => (0..session.data()?.len(), "whole"),

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::model::tasks::{ENCODE, Need};
 use crate::report::human::count;
 use crate::report::{Report, csv, npy, scatter};
-use crate::session::{BATCH, Posterior, Purpose};
+use crate::session::{BATCH, Posterior, Purpose, Session};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,7 @@ pub fn run(args: &EmbedArgs, report: &Report) -> Result<()> {
     trained.spare(&deviations(&args.out))?;
     let session = &mut trained.session;
     if args.std {
-        session.model.need(&[Need::GaussianPosterior], "elbo embed --std")?;
+        session.model.need(&[Need::Numbers, Need::GaussianPosterior], "elbo embed --std")?;
     }
     let (part, name) = match args.part {
         Some(_) => open::part(session.data()?, args.part)?,
@@ -33,6 +33,9 @@ pub fn run(args: &EmbedArgs, report: &Report) -> Result<()> {
     // In the order of the source, so that rows can be put beside those that they came from.
     let mut examples: Vec<u32> = part.map(|i| i as u32).collect();
     examples.sort_by_key(|&i| session.data().map_or(0, |data| data.row(i as usize)));
+    if session.model.has_codes() {
+        return codes(session, args, (&examples, name, seed), report);
+    }
     let layer = match args.layer {
         Some(Stochastic::All) => None,
         Some(Stochastic::One(asked)) => Some(open::layer(session, Some(asked), 0)?),
@@ -64,6 +67,52 @@ pub fn run(args: &EmbedArgs, report: &Report) -> Result<()> {
         report.result(&path.display().to_string());
     }
     Ok(())
+}
+
+/// The codes of examples of a part, under its name: as an array [examples, S] or as a table.
+fn codes(
+    session: &mut Session,
+    args: &EmbedArgs,
+    (examples, name, seed): (&[u32], &str, u64),
+    report: &Report,
+) -> Result<()> {
+    let (codes, cells) = (session.codes(examples, seed)?, session.model.cells());
+    if args.out.extension().is_some_and(|end| end.eq_ignore_ascii_case("npy")) {
+        npy::save_whole(&args.out, &codes, &[examples.len(), cells])?;
+    } else {
+        let data = session.data()?;
+        let header = header(data, (0..cells).map(|cell| format!("code_{cell}")));
+        let row = |(at, &example): (usize, &u32)| {
+            let own = codes[at * cells..][..cells].iter().map(u32::to_string);
+            first(data, example).into_iter().chain(own).collect()
+        };
+        csv::save(&args.out, &header, examples.iter().enumerate().map(row))?;
+    }
+    let ([height, width], of) = (session.model.grid(), session.model.config.codes);
+    let data = &session.record.name;
+    report.note(&format!(
+        "codes    of {} examples ({name} part of {data}), {height}x{width} each, of {of}",
+        count(examples.len() as u64)
+    ));
+    report.json(&json!({
+        "data": data, "part": name, "examples": examples.len(), "grid": [height, width], "codes": of, "seed": seed,
+        "files": [args.out],
+    }));
+    report.result(&args.out.display().to_string());
+    Ok(())
+}
+
+/// What columns of a table are called: where an example stood in the source, its label, then others.
+fn header(data: &Dataset, others: impl Iterator<Item = String>) -> Vec<String> {
+    let label = data.labels.as_ref().map(|_| "label".to_owned());
+    std::iter::once("index".to_owned()).chain(label).chain(others).collect()
+}
+
+/// The first cells of the row of an example.
+fn first(data: &Dataset, example: u32) -> Vec<String> {
+    let label = data.labels.as_ref().map(|labels| labels[example as usize]);
+    let label = label.map(|label| scatter::name(label, data.classes.as_deref()));
+    std::iter::once(data.row(example as usize).to_string()).chain(label).collect()
 }
 
 /// The means as one array, the deviations as another beside it.
@@ -103,15 +152,11 @@ fn table(
     std: bool,
 ) -> Result<Vec<PathBuf>> {
     let numbered = |name: &str| dimensions.iter().map(|j| format!("{name}_{j}")).collect::<Vec<_>>();
-    let mut header = vec!["index".to_owned()];
-    header.extend(data.labels.as_ref().map(|_| "label".to_owned()));
-    header.extend(numbered("mean"));
-    header.extend(if std { numbered("std") } else { vec![] });
+    let deviations = if std { numbered("std") } else { vec![] };
+    let header = header(data, numbered("mean").into_iter().chain(deviations));
     let deviations = posterior.deviations();
     let row = |(at, &example): (usize, &u32)| {
-        let mut cells = vec![data.row(example as usize).to_string()];
-        let label = data.labels.as_ref().map(|labels| labels[example as usize]);
-        cells.extend(label.map(|label| scatter::name(label, data.classes.as_deref())));
+        let mut cells = first(data, example);
         cells.extend(posterior.mean(at).iter().map(f32::to_string));
         if std {
             cells.extend(deviations[at * posterior.latent..][..posterior.latent].iter().map(f32::to_string));

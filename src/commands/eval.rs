@@ -5,9 +5,9 @@ use crate::cli::EvalArgs;
 use crate::config::{Binarise, Condition};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::eval::{self, Aggregate, Layer, Summary};
+use crate::eval::{self, Aggregate, Layer, Summary, Usage};
 use crate::model::likelihood::{Learned, Outcomes};
-use crate::model::tasks::EVALUATE;
+use crate::model::tasks::{EVALUATE, Need};
 use crate::report::Report;
 use crate::report::human::count;
 use crate::report::table::table;
@@ -85,6 +85,8 @@ pub(super) struct Measured {
     /// The values of an example, a mean over the examples of those that are there, where each is one of 256 levels: then
     /// nats can be told in bits per value.
     pub discrete: Option<f64>,
+    /// D, the values of an example.
+    pub values: f64,
     /// What the decoder has learned once for all examples.
     pub learned: Option<Learned>,
     /// Whether numbers of the data were scaled before the model saw them.
@@ -99,11 +101,22 @@ impl Measured {
             "examples": summary.examples,
             "distortion": summary.terms.distortion, "rate": summary.terms.rate,
             "neg_elbo": summary.terms.neg_elbo(), "neg_elbo_se": summary.standard_error,
-            "active_units": summary.active, "latent": summary.layers[0].latent, "rates": summary.rates,
             "is_likelihood": exact, "condition": condition,
-            "aggregate_mean": aggregate.mean, "aggregate_covariance": aggregate.covariance,
-            "aggregate_mmd": aggregate.mmd, "aggregate_draws": aggregate.draws,
         });
+        let latents = match &summary.codes {
+            Some(usage) => json!({
+                "codes": usage.counts.len(), "cells": usage.cells, "codes_used": usage.used(),
+                "perplexity": usage.perplexity(), "bits_per_value": self.bits_per_value(),
+            }),
+            None => json!({
+                "active_units": summary.active, "latent": summary.layers[0].latent, "rates": summary.rates,
+                "aggregate_mean": aggregate.mean, "aggregate_covariance": aggregate.covariance,
+                "aggregate_mmd": aggregate.mmd, "aggregate_draws": aggregate.draws,
+            }),
+        };
+        for (key, found) in latents.as_object().into_iter().flatten() {
+            value[key] = found.clone();
+        }
         if summary.layers.len() > 1 {
             let layer = |layer: &Layer| json!({ "latent": layer.latent, "rate": layer.rate, "active": layer.active });
             value["layers"] = summary.layers.iter().map(layer).collect();
@@ -132,6 +145,11 @@ impl Measured {
             }
         }
         value
+    }
+
+    /// −ELBO in bits for each value of an example: the length of its description.
+    fn bits_per_value(&self) -> f64 {
+        self.summary.terms.neg_elbo() / (self.values * std::f64::consts::LN_2)
     }
 
     /// Nats per example in bits per value, where that is meant: nats/(D·log 2).
@@ -165,6 +183,9 @@ pub(super) fn measure(
     seed: u64,
     report: &Report,
 ) -> Result<Measured> {
+    if samples.is_some() {
+        session.model.need(&[Need::Numbers], "--samples")?;
+    }
     let exact = is_likelihood(session)?;
     let summary = eval::summary(session, part.clone(), seed)?;
     let neg_elbo = summary.terms.neg_elbo();
@@ -176,7 +197,8 @@ pub(super) fn measure(
     let (learned, condition) = (session.learned()?, session.config.model.condition);
     let scaled = session.record.scales();
     let density = is_density(session)?;
-    Ok(Measured { summary, likelihood, exact, density, condition, discrete, learned, scaled })
+    let values = session.model.width as f64;
+    Ok(Measured { summary, likelihood, exact, density, condition, discrete, values, learned, scaled })
 }
 
 /// Checks the value of `--samples`.
@@ -223,9 +245,13 @@ fn as_text(measured: &Measured) -> String {
     let nats = |value: f64| format!("{value:.2}");
     let error = |value: f64| format!("± {value:.2}");
     let row = |name: &str, value: String, rest: String| vec![name.to_owned(), value, rest];
+    let rate = match &summary.codes {
+        Some(usage) => format!("{} codes of {}, all as likely", usage.cells, usage.counts.len()),
+        None => by_layer(summary),
+    };
     let mut rows = vec![
         row("distortion", nats(summary.terms.distortion), String::new()),
-        row("rate", nats(summary.terms.rate), by_layer(summary)),
+        row("rate", nats(summary.terms.rate), rate),
         row(bound, nats(summary.terms.neg_elbo()), error(summary.standard_error) + &bits(summary.terms.neg_elbo())),
     ];
     if let Some(likelihood) = likelihood {
@@ -234,11 +260,30 @@ fn as_text(measured: &Measured) -> String {
         rows.push(row(estimate(*condition), nats(likelihood.neg_log_px), rest));
     }
     rows.extend(learned.as_ref().map(|learned| learned.in_words(*scaled).to_vec()));
+    if let Some(usage) = &summary.codes {
+        rows.extend(of_codes(measured, usage));
+        return table(&["", "nats per example", ""], &rows);
+    }
     let [active, latent] = [|layer: &Layer| layer.active, |layer: &Layer| layer.latent]
         .map(|of| summary.layers.iter().map(|layer| of(layer).to_string()).collect::<Vec<_>>().join(" + "));
     rows.push(row("active", active, format!("of {latent} latent dimensions")));
     rows.push(row("MMD² to N(0, 1)", format!("{:.4}", summary.aggregate.mmd), beside_prior(&summary.aggregate)));
     table(&["", "nats per example", ""], &rows)
+}
+
+/// What is told of codes: how long descriptions are, and how many of the codes they take.
+fn of_codes(measured: &Measured, usage: &Usage) -> [Vec<String>; 2] {
+    let (used, codes) = (usage.used(), usage.counts.len());
+    let share = 100.0 * used as f64 / codes as f64;
+    let bits = format!("{:.4}", measured.bits_per_value());
+    [
+        vec!["description".into(), bits, "bits per value: codes and, given these, values".into()],
+        vec![
+            "perplexity".into(),
+            format!("{:.1}", usage.perplexity()),
+            format!("of {codes} codes, {used} of them in use ({share:.1} %)"),
+        ],
+    ]
 }
 
 /// All posteriors together, in words: where they are the prior, means are 0, variances 1 and correlations 0.

@@ -75,7 +75,7 @@ fn is_same(a: &Path, b: &Path) -> bool {
 pub fn latents(path: &Path, latent: usize) -> Result<Vec<f32>> {
     let format = format("", path, &["npy", "csv"])?;
     let wrong = |why: String| Error::Data(format!("{}: {why}", path.display()));
-    let (values, width) = if format == "npy" { npy(path)? } else { csv(path).map_err(wrong)? };
+    let (values, width) = if format == "npy" { npy(path)? } else { csv(path, "mean_").map_err(wrong)? };
     if width != latent {
         return Err(wrong(format!("a row has {width} numbers, and the model has {latent} latent dimensions")));
     }
@@ -84,6 +84,39 @@ pub fn latents(path: &Path, latent: usize) -> Result<Vec<f32>> {
         None if values.is_empty() => Err(wrong("there are no rows".into())),
         None => Ok(values),
     }
+}
+
+/// Codes [count, `cells`] of a codebook of `most` from an .npy file, where they may be grids [count, height, width], or a .csv
+/// file.
+///
+/// # Errors
+/// [`Error::Usage`] for another kind of file, [`Error::Data`] where it holds no such codes.
+pub fn codes(path: &Path, cells: usize, most: usize) -> Result<Vec<u32>> {
+    let format = format("", path, &["npy", "csv"])?;
+    let wrong = |why: String| Error::Data(format!("{}: {why}", path.display()));
+    let (values, width) = if format == "npy" { whole_npy(path)? } else { csv(path, "code_").map_err(wrong)? };
+    if width != cells {
+        return Err(wrong(format!("a row has {width} numbers, and the model has {cells} codes for an example")));
+    }
+    let is_code = |x: f32| x >= 0.0 && x < most as f32 && x.fract() == 0.0;
+    match values.iter().position(|&x| !is_code(x)) {
+        Some(at) => {
+            let (row, cell, last) = (at / cells, at % cells, most - 1);
+            Err(wrong(format!("code {cell} of row {row} is {}: codes are whole numbers from 0 to {last}", values[at])))
+        }
+        None if values.is_empty() => Err(wrong("there are no rows".into())),
+        None => Ok(values.into_iter().map(|x| x as u32).collect()),
+    }
+}
+
+/// An array of whole numbers and the numbers of a row.
+fn whole_npy(path: &Path) -> Result<(Vec<f32>, usize)> {
+    let Array { dims, elements } = data::npy::open(path)?;
+    let wrong = |why: String| Error::Data(format!("{}: {why}", path.display()));
+    if !(2..=3).contains(&dims.len()) {
+        return Err(wrong(format!("its shape is {dims:?}, and codes are [count, codes] or [count, height, width]")));
+    }
+    Ok(((0..elements.len()).map(|at| elements.at(at) as f32).collect(), dims[1..].iter().product()))
 }
 
 /// A matrix of floats and its width.
@@ -99,8 +132,8 @@ fn npy(path: &Path) -> Result<(Vec<f32>, usize)> {
     Ok(((0..elements.len()).map(|at| elements.at(at) as f32).collect(), width))
 }
 
-/// A matrix and its width from a table: the columns `mean_…` under a header, or all where the first line is of numbers.
-fn csv(path: &Path) -> std::result::Result<(Vec<f32>, usize), String> {
+/// A matrix and its width from a table: the columns `name…` under a header, or all where the first line is of numbers.
+fn csv(path: &Path, name: &str) -> std::result::Result<(Vec<f32>, usize), String> {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).trim(csv::Trim::All).from_path(path);
     let reader = reader.as_mut().map_err(|e| format!("cannot be read: {e}"))?;
     let (mut values, mut columns) = (Vec::new(), None);
@@ -111,10 +144,10 @@ fn csv(path: &Path) -> std::result::Result<(Vec<f32>, usize), String> {
             columns
         } else {
             let is_header = record.iter().any(|cell| cell.parse::<f32>().is_err());
-            let all = (0..record.len()).filter(|&at| !is_header || record[at].starts_with("mean_"));
+            let all = (0..record.len()).filter(|&at| !is_header || record[at].starts_with(name));
             let found: Vec<usize> = all.collect();
             if found.is_empty() {
-                return Err("the header has no columns mean_0, mean_1, …".into());
+                return Err(format!("the header has no columns {name}0, {name}1, …"));
             }
             let found = columns.insert(found);
             if is_header {
@@ -140,7 +173,7 @@ mod tests {
         let path = folder.path().join("z.csv");
         let read = |text: &str| {
             std::fs::write(&path, text).unwrap();
-            csv(&path)
+            csv(&path, "mean_")
         };
         let embedded = "index,label,mean_0,mean_1,std_0,std_1\n0,\"a, b\",0.5,-1,1,1\n1,c,2,3,1,1\n";
         assert_eq!(read(embedded), Ok((vec![0.5, -1.0, 2.0, 3.0], 2)));

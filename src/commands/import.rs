@@ -247,7 +247,9 @@ fn which_gelu(config: &Config) -> Option<String> {
 
 /// Refuses kinds of models that layers alone do not make.
 fn check_kind(config: &Config) -> Result<()> {
+    let codes = config.model.codes.to_string();
     let own = [
+        (config.model.codes > 0, "model.codes", &codes[..]),
         (config.model.prior != Prior::Standard, "model.prior", config.model.prior.word()),
         (config.model.posterior != Posterior::Gaussian, "model.posterior", config.model.posterior.word()),
     ];

@@ -10,6 +10,7 @@ use crate::cli::{ScoreArgs, Threshold};
 use crate::config::{Condition, Config};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
+use crate::model::tasks::Need;
 use crate::report::human::count;
 use crate::report::{Report, csv, scatter};
 use crate::score::ranking::Ranking;
@@ -64,6 +65,7 @@ pub fn run(args: &ScoreArgs, report: &Report) -> Result<()> {
     }
     let anomalous = args.labels.is_some().then(|| labels::anomalous(&data, args.normal.as_deref())).transpose()?;
     let mut session = Session::without_data(&checkpoint, open::device(&args.run, report)?)?;
+    session.model.need(&[Need::Numbers], "elbo score")?;
     let line = match args.threshold {
         Some(Threshold::None) => None,
         Some(Threshold::At(value)) => Some(Line::given(value)),

@@ -369,6 +369,15 @@ fn describe(session: &mut Session, report: &Report) -> Result<()> {
         report.note(&format!("         discriminator {}", widths.join(", ")));
     }
     let model = &session.model.config;
+    if model.codes > 0 {
+        let [height, width] = session.model.grid();
+        report.note(&format!(
+            "         {height}x{width} codes of {}, {} numbers each; rate {:.2} nats for every example",
+            count(model.codes as u64),
+            model.latent,
+            session.model.rate_of_codes()
+        ));
+    }
     if [model.prior.word(), model.posterior.word()] != ["standard", "gaussian"] {
         let rate = if session.model.has_closed_rate() { "in closed form" } else { "log q(z|x) - log p(z) at a sample" };
         let [prior, posterior] = [model.prior.word(), model.posterior.word()];
@@ -387,7 +396,7 @@ fn describe(session: &mut Session, report: &Report) -> Result<()> {
     report.note(&format!(
         "         {} parameters, loss = {}; {} on the device ({} of it data), {} a checkpoint",
         count(parameters as u64),
-        formula(&config.objective, &beta),
+        formula(config, &beta),
         bytes(memory),
         bytes(resident),
         bytes(checkpoint::size_estimate(kept * parameters))
@@ -604,7 +613,8 @@ fn finish(session: &mut Session, member: &Member, folder: &Path, report: &Report
     report.note(&format!("samples  {}", folder.join("samples").join(last).display()));
     report.note(&format!("metrics  {}", folder.join("metrics.csv").display()));
     report.note(&format!("model    {}", folder.join("checkpoints").display()));
-    report.note(&format!("next     elbo eval {shown} --samples 100"));
+    let estimate = if session.model.has_codes() { "" } else { " --samples 100" };
+    report.note(&format!("next     elbo eval {shown}{estimate}"));
     report.note(&format!("         elbo sample {shown} -n 100"));
     report.note(&format!("         elbo reconstruct {shown}"));
     Ok(())

@@ -5,7 +5,7 @@ use crate::cli::TraverseArgs;
 use crate::config::Prior;
 use crate::error::{Error, Result};
 use crate::latent::between;
-use crate::model::tasks::ENCODE;
+use crate::model::tasks::{ENCODE, Need};
 use crate::report::Report;
 use crate::report::table::table;
 use crate::session::{BATCH, Purpose};
@@ -28,6 +28,7 @@ pub fn run(args: &TraverseArgs, report: &Report) -> Result<()> {
     let data = args.examples.data.as_deref();
     let mut trained = open::with_data(&args.run, data, Purpose::task(ENCODE, BATCH), report)?;
     let session = &mut trained.session;
+    session.model.need(&[Need::Numbers], "elbo traverse")?;
     let highest = session.model.latents().len() - 1;
     let layer = open::layer(session, args.layer, highest)?;
     let (part, name) = open::part(session.data()?, args.examples.part)?;

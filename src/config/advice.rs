@@ -1,7 +1,7 @@
 //! What is allowed and makes little sense: said in a line each before time is spent.
 
 use super::keys::{get, keys, shown, tree};
-use super::{Anneal, Config, Curve, Monitor, OptimizerKind, Posterior, Prior, Scales};
+use super::{Anneal, Codebook, Config, Curve, Monitor, OptimizerKind, Posterior, Prior, Scales};
 
 /// What to warn of before a run of this configuration begins.
 pub fn advice(config: &Config) -> Vec<String> {
@@ -97,6 +97,7 @@ fn belongings(config: &Config) -> Vec<(&'static str, bool, &'static str)> {
     let flows = matches!(posterior, Posterior::Planar | Posterior::Iaf);
     let (model, several) = (&config.model, !config.model.above.is_empty());
     let widths = several || model.encoder_layers.is_empty() || model.decoder_layers.is_empty();
+    let codes = model.codes > 0;
     let reads = |key| likelihood.keys().contains(&key);
     // Scales that the decoder puts out start with none.
     let sigma = reads("sigma") && (!reads("scales") || config.model.scales == Scales::Shared);
@@ -126,6 +127,10 @@ fn belongings(config: &Config) -> Vec<(&'static str, bool, &'static str)> {
         ("model.prior_width", prior == Prior::Flow, "the prior flow"),
         ("model.posterior_layers", flows, "the posteriors planar and iaf"),
         ("model.posterior_width", posterior == Posterior::Iaf, "the posterior iaf"),
+        ("model.codebook", codes, "model.codes"),
+        ("model.codebook_decay", codes && config.model.codebook == Codebook::Ema, "model.codes with the codebook ema"),
+        ("model.codebook_restart", codes, "model.codes"),
+        ("objective.commitment", codes, "model.codes"),
         ("schedule.factors", matches!(curve, Curve::Steps | Curve::Plateau), "the curves steps and plateau"),
         ("schedule.wait", curve == Curve::Plateau, "the curve plateau"),
         ("schedule.least", matches!(curve, Curve::Cosine | Curve::Plateau), "the curves cosine and plateau"),

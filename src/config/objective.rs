@@ -37,6 +37,8 @@ pub struct ObjectiveConfig {
     /// The weight of -log D(z), D the verdict of a discriminator that tells latents from draws of the prior
     /// (`model.discriminator`; adversarial autoencoder); 0 for none.
     pub adversary: f32,
+    /// The weight of the squared distance of the encoder's outputs from their codes (`model.codes`).
+    pub commitment: f32,
     /// What is optimised.
     pub bound: Bound,
     /// Latent samples for each example.
@@ -105,6 +107,7 @@ impl ObjectiveConfig {
             variance: 0.0,
             factor: 0.0,
             adversary: 0.0,
+            commitment: 0.25,
             bound: Bound::Elbo,
             samples: 1,
             groups: 1,

@@ -83,6 +83,16 @@ pub const RECIPES: &[(&str, &str, &str)] = &[
         "likewise, a mixture of logistics with scales of each pixel",
     ),
     (
+        "vq",
+        include_str!("../../assets/recipes/vq.toml"),
+        "VQ-VAE for small images in black and white: 512 codes in a grid of a quarter of the sides",
+    ),
+    (
+        "vq-colour",
+        include_str!("../../assets/recipes/vq-colour.toml"),
+        "VQ-VAE for pictures of 256 levels: 512 codes, bits per value",
+    ),
+    (
         "counts",
         include_str!("../../assets/recipes/counts.toml"),
         "128-128-10 for arrays of counts, a negative binomial",
@@ -158,6 +168,8 @@ mod tests {
             ("colour", 64, Likelihood::Gaussian, Binarise::None, 1_799_105),
             ("levels", 64, Likelihood::LogisticMixture, Binarise::None, 1_833_443),
             ("mixture", 64, Likelihood::LogisticMixture, Binarise::None, 1_846_767),
+            ("vq", 16, Likelihood::Bernoulli, Binarise::Dynamic, 168_017),
+            ("vq-colour", 64, Likelihood::LogisticMixture, Binarise::None, 709_315),
         ];
         assert_eq!(rows.len() + layers.len(), RECIPES.len());
         for (name, latent, likelihood, binarise, parameters) in layers {

@@ -67,7 +67,12 @@ fn for_source(overrides: &[(String, String)]) -> Option<&'static str> {
 }
 
 /// Keys that came after runs had been saved without them: those were trained as the defaults of these keys say.
-const LATER: [&str; 33] = [
+const LATER: [&str; 38] = [
+    "model.codes",
+    "model.codebook",
+    "model.codebook_decay",
+    "model.codebook_restart",
+    "objective.commitment",
     "objective.adversary",
     "objective.covariance",
     "objective.variance",
@@ -596,10 +601,13 @@ mod tests {
             "rounding = ",
             "monitor = ",
             "decoder_log_variance = ",
+            "codes = ",
+            "codebook",
+            "commitment = ",
         ];
         let is_old = |line: &&str| !later.iter().any(|key| line.starts_with(key));
         let old: Vec<&str> = text.lines().filter(is_old).collect();
-        assert_eq!(text.lines().count() - old.len(), later.len() + 6);
+        assert_eq!(text.lines().count() - old.len(), later.len() + 8);
         let mut expected = Config::default();
         (expected.data.white, expected.data.rounding) = (White::Full, Rounding::Single);
         assert_eq!(from_toml(&old.join("\n"), "config.toml"), Ok(expected));

@@ -6,8 +6,14 @@ use super::{Config, keys, resolve};
 use crate::error::{Error, Result};
 
 /// The keys that members of a sweep may differ in: those that change neither data nor shapes nor what is compiled.
-pub const SWEPT: [&str; 5] =
-    ["train.seed", "optimizer.lr", "objective.beta", "model.init", "model.output_bias_from_data"];
+pub const SWEPT: [&str; 6] = [
+    "train.seed",
+    "optimizer.lr",
+    "objective.beta",
+    "objective.commitment",
+    "model.init",
+    "model.output_bias_from_data",
+];
 
 /// The most members of a sweep: what each is told of a step, 80 bytes, must fit a uniform binding of 64 KiB.
 pub const MOST_MEMBERS: usize = 800;

@@ -1,5 +1,6 @@
 //! What is allowed, checked before any work begins.
 
+mod codes;
 mod discriminator;
 
 use std::fmt::Display;
@@ -92,6 +93,7 @@ pub fn validate(config: &Config) -> Result<()> {
     number("optimizer.second_moment", optimizer.second_moment, 0.0)?;
     fraction("optimizer.ema", optimizer.ema)?;
     discriminator::check_discriminator(config)?;
+    codes::check_codes(config)?;
     check_schedule(schedule)?;
 
     count("train.epochs", train.epochs, 1..=1_000_000)?;
@@ -524,6 +526,19 @@ mod tests {
             ("optimizer.discriminator_beta1", "1", |c| c.optimizer.discriminator_beta1 = 1.0),
             ("optimizer.discriminator_beta2", "NaN", |c| c.optimizer.discriminator_beta2 = f32::NAN),
             ("optimizer.discriminator_every", "0", |c| c.optimizer.discriminator_every = 0),
+            ("model.codes", "1", |c| c.model.codes = 1),
+            ("model.codes", "65537", |c| c.model.codes = 65537),
+            ("model.codebook_decay", "1", |c| c.model.codebook_decay = 1.0),
+            ("model.codebook_restart", "NaN", |c| c.model.codebook_restart = f32::NAN),
+            ("objective.commitment", "-1", |c| c.objective.commitment = -1.0),
+            ("objective.beta", "4", |c| (c.model.codes, c.objective.beta) = (8, 4.0)),
+            ("objective.mmd", "1", |c| (c.model.codes, c.objective.mmd) = (8, 1.0)),
+            ("objective.samples", "2", |c| (c.model.codes, c.objective.samples) = (8, 2)),
+            ("objective.bound", "iwae", |c| (c.model.codes, c.objective.bound) = (8, Bound::Iwae)),
+            ("model.prior", "vamp", |c| (c.model.codes, c.model.prior) = (8, Prior::Vamp)),
+            ("model.posterior", "iaf", |c| (c.model.codes, c.model.posterior) = (8, Posterior::Iaf)),
+            ("model.condition", "label", |c| (c.model.codes, c.model.condition) = (8, Condition::Label)),
+            ("train.accumulate", "2", |c| (c.model.codes, c.train.accumulate) = (8, 2)),
             ("objective.share", "1.5", |c| c.objective.share = 1.5),
             ("objective.anneal_epochs", "0", |c| c.objective.anneal_epochs = 0.0),
             ("objective.anneal_share", "0", |c| c.objective.anneal_share = 0.0),

@@ -4,16 +4,16 @@ mod python;
 
 use super::linear::Linear;
 use super::onnx::{DECODER, ENCODER, OPSET};
-use super::{CONFIG, PARAMETERS};
+use super::{CODEBOOK, CONFIG, PARAMETERS};
 use crate::checkpoint::Checkpoint;
 use crate::config::{self, Activation, Binarise, Condition, Domain, ModelConfig};
 use crate::data::table::Encoding;
 use crate::error::Result;
-use crate::model::CLASS;
 use crate::model::likelihood::{self, Decode, Gives, Global, Learned, Natural, Python};
 use crate::model::network::{self, Step};
 use crate::model::objective;
 use crate::model::presentation::{Logs, Presentation};
+use crate::model::{CLASS, CODES, Model};
 use python::Body;
 use std::fmt::Write;
 use std::path::Path;
@@ -58,6 +58,10 @@ pub fn safetensors(checkpoint: &Checkpoint, layers: &[Linear], run: &Path) -> St
              for all examples.\n"
         );
     }
+    if checkpoint.config.model.codes > 0 {
+        let (codes, latent) = (checkpoint.config.model.codes, checkpoint.config.model.latent);
+        let _ = write!(card, "\nBeside them stands `{CODEBOOK}` [{codes}, {latent}]: the codes.\n");
+    }
     let _ = write!(card, "\n## In PyTorch\n\n```python\n{}```\n\n", pytorch(checkpoint));
     card + &foot(checkpoint, run, "safetensors")
 }
@@ -86,19 +90,36 @@ pub fn onnx(checkpoint: &Checkpoint, run: &Path) -> String {
             format!(", \"{CLASS}\": y"),
         ],
     };
+    let cells = grid(checkpoint).map(|[height, width]| height * width);
+    let [made, taken, made_in_python, z, code] = match cells {
+        Some(cells) => [
+            format!("`{CODES}` [batch, {cells}], whole numbers (i64)"),
+            format!("`{CODES}` [batch, {cells}]"),
+            format!("codes, = encoder.run([\"{CODES}\"]"),
+            CODES.to_owned(),
+            "codes".to_owned(),
+        ],
+        None => [
+            format!("`mean` and `log_variance` [batch, {latent}] of the posterior"),
+            format!("`z` [batch, {latent}]"),
+            "mean, log_variance = encoder.run([\"mean\", \"log_variance\"]".to_owned(),
+            "z".to_owned(),
+            "mean".to_owned(),
+        ],
+    };
     let _ = write!(
         card,
-        "## Files\n\n- `{ENCODER}`: `x` [batch, {width}]{told} to `mean` and `log_variance` [batch, {latent}] of the \
-         posterior.\n- `{DECODER}`: `z` [batch, {latent}]{told} to `mean` [batch, {width}]{variance} of p(x|z){natural}.\n\
+        "## Files\n\n- `{ENCODER}`: `x` [batch, {width}]{told} to {made}.\n- `{DECODER}`: {taken}{told} to `mean` \
+         [batch, {width}]{variance} of p(x|z){natural}.\n\
          - `{CONFIG}`: everything about the model, for programs.\n\nBoth are ONNX of opset {OPSET}, f32, and take any \
          number of rows at a time.\n\n## In Python\n\n```python\nimport numpy, onnxruntime\n\n\
          encoder = onnxruntime.InferenceSession(\"{ENCODER}\")\ndecoder = onnxruntime.InferenceSession(\"{DECODER}\")\n\
          x = numpy.zeros((1, {width}), numpy.float32)\n{class}\
-         mean, log_variance = encoder.run([\"mean\", \"log_variance\"], {{\"x\": x{given}}})\n\
-         again, = decoder.run([\"mean\"], {{\"z\": mean{given}}})\n{logits}```\n\n{likelihoods}\
+         {made_in_python}, {{\"x\": x{given}}})\n\
+         again, = decoder.run([\"mean\"], {{\"{z}\": {code}{given}}})\n{logits}```\n\n{likelihoods}\
          {imprecise}`quantize_dynamic` of onnxruntime takes the extremes of a whole batch for its scales, so that what a row gives \
          would depend on the rows beside it: give it one row at a time, or quantise statically.\n\n",
-        logits = log_likelihood(checkpoint, given),
+        logits = log_likelihood(checkpoint, &format!("\"{z}\": {code}{given}")),
         likelihoods = likelihoods(checkpoint),
         imprecise = super::imprecise(checkpoint).map_or(String::new(), |line| format!("Beware: {line}.\n\n")),
     );
@@ -122,7 +143,7 @@ fn log_likelihood(checkpoint: &Checkpoint, given: &str) -> String {
         return String::new();
     };
     format!(
-        "{name}, = decoder.run([\"{name}\"], {{\"z\": mean{given}}})\n{presented}\
+        "{name}, = decoder.run([\"{name}\"], {{{given}}})\n{presented}\
          distortion = {distortion}  # -log p(x|z)\n"
     )
 }
@@ -175,21 +196,38 @@ fn head(checkpoint: &Checkpoint) -> String {
         ),
         _ => String::new(),
     };
+    let [low, high] = model.log_variance;
+    let [kind, limits] = match grid(checkpoint) {
+        Some([height, width]) => [
+            format!(
+                "vector-quantised autoencoder (van den Oord et al. 2017) with {height}x{width} codes of {} for an example, \
+                 {} numbers each",
+                model.codes, model.latent
+            ),
+            String::new(),
+        ],
+        None => {
+            let decoder = match model.decoder_log_variance {
+                same if same == model.log_variance => ", and so are those of the decoder".to_owned(),
+                [low, high] => format!(", those of the decoder to {low} to {high}"),
+            };
+            [
+                format!("variational autoencoder (Kingma and Welling 2014) with {} latent dimensions", model.latent),
+                format!(" Log-variances of the posterior are limited to {low} to {high}{decoder}."),
+            ]
+        }
+    };
     format!(
-        "# {name}\n\nA variational autoencoder (Kingma and Welling 2014) with {latent} latent dimensions: {layers}. An \
-         example is {width} numbers (channels {channels}, height {height}, width {columns}, row-major), \
-         {values}.{scaled}{presented}{told} The decoder gives {gives}. Log-variances of the \
-         posterior are limited to {low} to {high}{decoder}.\n\n",
+        "# {name}\n\nA {kind}: {layers}. An example is {width} numbers (channels {channels}, height {height}, width \
+         {columns}, row-major), {values}.{scaled}{presented}{told} The decoder gives {gives}.{limits}\n\n",
         name = checkpoint.config.name,
-        latent = model.latent,
         layers = layers(checkpoint),
-        low = model.log_variance[0],
-        high = model.log_variance[1],
-        decoder = match model.decoder_log_variance {
-            same if same == model.log_variance => ", and so are those of the decoder".to_owned(),
-            [low, high] => format!(", those of the decoder to {low} to {high}"),
-        },
     )
+}
+
+/// Height and width of the grid of codes, where latents are codes.
+fn grid(checkpoint: &Checkpoint) -> Option<[usize; 2]> {
+    super::model(checkpoint).ok().filter(Model::has_codes).map(|model| model.grid())
 }
 
 /// The layers of both networks: their widths, or what each of them is.
@@ -198,7 +236,8 @@ fn layers(checkpoint: &Checkpoint) -> String {
     let width: usize = data.shape.iter().product();
     if let (Ok([encoder, decoder]), true) = (networks(checkpoint), is_layered(model)) {
         let [encoder, decoder] = [encoder, decoder].map(|steps| network::describe(&steps).join(", "));
-        return format!("an encoder of {encoder}, which gives means and log-variances, and a decoder of {decoder}");
+        let gives = if model.codes > 0 { "vectors for which codes stand" } else { "means and log-variances" };
+        return format!("an encoder of {encoder}, which gives {gives}, and a decoder of {decoder}");
     }
     let backwards: Vec<usize> = model.hidden.iter().rev().copied().collect();
     let decoder = if model.decoder.is_empty() { &backwards } else { &model.decoder };
@@ -226,7 +265,7 @@ fn foot(checkpoint: &Checkpoint, run: &Path, format: &str) -> String {
         counted(progress.epoch.into(), "epoch"),
         counted(progress.step, "step"),
         progress.adapter,
-        objective::formula(objective, &objective.beta.to_string())
+        objective::formula(&checkpoint.config, &objective.beta.to_string())
     );
     if let Some(best) = progress.best {
         let _ = writeln!(text, "- best {} of an epoch: {best:.2} nats per example", checkpoint.config.score());
@@ -276,8 +315,10 @@ fn pytorch(checkpoint: &Checkpoint) -> String {
     let counts = presentation.as_ref().is_ok_and(|shown| matches!(shown.logs, Logs::Places(_)));
     let shown = presentation.map_or_else(|_| String::new(), |presentation| presented(&presentation, scales));
     let [encoder, decoder] = networks(checkpoint).unwrap_or_default();
+    let grid = grid(checkpoint);
+    let given = grid.map(|[height, width]| [model.latent, height, width]);
     let [encoder, decoder] =
-        [Body::of(&encoder, "x", Some(checkpoint.progress.data.shape)), Body::of(&decoder, "z", None)];
+        [Body::of(&encoder, "x", Some(checkpoint.progress.data.shape)), Body::of(&decoder, "z", given)];
     let (told, body) = (if model.condition == Condition::Label { ", y" } else { "" }, &decoder.lines);
     let [low, high] = model.log_variance;
     let Python { functions, lines: decoded } = decoded(checkpoint, &decoder);
@@ -288,15 +329,36 @@ fn pytorch(checkpoint: &Checkpoint) -> String {
         (scales && decoded.contains("[numeric]"), NUMERIC),
     ];
     let constants: String = constants.iter().filter(|(wanted, _)| *wanted).map(|(_, lines)| *lines).collect();
+    let (latent, cells) = (model.latent, grid.map_or(1, |[height, width]| height * width));
+    let [returned, argument, looked_up, codebook] = match grid {
+        Some(_) => [
+            format!(
+                "    z = {}.reshape(-1, {latent}, {cells}).transpose(1, 2)\n    \
+                 return ((codebook ** 2).sum(1) - 2 * z @ codebook.T).argmin(2)\n",
+                encoder.head("encoder.head")
+            ),
+            "codes".to_owned(),
+            format!("    z = codebook[codes].transpose(1, 2).reshape(-1, {})\n", latent * cells),
+            format!("codebook = tensors[\"{CODEBOOK}\"]\n"),
+        ],
+        None => [
+            format!(
+                "    return {}, {}.clamp({low}, {high})\n",
+                encoder.head("encoder.mean"),
+                encoder.head("encoder.log_variance")
+            ),
+            "z".to_owned(),
+            String::new(),
+            String::new(),
+        ],
+    };
     format!(
         "import json\n\nimport torch\nimport torch.nn.functional as F\nfrom safetensors.torch import load_file\n\n\
-         tensors = load_file(\"{PARAMETERS}\")\n{constants}\n\n\
+         tensors = load_file(\"{PARAMETERS}\")\n{codebook}{constants}\n\n\
          def parameters(name):\n    return tensors[name + \".weight\"], tensors[name + \".bias\"]\n\n\n\
-         def encode(x{told}):\n{shown}{encode}    return {mean}, {log_variance}.clamp({low}, {high})\n\n\n\
-         {functions}def decode(z{told}):\n{body}{decoded}",
+         def encode(x{told}):\n{shown}{encode}{returned}\n\n\
+         {functions}def decode({argument}{told}):\n{looked_up}{body}{decoded}",
         encode = encoder.lines,
-        mean = encoder.head("encoder.mean"),
-        log_variance = encoder.head("encoder.log_variance"),
     )
 }
 

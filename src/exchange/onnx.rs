@@ -4,6 +4,7 @@
 //! form here does not compile. What is done to the statistics on the host (apart from each other, within their range)
 //! is done in the file too.
 
+mod codes;
 mod images;
 mod proto;
 
@@ -44,7 +45,7 @@ const OUTPUT: u64 = 12;
 /// Those of [`super::layers`].
 pub fn encoder(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
     let model = model(checkpoint)?;
-    let graph = model.encode(1)?;
+    let graph = if model.has_codes() { model.encode_cells(1)? } else { model.encode(1)? };
     let latent = model.config.latent;
     let mut file = File::new(checkpoint, &graph)?;
     let what = match checkpoint.progress.data.encoding {
@@ -61,6 +62,10 @@ pub fn encoder(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
     file.told(&model);
     file.nodes("stats")?;
     let stats = file.output("stats")?;
+    if model.has_codes() {
+        file.nearest(&model, &stats)?;
+        return Ok(file.finish("encoder", "The codes of each example."));
+    }
     file.two(&stats, [latent; 2], model.config.log_variance, ["mean", "log_variance"]);
     file.part(OUTPUT, proto::value("mean", latent, "the mean of q(z|x)"));
     file.part(OUTPUT, proto::value("log_variance", latent, "the log-variance of q(z|x)"));
@@ -94,11 +99,15 @@ pub fn natural_width(checkpoint: &Checkpoint) -> Result<usize> {
 /// Those of [`super::layers`].
 pub fn decoder(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
     let model = model(checkpoint)?;
-    let graph = model.decode(1)?;
+    let graph = if model.has_codes() { model.decode_cells(1)? } else { model.decode(1)? };
     let variances = variances(checkpoint)?;
     let learned = variances > 0;
     let mut file = File::new(checkpoint, &graph)?;
-    file.part(INPUT, proto::value("z", model.config.latent, "latents"));
+    if model.has_codes() {
+        file.looked_up(&model)?;
+    } else {
+        file.part(INPUT, proto::value("z", model.config.latent, "latents"));
+    }
     file.told(&model);
     // In the units of the model first, where those of the data are others.
     let [mean, log_variance] = match file.fitted {

@@ -1,6 +1,7 @@
 //! Initial parameters: a function of the seed alone, the same for every device.
 
 use super::Model;
+use super::codebook;
 use super::likelihood;
 use super::network::{Kind, Map};
 use super::parts::{Start, Tensor};
@@ -58,6 +59,10 @@ pub fn initial(model: &Model, seed: u64, OfData { means, examples }: OfData) -> 
     for map in model.discriminator() {
         let mut rng = Philox::new(seed, Stream::Init, tensors.len() as u32, 0);
         tensors.push(drawn(&mut rng, bounds(model.config.init, &map, 1), map.inputs, map.outputs));
+    }
+    for tensor in codebook::tensors(&model.config) {
+        let mut rng = Philox::new(seed, Stream::Init, tensors.len() as u32, 0);
+        tensors.push(started(model.config.init, &mut rng, &tensor, examples));
     }
     tensors
 }

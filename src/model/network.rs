@@ -8,7 +8,7 @@ use crate::config::Activation;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Id, Op, Window};
 use crate::shape::Shape;
-pub use build::{between, decoder, encoder};
+pub use build::{between, decoder, encoder, grid};
 
 /// Height, width and channels of an image.
 pub type Image = [usize; 3];

@@ -5,8 +5,8 @@
 use super::stack::{Drawn, Pass, sum};
 use super::terms::{self, Latents};
 use super::weights::{self, DISTORTION, RATE, Weights};
-use super::{Model, likelihood};
-use crate::config::{Bound, ObjectiveConfig};
+use super::{Model, likelihood, quantise};
+use crate::config::{Bound, Config, ObjectiveConfig};
 use crate::error::Result;
 use crate::graph::group::{DECODER, ENCODER};
 use crate::graph::op::KlShape;
@@ -127,6 +127,7 @@ fn report_layers(graph: &mut Graph, rates: &[Id]) {
 /// The loss with the weights that it has once all annealing is over, from distortion and rate, the bound where one is
 /// minimised, and the other terms by their names: what looks at a whole batch has no value of another part of the data.
 pub fn loss(
+    weights: &Weights,
     objective: &ObjectiveConfig,
     [distortion, rate]: [f64; 2],
     bound: Option<f64>,
@@ -143,14 +144,17 @@ pub fn loss(
         _ => rate,
     };
     // Every further term has the name of its weight.
-    let weights = Weights::of(objective);
     let further = weights.factors().filter(|(name, _)| ![DISTORTION, RATE].contains(name));
     let further = further.map(|(name, weight)| f64::from(weight) * of(name).unwrap_or(0.0));
     distortion + f64::from(objective.beta) * shaped + further.sum::<f64>()
 }
 
 /// What is minimised, in a line; `beta` is how its value is shown.
-pub fn formula(objective: &ObjectiveConfig, beta: &str) -> String {
+pub fn formula(config: &Config, beta: &str) -> String {
+    let objective = &config.objective;
+    if config.model.codes > 0 {
+        return quantise::formula(objective, config.model.codebook);
+    }
     let further = terms::of(objective).map(|(term, weight)| format!(" + {weight} x {}", term.words));
     main_part(objective, beta) + &further.collect::<String>()
 }
@@ -212,7 +216,11 @@ mod tests {
             (ciwae, Some(12.0), 0.25 * 13.0 + 0.75 * 12.0),
         ] {
             // Without a weight of its own a term counts nothing.
-            assert_eq!(loss(&objective, [10.0, 3.0], bound, &others), expected, "{objective:?}");
+            assert_eq!(
+                loss(&Weights::of(&objective), &objective, [10.0, 3.0], bound, &others),
+                expected,
+                "{objective:?}"
+            );
         }
     }
 }

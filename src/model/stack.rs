@@ -15,7 +15,7 @@ use super::network::{self, Map, Step};
 use super::parts::Tensor;
 use super::posterior::{Given, Transformed};
 use super::vae::of_layer;
-use super::{Model, ladder, likelihood};
+use super::{Model, codebook, ladder, likelihood};
 use crate::config::Hierarchy;
 use crate::error::Result;
 use crate::graph::{Axis, Graph, Id, Op, Reduction};
@@ -36,6 +36,8 @@ pub(super) struct Networks {
     pub prior: Vec<Id>,
     /// Those of the discriminator, if there is one.
     pub discriminator: Vec<Id>,
+    /// Those of the codebook, if there is one.
+    pub codebook: Vec<Id>,
 }
 
 /// What the lowest encoder puts out for examples.
@@ -159,7 +161,10 @@ impl Model {
         let discriminator = self.discriminator();
         let discriminator = discriminator.iter().map(|map| graph.parameter(&map.name, map.shape()));
         let discriminator = discriminator.collect::<Result<_>>()?;
-        Ok(Networks { encoders, decoders, shared, posterior, prior, discriminator })
+        let codebook = codebook::tensors(&self.config);
+        let codebook = codebook.into_iter().map(|tensor| graph.parameter(&tensor.name, tensor.shape));
+        let codebook = codebook.collect::<Result<_>>()?;
+        Ok(Networks { encoders, decoders, shared, posterior, prior, discriminator, codebook })
     }
 
     /// What density and draws of the prior are computed from: its tensors, or what the encoder says of those that are examples.

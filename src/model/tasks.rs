@@ -52,9 +52,20 @@ pub static VAE: &[Task] = &[
     Task { name: DESCEND, takes_samples: false, build: |model, batch, _| model.descend(batch) },
 ];
 
+/// The tasks of a model with codes.
+pub static CODES: &[Task] = &[
+    Task { name: EVALUATE, takes_samples: false, build: |model, batch, _| model.evaluate_codes(batch) },
+    Task { name: RECONSTRUCT, takes_samples: false, build: |model, batch, _| model.reconstruct_codes(batch) },
+    Task { name: SAMPLE, takes_samples: false, build: |model, batch, _| model.decode_codes(batch) },
+    Task { name: ENCODE, takes_samples: false, build: |model, batch, _| model.encode_codes(batch) },
+    Task { name: DECODE, takes_samples: false, build: |model, batch, _| model.decode_codes(batch) },
+];
+
 /// What a question takes for granted of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
+    /// Latents that are numbers.
+    Numbers,
     /// A single stochastic layer.
     OneLayer,
     /// N(0, 1) as the prior.
@@ -66,7 +77,7 @@ pub enum Need {
 impl Model {
     /// What it can be asked.
     pub fn tasks(&self) -> &'static [Task] {
-        VAE
+        if self.has_codes() { CODES } else { VAE }
     }
 
     /// The task of this name.
@@ -95,6 +106,10 @@ impl Model {
     fn lack(&self, need: Need) -> Option<String> {
         let config = &self.config;
         match need {
+            Need::Numbers if self.has_codes() => Some(format!(
+                "whose latents are numbers; those of this one are codes (model.codes = {}), with nothing between them",
+                config.codes
+            )),
             Need::OneLayer if !config.above.is_empty() => {
                 let layers = 1 + config.above.len();
                 Some(format!("of one stochastic layer; this one has {layers} (model.above)"))
@@ -106,7 +121,7 @@ impl Model {
                 "whose posterior is a normal distribution with independent dimensions; this one has model.posterior = {}",
                 config.posterior.word()
             )),
-            Need::OneLayer | Need::StandardPrior | Need::GaussianPosterior => None,
+            Need::Numbers | Need::OneLayer | Need::StandardPrior | Need::GaussianPosterior => None,
         }
     }
 }

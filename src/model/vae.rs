@@ -4,7 +4,7 @@
 use super::likelihood::Density;
 use super::stack::{Networks, Pass, sum};
 use super::weights::{DISTORTION, RATE, Weights};
-use super::{likelihood, network, presentation};
+use super::{codebook, likelihood, network, presentation};
 use crate::config::{Binarise, Condition, Config, Domain, Hierarchy, MAX_PARAMETERS, ModelConfig};
 use crate::data::table::Encoding;
 use crate::data::{Dataset, NO_CATEGORIES};
@@ -112,7 +112,7 @@ impl Model {
         let model = Self { config, width, shape, source, binarise, columns, missing, classes };
         let count: u64 = model.all_maps()?.iter().map(count).sum();
         let count = count + likelihood::global(&model).map_or(0, |global| global.count as u64);
-        let own = [model.posterior_tensors(), model.prior_tensors()].concat();
+        let own = [model.posterior_tensors(), model.prior_tensors(), codebook::tensors(&model.config)].concat();
         let count = count + own.iter().map(|tensor| tensor.shape.count() as u64).sum::<u64>();
         let count = count + model.discriminator().iter().map(|map| map.shape().count() as u64).sum::<u64>();
         if count > MAX_PARAMETERS {
@@ -439,7 +439,7 @@ impl Model {
         Ok(())
     }
 
-    fn gather(&self, graph: &mut Graph) -> Result<Id> {
+    pub(super) fn gather(&self, graph: &mut Graph) -> Result<Id> {
         graph.add(Op::Gather { width: self.width, source: self.source, binarise: self.binarise })
     }
 

@@ -27,6 +27,10 @@ pub const VARIANCE: &str = "variance of means";
 pub const DENSITY_RATIO: &str = "density ratio";
 /// The weight of what the encoder does to deceive a discriminator of latents and prior.
 pub const ADVERSARY: &str = "adversary";
+/// The weight of the squared distance of the encoder's outputs from their codes.
+pub const COMMITMENT: &str = "commitment";
+/// The weight of the same distance where codes follow it.
+pub const CODEBOOK: &str = "codebook";
 /// The weight of the difference of log densities at the samples, in a mixture of ELBO and bound.
 pub const LOG_RATIO: &str = "log ratio";
 /// The weight of a bound of importance-weighted samples.

@@ -88,6 +88,7 @@ pub fn unshared(
     let trained = trained(&graph, &parameters, ending)?;
     let wanted: Vec<Id> = trained.iter().map(|&at| parameters[at]).collect();
     let mut found = if ending.is_some() { gradients(&mut graph, &wanted)? } else { vec![] };
+    let trained = with_assigned(&graph, trained, &mut found);
     copy_shared(&mut graph, &mut found)?;
     let mut roots: Vec<Id> = graph.terms.iter().map(|term| term.rows).collect();
     roots.extend(graph.outputs.iter().map(|(_, id)| *id));
@@ -136,6 +137,17 @@ fn trained(graph: &Graph, parameters: &[Id], ending: Option<Ending>) -> Result<V
         return Err(Error::Bug(format!("no parameter belongs to {trains:?}, so there is nothing to train")));
     }
     Ok(found)
+}
+
+/// What a parameter becomes lies where its gradient would: the places of the trained ones together with those, and what lies
+/// there in their order.
+fn with_assigned(graph: &Graph, mut trained: Vec<usize>, found: &mut Vec<Option<Id>>) -> Vec<usize> {
+    for &(at, value) in &graph.assigned {
+        let place = trained.partition_point(|&other| other < at);
+        trained.insert(place, at);
+        found.insert(place, Some(value));
+    }
+    trained
 }
 
 /// Gradients and outputs lie where the update and the host look for them. A tensor that already lies elsewhere (a

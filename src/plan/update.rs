@@ -81,6 +81,21 @@ pub(super) fn steps(lowering: &mut Lowering, ending: &Ending) {
             keep(lowering, running::AVERAGE, ending, kept, *part, &format!("average: {name}"));
         }
     }
+    assign(lowering, ending);
+}
+
+/// Parameters that become a tensor of the step, which lies where their gradient would. They are averages already, so where
+/// averages are kept of the others, they are taken as they are.
+fn assign(lowering: &mut Lowering, ending: &Ending) {
+    let averages = (ending.optimizer.ema > 0.0).then_some(Role::Average);
+    for at in lowering.graph.assigned.iter().map(|&(at, _)| at) {
+        let range = lowering.plan.parameters[at].clone();
+        let part = (range.offset, range.count(), range.shape[0]);
+        for role in std::iter::once(Role::Parameters).chain(averages.clone()) {
+            let whole = Ending { parts: 1, ..*ending };
+            keep(lowering, running::SUM, &whole, (Role::Gradients, role), part, &format!("becomes: {}", range.name));
+        }
+    }
 }
 
 /// Neighbouring parameters of a group, as offset, words and name. Words between tensors belong to the one before them.

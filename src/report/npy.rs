@@ -16,7 +16,7 @@ pub fn save(path: &Path, values: &[f32], shape: &[usize]) -> Result<()> {
     if shape.iter().product::<usize>() != values.len() {
         return Err(Error::Bug(format!("{}: {} values are no array of shape {shape:?}", path.display(), values.len())));
     }
-    let mut file = header(shape, 4);
+    let mut file = header(shape, "f4");
     file.extend(values.iter().flat_map(|value| value.to_le_bytes()));
     durable::replace_file(path, &file)
 }
@@ -32,15 +32,28 @@ pub fn save_original(path: &Path, values: &[f64], wide: bool, shape: &[usize]) -
     if shape.iter().product::<usize>() != values.len() {
         return Err(Error::Bug(format!("{}: {} values are no array of shape {shape:?}", path.display(), values.len())));
     }
-    let mut file = header(shape, 8);
+    let mut file = header(shape, "f8");
     file.extend(values.iter().flat_map(|value| value.to_le_bytes()));
     durable::replace_file(path, &file)
 }
 
+/// [`save`] of whole numbers, as i64, in which arrays are indexed.
+///
+/// # Errors
+/// As [`save`].
+pub fn save_whole(path: &Path, values: &[u32], shape: &[usize]) -> Result<()> {
+    if shape.iter().product::<usize>() != values.len() {
+        return Err(Error::Bug(format!("{}: {} values are no array of shape {shape:?}", path.display(), values.len())));
+    }
+    let mut file = header(shape, "i8");
+    file.extend(values.iter().flat_map(|&value| i64::from(value).to_le_bytes()));
+    durable::replace_file(path, &file)
+}
+
 /// Magic string, version, and the dictionary with what `NumPy` has to know, padded with blanks.
-fn header(shape: &[usize], bytes: usize) -> Vec<u8> {
+fn header(shape: &[usize], kind: &str) -> Vec<u8> {
     let extents = shape.iter().fold(String::new(), |text, n| format!("{text}{n},"));
-    let dictionary = format!("{{'descr': '<f{bytes}', 'fortran_order': False, 'shape': ({extents}), }}");
+    let dictionary = format!("{{'descr': '<{kind}', 'fortran_order': False, 'shape': ({extents}), }}");
     let mut file = b"\x93NUMPY\x01\x00".to_vec();
     let before = file.len() + 2;
     let whole = (before + dictionary.len() + 1).next_multiple_of(ALIGNMENT);

@@ -4,7 +4,7 @@ use super::{Purpose, Session};
 use crate::data::{Dataset, classes};
 use crate::error::{Error, Result};
 use crate::kernels::sample::kl_term;
-use crate::model::tasks::{DECODE, DESCEND, ENCODE, RECONSTRUCT, SAMPLE};
+use crate::model::tasks::{DECODE, DESCEND, ENCODE, Need, RECONSTRUCT, SAMPLE};
 use crate::model::{CLASS, LOCATION, RATES, of_layer};
 use crate::plan::Role;
 use crate::rng::Stream;
@@ -175,6 +175,7 @@ impl Session {
     /// # Errors
     /// Those of [`Session::encode`].
     pub fn encode_layers(&mut self, examples: &[u32], seed: u64) -> Result<Vec<Posterior>> {
+        self.model.need(&[Need::Numbers], "a posterior of latents")?;
         let plan = self.plan(Purpose::task(ENCODE, BATCH))?;
         let mut all: Vec<Posterior> = self.model.latents().into_iter().map(Posterior::empty).collect();
         let highest = all.len() - 1;
@@ -269,6 +270,7 @@ impl Session {
     /// # Errors
     /// [`Error::Usage`] for numbers that are no such latents, or a layer that there is not.
     pub fn decode_layer(&mut self, layer: usize, latents: &[f32], classes: &[u32]) -> Result<Vec<f32>> {
+        self.model.need(&[Need::Numbers], "decoding latents")?;
         let all = self.model.latents();
         let Some(&latent) = all.get(layer) else {
             let count = all.len();
@@ -352,7 +354,7 @@ impl Session {
         self.means_of(0, rows)
     }
 
-    fn means_of(&mut self, member: usize, rows: usize) -> Result<Vec<f32>> {
+    pub(super) fn means_of(&mut self, member: usize, rows: usize) -> Result<Vec<f32>> {
         let (width, wide) = (self.model.width, self.model.mean_width());
         let all = self.output_of(member, "mean", rows, wide)?;
         Ok(all.chunks_exact(wide).flat_map(|row| row[..width].iter().copied()).collect())
@@ -431,6 +433,9 @@ impl Session {
 
     /// The draws of these numbers, decoded by every member as these classes, where it is conditional.
     fn drawn(&mut self, numbers: &[u32], classes: &[u32], seeds: &[u64]) -> Result<Vec<Vec<f32>>> {
+        if self.model.has_codes() {
+            return self.drawn_codes(numbers, seeds);
+        }
         let (plan, count) = (self.plan(Purpose::task(SAMPLE, BATCH))?, numbers.len());
         let mut all = vec![Vec::with_capacity(count * self.model.width); seeds.len()];
         for begin in (0..count).step_by(BATCH) {

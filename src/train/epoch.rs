@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::eval::{self, Terms};
 use crate::model::objective::loss;
 use crate::model::weights::{CAPACITY, RATE};
-use crate::model::{BOUND, LAYER_RATE, Weights};
+use crate::model::{BOUND, LAYER_RATE, Weights, phases};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -95,7 +95,7 @@ impl Run<'_, '_> {
         let (bounds, others): (Vec<_>, Vec<_>) = further.into_iter().partition(|(term, _)| term == BOUND);
         let config = self.session.members().nth(member).ok_or_else(|| Error::Bug("no such member".into()))?;
         let last = last_update(config, progress, examples);
-        let weights = Weights::of(&config.objective);
+        let weights = weights_of(config);
         let epochs_then = last.step as f64 / last.per_epoch as f64;
         let mut epoch = Epoch {
             member,
@@ -133,6 +133,11 @@ impl Run<'_, '_> {
     }
 }
 
+/// What the terms of the first phase, which is the model's, are multiplied by.
+fn weights_of(config: &Config) -> Weights {
+    phases(config).swap_remove(0).weights
+}
+
 /// The last update of the epoch that is complete.
 fn last_update(config: &Config, progress: &Progress, examples: usize) -> Update {
     let per_epoch = examples.div_ceil(config.train.batch);
@@ -151,7 +156,7 @@ fn monitored(config: &Config, epoch: &Epoch, validated: Option<Terms>) -> Option
         Monitor::Rate => Some(terms.rate),
         Monitor::Objective => {
             let bound = epoch.validation_neg_bound.or(epoch.neg_bound);
-            Some(loss(&config.objective, [terms.distortion, terms.rate], bound, &epoch.others))
+            Some(loss(&weights_of(config), &config.objective, [terms.distortion, terms.rate], bound, &epoch.others))
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Models that leave the house compute elsewhere what they compute at home, and those that come in do likewise.
 
 mod card;
+mod codes;
 mod evaluator;
 
 use crate::program::{content, elbo, trained};
@@ -73,14 +74,17 @@ fn words_only() -> Encoding {
     Encoding { columns: columns.collect(), range: [0.0, 1.0], array: None }
 }
 
-/// Every recipe as it is but those that are not exported (several stochastic layers, another prior than N(0, 1), another
+/// Every recipe as it is but those that are not exported (codes, several stochastic layers, another prior than N(0, 1), another
 /// posterior than a normal one), and every non-linearity and likelihood in a small network.
 fn set_ups() -> Vec<SetUp> {
     let mut all: Vec<_> = RECIPES
         .iter()
         .filter(|(name, ..)| {
             let model = resolve(Some(name), &[]).expect("a recipe is valid").model;
-            model.above.is_empty() && model.prior == Prior::Standard && model.posterior == Posterior::Gaussian
+            model.codes == 0
+                && model.above.is_empty()
+                && model.prior == Prior::Standard
+                && model.posterior == Posterior::Gaussian
         })
         .map(|(name, ..)| {
             let shape = if *name == "categories" { [1, 1, 12 * 3] } else { [1, 28, 28] };

@@ -4,6 +4,7 @@ mod answers;
 mod attacks;
 mod categories;
 mod cli;
+mod codes;
 mod comforts;
 mod conditions;
 mod curves;

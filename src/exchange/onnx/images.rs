@@ -192,7 +192,7 @@ impl File<'_> {
     }
 
     /// The same numbers in other extents, behind that of the batch.
-    fn reshape(&mut self, x: &str, extents: &[usize], name: &str) {
+    pub(super) fn reshape(&mut self, x: &str, extents: &[usize], name: &str) {
         let shape = format!("{name}.shape");
         let extents: Vec<i64> = std::iter::once(-1).chain(extents.iter().map(|&n| n as i64)).collect();
         self.part(INITIALIZER, proto::integers(&shape, &extents));

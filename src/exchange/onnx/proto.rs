@@ -99,9 +99,18 @@ pub fn list(name: &str, values: &[usize]) -> Message {
 
 /// `ValueInfoProto`: a matrix of floats [batch, width] that a model takes or gives.
 pub fn value(name: &str, width: usize, doc: &str) -> Message {
+    matrix(name, width, FLOAT, doc)
+}
+
+/// The same of whole numbers.
+pub fn whole(name: &str, width: usize, doc: &str) -> Message {
+    matrix(name, width, INT64, doc)
+}
+
+fn matrix(name: &str, width: usize, kind: u64, doc: &str) -> Message {
     let shape =
         Message::new().message(1, &Message::new().text(2, "batch")).message(1, &Message::new().int(1, width as u64));
-    let kind = Message::new().message(1, &Message::new().int(1, FLOAT).message(2, &shape));
+    let kind = Message::new().message(1, &Message::new().int(1, kind).message(2, &shape));
     Message::new().text(1, name).message(2, &kind).text(3, doc)
 }
 

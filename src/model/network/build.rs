@@ -56,6 +56,9 @@ pub fn encoder(config: &ModelConfig, data: [usize; 3], classes: usize) -> Result
 }
 
 fn plain_encoder(config: &ModelConfig, data: [usize; 3]) -> Result<Vec<Step>> {
+    if config.codes > 0 {
+        return Ok(to_codes(config, data)?.0);
+    }
     let outputs = 2 * config.latent + (posterior::of(config.posterior).context)(config);
     if config.encoder_layers.is_empty() {
         return Ok(perceptron(config, "encoder", data.iter().product(), &config.hidden, outputs));
@@ -64,6 +67,40 @@ fn plain_encoder(config: &ModelConfig, data: [usize; 3]) -> Result<Vec<Step>> {
     network.layers("model.encoder_layers", &config.encoder_layers, "what the encoder is given", 0)?;
     network.dense(outputs, None);
     Ok(network.finish())
+}
+
+/// The encoder of a model with codes: the numbers of a code for each pixel of the image that its layers end with, or where they
+/// end with none, of a single code. Also what the decoder is given of it.
+fn to_codes(config: &ModelConfig, data: [usize; 3]) -> Result<(Vec<Step>, Between)> {
+    if config.encoder_layers.is_empty() {
+        let steps = perceptron(config, "encoder", data.iter().product(), &config.hidden, config.latent);
+        return Ok((steps, Between::Numbers(config.latent)));
+    }
+    let mut network = Network::new("encoder", data, Between::Data(data));
+    network.layers("model.encoder_layers", &config.encoder_layers, "what the encoder is given", 0)?;
+    network.settle();
+    if let Between::Image([height, width, channels]) = network.at {
+        let window = Window::down([height, width], 1, 1, 0);
+        let window = window.ok_or_else(|| Error::Bug("a pixel does not fit into an image".into()))?;
+        let map = network.map(channels, config.latent, Kind::Conv(window));
+        network.steps.push(Step::Map(map));
+        network.at = Between::Image([height, width, config.latent]);
+    } else {
+        network.dense(config.latent, None);
+    }
+    let at = network.at;
+    Ok((network.finish(), at))
+}
+
+/// Height and width of the codes of an example: a grid, or a single one.
+///
+/// # Errors
+/// As those of [`encoder`].
+pub fn grid(config: &ModelConfig, data: [usize; 3]) -> Result<[usize; 2]> {
+    Ok(match to_codes(config, data)?.1 {
+        Between::Image([height, width, _]) => [height, width],
+        Between::Numbers(_) | Between::Data(_) => [1, 1],
+    })
 }
 
 /// The decoder, from Z latents to what the likelihood wants of examples of this shape: `outputs` numbers. `classes` as for
@@ -89,12 +126,13 @@ fn with_class(mut steps: Vec<Step>, classes: usize) -> Vec<Step> {
 }
 
 fn plain_decoder(config: &ModelConfig, data: [usize; 3], outputs: usize) -> Result<Vec<Step>> {
+    let given = if config.codes > 0 { to_codes(config, data)?.1 } else { Between::Numbers(config.latent) };
     if config.decoder_layers.is_empty() {
         let backwards: Vec<usize> = config.hidden.iter().rev().copied().collect();
         let widths = if config.decoder.is_empty() { &backwards } else { &config.decoder };
-        return Ok(perceptron(config, "decoder", config.latent, widths, outputs));
+        return Ok(perceptron(config, "decoder", given.count(), widths, outputs));
     }
-    let mut network = Network::new("decoder", data, Between::Numbers(config.latent));
+    let mut network = Network::new("decoder", data, given);
     network.layers("model.decoder_layers", &config.decoder_layers, "what the decoder is given", outputs)?;
     if !network.has_out {
         network.dense(outputs, None);

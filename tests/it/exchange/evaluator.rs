@@ -134,7 +134,9 @@ pub fn ports(file: &[u8], number: u64) -> Vec<(String, usize)> {
     let port = |value: &&[u8]| {
         let kind = blobs(blobs(value, 2)[0], 1)[0];
         let dims = blobs(blobs(kind, 2)[0], 1);
-        assert_eq!((ints(kind, 1), texts(dims[0], 2), dims.len()), (vec![1], vec!["batch".to_owned()], 2));
+        assert_eq!((texts(dims[0], 2), dims.len()), (vec!["batch".to_owned()], 2));
+        // Codes alone are whole numbers.
+        assert_eq!(ints(kind, 1), [if texts(value, 1) == ["codes"] { 7 } else { 1 }]);
         (texts(value, 1).remove(0), ints(dims[1], 1)[0] as usize)
     };
     blobs(graph, number).iter().map(port).collect()
@@ -174,6 +176,14 @@ pub fn run(file: &[u8], inputs: &[&[f32]]) -> BTreeMap<String, Vec<f64>> {
             "Resize" => {
                 assert_eq!(names[1], "", "the second input is a region, which the nearest pixels do not want");
                 vec![repeated(&inputs[0], &inputs[1])]
+            }
+            "ArgMin" => {
+                let attributes: Vec<_> = blobs(node, 5).into_iter().map(|a| (texts(a, 1), ints(a, 3))).collect();
+                assert_eq!(
+                    attributes,
+                    [("axis", 2), ("keepdims", 0)].map(|(name, n)| (vec![name.to_owned()], vec![n]))
+                );
+                vec![least(&inputs[0])]
             }
             "InstanceNormalization" => vec![normalised(&inputs)],
             op => operation(op, &inputs),
@@ -227,6 +237,17 @@ fn operation(op: &str, inputs: &[Matrix]) -> Vec<Matrix> {
         ("Min", [b]) => a.zip(b, f64::min),
         ("Clip", [low, high]) => a.map(|x| x.clamp(low.values[0], high.values[0])),
         ("Gemm", [weight, bias]) => product(a, weight, bias),
+        ("MatMul", [weight]) => {
+            let flat = Matrix::new(a.extents[1], a.values.clone());
+            let made = product(&flat, weight, &Matrix::new(weight.columns, vec![0.0; weight.columns]));
+            let extents = vec![a.extents[0], weight.columns];
+            Matrix { columns: extents.iter().product(), values: made.values, extents }
+        }
+        ("Gather", [index]) => {
+            let row = |&index: &f64| a.values[index as usize * a.columns..][..a.columns].to_vec();
+            let extents = vec![index.columns, a.columns];
+            Matrix { columns: extents.iter().product(), values: index.values.iter().flat_map(row).collect(), extents }
+        }
         ("Split", [widths]) => return split(a, widths),
         _ => panic!("{op} with {} inputs", inputs.len()),
     };
@@ -348,6 +369,12 @@ pub fn normalised(inputs: &[Matrix]) -> Matrix {
         x.iter().map(|x| scale * (x - mean) / (variance + 1e-5).sqrt() + shift).collect()
     };
     Matrix { values: x.values.chunks_exact(count).enumerate().flat_map(channel).collect(), ..x.clone() }
+}
+
+/// The place of the least number of each row of each example, of several the first.
+fn least(x: &Matrix) -> Matrix {
+    let row = |row: &[f64]| (0..row.len()).fold(0, |best, at| if row[at] < row[best] { at } else { best }) as f64;
+    Matrix::new(x.extents[0], x.values.chunks_exact(x.extents[1]).map(row).collect())
 }
 
 fn product(x: &Matrix, weight: &Matrix, bias: &Matrix) -> Matrix {

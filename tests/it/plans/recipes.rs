@@ -34,7 +34,7 @@ pub fn summary() -> String {
 fn setup(name: &'static str) -> Setup {
     let config = resolve(Some(name), &[]).expect("the recipe is valid");
     let (shape, source) = match name {
-        "colour" | "levels" | "mixture" => ([3, 32, 32], Source::Bytes),
+        "colour" | "levels" | "mixture" | "vq-colour" => ([3, 32, 32], Source::Bytes),
         "table" | "categories" | "counts" | "anomaly" => ([1, 1, 12], Source::Floats),
         _ => ([1, 28, 28], Source::Bytes),
     };

@@ -1,0 +1,49 @@
+//! What is allowed of a codebook, and beside one.
+
+use super::{check, fraction, number};
+use crate::config::{Anneal, Condition, Config, Posterior, Prior};
+use crate::error::Result;
+
+/// The most codes of a codebook.
+const MAX_CODES: usize = 1 << 16;
+
+pub(super) fn check_codes(config: &Config) -> Result<()> {
+    let Config { model, objective, train, .. } = config;
+    let codes = model.codes;
+    let is_count = codes != 1 && codes <= MAX_CODES;
+    check(is_count, "model.codes", &codes, &format!("0 for none, or a whole number from 2 to {MAX_CODES}"))?;
+    fraction("model.codebook_decay", model.codebook_decay)?;
+    fraction("model.codebook_restart", model.codebook_restart)?;
+    number("objective.commitment", objective.commitment, 0.0)?;
+    if codes == 0 {
+        return Ok(());
+    }
+    let with = format!("with model.codes = {codes}");
+    check(model.above.is_empty(), "model.above", &format!("{:?}", model.above), &format!("[] {with}"))?;
+    check(model.condition == Condition::None, "model.condition", &"label", &format!("none {with}"))?;
+    let uniform = format!("standard {with}: all codes are as likely");
+    check(model.prior == Prior::Standard, "model.prior", &model.prior.word(), &uniform)?;
+    let nearest = format!("gaussian {with}, where the posterior is the nearest code");
+    check(model.posterior == Posterior::Gaussian, "model.posterior", &model.posterior.word(), &nearest)?;
+    let constant = format!("{with}, whose rate is the same for every example");
+    check(objective.beta == 1.0, "objective.beta", &objective.beta, &format!("1 {constant}"))?;
+    let anneal = format!("{:?}", objective.anneal).to_lowercase();
+    check(objective.anneal == Anneal::None, "objective.anneal", &anneal, &format!("none {constant}"))?;
+    check(objective.tc == 1.0, "objective.tc", &objective.tc, &format!("1 {constant}"))?;
+    for (key, value) in [
+        ("objective.free_bits", objective.free_bits),
+        ("objective.capacity", objective.capacity),
+        ("objective.mmd", objective.mmd),
+        ("objective.covariance", objective.covariance),
+        ("objective.variance", objective.variance),
+        ("objective.factor", objective.factor),
+        ("objective.adversary", objective.adversary),
+    ] {
+        check(value == 0.0, key, &value, &format!("0 {constant}"))?;
+    }
+    let bound = format!("{:?}", objective.bound).to_lowercase();
+    check(!objective.bound.is_weighted(), "objective.bound", &bound, &format!("elbo {with}: nothing is drawn"))?;
+    check(objective.samples == 1, "objective.samples", &objective.samples, &format!("1 {with}: nothing is drawn"))?;
+    let whole = format!("1 {with}: the codebook follows a whole batch at a time");
+    check(train.accumulate == 1, "train.accumulate", &train.accumulate, &whole)
+}
