@@ -122,6 +122,7 @@ pub mod eval;
 
 pub mod score;
 
+pub mod fidelity;
 pub mod latent;
 
 pub mod disentangle;

@@ -20,5 +20,5 @@ pub mod weights;
 
 pub use objective::{BOUND, LAYER_RATE};
 pub use phases::{Phase, phases};
-pub use vae::{CLASS, LOCATION, Model, RATES, named};
+pub use vae::{CLASS, LOCATION, Model, RATES, named, sized};
 pub use weights::Weights;

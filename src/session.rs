@@ -49,6 +49,10 @@ pub enum Purpose {
     Encode(usize),
     /// [`Model::decode`].
     Decode(usize),
+    /// [`Model::natural`].
+    Natural(usize),
+    /// [`Model::impute`]: examples, and latent samples of each.
+    Impute(usize, usize),
 }
 
 impl Purpose {
@@ -56,13 +60,16 @@ impl Purpose {
     fn is_of_nothing(self) -> bool {
         match self {
             Self::Train | Self::Further(_) => false,
-            Self::Importance(batch, samples) | Self::Score(batch, samples) => batch == 0 || samples == 0,
+            Self::Importance(batch, samples) | Self::Score(batch, samples) | Self::Impute(batch, samples) => {
+                batch == 0 || samples == 0
+            }
             Self::Evaluate(batch)
             | Self::Explain(batch)
             | Self::Reconstruct(batch)
             | Self::Sample(batch)
             | Self::Encode(batch)
-            | Self::Decode(batch) => batch == 0,
+            | Self::Decode(batch)
+            | Self::Natural(batch) => batch == 0,
         }
     }
 }
@@ -495,6 +502,8 @@ pub fn plan_for(model: &Model, config: &Config, purpose: Purpose, resident: Resi
         Purpose::Sample(batch) => ("sample", model.sample(batch)?),
         Purpose::Encode(batch) => ("encode", model.encode(batch)?),
         Purpose::Decode(batch) => ("decode", model.decode(batch)?),
+        Purpose::Natural(batch) => ("natural", model.natural(batch)?),
+        Purpose::Impute(batch, samples) => ("impute", model.impute(batch, samples)?),
     };
     lower(name, graph, None, resident, target)
 }

@@ -104,6 +104,7 @@ mod tests {
                 encoding: Some(Encoding { columns, range: [0.0, 1.0], array: None }),
                 classes: None,
                 of_classes: None,
+                decimals: vec![],
             },
             tuning: Tuning::default(),
             course: Course::default(),

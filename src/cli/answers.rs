@@ -160,8 +160,28 @@ pub struct SampleArgs {
     #[arg(long, value_name = "K", requires = "ex_post")]
     pub components: Option<usize>,
 
-    /// Where the data of the run lie now, for that mixture
-    #[arg(long, value_name = "SRC", requires = "ex_post")]
+    /// Draw values from p(x|z), not its mean
+    ///
+    /// Draws every value from p(x|z), as new data would be: numbers with their deviation, whole counts, one level of a
+    /// category. Without it values are the means of p(x|z), or the most probable level, which vary less than data do. A draw
+    /// depends on the seed and its place alone.
+    #[arg(long)]
+    pub draw: bool,
+
+    /// Items in a row that a multinomial draws
+    #[arg(long, value_name = "N")]
+    pub total: Option<u64>,
+
+    /// Say how drawn rows differ from the run's data
+    ///
+    /// Draws rows (as --draw does; 1000 unless -n says otherwise) and says how they differ from the rows that were trained
+    /// on: the distribution of each column, correlations, copies of training rows, and how often a classifier tells drawn
+    /// from held-out rows. Beside it stands what held-out rows would get. A file is written where --out names one.
+    #[arg(long)]
+    pub compare: bool,
+
+    /// Where the data of the run lie now, for --compare and --ex-post
+    #[arg(long, value_name = "SRC")]
     pub data: Option<String>,
 }
 

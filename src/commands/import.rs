@@ -287,6 +287,7 @@ fn unknown(network: &Network) -> DataRecord {
         encoding: None,
         classes: None,
         of_classes: None,
+        decimals: vec![],
     }
 }
 
