@@ -131,6 +131,9 @@ pub struct DataRecord {
     /// runs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub decimals: Vec<Option<u8>>,
+    /// Whether some value was missing; not known of older runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<bool>,
 }
 
 impl DataRecord {
@@ -145,6 +148,7 @@ impl DataRecord {
             classes: data.classes.clone(),
             of_classes: data.classes.is_some().then(|| data.trained_of_classes()),
             decimals: data.decimals.clone(),
+            missing: Some(data.missing),
         }
     }
 
@@ -152,8 +156,8 @@ impl DataRecord {
     pub fn is_of(&self, own: &Self) -> bool {
         let of_classes = own.of_classes.as_ref().and(self.of_classes.clone());
         // Older runs do not know them, and the hash says the same.
-        let decimals = own.decimals.clone();
-        Self { name: own.name.clone(), of_classes, decimals, ..self.clone() } == *own
+        let (decimals, missing) = (own.decimals.clone(), own.missing);
+        Self { name: own.name.clone(), of_classes, decimals, missing, ..self.clone() } == *own
     }
 
     /// The names of those of some classes of which there was no example to train on.
@@ -178,16 +182,19 @@ impl DataRecord {
     }
 
     /// Gives numbers of rows [n, D], in the units of the model, as many digits behind the point as those of their columns have
-    /// in the units of the data: of whole numbers none.
+    /// in the units of the data: of whole numbers, and of counts, none.
     pub fn round(&self, rows: &mut [f32]) {
-        let Some(encoding) = self.encoding.as_ref().filter(|it| it.columns.len() == self.decimals.len()) else {
-            return;
-        };
+        let Some(encoding) = self.encoding.as_ref().filter(|encoding| encoding.width() > 0) else { return };
         let width = encoding.width();
-        for (span, (column, decimals)) in encoding.spans().iter().zip(encoding.columns.iter().zip(&self.decimals)) {
-            let (&Kind::Numeric { shift, scale }, Some(decimals)) = (&column.kind, decimals) else { continue };
+        let decimals = self.decimals.iter().chain(std::iter::repeat(&None));
+        for (span, (column, decimals)) in encoding.spans().iter().zip(encoding.columns.iter().zip(decimals)) {
+            let (shift, scale, decimals) = match (&column.kind, decimals) {
+                (&Kind::Numeric { shift, scale }, &Some(decimals)) => (shift, scale, decimals),
+                (Kind::Count, _) => (0.0, 1.0, 0),
+                _ => continue,
+            };
             for number in rows.iter_mut().skip(span.start).step_by(width).filter(|number| number.is_finite()) {
-                let power = 10_f64.powi((*decimals).into());
+                let power = 10_f64.powi(decimals.into());
                 let rounded = ((f64::from(*number) * scale + shift) * power).round() / power;
                 *number = ((rounded - shift) / scale) as f32;
             }

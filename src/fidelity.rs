@@ -54,11 +54,12 @@ pub struct Fidelity {
     pub correlations: Option<Beside>,
     /// The largest.
     pub largest_correlation: Option<Beside>,
-    /// The share of rows that are the same as a training row in every cell that both have.
-    pub copies: Beside,
-    /// The median distance to the nearest training row, in deviations of the training rows: √ of the mean over columns of squared
-    /// differences, ½·(1 − 0)² + ½·(0 − 1)² for levels that differ.
-    pub nearest: Beside,
+    /// The share of rows that are the same as a training row. Of training and held-out rows those without a missing cell are
+    /// looked at; nothing where there are none.
+    pub copies: Option<Beside>,
+    /// The median distance to the nearest of these training rows, in deviations of the training rows: √ of the mean over columns
+    /// of squared differences, 1 for levels that differ.
+    pub nearest: Option<Beside>,
     /// How often a classifier tells drawn from real rows, of as many each; ½ is chance.
     pub classifier: Classifier,
 }
@@ -95,6 +96,13 @@ impl Table {
         Self { levels: self.levels.clone(), cells: cells.collect() }
     }
 
+    /// The rows of which no cell is missing.
+    fn complete(&self) -> Self {
+        let rows =
+            self.cells.chunks_exact(self.levels.len().max(1)).filter(|row| !row.iter().any(|cell| cell.is_nan()));
+        Self { levels: self.levels.clone(), cells: rows.flatten().copied().collect() }
+    }
+
     /// Places of a row: one for a number, one for each level.
     fn places(&self) -> usize {
         self.levels.iter().map(|&levels| levels.max(1)).sum()
@@ -114,16 +122,13 @@ pub fn compare(of: Compared, seed: u64) -> Fidelity {
         let (drawn, held_out) = (differences(drawn), held_out.map(differences));
         [0, 1].map(|at| Beside { drawn: drawn[at], held_out: held_out.map(|both| both[at]) })
     });
-    let scale = Scale::of(train);
-    let near = |table: &Table| nearest(table, train, &scale);
-    let (of_drawn, of_held_out) = (near(drawn), held_out.map(near));
-    let copies = |found: &[f64]| found.iter().filter(|&&distance| distance == 0.0).count() as f64 / found.len() as f64;
+    let [copies, nearest] = neighbours(of);
     Fidelity {
         marginals,
         correlations: correlations.map(|[mean, _]| mean),
         largest_correlation: correlations.map(|[_, largest]| largest),
-        copies: Beside { drawn: copies(&of_drawn), held_out: of_held_out.as_deref().map(copies) },
-        nearest: Beside { drawn: median(of_drawn), held_out: of_held_out.map(median) },
+        copies,
+        nearest,
         classifier: told_apart(drawn, held_out.unwrap_or(train), held_out.is_some(), seed),
     }
 }
@@ -213,22 +218,30 @@ fn standardised(mut values: Vec<f64>) -> Vec<f64> {
     values
 }
 
-/// The distance of each row to the nearest training row.
+/// Copies among rows, and how far they are from their neighbours among the training rows.
+fn neighbours(of: Compared) -> [Option<Beside>; 2] {
+    let (train, held_out) = (of.train.complete(), of.held_out.map(Table::complete));
+    if train.cells.is_empty() {
+        return [None; 2];
+    }
+    let scale = Scale::of(of.train);
+    let drawn = nearest(of.drawn, &train, &scale);
+    let held_out = held_out.filter(|held_out| !held_out.cells.is_empty());
+    let held_out = held_out.map(|held_out| nearest(&held_out, &train, &scale));
+    let copies = |found: &[f64]| found.iter().filter(|&&distance| distance == 0.0).count() as f64 / found.len() as f64;
+    let copies = Beside { drawn: copies(&drawn), held_out: held_out.as_deref().map(copies) };
+    [Some(copies), Some(Beside { drawn: median(drawn), held_out: held_out.map(median) })]
+}
+
+/// The distance of each row to the nearest training row; no cell is missing.
 fn nearest(table: &Table, train: &Table, scale: &Scale) -> Vec<f64> {
     let width = table.levels.len();
     let distance = |a: &[f64], b: &[f64]| {
-        let (mut sum, mut there) = (0.0, 0_usize);
-        for (at, (&a, &b)) in a.iter().zip(b).enumerate() {
-            if a.is_nan() || b.is_nan() {
-                continue;
-            }
-            there += 1;
-            sum += match table.levels[at] {
-                0 => ((a - b) / scale.0[at][1]).powi(2),
-                _ => f64::from(u8::from(a != b)),
-            };
-        }
-        if there == 0 { f64::INFINITY } else { (sum / there as f64).sqrt() }
+        let square = |(at, (&a, &b)): (usize, (&f64, &f64))| match table.levels[at] {
+            0 => ((a - b) / scale.0[at][1]).powi(2),
+            _ => f64::from(u8::from(a != b)),
+        };
+        (a.iter().zip(b).enumerate().map(square).sum::<f64>() / width as f64).sqrt()
     };
     let of =
         |row: &[f64]| train.cells.chunks_exact(width).map(|other| distance(row, other)).fold(f64::INFINITY, f64::min);

@@ -105,6 +105,7 @@ mod tests {
                 classes: None,
                 of_classes: None,
                 decimals: vec![],
+                missing: None,
             },
             tuning: Tuning::default(),
             course: Course::default(),

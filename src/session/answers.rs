@@ -412,7 +412,7 @@ impl Session {
                 }
                 let start = rows.len();
                 rows.resize(start + width, f32::NAN);
-                draw::fill(&self.model, out, &mut rows[start..], &mut random)?;
+                draw::Values::of(&self.model).fill(out, &mut rows[start..], &mut random)?;
             }
         }
         self.record.round(&mut rows);

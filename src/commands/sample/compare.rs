@@ -112,8 +112,10 @@ fn figures(found: &Fidelity, held_out: Option<&Table>, name: &str) -> String {
         rows.push(row("correlations", correlations, &plain, "mean difference over pairs of columns"));
         rows.push(row("largest", largest, &plain, "largest difference"));
     }
-    rows.push(row("copies", found.copies, &percent, "the same as a training row"));
-    rows.push(row("nearest", found.nearest, &plain, "median distance to the nearest training row, deviations"));
+    if let (Some(copies), Some(nearest)) = (found.copies, found.nearest) {
+        rows.push(row("copies", copies, &percent, "the same as a training row"));
+        rows.push(row("nearest", nearest, &plain, "median distance to the nearest training row, deviations"));
+    }
     let test = found.classifier;
     let told = format!(
         "drawn and {} rows told apart, {} each; 50 % ± {:.2} is chance",

@@ -9,6 +9,7 @@ use crate::graph::columns::{Columns, Distribution, LOG_DISPERSION, LOG_RATE};
 use crate::rng::Philox;
 use rand::RngExt;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// The distribution of one column of an example given its latents.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,6 +56,15 @@ impl Part {
         (0..self.count).map(move |at| first + at * step)
     }
 
+    /// Puts values into its places; of a pixel into those that are missing.
+    pub fn put(&self, x: &mut [f32], values: impl Iterator<Item = f32>) {
+        for (place, value) in self.places().zip(values) {
+            if x[place].is_nan() || !matches!(self.given, Given::Levels(_)) {
+                x[place] = value;
+            }
+        }
+    }
+
     /// The channels of a pixel each by itself; what is no pixel stays.
     pub fn apart(self) -> Vec<Self> {
         let Given::Levels(components) = &self.given else { return vec![self] };
@@ -66,30 +76,58 @@ impl Part {
     }
 }
 
-/// The distribution of each column of which a place is missing from `x` (D numbers as the model is shown them), from the
-/// decoder's output `out` ([`super::complete`], O numbers). Columns are independent given these. Of a pixel the channels that are
-/// there have a part in it as well.
-///
-/// # Errors
-/// [`Error::Usage`] for a multinomial, whose values are not independent: [`items`] draws them.
-pub fn missing(model: &Model, out: &[f32], x: &[f32]) -> Result<Vec<Part>> {
-    let is_missing = |span: &Range<usize>| x[span.clone()].iter().any(|x| x.is_nan());
-    let all = Model { missing: true, ..model.clone() };
-    if let Some(columns) = by_column(&all) {
-        let spans = columns.spans().into_iter().filter(|(_, span, _)| is_missing(span));
-        return Ok(spans.map(|span| Part::column(&span.1, of_column(&columns, &span, out))).collect());
+/// The distributions of the values of a model's examples.
+#[derive(Debug)]
+pub struct Values<'a> {
+    model: &'a Model,
+    /// The columns, where values are computed by column, and where each is.
+    columns: Option<Arc<Columns>>,
+    spans: Vec<Span>,
+}
+
+/// A column: its distribution, its places, and the place of its second number in what the decoder puts out.
+type Span = (Distribution, Range<usize>, Option<usize>);
+
+impl<'a> Values<'a> {
+    /// Those of a model.
+    pub fn of(model: &'a Model) -> Self {
+        // As if values could be missing, whatever the likelihood.
+        let columns = by_column(&Model { missing: true, ..model.clone() });
+        let spans = columns.as_ref().map_or(vec![], |columns| columns.spans());
+        Self { model, columns, spans }
     }
-    match &model.likelihood().density {
-        Density::Joint(joint) => (joint.given)(model, out, x),
-        Density::Values(..) | Density::Columns => unreachable!("they are computed by column"),
+
+    /// The distribution of each column of which a place is missing from `x` (D numbers as the model is shown them), from the
+    /// decoder's output `out` ([`super::complete`], O numbers). Columns are independent given these. Of a pixel the channels
+    /// that are there have a part in it as well.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a multinomial, whose values are not independent: [`items`] draws them.
+    pub fn missing(&self, out: &[f32], x: &[f32]) -> Result<Vec<Part>> {
+        if let Some(columns) = &self.columns {
+            let is_missing = |(_, span, _): &&Span| x[span.clone()].iter().any(|x| x.is_nan());
+            let part = |span: &Span| Part::column(&span.1, of_column(columns, span, out));
+            return Ok(self.spans.iter().filter(is_missing).map(part).collect());
+        }
+        match &self.model.likelihood().density {
+            Density::Joint(joint) => (joint.given)(self.model, out, x),
+            Density::Values(..) | Density::Columns => unreachable!("they are computed by column"),
+        }
+    }
+
+    /// Draws what is missing from an example, NaN in `x`, whose decoder puts out `out`.
+    ///
+    /// # Errors
+    /// As [`Values::missing`].
+    pub fn fill(&self, out: &[f32], x: &mut [f32], random: &mut Philox) -> Result<()> {
+        for part in self.missing(out, x)? {
+            part.put(x, part.given.draw(random).into_iter());
+        }
+        Ok(())
     }
 }
 
-fn of_column(
-    columns: &Columns,
-    (distribution, span, second): &(Distribution, Range<usize>, Option<usize>),
-    out: &[f32],
-) -> Given {
+fn of_column(columns: &Columns, (distribution, span, second): &Span, out: &[f32]) -> Given {
     let first = f64::from(out[span.start]);
     let held = |value: f64, clamp: Clamp| value.clamp(clamp.low.into(), clamp.high.into());
     let second = |clamp| second.map_or(f64::from(columns.fixed_log_variance), |at| held(out[at].into(), clamp));
@@ -102,21 +140,6 @@ fn of_column(
             Given::NegativeBinomial(held(first, LOG_RATE).exp(), second(LOG_DISPERSION).exp())
         }
     }
-}
-
-/// Draws what is missing from an example, NaN in `x`, whose decoder puts out `out`.
-///
-/// # Errors
-/// As [`missing`].
-pub fn fill(model: &Model, out: &[f32], x: &mut [f32], random: &mut Philox) -> Result<()> {
-    for part in missing(model, out, x)? {
-        for (place, value) in part.places().zip(part.given.draw(random)) {
-            if x[place].is_nan() || !matches!(part.given, Given::Levels(_)) {
-                x[place] = value;
-            }
-        }
-    }
-    Ok(())
 }
 
 /// So many items drawn one by one from the distribution of a multinomial: how often each came, [D].
