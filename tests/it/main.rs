@@ -16,6 +16,7 @@ mod exchange;
 mod formulas;
 mod gradients;
 mod habits;
+mod impute;
 mod kernels;
 mod large;
 mod likelihoods;

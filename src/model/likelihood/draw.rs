@@ -343,3 +343,6 @@ pub(super) fn not_by_value() -> Error {
             .into(),
     )
 }
+
+#[cfg(test)]
+mod tests;
