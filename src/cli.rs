@@ -18,7 +18,7 @@ pub use answers::{
 pub use bench::{BenchArgs, BenchCommand, BenchEvalArgs, BenchMatmulArgs, BenchStepArgs};
 pub use exchange::{ExportArgs, Format, ImportArgs};
 pub use habits::{CompletionsArgs, ManArgs, RunsArgs};
-pub use inspect::{AdaptersArgs, DataArgs, DoctorArgs, PlanArgs, Purpose, Target};
+pub use inspect::{AdaptersArgs, DataArgs, DoctorArgs, PlanArgs, Target};
 pub use train::{RecipeArgs, ThreadsArgs, TrainArgs};
 
 /// The help of the program itself: a list with a line for each command would fill more than a screen.

@@ -8,6 +8,7 @@ use crate::data::batches::batches;
 use crate::error::{Error, Result};
 use crate::kernels::StepScalars;
 use crate::kernels::sample::kl_term;
+use crate::model::tasks::{EVALUATE, IMPORTANCE};
 use crate::model::{LOCATION, RATES};
 use crate::plan::Role;
 use crate::rng::Stream;
@@ -43,7 +44,7 @@ impl Terms {
 /// # Errors
 /// As for [`Session::show_encoded`].
 pub fn terms_of(session: &mut Session, rows: Rows, seed: u64) -> Result<Vec<Terms>> {
-    let (plan, width) = (session.plan(Purpose::Evaluate(BATCH))?, session.model.width);
+    let (plan, width) = (session.plan(Purpose::task(EVALUATE, BATCH))?, session.model.width);
     let mut all = Vec::with_capacity(rows.values.len() / width);
     for (at, part) in rows.portions(BATCH, width).enumerate() {
         session.show_encoded(part)?;
@@ -109,7 +110,7 @@ pub struct Likelihood {
 /// Those of the executor; [`crate::error::Error::Data`] where examples cannot be read from their file;
 /// [`crate::error::Error::Bug`] where the session has no data.
 pub fn terms(session: &mut Session, part: Range<usize>) -> Result<Vec<Terms>> {
-    let plan = session.plan(Purpose::Evaluate(BATCH))?;
+    let plan = session.plan(Purpose::task(EVALUATE, BATCH))?;
     let seeds: Vec<u64> = session.members().map(|config| config.train.seed).collect();
     let order: Vec<u32> = part.map(|i| i as u32).collect();
     session.set_order(&order)?;
@@ -142,7 +143,7 @@ pub fn terms(session: &mut Session, part: Range<usize>) -> Result<Vec<Terms>> {
 /// Those of the executor; [`crate::error::Error::Data`] where examples cannot be read from their file;
 /// [`crate::error::Error::Bug`] where the session has no data.
 pub fn summary(session: &mut Session, part: Range<usize>, seed: u64) -> Result<Summary> {
-    let plan = session.plan(Purpose::Evaluate(BATCH))?;
+    let plan = session.plan(Purpose::task(EVALUATE, BATCH))?;
     let latents = session.model.latents();
     let order: Vec<u32> = part.map(|i| i as u32).collect();
     session.set_order(&order)?;
@@ -275,7 +276,7 @@ fn of_samples(
         return Err(Error::Usage("0 samples: the estimate takes 1 at least".into()));
     }
     let (batch, per_run) = portions(samples);
-    let plan = session.plan(Purpose::Importance(batch, per_run))?;
+    let plan = session.plan(Purpose::samples(IMPORTANCE, batch, per_run))?;
     let order: Vec<u32> = part.map(|i| i as u32).collect();
     session.set_order(&order)?;
     let mut losses = vec![Vec::with_capacity(order.len()); seeds.len()];

@@ -30,6 +30,7 @@ use crate::error::{Error, Result};
 use crate::graph::op::Source;
 use crate::model::Model;
 use crate::model::likelihood::{self, Learned};
+use crate::model::tasks::Need;
 use linear::Linear;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -71,9 +72,7 @@ pub fn outside(config: &ModelConfig, parameter: &str) -> Vec<String> {
 /// [`Error::Data`] if the checkpoint does not belong to its configuration.
 pub fn layers(checkpoint: &Checkpoint) -> Result<Vec<Linear>> {
     let model = model(checkpoint)?;
-    model.one_layer("elbo export")?;
-    model.standard_prior("elbo export")?;
-    model.gaussian_posterior("elbo export")?;
+    model.need(&[Need::OneLayer, Need::StandardPrior, Need::GaussianPosterior], "elbo export")?;
     let expected: Vec<_> = model.parameters().into_iter().map(|p| (p.name, p.shape.extents().to_vec())).collect();
     crate::checkpoint::match_parameters(checkpoint, &expected)?;
     let mut all = Vec::new();
@@ -113,6 +112,9 @@ fn learned(checkpoint: &Checkpoint) -> Result<Option<Learned>> {
 }
 
 /// The files of a folder in the format `safetensors`.
+///
+/// # Errors
+/// Those of [`layers`].
 pub fn safetensors(checkpoint: &Checkpoint, run: &Path) -> Result<Vec<(String, Vec<u8>)>> {
     let layers = layers(checkpoint)?;
     let config = config(checkpoint, &layers)?;
@@ -149,6 +151,9 @@ pub fn imprecise(checkpoint: &Checkpoint) -> Option<String> {
 }
 
 /// The files of a folder in the format `onnx`.
+///
+/// # Errors
+/// Those of [`layers`]; [`Error::Usage`] for a layer that has no form in ONNX.
 pub fn onnx(checkpoint: &Checkpoint, run: &Path) -> Result<Vec<(String, Vec<u8>)>> {
     let layers = layers(checkpoint)?;
     let config = config(checkpoint, &layers)?;

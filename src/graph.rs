@@ -82,6 +82,9 @@ impl Graph {
     /// Appends an operation. Shapes that do not meet are an error that names the operation and both shapes.
     ///
     /// Of a formula that is too much for one step, parts are appended before it.
+    ///
+    /// # Errors
+    /// Those of [`op::infer`]; [`Error::Usage`] for a tensor of more elements than can be counted.
     pub fn add(&mut self, op: Op) -> Result<Id> {
         let op = parts::bounded(self, op)?;
         let shape = op::infer(&op, self)?;
@@ -109,6 +112,9 @@ impl Graph {
     }
 
     /// Declares a trainable tensor and gives the node that reads it.
+    ///
+    /// # Errors
+    /// As of [`Graph::add`].
     pub fn parameter(&mut self, name: &str, shape: Shape) -> Result<Id> {
         self.parameters.push(Parameter { name: name.to_owned(), shape });
         self.add(Op::Parameter { index: self.parameters.len() - 1 })

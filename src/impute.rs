@@ -13,6 +13,7 @@
 
 use crate::error::{Error, Result};
 use crate::model::likelihood::draw::{Given, Part, Values, pick};
+use crate::model::tasks::IMPUTE;
 use crate::model::{CLASS, Model, sized};
 use crate::plan::Role;
 use crate::rng::{Philox, Stream};
@@ -238,7 +239,7 @@ fn pass(
     classes: &[u32],
     noise: &[Vec<f32>],
 ) -> Result<(Vec<f32>, Vec<f32>)> {
-    let plan = session.plan(Purpose::Impute(batch, samples))?;
+    let plan = session.plan(Purpose::samples(IMPUTE, batch, samples))?;
     let name = |what| sized(what, batch, samples);
     let mut write = |name: String, values: &[f32]| session.executor.write_f32(&Role::Input(name), 0, values);
     write(name("seen"), seen)?;

@@ -15,6 +15,7 @@ pub mod posterior;
 pub mod presentation;
 pub mod prior;
 mod stack;
+pub mod tasks;
 pub mod vae;
 pub mod weights;
 

@@ -39,6 +39,9 @@ impl Run {
     }
 
     /// A checkpoint on a device.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where the checkpoint does not belong to its configuration; otherwise those of the executor.
     pub fn new(checkpoint: &Checkpoint, executor: Executor) -> Result<Self> {
         Ok(Self { session: Session::without_data(checkpoint, executor)?, warnings: vec![], given: vec![] })
     }
@@ -121,6 +124,9 @@ impl Run {
     }
 
     /// `count` draws from the prior, decoded, [count, D]. The same seed gives the same draws.
+    ///
+    /// # Errors
+    /// Those of [`Session::sample`].
     pub fn sample(&mut self, count: usize, seed: u64) -> Result<Vec<f32>> {
         let given = std::mem::take(&mut self.given);
         let drawn = if given.is_empty() {

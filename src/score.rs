@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::eval::Terms;
 use crate::kernels::sample::kl_term;
 use crate::model::RATES;
+use crate::model::tasks::{EXPLAIN, SCORE};
 use crate::model::{likelihood, named};
 use crate::plan::Role;
 use crate::rng::{Stream, key, normal, philox};
@@ -89,6 +90,9 @@ impl Contributions {
 /// The scores of rows, which are as the model takes them ([`crate::data::Dataset::example`]). The session must
 /// have been opened without data. `done` is told how many rows are finished. A row that is too strange for single
 /// precision has the score +∞.
+///
+/// # Errors
+/// [`Error::Usage`] for a model that has no such scores; otherwise those of the session.
 pub fn scores(session: &mut Session, rows: Rows, method: Method, done: &mut dyn FnMut(usize)) -> Result<Vec<f64>> {
     match method {
         Method::Importance { samples, seed } => {
@@ -111,7 +115,7 @@ fn importance(
     done: &mut dyn FnMut(usize),
 ) -> Result<Vec<f64>> {
     let per_run = samples_per_run(samples)?;
-    let plan = session.plan(Purpose::Score(ROWS, per_run))?;
+    let plan = session.plan(Purpose::samples(SCORE, ROWS, per_run))?;
     let (input, output) = (Role::Input(named("noise", per_run)), named("weights", per_run));
     let noise = Noise { seed, latent: session.model.config.latent };
     let runs = samples / per_run;
@@ -144,6 +148,9 @@ fn importance(
 
 /// The parts of the mean-field scores of rows, in double precision from what the networks put out. Session and
 /// `done` as for [`scores`].
+///
+/// # Errors
+/// [`Error::Usage`] for a model that has no such scores; otherwise those of the session.
 pub fn contributions(session: &mut Session, rows: Rows, done: &mut dyn FnMut(usize)) -> Result<Vec<Contributions>> {
     let score = |session: &mut Session, rows: Rows| {
         let all = explained(session, rows, &mut |_| ())?;
@@ -154,7 +161,7 @@ pub fn contributions(session: &mut Session, rows: Rows, done: &mut dyn FnMut(usi
 }
 
 fn explained(session: &mut Session, rows: Rows, done: &mut dyn FnMut(usize)) -> Result<Vec<Contributions>> {
-    let plan = session.plan(Purpose::Explain(BATCH))?;
+    let plan = session.plan(Purpose::task(EXPLAIN, BATCH))?;
     let (width, wide) = (session.model.width, session.model.output_width());
     let (latent, [low, high]) = (session.model.config.latent, session.model.config.log_variance);
     let mut all = Vec::with_capacity(rows.values.len() / width);

@@ -16,6 +16,7 @@ use crate::graph::op::Source;
 use crate::kernels::{StepScalars, f32s};
 use crate::model::init::{OfData, initial};
 use crate::model::likelihood::{Global, Learned, global, learned};
+use crate::model::tasks::SAMPLE;
 use crate::model::{Model, Weights, phases as phases_of};
 use crate::plan::tuning::Tuning;
 use crate::plan::{Plan, Range, Resident, Role, Target, lower};
@@ -33,44 +34,31 @@ pub enum Purpose {
     Train,
     /// A further phase of a training step, counted from 1: see [`crate::model::Phase`].
     Further(usize),
-    /// [`Model::evaluate`].
-    Evaluate(usize),
-    /// [`Model::importance`]: examples, and latent samples of each.
-    Importance(usize, usize),
-    /// [`Model::score`]: examples, and latent samples of each.
-    Score(usize, usize),
-    /// [`Model::explain`].
-    Explain(usize),
-    /// [`Model::reconstruct`].
-    Reconstruct(usize),
-    /// [`Model::sample`].
-    Sample(usize),
-    /// [`Model::encode`].
-    Encode(usize),
-    /// [`Model::decode`].
-    Decode(usize),
-    /// [`Model::natural`].
-    Natural(usize),
-    /// [`Model::impute`]: examples, and latent samples of each.
-    Impute(usize, usize),
+    /// A task of the model ([`Model::tasks`]).
+    Task {
+        /// Its name.
+        name: &'static str,
+        /// Examples, or rows of latents, at a time.
+        batch: usize,
+        /// Latent samples of each; 1 where it takes none.
+        samples: usize,
+    },
 }
 
 impl Purpose {
+    /// A task for so many examples.
+    pub fn task(name: &'static str, batch: usize) -> Self {
+        Self::samples(name, batch, 1)
+    }
+
+    /// A task for so many examples, and latent samples of each.
+    pub fn samples(name: &'static str, batch: usize, samples: usize) -> Self {
+        Self::Task { name, batch, samples }
+    }
+
     /// Whether it is for no example, or for no sample of each.
     fn is_of_nothing(self) -> bool {
-        match self {
-            Self::Train | Self::Further(_) => false,
-            Self::Importance(batch, samples) | Self::Score(batch, samples) | Self::Impute(batch, samples) => {
-                batch == 0 || samples == 0
-            }
-            Self::Evaluate(batch)
-            | Self::Explain(batch)
-            | Self::Reconstruct(batch)
-            | Self::Sample(batch)
-            | Self::Encode(batch)
-            | Self::Decode(batch)
-            | Self::Natural(batch) => batch == 0,
-        }
+        matches!(self, Self::Task { batch: 0, .. } | Self::Task { samples: 0, .. })
     }
 }
 
@@ -136,6 +124,9 @@ impl Session {
     }
 
     /// A trained model without a data set: it can sample and decode, and takes examples by [`Session::show`].
+    ///
+    /// # Errors
+    /// [`Error::Data`] where the checkpoint does not belong to its configuration; otherwise those of the executor.
     pub fn without_data(checkpoint: &Checkpoint, executor: Executor) -> Result<Self> {
         let record = checkpoint.progress.data.clone();
         let config = checkpoint.config.clone();
@@ -151,7 +142,7 @@ impl Session {
             Self { config, others, model, executor, record, tuning, data, uploaded, labelled, resident, plans, window };
         // Before anything is built for what may be another model.
         crate::checkpoint::match_parameters(checkpoint, &session.expected())?;
-        session.plan(Purpose::Sample(BATCH))?;
+        session.plan(Purpose::task(SAMPLE, BATCH))?;
         session.restore(0, checkpoint)?;
         Ok(session)
     }
@@ -167,6 +158,9 @@ impl Session {
     }
 
     /// The examples.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] for a session that was opened without any.
     pub fn data(&self) -> Result<&Dataset> {
         self.data.as_ref().ok_or_else(|| Error::Bug("this session has no data".into()))
     }
@@ -227,6 +221,9 @@ impl Session {
     }
 
     /// The plan for a purpose as it is made for the device's kind, whatever was measured.
+    ///
+    /// # Errors
+    /// Those of [`plan_for`].
     pub fn untuned(&self, purpose: Purpose) -> Result<Plan> {
         plan_for(&self.model, &self.config, purpose, self.resident, self.executor.target())
     }
@@ -295,6 +292,9 @@ impl Session {
     }
 
     /// Which examples the next runs take for one member.
+    ///
+    /// # Errors
+    /// Those of [`Session::check_examples`] and of the executor.
     pub fn set_order_of(&mut self, member: usize, order: &[u32]) -> Result<()> {
         self.check_examples(order)?;
         self.note_order(member, order);
@@ -317,6 +317,9 @@ impl Session {
     }
 
     /// Writes the initial parameters of every member's configuration and seed, and what the update rule starts with.
+    ///
+    /// # Errors
+    /// Those of reading the data, of more pseudo-inputs than there are training examples, and of the executor.
     pub fn initialise(&mut self) -> Result<()> {
         let data = self.data()?;
         // Looked for only where they are wanted: for data on the disk that is a pass over all of them.
@@ -368,6 +371,9 @@ impl Session {
     }
 
     /// Writes what a member's update rule starts with, where a training plan is loaded.
+    ///
+    /// # Errors
+    /// Those of the executor.
     pub fn initialise_moments(&mut self, member: usize) -> Result<()> {
         if self.moments().iter().any(|(role, _)| *role == Role::Moment2) {
             let phases = phases_of(&self.config);
@@ -382,6 +388,9 @@ impl Session {
 
     /// Takes a member's parameters, and its moments where a training plan is loaded, from a checkpoint. Where the average
     /// of the parameters is kept, it is what a checkpoint has for parameters; those that are trained are among its moments.
+    ///
+    /// # Errors
+    /// [`Error::Data`] that names the tensor which is missing or has another shape, or the classes that differ.
     pub fn restore(&mut self, member: usize, checkpoint: &Checkpoint) -> Result<()> {
         crate::checkpoint::match_parameters(checkpoint, &self.expected())?;
         self.check_same_classes(checkpoint)?;
@@ -422,6 +431,9 @@ impl Session {
     }
 
     /// Floats of a member's copy of a buffer.
+    ///
+    /// # Errors
+    /// Those of the executor.
     pub fn read(&mut self, member: usize, role: &Role, offset: usize, count: usize) -> Result<Vec<f32>> {
         Ok(f32s(&self.executor.read_from(member, role, offset, count)?).to_vec())
     }
@@ -432,11 +444,17 @@ impl Session {
     }
 
     /// All parameters of a member.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where there is no memory for them; those of the executor.
     pub fn parameters(&mut self, member: usize) -> Result<Vec<(String, Tensor)>> {
         self.tensors(member, &self.held(), "")
     }
 
     /// What the first member's decoder has learned once for all examples.
+    ///
+    /// # Errors
+    /// Those of [`Session::parameters`].
     pub fn learned(&mut self) -> Result<Option<Learned>> {
         let Some(Global { name, .. }) = global(&self.model) else { return Ok(None) };
         let found = self.parameters(0)?.into_iter().find(|(found, _)| found == name);
@@ -444,6 +462,9 @@ impl Session {
     }
 
     /// The update rule's moments of a member; none where no training plan is loaded.
+    ///
+    /// # Errors
+    /// Those of [`Session::parameters`].
     pub fn moment_tensors(&mut self, member: usize) -> Result<Vec<(String, Tensor)>> {
         let mut all = Vec::new();
         for (role, prefix) in self.moments() {
@@ -490,20 +511,11 @@ pub fn resident(data: &Dataset, config: &Config, most_words: usize) -> Resident 
 /// # Errors
 /// Those of layers that do not fit together; [`Error::Bug`] for a phase that there is not.
 pub fn plan_for(model: &Model, config: &Config, purpose: Purpose, resident: Resident, target: Target) -> Result<Plan> {
-    let (name, graph) = match purpose {
-        Purpose::Train | Purpose::Further(_) => {
-            return phases::plan(model, config, purpose.phase().unwrap_or(0), resident, target);
+    match purpose {
+        Purpose::Task { name, batch, samples } => {
+            lower(name, (model.task(name)?.build)(model, batch, samples)?, None, resident, target)
         }
-        Purpose::Evaluate(batch) => ("evaluate", model.evaluate(batch)?),
-        Purpose::Importance(batch, samples) => ("importance", model.importance(batch, samples)?),
-        Purpose::Score(batch, samples) => ("score", model.score(batch, samples)?),
-        Purpose::Explain(batch) => ("explain", model.explain(batch)?),
-        Purpose::Reconstruct(batch) => ("reconstruct", model.reconstruct(batch)?),
-        Purpose::Sample(batch) => ("sample", model.sample(batch)?),
-        Purpose::Encode(batch) => ("encode", model.encode(batch)?),
-        Purpose::Decode(batch) => ("decode", model.decode(batch)?),
-        Purpose::Natural(batch) => ("natural", model.natural(batch)?),
-        Purpose::Impute(batch, samples) => ("impute", model.impute(batch, samples)?),
-    };
-    lower(name, graph, None, resident, target)
+        Purpose::Train => phases::plan(model, config, 0, resident, target),
+        Purpose::Further(phase) => phases::plan(model, config, phase, resident, target),
+    }
 }

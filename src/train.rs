@@ -14,6 +14,7 @@ mod schedule;
 use crate::checkpoint::{Course, Progress};
 use crate::error::{Error, Result};
 use crate::eval;
+use crate::model::tasks::{EVALUATE, IMPORTANCE};
 use crate::session::{BATCH, Purpose, Session};
 use run::Run;
 use std::path::PathBuf;
@@ -192,11 +193,11 @@ pub fn train(
         return Err(Error::Bug("a run has as many members as its session".into()));
     }
     session.plan(Purpose::Train)?;
-    session.plan(Purpose::Evaluate(BATCH))?;
+    session.plan(Purpose::task(EVALUATE, BATCH))?;
     let objective = &session.config.objective;
     if objective.bound.is_weighted() && !session.data()?.validation.is_empty() {
         let (examples, samples) = eval::portions(objective.samples);
-        session.plan(Purpose::Importance(examples, samples))?;
+        session.plan(Purpose::samples(IMPORTANCE, examples, samples))?;
     }
     let mut run = Run::new(session, members, options, observe);
     let mut alive = run.members.iter().filter(|member| member.trains()).map(|member| &member.progress);

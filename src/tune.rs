@@ -51,6 +51,9 @@ pub struct Tuned {
 
 /// Chooses tilings for the products of a plan. `cache` is the folder of what was measured before, if there is one; what
 /// cannot be read or written there is not missed.
+///
+/// # Errors
+/// Those of the executor.
 pub fn tune(executor: &mut Executor, plan: &Plan, mode: Mode, cache: Option<&Path>) -> Result<Tuned> {
     let mut tuned = Tuned::default();
     if mode == Mode::Off {

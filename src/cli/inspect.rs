@@ -45,9 +45,10 @@ pub struct PlanArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub batch: Option<usize>,
 
-    /// Which of the model's programs [default: train]
-    #[arg(long = "for")]
-    pub purpose: Option<Purpose>,
+    /// Which of the model's programs: train, eval, likelihood, reconstruct, sample, encode, decode, or another task that
+    /// models of its kind have [default: train]
+    #[arg(long = "for", value_name = "TASK")]
+    pub task: Option<String>,
 
     /// Kind of device the plan is for [default: gpu]
     #[arg(long)]
@@ -84,25 +85,6 @@ pub struct DoctorArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
-}
-
-/// The programs of a model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Purpose {
-    /// Forward, backward and update.
-    Train,
-    /// Rate and distortion only.
-    Eval,
-    /// Importance weights of many samples per example.
-    Likelihood,
-    /// From examples to posterior means and back.
-    Reconstruct,
-    /// From the prior to means.
-    Sample,
-    /// From examples to posterior means and log-variances.
-    Encode,
-    /// From given latents to means.
-    Decode,
 }
 
 /// Kinds of devices, for which plans may differ.

@@ -8,6 +8,7 @@ use crate::cli::{CompareArgs, RunArgs};
 use crate::config::keys::{get, keys, shown, tree};
 use crate::config::{Condition, Config};
 use crate::error::{Error, Result};
+use crate::model::tasks::EVALUATE;
 use crate::report::Report;
 use crate::report::human::count;
 use crate::report::table::table;
@@ -59,7 +60,7 @@ pub fn run(args: &CompareArgs, report: &Report) -> Result<()> {
 fn evaluate(path: &Path, args: &CompareArgs, report: &Report) -> Result<Run> {
     let CompareArgs { adapter, threads, quiet, json, .. } = args.clone();
     let opened = RunArgs { run: path.to_owned(), adapter, threads, unknown: None, missing: vec![], quiet, json };
-    let mut trained = open::with_data(&opened, args.examples.data.as_deref(), Purpose::Evaluate(BATCH), report)?;
+    let mut trained = open::with_data(&opened, args.examples.data.as_deref(), Purpose::task(EVALUATE, BATCH), report)?;
     let session = &mut trained.session;
     let (part, name) = open::part(session.data()?, args.examples.part)?;
     let hash = session.data()?.hash.clone();

@@ -8,6 +8,7 @@ use crate::data::{Dataset, Format, sprites};
 use crate::disentangle::{Dci, Examples, Information, Sap, Varied, dci, factor_vae, information, sap};
 use crate::durable;
 use crate::error::{Error, Result};
+use crate::model::tasks::ENCODE;
 use crate::report::human::count;
 use crate::report::table::table;
 use crate::report::{Report, npy};
@@ -56,7 +57,7 @@ impl Scores {
 /// files cannot be written.
 pub fn run(args: &DisentangleArgs, report: &Report) -> Result<()> {
     let most = args.count.unwrap_or(COUNT);
-    let mut trained = open::with_data(&args.run, args.data.as_deref(), Purpose::Encode(BATCH), report)?;
+    let mut trained = open::with_data(&args.run, args.data.as_deref(), Purpose::task(ENCODE, BATCH), report)?;
     if let Some(folder) = &args.out {
         files(folder).iter().try_for_each(|file| trained.spare(file))?;
     }

@@ -22,6 +22,10 @@ struct Check {
 }
 
 /// Examines the machine and reports; fails if anything on it does. With a folder for shaders, writes these and no more.
+///
+/// # Errors
+/// [`Error::Device`](crate::error::Error::Device) where an adapter cannot be opened or a check fails; those of writing
+/// the shaders.
 pub fn run(args: &DoctorArgs, report: &Report) -> Result<()> {
     if let Some(folder) = &args.wgsl {
         return forms::write(folder, report);

@@ -4,6 +4,7 @@ use super::{files, open};
 use crate::cli::EmbedArgs;
 use crate::data::Dataset;
 use crate::error::Result;
+use crate::model::tasks::{ENCODE, Need};
 use crate::report::human::count;
 use crate::report::{Report, csv, npy, scatter};
 use crate::session::{BATCH, Posterior, Purpose};
@@ -17,12 +18,12 @@ use std::path::{Path, PathBuf};
 /// [`crate::error::Error::Disk`] where it cannot be written.
 pub fn run(args: &EmbedArgs, report: &Report) -> Result<()> {
     let format = files::format("--out ", &args.out, &["npy", "csv"])?;
-    let mut trained = open::with_data(&args.run, args.data.as_deref(), Purpose::Encode(BATCH), report)?;
+    let mut trained = open::with_data(&args.run, args.data.as_deref(), Purpose::task(ENCODE, BATCH), report)?;
     trained.spare(&args.out)?;
     trained.spare(&deviations(&args.out))?;
     let session = &mut trained.session;
     if args.std {
-        session.model.gaussian_posterior("elbo embed --std")?;
+        session.model.need(&[Need::GaussianPosterior], "elbo embed --std")?;
     }
     let (part, name) = match args.part {
         Some(_) => open::part(session.data()?, args.part)?,

@@ -7,6 +7,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::eval::{self, Aggregate, Layer, Summary};
 use crate::model::likelihood::{Learned, Outcomes};
+use crate::model::tasks::EVALUATE;
 use crate::report::Report;
 use crate::report::human::count;
 use crate::report::table::table;
@@ -30,7 +31,7 @@ const SHOWN: usize = 10;
 /// run or data cannot be read, [`Error::Diverged`] where the loss is not finite.
 pub fn run(args: &EvalArgs, report: &Report) -> Result<()> {
     check_samples(args.samples)?;
-    let purpose = Purpose::Evaluate(BATCH);
+    let purpose = Purpose::task(EVALUATE, BATCH);
     let mut trained = open::with_data(&args.run, args.examples.data.as_deref(), purpose, report)?;
     let session = &mut trained.session;
     let (part, name) = open::part(session.data()?, args.examples.part)?;

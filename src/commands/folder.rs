@@ -74,6 +74,9 @@ impl Folder {
     }
 
     /// Makes the next free `above/NAME-N`: of several processes each gets another.
+    ///
+    /// # Errors
+    /// Those of making a folder and of its lock.
     pub fn next(above: &Path, name: &str, report: &Report) -> Result<Self> {
         let mut made: Vec<PathBuf> = if above.exists() { vec![] } else { vec![above.to_owned()] };
         durable::create_folder(above)?;
@@ -94,6 +97,9 @@ impl Folder {
     }
 
     /// Makes folders in it, for this process alone, too.
+    ///
+    /// # Errors
+    /// Those of making a folder and of its lock.
     pub fn add(&mut self, inner: &[PathBuf], report: &Report) -> Result<()> {
         for path in inner.iter().filter(|path| **path != self.path) {
             if !path.exists() {
@@ -118,6 +124,9 @@ impl Folder {
 }
 
 /// Takes the folders of a run that goes on for this process alone, and removes what killed processes left in them.
+///
+/// # Errors
+/// [`Error::Usage`] that names the process which holds the lock of one of them.
 pub fn go_on(folders: &[PathBuf], report: &Report) -> Result<Vec<Lock>> {
     let mut locks = Vec::new();
     for folder in folders {

@@ -5,6 +5,7 @@ use crate::cli::{InterpolateArgs, Path};
 use crate::config::Prior;
 use crate::error::Result;
 use crate::latent::{between, linear, spherical};
+use crate::model::tasks::{ENCODE, Need};
 use crate::report::Report;
 use crate::session::{BATCH, Purpose};
 use serde_json::json;
@@ -21,7 +22,7 @@ const PAIRS: usize = 6;
 pub fn run(args: &InterpolateArgs, report: &Report) -> Result<()> {
     let steps = open::check_steps(args.steps.unwrap_or(9), args.pair.len().max(PAIRS))?;
     let data = args.examples.data.as_deref();
-    let mut trained = open::with_data(&args.run, data, Purpose::Encode(BATCH), report)?;
+    let mut trained = open::with_data(&args.run, data, Purpose::task(ENCODE, BATCH), report)?;
     let session = &mut trained.session;
     let (part, name) = open::part(session.data()?, args.examples.part)?;
     let class = classes::typed(session, "--class", args.class.as_deref())?;
@@ -34,7 +35,7 @@ pub fn run(args: &InterpolateArgs, report: &Report) -> Result<()> {
     // The arc keeps the distance from 0 that latents of N(0, 1) have.
     let way = match args.path {
         Some(Path::Spherical) => {
-            session.model.standard_prior("--path spherical")?;
+            session.model.need(&[Need::StandardPrior], "--path spherical")?;
             spherical
         }
         None if session.model.config.prior == Prior::Standard => spherical,

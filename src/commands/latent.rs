@@ -5,6 +5,7 @@ use crate::cli::{LatentArgs, Method};
 use crate::config::Prior;
 use crate::error::{Error, Result};
 use crate::latent::{Pca, pca, plane};
+use crate::model::tasks::ENCODE;
 use crate::report::Report;
 use crate::report::scatter::{self, Map};
 use crate::session::{BATCH, Posterior, Purpose, Session};
@@ -37,7 +38,7 @@ pub fn run(args: &LatentArgs, report: &Report) -> Result<()> {
         return Err(Error::Usage("--perplexity belongs to t-SNE: give it with --method tsne".into()));
     }
     let data = args.examples.data.as_deref();
-    let mut trained = open::with_data(&args.run, data, Purpose::Encode(BATCH), report)?;
+    let mut trained = open::with_data(&args.run, data, Purpose::task(ENCODE, BATCH), report)?;
     let session = &mut trained.session;
     let told = classes::typed(session, "--class", args.class.as_deref())?;
     let class = if told.is_empty() { None } else { classes::one(session, "--class", args.class.as_deref())? };

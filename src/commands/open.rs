@@ -30,6 +30,9 @@ pub struct Trained {
 
 impl Trained {
     /// Checks that a file that is to be made is none that the run, or this command, is made from.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] that names the file.
     pub fn spare(&self, out: &Path) -> Result<()> {
         let sources: Vec<&str> = self.sources.iter().map(String::as_str).collect();
         files::spare(out, &sources, Some(&self.folder))

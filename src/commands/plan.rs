@@ -7,6 +7,7 @@ use crate::data::glyphs;
 use crate::error::{Error, Result};
 use crate::graph::op::Source;
 use crate::kernels::Members;
+use crate::model::tasks::{EVALUATE, IMPORTANCE};
 use crate::model::{Model, phases};
 use crate::plan::print::{print, role};
 use crate::plan::{Plan, Resident, Step, Target};
@@ -26,15 +27,7 @@ pub fn run(args: &PlanArgs, report: &Report) -> Result<()> {
     let config = config::resolve(args.recipe.recipe.as_deref(), &args.overrides())?;
     let (model, resident) = shapes(&config, report)?;
     let batch = config.train.batch;
-    let purpose = match args.purpose.unwrap_or(cli::Purpose::Train) {
-        cli::Purpose::Train => Purpose::Train,
-        cli::Purpose::Eval => Purpose::Evaluate(batch),
-        cli::Purpose::Likelihood => Purpose::Importance(batch, SAMPLES),
-        cli::Purpose::Reconstruct => Purpose::Reconstruct(batch),
-        cli::Purpose::Sample => Purpose::Sample(batch),
-        cli::Purpose::Encode => Purpose::Encode(batch),
-        cli::Purpose::Decode => Purpose::Decode(batch),
-    };
+    let purpose = purpose(&model, args.task.as_deref().unwrap_or("train"), batch)?;
     let target = match args.target.unwrap_or(cli::Target::Gpu) {
         cli::Target::Gpu => Target::Gpu,
         cli::Target::Software => Target::Software,
@@ -62,6 +55,18 @@ pub fn run(args: &PlanArgs, report: &Report) -> Result<()> {
     }
     report.json(&value);
     Ok(())
+}
+
+/// What the word of a task stands for.
+fn purpose(model: &Model, word: &str, batch: usize) -> Result<Purpose> {
+    let name = match word {
+        "train" => return Ok(Purpose::Train),
+        "eval" => EVALUATE,
+        "likelihood" => IMPORTANCE,
+        name => name,
+    };
+    let task = model.task(name)?;
+    Ok(Purpose::samples(task.name, batch, if task.takes_samples { SAMPLES } else { 1 }))
 }
 
 /// The model for the data that are configured, and the sizes of what would stay on the device. Glyphs have a known

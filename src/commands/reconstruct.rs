@@ -3,6 +3,7 @@
 use super::{classes, open, show};
 use crate::cli::ReconstructArgs;
 use crate::error::{Error, Result};
+use crate::model::tasks::RECONSTRUCT;
 use crate::report::Report;
 use crate::session::{BATCH, Purpose, Session};
 use serde_json::json;
@@ -24,7 +25,7 @@ pub fn run(args: &ReconstructArgs, report: &Report) -> Result<()> {
     let all = args.as_class.as_deref() == Some("all");
     let named = (!args.example.is_empty()).then_some(args.example.len());
     let wanted = open::check_pictures(named.or(args.count).unwrap_or(if all { SWAPPED } else { PAIRS }))?;
-    let purpose = Purpose::Reconstruct(BATCH);
+    let purpose = Purpose::task(RECONSTRUCT, BATCH);
     let mut trained = open::with_data(&args.run, args.examples.data.as_deref(), purpose, report)?;
     let session = &mut trained.session;
     let swapped = swapped(session, args.as_class.as_deref())?;

@@ -7,6 +7,7 @@ use crate::cli::{ExPost, SampleArgs};
 use crate::data::classes::list;
 use crate::error::{Error, Result};
 use crate::latent::Gmm;
+use crate::model::tasks::{ENCODE, Need};
 use crate::report::{Report, scatter};
 use crate::session::{BATCH, Purpose, Session};
 use serde_json::json;
@@ -24,7 +25,7 @@ const MOST_CODES: usize = 20_000;
 
 /// A mixture of normal distributions over the codes of the training part.
 fn fitted(session: &mut Session, components: usize, report: &Report) -> Result<Gmm> {
-    session.model.one_layer("elbo sample --ex-post")?;
+    session.model.need(&[Need::OneLayer], "elbo sample --ex-post")?;
     if components == 0 {
         return Err(Error::Usage("--components 0: a mixture has one component at least".into()));
     }
@@ -66,7 +67,7 @@ pub fn run(args: &SampleArgs, report: &Report) -> Result<()> {
             }
             open::without_data(&args.run, report)?
         }
-        _ => open::with_data(&args.run, args.data.as_deref(), Purpose::Encode(BATCH), report)?,
+        _ => open::with_data(&args.run, args.data.as_deref(), Purpose::task(ENCODE, BATCH), report)?,
     };
     // Rows of a table are not held to what a picture has room for.
     let drawn = show::is_drawn(args.out.as_deref(), &trained.session.record);

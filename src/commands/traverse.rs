@@ -5,6 +5,7 @@ use crate::cli::TraverseArgs;
 use crate::config::Prior;
 use crate::error::{Error, Result};
 use crate::latent::between;
+use crate::model::tasks::{ENCODE, Need};
 use crate::report::Report;
 use crate::report::table::table;
 use crate::session::{BATCH, Purpose};
@@ -24,9 +25,9 @@ pub fn run(args: &TraverseArgs, report: &Report) -> Result<()> {
     }
     let steps = open::check_steps(args.steps.unwrap_or(9), open::check_pictures(most)?)?;
     let data = args.examples.data.as_deref();
-    let mut trained = open::with_data(&args.run, data, Purpose::Encode(BATCH), report)?;
+    let mut trained = open::with_data(&args.run, data, Purpose::task(ENCODE, BATCH), report)?;
     let session = &mut trained.session;
-    session.model.one_layer("elbo traverse")?;
+    session.model.need(&[Need::OneLayer], "elbo traverse")?;
     let (part, name) = open::part(session.data()?, args.examples.part)?;
     let centre = args.example.map(|index| open::example("--example", index, &part, name)).transpose()?;
     let seed = session.config.train.seed;

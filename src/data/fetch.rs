@@ -215,6 +215,9 @@ mod transport {
     const PORTION: u64 = 1 << 16;
 
     /// Fetches a file, and no more of it than it should have.
+    ///
+    /// # Errors
+    /// What went wrong, in words: it becomes part of a longer line.
     pub fn get(address: &str, file: &File, progress: Progress) -> Result<Vec<u8>, String> {
         let config = ureq::Agent::config_builder()
             .timeout_resolve(Some(Duration::from_secs(15)))

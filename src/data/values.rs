@@ -208,6 +208,9 @@ pub fn little_endian(bytes: &[u8]) -> u32 {
 
 /// The identity of a data set, wherever its values are. Every number enters in little-endian order, so that all machines
 /// agree, and the lengths come before the contents, so that nothing can move from one field into the next.
+///
+/// # Errors
+/// Those of reading data that are on the disk.
 pub fn hash(shape: [usize; 3], values: &Values, labels: Option<&[u32]>, test: usize) -> Result<String> {
     let kind = usize::from(!values.are_bytes());
     let mut sha = Sha256::new();

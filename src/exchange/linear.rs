@@ -48,6 +48,9 @@ impl Linear {
 }
 
 /// The maps of these names that stand side by side in the tensor of a map of the house.
+///
+/// # Errors
+/// [`Error::Bug`] where tensor and map differ in shape.
 pub fn split(names: &[String], map: &Map, tensor: &Tensor) -> Result<Vec<Linear>> {
     let expected = map.shape();
     if tensor.shape != expected.extents() || !map.outputs.is_multiple_of(names.len()) {

@@ -39,6 +39,9 @@ const INPUT: u64 = 11;
 const OUTPUT: u64 = 12;
 
 /// `encoder.onnx`: `x` [batch, D] to `mean` and `log_variance`, both [batch, Z].
+///
+/// # Errors
+/// Those of [`super::layers`].
 pub fn encoder(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
     let model = model(checkpoint)?;
     let graph = model.encode(1)?;
@@ -65,6 +68,9 @@ pub fn encoder(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
 }
 
 /// Log-variances of p(x|z) that the decoder's file gives: none, one for each value, or one for each numeric column.
+///
+/// # Errors
+/// [`Error::Data`] if the checkpoint does not belong to its configuration.
 pub fn variances(checkpoint: &Checkpoint) -> Result<usize> {
     let model = model(checkpoint)?;
     Ok(model.mean_width() - model.width)
@@ -83,6 +89,9 @@ pub fn natural_width(checkpoint: &Checkpoint) -> Result<usize> {
 
 /// `decoder.onnx`: `z` [batch, Z] to `mean` [batch, D] of p(x|z) and, where it is learned, its `log_variance`: of every
 /// value, or of every numeric column; then what [`Outside::natural`](likelihood::Outside::natural) names.
+///
+/// # Errors
+/// Those of [`super::layers`].
 pub fn decoder(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
     let model = model(checkpoint)?;
     let graph = model.decode(1)?;

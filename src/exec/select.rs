@@ -148,6 +148,9 @@ mod build {
     }
 
     /// Shaders are checked where the program is built for tests.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where it does not give a device, or there is no support for one in this build.
     pub fn open_adapter(adapter: &Adapter) -> Result<Executor> {
         Ok(Executor::Gpu(Box::new(Gpu::open(adapter, cfg!(debug_assertions))?)))
     }

@@ -7,6 +7,9 @@ use crate::error::{Error, Result};
 
 /// Appends the gradient of the loss (the weighted sum of the graph's terms) and gives, for each of `wanted`, the node
 /// that holds its gradient, or nothing where the loss does not depend on it.
+///
+/// # Errors
+/// [`Error::Bug`] that names an operation on the way that has no derivative.
 pub fn gradients(graph: &mut Graph, wanted: &[Id]) -> Result<Vec<Option<Id>>> {
     let terms = graph.terms.clone();
     let mut all: Vec<Option<Id>> = vec![None; wanted.len()];
@@ -39,6 +42,9 @@ pub fn gradients(graph: &mut Graph, wanted: &[Id]) -> Result<Vec<Option<Id>>> {
 }
 
 /// Like [`gradients`], from given gradients of some nodes.
+///
+/// # Errors
+/// Those of [`gradients`].
 pub fn gradients_from(graph: &mut Graph, seeds: &[(Id, Id)], wanted: &[Id]) -> Result<Vec<Option<Id>>> {
     let count = graph.len();
     let mut depends = vec![false; count];

@@ -227,6 +227,9 @@ impl Op {
 }
 
 /// The shape of what an operation makes, or an error that names it and the shapes that do not meet.
+///
+/// # Errors
+/// [`Error::Bug`] that names the operation and the shapes which do not meet.
 pub fn infer(op: &Op, graph: &Graph) -> Result<Shape> {
     use Op::*;
     let shape = |id: Id| graph.shape(id);

@@ -201,6 +201,9 @@ pub fn learned(model: &Model, logs: &[f32]) -> Option<Learned> {
 
 /// What the decoder's network put out, with what it has for all examples beside each row: what the other functions here
 /// call `out`, [R, O]. `tensor` is that of [`global`].
+///
+/// # Errors
+/// None for what a model's decoder puts out.
 pub fn complete(graph: &mut Graph, model: &Model, out: Id, tensor: Option<Id>) -> Result<Id> {
     match (tensor, global(model)) {
         (Some(w), Some(global)) => graph.add(Op::Append { x: out, w, tail: global.places }),
@@ -209,6 +212,9 @@ pub fn complete(graph: &mut Graph, model: &Model, out: Id, tensor: Option<Id>) -
 }
 
 /// −log p(x|z) per row in nats, [R].
+///
+/// # Errors
+/// None for what [`complete`] and the data give.
 pub fn distortion(graph: &mut Graph, model: &Model, out: Id, x: Id) -> Result<Id> {
     match (by_column(model), &model.likelihood().density) {
         (Some(columns), _) => graph.add(Op::Table { out, x, columns }),
@@ -219,6 +225,9 @@ pub fn distortion(graph: &mut Graph, model: &Model, out: Id, x: Id) -> Result<Id
 }
 
 /// The mean of p(x|z): [`Likelihood::mean`].
+///
+/// # Errors
+/// None for what [`complete`] gives.
 pub fn mean(graph: &mut Graph, model: &Model, out: Id) -> Result<Id> {
     (model.likelihood().mean)(graph, model, out)
 }

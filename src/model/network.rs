@@ -105,6 +105,9 @@ impl Map {
 }
 
 /// Declares the trainable tensors of a network.
+///
+/// # Errors
+/// None for steps that [`encoder`] or [`decoder`] made; a name that is there already.
 pub fn declare(graph: &mut Graph, steps: &[Step]) -> Result<Vec<Id>> {
     maps(steps).map(|map| graph.parameter(&map.name, map.shape())).collect()
 }
@@ -125,6 +128,9 @@ pub fn maps(steps: &[Step]) -> impl Iterator<Item = &Map> {
 
 /// A network on a tensor [R, in], with its trainable tensors and the classes of the examples, [B], if it is conditional;
 /// gives [R, out]. Only graphs of training leave numbers out.
+///
+/// # Errors
+/// None for steps and weights of one network and rows of its width.
 pub fn apply(graph: &mut Graph, x: Id, steps: &[Step], weights: &[Id], class: Option<Id>) -> Result<Id> {
     let (mut h, mut kept, mut weights) = (x, Vec::new(), weights.iter());
     let mut map = |graph: &mut Graph, x: Id, map: &Map| match weights.next() {

@@ -21,6 +21,9 @@ pub const LAYER_RATE: &str = "rate ";
 impl Model {
     /// One training step by an objective: terms `distortion`, `rate` and, where something else is optimised, `bound`,
     /// `penalty` and the like.
+    ///
+    /// # Errors
+    /// Those of [`Model::networks`], and of an objective with more weights than a step is told.
     pub fn train_by(&self, objective: &ObjectiveConfig, batch: usize) -> Result<Graph> {
         let mut graph = Graph::training(batch);
         if objective.bound.is_weighted() {

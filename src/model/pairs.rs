@@ -23,6 +23,9 @@ fn log_density(z: Expr, mean: Expr, log_variance: Expr, clamp: Clamp) -> Expr {
 /// each, with the minibatch-weighted estimate q(z) ∝ 1/n Σⱼ q(z|xⱼ) over the examples that count (Chen et al., "Isolating
 /// sources of disentanglement in variational autoencoders", 2018, section 4.1). The paper's estimate divides by the number of
 /// all examples, too: a constant, which is left out.
+///
+/// # Errors
+/// None for statistics and latents of the same rows.
 pub fn total_correlation(graph: &mut Graph, stats: Id, z: Id, clamp: Clamp) -> Result<Id> {
     let (batch, latent) = (graph.shape(z).rows(), graph.shape(z).columns());
     let counts = |of: Expr| of.less(Expr::count());
@@ -52,6 +55,9 @@ pub fn total_correlation(graph: &mut Graph, stats: Id, z: Id, clamp: Clamp) -> R
 /// whose draws the second of each pair is taken (the first is the noise of the latent itself). Its mean over the batch is the
 /// unbiased estimate (Gretton et al., "A kernel two-sample test", 2012, lemma 6):
 /// Σⱼ≠ᵢ (k(zᵢ, zⱼ) + k(pᵢ, pⱼ))/(n − 1) − 2 Σⱼ k(zᵢ, pⱼ)/n, with k of [`similarity`].
+///
+/// # Errors
+/// None for latents and draws of the same shape.
 pub fn mmd(graph: &mut Graph, z: Id, draws: Id) -> Result<Id> {
     let (batch, latent) = (graph.shape(z).rows(), graph.shape(z).columns());
     let draws = graph.reshape(draws, &[batch, 2 * latent])?;
@@ -75,6 +81,9 @@ pub fn mmd(graph: &mut Graph, z: Id, draws: Id) -> Result<Id> {
 /// Σᵢ (Cᵢᵢ − 1)², C = 1/n Σ (μ − m)(μ − m)ᵀ over the examples that count, m their mean (Kumar et al., "Variational inference of
 /// disentangled latent concepts from unlabeled observations", 2018, section 3: DIP-VAE-I). Both are of the batch as a
 /// whole, so every example that counts has the same.
+///
+/// # Errors
+/// None for statistics of so many dimensions.
 pub fn moments(graph: &mut Graph, stats: Id, latent: usize) -> Result<[Id; 2]> {
     let batch = graph.shape(stats).rows();
     let counts = || Expr::row(batch).less(Expr::count());

@@ -12,7 +12,7 @@ mod planar;
 use super::Model;
 use super::parts::Tensor;
 use crate::config::{self, Activation, ModelConfig};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::graph::{Graph, Id, Op};
 
 /// What a transform is given. Letters: B examples, R = B·K samples of them, Z latent dimensions, C numbers of context.
@@ -79,21 +79,6 @@ impl Model {
     /// say all of it.
     pub fn has_gaussian_posterior(&self) -> bool {
         self.posterior().transform.is_none()
-    }
-
-    /// Refuses what is right for such a posterior alone.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] that names `what`.
-    pub fn gaussian_posterior(&self, what: &str) -> Result<()> {
-        if self.has_gaussian_posterior() {
-            return Ok(());
-        }
-        let word = self.config.posterior.word();
-        Err(Error::Usage(format!(
-            "{what} is for models whose posterior is a normal distribution with independent dimensions; this one has \
-             model.posterior = {word}"
-        )))
     }
 
     /// The non-linearity within priors and posteriors: that of the networks, where it is one.

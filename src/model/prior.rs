@@ -14,7 +14,7 @@ mod vamp;
 use super::Model;
 use super::parts::Tensor;
 use crate::config;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::expr::Expr;
 use crate::graph::{Axis, Clamp, Graph, Id, Op, Reduction};
 
@@ -73,18 +73,6 @@ impl Model {
     /// The trainable tensors of the prior.
     pub fn prior_tensors(&self) -> Vec<Tensor> {
         (self.prior().parameters)(self)
-    }
-
-    /// Refuses what is right for N(0, 1) alone.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] that names `what`.
-    pub fn standard_prior(&self, what: &str) -> Result<()> {
-        if self.config.prior == config::Prior::Standard {
-            return Ok(());
-        }
-        let word = self.config.prior.word();
-        Err(Error::Usage(format!("{what} is for models whose prior is N(0, 1); this one has model.prior = {word}")))
     }
 
     /// Whether the rate of the highest layer is a KL divergence in closed form; otherwise it is log q(z|x) − log p(z) at a sample.

@@ -45,6 +45,9 @@ pub(super) struct Encoded {
 
 impl Networks {
     /// What the lowest decoder puts out for latents [R, Z], and their classes [B] if there are any.
+    ///
+    /// # Errors
+    /// None for latents of the lowest layer's width.
     pub fn decode(&self, graph: &mut Graph, z: Id, class: Option<Id>) -> Result<Id> {
         let (steps, weights) = &self.decoders[0];
         network::apply(graph, z, steps, weights, class)

@@ -3,6 +3,7 @@
 
 use super::likelihood::Density;
 use super::stack::{Networks, Pass, sum};
+use super::tasks::Need;
 use super::weights::{DISTORTION, RATE, Weights};
 use super::{likelihood, network, presentation};
 use crate::config::{Binarise, Condition, Config, Domain, MAX_PARAMETERS, ModelConfig};
@@ -148,6 +149,9 @@ impl Model {
     }
 
     /// One training step by the ELBO: terms `distortion` and `rate` of a batch.
+    ///
+    /// # Errors
+    /// Those of [`Model::networks`].
     pub fn train(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::training(batch);
         let networks = self.declare(&mut graph)?;
@@ -159,6 +163,9 @@ impl Model {
     /// `distortion` [B], `rate` [B] and `stats` [B, 2Z], the posterior's mean and log-variance, where they do not say all of it
     /// its sample `z` [B, Z] and [`LOCATION`]; of several stochastic layers the rate of each too, `rate 1` from the lowest up,
     /// and the statistics of those above the lowest, `stats 2`.
+    ///
+    /// # Errors
+    /// Those of [`Model::networks`].
     pub fn evaluate(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
@@ -187,6 +194,9 @@ impl Model {
 
     /// Importance weights of `samples` latent samples per example, accumulated over runs into `weights` [B, 2]: the
     /// largest log weight, and the sum of exp(log weight − largest) (Burda et al. 2015, arXiv 1509.00519, eq. 8).
+    ///
+    /// # Errors
+    /// Those of [`Model::networks`].
     pub fn importance(&self, batch: usize, samples: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let pass = self.pass(&mut graph, samples)?;
@@ -200,8 +210,11 @@ impl Model {
 
     /// The same with noise that is given: input `noise` [B·K, Z] (see [`named`]), so that it can be alike for all
     /// examples. Nothing is drawn: data of dynamic binarisation are taken as they are stored.
+    ///
+    /// # Errors
+    /// Those of [`Model::networks`]; [`Error::Usage`] for several stochastic layers.
     pub fn score(&self, batch: usize, samples: usize) -> Result<Graph> {
-        self.one_layer("anomaly scores")?;
+        self.need(&[Need::OneLayer], "an anomaly score")?;
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
         let x = self.gather_as_stored(&mut graph)?;
@@ -219,8 +232,11 @@ impl Model {
     /// Examples through the posterior without any noise, at its mean or [`LOCATION`]: outputs `stats` [B, 2Z] and `out`, what
     /// the decoder puts out before it becomes a mean, [B, [`Model::output_width`]]. Where the rate has no closed form, `rate` [B]
     /// is log q(z|x) − log p(z) there, with Σ ½ε² of the noise at its mean, Z/2.
+    ///
+    /// # Errors
+    /// Those of [`Model::networks`]; [`Error::Usage`] for several stochastic layers.
     pub fn explain(&self, batch: usize) -> Result<Graph> {
-        self.one_layer("anomaly scores")?;
+        self.need(&[Need::OneLayer], "an anomaly score")?;
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
         let x = self.gather_as_stored(&mut graph)?;
@@ -244,6 +260,9 @@ impl Model {
     /// Reconstructions through the posterior's mean or [`LOCATION`], of several stochastic layers that of the lowest: outputs `x`
     /// [B, D] as presented and `mean` of p(x|z). A conditional model encodes an example as its class and decodes it as the one in the
     /// input [`CLASS`].
+    ///
+    /// # Errors
+    /// Those of [`Model::networks`].
     pub fn reconstruct(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
@@ -261,6 +280,9 @@ impl Model {
 
     /// Draws from the prior, of several stochastic layers from the top down, decoded, of a conditional model as the classes
     /// in the input [`CLASS`]: outputs `z` [B, Z] and `mean` of p(x|z).
+    ///
+    /// # Errors
+    /// Those of [`Model::networks`].
     pub fn sample(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
@@ -272,6 +294,9 @@ impl Model {
 
     /// What the lowest encoder says of a batch: output `stats` [B, 2Z], the posterior's mean and log-variance before the
     /// clamp, and where they do not say all of it [`LOCATION`].
+    ///
+    /// # Errors
+    /// Those of [`Model::networks`].
     pub fn encode(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
@@ -293,6 +318,9 @@ impl Model {
 
     /// Given latents of the lowest stochastic layer, decoded: input `z` [B, Z], of a conditional model [`CLASS`] too, output
     /// `mean` of p(x|z).
+    ///
+    /// # Errors
+    /// Those of [`Model::networks`].
     pub fn decode(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
@@ -302,6 +330,9 @@ impl Model {
     }
 
     /// The same with output `out`, all that p(x|z) is computed from, [B, [`Model::output_width`]].
+    ///
+    /// # Errors
+    /// Those of [`Model::networks`].
     pub fn natural(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
@@ -318,6 +349,9 @@ impl Model {
     /// that of the input `x` [B, D], in which it is NaN; `noise` [B·K, Z] (further stochastic layers: `noise 2`) and of a
     /// conditional model `class` [B] are inputs too. Outputs, for each of `samples` samples of each example: `out` [B·K, O] as in
     /// [`Model::natural`], and `log weights` [B·K], log p(x|z) + log p(z) − log q(z|seen). All names are those of [`sized`].
+    ///
+    /// # Errors
+    /// Those of [`Model::networks`].
     pub fn impute(&self, batch: usize, samples: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
@@ -353,6 +387,9 @@ impl Model {
     /// The training loss of given inputs instead of the resident data: inputs `x` [B, D], `eps` [B, Z], of further
     /// stochastic layers `eps 2` and so on, and, of a conditional model, [`CLASS`]. For comparison with other
     /// implementations, which would draw other numbers to leave out: dropout does nothing.
+    ///
+    /// # Errors
+    /// Those of [`Model::networks`].
     pub fn train_on_inputs(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
@@ -392,20 +429,6 @@ impl Model {
         let noise = self.noise(graph, samples)?;
         let class = self.class(graph)?;
         self.through(graph, networks, x, &noise, class)
-    }
-
-    /// Refuses what is for models of one stochastic layer.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] where there are more.
-    pub fn one_layer(&self, what: &str) -> Result<()> {
-        match self.config.above.len() {
-            0 => Ok(()),
-            more => Err(Error::Usage(format!(
-                "{what}: this is for models of one stochastic layer, and this one has {} (model.above)",
-                1 + more
-            ))),
-        }
     }
 
     /// The classes of the batch's examples, [B], where the model is told them.

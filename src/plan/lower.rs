@@ -54,6 +54,10 @@ pub struct Resident {
 }
 
 /// Makes a plan that computes the graph's terms and outputs and, with an `ending`, updates the parameters.
+///
+/// # Errors
+/// [`Error::Bug`] for a graph that no kernel computes; [`Error::Usage`] for sizes that a device of this kind would
+/// leave unfinished.
 pub fn lower(name: &str, graph: Graph, ending: Option<Ending>, resident: Resident, target: Target) -> Result<Plan> {
     let plan = unshared(name, graph, ending, resident, target)?;
     // On the CPU engine a step costs nothing, and threads would have to meet wherever one tensor takes the place of
@@ -70,6 +74,9 @@ fn joined(mut plan: Plan, target: Target) -> Plan {
 }
 
 /// The plan of [`lower`] with every step by itself and every intermediate tensor in a buffer of its own.
+///
+/// # Errors
+/// Those of [`lower`].
 pub fn unshared(
     name: &str,
     mut graph: Graph,

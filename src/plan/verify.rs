@@ -6,6 +6,9 @@ use crate::kernels::{Access, TABLE};
 
 /// Rejects a plan that binds out of bounds, writes what it reads in the same step or what it does not divide, reads what
 /// nothing wrote, computes what nobody reads, or gives a kernel other bindings, params or constants than it declares.
+///
+/// # Errors
+/// [`Error::Bug`] that names plan, step and what is wrong with it.
 pub fn verify(plan: &Plan) -> Result<()> {
     if plan.members == 0 {
         return Err(Error::Bug(format!("plan {} has no members", plan.name)));

@@ -6,6 +6,7 @@ use crate::data::{Dataset, classes};
 use crate::error::{Error, Result};
 use crate::kernels::sample::kl_term;
 use crate::model::likelihood::draw;
+use crate::model::tasks::{DECODE, ENCODE, NATURAL, RECONSTRUCT, SAMPLE};
 use crate::model::{CLASS, LOCATION, RATES};
 use crate::plan::Role;
 use crate::rng::{Philox, Stream};
@@ -152,7 +153,7 @@ impl Session {
     /// # Errors
     /// [`Error::Usage`] for an example that there is not.
     pub fn encode(&mut self, examples: &[u32], seed: u64) -> Result<Posterior> {
-        let plan = self.plan(Purpose::Encode(BATCH))?;
+        let plan = self.plan(Purpose::task(ENCODE, BATCH))?;
         let latent = self.model.config.latent;
         let [low, high] = self.model.config.log_variance;
         let gaussian = self.model.has_gaussian_posterior();
@@ -224,8 +225,12 @@ impl Session {
 
     /// The means of p(x|z) for latents [N, Z], as [N, D] in the units of the model ([`crate::checkpoint::DataRecord::original`] knows those of
     /// the data): probabilities for a Bernoulli decoder. A conditional model decodes each as one of `classes`, [N]; for others there are none.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for numbers that are no rows of latents, and for classes that are none of the model's; those of
+    /// the executor.
     pub fn decode(&mut self, latents: &[f32], classes: &[u32]) -> Result<Vec<f32>> {
-        let (plan, latent) = (self.plan(Purpose::Decode(BATCH))?, self.model.config.latent);
+        let (plan, latent) = (self.plan(Purpose::task(DECODE, BATCH))?, self.model.config.latent);
         if !latents.len().is_multiple_of(latent) {
             let count = latents.len();
             return Err(Error::Usage(format!("{count} numbers are no latents of {latent} dimensions each")));
@@ -245,6 +250,9 @@ impl Session {
 
     /// Puts examples, N up to [`BATCH`] and in the units of the data, in the place of a data set: they are the examples 0
     /// to N − 1 from now on. Only for a session that was opened without data.
+    ///
+    /// # Errors
+    /// Those of [`Session::show_encoded`].
     pub fn show(&mut self, rows: Rows) -> Result<()> {
         let mut values = rows.values.to_vec();
         if let Some(encoding) = &self.record.encoding {
@@ -254,6 +262,10 @@ impl Session {
     }
 
     /// The same with examples as the model takes them, as [`crate::data::Dataset::example`] gives them.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] for a session with data, more rows than [`BATCH`], or rows of another width; [`Error::Usage`] for
+    /// classes that are none of the model's.
     pub fn show_encoded(&mut self, rows: Rows) -> Result<()> {
         let (count, width) = (rows.values.len(), self.model.width);
         if self.data.is_some() || count > BATCH * width || !count.is_multiple_of(width) {
@@ -261,7 +273,7 @@ impl Session {
         }
         self.check_classes(rows.classes, count / width)?;
         // The buffers are made with the first plan that reads them.
-        self.plan(Purpose::Encode(BATCH))?;
+        self.plan(Purpose::task(ENCODE, BATCH))?;
         if !rows.classes.is_empty() {
             let classes: Vec<f32> = rows.classes.iter().map(|&class| class as f32).collect();
             self.executor.write_f32(&Role::Labels, 0, &classes)?;
@@ -270,16 +282,25 @@ impl Session {
     }
 
     /// Reads an output of the run just made: `rows` rows of `width` floats of the first member.
+    ///
+    /// # Errors
+    /// [`Error::Bug`] for a name that no plan puts out; those of the executor.
     pub fn output(&mut self, name: &str, rows: usize, width: usize) -> Result<Vec<f32>> {
         self.output_of(0, name, rows, width)
     }
 
     /// [`Session::output`] of a member.
+    ///
+    /// # Errors
+    /// Those of [`Session::output`].
     pub fn output_of(&mut self, member: usize, name: &str, rows: usize, width: usize) -> Result<Vec<f32>> {
         self.read(member, &Role::Output(name.to_owned()), 0, rows * width)
     }
 
     /// The first D of each row of the output `mean`: the mean of p(x|z) in the units of the model.
+    ///
+    /// # Errors
+    /// Those of [`Session::output`].
     pub fn means(&mut self, rows: usize) -> Result<Vec<f32>> {
         self.means_of(0, rows)
     }
@@ -291,6 +312,9 @@ impl Session {
     }
 
     /// The classes of examples of the data set, as a conditional model is told them; none for other models.
+    ///
+    /// # Errors
+    /// Those of [`Session::check_examples`].
     pub fn labels(&self, examples: &[u32]) -> Result<Vec<u32>> {
         self.check_examples(examples)?;
         Ok(self.classes_of(self.data()?, examples))
@@ -305,6 +329,9 @@ impl Session {
     }
 
     /// Examples of the data set, [examples, D], in the units of the model and before any binarisation.
+    ///
+    /// # Errors
+    /// Those of [`Session::check_examples`], and of reading data that are on the disk.
     pub fn originals(&self, examples: &[u32]) -> Result<Vec<f32>> {
         self.check_examples(examples)?;
         self.data()?.examples(examples)
@@ -312,6 +339,9 @@ impl Session {
 
     /// `count` examples drawn from the prior and decoded by the first member, [count, D], in the units of the model. The
     /// same seed gives the same latents. A conditional model decodes them as its classes in turn.
+    ///
+    /// # Errors
+    /// Those of [`Session::samples`].
     pub fn sample(&mut self, count: usize, seed: u64) -> Result<Vec<f32>> {
         let seeds = vec![seed; self.member_count()];
         Ok(self.samples(count, &seeds)?.swap_remove(0))
@@ -331,6 +361,9 @@ impl Session {
     }
 
     /// As many draws from the prior, decoded by the first member as these classes, [classes, D], in the units of the model.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for classes that are none of the model's; those of the executor.
     pub fn sample_as(&mut self, classes: &[u32], seed: u64) -> Result<Vec<f32>> {
         self.check_classes(classes, classes.len())?;
         let (numbers, seeds) = ((0..classes.len() as u32).collect::<Vec<_>>(), vec![seed; self.member_count()]);
@@ -339,6 +372,9 @@ impl Session {
 
     /// Draws from the prior by every member of a conditional model, a row of `columns` for each of these classes: a column
     /// is one latent, decoded as each of them. [classes · columns, D] of each member.
+    ///
+    /// # Errors
+    /// Those of [`Session::sample_as`].
     pub fn class_grid(&mut self, classes: &[u32], columns: usize, seeds: &[u64]) -> Result<Vec<Vec<f32>>> {
         let numbers: Vec<u32> = classes.iter().flat_map(|_| 0..columns as u32).collect();
         let classes: Vec<u32> = classes.iter().flat_map(|&class| std::iter::repeat_n(class, columns)).collect();
@@ -348,7 +384,7 @@ impl Session {
 
     /// The draws of these numbers, decoded by every member as these classes, where it is conditional.
     fn drawn(&mut self, numbers: &[u32], classes: &[u32], seeds: &[u64]) -> Result<Vec<Vec<f32>>> {
-        let (plan, count) = (self.plan(Purpose::Sample(BATCH))?, numbers.len());
+        let (plan, count) = (self.plan(Purpose::task(SAMPLE, BATCH))?, numbers.len());
         let mut all = vec![Vec::with_capacity(count * self.model.width); seeds.len()];
         for begin in (0..count).step_by(BATCH) {
             let mut order: Vec<u32> = numbers.iter().skip(begin).take(BATCH).copied().collect();
@@ -367,8 +403,11 @@ impl Session {
     }
 
     /// The latents of draws from the prior of these numbers, [N, Z]: what [`Session::sample`] decodes with the same seed.
+    ///
+    /// # Errors
+    /// Those of [`Session::plan`] and of the device.
     pub fn latents(&mut self, numbers: &[u32], seed: u64) -> Result<Vec<f32>> {
-        let (plan, latent) = (self.plan(Purpose::Sample(BATCH))?, self.model.config.latent);
+        let (plan, latent) = (self.plan(Purpose::task(SAMPLE, BATCH))?, self.model.config.latent);
         let mut latents = Vec::with_capacity(numbers.len() * latent);
         for part in numbers.chunks(BATCH) {
             let mut order = part.to_vec();
@@ -388,7 +427,7 @@ impl Session {
     /// # Errors
     /// [`Error::Usage`] where a multinomial is told no total.
     pub fn draw(&mut self, latents: &[f32], classes: &[u32], total: Option<u64>, seed: u64) -> Result<Vec<f32>> {
-        let (plan, latent) = (self.plan(Purpose::Natural(BATCH))?, self.model.config.latent);
+        let (plan, latent) = (self.plan(Purpose::task(NATURAL, BATCH))?, self.model.config.latent);
         let (width, wide) = (self.model.width, self.model.output_width());
         let multinomial = self.model.config.likelihood == config::Likelihood::Multinomial;
         if multinomial && total.is_none() {
@@ -422,12 +461,19 @@ impl Session {
     /// The given examples as the first member is shown them, and their reconstructions through the posterior's mean;
     /// both [examples, D], in the units of the model. A conditional model decodes all of them as the class `swapped`, or
     /// each as its own.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for an example that there is not, or a class that is none of the model's; those of the
+    /// executor.
     pub fn reconstruct(&mut self, examples: &[u32], swapped: Option<u32>, seed: u64) -> Result<(Vec<f32>, Vec<f32>)> {
         let (examples, seeds) = (vec![examples.to_vec(); self.member_count()], vec![seed; self.member_count()]);
         Ok(self.reconstructions(&examples, swapped, &seeds)?.swap_remove(0))
     }
 
     /// [`Session::reconstruct`] of every member, each with as many examples of its own and a seed of its own.
+    ///
+    /// # Errors
+    /// Those of [`Session::reconstruct`].
     pub fn reconstructions(
         &mut self,
         examples: &[Vec<u32>],
@@ -437,7 +483,7 @@ impl Session {
         if let Some(class) = swapped {
             self.check_classes(&[class], 1)?;
         }
-        let plan = self.plan(Purpose::Reconstruct(BATCH))?;
+        let plan = self.plan(Purpose::task(RECONSTRUCT, BATCH))?;
         let mut all = vec![(vec![], vec![]); seeds.len()];
         let count = examples.first().map_or(0, Vec::len);
         for begin in (0..count).step_by(BATCH) {

@@ -14,7 +14,7 @@ impl Purpose {
         match self {
             Self::Train => Some(0),
             Self::Further(phase) => Some(phase),
-            _ => None,
+            Self::Task { .. } => None,
         }
     }
 

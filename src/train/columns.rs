@@ -32,6 +32,9 @@ pub(super) struct Columns {
 
 impl Columns {
     /// Those of a session's training step.
+    ///
+    /// # Errors
+    /// Those of [`Session::phases`].
     pub fn of(session: &mut Session) -> Result<Self> {
         let (plans, rules) = (session.phases()?, phases(&session.config));
         let mut all = Vec::new();

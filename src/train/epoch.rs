@@ -17,6 +17,9 @@ use std::time::Duration;
 
 impl Run<'_, '_> {
     /// Evaluates, saves and reports a complete epoch.
+    ///
+    /// # Errors
+    /// Those of evaluation, of what looks at the events, and of saving.
     pub fn finish_epoch(&mut self, images_per_second: f64) -> Result<()> {
         let validation = self.session.data()?.validation.clone();
         let validated = if validation.is_empty() { None } else { Some(self.validate(validation)?) };

@@ -23,6 +23,9 @@ impl Run<'_, '_> {
     }
 
     /// Goes back if an epoch ended because a member diverged; other outcomes stay what they are.
+    ///
+    /// # Errors
+    /// What was done, where nothing is to be tried again.
     pub fn recover(&mut self, done: Result<()>) -> Result<()> {
         let Some((member, why)) = self.diverged.take() else { return done };
         // One that this very epoch stopped goes back as well: it may not be saved, and comes to the same end again.

@@ -83,6 +83,9 @@ impl<'a, 'b> Run<'a, 'b> {
 
     /// Where a member's loss is not finite, the run goes back, if the configuration wants it and not for ever. Otherwise a
     /// member among others is given up, and the last one ends the run.
+    ///
+    /// # Errors
+    /// What concerns all members alike.
     pub fn spare<T>(&mut self, member: usize, outcome: Result<T>) -> Result<Option<T>> {
         match outcome {
             Err(Error::Diverged(why)) if self.goes_back(member) => {
@@ -105,6 +108,9 @@ impl<'a, 'b> Run<'a, 'b> {
 
     /// Saves and draws before the first step of a sitting. A run that was killed may not have come to this after its
     /// last epoch. Pictures belong to whole epochs.
+    ///
+    /// # Errors
+    /// Those of the observer and of the executor.
     pub fn begin(&mut self) -> Result<()> {
         self.running = self.alive();
         self.save(&self.alive(), true)?;

@@ -37,6 +37,9 @@ impl Saved {
 
 impl Run<'_, '_> {
     /// A disk that is full or gone does not end a run; a loss that is not finite does.
+    ///
+    /// # Errors
+    /// What is no matter of a disk that is full or cannot be written.
     pub fn keep_going(&mut self, saved: Result<()>) -> Result<()> {
         match saved {
             Err(Error::Disk(why)) => {
@@ -60,6 +63,9 @@ impl Run<'_, '_> {
 
     /// Saves some members; says where. A power cut can undo saves that follow each other within `train.sync_seconds`,
     /// but not one that `must` be safe, which the next may not be.
+    ///
+    /// # Errors
+    /// Those of writing, where the checkpoint must be saved.
     pub fn save(&mut self, members: &[usize], must: bool) -> Result<String> {
         let wait = Duration::from_secs(self.session.config.train.sync_seconds as u64);
         let due = must || self.saved.flushed.is_none_or(|flushed| flushed.elapsed() >= wait);
@@ -96,6 +102,9 @@ impl Run<'_, '_> {
 
     /// What a save came to that none comes after: where the disk failed, older checkpoints make room, and it is tried
     /// once more. Who is told that a run is done can rely on its model.
+    ///
+    /// # Errors
+    /// Those of writing, after the last try.
     pub fn insist(&mut self, saved: Result<String>, members: &[usize]) -> Result<String> {
         let Err(Error::Disk(why)) = saved else { return saved };
         (self.observe)(Event::Warning(format!("the last checkpoint was not saved: {why}; trying once more")))?;
@@ -128,6 +137,9 @@ impl Run<'_, '_> {
 
     /// Ends the run: members that stopped early are as they were in their best epoch. Where its checkpoint could not be
     /// written, or has gone since, they stay as they are at the end, which is no reason to lose the run.
+    ///
+    /// # Errors
+    /// Those of the last save.
     pub fn finish(mut self) -> Result<Vec<Member>> {
         if let Some(error) = self.saved.missing.take() {
             return Err(error);

@@ -8,6 +8,7 @@ use elbo::data::{self, Dataset, Values};
 use elbo::eval;
 use elbo::exec::Executor;
 use elbo::exec::cpu::Cpu;
+use elbo::model::tasks::ENCODE;
 use elbo::rng::{Philox, Stream};
 use elbo::run::Run;
 use elbo::session::{Purpose, Session};
@@ -67,7 +68,7 @@ fn a_run_without_its_data_answers_as_a_session_with_them() {
     let executor = elbo::exec::select::open("cpu", 0).unwrap().0;
     let mut session = Session::new(checkpoint.config.clone(), data, executor).unwrap();
     session.plan(Purpose::Train).unwrap();
-    session.plan(Purpose::Encode(128)).unwrap();
+    session.plan(Purpose::task(ENCODE, 128)).unwrap();
     session.restore(0, &checkpoint).unwrap();
 
     let all: Vec<u32> = (0..300).collect();
@@ -406,7 +407,7 @@ fn examples_and_settings_that_there_are_not_are_refused_at_the_door() {
     let (data, _) = examples(&checkpoint.config);
     let (count, cpu) = (data.len() as u32, || Executor::Cpu(Cpu::new(1).unwrap()));
     let mut session = Session::new(checkpoint.config.clone(), data.clone(), cpu()).unwrap();
-    session.plan(Purpose::Encode(128)).unwrap();
+    session.plan(Purpose::task(ENCODE, 128)).unwrap();
     session.restore(0, &checkpoint).unwrap();
     let wrong = [count, u32::MAX];
     for example in wrong {

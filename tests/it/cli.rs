@@ -111,7 +111,9 @@ fn compare_gives_what_eval_gives_and_names_what_differs() {
 #[test]
 fn plan_adapters_doctor_and_bench_answer_in_text_and_json() {
     let folder = tempfile::tempdir().unwrap();
-    for purpose in ["train", "eval", "likelihood", "reconstruct", "sample", "encode", "decode"] {
+    elbo(folder.path(), "plan --recipe plane --for divine")
+        .failed(2, "no task \"divine\"; it has evaluate, importance, ");
+    for purpose in ["train", "eval", "likelihood", "score", "explain", "reconstruct", "sample", "encode", "decode"] {
         for target in ["gpu", "software", "cpu"] {
             let line = format!("plan --recipe plane --batch 7 --for {purpose} --target {target}");
             let text = elbo(folder.path(), &line).succeeded().out;

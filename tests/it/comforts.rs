@@ -6,6 +6,7 @@ use elbo::checkpoint::{Checkpoint, load};
 use elbo::config::{self, Config, DataConfig};
 use elbo::data;
 use elbo::error::Error;
+use elbo::model::tasks::{EVALUATE, IMPORTANCE, SAMPLE, SCORE};
 use elbo::plan::Role;
 use elbo::session::{BATCH, Purpose, Session};
 use elbo::train::{Epoch, Event, Member, Options, train};
@@ -116,7 +117,7 @@ fn the_average_is_evaluated_whatever_was_planned_first() {
             let terms = elbo::eval::terms(&mut session, 0..40).expect("it runs");
             (terms, session.parameters(0).expect("they are there"))
         };
-        let [train, evaluate] = [Purpose::Train, Purpose::Evaluate(BATCH)];
+        let [train, evaluate] = [Purpose::Train, Purpose::task(EVALUATE, BATCH)];
         let expected = evaluated(&[evaluate]);
         assert_eq!(expected.1, saved.parameters);
         for first in [&[train][..], &[train, evaluate], &[evaluate, train]] {
@@ -171,7 +172,7 @@ fn what_is_evaluated_is_the_average() {
         let config = outcome.last.config.clone();
         let data = data::open(&config, None).unwrap();
         let mut session = Session::new(config, data, executors().swap_remove(device)).unwrap();
-        session.plan(Purpose::Evaluate(BATCH)).unwrap();
+        session.plan(Purpose::task(EVALUATE, BATCH)).unwrap();
         session.restore(0, &outcome.last).unwrap();
         assert_eq!(elbo::eval::terms(&mut session, part).unwrap()[0], while_training);
     }
@@ -517,7 +518,12 @@ fn settings_of_nothing_through_public_fields_are_errors() {
     let config = config(&[]);
     let data = data::open(&config, None).unwrap();
     let mut session = Session::new(config, data, executors().swap_remove(0)).unwrap();
-    for purpose in [Purpose::Evaluate(0), Purpose::Importance(8, 0), Purpose::Score(0, 8), Purpose::Sample(0)] {
+    for purpose in [
+        Purpose::task(EVALUATE, 0),
+        Purpose::samples(IMPORTANCE, 8, 0),
+        Purpose::samples(SCORE, 0, 8),
+        Purpose::task(SAMPLE, 0),
+    ] {
         assert_eq!(session.plan(purpose).expect_err("of nothing").exit_code(), 2, "{purpose:?}");
     }
     let none = elbo::eval::likelihood(&mut session, 0..4, 0, 0, &mut |_| {});

@@ -4,6 +4,7 @@ use crate::program::{Outcome, elbo, files};
 use crate::support::{ROUNDING, compare, executors};
 use elbo::checkpoint::load_latest;
 use elbo::data::{self, Dataset};
+use elbo::model::tasks::ENCODE;
 use elbo::run::Run;
 use elbo::session::{Rows, Session};
 use std::fs;
@@ -81,7 +82,7 @@ fn an_example_decoded_as_another_class_looks_like_that() {
     let data = glyphs(&run);
     let executor = elbo::exec::select::open("cpu", 0).unwrap().0;
     let mut session = Session::new(checkpoint.config.clone(), data.clone(), executor).unwrap();
-    session.plan(elbo::session::Purpose::Encode(elbo::session::BATCH)).unwrap();
+    session.plan(elbo::session::Purpose::task(ENCODE, elbo::session::BATCH)).unwrap();
     session.restore(0, &checkpoint).unwrap();
     let examples: Vec<u32> = (1500..1520).collect();
     for class in [0, 7] {
@@ -116,7 +117,7 @@ fn a_run_without_its_data_answers_as_a_session_with_them_on_every_device() {
         let mut session = Session::new(checkpoint.config.clone(), whole.clone().unwrap(), executor).unwrap();
         // Not all digits need to be there: the model's names count.
         assert_eq!(session.model.classes, 10);
-        session.plan(elbo::session::Purpose::Encode(elbo::session::BATCH)).unwrap();
+        session.plan(elbo::session::Purpose::task(ENCODE, elbo::session::BATCH)).unwrap();
         session.restore(0, &checkpoint).unwrap();
         let found = session.encode(&(0..200).collect::<Vec<_>>(), 0).unwrap();
         for (expected, found) in [

@@ -6,6 +6,7 @@ use elbo::checkpoint::{Checkpoint, load};
 use elbo::config::{self, Config};
 use elbo::data;
 use elbo::exec::Counts;
+use elbo::model::tasks::{EVALUATE, IMPORTANCE};
 use elbo::session::{Purpose, Session};
 use elbo::train::{Event, Member, Options, train};
 use std::fs;
@@ -38,10 +39,10 @@ fn trained(device: usize, configs: &[Config]) -> (Vec<Checkpoint>, Counts) {
     let folder = tempfile::tempdir().unwrap();
     let mut session = Session::with_members(configs[0].clone(), configs[1..].to_vec(), data, executor).unwrap();
     session.plan(Purpose::Train).expect("the plan fits");
-    session.plan(Purpose::Evaluate(elbo::session::BATCH)).expect("the plan fits");
+    session.plan(Purpose::task(EVALUATE, elbo::session::BATCH)).expect("the plan fits");
     if configs[0].objective.bound.is_weighted() {
         let (examples, samples) = elbo::eval::portions(configs[0].objective.samples);
-        session.plan(Purpose::Importance(examples, samples)).expect("the plan fits");
+        session.plan(Purpose::samples(IMPORTANCE, examples, samples)).expect("the plan fits");
     }
     session.initialise().expect("parameters are written");
     let folders: Vec<_> = (0..configs.len()).map(|member| folder.path().join(member.to_string())).collect();

@@ -6,6 +6,7 @@ use elbo::checkpoint::Course;
 use elbo::data::batches::Batch;
 use elbo::model::Model;
 use elbo::model::prior::{PRIORS, Prior, flow};
+use elbo::model::tasks::{EVALUATE, SAMPLE};
 use elbo::plan::Role;
 use elbo::rng::{Philox, Stream};
 use elbo::session::{Purpose, Session};
@@ -218,7 +219,7 @@ fn latents_of_a_flow_go_back_to_their_noise_with_the_density_of_the_change_of_va
 #[test]
 fn a_pseudo_input_that_is_an_example_has_the_posterior_of_that_example() {
     let mut session = session(0, &[("prior", "vamp"), ("prior_components", "1")]);
-    session.plan(Purpose::Evaluate(128)).expect("it fits");
+    session.plan(Purpose::task(EVALUATE, 128)).expect("it fits");
     session.initialise().expect("it fits");
     let example = session.originals(&[5]).expect("there is one");
     let range = session.ranges().into_iter().find(|range| range.name == "prior.pseudo_inputs").expect("it has some");
@@ -236,7 +237,7 @@ fn components_are_drawn_as_often_as_they_weigh() {
     for prior in ["mixture", "vamp"] {
         let settings = [("prior", prior), ("prior_components", "3"), ("prior_weights", "learned"), ("latent", "1")];
         let mut session = session(0, &settings);
-        let plan = session.plan(Purpose::Sample(128)).expect("it fits");
+        let plan = session.plan(Purpose::task(SAMPLE, 128)).expect("it fits");
         session.initialise().expect("it fits");
         for range in session.ranges() {
             let values = match &range.name[..] {
@@ -286,7 +287,7 @@ fn components_are_drawn_as_often_as_they_weigh() {
 #[test]
 fn a_learned_normal_prior_has_the_rates_and_draws_of_its_parameters() {
     let mut session = session(0, &[("prior", "gaussian")]);
-    session.plan(Purpose::Sample(128)).expect("it fits");
+    session.plan(Purpose::task(SAMPLE, 128)).expect("it fits");
     session.initialise().expect("it fits");
     let (mean, log_variance) = ([1.0_f32, -2.0, 0.0, 0.5], [0.5_f32, -1.0, 0.0, 1.0]);
     for (name, values) in [("prior.mean", mean), ("prior.log_variance", log_variance)] {
@@ -312,7 +313,7 @@ fn a_learned_normal_prior_has_the_rates_and_draws_of_its_parameters() {
     assert!(likelihood.neg_log_px < terms.neg_elbo() + 0.5, "{likelihood:?} {terms:?}");
     let z: Vec<f32> = (0..16)
         .flat_map(|run| {
-            let plan = session.plan(Purpose::Sample(128)).expect("it fits");
+            let plan = session.plan(Purpose::task(SAMPLE, 128)).expect("it fits");
             let scalars = session.scalars(run, elbo::rng::Stream::Prior, 0, 128);
             session.run(plan, &[scalars]).expect("it runs");
             session.read(0, &Role::Output("z".into()), 0, 128 * 4).expect("it is there")
@@ -354,7 +355,7 @@ fn a_laplace_prior_has_the_density_and_draws_of_its_parameters() {
         compare(&expected, &found[0], ROUNDING).unwrap_or_else(|why| panic!("{}: {why}", executor.name()));
     }
     let mut session = session(0, &[("prior", "laplace"), ("latent", "3")]);
-    let plan = session.plan(Purpose::Sample(128)).expect("it fits");
+    let plan = session.plan(Purpose::task(SAMPLE, 128)).expect("it fits");
     session.initialise().expect("it fits");
     for (name, values) in [("prior.location", &location), ("prior.log_scale", &log_scale)] {
         let range = session.ranges().into_iter().find(|range| range.name == name).expect("it has one");

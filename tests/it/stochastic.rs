@@ -5,6 +5,7 @@ use crate::support::executors;
 use elbo::config::{self, Config};
 use elbo::data::{Dataset, Values};
 use elbo::eval;
+use elbo::model::tasks::{EVALUATE, SAMPLE};
 use elbo::plan::Role;
 use elbo::rng::Stream;
 use elbo::session::{BATCH, Purpose, Session};
@@ -34,7 +35,7 @@ fn silent(device: usize) -> Session {
     let config: Config = config::resolve(None, &settings).unwrap();
     let data = Dataset::new("zeros", [1, 1, 6], Values::U8(vec![0; 6 * 200]), None, 50, 0).unwrap();
     let mut session = Session::new(config, data, executors().swap_remove(device)).unwrap();
-    session.plan(Purpose::Evaluate(BATCH)).unwrap();
+    session.plan(Purpose::task(EVALUATE, BATCH)).unwrap();
     for range in session.ranges() {
         session.executor.write_f32(&Role::Parameters, range.offset, &vec![0.0; range.count()]).unwrap();
     }
@@ -82,7 +83,7 @@ fn rates_of_layers_and_the_likelihood_are_those_of_a_model_that_can_be_solved() 
 fn latents_are_drawn_from_the_top_down_each_layer_with_noise_of_its_own() {
     let mut session = silent(0);
     say(&mut session, "decoder2.head", &[[3.0; 4], [-2.0; 4]].concat());
-    let plan = session.plan(Purpose::Sample(BATCH)).unwrap();
+    let plan = session.plan(Purpose::task(SAMPLE, BATCH)).unwrap();
     session.set_order(&(0..BATCH as u32).collect::<Vec<_>>()).unwrap();
     let scalars = session.scalars(5, Stream::Prior, 0, BATCH);
     session.run(plan, &[scalars]).unwrap();
@@ -139,8 +140,8 @@ fn every_command_answers_of_the_lowest_layer_or_says_that_it_does_not() {
     assert!((layers - last[2]).abs() < 1e-4, "{text}");
     let before = files(folder).len();
     for (line, culprit) in [
-        ("traverse run --adapter cpu", "one stochastic layer, and this one has 3"),
-        ("score run --adapter cpu", "anomaly scores: this is for models of one stochastic layer"),
+        ("traverse run --adapter cpu", "for models of one stochastic layer; this one has 3 (model.above)"),
+        ("score run --adapter cpu", "an anomaly score is for models of one stochastic layer"),
         ("export run --format onnx --out onnx", "elbo export"),
         ("export run --format safetensors --out tensors", "elbo export"),
     ] {

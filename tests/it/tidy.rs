@@ -130,6 +130,39 @@ fn comments_longer_words_and_files_out_of_reach_are_no_breach() {
     assert_eq!(in_a_text.len(), 1, "an address is no comment");
 }
 
+#[test]
+fn documented_functions_that_can_fail_say_how() {
+    let silent: Vec<String> = rust_files()
+        .iter()
+        .filter(|(path, _)| path.starts_with("src/"))
+        .flat_map(|(path, text)| silent_about_errors(text).into_iter().map(move |name| format!("{path}: {name}")))
+        .collect();
+    assert!(silent.is_empty(), "no `# Errors` in the documentation of\n{}", silent.join("\n"));
+    let bad = "/// Reads it.\n#[inline]\npub fn read(\n    path: &Path,\n) -> Result<Text> {\n";
+    assert_eq!(silent_about_errors(bad), ["read"]);
+    assert_eq!(silent_about_errors(&bad.replace("it.\n", "it.\n///\n/// # Errors\n/// Those of the disk.\n")).len(), 0);
+    assert_eq!(silent_about_errors(&bad.replace("Result<Text>", "Text")).len(), 0);
+}
+
+/// The public functions of a file that have documentation, give a `Result` and say nothing of its errors.
+fn silent_about_errors(text: &str) -> Vec<String> {
+    let lines: Vec<&str> = text.lines().map(str::trim_start).collect();
+    let mut found = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        let Some(rest) = line.strip_prefix("pub fn ") else { continue };
+        let signature: String =
+            lines[at..].iter().take_while(|line| !line.starts_with('}')).take(12).copied().collect();
+        let fails = signature.split('{').next().unwrap_or_default().rsplit("->").next().unwrap_or_default();
+        let above: Vec<&str> =
+            lines[..at].iter().rev().take_while(|l| l.starts_with("///") || l.starts_with("#[")).copied().collect();
+        let documented = above.iter().any(|line| line.starts_with("///"));
+        if fails.trim_start().starts_with("Result<") && documented && !above.iter().any(|line| line.contains("Error")) {
+            found.push(rest.split(['(', '<']).next().unwrap_or_default().to_owned());
+        }
+    }
+    found
+}
+
 /// The lines of a file that break a rule.
 fn breaches(path: &str, text: &str) -> Vec<String> {
     let mut found = Vec::new();

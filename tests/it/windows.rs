@@ -6,6 +6,7 @@ use elbo::config;
 use elbo::data::{Dataset, Values};
 use elbo::eval::{self, Summary, Terms};
 use elbo::exec::Executor;
+use elbo::model::tasks::{ENCODE, EVALUATE};
 use elbo::plan::Role;
 use elbo::rng::{Philox, Stream};
 use elbo::session::{BATCH, Posterior, Purpose, Session};
@@ -101,7 +102,7 @@ fn untrained(executor: Executor, values: &Values, window: usize) -> Session {
     let config = config::resolve(None, &settings).expect("the settings are valid");
     let data = Dataset::new("random", [1, 1, WIDTH], values.clone(), None, 0, 0).expect("the parts add up");
     let mut session = Session::new(config, data, executor).expect("the layers fit");
-    session.plan(Purpose::Encode(BATCH)).expect("it fits");
+    session.plan(Purpose::task(ENCODE, BATCH)).expect("it fits");
     session.initialise().expect("parameters fit");
     session
 }
@@ -135,7 +136,7 @@ fn an_example_lies_at_its_position_modulo_the_window() {
     for (whole, windowed) in executors().into_iter().zip(executors()) {
         let name = whole.name();
         let evaluate = |session: &mut Session, first: usize| {
-            let plan = session.plan(Purpose::Evaluate(BATCH)).unwrap();
+            let plan = session.plan(Purpose::task(EVALUATE, BATCH)).unwrap();
             let scalars = session.scalars(1, Stream::Evaluate, first, BATCH);
             session.run(plan, &[scalars]).unwrap();
             session.output("distortion", BATCH, 1).unwrap()

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::eval;
 use crate::exec::{measure, select};
 use crate::kernels::StepScalars;
+use crate::model::tasks::{EVALUATE, IMPORTANCE};
 use crate::plan::cost::total;
 use crate::report::Report;
 use crate::rng::Stream;
@@ -34,8 +35,8 @@ pub fn run(args: &BenchEvalArgs, report: &Report) -> Result<()> {
     report.note(&format!("device   {line}"));
     let mut session = Session::new(config, data, executor)?;
     let plan = session.plan(match args.samples {
-        None => Purpose::Evaluate(batch),
-        Some(_) => Purpose::Importance(batch, per_run),
+        None => Purpose::task(EVALUATE, batch),
+        Some(_) => Purpose::samples(IMPORTANCE, batch, per_run),
     })?;
     session.initialise()?;
     let order: Vec<u32> = (0..session.data()?.train.len() as u32).collect();

@@ -18,6 +18,9 @@ use serde_json::{Value, json};
 use std::path::Path;
 
 /// Publishes the folder, which must not be there or be empty, and reports what is in it.
+///
+/// # Errors
+/// [`Error::Usage`](crate::error::Error::Usage) where the folder is there already; otherwise those of writing to it.
 pub fn write(folder: &Path, report: &Report) -> Result<()> {
     let mut files = Vec::new();
     let mut list = Vec::new();

@@ -28,6 +28,9 @@ pub struct Strange {
 }
 
 /// The rows of highest score, the strangest first; of equal ones those that come first.
+///
+/// # Errors
+/// Those of [`crate::score::contributions`].
 pub fn strangest(session: &mut Session, scored: &Scored, columns: &[String]) -> Result<Vec<Strange>> {
     let Scored { data, examples, scores, .. } = scored;
     let mut places: Vec<usize> = (0..scores.len()).collect();

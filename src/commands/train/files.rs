@@ -176,6 +176,9 @@ fn filled(line: &str, cells: usize) -> String {
 }
 
 /// Lets a power cut take nothing of what was added to `metrics.csv` of these runs.
+///
+/// # Errors
+/// Those of the file system, with the name of the file.
 pub fn flush_metrics(folders: &[PathBuf]) -> Result<()> {
     folders.iter().try_for_each(|folder| durable::flush_file(&folder.join("metrics.csv")))
 }

@@ -18,6 +18,9 @@ const MOST_SNIFFED: u64 = 1 << 20;
 const MOST_ROW: u64 = 1 << 26;
 
 /// Hands over every row below the header: its line, and its fields without the spaces around them.
+///
+/// # Errors
+/// [`Error::Data`] that names file and line, and what `row` says.
 pub fn for_each_row(path: &Path, width: usize, mut row: impl FnMut(u64, &[&str]) -> Result<()>) -> Result<()> {
     let complain = |what: String| Error::Data(format!("{}: {what}", path.display()));
     let mut rows = Rows::open(path).map_err(complain)?;

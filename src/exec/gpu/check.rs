@@ -18,6 +18,9 @@ pub(super) struct Bound {
 impl Gpu {
     /// See [`crate::exec::Executor::check`]. The inputs of each step are read back just before it, so that an error
     /// does not carry over to the steps after it.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the device is lost or does not answer.
     pub fn check(&mut self, id: PlanId, scalars: &[StepScalars]) -> Result<Option<String>> {
         self.write_steps(&self.plans[id.0].uniforms.clone(), scalars);
         for at in 0..self.plans[id.0].plan.steps.len() {

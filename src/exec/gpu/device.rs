@@ -119,6 +119,9 @@ impl Device {
     }
 
     /// The first error that the device raised outside of [`Device::guarded`].
+    ///
+    /// # Errors
+    /// [`Error::Device`] that says what happened to it.
     pub fn healthy(&self) -> Result<()> {
         self.fault.check()
     }

@@ -14,6 +14,9 @@ impl Fault {
     }
 
     /// The error, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Device`] with the first fault that the driver told of.
     pub fn check(&self) -> Result<()> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone().map_or(Ok(()), Err)
     }

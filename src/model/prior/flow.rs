@@ -72,6 +72,9 @@ fn log_prob(graph: &mut Graph, model: &Model, prior: &[Id], z: Id) -> Result<Id>
 }
 
 /// f(z), the noise that latents are made of, [R, Z], and Σ s of each layer, [R]. `prior` are the tensors of the prior.
+///
+/// # Errors
+/// None for the tensors of such a prior.
 pub fn noise_of(graph: &mut Graph, model: &Model, prior: &[Id], z: Id) -> Result<(Id, Vec<Id>)> {
     let (mut u, mut scales) = (z, Vec::new());
     for layer in 0..prior.len() / MAPS {

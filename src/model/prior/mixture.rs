@@ -57,6 +57,9 @@ fn sample(graph: &mut Graph, _: &Model, prior: &[Id], noise: Id) -> Result<Id> {
 impl Components {
     /// log Σₖ wₖ N(z; mₖ, exp vₖ) of latents, [R, Z] → [R]. The square is taken apart, so that all pairs of latents and
     /// components are one product: −½ Σ z²/exp v + Σ z·m/exp v − ½ Σ (m²/exp v + v + log 2π).
+    ///
+    /// # Errors
+    /// None for latents of as many dimensions.
     pub fn log_prob(&self, graph: &mut Graph, z: Id) -> Result<Id> {
         let log_2pi = (2.0 * std::f32::consts::PI).ln();
         let of = [self.mean, self.log_variance];
@@ -81,6 +84,9 @@ impl Components {
 
     /// Draws: of each row the component by a race of exponential deviates, of which the first to end is k with probability
     /// wₖ (half the sum of two squared normal deviates is one), then mₖ + exp(vₖ/2)·noise, [R, Z] → [R, Z].
+    ///
+    /// # Errors
+    /// None for noise of as many dimensions.
     pub fn sample(&self, graph: &mut Graph, noise: Id) -> Result<Id> {
         let (rows, count) = (graph.shape(noise).rows(), graph.shape(self.mean).rows());
         let race = graph.add(Op::Noise { rows, width: 2 * count, layer: CHOICE })?;

@@ -15,6 +15,9 @@ pub static PRIOR: Prior = Prior {
 };
 
 /// log N(z; 0, 1) of each row, [R, Z] → [R].
+///
+/// # Errors
+/// None for latents [R, Z].
 pub fn log_prob(graph: &mut Graph, z: Id) -> Result<Id> {
     let log_2pi = (2.0 * std::f32::consts::PI).ln();
     graph.reduce_map(Reduction::Sum, Axis::Columns, [z], |[z]| -0.5 * (z.squared() + log_2pi))

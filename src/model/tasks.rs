@@ -1,0 +1,115 @@
+//! What a trained model can be asked: tasks, each of which is a graph. A family lists its own; whoever asks for another is
+//! refused by name, here and nowhere else. What a question takes for granted of a model ([`Need`]) is held here too.
+
+use super::Model;
+use crate::config::Prior;
+use crate::error::{Error, Result};
+use crate::graph::Graph;
+
+/// Terms, statistics and rates of examples: [`Model::evaluate`].
+pub const EVALUATE: &str = "evaluate";
+/// Importance weights of samples of examples: [`Model::importance`].
+pub const IMPORTANCE: &str = "importance";
+/// The same with noise that the host gives: [`Model::score`].
+pub const SCORE: &str = "score";
+/// Examples without any noise: [`Model::explain`].
+pub const EXPLAIN: &str = "explain";
+/// Examples and what becomes of them: [`Model::reconstruct`].
+pub const RECONSTRUCT: &str = "reconstruct";
+/// Draws from the prior: [`Model::sample`].
+pub const SAMPLE: &str = "sample";
+/// What the encoder says of examples: [`Model::encode`].
+pub const ENCODE: &str = "encode";
+/// What given latents stand for: [`Model::decode`].
+pub const DECODE: &str = "decode";
+/// All that p(x|z) of given latents is computed from: [`Model::natural`].
+pub const NATURAL: &str = "natural";
+/// Latents of examples with holes, weighed by what is there: [`Model::impute`].
+pub const IMPUTE: &str = "impute";
+
+/// The graph of a task for so many examples, and for so many samples of each where it takes samples.
+pub type Answer = fn(&Model, usize, usize) -> Result<Graph>;
+
+/// A question and the graph that answers it. Its inputs and outputs are those that the graph names.
+#[derive(Debug, Clone, Copy)]
+pub struct Task {
+    /// Its name, as plans have it and `elbo plan --for` takes it.
+    pub name: &'static str,
+    /// Whether it takes several samples of each example.
+    pub takes_samples: bool,
+    /// The graph.
+    pub build: Answer,
+}
+
+/// The tasks of a variational autoencoder.
+pub static VAE: &[Task] = &[
+    Task { name: EVALUATE, takes_samples: false, build: |model, batch, _| model.evaluate(batch) },
+    Task { name: IMPORTANCE, takes_samples: true, build: Model::importance },
+    Task { name: SCORE, takes_samples: true, build: Model::score },
+    Task { name: EXPLAIN, takes_samples: false, build: |model, batch, _| model.explain(batch) },
+    Task { name: RECONSTRUCT, takes_samples: false, build: |model, batch, _| model.reconstruct(batch) },
+    Task { name: SAMPLE, takes_samples: false, build: |model, batch, _| model.sample(batch) },
+    Task { name: ENCODE, takes_samples: false, build: |model, batch, _| model.encode(batch) },
+    Task { name: DECODE, takes_samples: false, build: |model, batch, _| model.decode(batch) },
+    Task { name: NATURAL, takes_samples: false, build: |model, batch, _| model.natural(batch) },
+    Task { name: IMPUTE, takes_samples: true, build: Model::impute },
+];
+
+/// What a question takes for granted of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// A single stochastic layer.
+    OneLayer,
+    /// N(0, 1) as the prior.
+    StandardPrior,
+    /// A posterior that is a normal distribution with independent dimensions.
+    GaussianPosterior,
+}
+
+impl Model {
+    /// What it can be asked.
+    pub fn tasks(&self) -> &'static [Task] {
+        VAE
+    }
+
+    /// The task of this name.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] that names the tasks of such a model, if it is none of them.
+    pub fn task(&self, name: &str) -> Result<&'static Task> {
+        self.tasks().iter().find(|task| task.name == name).ok_or_else(|| {
+            let others: Vec<&str> = self.tasks().iter().map(|task| task.name).collect();
+            Error::Usage(format!("a model of this kind has no task {name:?}; it has {}", others.join(", ")))
+        })
+    }
+
+    /// Refuses `what` for a model that lacks one of these.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] that names `what`, and the setting which is in its way.
+    pub fn need(&self, needs: &[Need], what: &str) -> Result<()> {
+        match needs.iter().find_map(|need| self.lack(*need)) {
+            Some(lack) => Err(Error::Usage(format!("{what} is for models {lack}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// What a model would have to be, and what it is, if it lacks that.
+    fn lack(&self, need: Need) -> Option<String> {
+        let config = &self.config;
+        match need {
+            Need::OneLayer if !config.above.is_empty() => {
+                let layers = 1 + config.above.len();
+                Some(format!("of one stochastic layer; this one has {layers} (model.above)"))
+            }
+            Need::StandardPrior if config.prior != Prior::Standard => {
+                Some(format!("whose prior is N(0, 1); this one has model.prior = {}", config.prior.word()))
+            }
+            Need::GaussianPosterior if !self.has_gaussian_posterior() => Some(format!(
+                "whose posterior is a normal distribution with independent dimensions; this one has model.posterior = {}",
+                config.posterior.word()
+            )),
+            Need::OneLayer | Need::StandardPrior | Need::GaussianPosterior => None,
+        }
+    }
+}
