@@ -1,5 +1,6 @@
 //! WHERE: an executor holds buffers, loads plans and walks them. The steps of a plan mean the same on each.
 
+pub mod adapter;
 pub mod compare;
 pub mod cpu;
 #[cfg(feature = "gpu")]

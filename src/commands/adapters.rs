@@ -1,7 +1,8 @@
 //! `elbo adapters`: what `--adapter` can choose from.
 
 use crate::error::Result;
-use crate::exec::select::{self, AdapterSummary};
+use crate::exec::adapter::AdapterSummary;
+use crate::exec::select;
 use crate::report::Report;
 use crate::report::human::bytes;
 use crate::report::table::table;

@@ -18,7 +18,7 @@ pub use device::{Adapter, adapters};
 use super::pace::{MOST_STEPS, Pace};
 use super::{Counts, PlanId};
 use crate::error::{Error, Result};
-use crate::exec::select::Kind;
+use crate::exec::adapter::Kind;
 use crate::kernels::{Access, Kernel, Members, StepScalars};
 use crate::plan::{Plan, Role, Step, Target};
 use device::Device;

@@ -144,6 +144,34 @@ fn documented_functions_that_can_fail_say_how() {
     assert_eq!(silent_about_errors(&bad.replace("Result<Text>", "Text")).len(), 0);
 }
 
+#[test]
+fn no_two_parts_know_each_other() {
+    let files: Vec<(String, String)> = rust_files().into_iter().filter(|(path, _)| path.starts_with("src/")).collect();
+    let circles = circles(&files);
+    assert!(circles.is_empty(), "these know each other: {circles:?}");
+    let bad = [("src/data/csv.rs", "use crate::plan::Plan;"), ("src/plan.rs", "fn of(data: &crate::data::Dataset) {")];
+    let bad = bad.map(|(path, line)| (path.to_owned(), line.to_owned()));
+    assert_eq!(self::circles(&bad), [("data".to_owned(), "plan".to_owned())]);
+}
+
+/// Pairs of parts, files of `src` with the folders of their names, either of which names the other outside of tests.
+fn circles(files: &[(String, String)]) -> Vec<(String, String)> {
+    let part = |path: &str| {
+        let name = path.trim_start_matches("src/").split('/').next().unwrap_or_default();
+        name.trim_end_matches(".rs").to_owned()
+    };
+    let mut known = std::collections::BTreeSet::new();
+    for (path, text) in files {
+        let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for named in text.lines().map(code).flat_map(|line| line.split("crate::").skip(1)) {
+            let named: String = named.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            known.insert((part(path), named));
+        }
+    }
+    let both = |(a, b): &&(String, String)| a < b && known.contains(&(b.clone(), a.clone()));
+    known.iter().filter(both).cloned().collect()
+}
+
 /// The public functions of a file that have documentation, give a `Result` and say nothing of its errors.
 fn silent_about_errors(text: &str) -> Vec<String> {
     let lines: Vec<&str> = text.lines().map(str::trim_start).collect();

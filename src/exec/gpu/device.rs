@@ -2,7 +2,7 @@
 
 use super::fault::Fault;
 use crate::error::{Error, Result};
-use crate::exec::select::{AdapterSummary, Kind};
+use crate::exec::adapter::{AdapterSummary, Kind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
