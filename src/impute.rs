@@ -85,8 +85,20 @@ pub fn impute(
     done: &mut dyn FnMut(usize),
 ) -> Result<Filled> {
     check(&session.model, asked)?;
-    // Values may be missing now, whatever the training had.
-    session.model.missing = true;
+    // Values may be missing now, whatever the training had, and afterwards as before.
+    let missing = std::mem::replace(&mut session.model.missing, true);
+    let filled = fill(session, rows, numbers, asked, done);
+    session.model.missing = missing;
+    filled
+}
+
+fn fill(
+    session: &mut Session,
+    rows: Rows,
+    numbers: &[u32],
+    asked: Asked,
+    done: &mut dyn FnMut(usize),
+) -> Result<Filled> {
     let width = session.model.width;
     let shown = |x: &f32| if x.is_nan() { *x } else { session.model.shown(*x) };
     let values: Vec<f32> = rows.values.iter().map(shown).collect();

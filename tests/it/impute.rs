@@ -7,6 +7,7 @@ use elbo::exec::{Cpu, Executor};
 use elbo::impute::{Asked, Fill, impute};
 use elbo::report::npy;
 use elbo::rng::{Philox, Stream};
+use elbo::run::Run;
 use elbo::session::{Rows, Session};
 use std::fmt::Write;
 use std::fs;
@@ -144,7 +145,13 @@ fn patients(rows: usize, hole: usize) -> String {
     let mut at = 0;
     for row in 0..rows {
         let z = random.normal();
-        let ward = if z < -0.4 { "heart" } else if z < 0.4 { "eyes, ears" } else { "lungs" };
+        let ward = if z < -0.4 {
+            "heart"
+        } else if z < 0.4 {
+            "eyes, ears"
+        } else {
+            "lungs"
+        };
         let cells = [
             format!("{:.1}", 50.0 + 10.0 * z),
             format!("{:.0}", 120.0 + 8.0 * z + 3.0 * random.normal()),
@@ -163,7 +170,8 @@ fn patients(rows: usize, hole: usize) -> String {
 /// A folder with a run (`run`) on patients with holes, and `whole` on some without.
 fn tables() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let settings = "--adapter cpu --set data.columns.name=ignore --set data.columns.visits=count --set hidden=[16] --latent 2";
+    let settings =
+        "--adapter cpu --set data.columns.name=ignore --set data.columns.visits=count --set hidden=[16] --latent 2";
     for (run, hole) in [("run", 7), ("whole", usize::MAX)] {
         fs::write(folder.path().join(format!("{run}.csv")), patients(300, hole)).unwrap();
         let line = format!("train --data {run}.csv --recipe table {settings} --epochs 8 --out {run}");
@@ -185,7 +193,10 @@ fn tables_come_back_as_they_were_written_with_their_holes_filled_in_the_types_of
     let other = "extra,ward,visits,pressure,age,name\n 1.50,heart,,121,,a\n\"x, y\",,,,,b\n007,lungs,2,130,61.5,c\n";
     fs::write(at.join("other.csv"), other).unwrap();
     let value = json(at, "impute run --data other.csv --out filled.csv --samples 64");
-    assert_eq!((&value["rows_filled"], &value["cells_filled"], &value["rows_empty"]), (&2.into(), &6.into(), &1.into()));
+    assert_eq!(
+        (&value["rows_filled"], &value["cells_filled"], &value["rows_empty"]),
+        (&2.into(), &6.into(), &1.into())
+    );
     let (before, after) = (read(&at.join("other.csv")), read(&at.join("filled.csv")));
     for (before, after) in before.iter().zip(&after) {
         assert_eq!(before.len(), after.len());
@@ -273,6 +284,16 @@ fn masked_pictures_are_filled_and_the_rest_stays() {
     assert_eq!((&value["rows_filled"], &value["cells_filled"]), (&300.into(), &(300 * 392).into()));
     elbo(at, "impute run --mask mask.npy --out filled.png --samples 16 --fill draw --adapter cpu").succeeded();
     let data = elbo::data::open(&load_latest(&at.join("run")).unwrap().0.config, None).unwrap();
+    let mut run = Run::open(&at.join("run"), "cpu").unwrap();
+    let mut row = data.example(3).unwrap();
+    row[392..].fill(f32::NAN);
+    let asked = Asked { fill: Fill::Draws(2), samples: 16, iterations: 1, seed: 0 };
+    let copies = run.impute(&row, asked).unwrap().copies;
+    assert!(copies.len() == 2 && copies[0] != copies[1] && copies.iter().all(|copy| copy[..392] == row[..392]));
+    assert!(copies.iter().flatten().skip(392).all(|x| x.is_finite()));
+    let drawn = run.draw(3, 1).unwrap();
+    assert!(drawn.len() == 3 * 784 && drawn.iter().all(|&x| x == 0.0 || x == 1.0));
+    assert!(run.encode(&row).is_err(), "a hole is no value for other questions");
     let bytes = fs::read(at.join("filled.npy")).unwrap();
     let filled: &[f32] = bytemuck::cast_slice(&bytes[bytes.len() - 4 * 300 * 784..]);
     for picture in [0, 17, 299] {
