@@ -3,7 +3,7 @@
 
 use crate::program::{elbo, json, trained};
 use elbo::checkpoint::{Checkpoint, load_latest};
-use elbo::exec::{Cpu, Executor};
+use elbo::exec::select;
 use elbo::impute::{Asked, Fill, impute};
 use elbo::report::npy;
 use elbo::rng::{Philox, Stream};
@@ -35,7 +35,7 @@ fn linear() -> Checkpoint {
 }
 
 fn session(checkpoint: &Checkpoint) -> Session {
-    Session::without_data(checkpoint, Executor::Cpu(Cpu::new(2).unwrap())).unwrap()
+    Session::without_data(checkpoint, select::open("cpu", 2).unwrap().0).unwrap()
 }
 
 /// Covariance of two values of x.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::{self, ModelConfig};
+use crate::config;
 use crate::graph::op::Source;
 use crate::rng::Stream;
 
@@ -83,13 +83,8 @@ fn a_category_is_drawn_as_one_level_in_proportion() {
 
 fn colours(components: usize) -> Model {
     let mut config = config::Config::default();
-    config.model = ModelConfig {
-        likelihood: config::Likelihood::LogisticMixture,
-        components,
-        hidden: vec![2],
-        latent: 1,
-        ..ModelConfig::default()
-    };
+    config.model.likelihood = config::Likelihood::LogisticMixture;
+    (config.model.components, config.model.hidden, config.model.latent) = (components, vec![2], 1);
     Model::with(&config, [3, 1, 2], Source::Floats, None, true, 0).unwrap()
 }
 
