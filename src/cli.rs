@@ -12,8 +12,8 @@ use clap::{Parser, Subcommand};
 
 pub use answers::{
     CompareArgs, DecodeArgs, DisentangleArgs, EmbedArgs, EvalArgs, ExPost, ExamplesArgs, FillWith, ImputeArgs,
-    InterpolateArgs, LatentArgs, Method, Part, Path, ReconstructArgs, RunArgs, SampleArgs, ScoreArgs, Threshold,
-    TraverseArgs,
+    InterpolateArgs, LatentArgs, Method, Part, Path, ReconstructArgs, RunArgs, SampleArgs, ScoreArgs, Stochastic,
+    Threshold, TraverseArgs,
 };
 pub use bench::{BenchArgs, BenchCommand, BenchEvalArgs, BenchMatmulArgs, BenchStepArgs};
 pub use exchange::{ExportArgs, Format, ImportArgs};

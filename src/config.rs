@@ -18,7 +18,7 @@ mod validate;
 
 use serde::{Deserialize, Serialize};
 
-pub use above::Above;
+pub use above::{Above, Hierarchy};
 pub use advice::advice;
 pub use data::{
     Background, Binarise, Colour, ColumnType, Damaged, DataConfig, Decimal, Fit, Layout, Rounding, Scale, Unknown,
@@ -73,6 +73,8 @@ pub struct ModelConfig {
     /// Stochastic layers above that one, from the lowest up: each by the widths of the layers to it and its latent
     /// dimensions, `100-100-50`.
     pub above: Vec<String>,
+    /// How the posterior goes through several stochastic layers; of one it says nothing.
+    pub hierarchy: Hierarchy,
     /// What encoder and decoder are told beside what they read.
     pub condition: Condition,
     /// What latents are like before any example is seen: the prior of the highest stochastic layer.
@@ -95,6 +97,8 @@ pub struct ModelConfig {
     pub discriminator: Vec<usize>,
     /// The non-linearity after each hidden layer.
     pub activation: Activation,
+    /// What stands between each hidden layer of `hidden`, `decoder` and `above` and its non-linearity.
+    pub norm: Norm,
     /// The distribution of the data given the latent.
     pub likelihood: Likelihood,
     /// The standard deviation of `gaussian`, and the one that `gaussian-shared` and shared scales of a mixture start with;
@@ -252,6 +256,16 @@ pub enum Activation {
     Softplus,
 }
 
+/// Normalisation of hidden layers that are given by their widths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Norm {
+    /// None.
+    None,
+    /// Layer normalisation (Ba, Kiros and Hinton 2016), with a scale and a shift for each unit.
+    Layer,
+}
+
 /// How initial parameters are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -360,6 +374,7 @@ impl Default for Config {
                 decoder_layers: Layers::default(),
                 latent: 20,
                 above: vec![],
+                hierarchy: Hierarchy::Stacked,
                 condition: Condition::None,
                 prior: Prior::Standard,
                 prior_components: 10,
@@ -371,6 +386,7 @@ impl Default for Config {
                 posterior_width: 100,
                 discriminator: vec![],
                 activation: Activation::Relu,
+                norm: Norm::None,
                 likelihood: Likelihood::Bernoulli,
                 sigma: 1.0,
                 components: 5,

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::kernels::StepScalars;
 use crate::kernels::sample::kl_term;
 use crate::model::tasks::{EVALUATE, IMPORTANCE};
-use crate::model::{LOCATION, RATES};
+use crate::model::{LOCATION, RATES, of_layer};
 use crate::plan::Role;
 use crate::rng::Stream;
 use crate::session::{BATCH, Purpose, Rows, Session};
@@ -27,7 +27,8 @@ pub struct Terms {
     /// −log p(x|z), from one sample of each posterior.
     pub distortion: f64,
     /// KL from the prior to the posterior, or where that has no closed form log q − log p at a sample; of several stochastic
-    /// layers the sum of their rates, of which those below the highest are such differences always.
+    /// layers the sum of their rates, of which those below the highest are such differences, in a ladder KL divergences given a
+    /// sample of the layers above.
     pub rate: f64,
 }
 
@@ -87,9 +88,10 @@ pub struct Summary {
 pub struct Layer {
     /// Its latent dimensions.
     pub latent: usize,
-    /// Its rate, a mean over the examples in nats: log q − log p at a sample, of the highest layer the KL.
+    /// Its rate, a mean over the examples in nats: the KL divergence where it has a closed form, that of the highest layer and
+    /// in a ladder of all, else log q − log p at a sample.
     pub rate: f64,
-    /// Dimensions whose posterior mean, given a sample of the layer below, has a variance over the data above 0.01.
+    /// Dimensions whose posterior mean, given a sample of the layer below (in a ladder of the one above), has a variance over the data above 0.01.
     pub active: usize,
 }
 
@@ -225,8 +227,7 @@ fn add_draws(session: &mut Session, gathered: &mut aggregate::Gathered, rows: us
 /// Means and log-variances of the posteriors of a stochastic layer, counted from 0, of each example of the run just made.
 fn posteriors(session: &mut Session, layer: usize, rows: usize) -> Result<Vec<(Vec<f64>, Vec<f64>)>> {
     let (latent, [low, high]) = (session.model.latents()[layer], session.model.config.log_variance);
-    let name = if layer == 0 { "stats".to_owned() } else { format!("stats {}", layer + 1) };
-    let stats = session.output(&name, rows, 2 * latent)?;
+    let stats = session.output(&of_layer("stats", layer), rows, 2 * latent)?;
     let both = stats.chunks_exact(2 * latent).map(|row| {
         let means = row[..latent].iter().map(|&mean| f64::from(mean)).collect();
         let held = |lv: &f32| f64::from(lv.clamp(low, high));

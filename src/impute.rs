@@ -14,7 +14,7 @@
 use crate::error::{Error, Result};
 use crate::model::likelihood::draw::{Given, Part, Values, pick};
 use crate::model::tasks::IMPUTE;
-use crate::model::{CLASS, Model, sized};
+use crate::model::{CLASS, Model, of_layer, sized};
 use crate::plan::Role;
 use crate::rng::{Philox, Stream};
 use crate::score::samples_per_run;
@@ -260,8 +260,7 @@ fn pass(
         write(name(CLASS), &classes.iter().map(|&class| class as f32).collect::<Vec<f32>>())?;
     }
     for (layer, noise) in noise.iter().enumerate() {
-        let name = name("noise");
-        write(if layer == 0 { name } else { format!("{name} {}", layer + 1) }, noise)?;
+        write(of_layer(&name("noise"), layer), noise)?;
     }
     let rows = x.len() / session.model.width;
     let scalars = session.scalars(0, Stream::Evaluate, 0, rows);

@@ -5,6 +5,7 @@
 mod adversary;
 pub mod factor;
 pub mod init;
+mod ladder;
 pub mod likelihood;
 pub mod network;
 pub mod objective;
@@ -16,10 +17,11 @@ pub mod presentation;
 pub mod prior;
 mod stack;
 pub mod tasks;
+pub mod terms;
 pub mod vae;
 pub mod weights;
 
 pub use objective::{BOUND, LAYER_RATE};
 pub use phases::{Phase, phases};
-pub use vae::{CLASS, LOCATION, Model, RATES, named, sized};
+pub use vae::{CLASS, LOCATION, Model, RATES, named, of_layer, sized};
 pub use weights::Weights;

@@ -19,7 +19,7 @@ use crate::eval::Terms;
 use crate::kernels::sample::kl_term;
 use crate::model::RATES;
 use crate::model::tasks::{EXPLAIN, SCORE};
-use crate::model::{likelihood, named};
+use crate::model::{likelihood, named, of_layer};
 use crate::plan::Role;
 use crate::rng::{Stream, key, normal, philox};
 use crate::session::{BATCH, Purpose, Rows, Session};
@@ -71,7 +71,7 @@ pub struct Contributions {
     /// one kind. What is missing contributes nothing.
     pub distortions: Vec<f64>,
     /// The KL divergence from the prior to the posterior, in nats; where it has no closed form log q(z|x) − log p(z) at the
-    /// latents without noise, log q with its noise at the mean.
+    /// latents without noise, log q with its noise at the mean. Of several stochastic layers the sum of both kinds.
     pub rate: f64,
 }
 
@@ -116,11 +116,20 @@ fn importance(
 ) -> Result<Vec<f64>> {
     let per_run = samples_per_run(samples)?;
     let plan = session.plan(Purpose::samples(SCORE, ROWS, per_run))?;
-    let (input, output) = (Role::Input(named("noise", per_run)), named("weights", per_run));
-    let noise = Noise { seed, latent: session.model.config.latent };
+    let output = named("weights", per_run);
+    let noise: Vec<(Role, Noise)> = session
+        .model
+        .latents()
+        .into_iter()
+        .enumerate()
+        .map(|(layer, latent)| (Role::Input(of_layer(&named("noise", per_run), layer)), Noise { seed, layer, latent }))
+        .collect();
     let runs = samples / per_run;
+    let show = |session: &mut Session, samples: Range<usize>| {
+        noise.iter().try_for_each(|(input, noise)| session.executor.write_f32(input, 0, &noise.tile(samples.clone())))
+    };
     if runs == 1 {
-        session.executor.write_f32(&input, 0, &noise.tile(0..samples))?;
+        show(session, 0..samples)?;
     }
     let width = session.model.width;
     let mut scores = Vec::with_capacity(rows.values.len() / width);
@@ -131,7 +140,7 @@ fn importance(
         for run in 0..runs {
             let first = run * per_run;
             if runs > 1 {
-                session.executor.write_f32(&input, 0, &noise.tile(first..first + per_run))?;
+                show(session, first..first + per_run)?;
             }
             let scalars = session.scalars(seed, Stream::Evaluate, 0, count);
             let scalars = crate::kernels::StepScalars { sample: first as u32, ..scalars };
@@ -173,7 +182,9 @@ fn explained(session: &mut Session, rows: Rows, done: &mut dyn FnMut(usize)) -> 
         session.executor.run(plan, &[scalars])?;
         let stats = session.output("stats", count, 2 * latent)?;
         let out = session.output("out", count, wide)?;
+        let several = session.model.latents().len() > 1;
         let told = match (session.model.tells_rates(), session.model.has_closed_rate()) {
+            _ if several => Some((session.output("rate", count, 1)?, 1)),
             (true, _) => Some((session.output(RATES, count, latent)?, latent)),
             (_, true) => None,
             _ => Some((session.output("rate", count, 1)?, 1)),
@@ -210,6 +221,8 @@ pub(crate) fn samples_per_run(samples: usize) -> Result<usize> {
 /// Noise that every row meets.
 struct Noise {
     seed: u64,
+    /// The stochastic layer, counted from 0.
+    layer: usize,
     latent: usize,
 }
 
@@ -219,7 +232,7 @@ impl Noise {
         let mut block = Vec::with_capacity(samples.len() * self.latent);
         for sample in samples {
             for from in (0..self.latent).step_by(4) {
-                let counter = [Stream::Score as u32, 0, sample as u32, (from / 4) as u32];
+                let counter = [Stream::Score as u32, self.layer as u32, sample as u32, (from / 4) as u32];
                 let words = philox(counter, key(self.seed));
                 block.extend(words.iter().take(self.latent - from).map(|&word| normal(word)));
             }

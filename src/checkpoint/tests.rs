@@ -18,6 +18,8 @@ fn config() -> Config {
             decoder_layers: Layers::default(),
             latent: 2,
             above: vec!["3-1".into()],
+            hierarchy: crate::config::Hierarchy::Ladder,
+            norm: crate::config::Norm::Layer,
             condition: Condition::None,
             activation: Activation::Relu,
             likelihood: Likelihood::Bernoulli,

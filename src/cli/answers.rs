@@ -230,6 +230,24 @@ pub struct ReconstructArgs {
     pub out: Option<PathBuf>,
 }
 
+/// Which stochastic layers of several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stochastic {
+    /// All.
+    All,
+    /// One, counted from 1 for the lowest.
+    One(usize),
+}
+
+/// Reads the value of `--layer`.
+fn stochastic(text: &str) -> Result<Stochastic, String> {
+    match (text, text.parse()) {
+        ("all", _) => Ok(Stochastic::All),
+        (_, Ok(layer)) => Ok(Stochastic::One(layer)),
+        _ => Err("expected `all`, or the number of a stochastic layer, from 1 for the lowest".into()),
+    }
+}
+
 /// `elbo embed`.
 #[derive(Debug, Clone, Args)]
 pub struct EmbedArgs {
@@ -258,6 +276,13 @@ pub struct EmbedArgs {
     /// file (`z.npy` and `z.std.npy`).
     #[arg(long)]
     pub std: bool,
+
+    /// Stochastic layer, from 1 for the lowest, or `all` [default: 1]
+    ///
+    /// Of several stochastic layers the one that is written, counted from 1 for the lowest, or `all` of them side by side, the
+    /// lowest first. Each is given the mean of the layer that its posterior depends on.
+    #[arg(long, value_name = "N|all", value_parser = stochastic)]
+    pub layer: Option<Stochastic>,
 
     /// Key of dynamic binarisation [default: the run's]
     #[arg(long, value_name = "N")]
@@ -480,6 +505,13 @@ pub struct InterpolateArgs {
     #[arg(long)]
     pub path: Option<Path>,
 
+    /// Stochastic layer in which to go [default: 1, the lowest]
+    ///
+    /// Of several stochastic layers the one whose latents lie between, counted from 1 for the lowest. Those below it are the
+    /// means of what their priors say.
+    #[arg(long, value_name = "N")]
+    pub layer: Option<usize>,
+
     /// Class to decode as [default: the nearer end's]
     #[arg(long, value_name = "CLASS")]
     pub class: Option<String>,
@@ -506,6 +538,13 @@ pub struct TraverseArgs {
     /// of the prior, zero in all dimensions.
     #[arg(long, value_name = "I")]
     pub example: Option<usize>,
+
+    /// Stochastic layer whose dimensions are varied [default: the highest]
+    ///
+    /// Of several stochastic layers the one whose dimensions are varied, counted from 1 for the lowest. Those below it are the
+    /// means of what their priors say.
+    #[arg(long, value_name = "N")]
+    pub layer: Option<usize>,
 
     /// Class to decode as [default: the example's]
     #[arg(long, value_name = "CLASS")]

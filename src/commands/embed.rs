@@ -1,7 +1,7 @@
 //! `elbo embed`: the latents of examples, in a file.
 
 use super::{files, open};
-use crate::cli::EmbedArgs;
+use crate::cli::{EmbedArgs, Stochastic};
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::model::tasks::{ENCODE, Need};
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 /// Encodes examples and writes the means, and where asked for the deviations, of their posteriors.
 ///
 /// # Errors
-/// Those of [`open::with_data`] and [`open::part`]; [`crate::error::Error::Usage`] for a file of another format,
+/// Those of [`open::with_data`], [`open::part`] and [`open::layer`]; [`crate::error::Error::Usage`] for a file of another format,
 /// [`crate::error::Error::Disk`] where it cannot be written.
 pub fn run(args: &EmbedArgs, report: &Report) -> Result<()> {
     let format = files::format("--out ", &args.out, &["npy", "csv"])?;
@@ -33,10 +33,22 @@ pub fn run(args: &EmbedArgs, report: &Report) -> Result<()> {
     // In the order of the source, so that rows can be put beside those that they came from.
     let mut examples: Vec<u32> = part.map(|i| i as u32).collect();
     examples.sort_by_key(|&i| session.data().map_or(0, |data| data.row(i as usize)));
-    let posterior = session.encode(&examples, seed)?;
+    let layer = match args.layer {
+        Some(Stochastic::All) => None,
+        Some(Stochastic::One(asked)) => Some(open::layer(session, Some(asked), 0)?),
+        None => Some(0),
+    };
+    let mut layers = session.encode_layers(&examples, seed)?;
+    let posterior = match layer {
+        Some(layer) => layers.swap_remove(layer),
+        None => Posterior::side_by_side(&layers),
+    };
     let made = match format {
         "npy" => arrays(&args.out, &posterior, args.std)?,
-        _ => table(&args.out, &posterior, &examples, session.data()?, args.std)?,
+        _ => {
+            let latents = if layer.is_none() { session.model.latents() } else { vec![posterior.latent] };
+            table(&args.out, &posterior, &dimensions(&latents), &examples, session.data()?, args.std)?
+        }
     };
     report.note(&format!(
         "latents  of {} examples ({name} part of {}), {} dimensions",
@@ -44,11 +56,9 @@ pub fn run(args: &EmbedArgs, report: &Report) -> Result<()> {
         session.record.name,
         posterior.latent
     ));
-    // Of several stochastic layers this is the lowest, whose prior is not N(0, 1).
-    let rates = session.model.config.above.is_empty().then(|| posterior.rates()).flatten();
     report.json(&json!({
         "data": session.record.name, "part": name, "examples": posterior.len(), "latent": posterior.latent,
-        "seed": seed, "rates": rates, "files": made,
+        "seed": seed, "rates": posterior.rates(), "files": made,
     }));
     for path in &made {
         report.result(&path.display().to_string());
@@ -74,9 +84,25 @@ fn deviations(path: &Path) -> PathBuf {
     path.with_extension("std.npy")
 }
 
+/// What the dimensions of stochastic layers are called: by their number, of several layers that of the layer before it.
+fn dimensions(latents: &[usize]) -> Vec<String> {
+    let of_layer = |(layer, &latent): (usize, &usize)| {
+        let before = if latents.len() > 1 { format!("{layer}_") } else { String::new() };
+        (0..latent).map(move |dimension| format!("{before}{dimension}")).collect::<Vec<_>>()
+    };
+    (1..).zip(latents).flat_map(of_layer).collect()
+}
+
 /// One row per example: where it stood in the source, its label, its mean, its deviation.
-fn table(path: &Path, posterior: &Posterior, examples: &[u32], data: &Dataset, std: bool) -> Result<Vec<PathBuf>> {
-    let numbered = |name: &str| (0..posterior.latent).map(|j| format!("{name}_{j}")).collect::<Vec<_>>();
+fn table(
+    path: &Path,
+    posterior: &Posterior,
+    dimensions: &[String],
+    examples: &[u32],
+    data: &Dataset,
+    std: bool,
+) -> Result<Vec<PathBuf>> {
+    let numbered = |name: &str| dimensions.iter().map(|j| format!("{name}_{j}")).collect::<Vec<_>>();
     let mut header = vec!["index".to_owned()];
     header.extend(data.labels.as_ref().map(|_| "label".to_owned()));
     header.extend(numbered("mean"));

@@ -17,8 +17,8 @@ const PAIRS: usize = 6;
 /// Draws a row for each pair: the one, what is decoded on the way, the other.
 ///
 /// # Errors
-/// Those of [`open::with_data`] and [`open::part`]; [`crate::error::Error::Usage`] for a pair, a number or a class that
-/// makes no sense.
+/// Those of [`open::with_data`], [`open::part`] and [`open::layer`]; [`crate::error::Error::Usage`] for a pair, a number or a
+/// class that makes no sense.
 pub fn run(args: &InterpolateArgs, report: &Report) -> Result<()> {
     let steps = open::check_steps(args.steps.unwrap_or(9), args.pair.len().max(PAIRS))?;
     let data = args.examples.data.as_deref();
@@ -31,7 +31,8 @@ pub fn run(args: &InterpolateArgs, report: &Report) -> Result<()> {
     let pairs = if args.pair.is_empty() { spread(part.len()) } else { args.pair.clone() };
     let examples = ends(&pairs, &part, name)?;
     let seed = session.config.train.seed;
-    let posterior = session.encode(&examples, seed)?;
+    let layer = open::layer(session, args.layer, 0)?;
+    let posterior = session.encode_layers(&examples, seed)?.swap_remove(layer);
     // The arc keeps the distance from 0 that latents of N(0, 1) have.
     let way = match args.path {
         Some(Path::Spherical) => {
@@ -50,7 +51,7 @@ pub fn run(args: &InterpolateArgs, report: &Report) -> Result<()> {
         Some(class) => vec![class; pairs.len() * steps],
         None => of_nearer_ends(&session.labels(&examples)?, steps),
     };
-    let decoded = session.decode(&latents, &classes)?;
+    let decoded = session.decode_layer(layer, &latents, &classes)?;
     let (width, originals) = (session.model.width, session.originals(&examples)?);
     let mut rows = Vec::new();
     for (ends, row) in originals.chunks_exact(2 * width).zip(decoded.chunks_exact(steps * width)) {
@@ -59,7 +60,8 @@ pub fn run(args: &InterpolateArgs, report: &Report) -> Result<()> {
         rows.extend(&ends[width..]);
     }
     let record = &trained.session.record;
-    let file = format!("interpolation-step-{}.{}", trained.step, show::extension(record));
+    let of = args.layer.map_or(String::new(), |layer| format!("-layer-{layer}"));
+    let file = format!("interpolation{of}-step-{}.{}", trained.step, show::extension(record));
     let file = open::picture(&trained, args.out.as_deref(), &file)?;
     show::save(&file, &rows, record, steps + 2)?;
     report.note(&format!("pairs    of the {name} part: {}", as_text(&pairs)));

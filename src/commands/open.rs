@@ -336,3 +336,17 @@ fn trained(session: Session, run: &Path, checkpoint: &Checkpoint) -> Trained {
 pub fn sources(configs: &[&Config]) -> Vec<String> {
     configs.iter().flat_map(|config| [config.data.source.clone(), config.data.labels.clone()]).collect()
 }
+/// A stochastic layer that is asked for by its number from 1, counted from 0.
+///
+/// # Errors
+/// [`Error::Usage`] for one that there is not.
+pub fn layer(session: &Session, asked: Option<usize>, usual: usize) -> Result<usize> {
+    let count = session.model.latents().len();
+    match asked {
+        None => Ok(usual),
+        Some(layer) if (1..=count).contains(&layer) => Ok(layer - 1),
+        Some(layer) => Err(Error::Usage(format!(
+            "--layer {layer}: the stochastic layers of this model go from 1, the lowest, to {count}"
+        ))),
+    }
+}

@@ -359,7 +359,7 @@ fn describe(session: &mut Session, report: &Report) -> Result<()> {
     let [encoder, decoder] = session.model.networks()?.map(|steps| network::describe(&steps).join(", "));
     report.note(&format!("model    {}: encoder {encoder}", config.name));
     report.note(&format!("         decoder {decoder}"));
-    for (level, pair) in (2..).zip(network::between(&session.model.config)?) {
+    for (level, pair) in (2..).zip(session.model.between()?) {
         let [up, down] = pair.map(|steps| network::describe(&steps).join(", "));
         report.note(&format!("         encoder {level} {up}"));
         report.note(&format!("         decoder {level} {down}"));

@@ -5,18 +5,19 @@ use crate::cli::TraverseArgs;
 use crate::config::Prior;
 use crate::error::{Error, Result};
 use crate::latent::between;
-use crate::model::tasks::{ENCODE, Need};
+use crate::model::tasks::ENCODE;
 use crate::report::Report;
 use crate::report::table::table;
 use crate::session::{BATCH, Purpose};
 use serde_json::json;
 
 /// Draws a row for each dimension, in which it goes from −range to range while the others stay. Where the prior is N(0, 1) that
-/// is around 0 in its deviations, elsewhere around the mean of the codes of the part in theirs.
+/// is around 0 in its deviations, elsewhere around the mean of the codes of the part in theirs. Of several stochastic layers
+/// below the highest none has N(0, 1) for its prior.
 ///
 /// # Errors
-/// Those of [`open::with_data`] and [`open::part`]; [`Error::Usage`] for a range, a number or a class that makes no
-/// sense, and for a model of several stochastic layers.
+/// Those of [`open::with_data`], [`open::part`] and [`open::layer`]; [`Error::Usage`] for a range, a number or a class that
+/// makes no sense.
 pub fn run(args: &TraverseArgs, report: &Report) -> Result<()> {
     let most = args.count.unwrap_or(20);
     let range = args.range.unwrap_or(3.0);
@@ -27,7 +28,8 @@ pub fn run(args: &TraverseArgs, report: &Report) -> Result<()> {
     let data = args.examples.data.as_deref();
     let mut trained = open::with_data(&args.run, data, Purpose::task(ENCODE, BATCH), report)?;
     let session = &mut trained.session;
-    session.model.need(&[Need::OneLayer], "elbo traverse")?;
+    let highest = session.model.latents().len() - 1;
+    let layer = open::layer(session, args.layer, highest)?;
     let (part, name) = open::part(session.data()?, args.examples.part)?;
     let centre = args.example.map(|index| open::example("--example", index, &part, name)).transpose()?;
     let seed = session.config.train.seed;
@@ -37,7 +39,7 @@ pub fn run(args: &TraverseArgs, report: &Report) -> Result<()> {
         _ => classes::one(session, "--class", args.class.as_deref())?,
     };
     classes::say_unseen(session, &classes::repeated(class, 1), report);
-    let posterior = session.encode(&part.map(|i| i as u32).collect::<Vec<_>>(), seed)?;
+    let posterior = session.encode_layers(&part.map(|i| i as u32).collect::<Vec<_>>(), seed)?.swap_remove(layer);
     // Where no dimension has a rate, the codes say how much it tells.
     let [mean, deviation] = posterior.moments();
     let (sizes, what) = match posterior.rates() {
@@ -47,9 +49,9 @@ pub fn run(args: &TraverseArgs, report: &Report) -> Result<()> {
     let latent = sizes.len();
     let mut dimensions: Vec<usize> = (0..latent).collect();
     dimensions.sort_by(|&a, &b| sizes[b].total_cmp(&sizes[a]));
-    let standard = session.model.config.prior == Prior::Standard;
+    let standard = session.model.config.prior == Prior::Standard && layer == highest;
     let start = match centre {
-        Some(example) => session.encode(&[example], seed)?.means,
+        Some(example) => session.encode_layers(&[example], seed)?.swap_remove(layer).means,
         None if standard => vec![0.0; latent],
         None => mean.iter().map(|&mean| mean as f32).collect(),
     };
@@ -63,9 +65,10 @@ pub fn run(args: &TraverseArgs, report: &Report) -> Result<()> {
         }
     }
     let rows = latents.len() / latent;
-    let decoded = session.decode(&latents, &classes::repeated(class, rows))?;
+    let decoded = session.decode_layer(layer, &latents, &classes::repeated(class, rows))?;
     let record = &trained.session.record;
-    let file = format!("traversal-step-{}.{}", trained.step, show::extension(record));
+    let of = args.layer.map_or(String::new(), |layer| format!("-layer-{layer}"));
+    let file = format!("traversal{of}-step-{}.{}", trained.step, show::extension(record));
     let file = open::picture(&trained, args.out.as_deref(), &file)?;
     show::save(&file, &decoded, record, steps)?;
     let shown = most.min(latent);
@@ -79,7 +82,7 @@ pub fn run(args: &TraverseArgs, report: &Report) -> Result<()> {
     let sorted: Vec<f64> = dimensions.iter().map(|&d| sizes[d]).collect();
     let key = if what.starts_with("rate") { "rates" } else { "deviations" };
     report.json(&json!({
-        "part": name, "dimensions": dimensions, key: sorted, "shown": shown, "range": range, "steps": steps,
+        "part": name, "layer": layer + 1, "dimensions": dimensions, key: sorted, "shown": shown, "range": range, "steps": steps,
         "files": [file],
     }));
     report.result(&file.display().to_string());

@@ -1,12 +1,36 @@
-//! Stochastic layers above the lowest, in words.
+//! Stochastic layers above the lowest, in words, and how a posterior goes through them.
+
+use serde::{Deserialize, Serialize};
 
 /// The most numbers in one of them.
 const MOST: usize = 65;
 
+/// How the posterior of several stochastic layers is put together; the generative model is the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hierarchy {
+    /// From the data up, each layer given a sample of the one below: q(z1|x) q(z2|z1) … (Burda et al. 2015).
+    Stacked,
+    /// From the top down, each layer given a sample of the one above and what the encoders say of the data (the ladder of
+    /// Sønderby et al. 2016): q(zL|x) … q(z1|z2, x).
+    Ladder,
+}
+
+impl Hierarchy {
+    /// The word for it in a configuration.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Stacked => "stacked",
+            Self::Ladder => "ladder",
+        }
+    }
+}
+
 /// A stochastic layer above the lowest: widths and latent dimensions joined by `-`, such as `100-100-50`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Above {
-    /// Widths of the hidden layers from the layer below to this one; those back are the same backwards.
+    /// Widths of the hidden layers from the layer below to this one (in a ladder from the last hidden layer below); those back
+    /// are the same backwards.
     pub hidden: Vec<usize>,
     /// Its latent dimensions.
     pub latent: usize,

@@ -95,6 +95,8 @@ fn belongings(config: &Config) -> Vec<(&'static str, bool, &'static str)> {
     let two = "objective.factor and objective.adversary";
     let (prior, posterior) = (config.model.prior, config.model.posterior);
     let flows = matches!(posterior, Posterior::Planar | Posterior::Iaf);
+    let (model, several) = (&config.model, !config.model.above.is_empty());
+    let widths = several || model.encoder_layers.is_empty() || model.decoder_layers.is_empty();
     let reads = |key| likelihood.keys().contains(&key);
     // Scales that the decoder puts out start with none.
     let sigma = reads("sigma") && (!reads("scales") || config.model.scales == Scales::Shared);
@@ -116,6 +118,8 @@ fn belongings(config: &Config) -> Vec<(&'static str, bool, &'static str)> {
         ),
         ("model.components", reads("components"), "the likelihood logistic-mixture"),
         ("model.scales", reads("scales"), "the likelihood logistic-mixture"),
+        ("model.hierarchy", several, "several stochastic layers, which model.above gives"),
+        ("model.norm", widths, "hidden layers that are given by their widths; in lists of layers it is \"layer-norm\""),
         ("model.prior_components", matches!(prior, Prior::Mixture | Prior::Vamp), "the priors mixture and vamp"),
         ("model.prior_weights", matches!(prior, Prior::Mixture | Prior::Vamp), "the priors mixture and vamp"),
         ("model.prior_layers", prior == Prior::Flow, "the prior flow"),

@@ -43,6 +43,11 @@ pub const RECIPES: &[(&str, &str, &str)] = &[
         "two stochastic layers of 100 and 50, likewise: the deeper network of the IWAE paper",
     ),
     (
+        "ladder",
+        include_str!("../../assets/recipes/ladder.toml"),
+        "five stochastic layers of 64 to 4 dimensions, inferred from the top down: the ladder VAE",
+    ),
+    (
         "factor",
         include_str!("../../assets/recipes/factor.toml"),
         "FactorVAE: ten latent dimensions that a discriminator holds independent of each other",
@@ -137,6 +142,7 @@ mod tests {
             ("iaf", &[200, 200], 50, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 425_284),
             ("iwae", &[200, 200], 50, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 425_284),
             ("iwae2", &[200, 200], 100, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 521_084),
+            ("ladder", &[512, 512], 64, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 1_862_904),
             ("factor", &[400], 10, Likelihood::Bernoulli, Binarise::None, OptimizerKind::Adam, 966_405),
             // Without classes, of which the data say how many there are.
             ("conditional", &[200, 200], 50, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 425_284),

@@ -67,11 +67,13 @@ fn for_source(overrides: &[(String, String)]) -> Option<&'static str> {
 }
 
 /// Keys that came after runs had been saved without them: those were trained as the defaults of these keys say.
-const LATER: [&str; 31] = [
+const LATER: [&str; 33] = [
     "objective.adversary",
     "objective.covariance",
     "objective.variance",
     "model.above",
+    "model.hierarchy",
+    "model.norm",
     "model.condition",
     "model.prior",
     "model.prior_components",
@@ -579,6 +581,8 @@ mod tests {
         let text = to_toml(&Config::default());
         let later = [
             "above = ",
+            "hierarchy = ",
+            "norm = ",
             "condition = ",
             "prior",
             "posterior",

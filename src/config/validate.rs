@@ -6,8 +6,8 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use super::{
-    Anneal, Binarise, Bound, Condition, Config, Curve, Domain, Layer, Layers, Likelihood, ModelConfig, ObjectiveConfig,
-    Posterior, Prior, Scale, ScheduleConfig, TrainConfig, layers,
+    Anneal, Binarise, Bound, Condition, Config, Curve, Domain, Hierarchy, Layer, Layers, Likelihood, ModelConfig, Norm,
+    ObjectiveConfig, Posterior, Prior, Scale, ScheduleConfig, TrainConfig, layers,
 };
 use crate::error::{Error, Result};
 
@@ -150,9 +150,7 @@ fn check_objective(objective: &ObjectiveConfig, model: &ModelConfig, train: &Tra
     positive("objective.anneal_epochs", *anneal_epochs)?;
     check(*anneal_share > 0.0 && *anneal_share <= 1.0, "objective.anneal_share", anneal_share, "above 0 and up to 1")?;
     number("objective.free_bits", *free_bits, 0.0)?;
-    let divides = *free_group > 0 && model.latent.is_multiple_of(*free_group);
-    let divisor = format!("a divisor of model.latent = {}", model.latent);
-    check(divides, "objective.free_group", free_group, &divisor)?;
+    check_free_group(*free_group, model)?;
     number("objective.capacity", *capacity, 0.0)?;
     positive("objective.capacity_epochs", *capacity_epochs)?;
     count("objective.samples", *samples, 1..=MAX_SAMPLES)?;
@@ -195,20 +193,52 @@ fn check_objective(objective: &ObjectiveConfig, model: &ModelConfig, train: &Tra
     check(*capacity == 0.0, "objective.capacity", capacity, &format!("0 {elbo}"))
 }
 
+/// Groups of dimensions that are free of charge are those of each stochastic layer by itself.
+fn check_free_group(group: usize, model: &ModelConfig) -> Result<()> {
+    let levels = model.levels()?;
+    if levels.is_empty() {
+        let divides = group > 0 && model.latent.is_multiple_of(group);
+        let divisor = format!("a divisor of model.latent = {}", model.latent);
+        return check(divides, "objective.free_group", &group, &divisor);
+    }
+    let latents: Vec<usize> = std::iter::once(model.latent).chain(levels.iter().map(|level| level.latent)).collect();
+    let fits = group > 0 && latents.iter().all(|&latent| latent <= group || latent.is_multiple_of(group));
+    let allowed = format!(
+        "a divisor of the latent dimensions of each stochastic layer, {latents:?}, or as many or more, which makes a layer one group"
+    );
+    check(fits, "objective.free_group", &group, &allowed)
+}
+
 /// What is for one stochastic layer alone is refused where there are several.
 fn check_above(model: &ModelConfig, objective: &ObjectiveConfig) -> Result<()> {
     check(model.above.len() < MAX_LAYERS, "model.above", &format!("{} layers", model.above.len()), "fewer than 64")?;
+    check_norm(model)?;
     if model.levels()?.is_empty() {
         return Ok(());
     }
     let one = "with model.above, since it is for models of one stochastic layer";
-    check(model.condition == Condition::None, "model.condition", &"label", &format!("none {one}"))?;
-    check(objective.free_bits == 0.0, "objective.free_bits", &objective.free_bits, &format!("0 {one}"))?;
+    let ladder = "0 with model.hierarchy = stacked, in which the KL divergence of a lower layer has no closed form; \
+                  model.hierarchy = ladder has one for each";
+    let closed = objective.free_bits == 0.0 || model.hierarchy == Hierarchy::Ladder;
+    check(closed, "objective.free_bits", &objective.free_bits, ladder)?;
     check(objective.capacity == 0.0, "objective.capacity", &objective.capacity, &format!("0 {one}"))?;
     check(objective.tc == 1.0, "objective.tc", &objective.tc, &format!("1 {one}"))?;
     check(objective.mmd == 0.0, "objective.mmd", &objective.mmd, &format!("0 {one}"))?;
     check(objective.covariance == 0.0, "objective.covariance", &objective.covariance, &format!("0 {one}"))?;
     check(objective.variance == 0.0, "objective.variance", &objective.variance, &format!("0 {one}"))
+}
+
+/// A layer of one number is nothing but its mean, of which normalisation leaves nothing.
+fn check_norm(model: &ModelConfig) -> Result<()> {
+    if model.norm == Norm::None {
+        return Ok(());
+    }
+    let levels = model.levels()?;
+    let above = levels.iter().map(|level| ("model.above", &level.hidden));
+    for (key, widths) in [("model.hidden", &model.hidden), ("model.decoder", &model.decoder)].into_iter().chain(above) {
+        check(widths.iter().all(|&width| width > 1), key, &1, "2 or wider with model.norm = layer")?;
+    }
+    Ok(())
 }
 
 /// What looks at the KL divergence to N(0, 1) is for that prior and normal posteriors alone.
@@ -285,27 +315,31 @@ fn check_schedule(schedule: &ScheduleConfig) -> Result<()> {
 }
 
 /// The number of parameters of the model on examples of `data` values, for which the likelihood wants `outputs` numbers:
-/// weights and biases of all networks. A network that is a list of layers counts nothing: its shapes show when the data are
-/// known. `None` where the count overflows.
+/// weights, biases and normalisations of all networks. A network that is a list of layers counts nothing, nor does a ladder
+/// count what reads it: its shapes show when the data are known. `None` where the count overflows.
 pub fn parameter_count(model: &ModelConfig, data: usize, outputs: usize) -> Option<u64> {
     let backwards: Vec<usize> = model.hidden.iter().rev().copied().collect();
     let widths = if model.decoder.is_empty() { &backwards } else { &model.decoder };
     let [mut encoder, mut decoder] = [0; 2];
     if model.encoder_layers.is_empty() {
-        encoder = dense_layers(data, &model.hidden, model.latent.checked_mul(2)?)?;
+        encoder = perceptron(model, data, &model.hidden, model.latent.checked_mul(2)?)?;
     }
     if model.decoder_layers.is_empty() {
-        decoder = dense_layers(model.latent, widths, outputs)?;
+        decoder = perceptron(model, model.latent, widths, outputs)?;
     }
-    let (mut sum, mut below) = (encoder.checked_add(decoder)?, model.latent);
+    let mut sum = encoder.checked_add(decoder)?;
+    // Dimensions of the layer below, and the last hidden layer there.
+    let mut below = model.latent;
+    let mut hidden = if model.encoder_layers.is_empty() { model.hidden.last().copied().unwrap_or(data) } else { 0 };
     if !model.discriminator.is_empty() {
         sum = sum.checked_add(dense_layers(model.latent, &model.discriminator, 1)?)?;
     }
     for above in model.levels().unwrap_or_default() {
         let backwards: Vec<usize> = above.hidden.iter().rev().copied().collect();
-        sum = sum.checked_add(dense_layers(below, &above.hidden, above.latent.checked_mul(2)?)?)?;
-        sum = sum.checked_add(dense_layers(above.latent, &backwards, below.checked_mul(2)?)?)?;
-        below = above.latent;
+        let inputs = if model.hierarchy == Hierarchy::Ladder { hidden } else { below };
+        sum = sum.checked_add(perceptron(model, inputs, &above.hidden, above.latent.checked_mul(2)?)?)?;
+        sum = sum.checked_add(perceptron(model, above.latent, &backwards, below.checked_mul(2)?)?)?;
+        (below, hidden) = (above.latent, above.hidden.last().copied().unwrap_or(hidden));
     }
     Some(sum)
 }
@@ -322,6 +356,12 @@ pub fn pseudo_inputs_exceed(components: usize, examples: usize) -> Error {
         "model.prior_components = {components} is more than the {examples} examples to train on, as which pseudo-inputs start: \
          take fewer"
     ))
+}
+
+/// The parameters of fully connected layers of these widths with the normalisation of the model.
+fn perceptron(model: &ModelConfig, inputs: usize, hidden: &[usize], outputs: usize) -> Option<u64> {
+    let norms = if model.norm == Norm::Layer { 2 * hidden.iter().map(|&width| width as u64).sum::<u64>() } else { 0 };
+    dense_layers(inputs, hidden, outputs)?.checked_add(norms)
 }
 
 /// The parameters of fully connected layers of these widths: (inputs + 1) × outputs each.
@@ -412,6 +452,8 @@ mod tests {
             ("data.resize", "28x99999", |c| c.data.resize = "28x99999".into()),
             ("model.hidden[1]", "0", |c| c.model.hidden = vec![8, 0]),
             ("model.hidden[0]", "1048577", |c| c.model.hidden = vec![MAX_WIDTH + 1]),
+            ("model.hidden", "1", |c| (c.model.hidden, c.model.norm) = (vec![8, 1], Norm::Layer)),
+            ("objective.free_bits", "1", |c| (c.model.above, c.objective.free_bits) = (vec!["2".into()], 1.0)),
             ("model.hidden", "65 layers", |c| c.model.hidden = vec![1; 65]),
             ("model.decoder[0]", "0", |c| c.model.decoder = vec![0]),
             ("model.latent", "0", |c| c.model.latent = 0),

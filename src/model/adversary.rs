@@ -9,7 +9,6 @@
 
 use super::factor::{self, logit};
 use super::phases::Phase;
-use super::weights::ADVERSARY;
 use super::{Model, Weights};
 use crate::config::Config;
 use crate::error::Result;
@@ -34,10 +33,11 @@ impl Model {
     }
 }
 
-/// Adds −log D(z): what the encoder does to look like the prior.
-pub(super) fn add_deceit(graph: &mut Graph, weights: &Weights, z: Id, discriminator: &[Id]) -> Result<()> {
+/// −log D(z) of latents, [R, Z] → [R]: what the encoder makes smaller to look like the prior.
+///
+/// # Errors
+/// Those of [`logit`].
+pub fn deceit(graph: &mut Graph, z: Id, discriminator: &[Id]) -> Result<Id> {
     let logit = logit(graph, z, discriminator)?;
-    let deceit = graph.map([logit], |[logit]| (-logit).softplus())?;
-    graph.term(ADVERSARY, deceit, weights.slot(ADVERSARY)?);
-    Ok(())
+    graph.map([logit], |[logit]| (-logit).softplus())
 }

@@ -11,7 +11,7 @@
 
 use super::network::{Kind, Map};
 use super::phases::{Build, Phase};
-use super::weights::{DENSITY_RATIO, Weight};
+use super::weights::Weight;
 use super::{Model, Weights};
 use crate::config::{Config, OptimizerConfig};
 use crate::error::Result;
@@ -93,14 +93,8 @@ pub(super) fn add_judgement(graph: &mut Graph, weights: &Weights, kinds: [Id; 2]
     Ok(())
 }
 
-/// Adds γ·log D(z)/(1 − D(z)), which is the logit: the discriminator's estimate of the total correlation.
-pub(super) fn add_estimate(graph: &mut Graph, weights: &Weights, z: Id, discriminator: &[Id]) -> Result<()> {
-    let ratio = logit(graph, z, discriminator)?;
-    graph.term(DENSITY_RATIO, ratio, weights.slot(DENSITY_RATIO)?);
-    Ok(())
-}
-
-/// What the discriminator makes of latents, [R, Z] → [R]: a logit, the larger the more they look like latents of examples.
+/// What the discriminator makes of latents, [R, Z] → [R]: the logit log D(z)/(1 − D(z)), the larger the more they look like
+/// latents of examples. It is the estimate of the total correlation.
 ///
 /// # Errors
 /// A bug, where its tensors do not go with the latents.

@@ -3,8 +3,9 @@
 //! Whatever is optimised, the first two terms of a graph are distortion and rate, so that runs can be compared.
 
 use super::stack::{Drawn, Pass, sum};
-use super::weights::{self, COVARIANCE, DISTORTION, MMD, RATE, TOTAL_CORRELATION, VARIANCE, Weights};
-use super::{Model, adversary, factor, likelihood, pairs};
+use super::terms::{self, Latents};
+use super::weights::{self, DISTORTION, RATE, Weights};
+use super::{Model, likelihood};
 use crate::config::{Bound, ObjectiveConfig};
 use crate::error::Result;
 use crate::graph::group::{DECODER, ENCODER};
@@ -44,51 +45,36 @@ impl Model {
         let rate = sum(graph, &rates)?;
         graph.term("distortion", distortion, weights.slot(DISTORTION)?);
         let latent = self.config.latent;
+        let several = !pass.priors.is_empty();
         let shape = match (objective.free_bits > 0.0, objective.capacity > 0.0) {
+            (true, _) if several => {
+                graph.report("rate", rate);
+                let penalty = self.free_bits(graph, &pass, objective.free_bits, objective.free_group)?;
+                graph.term(PENALTY, penalty, weights.slot(RATE)?);
+                report_layers(graph, &rates);
+                return Ok(());
+            }
             (true, _) => KlShape::FreeBits { bound: objective.free_bits, size: objective.free_group },
             (_, true) => KlShape::Capacity { size: latent, weight: weights.slot(weights::CAPACITY)? },
             _ => {
                 graph.term("rate", rate, weights.slot(RATE)?);
                 report_layers(graph, &rates);
-                return self.of_pairs(graph, objective, &weights, &pass);
+                return self.further(graph, objective, &weights, &pass);
             }
         };
         graph.report("rate", rate);
         let means = graph.add(Op::KlMeans { stats, clamp, size: shape.size() })?;
         let penalty = graph.add(Op::ShapedKl { stats, means, clamp, shape })?;
         graph.term(PENALTY, penalty, weights.slot(RATE)?);
-        self.of_pairs(graph, objective, &weights, &pass)
+        self.further(graph, objective, &weights, &pass)
     }
 
-    /// Terms that look at the latents of a batch as a whole.
-    fn of_pairs(&self, graph: &mut Graph, objective: &ObjectiveConfig, weights: &Weights, pass: &Pass) -> Result<()> {
-        let (Drawn { stats, z, .. }, clamp) = (pass.lowest(), self.clamp());
-        if objective.factor > 0.0 {
-            factor::add_estimate(graph, weights, z, &pass.discriminator)?;
-        }
-        if objective.adversary > 0.0 {
-            adversary::add_deceit(graph, weights, z, &pass.discriminator)?;
-        }
-        if objective.tc != 1.0 {
-            let correlation = pairs::total_correlation(graph, stats, z, clamp)?;
-            graph.term(TOTAL_CORRELATION, correlation, weights.slot(TOTAL_CORRELATION)?);
-        }
-        if objective.mmd > 0.0 {
-            // Of two draws for each example the first is the noise of its latent.
-            let prior = graph.add(Op::Noise { rows: 2 * graph.batch, width: self.config.latent, layer: 0 })?;
-            let prior = (self.prior().sample)(graph, self, &pass.prior, prior)?;
-            let discrepancy = pairs::mmd(graph, z, prior)?;
-            graph.term(MMD, discrepancy, weights.slot(MMD)?);
-        }
-        if objective.covariance > 0.0 || objective.variance > 0.0 {
-            let [between, of_each] = pairs::moments(graph, stats, self.config.latent)?;
-            for (name, weight, term) in
-                [(COVARIANCE, objective.covariance, between), (VARIANCE, objective.variance, of_each)]
-            {
-                if weight > 0.0 {
-                    graph.term(name, term, weights.slot(name)?);
-                }
-            }
+    /// The terms beside distortion and rate.
+    fn further(&self, graph: &mut Graph, objective: &ObjectiveConfig, weights: &Weights, pass: &Pass) -> Result<()> {
+        let latents = Latents::new(self, pass);
+        for (term, _) in terms::of(objective) {
+            let rows = (term.rows)(graph, &latents)?;
+            graph.term(term.name, rows, weights.slot(term.name)?);
         }
         Ok(())
     }
@@ -165,23 +151,8 @@ pub fn loss(
 
 /// What is minimised, in a line; `beta` is how its value is shown.
 pub fn formula(objective: &ObjectiveConfig, beta: &str) -> String {
-    let tc = objective.tc - 1.0;
-    let tc = if tc == 0.0 { String::new() } else { format!(" + {tc} x total correlation") };
-    let mmd = if objective.mmd > 0.0 { format!(" + {} x MMD", objective.mmd) } else { String::new() };
-    let moment = |name: &str, weight: f32| match weight {
-        0.0 => String::new(),
-        weight => format!(" + {weight} x {name} (DIP-VAE-I)"),
-    };
-    let moments = moment(COVARIANCE, objective.covariance) + &moment(VARIANCE, objective.variance);
-    let factor = match objective.factor {
-        0.0 => String::new(),
-        factor => format!(" + {factor} x density ratio of a discriminator (FactorVAE)"),
-    };
-    let adversary = match objective.adversary {
-        0.0 => String::new(),
-        adversary => format!(" + {adversary} x -log D(z) of a discriminator of latents and prior (AAE)"),
-    };
-    format!("{}{tc}{mmd}{moments}{factor}{adversary}", main_part(objective, beta))
+    let further = terms::of(objective).map(|(term, weight)| format!(" + {weight} x {}", term.words));
+    main_part(objective, beta) + &further.collect::<String>()
 }
 
 fn main_part(objective: &ObjectiveConfig, beta: &str) -> String {
@@ -212,7 +183,7 @@ fn main_part(objective: &ObjectiveConfig, beta: &str) -> String {
 mod tests {
     use super::*;
     use crate::config::Anneal;
-    use crate::model::weights::{ADVERSARY, DENSITY_RATIO};
+    use crate::model::weights::{ADVERSARY, COVARIANCE, DENSITY_RATIO, MMD, TOTAL_CORRELATION, VARIANCE};
 
     #[test]
     fn the_loss_of_an_epoch_has_the_weights_of_its_end() {

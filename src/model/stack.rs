@@ -1,6 +1,8 @@
 //! Stochastic layers on top of each other (Burda, Grosse and Salakhutdinov 2015, section 2): how a pass goes up through
 //! them, what each of them costs, and how latents are drawn from the top down. The plain VAE is the case of one.
 //!
+//! Where the posterior goes the other way, from the top down, it is a ladder ([`super::ladder`]).
+//!
 //! z1 is the lowest, which the decoder reads, and has the posterior of the model; zL the highest, which has its prior. An encoder gives the statistics of
 //! q(z1|x), those above it those of q(zₗ|zₗ₋₁); a decoder gives x from z1, those above it the statistics of p(zₗ|zₗ₊₁). With K
 //! samples of each example, everything above q(z1|x) has R = B·K rows.
@@ -12,18 +14,20 @@
 use super::network::{self, Map, Step};
 use super::parts::Tensor;
 use super::posterior::{Given, Transformed};
-use super::{Model, likelihood};
+use super::vae::of_layer;
+use super::{Model, ladder, likelihood};
+use crate::config::Hierarchy;
 use crate::error::Result;
-use crate::graph::{Graph, Id, Op};
+use crate::graph::{Axis, Graph, Id, Op, Reduction};
 use crate::shape::Shape;
 
 /// The steps of a network and its trainable tensors.
-type Network = (Vec<Step>, Vec<Id>);
+pub(super) type Network = (Vec<Step>, Vec<Id>);
 
 /// All networks with the trainable tensors of a graph, from the data up.
 pub(super) struct Networks {
-    encoders: Vec<Network>,
-    decoders: Vec<Network>,
+    pub encoders: Vec<Network>,
+    pub decoders: Vec<Network>,
     /// What the lowest decoder has for all examples: [`likelihood::global`].
     pub shared: Option<Id>,
     /// The tensors of the posterior.
@@ -40,7 +44,7 @@ pub(super) struct Encoded {
     /// Mean and log-variance before the clamp, [B, 2Z].
     pub stats: Id,
     /// What else the posterior wants to know, [B, C]; where it wants nothing, the same as `stats`.
-    context: Id,
+    pub context: Id,
 }
 
 impl Networks {
@@ -57,7 +61,8 @@ impl Networks {
 /// What was drawn in one stochastic layer.
 #[derive(Clone, Copy)]
 pub(super) struct Drawn {
-    /// The statistics of q, [B, 2Z] of the lowest layer and [R, 2Z] of others.
+    /// The statistics of q: [B, 2Z] of the layer that the posterior begins with, which is the lowest, of a ladder the highest, and
+    /// [R, 2Z] of others.
     pub stats: Id,
     /// Its noise, [R, Z].
     pub eps: Id,
@@ -65,7 +70,17 @@ pub(super) struct Drawn {
     pub z: Id,
     /// The logarithm of how much the posterior stretched space on the way from the normal distribution of `stats`, [R]; nothing
     /// where it did not.
-    log_det: Option<Id>,
+    pub log_det: Option<Id>,
+}
+
+/// What posteriors and priors of all layers came to, given examples.
+pub(super) struct Inferred {
+    /// What the lowest encoder says.
+    pub encoded: Encoded,
+    /// The lowest first.
+    pub layers: Vec<Drawn>,
+    /// The statistics of p(zₗ|zₗ₊₁) of all layers but the highest, [R, 2Z].
+    pub priors: Vec<Id>,
 }
 
 /// What a graph of the whole model made.
@@ -102,11 +117,20 @@ impl Model {
     fn stack(&self) -> Result<[Vec<Vec<Step>>; 2]> {
         let [encoder, decoder] = self.networks()?;
         let (mut encoders, mut decoders) = (vec![encoder], vec![decoder]);
-        for [up, down] in network::between(&self.config)? {
+        for [up, down] in self.between()? {
             encoders.push(up);
             decoders.push(down);
         }
         Ok([encoders, decoders])
+    }
+
+    /// The networks between each stochastic layer and the one above it, from the lowest up: encoder and decoder.
+    ///
+    /// # Errors
+    /// As those of [`Model::networks`].
+    pub fn between(&self) -> Result<Vec<[Vec<Step>; 2]>> {
+        let [encoder, _] = self.networks()?;
+        network::between(&self.config, ladder::below_head(&encoder))
     }
 
     /// The trainable maps in the order of [`Model::parameters`]: up through the encoders, then down through the decoders.
@@ -162,8 +186,7 @@ impl Model {
     pub(super) fn given_noise(&self, graph: &mut Graph, name: &str, samples: usize) -> Result<Vec<Id>> {
         let rows = graph.batch * samples;
         let noise = |(layer, width): (usize, usize)| {
-            let name = if layer == 0 { name.to_owned() } else { format!("{name} {}", layer + 1) };
-            graph.add(Op::Input { name, shape: Shape::new(&[rows, width]) })
+            graph.add(Op::Input { name: of_layer(name, layer), shape: Shape::new(&[rows, width]) })
         };
         self.latents().into_iter().enumerate().map(noise).collect()
     }
@@ -196,15 +219,30 @@ impl Model {
         Ok(self.drawn(graph, networks, of, eps)?.z)
     }
 
-    /// Examples up through all layers with the noise of each, and down again.
-    pub(super) fn through(
+    /// What is drawn in all layers given examples, with the noise of each.
+    pub(super) fn infer(
         &self,
         graph: &mut Graph,
         networks: &Networks,
         x: Id,
         noise: &[Id],
         class: Option<Id>,
-    ) -> Result<Pass> {
+    ) -> Result<Inferred> {
+        match self.config.hierarchy {
+            Hierarchy::Stacked => self.infer_upwards(graph, networks, x, noise, class),
+            Hierarchy::Ladder => self.infer_downwards(graph, networks, x, noise, class),
+        }
+    }
+
+    /// The same where each layer is given a sample of the one below.
+    fn infer_upwards(
+        &self,
+        graph: &mut Graph,
+        networks: &Networks,
+        x: Id,
+        noise: &[Id],
+        class: Option<Id>,
+    ) -> Result<Inferred> {
         let encoded = self.encoder(graph, networks, x, class)?;
         let mut layers = vec![self.drawn(graph, networks, encoded, noise[0])?];
         for (&eps, (steps, weights)) in noise.iter().zip(&networks.encoders).skip(1) {
@@ -216,6 +254,31 @@ impl Model {
         for (above, (steps, weights)) in layers.iter().zip(&networks.decoders).skip(1) {
             priors.push(network::apply(graph, above.z, steps, weights, None)?);
         }
+        Ok(Inferred { encoded, layers, priors })
+    }
+
+    /// What stands for examples by itself in all layers: each is given the mean of the one below, in a ladder of the one above.
+    pub(super) fn infer_means(
+        &self,
+        graph: &mut Graph,
+        networks: &Networks,
+        x: Id,
+        class: Option<Id>,
+    ) -> Result<Vec<Drawn>> {
+        let noise = self.given_noise(graph, "zero noise", 1)?;
+        Ok(self.infer(graph, networks, x, &noise, class)?.layers)
+    }
+
+    /// Examples through all layers with the noise of each, and down again.
+    pub(super) fn through(
+        &self,
+        graph: &mut Graph,
+        networks: &Networks,
+        x: Id,
+        noise: &[Id],
+        class: Option<Id>,
+    ) -> Result<Pass> {
+        let Inferred { encoded, layers, priors } = self.infer(graph, networks, x, noise, class)?;
         let out = networks.decode(graph, layers[0].z, class)?;
         let out = likelihood::complete(graph, self, out, networks.shared)?;
         let prior = self.prior_parts(graph, networks)?;
@@ -240,19 +303,57 @@ impl Model {
         (0..pass.layers.len()).map(|layer| self.log_ratio(graph, pass, layer)).collect()
     }
 
-    /// The rate of each layer, of the highest by its closed form if it has one: [B] of one layer that has it, else [R].
+    /// The rate of each layer, by its closed form where it has one: [B] or [R].
     pub(super) fn rates(&self, graph: &mut Graph, pass: &Pass) -> Result<Vec<Id>> {
         let wanted = pass.priors.len() + usize::from(!self.has_closed_rate());
-        let lower: Vec<Id> = (0..wanted).map(|layer| self.log_ratio(graph, pass, layer)).collect::<Result<_>>()?;
+        let ladder = self.config.hierarchy == Hierarchy::Ladder;
+        let of_layer = |layer: usize| match pass.priors.get(layer) {
+            Some(&prior) if ladder => {
+                let rates = ladder::divergences(graph, pass.layers[layer].stats, Some(prior), self.clamp())?;
+                graph.reduce(Reduction::Sum, Axis::Columns, rates)
+            }
+            _ => self.log_ratio(graph, pass, layer),
+        };
+        let lower: Vec<Id> = (0..wanted).map(of_layer).collect::<Result<_>>()?;
         self.rates_with(graph, pass, &lower)
     }
 
-    /// The same from the log ratios of the layers below the highest, where there are such already.
+    /// The rate of each layer where nothing was drawn, [B]: by its closed form where it has one, else log q − log p at the latents
+    /// without noise, log q with Σ ½ε² of the noise at its mean, Z/2.
+    pub(super) fn rates_of_means(&self, graph: &mut Graph, pass: &Pass) -> Result<Vec<Id>> {
+        let mut rates = self.rates(graph, pass)?;
+        let ladder = self.config.hierarchy == Hierarchy::Ladder;
+        for (at, (rate, latent)) in rates.iter_mut().zip(self.latents()).enumerate() {
+            let closed = if at < pass.priors.len() { ladder } else { self.has_closed_rate() };
+            if !closed {
+                let half = 0.5 * latent as f32;
+                *rate = graph.map([*rate], |[ratio]| ratio - half)?;
+            }
+        }
+        Ok(rates)
+    }
+
+    /// [`Model::rates`] from the log ratios of the layers below the highest, where there are such already.
     pub(super) fn rates_with(&self, graph: &mut Graph, pass: &Pass, ratios: &[Id]) -> Result<Vec<Id>> {
         let stats = pass.layers[pass.priors.len()].stats;
         let ratio = ratios.get(pass.priors.len()).copied();
         let highest = self.highest_rate(graph, &pass.prior, stats, ratio)?;
         Ok(ratios[..pass.priors.len()].iter().copied().chain([highest]).collect())
+    }
+
+    /// Latents of the lowest layer, [B, Z], that follow by the means of the layers above from those that are given in one of
+    /// them: input `z` [B, Z] of the lowest, `z 2` and so on of those above, and `layer` [B], which of them, counted from 0, a row
+    /// begins in. What is given in others changes nothing.
+    pub(super) fn descended(&self, graph: &mut Graph, networks: &Networks) -> Result<Id> {
+        let given = self.given_noise(graph, "z", 1)?;
+        let layer = graph.add(Op::Input { name: "layer".into(), shape: Shape::new(&[graph.batch]) })?;
+        let mut z = given[given.len() - 1];
+        for (at, (&given, (steps, weights))) in given.iter().zip(&networks.decoders[1..]).enumerate().rev() {
+            let stats = network::apply(graph, z, steps, weights, None)?;
+            let mean = graph.columns(stats, 0, graph.shape(given).columns())?;
+            z = graph.map([mean, given, layer], |[mean, given, layer]| layer.equal(at as f32).select(given, mean))?;
+        }
+        Ok(z)
     }
 
     /// Latents of the lowest layer, [B, Z], drawn from the top down.
@@ -272,7 +373,12 @@ impl Model {
 pub(super) fn sum(graph: &mut Graph, parts: &[Id]) -> Result<Id> {
     let mut all = parts[0];
     for &b in &parts[1..] {
-        all = graph.add(Op::Add { a: all, b })?;
+        all = if graph.shape(all) == graph.shape(b) {
+            graph.add(Op::Add { a: all, b })?
+        } else {
+            // One number of an example counts for each of its samples.
+            graph.map([all, b], |[all, b]| all + b)?
+        };
     }
     Ok(all)
 }

@@ -26,6 +26,8 @@ pub const DECODE: &str = "decode";
 pub const NATURAL: &str = "natural";
 /// Latents of examples with holes, weighed by what is there: [`Model::impute`].
 pub const IMPUTE: &str = "impute";
+/// The same of latents of any stochastic layer: [`Model::descend`].
+pub const DESCEND: &str = "descend";
 
 /// The graph of a task for so many examples, and for so many samples of each where it takes samples.
 pub type Answer = fn(&Model, usize, usize) -> Result<Graph>;
@@ -53,6 +55,7 @@ pub static VAE: &[Task] = &[
     Task { name: DECODE, takes_samples: false, build: |model, batch, _| model.decode(batch) },
     Task { name: NATURAL, takes_samples: false, build: |model, batch, _| model.natural(batch) },
     Task { name: IMPUTE, takes_samples: true, build: Model::impute },
+    Task { name: DESCEND, takes_samples: false, build: |model, batch, _| model.descend(batch) },
 ];
 
 /// What a question takes for granted of a model.

@@ -3,10 +3,9 @@
 
 use super::likelihood::Density;
 use super::stack::{Networks, Pass, sum};
-use super::tasks::Need;
 use super::weights::{DISTORTION, RATE, Weights};
 use super::{likelihood, network, presentation};
-use crate::config::{Binarise, Condition, Config, Domain, MAX_PARAMETERS, ModelConfig};
+use crate::config::{Binarise, Condition, Config, Domain, Hierarchy, MAX_PARAMETERS, ModelConfig};
 use crate::data::table::Encoding;
 use crate::data::{Dataset, NO_CATEGORIES};
 use crate::error::{Error, Result};
@@ -60,6 +59,11 @@ pub fn named(what: &str, samples: usize) -> String {
 /// The name of what [`Model::impute`] takes or puts out for so many examples and K samples of each.
 pub fn sized(what: &str, batch: usize, samples: usize) -> String {
     format!("{what} {batch}x{samples}")
+}
+
+/// The name of what a stochastic layer, counted from 0, takes or puts out: of the lowest `what`, of the next `what 2`.
+pub fn of_layer(what: &str, layer: usize) -> String {
+    if layer == 0 { what.to_owned() } else { format!("{what} {}", layer + 1) }
 }
 
 /// The numbers of a map's tensor.
@@ -208,13 +212,12 @@ impl Model {
         Ok(graph)
     }
 
-    /// The same with noise that is given: input `noise` [B·K, Z] (see [`named`]), so that it can be alike for all
-    /// examples. Nothing is drawn: data of dynamic binarisation are taken as they are stored.
+    /// The same with noise that is given: input `noise` [B·K, Z] (see [`named`]), of layers above the lowest `noise … 2` and so on,
+    /// so that it can be alike for all examples. Nothing is drawn: data of dynamic binarisation are taken as they are stored.
     ///
     /// # Errors
-    /// Those of [`Model::networks`]; [`Error::Usage`] for several stochastic layers.
+    /// Those of [`Model::networks`].
     pub fn score(&self, batch: usize, samples: usize) -> Result<Graph> {
-        self.need(&[Need::OneLayer], "an anomaly score")?;
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
         let x = self.gather_as_stored(&mut graph)?;
@@ -231,12 +234,12 @@ impl Model {
 
     /// Examples through the posterior without any noise, at its mean or [`LOCATION`]: outputs `stats` [B, 2Z] and `out`, what
     /// the decoder puts out before it becomes a mean, [B, [`Model::output_width`]]. Where the rate has no closed form, `rate` [B]
-    /// is log q(z|x) − log p(z) there, with Σ ½ε² of the noise at its mean, Z/2.
+    /// is log q(z|x) − log p(z) there, with Σ ½ε² of the noise at its mean, Z/2; of several stochastic layers it is the sum of
+    /// their rates, each by its closed form or so.
     ///
     /// # Errors
-    /// Those of [`Model::networks`]; [`Error::Usage`] for several stochastic layers.
+    /// Those of [`Model::networks`].
     pub fn explain(&self, batch: usize) -> Result<Graph> {
-        self.need(&[Need::OneLayer], "an anomaly score")?;
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
         let x = self.gather_as_stored(&mut graph)?;
@@ -245,21 +248,25 @@ impl Model {
         let pass = self.through(&mut graph, &networks, x, &noise, class)?;
         graph.output("stats", pass.lowest().stats);
         graph.output("out", pass.out);
+        if !pass.priors.is_empty() {
+            let rates = self.rates_of_means(&mut graph, &pass)?;
+            let rate = sum(&mut graph, &rates)?;
+            graph.output("rate", rate);
+            return Ok(graph);
+        }
         if let Some(rates) = self.dimension_rates(&mut graph, &pass.prior, pass.lowest().stats)? {
             graph.output(RATES, rates);
         }
         if !self.has_closed_rate() {
-            let ratio = self.log_ratios(&mut graph, &pass)?[0];
-            let half = 0.5 * self.config.latent as f32;
-            let rate = graph.map([ratio], |[ratio]| ratio - half)?;
+            let rate = self.rates_of_means(&mut graph, &pass)?[0];
             graph.output("rate", rate);
         }
         Ok(graph)
     }
 
-    /// Reconstructions through the posterior's mean or [`LOCATION`], of several stochastic layers that of the lowest: outputs `x`
-    /// [B, D] as presented and `mean` of p(x|z). A conditional model encodes an example as its class and decodes it as the one in the
-    /// input [`CLASS`].
+    /// Reconstructions through the posterior's mean or [`LOCATION`], of several stochastic layers that of the lowest (in a ladder
+    /// given the means of those above): outputs `x` [B, D] as presented and `mean` of p(x|z). A conditional model encodes an example as its class and
+    /// decodes it as the one in the input [`CLASS`].
     ///
     /// # Errors
     /// Those of [`Model::networks`].
@@ -268,8 +275,13 @@ impl Model {
         let networks = self.declare(&mut graph)?;
         let x = self.gather(&mut graph)?;
         let class = self.class(&mut graph)?;
-        let encoded = self.encoder(&mut graph, &networks, x, class)?;
-        let z = self.location(&mut graph, &networks, encoded)?;
+        let z = match self.config.hierarchy {
+            Hierarchy::Stacked => {
+                let encoded = self.encoder(&mut graph, &networks, x, class)?;
+                self.location(&mut graph, &networks, encoded)?
+            }
+            Hierarchy::Ladder => self.infer_means(&mut graph, &networks, x, class)?[0].z,
+        };
         let class = self.given_class(&mut graph)?;
         let out = networks.decode(&mut graph, z, class)?;
         let mean = likelihood::mean(&mut graph, self, out)?;
@@ -292,8 +304,9 @@ impl Model {
         Ok(graph)
     }
 
-    /// What the lowest encoder says of a batch: output `stats` [B, 2Z], the posterior's mean and log-variance before the
-    /// clamp, and where they do not say all of it [`LOCATION`].
+    /// What the posterior is of a batch: output `stats` [B, 2Z], its mean and log-variance before the clamp, and where they do
+    /// not say all of it [`LOCATION`]; of several stochastic layers those of the lowest, and `stats 2` and so on of those above,
+    /// each given the mean of the layer that it depends on.
     ///
     /// # Errors
     /// Those of [`Model::networks`].
@@ -302,15 +315,24 @@ impl Model {
         let networks = self.declare(&mut graph)?;
         let x = self.gather(&mut graph)?;
         let class = self.class(&mut graph)?;
+        if self.latents().len() > 1 {
+            let layers = self.infer_means(&mut graph, &networks, x, class)?;
+            for (at, drawn) in layers.iter().enumerate() {
+                graph.output(&of_layer("stats", at), drawn.stats);
+            }
+            let prior = self.prior_parts(&mut graph, &networks)?;
+            if let Some(rates) = self.dimension_rates(&mut graph, &prior, layers[layers.len() - 1].stats)? {
+                graph.output(RATES, rates);
+            }
+            return Ok(graph);
+        }
         let encoded = self.encoder(&mut graph, &networks, x, class)?;
         graph.output("stats", encoded.stats);
         if !self.has_gaussian_posterior() {
             let location = self.location(&mut graph, &networks, encoded)?;
             graph.output(LOCATION, location);
         }
-        if self.latents().len() == 1
-            && let Some(rates) = self.dimension_rates(&mut graph, &networks.prior, encoded.stats)?
-        {
+        if let Some(rates) = self.dimension_rates(&mut graph, &networks.prior, encoded.stats)? {
             graph.output(RATES, rates);
         }
         Ok(graph)
@@ -367,6 +389,20 @@ impl Model {
         let weights = graph.map([distortion, ratio], |[distortion, ratio]| Expr::constant(0.0) - distortion - ratio)?;
         graph.output(&name("out"), pass.out);
         graph.output(&name("log weights"), weights);
+        Ok(graph)
+    }
+
+    /// Given latents of any stochastic layer, decoded through the means of the layers below it: inputs `z` [B, Z] of the lowest,
+    /// `z 2` and so on of those above, `layer` [B], which of them, counted from 0, a row begins in, and of a conditional model
+    /// [`CLASS`]; output `mean` of p(x|z).
+    ///
+    /// # Errors
+    /// Those of [`Model::networks`].
+    pub fn descend(&self, batch: usize) -> Result<Graph> {
+        let mut graph = Graph::new(batch);
+        let networks = self.declare(&mut graph)?;
+        let z = self.descended(&mut graph, &networks)?;
+        self.decoded(&mut graph, &networks, z)?;
         Ok(graph)
     }
 

@@ -4,6 +4,7 @@
 //! [`Weights`], and nothing else says where a weight lies: graphs ask for the slot of a name when a term is added, the host
 //! fills the slots of a step from the same list.
 
+use super::terms;
 use crate::config::{Anneal, Bound, ObjectiveConfig};
 use crate::error::{Error, Result};
 use crate::expr::MAX_WEIGHTS;
@@ -126,23 +127,7 @@ impl Weights {
             let schedule = Schedule::Rise { epochs: objective.capacity_epochs };
             all.push(Weight { is_level: true, ..Weight::scheduled(CAPACITY, objective.capacity, schedule) });
         }
-        if objective.tc != 1.0 {
-            all.push(Weight::constant(TOTAL_CORRELATION, objective.tc - 1.0));
-        }
-        if objective.mmd > 0.0 {
-            all.push(Weight::constant(MMD, objective.mmd));
-        }
-        for (name, weight) in [(COVARIANCE, objective.covariance), (VARIANCE, objective.variance)] {
-            if weight > 0.0 {
-                all.push(Weight::constant(name, weight));
-            }
-        }
-        if objective.factor > 0.0 {
-            all.push(Weight::constant(DENSITY_RATIO, objective.factor));
-        }
-        if objective.adversary > 0.0 {
-            all.push(Weight::constant(ADVERSARY, objective.adversary));
-        }
+        all.extend(terms::of(objective).map(|(term, weight)| Weight::constant(term.name, weight)));
         Self { all }
     }
 
@@ -219,7 +204,7 @@ mod tests {
             (&at_once, 0.0, &[1.0, 4.0, 10.0]),
             (&pairs, 3.0, &[1.0, 4.0, 5.0, 10.0]),
             (&all, 2.5, &[1.0, 4.0, 5.0, 5.0, 9.0]),
-            (&factor, 3.0, &[1.0, 4.0, 5.0, 10.0, 35.0]),
+            (&factor, 3.0, &[1.0, 4.0, 35.0, 5.0, 10.0]),
             (&moments, 3.0, &[1.0, 4.0, 10.0, 5.0]),
             (&ciwae, 3.0, &[0.25, 0.25, 0.75, 1.0]),
             (&iwae, 3.0, &[0.0, 0.0, 1.0, 1.0]),

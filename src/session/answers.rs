@@ -6,8 +6,8 @@ use crate::data::{Dataset, classes};
 use crate::error::{Error, Result};
 use crate::kernels::sample::kl_term;
 use crate::model::likelihood::draw;
-use crate::model::tasks::{DECODE, ENCODE, NATURAL, RECONSTRUCT, SAMPLE};
-use crate::model::{CLASS, LOCATION, RATES};
+use crate::model::tasks::{DECODE, DESCEND, ENCODE, NATURAL, RECONSTRUCT, SAMPLE};
+use crate::model::{CLASS, LOCATION, RATES, of_layer};
 use crate::plan::Role;
 use crate::rng::{Philox, Stream};
 
@@ -87,6 +87,21 @@ impl Posterior {
         };
     }
 
+    /// Those of several stochastic layers of the same examples as one: their dimensions side by side, which then have no rates.
+    #[must_use]
+    pub fn side_by_side(layers: &[Self]) -> Self {
+        let latent = layers.iter().map(|layer| layer.latent).sum();
+        let mut all = Self { rates: DimensionRates::Joint, ..Self::empty(latent) };
+        for example in 0..layers.first().map_or(0, Self::len) {
+            for layer in layers {
+                let places = example * layer.latent..(example + 1) * layer.latent;
+                all.means.extend(&layer.means[places.clone()]);
+                all.log_variances.extend(&layer.log_variances[places]);
+            }
+        }
+        all
+    }
+
     /// N, the number of examples.
     pub fn len(&self) -> usize {
         self.means.len() / self.latent
@@ -148,44 +163,61 @@ impl Posterior {
 }
 
 impl Session {
-    /// The posteriors of the given examples of the data set. `seed` is that of dynamic binarisation.
+    /// The posteriors of the given examples of the data set, of several stochastic layers those of the lowest. `seed` is that
+    /// of dynamic binarisation.
     ///
     /// # Errors
     /// [`Error::Usage`] for an example that there is not.
     pub fn encode(&mut self, examples: &[u32], seed: u64) -> Result<Posterior> {
+        Ok(self.encode_layers(examples, seed)?.swap_remove(0))
+    }
+
+    /// The same of all stochastic layers, the lowest first, each given the mean of the layer that it depends on.
+    ///
+    /// # Errors
+    /// Those of [`Session::encode`].
+    pub fn encode_layers(&mut self, examples: &[u32], seed: u64) -> Result<Vec<Posterior>> {
         let plan = self.plan(Purpose::task(ENCODE, BATCH))?;
-        let latent = self.model.config.latent;
-        let [low, high] = self.model.config.log_variance;
-        let gaussian = self.model.has_gaussian_posterior();
-        // Of several stochastic layers this is the lowest, whose prior is none of the model's.
-        let rates = if self.model.latents().len() > 1 {
-            DimensionRates::Standard
-        } else if self.model.tells_rates() {
-            DimensionRates::Told(vec![0.0; latent])
-        } else if self.model.has_closed_rate() {
-            DimensionRates::Standard
-        } else {
-            DimensionRates::Joint
-        };
-        let mut posterior = Posterior { rates, ..Posterior::empty(latent) };
+        let mut all: Vec<Posterior> = self.model.latents().into_iter().map(Posterior::empty).collect();
+        let highest = all.len() - 1;
+        for (layer, posterior) in all.iter_mut().enumerate() {
+            // The prior of a lower layer is another for every example.
+            posterior.rates = if layer < highest || !self.model.has_closed_rate() {
+                DimensionRates::Joint
+            } else if self.model.tells_rates() {
+                DimensionRates::Told(vec![0.0; posterior.latent])
+            } else {
+                DimensionRates::Standard
+            };
+        }
         for part in examples.chunks(BATCH) {
             self.set_order(part)?;
             let scalars = self.scalars(seed, Stream::Evaluate, 0, part.len());
             self.run(plan, &[scalars])?;
-            for row in self.output("stats", part.len(), 2 * latent)?.chunks_exact(2 * latent) {
-                posterior.means.extend(row[..latent].iter().filter(|_| gaussian));
-                posterior.log_variances.extend(row[latent..].iter().map(|lv| lv.clamp(low, high)));
-            }
-            if !gaussian {
-                posterior.means.extend(self.output(LOCATION, part.len(), latent)?);
-            }
-            if let DimensionRates::Told(sums) = &mut posterior.rates {
-                for row in self.output(RATES, part.len(), latent)?.chunks_exact(latent) {
-                    sums.iter_mut().zip(row).for_each(|(sum, &rate)| *sum += f64::from(rate));
-                }
+            for (layer, posterior) in all.iter_mut().enumerate() {
+                self.add_posteriors(posterior, layer, part.len())?;
             }
         }
-        Ok(posterior)
+        Ok(all)
+    }
+
+    /// Adds what the run just made says of a stochastic layer.
+    fn add_posteriors(&mut self, posterior: &mut Posterior, layer: usize, rows: usize) -> Result<()> {
+        let (latent, [low, high]) = (posterior.latent, self.model.config.log_variance);
+        let gaussian = self.model.has_gaussian_posterior();
+        for row in self.output(&of_layer("stats", layer), rows, 2 * latent)?.chunks_exact(2 * latent) {
+            posterior.means.extend(row[..latent].iter().filter(|_| gaussian));
+            posterior.log_variances.extend(row[latent..].iter().map(|lv| lv.clamp(low, high)));
+        }
+        if !gaussian {
+            posterior.means.extend(self.output(LOCATION, rows, latent)?);
+        }
+        if let DimensionRates::Told(sums) = &mut posterior.rates {
+            for row in self.output(RATES, rows, latent)?.chunks_exact(latent) {
+                sums.iter_mut().zip(row).for_each(|(sum, &rate)| *sum += f64::from(rate));
+            }
+        }
+        Ok(())
     }
 
     /// Checks the classes of so many rows.
@@ -230,17 +262,34 @@ impl Session {
     /// [`Error::Usage`] for numbers that are no rows of latents, and for classes that are none of the model's; those of
     /// the executor.
     pub fn decode(&mut self, latents: &[f32], classes: &[u32]) -> Result<Vec<f32>> {
-        let (plan, latent) = (self.plan(Purpose::task(DECODE, BATCH))?, self.model.config.latent);
+        self.decode_layer(0, latents, classes)
+    }
+
+    /// The same for latents of a stochastic layer, counted from 0 for the lowest: those below it are the means of their
+    /// priors.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for numbers that are no such latents, or a layer that there is not.
+    pub fn decode_layer(&mut self, layer: usize, latents: &[f32], classes: &[u32]) -> Result<Vec<f32>> {
+        let all = self.model.latents();
+        let Some(&latent) = all.get(layer) else {
+            let count = all.len();
+            return Err(Error::Usage(format!("there is no stochastic layer {}: the model has {count}", layer + 1)));
+        };
+        let plan = self.plan(Purpose::task(if layer == 0 { DECODE } else { DESCEND }, BATCH))?;
         if !latents.len().is_multiple_of(latent) {
             let count = latents.len();
             return Err(Error::Usage(format!("{count} numbers are no latents of {latent} dimensions each")));
         }
         self.check_classes(classes, latents.len() / latent)?;
+        if layer > 0 {
+            self.executor.write_f32(&Role::Input("layer".into()), 0, &[layer as f32; BATCH])?;
+        }
         let mut means = Vec::with_capacity(latents.len() / latent * self.model.width);
         for (at, part) in latents.chunks(BATCH * latent).enumerate() {
             let rows = part.len() / latent;
             self.decode_as(0, classes.iter().skip(at * BATCH).take(rows).copied())?;
-            self.executor.write_f32(&Role::Input("z".into()), 0, part)?;
+            self.executor.write_f32(&Role::Input(of_layer("z", layer)), 0, part)?;
             let scalars = self.scalars(0, Stream::Evaluate, 0, rows);
             self.run(plan, &[scalars])?;
             means.extend(self.means(rows)?);

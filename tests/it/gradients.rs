@@ -7,7 +7,7 @@ mod general;
 use crate::support::{adapters, executors};
 use cases::{BATCH, CLAMP, Case, ROWS, cases, columns, draw, term_cases};
 use differences::{RESIDENT, STEP, assert_close, check_as_terms, check_with_cotangents, slope, step};
-use elbo::config::{Activation, Binarise, Bound, Config, Domain, Layers, Likelihood, Prior, Scales};
+use elbo::config::{Activation, Binarise, Bound, Config, Domain, Hierarchy, Layers, Likelihood, Norm, Prior, Scales};
 use elbo::exec::cpu::Cpu;
 use elbo::exec::{Executor, PlanId};
 use elbo::graph::columns::{Column, Columns, Distribution};
@@ -291,7 +291,7 @@ fn parameters_agree(
 
 /// The gradient of several stochastic layers with two samples of each example, whose noise the device draws: alike in every
 /// run, since the step is.
-fn bound_agrees(executor: &mut Executor, bound: Bound) {
+fn bound_agrees(executor: &mut Executor, what: &str, apart: f64, change: impl Fn(&mut Config)) {
     let mut config = Config::default();
     config.model.hidden = vec![6, 5];
     config.model.latent = 3;
@@ -299,7 +299,8 @@ fn bound_agrees(executor: &mut Executor, bound: Bound) {
     config.model.activation = Activation::Tanh;
     config.model.likelihood = Likelihood::Gaussian;
     config.model.sigma = 0.8;
-    (config.objective.bound, config.objective.samples) = (bound, 2);
+    config.objective.samples = 2;
+    change(&mut config);
     let (width, shape) = (8, [1, 1, 8]);
     let model = Model {
         config: config.model,
@@ -321,8 +322,7 @@ fn bound_agrees(executor: &mut Executor, bound: Bound) {
     executor.write_f32(&Role::Data, 0, &x).expect("the data fit");
     executor.write(&Role::Order, 0, &[0, 1, 2][..BATCH]).expect("the order fits");
     let start = init::initial(&model, 3, init::OfData::default());
-    // Latents that reach the loss through two layers above them bend it more than one does.
-    parameters_agree(executor, id, (&start, Group::All), (&step(BATCH), &weights), STEP / 2.0, &format!("{bound:?}"));
+    parameters_agree(executor, id, (&start, Group::All), (&step(BATCH), &weights), apart, what);
 }
 
 /// Both losses of a model with a discriminator, each in the parameters that follow it.
@@ -383,7 +383,29 @@ fn the_gradients_of_two_players_agree_with_central_differences() {
 #[test]
 fn the_gradient_of_several_samples_through_several_layers_agrees_with_central_differences() {
     for bound in [Bound::Elbo, Bound::Iwae] {
-        bound_agrees(&mut cpu(), bound);
+        // Latents that reach the loss through two layers above them bend it more than one does.
+        bound_agrees(&mut cpu(), &format!("{bound:?}"), STEP / 2.0, |config| config.objective.bound = bound);
+    }
+}
+
+/// A ladder shares its decoders between posterior and prior, so each of their parameters is reached on two ways.
+#[test]
+fn the_gradient_of_a_ladder_agrees_with_central_differences() {
+    type Change = fn(&mut Config);
+    let changes: [(&str, Change); 5] = [
+        ("ELBO of two samples", |_| ()),
+        ("one sample and layer normalisation", |c| (c.objective.samples, c.model.norm) = (1, Norm::Layer)),
+        ("IWAE", |c| c.objective.bound = Bound::Iwae),
+        ("free bits of dimensions", |c| c.objective.free_bits = 0.1),
+        ("free bits of layers", |c| (c.objective.free_bits, c.objective.free_group) = (0.2, 3)),
+    ];
+    for (what, change) in changes {
+        for mut executor in executors() {
+            bound_agrees(&mut executor, what, STEP / 4.0, |config| {
+                config.model.hierarchy = Hierarchy::Ladder;
+                change(config);
+            });
+        }
     }
 }
 

@@ -18,6 +18,7 @@ mod gradients;
 mod habits;
 mod impute;
 mod kernels;
+mod ladder;
 mod large;
 mod likelihoods;
 mod members;

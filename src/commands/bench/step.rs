@@ -89,10 +89,8 @@ pub fn run(args: &BenchStepArgs, report: &Report) -> Result<()> {
          {dispatches} dispatches a step, {per_submission:.1} steps a submission, {first_step:.2} s to the first step"
     ));
     let [encoder, decoder] = session.model.networks()?.map(|steps| network::describe(&steps));
-    let above: Vec<[Vec<String>; 2]> = network::between(&session.model.config)?
-        .into_iter()
-        .map(|pair| pair.map(|steps| network::describe(&steps)))
-        .collect();
+    let above: Vec<[Vec<String>; 2]> =
+        session.model.between()?.into_iter().map(|pair| pair.map(|steps| network::describe(&steps))).collect();
     let config = &session.config;
     let value = json!({
         "name": name(target), "device": session.executor.name(), "recipe": config.name,

@@ -1,7 +1,7 @@
 //! From layers as a recipe has them to the steps of a network: what each is given follows from those before it.
 
 use super::{Image, Kind, Map, Step};
-use crate::config::{Activation, Block, BlockKind, Channels, Conv, Dense, Layer, ModelConfig};
+use crate::config::{Activation, Block, BlockKind, Channels, Conv, Dense, Hierarchy, Layer, ModelConfig, Norm};
 use crate::error::{Error, Result};
 use crate::graph::Window;
 use crate::model::posterior;
@@ -58,7 +58,7 @@ pub fn encoder(config: &ModelConfig, data: [usize; 3], classes: usize) -> Result
 fn plain_encoder(config: &ModelConfig, data: [usize; 3]) -> Result<Vec<Step>> {
     let outputs = 2 * config.latent + (posterior::of(config.posterior).context)(config);
     if config.encoder_layers.is_empty() {
-        return Ok(perceptron("encoder", data.iter().product(), &config.hidden, outputs, config.activation));
+        return Ok(perceptron(config, "encoder", data.iter().product(), &config.hidden, outputs));
     }
     let mut network = Network::new("encoder", data, Between::Data(data));
     network.layers("model.encoder_layers", &config.encoder_layers, "what the encoder is given", 0)?;
@@ -92,7 +92,7 @@ fn plain_decoder(config: &ModelConfig, data: [usize; 3], outputs: usize) -> Resu
     if config.decoder_layers.is_empty() {
         let backwards: Vec<usize> = config.hidden.iter().rev().copied().collect();
         let widths = if config.decoder.is_empty() { &backwards } else { &config.decoder };
-        return Ok(perceptron("decoder", config.latent, widths, outputs, config.activation));
+        return Ok(perceptron(config, "decoder", config.latent, widths, outputs));
     }
     let mut network = Network::new("decoder", data, Between::Numbers(config.latent));
     network.layers("model.decoder_layers", &config.decoder_layers, "what the decoder is given", outputs)?;
@@ -103,33 +103,43 @@ fn plain_decoder(config: &ModelConfig, data: [usize; 3], outputs: usize) -> Resu
 }
 
 /// The networks between a stochastic layer and the one above it, for each of those above the lowest, from the lowest up:
-/// `encoder2` gives the statistics of q(z2|z1), `decoder2` those of p(z1|z2).
+/// `encoder2` gives the statistics of q(z2|z1), `decoder2` those of p(z1|z2). In a ladder `encoder2` goes on from the last
+/// hidden layer of the encoder, which is `below` numbers wide.
 ///
 /// # Errors
 /// [`Error::Usage`] where one of them is not written as it should be.
-pub fn between(config: &ModelConfig) -> Result<Vec<[Vec<Step>; 2]>> {
-    let (mut below, mut all) = (config.latent, Vec::new());
+pub fn between(config: &ModelConfig, below: usize) -> Result<Vec<[Vec<Step>; 2]>> {
+    let (mut hidden, mut latent, mut all) = (below, config.latent, Vec::new());
     for (level, above) in (2..).zip(config.levels()?) {
         let backwards: Vec<usize> = above.hidden.iter().rev().copied().collect();
+        let inputs = match config.hierarchy {
+            Hierarchy::Stacked => latent,
+            Hierarchy::Ladder => hidden,
+        };
         let network = |name: &str, inputs: usize, widths: &[usize], latent: usize| {
-            perceptron(&format!("{name}{level}"), inputs, widths, 2 * latent, config.activation)
+            perceptron(config, &format!("{name}{level}"), inputs, widths, 2 * latent)
         };
         all.push([
-            network("encoder", below, &above.hidden, above.latent),
-            network("decoder", above.latent, &backwards, below),
+            network("encoder", inputs, &above.hidden, above.latent),
+            network("decoder", above.latent, &backwards, latent),
         ]);
-        below = above.latent;
+        hidden = above.hidden.last().copied().unwrap_or(hidden);
+        latent = above.latent;
     }
     Ok(all)
 }
 
-/// Dense layers of these widths with the same non-linearity after each but the last.
-fn perceptron(name: &str, inputs: usize, widths: &[usize], outputs: usize, activation: Activation) -> Vec<Step> {
+/// Dense layers of these widths with the same normalisation and non-linearity after each but the last.
+fn perceptron(config: &ModelConfig, name: &str, inputs: usize, widths: &[usize], outputs: usize) -> Vec<Step> {
     let mut network = Network::new(name, [1, 1, 1], Between::Numbers(inputs));
     for &width in widths {
         network.dense(width, None);
-        if activation != Activation::Identity {
-            network.steps.push(Step::Activation(activation));
+        if config.norm == Norm::Layer {
+            let map = network.map(width, width, Kind::Norm { groups: 1, pixels: 1 });
+            network.steps.push(Step::Map(map));
+        }
+        if config.activation != Activation::Identity {
+            network.steps.push(Step::Activation(config.activation));
         }
     }
     network.dense(outputs, None);
