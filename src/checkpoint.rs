@@ -33,7 +33,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, Domain};
-use crate::data::table::Encoding;
+use crate::data::table::{Encoding, Kind};
 use crate::data::{Dataset, Known};
 use crate::durable::{self, Flush};
 use crate::error::{Error, Result};
@@ -127,6 +127,13 @@ pub struct DataRecord {
     /// How many examples of each of them the training part had; not known of older runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of_classes: Option<Vec<u64>>,
+    /// How many digits behind the point the numbers of each column have, where there is an end to them; not known of older
+    /// runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub decimals: Vec<Option<u8>>,
+    /// Whether some value was missing; not known of older runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<bool>,
 }
 
 impl DataRecord {
@@ -140,13 +147,17 @@ impl DataRecord {
             encoding: data.encoding.clone(),
             classes: data.classes.clone(),
             of_classes: data.classes.is_some().then(|| data.trained_of_classes()),
+            decimals: data.decimals.clone(),
+            missing: Some(data.missing),
         }
     }
 
     /// Whether these are the data of a run: all but their name is what the run knows of its own.
     pub fn is_of(&self, own: &Self) -> bool {
         let of_classes = own.of_classes.as_ref().and(self.of_classes.clone());
-        Self { name: own.name.clone(), of_classes, ..self.clone() } == *own
+        // Older runs do not know them, and the hash says the same.
+        let (decimals, missing) = (own.decimals.clone(), own.missing);
+        Self { name: own.name.clone(), of_classes, decimals, missing, ..self.clone() } == *own
     }
 
     /// The names of those of some classes of which there was no example to train on.
@@ -167,6 +178,26 @@ impl DataRecord {
         match &self.encoding {
             Some(encoding) => encoding.undo(rows),
             None => rows.iter().map(|&number| number.into()).collect(),
+        }
+    }
+
+    /// Gives numbers of rows [n, D], in the units of the model, as many digits behind the point as those of their columns have
+    /// in the units of the data: of whole numbers, and of counts, none.
+    pub fn round(&self, rows: &mut [f32]) {
+        let Some(encoding) = self.encoding.as_ref().filter(|encoding| encoding.width() > 0) else { return };
+        let width = encoding.width();
+        let decimals = self.decimals.iter().chain(std::iter::repeat(&None));
+        for (span, (column, decimals)) in encoding.spans().iter().zip(encoding.columns.iter().zip(decimals)) {
+            let (shift, scale, decimals) = match (&column.kind, decimals) {
+                (&Kind::Numeric { shift, scale }, &Some(decimals)) => (shift, scale, decimals),
+                (Kind::Count, _) => (0.0, 1.0, 0),
+                _ => continue,
+            };
+            for number in rows.iter_mut().skip(span.start).step_by(width).filter(|number| number.is_finite()) {
+                let power = 10_f64.powi(decimals.into());
+                let rounded = ((f64::from(*number) * scale + shift) * power).round() / power;
+                *number = ((rounded - shift) / scale) as f32;
+            }
         }
     }
 

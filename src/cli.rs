@@ -11,8 +11,9 @@ mod train;
 use clap::{Parser, Subcommand};
 
 pub use answers::{
-    CompareArgs, DecodeArgs, DisentangleArgs, EmbedArgs, EvalArgs, ExPost, ExamplesArgs, InterpolateArgs, LatentArgs,
-    Method, Part, Path, ReconstructArgs, RunArgs, SampleArgs, ScoreArgs, Stochastic, Threshold, TraverseArgs,
+    CompareArgs, DecodeArgs, DisentangleArgs, EmbedArgs, EvalArgs, ExPost, ExamplesArgs, FillWith, ImputeArgs,
+    InterpolateArgs, LatentArgs, Method, Part, Path, ReconstructArgs, RunArgs, SampleArgs, ScoreArgs, Stochastic,
+    Threshold, TraverseArgs,
 };
 pub use bench::{BenchArgs, BenchCommand, BenchEvalArgs, BenchMatmulArgs, BenchStepArgs};
 pub use exchange::{ExportArgs, Format, ImportArgs};
@@ -32,6 +33,7 @@ Commands (elbo COMMAND -h says more):
   interpolate, traverse    Pictures of what lies between, and what dimensions do
   latent, disentangle      A map of the latent space; scores by known factors
   score                    Which rows are anomalies, and why
+  impute                   Fill what is missing from rows or pictures
   embed, decode            From examples to latents in a file, and back
   export, import           To and from other programs: safetensors, ONNX
   runs                     Which runs there are, and how good each is
@@ -96,10 +98,13 @@ Examples:
 
     /// Draw new examples from a trained model
     ///
-    /// Draws latents from the prior, decodes them, and writes the decoder's means as a grid of images.
+    /// Draws latents from the prior, decodes them, and writes the decoder's means as a grid of images, or as rows of a table.
+    /// --draw draws the values, too, as new data would be; --compare says how such rows differ from real ones.
     #[command(after_long_help = "\
-Example:
-  elbo sample runs/first -n 100 --out samples.png")]
+Examples:
+  elbo sample runs/first -n 100 --out samples.png
+  elbo sample runs/table -n 1000 --draw --out new.csv
+  elbo sample runs/table --compare")]
     Sample(SampleArgs),
 
     /// Show examples beside what the model makes of them
@@ -132,6 +137,17 @@ Examples:
   elbo score runs/first --data new.csv --false-alarm-rate 0.01 --out scores.csv
   elbo score runs/first --data tested.npz --labels y --json")]
     Score(ScoreArgs),
+
+    /// Fill what is missing from rows or pictures
+    ///
+    /// Fills missing cells of a table, NaN in an array, or the masked part of pictures by what the model makes of the rest:
+    /// means, modes or draws of p(missing | there), with importance-weighted latents.
+    #[command(after_long_help = "\
+Examples:
+  elbo impute runs/first --data patients.csv --out filled.csv
+  elbo impute runs/first --data patients.csv --draws 5 --out five.csv
+  elbo impute runs/digits --mask lower-half.png --out filled.png")]
+    Impute(ImputeArgs),
 
     /// Turn latents into examples
     ///

@@ -15,6 +15,7 @@ mod files;
 mod folder;
 mod habits;
 mod import;
+mod impute;
 mod interpolate;
 mod latent;
 mod open;
@@ -116,6 +117,7 @@ fn switches(command: &Command) -> (bool, bool) {
         Command::Embed(args) => &args.run,
         Command::Decode(args) => &args.run,
         Command::Score(args) => &args.run,
+        Command::Impute(args) => &args.run,
         Command::Interpolate(args) => &args.run,
         Command::Traverse(args) => &args.run,
         Command::Latent(args) => &args.run,
@@ -134,6 +136,7 @@ fn dispatch(command: Command, report: &Report) -> Result<()> {
         Command::Embed(args) => embed::run(&args, report),
         Command::Decode(args) => decode::run(&args, report),
         Command::Score(args) => score::run(&args, report),
+        Command::Impute(args) => impute::run(&args, report),
         Command::Interpolate(args) => interpolate::run(&args, report),
         Command::Traverse(args) => traverse::run(&args, report),
         Command::Latent(args) => latent::run(&args, report),

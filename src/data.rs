@@ -57,6 +57,9 @@ pub struct Dataset {
     pub encoding: Option<Encoding>,
     /// Whether some value is missing.
     pub missing: bool,
+    /// How many digits behind the point the numbers of each column of a table have, where there is an end to them; empty where
+    /// there is nowhere.
+    pub decimals: Vec<Option<u8>>,
     /// One class per example where the source has them.
     pub labels: Option<Vec<u32>>,
     /// The names of the classes, where they are not numbers.
@@ -282,6 +285,7 @@ impl Dataset {
             values,
             encoding: None,
             missing: false,
+            decimals: vec![],
             labels: None,
             classes: None,
             rows: None,

@@ -5,7 +5,7 @@
 
 mod dci;
 mod factor_vae;
-mod forest;
+pub(crate) mod forest;
 mod information;
 mod sap;
 #[cfg(test)]

@@ -122,6 +122,8 @@ pub mod eval;
 
 pub mod score;
 
+pub mod fidelity;
+pub mod impute;
 pub mod latent;
 
 pub mod disentangle;

@@ -26,5 +26,5 @@ pub mod weights;
 pub use objective::{BOUND, LAYER_RATE};
 pub use phases::{Phase, phases};
 pub use quantise::CODES;
-pub use vae::{CLASS, LOCATION, Model, RATES, named, of_layer};
+pub use vae::{CLASS, LOCATION, Model, RATES, named, of_layer, sized};
 pub use weights::Weights;

@@ -32,6 +32,10 @@ pub enum Stream {
     Score = 9,
     /// What layers of dropout leave out in training; the number of the layer stands in the upper bits of the word.
     Dropout = 10,
+    /// Draws from p(x|z) on the host; the next words are the row, and which of its draws it is.
+    Draw = 11,
+    /// Latents of rows of which something is missing; the next words are the row, and the round.
+    Impute = 12,
 }
 
 /// The two key words of a seed.

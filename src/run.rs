@@ -13,6 +13,7 @@ use crate::data::table::Encoding;
 use crate::error::{Error, Result};
 use crate::eval::{self, Terms};
 use crate::exec::{Executor, select};
+use crate::impute::{self, Asked, Filled};
 use crate::score::{self, Contributions, Method};
 use crate::session::{BATCH, Posterior, Rows, Session};
 use std::path::Path;
@@ -160,6 +161,41 @@ impl Run {
             self.session.sample_as(&classes, seed)?
         };
         Ok(self.original(&drawn))
+    }
+
+    /// The same with values drawn from p(x|z), not its means, [count, D]: whole counts, a 1 among zeros for a category. Row i is
+    /// a function of `seed` and i.
+    ///
+    /// # Errors
+    /// Those of [`Session::draw`]; [`Error::Usage`] for a multinomial, which does not say how many items a row has.
+    pub fn draw(&mut self, count: usize, seed: u64) -> Result<Vec<f32>> {
+        let given = std::mem::take(&mut self.given);
+        let turns = || (0..self.session.model.classes as u32).cycle().take(count).collect();
+        let classes = if given.is_empty() { turns() } else { self.told(given, count)? };
+        let numbers: Vec<u32> = (0..count as u32).collect();
+        let latents = self.session.latents(&numbers, seed)?;
+        let drawn = self.session.draw(&latents, &classes, None, seed)?;
+        Ok(self.original(&drawn))
+    }
+
+    /// Examples [N, D] without holes: NaN is what is missing, of a category in all of its places, whatever the model. What is
+    /// there stays to the bit. Row i is a function of the seed and i. Levels have their probabilities where means are asked for.
+    ///
+    /// # Errors
+    /// As for [`Run::encode`], and those of [`impute::impute`].
+    pub fn impute(&mut self, examples: &[f32], asked: Asked) -> Result<Filled> {
+        let missing = std::mem::replace(&mut self.session.model.missing, true);
+        let classes = self.check(examples);
+        self.session.model.missing = missing;
+        let (classes, rows) = (classes?, self.encoded(examples));
+        let numbers: Vec<u32> = (0..(rows.len() / self.session.model.width) as u32).collect();
+        let rows = Rows { values: &rows, classes: &classes };
+        let filled = impute::impute(&mut self.session, rows, &numbers, asked, &mut |_| ())?;
+        let whole = |copy: &Vec<f32>| {
+            let filled = self.original(copy);
+            examples.iter().zip(filled).map(|(&x, filled)| if x.is_nan() { filled } else { x }).collect()
+        };
+        Ok(Filled { copies: filled.copies.iter().map(whole).collect(), ..filled })
     }
 
     /// Rows of the model in the units of the data.

@@ -210,7 +210,7 @@ fn explained(session: &mut Session, rows: Rows, done: &mut dyn FnMut(usize)) -> 
 ///
 /// # Errors
 /// [`Error::Usage`] for none, or too many.
-fn samples_per_run(samples: usize) -> Result<usize> {
+pub(crate) fn samples_per_run(samples: usize) -> Result<usize> {
     let fits = |per_run: &usize| samples.is_multiple_of(*per_run);
     match samples {
         1..=MOST_SAMPLES => Ok((1..=samples.min(MOST_PER_RUN)).rev().find(fits).unwrap_or(1)),

@@ -104,6 +104,8 @@ mod tests {
                 encoding: Some(Encoding { columns, range: [0.0, 1.0], array: None }),
                 classes: None,
                 of_classes: None,
+                decimals: vec![],
+                missing: None,
             },
             tuning: Tuning::default(),
             course: Course::default(),

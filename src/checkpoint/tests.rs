@@ -88,6 +88,8 @@ pub(super) fn checkpoint(step: u64) -> Checkpoint {
                 encoding: None,
                 classes: None,
                 of_classes: None,
+                decimals: vec![],
+                missing: None,
             },
             folder: None,
             tuning: Tuning([("matmul 0.0.1.0.0.0 2x3x4".into(), vec![16, 16, 4, 4, 2])].into()),

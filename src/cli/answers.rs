@@ -160,8 +160,28 @@ pub struct SampleArgs {
     #[arg(long, value_name = "K", requires = "ex_post")]
     pub components: Option<usize>,
 
-    /// Where the data of the run lie now, for that mixture
-    #[arg(long, value_name = "SRC", requires = "ex_post")]
+    /// Draw values from p(x|z), not its mean
+    ///
+    /// Draws every value from p(x|z), as new data would be: numbers with their deviation, whole counts, one level of a
+    /// category. Without it values are the means of p(x|z), or the most probable level, which vary less than data do. A draw
+    /// depends on the seed and its place alone.
+    #[arg(long)]
+    pub draw: bool,
+
+    /// Items in a row that a multinomial draws
+    #[arg(long, value_name = "N")]
+    pub total: Option<u64>,
+
+    /// Say how drawn rows differ from the run's data
+    ///
+    /// Draws rows (as --draw does; 1000 unless -n says otherwise) and says how they differ from the rows that were trained
+    /// on: the distribution of each column, correlations, copies of training rows, and how often a classifier tells drawn
+    /// from held-out rows. Beside it stands what held-out rows would get. A file is written where --out names one.
+    #[arg(long)]
+    pub compare: bool,
+
+    /// Where the data of the run lie now, for --compare and --ex-post
+    #[arg(long, value_name = "SRC")]
     pub data: Option<String>,
 }
 
@@ -352,6 +372,73 @@ pub enum Threshold {
     None,
     /// Rows with a higher score are flagged.
     At(f64),
+}
+
+/// With what missing values are filled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FillWith {
+    /// The mean of a number, the most probable level.
+    Mean,
+    /// The most probable value.
+    Mode,
+    /// A draw.
+    Draw,
+}
+
+/// `elbo impute`.
+#[derive(Debug, Clone, Args)]
+pub struct ImputeArgs {
+    /// The model.
+    #[command(flatten)]
+    pub run: RunArgs,
+
+    /// Fill other data than the run's own
+    #[arg(long, value_name = "SRC")]
+    pub data: Option<String>,
+
+    /// File to write: .csv for a table, .npy for an array, .npy or .png for pictures
+    ///
+    /// The file to write: all rows of the source in their order, and in a table all columns. What is there comes back as it
+    /// is in the source; what is missing is filled in its units: whole numbers stay whole, and levels are levels.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+
+    /// mean, mode or draw [default: mean]
+    ///
+    /// Fills with the mean of p(missing | there) (of levels with the most probable one), with the most probable value of each
+    /// by itself, or with a draw of all that is missing from a row together. Means vary less than data do: for anything but
+    /// the single values take draws, and several of them.
+    #[arg(long, value_name = "HOW", hide_possible_values = true)]
+    pub fill: Option<FillWith>,
+
+    /// Multiple imputation: M draws of each row
+    ///
+    /// Fills with draws, M times. All M tables stand below each other in one file, with the number of each, from 1 up, in a
+    /// column `imputation` in front; of arrays the first axis is M.
+    #[arg(long, value_name = "M", conflicts_with = "fill")]
+    pub draws: Option<usize>,
+
+    /// Latent samples of a row [default: 500]
+    #[arg(long, value_name = "K")]
+    pub samples: Option<usize>,
+
+    /// Fill and encode again N times [default: 0]
+    ///
+    /// Fills rows with draws and encodes them again, N times, before they are filled. For models whose training data had no
+    /// missing values: their encoders know no rows with holes. It takes N times as long.
+    #[arg(long, value_name = "N")]
+    pub iterations: Option<usize>,
+
+    /// Pictures: what is missing, white in an image
+    ///
+    /// What is missing from pictures: an image of their size in which it is white, or an .npy file in which it is not 0, of
+    /// one picture for all of them or of one for each.
+    #[arg(long, value_name = "FILE")]
+    pub mask: Option<PathBuf>,
+
+    /// Key of the random numbers [default: the run's]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
 }
 
 /// `elbo decode`.

@@ -289,6 +289,8 @@ fn unknown(network: &Network) -> DataRecord {
         encoding: None,
         classes: None,
         of_classes: None,
+        decimals: vec![],
+        missing: None,
     }
 }
 

@@ -1,5 +1,7 @@
 //! `elbo sample`: new examples from the prior, as one picture, or as rows of a table.
 
+mod compare;
+
 use super::{classes, open, show};
 use crate::cli::{ExPost, SampleArgs};
 use crate::data::classes::list;
@@ -13,6 +15,9 @@ use serde_json::json;
 /// Examples where nothing else is asked for: of all, and of each class.
 const COUNT: usize = 64;
 const OF_EACH: usize = 8;
+
+/// Examples that are compared with real ones.
+const COMPARED: usize = 1000;
 
 /// Components of a mixture that takes the place of the prior, and the most codes that it is fitted to.
 const COMPONENTS: usize = 10;
@@ -37,20 +42,37 @@ fn fitted(session: &mut Session, components: usize, report: &Report) -> Result<G
     Ok(mixture)
 }
 
-/// Draws latents from the prior and writes what the decoder makes of them. A conditional model gets a row for each class,
-/// and each column is one latent.
+/// What is to be made: of each latent the class as which it is decoded, where there are classes.
+struct Wanted {
+    /// The classes, a row for each.
+    shown: Vec<u32>,
+    /// Latents of each of them, or of all.
+    columns: usize,
+    seed: u64,
+    /// Whether values are drawn from p(x|z), and of how many items a row consists that a multinomial draws.
+    draw: Option<Option<u64>>,
+}
+
+/// Draws latents from the prior and writes what the decoder makes of them: the means of p(x|z), or draws from it. A conditional
+/// model gets a row for each class, and each column is one latent.
 ///
 /// # Errors
-/// Those of [`open::without_data`] and [`show::save`], and [`crate::error::Error::Usage`] for a number of pictures or a
-/// class that makes no sense.
+/// Those of [`open::without_data`], [`show::save`] and [`compare::say`], and [`crate::error::Error::Usage`] for a number of
+/// pictures or a class that makes no sense.
 pub fn run(args: &SampleArgs, report: &Report) -> Result<()> {
     let mut trained = match args.ex_post {
-        None => open::without_data(&args.run, report)?,
-        Some(_) => open::with_data(&args.run, args.data.as_deref(), Purpose::task(ENCODE, BATCH), report)?,
+        None if !args.compare => {
+            if args.data.is_some() {
+                return Err(Error::Usage("--data: it is read for --compare or --ex-post only".into()));
+            }
+            open::without_data(&args.run, report)?
+        }
+        _ => open::with_data(&args.run, args.data.as_deref(), Purpose::task(ENCODE, BATCH), report)?,
     };
     // Rows of a table are not held to what a picture has room for.
     let drawn = show::is_drawn(args.out.as_deref(), &trained.session.record);
-    let count = open::check_count(args.count.unwrap_or(COUNT), drawn)?;
+    let usual = if args.compare { COMPARED } else { COUNT };
+    let count = open::check_count(args.count.unwrap_or(usual), drawn && !args.compare)?;
     let session = &mut trained.session;
     let seed = args.seed.unwrap_or(session.config.train.seed);
     let mut shown = classes::typed(session, "--class", args.class.as_deref())?;
@@ -58,44 +80,43 @@ pub fn run(args: &SampleArgs, report: &Report) -> Result<()> {
         shown = (0..session.model.classes as u32).collect();
     }
     classes::say_unseen(session, &shown, report);
-    let columns = args.count.unwrap_or(if shown.len() > 1 { OF_EACH } else { COUNT });
+    let of_each = if args.compare { COMPARED / shown.len().max(1) } else { OF_EACH };
+    let each = args.count.unwrap_or(if shown.len() > 1 { of_each } else { usual });
+    let columns = match shown.len() {
+        0 => open::columns(count),
+        1 => open::columns(each),
+        _ => each,
+    };
+    if !shown.is_empty() && drawn && !args.compare {
+        classes::check_pictures(each, shown.len(), 0, "--class")?;
+    } else if !shown.is_empty() {
+        open::check_count(each.saturating_mul(shown.len()), false)?;
+    }
     let source =
         args.ex_post.map(|ExPost::Gmm| fitted(session, args.components.unwrap_or(COMPONENTS), report)).transpose()?;
-    let (images, columns) = if shown.is_empty() {
-        let images = match &source {
-            None => session.sample(count, seed)?,
-            Some(mixture) => session.decode(&mixture.sample(count, seed), &[])?,
-        };
-        (images, open::columns(count))
-    } else {
-        if drawn {
-            classes::check_pictures(columns, shown.len(), 0, "--class")?;
-        } else {
-            open::check_count(columns.saturating_mul(shown.len()), drawn)?;
-        }
-        let images = match &source {
-            None => session.class_grid(&shown, columns, &[seed])?.swap_remove(0),
-            Some(mixture) => {
-                let latents = mixture.sample(columns, seed).repeat(shown.len());
-                let classes: Vec<u32> = shown.iter().flat_map(|&class| std::iter::repeat_n(class, columns)).collect();
-                session.decode(&latents, &classes)?
-            }
-        };
-        (images, if shown.len() > 1 { columns } else { open::columns(columns) })
-    };
+    let draw = (args.draw || args.compare).then_some(args.total);
+    let wanted = Wanted { columns: if shown.is_empty() { count } else { each }, shown, seed, draw };
+    let images = made(session, &wanted, source.as_ref())?;
     let record = &trained.session.record;
-    let names: Vec<String> = shown.iter().map(|&class| scatter::name(class, record.classes.as_deref())).collect();
-    let rows = images.len() / trained.session.model.width;
-    let of_rows: Vec<&str> =
-        (0..rows).filter_map(|row| names.get(row * names.len() / rows)).map(String::as_str).collect();
-    let of = if args.class.is_some() { format!("-class-{}", names.join("-")) } else { String::new() };
-    let of: String =
-        of.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' }).take(80).collect();
-    let from = if source.is_some() { "gmm" } else { "prior" };
-    let name = format!("{from}-step-{}-seed-{seed}{of}.{}", trained.step, show::extension(record));
-    let path = open::picture(&trained, args.out.as_deref(), &name)?;
-    show::classes(&path, &images, &of_rows, record, columns)?;
-    let mut value = json!({ "count": rows, "seed": seed, "files": [path] });
+    let names: Vec<String> =
+        wanted.shown.iter().map(|&class| scatter::name(class, record.classes.as_deref())).collect();
+    let mut value =
+        json!({ "count": images.len() / trained.session.model.width, "seed": seed, "drawn": draw.is_some() });
+    if !args.compare || args.out.is_some() {
+        let rows = images.len() / trained.session.model.width;
+        let of_rows: Vec<&str> =
+            (0..rows).filter_map(|row| names.get(row * names.len() / rows)).map(String::as_str).collect();
+        let of = if args.class.is_some() { format!("-class-{}", names.join("-")) } else { String::new() };
+        let of: String =
+            of.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' }).take(80).collect();
+        let from = if source.is_some() { "gmm" } else { "prior" };
+        let drawn = if draw.is_some() { "-drawn" } else { "" };
+        let name = format!("{from}{drawn}-step-{}-seed-{seed}{of}.{}", trained.step, show::extension(record));
+        let path = open::picture(&trained, args.out.as_deref(), &name)?;
+        show::classes(&path, &images, &of_rows, record, columns)?;
+        value["files"] = json!([path]);
+        report.result(&path.display().to_string());
+    }
     if let Some(mixture) = &source {
         value["ex_post"] = json!({
             "kind": "gmm", "components": mixture.weights.len(), "log_likelihood": mixture.log_likelihood,
@@ -107,7 +128,27 @@ pub fn run(args: &SampleArgs, report: &Report) -> Result<()> {
         report.note(&format!("classes  {}{alike}", list(&names)));
         value["classes"] = json!(names);
     }
+    if args.compare {
+        value["compared"] = compare::say(&images, trained.session.data()?, record, seed, report)?;
+    }
     report.json(&value);
-    report.result(&path.display().to_string());
     Ok(())
+}
+
+/// The examples, [n, D], in the units of the model.
+fn made(session: &mut Session, wanted: &Wanted, source: Option<&Gmm>) -> Result<Vec<f32>> {
+    let Wanted { shown, columns, seed, draw } = wanted;
+    let (columns, seed, rows) = (*columns, *seed, shown.len().max(1));
+    let of_rows: Vec<u32> = shown.iter().flat_map(|&class| std::iter::repeat_n(class, columns)).collect();
+    let mixed = source.map(|mixture| mixture.sample(columns, seed).repeat(rows));
+    match (draw, mixed) {
+        (None, None) if shown.is_empty() => session.sample(columns, seed),
+        (None, None) => Ok(session.class_grid(shown, columns, &[seed])?.swap_remove(0)),
+        (None, Some(latents)) => session.decode(&latents, &of_rows),
+        (Some(total), Some(latents)) => session.draw(&latents, &of_rows, *total, seed),
+        (Some(total), None) => {
+            let latents = session.latents(&(0..columns as u32).collect::<Vec<_>>(), seed)?.repeat(rows);
+            session.draw(&latents, &of_rows, *total, seed)
+        }
+    }
 }

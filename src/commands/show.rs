@@ -112,7 +112,7 @@ fn categories(record: &DataRecord) -> Option<(&[usize], usize)> {
 }
 
 /// Examples as numbers in the units of the data, and the extents of an array of them: the most probable categories lie as in the data.
-fn numbers(examples: &[f32], record: &DataRecord) -> (Vec<f64>, Vec<usize>) {
+pub fn numbers(examples: &[f32], record: &DataRecord) -> (Vec<f64>, Vec<usize>) {
     let rows = examples.len() / record.shape.iter().product::<usize>();
     if let Some((extents, categories)) = categories(record) {
         let numbers = Encoding::most_probable(examples, categories).into_iter().map(f64::from).collect();

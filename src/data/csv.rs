@@ -7,6 +7,7 @@
 mod infer;
 mod levels;
 mod marks;
+mod refill;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ use infer::Seen;
 use levels::Strangers;
 use marks::Marks;
 pub use marks::hint;
+pub use refill::{Cells, refill};
 use rows::{Rows, for_each_row, text};
 use words::Words;
 

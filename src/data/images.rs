@@ -92,6 +92,15 @@ pub fn dataset(folder: &Path, request: &Request) -> Result<Dataset> {
     Ok(Dataset { notes, ..data })
 }
 
+/// One image as grey, from 0 to 1: its height and width, and its pixels.
+///
+/// # Errors
+/// [`Error::Data`] where it cannot be decoded.
+pub fn grey(path: &Path) -> Result<([usize; 2], Vec<f32>)> {
+    let picture = decode::picture(path).map_err(|what| Error::Data(format!("{}: {what}", path.display())))?;
+    Ok(([picture.height, picture.width], picture.plane(0, 1, 0.0)))
+}
+
 /// What a folder holds, whether or not its images go together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Survey {

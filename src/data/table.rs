@@ -141,10 +141,10 @@ impl Frame {
         if width == 0 {
             return Err(Error::Data(format!("{name}: there is no column that a model could learn{}", self.words())));
         }
-        let (hash, missing) = self.hash(&order, labels.as_ref(), test)?;
+        let (hash, missing, decimals) = self.hash(&order, labels.as_ref(), test)?;
         let values = self.cells.encoded(&encoding, &order);
         let data = Dataset::parted(name, [1, 1, width], values, test, request.validation(order.len() - test))?;
-        let data = Dataset { format: Format::Table, encoding: Some(encoding), missing, hash, ..data };
+        let data = Dataset { format: Format::Table, encoding: Some(encoding), missing, decimals, hash, ..data };
         Ok(data.with_labels(labels)?.with_rows(order))
     }
 
@@ -163,8 +163,8 @@ impl Frame {
     }
 
     /// The identity of the rows before anything is fitted, so that it does not depend on what is set aside; and whether
-    /// some value that could be learnt is missing.
-    fn hash(&self, order: &[u32], labels: Option<&Labels>, test: usize) -> Result<(String, bool)> {
+    /// some value that could be learnt is missing, and how many digits behind the point its numbers have.
+    fn hash(&self, order: &[u32], labels: Option<&Labels>, test: usize) -> Result<(String, bool, Vec<Option<u8>>)> {
         let mut sha = Sha256::new();
         let mut text = |text: &str| {
             sha.update((text.len() as u64).to_le_bytes());
@@ -180,15 +180,32 @@ impl Frame {
         }
         let learnt: Vec<bool> = self.columns.iter().map(|column| column.kind.width() > 0).collect();
         let mut missing = false;
+        let mut decimals: Vec<Option<u8>> =
+            self.columns.iter().map(|column| matches!(column.kind, Kind::Numeric { .. }).then_some(0)).collect();
         self.cells.visit(self.columns.len(), order, &mut |row| {
             for cell in row {
                 sha.update(cell.to_le_bytes());
             }
             missing |= row.iter().zip(&learnt).any(|(cell, learnt)| *learnt && cell.is_nan());
+            for (known, &cell) in decimals.iter_mut().zip(row).filter(|(_, cell)| cell.is_finite()) {
+                *known = known.and_then(|from| (from..=MOST_DECIMALS).find(|&digits| ends_after(cell, digits)));
+            }
         })?;
         for label in labels.map_or(&[][..], |labels| &labels.of) {
             sha.update(label.to_le_bytes());
         }
-        Ok((hex(sha), missing))
+        if decimals.iter().all(Option::is_none) {
+            decimals.clear();
+        }
+        Ok((hex(sha), missing, decimals))
     }
+}
+
+/// The most digits behind the point that are no measurement of any length.
+const MOST_DECIMALS: u8 = 6;
+
+/// Whether a number is the nearest to one of so many digits behind the point.
+fn ends_after(number: f64, digits: u8) -> bool {
+    let power = 10_f64.powi(digits.into());
+    (number * power).round() / power == number
 }

@@ -5,6 +5,7 @@
 mod bernoulli;
 mod categorical;
 mod columns;
+pub mod draw;
 mod gaussian;
 mod gaussian_learned;
 mod gaussian_shared;
@@ -92,6 +93,8 @@ pub struct Joint {
     pub terms: fn(&Model, out: &[f32], x: &[f32]) -> Vec<f64>,
     /// The biases at which the decoder's last map puts out the means of values, plane by plane.
     pub starts: fn(&Model, means: &[f32]) -> Vec<f32>,
+    /// The distribution of each value that is missing from an example: [`draw::Values::missing`].
+    pub given: fn(&Model, out: &[f32], x: &[f32]) -> Result<Vec<draw::Part>>,
 }
 
 /// Numbers that the decoder has once for all examples: a trainable tensor of logarithms beside its network.

@@ -22,6 +22,10 @@ pub const SAMPLE: &str = "sample";
 pub const ENCODE: &str = "encode";
 /// What given latents stand for: [`Model::decode`].
 pub const DECODE: &str = "decode";
+/// All that p(x|z) of given latents is computed from: [`Model::natural`].
+pub const NATURAL: &str = "natural";
+/// Latents of examples with holes, weighed by what is there: [`Model::impute`].
+pub const IMPUTE: &str = "impute";
 /// The same of latents of any stochastic layer: [`Model::descend`].
 pub const DESCEND: &str = "descend";
 
@@ -49,6 +53,8 @@ pub static VAE: &[Task] = &[
     Task { name: SAMPLE, takes_samples: false, build: |model, batch, _| model.sample(batch) },
     Task { name: ENCODE, takes_samples: false, build: |model, batch, _| model.encode(batch) },
     Task { name: DECODE, takes_samples: false, build: |model, batch, _| model.decode(batch) },
+    Task { name: NATURAL, takes_samples: false, build: |model, batch, _| model.natural(batch) },
+    Task { name: IMPUTE, takes_samples: true, build: Model::impute },
     Task { name: DESCEND, takes_samples: false, build: |model, batch, _| model.descend(batch) },
 ];
 

@@ -1,13 +1,15 @@
 //! What a trained model is asked for: posteriors of examples, what latents decode to, draws from the prior.
 
 use super::{Purpose, Session};
+use crate::config;
 use crate::data::{Dataset, classes};
 use crate::error::{Error, Result};
 use crate::kernels::sample::kl_term;
-use crate::model::tasks::{DECODE, DESCEND, ENCODE, Need, RECONSTRUCT, SAMPLE};
+use crate::model::likelihood::draw;
+use crate::model::tasks::{DECODE, DESCEND, ENCODE, NATURAL, Need, RECONSTRUCT, SAMPLE};
 use crate::model::{CLASS, LOCATION, RATES, of_layer};
 use crate::plan::Role;
-use crate::rng::Stream;
+use crate::rng::{Philox, Stream};
 
 /// Examples, or latents, that are asked about at a time: the same for every question, since the programs of a session
 /// share the buffers of what they put out. The answers are those of each by itself: neither how many are asked for nor
@@ -452,6 +454,62 @@ impl Session {
             }
         }
         Ok(all)
+    }
+
+    /// The latents of draws from the prior of these numbers, [N, Z]: what [`Session::sample`] decodes with the same seed.
+    ///
+    /// # Errors
+    /// Those of [`Session::plan`] and of the device.
+    pub fn latents(&mut self, numbers: &[u32], seed: u64) -> Result<Vec<f32>> {
+        let (plan, latent) = (self.plan(Purpose::task(SAMPLE, BATCH))?, self.model.config.latent);
+        let mut latents = Vec::with_capacity(numbers.len() * latent);
+        for part in numbers.chunks(BATCH) {
+            let mut order = part.to_vec();
+            order.resize(BATCH, 0);
+            self.number(0, &order)?;
+            let scalars = self.scalars(seed, Stream::Prior, 0, BATCH);
+            self.run(plan, &[scalars])?;
+            latents.extend(self.output("z", part.len(), latent)?);
+        }
+        Ok(latents)
+    }
+
+    /// Draws from p(x|z), one for each of the latents [N, Z], [N, D] in the units of the model: a draw depends on the seed, its
+    /// place and its latent alone. A conditional model decodes each as one of `classes`, [N]. `total` is how many items a row of
+    /// a multinomial has.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where a multinomial is told no total.
+    pub fn draw(&mut self, latents: &[f32], classes: &[u32], total: Option<u64>, seed: u64) -> Result<Vec<f32>> {
+        let (plan, latent) = (self.plan(Purpose::task(NATURAL, BATCH))?, self.model.config.latent);
+        let (width, wide) = (self.model.width, self.model.output_width());
+        let multinomial = self.model.config.likelihood == config::Likelihood::Multinomial;
+        if multinomial && total.is_none() {
+            return Err(Error::Usage(
+                "a multinomial says which items are chosen and not how many: say how many a row has by --total".into(),
+            ));
+        }
+        self.check_classes(classes, latents.len() / latent)?;
+        let mut rows = Vec::with_capacity(latents.len() / latent * width);
+        for (at, part) in latents.chunks(BATCH * latent).enumerate() {
+            let count = part.len() / latent;
+            self.decode_as(0, classes.iter().skip(at * BATCH).take(count).copied())?;
+            self.executor.write_f32(&Role::Input("z".into()), 0, part)?;
+            let scalars = self.scalars(0, Stream::Evaluate, 0, count);
+            self.run(plan, &[scalars])?;
+            for (row, out) in self.output("out", count, wide)?.chunks_exact(wide).enumerate() {
+                let mut random = Philox::new(seed, Stream::Draw, (at * BATCH + row) as u32, 0);
+                if let (true, Some(total)) = (multinomial, total) {
+                    rows.extend(draw::items(out, total, &mut random));
+                    continue;
+                }
+                let start = rows.len();
+                rows.resize(start + width, f32::NAN);
+                draw::Values::of(&self.model).fill(out, &mut rows[start..], &mut random)?;
+            }
+        }
+        self.record.round(&mut rows);
+        Ok(rows)
     }
 
     /// The given examples as the first member is shown them, and their reconstructions through the posterior's mean;

@@ -222,7 +222,17 @@ fn checkpoint(name: &str, mut settings: Vec<(String, String)>, shape: [usize; 3]
     };
     let classes = (config.model.condition == Condition::Label).then(|| ["a", "b", "c"].map(str::to_owned).to_vec());
     let (source, hash) = ("random".into(), "0".into());
-    let data = DataRecord { name: source, shape, floats: true, hash, encoding, classes, of_classes: None };
+    let data = DataRecord {
+        name: source,
+        shape,
+        floats: true,
+        hash,
+        encoding,
+        classes,
+        of_classes: None,
+        decimals: vec![],
+        missing: None,
+    };
     let progress = Progress {
         folder: None,
         epoch: 3,

@@ -17,6 +17,7 @@ mod exchange;
 mod formulas;
 mod gradients;
 mod habits;
+mod impute;
 mod kernels;
 mod ladder;
 mod large;

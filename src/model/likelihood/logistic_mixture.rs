@@ -1,6 +1,7 @@
 //! Images of 256 levels: for each pixel a mixture of discretised logistics (Salimans et al. 2017, without their chain of
 //! channels), whose scales the decoder puts out, or which are learned once for all pixels (Kingma et al. 2016).
 
+use super::draw::{Given, Part};
 use super::gaussian::MEAN;
 use super::{Density, Gives, Global, Globals, Joint, Likelihood, Model, Natural, Outcomes, Outside, Python};
 use crate::config::{self, ModelConfig, Scales};
@@ -15,6 +16,7 @@ pub static LIKELIHOOD: Likelihood = Likelihood {
         distortion: |graph, model, out, x| graph.add(Op::LogisticMixture { out, x, mixture: mixture(model) }),
         terms: |model, out, x| terms(mixture(model), out, x),
         starts: spread,
+        given: |model, out, x| Ok(given(mixture(model), out, x)),
     }),
     heads: 1,
     globals: Some(Globals {
@@ -101,28 +103,63 @@ fn terms(mixture: Mixture, out: &[f32], x: &[f32]) -> Vec<f64> {
     let Mixture { components, channels, .. } = mixture;
     let (width, pixels) = (x.len(), x.len() / channels);
     let (means, scales) = (components * pixels, components * (pixels + width));
-    // Nothing may overflow, nor all underflow.
-    let total = |logs: &[f64]| {
-        let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        largest + logs.iter().map(|log| (log - largest).exp()).sum::<f64>().ln()
-    };
     let mut terms = vec![0.0; width];
     for pixel in 0..pixels {
-        let mut logs: Vec<f64> = (0..components).map(|k| out[k * pixels + pixel].into()).collect();
-        let prior = total(&logs);
-        for log in &mut logs {
-            *log -= prior;
-        }
+        let mut logs = log_weights(mixture, out, pixel, pixels);
         for at in (0..channels).map(|channel| channel * pixels + pixel).filter(|&at| !x[at].is_nan()) {
-            let before = total(&logs);
+            let before = log_sum(&logs);
             for (k, log) in logs.iter_mut().enumerate() {
                 let place = k * width + at;
                 *log += level_log_mass(x[at].into(), out[means + place].into(), out[scales + place]);
             }
-            terms[at] = before - total(&logs);
+            terms[at] = before - log_sum(&logs);
         }
     }
     terms
+}
+
+/// The logarithms of the weights of a pixel's components.
+fn log_weights(mixture: Mixture, out: &[f32], pixel: usize, pixels: usize) -> Vec<f64> {
+    let logs: Vec<f64> = (0..mixture.components).map(|k| out[k * pixels + pixel].into()).collect();
+    let total = log_sum(&logs);
+    logs.iter().map(|log| log - total).collect()
+}
+
+/// The logarithm of a sum, of which nothing may overflow, nor all underflow.
+fn log_sum(logs: &[f64]) -> f64 {
+    let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    largest + logs.iter().map(|log| (log - largest).exp()).sum::<f64>().ln()
+}
+
+/// The distribution of each pixel of which a channel is missing: those that are there say which component it is.
+fn given(mixture: Mixture, out: &[f32], x: &[f32]) -> Vec<Part> {
+    let Mixture { components, channels, .. } = mixture;
+    let (width, pixels) = (x.len(), x.len() / channels);
+    let (means, scales) = (components * pixels, components * (pixels + width));
+    let mut parts = Vec::new();
+    for pixel in 0..pixels {
+        let places = || (0..channels).map(|channel| channel * pixels + pixel);
+        if !places().any(|at| x[at].is_nan()) {
+            continue;
+        }
+        let mut logs = log_weights(mixture, out, pixel, pixels);
+        for at in places().filter(|&at| !x[at].is_nan()) {
+            for (k, log) in logs.iter_mut().enumerate() {
+                let place = k * width + at;
+                *log += level_log_mass(x[at].into(), out[means + place].into(), out[scales + place]);
+            }
+        }
+        let total = log_sum(&logs);
+        let channel = |place: usize| {
+            let scale = f64::from(out[scales + place].clamp(LOG_SCALE.low, LOG_SCALE.high)).exp();
+            [out[means + place].into(), scale]
+        };
+        let component =
+            |(k, log): (usize, &f64)| ((log - total).exp(), places().map(|at| channel(k * width + at)).collect());
+        let given = Given::Levels(logs.iter().enumerate().map(component).collect());
+        parts.push(Part { first: pixel, step: pixels, count: channels, given });
+    }
+    parts
 }
 
 /// The logarithm of the mass of a level, a number from 0 to 1, under a logistic distribution of levels from −1 to 1.

@@ -3,6 +3,7 @@
 //! equation 2). As there, the number of items is given, and what no parameter depends on is left out: log N!/Πxᵢ!, the
 //! orders in which the items could have come.
 
+use super::draw::not_by_value;
 use super::{Density, Joint, Likelihood, Model, Natural, Outcomes, Outside, Python, columns, uniform};
 use crate::config;
 use crate::error::Result;
@@ -18,6 +19,7 @@ pub static LIKELIHOOD: Likelihood = Likelihood {
         distortion,
         terms,
         starts: |_, means| means.iter().map(|&mean| columns::start(Distribution::Categorical, mean)).collect(),
+        given: |_, _, _| Err(not_by_value()),
     }),
     heads: 1,
     globals: None,
