@@ -373,7 +373,7 @@ impl Lowering<'_> {
         match *self.graph.op(id) {
             // What is stored already; the last two are nothing but other names for it.
             Parameter { .. } | Input { .. } | Reshape { .. } | StopGradient { .. } => {}
-            Gather { width, source, binarise } => self.gather(id, width, source, binarise),
+            Gather { width, ref source, binarise } => self.gather(id, width, source, binarise),
             Class => self.class(id),
             Noise { .. } => self.noise(id, live),
             // A gradient or an output, which has its place already; all others are made when they are asked for.
