@@ -288,7 +288,9 @@ fn shape(kernel: &Kernel, consts: &[u32], size: Size) -> Option<Shape> {
         "broadcast" | "sum_rows" | "sum_columns" | "gather" | "gather_codes" => {
             Some(rows_and_columns(kernel.name, consts, size))
         }
-        "squared_norm" | "clip_factor" | "batch_mean" | "row_weights" => Some(scalars_and_rows(kernel.name, size)),
+        "squared_norm" | "clip_factor" | "batch_mean" | "row_weights" => {
+            Some(scalars_and_rows(kernel.name, consts, size))
+        }
         "conv" | "conv_weight" | "planes" | "pool" => Some(images(kernel.name, consts, size)),
         "group_moments" | "group_norm" | "group_norm_grad" | "group_norm_weight" => Some(groups(kernel.name, size)),
         "sample" | "posterior_grad" | "log_prior" | "log_ratio" | "log_mean_exp" | "noise" | "log_ratio_grad"
@@ -460,7 +462,7 @@ fn rows_and_columns(name: &str, consts: &[u32], Size { rows: r, width: c, .. }: 
     }
 }
 
-fn scalars_and_rows(name: &str, size: Size) -> Shape {
+fn scalars_and_rows(name: &str, consts: &[u32], size: Size) -> Shape {
     let Size { rows, width, depth } = size;
     let (count, all, per_example) = (rows * width, rows * depth, depth as u32);
     match name {
@@ -469,8 +471,10 @@ fn scalars_and_rows(name: &str, size: Size) -> Shape {
             Shape::new(&p, (depth, 1), squared_norm::grid(&p), [whole(count), part(depth)])
         }
         "clip_factor" => {
-            let p = clip_factor::Params { partials: rows as u32, clip: 0.75, skip: (rows % 2) as u32 };
-            Shape::new(&p, (1, 1), clip_factor::grid(&p), [(rows, false, Fill::Unit), whole(1)])
+            let skip = (rows % 2) as u32;
+            let p = clip_factor::Params { partials: rows as u32, clip: 0.75, skip, columns: 3, index: 1 };
+            let metrics = used(consts[0] == 1, whole(9));
+            Shape::new(&p, (1, 1), clip_factor::grid(&p), [(rows, false, Fill::Unit), whole(1), metrics])
         }
         "batch_mean" => {
             let (table, terms, metrics) = terms(size, depth);
