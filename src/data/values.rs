@@ -249,7 +249,7 @@ pub fn hash(shape: [usize; 3], values: &Values, labels: Option<&[u32]>, test: us
     }
     let width: usize = shape.iter().product();
     let all: Vec<u32> = (0..(values.len() / width.max(1)) as u32).collect();
-    let mut numbers = Vec::new();
+    let mut numbers: Vec<f32> = Vec::new();
     values.visit(width, &all, &mut |_, row| {
         match row {
             Row::Bytes(bytes) => sha.update(bytes),
@@ -257,7 +257,9 @@ pub fn hash(shape: [usize; 3], values: &Values, labels: Option<&[u32]>, test: us
             Row::Floats(_) | Row::Codes(..) => {
                 numbers.clear();
                 row.numbers(&mut numbers);
-                numbers.iter().for_each(|x: &f32| sha.update(x.to_le_bytes()));
+                for x in &numbers {
+                    sha.update(x.to_le_bytes());
+                }
             }
         }
         Ok(())

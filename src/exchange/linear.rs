@@ -186,6 +186,9 @@ mod tests {
         let weight = |map: &Map| {
             let outside = split(&["a".into()], map, &values(map)).unwrap().remove(0);
             assert_eq!(together(map, &[&outside]).unwrap(), values(map), "the way back");
+            let bare = together(map, &[&Linear { bias: vec![], ..outside.clone() }]).unwrap().values;
+            let (weights, bias) = bare.split_at(bare.len() - map.outputs);
+            assert_eq!((weights, bias), (&values(map).values[..weights.len()], &vec![0.0; map.outputs][..]), "no bias");
             outside
         };
         let (name, inputs, outputs) = (String::new(), 2, 3);
