@@ -7,6 +7,7 @@ pub mod categories;
 mod cells;
 mod check;
 pub mod classes;
+pub mod codes;
 pub mod csv;
 pub mod disk;
 pub mod elements;

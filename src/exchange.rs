@@ -23,7 +23,7 @@ pub mod linear;
 pub mod names;
 pub mod onnx;
 
-use crate::checkpoint::{Checkpoint, Tensor};
+use crate::checkpoint::{Checkpoint, DataRecord, Tensor};
 use crate::config::{Config, ModelConfig};
 use crate::data::table::{Column, Kind};
 use crate::error::{Error, Result};
@@ -52,11 +52,18 @@ pub const FORMAT: u32 = 1;
 /// # Errors
 /// [`Error::Usage`] if the layers of its configuration do not fit its data.
 pub fn model(checkpoint: &Checkpoint) -> Result<Model> {
-    let data = &checkpoint.progress.data;
+    model_of(&checkpoint.config, &checkpoint.progress.data)
+}
+
+/// The model of a configuration, for data of which no more is known than a checkpoint says.
+///
+/// # Errors
+/// As [`model`].
+pub fn model_of(config: &Config, data: &DataRecord) -> Result<Model> {
     let source = if data.floats { Source::Floats } else { Source::Bytes };
     let encoding = data.encoding.as_ref();
-    let missing = data.may_miss(checkpoint.config.model.likelihood.domain());
-    Model::with(&checkpoint.config, data.shape, source, encoding, missing, data.class_count())
+    let missing = data.may_miss(config.model.likelihood.domain());
+    Model::with(config, data.shape, source, encoding, missing, data.class_count())
 }
 
 /// What a parameter of the house is called outside: one name for each of the heads that stand in it side by side.

@@ -29,8 +29,8 @@ mod vector;
 
 use bytemuck::{Pod, Zeroable};
 pub use elementwise::{
-    activation, activation_grad, append, broadcast, combine, dropout, gather, sum_columns, sum_rows, take_rows,
-    with_class,
+    activation, activation_grad, append, broadcast, combine, dropout, gather, gather_codes, sum_columns, sum_rows,
+    take_rows, with_class,
 };
 use formula::expression;
 pub use formula::{map, reduce};
@@ -483,6 +483,7 @@ pub static KERNELS: &[&Kernel] = &[
     &conv_weight::KERNEL,
     &dropout::KERNEL,
     &gather::KERNEL,
+    &gather_codes::KERNEL,
     &gaussian::KERNEL,
     &group_moments::KERNEL,
     &group_norm::KERNEL,

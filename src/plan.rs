@@ -14,7 +14,7 @@ mod update;
 pub mod verify;
 
 pub use lower::{Resident, Target, check_rounds, lower, unshared};
-pub use update::{Ending, Row};
+pub use update::{Ending, GRADIENT_NORM, Row, reports_norm};
 
 use crate::kernels::{Access, Asked, Kernel};
 
@@ -170,7 +170,7 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// The layout of the parameter buffer.
     pub parameters: Vec<Range>,
-    /// Names of the terms of the loss: the columns of the metrics buffer.
+    /// Names of the columns of the metrics buffer: the terms of the loss, and [`GRADIENT_NORM`] where it is reported.
     pub terms: Vec<String>,
 }
 

@@ -160,7 +160,7 @@ impl Report {
             score
         } else {
             let score = *state.score.insert(row.score.is_some());
-            self.to_err(&state, &progress::header(row.score.map(|(title, _)| title)));
+            self.to_err(&state, &progress::header(row.score.map(|(title, _)| title), row.clipped.is_some()));
             score
         };
         self.to_err(&state, &progress::line(row, score));
@@ -275,6 +275,7 @@ mod tests {
             images_per_second: 21_300.4,
             elapsed: Duration::from_secs(65),
             eta: Duration::from_secs(5),
+            clipped: None,
         }
     }
 

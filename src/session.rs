@@ -10,6 +10,7 @@ mod window;
 use crate::checkpoint::tensors::check_room;
 use crate::checkpoint::{Checkpoint, DataRecord, Tensor};
 use crate::config::{self, Condition, Config};
+use crate::data::codes::Codes;
 use crate::data::{Dataset, Values, classes, little_endian};
 use crate::error::{Error, Result};
 use crate::exec::{Executor, PlanId};
@@ -238,7 +239,7 @@ impl Session {
                     self.executor.write(&Role::Data, at * UPLOAD, &words)?;
                 }
             }
-            Values::F32(floats) => {
+            Values::F32(floats) | Values::Codes(Codes { numbers: floats, .. }) => {
                 for (at, part) in floats.chunks(UPLOAD).enumerate() {
                     self.executor.write_f32(&Role::Data, at * UPLOAD, part)?;
                 }

@@ -15,12 +15,14 @@ use crate::checkpoint::{Course, Progress};
 use crate::error::{Error, Result};
 use crate::eval;
 use crate::model::tasks::{EVALUATE, IMPORTANCE};
+use crate::plan::GRADIENT_NORM;
 use crate::session::{BATCH, Purpose, Session};
 use run::Run;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+pub use columns::CLIPPED;
 pub use schedule::{Update, learning_rate, scalars, scalars_of};
 
 /// One of the models that train side by side, and how far it has come.
@@ -82,7 +84,8 @@ pub struct Epoch {
     pub neg_bound: Option<f64>,
     /// −log of the mean of as many importance weights for the validation part, where there are both.
     pub validation_neg_bound: Option<f64>,
-    /// What else the loss is made of or is reported, by name: penalty, total correlation, MMD, further bounds.
+    /// What else the loss is made of or is reported, by name: penalty, total correlation, MMD, further bounds, [`GRADIENT_NORM`]
+    /// and [`CLIPPED`].
     pub others: Vec<(String, f64)>,
     /// The learning rate of the epoch's last update.
     pub lr: f32,
@@ -103,6 +106,13 @@ pub struct Epoch {
 }
 
 impl Epoch {
+    /// Where gradients are clipped, the mean of their norms before that, and the share of updates whose gradient was too long: of
+    /// several players those of the first.
+    pub fn clipped(&self) -> Option<[f64; 2]> {
+        let of = |name: &str| self.others.iter().find(|(other, _)| other.starts_with(name)).map(|(_, mean)| *mean);
+        Some([of(GRADIENT_NORM)?, of(CLIPPED)?])
+    }
+
     /// −ELBO: distortion + rate, whatever β is.
     pub fn neg_elbo(&self) -> f64 {
         self.distortion + self.rate

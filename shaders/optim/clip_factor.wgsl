@@ -1,15 +1,19 @@
 // What gradients are multiplied with so that their norm stays below `clip`; one workgroup. With `skip`, 0 where the norm
-// is no number; without, such a gradient is to be noticed, and stays what it is.
+// is no number; without, such a gradient is to be noticed, and stays what it is. With REPORT = 1 the norm goes to the metrics too.
 
 struct Params {
     partials: u32,
     clip: f32,
     skip: u32,
+    columns: u32,
+    index: u32,
 }
 
 @group(0) @binding(0) var<storage, read> partials: array<u32>;
 @group(0) @binding(1) var<storage, read_write> factor: array<f32>;
+@group(0) @binding(2) var<storage, read_write> metrics: array<f32>;
 @group(1) @binding(0) var<uniform> params: Params;
+@group(1) @binding(1) var<uniform> steps: array<Step, MEMBERS>;
 
 // A squared norm from here on counts as no number. The sum over 256 lanes of it is still one.
 const MOST = 1e35;
@@ -29,7 +33,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     let total = workgroup_sum(sum, lane, 256u);
     if lane == 0u {
-        let scale = min(1.0, params.clip / (sqrt(total) + 1e-6));
+        let norm = sqrt(total);
+        let scale = min(1.0, params.clip / (norm + 1e-6));
         factor[member * MEMBER_FACTOR] = select(scale, 0.0, params.skip == 1u && total >= MOST);
+        if REPORT == 1u {
+            metrics[member * MEMBER_METRICS + steps[member].slot * params.columns + params.index] = norm;
+        }
     }
 }

@@ -210,7 +210,8 @@ fn shape(data: &Dataset) -> String {
 }
 
 fn size(data: &Dataset) -> u64 {
-    data.values.len() as u64 * if data.values.are_bytes() { 1 } else { 4 }
+    let each = if data.values.are_bytes() { data.width() } else { 4 * data.stored_words() };
+    data.len() as u64 * each as u64
 }
 
 /// The smallest, the mean and the largest value, as a model sees them.

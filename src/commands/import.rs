@@ -6,7 +6,7 @@ use super::folder::{self, Folder};
 use super::open;
 use crate::checkpoint::{self, Checkpoint, Course, DataRecord, Progress, Tensor};
 use crate::cli::ImportArgs;
-use crate::config::{self, Activation, Condition, Config, Layer, Likelihood, Posterior, Prior};
+use crate::config::{self, Activation, Condition, Config, Domain, Layer, Posterior, Prior};
 use crate::data::{self, Dataset};
 use crate::durable;
 use crate::error::{Error, Result};
@@ -15,7 +15,7 @@ use crate::exchange::names::{self, Network, fitted, layers, network};
 use crate::exchange::{self, CONFIG, PARAMETERS, with_widths};
 use crate::exec::Executor;
 use crate::exec::cpu::Cpu;
-use crate::model::likelihood::{self, LIKELIHOODS};
+use crate::model::likelihood::{self, Density};
 use crate::plan::tuning::Tuning;
 use crate::report::Report;
 use crate::session::{Purpose, Session};
@@ -54,7 +54,7 @@ pub fn run(args: &ImportArgs, report: &Report) -> Result<()> {
     let (file, exported) = source(&args.file)?;
     if let Some(exported) = &exported {
         check_kind(&exported.config)?;
-        check_own(exported.config.model.likelihood)?;
+        check_likelihood(&exported.config, &exported.data, true)?;
     }
     let shown = file.display().to_string();
     let bytes = std::fs::read(&file).map_err(|e| {
@@ -120,26 +120,26 @@ fn other_format(bytes: &[u8]) -> Option<&'static str> {
     None
 }
 
-/// The likelihoods of models that are taken.
-fn taken(last: &str) -> String {
-    let taken = LIKELIHOODS.iter().filter(|likelihood| likelihood.baseline.is_some());
-    let names: Vec<&str> = taken.map(|likelihood| likelihood.kind.name()).collect();
-    match names.split_last() {
-        Some((end, others)) if !others.is_empty() => format!("{} {last} {end}", others.join(", ")),
-        _ => names.concat(),
+/// Refuses a likelihood with what the decoder has once for all examples, which is a tensor of no layer.
+fn check_likelihood(config: &Config, data: &DataRecord, own: bool) -> Result<()> {
+    let name = config.model.likelihood.name();
+    let said = if own { "the folder holds a model of likelihood" } else { "model.likelihood =" };
+    if matches!(config.model.likelihood.domain(), Domain::Categories | Domain::Columns) && data.encoding.is_none() {
+        return Err(Error::Usage(format!("{said} {name}: --data is wanted, which says what the columns are")));
     }
-}
-
-/// Whether what elbo exported comes back. No setting changes what it is.
-fn check_own(likelihood: Likelihood) -> Result<()> {
-    if likelihood::of(likelihood).baseline.is_some() {
-        return Ok(());
+    // Of layers alone it is known before they are read. What stands beside them hangs on no extent.
+    match likelihood::of(config.model.likelihood).globals.is_some().then(|| exchange::model_of(config, data)) {
+        None => Ok(()),
+        Some(model) => match likelihood::global(&model?) {
+            None => Ok(()),
+            Some(global) => Err(Error::Usage(format!(
+                "{said} {name}, whose `{}` is learned once for all examples and is no layer's, and elbo import takes models \
+                 whose tensors are those of layers alone{}",
+                global.name,
+                if own { "; use the run that it was exported from" } else { "" }
+            ))),
+        },
     }
-    Err(Error::Usage(format!(
-        "the folder holds a model of likelihood {}, and elbo import takes {}; use the run that it was exported from",
-        likelihood.name(),
-        taken("and")
-    )))
 }
 
 /// The configuration and the data of the model.
@@ -172,7 +172,10 @@ fn described(
     if layered {
         config.model.latent = network.mean.outputs;
     } else {
-        names::check(network, shown)?;
+        let of = likelihood::of(config.model.likelihood);
+        let alike =
+            !matches!(of.density, Density::Columns) && likelihood::outputs(&config.model, [1, 1, 4]) == 4 * of.heads;
+        names::check(network, alike, shown)?;
         config = with_widths(&config, network);
     }
     config::validate(&config)?;
@@ -197,13 +200,7 @@ fn described(
                 .into(),
         ));
     }
-    if likelihood::of(config.model.likelihood).baseline.is_none() {
-        return Err(Error::Usage(format!(
-            "model.likelihood = {}: elbo import takes models of some likelihoods; --set model.likelihood={}",
-            config.model.likelihood.name(),
-            taken("or")
-        )));
-    }
+    check_likelihood(&config, &record, own)?;
     let learned = likelihood::of(config.model.likelihood).heads == 2;
     if !layered && learned != network.out_log_variance.is_some() {
         let (has, take) = if learned { ("gives none", "gaussian") } else { ("gives some", "gaussian-learned") };
@@ -212,7 +209,7 @@ fn described(
              model.likelihood={take}"
         )));
     }
-    let width = network.out.outputs;
+    let width = network.first().inputs;
     if !layered && record.shape.iter().product::<usize>() != width {
         let (name, shape) = (&record.name, record.shape);
         return Err(Error::Usage(format!(
@@ -280,7 +277,7 @@ fn theirs(args: &ImportArgs) -> Result<Config> {
 
 /// Data of which nothing is known but their width.
 fn unknown(network: &Network) -> DataRecord {
-    let shape = [1, 1, network.out.outputs];
+    let shape = [1, 1, network.first().inputs];
     DataRecord {
         name: "unknown".into(),
         shape,

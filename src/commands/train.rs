@@ -651,5 +651,6 @@ fn row(epoch: &Epoch) -> EpochRow {
         images_per_second: epoch.images_per_second,
         elapsed: epoch.elapsed,
         eta: epoch.left,
+        clipped: epoch.clipped(),
     }
 }

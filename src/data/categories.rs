@@ -139,7 +139,7 @@ fn why(value: f64, trained: Option<usize>) -> String {
 
 /// The cells, in a file of their own where they would take more memory than they may as a model takes them.
 fn within_memory(name: &str, cells: Cells, encoding: &Encoding, request: &Request) -> Result<Cells> {
-    let (width, each) = (encoding.columns.len(), 4 * encoding.width());
+    let (width, each) = (encoding.columns.len(), 4 * encoding.columns.len());
     let rows = all_rows(&cells, width);
     let takes = (rows.len() as u64).saturating_mul(each as u64);
     if matches!(cells, Cells::Disk(_)) || takes <= request.memory() {
@@ -177,15 +177,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_as_ones_among_zeros_is_read_from_a_file() {
+    fn a_value_takes_one_number_however_many_categories_there_are() {
         let elements = || Elements::Int((0..3000).map(|at| at % 100).collect());
-        // As stored it is less than a MiB, encoded it is more.
-        let [small, large] = [1, 4].map(|memory| open(&DataConfig { memory, ..plain() }, &[100, 30], elements(), None));
-        let (small, large) = (small.unwrap(), large.unwrap());
-        assert!(matches!((&small.values, &large.values), (Values::Disk(_), Values::F32(_))));
+        // As ones among zeros they are more than a MiB.
+        let [large, small] = [0, 1].map(|memory| open(&DataConfig { memory, ..plain() }, &[100, 30], elements(), None));
+        let (large, small) = (large.unwrap(), small.unwrap());
+        assert!(matches!((&large.values, &small.values), (Values::Disk(_), Values::Codes(_))));
+        assert_eq!((small.values.words(), small.stored_words(), large.stored_words()), (Some(3000), 30, 30));
         let all: Vec<u32> = (0..100).collect();
-        assert!(small.stored(&all).unwrap() == large.stored(&all).unwrap());
-        assert_eq!((&small.hash, &small.encoding, small.shape), (&large.hash, &large.encoding, [1, 1, 3000]));
+        assert!(large.stored(&all).unwrap() == small.stored(&all).unwrap());
+        assert!(large.examples(&all).unwrap() == small.examples(&all).unwrap());
+        assert_eq!((&large.hash, &large.encoding, large.shape), (&small.hash, &small.encoding, [1, 1, 3000]));
     }
 
     #[test]

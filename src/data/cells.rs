@@ -17,6 +17,16 @@ pub enum Cells {
 }
 
 impl Cells {
+    /// Values that were read as they are stored.
+    pub fn of(values: Values) -> Self {
+        match values {
+            Values::U8(bytes) => Self::Memory(Elements::U8(bytes)),
+            Values::F32(floats) => Self::Memory(Elements::F32(floats)),
+            Values::Disk(disk) => Self::Disk(disk),
+            Values::Codes(_) => unreachable!("they are made of cells"),
+        }
+    }
+
     /// How many rows of so many cells there are.
     pub fn rows(&self, columns: usize) -> usize {
         match self {
@@ -47,7 +57,7 @@ impl Cells {
     /// Rows in the order given, as a model takes them.
     pub fn encoded(&self, encoding: &Encoding, order: &[u32]) -> Values {
         match self {
-            Self::Memory(elements) => Values::F32(encoding.encode(elements, order)),
+            Self::Memory(elements) => encoding.values(elements, order),
             Self::Disk(disk) => Values::Disk(disk.clone().reordered(order).encoded(encoding)),
         }
     }

@@ -172,8 +172,7 @@ fn cells(
         return Err(complain("there is no column to learn from".into()));
     }
     let readers: Vec<levels::Reader> = columns.iter().map(|column| levels::Reader::new(&column.kind, marks)).collect();
-    let encoded: usize = columns.iter().map(|column| 4 * column.kind.width()).sum();
-    let mut cells = Growing::new(&name, columns.len(), encoded.max(8 * columns.len()), request.memory());
+    let mut cells = Growing::new(&name, columns.len(), 8 * columns.len(), request.memory());
     let mut labels = Words::default();
     let mut strangers = Strangers::default();
     let width = header(path).map_err(complain)?.0.len();

@@ -221,6 +221,11 @@ impl Disk {
         self.encoding.is_none() && self.parts.iter().all(|part| part.element.kind.is_byte())
     }
 
+    /// The categories of each number of an example as it is kept, where some are categories: [`Encoding::codes`].
+    pub fn codes(&self) -> Option<Arc<[u32]>> {
+        self.encoding.as_ref().and_then(|encoding| encoding.codes())
+    }
+
     /// Whether they were unpacked, and are not read from their source.
     pub fn are_unpacked(&self) -> bool {
         self.parts.iter().any(|part| part.scratch)
@@ -229,7 +234,8 @@ impl Disk {
     /// How many examples are to be asked for at a time where all of them are wanted.
     pub fn portion(&self) -> usize {
         let stored = self.parts.iter().map(|part| self.columns * part.element.kind.bytes()).max().unwrap_or(0);
-        (PORTION / stored.max(4 * self.width()).max(1)).max(1)
+        let kept = self.codes().map_or(self.width(), |columns| columns.len());
+        (PORTION / stored.max(4 * kept).max(1)).max(1)
     }
 
     /// Examples in the order given, as a block in memory.
@@ -240,7 +246,7 @@ impl Disk {
         let (elements, places) = self.elements(examples)?;
         Ok(match &self.encoding {
             None => elements.stored(self.columns, &places),
-            Some(encoding) => Values::F32(encoding.encode(&elements, &places)),
+            Some(encoding) => encoding.values(&elements, &places),
         })
     }
 

@@ -15,7 +15,7 @@ use flate2::bufread::MultiGzDecoder;
 use super::body::Body;
 use super::cells::Cells;
 use super::disk::{Disk, Part as Rows};
-use super::elements::{self, Element, Elements};
+use super::elements::{self, Element};
 use super::pictures::{self, Source};
 use super::{Dataset, Format, Labels, Request, Values};
 use crate::error::{Error, Result};
@@ -327,11 +327,7 @@ fn finish(source: &Path, train: Part, test: Option<Part>, request: &Request) -> 
             labels.extend(more);
         }
     }
-    let cells = match values {
-        Values::U8(bytes) => Cells::Memory(Elements::U8(bytes)),
-        Values::F32(floats) => Cells::Memory(Elements::F32(floats)),
-        Values::Disk(disk) => Cells::Disk(disk),
-    };
+    let cells = Cells::of(values);
     let order: Vec<u32> = (0..cells.rows(shape.iter().product()) as u32).collect();
     let labels = labels.map(|of| Labels { of, names: None });
     let name = source.display().to_string();

@@ -16,7 +16,7 @@ use rayon::prelude::*;
 
 use super::cells::Cells;
 use super::disk::{Disk, PORTION, Part};
-use super::elements::{self, Element, Elements};
+use super::elements::{self, Element};
 use super::pictures::{self, Source};
 use super::{Dataset, Format, Labels, Request, Values, places};
 use crate::config::{Background, Colour, Damaged, DataConfig, Fit};
@@ -75,11 +75,7 @@ pub fn dataset(folder: &Path, request: &Request) -> Result<Dataset> {
     let (order, tested) = places(images.len(), test, config);
     // Of pictures that are not scaled none needs to be copied again.
     let all: Vec<u32> = (0..order.len() as u32).collect();
-    let cells = match pictures.finish(&name, target, if scaled { &all } else { &order })? {
-        Values::U8(bytes) => Cells::Memory(Elements::U8(bytes)),
-        Values::F32(floats) => Cells::Memory(Elements::F32(floats)),
-        Values::Disk(disk) => Cells::Disk(disk),
-    };
+    let cells = Cells::of(pictures.finish(&name, target, if scaled { &all } else { &order })?);
     let class = |image: &Image| image.class.unwrap_or(0);
     let labels = classes.map(|names| Labels { of: images.iter().map(class).collect(), names: Some(names) });
     let labels = labels.map(|labels| labels.reordered(&order, request.classes()));
@@ -323,7 +319,9 @@ impl Pictures {
                         Values::F32(floats) => {
                             scratch.write(&floats.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>())?;
                         }
-                        Values::Disk(_) => unreachable!("a picture is decoded in memory"),
+                        Values::Codes(_) | Values::Disk(_) => {
+                            unreachable!("a picture is decoded in memory, as numbers")
+                        }
                     }
                 }
             }

@@ -2,10 +2,12 @@
 
 use std::fmt::Write;
 use std::ops::Range;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
 use super::Dataset;
+use super::codes::{self, Codes};
 use super::disk::Disk;
 use crate::error::Result;
 
@@ -16,7 +18,9 @@ pub enum Values {
     U8(Vec<u8>),
     /// Numbers as they are.
     F32(Vec<f32>),
-    /// Either of them, in files.
+    /// Numbers of columns, some of which are categories.
+    Codes(Codes),
+    /// Any of them, in files.
     Disk(Disk),
 }
 
@@ -27,6 +31,8 @@ pub enum Row<'a> {
     Bytes(&'a [u8]),
     /// Numbers as they are.
     Floats(&'a [f32]),
+    /// Numbers of columns with so many categories, 0 where they are taken as they are.
+    Codes(&'a [f32], &'a [u32]),
 }
 
 impl Row<'_> {
@@ -35,6 +41,7 @@ impl Row<'_> {
         match self {
             Self::Bytes(bytes) => all.extend(bytes.iter().map(|&x| f32::from(x) / 255.0)),
             Self::Floats(floats) => all.extend(floats),
+            Self::Codes(numbers, columns) => codes::spread(numbers, columns, all),
         }
     }
 
@@ -42,17 +49,18 @@ impl Row<'_> {
     fn words(self, all: &mut Vec<u32>) {
         match self {
             Self::Bytes(bytes) => all.extend(bytes.chunks(4).map(little_endian)),
-            Self::Floats(floats) => all.extend(floats.iter().map(|value| value.to_bits())),
+            Self::Floats(floats) | Self::Codes(floats, _) => all.extend(floats.iter().map(|value| value.to_bits())),
         }
     }
 }
 
 impl Values {
-    /// How many numbers there are, over all examples.
+    /// How many numbers there are as a model takes them, over all examples.
     pub fn len(&self) -> usize {
         match self {
             Self::U8(values) => values.len(),
             Self::F32(values) => values.len(),
+            Self::Codes(codes) => codes.len() * codes.width(),
             Self::Disk(disk) => disk.len() * disk.width(),
         }
     }
@@ -61,8 +69,18 @@ impl Values {
     pub fn are_bytes(&self) -> bool {
         match self {
             Self::U8(_) => true,
-            Self::F32(_) => false,
+            Self::F32(_) | Self::Codes(_) => false,
             Self::Disk(disk) => disk.are_bytes(),
+        }
+    }
+
+    /// The categories of each number of an example as it is stored, 0 where it is taken as it is; nothing where there are none
+    /// and the stored numbers are those of a model.
+    pub fn codes(&self) -> Option<Arc<[u32]>> {
+        match self {
+            Self::U8(_) | Self::F32(_) => None,
+            Self::Codes(codes) => Some(codes.columns.clone()),
+            Self::Disk(disk) => disk.codes(),
         }
     }
 
@@ -71,6 +89,7 @@ impl Values {
         match self {
             Self::U8(bytes) => Some(bytes.len().div_ceil(4)),
             Self::F32(floats) => Some(floats.len()),
+            Self::Codes(codes) => Some(codes.numbers.len()),
             Self::Disk(_) => None,
         }
     }
@@ -78,6 +97,19 @@ impl Values {
     /// Whether there is no number at all.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Examples of `width` values as a model sees them, one after the other.
+    ///
+    /// # Errors
+    /// [`crate::Error::Data`] where they cannot be read from their file.
+    pub fn numbers(&self, width: usize, examples: &[u32]) -> Result<Vec<f32>> {
+        let mut numbers = Vec::with_capacity(examples.len() * width);
+        self.visit(width, examples, &mut |_, row| {
+            row.numbers(&mut numbers);
+            Ok(())
+        })?;
+        Ok(numbers)
     }
 
     /// Hands over examples of `width` values, each with its place among those that are asked for. What is on the disk
@@ -88,6 +120,7 @@ impl Values {
         match self {
             Self::U8(all) => numbered.try_for_each(|(at, &example)| visit(at, Row::Bytes(&all[place(example)]))),
             Self::F32(all) => numbered.try_for_each(|(at, &example)| visit(at, Row::Floats(&all[place(example)]))),
+            Self::Codes(all) => numbered.try_for_each(|(at, &example)| visit(at, all.row(example))),
             Self::Disk(disk) => {
                 let size = disk.portion();
                 examples.chunks(size).enumerate().try_for_each(|(number, portion)| {
@@ -113,12 +146,7 @@ impl Dataset {
     /// # Errors
     /// As [`Dataset::example`].
     pub fn examples(&self, examples: &[u32]) -> Result<Vec<f32>> {
-        let mut numbers = Vec::with_capacity(examples.len() * self.width());
-        self.values.visit(self.width(), examples, &mut |_, row| {
-            row.numbers(&mut numbers);
-            Ok(())
-        })?;
-        Ok(numbers)
+        self.values.numbers(self.width(), examples)
     }
 
     /// Example `index` in the units of the source: with the scaling undone that was fitted to the training part.
@@ -133,9 +161,13 @@ impl Dataset {
         })
     }
 
-    /// Words of an example as it is stored: rows of bytes are filled up with zeros.
+    /// Words of an example as it is stored: rows of bytes are filled up with zeros, and a category is one number.
     pub fn stored_words(&self) -> usize {
-        if self.values.are_bytes() { self.width().div_ceil(4) } else { self.width() }
+        match self.values.codes() {
+            Some(columns) => columns.len(),
+            None if self.values.are_bytes() => self.width().div_ceil(4),
+            None => self.width(),
+        }
     }
 
     /// Examples as they are stored, [`Dataset::stored_words`] each: four bytes to a word, the first one lowest, or floats.
@@ -182,15 +214,16 @@ impl Dataset {
         // Sums, and how many values each is of. Those of bytes are exact.
         let mut whole = vec![0_u64; self.width()];
         let mut sums = vec![(0_f64, 0_usize); self.width()];
-        let count = examples.len();
+        let (count, mut spread) = (examples.len(), Vec::new());
         self.visit_rows(examples, &mut |_, row| {
-            match row {
-                Row::Bytes(row) => whole.iter_mut().zip(row).for_each(|(sum, &x)| *sum += u64::from(x)),
-                Row::Floats(row) => {
-                    for ((sum, count), &x) in sums.iter_mut().zip(row).filter(|(_, x)| !x.is_nan()) {
-                        (*sum, *count) = (*sum + f64::from(x), *count + 1);
-                    }
-                }
+            if let Row::Bytes(row) = row {
+                whole.iter_mut().zip(row).for_each(|(sum, &x)| *sum += u64::from(x));
+                return Ok(());
+            }
+            spread.clear();
+            row.numbers(&mut spread);
+            for ((sum, count), &x) in sums.iter_mut().zip(&spread).filter(|(_, x)| !x.is_nan()) {
+                (*sum, *count) = (*sum + f64::from(x), *count + 1);
             }
             Ok(())
         })?;
@@ -219,10 +252,18 @@ pub fn hash(shape: [usize; 3], values: &Values, labels: Option<&[u32]>, test: us
     }
     let width: usize = shape.iter().product();
     let all: Vec<u32> = (0..(values.len() / width.max(1)) as u32).collect();
+    let mut numbers: Vec<f32> = Vec::new();
     values.visit(width, &all, &mut |_, row| {
         match row {
             Row::Bytes(bytes) => sha.update(bytes),
-            Row::Floats(floats) => floats.iter().for_each(|x| sha.update(x.to_le_bytes())),
+            // What a model takes, however it is stored.
+            Row::Floats(_) | Row::Codes(..) => {
+                numbers.clear();
+                row.numbers(&mut numbers);
+                for x in &numbers {
+                    sha.update(x.to_le_bytes());
+                }
+            }
         }
         Ok(())
     })?;

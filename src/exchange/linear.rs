@@ -30,7 +30,7 @@ pub struct Linear {
     pub form: Form,
     /// W, of the shape [`Linear::shape`].
     pub weight: Vec<f32>,
-    /// b, [outputs].
+    /// b, [outputs]; nothing where a convolution of others has none.
     pub bias: Vec<f32>,
 }
 
@@ -83,7 +83,7 @@ pub fn together(map: &Map, heads: &[&Linear]) -> std::result::Result<Tensor, Str
     for (at, head) in heads.iter().enumerate() {
         let wanted =
             Linear { name: String::new(), inputs: map.inputs, outputs, form: form(map), weight: vec![], bias: vec![] };
-        if head.shape() != wanted.shape() || head.bias.len() != outputs {
+        if head.shape() != wanted.shape() || !(head.bias.is_empty() || head.bias.len() == outputs) {
             let (name, found, bias, wanted) = (&head.name, head.shape(), head.bias.len(), wanted.shape());
             return Err(format!(
                 "`{name}` has a weight {found:?} and a bias [{bias}], and {} wants {wanted:?} and [{outputs}]",
@@ -189,6 +189,9 @@ mod tests {
         let weight = |map: &Map| {
             let outside = split(&["a".into()], map, &values(map)).unwrap().remove(0);
             assert_eq!(together(map, &[&outside]).unwrap(), values(map), "the way back");
+            let bare = together(map, &[&Linear { bias: vec![], ..outside.clone() }]).unwrap().values;
+            let (weights, bias) = bare.split_at(bare.len() - map.outputs);
+            assert_eq!((weights, bias), (&values(map).values[..weights.len()], &vec![0.0; map.outputs][..]), "no bias");
             outside
         };
         let (name, inputs, outputs) = (String::new(), 2, 3);

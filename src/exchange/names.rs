@@ -37,6 +37,13 @@ pub struct Network {
     pub out_log_variance: Option<Linear>,
 }
 
+impl Network {
+    /// The layer that reads the data.
+    pub fn first(&self) -> &Linear {
+        self.encoder.first().unwrap_or(&self.mean)
+    }
+}
+
 /// Where a layer belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
@@ -66,7 +73,7 @@ pub fn within(name: &str, prefix: &str) -> Option<String> {
 /// the model says that they are for ([`fitted`]). A layer that was made without a bias has one of zeros.
 ///
 /// # Errors
-/// What is wrong, naming the tensor: a shape that is no layer's, a convolution without a bias.
+/// What is wrong, naming the tensor: a shape that is no layer's.
 pub fn layers(tensors: Vec<(String, Tensor)>, prefix: &str) -> Checked<Vec<Linear>> {
     let found = tensors.into_iter().filter_map(|(name, t)| Some((within(&name, prefix)?, t)));
     let (weights, mut others): (Vec<_>, Vec<_>) = found.partition(|(name, _)| name.ends_with(".weight"));
@@ -88,14 +95,13 @@ pub fn layers(tensors: Vec<(String, Tensor)>, prefix: &str) -> Checked<Vec<Linea
         let bias = others.iter().position(|(other, _)| other.strip_suffix(".bias") == Some(layer));
         let bias = match (bias, form) {
             (Some(at), _) => others.swap_remove(at).1,
-            // Of a convolution the weight does not tell which of two extents the outputs are.
-            (None, Form::Conv(_) | Form::ConvTranspose(_)) => {
-                return Err(format!("`{prefix}{name}` has no bias beside it"));
-            }
+            // Of a convolution the weight does not tell which of two extents the outputs are, and so not how many zeros.
+            (None, Form::Conv(_) | Form::ConvTranspose(_)) => Tensor { shape: vec![], values: vec![] },
             (None, Form::Dense | Form::Norm) => Tensor { shape: vec![outputs], values: vec![0.0; outputs] },
         };
+        let bare = bias.values.is_empty();
         let transposed = matches!(form, Form::Conv(_)) && bias.shape == [inputs];
-        if !(transposed || bias.shape == [outputs]) || inputs == 0 || outputs == 0 {
+        if !(bare || transposed || bias.shape == [outputs]) || inputs == 0 || outputs == 0 {
             return Err(format!("`{prefix}{layer}` has shapes {:?} and {:?}", weight.shape, bias.shape));
         }
         let (weight, bias) = (weight.values, bias.values);
@@ -194,11 +200,12 @@ pub fn network(mut layers: Vec<Linear>, map: &[(String, String)], file: &str) ->
     Ok(Network { encoder, mean, log_variance, decoder, out, out_log_variance })
 }
 
-/// Whether these are fully connected layers each of which takes what the one before it gives.
+/// Whether these are fully connected layers each of which takes what the one before it gives; where the decoder gives one number
+/// for each value (`alike`), whether it gives as many as the encoder takes.
 ///
 /// # Errors
 /// [`Error::Data`] that names the first that does not, with advice.
-pub fn check(network: &Network, file: &str) -> Result<()> {
+pub fn check(network: &Network, alike: bool, file: &str) -> Result<()> {
     let Network { encoder, mean, log_variance, decoder, out, out_log_variance } = network;
     let mut all = encoder.iter().chain([mean, log_variance]).chain(decoder).chain([out]).chain(out_log_variance);
     if let Some(layer) = all.find(|layer| layer.form != Form::Dense) {
@@ -209,7 +216,8 @@ pub fn check(network: &Network, file: &str) -> Result<()> {
             layer.shape()
         )));
     }
-    chained(network).map_err(|why| Error::Data(format!("{file}: {why}; say what belongs where with --map PLACE=NAME")))
+    chained(network, alike)
+        .map_err(|why| Error::Data(format!("{file}: {why}; say what belongs where with --map PLACE=NAME")))
 }
 
 /// Where `--map` puts a layer.
@@ -297,7 +305,7 @@ fn halves(last: Option<Linear>) -> Checked<(Linear, Linear)> {
 }
 
 /// Whether each layer takes what the one before it gives.
-fn chained(network: &Network) -> Checked<()> {
+fn chained(network: &Network, alike: bool) -> Checked<()> {
     let Network { encoder, mean, log_variance, decoder, out, out_log_variance } = network;
     let chain = |layers: &[&Linear]| {
         let gap = layers.windows(2).find(|pair| pair[0].outputs != pair[1].inputs);
@@ -314,7 +322,7 @@ fn chained(network: &Network) -> Checked<()> {
     for head in [Some(out), out_log_variance.as_ref()].into_iter().flatten() {
         chain(&[mean].into_iter().chain(decoder).chain([head]).collect::<Vec<_>>())?;
     }
-    let first = encoder.first().unwrap_or(mean);
+    let first = network.first();
     let equal = |a: &Linear, b: &Linear, what: &str| {
         if a.outputs == b.outputs {
             return Ok(());
@@ -323,7 +331,7 @@ fn chained(network: &Network) -> Checked<()> {
     };
     equal(mean, log_variance, "outputs")?;
     out_log_variance.as_ref().map_or(Ok(()), |head| equal(out, head, "outputs"))?;
-    if out.outputs != first.inputs {
+    if alike && out.outputs != first.inputs {
         let (taken, given) = (first.inputs, out.outputs);
         return Err(format!("`{}` takes {taken} numbers and `{}` gives {given}", first.name, out.name));
     }
@@ -353,7 +361,7 @@ mod tests {
 
     fn checked(layers: Vec<Linear>, map: &[(String, String)]) -> Result<Network> {
         let network = network(layers, map, "f")?;
-        check(&network, "f").map(|()| network)
+        check(&network, true, "f").map(|()| network)
     }
 
     #[test]
@@ -453,8 +461,9 @@ mod tests {
         let bare = layers(vec![tensor("m.a.weight", &[2, 3]), tensor("m.n.weight", &[4])], "m.").unwrap();
         assert_eq!(bare.iter().map(|layer| layer.bias.len()).collect::<Vec<_>>(), [2, 4]);
         assert!(bare.iter().all(|layer| layer.bias.iter().all(|&bias| bias == 0.0)));
+        let bare = layers(vec![tensor("m.a.weight", &[2, 3, 4, 4])], "m.").unwrap();
+        assert_eq!((bare[0].shape(), bare[0].bias.len()), (vec![2, 3, 4, 4], 0), "which extent it has, the model says");
         for (tensors, why) in [
-            (vec![tensor("m.a.weight", &[2, 3, 4, 4])], "`m.a.weight` has no bias"),
             (vec![tensor("m.a.weight", &[2, 3, 3, 1]), tensor("m.a.bias", &[2])], "[2, 3, 3, 1]"),
             (vec![tensor("m.a.weight", &[2, 3]), tensor("m.a.bias", &[3])], "shapes [2, 3] and [3]"),
             (vec![tensor("m.a.weight", &[2, 3]), tensor("m.a.bias", &[2]), tensor("m.n.x", &[1])], "`m.n.x` belongs"),

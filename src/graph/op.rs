@@ -23,13 +23,15 @@ pub struct Clamp {
     pub high: f32,
 }
 
-/// How the resident data set stores a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How the resident data set stores an example.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// Bytes, read as x/255.
     Bytes,
     /// f32.
     Floats,
+    /// A number for each column, f32: of so many categories, which become a one among zeros, or where that is 0 taken as it is.
+    Codes(Arc<[u32]>),
 }
 
 /// The variance of a Gaussian likelihood.

@@ -7,6 +7,7 @@ pub mod broadcast;
 pub mod combine;
 pub mod dropout;
 pub mod gather;
+pub mod gather_codes;
 pub mod sum_columns;
 pub mod sum_rows;
 pub mod take_rows;

@@ -46,8 +46,8 @@ pub struct Likelihood {
     /// The mean of p(x|z) out of what the decoder's network puts out, [R, D]; with log-variances [R, O], whose first D are
     /// the mean.
     pub mean: fn(&mut Graph, &Model, Id) -> Result<Id>,
-    /// Minus the log density of a value under what is fitted to its mean and variance alone, in nats, where models of this
-    /// kind are imported: what one that came in rightly does better than.
+    /// Minus the log density of a value under what is fitted to its mean and variance alone, in nats, where that is a formula: what
+    /// an imported model that came in rightly does better than.
     pub baseline: Option<Baseline>,
     /// What it is called where models leave the house.
     pub outside: Outside,

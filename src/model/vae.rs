@@ -77,7 +77,11 @@ impl Model {
     /// # Errors
     /// Those of [`Model::with`].
     pub fn new(config: &Config, data: &Dataset) -> Result<Self> {
-        let source = if data.values.are_bytes() { Source::Bytes } else { Source::Floats };
+        let source = match data.values.codes() {
+            Some(columns) => Source::Codes(columns),
+            None if data.values.are_bytes() => Source::Bytes,
+            None => Source::Floats,
+        };
         Self::with(config, data.shape, source, data.encoding.as_ref(), data.missing, data.class_count())
     }
 
@@ -487,13 +491,13 @@ impl Model {
     }
 
     pub(super) fn gather(&self, graph: &mut Graph) -> Result<Id> {
-        graph.add(Op::Gather { width: self.width, source: self.source, binarise: self.binarise })
+        graph.add(Op::Gather { width: self.width, source: self.source.clone(), binarise: self.binarise })
     }
 
     fn gather_as_stored(&self, graph: &mut Graph) -> Result<Id> {
         graph.add(Op::Gather {
             width: self.width,
-            source: self.source,
+            source: self.source.clone(),
             binarise: presentation::drawn_never(self.binarise),
         })
     }

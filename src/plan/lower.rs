@@ -95,6 +95,9 @@ pub fn unshared(
     roots.extend(found.iter().flatten());
     join_formulas(&mut graph, &roots);
     let (ranges, words) = layout(&graph.parameters);
+    let norm = ending.filter(|ending| update::reports_norm(ending.optimizer)).map(|_| update::GRADIENT_NORM);
+    let terms: Vec<String> = graph.terms.iter().map(|term| &term.name[..]).chain(norm).map(str::to_owned).collect();
+    let columns = terms.len();
     let plan = Plan {
         name: name.to_owned(),
         batch: graph.batch,
@@ -102,7 +105,7 @@ pub fn unshared(
         buffers: vec![],
         steps: vec![],
         parameters: ranges,
-        terms: graph.terms.iter().map(|term| term.name.clone()).collect(),
+        terms,
     };
     let mut lowering = Lowering {
         graph: &graph,
@@ -110,7 +113,7 @@ pub fn unshared(
         resident,
         plan,
         parameter_words: words,
-        row: ending.and_then(|ending| ending.row).unwrap_or(Row { first: 0, columns: graph.terms.len() }),
+        row: ending.and_then(|ending| ending.row).unwrap_or(Row { first: 0, columns }),
         places: BTreeMap::new(),
         parts: BTreeMap::new(),
     };
@@ -392,7 +395,7 @@ impl Lowering<'_> {
         match *self.graph.op(id) {
             // What is stored already; the last two are nothing but other names for it.
             Parameter { .. } | Input { .. } | Reshape { .. } | StopGradient { .. } => {}
-            Gather { width, source, binarise } => self.gather(id, width, source, binarise),
+            Gather { width, ref source, binarise } => self.gather(id, width, source, binarise),
             Class => self.class(id),
             Noise { .. } => self.noise(id, live),
             // A gradient or an output, which has its place already; all others are made when they are asked for.

@@ -25,6 +25,14 @@ pub struct Ending<'a> {
     pub row: Option<Row>,
 }
 
+/// What the metrics call the norm of the gradient before it is clipped.
+pub const GRADIENT_NORM: &str = "gradient norm";
+
+/// Whether the norm of the gradient stands in the metrics, behind the terms of the loss: wherever it is clipped.
+pub fn reports_norm(optimizer: &OptimizerConfig) -> bool {
+    optimizer.clip_norm > 0.0
+}
+
 /// The place of a plan's terms in a row of the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {
@@ -47,7 +55,7 @@ impl<'a> Ending<'a> {
 
     /// Whether the gradient's norm is looked at.
     fn clips(&self) -> bool {
-        self.skip || self.optimizer.clip_norm > 0.0
+        self.skip || reports_norm(self.optimizer)
     }
 }
 
@@ -162,16 +170,25 @@ fn clip(lowering: &mut Lowering, gradient: &Role, runs: &[Run], ending: &Ending)
         lowering.push(&dispatch, &p, vec![View { split: false, ..gradients }, own]);
     }
     let factor = lowering.scratch(1);
-    let p = clip_factor::Params { partials: all as u32, clip, skip: ending.skip.into() };
+    let report = reports_norm(ending.optimizer);
+    let index = lowering.row.first + lowering.graph.terms.len();
+    let metrics = if report { lowering.metrics() } else { lowering.sink() };
+    let p = clip_factor::Params {
+        partials: all as u32,
+        clip,
+        skip: ending.skip.into(),
+        columns: if report { lowering.row.columns as u32 } else { 0 },
+        index: if report { index as u32 } else { 0 },
+    };
     let dispatch = Dispatch {
         kernel: &clip_factor::KERNEL,
-        consts: &[],
+        consts: &[report.into()],
         outer: 1,
         unit: 1,
         grid: clip_factor::grid(&p),
         what: "clipping factor",
     };
-    lowering.push(&dispatch, &p, vec![partials, factor]);
+    lowering.push(&dispatch, &p, vec![partials, factor, metrics]);
     factor
 }
 

@@ -27,6 +27,8 @@ pub struct EpochRow {
     pub elapsed: Duration,
     /// Until the last epoch will be done.
     pub eta: Duration,
+    /// Where gradients are clipped: the mean of their norms before that, and the share of updates whose gradient was too long.
+    pub clipped: Option<[f64; 2]>,
 }
 
 /// What is known of several models that train side by side when an epoch ends, in nats per example.
@@ -56,8 +58,8 @@ pub struct MembersRow {
     pub eta: Duration,
 }
 
-/// The columns and their widths, which make 78 characters.
-const COLUMNS: [(&str, usize); 8] = [
+/// The columns and their widths, which make 78 characters up to those of clipped gradients.
+const COLUMNS: [(&str, usize); 10] = [
     ("epoch", 7),
     ("distortion", 11),
     ("rate", 9),
@@ -66,15 +68,21 @@ const COLUMNS: [(&str, usize); 8] = [
     ("images/s", 11),
     ("elapsed", 9),
     ("left", 9),
+    (NORM, 12),
+    (CLIPPED, 9),
 ];
+
+/// The columns that are left out where gradients are not clipped.
+const NORM: &str = "grad. norm";
+const CLIPPED: &str = "clipped";
 
 /// The column that is left out where epochs are compared by what another one shows.
 const SCORE: &str = "score";
 
 /// The two lines above the epochs: the unit, and the names of the columns.
-pub fn header(score: Option<&str>) -> String {
+pub fn header(score: Option<&str>, clipped: bool) -> String {
     let titles = COLUMNS.map(|(title, _)| if title == SCORE { score.unwrap_or_default() } else { title }.to_owned());
-    format!("losses in nats per example\n{}", aligned(&titles, score.is_some()))
+    format!("losses in nats per example\n{}", aligned(&titles, score.is_some(), clipped))
 }
 
 /// The line of one epoch, aligned with [`header`].
@@ -89,8 +97,10 @@ pub fn line(row: &EpochRow, score: bool) -> String {
         human::count(row.images_per_second.round() as u64),
         human::duration(row.elapsed),
         human::duration(row.eta),
+        row.clipped.map_or(String::new(), |[norm, _]| nats(norm)),
+        row.clipped.map_or(String::new(), |[_, share]| format!("{:.0} %", 100.0 * share)),
     ];
-    aligned(&cells, score)
+    aligned(&cells, score, row.clipped.is_some())
 }
 
 /// The columns of several models, likewise.
@@ -128,8 +138,13 @@ pub fn members_line(row: &MembersRow) -> String {
     aligned.collect::<Vec<String>>().concat()
 }
 
-fn aligned(cells: &[String; 8], score: bool) -> String {
-    let shown = COLUMNS.iter().zip(cells).filter(|((title, _), _)| score || *title != SCORE);
+fn aligned(cells: &[String; 10], score: bool, clipped: bool) -> String {
+    let is_shown = |title: &str| match title {
+        SCORE => score,
+        NORM | CLIPPED => clipped,
+        _ => true,
+    };
+    let shown = COLUMNS.iter().zip(cells).filter(|((title, _), _)| is_shown(title));
     shown.map(|((_, width), cell)| format!("{cell:>width$}")).collect::<Vec<String>>().concat()
 }
 
@@ -165,6 +180,7 @@ mod tests {
             images_per_second: 21_300.4,
             elapsed: Duration::from_millis(4_200),
             eta: Duration::from_secs(75),
+            clipped: None,
         }
     }
 
@@ -174,8 +190,12 @@ mod tests {
 losses in nats per example
   epoch distortion     rate      -ELBO   images/s  elapsed     left
    3/10      80.13    25.50     105.63     21,300    4.2 s     1:15";
-        let text = format!("{}\n{}", header(None), line(&row(None), false));
+        let text = format!("{}\n{}", header(None, false), line(&row(None), false));
         assert_eq!(text, expected);
+        let row = EpochRow { clipped: Some([132.456, 0.125]), ..row(None) };
+        let clipped = format!("{}\n{}", header(None, true), line(&row, false));
+        let expected = expected.replace("left", "left  grad. norm  clipped") + "      132.46     12 %";
+        assert_eq!(clipped, expected);
     }
 
     #[test]
@@ -202,7 +222,7 @@ training -ELBO in nats per example: the best of 8 members, and all
 
     #[test]
     fn the_column_of_the_score_fits_the_same_screen_and_may_have_gaps() {
-        let head = header(Some("val. bound"));
+        let head = header(Some("val. bound"), false);
         assert!(
             head.lines().all(|line| line.chars().count() <= 80) && head.contains("val. bound") && !head.contains(SCORE)
         );

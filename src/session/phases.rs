@@ -4,9 +4,10 @@ use super::{Purpose, Session};
 use crate::config::{Config, NotFinite};
 use crate::error::{Error, Result};
 use crate::exec::PlanId;
+use crate::graph::Graph;
 use crate::kernels::StepScalars;
-use crate::model::{Model, phases};
-use crate::plan::{Ending, Plan, Resident, Row, Target, lower};
+use crate::model::{Model, Phase, phases};
+use crate::plan::{Ending, Plan, Resident, Row, Target, lower, reports_norm};
 
 impl Purpose {
     /// Which phase of a training step it is, if it is one.
@@ -51,7 +52,8 @@ impl Session {
 /// The plan of a phase of a training step. The terms of all phases share a row of the metrics.
 pub(super) fn plan(model: &Model, config: &Config, at: usize, resident: Resident, target: Target) -> Result<Plan> {
     let mut all = model.phase_graphs(config, config.train.batch / config.train.accumulate)?;
-    let widths: Vec<usize> = all.iter().map(|(_, graph)| graph.terms.len()).collect();
+    let width = |(phase, graph): &(Phase, Graph)| graph.terms.len() + usize::from(reports_norm(&phase.optimizer));
+    let widths: Vec<usize> = all.iter().map(width).collect();
     if at >= all.len() {
         return Err(Error::Bug(format!("a training step has {} phases, and no number {at}", all.len())));
     }

@@ -262,6 +262,7 @@ impl<'a, 'b> Run<'a, 'b> {
             for (part, terms) in terms.chunks_exact(columns.width()).enumerate() {
                 columns.add(&mut progress.sums, step, terms, update.part(part, parts));
             }
+            columns.add_norms(&mut progress.sums, step, &terms[row - columns.width()..]);
             if !finite {
                 return Err(Error::Diverged(format!(
                     "the loss is not finite at step {step} (distortion {}, rate {}): lower --lr, or set \

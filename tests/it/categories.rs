@@ -1,6 +1,7 @@
 //! Values that are categories: arrays of whole numbers and tables of words, from the loss to the files that leave the house.
 
 use crate::program::{elbo, json, losses};
+use elbo::checkpoint::load_latest;
 use elbo::data::array::Array;
 use elbo::data::{Values, npy as reader};
 use elbo::report::npy;
@@ -169,13 +170,15 @@ fn other_data_are_read_with_the_categories_of_the_training() {
     assert!(run.score(&vec![f32::NAN; rows.len()], 1).unwrap().iter().all(|terms| terms.distortion == 0.0));
     let error = run.encode(&vec![3.0; 30 * CATEGORIES]).unwrap_err();
     assert!(error.exit_code() == 2 && error.to_string().contains("a 1 among zeros for each value"), "{error}");
-    // It leaves the house in both formats, and does not come back.
+    // It leaves the house in both formats, and comes back from tensors.
     for format in ["onnx", "safetensors"] {
         elbo(at, &format!("export run-cpu --format {format} --out {format}")).succeeded();
         let card = fs::read_to_string(at.join(format).join("README.md")).unwrap();
         assert!(card.contains("numpy.eye(4, dtype=\"f4\")[values]"), "{card}");
     }
-    elbo(at, "import safetensors --out back").failed(2, "the folder holds a model of likelihood categorical");
+    elbo(at, "import safetensors --out back").succeeded();
+    let parameters = |run: &str| load_latest(&at.join(run)).unwrap().0.parameters;
+    assert_eq!(parameters("back"), parameters("run-cpu"));
 }
 
 /// A place of a map as a file stores it.

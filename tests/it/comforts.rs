@@ -97,6 +97,12 @@ fn a_batch_in_parts_is_the_batch() {
             assert_eq!(whole.last.progress.step, parts.last.progress.step);
             let best = |outcome: &Outcome| outcome.last.progress.best.expect("an epoch is complete");
             assert!((best(&whole) - best(&parts)).abs() < 1e-2, "{} and {}", best(&whole), best(&parts));
+            // What is clipped is the gradient of the batch, and no part of it.
+            let told = [&whole, &parts].map(|outcome| outcome.epochs[0].clipped());
+            assert!(told.iter().all(|told| told.is_some() == (settings[0].0 == "clip_norm")), "{settings:?}: {told:?}");
+            if let [Some([norm, share]), Some([same, other])] = told {
+                assert!(norm > 1.0 && (norm - same).abs() < 1e-3 * norm && share == other, "{told:?}");
+            }
         }
     }
 }

@@ -376,7 +376,11 @@ fn a_run_of_several_phases_that_was_stopped_within_an_epoch_resumes_to_the_same_
                 |epochs: &[Epoch]| epochs.iter().map(|e| (e.distortion, e.rate, e.others.clone())).collect::<Vec<_>>();
             assert_eq!(terms(&expected.epochs), terms(&found.epochs), "{settings:?}");
             let names: Vec<&str> = found.epochs[0].others.iter().map(|(name, _)| name.as_str()).collect();
-            assert_eq!(names, ["density ratio", "discriminator"]);
+            let norms =
+                ["gradient norm model", "clipped model", "gradient norm discriminator", "clipped discriminator"];
+            let clips = settings.iter().any(|(key, _)| *key == "clip_norm");
+            assert_eq!(names[..2], ["density ratio", "discriminator"]);
+            assert_eq!(names[2..], norms[..if clips { 4 } else { 0 }]);
             // A discriminator that has hardly begun guesses: its loss is log 2.
             let guess = found.epochs[0].others[1].1;
             assert!((guess - std::f64::consts::LN_2).abs() < 0.1, "{guess}");

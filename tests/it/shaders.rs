@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 
 /// Bindings that are read and written only in that most of what they hold stays as it is.
 const WRITTEN_IN_PART: &[(&str, &str)] =
-    &[("batch_mean", "metrics"), ("update", "metrics"), ("update_texels", "metrics")];
+    &[("batch_mean", "metrics"), ("clip_factor", "metrics"), ("update", "metrics"), ("update_texels", "metrics")];
 
 /// Bindings that all models share.
-const SHARED: &[(&str, &str)] = &[("table", "columns"), ("table_values", "columns")];
+const SHARED: &[(&str, &str)] = &[("gather_codes", "places"), ("table", "columns"), ("table_values", "columns")];
 
 #[test]
 fn every_shader_agrees_with_its_entry_in_the_table_and_is_portable() {

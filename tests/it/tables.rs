@@ -2,7 +2,9 @@
 
 use crate::program::{elbo, files};
 use crate::support::{ROUNDING, compare, computed, executors, of_rows};
+use elbo::checkpoint::{self, Tensor};
 use elbo::config::{Config, Likelihood, resolve};
+use elbo::data::{self, Dataset, Values};
 use elbo::exec::Executor;
 use elbo::graph::columns::Columns;
 use elbo::graph::op::{Source, Variance};
@@ -12,7 +14,6 @@ use elbo::rng::{Philox, Stream};
 use elbo::run::Run;
 use elbo::session::{Purpose, Session};
 use elbo::train::{self, Event, Member, Options};
-use elbo::{checkpoint, data};
 use std::fmt::Write;
 use std::fs;
 use std::ops::Range;
@@ -58,6 +59,11 @@ fn config(folder: &Path, settings: &[(&str, &str)]) -> Config {
 fn trained(config: Config, executor: Executor, folder: &Path) -> Vec<f64> {
     let data = data::open(&config, None).unwrap();
     data::check(&data, config.model.likelihood.takes()).unwrap();
+    trained_on(data, config, executor, folder).0
+}
+
+/// The same of examples that were read, and all parameters.
+fn trained_on(data: Dataset, config: Config, executor: Executor, folder: &Path) -> (Vec<f64>, Vec<(String, Tensor)>) {
     let mut session = Session::new(config, data, executor).unwrap();
     session.plan(Purpose::Train).unwrap();
     session.initialise().unwrap();
@@ -71,7 +77,37 @@ fn trained(config: Config, executor: Executor, folder: &Path) -> Vec<f64> {
         Ok(())
     })
     .unwrap();
-    losses
+    let parameters = session.parameters(0).unwrap();
+    (losses, parameters)
+}
+
+#[test]
+fn a_category_is_one_number_until_a_batch_wants_it_and_learns_the_bits_of_ones_among_zeros() {
+    let folder = tempfile::tempdir().unwrap();
+    for (window, binarise) in [("0", "none"), ("150", "none"), ("0", "dynamic")] {
+        let settings = [
+            ("model.likelihood", "heterogeneous"),
+            ("model.hidden", "[6]"),
+            ("train.epochs", "2"),
+            ("train.batch", "37"),
+            ("data.validation", "40"),
+            ("data.window", window),
+            ("data.binarise", binarise),
+        ];
+        let config = config(folder.path(), &settings);
+        let data = data::open(&config, None).unwrap();
+        // Two numbers, two words, a count, and three words in three places.
+        assert_eq!((data.width(), data.stored_words(), data.values.words()), (7, 5, Some(5 * 400)));
+        let all: Vec<u32> = (0..400).collect();
+        let dense = Dataset { values: Values::F32(data.examples(&all).unwrap()), ..data.clone() };
+        assert_eq!((dense.stored_words(), &dense.means(0..300)), (7, &data.means(0..300)));
+        for (executor, other) in executors().into_iter().zip(executors()) {
+            let name = executor.name();
+            let found = trained_on(data.clone(), config.clone(), executor, &folder.path().join("a"));
+            let expected = trained_on(dense.clone(), config.clone(), other, &folder.path().join("b"));
+            assert!(found == expected, "{name}, a window of {window}, {binarise}: {:?} {:?}", found.0, expected.0);
+        }
+    }
 }
 
 #[test]

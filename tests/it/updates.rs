@@ -9,7 +9,7 @@ use elbo::graph::op::Source;
 use elbo::graph::{Axis, Graph, Op, Reduction};
 use elbo::kernels::StepScalars;
 use elbo::model::{Model, Weights, init};
-use elbo::plan::{Ending, Resident, Role, Target, lower};
+use elbo::plan::{Ending, GRADIENT_NORM, Resident, Role, Target, lower};
 use elbo::rng::{Philox, Stream};
 use elbo::shape::Shape;
 
@@ -112,6 +112,13 @@ fn follow(executor: &mut Executor, target: Target, what: &str, optimizer: &Optim
         let gradient = read(executor, &Role::Gradients);
         let norm = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
         let limit = f64::from(optimizer.clip_norm);
+        let terms = executor.plan(id).terms.clone();
+        assert_eq!(terms.iter().any(|term| term == GRADIENT_NORM), limit > 0.0, "{what}: {terms:?}");
+        if limit > 0.0 {
+            let told = executor.read_f32(&Role::Metrics, 0, terms.len()).expect("the buffer is there");
+            let told = f64::from(told[terms.len() - 1]);
+            assert!((told - norm).abs() < 1e-5 * norm, "{what}, {target:?}, step {at}: a norm of {told} is {norm}");
+        }
         let factor = if limit > 0.0 && norm > limit { limit / norm } else { 1.0 };
         for (state, g) in states.iter_mut().zip(&gradient) {
             update(optimizer, at as i32 + 1, g * factor, state);

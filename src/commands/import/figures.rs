@@ -49,7 +49,7 @@ pub fn say(checkpoint: &Checkpoint, data: &Dataset, report: &Report) -> Result<(
 }
 
 /// -log p of rows in nats, a mean over them, where each value has one distribution for all examples, fitted to other rows.
-/// None for likelihoods that are not imported.
+/// None where a likelihood has no such formula.
 fn baseline(config: &Config, width: usize, known: &[f32], tried: &[f32]) -> Option<f64> {
     let nats = likelihood::of(config.model.likelihood).baseline?;
     let shown = |x: f32| f64::from(presentation::as_stored(config.data.binarise, x));

@@ -48,10 +48,8 @@ fn open(files: &[(&str, Vec<u8>)], config: &DataConfig) -> Result<Dataset> {
 }
 
 fn bytes(data: &Dataset) -> &[u8] {
-    match &data.values {
-        Values::U8(bytes) => bytes,
-        Values::F32(_) | Values::Disk(_) => panic!("bytes stay bytes"),
-    }
+    let Values::U8(bytes) = &data.values else { panic!("bytes stay bytes") };
+    bytes
 }
 
 /// The largest difference between two decodings.

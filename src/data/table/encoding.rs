@@ -1,9 +1,12 @@
 //! How rows become numbers, and the way back.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::super::Values;
+use super::super::codes::Codes;
 use super::super::csv::hint;
 use super::super::elements::Elements;
 use super::{Column, Frame, Kind, NEITHER, STRANGER};
@@ -149,26 +152,36 @@ impl Encoding {
         self.columns.get(at)
     }
 
-    /// Rows of cells as numbers, in the order given: [order, width].
-    pub fn encode(&self, cells: &Elements, order: &[u32]) -> Vec<f32> {
-        let mut values = Vec::with_capacity(order.len() * self.width());
+    /// Rows of cells as they are kept, in the order given: one number for each column, however many categories it has.
+    pub fn values(&self, cells: &Elements, order: &[u32]) -> Values {
+        let learnt: Vec<(usize, &Kind)> =
+            self.columns.iter().map(|it| &it.kind).enumerate().filter(|(_, kind)| kind.width() > 0).collect();
+        let mut numbers = Vec::with_capacity(order.len() * learnt.len());
         for &row in order {
-            for (at, column) in self.columns.iter().enumerate() {
+            for &(at, kind) in &learnt {
                 let cell = cells.at(row as usize * self.columns.len() + at);
-                match &column.kind {
-                    Kind::Numeric { shift, scale } => values.push(((cell - shift) / scale) as f32),
-                    Kind::Binary { .. } if cell == STRANGER => values.push(NEITHER),
-                    Kind::Binary { .. } | Kind::Count => values.push(cell as f32),
-                    kind @ (Kind::Category { .. } | Kind::Numbered { .. }) => {
-                        let place = |level: usize| f32::from(u8::from(level as f64 == cell || cell == STRANGER));
-                        let places = (0..kind.width()).map(|level| if cell.is_nan() { f32::NAN } else { place(level) });
-                        values.extend(places);
-                    }
-                    Kind::Text { .. } => {}
-                }
+                numbers.push(match kind {
+                    Kind::Numeric { shift, scale } => ((cell - shift) / scale) as f32,
+                    Kind::Binary { .. } if cell == STRANGER => NEITHER,
+                    _ => cell as f32,
+                });
             }
         }
-        values
+        match self.codes() {
+            Some(columns) => Values::Codes(Codes { numbers, columns }),
+            None => Values::F32(numbers),
+        }
+    }
+
+    /// The categories of each number of a row as it is kept, 0 where it is none; nothing where no column has any.
+    pub fn codes(&self) -> Option<Arc<[u32]>> {
+        let categories = |kind: &Kind| match kind {
+            Kind::Category { .. } | Kind::Numbered { .. } => kind.width() as u32,
+            Kind::Numeric { .. } | Kind::Binary { .. } | Kind::Count | Kind::Text { .. } => 0,
+        };
+        let learnt = self.columns.iter().map(|column| &column.kind).filter(|kind| kind.width() > 0);
+        let all: Arc<[u32]> = learnt.map(categories).collect();
+        all.iter().any(|&categories| categories > 0).then_some(all)
     }
 
     /// Encoded numbers in the units of the data; `rows` is [n, width]. Places of levels hold probabilities, and stay. In

@@ -5,7 +5,8 @@ use crate::kernels::matmul::Entry;
 use crate::kernels::{Access, Kernel, StepScalars, grid, words};
 use crate::kernels::{
     activation, activation_grad, append, batch_mean, batched_product, bernoulli, bound, broadcast, chain, clip_factor,
-    combine, conv, conv_weight, dropout, gather, group_moments, group_norm, group_norm_grad, group_norm_weight,
+    combine, conv, conv_weight, dropout, gather, gather_codes, group_moments, group_norm, group_norm_grad,
+    group_norm_weight,
 };
 use crate::kernels::{
     gaussian, kl_means, log_mean_exp, log_prior, log_ratio, log_ratio_grad, logistic_mixture, logistic_mixture_mean,
@@ -192,6 +193,10 @@ pub(super) enum Fill {
     Levels,
     /// The layout of columns of all kinds that take this many places.
     Columns(usize),
+    /// Numbers of up to three categories, all of them at once among these.
+    Codes,
+    /// The places of an example of so many, of numbers and categories by turns.
+    Places(usize),
     /// [`SENTINEL`]: the kernel does not read the binding.
     Unused,
 }
@@ -211,6 +216,8 @@ impl Fill {
             Self::Levels if at % 11 == 5 => f32::NAN.to_bits(),
             Self::Levels => (((random.next_u32() % 300).min(255)) as f32 / 255.0).to_bits(),
             Self::Columns(places) => table::layout(&columns(places))[at],
+            Self::Codes => ((random.next_u32() % 4) as f32 - 1.0).to_bits(),
+            Self::Places(places) => gather_codes::layout(&coded(places))[at],
             Self::Unused => SENTINEL,
         }
     }
@@ -277,8 +284,12 @@ fn shape(kernel: &Kernel, consts: &[u32], size: Size) -> Option<Shape> {
             Some(elementwise(kernel.name, consts, size.rows * size.width))
         }
         "dropout" => Some(dropped(size)),
-        "broadcast" | "sum_rows" | "sum_columns" | "gather" => Some(rows_and_columns(kernel.name, consts, size)),
-        "squared_norm" | "clip_factor" | "batch_mean" | "row_weights" => Some(scalars_and_rows(kernel.name, size)),
+        "broadcast" | "sum_rows" | "sum_columns" | "gather" | "gather_codes" => {
+            Some(rows_and_columns(kernel.name, consts, size))
+        }
+        "squared_norm" | "clip_factor" | "batch_mean" | "row_weights" => {
+            Some(scalars_and_rows(kernel.name, consts, size))
+        }
         "conv" | "conv_weight" | "planes" | "pool" => Some(images(kernel.name, consts, size)),
         "group_moments" | "group_norm" | "group_norm_grad" | "group_norm_weight" => Some(groups(kernel.name, size)),
         "sample" | "posterior_grad" | "log_prior" | "log_ratio" | "log_mean_exp" | "noise" | "log_ratio_grad"
@@ -427,6 +438,15 @@ fn rows_and_columns(name: &str, consts: &[u32], Size { rows: r, width: c, .. }: 
             let p = sum_columns::Params { rows, width };
             Shape::new(&p, (c, 1), sum_columns::grid(&p), [whole(r * c), part(c)])
         }
+        "gather_codes" => {
+            let (examples, columns, window) = (r + 5, coded(c), width % 2 == 0);
+            let places = if window { examples as u32 } else { 0 };
+            let p = gather::Params { rows, width, window: places, stride: columns.len() as u32 };
+            let order = (r + 2, false, Fill::Below(examples));
+            let data = (examples * columns.len(), false, Fill::Codes);
+            let layout = (gather_codes::PLACE * c, false, Fill::Places(c));
+            Shape::new(&p, (r, 1), gather::grid(&p), [order, data, layout, part(r * c)])
+        }
         _ => {
             // By turns the whole data set, and a window on it.
             let (examples, floats, window) = (r + 5, consts[0] == gather::FLOATS, width % 2 == 0);
@@ -441,7 +461,7 @@ fn rows_and_columns(name: &str, consts: &[u32], Size { rows: r, width: c, .. }: 
     }
 }
 
-fn scalars_and_rows(name: &str, size: Size) -> Shape {
+fn scalars_and_rows(name: &str, consts: &[u32], size: Size) -> Shape {
     let Size { rows, width, depth } = size;
     let (count, all, per_example) = (rows * width, rows * depth, depth as u32);
     match name {
@@ -450,8 +470,10 @@ fn scalars_and_rows(name: &str, size: Size) -> Shape {
             Shape::new(&p, (depth, 1), squared_norm::grid(&p), [whole(count), part(depth)])
         }
         "clip_factor" => {
-            let p = clip_factor::Params { partials: rows as u32, clip: 0.75, skip: (rows % 2) as u32 };
-            Shape::new(&p, (1, 1), clip_factor::grid(&p), [(rows, false, Fill::Unit), whole(1)])
+            let skip = (rows % 2) as u32;
+            let p = clip_factor::Params { partials: rows as u32, clip: 0.75, skip, columns: 3, index: 1 };
+            let metrics = used(consts[0] == 1, whole(9));
+            Shape::new(&p, (1, 1), clip_factor::grid(&p), [(rows, false, Fill::Unit), whole(1), metrics])
         }
         "batch_mean" => {
             let (table, terms, metrics) = terms(size, depth);
@@ -755,6 +777,17 @@ fn columns(places: usize) -> Vec<(u32, usize)> {
         let places = places.min(left);
         left -= places;
         (places > 0).then_some((kind, places))
+    });
+    next.collect()
+}
+
+/// The categories of stored numbers that take so many places, 0 of what is no category.
+fn coded(places: usize) -> Vec<u32> {
+    let (mut left, kinds) = (places as u32, [0, 3, 2, 0, 1]);
+    let next = kinds.into_iter().cycle().map_while(|categories: u32| {
+        let places = categories.max(1).min(left);
+        left -= places;
+        (places > 0).then_some(places.min(categories))
     });
     next.collect()
 }

@@ -39,7 +39,7 @@ pub const DYNAMIC: u32 = 2;
 
 impl Params {
     /// Where an example is that stands at a position of the order.
-    fn place(&self, example: u32, position: usize) -> usize {
+    pub(super) fn place(&self, example: u32, position: usize) -> usize {
         if self.window == 0 { example as usize } else { position % self.window as usize }
     }
 }
@@ -96,7 +96,7 @@ fn from_byte(byte: u32, binarise: u32, random: impl Fn() -> u32) -> f32 {
 }
 
 #[inline(always)]
-fn from_float(value: f32, binarise: u32, random: impl Fn() -> u32) -> f32 {
+pub(super) fn from_float(value: f32, binarise: u32, random: impl Fn() -> u32) -> f32 {
     match binarise {
         // What is missing stays missing.
         THRESHOLD | DYNAMIC if value.is_nan() => value,

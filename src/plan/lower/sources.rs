@@ -13,26 +13,36 @@ impl Lowering<'_> {
         self.whole(Role::Order, self.resident.order_words)
     }
 
-    pub(super) fn gather(&mut self, id: Id, width: usize, source: Source, binarise: Binarise) {
-        use kernels::gather::{KERNEL, Params, grid};
+    pub(super) fn gather(&mut self, id: Id, width: usize, source: &Source, binarise: Binarise) {
+        use kernels::gather::{BYTES, FLOATS, KERNEL, Params, grid};
         let rows = self.graph.batch;
-        // Rows of a window begin at whole words, so that each can be written alone.
         let window = self.resident.window;
-        let stride = if window > 0 && source == Source::Bytes { width.next_multiple_of(4) } else { width };
+        let (stored, stride) = match source {
+            // Rows of a window begin at whole words, so that each can be written alone.
+            Source::Bytes => (Some(BYTES), if window > 0 { width.next_multiple_of(4) } else { width }),
+            Source::Floats => (Some(FLOATS), width),
+            Source::Codes(columns) => (None, columns.len()),
+        };
         let p = Params { rows: rows as u32, width: width as u32, window: window as u32, stride: stride as u32 };
-        let consts = [
-            u32::from(source == Source::Floats),
-            match binarise {
-                Binarise::None => 0,
-                Binarise::Threshold => 1,
-                Binarise::Dynamic => 2,
-            },
-        ];
+        let binarise = match binarise {
+            Binarise::None => 0,
+            Binarise::Threshold => 1,
+            Binarise::Dynamic => 2,
+        };
         let role = if window > 0 { Role::Window } else { Role::Data };
-        let views = vec![self.order(), self.whole(role, self.resident.data_words), self.split(id)];
-        let dispatch =
-            Dispatch { kernel: &KERNEL, consts: &consts, outer: rows, unit: 1, grid: grid(&p), what: "gather" };
-        self.push(&dispatch, &p, views);
+        let mut views = vec![self.order(), self.whole(role, self.resident.data_words)];
+        let (kernel, what) = match source {
+            Source::Bytes | Source::Floats => (&KERNEL, "gather"),
+            Source::Codes(columns) => {
+                let places = kernels::gather_codes::layout(columns);
+                let count = places.len();
+                views.push(self.whole(Role::Constants(places), count));
+                (&kernels::gather_codes::KERNEL, "gather, categories as ones among zeros")
+            }
+        };
+        views.push(self.split(id));
+        let consts: Vec<u32> = stored.into_iter().chain([binarise]).collect();
+        self.push(&Dispatch { kernel, consts: &consts, outer: rows, unit: 1, grid: grid(&p), what }, &p, views);
     }
 
     /// The class of each example: a data set of one float for each, of which all are on the device.

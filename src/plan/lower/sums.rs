@@ -45,7 +45,7 @@ impl Lowering<'_> {
             };
             let per_example = self.per_example(graph.shape(term.rows).rows());
             let table = [Entry { offset: 0, width: width as u32, per_example, index }];
-            let views = vec![View { split: false, ..tensor }, self.whole(Role::Metrics, self.metric_words())];
+            let views = vec![View { split: false, ..tensor }, self.metrics()];
             let what = format!("mean {}", term.name);
             let dispatch = Dispatch { kernel: &KERNEL, consts: &[], outer: 1, unit: 1, grid: grid(&p), what: &what };
             self.push_table(&dispatch, &p, &table, views);
@@ -53,7 +53,7 @@ impl Lowering<'_> {
     }
 
     /// The metrics: a row for each slot, a column for each term of the loss and of those that stand beside it.
-    fn metric_words(&self) -> usize {
-        self.row.columns * self.resident.metric_slots
+    pub fn metrics(&mut self) -> View {
+        self.whole(Role::Metrics, self.row.columns * self.resident.metric_slots)
     }
 }

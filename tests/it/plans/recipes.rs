@@ -8,7 +8,7 @@ use elbo::graph::op::Source;
 use elbo::graph::{Clamp, Graph};
 use elbo::model::{Model, Phase};
 use elbo::plan::print::print;
-use elbo::plan::{Ending, Plan, Row, Target, lower};
+use elbo::plan::{Ending, Plan, Row, Target, lower, reports_norm};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -67,11 +67,12 @@ fn columns(likelihood: Likelihood) -> Option<Columns> {
 /// The plans of all phases; those of several with their names.
 fn train(setup: &Setup, target: Target) -> Vec<(String, Plan)> {
     let graphs = setup.model.phase_graphs(&setup.config, BATCH).expect("the model's shapes meet");
-    let (several, columns) = (graphs.len() > 1, graphs.iter().map(|(_, graph)| graph.terms.len()).sum());
+    let width = |phase: &Phase, graph: &Graph| graph.terms.len() + usize::from(reports_norm(&phase.optimizer));
+    let (several, columns) = (graphs.len() > 1, graphs.iter().map(|(phase, graph)| width(phase, graph)).sum());
     let mut first = 0;
     let plan = |(phase, graph): (Phase, Graph)| {
         let row = Some(Row { first, columns });
-        first += graph.terms.len();
+        first += width(&phase, &graph);
         let ending = Some(Ending { trains: phase.trains, row, ..Ending::plain(&phase.optimizer) });
         let plan = lower("train", graph, ending, resident(setup, 1000, 100), target);
         let plan = plan.unwrap_or_else(|error| panic!("{} for {target:?}: {error}", setup.name));
