@@ -6,7 +6,7 @@ mod wgsl;
 use crate::expr::words::{Access, Program};
 use crate::expr::{Binary, Instruction, Unary};
 use crate::kernels::{Call, StepScalars, Sum, f32s, math};
-use passes::{AT_ONCE, Pass, Step, Values, Work, chain, is_constant, passes};
+use passes::{AT_ONCE, Pass, Step, Values, Work, chain, function, is_constant, passes};
 use pulp::Simd;
 use std::ops::Range;
 pub use wgsl::wgsl;
@@ -189,12 +189,16 @@ impl pulp::WithSimd for Block<'_, '_> {
             let value = |at: usize| formula.values(at, &rows, &columns, scratch, count);
             match &pass.work {
                 Work::Chain(start, steps) => {
-                    let mut given = [(Step::Negate, Values::All(0.0)); AT_ONCE];
+                    let mut given = [(Step::Negate, Values::All(0.0), None); AT_ONCE];
+                    let constant = |at: usize| formula.constant(code[at]);
                     for (at, some) in steps.chunks(AT_ONCE).enumerate() {
-                        given
-                            .iter_mut()
-                            .zip(some)
-                            .for_each(|(given, &(step, with))| *given = (step, with.map_or(Values::All(0.0), value)));
+                        for (given, &(step, with)) in given.iter_mut().zip(some) {
+                            *given = (
+                                step,
+                                with.map_or(Values::All(0.0), |with| value(with.at)),
+                                with.and_then(|with| with.times).map(constant),
+                            );
+                        }
                         chain(simd, (at == 0).then(|| value(*start)), &given[..some.len()], y);
                     }
                 }
@@ -290,18 +294,12 @@ fn all_of(a: Values, b: Values, y: &mut [f32], f: impl Fn(f32, f32) -> f32) {
 
 #[inline(always)]
 fn unary_all(f: Unary, x: Values, y: &mut [f32]) {
-    let none = Values::All(0.0);
-    match f {
-        Unary::Negate => all_of(x, none, y, |x, _| -x),
-        Unary::Abs => all_of(x, none, y, |x, _| x.abs()),
-        Unary::Exp => all_of(x, none, y, |x, _| math::exp_full(x)),
-        Unary::Log => all_of(x, none, y, |x, _| math::ln_full(x)),
-        Unary::Log1p => all_of(x, none, y, |x, _| math::ln_1p(x)),
-        Unary::Sqrt => all_of(x, none, y, |x, _| x.sqrt()),
-        Unary::Tanh => all_of(x, none, y, |x, _| math::tanh(x)),
-        Unary::Sigmoid => all_of(x, none, y, |x, _| math::sigmoid_from(x, math::exp(-x.abs()))),
-        Unary::Softplus => all_of(x, none, y, |x, _| math::softplus_from(x, math::exp(-x.abs()))),
+    macro_rules! each {
+        ($($kind:ident)*) => {
+            match f { $(Unary::$kind => all_of(x, Values::All(0.0), y, |x, _| function(Unary::$kind, x)),)* }
+        };
     }
+    each!(Negate Abs Exp Log Log1p Sqrt Tanh Sigmoid Softplus);
 }
 
 #[inline(always)]
