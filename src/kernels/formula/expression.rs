@@ -4,12 +4,12 @@ mod passes;
 mod wgsl;
 
 use crate::expr::words::{Access, Program};
-use crate::expr::{Binary, Instruction, Unary};
+use crate::expr::{Binary, Expr, Instruction, Unary};
 use crate::kernels::{Call, StepScalars, Sum, f32s, math};
 use passes::{AT_ONCE, Pass, Step, Values, Work, chain, function, is_constant, passes};
 use pulp::Simd;
 use std::ops::Range;
-pub use wgsl::wgsl;
+pub use wgsl::{way_out, wgsl};
 
 /// Places that are computed at once on the CPU engine: what a formula's instructions leave for each other stays in the first
 /// cache.
@@ -55,36 +55,13 @@ impl<'a> Formula<'a> {
 
     /// The number at a place. `values` keeps its memory from call to call.
     pub fn at(&self, r: usize, c: usize, values: &mut Vec<f32>) -> f32 {
-        values.clear();
-        for &instruction in self.program.expr.code() {
-            let value = match instruction {
-                Instruction::Input(k) => self.operand(k, r, c),
-                Instruction::Column(n) => (c % n) as f32,
-                Instruction::Row(n) => (r % n) as f32,
-                Instruction::Unary(f, a) => unary(f, values[a]),
-                Instruction::Binary(f, a, b) => binary(f, values[a], values[b]),
-                Instruction::Select(c, a, b) => {
-                    if values[c] == 0.0 {
-                        values[b]
-                    } else {
-                        values[a]
-                    }
-                }
-                leaf => self.constant(leaf),
-            };
-            values.push(value);
-        }
-        values[values.len() - 1]
+        at(&self.program.expr, self.step, [r, c], |k| self.operand(k, r, c), values)
     }
 
     /// A number that is the same in all places.
     #[inline(always)]
     fn constant(&self, leaf: Instruction) -> f32 {
-        match leaf {
-            Instruction::Constant(value) => value,
-            Instruction::Weight(index) => self.step.weights[index],
-            _ => self.step.rows as f32,
-        }
+        constant(self.step, leaf)
     }
 
     /// The numbers of the places in these rows and columns, at most [`BLOCK`] of them, row by row, into `out`. `scratch`
@@ -162,6 +139,46 @@ impl<'a> Formula<'a> {
                 (row, left) = (if row + 1 == all { 0 } else { row + 1 }, share);
             }
         }
+    }
+}
+
+/// The number of an expression at a place, given those of its operands. `values` keeps its memory from call to call.
+pub fn at(
+    f: &Expr,
+    step: &StepScalars,
+    [r, c]: [usize; 2],
+    operand: impl Fn(usize) -> f32,
+    values: &mut Vec<f32>,
+) -> f32 {
+    values.clear();
+    for &instruction in f.code() {
+        let value = match instruction {
+            Instruction::Input(k) => operand(k),
+            Instruction::Column(n) => (c % n) as f32,
+            Instruction::Row(n) => (r % n) as f32,
+            Instruction::Unary(f, a) => unary(f, values[a]),
+            Instruction::Binary(f, a, b) => binary(f, values[a], values[b]),
+            Instruction::Select(c, a, b) => {
+                if values[c] == 0.0 {
+                    values[b]
+                } else {
+                    values[a]
+                }
+            }
+            leaf => constant(step, leaf),
+        };
+        values.push(value);
+    }
+    values[values.len() - 1]
+}
+
+/// A number that is the same in all places.
+#[inline(always)]
+fn constant(step: &StepScalars, leaf: Instruction) -> f32 {
+    match leaf {
+        Instruction::Constant(value) => value,
+        Instruction::Weight(index) => step.weights[index],
+        _ => step.rows as f32,
     }
 }
 
