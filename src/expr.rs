@@ -191,6 +191,24 @@ impl Expr {
         self.code == [Instruction::Input(0)]
     }
 
+    /// Whether something is compared or chosen by what comes of the operand `k`, so that the result may jump.
+    pub fn decides_by(&self, k: usize) -> bool {
+        let mut depends: Vec<bool> = Vec::with_capacity(self.code.len());
+        for &instruction in &self.code {
+            let decides = match instruction {
+                Instruction::Binary(Binary::Less | Binary::AtMost | Binary::Equal, a, b) => depends[a] || depends[b],
+                Instruction::Select(c, ..) => depends[c],
+                _ => false,
+            };
+            if decides {
+                return true;
+            }
+            let reads = instruction.reads();
+            depends.push(instruction == Instruction::Input(k) || reads.into_iter().any(|read| depends[read]));
+        }
+        false
+    }
+
     /// Whether it looks at the column of a place.
     pub fn sees_column(&self) -> bool {
         self.code.iter().any(|instruction| matches!(instruction, Instruction::Column(_)))

@@ -431,6 +431,12 @@ impl Kernel {
         self.wgsl.contains("expression(")
     }
 
+    /// Whether a step with these constants is told a formula: that of a kernel for formulas, or the way out of a product.
+    pub fn takes_program(&self, consts: &[u32]) -> bool {
+        let is_product = matches!(self.family, Family::Product);
+        self.has_program() || (is_product && consts.get(4) == Some(&matmul::FORMULA))
+    }
+
     /// The complete shader for given values of the compile-time constants, for so many models. Where these lie in a
     /// binding `x` is a constant, too: `MEMBER_X`.
     pub fn source(&self, consts: &[u32], members: &Members) -> String {
@@ -449,6 +455,9 @@ impl Kernel {
         }
         if self.has_program() {
             text.push_str(&expression::wgsl(program, consts[0]));
+        }
+        if matches!(self.family, Family::Product) {
+            text.push_str(&expression::way_out(program));
         }
         text
     }

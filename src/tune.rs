@@ -10,6 +10,7 @@ use crate::exec::profile::Effort;
 use crate::exec::selftest::cases::Case;
 use crate::exec::{Executor, compare};
 use crate::expr::MAX_WEIGHTS;
+use crate::kernels::matmul::MEANING;
 use crate::kernels::{Access, StepScalars};
 use crate::plan::tuning::{Tuning, candidates, key, with};
 use crate::plan::{Plan, Step, Target, View};
@@ -92,7 +93,7 @@ pub fn tune(executor: &mut Executor, plan: &Plan, mode: Mode, cache: Option<&Pat
 /// The fastest candidate of a step, and whether there was time to try all. The step's own tiling comes first, and the
 /// others have to give its results.
 fn fastest(executor: &mut Executor, step: &Step, deadline: Option<Instant>) -> Result<(Vec<u32>, bool)> {
-    let own = step.consts[step.consts.len() - candidates(step)[0].len()..].to_vec();
+    let own = step.consts[MEANING..MEANING + candidates(step)[0].len()].to_vec();
     let mut all = candidates(step);
     all.sort_by_key(|tiling| *tiling != own);
     let (mut best, mut expected, mut complete) = ((f64::INFINITY, own), None::<Vec<Vec<u32>>>, true);

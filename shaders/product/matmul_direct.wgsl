@@ -43,6 +43,12 @@ fn store(job: Job, row: u32, column: u32, value: f32) -> f32 {
         out = activate(ACTIVATION, value);
     } else if EPILOGUE == 2u {
         out *= activate_derivative(ACTIVATION, aux[job.aux + at]);
+    } else if EPILOGUE == 5u {
+        var other = 0.0;
+        if ACTIVATION == 1u {
+            other = aux[job.aux + at];
+        }
+        out = formula(row, column, value, other);
     } else if EPILOGUE >= 3u {
         let x = aux[job.aux + row / params.per_example * job.n + column];
         let weight = row_gradient(steps[member], params.weight, row, params.per_example);
@@ -132,7 +138,7 @@ fn main(
                 }
             }
         }
-        if EPILOGUE >= 3u && row < job.m {
+        if (EPILOGUE == 3u || EPILOGUE == 4u) && row < job.m {
             terms[member * MEMBER_TERMS + row * across + column0 / COLUMNS] = term;
         }
     }

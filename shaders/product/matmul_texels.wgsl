@@ -127,6 +127,14 @@ fn store(job: Job, row: u32, quad: u32, values: vec4<f32>) -> f32 {
         for (var j = 0u; j < 4u; j += 1u) {
             out[j] *= activate_derivative(ACTIVATION, v[j]);
         }
+    } else if EPILOGUE == 5u {
+        var other = vec4<f32>();
+        if ACTIVATION == 1u {
+            other = textureLoad(aux_texels, texel((job.aux + row * job.n) / 4u + quad), member, 0);
+        }
+        for (var j = 0u; j < 4u; j += 1u) {
+            out[j] = formula(row, 4u * quad + j, values[j], other[j]);
+        }
     } else if EPILOGUE >= 3u {
         let example = row / params.per_example;
         let x = textureLoad(aux_texels, texel((job.aux + example * job.n) / 4u + quad), member, 0);
@@ -214,7 +222,7 @@ fn main(
                     term += store(job, row, quad0 + h, vec4<f32>(s[4u * h], s[4u * h + 1u], s[4u * h + 2u], s[4u * h + 3u]));
                 }
             }
-            if EPILOGUE >= 3u {
+            if EPILOGUE == 3u || EPILOGUE == 4u {
                 let total = subgroupAdd(term);
                 if lane == 0u && row < job.m {
                     terms[member * MEMBER_TERMS + row * across + tile] = total;

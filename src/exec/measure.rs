@@ -143,7 +143,8 @@ pub fn products(plan: &Plan) -> Vec<&'static Kernel> {
 pub fn variants(kernel: &Kernel, transposed: [bool; 2]) -> Vec<Vec<u32>> {
     let plain = [u32::from(transposed[0]), u32::from(transposed[1]), 0, 0, 0, 0];
     // What follows the constants that all products have tells the variants apart.
-    let ways: BTreeSet<Vec<u32>> = settings(kernel).iter().map(|consts| consts[plain.len()..].to_vec()).collect();
+    let ways: BTreeSet<Vec<u32>> =
+        settings(kernel).iter().map(|consts| consts[plain.len()..kernel.consts.len()].to_vec()).collect();
     ways.into_iter().map(|way| [&plain[..], &way].concat()).collect()
 }
 

@@ -5,7 +5,8 @@
 
 use super::grad::needs_input;
 use super::op::Variance;
-use super::{Clamp, Graph, Id, Op};
+use super::{Clamp, Elements, Graph, Id, Op};
+use crate::expr::words::Access;
 
 /// Operations that are computed together.
 #[expect(missing_docs, reason = "each variant says what its fields are")]
@@ -17,6 +18,8 @@ pub enum Group {
     AffineActivation { affine: Id, activation: Id },
     /// The gradient through an affine map or a convolution and on through the non-linearity before it.
     GradActivation { input: Id, activation: Id },
+    /// A product and the formula after it, which alone reads it, in the same place, and at most one tensor beside it.
+    ProductFormula { product: Id, formula: Id },
     /// A latent sample and the KL term of the same posterior.
     SampleKl { sample: Id, kl: Id },
     /// Both gradients of a posterior, under the same clamp, and their sum.
@@ -35,6 +38,7 @@ impl Group {
             Self::Single(id) => vec![id],
             Self::AffineActivation { affine, activation } => vec![affine, activation],
             Self::GradActivation { input, activation } => vec![input, activation],
+            Self::ProductFormula { product, formula } => vec![product, formula],
             Self::SampleKl { sample, kl } => vec![sample, kl],
             Self::PosteriorGrad { sum, sample, kl } => vec![sample, kl, sum],
             Self::LikelihoodGrad { value, grad } => vec![value, grad],
@@ -61,6 +65,10 @@ pub fn fuse(graph: &Graph, roots: &[Id]) -> Vec<Group> {
             {
                 Group::GradActivation { input: dy, activation: id }
             }
+            Op::Map(ref of) => match product_of(graph, of, single) {
+                Some(product) => Group::ProductFormula { product, formula: id },
+                None => Group::Single(id),
+            },
             Op::Kl { stats, clamp } => {
                 let twin = |&other: &Id| matches!(*graph.op(other), Op::Sample { stats: s, clamp: c, .. } if s == stats && c == clamp);
                 match graph.ids().filter(|&other| live(other)).find(twin) {
@@ -97,6 +105,31 @@ pub fn fuse(graph: &Graph, roots: &[Id]) -> Vec<Group> {
 /// Whether a node is the gradient of an affine map or a convolution for its input.
 fn is_grad_input(graph: &Graph, id: Id) -> bool {
     matches!(graph.forward(id), (Op::Affine { .. } | Op::Conv { .. }, Some((0, _))))
+}
+
+/// The longest formula on the way out of a product, whose shader has it in several places.
+const LONGEST: usize = 64;
+
+/// The product that a formula can be computed with: nobody else reads it, and the formula looks at each of its numbers once and
+/// decides nothing by it, since what is rounded in another order may fall on the other side of a jump. Of two the last, since
+/// the other one has to be there.
+fn product_of(graph: &Graph, of: &Elements, single: impl Fn(Id) -> bool) -> Option<Id> {
+    let own = Access::own(of.rows, of.columns);
+    let in_place = of.operands.len() <= 2 && of.operands.iter().all(|&(_, access)| access == own);
+    let fits = in_place && of.f.code().len() <= LONGEST;
+    let products = of.operands.iter().map(|&(id, _)| id).filter(|&id| single(id) && is_product(graph, id));
+    let last = products.max().filter(|_| fits)?;
+    let k = of.operands.iter().position(|&(id, _)| id == last)?;
+    (!of.f.decides_by(k)).then_some(last)
+}
+
+/// Whether a node is one product of two matrices: an affine map, the gradient for its input, or of computed tensors.
+fn is_product(graph: &Graph, id: Id) -> bool {
+    match graph.forward(id) {
+        (Op::Affine { .. }, None | Some((0, _))) => true,
+        (&Op::Product { batch, .. }, None) => batch == 1,
+        _ => false,
+    }
 }
 
 /// Of a gradient of a sample or a KL term: the statistics with their clamp, and whether it is that of the KL.

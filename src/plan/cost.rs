@@ -65,6 +65,7 @@ fn products(step: &Step) -> Cost {
         let [m, n, k, bias, ones] = [e.m, e.n, e.k, step.consts[2], step.consts[3]].map(f64::from);
         let aux = match step.consts[4] {
             matmul::DERIVE => m * n,
+            matmul::FORMULA if step.consts[5] == 1 => m * n,
             matmul::BERNOULLI | matmul::GAUSSIAN => m * n / per_example,
             _ => 0.0,
         };

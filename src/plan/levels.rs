@@ -67,7 +67,8 @@ fn side_by_side(target: Target, steps: Vec<Step>, buffers: &[Buffer]) -> Vec<Gro
     for step in steps {
         // What reads a gradient cannot wait for others that write one.
         let reads_gradients = |step: &Step| step.views[..2].iter().any(|view| *role(view) == Role::Gradients);
-        if is_product(&step) && *role(&step.views[3]) == Role::Gradients && !reads_gradients(&step) {
+        let is_plain = is_product(&step) && step.consts[4] != matmul::FORMULA;
+        if is_plain && *role(&step.views[3]) == Role::Gradients && !reads_gradients(&step) {
             waiting.push(step);
         } else if matches!(step.kernel.family, Family::Means)
             && matches!(role(&step.views[0]), Role::Slot(_))

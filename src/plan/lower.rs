@@ -357,6 +357,12 @@ impl Lowering<'_> {
                 }
                 Ok(())
             }
+            // The CPU engine has vectorised functions for each, and its threads go on with their rows anyway.
+            Group::ProductFormula { product, formula } if self.target == Target::Cpu => {
+                self.single(product, live)?;
+                self.single(formula, live)
+            }
+            Group::ProductFormula { product, formula } => self.product_formula(product, formula),
             Group::SampleKl { sample, kl } => {
                 self.sample(sample, Some(kl));
                 Ok(())
@@ -377,7 +383,7 @@ impl Lowering<'_> {
                 self.likelihood(Some(value), Some(grad));
                 Ok(())
             }
-            // The CPU engine has vectorised functions for each, and its threads go on with their rows anyway.
+            // Likewise.
             Group::AffineLikelihood { affine, value, grad } if self.target == Target::Cpu => {
                 self.single(affine, live)?;
                 self.likelihood(Some(value), Some(grad));

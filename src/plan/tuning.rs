@@ -7,7 +7,7 @@
 
 use super::lower::products::{Manner, lay_out};
 use super::{Plan, Step};
-use crate::kernels::matmul::{BERNOULLI, Entry, KERNEL, MEANING, TILINGS};
+use crate::kernels::matmul::{Entry, KERNEL, MEANING, TILINGS, is_likelihood};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -41,7 +41,7 @@ pub fn candidates(step: &Step) -> Vec<Vec<u32>> {
         "matmul" => TILINGS.iter().map(|tiling| tiling.to_vec()).collect(),
         _ => vec![],
     };
-    let keeps_width = |tiling: &Vec<u32>| step.consts[4] < BERNOULLI || tiling[1] == step.consts[MEANING + 1];
+    let keeps_width = |tiling: &Vec<u32>| !is_likelihood(step.consts[4]) || tiling[1] == step.consts[MEANING + 1];
     tilings.into_iter().filter(keeps_width).collect()
 }
 

@@ -22,7 +22,7 @@ pub fn verify(plan: &Plan) -> Result<()> {
             return fail(format!("{} views for {} bindings", step.views.len(), kernel.bindings.len()));
         }
         let program = step.consts.len().checked_sub(kernel.consts.len());
-        if !has_params(step) || program.is_none_or(|words| (words > 0) != kernel.has_program()) {
+        if !has_params(step) || program.is_none_or(|words| (words > 0) != kernel.takes_program(&step.consts)) {
             return fail("params or constants are not the kernel's".into());
         }
         if step.grid.iter().any(|&extent| extent == 0 || extent > 65_535) {

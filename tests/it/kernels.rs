@@ -192,7 +192,7 @@ fn telling_settings(kernel: &Kernel) -> Vec<Vec<u32>> {
     let mut all = settings(kernel);
     if is_product(kernel) {
         let last = all.split_off(all.len() - 3);
-        all.retain(|consts| consts[4..6] == [2, 1] || consts[..5] == [1, 1, 0, 1, 0]);
+        all.retain(|consts| consts[4..6] == [2, 1] || consts[4..6] == [5, 1] || consts[..5] == [1, 1, 0, 1, 0]);
         all.extend(last);
     }
     all

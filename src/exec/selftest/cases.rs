@@ -72,7 +72,7 @@ pub fn settings(kernel: &Kernel) -> Vec<Vec<u32>> {
 }
 
 /// The constants of `matmul` and its kin: all ways in which operands lie, every activation where a network has it, the
-/// likelihoods; and every tiling, with what makes most use of it.
+/// likelihoods, formulas; and every tiling, with what makes most use of it.
 fn products(kernel: &Kernel) -> Vec<Vec<u32>> {
     let mut meanings = Vec::new();
     for layout in 0..4 {
@@ -91,6 +91,11 @@ fn products(kernel: &Kernel) -> Vec<Vec<u32>> {
     };
     let usual = &tilings[tilings.len() / 2];
     let mut settings: Vec<Vec<u32>> = meanings.iter().map(|meaning| [meaning, &usual[..]].concat()).collect();
+    // A formula of the product, and one of another tensor too, where blocks are largest and where they are not.
+    for (at, tiling) in [usual, &tilings[0]].into_iter().enumerate() {
+        let program = formulas::way_out(at == 1).words();
+        settings.push([&[0, at as u32, 1 - at as u32, 0, matmul::FORMULA, at as u32], &tiling[..], &program].concat());
+    }
     for tiling in &tilings {
         let telling = [[1, 1, 1, 0, 0, 0], [1, 0, 0, 1, 0, 0], [0, 0, 1, 0, matmul::BERNOULLI, 0]];
         settings.extend(telling.iter().map(|meaning| [meaning, &tiling[..]].concat()));
@@ -324,7 +329,7 @@ type Tiles = fn(&Entry, &[u32]) -> u32;
 /// A product; of weight gradients with an odd depth two in one dispatch.
 fn product(kernel: &Kernel, consts: &[u32], Size { rows: m, width: n, depth: k }: Size) -> Shape {
     let [transpose_a, bias, ones, epilogue] = [0, 2, 3, 4].map(|at| consts[at]);
-    let likelihood = epilogue >= matmul::BERNOULLI;
+    let likelihood = matmul::is_likelihood(epilogue);
     let (tiles, across): (Tiles, usize) = match kernel.name {
         "matmul" => (matmul::tiles, n.div_ceil(consts[7] as usize)),
         "matmul_texels" => (matmul_texels::tiles, n.div_ceil(consts[7] as usize)),
@@ -350,6 +355,7 @@ fn product(kernel: &Kernel, consts: &[u32], Size { rows: m, width: n, depth: k }
     let a = if transpose_a == 0 { part(m * k) } else { whole(all_a) };
     let aux = match epilogue {
         matmul::DERIVE => part(m * n),
+        matmul::FORMULA => used(consts[5] == 1, part(m * n)),
         _ => used(likelihood, (m / per_example as usize * n, true, Fill::Unit)),
     };
     let c = if alone { part(all_c) } else { whole(all_c) };

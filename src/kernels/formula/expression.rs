@@ -4,12 +4,12 @@ mod passes;
 mod wgsl;
 
 use crate::expr::words::{Access, Program};
-use crate::expr::{Binary, Instruction, Unary};
+use crate::expr::{Binary, Expr, Instruction, Unary};
 use crate::kernels::{Call, StepScalars, Sum, f32s, math};
-use passes::{AT_ONCE, Pass, Step, Values, Work, chain, is_constant, passes};
+use passes::{AT_ONCE, Pass, Step, Values, Work, chain, function, is_constant, passes};
 use pulp::Simd;
 use std::ops::Range;
-pub use wgsl::wgsl;
+pub use wgsl::{way_out, wgsl};
 
 /// Places that are computed at once on the CPU engine: what a formula's instructions leave for each other stays in the first
 /// cache.
@@ -55,36 +55,13 @@ impl<'a> Formula<'a> {
 
     /// The number at a place. `values` keeps its memory from call to call.
     pub fn at(&self, r: usize, c: usize, values: &mut Vec<f32>) -> f32 {
-        values.clear();
-        for &instruction in self.program.expr.code() {
-            let value = match instruction {
-                Instruction::Input(k) => self.operand(k, r, c),
-                Instruction::Column(n) => (c % n) as f32,
-                Instruction::Row(n) => (r % n) as f32,
-                Instruction::Unary(f, a) => unary(f, values[a]),
-                Instruction::Binary(f, a, b) => binary(f, values[a], values[b]),
-                Instruction::Select(c, a, b) => {
-                    if values[c] == 0.0 {
-                        values[b]
-                    } else {
-                        values[a]
-                    }
-                }
-                leaf => self.constant(leaf),
-            };
-            values.push(value);
-        }
-        values[values.len() - 1]
+        at(&self.program.expr, self.step, [r, c], |k| self.operand(k, r, c), values)
     }
 
     /// A number that is the same in all places.
     #[inline(always)]
     fn constant(&self, leaf: Instruction) -> f32 {
-        match leaf {
-            Instruction::Constant(value) => value,
-            Instruction::Weight(index) => self.step.weights[index],
-            _ => self.step.rows as f32,
-        }
+        constant(self.step, leaf)
     }
 
     /// The numbers of the places in these rows and columns, at most [`BLOCK`] of them, row by row, into `out`. `scratch`
@@ -165,6 +142,46 @@ impl<'a> Formula<'a> {
     }
 }
 
+/// The number of an expression at a place, given those of its operands. `values` keeps its memory from call to call.
+pub fn at(
+    f: &Expr,
+    step: &StepScalars,
+    [r, c]: [usize; 2],
+    operand: impl Fn(usize) -> f32,
+    values: &mut Vec<f32>,
+) -> f32 {
+    values.clear();
+    for &instruction in f.code() {
+        let value = match instruction {
+            Instruction::Input(k) => operand(k),
+            Instruction::Column(n) => (c % n) as f32,
+            Instruction::Row(n) => (r % n) as f32,
+            Instruction::Unary(f, a) => unary(f, values[a]),
+            Instruction::Binary(f, a, b) => binary(f, values[a], values[b]),
+            Instruction::Select(c, a, b) => {
+                if values[c] == 0.0 {
+                    values[b]
+                } else {
+                    values[a]
+                }
+            }
+            leaf => constant(step, leaf),
+        };
+        values.push(value);
+    }
+    values[values.len() - 1]
+}
+
+/// A number that is the same in all places.
+#[inline(always)]
+fn constant(step: &StepScalars, leaf: Instruction) -> f32 {
+    match leaf {
+        Instruction::Constant(value) => value,
+        Instruction::Weight(index) => step.weights[index],
+        _ => step.rows as f32,
+    }
+}
+
 /// Work on a block.
 struct Block<'a, 'b> {
     formula: &'b Formula<'a>,
@@ -189,12 +206,16 @@ impl pulp::WithSimd for Block<'_, '_> {
             let value = |at: usize| formula.values(at, &rows, &columns, scratch, count);
             match &pass.work {
                 Work::Chain(start, steps) => {
-                    let mut given = [(Step::Negate, Values::All(0.0)); AT_ONCE];
+                    let mut given = [(Step::Negate, Values::All(0.0), None); AT_ONCE];
+                    let constant = |at: usize| formula.constant(code[at]);
                     for (at, some) in steps.chunks(AT_ONCE).enumerate() {
-                        given
-                            .iter_mut()
-                            .zip(some)
-                            .for_each(|(given, &(step, with))| *given = (step, with.map_or(Values::All(0.0), value)));
+                        for (given, &(step, with)) in given.iter_mut().zip(some) {
+                            *given = (
+                                step,
+                                with.map_or(Values::All(0.0), |with| value(with.at)),
+                                with.and_then(|with| with.times).map(constant),
+                            );
+                        }
                         chain(simd, (at == 0).then(|| value(*start)), &given[..some.len()], y);
                     }
                 }
@@ -290,18 +311,12 @@ fn all_of(a: Values, b: Values, y: &mut [f32], f: impl Fn(f32, f32) -> f32) {
 
 #[inline(always)]
 fn unary_all(f: Unary, x: Values, y: &mut [f32]) {
-    let none = Values::All(0.0);
-    match f {
-        Unary::Negate => all_of(x, none, y, |x, _| -x),
-        Unary::Abs => all_of(x, none, y, |x, _| x.abs()),
-        Unary::Exp => all_of(x, none, y, |x, _| math::exp_full(x)),
-        Unary::Log => all_of(x, none, y, |x, _| math::ln_full(x)),
-        Unary::Log1p => all_of(x, none, y, |x, _| math::ln_1p(x)),
-        Unary::Sqrt => all_of(x, none, y, |x, _| x.sqrt()),
-        Unary::Tanh => all_of(x, none, y, |x, _| math::tanh(x)),
-        Unary::Sigmoid => all_of(x, none, y, |x, _| math::sigmoid_from(x, math::exp(-x.abs()))),
-        Unary::Softplus => all_of(x, none, y, |x, _| math::softplus_from(x, math::exp(-x.abs()))),
+    macro_rules! each {
+        ($($kind:ident)*) => {
+            match f { $(Unary::$kind => all_of(x, Values::All(0.0), y, |x, _| function(Unary::$kind, x)),)* }
+        };
     }
+    each!(Negate Abs Exp Log Log1p Sqrt Tanh Sigmoid Softplus);
 }
 
 #[inline(always)]

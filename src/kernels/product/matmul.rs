@@ -10,10 +10,14 @@
 //!
 //! [`crate::kernels::matmul_direct`] is the same kernel for devices without real workgroups.
 
+use crate::expr::derivative::gradient;
+use crate::expr::words::Program;
+use crate::expr::{Expr, MAX_WEIGHTS};
 use crate::kernels::gemm::{self, Matrix};
 use crate::kernels::{
-    Asked, Binding, Call, Kernel, StepScalars, Sum, entry, f32s, f32s_mut, math, params, read, write,
+    Asked, Binding, Call, Kernel, StepScalars, Sum, entry, expression, f32s, f32s_mut, math, params, read, write,
 };
+use bytemuck::Zeroable;
 use std::ops::Range;
 
 params! {
@@ -75,6 +79,14 @@ pub const DERIVE: u32 = 2;
 pub const BERNOULLI: u32 = 3;
 /// `EPILOGUE`: likewise for the means of a Gaussian decoder with a fixed variance.
 pub const GAUSSIAN: u32 = 4;
+/// `EPILOGUE`: C = a formula of A·B, its first operand, and where `ACTIVATION` is 1 of `aux` [m, n], its second. The words of
+/// the formula ([`Program`]), without operands, follow the constants.
+pub const FORMULA: u32 = 5;
+
+/// Whether an epilogue is a likelihood, whose terms are written too.
+pub const fn is_likelihood(epilogue: u32) -> bool {
+    matches!(epilogue, BERNOULLI | GAUSSIAN)
+}
 
 pub(in crate::kernels) const BINDINGS: &[Binding] = &[read("a"), read("b"), read("aux"), write("c"), write("terms")];
 /// The constants that say what is computed; those that say how follow them.
@@ -103,7 +115,7 @@ pub static KERNEL: Kernel = Kernel {
     workgroup: [256, 1, 1],
     cpu,
     fast: Some(fast),
-    sums,
+    sums: |asked, size| sums(asked, KERNEL.consts.len(), size),
     rounds: crate::kernels::few_rounds,
     family: crate::kernels::Family::Product,
 };
@@ -137,28 +149,50 @@ pub fn tiles(p: &Entry, tiling: &[u32]) -> u32 {
 
 /// Outer axis: rows of C; `c`, `aux` and `terms` are split, `a` too unless it is transposed; `b` is whole. With several
 /// products in the table it has one element, and all is whole.
-/// The products of a sum, of which a bias counts as one of a factor of 1.
-pub fn sums(asked: &Asked, size: &dyn Fn(usize) -> f64) -> Sum {
+/// The products of a sum, of which a bias counts as one of a factor of 1. A formula, which follows so many `constants`, makes
+/// more of what they are off by where it is steep, and may take numbers of the size of the other tensor from them.
+pub fn sums(asked: &Asked, constants: usize, size: &dyn Fn(usize) -> f64) -> Sum {
     let longest = asked.entries::<Params, Entry>().iter().map(|entry| entry.k as usize).max().unwrap_or(0);
     let a = if asked.consts[3] == 1 { size(0).max(1.0) } else { size(0) };
-    Sum::of(longest, a * size(1))
+    let sum = Sum::of(longest, a * size(1));
+    if asked.consts[4] != FORMULA {
+        return sum;
+    }
+    let formula = Program::from_words(&asked.consts[constants..]).expr;
+    let other = if asked.consts[5] == 1 { size(2) } else { 0.0 };
+    let steep = steepest(&formula, [(longest as f64).sqrt() * a * size(1), other]);
+    Sum { magnitude: sum.magnitude * steep.max(1.0) + other, ..sum }
+}
+
+/// How steep a formula is in its first operand, about, where its operands are of these sizes.
+fn steepest(formula: &Expr, sizes: [f64; 2]) -> f64 {
+    let Some(slope) = gradient(formula, 0, sizes.len()) else { return 0.0 };
+    let step = StepScalars { rows: 1, weights: [1.0; MAX_WEIGHTS], ..StepScalars::zeroed() };
+    let parts = [-2.0, -1.0, -0.25, 0.25, 1.0, 2.0];
+    let mut values = Vec::new();
+    let places = parts.iter().flat_map(|x| parts.map(|y| [x * sizes[0], y * sizes[1], 1.0]));
+    let slopes = places.map(|at| f64::from(expression::at(&slope, &step, [0, 0], |k| at[k] as f32, &mut values)));
+    slopes.map(f64::abs).filter(|slope| slope.is_finite()).fold(0.0, f64::max)
 }
 
 fn cpu(call: Call) {
     let width = call.consts[MEANING + 1];
-    twin(call, width);
+    twin(call, width, KERNEL.consts.len());
 }
 
-/// The twin of both kernels of the family; `width` is the columns whose terms are added up.
-pub(in crate::kernels) fn twin(call: Call, width: u32) {
+/// The twin of all kernels of the family; `width` is the columns whose terms are added up, and a formula follows so many
+/// `constants`.
+pub(in crate::kernels) fn twin(call: Call, width: u32, constants: usize) {
     let (p, entries): (Params, Vec<Entry>) = (call.params(), call.entries::<Params, Entry>());
     let Call { range, consts, step, reads, mut writes, .. } = call;
     let (c, terms) = writes.split_at_mut(1);
     let (c, terms) = (f32s_mut(c[0]), f32s_mut(terms[0]));
+    let formula = (consts[4] == FORMULA).then(|| Program::from_words(&consts[constants..]).expr);
+    let formula = formula.as_ref();
     for e in &entries[..p.jobs as usize] {
         let rows = if p.jobs == 1 { range.clone() } else { 0..e.m as usize };
         let [a, b, aux] = [(0, e.a), (1, e.b), (2, e.aux)].map(|(i, offset)| f32s(&reads[i][offset as usize..]));
-        one(&p, e, consts, step, rows, [a, b, aux], &mut c[e.c as usize..], terms, width as usize);
+        one(&p, e, consts, formula, step, rows, [a, b, aux], &mut c[e.c as usize..], terms, width as usize);
     }
 }
 
@@ -167,6 +201,7 @@ fn one(
     p: &Params,
     e: &Entry,
     consts: &[u32],
+    formula: Option<&Expr>,
     step: &StepScalars,
     range: Range<usize>,
     [a, b, aux]: [&[f32]; 3],
@@ -179,6 +214,7 @@ fn one(
     let activation = math::from_code(activation);
     let (per_example, parts) = (p.per_example.max(1) as usize, n.div_ceil(width));
     let first_example = range.start / per_example;
+    let mut values = Vec::new();
     for (i, row) in range.clone().enumerate() {
         let mut distortion = vec![0.0; parts];
         for column in 0..n {
@@ -203,10 +239,12 @@ fn one(
                     distortion[column / width] += term;
                     weight * slope
                 }
-                _ => value,
+                _ => formula.map_or(value, |formula| {
+                    expression::at(formula, step, [row, column], |k| if k == 0 { value } else { aux[at] }, &mut values)
+                }),
             };
         }
-        if epilogue >= BERNOULLI {
+        if is_likelihood(epilogue) {
             let sums = distortion.iter().map(|&sum| sum as f32);
             terms[i * parts..(i + 1) * parts].iter_mut().zip(sums).for_each(|(term, sum)| *term = sum);
         }
@@ -234,14 +272,14 @@ fn meaning(consts: &[u32]) -> [u32; MEANING] {
 /// CPU engine's own plans do not ask for is left to the twin.
 fn fast(call: Call) {
     let width = call.consts[MEANING + 1];
-    fast_or_twin(call, width);
+    fast_or_twin(call, width, KERNEL.consts.len());
 }
 
-pub(in crate::kernels) fn fast_or_twin(call: Call, width: u32) {
+pub(in crate::kernels) fn fast_or_twin(call: Call, width: u32, constants: usize) {
     let p: Params = call.params();
     let [transpose_a, transpose_b, bias, ones, epilogue, activation] = meaning(call.consts);
-    if p.jobs > 1 || epilogue >= BERNOULLI {
-        return twin(call, width);
+    if p.jobs > 1 || epilogue == FORMULA || is_likelihood(epilogue) {
+        return twin(call, width, constants);
     }
     let e: Entry = call.entries::<Params, Entry>()[0];
     let Call { range, reads, mut writes, .. } = call;

@@ -14,7 +14,7 @@ pub static KERNEL: Kernel = Kernel {
     workgroup: [8, 1, 1],
     cpu,
     fast: Some(fast),
-    sums: crate::kernels::matmul::sums,
+    sums: |asked, size| crate::kernels::matmul::sums(asked, KERNEL.consts.len(), size),
     rounds: |asked| {
         let longest = asked
             .entries::<crate::kernels::matmul::Params, Entry>()
@@ -38,9 +38,9 @@ pub fn tiles(p: &Entry) -> u32 {
 }
 
 fn cpu(call: Call) {
-    twin(call, COLUMNS);
+    twin(call, COLUMNS, KERNEL.consts.len());
 }
 
 fn fast(call: Call) {
-    fast_or_twin(call, COLUMNS);
+    fast_or_twin(call, COLUMNS, KERNEL.consts.len());
 }

@@ -19,7 +19,7 @@ pub static KERNEL: Kernel = Kernel {
     workgroup: [8, 1, 1],
     cpu,
     fast: Some(fast),
-    sums: crate::kernels::matmul::sums,
+    sums: |asked, size| crate::kernels::matmul::sums(asked, KERNEL.consts.len(), size),
     rounds: crate::kernels::few_rounds,
     family: crate::kernels::Family::Product,
 };
@@ -48,12 +48,12 @@ pub fn suits(p: &Entry, consts: &[u32]) -> bool {
 
 fn cpu(call: Call) {
     let width = call.consts[MEANING + 1];
-    twin(call, width);
+    twin(call, width, KERNEL.consts.len());
 }
 
 fn fast(call: Call) {
     let width = call.consts[MEANING + 1];
-    fast_or_twin(call, width);
+    fast_or_twin(call, width, KERNEL.consts.len());
 }
 
 #[cfg(test)]

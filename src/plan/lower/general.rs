@@ -2,6 +2,7 @@
 
 use super::products::NO_LIKELIHOOD;
 use super::{Dispatch, Lowering, Target};
+use crate::expr::Expr;
 use crate::expr::words::Program;
 use crate::graph::general::MAX_OPERANDS;
 use crate::graph::{Axis, Elements, Id, Reduction};
@@ -19,7 +20,7 @@ impl Lowering<'_> {
         views.push(self.split(id));
         let consts = [vec![of.columns as u32], program.words()].concat();
         let p = map::Params { rows: of.rows as u32, columns: of.columns as u32 };
-        let (outer, grid, what) = (of.rows, map::grid(&p), &text(of));
+        let (outer, grid, what) = (of.rows, map::grid(&p), &text(&of.f));
         self.push(&Dispatch { kernel: &map::KERNEL, consts: &consts, outer, unit, grid, what }, &p, views);
     }
 
@@ -48,7 +49,7 @@ impl Lowering<'_> {
         let consts = [vec![of.columns as u32, along, code, size as u32, lanes], program.words()].concat();
         let p = reduce::Params { rows: of.rows as u32, columns: of.columns as u32, outputs: outputs as u32 };
         let over = if axis == Axis::Columns { "columns" } else { "rows" };
-        let what = &format!("{what} over {over} of {}", text(of));
+        let what = &format!("{what} over {over} of {}", text(&of.f));
         let grid = reduce::grid(&p, &consts);
         self.push(&Dispatch { kernel: &reduce::KERNEL, consts: &consts, outer, unit, grid, what }, &p, views);
     }
@@ -112,8 +113,8 @@ impl Lowering<'_> {
 }
 
 /// A formula, cut where it is long.
-fn text(of: &Elements) -> String {
-    let all = of.f.to_string();
+pub(super) fn text(f: &Expr) -> String {
+    let all = f.to_string();
     match all.char_indices().nth(MAX_TEXT) {
         Some((end, _)) => format!("{}…", &all[..end]),
         None => all,

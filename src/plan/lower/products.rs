@@ -1,10 +1,13 @@
 //! Matrix products: affine maps and their gradients, with what happens to each element on the way out.
 
+use super::general::text;
 use super::{Dispatch, Lowering, Target};
 use crate::config::Activation;
+use crate::error::{Error, Result};
+use crate::expr::words::Program;
 use crate::graph::op::Variance;
 use crate::graph::{Id, Op};
-use crate::kernels::matmul::{self, ACTIVATE, BERNOULLI, DERIVE, Entry, GAUSSIAN, PLAIN, Params};
+use crate::kernels::matmul::{self, ACTIVATE, BERNOULLI, DERIVE, Entry, FORMULA, GAUSSIAN, MEANING, PLAIN, Params};
 use crate::kernels::{Kernel, MOST_TEXEL_WORDS, math, matmul_direct, matmul_texels};
 use crate::plan::{Step, View};
 
@@ -62,9 +65,10 @@ pub(in crate::plan) fn lay_out(step: &mut Step, manner: &Manner, entries: &mut [
             _ => matmul_direct::tiles(entry),
         };
     }
+    let program = step.consts.split_off(step.consts.len().min(step.kernel.consts.len()));
     step.kernel = manner.kernel;
-    step.consts.truncate(6);
-    step.consts.extend(&manner.consts);
+    step.consts.truncate(MEANING);
+    step.consts.extend(manner.consts.iter().chain(&program));
     step.params.truncate(manner.kernel.params.len());
     step.params[0] = entries.len() as u32;
     step.params.extend_from_slice(bytemuck::cast_slice(entries));
@@ -140,6 +144,31 @@ impl Lowering<'_> {
         let likelihood = if epilogue == BERNOULLI { "Bernoulli" } else { "Gaussian" };
         let what = &format!("{}: {likelihood}(x W + b)", self.parameter_name(w));
         self.product([m, n, k], &Product { p, meaning, views, unit: self.unit(m), what });
+    }
+
+    /// A product with a formula on its way out: the step of the product alone, which stores what the formula gives. The
+    /// formula's first operand is then the number of the product, its second that of the other tensor, if it looks at one.
+    pub(super) fn product_formula(&mut self, product: Id, formula: Id) -> Result<()> {
+        let Op::Map(of) = self.graph.op(formula) else {
+            return Err(Error::Bug(format!("{} is no formula", self.graph.op(formula).name())));
+        };
+        match self.graph.forward(product) {
+            (&Op::Affine { x, w }, None) => self.affine(x, w, formula, None),
+            (&Op::Affine { w, .. }, Some((0, dy))) => self.affine_grad_input(dy, w, formula, None),
+            (&Op::Product { a, b, batch, transposed }, None) => {
+                self.batched_product(formula, [a, b], batch, transposed);
+            }
+            (op, _) => return Err(Error::Bug(format!("{} is no product", op.name()))),
+        }
+        let other = of.operands.iter().find(|&&(id, _)| id != product);
+        let aux = other.map(|&(id, _)| self.split(id));
+        let expr = of.f.renumbered(|k| usize::from(of.operands[k].0 != product));
+        let step = self.plan.steps.last_mut().expect("a step was just pushed");
+        (step.consts[MEANING - 2], step.consts[MEANING - 1]) = (FORMULA, u32::from(aux.is_some()));
+        step.what = format!("{}, a = {}", text(&expr), step.what);
+        step.consts.extend(Program { operands: vec![], expr }.words());
+        step.views[2] = aux.unwrap_or(step.views[2]);
+        Ok(())
     }
 
     pub(super) fn parameter_name(&self, w: Id) -> String {

@@ -1,7 +1,9 @@
 //! In what passes over a block the CPU engine computes a formula: sums, differences, products and quotients that only each
-//! other read are one pass, on numbers that stay in registers.
+//! other read are one pass, on numbers that stay in registers, and so are functions of them, for which a pass leaves what it
+//! has in the first cache.
 
 use crate::expr::{At, Binary, Instruction, Unary};
+use crate::kernels::math;
 use pulp::Simd;
 
 /// A pass over a block.
@@ -19,8 +21,15 @@ pub enum Work {
     Chain(At, Vec<With>),
 }
 
-/// A step, and the instruction whose number it is given, if it takes one.
-type With = (Step, Option<At>);
+/// A step, and the number that it is given, if it takes one.
+type With = (Step, Option<Given>);
+
+/// What a step is given: the number of an instruction, times one that is the same in all places where there is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Given {
+    pub at: At,
+    pub times: Option<At>,
+}
 
 /// What becomes of a number, given another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +46,8 @@ pub enum Step {
     Square,
     /// Nor here.
     Negate,
+    /// Nor of a function of one number.
+    Function(Unary),
 }
 
 /// The numbers that an instruction reads for a block: one for each place, or one for all.
@@ -53,23 +64,56 @@ pub fn passes(code: &[Instruction]) -> (Vec<Pass>, Vec<usize>) {
     let mut works: Vec<Option<Work>> = Vec::with_capacity(code.len());
     for (at, &instruction) in code.iter().enumerate() {
         let work = chained(code, &uses, &works, at);
-        if let Some((from, begun, step)) = work {
-            // What is gone on with is no pass of its own.
+        if let Some((from, begun, (step, with))) = work {
+            // What is gone on with is no pass of its own, nor is what is multiplied where it is given.
             let before = if begun { works[from].take() } else { None };
+            let given = with.map(|at| match scaled(code, &uses, &works, at) {
+                Some(given) => {
+                    works[at] = None;
+                    given
+                }
+                None => Given { at, times: None },
+            });
             works.push(Some(match before {
-                Some(Work::Chain(start, steps)) => Work::Chain(start, [steps, vec![step]].concat()),
-                _ => Work::Chain(from, vec![step]),
+                Some(Work::Chain(start, steps)) => Work::Chain(start, [steps, vec![(step, given)]].concat()),
+                _ => Work::Chain(from, vec![(step, given)]),
             }));
         } else {
             // A number that is the same everywhere is looked up where it is needed.
             works.push((at + 1 == code.len() || !is_constant(instruction)).then_some(Work::One(instruction)));
         }
     }
+    for work in works.iter_mut().flatten() {
+        if let Work::Chain(from, steps) = work
+            && let [(Step::Function(f), _)] = steps[..]
+        {
+            *work = Work::One(Instruction::Unary(f, *from));
+        }
+    }
     in_slots(code.len(), works)
 }
 
-/// Of an instruction that is a step of a chain: what it is a step from, whether that is in a chain already, and the step.
-fn chained(code: &[Instruction], uses: &[usize], works: &[Option<Work>], at: At) -> Option<(At, bool, With)> {
+/// What a step is given where it is given nothing but a multiple of a number, which nobody else reads.
+fn scaled(code: &[Instruction], uses: &[usize], works: &[Option<Work>], at: At) -> Option<Given> {
+    match &works[at] {
+        Some(Work::Chain(from, steps)) if uses[at] == 1 && !is_constant(code[*from]) => match steps[..] {
+            [(Step::Multiply, Some(Given { at: by, times: None }))] if is_constant(code[by]) => {
+                Some(Given { at: *from, times: Some(by) })
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Of an instruction that is a step of a chain: what it is a step from, whether that is in a chain already, the step, and the
+/// instruction whose number it is given.
+fn chained(
+    code: &[Instruction],
+    uses: &[usize],
+    works: &[Option<Work>],
+    at: At,
+) -> Option<(At, bool, (Step, Option<At>))> {
     let steps = |read: At, times: usize| match &works[read] {
         Some(Work::Chain(_, steps)) if uses[read] == times => steps.len(),
         _ => 0,
@@ -78,6 +122,7 @@ fn chained(code: &[Instruction], uses: &[usize], works: &[Option<Work>], at: At)
         |read: At, times: usize, step: Step, with: Option<At>| Some((read, steps(read, times) > 0, (step, with)));
     let (f, a, b) = match code[at] {
         Instruction::Unary(Unary::Negate, a) => return go_on(a, 1, Step::Negate, None),
+        Instruction::Unary(f, a) => return go_on(a, 1, Step::Function(f), None),
         Instruction::Binary(Binary::Multiply, a, b) if a == b => return go_on(a, 2, Step::Square, None),
         Instruction::Binary(f, a, b) => (f, a, b),
         _ => return None,
@@ -89,7 +134,11 @@ fn chained(code: &[Instruction], uses: &[usize], works: &[Option<Work>], at: At)
         Binary::Divide => [Step::Divide, Step::Under],
         _ => return None,
     };
-    let right = steps(b, 1) > steps(a, 1) || (steps(a, 1) == 0 && is_constant(code[a]));
+    let is_scaled = |read: At| scaled(code, uses, works, read).is_some();
+    let right = match (steps(a, 1), steps(b, 1)) {
+        (0, 0) => is_constant(code[a]),
+        (left, right) => right > left || (left == right && is_scaled(a) && !is_scaled(b)),
+    };
     if right { go_on(b, 1, backward, Some(a)) } else { go_on(a, 1, forward, Some(b)) }
 }
 
@@ -106,7 +155,9 @@ fn in_slots(count: usize, works: Vec<Option<Work>>) -> (Vec<Pass>, Vec<usize>) {
     let reads = |work: &Work| -> Vec<At> {
         let mut all = match work {
             Work::One(instruction) => instruction.reads(),
-            Work::Chain(start, steps) => steps.iter().filter_map(|(_, with)| *with).chain([*start]).collect(),
+            Work::Chain(start, steps) => {
+                steps.iter().filter_map(|(_, with)| Some((*with)?.at)).chain([*start]).collect()
+            }
         };
         all.retain(|&read| stored[read]);
         all
@@ -141,19 +192,24 @@ pub const AT_ONCE: usize = 8;
 enum Vectors<'a, S: Simd> {
     Each(&'a [S::f32s]),
     All(S::f32s),
+    /// Each times a number.
+    Scaled(&'a [S::f32s], S::f32s),
 }
+
+/// A step, what it is given, and the number that this is multiplied with, if there is one.
+pub type Told<'a> = (Step, Values<'a>, Option<f32>);
 
 /// Makes up to [`AT_ONCE`] steps with each number of `start`, or of what is in `y` already.
 #[inline(always)]
-pub fn chain<S: Simd>(simd: S, start: Option<Values>, steps: &[(Step, Values)], y: &mut [f32]) {
+pub fn chain<S: Simd>(simd: S, start: Option<Values>, steps: &[Told], y: &mut [f32]) {
     let mut given: [(Step, Vectors<S>); AT_ONCE] = [const { (Step::Negate, Vectors::Each(&[])) }; AT_ONCE];
-    for (given, &(step, with)) in given.iter_mut().zip(steps) {
-        *given = (step, vectors(simd, with));
+    for (given, &(step, with, times)) in given.iter_mut().zip(steps) {
+        *given = (step, vectors(simd, with, times));
     }
     let given = &given[..steps.len()];
     let begin = start.map(
         #[inline(always)]
-        |start| vectors(simd, start),
+        |start| vectors(simd, start, None),
     );
     let count = y.len();
     let (made, rest) = S::as_mut_simd_f32s(y);
@@ -169,15 +225,19 @@ pub fn chain<S: Simd>(simd: S, start: Option<Values>, steps: &[(Step, Values)], 
             Values::Each(values) => values[at],
             Values::All(value) => value,
         };
-        *y = steps.iter().fold(start.map_or(*y, value), |x, &(step, with)| one(step, x, value(with)));
+        *y = steps.iter().fold(start.map_or(*y, value), |x, &(step, with, times)| {
+            let with = times.map_or(value(with), |times| value(with) * times);
+            one(step, x, with)
+        });
     }
 }
 
 #[inline(always)]
-fn vectors<S: Simd>(simd: S, values: Values) -> Vectors<S> {
-    match values {
-        Values::Each(values) => Vectors::Each(S::as_simd_f32s(values).0),
-        Values::All(value) => Vectors::All(simd.splat_f32s(value)),
+fn vectors<'a, S: Simd>(simd: S, values: Values<'a>, times: Option<f32>) -> Vectors<'a, S> {
+    match (values, times) {
+        (Values::Each(values), None) => Vectors::Each(S::as_simd_f32s(values).0),
+        (Values::Each(values), Some(times)) => Vectors::Scaled(S::as_simd_f32s(values).0, simd.splat_f32s(times)),
+        (Values::All(value), times) => Vectors::All(simd.splat_f32s(times.map_or(value, |times| value * times))),
     }
 }
 
@@ -193,11 +253,10 @@ macro_rules! tile {
             at: usize,
             y: &mut [S::f32s],
         ) {
-            let [$($b),*] = &mut y[at..at + $count] else { return };
-            let y = ($($b,)*);
+            let y = &mut y[at..at + $count];
             let ($(mut $x,)*) = match start {
-                None => { let ($($b,)*) = &y; ($(**$b,)*) }
-                Some(Vectors::Each(values)) => {
+                None => { let [$($b),*] = &*y else { return }; ($(*$b,)*) }
+                Some(Vectors::Each(values) | Vectors::Scaled(values, _)) => {
                     let [$($b),*] = &values[at..at + $count] else { return };
                     ($(*$b,)*)
                 }
@@ -214,6 +273,10 @@ macro_rules! tile {
                             Vectors::All(value) => {
                                 $({ let ($left, $right) = ($x, *value); $x = $value; })*
                             }
+                            Vectors::Scaled(values, times) => {
+                                let [$($b),*] = &values[at..at + $count] else { return };
+                                $({ let ($left, $right) = ($x, simd.mul_f32s(*$b, *times)); $x = $value; })*
+                            }
                         }
                     };
                 }
@@ -226,9 +289,16 @@ macro_rules! tile {
                     Step::Under => each!(|x, b| simd.div_f32s(b, x)),
                     Step::Square => { $($x = simd.mul_f32s($x, $x);)* }
                     Step::Negate => { $($x = simd.neg_f32s($x);)* }
+                    // The compiler makes vectors of functions that are written for one number.
+                    Step::Function(f) => {
+                        { let [$($b),*] = &mut *y else { return }; $(*$b = $x;)* }
+                        function_all(*f, bytemuck::cast_slice_mut::<S::f32s, f32>(y));
+                        let [$($b),*] = &*y else { return };
+                        $($x = *$b;)*
+                    }
                 }
             }
-            let ($($b,)*) = y;
+            let [$($b),*] = y else { return };
             $(*$b = $x;)*
         }
     };
@@ -249,7 +319,40 @@ fn one(step: Step, x: f32, b: f32) -> f32 {
         Step::Under => b / x,
         Step::Square => x * x,
         Step::Negate => -x,
+        Step::Function(f) => function(f, x),
     }
+}
+
+/// A function of one number in the form that loops vectorise.
+#[inline(always)]
+pub fn function(f: Unary, x: f32) -> f32 {
+    match f {
+        Unary::Negate => -x,
+        Unary::Abs => x.abs(),
+        Unary::Exp => math::exp_full(x),
+        Unary::Log => math::ln_full(x),
+        Unary::Log1p => math::ln_1p(x),
+        Unary::Sqrt => x.sqrt(),
+        Unary::Tanh => math::tanh(x),
+        Unary::Sigmoid => math::sigmoid_from(x, math::exp(-x.abs())),
+        Unary::Softplus => math::softplus_from(x, math::exp(-x.abs())),
+    }
+}
+
+/// Replaces each number by a function of it, in a loop for each function.
+#[inline(always)]
+fn function_all(f: Unary, values: &mut [f32]) {
+    macro_rules! each {
+        ($($kind:ident)*) => {
+            match f {
+                $(Unary::$kind => values.iter_mut().for_each(
+                    #[inline(always)]
+                    |x| *x = function(Unary::$kind, *x)
+                ),)*
+            }
+        };
+    }
+    each!(Negate Abs Exp Log Log1p Sqrt Tanh Sigmoid Softplus);
 }
 
 #[cfg(test)]
@@ -268,10 +371,10 @@ mod tests {
             passes(f.code()).0.iter().filter(|pass| !matches!(pass.work, Work::One(Instruction::Input(_)))).count()
         };
         for (f, expected) in [
-            (gelu(a.clone()), 4),
+            (gelu(a.clone()), 1),
             (a.clone() + b.clone(), 1),
             (-(1.0 / (a.clone() - b.clone()).squared()) * b.clone(), 1),
-            ((a.clone() + b.clone()).exp() * (a.clone() + b.clone()), 3),
+            ((a.clone() + b.clone()).exp() * (a.clone() + b.clone()), 2),
             (a.clone().max(b.clone()) * 2.0 - a.clone(), 2),
         ] {
             assert_eq!(count(&f), expected, "{f}");
@@ -281,7 +384,9 @@ mod tests {
             for pass in &passes {
                 let reads = match &pass.work {
                     Work::One(instruction) => instruction.reads(),
-                    Work::Chain(start, steps) => steps.iter().filter_map(|(_, with)| *with).chain([*start]).collect(),
+                    Work::Chain(start, steps) => {
+                        steps.iter().filter_map(|(_, with)| Some((*with)?.at)).chain([*start]).collect()
+                    }
                 };
                 for read in reads.into_iter().filter(|&read| !is_constant(f.code()[read])) {
                     assert_eq!(holds[slots[read]], Some(read), "{f}");

@@ -1,17 +1,32 @@
 //! A formula as a function of WGSL.
 
 use crate::expr::words::{Access, Program};
-use crate::expr::{ALL, Binary, Instruction, Unary};
+use crate::expr::{ALL, Binary, Expr, Instruction, Unary};
 use std::fmt::Write;
 
 /// The function `expression` of a program, as WGSL: `r` and `c` are the place, `i` its index in a dense tensor of
 /// `columns` columns.
 pub fn wgsl(words: &[u32], columns: u32) -> String {
     let program = Program::from_words(words);
-    let mut text = "\nfn expression(r: u32, c: u32, i: u32) -> f32 {\n".to_owned();
-    for (at, instruction) in program.expr.code().iter().enumerate() {
+    let operand = |k: usize| operand(k, program.operands[k], columns);
+    format!("\nfn expression(r: u32, c: u32, i: u32) -> f32 {{\n{}}}\n", body(&program.expr, operand))
+}
+
+/// The function `formula` of a product's program, likewise: of the number of the product at the place (r, c), and of that of
+/// another tensor there. Without a program it is never called.
+pub fn way_out(words: &[u32]) -> String {
+    let program = (!words.is_empty()).then(|| Program::from_words(words));
+    let operand = |k: usize| ["product", "other"][k].to_owned();
+    let body = program.map_or("    return product;\n".to_owned(), |program| body(&program.expr, operand));
+    format!("\nfn formula(r: u32, c: u32, product: f32, other: f32) -> f32 {{\n{body}}}\n")
+}
+
+/// The statements that compute an expression.
+fn body(f: &Expr, operand: impl Fn(usize) -> String) -> String {
+    let mut text = String::new();
+    for (at, instruction) in f.code().iter().enumerate() {
         let value = match *instruction {
-            Instruction::Input(k) => operand(k, program.operands[k], columns),
+            Instruction::Input(k) => operand(k),
             Instruction::Constant(value) => number(value),
             Instruction::Weight(index) => format!("steps[member].weights[{}][{}]", index / 4, index % 4),
             Instruction::Count => "f32(steps[member].rows)".to_owned(),
@@ -44,7 +59,7 @@ pub fn wgsl(words: &[u32], columns: u32) -> String {
         };
         writeln!(text, "    let v{at} = {value};").expect("writing to a string cannot fail");
     }
-    writeln!(text, "    return v{};\n}}", program.expr.code().len() - 1).expect("writing to a string cannot fail");
+    writeln!(text, "    return v{};", f.code().len() - 1).expect("writing to a string cannot fail");
     text
 }
 
