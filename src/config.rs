@@ -394,7 +394,7 @@ impl Default for Config {
                 codes: 0,
                 codebook: Codebook::Ema,
                 codebook_decay: 0.99,
-                codebook_restart: 0.03,
+                codebook_restart: 0.1,
                 above: vec![],
                 hierarchy: Hierarchy::Stacked,
                 condition: Condition::None,

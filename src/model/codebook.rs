@@ -9,7 +9,8 @@
 //!   a code can begin again while the update rule goes on.
 //!
 //! A code is dead where N is at most a share of the even use ΣN/K. Dead codes begin again as outputs of the encoder for the batch,
-//! before the nearest codes are looked for, and with the weight of the even use (after Dhariwal et al., "Jukebox", 2020, arXiv
+//! before the nearest codes are looked for, and with twice the weight of one that is just dead: an unused one has log 2/(1 − γ) steps
+//! to be found (after Dhariwal et al., "Jukebox", 2020, arXiv
 //! 2005.00341, section 3.1, and Zeghidour et al., "`SoundStream`", 2021, arXiv 2107.03312, section III-C). All codes are dead
 //! before the first step, so that is also how they begin. Only whole batches let codes begin again.
 //!
@@ -128,11 +129,13 @@ impl Book {
         let total = total(graph, self.size)?;
         let least = config.codebook_restart / count as f32;
         let dead = |size: Expr, total: Expr| size.at_most(least * total) * Expr::count().equal(batch as f32);
-        let even = rows as f32 / count as f32;
-        let size = graph.map([self.size, total], |[size, total]| dead(size.clone(), total).select(even, size))?;
+        // Where none is to die, all begin with the weight of the even use.
+        let share = if config.codebook_restart > 0.0 { (2.0 * config.codebook_restart).min(1.0) } else { 1.0 };
+        let weight = share * rows as f32 / count as f32;
+        let size = graph.map([self.size, total], |[size, total]| dead(size.clone(), total).select(weight, size))?;
         let inputs = [self.base, taken, self.size, total];
         let base = match self.moved {
-            None => graph.map(inputs, |[sum, z, size, total]| dead(size, total).select(even * finite(z), sum))?,
+            None => graph.map(inputs, |[sum, z, size, total]| dead(size, total).select(weight * finite(z), sum))?,
             Some(moved) => {
                 let moved = graph.stop_gradient(moved)?;
                 let [base, z, size, total] = inputs;
