@@ -54,7 +54,7 @@ decoder_layers = [
 
 /// Set-ups that take every likelihood and every update rule once, convolutions with what surrounds
 /// them, classes, and stochastic layers.
-const SETTINGS: [&str; 11] = [
+const SETTINGS: [&str; 12] = [
     "--recipe images.toml",
     "--recipe blocks.toml",
     "--recipe images.toml --set likelihood=logistic-mixture --set components=2",
