@@ -435,7 +435,7 @@ fn every_command_knows_the_layers_of_a_ladder() {
         "decode run z.csv --class 0 --out x.npy",
         "interpolate run --steps 3 --out between.png",
         "interpolate run --steps 3 --layer 3 --out between3.png",
-        "traverse run --steps 3 --out traversal.png",
+        "traverse run --steps 3 --class 0 --out traversal.png",
         "traverse run --steps 3 --layer 1 --example 2 --out traversal1.png",
         "latent run -n 40 --out map.png",
         "score run --samples 8 --out scores.csv",
@@ -451,7 +451,7 @@ fn every_command_knows_the_layers_of_a_ladder() {
         "{}",
         header("all.csv")
     );
-    let traversed = json(folder, "traverse run --steps 3 --out again.png");
+    let traversed = json(folder, "traverse run --steps 3 --class 1 --out again.png");
     assert_eq!((&traversed["layer"], traversed["rates"].as_array().unwrap().len()), (&3.into(), 2), "{traversed}");
     let before = files(folder).len();
     for (line, culprit) in [
