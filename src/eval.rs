@@ -95,7 +95,7 @@ pub struct Layer {
     /// Its rate, a mean over the examples in nats: the KL divergence where it has a closed form, that of the highest layer and
     /// in a ladder of all, else log q − log p at a sample.
     pub rate: f64,
-    /// Dimensions whose posterior mean, given a sample of the layer below (in a ladder of the one above), has a variance over the data above 0.01.
+    /// Dimensions whose posterior mean, given a sample of the layer below (in a ladder the means of those above), has a variance over the data above 0.01.
     pub active: usize,
 }
 

@@ -52,7 +52,7 @@ impl Model {
                 let penalty = self.free_bits(graph, &pass, objective.free_bits, objective.free_group)?;
                 graph.term(PENALTY, penalty, weights.slot(RATE)?);
                 report_layers(graph, &rates);
-                return Ok(());
+                return self.further(graph, objective, &weights, &pass);
             }
             (true, _) => KlShape::FreeBits { bound: objective.free_bits, size: objective.free_group },
             (_, true) => KlShape::Capacity { size: latent, weight: weights.slot(weights::CAPACITY)? },

@@ -170,7 +170,7 @@ impl Model {
     /// Evaluation of a batch: the terms of [`Model::train`] from one sample each, and per example the outputs
     /// `distortion` [B], `rate` [B] and `stats` [B, 2Z], the posterior's mean and log-variance, where they do not say all of it
     /// its sample `z` [B, Z] and [`LOCATION`]; of several stochastic layers the rate of each too, `rate 1` from the lowest up,
-    /// and the statistics of those above the lowest, `stats 2`.
+    /// and the statistics of those above the lowest, `stats 2`, which in a ladder are given the means of the layers above.
     ///
     /// # Errors
     /// Those of [`Model::networks`].
@@ -181,7 +181,15 @@ impl Model {
         let [distortion, rate] = [graph.terms[0].rows, graph.terms[1].rows];
         graph.output("distortion", distortion);
         graph.output("rate", rate);
-        graph.output("stats", pass.lowest().stats);
+        // Below the highest of a ladder a mean varies with the sample above, also where the data say nothing.
+        let layers = match self.config.hierarchy {
+            Hierarchy::Ladder if !pass.priors.is_empty() => {
+                let class = self.class(&mut graph)?;
+                self.infer_means(&mut graph, &networks, pass.x, class)?
+            }
+            Hierarchy::Stacked | Hierarchy::Ladder => pass.layers.clone(),
+        };
+        graph.output("stats", layers[0].stats);
         if !self.has_gaussian_posterior() {
             let location = self.location(&mut graph, &networks, pass.encoded)?;
             graph.output("z", pass.lowest().z);
@@ -191,7 +199,7 @@ impl Model {
         if let Some(rates) = self.dimension_rates(&mut graph, &pass.prior, highest)? {
             graph.output(RATES, rates);
         }
-        for (layer, (drawn, &rate)) in (1..).zip(pass.layers.iter().zip(&rates)).filter(|_| rates.len() > 1) {
+        for (layer, (drawn, &rate)) in (1..).zip(layers.iter().zip(&rates)).filter(|_| rates.len() > 1) {
             graph.output(&format!("rate {layer}"), rate);
             if layer > 1 {
                 graph.output(&format!("stats {layer}"), drawn.stats);

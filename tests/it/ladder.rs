@@ -389,6 +389,19 @@ fn free_bits_hold_the_groups_of_each_layer_by_themselves() {
     }
 }
 
+/// Where a decoder passes on what is drawn above and the data say nothing, means vary by noise alone.
+#[test]
+fn dimensions_that_vary_by_noise_alone_are_not_active() {
+    let mut session = silent(0, ObjectiveConfig::elbo(1.0));
+    let range = session.ranges().into_iter().find(|range| range.name == "decoder3.head").unwrap();
+    let mut weights = [vec![1.0; 3], vec![0.0; 3], vec![1.0; 3], vec![0.0; 3]].concat();
+    weights.extend([-0.3, -0.3, -0.3, 0.0, 0.0, 0.0]);
+    assert_eq!(weights.len(), range.count());
+    session.executor.write_f32(&Role::Parameters, range.offset, &weights).unwrap();
+    let summary = eval::summary(&mut session, 0..200, 1).unwrap();
+    assert_eq!(summary.layers.iter().map(|layer| layer.active).collect::<Vec<_>>(), [0; 3]);
+}
+
 /// Three layers above convolutions, of a model that is told classes.
 const TINY: &str = "--adapter cpu --set data.examples=300 --set hierarchy=ladder --set norm=layer --set hidden=[] --set \
                     encoder_layers=[{conv=4,kernel=4,stride=4},\"relu\"] --set decoder=[12] --latent 4 --set above=[7-3,2] --set \
@@ -422,7 +435,7 @@ fn every_command_knows_the_layers_of_a_ladder() {
         "decode run z.csv --class 0 --out x.npy",
         "interpolate run --steps 3 --out between.png",
         "interpolate run --steps 3 --layer 3 --out between3.png",
-        "traverse run --steps 3 --out traversal.png",
+        "traverse run --steps 3 --class 0 --out traversal.png",
         "traverse run --steps 3 --layer 1 --example 2 --out traversal1.png",
         "latent run -n 40 --out map.png",
         "score run --samples 8 --out scores.csv",
@@ -438,7 +451,7 @@ fn every_command_knows_the_layers_of_a_ladder() {
         "{}",
         header("all.csv")
     );
-    let traversed = json(folder, "traverse run --steps 3 --out again.png");
+    let traversed = json(folder, "traverse run --steps 3 --class 1 --out again.png");
     assert_eq!((&traversed["layer"], traversed["rates"].as_array().unwrap().len()), (&3.into(), 2), "{traversed}");
     let before = files(folder).len();
     for (line, culprit) in [
