@@ -16,7 +16,7 @@ Figures are of hidden cells alone:
   accuracy  the share of hidden levels that are told rightly, in per cent
 
 scikit-learn is shown standardised numbers, by the mean and deviation of the cells that are there, and of levels a 1 among
-zeros, of which the largest is taken: SimpleImputer, KNNImputer (5 neighbours), IterativeImputer (Bayesian ridge, 10 rounds), the
+zeros, of which the largest is taken (without the last level where it is shown to IterativeImputer): SimpleImputer, KNNImputer (5 neighbours), IterativeImputer (Bayesian ridge, 10 rounds), the
 defaults of each.
 """
 
@@ -113,10 +113,17 @@ def by_sklearn(method, columns):
     if method == "iterative":
         imputer.random_state = 0
     matrix, back = encoded(columns)
+    # The last place of a level follows from the others, and ridge would explain each by them, missing as they are.
+    last = [first + count - 1 for first, count, how in back if not isinstance(how, tuple)] if method == "iterative" else []
+    kept = [at for at in range(matrix.shape[1]) if at not in last]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        filled = imputer.set_params(keep_empty_features=True).fit_transform(matrix)
-    return decoded(filled, back)
+        filled = imputer.set_params(keep_empty_features=True).fit_transform(matrix[:, kept] if last else matrix)
+    whole = np.empty(matrix.shape)
+    whole[:, kept] = filled
+    for first, count, _ in [of for of in back if of[0] + of[1] - 1 in last]:
+        whole[:, first + count - 1] = 1 - whole[:, first:first + count - 1].sum(1)
+    return decoded(whole, back)
 
 
 def by_elbo(args, names, columns, seed):
