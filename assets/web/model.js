@@ -27,6 +27,7 @@ export class Model {
         const [about, file] = await Promise.all([get.json("model.json"), get.bytes("parameters.safetensors")]);
         const parameters = laidOut(tensors(file), about);
         const model = new Model(about);
+        model.plain = async () => new Plain(await get.json("plain.json"), parameters);
         if (webgpu) {
             try {
                 model.executor = await WebGpu.open(await get.json("webgpu.json"), parameters);
@@ -38,7 +39,7 @@ export class Model {
             }
         }
         if (!model.executor) {
-            model.executor = new Plain(await get.json("plain.json"), parameters);
+            model.executor = await model.plain();
             await model.#check();
         }
         return model;
@@ -48,6 +49,8 @@ export class Model {
         this.about = about;
         this.executor = null;
         this.why = "";
+        // Called where another executor takes over.
+        this.changed = () => {};
         // One run at a time: they share buffers.
         this.last = Promise.resolve();
     }
@@ -78,7 +81,17 @@ export class Model {
             weights: this.about.weights,
         };
         const roles = outputs.map((output) => `out:${output}`);
-        const result = this.last.catch(() => {}).then(() => this.executor.run(name, inputs, scalars, roles));
+        const run = () => this.executor.run(name, inputs, scalars, roles);
+        // A device may be lost at any time.
+        const again = async (error) => {
+            if (this.executor instanceof Plain) {
+                throw error;
+            }
+            [this.executor, this.why] = [await this.plain(), `WebGPU was lost: ${error.message}`];
+            this.changed();
+            return run();
+        };
+        const result = this.last.catch(() => {}).then(run).catch(again);
         this.last = result;
         return result;
     }

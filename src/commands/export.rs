@@ -36,8 +36,14 @@ pub fn run(args: &ExportArgs, report: &Report) -> Result<()> {
     }
     durable::publish_folder(&args.out, &files)?;
     let paths: Vec<_> = files.iter().map(|(name, _)| args.out.join(name)).collect();
-    for (path, (_, content)) in paths.iter().zip(&files) {
-        report.note(&format!("wrote    {}: {}", path.display(), bytes(content.len() as u64)));
+    if args.format == Format::Web {
+        let (out, all) = (args.out.display(), files.iter().map(|(_, content)| content.len() as u64).sum());
+        report.note(&format!("wrote    {out}: {} files, {}", files.len(), bytes(all)));
+        report.note(&format!("serve    python3 -m http.server --directory {out}"));
+    } else {
+        for (path, (_, content)) in paths.iter().zip(&files) {
+            report.note(&format!("wrote    {}: {}", path.display(), bytes(content.len() as u64)));
+        }
     }
     report.json(&json!({ "epoch": checkpoint.progress.epoch, "step": checkpoint.progress.step, "files": paths }));
     report.result(&args.out.display().to_string());

@@ -82,7 +82,10 @@ fn check(step: &Step) -> Result<()> {
     let kernel = step.kernel;
     let refuse = |what: String| {
         let name = kernel.name;
-        Err(Error::Usage(format!("--format web: {what}, in {name} ({}): make the model or its data smaller", step.what)))
+        Err(Error::Usage(format!(
+            "--format web: {what}, in {name} ({}): make the model or its data smaller",
+            step.what
+        )))
     };
     let largest = step.views.iter().map(|view| 4 * view.words).max().unwrap_or(0);
     if largest > MOST_BYTES {
