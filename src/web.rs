@@ -20,7 +20,7 @@ use crate::exchange;
 use crate::exec::Executor;
 use crate::exec::cpu::Cpu;
 use crate::model::Weights;
-use crate::plan::{Plan, Range, Resident, Target};
+use crate::plan::{self, Plan, Range, Resident, Target};
 use crate::rng::Stream;
 use crate::session::{Posterior, Purpose, Session, plan_for};
 use serde_json::{Value, json};
@@ -132,7 +132,8 @@ fn description(session: &mut Session, checkpoint: &Checkpoint, measured: &Measur
     let (model, record, config) = (&session.model, &session.record, &session.config);
     let classes = record.classes.as_deref().filter(|_| model.classes > 0).unwrap_or_default();
     let ranges = session.ranges();
-    let words = ranges.last().map_or(0, |range| range.offset + range.count());
+    // As plans bind them: the last tensor is followed by what is missing to the next aligned place.
+    let (_, words) = plan::layout(&model.parameters());
     let parameter = |range: &Range| json!({ "name": range.name, "offset": range.offset });
     Ok(json!({
         "format": FORMAT,

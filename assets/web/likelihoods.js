@@ -123,10 +123,26 @@ function columnTerm(p, [kind, place, places, second], out, x) {
     return gaussianTerm(value - seen, kind === NORMAL ? clamp(out[second], p.low, p.high) : p.fixed_log_variance);
 }
 
+// The slopes of normal columns. A formula asks for them to learn what is missing: there alone they are 0.
+function slopes({ p, c, f: { out, x, g, dout } }, columns) {
+    if (c.UNIFORM === 1 || c.VALUE === 1 || columns.some(([kind]) => kind !== FIXED)) {
+        throw new Error("table: such a gradient is no part of a page");
+    }
+    for (let at = 0; at < p.rows * p.outputs; at += 1) {
+        const [row, place] = [Math.floor(at / p.outputs), at % p.outputs];
+        const seen = x[Math.floor(row / p.per_example) * p.width + place];
+        dout[at] = Number.isNaN(seen) ? 0 : g[row] * (out[at] - seen) * Math.exp(-p.fixed_log_variance);
+    }
+}
+
 /** Columns of a table, each by its own distribution; what is missing adds nothing. */
 export function table(call) {
-    const { p, f: { out, x } } = call;
+    const { p, c, f: { out, x } } = call;
     const columns = columnsOf(call);
+    if (c.GRAD === 1) {
+        slopes(call, columns);
+        return;
+    }
     rows(call, columns.length, (row, example, at) => {
         const given = out.subarray(row * p.outputs, (row + 1) * p.outputs);
         const seen = x.subarray(example * p.width, (example + 1) * p.width);

@@ -187,5 +187,5 @@ fn a_page_is_small_whole_and_asks_nobody() {
     elbo::checkpoint::save(&path, &moved, 1).unwrap();
     let said = elbo(folder.path(), "export moved --format web --out other").succeeded();
     assert!(said.err.contains("the model's own samples") && said.err.contains("nowhere.npy"), "{said:?}");
-    elbo(folder.path(), "export run --format web --out page").failed(6, "page");
+    elbo(folder.path(), "export run --format web --out page").failed(2, "page");
 }

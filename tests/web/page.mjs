@@ -82,7 +82,12 @@ async function visit(query, engine, view) {
         holds(false, why);
     };
     const after = async (action, of, why) => {
-        const before = await of();
+        let before = null;
+        // What came before may still be under way.
+        for (let now = await of(); JSON.stringify(now) !== JSON.stringify(before); now = await of()) {
+            before = now;
+            await new Promise((later) => setTimeout(later, 200));
+        }
         await action();
         await changes(of, before, why);
     };
@@ -111,6 +116,7 @@ async function visit(query, engine, view) {
     const kept = await z();
     await after(async () => page.mouse.move(...await place("#plane", 0.1, 0.1)), here, "the pointer over the plane decodes nothing");
     holds(JSON.stringify(await z()) === JSON.stringify(kept), "the pointer over the plane moves the latent");
+    await page.mouse.move(0, 0);
     await after(async () => {
         await page.locator("#plane").focus();
         await page.keyboard.press("ArrowUp");
@@ -118,7 +124,7 @@ async function visit(query, engine, view) {
     await after(async () => {
         await page.locator("#sliders input").first().focus();
         await page.keyboard.press("Home");
-    }, here, "a slider decodes nothing");
+    }, z, "a slider moves nothing");
     await after(() => page.click("#keep-a"), () => shown("#between canvas"), "A is not kept");
 
     const loss = () => page.getAttribute("#loss", "data-value");
