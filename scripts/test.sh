@@ -15,6 +15,7 @@ environment:
   ELBO_TEST_ADAPTER   require, auto (the default: tests without an adapter say so and pass) or off
   ELBO_PYTHON         a Python with onnxruntime, in which exported networks are run; default: python3, if it has it
   ELBO_WEBGPU         the npm package `webgpu`, in which shaders are compiled; default: none, with --strict it is installed
+  ELBO_PLAYWRIGHT     the npm package `playwright-core`, by which pages are tried in Chromium; likewise
   ELBO_SHARED         a folder with data/mnist and data/torch_trace, for the checks on real data
 END
 }
@@ -23,6 +24,8 @@ END
 VULKAN_PACKAGES=(libvulkan1 mesa-vulkan-drivers)
 # Dawn for Node: the second compiler that every shader has to pass.
 WEBGPU_VERSION=0.6.2
+# What drives Debian's chromium: exported pages are tried in it.
+PLAYWRIGHT_VERSION=1.65.1
 
 say() {
     printf 'test.sh: %s\n' "$*" >&2
@@ -69,6 +72,7 @@ strict_tests() {
     fi
     provide_onnxruntime || say "no onnxruntime for Python: exported networks are checked by the tests' own evaluator alone"
     provide_webgpu || say "no npm package webgpu $WEBGPU_VERSION: shaders are checked by naga alone, and not by Tint"
+    provide_playwright || say "no chromium or npm package playwright-core $PLAYWRIGHT_VERSION: pages are not tried in a browser"
     run cargo fmt --check
     run cargo clippy --all-targets -- -D warnings
     run cargo check --no-default-features
@@ -106,18 +110,32 @@ provide_onnxruntime() {
 # The compiler of WGSL of Chrome, likewise; it needs no driver to compile.
 provide_webgpu() {
     [ -z "${ELBO_WEBGPU:-}" ] || return 0
-    local folder="${CARGO_TARGET_DIR:-target}/node"
-    local package="$folder/node_modules/webgpu"
-    has_node || { install_packages nodejs npm && has_node; } || return
-    if ! grep -qs "\"version\": \"$WEBGPU_VERSION\"" "$package/package.json"; then
-        mkdir -p "$folder"
-        npm install --prefix "$folder" --no-save --ignore-scripts --no-audit --no-fund --silent \
-            "webgpu@$WEBGPU_VERSION" </dev/null || return
-    fi
-    ELBO_WEBGPU="$(cd "$package" && pwd)" || return
+    npm_package webgpu "$WEBGPU_VERSION" || return
+    ELBO_WEBGPU="$(cd "$PACKAGE" && pwd)" || return
     # A machine that cannot load it (another processor, an old C library) is one that does not have it.
     node "$ELBO_WEBGPU/index.js" </dev/null || return
     export ELBO_WEBGPU
+}
+
+# A browser, and what drives it; the package brings none of its own.
+provide_playwright() {
+    [ -z "${ELBO_PLAYWRIGHT:-}" ] || return 0
+    [ -x /usr/bin/chromium ] || { install_packages chromium && [ -x /usr/bin/chromium ]; } || return
+    npm_package playwright-core "$PLAYWRIGHT_VERSION" || return
+    ELBO_PLAYWRIGHT="$(cd "$PACKAGE" && pwd)" || return
+    export ELBO_PLAYWRIGHT
+}
+
+# npm_package NAME VERSION: leaves its folder in PACKAGE
+npm_package() {
+    local folder="${CARGO_TARGET_DIR:-target}/node"
+    PACKAGE="$folder/node_modules/$1"
+    has_node || { install_packages nodejs npm && has_node; } || return
+    if ! grep -qs "\"version\": \"$2\"" "$PACKAGE/package.json"; then
+        mkdir -p "$folder"
+        npm install --prefix "$folder" --no-save --ignore-scripts --no-audit --no-fund --silent \
+            "$1@$2" </dev/null || return
+    fi
 }
 
 has_node() {

@@ -132,6 +132,7 @@ pub mod disentangle;
 pub mod checkpoint;
 pub mod durable;
 pub mod exchange;
+pub mod web;
 
 // A trained model in the hands of a program.
 pub mod run;

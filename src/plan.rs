@@ -124,6 +124,13 @@ impl Step {
     pub fn accesses(&self) -> impl Iterator<Item = (Access, View)> + '_ {
         self.kernel.bindings.iter().zip(&self.views).map(|(binding, view)| (binding.access, *view))
     }
+
+    /// The read bindings whose buffers it writes elsewhere, as bits: see [`Kernel::source_sharing`].
+    pub fn shared(&self) -> u32 {
+        let written = |buffer| self.accesses().any(|(access, view)| access != Access::Read && view.buffer == buffer);
+        let reads = self.accesses().enumerate().filter(|(_, (access, _))| *access == Access::Read);
+        reads.filter(|(_, (_, view))| written(view.buffer)).fold(0, |bits, (at, _)| bits | 1 << at)
+    }
 }
 
 impl PartialEq for Step {

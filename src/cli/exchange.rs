@@ -14,6 +14,8 @@ pub enum Format {
     Safetensors,
     /// Encoder and decoder, to run elsewhere.
     Onnx,
+    /// A page for browsers, to explore the model; any web server serves it.
+    Web,
 }
 
 /// `elbo export`.
@@ -22,7 +24,7 @@ pub struct ExportArgs {
     /// Run folder, or a checkpoint in it
     pub run: PathBuf,
 
-    /// What to make: parameters, or networks that run
+    /// What to make: parameters, networks that run, or a page
     #[arg(long)]
     pub format: Format,
 

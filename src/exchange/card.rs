@@ -126,6 +126,11 @@ pub fn onnx(checkpoint: &Checkpoint, run: &Path) -> String {
     card + &foot(checkpoint, run, "onnx")
 }
 
+/// The card of a folder with a page.
+pub fn web(checkpoint: &Checkpoint, run: &Path) -> String {
+    head(checkpoint) + &foot(checkpoint, run, "web")
+}
+
 /// What the decoder's file gives beside the mean.
 fn natural(checkpoint: &Checkpoint) -> Option<Natural> {
     likelihood::of(checkpoint.config.model.likelihood).outside.natural

@@ -206,7 +206,7 @@ impl Gpu {
                 }
             });
             let bindings: Vec<_> = bindings.collect();
-            dispatches.push(self.dispatch(step, &bindings, at, shared(step), &mut textures)?);
+            dispatches.push(self.dispatch(step, &bindings, at, step.shared(), &mut textures)?);
         }
         self.device.healthy()?;
         self.textures += textures.count() as u64;
@@ -411,13 +411,6 @@ impl Gpu {
         }
         self.device.queue.write_buffer(&uniforms.table, 0, &self.rows);
     }
-}
-
-/// The read bindings of a step whose buffers it writes elsewhere, as bits.
-fn shared(step: &Step) -> u32 {
-    let written = |buffer| step.accesses().any(|(access, view)| access != Access::Read && view.buffer == buffer);
-    let reads = step.accesses().enumerate().filter(|(_, (access, _))| *access == Access::Read);
-    reads.filter(|(_, (_, view))| written(view.buffer)).fold(0, |bits, (at, _)| bits | 1 << at)
 }
 
 /// Records a dispatch for a row of the table of steps.

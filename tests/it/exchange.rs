@@ -33,7 +33,7 @@ const ROWS: usize = 5;
 const TOLERANCE: f64 = 1e-5;
 
 /// A set-up: its name, settings (the recipe among them, where there is one), the shape of an example.
-type SetUp = (String, Vec<(String, String)>, [usize; 3]);
+pub type SetUp = (String, Vec<(String, String)>, [usize; 3]);
 
 /// Numbers in units of their own, as a table has them.
 fn encoding(width: usize) -> Encoding {
@@ -76,7 +76,7 @@ fn words_only() -> Encoding {
 
 /// Every recipe as it is but those that are not exported (codes, several stochastic layers, another prior than N(0, 1), another
 /// posterior than a normal one), and every non-linearity and likelihood in a small network.
-fn set_ups() -> Vec<SetUp> {
+pub fn set_ups() -> Vec<SetUp> {
     let mut all: Vec<_> = RECIPES
         .iter()
         .filter(|(name, ..)| {
@@ -210,7 +210,7 @@ fn set_ups() -> Vec<SetUp> {
 }
 
 /// A model of which nothing is known but its set-up: parameters are random, large enough for non-linearities to matter.
-fn checkpoint(name: &str, mut settings: Vec<(String, String)>, shape: [usize; 3]) -> Checkpoint {
+pub fn checkpoint(name: &str, mut settings: Vec<(String, String)>, shape: [usize; 3]) -> Checkpoint {
     let recipe = settings.iter().position(|(key, _)| key == "recipe").map(|at| settings.remove(at).1);
     let config = resolve(recipe.as_deref(), &settings).unwrap();
     let encoding = match name {
@@ -249,8 +249,8 @@ fn checkpoint(name: &str, mut settings: Vec<(String, String)>, shape: [usize; 3]
     };
     let mut checkpoint = Checkpoint { parameters: vec![], moments: vec![], progress, config };
     let mut rng = Philox::new(3, Stream::Choice, 9, 0);
-    // Blocks that add to what is nowhere normalised double it with this gain, each of them, and its rounding too.
-    let gain = if ["residual", "nested"].contains(&name) { 1.0 } else { 2.0 };
+    // Blocks that add to what is nowhere normalised double it with this gain, each of them, and its rounding too; so do flows.
+    let gain = if ["residual", "nested", "flow-prior"].contains(&name) { 1.0 } else { 2.0 };
     for parameter in exchange::model(&checkpoint).unwrap().parameters() {
         let shape = parameter.shape.extents().to_vec();
         let scale = gain / (shape[0] as f32).sqrt();
@@ -262,7 +262,7 @@ fn checkpoint(name: &str, mut settings: Vec<(String, String)>, shape: [usize; 3]
 
 /// Random examples: zeros and ones where the set-up binarises at random, since files have no chance; levels and counts where
 /// the likelihood takes nothing else.
-fn examples(checkpoint: &Checkpoint) -> Vec<f32> {
+pub fn examples(checkpoint: &Checkpoint) -> Vec<f32> {
     let width: usize = checkpoint.progress.data.shape.iter().product();
     let mut rng = Philox::new(5, Stream::Choice, 1, 0);
     let dynamic = checkpoint.config.data.binarise == elbo::config::Binarise::Dynamic;

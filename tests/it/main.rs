@@ -43,4 +43,5 @@ mod tidy;
 mod traces;
 mod tutorials;
 mod updates;
+mod web;
 mod windows;
