@@ -20,6 +20,7 @@ use crate::exchange;
 use crate::exec::Executor;
 use crate::exec::cpu::Cpu;
 use crate::model::Weights;
+use crate::model::tasks::{DECODE, ENCODE, EVALUATE, SAMPLE};
 use crate::plan::{self, Plan, Range, Resident, Target};
 use crate::rng::Stream;
 use crate::session::{Posterior, Purpose, Session, plan_for};
@@ -113,11 +114,11 @@ pub fn files(checkpoint: &Checkpoint, run: &Path, measured: &Measured) -> Result
 /// The plans of all that the page asks.
 fn plans_of(session: &Session, target: Target) -> Result<Vec<(&'static str, Plan)>> {
     let asked = [
-        ("sample", Purpose::Sample(SAMPLES), SAMPLES),
-        ("decode", Purpose::Decode(1), 1),
-        ("strip", Purpose::Decode(STRIP), STRIP),
-        ("encode", Purpose::Encode(1), 1),
-        ("evaluate", Purpose::Evaluate(DRAWS), DRAWS),
+        ("sample", Purpose::task(SAMPLE, SAMPLES), SAMPLES),
+        ("decode", Purpose::task(DECODE, 1), 1),
+        ("strip", Purpose::task(DECODE, STRIP), STRIP),
+        ("encode", Purpose::task(ENCODE, 1), 1),
+        ("evaluate", Purpose::task(EVALUATE, DRAWS), DRAWS),
     ];
     let plan = |(name, purpose, batch): (&'static str, Purpose, usize)| {
         let resident =

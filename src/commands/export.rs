@@ -7,6 +7,7 @@ use crate::durable;
 use crate::error::Result;
 use crate::exchange;
 use crate::exec::{Executor, cpu::Cpu};
+use crate::model::tasks::ENCODE;
 use crate::report::Report;
 use crate::report::human::bytes;
 use crate::session::{BATCH, Posterior, Purpose, Rows, Session};
@@ -70,7 +71,7 @@ fn of_data(checkpoint: &Checkpoint, report: &Report) -> Result<Measured> {
     let shown: Vec<u32> = (0..count).map(|i| (part.start + i * part.len() / count) as u32).collect();
     let of = format!("{count} examples of the {name} part of {}", data.name);
     let mut session = Session::new(config, data, Executor::Cpu(Cpu::new(0)?))?;
-    session.plan(Purpose::Encode(BATCH))?;
+    session.plan(Purpose::task(ENCODE, BATCH))?;
     session.restore(0, checkpoint)?;
     let seed = session.config.train.seed;
     Ok(Measured::new(of, &session.encode(&shown, seed)?))

@@ -7,6 +7,7 @@ use elbo::config::RECIPES;
 use elbo::exchange::CARD;
 use elbo::exec::Executor;
 use elbo::exec::cpu::Cpu;
+use elbo::model::tasks::EVALUATE;
 use elbo::rng::Stream;
 use elbo::session::{Purpose, Rows, Session};
 use elbo::web::{self, Measured, PAGE};
@@ -35,7 +36,7 @@ fn expected(checkpoint: &Checkpoint, x: &[f32]) -> Value {
     let decoded = session.decode(&z, &classes[..classes.len().min(3)]).unwrap();
     session.show_encoded(Rows { values: &x[..width].repeat(DRAWS), classes: &classes }).unwrap();
     let posterior = session.encode(&[0], seed).unwrap();
-    let plan = session.plan(Purpose::Evaluate(DRAWS)).unwrap();
+    let plan = session.plan(Purpose::task(EVALUATE, DRAWS)).unwrap();
     session.set_order(&(0..DRAWS as u32).collect::<Vec<_>>()).unwrap();
     let scalars = session.scalars(seed, Stream::Evaluate, 0, DRAWS);
     session.executor.run(plan, &[scalars]).unwrap();
