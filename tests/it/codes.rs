@@ -263,6 +263,7 @@ fn codes_begin_as_outputs_of_the_encoder_and_begin_again_where_they_are_dead() {
             assert_eq!(rows.iter().collect::<BTreeSet<_>>().len(), CODES, "no two begin as one: {rows:?}");
             seen.insert(rows.clone());
             // One dies; the others stay where they are.
+            write(&mut session, "encoder.head", &encoder);
             let mut size = read(&mut session, &Role::Parameters, "codebook.size");
             size[2] = 0.01;
             write(&mut session, "codebook.size", &size);
