@@ -130,7 +130,7 @@ fn twin(
         distortion += weight * 0.5 * (distance(&x, &mean) / variance + WIDTH as f64 * log);
         committed += weight * distance(&own, &e);
         let dy: Vec<f64> = mean.iter().zip(&x).map(|(mean, x)| weight * (mean - x) / variance).collect();
-        let mut dz = vec![0.0; LATENT];
+        let mut dz = [0.0; LATENT];
         for j in 0..LATENT {
             for i in 0..WIDTH {
                 dz[j] += dy[i] * decoder[j * WIDTH + i];
