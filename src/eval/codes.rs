@@ -17,7 +17,9 @@ impl Usage {
 
     /// Takes note of codes.
     pub fn add(&mut self, codes: &[u32]) {
-        codes.iter().for_each(|&code| self.counts[code as usize] += 1);
+        for &code in codes {
+            self.counts[code as usize] += 1;
+        }
     }
 
     /// Codes that stand for a cell at least.

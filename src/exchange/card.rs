@@ -202,25 +202,24 @@ fn head(checkpoint: &Checkpoint) -> String {
         _ => String::new(),
     };
     let [low, high] = model.log_variance;
-    let [kind, limits] = match grid(checkpoint) {
-        Some([height, width]) => [
+    let [kind, limits] = if let Some([height, width]) = grid(checkpoint) {
+        [
             format!(
                 "vector-quantised autoencoder (van den Oord et al. 2017) with {height}x{width} codes of {} for an example, \
                  {} numbers each",
                 model.codes, model.latent
             ),
             String::new(),
-        ],
-        None => {
-            let decoder = match model.decoder_log_variance {
-                same if same == model.log_variance => ", and so are those of the decoder".to_owned(),
-                [low, high] => format!(", those of the decoder to {low} to {high}"),
-            };
-            [
-                format!("variational autoencoder (Kingma and Welling 2014) with {} latent dimensions", model.latent),
-                format!(" Log-variances of the posterior are limited to {low} to {high}{decoder}."),
-            ]
-        }
+        ]
+    } else {
+        let decoder = match model.decoder_log_variance {
+            same if same == model.log_variance => ", and so are those of the decoder".to_owned(),
+            [low, high] => format!(", those of the decoder to {low} to {high}"),
+        };
+        [
+            format!("variational autoencoder (Kingma and Welling 2014) with {} latent dimensions", model.latent),
+            format!(" Log-variances of the posterior are limited to {low} to {high}{decoder}."),
+        ]
     };
     format!(
         "# {name}\n\nA {kind}: {layers}. An example is {width} numbers (channels {channels}, height {height}, width \

@@ -99,6 +99,9 @@ pub struct Found {
 
 impl Book {
     /// From the nodes of [`tensors`].
+    ///
+    /// # Errors
+    /// A bug, where they are not as many.
     pub fn new(nodes: &[Id]) -> Result<Self> {
         match *nodes {
             [size, base] => Ok(Self { size, base, moved: None }),
@@ -108,6 +111,9 @@ impl Book {
     }
 
     /// The codes, [K, D].
+    ///
+    /// # Errors
+    /// None that depends on shapes.
     pub fn codes(&self, graph: &mut Graph) -> Result<Id> {
         if let Some(moved) = self.moved {
             return graph.map([self.base, moved], |[start, moved]| start + moved);

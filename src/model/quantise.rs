@@ -122,7 +122,7 @@ impl Model {
     }
 
     /// What the decoder puts out for codes, [R, Z].
-    fn from_cells(&self, graph: &mut Graph, networks: &Networks, codes: Id) -> Result<Id> {
+    fn of_cells(&self, graph: &mut Graph, networks: &Networks, codes: Id) -> Result<Id> {
         let codes = graph.reshape(codes, &[graph.batch, self.cells() * self.config.latent])?;
         networks.decode(graph, codes, None)
     }
@@ -141,7 +141,7 @@ impl Model {
         // The code itself, to the bit, with the gradient of z.
         let (fixed, code) = (graph.stop_gradient(z)?, graph.stop_gradient(found.codes)?);
         let through = graph.map([z, fixed, code], |[z, fixed, code]| (z - fixed) + code)?;
-        let out = self.from_cells(graph, networks, through)?;
+        let out = self.of_cells(graph, networks, through)?;
         let out = likelihood::complete(graph, self, out, networks.shared)?;
         Ok(Pass { x, z, found, out })
     }
@@ -216,7 +216,7 @@ impl Model {
         let index = graph.reshape(index, &[batch * self.cells()])?;
         let codes = Book::new(&networks.codebook)?.codes(&mut graph)?;
         let codes = graph.add(Op::TakeRows { x: codes, index })?;
-        let out = self.from_cells(&mut graph, &networks, codes)?;
+        let out = self.of_cells(&mut graph, &networks, codes)?;
         let mean = likelihood::mean(&mut graph, self, out)?;
         graph.output("mean", mean);
         Ok(graph)
@@ -230,7 +230,7 @@ impl Model {
         let z = self.to_cells(&mut graph, &networks, x)?;
         let codes = Book::new(&networks.codebook)?.codes(&mut graph)?;
         let found = codebook::nearest(&mut graph, z, codes)?;
-        let out = self.from_cells(&mut graph, &networks, found.codes)?;
+        let out = self.of_cells(&mut graph, &networks, found.codes)?;
         let mean = likelihood::mean(&mut graph, self, out)?;
         graph.output("x", x);
         graph.output("mean", mean);

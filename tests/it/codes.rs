@@ -130,7 +130,7 @@ fn twin(
         distortion += weight * 0.5 * (distance(&x, &mean) / variance + WIDTH as f64 * log);
         committed += weight * distance(&own, &e);
         let dy: Vec<f64> = mean.iter().zip(&x).map(|(mean, x)| weight * (mean - x) / variance).collect();
-        let mut dz = vec![0.0; LATENT];
+        let mut dz = [0.0; LATENT];
         for j in 0..LATENT {
             for i in 0..WIDTH {
                 dz[j] += dy[i] * decoder[j * WIDTH + i];
@@ -263,6 +263,7 @@ fn codes_begin_as_outputs_of_the_encoder_and_begin_again_where_they_are_dead() {
             assert_eq!(rows.iter().collect::<BTreeSet<_>>().len(), CODES, "no two begin as one: {rows:?}");
             seen.insert(rows.clone());
             // One dies; the others stay where they are.
+            write(&mut session, "encoder.head", &encoder);
             let mut size = read(&mut session, &Role::Parameters, "codebook.size");
             size[2] = 0.01;
             write(&mut session, "codebook.size", &size);
