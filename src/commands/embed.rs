@@ -46,12 +46,10 @@ pub fn run(args: &EmbedArgs, report: &Report) -> Result<()> {
         Some(layer) => layers.swap_remove(layer),
         None => Posterior::side_by_side(&layers),
     };
+    let latents = if layer.is_none() { session.model.latents() } else { vec![posterior.latent] };
     let made = match format {
         "npy" => arrays(&args.out, &posterior, args.std)?,
-        _ => {
-            let latents = if layer.is_none() { session.model.latents() } else { vec![posterior.latent] };
-            table(&args.out, &posterior, &dimensions(&latents), &examples, session.data()?, args.std)?
-        }
+        _ => table(&args.out, &posterior, &dimensions(&latents), &examples, session.data()?, args.std)?,
     };
     report.note(&format!(
         "latents  of {} examples ({name} part of {}), {} dimensions",

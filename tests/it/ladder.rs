@@ -94,7 +94,7 @@ impl Formulas {
                 }
                 at += 1;
             }
-            h.iter_mut().for_each(|h| *h = h.tanh());
+            h = h.into_iter().map(f64::tanh).collect();
         }
         let head = self.affine(&format!("{name}.head"), &h);
         (h, head)
@@ -289,10 +289,10 @@ fn means_of_all_layers_and_what_they_decode_to_are_those_of_the_formulas() {
             }
         }
         let seen = session.reconstruct(&examples, None, 1).unwrap().1;
-        for layer in 0..3 {
-            let means = session.decode_layer(layer, &found[layer].means, &[]).unwrap();
+        for (layer, posterior) in found.iter().enumerate() {
+            let means = session.decode_layer(layer, &posterior.means, &[]).unwrap();
             for (row, means) in means.chunks_exact(WIDTH).enumerate() {
-                let mut z: Vec<f64> = found[layer].mean(row).iter().map(|&z| f64::from(z)).collect();
+                let mut z: Vec<f64> = posterior.mean(row).iter().map(|&z| f64::from(z)).collect();
                 for below in (0..layer).rev() {
                     z = formulas.prior(below, &z)[..LATENTS[below]].to_vec();
                 }
