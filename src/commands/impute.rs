@@ -189,7 +189,9 @@ fn pictures(args: &ImputeArgs, data: &Dataset, record: &DataRecord, done: &Done,
         }
         let (numbers, extents) = show::numbers(&copy, record);
         let (before, _) = show::numbers(&done.before, record);
-        shape = extents;
+        // Rows of an array stay rows.
+        let rows_of_numbers = data.shape[..2] == [1, 1] && extents.len() == 4;
+        shape = if rows_of_numbers { vec![rows, data.width()] } else { extents };
         all.extend(numbers.iter().zip(before).enumerate().map(|(at, (&filled, before))| match &written {
             _ if before.is_nan() => filled,
             Some(written) => written.at(at),
