@@ -212,7 +212,9 @@ impl Correlations {
 fn standardised(mut values: Vec<f64>) -> Vec<f64> {
     let there = values.iter().filter(|value| !value.is_nan()).count().max(1) as f64;
     let mean = values.iter().filter(|value| !value.is_nan()).sum::<f64>() / there;
-    values.iter_mut().for_each(|value| *value = if value.is_nan() { 0.0 } else { *value - mean });
+    for value in &mut values {
+        *value = if value.is_nan() { 0.0 } else { *value - mean };
+    }
     let length = values.iter().map(|value| value * value).sum::<f64>().sqrt();
     values.iter_mut().filter(|_| length > 0.0).for_each(|value| *value /= length);
     values

@@ -1,7 +1,7 @@
-//! What is missing from rows, from what is there: p(x_missing | x_observed) by importance-weighted latents (Mattei and Frellsen
+//! What is missing from rows, from what is there: `p(x_missing | x_observed)` by importance-weighted latents (Mattei and Frellsen
 //! 2019, "MIWAE: Deep generative modelling and imputation of incomplete data sets", arXiv 1812.02633, section 4).
 //!
-//! K latents of a row come from the encoder, with weights w ∝ p(x_observed|z) p(z) / q(z|x) that add up to 1. The mean of a
+//! K latents of a row come from the encoder, with weights `w ∝ p(x_observed|z) p(z) / q(z|x)` that add up to 1. The mean of a
 //! missing value is Σ w·E[x|z]; a draw takes one of the latents by its weight and draws from p(x|z) of it (sampling importance
 //! resampling). An encoder that never saw rows with holes is shown 0 in their place, and proposes latents that few of have any
 //! weight. Iterations fill the rows with draws and encode them again, each of the K by itself (as Rezende, Mohamed, Wierstra

@@ -49,8 +49,10 @@ struct Wanted {
     /// Latents of each of them, or of all.
     columns: usize,
     seed: u64,
-    /// Whether values are drawn from p(x|z), and of how many items a row consists that a multinomial draws.
-    draw: Option<Option<u64>>,
+    /// Whether values are drawn from p(x|z).
+    draw: bool,
+    /// Of how many items a row consists that a multinomial draws.
+    total: Option<u64>,
 }
 
 /// Draws latents from the prior and writes what the decoder makes of them: the means of p(x|z), or draws from it. A conditional
@@ -94,14 +96,13 @@ pub fn run(args: &SampleArgs, report: &Report) -> Result<()> {
     }
     let source =
         args.ex_post.map(|ExPost::Gmm| fitted(session, args.components.unwrap_or(COMPONENTS), report)).transpose()?;
-    let draw = (args.draw || args.compare).then_some(args.total);
-    let wanted = Wanted { columns: if shown.is_empty() { count } else { each }, shown, seed, draw };
+    let draw = args.draw || args.compare;
+    let wanted = Wanted { columns: if shown.is_empty() { count } else { each }, shown, seed, draw, total: args.total };
     let images = made(session, &wanted, source.as_ref())?;
     let record = &trained.session.record;
     let names: Vec<String> =
         wanted.shown.iter().map(|&class| scatter::name(class, record.classes.as_deref())).collect();
-    let mut value =
-        json!({ "count": images.len() / trained.session.model.width, "seed": seed, "drawn": draw.is_some() });
+    let mut value = json!({ "count": images.len() / trained.session.model.width, "seed": seed, "drawn": draw });
     if !args.compare || args.out.is_some() {
         let rows = images.len() / trained.session.model.width;
         let of_rows: Vec<&str> =
@@ -110,7 +111,7 @@ pub fn run(args: &SampleArgs, report: &Report) -> Result<()> {
         let of: String =
             of.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' }).take(80).collect();
         let from = if source.is_some() { "gmm" } else { "prior" };
-        let drawn = if draw.is_some() { "-drawn" } else { "" };
+        let drawn = if draw { "-drawn" } else { "" };
         let name = format!("{from}{drawn}-step-{}-seed-{seed}{of}.{}", trained.step, show::extension(record));
         let path = open::picture(&trained, args.out.as_deref(), &name)?;
         show::classes(&path, &images, &of_rows, record, columns)?;
@@ -137,18 +138,18 @@ pub fn run(args: &SampleArgs, report: &Report) -> Result<()> {
 
 /// The examples, [n, D], in the units of the model.
 fn made(session: &mut Session, wanted: &Wanted, source: Option<&Gmm>) -> Result<Vec<f32>> {
-    let Wanted { shown, columns, seed, draw } = wanted;
-    let (columns, seed, rows) = (*columns, *seed, shown.len().max(1));
+    let &Wanted { ref shown, columns, seed, draw, total } = wanted;
+    let rows = shown.len().max(1);
     let of_rows: Vec<u32> = shown.iter().flat_map(|&class| std::iter::repeat_n(class, columns)).collect();
     let mixed = source.map(|mixture| mixture.sample(columns, seed).repeat(rows));
     match (draw, mixed) {
-        (None, None) if shown.is_empty() => session.sample(columns, seed),
-        (None, None) => Ok(session.class_grid(shown, columns, &[seed])?.swap_remove(0)),
-        (None, Some(latents)) => session.decode(&latents, &of_rows),
-        (Some(total), Some(latents)) => session.draw(&latents, &of_rows, *total, seed),
-        (Some(total), None) => {
+        (false, None) if shown.is_empty() => session.sample(columns, seed),
+        (false, None) => Ok(session.class_grid(shown, columns, &[seed])?.swap_remove(0)),
+        (false, Some(latents)) => session.decode(&latents, &of_rows),
+        (true, Some(latents)) => session.draw(&latents, &of_rows, total, seed),
+        (true, None) => {
             let latents = session.latents(&(0..columns as u32).collect::<Vec<_>>(), seed)?.repeat(rows);
-            session.draw(&latents, &of_rows, *total, seed)
+            session.draw(&latents, &of_rows, total, seed)
         }
     }
 }

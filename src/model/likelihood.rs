@@ -94,7 +94,7 @@ pub struct Joint {
     /// The biases at which the decoder's last map puts out the means of values, plane by plane.
     pub starts: fn(&Model, means: &[f32]) -> Vec<f32>,
     /// The distribution of each value that is missing from an example: [`draw::Values::missing`].
-    pub given: fn(&Model, out: &[f32], x: &[f32]) -> Result<Vec<draw::Part>>,
+    pub given: draw::Missing,
 }
 
 /// Numbers that the decoder has once for all examples: a trainable tensor of logarithms beside its network.

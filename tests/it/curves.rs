@@ -64,7 +64,7 @@ const SETTINGS: [&str; 12] = [
     "--recipe binary --set hidden=[24,16] --set validation=0",
     "--recipe conditional --set hidden=[24]",
     "--recipe iwae2 --set hidden=[24] --set above=[12-6,4] --set validation=0",
-    "--recipe ladder --set hidden=[24] --set latent=10 --set above=[12-6,4] --set anneal=none",
+    "--recipe ladder --set hidden=[24] --set above=[12-6,4] --set anneal=none",
     "--recipe gaussian-learned --set hidden=[24] --set activation=gelu --set optimizer.kind=adamw --set validation=0",
     "--recipe gaussian --set hidden=[24] --set optimizer.kind=sgd --lr 1e-5 --set momentum=0.9 --set validation=0",
 ];

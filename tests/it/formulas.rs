@@ -109,7 +109,7 @@ fn the_pairs_of_a_mixture_are_never_stored_in_all_their_dimensions() {
     }
 }
 
-/// Leaky ReLU.
+/// Leaky `ReLU`.
 fn leaky(x: Expr) -> Expr {
     x.clone().max(0.25 * x)
 }

@@ -31,6 +31,9 @@ pub enum Given {
     Levels(Vec<(f64, Vec<[f64; 2]>)>),
 }
 
+/// The distributions of what is missing from an example, by the decoder's output for it and its values.
+pub type Missing = fn(&Model, out: &[f32], x: &[f32]) -> Result<Vec<Part>>;
+
 /// A column of an example, or a pixel: where it is, and its distribution.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Part {
@@ -196,8 +199,11 @@ impl Given {
     /// The mean of each place.
     pub fn mean(&self) -> Vec<f64> {
         match self {
-            &Self::Normal(mean, _) | &Self::Laplace(mean, _) | &Self::NegativeBinomial(mean, _) => vec![mean],
-            &Self::Bernoulli(mean) | &Self::Poisson(mean) => vec![mean],
+            &Self::Normal(mean, _)
+            | &Self::Laplace(mean, _)
+            | &Self::NegativeBinomial(mean, _)
+            | &Self::Bernoulli(mean)
+            | &Self::Poisson(mean) => vec![mean],
             Self::Categorical(p) => p.clone(),
             // That of the logistics, held between the ends, as pictures of means show it.
             Self::Levels(components) => {

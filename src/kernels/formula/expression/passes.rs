@@ -233,7 +233,7 @@ pub fn chain<S: Simd>(simd: S, start: Option<Values>, steps: &[Told], y: &mut [f
 }
 
 #[inline(always)]
-fn vectors<'a, S: Simd>(simd: S, values: Values<'a>, times: Option<f32>) -> Vectors<'a, S> {
+fn vectors<S: Simd>(simd: S, values: Values<'_>, times: Option<f32>) -> Vectors<'_, S> {
     match (values, times) {
         (Values::Each(values), None) => Vectors::Each(S::as_simd_f32s(values).0),
         (Values::Each(values), Some(times)) => Vectors::Scaled(S::as_simd_f32s(values).0, simd.splat_f32s(times)),
