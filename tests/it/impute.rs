@@ -19,7 +19,8 @@ const W: [[f64; 4]; 2] = [[1.0, -0.5, 0.8, 0.0], [0.3, 0.9, -0.4, 0.7]];
 const B: [f64; 4] = [0.5, -1.0, 0.0, 2.0];
 const VARIANCE: f64 = 0.25;
 
-/// A model with this decoder and an encoder that has learned hardly anything.
+/// A model with this decoder and an encoder that knows the posterior given the first two values, but for the covariance of its
+/// dimensions and a slight regard to the third value: weights have something to mend, and there are enough that weigh something.
 fn linear() -> Checkpoint {
     let folder = tempfile::tempdir().unwrap();
     let mut random = Philox::new(1, Stream::Choice, 0, 0);
@@ -31,7 +32,29 @@ fn linear() -> Checkpoint {
     let decoder = checkpoint.parameters.iter_mut().find(|(name, _)| name == "decoder.head").unwrap();
     assert_eq!(decoder.1.shape, [3, 4]);
     decoder.1.values = W.iter().chain([&B]).flatten().map(|&x| x as f32).collect();
+    let encoder = checkpoint.parameters.iter_mut().find(|(name, _)| name == "encoder.head").unwrap();
+    assert_eq!(encoder.1.shape, [5, 4]);
+    encoder.1.values = posterior().iter().flatten().map(|&x| x as f32).collect();
     checkpoint
+}
+
+/// The encoder's map, [values + 1, 2Z]: means PΣᵢ wᵢ(xᵢ − bᵢ)/σ² and log-variances ln Pⱼⱼ of the posterior given the first two
+/// values, P = (1 + Σᵢ wᵢwᵢᵀ/σ²)⁻¹.
+fn posterior() -> [[f64; 4]; 5] {
+    let inner = |j: usize, k: usize| (0..2).map(|i| W[j][i] * W[k][i] / VARIANCE).sum::<f64>();
+    let [a, b, d] = [1.0 + inner(0, 0), inner(0, 1), 1.0 + inner(1, 1)];
+    let p = [[d, -b], [-b, a]].map(|row| row.map(|x| x / (a * d - b * b)));
+    let slope = |i: usize, j: usize| (0..2).map(|k| p[j][k] * W[k][i] / VARIANCE).sum::<f64>();
+    let mut map = [[0.0; 4]; 5];
+    for j in 0..2 {
+        for i in 0..2 {
+            map[i][j] = slope(i, j);
+            map[4][j] -= slope(i, j) * B[i];
+        }
+        map[2][j] = 0.1;
+        map[4][2 + j] = p[j][j].ln();
+    }
+    map
 }
 
 fn session(checkpoint: &Checkpoint) -> Session {
@@ -90,7 +113,8 @@ fn means_and_draws_are_those_of_the_exact_conditional_of_a_linear_model() {
             }
         }
         assert_eq!(means[8..], [0.1, 0.2, 0.3, 0.4], "what is there stays");
-        assert!(found.effective.len() == 2 && found.effective.iter().all(|&of| of > 100.0), "{:?}", found.effective);
+        // A mean of so many is right to about 0.8/√1000 = 0.025, and more of them weigh something here.
+        assert!(found.effective.len() == 2 && found.effective.iter().all(|&of| of > 1000.0), "{:?}", found.effective);
     }
 }
 
