@@ -64,6 +64,10 @@ pub fn initial(model: &Model, seed: u64, OfData { means, examples }: OfData) -> 
         let mut rng = Philox::new(seed, Stream::Init, tensors.len() as u32, 0);
         tensors.push(started(model.config.init, &mut rng, &tensor, examples));
     }
+    for map in model.classifier() {
+        let mut rng = Philox::new(seed, Stream::Init, tensors.len() as u32, 0);
+        tensors.push(drawn(&mut rng, bounds(model.config.init, &map, 1), map.inputs, map.outputs));
+    }
     tensors
 }
 

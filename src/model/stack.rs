@@ -38,6 +38,8 @@ pub(super) struct Networks {
     pub discriminator: Vec<Id>,
     /// Those of the codebook, if there is one.
     pub codebook: Vec<Id>,
+    /// Those of the classifier, if there is one.
+    pub classifier: Vec<Id>,
 }
 
 /// What the lowest encoder puts out for examples.
@@ -164,7 +166,9 @@ impl Model {
         let codebook = codebook::tensors(&self.config);
         let codebook = codebook.into_iter().map(|tensor| graph.parameter(&tensor.name, tensor.shape));
         let codebook = codebook.collect::<Result<_>>()?;
-        Ok(Networks { encoders, decoders, shared, posterior, prior, discriminator, codebook })
+        let classifier = self.classifier();
+        let classifier = classifier.iter().map(|map| graph.parameter(&map.name, map.shape())).collect::<Result<_>>()?;
+        Ok(Networks { encoders, decoders, shared, posterior, prior, discriminator, codebook, classifier })
     }
 
     /// What density and draws of the prior are computed from: its tensors, or what the encoder says of those that are examples.
