@@ -87,6 +87,8 @@ pub struct ModelConfig {
     pub condition: Condition,
     /// Widths of the hidden layers of the classifier q(y|x), where the condition is `inferred`; empty for a linear one.
     pub classifier: Vec<usize>,
+    /// p(y), where the condition is `inferred`.
+    pub class_prior: ClassPrior,
     /// What latents are like before any example is seen: the prior of the highest stochastic layer.
     pub prior: Prior,
     /// K, the components of the priors `mixture` and `vamp`; others ignore it.
@@ -170,6 +172,16 @@ impl Config {
             Monitor::Rate => "rate",
         }
     }
+}
+
+/// How likely classes are before any example is seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClassPrior {
+    /// All alike.
+    Uniform,
+    /// As often as the labelled examples have them, each class counted once more, so that none is impossible.
+    Labelled,
 }
 
 impl Condition {
@@ -416,6 +428,7 @@ impl Default for Config {
                 hierarchy: Hierarchy::Stacked,
                 condition: Condition::None,
                 classifier: vec![500],
+                class_prior: ClassPrior::Uniform,
                 prior: Prior::Standard,
                 prior_components: 10,
                 prior_weights: MixtureWeights::Uniform,

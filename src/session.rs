@@ -348,7 +348,8 @@ impl Session {
         for (member, config) in members.into_iter().enumerate() {
             let model = Model { config: config.model, ..self.model.clone() };
             let examples = self.pseudo_inputs(&model, config.train.seed)?;
-            let of_data = OfData { means: &means, examples: &examples };
+            let class_prior = self.class_prior()?;
+            let of_data = OfData { means: &means, examples: &examples, class_prior: &class_prior };
             let initial = initial(&model, config.train.seed, of_data);
             for (range, values) in self.ranges().iter().zip(initial) {
                 for role in &roles {
@@ -358,6 +359,19 @@ impl Session {
             self.initialise_moments(member)?;
         }
         Ok(())
+    }
+
+    /// log p(y) by the labels that are shown, each class counted once more; none where no model asks for it.
+    fn class_prior(&self) -> Result<Vec<f32>> {
+        if !self.model.infers_classes() {
+            return Ok(vec![]);
+        }
+        let (shown, mut counts) = (self.labelled()?, vec![1.0_f64; self.model.classes]);
+        for label in self.data()?.labels.iter().flat_map(|labels| shown.iter().map(|&at| labels[at as usize])) {
+            counts[label as usize] += 1.0;
+        }
+        let all: f64 = counts.iter().sum();
+        Ok(counts.into_iter().map(|count| (count / all).ln() as f32).collect())
     }
 
     /// Training examples that the pseudo-inputs of a prior start as, as an encoder is shown them, [K, D]; none where the prior

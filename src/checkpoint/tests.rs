@@ -26,6 +26,7 @@ fn config() -> Config {
             norm: crate::config::Norm::Layer,
             condition: Condition::None,
             classifier: vec![500],
+            class_prior: crate::config::ClassPrior::Uniform,
             activation: Activation::Relu,
             likelihood: Likelihood::Bernoulli,
             sigma: 0.1,

@@ -133,6 +133,7 @@ fn belongings(config: &Config) -> Vec<(&'static str, bool, &'static str)> {
         ("model.codebook_restart", codes, "model.codes"),
         ("objective.commitment", codes, "model.codes"),
         ("model.classifier", inferred, m2),
+        ("model.class_prior", inferred, m2),
         ("objective.classify", inferred, m2),
         ("data.labelled", inferred, m2),
         ("data.labelled_seed", inferred, m2),

@@ -117,7 +117,7 @@ mod tests {
         let stored: Vec<u32> = (0..11).collect();
         let mut order = stored.clone();
         spread(&mut order, &[20, 21, 22], (4, 2), 9, 1);
-        let (taken, kept): (Vec<_>, Vec<_>) = order.iter().partition(|&&at| at >= 20);
+        let (taken, kept): (Vec<u32>, Vec<u32>) = order.iter().partition(|&&at| at >= 20);
         assert_eq!(kept, [2, 3, 6, 7, 10]);
         assert_eq!(taken[..3], taken[3..6]);
         let mut first = taken[..3].to_vec();

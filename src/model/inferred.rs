@@ -1,7 +1,7 @@
 //! M2 (Kingma, Rezende, Mohamed and Welling, "Semi-supervised learning with deep generative models", 2014, arXiv 1406.5298): the
 //! class y of an example is a latent beside z, and the labels of few examples say what it is of these.
 //!
-//! p(x, y, z) = p(y) p(z) p(x|y, z), p(y) = 1/C, and q(y, z|x) = q(y|x) q(z|x, y), with a classifier for q(y|x). The loss of an
+//! p(x, y, z) = p(y) p(z) p(x|y, z), p(y) = 1/C or the shares of the labelled examples, and q(y, z|x) = q(y|x) q(z|x, y), with a classifier for q(y|x). The loss of an
 //! example whose class is known is (eq. 6)
 //!
 //! L(x, y) = E log q(z|x, y) − E log p(x|y, z) − log p(y) − log p(z)
@@ -24,19 +24,23 @@ use super::stack::{Encoded, Networks};
 use super::vae::named;
 use super::weights::{CLASSIFIER, DISTORTION, RATE, Weight};
 use super::{Model, Weights, likelihood};
-use crate::config::{Condition, Config, ObjectiveConfig};
+use crate::config::{ClassPrior, Condition, Config, ObjectiveConfig};
 use crate::error::Result;
 use crate::expr::Expr;
-use crate::graph::{Axis, Elements, Graph, Id, Op, Reduction};
+use crate::graph::{Axis, Elements, Graph, Group, Id, Op, Reduction};
 use crate::shape::Shape;
 
 /// The name of the output with log q(y|x) of each class, [B, C].
 pub const CLASS_LOG_PROBABILITIES: &str = "class log-probabilities";
 
+/// The name of the tensor with log p(y), which nothing trains.
+pub(super) const CLASS_PRIOR: &str = "class_prior";
+
 /// The model, all of it by one loss.
 pub(super) fn phases(config: &Config) -> Vec<Phase> {
     let weights = Weights::of(&config.objective).with(Weight::constant(CLASSIFIER, config.objective.classify));
     vec![Phase {
+        trains: Group::Except(&[CLASS_PRIOR]),
         weights,
         build: |model, _, weights, batch| model.train_inferred(weights, batch),
         ..Phase::whole(config)
@@ -57,7 +61,7 @@ struct Judged {
     log_q: Id,
     /// −log p(x|y, z), [B, C].
     distortion: Id,
-    /// KL(q(z|x, y) ‖ p(z)), [B, C].
+    /// KL(q(z|x, y) ‖ p(z)) − log p(y), [B, C].
     rate: Id,
 }
 
@@ -85,6 +89,21 @@ impl Model {
         };
         let inputs = std::iter::once(&self.width).chain(widths);
         inputs.zip(widths.iter().chain([&self.classes])).enumerate().map(map).collect()
+    }
+
+    /// The shape of log p(y) where it is a tensor.
+    pub(super) fn class_prior(&self) -> Option<Shape> {
+        let stored = self.infers_classes() && self.config.class_prior == ClassPrior::Labelled;
+        stored.then(|| Shape::new(&[1, self.classes]))
+    }
+
+    /// log p(y) of all classes, [1, C].
+    fn log_prior(&self, graph: &mut Graph, networks: &Networks) -> Result<Id> {
+        let uniform = Expr::constant(-(self.classes as f32).ln());
+        match networks.class_prior {
+            Some(stored) => Ok(stored),
+            None => graph.add(Op::Map(Elements { operands: vec![], f: uniform, rows: 1, columns: self.classes })),
+        }
     }
 
     /// log q(y|x) of examples, [B, D] → [B, C].
@@ -127,13 +146,14 @@ impl Model {
         let (distortion, [stats, _]) = self.decoded_as_all(graph, networks, x, eps)?;
         let rate = graph.add(Op::Kl { stats, clamp: self.clamp() })?;
         let by_class = [graph.batch, self.classes];
-        Ok(Judged { log_q, distortion: graph.reshape(distortion, &by_class)?, rate: graph.reshape(rate, &by_class)? })
+        let (rate, prior) = (graph.reshape(rate, &by_class)?, self.log_prior(graph, networks)?);
+        let rate = graph.map([rate, prior], |[rate, prior]| rate - prior)?;
+        Ok(Judged { log_q, distortion: graph.reshape(distortion, &by_class)?, rate })
     }
 
     /// Adds distortion and rate, which are −ELBO together, with the labels [B] where some are known: −1 where one is not.
     fn add_bound(&self, graph: &mut Graph, weights: &Weights, of: &Judged, label: Option<Id>) -> Result<()> {
         let &Judged { log_q, distortion, rate } = of;
-        let uniform = (self.classes as f32).ln();
         let (shares, surprise) = match label {
             None => (graph.map([log_q], |[log_q]| log_q.exp())?, log_q),
             Some(label) => {
@@ -148,7 +168,7 @@ impl Model {
         let sum = Reduction::Sum;
         let distortion = graph.reduce_map(sum, Axis::Columns, [shares, distortion], |[share, of]| share * of)?;
         let rate = graph.reduce_map(sum, Axis::Columns, [shares, rate, surprise], |[share, rate, surprise]| {
-            share * (rate + uniform + surprise)
+            share * (rate + surprise)
         })?;
         graph.term("distortion", distortion, weights.slot(DISTORTION)?);
         graph.term("rate", rate, weights.slot(RATE)?);
@@ -272,12 +292,16 @@ impl Model {
         name: &str,
     ) -> Result<()> {
         let [x, eps] = of;
-        let (batch, uniform) = (graph.batch, (self.classes as f32).ln());
+        let batch = graph.batch;
         let (distortion, [stats, z]) = self.decoded_as_all(graph, networks, x, eps)?;
         let ratio = graph.add(Op::LogRatio { stats, eps, z, clamp: self.clamp() })?;
-        let log = graph.map([distortion, ratio], |[distortion, ratio]| -distortion - ratio - uniform)?;
+        let log = graph.map([distortion, ratio], |[distortion, ratio]| -distortion - ratio)?;
         // The classes of an example lie below each other, its samples side by side.
         let log = graph.reshape(log, &[batch * self.classes, samples])?;
+        let prior = self.log_prior(graph, networks)?;
+        let prior = graph.reshape(prior, &[self.classes])?;
+        let prior = graph.tile(prior, batch)?;
+        let log = graph.map([log, prior], |[log, prior]| log + prior)?;
         let all = graph.reduce(Reduction::LogSumExp, Axis::Rows(self.classes), log)?;
         let all = graph.reshape(all, &[batch * samples])?;
         let (distortion, ratio) = (graph.map([all], |[all]| -all)?, graph.map([all], |[all]| 0.0 * all)?);

@@ -128,6 +128,7 @@ impl Model {
         let count = count + likelihood::global(&model).map_or(0, |global| global.count as u64);
         let own = [model.posterior_tensors(), model.prior_tensors(), codebook::tensors(&model.config)].concat();
         let count = count + own.iter().map(|tensor| tensor.shape.count() as u64).sum::<u64>();
+        let count = count + model.class_prior().map_or(0, |shape| shape.count() as u64);
         let players = [model.discriminator(), model.classifier()].concat();
         let count = count + players.iter().map(|map| map.shape().count() as u64).sum::<u64>();
         if count > MAX_PARAMETERS {
