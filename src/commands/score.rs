@@ -140,7 +140,7 @@ fn score_all(
             count(scores.len() as u64)
         ));
     }
-    Ok(Scored { data, examples, part: name, method, conditional: session.model.classes > 0, scores })
+    Ok(Scored { data, examples, part: name, method, conditional: session.model.is_told_classes(), scores })
 }
 
 /// The scores of examples.

@@ -254,7 +254,7 @@ fn a_table_with_few_labels_is_classified_and_so_is_one_without() {
     let at = folder.path();
     table(at, "t.csv", true);
     table(at, "without.csv", false);
-    elbo(at, &format!("train {TABLE} --epochs 30 --out run")).succeeded();
+    elbo(at, &format!("train {TABLE} --epochs 15 --out run")).succeeded();
     let metrics = fs::read_to_string(at.join("run/metrics.csv")).unwrap();
     assert!(metrics.lines().next().unwrap().contains("classifier"), "{metrics}");
     let found = json(&elbo(at, "eval run --part test --json --adapter cpu").succeeded());
@@ -282,8 +282,7 @@ fn a_table_with_few_labels_is_classified_and_so_is_one_without() {
         "traverse run --class owl --out t.png",
     ] {
         let outcome = elbo(at, &format!("{command} --adapter cpu"));
-        assert!(outcome.code == Some(0) || command.starts_with("traverse"), "{command}: {outcome:?}");
-        assert!(!outcome.err.contains("panicked") && !outcome.err.contains("internal error"), "{command}: {outcome:?}");
+        assert!(outcome.code == Some(0), "{command}: {outcome:?}");
     }
     elbo(at, "export run --format onnx --out exported").failed(2, "model.condition = inferred");
     elbo(at, "impute run --data without.csv --out f.csv --adapter cpu").failed(2, "no task \"impute\"");
