@@ -12,8 +12,8 @@ use clap::{Parser, Subcommand};
 
 pub use answers::{
     CompareArgs, DecodeArgs, DisentangleArgs, EmbedArgs, EvalArgs, ExPost, ExamplesArgs, FillWith, ImputeArgs,
-    InterpolateArgs, LatentArgs, Method, Part, Path, ReconstructArgs, RunArgs, SampleArgs, ScoreArgs, Stochastic,
-    Threshold, TraverseArgs,
+    InterpolateArgs, LatentArgs, Method, Part, Path, PredictArgs, ReconstructArgs, RunArgs, SampleArgs, ScoreArgs,
+    Stochastic, Threshold, TraverseArgs,
 };
 pub use bench::{BenchArgs, BenchCommand, BenchEvalArgs, BenchMatmulArgs, BenchStepArgs};
 pub use exchange::{ExportArgs, Format, ImportArgs};
@@ -124,6 +124,17 @@ Examples:
   elbo embed runs/first --out z.npy
   elbo embed runs/first --data mnist/ --part test --std --out z.csv")]
     Embed(EmbedArgs),
+
+    /// Say which class examples are of
+    ///
+    /// Writes the probability of each class for each example, q(y|x), by a model that infers classes
+    /// (`model.condition = inferred`). Data need no labels; where they have some, the share that is right is printed.
+    #[command(after_long_help = "\
+Examples:
+  elbo train --recipe m2 --data mnist --set data.labelled=100 --out runs/few
+  elbo predict runs/few --part test --out classes.csv
+  elbo predict runs/few --data new.csv --out classes.npy")]
+    Predict(PredictArgs),
 
     /// Score rows: the higher, the more anomalous
     ///

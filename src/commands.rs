@@ -20,6 +20,7 @@ mod interpolate;
 mod latent;
 mod open;
 mod plan;
+mod predict;
 mod profile;
 mod reconstruct;
 mod runs;
@@ -115,6 +116,7 @@ fn switches(command: &Command) -> (bool, bool) {
         Command::Sample(args) => &args.run,
         Command::Reconstruct(args) => &args.run,
         Command::Embed(args) => &args.run,
+        Command::Predict(args) => &args.run,
         Command::Decode(args) => &args.run,
         Command::Score(args) => &args.run,
         Command::Impute(args) => &args.run,
@@ -134,6 +136,7 @@ fn dispatch(command: Command, report: &Report) -> Result<()> {
         Command::Sample(args) => sample::run(&args, report),
         Command::Reconstruct(args) => reconstruct::run(&args, report),
         Command::Embed(args) => embed::run(&args, report),
+        Command::Predict(args) => predict::run(&args, report),
         Command::Decode(args) => decode::run(&args, report),
         Command::Score(args) => score::run(&args, report),
         Command::Impute(args) => impute::run(&args, report),

@@ -85,6 +85,10 @@ pub struct ModelConfig {
     pub hierarchy: Hierarchy,
     /// What encoder and decoder are told beside what they read.
     pub condition: Condition,
+    /// Widths of the hidden layers of the classifier q(y|x), where the condition is `inferred`; empty for a linear one.
+    pub classifier: Vec<usize>,
+    /// p(y), where the condition is `inferred`.
+    pub class_prior: ClassPrior,
     /// What latents are like before any example is seen: the prior of the highest stochastic layer.
     pub prior: Prior,
     /// K, the components of the priors `mixture` and `vamp`; others ignore it.
@@ -136,6 +140,8 @@ pub enum Condition {
     None,
     /// The class of the example, by the labels of the data.
     Label,
+    /// The class of the example, which is a latent where no label says it (M2): a classifier infers it.
+    Inferred,
 }
 
 /// Priors; `crate::model::prior` says what each is.
@@ -164,6 +170,27 @@ impl Config {
             Monitor::Objective => "loss",
             Monitor::Distortion => "distortion",
             Monitor::Rate => "rate",
+        }
+    }
+}
+
+/// How likely classes are before any example is seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClassPrior {
+    /// All alike.
+    Uniform,
+    /// As often as the labelled examples have them, each class counted once more, so that none is impossible.
+    Labelled,
+}
+
+impl Condition {
+    /// The word for it in a configuration.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Label => "label",
+            Self::Inferred => "inferred",
         }
     }
 }
@@ -357,6 +384,8 @@ pub struct TrainConfig {
     pub epochs: usize,
     /// B, examples per update.
     pub batch: usize,
+    /// M2: of the examples of a batch so many that have a label, each of them in turn; 0 leaves labels to chance.
+    pub labelled: usize,
     /// In how many parts a batch is computed, so that it takes less memory; the update is that of the whole batch.
     pub accumulate: usize,
     /// Whether examples come in another order in every epoch; otherwise always as they are stored.
@@ -398,6 +427,8 @@ impl Default for Config {
                 above: vec![],
                 hierarchy: Hierarchy::Stacked,
                 condition: Condition::None,
+                classifier: vec![500],
+                class_prior: ClassPrior::Uniform,
                 prior: Prior::Standard,
                 prior_components: 10,
                 prior_weights: MixtureWeights::Uniform,
@@ -442,6 +473,7 @@ impl Default for Config {
             train: TrainConfig {
                 epochs: 10,
                 batch: 128,
+                labelled: 0,
                 accumulate: 1,
                 reorder: true,
                 seed: 0,

@@ -16,6 +16,7 @@ pub mod glyphs;
 pub mod idx;
 pub mod images;
 mod kinds;
+pub mod labelled;
 pub mod npy;
 pub mod npz;
 mod pictures;
@@ -43,6 +44,9 @@ use table::Encoding;
 pub use values::{Row, Values, little_endian};
 use values::{hash, hex};
 
+/// The label of an example that has none, while others have one.
+pub const NO_LABEL: u32 = u32::MAX;
+
 /// Examples in one block, training part first, then validation, then test.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dataset {
@@ -61,7 +65,7 @@ pub struct Dataset {
     /// How many digits behind the point the numbers of each column of a table have, where there is an end to them; empty where
     /// there is nowhere.
     pub decimals: Vec<Option<u8>>,
-    /// One class per example where the source has them.
+    /// One class per example where the source has them, [`NO_LABEL`] for one that has none.
     pub labels: Option<Vec<u32>>,
     /// The names of the classes, where they are not numbers.
     pub classes: Option<Vec<String>>,
@@ -105,7 +109,8 @@ pub enum Format {
 /// [`Error::Usage`] where the request makes no sense (too many validation examples), [`Error::Data`] where files are
 /// missing or malformed, or have not what the model needs, labels of classes that it knows included.
 pub fn open(config: &Config, known: Option<Known>) -> Result<Dataset> {
-    let data = read(&Request { config: &config.data, takes: config.model.likelihood.takes(), known })?;
+    let holes = config.model.condition == Condition::Inferred;
+    let data = read(&Request { config: &config.data, takes: config.model.likelihood.takes(), known, holes })?;
     let mut data = smaller_validation(data, config, known);
     if known.is_none() {
         let unseen = unseen(&data)?;
@@ -120,6 +125,7 @@ pub fn open(config: &Config, known: Option<Known>) -> Result<Dataset> {
         _ => match config.model.condition {
             Condition::None => Ok(data),
             Condition::Label => classes::named(data, known.and_then(|known| known.classes)),
+            Condition::Inferred => classes::inferred(data, known.and_then(|known| known.classes)),
         },
     }
 }
@@ -155,7 +161,7 @@ fn unseen(data: &Dataset) -> Result<Vec<String>> {
     let mut notes = Vec::new();
     if let Some(labels) = &data.labels {
         let mut counts = vec![[0_usize; 2]; data.class_count()];
-        for (at, &label) in labels.iter().enumerate() {
+        for (at, &label) in labels.iter().enumerate().filter(|(_, label)| **label != NO_LABEL) {
             counts[label as usize][usize::from(data.train.contains(&at))] += 1;
         }
         let name = |class: usize| match &data.classes {
@@ -326,14 +332,21 @@ impl Dataset {
 
     /// How many classes there are: those that have names, or those up to the largest number. None without labels.
     pub fn class_count(&self) -> usize {
-        let largest = self.labels.iter().flatten().max().map_or(0, |&largest| largest as usize + 1);
+        let largest = self
+            .labels
+            .iter()
+            .flatten()
+            .filter(|label| **label != NO_LABEL)
+            .max()
+            .map_or(0, |&largest| largest as usize + 1);
         self.classes.as_ref().map_or(largest, Vec::len)
     }
 
     /// How many examples of each class there are to train on.
     pub fn trained_of_classes(&self) -> Vec<u64> {
         let mut counts = vec![0; self.class_count()];
-        for &label in self.labels.iter().flat_map(|labels| &labels[self.train.clone()]) {
+        let all = self.labels.iter().flat_map(|labels| &labels[self.train.clone()]);
+        for &label in all.filter(|label| **label != NO_LABEL) {
             counts[label as usize] += 1;
         }
         counts

@@ -6,6 +6,7 @@ mod codes;
 pub use aggregate::{Aggregate, mmd};
 pub use codes::Usage;
 
+use crate::data::NO_LABEL;
 use crate::data::batches::batches;
 use crate::error::{Error, Result};
 use crate::kernels::StepScalars;
@@ -14,7 +15,7 @@ use crate::model::tasks::{EVALUATE, IMPORTANCE};
 use crate::model::{LOCATION, RATES, of_layer};
 use crate::plan::Role;
 use crate::rng::Stream;
-use crate::session::{BATCH, Purpose, Rows, Session};
+use crate::session::{BATCH, Purpose, Rows, Session, likeliest};
 use std::ops::Range;
 
 /// Rows (examples times samples) per run of the importance plan, at most.
@@ -62,6 +63,27 @@ pub fn terms_of(session: &mut Session, rows: Rows, seed: u64) -> Result<Vec<Term
         all.extend(distortions.iter().zip(&rates).map(terms));
     }
     Ok(all)
+}
+
+/// The share of the examples of a part whose label is the class that a member's classifier finds the likeliest, for each member.
+/// Nothing where classes are not inferred, and where no example of the part has a label.
+///
+/// # Errors
+/// Those of [`Session::classify`].
+pub fn accuracies(session: &mut Session, part: Range<usize>) -> Result<Option<Vec<f64>>> {
+    if !session.model.infers_classes() {
+        return Ok(None);
+    }
+    let Some(labels) = &session.data()?.labels else { return Ok(None) };
+    let known = |at: &usize| labels[*at] != NO_LABEL;
+    let (examples, labels): (Vec<u32>, Vec<u32>) = part.filter(known).map(|at| (at as u32, labels[at])).unzip();
+    if examples.is_empty() {
+        return Ok(None);
+    }
+    let classes = session.model.classes;
+    let right = |all: Vec<f32>| likeliest(&all, classes).iter().zip(&labels).filter(|(a, b)| a == b).count();
+    let share = |all: Vec<f32>| right(all) as f64 / labels.len() as f64;
+    Ok(Some(session.classify(&examples)?.into_iter().map(share).collect()))
 }
 
 /// Everything `elbo eval` reports but the likelihood.

@@ -5,6 +5,7 @@
 mod adversary;
 pub mod codebook;
 pub mod factor;
+mod inferred;
 pub mod init;
 mod ladder;
 pub mod likelihood;
@@ -23,6 +24,7 @@ pub mod terms;
 pub mod vae;
 pub mod weights;
 
+pub use inferred::CLASS_LOG_PROBABILITIES;
 pub use objective::{BOUND, LAYER_RATE};
 pub use phases::{Phase, phases};
 pub use quantise::CODES;

@@ -113,6 +113,20 @@ impl Run {
         Ok(all)
     }
 
+    /// log q(y|x) of examples [N, D], [N, C], of models that infer classes (`model.condition = inferred`).
+    ///
+    /// # Errors
+    /// As for [`Run::encode`].
+    pub fn classify(&mut self, examples: &[f32]) -> Result<Vec<f32>> {
+        let classes = self.check(examples)?;
+        let (mut all, width) = (Vec::new(), self.session.model.width);
+        for part in (Rows { values: examples, classes: &classes }).portions(BATCH, width) {
+            self.session.show(part)?;
+            all.extend(self.session.classify(&self.shown(part))?.swap_remove(0));
+        }
+        Ok(all)
+    }
+
     /// The codes of examples [N, D], [N, S] with S codes of an example, of models that have some (`model.codes`).
     ///
     /// # Errors
@@ -278,6 +292,7 @@ impl Run {
                 let why = if value.is_finite() { data::taken(takes) } else { ": examples must be finite".into() };
                 Err(Error::Usage(format!("value {column} of example {row} is {value}{why}")))
             }
+            None if self.session.model.infers_classes() && given.is_empty() => Ok(given),
             None => self.told(given, examples.len() / width),
         }
     }

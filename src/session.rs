@@ -11,7 +11,7 @@ use crate::checkpoint::tensors::check_room;
 use crate::checkpoint::{Checkpoint, DataRecord, Tensor};
 use crate::config::{self, Condition, Config};
 use crate::data::codes::Codes;
-use crate::data::{Dataset, Values, classes, little_endian};
+use crate::data::{Dataset, Values, classes, labelled, little_endian};
 use crate::error::{Error, Result};
 use crate::exec::{Executor, PlanId};
 use crate::graph::op::Source;
@@ -26,7 +26,7 @@ use crate::rng::{Philox, Stream, key};
 use bytemuck::Zeroable;
 use std::collections::BTreeMap;
 
-pub use answers::{BATCH, Posterior, Rows};
+pub use answers::{BATCH, Posterior, Rows, likeliest};
 
 /// What a plan computes; sizes are examples per run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -112,6 +112,8 @@ impl Session {
         let data = match config.model.condition {
             Condition::None => data,
             Condition::Label => classes::named(data, None)?,
+            Condition::Inferred if data.labels.is_none() && data.classes.is_some() => data,
+            Condition::Inferred => classes::named(data, None)?,
         };
         let model = Model::new(&config, &data)?;
         if config.train.batch == 0 || config.train.accumulate == 0 {
@@ -167,6 +169,14 @@ impl Session {
         self.data.as_ref().ok_or_else(|| Error::Bug("this session has no data".into()))
     }
 
+    /// The training examples that show their label to a model that infers classes.
+    ///
+    /// # Errors
+    /// Those of [`labelled::chosen`].
+    pub fn labelled(&self) -> Result<Vec<u32>> {
+        labelled::chosen(self.data()?, self.config.data.labelled, self.config.data.labelled_seed)
+    }
+
     /// The plan for a purpose, made and loaded when first asked for.
     ///
     /// # Errors
@@ -206,8 +216,12 @@ impl Session {
             self.upload()?;
         }
         if reads_labels && !self.labelled {
-            let labels = self.data()?.labels.as_deref().unwrap_or_default();
-            let labels: Vec<f32> = labels.iter().map(|&label| label as f32).collect();
+            let data = self.data()?;
+            let labels: Vec<f32> = if self.model.infers_classes() {
+                labelled::told(data, &self.labelled()?)
+            } else {
+                data.labels.iter().flatten().map(|&label| label as f32).collect()
+            };
             for (at, part) in labels.chunks(UPLOAD).enumerate() {
                 self.executor.write_f32(&Role::Labels, at * UPLOAD, part)?;
             }
@@ -334,7 +348,8 @@ impl Session {
         for (member, config) in members.into_iter().enumerate() {
             let model = Model { config: config.model, ..self.model.clone() };
             let examples = self.pseudo_inputs(&model, config.train.seed)?;
-            let of_data = OfData { means: &means, examples: &examples };
+            let class_prior = self.class_prior()?;
+            let of_data = OfData { means: &means, examples: &examples, class_prior: &class_prior };
             let initial = initial(&model, config.train.seed, of_data);
             for (range, values) in self.ranges().iter().zip(initial) {
                 for role in &roles {
@@ -344,6 +359,19 @@ impl Session {
             self.initialise_moments(member)?;
         }
         Ok(())
+    }
+
+    /// log p(y) by the labels that are shown, each class counted once more; none where no model asks for it.
+    fn class_prior(&self) -> Result<Vec<f32>> {
+        if !self.model.infers_classes() {
+            return Ok(vec![]);
+        }
+        let (shown, mut counts) = (self.labelled()?, vec![1.0_f64; self.model.classes]);
+        for label in self.data()?.labels.iter().flat_map(|labels| shown.iter().map(|&at| labels[at as usize])) {
+            counts[label as usize] += 1.0;
+        }
+        let all: f64 = counts.iter().sum();
+        Ok(counts.into_iter().map(|count| (count / all).ln() as f32).collect())
     }
 
     /// Training examples that the pseudo-inputs of a prior start as, as an encoder is shown them, [K, D]; none where the prior

@@ -25,6 +25,8 @@ fn config() -> Config {
             hierarchy: crate::config::Hierarchy::Ladder,
             norm: crate::config::Norm::Layer,
             condition: Condition::None,
+            classifier: vec![500],
+            class_prior: crate::config::ClassPrior::Uniform,
             activation: Activation::Relu,
             likelihood: Likelihood::Bernoulli,
             sigma: 0.1,

@@ -289,6 +289,29 @@ pub struct EmbedArgs {
     pub seed: Option<u64>,
 }
 
+/// `elbo predict`.
+#[derive(Debug, Clone, Args)]
+pub struct PredictArgs {
+    /// The model.
+    #[command(flatten)]
+    pub run: RunArgs,
+
+    /// Classify other data than the run's own
+    #[arg(long, value_name = "SRC")]
+    pub data: Option<String>,
+
+    /// Which part of the data [default: all of it]
+    #[arg(long)]
+    pub part: Option<Part>,
+
+    /// File to write: .npy or .csv
+    ///
+    /// The file to write. An .npy file holds probabilities, f32 of shape [examples, classes]. A .csv file has a header, and per
+    /// example its index, its label where there are labels, the likeliest class, and the probability of each.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
 /// `elbo score`.
 #[derive(Debug, Clone, Args)]
 pub struct ScoreArgs {

@@ -261,6 +261,7 @@ mod tests {
         let measured = Measured {
             summary,
             likelihood: None,
+            accuracy: None,
             exact: false,
             density: false,
             condition,

@@ -9,7 +9,7 @@ use crate::checkpoint::DataRecord;
 use crate::cli::DataArgs;
 use crate::config::{self, DataConfig, Domain, Likelihood, Takes};
 use crate::data::table::{Column, Encoding, Kind};
-use crate::data::{self, Dataset, Format, Values, images};
+use crate::data::{self, Dataset, Format, NO_LABEL, Values, images};
 use crate::error::{Error, Result};
 use crate::report::Report;
 use crate::report::human::{bytes, count};
@@ -229,10 +229,10 @@ fn range(data: &Dataset) -> Result<[f64; 3]> {
 
 /// The classes with the number of their examples.
 fn classes(data: &Dataset) -> Vec<(String, usize)> {
-    let labels = data.labels.as_deref().unwrap_or_default();
+    let labels: Vec<u32> = data.labels.iter().flatten().copied().filter(|&label| label != NO_LABEL).collect();
     let most = labels.iter().max().map_or(0, |&most| most as usize + 1);
     let mut counts = vec![0; most];
-    for &label in labels {
+    for label in labels {
         counts[label as usize] += 1;
     }
     let name = |class: usize| match &data.classes {

@@ -82,6 +82,8 @@ pub(super) struct Measured {
     pub density: bool,
     /// What the model is told beside what it reads: all figures are given that.
     pub condition: Condition,
+    /// The share of the examples with a label whose class is inferred rightly.
+    pub accuracy: Option<f64>,
     /// The values of an example, a mean over the examples of those that are there, where each is one of 256 levels: then
     /// nats can be told in bits per value.
     pub discrete: Option<f64>,
@@ -121,6 +123,9 @@ impl Measured {
             let layer = |layer: &Layer| json!({ "latent": layer.latent, "rate": layer.rate, "active": layer.active });
             value["layers"] = summary.layers.iter().map(layer).collect();
             value["latent"] = json!(summary.layers.iter().map(|layer| layer.latent).sum::<usize>());
+        }
+        if let Some(accuracy) = self.accuracy {
+            value["accuracy"] = json!(accuracy);
         }
         if *condition == Condition::Label {
             value["given"] = json!("y");
@@ -192,13 +197,14 @@ pub(super) fn measure(
     if !neg_elbo.is_finite() {
         return Err(Error::Diverged(format!("-ELBO is {neg_elbo} on these data: the model has diverged")));
     }
+    let accuracy = eval::accuracies(session, part.clone())?.map(|all| all[0]);
     let discrete = levels(session, part.clone())?;
     let likelihood = samples.map(|samples| likelihood(session, part, samples, seed, report)).transpose()?;
     let (learned, condition) = (session.learned()?, session.config.model.condition);
     let scaled = session.record.scales();
     let density = is_density(session)?;
     let values = session.model.width as f64;
-    Ok(Measured { summary, likelihood, exact, density, condition, discrete, values, learned, scaled })
+    Ok(Measured { summary, likelihood, accuracy, exact, density, condition, discrete, values, learned, scaled })
 }
 
 /// Checks the value of `--samples`.
@@ -230,7 +236,7 @@ fn likelihood(
 /// What the estimate of importance weights is of.
 fn estimate(condition: Condition) -> &'static str {
     match condition {
-        Condition::None => "-log p(x)",
+        Condition::None | Condition::Inferred => "-log p(x)",
         Condition::Label => "-log p(x|y)",
     }
 }
@@ -239,7 +245,7 @@ fn as_text(measured: &Measured) -> String {
     let Measured { summary, likelihood, learned, scaled, condition, .. } = measured;
     let bits = |nats: f64| measured.bits(nats).map_or(String::new(), |bits| format!(", {bits:.4} bits/dim"));
     let bound = match condition {
-        Condition::None => "-ELBO",
+        Condition::None | Condition::Inferred => "-ELBO",
         Condition::Label => "-ELBO given y",
     };
     let nats = |value: f64| format!("{value:.2}");
@@ -259,6 +265,7 @@ fn as_text(measured: &Measured) -> String {
         let rest = format!("{error}{bits}, {} samples", count(likelihood.samples as u64));
         rows.push(row(estimate(*condition), nats(likelihood.neg_log_px), rest));
     }
+    rows.extend(measured.accuracy.map(|share| row("accuracy", format!("{:.2} %", 100.0 * share), "of labels".into())));
     rows.extend(learned.as_ref().map(|learned| learned.in_words(*scaled).to_vec()));
     if let Some(usage) = &summary.codes {
         rows.extend(of_codes(measured, usage));

@@ -3,8 +3,9 @@
 use super::{folder, open};
 use crate::checkpoint::Checkpoint;
 use crate::cli::{ExportArgs, Format};
+use crate::config::Condition;
 use crate::durable;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::exchange;
 use crate::exec::{Executor, cpu::Cpu};
 use crate::model::tasks::ENCODE;
@@ -26,6 +27,13 @@ const EXAMPLES: usize = 1024;
 pub fn run(args: &ExportArgs, report: &Report) -> Result<()> {
     folder::check_empty(&args.out, "")?;
     let checkpoint = open::load(&args.run, report)?;
+    if checkpoint.config.model.condition == Condition::Inferred {
+        return Err(Error::Usage(
+            "model.condition = inferred: elbo export has no form for a classifier beside encoder and decoder; `elbo predict` \
+             and `elbo embed` write what the model says of examples"
+                .into(),
+        ));
+    }
     let run = open::folder_of(&args.run);
     let files = match args.format {
         Format::Safetensors => exchange::safetensors(&checkpoint, &run)?,

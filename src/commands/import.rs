@@ -257,8 +257,8 @@ fn check_kind(config: &Config) -> Result<()> {
     }
     let why = match (config.model.condition, config.model.above.is_empty()) {
         (Condition::None, true) => return Ok(()),
-        (Condition::Label, _) => {
-            "model.condition = label: elbo import takes models that are told nothing beside what they read"
+        (Condition::Label | Condition::Inferred, _) => {
+            "model.condition: elbo import takes models that are told nothing beside what they read"
         }
         _ => "model.above: elbo import takes models of one stochastic layer",
     };

@@ -9,7 +9,9 @@ use crate::config::Config;
 use crate::data::{Dataset, Format, array, csv, npy as source};
 use crate::durable;
 use crate::error::{Error, Result};
+use crate::exchange;
 use crate::impute::{self, Asked, Fill, SAMPLES};
+use crate::model::tasks::IMPUTE;
 use crate::report::human::{count, counted};
 use crate::report::{Report, npy};
 use crate::session::{Rows, Session};
@@ -47,6 +49,8 @@ struct Done {
 pub fn run(args: &ImputeArgs, report: &Report) -> Result<()> {
     let path = &sweep::one_model(&args.run.run)?;
     let checkpoint = open::load(path, report)?;
+    // Refused before anything is read.
+    exchange::model(&checkpoint)?.task(IMPUTE)?;
     let asked = asked(args, checkpoint.config.train.seed)?;
     let (config, data) = open::dataset(&checkpoint, args.data.as_deref(), None, Some(&args.run), report)?;
     check_out(args, &data)?;

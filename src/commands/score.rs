@@ -90,9 +90,10 @@ pub fn run(args: &ScoreArgs, report: &Report) -> Result<()> {
 fn check_named(name: &str, config: &Config) -> Result<()> {
     match config.model.condition {
         Condition::None => Ok(()),
-        Condition::Label => Err(Error::Usage(format!(
-            "--labels {name}: the model is told the class of each row (model.condition = label), and these labels would be \
-             taken for it; give --labels without a name to compare with the classes, or join --out with {name}"
+        Condition::Label | Condition::Inferred => Err(Error::Usage(format!(
+            "--labels {name}: the model knows classes of rows (model.condition = {}), and these labels would be \
+             taken for it; give --labels without a name to compare with the classes, or join --out with {name}",
+            config.model.condition.word()
         ))),
     }
 }
@@ -139,7 +140,7 @@ fn score_all(
             count(scores.len() as u64)
         ));
     }
-    Ok(Scored { data, examples, part: name, method, conditional: session.model.classes > 0, scores })
+    Ok(Scored { data, examples, part: name, method, conditional: session.model.is_told_classes(), scores })
 }
 
 /// The scores of examples.

@@ -342,7 +342,11 @@ fn prepare(mut configs: Vec<Config>, known: Option<&DataRecord>, args: &TrainArg
         count(data.test.len() as u64),
         describe::each(&data)
     ));
-    Session::with_members(config, others, data, executor)
+    let session = Session::with_members(config, others, data, executor)?;
+    if session.model.infers_classes() {
+        session.labelled()?;
+    }
+    Ok(session)
 }
 
 /// The model in a few lines, before any time is spent.
@@ -367,6 +371,11 @@ fn describe(session: &mut Session, report: &Report) -> Result<()> {
     let widths: Vec<String> = session.model.discriminator().iter().map(|map| map.outputs.to_string()).collect();
     if !widths.is_empty() {
         report.note(&format!("         discriminator {}", widths.join(", ")));
+    }
+    let widths: Vec<String> = session.model.classifier().iter().map(|map| map.outputs.to_string()).collect();
+    if !widths.is_empty() {
+        let shown = session.labelled()?.len() as u64;
+        report.note(&format!("         classifier {}; {} examples show their label", widths.join(", "), count(shown)));
     }
     let model = &session.model.config;
     if model.codes > 0 {

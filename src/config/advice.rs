@@ -1,7 +1,7 @@
 //! What is allowed and makes little sense: said in a line each before time is spent.
 
 use super::keys::{get, keys, shown, tree};
-use super::{Anneal, Codebook, Config, Curve, Monitor, OptimizerKind, Posterior, Prior, Scales};
+use super::{Anneal, Codebook, Condition, Config, Curve, Monitor, OptimizerKind, Posterior, Prior, Scales};
 
 /// What to warn of before a run of this configuration begins.
 pub fn advice(config: &Config) -> Vec<String> {
@@ -98,6 +98,7 @@ fn belongings(config: &Config) -> Vec<(&'static str, bool, &'static str)> {
     let (model, several) = (&config.model, !config.model.above.is_empty());
     let widths = several || model.encoder_layers.is_empty() || model.decoder_layers.is_empty();
     let codes = model.codes > 0;
+    let (inferred, m2) = (model.condition == Condition::Inferred, "model.condition = inferred");
     let reads = |key| likelihood.keys().contains(&key);
     // Scales that the decoder puts out start with none.
     let sigma = reads("sigma") && (!reads("scales") || config.model.scales == Scales::Shared);
@@ -131,6 +132,12 @@ fn belongings(config: &Config) -> Vec<(&'static str, bool, &'static str)> {
         ("model.codebook_decay", codes && config.model.codebook == Codebook::Ema, "model.codes with the codebook ema"),
         ("model.codebook_restart", codes, "model.codes"),
         ("objective.commitment", codes, "model.codes"),
+        ("model.classifier", inferred, m2),
+        ("model.class_prior", inferred, m2),
+        ("objective.classify", inferred, m2),
+        ("data.labelled", inferred, m2),
+        ("data.labelled_seed", inferred, m2),
+        ("train.labelled", inferred, m2),
         ("schedule.factors", matches!(curve, Curve::Steps | Curve::Plateau), "the curves steps and plateau"),
         ("schedule.wait", curve == Curve::Plateau, "the curve plateau"),
         ("schedule.least", matches!(curve, Curve::Cosine | Curve::Plateau), "the curves cosine and plateau"),

@@ -45,6 +45,11 @@ pub struct DataConfig {
     /// Where the classes are: a column of a `.csv`, an array of an `.npz`, a file beside an `.npy`. Empty means `y` and
     /// the like of an `.npz`, the subfolders of images, no column of a table; `none` means nowhere.
     pub labels: String,
+    /// M2: how many examples of the training part show their label to a model whose `model.condition` is `inferred`, of each class
+    /// as many; 0 for all that have one.
+    pub labelled: usize,
+    /// Which ones: each number is another draw.
+    pub labelled_seed: u64,
     /// Which axis of an array of four dimensions holds the channels.
     pub layout: Layout,
     /// Images: `WIDTHxHEIGHT` to which all are brought, or `none`.
@@ -266,6 +271,8 @@ impl Default for DataConfig {
             white: White::Auto,
             array: String::new(),
             labels: String::new(),
+            labelled: 0,
+            labelled_seed: 0,
             layout: Layout::Auto,
             resize: "none".into(),
             fit: Fit::Exact,

@@ -39,6 +39,9 @@ pub struct ObjectiveConfig {
     pub adversary: f32,
     /// The weight of the squared distance of the encoder's outputs from their codes (`model.codes`).
     pub commitment: f32,
+    /// α of M2, over the number of all examples: the weight of the mean of -log q(y|x) over the labelled examples
+    /// (`model.condition = inferred`).
+    pub classify: f32,
     /// What is optimised.
     pub bound: Bound,
     /// Latent samples for each example.
@@ -108,6 +111,7 @@ impl ObjectiveConfig {
             factor: 0.0,
             adversary: 0.0,
             commitment: 0.25,
+            classify: 0.1,
             bound: Bound::Elbo,
             samples: 1,
             groups: 1,

@@ -58,6 +58,11 @@ pub const RECIPES: &[(&str, &str, &str)] = &[
         "200-200-50 that is told the class of each example: draws examples of a class",
     ),
     (
+        "m2",
+        include_str!("../../assets/recipes/m2.toml"),
+        "M2: classes of examples of which few have a label, by a classifier and a VAE together",
+    ),
+    (
         "conv",
         include_str!("../../assets/recipes/conv.toml"),
         "convolutions of 32 and 64 channels, 32 latent dimensions, pixels drawn anew at every use",
@@ -154,6 +159,8 @@ mod tests {
             ("iwae2", &[200, 200], 100, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 521_084),
             ("ladder", &[512, 512], 64, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 1_862_904),
             ("factor", &[400], 10, Likelihood::Bernoulli, Binarise::None, OptimizerKind::Adam, 966_405),
+            // Without classifier and classes, of which the data say how many there are.
+            ("m2", &[500], 50, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 860_884),
             // Without classes, of which the data say how many there are.
             ("conditional", &[200, 200], 50, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 425_284),
             ("table", &[64, 64], 8, Likelihood::Heterogeneous, Binarise::None, OptimizerKind::Adam, 162_096),

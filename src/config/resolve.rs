@@ -67,7 +67,13 @@ fn for_source(overrides: &[(String, String)]) -> Option<&'static str> {
 }
 
 /// Keys that came after runs had been saved without them: those were trained as the defaults of these keys say.
-const LATER: [&str; 38] = [
+const LATER: [&str; 44] = [
+    "model.class_prior",
+    "model.classifier",
+    "objective.classify",
+    "data.labelled",
+    "data.labelled_seed",
+    "train.labelled",
     "model.codes",
     "model.codebook",
     "model.codebook_decay",

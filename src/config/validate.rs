@@ -2,6 +2,7 @@
 
 mod codes;
 mod discriminator;
+mod inferred;
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -94,6 +95,7 @@ pub fn validate(config: &Config) -> Result<()> {
     fraction("optimizer.ema", optimizer.ema)?;
     discriminator::check_discriminator(config)?;
     codes::check_codes(config)?;
+    inferred::check_inferred(config)?;
     check_schedule(schedule)?;
 
     count("train.epochs", train.epochs, 1..=1_000_000)?;
@@ -263,7 +265,7 @@ fn check_prior(model: &ModelConfig, objective: &ObjectiveConfig) -> Result<()> {
         }
         Prior::Vamp => {
             let one = format!("none {setting}, whose pseudo-inputs have no class and go through one encoder");
-            check(model.condition == Condition::None, "model.condition", &"label", &one)?;
+            check(model.condition == Condition::None, "model.condition", &model.condition.word(), &one)?;
             check(model.above.is_empty(), "model.above", &format!("{:?}", model.above), &one)
         }
         Prior::Standard | Prior::Gaussian | Prior::Laplace | Prior::Mixture => Ok(()),
@@ -539,6 +541,30 @@ mod tests {
             ("model.posterior", "iaf", |c| (c.model.codes, c.model.posterior) = (8, Posterior::Iaf)),
             ("model.condition", "label", |c| (c.model.codes, c.model.condition) = (8, Condition::Label)),
             ("train.accumulate", "2", |c| (c.model.codes, c.train.accumulate) = (8, 2)),
+            ("model.condition", "inferred", |c| (c.model.codes, c.model.condition) = (8, Condition::Inferred)),
+            ("model.classifier[1]", "0", |c| c.model.classifier = vec![8, 0]),
+            ("objective.classify", "-1", |c| c.objective.classify = -1.0),
+            ("data.labelled", "16777217", |c| c.data.labelled = MAX_EXAMPLES + 1),
+            ("data.labelled_seed", "9223372036854775808", |c| c.data.labelled_seed = 1 << 63),
+            ("train.labelled", "16777217", |c| c.train.labelled = MAX_EXAMPLES + 1),
+            ("train.labelled", "128", |c| (c.model.condition, c.train.labelled) = (Condition::Inferred, 128)),
+            ("train.accumulate", "2", |c| (c.model.condition, c.train.accumulate) = (Condition::Inferred, 2)),
+            ("model.above", "[\"2\"]", |c| {
+                (c.model.condition, c.model.above) = (Condition::Inferred, vec!["2".into()])
+            }),
+            ("model.prior", "laplace", |c| (c.model.condition, c.model.prior) = (Condition::Inferred, Prior::Laplace)),
+            ("model.posterior", "iaf", |c| {
+                (c.model.condition, c.model.posterior) = (Condition::Inferred, Posterior::Iaf);
+            }),
+            ("objective.tc", "6", |c| (c.model.condition, c.objective.tc) = (Condition::Inferred, 6.0)),
+            ("objective.mmd", "1", |c| (c.model.condition, c.objective.mmd) = (Condition::Inferred, 1.0)),
+            ("objective.free_bits", "1", |c| {
+                (c.model.condition, c.objective.free_bits) = (Condition::Inferred, 1.0);
+            }),
+            ("objective.samples", "2", |c| (c.model.condition, c.objective.samples) = (Condition::Inferred, 2)),
+            ("objective.bound", "iwae", |c| {
+                (c.model.condition, c.objective.bound) = (Condition::Inferred, Bound::Iwae);
+            }),
             ("objective.share", "1.5", |c| c.objective.share = 1.5),
             ("objective.anneal_epochs", "0", |c| c.objective.anneal_epochs = 0.0),
             ("objective.anneal_share", "0", |c| c.objective.anneal_share = 0.0),

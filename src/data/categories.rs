@@ -171,7 +171,7 @@ mod tests {
 
     fn open(config: &DataConfig, dims: &[usize], elements: Elements, known: Option<&Encoding>) -> Result<Dataset> {
         let known = known.map(|encoding| Known { encoding: Some(encoding), classes: None, floats: true });
-        let request = Request { config, takes: Likelihood::Categorical.takes(), known };
+        let request = Request { config, takes: Likelihood::Categorical.takes(), known, holes: false };
         let order = (0..dims[0] as u32).rev().collect();
         dataset("x.npy", dims, Cells::Memory(elements), (order, 0), None, &request)
     }

@@ -1,6 +1,6 @@
 //! Classes as a conditional model takes them: by name, so that other data with other numbers mean the same.
 
-use super::{Dataset, Format};
+use super::{Dataset, Format, NO_LABEL};
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ pub fn named(data: Dataset, known: Option<&[String]>) -> Result<Dataset> {
     let complain = |what: String| Error::Data(format!("{}: {what}", data.name));
     let Some(labels) = &data.labels else {
         return Err(complain(format!(
-            "there are no labels, and a model with model.condition = label is told the class of each example; {}",
+            "there are no labels, and a model with model.condition = label or inferred learns the class of examples from them; {}",
             advice(data.format)
         )));
     };
@@ -39,7 +39,7 @@ pub fn named(data: Dataset, known: Option<&[String]>) -> Result<Dataset> {
     };
     // Of two classes of the same name the first is meant.
     let known: BTreeMap<&str, u32> = names.iter().map(String::as_str).zip(0..names.len() as u32).rev().collect();
-    let mut places = BTreeMap::new();
+    let mut places = BTreeMap::from([(NO_LABEL, NO_LABEL)]);
     for &label in labels {
         if places.contains_key(&label) {
             continue;
@@ -53,6 +53,17 @@ pub fn named(data: Dataset, known: Option<&[String]>) -> Result<Dataset> {
     }
     let labels = labels.iter().map(|label| places[label]).collect();
     Ok(Dataset { labels: Some(labels), classes: Some(names), ..data })
+}
+
+/// The same for a model that infers classes: once it is trained, it needs no labels.
+///
+/// # Errors
+/// Those of [`named`].
+pub fn inferred(data: Dataset, known: Option<&[String]>) -> Result<Dataset> {
+    match known {
+        Some(known) if data.labels.is_none() => Ok(Dataset { classes: Some(known.to_vec()), ..data }),
+        _ => named(data, known),
+    }
 }
 
 /// Names of classes for a message.

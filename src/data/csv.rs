@@ -188,7 +188,7 @@ fn cells(
             cells.push(cell.unwrap_or_else(|| strangers.add(at, field, line, request.config.unknown)));
         }
         if let Some(place) = label {
-            let added = labels.add(fields[place], marks.missing(fields[place]));
+            let added = labels.add(fields[place], marks.missing(fields[place]), request.holes);
             added.map_err(|what| complain(format!("line {line}: {what}")))?;
         }
         cells.end_row()

@@ -2,8 +2,8 @@
 
 use rand::seq::SliceRandom;
 
-use super::Format;
 use super::table::Encoding;
+use super::{Format, NO_LABEL};
 use crate::config::{DataConfig, Domain, Scale, Takes};
 use crate::rng::{Philox, Stream};
 
@@ -19,6 +19,8 @@ pub struct Request<'a> {
     pub takes: Takes,
     /// The model that the examples are for, where there is one already.
     pub known: Option<Known<'a>>,
+    /// Whether the labels of some examples may be missing ([`super::NO_LABEL`]).
+    pub holes: bool,
 }
 
 /// How a trained model takes its examples: a source must be read in the same way to be used with it.
@@ -138,7 +140,7 @@ impl Labels {
         all.extend(names.iter().filter(|name| !known.contains(name)).cloned());
         let place = |class: u32| all.iter().position(|name| *name == names[class as usize]).unwrap_or(0) as u32;
         let places: Vec<u32> = (0..names.len() as u32).map(place).collect();
-        Self { of: of.map(|class| places[class as usize]).collect(), names: Some(all) }
+        Self { of: of.map(|class| places.get(class as usize).copied().unwrap_or(NO_LABEL)).collect(), names: Some(all) }
     }
 }
 

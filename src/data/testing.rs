@@ -18,17 +18,17 @@ pub fn plain() -> DataConfig {
 
 /// A request for numbers as they are.
 pub fn unscaled(config: &DataConfig) -> Request<'_> {
-    Request { config, takes: Likelihood::Bernoulli.takes(), known: None }
+    Request { config, takes: Likelihood::Bernoulli.takes(), known: None, holes: false }
 }
 
 /// A request for standardised tables.
 pub fn standardised(config: &DataConfig) -> Request<'_> {
-    Request { config, takes: Likelihood::Gaussian.takes(), known: None }
+    Request { config, takes: Likelihood::Gaussian.takes(), known: None, holes: false }
 }
 
 /// A request for a model that has been trained.
 pub fn known<'a>(config: &'a DataConfig, known: Known<'a>) -> Request<'a> {
-    Request { config, takes: Likelihood::Gaussian.takes(), known: Some(known) }
+    Request { config, takes: Likelihood::Gaussian.takes(), known: Some(known), holes: false }
 }
 
 /// Files that were damaged in ways of which each is the same in every run.

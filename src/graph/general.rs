@@ -214,6 +214,20 @@ impl Graph {
         self.add(Op::Map(Elements { operands: vec![(x, own(shape))], f: Expr::input(0), rows, columns }))
     }
 
+    /// The tensor with each row repeated, so that there are `rows` of them: row r reads row r·R/rows, rounded down.
+    ///
+    /// # Errors
+    /// A bug, where `rows` is no multiple of R.
+    pub fn repeat(&mut self, x: Id, rows: usize) -> Result<Id> {
+        let shape = self.shape(x);
+        if shape.rows() == rows {
+            return Ok(x);
+        }
+        let access = broadcast(shape, rows, shape.columns());
+        let access = access.ok_or_else(|| Error::Bug(format!("{shape} does not repeat to {rows} rows")))?;
+        self.add(Op::Map(Elements { operands: vec![(x, access)], f: Expr::input(0), rows, columns: shape.columns() }))
+    }
+
     /// For each index a row of `classes` numbers, 1 in the column of that number and 0 elsewhere: [R] → [R, classes].
     ///
     /// # Errors

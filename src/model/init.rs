@@ -16,10 +16,12 @@ pub struct OfData<'a> {
     pub means: &'a [f32],
     /// Examples as encoders are shown them, [N, D], for tensors that start as such ([`Start::Examples`]).
     pub examples: &'a [f32],
+    /// log p(y) of each class, where a model keeps it; otherwise all classes are as likely.
+    pub class_prior: &'a [f32],
 }
 
 /// Initial values of every trainable tensor, in the order of [`Model::parameters`].
-pub fn initial(model: &Model, seed: u64, OfData { means, examples }: OfData) -> Vec<Vec<f32>> {
+pub fn initial(model: &Model, seed: u64, OfData { means, examples, class_prior }: OfData) -> Vec<Vec<f32>> {
     let parameters = model.parameters();
     let maps = model.maps();
     let last = maps.len() - 1;
@@ -63,6 +65,14 @@ pub fn initial(model: &Model, seed: u64, OfData { means, examples }: OfData) -> 
     for tensor in codebook::tensors(&model.config) {
         let mut rng = Philox::new(seed, Stream::Init, tensors.len() as u32, 0);
         tensors.push(started(model.config.init, &mut rng, &tensor, examples));
+    }
+    for map in model.classifier() {
+        let mut rng = Philox::new(seed, Stream::Init, tensors.len() as u32, 0);
+        tensors.push(drawn(&mut rng, bounds(model.config.init, &map, 1), map.inputs, map.outputs));
+    }
+    if let Some(shape) = model.class_prior() {
+        let uniform = -(shape.count() as f32).ln();
+        tensors.push((0..shape.count()).map(|class| class_prior.get(class).copied().unwrap_or(uniform)).collect());
     }
     tensors
 }

@@ -146,7 +146,18 @@ pub fn apply(graph: &mut Graph, x: Id, steps: &[Step], weights: &[Id], class: Op
             }
             Step::Class(classes) => {
                 let class = class.ok_or_else(|| Error::Bug("a conditional network is not told the classes".into()))?;
-                graph.add(Op::WithClass { x: h, class, classes: *classes })?
+                if graph.shape(class).rows() == graph.batch {
+                    graph.add(Op::WithClass { x: h, class, classes: *classes })?
+                } else {
+                    // Each row has a class of its own: what was the same for all classes of an example is so no longer.
+                    let rows = graph.shape(class).rows().max(graph.shape(h).rows());
+                    for begun in &mut kept {
+                        *begun = graph.repeat(*begun, rows)?;
+                    }
+                    let (h, class) = (graph.repeat(h, rows)?, graph.repeat(class, rows)?);
+                    let class = graph.one_hot(class, *classes)?;
+                    graph.concatenate(&[h, class])?
+                }
             }
             Step::Pool(window) => {
                 let factor = if window.up { 1.0 } else { 1.0 / window.taps() as f32 };

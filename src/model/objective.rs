@@ -5,8 +5,8 @@
 use super::stack::{Drawn, Pass, sum};
 use super::terms::{self, Latents};
 use super::weights::{self, DISTORTION, RATE, Weights};
-use super::{Model, likelihood, quantise};
-use crate::config::{Bound, Config, ObjectiveConfig};
+use super::{Model, inferred, likelihood, quantise};
+use crate::config::{Bound, Condition, Config, ObjectiveConfig};
 use crate::error::Result;
 use crate::graph::group::{DECODER, ENCODER};
 use crate::graph::op::KlShape;
@@ -154,6 +154,9 @@ pub fn formula(config: &Config, beta: &str) -> String {
     let objective = &config.objective;
     if config.model.codes > 0 {
         return quantise::formula(objective, config.model.codebook);
+    }
+    if config.model.condition == Condition::Inferred {
+        return inferred::formula(objective, beta);
     }
     let further = terms::of(objective).map(|(term, weight)| format!(" + {weight} x {}", term.words));
     main_part(objective, beta) + &further.collect::<String>()

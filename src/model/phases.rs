@@ -5,8 +5,8 @@
 //! A family says its phases in [`phases`]; plans, updates, metrics and checkpoints follow. Parameters that belong to no phase
 //! keep their values.
 
-use super::{Model, Weights, adversary, factor, quantise};
-use crate::config::{Config, OptimizerConfig};
+use super::{Model, Weights, adversary, factor, inferred, quantise};
+use crate::config::{Condition, Config, OptimizerConfig};
 use crate::error::Result;
 use crate::graph::{Graph, Group};
 
@@ -58,6 +58,9 @@ impl Phase {
 pub fn phases(config: &Config) -> Vec<Phase> {
     if config.model.codes > 0 {
         return quantise::phases(config);
+    }
+    if config.model.condition == Condition::Inferred {
+        return inferred::phases(config);
     }
     match &config.objective {
         objective if objective.factor > 0.0 => factor::phases(config),

@@ -15,7 +15,7 @@ use super::network::{self, Map, Step};
 use super::parts::Tensor;
 use super::posterior::{Given, Transformed};
 use super::vae::of_layer;
-use super::{Model, codebook, ladder, likelihood};
+use super::{Model, codebook, inferred, ladder, likelihood};
 use crate::config::Hierarchy;
 use crate::error::Result;
 use crate::graph::{Axis, Graph, Id, Op, Reduction};
@@ -38,6 +38,10 @@ pub(super) struct Networks {
     pub discriminator: Vec<Id>,
     /// Those of the codebook, if there is one.
     pub codebook: Vec<Id>,
+    /// Those of the classifier, if there is one.
+    pub classifier: Vec<Id>,
+    /// log p(y), where it is a tensor.
+    pub class_prior: Option<Id>,
 }
 
 /// What the lowest encoder puts out for examples.
@@ -164,7 +168,10 @@ impl Model {
         let codebook = codebook::tensors(&self.config);
         let codebook = codebook.into_iter().map(|tensor| graph.parameter(&tensor.name, tensor.shape));
         let codebook = codebook.collect::<Result<_>>()?;
-        Ok(Networks { encoders, decoders, shared, posterior, prior, discriminator, codebook })
+        let classifier = self.classifier();
+        let classifier = classifier.iter().map(|map| graph.parameter(&map.name, map.shape())).collect::<Result<_>>()?;
+        let class_prior = self.class_prior().map(|shape| graph.parameter(inferred::CLASS_PRIOR, shape)).transpose()?;
+        Ok(Networks { encoders, decoders, shared, posterior, prior, discriminator, codebook, classifier, class_prior })
     }
 
     /// What density and draws of the prior are computed from: its tensors, or what the encoder says of those that are examples.

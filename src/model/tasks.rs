@@ -2,7 +2,7 @@
 //! refused by name, here and nowhere else. What a question takes for granted of a model ([`Need`]) is held here too.
 
 use super::Model;
-use crate::config::Prior;
+use crate::config::{Condition, Prior};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 
@@ -28,6 +28,9 @@ pub const NATURAL: &str = "natural";
 pub const IMPUTE: &str = "impute";
 /// The same of latents of any stochastic layer: [`Model::descend`].
 pub const DESCEND: &str = "descend";
+
+/// Which class an example is of: [`Model::classify`].
+pub const CLASSIFY: &str = "classify";
 
 /// The graph of a task for so many examples, and for so many samples of each where it takes samples.
 pub type Answer = fn(&Model, usize, usize) -> Result<Graph>;
@@ -67,11 +70,26 @@ pub static CODES: &[Task] = &[
     Task { name: DECODE, takes_samples: false, build: |model, batch, _| model.decode_codes(batch) },
 ];
 
+/// The tasks of a model that infers classes.
+pub static INFERRED: &[Task] = &[
+    Task { name: EVALUATE, takes_samples: false, build: |model, batch, _| model.evaluate_inferred(batch) },
+    Task { name: IMPORTANCE, takes_samples: true, build: Model::importance_inferred },
+    Task { name: SCORE, takes_samples: true, build: Model::score_inferred },
+    Task { name: RECONSTRUCT, takes_samples: false, build: |model, batch, _| model.reconstruct(batch) },
+    Task { name: SAMPLE, takes_samples: false, build: |model, batch, _| model.sample(batch) },
+    Task { name: ENCODE, takes_samples: false, build: |model, batch, _| model.encode(batch) },
+    Task { name: DECODE, takes_samples: false, build: |model, batch, _| model.decode(batch) },
+    Task { name: NATURAL, takes_samples: false, build: |model, batch, _| model.natural(batch) },
+    Task { name: CLASSIFY, takes_samples: false, build: |model, batch, _| model.classify(batch) },
+];
+
 /// What a question takes for granted of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
     /// Latents that are numbers.
     Numbers,
+    /// Classes that are inferred.
+    Classifier,
     /// A single stochastic layer.
     OneLayer,
     /// N(0, 1) as the prior.
@@ -83,7 +101,11 @@ pub enum Need {
 impl Model {
     /// What it can be asked.
     pub fn tasks(&self) -> &'static [Task] {
-        if self.has_codes() { CODES } else { VAE }
+        match self.config.condition {
+            _ if self.has_codes() => CODES,
+            Condition::Inferred => INFERRED,
+            Condition::None | Condition::Label => VAE,
+        }
     }
 
     /// The task of this name.
@@ -127,7 +149,11 @@ impl Model {
                 "whose posterior is a normal distribution with independent dimensions; this one has model.posterior = {}",
                 config.posterior.word()
             )),
-            Need::Numbers | Need::OneLayer | Need::StandardPrior | Need::GaussianPosterior => None,
+            Need::Classifier if !self.infers_classes() => Some(format!(
+                "that infer classes (model.condition = inferred); this one has model.condition = {}",
+                config.condition.word()
+            )),
+            Need::Classifier | Need::Numbers | Need::OneLayer | Need::StandardPrior | Need::GaussianPosterior => None,
         }
     }
 }

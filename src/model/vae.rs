@@ -51,6 +51,9 @@ pub const LOCATION: &str = "location";
 /// What to say where a conditional model has no classes.
 const NO_CLASSES: &str = "model.condition = label wants the classes of the data, and there are no labels";
 
+/// What to say where a model that infers classes has none to choose from.
+const FEW_CLASSES: &str = "model.condition = inferred wants two classes or more, named by the labels of some examples";
+
 /// The name of what [`Model::score`] takes or puts out for K samples: buffers are shared by name and keep their size.
 pub fn named(what: &str, samples: usize) -> String {
     format!("{what} {samples}")
@@ -102,7 +105,8 @@ impl Model {
         let classes = match config.model.condition {
             Condition::None => 0,
             Condition::Label if classes == 0 => return Err(Error::Data(NO_CLASSES.into())),
-            Condition::Label => classes,
+            Condition::Inferred if classes < 2 => return Err(Error::Data(FEW_CLASSES.into())),
+            Condition::Label | Condition::Inferred => classes,
         };
         let width = shape.iter().try_fold(1_usize, |width, &extent| width.checked_mul(extent));
         let width = width
@@ -124,7 +128,9 @@ impl Model {
         let count = count + likelihood::global(&model).map_or(0, |global| global.count as u64);
         let own = [model.posterior_tensors(), model.prior_tensors(), codebook::tensors(&model.config)].concat();
         let count = count + own.iter().map(|tensor| tensor.shape.count() as u64).sum::<u64>();
-        let count = count + model.discriminator().iter().map(|map| map.shape().count() as u64).sum::<u64>();
+        let count = count + model.class_prior().map_or(0, |shape| shape.count() as u64);
+        let players = [model.discriminator(), model.classifier()].concat();
+        let count = count + players.iter().map(|map| map.shape().count() as u64).sum::<u64>();
         if count > MAX_PARAMETERS {
             return Err(Error::Usage(format!(
                 "the model would have {count} parameters: allowed are up to {MAX_PARAMETERS}"
@@ -184,7 +190,7 @@ impl Model {
         // Below the highest of a ladder a mean varies with the sample above, also where the data say nothing.
         let layers = match self.config.hierarchy {
             Hierarchy::Ladder if !pass.priors.is_empty() => {
-                let class = self.class(&mut graph)?;
+                let class = self.class(&mut graph, &networks, pass.x)?;
                 self.infer_means(&mut graph, &networks, pass.x, class)?
             }
             Hierarchy::Stacked | Hierarchy::Ladder => pass.layers.clone(),
@@ -234,7 +240,7 @@ impl Model {
         let networks = self.declare(&mut graph)?;
         let x = self.gather_as_stored(&mut graph)?;
         let noise = self.given_noise(&mut graph, &named("noise", samples), samples)?;
-        let class = self.class(&mut graph)?;
+        let class = self.class(&mut graph, &networks, x)?;
         let pass = self.through(&mut graph, &networks, x, &noise, class)?;
         let distortion = likelihood::distortion(&mut graph, self, pass.out, pass.x)?;
         let ratios = self.log_ratios(&mut graph, &pass)?;
@@ -256,7 +262,7 @@ impl Model {
         let networks = self.declare(&mut graph)?;
         let x = self.gather_as_stored(&mut graph)?;
         let noise = self.given_noise(&mut graph, "zero noise", 1)?;
-        let class = self.class(&mut graph)?;
+        let class = self.class(&mut graph, &networks, x)?;
         let pass = self.through(&mut graph, &networks, x, &noise, class)?;
         graph.output("stats", pass.lowest().stats);
         graph.output("out", pass.out);
@@ -286,7 +292,7 @@ impl Model {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
         let x = self.gather(&mut graph)?;
-        let class = self.class(&mut graph)?;
+        let class = self.class(&mut graph, &networks, x)?;
         let z = match self.config.hierarchy {
             Hierarchy::Stacked => {
                 let encoded = self.encoder(&mut graph, &networks, x, class)?;
@@ -294,7 +300,13 @@ impl Model {
             }
             Hierarchy::Ladder => self.infer_means(&mut graph, &networks, x, class)?[0].z,
         };
-        let class = self.given_class(&mut graph)?;
+        let class = match (self.given_class(&mut graph)?, class) {
+            // A negative number stands for the class that was inferred.
+            (Some(given), Some(class)) if self.infers_classes() => {
+                Some(graph.map([given, class], |[given, class]| given.clone().less(0.0).select(class, given))?)
+            }
+            (given, _) => given,
+        };
         let out = networks.decode(&mut graph, z, class)?;
         let mean = likelihood::mean(&mut graph, self, out)?;
         graph.output("x", x);
@@ -326,7 +338,7 @@ impl Model {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
         let x = self.gather(&mut graph)?;
-        let class = self.class(&mut graph)?;
+        let class = self.class(&mut graph, &networks, x)?;
         if self.latents().len() > 1 {
             let layers = self.infer_means(&mut graph, &networks, x, class)?;
             for (at, drawn) in layers.iter().enumerate() {
@@ -475,13 +487,17 @@ impl Model {
     fn pass_of(&self, graph: &mut Graph, networks: &Networks, samples: usize) -> Result<Pass> {
         let x = self.gather(graph)?;
         let noise = self.noise(graph, samples)?;
-        let class = self.class(graph)?;
+        let class = self.class(graph, networks, x)?;
         self.through(graph, networks, x, &noise, class)
     }
 
-    /// The classes of the batch's examples, [B], where the model is told them.
-    fn class(&self, graph: &mut Graph) -> Result<Option<Id>> {
-        if self.classes == 0 { Ok(None) } else { graph.add(Op::Class).map(Some) }
+    /// The classes of the batch's examples, [B], where the model is told them or infers them.
+    fn class(&self, graph: &mut Graph, networks: &Networks, x: Id) -> Result<Option<Id>> {
+        match self.config.condition {
+            Condition::None => Ok(None),
+            Condition::Label => graph.add(Op::Class).map(Some),
+            Condition::Inferred => self.likeliest(graph, networks, x).map(Some),
+        }
     }
 
     /// Classes that the host gives, likewise.
@@ -502,7 +518,7 @@ impl Model {
         graph.add(Op::Gather { width: self.width, source: self.source.clone(), binarise: self.binarise })
     }
 
-    fn gather_as_stored(&self, graph: &mut Graph) -> Result<Id> {
+    pub(super) fn gather_as_stored(&self, graph: &mut Graph) -> Result<Id> {
         graph.add(Op::Gather {
             width: self.width,
             source: self.source.clone(),

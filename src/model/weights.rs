@@ -31,6 +31,8 @@ pub const ADVERSARY: &str = "adversary";
 pub const COMMITMENT: &str = "commitment";
 /// The weight of the same distance where codes follow it.
 pub const CODEBOOK: &str = "codebook";
+/// The weight of the labelled examples' −log q(y|x).
+pub const CLASSIFIER: &str = "classifier";
 /// The weight of the difference of log densities at the samples, in a mixture of ELBO and bound.
 pub const LOG_RATIO: &str = "log ratio";
 /// The weight of a bound of importance-weighted samples.

@@ -1,5 +1,6 @@
 //! Maps: points in a plane, coloured by label, with a legend.
 
+use crate::data::NO_LABEL;
 use std::path::Path;
 
 use super::grid;
@@ -75,8 +76,11 @@ pub fn hex(colour: [u8; 3]) -> String {
     format!("#{r:02x}{g:02x}{b:02x}")
 }
 
-/// What a label is called.
+/// What a label is called; nothing where there is none.
 pub fn name(label: u32, classes: Option<&[String]>) -> String {
+    if label == NO_LABEL {
+        return String::new();
+    }
     let named = classes.and_then(|classes| classes.get(label as usize));
     named.map_or_else(|| label.to_string(), Clone::clone)
 }

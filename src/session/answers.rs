@@ -6,8 +6,8 @@ use crate::data::{Dataset, classes};
 use crate::error::{Error, Result};
 use crate::kernels::sample::kl_term;
 use crate::model::likelihood::draw;
-use crate::model::tasks::{DECODE, DESCEND, ENCODE, NATURAL, Need, RECONSTRUCT, SAMPLE};
-use crate::model::{CLASS, LOCATION, RATES, of_layer};
+use crate::model::tasks::{CLASSIFY, DECODE, DESCEND, ENCODE, NATURAL, Need, RECONSTRUCT, SAMPLE};
+use crate::model::{CLASS, CLASS_LOG_PROBABILITIES, LOCATION, RATES, of_layer};
 use crate::plan::Role;
 use crate::rng::{Philox, Stream};
 
@@ -64,6 +64,12 @@ enum DimensionRates {
     Told(Vec<f64>),
     /// No dimension has one of its own.
     Joint,
+}
+
+/// The likeliest of each row of C numbers; of several the first.
+pub fn likeliest(log_probabilities: &[f32], classes: usize) -> Vec<u32> {
+    let of_row = |row: &[f32]| (1..row.len()).fold(0, |best, at| if row[at] > row[best] { at } else { best }) as u32;
+    log_probabilities.chunks_exact(classes).map(of_row).collect()
 }
 
 impl Posterior {
@@ -256,6 +262,25 @@ impl Session {
         self.executor.write_to(member, &Role::Input(CLASS.into()), 0, bytemuck::cast_slice(&classes))
     }
 
+    /// log q(y|x) of examples of the data set by each member, [examples, C]. Data of dynamic binarisation are taken as they are stored.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for an example that there is not, and for a model that infers no classes.
+    pub fn classify(&mut self, examples: &[u32]) -> Result<Vec<Vec<f32>>> {
+        self.model.need(&[Need::Classifier], "a class")?;
+        let (plan, classes) = (self.plan(Purpose::task(CLASSIFY, BATCH))?, self.model.classes);
+        let mut all = vec![Vec::with_capacity(examples.len() * classes); self.member_count()];
+        for part in examples.chunks(BATCH) {
+            self.set_order(part)?;
+            let scalars = vec![self.scalars(0, Stream::Evaluate, 0, part.len()); all.len()];
+            self.run(plan, &scalars)?;
+            for (member, all) in all.iter_mut().enumerate() {
+                all.extend(self.output_of(member, CLASS_LOG_PROBABILITIES, part.len(), classes)?);
+            }
+        }
+        Ok(all)
+    }
+
     /// The means of p(x|z) for latents [N, Z], as [N, D] in the units of the model ([`crate::checkpoint::DataRecord::original`] knows those of
     /// the data): probabilities for a Bernoulli decoder. A conditional model decodes each as one of `classes`, [N]; for others there are none.
     ///
@@ -322,10 +347,12 @@ impl Session {
         if self.data.is_some() || count > BATCH * width || !count.is_multiple_of(width) {
             return Err(Error::Bug(format!("{count} values of width {width} cannot be shown to this session")));
         }
-        self.check_classes(rows.classes, count / width)?;
+        if self.model.is_told_classes() || !rows.classes.is_empty() {
+            self.check_classes(rows.classes, count / width)?;
+        }
         // The buffers are made with the first plan that reads them.
         self.plan(Purpose::task(ENCODE, BATCH))?;
-        if !rows.classes.is_empty() {
+        if self.model.is_told_classes() {
             let classes: Vec<f32> = rows.classes.iter().map(|&class| class as f32).collect();
             self.executor.write_f32(&Role::Labels, 0, &classes)?;
         }
@@ -362,19 +389,22 @@ impl Session {
         Ok(all.chunks_exact(wide).flat_map(|row| row[..width].iter().copied()).collect())
     }
 
-    /// The classes of examples of the data set, as a conditional model is told them; none for other models.
+    /// The classes of examples of the data set, as a conditional model is told them or infers them; none for other models.
     ///
     /// # Errors
-    /// Those of [`Session::check_examples`].
-    pub fn labels(&self, examples: &[u32]) -> Result<Vec<u32>> {
+    /// Those of [`Session::check_examples`], and of the executor.
+    pub fn labels(&mut self, examples: &[u32]) -> Result<Vec<u32>> {
         self.check_examples(examples)?;
+        if self.model.infers_classes() {
+            return Ok(likeliest(&self.classify(examples)?.swap_remove(0), self.model.classes));
+        }
         Ok(self.classes_of(self.data()?, examples))
     }
 
     /// The same of examples of another data set, whose labels are places among the classes of the model.
     pub fn classes_of(&self, data: &Dataset, examples: &[u32]) -> Vec<u32> {
         match &data.labels {
-            Some(labels) if self.model.classes > 0 => examples.iter().map(|&i| labels[i as usize]).collect(),
+            Some(labels) if self.model.is_told_classes() => examples.iter().map(|&i| labels[i as usize]).collect(),
             _ => vec![],
         }
     }
@@ -545,11 +575,18 @@ impl Session {
             for (member, examples) in examples.iter().enumerate() {
                 let examples = &examples[begin..begin + rows];
                 self.set_order_of(member, examples)?;
-                let classes = match swapped {
-                    Some(class) => vec![class; rows],
-                    None => self.labels(examples)?,
-                };
-                self.decode_as(member, classes.into_iter())?;
+                match swapped {
+                    Some(class) => self.decode_as(member, std::iter::repeat_n(class, rows))?,
+                    None if self.model.infers_classes() => {
+                        // What stands for the class that is inferred.
+                        let role = Role::Input(CLASS.into());
+                        self.executor.write_to(member, &role, 0, bytemuck::cast_slice(&vec![-1.0_f32; rows]))?;
+                    }
+                    None => {
+                        let classes = self.labels(examples)?;
+                        self.decode_as(member, classes.into_iter())?;
+                    }
+                }
             }
             let scalars: Vec<_> = seeds.iter().map(|&seed| self.scalars(seed, Stream::Evaluate, 0, rows)).collect();
             self.run(plan, &scalars)?;

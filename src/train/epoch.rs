@@ -22,12 +22,17 @@ impl Run<'_, '_> {
     /// Those of evaluation, of what looks at the events, and of saving.
     pub fn finish_epoch(&mut self, images_per_second: f64) -> Result<()> {
         let validation = self.session.data()?.validation.clone();
+        let accuracies = eval::accuracies(self.session, validation.clone())?;
         let validated = if validation.is_empty() { None } else { Some(self.validate(validation)?) };
         let mut found = Vec::new();
         let mut running = self.alive();
         for member in running.clone() {
             let epoch = self.score(member, validated.as_ref().map(|members| members[member]), images_per_second);
-            found.extend(self.spare(member, epoch)?);
+            let accuracy = accuracies.as_ref().map(|all| ("validation accuracy".to_owned(), all[member]));
+            found.extend(self.spare(member, epoch)?.map(|mut epoch: Epoch| {
+                epoch.others.extend(accuracy);
+                epoch
+            }));
         }
         (self.observe)(Event::Epoch(&found))?;
         running.retain(|&member| self.members[member].lost.is_none());

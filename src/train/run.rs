@@ -7,6 +7,7 @@ use super::{Event, Member, Options};
 use crate::checkpoint::Progress;
 use crate::config::NotFinite;
 use crate::data::batches::{Batch, batches, order};
+use crate::data::labelled::spread;
 use crate::error::{Error, Result};
 use crate::exec::PlanId;
 use crate::kernels::StepScalars;
@@ -132,7 +133,11 @@ impl<'a, 'b> Run<'a, 'b> {
         let seeds: Vec<u64> = self.session.members().map(|config| config.train.seed).collect();
         for (member, seed) in seeds.into_iter().enumerate() {
             let stored = || part.clone().map(|example| example as u32).collect();
-            let order = if config.reorder { order(part.clone(), seed, self.at().epoch) } else { stored() };
+            let epoch = self.at().epoch;
+            let mut order = if config.reorder { order(part.clone(), seed, epoch) } else { stored() };
+            if self.session.model.infers_classes() && config.labelled > 0 {
+                spread(&mut order, &self.session.labelled()?, (config.batch, config.labelled), seed, epoch);
+            }
             self.session.set_order_of(member, &order)?;
         }
         let (examples, epochs) = (part.len(), config.epochs);

@@ -7,7 +7,9 @@ mod general;
 use crate::support::{adapters, executors};
 use cases::{BATCH, CLAMP, Case, ROWS, cases, columns, draw, term_cases};
 use differences::{RESIDENT, STEP, assert_close, check_as_terms, check_with_cotangents, slope, step};
-use elbo::config::{Activation, Binarise, Bound, Config, Domain, Hierarchy, Layers, Likelihood, Norm, Prior, Scales};
+use elbo::config::{
+    Activation, Binarise, Bound, Condition, Config, Domain, Hierarchy, Layers, Likelihood, Norm, Prior, Scales,
+};
 use elbo::exec::cpu::Cpu;
 use elbo::exec::{Executor, PlanId};
 use elbo::graph::columns::{Column, Columns, Distribution};
@@ -207,7 +209,7 @@ fn training_agrees(
     if classes > 0 {
         executor.write_f32(&Role::Input(CLASS.into()), 0, &[1.0, 0.0, 1.0]).expect("the classes fit");
     }
-    let of_data = init::OfData { means: &[], examples: &x };
+    let of_data = init::OfData { examples: &x, ..init::OfData::default() };
     let mut start = init::initial(&model, 3, of_data);
     for (which, values) in (5..).zip(&mut start) {
         let count = values.len();
@@ -376,6 +378,47 @@ fn the_gradients_of_two_players_agree_with_central_differences() {
             for at in 0..adapters(true).len() {
                 players_agree(&|| adapters(true).swap_remove(at), rows, weights);
             }
+        }
+    }
+}
+
+/// A model that infers classes, by a batch in which some labels are known.
+fn inferred_agrees(executor: &mut Executor, labels: [f32; BATCH], rows: usize) {
+    let mut config = Config::default();
+    (config.model.hidden, config.model.classifier) = (vec![5], vec![4]);
+    (config.model.latent, config.model.activation) = (2, Activation::Tanh);
+    config.model.condition = Condition::Inferred;
+    let (width, shape) = (8, [1, 1, 8]);
+    let model = Model {
+        config: config.model.clone(),
+        width,
+        shape,
+        source: Source::Floats,
+        binarise: Binarise::None,
+        columns: None,
+        missing: false,
+        classes: 3,
+    };
+    let start = init::initial(&model, 3, init::OfData::default());
+    let (phase, graph) = model.phase_graphs(&config, BATCH).expect("the model's shapes meet").swap_remove(0);
+    let weights: Vec<Option<usize>> = graph.terms.iter().map(|term| term.weight).collect();
+    let resident = Resident { data_words: BATCH * width, order_words: BATCH, ..RESIDENT };
+    let plan = lower(phase.name, graph, Some(Ending::plain(&config.optimizer)), resident, executor.target());
+    let id = executor.load(plan.expect("the plan is legal")).expect("the plan fits");
+    let x: Vec<f32> = draw(0, BATCH * width).into_iter().map(|v| 0.5 + 0.25 * v).collect();
+    executor.write_f32(&Role::Data, 0, &x).expect("the data fit");
+    executor.write_f32(&Role::Labels, 0, &labels).expect("the labels fit");
+    executor.write(&Role::Order, 0, &[0, 1, 2][..BATCH]).expect("the order fits");
+    let what = format!("labels {labels:?} with {rows} of {BATCH} examples");
+    parameters_agree(executor, id, (&start, phase.trains), (&step(rows), &weights), STEP / 4.0, &what);
+}
+
+#[test]
+fn the_gradient_of_a_model_that_infers_classes_agrees_with_central_differences() {
+    for (labels, rows) in [([-1.0, 2.0, 0.0], BATCH), ([1.0, -1.0, 0.0], BATCH - 1), ([-1.0; BATCH], BATCH)] {
+        for mut executor in executors() {
+            // Without a label nothing is asked of the classifier by itself.
+            inferred_agrees(&mut executor, labels, rows);
         }
     }
 }

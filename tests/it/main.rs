@@ -18,6 +18,7 @@ mod formulas;
 mod gradients;
 mod habits;
 mod impute;
+mod inferred;
 mod kernels;
 mod ladder;
 mod large;

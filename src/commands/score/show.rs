@@ -37,6 +37,11 @@ pub fn strangest(session: &mut Session, scored: &Scored, columns: &[String]) -> 
     places.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
     places.truncate(STRANGEST);
     let shown: Vec<u32> = places.iter().map(|&at| examples[at]).collect();
+    let plain = |&at: &usize| Strange { index: data.row(examples[at] as usize), score: scores[at], columns: vec![] };
+    if session.model.infers_classes() {
+        // What a class that is only likely makes of a column is no part of the score.
+        return Ok(places.iter().map(plain).collect());
+    }
     let (values, classes) = (data.examples(&shown)?, session.classes_of(data, &shown));
     let all = score::contributions(session, Rows { values: &values, classes: &classes }, &mut |_| ())?;
     let strange = |(&at, parts): (&usize, Contributions)| {
@@ -44,7 +49,7 @@ pub fn strangest(session: &mut Session, scored: &Scored, columns: &[String]) -> 
         let mut order: Vec<usize> = (0..parts.len()).collect();
         order.sort_by(|&a, &b| parts[b].total_cmp(&parts[a]));
         let columns = order.iter().take(COLUMNS).map(|&column| (columns[column].clone(), parts[column]));
-        Strange { index: data.row(examples[at] as usize), score: scores[at], columns: columns.collect() }
+        Strange { columns: columns.collect(), ..plain(&at) }
     };
     Ok(places.iter().zip(all).map(strange).collect())
 }

@@ -20,7 +20,7 @@ pub(super) fn check_codes(config: &Config) -> Result<()> {
     }
     let with = format!("with model.codes = {codes}");
     check(model.above.is_empty(), "model.above", &format!("{:?}", model.above), &format!("[] {with}"))?;
-    check(model.condition == Condition::None, "model.condition", &"label", &format!("none {with}"))?;
+    check(model.condition == Condition::None, "model.condition", &model.condition.word(), &format!("none {with}"))?;
     let uniform = format!("standard {with}: all codes are as likely");
     check(model.prior == Prior::Standard, "model.prior", &model.prior.word(), &uniform)?;
     let nearest = format!("gaussian {with}, where the posterior is the nearest code");

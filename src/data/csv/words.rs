@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::super::Labels;
 use super::super::array::{self, Array, Elements};
 use super::super::table::MOST_LEVELS;
+use super::super::{Labels, NO_LABEL};
 use super::Decoded;
 
 /// More different labels than this are not kept: they would not be taken for classes, however they are written.
@@ -19,10 +19,17 @@ pub struct Words {
 }
 
 impl Words {
-    /// Takes note of a cell.
-    pub fn add(&mut self, field: &str, missing: bool) -> Decoded<()> {
-        if missing {
-            return Err("the label is missing".into());
+    /// Takes note of a cell, which may be missing where there may be holes.
+    pub fn add(&mut self, field: &str, missing: bool, holes: bool) -> Decoded<()> {
+        match (missing, holes) {
+            (true, false) => {
+                return Err("the label is missing; model.condition = inferred takes rows without one".into());
+            }
+            (true, true) => {
+                self.of.push(NO_LABEL);
+                return Ok(());
+            }
+            (false, _) => {}
         }
         let next = self.places.len() as u32;
         let place = match self.places.get(field) {
@@ -44,7 +51,10 @@ impl Words {
         }
         let Labels { of, names } = match words.iter().map(|word| word.parse().ok()).collect::<Option<Vec<f64>>>() {
             Some(numbers) => {
-                let broken = self.of.iter().position(|&word| numbers[word as usize].fract() != 0.0);
+                let broken = self
+                    .of
+                    .iter()
+                    .position(|&word| numbers.get(word as usize).is_some_and(|number| number.fract() != 0.0));
                 if let Some(row) = broken {
                     let number = numbers[self.of[row] as usize];
                     return Err(format!("the labels: label {row} is {number}, and classes are whole numbers"));
@@ -54,7 +64,8 @@ impl Words {
             }
             None => alphabetical(&words)?,
         };
-        Ok(Labels { of: self.of.iter().map(|&word| of[word as usize]).collect(), names })
+        let class = |&word: &u32| of.get(word as usize).copied().unwrap_or(NO_LABEL);
+        Ok(Labels { of: self.of.iter().map(class).collect(), names })
     }
 }
 

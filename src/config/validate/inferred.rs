@@ -1,0 +1,44 @@
+//! What is allowed of a model that infers classes (M2), and beside it.
+
+use super::{MAX_EXAMPLES, check, count, number, widths};
+use crate::config::{Condition, Config, Posterior, Prior};
+use crate::error::Result;
+
+pub(super) fn check_inferred(config: &Config) -> Result<()> {
+    let Config { data, model, objective, train, .. } = config;
+    widths("model.classifier", &model.classifier)?;
+    number("objective.classify", objective.classify, 0.0)?;
+    count("data.labelled", data.labelled, 0..=MAX_EXAMPLES)?;
+    // TOML has no larger whole numbers.
+    let (seed, most) = (data.labelled_seed, i64::MAX as u64);
+    check(seed <= most, "data.labelled_seed", &seed, &format!("a whole number from 0 to {most}"))?;
+    count("train.labelled", train.labelled, 0..=MAX_EXAMPLES)?;
+    if model.condition != Condition::Inferred {
+        return Ok(());
+    }
+    let with = "with model.condition = inferred";
+    check(model.above.is_empty(), "model.above", &format!("{:?}", model.above), &format!("[] {with}"))?;
+    let normal = format!("standard {with}");
+    check(model.prior == Prior::Standard, "model.prior", &model.prior.word(), &normal)?;
+    let normal = format!("gaussian {with}");
+    check(model.posterior == Posterior::Gaussian, "model.posterior", &model.posterior.word(), &normal)?;
+    check(objective.tc == 1.0, "objective.tc", &objective.tc, &format!("1 {with}"))?;
+    for (key, value) in [
+        ("objective.free_bits", objective.free_bits),
+        ("objective.capacity", objective.capacity),
+        ("objective.mmd", objective.mmd),
+        ("objective.covariance", objective.covariance),
+        ("objective.variance", objective.variance),
+        ("objective.factor", objective.factor),
+        ("objective.adversary", objective.adversary),
+    ] {
+        check(value == 0.0, key, &value, &format!("0 {with}"))?;
+    }
+    let bound = format!("{:?}", objective.bound).to_lowercase();
+    check(!objective.bound.is_weighted(), "objective.bound", &bound, &format!("elbo {with}"))?;
+    check(objective.samples == 1, "objective.samples", &objective.samples, &format!("1 {with}: one of each class"))?;
+    let whole = format!("1 {with}: the labelled examples of a batch are looked at together");
+    check(train.accumulate == 1, "train.accumulate", &train.accumulate, &whole)?;
+    let some = format!("less than train.batch = {}, so that other examples are seen too", train.batch);
+    check(train.labelled < train.batch, "train.labelled", &train.labelled, &some)
+}
