@@ -98,7 +98,7 @@ pub fn dataset(
         labels.clone_into(&mut config.data.labels);
     }
     let dataset = open_data(&config, checkpoint, data.is_some(), report)?;
-    data::check(&dataset, config.model.likelihood.takes())?;
+    data::check(&dataset, config.model.takes())?;
     Ok((config, dataset))
 }
 

@@ -29,6 +29,9 @@ pub const IMPUTE: &str = "impute";
 /// The same of latents of any stochastic layer: [`Model::descend`].
 pub const DESCEND: &str = "descend";
 
+/// Which code a cell may have by those before it, of a prior of codes: [`super::autoregressive`].
+pub const NEXT: &str = "next";
+
 /// The graph of a task for so many examples, and for so many samples of each where it takes samples.
 pub type Answer = fn(&Model, usize, usize) -> Result<Graph>;
 
@@ -67,6 +70,12 @@ pub static CODES: &[Task] = &[
     Task { name: DECODE, takes_samples: false, build: |model, batch, _| model.decode_codes(batch) },
 ];
 
+/// The tasks of a prior of codes.
+pub static PRIOR_OF_CODES: &[Task] = &[
+    Task { name: EVALUATE, takes_samples: false, build: |model, batch, _| model.evaluate_prior_of_codes(batch) },
+    Task { name: NEXT, takes_samples: false, build: |model, batch, _| model.next_code(batch) },
+];
+
 /// What a question takes for granted of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
@@ -83,7 +92,11 @@ pub enum Need {
 impl Model {
     /// What it can be asked.
     pub fn tasks(&self) -> &'static [Task] {
-        if self.has_codes() { CODES } else { VAE }
+        match (self.is_prior_of_codes(), self.has_codes()) {
+            (true, _) => PRIOR_OF_CODES,
+            (_, true) => CODES,
+            _ => VAE,
+        }
     }
 
     /// The task of this name.
@@ -112,6 +125,10 @@ impl Model {
     fn lack(&self, need: Need) -> Option<String> {
         let config = &self.config;
         match need {
+            _ if self.is_prior_of_codes() => Some(format!(
+                "with latents; this one is the prior of the codes of a VQ-VAE (model.prior_codes = {})",
+                config.prior_codes
+            )),
             Need::Numbers if self.has_codes() => Some(format!(
                 "whose latents are numbers; those of this one are codes (model.codes = {}), with nothing between them",
                 config.codes
