@@ -256,6 +256,24 @@ fn summary_of_codes(session: &mut Session, part: Range<usize>, seed: u64) -> Res
     })
 }
 
+/// −log p of the codes of a part by their prior: the mean over its examples in nats, and the standard error of that.
+///
+/// # Errors
+/// Those of the executor; [`crate::error::Error::Usage`] and [`crate::error::Error::Bug`] where the session has no such model,
+/// or no data.
+pub fn of_codes(session: &mut Session, part: Range<usize>) -> Result<(f64, f64)> {
+    let plan = session.plan(Purpose::task(EVALUATE, BATCH))?;
+    let order: Vec<u32> = part.map(|i| i as u32).collect();
+    session.set_order(&order)?;
+    let mut nats = Vec::with_capacity(order.len());
+    for batch in batches(order.len(), BATCH) {
+        let scalars = session.scalars(0, Stream::Evaluate, batch.first, batch.rows);
+        session.run(plan, &[scalars])?;
+        nats.extend(session.output("distortion", batch.rows, 1)?.into_iter().map(f64::from));
+    }
+    Ok(mean_and_error(&nats))
+}
+
 /// Adds what was drawn from the posterior of each example of the run just made, where it is no normal distribution.
 fn add_draws(session: &mut Session, gathered: &mut aggregate::Gathered, rows: usize) -> Result<()> {
     let latent = session.model.config.latent;

@@ -151,8 +151,7 @@ impl Model {
             let seen = graph.concatenate(&taps)?;
             let from_above = graph.add(Op::Affine { x: seen, w: maps[0] })?;
             let left = self.right(graph, horizontal, 1)?;
-            let seen =
-                if is_first { vec![left, from_above] } else { vec![left, horizontal, from_above] };
+            let seen = if is_first { vec![left, from_above] } else { vec![left, horizontal, from_above] };
             let seen = graph.concatenate(&seen)?;
             let both = graph.add(Op::Affine { x: seen, w: maps[1] })?;
             let gated = self.gated(graph, both)?;

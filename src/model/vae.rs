@@ -73,7 +73,9 @@ fn count(map: &network::Map) -> u64 {
 
 fn check_parameters(count: u64) -> Result<()> {
     if count > MAX_PARAMETERS {
-        return Err(Error::Usage(format!("the model would have {count} parameters: allowed are up to {MAX_PARAMETERS}")));
+        return Err(Error::Usage(format!(
+            "the model would have {count} parameters: allowed are up to {MAX_PARAMETERS}"
+        )));
     }
     Ok(())
 }
@@ -142,7 +144,9 @@ impl Model {
     /// The prior of codes in grids of this shape, as numbers.
     fn of_codes(config: &Config, shape: [usize; 3], source: Source) -> Result<Self> {
         if shape[0] != 1 || source != Source::Floats {
-            return Err(Error::Data("model.prior_codes is for the codes of a VQ-VAE: elbo train --prior-of RUN".into()));
+            return Err(Error::Data(
+                "model.prior_codes is for the codes of a VQ-VAE: elbo train --prior-of RUN".into(),
+            ));
         }
         let (config, binarise) = (config.model.clone(), config.data.binarise);
         let width = shape.iter().product();

@@ -26,8 +26,10 @@ impl Session {
             let mut grids = vec![0; numbers.len() * cells];
             for cell in 0..cells {
                 let logits = self.next_logits(&grids, cell)?;
-                for ((&number, grid), logits) in
-                    numbers.iter().zip(grids.chunks_exact_mut(cells)).zip(logits.chunks_exact(logits.len() / numbers.len()))
+                for ((&number, grid), logits) in numbers
+                    .iter()
+                    .zip(grids.chunks_exact_mut(cells))
+                    .zip(logits.chunks_exact(logits.len() / numbers.len()))
                 {
                     let uniform = Philox::new(seed, Stream::Prior, number, cell as u32).uniform();
                     grid[cell] = drawn(logits, temperature, uniform)?;
