@@ -10,7 +10,7 @@ use crate::data::batches::batches;
 use crate::error::{Error, Result};
 use crate::kernels::StepScalars;
 use crate::kernels::sample::kl_term;
-use crate::model::tasks::{EVALUATE, IMPORTANCE};
+use crate::model::tasks::{EVALUATE, IMPORTANCE, Need};
 use crate::model::{LOCATION, RATES, of_layer};
 use crate::plan::Role;
 use crate::rng::Stream;
@@ -152,6 +152,7 @@ pub fn summary(session: &mut Session, part: Range<usize>, seed: u64) -> Result<S
     if session.model.has_codes() {
         return summary_of_codes(session, part, seed);
     }
+    session.model.need(&[Need::Numbers], "a summary of latents")?;
     let plan = session.plan(Purpose::task(EVALUATE, BATCH))?;
     let latents = session.model.latents();
     let order: Vec<u32> = part.map(|i| i as u32).collect();

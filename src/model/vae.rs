@@ -177,10 +177,12 @@ impl Model {
     /// The trainable tensors in the order in which they are stored.
     pub fn parameters(&self) -> Vec<Parameter> {
         let mut graph = Graph::new(1);
-        match self.is_prior_of_codes() {
-            true => drop(self.declare_prior_of_codes(&mut graph).expect("names differ")),
-            false => drop(self.declare(&mut graph).expect("a model's layers fit")),
-        }
+        let declared = if self.is_prior_of_codes() {
+            self.declare_prior_of_codes(&mut graph).map(drop)
+        } else {
+            self.declare(&mut graph).map(drop)
+        };
+        declared.expect("a model's layers fit");
         graph.parameters
     }
 

@@ -227,7 +227,8 @@ fn draws_of_a_number_do_not_hang_on_others_and_come_as_often_as_they_are_likely(
     }
 }
 
-const PRIOR: &str = "--set prior_layers=2 --set prior_width=8 --batch 40 --set validation=20 --set checkpoint_steps=2";
+const PRIOR: &str = "--set prior_layers=2 --set prior_width=8 --batch 40 --set validation=20 --set checkpoint_steps=2 \
+                     --set curve=constant";
 
 #[test]
 fn a_prior_is_trained_on_a_run_and_its_folder_works_alone() {
@@ -243,8 +244,7 @@ fn a_prior_is_trained_on_a_run_and_its_folder_works_alone() {
     std::fs::rename(folder.path().join("parts"), folder.path().join("elsewhere/prior")).unwrap();
     at("train --resume elsewhere/prior --epochs 8").succeeded();
     let [whole, parts] = ["whole", "elsewhere/prior"].map(|run| last(&folder.path().join(run)));
-    assert_eq!(whole.parameters, parts.parameters);
-    assert_eq!(whole.moments, parts.moments);
+    assert!(whole.parameters == parts.parameters && whole.moments == parts.moments, "the bits differ");
     let found = json(folder.path(), "eval elsewhere/prior");
     let number = |name: &str| found[name].as_f64().unwrap_or_else(|| panic!("{name} in {found}"));
     let [nats, distortion] = ["neg_log_p_codes", "distortion"].map(number);
