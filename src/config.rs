@@ -95,10 +95,13 @@ pub struct ModelConfig {
     pub prior_components: usize,
     /// What components of a prior weigh; priors without components ignore it.
     pub prior_weights: MixtureWeights,
-    /// Coupling layers of the prior `flow`; others ignore it.
+    /// Coupling layers of the prior `flow`, and layers of a prior of codes; others ignore it.
     pub prior_layers: usize,
-    /// The width of the hidden layers in each of them.
+    /// The width of the hidden layers in each of them; of a prior of codes its channels.
     pub prior_width: usize,
+    /// K, the codes of a VQ-VAE of whose grids the model is the prior, by masked convolutions; 0 for autoencoders. `elbo train
+    /// --prior-of` sets it.
+    pub prior_codes: usize,
     /// What the encoder says of the latents of an example.
     pub posterior: Posterior,
     /// Steps of the posteriors `planar` and `iaf`; others ignore it.
@@ -256,6 +259,11 @@ impl Posterior {
 }
 
 impl ModelConfig {
+    /// The values that a model takes, as data are told them.
+    pub fn takes(&self) -> Takes {
+        if self.prior_codes > 0 { Takes::CODES } else { self.likelihood.takes() }
+    }
+
     /// The stochastic layers above the lowest.
     ///
     /// # Errors
@@ -434,6 +442,7 @@ impl Default for Config {
                 prior_weights: MixtureWeights::Uniform,
                 prior_layers: 4,
                 prior_width: 100,
+                prior_codes: 0,
                 posterior: Posterior::Gaussian,
                 posterior_layers: 2,
                 posterior_width: 100,

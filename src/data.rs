@@ -13,6 +13,7 @@ pub mod disk;
 pub mod elements;
 pub mod fetch;
 pub mod glyphs;
+pub mod grids;
 pub mod idx;
 pub mod images;
 mod kinds;
@@ -110,7 +111,7 @@ pub enum Format {
 /// missing or malformed, or have not what the model needs, labels of classes that it knows included.
 pub fn open(config: &Config, known: Option<Known>) -> Result<Dataset> {
     let holes = config.model.condition == Condition::Inferred;
-    let data = read(&Request { config: &config.data, takes: config.model.likelihood.takes(), known, holes })?;
+    let data = read(&Request { config: &config.data, takes: config.model.takes(), known, holes })?;
     let mut data = smaller_validation(data, config, known);
     if known.is_none() {
         let unseen = unseen(&data)?;
@@ -210,6 +211,7 @@ fn read(request: &Request) -> Result<Dataset> {
     }
     let path = Path::new(source);
     match fs::metadata(path) {
+        Ok(found) if found.is_dir() && grids::is_in(path) => grids::folder(path, request),
         Ok(found) if found.is_dir() && idx::is_in(path)? => idx::folder(path, request),
         Ok(found) if found.is_dir() => images::dataset(path, request),
         Ok(found) if found.is_file() => read_file(path, request),

@@ -11,7 +11,7 @@ use crate::data::batches::batches;
 use crate::error::{Error, Result};
 use crate::kernels::StepScalars;
 use crate::kernels::sample::kl_term;
-use crate::model::tasks::{EVALUATE, IMPORTANCE};
+use crate::model::tasks::{EVALUATE, IMPORTANCE, Need};
 use crate::model::{LOCATION, RATES, of_layer};
 use crate::plan::Role;
 use crate::rng::Stream;
@@ -174,6 +174,7 @@ pub fn summary(session: &mut Session, part: Range<usize>, seed: u64) -> Result<S
     if session.model.has_codes() {
         return summary_of_codes(session, part, seed);
     }
+    session.model.need(&[Need::Numbers], "a summary of latents")?;
     let plan = session.plan(Purpose::task(EVALUATE, BATCH))?;
     let latents = session.model.latents();
     let order: Vec<u32> = part.map(|i| i as u32).collect();
@@ -276,6 +277,24 @@ fn summary_of_codes(session: &mut Session, part: Range<usize>, seed: u64) -> Res
         layers: vec![Layer { latent: cells, rate, active }],
         codes: Some(usage),
     })
+}
+
+/// −log p of the codes of a part by their prior: the mean over its examples in nats, and the standard error of that.
+///
+/// # Errors
+/// Those of the executor; [`crate::error::Error::Usage`] and [`crate::error::Error::Bug`] where the session has no such model,
+/// or no data.
+pub fn of_codes(session: &mut Session, part: Range<usize>) -> Result<(f64, f64)> {
+    let plan = session.plan(Purpose::task(EVALUATE, BATCH))?;
+    let order: Vec<u32> = part.map(|i| i as u32).collect();
+    session.set_order(&order)?;
+    let mut nats = Vec::with_capacity(order.len());
+    for batch in batches(order.len(), BATCH) {
+        let scalars = session.scalars(0, Stream::Evaluate, batch.first, batch.rows);
+        session.run(plan, &[scalars])?;
+        nats.extend(session.output("distortion", batch.rows, 1)?.into_iter().map(f64::from));
+    }
+    Ok(mean_and_error(&nats))
 }
 
 /// Adds what was drawn from the posterior of each example of the run just made, where it is no normal distribution.

@@ -60,6 +60,9 @@ pub fn model(checkpoint: &Checkpoint) -> Result<Model> {
 /// # Errors
 /// As [`model`].
 pub fn model_of(config: &Config, data: &DataRecord) -> Result<Model> {
+    if config.model.prior_codes > 0 {
+        return Err(Error::Usage("the prior of the codes of a VQ-VAE has no form in other programs".into()));
+    }
     let source = if data.floats { Source::Floats } else { Source::Bytes };
     let encoding = data.encoding.as_ref();
     let missing = data.may_miss(config.model.likelihood.domain());

@@ -3,6 +3,7 @@
 //! Letters: B examples of a batch, K latent samples per example, R = B·K rows, D values per example, Z latent dimensions.
 
 mod adversary;
+pub mod autoregressive;
 pub mod codebook;
 pub mod factor;
 mod inferred;
@@ -24,6 +25,7 @@ pub mod terms;
 pub mod vae;
 pub mod weights;
 
+pub use autoregressive::{CELL, LOGITS};
 pub use inferred::CLASS_LOG_PROBABILITIES;
 pub use objective::{BOUND, LAYER_RATE};
 pub use phases::{Phase, phases};

@@ -4,6 +4,7 @@
 
 mod answers;
 mod codes;
+mod grids;
 mod phases;
 mod window;
 
@@ -18,7 +19,7 @@ use crate::graph::op::Source;
 use crate::kernels::{StepScalars, f32s};
 use crate::model::init::{OfData, initial};
 use crate::model::likelihood::{Global, Learned, global, learned};
-use crate::model::tasks::SAMPLE;
+use crate::model::tasks::{NEXT, SAMPLE};
 use crate::model::{Model, Weights, phases as phases_of};
 use crate::plan::tuning::Tuning;
 use crate::plan::{Plan, Range, Resident, Role, Target, lower};
@@ -146,7 +147,8 @@ impl Session {
             Self { config, others, model, executor, record, tuning, data, uploaded, labelled, resident, plans, window };
         // Before anything is built for what may be another model.
         crate::checkpoint::match_parameters(checkpoint, &session.expected())?;
-        session.plan(Purpose::task(SAMPLE, BATCH))?;
+        let first = if session.model.is_prior_of_codes() { NEXT } else { SAMPLE };
+        session.plan(Purpose::task(first, BATCH))?;
         session.restore(0, checkpoint)?;
         Ok(session)
     }

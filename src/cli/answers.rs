@@ -160,6 +160,13 @@ pub struct SampleArgs {
     #[arg(long, value_name = "K", requires = "ex_post")]
     pub components: Option<usize>,
 
+    /// Of a prior of codes: below 1 likelier codes, above 1 more varied ones [default: 1]
+    ///
+    /// Of a prior of codes (`elbo train --prior-of`): codes are drawn with probabilities in proportion to exp(logit/T), from
+    /// the likeliest alone (0) by those of the prior (1) to ones that are more alike.
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    pub temperature: Option<f32>,
+
     /// Draw values from p(x|z), not its mean
     ///
     /// Draws every value from p(x|z), as new data would be: numbers with their deviation, whole counts, one level of a

@@ -37,6 +37,7 @@ impl TrainArgs {
             ("--seed", self.seed.is_some()),
             ("--seeds", self.seeds.is_some()),
             ("--latent", self.latent.is_some()),
+            ("--prior-of", self.prior_of.is_some()),
             ("--out", self.out.is_some()),
             ("--tune", self.tune.is_some()),
             ("--check-steps", self.check_steps),

@@ -14,9 +14,9 @@ pub struct RecipeArgs {
     /// Recipe: a name, or a TOML file [default: classic]
     ///
     /// The recipe to start from: classic, binary, plane, gaussian, gaussian-learned, dynamic, vamp, mixture-prior, flow-prior,
-    /// iaf, iwae, iwae2, ladder, factor, conditional, m2, conv, residual, colour, levels, mixture, vq, vq-colour, counts,
-    /// categories, table, anomaly, or the path of a TOML file, which may leave out any key. Default: table for .csv and .tsv,
-    /// else classic.
+    /// iaf, iwae, iwae2, ladder, factor, conditional, m2, conv, residual, colour, levels, mixture, vq, vq-colour, codes-prior,
+    /// counts, categories, table, anomaly, or the path of a TOML file, which may leave out any key. Default: table for .csv and .tsv,
+    /// codes-prior with --prior-of, else classic.
     #[arg(long, value_name = "NAME|FILE")]
     pub recipe: Option<String>,
 
@@ -114,6 +114,13 @@ pub struct TrainArgs {
     /// Number of latent dimensions
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub latent: Option<usize>,
+
+    /// Train a prior of the codes of this VQ-VAE
+    ///
+    /// Trains the prior of the codes that the VQ-VAE of a finished run gives its data (recipe: codes-prior), with which `elbo
+    /// sample` draws. The run of the prior keeps the codes and the VQ-VAE, and needs neither that run nor its data again.
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["data", "seeds", "latent", "beta"])]
+    pub prior_of: Option<PathBuf>,
 
     /// Run folder, new or empty [default: runs/NAME-N]
     ///

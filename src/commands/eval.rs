@@ -1,5 +1,7 @@
 //! `elbo eval`: how good a trained model is, in nats per example.
 
+mod prior;
+
 use super::open;
 use crate::cli::EvalArgs;
 use crate::config::{Binarise, Condition};
@@ -31,6 +33,9 @@ const SHOWN: usize = 10;
 /// run or data cannot be read, [`Error::Diverged`] where the loss is not finite.
 pub fn run(args: &EvalArgs, report: &Report) -> Result<()> {
     check_samples(args.samples)?;
+    if open::is_prior(&args.run) {
+        return prior::run(args, report);
+    }
     let purpose = Purpose::task(EVALUATE, BATCH);
     let mut trained = open::with_data(&args.run, args.examples.data.as_deref(), purpose, report)?;
     let session = &mut trained.session;

@@ -2,6 +2,7 @@
 
 use crate::checkpoint::sweep::Sweep;
 use crate::checkpoint::{self, find};
+use crate::data::grids;
 use crate::durable::lock::{self, Lock, create_new_folder};
 use crate::durable::{self, TEMPORARY};
 use crate::error::{Error, Result};
@@ -189,7 +190,7 @@ pub fn is_start(folder: &Path) -> bool {
             Some(_) => names(&path).iter().all(|inner| belongs(&path, inner, true)),
             None if name == "sweep.toml" => members.is_some(),
             None if began => belongs(folder, name, false),
-            None => name == lock::FILE || (is_place(&path, name) && names(&path).is_empty()),
+            None => name == lock::FILE || is_codes(&path, name) || (is_place(&path, name) && names(&path).is_empty()),
         }
     };
     inside.iter().any(|name| name != lock::FILE) && inside.iter().all(of_start)
@@ -200,6 +201,7 @@ fn belongs(folder: &Path, name: &str, first: bool) -> bool {
     let path = folder.join(name);
     match name {
         lock::FILE => true,
+        name if is_codes(&path, name) => true,
         "config.toml" => fs::read(&path).is_ok_and(|text| text.starts_with(b"# elbo ")),
         "samples" => is_folder(&path) && names(&path).iter().all(|name| is_unfinished(name)),
         "checkpoints" => {
@@ -220,6 +222,11 @@ fn is_place(path: &Path, name: &str) -> bool {
     ["checkpoints", "samples"].contains(&name) && is_folder(path)
 }
 
+/// Whether a path is the folder of the codes that a prior is trained on.
+fn is_codes(path: &Path, name: &str) -> bool {
+    name == grids::FOLDER && is_folder(path) && grids::is_in(path)
+}
+
 /// Whether a name is that of what a process was writing when it ended.
 fn is_unfinished(name: &str) -> bool {
     let named = name.strip_prefix(TEMPORARY).and_then(|rest| rest.split_once('-'));
@@ -231,7 +238,10 @@ fn clear(folder: &Path) {
     let members = Sweep::read(folder).ok().flatten().map_or(vec![], |sweep| sweep.folders(folder));
     for name in names(folder) {
         let path = folder.join(&name);
-        if is_place(&path, &name) || (members.contains(&path) && path != folder && is_folder(&path)) {
+        if is_place(&path, &name)
+            || is_codes(&path, &name)
+            || (members.contains(&path) && path != folder && is_folder(&path))
+        {
             let _ = fs::remove_dir_all(&path);
         } else if WRITTEN.contains(&name.as_str()) || is_unfinished(&name) {
             let _ = if is_folder(&path) { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };

@@ -1,10 +1,10 @@
 //! A trained model, ready to use: the checkpoint that RUN means, on a device, with data where a command needs them.
 
 use super::files;
-use crate::checkpoint::{self, Checkpoint};
+use crate::checkpoint::{self, Checkpoint, Which};
 use crate::cli::{Part, RunArgs};
 use crate::config::{Config, Unknown};
-use crate::data::{self, Dataset, Known, fetch};
+use crate::data::{self, Dataset, Known, fetch, grids};
 use crate::durable;
 use crate::error::{Error, Result};
 use crate::exec::select;
@@ -98,7 +98,7 @@ pub fn dataset(
         labels.clone_into(&mut config.data.labels);
     }
     let dataset = open_data(&config, checkpoint, data.is_some(), report)?;
-    data::check(&dataset, config.model.likelihood.takes())?;
+    data::check(&dataset, config.model.takes())?;
     Ok((config, dataset))
 }
 
@@ -134,6 +134,70 @@ pub fn without_data(run: &RunArgs, report: &Report) -> Result<Trained> {
     let checkpoint = load(path, report)?;
     let session = Session::without_data(&checkpoint, device(run, report)?)?;
     Ok(trained(session, path, &checkpoint))
+}
+
+/// Whether a run is that of a prior of codes. What cannot be read is none, and is complained of when it is loaded.
+pub fn is_prior(run: &RunArgs) -> bool {
+    let of = checkpoint::sweep::one_model(&run.run).and_then(|path| checkpoint::glance(&path, Which::Last));
+    of.is_ok_and(|(config, _)| config.model.prior_codes > 0)
+}
+
+/// Opens a prior of codes with the codes in the folder of its run. `purpose` is what will be computed first.
+///
+/// # Errors
+/// [`Error::Data`] where run or codes are missing or damaged, or the codes are not those of the training; otherwise those of
+/// [`device`] and of [`Session::plan`].
+pub fn prior(run: &RunArgs, purpose: Purpose, report: &Report) -> Result<Trained> {
+    let path = &checkpoint::sweep::one_model(&run.run)?;
+    let checkpoint = load_any(path, report)?;
+    let (config, record) = (checkpoint.config.clone(), &checkpoint.progress.data);
+    let data = codes(&config, Some(record.known()), &folder_of(path))?;
+    if data.hash != record.hash {
+        let place = folder_of(path).join(grids::FOLDER);
+        return Err(Error::Data(format!("{}: these are not the codes that the prior was trained on", place.display())));
+    }
+    let mut session = Session::new(config, data, device(run, report)?)?;
+    checkpoint::match_parameters(&checkpoint, &session.expected())?;
+    session.plan(purpose)?;
+    session.restore(0, &checkpoint)?;
+    Ok(trained(session, path, &checkpoint))
+}
+
+/// The codes that a prior is trained on, which lie in the folder of its run wherever that is.
+///
+/// # Errors
+/// [`Error::Data`] where they are missing or damaged, or of another codebook.
+pub fn codes(config: &Config, known: Option<Known>, run: &Path) -> Result<Dataset> {
+    let place = run.join(grids::FOLDER);
+    if !grids::is_in(&place) {
+        let place = place.display();
+        return Err(Error::Data(format!("{place}: the codes that the prior is trained on are missing; put them back")));
+    }
+    let (found, own) = (grids::about(&place)?.codes, config.model.prior_codes);
+    if found != own {
+        let place = place.display();
+        return Err(Error::Data(format!("{place}: these are codes of {found}, and the prior is one of {own}")));
+    }
+    let mut config = config.clone();
+    config.data.source = place.display().to_string();
+    data::open(&config, known)
+}
+
+/// The VQ-VAE whose codes a prior draws, out of the folder of its run.
+///
+/// # Errors
+/// [`Error::Data`] where it is missing or damaged, or its grids are others; otherwise those of [`device`].
+pub fn of_prior(prior: &Trained, run: &RunArgs) -> Result<Session> {
+    let place = prior.folder.join(grids::FOLDER).join(grids::MODEL);
+    let (checkpoint, _) = checkpoint::load_result(&place)?;
+    let (executor, _) = select::open(run.adapter.as_deref().unwrap_or("auto"), run.threads.count()?)?;
+    let session = Session::without_data(&checkpoint, executor)?;
+    let (own, model) = (&prior.session.model, &session.model);
+    if !model.has_codes() || (model.config.codes, model.cells()) != (own.config.prior_codes, own.width) {
+        let place = place.display();
+        return Err(Error::Data(format!("{place}: this is no VQ-VAE with grids of the codes that the prior draws")));
+    }
+    Ok(session)
 }
 
 /// The examples of a part, the test part where none is asked for, and its name.
@@ -246,8 +310,23 @@ pub fn folder_of(path: &Path) -> PathBuf {
 /// The checkpoint that RUN means, with a line that says which.
 ///
 /// # Errors
-/// [`Error::Data`], naming the file, where there is no checkpoint or all are damaged.
+/// [`Error::Data`], naming the file, where there is no checkpoint or all are damaged; [`Error::Usage`] for a prior of codes, for
+/// which there is [`prior`].
 pub fn load(run: &Path, report: &Report) -> Result<Checkpoint> {
+    let checkpoint = load_any(run, report)?;
+    if checkpoint.config.model.prior_codes > 0 {
+        return Err(Error::Usage(format!(
+            "{}: this is the prior of the codes of a VQ-VAE, and no autoencoder: elbo eval, elbo sample and elbo train \
+             --resume are for it; of its VQ-VAE, in {} in its folder, anything may be asked",
+            run.display(),
+            Path::new(grids::FOLDER).join(grids::MODEL).display()
+        )));
+    }
+    Ok(checkpoint)
+}
+
+/// The same, also of a prior of codes.
+fn load_any(run: &Path, report: &Report) -> Result<Checkpoint> {
     let (checkpoint, warnings) = checkpoint::load_result(run)?;
     for warning in warnings {
         report.warn(&warning);

@@ -1,6 +1,7 @@
 //! `elbo sample`: new examples from the prior, as one picture, or as rows of a table.
 
 mod compare;
+mod prior;
 
 use super::{classes, open, show};
 use crate::cli::{ExPost, SampleArgs};
@@ -62,6 +63,12 @@ struct Wanted {
 /// Those of [`open::without_data`], [`show::save`] and [`compare::say`], and [`crate::error::Error::Usage`] for a number of
 /// pictures or a class that makes no sense.
 pub fn run(args: &SampleArgs, report: &Report) -> Result<()> {
+    if open::is_prior(&args.run) {
+        return prior::run(args, report);
+    }
+    if args.temperature.is_some() {
+        return Err(Error::Usage("--temperature is for priors of codes, which elbo train --prior-of makes".into()));
+    }
     let mut trained = match args.ex_post {
         None if !args.compare => {
             if args.data.is_some() {

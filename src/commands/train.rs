@@ -1,5 +1,6 @@
 //! `elbo train`: a model from examples, or several side by side, in a run folder that holds everything.
 
+mod codes;
 mod files;
 mod pictures;
 mod stop;
@@ -11,7 +12,7 @@ use crate::checkpoint::sweep::{Sweep, load_common, one_model};
 use crate::checkpoint::{self, Checkpoint, DataRecord, Progress, Which};
 use crate::cli::TrainArgs;
 use crate::config::{self, Config, Curve};
-use crate::data;
+use crate::data::{self, Dataset, grids};
 use crate::durable;
 use crate::error::{Error, Result};
 use crate::exec::{measure, select};
@@ -25,6 +26,7 @@ use crate::report::human::{bytes, count};
 use crate::report::progress::EpochRow;
 use crate::session::{Purpose, Session};
 use crate::train::{self, Epoch, Event, Member, Options};
+use codes::Encoded;
 use files::{Metrics, edited, flush_metrics, header, run_folder};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -93,13 +95,16 @@ pub fn run(args: &TrainArgs, report: &Report) -> Result<()> {
 }
 
 fn begin(args: &TrainArgs, report: &Report) -> Result<()> {
-    let config::Sweep { varied, members } =
-        config::sweep(args.recipe.recipe.as_deref(), &args.overrides(), args.seeds.as_deref())?;
+    let encoded = args.prior_of.as_ref().map(|run| Encoded::of(run, args, report)).transpose()?;
+    let (recipe, overrides) = asked(args, encoded.as_ref())?;
+    let config::Sweep { varied, members } = config::sweep(recipe.as_deref(), &overrides, args.seeds.as_deref())?;
+    check_codes(&members, encoded.is_some())?;
+    let ready = encoded.as_ref().map(|encoded| encoded.dataset(&members[0])).transpose()?;
     let sweep = (!varied.is_empty()).then(|| Sweep::new(varied, members.len()));
     // Members differ in few settings; what is said of one is not said again.
     let mut advice: Vec<String> = members.iter().flat_map(config::advice).collect();
     advice.dedup();
-    let mut session = prepare(members, None, args, report)?;
+    let mut session = prepare(members, ready, None, args, report)?;
     for line in &advice {
         report.warn(line);
     }
@@ -121,6 +126,9 @@ fn begin(args: &TrainArgs, report: &Report) -> Result<()> {
     let folders = sweep.as_ref().map_or(vec![folder.clone()], |sweep| sweep.folders(&folder));
     let done = (|| {
         made.add(&folders, report)?;
+        if let Some(encoded) = &encoded {
+            encoded.write(&folder)?;
+        }
         super::tune(&mut session, args.tune.unwrap_or_default(), report)?;
         session.plan(Purpose::Train)?;
         session.initialise()?;
@@ -147,6 +155,34 @@ fn begin(args: &TrainArgs, report: &Report) -> Result<()> {
             Err(error)
         }
         done => done,
+    }
+}
+
+/// The recipe and the settings of a run: codes have a recipe of their own.
+fn asked(args: &TrainArgs, encoded: Option<&Encoded>) -> Result<(Option<String>, Vec<(String, String)>)> {
+    let (recipe, mut overrides) = (args.recipe.recipe.clone(), args.overrides());
+    let Some(encoded) = encoded else { return Ok((recipe, overrides)) };
+    for (key, value) in encoded.settings() {
+        let last = key.rsplit('.').next().unwrap_or_default();
+        if overrides.iter().any(|(other, _)| *other == key || other == last) {
+            return Err(Error::Usage(format!("--set {last}: --prior-of sets it to {value}; leave it out")));
+        }
+        overrides.push((key, value));
+    }
+    Ok((recipe.or_else(|| Some(codes::RECIPE.to_owned())), overrides))
+}
+
+/// Checks that a prior of codes has codes, and that only it has.
+fn check_codes(members: &[Config], encoded: bool) -> Result<()> {
+    let is_prior = members.iter().any(|config| config.model.prior_codes > 0);
+    match (is_prior, encoded) {
+        (true, false) => Err(Error::Usage(
+            "model.prior_codes: a prior of codes is trained on those of a run: elbo train --prior-of RUN".into(),
+        )),
+        (true, true) if members.len() > 1 => {
+            Err(Error::Usage("--prior-of: one prior is trained at a time, so that no setting takes a list".into()))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -216,10 +252,19 @@ fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
         if let Some(source) = &args.data {
             source.clone_into(&mut config.data.source);
         }
-        open::place(config, progress.folder.as_deref(), report);
+        if config.model.prior_codes == 0 {
+            open::place(config, progress.folder.as_deref(), report);
+        } else if args.data.is_some() {
+            return Err(Error::Usage(format!(
+                "--data: the data of a prior of codes are those in {} in the folder of its run",
+                grids::FOLDER
+            )));
+        }
     }
     config::check_members(&configs)?;
-    let mut session = prepare(configs, Some(&progress.data), args, report).map_err(|error| match error {
+    let is_prior = configs[0].model.prior_codes > 0;
+    let own = is_prior.then(|| open::codes(&configs[0], Some(progress.data.known()), &folder)).transpose()?;
+    let mut session = prepare(configs, own, Some(&progress.data), args, report).map_err(|error| match error {
         Error::Data(why) if args.data.is_none() => Error::Data(format!(
             "{why} (these are the run's data; where they have moved, --data PLACE names them beside --resume)"
         )),
@@ -316,13 +361,19 @@ fn saved_members(run: &Path, sweep: &Sweep) -> Result<(Vec<Checkpoint>, Vec<Stri
     Ok((all.into_iter().map(|(_, checkpoint)| checkpoint).collect(), warnings))
 }
 
-/// Data, device and models. What a run that goes on knows of its data is not looked for anew.
-fn prepare(mut configs: Vec<Config>, known: Option<&DataRecord>, args: &TrainArgs, report: &Report) -> Result<Session> {
+/// Data, which may be there already, device and models. What a run that goes on knows of its data is not looked for anew.
+fn prepare(
+    mut configs: Vec<Config>,
+    ready: Option<Dataset>,
+    known: Option<&DataRecord>,
+    args: &TrainArgs,
+    report: &Report,
+) -> Result<Session> {
     let others = configs.split_off(1);
     let config = configs.swap_remove(0);
     let threads = args.threads.count()?;
-    let data = open::data(&config, known.map(DataRecord::known), report)?;
-    data::check(&data, config.model.likelihood.takes())?;
+    let data = ready.map_or_else(|| open::data(&config, known.map(DataRecord::known), report), Ok)?;
+    data::check(&data, config.model.takes())?;
     // Of a run that goes on it is told that its data are others.
     if known.is_none() && config.train.batch > data.train.len() {
         return Err(config::batch_exceeds(config.train.batch, data.train.len()));
@@ -360,14 +411,7 @@ fn describe(session: &mut Session, report: &Report) -> Result<()> {
     let beta = config.objective.beta;
     let same = session.members().all(|member| member.objective.beta == beta);
     let beta = if same { beta.to_string() } else { "beta".to_owned() };
-    let [encoder, decoder] = session.model.networks()?.map(|steps| network::describe(&steps).join(", "));
-    report.note(&format!("model    {}: encoder {encoder}", config.name));
-    report.note(&format!("         decoder {decoder}"));
-    for (level, pair) in (2..).zip(session.model.between()?) {
-        let [up, down] = pair.map(|steps| network::describe(&steps).join(", "));
-        report.note(&format!("         encoder {level} {up}"));
-        report.note(&format!("         decoder {level} {down}"));
-    }
+    describe_networks(session, report)?;
     let widths: Vec<String> = session.model.discriminator().iter().map(|map| map.outputs.to_string()).collect();
     if !widths.is_empty() {
         report.note(&format!("         discriminator {}", widths.join(", ")));
@@ -410,6 +454,31 @@ fn describe(session: &mut Session, report: &Report) -> Result<()> {
         bytes(resident),
         bytes(checkpoint::size_estimate(kept * parameters))
     ));
+    Ok(())
+}
+
+/// What the networks of a model consist of.
+fn describe_networks(session: &Session, report: &Report) -> Result<()> {
+    let (name, model) = (&session.config.name, &session.model);
+    if model.is_prior_of_codes() {
+        let ([_, height, width], of) = (model.shape, &model.config);
+        let (layers, channels) = (of.prior_layers, of.prior_width);
+        report.note(&format!("model    {name}: {layers} gated layers of {channels} channels, two stacks"));
+        report.note(&format!(
+            "         {height}x{width} codes of {}, which take {:.2} nats where all are as likely",
+            count(of.prior_codes as u64),
+            model.uniform_nats()
+        ));
+        return Ok(());
+    }
+    let [encoder, decoder] = model.networks()?.map(|steps| network::describe(&steps).join(", "));
+    report.note(&format!("model    {name}: encoder {encoder}"));
+    report.note(&format!("         decoder {decoder}"));
+    for (level, pair) in (2..).zip(model.between()?) {
+        let [up, down] = pair.map(|steps| network::describe(&steps).join(", "));
+        report.note(&format!("         encoder {level} {up}"));
+        report.note(&format!("         decoder {level} {down}"));
+    }
     Ok(())
 }
 
@@ -487,7 +556,7 @@ fn go(session: &mut Session, members: Vec<Member>, mut place: Place, args: &Trai
         Some(sweep) => sweep::finish(session, &members, sweep, &place.folder, report)?,
         None => finish(session, &members[0], &place.folder, report)?,
     }
-    if let Some(line) = collapsed(&place, &members) {
+    if let Some(line) = collapsed(&place, &members).filter(|_| !session.model.is_prior_of_codes()) {
         report.warn(&line);
     }
     Ok(())
@@ -523,6 +592,10 @@ fn collapsed(place: &Place, members: &[Member]) -> Option<String> {
 fn due(session: &Session, members: &[Member], drawn: Option<Instant>, epoch: usize) -> bool {
     let train = &session.config.train;
     let wait = Duration::from_secs(train.sample_seconds as u64);
+    // Its draws take the VQ-VAE, and as many passes as there are cells.
+    if session.model.is_prior_of_codes() {
+        return false;
+    }
     let ends = |member: &Member| member.progress.epoch as usize == epoch && member.progress.course.stopped;
     epoch <= DRAWN
         || epoch >= train.epochs
@@ -593,7 +666,14 @@ fn warned(what: &str, written: Result<()>, report: &Report) -> Result<()> {
 /// The result on the test part, the files made, what to do next.
 fn finish(session: &mut Session, member: &Member, folder: &Path, report: &Report) -> Result<()> {
     let test = session.data()?.test.clone();
-    if !test.is_empty() {
+    let is_prior = session.model.is_prior_of_codes();
+    if !test.is_empty() && is_prior {
+        let terms = crate::eval::terms(session, test)?[0];
+        let (nats, uniform) = (terms.distortion, session.model.uniform_nats());
+        report.result(&format!(
+            "test     -log p(codes) {nats:.2} nats per example, of {uniform:.2} where all are as likely"
+        ));
+    } else if !test.is_empty() {
         let terms = crate::eval::terms(session, test)?[0];
         report.result(&format!(
             "test     distortion {:.2} + rate {:.2} = -ELBO {:.2} nats per example",
@@ -619,6 +699,12 @@ fn finish(session: &mut Session, member: &Member, folder: &Path, report: &Report
     }
     let shown = folder.display();
     let last = format!("epoch-{:04}.{}", progress.epoch, show::extension(&session.record));
+    if is_prior {
+        report.note(&format!("metrics  {}", folder.join("metrics.csv").display()));
+        report.note(&format!("next     elbo eval {shown}"));
+        report.note(&format!("         elbo sample {shown} -n 100"));
+        return Ok(());
+    }
     report.note(&format!("samples  {}", folder.join("samples").join(last).display()));
     report.note(&format!("metrics  {}", folder.join("metrics.csv").display()));
     report.note(&format!("model    {}", folder.join("checkpoints").display()));

@@ -97,7 +97,7 @@ fn belongings(config: &Config) -> Vec<(&'static str, bool, &'static str)> {
     let flows = matches!(posterior, Posterior::Planar | Posterior::Iaf);
     let (model, several) = (&config.model, !config.model.above.is_empty());
     let widths = several || model.encoder_layers.is_empty() || model.decoder_layers.is_empty();
-    let codes = model.codes > 0;
+    let (codes, of_codes) = (model.codes > 0, model.prior_codes > 0);
     let (inferred, m2) = (model.condition == Condition::Inferred, "model.condition = inferred");
     let reads = |key| likelihood.keys().contains(&key);
     // Scales that the decoder puts out start with none.
@@ -124,8 +124,8 @@ fn belongings(config: &Config) -> Vec<(&'static str, bool, &'static str)> {
         ("model.norm", widths, "hidden layers that are given by their widths; in lists of layers it is \"layer-norm\""),
         ("model.prior_components", matches!(prior, Prior::Mixture | Prior::Vamp), "the priors mixture and vamp"),
         ("model.prior_weights", matches!(prior, Prior::Mixture | Prior::Vamp), "the priors mixture and vamp"),
-        ("model.prior_layers", prior == Prior::Flow, "the prior flow"),
-        ("model.prior_width", prior == Prior::Flow, "the prior flow"),
+        ("model.prior_layers", prior == Prior::Flow || of_codes, "the prior flow and priors of codes"),
+        ("model.prior_width", prior == Prior::Flow || of_codes, "the prior flow and priors of codes"),
         ("model.posterior_layers", flows, "the posteriors planar and iaf"),
         ("model.posterior_width", posterior == Posterior::Iaf, "the posterior iaf"),
         ("model.codebook", codes, "model.codes"),

@@ -86,6 +86,11 @@ likelihoods! {
     Heterogeneous = "heterogeneous", Columns, [];
 }
 
+impl Takes {
+    /// What a prior of codes takes.
+    pub const CODES: Self = Self { domain: Domain::Counts, likelihood: "prior of codes" };
+}
+
 impl Likelihood {
     /// The values that it is for, as data are told them.
     pub fn takes(self) -> Takes {

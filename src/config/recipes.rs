@@ -98,6 +98,11 @@ pub const RECIPES: &[(&str, &str, &str)] = &[
         "VQ-VAE for pictures of 256 levels: 512 codes, bits per value",
     ),
     (
+        "codes-prior",
+        include_str!("../../assets/recipes/codes-prior.toml"),
+        "the prior of a VQ-VAE's codes, for `--prior-of RUN`: gated masked convolutions",
+    ),
+    (
         "counts",
         include_str!("../../assets/recipes/counts.toml"),
         "128-128-10 for arrays of counts, a negative binomial",
@@ -178,7 +183,15 @@ mod tests {
             ("vq", 16, Likelihood::Bernoulli, Binarise::Dynamic, 168_017),
             ("vq-colour", 64, Likelihood::LogisticMixture, Binarise::None, 709_315),
         ];
-        assert_eq!(rows.len() + layers.len(), RECIPES.len());
+        // It is no autoencoder: an embedding, eight layers and the head.
+        let config = resolve(Some("codes-prior"), &[]).unwrap();
+        let model = Model::with(&config, [1, 7, 7], Source::Floats, None, false, 0).unwrap();
+        let count: usize = model.parameters().iter().map(|parameter| parameter.shape.count()).sum();
+        let map = |inputs: usize, outputs: usize| (64 * inputs + 1) * outputs;
+        let first = map(3, 128) + map(3, 128) + map(1, 64);
+        let others = 7 * (map(6, 128) + map(4, 128) + map(1, 64));
+        assert_eq!(count, 512 * 64 + first + others + map(1, 64) + map(1, 512));
+        assert_eq!(rows.len() + layers.len() + 1, RECIPES.len());
         for (name, latent, likelihood, binarise, parameters) in layers {
             let config = resolve(Some(name), &[]).unwrap();
             assert_eq!((config.model.latent, config.model.likelihood), (*latent, *likelihood), "{name}");

@@ -67,7 +67,7 @@ fn for_source(overrides: &[(String, String)]) -> Option<&'static str> {
 }
 
 /// Keys that came after runs had been saved without them: those were trained as the defaults of these keys say.
-const LATER: [&str; 44] = [
+const LATER: [&str; 45] = [
     "model.class_prior",
     "model.classifier",
     "objective.classify",
@@ -91,6 +91,7 @@ const LATER: [&str; 44] = [
     "model.prior_weights",
     "model.prior_layers",
     "model.prior_width",
+    "model.prior_codes",
     "model.posterior",
     "model.posterior_layers",
     "model.posterior_width",
@@ -613,7 +614,7 @@ mod tests {
         ];
         let is_old = |line: &&str| !later.iter().any(|key| line.starts_with(key));
         let old: Vec<&str> = text.lines().filter(is_old).collect();
-        assert_eq!(text.lines().count() - old.len(), later.len() + 8);
+        assert_eq!(text.lines().count() - old.len(), later.len() + 9);
         let mut expected = Config::default();
         (expected.data.white, expected.data.rounding) = (White::Full, Rounding::Single);
         assert_eq!(from_toml(&old.join("\n"), "config.toml"), Ok(expected));

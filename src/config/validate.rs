@@ -96,6 +96,7 @@ pub fn validate(config: &Config) -> Result<()> {
     discriminator::check_discriminator(config)?;
     codes::check_codes(config)?;
     inferred::check_inferred(config)?;
+    codes::check_prior_of_codes(config)?;
     check_schedule(schedule)?;
 
     count("train.epochs", train.epochs, 1..=1_000_000)?;
@@ -530,6 +531,13 @@ mod tests {
             ("optimizer.discriminator_every", "0", |c| c.optimizer.discriminator_every = 0),
             ("model.codes", "1", |c| c.model.codes = 1),
             ("model.codes", "65537", |c| c.model.codes = 65537),
+            ("model.prior_codes", "1", |c| c.model.prior_codes = 1),
+            ("model.prior_codes", "9", |c| (c.model.codes, c.model.prior_codes) = (8, 9)),
+            ("model.prior_width", "1", |c| (c.model.prior_codes, c.model.prior_width) = (8, 1)),
+            ("model.likelihood", "gaussian", |c| {
+                (c.model.prior_codes, c.model.likelihood) = (8, Likelihood::Gaussian);
+            }),
+            ("objective.beta", "4", |c| (c.model.prior_codes, c.objective.beta) = (8, 4.0)),
             ("model.codebook_decay", "1", |c| c.model.codebook_decay = 1.0),
             ("model.codebook_restart", "NaN", |c| c.model.codebook_restart = f32::NAN),
             ("objective.commitment", "-1", |c| c.objective.commitment = -1.0),

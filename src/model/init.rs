@@ -1,6 +1,7 @@
 //! Initial parameters: a function of the seed alone, the same for every device.
 
 use super::Model;
+use super::autoregressive;
 use super::codebook;
 use super::likelihood;
 use super::network::{Kind, Map};
@@ -22,6 +23,12 @@ pub struct OfData<'a> {
 
 /// Initial values of every trainable tensor, in the order of [`Model::parameters`].
 pub fn initial(model: &Model, seed: u64, OfData { means, examples, class_prior }: OfData) -> Vec<Vec<f32>> {
+    if model.is_prior_of_codes() {
+        let start = |(at, tensor): (usize, Tensor)| {
+            started(model.config.init, &mut Philox::new(seed, Stream::Init, at as u32, 0), &tensor, examples)
+        };
+        return autoregressive::tensors(&model.config).into_iter().enumerate().map(start).collect();
+    }
     let parameters = model.parameters();
     let maps = model.maps();
     let last = maps.len() - 1;

@@ -5,7 +5,7 @@
 use super::stack::{Drawn, Pass, sum};
 use super::terms::{self, Latents};
 use super::weights::{self, DISTORTION, RATE, Weights};
-use super::{Model, inferred, likelihood, quantise};
+use super::{Model, autoregressive, inferred, likelihood, quantise};
 use crate::config::{Bound, Condition, Config, ObjectiveConfig};
 use crate::error::Result;
 use crate::graph::group::{DECODER, ENCODER};
@@ -152,6 +152,9 @@ pub fn loss(
 /// What is minimised, in a line; `beta` is how its value is shown.
 pub fn formula(config: &Config, beta: &str) -> String {
     let objective = &config.objective;
+    if config.model.prior_codes > 0 {
+        return autoregressive::FORMULA.to_owned();
+    }
     if config.model.codes > 0 {
         return quantise::formula(objective, config.model.codebook);
     }

@@ -5,7 +5,7 @@
 //! A family says its phases in [`phases`]; plans, updates, metrics and checkpoints follow. Parameters that belong to no phase
 //! keep their values.
 
-use super::{Model, Weights, adversary, factor, inferred, quantise};
+use super::{Model, Weights, adversary, autoregressive, factor, inferred, quantise};
 use crate::config::{Condition, Config, OptimizerConfig};
 use crate::error::Result;
 use crate::graph::{Graph, Group};
@@ -56,6 +56,9 @@ impl Phase {
 
 /// The phases of a training step, in their order.
 pub fn phases(config: &Config) -> Vec<Phase> {
+    if config.model.prior_codes > 0 {
+        return autoregressive::phases(config);
+    }
     if config.model.codes > 0 {
         return quantise::phases(config);
     }

@@ -31,6 +31,8 @@ pub const DESCEND: &str = "descend";
 
 /// Which class an example is of: [`Model::classify`].
 pub const CLASSIFY: &str = "classify";
+/// Which code a cell may have by those before it, of a prior of codes: [`super::autoregressive`].
+pub const NEXT: &str = "next";
 
 /// The graph of a task for so many examples, and for so many samples of each where it takes samples.
 pub type Answer = fn(&Model, usize, usize) -> Result<Graph>;
@@ -83,6 +85,12 @@ pub static INFERRED: &[Task] = &[
     Task { name: CLASSIFY, takes_samples: false, build: |model, batch, _| model.classify(batch) },
 ];
 
+/// The tasks of a prior of codes.
+pub static PRIOR_OF_CODES: &[Task] = &[
+    Task { name: EVALUATE, takes_samples: false, build: |model, batch, _| model.evaluate_prior_of_codes(batch) },
+    Task { name: NEXT, takes_samples: false, build: |model, batch, _| model.next_code(batch) },
+];
+
 /// What a question takes for granted of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
@@ -102,6 +110,7 @@ impl Model {
     /// What it can be asked.
     pub fn tasks(&self) -> &'static [Task] {
         match self.config.condition {
+            _ if self.is_prior_of_codes() => PRIOR_OF_CODES,
             _ if self.has_codes() => CODES,
             Condition::Inferred => INFERRED,
             Condition::None | Condition::Label => VAE,
@@ -134,6 +143,10 @@ impl Model {
     fn lack(&self, need: Need) -> Option<String> {
         let config = &self.config;
         match need {
+            _ if self.is_prior_of_codes() => Some(format!(
+                "with latents; this one is the prior of the codes of a VQ-VAE (model.prior_codes = {})",
+                config.prior_codes
+            )),
             Need::Numbers if self.has_codes() => Some(format!(
                 "whose latents are numbers; those of this one are codes (model.codes = {}), with nothing between them",
                 config.codes

@@ -4,7 +4,7 @@
 use super::likelihood::Density;
 use super::stack::{Networks, Pass, sum};
 use super::weights::{DISTORTION, RATE, Weights};
-use super::{codebook, likelihood, network, presentation};
+use super::{autoregressive, codebook, likelihood, network, presentation};
 use crate::config::{Binarise, Condition, Config, Domain, Hierarchy, MAX_PARAMETERS, ModelConfig};
 use crate::data::table::Encoding;
 use crate::data::{Dataset, NO_CATEGORIES};
@@ -74,6 +74,15 @@ fn count(map: &network::Map) -> u64 {
     map.shape().extents().iter().map(|&n| n as u64).product()
 }
 
+fn check_parameters(count: u64) -> Result<()> {
+    if count > MAX_PARAMETERS {
+        return Err(Error::Usage(format!(
+            "the model would have {count} parameters: allowed are up to {MAX_PARAMETERS}"
+        )));
+    }
+    Ok(())
+}
+
 impl Model {
     /// The model of a configuration for a data set.
     ///
@@ -118,6 +127,9 @@ impl Model {
         if config.model.likelihood.domain() == Domain::Categories && encoding.is_none() {
             return Err(Error::Data(NO_CATEGORIES.into()));
         }
+        if config.model.prior_codes > 0 {
+            return Self::of_codes(config, shape, source);
+        }
         let columns = match likelihood::of(config.model.likelihood).density {
             Density::Columns => Some(Arc::new(likelihood::columns(&config.model, width, encoding))),
             Density::Values(..) | Density::Joint(_) => None,
@@ -131,12 +143,22 @@ impl Model {
         let count = count + model.class_prior().map_or(0, |shape| shape.count() as u64);
         let players = [model.discriminator(), model.classifier()].concat();
         let count = count + players.iter().map(|map| map.shape().count() as u64).sum::<u64>();
-        if count > MAX_PARAMETERS {
-            return Err(Error::Usage(format!(
-                "the model would have {count} parameters: allowed are up to {MAX_PARAMETERS}"
-            )));
-        }
+        check_parameters(count)?;
         Ok(model)
+    }
+
+    /// The prior of codes in grids of this shape, as numbers.
+    fn of_codes(config: &Config, shape: [usize; 3], source: Source) -> Result<Self> {
+        if shape[0] != 1 || source != Source::Floats {
+            return Err(Error::Data(
+                "model.prior_codes is for the codes of a VQ-VAE: elbo train --prior-of RUN".into(),
+            ));
+        }
+        let (config, binarise) = (config.model.clone(), config.data.binarise);
+        let width = shape.iter().product();
+        let tensors = autoregressive::tensors(&config);
+        check_parameters(tensors.iter().map(|tensor| tensor.shape.count() as u64).sum())?;
+        Ok(Self { config, width, shape, source, binarise, columns: None, missing: false, classes: 0 })
     }
 
     /// The steps of encoder and decoder, of several stochastic layers those of the lowest.
@@ -152,13 +174,21 @@ impl Model {
 
     /// The trainable maps in the order of [`Model::parameters`].
     pub fn maps(&self) -> Vec<network::Map> {
+        if self.is_prior_of_codes() {
+            return vec![];
+        }
         self.all_maps().expect("a model's layers fit")
     }
 
     /// The trainable tensors in the order in which they are stored.
     pub fn parameters(&self) -> Vec<Parameter> {
         let mut graph = Graph::new(1);
-        self.declare(&mut graph).expect("a model's layers fit");
+        let declared = if self.is_prior_of_codes() {
+            self.declare_prior_of_codes(&mut graph).map(drop)
+        } else {
+            self.declare(&mut graph).map(drop)
+        };
+        declared.expect("a model's layers fit");
         graph.parameters
     }
 

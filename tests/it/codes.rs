@@ -1,6 +1,8 @@
 //! Models whose latents are codes of a codebook: a step by the formulas in double precision, how codes begin, what they are
 //! asked, and that nothing else about training notices.
 
+mod prior;
+
 use crate::program::elbo;
 use crate::support::{Tolerance, compare, computed, executors};
 use elbo::checkpoint::{Checkpoint, Course, Which, load, locate};

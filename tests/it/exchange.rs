@@ -82,6 +82,7 @@ pub fn set_ups() -> Vec<SetUp> {
         .filter(|(name, ..)| {
             let model = resolve(Some(name), &[]).expect("a recipe is valid").model;
             model.codes == 0
+                && model.prior_codes == 0
                 && model.above.is_empty()
                 && model.prior == Prior::Standard
                 && model.posterior == Posterior::Gaussian

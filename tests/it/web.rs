@@ -82,7 +82,8 @@ fn pages_compute_in_javascript_what_the_program_computes() {
     // What says to older versions of node that files are modules.
     fs::write(folder.path().join("package.json"), r#"{"type":"module"}"#).unwrap();
     let mut all = set_ups();
-    let others = RECIPES.iter().filter(|(name, ..)| !all.iter().any(|(other, ..)| other == name));
+    let others =
+        RECIPES.iter().filter(|(name, ..)| *name != "codes-prior" && !all.iter().any(|(other, ..)| other == name));
     let others: Vec<_> = others
         .map(|(name, ..)| ((*name).to_owned(), vec![("recipe".to_owned(), (*name).to_owned())], [1, 28, 28]))
         .collect();

@@ -35,6 +35,7 @@ fn setup(name: &'static str) -> Setup {
     let config = resolve(Some(name), &[]).expect("the recipe is valid");
     let (shape, source) = match name {
         "colour" | "levels" | "mixture" | "vq-colour" => ([3, 32, 32], Source::Bytes),
+        "codes-prior" => ([1, 7, 7], Source::Floats),
         "table" | "categories" | "counts" | "anomaly" => ([1, 1, 12], Source::Floats),
         _ => ([1, 28, 28], Source::Bytes),
     };
