@@ -86,7 +86,10 @@ pub fn outside(config: &ModelConfig, parameter: &str) -> Vec<String> {
 /// [`Error::Data`] if the checkpoint does not belong to its configuration.
 pub fn layers(checkpoint: &Checkpoint) -> Result<Vec<Linear>> {
     let model = model(checkpoint)?;
-    model.need(&[Need::OneLayer, Need::StandardPrior, Need::GaussianPosterior], "elbo export")?;
+    model.need(
+        &[Need::OneLayer, Need::StandardPrior, Need::GaussianPosterior],
+        "elbo export --format onnx or safetensors",
+    )?;
     let expected: Vec<_> = model.parameters().into_iter().map(|p| (p.name, p.shape.extents().to_vec())).collect();
     crate::checkpoint::match_parameters(checkpoint, &expected)?;
     let mut all = Vec::new();

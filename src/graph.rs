@@ -146,10 +146,13 @@ impl Graph {
     /// Lets a parameter become another tensor once all of a step is computed, in place of an update.
     ///
     /// # Errors
-    /// A bug, where `parameter` is none, or the tensor has another shape.
+    /// A bug, where `parameter` is none, or the tensor has other extents but for ones.
     pub fn assign(&mut self, parameter: Id, value: Id) -> Result<()> {
+        let lasting = |shape: Shape| shape.extents().iter().copied().filter(|&n| n != 1).collect::<Vec<_>>();
         match *self.op(parameter) {
-            Op::Parameter { index } if self.shape(parameter) == self.shape(value) => self.assigned.push((index, value)),
+            Op::Parameter { index } if lasting(self.shape(parameter)) == lasting(self.shape(value)) => {
+                self.assigned.push((index, value));
+            }
             _ => return Err(Error::Bug(format!("{} cannot become {}", self.shape(parameter), self.shape(value)))),
         }
         Ok(())

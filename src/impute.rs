@@ -1,7 +1,8 @@
 //! What is missing from rows, from what is there: `p(x_missing | x_observed)` by importance-weighted latents (Mattei and Frellsen
 //! 2019, "MIWAE: Deep generative modelling and imputation of incomplete data sets", arXiv 1812.02633, section 4).
 //!
-//! K latents of a row come from the encoder, with weights `w ∝ p(x_observed|z) p(z) / q(z|x)` that add up to 1. The mean of a
+//! K latents of a row come from the encoder and, one in five, from the prior, all of them where nothing is known of the row; their
+//! weights `w ∝ p(x_observed|z) p(z) / (⅘ q(z|x) + ⅕ p(z))` add up to 1 ([`Model::impute`]). The mean of a
 //! missing value is Σ w·E[x|z]; a draw takes one of the latents by its weight and draws from p(x|z) of it (sampling importance
 //! resampling). An encoder that never saw rows with holes is shown 0 in their place, and proposes latents that few of have any
 //! weight. Iterations fill the rows with draws and encode them again, each of the K by itself (as Rezende, Mohamed, Wierstra
@@ -29,6 +30,10 @@ const ROWS: usize = 16;
 
 /// The most bytes that the decoder's outputs for the rows of a run may take.
 const MOST_BYTES: usize = 2 << 30;
+
+/// Of so many latents of a row one is drawn from the prior: an encoder that is surer than the row allows misses what else it could
+/// be.
+const DEFENSIVE: usize = 5;
 
 /// The heaviest latents whose modes are candidates for that of all.
 const CANDIDATES: usize = 64;
@@ -168,16 +173,31 @@ impl Portion {
         &self.x[row * width..][..width]
     }
 
+    /// Whether a sample of a row is drawn from the prior, 1 or 0, and the share of those that are: all where nothing is known, else
+    /// every [`DEFENSIVE`]-th.
+    fn from_prior(&self, row: usize, sample: usize, samples: usize) -> [f32; 2] {
+        if self.row(row).iter().all(|x| x.is_nan()) {
+            return [1.0, 1.0];
+        }
+        let chosen = sample % DEFENSIVE == DEFENSIVE - 1;
+        [f32::from(u8::from(chosen)), (samples / DEFENSIVE) as f32 / samples as f32]
+    }
+
     /// Latents of each row, after all iterations.
     fn latents(&self, session: &mut Session, asked: Asked) -> Result<Vec<Latents>> {
         let per_run = samples_per_run(asked.samples)?;
         let shape = [ROWS, per_run];
         let mut all: Vec<(Vec<f32>, Vec<f32>)> = vec![(vec![], vec![]); self.rows()];
         let mut noise = Noise::new(self, &session.model, asked.seed, 0);
-        for _ in 0..asked.samples / per_run {
+        for run in 0..asked.samples / per_run {
             let tiles: Vec<usize> = (0..self.rows()).collect();
             let noise = noise.next(&tiles, per_run, ROWS);
-            let (out, logs) = pass(session, shape, &self.x, &self.x, &self.classes, &noise)?;
+            let from_prior: Vec<f32> = tiles
+                .iter()
+                .flat_map(|&row| (0..per_run).map(move |sample| (row, run * per_run + sample)))
+                .flat_map(|(row, sample)| self.from_prior(row, sample, asked.samples))
+                .collect();
+            let (out, logs) = pass(session, shape, [&self.x, &self.x, &from_prior], &self.classes, &noise)?;
             let wide = session.model.output_width();
             for (row, (outs, all)) in all.iter_mut().enumerate() {
                 outs.extend_from_slice(&out[row * per_run * wide..][..per_run * wide]);
@@ -218,7 +238,9 @@ impl Portion {
             let classes: Vec<u32> = part.iter().filter_map(|&row| self.classes.get(row)).copied().collect();
             let seen = &seen[at * size * width..][..part.len() * width];
             let noise = noise.next(part, 1, size);
-            let (out, logs) = pass(session, [size, 1], seen, &x, &classes, &noise)?;
+            let from_prior: Vec<f32> =
+                (at * size..).zip(part).flat_map(|(at, &row)| self.from_prior(row, at % samples, samples)).collect();
+            let (out, logs) = pass(session, [size, 1], [seen, &x, &from_prior], &classes, &noise)?;
             for (at, &row) in part.iter().enumerate() {
                 found[row].0.extend_from_slice(&out[at * wide..][..wide]);
                 found[row].1.push(logs[at]);
@@ -246,16 +268,19 @@ impl Portion {
 fn pass(
     session: &mut Session,
     [batch, samples]: [usize; 2],
-    seen: &[f32],
-    x: &[f32],
+    [seen, x, from_prior]: [&[f32]; 3],
     classes: &[u32],
     noise: &[Vec<f32>],
 ) -> Result<(Vec<f32>, Vec<f32>)> {
+    let mixed = session.model.imputes_from_prior();
     let plan = session.plan(Purpose::samples(IMPUTE, batch, samples))?;
     let name = |what| sized(what, batch, samples);
     let mut write = |name: String, values: &[f32]| session.executor.write_f32(&Role::Input(name), 0, values);
     write(name("seen"), seen)?;
     write(name("x"), x)?;
+    if mixed {
+        write(name("from prior"), from_prior)?;
+    }
     if !classes.is_empty() {
         write(name(CLASS), &classes.iter().map(|&class| class as f32).collect::<Vec<f32>>())?;
     }

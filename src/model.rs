@@ -6,6 +6,7 @@ mod adversary;
 pub mod autoregressive;
 pub mod codebook;
 pub mod factor;
+mod imputed;
 mod inferred;
 pub mod init;
 mod ladder;

@@ -216,7 +216,7 @@ pub struct ReconstructArgs {
 
     /// An example by its index in the part (repeatable)
     ///
-    /// An example, by its index in the part, counted from 0, as `embed` writes them; may be given many times, or as a list
+    /// An example, by its place in the part, counted from 0; may be given many times, or as a list
     /// (`--example 0,7`).
     #[arg(long, value_name = "I", value_delimiter = ',', conflicts_with = "count")]
     pub example: Vec<usize>,

@@ -34,6 +34,9 @@ pub fn run(args: &EmbedArgs, report: &Report) -> Result<()> {
     let mut examples: Vec<u32> = part.map(|i| i as u32).collect();
     examples.sort_by_key(|&i| session.data().map_or(0, |data| data.row(i as usize)));
     if session.model.has_codes() {
+        if args.layer.is_some() {
+            session.model.need(&[Need::Numbers], "elbo embed --layer")?;
+        }
         return codes(session, args, (&examples, name, seed), report);
     }
     let layer = match args.layer {

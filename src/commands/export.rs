@@ -1,14 +1,14 @@
 //! `elbo export`: a model for other programs.
 
 use super::{folder, open};
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, sweep};
 use crate::cli::{ExportArgs, Format};
 use crate::config::Condition;
 use crate::durable;
 use crate::error::{Error, Result};
 use crate::exchange;
 use crate::exec::{Executor, cpu::Cpu};
-use crate::model::tasks::ENCODE;
+use crate::model::tasks::{ENCODE, Need};
 use crate::report::Report;
 use crate::report::human::bytes;
 use crate::session::{BATCH, Posterior, Purpose, Rows, Session};
@@ -26,7 +26,8 @@ const EXAMPLES: usize = 1024;
 /// the format, [`crate::error::Error::Disk`] where the folder cannot be written.
 pub fn run(args: &ExportArgs, report: &Report) -> Result<()> {
     folder::check_empty(&args.out, "")?;
-    let checkpoint = open::load(&args.run, report)?;
+    let run = &sweep::one_model(&args.run)?;
+    let checkpoint = open::load(run, report)?;
     if checkpoint.config.model.condition == Condition::Inferred {
         return Err(Error::Usage(
             "model.condition = inferred: elbo export has no form for a classifier beside encoder and decoder; `elbo predict` \
@@ -34,11 +35,14 @@ pub fn run(args: &ExportArgs, report: &Report) -> Result<()> {
                 .into(),
         ));
     }
-    let run = open::folder_of(&args.run);
+    let run = open::folder_of(run);
     let files = match args.format {
         Format::Safetensors => exchange::safetensors(&checkpoint, &run)?,
         Format::Onnx => exchange::onnx(&checkpoint, &run)?,
-        Format::Web => web::files(&checkpoint, &run, &measured(&checkpoint, report)?)?,
+        Format::Web => {
+            exchange::model(&checkpoint)?.need(&[Need::Numbers], "elbo export --format web")?;
+            web::files(&checkpoint, &run, &measured(&checkpoint, report)?)?
+        }
     };
     if let (Format::Onnx, Some(line)) = (args.format, exchange::imprecise(&checkpoint)) {
         report.warn(&line);

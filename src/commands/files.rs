@@ -45,6 +45,10 @@ pub fn spare(out: &Path, sources: &[&str], run: Option<&Path>) -> Result<()> {
     }
     let Some(run) = run else { return Ok(()) };
     let (Ok(file), Ok(folder)) = (out.canonicalize(), run.canonicalize()) else { return Ok(()) };
+    let sweep = folder.parent().filter(|above| above.join("sweep.toml").is_file());
+    if sweep.is_some_and(|above| ["members.csv", "sweep.toml", "best"].iter().any(|own| file == above.join(own))) {
+        return refuse(format!("a file of the sweep around {}", run.display()));
+    }
     let own = ["config.toml", "metrics.csv", "members.csv", "sweep.toml", "threshold.json"];
     let within = file.strip_prefix(&folder).ok();
     if within.is_some_and(|name| name.starts_with("checkpoints") || own.iter().any(|own| name == Path::new(own))) {
@@ -148,6 +152,10 @@ fn csv(path: &Path, name: &str) -> std::result::Result<(Vec<f32>, usize), String
             let found: Vec<usize> = all.collect();
             if found.is_empty() {
                 return Err(format!("the header has no columns {name}0, {name}1, …"));
+            }
+            let numbers = found.iter().filter_map(|&at| record[at].strip_prefix(name)?.parse::<usize>().ok());
+            if is_header && !numbers.is_sorted() {
+                return Err(format!("the columns {name}0, {name}1, … are not in their order"));
             }
             let found = columns.insert(found);
             if is_header {

@@ -201,7 +201,8 @@ fn described(
         ));
     }
     check_likelihood(&config, &record, own)?;
-    let learned = likelihood::of(config.model.likelihood).heads == 2;
+    // Heads of several columns stand side by side in one map.
+    let learned = likelihood::of(config.model.likelihood).outside.heads.len() == 2;
     if !layered && learned != network.out_log_variance.is_some() {
         let (has, take) = if learned { ("gives none", "gaussian") } else { ("gives some", "gaussian-learned") };
         return Err(Error::Usage(format!(

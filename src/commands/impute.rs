@@ -11,7 +11,7 @@ use crate::durable;
 use crate::error::{Error, Result};
 use crate::exchange;
 use crate::impute::{self, Asked, Fill, SAMPLES};
-use crate::model::tasks::IMPUTE;
+use crate::model::tasks::{IMPUTE, Need};
 use crate::report::human::{count, counted};
 use crate::report::{Report, npy};
 use crate::session::{Rows, Session};
@@ -50,7 +50,9 @@ pub fn run(args: &ImputeArgs, report: &Report) -> Result<()> {
     let path = &sweep::one_model(&args.run.run)?;
     let checkpoint = open::load(path, report)?;
     // Refused before anything is read.
-    exchange::model(&checkpoint)?.task(IMPUTE)?;
+    let model = exchange::model(&checkpoint)?;
+    model.need(&[Need::Numbers], "elbo impute")?;
+    model.task(IMPUTE)?;
     let asked = asked(args, checkpoint.config.train.seed)?;
     let (config, data) = open::dataset(&checkpoint, args.data.as_deref(), None, Some(&args.run), report)?;
     check_out(args, &data)?;

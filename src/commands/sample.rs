@@ -49,6 +49,8 @@ struct Wanted {
     shown: Vec<u32>,
     /// Latents of each of them, or of all.
     columns: usize,
+    /// Classes of the latents in their order, where they are no grid of classes and columns.
+    of_rows: Option<Vec<u32>>,
     seed: u64,
     /// Whether values are drawn from p(x|z).
     draw: bool,
@@ -83,6 +85,15 @@ pub fn run(args: &SampleArgs, report: &Report) -> Result<()> {
     let usual = if args.compare { COMPARED } else { COUNT };
     let count = open::check_count(args.count.unwrap_or(usual), drawn && !args.compare)?;
     let session = &mut trained.session;
+    if args.draw || args.compare {
+        session.model.need(&[Need::Numbers], "elbo sample --draw or --compare")?;
+    }
+    if args.total.is_some() && !(args.draw || args.compare) {
+        return Err(Error::Usage("--total: it is what --draw gives a row of a multinomial".into()));
+    }
+    if args.compare && args.class.is_some() {
+        return Err(Error::Usage("--class: --compare draws all classes, as often as the data have them".into()));
+    }
     let seed = args.seed.unwrap_or(session.config.train.seed);
     let mut shown = classes::typed(session, "--class", args.class.as_deref())?;
     if shown.is_empty() {
@@ -104,7 +115,10 @@ pub fn run(args: &SampleArgs, report: &Report) -> Result<()> {
     let source =
         args.ex_post.map(|ExPost::Gmm| fitted(session, args.components.unwrap_or(COMPONENTS), report)).transpose()?;
     let draw = args.draw || args.compare;
-    let wanted = Wanted { columns: if shown.is_empty() { count } else { each }, shown, seed, draw, total: args.total };
+    let of_rows =
+        if args.compare && !shown.is_empty() { Some(as_in_training(session, each * shown.len())?) } else { None };
+    let wanted =
+        Wanted { columns: if shown.is_empty() { count } else { each }, of_rows, shown, seed, draw, total: args.total };
     let images = made(session, &wanted, source.as_ref())?;
     let record = &trained.session.record;
     let names: Vec<String> =
@@ -112,8 +126,11 @@ pub fn run(args: &SampleArgs, report: &Report) -> Result<()> {
     let mut value = json!({ "count": images.len() / trained.session.model.width, "seed": seed, "drawn": draw });
     if !args.compare || args.out.is_some() {
         let rows = images.len() / trained.session.model.width;
-        let of_rows: Vec<&str> =
-            (0..rows).filter_map(|row| names.get(row * names.len() / rows)).map(String::as_str).collect();
+        let classes_of: Vec<usize> = match &wanted.of_rows {
+            Some(classes) => classes.iter().filter_map(|class| wanted.shown.iter().position(|c| c == class)).collect(),
+            None => (0..rows).map(|row| row * names.len() / rows).collect(),
+        };
+        let of_rows: Vec<&str> = classes_of.iter().filter_map(|&at| names.get(at)).map(String::as_str).collect();
         let of = if args.class.is_some() { format!("-class-{}", names.join("-")) } else { String::new() };
         let of: String =
             of.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' }).take(80).collect();
@@ -145,7 +162,14 @@ pub fn run(args: &SampleArgs, report: &Report) -> Result<()> {
 
 /// The examples, [n, D], in the units of the model.
 fn made(session: &mut Session, wanted: &Wanted, source: Option<&Gmm>) -> Result<Vec<f32>> {
-    let &Wanted { ref shown, columns, seed, draw, total } = wanted;
+    let &Wanted { ref shown, columns, ref of_rows, seed, draw, total } = wanted;
+    if let Some(of_rows) = of_rows {
+        let latents = match source {
+            Some(mixture) => mixture.sample(of_rows.len(), seed),
+            None => session.latents(&(0..of_rows.len() as u32).collect::<Vec<_>>(), seed)?,
+        };
+        return session.draw(&latents, of_rows, total, seed);
+    }
     let rows = shown.len().max(1);
     let of_rows: Vec<u32> = shown.iter().flat_map(|&class| std::iter::repeat_n(class, columns)).collect();
     let mixed = source.map(|mixture| mixture.sample(columns, seed).repeat(rows));
@@ -159,4 +183,13 @@ fn made(session: &mut Session, wanted: &Wanted, source: Option<&Gmm>) -> Result<
             session.draw(&latents, &of_rows, total, seed)
         }
     }
+}
+
+/// Classes of so many rows, each as often as the training part has it but for rounding.
+fn as_in_training(session: &Session, rows: usize) -> Result<Vec<u32>> {
+    let data = session.data()?;
+    let mut labels: Vec<u32> = data.labels.as_deref().unwrap_or_default()[data.train.clone()].to_vec();
+    labels.sort_unstable();
+    // The middles of equal parts of all labels in their order.
+    Ok((0..rows).filter_map(|row| labels.get((2 * row + 1) * labels.len() / (2 * rows))).copied().collect())
 }

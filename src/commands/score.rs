@@ -5,7 +5,7 @@ mod labels;
 mod show;
 
 use super::{files, open};
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, sweep};
 use crate::cli::{ScoreArgs, Threshold};
 use crate::config::{Condition, Config};
 use crate::data::Dataset;
@@ -51,7 +51,8 @@ pub fn run(args: &ScoreArgs, report: &Report) -> Result<()> {
         files::format("--out ", path, &["csv"])?;
     }
     let rule = rule(args)?;
-    let checkpoint = open::load(&args.run.run, report)?;
+    let path = &sweep::one_model(&args.run.run)?;
+    let checkpoint = open::load(path, report)?;
     let method = method(args, checkpoint.config.train.seed)?;
     let named = args.labels.as_deref().filter(|name| !name.is_empty());
     if let Some(name) = named {

@@ -290,7 +290,19 @@ impl Model {
         noise: &[Id],
         class: Option<Id>,
     ) -> Result<Pass> {
-        let Inferred { encoded, layers, priors } = self.infer(graph, networks, x, noise, class)?;
+        let inferred = self.infer(graph, networks, x, noise, class)?;
+        self.decoded_pass(graph, networks, x, inferred, class)
+    }
+
+    /// The same from what was drawn.
+    pub(super) fn decoded_pass(
+        &self,
+        graph: &mut Graph,
+        networks: &Networks,
+        x: Id,
+        Inferred { encoded, layers, priors }: Inferred,
+        class: Option<Id>,
+    ) -> Result<Pass> {
         let out = networks.decode(graph, layers[0].z, class)?;
         let out = likelihood::complete(graph, self, out, networks.shared)?;
         let prior = self.prior_parts(graph, networks)?;

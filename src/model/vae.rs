@@ -9,7 +9,6 @@ use crate::config::{Binarise, Condition, Config, Domain, Hierarchy, MAX_PARAMETE
 use crate::data::table::Encoding;
 use crate::data::{Dataset, NO_CATEGORIES};
 use crate::error::{Error, Result};
-use crate::expr::Expr;
 use crate::graph::columns::Columns;
 use crate::graph::op::Source;
 use crate::graph::{Clamp, Graph, Id, Op, Parameter};
@@ -417,32 +416,6 @@ impl Model {
         let out = networks.decode(&mut graph, z, class)?;
         let out = likelihood::complete(&mut graph, self, out, networks.shared)?;
         graph.output("out", out);
-        Ok(graph)
-    }
-
-    /// Latents from what is known of examples, weighed by what is there of them (Mattei and Frellsen 2019, arXiv 1812.02633,
-    /// eqs. 12 and 13). The posterior is that of the input `seen` [B, D], in which what is missing may have been filled, the weight
-    /// that of the input `x` [B, D], in which it is NaN; `noise` [B·K, Z] (further stochastic layers: `noise 2`) and of a
-    /// conditional model `class` [B] are inputs too. Outputs, for each of `samples` samples of each example: `out` [B·K, O] as in
-    /// [`Model::natural`], and `log weights` [B·K], log p(x|z) + log p(z) − log q(z|seen). All names are those of [`sized`].
-    ///
-    /// # Errors
-    /// Those of [`Model::networks`].
-    pub fn impute(&self, batch: usize, samples: usize) -> Result<Graph> {
-        let mut graph = Graph::new(batch);
-        let networks = self.declare(&mut graph)?;
-        let name = |what| sized(what, batch, samples);
-        let mut input = |what, extents: &[usize]| graph.add(Op::Input { name: name(what), shape: Shape::new(extents) });
-        let [seen, x] = [input("seen", &[batch, self.width])?, input("x", &[batch, self.width])?];
-        let class = if self.classes == 0 { None } else { Some(input(CLASS, &[batch])?) };
-        let noise = self.given_noise(&mut graph, &name("noise"), samples)?;
-        let pass = self.through(&mut graph, &networks, seen, &noise, class)?;
-        let distortion = likelihood::distortion(&mut graph, self, pass.out, x)?;
-        let ratios = self.log_ratios(&mut graph, &pass)?;
-        let ratio = sum(&mut graph, &ratios)?;
-        let weights = graph.map([distortion, ratio], |[distortion, ratio]| Expr::constant(0.0) - distortion - ratio)?;
-        graph.output(&name("out"), pass.out);
-        graph.output(&name("log weights"), weights);
         Ok(graph)
     }
 

@@ -22,6 +22,11 @@ pub type Cells<'a> = &'a dyn Fn(usize, &str) -> Option<String>;
 pub fn refill(path: &Path, config: &DataConfig, numbered: &str, copies: &[Cells]) -> Result<Vec<u8>> {
     let complain = |what: String| Error::Data(format!("{}: {what}", path.display()));
     let (names, delimiter) = header(path).map_err(complain)?;
+    if copies.len() > 1 && names.iter().any(|name| name == numbered) {
+        return Err(complain(format!(
+            "a column is called `{numbered}`, as the one that would number the copies: rename it"
+        )));
+    }
     let commas = commas(path, &names, &Marks::new(config, delimiter), config.decimal)?;
     let mut builder = WriterBuilder::new();
     builder.delimiter(delimiter).quote_style(QuoteStyle::Necessary);
