@@ -32,7 +32,7 @@ Commands (elbo COMMAND -h says more):
   sample, reconstruct      Pictures of new examples, and of examples made again
   interpolate, traverse    Pictures of what lies between, and what dimensions do
   latent, disentangle      A map of the latent space; scores by known factors
-  score                    Which rows are anomalies, and why
+  score, predict           Which rows are anomalies; which class rows are of
   impute                   Fill what is missing from rows or pictures
   embed, decode            From examples to latents in a file, and back
   export, import           To and from other programs: safetensors, ONNX

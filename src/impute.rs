@@ -175,7 +175,7 @@ impl Portion {
 
     /// Whether a sample of a row is drawn from the prior, 1 or 0, and the share of those that are: all where nothing is known, else
     /// every [`DEFENSIVE`]-th.
-    fn from_prior(&self, row: usize, sample: usize, samples: usize) -> [f32; 2] {
+    fn is_from_prior(&self, row: usize, sample: usize, samples: usize) -> [f32; 2] {
         if self.row(row).iter().all(|x| x.is_nan()) {
             return [1.0, 1.0];
         }
@@ -195,7 +195,7 @@ impl Portion {
             let from_prior: Vec<f32> = tiles
                 .iter()
                 .flat_map(|&row| (0..per_run).map(move |sample| (row, run * per_run + sample)))
-                .flat_map(|(row, sample)| self.from_prior(row, sample, asked.samples))
+                .flat_map(|(row, sample)| self.is_from_prior(row, sample, asked.samples))
                 .collect();
             let (out, logs) = pass(session, shape, [&self.x, &self.x, &from_prior], &self.classes, &noise)?;
             let wide = session.model.output_width();
@@ -239,7 +239,7 @@ impl Portion {
             let seen = &seen[at * size * width..][..part.len() * width];
             let noise = noise.next(part, 1, size);
             let from_prior: Vec<f32> =
-                (at * size..).zip(part).flat_map(|(at, &row)| self.from_prior(row, at % samples, samples)).collect();
+                (at * size..).zip(part).flat_map(|(at, &row)| self.is_from_prior(row, at % samples, samples)).collect();
             let (out, logs) = pass(session, [size, 1], [seen, &x, &from_prior], &classes, &noise)?;
             for (at, &row) in part.iter().enumerate() {
                 found[row].0.extend_from_slice(&out[at * wide..][..wide]);

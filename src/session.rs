@@ -112,9 +112,9 @@ impl Session {
         // Data that were not opened for this model may have classes without names.
         let data = match config.model.condition {
             Condition::None => data,
-            Condition::Label => classes::named(data, None)?,
+            // Those of a trained model may have names alone.
             Condition::Inferred if data.labels.is_none() && data.classes.is_some() => data,
-            Condition::Inferred => classes::named(data, None)?,
+            Condition::Label | Condition::Inferred => classes::named(data, None)?,
         };
         let model = Model::new(&config, &data)?;
         if config.train.batch == 0 || config.train.accumulate == 0 {

@@ -209,7 +209,7 @@ pub(super) fn measure(
     let scaled = session.record.scales();
     let density = is_density(session)?;
     let values = session.model.width as f64;
-    Ok(Measured { summary, likelihood, accuracy, exact, density, condition, discrete, values, learned, scaled })
+    Ok(Measured { summary, likelihood, exact, density, condition, accuracy, discrete, values, learned, scaled })
 }
 
 /// Checks the value of `--samples`.

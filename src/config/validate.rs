@@ -558,7 +558,7 @@ mod tests {
             ("train.labelled", "128", |c| (c.model.condition, c.train.labelled) = (Condition::Inferred, 128)),
             ("train.accumulate", "2", |c| (c.model.condition, c.train.accumulate) = (Condition::Inferred, 2)),
             ("model.above", "[\"2\"]", |c| {
-                (c.model.condition, c.model.above) = (Condition::Inferred, vec!["2".into()])
+                (c.model.condition, c.model.above) = (Condition::Inferred, vec!["2".into()]);
             }),
             ("model.prior", "laplace", |c| (c.model.condition, c.model.prior) = (Condition::Inferred, Prior::Laplace)),
             ("model.posterior", "iaf", |c| {

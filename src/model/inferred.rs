@@ -151,46 +151,6 @@ impl Model {
         Ok(Judged { log_q, distortion: graph.reshape(distortion, &by_class)?, rate })
     }
 
-    /// Adds distortion and rate, which are −ELBO together, with the labels [B] where some are known: −1 where one is not.
-    fn add_bound(&self, graph: &mut Graph, weights: &Weights, of: &Judged, label: Option<Id>) -> Result<()> {
-        let &Judged { log_q, distortion, rate } = of;
-        let (shares, surprise) = match label {
-            None => (graph.map([log_q], |[log_q]| log_q.exp())?, log_q),
-            Some(label) => {
-                let unknown = |label: &Expr| label.clone().less(0.0);
-                let shares = graph.map([log_q, label], |[log_q, label]| {
-                    unknown(&label).select(log_q.exp(), label.equal(Expr::column()))
-                })?;
-                // Of a class that is known there is nothing left to say.
-                (shares, graph.map([log_q, label], |[log_q, label]| unknown(&label).select(log_q, 0.0))?)
-            }
-        };
-        let sum = Reduction::Sum;
-        let distortion = graph.reduce_map(sum, Axis::Columns, [shares, distortion], |[share, of]| share * of)?;
-        let rate = graph.reduce_map(sum, Axis::Columns, [shares, rate, surprise], |[share, rate, surprise]| {
-            share * (rate + surprise)
-        })?;
-        graph.term("distortion", distortion, weights.slot(DISTORTION)?);
-        graph.term("rate", rate, weights.slot(RATE)?);
-        Ok(())
-    }
-
-    /// −log q(y|x) of the labelled examples as a number for each example, [B, C], [B] → [B], whose mean over all examples that
-    /// count is its mean over those of them that are labelled; 0 where none is.
-    fn misjudged(&self, graph: &mut Graph, log_q: Id, label: Id) -> Result<Id> {
-        let batch = graph.batch;
-        let counts = || Expr::row(batch).less(Expr::count());
-        let labelled = graph.reduce_map(Reduction::Sum, Axis::Rows(batch), [label], |[label]| {
-            counts().select(Expr::constant(0.0).at_most(label), 0.0)
-        })?;
-        let surprise = graph.reduce_map(Reduction::Sum, Axis::Columns, [log_q, label], |[log_q, label]| {
-            label.equal(Expr::column()).select(-log_q, 0.0)
-        })?;
-        graph.map([surprise, labelled], |[surprise, labelled]| {
-            counts().select(surprise * Expr::count() / labelled.max(1.0), 0.0)
-        })
-    }
-
     /// A training step: terms `distortion`, `rate` and `classifier`.
     fn train_inferred(&self, weights: &Weights, batch: usize) -> Result<Graph> {
         let mut graph = Graph::training(batch);
@@ -205,8 +165,8 @@ impl Model {
     fn add_loss(&self, graph: &mut Graph, networks: &Networks, weights: &Weights, of: [Id; 3]) -> Result<()> {
         let [x, label, eps] = of;
         let judged = self.judged(graph, networks, x, eps)?;
-        self.add_bound(graph, weights, &judged, Some(label))?;
-        let misjudged = self.misjudged(graph, judged.log_q, label)?;
+        add_bound(graph, weights, &judged, Some(label))?;
+        let misjudged = misjudged(graph, judged.log_q, label)?;
         graph.term(CLASSIFIER, misjudged, weights.slot(CLASSIFIER)?);
         Ok(())
     }
@@ -235,7 +195,7 @@ impl Model {
         let x = self.gather(&mut graph)?;
         let eps = graph.add(Op::Noise { rows: batch * self.classes, width: self.config.latent, layer: 0 })?;
         let judged = self.judged(&mut graph, &networks, x, eps)?;
-        self.add_bound(&mut graph, &Weights::elbo(1.0), &judged, None)?;
+        add_bound(&mut graph, &Weights::elbo(1.0), &judged, None)?;
         let [distortion, rate] = [graph.terms[0].rows, graph.terms[1].rows];
         graph.output("distortion", distortion);
         graph.output("rate", rate);
@@ -309,4 +269,44 @@ impl Model {
         graph.output(name, weights);
         Ok(())
     }
+}
+
+/// Adds distortion and rate, which are −ELBO together, with the labels [B] where some are known: −1 where one is not.
+fn add_bound(graph: &mut Graph, weights: &Weights, of: &Judged, label: Option<Id>) -> Result<()> {
+    let &Judged { log_q, distortion, rate } = of;
+    let (shares, surprise) = match label {
+        None => (graph.map([log_q], |[log_q]| log_q.exp())?, log_q),
+        Some(label) => {
+            let unknown = |label: &Expr| label.clone().less(0.0);
+            let shares = graph.map([log_q, label], |[log_q, label]| {
+                unknown(&label).select(log_q.exp(), label.equal(Expr::column()))
+            })?;
+            // Of a class that is known there is nothing left to say.
+            (shares, graph.map([log_q, label], |[log_q, label]| unknown(&label).select(log_q, 0.0))?)
+        }
+    };
+    let sum = Reduction::Sum;
+    let distortion = graph.reduce_map(sum, Axis::Columns, [shares, distortion], |[share, of]| share * of)?;
+    let rate = graph.reduce_map(sum, Axis::Columns, [shares, rate, surprise], |[share, rate, surprise]| {
+        share * (rate + surprise)
+    })?;
+    graph.term("distortion", distortion, weights.slot(DISTORTION)?);
+    graph.term("rate", rate, weights.slot(RATE)?);
+    Ok(())
+}
+
+/// −log q(y|x) of the labelled examples as a number for each example, [B, C], [B] → [B], whose mean over all examples that
+/// count is its mean over those of them that are labelled; 0 where none is.
+fn misjudged(graph: &mut Graph, log_q: Id, label: Id) -> Result<Id> {
+    let batch = graph.batch;
+    let counts = || Expr::row(batch).less(Expr::count());
+    let labelled = graph.reduce_map(Reduction::Sum, Axis::Rows(batch), [label], |[label]| {
+        counts().select(Expr::constant(0.0).at_most(label), 0.0)
+    })?;
+    let surprise = graph.reduce_map(Reduction::Sum, Axis::Columns, [log_q, label], |[log_q, label]| {
+        label.equal(Expr::column()).select(-log_q, 0.0)
+    })?;
+    graph.map([surprise, labelled], |[surprise, labelled]| {
+        counts().select(surprise * Expr::count() / labelled.max(1.0), 0.0)
+    })
 }

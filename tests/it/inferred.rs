@@ -304,7 +304,7 @@ fn labels_that_cannot_serve_are_refused_in_a_line() {
         ("--set train.labelled=20", 2, "train.labelled = 20"),
         ("--set data.labels=none", 3, "there are no labels"),
         ("--set data.labels=nothing", 2, "data.labels = nothing"),
-        ("--set prior=vamp", 2, "model.prior = vamp"),
+        ("--set prior=laplace", 2, "model.prior = laplace"),
     ] {
         let line =
             change.split_once("data.labels=").map_or(TABLE.to_owned(), |_| TABLE.replace("--set data.labels=kind", ""));

@@ -39,7 +39,7 @@ fn setup(name: &'static str) -> Setup {
         "table" | "categories" | "counts" | "anomaly" => ([1, 1, 12], Source::Floats),
         _ => ([1, 28, 28], Source::Bytes),
     };
-    let classes = if name == "conditional" { 10 } else { 0 };
+    let classes = if matches!(name, "conditional" | "m2") { 10 } else { 0 };
     let model = Model {
         config: config.model.clone(),
         width: shape.iter().product(),
