@@ -164,7 +164,7 @@ pub struct SampleArgs {
     ///
     /// Of a prior of codes (`elbo train --prior-of`): codes are drawn with probabilities in proportion to exp(logit/T), from
     /// the likeliest alone (0) by those of the prior (1) to ones that are more alike.
-    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    #[arg(long, value_name = "T", allow_negative_numbers = true, hide_short_help = true)]
     pub temperature: Option<f32>,
 
     /// Draw values from p(x|z), not its mean

@@ -119,7 +119,7 @@ pub struct TrainArgs {
     ///
     /// Trains the prior of the codes that the VQ-VAE of a finished run gives its data (recipe: codes-prior), with which `elbo
     /// sample` draws. The run of the prior keeps the codes and the VQ-VAE, and needs neither that run nor its data again.
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["data", "seeds", "latent", "beta"])]
+    #[arg(long, value_name = "RUN", hide_short_help = true, conflicts_with_all = ["data", "seeds", "latent", "beta"])]
     pub prior_of: Option<PathBuf>,
 
     /// Run folder, new or empty [default: runs/NAME-N]

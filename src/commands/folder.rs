@@ -190,7 +190,7 @@ pub fn is_start(folder: &Path) -> bool {
             Some(_) => names(&path).iter().all(|inner| belongs(&path, inner, true)),
             None if name == "sweep.toml" => members.is_some(),
             None if began => belongs(folder, name, false),
-            None => name == lock::FILE || is_codes(&path, name) || (is_place(&path, name) && names(&path).is_empty()),
+            None => name == lock::FILE || (is_place(&path, name) && names(&path).is_empty()),
         }
     };
     inside.iter().any(|name| name != lock::FILE) && inside.iter().all(of_start)
@@ -292,6 +292,9 @@ mod tests {
             (&[("checkpoints/step-0000000000/manifest.json", "{}"), CONFIG], false),
             (&[("samples/mine.png", ""), CONFIG], false),
             (&[("config.toml", "name = \"mine\"\n")], false),
+            (&[CONFIG, ("codes/codes.json", "{}"), ("codes/codes.npy", "")], true),
+            (&[("codes/codes.json", "{}")], false),
+            (&[CONFIG, ("codes/mine.npy", "")], false),
             (&[CONFIG, ("notes.txt", "")], false),
             (&[CONFIG, ("metrics.csv", "")], false),
             (&[SWEEP, first, ("member-00/checkpoints/last", ""), ("member-01/checkpoints/", "")], true),

@@ -96,8 +96,9 @@ pub fn run(args: &TrainArgs, report: &Report) -> Result<()> {
 
 fn begin(args: &TrainArgs, report: &Report) -> Result<()> {
     let encoded = args.prior_of.as_ref().map(|run| Encoded::of(run, args, report)).transpose()?;
-    let (recipe, overrides) = asked(args, encoded.as_ref())?;
-    let config::Sweep { varied, members } = config::sweep(recipe.as_deref(), &overrides, args.seeds.as_deref())?;
+    let recipe = args.recipe.recipe.as_deref().or_else(|| encoded.as_ref().map(|_| codes::RECIPE));
+    let overrides = overrides(args, encoded.as_ref())?;
+    let config::Sweep { varied, members } = config::sweep(recipe, &overrides, args.seeds.as_deref())?;
     check_codes(&members, encoded.is_some())?;
     let ready = encoded.as_ref().map(|encoded| encoded.dataset(&members[0])).transpose()?;
     let sweep = (!varied.is_empty()).then(|| Sweep::new(varied, members.len()));
@@ -158,10 +159,10 @@ fn begin(args: &TrainArgs, report: &Report) -> Result<()> {
     }
 }
 
-/// The recipe and the settings of a run: codes have a recipe of their own.
-fn asked(args: &TrainArgs, encoded: Option<&Encoded>) -> Result<(Option<String>, Vec<(String, String)>)> {
-    let (recipe, mut overrides) = (args.recipe.recipe.clone(), args.overrides());
-    let Some(encoded) = encoded else { return Ok((recipe, overrides)) };
+/// The settings of a run, with those that codes make.
+fn overrides(args: &TrainArgs, encoded: Option<&Encoded>) -> Result<Vec<(String, String)>> {
+    let mut overrides = args.overrides();
+    let Some(encoded) = encoded else { return Ok(overrides) };
     for (key, value) in encoded.settings() {
         let last = key.rsplit('.').next().unwrap_or_default();
         if overrides.iter().any(|(other, _)| *other == key || other == last) {
@@ -169,7 +170,7 @@ fn asked(args: &TrainArgs, encoded: Option<&Encoded>) -> Result<(Option<String>,
         }
         overrides.push((key, value));
     }
-    Ok((recipe.or_else(|| Some(codes::RECIPE.to_owned())), overrides))
+    Ok(overrides)
 }
 
 /// Checks that a prior of codes has codes, and that only it has.

@@ -64,7 +64,8 @@ impl Encoded {
         session.restore(0, &model)?;
         let (codes, distortion) = all(&mut session)?;
         let (grid, values) = (session.model.grid(), session.model.width);
-        let parts = [&session.data()?.train, &session.data()?.validation, &session.data()?.test].map(|part| part.len());
+        let parts =
+            [&session.data()?.train, &session.data()?.validation, &session.data()?.test].map(ExactSizeIterator::len);
         model.moments.clear();
         let about = About { of, codes: model.config.model.codes, grid, values, parts };
         Ok(Self { about, codes, distortion, model })

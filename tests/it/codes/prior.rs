@@ -25,7 +25,7 @@ struct Sizes {
     layers: usize,
 }
 
-const SMALL: Sizes = Sizes { grid: [2, 3], codes: 4, wide: 2, layers: 2 };
+const SMALL: Sizes = Sizes { grid: [2, 3], codes: 4, wide: 4, layers: 2 };
 
 /// A session with its first parameters and these grids, on the executor of this number.
 fn session(device: usize, of: Sizes, grids: &[usize]) -> Session {
@@ -145,7 +145,8 @@ fn logits_and_gradients_of_the_prior_are_those_of_its_formulas() {
                 (moved(1e-5) - moved(-1e-5)) / 2e-5
             };
             let expected: Vec<f64> = (0..values.len()).map(slope).collect();
-            let what = session.executor.name().to_owned();
+            assert!(expected.iter().any(|slope| slope.abs() > 1e-3), "{name} has no influence");
+            let what = session.executor.name().clone();
             compare(&narrow(&expected), &found, ROUNDING).unwrap_or_else(|why| panic!("{name} on {what}: {why}"));
         }
     }
@@ -276,7 +277,6 @@ fn refusals(folder: &Path) {
         ("interpolate whole", 2, none),
         ("compare whole", 2, none),
         ("score whole", 2, none),
-        ("export whole --out exported", 2, none),
         ("sample whole --draw", 2, "--draw is for autoencoders"),
         ("sample whole --temperature -1", 2, "a temperature of -1"),
         ("eval whole --samples 5", 2, "--samples: a prior of codes has no latents"),
@@ -294,11 +294,12 @@ fn refusals(folder: &Path) {
         at(line).failed(code, culprit);
         assert!(!folder.join("x").exists(), "{line}");
     }
+    elbo(folder, "export whole --format onnx --out exported").failed(2, none);
     at("train --data glyphs --set data.examples=200 --set hidden=[4] --set validation=0 --epochs 1 --out numbers")
         .succeeded();
     at("train --prior-of numbers --out x").failed(2, "its latents are numbers");
     at("sample numbers --temperature 1").failed(2, "--temperature is for priors of codes");
-    let mut again = command(folder, &format!("{GRID} --epochs 1 --out other --adapter cpu --seed 6"));
+    let mut again = command(folder, &format!("{GRID} --epochs 1 --out other --adapter cpu --set lr=0.01"));
     again.args(LAYERS);
     outcome(again).succeeded();
     // Codes of another run, cut ones and none.
@@ -323,7 +324,7 @@ fn a_prior_of_codes_has_tasks_and_parameters_of_its_own() {
     assert_eq!(names, ["evaluate", "next"]);
     assert!(session.model.maps().is_empty());
     let count: usize = session.model.parameters().iter().map(|parameter| parameter.shape.count()).sum();
-    assert_eq!(count, 8 + (28 + 28 + 6) + (52 + 36 + 6) + 6 + 12);
+    assert_eq!(count, 16 + (104 + 104 + 20) + (200 + 136 + 20) + 20 + 20);
     let source = elbo::graph::op::Source::Bytes;
     let error = Model::with(&session.config, [1, 2, 3], source, None, false, 0).unwrap_err().to_string();
     assert!(error.contains("model.prior_codes is for the codes of a VQ-VAE"), "{error}");
