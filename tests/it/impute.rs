@@ -38,7 +38,7 @@ fn linear() -> Checkpoint {
     checkpoint
 }
 
-/// The encoder's map, [values + 1, 2Z]: means PΣᵢ wᵢ(xᵢ − bᵢ)/σ² and log-variances ln Pⱼⱼ of the posterior given the first two
+/// The encoder's map, [values + 1, 2Z]: means `PΣᵢ wᵢ(xᵢ − bᵢ)/σ²` and log-variances `ln Pⱼⱼ` of the posterior given the first two
 /// values, P = (1 + Σᵢ wᵢwᵢᵀ/σ²)⁻¹.
 fn posterior() -> [[f64; 4]; 5] {
     let inner = |j: usize, k: usize| (0..2).map(|i| W[j][i] * W[k][i] / VARIANCE).sum::<f64>();
