@@ -32,10 +32,9 @@ Commands (elbo COMMAND -h says more):
   sample, reconstruct      Pictures of new examples, and of examples made again
   interpolate, traverse    Pictures of what lies between, and what dimensions do
   latent, disentangle      A map of the latent space; scores by known factors
-  score, predict           Which rows are anomalies; which class rows are of
-  impute                   Fill what is missing from rows or pictures
+  score, predict, impute   Anomalies among rows, classes of rows, what they lack
   embed, decode            From examples to latents in a file, and back
-  export, import           To and from other programs: safetensors, ONNX
+  export, import           To and from other programs: safetensors, ONNX; a page
   runs                     Which runs there are, and how good each is
   data                     What is in a source of data
   plan                     What would be computed, step by step

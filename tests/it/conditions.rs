@@ -248,7 +248,7 @@ fn commands_tell_the_model_the_class_that_they_are_told() {
         ("traverse run", 2, "--class: the model is told a class"),
         ("decode run z.npy --out y.npy", 2, "say which of 0, 1, 2"),
         ("decode run z.npy --class 1,2 --out y.npy", 2, "one class is wanted"),
-        ("score run --labels strange", 2, "--labels strange: the model is told the class of each row"),
+        ("score run --labels strange", 2, "--labels strange: the model knows classes of rows"),
     ] {
         elbo(folder, &format!("{line} --adapter cpu")).failed(code, culprit);
     }
@@ -331,7 +331,7 @@ fn training_without_labels_is_refused_before_anything_is_made() {
         elbo(folder, &line).failed(code, culprit);
         assert_eq!(files(folder).len(), 1, "{data}");
     }
-    elbo(folder, "train --set condition=labels").failed(2, "none or label");
+    elbo(folder, "train --set condition=labels").failed(2, "one of none, label, inferred");
 }
 
 #[test]
