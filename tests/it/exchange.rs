@@ -7,7 +7,7 @@ mod evaluator;
 use crate::program::{content, elbo, trained};
 use bytemuck::Zeroable;
 use elbo::checkpoint::{Checkpoint, DataRecord, Progress, Tensor, load_latest};
-use elbo::config::{Condition, Domain, Likelihood, Posterior, Prior, RECIPES, resolve};
+use elbo::config::{Condition, Domain, Likelihood, ModelConfig, Posterior, Prior, RECIPES, resolve};
 use elbo::data::table::{Column, Encoding, Kind};
 use elbo::exchange;
 use elbo::exec::Executor;
@@ -74,15 +74,19 @@ fn words_only() -> Encoding {
     Encoding { columns: columns.collect(), range: [0.0, 1.0], array: None }
 }
 
-/// Every recipe as it is but those that are not exported (codes, several stochastic layers, another prior than N(0, 1), another
+/// Whether pages for browsers show such a model: latents that are numbers, and no classifier beside them.
+pub fn is_shown(model: &ModelConfig) -> bool {
+    model.codes == 0 && model.prior_codes == 0 && model.condition != Condition::Inferred
+}
+
+/// Every recipe as it is but those that are not exported (codes, classes that are inferred, several stochastic layers, another prior than N(0, 1), another
 /// posterior than a normal one), and every non-linearity and likelihood in a small network.
 pub fn set_ups() -> Vec<SetUp> {
     let mut all: Vec<_> = RECIPES
         .iter()
         .filter(|(name, ..)| {
             let model = resolve(Some(name), &[]).expect("a recipe is valid").model;
-            model.codes == 0
-                && model.prior_codes == 0
+            is_shown(&model)
                 && model.above.is_empty()
                 && model.prior == Prior::Standard
                 && model.posterior == Posterior::Gaussian

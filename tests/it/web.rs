@@ -1,9 +1,9 @@
 //! Pages for browsers compute what the program computes, and work.
 
-use crate::exchange::{checkpoint, examples, set_ups};
+use crate::exchange::{checkpoint, examples, is_shown, set_ups};
 use crate::program::{content, elbo};
 use elbo::checkpoint::{Checkpoint, load_latest};
-use elbo::config::RECIPES;
+use elbo::config::{RECIPES, resolve};
 use elbo::exchange::CARD;
 use elbo::exec::Executor;
 use elbo::exec::cpu::Cpu;
@@ -82,8 +82,10 @@ fn pages_compute_in_javascript_what_the_program_computes() {
     // What says to older versions of node that files are modules.
     fs::write(folder.path().join("package.json"), r#"{"type":"module"}"#).unwrap();
     let mut all = set_ups();
-    let others =
-        RECIPES.iter().filter(|(name, ..)| *name != "codes-prior" && !all.iter().any(|(other, ..)| other == name));
+    let others = RECIPES.iter().filter(|(name, ..)| {
+        let model = resolve(Some(name), &[]).expect("a recipe is valid").model;
+        is_shown(&model) && !all.iter().any(|(other, ..)| other == name)
+    });
     let others: Vec<_> = others
         .map(|(name, ..)| ((*name).to_owned(), vec![("recipe".to_owned(), (*name).to_owned())], [1, 28, 28]))
         .collect();
