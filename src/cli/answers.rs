@@ -157,7 +157,7 @@ pub struct SampleArgs {
     pub ex_post: Option<ExPost>,
 
     /// Components of that mixture [default: 10]
-    #[arg(long, value_name = "K", requires = "ex_post")]
+    #[arg(long, value_name = "K", requires = "ex_post", hide_short_help = true)]
     pub components: Option<usize>,
 
     /// Of a prior of codes: below 1 likelier codes, above 1 more varied ones [default: 1]
@@ -187,7 +187,9 @@ pub struct SampleArgs {
     #[arg(long)]
     pub compare: bool,
 
-    /// Where the data of the run lie now, for --compare and --ex-post
+    /// Where the data of the run lie now
+    ///
+    /// Where the data of the run lie now, which --compare and --ex-post look at.
     #[arg(long, value_name = "SRC")]
     pub data: Option<String>,
 }

@@ -252,7 +252,7 @@ fn commands_tell_the_model_the_class_that_they_are_told() {
     ] {
         elbo(folder, &format!("{line} --adapter cpu")).failed(code, culprit);
     }
-    elbo(folder, "import tensors --out imported").failed(2, "model.condition = label");
+    elbo(folder, "import tensors --out imported").failed(2, "model.condition: elbo import takes");
 }
 
 #[test]
