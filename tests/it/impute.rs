@@ -161,6 +161,26 @@ fn draws_of_new_rows_have_the_distribution_of_the_model_and_do_not_depend_on_how
     }
 }
 
+/// An encoder says something of a row of which nothing is known, too, and knows too little of how wide that row's latents lie.
+#[test]
+fn a_row_of_which_nothing_is_known_is_a_draw_of_the_model_however_few_samples_there_are() {
+    let mut session = session(&linear());
+    let numbers: Vec<u32> = (0..4000).collect();
+    let rows = vec![f32::NAN; 4 * numbers.len()];
+    let asked = Asked { fill: Fill::Draws(1), samples: 1, iterations: 0, seed: 3 };
+    let found = impute(&mut session, Rows { values: &rows, classes: &[] }, &numbers, asked, &mut |_| ()).unwrap();
+    assert!(found.effective.iter().all(|&of| of == 1.0));
+    for (i, b) in B.iter().enumerate() {
+        let of: Vec<f64> = found.copies[0].iter().skip(i).step_by(4).map(|&x| f64::from(x)).collect();
+        let mean = of.iter().sum::<f64>() / of.len() as f64;
+        let variance = of.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / of.len() as f64;
+        let expected = covariance(i, i);
+        // Four deviations of a mean and of a variance of 4,000 draws.
+        assert!((mean - b).abs() < 4.0 * (expected / 4000.0).sqrt(), "{i}: {mean}");
+        assert!((variance / expected - 1.0).abs() < 4.0 * (2.0_f64 / 4000.0).sqrt(), "{i}: {variance}");
+    }
+}
+
 /// Rows of a number with one digit behind the point, a whole number, a level, a count and a name, of which every `hole`-th cell
 /// of the first four is empty.
 fn patients(rows: usize, hole: usize) -> String {
