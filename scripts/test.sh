@@ -128,7 +128,8 @@ provide_playwright() {
 
 # npm_package NAME VERSION: leaves its folder in PACKAGE
 npm_package() {
-    local folder="${CARGO_TARGET_DIR:-target}/node"
+    # One each: npm takes away what was not saved when it installs something else.
+    local folder="${CARGO_TARGET_DIR:-target}/node/$1"
     PACKAGE="$folder/node_modules/$1"
     has_node || { install_packages nodejs npm && has_node; } || return
     if ! grep -qs "\"version\": \"$2\"" "$PACKAGE/package.json"; then
