@@ -71,9 +71,8 @@ fn main(
     let end = min(4u, params.width - block * 4u);
     for (var i = 0u; i < end; i += 1u) {
         let place = block * 4u + i;
-        let shown = member * MEMBER_PLACES + 2u * place;
-        let word = data[member * MEMBER_DATA + first + places[shown]];
-        let made = binarised(spread(word, places[shown + 1u]), random[i]);
+        let word = data[member * MEMBER_DATA + first + places[2u * place]];
+        let made = binarised(spread(word, places[2u * place + 1u]), random[i]);
         x[member * MEMBER_X + row * params.width + place] = made;
     }
 }

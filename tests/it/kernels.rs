@@ -6,7 +6,7 @@ use crate::support::{ROUNDING, adapters, compare, executors};
 use elbo::exec::selftest::cases::{Case, SENTINEL, Size, case, settings};
 use elbo::exec::selftest::{dispatch, self_test};
 use elbo::exec::{Executor, twin};
-use elbo::kernels::{Access, Call, KERNELS, Kernel, Scalar, StepScalars, f32s, grid};
+use elbo::kernels::{Access, Binding, Call, KERNELS, Kernel, Scalar, StepScalars, f32s, grid};
 use elbo::rng::key;
 
 const fn size(rows: usize, width: usize, depth: usize) -> Size {
@@ -89,7 +89,7 @@ fn make(kernel: &'static Kernel, consts: &[u32], size: Size) -> Case {
 type Member = (StepScalars, Vec<Vec<u32>>);
 
 /// The case for one of several models, the first of which has it as it is: other scalars, and other words wherever the
-/// kernel may read some, but for the columns of a table, which are constants of the plan that they share.
+/// kernel may read some, but for the columns of a table and the places of codes, constants of the plan that they share.
 fn of_member(case: &Case, member: usize) -> Member {
     let by = 1.0 - member as f32 / 8.0;
     let rows = case.scalars.rows.saturating_sub(member as u32).max(1);
@@ -103,7 +103,8 @@ fn of_member(case: &Case, member: usize) -> Member {
         ..case.scalars
     };
     let mut buffers = case.buffers.clone();
-    for (words, binding) in buffers.iter_mut().zip(case.step.kernel.bindings).filter(|(_, b)| b.name != "columns") {
+    let own = |(_, binding): &(&mut Vec<u32>, &Binding)| !["columns", "places"].contains(&binding.name);
+    for (words, binding) in buffers.iter_mut().zip(case.step.kernel.bindings).filter(own) {
         match binding.kind {
             Scalar::u32 => {
                 let by = member % words.len();
