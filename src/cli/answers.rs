@@ -571,7 +571,7 @@ pub struct TraverseArgs {
     #[arg(long, value_name = "I")]
     pub example: Option<usize>,
 
-    /// Stochastic layer whose dimensions are varied [default: the highest]
+    /// Stochastic layer to vary [default: the highest]
     ///
     /// Of several stochastic layers the one whose dimensions are varied, counted from 1 for the lowest. Those below it are the
     /// means of what their priors say.
