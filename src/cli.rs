@@ -5,20 +5,21 @@ mod bench;
 mod exchange;
 mod habits;
 mod inspect;
+mod rows;
 mod settings;
 mod train;
 
 use clap::{Parser, Subcommand};
 
 pub use answers::{
-    CompareArgs, DecodeArgs, DisentangleArgs, EmbedArgs, EvalArgs, ExPost, ExamplesArgs, FillWith, ImputeArgs,
-    InterpolateArgs, LatentArgs, Method, Part, Path, PredictArgs, ReconstructArgs, RunArgs, SampleArgs, ScoreArgs,
-    Stochastic, Threshold, TraverseArgs,
+    CompareArgs, DecodeArgs, DisentangleArgs, EmbedArgs, EvalArgs, ExPost, ExamplesArgs, InterpolateArgs, LatentArgs,
+    Method, Part, Path, ReconstructArgs, RunArgs, SampleArgs, Stochastic, TraverseArgs,
 };
 pub use bench::{BenchArgs, BenchCommand, BenchEvalArgs, BenchMatmulArgs, BenchStepArgs};
 pub use exchange::{ExportArgs, Format, ImportArgs};
 pub use habits::{CompletionsArgs, ManArgs, RunsArgs};
 pub use inspect::{AdaptersArgs, DataArgs, DoctorArgs, PlanArgs, Target};
+pub use rows::{FillWith, ImputeArgs, PredictArgs, ScoreArgs, Threshold};
 pub use train::{RecipeArgs, ThreadsArgs, TrainArgs};
 
 /// The help of the program itself: a list with a line for each command would fill more than a screen.

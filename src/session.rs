@@ -6,6 +6,7 @@ mod answers;
 mod codes;
 mod grids;
 mod phases;
+mod posterior;
 mod window;
 
 use crate::checkpoint::tensors::check_room;
@@ -27,7 +28,8 @@ use crate::rng::{Philox, Stream, key};
 use bytemuck::Zeroable;
 use std::collections::BTreeMap;
 
-pub use answers::{BATCH, Posterior, Rows, likeliest};
+pub use answers::{BATCH, Rows, likeliest};
+pub use posterior::Posterior;
 
 /// What a plan computes; sizes are examples per run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

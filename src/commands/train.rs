@@ -2,27 +2,25 @@
 
 mod codes;
 mod files;
+mod finish;
 mod pictures;
 mod stop;
+mod summary;
 mod sweep;
 
 use super::{describe, folder, open, show};
 use crate::checkpoint::find::steps_beyond;
 use crate::checkpoint::sweep::{Sweep, load_common, one_model};
-use crate::checkpoint::{self, Checkpoint, DataRecord, Progress, Which};
+use crate::checkpoint::{self, Checkpoint, DataRecord, Which};
 use crate::cli::TrainArgs;
 use crate::config::{self, Config, Curve};
 use crate::data::{self, Dataset, grids};
 use crate::durable;
 use crate::error::{Error, Result};
 use crate::exec::{measure, select};
-use crate::model::likelihood;
-use crate::model::network;
-use crate::model::objective::formula;
 use crate::model::prior;
-use crate::plan::Role;
 use crate::report::Report;
-use crate::report::human::{bytes, count};
+use crate::report::human::count;
 use crate::report::progress::EpochRow;
 use crate::session::{Purpose, Session};
 use crate::train::{self, Epoch, Event, Member, Options};
@@ -97,9 +95,9 @@ pub fn run(args: &TrainArgs, report: &Report) -> Result<()> {
 fn begin(args: &TrainArgs, report: &Report) -> Result<()> {
     let encoded = args.prior_of.as_ref().map(|run| Encoded::of(run, args, report)).transpose()?;
     let recipe = args.recipe.recipe.as_deref().or_else(|| encoded.as_ref().map(|_| codes::RECIPE));
-    let overrides = overrides(args, encoded.as_ref())?;
+    let overrides = codes::overrides(args, encoded.as_ref())?;
     let config::Sweep { varied, members } = config::sweep(recipe, &overrides, args.seeds.as_deref())?;
-    check_codes(&members, encoded.is_some())?;
+    codes::check(&members, encoded.is_some())?;
     let ready = encoded.as_ref().map(|encoded| encoded.dataset(&members[0])).transpose()?;
     let sweep = (!varied.is_empty()).then(|| Sweep::new(varied, members.len()));
     // Members differ in few settings; what is said of one is not said again.
@@ -111,7 +109,7 @@ fn begin(args: &TrainArgs, report: &Report) -> Result<()> {
     }
     if args.dry_run {
         session.plan(Purpose::Train)?;
-        describe(&mut session, report)?;
+        summary::model(&mut session, report)?;
         if let Some(sweep) = &sweep {
             report.result(&sweep::settings(&session, sweep));
         }
@@ -133,7 +131,7 @@ fn begin(args: &TrainArgs, report: &Report) -> Result<()> {
         super::tune(&mut session, args.tune.unwrap_or_default(), report)?;
         session.plan(Purpose::Train)?;
         session.initialise()?;
-        describe(&mut session, report)?;
+        summary::model(&mut session, report)?;
         let metrics = folders.iter().map(|_| Metrics::default()).collect();
         let mut members: Vec<_> =
             folders.iter().map(|folder| Member::new(&session, folder.join("checkpoints"))).collect();
@@ -156,34 +154,6 @@ fn begin(args: &TrainArgs, report: &Report) -> Result<()> {
             Err(error)
         }
         done => done,
-    }
-}
-
-/// The settings of a run, with those that codes make.
-fn overrides(args: &TrainArgs, encoded: Option<&Encoded>) -> Result<Vec<(String, String)>> {
-    let mut overrides = args.overrides();
-    let Some(encoded) = encoded else { return Ok(overrides) };
-    for (key, value) in encoded.settings() {
-        let last = key.rsplit('.').next().unwrap_or_default();
-        if overrides.iter().any(|(other, _)| *other == key || other == last) {
-            return Err(Error::Usage(format!("--set {last}: --prior-of sets it to {value}; leave it out")));
-        }
-        overrides.push((key, value));
-    }
-    Ok(overrides)
-}
-
-/// Checks that a prior of codes has codes, and that only it has.
-fn check_codes(members: &[Config], encoded: bool) -> Result<()> {
-    let is_prior = members.iter().any(|config| config.model.prior_codes > 0);
-    match (is_prior, encoded) {
-        (true, false) => Err(Error::Usage(
-            "model.prior_codes: a prior of codes is trained on those of a run: elbo train --prior-of RUN".into(),
-        )),
-        (true, true) if members.len() > 1 => {
-            Err(Error::Usage("--prior-of: one prior is trained at a time, so that no setting takes a list".into()))
-        }
-        _ => Ok(()),
     }
 }
 
@@ -289,7 +259,7 @@ fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
     session.tuning.clone_from(&progress.tuning);
     session.plan(Purpose::Train)?;
     saved.iter().enumerate().try_for_each(|(member, saved)| session.restore(member, saved))?;
-    describe(&mut session, report)?;
+    summary::model(&mut session, report)?;
     let mut metrics = Vec::with_capacity(saved.len());
     for (folder, saved) in folders.iter().zip(&saved) {
         let (found, warning) = Metrics::read(folder, saved.progress.epoch as usize)?;
@@ -401,88 +371,6 @@ fn prepare(
     Ok(session)
 }
 
-/// The model in a few lines, before any time is spent.
-fn describe(session: &mut Session, report: &Report) -> Result<()> {
-    let plans = session.phases()?;
-    let plan = session.executor.plan(plans[0]);
-    let further: u64 = plans[1..].iter().map(|&plan| session.executor.plan(plan).own_bytes()).sum();
-    let (parameters, memory) = (plan.parameter_count(), plan.bytes() + further);
-    let resident = 4 * (plan.words(&Role::Data) + plan.words(&Role::Window)) as u64;
-    let (config, members) = (&session.config, session.member_count());
-    let beta = config.objective.beta;
-    let same = session.members().all(|member| member.objective.beta == beta);
-    let beta = if same { beta.to_string() } else { "beta".to_owned() };
-    describe_networks(session, report)?;
-    let widths: Vec<String> = session.model.discriminator().iter().map(|map| map.outputs.to_string()).collect();
-    if !widths.is_empty() {
-        report.note(&format!("         discriminator {}", widths.join(", ")));
-    }
-    let widths: Vec<String> = session.model.classifier().iter().map(|map| map.outputs.to_string()).collect();
-    if !widths.is_empty() {
-        let shown = session.labelled()?.len() as u64;
-        report.note(&format!("         classifier {}; {} examples show their label", widths.join(", "), count(shown)));
-    }
-    let model = &session.model.config;
-    if model.codes > 0 {
-        let [height, width] = session.model.grid();
-        report.note(&format!(
-            "         {height}x{width} codes of {}, {} numbers each; rate {:.2} nats for every example",
-            count(model.codes as u64),
-            model.latent,
-            session.model.rate_of_codes()
-        ));
-    }
-    if [model.prior.word(), model.posterior.word()] != ["standard", "gaussian"] {
-        let rate = if session.model.has_closed_rate() { "in closed form" } else { "log q(z|x) - log p(z) at a sample" };
-        let [prior, posterior] = [model.prior.word(), model.posterior.word()];
-        report.note(&format!("         prior {prior}, posterior {posterior}; rates, also in metrics.csv, are {rate}"));
-    }
-    if let Some(global) = likelihood::global(&session.model) {
-        report.note(&format!("         {}: {} for all examples", global.name, count(global.count as u64)));
-    }
-    if members > 1 {
-        report.note(&format!(
-            "         {members} of them side by side; sizes are those of all, but for parameters and checkpoints"
-        ));
-    }
-    // Two moments, and an average where there is one.
-    let kept = if config.optimizer.ema > 0.0 { 4 } else { 3 };
-    report.note(&format!(
-        "         {} parameters, loss = {}; {} on the device ({} of it data), {} a checkpoint",
-        count(parameters as u64),
-        formula(config, &beta),
-        bytes(memory),
-        bytes(resident),
-        bytes(checkpoint::size_estimate(kept * parameters))
-    ));
-    Ok(())
-}
-
-/// What the networks of a model consist of.
-fn describe_networks(session: &Session, report: &Report) -> Result<()> {
-    let (name, model) = (&session.config.name, &session.model);
-    if model.is_prior_of_codes() {
-        let ([_, height, width], of) = (model.shape, &model.config);
-        let (layers, channels) = (of.prior_layers, of.prior_width);
-        report.note(&format!("model    {name}: {layers} gated layers of {channels} channels, two stacks"));
-        report.note(&format!(
-            "         {height}x{width} codes of {}, which take {:.2} nats where all are as likely",
-            count(of.prior_codes as u64),
-            model.uniform_nats()
-        ));
-        return Ok(());
-    }
-    let [encoder, decoder] = model.networks()?.map(|steps| network::describe(&steps).join(", "));
-    report.note(&format!("model    {name}: encoder {encoder}"));
-    report.note(&format!("         decoder {decoder}"));
-    for (level, pair) in (2..).zip(model.between()?) {
-        let [up, down] = pair.map(|steps| network::describe(&steps).join(", "));
-        report.note(&format!("         encoder {level} {up}"));
-        report.note(&format!("         decoder {level} {down}"));
-    }
-    Ok(())
-}
-
 /// Shows where the time of a training step goes. The session is as it was afterwards.
 fn profile(session: &mut Session, report: &Report) -> Result<()> {
     let id = session.plan(Purpose::Train)?;
@@ -555,7 +443,7 @@ fn go(session: &mut Session, members: Vec<Member>, mut place: Place, args: &Trai
     })?;
     match &place.sweep {
         Some(sweep) => sweep::finish(session, &members, sweep, &place.folder, report)?,
-        None => finish(session, &members[0], &place.folder, report)?,
+        None => finish::finish(session, &members[0], &place.folder, report)?,
     }
     if let Some(line) = collapsed(&place, &members).filter(|_| !session.model.is_prior_of_codes()) {
         report.warn(&line);
@@ -662,73 +550,6 @@ fn warned(what: &str, written: Result<()>, report: &Report) -> Result<()> {
         }
         other => other,
     }
-}
-
-/// The result on the test part, the files made, what to do next.
-fn finish(session: &mut Session, member: &Member, folder: &Path, report: &Report) -> Result<()> {
-    let test = session.data()?.test.clone();
-    let is_prior = session.model.is_prior_of_codes();
-    if !test.is_empty() && is_prior {
-        let terms = crate::eval::terms(session, test)?[0];
-        let (nats, uniform) = (terms.distortion, session.model.uniform_nats());
-        report.result(&format!(
-            "test     -log p(codes) {nats:.2} nats per example, of {uniform:.2} where all are as likely"
-        ));
-    } else if !test.is_empty() {
-        let terms = crate::eval::terms(session, test)?[0];
-        report.result(&format!(
-            "test     distortion {:.2} + rate {:.2} = -ELBO {:.2} nats per example",
-            terms.distortion,
-            terms.rate,
-            terms.neg_elbo()
-        ));
-    }
-    if let Some(learned) = session.learned()? {
-        let [name, value, what] = learned.in_words(session.record.scales());
-        report.note(&format!("{name:<9}{value}, {what}"));
-    }
-    let progress = &member.progress;
-    if let (Some(best), Some(epoch)) = (progress.best, progress.best_epoch) {
-        report.note(&came_to(progress, epoch, &format!("{} of {best:.2} nats", scored(session)?), folder));
-    }
-    // While the disk was full the best epoch may have come and gone.
-    let kept = checkpoint::glance(folder, Which::Best).ok().map(|(_, kept)| kept.epoch);
-    if progress.best_epoch.is_some() && kept != progress.best_epoch {
-        let of =
-            kept.map_or("there is no checkpoints/best".to_owned(), |kept| format!("checkpoints/best is epoch {kept}"));
-        report.warn(&format!("the checkpoint of the best epoch could not be written: {of}"));
-    }
-    let shown = folder.display();
-    let last = format!("epoch-{:04}.{}", progress.epoch, show::extension(&session.record));
-    if is_prior {
-        report.note(&format!("metrics  {}", folder.join("metrics.csv").display()));
-        report.note(&format!("next     elbo eval {shown}"));
-        report.note(&format!("         elbo sample {shown} -n 100"));
-        return Ok(());
-    }
-    report.note(&format!("samples  {}", folder.join("samples").join(last).display()));
-    report.note(&format!("metrics  {}", folder.join("metrics.csv").display()));
-    report.note(&format!("model    {}", folder.join("checkpoints").display()));
-    let estimate = if session.model.has_codes() { "" } else { " --samples 100" };
-    report.note(&format!("next     elbo eval {shown}{estimate}"));
-    report.note(&format!("         elbo sample {shown} -n 100"));
-    report.note(&format!("         elbo reconstruct {shown}"));
-    Ok(())
-}
-
-/// Which epoch a run folder means, and which was the best one by this score.
-fn came_to(progress: &Progress, best: u32, score: &str, folder: &Path) -> String {
-    if progress.course.stopped || best == progress.epoch {
-        return format!("best     epoch {best}, by its {score}");
-    }
-    let kept = folder.join("checkpoints").join("best");
-    format!("last     epoch {}; epoch {best} had the best score, a {score}: {}", progress.epoch, kept.display())
-}
-
-/// By what of which part of the data epochs are compared, such as `validation -ELBO`.
-fn scored(session: &Session) -> Result<String> {
-    let part = if session.data()?.validation.is_empty() { "training" } else { "validation" };
-    Ok(format!("{part} {}", session.config.score()))
 }
 
 fn row(epoch: &Epoch) -> EpochRow {

@@ -24,6 +24,7 @@
 use super::parts::{Start, Tensor};
 use super::phases::Phase;
 use super::quantise::CODES;
+use super::tasks::{EVALUATE, NEXT, Task};
 use super::weights::{DISTORTION, RATE};
 use super::{Model, Weights};
 use crate::config::{Activation, Config, ModelConfig};
@@ -39,6 +40,12 @@ pub const LOGITS: &str = "logits";
 
 /// What is minimised, in a line.
 pub const FORMULA: &str = "-log p(codes), shown as the distortion; the rate is 0";
+
+/// The tasks of a prior of codes.
+pub static TASKS: &[Task] = &[
+    Task { name: EVALUATE, takes_samples: false, build: |model, batch, _| model.evaluate_prior_of_codes(batch) },
+    Task { name: NEXT, takes_samples: false, build: |model, batch, _| model.next_code(batch) },
+];
 
 /// The tensors of a prior of codes, from the codes up; none of other models.
 pub(super) fn tensors(config: &ModelConfig) -> Vec<Tensor> {

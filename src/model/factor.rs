@@ -9,7 +9,7 @@
 //!
 //! Letters: B examples of the batch, n of them that count, Z latent dimensions.
 
-use super::network::{Kind, Map};
+use super::network::{self, Map};
 use super::phases::{Build, Phase};
 use super::weights::Weight;
 use super::{Model, Weights};
@@ -56,13 +56,7 @@ impl Model {
         if widths.is_empty() {
             return vec![];
         }
-        let inputs = std::iter::once(&self.config.latent).chain(widths);
-        let kind = Kind::Dense { from: None, to: None };
-        let map = |(at, (&inputs, &outputs)): (usize, (&usize, &usize))| {
-            let name = if at == widths.len() { "head".to_owned() } else { at.to_string() };
-            Map { name: format!("{PLAYER}.{name}"), inputs, outputs, kind }
-        };
-        inputs.zip(widths.iter().chain([&1])).enumerate().map(map).collect()
+        network::beside(PLAYER, self.config.latent, widths, 1)
     }
 
     /// The loss of the discriminator: −½(log D(z) + log(1 − D(z′))) of each example, D the sigmoid of the logit.

@@ -1,8 +1,8 @@
 //! M2 (Kingma, Rezende, Mohamed and Welling, "Semi-supervised learning with deep generative models", 2014, arXiv 1406.5298): the
 //! class y of an example is a latent beside z, and the labels of few examples say what it is of these.
 //!
-//! p(x, y, z) = p(y) p(z) p(x|y, z), p(y) = 1/C or the shares of the labelled examples, and q(y, z|x) = q(y|x) q(z|x, y), with a classifier for q(y|x). The loss of an
-//! example whose class is known is (eq. 6)
+//! p(x, y, z) = p(y) p(z) p(x|y, z), p(y) = 1/C or the shares of the labelled examples, and q(y, z|x) = q(y|x) q(z|x, y), with a
+//! classifier for q(y|x). The loss of an example whose class is known is (eq. 6)
 //!
 //! L(x, y) = E log q(z|x, y) − E log p(x|y, z) − log p(y) − log p(z)
 //!
@@ -14,13 +14,15 @@
 //! its labelled examples (eq. 9, divided by the number of examples: the authors' 0.1·N is 0.1 here).
 //!
 //! The device has −1 for the label of an example that shows none, so that one graph serves batches of both kinds: the class of
-//! such an example weighs q(y|x), that of a labelled one 1. Each example has C rows, one below the other, as it would have of C samples.
+//! such an example weighs q(y|x), that of a labelled one 1. Each example has C rows, one below the other, as it would have of C
+//! samples.
 //!
 //! Letters: B examples of the batch, C classes, K samples, R = B·C·K rows, Z latent dimensions.
 
-use super::network::{Kind, Map};
+use super::network::{self, Map};
 use super::phases::Phase;
 use super::stack::{Encoded, Networks};
+use super::tasks::{CLASSIFY, DECODE, ENCODE, EVALUATE, IMPORTANCE, NATURAL, RECONSTRUCT, SAMPLE, SCORE, Task};
 use super::vae::named;
 use super::weights::{CLASSIFIER, DISTORTION, RATE, Weight};
 use super::{Model, Weights, likelihood};
@@ -35,6 +37,19 @@ pub const CLASS_LOG_PROBABILITIES: &str = "class log-probabilities";
 
 /// The name of the tensor with log p(y), which nothing trains.
 pub(super) const CLASS_PRIOR: &str = "class_prior";
+
+/// The tasks of a model that infers classes.
+pub static TASKS: &[Task] = &[
+    Task { name: EVALUATE, takes_samples: false, build: |model, batch, _| model.evaluate_inferred(batch) },
+    Task { name: IMPORTANCE, takes_samples: true, build: Model::importance_inferred },
+    Task { name: SCORE, takes_samples: true, build: Model::score_inferred },
+    Task { name: RECONSTRUCT, takes_samples: false, build: |model, batch, _| model.reconstruct(batch) },
+    Task { name: SAMPLE, takes_samples: false, build: |model, batch, _| model.sample(batch) },
+    Task { name: ENCODE, takes_samples: false, build: |model, batch, _| model.encode(batch) },
+    Task { name: DECODE, takes_samples: false, build: |model, batch, _| model.decode(batch) },
+    Task { name: NATURAL, takes_samples: false, build: |model, batch, _| model.natural(batch) },
+    Task { name: CLASSIFY, takes_samples: false, build: |model, batch, _| model.classify(batch) },
+];
 
 /// The model, all of it by one loss.
 pub(super) fn phases(config: &Config) -> Vec<Phase> {
@@ -81,14 +96,7 @@ impl Model {
         if !self.infers_classes() {
             return vec![];
         }
-        let widths = &self.config.classifier;
-        let kind = Kind::Dense { from: None, to: None };
-        let map = |(at, (&inputs, &outputs)): (usize, (&usize, &usize))| {
-            let name = if at == widths.len() { "head".to_owned() } else { at.to_string() };
-            Map { name: format!("classifier.{name}"), inputs, outputs, kind }
-        };
-        let inputs = std::iter::once(&self.width).chain(widths);
-        inputs.zip(widths.iter().chain([&self.classes])).enumerate().map(map).collect()
+        network::beside("classifier", self.width, &self.config.classifier, self.classes)
     }
 
     /// The shape of log p(y) where it is a tensor.

@@ -104,6 +104,16 @@ impl Map {
     }
 }
 
+/// The maps of a perceptron beside encoder and decoder: `name.0`, `name.1` and so on, and `name.head`.
+pub fn beside(name: &str, inputs: usize, hidden: &[usize], outputs: usize) -> Vec<Map> {
+    let kind = Kind::Dense { from: None, to: None };
+    let map = |(at, (&inputs, &outputs)): (usize, (&usize, &usize))| {
+        let place = if at == hidden.len() { "head".to_owned() } else { at.to_string() };
+        Map { name: format!("{name}.{place}"), inputs, outputs, kind }
+    };
+    std::iter::once(&inputs).chain(hidden).zip(hidden.iter().chain([&outputs])).enumerate().map(map).collect()
+}
+
 /// Declares the trainable tensors of a network.
 ///
 /// # Errors

@@ -15,6 +15,7 @@
 use super::codebook::{self, Book, Found};
 use super::phases::Phase;
 use super::stack::Networks;
+use super::tasks::{DECODE, ENCODE, EVALUATE, RECONSTRUCT, SAMPLE, Task};
 use super::weights::{CODEBOOK, COMMITMENT, DISTORTION, RATE, Weight};
 use super::{Model, Weights, likelihood, network};
 use crate::config::{Codebook as Follows, Config, ObjectiveConfig};
@@ -26,6 +27,15 @@ use crate::shape::Shape;
 /// The name of what holds the codes of examples, as numbers counted from 0, [B, S]: an output where they are encoded, an input
 /// where they are decoded.
 pub const CODES: &str = "codes";
+
+/// The tasks of a model with codes.
+pub static TASKS: &[Task] = &[
+    Task { name: EVALUATE, takes_samples: false, build: |model, batch, _| model.evaluate_codes(batch) },
+    Task { name: RECONSTRUCT, takes_samples: false, build: |model, batch, _| model.reconstruct_codes(batch) },
+    Task { name: SAMPLE, takes_samples: false, build: |model, batch, _| model.decode_codes(batch) },
+    Task { name: ENCODE, takes_samples: false, build: |model, batch, _| model.encode_codes(batch) },
+    Task { name: DECODE, takes_samples: false, build: |model, batch, _| model.decode_codes(batch) },
+];
 
 /// The model, with its loss and its codebook.
 pub(super) fn phases(config: &Config) -> Vec<Phase> {

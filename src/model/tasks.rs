@@ -1,7 +1,7 @@
 //! What a trained model can be asked: tasks, each of which is a graph. A family lists its own; whoever asks for another is
 //! refused by name, here and nowhere else. What a question takes for granted of a model ([`Need`]) is held here too.
 
-use super::Model;
+use super::{Model, autoregressive, inferred, quantise};
 use crate::config::{Condition, Prior};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
@@ -22,13 +22,12 @@ pub const SAMPLE: &str = "sample";
 pub const ENCODE: &str = "encode";
 /// What given latents stand for: [`Model::decode`].
 pub const DECODE: &str = "decode";
+/// What given latents of any stochastic layer stand for: [`Model::descend`].
+pub const DESCEND: &str = "descend";
 /// All that p(x|z) of given latents is computed from: [`Model::natural`].
 pub const NATURAL: &str = "natural";
 /// Latents of examples with holes, weighed by what is there: [`Model::impute`].
 pub const IMPUTE: &str = "impute";
-/// The same of latents of any stochastic layer: [`Model::descend`].
-pub const DESCEND: &str = "descend";
-
 /// Which class an example is of: [`Model::classify`].
 pub const CLASSIFY: &str = "classify";
 /// Which code a cell may have by those before it, of a prior of codes: [`super::autoregressive`].
@@ -48,7 +47,7 @@ pub struct Task {
     pub build: Answer,
 }
 
-/// The tasks of a variational autoencoder.
+/// The tasks of a variational autoencoder. Other families have theirs in their files.
 pub static VAE: &[Task] = &[
     Task { name: EVALUATE, takes_samples: false, build: |model, batch, _| model.evaluate(batch) },
     Task { name: IMPORTANCE, takes_samples: true, build: Model::importance },
@@ -61,34 +60,6 @@ pub static VAE: &[Task] = &[
     Task { name: NATURAL, takes_samples: false, build: |model, batch, _| model.natural(batch) },
     Task { name: IMPUTE, takes_samples: true, build: Model::impute },
     Task { name: DESCEND, takes_samples: false, build: |model, batch, _| model.descend(batch) },
-];
-
-/// The tasks of a model with codes.
-pub static CODES: &[Task] = &[
-    Task { name: EVALUATE, takes_samples: false, build: |model, batch, _| model.evaluate_codes(batch) },
-    Task { name: RECONSTRUCT, takes_samples: false, build: |model, batch, _| model.reconstruct_codes(batch) },
-    Task { name: SAMPLE, takes_samples: false, build: |model, batch, _| model.decode_codes(batch) },
-    Task { name: ENCODE, takes_samples: false, build: |model, batch, _| model.encode_codes(batch) },
-    Task { name: DECODE, takes_samples: false, build: |model, batch, _| model.decode_codes(batch) },
-];
-
-/// The tasks of a model that infers classes.
-pub static INFERRED: &[Task] = &[
-    Task { name: EVALUATE, takes_samples: false, build: |model, batch, _| model.evaluate_inferred(batch) },
-    Task { name: IMPORTANCE, takes_samples: true, build: Model::importance_inferred },
-    Task { name: SCORE, takes_samples: true, build: Model::score_inferred },
-    Task { name: RECONSTRUCT, takes_samples: false, build: |model, batch, _| model.reconstruct(batch) },
-    Task { name: SAMPLE, takes_samples: false, build: |model, batch, _| model.sample(batch) },
-    Task { name: ENCODE, takes_samples: false, build: |model, batch, _| model.encode(batch) },
-    Task { name: DECODE, takes_samples: false, build: |model, batch, _| model.decode(batch) },
-    Task { name: NATURAL, takes_samples: false, build: |model, batch, _| model.natural(batch) },
-    Task { name: CLASSIFY, takes_samples: false, build: |model, batch, _| model.classify(batch) },
-];
-
-/// The tasks of a prior of codes.
-pub static PRIOR_OF_CODES: &[Task] = &[
-    Task { name: EVALUATE, takes_samples: false, build: |model, batch, _| model.evaluate_prior_of_codes(batch) },
-    Task { name: NEXT, takes_samples: false, build: |model, batch, _| model.next_code(batch) },
 ];
 
 /// What a question takes for granted of a model.
@@ -110,9 +81,9 @@ impl Model {
     /// What it can be asked.
     pub fn tasks(&self) -> &'static [Task] {
         match self.config.condition {
-            _ if self.is_prior_of_codes() => PRIOR_OF_CODES,
-            _ if self.has_codes() => CODES,
-            Condition::Inferred => INFERRED,
+            _ if self.is_prior_of_codes() => autoregressive::TASKS,
+            _ if self.has_codes() => quantise::TASKS,
+            Condition::Inferred => inferred::TASKS,
             Condition::None | Condition::Label => VAE,
         }
     }

@@ -120,3 +120,37 @@ fn all(session: &mut Session) -> Result<(Vec<u32>, Vec<f32>)> {
     }
     Ok((codes, distortion))
 }
+
+/// The settings of a run, with those that codes make.
+///
+/// # Errors
+/// [`Error::Usage`] for a setting that codes make and the user too.
+pub fn overrides(args: &TrainArgs, encoded: Option<&Encoded>) -> Result<Vec<(String, String)>> {
+    let mut overrides = args.overrides();
+    let Some(encoded) = encoded else { return Ok(overrides) };
+    for (key, value) in encoded.settings() {
+        let last = key.rsplit('.').next().unwrap_or_default();
+        if overrides.iter().any(|(other, _)| *other == key || other == last) {
+            return Err(Error::Usage(format!("--set {last}: --prior-of sets it to {value}; leave it out")));
+        }
+        overrides.push((key, value));
+    }
+    Ok(overrides)
+}
+
+/// Checks that a prior of codes has codes, and that only it has.
+///
+/// # Errors
+/// [`Error::Usage`] that says how a prior is trained.
+pub fn check(members: &[Config], encoded: bool) -> Result<()> {
+    let is_prior = members.iter().any(|config| config.model.prior_codes > 0);
+    match (is_prior, encoded) {
+        (true, false) => Err(Error::Usage(
+            "model.prior_codes: a prior of codes is trained on those of a run: elbo train --prior-of RUN".into(),
+        )),
+        (true, true) if members.len() > 1 => {
+            Err(Error::Usage("--prior-of: one prior is trained at a time, so that no setting takes a list".into()))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,6 +1,7 @@
 //! What is shown and kept of several models that train side by side.
 
-use super::{Place, scored};
+use super::Place;
+use super::finish::scored;
 use crate::checkpoint::sweep::Sweep;
 use crate::checkpoint::{self, Which};
 use crate::config;

@@ -1,6 +1,6 @@
 //! What is allowed of a codebook, and beside one.
 
-use super::{check, fraction, number};
+use super::{check, check_plain, fraction, number};
 use crate::config::{Anneal, Binarise, Condition, Config, Likelihood, Monitor, ObjectiveConfig, Posterior, Prior};
 use crate::error::Result;
 
@@ -44,7 +44,7 @@ pub(super) fn check_prior_of_codes(config: &Config) -> Result<()> {
     let with = format!("with model.prior_codes = {codes}, a model of codes without latents");
     check(model.prior_width > 1, "model.prior_width", &model.prior_width, &format!("2 at least {with}"))?;
     check(model.above.is_empty(), "model.above", &format!("{:?}", model.above), &format!("[] {with}"))?;
-    check(model.condition == Condition::None, "model.condition", &"label", &format!("none {with}"))?;
+    check(model.condition == Condition::None, "model.condition", &model.condition.word(), &format!("none {with}"))?;
     check(model.prior == Prior::Standard, "model.prior", &model.prior.word(), &format!("standard {with}"))?;
     let posterior = model.posterior.word();
     check(model.posterior == Posterior::Gaussian, "model.posterior", &posterior, &format!("gaussian {with}"))?;
@@ -62,19 +62,5 @@ fn check_objective(objective: &ObjectiveConfig, with: &str, constant: &str) -> R
     check(objective.beta == 1.0, "objective.beta", &objective.beta, &format!("1 {constant}"))?;
     let anneal = format!("{:?}", objective.anneal).to_lowercase();
     check(objective.anneal == Anneal::None, "objective.anneal", &anneal, &format!("none {constant}"))?;
-    check(objective.tc == 1.0, "objective.tc", &objective.tc, &format!("1 {constant}"))?;
-    for (key, value) in [
-        ("objective.free_bits", objective.free_bits),
-        ("objective.capacity", objective.capacity),
-        ("objective.mmd", objective.mmd),
-        ("objective.covariance", objective.covariance),
-        ("objective.variance", objective.variance),
-        ("objective.factor", objective.factor),
-        ("objective.adversary", objective.adversary),
-    ] {
-        check(value == 0.0, key, &value, &format!("0 {constant}"))?;
-    }
-    let bound = format!("{:?}", objective.bound).to_lowercase();
-    check(!objective.bound.is_weighted(), "objective.bound", &bound, &format!("elbo {with}: nothing is drawn"))?;
-    check(objective.samples == 1, "objective.samples", &objective.samples, &format!("1 {with}: nothing is drawn"))
+    check_plain(objective, constant, &format!("{with}: nothing is drawn"))
 }

@@ -1,0 +1,94 @@
+//! A model in a few lines, before any time is spent on it.
+
+use crate::checkpoint;
+use crate::error::Result;
+use crate::model::{likelihood, network, objective};
+use crate::plan::Role;
+use crate::report::Report;
+use crate::report::human::{bytes, count};
+use crate::session::Session;
+
+/// Networks, sizes and loss of what is trained.
+///
+/// # Errors
+/// Those of the plans.
+pub fn model(session: &mut Session, report: &Report) -> Result<()> {
+    let plans = session.phases()?;
+    let plan = session.executor.plan(plans[0]);
+    let further: u64 = plans[1..].iter().map(|&plan| session.executor.plan(plan).own_bytes()).sum();
+    let (parameters, memory) = (plan.parameter_count(), plan.bytes() + further);
+    let resident = 4 * (plan.words(&Role::Data) + plan.words(&Role::Window)) as u64;
+    let (config, members) = (&session.config, session.member_count());
+    let beta = config.objective.beta;
+    let same = session.members().all(|member| member.objective.beta == beta);
+    let beta = if same { beta.to_string() } else { "beta".to_owned() };
+    describe_networks(session, report)?;
+    let widths: Vec<String> = session.model.discriminator().iter().map(|map| map.outputs.to_string()).collect();
+    if !widths.is_empty() {
+        report.note(&format!("         discriminator {}", widths.join(", ")));
+    }
+    let widths: Vec<String> = session.model.classifier().iter().map(|map| map.outputs.to_string()).collect();
+    if !widths.is_empty() {
+        let shown = session.labelled()?.len() as u64;
+        report.note(&format!("         classifier {}; {} examples show their label", widths.join(", "), count(shown)));
+    }
+    let model = &session.model.config;
+    if model.codes > 0 {
+        let [height, width] = session.model.grid();
+        report.note(&format!(
+            "         {height}x{width} codes of {}, {} numbers each; rate {:.2} nats for every example",
+            count(model.codes as u64),
+            model.latent,
+            session.model.rate_of_codes()
+        ));
+    }
+    if [model.prior.word(), model.posterior.word()] != ["standard", "gaussian"] {
+        let rate = if session.model.has_closed_rate() { "in closed form" } else { "log q(z|x) - log p(z) at a sample" };
+        let [prior, posterior] = [model.prior.word(), model.posterior.word()];
+        report.note(&format!("         prior {prior}, posterior {posterior}; rates, also in metrics.csv, are {rate}"));
+    }
+    if let Some(global) = likelihood::global(&session.model) {
+        report.note(&format!("         {}: {} for all examples", global.name, count(global.count as u64)));
+    }
+    if members > 1 {
+        report.note(&format!(
+            "         {members} of them side by side; sizes are those of all, but for parameters and checkpoints"
+        ));
+    }
+    // Two moments, and an average where there is one.
+    let kept = if config.optimizer.ema > 0.0 { 4 } else { 3 };
+    report.note(&format!(
+        "         {} parameters, loss = {}; {} on the device ({} of it data), {} a checkpoint",
+        count(parameters as u64),
+        objective::formula(config, &beta),
+        bytes(memory),
+        bytes(resident),
+        bytes(checkpoint::size_estimate(kept * parameters))
+    ));
+    Ok(())
+}
+
+/// What the networks of a model consist of.
+fn describe_networks(session: &Session, report: &Report) -> Result<()> {
+    let (name, model) = (&session.config.name, &session.model);
+    if model.is_prior_of_codes() {
+        let ([_, height, width], of) = (model.shape, &model.config);
+        let (layers, channels) = (of.prior_layers, of.prior_width);
+        report.note(&format!("model    {name}: {layers} gated layers of {channels} channels, two stacks"));
+        report.note(&format!(
+            "         {height}x{width} codes of {}, which take {:.2} nats where all are as likely",
+            count(of.prior_codes as u64),
+            model.uniform_nats()
+        ));
+        return Ok(());
+    }
+    let [encoder, decoder] = model.networks()?.map(|steps| network::describe(&steps).join(", "));
+    report.note(&format!("model    {name}: encoder {encoder}"));
+    report.note(&format!("         decoder {decoder}"));
+    for (level, pair) in (2..).zip(model.between()?) {
+        let [up, down] = pair.map(|steps| network::describe(&steps).join(", "));
+        report.note(&format!("         encoder {level} {up}"));
+        report.note(&format!("         decoder {level} {down}"));
+    }
+    Ok(())
+}
