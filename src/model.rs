@@ -6,6 +6,7 @@ mod adversary;
 pub mod autoregressive;
 pub mod codebook;
 pub mod factor;
+pub mod family;
 mod imputed;
 mod inferred;
 pub mod init;

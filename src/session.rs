@@ -18,9 +18,9 @@ use crate::error::{Error, Result};
 use crate::exec::{Executor, PlanId};
 use crate::graph::op::Source;
 use crate::kernels::{StepScalars, f32s};
+use crate::model::family;
 use crate::model::init::{OfData, initial};
 use crate::model::likelihood::{Global, Learned, global, learned};
-use crate::model::tasks::{NEXT, SAMPLE};
 use crate::model::{Model, Weights, phases as phases_of};
 use crate::plan::tuning::Tuning;
 use crate::plan::{Plan, Range, Resident, Role, Target, lower};
@@ -149,8 +149,7 @@ impl Session {
             Self { config, others, model, executor, record, tuning, data, uploaded, labelled, resident, plans, window };
         // Before anything is built for what may be another model.
         crate::checkpoint::match_parameters(checkpoint, &session.expected())?;
-        let first = if session.model.is_prior_of_codes() { NEXT } else { SAMPLE };
-        session.plan(Purpose::task(first, BATCH))?;
+        session.plan(Purpose::task(family::of(&session.config.model).draws, BATCH))?;
         session.restore(0, checkpoint)?;
         Ok(session)
     }

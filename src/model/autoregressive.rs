@@ -21,6 +21,7 @@
 //! Letters: B examples of the batch, S cells of an example, R = B·S, K codes, C channels ([`ModelConfig::prior_width`]), L layers
 //! ([`ModelConfig::prior_layers`]).
 
+use super::family::Family;
 use super::parts::{Start, Tensor};
 use super::phases::Phase;
 use super::quantise::CODES;
@@ -39,10 +40,13 @@ pub const CELL: &str = "cell";
 pub const LOGITS: &str = "logits";
 
 /// What is minimised, in a line.
-pub const FORMULA: &str = "-log p(codes), shown as the distortion; the rate is 0";
+const FORMULA: &str = "-log p(codes), shown as the distortion; the rate is 0";
 
-/// The tasks of a prior of codes.
-pub static TASKS: &[Task] = &[
+/// The family.
+pub static FAMILY: Family = Family { phases, formula: |_, _| FORMULA.to_owned(), tasks: TASKS, draws: NEXT };
+
+/// What it can be asked.
+static TASKS: &[Task] = &[
     Task { name: EVALUATE, takes_samples: false, build: |model, batch, _| model.evaluate_prior_of_codes(batch) },
     Task { name: NEXT, takes_samples: false, build: |model, batch, _| model.next_code(batch) },
 ];
@@ -67,7 +71,7 @@ pub(super) fn tensors(config: &ModelConfig) -> Vec<Tensor> {
 }
 
 /// The single phase, by −log p of the codes.
-pub(super) fn phases(config: &Config) -> Vec<Phase> {
+fn phases(config: &Config) -> Vec<Phase> {
     vec![Phase {
         weights: Weights::elbo(1.0),
         build: |model, _, weights, batch| model.train_prior_of_codes(weights, batch),

@@ -19,6 +19,7 @@
 //!
 //! Letters: B examples of the batch, C classes, K samples, R = B·C·K rows, Z latent dimensions.
 
+use super::family::Family;
 use super::network::{self, Map};
 use super::phases::Phase;
 use super::stack::{Encoded, Networks};
@@ -26,7 +27,7 @@ use super::tasks::{CLASSIFY, DECODE, ENCODE, EVALUATE, IMPORTANCE, NATURAL, RECO
 use super::vae::named;
 use super::weights::{CLASSIFIER, DISTORTION, RATE, Weight};
 use super::{Model, Weights, likelihood};
-use crate::config::{ClassPrior, Condition, Config, ObjectiveConfig};
+use crate::config::{ClassPrior, Condition, Config};
 use crate::error::Result;
 use crate::expr::Expr;
 use crate::graph::{Axis, Elements, Graph, Group, Id, Op, Reduction};
@@ -38,8 +39,11 @@ pub const CLASS_LOG_PROBABILITIES: &str = "class log-probabilities";
 /// The name of the tensor with log p(y), which nothing trains.
 pub(super) const CLASS_PRIOR: &str = "class_prior";
 
-/// The tasks of a model that infers classes.
-pub static TASKS: &[Task] = &[
+/// The family.
+pub static FAMILY: Family = Family { phases, formula, tasks: TASKS, draws: SAMPLE };
+
+/// What it can be asked.
+static TASKS: &[Task] = &[
     Task { name: EVALUATE, takes_samples: false, build: |model, batch, _| model.evaluate_inferred(batch) },
     Task { name: IMPORTANCE, takes_samples: true, build: Model::importance_inferred },
     Task { name: SCORE, takes_samples: true, build: Model::score_inferred },
@@ -52,7 +56,7 @@ pub static TASKS: &[Task] = &[
 ];
 
 /// The model, all of it by one loss.
-pub(super) fn phases(config: &Config) -> Vec<Phase> {
+fn phases(config: &Config) -> Vec<Phase> {
     let weights = Weights::of(&config.objective).with(Weight::constant(CLASSIFIER, config.objective.classify));
     vec![Phase {
         trains: Group::Except(&[CLASS_PRIOR]),
@@ -63,10 +67,10 @@ pub(super) fn phases(config: &Config) -> Vec<Phase> {
 }
 
 /// What is minimised, in a line.
-pub fn formula(objective: &ObjectiveConfig, beta: &str) -> String {
+fn formula(config: &Config, beta: &str) -> String {
     format!(
         "distortion + {beta} x rate of latents and class + {} x -log q(y|x) of the labelled (M2)",
-        objective.classify
+        config.objective.classify
     )
 }
 

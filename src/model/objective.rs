@@ -5,8 +5,8 @@
 use super::stack::{Drawn, Pass, sum};
 use super::terms::{self, Latents};
 use super::weights::{self, DISTORTION, RATE, Weights};
-use super::{Model, autoregressive, inferred, likelihood, quantise};
-use crate::config::{Bound, Condition, Config, ObjectiveConfig};
+use super::{Model, family, likelihood};
+use crate::config::{Bound, Config, ObjectiveConfig};
 use crate::error::Result;
 use crate::graph::group::{DECODER, ENCODER};
 use crate::graph::op::KlShape;
@@ -151,16 +151,12 @@ pub fn loss(
 
 /// What is minimised, in a line; `beta` is how its value is shown.
 pub fn formula(config: &Config, beta: &str) -> String {
+    (family::of(&config.model).formula)(config, beta)
+}
+
+/// The same of a variational autoencoder.
+pub(super) fn of_elbo(config: &Config, beta: &str) -> String {
     let objective = &config.objective;
-    if config.model.prior_codes > 0 {
-        return autoregressive::FORMULA.to_owned();
-    }
-    if config.model.codes > 0 {
-        return quantise::formula(objective, config.model.codebook);
-    }
-    if config.model.condition == Condition::Inferred {
-        return inferred::formula(objective, beta);
-    }
     let further = terms::of(objective).map(|(term, weight)| format!(" + {weight} x {}", term.words));
     main_part(objective, beta) + &further.collect::<String>()
 }

@@ -2,11 +2,11 @@
 //! smaller by changing one group of parameters; all others are constants to it. A model without players that disagree has a
 //! single phase, which trains everything.
 //!
-//! A family says its phases in [`phases`]; plans, updates, metrics and checkpoints follow. Parameters that belong to no phase
+//! A family says its phases ([`family::Family`]); plans, updates, metrics and checkpoints follow. Parameters that belong to no phase
 //! keep their values.
 
-use super::{Model, Weights, adversary, autoregressive, factor, inferred, quantise};
-use crate::config::{Condition, Config, OptimizerConfig};
+use super::{Model, Weights, family};
+use crate::config::{Config, OptimizerConfig};
 use crate::error::Result;
 use crate::graph::{Graph, Group};
 
@@ -56,20 +56,7 @@ impl Phase {
 
 /// The phases of a training step, in their order.
 pub fn phases(config: &Config) -> Vec<Phase> {
-    if config.model.prior_codes > 0 {
-        return autoregressive::phases(config);
-    }
-    if config.model.codes > 0 {
-        return quantise::phases(config);
-    }
-    if config.model.condition == Condition::Inferred {
-        return inferred::phases(config);
-    }
-    match &config.objective {
-        objective if objective.factor > 0.0 => factor::phases(config),
-        objective if objective.adversary > 0.0 => adversary::phases(config),
-        _ => vec![Phase::whole(config)],
-    }
+    (family::of(&config.model).phases)(config)
 }
 
 impl Model {

@@ -13,12 +13,13 @@
 //! Letters: B examples of the batch, D values of an example, S cells of its grid, K codes, Z numbers of a code, R = B·S.
 
 use super::codebook::{self, Book, Found};
+use super::family::Family;
 use super::phases::Phase;
 use super::stack::Networks;
 use super::tasks::{DECODE, ENCODE, EVALUATE, RECONSTRUCT, SAMPLE, Task};
 use super::weights::{CODEBOOK, COMMITMENT, DISTORTION, RATE, Weight};
 use super::{Model, Weights, likelihood, network};
-use crate::config::{Codebook as Follows, Config, ObjectiveConfig};
+use crate::config::{Codebook as Follows, Config};
 use crate::error::Result;
 use crate::expr::Expr;
 use crate::graph::{Axis, Elements, Graph, Id, Op, Reduction};
@@ -28,8 +29,11 @@ use crate::shape::Shape;
 /// where they are decoded.
 pub const CODES: &str = "codes";
 
-/// The tasks of a model with codes.
-pub static TASKS: &[Task] = &[
+/// The family.
+pub static FAMILY: Family = Family { phases, formula, tasks: TASKS, draws: SAMPLE };
+
+/// What it can be asked.
+static TASKS: &[Task] = &[
     Task { name: EVALUATE, takes_samples: false, build: |model, batch, _| model.evaluate_codes(batch) },
     Task { name: RECONSTRUCT, takes_samples: false, build: |model, batch, _| model.reconstruct_codes(batch) },
     Task { name: SAMPLE, takes_samples: false, build: |model, batch, _| model.decode_codes(batch) },
@@ -38,7 +42,7 @@ pub static TASKS: &[Task] = &[
 ];
 
 /// The model, with its loss and its codebook.
-pub(super) fn phases(config: &Config) -> Vec<Phase> {
+fn phases(config: &Config) -> Vec<Phase> {
     let Config { model, objective, .. } = config;
     let weights = Weights::elbo(1.0).with(Weight::constant(COMMITMENT, objective.commitment));
     let weights = match model.codebook {
@@ -54,12 +58,12 @@ pub(super) fn phases(config: &Config) -> Vec<Phase> {
 }
 
 /// What is minimised, in a line.
-pub fn formula(objective: &ObjectiveConfig, follows: Follows) -> String {
-    let codes = match follows {
+fn formula(config: &Config, _: &str) -> String {
+    let codes = match config.model.codebook {
         Follows::Ema => "; codes follow averages",
         Follows::Gradient => " + |sg(z) - e|^2",
     };
-    format!("distortion + {} x |z - sg(e)|^2 (VQ-VAE){codes}", objective.commitment)
+    format!("distortion + {} x |z - sg(e)|^2 (VQ-VAE){codes}", config.objective.commitment)
 }
 
 /// Examples, their codes, and what the decoder puts out.

@@ -1,8 +1,8 @@
 //! What a trained model can be asked: tasks, each of which is a graph. A family lists its own; whoever asks for another is
 //! refused by name, here and nowhere else. What a question takes for granted of a model ([`Need`]) is held here too.
 
-use super::{Model, autoregressive, inferred, quantise};
-use crate::config::{Condition, Prior};
+use super::{Model, family};
+use crate::config::Prior;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 
@@ -47,21 +47,6 @@ pub struct Task {
     pub build: Answer,
 }
 
-/// The tasks of a variational autoencoder. Other families have theirs in their files.
-pub static VAE: &[Task] = &[
-    Task { name: EVALUATE, takes_samples: false, build: |model, batch, _| model.evaluate(batch) },
-    Task { name: IMPORTANCE, takes_samples: true, build: Model::importance },
-    Task { name: SCORE, takes_samples: true, build: Model::score },
-    Task { name: EXPLAIN, takes_samples: false, build: |model, batch, _| model.explain(batch) },
-    Task { name: RECONSTRUCT, takes_samples: false, build: |model, batch, _| model.reconstruct(batch) },
-    Task { name: SAMPLE, takes_samples: false, build: |model, batch, _| model.sample(batch) },
-    Task { name: ENCODE, takes_samples: false, build: |model, batch, _| model.encode(batch) },
-    Task { name: DECODE, takes_samples: false, build: |model, batch, _| model.decode(batch) },
-    Task { name: NATURAL, takes_samples: false, build: |model, batch, _| model.natural(batch) },
-    Task { name: IMPUTE, takes_samples: true, build: Model::impute },
-    Task { name: DESCEND, takes_samples: false, build: |model, batch, _| model.descend(batch) },
-];
-
 /// What a question takes for granted of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
@@ -80,12 +65,7 @@ pub enum Need {
 impl Model {
     /// What it can be asked.
     pub fn tasks(&self) -> &'static [Task] {
-        match self.config.condition {
-            _ if self.is_prior_of_codes() => autoregressive::TASKS,
-            _ if self.has_codes() => quantise::TASKS,
-            Condition::Inferred => inferred::TASKS,
-            Condition::None | Condition::Label => VAE,
-        }
+        family::of(&self.config).tasks
     }
 
     /// The task of this name.

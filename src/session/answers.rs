@@ -388,15 +388,25 @@ impl Session {
     /// a multinomial has.
     ///
     /// # Errors
-    /// [`Error::Usage`] where a multinomial is told no total.
+    /// [`Error::Usage`] where a multinomial is told no total, or another likelihood is told one.
     pub fn draw(&mut self, latents: &[f32], classes: &[u32], total: Option<u64>, seed: u64) -> Result<Vec<f32>> {
         let (plan, latent) = (self.plan(Purpose::task(NATURAL, BATCH))?, self.model.config.latent);
         let (width, wide) = (self.model.width, self.model.output_width());
         let multinomial = self.model.config.likelihood == config::Likelihood::Multinomial;
-        if multinomial && total.is_none() {
-            return Err(Error::Usage(
-                "a multinomial says which items are chosen and not how many: say how many a row has by --total".into(),
-            ));
+        match (multinomial, total) {
+            (true, None | Some(0)) => {
+                return Err(Error::Usage(
+                    "a multinomial says which items are chosen and not how many: say how many a row has by --total"
+                        .into(),
+                ));
+            }
+            (false, Some(total)) => {
+                let likelihood = self.model.config.likelihood.name();
+                return Err(Error::Usage(format!(
+                    "--total {total}: it is for models whose likelihood is multinomial, and that of this one is {likelihood}"
+                )));
+            }
+            _ => {}
         }
         self.check_classes(classes, latents.len() / latent)?;
         let mut rows = Vec::with_capacity(latents.len() / latent * width);

@@ -285,6 +285,8 @@ fn what_makes_no_sense_is_told_in_one_line() {
         ("impute run --out f.csv --mask run.csv", 2, "--mask"),
         ("sample run --data run.csv --out f.csv", 2, "--data"),
         ("sample run --compare -n 3", 2, "--compare"),
+        ("sample run --draw --total 5 --out f.csv", 2, "--total 5: it is for models whose likelihood is multinomial"),
+        ("sample run --total 5 --out f.csv", 2, "--total: it is what --draw gives"),
     ] {
         elbo(at, &format!("{line} --adapter cpu")).failed(code, culprit);
     }

@@ -1,0 +1,57 @@
+//! Families of models: what a training step of one consists of, what is minimised, and what it can be asked. Each but
+//! the first, which is here, is a file and a line in [`of`].
+
+use super::phases::Phase;
+use super::tasks::{
+    DECODE, DESCEND, ENCODE, EVALUATE, EXPLAIN, IMPORTANCE, IMPUTE, NATURAL, RECONSTRUCT, SAMPLE, SCORE, Task,
+};
+use super::{Model, adversary, autoregressive, factor, inferred, objective, quantise};
+use crate::config::{Condition, Config, ModelConfig};
+
+/// A family.
+pub struct Family {
+    /// The phases of a training step, in their order.
+    pub phases: fn(&Config) -> Vec<Phase>,
+    /// What is minimised, in a line, given how β is shown.
+    pub formula: fn(&Config, &str) -> String,
+    /// What a trained model can be asked.
+    pub tasks: &'static [Task],
+    /// The name of the task by which it draws.
+    pub draws: &'static str,
+}
+
+/// The family of a model.
+pub fn of(model: &ModelConfig) -> &'static Family {
+    match model.condition {
+        _ if model.prior_codes > 0 => &autoregressive::FAMILY,
+        _ if model.codes > 0 => &quantise::FAMILY,
+        Condition::Inferred => &inferred::FAMILY,
+        Condition::None | Condition::Label => &VAE,
+    }
+}
+
+/// Variational autoencoders, with or without a player beside them.
+static VAE: Family = Family { phases, formula: objective::of_elbo, tasks: TASKS, draws: SAMPLE };
+
+/// What it can be asked.
+static TASKS: &[Task] = &[
+    Task { name: EVALUATE, takes_samples: false, build: |model, batch, _| model.evaluate(batch) },
+    Task { name: IMPORTANCE, takes_samples: true, build: Model::importance },
+    Task { name: SCORE, takes_samples: true, build: Model::score },
+    Task { name: EXPLAIN, takes_samples: false, build: |model, batch, _| model.explain(batch) },
+    Task { name: RECONSTRUCT, takes_samples: false, build: |model, batch, _| model.reconstruct(batch) },
+    Task { name: SAMPLE, takes_samples: false, build: |model, batch, _| model.sample(batch) },
+    Task { name: ENCODE, takes_samples: false, build: |model, batch, _| model.encode(batch) },
+    Task { name: DECODE, takes_samples: false, build: |model, batch, _| model.decode(batch) },
+    Task { name: NATURAL, takes_samples: false, build: |model, batch, _| model.natural(batch) },
+    Task { name: IMPUTE, takes_samples: true, build: Model::impute },
+    Task { name: DESCEND, takes_samples: false, build: |model, batch, _| model.descend(batch) },
+];
+
+fn phases(config: &Config) -> Vec<Phase> {
+    match &config.objective {
+        objective if objective.factor > 0.0 => factor::phases(config),
+        objective if objective.adversary > 0.0 => adversary::phases(config),
+        _ => vec![Phase::whole(config)],
+    }
+}
