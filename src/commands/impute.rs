@@ -24,7 +24,7 @@ use std::time::Instant;
 const PORTION: usize = 4096;
 
 /// Iterations that are suggested where the training had no missing values.
-const SUGGESTED: usize = 2;
+const SUGGESTED: usize = 1;
 
 /// The column of a table that numbers imputations.
 const NUMBERED: &str = "imputation";
