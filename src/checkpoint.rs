@@ -33,8 +33,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, Domain};
-use crate::data::table::{Encoding, Kind};
-use crate::data::{Dataset, Known};
+use crate::data::table::{ColumnKind, Encoding};
+use crate::data::{Dataset, FittedPreprocessing};
 use crate::durable::{self, Flush};
 use crate::error::{Error, Result};
 use crate::plan::tuning::Tuning;
@@ -85,13 +85,13 @@ pub struct Progress {
     pub tuning: Tuning,
     /// What happened on the way that decides how it goes on.
     #[serde(default)]
-    pub course: Course,
+    pub course: TrainerState,
 }
 
 /// What happened to a run that decides how it goes on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Course {
+pub struct TrainerState {
     /// How often it went back to a checkpoint because a loss was not finite.
     pub rollbacks: u32,
     /// How often a plateau lowered the learning rate.
@@ -189,8 +189,8 @@ impl DataRecord {
         let decimals = self.decimals.iter().chain(std::iter::repeat(&None));
         for (span, (column, decimals)) in encoding.spans().iter().zip(encoding.columns.iter().zip(decimals)) {
             let (shift, scale, decimals) = match (&column.kind, decimals) {
-                (&Kind::Numeric { shift, scale }, &Some(decimals)) => (shift, scale, decimals),
-                (Kind::Count, _) => (0.0, 1.0, 0),
+                (&ColumnKind::Numeric { shift, scale }, &Some(decimals)) => (shift, scale, decimals),
+                (ColumnKind::Count, _) => (0.0, 1.0, 0),
                 _ => continue,
             };
             for number in rows.iter_mut().skip(span.start).step_by(width).filter(|number| number.is_finite()) {
@@ -202,8 +202,8 @@ impl DataRecord {
     }
 
     /// How other data have to be read to be used with the model.
-    pub fn known(&self) -> Known<'_> {
-        Known { encoding: self.encoding.as_ref(), classes: self.classes.as_deref(), floats: self.floats }
+    pub fn known(&self) -> FittedPreprocessing<'_> {
+        FittedPreprocessing { encoding: self.encoding.as_ref(), classes: self.classes.as_deref(), floats: self.floats }
     }
 
     /// How many classes a conditional model was told; of others, how many have names.

@@ -1,25 +1,25 @@
 //! What can be typed. Only definitions: what a command does stands in `commands`, what a run does in `config`.
 
-mod answers;
 mod bench;
-mod exchange;
-mod habits;
+mod inference;
 mod inspect;
+mod interop;
 mod rows;
 mod settings;
+mod shell;
 mod train;
 
 use clap::{Parser, Subcommand};
 
-pub use answers::{
-    CompareArgs, DecodeArgs, DisentangleArgs, EmbedArgs, EvalArgs, ExPost, ExamplesArgs, InterpolateArgs, LatentArgs,
-    Method, Part, Path, ReconstructArgs, RunArgs, SampleArgs, Stochastic, TraverseArgs,
-};
 pub use bench::{BenchArgs, BenchCommand, BenchEvalArgs, BenchMatmulArgs, BenchStepArgs};
-pub use exchange::{ExportArgs, Format, ImportArgs};
-pub use habits::{CompletionsArgs, ManArgs, RunsArgs};
+pub use inference::{
+    CompareArgs, DataPart, DecodeArgs, DisentangleArgs, EmbedArgs, EvalArgs, ExPost, ExamplesArgs, InterpolateArgs,
+    LatentArgs, Method, Path, ReconstructArgs, RunArgs, SampleArgs, Stochastic, TraverseArgs,
+};
 pub use inspect::{AdaptersArgs, DataArgs, DoctorArgs, PlanArgs, Target};
+pub use interop::{ExportArgs, Format, ImportArgs};
 pub use rows::{FillWith, ImputeArgs, PredictArgs, ScoreArgs, Threshold};
+pub use shell::{CompletionsArgs, ManArgs, RunsArgs};
 pub use train::{RecipeArgs, ThreadsArgs, TrainArgs};
 
 /// The help of the program itself: a list with a line for each command would fill more than a screen.

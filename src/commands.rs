@@ -13,7 +13,6 @@ mod eval;
 mod export;
 mod files;
 mod folder;
-mod habits;
 mod import;
 mod impute;
 mod interpolate;
@@ -26,6 +25,7 @@ mod reconstruct;
 mod runs;
 mod sample;
 mod score;
+mod shell;
 mod show;
 mod train;
 mod traverse;
@@ -148,10 +148,10 @@ fn dispatch(command: Command, report: &Report) -> Result<()> {
         Command::Import(args) => import::run(&args, report),
         Command::Runs(args) => runs::run(&args, report),
         Command::Completions(args) => {
-            habits::completions(&args, report);
+            shell::completions(&args, report);
             Ok(())
         }
-        Command::Man(args) => habits::man(&args, report),
+        Command::Man(args) => shell::man(&args, report),
         Command::Data(args) => describe::run(&args, report),
         Command::Plan(args) => plan::run(&args, report),
         Command::Adapters(_) => adapters::run(report),

@@ -30,7 +30,7 @@ pub use likelihood::{Domain, Likelihood, Takes};
 pub use objective::{Anneal, Bound, ObjectiveConfig};
 pub use recipes::RECIPES;
 pub use resolve::{from_json, from_toml, resolve, to_toml};
-pub use sweep::{MOST_MEMBERS, SWEPT, Sweep, check_members, sweep, value};
+pub use sweep::{MAX_MEMBERS, SWEPT, Sweep, check_members, sweep, value};
 pub use training::{Curve, Monitor, NotFinite, Reduction, ScheduleConfig};
 pub use validate::{MAX_PARAMETERS, MAX_WIDTH, batch_exceeds, parameter_count, pseudo_inputs_exceed, validate};
 
@@ -354,7 +354,7 @@ pub struct OptimizerConfig {
     /// Whether the gradient is the mean or the sum over the batch's examples. The loss is reported as a mean.
     pub gradient: Reduction,
     /// What the second moment starts at (adam, adamw, rmsprop).
-    pub second_moment: f32,
+    pub initial_second_moment: f32,
     /// Whether eps is added before the correction of the second moment, not after it (adam, adamw): the epsilon-hat of
     /// Kingma and Ba 2015, end of section 2, as programs for `TensorFlow` and Theano have it.
     pub eps_hat: bool,
@@ -397,7 +397,7 @@ pub struct TrainConfig {
     /// In how many parts a batch is computed, so that it takes less memory; the update is that of the whole batch.
     pub accumulate: usize,
     /// Whether examples come in another order in every epoch; otherwise always as they are stored.
-    pub reorder: bool,
+    pub shuffle: bool,
     /// The key of every random number of the run.
     pub seed: u64,
     /// Steps between checkpoints within an epoch; 0 saves at the end of each epoch only.
@@ -470,7 +470,7 @@ impl Default for Config {
                 weight_decay: 0.0,
                 clip_norm: 0.0,
                 gradient: Reduction::Mean,
-                second_moment: 0.0,
+                initial_second_moment: 0.0,
                 eps_hat: false,
                 ema: 0.0,
                 discriminator_lr: 1e-4,
@@ -484,7 +484,7 @@ impl Default for Config {
                 batch: 128,
                 labelled: 0,
                 accumulate: 1,
-                reorder: true,
+                shuffle: true,
                 seed: 0,
                 checkpoint_steps: 0,
                 sync_seconds: 10,

@@ -21,7 +21,7 @@ pub mod labelled;
 pub mod npy;
 pub mod npz;
 mod pictures;
-mod request;
+mod read_options;
 pub mod sprites;
 pub mod table;
 mod values;
@@ -39,8 +39,8 @@ use std::path::Path;
 use crate::config::{Condition, Config};
 use crate::error::{Error, Result};
 pub use check::{NO_CATEGORIES, can_be, check, taken};
-pub use request::{Known, Labels, Request};
-use request::{misplaced, places};
+pub use read_options::{FittedPreprocessing, Labels, ReadOptions};
+use read_options::{misplaced, places};
 use table::Encoding;
 pub use values::{Row, Values, little_endian};
 use values::{hash, hex};
@@ -109,9 +109,9 @@ pub enum Format {
 /// # Errors
 /// [`Error::Usage`] where the request makes no sense (too many validation examples), [`Error::Data`] where files are
 /// missing or malformed, or have not what the model needs, labels of classes that it knows included.
-pub fn open(config: &Config, known: Option<Known>) -> Result<Dataset> {
+pub fn open(config: &Config, known: Option<FittedPreprocessing>) -> Result<Dataset> {
     let holes = config.model.condition == Condition::Inferred;
-    let data = read(&Request { config: &config.data, takes: config.model.takes(), known, holes })?;
+    let data = read(&ReadOptions { config: &config.data, takes: config.model.takes(), known, holes })?;
     let mut data = smaller_validation(data, config, known);
     if known.is_none() {
         let unseen = unseen(&data)?;
@@ -132,7 +132,7 @@ pub fn open(config: &Config, known: Option<Known>) -> Result<Dataset> {
 }
 
 /// Says that fewer examples choose the best checkpoint than a recipe asks for.
-fn smaller_validation(mut data: Dataset, config: &Config, known: Option<Known>) -> Dataset {
+fn smaller_validation(mut data: Dataset, config: &Config, known: Option<FittedPreprocessing>) -> Dataset {
     let (asked, taken) = (config.data.validation, data.validation.len());
     if known.is_none() && taken < asked {
         let (share, training) = (config.data.validation_share, taken + data.train.len());
@@ -196,7 +196,7 @@ pub fn is_drawn(source: &str) -> bool {
     matches!(source, "glyphs" | "sprites")
 }
 
-fn read(request: &Request) -> Result<Dataset> {
+fn read(request: &ReadOptions) -> Result<Dataset> {
     let config = request.config;
     let source = config.source.as_str();
     if is_drawn(source) {
@@ -225,7 +225,7 @@ fn read(request: &Request) -> Result<Dataset> {
 }
 
 /// A file says by its name what it is; one that does not is taken by its first bytes.
-fn read_file(path: &Path, request: &Request) -> Result<Dataset> {
+fn read_file(path: &Path, request: &ReadOptions) -> Result<Dataset> {
     let complain = |what: &str| Err(Error::Data(format!("{}: {what}", path.display())));
     let mut start = Vec::new();
     if let Err(error) = File::open(path).and_then(|file| file.take(kinds::START).read_to_end(&mut start)) {

@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 /// The fewest examples: fewer say nothing of factors with tens of values.
 const LEAST: usize = 100;
 /// The most values of a factor.
-const MOST_VALUES: u32 = 10_000;
+const MAX_VALUES: u32 = 10_000;
 
 /// Codes of examples and the factors that they were made with.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,8 +82,8 @@ impl Examples {
             all.dedup();
             match all.len() {
                 0 | 1 => constant.push(name),
-                count if count > MOST_VALUES as usize => {
-                    return Err(Error::Data(format!("factor {name} has {count} values; it can have {MOST_VALUES}")));
+                count if count > MAX_VALUES as usize => {
+                    return Err(Error::Data(format!("factor {name} has {count} values; it can have {MAX_VALUES}")));
                 }
                 count => {
                     let place = |value: &u32| all.partition_point(|other| other < value) as u32;

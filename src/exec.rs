@@ -6,10 +6,10 @@ pub mod cpu;
 #[cfg(feature = "gpu")]
 pub mod gpu;
 pub mod measure;
-pub mod pace;
 pub mod profile;
 pub mod select;
 pub mod selftest;
+pub mod submission;
 pub mod twin;
 
 use crate::error::{Error, Result};
@@ -141,7 +141,7 @@ impl Executor {
         each!(self, e => e.check(id, step))
     }
 
-    /// How many runs of a plan take about [`pace::PORTION`], as far as is known. Whoever hands over as many at a time
+    /// How many runs of a plan take about [`submission::PORTION`], as far as is known. Whoever hands over as many at a time
     /// comes back soon enough to look at the clock and the keyboard.
     pub fn portion(&self, id: PlanId) -> usize {
         each!(self, e => e.portion(id))

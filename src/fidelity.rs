@@ -12,7 +12,7 @@ use serde::Serialize;
 const FOLDS: usize = 5;
 
 /// The most places of a row whose correlations are looked at.
-const MOST_PLACES: usize = 1000;
+const MAX_PLACES: usize = 1000;
 
 /// Rows of cells: a number, or the place of a level; NaN where it is missing.
 #[derive(Debug, Clone, PartialEq)]
@@ -116,7 +116,7 @@ pub fn compare(of: Compared, seed: u64) -> Fidelity {
     let drawn = &drawn.missing_as(held_out.unwrap_or(train));
     let beside = |figure: &dyn Fn(&Table) -> f64| Beside { drawn: figure(drawn), held_out: held_out.map(figure) };
     let marginals = (0..train.levels.len()).map(|at| beside(&|table| marginal(table, train, at))).collect();
-    let correlations = (train.places() <= MOST_PLACES).then(|| {
+    let correlations = (train.places() <= MAX_PLACES).then(|| {
         let real = Correlations::of(train);
         let differences = |table: &Table| Correlations::of(table).differences(&real);
         let (drawn, held_out) = (differences(drawn), held_out.map(differences));

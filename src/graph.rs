@@ -4,9 +4,10 @@
 //! the derivative of each, [`group`] whom it is for, [`general`] those from which anything can be written, `parts` how a
 //! formula that is too much for one step is cut, [`fuse`] which neighbours one kernel may compute together, [`columns`] how an
 //! example of a
-//! table is laid out, [`mixture`] what a mixture of logistics is told, [`window`] what belongs together in a convolution.
+//! table is laid out, [`mixture`] what a mixture of logistics is told, [`conv_geometry`] what belongs together in a convolution.
 
 pub mod columns;
+pub mod conv_geometry;
 pub mod fuse;
 pub mod general;
 pub mod grad;
@@ -14,12 +15,11 @@ pub mod group;
 pub mod mixture;
 pub mod op;
 mod parts;
-pub mod window;
 
+pub use conv_geometry::ConvGeometry;
 pub use general::{Axis, Elements, Reduction};
 pub use group::Group;
 pub use op::{Clamp, Op};
-pub use window::Window;
 
 use crate::error::{Error, Result};
 use crate::shape::Shape;

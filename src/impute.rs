@@ -13,7 +13,7 @@
 //! many go to the device at a time changes a bit.
 
 use crate::error::{Error, Result};
-use crate::model::likelihood::draw::{Given, Part, Values, pick};
+use crate::model::likelihood::draw::{Factor, Given, Values, pick};
 use crate::model::tasks::IMPUTE;
 use crate::model::{CLASS, Model, of_layer, sized};
 use crate::plan::Role;
@@ -29,7 +29,7 @@ pub const SAMPLES: usize = 500;
 const ROWS: usize = 16;
 
 /// The most bytes that the decoder's outputs for the rows of a run may take.
-const MOST_BYTES: usize = 2 << 30;
+const MAX_BYTES: usize = 2 << 30;
 
 /// Of so many latents of a row one is drawn from the prior: an encoder that is surer than the row allows misses what else it could
 /// be.
@@ -140,7 +140,7 @@ fn check(model: &Model, asked: Asked) -> Result<()> {
     if asked.fill == Fill::Draws(0) {
         return Err(Error::Usage("--draws 0: one draw at least".into()));
     }
-    let (wide, most) = (model.output_width(), MOST_BYTES / (4 * ROWS));
+    let (wide, most) = (model.output_width(), MAX_BYTES / (4 * ROWS));
     if asked.samples.saturating_mul(wide) > most {
         return Err(Error::Usage(format!(
             "--samples {}: the decoder puts out {wide} numbers for each, so at most {} can be held",
@@ -360,10 +360,10 @@ impl Latents {
     fn mode(&self, all: &Values, x: &[f32]) -> Result<Vec<f32>> {
         let mut order: Vec<usize> = (0..self.weights.len()).filter(|&at| self.weights[at] > 0.0).collect();
         order.sort_by(|&a, &b| self.weights[b].total_cmp(&self.weights[a]).then(a.cmp(&b)));
-        let parts = |&at: &usize| -> Result<Vec<Part>> {
-            Ok(all.missing(self.out(at), x)?.into_iter().flat_map(Part::apart).collect())
+        let parts = |&at: &usize| -> Result<Vec<Factor>> {
+            Ok(all.missing(self.out(at), x)?.into_iter().flat_map(Factor::apart).collect())
         };
-        let of: Vec<Vec<Part>> = order.iter().map(parts).collect::<Result<_>>()?;
+        let of: Vec<Vec<Factor>> = order.iter().map(parts).collect::<Result<_>>()?;
         let mut filled = x.to_vec();
         for column in 0..of[0].len() {
             let density = |value: f64| -> f64 {

@@ -41,7 +41,7 @@ pub use likelihood::{bernoulli, gaussian, logistic_mixture, logistic_mixture_mea
 use norm::groups;
 pub use norm::{group_moments, group_norm, group_norm_grad, group_norm_weight};
 pub use objective::{batch_mean, bound, log_mean_exp, row_weights};
-pub use optim::{clip_factor, running, squared_norm, update, update_texels};
+pub use optim::{accumulate, clip_factor, squared_norm, update, update_texels};
 use product::gemm;
 pub use product::{batched_product, chain, matmul, matmul_direct, matmul_texels};
 use std::fmt::Write;
@@ -161,12 +161,12 @@ pub const fn texels(binding: Binding) -> Binding {
 pub const TEXELS_PER_ROW: usize = 1024;
 
 /// The most words that a binding may have to be read as a texture: default limits allow 8192 rows.
-pub const MOST_TEXEL_WORDS: usize = 8192 * 4 * TEXELS_PER_ROW;
+pub const MAX_TEXEL_WORDS: usize = 8192 * 4 * TEXELS_PER_ROW;
 
 /// The most rounds of loops that a thread of a software driver is given. Mesa's leaves all loops of a thread, without a
 /// word, after 65,535 rounds together. A loop takes one more than it does something in, to find that it is over: where
 /// loops lie in each other that is counted, and for the others there is room.
-pub const MOST_ROUNDS: usize = 65_000;
+pub const MAX_LOOP_ITERATIONS: usize = 65_000;
 
 /// One kernel: the same computation in WGSL and in Rust.
 #[derive(Debug)]
@@ -195,8 +195,8 @@ pub struct Kernel {
     /// are few or do not cancel each other.
     pub sums: fn(&Asked, &dyn Fn(usize) -> f64) -> Sum,
     /// The most rounds that the loops of a thread make where they grow with an example, a layer or the batch
-    /// ([`MOST_ROUNDS`]), and what makes them fewer; [`few_rounds`] where they do not.
-    pub rounds: fn(&Asked) -> (usize, &'static str),
+    /// ([`MAX_LOOP_ITERATIONS`]), and what makes them fewer; [`few_iterations`] where they do not.
+    pub loop_iterations: fn(&Asked) -> (usize, &'static str),
     /// What plans make of it.
     pub family: Family,
 }
@@ -221,7 +221,7 @@ pub enum Family {
 }
 
 /// For kernels whose loops are short, or are shared by as many threads as they have rounds.
-pub fn few_rounds(_: &Asked) -> (usize, &'static str) {
+pub fn few_iterations(_: &Asked) -> (usize, &'static str) {
     (0, "")
 }
 
@@ -515,7 +515,7 @@ pub static KERNELS: &[&Kernel] = &[
     &posterior_grad::KERNEL,
     &reduce::KERNEL,
     &row_weights::KERNEL,
-    &running::KERNEL,
+    &accumulate::KERNEL,
     &sample::KERNEL,
     &shaped_kl::KERNEL,
     &squared_norm::KERNEL,

@@ -131,7 +131,7 @@ pub mod disentangle;
 // What is kept of it.
 pub mod checkpoint;
 pub mod durable;
-pub mod exchange;
+pub mod interop;
 pub mod web;
 
 // A trained model in the hands of a program.

@@ -5,7 +5,7 @@
 //! products are tiled, [`print`] is what `elbo plan` shows.
 
 pub mod cost;
-mod levels;
+mod fuse_dispatches;
 pub mod lower;
 mod memory;
 pub mod print;
@@ -14,7 +14,7 @@ mod update;
 pub mod verify;
 
 pub use lower::{Resident, Target, check_rounds, lower, unshared};
-pub use update::{Ending, GRADIENT_NORM, Row, reports_norm};
+pub use update::{GRADIENT_NORM, Row, UpdateStep, reports_norm};
 
 use crate::kernels::{Access, Asked, Kernel};
 
@@ -51,9 +51,9 @@ pub enum Role {
     /// Words that never change, known when the plan is made; an executor fills them in when it loads the plan.
     Constants(Vec<u32>),
     /// Bound where a kernel, as it is configured, does not read a binding.
-    Nothing,
+    Unbound,
     /// Bound where a kernel, as it is configured, does not write a binding.
-    Sink,
+    Discard,
     /// One intermediate tensor of one plan.
     Slot(usize),
     /// All intermediate tensors of one plan, on devices.
@@ -64,7 +64,7 @@ impl Role {
     /// Whether all members of a plan bind the same buffer: the data set with its labels, constants, and what no kernel reads
     /// or writes.
     pub fn is_shared(&self) -> bool {
-        matches!(self, Self::Data | Self::Labels | Self::Constants(_) | Self::Nothing | Self::Sink)
+        matches!(self, Self::Data | Self::Labels | Self::Constants(_) | Self::Unbound | Self::Discard)
     }
 }
 
@@ -145,7 +145,7 @@ impl PartialEq for Step {
 
 /// Where a trainable tensor lies in the parameter buffer (and its gradient and moments in theirs).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Range {
+pub struct ParameterSlot {
     /// The parameter's name.
     pub name: String,
     /// Its extents.
@@ -154,7 +154,7 @@ pub struct Range {
     pub offset: usize,
 }
 
-impl Range {
+impl ParameterSlot {
     /// Number of elements.
     pub fn count(&self) -> usize {
         self.shape.iter().product()
@@ -176,7 +176,7 @@ pub struct Plan {
     /// Dispatches in order.
     pub steps: Vec<Step>,
     /// The layout of the parameter buffer.
-    pub parameters: Vec<Range>,
+    pub parameters: Vec<ParameterSlot>,
     /// Names of the columns of the metrics buffer: the terms of the loss, and [`GRADIENT_NORM`] where it is reported.
     pub terms: Vec<String>,
 }
@@ -201,15 +201,15 @@ impl Plan {
 
     /// Number of trainable values, without the gaps between tensors.
     pub fn parameter_count(&self) -> usize {
-        self.parameters.iter().map(Range::count).sum()
+        self.parameters.iter().map(ParameterSlot::count).sum()
     }
 }
 
 /// Lays tensors out one after the other at aligned offsets; also gives the total in words.
-pub fn layout(parameters: &[crate::graph::Parameter]) -> (Vec<Range>, usize) {
+pub fn layout(parameters: &[crate::graph::Parameter]) -> (Vec<ParameterSlot>, usize) {
     let mut offset = 0;
     let ranges = parameters.iter().map(|parameter| {
-        let range = Range { name: parameter.name.clone(), shape: parameter.shape.extents().to_vec(), offset };
+        let range = ParameterSlot { name: parameter.name.clone(), shape: parameter.shape.extents().to_vec(), offset };
         offset = (offset + range.count()).next_multiple_of(ALIGNMENT);
         range
     });

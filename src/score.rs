@@ -28,13 +28,13 @@ use crate::session::{BATCH, Purpose, Rows, Session};
 pub const SAMPLES: usize = 128;
 
 /// The most latent samples per row.
-pub const MOST_SAMPLES: usize = 1 << 20;
+pub const MAX_SAMPLES: usize = 1 << 20;
 
 /// Rows per run of the importance plan, whatever the samples.
 const ROWS: usize = 16;
 
 /// The most samples per run.
-const MOST_PER_RUN: usize = 128;
+const MAX_PER_RUN: usize = 128;
 
 /// What a score is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -213,8 +213,8 @@ fn explained(session: &mut Session, rows: Rows, done: &mut dyn FnMut(usize)) -> 
 pub(crate) fn samples_per_run(samples: usize) -> Result<usize> {
     let fits = |per_run: &usize| samples.is_multiple_of(*per_run);
     match samples {
-        1..=MOST_SAMPLES => Ok((1..=samples.min(MOST_PER_RUN)).rev().find(fits).unwrap_or(1)),
-        _ => Err(Error::Usage(format!("{samples} samples: the estimate takes 1 to {MOST_SAMPLES}"))),
+        1..=MAX_SAMPLES => Ok((1..=samples.min(MAX_PER_RUN)).rev().find(fits).unwrap_or(1)),
+        _ => Err(Error::Usage(format!("{samples} samples: the estimate takes 1 to {MAX_SAMPLES}"))),
     }
 }
 

@@ -2,12 +2,12 @@
 //!
 //! A session may hold several models of the same shape, its members. Every plan computes all of them side by side.
 
-mod answers;
 mod codes;
 mod grids;
+mod inference;
 mod phases;
 mod posterior;
-mod window;
+mod streaming;
 
 use crate::checkpoint::tensors::check_room;
 use crate::checkpoint::{Checkpoint, DataRecord, Tensor};
@@ -23,12 +23,12 @@ use crate::model::init::{OfData, initial};
 use crate::model::likelihood::{Global, Learned, global, learned};
 use crate::model::{Model, Weights, phases as phases_of};
 use crate::plan::tuning::Tuning;
-use crate::plan::{Plan, Range, Resident, Role, Target, lower};
+use crate::plan::{ParameterSlot, Plan, Resident, Role, Target, lower};
 use crate::rng::{Philox, Stream, key};
 use bytemuck::Zeroable;
 use std::collections::BTreeMap;
 
-pub use answers::{BATCH, Rows, likeliest};
+pub use inference::{BATCH, Rows, likeliest};
 pub use posterior::Posterior;
 
 /// What a plan computes; sizes are examples per run.
@@ -93,7 +93,7 @@ pub struct Session {
     labelled: bool,
     resident: Resident,
     plans: BTreeMap<Purpose, PlanId>,
-    window: window::Window,
+    window: streaming::Window,
 }
 
 impl Session {
@@ -125,7 +125,7 @@ impl Session {
         let record = DataRecord::of(&data);
         let resident = resident(&data, &config, executor.most_words());
         let data = Some(data);
-        let (tuning, plans, window) = (Tuning::default(), BTreeMap::new(), window::Window::default());
+        let (tuning, plans, window) = (Tuning::default(), BTreeMap::new(), streaming::Window::default());
         let (uploaded, labelled) = (false, false);
         Ok(Self { config, others, model, executor, record, tuning, data, uploaded, labelled, resident, plans, window })
     }
@@ -143,7 +143,7 @@ impl Session {
         let model = Model::with(&config, record.shape, Source::Floats, encoding, missing, record.class_count())?;
         let resident = Resident { data_words: BATCH * model.width, window: 0, order_words: 1024, metric_slots: 16 };
         let tuning = checkpoint.progress.tuning.clone();
-        let (others, data, plans, window) = (vec![], None, BTreeMap::new(), window::Window::default());
+        let (others, data, plans, window) = (vec![], None, BTreeMap::new(), streaming::Window::default());
         let (uploaded, labelled) = (true, true);
         let mut session =
             Self { config, others, model, executor, record, tuning, data, uploaded, labelled, resident, plans, window };
@@ -326,7 +326,7 @@ impl Session {
     }
 
     /// The layout of the parameters.
-    pub fn ranges(&self) -> Vec<Range> {
+    pub fn ranges(&self) -> Vec<ParameterSlot> {
         crate::plan::layout(&self.model.parameters()).0
     }
 
@@ -412,7 +412,7 @@ impl Session {
             let phases = phases_of(&self.config);
             for range in self.ranges() {
                 let phase = phases.iter().find(|phase| phase.trains.contains(&range.name));
-                let start = phase.map_or(0.0, |phase| phase.optimizer.second_moment);
+                let start = phase.map_or(0.0, |phase| phase.optimizer.initial_second_moment);
                 self.write(member, &Role::Moment2, range.offset, &vec![start; range.count()])?;
             }
         }
@@ -521,7 +521,7 @@ impl Session {
         // As they come, as floats, and as tensors, one of which may be all of them.
         check_room(3 * 4 * words)?;
         let all = self.read(member, role, 0, words)?;
-        let tensor = |range: &Range| {
+        let tensor = |range: &ParameterSlot| {
             let values = all[range.offset..range.offset + range.count()].to_vec();
             (format!("{prefix}{}", range.name), Tensor { shape: range.shape.clone(), values })
         };
@@ -531,7 +531,7 @@ impl Session {
 
 /// What stays on a device that trains on `data`, and can hold so many words in a buffer.
 pub fn resident(data: &Dataset, config: &Config, most_words: usize) -> Resident {
-    let window = window::places(data, config, most_words);
+    let window = streaming::places(data, config, most_words);
     let all = data.values.words().filter(|_| window == 0);
     let parts = config.train.accumulate;
     let metric_slots = (data.train.len().div_ceil(config.train.batch) * parts).max(16);

@@ -11,7 +11,7 @@ mod run;
 mod save;
 mod schedule;
 
-use crate::checkpoint::{Course, Progress};
+use crate::checkpoint::{Progress, TrainerState};
 use crate::error::{Error, Result};
 use crate::eval;
 use crate::model::tasks::{EVALUATE, IMPORTANCE};
@@ -51,7 +51,7 @@ impl Member {
             data: session.record.clone(),
             folder: None,
             tuning: session.tuning.clone(),
-            course: Course::default(),
+            course: TrainerState::default(),
         };
         Self { progress, checkpoints: checkpoints.into(), lost: None }
     }

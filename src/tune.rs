@@ -149,7 +149,7 @@ struct File {
 
 const PROGRAM: &str = env!("CARGO_PKG_VERSION");
 /// A file that is larger is something else.
-const MOST_BYTES: u64 = 1 << 20;
+const MAX_BYTES: u64 = 1 << 20;
 
 fn path(folder: &Path) -> PathBuf {
     folder.join("tuning.json")
@@ -158,7 +158,7 @@ fn path(folder: &Path) -> PathBuf {
 impl Known {
     fn read(folder: &Path, device: &str) -> Self {
         let path = path(folder);
-        let fits = std::fs::metadata(&path).is_ok_and(|found| found.is_file() && found.len() <= MOST_BYTES);
+        let fits = std::fs::metadata(&path).is_ok_and(|found| found.is_file() && found.len() <= MAX_BYTES);
         let text = if fits { std::fs::read(&path).unwrap_or_default() } else { vec![] };
         let file: File = serde_json::from_slice(&text).unwrap_or_default();
         let mut others = if file.program == PROGRAM { file.devices } else { BTreeMap::new() };
@@ -192,7 +192,7 @@ mod tests {
         use crate::config::Config;
         use crate::graph::op::Source;
         use crate::model::Model;
-        use crate::plan::{Ending, Resident, lower};
+        use crate::plan::{Resident, UpdateStep, lower};
         let mut config = Config::default();
         config.model.hidden = vec![48];
         let (model, binarise) = (config.model.clone(), config.data.binarise);
@@ -209,7 +209,7 @@ mod tests {
         .train(16)
         .expect("shapes meet");
         let resident = Resident { data_words: 4, window: 0, order_words: 4, metric_slots: 1 };
-        lower("train", graph, Some(Ending::plain(&config.optimizer)), resident, Target::Gpu).expect("it is legal")
+        lower("train", graph, Some(UpdateStep::plain(&config.optimizer)), resident, Target::Gpu).expect("it is legal")
     }
 
     #[cfg(feature = "gpu")]

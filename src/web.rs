@@ -16,12 +16,12 @@ pub mod plans;
 use crate::checkpoint::{Checkpoint, tensors};
 use crate::config::Prior;
 use crate::error::{Error, Result};
-use crate::exchange;
 use crate::exec::Executor;
 use crate::exec::cpu::Cpu;
+use crate::interop;
 use crate::model::Weights;
 use crate::model::tasks::{DECODE, ENCODE, EVALUATE, SAMPLE};
-use crate::plan::{self, Plan, Range, Resident, Target};
+use crate::plan::{self, ParameterSlot, Plan, Resident, Target};
 use crate::rng::Stream;
 use crate::session::{Posterior, Purpose, Session, plan_for};
 use serde_json::{Value, json};
@@ -105,7 +105,7 @@ pub fn files(checkpoint: &Checkpoint, run: &Path, measured: &Measured) -> Result
         text(WEBGPU, &plans::webgpu(&plans_of(&session, Target::Gpu)?)?)?,
         text(PLAIN, &plans::plain(&plans_of(&session, Target::Cpu)?)?)?,
         (PARAMETERS.to_owned(), tensors::encode(&parameters)?),
-        (exchange::CARD.to_owned(), exchange::card::web(checkpoint, run).into_bytes()),
+        (interop::CARD.to_owned(), interop::card::web(checkpoint, run).into_bytes()),
     ];
     files.extend(PAGE.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec())));
     Ok(files)
@@ -135,7 +135,7 @@ fn description(session: &mut Session, checkpoint: &Checkpoint, measured: &Measur
     let ranges = session.ranges();
     // As plans bind them: the last tensor is followed by what is missing to the next aligned place.
     let (_, words) = plan::layout(&model.parameters());
-    let parameter = |range: &Range| json!({ "name": range.name, "offset": range.offset });
+    let parameter = |range: &ParameterSlot| json!({ "name": range.name, "offset": range.offset });
     Ok(json!({
         "format": FORMAT,
         "program": concat!("elbo ", env!("CARGO_PKG_VERSION")),

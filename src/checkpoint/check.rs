@@ -2,13 +2,13 @@
 //! are those that somebody wrote.
 
 use super::{DataRecord, Progress};
-use crate::data::table::{Column, Encoding, Kind, MOST_LEVELS};
+use crate::data::table::{Column, ColumnKind, Encoding, MAX_LEVELS};
 
 /// Values of an example, more than any model takes.
-const MOST_VALUES: usize = 1 << 28;
+const MAX_VALUES: usize = 1 << 28;
 
 /// Seconds that a run may have taken: 30,000 years.
-const MOST_SECONDS: f64 = 1e12;
+const MAX_SECONDS: f64 = 1e12;
 
 /// What is wrong, as the text after the name of the file.
 type Checked = Result<(), String>;
@@ -16,7 +16,7 @@ type Checked = Result<(), String>;
 /// Checks all numbers of a progress.
 pub fn progress(progress: &Progress) -> Checked {
     let Progress { sums, best, elapsed_seconds, data, .. } = progress;
-    if !(0.0..=MOST_SECONDS).contains(elapsed_seconds) {
+    if !(0.0..=MAX_SECONDS).contains(elapsed_seconds) {
         return Err(format!("elapsed_seconds = {elapsed_seconds} is no time that a run takes"));
     }
     if let Some(sum) = sums.iter().chain(best).find(|sum| !sum.is_finite()) {
@@ -28,8 +28,8 @@ pub fn progress(progress: &Progress) -> Checked {
 fn record(data: &DataRecord) -> Checked {
     let shape = data.shape;
     let values = shape.iter().try_fold(1_usize, |product, &extent| product.checked_mul(extent));
-    let Some(values) = values.filter(|values| (1..=MOST_VALUES).contains(values)) else {
-        return Err(format!("data.shape = {shape:?} is no shape of an example: it has 1 to {MOST_VALUES} values"));
+    let Some(values) = values.filter(|values| (1..=MAX_VALUES).contains(values)) else {
+        return Err(format!("data.shape = {shape:?} is no shape of an example: it has 1 to {MAX_VALUES} values"));
     };
     let [classes, counted] = [data.classes.as_ref().map(Vec::len), data.of_classes.as_ref().map(Vec::len)];
     if counted.is_some() && counted != classes {
@@ -64,27 +64,27 @@ fn check_encoding(encoding: &Encoding, values: usize) -> Checked {
 }
 
 fn wrong(column: &Column) -> Option<String> {
-    let levels = |count: usize| (!(1..=MOST_LEVELS).contains(&count)).then(|| format!("{count} levels"));
+    let levels = |count: usize| (!(1..=MAX_LEVELS).contains(&count)).then(|| format!("{count} levels"));
     match &column.kind {
-        Kind::Numeric { shift, scale } if !shift.is_finite() || !scale.is_normal() || *scale < 0.0 => {
+        ColumnKind::Numeric { shift, scale } if !shift.is_finite() || !scale.is_normal() || *scale < 0.0 => {
             Some(format!("shift = {shift}, scale = {scale}"))
         }
-        Kind::Category { levels: words } => levels(words.len()),
-        Kind::Numbered { categories } => levels(*categories),
-        Kind::Numeric { .. } | Kind::Binary { .. } | Kind::Count | Kind::Text { .. } => None,
+        ColumnKind::Category { levels: words } => levels(words.len()),
+        ColumnKind::Numbered { categories } => levels(*categories),
+        ColumnKind::Numeric { .. } | ColumnKind::Binary { .. } | ColumnKind::Count | ColumnKind::Text { .. } => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Course, Tuning};
+    use super::super::{TrainerState, Tuning};
     use super::*;
 
     fn good() -> Progress {
         let column = |name: &str, kind| Column { name: name.into(), kind };
         let columns = vec![
-            column("a", Kind::Numeric { shift: 1.5, scale: 2.0 }),
-            column("b", Kind::Category { levels: vec!["x".into(), "y".into(), "z".into()] }),
+            column("a", ColumnKind::Numeric { shift: 1.5, scale: 2.0 }),
+            column("b", ColumnKind::Category { levels: vec!["x".into(), "y".into(), "z".into()] }),
         ];
         Progress {
             folder: None,
@@ -108,7 +108,7 @@ mod tests {
                 missing: None,
             },
             tuning: Tuning::default(),
-            course: Course::default(),
+            course: TrainerState::default(),
         }
     }
 
@@ -129,13 +129,13 @@ mod tests {
             ("data.of_classes counts 2 classes, and data.classes names 0", |p| p.data.of_classes = Some(vec![1, 2])),
             ("data.encoding has 4 places, and data.shape 5", |p| p.data.shape = [1, 1, 5]),
             ("column `a` of data.encoding: shift = 1.5, scale = 0", |p| {
-                p.data.encoding.as_mut().unwrap().columns[0].kind = Kind::Numeric { shift: 1.5, scale: 0.0 };
+                p.data.encoding.as_mut().unwrap().columns[0].kind = ColumnKind::Numeric { shift: 1.5, scale: 0.0 };
             }),
             ("column `b` of data.encoding: 0 levels", |p| {
-                p.data.encoding.as_mut().unwrap().columns[1].kind = Kind::Category { levels: vec![] };
+                p.data.encoding.as_mut().unwrap().columns[1].kind = ColumnKind::Category { levels: vec![] };
             }),
             ("column `b` of data.encoding: 1099511627776 levels", |p| {
-                p.data.encoding.as_mut().unwrap().columns[1].kind = Kind::Numbered { categories: 1 << 40 };
+                p.data.encoding.as_mut().unwrap().columns[1].kind = ColumnKind::Numbered { categories: 1 << 40 };
             }),
             ("data.encoding.array = ", |p| p.data.encoding.as_mut().unwrap().array = Some(vec![usize::MAX, 9])),
         ];

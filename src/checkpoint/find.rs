@@ -35,9 +35,9 @@ impl Which {
 /// [`Error::Data`] if there is none; whether the one found is whole is for [`load`] to say.
 pub fn locate(run: &Path, which: Which) -> Result<PathBuf> {
     let folder = match place(run)? {
-        Place::Checkpoint(path) => return Ok(path),
-        Place::Last(folder) => return newest(&folder),
-        Place::Folder(folder) => folder,
+        Located::Checkpoint(path) => return Ok(path),
+        Located::Last(folder) => return newest(&folder),
+        Located::Folder(folder) => folder,
     };
     match which {
         Which::Last => newest(&folder),
@@ -62,11 +62,11 @@ pub fn load_latest(run: &Path) -> Result<(Checkpoint, Vec<String>)> {
 /// Those of [`load_latest`].
 pub fn find_latest(run: &Path) -> Result<(PathBuf, Checkpoint, Vec<String>)> {
     let folder = match place(run)? {
-        Place::Checkpoint(path) => {
+        Located::Checkpoint(path) => {
             let checkpoint = load(&path)?;
             return Ok((path, checkpoint, Vec::new()));
         }
-        Place::Last(folder) | Place::Folder(folder) => folder,
+        Located::Last(folder) | Located::Folder(folder) => folder,
     };
     let mut wrong = Vec::new();
     let last = pointed(&folder, Which::Last).unwrap_or_else(|e| {
@@ -121,7 +121,7 @@ pub fn steps_beyond(path: &Path) -> Option<u64> {
 /// Those of [`load_latest`].
 pub fn load_result(run: &Path) -> Result<(Checkpoint, Vec<String>)> {
     let (latest, mut warnings) = load_latest(run)?;
-    if !latest.progress.course.stopped || !matches!(place(run)?, Place::Folder(_)) {
+    if !latest.progress.course.stopped || !matches!(place(run)?, Located::Folder(_)) {
         return Ok((latest, warnings));
     }
     match locate(run, Which::Best).and_then(|best| load(&best)) {
@@ -212,7 +212,7 @@ pub(super) fn pointed(folder: &Path, which: Which) -> Result<Option<Name>> {
 }
 
 /// What a path turned out to be.
-enum Place {
+enum Located {
     /// One checkpoint, wherever it lies.
     Checkpoint(PathBuf),
     /// The newest in this checkpoints folder, whichever that is.
@@ -221,13 +221,13 @@ enum Place {
     Folder(PathBuf),
 }
 
-fn place(run: &Path) -> Result<Place> {
+fn place(run: &Path) -> Result<Located> {
     let name = run.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     if run.is_file() {
         let folder = run.parent().unwrap_or(Path::new("")).to_path_buf();
         return match name.as_str() {
-            "last" => Ok(Place::Last(folder)),
-            "best" => named_by(&folder, Which::Best).map(Place::Checkpoint),
+            "last" => Ok(Located::Last(folder)),
+            "best" => named_by(&folder, Which::Best).map(Located::Checkpoint),
             _ => Err(Error::Data(format!("{} is a file, not a run folder", run.display()))),
         };
     }
@@ -238,10 +238,10 @@ fn place(run: &Path) -> Result<Place> {
         )));
     }
     if Name::parse(&name).is_some() || run.join(super::manifest::FILE).is_file() {
-        return Ok(Place::Checkpoint(run.to_path_buf()));
+        return Ok(Located::Checkpoint(run.to_path_buf()));
     }
     let folder = run.join("checkpoints");
-    Ok(Place::Folder(if folder.is_dir() { folder } else { run.to_path_buf() }))
+    Ok(Located::Folder(if folder.is_dir() { folder } else { run.to_path_buf() }))
 }
 
 /// Where `last` points; a killed first save may have left a checkpoint and no pointer yet.

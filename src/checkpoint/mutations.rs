@@ -2,7 +2,7 @@
 
 use super::tests::{checkpoint, tensor};
 use super::*;
-use crate::data::table::{Column, Kind};
+use crate::data::table::{Column, ColumnKind};
 use crate::data::testing::{Mutations, in_bounded_memory};
 use std::time::{Duration, Instant};
 
@@ -17,8 +17,11 @@ fn damaged_checkpoints_are_read_or_refused_in_bounded_time_and_memory() {
         let mut whole = checkpoint(7);
         whole.parameters = vec![tensor("a", &[2, 2], &[1.0; 4]), tensor("b", &[0, 3], &[])];
         let columns = vec![
-            Column { name: "x".into(), kind: Kind::Numeric { shift: 1.5, scale: 2.0 } },
-            Column { name: "y".into(), kind: Kind::Category { levels: vec!["a".into(), "b".into(), "c".into()] } },
+            Column { name: "x".into(), kind: ColumnKind::Numeric { shift: 1.5, scale: 2.0 } },
+            Column {
+                name: "y".into(),
+                kind: ColumnKind::Category { levels: vec!["a".into(), "b".into(), "c".into()] },
+            },
         ];
         whole.progress.data.shape = [1, 1, 4];
         whole.progress.data.encoding = Some(Encoding { columns, range: [0.0, 1.0], array: None });

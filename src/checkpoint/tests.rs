@@ -96,7 +96,7 @@ pub(super) fn checkpoint(step: u64) -> Checkpoint {
             },
             folder: None,
             tuning: Tuning([("matmul 0.0.1.0.0.0 2x3x4".into(), vec![16, 16, 4, 4, 2])].into()),
-            course: Course { rollbacks: 1, stopped: true, ..Course::default() },
+            course: TrainerState { rollbacks: 1, stopped: true, ..TrainerState::default() },
         },
         config: config(),
     }

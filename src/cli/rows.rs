@@ -1,6 +1,6 @@
 //! The commands that ask a trained model about rows: which are anomalies, of which class they are, what they lack.
 
-use super::answers::{Part, RunArgs};
+use super::inference::{DataPart, RunArgs};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ pub struct ScoreArgs {
 
     /// train, validation or test [default: all of it]
     #[arg(long, hide_possible_values = true)]
-    pub part: Option<Part>,
+    pub part: Option<DataPart>,
 
     /// CSV file to write: a row for each row
     ///
@@ -102,7 +102,7 @@ pub struct PredictArgs {
 
     /// Which part of the data [default: all of it]
     #[arg(long)]
-    pub part: Option<Part>,
+    pub part: Option<DataPart>,
 
     /// File to write: .npy or .csv
     ///

@@ -54,7 +54,7 @@ impl TrainArgs {
 }
 
 /// More threads than any machine has cores.
-const MOST_THREADS: usize = 1024;
+const MAX_THREADS: usize = 1024;
 
 impl ThreadsArgs {
     /// How many threads are asked for; 0, which cannot be typed, stands for one on each core.
@@ -64,9 +64,9 @@ impl ThreadsArgs {
     pub fn count(&self) -> Result<usize> {
         match self.threads {
             None => Ok(0),
-            Some(threads @ 1..=MOST_THREADS) => Ok(threads),
+            Some(threads @ 1..=MAX_THREADS) => Ok(threads),
             Some(threads) => Err(Error::Usage(format!(
-                "--threads {threads}: expected 1 to {MOST_THREADS}; leave it out for one thread per core"
+                "--threads {threads}: expected 1 to {MAX_THREADS}; leave it out for one thread per core"
             ))),
         }
     }

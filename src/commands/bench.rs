@@ -45,7 +45,7 @@ pub fn run(what: &BenchCommand, report: &Report) -> Result<()> {
 fn name(target: Target) -> &'static str {
     match target {
         Target::Cpu => "elbo-cpu",
-        Target::Software | Target::Lanes => "elbo-software",
+        Target::Software | Target::Simd8 => "elbo-software",
         Target::Gpu => "elbo-gpu",
     }
 }
@@ -76,7 +76,7 @@ struct Rounds {
 
 impl Rounds {
     fn new(steps: Option<usize>, rounds: Option<usize>, target: Target) -> Result<Self> {
-        let usual = if matches!(target, Target::Software | Target::Lanes) { SOFTWARE_STEPS } else { STEPS };
+        let usual = if matches!(target, Target::Software | Target::Simd8) { SOFTWARE_STEPS } else { STEPS };
         let asked = Self { steps: steps.unwrap_or(usual), rounds: rounds.unwrap_or(ROUNDS) };
         if asked.steps == 0 || asked.rounds == 0 {
             return Err(Error::Usage("--steps and --rounds must be at least 1".into()));

@@ -1,6 +1,6 @@
 //! Classes as they are typed, and what a conditional model is told where none is.
 
-use super::open::MOST_PICTURES;
+use super::open::MAX_PICTURES;
 use crate::data::classes::list;
 use crate::error::{Error, Result};
 use crate::report::Report;
@@ -70,9 +70,9 @@ pub fn one(session: &Session, flag: &str, class: Option<&str>) -> Result<Option<
 /// [`Error::Usage`] where they do not, or where there are none.
 pub fn check_pictures(count: usize, classes: usize, beside: usize, flag: &str) -> Result<()> {
     match count.saturating_mul(classes + beside) {
-        1..=MOST_PICTURES => Ok(()),
+        1..=MAX_PICTURES => Ok(()),
         all => Err(Error::Usage(format!(
-            "-n {count}: with {classes} classes that is {all} pictures, and a file takes 1 to {MOST_PICTURES}; choose a \
+            "-n {count}: with {classes} classes that is {all} pictures, and a file takes 1 to {MAX_PICTURES}; choose a \
              smaller -n, or one class by {flag} NAME"
         ))),
     }

@@ -8,7 +8,7 @@ use super::{files, open, show};
 use crate::checkpoint::DataRecord;
 use crate::cli::DataArgs;
 use crate::config::{self, DataConfig, Domain, Likelihood, Takes};
-use crate::data::table::{Column, Encoding, Kind};
+use crate::data::table::{Column, ColumnKind, Encoding};
 use crate::data::{self, Dataset, Format, NO_LABEL, Values, images};
 use crate::error::{Error, Result};
 use crate::report::Report;
@@ -97,7 +97,8 @@ pub fn each(data: &Dataset) -> String {
     match (&data.encoding, data.shape) {
         (Some(encoding), _) if encoding.categories().is_some() => shape(data),
         (Some(encoding), [1, 1, width]) => {
-            let scaled = |column: &Column| matches!(column.kind, Kind::Numeric { .. }) && column.kind != Kind::PLAIN;
+            let scaled =
+                |column: &Column| matches!(column.kind, ColumnKind::Numeric { .. }) && column.kind != ColumnKind::PLAIN;
             let scaled = encoding.columns.iter().filter(|column| scaled(column)).count();
             let rest = if encoding.columns.len() == width { String::new() } else { format!(" in {width} values") };
             format!("{} columns each{rest}, {scaled} of them scaled", encoding.columns.len())

@@ -19,7 +19,7 @@ use std::ops::Range;
 use std::time::Instant;
 
 /// The most importance samples per example.
-const MOST_SAMPLES: usize = 1_000_000;
+const MAX_SAMPLES: usize = 1_000_000;
 /// Examples that are looked at before it is asked whether more have to be.
 const PORTION: usize = 1024;
 
@@ -215,8 +215,8 @@ pub(super) fn measure(
 /// Checks the value of `--samples`.
 pub(super) fn check_samples(samples: Option<usize>) -> Result<()> {
     match samples {
-        Some(samples) if !(1..=MOST_SAMPLES).contains(&samples) => {
-            Err(Error::Usage(format!("--samples {samples}: the estimate takes 1 to {MOST_SAMPLES} samples")))
+        Some(samples) if !(1..=MAX_SAMPLES).contains(&samples) => {
+            Err(Error::Usage(format!("--samples {samples}: the estimate takes 1 to {MAX_SAMPLES} samples")))
         }
         _ => Ok(()),
     }

@@ -6,8 +6,8 @@ use crate::cli::{ExportArgs, Format};
 use crate::config::Condition;
 use crate::durable;
 use crate::error::{Error, Result};
-use crate::exchange;
 use crate::exec::{Executor, cpu::Cpu};
+use crate::interop;
 use crate::model::tasks::{ENCODE, Need};
 use crate::report::Report;
 use crate::report::human::bytes;
@@ -37,14 +37,14 @@ pub fn run(args: &ExportArgs, report: &Report) -> Result<()> {
     }
     let run = open::folder_of(run);
     let files = match args.format {
-        Format::Safetensors => exchange::safetensors(&checkpoint, &run)?,
-        Format::Onnx => exchange::onnx(&checkpoint, &run)?,
+        Format::Safetensors => interop::safetensors(&checkpoint, &run)?,
+        Format::Onnx => interop::onnx(&checkpoint, &run)?,
         Format::Web => {
-            exchange::model(&checkpoint)?.need(&[Need::Numbers], "elbo export --format web")?;
+            interop::model(&checkpoint)?.need(&[Need::Numbers], "elbo export --format web")?;
             web::files(&checkpoint, &run, &measured(&checkpoint, report)?)?
         }
     };
-    if let (Format::Onnx, Some(line)) = (args.format, exchange::imprecise(&checkpoint)) {
+    if let (Format::Onnx, Some(line)) = (args.format, interop::imprecise(&checkpoint)) {
         report.warn(&line);
     }
     durable::publish_folder(&args.out, &files)?;
@@ -77,7 +77,7 @@ fn measured(checkpoint: &Checkpoint, report: &Report) -> Result<Measured> {
 /// The same of examples of the test part, or of the training part where there is none.
 fn of_data(checkpoint: &Checkpoint, report: &Report) -> Result<Measured> {
     let (config, data) = open::dataset(checkpoint, None, None, None, report)?;
-    let (part, name) = open::part(&data, None).or_else(|_| open::part(&data, Some(crate::cli::Part::Train)))?;
+    let (part, name) = open::part(&data, None).or_else(|_| open::part(&data, Some(crate::cli::DataPart::Train)))?;
     let count = EXAMPLES.min(part.len());
     // Spread evenly, so that sorted data show all of their kinds.
     let shown: Vec<u32> = (0..count).map(|i| (part.start + i * part.len() / count) as u32).collect();

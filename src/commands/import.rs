@@ -4,17 +4,17 @@ mod figures;
 
 use super::folder::{self, Folder};
 use super::open;
-use crate::checkpoint::{self, Checkpoint, Course, DataRecord, Progress, Tensor};
+use crate::checkpoint::{self, Checkpoint, DataRecord, Progress, Tensor, TrainerState};
 use crate::cli::ImportArgs;
 use crate::config::{self, Activation, Condition, Config, Domain, Layer, Posterior, Prior};
 use crate::data::{self, Dataset};
 use crate::durable;
 use crate::error::{Error, Result};
-use crate::exchange::linear::{Form, join};
-use crate::exchange::names::{self, Network, fitted, layers, network};
-use crate::exchange::{self, CONFIG, PARAMETERS, with_widths};
 use crate::exec::Executor;
 use crate::exec::cpu::Cpu;
+use crate::interop::linear::{Form, join};
+use crate::interop::names::{self, Network, fitted, layers, network};
+use crate::interop::{self, CONFIG, PARAMETERS, with_widths};
 use crate::model::likelihood::{self, Density};
 use crate::plan::tuning::Tuning;
 use crate::report::Report;
@@ -96,8 +96,8 @@ fn source(path: &Path) -> Result<(PathBuf, Option<Exported>)> {
     let wrong = |why: String| Error::Data(format!("{}: {why}", beside.display()));
     let foreign = |e: serde_json::Error| wrong(format!("no export of elbo: {e}"));
     let Versioned { format } = serde_json::from_slice(&text).map_err(foreign)?;
-    if format != exchange::FORMAT {
-        return Err(wrong(format!("format {format} is unknown, expected {}", exchange::FORMAT)));
+    if format != interop::FORMAT {
+        return Err(wrong(format!("format {format} is unknown, expected {}", interop::FORMAT)));
     }
     let Written { config, data } = serde_json::from_slice(&text).map_err(foreign)?;
     let config = config::from_json(&config, &beside.display().to_string())?;
@@ -128,7 +128,7 @@ fn check_likelihood(config: &Config, data: &DataRecord, own: bool) -> Result<()>
         return Err(Error::Usage(format!("{said} {name}: --data is wanted, which says what the columns are")));
     }
     // Of layers alone it is known before they are read. What stands beside them hangs on no extent.
-    match likelihood::of(config.model.likelihood).globals.is_some().then(|| exchange::model_of(config, data)) {
+    match likelihood::of(config.model.likelihood).globals.is_some().then(|| interop::model_of(config, data)) {
         None => Ok(()),
         Some(model) => match likelihood::global(&model?) {
             None => Ok(()),
@@ -306,11 +306,11 @@ fn checkpoint_of(config: Config, data: DataRecord, network: &Network, shown: &st
         data,
         folder: None,
         tuning: Tuning::default(),
-        course: Course::default(),
+        course: TrainerState::default(),
     };
     let mut checkpoint = Checkpoint { parameters: vec![], moments: vec![], progress, config };
     checkpoint.parameters = if is_layered(&checkpoint.config) {
-        let maps = exchange::model(&checkpoint)?.maps();
+        let maps = interop::model(&checkpoint)?.maps();
         fitted(&maps, network).map_err(|why| Error::Data(format!("{shown}: {why}")))?
     } else {
         parameters(network)
@@ -338,7 +338,7 @@ fn parameters(network: &Network) -> Vec<(String, Tensor)> {
 
 /// Says which layer went where.
 fn describe(network: &Network, report: &Report) {
-    let say = |place: &str, layer: &exchange::linear::Linear| {
+    let say = |place: &str, layer: &interop::linear::Linear| {
         let extents = match layer.form {
             Form::Dense => format!("{}x{}", layer.inputs, layer.outputs),
             _ => format!("{:?}", layer.shape()),

@@ -9,8 +9,8 @@ use crate::config::Config;
 use crate::data::{Dataset, Format, array, csv, npy as source};
 use crate::durable;
 use crate::error::{Error, Result};
-use crate::exchange;
 use crate::impute::{self, Asked, Fill, SAMPLES};
+use crate::interop;
 use crate::model::tasks::{IMPUTE, Need};
 use crate::report::human::{count, counted};
 use crate::report::{Report, npy};
@@ -50,7 +50,7 @@ pub fn run(args: &ImputeArgs, report: &Report) -> Result<()> {
     let path = &sweep::one_model(&args.run.run)?;
     let checkpoint = open::load(path, report)?;
     // Refused before anything is read.
-    let model = exchange::model(&checkpoint)?;
+    let model = interop::model(&checkpoint)?;
     model.need(&[Need::Numbers], "elbo impute")?;
     model.task(IMPUTE)?;
     let asked = asked(args, checkpoint.config.train.seed)?;

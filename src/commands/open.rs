@@ -2,9 +2,9 @@
 
 use super::files;
 use crate::checkpoint::{self, Checkpoint, Which};
-use crate::cli::{Part, RunArgs};
+use crate::cli::{DataPart, RunArgs};
 use crate::config::{Config, Unknown};
-use crate::data::{self, Dataset, Known, fetch, grids};
+use crate::data::{self, Dataset, FittedPreprocessing, fetch, grids};
 use crate::durable;
 use crate::error::{Error, Result};
 use crate::exec::select;
@@ -167,7 +167,7 @@ pub fn prior(run: &RunArgs, purpose: Purpose, report: &Report) -> Result<Trained
 ///
 /// # Errors
 /// [`Error::Data`] where they are missing or damaged, or of another codebook.
-pub fn codes(config: &Config, known: Option<Known>, run: &Path) -> Result<Dataset> {
+pub fn codes(config: &Config, known: Option<FittedPreprocessing>, run: &Path) -> Result<Dataset> {
     let place = run.join(grids::FOLDER);
     if !grids::is_in(&place) {
         let place = place.display();
@@ -204,15 +204,15 @@ pub fn of_prior(prior: &Trained, run: &RunArgs) -> Result<Session> {
 ///
 /// # Errors
 /// [`Error::Usage`] where the data have no such part.
-pub fn part(data: &Dataset, asked: Option<Part>) -> Result<(Range<usize>, &'static str)> {
+pub fn part(data: &Dataset, asked: Option<DataPart>) -> Result<(Range<usize>, &'static str)> {
     let named = |part| match part {
-        Part::Train => (&data.train, "train"),
-        Part::Validation => (&data.validation, "validation"),
-        Part::Test => (&data.test, "test"),
+        DataPart::Train => (&data.train, "train"),
+        DataPart::Validation => (&data.validation, "validation"),
+        DataPart::Test => (&data.test, "test"),
     };
-    let (range, name) = named(asked.unwrap_or(Part::Test));
+    let (range, name) = named(asked.unwrap_or(DataPart::Test));
     if range.is_empty() {
-        let all = [Part::Train, Part::Validation, Part::Test].map(named);
+        let all = [DataPart::Train, DataPart::Validation, DataPart::Test].map(named);
         let there: Vec<&str> = all.iter().filter(|(range, _)| !range.is_empty()).map(|(_, name)| *name).collect();
         return Err(Error::Usage(format!(
             "--part {name}: {} has no such part; it has {}",
@@ -238,7 +238,7 @@ pub fn picture(trained: &Trained, asked: Option<&Path>, name: &str) -> Result<Pa
 }
 
 /// The most pictures in one file.
-pub(super) const MOST_PICTURES: usize = 10_000;
+pub(super) const MAX_PICTURES: usize = 10_000;
 
 /// Checks a number of pictures that was asked for by `-n`, or by what is to be drawn.
 ///
@@ -246,13 +246,13 @@ pub(super) const MOST_PICTURES: usize = 10_000;
 /// [`Error::Usage`] where a file does not take that many.
 pub fn check_pictures(count: usize) -> Result<usize> {
     match count {
-        1..=MOST_PICTURES => Ok(count),
-        _ => Err(Error::Usage(format!("-n {count}: a file takes 1 to {MOST_PICTURES} pictures"))),
+        1..=MAX_PICTURES => Ok(count),
+        _ => Err(Error::Usage(format!("-n {count}: a file takes 1 to {MAX_PICTURES} pictures"))),
     }
 }
 
 /// The most rows in one table.
-const MOST_ROWS: usize = 10_000_000;
+const MAX_ROWS: usize = 10_000_000;
 
 /// Checks a number of examples, which are drawn or become rows of a table or an array.
 ///
@@ -261,8 +261,8 @@ const MOST_ROWS: usize = 10_000_000;
 pub fn check_count(count: usize, drawn: bool) -> Result<usize> {
     match count {
         _ if drawn => check_pictures(count),
-        1..=MOST_ROWS => Ok(count),
-        _ => Err(Error::Usage(format!("-n {count}: a file takes 1 to {MOST_ROWS} rows"))),
+        1..=MAX_ROWS => Ok(count),
+        _ => Err(Error::Usage(format!("-n {count}: a file takes 1 to {MAX_ROWS} rows"))),
     }
 }
 
@@ -271,7 +271,7 @@ pub fn check_count(count: usize, drawn: bool) -> Result<usize> {
 /// # Errors
 /// [`Error::Usage`] where a file does not take that many.
 pub fn check_steps(steps: usize, rows: usize) -> Result<usize> {
-    let most = MOST_PICTURES / rows.max(1);
+    let most = MAX_PICTURES / rows.max(1);
     match steps {
         _ if (2..=most).contains(&steps) => Ok(steps),
         _ => Err(Error::Usage(format!("--steps {steps}: it can be 2 to {most} where there are {rows} rows"))),
@@ -385,7 +385,7 @@ fn open_data(config: &Config, checkpoint: &Checkpoint, other: bool, report: &Rep
 ///
 /// # Errors
 /// Those of [`data::open`], and of fetching what is fetched.
-pub fn data(config: &Config, known: Option<Known>, report: &Report) -> Result<Dataset> {
+pub fn data(config: &Config, known: Option<FittedPreprocessing>, report: &Report) -> Result<Dataset> {
     if let Some(source) = fetch::source(&config.data.source) {
         let mut under_way = String::new();
         fetch::ensure(source, &mut |file, done, all| {

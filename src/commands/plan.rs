@@ -31,7 +31,7 @@ pub fn run(args: &PlanArgs, report: &Report) -> Result<()> {
     let target = match args.target.unwrap_or(cli::Target::Gpu) {
         cli::Target::Gpu => Target::Gpu,
         cli::Target::Software => Target::Software,
-        cli::Target::Lanes => Target::Lanes,
+        cli::Target::Simd8 => Target::Simd8,
         cli::Target::Cpu => Target::Cpu,
     };
     // A training step may have several phases, each with a plan of its own.

@@ -7,7 +7,7 @@ use crate::model::tasks::{CLASSIFY, Need};
 use crate::report::human::count;
 use crate::report::{Report, csv, npy, scatter};
 use crate::session::{BATCH, Purpose, likeliest};
-use crate::{checkpoint, eval, exchange};
+use crate::{checkpoint, eval, interop};
 use serde_json::json;
 
 /// Writes q(y|x) of examples.
@@ -18,7 +18,7 @@ use serde_json::json;
 pub fn run(args: &PredictArgs, report: &Report) -> Result<()> {
     let format = files::format("--out ", &args.out, &["npy", "csv"])?;
     let path = checkpoint::sweep::one_model(&args.run.run)?;
-    let model = exchange::model(&checkpoint::load_result(&path)?.0)?;
+    let model = interop::model(&checkpoint::load_result(&path)?.0)?;
     model.need(&[Need::Classifier], "elbo predict")?;
     let mut trained = open::with_data(&args.run, args.data.as_deref(), Purpose::task(CLASSIFY, BATCH), report)?;
     trained.spare(&args.out)?;

@@ -1,6 +1,6 @@
 //! Where the time of a training step goes: a line for each step of the plan.
 
-use crate::checkpoint::Course;
+use crate::checkpoint::TrainerState;
 use crate::data::batches::{batches, order};
 use crate::error::{Error, Result};
 use crate::exec::measure::Peak;
@@ -33,7 +33,7 @@ pub fn run(session: &mut Session, peak: &Peak, report: &Report) -> Result<Value>
     let mut all = Vec::new();
     let phases = phases(&session.config);
     for (id, phase) in session.phases()?.into_iter().zip(&phases) {
-        let scalars = train::scalars_of(&session.config, phase, &Course::default(), &update, 0);
+        let scalars = train::scalars_of(&session.config, phase, &TrainerState::default(), &update, 0);
         session.supply(&[scalars])?;
         let profile = session.executor.profile(id, &scalars, EFFORT)?;
         let plan = session.executor.plan(id);

@@ -22,7 +22,7 @@ const COMPARED: usize = 1000;
 
 /// Components of a mixture that takes the place of the prior, and the most codes that it is fitted to.
 const COMPONENTS: usize = 10;
-const MOST_CODES: usize = 20_000;
+const MAX_CODES: usize = 20_000;
 
 /// A mixture of normal distributions over the codes of the training part.
 fn fitted(session: &mut Session, components: usize, report: &Report) -> Result<Gmm> {
@@ -32,7 +32,7 @@ fn fitted(session: &mut Session, components: usize, report: &Report) -> Result<G
     }
     let (part, seed) = (session.data()?.train.clone(), session.config.train.seed);
     // Spread evenly, so that sorted data show all of their kinds.
-    let count = part.len().min(MOST_CODES);
+    let count = part.len().min(MAX_CODES);
     let shown: Vec<u32> = (0..count).map(|i| (part.start + i * part.len() / count) as u32).collect();
     let codes = session.encode(&shown, seed)?;
     let mixture = Gmm::fit(&codes.means, codes.latent, components, seed)?;

@@ -15,7 +15,7 @@ use crate::report::human::count;
 use crate::report::{Report, csv, scatter};
 use crate::score::ranking::Ranking;
 use crate::score::threshold::Rule;
-use crate::score::{self, Contributions, MOST_SAMPLES, Method, SAMPLES};
+use crate::score::{self, Contributions, MAX_SAMPLES, Method, SAMPLES};
 use crate::session::{Rows, Session};
 use calibrate::Line;
 use std::path::Path;
@@ -111,8 +111,8 @@ fn rule(args: &ScoreArgs) -> Result<Rule> {
 fn method(args: &ScoreArgs, seed: u64) -> Result<Method> {
     match args.samples {
         _ if args.mean_field => Ok(Method::MeanField),
-        Some(samples) if !(1..=MOST_SAMPLES).contains(&samples) => {
-            Err(Error::Usage(format!("--samples {samples}: the estimate takes 1 to {MOST_SAMPLES} samples")))
+        Some(samples) if !(1..=MAX_SAMPLES).contains(&samples) => {
+            Err(Error::Usage(format!("--samples {samples}: the estimate takes 1 to {MAX_SAMPLES} samples")))
         }
         asked => Ok(Method::Importance { samples: asked.unwrap_or(SAMPLES), seed }),
     }

@@ -39,7 +39,7 @@ const COLLAPSED: f64 = 0.1;
 const ENOUGH: u64 = 500;
 
 /// Where a run is kept.
-struct Place {
+struct RunFolders {
     /// The run folder, or the one around those of all members.
     folder: PathBuf,
     /// The run folder of each member: `folder` itself where it is no sweep.
@@ -59,7 +59,7 @@ struct Place {
     last: Vec<Option<[f64; 2]>>,
 }
 
-impl Place {
+impl RunFolders {
     /// That of members that were not trained as yet in this sitting.
     fn new(
         session: &Session,
@@ -139,7 +139,7 @@ fn begin(args: &TrainArgs, report: &Report) -> Result<()> {
         for member in &mut members {
             member.progress.folder.clone_from(&from);
         }
-        let place = Place::new(&session, &members, folder, folders.clone(), metrics, sweep);
+        let place = RunFolders::new(&session, &members, folder, folders.clone(), metrics, sweep);
         go(&mut session, members, place, args, report)
     })();
     // A run that never began leaves nothing behind, nor does one that diverged before it had learnt anything: its folder
@@ -287,7 +287,7 @@ fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
         lost: lost(at),
     };
     let members: Vec<Member> = saved.into_iter().enumerate().map(member).collect();
-    let place = Place::new(&session, &members, folder, folders, metrics, sweep);
+    let place = RunFolders::new(&session, &members, folder, folders, metrics, sweep);
     go(&mut session, members, place, args, report)
 }
 
@@ -380,7 +380,13 @@ fn profile(session: &mut Session, report: &Report) -> Result<()> {
 }
 
 /// Trains a prepared session and reports.
-fn go(session: &mut Session, members: Vec<Member>, mut place: Place, args: &TrainArgs, report: &Report) -> Result<()> {
+fn go(
+    session: &mut Session,
+    members: Vec<Member>,
+    mut place: RunFolders,
+    args: &TrainArgs,
+    report: &Report,
+) -> Result<()> {
     if args.profile {
         profile(session, report)?;
     }
@@ -452,7 +458,7 @@ fn go(session: &mut Session, members: Vec<Member>, mut place: Place, args: &Trai
 }
 
 /// What to warn of where the latents of a model say next to nothing in the end; of several members which ones.
-fn collapsed(place: &Place, members: &[Member]) -> Option<String> {
+fn collapsed(place: &RunFolders, members: &[Member]) -> Option<String> {
     let rates = place.last.iter().zip(members).enumerate().filter_map(|(at, (last, member))| {
         let [rate, _] = (*last)?;
         (member.lost.is_none() && rate < COLLAPSED && member.progress.step >= ENOUGH).then_some((at, rate))
@@ -493,7 +499,7 @@ fn due(session: &Session, members: &[Member], drawn: Option<Instant>, epoch: usi
 }
 
 /// Says that a run goes back.
-fn say_back(place: &Place, member: usize, why: &str, epoch: usize, report: &Report) {
+fn say_back(place: &RunFolders, member: usize, why: &str, epoch: usize, report: &Report) {
     let who = place.sweep.as_ref().map_or(String::new(), |sweep| format!("{}: ", sweep.members[member]));
     report.warn(&format!(
         "{who}{why}; going back to the last checkpoint, after epoch {epoch}, with half the learning rate and other noise"
@@ -501,13 +507,13 @@ fn say_back(place: &Place, member: usize, why: &str, epoch: usize, report: &Repo
 }
 
 /// That a run stopped early, in a line.
-fn stopped(place: &Place, member: usize, epoch: usize) -> String {
+fn stopped(place: &RunFolders, member: usize, epoch: usize) -> String {
     let who = place.sweep.as_ref().map_or(String::new(), |sweep| format!("{} ", sweep.members[member]));
     format!("stopped {who}early after epoch {epoch}: what it came to is its best epoch")
 }
 
 /// Shows and notes what an epoch came to.
-fn keep(epochs: &[Epoch], place: &mut Place, report: &Report) -> Result<()> {
+fn keep(epochs: &[Epoch], place: &mut RunFolders, report: &Report) -> Result<()> {
     for epoch in epochs {
         place.best[epoch.member] = Some(epoch.best);
         let before = place.last[epoch.member].replace([epoch.rate, epoch.lr.into()]);

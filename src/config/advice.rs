@@ -29,12 +29,17 @@ fn too_late(config: &Config) -> Vec<String> {
     };
     let capacity = if objective.capacity > 0.0 { objective.capacity_epochs } else { 0.0 };
     let epochs = train.epochs as f32;
-    let steps = schedule.curve == Curve::Steps && schedule.after.iter().all(|&after| after >= train.epochs);
+    let steps = schedule.curve == Curve::Steps && schedule.milestones.iter().all(|&after| after >= train.epochs);
     let rows = [
         (schedule.warmup > epochs, "schedule.warmup", schedule.warmup, "the learning rate never comes to optimizer.lr"),
         (rise > epochs, "objective.anneal_epochs", objective.anneal_epochs, "beta never comes to objective.beta"),
         (capacity > epochs, "objective.capacity_epochs", capacity, "the capacity never comes to objective.capacity"),
-        (steps, "schedule.after", schedule.after.first().map_or(0.0, |&after| after as f32), "the learning rate stays"),
+        (
+            steps,
+            "schedule.milestones",
+            schedule.milestones.first().map_or(0.0, |&after| after as f32),
+            "the learning rate stays",
+        ),
     ];
     let late = rows.into_iter().filter(|(late, ..)| *late);
     late.map(|(_, key, value, so)| format!("{key} = {value} is more than train.epochs = {}: {so}", train.epochs))
@@ -138,9 +143,9 @@ fn belongings(config: &Config) -> Vec<(&'static str, bool, &'static str)> {
         ("data.labelled", inferred, m2),
         ("data.labelled_seed", inferred, m2),
         ("train.labelled", inferred, m2),
-        ("schedule.factors", matches!(curve, Curve::Steps | Curve::Plateau), "the curves steps and plateau"),
+        ("schedule.gamma", matches!(curve, Curve::Steps | Curve::Plateau), "the curves steps and plateau"),
         ("schedule.wait", curve == Curve::Plateau, "the curve plateau"),
-        ("schedule.least", matches!(curve, Curve::Cosine | Curve::Plateau), "the curves cosine and plateau"),
+        ("schedule.min_factor", matches!(curve, Curve::Cosine | Curve::Plateau), "the curves cosine and plateau"),
         ("objective.anneal_epochs", config.objective.anneal != Anneal::None, "objective.anneal"),
         ("objective.anneal_share", config.objective.anneal == Anneal::Cyclical, "objective.anneal = cyclical"),
         ("objective.capacity_epochs", config.objective.capacity > 0.0, "objective.capacity"),
@@ -174,7 +179,7 @@ mod tests {
             (&[("wait", "3")], "schedule.wait = 3 changes nothing"),
             (&[("warmup", "11")], "schedule.warmup = 11 is more than train.epochs = 10: the learning rate never"),
             (&[("anneal", "linear"), ("anneal_epochs", "20")], "objective.anneal_epochs = 20 is more than"),
-            (&[("curve", "steps"), ("after", "[10, 20]")], "schedule.after = 10 is more than"),
+            (&[("curve", "steps"), ("after", "[10, 20]")], "schedule.milestones = 10 is more than"),
         ] {
             let said = advised(None, settings);
             assert!(said.len() == 1 && said[0].starts_with(expected), "{settings:?}: {said:?}");

@@ -99,8 +99,26 @@ pub(super) fn entry<'a>(tree: &Table, keys: &[String], typed: &'a str) -> Option
     })
 }
 
-/// The key that was meant by `typed`: a full dotted key, or a last segment that only one key has.
+/// Keys that had another name once, which recipes, saved runs and habits may still use: the old name and today's.
+const RENAMED: [(&str, &str); 5] = [
+    ("optimizer.second_moment", "optimizer.initial_second_moment"),
+    ("schedule.after", "schedule.milestones"),
+    ("schedule.factors", "schedule.gamma"),
+    ("schedule.least", "schedule.min_factor"),
+    ("train.reorder", "train.shuffle"),
+];
+
+/// The name that a full key has today.
+pub(super) fn current(key: &str) -> &str {
+    RENAMED.iter().find(|(old, _)| *old == key).map_or(key, |(_, new)| new)
+}
+
+/// The key that was meant by `typed`: a full dotted key, or a last segment that only one key has, by today's name or the
+/// one it had.
 pub(super) fn find(keys: &[String], typed: &str) -> Result<String, String> {
+    if let Some((_, new)) = RENAMED.iter().find(|(old, _)| *old == typed || last_segment(old) == typed) {
+        return Ok((*new).to_owned());
+    }
     if keys.iter().any(|key| key == typed) {
         return Ok(typed.to_owned());
     }

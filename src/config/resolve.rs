@@ -248,8 +248,13 @@ fn merge(tree: &mut Table, file: &Table) -> std::result::Result<Vec<String>, Str
         match (tree.get(name), value) {
             (Some(Value::Table(_)), Value::Table(inner)) => {
                 for (key, value) in inner {
-                    lay(tree, &known, &format!("{name}.{key}"), value)?;
-                    present.push(format!("{name}.{key}"));
+                    let typed = format!("{name}.{key}");
+                    let key = keys::current(&typed);
+                    if present.iter().any(|present| present == key) {
+                        return Err(format!("`{key}` is there twice, once by the name that it had; leave one out"));
+                    }
+                    lay(tree, &known, key, value)?;
+                    present.push(key.to_owned());
                 }
             }
             (Some(Value::Table(_)), _) => {

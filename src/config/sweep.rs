@@ -16,7 +16,7 @@ pub const SWEPT: [&str; 6] = [
 ];
 
 /// The most members of a sweep: what each is told of a step, 80 bytes, must fit a uniform binding of 64 KiB.
-pub const MOST_MEMBERS: usize = 800;
+pub const MAX_MEMBERS: usize = 800;
 
 /// Models that train side by side.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,9 +53,9 @@ pub fn sweep(recipe: Option<&str>, overrides: &[(String, String)], seeds: Option
             let typed = &typed;
             values.iter().map(move |value| [&start[..], &[(typed.clone(), value.clone())]].concat()).collect::<Vec<_>>()
         };
-        if combinations.len() * values.len() > MOST_MEMBERS {
+        if combinations.len() * values.len() > MAX_MEMBERS {
             return Err(Error::Usage(format!(
-                "the lists make more than {MOST_MEMBERS} members, which is the most that train side by side: shorten them"
+                "the lists make more than {MAX_MEMBERS} members, which is the most that train side by side: shorten them"
             )));
         }
         combinations = combinations.into_iter().flat_map(longer).collect();
@@ -122,10 +122,10 @@ fn seed_list(recipe: Option<&str>, settings: &mut Vec<(String, String)>, seeds: 
     if seeds.contains(',') {
         return Ok(format!("[{}]", seeds.trim_end_matches(',')));
     }
-    let count = seeds.trim().parse::<usize>().ok().filter(|count| (1..=MOST_MEMBERS).contains(count));
+    let count = seeds.trim().parse::<usize>().ok().filter(|count| (1..=MAX_MEMBERS).contains(count));
     let Some(count) = count else {
         return Err(Error::Usage(format!(
-            "--seeds {seeds}: expected a number of seeds from 1 to {MOST_MEMBERS}, such as 8, or a list, such as 0,3,7"
+            "--seeds {seeds}: expected a number of seeds from 1 to {MAX_MEMBERS}, such as 8, or a list, such as 0,3,7"
         )));
     };
     let all = keys::keys(&keys::defaults());

@@ -11,14 +11,14 @@ pub struct ScheduleConfig {
     /// Epochs, or a fraction of one, in which the learning rate rises in a line from 0 to its curve.
     pub warmup: f32,
     /// `steps`: after which epochs the learning rate changes.
-    pub after: Vec<usize>,
-    /// What `optimizer.lr` is multiplied with: `steps` takes one factor for each of `after`, or a single one that is
+    pub milestones: Vec<usize>,
+    /// What `optimizer.lr` is multiplied with: `steps` takes one factor for each of `milestones`, or a single one that is
     /// applied again each time; `plateau` takes a single one.
-    pub factors: Vec<f32>,
+    pub gamma: Vec<f32>,
     /// `plateau`: epochs without a better score until the learning rate is lowered.
     pub wait: usize,
     /// `cosine`, `plateau`: the share of `optimizer.lr` below which the learning rate does not fall.
-    pub least: f32,
+    pub min_factor: f32,
 }
 
 /// Curves of the learning rate.
@@ -75,6 +75,6 @@ pub enum Reduction {
 
 impl Default for ScheduleConfig {
     fn default() -> Self {
-        Self { curve: Curve::Constant, warmup: 0.0, after: vec![], factors: vec![0.1], wait: 10, least: 0.0 }
+        Self { curve: Curve::Constant, warmup: 0.0, milestones: vec![], gamma: vec![0.1], wait: 10, min_factor: 0.0 }
     }
 }

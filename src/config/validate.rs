@@ -91,7 +91,7 @@ pub fn validate(config: &Config) -> Result<()> {
     fraction("optimizer.momentum", optimizer.momentum)?;
     number("optimizer.weight_decay", optimizer.weight_decay, 0.0)?;
     number("optimizer.clip_norm", optimizer.clip_norm, 0.0)?;
-    number("optimizer.second_moment", optimizer.second_moment, 0.0)?;
+    number("optimizer.initial_second_moment", optimizer.initial_second_moment, 0.0)?;
     fraction("optimizer.ema", optimizer.ema)?;
     discriminator::check_discriminator(config)?;
     codes::check_codes(config)?;
@@ -317,25 +317,37 @@ fn check_posterior(model: &ModelConfig, objective: &ObjectiveConfig) -> Result<(
 }
 
 fn check_schedule(schedule: &ScheduleConfig) -> Result<()> {
-    let ScheduleConfig { curve, warmup, after, factors, wait, least } = schedule;
+    let ScheduleConfig { curve, warmup, milestones, gamma, wait, min_factor } = schedule;
     number("schedule.warmup", *warmup, 0.0)?;
     count("schedule.wait", *wait, 1..=1_000_000)?;
-    check((0.0..=1.0).contains(least), "schedule.least", least, "a number from 0 to 1")?;
-    let rising = after.windows(2).all(|pair| pair[0] < pair[1]) && after.first() != Some(&0);
-    check(rising, "schedule.after", &format!("{after:?}"), "epochs from 1 up, each later than the one before")?;
-    factors.iter().enumerate().try_for_each(|(i, factor)| positive(&format!("schedule.factors[{i}]"), *factor))?;
-    let used = *curve == Curve::Steps || after.is_empty();
-    check(used, "schedule.after", &format!("{after:?}"), "[] unless schedule.curve is steps (`--set curve=steps`)")?;
+    check((0.0..=1.0).contains(min_factor), "schedule.min_factor", min_factor, "a number from 0 to 1")?;
+    let rising = milestones.windows(2).all(|pair| pair[0] < pair[1]) && milestones.first() != Some(&0);
+    check(
+        rising,
+        "schedule.milestones",
+        &format!("{milestones:?}"),
+        "epochs from 1 up, each later than the one before",
+    )?;
+    gamma.iter().enumerate().try_for_each(|(i, factor)| positive(&format!("schedule.gamma[{i}]"), *factor))?;
+    let used = *curve == Curve::Steps || milestones.is_empty();
+    check(
+        used,
+        "schedule.milestones",
+        &format!("{milestones:?}"),
+        "[] unless schedule.curve is steps (`--set curve=steps`)",
+    )?;
     let (expected, fits) = match curve {
-        Curve::Steps => (format!("one factor, or one for each of the {} epochs of schedule.after", after.len()), {
-            factors.len() == 1 || factors.len() == after.len()
-        }),
-        Curve::Plateau => ("one factor below 1".to_owned(), factors.len() == 1 && factors[0] < 1.0),
+        Curve::Steps => {
+            (format!("one factor, or one for each of the {} epochs of schedule.milestones", milestones.len()), {
+                gamma.len() == 1 || gamma.len() == milestones.len()
+            })
+        }
+        Curve::Plateau => ("one factor below 1".to_owned(), gamma.len() == 1 && gamma[0] < 1.0),
         Curve::Constant | Curve::Cosine => return Ok(()),
     };
-    check(fits && !factors.is_empty(), "schedule.factors", &format!("{factors:?}"), &expected)?;
-    let has_steps = *curve != Curve::Steps || !after.is_empty();
-    check(has_steps, "schedule.after", &"[]", "a list of epochs where schedule.curve = steps")
+    check(fits && !gamma.is_empty(), "schedule.gamma", &format!("{gamma:?}"), &expected)?;
+    let has_steps = *curve != Curve::Steps || !milestones.is_empty();
+    check(has_steps, "schedule.milestones", &"[]", "a list of epochs where schedule.curve = steps")
 }
 
 /// The number of parameters of the model on examples of `data` values, for which the likelihood wants `outputs` numbers:

@@ -3,14 +3,14 @@
 use super::cells::Cells;
 pub use super::elements::Elements;
 use super::pictures::{self, Source};
-use super::{Dataset, Format, Labels, Request, categories, disk, places};
+use super::{Dataset, Format, Labels, ReadOptions, categories, disk, places};
 use crate::config::{Domain, Layout};
 use crate::error::{Error, Result};
 
 /// Classes from 0 up to here are taken as they are; others are numbered in ascending order.
 const PLAIN_CLASSES: f64 = 65_536.0;
 /// More different labels are no classes.
-const MOST_CLASSES: usize = 1000;
+const MAX_CLASSES: usize = 1000;
 
 /// The content of one array.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,7 +63,7 @@ pub fn dataset(
     cells: Cells,
     test: Option<usize>,
     labels: Option<Labels>,
-    request: &Request,
+    request: &ReadOptions,
 ) -> Result<Dataset> {
     let complain = |what: String| Error::Data(format!("{name}: {what}"));
     let categorical = request.takes.domain == Domain::Categories;
@@ -111,7 +111,7 @@ pub fn labels(array: &Array, examples: usize) -> std::result::Result<Labels, Str
     let mut found = all.clone();
     found.sort_by(f64::total_cmp);
     found.dedup();
-    if found.len() > MOST_CLASSES {
+    if found.len() > MAX_CLASSES {
         return Err(format!("it has {} different values, which are too many for classes", found.len()));
     }
     let class = |label: &f64| found.partition_point(|other| other < label) as u32;

@@ -4,8 +4,8 @@
 //! its extents, which the encoding keeps for what comes out.
 
 use super::cells::{Cells, Growing};
-use super::table::{Encoding, Frame, Kind, MOST_LEVELS};
-use super::{Dataset, Format, Labels, Request, hash};
+use super::table::{ColumnKind, Encoding, Frame, MAX_LEVELS};
+use super::{Dataset, Format, Labels, ReadOptions, hash};
 use crate::config::MAX_WIDTH;
 use crate::error::{Error, Result};
 
@@ -24,7 +24,7 @@ pub fn dataset(
     cells: Cells,
     (order, test): (Vec<u32>, usize),
     labels: Option<Labels>,
-    request: &Request,
+    request: &ReadOptions,
 ) -> Result<Dataset> {
     let complain = |what: String| Error::Data(format!("{name}: {what}"));
     let extents = &dims[1..];
@@ -38,7 +38,7 @@ pub fn dataset(
     // What is too much for memory is on the disk before it is gone through once more.
     let cells = within_memory(name, cells, &encoding, request)?;
     // Of arrays of up to three dimensions the same as for every other likelihood that takes these numbers as they are.
-    let plain = cells.encoded(&Encoding::alike(extents, &Kind::PLAIN), &order);
+    let plain = cells.encoded(&Encoding::alike(extents, &ColumnKind::PLAIN), &order);
     let hash = hash(shape_of(extents), &plain, labels.as_ref().map(|labels| &labels.of[..]), test)?;
     let frame = Frame { columns: encoding.columns.clone(), cells };
     let data = frame.dataset(name, encoding, order, test, labels, request)?;
@@ -55,7 +55,7 @@ pub fn shape_of(extents: &[usize]) -> [usize; 3] {
 }
 
 /// The encoding of a trained model, where there is one, if examples of these extents can be read by it.
-fn known<'a>(extents: &[usize], request: &Request<'a>) -> Decoded<Option<&'a Encoding>> {
+fn known<'a>(extents: &[usize], request: &ReadOptions<'a>) -> Decoded<Option<&'a Encoding>> {
     let Some(encoding) = request.known.and_then(|known| known.encoding) else { return Ok(None) };
     match encoding.categories() {
         Some((trained, _)) if trained == extents => Ok(Some(encoding)),
@@ -80,7 +80,7 @@ fn numbered(extents: &[usize], categories: usize) -> Decoded<Encoding> {
              them anew, from 0 without gaps, and write a number that stands for a missing value as NaN"
         ));
     }
-    Ok(Encoding::alike(extents, &Kind::Numbered { categories }))
+    Ok(Encoding::alike(extents, &ColumnKind::Numbered { categories }))
 }
 
 /// What to say where most categories never occur, as with a 255 that stands for a missing value.
@@ -98,7 +98,7 @@ fn gaps(occurring: &[bool]) -> Option<String> {
 /// Of each category up to the largest whether it occurs; or what is wrong with the first value that is no category, or
 /// none of so many that a trained model knows.
 fn occurring(cells: &Cells, extents: &[usize], trained: Option<usize>) -> Result<Decoded<Vec<bool>>> {
-    let (width, most) = (extents.iter().product(), trained.unwrap_or(MOST_LEVELS));
+    let (width, most) = (extents.iter().product(), trained.unwrap_or(MAX_LEVELS));
     let (mut occurring, mut unfit, mut row) = (vec![], None, 0_usize);
     cells.visit(width, &all_rows(cells, width), &mut |values| {
         for (at, &value) in values.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
@@ -127,7 +127,7 @@ fn why(value: f64, trained: Option<usize>) -> String {
             categories - 1
         ),
         None if whole => format!(
-            "{value}, but the categorical likelihood takes up to {MOST_LEVELS} categories, numbered from 0: number them \
+            "{value}, but the categorical likelihood takes up to {MAX_LEVELS} categories, numbered from 0: number them \
              anew (numpy.unique with return_inverse), or for counts choose `--set model.likelihood=negative-binomial`"
         ),
         _ => format!(
@@ -138,7 +138,7 @@ fn why(value: f64, trained: Option<usize>) -> String {
 }
 
 /// The cells, in a file of their own where they would take more memory than they may as a model takes them.
-fn within_memory(name: &str, cells: Cells, encoding: &Encoding, request: &Request) -> Result<Cells> {
+fn within_memory(name: &str, cells: Cells, encoding: &Encoding, request: &ReadOptions) -> Result<Cells> {
     let (width, each) = (encoding.columns.len(), 4 * encoding.columns.len());
     let rows = all_rows(&cells, width);
     let takes = (rows.len() as u64).saturating_mul(each as u64);
@@ -164,14 +164,14 @@ fn all_rows(cells: &Cells, width: usize) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::super::testing::plain;
-    use super::super::{Known, Values};
+    use super::super::{FittedPreprocessing, Values};
     use super::*;
     use crate::config::{DataConfig, Likelihood};
     use crate::data::elements::Elements;
 
     fn open(config: &DataConfig, dims: &[usize], elements: Elements, known: Option<&Encoding>) -> Result<Dataset> {
-        let known = known.map(|encoding| Known { encoding: Some(encoding), classes: None, floats: true });
-        let request = Request { config, takes: Likelihood::Categorical.takes(), known, holes: false };
+        let known = known.map(|encoding| FittedPreprocessing { encoding: Some(encoding), classes: None, floats: true });
+        let request = ReadOptions { config, takes: Likelihood::Categorical.takes(), known, holes: false };
         let order = (0..dims[0] as u32).rev().collect();
         dataset("x.npy", dims, Cells::Memory(elements), (order, 0), None, &request)
     }
@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn the_hash_is_that_of_the_numbers_however_many_categories_are_known() {
         let elements = || Elements::U8(vec![0, 1, 1, 0, 2, 0]);
-        let trained = Encoding::alike(&[2], &Kind::Numbered { categories: 7 });
+        let trained = Encoding::alike(&[2], &ColumnKind::Numbered { categories: 7 });
         let own = open(&plain(), &[3, 2], elements(), None).unwrap();
         let other = open(&plain(), &[3, 2], elements(), Some(&trained)).unwrap();
         assert_eq!((own.width(), other.width()), (6, 14));
@@ -211,7 +211,7 @@ mod tests {
         let found = notes(&[0, 1, 2, 255]);
         assert!(found.len() == 1 && found[0].starts_with("of the categories 0 to 255 only 4 occur"), "{found:?}");
         // What a trained model knows need not occur.
-        let trained = Encoding::alike(&[2], &Kind::Numbered { categories: 7 });
+        let trained = Encoding::alike(&[2], &ColumnKind::Numbered { categories: 7 });
         let data = open(&plain(), &[1, 2], Elements::U8(vec![6, 6]), Some(&trained)).unwrap();
         assert_eq!(data.notes, [""; 0]);
     }

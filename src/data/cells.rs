@@ -1,8 +1,8 @@
 //! The cells of a table or of an array, in memory or on the disk.
 
 use super::Values;
-use super::disk::{Disk, PORTION, Part, too_many};
-use super::elements::{Element, Elements, Kind};
+use super::disk::{Disk, FileRows, PORTION, too_many};
+use super::elements::{Element, ElementType, Elements};
 use super::table::Encoding;
 use crate::durable::scratch::Scratch;
 use crate::error::Result;
@@ -154,7 +154,8 @@ impl Growing {
             self.flush()?;
         }
         let Some(scratch) = self.scratch else { return Ok(Cells::Memory(Elements::F64(self.cells))) };
-        let part = Part::unpacked(&self.name, scratch.finish()?, Element::little(Kind::F64), self.rows as usize);
+        let part =
+            FileRows::unpacked(&self.name, scratch.finish()?, Element::little(ElementType::F64), self.rows as usize);
         Ok(Cells::Disk(Disk::new(self.columns, vec![part])?))
     }
 }

@@ -5,7 +5,7 @@ use crate::config::{Domain, Takes};
 use crate::error::{Error, Result};
 
 /// The largest count: rates end at exp 20, and beyond 2²⁴ single precision has not every whole number.
-const MOST_COUNTED: f32 = 16_777_216.0;
+const MAX_COUNTED: f32 = 16_777_216.0;
 
 /// What to say where values are pixels, and categories are wanted.
 pub const NO_CATEGORIES: &str = "these are pixels, and the categorical likelihood takes categories; give an array (.npy, .npz) \
@@ -62,7 +62,7 @@ pub fn can_be(x: f32, domain: Domain) -> bool {
         Domain::Unit | Domain::Categories => (0.0..=1.0).contains(&x),
         // A level in single precision, or read as text.
         Domain::Levels => (0.0..=1.0).contains(&x) && (255.0 * x - (255.0 * x).round()).abs() < 1e-3,
-        Domain::Counts => (0.0..=MOST_COUNTED).contains(&x) && x.fract() == 0.0,
+        Domain::Counts => (0.0..=MAX_COUNTED).contains(&x) && x.fract() == 0.0,
         Domain::Numbers | Domain::Columns => true,
     }
 }
@@ -71,7 +71,7 @@ pub fn can_be(x: f32, domain: Domain) -> bool {
 pub fn taken(Takes { domain, likelihood }: Takes) -> String {
     let values = match domain {
         Domain::Levels => "the 256 levels of pictures, bytes or multiples of 1/255 from 0 to 1",
-        Domain::Counts => &format!("counts, whole numbers from 0 to {MOST_COUNTED}"),
+        Domain::Counts => &format!("counts, whole numbers from 0 to {MAX_COUNTED}"),
         Domain::Unit => "values from 0 to 1",
         Domain::Categories => "a 1 among zeros for each value, or probabilities",
         Domain::Numbers | Domain::Columns => "finite values",
@@ -124,13 +124,14 @@ fn place(dataset: &Dataset, example: usize, value: usize) -> String {
 /// Tells whether counts are such that a rate can reach them, from the largest number in each place of a row.
 fn check_counts(dataset: &Dataset, largest: &[f32]) -> Result<()> {
     let Some(encoding) = &dataset.encoding else { return Ok(()) };
-    let counts = encoding.columns.iter().zip(encoding.spans()).filter(|(column, _)| column.kind == table::Kind::Count);
+    let counts =
+        encoding.columns.iter().zip(encoding.spans()).filter(|(column, _)| column.kind == table::ColumnKind::Count);
     for (column, span) in counts {
         let largest = largest[span.start];
-        if largest > MOST_COUNTED {
+        if largest > MAX_COUNTED {
             return Err(Error::Data(format!(
                 "{}: column `{1}` has counts up to {largest}, and those of a Poisson distribution may go to \
-                 {MOST_COUNTED}; take them as measurements with `--set data.columns.{1}=numeric`",
+                 {MAX_COUNTED}; take them as measurements with `--set data.columns.{1}=numeric`",
                 dataset.name, column.name
             )));
         }

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 
 /// More different labels are no classes.
-const MOST_CLASSES: usize = 1 << 16;
+const MAX_CLASSES: usize = 1 << 16;
 
 /// Names that are listed in a message.
 const LISTED: usize = 12;
@@ -29,10 +29,10 @@ pub fn named(data: Dataset, known: Option<&[String]>) -> Result<Dataset> {
     };
     let names = match known {
         Some(known) => known.to_vec(),
-        None if data.class_count() > MOST_CLASSES => {
+        None if data.class_count() > MAX_CLASSES => {
             let count = data.class_count();
             return Err(complain(format!(
-                "labels go up to {count}, and a model can be told up to {MOST_CLASSES} classes"
+                "labels go up to {count}, and a model can be told up to {MAX_CLASSES} classes"
             )));
         }
         None => (0..data.class_count() as u32).map(name).collect(),

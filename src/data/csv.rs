@@ -20,7 +20,7 @@ use ::csv::ByteRecord;
 
 use super::cells::Growing;
 use super::table::{Column, Encoding, Frame};
-use super::{Dataset, Labels, Request, places};
+use super::{Dataset, Labels, ReadOptions, places};
 use crate::config::{ColumnType, Domain, MAX_WIDTH, nearest};
 use crate::error::{Error, Result};
 use infer::Seen;
@@ -39,7 +39,7 @@ type Decoded<T> = std::result::Result<T, String>;
 /// # Errors
 /// [`Error::Data`] in one line that begins with the path and gives the line, [`Error::Usage`] where the configuration
 /// names columns that are not there, or validation would leave nothing to train on.
-pub fn dataset(path: &Path, request: &Request) -> Result<Dataset> {
+pub fn dataset(path: &Path, request: &ReadOptions) -> Result<Dataset> {
     let name = path.display().to_string();
     let complain = |what: String| Error::Data(format!("{name}: {what}"));
     let (header, delimiter) = header(path).map_err(complain)?;
@@ -100,7 +100,12 @@ fn header(path: &Path) -> Decoded<(Vec<String>, u8)> {
 }
 
 /// The place of the column that holds the labels, where there is one.
-fn label_column(name: &str, header: &[String], request: &Request, notes: &mut Vec<String>) -> Result<Option<usize>> {
+fn label_column(
+    name: &str,
+    header: &[String],
+    request: &ReadOptions,
+    notes: &mut Vec<String>,
+) -> Result<Option<usize>> {
     let asked = request.config.labels.as_str();
     if matches!(asked, "" | "none") {
         return Ok(None);
@@ -115,7 +120,7 @@ fn label_column(name: &str, header: &[String], request: &Request, notes: &mut Ve
 }
 
 /// The types that the configuration states, by its likelihood or by column.
-fn stated(name: &str, header: &[String], request: &Request) -> Result<Vec<Option<ColumnType>>> {
+fn stated(name: &str, header: &[String], request: &ReadOptions) -> Result<Vec<Option<ColumnType>>> {
     let columns = &request.config.columns;
     if let Some(missing) = columns.keys().find(|column| *column != "*" && !header.contains(column)) {
         return Err(Error::Usage(format!("data.columns.{missing}: {}", no_column(name, header, missing))));
@@ -163,7 +168,7 @@ fn cells(
     picked: &[usize],
     label: Option<usize>,
     marks: &Marks,
-    request: &Request,
+    request: &ReadOptions,
     notes: &mut Vec<String>,
 ) -> Result<(Frame, Option<Labels>)> {
     let name = path.display().to_string();

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::Values;
-use super::elements::{Element, Elements, Kind};
+use super::elements::{Element, ElementType, Elements};
 use super::table::Encoding;
 use crate::error::{Error, Result};
 
@@ -27,7 +27,7 @@ const GAP: u32 = 8;
 
 /// Rows in a file.
 #[derive(Debug, Clone)]
-pub struct Part {
+pub struct FileRows {
     /// What the file is called in messages.
     name: String,
     file: Arc<File>,
@@ -39,7 +39,7 @@ pub struct Part {
     rows: usize,
 }
 
-impl Part {
+impl FileRows {
     /// So many rows of a file, from byte `start` on.
     ///
     /// # Errors
@@ -100,7 +100,7 @@ impl Part {
 }
 
 /// Two are the same where they are rows of one file.
-impl PartialEq for Part {
+impl PartialEq for FileRows {
     fn eq(&self, other: &Self) -> bool {
         let file = Arc::ptr_eq(&self.file, &other.file) || !self.scratch && !other.scratch && self.name == other.name;
         let rest = |part: &Self| (part.element, part.start, part.rows);
@@ -114,7 +114,7 @@ pub struct Disk {
     /// Elements of a row.
     columns: usize,
     /// Files, whose rows are counted through.
-    parts: Vec<Part>,
+    parts: Vec<FileRows>,
     /// The row of each example.
     order: Arc<[u32]>,
     /// The shape of an image whose channels come last in the file: channels, height, width.
@@ -129,11 +129,11 @@ impl Disk {
     /// # Errors
     /// [`Error::Data`] where there are more rows than an index of 32 bits can name, or where the files hold elements that
     /// do not go together.
-    pub fn new(columns: usize, parts: Vec<Part>) -> Result<Self> {
+    pub fn new(columns: usize, parts: Vec<FileRows>) -> Result<Self> {
         let rows = parts.iter().map(|part| part.rows as u64).sum::<u64>();
-        let name = |part: Option<&Part>| part.map_or(String::new(), |part| part.name.clone());
+        let name = |part: Option<&FileRows>| part.map_or(String::new(), |part| part.name.clone());
         let rows = u32::try_from(rows).map_err(|_| too_many(&name(parts.first()), rows))?;
-        let kind = |part: &Part| part.element.kind.name();
+        let kind = |part: &FileRows| part.element.kind.name();
         if let Some(pair) = parts.windows(2).find(|pair| kind(&pair[0]) != kind(&pair[1])) {
             return Err(Error::Data(format!(
                 "{} and {}: {} and {} do not go together",
@@ -167,7 +167,7 @@ impl Disk {
     /// The same rows of bytes, of which none is larger than 1, as false and true.
     #[must_use]
     pub fn into_bits(mut self) -> Self {
-        self.parts.iter_mut().for_each(|part| part.element.kind = Kind::Bool);
+        self.parts.iter_mut().for_each(|part| part.element.kind = ElementType::Bool);
         self
     }
 
@@ -178,7 +178,7 @@ impl Disk {
     /// [`Error::Data`] with the name of the file that cannot be read.
     pub fn largest(&self, enough: u8) -> Result<(f32, bool)> {
         let mut largest = 0.0_f32;
-        if self.parts.iter().any(|part| part.element.kind == Kind::Bool) {
+        if self.parts.iter().any(|part| part.element.kind == ElementType::Bool) {
             return Ok((1.0, true));
         }
         let enough = if self.are_bytes() { enough.into() } else { 1.0 };
@@ -325,12 +325,12 @@ fn read_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()>
 mod tests {
     use super::*;
 
-    const BYTE: Element = Element::little(Kind::U8);
+    const BYTE: Element = Element::little(ElementType::U8);
 
-    fn part(folder: &Path, name: &str, bytes: &[u8], start: u64, rows: usize) -> Part {
+    fn part(folder: &Path, name: &str, bytes: &[u8], start: u64, rows: usize) -> FileRows {
         let path = folder.join(name);
         std::fs::write(&path, bytes).unwrap();
-        Part::open(&path, BYTE, start, rows).unwrap()
+        FileRows::open(&path, BYTE, start, rows).unwrap()
     }
 
     fn bytes(disk: &Disk, examples: &[u32]) -> String {
@@ -369,17 +369,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x");
         for (kind, big, body, expected) in [
-            (Kind::F32, true, [1.5_f32, -2.0].map(f32::to_be_bytes).concat(), Values::F32(vec![-2.0, 1.5])),
-            (Kind::F64, false, [1.5_f64, 0.1].map(f64::to_le_bytes).concat(), Values::F32(vec![0.1, 1.5])),
-            (Kind::I16, true, [-3_i16, 300].map(i16::to_be_bytes).concat(), Values::F32(vec![300.0, -3.0])),
-            (Kind::Bool, false, vec![1, 0], Values::U8(vec![0, 255])),
+            (ElementType::F32, true, [1.5_f32, -2.0].map(f32::to_be_bytes).concat(), Values::F32(vec![-2.0, 1.5])),
+            (ElementType::F64, false, [1.5_f64, 0.1].map(f64::to_le_bytes).concat(), Values::F32(vec![0.1, 1.5])),
+            (ElementType::I16, true, [-3_i16, 300].map(i16::to_be_bytes).concat(), Values::F32(vec![300.0, -3.0])),
+            (ElementType::Bool, false, vec![1, 0], Values::U8(vec![0, 255])),
         ] {
             std::fs::write(&path, body).unwrap();
-            let disk = Disk::new(1, vec![Part::open(&path, Element { kind, big }, 0, 2).unwrap()]).unwrap();
+            let disk = Disk::new(1, vec![FileRows::open(&path, Element { kind, big }, 0, 2).unwrap()]).unwrap();
             assert_eq!(disk.values(&[1, 0]).unwrap(), expected, "{kind:?}");
         }
         std::fs::write(&path, [0, 1, 2]).unwrap();
-        let disk = Disk::new(1, vec![Part::open(&path, Element::little(Kind::Bool), 0, 3).unwrap()]).unwrap();
+        let disk =
+            Disk::new(1, vec![FileRows::open(&path, Element::little(ElementType::Bool), 0, 3).unwrap()]).unwrap();
         let error = disk.values(&[0, 2]).unwrap_err().to_string();
         assert!(error.ends_with("x: in rows 0 to 2 (from 0): element 1 is 2, and booleans are 0 or 1"), "{error}");
     }
@@ -399,7 +400,7 @@ mod tests {
         let error = Disk::new(1, parts.clone()).unwrap_err().to_string();
         assert!(error.ends_with("a: 4294967296 examples are too many, 4294967295 is the most"), "{error}");
         parts[0].rows = 1;
-        parts[1].element = Element::little(Kind::F32);
+        parts[1].element = Element::little(ElementType::F32);
         let error = Disk::new(1, parts).unwrap_err().to_string();
         assert!(error.ends_with("b: bytes and 32-bit floats do not go together"), "{error}");
     }

@@ -8,7 +8,7 @@ type Decoded<T> = std::result::Result<T, String>;
 /// The types of elements that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
-pub enum Kind {
+pub enum ElementType {
     Bool,
     U8,
     U16,
@@ -26,7 +26,7 @@ pub enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Element {
     /// Its type.
-    pub kind: Kind,
+    pub kind: ElementType,
     /// Whether its highest byte comes first.
     pub big: bool,
 }
@@ -46,7 +46,7 @@ pub enum Elements {
     F64(Vec<f64>),
 }
 
-impl Kind {
+impl ElementType {
     /// Bytes of an element.
     pub fn bytes(self) -> usize {
         match self {
@@ -76,7 +76,7 @@ impl Kind {
 
 impl Element {
     /// Elements of this type, their lowest byte first.
-    pub const fn little(kind: Kind) -> Self {
+    pub const fn little(kind: ElementType) -> Self {
         Self { kind, big: false }
     }
 
@@ -92,26 +92,26 @@ impl Element {
             };
         }
         Ok(match self.kind {
-            Kind::Bool => {
+            ElementType::Bool => {
                 if let Some(at) = body.iter().position(|&byte| byte > 1) {
                     return Err(format!("element {at} is {}, and booleans are 0 or 1", body[at]));
                 }
                 Elements::Bool(body.to_vec())
             }
-            Kind::U8 => Elements::U8(body.to_vec()),
-            Kind::U16 => integers!(u16),
-            Kind::U32 => integers!(u32),
-            Kind::I8 => integers!(i8),
-            Kind::I16 => integers!(i16),
-            Kind::I32 => integers!(i32),
-            Kind::I64 => integers!(i64),
-            Kind::U64 => {
+            ElementType::U8 => Elements::U8(body.to_vec()),
+            ElementType::U16 => integers!(u16),
+            ElementType::U32 => integers!(u32),
+            ElementType::I8 => integers!(i8),
+            ElementType::I16 => integers!(i16),
+            ElementType::I32 => integers!(i32),
+            ElementType::I64 => integers!(i64),
+            ElementType::U64 => {
                 let signed = numbers(body, big, |bytes| i64::try_from(u64::from_le_bytes(bytes)).ok());
                 let signed: Option<Vec<i64>> = signed.into_iter().collect();
                 Elements::Int(signed.ok_or("an integer is larger than 2^63 - 1; store floats")?)
             }
-            Kind::F32 => Elements::F32(numbers(body, big, f32::from_le_bytes)),
-            Kind::F64 => Elements::F64(numbers(body, big, f64::from_le_bytes)),
+            ElementType::F32 => Elements::F32(numbers(body, big, f32::from_le_bytes)),
+            ElementType::F64 => Elements::F64(numbers(body, big, f64::from_le_bytes)),
         })
     }
 }
@@ -169,11 +169,11 @@ impl Elements {
     /// What the type is called.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Bool(_) => Kind::Bool.name(),
-            Self::U8(_) => Kind::U8.name(),
-            Self::Int(_) => Kind::I64.name(),
-            Self::F32(_) => Kind::F32.name(),
-            Self::F64(_) => Kind::F64.name(),
+            Self::Bool(_) => ElementType::Bool.name(),
+            Self::U8(_) => ElementType::U8.name(),
+            Self::Int(_) => ElementType::I64.name(),
+            Self::F32(_) => ElementType::F32.name(),
+            Self::F64(_) => ElementType::F64.name(),
         }
     }
 

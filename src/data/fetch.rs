@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::{Dataset, Request, hex, idx};
+use super::{Dataset, ReadOptions, hex, idx};
 use crate::durable;
 use crate::error::{Error, Result};
 
@@ -114,7 +114,7 @@ pub fn source(name: &str) -> Option<&'static Source> {
 /// # Errors
 /// [`Error::Data`] where no mirror can be reached or none has the right bytes: it says where to put the files.
 /// [`Error::Disk`] where they cannot be kept.
-pub fn dataset(source: &Source, request: &Request) -> Result<Dataset> {
+pub fn dataset(source: &Source, request: &ReadOptions) -> Result<Dataset> {
     let folder = ensure(source, &mut |_, _, _| {})?;
     let data = idx::folder(&folder, request)?;
     Ok(Dataset { name: source.name.to_owned(), ..data })

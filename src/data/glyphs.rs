@@ -26,7 +26,7 @@ pub const SEED: u64 = 20;
 
 const PIXELS: usize = SIDE * SIDE;
 /// More would not fit the memory of most machines (784 bytes each).
-const MOST_EXAMPLES: usize = 10_000_000;
+const MAX_EXAMPLES: usize = 10_000_000;
 /// Straight pieces that replace the curve between two control points.
 const PIECES: usize = 6;
 /// The longer side of the ink in pixels, of which the width of the pen is a part.
@@ -41,8 +41,8 @@ type Point = [f32; 2];
 /// # Errors
 /// [`Error::Usage`] for no or too many examples, or where validation would leave nothing to train on.
 pub fn dataset(examples: usize, validation: usize) -> Result<Dataset> {
-    if !(1..=MOST_EXAMPLES).contains(&examples) {
-        return Err(Error::Usage(format!("data.examples = {examples}: glyphs draws 1 to {MOST_EXAMPLES} examples")));
+    if !(1..=MAX_EXAMPLES).contains(&examples) {
+        return Err(Error::Usage(format!("data.examples = {examples}: glyphs draws 1 to {MAX_EXAMPLES} examples")));
     }
     let (pixels, labels) = draw(SEED, examples);
     let data = Dataset::new("glyphs", [1, SIDE, SIDE], Values::U8(pixels), Some(labels), examples / 6, validation)?;

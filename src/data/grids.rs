@@ -12,7 +12,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::array::Array;
-use super::{Dataset, Format, Request, Values, npy};
+use super::{Dataset, Format, ReadOptions, Values, npy};
 use crate::config::Takes;
 use crate::error::{Error, Result};
 
@@ -64,7 +64,7 @@ pub fn about(folder: &Path) -> Result<About> {
 ///
 /// # Errors
 /// [`Error::Usage`] where validation would leave nothing to train on; [`Error::Bug`] where parts do not add up.
-pub fn dataset(about: &About, codes: &[u32], request: &Request) -> Result<Dataset> {
+pub fn dataset(about: &About, codes: &[u32], request: &ReadOptions) -> Result<Dataset> {
     let [training, validation, test] = about.parts;
     let (height, width) = (about.grid[0], about.grid[1]);
     let validation = if validation > 0 { validation } else { request.validation(training) };
@@ -79,7 +79,7 @@ pub fn dataset(about: &About, codes: &[u32], request: &Request) -> Result<Datase
 /// # Errors
 /// [`Error::Usage`] for a model that is no prior of codes; [`Error::Data`] that names the file where it cannot be read, or has
 /// not what [`About`] says; those of [`dataset`].
-pub fn folder(folder: &Path, request: &Request) -> Result<Dataset> {
+pub fn folder(folder: &Path, request: &ReadOptions) -> Result<Dataset> {
     if request.takes != Takes::CODES {
         return Err(Error::Usage(format!(
             "{}: these are codes of a VQ-VAE, which only their prior is trained on: elbo train --prior-of RUN",

@@ -14,10 +14,10 @@ use flate2::bufread::MultiGzDecoder;
 
 use super::body::Body;
 use super::cells::Cells;
-use super::disk::{Disk, Part as Rows};
+use super::disk::{Disk, FileRows};
 use super::elements::{self, Element};
 use super::pictures::{self, Source};
-use super::{Dataset, Format, Labels, Request, Values};
+use super::{Dataset, Format, Labels, ReadOptions, Values};
 use crate::error::{Error, Result};
 
 /// The file that a folder must have.
@@ -55,7 +55,7 @@ struct Part {
 /// # Errors
 /// [`Error::Data`] where files are missing, malformed or do not belong together, [`Error::Usage`] where validation
 /// would leave nothing to train on.
-pub fn folder(folder: &Path, request: &Request) -> Result<Dataset> {
+pub fn folder(folder: &Path, request: &ReadOptions) -> Result<Dataset> {
     let Some(images) = find(folder, TRAIN_IMAGES)? else {
         return Err(Error::Data(format!(
             "{}: no IDX images in this folder; looked for {TRAIN_IMAGES} and {}, each also with .gz",
@@ -92,7 +92,7 @@ pub fn is_in(folder: &Path) -> Result<bool> {
 ///
 /// # Errors
 /// As [`folder`].
-pub fn file(images: &Path, request: &Request) -> Result<Dataset> {
+pub fn file(images: &Path, request: &ReadOptions) -> Result<Dataset> {
     let mut labels = None;
     for candidate in label_names(images) {
         if labels.is_none() && exists(&candidate)? {
@@ -134,15 +134,15 @@ fn on_disk(path: &Path) -> Result<Array> {
     let mut stored = Stored::open(file).map_err(|what| wrong(path, &what))?;
     let Start { kind, dims, body } = stored.start().map_err(|what| wrong(path, &what))?;
     let element = match kind {
-        Kind::U8 => Element::little(elements::Kind::U8),
-        Kind::F32 => Element { kind: elements::Kind::F32, big: true },
+        Kind::U8 => Element::little(elements::ElementType::U8),
+        Kind::F32 => Element { kind: elements::ElementType::F32, big: true },
     };
     let part = if let Stored::Packed(_) = stored {
         let (name, complain) = (path.display().to_string(), stored.complaint());
-        Rows::unpacked(&name, body.unpack(stored.bytes(), complain, &name)?, element, dims[0])
+        FileRows::unpacked(&name, body.unpack(stored.bytes(), complain, &name)?, element, dims[0])
     } else {
         body.check(length).map_err(|what| wrong(path, &what))?;
-        Rows::open(path, element, body.start, dims[0])?
+        FileRows::open(path, element, body.start, dims[0])?
     };
     Ok(Array { values: Values::Disk(Disk::new(dims[1..].iter().product(), vec![part])?), dims })
 }
@@ -299,7 +299,7 @@ fn part(path: PathBuf, labels: Option<PathBuf>, large: bool) -> Result<Part> {
 }
 
 /// Joins the parts in one block. Without a test part it is a share at the end of the only one.
-fn finish(source: &Path, train: Part, test: Option<Part>, request: &Request) -> Result<Dataset> {
+fn finish(source: &Path, train: Part, test: Option<Part>, request: &ReadOptions) -> Result<Dataset> {
     let shape = match train.images.dims[1..] {
         [width] => [1, 1, width],
         [height, width] => [1, height, width],

@@ -15,10 +15,10 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use super::cells::Cells;
-use super::disk::{Disk, PORTION, Part};
+use super::disk::{Disk, FileRows, PORTION};
 use super::elements::{self, Element};
 use super::pictures::{self, Source};
-use super::{Dataset, Format, Labels, Request, Values, places};
+use super::{Dataset, Format, Labels, ReadOptions, Values, places};
 use crate::config::{Background, Colour, Damaged, DataConfig, Fit};
 use crate::durable::scratch::Scratch;
 use crate::error::{Error, Result};
@@ -54,7 +54,7 @@ impl Target {
 /// [`Error::Data`], in one line that names the folder or the image and the setting that helps; [`Error::Usage`] where the
 /// configuration makes no sense for images, or validation would leave nothing to train on; [`Error::Disk`] where images
 /// that are too many for the memory cannot be unpacked.
-pub fn dataset(folder: &Path, request: &Request) -> Result<Dataset> {
+pub fn dataset(folder: &Path, request: &ReadOptions) -> Result<Dataset> {
     let config = request.config;
     let resize = config.size()?;
     let Listing { mut images, classes, mut test, mut notes } = files::list(folder, &config.labels)?;
@@ -334,8 +334,9 @@ impl Pictures {
         match self {
             Self::Memory(pictures) => Ok(block(pictures, order)),
             Self::Disk(scratch) => {
-                let element = Element::little(if target.deep { elements::Kind::F32 } else { elements::Kind::U8 });
-                let part = Part::unpacked(name, scratch.finish()?, element, order.len());
+                let element =
+                    Element::little(if target.deep { elements::ElementType::F32 } else { elements::ElementType::U8 });
+                let part = FileRows::unpacked(name, scratch.finish()?, element, order.len());
                 Ok(Values::Disk(Disk::new(target.values(), vec![part])?.reordered(order)))
             }
         }

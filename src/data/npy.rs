@@ -17,11 +17,11 @@ use std::path::Path;
 
 use super::array::{self, Array};
 use super::cells::Cells;
-use super::disk::{Disk, Part};
-use super::{Dataset, Request};
+use super::disk::{Disk, FileRows};
+use super::{Dataset, ReadOptions};
 use crate::error::{Error, Result};
 pub use header::Header;
-use header::MOST_HEADER;
+use header::MAX_HEADER;
 
 /// The bytes that every file begins with.
 pub const MAGIC: &[u8] = b"\x93NUMPY";
@@ -34,7 +34,7 @@ type Decoded<T> = std::result::Result<T, String>;
 /// # Errors
 /// [`Error::Data`] in one line that begins with the path, [`Error::Usage`] where validation would leave nothing,
 /// [`Error::Disk`] where an array that is too large for the memory cannot be unpacked.
-pub fn dataset(path: &Path, request: &Request) -> Result<Dataset> {
+pub fn dataset(path: &Path, request: &ReadOptions) -> Result<Dataset> {
     let name = path.display().to_string();
     let complain = |what: String| Error::Data(format!("{name}: {what}"));
     let (header, _) = header(&mut reader(path)?).map_err(complain)?;
@@ -55,7 +55,7 @@ pub fn dataset(path: &Path, request: &Request) -> Result<Dataset> {
 }
 
 /// Whether arrays take more memory than they may, as they are stored or as a model takes them.
-pub fn is_large(headers: &[&Header], request: &Request) -> bool {
+pub fn is_large(headers: &[&Header], request: &ReadOptions) -> bool {
     let takes = |header: &&Header| {
         let kind = header.element.kind;
         let plain = kind.is_byte() && !request.scales(header.dims.len() == 2);
@@ -67,14 +67,14 @@ pub fn is_large(headers: &[&Header], request: &Request) -> bool {
 }
 
 /// The rows of a file that stay there; they are copied where they lie column by column.
-fn on_disk(path: &Path) -> Result<Part> {
+fn on_disk(path: &Path) -> Result<FileRows> {
     let name = path.display().to_string();
     let complain = |what: String| Error::Data(format!("{name}: {what}"));
     let mut file = reader(path)?;
     let (header, start) = header(&mut file).map_err(complain)?;
     let found = file.get_ref().metadata().map_err(|error| complain(format!("cannot be read: {error}")))?.len();
     header.body(start).and_then(|body| body.check(found)).map_err(complain)?;
-    let part = Part::open(path, header.element, start, header.rows())?;
+    let part = FileRows::open(path, header.element, start, header.rows())?;
     if header.fortran { transpose::row_by_row(&name, &part, &header.dims) } else { Ok(part) }
 }
 
@@ -82,13 +82,13 @@ fn on_disk(path: &Path) -> Result<Part> {
 ///
 /// # Errors
 /// [`Error::Data`] where they are no such file, [`Error::Disk`] where they cannot be written.
-pub fn unpack(mut bytes: impl Read, archive: &str, array: &str) -> Result<Part> {
+pub fn unpack(mut bytes: impl Read, archive: &str, array: &str) -> Result<FileRows> {
     let name = format!("{archive}: array {array}");
     let complain = |what: String| Error::Data(format!("{name}: {what}"));
     let (header, start) = header(&mut bytes).map_err(complain)?;
     let body = header.body(start).map_err(complain)?;
     let file = body.unpack(bytes, |error| format!("cannot be read: {error}"), &name)?;
-    let part = Part::unpacked(&name, file, header.element, header.rows());
+    let part = FileRows::unpacked(&name, file, header.element, header.rows());
     if header.fortran { transpose::row_by_row(&name, &part, &header.dims) } else { Ok(part) }
 }
 
@@ -143,8 +143,8 @@ pub fn header(bytes: &mut impl Read) -> Decoded<(Header, u64)> {
         2 | 3 => take(4)?.iter().rev().fold(0, |length, &byte| length << 8 | u64::from(byte)),
         version => return Err(format!("version {version} of the .npy format is not known; there are 1, 2 and 3")),
     };
-    if length > MOST_HEADER {
-        return Err(format!("the header is damaged: it claims to be {length} bytes long, allowed are {MOST_HEADER}"));
+    if length > MAX_HEADER {
+        return Err(format!("the header is damaged: it claims to be {length} bytes long, allowed are {MAX_HEADER}"));
     }
     let text = String::from_utf8(take(length)?).map_err(|_| "the header is damaged: it is no text".to_owned())?;
     Ok((Header::parse(&text)?, taken))

@@ -14,16 +14,16 @@ use zip::ZipArchive;
 
 use super::array::{self, Array};
 use super::cells::Cells;
-use super::disk::{Disk, Part};
-use super::{Dataset, Labels, Request, kinds, npy};
+use super::disk::{Disk, FileRows};
+use super::{Dataset, Labels, ReadOptions, kinds, npy};
 use crate::error::{Error, Result};
 
 /// More entries are no archive of arrays.
-const MOST_ENTRIES: usize = 10_000;
+const MAX_ENTRIES: usize = 10_000;
 /// Deflate makes at most 1032 bytes of one: who declares more lies.
-const MOST_EXPANSION: u64 = 1032;
+const MAX_EXPANSION: u64 = 1032;
 /// The most bytes that an array may have when unpacked.
-const MOST_BYTES: u64 = 1 << 36;
+const MAX_BYTES: u64 = 1 << 36;
 
 /// Names of the array of examples, and of the labels, in the order in which they are looked for.
 const TRAINING: [&str; 2] = ["x_train", "X_train"];
@@ -47,7 +47,7 @@ struct Archive {
 /// # Errors
 /// [`Error::Data`] in one line that begins with the path; [`Error::Usage`] where the configuration names what is not
 /// there, or validation would leave nothing to train on.
-pub fn dataset(path: &Path, request: &Request) -> Result<Dataset> {
+pub fn dataset(path: &Path, request: &ReadOptions) -> Result<Dataset> {
     let name = path.display().to_string();
     let complain = |what: String| Error::Data(format!("{name}: {what}"));
     let file = File::open(path).map_err(|error| complain(format!("cannot be opened: {error}")))?;
@@ -71,8 +71,8 @@ impl Archive {
     fn open(file: File) -> Decoded<Self> {
         let damaged = |error: zip::result::ZipError| format!("this is no .npz file, or it is damaged: {error}");
         let mut zip = ZipArchive::new(BufReader::new(file)).map_err(damaged)?;
-        if zip.len() > MOST_ENTRIES {
-            return Err(format!("{} entries are too many, allowed are {MOST_ENTRIES}", zip.len()));
+        if zip.len() > MAX_ENTRIES {
+            return Err(format!("{} entries are too many, allowed are {MAX_ENTRIES}", zip.len()));
         }
         let (mut arrays, mut told) = (Vec::new(), None);
         for index in 0..zip.len() {
@@ -86,7 +86,7 @@ impl Archive {
                 told = told.or_else(|| kinds::archive(&name));
                 continue;
             };
-            if entry.size() > MOST_BYTES || entry.size() / MOST_EXPANSION > entry.compressed_size() {
+            if entry.size() > MAX_BYTES || entry.size() / MAX_EXPANSION > entry.compressed_size() {
                 let (size, stored) = (entry.size(), entry.compressed_size());
                 return Err(format!("the entry {name} claims to hold {size} bytes in {stored}; nothing was unpacked"));
             }
@@ -148,7 +148,7 @@ impl Archive {
         &mut self,
         names: &[&str],
         file: &str,
-        request: &Request,
+        request: &ReadOptions,
     ) -> Result<(Vec<usize>, Option<usize>, Cells)> {
         let complain = |what: String| Error::Data(format!("{file}: {what}"));
         let found = |name: &&str| self.arrays.iter().find(|(array, _)| array == name)?.1.as_ref().ok();
@@ -165,7 +165,7 @@ impl Archive {
         let test = dims.get(1).map(|dims| dims.first().copied().unwrap_or(0));
         let dims = dims.into_iter().map(Ok).reduce(|a, b| stacked(a?, &b?)).unwrap_or_else(|| Ok(vec![]));
         let dims = dims.map_err(|what| complain(format!("{}: {what}", names.join(" and "))))?;
-        let parts = names.iter().map(|name| self.unpack(name, file)).collect::<Result<Vec<Part>>>()?;
+        let parts = names.iter().map(|name| self.unpack(name, file)).collect::<Result<Vec<FileRows>>>()?;
         Ok((dims, test, Cells::Disk(Disk::new(columns, parts)?)))
     }
 
@@ -181,7 +181,7 @@ impl Archive {
         npy::read(self.entry(name)?).map_err(|what| format!("array {name}: {what}"))
     }
 
-    fn unpack(&mut self, name: &str, file: &str) -> Result<Part> {
+    fn unpack(&mut self, name: &str, file: &str) -> Result<FileRows> {
         let entry = self.entry(name).map_err(|what| Error::Data(format!("{file}: {what}")))?;
         npy::unpack(entry, file, name)
     }

@@ -3,8 +3,8 @@
 
 use super::cells::Cells;
 use super::elements::Elements;
-use super::table::{Column, Encoding, Frame, Kind};
-use super::{Dataset, Format, Labels, Request, Values};
+use super::table::{Column, ColumnKind, Encoding, Frame};
+use super::{Dataset, Format, Labels, ReadOptions, Values};
 use crate::config::{Domain, White};
 use crate::error::{Error, Result};
 
@@ -39,7 +39,7 @@ pub struct Source<'a> {
 ///
 /// # Errors
 /// [`Error::Data`] where it is not what a trained model takes, or cannot be read from its file; those of [`Dataset::new`].
-pub fn dataset(source: Source, request: &Request) -> Result<Dataset> {
+pub fn dataset(source: Source, request: &ReadOptions) -> Result<Dataset> {
     let Source { name, format, shape, cells, table, order, tested, rows, labels } = source;
     let (width, examples) = (shape.iter().product::<usize>(), order.len());
     let bytes = match &cells {
@@ -58,7 +58,7 @@ pub fn dataset(source: Source, request: &Request) -> Result<Dataset> {
         let data = data.with_labels(labels)?.with_rows(rows.unwrap_or(order)).hashed()?;
         return Ok(Dataset { format, notes: note.into_iter().collect(), ..data });
     }
-    let columns = (0..width).map(|at| Column { name: at.to_string(), kind: Kind::PLAIN }).collect();
+    let columns = (0..width).map(|at| Column { name: at.to_string(), kind: ColumnKind::PLAIN }).collect();
     let frame = Frame { columns, cells };
     let training = (examples - tested).saturating_sub(request.validation(examples - tested));
     let encoding = match request.known.and_then(|known| known.encoding) {
@@ -73,7 +73,7 @@ pub fn dataset(source: Source, request: &Request) -> Result<Dataset> {
 }
 
 /// The cells with their white where it is looked for, and what to say where they use a small part of their range.
-fn lit(cells: Cells, format: Format, request: &Request) -> Result<(Cells, Option<String>)> {
+fn lit(cells: Cells, format: Format, request: &ReadOptions) -> Result<(Cells, Option<String>)> {
     if request.config.white == White::Full {
         return Ok((cells, None));
     }
@@ -124,7 +124,7 @@ enum Largest {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{plain, unscaled};
-    use super::super::{Known, array, idx, images};
+    use super::super::{FittedPreprocessing, array, idx, images};
     use super::*;
     use crate::config::{DataConfig, Scale};
     use std::fs;
@@ -148,7 +148,7 @@ mod tests {
         paths
     }
 
-    fn read(path: &std::path::Path, request: &Request) -> Dataset {
+    fn read(path: &std::path::Path, request: &ReadOptions) -> Dataset {
         match path.extension().map(|end| end.to_string_lossy().into_owned()).as_deref() {
             Some("npy") => super::super::npy::dataset(path, request).unwrap(),
             Some(_) => idx::file(path, request).unwrap(),
@@ -196,8 +196,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for path in sources(folder.path(), &[0, 1, 1, 0, 0, 0, 0, 0, 1, 1, 1, 0]) {
             for (floats, white, told) in [(true, 1.0, 0), (false, 1.0 / 255.0, 1)] {
-                let (config, known) = (plain(), Known { encoding: None, classes: None, floats });
-                let data = read(&path, &Request { known: Some(known), ..unscaled(&config) });
+                let (config, known) = (plain(), FittedPreprocessing { encoding: None, classes: None, floats });
+                let data = read(&path, &ReadOptions { known: Some(known), ..unscaled(&config) });
                 assert_eq!((pixels(&data)[1], data.notes.len()), (white, told), "{} {floats}", path.display());
             }
         }
@@ -213,8 +213,8 @@ mod tests {
             assert!(data.notes[0].contains("no byte is larger than 15") && data.notes[0].contains("data.scale=unit"));
             // A model of such bytes is told once, when it is made; one of 0 and 1 is told that these are others.
             for (floats, told) in [(false, 0), (true, 1)] {
-                let known = Known { encoding: None, classes: None, floats };
-                let request = Request { known: Some(known), ..unscaled(&config) };
+                let known = FittedPreprocessing { encoding: None, classes: None, floats };
+                let request = ReadOptions { known: Some(known), ..unscaled(&config) };
                 assert_eq!(read(&path, &request).notes.len(), told);
             }
             let config = DataConfig { scale: Scale::Unit, ..config };
@@ -222,8 +222,8 @@ mod tests {
             assert_eq!((pixels(&spread)[3], pixels(&spread)[1]), (1.0, 5.0 / 15.0));
             assert_eq!(spread.original_example(0).unwrap(), [0.0, 5.0, 9.0, 15.0]);
             // Other pictures for the model are scaled as those of the training.
-            let known = Known { encoding: spread.encoding.as_ref(), classes: None, floats: true };
-            let request = Request { known: Some(known), ..unscaled(&config) };
+            let known = FittedPreprocessing { encoding: spread.encoding.as_ref(), classes: None, floats: true };
+            let request = ReadOptions { known: Some(known), ..unscaled(&config) };
             assert_eq!(pixels(&read(&path, &request)), pixels(&spread));
         }
     }

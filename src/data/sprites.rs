@@ -51,7 +51,7 @@ const COLOURS: [[u8; 3]; 6] = [[255, 0, 0], [255, 255, 0], [0, 255, 0], [0, 255,
 
 const PIXELS: usize = SIDE * SIDE;
 /// Cells of the grid without colours, which is also the most examples.
-const MOST_EXAMPLES: usize = 3 * 6 * 40 * 16 * 16;
+const MAX_EXAMPLES: usize = 3 * 6 * 40 * 16 * 16;
 /// The key of the order of the grid, apart from that of training: all runs see the same pictures.
 const ORDER: u64 = 0x7370_7269;
 /// Rounds of the network that orders the grid.
@@ -77,8 +77,8 @@ pub fn factors(coloured: bool) -> &'static [Factor] {
 /// # Errors
 /// [`Error::Usage`] for no or too many examples, or where validation would leave nothing to train on.
 pub fn dataset(examples: usize, colour: Colour, validation: usize) -> Result<Dataset> {
-    if !(1..=MOST_EXAMPLES).contains(&examples) {
-        return Err(Error::Usage(format!("data.examples = {examples}: sprites draws 1 to {MOST_EXAMPLES} examples")));
+    if !(1..=MAX_EXAMPLES).contains(&examples) {
+        return Err(Error::Usage(format!("data.examples = {examples}: sprites draws 1 to {MAX_EXAMPLES} examples")));
     }
     let coloured = colour == Colour::Rgb;
     let (pixels, shapes) = draw(examples, coloured);

@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::cells::Cells;
-use super::{Dataset, Format, Labels, Request, hex};
+use super::{Dataset, Format, Labels, ReadOptions, hex};
 use crate::error::{Error, Result};
 pub use encoding::Encoding;
 
 /// The most categories of a value. Each takes a place in what the networks read and put out, so what has more is a number, or
 /// a name for the row.
-pub const MOST_LEVELS: usize = 4096;
+pub const MAX_LEVELS: usize = 4096;
 
 /// A cell that stands for a word that the model does not know: all levels at once.
 pub const STRANGER: f64 = -1.0;
@@ -42,13 +42,13 @@ pub struct Column {
     pub name: String,
     /// What it holds.
     #[serde(flatten)]
-    pub kind: Kind,
+    pub kind: ColumnKind,
 }
 
 /// What a column holds, and how that becomes numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum Kind {
+pub enum ColumnKind {
     /// Measurements, encoded as (x − shift)/scale: one place.
     Numeric {
         /// What becomes 0.
@@ -82,7 +82,7 @@ pub enum Kind {
     },
 }
 
-impl Kind {
+impl ColumnKind {
     /// Numbers as they are.
     pub const PLAIN: Self = Self::Numeric { shift: 0.0, scale: 1.0 };
 
@@ -135,7 +135,7 @@ impl Frame {
         order: Vec<u32>,
         test: usize,
         labels: Option<Labels>,
-        request: &Request,
+        request: &ReadOptions,
     ) -> Result<Dataset> {
         let width = encoding.width();
         if width == 0 {
@@ -151,7 +151,7 @@ impl Frame {
     /// The columns of words, each with one of them, and what they may mean.
     fn words(&self) -> String {
         let text = |column: &Column| match &column.kind {
-            Kind::Text { example, .. } => Some((column.name.clone(), example.clone())),
+            ColumnKind::Text { example, .. } => Some((column.name.clone(), example.clone())),
             _ => None,
         };
         let texts: Vec<(String, String)> = self.columns.iter().filter_map(text).collect();
@@ -181,14 +181,14 @@ impl Frame {
         let learnt: Vec<bool> = self.columns.iter().map(|column| column.kind.width() > 0).collect();
         let mut missing = false;
         let mut decimals: Vec<Option<u8>> =
-            self.columns.iter().map(|column| matches!(column.kind, Kind::Numeric { .. }).then_some(0)).collect();
+            self.columns.iter().map(|column| matches!(column.kind, ColumnKind::Numeric { .. }).then_some(0)).collect();
         self.cells.visit(self.columns.len(), order, &mut |row| {
             for cell in row {
                 sha.update(cell.to_le_bytes());
             }
             missing |= row.iter().zip(&learnt).any(|(cell, learnt)| *learnt && cell.is_nan());
             for (known, &cell) in decimals.iter_mut().zip(row).filter(|(_, cell)| cell.is_finite()) {
-                *known = known.and_then(|from| (from..=MOST_DECIMALS).find(|&digits| ends_after(cell, digits)));
+                *known = known.and_then(|from| (from..=MAX_DECIMALS).find(|&digits| ends_after(cell, digits)));
             }
         })?;
         for label in labels.map_or(&[][..], |labels| &labels.of) {
@@ -202,7 +202,7 @@ impl Frame {
 }
 
 /// The most digits behind the point that are no measurement of any length.
-const MOST_DECIMALS: u8 = 6;
+const MAX_DECIMALS: u8 = 6;
 
 /// Whether a number is the nearest to one of so many digits behind the point.
 fn ends_after(number: f64, digits: u8) -> bool {

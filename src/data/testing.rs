@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Known, Request};
+use super::{FittedPreprocessing, ReadOptions};
 use crate::config::{DataConfig, Likelihood};
 use crate::rng::{Philox, Stream};
 
@@ -17,18 +17,18 @@ pub fn plain() -> DataConfig {
 }
 
 /// A request for numbers as they are.
-pub fn unscaled(config: &DataConfig) -> Request<'_> {
-    Request { config, takes: Likelihood::Bernoulli.takes(), known: None, holes: false }
+pub fn unscaled(config: &DataConfig) -> ReadOptions<'_> {
+    ReadOptions { config, takes: Likelihood::Bernoulli.takes(), known: None, holes: false }
 }
 
 /// A request for standardised tables.
-pub fn standardised(config: &DataConfig) -> Request<'_> {
-    Request { config, takes: Likelihood::Gaussian.takes(), known: None, holes: false }
+pub fn standardised(config: &DataConfig) -> ReadOptions<'_> {
+    ReadOptions { config, takes: Likelihood::Gaussian.takes(), known: None, holes: false }
 }
 
 /// A request for a model that has been trained.
-pub fn known<'a>(config: &'a DataConfig, known: Known<'a>) -> Request<'a> {
-    Request { config, takes: Likelihood::Gaussian.takes(), known: Some(known), holes: false }
+pub fn known<'a>(config: &'a DataConfig, known: FittedPreprocessing<'a>) -> ReadOptions<'a> {
+    ReadOptions { config, takes: Likelihood::Gaussian.takes(), known: Some(known), holes: false }
 }
 
 /// Files that were damaged in ways of which each is the same in every run.

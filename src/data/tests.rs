@@ -28,7 +28,7 @@ fn examples_that_are_too_many_for_a_portion_are_handed_over_in_several() {
         file.write_all(&[row as u8]).unwrap();
     }
     file.set_len(u64::from(rows) * width as u64).unwrap();
-    let part = disk::Part::open(&path, Element::little(elements::Kind::U8), 0, rows as usize).unwrap();
+    let part = disk::FileRows::open(&path, Element::little(elements::ElementType::U8), 0, rows as usize).unwrap();
     let disk = disk::Disk::new(width, vec![part]).unwrap();
     assert_eq!(disk.portion(), 4, "as floats they are four times as large");
     let order: Vec<u32> = (0..rows).map(|at| (at * 7 + 3) % rows).collect();
@@ -69,7 +69,7 @@ fn what_a_recipe_sets_aside_for_validation_is_a_share_at_most() {
         let config = crate::config::resolve(Some("binary"), &pairs).unwrap();
         let data = open(&config, None).unwrap();
         assert_eq!((data.validation.len(), data.notes.len()), (expected, usize::from(told)), "{settings:?}");
-        let known = Known { encoding: None, classes: None, floats: true };
+        let known = FittedPreprocessing { encoding: None, classes: None, floats: true };
         assert_eq!(open(&config, Some(known)).unwrap().validation, data.validation);
         // A run that was saved before there was a share keeps what it had.
         let old: String = crate::config::to_toml(&config)
@@ -258,7 +258,7 @@ fn a_setting_that_has_no_meaning_for_a_source_is_refused() {
         let error = open(&config, None).unwrap_err();
         assert!(error.exit_code() == 2 && error.to_string().starts_with(&format!("data.{key} is set")), "{error}");
         assert!(
-            open(&config, Some(Known { encoding: None, classes: None, floats: true })).is_ok(),
+            open(&config, Some(FittedPreprocessing { encoding: None, classes: None, floats: true })).is_ok(),
             "{source} for a model"
         );
     }

@@ -2,7 +2,7 @@
 
 /// What an adapter is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum AdapterKind {
     /// A card with memory of its own.
     Discrete,
     /// A part of the processor.
@@ -15,7 +15,7 @@ pub enum Kind {
     Software,
 }
 
-impl Kind {
+impl AdapterKind {
     /// The word for it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -38,7 +38,7 @@ pub struct AdapterSummary {
     /// The interface through which it is reached: Vulkan, Metal or DX12.
     pub backend: &'static str,
     /// What it is.
-    pub kind: Kind,
+    pub kind: AdapterKind,
     /// The driver with its version.
     pub driver: String,
     /// The largest buffer in bytes.

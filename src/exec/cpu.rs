@@ -4,24 +4,24 @@
 //! part of the batch (or of a parameter) through many steps without waiting for the others, because nothing that one
 //! thread writes is read by another. A training step needs two meetings, before and after the gradients of the weights.
 //! How the work is divided does not change a bit of the result: every element is computed by the same operations in the
-//! same order. So it may be divided by how fast the threads are ([`shares`]). While a plan runs nobody sleeps (see
+//! same order. So it may be divided by how fast the threads are ([`load_balance`]). While a plan runs nobody sleeps (see
 //! [`awake`]): to wake a thread up takes longer than many a step.
 //!
 //! Members of a plan need nothing of each other: as many as there are threads run side by side, each on one thread, and
 //! only those that are left over share the threads among them.
 
+mod load_balance;
 mod profile;
 mod segments;
-mod shares;
 
-use super::pace::Pace;
+use super::submission::SubmissionSize;
 use super::{Counts, PlanId, compare};
 use crate::error::{Error, Result};
 use crate::kernels::{Access, Call, Kernel, StepScalars};
 use crate::plan::{Buffer, Plan, Role, Step, Target, View};
+use load_balance::LoadBalance;
 use rayon::prelude::{IndexedParallelIterator, IntoParallelRefMutIterator, ParallelIterator};
-use segments::{Part, Segment};
-use shares::Shares;
+use segments::{DividedRegion, Segment};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Mutex;
@@ -48,8 +48,8 @@ struct Loaded {
     places: Vec<Place>,
     segments: Vec<Segment>,
     /// How each segment is divided between the threads where they work on the same member.
-    shares: Vec<Shares>,
-    pace: Pace,
+    balances: Vec<LoadBalance>,
+    submission: SubmissionSize,
 }
 
 /// Where a buffer is.
@@ -158,9 +158,9 @@ impl Cpu {
         }
         // A plan for devices keeps all its tensors in one buffer, which threads could not divide: it runs step by step.
         let segments = if plan.words(&Role::Workspace) > 0 { vec![] } else { segments::cut(&plan) };
-        let shares = equal_shares(&segments, self.threads());
-        let pace = Pace::guess(&plan, Target::Cpu);
-        self.plans.push(Loaded { plan, places, segments, shares, pace });
+        let balances = equal_balances(&segments, self.threads());
+        let submission = SubmissionSize::guess(&plan, Target::Cpu);
+        self.plans.push(Loaded { plan, places, segments, balances, submission });
         Ok(PlanId(self.plans.len() - 1))
     }
 
@@ -195,12 +195,12 @@ impl Cpu {
 
     /// See [`super::Executor::portion`].
     pub fn portion(&self, id: PlanId) -> usize {
-        self.plans[id.0].pace.steps()
+        self.plans[id.0].submission.steps()
     }
 
     /// See [`super::Executor::fix_portion`].
     pub fn fix_portion(&mut self, id: PlanId, runs: usize) {
-        self.plans[id.0].pace = Pace::fixed(runs);
+        self.plans[id.0].submission = SubmissionSize::fixed(runs);
     }
 
     /// See [`super::Executor::run`].
@@ -208,16 +208,16 @@ impl Cpu {
     /// # Errors
     /// None: the engine does not fail while it runs.
     pub fn run(&mut self, id: PlanId, steps: &[StepScalars]) -> Result<()> {
-        let Loaded { plan, places, segments, shares, pace } = &mut self.plans[id.0];
+        let Loaded { plan, places, segments, balances, submission } = &mut self.plans[id.0];
         let (plan, places, segments) = (&*plan, &*places, &*segments);
         let (shared, members, threads) = (&self.shared, plan.members, self.pool.current_num_threads());
         let begun = Instant::now();
         // A member takes all its steps before the next one begins, so that its parameters stay in the caches.
-        let walk = |member: usize, own: &mut Vec<Vec<u32>>, shares: &mut [Shares]| {
+        let walk = |member: usize, own: &mut Vec<Vec<u32>>, balances: &mut [LoadBalance]| {
             let mut buffers = Buffers { places, shared, own };
             for scalars in steps.iter().skip(member).step_by(members) {
-                for (segment, shares) in segments.iter().zip(&mut *shares) {
-                    run_segment(plan, segment, shares, &mut buffers, scalars);
+                for (segment, balance) in segments.iter().zip(&mut *balances) {
+                    run_segment(plan, segment, balance, &mut buffers, scalars);
                 }
                 for step in plan.steps.iter().filter(|_| segments.is_empty()) {
                     run_on_copies(plan, step, &mut buffers, scalars);
@@ -227,12 +227,12 @@ impl Cpu {
         let side_by_side = if threads > 1 { members / threads * threads } else { 0 };
         let (many, few) = self.own.split_at_mut(side_by_side);
         let all = move || {
-            let alone = |(member, own)| walk(member, own, &mut equal_shares(segments, 1));
+            let alone = |(member, own)| walk(member, own, &mut equal_balances(segments, 1));
             many.par_iter_mut().enumerate().with_max_len(1).for_each(alone);
-            few.iter_mut().enumerate().for_each(|(at, own)| walk(side_by_side + at, own, shares));
+            few.iter_mut().enumerate().for_each(|(at, own)| walk(side_by_side + at, own, balances));
         };
         self.pool.install(|| awake(all));
-        pace.took(steps.len() / members, begun.elapsed());
+        submission.took(steps.len() / members, begun.elapsed());
         self.counts.submissions += 1;
         self.counts.dispatches += (steps.len() / members * plan.steps.len()) as u64;
         Ok(())
@@ -335,7 +335,7 @@ fn run_on_copies(plan: &Plan, step: &Step, buffers: &mut Buffers, scalars: &Step
 /// The bindings that a step writes, as it is configured.
 fn written<'a>(plan: &'a Plan, step: &'a Step) -> impl Iterator<Item = (usize, View)> + 'a {
     let all = step.accesses().enumerate().filter(|(_, (access, _))| *access != Access::Read);
-    all.map(|(i, (_, view))| (i, view)).filter(|(_, view)| plan.buffers[view.buffer].role != Role::Sink)
+    all.map(|(i, (_, view))| (i, view)).filter(|(_, view)| plan.buffers[view.buffer].role != Role::Discard)
 }
 
 fn put(buffers: &mut Buffers, view: &View, words: &[u32]) {
@@ -397,16 +397,22 @@ impl<F: Fn()> Drop for OnDrop<F> {
 }
 
 /// For each segment an equal share for each of `threads` threads, where it can be divided.
-fn equal_shares(segments: &[Segment], threads: usize) -> Vec<Shares> {
-    segments.iter().map(|segment| Shares::equal(if segment.divisible { threads } else { 1 })).collect()
+fn equal_balances(segments: &[Segment], threads: usize) -> Vec<LoadBalance> {
+    segments.iter().map(|segment| LoadBalance::equal(if segment.divisible { threads } else { 1 })).collect()
 }
 
 /// Lets every thread that gets a share walk its part of a segment.
-fn run_segment(plan: &Plan, segment: &Segment, shares: &mut Shares, buffers: &mut Buffers, scalars: &StepScalars) {
+fn run_segment(
+    plan: &Plan,
+    segment: &Segment,
+    balance: &mut LoadBalance,
+    buffers: &mut Buffers,
+    scalars: &StepScalars,
+) {
     let mut taken: Vec<Vec<u32>> =
         segment.written.iter().map(|&buffer| std::mem::take(buffers.written(buffer))).collect();
     let shared: &Buffers = buffers;
-    let division = &*shares;
+    let division = &*balance;
     let walk = |thread: usize, mut own: Vec<Option<&mut [u32]>>| {
         for (step, sources) in segment.steps.iter().map(|&step| &plan.steps[step]).zip(&segment.sources) {
             let range = chunk(step, division, thread);
@@ -420,7 +426,7 @@ fn run_segment(plan: &Plan, segment: &Segment, shares: &mut Shares, buffers: &mu
         walk(0, parts.pop().unwrap_or_default());
     } else {
         let times = side_by_side(parts, walk);
-        shares.learn(&times);
+        balance.learn(&times);
     }
     for (&buffer, words) in segment.written.iter().zip(taken) {
         *buffers.written(buffer) = words;
@@ -428,9 +434,9 @@ fn run_segment(plan: &Plan, segment: &Segment, shares: &mut Shares, buffers: &mu
 }
 
 /// For each thread what it owns of a segment's parts. `taken` are the buffers that the segment writes.
-fn divide<'a>(segment: &Segment, shares: &Shares, taken: &'a mut [Vec<u32>]) -> Vec<Vec<Option<&'a mut [u32]>>> {
+fn divide<'a>(segment: &Segment, balance: &LoadBalance, taken: &'a mut [Vec<u32>]) -> Vec<Vec<Option<&'a mut [u32]>>> {
     let mut owned: Vec<Vec<Option<&mut [u32]>>> =
-        (0..shares.threads()).map(|_| Vec::with_capacity(segment.parts.len())).collect();
+        (0..balance.threads()).map(|_| Vec::with_capacity(segment.parts.len())).collect();
     for (at, buffer) in taken.iter_mut().enumerate() {
         let mut rest: &mut [u32] = buffer;
         let mut begin = 0;
@@ -438,7 +444,7 @@ fn divide<'a>(segment: &Segment, shares: &Shares, taken: &'a mut [Vec<u32>]) -> 
             rest = &mut std::mem::take(&mut rest)[part.view.offset - begin..];
             begin = part.view.offset;
             for (thread, owned) in owned.iter_mut().enumerate() {
-                let count = words_of(part, shares, thread);
+                let count = words_of(part, balance, thread);
                 let (own, others) = std::mem::take(&mut rest).split_at_mut(count);
                 owned.push(Some(own));
                 (rest, begin) = (others, begin + count);
@@ -474,14 +480,14 @@ fn side_by_side<T: Send>(parts: Vec<T>, work: impl Fn(usize, T) + Sync) -> Vec<u
 }
 
 /// The part of a step's outer axis that belongs to a thread.
-fn chunk(step: &Step, shares: &Shares, thread: usize) -> Range<usize> {
+fn chunk(step: &Step, balance: &LoadBalance, thread: usize) -> Range<usize> {
     let units = step.outer / step.unit;
-    shares.begin(units, thread) * step.unit..shares.begin(units, thread + 1) * step.unit
+    balance.begin(units, thread) * step.unit..balance.begin(units, thread + 1) * step.unit
 }
 
 /// How many words of a part belong to a thread.
-fn words_of(part: &Part, shares: &Shares, thread: usize) -> usize {
-    let units = shares.begin(part.units, thread + 1) - shares.begin(part.units, thread);
+fn words_of(part: &DividedRegion, balance: &LoadBalance, thread: usize) -> usize {
+    let units = balance.begin(part.units, thread + 1) - balance.begin(part.units, thread);
     units * (part.view.words / part.units)
 }
 

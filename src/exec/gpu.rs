@@ -15,10 +15,10 @@ mod turns;
 
 pub use device::{Adapter, adapters};
 
-use super::pace::{MOST_STEPS, Pace};
+use super::submission::{MAX_STEPS, SubmissionSize};
 use super::{Counts, PlanId};
 use crate::error::{Error, Result};
-use crate::exec::adapter::Kind;
+use crate::exec::adapter::AdapterKind;
 use crate::kernels::{Access, Kernel, Members, StepScalars};
 use crate::plan::{Plan, Role, Step, Target};
 use device::Device;
@@ -39,11 +39,11 @@ const PARAMS_BYTES: u64 = 512;
 /// Bytes that are bound as `steps` for each member.
 const STEP_BYTES: u64 = size_of::<StepScalars>() as u64;
 /// What every device can bind as a uniform.
-const MOST_UNIFORM_BYTES: u64 = 1 << 16;
+const MAX_UNIFORM_BYTES: u64 = 1 << 16;
 /// The alignment of rows of the table of steps that every device allows.
 const STEP_ALIGNMENT: u64 = 256;
 
-const _: () = assert!(crate::config::MOST_MEMBERS as u64 * STEP_BYTES <= MOST_UNIFORM_BYTES);
+const _: () = assert!(crate::config::MAX_MEMBERS as u64 * STEP_BYTES <= MAX_UNIFORM_BYTES);
 
 /// A device with its buffers and plans.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ struct Loaded {
     buffers: Vec<Held>,
     dispatches: Vec<Dispatch>,
     uniforms: Uniforms,
-    pace: Pace,
+    submission: SubmissionSize,
 }
 
 impl Loaded {
@@ -151,8 +151,8 @@ impl Gpu {
     /// What plans should be made for.
     pub fn target(&self) -> Target {
         match self.device.summary.kind {
-            Kind::Software if self.device.eight_lanes => Target::Lanes,
-            Kind::Software => Target::Software,
+            AdapterKind::Software if self.device.eight_lanes => Target::Simd8,
+            AdapterKind::Software => Target::Software,
             _ => Target::Gpu,
         }
     }
@@ -210,19 +210,19 @@ impl Gpu {
         }
         self.device.healthy()?;
         self.textures += textures.count() as u64;
-        let pace = Pace::guess(&plan, self.target());
-        self.plans.push(Loaded { plan, buffers, dispatches, uniforms, pace });
+        let submission = SubmissionSize::guess(&plan, self.target());
+        self.plans.push(Loaded { plan, buffers, dispatches, uniforms, submission });
         Ok(PlanId(self.plans.len() - 1))
     }
 
     /// See [`super::Executor::portion`].
     pub fn portion(&self, id: PlanId) -> usize {
-        self.plans[id.0].pace.steps()
+        self.plans[id.0].submission.steps()
     }
 
     /// See [`super::Executor::fix_portion`].
     pub fn fix_portion(&mut self, id: PlanId, runs: usize) {
-        self.plans[id.0].pace = Pace::fixed(runs);
+        self.plans[id.0].submission = SubmissionSize::fixed(runs);
     }
 
     /// See [`super::Executor::run`].
@@ -242,7 +242,7 @@ impl Gpu {
 
     /// Submits some runs; waits for them if it is not known yet how long they take.
     fn run_portion(&mut self, id: PlanId, steps: &[StepScalars]) -> Result<()> {
-        let known = self.plans[id.0].pace.settled();
+        let known = self.plans[id.0].submission.settled();
         self.make_room(if known { SUBMISSIONS_IN_FLIGHT - 1 } else { 0 })?;
         let begun = Instant::now();
         self.write_steps(&self.plans[id.0].uniforms.clone(), steps);
@@ -252,7 +252,7 @@ impl Gpu {
         self.submitted(submission, Some(id), runs * loaded.dispatches.len());
         if !known {
             self.finish()?;
-            self.plans[id.0].pace.took(runs, begun.elapsed());
+            self.plans[id.0].submission.took(runs, begun.elapsed());
         }
         Ok(())
     }
@@ -299,7 +299,7 @@ impl Gpu {
             let begun = Instant::now();
             self.device.wait(oldest)?;
             if let Some(id) = plan {
-                self.plans[id.0].pace.took_at_least(begun.elapsed());
+                self.plans[id.0].submission.took_at_least(begun.elapsed());
             }
         }
         Ok(())
@@ -387,7 +387,7 @@ impl Gpu {
         }
         let buffer = uniform_buffer(&self.device, "params", bytes.len().max(PARAMS_BYTES as usize) as u64)?;
         self.device.queue.write_buffer(&buffer, 0, &bytes);
-        let table = uniform_buffer(&self.device, "steps", stride(members) * MOST_STEPS as u64)?;
+        let table = uniform_buffer(&self.device, "steps", stride(members) * MAX_STEPS as u64)?;
         let binding = |buffer, size| {
             wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset: 0, size: NonZeroU64::new(size) })
         };

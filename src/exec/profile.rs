@@ -144,7 +144,7 @@ fn lasting(executor: &Executor, id: PlanId) -> BTreeSet<Role> {
     let plan = executor.plan(id);
     let written = plan.steps.iter().flat_map(Step::accesses).filter(|(access, _)| *access != Access::Read);
     let roles = written.map(|(_, view)| plan.buffers[view.buffer].role.clone());
-    roles.filter(|role| !matches!(role, Role::Slot(_) | Role::Workspace | Role::Sink | Role::Nothing)).collect()
+    roles.filter(|role| !matches!(role, Role::Slot(_) | Role::Workspace | Role::Discard | Role::Unbound)).collect()
 }
 
 #[cfg(test)]

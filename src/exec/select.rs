@@ -1,6 +1,6 @@
 //! Which device a run uses, and why.
 
-use super::adapter::{AdapterSummary, Kind};
+use super::adapter::{AdapterKind, AdapterSummary};
 use super::{Executor, cpu};
 use crate::error::{Error, Result};
 
@@ -64,8 +64,8 @@ pub fn preview(selector: &str, adapters: &[AdapterSummary]) -> Result<(Option<us
 }
 
 fn choose(selector: &str, adapters: &[AdapterSummary]) -> Result<Choice> {
-    use Kind::{Discrete, Integrated, Other, Software, Virtual};
-    let best = |order: &[Kind], why: &str| {
+    use AdapterKind::{Discrete, Integrated, Other, Software, Virtual};
+    let best = |order: &[AdapterKind], why: &str| {
         let found = order.iter().find_map(|kind| adapters.iter().find(|adapter| adapter.kind == *kind));
         found.map_or_else(|| Choice::Cpu(no_gpu(adapters)), |adapter| Choice::Adapter(adapter.index, why.to_owned()))
     };
@@ -182,8 +182,8 @@ use build::{BUILT_IN, found, open_adapter, summary};
 mod tests {
     use super::*;
 
-    fn adapters(kinds: &[(&str, &'static str, Kind)]) -> Vec<AdapterSummary> {
-        let adapter = |(index, (name, backend, kind)): (usize, &(&str, &'static str, Kind))| AdapterSummary {
+    fn adapters(kinds: &[(&str, &'static str, AdapterKind)]) -> Vec<AdapterSummary> {
+        let adapter = |(index, (name, backend, kind)): (usize, &(&str, &'static str, AdapterKind))| AdapterSummary {
             index,
             name: (*name).to_owned(),
             backend,
@@ -197,10 +197,10 @@ mod tests {
 
     fn laptop() -> Vec<AdapterSummary> {
         adapters(&[
-            ("llvmpipe", "Vulkan", Kind::Software),
-            ("Intel Iris", "Vulkan", Kind::Integrated),
-            ("NVIDIA RTX 4070", "Vulkan", Kind::Discrete),
-            ("NVIDIA RTX 4070", "DX12", Kind::Discrete),
+            ("llvmpipe", "Vulkan", AdapterKind::Software),
+            ("Intel Iris", "Vulkan", AdapterKind::Integrated),
+            ("NVIDIA RTX 4070", "Vulkan", AdapterKind::Discrete),
+            ("NVIDIA RTX 4070", "DX12", AdapterKind::Discrete),
         ])
     }
 
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn without_a_gpu_the_cpu_engine_is_used_and_the_reason_is_given() {
-        let software = adapters(&[("llvmpipe", "Vulkan", Kind::Software)]);
+        let software = adapters(&[("llvmpipe", "Vulkan", AdapterKind::Software)]);
         for selector in ["auto", "high-performance", "low-power"] {
             for (adapters, reason) in
                 [(&software, "only the software driver llvmpipe"), (&vec![], "no adapter was found")]
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn what_does_not_exist_or_fits_several_is_refused_with_a_list() {
-        let twins = adapters(&[("H200", "Vulkan", Kind::Discrete), ("H200", "Vulkan", Kind::Discrete)]);
+        let twins = adapters(&[("H200", "Vulkan", AdapterKind::Discrete), ("H200", "Vulkan", AdapterKind::Discrete)]);
         for (selector, adapters, message) in [
             ("4", laptop(), "there is no adapter 4: choose from 0 llvmpipe [Vulkan, software]; 1 Intel Iris"),
             ("amd", laptop(), "no adapter is called \"amd\": choose from 0"),

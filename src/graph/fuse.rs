@@ -1,6 +1,6 @@
 //! Which neighbouring operations one kernel may compute together: peephole rules over the graph.
 //!
-//! The rules speak of operations alone; which kernel serves a [`Group`] is decided when a plan is made. Each operation
+//! The rules speak of operations alone; which kernel serves [`FusedOps`] is decided when a plan is made. Each operation
 //! that is needed belongs to exactly one group, and groups come in an order in which each follows what it reads.
 
 use super::grad::needs_input;
@@ -11,7 +11,7 @@ use crate::expr::words::Access;
 /// Operations that are computed together.
 #[expect(missing_docs, reason = "each variant says what its fields are")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Group {
+pub enum FusedOps {
     /// One operation by itself.
     Single(Id),
     /// An affine map or a convolution and the non-linearity after it; the value before the non-linearity is never stored.
@@ -31,7 +31,7 @@ pub enum Group {
     AffineLikelihood { affine: Id, value: Id, grad: Id },
 }
 
-impl Group {
+impl FusedOps {
     /// The operations of the group.
     pub fn members(self) -> Vec<Id> {
         match self {
@@ -48,45 +48,45 @@ impl Group {
 }
 
 /// Groups the operations that lead to `roots`; everything else is dropped.
-pub fn fuse(graph: &Graph, roots: &[Id]) -> Vec<Group> {
+pub fn fuse(graph: &Graph, roots: &[Id]) -> Vec<FusedOps> {
     let uses = count_uses(graph, roots);
     let single = |id: Id| uses[id.0 as usize] == 1;
     let live = |id: Id| uses[id.0 as usize] > 0;
-    let mut group_of: Vec<Option<Group>> = vec![None; graph.len()];
+    let mut group_of: Vec<Option<FusedOps>> = vec![None; graph.len()];
     for id in graph.ids().filter(|&id| live(id)) {
         let group = match *graph.op(id) {
             Op::Activation { x, kind }
                 if matches!(graph.op(x), Op::Affine { .. } | Op::Conv { .. }) && single(x) && !needs_input(kind) =>
             {
-                Group::AffineActivation { affine: x, activation: id }
+                FusedOps::AffineActivation { affine: x, activation: id }
             }
             Op::Vjp { of, dy, .. }
                 if matches!(graph.op(of), Op::Activation { .. }) && is_grad_input(graph, dy) && single(dy) =>
             {
-                Group::GradActivation { input: dy, activation: id }
+                FusedOps::GradActivation { input: dy, activation: id }
             }
             Op::Map(ref of) => match product_of(graph, of, single) {
-                Some(product) => Group::ProductFormula { product, formula: id },
-                None => Group::Single(id),
+                Some(product) => FusedOps::ProductFormula { product, formula: id },
+                None => FusedOps::Single(id),
             },
             Op::Kl { stats, clamp } => {
                 let twin = |&other: &Id| matches!(*graph.op(other), Op::Sample { stats: s, clamp: c, .. } if s == stats && c == clamp);
                 match graph.ids().filter(|&other| live(other)).find(twin) {
-                    Some(sample) => Group::SampleKl { sample, kl: id },
-                    None => Group::Single(id),
+                    Some(sample) => FusedOps::SampleKl { sample, kl: id },
+                    None => FusedOps::Single(id),
                 }
             }
             Op::Add { a, b } if single(a) && single(b) => match (posterior(graph, a), posterior(graph, b)) {
                 (Some(of_a), Some(of_b)) if of_a.0 == of_b.0 && of_a.1 != of_b.1 => {
                     let (sample, kl) = if of_a.1 { (b, a) } else { (a, b) };
-                    Group::PosteriorGrad { sum: id, sample, kl }
+                    FusedOps::PosteriorGrad { sum: id, sample, kl }
                 }
-                _ => Group::Single(id),
+                _ => FusedOps::Single(id),
             },
             Op::Vjp { of, dy, .. } if is_likelihood(graph.op(of)) && matches!(graph.op(dy), Op::RowWeights { .. }) => {
                 with_value(graph, id, live, |op| op == graph.op(of))
             }
-            _ => Group::Single(id),
+            _ => FusedOps::Single(id),
         };
         for member in group.members() {
             group_of[member.0 as usize] = Some(group);
@@ -147,8 +147,8 @@ fn is_likelihood(op: &Op) -> bool {
 
 /// A likelihood term and its gradient with the affine map before them, if nothing else reads the map's output and the
 /// term is wanted for its mean alone.
-fn with_affine(graph: &Graph, uses: &[usize], group: Group) -> Option<Group> {
-    let Group::LikelihoodGrad { value, grad } = group else { return None };
+fn with_affine(graph: &Graph, uses: &[usize], group: FusedOps) -> Option<FusedOps> {
+    let FusedOps::LikelihoodGrad { value, grad } = group else { return None };
     let affine = match *graph.op(value) {
         Op::Bernoulli { logits, .. } => logits,
         Op::Gaussian { out, variance: Variance::Fixed(_), .. } => out,
@@ -158,13 +158,13 @@ fn with_affine(graph: &Graph, uses: &[usize], group: Group) -> Option<Group> {
     let only_here = uses[affine.0 as usize] == 2 && uses[value.0 as usize] == 1;
     let is_mean = graph.terms.iter().any(|term| term.rows == value);
     let fits = matches!(graph.op(affine), Op::Affine { .. }) && only_here && is_mean && !is_output;
-    fits.then_some(Group::AffineLikelihood { affine, value, grad })
+    fits.then_some(FusedOps::AffineLikelihood { affine, value, grad })
 }
 
-fn with_value(graph: &Graph, grad: Id, live: impl Fn(Id) -> bool, is_value: impl Fn(&Op) -> bool) -> Group {
+fn with_value(graph: &Graph, grad: Id, live: impl Fn(Id) -> bool, is_value: impl Fn(&Op) -> bool) -> FusedOps {
     match graph.ids().find(|&other| live(other) && is_value(graph.op(other))) {
-        Some(value) => Group::LikelihoodGrad { value, grad },
-        None => Group::Single(grad),
+        Some(value) => FusedOps::LikelihoodGrad { value, grad },
+        None => FusedOps::Single(grad),
     }
 }
 
@@ -185,8 +185,8 @@ pub(super) fn count_uses(graph: &Graph, roots: &[Id]) -> Vec<usize> {
 }
 
 /// Each group once, as soon as everything it reads is there.
-fn in_order(graph: &Graph, group_of: &[Option<Group>]) -> Vec<Group> {
-    fn visit(graph: &Graph, group_of: &[Option<Group>], done: &mut [bool], id: Id, out: &mut Vec<Group>) {
+fn in_order(graph: &Graph, group_of: &[Option<FusedOps>]) -> Vec<FusedOps> {
+    fn visit(graph: &Graph, group_of: &[Option<FusedOps>], done: &mut [bool], id: Id, out: &mut Vec<FusedOps>) {
         let Some(group) = group_of[id.0 as usize] else { return };
         if done[id.0 as usize] {
             return;

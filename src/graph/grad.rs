@@ -1,7 +1,7 @@
 //! Reverse-mode gradients: one short rule per operation, and one loop that adds up.
 
 use super::general::{Reduction, of_map, of_reduced};
-use super::{Graph, Group, Id, Op, Window};
+use super::{ConvGeometry, Graph, Group, Id, Op};
 use crate::config::Activation;
 use crate::error::{Error, Result};
 
@@ -97,9 +97,9 @@ fn local(graph: &mut Graph, id: Id, dy: Id, depends: &dyn Fn(Id) -> bool) -> Res
         Ok(())
     };
     match op {
-        Planes { x, channels, to_pixels } => give(graph, x, Planes { x: dy, channels, to_pixels: !to_pixels })?,
+        NchwNhwc { x, channels, to_pixels } => give(graph, x, NchwNhwc { x: dy, channels, to_pixels: !to_pixels })?,
         Pool { x, window, factor } => {
-            give(graph, x, Pool { x: dy, window: Window { up: !window.up, ..window }, factor })?;
+            give(graph, x, Pool { x: dy, window: ConvGeometry { up: !window.up, ..window }, factor })?;
         }
         Dropout { x, rate, layer } => give(graph, x, Dropout { x: dy, rate, layer })?,
         LogRatio { stats, z, .. } => {
@@ -185,9 +185,9 @@ fn local(graph: &mut Graph, id: Id, dy: Id, depends: &dyn Fn(Id) -> bool) -> Res
 pub fn differentiable(op: &Op) -> &'static [usize] {
     use Op::*;
     match op {
-        Affine { .. } | Conv { .. } | GroupNorm { .. } | Append { .. } => &[0, 1],
+        Affine { .. } | Conv { .. } | GroupNorm { .. } | ConcatBroadcast { .. } => &[0, 1],
         LogPrior { .. } => &[1, 0],
-        WithClass { .. }
+        ConcatOneHot { .. }
         | Op::Activation { .. }
         | Sample { .. }
         | Kl { .. }
@@ -204,7 +204,7 @@ pub fn differentiable(op: &Op) -> &'static [usize] {
         | Class
         | Noise { .. }
         | RowWeights { .. }
-        | Planes { .. }
+        | NchwNhwc { .. }
         | Pool { .. }
         | GroupMoments { .. }
         | Dropout { .. }
@@ -243,7 +243,7 @@ pub fn reads(graph: &Graph, of: Id, input: usize, dy: Id) -> Vec<Id> {
         }
         Op::GroupNorm { x, moments, .. } if input == 1 => vec![x, moments, dy],
         Op::Activation { .. } => vec![dy, derived_at(graph, of)],
-        Op::WithClass { .. } | Op::Append { .. } => vec![dy],
+        Op::ConcatOneHot { .. } | Op::ConcatBroadcast { .. } => vec![dy],
         Op::LogRatio { stats, .. } => vec![stats, dy],
         ref op => [op.inputs(graph), vec![dy]].concat(),
     }
@@ -261,7 +261,7 @@ pub fn derived_at(graph: &Graph, activation: Id) -> Id {
 fn constant_inputs(op: &Op) -> Vec<Id> {
     match *op {
         Op::Sample { eps, .. } | Op::LogRatio { eps, .. } => vec![eps],
-        Op::WithClass { class, .. } => vec![class],
+        Op::ConcatOneHot { class, .. } => vec![class],
         Op::TakeRows { index, .. } | Op::AddRows { index, .. } => vec![index],
         Op::Bernoulli { x, .. } | Op::Gaussian { x, .. } | Op::Table { x, .. } | Op::LogisticMixture { x, .. } => {
             vec![x]

@@ -4,10 +4,10 @@
 //! dimensions, H width of a layer.
 
 use super::columns::Columns;
+use super::conv_geometry::{ConvGeometry, pixels};
 use super::general::{Axis, Elements, Reduction, reduced};
 use super::grad::{differentiable, reads};
 use super::mixture::Mixture;
-use super::window::{Window, pixels};
 use super::{Graph, Id};
 use crate::config::{Activation, Binarise};
 use crate::error::{Error, Result};
@@ -45,7 +45,7 @@ pub enum Variance {
 
 /// What becomes of the KL of each group of `size` neighbouring latent dimensions.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum KlShape {
+pub enum KlPenalty {
     /// At least `bound` nats in the batch's mean.
     FreeBits {
         /// What costs nothing, in nats.
@@ -62,7 +62,7 @@ pub enum KlShape {
     },
 }
 
-impl KlShape {
+impl KlPenalty {
     /// Dimensions of a group.
     pub fn size(&self) -> usize {
         match *self {
@@ -91,15 +91,15 @@ pub enum Op {
     Affine { x: Id, w: Id },
     /// A convolution, or where the window goes up a transposed one, of images whose channels lie side by side in each
     /// pixel, [R, pixels·in], [taps·in + 1, out] → [R, pixels·out]; the last row of `w` is the bias.
-    Conv { x: Id, w: Id, window: Window },
+    Conv { x: Id, w: Id, window: ConvGeometry },
     /// Images of one plane after the other, as data sets store them, [R, channels·pixels], to images whose channels lie
     /// side by side in each pixel, or back.
-    Planes { x: Id, channels: usize, to_pixels: bool },
+    NchwNhwc { x: Id, channels: usize, to_pixels: bool },
     /// Each row with the class of its example behind it, as a one among zeros, [R, N], [B] → [R, N + classes].
-    WithClass { x: Id, class: Id, classes: usize },
+    ConcatOneHot { x: Id, class: Id, classes: usize },
     /// The sum of what each pixel sees of the other image, times `factor`, in every channel by itself, [R, pixels·C] →
     /// [R, pixels·C]: means of neighbouring pixels, or where the window goes up, pixels that are repeated.
-    Pool { x: Id, window: Window, factor: f32 },
+    Pool { x: Id, window: ConvGeometry, factor: f32 },
     /// Of each of `groups` groups of neighbouring channels, over all pixels, the mean and one over the standard deviation,
     /// [R, pixels·C] → [R, 2·groups].
     GroupMoments { x: Id, channels: usize, groups: usize },
@@ -119,7 +119,7 @@ pub enum Op {
     /// gradient rule.
     KlMeans { stats: Id, clamp: Clamp, size: usize },
     /// The KL per example, shaped by its means over the batch, [B, 2Z], [Z/size] → [B].
-    ShapedKl { stats: Id, means: Id, clamp: Clamp, shape: KlShape },
+    ShapedKl { stats: Id, means: Id, clamp: Clamp, shape: KlPenalty },
     /// log q(z|x) − log N(z; 0, 1) per row, [S, 2Z], [R, Z], [R, Z] → [R].
     LogRatio { stats: Id, eps: Id, z: Id, clamp: Clamp },
     /// log N(z; 0, 1) − log N(z; mean, variance) per row, [R, Z], [R, 2Z] → [R]: added to `LogRatio` it puts the prior of a
@@ -139,7 +139,7 @@ pub enum Op {
     /// The mean of each value, out of a decoder's output, [R, O] → [R, D].
     LogisticMixtureMean { out: Id, mixture: Mixture },
     /// The same numbers beside each row, each standing for as many neighbours, [R, D], [N] → [R, D + tail].
-    Append { x: Id, w: Id, tail: usize },
+    ConcatBroadcast { x: Id, w: Id, tail: usize },
     /// What an encoder is shown of the examples of a table, [B, D]: 0 for what is missing, log(1 + x) for a count.
     TableInput { x: Id, columns: Arc<Columns> },
     /// −log p(x|z) per row, of columns of which each has its own distribution; a column of which a place is missing (a
@@ -189,9 +189,9 @@ impl Op {
         use Op::*;
         match *self {
             Parameter { .. } | Input { .. } | Gather { .. } | Class | Noise { .. } | RowWeights { .. } => vec![],
-            Affine { x, w } | Conv { x, w, .. } | Append { x, w, .. } => vec![x, w],
+            Affine { x, w } | Conv { x, w, .. } | ConcatBroadcast { x, w, .. } => vec![x, w],
             GroupNorm { x, w, moments } => vec![x, w, moments],
-            Planes { x, .. }
+            NchwNhwc { x, .. }
             | Reshape { x, .. }
             | StopGradient { x }
             | Pool { x, .. }
@@ -202,7 +202,7 @@ impl Op {
             | SumRows { x }
             | SumColumns { x }
             | TableInput { x, .. } => vec![x],
-            WithClass { x, class, .. } => vec![x, class],
+            ConcatOneHot { x, class, .. } => vec![x, class],
             Sample { stats, eps, .. } => vec![stats, eps],
             Kl { stats, .. } | KlMeans { stats, .. } => vec![stats],
             LogRatio { stats, eps, z, .. } => vec![stats, eps, z],
@@ -258,11 +258,11 @@ pub fn infer(op: &Op, graph: &Graph) -> Result<Shape> {
             need(shape(x).columns() == pixels(window.source()) * channels_in(shape(w), window))?;
             Shape::new(&[shape(x).rows(), pixels(window.made()) * shape(w).columns()])
         }
-        Planes { x, channels, .. } => {
+        NchwNhwc { x, channels, .. } => {
             need(shape(x).columns().is_multiple_of(channels))?;
             shape(x)
         }
-        WithClass { x, class, classes } => {
+        ConcatOneHot { x, class, classes } => {
             need(shape(class) == Shape::new(&[graph.batch]) && per_example(shape(x).rows()))?;
             Shape::new(&[shape(x).rows(), shape(x).columns() + classes])
         }
@@ -345,7 +345,7 @@ pub fn infer(op: &Op, graph: &Graph) -> Result<Shape> {
             need(shape(out).columns() == mixture.of_network(mixture.channels * pixels))?;
             Shape::new(&[shape(out).rows(), mixture.channels * pixels])
         }
-        Append { x, w, tail } => {
+        ConcatBroadcast { x, w, tail } => {
             need(shape(w).count() > 0 && tail.is_multiple_of(shape(w).count()))?;
             Shape::new(&[shape(x).rows(), shape(x).columns() + tail])
         }
@@ -413,7 +413,7 @@ fn fits_moments(x: Shape, moments: Shape, channels: usize) -> bool {
 }
 
 /// The channels that a convolution with parameters of this shape reads.
-fn channels_in(w: Shape, window: Window) -> usize {
+fn channels_in(w: Shape, window: ConvGeometry) -> usize {
     (w.rows() - 1) / window.taps()
 }
 

@@ -29,7 +29,7 @@ use crate::graph::{Axis, Elements, Graph, Group, Id, Op, Reduction};
 /// ε of Laplace's smoothing, as in the authors' program.
 const SMOOTHING: f32 = 1e-5;
 /// Whole numbers that single precision tells apart.
-const MOST_ROWS: usize = 1 << 24;
+const MAX_ROWS: usize = 1 << 24;
 
 /// The names of the tensors.
 const SIZE: &str = "codebook.size";
@@ -160,9 +160,9 @@ impl Book {
     /// [`Error::Usage`] where rows are too many to be counted.
     pub fn learn(&self, graph: &mut Graph, config: &ModelConfig, z: Id) -> Result<Found> {
         let (rows, width) = (graph.shape(z).rows(), graph.shape(z).columns());
-        if rows > MOST_ROWS {
+        if rows > MAX_ROWS {
             return Err(Error::Usage(format!(
-                "a batch has {rows} codes, and up to {MOST_ROWS} can be told apart: take a smaller train.batch"
+                "a batch has {rows} codes, and up to {MAX_ROWS} can be told apart: take a smaller train.batch"
             )));
         }
         let z = graph.stop_gradient(z)?;

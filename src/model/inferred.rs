@@ -120,7 +120,7 @@ impl Model {
 
     /// log q(y|x) of examples, [B, D] → [B, C].
     fn log_classes(&self, graph: &mut Graph, networks: &Networks, x: Id) -> Result<Id> {
-        let mut h = self.presentation().shown(graph, x)?;
+        let mut h = self.presentation().encoder_input(graph, x)?;
         for (at, &w) in networks.classifier.iter().enumerate() {
             h = graph.add(Op::Affine { x: h, w })?;
             if at + 1 < networks.classifier.len() {
@@ -149,7 +149,7 @@ impl Model {
         let (encoded, class) = self.encoded_as_all(graph, networks, x)?;
         let drawn = self.drawn(graph, networks, encoded, eps)?;
         let out = networks.decode(graph, drawn.z, Some(class))?;
-        let out = likelihood::complete(graph, self, out, networks.shared)?;
+        let out = likelihood::append_globals(graph, self, out, networks.shared)?;
         Ok((likelihood::distortion(graph, self, out, x)?, [drawn.stats, drawn.z]))
     }
 

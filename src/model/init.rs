@@ -4,7 +4,7 @@ use super::Model;
 use super::autoregressive;
 use super::codebook;
 use super::likelihood;
-use super::network::{Kind, Map};
+use super::network::{Map, MapKind};
 use super::parts::{Start, Tensor};
 use crate::config::Init;
 use crate::rng::{Philox, Stream};
@@ -44,16 +44,16 @@ pub fn initial(model: &Model, seed: u64, OfData { means, examples, class_prior }
         };
         let mut rng = Philox::new(seed, Stream::Init, at as u32, 0);
         let mut values = match map.kind {
-            Kind::Dense { .. } | Kind::Conv(_) => {
+            MapKind::Dense { .. } | MapKind::Conv(_) => {
                 drawn(&mut rng, bounds(model.config.init, map, heads), rows - 1, columns)
             }
             // Scale and shift change nothing at first.
-            Kind::Norm { .. } => [vec![1.0; columns], vec![0.0; columns]].concat(),
+            MapKind::Norm { .. } => [vec![1.0; columns], vec![0.0; columns]].concat(),
         };
         if at == last && model.config.output_bias_from_data {
             let starts = match map.kind {
-                Kind::Dense { .. } => likelihood::starts(model, means),
-                Kind::Conv(_) | Kind::Norm { .. } => likelihood::starts(model, &per_channel(means, model.shape)),
+                MapKind::Dense { .. } => likelihood::starts(model, means),
+                MapKind::Conv(_) | MapKind::Norm { .. } => likelihood::starts(model, &per_channel(means, model.shape)),
             };
             values[(rows - 1) * columns..][..starts.len()].copy_from_slice(&starts);
         }
@@ -91,7 +91,7 @@ fn started(init: Init, rng: &mut Philox, tensor: &Tensor, examples: &[f32]) -> V
         Start::Constant(value) => vec![value; count],
         Start::Normal(deviation) => (0..count).map(|_| deviation * rng.normal()).collect(),
         Start::Map => {
-            let kind = Kind::Dense { from: None, to: None };
+            let kind = MapKind::Dense { from: None, to: None };
             let map = Map { name: tensor.name.clone(), inputs: rows - 1, outputs, kind };
             drawn(rng, bounds(init, &map, 1), rows - 1, outputs)
         }
@@ -106,7 +106,7 @@ fn bounds(init: Init, map: &Map, heads: usize) -> (f32, f32) {
     match init {
         Init::Pytorch => {
             // What PyTorch takes for the inputs of a transposed convolution is what it puts out.
-            let inputs = if matches!(map.kind, Kind::Conv(window) if window.up) { outputs } else { map.inputs };
+            let inputs = if matches!(map.kind, MapKind::Conv(window) if window.up) { outputs } else { map.inputs };
             let bound = 1.0 / ((taps * inputs) as f32).sqrt();
             (bound, bound)
         }
@@ -130,13 +130,13 @@ fn per_channel(means: &[f32], [_, height, width]: [usize; 3]) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::Window;
+    use crate::graph::ConvGeometry;
 
     #[test]
     fn bounds_are_those_of_the_named_schemes() {
         let mut rng = Philox::new(1, Stream::Init, 0, 0);
         let largest = |values: &[f32]| values.iter().fold(0.0_f32, |a, v| a.max(v.abs()));
-        let kind = Kind::Dense { from: None, to: None };
+        let kind = MapKind::Dense { from: None, to: None };
         let map = Map { name: String::new(), inputs: 400, outputs: 40, kind };
         let pytorch = drawn(&mut rng, bounds(Init::Pytorch, &map, 2), 400, 40);
         assert!(largest(&pytorch) <= 0.05 && largest(&pytorch) > 0.0499);
@@ -150,15 +150,15 @@ mod tests {
     /// `torch.nn.init.xavier_uniform_`.
     #[test]
     fn the_bounds_of_convolutions_count_their_taps() {
-        let down = Window::down([8, 8], 4, 2, 1).unwrap();
-        let up = Window::up([8, 8], 4, 2, 1, 0).unwrap();
+        let down = ConvGeometry::down([8, 8], 4, 2, 1).unwrap();
+        let up = ConvGeometry::up([8, 8], 4, 2, 1, 0).unwrap();
         for (window, init, expected) in [
             (down, Init::Pytorch, 1.0 / 128.0_f32),
             (up, Init::Pytorch, 1.0 / 512.0),
             (down, Init::Glorot, 6.0 / 640.0),
             (up, Init::Glorot, 6.0 / 640.0),
         ] {
-            let map = Map { name: String::new(), inputs: 8, outputs: 32, kind: Kind::Conv(window) };
+            let map = Map { name: String::new(), inputs: 8, outputs: 32, kind: MapKind::Conv(window) };
             let (bound, _) = bounds(init, &map, 1);
             assert!((bound - expected.sqrt()).abs() < 1e-7, "{init:?}, {window:?}: {bound}");
         }

@@ -12,7 +12,7 @@
 
 use super::Model;
 use super::network::{self, Step};
-use super::stack::{Drawn, Encoded, Inferred, Network, Networks, Pass, sum};
+use super::stack::{Encoded, Forward, Inferred, LatentSample, Network, Networks, sum};
 use crate::error::{Error, Result};
 use crate::expr::Expr;
 use crate::graph::{Axis, Clamp, Graph, Id, Op, Reduction};
@@ -46,13 +46,13 @@ impl Model {
         class: Option<Id>,
     ) -> Result<Inferred> {
         let clamp = self.clamp();
-        let (mut hidden, mut found) = (self.presentation().shown(graph, x)?, Vec::new());
+        let (mut hidden, mut found) = (self.presentation().encoder_input(graph, x)?, Vec::new());
         for (at, encoder) in networks.encoders.iter().enumerate() {
             let stats;
             [hidden, stats] = apply(graph, hidden, encoder, class.filter(|_| at == 0))?;
             found.push(stats);
         }
-        let (mut layers, mut priors): (Vec<Drawn>, Vec<Id>) = (vec![], vec![]);
+        let (mut layers, mut priors): (Vec<LatentSample>, Vec<Id>) = (vec![], vec![]);
         for (at, (&stats, &eps)) in found.iter().zip(noise).enumerate().rev() {
             let stats = match layers.last() {
                 None => stats,
@@ -64,7 +64,7 @@ impl Model {
                 }
             };
             let z = graph.add(Op::Sample { stats, eps, clamp })?;
-            layers.push(Drawn { stats, eps, z, log_det: None });
+            layers.push(LatentSample { stats, eps, z, log_det: None });
         }
         layers.reverse();
         priors.reverse();
@@ -74,7 +74,7 @@ impl Model {
     /// The rates of all layers, in which each group of dimensions costs `bound` nats at least, in the mean over examples and
     /// samples (Kingma et al. 2016, arXiv 1606.04934, the objective with free bits): [R]. A layer of fewer dimensions than
     /// `group` is one group.
-    pub(super) fn free_bits(&self, graph: &mut Graph, pass: &Pass, bound: f32, group: usize) -> Result<Id> {
+    pub(super) fn free_bits(&self, graph: &mut Graph, pass: &Forward, bound: f32, group: usize) -> Result<Id> {
         let mut all = Vec::new();
         for (at, drawn) in pass.layers.iter().enumerate() {
             let rates = divergences(graph, drawn.stats, pass.priors.get(at).copied(), self.clamp())?;

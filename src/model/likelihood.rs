@@ -204,9 +204,9 @@ pub fn learned(model: &Model, logs: &[f32]) -> Option<Learned> {
 ///
 /// # Errors
 /// None for what a model's decoder puts out.
-pub fn complete(graph: &mut Graph, model: &Model, out: Id, tensor: Option<Id>) -> Result<Id> {
+pub fn append_globals(graph: &mut Graph, model: &Model, out: Id, tensor: Option<Id>) -> Result<Id> {
     match (tensor, global(model)) {
-        (Some(w), Some(global)) => graph.add(Op::Append { x: out, w, tail: global.places }),
+        (Some(w), Some(global)) => graph.add(Op::ConcatBroadcast { x: out, w, tail: global.places }),
         _ => Ok(out),
     }
 }

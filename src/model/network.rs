@@ -6,7 +6,7 @@ mod tests;
 
 use crate::config::Activation;
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Id, Op, Window};
+use crate::graph::{ConvGeometry, Graph, Id, Op};
 use crate::shape::Shape;
 pub use build::{between, decoder, encoder, grid};
 
@@ -23,14 +23,14 @@ pub enum Step {
     /// The class of the example, one of so many, joins what the next map reads.
     Class(usize),
     /// Between images as data sets store them, one plane after the other, and images whose channels lie side by side.
-    Planes {
+    NchwNhwc {
         /// Channels.
         channels: usize,
         /// Whether pixels are made of planes.
         to_pixels: bool,
     },
     /// Means of neighbouring pixels, or where the window goes up, pixels that are repeated.
-    Pool(Window),
+    Pool(ConvGeometry),
     /// In training, this share of the numbers is left out.
     Dropout(f32),
     /// A residual block begins, perhaps within another: what is here, or what this map makes of it, is added to what the
@@ -50,12 +50,12 @@ pub struct Map {
     /// What it makes, likewise.
     pub outputs: usize,
     /// What kind of map it is.
-    pub kind: Kind,
+    pub kind: MapKind,
 }
 
 /// Kinds of trainable maps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum MapKind {
     /// Every output depends on every input. Inputs or outputs may be those of an image.
     Dense {
         /// The image that is read, if it is one of a layer; the data are taken as they are stored.
@@ -64,7 +64,7 @@ pub enum Kind {
         to: Option<Image>,
     },
     /// A convolution or a transposed one.
-    Conv(Window),
+    Conv(ConvGeometry),
     /// Group normalisation, or with one group layer normalisation, with a scale and a shift for each channel.
     Norm {
         /// Groups of neighbouring channels.
@@ -78,25 +78,25 @@ impl Map {
     /// The shape of its parameter: a row for each input, through each tap, and the bias; of a normalisation scale and shift.
     pub fn shape(&self) -> Shape {
         match self.kind {
-            Kind::Dense { .. } | Kind::Conv(_) => Shape::new(&[self.taps() * self.inputs + 1, self.outputs]),
-            Kind::Norm { .. } => Shape::new(&[2, self.outputs]),
+            MapKind::Dense { .. } | MapKind::Conv(_) => Shape::new(&[self.taps() * self.inputs + 1, self.outputs]),
+            MapKind::Norm { .. } => Shape::new(&[2, self.outputs]),
         }
     }
 
     /// Factors that an input and an output have: one for each tap of a convolution.
     pub fn taps(&self) -> usize {
         match self.kind {
-            Kind::Dense { .. } | Kind::Norm { .. } => 1,
-            Kind::Conv(window) => window.taps(),
+            MapKind::Dense { .. } | MapKind::Norm { .. } => 1,
+            MapKind::Conv(window) => window.taps(),
         }
     }
 
     /// The map of a tensor [R, in] with its parameter; gives [R, out].
     fn apply(&self, graph: &mut Graph, x: Id, w: Id) -> Result<Id> {
         match self.kind {
-            Kind::Dense { .. } => graph.add(Op::Affine { x, w }),
-            Kind::Conv(window) => graph.add(Op::Conv { x, w, window }),
-            Kind::Norm { groups, .. } => {
+            MapKind::Dense { .. } => graph.add(Op::Affine { x, w }),
+            MapKind::Conv(window) => graph.add(Op::Conv { x, w, window }),
+            MapKind::Norm { groups, .. } => {
                 let moments = graph.add(Op::GroupMoments { x, channels: self.outputs, groups })?;
                 graph.add(Op::GroupNorm { x, w, moments })
             }
@@ -106,7 +106,7 @@ impl Map {
 
 /// The maps of a perceptron beside encoder and decoder: `name.0`, `name.1` and so on, and `name.head`.
 pub fn beside(name: &str, inputs: usize, hidden: &[usize], outputs: usize) -> Vec<Map> {
-    let kind = Kind::Dense { from: None, to: None };
+    let kind = MapKind::Dense { from: None, to: None };
     let map = |(at, (&inputs, &outputs)): (usize, (&usize, &usize))| {
         let place = if at == hidden.len() { "head".to_owned() } else { at.to_string() };
         Map { name: format!("{name}.{place}"), inputs, outputs, kind }
@@ -128,7 +128,7 @@ pub fn maps(steps: &[Step]) -> impl Iterator<Item = &Map> {
         Step::Map(map) | Step::Begin(Some(map)) => Some(map),
         Step::Activation(_)
         | Step::Class(_)
-        | Step::Planes { .. }
+        | Step::NchwNhwc { .. }
         | Step::Pool(_)
         | Step::Dropout(_)
         | Step::Begin(None)
@@ -151,13 +151,13 @@ pub fn apply(graph: &mut Graph, x: Id, steps: &[Step], weights: &[Id], class: Op
         h = match step {
             Step::Map(here) => map(graph, h, here)?,
             Step::Activation(kind) => graph.add(Op::Activation { x: h, kind: *kind })?,
-            Step::Planes { channels, to_pixels } => {
-                graph.add(Op::Planes { x: h, channels: *channels, to_pixels: *to_pixels })?
+            Step::NchwNhwc { channels, to_pixels } => {
+                graph.add(Op::NchwNhwc { x: h, channels: *channels, to_pixels: *to_pixels })?
             }
             Step::Class(classes) => {
                 let class = class.ok_or_else(|| Error::Bug("a conditional network is not told the classes".into()))?;
                 if graph.shape(class).rows() == graph.batch {
-                    graph.add(Op::WithClass { x: h, class, classes: *classes })?
+                    graph.add(Op::ConcatOneHot { x: h, class, classes: *classes })?
                 } else {
                     // Each row has a class of its own: what was the same for all classes of an example is so no longer.
                     let rows = graph.shape(class).rows().max(graph.shape(h).rows());
@@ -201,7 +201,7 @@ pub fn describe(steps: &[Step]) -> Vec<String> {
         Step::Map(map) => Some(describe_map(map)),
         Step::Activation(kind) => Some(format!("{kind:?}").to_lowercase()),
         Step::Class(classes) => Some(format!("with one of {classes} classes")),
-        Step::Planes { .. } => None,
+        Step::NchwNhwc { .. } => None,
         Step::Pool(window) => {
             let ([from_high, from_wide], [high, wide]) = (window.source(), window.made());
             let kind = if window.up { "upsample" } else { "avg-pool" };
@@ -218,14 +218,14 @@ pub fn describe(steps: &[Step]) -> Vec<String> {
 fn describe_map(map: &Map) -> String {
     let Map { inputs, outputs, kind, .. } = map;
     match kind {
-        Kind::Dense { from, to } => {
+        MapKind::Dense { from, to } => {
             let side = |image: &Option<Image>, count: &usize| match image {
                 Some([height, width, channels]) => format!("{height}x{width}x{channels}"),
                 None => count.to_string(),
             };
             format!("dense {} to {}", side(from, inputs), side(to, outputs))
         }
-        Kind::Conv(window) => {
+        MapKind::Conv(window) => {
             let ([from_high, from_wide], [high, wide]) = (window.source(), window.made());
             let kind = if window.up { "conv-transpose" } else { "conv" };
             format!(
@@ -233,7 +233,7 @@ fn describe_map(map: &Map) -> String {
                 window.kernel, window.stride, window.padding
             )
         }
-        Kind::Norm { groups: 1, .. } => "layer-norm".into(),
-        Kind::Norm { groups, .. } => format!("group-norm {groups}"),
+        MapKind::Norm { groups: 1, .. } => "layer-norm".into(),
+        MapKind::Norm { groups, .. } => format!("group-norm {groups}"),
     }
 }

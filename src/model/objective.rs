@@ -2,14 +2,14 @@
 //!
 //! Whatever is optimised, the first two terms of a graph are distortion and rate, so that runs can be compared.
 
-use super::stack::{Drawn, Pass, sum};
+use super::stack::{Forward, LatentSample, sum};
 use super::terms::{self, Latents};
 use super::weights::{self, DISTORTION, RATE, Weights};
 use super::{Model, family, likelihood};
 use crate::config::{Bound, Config, ObjectiveConfig};
 use crate::error::Result;
 use crate::graph::group::{DECODER, ENCODER};
-use crate::graph::op::KlShape;
+use crate::graph::op::KlPenalty;
 use crate::graph::{Graph, Id, Op};
 
 /// The term that is a bound of importance-weighted samples, for PIWAE the one that the decoder follows.
@@ -39,7 +39,7 @@ impl Model {
     fn penalised(&self, graph: &mut Graph, objective: &ObjectiveConfig) -> Result<()> {
         let weights = Weights::of(objective);
         let pass = self.pass(graph, objective.samples)?;
-        let (Drawn { stats, .. }, clamp) = (pass.lowest(), self.clamp());
+        let (LatentSample { stats, .. }, clamp) = (pass.lowest(), self.clamp());
         let distortion = likelihood::distortion(graph, self, pass.out, pass.x)?;
         let rates = self.rates(graph, &pass)?;
         let rate = sum(graph, &rates)?;
@@ -54,8 +54,8 @@ impl Model {
                 report_layers(graph, &rates);
                 return self.further(graph, objective, &weights, &pass);
             }
-            (true, _) => KlShape::FreeBits { bound: objective.free_bits, size: objective.free_group },
-            (_, true) => KlShape::Capacity { size: latent, weight: weights.slot(weights::CAPACITY)? },
+            (true, _) => KlPenalty::FreeBits { bound: objective.free_bits, size: objective.free_group },
+            (_, true) => KlPenalty::Capacity { size: latent, weight: weights.slot(weights::CAPACITY)? },
             _ => {
                 graph.term("rate", rate, weights.slot(RATE)?);
                 report_layers(graph, &rates);
@@ -70,7 +70,7 @@ impl Model {
     }
 
     /// The terms beside distortion and rate.
-    fn further(&self, graph: &mut Graph, objective: &ObjectiveConfig, weights: &Weights, pass: &Pass) -> Result<()> {
+    fn further(&self, graph: &mut Graph, objective: &ObjectiveConfig, weights: &Weights, pass: &Forward) -> Result<()> {
         let latents = Latents::new(self, pass);
         for (term, _) in terms::of(objective) {
             let rows = (term.rows)(graph, &latents)?;

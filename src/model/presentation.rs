@@ -93,7 +93,7 @@ impl Presentation {
     }
 
     /// What the encoder is shown of examples [B, D] that are gathered, and so binarised.
-    pub(super) fn shown(self, graph: &mut Graph, x: Id) -> Result<Id> {
+    pub(super) fn encoder_input(self, graph: &mut Graph, x: Id) -> Result<Id> {
         match self.columns {
             Some(columns) => graph.add(Op::TableInput { x, columns }),
             None => Ok(x),

@@ -67,7 +67,7 @@ fn formula(config: &Config, _: &str) -> String {
 }
 
 /// Examples, their codes, and what the decoder puts out.
-struct Pass {
+struct Forward {
     x: Id,
     /// What the encoder gives, [R, Z].
     z: Id,
@@ -120,7 +120,7 @@ impl Model {
     }
 
     /// The terms of −ELBO.
-    fn elbo_of_codes(&self, graph: &mut Graph, weights: &Weights, pass: &Pass) -> Result<()> {
+    fn elbo_of_codes(&self, graph: &mut Graph, weights: &Weights, pass: &Forward) -> Result<()> {
         let distortion = likelihood::distortion(graph, self, pass.out, pass.x)?;
         graph.term("distortion", distortion, weights.slot(DISTORTION)?);
         let f = Expr::constant(self.rate_of_codes() as f32);
@@ -142,7 +142,7 @@ impl Model {
     }
 
     /// A batch by way of its codes; in training the codebook learns.
-    fn quantised(&self, graph: &mut Graph, networks: &Networks) -> Result<Pass> {
+    fn quantised(&self, graph: &mut Graph, networks: &Networks) -> Result<Forward> {
         let x = self.gather(graph)?;
         let z = self.to_cells(graph, networks, x)?;
         let book = Book::new(&networks.codebook)?;
@@ -156,8 +156,8 @@ impl Model {
         let (fixed, code) = (graph.stop_gradient(z)?, graph.stop_gradient(found.codes)?);
         let through = graph.map([z, fixed, code], |[z, fixed, code]| (z - fixed) + code)?;
         let out = self.of_cells(graph, networks, through)?;
-        let out = likelihood::complete(graph, self, out, networks.shared)?;
-        Ok(Pass { x, z, found, out })
+        let out = likelihood::append_globals(graph, self, out, networks.shared)?;
+        Ok(Forward { x, z, found, out })
     }
 
     /// Evaluation of a batch: terms `distortion` and `rate`, and per example the outputs `distortion` [B], `rate` [B] and

@@ -66,7 +66,7 @@ impl Networks {
 
 /// What was drawn in one stochastic layer.
 #[derive(Clone, Copy)]
-pub(super) struct Drawn {
+pub(super) struct LatentSample {
     /// The statistics of q: [B, 2Z] of the layer that the posterior begins with, which is the lowest, of a ladder the highest, and
     /// [R, 2Z] of others.
     pub stats: Id,
@@ -84,18 +84,18 @@ pub(super) struct Inferred {
     /// What the lowest encoder says.
     pub encoded: Encoded,
     /// The lowest first.
-    pub layers: Vec<Drawn>,
+    pub layers: Vec<LatentSample>,
     /// The statistics of p(zₗ|zₗ₊₁) of all layers but the highest, [R, 2Z].
     pub priors: Vec<Id>,
 }
 
 /// What a graph of the whole model made.
-pub(super) struct Pass {
+pub(super) struct Forward {
     pub x: Id,
     /// What the lowest encoder says.
     pub encoded: Encoded,
     /// The lowest first.
-    pub layers: Vec<Drawn>,
+    pub layers: Vec<LatentSample>,
     /// The statistics of p(zₗ|zₗ₊₁) of all layers but the highest, [R, 2Z].
     pub priors: Vec<Id>,
     /// What the decoder puts out.
@@ -106,8 +106,8 @@ pub(super) struct Pass {
     pub discriminator: Vec<Id>,
 }
 
-impl Pass {
-    pub fn lowest(&self) -> Drawn {
+impl Forward {
+    pub fn lowest(&self) -> LatentSample {
         self.layers[0]
     }
 }
@@ -205,7 +205,7 @@ impl Model {
 
     /// What the lowest encoder says of examples [B, D] and their classes [B].
     pub(super) fn encoder(&self, graph: &mut Graph, networks: &Networks, x: Id, class: Option<Id>) -> Result<Encoded> {
-        let shown = self.presentation().shown(graph, x)?;
+        let shown = self.presentation().encoder_input(graph, x)?;
         let (steps, weights) = &networks.encoders[0];
         let out = network::apply(graph, shown, steps, weights, class)?;
         let (latent, context) = (self.config.latent, (self.posterior().context)(&self.config));
@@ -217,10 +217,10 @@ impl Model {
     }
 
     /// Latents of the lowest layer, [R, Z], from what its encoder says and noise [R, Z].
-    pub(super) fn drawn(&self, graph: &mut Graph, networks: &Networks, of: Encoded, eps: Id) -> Result<Drawn> {
+    pub(super) fn drawn(&self, graph: &mut Graph, networks: &Networks, of: Encoded, eps: Id) -> Result<LatentSample> {
         let given = Given { stats: of.stats, context: of.context, eps, parameters: &networks.posterior };
         let Transformed { z, log_det } = self.latents_of(graph, &given)?;
-        Ok(Drawn { stats: of.stats, eps, z, log_det })
+        Ok(LatentSample { stats: of.stats, eps, z, log_det })
     }
 
     /// The latents that stand for examples by themselves, without noise, [B, Z]: those of the input `zero noise`, which is never
@@ -260,7 +260,7 @@ impl Model {
         for (&eps, (steps, weights)) in noise.iter().zip(&networks.encoders).skip(1) {
             let stats = network::apply(graph, layers[layers.len() - 1].z, steps, weights, None)?;
             let z = graph.add(Op::Sample { stats, eps, clamp: self.clamp() })?;
-            layers.push(Drawn { stats, eps, z, log_det: None });
+            layers.push(LatentSample { stats, eps, z, log_det: None });
         }
         let mut priors = Vec::new();
         for (above, (steps, weights)) in layers.iter().zip(&networks.decoders).skip(1) {
@@ -276,20 +276,20 @@ impl Model {
         networks: &Networks,
         x: Id,
         class: Option<Id>,
-    ) -> Result<Vec<Drawn>> {
+    ) -> Result<Vec<LatentSample>> {
         let noise = self.given_noise(graph, "zero noise", 1)?;
         Ok(self.infer(graph, networks, x, &noise, class)?.layers)
     }
 
     /// Examples through all layers with the noise of each, and down again.
-    pub(super) fn through(
+    pub(super) fn forward(
         &self,
         graph: &mut Graph,
         networks: &Networks,
         x: Id,
         noise: &[Id],
         class: Option<Id>,
-    ) -> Result<Pass> {
+    ) -> Result<Forward> {
         let inferred = self.infer(graph, networks, x, noise, class)?;
         self.decoded_pass(graph, networks, x, inferred, class)
     }
@@ -302,16 +302,16 @@ impl Model {
         x: Id,
         Inferred { encoded, layers, priors }: Inferred,
         class: Option<Id>,
-    ) -> Result<Pass> {
+    ) -> Result<Forward> {
         let out = networks.decode(graph, layers[0].z, class)?;
-        let out = likelihood::complete(graph, self, out, networks.shared)?;
+        let out = likelihood::append_globals(graph, self, out, networks.shared)?;
         let prior = self.prior_parts(graph, networks)?;
-        Ok(Pass { x, encoded, layers, priors, out, prior, discriminator: networks.discriminator.clone() })
+        Ok(Forward { x, encoded, layers, priors, out, prior, discriminator: networks.discriminator.clone() })
     }
 
     /// log q(zₗ|zₗ₋₁) − log p(zₗ|zₗ₊₁) at the samples of a layer, counted from 0, [R].
-    fn log_ratio(&self, graph: &mut Graph, pass: &Pass, layer: usize) -> Result<Id> {
-        let (Drawn { stats, eps, z, log_det }, clamp) = (pass.layers[layer], self.clamp());
+    fn log_ratio(&self, graph: &mut Graph, pass: &Forward, layer: usize) -> Result<Id> {
+        let (LatentSample { stats, eps, z, log_det }, clamp) = (pass.layers[layer], self.clamp());
         let ratio = graph.add(Op::LogRatio { stats, eps, z, clamp })?;
         let ratio = match log_det {
             Some(stretched) => graph.map([ratio, stretched], |[ratio, stretched]| ratio - stretched)?,
@@ -323,12 +323,12 @@ impl Model {
     }
 
     /// The same of all layers, the lowest first.
-    pub(super) fn log_ratios(&self, graph: &mut Graph, pass: &Pass) -> Result<Vec<Id>> {
+    pub(super) fn log_ratios(&self, graph: &mut Graph, pass: &Forward) -> Result<Vec<Id>> {
         (0..pass.layers.len()).map(|layer| self.log_ratio(graph, pass, layer)).collect()
     }
 
     /// The rate of each layer, by its closed form where it has one: [B] or [R].
-    pub(super) fn rates(&self, graph: &mut Graph, pass: &Pass) -> Result<Vec<Id>> {
+    pub(super) fn rates(&self, graph: &mut Graph, pass: &Forward) -> Result<Vec<Id>> {
         let wanted = pass.priors.len() + usize::from(!self.has_closed_rate());
         let ladder = self.config.hierarchy == Hierarchy::Ladder;
         let of_layer = |layer: usize| match pass.priors.get(layer) {
@@ -344,7 +344,7 @@ impl Model {
 
     /// The rate of each layer where nothing was drawn, [B]: by its closed form where it has one, else log q − log p at the latents
     /// without noise, log q with Σ ½ε² of the noise at its mean, Z/2.
-    pub(super) fn rates_of_means(&self, graph: &mut Graph, pass: &Pass) -> Result<Vec<Id>> {
+    pub(super) fn rates_of_means(&self, graph: &mut Graph, pass: &Forward) -> Result<Vec<Id>> {
         let mut rates = self.rates(graph, pass)?;
         let ladder = self.config.hierarchy == Hierarchy::Ladder;
         for (at, (rate, latent)) in rates.iter_mut().zip(self.latents()).enumerate() {
@@ -358,7 +358,7 @@ impl Model {
     }
 
     /// [`Model::rates`] from the log ratios of the layers below the highest, where there are such already.
-    pub(super) fn rates_with(&self, graph: &mut Graph, pass: &Pass, ratios: &[Id]) -> Result<Vec<Id>> {
+    pub(super) fn rates_with(&self, graph: &mut Graph, pass: &Forward, ratios: &[Id]) -> Result<Vec<Id>> {
         let stats = pass.layers[pass.priors.len()].stats;
         let ratio = ratios.get(pass.priors.len()).copied();
         let highest = self.highest_rate(graph, &pass.prior, stats, ratio)?;
@@ -381,7 +381,7 @@ impl Model {
     }
 
     /// Latents of the lowest layer, [B, Z], drawn from the top down.
-    pub(super) fn ancestral(&self, graph: &mut Graph, networks: &Networks) -> Result<Id> {
+    pub(super) fn sample_prior(&self, graph: &mut Graph, networks: &Networks) -> Result<Id> {
         let noise = self.noise(graph, 1)?;
         let parts = self.prior_parts(graph, networks)?;
         let mut z = (self.prior().sample)(graph, self, &parts, noise[noise.len() - 1])?;

@@ -1,7 +1,7 @@
 //! The terms of a loss beside distortion and rate, a row each. Graphs, the weights of a step and the line that says what is
 //! minimised go by this list; what a term does not have a weight for is left out of all three.
 
-use super::stack::Pass;
+use super::stack::Forward;
 use super::weights::{ADVERSARY, COVARIANCE, DENSITY_RATIO, MMD, TOTAL_CORRELATION, VARIANCE};
 use super::{Model, adversary, factor, pairs};
 use crate::config::ObjectiveConfig;
@@ -67,12 +67,12 @@ pub fn of(objective: &ObjectiveConfig) -> impl Iterator<Item = (&'static Term, f
 /// What terms are made of: the latents of a batch, and what several terms share.
 pub struct Latents<'a> {
     model: &'a Model,
-    pass: &'a Pass,
+    pass: &'a Forward,
     moments: OnceCell<[Id; 2]>,
 }
 
 impl<'a> Latents<'a> {
-    pub(super) fn new(model: &'a Model, pass: &'a Pass) -> Self {
+    pub(super) fn new(model: &'a Model, pass: &'a Forward) -> Self {
         Self { model, pass, moments: OnceCell::new() }
     }
 

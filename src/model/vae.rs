@@ -2,7 +2,7 @@
 //! stochastic layers, mostly one, are in [`super::stack`].
 
 use super::likelihood::Density;
-use super::stack::{Networks, Pass, sum};
+use super::stack::{Forward, Networks, sum};
 use super::weights::{DISTORTION, RATE, Weights};
 use super::{autoregressive, codebook, likelihood, network, presentation};
 use crate::config::{Binarise, Condition, Config, Domain, Hierarchy, MAX_PARAMETERS, ModelConfig};
@@ -270,7 +270,7 @@ impl Model {
         let x = self.gather_as_stored(&mut graph)?;
         let noise = self.given_noise(&mut graph, &named("noise", samples), samples)?;
         let class = self.class(&mut graph, &networks, x)?;
-        let pass = self.through(&mut graph, &networks, x, &noise, class)?;
+        let pass = self.forward(&mut graph, &networks, x, &noise, class)?;
         let distortion = likelihood::distortion(&mut graph, self, pass.out, pass.x)?;
         let ratios = self.log_ratios(&mut graph, &pass)?;
         let ratio = sum(&mut graph, &ratios)?;
@@ -292,7 +292,7 @@ impl Model {
         let x = self.gather_as_stored(&mut graph)?;
         let noise = self.given_noise(&mut graph, "zero noise", 1)?;
         let class = self.class(&mut graph, &networks, x)?;
-        let pass = self.through(&mut graph, &networks, x, &noise, class)?;
+        let pass = self.forward(&mut graph, &networks, x, &noise, class)?;
         graph.output("stats", pass.lowest().stats);
         graph.output("out", pass.out);
         if !pass.priors.is_empty() {
@@ -351,7 +351,7 @@ impl Model {
     pub fn sample(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
-        let z = self.ancestral(&mut graph, &networks)?;
+        let z = self.sample_prior(&mut graph, &networks)?;
         self.decoded(&mut graph, &networks, z)?;
         graph.output("z", z);
         Ok(graph)
@@ -414,7 +414,7 @@ impl Model {
         let z = graph.add(Op::Input { name: "z".into(), shape: Shape::new(&[batch, self.config.latent]) })?;
         let class = self.given_class(&mut graph)?;
         let out = networks.decode(&mut graph, z, class)?;
-        let out = likelihood::complete(&mut graph, self, out, networks.shared)?;
+        let out = likelihood::append_globals(&mut graph, self, out, networks.shared)?;
         graph.output("out", out);
         Ok(graph)
     }
@@ -459,19 +459,19 @@ impl Model {
         let x = graph.add(Op::Input { name: "x".into(), shape: Shape::new(&[batch, self.width]) })?;
         let noise = self.given_noise(&mut graph, "eps", 1)?;
         let class = self.given_class(&mut graph)?;
-        let pass = self.through(&mut graph, &networks, x, &noise, class)?;
+        let pass = self.forward(&mut graph, &networks, x, &noise, class)?;
         self.add_terms(&mut graph, &pass)?;
         Ok(graph)
     }
 
-    fn terms(&self, graph: &mut Graph, networks: &Networks, samples: usize) -> Result<(Pass, Vec<Id>)> {
+    fn terms(&self, graph: &mut Graph, networks: &Networks, samples: usize) -> Result<(Forward, Vec<Id>)> {
         let pass = self.pass_of(graph, networks, samples)?;
         let rates = self.add_terms(graph, &pass)?;
         Ok((pass, rates))
     }
 
     /// Adds distortion and rate, and gives the rate of each stochastic layer.
-    fn add_terms(&self, graph: &mut Graph, pass: &Pass) -> Result<Vec<Id>> {
+    fn add_terms(&self, graph: &mut Graph, pass: &Forward) -> Result<Vec<Id>> {
         let distortion = likelihood::distortion(graph, self, pass.out, pass.x)?;
         let rates = self.rates(graph, pass)?;
         let rate = sum(graph, &rates)?;
@@ -482,16 +482,16 @@ impl Model {
     }
 
     /// Data in, decoder's output out, with `samples` latent samples per example.
-    pub(super) fn pass(&self, graph: &mut Graph, samples: usize) -> Result<Pass> {
+    pub(super) fn pass(&self, graph: &mut Graph, samples: usize) -> Result<Forward> {
         let networks = self.declare(graph)?;
         self.pass_of(graph, &networks, samples)
     }
 
-    fn pass_of(&self, graph: &mut Graph, networks: &Networks, samples: usize) -> Result<Pass> {
+    fn pass_of(&self, graph: &mut Graph, networks: &Networks, samples: usize) -> Result<Forward> {
         let x = self.gather(graph)?;
         let noise = self.noise(graph, samples)?;
         let class = self.class(graph, networks, x)?;
-        self.through(graph, networks, x, &noise, class)
+        self.forward(graph, networks, x, &noise, class)
     }
 
     /// The classes of the batch's examples, [B], where the model is told them or infers them.

@@ -131,7 +131,7 @@ fn moved(plan: &Plan, step: &Step) -> f64 {
 fn touched(plan: &Plan, view: &View) -> f64 {
     let words = view.words as f64;
     match plan.buffers[view.buffer].role {
-        Role::Nothing | Role::Sink => 0.0,
+        Role::Unbound | Role::Discard => 0.0,
         Role::Order | Role::Labels => words.min(plan.batch as f64),
         // The order has a place for every example.
         Role::Data | Role::Window => words * (plan.batch as f64 / plan.words(&Role::Order).max(1) as f64).min(1.0),
@@ -173,7 +173,7 @@ mod tests {
         let p = matmul::Params { jobs: 2, weight: 0, per_example: 1, log_variance: 0.0 };
         let entries = [matmul::Entry::alone(3, 4, 2), matmul::Entry::alone(5, 1, 1)];
         // The views reach over more than the matrices.
-        let roles = [Role::Workspace, Role::Workspace, Role::Workspace, Role::Workspace, Role::Sink];
+        let roles = [Role::Workspace, Role::Workspace, Role::Workspace, Role::Workspace, Role::Discard];
         let buffers = roles.map(|role| (role, 1000)).to_vec();
         let cost = |consts: [u32; 6]| alone(&matmul::KERNEL, &consts, words(&p, &entries), buffers.clone());
         let plain = Cost { flops: 48.0 + 10.0, bytes: 4.0 * f64::from(6 + 8 + 12 + 5 + 1 + 5) };
@@ -191,7 +191,7 @@ mod tests {
             rows: 10, inputs: 2, outputs: 5, fine_height, fine_width, coarse_height, coarse_width, kernel: 2, stride: 2,
             padding: 0,
         };
-        let buffers = vec![(Role::Slot(0), 480), (Role::Parameters, 45), (Role::Nothing, 4), (Role::Slot(1), 300)];
+        let buffers = vec![(Role::Slot(0), 480), (Role::Parameters, 45), (Role::Unbound, 4), (Role::Slot(1), 300)];
         let cost = alone(&conv::KERNEL, &[0, 0, 0, 0, 4], words::<_, u32>(&p, &[]), buffers);
         assert_eq!(cost, Cost { flops: 2.0 * 10.0 * 6.0 * 4.0 * 10.0, bytes: 4.0 * f64::from(480 + 45 + 300) });
     }
@@ -214,7 +214,7 @@ mod tests {
         let term = batch_mean::Entry { offset: 0, width: 2, per_example: 3, index: 0 };
         let buffers = vec![
             (Role::Gradients, 100),
-            (Role::Nothing, 4),
+            (Role::Unbound, 4),
             (Role::Workspace, 9000),
             (Role::Parameters, 100),
             (Role::Moment1, 100),

@@ -3,27 +3,27 @@
 mod conv;
 mod elementwise;
 mod general;
+mod leaves;
 mod likelihood;
+mod loop_limit;
 mod mixture;
 mod norm;
 mod objective;
 mod posterior;
 pub(super) mod products;
-mod rounds;
-mod sources;
 mod sums;
 mod table;
 
-use super::{Buffer, Ending, Plan, Role, Row, Step, View, layout, levels, memory, update, verify};
+use super::{Buffer, Plan, Role, Row, Step, UpdateStep, View, fuse_dispatches, layout, memory, update, verify};
 use crate::error::{Error, Result};
-use crate::graph::fuse::{Group, fuse};
+use crate::graph::fuse::{FusedOps, fuse};
 use crate::graph::general::join_formulas;
 use crate::graph::grad::{derived_at, gradients};
 use crate::graph::{Graph, Id, Op};
 use crate::kernels::{self, Kernel, math};
 use crate::shape::Shape;
 use bytemuck::Pod;
-pub use rounds::check_rounds;
+pub use loop_limit::check_rounds;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a plan is made for. A plan for one target is correct on every executor, and fast on its own; but plans for
@@ -35,7 +35,7 @@ pub enum Target {
     /// Drivers that emulate a device on the CPU: products without workgroup memory.
     Software,
     /// Those of them that run eight lanes as one vector register: operands are read as textures.
-    Lanes,
+    Simd8,
     /// The CPU engine: each parameter is updated where its gradient was made.
     Cpu,
 }
@@ -58,7 +58,7 @@ pub struct Resident {
 /// # Errors
 /// [`Error::Bug`] for a graph that no kernel computes; [`Error::Usage`] for sizes that a device of this kind would
 /// leave unfinished.
-pub fn lower(name: &str, graph: Graph, ending: Option<Ending>, resident: Resident, target: Target) -> Result<Plan> {
+pub fn lower(name: &str, graph: Graph, ending: Option<UpdateStep>, resident: Resident, target: Target) -> Result<Plan> {
     let plan = unshared(name, graph, ending, resident, target)?;
     // On the CPU engine a step costs nothing, and threads would have to meet wherever one tensor takes the place of
     // another.
@@ -69,7 +69,7 @@ pub fn lower(name: &str, graph: Graph, ending: Option<Ending>, resident: Residen
 
 fn joined(mut plan: Plan, target: Target) -> Plan {
     let steps = std::mem::take(&mut plan.steps);
-    let groups = levels::group(target, steps, &plan.buffers, plan.batch);
+    let groups = fuse_dispatches::group(target, steps, &plan.buffers, plan.batch);
     memory::place(plan, groups, target)
 }
 
@@ -80,7 +80,7 @@ fn joined(mut plan: Plan, target: Target) -> Plan {
 pub fn unshared(
     name: &str,
     mut graph: Graph,
-    ending: Option<Ending>,
+    ending: Option<UpdateStep>,
     resident: Resident,
     target: Target,
 ) -> Result<Plan> {
@@ -132,8 +132,8 @@ pub fn unshared(
 }
 
 /// The parameters that an ending changes, by their numbers; none without one.
-fn trained(graph: &Graph, parameters: &[Id], ending: Option<Ending>) -> Result<Vec<usize>> {
-    let Some(Ending { trains, .. }) = ending else { return Ok(vec![]) };
+fn trained(graph: &Graph, parameters: &[Id], ending: Option<UpdateStep>) -> Result<Vec<usize>> {
+    let Some(UpdateStep { trains, .. }) = ending else { return Ok(vec![]) };
     let of_group = |&at: &usize| trains.contains(&graph.parameters[at].name);
     let found: Vec<usize> = (0..parameters.len()).filter(of_group).collect();
     if found.is_empty() {
@@ -230,12 +230,12 @@ impl Lowering<'_> {
 
     /// What an unused binding is bound to.
     pub fn nothing(&mut self) -> View {
-        self.whole(Role::Nothing, 4)
+        self.whole(Role::Unbound, 4)
     }
 
     /// What an unused binding that would be written is bound to.
     pub fn sink(&mut self) -> View {
-        self.whole(Role::Sink, 4)
+        self.whole(Role::Discard, 4)
     }
 
     /// A new intermediate tensor.
@@ -328,10 +328,10 @@ impl Lowering<'_> {
         if rows.is_multiple_of(self.graph.batch) { rows / self.graph.batch } else { 1 }
     }
 
-    fn group(&mut self, group: Group, live: &BTreeSet<Id>) -> Result<()> {
+    fn group(&mut self, group: FusedOps, live: &BTreeSet<Id>) -> Result<()> {
         match group {
-            Group::Single(id) => self.single(id, live),
-            Group::AffineActivation { affine, activation } => {
+            FusedOps::Single(id) => self.single(id, live),
+            FusedOps::AffineActivation { affine, activation } => {
                 match (self.graph.op(affine), self.graph.op(activation)) {
                     (Op::Affine { x, w }, Op::Activation { kind, .. }) => self.affine(*x, *w, activation, Some(*kind)),
                     (Op::Conv { x, w, window }, Op::Activation { kind, .. }) => {
@@ -341,7 +341,7 @@ impl Lowering<'_> {
                 }
                 Ok(())
             }
-            Group::GradActivation { input, activation } => {
+            FusedOps::GradActivation { input, activation } => {
                 let (Op::Vjp { of, .. }, (&Op::Activation { kind, .. }, _)) =
                     (self.graph.op(activation), self.graph.forward(activation))
                 else {
@@ -358,38 +358,38 @@ impl Lowering<'_> {
                 Ok(())
             }
             // The CPU engine has vectorised functions for each, and its threads go on with their rows anyway.
-            Group::ProductFormula { product, formula } if self.target == Target::Cpu => {
+            FusedOps::ProductFormula { product, formula } if self.target == Target::Cpu => {
                 self.single(product, live)?;
                 self.single(formula, live)
             }
-            Group::ProductFormula { product, formula } => self.product_formula(product, formula),
-            Group::SampleKl { sample, kl } => {
+            FusedOps::ProductFormula { product, formula } => self.product_formula(product, formula),
+            FusedOps::SampleKl { sample, kl } => {
                 self.sample(sample, Some(kl));
                 Ok(())
             }
-            Group::PosteriorGrad { sum, sample, kl } => {
+            FusedOps::PosteriorGrad { sum, sample, kl } => {
                 self.posterior_grad(sum, Some(sample), Some(kl));
                 Ok(())
             }
-            Group::LikelihoodGrad { value, grad } if matches!(self.graph.op(value), Op::Table { .. }) => {
+            FusedOps::LikelihoodGrad { value, grad } if matches!(self.graph.op(value), Op::Table { .. }) => {
                 self.table(Some(value), Some(grad));
                 Ok(())
             }
-            Group::LikelihoodGrad { value, grad } if matches!(self.graph.op(value), Op::LogisticMixture { .. }) => {
+            FusedOps::LikelihoodGrad { value, grad } if matches!(self.graph.op(value), Op::LogisticMixture { .. }) => {
                 self.logistic_mixture(Some(value), Some(grad));
                 Ok(())
             }
-            Group::LikelihoodGrad { value, grad } => {
+            FusedOps::LikelihoodGrad { value, grad } => {
                 self.likelihood(Some(value), Some(grad));
                 Ok(())
             }
             // Likewise.
-            Group::AffineLikelihood { affine, value, grad } if self.target == Target::Cpu => {
+            FusedOps::AffineLikelihood { affine, value, grad } if self.target == Target::Cpu => {
                 self.single(affine, live)?;
                 self.likelihood(Some(value), Some(grad));
                 Ok(())
             }
-            Group::AffineLikelihood { affine, value, grad } => {
+            FusedOps::AffineLikelihood { affine, value, grad } => {
                 self.affine_likelihood(affine, value, grad);
                 Ok(())
             }
@@ -416,8 +416,8 @@ impl Lowering<'_> {
             GroupMoments { x, channels, .. } => self.group_moments(id, x, channels),
             GroupNorm { x, w, moments } => self.group_norm(id, [x, w, moments]),
             Dropout { x, rate, layer } => self.dropout(id, x, rate, layer),
-            Planes { x, channels, to_pixels } => self.planes(id, x, channels, to_pixels),
-            WithClass { x, class, .. } => self.with_class(id, x, Some(class)),
+            NchwNhwc { x, channels, to_pixels } => self.planes(id, x, channels, to_pixels),
+            ConcatOneHot { x, class, .. } => self.with_class(id, x, Some(class)),
             Op::Activation { x, kind } => self.elementwise(id, &kernels::activation::KERNEL, &[math::code(kind)], &[x]),
             Sample { .. } => self.sample(id, None),
             Kl { .. } => self.kl_alone(id)?,
@@ -431,7 +431,7 @@ impl Lowering<'_> {
             TableMean { out, .. } => self.table_values(id, out, kernels::table_values::MEANS),
             LogisticMixture { .. } => self.logistic_mixture(Some(id), None),
             LogisticMixtureMean { out, mixture } => self.logistic_mixture_mean(id, out, mixture),
-            Append { .. } => self.append(id),
+            ConcatBroadcast { .. } => self.append(id),
             Table { .. } => self.table(Some(id), None),
             Bernoulli { .. } | Gaussian { .. } => self.likelihood(Some(id), None),
             Add { a, b } => self.combine(id, 0, a, Some(b), 1.0),
@@ -463,7 +463,7 @@ impl Lowering<'_> {
             (&GroupNorm { x, w, moments }, _) => {
                 self.group_norm_grad_weight(id, [x, moments, dy], self.shape(w).columns());
             }
-            (WithClass { .. }, _) => self.with_class(id, dy, None),
+            (ConcatOneHot { .. }, _) => self.with_class(id, dy, None),
             (&Op::Activation { kind, .. }, _) => {
                 let v = derived_at(self.graph, of);
                 self.elementwise(id, &kernels::activation_grad::KERNEL, &[math::code(kind)], &[dy, v]);
@@ -474,7 +474,7 @@ impl Lowering<'_> {
             (LogRatio { .. }, _) => self.log_ratio_grad(id),
             (LogPrior { .. }, _) => self.log_prior(id),
             (Bound { .. }, _) => self.bound(id),
-            (Append { .. }, _) => self.append(id),
+            (ConcatBroadcast { .. }, _) => self.append(id),
             (LogisticMixture { .. }, _) => self.logistic_mixture(None, Some(id)),
             (Table { .. }, _) => self.table(None, Some(id)),
             (Bernoulli { .. } | Gaussian { .. }, _) => self.likelihood(None, Some(id)),

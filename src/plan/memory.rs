@@ -1,7 +1,7 @@
 //! Where intermediate tensors lie: all in one buffer, the workspace, those that are never needed at the same time in
 //! the same place.
 
-use super::levels::{Group, Whole, join_chain, join_means, join_products};
+use super::fuse_dispatches::{FusedSteps, Whole, join_chain, join_means, join_products};
 use super::lower::Target;
 use super::{ALIGNMENT, Buffer, Plan, Role, Step, View};
 
@@ -10,7 +10,7 @@ type Life = (usize, usize);
 
 /// Gives every slot of a plan a place in the workspace and makes each group one step. A tensor lives from the first
 /// group that binds it to the last.
-pub(super) fn place(plan: Plan, groups: Vec<Group>, target: Target) -> Plan {
+pub(super) fn place(plan: Plan, groups: Vec<FusedSteps>, target: Target) -> Plan {
     let lives = lives(&groups, plan.buffers.len());
     let (offsets, words) = offsets(&plan.buffers, &lives);
     let mut new_index = vec![usize::MAX; plan.buffers.len()];
@@ -27,8 +27,8 @@ pub(super) fn place(plan: Plan, groups: Vec<Group>, target: Target) -> Plan {
     }
     let whole = Whole {
         workspace: View { buffer: workspace, offset: 0, words, split: false },
-        nothing: unused(&mut buffers, Role::Nothing),
-        sink: unused(&mut buffers, Role::Sink),
+        nothing: unused(&mut buffers, Role::Unbound),
+        sink: unused(&mut buffers, Role::Discard),
     };
     let moved = |mut step: Step| {
         for view in &mut step.views {
@@ -42,16 +42,16 @@ pub(super) fn place(plan: Plan, groups: Vec<Group>, target: Target) -> Plan {
     let steps: Vec<Step> = groups
         .into_iter()
         .map(|group| match group {
-            Group::One(step) => moved(step),
-            Group::Products(steps) => {
+            FusedSteps::One(step) => moved(step),
+            FusedSteps::Products(steps) => {
                 let steps: Vec<Step> = steps.into_iter().map(moved).collect();
                 join_products(target, &steps, &buffers, whole)
             }
-            Group::Chain(members) => {
+            FusedSteps::Chain(members) => {
                 let members: Vec<_> = members.into_iter().map(|(step, entry)| (moved(step), entry)).collect();
                 join_chain(plan.batch, &members, &buffers, whole)
             }
-            Group::Means(means, update) => {
+            FusedSteps::Means(means, update) => {
                 let means: Vec<Step> = means.into_iter().map(moved).collect();
                 join_means(target, &means, update.map(moved).as_ref(), whole)
             }
@@ -69,7 +69,7 @@ fn unused(buffers: &mut Vec<Buffer>, role: Role) -> View {
     View { buffer, offset: 0, words: buffers[buffer].words, split: false }
 }
 
-fn lives(groups: &[Group], buffers: usize) -> Vec<Option<Life>> {
+fn lives(groups: &[FusedSteps], buffers: usize) -> Vec<Option<Life>> {
     let mut lives: Vec<Option<Life>> = vec![None; buffers];
     for (at, group) in groups.iter().enumerate() {
         for view in group.members().iter().flat_map(|step| &step.views) {

@@ -28,7 +28,8 @@ pub fn print(plan: &Plan) -> String {
             .collect();
         let side = |written: bool| {
             let views = step.accesses().filter(|(access, _)| (*access != Access::Read) == written);
-            let names = views.filter(|(_, view)| !matches!(plan.buffers[view.buffer].role, Role::Nothing | Role::Sink));
+            let names =
+                views.filter(|(_, view)| !matches!(plan.buffers[view.buffer].role, Role::Unbound | Role::Discard));
             names.map(|(_, view)| place(plan, view)).collect::<Vec<_>>().join(" ")
         };
         let [x, y, _] = step.grid;

@@ -5,7 +5,7 @@
 //! that it serves every plan with the same shapes. Another tiling sums in another order: it changes the last bits of a
 //! result, so a run keeps the tuning that it began with.
 
-use super::lower::products::{Manner, lay_out};
+use super::lower::products::{Variant, lay_out};
 use super::{Plan, Step};
 use crate::kernels::matmul::{Entry, KERNEL, MEANING, TILINGS, is_likelihood};
 use serde::{Deserialize, Serialize};
@@ -48,8 +48,8 @@ pub fn candidates(step: &Step) -> Vec<Vec<u32>> {
 /// The step with another of its [`candidates`].
 pub fn with(step: &Step, tiling: &[u32]) -> Step {
     let mut other = step.clone();
-    let manner = Manner { kernel: step.kernel, consts: tiling.to_vec(), width: tiling[1] as usize };
-    lay_out(&mut other, &manner, &mut entries(step));
+    let variant = Variant { kernel: step.kernel, consts: tiling.to_vec(), width: tiling[1] as usize };
+    lay_out(&mut other, &variant, &mut entries(step));
     other
 }
 

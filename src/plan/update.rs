@@ -1,18 +1,18 @@
 //! The steps after the gradients: their sum over the parts of a batch, clipping, the update rule, the parameters' average.
 
 use super::lower::{Dispatch, Lowering, Target};
-use super::{ALIGNMENT, Range, Role, View};
+use super::{ALIGNMENT, ParameterSlot, Role, View};
 use crate::config::{OptimizerConfig, OptimizerKind};
 use crate::graph::Group;
 use crate::kernels::update::{self, KERNEL, Params, grid, rule};
-use crate::kernels::{MOST_TEXEL_WORDS, clip_factor, running, squared_norm, update_texels};
+use crate::kernels::{MAX_TEXEL_WORDS, accumulate, clip_factor, squared_norm, update_texels};
 
 /// Partial sums of the gradient's squared norm: enough for many threads, few enough for one workgroup to add up.
 const PARTIALS: usize = 256;
 
 /// How a step of training ends.
 #[derive(Debug, Clone, Copy)]
-pub struct Ending<'a> {
+pub struct UpdateStep<'a> {
     /// The update rule.
     pub optimizer: &'a OptimizerConfig,
     /// Runs of the plan whose gradients one update adds up.
@@ -42,7 +42,7 @@ pub struct Row {
     pub columns: usize,
 }
 
-impl<'a> Ending<'a> {
+impl<'a> UpdateStep<'a> {
     /// One update of all parameters for each run, whatever the gradient is.
     pub const fn plain(optimizer: &'a OptimizerConfig) -> Self {
         Self { optimizer, parts: 1, skip: false, trains: Group::All, row: None }
@@ -64,7 +64,7 @@ type Part = (usize, usize, usize);
 
 /// Clips the gradient where the configuration asks for it, then updates the parameters: all neighbours in one step, or on
 /// the CPU engine one parameter at a time, so that the thread that made a part of a gradient also applies it.
-pub(super) fn steps(lowering: &mut Lowering, ending: &Ending) {
+pub(super) fn steps(lowering: &mut Lowering, ending: &UpdateStep) {
     let runs = runs(&lowering.plan.parameters, ending.trains, lowering.parameter_words);
     let parts: Vec<(Part, String)> = if lowering.target == Target::Cpu {
         let trained = lowering.plan.parameters.iter().filter(|range| ending.trains.contains(&range.name));
@@ -76,7 +76,7 @@ pub(super) fn steps(lowering: &mut Lowering, ending: &Ending) {
     if ending.parts > 1 {
         for (part, name) in &parts {
             let kept = (Role::Gradients, Role::Total);
-            keep(lowering, running::SUM, ending, kept, *part, &format!("sum of gradients: {name}"));
+            keep(lowering, accumulate::SUM, ending, kept, *part, &format!("sum of gradients: {name}"));
         }
     }
     let factor = if ending.clips() { clip(lowering, &gradient, &runs, ending) } else { lowering.nothing() };
@@ -86,7 +86,7 @@ pub(super) fn steps(lowering: &mut Lowering, ending: &Ending) {
     if ending.optimizer.ema > 0.0 {
         for (part, name) in &parts {
             let kept = (Role::Parameters, Role::Average);
-            keep(lowering, running::AVERAGE, ending, kept, *part, &format!("average: {name}"));
+            keep(lowering, accumulate::AVERAGE, ending, kept, *part, &format!("average: {name}"));
         }
     }
     assign(lowering, ending);
@@ -94,14 +94,14 @@ pub(super) fn steps(lowering: &mut Lowering, ending: &Ending) {
 
 /// Parameters that become a tensor of the step, which lies where their gradient would. They are averages already, so where
 /// averages are kept of the others, they are taken as they are.
-fn assign(lowering: &mut Lowering, ending: &Ending) {
+fn assign(lowering: &mut Lowering, ending: &UpdateStep) {
     let averages = (ending.optimizer.ema > 0.0).then_some(Role::Average);
     for at in lowering.graph.assigned.iter().map(|&(at, _)| at) {
         let range = lowering.plan.parameters[at].clone();
         let part = (range.offset, range.count(), range.shape[0]);
         for role in std::iter::once(Role::Parameters).chain(averages.clone()) {
-            let whole = Ending { parts: 1, ..*ending };
-            keep(lowering, running::SUM, &whole, (Role::Gradients, role), part, &format!("becomes: {}", range.name));
+            let whole = UpdateStep { parts: 1, ..*ending };
+            keep(lowering, accumulate::SUM, &whole, (Role::Gradients, role), part, &format!("becomes: {}", range.name));
         }
     }
 }
@@ -110,7 +110,7 @@ fn assign(lowering: &mut Lowering, ending: &Ending) {
 type Run = (usize, usize, String);
 
 /// The parameters of a group, neighbours together: all of them are one run.
-fn runs(ranges: &[Range], trains: Group, words: usize) -> Vec<Run> {
+fn runs(ranges: &[ParameterSlot], trains: Group, words: usize) -> Vec<Run> {
     if ranges.iter().all(|range| trains.contains(&range.name)) {
         return vec![(0, words, String::from("all parameters"))];
     }
@@ -133,15 +133,15 @@ fn part_of(lowering: &mut Lowering, role: Role, (offset, count, _): Part) -> Vie
 }
 
 /// The step that keeps the sum or the average of a tensor.
-fn keep(lowering: &mut Lowering, what: u32, ending: &Ending, (x, kept): (Role, Role), part: Part, name: &str) {
+fn keep(lowering: &mut Lowering, what: u32, ending: &UpdateStep, (x, kept): (Role, Role), part: Part, name: &str) {
     let (_, count, rows) = part;
-    let p = running::Params { count: count as u32, decay: ending.optimizer.ema };
+    let p = accumulate::Params { count: count as u32, decay: ending.optimizer.ema };
     let dispatch = Dispatch {
-        kernel: &running::KERNEL,
+        kernel: &accumulate::KERNEL,
         consts: &[what, ending.parts()],
         outer: count,
         unit: count / rows,
-        grid: running::grid(&p),
+        grid: accumulate::grid(&p),
         what: name,
     };
     let views = vec![part_of(lowering, x, part), part_of(lowering, kept, part)];
@@ -149,7 +149,7 @@ fn keep(lowering: &mut Lowering, what: u32, ending: &Ending, (x, kept): (Role, R
 }
 
 /// The factor by which every gradient of the group is multiplied.
-fn clip(lowering: &mut Lowering, gradient: &Role, runs: &[Run], ending: &Ending) -> View {
+fn clip(lowering: &mut Lowering, gradient: &Role, runs: &[Run], ending: &UpdateStep) -> View {
     // Without a limit only gradients that are no numbers matter; all others are shorter than this.
     let clip = if ending.optimizer.clip_norm > 0.0 { ending.optimizer.clip_norm } else { 1e18 };
     let all = PARTIALS * runs.len();
@@ -192,7 +192,7 @@ fn clip(lowering: &mut Lowering, gradient: &Role, runs: &[Run], ending: &Ending)
     factor
 }
 
-fn apply(lowering: &mut Lowering, ending: &Ending, (gradient, factor): (Role, View), part: Part, name: &str) {
+fn apply(lowering: &mut Lowering, ending: &UpdateStep, (gradient, factor): (Role, View), part: Part, name: &str) {
     use OptimizerKind::{Adam, Adamw, Rmsprop, Sgd};
     let config = ending.optimizer;
     let adam = matches!(config.kind, Adam | Adamw);
@@ -211,7 +211,7 @@ fn apply(lowering: &mut Lowering, ending: &Ending, (gradient, factor): (Role, Vi
         columns: lowering.row.columns as u32,
         terms: 0,
     };
-    let texels = lowering.target == Target::Lanes && count.is_multiple_of(4) && count <= MOST_TEXEL_WORDS;
+    let texels = lowering.target == Target::Simd8 && count.is_multiple_of(4) && count <= MAX_TEXEL_WORDS;
     let (kernel, grid) = if texels { (&update_texels::KERNEL, update_texels::grid(&p)) } else { (&KERNEL, grid(&p)) };
     let clips = u32::from(ending.clips());
     let dispatch = Dispatch {

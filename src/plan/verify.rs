@@ -52,7 +52,7 @@ pub fn verify(plan: &Plan) -> Result<()> {
                     step.outer / step.unit
                 ));
             }
-            if access != Access::Read && !view.split && step.outer > step.unit && buffer.role != Role::Sink {
+            if access != Access::Read && !view.split && step.outer > step.unit && buffer.role != Role::Discard {
                 return fail(format!("binding {i} is written by every part of the outer axis"));
             }
             let touches = |other: &View| {
@@ -61,7 +61,7 @@ pub fn verify(plan: &Plan) -> Result<()> {
                     && view.offset < other.offset + other.words
             };
             let mut others = step.views.iter().enumerate().filter(|&(j, other)| j != i && touches(other));
-            if access != Access::Read && others.next().is_some() && buffer.role != Role::Sink {
+            if access != Access::Read && others.next().is_some() && buffer.role != Role::Discard {
                 return fail(format!("{:?} is written and bound twice", buffer.role));
             }
             if access == Access::Read && is_made(&buffer.role) && !made(&written, view, buffer) {
@@ -84,7 +84,7 @@ pub fn verify(plan: &Plan) -> Result<()> {
 fn is_idle(plan: &Plan, at: usize) -> bool {
     let results = plan.steps[at].accesses().filter(|(access, _)| *access != Access::Read);
     results.map(|(_, view)| view).all(|view| match plan.buffers[view.buffer].role {
-        Role::Sink => true,
+        Role::Discard => true,
         Role::Slot(_) | Role::Workspace => !is_read(&plan.steps[at + 1..], view),
         _ => false,
     })
@@ -148,7 +148,7 @@ fn is_made(role: &Role) -> bool {
         | Role::Metrics
         | Role::Input(_)
         | Role::Constants(_)
-        | Role::Nothing
-        | Role::Sink => false,
+        | Role::Unbound
+        | Role::Discard => false,
     }
 }

@@ -4,7 +4,7 @@
 //! words has one place, in which one half stands for neither: the loss is then the mean of those of both words, less than
 //! that of the rarer one. So such a row is scored as if it had whichever of the two makes it stranger.
 
-use crate::data::table::{Kind, NEITHER};
+use crate::data::table::{ColumnKind, NEITHER};
 use crate::error::Result;
 use crate::session::{Rows, Session};
 
@@ -44,5 +44,5 @@ pub(super) fn resolved(
 fn places(session: &Session) -> Vec<usize> {
     let Some(encoding) = &session.record.encoding else { return vec![] };
     let columns = encoding.columns.iter().zip(encoding.spans());
-    columns.filter(|(column, _)| matches!(column.kind, Kind::Binary { .. })).map(|(_, span)| span.start).collect()
+    columns.filter(|(column, _)| matches!(column.kind, ColumnKind::Binary { .. })).map(|(_, span)| span.start).collect()
 }

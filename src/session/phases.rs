@@ -7,7 +7,7 @@ use crate::exec::PlanId;
 use crate::graph::Graph;
 use crate::kernels::StepScalars;
 use crate::model::{Model, Phase, phases};
-use crate::plan::{Ending, Plan, Resident, Row, Target, lower, reports_norm};
+use crate::plan::{Plan, Resident, Row, Target, UpdateStep, lower, reports_norm};
 
 impl Purpose {
     /// Which phase of a training step it is, if it is one.
@@ -59,7 +59,7 @@ pub(super) fn plan(model: &Model, config: &Config, at: usize, resident: Resident
     }
     let row = Row { first: widths[..at].iter().sum(), columns: widths.iter().sum() };
     let (phase, graph) = all.swap_remove(at);
-    let ending = Ending {
+    let ending = UpdateStep {
         optimizer: &phase.optimizer,
         parts: config.train.accumulate,
         skip: config.train.not_finite == NotFinite::Skip,

@@ -134,7 +134,7 @@ impl<'a, 'b> Run<'a, 'b> {
         for (member, seed) in seeds.into_iter().enumerate() {
             let stored = || part.clone().map(|example| example as u32).collect();
             let epoch = self.at().epoch;
-            let mut order = if config.reorder { order(part.clone(), seed, epoch) } else { stored() };
+            let mut order = if config.shuffle { order(part.clone(), seed, epoch) } else { stored() };
             if self.session.model.infers_classes() && config.labelled > 0 {
                 spread(&mut order, &self.session.labelled()?, (config.batch, config.labelled), seed, epoch);
             }

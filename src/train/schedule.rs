@@ -1,6 +1,6 @@
 //! What the device is told of an update: noise, learning rate, weights of the loss.
 
-use crate::checkpoint::Course;
+use crate::checkpoint::TrainerState;
 use crate::config::{Config, Curve, NotFinite, OptimizerConfig, Reduction, ScheduleConfig};
 use crate::data::batches::Batch;
 use crate::kernels::StepScalars;
@@ -33,13 +33,13 @@ impl Update {
 }
 
 /// What the device is told of one of the runs that make up an update by the first phase of a step.
-pub fn scalars(config: &Config, course: &Course, update: &Update, part: usize) -> StepScalars {
+pub fn scalars(config: &Config, course: &TrainerState, update: &Update, part: usize) -> StepScalars {
     scalars_of(config, &phases(config)[0], course, update, part)
 }
 
 /// What the device is told of one of the runs that make up a phase of an update; their terms go to rows of the metrics that
 /// follow each other.
-pub fn scalars_of(config: &Config, phase: &Phase, course: &Course, update: &Update, part: usize) -> StepScalars {
+pub fn scalars_of(config: &Config, phase: &Phase, course: &TrainerState, update: &Update, part: usize) -> StepScalars {
     let parts = config.train.accumulate;
     let Batch { first, rows } = update.part(part, parts);
     let [correction1, correction2] = corrections(&phase.optimizer, phase.updates_before(update.step));
@@ -65,14 +65,14 @@ pub fn scalars_of(config: &Config, phase: &Phase, course: &Course, update: &Upda
 }
 
 /// The key of a run's noise, which is another one after each time that the run went back.
-fn noise(seed: u64, course: &Course) -> [u32; 2] {
+fn noise(seed: u64, course: &TrainerState) -> [u32; 2] {
     /// 2⁶⁴ divided by the golden ratio: multiples of it are spread over all words.
     const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
     key(seed.wrapping_add(SPREAD.wrapping_mul(course.rollbacks.into())))
 }
 
 /// The learning rate of an update, which is `top` at the top of the schedule.
-pub fn learning_rate(config: &Config, top: f32, course: &Course, update: &Update) -> f32 {
+pub fn learning_rate(config: &Config, top: f32, course: &TrainerState, update: &Update) -> f32 {
     let schedule = &config.schedule;
     let per_epoch = update.per_epoch as f64;
     let warmup = f64::from(schedule.warmup) * per_epoch;
@@ -84,10 +84,12 @@ pub fn learning_rate(config: &Config, top: f32, course: &Course, update: &Update
         Curve::Cosine => {
             let whole = config.train.epochs as f64 * per_epoch - warmup;
             let done = ((step - warmup) / whole.max(1.0)).clamp(0.0, 1.0);
-            let least = f64::from(schedule.least);
+            let least = f64::from(schedule.min_factor);
             least + (1.0 - least) * 0.5 * (1.0 + (std::f64::consts::PI * done).cos())
         }
-        Curve::Plateau => f64::from(schedule.factors[0]).powi(course.reductions as i32).max(f64::from(schedule.least)),
+        Curve::Plateau => {
+            f64::from(schedule.gamma[0]).powi(course.reductions as i32).max(f64::from(schedule.min_factor))
+        }
     };
     let lowered = match config.train.not_finite {
         NotFinite::Rollback => 0.5_f64.powi(course.rollbacks as i32),
@@ -99,8 +101,8 @@ pub fn learning_rate(config: &Config, top: f32, course: &Course, update: &Update
 
 /// The factor of the schedule `steps` after so many epochs.
 fn stepped(schedule: &ScheduleConfig, epochs: u64) -> f64 {
-    let passed = schedule.after.iter().filter(|&&after| after as u64 <= epochs).count();
-    match (&schedule.factors[..], passed) {
+    let passed = schedule.milestones.iter().filter(|&&after| after as u64 <= epochs).count();
+    match (&schedule.gamma[..], passed) {
         (_, 0) => 1.0,
         ([factor], _) => f64::from(*factor).powi(passed as i32),
         (factors, _) => f64::from(factors[passed - 1]),
@@ -120,7 +122,7 @@ mod tests {
     use super::*;
 
     /// Learning rates of updates of a run of 4 epochs of 10 updates.
-    fn rates(change: impl Fn(&mut Config), course: Course, steps: &[u64]) -> Vec<f32> {
+    fn rates(change: impl Fn(&mut Config), course: TrainerState, steps: &[u64]) -> Vec<f32> {
         let mut config = Config::default();
         (config.optimizer.lr, config.train.epochs) = (1.0, 4);
         change(&mut config);
@@ -139,15 +141,15 @@ mod tests {
             ("warm-up", |c| c.schedule.warmup = 0.4, vec![0, 1, 2, 3, 4], vec![0.25, 0.5, 0.75, 1.0, 1.0]),
             (
                 "steps by one factor",
-                |c| (c.schedule.curve, c.schedule.after) = (Curve::Steps, vec![1, 3]),
+                |c| (c.schedule.curve, c.schedule.milestones) = (Curve::Steps, vec![1, 3]),
                 vec![9, 10, 29, 30],
                 vec![1.0, 0.1, 0.1, 0.01],
             ),
             (
                 "steps by a factor each",
                 |c| {
-                    (c.schedule.curve, c.schedule.after) = (Curve::Steps, vec![1, 3]);
-                    c.schedule.factors = vec![0.72, 0.5];
+                    (c.schedule.curve, c.schedule.milestones) = (Curve::Steps, vec![1, 3]);
+                    c.schedule.gamma = vec![0.72, 0.5];
                 },
                 vec![0, 10, 30, 39],
                 vec![1.0, 0.72, 0.5, 0.5],
@@ -155,20 +157,20 @@ mod tests {
             ("cosine", |c| c.schedule.curve = Curve::Cosine, vec![0, 20, 40, 50], vec![1.0, 0.5, 0.0, 0.0]),
             (
                 "cosine after a warm-up, to a tenth",
-                |c| (c.schedule.curve, c.schedule.warmup, c.schedule.least) = (Curve::Cosine, 2.0, 0.1),
+                |c| (c.schedule.curve, c.schedule.warmup, c.schedule.min_factor) = (Curve::Cosine, 2.0, 0.1),
                 vec![9, 20, 30, 40],
                 vec![0.5, 1.0, 0.55, 0.1],
             ),
             ("plateau", |c| c.schedule.curve = Curve::Plateau, vec![0, 39], vec![0.01, 0.01]),
             (
                 "plateau to a limit",
-                |c| (c.schedule.curve, c.schedule.least) = (Curve::Plateau, 0.25),
+                |c| (c.schedule.curve, c.schedule.min_factor) = (Curve::Plateau, 0.25),
                 vec![0],
                 vec![0.25],
             ),
         ];
         for (what, change, steps, expected) in rows {
-            let found = rates(change, Course { reductions: 2, ..Course::default() }, &steps);
+            let found = rates(change, TrainerState { reductions: 2, ..TrainerState::default() }, &steps);
             let near = found.iter().zip(&expected).all(|(found, expected)| (found - expected).abs() < 1e-6);
             assert!(near, "{what}: {found:?}, expected {expected:?}");
         }
@@ -178,11 +180,11 @@ mod tests {
     fn the_rates_of_the_iwae_paper_are_met() {
         let change = |c: &mut Config| {
             (c.optimizer.lr, c.schedule.curve) = (1e-3, Curve::Steps);
-            c.schedule.after = vec![1, 4, 13, 40, 121, 364, 1093];
-            c.schedule.factors = vec![0.72, 0.52, 0.37, 0.27, 0.19, 0.14, 0.1];
+            c.schedule.milestones = vec![1, 4, 13, 40, 121, 364, 1093];
+            c.schedule.gamma = vec![0.72, 0.52, 0.37, 0.27, 0.19, 0.14, 0.1];
         };
         let starts = [0, 10, 40, 130, 400, 1210, 3640, 10930];
-        let found = rates(change, Course::default(), &starts);
+        let found = rates(change, TrainerState::default(), &starts);
         for (i, rate) in found.iter().enumerate() {
             let tenths = (10.0_f64.powf(1.0 - i as f64 / 7.0) * 10.0).round() / 10.0;
             // The rate and its factor are each rounded to single precision.
@@ -192,7 +194,7 @@ mod tests {
 
     #[test]
     fn going_back_halves_the_rate_and_changes_the_noise() {
-        let course = |rollbacks| Course { rollbacks, ..Course::default() };
+        let course = |rollbacks| TrainerState { rollbacks, ..TrainerState::default() };
         for (rollbacks, expected) in [(0, 1.0), (1, 0.5), (3, 0.125)] {
             assert_eq!(rates(|_| {}, course(rollbacks), &[7]), [expected]);
             assert_eq!(noise(5, &course(rollbacks)) == key(5), rollbacks == 0);

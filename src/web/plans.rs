@@ -8,10 +8,10 @@ use serde_json::{Map, Value, json};
 
 /// What every browser with WebGPU allows: storage buffers of a shader, threads of a workgroup, workgroups in a row, bytes of
 /// a binding.
-const MOST_BINDINGS: usize = 8;
-const MOST_THREADS: u32 = 256;
-const MOST_WORKGROUPS: u32 = 65_535;
-const MOST_BYTES: usize = 128 << 20;
+const MAX_BINDINGS: usize = 8;
+const MAX_THREADS: u32 = 256;
+const MAX_WORKGROUPS: u32 = 65_535;
+const MAX_BYTES: usize = 128 << 20;
 
 /// Kernels that have a function in `assets/web`: those that plans of the page's questions have.
 pub const PLAIN: &[&str] = &[
@@ -88,14 +88,14 @@ fn check(step: &Step) -> Result<()> {
         )))
     };
     let largest = step.views.iter().map(|view| 4 * view.words).max().unwrap_or(0);
-    if largest > MOST_BYTES {
+    if largest > MAX_BYTES {
         return refuse(format!("browsers bind 128 MiB at once, and {} MiB are needed", largest >> 20));
     }
-    if step.grid.iter().any(|&extent| extent > MOST_WORKGROUPS) {
-        return refuse(format!("browsers start {MOST_WORKGROUPS} workgroups in a row, not {:?}", step.grid));
+    if step.grid.iter().any(|&extent| extent > MAX_WORKGROUPS) {
+        return refuse(format!("browsers start {MAX_WORKGROUPS} workgroups in a row, not {:?}", step.grid));
     }
     let threads: u32 = kernel.workgroup.iter().product();
-    let fits = threads <= MOST_THREADS && step.views.len() <= MOST_BINDINGS && !kernel.needs_subgroups();
+    let fits = threads <= MAX_THREADS && step.views.len() <= MAX_BINDINGS && !kernel.needs_subgroups();
     if fits { Ok(()) } else { Err(Error::Bug(format!("kernel {} is not for browsers", kernel.name))) }
 }
 
@@ -141,7 +141,7 @@ fn interface(kernel: &Kernel) -> Value {
 fn buffers(plan: &Plan) -> Vec<Value> {
     let buffer = |Buffer { role, words }: &Buffer| match role {
         Role::Constants(values) => json!({ "role": "constants", "words": words, "values": values }),
-        Role::Nothing | Role::Sink => json!({ "role": "unused", "words": words }),
+        Role::Unbound | Role::Discard => json!({ "role": "unused", "words": words }),
         role => json!({ "role": crate::plan::print::role(role), "words": words }),
     };
     plan.buffers.iter().map(buffer).collect()
@@ -178,7 +178,7 @@ mod tests {
         let fine = step(named("activation"));
         assert!(webgpu(&[("decode", plan(fine.clone()))]).is_ok() && plain(&[("decode", plan(fine.clone()))]).is_ok());
         let mut wide = fine.clone();
-        wide.views[0].words = (MOST_BYTES >> 2) + 1;
+        wide.views[0].words = (MAX_BYTES >> 2) + 1;
         refused(webgpu(&[("decode", plan(wide))]), "128 MiB");
         refused(webgpu(&[("decode", plan(Step { grid: [65_536, 1, 1], ..fine }))]), "65535 workgroups");
         refused(plain(&[("decode", plan(step(named("clip_factor"))))]), "clip_factor");

@@ -466,7 +466,7 @@ fn a_checkpoint_of_another_model_is_refused() {
 #[test]
 fn a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_good_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
-    let late = "--set schedule.curve=steps --set schedule.after=[1] --set schedule.factors=[1e35]";
+    let late = "--set schedule.curve=steps --set schedule.milestones=[1] --set schedule.gamma=[1e35]";
     let said = elbo(folder.path(), &format!("train {TINY} --epochs 2 {late} --out run"));
     said.failed(4, "the loss is not finite at step 6 ");
     assert!(said.err.contains("last good checkpoint is in run/checkpoints"), "{said:?}");

@@ -5,7 +5,7 @@ mod prior;
 
 use crate::program::elbo;
 use crate::support::{Tolerance, compare, computed, executors};
-use elbo::checkpoint::{Checkpoint, Course, Which, load, locate};
+use elbo::checkpoint::{Checkpoint, TrainerState, Which, load, locate};
 use elbo::config::{self, Config};
 use elbo::data::batches::Batch;
 use elbo::model::codebook::nearest;
@@ -54,7 +54,7 @@ fn session(device: usize, settings: &[(&str, &str)]) -> Session {
 fn run(session: &mut Session, step: u64, rows: usize) {
     let plan = session.plan(Purpose::Train).expect("it is loaded");
     let update = Update { step, per_epoch: 10, slot: 0, batch: Batch { first: 0, rows } };
-    let told = scalars(&session.config, &Course::default(), &update, 0);
+    let told = scalars(&session.config, &TrainerState::default(), &update, 0);
     session.run(plan, &[told]).expect("it runs");
 }
 

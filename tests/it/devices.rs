@@ -36,7 +36,7 @@ fn plan(words: usize, combine: &'static Kernel, slots: usize) -> Plan {
             buffer(Role::Output("y".into()), words),
             buffer(Role::Slot(0), words),
             buffer(Role::Metrics, slots),
-            buffer(Role::Nothing, 4),
+            buffer(Role::Unbound, 4),
         ],
         steps: vec![
             step(combine, &[0], params.clone(), vec![x, y, slot], words, grid),

@@ -5,12 +5,12 @@ use elbo::report::grid;
 use std::fs::{self, File};
 use std::io::BufReader;
 
-#[path = "../../examples/answers.rs"]
-#[expect(dead_code, reason = "the test calls what its main calls")]
-mod answers;
 #[path = "../../examples/gallery.rs"]
 #[expect(dead_code, reason = "the test calls what its main calls")]
 mod gallery;
+#[path = "../../examples/answers.rs"]
+#[expect(dead_code, reason = "the test calls what its main calls")]
+mod inference;
 #[path = "../../examples/own_data.rs"]
 #[expect(dead_code, reason = "the test calls what its main calls")]
 mod own_data;
@@ -18,9 +18,9 @@ mod own_data;
 #[test]
 fn a_run_can_be_asked_by_a_program() {
     let folder = trained();
-    let said = answers::ask(&folder.path().join("run"), "cpu").unwrap();
+    let said = inference::ask(&folder.path().join("run"), "cpu").unwrap();
     assert!(said.starts_with("classic: 100 draws of 784 values through 2 latent dimensions"), "{said}");
-    let error = answers::ask(&folder.path().join("nothing"), "cpu").unwrap_err();
+    let error = inference::ask(&folder.path().join("nothing"), "cpu").unwrap_err();
     assert_eq!(error.exit_code(), 3);
 }
 

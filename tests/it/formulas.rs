@@ -9,7 +9,7 @@ use elbo::expr::Expr;
 use elbo::graph::{Axis, Graph, Id, Op, Reduction};
 use elbo::kernels::StepScalars;
 use elbo::kernels::matmul::FORMULA;
-use elbo::plan::{Ending, Plan, Resident, Role, Target, lower};
+use elbo::plan::{Plan, Resident, Role, Target, UpdateStep, lower};
 use elbo::rng::{Philox, Stream};
 use elbo::shape::Shape;
 use std::io::Write;
@@ -102,7 +102,7 @@ fn the_pairs_of_a_mixture_are_never_stored_in_all_their_dimensions() {
         graph.term("rate", density, 0);
         let optimizer = Config::default().optimizer;
         let plan =
-            lower("mixture", graph, Some(Ending::plain(&optimizer)), RESIDENT, target).expect("the plan is legal");
+            lower("mixture", graph, Some(UpdateStep::plain(&optimizer)), RESIDENT, target).expect("the plan is legal");
         let stored = plan.buffers.iter().filter(|buffer| matches!(buffer.role, Role::Slot(_) | Role::Workspace));
         let most = stored.map(|buffer| buffer.words).max().expect("something is stored");
         assert!(most < batch * components * latent / 2, "{target:?}: {most} words, of {:?}", kernels(&plan));
@@ -155,7 +155,7 @@ fn run(executor: &mut Executor, plan: Plan, role: &Role, words: usize) -> Vec<f3
 /// The targets whose plans an executor can run.
 fn targets(executor: &Executor) -> Vec<Target> {
     match executor.target() {
-        Target::Cpu => vec![Target::Cpu, Target::Gpu, Target::Software, Target::Lanes],
+        Target::Cpu => vec![Target::Cpu, Target::Gpu, Target::Software, Target::Simd8],
         target => vec![target],
     }
 }
@@ -236,7 +236,7 @@ fn a_formula_that_alone_reads_a_product_is_its_way_out() {
     for (what, build, expected) in cases {
         let made = |target: Target| plan(target, ROWS, build);
         for (target, product) in
-            [(Target::Gpu, "matmul"), (Target::Software, "matmul_direct"), (Target::Lanes, "matmul_texels")]
+            [(Target::Gpu, "matmul"), (Target::Software, "matmul_direct"), (Target::Simd8, "matmul_texels")]
         {
             assert_eq!(kernels(&made(target)).join(" "), expected.replace('P', product), "{what}, {target:?}");
         }
@@ -267,11 +267,11 @@ fn a_product_that_the_way_back_looks_at_is_stored_and_its_gradient_takes_the_for
         let loss = graph.reduce_map(Reduction::Sum, Axis::Columns, [y], |[y]| y.squared()).expect("any");
         graph.term("loss", loss, 0);
         let optimizer = Config::default().optimizer;
-        lower("leaky", graph, Some(Ending::plain(&optimizer)), RESIDENT, target).expect("the plan is legal")
+        lower("leaky", graph, Some(UpdateStep::plain(&optimizer)), RESIDENT, target).expect("the plan is legal")
     };
     let maps = |plan: &Plan| kernels(plan).iter().filter(|name| **name == "map").count();
     let plain = made(Target::Cpu);
-    for target in [Target::Gpu, Target::Software, Target::Lanes] {
+    for target in [Target::Gpu, Target::Software, Target::Simd8] {
         let plan = made(target);
         let joined =
             plan.steps.iter().filter(|step| step.kernel.name.starts_with("matmul") && step.consts[4] == FORMULA);

@@ -19,7 +19,7 @@ use elbo::graph::op::{Source, Variance};
 use elbo::graph::{Graph, Group, Id, Op};
 use elbo::kernels::StepScalars;
 use elbo::model::{CLASS, Model, init};
-use elbo::plan::{Ending, Range, Resident, Role, lower};
+use elbo::plan::{ParameterSlot, Resident, Role, UpdateStep, lower};
 use elbo::shape::Shape;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -183,7 +183,7 @@ fn training_agrees(
         classes,
     };
     let graph = model.train_on_inputs(BATCH).expect("the model's shapes meet");
-    let plan = lower("model", graph, Some(Ending::plain(&config.optimizer)), RESIDENT, executor.target())
+    let plan = lower("model", graph, Some(UpdateStep::plain(&config.optimizer)), RESIDENT, executor.target())
         .expect("the plan is legal");
     let id = executor.load(plan).expect("the plan fits");
     let as_data = |v: f32| match likelihood {
@@ -274,9 +274,9 @@ fn parameters_agree(
         metrics.iter().zip(weights).map(|(&m, w)| f64::from(m) * weight(w)).sum()
     };
     let level = loss(executor);
-    let trained: Vec<(Range, &Vec<f32>)> =
+    let trained: Vec<(ParameterSlot, &Vec<f32>)> =
         ranges.into_iter().zip(start).filter(|(range, _)| trained.contains(&range.name)).collect();
-    let read = |(range, _): &(Range, _)| executor.read_f32(&Role::Gradients, range.offset, range.count());
+    let read = |(range, _): &(ParameterSlot, _)| executor.read_f32(&Role::Gradients, range.offset, range.count());
     let found: Vec<Vec<f32>> = trained.iter().map(read).map(|found| found.expect("it is there")).collect();
     for ((range, values), found) in trained.iter().zip(&found) {
         let mut slopes = Vec::new();
@@ -317,7 +317,7 @@ fn bound_agrees(executor: &mut Executor, what: &str, apart: f64, change: impl Fn
     let graph = model.train_by(&config.objective, BATCH).expect("the model's shapes meet");
     let weights: Vec<Option<usize>> = graph.terms.iter().map(|term| term.weight).collect();
     let resident = Resident { data_words: BATCH * width, ..RESIDENT };
-    let plan = lower("bound", graph, Some(Ending::plain(&config.optimizer)), resident, executor.target())
+    let plan = lower("bound", graph, Some(UpdateStep::plain(&config.optimizer)), resident, executor.target())
         .expect("the plan is legal");
     let id = executor.load(plan).expect("the plan fits");
     let x: Vec<f32> = draw(0, BATCH * width).into_iter().map(|v| 0.5 + 0.25 * v).collect();
@@ -359,7 +359,7 @@ fn players_agree(new: &dyn Fn() -> Executor, rows: usize, [factor, adversary]: [
         let mut executor = new();
         let weights: Vec<Option<usize>> = graph.terms.iter().map(|term| term.weight).collect();
         let resident = Resident { data_words: BATCH * width, order_words: BATCH, ..RESIDENT };
-        let ending = Ending { trains: phase.trains, ..Ending::plain(&config.optimizer) };
+        let ending = UpdateStep { trains: phase.trains, ..UpdateStep::plain(&config.optimizer) };
         let plan = lower(phase.name, graph, Some(ending), resident, executor.target()).expect("the plan is legal");
         let id = executor.load(plan).expect("the plan fits");
         let x: Vec<f32> = draw(0, BATCH * width).into_iter().map(|v| 0.5 + 0.25 * v).collect();
@@ -403,7 +403,7 @@ fn inferred_agrees(executor: &mut Executor, labels: [f32; BATCH], rows: usize) {
     let (phase, graph) = model.phase_graphs(&config, BATCH).expect("the model's shapes meet").swap_remove(0);
     let weights: Vec<Option<usize>> = graph.terms.iter().map(|term| term.weight).collect();
     let resident = Resident { data_words: BATCH * width, order_words: BATCH, ..RESIDENT };
-    let plan = lower(phase.name, graph, Some(Ending::plain(&config.optimizer)), resident, executor.target());
+    let plan = lower(phase.name, graph, Some(UpdateStep::plain(&config.optimizer)), resident, executor.target());
     let id = executor.load(plan.expect("the plan is legal")).expect("the plan fits");
     let x: Vec<f32> = draw(0, BATCH * width).into_iter().map(|v| 0.5 + 0.25 * v).collect();
     executor.write_f32(&Role::Data, 0, &x).expect("the data fit");
@@ -464,7 +464,7 @@ fn places_are_kept(executor: &mut Executor) {
         graph.output(&format!("place of {name}"), id);
     }
     let optimizer = Config::default().optimizer;
-    let plan = lower("places", graph, Some(Ending::plain(&optimizer)), RESIDENT, executor.target())
+    let plan = lower("places", graph, Some(UpdateStep::plain(&optimizer)), RESIDENT, executor.target())
         .expect("the plan is legal");
     let id = executor.load(plan).expect("the plan fits");
     let offset = executor.plan(id).parameters[1].offset;
@@ -545,8 +545,8 @@ macro_rules! operations {
 }
 
 operations! {
-    Rule: Affine Conv Pool GroupNorm Dropout Planes WithClass Activation Sample Kl ShapedKl LogRatio LogPrior Bound
-        Bernoulli Gaussian LogisticMixture Append Table Add Multiply Scale SumRows SumColumns BroadcastRows BroadcastColumns
+    Rule: Affine Conv Pool GroupNorm Dropout NchwNhwc ConcatOneHot Activation Sample Kl ShapedKl LogRatio LogPrior Bound
+        Bernoulli Gaussian LogisticMixture ConcatBroadcast Table Add Multiply Scale SumRows SumColumns BroadcastRows BroadcastColumns
         Map Reduce Product TakeRows AddRows Reshape StopGradient;
     Leaf: Parameter Input Gather Class Noise RowWeights;
     Constant: GroupMoments KlMeans LogMeanExp LogisticMixtureMean TableInput TableMean Vjp;
@@ -588,9 +588,9 @@ fn constants() -> Vec<(&'static str, Case)> {
         let (stats, eps) = (c.constant(&[BATCH, 4]), c.variable(&[ROWS, 2]));
         LogRatio { stats, eps, z: c.constant(&[ROWS, 2]), clamp }
     });
-    case("WithClass", &|c| {
+    case("ConcatOneHot", &|c| {
         let (x, class) = (c.constant(&[ROWS, 3]), c.variable(&[BATCH]));
-        WithClass { x, class, classes: 2 }
+        ConcatOneHot { x, class, classes: 2 }
     });
     case("KlMeans", &|c| KlMeans { stats: c.variable(&[BATCH, 4]), clamp, size: 1 });
     case("LogMeanExp", &|c| LogMeanExp { distortion: c.variable(&[ROWS]), ratio: c.constant(&[ROWS]) });

@@ -243,7 +243,11 @@ fn examples_that_are_not_in_memory_are_those_that_are_whatever_holds_them() {
         // So many MiB are 2⁶⁴ bytes, which is more than any of them takes.
         assert!(!matches!(open(1 << 44).values, Values::Disk(_)), "{name} {line}");
         // For a trained model they are read as it takes them.
-        let known = data::Known { encoding: whole.encoding.as_ref(), classes: whole.classes.as_deref(), floats: true };
+        let known = data::FittedPreprocessing {
+            encoding: whole.encoding.as_ref(),
+            classes: whole.classes.as_deref(),
+            floats: true,
+        };
         let for_model = |memory: usize| {
             let line = format!("data.memory={memory} {line}");
             data::open(&settings(&folder.path().join(name), &line), Some(known)).unwrap()

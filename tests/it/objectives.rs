@@ -2,7 +2,7 @@
 
 use crate::program::{TINY, elbo};
 use crate::support::{ROUNDING, Tolerance, compare, executors};
-use elbo::checkpoint::Course;
+use elbo::checkpoint::TrainerState;
 use elbo::config;
 use elbo::data;
 use elbo::data::batches::Batch;
@@ -23,10 +23,10 @@ fn step(device: usize, settings: &[(&str, &str)], rows: usize) -> ([Vec<f32>; 2]
     session.initialise().expect("it fits");
     session.set_order(&(0..20).collect::<Vec<_>>()).expect("it fits");
     let update = Update { step: 7, per_epoch: 10, slot: 0, batch: Batch { first: 0, rows } };
-    session.run(plan, &[scalars(&config, &Course::default(), &update, 0)]).expect("it runs");
+    session.run(plan, &[scalars(&config, &TrainerState::default(), &update, 0)]).expect("it runs");
     let gradients = ["encoder", "decoder"].map(|of| {
         let ranges = session.ranges().into_iter().filter(|range| range.name.starts_with(of)).collect::<Vec<_>>();
-        let read = |range: &elbo::plan::Range| {
+        let read = |range: &elbo::plan::ParameterSlot| {
             session.read(0, &Role::Gradients, range.offset, range.count()).expect("the gradient is there")
         };
         ranges.iter().flat_map(read).collect::<Vec<f32>>()
@@ -171,7 +171,7 @@ fn objectives_that_make_no_sense_are_refused_before_anything_is_made() {
         ("--set free_group=3 --latent 4", "a divisor of model.latent = 4"),
         ("--set tc=2 --set samples=3", "objective.samples = 3"),
         ("--set bound=iwae --set mmd=3", "objective.mmd = 3"),
-        ("--set curve=steps", "schedule.after"),
+        ("--set curve=steps", "schedule.milestones"),
         ("--set accumulate=3", "a divisor of train.batch = 50"),
         ("--set accumulate=2 --set free_bits=1", "train.accumulate = 2"),
     ] {

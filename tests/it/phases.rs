@@ -3,7 +3,7 @@
 use crate::program::{TINY, elbo};
 use crate::support::{ROUNDING, Tolerance, compare, executors};
 use bytemuck::Zeroable;
-use elbo::checkpoint::{Checkpoint, Course, Which, load, locate};
+use elbo::checkpoint::{Checkpoint, TrainerState, Which, load, locate};
 use elbo::config::{self, Config, NotFinite, OptimizerConfig, OptimizerKind};
 use elbo::data;
 use elbo::data::batches::Batch;
@@ -12,7 +12,7 @@ use elbo::graph::{Axis, Graph, Group, Op, Reduction};
 use elbo::kernels::StepScalars;
 use elbo::model::factor::exchanged;
 use elbo::model::phases;
-use elbo::plan::{Ending, Resident, Role, Target, lower};
+use elbo::plan::{Resident, Role, Target, UpdateStep, lower};
 use elbo::session::{Purpose, Session};
 use elbo::shape::Shape;
 use elbo::train::{Epoch, Event, Member, Options, Update, scalars_of, train};
@@ -52,7 +52,7 @@ fn run(session: &mut Session, phase: usize, step: u64, rows: usize) {
     let plan = session.phases().expect("they are loaded")[phase];
     let config = session.config.clone();
     let update = Update { step, per_epoch: 10, slot: 0, batch: Batch { first: 0, rows } };
-    let told = |part| scalars_of(&config, &phases(&config)[phase], &Course::default(), &update, part);
+    let told = |part| scalars_of(&config, &phases(&config)[phase], &TrainerState::default(), &update, part);
     let told: Vec<StepScalars> = (0..config.train.accumulate).map(told).collect();
     session.run(plan, &told).expect("it runs");
 }
@@ -61,7 +61,8 @@ fn run(session: &mut Session, phase: usize, step: u64, rows: usize) {
 fn of(session: &mut Session, role: &Role, discriminator: bool) -> Vec<f32> {
     let ranges = session.ranges().into_iter().filter(|range| range.name.starts_with("discriminator") == discriminator);
     let ranges: Vec<_> = ranges.collect();
-    let read = |range: &elbo::plan::Range| session.read(0, role, range.offset, range.count()).expect("it is there");
+    let read =
+        |range: &elbo::plan::ParameterSlot| session.read(0, role, range.offset, range.count()).expect("it is there");
     ranges.iter().flat_map(read).collect()
 }
 
@@ -150,7 +151,7 @@ fn groups_that_are_no_neighbours_are_clipped_together_and_what_lies_between_is_a
             }
             graph.term("loss", loss.unwrap(), 0);
             let trains = Group::Except(&["between"]);
-            let ending = Ending { trains, ..Ending::plain(&optimizer) };
+            let ending = UpdateStep { trains, ..UpdateStep::plain(&optimizer) };
             let resident = Resident { data_words: 4, window: 0, order_words: 4, metric_slots: 1 };
             let plan = lower("groups", graph, Some(ending), resident, target).expect("the plan is legal");
             let updates = plan.steps.iter().filter(|step| step.kernel.name.starts_with("update")).count();
@@ -190,7 +191,7 @@ fn a_phase_that_trains_nothing_is_refused() {
     let w = graph.parameter("one", Shape::new(&[1])).unwrap();
     graph.term("loss", w, 0);
     let optimizer = Config::default().optimizer;
-    let ending = Ending { trains: Group::Of(&["none"]), ..Ending::plain(&optimizer) };
+    let ending = UpdateStep { trains: Group::Of(&["none"]), ..UpdateStep::plain(&optimizer) };
     let resident = Resident { data_words: 4, window: 0, order_words: 4, metric_slots: 1 };
     let error = lower("nothing", graph, Some(ending), resident, Target::Cpu).unwrap_err().to_string();
     assert!(error.contains("nothing to train"), "{error}");
@@ -208,7 +209,7 @@ fn latents_are_exchanged_by_a_permutation_of_each_dimension() {
         let made = exchanged(&mut graph, given, 1).unwrap();
         graph.output("exchanged", made);
         let resident = Resident { data_words: 4, window: 0, order_words: batch, metric_slots: 1 };
-        let plan = lower("exchange", graph, None, resident, executor.target()).expect("the plan is legal");
+        let plan = lower("interop", graph, None, resident, executor.target()).expect("the plan is legal");
         let id = executor.load(plan).expect("the plan fits");
         executor.write_f32(&Role::Input("z".into()), 0, &z).unwrap();
         executor.write(&Role::Order, 0, &(0..batch as u32).collect::<Vec<_>>()).unwrap();
@@ -434,7 +435,7 @@ fn phases_take_turns_within_a_submission() {
                 let first = slot * 20;
                 let update = Update { step: step as u64, per_epoch: 20, slot, batch: Batch { first, rows } };
                 for phase in (0..2).filter(|&phase| rules[phase].is_due(step as u64)) {
-                    let told = vec![scalars_of(&config, &rules[phase], &Course::default(), &update, 0)];
+                    let told = vec![scalars_of(&config, &rules[phase], &TrainerState::default(), &update, 0)];
                     alone.run(plans[phase], &told).unwrap();
                     all.push((plans[phase], told));
                 }

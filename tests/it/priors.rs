@@ -2,7 +2,7 @@
 
 use crate::program::{TINY, elbo};
 use crate::support::{Tolerance, compare, computed, executors, log_determinants};
-use elbo::checkpoint::Course;
+use elbo::checkpoint::TrainerState;
 use elbo::data::batches::Batch;
 use elbo::model::Model;
 use elbo::model::prior::{PRIORS, Prior, flow};
@@ -39,10 +39,10 @@ fn step(session: &mut Session) -> (Vec<f32>, Vec<f32>) {
     session.initialise().expect("it fits");
     session.set_order(&(0..20).collect::<Vec<_>>()).expect("it fits");
     let update = Update { step: 7, per_epoch: 10, slot: 0, batch: Batch { first: 0, rows: 13 } };
-    let scalars = scalars(&session.config, &Course::default(), &update, 0);
+    let scalars = scalars(&session.config, &TrainerState::default(), &update, 0);
     session.run(plan, &[scalars]).expect("it runs");
     let ranges: Vec<_> = session.ranges().into_iter().filter(|range| !range.name.starts_with("prior")).collect();
-    let read = |range: &elbo::plan::Range| {
+    let read = |range: &elbo::plan::ParameterSlot| {
         session.read(0, &Role::Gradients, range.offset, range.count()).expect("the gradient is there")
     };
     let gradient = ranges.iter().flat_map(read).collect();

@@ -7,7 +7,7 @@ use elbo::exec::{Executor, PlanId};
 use elbo::graph::op::Source;
 use elbo::kernels::StepScalars;
 use elbo::model::{Model, Weights};
-use elbo::plan::{Ending, Resident, Role, Target, lower};
+use elbo::plan::{Resident, Role, Target, UpdateStep, lower};
 use safetensors::SafeTensors;
 use std::collections::BTreeMap;
 
@@ -104,7 +104,7 @@ fn follow(executor: &mut Executor, name: &str, likelihood: Likelihood, target: T
     let optimizer = Config::default().optimizer;
     let graph = model(likelihood).train_on_inputs(BATCH).expect("the model's shapes meet");
     let resident = Resident { data_words: 4, window: 0, order_words: 4, metric_slots: 10 };
-    let plan = lower("trace", graph, Some(Ending::plain(&optimizer)), resident, target).expect("the plan is legal");
+    let plan = lower("trace", graph, Some(UpdateStep::plain(&optimizer)), resident, target).expect("the plan is legal");
     let id = executor.load(plan).expect("the plan fits");
     for (range, values) in executor.plan(id).parameters.clone().iter().zip(parameters(&trace, "init")) {
         executor.write_f32(&Role::Parameters, range.offset, &values).expect("the parameters fit");
@@ -150,10 +150,10 @@ fn ten_steps_are_those_of_pytorch_on_the_cpu_engine() {
 fn ten_steps_are_those_of_pytorch_on_every_adapter() {
     for (name, likelihood) in [("bernoulli", Likelihood::Bernoulli), ("gaussian", Likelihood::Gaussian)] {
         // A plan is right on every device, and fast on the one that it is made for.
-        for target in [Target::Gpu, Target::Software, Target::Lanes] {
+        for target in [Target::Gpu, Target::Software, Target::Simd8] {
             // Each begins with moments of its own.
             for mut executor in adapters(true) {
-                if target != Target::Lanes || executor.target() == target {
+                if target != Target::Simd8 || executor.target() == target {
                     follow(&mut executor, name, likelihood, target);
                 }
             }

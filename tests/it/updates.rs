@@ -9,7 +9,7 @@ use elbo::graph::op::Source;
 use elbo::graph::{Axis, Graph, Op, Reduction};
 use elbo::kernels::StepScalars;
 use elbo::model::{Model, Weights, init};
-use elbo::plan::{Ending, GRADIENT_NORM, Resident, Role, Target, lower};
+use elbo::plan::{GRADIENT_NORM, Resident, Role, Target, UpdateStep, lower};
 use elbo::rng::{Philox, Stream};
 use elbo::shape::Shape;
 
@@ -88,7 +88,7 @@ fn follow(executor: &mut Executor, target: Target, what: &str, optimizer: &Optim
     };
     let graph = model.train_on_inputs(BATCH).expect("the model's shapes meet");
     let resident = Resident { data_words: 4, window: 0, order_words: 4, metric_slots: 1 };
-    let plan = lower(what, graph, Some(Ending::plain(optimizer)), resident, target).expect("the plan is legal");
+    let plan = lower(what, graph, Some(UpdateStep::plain(optimizer)), resident, target).expect("the plan is legal");
     let id = executor.load(plan).expect("the plan fits");
     let ranges = executor.plan(id).parameters.clone();
     let start = init::initial(&model, 1, init::OfData::default());
@@ -163,7 +163,7 @@ fn rules() -> Vec<(&'static str, OptimizerConfig)> {
 #[test]
 fn three_steps_of_every_rule_are_those_of_the_reference_in_plans_for_every_target() {
     for (name, rule) in rules() {
-        for target in [Target::Cpu, Target::Gpu, Target::Software, Target::Lanes] {
+        for target in [Target::Cpu, Target::Gpu, Target::Software, Target::Simd8] {
             // Not at all, at every step, and at none.
             for clip_norm in [0.0, 0.1, 1e3] {
                 let optimizer = OptimizerConfig { clip_norm, ..rule.clone() };
@@ -185,7 +185,7 @@ fn of_dead_weights(executor: &mut Executor, target: Target, name: &str, optimize
     let rows = graph.reduce_map(Reduction::Sum, Axis::Columns, [x, w], |[x, w]| x * w).expect("rows repeat");
     graph.term("distortion", rows, 0);
     let resident = Resident { data_words: 4, window: 0, order_words: 4, metric_slots: 1 };
-    let plan = lower(name, graph, Some(Ending::plain(optimizer)), resident, target).expect("the plan is legal");
+    let plan = lower(name, graph, Some(UpdateStep::plain(optimizer)), resident, target).expect("the plan is legal");
     let roles: Vec<Role> = plan.buffers.iter().map(|buffer| buffer.role.clone()).collect();
     let id = executor.load(plan).expect("the plan fits");
     executor.write_f32(&Role::Parameters, 0, &[0.0; WEIGHTS]).expect("the parameters fit");
@@ -208,7 +208,7 @@ fn moments_of_weights_without_a_gradient_end_at_zero_and_not_at_subnormal_number
     for (at, (name, rule)) in rules.enumerate() {
         // The second moment, too, is to come to its end within the steps of a test.
         let optimizer = OptimizerConfig { beta2: 0.9, alpha: 0.9, ..rule };
-        for target in [Target::Cpu, Target::Software, Target::Lanes] {
+        for target in [Target::Cpu, Target::Software, Target::Simd8] {
             let mut executor = Executor::Cpu(Cpu::new(2).expect("threads start"));
             for kept in of_dead_weights(&mut executor, target, name, &optimizer) {
                 let subnormal = kept.iter().filter(|x| x.is_subnormal()).count();

@@ -1,12 +1,12 @@
 //! Pages for browsers compute what the program computes, and work.
 
-use crate::exchange::{checkpoint, examples, is_shown, set_ups};
+use crate::interop::{checkpoint, examples, is_shown, set_ups};
 use crate::program::{content, elbo};
 use elbo::checkpoint::{Checkpoint, load_latest};
 use elbo::config::{RECIPES, resolve};
-use elbo::exchange::CARD;
 use elbo::exec::Executor;
 use elbo::exec::cpu::Cpu;
+use elbo::interop::CARD;
 use elbo::model::tasks::EVALUATE;
 use elbo::rng::Stream;
 use elbo::session::{Purpose, Rows, Session};

@@ -113,7 +113,7 @@ fn kernels_for(
     let variants = |kernel: &'static Kernel| measure::variants(kernel, transposed).into_iter();
     let suits = |kernel| variants(kernel).any(|consts| measure::product_case(kernel, &consts, shape).is_some());
     match target {
-        Target::Lanes if !products.iter().any(|kernel| suits(kernel)) => vec![&matmul_direct::KERNEL],
+        Target::Simd8 if !products.iter().any(|kernel| suits(kernel)) => vec![&matmul_direct::KERNEL],
         _ => products.to_vec(),
     }
 }

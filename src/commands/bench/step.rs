@@ -1,7 +1,7 @@
 //! `elbo bench step`: how long a training step takes.
 
 use super::{Rounds, check, data, merged, name, peak, rates};
-use crate::checkpoint::Course;
+use crate::checkpoint::TrainerState;
 use crate::cli::BenchStepArgs;
 use crate::commands::profile;
 use crate::config;
@@ -26,8 +26,8 @@ use std::time::Instant;
 /// the device.
 pub fn run(args: &BenchStepArgs, report: &Report) -> Result<()> {
     let members = args.members.unwrap_or(1);
-    if !(1..=config::MOST_MEMBERS).contains(&members) {
-        return Err(Error::Usage(format!("--members {members}: expected 1 to {}", config::MOST_MEMBERS)));
+    if !(1..=config::MAX_MEMBERS).contains(&members) {
+        return Err(Error::Usage(format!("--members {members}: expected 1 to {}", config::MAX_MEMBERS)));
     }
     let seeds = members.to_string();
     let mut members = config::sweep(args.recipe.recipe.as_deref(), &args.overrides(), Some(&seeds))?.members;
@@ -120,8 +120,8 @@ fn scalars(session: &mut Session, steps: Range<usize>) -> Result<Vec<(PlanId, Ve
         let due = plans.iter().enumerate().filter(|(phase, _)| rules[0][*phase].is_due(step as u64));
         all.extend(due.map(|(phase, &plan)| {
             let members = session.members().zip(&rules);
-            let told =
-                members.map(|(member, rules)| train::scalars_of(member, &rules[phase], &Course::default(), &update, 0));
+            let told = members
+                .map(|(member, rules)| train::scalars_of(member, &rules[phase], &TrainerState::default(), &update, 0));
             (plan, told.collect())
         }));
     }

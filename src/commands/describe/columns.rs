@@ -1,7 +1,7 @@
 //! What is known of the columns of a table.
 
 use crate::data::Dataset;
-use crate::data::table::{Column, Encoding, Kind};
+use crate::data::table::{Column, ColumnKind, Encoding};
 use crate::error::Result;
 use crate::report::human::count;
 use serde_json::{Value, json};
@@ -33,7 +33,7 @@ pub fn describe(data: &Dataset) -> Result<Vec<Described<'_>>> {
     let mut all: Vec<Described> = encoding.columns.iter().map(empty).collect();
     for described in &mut all {
         described.levels = match &described.column.kind {
-            Kind::Numbered { categories } => vec![0; *categories],
+            ColumnKind::Numbered { categories } => vec![0; *categories],
             kind => vec![0; kind.levels().len()],
         };
     }
@@ -51,15 +51,15 @@ impl Described<'_> {
     /// Takes note of a cell, given by its places in a row.
     fn add(&mut self, places: &[f64]) {
         match (&self.column.kind, places) {
-            (_, []) | (Kind::Text { .. }, _) => {}
+            (_, []) | (ColumnKind::Text { .. }, _) => {}
             (_, [first, ..]) if first.is_nan() => self.missing += 1,
-            (Kind::Numeric { .. } | Kind::Count, [x, ..]) => {
+            (ColumnKind::Numeric { .. } | ColumnKind::Count, [x, ..]) => {
                 let x = *x;
                 let [low, high, sum] = self.numbers.unwrap_or([x, x, 0.0]);
                 self.numbers = Some([low.min(x), high.max(x), sum + x]);
             }
-            (Kind::Binary { .. }, [x, ..]) => self.levels[usize::from(*x >= 0.5)] += 1,
-            (Kind::Category { .. } | Kind::Numbered { .. }, places) => {
+            (ColumnKind::Binary { .. }, [x, ..]) => self.levels[usize::from(*x >= 0.5)] += 1,
+            (ColumnKind::Category { .. } | ColumnKind::Numbered { .. }, places) => {
                 let level = places.iter().position(|&place| place == 1.0);
                 self.levels[level.unwrap_or(0)] += 1;
             }
@@ -86,7 +86,7 @@ impl Described<'_> {
     /// A row of the table that describes a table: name, type, missing, least, mean, most, values.
     pub fn row(&self) -> Vec<String> {
         let numbers = self.range().map(distinct).unwrap_or_default();
-        let values = if let Kind::Text { distinct, example } = &self.column.kind {
+        let values = if let ColumnKind::Text { distinct, example } = &self.column.kind {
             format!("{example}, … ({} different)", count(*distinct as u64))
         } else {
             let levels = self.levels().map(|(level, n)| format!("{level}: {}", count(n as u64)));
@@ -112,7 +112,7 @@ impl Described<'_> {
 
 /// How often each category occurs over all values, where these are categories without names.
 pub fn all_levels(columns: &[Described]) -> Option<Vec<String>> {
-    let numbered = |described: &Described| matches!(described.column.kind, Kind::Numbered { .. });
+    let numbered = |described: &Described| matches!(described.column.kind, ColumnKind::Numbered { .. });
     let all: Vec<&Described> = columns.iter().filter(|described| numbered(described)).collect();
     let sum = |at: usize| all.iter().map(|described| described.levels[at]).sum::<usize>();
     let levels = (0..all.first()?.levels.len()).map(|at| format!("{at}: {}", count(sum(at) as u64)));

@@ -2,7 +2,7 @@
 
 use crate::checkpoint::DataRecord;
 use crate::data::Dataset;
-use crate::data::table::Kind;
+use crate::data::table::ColumnKind;
 use crate::error::{Error, Result};
 use crate::fidelity::{Beside, Compared, Fidelity, Table, compare};
 use crate::report::Report;
@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use std::ops::Range;
 
 /// The most rows of a part that are looked at.
-const MOST_TRAINING: usize = 20_000;
-const MOST_HELD_OUT: usize = 5000;
+const MAX_TRAINING: usize = 20_000;
+const MAX_HELD_OUT: usize = 5000;
 
 /// Columns that are shown: those that differ most.
 const SHOWN: usize = 12;
@@ -36,10 +36,10 @@ pub fn say(rows: &[f32], data: &Dataset, record: &DataRecord, seed: u64, report:
         let chosen: Vec<u32> = (0..taken).map(|i| (range.start + i * range.len() / taken) as u32).collect();
         if taken == 0 { Ok(None) } else { data.examples(&chosen).map(|rows| Some(cells(record, &rows))) }
     };
-    let train = part(&data.train, MOST_TRAINING)?.ok_or_else(|| Error::Data(format!("{}: no rows", data.name)))?;
-    let (held_out, name) = match part(&data.test, MOST_HELD_OUT)? {
+    let train = part(&data.train, MAX_TRAINING)?.ok_or_else(|| Error::Data(format!("{}: no rows", data.name)))?;
+    let (held_out, name) = match part(&data.test, MAX_HELD_OUT)? {
         Some(test) => (Some(test), "test"),
-        None => (part(&data.validation, MOST_HELD_OUT)?, "validation"),
+        None => (part(&data.validation, MAX_HELD_OUT)?, "validation"),
     };
     let found = compare(Compared { drawn: &drawn, train: &train, held_out: held_out.as_ref() }, seed);
     let names = names(record, data.width());
@@ -67,8 +67,8 @@ fn cells(record: &DataRecord, rows: &[f32]) -> Table {
         .zip(encoding.spans())
         .filter(|(column, _)| column.kind.width() > 0)
         .map(|(column, span)| match &column.kind {
-            Kind::Binary { .. } => (2, span),
-            kind @ (Kind::Category { .. } | Kind::Numbered { .. }) => (kind.width(), span),
+            ColumnKind::Binary { .. } => (2, span),
+            kind @ (ColumnKind::Category { .. } | ColumnKind::Numbered { .. }) => (kind.width(), span),
             _ => (0, span),
         })
         .collect();

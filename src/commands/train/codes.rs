@@ -7,7 +7,7 @@ use crate::commands::open;
 use crate::config::Config;
 use crate::data::batches::batches;
 use crate::data::grids::{self, About};
-use crate::data::{Dataset, Request};
+use crate::data::{Dataset, ReadOptions};
 use crate::durable;
 use crate::error::{Error, Result};
 use crate::model::tasks::EVALUATE;
@@ -81,7 +81,7 @@ impl Encoded {
     /// # Errors
     /// Those of [`grids::dataset`].
     pub fn dataset(&self, config: &Config) -> Result<Dataset> {
-        let request = Request { config: &config.data, takes: config.model.takes(), known: None, holes: false };
+        let request = ReadOptions { config: &config.data, takes: config.model.takes(), known: None, holes: false };
         grids::dataset(&self.about, &self.codes, &request)
     }
 

@@ -1,6 +1,6 @@
 //! What is shown and kept of several models that train side by side.
 
-use super::Place;
+use super::RunFolders;
 use super::finish::scored;
 use crate::checkpoint::sweep::Sweep;
 use crate::checkpoint::{self, Which};
@@ -67,7 +67,7 @@ fn has_best(member: &Path) -> bool {
 ///
 /// # Errors
 /// [`Error::Bug`] where there is no sweep, [`Error::Disk`] where its file cannot be written.
-pub fn give_up(place: &mut Place, member: usize, why: &str, report: &Report) -> Result<()> {
+pub fn give_up(place: &mut RunFolders, member: usize, why: &str, report: &Report) -> Result<()> {
     let Some(sweep) = &mut place.sweep else { return Err(Error::Bug("only members of a sweep are given up".into())) };
     let name = sweep.members[member].clone();
     report.warn(&format!("{name} is given up, and the others go on: {why}"));

@@ -38,6 +38,21 @@ fn settings_are_taken_by_full_key_and_by_unique_last_segment() {
 }
 
 #[test]
+fn keys_are_taken_by_the_names_that_they_had() {
+    let old = [("curve", "steps"), ("schedule.after", "[2, 4]"), ("factors", "[0.5]"), ("reorder", "false")];
+    let new = [("curve", "steps"), ("milestones", "[2, 4]"), ("schedule.gamma", "[0.5]"), ("train.shuffle", "false")];
+    let config = resolve(None, &pairs(&new)).unwrap();
+    assert_eq!(resolve(None, &pairs(&old)), Ok(config.clone()));
+    let text = to_toml(&config);
+    let [renamed, twice] = ["after = [2, 4]", "milestones = [2, 4]\nafter = [2, 4]"]
+        .map(|line| text.replace("milestones = [2, 4]", line).replace("initial_second_moment", "second_moment"));
+    assert!(renamed != text && renamed.contains("\nsecond_moment = "));
+    assert_eq!(from_toml(&renamed, "config.toml"), Ok(config));
+    let error = from_toml(&twice, "config.toml").unwrap_err().to_string();
+    assert!(error.contains("`schedule.milestones` is there twice"), "{error}");
+}
+
+#[test]
 fn layers_are_set_as_a_list_of_texts() {
     let overrides = pairs(&[("hidden", "[]"), ("encoder_layers", "[\"conv 8 kernel 4 stride 2\", relu,dense 9]")]);
     let config = resolve(None, &overrides).unwrap();

@@ -150,18 +150,18 @@ fn every_value_out_of_range_is_a_usage_error_that_names_key_and_value() {
         ("optimizer.weight_decay", "-1", |c| c.optimizer.weight_decay = -1.0),
         ("optimizer.clip_norm", "NaN", |c| c.optimizer.clip_norm = f32::NAN),
         ("optimizer.ema", "1", |c| c.optimizer.ema = 1.0),
-        ("optimizer.second_moment", "-1", |c| c.optimizer.second_moment = -1.0),
+        ("optimizer.initial_second_moment", "-1", |c| c.optimizer.initial_second_moment = -1.0),
         ("schedule.warmup", "-1", |c| c.schedule.warmup = -1.0),
         ("schedule.wait", "0", |c| c.schedule.wait = 0),
-        ("schedule.least", "1.5", |c| c.schedule.least = 1.5),
-        ("schedule.after", "[3, 3]", |c| c.schedule.after = vec![3, 3]),
-        ("schedule.after", "[0]", |c| c.schedule.after = vec![0]),
-        ("schedule.after", "[]", |c| c.schedule.curve = Curve::Steps),
-        ("schedule.factors[0]", "0", |c| c.schedule.factors = vec![0.0]),
-        ("schedule.factors", "[0.5, 0.1]", |c| {
-            (c.schedule.curve, c.schedule.after, c.schedule.factors) = (Curve::Steps, vec![1, 2, 3], vec![0.5, 0.1]);
+        ("schedule.min_factor", "1.5", |c| c.schedule.min_factor = 1.5),
+        ("schedule.milestones", "[3, 3]", |c| c.schedule.milestones = vec![3, 3]),
+        ("schedule.milestones", "[0]", |c| c.schedule.milestones = vec![0]),
+        ("schedule.milestones", "[]", |c| c.schedule.curve = Curve::Steps),
+        ("schedule.gamma[0]", "0", |c| c.schedule.gamma = vec![0.0]),
+        ("schedule.gamma", "[0.5, 0.1]", |c| {
+            (c.schedule.curve, c.schedule.milestones, c.schedule.gamma) = (Curve::Steps, vec![1, 2, 3], vec![0.5, 0.1]);
         }),
-        ("schedule.factors", "[2.0]", |c| (c.schedule.curve, c.schedule.factors) = (Curve::Plateau, vec![2.0])),
+        ("schedule.gamma", "[2.0]", |c| (c.schedule.curve, c.schedule.gamma) = (Curve::Plateau, vec![2.0])),
         ("train.accumulate", "0", |c| c.train.accumulate = 0),
         ("train.accumulate", "3", |c| c.train.accumulate = 3),
         ("train.patience", "1000001", |c| c.train.patience = 1_000_001),

@@ -12,7 +12,7 @@
 
 use std::collections::HashMap;
 
-use super::super::table::{Column, Kind, MOST_LEVELS};
+use super::super::table::{Column, ColumnKind, MAX_LEVELS};
 use super::Decoded;
 use super::marks::{Marks, hint, is_padded};
 use crate::config::ColumnType;
@@ -22,14 +22,14 @@ const INFERRED_LEVELS: usize = 100;
 const FEW_LEVELS: usize = 10;
 
 /// The largest variance over mean that whole numbers are taken for counts with, and that without a word.
-const MOST_DISPERSION: f64 = 20.0;
+const MAX_DISPERSION: f64 = 20.0;
 const ODD_DISPERSION: f64 = 3.0;
 
 /// So many values that all of them being multiples of a number is no chance.
 const MANY: usize = 20;
 
 /// Up to here double precision has every whole number.
-const MOST_EXACT: f64 = 9_007_199_254_740_992.0;
+const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// What was seen in a column.
 #[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
@@ -114,7 +114,7 @@ impl Seen {
         if let Some(number) = number {
             self.add_number(number);
             self.thousands &= !field.contains('.') || marks.may_be_thousands(field);
-            if self.endless.is_none() && number.abs() > MOST_EXACT && is_whole(field) {
+            if self.endless.is_none() && number.abs() > MAX_EXACT && is_whole(field) {
                 self.endless = Some(field.to_owned());
             }
             let mark = if marks.has_comma(field) { Some(&mut self.comma) } else { None };
@@ -128,7 +128,7 @@ impl Seen {
             let (first, _) = self.word.get_or_insert_with(|| (field.to_owned(), line));
             self.alike &= first == field;
         }
-        if self.distinct.len() <= MOST_LEVELS && !self.distinct.contains_key(field) {
+        if self.distinct.len() <= MAX_LEVELS && !self.distinct.contains_key(field) {
             self.distinct.insert(field.to_owned(), number.unwrap_or(f64::NAN));
         }
     }
@@ -176,26 +176,26 @@ impl Seen {
             return Some(format!("all of them are multiples of {}", self.step));
         }
         let dispersion = self.dispersion();
-        (dispersion > MOST_DISPERSION)
+        (dispersion > MAX_DISPERSION)
             .then(|| format!("their variance is {dispersion:.0} times their mean, and that of counts about once"))
     }
 
-    fn infer(&self) -> Kind {
+    fn infer(&self) -> ColumnKind {
         let zero_one = self.counts && self.smallest == 0.0 && self.largest == 1.0;
         let distinct = self.distinct.len();
         if self.are_numbers() {
             return match () {
                 () if zero_one => self.binary(),
-                () if self.whole_from_zero() && self.no_counts().is_none() => Kind::Count,
-                () => Kind::PLAIN,
+                () if self.whole_from_zero() && self.no_counts().is_none() => ColumnKind::Count,
+                () => ColumnKind::PLAIN,
             };
         }
         match distinct {
             2 => self.binary(),
             _ if distinct <= INFERRED_LEVELS && (distinct <= FEW_LEVELS || 2 * distinct <= self.present) => {
-                Kind::Category { levels: self.levels() }
+                ColumnKind::Category { levels: self.levels() }
             }
-            _ => Kind::Text { example: self.example(), distinct },
+            _ => ColumnKind::Text { example: self.example(), distinct },
         }
     }
 
@@ -209,10 +209,10 @@ impl Seen {
         first.or(self.padded.clone()).or(self.comma.clone()).unwrap_or_default()
     }
 
-    fn binary(&self) -> Kind {
+    fn binary(&self) -> ColumnKind {
         match <[String; 2]>::try_from(self.levels()) {
-            Ok(levels) => Kind::Binary { levels },
-            Err(levels) => Kind::Category { levels },
+            Ok(levels) => ColumnKind::Binary { levels },
+            Err(levels) => ColumnKind::Category { levels },
         }
     }
 
@@ -231,30 +231,30 @@ impl Seen {
     }
 
     /// The type that was stated, if the column can be of it.
-    fn stated(&self, stated: ColumnType) -> Decoded<Kind> {
+    fn stated(&self, stated: ColumnType) -> Decoded<ColumnKind> {
         let distinct = if self.are_numbers() { self.levels().len() } else { self.distinct.len() };
         match stated {
             ColumnType::Numeric | ColumnType::Count => match &self.word {
                 Some((word, line)) => Err(format!("line {line} has `{word}`, which is no number{}", self.advice())),
-                None if stated == ColumnType::Numeric => Ok(Kind::PLAIN),
-                None if self.counts => Ok(Kind::Count),
+                None if stated == ColumnType::Numeric => Ok(ColumnKind::PLAIN),
+                None if self.counts => Ok(ColumnKind::Count),
                 None => Err("there are numbers below 0 or that are not whole".into()),
             },
             ColumnType::Binary if distinct == 2 => Ok(self.binary()),
             ColumnType::Binary => Err(format!("it has {distinct} different values, not 2")),
-            ColumnType::Category if distinct <= MOST_LEVELS => Ok(Kind::Category { levels: self.levels() }),
+            ColumnType::Category if distinct <= MAX_LEVELS => Ok(ColumnKind::Category { levels: self.levels() }),
             ColumnType::Category => Err(format!(
-                "it has more than {MOST_LEVELS} different values, too many for categories; leave the column out with \
+                "it has more than {MAX_LEVELS} different values, too many for categories; leave the column out with \
                  `ignore`"
             )),
-            ColumnType::Ignore => Ok(Kind::Text { distinct, example: String::new() }),
+            ColumnType::Ignore => Ok(ColumnKind::Text { distinct, example: String::new() }),
         }
     }
 }
 
 impl Seen {
     /// What to say about a column that was taken for a kind.
-    fn oddities(&self, name: &str, kind: &Kind, stated: bool) -> Vec<String> {
+    fn oddities(&self, name: &str, kind: &ColumnKind, stated: bool) -> Vec<String> {
         let mut notes = Vec::new();
         if self.is_constant() {
             notes.push(format!("column `{name}` has the same value in every row: it tells nothing"));
@@ -276,39 +276,40 @@ impl Seen {
                 "column `{name}` is taken for words, since `{padded}` begins with a zero; `--set \
                  data.columns.{name}=numeric` takes it for numbers"
             ));
-        } else if let (Some(comma), Kind::Numeric { .. } | Kind::Count) = (&self.comma, kind) {
+        } else if let (Some(comma), ColumnKind::Numeric { .. } | ColumnKind::Count) = (&self.comma, kind) {
             notes.push(format!(
                 "column `{name}` has decimal commas: `{comma}` is read as {} (data.decimal=point reads commas as marks of \
                  thousands)",
                 comma.replacen(',', ".", 1)
             ));
         }
-        if let (Some(point), true, Kind::Numeric { .. } | Kind::Count) = (&self.point, self.thousands, kind) {
+        if let (Some(point), true, ColumnKind::Numeric { .. } | ColumnKind::Count) = (&self.point, self.thousands, kind)
+        {
             notes.push(format!(
                 "column `{name}`: `{point}` is read as a number with a point; where points separate thousands, as commas do \
                  decimals, `--set data.decimal=comma` (data.decimal=point: they do not)"
             ));
         }
-        if let (Some(endless), Kind::Numeric { .. } | Kind::Count) = (&self.endless, kind) {
+        if let (Some(endless), ColumnKind::Numeric { .. } | ColumnKind::Count) = (&self.endless, kind) {
             notes.push(format!(
                 "column `{name}` has whole numbers such as `{endless}`, of which about 16 digits are kept: where they name \
                  the rows, `--set 'data.columns.{name}=ignore'`"
             ));
         }
-        if let (Kind::Numeric { .. }, false, true) = (kind, stated, self.whole_from_zero()) {
+        if let (ColumnKind::Numeric { .. }, false, true) = (kind, stated, self.whole_from_zero()) {
             let why = self.no_counts().unwrap_or_default();
             notes.push(format!(
                 "column `{name}` has whole numbers from 0 up, but {why}: it is numeric (`--set data.columns.{name}=count` \
                  takes it for counts)"
             ));
-        } else if let (Kind::Count, true) = (kind, self.dispersion() > ODD_DISPERSION) {
+        } else if let (ColumnKind::Count, true) = (kind, self.dispersion() > ODD_DISPERSION) {
             notes.push(format!(
                 "column `{name}` is taken for counts, whose variance is about their mean, and its is {:.1} times its mean: \
                  where these are amounts or codes, `--set data.columns.{name}=numeric`",
                 self.dispersion()
             ));
         }
-        if let (Kind::Numeric { .. }, true) = (kind, self.is_marked()) {
+        if let (ColumnKind::Numeric { .. }, true) = (kind, self.is_marked()) {
             let number = self.smallest;
             notes.push(format!(
                 "column `{name}` has {} times {number} and no other number below 0: where that stands for a missing value, \

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::super::table::{Column, Kind, STRANGER};
+use super::super::table::{Column, ColumnKind, STRANGER};
 use super::Decoded;
 use super::marks::Marks;
 use crate::config::Unknown;
@@ -11,11 +11,11 @@ use crate::config::Unknown;
 const SHOWN: usize = 8;
 
 /// The most different words that are kept for a message.
-const MOST_STRANGERS: usize = 1 << 12;
+const MAX_STRANGERS: usize = 1 << 12;
 
 /// How the cells of a column are read.
 pub struct Reader<'a> {
-    kind: &'a Kind,
+    kind: &'a ColumnKind,
     marks: &'a Marks,
     words: HashMap<&'a str, usize>,
     /// The levels by their values, where all of them are numbers: 0 is also 0.0 and 00.
@@ -30,7 +30,7 @@ fn bits(number: f64) -> u64 {
 
 impl<'a> Reader<'a> {
     /// A reader of a column of this kind.
-    pub fn new(kind: &'a Kind, marks: &'a Marks) -> Self {
+    pub fn new(kind: &'a ColumnKind, marks: &'a Marks) -> Self {
         let levels = kind.levels();
         let words = levels.iter().enumerate().map(|(at, level)| (level.as_str(), at)).collect();
         let numbers: Option<Vec<f64>> = levels.iter().map(|level| marks.number(level)).collect();
@@ -47,20 +47,20 @@ impl<'a> Reader<'a> {
         }
         let number = || self.marks.number(field).ok_or_else(|| format!("`{field}` is no number"));
         Ok(match self.kind {
-            Kind::Numeric { .. } => Some(number()?),
-            Kind::Count => match number()? {
+            ColumnKind::Numeric { .. } => Some(number()?),
+            ColumnKind::Count => match number()? {
                 count if count >= 0.0 && count.fract() == 0.0 => Some(count),
                 _ => return Err(format!("`{field}` is no count, which is a whole number from 0 up")),
             },
-            Kind::Numbered { categories } => match number()? {
+            ColumnKind::Numbered { categories } => match number()? {
                 category if (0.0..*categories as f64).contains(&category) && category.fract() == 0.0 => Some(category),
                 _ => {
                     let last = categories - 1;
                     return Err(format!("`{field}` is none of the categories that the model knows, 0 to {last}"));
                 }
             },
-            Kind::Binary { .. } | Kind::Category { .. } => self.level(field).map(|level| level as f64),
-            Kind::Text { .. } => Some(f64::NAN),
+            ColumnKind::Binary { .. } | ColumnKind::Category { .. } => self.level(field).map(|level| level as f64),
+            ColumnKind::Text { .. } => Some(f64::NAN),
         })
     }
 
@@ -89,7 +89,7 @@ impl Strangers {
         self.cells += 1;
         if let Some((_, cells)) = self.found.get_mut(&(column, word.to_owned())) {
             *cells += 1;
-        } else if self.found.len() < MOST_STRANGERS {
+        } else if self.found.len() < MAX_STRANGERS {
             self.found.insert((column, word.to_owned()), (line, 1));
         }
         if unknown == Unknown::Anomalous { STRANGER } else { f64::NAN }

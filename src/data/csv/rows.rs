@@ -12,10 +12,10 @@ use super::Decoded;
 use crate::error::{Error, Result};
 
 /// The longest first line in which a separator is looked for.
-const MOST_SNIFFED: u64 = 1 << 20;
+const MAX_SNIFFED: u64 = 1 << 20;
 
 /// The longest row.
-const MOST_ROW: u64 = 1 << 26;
+const MAX_ROW: u64 = 1 << 26;
 
 /// Hands over every row below the header: its line, and its fields without the spaces around them.
 ///
@@ -73,16 +73,16 @@ impl Rows {
     pub fn open(path: &Path) -> Decoded<Self> {
         let open = || File::open(path).map_err(|error| format!("cannot be opened: {error}"));
         let mut first = Vec::new();
-        let start = BufReader::new(open()?).take(MOST_SNIFFED).read_until(b'\n', &mut first);
+        let start = BufReader::new(open()?).take(MAX_SNIFFED).read_until(b'\n', &mut first);
         start.map_err(|error| format!("cannot be read: {error}"))?;
         let tabs = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("tsv"));
         let found = *b",\t;".iter().find(|mark| first.contains(mark)).unwrap_or(&b',');
         let stated = stated(&first);
         let delimiter = stated.unwrap_or(if tabs { b'\t' } else { found });
-        let left = Rc::new(Cell::new(MOST_ROW));
+        let left = Rc::new(Cell::new(MAX_ROW));
         let mut file = BufReader::with_capacity(1 << 16, open()?);
         if stated.is_some() {
-            let skipped = file.by_ref().take(MOST_SNIFFED).read_until(b'\n', &mut vec![]);
+            let skipped = file.by_ref().take(MAX_SNIFFED).read_until(b'\n', &mut vec![]);
             skipped.map_err(|error| format!("cannot be read: {error}"))?;
         }
         let file = Bounded { file, left: left.clone() };
@@ -93,7 +93,7 @@ impl Rows {
 
     /// Reads a row; false where there is none any more.
     pub fn next(&mut self, record: &mut ByteRecord) -> Decoded<bool> {
-        self.left.set(MOST_ROW);
+        self.left.set(MAX_ROW);
         let line = self.before + self.reader.position().line();
         self.reader.read_byte_record(record).map_err(|error| {
             if self.left.get() > 0 {
@@ -101,7 +101,7 @@ impl Rows {
             }
             format!(
                 "the row that begins in line {line} is longer than {} MiB; look for a quotation mark that is not closed",
-                MOST_ROW >> 20
+                MAX_ROW >> 20
             )
         })
     }

@@ -2,13 +2,13 @@ mod habits;
 
 use std::fs;
 
-use super::super::table::Kind;
+use super::super::table::ColumnKind;
 use super::super::testing::{known, plain, standardised};
-use super::super::{Known, Values, check};
+use super::super::{FittedPreprocessing, Values, check};
 use super::*;
 use crate::config::{DataConfig, Likelihood};
 
-fn open_with(text: &[u8], request: &Request) -> Result<Dataset> {
+fn open_with(text: &[u8], request: &ReadOptions) -> Result<Dataset> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("table.csv");
     fs::write(&path, text).unwrap();
@@ -141,8 +141,8 @@ fn numbers_are_standardised_on_the_training_part_alone() {
     let mean = training.iter().sum::<f64>() / 10.0;
     let deviation = (training.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 10.0).sqrt();
     let columns = &data.encoding.as_ref().unwrap().columns;
-    assert_eq!(columns[0].kind, Kind::Numeric { shift: mean, scale: deviation });
-    assert_eq!(columns[1].kind, Kind::Numeric { shift: 7.25, scale: 7.25 }, "a constant column becomes 0");
+    assert_eq!(columns[0].kind, ColumnKind::Numeric { shift: mean, scale: deviation });
+    assert_eq!(columns[1].kind, ColumnKind::Numeric { shift: 7.25, scale: 7.25 }, "a constant column becomes 0");
     for at in 0..20 {
         let expected = ((data.row(at) as f64 + 0.5 - mean) / deviation) as f32;
         assert_eq!(data.example(at).unwrap(), [expected, 0.0]);
@@ -180,7 +180,8 @@ fn labels_are_a_column_that_is_named_and_not_learnt() {
 fn a_trained_model_finds_its_columns_by_name_and_scales_as_in_training() {
     let config = DataConfig { labels: "kind".into(), ..plain() };
     let trained = open("kind,a,city\nx,1.0,Rome\ny,3.0,Bonn\n", &config).unwrap();
-    let as_known = Known { encoding: trained.encoding.as_ref(), classes: trained.classes.as_deref(), floats: true };
+    let as_known =
+        FittedPreprocessing { encoding: trained.encoding.as_ref(), classes: trained.classes.as_deref(), floats: true };
     let request = known(&config, as_known);
     let data = open_with(b"more,city,kind,a\n9,Bonn,y,7.0\n8,Rome,z,1.0\n7,NA,x,NA\n", &request).unwrap();
     assert_eq!(data.encoding, trained.encoding);
@@ -237,7 +238,7 @@ fn missing_values_do_not_count_in_what_is_fitted() {
     let data = open("a,b\n1.5,NA\n3.5,2.5\nNA,NA\n5.5,4.5\n", &plain()).unwrap();
     let columns = &data.encoding.as_ref().unwrap().columns;
     let fitted = |at: usize| match columns[at].kind {
-        Kind::Numeric { shift, .. } => shift,
+        ColumnKind::Numeric { shift, .. } => shift,
         _ => f64::NAN,
     };
     assert_eq!((fitted(0), fitted(1)), (3.5, 3.5));

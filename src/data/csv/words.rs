@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use super::super::array::{self, Array, Elements};
-use super::super::table::MOST_LEVELS;
+use super::super::table::MAX_LEVELS;
 use super::super::{Labels, NO_LABEL};
 use super::Decoded;
 
 /// More different labels than this are not kept: they would not be taken for classes, however they are written.
-const MOST_WORDS: usize = 1 << 17;
+const MAX_WORDS: usize = 1 << 17;
 
 /// The words of a column, each kept once.
 #[derive(Default)]
@@ -34,8 +34,8 @@ impl Words {
         let next = self.places.len() as u32;
         let place = match self.places.get(field) {
             Some(&place) => place,
-            None if self.places.len() == MOST_WORDS => {
-                return Err(format!("there are more than {MOST_WORDS} different labels, too many for classes"));
+            None if self.places.len() == MAX_WORDS => {
+                return Err(format!("there are more than {MAX_WORDS} different labels, too many for classes"));
             }
             None => *self.places.entry(field.to_owned()).or_insert(next),
         };
@@ -71,7 +71,7 @@ impl Words {
 
 /// Classes of words that differ.
 fn alphabetical(words: &[String]) -> Decoded<Labels> {
-    if words.len() > MOST_LEVELS {
+    if words.len() > MAX_LEVELS {
         return Err(format!("the labels have {} different values, which are too many for classes", words.len()));
     }
     let mut names = words.to_vec();

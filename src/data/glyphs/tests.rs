@@ -89,7 +89,7 @@ fn the_data_set_keeps_its_last_sixth_for_the_test() {
         assert_eq!(data.shape, [1, 28, 28]);
         assert_eq!(data.labels.map(|labels| labels.len()), Some(examples));
     }
-    for (examples, validation) in [(0, 0), (MOST_EXAMPLES + 1, 0), (600, 500)] {
+    for (examples, validation) in [(0, 0), (MAX_EXAMPLES + 1, 0), (600, 500)] {
         assert_eq!(dataset(examples, validation).unwrap_err().exit_code(), 2, "{examples}, {validation}");
     }
 }

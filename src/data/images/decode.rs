@@ -12,7 +12,7 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 use super::orientation::Orientation;
 
 /// The most pixels that an image may claim to have: 134 million, more than the pictures of large cameras have.
-const MOST_PIXELS: u64 = 1 << 27;
+const MAX_PIXELS: u64 = 1 << 27;
 
 /// The weights of red, green and blue in grey (ITU-R BT.601).
 const LUMA: [f32; 3] = [0.299, 0.587, 0.114];
@@ -135,9 +135,9 @@ fn open(path: &Path) -> Decoded<(Header, Decoder)> {
         _ => return Err("this is neither a PNG nor a JPEG image".into()),
     };
     let pixels = header.width as u64 * header.height as u64;
-    if pixels > MOST_PIXELS || pixels == 0 {
+    if pixels > MAX_PIXELS || pixels == 0 {
         let Header { width, height, .. } = header;
-        return Err(format!("it claims to have {width}x{height} pixels; allowed are 1 to {MOST_PIXELS}"));
+        return Err(format!("it claims to have {width}x{height} pixels; allowed are 1 to {MAX_PIXELS}"));
     }
     Ok((header, decoder))
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 
 /// Folders within folders are followed this far; a link that leads back to itself ends here.
-const MOST_DEPTH: usize = 16;
+const MAX_DEPTH: usize = 16;
 
 /// An image on the disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,8 +107,8 @@ fn part(folder: &Path, labels: bool) -> Result<Found> {
 
 /// Collects the images of a folder, then those of the folders in it. The outermost folder names the class.
 fn collect(folder: &Path, class: Option<&str>, labels: bool, depth: usize, found: &mut Found) -> Result<()> {
-    if depth > MOST_DEPTH {
-        return Err(Error::Data(format!("{}: more than {MOST_DEPTH} folders deep", folder.display())));
+    if depth > MAX_DEPTH {
+        return Err(Error::Data(format!("{}: more than {MAX_DEPTH} folders deep", folder.display())));
     }
     for name in entries(folder)? {
         let path = folder.join(&name);

@@ -2,13 +2,13 @@
 
 use super::Decoded;
 use crate::data::body::Body;
-use crate::data::elements::{Element, Kind};
+use crate::data::elements::{Element, ElementType};
 
 /// The longest header that is read. `NumPy` writes 118 bytes, and itself refuses more than 10,000.
-pub const MOST_HEADER: u64 = 10_000;
+pub const MAX_HEADER: u64 = 10_000;
 
 /// The most dimensions that `NumPy` knows.
-const MOST_DIMENSIONS: usize = 64;
+const MAX_DIMENSIONS: usize = 64;
 
 /// What follows the header.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,17 +79,17 @@ impl Header {
 fn element(descr: &str) -> Decoded<Element> {
     let (order, name) = descr.split_at_checked(1).unwrap_or_default();
     let kind = match name {
-        "b1" => Kind::Bool,
-        "u1" => Kind::U8,
-        "u2" => Kind::U16,
-        "u4" => Kind::U32,
-        "u8" => Kind::U64,
-        "i1" => Kind::I8,
-        "i2" => Kind::I16,
-        "i4" => Kind::I32,
-        "i8" => Kind::I64,
-        "f4" => Kind::F32,
-        "f8" => Kind::F64,
+        "b1" => ElementType::Bool,
+        "u1" => ElementType::U8,
+        "u2" => ElementType::U16,
+        "u4" => ElementType::U32,
+        "u8" => ElementType::U64,
+        "i1" => ElementType::I8,
+        "i2" => ElementType::I16,
+        "i4" => ElementType::I32,
+        "i8" => ElementType::I64,
+        "f4" => ElementType::F32,
+        "f8" => ElementType::F64,
         "O" => {
             return Err("it holds pickled Python objects, which are programs and are never run; store an array of \
                         numbers, such as X.astype(\"float32\")"
@@ -165,8 +165,8 @@ impl<'a> Scanner<'a> {
             let Some(digits) = self.number() else { return Ok(None) };
             let extent = digits.parse().map_err(|_| format!("the header is damaged: an extent of {digits}"))?;
             dims.push(extent);
-            if dims.len() > MOST_DIMENSIONS {
-                return Err(format!("the header is damaged: more than {MOST_DIMENSIONS} dimensions"));
+            if dims.len() > MAX_DIMENSIONS {
+                return Err(format!("the header is damaged: more than {MAX_DIMENSIONS} dimensions"));
             }
             if self.take(",").is_none() && !self.starts_with(")") {
                 return Ok(None);

@@ -1,6 +1,6 @@
 //! Arrays that lie column by column, as Fortran has them, brought into the order of rows.
 
-use crate::data::disk::{PORTION, Part};
+use crate::data::disk::{FileRows, PORTION};
 use crate::durable::scratch::Scratch;
 use crate::error::Result;
 
@@ -34,12 +34,12 @@ pub fn row_major(dims: &[usize], size: usize, all: &[u8]) -> Vec<u8> {
 ///
 /// # Errors
 /// [`crate::Error::Data`] where it cannot be read, [`crate::Error::Disk`] where the copy cannot be written.
-pub fn row_by_row(name: &str, part: &Part, dims: &[usize]) -> Result<Part> {
+pub fn row_by_row(name: &str, part: &FileRows, dims: &[usize]) -> Result<FileRows> {
     row_by_row_in(PORTION, name, part, dims)
 }
 
 /// [`row_by_row`] with so many bytes in memory at a time.
-fn row_by_row_in(portion: usize, name: &str, part: &Part, dims: &[usize]) -> Result<Part> {
+fn row_by_row_in(portion: usize, name: &str, part: &FileRows, dims: &[usize]) -> Result<FileRows> {
     let (size, rows) = (part.element().kind.bytes(), dims.first().copied().unwrap_or(0));
     let columns: usize = dims.iter().skip(1).product();
     let at_once = (portion / (size * columns).max(1)).max(1);
@@ -55,7 +55,7 @@ fn row_by_row_in(portion: usize, name: &str, part: &Part, dims: &[usize]) -> Res
         inner[0] = count;
         scratch.write(&row_major(&inner, size, &bytes))?;
     }
-    Ok(Part::unpacked(name, scratch.finish()?, part.element(), rows))
+    Ok(FileRows::unpacked(name, scratch.finish()?, part.element(), rows))
 }
 
 #[cfg(test)]
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
     use crate::data::Values;
     use crate::data::disk::Disk;
-    use crate::data::elements::{Element, Kind};
+    use crate::data::elements::{Element, ElementType};
 
     #[test]
     fn an_array_that_lies_column_by_column_is_copied_row_by_row_in_portions_of_any_size() {
@@ -77,7 +77,7 @@ mod tests {
         let expected: Vec<u8> = (0..5).flat_map(expected).collect();
         assert_eq!(row_major(&dims, 1, &bytes), expected);
         for portion in [1, 6, 12, 18, 1000] {
-            let part = Part::open(&path, Element::little(Kind::U8), 0, 5).unwrap();
+            let part = FileRows::open(&path, Element::little(ElementType::U8), 0, 5).unwrap();
             let part = row_by_row_in(portion, "x", &part, &dims).unwrap();
             let rows = Disk::new(6, vec![part]).unwrap().values(&[0, 1, 2, 3, 4]).unwrap();
             assert_eq!(rows, Values::U8(expected.clone()), "{portion} bytes at a time");

@@ -35,7 +35,7 @@ fn open(bytes: &[u8], config: &DataConfig) -> Result<Dataset> {
     requested(bytes, &unscaled(config))
 }
 
-fn requested(bytes: &[u8], request: &Request) -> Result<Dataset> {
+fn requested(bytes: &[u8], request: &ReadOptions) -> Result<Dataset> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("arrays.npz");
     fs::write(&path, bytes).unwrap();
@@ -92,7 +92,7 @@ fn what_is_odd_about_labels_stands_beside_what_is_odd_about_examples() {
     let mut x = bytes(&[2, 2]);
     *x.last_mut().unwrap() = 255;
     let (file, config) = (zip(&[("X.npy", x), ("y.npy", bytes(&[3]))]), plain());
-    let request = Request { takes: Likelihood::Categorical.takes(), ..unscaled(&config) };
+    let request = ReadOptions { takes: Likelihood::Categorical.takes(), ..unscaled(&config) };
     let notes = requested(&file, &request).unwrap().notes;
     assert!(notes.len() == 2 && notes[0].contains("only 4 occur") && notes[1].contains('y'), "{notes:?}");
 }

@@ -28,7 +28,7 @@ fn the_grid_is_gone_through_once() {
             assert!(!std::mem::replace(&mut seen[at], true), "cell {at} comes twice");
         }
     }
-    assert_eq!(MOST_EXAMPLES, factors(false).iter().map(|factor| factor.count).product::<usize>());
+    assert_eq!(MAX_EXAMPLES, factors(false).iter().map(|factor| factor.count).product::<usize>());
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn the_data_set_is_the_pictures_of_its_numbers() {
             );
         }
     }
-    for (examples, validation) in [(0, 0), (MOST_EXAMPLES + 1, 0), (60, 50)] {
+    for (examples, validation) in [(0, 0), (MAX_EXAMPLES + 1, 0), (60, 50)] {
         assert_eq!(dataset(examples, Colour::Auto, validation).unwrap_err().exit_code(), 2, "{examples}, {validation}");
     }
 }

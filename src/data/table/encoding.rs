@@ -9,7 +9,7 @@ use super::super::Values;
 use super::super::codes::Codes;
 use super::super::csv::hint;
 use super::super::elements::Elements;
-use super::{Column, Frame, Kind, NEITHER, STRANGER};
+use super::{Column, ColumnKind, Frame, NEITHER, STRANGER};
 use crate::config::{Domain, Scale, Takes};
 use crate::error::{Error, Result};
 
@@ -24,7 +24,7 @@ pub struct Encoding {
     pub columns: Vec<Column>,
     /// The smallest and the largest number of the numeric columns in the training part: black and white of a picture.
     pub range: [f64; 2],
-    /// The extents of an example in the array that it comes from, where all of its values are [`Kind::Numbered`].
+    /// The extents of an example in the array that it comes from, where all of its values are [`ColumnKind::Numbered`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub array: Option<Vec<usize>>,
 }
@@ -41,7 +41,7 @@ impl Encoding {
         let mut training = training.to_vec();
         training.sort_unstable();
         let numeric: Vec<bool> =
-            frame.columns.iter().map(|column| matches!(column.kind, Kind::Numeric { .. })).collect();
+            frame.columns.iter().map(|column| matches!(column.kind, ColumnKind::Numeric { .. })).collect();
         let mut all = vec![Moments::default(); frame.columns.len()];
         let mut visit = |add: fn(&mut Moments, f64)| {
             frame.cells.visit(frame.columns.len(), &training, &mut |row| {
@@ -81,30 +81,30 @@ impl Encoding {
                 }
                 _ => [shift, scale],
             };
-            Column { name: column.name.clone(), kind: Kind::Numeric { shift, scale } }
+            Column { name: column.name.clone(), kind: ColumnKind::Numeric { shift, scale } }
         };
         let columns = frame.columns.iter().zip(&all).zip(&numeric).map(fitted).collect();
         Ok(Self { columns, range, array: None })
     }
 
     /// Values of an array whose examples have these extents, all of them of one `kind`.
-    pub fn alike(extents: &[usize], kind: &Kind) -> Self {
+    pub fn alike(extents: &[usize], kind: &ColumnKind) -> Self {
         let column = |at: usize| Column { name: at.to_string(), kind: kind.clone() };
-        let array = matches!(kind, Kind::Numbered { .. }).then(|| extents.to_vec());
+        let array = matches!(kind, ColumnKind::Numbered { .. }).then(|| extents.to_vec());
         let range = [0.0, kind.width().max(2) as f64 - 1.0];
         Self { columns: (0..extents.iter().product()).map(column).collect(), range, array }
     }
 
     /// The extents of an example in the array that it comes from and how many categories a value has, where all of them
-    /// are [`Kind::Numbered`].
+    /// are [`ColumnKind::Numbered`].
     pub fn categories(&self) -> Option<(&[usize], usize)> {
         match (&self.array, self.columns.first()?) {
-            (Some(extents), Column { kind: Kind::Numbered { categories }, .. }) => Some((extents, *categories)),
+            (Some(extents), Column { kind: ColumnKind::Numbered { categories }, .. }) => Some((extents, *categories)),
             _ => None,
         }
     }
 
-    /// The number of the most probable category of each value of rows of [`Kind::Numbered`], NaN where it is missing.
+    /// The number of the most probable category of each value of rows of [`ColumnKind::Numbered`], NaN where it is missing.
     pub fn most_probable(rows: &[f32], categories: usize) -> Vec<f32> {
         let number = |places: &[f32]| {
             let places: Vec<f64> = places.iter().map(|&place| place.into()).collect();
@@ -122,7 +122,7 @@ impl Encoding {
             let trained = self.columns.len();
             return Err(format!("an example has {width} values, and the model was trained on {trained} columns"));
         }
-        match self.columns.iter().find(|column| !matches!(column.kind, Kind::Numeric { .. })) {
+        match self.columns.iter().find(|column| !matches!(column.kind, ColumnKind::Numeric { .. })) {
             None => Ok(self.clone()),
             Some(Column { name, kind }) => Err(format!(
                 "an array has numbers only, but the model's column `{name}` is of type {}; give a table with a header",
@@ -154,15 +154,15 @@ impl Encoding {
 
     /// Rows of cells as they are kept, in the order given: one number for each column, however many categories it has.
     pub fn values(&self, cells: &Elements, order: &[u32]) -> Values {
-        let learnt: Vec<(usize, &Kind)> =
+        let learnt: Vec<(usize, &ColumnKind)> =
             self.columns.iter().map(|it| &it.kind).enumerate().filter(|(_, kind)| kind.width() > 0).collect();
         let mut numbers = Vec::with_capacity(order.len() * learnt.len());
         for &row in order {
             for &(at, kind) in &learnt {
                 let cell = cells.at(row as usize * self.columns.len() + at);
                 numbers.push(match kind {
-                    Kind::Numeric { shift, scale } => ((cell - shift) / scale) as f32,
-                    Kind::Binary { .. } if cell == STRANGER => NEITHER,
+                    ColumnKind::Numeric { shift, scale } => ((cell - shift) / scale) as f32,
+                    ColumnKind::Binary { .. } if cell == STRANGER => NEITHER,
                     _ => cell as f32,
                 });
             }
@@ -175,9 +175,9 @@ impl Encoding {
 
     /// The categories of each number of a row as it is kept, 0 where it is none; nothing where no column has any.
     pub fn codes(&self) -> Option<Arc<[u32]>> {
-        let categories = |kind: &Kind| match kind {
-            Kind::Category { .. } | Kind::Numbered { .. } => kind.width() as u32,
-            Kind::Numeric { .. } | Kind::Binary { .. } | Kind::Count | Kind::Text { .. } => 0,
+        let categories = |kind: &ColumnKind| match kind {
+            ColumnKind::Category { .. } | ColumnKind::Numbered { .. } => kind.width() as u32,
+            ColumnKind::Numeric { .. } | ColumnKind::Binary { .. } | ColumnKind::Count | ColumnKind::Text { .. } => 0,
         };
         let learnt = self.columns.iter().map(|column| &column.kind).filter(|kind| kind.width() > 0);
         let all: Arc<[u32]> = learnt.map(categories).collect();
@@ -204,18 +204,20 @@ impl Encoding {
 
     /// Whether numbers are other than they were stored.
     pub fn scales(&self) -> bool {
-        self.columns.iter().any(|column| matches!(column.kind, Kind::Numeric { .. }) && column.kind != Kind::PLAIN)
+        self.columns
+            .iter()
+            .any(|column| matches!(column.kind, ColumnKind::Numeric { .. }) && column.kind != ColumnKind::PLAIN)
     }
 
     /// Whether nothing is known of an example but that it is numbers as they were stored.
     pub fn is_plain(&self) -> bool {
-        self.columns.iter().all(|column| column.kind == Kind::PLAIN)
+        self.columns.iter().all(|column| column.kind == ColumnKind::PLAIN)
     }
 
     /// Shift and scale of every place of an encoded row; 0 and 1 where nothing was fitted.
     pub fn fitted(&self) -> Vec<[f64; 2]> {
         let places = |column: &Column| match column.kind {
-            Kind::Numeric { shift, scale } => vec![[shift, scale]],
+            ColumnKind::Numeric { shift, scale } => vec![[shift, scale]],
             _ => vec![[0.0, 1.0]; column.kind.width()],
         };
         self.columns.iter().flat_map(places).collect()
@@ -226,22 +228,24 @@ impl Encoding {
         let cell = |(column, span): (&Column, Range<usize>)| {
             let places = &row[span];
             match &column.kind {
-                Kind::Text { .. } => String::new(),
+                ColumnKind::Text { .. } => String::new(),
                 _ if places[0].is_nan() => String::new(),
-                &Kind::Numeric { shift, scale } if column.kind != Kind::PLAIN => rounded(places[0], shift, scale),
-                Kind::Numeric { .. } | Kind::Count => (places[0] as f32).to_string(),
-                Kind::Binary { levels } => levels[usize::from(places[0] >= 0.5)].clone(),
-                Kind::Category { levels } => levels[largest(places)].clone(),
-                Kind::Numbered { .. } => largest(places).to_string(),
+                &ColumnKind::Numeric { shift, scale } if column.kind != ColumnKind::PLAIN => {
+                    rounded(places[0], shift, scale)
+                }
+                ColumnKind::Numeric { .. } | ColumnKind::Count => (places[0] as f32).to_string(),
+                ColumnKind::Binary { levels } => levels[usize::from(places[0] >= 0.5)].clone(),
+                ColumnKind::Category { levels } => levels[largest(places)].clone(),
+                ColumnKind::Numbered { .. } => largest(places).to_string(),
             }
         };
         self.columns.iter().zip(self.spans()).map(cell).collect()
     }
 
     /// A number of a column, from [`Encoding::undo`], without the digits that were lost while it was scaled.
-    pub fn settled(kind: &Kind, number: f64) -> f64 {
+    pub fn settled(kind: &ColumnKind, number: f64) -> f64 {
         match kind {
-            &Kind::Numeric { shift, scale } if *kind != Kind::PLAIN && number.is_finite() => {
+            &ColumnKind::Numeric { shift, scale } if *kind != ColumnKind::PLAIN && number.is_finite() => {
                 settled(number, shift, scale)
             }
             _ => number,
@@ -258,9 +262,9 @@ impl Encoding {
     }
 
     /// The mean of many numbers of a column, from [`Encoding::undo`], without the digits that are noise of their rounding.
-    pub fn settled_mean(kind: &Kind, mean: f64) -> f64 {
+    pub fn settled_mean(kind: &ColumnKind, mean: f64) -> f64 {
         match kind {
-            &Kind::Numeric { scale, .. } if *kind != Kind::PLAIN && mean.is_finite() => {
+            &ColumnKind::Numeric { scale, .. } if *kind != ColumnKind::PLAIN && mean.is_finite() => {
                 let decimals = -(f64::from(f32::EPSILON) * scale).log10().ceil() as i32;
                 let power = 10_f64.powi(decimals.abs());
                 // A quotient is the number that its digits name, and zero has two signs.
@@ -275,18 +279,18 @@ impl Encoding {
     /// # Errors
     /// [`Error::Data`] with the first that is not, and what to do.
     pub fn check(&self, name: &str, Takes { domain, likelihood }: Takes) -> Result<()> {
-        let fits = |kind: &Kind| match domain {
-            Domain::Unit => matches!(kind, Kind::Binary { .. } | Kind::Numeric { .. }),
-            Domain::Numbers | Domain::Levels => matches!(kind, Kind::Numeric { .. }),
-            Domain::Counts => *kind == Kind::Count || *kind == Kind::PLAIN,
-            Domain::Categories => matches!(kind, Kind::Category { .. } | Kind::Numbered { .. }),
-            Domain::Columns => !matches!(kind, Kind::Text { .. }),
+        let fits = |kind: &ColumnKind| match domain {
+            Domain::Unit => matches!(kind, ColumnKind::Binary { .. } | ColumnKind::Numeric { .. }),
+            Domain::Numbers | Domain::Levels => matches!(kind, ColumnKind::Numeric { .. }),
+            Domain::Counts => *kind == ColumnKind::Count || *kind == ColumnKind::PLAIN,
+            Domain::Categories => matches!(kind, ColumnKind::Category { .. } | ColumnKind::Numbered { .. }),
+            Domain::Columns => !matches!(kind, ColumnKind::Text { .. }),
         };
         let Some(Column { name: column, kind }) = self.columns.iter().find(|column| !fits(&column.kind)) else {
             return Ok(());
         };
         Err(Error::Data(match kind {
-            Kind::Text { distinct, example } => format!(
+            ColumnKind::Text { distinct, example } => format!(
                 "{name}: column `{column}` holds text (`{example}` and others, {distinct} different ones), which no \
                  model learns; leave it out with `--set data.columns.{column}=ignore`{}",
                 hint(example).map_or(String::new(), |hint| format!("; {hint}"))
@@ -296,7 +300,7 @@ impl Encoding {
                  are unless data.columns says otherwise; for columns of several types choose `--recipe table`",
                 kind.name()
             ),
-            Kind::Numeric { .. } => format!(
+            ColumnKind::Numeric { .. } => format!(
                 "{name}: column `{column}` holds scaled numbers (data.scale), and the likelihood {likelihood} takes counts as \
                  they are: leave data.scale out, or choose `--set model.likelihood=gaussian-shared`"
             ),
@@ -305,7 +309,9 @@ impl Encoding {
                  `--set data.columns.*=count`, or leave it out with `--set data.columns.{column}=ignore`",
                 kind.name()
             ),
-            Kind::Binary { .. } if self.columns.iter().all(|column| matches!(column.kind, Kind::Binary { .. })) => {
+            ColumnKind::Binary { .. }
+                if self.columns.iter().all(|column| matches!(column.kind, ColumnKind::Binary { .. })) =>
+            {
                 format!(
                     "{name}: all columns are of type binary, and the likelihood is none for two values: choose `--set \
                  model.likelihood=bernoulli`"

@@ -4,7 +4,7 @@ use super::encoding::rounded;
 use super::*;
 use crate::config::{DataConfig, Likelihood, Scale};
 
-fn column(name: &str, kind: Kind) -> Column {
+fn column(name: &str, kind: ColumnKind) -> Column {
     Column { name: name.into(), kind }
 }
 
@@ -26,10 +26,10 @@ fn numbers(encoding: &Encoding, cells: &Elements, order: &[u32]) -> Vec<f32> {
 /// A number, a count, a binary and a category with three levels; one value of each is missing.
 fn mixed() -> Frame {
     let columns = vec![
-        column("size", Kind::PLAIN),
-        column("visits", Kind::Count),
-        column("smoker", Kind::Binary { levels: ["no".into(), "yes".into()] }),
-        column("city", Kind::Category { levels: words(&["Bonn", "Rome", "Ulm"]) }),
+        column("size", ColumnKind::PLAIN),
+        column("visits", ColumnKind::Count),
+        column("smoker", ColumnKind::Binary { levels: ["no".into(), "yes".into()] }),
+        column("city", ColumnKind::Category { levels: words(&["Bonn", "Rome", "Ulm"]) }),
     ];
     let nan = f64::NAN;
     let cells = vec![1.0, 2.0, 0.0, 2.0, 3.0, nan, 1.0, 0.0, nan, 0.0, 1.0, 1.0, 5.0, 1.0, nan, nan];
@@ -42,7 +42,7 @@ fn columns_take_spans_of_the_encoded_row_and_what_is_missing_is_nan_in_all_of_it
     let encoding = Encoding::fit(&frame, &[0, 1], Scale::Standardise).unwrap();
     assert_eq!(encoding.spans(), [0..1, 1..2, 2..3, 3..6]);
     assert_eq!((encoding.width(), encoding.range), (6, [1.0, 3.0]));
-    assert_eq!(encoding.columns[0].kind, Kind::Numeric { shift: 2.0, scale: 1.0 });
+    assert_eq!(encoding.columns[0].kind, ColumnKind::Numeric { shift: 2.0, scale: 1.0 });
     assert_eq!(encoding.columns[1..], frame.columns[1..], "only numbers are fitted");
     let nan = f32::NAN;
     let expected = [
@@ -110,7 +110,7 @@ fn numbers_come_back_with_the_digits_that_the_file_had() {
         ("7", 7.0, 7.0),
     ] {
         let encoded = ((text.parse::<f64>().unwrap() - shift) / scale) as f32;
-        let column = column("x", Kind::Numeric { shift, scale });
+        let column = column("x", ColumnKind::Numeric { shift, scale });
         let encoding = Encoding { columns: vec![column], range: [0.0, 1.0], array: None };
         assert_eq!(encoding.cells(&encoding.undo(&[encoded])), [text], "{shift} {scale}");
     }
@@ -125,7 +125,7 @@ fn digits_that_nobody_knows_are_zeros() {
         [(shift + scale, "4002623456800000000"), (shift, "4000123456789012000"), (shift + 0.5, "4000123456789012000")]
     {
         let encoded = ((number - shift) / scale) as f32;
-        let column = column("id", Kind::Numeric { shift, scale });
+        let column = column("id", ColumnKind::Numeric { shift, scale });
         let encoding = Encoding { columns: vec![column], range: [0.0, 1.0], array: None };
         let cell = encoding.cells(&encoding.undo(&[encoded])).swap_remove(0);
         assert_eq!(cell, expected, "{number}");
@@ -141,7 +141,7 @@ fn numbers_are_settled_as_they_are_written() {
     for at in 0..2000 {
         let scale = 1.25 * 10_f64.powi(at % 31 - 15);
         let shift = if at % 2 == 0 { 0.0 } else { scale * f64::from(random.uniform()) * 1e3 };
-        let kind = Kind::Numeric { shift, scale };
+        let kind = ColumnKind::Numeric { shift, scale };
         let encoding = Encoding { columns: vec![column("x", kind.clone())], range: [0.0, 1.0], array: None };
         let mut undone = encoding.undo(&[4.0 * random.uniform() - 2.0]);
         let written: f64 = encoding.cells(&undone)[0].parse().unwrap();
@@ -150,7 +150,7 @@ fn numbers_are_settled_as_they_are_written() {
         assert_eq!(undone[0], written);
     }
     // Bytes up to 15, scaled.
-    let kind = Kind::Numeric { shift: 0.0, scale: 15.0 };
+    let kind = ColumnKind::Numeric { shift: 0.0, scale: 15.0 };
     let encoding = Encoding { columns: vec![column("0", kind.clone())], range: [0.0, 15.0], array: None };
     for byte in 0..16 {
         let encoded = numbers(&encoding, &Elements::U8(vec![byte]), &[0]);
@@ -169,16 +169,16 @@ fn the_mean_of_a_column_has_no_noise_behind_its_digits() {
         (2e9, 1_234_567_890.0, 1_234_568_000.0),
         (1e-9, 5.123_456_78e-10, 5.123_46e-10),
     ] {
-        let found = Encoding::settled_mean(&Kind::Numeric { shift: 0.0, scale }, mean);
+        let found = Encoding::settled_mean(&ColumnKind::Numeric { shift: 0.0, scale }, mean);
         assert!((found - expected).abs() <= 1e-12 * expected.abs(), "{scale} {mean}: {found}");
     }
-    assert_eq!(Encoding::settled_mean(&Kind::Count, 0.123_456_789), 0.123_456_789);
+    assert_eq!(Encoding::settled_mean(&ColumnKind::Count, 0.123_456_789), 0.123_456_789);
 }
 
 #[test]
 fn scales_are_fitted_on_the_training_rows_and_what_is_finite_in_them() {
     let frame = |cells: &[f64]| Frame {
-        columns: vec![column("x", Kind::PLAIN)],
+        columns: vec![column("x", ColumnKind::PLAIN)],
         cells: Cells::Memory(Elements::F64(cells.to_vec())),
     };
     let (nan, inf) = (f64::NAN, f64::INFINITY);
@@ -199,7 +199,9 @@ fn scales_are_fitted_on_the_training_rows_and_what_is_finite_in_them() {
         (vec![], vec![], Scale::Standardise, [0.0, 1.0]),
     ] {
         let encoding = Encoding::fit(&frame(&cells), &training, scale).unwrap();
-        let Kind::Numeric { shift, scale: found } = encoding.columns[0].kind else { panic!("numbers stay numbers") };
+        let ColumnKind::Numeric { shift, scale: found } = encoding.columns[0].kind else {
+            panic!("numbers stay numbers")
+        };
         let near = |a: f64, b: f64| (a - b).abs() <= 1e-12 * b.abs();
         assert!(near(shift, expected[0]) && near(found, expected[1]), "{cells:?} {scale:?}: {shift} {found}");
     }
@@ -220,7 +222,7 @@ fn the_hash_does_not_depend_on_what_is_set_aside_or_fitted_and_sees_all_else() {
     let mut renamed = frame.clone();
     renamed.columns[0].name = "length".into();
     let mut other_levels = frame.clone();
-    other_levels.columns[3].kind = Kind::Category { levels: words(&["Bonn", "Rome", "York"]) };
+    other_levels.columns[3].kind = ColumnKind::Category { levels: words(&["Bonn", "Rome", "York"]) };
     let mut other_cell = frame.clone();
     let Cells::Memory(Elements::F64(cells)) = &mut other_cell.cells else { unreachable!() };
     cells[0] = 1.5;
@@ -237,20 +239,23 @@ fn the_hash_does_not_depend_on_what_is_set_aside_or_fitted_and_sees_all_else() {
 #[test]
 fn columns_that_a_likelihood_does_not_take_are_refused_by_name() {
     use Likelihood::{Bernoulli, Gaussian, GaussianLearned, Heterogeneous, NegativeBinomial, Poisson};
-    let text = Kind::Text { distinct: 30, example: "Ann".into() };
-    let binary = Kind::Binary { levels: ["0".into(), "1".into()] };
-    let category = Kind::Category { levels: words(&["a", "b", "c"]) };
+    let text = ColumnKind::Text { distinct: 30, example: "Ann".into() };
+    let binary = ColumnKind::Binary { levels: ["0".into(), "1".into()] };
+    let category = ColumnKind::Category { levels: words(&["a", "b", "c"]) };
     for (kind, takers) in [
-        (Kind::PLAIN, vec![Bernoulli, Gaussian, GaussianLearned, Heterogeneous, Poisson, NegativeBinomial]),
-        (Kind::Numeric { shift: 1.0, scale: 2.0 }, vec![Bernoulli, Gaussian, GaussianLearned, Heterogeneous]),
+        (ColumnKind::PLAIN, vec![Bernoulli, Gaussian, GaussianLearned, Heterogeneous, Poisson, NegativeBinomial]),
+        (ColumnKind::Numeric { shift: 1.0, scale: 2.0 }, vec![Bernoulli, Gaussian, GaussianLearned, Heterogeneous]),
         (binary, vec![Bernoulli, Heterogeneous]),
-        (Kind::Count, vec![Heterogeneous, Poisson, NegativeBinomial]),
+        (ColumnKind::Count, vec![Heterogeneous, Poisson, NegativeBinomial]),
         (category, vec![Heterogeneous]),
         (text, vec![]),
     ] {
         let name = kind.name();
-        let encoding =
-            Encoding { columns: vec![column("a", Kind::PLAIN), column("b", kind)], range: [0.0, 1.0], array: None };
+        let encoding = Encoding {
+            columns: vec![column("a", ColumnKind::PLAIN), column("b", kind)],
+            range: [0.0, 1.0],
+            array: None,
+        };
         for likelihood in [Bernoulli, Gaussian, GaussianLearned, Heterogeneous, Poisson, NegativeBinomial] {
             match encoding.check("t.csv", likelihood.takes()) {
                 Ok(()) => assert!(takers.contains(&likelihood), "{name} {likelihood:?}"),
@@ -266,13 +271,16 @@ fn columns_that_a_likelihood_does_not_take_are_refused_by_name() {
 
 #[test]
 fn categories_stay_among_themselves() {
-    let category = || Kind::Category { levels: words(&["a", "b", "c"]) };
+    let category = || ColumnKind::Category { levels: words(&["a", "b", "c"]) };
     let encoding =
         |kind| Encoding { columns: vec![column("a", category()), column("b", kind)], range: [0.0, 1.0], array: None };
     assert_eq!(encoding(category()).check("t.csv", Likelihood::Categorical.takes()), Ok(()));
-    assert_eq!(encoding(Kind::Numbered { categories: 2 }).check("t.csv", Likelihood::Categorical.takes()), Ok(()));
-    let binary = Kind::Binary { levels: ["0".into(), "1".into()] };
-    for kind in [Kind::PLAIN, Kind::Count, binary] {
+    assert_eq!(
+        encoding(ColumnKind::Numbered { categories: 2 }).check("t.csv", Likelihood::Categorical.takes()),
+        Ok(())
+    );
+    let binary = ColumnKind::Binary { levels: ["0".into(), "1".into()] };
+    for kind in [ColumnKind::PLAIN, ColumnKind::Count, binary] {
         let (name, error) = (kind.name(), encoding(kind).check("t.csv", Likelihood::Categorical.takes()).unwrap_err());
         assert!(error.to_string().starts_with(&format!("t.csv: column `b` is of type {name}, and")), "{error}");
     }
@@ -280,7 +288,7 @@ fn categories_stay_among_themselves() {
 
 #[test]
 fn numbered_categories_are_ones_among_zeros_and_come_back_as_numbers() {
-    let encoding = Encoding::alike(&[2], &Kind::Numbered { categories: 3 });
+    let encoding = Encoding::alike(&[2], &ColumnKind::Numbered { categories: 3 });
     let rows = numbers(&encoding, &Elements::F64(vec![0.0, 2.0, f64::NAN, 1.0]), &[0, 1]);
     assert_eq!(rows[..6], [1.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
     assert!(rows[6..9].iter().all(|place| place.is_nan()) && rows[9..] == [0.0, 1.0, 0.0]);
@@ -295,14 +303,14 @@ fn numbered_categories_are_ones_among_zeros_and_come_back_as_numbers() {
 
 #[test]
 fn numbers_are_scaled_where_they_are_not_as_they_were_stored() {
-    let kept = Encoding::alike(&[2], &Kind::PLAIN);
-    let scaled = Encoding::alike(&[2], &Kind::Numeric { shift: 0.0, scale: 2.0 });
+    let kept = Encoding::alike(&[2], &ColumnKind::PLAIN);
+    let scaled = Encoding::alike(&[2], &ColumnKind::Numeric { shift: 0.0, scale: 2.0 });
     assert_eq!([kept.scales(), scaled.scales()], [false, true]);
 }
 
 #[test]
 fn a_table_of_two_values_each_is_told_which_likelihood_it_wants() {
-    let binary = || Kind::Binary { levels: ["0".into(), "1".into()] };
+    let binary = || ColumnKind::Binary { levels: ["0".into(), "1".into()] };
     let encoding =
         Encoding { columns: vec![column("a", binary()), column("b", binary())], range: [0.0, 1.0], array: None };
     assert_eq!(encoding.check("t.csv", Likelihood::Bernoulli.takes()), Ok(()));
@@ -312,12 +320,18 @@ fn a_table_of_two_values_each_is_told_which_likelihood_it_wants() {
 
 #[test]
 fn an_array_stands_for_a_table_only_where_all_columns_are_numbers() {
-    let numbers =
-        Encoding { columns: vec![column("a", Kind::PLAIN), column("b", Kind::PLAIN)], range: [0.0, 1.0], array: None };
+    let numbers = Encoding {
+        columns: vec![column("a", ColumnKind::PLAIN), column("b", ColumnKind::PLAIN)],
+        range: [0.0, 1.0],
+        array: None,
+    };
     assert_eq!(numbers.for_numbers(2), Ok(numbers.clone()));
     assert!(numbers.for_numbers(3).unwrap_err().contains("3 values, and the model was trained on 2 columns"));
-    let mixed =
-        Encoding { columns: vec![column("a", Kind::PLAIN), column("b", Kind::Count)], range: [0.0, 1.0], array: None };
+    let mixed = Encoding {
+        columns: vec![column("a", ColumnKind::PLAIN), column("b", ColumnKind::Count)],
+        range: [0.0, 1.0],
+        array: None,
+    };
     assert!(mixed.for_numbers(2).unwrap_err().contains("column `b` is of type count"));
 }
 
@@ -325,7 +339,7 @@ fn an_array_stands_for_a_table_only_where_all_columns_are_numbers() {
 fn an_encoding_is_kept_to_the_bit() {
     let mut encoding = Encoding::fit(&mixed(), &[0, 1, 3], Scale::Standardise).unwrap();
     encoding.range = [-1.0 / 3.0, 1e300];
-    encoding.columns[0].kind = Kind::Numeric { shift: 0.1 + 0.2, scale: f64::MIN_POSITIVE };
+    encoding.columns[0].kind = ColumnKind::Numeric { shift: 0.1 + 0.2, scale: f64::MIN_POSITIVE };
     let text = serde_json::to_string(&encoding).unwrap();
     assert_eq!(serde_json::from_str::<Encoding>(&text).unwrap(), encoding, "{text}");
 }

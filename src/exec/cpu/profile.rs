@@ -1,6 +1,6 @@
 //! Steps of a plan one by one, with a clock between them.
 
-use super::{Buffers, Cpu, Loaded, equal_shares, run_on_copies, run_segment, segments};
+use super::{Buffers, Cpu, Loaded, equal_balances, run_on_copies, run_segment, segments};
 use crate::error::Result;
 use crate::exec::PlanId;
 use crate::exec::profile::{Clock, Effort, Samples};
@@ -19,7 +19,7 @@ impl Cpu {
         // A plan for devices runs step by step on copies.
         let singly = if segments.is_empty() { vec![] } else { segments::singly(plan) };
         let (pool, shared, members) = (&self.pool, &self.shared, &mut self.own);
-        let mut shares = equal_shares(&singly, pool.current_num_threads());
+        let mut balance = equal_balances(&singly, pool.current_num_threads());
         let mut samples = vec![vec![]; plan.steps.len()];
         pool.install(|| {
             let mut repeats = effort.begin();
@@ -30,7 +30,7 @@ impl Cpu {
                     for own in &mut *members {
                         let mut buffers = Buffers { places, shared, own };
                         match singly.get(at) {
-                            Some(segment) => run_segment(plan, segment, &mut shares[at], &mut buffers, scalars),
+                            Some(segment) => run_segment(plan, segment, &mut balance[at], &mut buffers, scalars),
                             None => run_on_copies(plan, step, &mut buffers, scalars),
                         }
                     }

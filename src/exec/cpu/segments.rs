@@ -12,7 +12,7 @@ pub struct Segment {
     /// Buffers that the segment writes, as indices into the plan's buffers.
     pub written: Vec<usize>,
     /// What the segment touches in those buffers, by buffer and offset. Each thread owns a share of each part.
-    pub parts: Vec<Part>,
+    pub parts: Vec<DividedRegion>,
     /// Per step and binding, where the words come from.
     pub sources: Vec<Vec<Source>>,
     /// Whether there is anything to divide between threads.
@@ -21,7 +21,7 @@ pub struct Segment {
 
 /// A region of a written buffer that is divided between the threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Part {
+pub struct DividedRegion {
     /// Index into [`Segment::written`].
     pub written: usize,
     /// The region.
@@ -82,7 +82,7 @@ pub fn singly(plan: &Plan) -> Vec<Segment> {
 fn uses_of(plan: &Plan, step: &Step) -> Vec<Use> {
     let units = step.outer / step.unit;
     let bound =
-        step.accesses().filter(|(_, view)| !matches!(plan.buffers[view.buffer].role, Role::Nothing | Role::Sink));
+        step.accesses().filter(|(_, view)| !matches!(plan.buffers[view.buffer].role, Role::Unbound | Role::Discard));
     bound
         .map(|(access, view)| Use { view, units, split: view.split || units == 1, writes: access != Access::Read })
         .collect()
@@ -125,10 +125,10 @@ fn conflict(a: &Use, b: &Use) -> bool {
 fn segment(plan: &Plan, steps: Vec<usize>, uses: &[Use]) -> Segment {
     let written: BTreeSet<usize> = uses.iter().filter(|u| u.writes).map(|u| u.view.buffer).collect();
     let written: Vec<usize> = written.into_iter().collect();
-    let mut parts: Vec<Part> = Vec::new();
+    let mut parts: Vec<DividedRegion> = Vec::new();
     for u in uses {
         if let Some(at) = written.iter().position(|&buffer| buffer == u.view.buffer) {
-            let part = Part { written: at, view: u.view, units: u.units };
+            let part = DividedRegion { written: at, view: u.view, units: u.units };
             if !parts.iter().any(|p| same_place(&p.view, &part.view)) {
                 parts.push(part);
             }
@@ -154,7 +154,7 @@ mod tests {
     use crate::config::Config;
     use crate::graph::op::Source;
     use crate::model::Model;
-    use crate::plan::{Ending, Resident, Target, lower};
+    use crate::plan::{Resident, Target, UpdateStep, lower};
 
     #[test]
     fn a_training_step_needs_the_stated_number_of_meetings() {
@@ -175,7 +175,7 @@ mod tests {
                 classes: 0,
             };
             let graph = model.train(128).expect("the model's shapes meet");
-            let plan = lower("train", graph, Some(Ending::plain(&config.optimizer)), resident, Target::Cpu)
+            let plan = lower("train", graph, Some(UpdateStep::plain(&config.optimizer)), resident, Target::Cpu)
                 .expect("it is legal");
             let segments = cut(&plan);
             assert_eq!(segments.len(), meetings, "{:?}, clip {clip}", config.model.hidden);
@@ -209,8 +209,8 @@ mod tests {
         };
         let resident = Resident { data_words: 4, window: 0, order_words: 4, metric_slots: 1 };
         let graph = model.train(128).expect("the model's shapes meet");
-        let plan =
-            lower("train", graph, Some(Ending::plain(&config.optimizer)), resident, Target::Cpu).expect("it is legal");
+        let plan = lower("train", graph, Some(UpdateStep::plain(&config.optimizer)), resident, Target::Cpu)
+            .expect("it is legal");
         let mut order: Vec<usize> = (0..plan.steps.len()).collect();
         assert_eq!(out_of_order(&plan, &order), None);
         order.swap(1, 2);

@@ -2,7 +2,7 @@
 
 use super::fault::Fault;
 use crate::error::{Error, Result};
-use crate::exec::adapter::{AdapterSummary, Kind};
+use crate::exec::adapter::{AdapterKind, AdapterSummary};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,11 +47,11 @@ fn summary(index: usize, adapter: &wgpu::Adapter) -> AdapterSummary {
             other => other.to_str(),
         },
         kind: match info.device_type {
-            wgpu::DeviceType::DiscreteGpu => Kind::Discrete,
-            wgpu::DeviceType::IntegratedGpu => Kind::Integrated,
-            wgpu::DeviceType::VirtualGpu => Kind::Virtual,
-            wgpu::DeviceType::Cpu => Kind::Software,
-            wgpu::DeviceType::Other => Kind::Other,
+            wgpu::DeviceType::DiscreteGpu => AdapterKind::Discrete,
+            wgpu::DeviceType::IntegratedGpu => AdapterKind::Integrated,
+            wgpu::DeviceType::VirtualGpu => AdapterKind::Virtual,
+            wgpu::DeviceType::Cpu => AdapterKind::Software,
+            wgpu::DeviceType::Other => AdapterKind::Other,
         },
         driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
         max_buffer: limits.max_buffer_size,

@@ -11,7 +11,7 @@ const WRITE_PIECE: usize = 64 << 20;
 /// Bytes that one transfer from the device takes: the size of the staging buffer.
 const READ_PIECE: usize = 8 << 20;
 /// More bindings than any kernel has.
-const MOST_BINDINGS: usize = 8;
+const MAX_BINDINGS: usize = 8;
 
 /// A buffer with the copies of all members one after the other.
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ pub(super) struct Memory {
 
 impl Memory {
     pub fn new(device: &Device) -> Result<Self> {
-        let unused = (0..MOST_BINDINGS).map(|_| storage(device, 256, &Role::Nothing, 1)).collect::<Result<_>>()?;
+        let unused = (0..MAX_BINDINGS).map(|_| storage(device, 256, &Role::Unbound, 1)).collect::<Result<_>>()?;
         let staging = make(
             device,
             &wgpu::BufferDescriptor {
@@ -47,7 +47,7 @@ impl Memory {
             },
         )
         .map_err(|error| super::fault::translate(&error))?;
-        Ok(Self { roles: BTreeMap::new(), unused, staging, made: MOST_BINDINGS as u64 + 1 })
+        Ok(Self { roles: BTreeMap::new(), unused, staging, made: MAX_BINDINGS as u64 + 1 })
     }
 
     /// How many buffers were made.
@@ -185,7 +185,7 @@ pub(super) fn make(
 
 /// Whether bindings with this role are those that a kernel does not use.
 pub(super) fn is_unused(role: &Role) -> bool {
-    matches!(role, Role::Nothing | Role::Sink)
+    matches!(role, Role::Unbound | Role::Discard)
 }
 
 /// A buffer in the words of a message, and what makes it smaller.
@@ -203,7 +203,7 @@ fn meaning(role: &Role) -> (&'static str, &'static str) {
         Role::Input(_) => ("an input", "lower --batch"),
         Role::Output(_) => ("an output", "lower --batch"),
         Role::Constants(_) => ("constants of a kernel", "use fewer columns, or --adapter cpu"),
-        Role::Nothing | Role::Sink => ("an unused binding", "use --adapter cpu"),
+        Role::Unbound | Role::Discard => ("an unused binding", "use --adapter cpu"),
         Role::Slot(_) | Role::Workspace => ("intermediate results", "lower --batch, or make the model smaller"),
     }
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 const SUBMISSION: Duration = Duration::from_millis(20);
 
 /// The most repeats within a submission.
-const MOST_REPEATS: usize = 64;
+const MAX_REPEATS: usize = 64;
 
 impl Gpu {
     /// Seconds of each step of a plan.
@@ -149,7 +149,7 @@ fn by_submissions(effort: Effort, submit: &mut dyn FnMut(usize) -> Result<f64>) 
         if count.is_some() {
             found.push(seconds);
         } else {
-            count = Some((SUBMISSION.as_secs_f64() / seconds.max(1e-9)).clamp(1.0, MOST_REPEATS as f64) as usize);
+            count = Some((SUBMISSION.as_secs_f64() / seconds.max(1e-9)).clamp(1.0, MAX_REPEATS as f64) as usize);
         }
     }
     Ok(found)

@@ -4,7 +4,7 @@
 use super::device::Device;
 use super::{Binding, fault};
 use crate::error::{Error, Result};
-use crate::kernels::{MOST_TEXEL_WORDS, TEXELS_PER_ROW};
+use crate::kernels::{MAX_TEXEL_WORDS, TEXELS_PER_ROW};
 
 /// Bytes of a texel.
 const TEXEL: u64 = 16;
@@ -129,7 +129,7 @@ fn make(device: &Device, words: usize, members: usize) -> Result<wgpu::Texture> 
         let remedy = crate::exec::remedy(members);
         return Err(Error::Device(format!("{title} takes {most} members in a texture, not {members}: {remedy}")));
     }
-    if words > MOST_TEXEL_WORDS {
+    if words > MAX_TEXEL_WORDS {
         return Err(Error::Bug(format!("{words} words do not fit into a texture")));
     }
     let texels = words.div_ceil(4);

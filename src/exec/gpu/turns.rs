@@ -84,7 +84,7 @@ impl Gpu {
             rows.push(told.len() / members..(told.len() + steps.len()) / members);
             told.extend_from_slice(steps);
         }
-        let known = told.keys().all(|id| self.plans[id.0].pace.settled());
+        let known = told.keys().all(|id| self.plans[id.0].submission.settled());
         self.make_room(if known { SUBMISSIONS_IN_FLIGHT - 1 } else { 0 })?;
         let begun = Instant::now();
         for (id, steps) in &told {
@@ -99,7 +99,7 @@ impl Gpu {
             self.finish()?;
             for (id, steps) in &told {
                 let loaded = &mut self.plans[id.0];
-                loaded.pace.took(steps.len() / loaded.plan.members, begun.elapsed());
+                loaded.submission.took(steps.len() / loaded.plan.members, begun.elapsed());
             }
         }
         Ok(())

@@ -4,6 +4,10 @@ use super::formulas;
 use crate::kernels::matmul::Entry;
 use crate::kernels::{Access, Kernel, StepScalars, grid, words};
 use crate::kernels::{
+    accumulate, row_weights, sample, shaped_kl, squared_norm, sum_columns, sum_rows, table, table_values, take_rows,
+    update, update_texels, with_class,
+};
+use crate::kernels::{
     activation, activation_grad, append, batch_mean, batched_product, bernoulli, bound, broadcast, chain, clip_factor,
     combine, conv, conv_weight, dropout, gather, gather_codes, group_moments, group_norm, group_norm_grad,
     group_norm_weight,
@@ -11,10 +15,6 @@ use crate::kernels::{
 use crate::kernels::{
     gaussian, kl_means, log_mean_exp, log_prior, log_ratio, log_ratio_grad, logistic_mixture, logistic_mixture_mean,
     matmul, matmul_direct, matmul_texels, noise, planes, pool, posterior_grad,
-};
-use crate::kernels::{
-    row_weights, running, sample, shaped_kl, squared_norm, sum_columns, sum_rows, table, table_values, take_rows,
-    update, update_texels, with_class,
 };
 use crate::plan::{Step, View};
 use crate::rng::{Philox, Stream, key};
@@ -285,7 +285,7 @@ fn shape(kernel: &Kernel, consts: &[u32], size: Size) -> Option<Shape> {
         "matmul" | "matmul_direct" => Some(product(kernel, consts, size)),
         "matmul_texels" => Some(product(kernel, consts, whole_texels(consts, size))),
         "update" | "update_texels" => Some(optimiser(kernel, consts, size)),
-        "activation" | "activation_grad" | "combine" | "running" => {
+        "activation" | "activation_grad" | "combine" | "accumulate" => {
             Some(elementwise(kernel.name, consts, size.rows * size.width))
         }
         "dropout" => Some(dropped(size)),
@@ -416,9 +416,9 @@ fn elementwise(name: &str, consts: &[u32], n: usize) -> Shape {
             let p = activation_grad::Params { count };
             Shape::new(&p, (n, 1), activation_grad::grid(&p), [part(n), part(n), part(n)])
         }
-        "running" => {
-            let p = running::Params { count, decay: 0.25 };
-            Shape::new(&p, (n, 1), running::grid(&p), [part(n), part(n)])
+        "accumulate" => {
+            let p = accumulate::Params { count, decay: 0.25 };
+            Shape::new(&p, (n, 1), accumulate::grid(&p), [part(n), part(n)])
         }
         _ => {
             let p = combine::Params { count, alpha: 0.5, beta: -2.0 };

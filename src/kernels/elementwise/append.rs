@@ -42,7 +42,7 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: None,
     sums,
-    rounds: |asked| (rounds(&asked.params(), asked.consts), "examples of fewer values"),
+    loop_iterations: |asked| (loop_iterations(&asked.params(), asked.consts), "examples of fewer values"),
     family: crate::kernels::Family::Alone,
 };
 
@@ -51,9 +51,9 @@ pub fn grid(p: &Params) -> [u32; 3] {
     crate::kernels::grid(p.rows as usize)
 }
 
-/// The most rounds that the loops of a thread make ([`crate::kernels::MOST_ROUNDS`]): places of a row, or those of all numbers that
+/// Iterations of the loops of a thread, at most ([`crate::kernels::MAX_LOOP_ITERATIONS`]): places of a row, or those of all numbers that
 /// it sums up by itself.
-fn rounds(p: &Params, consts: &[u32]) -> usize {
+fn loop_iterations(p: &Params, consts: &[u32]) -> usize {
     let (width, tail, count) = (p.width as usize, p.tail as usize, p.count as usize);
     match consts[0] {
         SUMS if count > 1 => count.div_ceil(64) * (2 + tail / count),

@@ -57,7 +57,7 @@ pub static KERNEL: Kernel = Kernel {
     // Its view of words as bytes is that of a little-endian machine.
     fast: if cfg!(target_endian = "little") { Some(fast) } else { None },
     sums: crate::kernels::short,
-    rounds: crate::kernels::few_rounds,
+    loop_iterations: crate::kernels::few_iterations,
     family: crate::kernels::Family::Alone,
 };
 

@@ -24,7 +24,7 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: None,
     sums,
-    rounds: |asked| (rounds(asked.params()), "a smaller batch"),
+    loop_iterations: |asked| (loop_iterations(asked.params()), "a smaller batch"),
     family: crate::kernels::Family::Alone,
 };
 
@@ -39,7 +39,7 @@ pub fn grid(params: &Params) -> [u32; 3] {
 }
 
 /// Rounds of a thread: its share of the rows.
-fn rounds(p: Params) -> usize {
+fn loop_iterations(p: Params) -> usize {
     (p.rows as usize).div_ceil(LANES)
 }
 

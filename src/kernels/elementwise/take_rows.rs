@@ -27,7 +27,7 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: None,
     sums,
-    rounds,
+    loop_iterations,
     family: crate::kernels::Family::Alone,
 };
 
@@ -37,7 +37,7 @@ pub fn grid(p: &Params) -> [u32; 3] {
 }
 
 /// Rounds of a thread: all rows that may have to be added.
-fn rounds(asked: &Asked) -> (usize, &'static str) {
+fn loop_iterations(asked: &Asked) -> (usize, &'static str) {
     (if asked.consts[0] == 1 { asked.params::<Params>().count as usize } else { 0 }, "a smaller batch")
 }
 

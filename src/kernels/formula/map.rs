@@ -26,7 +26,7 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: Some(fast),
     sums: |asked, size| differences(&asked.consts[1..], size),
-    rounds: crate::kernels::few_rounds,
+    loop_iterations: crate::kernels::few_iterations,
     family: crate::kernels::Family::Alone,
 };
 

@@ -51,7 +51,7 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: Some(fast),
     sums,
-    rounds,
+    loop_iterations,
     family: crate::kernels::Family::Alone,
 };
 
@@ -83,7 +83,7 @@ fn sums(asked: &Asked, size: &dyn Fn(usize) -> f64) -> Sum {
 }
 
 /// Rounds of a thread: its share of what becomes one number.
-fn rounds(asked: &Asked) -> (usize, &'static str) {
+fn loop_iterations(asked: &Asked) -> (usize, &'static str) {
     ((asked.consts[3] as usize).div_ceil(asked.consts[4] as usize), "a smaller batch or narrower layers")
 }
 

@@ -53,7 +53,7 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: Some(fast),
     sums,
-    rounds: |asked| (rounds(&asked.params(), asked.consts), "fewer channels or a smaller kernel"),
+    loop_iterations: |asked| (loop_iterations(&asked.params(), asked.consts), "fewer channels or a smaller kernel"),
     family: crate::kernels::Family::Convolution(|asked| asked.params::<Params>().products()),
 };
 
@@ -89,9 +89,9 @@ pub fn grid(p: &Params, consts: &[u32]) -> [u32; 3] {
     crate::kernels::grid(apart * apart * tiles * (p.outputs as usize).div_ceil(COLUMNS))
 }
 
-/// The most rounds that the loops of a thread make ([`crate::kernels::MOST_ROUNDS`]): one for each channel of what it sees, through
+/// Iterations of the loops of a thread, at most ([`crate::kernels::MAX_LOOP_ITERATIONS`]): one for each channel of what it sees, through
 /// those taps that are a stride apart where the fine image is made.
-fn rounds(p: &Params, consts: &[u32]) -> usize {
+fn loop_iterations(p: &Params, consts: &[u32]) -> usize {
     let apart = if consts[0] == 1 { p.stride } else { 1 };
     let taps = p.kernel.div_ceil(apart) as usize;
     taps * (2 + taps * (2 + p.inputs as usize))

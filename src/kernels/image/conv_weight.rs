@@ -48,7 +48,7 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: Some(fast),
     sums,
-    rounds: crate::kernels::few_rounds,
+    loop_iterations: crate::kernels::few_iterations,
     family: crate::kernels::Family::Convolution(|asked| asked.params::<Params>().products()),
 };
 

@@ -31,7 +31,7 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: None,
     sums: crate::kernels::short,
-    rounds: |asked| (rounds(&asked.params()), "a smaller batch"),
+    loop_iterations: |asked| (loop_iterations(&asked.params()), "a smaller batch"),
     family: crate::kernels::Family::Alone,
 };
 
@@ -40,9 +40,9 @@ pub fn grid(p: &Params) -> [u32; 3] {
     crate::kernels::grid(p.groups as usize)
 }
 
-/// The most rounds that the loops of a thread make ([`crate::kernels::MOST_ROUNDS`]): every 64th example, of each the dimensions of a
+/// Iterations of the loops of a thread, at most ([`crate::kernels::MAX_LOOP_ITERATIONS`]): every 64th example, of each the dimensions of a
 /// group.
-fn rounds(p: &Params) -> usize {
+fn loop_iterations(p: &Params) -> usize {
     (p.batch as usize).div_ceil(64) * (2 + p.size as usize)
 }
 

@@ -44,7 +44,7 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: None,
     sums: crate::kernels::short,
-    rounds: |asked| {
+    loop_iterations: |asked| {
         let of_value = asked.consts[0] == VALUE;
         (if of_value { asked.params::<Params>().latent as usize } else { 0 }, "fewer latent dimensions")
     },

@@ -31,7 +31,7 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: None,
     sums: crate::kernels::short,
-    rounds: |asked| (asked.params::<Params>().latent as usize, "fewer latent dimensions"),
+    loop_iterations: |asked| (asked.params::<Params>().latent as usize, "fewer latent dimensions"),
     family: crate::kernels::Family::Alone,
 };
 

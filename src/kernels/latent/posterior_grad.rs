@@ -38,7 +38,7 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: Some(fast),
     sums: crate::kernels::short,
-    rounds: crate::kernels::few_rounds,
+    loop_iterations: crate::kernels::few_iterations,
     family: crate::kernels::Family::Link(crate::kernels::chain::POSTERIOR_GRAD),
 };
 

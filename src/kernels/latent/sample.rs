@@ -36,7 +36,7 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: Some(fast),
     sums: crate::kernels::short,
-    rounds: |asked| (rounds(&asked.params()), "fewer samples or latent dimensions"),
+    loop_iterations: |asked| (loop_iterations(&asked.params()), "fewer samples or latent dimensions"),
     family: crate::kernels::Family::Link(crate::kernels::chain::SAMPLE),
 };
 
@@ -50,9 +50,9 @@ pub fn kl_term(mean: f64, lv: f64) -> f64 {
     0.5 * (mean * mean + lv.exp_m1() - lv)
 }
 
-/// The most rounds that the loops of a thread make ([`crate::kernels::MOST_ROUNDS`]): its share of the blocks of all samples, of each
+/// Iterations of the loops of a thread, at most ([`crate::kernels::MAX_LOOP_ITERATIONS`]): its share of the blocks of all samples, of each
 /// the generator's ten rounds and four columns; and its share of the dimensions.
-fn rounds(p: &Params) -> usize {
+fn loop_iterations(p: &Params) -> usize {
     let [latent, samples] = [p.latent, p.per_example].map(|count| count as usize);
     (samples * latent.div_ceil(4)).div_ceil(64) * (1 + 11 + 5) + latent.div_ceil(64)
 }

@@ -45,7 +45,7 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: None,
     sums: crate::kernels::short,
-    rounds: |asked| (rounds(&asked.params()), "fewer latent dimensions"),
+    loop_iterations: |asked| (loop_iterations(&asked.params()), "fewer latent dimensions"),
     family: crate::kernels::Family::Alone,
 };
 
@@ -54,8 +54,8 @@ pub fn grid(p: &Params) -> [u32; 3] {
     crate::kernels::grid((p.rows as usize).div_ceil(64))
 }
 
-/// The most rounds that the loops of a thread make ([`crate::kernels::MOST_ROUNDS`]): all groups, of each all dimensions.
-fn rounds(p: &Params) -> usize {
+/// Iterations of the loops of a thread, at most ([`crate::kernels::MAX_LOOP_ITERATIONS`]): all groups, of each all dimensions.
+fn loop_iterations(p: &Params) -> usize {
     let [latent, size] = [p.latent, p.size].map(|count| count as usize);
     latent / size * (2 + size)
 }

@@ -56,7 +56,7 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: Some(fast),
     sums: crate::kernels::short,
-    rounds: |asked| (rounds(&asked.params(), asked.consts), "lower model.components or data.resize"),
+    loop_iterations: |asked| (loop_iterations(&asked.params(), asked.consts), "lower model.components or data.resize"),
     family: crate::kernels::Family::Alone,
 };
 
@@ -65,9 +65,9 @@ pub fn grid(p: &Params) -> [u32; 3] {
     crate::kernels::grid(p.rows as usize)
 }
 
-/// The most rounds that the loops of a thread make ([`crate::kernels::MOST_ROUNDS`]): those of a row's pixels, of each once for the
+/// Iterations of the loops of a thread, at most ([`crate::kernels::MAX_LOOP_ITERATIONS`]): those of a row's pixels, of each once for the
 /// term and once more for the gradient all components and their channels.
-fn rounds(p: &Params, consts: &[u32]) -> usize {
+fn loop_iterations(p: &Params, consts: &[u32]) -> usize {
     let [pixels, components, channels] = [p.pixels, p.components, p.channels].map(|count| count as usize);
     let times = if consts[1] == 1 { 2 } else { 1 };
     pixels.div_ceil(64) * (1 + times * (1 + components * (2 + channels)))

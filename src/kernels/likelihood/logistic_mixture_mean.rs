@@ -32,7 +32,7 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: None,
     sums: crate::kernels::short,
-    rounds: |asked| (rounds(&asked.params()), "lower model.components or data.resize"),
+    loop_iterations: |asked| (loop_iterations(&asked.params()), "lower model.components or data.resize"),
     family: crate::kernels::Family::Alone,
 };
 
@@ -41,8 +41,8 @@ pub fn grid(p: &Params) -> [u32; 3] {
     crate::kernels::grid(p.rows as usize)
 }
 
-/// The most rounds that the loops of a thread make ([`crate::kernels::MOST_ROUNDS`]): its values, with all components twice.
-fn rounds(p: &Params) -> usize {
+/// Iterations of the loops of a thread, at most ([`crate::kernels::MAX_LOOP_ITERATIONS`]): its values, with all components twice.
+fn loop_iterations(p: &Params) -> usize {
     let [pixels, components, channels] = [p.pixels, p.components, p.channels].map(|count| count as usize);
     (channels * pixels).div_ceil(64) * 2 * (1 + components)
 }

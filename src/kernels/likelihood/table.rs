@@ -86,7 +86,7 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: None,
     sums: crate::kernels::short,
-    rounds: |asked| (rounds(asked.columns), "fewer columns or categories"),
+    loop_iterations: |asked| (loop_iterations(asked.columns), "fewer columns or categories"),
     family: crate::kernels::Family::Alone,
 };
 
@@ -108,9 +108,9 @@ pub fn layout(columns: &[(u32, usize)]) -> Vec<u32> {
     columns.iter().flat_map(words).collect()
 }
 
-/// The most rounds that the loops of a thread make ([`crate::kernels::MOST_ROUNDS`]). Its columns are every 64th, and lanes go
+/// Iterations of the loops of a thread, at most ([`crate::kernels::MAX_LOOP_ITERATIONS`]). Its columns are every 64th, and lanes go
 /// through loops together: of 64 columns the longest counts, and those of different kinds come one after the other.
-fn rounds(columns: &[u32]) -> usize {
+fn loop_iterations(columns: &[u32]) -> usize {
     // Of a category the largest logit, two sums, and the slopes; a factorial below 8; recurrences up to 8, three for the
     // term of a negative binomial and two for its slope.
     let of_kind = |kind: u32, places: usize| match kind {

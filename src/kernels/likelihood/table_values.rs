@@ -45,7 +45,7 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: None,
     sums: crate::kernels::short,
-    rounds: |asked| (rounds(asked.columns, asked.consts), "fewer columns or categories"),
+    loop_iterations: |asked| (loop_iterations(asked.columns, asked.consts), "fewer columns or categories"),
     family: crate::kernels::Family::Alone,
 };
 
@@ -56,7 +56,7 @@ pub fn grid(p: &Params) -> [u32; 3] {
 
 /// The most rounds that the loops of a thread make, as those of [`crate::kernels::table::rounds`]: softmax goes through its logits
 /// three times.
-fn rounds(columns: &[u32], consts: &[u32]) -> usize {
+fn loop_iterations(columns: &[u32], consts: &[u32]) -> usize {
     let of_column = |column: &[u32]| match (consts[0], column[0], column[2] as usize) {
         (ENCODER, _, places) => 2 + places,
         (_, CATEGORICAL, places) => 3 + 3 * places,

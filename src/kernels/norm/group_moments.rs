@@ -32,7 +32,7 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: Some(fast),
     sums: crate::kernels::short,
-    rounds: |asked| (rounds(&asked.params()), "smaller images or more groups"),
+    loop_iterations: |asked| (loop_iterations(&asked.params()), "smaller images or more groups"),
     family: crate::kernels::Family::Alone,
 };
 
@@ -45,7 +45,7 @@ pub fn grid(p: &Params) -> [u32; 3] {
 }
 
 /// Rounds of a thread: numbers that it adds up for the mean, and again for the variance.
-fn rounds(p: &Params) -> usize {
+fn loop_iterations(p: &Params) -> usize {
     2 * p.layout().count().div_ceil(64)
 }
 

@@ -17,7 +17,7 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: Some(fast),
     sums,
-    rounds: |asked| (rounds(&asked.params()), "smaller images"),
+    loop_iterations: |asked| (loop_iterations(&asked.params()), "smaller images"),
     family: crate::kernels::Family::Alone,
 };
 
@@ -32,7 +32,7 @@ pub fn grid(p: &Params) -> [u32; 3] {
 }
 
 /// Rounds of a thread: its share of the pixels.
-fn rounds(p: &Params) -> usize {
+fn loop_iterations(p: &Params) -> usize {
     (p.pixels as usize).div_ceil(LANES)
 }
 

@@ -30,7 +30,7 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: Some(fast),
     sums,
-    rounds,
+    loop_iterations,
     family: crate::kernels::Family::Alone,
 };
 
@@ -40,7 +40,7 @@ pub fn grid(p: &Params) -> [u32; 3] {
 }
 
 /// The length of the sums.
-fn rounds(asked: &Asked) -> (usize, &'static str) {
+fn loop_iterations(asked: &Asked) -> (usize, &'static str) {
     (asked.params::<Params>().k as usize, "narrower layers")
 }
 

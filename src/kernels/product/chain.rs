@@ -62,7 +62,7 @@ pub const POSTERIOR_GRAD: u32 = 2;
 pub const ACTIVATION: u32 = 3;
 
 /// The longest sums that fit into workgroup memory.
-pub const MOST_DEPTH: usize = 768;
+pub const MAX_DEPTH: usize = 768;
 
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
@@ -76,7 +76,7 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: None,
     sums: crate::kernels::short,
-    rounds: crate::kernels::few_rounds,
+    loop_iterations: crate::kernels::few_iterations,
     family: crate::kernels::Family::Chain,
 };
 
@@ -183,7 +183,7 @@ impl Entry {
         let can = transpose_a == 0 && ones == 0 && [matmul::PLAIN, ACTIVATE, DERIVE].contains(&epilogue);
         let option = transpose_b | bias << 1 | epilogue << 2 | activation << 4;
         let (n, k) = (product.n, product.k);
-        (can && k as usize <= MOST_DEPTH).then_some(Self { kind: PRODUCT, n, k, per_example, option, ..Self::NOTHING })
+        (can && k as usize <= MAX_DEPTH).then_some(Self { kind: PRODUCT, n, k, per_example, option, ..Self::NOTHING })
     }
 
     /// A non-linearity of rows of `n` elements.

@@ -116,7 +116,7 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: Some(fast),
     sums: |asked, size| sums(asked, KERNEL.consts.len(), size),
-    rounds: crate::kernels::few_rounds,
+    loop_iterations: crate::kernels::few_iterations,
     family: crate::kernels::Family::Product,
 };
 

@@ -15,7 +15,7 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: Some(fast),
     sums: |asked, size| crate::kernels::matmul::sums(asked, KERNEL.consts.len(), size),
-    rounds: |asked| {
+    loop_iterations: |asked| {
         let longest = asked
             .entries::<crate::kernels::matmul::Params, Entry>()
             .iter()

@@ -4,7 +4,7 @@
 //! A lane handles four neighbouring words at once, so not every product can be computed so: see [`suits`].
 
 use crate::kernels::matmul::{ENTRY, Entry, FIELDS, MEANING, fast_or_twin, twin};
-use crate::kernels::{Binding, Call, Kernel, MOST_ROUNDS, read, texels, write};
+use crate::kernels::{Binding, Call, Kernel, MAX_LOOP_ITERATIONS, read, texels, write};
 
 const BINDINGS: &[Binding] = &[texels(read("a")), texels(read("b")), texels(read("aux")), write("c"), write("terms")];
 
@@ -20,7 +20,7 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: Some(fast),
     sums: |asked, size| crate::kernels::matmul::sums(asked, KERNEL.consts.len(), size),
-    rounds: crate::kernels::few_rounds,
+    loop_iterations: crate::kernels::few_iterations,
     family: crate::kernels::Family::Product,
 };
 
@@ -43,7 +43,7 @@ pub fn suits(p: &Entry, consts: &[u32]) -> bool {
     let a_row = if transpose_a == 1 { p.m - ones } else { p.k };
     let b_row = if transpose_b == 1 { p.k } else { p.n };
     let whole = [a_row, b_row, p.n, p.a, p.b, p.aux, p.c].iter().all(|words| words.is_multiple_of(4));
-    whole && p.k as usize <= 4 * MOST_ROUNDS
+    whole && p.k as usize <= 4 * MAX_LOOP_ITERATIONS
 }
 
 fn cpu(call: Call) {

@@ -2,7 +2,7 @@
 
 use super::Model;
 use crate::config::ModelConfig;
-use crate::data::table::{Encoding, Kind};
+use crate::data::table::{ColumnKind, Encoding};
 use crate::error::Result;
 use crate::graph::columns::{Column, Columns, Distribution, LOG_DISPERSION, LOG_RATE};
 use crate::graph::{Clamp, Graph, Id, Op};
@@ -11,13 +11,13 @@ use std::sync::Arc;
 
 /// The columns of a heterogeneous or a categorical likelihood: of what has no types, numbers.
 pub fn columns(config: &ModelConfig, width: usize, encoding: Option<&Encoding>) -> Columns {
-    let column = |kind: &Kind| {
+    let column = |kind: &ColumnKind| {
         let distribution = match kind {
-            Kind::Numeric { .. } => Distribution::Normal,
-            Kind::Binary { .. } => Distribution::Bernoulli,
-            Kind::Category { .. } | Kind::Numbered { .. } => Distribution::Categorical,
-            Kind::Count => Distribution::Poisson,
-            Kind::Text { .. } => return None,
+            ColumnKind::Numeric { .. } => Distribution::Normal,
+            ColumnKind::Binary { .. } => Distribution::Bernoulli,
+            ColumnKind::Category { .. } | ColumnKind::Numbered { .. } => Distribution::Categorical,
+            ColumnKind::Count => Distribution::Poisson,
+            ColumnKind::Text { .. } => return None,
         };
         Some(Column { distribution, places: kind.width() })
     };

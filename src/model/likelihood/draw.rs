@@ -32,11 +32,11 @@ pub enum Given {
 }
 
 /// The distributions of what is missing from an example, by the decoder's output for it and its values.
-pub type Missing = fn(&Model, out: &[f32], x: &[f32]) -> Result<Vec<Part>>;
+pub type Missing = fn(&Model, out: &[f32], x: &[f32]) -> Result<Vec<Factor>>;
 
 /// A column of an example, or a pixel: where it is, and its distribution.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Part {
+pub struct Factor {
     /// Its first place.
     pub first: usize,
     /// From one place to the next.
@@ -47,7 +47,7 @@ pub struct Part {
     pub given: Given,
 }
 
-impl Part {
+impl Factor {
     /// A column whose places follow each other.
     pub fn column(span: &Range<usize>, given: Given) -> Self {
         Self { first: span.start, step: 1, count: span.len(), given }
@@ -106,10 +106,10 @@ impl<'a> Values<'a> {
     ///
     /// # Errors
     /// [`Error::Usage`] for a multinomial, whose values are not independent: [`items`] draws them.
-    pub fn missing(&self, out: &[f32], x: &[f32]) -> Result<Vec<Part>> {
+    pub fn missing(&self, out: &[f32], x: &[f32]) -> Result<Vec<Factor>> {
         if let Some(columns) = &self.columns {
             let is_missing = |(_, span, _): &&Span| x[span.clone()].iter().any(|x| x.is_nan());
-            let part = |span: &Span| Part::column(&span.1, of_column(columns, span, out));
+            let part = |span: &Span| Factor::column(&span.1, of_column(columns, span, out));
             return Ok(self.spans.iter().filter(is_missing).map(part).collect());
         }
         match &self.model.likelihood().density {
@@ -219,7 +219,7 @@ impl Given {
     }
 
     /// Values among which the most probable one of a mixture of such distributions is looked for; of one place, see
-    /// [`Part::apart`].
+    /// [`Factor::apart`].
     pub fn candidates(&self) -> Vec<f64> {
         match self {
             &Self::Normal(mean, _) | &Self::Laplace(mean, _) => vec![mean],

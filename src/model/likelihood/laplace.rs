@@ -1,7 +1,7 @@
 //! Independent Laplace distributions of each value with the deviation `sigma`: the distance from the mean over the scale
 //! b = sigma/√2, and log 2b. What is far off counts less than with a normal distribution, so the median is learned.
 
-use super::draw::{Given, Part};
+use super::draw::{Factor, Given};
 use super::gaussian::MEAN;
 use super::{Density, Joint, Likelihood, Model, Outcomes, Outside, Python, uniform};
 use crate::config::{self, ModelConfig};
@@ -22,7 +22,7 @@ pub static LIKELIHOOD: Likelihood = Likelihood {
         given: |model, out, x| {
             let missing = (0..x.len()).filter(|&at| x[at].is_nan());
             Ok(missing
-                .map(|at| Part::column(&(at..at + 1), Given::Laplace(out[at].into(), scale(&model.config))))
+                .map(|at| Factor::column(&(at..at + 1), Given::Laplace(out[at].into(), scale(&model.config))))
                 .collect())
         },
     }),

@@ -1,7 +1,7 @@
 //! Images of 256 levels: for each pixel a mixture of discretised logistics (Salimans et al. 2017, without their chain of
 //! channels), whose scales the decoder puts out, or which are learned once for all pixels (Kingma et al. 2016).
 
-use super::draw::{Given, Part};
+use super::draw::{Factor, Given};
 use super::gaussian::MEAN;
 use super::{Density, Gives, Global, Globals, Joint, Likelihood, Model, Natural, Outcomes, Outside, Python};
 use crate::config::{self, ModelConfig, Scales};
@@ -132,7 +132,7 @@ fn log_sum(logs: &[f64]) -> f64 {
 }
 
 /// The distribution of each pixel of which a channel is missing: those that are there say which component it is.
-fn given(mixture: Mixture, out: &[f32], x: &[f32]) -> Vec<Part> {
+fn given(mixture: Mixture, out: &[f32], x: &[f32]) -> Vec<Factor> {
     let Mixture { components, channels, .. } = mixture;
     let (width, pixels) = (x.len(), x.len() / channels);
     let (means, scales) = (components * pixels, components * (pixels + width));
@@ -157,7 +157,7 @@ fn given(mixture: Mixture, out: &[f32], x: &[f32]) -> Vec<Part> {
         let component =
             |(k, log): (usize, &f64)| ((log - total).exp(), places().map(|at| channel(k * width + at)).collect());
         let given = Given::Levels(logs.iter().enumerate().map(component).collect());
-        parts.push(Part { first: pixel, step: pixels, count: channels, given });
+        parts.push(Factor { first: pixel, step: pixels, count: channels, given });
     }
     parts
 }

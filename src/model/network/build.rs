@@ -1,9 +1,9 @@
 //! From layers as a recipe has them to the steps of a network: what each is given follows from those before it.
 
-use super::{Image, Kind, Map, Step};
+use super::{Image, Map, MapKind, Step};
 use crate::config::{Activation, Block, BlockKind, Channels, Conv, Dense, Hierarchy, Layer, ModelConfig, Norm};
 use crate::error::{Error, Result};
-use crate::graph::Window;
+use crate::graph::ConvGeometry;
 use crate::model::posterior;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,10 +12,10 @@ use std::fmt;
 type Checked<T> = std::result::Result<T, String>;
 
 /// The most numbers of an image between two layers, for one example.
-const MOST_NUMBERS: usize = 1 << 26;
+const MAX_NUMBERS: usize = 1 << 26;
 
 /// The most products that a convolution adds up for a number, on the way in or back.
-const MOST_PRODUCTS: usize = 1 << 20;
+const MAX_PRODUCTS: usize = 1 << 20;
 
 /// What lies between two layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,9 +80,9 @@ fn to_codes(config: &ModelConfig, data: [usize; 3]) -> Result<(Vec<Step>, Betwee
     network.layers("model.encoder_layers", &config.encoder_layers, "what the encoder is given", 0)?;
     network.settle();
     if let Between::Image([height, width, channels]) = network.at {
-        let window = Window::down([height, width], 1, 1, 0);
+        let window = ConvGeometry::down([height, width], 1, 1, 0);
         let window = window.ok_or_else(|| Error::Bug("a pixel does not fit into an image".into()))?;
-        let map = network.map(channels, config.latent, Kind::Conv(window));
+        let map = network.map(channels, config.latent, MapKind::Conv(window));
         network.steps.push(Step::Map(map));
         network.at = Between::Image([height, width, config.latent]);
     } else {
@@ -115,7 +115,7 @@ pub fn decoder(config: &ModelConfig, data: [usize; 3], outputs: usize, classes: 
 /// A network whose first dense layer reads the class of the example too. The head of an encoder is dense, and so is the
 /// first layer of a decoder, which is given numbers: there is always one.
 fn with_class(mut steps: Vec<Step>, classes: usize) -> Vec<Step> {
-    let dense = |step: &Step| matches!(step, Step::Map(Map { kind: Kind::Dense { .. }, .. }));
+    let dense = |step: &Step| matches!(step, Step::Map(Map { kind: MapKind::Dense { .. }, .. }));
     if let (1.., Some(at)) = (classes, steps.iter().position(dense)) {
         if let Step::Map(map) = &mut steps[at] {
             map.inputs += classes;
@@ -173,7 +173,7 @@ fn perceptron(config: &ModelConfig, name: &str, inputs: usize, widths: &[usize],
     for &width in widths {
         network.dense(width, None);
         if config.norm == Norm::Layer {
-            let map = network.map(width, width, Kind::Norm { groups: 1, pixels: 1 });
+            let map = network.map(width, width, MapKind::Norm { groups: 1, pixels: 1 });
             network.steps.push(Step::Map(map));
         }
         if config.activation != Activation::Identity {
@@ -204,7 +204,7 @@ impl<'a> Network<'a> {
     }
 
     /// A map under the next name.
-    fn map(&mut self, inputs: usize, outputs: usize, kind: Kind) -> Map {
+    fn map(&mut self, inputs: usize, outputs: usize, kind: MapKind) -> Map {
         let count = self.counts.entry(self.scope.clone()).or_default();
         let name = format!("{}.{count}", self.scope);
         *count += 1;
@@ -216,7 +216,7 @@ impl<'a> Network<'a> {
             Between::Image(image) => Some(image),
             Between::Data(_) | Between::Numbers(_) => None,
         };
-        let map = self.map(self.at.count(), outputs, Kind::Dense { from, to });
+        let map = self.map(self.at.count(), outputs, MapKind::Dense { from, to });
         self.steps.push(Step::Map(map));
         self.at = to.map_or(Between::Numbers(outputs), Between::Image);
     }
@@ -299,7 +299,7 @@ impl<'a> Network<'a> {
             }
             Layer::AvgPool { kernel, stride } => {
                 let [height, width, _] = self.image(before)?;
-                let window = Window::down([height, width], kernel, stride, 0);
+                let window = ConvGeometry::down([height, width], kernel, stride, 0);
                 let at = self.at;
                 let refused =
                     || format!("has windows of {kernel}x{kernel} that do not fit into {at}, which is {before}");
@@ -307,7 +307,7 @@ impl<'a> Network<'a> {
             }
             Layer::Upsample { factor } => {
                 let [height, width, _] = self.image(before)?;
-                let window = Window::up([height, width], factor, factor, 0, 0);
+                let window = ConvGeometry::up([height, width], factor, factor, 0, 0);
                 self.pool(window.ok_or_else(|| format!("leaves nothing of {}, which is {before}", self.at))?)?;
             }
             Layer::GroupNorm { groups } => self.norm(groups, before)?,
@@ -337,7 +337,7 @@ impl<'a> Network<'a> {
         self.at = match self.at {
             Between::Data([channels, height, width]) if height > 1 => {
                 if channels > 1 {
-                    self.steps.push(Step::Planes { channels, to_pixels: true });
+                    self.steps.push(Step::NchwNhwc { channels, to_pixels: true });
                 }
                 Between::Image([height, width, channels])
             }
@@ -371,10 +371,10 @@ impl<'a> Network<'a> {
         let [height, width, inputs] = self.image(before)?;
         let at = self.at;
         let window = match more {
-            None => Window::down([height, width], kernel, stride, padding).ok_or_else(|| {
+            None => ConvGeometry::down([height, width], kernel, stride, padding).ok_or_else(|| {
                 format!("has a kernel of {kernel}x{kernel} that does not fit into {at}, which is {before}")
             })?,
-            Some(more) => Window::up([height, width], kernel, stride, padding, more)
+            Some(more) => ConvGeometry::up([height, width], kernel, stride, padding, more)
                 .ok_or_else(|| format!("leaves nothing of {at}, which is {before}"))?,
         };
         let (made, [_, data_high, data_wide]) = (window.made(), self.data);
@@ -395,14 +395,14 @@ impl<'a> Network<'a> {
             }
         };
         let products = kernel * kernel * inputs.max(outputs);
-        if products > MOST_PRODUCTS {
+        if products > MAX_PRODUCTS {
             return Err(format!(
                 "adds up {products} products for a number of {at}, which is {before}, or of what it makes: up to \
-                 {MOST_PRODUCTS} are possible; take a smaller kernel or fewer channels"
+                 {MAX_PRODUCTS} are possible; take a smaller kernel or fewer channels"
             ));
         }
         let image = bearable(made, outputs)?;
-        Ok((self.map(inputs, outputs, Kind::Conv(window)), image))
+        Ok((self.map(inputs, outputs, MapKind::Conv(window)), image))
     }
 
     fn conv_step(&mut self, (map, image): (Map, Image), channels: Channels) {
@@ -412,12 +412,12 @@ impl<'a> Network<'a> {
         if channels == Channels::Out {
             self.has_out = true;
             if outputs > 1 {
-                self.steps.push(Step::Planes { channels: outputs, to_pixels: false });
+                self.steps.push(Step::NchwNhwc { channels: outputs, to_pixels: false });
             }
         }
     }
 
-    fn pool(&mut self, window: Window) -> Checked<()> {
+    fn pool(&mut self, window: ConvGeometry) -> Checked<()> {
         let channels = self.at.count() / window.source().iter().product::<usize>();
         self.at = Between::Image(bearable(window.made(), channels)?);
         self.steps.push(Step::Pool(window));
@@ -437,7 +437,7 @@ impl<'a> Network<'a> {
         if pixels * channels == groups {
             return Err(format!("would leave nothing of {}, which is {before}: a group is one number", self.at));
         }
-        let map = self.map(channels, channels, Kind::Norm { groups, pixels });
+        let map = self.map(channels, channels, MapKind::Norm { groups, pixels });
         self.steps.push(Step::Map(map));
         Ok(())
     }
@@ -479,9 +479,9 @@ impl<'a> Network<'a> {
 /// The image of so many pixels and channels, unless it is too large.
 fn bearable([height, width]: [usize; 2], channels: usize) -> Checked<Image> {
     let numbers = height.checked_mul(width).and_then(|pixels| pixels.checked_mul(channels));
-    if numbers.is_none_or(|numbers| numbers > MOST_NUMBERS) {
+    if numbers.is_none_or(|numbers| numbers > MAX_NUMBERS) {
         return Err(format!(
-            "makes an image of {height}x{width}x{channels}: up to {MOST_NUMBERS} numbers are possible; take a smaller stride or \
+            "makes an image of {height}x{width}x{channels}: up to {MAX_NUMBERS} numbers are possible; take a smaller stride or \
              fewer channels"
         ));
     }

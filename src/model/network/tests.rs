@@ -34,10 +34,10 @@ fn layers_are_given_the_shapes_of_those_before_them() {
     // Colour begins and ends with a change of order, and a learned variance is a number more for each channel.
     model.likelihood = Likelihood::GaussianLearned;
     let found = encoder(&model, [3, 28, 28]).unwrap();
-    assert_eq!(found[0], Step::Planes { channels: 3, to_pixels: true });
+    assert_eq!(found[0], Step::NchwNhwc { channels: 3, to_pixels: true });
     assert_eq!(shapes(&found)[0].1, [49, 32]);
     let found = decoder(&model, [3, 28, 28], 2 * 3 * 784).unwrap();
-    assert_eq!(found[3], Step::Planes { channels: 6, to_pixels: false });
+    assert_eq!(found[3], Step::NchwNhwc { channels: 6, to_pixels: false });
     assert_eq!(shapes(&found)[1].1, [129, 6]);
     // What gives no `out` is followed by a layer that does.
     let found = decoder(&config(&[], &["dense 2x2x3", "conv 4 kernel 2"]), [1, 3, 3], 9).unwrap();
@@ -50,7 +50,7 @@ fn blocks_norms_and_pixels_are_given_their_shapes_too() {
         ["residual conv 4 kernel 1 stride 2 {", "group-norm 3", "avg-pool 2", "conv 4 kernel 1", "}", "layer-norm"];
     let found = encoder(&config(&layers, &[]), [3, 8, 6]).unwrap();
     // Colour becomes pixels before the block begins, and the convolution around it comes before those within it.
-    assert_eq!(found[0], Step::Planes { channels: 3, to_pixels: true });
+    assert_eq!(found[0], Step::NchwNhwc { channels: 3, to_pixels: true });
     let expected = [
         ("encoder.0", vec![4, 4]),
         ("encoder.1", vec![2, 3]),

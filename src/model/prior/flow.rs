@@ -17,7 +17,7 @@ pub static PRIOR: Prior =
     Prior { kind: config::Prior::Flow, parameters, encoded: false, log_prob: Some(log_prob), kl: None, sample };
 
 /// Log-scales of one layer lie between ± this: e² at most.
-const MOST_SCALE: f32 = 2.0;
+const MAX_SCALE: f32 = 2.0;
 
 /// Maps of the network of a layer.
 const MAPS: usize = 3;
@@ -52,7 +52,7 @@ fn network(graph: &mut Graph, model: &Model, prior: &[Id], layer: usize, z: Id) 
     }
     let out = graph.add(Op::Affine { x: h, w: prior[MAPS * layer + MAPS - 1] })?;
     let scale = graph.columns(out, 0, moves)?;
-    let scale = graph.map([scale], |[s]| MOST_SCALE * (s * (1.0 / MOST_SCALE)).tanh())?;
+    let scale = graph.map([scale], |[s]| MAX_SCALE * (s * (1.0 / MAX_SCALE)).tanh())?;
     Ok([a, b, scale, graph.columns(out, moves as i32, moves)?])
 }
 

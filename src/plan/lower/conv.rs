@@ -3,9 +3,9 @@
 use super::{Dispatch, Lowering, Target};
 use crate::config::Activation;
 use crate::graph::Id;
-use crate::graph::window::{Window, pixels};
+use crate::graph::conv_geometry::{ConvGeometry, pixels};
 use crate::kernels::matmul::{ACTIVATE, DERIVE, PLAIN};
-use crate::kernels::{MOST_ROUNDS, conv, conv_weight, math, planes, pool, sum_columns};
+use crate::kernels::{MAX_LOOP_ITERATIONS, conv, conv_weight, math, planes, pool, sum_columns};
 use crate::plan::View;
 
 /// Workgroups that keep a large device busy.
@@ -15,11 +15,11 @@ const MANY: usize = 256;
 const FEWEST_PIXELS: usize = 64;
 
 /// The most, well below what software drivers finish.
-const MOST_PIXELS: usize = MOST_ROUNDS / 4;
+const MAX_PIXELS: usize = MAX_LOOP_ITERATIONS / 4;
 
 /// What a use of the kernel `conv` differs in.
 struct Map<'a> {
-    window: Window,
+    window: ConvGeometry,
     /// Whether the fine image is made, and whether the parameters are those of the opposite map.
     up: bool,
     transpose: bool,
@@ -33,7 +33,7 @@ struct Map<'a> {
 }
 
 impl Lowering<'_> {
-    pub(super) fn conv(&mut self, x: Id, w: Id, window: Window, out: Id, activation: Option<Activation>) {
+    pub(super) fn conv(&mut self, x: Id, w: Id, window: ConvGeometry, out: Id, activation: Option<Activation>) {
         let (epilogue, code) = activation.map_or((PLAIN, 0), |kind| (ACTIVATE, math::code(kind)));
         let name = self.parameter_name(w);
         let kind = if window.up { "transposed conv" } else { "conv" };
@@ -57,7 +57,7 @@ impl Lowering<'_> {
         &mut self,
         dy: Id,
         w: Id,
-        window: Window,
+        window: ConvGeometry,
         out: Id,
         activation: Option<(Id, Activation)>,
     ) {
@@ -98,7 +98,7 @@ impl Lowering<'_> {
         self.push(&dispatch, &p, map.views.to_vec());
     }
 
-    pub(super) fn conv_grad_weight(&mut self, x: Id, dy: Id, window: Window, out: Id) {
+    pub(super) fn conv_grad_weight(&mut self, x: Id, dy: Id, window: ConvGeometry, out: Id) {
         let (rows, shape) = (self.shape(x).rows(), self.shape(out));
         let [inputs, outputs] =
             [self.shape(x).columns() / pixels(window.source()), self.shape(dy).columns() / pixels(window.made())];
@@ -130,7 +130,7 @@ impl Lowering<'_> {
         }
     }
 
-    pub(super) fn pool(&mut self, id: Id, x: Id, window: Window, factor: f32) {
+    pub(super) fn pool(&mut self, id: Id, x: Id, window: ConvGeometry, factor: f32) {
         let (rows, channels) = (self.shape(x).rows(), self.shape(x).columns() / pixels(window.source()));
         let (views, unit) = (vec![self.split(x), self.split(id)], self.unit(rows));
         let [fine_height, fine_width, coarse_height, coarse_width, kernel, stride, _] = extents(window);
@@ -163,7 +163,7 @@ impl Lowering<'_> {
 }
 
 /// What `Params` of kernels call `fine_height`, `fine_width`, `coarse_height`, `coarse_width`, `kernel`, `stride`, `padding`.
-fn extents(Window { fine, coarse, kernel, stride, padding, .. }: Window) -> [u32; 7] {
+fn extents(ConvGeometry { fine, coarse, kernel, stride, padding, .. }: ConvGeometry) -> [u32; 7] {
     [fine[0], fine[1], coarse[0], coarse[1], kernel, stride, padding].map(|n| n as u32)
 }
 
@@ -173,7 +173,7 @@ fn parts(p: &conv_weight::Params, consts: &[u32]) -> usize {
     let (coarse, most) =
         (rows * p.images().coarse_pixels(), rows * p.images().coarse_pixels().max(p.images().fine_pixels()));
     let wanted = MANY.div_ceil(conv_weight::groups(p, consts)).min(coarse / FEWEST_PIXELS);
-    wanted.max(most.div_ceil(MOST_PIXELS))
+    wanted.max(most.div_ceil(MAX_PIXELS))
 }
 
 #[cfg(test)]
@@ -198,7 +198,7 @@ mod tests {
             };
             let parts = parts(&p, &[0]);
             let pixels = (rows * side * side) as usize;
-            assert!(pixels.div_ceil(parts) <= MOST_PIXELS, "{parts} parts of {pixels} pixels");
+            assert!(pixels.div_ceil(parts) <= MAX_PIXELS, "{parts} parts of {pixels} pixels");
             assert!(parts == 1 || pixels / 4 / parts >= FEWEST_PIXELS / 2, "{parts} parts of {pixels} pixels");
         }
     }

@@ -59,7 +59,7 @@ impl Lowering<'_> {
     /// Numbers beside every row, or one of the two ways back; that of the numbers is summed over the rows.
     pub(super) fn append(&mut self, id: Id) {
         use append::{APPEND, FIRST, KERNEL, Params, SUMS, grid};
-        let (&Op::Append { x, w, tail }, back) = self.graph.forward(id) else { return };
+        let (&Op::ConcatBroadcast { x, w, tail }, back) = self.graph.forward(id) else { return };
         let (op, of, count) = match back {
             None => (APPEND, x, self.shape(w).count()),
             Some((0, dy)) => (FIRST, dy, 1),

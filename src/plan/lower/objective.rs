@@ -1,7 +1,7 @@
 //! Terms of objectives beyond the ELBO: shaped rates, importance-weighted bounds, their gradients.
 
 use super::{Dispatch, Lowering};
-use crate::graph::op::KlShape;
+use crate::graph::op::KlPenalty;
 use crate::graph::{Id, Op};
 use crate::kernels;
 
@@ -29,8 +29,8 @@ impl Lowering<'_> {
         let grad = u32::from(g.is_some());
         let (g, uniform, weight) = self.row_gradient(g);
         let (capped, capacity, bound) = match shape {
-            KlShape::FreeBits { bound, .. } => (0, 0, bound),
-            KlShape::Capacity { weight, .. } => (1, weight as u32, 0.0),
+            KlPenalty::FreeBits { bound, .. } => (0, 0, bound),
+            KlPenalty::Capacity { weight, .. } => (1, weight as u32, 0.0),
         };
         let p = Params {
             rows: self.graph.batch as u32,

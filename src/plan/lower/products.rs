@@ -8,7 +8,7 @@ use crate::expr::words::Program;
 use crate::graph::op::Variance;
 use crate::graph::{Id, Op};
 use crate::kernels::matmul::{self, ACTIVATE, BERNOULLI, DERIVE, Entry, FORMULA, GAUSSIAN, MEANING, PLAIN, Params};
-use crate::kernels::{Kernel, MOST_TEXEL_WORDS, math, matmul_direct, matmul_texels};
+use crate::kernels::{Kernel, MAX_TEXEL_WORDS, math, matmul_direct, matmul_texels};
 use crate::plan::{Step, View};
 
 /// The params of a product whose epilogue is no likelihood.
@@ -26,7 +26,7 @@ pub(super) struct Product<'a> {
 /// How a target computes products: the kernel, the constants that say how, and the columns of C whose terms of a
 /// likelihood come as one number.
 #[derive(Debug, Clone)]
-pub(in crate::plan) struct Manner {
+pub(in crate::plan) struct Variant {
     pub kernel: &'static Kernel,
     pub consts: Vec<u32>,
     pub width: usize,
@@ -34,42 +34,42 @@ pub(in crate::plan) struct Manner {
 
 /// How these products, side by side, are best computed. `meaning` are the constants that say what is computed, `views`
 /// what is bound.
-pub(in crate::plan) fn manner(target: Target, products: &[Entry], meaning: &[u32], views: &[View]) -> Manner {
+pub(in crate::plan) fn variant(target: Target, products: &[Entry], meaning: &[u32], views: &[View]) -> Variant {
     let texels = || {
-        views.iter().all(|view| view.words <= MOST_TEXEL_WORDS)
+        views.iter().all(|view| view.words <= MAX_TEXEL_WORDS)
             && products.iter().all(|product| matmul_texels::suits(product, meaning))
     };
     match target {
-        Target::Lanes if texels() => {
+        Target::Simd8 if texels() => {
             let tiling = matmul_texels::USUAL;
-            Manner { kernel: &matmul_texels::KERNEL, consts: tiling.to_vec(), width: tiling[1] as usize }
+            Variant { kernel: &matmul_texels::KERNEL, consts: tiling.to_vec(), width: tiling[1] as usize }
         }
         Target::Gpu => {
             let tiling = matmul::guess(products);
-            Manner { kernel: &matmul::KERNEL, consts: tiling.to_vec(), width: tiling[1] as usize }
+            Variant { kernel: &matmul::KERNEL, consts: tiling.to_vec(), width: tiling[1] as usize }
         }
-        Target::Lanes | Target::Software | Target::Cpu => {
-            Manner { kernel: &matmul_direct::KERNEL, consts: vec![], width: matmul_direct::COLUMNS as usize }
+        Target::Simd8 | Target::Software | Target::Cpu => {
+            Variant { kernel: &matmul_direct::KERNEL, consts: vec![], width: matmul_direct::COLUMNS as usize }
         }
     }
 }
 
 /// Makes `entries` the table of a step of this manner: numbers their workgroups and sets the grid.
-pub(in crate::plan) fn lay_out(step: &mut Step, manner: &Manner, entries: &mut [Entry]) {
+pub(in crate::plan) fn lay_out(step: &mut Step, variant: &Variant, entries: &mut [Entry]) {
     let mut workgroups = 0;
     for entry in entries.iter_mut() {
         entry.first = workgroups;
-        workgroups += match manner.kernel.name {
-            "matmul" => matmul::tiles(entry, &manner.consts),
-            "matmul_texels" => matmul_texels::tiles(entry, &manner.consts),
+        workgroups += match variant.kernel.name {
+            "matmul" => matmul::tiles(entry, &variant.consts),
+            "matmul_texels" => matmul_texels::tiles(entry, &variant.consts),
             _ => matmul_direct::tiles(entry),
         };
     }
     let program = step.consts.split_off(step.consts.len().min(step.kernel.consts.len()));
-    step.kernel = manner.kernel;
+    step.kernel = variant.kernel;
     step.consts.truncate(MEANING);
-    step.consts.extend(manner.consts.iter().chain(&program));
-    step.params.truncate(manner.kernel.params.len());
+    step.consts.extend(variant.consts.iter().chain(&program));
+    step.params.truncate(variant.kernel.params.len());
     step.params[0] = entries.len() as u32;
     step.params.extend_from_slice(bytemuck::cast_slice(entries));
     step.grid = crate::kernels::grid(workgroups as usize);
@@ -80,11 +80,11 @@ impl Lowering<'_> {
     pub(super) fn product(&mut self, [m, n, k]: [usize; 3], product: &Product) {
         let mut entries = [Entry::alone(m, n, k)];
         let Product { p, meaning, views, unit, what } = product;
-        let manner = manner(self.target, &entries, meaning, views);
-        let dispatch = Dispatch { kernel: manner.kernel, consts: meaning, outer: m, unit: *unit, grid: [1; 3], what };
+        let variant = variant(self.target, &entries, meaning, views);
+        let dispatch = Dispatch { kernel: variant.kernel, consts: meaning, outer: m, unit: *unit, grid: [1; 3], what };
         self.push(&dispatch, p, views.to_vec());
         let step = self.plan.steps.last_mut().expect("a step was just pushed");
-        lay_out(step, &manner, &mut entries);
+        lay_out(step, &variant, &mut entries);
     }
 
     pub(super) fn affine(&mut self, x: Id, w: Id, out: Id, activation: Option<Activation>) {
@@ -136,7 +136,7 @@ impl Lowering<'_> {
         let (_, _, weight) = self.row_gradient(Some(g));
         let meaning = [0, 0, 1, 0, epilogue, 0];
         let [a, b, aux, c] = [self.split(x), self.place(w), self.split(target), self.split(grad)];
-        let tiles = n.div_ceil(manner(self.target, &[Entry::alone(m, n, k)], &meaning, &[a, b, aux, c]).width);
+        let tiles = n.div_ceil(variant(self.target, &[Entry::alone(m, n, k)], &meaning, &[a, b, aux, c]).width);
         let parts = View { split: true, ..self.scratch(m * tiles) };
         self.parts.insert(value, (parts, tiles));
         let p = Params { jobs: 1, weight, per_example: self.per_example(m), log_variance };

@@ -126,7 +126,7 @@ fn logits_and_gradients_of_the_prior_are_those_of_its_formulas() {
         let rows = 13;
         session.set_order(&(0..20).collect::<Vec<_>>()).unwrap();
         let update = Update { step: 0, per_epoch: 1, slot: 0, batch: Batch { first: 0, rows } };
-        let told = scalars(&session.config, &elbo::checkpoint::Course::default(), &update, 0);
+        let told = scalars(&session.config, &elbo::checkpoint::TrainerState::default(), &update, 0);
         let plan = session.plan(Purpose::Train).unwrap();
         session.run(plan, &[told]).unwrap();
         let loss = |all: &Tensors| -> f64 {

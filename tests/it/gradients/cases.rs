@@ -3,8 +3,8 @@
 use elbo::config::{self, Activation};
 use elbo::graph::columns::{Column, Columns, Distribution};
 use elbo::graph::mixture::Mixture;
-use elbo::graph::op::{KlShape, Variance};
-use elbo::graph::{Clamp, Graph, Id, Op, Window};
+use elbo::graph::op::{KlPenalty, Variance};
+use elbo::graph::{Clamp, ConvGeometry, Graph, Id, Op};
 use elbo::model::pairs;
 use elbo::rng::{Philox, Stream};
 use elbo::shape::Shape;
@@ -134,10 +134,10 @@ pub fn cases() -> Vec<Case> {
     });
     // With pixels that no tap reaches, taps that reach beyond the edge, and a pixel added below and to the right.
     let windows = [
-        Window::down([4, 3], 2, 2, 1),
-        Window::down([3, 4], 3, 1, 1),
-        Window::up([2, 3], 3, 2, 1, 1),
-        Window::up([2, 1], 2, 3, 0, 0),
+        ConvGeometry::down([4, 3], 2, 2, 1),
+        ConvGeometry::down([3, 4], 3, 1, 1),
+        ConvGeometry::up([2, 3], 3, 2, 1, 1),
+        ConvGeometry::up([2, 1], 2, 3, 0, 0),
     ];
     for window in windows.into_iter().flatten() {
         let (pixels, parameters) = (window.source().iter().product::<usize>(), window.taps() * 2 + 1);
@@ -154,7 +154,8 @@ pub fn cases() -> Vec<Case> {
         });
     }
     case("two convolutions after each other", &|c| {
-        let [first, second] = [Window::down([4, 4], 2, 2, 0), Window::up([2, 2], 3, 1, 1, 0)].map(Option::unwrap);
+        let [first, second] =
+            [ConvGeometry::down([4, 4], 2, 2, 0), ConvGeometry::up([2, 2], 3, 1, 1, 0)].map(Option::unwrap);
         let (x, v, w) = (c.variable(&[BATCH, 32]), c.variable(&[9, 3]), c.variable(&[28, 1]));
         let h = c.add(Conv { x, w: v, window: first });
         let h = c.add(Activation { x: h, kind: config::Activation::Tanh });
@@ -162,10 +163,10 @@ pub fn cases() -> Vec<Case> {
     });
     // With pixels that no window sees, windows that overlap, pixels between windows, and repeated ones.
     let windows = [
-        Window::down([4, 5], 2, 2, 0),
-        Window::down([5, 4], 3, 1, 0),
-        Window::down([3, 4], 1, 2, 0),
-        Window::up([2, 1], 3, 3, 0, 0),
+        ConvGeometry::down([4, 5], 2, 2, 0),
+        ConvGeometry::down([5, 4], 3, 1, 0),
+        ConvGeometry::down([3, 4], 1, 2, 0),
+        ConvGeometry::up([2, 1], 3, 3, 0, 0),
     ];
     for window in windows.into_iter().flatten() {
         case(&format!("pixels, {window:?}"), &|c| {
@@ -188,7 +189,7 @@ pub fn cases() -> Vec<Case> {
     for to_pixels in [true, false] {
         case(&format!("planes, to pixels: {to_pixels}"), &|c| {
             let x = c.variable(&[ROWS, 12]);
-            vec![c.add(Planes { x, channels: 3, to_pixels })]
+            vec![c.add(NchwNhwc { x, channels: 3, to_pixels })]
         });
     }
     // The class of an example counts for all of its rows.
@@ -196,7 +197,7 @@ pub fn cases() -> Vec<Case> {
         let (x, w) = (c.variable(&[ROWS, 3]), c.variable(&[7, 2]));
         let class = c.constant(&[BATCH]);
         c.inputs.last_mut().expect("the classes were just put there").1 = vec![2.0, 0.0, 1.0];
-        let x = c.add(WithClass { x, class, classes: 3 });
+        let x = c.add(ConcatOneHot { x, class, classes: 3 });
         vec![c.add(Affine { x, w })]
     });
     for kind in ACTIVATIONS {
@@ -237,7 +238,7 @@ pub fn cases() -> Vec<Case> {
             c.as_counts(x);
             let column = Column { distribution: Distribution::NegativeBinomial, places: 1 };
             let columns = Columns { all: vec![column; 4], clamp: CLAMP, fixed_log_variance: 0.0 };
-            let out = c.add(Append { x: out, w, tail: 4 });
+            let out = c.add(ConcatBroadcast { x: out, w, tail: 4 });
             vec![c.add(Table { out, x, columns: Arc::new(columns) })]
         });
         case(&format!("mixture of logistics of {rows} rows"), &|c| {
@@ -251,7 +252,7 @@ pub fn cases() -> Vec<Case> {
         for count in [1, 3] {
             case(&format!("{count} numbers beside {rows} rows"), &|c| {
                 let (x, w) = (c.variable(&[rows, 2]), c.variable(&[count]));
-                vec![c.add(Append { x, w, tail: 6 })]
+                vec![c.add(ConcatBroadcast { x, w, tail: 6 })]
             });
         }
         for variance in [Variance::Fixed(-0.7), Variance::Learned(CLAMP)] {
@@ -267,9 +268,9 @@ pub fn cases() -> Vec<Case> {
         vec![c.add(Kl { stats, clamp: CLAMP })]
     });
     for (name, shape) in [
-        ("free bits of each dimension", KlShape::FreeBits { bound: 0.4, size: 1 }),
-        ("free bits of groups", KlShape::FreeBits { bound: 1.0, size: 3 }),
-        ("capacity", KlShape::Capacity { size: 6, weight: 2 }),
+        ("free bits of each dimension", KlPenalty::FreeBits { bound: 0.4, size: 1 }),
+        ("free bits of groups", KlPenalty::FreeBits { bound: 1.0, size: 3 }),
+        ("capacity", KlPenalty::Capacity { size: 6, weight: 2 }),
     ] {
         case(name, &|c| {
             let stats = c.variable(&[BATCH, 12]);

@@ -7,10 +7,10 @@ use bytemuck::Zeroable;
 use elbo::error::Error;
 use elbo::graph::{Graph, Op};
 use elbo::kernels::{StepScalars, f32s};
-use elbo::plan::{Ending, Plan, Resident, Role, Target, lower, unshared};
+use elbo::plan::{Plan, Resident, Role, Target, UpdateStep, lower, unshared};
 use elbo::shape::Shape;
 
-const DEVICES: [Target; 3] = [Target::Gpu, Target::Software, Target::Lanes];
+const DEVICES: [Target; 3] = [Target::Gpu, Target::Software, Target::Simd8];
 
 /// What two runs of a plan leave behind, on the CPU engine.
 fn outcome(setup: &Setup, batch: usize, plan: Plan) -> Vec<(Role, Vec<u32>)> {
@@ -68,7 +68,7 @@ fn a_tensor_that_is_put_where_another_lives_is_noticed() {
 }
 
 /// Joining is what keeps a step of the classic model to eight dispatches; what cannot be joined costs one each. Drivers
-/// that emulate a GPU follow no chains: see `levels::group`.
+/// that emulate a GPU follow no chains: see `fuse_dispatches::group`.
 #[test]
 fn a_training_step_has_few_dispatches() {
     for (setup, target, most) in [
@@ -76,7 +76,7 @@ fn a_training_step_has_few_dispatches() {
         (deep(), Target::Gpu, 9),
         (small(), Target::Gpu, 9),
         (classic(), Target::Software, 12),
-        (classic(), Target::Lanes, 12),
+        (classic(), Target::Simd8, 12),
     ] {
         let steps = plan(&setup, "train", 128, kept_resident(&setup), target).steps;
         let names: Vec<&str> = steps.iter().map(|step| step.what.as_str()).collect();
@@ -88,7 +88,7 @@ fn a_training_step_has_few_dispatches() {
 #[test]
 fn no_thread_of_an_emulated_device_adds_up_more_than_65535_terms() {
     let setup = classic();
-    for target in [Target::Software, Target::Lanes] {
+    for target in [Target::Software, Target::Simd8] {
         for (batch, alone) in [(128, 0), (4096, 1)] {
             let steps = plan(&setup, "train", batch, kept_resident(&setup), target).steps;
             let means: Vec<_> = steps.iter().filter(|step| step.kernel.name == "batch_mean").collect();
@@ -109,7 +109,7 @@ fn sums_that_an_emulated_device_would_not_finish_are_refused() {
         for (target, made) in DEVICES.into_iter().zip(made) {
             let graph = setup.model.train(8).expect("the shapes meet");
             let plan =
-                lower("train", graph, Some(Ending::plain(&setup.config.optimizer)), kept_resident(&setup), target);
+                lower("train", graph, Some(UpdateStep::plain(&setup.config.optimizer)), kept_resident(&setup), target);
             match plan {
                 Ok(_) => assert!(made, "{width} for {target:?}"),
                 Err(Error::Device(why)) => {

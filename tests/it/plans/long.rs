@@ -7,8 +7,8 @@ use elbo::error::Error;
 use elbo::exec::Executor;
 use elbo::exec::cpu::Cpu;
 use elbo::graph::mixture::Mixture;
-use elbo::graph::{Graph, Id, Op, Window};
-use elbo::kernels::{MOST_ROUNDS, StepScalars};
+use elbo::graph::{ConvGeometry, Graph, Id, Op};
+use elbo::kernels::{MAX_LOOP_ITERATIONS, StepScalars};
 use elbo::plan::{Resident, Role, Target, lower};
 use elbo::shape::Shape;
 
@@ -28,14 +28,14 @@ fn input(graph: &mut Graph, name: &str, extents: &[usize]) -> Id {
 }
 
 /// One pixel that sees one.
-fn single() -> Window {
-    Window::down([1, 1], 1, 1, 0).expect("the kernel fits")
+fn single() -> ConvGeometry {
+    ConvGeometry::down([1, 1], 1, 1, 0).expect("the kernel fits")
 }
 
 const SUMS: [Sum; 8] = [
     Sum {
         name: "conv",
-        most: MOST_ROUNDS - 4,
+        most: MAX_LOOP_ITERATIONS - 4,
         build: |graph, terms| {
             let (x, w) = (input(graph, "x", &[2, terms]), input(graph, "w", &[terms + 1, 3]));
             graph.add(Op::Conv { x, w, window: single() }).expect("the shapes meet")
@@ -43,7 +43,7 @@ const SUMS: [Sum; 8] = [
     },
     Sum {
         name: "conv d input",
-        most: MOST_ROUNDS - 4,
+        most: MAX_LOOP_ITERATIONS - 4,
         build: |graph, terms| {
             let (x, w) = (input(graph, "unread", &[2, 3]), input(graph, "w", &[4, terms]));
             let of = graph.add(Op::Conv { x, w, window: single() }).expect("the shapes meet");
@@ -53,16 +53,16 @@ const SUMS: [Sum; 8] = [
     },
     Sum {
         name: "conv of several taps",
-        most: (MOST_ROUNDS - 12) / 4,
+        most: (MAX_LOOP_ITERATIONS - 12) / 4,
         build: |graph, terms| {
-            let window = Window::down([2, 2], 2, 1, 0).expect("the kernel fits");
+            let window = ConvGeometry::down([2, 2], 2, 1, 0).expect("the kernel fits");
             let (x, w) = (input(graph, "x", &[2, 4 * terms]), input(graph, "w", &[4 * terms + 1, 3]));
             graph.add(Op::Conv { x, w, window }).expect("the shapes meet")
         },
     },
     Sum {
         name: "moments",
-        most: MOST_ROUNDS / 2 * 64,
+        most: MAX_LOOP_ITERATIONS / 2 * 64,
         build: |graph, terms| {
             let x = input(graph, "x", &[1, terms]);
             graph.add(Op::GroupMoments { x, channels: 1, groups: 1 }).expect("the shapes meet")
@@ -70,7 +70,7 @@ const SUMS: [Sum; 8] = [
     },
     Sum {
         name: "norm d input",
-        most: MOST_ROUNDS / 2 * 64,
+        most: MAX_LOOP_ITERATIONS / 2 * 64,
         build: |graph, terms| {
             let (x, dy) = (input(graph, "x", &[1, terms]), input(graph, "dy", &[1, terms]));
             let (w, moments) = (input(graph, "w", &[2, 1]), input(graph, "moments", &[1, 2]));
@@ -80,7 +80,7 @@ const SUMS: [Sum; 8] = [
     },
     Sum {
         name: "norm d scale",
-        most: 8 * MOST_ROUNDS,
+        most: 8 * MAX_LOOP_ITERATIONS,
         build: |graph, terms| {
             let (x, dy) = (input(graph, "x", &[1, terms]), input(graph, "dy", &[1, terms]));
             let (w, moments) = (input(graph, "unread", &[2, 1]), input(graph, "moments", &[1, 2]));
@@ -90,7 +90,7 @@ const SUMS: [Sum; 8] = [
     },
     Sum {
         name: "columns",
-        most: 8 * MOST_ROUNDS,
+        most: 8 * MAX_LOOP_ITERATIONS,
         build: |graph, terms| {
             let x = input(graph, "x", &[terms, 1]);
             graph.add(Op::SumColumns { x }).expect("an input has columns")
@@ -98,7 +98,7 @@ const SUMS: [Sum; 8] = [
     },
     Sum {
         name: "mean of a mixture",
-        most: MOST_ROUNDS / 4 * 64,
+        most: MAX_LOOP_ITERATIONS / 4 * 64,
         build: |graph, terms| {
             let mixture = Mixture { components: 1, channels: 1, shared_scales: false };
             let out = input(graph, "x", &[1, mixture.outputs(terms)]);

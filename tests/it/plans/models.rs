@@ -5,7 +5,7 @@ use elbo::error::Result;
 use elbo::graph::Graph;
 use elbo::graph::op::Source;
 use elbo::model::Model;
-use elbo::plan::{Ending, Plan, Resident, Target, lower, unshared};
+use elbo::plan::{Plan, Resident, Target, UpdateStep, lower, unshared};
 
 /// A configuration, and the model that it makes of data that is described rather than read.
 pub struct Setup {
@@ -119,7 +119,7 @@ pub fn long() -> Setup {
     setup("long", config, 600, Source::Floats)
 }
 
-pub const TARGETS: [Target; 4] = [Target::Cpu, Target::Gpu, Target::Software, Target::Lanes];
+pub const TARGETS: [Target; 4] = [Target::Cpu, Target::Gpu, Target::Software, Target::Simd8];
 
 /// What stays on the device when `examples` examples are resident.
 pub fn resident(setup: &Setup, examples: usize, metric_slots: usize) -> Resident {
@@ -152,12 +152,12 @@ pub fn plan_unshared(setup: &Setup, purpose: &str, batch: usize, resident: Resid
     make(unshared, setup, purpose, batch, resident, target)
 }
 
-type Lower = fn(&str, Graph, Option<Ending>, Resident, Target) -> Result<Plan>;
+type Lower = fn(&str, Graph, Option<UpdateStep>, Resident, Target) -> Result<Plan>;
 
 fn make(lower: Lower, setup: &Setup, purpose: &str, batch: usize, resident: Resident, target: Target) -> Plan {
     let (name, graph) = PURPOSES.iter().find(|(name, _)| *name == purpose).expect("a purpose of the table");
     let graph = graph(&setup.model, batch).expect("the model's shapes meet");
-    let optimizer = (*name == "train").then_some(Ending::plain(&setup.config.optimizer));
+    let optimizer = (*name == "train").then_some(UpdateStep::plain(&setup.config.optimizer));
     let plan = lower(name, graph, optimizer, resident, target);
     plan.unwrap_or_else(|error| panic!("{}, {name} for {target:?}: {error}", setup.name))
 }

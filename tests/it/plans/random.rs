@@ -8,7 +8,7 @@ use elbo::expr::Expr;
 use elbo::graph::op::Variance;
 use elbo::graph::{Axis, Clamp, Graph, Id, Op, Reduction};
 use elbo::kernels::StepScalars;
-use elbo::plan::{Ending, Resident, Role, Target, lower};
+use elbo::plan::{Resident, Role, Target, UpdateStep, lower};
 use elbo::rng::{Philox, Stream};
 use elbo::shape::Shape;
 
@@ -147,7 +147,7 @@ fn formulas(draw: &mut Draw) -> Graph {
 fn outcome(graph: &Graph, target: Target) -> Vec<Vec<f32>> {
     let (batch, config) = (graph.batch, Config::default());
     let resident = Resident { data_words: 4, window: 0, order_words: batch, metric_slots: 1 };
-    let plan = lower("random", graph.clone(), Some(Ending::plain(&config.optimizer)), resident, target);
+    let plan = lower("random", graph.clone(), Some(UpdateStep::plain(&config.optimizer)), resident, target);
     let plan = plan.unwrap_or_else(|error| panic!("{target:?}: {error}"));
     let mut executor = cpu(2);
     let buffers = plan.buffers.clone();

@@ -8,7 +8,7 @@ use elbo::graph::op::Source;
 use elbo::graph::{Clamp, Graph};
 use elbo::model::{Model, Phase};
 use elbo::plan::print::print;
-use elbo::plan::{Ending, Plan, Row, Target, lower, reports_norm};
+use elbo::plan::{Plan, Row, Target, UpdateStep, lower, reports_norm};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -74,7 +74,7 @@ fn train(setup: &Setup, target: Target) -> Vec<(String, Plan)> {
     let plan = |(phase, graph): (Phase, Graph)| {
         let row = Some(Row { first, columns });
         first += width(&phase, &graph);
-        let ending = Some(Ending { trains: phase.trains, row, ..Ending::plain(&phase.optimizer) });
+        let ending = Some(UpdateStep { trains: phase.trains, row, ..UpdateStep::plain(&phase.optimizer) });
         let plan = lower("train", graph, ending, resident(setup, 1000, 100), target);
         let plan = plan.unwrap_or_else(|error| panic!("{} for {target:?}: {error}", setup.name));
         (if several { format!(", {}", phase.name) } else { String::new() }, plan)

@@ -92,7 +92,7 @@ pub fn results(executor: &mut Executor, id: PlanId) -> Vec<(Role, Vec<u32>)> {
 /// The same of one of its members.
 pub fn results_of(executor: &mut Executor, id: PlanId, member: usize) -> Vec<(Role, Vec<u32>)> {
     let buffers = executor.plan(id).buffers.clone();
-    let passes = |role: &Role| matches!(role, Role::Slot(_) | Role::Workspace | Role::Sink | Role::Nothing);
+    let passes = |role: &Role| matches!(role, Role::Slot(_) | Role::Workspace | Role::Discard | Role::Unbound);
     let kept = buffers.into_iter().filter(|b| !passes(&b.role));
     kept.map(|b| {
         let words = executor.read_from(member, &b.role, 0, b.words).expect("the buffer is there");

@@ -47,12 +47,12 @@ pub struct ExamplesArgs {
 
     /// Which part of the data [default: test]
     #[arg(long)]
-    pub part: Option<Part>,
+    pub part: Option<DataPart>,
 }
 
 /// A part of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Part {
+pub enum DataPart {
     /// What was trained on.
     Train,
     /// What chose the best checkpoint.
@@ -270,7 +270,7 @@ pub struct EmbedArgs {
 
     /// Which part of the data [default: all of it]
     #[arg(long)]
-    pub part: Option<Part>,
+    pub part: Option<DataPart>,
 
     /// File to write: .npy or .csv
     ///
@@ -487,7 +487,7 @@ pub struct DisentangleArgs {
 
     /// train, validation or test [default: all of it]
     #[arg(long, hide_possible_values = true)]
-    pub part: Option<Part>,
+    pub part: Option<DataPart>,
 
     /// The most examples, drawn at random [default: 10000]
     #[arg(long, short = 'n', value_name = "N")]

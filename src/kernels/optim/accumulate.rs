@@ -25,8 +25,8 @@ crate::kernels::params! {
 
 /// The kernel; its outer axis are the elements.
 pub static KERNEL: Kernel = Kernel {
-    name: "running",
-    wgsl: include_str!("../../../shaders/optim/running.wgsl"),
+    name: "accumulate",
+    wgsl: include_str!("../../../shaders/optim/accumulate.wgsl"),
     bindings: &[read("x"), read_write("kept")],
     params: FIELDS,
     entry: &[],
@@ -35,7 +35,7 @@ pub static KERNEL: Kernel = Kernel {
     cpu,
     fast: None,
     sums: crate::kernels::short,
-    rounds: crate::kernels::few_rounds,
+    loop_iterations: crate::kernels::few_iterations,
     family: crate::kernels::Family::Alone,
 };
 

@@ -3,9 +3,9 @@
 
 use super::{File, INITIALIZER, NODE, Stored, proto};
 use crate::error::{Error, Result};
-use crate::exchange::linear::{self, Linear};
-use crate::graph::window::pixels;
-use crate::graph::{Id, Op, Window};
+use crate::graph::conv_geometry::pixels;
+use crate::graph::{ConvGeometry, Id, Op};
+use crate::interop::linear::{self, Linear};
 
 /// How a node's tensor lies in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub(super) enum Layout {
     /// As in the house: [batch, numbers], the channels of an image side by side in each pixel.
     Flat,
     /// [batch, numbers], an image as one plane after the other; so many planes.
-    Planes(usize),
+    NchwNhwc(usize),
     /// [batch, channels, height, width].
     Image([usize; 3]),
 }
@@ -28,7 +28,7 @@ impl File<'_> {
             ["planes", "turned", "flat"].map(|what| format!("{name}.{what}{}", self.parts.len()));
         match layout {
             Layout::Flat => return name,
-            Layout::Planes(channels) => {
+            Layout::NchwNhwc(channels) => {
                 self.reshape(&name, &[channels, width / channels], &planes);
                 self.transpose(&planes, &[0, 2, 1], &turned);
             }
@@ -50,20 +50,26 @@ impl File<'_> {
                 self.reshape(&name, &[height, width, channels], &pixels);
                 self.transpose(&pixels, &[0, 3, 1, 2], &image);
             }
-            Layout::Flat | Layout::Planes(_) => self.reshape(&name, &[channels, height, width], &image),
+            Layout::Flat | Layout::NchwNhwc(_) => self.reshape(&name, &[channels, height, width], &image),
         }
         image
     }
 
     /// A convolution or a transposed one; what is wanted as an output lies as in the house.
-    pub(super) fn conv(&mut self, [x, w]: [Id; 2], window: Window, name: String, is_output: bool) -> Result<Stored> {
+    pub(super) fn conv(
+        &mut self,
+        [x, w]: [Id; 2],
+        window: ConvGeometry,
+        name: String,
+        is_output: bool,
+    ) -> Result<Stored> {
         let map = self.map(w)?;
         let [weight, bias] = ["weight", "bias"].map(|kind| format!("{}.{kind}", map.name));
         self.part(INITIALIZER, proto::floats(&weight, &map.shape(), &map.weight));
         self.part(INITIALIZER, proto::floats(&bias, &[map.outputs], &map.bias));
         let channels = map.outputs;
         let x = self.image(x, window.source());
-        let Window { kernel, stride, padding, up, .. } = window;
+        let ConvGeometry { kernel, stride, padding, up, .. } = window;
         let mut attributes = vec![
             proto::list("kernel_shape", &[kernel; 2]),
             proto::list("pads", &[padding; 4]),
@@ -100,7 +106,7 @@ impl File<'_> {
     }
 
     /// Means of neighbouring pixels, or pixels that are repeated: `Resize` takes the nearest unless it is told otherwise.
-    pub(super) fn pool(&mut self, x: Id, window: Window, name: String) -> Stored {
+    pub(super) fn pool(&mut self, x: Id, window: ConvGeometry, name: String) -> Stored {
         let channels = self.graph.shape(x).columns() / pixels(window.source());
         let x = self.image(x, window.source());
         if window.up {
@@ -124,8 +130,8 @@ impl File<'_> {
         let channels = map.outputs;
         let layout = match self.names[x.0 as usize].layout {
             Layout::Image(image) => Layout::Image(image),
-            Layout::Flat | Layout::Planes(_) if width == channels => Layout::Flat,
-            Layout::Flat | Layout::Planes(_) => Layout::Planes(channels),
+            Layout::Flat | Layout::NchwNhwc(_) if width == channels => Layout::Flat,
+            Layout::Flat | Layout::NchwNhwc(_) => Layout::NchwNhwc(channels),
         };
         let planes = self.planar(x, channels);
         let part = |what: &str| format!("{name}.{what}");
@@ -143,7 +149,7 @@ impl File<'_> {
         self.node("Add", &[&part("scaled"), &shift], &[&part("shifted")]);
         match layout {
             Layout::Image(image) => self.reshape(&part("shifted"), &image, &name),
-            Layout::Flat | Layout::Planes(_) => self.reshape(&part("shifted"), &[width], &name),
+            Layout::Flat | Layout::NchwNhwc(_) => self.reshape(&part("shifted"), &[width], &name),
         }
         Ok(Stored { name, layout })
     }
@@ -177,7 +183,7 @@ impl File<'_> {
     pub(super) fn planes(&mut self, x: Id, channels: usize, to_pixels: bool, name: String) -> Stored {
         let width = self.graph.shape(x).columns();
         if to_pixels {
-            return Stored { name: self.flat(x), layout: Layout::Planes(channels) };
+            return Stored { name: self.flat(x), layout: Layout::NchwNhwc(channels) };
         }
         let stored = self.names[x.0 as usize].clone();
         if let Layout::Image(_) = stored.layout {

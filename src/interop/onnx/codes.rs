@@ -2,7 +2,7 @@
 
 use super::{File, INITIALIZER, INPUT, NODE, OUTPUT, proto};
 use crate::error::Result;
-use crate::exchange::codebook;
+use crate::interop::codebook;
 use crate::model::{CODES, Model};
 
 impl File<'_> {

@@ -1,8 +1,8 @@
-//! What a software driver would not finish: it leaves the loops of a thread after [`MOST_ROUNDS`].
+//! What a software driver would not finish: it leaves the loops of a thread after [`MAX_LOOP_ITERATIONS`].
 
 use super::{Buffer, Role, Step, Target};
 use crate::error::{Error, Result};
-use crate::kernels::{Asked, MOST_ROUNDS};
+use crate::kernels::{Asked, MAX_LOOP_ITERATIONS};
 
 /// Refuses steps whose threads would be left unfinished. `buffers` are those of the steps' views, without which steps of
 /// tables are not looked at.
@@ -10,16 +10,16 @@ use crate::kernels::{Asked, MOST_ROUNDS};
 /// # Errors
 /// [`Error::Device`], with what makes the rounds fewer.
 pub fn check_rounds(target: Target, steps: &[Step], buffers: &[Buffer]) -> Result<()> {
-    if !matches!(target, Target::Lanes | Target::Software) {
+    if !matches!(target, Target::Simd8 | Target::Software) {
         return Ok(());
     }
     for step in steps {
         let columns = columns(step, buffers).unwrap_or_default();
-        let (rounds, fewer) = (step.kernel.rounds)(&Asked { columns, ..step.asked() });
-        if rounds > MOST_ROUNDS {
+        let (iterations, fewer) = (step.kernel.loop_iterations)(&Asked { columns, ..step.asked() });
+        if iterations > MAX_LOOP_ITERATIONS {
             return Err(Error::Device(format!(
-                "{}: {rounds} rounds of a thread's loops are more than software Vulkan drivers finish, which is \
-                 {MOST_ROUNDS}; use --adapter cpu, or {fewer}",
+                "{}: {iterations} iterations of a thread's loops are more than software Vulkan drivers finish, which is \
+                 {MAX_LOOP_ITERATIONS}; use --adapter cpu, or {fewer}",
                 step.what
             )));
         }
@@ -96,7 +96,7 @@ mod tests {
             let all = vec![Column { distribution, places }; count];
             Arc::new(Columns { all, clamp: Clamp { low: -1.0, high: 1.0 }, fixed_log_variance: 0.0 })
         };
-        for target in [Target::Cpu, Target::Lanes, Target::Software] {
+        for target in [Target::Cpu, Target::Simd8, Target::Software] {
             let emulated = target != Target::Cpu;
             for (distribution, count, places, too_many) in [
                 (NegativeBinomial, 80_000, 1, false),
@@ -132,7 +132,7 @@ mod tests {
                 let (width, count) = (40, 15);
                 let tail = count * pixels;
                 let inputs: [&[usize]; 3] = [&[1, width], &[count], &[1, width + tail]];
-                let found = refused_gradient(target, inputs, 1, |[x, w, _]| Op::Append { x, w, tail });
+                let found = refused_gradient(target, inputs, 1, |[x, w, _]| Op::ConcatBroadcast { x, w, tail });
                 assert_eq!(found, too_many && emulated, "scales of {pixels} pixels on {target:?}");
             }
             // A thread adds up one number of many places, or eight of them one of few.

@@ -12,20 +12,20 @@ const DIVISION: u64 = 0x7061_7274;
 
 /// What a reader is asked for.
 #[derive(Debug, Clone, Copy)]
-pub struct Request<'a> {
+pub struct ReadOptions<'a> {
     /// What the configuration says.
     pub config: &'a DataConfig,
     /// The values that the examples are wanted for.
     pub takes: Takes,
     /// The model that the examples are for, where there is one already.
-    pub known: Option<Known<'a>>,
+    pub known: Option<FittedPreprocessing<'a>>,
     /// Whether the labels of some examples may be missing ([`super::NO_LABEL`]).
     pub holes: bool,
 }
 
 /// How a trained model takes its examples: a source must be read in the same way to be used with it.
 #[derive(Debug, Clone, Copy)]
-pub struct Known<'a> {
+pub struct FittedPreprocessing<'a> {
     /// What was fitted to the training part.
     pub encoding: Option<&'a Encoding>,
     /// The names of the classes.
@@ -65,7 +65,7 @@ pub fn places(examples: usize, test: Option<usize>, config: &DataConfig) -> (Vec
     (order, test.unwrap_or_else(|| config.share_of(examples, config.test)))
 }
 
-impl<'a> Request<'a> {
+impl<'a> ReadOptions<'a> {
     /// The names of classes that a model knows.
     pub fn classes(&self) -> Option<&'a [String]> {
         self.known.and_then(|known| known.classes)

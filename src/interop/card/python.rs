@@ -1,8 +1,8 @@
 //! Networks as lines of PyTorch.
 
 use crate::config::Activation;
-use crate::graph::Window;
-use crate::model::network::{Kind, Map, Step};
+use crate::graph::ConvGeometry;
+use crate::model::network::{Map, MapKind, Step};
 use std::fmt::Write;
 
 /// A network as the body of a function, without its last map.
@@ -29,14 +29,14 @@ impl Body {
             match step {
                 Step::Map(map) if Some(at) == last => {
                     body.turn(x, &mut layout, wants_image(map.kind));
-                    let flat = if matches!(map.kind, Kind::Conv(_)) { ".flatten(1)" } else { "" };
+                    let flat = if matches!(map.kind, MapKind::Conv(_)) { ".flatten(1)" } else { "" };
                     body.head = call(map, x) + flat;
                     break;
                 }
                 Step::Map(map) => {
                     body.turn(x, &mut layout, wants_image(map.kind));
                     body.line(&format!("{x} = {}", named(map, x)));
-                    if let Kind::Dense { to, .. } = map.kind {
+                    if let MapKind::Dense { to, .. } = map.kind {
                         layout = Layout::Numbers;
                         if let Some([height, width, channels]) = to {
                             body.line(&format!("{x} = {x}.unflatten(1, ({channels}, {height}, {width}))"));
@@ -66,7 +66,7 @@ impl Body {
                     begun -= 1;
                 }
                 // Images lie there as data do, and whoever runs these lines does not train.
-                Step::Planes { .. } | Step::Dropout(_) => {}
+                Step::NchwNhwc { .. } | Step::Dropout(_) => {}
             }
         }
         body
@@ -109,11 +109,11 @@ enum Layout {
 }
 
 /// Whether a map wants images or numbers; one pixel is normalised as either.
-fn wants_image(kind: Kind) -> Option<bool> {
+fn wants_image(kind: MapKind) -> Option<bool> {
     match kind {
-        Kind::Dense { .. } => Some(false),
-        Kind::Conv(_) => Some(true),
-        Kind::Norm { pixels, .. } => (pixels > 1).then_some(true),
+        MapKind::Dense { .. } => Some(false),
+        MapKind::Conv(_) => Some(true),
+        MapKind::Norm { pixels, .. } => (pixels > 1).then_some(true),
     }
 }
 
@@ -124,9 +124,9 @@ fn named(map: &Map, x: &str) -> String {
 
 fn call(map: &Map, x: &str) -> String {
     match map.kind {
-        Kind::Dense { .. } => format!("F.linear({x}, *parameters(\"NAME\"))"),
-        Kind::Conv(window) => {
-            let Window { stride, padding, up, .. } = window;
+        MapKind::Dense { .. } => format!("F.linear({x}, *parameters(\"NAME\"))"),
+        MapKind::Conv(window) => {
+            let ConvGeometry { stride, padding, up, .. } = window;
             let more = if up {
                 let [high, wide] = window.more();
                 format!(", output_padding=({high}, {wide})")
@@ -137,12 +137,12 @@ fn call(map: &Map, x: &str) -> String {
             format!("F.{function}({x}, *parameters(\"NAME\"), stride={stride}, padding={padding}{more})")
         }
         // With one group it is layer normalisation.
-        Kind::Norm { groups, .. } => format!("F.group_norm({x}, {groups}, *parameters(\"NAME\"))"),
+        MapKind::Norm { groups, .. } => format!("F.group_norm({x}, {groups}, *parameters(\"NAME\"))"),
     }
 }
 
-fn pool(window: &Window, x: &str) -> String {
-    let Window { kernel, stride, up, .. } = window;
+fn pool(window: &ConvGeometry, x: &str) -> String {
+    let ConvGeometry { kernel, stride, up, .. } = window;
     if *up {
         format!("F.interpolate({x}, scale_factor={stride}, mode=\"nearest\")")
     } else {

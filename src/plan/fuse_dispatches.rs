@@ -14,14 +14,14 @@
 
 use super::cost::is_product;
 use super::lower::Target;
-use super::lower::products::{lay_out, manner};
+use super::lower::products::{lay_out, variant};
 use super::{Buffer, Role, Step, View};
 use crate::kernels::{Access, Family, TABLE, batch_mean, chain, matmul, update};
 use bytemuck::Pod;
 
 /// What becomes one step.
 #[derive(Debug, Clone)]
-pub(super) enum Group {
+pub(super) enum FusedSteps {
     /// A step as it is.
     One(Step),
     /// Products side by side.
@@ -36,10 +36,10 @@ pub(super) enum Group {
 const THIN: usize = 32_768;
 
 /// The most numbers that a thread of an emulated device adds up beside an update: far fewer than it may
-/// ([`crate::kernels::MOST_ROUNDS`]), since a dispatch with many threads is faster.
+/// ([`crate::kernels::MAX_LOOP_ITERATIONS`]), since a dispatch with many threads is faster.
 const FEW: usize = 16_384;
 
-impl Group {
+impl FusedSteps {
     /// Steps that are computed together.
     pub fn members(&self) -> Vec<&Step> {
         match self {
@@ -53,13 +53,13 @@ impl Group {
 
 /// Groups the steps of a plan; every tensor still has a buffer of its own. Only GPUs follow chains: a driver that
 /// emulates one takes a few microseconds for a dispatch, and many for workgroup memory and barriers.
-pub(super) fn group(target: Target, steps: Vec<Step>, buffers: &[Buffer], batch: usize) -> Vec<Group> {
+pub(super) fn group(target: Target, steps: Vec<Step>, buffers: &[Buffer], batch: usize) -> Vec<FusedSteps> {
     let groups = side_by_side(target, steps, buffers);
     if target == Target::Gpu { chains(groups, buffers, batch) } else { groups }
 }
 
 /// Lets the gradients of weights wait for each other, and means for the update.
-fn side_by_side(target: Target, steps: Vec<Step>, buffers: &[Buffer]) -> Vec<Group> {
+fn side_by_side(target: Target, steps: Vec<Step>, buffers: &[Buffer]) -> Vec<FusedSteps> {
     let mut groups = Vec::new();
     let (mut waiting, mut means): (Vec<Step>, Vec<Step>) = (vec![], vec![]);
     let role = |view: &View| &buffers[view.buffer].role;
@@ -82,22 +82,22 @@ fn side_by_side(target: Target, steps: Vec<Step>, buffers: &[Buffer]) -> Vec<Gro
                 groups.extend(products(&mut waiting, buffers));
             }
             groups.push(match step.kernel.family {
-                Family::Update(_) if !means.is_empty() => Group::Means(std::mem::take(&mut means), Some(step)),
-                _ => Group::One(step),
+                Family::Update(_) if !means.is_empty() => FusedSteps::Means(std::mem::take(&mut means), Some(step)),
+                _ => FusedSteps::One(step),
             });
         }
     }
     groups.extend(products(&mut waiting, buffers));
     match means.len() {
         0 => {}
-        1 => groups.extend(means.into_iter().map(Group::One)),
-        _ => groups.push(Group::Means(means, None)),
+        1 => groups.extend(means.into_iter().map(FusedSteps::One)),
+        _ => groups.push(FusedSteps::Means(means, None)),
     }
     groups
 }
 
 /// Groups of products of one meaning whose operands lie in the same buffers, at most as many as a table has room for.
-fn products(waiting: &mut Vec<Step>, buffers: &[Buffer]) -> Vec<Group> {
+fn products(waiting: &mut Vec<Step>, buffers: &[Buffer]) -> Vec<FusedSteps> {
     let place = |view: View| match buffers[view.buffer].role {
         Role::Slot(_) => None,
         _ => Some(view.buffer),
@@ -111,33 +111,33 @@ fn products(waiting: &mut Vec<Step>, buffers: &[Buffer]) -> Vec<Group> {
         }
     }
     let group = |mut steps: Vec<Step>| match steps.len() {
-        1 => Group::One(steps.remove(0)),
-        _ => Group::Products(steps),
+        1 => FusedSteps::One(steps.remove(0)),
+        _ => FusedSteps::Products(steps),
     };
     groups.into_iter().map(group).collect()
 }
 
 /// Joins neighbours that a chain can compute.
-fn chains(groups: Vec<Group>, buffers: &[Buffer], batch: usize) -> Vec<Group> {
-    let mut joined: Vec<Group> = Vec::new();
+fn chains(groups: Vec<FusedSteps>, buffers: &[Buffer], batch: usize) -> Vec<FusedSteps> {
+    let mut joined: Vec<FusedSteps> = Vec::new();
     for group in groups {
         let entry = match &group {
-            Group::One(step) => entry(step, buffers, batch),
-            Group::Products(_) | Group::Chain(_) | Group::Means(..) => None,
+            FusedSteps::One(step) => entry(step, buffers, batch),
+            FusedSteps::Products(_) | FusedSteps::Chain(_) | FusedSteps::Means(..) => None,
         };
         match (group, entry, joined.last_mut()) {
-            (Group::One(step), Some(entry), Some(Group::Chain(chain))) if chain.len() < TABLE => {
+            (FusedSteps::One(step), Some(entry), Some(FusedSteps::Chain(chain))) if chain.len() < TABLE => {
                 chain.push((step, entry));
             }
-            (Group::One(step), Some(entry), _) => joined.push(Group::Chain(vec![(step, entry)])),
+            (FusedSteps::One(step), Some(entry), _) => joined.push(FusedSteps::Chain(vec![(step, entry)])),
             (group, ..) => joined.push(group),
         }
     }
     for group in &mut joined {
-        if let Group::Chain(members) = group
+        if let FusedSteps::Chain(members) = group
             && members.len() == 1
         {
-            *group = Group::One(members.remove(0).0);
+            *group = FusedSteps::One(members.remove(0).0);
         }
     }
     joined
@@ -147,7 +147,7 @@ fn chains(groups: Vec<Group>, buffers: &[Buffer], batch: usize) -> Vec<Group> {
 /// and if all else that it touches are intermediate results.
 fn entry(step: &Step, buffers: &[Buffer], batch: usize) -> Option<chain::Entry> {
     let role = |at: usize| &buffers[step.views[at].buffer].role;
-    let among_values = |at: &usize| matches!(role(*at), Role::Slot(_) | Role::Nothing | Role::Sink);
+    let among_values = |at: &usize| matches!(role(*at), Role::Slot(_) | Role::Unbound | Role::Discard);
     let params = &step.params;
     match step.kernel.family {
         // A chain follows whole examples.
@@ -209,8 +209,8 @@ pub(super) fn join_products(target: Target, steps: &[Step], buffers: &[Buffer], 
         what: format!("d W and d b of {} layers", steps.len()),
         ..steps[0].clone()
     };
-    let manner = manner(target, &entries, &step.consts[..matmul::MEANING], &step.views);
-    lay_out(&mut step, &manner, &mut entries);
+    let variant = variant(target, &entries, &step.consts[..matmul::MEANING], &step.views);
+    lay_out(&mut step, &variant, &mut entries);
     step
 }
 

@@ -487,7 +487,7 @@ fn epochs_are_compared_by_what_the_user_names() {
 #[test]
 fn a_learning_rate_that_is_lowered_leaves_a_line() {
     let folder = tempfile::tempdir().unwrap();
-    let steps = "--set schedule.curve=steps --set schedule.after=[1] --set schedule.factors=[0.1]";
+    let steps = "--set schedule.curve=steps --set schedule.milestones=[1] --set schedule.gamma=[0.1]";
     let said = elbo(folder.path(), &format!("train {TINY} --epochs 3 {steps} --out run")).succeeded();
     assert!(said.err.contains("learning rate 0.001 -> 0.0001 in epoch 2"), "{said:?}");
     assert_eq!(said.err.matches("learning rate 0").count(), 1, "{said:?}");

@@ -2,7 +2,7 @@
 
 use crate::checkpoint::Tensor;
 use crate::error::{Error, Result};
-use crate::model::network::{Image, Kind, Map};
+use crate::model::network::{Image, Map, MapKind};
 
 /// What a map is outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,10 +104,10 @@ pub fn together(map: &Map, heads: &[&Linear]) -> std::result::Result<Tensor, Str
 /// What a map of the house is outside.
 fn form(map: &Map) -> Form {
     match map.kind {
-        Kind::Dense { .. } => Form::Dense,
-        Kind::Conv(window) if window.up => Form::ConvTranspose(window.kernel),
-        Kind::Conv(window) => Form::Conv(window.kernel),
-        Kind::Norm { .. } => Form::Norm,
+        MapKind::Dense { .. } => Form::Dense,
+        MapKind::Conv(window) if window.up => Form::ConvTranspose(window.kernel),
+        MapKind::Conv(window) => Form::Conv(window.kernel),
+        MapKind::Norm { .. } => Form::Norm,
     }
 }
 
@@ -115,13 +115,13 @@ fn form(map: &Map) -> Form {
 fn places(map: &Map, outputs: usize) -> impl Iterator<Item = usize> + use<> {
     let Map { kind, inputs, outputs: wide, .. } = *map;
     let taps = map.taps();
-    let count = if let Kind::Norm { .. } = kind { outputs } else { taps * inputs * outputs };
+    let count = if let MapKind::Norm { .. } = kind { outputs } else { taps * inputs * outputs };
     (0..count).map(move |i| {
         let (tap, input, output) = match kind {
-            Kind::Dense { from, to } => (0, inside(from, i % inputs), inside(to, i / inputs)),
-            Kind::Conv(window) if window.up => (i % taps, i / taps / outputs, i / taps % outputs),
-            Kind::Conv(_) => (i % taps, i / taps % inputs, i / taps / inputs),
-            Kind::Norm { .. } => (0, 0, i),
+            MapKind::Dense { from, to } => (0, inside(from, i % inputs), inside(to, i / inputs)),
+            MapKind::Conv(window) if window.up => (i % taps, i / taps / outputs, i / taps % outputs),
+            MapKind::Conv(_) => (i % taps, i / taps % inputs, i / taps / inputs),
+            MapKind::Norm { .. } => (0, 0, i),
         };
         (tap * inputs + input) * wide + output
     })
@@ -130,8 +130,8 @@ fn places(map: &Map, outputs: usize) -> impl Iterator<Item = usize> + use<> {
 /// Where in the row of biases that of an output stands.
 fn bias_place(map: &Map, output: usize) -> usize {
     match map.kind {
-        Kind::Dense { to, .. } => inside(to, output),
-        Kind::Conv(_) | Kind::Norm { .. } => output,
+        MapKind::Dense { to, .. } => inside(to, output),
+        MapKind::Conv(_) | MapKind::Norm { .. } => output,
     }
 }
 
@@ -163,12 +163,12 @@ pub fn join(maps: &[&Linear]) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::Window;
+    use crate::graph::ConvGeometry;
 
     #[test]
     fn heads_that_stand_side_by_side_come_apart_and_together_again() {
         let tensor = Tensor { shape: vec![3, 4], values: (0..12).map(|i| i as f32).collect() };
-        let map = Map { name: "head".into(), inputs: 2, outputs: 4, kind: Kind::Dense { from: None, to: None } };
+        let map = Map { name: "head".into(), inputs: 2, outputs: 4, kind: MapKind::Dense { from: None, to: None } };
         let maps = split(&["a".into(), "b".into()], &map, &tensor).unwrap();
         assert_eq!((maps[0].inputs, maps[0].outputs), (2, 2));
         assert_eq!((&maps[0].weight[..], &maps[0].bias[..]), (&[0.0, 4.0, 1.0, 5.0][..], &[8.0, 9.0][..]));
@@ -195,26 +195,26 @@ mod tests {
             outside
         };
         let (name, inputs, outputs) = (String::new(), 2, 3);
-        let down = Window::down([4, 4], 2, 2, 0).unwrap();
-        let conv = Map { name: name.clone(), inputs, outputs, kind: Kind::Conv(down) };
+        let down = ConvGeometry::down([4, 4], 2, 2, 0).unwrap();
+        let conv = Map { name: name.clone(), inputs, outputs, kind: MapKind::Conv(down) };
         let found = weight(&conv);
         assert_eq!((found.shape(), &found.weight[..5]), (vec![3, 2, 2, 2], &[0.0, 6.0, 12.0, 18.0, 3.0][..]));
         assert_eq!(found.bias, [24.0, 25.0, 26.0]);
-        let up = Map { kind: Kind::Conv(Window { up: true, ..down }), ..conv };
+        let up = Map { kind: MapKind::Conv(ConvGeometry { up: true, ..down }), ..conv };
         let found = weight(&up);
         assert_eq!((found.shape(), &found.weight[..5]), (vec![2, 3, 2, 2], &[0.0, 6.0, 12.0, 18.0, 1.0][..]));
-        let norm = Map { inputs: 3, kind: Kind::Norm { groups: 1, pixels: 4 }, ..up };
+        let norm = Map { inputs: 3, kind: MapKind::Norm { groups: 1, pixels: 4 }, ..up };
         let found = weight(&norm);
         assert_eq!((found.shape(), found.weight, found.bias), (vec![3], vec![0.0, 1.0, 2.0], vec![3.0, 4.0, 5.0]));
         // Two pixels of two channels become three numbers, and these an image of one pixel.
-        let kind = Kind::Dense { from: Some([2, 1, 2]), to: Some([1, 1, 3]) };
+        let kind = MapKind::Dense { from: Some([2, 1, 2]), to: Some([1, 1, 3]) };
         let found = weight(&Map { name, inputs: 4, outputs: 3, kind });
         assert_eq!((found.shape(), &found.weight[..4]), (vec![3, 4], &[0.0, 6.0, 3.0, 9.0][..]));
         // What is told beside the image, one of three classes, stays behind it.
-        let kind = Kind::Dense { from: Some([2, 1, 2]), to: None };
+        let kind = MapKind::Dense { from: Some([2, 1, 2]), to: None };
         let found = weight(&Map { name: String::new(), inputs: 7, outputs: 1, kind });
         assert_eq!((found.weight, found.bias), (vec![0.0, 2.0, 1.0, 3.0, 4.0, 5.0, 6.0], vec![7.0]));
-        let kind = Kind::Dense { from: None, to: Some([2, 1, 2]) };
+        let kind = MapKind::Dense { from: None, to: Some([2, 1, 2]) };
         let found = weight(&Map { name: String::new(), inputs: 1, outputs: 4, kind });
         assert_eq!((found.weight, found.bias), (vec![0.0, 2.0, 1.0, 3.0], vec![4.0, 6.0, 5.0, 7.0]));
     }

@@ -6,7 +6,7 @@
 
 /// What part of the work is each thread's; they add up to 1.
 #[derive(Debug, Clone)]
-pub struct Shares(Vec<f64>);
+pub struct LoadBalance(Vec<f64>);
 
 /// How much of what one run says about the threads is believed. What lasts shows within some ten runs; an interruption
 /// of a single run hardly does.
@@ -19,7 +19,7 @@ const LEAST: f64 = 0.2;
 /// and the division does not change with every run.
 const STEPS: usize = 16;
 
-impl Shares {
+impl LoadBalance {
     /// As much for each thread.
     pub fn equal(threads: usize) -> Self {
         Self(vec![1.0 / threads as f64; threads])
@@ -58,45 +58,48 @@ mod tests {
     use super::*;
 
     /// Shares after many runs of threads that take so long for a unit of work.
-    fn learnt(paces: &[f64], runs: usize) -> Shares {
-        let mut shares = Shares::equal(paces.len());
+    fn learnt(paces: &[f64], runs: usize) -> LoadBalance {
+        let mut balance = LoadBalance::equal(paces.len());
         for _ in 0..runs {
-            let times: Vec<u64> = shares.0.iter().zip(paces).map(|(share, pace)| (1e6 * share * pace) as u64).collect();
-            shares.learn(&times);
+            let times: Vec<u64> =
+                balance.0.iter().zip(paces).map(|(share, pace)| (1e6 * share * pace) as u64).collect();
+            balance.learn(&times);
         }
-        shares
+        balance
     }
 
     #[test]
     fn every_unit_belongs_to_one_thread_however_many_there_are() {
-        for shares in [Shares::equal(1), Shares::equal(3), Shares::equal(16), learnt(&[1.0, 1.7, 0.3], 40)] {
-            let threads = shares.threads();
+        for balance in
+            [LoadBalance::equal(1), LoadBalance::equal(3), LoadBalance::equal(16), learnt(&[1.0, 1.7, 0.3], 40)]
+        {
+            let threads = balance.threads();
             for units in [1, 2, 5, 16, 128, 401, 785] {
-                assert_eq!((shares.begin(units, 0), shares.begin(units, threads)), (0, units));
-                assert!((0..threads).all(|t| shares.begin(units, t) <= shares.begin(units, t + 1)), "{shares:?}");
+                assert_eq!((balance.begin(units, 0), balance.begin(units, threads)), (0, units));
+                assert!((0..threads).all(|t| balance.begin(units, t) <= balance.begin(units, t + 1)), "{balance:?}");
             }
         }
     }
 
     #[test]
     fn equal_threads_keep_equal_parts() {
-        let shares = learnt(&[1.0, 1.02], 100);
-        assert_eq!((shares.begin(128, 1), shares.begin(401, 1)), (64, 204));
+        let balance = learnt(&[1.0, 1.02], 100);
+        assert_eq!((balance.begin(128, 1), balance.begin(401, 1)), (64, 204));
     }
 
     #[test]
     fn a_slow_thread_gets_as_much_as_it_does_in_the_same_time() {
-        let shares = learnt(&[2.0, 1.0, 1.0], 100);
-        assert!((shares.0[0] - 0.2).abs() < 1e-3 && (shares.0[1] - 0.4).abs() < 1e-3, "{shares:?}");
-        assert_eq!(shares.begin(128, 1), 26);
+        let balance = learnt(&[2.0, 1.0, 1.0], 100);
+        assert!((balance.0[0] - 0.2).abs() < 1e-3 && (balance.0[1] - 0.4).abs() < 1e-3, "{balance:?}");
+        assert_eq!(balance.begin(128, 1), 26);
     }
 
     #[test]
     fn one_interruption_hardly_counts_and_a_long_one_leaves_something_to_do() {
-        let mut shares = Shares::equal(2);
-        shares.learn(&[1_000_000, 1000]);
-        assert!(shares.0[0] > 0.44, "{shares:?}");
-        let shares = learnt(&[1000.0, 1.0], 1000);
-        assert!((shares.0[0] - 0.1).abs() < 0.02, "{shares:?}");
+        let mut balance = LoadBalance::equal(2);
+        balance.learn(&[1_000_000, 1000]);
+        assert!(balance.0[0] > 0.44, "{balance:?}");
+        let balance = learnt(&[1000.0, 1.0], 1000);
+        assert!((balance.0[0] - 0.1).abs() < 0.02, "{balance:?}");
     }
 }

@@ -46,7 +46,7 @@ impl Network {
 
 /// Where a layer belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum LayerRole {
     Encoder,
     Mean,
     LogVariance,
@@ -166,7 +166,7 @@ pub fn fitted(maps: &[Map], network: &Network) -> Checked<Vec<(String, Tensor)>>
 pub fn network(mut layers: Vec<Linear>, map: &[(String, String)], file: &str) -> Result<Network> {
     layers.sort_by(|a, b| natural(&a.name).cmp(&natural(&b.name)));
     let advice = |why: String| Error::Data(format!("{file}: {why}; say what belongs where with --map PLACE=NAME"));
-    let mut placed: Vec<(Place, Linear)> = Vec::new();
+    let mut placed: Vec<(LayerRole, Linear)> = Vec::new();
     let mut map: Vec<_> = map.iter().collect();
     map.sort_by(|(a, _), (b, _)| natural(a).cmp(&natural(b)));
     for (typed, name) in map {
@@ -180,23 +180,23 @@ pub fn network(mut layers: Vec<Linear>, map: &[(String, String)], file: &str) ->
         let place = place(&layer.name).ok_or_else(|| advice(format!("nothing tells what `{}` is", layer.name)))?;
         placed.push((place, layer));
     }
-    let mut take = |wanted: Place| -> Vec<Linear> {
+    let mut take = |wanted: LayerRole| -> Vec<Linear> {
         let (found, rest) = std::mem::take(&mut placed).into_iter().partition(|(place, _)| *place == wanted);
         placed = rest;
         found.into_iter().map(|(_, layer)| layer).collect()
     };
-    let (mut encoder, mut decoder) = (take(Place::Encoder), take(Place::Decoder));
-    let (mean, log_variance) = match (single(take(Place::Mean)), single(take(Place::LogVariance))) {
+    let (mut encoder, mut decoder) = (take(LayerRole::Encoder), take(LayerRole::Decoder));
+    let (mean, log_variance) = match (single(take(LayerRole::Mean)), single(take(LayerRole::LogVariance))) {
         (Ok(Some(mean)), Ok(Some(log_variance))) => (mean, log_variance),
         (Ok(None), Ok(None)) => halves(encoder.pop()).map_err(advice)?,
         _ => return Err(advice("the encoder needs one head for the mean and one for the log-variance".into())),
     };
-    let out = match single(take(Place::Out)) {
+    let out = match single(take(LayerRole::Out)) {
         Ok(Some(out)) => out,
         Ok(None) => decoder.pop().ok_or_else(|| advice("there is no decoder".into()))?,
         Err(why) => return Err(advice(why)),
     };
-    let out_log_variance = single(take(Place::OutLogVariance)).map_err(advice)?;
+    let out_log_variance = single(take(LayerRole::OutLogVariance)).map_err(advice)?;
     Ok(Network { encoder, mean, log_variance, decoder, out, out_log_variance })
 }
 
@@ -221,28 +221,28 @@ pub fn check(network: &Network, alike: bool, file: &str) -> Result<()> {
 }
 
 /// Where `--map` puts a layer.
-fn typed_place(typed: &str) -> Option<Place> {
+fn typed_place(typed: &str) -> Option<LayerRole> {
     let numbered = |network: &str| typed.strip_prefix(network).is_some_and(|rest| rest.parse::<u32>().is_ok());
     Some(match typed {
-        "encoder.mean" => Place::Mean,
-        "encoder.log_variance" => Place::LogVariance,
-        "decoder.out" | "decoder.mean" | "decoder.logits" => Place::Out,
-        "decoder.log_variance" => Place::OutLogVariance,
-        _ if numbered("encoder.") => Place::Encoder,
-        _ if numbered("decoder.") => Place::Decoder,
+        "encoder.mean" => LayerRole::Mean,
+        "encoder.log_variance" => LayerRole::LogVariance,
+        "decoder.out" | "decoder.mean" | "decoder.logits" => LayerRole::Out,
+        "decoder.log_variance" => LayerRole::OutLogVariance,
+        _ if numbered("encoder.") => LayerRole::Encoder,
+        _ if numbered("decoder.") => LayerRole::Decoder,
         _ => return None,
     })
 }
 
 /// What a layer's name says.
-fn place(name: &str) -> Option<Place> {
+fn place(name: &str) -> Option<LayerRole> {
     let lower = name.to_ascii_lowercase();
     match lower.as_str() {
-        "fc1" => return Some(Place::Encoder),
-        "fc21" => return Some(Place::Mean),
-        "fc22" => return Some(Place::LogVariance),
-        "fc3" => return Some(Place::Decoder),
-        "fc4" => return Some(Place::Out),
+        "fc1" => return Some(LayerRole::Encoder),
+        "fc21" => return Some(LayerRole::Mean),
+        "fc22" => return Some(LayerRole::LogVariance),
+        "fc3" => return Some(LayerRole::Decoder),
+        "fc4" => return Some(LayerRole::Out),
         _ => {}
     }
     let parts: Vec<&str> = lower.split(['.', '_']).collect();
@@ -251,13 +251,13 @@ fn place(name: &str) -> Option<Place> {
     let logarithm = has(&["logvar", "lv", "logvariance"]) || has(&["log"]) && has(&["var", "variance"]);
     let decoder = begins("dec");
     Some(match () {
-        () if logarithm && decoder => Place::OutLogVariance,
-        () if logarithm => Place::LogVariance,
-        () if has(&["out", "output", "logits", "recon"]) && !begins("enc") => Place::Out,
-        () if has(&["mu", "mean", "loc"]) && decoder => Place::Out,
-        () if has(&["mu", "mean", "loc"]) => Place::Mean,
-        () if decoder => Place::Decoder,
-        () if begins("enc") => Place::Encoder,
+        () if logarithm && decoder => LayerRole::OutLogVariance,
+        () if logarithm => LayerRole::LogVariance,
+        () if has(&["out", "output", "logits", "recon"]) && !begins("enc") => LayerRole::Out,
+        () if has(&["mu", "mean", "loc"]) && decoder => LayerRole::Out,
+        () if has(&["mu", "mean", "loc"]) => LayerRole::Mean,
+        () if decoder => LayerRole::Decoder,
+        () if begins("enc") => LayerRole::Encoder,
         () => return None,
     })
 }

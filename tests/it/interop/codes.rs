@@ -1,9 +1,9 @@
 //! Codes outside: whole numbers that the encoder's file gives and the decoder's takes.
 
 use super::{ROWS, TOLERANCE, checkpoint, evaluator, examples};
-use elbo::exchange;
 use elbo::exec::Executor;
 use elbo::exec::cpu::Cpu;
+use elbo::interop;
 use elbo::run::Run;
 use safetensors::SafeTensors;
 use std::collections::BTreeSet;
@@ -39,7 +39,7 @@ fn codes_leave_as_whole_numbers_and_decode_outside_as_at_home() {
             let mut run = Run::new(&checkpoint, Executor::Cpu(Cpu::new(2).unwrap())).unwrap();
             let codes = run.codes(&x).unwrap();
             assert!(codes.len() == ROWS || codes.iter().collect::<BTreeSet<_>>().len() > 2, "{what}: {codes:?}");
-            let files = exchange::onnx(&checkpoint, Path::new("none")).unwrap();
+            let files = interop::onnx(&checkpoint, Path::new("none")).unwrap();
             let file = |name: &str| &files.iter().find(|(found, _)| found == name).unwrap().1;
             let found = evaluator::run(file("encoder.onnx"), &[&x]);
             assert_eq!(found["codes"].iter().map(|&code| code as u32).collect::<Vec<_>>(), codes, "{what}");
@@ -55,7 +55,7 @@ fn codes_leave_as_whole_numbers_and_decode_outside_as_at_home() {
             let cells = codes.len() / ROWS;
             assert!(card.contains(&format!("to `codes` [batch, {cells}], whole numbers (i64)")), "{card}");
             assert!(card.contains("codes, = encoder.run([\"codes\"], {\"x\": x})"), "{card}");
-            let files = exchange::safetensors(&checkpoint, Path::new("none")).unwrap();
+            let files = interop::safetensors(&checkpoint, Path::new("none")).unwrap();
             let tensors = SafeTensors::deserialize(&files[0].1).unwrap();
             assert_eq!(tensors.tensor("codebook").unwrap().shape(), [7, 3]);
             assert!(tensors.tensor("encoder.head.weight").is_ok());

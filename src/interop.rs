@@ -25,7 +25,7 @@ pub mod onnx;
 
 use crate::checkpoint::{Checkpoint, DataRecord, Tensor};
 use crate::config::{Config, ModelConfig};
-use crate::data::table::{Column, Kind};
+use crate::data::table::{Column, ColumnKind};
 use crate::error::{Error, Result};
 use crate::graph::op::Source;
 use crate::model::Model;
@@ -169,11 +169,11 @@ pub fn imprecise(checkpoint: &Checkpoint) -> Option<String> {
     const OFF: f64 = 1e-3;
     let columns = &checkpoint.progress.data.encoding.as_ref()?.columns;
     let off = |column: &&Column| match column.kind {
-        Kind::Numeric { shift, scale } => 0.5 * f64::from(f32::EPSILON) * shift.abs() / scale > OFF,
+        ColumnKind::Numeric { shift, scale } => 0.5 * f64::from(f32::EPSILON) * shift.abs() / scale > OFF,
         _ => false,
     };
     let mut found = columns.iter().filter(off);
-    let Column { name, kind: Kind::Numeric { shift, scale } } = found.next()? else { return None };
+    let Column { name, kind: ColumnKind::Numeric { shift, scale } } = found.next()? else { return None };
     let more = match found.count() {
         0 => String::new(),
         more => format!(" (and {more} more)"),

@@ -31,7 +31,7 @@ pub const DECODER: &str = "decoder.onnx";
 pub const OPSET: u64 = 17;
 
 /// The most bytes of parameters in one file: protocol buffers end at 2 GiB.
-const MOST_BYTES: usize = (1 << 31) - (1 << 20);
+const MAX_BYTES: usize = (1 << 31) - (1 << 20);
 
 /// Field numbers of `GraphProto`.
 const NODE: u64 = 1;
@@ -161,9 +161,9 @@ struct File<'a> {
 impl<'a> File<'a> {
     fn new(checkpoint: &'a Checkpoint, graph: &'a Graph) -> Result<Self> {
         let bytes: usize = checkpoint.parameters.iter().map(|(_, tensor)| 4 * tensor.values.len()).sum();
-        if bytes > MOST_BYTES {
+        if bytes > MAX_BYTES {
             return Err(Error::Usage(format!(
-                "--format onnx: the parameters take {bytes} bytes, and an ONNX file ends at {MOST_BYTES}; take \
+                "--format onnx: the parameters take {bytes} bytes, and an ONNX file ends at {MAX_BYTES}; take \
                  --format safetensors"
             )));
         }
@@ -218,7 +218,7 @@ impl<'a> File<'a> {
             Op::Input { name, .. } => return Ok(flat(name.clone())),
             Op::Gather { .. } => return Ok(flat(self.presented())),
             Op::Class => return Ok(flat(CLASS.into())),
-            Op::WithClass { x, class, .. } => {
+            Op::ConcatOneHot { x, class, .. } => {
                 let (x, class) = (self.flat(*x), self.flat(*class));
                 self.part(
                     NODE,
@@ -230,7 +230,7 @@ impl<'a> File<'a> {
             Op::Pool { x, window, .. } => return Ok(self.pool(*x, *window, name)),
             Op::GroupNorm { x, w, moments } => return self.group_norm([*x, *w, *moments], name),
             Op::Add { a, b } => return Ok(self.add(*a, *b, name)),
-            Op::Planes { x, channels, to_pixels } => return Ok(self.planes(*x, *channels, *to_pixels, name)),
+            Op::NchwNhwc { x, channels, to_pixels } => return Ok(self.planes(*x, *channels, *to_pixels, name)),
             Op::Activation { x, kind } => {
                 let x = if is_output { flat(self.flat(*x)) } else { self.names[x.0 as usize].clone() };
                 self.activation(&x.name, *kind, &name);
@@ -263,7 +263,7 @@ impl<'a> File<'a> {
             | Op::Bernoulli { .. }
             | Op::Gaussian { .. }
             | Op::LogisticMixture { .. }
-            | Op::Append { .. }
+            | Op::ConcatBroadcast { .. }
             | Op::Table { .. }
             | Op::Multiply { .. }
             | Op::Scale { .. }

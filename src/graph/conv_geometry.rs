@@ -4,7 +4,7 @@
 /// sees the pixels q·stride + tap − padding of the fine one. A convolution makes the coarse image of the fine one, a
 /// transposed convolution the fine one of the coarse one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
+pub struct ConvGeometry {
     /// Height and width of the fine image.
     pub fine: [usize; 2],
     /// Height and width of the coarse image.
@@ -19,7 +19,7 @@ pub struct Window {
     pub up: bool,
 }
 
-impl Window {
+impl ConvGeometry {
     /// A convolution of an image of this size; none where the kernel does not fit, or there is none, or no step.
     pub fn down(fine: [usize; 2], kernel: usize, stride: usize, padding: usize) -> Option<Self> {
         let side = |side: usize| {
@@ -86,7 +86,7 @@ mod tests {
             (0, 1, 1, 1, None),
             (8, 3, 1, usize::MAX, None),
         ] {
-            let found = Window::down([side, 28], kernel, stride, padding).map(|window| window.made()[0]);
+            let found = ConvGeometry::down([side, 28], kernel, stride, padding).map(|window| window.made()[0]);
             assert_eq!(found, expected, "{side}, kernel {kernel}, stride {stride}, padding {padding}");
         }
         for (side, kernel, stride, padding, more, expected) in [
@@ -100,7 +100,7 @@ mod tests {
             (0, 4, 2, 1, 0, None),
             (7, 4, usize::MAX, 1, 0, None),
         ] {
-            let found = Window::up([side, 28], kernel, stride, padding, more);
+            let found = ConvGeometry::up([side, 28], kernel, stride, padding, more);
             let what = format!("{side}, kernel {kernel}, stride {stride}, padding {padding}, {more} more");
             assert_eq!(found.map(|window| window.made()[0]), expected, "{what}");
             assert!(found.is_none_or(|window| window.more() == [more; 2]), "{what}");

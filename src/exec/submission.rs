@@ -12,14 +12,14 @@ use std::time::Duration;
 pub const PORTION: Duration = Duration::from_millis(400);
 
 /// The most runs at a time: beyond this, submitting costs nothing any more.
-pub const MOST_STEPS: usize = 128;
+pub const MAX_STEPS: usize = 128;
 
 /// How much more than what was just measured is tried next.
 const GROWTH: usize = 8;
 
 /// What is known of a plan's speed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pace {
+pub struct SubmissionSize {
     steps: usize,
     settled: bool,
     /// Whether a portion was measured. The first one counts less: drivers compile when a kernel is first run.
@@ -27,24 +27,24 @@ pub struct Pace {
     fixed: bool,
 }
 
-impl Pace {
+impl SubmissionSize {
     /// A guess that is too slow rather than too fast. A plan that is small enough needs no measurement.
     pub fn guess(plan: &Plan, target: Target) -> Self {
         // Operations and bytes per second, and what starting a kernel takes.
         let (flops, bytes, start) = match target {
             Target::Gpu => (2e10, 5e9, 50e-6),
-            Target::Software | Target::Lanes => (5e8, 1e9, 100e-6),
+            Target::Software | Target::Simd8 => (5e8, 1e9, 100e-6),
             Target::Cpu => (2e9, 1e9, 20e-6),
         };
         let cost = total(plan);
         let seconds = cost.flops / flops + cost.bytes / bytes + start * plan.steps.len() as f64;
-        let steps = fitting(seconds).clamp(1, MOST_STEPS);
-        Self { steps, settled: steps == MOST_STEPS, tried: false, fixed: false }
+        let steps = fitting(seconds).clamp(1, MAX_STEPS);
+        Self { steps, settled: steps == MAX_STEPS, tried: false, fixed: false }
     }
 
     /// So many runs, whatever the clock says: for measurements and tests, whose counts must not depend on it.
     pub fn fixed(steps: usize) -> Self {
-        Self { steps: steps.clamp(1, MOST_STEPS), settled: true, tried: true, fixed: true }
+        Self { steps: steps.clamp(1, MAX_STEPS), settled: true, tried: true, fixed: true }
     }
 
     /// Runs that go into one portion.
@@ -63,10 +63,10 @@ impl Pace {
             return;
         }
         // Few runs, as at the end of an epoch, do not take back what was tried before.
-        let most = (runs * GROWTH).max(self.steps).min(MOST_STEPS);
+        let most = (runs * GROWTH).max(self.steps).min(MAX_STEPS);
         self.steps = fitting(time.as_secs_f64() / runs as f64).clamp(1, most);
         // A measurement of much less than a portion is mostly one of how long it takes to begin.
-        self.settled = self.steps == MOST_STEPS || self.tried && self.steps <= 2 * runs;
+        self.settled = self.steps == MAX_STEPS || self.tried && self.steps <= 2 * runs;
         self.tried = true;
     }
 
@@ -88,36 +88,36 @@ mod tests {
     use super::*;
 
     /// What a device is given, portion by portion, that takes `milliseconds` per run and 20 to begin.
-    fn portions(mut pace: Pace, milliseconds: u64, count: usize) -> Vec<usize> {
+    fn portions(mut submission: SubmissionSize, milliseconds: u64, count: usize) -> Vec<usize> {
         let portion = |_| {
-            let given = pace.steps();
-            if !pace.settled() {
-                pace.took(given, Duration::from_millis(20 + milliseconds * given as u64));
+            let given = submission.steps();
+            if !submission.settled() {
+                submission.took(given, Duration::from_millis(20 + milliseconds * given as u64));
             }
             given
         };
         (0..count).map(portion).collect()
     }
 
-    fn unknown() -> Pace {
-        Pace { steps: 1, settled: false, tried: false, fixed: false }
+    fn unknown() -> SubmissionSize {
+        SubmissionSize { steps: 1, settled: false, tried: false, fixed: false }
     }
 
     #[test]
     fn a_first_portion_that_was_slow_is_not_the_last_word() {
-        let mut pace = unknown();
-        pace.took(1, Duration::from_secs(2));
-        assert!(!pace.settled(), "{pace:?}");
-        pace.took(1, Duration::from_millis(1));
-        assert!(!pace.settled() && pace.steps() == GROWTH, "{pace:?}");
+        let mut submission = unknown();
+        submission.took(1, Duration::from_secs(2));
+        assert!(!submission.settled(), "{submission:?}");
+        submission.took(1, Duration::from_millis(1));
+        assert!(!submission.settled() && submission.steps() == GROWTH, "{submission:?}");
     }
 
     #[test]
     fn what_is_fixed_stays_whatever_the_clock_says() {
-        let mut pace = Pace::fixed(100);
-        pace.took(1, Duration::from_secs(2));
-        pace.took_at_least(Duration::from_secs(5));
-        assert_eq!((pace.steps(), pace.settled()), (100, true));
+        let mut submission = SubmissionSize::fixed(100);
+        submission.took(1, Duration::from_secs(2));
+        submission.took_at_least(Duration::from_secs(5));
+        assert_eq!((submission.steps(), submission.settled()), (100, true));
     }
 
     #[test]
@@ -131,10 +131,10 @@ mod tests {
 
     #[test]
     fn a_device_that_slows_down_is_given_less() {
-        let mut pace = Pace { steps: 5, settled: true, ..unknown() };
+        let mut submission = SubmissionSize { steps: 5, settled: true, ..unknown() };
         for (milliseconds, expected) in [(700, 5), (900, 2), (900, 1), (5000, 1)] {
-            pace.took_at_least(Duration::from_millis(milliseconds));
-            assert_eq!(pace.steps(), expected, "{milliseconds} ms");
+            submission.took_at_least(Duration::from_millis(milliseconds));
+            assert_eq!(submission.steps(), expected, "{milliseconds} ms");
         }
     }
 
@@ -143,7 +143,7 @@ mod tests {
         use crate::config::Config;
         use crate::graph::op::Source;
         use crate::model::Model;
-        use crate::plan::{Ending, Resident, lower};
+        use crate::plan::{Resident, UpdateStep, lower};
         let resident = Resident { data_words: 784, window: 0, order_words: 4, metric_slots: 1 };
         for (hidden, target, settled) in [
             (4, Target::Gpu, true),
@@ -166,10 +166,10 @@ mod tests {
                 classes: 0,
             };
             let graph = model.train(16).expect("the model's shapes meet");
-            let plan =
-                lower("train", graph, Some(Ending::plain(&config.optimizer)), resident, target).expect("it is legal");
-            let pace = Pace::guess(&plan, target);
-            assert_eq!(pace.settled(), settled, "{hidden} hidden units for {target:?}: {pace:?}");
+            let plan = lower("train", graph, Some(UpdateStep::plain(&config.optimizer)), resident, target)
+                .expect("it is legal");
+            let submission = SubmissionSize::guess(&plan, target);
+            assert_eq!(submission.settled(), settled, "{hidden} hidden units for {target:?}: {submission:?}");
         }
     }
 }

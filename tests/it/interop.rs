@@ -8,10 +8,10 @@ use crate::program::{content, elbo, trained};
 use bytemuck::Zeroable;
 use elbo::checkpoint::{Checkpoint, DataRecord, Progress, Tensor, load_latest};
 use elbo::config::{Condition, Domain, Likelihood, ModelConfig, Posterior, Prior, RECIPES, resolve};
-use elbo::data::table::{Column, Encoding, Kind};
-use elbo::exchange;
+use elbo::data::table::{Column, ColumnKind, Encoding};
 use elbo::exec::Executor;
 use elbo::exec::cpu::Cpu;
+use elbo::interop;
 use elbo::kernels::StepScalars;
 use elbo::model::likelihood;
 use elbo::plan::{Resident, Role, Target, lower};
@@ -38,7 +38,7 @@ pub type SetUp = (String, Vec<(String, String)>, [usize; 3]);
 /// Numbers in units of their own, as a table has them.
 fn encoding(width: usize) -> Encoding {
     let column = |at: usize| {
-        let kind = Kind::Numeric { shift: at as f64 - 3.0, scale: 0.25 * (at + 1) as f64 };
+        let kind = ColumnKind::Numeric { shift: at as f64 - 3.0, scale: 0.25 * (at + 1) as f64 };
         Column { name: at.to_string(), kind }
     };
     Encoding { columns: (0..width).map(column).collect(), range: [-3.0, 9.0], array: None }
@@ -46,7 +46,7 @@ fn encoding(width: usize) -> Encoding {
 
 /// Numbers as they are, of which some are missing.
 fn plain(width: usize) -> Encoding {
-    let columns = (0..width).map(|at| Column { name: at.to_string(), kind: Kind::PLAIN });
+    let columns = (0..width).map(|at| Column { name: at.to_string(), kind: ColumnKind::PLAIN });
     Encoding { columns: columns.collect(), range: [0.0, 1.0], array: None }
 }
 
@@ -54,13 +54,13 @@ fn plain(width: usize) -> Encoding {
 fn mixed() -> Encoding {
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let kinds = [
-        Kind::Numeric { shift: 3.0, scale: 0.5 },
-        Kind::Category { levels: words(&["blue", "green", "red"]) },
-        Kind::Count,
-        Kind::Text { distinct: 9, example: "Ann".into() },
-        Kind::Binary { levels: ["no".into(), "yes".into()] },
-        Kind::Numeric { shift: -1.0, scale: 2.0 },
-        Kind::Category { levels: words(&["a", "b"]) },
+        ColumnKind::Numeric { shift: 3.0, scale: 0.5 },
+        ColumnKind::Category { levels: words(&["blue", "green", "red"]) },
+        ColumnKind::Count,
+        ColumnKind::Text { distinct: 9, example: "Ann".into() },
+        ColumnKind::Binary { levels: ["no".into(), "yes".into()] },
+        ColumnKind::Numeric { shift: -1.0, scale: 2.0 },
+        ColumnKind::Category { levels: words(&["a", "b"]) },
     ];
     let columns = kinds.into_iter().enumerate().map(|(at, kind)| Column { name: at.to_string(), kind });
     Encoding { columns: columns.collect(), range: [0.0, 4.0], array: None }
@@ -68,7 +68,8 @@ fn mixed() -> Encoding {
 
 /// Columns of categories, in ten places: two neighbours have as many levels.
 fn words_only() -> Encoding {
-    let kind = |levels: &[&str]| Kind::Category { levels: levels.iter().map(|&level| level.to_owned()).collect() };
+    let kind =
+        |levels: &[&str]| ColumnKind::Category { levels: levels.iter().map(|&level| level.to_owned()).collect() };
     let kinds = [kind(&["a", "b"]), kind(&["a", "b", "c"]), kind(&["d", "e", "f"]), kind(&["g", "h"])];
     let columns = kinds.into_iter().enumerate().map(|(at, kind)| Column { name: at.to_string(), kind });
     Encoding { columns: columns.collect(), range: [0.0, 1.0], array: None }
@@ -221,7 +222,9 @@ pub fn checkpoint(name: &str, mut settings: Vec<(String, String)>, shape: [usize
     let encoding = match name {
         "mixed" => Some(mixed()),
         "words" => Some(words_only()),
-        name if name.starts_with("categories") => Some(Encoding::alike(&[3, 4], &Kind::Numbered { categories: 3 })),
+        name if name.starts_with("categories") => {
+            Some(Encoding::alike(&[3, 4], &ColumnKind::Numbered { categories: 3 }))
+        }
         name if name.starts_with("holed") => Some(plain(shape.iter().product())),
         name => name.starts_with("scaled").then(|| encoding(shape.iter().product())),
     };
@@ -250,13 +253,13 @@ pub fn checkpoint(name: &str, mut settings: Vec<(String, String)>, shape: [usize
         adapter: "none".into(),
         data,
         tuning: elbo::plan::tuning::Tuning::default(),
-        course: elbo::checkpoint::Course::default(),
+        course: elbo::checkpoint::TrainerState::default(),
     };
     let mut checkpoint = Checkpoint { parameters: vec![], moments: vec![], progress, config };
     let mut rng = Philox::new(3, Stream::Choice, 9, 0);
     // Blocks that add to what is nowhere normalised double it with this gain, each of them, and its rounding too; so do flows.
     let gain = if ["residual", "nested", "flow-prior"].contains(&name) { 1.0 } else { 2.0 };
-    for parameter in exchange::model(&checkpoint).unwrap().parameters() {
+    for parameter in interop::model(&checkpoint).unwrap().parameters() {
         let shape = parameter.shape.extents().to_vec();
         let scale = gain / (shape[0] as f32).sqrt();
         let values = (0..parameter.shape.count()).map(|_| scale * rng.normal()).collect();
@@ -307,13 +310,13 @@ pub fn examples(checkpoint: &Checkpoint) -> Vec<f32> {
 
 /// The classes of the examples, where the model is told them.
 fn classes(checkpoint: &Checkpoint) -> Vec<u32> {
-    let count = exchange::model(checkpoint).unwrap().classes as u32;
+    let count = interop::model(checkpoint).unwrap().classes as u32;
     if count == 0 { vec![] } else { (0..ROWS as u32).map(|row| (row + 1) % count).collect() }
 }
 
 /// The same as ones among zeros, as files are told them.
 fn told(checkpoint: &Checkpoint) -> Vec<f32> {
-    let count = exchange::model(checkpoint).unwrap().classes as u32;
+    let count = interop::model(checkpoint).unwrap().classes as u32;
     let row = |class: u32| (0..count).map(move |other| f32::from(u8::from(other == class)));
     classes(checkpoint).into_iter().flat_map(row).collect()
 }
@@ -345,7 +348,7 @@ fn assert_near(what: &str, expected: &[f32], found: &[f64]) {
 /// The log-variances that a decoder gives, by the formula, from the exported tensors: the program itself shows them to
 /// nobody.
 fn decoded_log_variances(checkpoint: &Checkpoint, z: &[f32]) -> Vec<f32> {
-    let graph = exchange::model(checkpoint).unwrap().decode(ROWS).unwrap();
+    let graph = interop::model(checkpoint).unwrap().decode(ROWS).unwrap();
     let resident = Resident { data_words: 4, window: 0, order_words: 4, metric_slots: 1 };
     let plan = lower("decode", graph, None, resident, Target::Cpu).unwrap();
     let mut executor = Executor::Cpu(Cpu::new(1).unwrap());
@@ -356,7 +359,7 @@ fn decoded_log_variances(checkpoint: &Checkpoint, z: &[f32]) -> Vec<f32> {
     }
     executor.write_f32(&Role::Input("z".into()), 0, z).unwrap();
     executor.run(id, &[StepScalars { rows: ROWS as u32, ..StepScalars::zeroed() }]).unwrap();
-    let model = exchange::model(checkpoint).unwrap();
+    let model = interop::model(checkpoint).unwrap();
     let (width, wide) = (model.width, model.mean_width());
     let out = executor.read_f32(&Role::Output("mean".into()), 0, ROWS * wide).unwrap();
     let [low, high] = checkpoint.config.model.log_variance;
@@ -431,14 +434,14 @@ fn check_natural(name: &str, checkpoint: &Checkpoint, found: &mut BTreeMap<Strin
                 assert!(logits.iter().zip(means).all(|(&logit, &mean)| same(logit.exp() / sum, mean)), "{name}");
             }
         }
-        _ => assert_eq!(natural.len(), ROWS * exchange::onnx::natural_width(checkpoint).unwrap(), "{name}"),
+        _ => assert_eq!(natural.len(), ROWS * interop::onnx::natural_width(checkpoint).unwrap(), "{name}"),
     }
 }
 
 /// What all outputs of the two files must be.
 fn outputs(checkpoint: &Checkpoint, x: &[f32]) -> (Vec<f32>, BTreeMap<String, Vec<f32>>) {
     let (z, mut all) = expected(checkpoint, x);
-    if exchange::onnx::variances(checkpoint).unwrap() > 0 {
+    if interop::onnx::variances(checkpoint).unwrap() > 0 {
         all.insert("decoder.log_variance".into(), decoded_log_variances(checkpoint, &z));
     }
     (z, all)
@@ -452,7 +455,7 @@ fn file<'a>(files: &'a [(String, Vec<u8>)], name: &str) -> &'a [u8] {
 fn exported_networks_compute_what_the_program_computes() {
     for (name, settings, shape) in set_ups() {
         let checkpoint = checkpoint(&name, settings, shape);
-        let files = exchange::onnx(&checkpoint, Path::new("run")).unwrap();
+        let files = interop::onnx(&checkpoint, Path::new("run")).unwrap();
         let x = examples(&checkpoint);
         let (z, expected) = outputs(&checkpoint, &x);
         let mut found = BTreeMap::new();
@@ -493,11 +496,11 @@ fn exported_networks_compute_the_same_in_onnxruntime() {
         let checkpoint = checkpoint(&name, settings, shape);
         let path = folder.path().join(&name);
         fs::create_dir(&path).unwrap();
-        for (name, bytes) in exchange::safetensors(&checkpoint, Path::new("run")).unwrap() {
+        for (name, bytes) in interop::safetensors(&checkpoint, Path::new("run")).unwrap() {
             fs::create_dir_all(path.join("torch")).unwrap();
             fs::write(path.join("torch").join(name), bytes).unwrap();
         }
-        for (name, bytes) in exchange::onnx(&checkpoint, Path::new("run")).unwrap() {
+        for (name, bytes) in interop::onnx(&checkpoint, Path::new("run")).unwrap() {
             fs::write(path.join(name), bytes).unwrap();
         }
         let x = examples(&checkpoint);
@@ -563,7 +566,7 @@ fn exported_tensors_are_layers_as_pytorch_has_them() {
     ] {
         let settings = [("model.likelihood", likelihood), ("model.hidden", "[6,5]"), ("model.latent", "2")];
         let checkpoint = checkpoint("layers", settings.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec(), [1, 2, 4]);
-        let files = exchange::safetensors(&checkpoint, Path::new("run")).unwrap();
+        let files = interop::safetensors(&checkpoint, Path::new("run")).unwrap();
         let tensors = tensors(file(&files, "model.safetensors"));
         let mut layers = vec![("encoder.0", 6, 8), ("encoder.1", 5, 6), ("encoder.mean", 2, 5)];
         layers.extend([("encoder.log_variance", 2, 5), ("decoder.0", 5, 2), ("decoder.1", 6, 5)]);
@@ -600,7 +603,7 @@ fn exported_tensors_are_layers_as_pytorch_has_them() {
 fn the_card_computes_what_the_program_computes() {
     for (name, settings, shape) in set_ups() {
         let checkpoint = checkpoint(&name, settings, shape);
-        let files = exchange::safetensors(&checkpoint, Path::new("run")).unwrap();
+        let files = interop::safetensors(&checkpoint, Path::new("run")).unwrap();
         let tensors = tensors(file(&files, "model.safetensors"));
         let card = String::from_utf8(file(&files, "README.md").to_vec()).unwrap();
         let x = examples(&checkpoint);
@@ -649,7 +652,7 @@ fn a_network_of_layers_comes_back_too_and_comes_in_from_others() {
         let own = checkpoint(&name, settings, shape);
         let out = folder.path().join(&name);
         fs::create_dir(&out).unwrap();
-        for (file, bytes) in exchange::safetensors(&own, Path::new("run")).unwrap() {
+        for (file, bytes) in interop::safetensors(&own, Path::new("run")).unwrap() {
             fs::write(out.join(file), bytes).unwrap();
         }
         elbo(folder.path(), &format!("import {name} --out {name}-back")).succeeded();

@@ -1,7 +1,7 @@
 //! The lines of Python on a model's card, computed in f64 by what they say, with the tensors of the file beside it.
 
 use super::evaluator::{Matrix, convolution, means, normalised, repeated, softmax};
-use elbo::data::table::{Encoding, Kind};
+use elbo::data::table::{ColumnKind, Encoding};
 use std::collections::BTreeMap;
 
 /// Tensors of a safetensors file by name, with their shapes.
@@ -209,11 +209,11 @@ fn table_mean(out: &Matrix, known: &BTreeMap<&str, Matrix>) -> Matrix {
 pub fn constants(encoding: Option<&Encoding>) -> BTreeMap<&'static str, Matrix> {
     let Some(encoding) = encoding else { return BTreeMap::new() };
     let row = |values: Vec<f64>| Matrix::of(&[values.len()], values);
-    let kind = |kind: &Kind| match kind {
-        Kind::Binary { .. } => 1.0,
-        Kind::Category { .. } | Kind::Numbered { .. } => 2.0,
-        Kind::Count => 3.0,
-        Kind::Numeric { .. } | Kind::Text { .. } => 0.0,
+    let kind = |kind: &ColumnKind| match kind {
+        ColumnKind::Binary { .. } => 1.0,
+        ColumnKind::Category { .. } | ColumnKind::Numbered { .. } => 2.0,
+        ColumnKind::Count => 3.0,
+        ColumnKind::Numeric { .. } | ColumnKind::Text { .. } => 0.0,
     };
     let columns = &encoding.columns;
     let all = columns.iter().flat_map(|column| vec![kind(&column.kind); column.kind.width()]);
