@@ -31,9 +31,12 @@ mod train;
 mod traverse;
 
 use crate::cli::{BenchCommand, Cli, Command, TrainArgs};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::report::{Options, Report};
+use clap::Parser;
+use std::io::Write;
 use std::process::ExitCode;
+use std::sync::atomic::Ordering;
 
 /// Runs a command; an error is printed as one line and becomes the exit code.
 pub fn run(cli: Cli) -> ExitCode {
@@ -50,11 +53,37 @@ pub fn run(cli: Cli) -> ExitCode {
     }
 }
 
+/// Runs a command for a program that has the library within it: `words` are what would be typed behind `elbo`, results go to
+/// `out` and all else to `err`. Signals, environment and threads of the process stay as they are; [`interrupt`] does what
+/// Ctrl-C does.
+///
+/// # Errors
+/// Those of the command; [`Error::Usage`] for words that are none.
+pub fn call(words: &[String], out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> Result<()> {
+    let typed = std::iter::once("elbo").chain(words.iter().map(String::as_str));
+    let cli = Cli::try_parse_from(typed).map_err(|problem| {
+        let text = problem.to_string();
+        let line = text.lines().next().unwrap_or_default();
+        Error::Usage(line.strip_prefix("error: ").unwrap_or(line).to_owned())
+    })?;
+    train::STOP.store(false, Ordering::Relaxed);
+    let (quiet, json) = switches(&cli.command);
+    let report = Report::to(Options { quiet, json, ..Options::default() }, out, err);
+    let done = dispatch(cli.command, &report);
+    done.and_then(|()| report.finish())
+}
+
+/// Lets training that [`call`] began save and stop, with [`Error::Interrupted`].
+pub fn interrupt() {
+    train::STOP.store(true, Ordering::Relaxed);
+}
+
 /// Makes of what would end the process something that can be told. What is blocked for this thread is blocked for those
 /// that it starts, so it comes before them.
 fn prepare(command: &Command) {
     give_runtime_folder();
     if let Command::Train(TrainArgs { dry_run: false, .. }) = command {
+        train::own_process();
         train::keep_ignored();
         train::catch_announcements();
     }

@@ -28,8 +28,7 @@ use codes::Encoded;
 use files::{Metrics, edited, flush_metrics, header, run_folder};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use stop::STOP;
-pub use stop::{catch_announcements, keep_ignored};
+pub use stop::{STOP, catch_announcements, keep_ignored, own_process};
 
 /// Epochs after each of which samples are drawn, however quickly they follow each other.
 const DRAWN: usize = 50;

@@ -5,13 +5,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Set by the first request.
 pub static STOP: AtomicBool = AtomicBool::new(false);
 
+/// Whether the process is the program's own, so that its signals are too.
+static OWN: AtomicBool = AtomicBool::new(false);
+
 /// Set by the first Ctrl-C and its like; the second ends the process. What batch systems announce does not count: the signal
 /// that follows it is no second thought.
 static ASKED: AtomicBool = AtomicBool::new(false);
 
 /// Lets SIGINT, SIGTERM and SIGHUP stop the run, from where it has something to save; those that [`keep_ignored`] found
-/// ignored never arrive.
+/// ignored never arrive. A program that has the library within it keeps its signals.
 pub fn catch_interrupts() {
+    if !OWN.load(Ordering::Relaxed) {
+        return;
+    }
     // A handler can be set once per process, which is all a command needs; in a process that has one, it stays.
     let _ = ctrlc::set_handler(|| {
         STOP.store(true, Ordering::Relaxed);
@@ -19,6 +25,11 @@ pub fn catch_interrupts() {
             std::process::exit(130);
         }
     });
+}
+
+/// Says that the process is the program's own.
+pub fn own_process() {
+    OWN.store(true, Ordering::Relaxed);
 }
 
 /// Lets SIGUSR1 and SIGUSR2, which batch systems send some time before a job is ended, stop the run. They are blocked for
