@@ -27,7 +27,7 @@ pub use data::{
 pub use keys::nearest;
 pub use layers::{Block, BlockKind, Channels, Conv, Dense, Layer, Layers};
 pub use likelihood::{Domain, Likelihood, Takes};
-pub use objective::{Anneal, Bound, ObjectiveConfig};
+pub use objective::{Anneal, Bound, Moments, ObjectiveConfig};
 pub use recipes::RECIPES;
 pub use resolve::{from_json, from_toml, resolve, to_toml};
 pub use sweep::{MAX_MEMBERS, SWEPT, Sweep, check_members, sweep, value};
@@ -95,10 +95,15 @@ pub struct ModelConfig {
     pub prior_components: usize,
     /// What components of a prior weigh; priors without components ignore it.
     pub prior_weights: MixtureWeights,
-    /// Coupling layers of the prior `flow`, and layers of a prior of codes; others ignore it.
+    /// Coupling layers of the prior `flow`, hidden layers of the network of `energy`, and layers of a prior of codes; others
+    /// ignore it.
     pub prior_layers: usize,
     /// The width of the hidden layers in each of them; of a prior of codes its channels.
     pub prior_width: usize,
+    /// Langevin steps that a draw of the prior `energy` takes from N(0, 1); others ignore it.
+    pub prior_steps: usize,
+    /// Their size s: z' = z - s^2/2 times the slope of the energy + s times noise.
+    pub prior_step: f32,
     /// K, the codes of a VQ-VAE of whose grids the model is the prior, by masked convolutions; 0 for autoencoders. `elbo train
     /// --prior-of` sets it.
     pub prior_codes: usize,
@@ -108,8 +113,16 @@ pub struct ModelConfig {
     pub posterior_layers: usize,
     /// The width of the hidden layer in each step of `iaf`.
     pub posterior_width: usize,
-    /// Widths of the hidden layers of a discriminator of latents, which only `objective.factor` has a use for; empty for none.
+    /// Widths of the hidden layers of a discriminator of latents, for `objective.factor` and `objective.adversary`; empty for
+    /// none.
     pub discriminator: Vec<usize>,
+    /// The layers of a discriminator of examples, for `objective.features`; empty for none. What gives its verdict follows by
+    /// itself.
+    pub discriminator_layers: Layers,
+    /// After which of these layers, counted from 1, its features are taken; 0 takes those after the last.
+    pub discriminator_features: usize,
+    /// Whether the weights of a discriminator are divided by their largest singular value (spectral normalisation).
+    pub discriminator_spectral: bool,
     /// The non-linearity after each hidden layer.
     pub activation: Activation,
     /// What stands between each hidden layer of `hidden`, `decoder` and `above` and its non-linearity.
@@ -163,6 +176,8 @@ pub enum Prior {
     Vamp,
     /// N(0, 1) seen through invertible layers.
     Flow,
+    /// N(0, 1) times exp(−E), E a network that is learned.
+    Energy,
 }
 
 impl Config {
@@ -208,6 +223,7 @@ impl Prior {
             Self::Mixture => "mixture",
             Self::Vamp => "vamp",
             Self::Flow => "flow",
+            Self::Energy => "energy",
         }
     }
 }
@@ -442,11 +458,16 @@ impl Default for Config {
                 prior_weights: MixtureWeights::Uniform,
                 prior_layers: 4,
                 prior_width: 100,
+                prior_steps: 20,
+                prior_step: 0.4,
                 prior_codes: 0,
                 posterior: Posterior::Gaussian,
                 posterior_layers: 2,
                 posterior_width: 100,
                 discriminator: vec![],
+                discriminator_layers: Layers::default(),
+                discriminator_features: 0,
+                discriminator_spectral: false,
                 activation: Activation::Relu,
                 norm: Norm::None,
                 likelihood: Likelihood::Bernoulli,

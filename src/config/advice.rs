@@ -60,7 +60,8 @@ fn weak_capacity(config: &Config) -> Option<String> {
 /// That epochs are compared by another quantity than the one that is minimised.
 fn followed(config: &Config) -> Option<String> {
     let (objective, train) = (&config.objective, &config.train);
-    if objective.bound.is_weighted() || train.monitor != Monitor::Elbo {
+    // Of two players there is no loss that could be followed.
+    if objective.bound.is_weighted() || train.monitor != Monitor::Elbo || objective.features > 0.0 {
         return None;
     }
     let [beta, tc] = [objective.beta, objective.tc].map(|weight| weight != 1.0);
@@ -96,8 +97,12 @@ fn followed(config: &Config) -> Option<String> {
 fn belongings(config: &Config) -> Vec<(&'static str, bool, &'static str)> {
     let (kind, curve, likelihood) = (config.optimizer.kind, config.schedule.curve, config.model.likelihood);
     let adam = matches!(kind, OptimizerKind::Adam | OptimizerKind::Adamw);
-    let players = config.objective.factor > 0.0 || config.objective.adversary > 0.0;
-    let two = "objective.factor and objective.adversary";
+    let objective = &config.objective;
+    let (gan, energy) = (objective.features > 0.0, config.model.prior == Prior::Energy);
+    let players = objective.factor > 0.0 || objective.adversary > 0.0 || gan;
+    let two = "objective.factor, objective.adversary and objective.features";
+    let held = objective.adversary > 0.0 || gan;
+    let dip = objective.covariance > 0.0 || objective.variance > 0.0;
     let (prior, posterior) = (config.model.prior, config.model.posterior);
     let flows = matches!(posterior, Posterior::Planar | Posterior::Iaf);
     let (model, several) = (&config.model, !config.model.above.is_empty());
@@ -129,8 +134,24 @@ fn belongings(config: &Config) -> Vec<(&'static str, bool, &'static str)> {
         ("model.norm", widths, "hidden layers that are given by their widths; in lists of layers it is \"layer-norm\""),
         ("model.prior_components", matches!(prior, Prior::Mixture | Prior::Vamp), "the priors mixture and vamp"),
         ("model.prior_weights", matches!(prior, Prior::Mixture | Prior::Vamp), "the priors mixture and vamp"),
-        ("model.prior_layers", prior == Prior::Flow || of_codes, "the prior flow and priors of codes"),
-        ("model.prior_width", prior == Prior::Flow || of_codes, "the prior flow and priors of codes"),
+        (
+            "model.prior_layers",
+            prior == Prior::Flow || energy || of_codes,
+            "the priors flow and energy, and priors of codes",
+        ),
+        (
+            "model.prior_width",
+            prior == Prior::Flow || energy || of_codes,
+            "the priors flow and energy, and priors of codes",
+        ),
+        ("model.prior_steps", energy, "the prior energy"),
+        ("model.prior_step", energy, "the prior energy"),
+        ("model.discriminator_features", gan, "objective.features"),
+        ("model.discriminator_spectral", held, "objective.adversary and objective.features"),
+        ("objective.covariance_of", dip, "objective.covariance and objective.variance"),
+        ("objective.label_smoothing", held, "objective.adversary and objective.features"),
+        ("objective.instance_noise", gan, "objective.features"),
+        ("objective.instance_noise_epochs", gan && objective.instance_noise > 0.0, "objective.instance_noise"),
         ("model.posterior_layers", flows, "the posteriors planar and iaf"),
         ("model.posterior_width", posterior == Posterior::Iaf, "the posterior iaf"),
         ("model.codebook", codes, "model.codes"),

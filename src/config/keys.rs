@@ -38,7 +38,7 @@ pub fn get<'a>(tree: &'a Table, key: &str) -> Option<&'a Value> {
 
 /// Whether a key takes a list of layers, which are words or tables.
 pub(super) fn is_layers(key: &str) -> bool {
-    matches!(key, "model.encoder_layers" | "model.decoder_layers")
+    matches!(key, "model.encoder_layers" | "model.decoder_layers" | "model.discriminator_layers")
 }
 
 /// A list of layers as it is typed: TOML, or words without quotation marks, `[conv 8 kernel 3, relu]`.
@@ -303,7 +303,7 @@ mod tests {
     fn every_key_of_the_default_configuration_can_be_put_and_read_back() {
         let mut tree = defaults();
         let all = keys(&tree);
-        assert_eq!(all.len(), 116);
+        assert_eq!(all.len(), 126);
         for key in all {
             put(&mut tree, &key, Value::String("here".into()));
             assert_eq!(get(&tree, &key).and_then(Value::as_str), Some("here"), "{key}");

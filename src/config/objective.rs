@@ -27,16 +27,27 @@ pub struct ObjectiveConfig {
     pub tc: f32,
     /// The weight of the squared maximum mean discrepancy between latents and prior (`InfoVAE`, WAE); 0 for none.
     pub mmd: f32,
-    /// `λ_od` of DIP-VAE-I: the weight of the squared covariances between dimensions of the posterior means; 0 for none.
+    /// `λ_od` of DIP-VAE: the weight of the squared covariances between dimensions of the posterior means; 0 for none.
     pub covariance: f32,
-    /// `λ_d` of DIP-VAE-I: the weight of the squared distance of the posterior means' variances from 1; 0 for none.
+    /// `λ_d` of DIP-VAE: the weight of the squared distance of the posterior means' variances from 1; 0 for none.
     pub variance: f32,
+    /// Of what `covariance` and `variance` are.
+    pub covariance_of: Moments,
     /// γ of `FactorVAE`: the weight of the total correlation that a discriminator estimates (`model.discriminator`); 0 for
     /// none.
     pub factor: f32,
     /// The weight of -log D(z), D the verdict of a discriminator that tells latents from draws of the prior
     /// (`model.discriminator`; adversarial autoencoder); 0 for none.
     pub adversary: f32,
+    /// γ of VAE-GAN: the weight, for the decoder, of the distance between the features that a discriminator of examples has of an
+    /// example and of its reconstruction (`model.discriminator_layers`); 0 for none.
+    pub features: f32,
+    /// What the target of a discriminator of latents and prior, or of examples, lacks of 1 for what is real.
+    pub label_smoothing: f32,
+    /// Standard deviation of the noise that is added to all that a discriminator of examples is shown.
+    pub instance_noise: f32,
+    /// Epochs, or a fraction of one, in which that falls to 0 in a line; 0 leaves it as it is.
+    pub instance_noise_epochs: f32,
     /// The weight of the squared distance of the encoder's outputs from their codes (`model.codes`).
     pub commitment: f32,
     /// α of M2, over the number of all examples: the weight of the mean of -log q(y|x) over the labelled examples
@@ -62,6 +73,26 @@ pub enum Anneal {
     Linear,
     /// It rises again and again (Fu et al. 2019).
     Cyclical,
+}
+
+/// Of what DIP-VAE takes the covariance (Kumar et al. 2018).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Moments {
+    /// Of the posterior means (DIP-VAE-I).
+    Means,
+    /// Of the latents: that of the means, and the mean of the posterior variances (DIP-VAE-II).
+    Latents,
+}
+
+impl Moments {
+    /// The word for it in a configuration.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Means => "means",
+            Self::Latents => "latents",
+        }
+    }
 }
 
 /// What is optimised. M = `samples`, m = `groups`, k = M/m; log w = log p(x|z) + log p(z) − log q(z|x).
@@ -108,8 +139,13 @@ impl ObjectiveConfig {
             mmd: 0.0,
             covariance: 0.0,
             variance: 0.0,
+            covariance_of: Moments::Means,
             factor: 0.0,
             adversary: 0.0,
+            features: 0.0,
+            label_smoothing: 0.0,
+            instance_noise: 0.0,
+            instance_noise_epochs: 0.0,
             commitment: 0.25,
             classify: 0.1,
             bound: Bound::Elbo,

@@ -67,7 +67,17 @@ fn for_source(overrides: &[(String, String)]) -> Option<&'static str> {
 }
 
 /// Keys that came after runs had been saved without them: those were trained as the defaults of these keys say.
-const LATER: [&str; 45] = [
+const LATER: [&str; 55] = [
+    "model.discriminator_layers",
+    "model.discriminator_features",
+    "model.discriminator_spectral",
+    "model.prior_steps",
+    "model.prior_step",
+    "objective.covariance_of",
+    "objective.features",
+    "objective.label_smoothing",
+    "objective.instance_noise",
+    "objective.instance_noise_epochs",
     "model.class_prior",
     "model.classifier",
     "objective.classify",

@@ -28,6 +28,9 @@ const MAX_COMPONENTS: usize = 256;
 /// The most components of a prior.
 const MAX_PRIOR_COMPONENTS: usize = 1 << 14;
 
+/// The most Langevin steps of a draw, each of which is a part of every plan that draws.
+const MAX_STEPS: usize = 200;
+
 /// The most latent dimensions with a covariance of their own.
 const MAX_FULL: usize = 1 << 10;
 
@@ -209,6 +212,7 @@ fn check_plain(objective: &ObjectiveConfig, with: &str, drawn: &str) -> Result<(
         ("objective.variance", objective.variance),
         ("objective.factor", objective.factor),
         ("objective.adversary", objective.adversary),
+        ("objective.features", if with.contains("objective.features") { 0.0 } else { objective.features }),
     ] {
         check(value == 0.0, key, &value, &format!("0 {with}"))?;
     }
@@ -270,6 +274,9 @@ fn check_prior(model: &ModelConfig, objective: &ObjectiveConfig) -> Result<()> {
     count("model.prior_components", model.prior_components, 1..=MAX_PRIOR_COMPONENTS)?;
     count("model.prior_layers", model.prior_layers, 1..=MAX_LAYERS)?;
     count("model.prior_width", model.prior_width, 1..=MAX_WIDTH)?;
+    count("model.prior_steps", model.prior_steps, 1..=MAX_STEPS)?;
+    let step = model.prior_step;
+    check(step > 0.0 && step <= 1.0, "model.prior_step", &step, "a number above 0 and up to 1")?;
     if model.prior == Prior::Standard {
         return Ok(());
     }
@@ -288,8 +295,21 @@ fn check_prior(model: &ModelConfig, objective: &ObjectiveConfig) -> Result<()> {
             check(model.condition == Condition::None, "model.condition", &model.condition.word(), &one)?;
             check(model.above.is_empty(), "model.above", &format!("{:?}", model.above), &one)
         }
+        Prior::Energy => check_energy(model, objective, &setting),
         Prior::Standard | Prior::Gaussian | Prior::Laplace | Prior::Mixture => Ok(()),
     }
+}
+
+/// A density that is known but for a factor, and draws that take many steps.
+fn check_energy(model: &ModelConfig, objective: &ObjectiveConfig, setting: &str) -> Result<()> {
+    let known = format!("none or label {setting}, whose density is known but for a factor");
+    check(model.condition != Condition::Inferred, "model.condition", &model.condition.word(), &known)?;
+    check(model.codes == 0, "model.codes", &model.codes, &format!("0 {setting}"))?;
+    let draws = format!("0 {setting}, whose draws would be chains of {} steps in both players", model.prior_steps);
+    let adversary = objective.adversary;
+    check(adversary == 0.0, "objective.adversary", &adversary, &draws)?;
+    check(objective.mmd == 0.0, "objective.mmd", &objective.mmd, &draws)?;
+    check(objective.features == 0.0, "objective.features", &objective.features, &draws)
 }
 
 /// What takes the posterior for a normal distribution of independent dimensions is refused where it is another.

@@ -16,19 +16,20 @@ use crate::graph::{Graph, Id, Op};
 
 /// The model, then the player.
 pub(super) fn phases(config: &Config) -> Vec<Phase> {
-    factor::players(config, |model, _, weights, batch| model.tell_from_prior(weights, batch))
+    factor::players(config, Model::tell_from_prior)
 }
 
 impl Model {
     /// The loss of the player: −½(log D(p) + log(1 − D(z))) of each example and a draw p of the prior.
-    fn tell_from_prior(&self, weights: &Weights, batch: usize) -> Result<Graph> {
+    fn tell_from_prior(&self, config: &Config, weights: &Weights, batch: usize) -> Result<Graph> {
         let mut graph = Graph::training(batch);
         let pass = self.pass(&mut graph, 1)?;
         let z = pass.lowest().z;
         // The noise of the layer above the highest is nobody's latent.
         let noise = graph.add(Op::Noise { rows: batch, width: self.config.latent, layer: self.latents().len() })?;
         let draws = (self.prior().sample)(&mut graph, self, &pass.prior, noise)?;
-        factor::add_judgement(&mut graph, weights, [draws, z], &pass.discriminator)?;
+        let smoothing = config.objective.label_smoothing;
+        factor::add_judgement(&mut graph, weights, [draws, z], &pass.discriminator, smoothing)?;
         Ok(graph)
     }
 }

@@ -11,6 +11,8 @@
 
 use super::network::{self, Map};
 use super::phases::{Build, Phase};
+use super::prior::energy;
+use super::spectral::{self, Player};
 use super::weights::Weight;
 use super::{Model, Weights};
 use crate::config::{Config, OptimizerConfig};
@@ -46,12 +48,16 @@ pub(super) fn players(config: &Config, build: Build) -> Vec<Phase> {
         every: rule.discriminator_every,
         build,
     };
-    vec![Phase { trains: Group::Except(&[PLAYER]), ..whole }, player]
+    vec![Phase { trains: Group::Except(&[PLAYER, spectral::KEPT, energy::PARTITION]), ..whole }, player]
 }
 
 impl Model {
-    /// The maps of the discriminator, from latents [R, Z] to a logit; none where there is no discriminator.
+    /// The maps of the discriminator, from latents [R, Z] or examples [R, D] to a logit; none where there is no discriminator.
     pub fn discriminator(&self) -> Vec<Map> {
+        if !self.config.discriminator_layers.is_empty() {
+            let (steps, _) = network::discriminator(&self.config, self.shape).expect("a model's layers fit");
+            return network::maps(&steps).cloned().collect();
+        }
         let widths = &self.config.discriminator;
         if widths.is_empty() {
             return vec![];
@@ -66,25 +72,36 @@ impl Model {
         let z = pass.lowest().z;
         // The noise of the layer above the highest is nobody's latent.
         let exchanged = exchanged(&mut graph, z, self.latents().len())?;
-        add_judgement(&mut graph, weights, [z, exchanged], &pass.discriminator)?;
+        add_judgement(&mut graph, weights, [z, exchanged], &pass.discriminator, 0.0)?;
         Ok(graph)
     }
 }
 
 /// Adds the logistic loss of a discriminator whose logit is to be large for the first of two kinds of latents, [B, Z] each:
-/// −½(log D(a) + log(1 − D(b))) of each example.
-pub(super) fn add_judgement(graph: &mut Graph, weights: &Weights, kinds: [Id; 2], discriminator: &[Id]) -> Result<()> {
+/// −½(log D(a) + log(1 − D(b))) of each example. `smoothing` is what the target of the first kind lacks of 1.
+pub(super) fn add_judgement(
+    graph: &mut Graph,
+    weights: &Weights,
+    kinds: [Id; 2],
+    discriminator: &Player,
+    smoothing: f32,
+) -> Result<()> {
     let (batch, latent) = (graph.shape(kinds[0]).rows(), graph.shape(kinds[0]).columns());
     // Both are two rows of an example, so that the discriminator is asked once.
     let both = graph.concatenate(&kinds)?;
     let both = graph.reshape(both, &[2 * batch, latent])?;
-    let logits = logit(graph, both, discriminator)?;
+    let logits = logit(graph, both, &discriminator.weights)?;
     let logits = graph.reshape(logits, &[batch, 2])?;
     let loss = graph.reduce_map(Reduction::Sum, Axis::Columns, [logits], |[logit]| {
-        0.5 * ((2.0 * Expr::column() - 1.0) * logit).softplus()
+        let loss = ((2.0 * Expr::column() - 1.0) * logit.clone()).softplus();
+        if smoothing == 0.0 {
+            return 0.5 * loss;
+        }
+        // −t·log D − (1 − t)·log(1 − D) is the loss of the target 1 and 1 − t times the logit.
+        0.5 * (loss + Expr::column().less(0.5).select(smoothing * logit, 0.0))
     })?;
     graph.term(PLAYER, loss, weights.slot(PLAYER)?);
-    Ok(())
+    discriminator.keep(graph)
 }
 
 /// What the discriminator makes of latents, [R, Z] → [R]: the logit log D(z)/(1 − D(z)), the larger the more they look like

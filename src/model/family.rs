@@ -5,7 +5,7 @@ use super::phases::Phase;
 use super::tasks::{
     DECODE, DESCEND, ENCODE, EVALUATE, EXPLAIN, IMPORTANCE, IMPUTE, NATURAL, RECONSTRUCT, SAMPLE, SCORE, Task,
 };
-use super::{Model, adversary, autoregressive, factor, inferred, objective, quantise};
+use super::{Model, adversary, autoregressive, factor, gan, inferred, objective, quantise};
 use crate::config::{Condition, Config, ModelConfig};
 
 /// A family.
@@ -52,6 +52,7 @@ fn phases(config: &Config) -> Vec<Phase> {
     match &config.objective {
         objective if objective.factor > 0.0 => factor::phases(config),
         objective if objective.adversary > 0.0 => adversary::phases(config),
+        objective if objective.features > 0.0 => gan::phases(config),
         _ => vec![Phase::whole(config)],
     }
 }

@@ -67,7 +67,12 @@ pub fn initial(model: &Model, seed: u64, OfData { means, examples, class_prior }
     }
     for map in model.discriminator() {
         let mut rng = Philox::new(seed, Stream::Init, tensors.len() as u32, 0);
-        tensors.push(drawn(&mut rng, bounds(model.config.init, &map, 1), map.inputs, map.outputs));
+        tensors.push(match map.kind {
+            MapKind::Dense { .. } | MapKind::Conv(_) => {
+                drawn(&mut rng, bounds(model.config.init, &map, 1), map.taps() * map.inputs, map.outputs)
+            }
+            MapKind::Norm { .. } => [vec![1.0; map.outputs], vec![0.0; map.outputs]].concat(),
+        });
     }
     for tensor in codebook::tensors(&model.config) {
         let mut rng = Philox::new(seed, Stream::Init, tensors.len() as u32, 0);
@@ -77,9 +82,14 @@ pub fn initial(model: &Model, seed: u64, OfData { means, examples, class_prior }
         let mut rng = Philox::new(seed, Stream::Init, tensors.len() as u32, 0);
         tensors.push(drawn(&mut rng, bounds(model.config.init, &map, 1), map.inputs, map.outputs));
     }
-    if let Some(shape) = model.class_prior() {
+    let class_prior = model.class_prior().map(|shape| {
         let uniform = -(shape.count() as f32).ln();
-        tensors.push((0..shape.count()).map(|class| class_prior.get(class).copied().unwrap_or(uniform)).collect());
+        (0..shape.count()).map(|class| class_prior.get(class).copied().unwrap_or(uniform)).collect()
+    });
+    tensors.extend(class_prior);
+    for tensor in model.spectral_tensors() {
+        let mut rng = Philox::new(seed, Stream::Init, tensors.len() as u32, 0);
+        tensors.push(started(model.config.init, &mut rng, &tensor, examples));
     }
     tensors
 }

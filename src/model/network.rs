@@ -8,7 +8,7 @@ use crate::config::Activation;
 use crate::error::{Error, Result};
 use crate::graph::{ConvGeometry, Graph, Id, Op};
 use crate::shape::Shape;
-pub use build::{between, decoder, encoder, grid};
+pub use build::{between, decoder, discriminator, encoder, grid};
 
 /// Height, width and channels of an image.
 pub type Image = [usize; 3];

@@ -5,7 +5,7 @@
 use super::stack::{Forward, LatentSample, sum};
 use super::terms::{self, Latents};
 use super::weights::{self, DISTORTION, RATE, Weights};
-use super::{Model, family, likelihood};
+use super::{Model, family, gan, likelihood};
 use crate::config::{Bound, Config, ObjectiveConfig};
 use crate::error::Result;
 use crate::graph::group::{DECODER, ENCODER};
@@ -71,7 +71,7 @@ impl Model {
 
     /// The terms beside distortion and rate.
     fn further(&self, graph: &mut Graph, objective: &ObjectiveConfig, weights: &Weights, pass: &Forward) -> Result<()> {
-        let latents = Latents::new(self, pass);
+        let latents = Latents::new(self, objective, pass);
         for (term, _) in terms::of(objective) {
             let rows = (term.rows)(graph, &latents)?;
             graph.term(term.name, rows, weights.slot(term.name)?);
@@ -157,6 +157,9 @@ pub fn formula(config: &Config, beta: &str) -> String {
 /// The same of a variational autoencoder.
 pub(super) fn of_elbo(config: &Config, beta: &str) -> String {
     let objective = &config.objective;
+    if objective.features > 0.0 {
+        return gan::formula(objective, beta);
+    }
     let further = terms::of(objective).map(|(term, weight)| format!(" + {weight} x {}", term.words));
     main_part(objective, beta) + &further.collect::<String>()
 }

@@ -77,14 +77,15 @@ pub fn mmd(graph: &mut Graph, z: Id, draws: Id) -> Result<Id> {
     })
 }
 
-/// How far the covariance C of the batch's posterior means is from the unit matrix, [B, 2Z] → [B] each: Σᵢ≠ⱼ Cᵢⱼ² and
-/// Σᵢ (Cᵢᵢ − 1)², C = 1/n Σ (μ − m)(μ − m)ᵀ over the examples that count, m their mean (Kumar et al., "Variational inference of
-/// disentangled latent concepts from unlabeled observations", 2018, section 3: DIP-VAE-I). Both are of the batch as a
-/// whole, so every example that counts has the same.
+/// How far a covariance C is from the unit matrix, [B, 2Z] → [B] each: Σᵢ≠ⱼ Cᵢⱼ² and Σᵢ (Cᵢᵢ − 1)². Of the batch's posterior
+/// means it is C = 1/n Σ (μ − m)(μ − m)ᵀ over the examples that count, m their mean (Kumar et al., "Variational inference of
+/// disentangled latent concepts from unlabeled observations", 2018, section 3: DIP-VAE-I). That of the latents has the mean of the
+/// posterior variances on its diagonal besides (DIP-VAE-II, eq. 4 there: Cov z = E Σ(x) + Cov μ(x)); it is asked for by the bounds of
+/// their logarithms. Both numbers are of the batch as a whole, so every example that counts has the same.
 ///
 /// # Errors
 /// None for statistics of so many dimensions.
-pub fn moments(graph: &mut Graph, stats: Id, latent: usize) -> Result<[Id; 2]> {
+pub fn moments(graph: &mut Graph, stats: Id, latent: usize, of_latents: Option<Clamp>) -> Result<[Id; 2]> {
     let batch = graph.shape(stats).rows();
     let counts = || Expr::row(batch).less(Expr::count());
     let mean = graph.columns(stats, 0, latent)?;
@@ -94,19 +95,32 @@ pub fn moments(graph: &mut Graph, stats: Id, latent: usize) -> Result<[Id; 2]> {
     let apart = graph.map([mean, center], |[mean, center]| counts().select(mean - center, 0.0))?;
     let products = graph.add(Op::Product { a: apart, b: apart, batch: 1, transposed: [true, false] })?;
     let own = || Expr::row(latent).equal(Expr::column());
-    let terms: [Expr; 2] = {
-        let c = Expr::input(0) / Expr::count();
-        [own().select(0.0, c.clone().squared()), own().select((c - 1.0).squared(), 0.0)]
-    };
-    let mut of_batch = |term: Expr| {
-        let of_dimension = graph.reduce_map(Reduction::Sum, Axis::Columns, [products], |_| term)?;
+    let spread = of_latents.map(|clamp| mean_variances(graph, stats, latent, clamp)).transpose()?;
+    let mut of_batch = |term: fn(Expr, Expr) -> Expr| {
+        let of_pair = |c: Expr| term(own(), c / Expr::count());
+        let (kind, axis) = (Reduction::Sum, Axis::Columns);
+        let of_dimension = match spread {
+            None => graph.reduce_map(kind, axis, [products], |[c]| of_pair(c))?,
+            Some(spread) => graph.reduce_map(kind, axis, [products, spread], |[c, spread]| {
+                term(own(), c / Expr::count() + own().select(spread, 0.0))
+            })?,
+        };
         let all = graph.as_row(of_dimension)?;
         let all = graph.reduce(Reduction::Sum, Axis::Columns, all)?;
         let all = graph.tile(all, batch)?;
         graph.map([all], |[all]| counts().select(all, 0.0))
     };
-    let [between, of_each] = terms;
-    Ok([of_batch(between)?, of_batch(of_each)?])
+    Ok([of_batch(|own, c| own.select(0.0, c.squared()))?, of_batch(|own, c| own.select((c - 1.0).squared(), 0.0))?])
+}
+
+/// The means of the posterior variances over the examples that count, [1, Z].
+fn mean_variances(graph: &mut Graph, stats: Id, latent: usize, clamp: Clamp) -> Result<Id> {
+    let batch = graph.shape(stats).rows();
+    let log_variance = graph.columns(stats, latent as i32, latent)?;
+    let mean = graph.reduce_map(Reduction::Sum, Axis::Rows(batch), [log_variance], |[v]| {
+        Expr::row(batch).less(Expr::count()).select(v.clamp(clamp.low, clamp.high).exp() / Expr::count(), 0.0)
+    })?;
+    graph.reshape(mean, &[1, latent])
 }
 
 /// The similarity of two points of Z coordinates whose squared distance is s: Σ C/(C + s), C = 2·Z·scale, which is the inverse

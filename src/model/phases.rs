@@ -5,8 +5,9 @@
 //! A family says its phases ([`family::Family`]); plans, updates, metrics and checkpoints follow. Parameters that belong to no phase
 //! keep their values.
 
+use super::prior::energy;
 use super::{Model, Weights, family};
-use crate::config::{Config, OptimizerConfig};
+use crate::config::{Config, OptimizerConfig, Prior};
 use crate::error::Result;
 use crate::graph::{Graph, Group};
 
@@ -35,7 +36,10 @@ impl Phase {
     pub fn whole(config: &Config) -> Self {
         Self {
             name: "model",
-            trains: Group::All,
+            trains: match config.model.prior {
+                Prior::Energy => Group::Except(&[energy::PARTITION]),
+                _ => Group::All,
+            },
             optimizer: config.optimizer.clone(),
             weights: Weights::of(&config.objective),
             every: 1,

@@ -4,6 +4,7 @@
 //! that: in training the rate is the closed KL divergence where there is one, else log q(z|x) − log p(z) at the samples; importance
 //! weights use the exact density; `sample` draws from it; its parameters are trained, saved and averaged like all others.
 
+pub mod energy;
 pub mod flow;
 mod gaussian;
 mod laplace;
@@ -46,7 +47,7 @@ pub struct Prior {
 
 /// Every prior there is.
 pub static PRIORS: &[&Prior] =
-    &[&standard::PRIOR, &gaussian::PRIOR, &laplace::PRIOR, &mixture::PRIOR, &vamp::PRIOR, &flow::PRIOR];
+    &[&standard::PRIOR, &gaussian::PRIOR, &laplace::PRIOR, &mixture::PRIOR, &vamp::PRIOR, &flow::PRIOR, &energy::PRIOR];
 
 /// log N(z; mean, exp(log-variance)) of one dimension, in nats.
 pub fn log_normal(z: Expr, mean: Expr, log_variance: Expr) -> Expr {

@@ -14,6 +14,7 @@
 use super::network::{self, Map, Step};
 use super::parts::Tensor;
 use super::posterior::{Given, Transformed};
+use super::spectral::Player;
 use super::vae::of_layer;
 use super::{Model, codebook, inferred, ladder, likelihood};
 use crate::config::Hierarchy;
@@ -36,6 +37,8 @@ pub(super) struct Networks {
     pub prior: Vec<Id>,
     /// Those of the discriminator, if there is one.
     pub discriminator: Vec<Id>,
+    /// The vectors of its spectral normalisation.
+    pub spectral: Vec<Id>,
     /// Those of the codebook, if there is one.
     pub codebook: Vec<Id>,
     /// Those of the classifier, if there is one.
@@ -102,8 +105,8 @@ pub(super) struct Forward {
     pub out: Id,
     /// What density and draws of the highest layer's prior are computed from.
     pub prior: Vec<Id>,
-    /// Those of the discriminator, if there is one.
-    pub discriminator: Vec<Id>,
+    /// The discriminator, if there is one.
+    pub discriminator: Player,
 }
 
 impl Forward {
@@ -171,7 +174,20 @@ impl Model {
         let classifier = self.classifier();
         let classifier = classifier.iter().map(|map| graph.parameter(&map.name, map.shape())).collect::<Result<_>>()?;
         let class_prior = self.class_prior().map(|shape| graph.parameter(inferred::CLASS_PRIOR, shape)).transpose()?;
-        Ok(Networks { encoders, decoders, shared, posterior, prior, discriminator, codebook, classifier, class_prior })
+        let spectral = self.spectral_tensors().into_iter().map(|tensor| graph.parameter(&tensor.name, tensor.shape));
+        let spectral = spectral.collect::<Result<_>>()?;
+        Ok(Networks {
+            encoders,
+            decoders,
+            shared,
+            posterior,
+            prior,
+            discriminator,
+            spectral,
+            codebook,
+            classifier,
+            class_prior,
+        })
     }
 
     /// What density and draws of the prior are computed from: its tensors, or what the encoder says of those that are examples.
@@ -306,7 +322,8 @@ impl Model {
         let out = networks.decode(graph, layers[0].z, class)?;
         let out = likelihood::append_globals(graph, self, out, networks.shared)?;
         let prior = self.prior_parts(graph, networks)?;
-        Ok(Forward { x, encoded, layers, priors, out, prior, discriminator: networks.discriminator.clone() })
+        let discriminator = self.player(graph, &networks.discriminator, &networks.spectral)?;
+        Ok(Forward { x, encoded, layers, priors, out, prior, discriminator })
     }
 
     /// log q(zₗ|zₗ₋₁) − log p(zₗ|zₗ₊₁) at the samples of a layer, counted from 0, [R].

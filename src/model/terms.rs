@@ -4,7 +4,7 @@
 use super::stack::Forward;
 use super::weights::{ADVERSARY, COVARIANCE, DENSITY_RATIO, MMD, TOTAL_CORRELATION, VARIANCE};
 use super::{Model, adversary, factor, pairs};
-use crate::config::ObjectiveConfig;
+use crate::config::{Moments, ObjectiveConfig};
 use crate::error::Result;
 use crate::graph::{Graph, Id, Op};
 use std::cell::OnceCell;
@@ -27,13 +27,13 @@ pub static TERMS: &[Term] = &[
         name: DENSITY_RATIO,
         weight: |objective| objective.factor,
         words: "density ratio of a discriminator (FactorVAE)",
-        rows: |graph, of| factor::logit(graph, of.pass.lowest().z, &of.pass.discriminator),
+        rows: |graph, of| factor::logit(graph, of.pass.lowest().z, &of.pass.discriminator.weights),
     },
     Term {
         name: ADVERSARY,
         weight: |objective| objective.adversary,
         words: "-log D(z) of a discriminator of latents and prior (AAE)",
-        rows: |graph, of| adversary::deceit(graph, of.pass.lowest().z, &of.pass.discriminator),
+        rows: |graph, of| adversary::deceit(graph, of.pass.lowest().z, &of.pass.discriminator.weights),
     },
     Term {
         name: TOTAL_CORRELATION,
@@ -48,13 +48,13 @@ pub static TERMS: &[Term] = &[
     Term {
         name: COVARIANCE,
         weight: |objective| objective.covariance,
-        words: "covariance of means (DIP-VAE-I)",
+        words: "covariance (DIP-VAE)",
         rows: |graph, of| Ok(of.moments(graph)?[0]),
     },
     Term {
         name: VARIANCE,
         weight: |objective| objective.variance,
-        words: "variance of means (DIP-VAE-I)",
+        words: "distance of variances from 1 (DIP-VAE)",
         rows: |graph, of| Ok(of.moments(graph)?[1]),
     },
 ];
@@ -67,13 +67,14 @@ pub fn of(objective: &ObjectiveConfig) -> impl Iterator<Item = (&'static Term, f
 /// What terms are made of: the latents of a batch, and what several terms share.
 pub struct Latents<'a> {
     model: &'a Model,
+    objective: &'a ObjectiveConfig,
     pass: &'a Forward,
     moments: OnceCell<[Id; 2]>,
 }
 
 impl<'a> Latents<'a> {
-    pub(super) fn new(model: &'a Model, pass: &'a Forward) -> Self {
-        Self { model, pass, moments: OnceCell::new() }
+    pub(super) fn new(model: &'a Model, objective: &'a ObjectiveConfig, pass: &'a Forward) -> Self {
+        Self { model, objective, pass, moments: OnceCell::new() }
     }
 
     fn discrepancy(&self, graph: &mut Graph) -> Result<Id> {
@@ -87,7 +88,8 @@ impl<'a> Latents<'a> {
         if let Some(known) = self.moments.get() {
             return Ok(*known);
         }
-        let moments = pairs::moments(graph, self.pass.lowest().stats, self.model.config.latent)?;
+        let of_latents = (self.objective.covariance_of == Moments::Latents).then(|| self.model.clamp());
+        let moments = pairs::moments(graph, self.pass.lowest().stats, self.model.config.latent, of_latents)?;
         Ok(*self.moments.get_or_init(|| moments))
     }
 }

@@ -140,6 +140,16 @@ impl Model {
         let own = [model.posterior_tensors(), model.prior_tensors(), codebook::tensors(&model.config)].concat();
         let count = count + own.iter().map(|tensor| tensor.shape.count() as u64).sum::<u64>();
         let count = count + model.class_prior().map_or(0, |shape| shape.count() as u64);
+        if !model.config.discriminator_layers.is_empty() {
+            network::discriminator(&model.config, shape)?;
+            if missing {
+                return Err(Error::Data(
+                    "objective.features is for data without missing values, and some are missing: its discriminator would be \
+                     shown holes"
+                        .into(),
+                ));
+            }
+        }
         let players = [model.discriminator(), model.classifier()].concat();
         let count = count + players.iter().map(|map| map.shape().count() as u64).sum::<u64>();
         check_parameters(count)?;
@@ -487,7 +497,7 @@ impl Model {
         self.pass_of(graph, &networks, samples)
     }
 
-    fn pass_of(&self, graph: &mut Graph, networks: &Networks, samples: usize) -> Result<Forward> {
+    pub(super) fn pass_of(&self, graph: &mut Graph, networks: &Networks, samples: usize) -> Result<Forward> {
         let x = self.gather(graph)?;
         let noise = self.noise(graph, samples)?;
         let class = self.class(graph, networks, x)?;

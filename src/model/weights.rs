@@ -27,6 +27,14 @@ pub const VARIANCE: &str = "variance of means";
 pub const DENSITY_RATIO: &str = "density ratio";
 /// The weight of what the encoder does to deceive a discriminator of latents and prior.
 pub const ADVERSARY: &str = "adversary";
+/// The weight, for the encoder, of the distance between an example and its reconstruction in a discriminator's features.
+pub const ENCODER_FEATURES: &str = "features";
+/// The weight of what the decoder of a VAE-GAN follows.
+pub const DECODER: &str = "decoder";
+/// Not a factor but a level: γ, what the same distance counts in what the decoder follows.
+pub const FEATURES: &str = "gamma";
+/// Not a factor but a level: the deviation of the noise on all that a discriminator of examples is shown.
+pub const INSTANCE_NOISE: &str = "instance noise";
 /// The weight of the squared distance of the encoder's outputs from their codes.
 pub const COMMITMENT: &str = "commitment";
 /// The weight of the same distance where codes follow it.
@@ -50,6 +58,11 @@ pub enum Schedule {
         /// Epochs, or a fraction of one.
         epochs: f32,
     },
+    /// It falls once, in a line to 0, over so many epochs, above 0.
+    Fall {
+        /// Epochs, or a fraction of one.
+        epochs: f32,
+    },
     /// It rises again and again: in the first `share` of each cycle from 0 to its value, where it stays for the rest.
     Cycle {
         /// Epochs of a cycle.
@@ -65,6 +78,7 @@ impl Schedule {
         match self {
             Self::Rise { epochs: over } if over > 0.0 => (epochs / f64::from(over)).min(1.0),
             Self::Constant | Self::Rise { .. } => 1.0,
+            Self::Fall { epochs: over } => (1.0 - epochs / f64::from(over)).max(0.0),
             Self::Cycle { epochs: cycle, share } => ((epochs / f64::from(cycle)).fract() / f64::from(share)).min(1.0),
         }
     }

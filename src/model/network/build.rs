@@ -112,6 +112,24 @@ pub fn decoder(config: &ModelConfig, data: [usize; 3], outputs: usize, classes: 
     Ok(with_class(plain_decoder(config, data, outputs)?, classes))
 }
 
+/// The discriminator, from examples of this shape to a logit, and how many of its steps give its features.
+///
+/// # Errors
+/// As those of [`encoder`].
+pub fn discriminator(config: &ModelConfig, data: [usize; 3]) -> Result<(Vec<Step>, usize)> {
+    let layers = &config.discriminator_layers;
+    let place = "model.discriminator_layers";
+    let last = if config.discriminator_features == 0 { layers.len() } else { config.discriminator_features };
+    let made = |count: usize| {
+        let mut network = Network::new("discriminator", data, Between::Data(data));
+        let layers = &layers[..count.min(layers.len())];
+        network.layers(place, layers, "what the discriminator is given", 0).map(|()| network)
+    };
+    let (features, mut network) = (made(last)?.steps.len(), made(layers.len())?);
+    network.dense(1, None);
+    Ok((network.finish(), features))
+}
+
 /// A network whose first dense layer reads the class of the example too. The head of an encoder is dense, and so is the
 /// first layer of a decoder, which is given numbers: there is always one.
 fn with_class(mut steps: Vec<Step>, classes: usize) -> Vec<Step> {
