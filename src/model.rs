@@ -30,6 +30,7 @@ pub mod vae;
 pub mod weights;
 
 pub use autoregressive::{CELL, LOGITS};
+pub use factor::PLAYER as DISCRIMINATOR;
 pub use inferred::CLASS_LOG_PROBABILITIES;
 pub use objective::{BOUND, LAYER_RATE};
 pub use phases::{Phase, phases};

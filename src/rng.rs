@@ -36,6 +36,8 @@ pub enum Stream {
     Draw = 11,
     /// Latents of rows of which something is missing; the next words are the row, and the round.
     Impute = 12,
+    /// Draws of N(0, 1) by which the density of an energy-based prior is normalised.
+    Partition = 13,
 }
 
 /// The two key words of a seed.

@@ -5,6 +5,7 @@
 mod codes;
 mod grids;
 mod inference;
+mod partition;
 mod phases;
 mod posterior;
 mod streaming;
@@ -29,6 +30,7 @@ use bytemuck::Zeroable;
 use std::collections::BTreeMap;
 
 pub use inference::{BATCH, Rows, likeliest};
+pub use partition::Partition;
 pub use posterior::Posterior;
 
 /// What a plan computes; sizes are examples per run.
@@ -88,6 +90,8 @@ pub struct Session {
     pub record: DataRecord,
     /// How products are tiled in plans that are loaded from now on.
     pub tuning: Tuning,
+    /// By what the density of an energy-based prior was normalised, where that was estimated.
+    pub partition: Option<Partition>,
     data: Option<Dataset>,
     uploaded: bool,
     labelled: bool,
@@ -127,7 +131,22 @@ impl Session {
         let data = Some(data);
         let (tuning, plans, window) = (Tuning::default(), BTreeMap::new(), streaming::Window::default());
         let (uploaded, labelled) = (false, false);
-        Ok(Self { config, others, model, executor, record, tuning, data, uploaded, labelled, resident, plans, window })
+        let partition = None;
+        Ok(Self {
+            config,
+            others,
+            model,
+            executor,
+            record,
+            tuning,
+            partition,
+            data,
+            uploaded,
+            labelled,
+            resident,
+            plans,
+            window,
+        })
     }
 
     /// A trained model without a data set: it can sample and decode, and takes examples by [`Session::show`].
@@ -145,8 +164,21 @@ impl Session {
         let tuning = checkpoint.progress.tuning.clone();
         let (others, data, plans, window) = (vec![], None, BTreeMap::new(), streaming::Window::default());
         let (uploaded, labelled) = (true, true);
-        let mut session =
-            Self { config, others, model, executor, record, tuning, data, uploaded, labelled, resident, plans, window };
+        let mut session = Self {
+            config,
+            others,
+            model,
+            executor,
+            record,
+            tuning,
+            partition: None,
+            data,
+            uploaded,
+            labelled,
+            resident,
+            plans,
+            window,
+        };
         // Before anything is built for what may be another model.
         crate::checkpoint::match_parameters(checkpoint, &session.expected())?;
         session.plan(Purpose::task(family::of(&session.config.model).draws, BATCH))?;
@@ -444,6 +476,10 @@ impl Session {
                 };
                 self.write(member, &role, range.offset, &tensor.values)?;
             }
+        }
+        // What trains keeps the running estimate that it was saved with.
+        if !self.plans.contains_key(&Purpose::Train) {
+            self.normalise(member)?;
         }
         Ok(())
     }

@@ -6,6 +6,7 @@
 
 mod columns;
 mod epoch;
+mod players;
 mod recover;
 mod run;
 mod save;

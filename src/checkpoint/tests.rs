@@ -35,6 +35,8 @@ fn config() -> Config {
             prior_weights: crate::config::MixtureWeights::Learned,
             prior_layers: 5,
             prior_width: 9,
+            prior_steps: 11,
+            prior_step: 0.3,
             prior_codes: 0,
             posterior: crate::config::Posterior::Gaussian,
             posterior_layers: 3,

@@ -13,7 +13,7 @@ use crate::model::tasks::{EVALUATE, Need};
 use crate::report::Report;
 use crate::report::human::count;
 use crate::report::table::table;
-use crate::session::{BATCH, Purpose, Session};
+use crate::session::{BATCH, Partition, Purpose, Session};
 use serde_json::{Value, json};
 use std::ops::Range;
 use std::time::Instant;
@@ -22,6 +22,9 @@ use std::time::Instant;
 const MAX_SAMPLES: usize = 1_000_000;
 /// Examples that are looked at before it is asked whether more have to be.
 const PORTION: usize = 1024;
+
+/// Draws of a prior that tell too little of its density.
+const FEW: f64 = 100.0;
 
 /// Rates of single dimensions that are shown.
 const SHOWN: usize = 10;
@@ -57,6 +60,13 @@ pub fn run(args: &EvalArgs, report: &Report) -> Result<()> {
     }
     if measured.density {
         report.note(DENSITY);
+    }
+    if let Some(partition) = measured.partition.filter(|partition| partition.effective < FEW) {
+        report.warn(&format!(
+            "log Z rests on what {:.0} draws of the prior would tell: it is likely to be too low, and so are rate, -ELBO and \
+             -log p(x)",
+            partition.effective
+        ));
     }
     let mut value = measured.as_json();
     let about = json!({
@@ -98,6 +108,8 @@ pub(super) struct Measured {
     pub learned: Option<Learned>,
     /// Whether numbers of the data were scaled before the model saw them.
     pub scaled: bool,
+    /// By what the density of the prior was normalised, where that was estimated.
+    pub partition: Option<Partition>,
 }
 
 impl Measured {
@@ -140,6 +152,12 @@ impl Measured {
         }
         for (key, found) in json!(learned).as_object().into_iter().flatten() {
             value[key] = found.clone();
+        }
+        if let Some(Partition { log, standard_error, effective, draws }) = self.partition {
+            value["log_partition"] = json!(log);
+            value["log_partition_se"] = json!(standard_error);
+            value["log_partition_draws"] = json!(draws);
+            value["log_partition_effective"] = json!(effective);
         }
         if let Some(likelihood) = likelihood {
             value["samples"] = json!(likelihood.samples);
@@ -209,7 +227,20 @@ pub(super) fn measure(
     let scaled = session.record.scales();
     let density = is_density(session)?;
     let values = session.model.width as f64;
-    Ok(Measured { summary, likelihood, exact, density, condition, accuracy, discrete, values, learned, scaled })
+    let partition = session.partition;
+    Ok(Measured {
+        summary,
+        likelihood,
+        exact,
+        density,
+        condition,
+        accuracy,
+        discrete,
+        values,
+        learned,
+        scaled,
+        partition,
+    })
 }
 
 /// Checks the value of `--samples`.
@@ -270,6 +301,15 @@ fn as_text(measured: &Measured) -> String {
         let rest = format!("{error}{bits}, {} samples", count(likelihood.samples as u64));
         rows.push(row(estimate(*condition), nats(likelihood.neg_log_px), rest));
     }
+    rows.extend(measured.partition.map(|partition| {
+        let Partition { log, standard_error, effective, draws } = partition;
+        let [draws, effective] = [draws as u64, effective as u64].map(count);
+        row(
+            "log Z",
+            nats(log),
+            format!("± {standard_error:.4}, of the prior by {draws} draws of N(0, 1), worth {effective}"),
+        )
+    }));
     rows.extend(measured.accuracy.map(|share| row("accuracy", format!("{:.2} %", 100.0 * share), "of labels".into())));
     rows.extend(learned.as_ref().map(|learned| learned.in_words(*scaled).to_vec()));
     if let Some(usage) = &summary.codes {

@@ -31,6 +31,11 @@ pub const RECIPES: &[(&str, &str, &str)] = &[
         "dynamic with a mixture of 500 normal distributions as its prior",
     ),
     ("flow-prior", include_str!("../../assets/recipes/flow-prior.toml"), "dynamic with a prior of coupling layers"),
+    (
+        "energy-prior",
+        include_str!("../../assets/recipes/energy-prior.toml"),
+        "dynamic with an energy-based prior, drawn from by Langevin steps",
+    ),
     ("iaf", include_str!("../../assets/recipes/iaf.toml"), "dynamic with a posterior of inverse autoregressive flows"),
     (
         "iwae",
@@ -51,6 +56,11 @@ pub const RECIPES: &[(&str, &str, &str)] = &[
         "factor",
         include_str!("../../assets/recipes/factor.toml"),
         "FactorVAE: ten latent dimensions that a discriminator holds independent of each other",
+    ),
+    (
+        "wae-gan",
+        include_str!("../../assets/recipes/wae-gan.toml"),
+        "WAE-GAN: squared error, and a discriminator that holds latents to N(0, 1)",
     ),
     (
         "conditional",
@@ -77,6 +87,12 @@ pub const RECIPES: &[(&str, &str, &str)] = &[
         include_str!("../../assets/recipes/colour.toml"),
         "convolutions for colour pictures, a Gaussian decoder",
     ),
+    (
+        "vae-gan",
+        include_str!("../../assets/recipes/vae-gan.toml"),
+        "VAE-GAN: convolutions and a discriminator of pictures, in whose features reconstructions are near",
+    ),
+    ("vae-gan-colour", include_str!("../../assets/recipes/vae-gan-colour.toml"), "the same for colour pictures"),
     (
         "levels",
         include_str!("../../assets/recipes/levels.toml"),
@@ -159,11 +175,13 @@ mod tests {
             ("vamp", &[200, 200], 50, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 425_284),
             ("mixture-prior", &[200, 200], 50, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 425_284),
             ("flow-prior", &[200, 200], 50, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 425_284),
+            ("energy-prior", &[200, 200], 50, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 425_284),
             ("iaf", &[200, 200], 50, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 425_284),
             ("iwae", &[200, 200], 50, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 425_284),
             ("iwae2", &[200, 200], 100, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 521_084),
             ("ladder", &[512, 512], 64, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 1_862_904),
             ("factor", &[400], 10, Likelihood::Bernoulli, Binarise::None, OptimizerKind::Adam, 966_405),
+            ("wae-gan", &[400], 8, Likelihood::Gaussian, Binarise::None, OptimizerKind::Adam, 838_337),
             // Without classifier and classes, of which the data say how many there are.
             ("m2", &[500], 50, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 860_884),
             // Without classes, of which the data say how many there are.
@@ -178,6 +196,8 @@ mod tests {
             ("conv", 32, Likelihood::Bernoulli, Binarise::Dynamic, 1_700_609),
             ("residual", 32, Likelihood::Bernoulli, Binarise::Dynamic, 1_516_469),
             ("colour", 64, Likelihood::Gaussian, Binarise::None, 1_799_105),
+            ("vae-gan", 32, Likelihood::Bernoulli, Binarise::None, 0),
+            ("vae-gan-colour", 64, Likelihood::Gaussian, Binarise::None, 0),
             ("levels", 64, Likelihood::LogisticMixture, Binarise::None, 1_833_443),
             ("mixture", 64, Likelihood::LogisticMixture, Binarise::None, 1_846_767),
             ("vq", 16, Likelihood::Bernoulli, Binarise::Dynamic, 168_017),

@@ -68,7 +68,7 @@ pub fn validate(config: &Config) -> Result<()> {
     check_layers("model.decoder_layers", &model.decoder_layers, ("model.decoder", &model.decoder), true)?;
     count("model.latent", model.latent, 1..=MAX_WIDTH)?;
     check_above(model, objective)?;
-    check_prior(model, objective)?;
+    check_prior(model, objective, train)?;
     check_posterior(model, objective)?;
     let sigma = model.sigma;
     check((1e-6..=1e6).contains(&sigma), "model.sigma", &sigma, "a number from 1e-6 to 1e6")?;
@@ -270,7 +270,7 @@ fn check_norm(model: &ModelConfig) -> Result<()> {
 }
 
 /// What looks at the KL divergence to N(0, 1) is for that prior and normal posteriors alone.
-fn check_prior(model: &ModelConfig, objective: &ObjectiveConfig) -> Result<()> {
+fn check_prior(model: &ModelConfig, objective: &ObjectiveConfig, train: &TrainConfig) -> Result<()> {
     count("model.prior_components", model.prior_components, 1..=MAX_PRIOR_COMPONENTS)?;
     count("model.prior_layers", model.prior_layers, 1..=MAX_LAYERS)?;
     count("model.prior_width", model.prior_width, 1..=MAX_WIDTH)?;
@@ -295,7 +295,11 @@ fn check_prior(model: &ModelConfig, objective: &ObjectiveConfig) -> Result<()> {
             check(model.condition == Condition::None, "model.condition", &model.condition.word(), &one)?;
             check(model.above.is_empty(), "model.above", &format!("{:?}", model.above), &one)
         }
-        Prior::Energy => check_energy(model, objective, &setting),
+        Prior::Energy => {
+            let whole = format!("1 {setting}, whose log Z follows whole batches");
+            check(train.accumulate == 1, "train.accumulate", &train.accumulate, &whole)?;
+            check_energy(model, objective, &setting)
+        }
         Prior::Standard | Prior::Gaussian | Prior::Laplace | Prior::Mixture => Ok(()),
     }
 }

@@ -21,7 +21,7 @@ use crate::expr::Expr;
 use crate::graph::{Axis, Elements, Graph, Group, Id, Op, Reduction};
 
 /// What the names of the discriminator's tensors begin with.
-pub(super) const PLAYER: &str = "discriminator";
+pub const PLAYER: &str = "discriminator";
 /// The slope below zero of the discriminator's non-linearity (appendix A of the paper).
 const LEAK: f32 = 0.2;
 

@@ -3,7 +3,7 @@
 
 use super::phases::Phase;
 use super::tasks::{
-    DECODE, DESCEND, ENCODE, EVALUATE, EXPLAIN, IMPORTANCE, IMPUTE, NATURAL, RECONSTRUCT, SAMPLE, SCORE, Task,
+    DECODE, DESCEND, ENCODE, ENERGIES, EVALUATE, EXPLAIN, IMPORTANCE, IMPUTE, NATURAL, RECONSTRUCT, SAMPLE, SCORE, Task,
 };
 use super::{Model, adversary, autoregressive, factor, gan, inferred, objective, quantise};
 use crate::config::{Condition, Config, ModelConfig};
@@ -46,6 +46,7 @@ static TASKS: &[Task] = &[
     Task { name: NATURAL, takes_samples: false, build: |model, batch, _| model.natural(batch) },
     Task { name: IMPUTE, takes_samples: true, build: Model::impute },
     Task { name: DESCEND, takes_samples: false, build: |model, batch, _| model.descend(batch) },
+    Task { name: ENERGIES, takes_samples: false, build: |model, batch, _| model.energies(batch) },
 ];
 
 fn phases(config: &Config) -> Vec<Phase> {

@@ -28,6 +28,8 @@ pub const DESCEND: &str = "descend";
 pub const NATURAL: &str = "natural";
 /// Latents of examples with holes, weighed by what is there: [`Model::impute`].
 pub const IMPUTE: &str = "impute";
+/// Energies of draws of N(0, 1): [`Model::energies`].
+pub const ENERGIES: &str = "energies";
 /// Which class an example is of: [`Model::classify`].
 pub const CLASSIFY: &str = "classify";
 /// Which code a cell may have by those before it, of a prior of codes: [`super::autoregressive`].
@@ -58,6 +60,8 @@ pub enum Need {
     OneLayer,
     /// N(0, 1) as the prior.
     StandardPrior,
+    /// A prior whose draws are a formula, and no chain of steps.
+    DirectDraws,
     /// A posterior that is a normal distribution with independent dimensions.
     GaussianPosterior,
 }
@@ -109,6 +113,10 @@ impl Model {
             Need::StandardPrior if config.prior != Prior::Standard => {
                 Some(format!("whose prior is N(0, 1); this one has model.prior = {}", config.prior.word()))
             }
+            Need::DirectDraws if config.prior == Prior::Energy => Some(format!(
+                "whose draws are a formula; those of this one are chains of {} steps (model.prior = energy)",
+                config.prior_steps
+            )),
             Need::GaussianPosterior if !self.has_gaussian_posterior() => Some(format!(
                 "whose posterior is a normal distribution with independent dimensions; this one has model.posterior = {}",
                 config.posterior.word()
@@ -117,7 +125,12 @@ impl Model {
                 "that infer classes (model.condition = inferred); this one has model.condition = {}",
                 config.condition.word()
             )),
-            Need::Classifier | Need::Numbers | Need::OneLayer | Need::StandardPrior | Need::GaussianPosterior => None,
+            Need::Classifier
+            | Need::Numbers
+            | Need::OneLayer
+            | Need::StandardPrior
+            | Need::DirectDraws
+            | Need::GaussianPosterior => None,
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::eval::{self, Terms};
 use crate::model::objective::loss;
 use crate::model::weights::{CAPACITY, RATE};
-use crate::model::{BOUND, LAYER_RATE, Weights, phases};
+use crate::model::{BOUND, DISCRIMINATOR, LAYER_RATE, Weights, phases};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -129,6 +129,11 @@ impl Run<'_, '_> {
         }
         judge(config, progress, score);
         epoch.best = progress.best.unwrap_or(score);
+        let player = epoch.others.iter().find(|(name, _)| name == DISCRIMINATOR);
+        let config = self.session.members().nth(member).ok_or_else(|| Error::Bug("no such member".into()))?;
+        if let Some(why) = player.and_then(|(_, loss)| self.watch.look(config, epoch.epoch, *loss)) {
+            (self.observe)(Event::Warning(why))?;
+        }
         if left_out > 0 {
             let epoch = epoch.epoch;
             let why = format!("epoch {epoch}: the loss of {left_out} examples is not finite, and they were left out");

@@ -1,6 +1,7 @@
 //! A run under way: its epochs and their steps.
 
 use super::columns::Columns;
+use super::players::Watch;
 use super::save::Saved;
 use super::schedule::{Update, scalars_of};
 use super::{Event, Member, Options};
@@ -37,6 +38,8 @@ pub(super) struct Run<'a, 'b> {
     pub saved: Saved,
     /// The member whose loss is not finite, and why, while the run goes back.
     pub diverged: Option<(usize, String)>,
+    /// Whether a player has won.
+    pub watch: Watch,
 }
 
 impl<'a, 'b> Run<'a, 'b> {
@@ -60,6 +63,7 @@ impl<'a, 'b> Run<'a, 'b> {
             running: vec![],
             back_to: None,
             saved: Saved::default(),
+            watch: Watch::default(),
             diverged: None,
         }
     }

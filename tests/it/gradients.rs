@@ -328,13 +328,13 @@ fn bound_agrees(executor: &mut Executor, what: &str, apart: f64, change: impl Fn
 }
 
 /// Both losses of a model with a discriminator, each in the parameters that follow it.
-fn players_agree(new: &dyn Fn() -> Executor, rows: usize, [factor, adversary]: [f32; 2]) {
+fn players_agree(new: &dyn Fn() -> Executor, rows: usize, what: &str, change: &dyn Fn(&mut Config)) {
     let mut config = Config::default();
-    (config.model.hidden, config.model.discriminator) = (vec![6, 5], vec![5, 4]);
+    config.model.hidden = vec![6, 5];
     config.model.latent = 3;
     config.model.activation = Activation::Tanh;
     config.model.likelihood = Likelihood::Gaussian;
-    (config.objective.factor, config.objective.adversary) = (factor, adversary);
+    change(&mut config);
     let (width, shape) = (8, [1, 1, 8]);
     let model = Model {
         config: config.model.clone(),
@@ -348,16 +348,19 @@ fn players_agree(new: &dyn Fn() -> Executor, rows: usize, [factor, adversary]: [
     };
     let mut start = init::initial(&model, 3, init::OfData::default());
     let parameters = model.parameters();
-    for (parameter, values) in parameters.iter().zip(&mut start).filter(|(p, _)| p.name.starts_with("discriminator")) {
+    let kinks = config.model.discriminator_layers.is_empty();
+    let players = parameters.iter().zip(&mut start).filter(|(p, _)| kinks && p.name.starts_with("discriminator"));
+    for (parameter, values) in players {
         // On either side of the kink of each unit, and not near it.
         let columns = parameter.shape.columns();
         let biases = values.len() - columns;
         values[..biases].iter_mut().for_each(|weight| *weight *= 0.5);
         values[biases..].iter_mut().enumerate().for_each(|(at, bias)| *bias = if at % 2 == 0 { 2.5 } else { -2.5 });
     }
+    settle_spectra(&parameters, &mut start);
     for (phase, graph) in model.phase_graphs(&config, BATCH).expect("the model's shapes meet") {
         let mut executor = new();
-        let weights: Vec<Option<usize>> = graph.terms.iter().map(|term| term.weight).collect();
+        let terms = graph.terms.clone();
         let resident = Resident { data_words: BATCH * width, order_words: BATCH, ..RESIDENT };
         let ending = UpdateStep { trains: phase.trains, ..UpdateStep::plain(&config.optimizer) };
         let plan = lower(phase.name, graph, Some(ending), resident, executor.target()).expect("the plan is legal");
@@ -365,18 +368,61 @@ fn players_agree(new: &dyn Fn() -> Executor, rows: usize, [factor, adversary]: [
         let x: Vec<f32> = draw(0, BATCH * width).into_iter().map(|v| 0.5 + 0.25 * v).collect();
         executor.write_f32(&Role::Data, 0, &x).expect("the data fit");
         executor.write(&Role::Order, 0, &[0, 1, 2][..BATCH]).expect("the order fits");
-        let what = format!("{} with {rows} of {BATCH} examples", phase.name);
-        parameters_agree(&mut executor, id, (&start, phase.trains), (&step(rows), &weights), STEP / 4.0, &what);
+        let what = format!("{what}, {} with {rows} of {BATCH} examples", phase.name);
+        let mut groups: Vec<Group> = terms.iter().filter(|term| term.weight.is_some()).map(|term| term.of).collect();
+        groups.dedup();
+        for of in groups {
+            // Parameters follow the terms of their group alone.
+            let weights: Vec<_> = terms.iter().map(|term| term.weight.filter(|_| term.of == of)).collect();
+            let trained = if of == Group::All { phase.trains } else { of };
+            parameters_agree(&mut executor, id, (&start, trained), (&step(rows), &weights), STEP / 4.0, &what);
+        }
     }
 }
+
+/// Brings the vectors of spectral normalisation to rest, where a small change of them changes no singular value.
+fn settle_spectra(parameters: &[elbo::graph::Parameter], start: &mut [Vec<f32>]) {
+    for at in 0..parameters.len() {
+        let Some(name) = parameters[at].name.strip_prefix("spectral.") else { continue };
+        let map = parameters.iter().position(|parameter| parameter.name == name).expect("the map is there");
+        let (w, outputs) = (start[map].clone(), start[at].len());
+        let inputs = w.len() / outputs - 1;
+        for _ in 0..400 {
+            let u = &start[at];
+            let v: Vec<f32> = (0..inputs).map(|i| (0..outputs).map(|o| w[i * outputs + o] * u[o]).sum()).collect();
+            let next: Vec<f32> = (0..outputs).map(|o| (0..inputs).map(|i| w[i * outputs + o] * v[i]).sum()).collect();
+            let length = next.iter().map(|x| x * x).sum::<f32>().sqrt();
+            start[at] = next.into_iter().map(|x| x / length).collect();
+        }
+    }
+}
+
+fn pictures(config: &mut Config, spectral: bool) {
+    config.model.discriminator_layers =
+        Layers::words(&["dense 5", "tanh", "dense 4", "tanh"]).expect("they are layers");
+    (config.model.discriminator_features, config.model.discriminator_spectral) = (2, spectral);
+    (config.objective.features, config.objective.label_smoothing) = (0.7, 0.1);
+    config.objective.instance_noise = if spectral { 0.0 } else { 0.3 };
+}
+
+/// Games of two players, and what makes a configuration one.
+const PLAYERS: [(&str, &dyn Fn(&mut Config)); 4] = [
+    ("factor", &|c| (c.objective.factor, c.model.discriminator) = (2.0, vec![5, 4])),
+    ("adversary", &|c| {
+        (c.objective.adversary, c.model.discriminator) = (2.0, vec![5, 4]);
+        c.objective.label_smoothing = 0.1;
+    }),
+    ("features", &|c| pictures(c, false)),
+    ("features with spectral normalisation", &|c| pictures(c, true)),
+];
 
 #[test]
 fn the_gradients_of_two_players_agree_with_central_differences() {
     for rows in [BATCH, BATCH - 1] {
-        for weights in [[2.0, 0.0], [0.0, 2.0]] {
-            players_agree(&cpu, rows, weights);
+        for (what, change) in PLAYERS {
+            players_agree(&cpu, rows, what, change);
             for at in 0..adapters(true).len() {
-                players_agree(&|| adapters(true).swap_remove(at), rows, weights);
+                players_agree(&|| adapters(true).swap_remove(at), rows, what, change);
             }
         }
     }

@@ -75,9 +75,10 @@ fn words_only() -> Encoding {
     Encoding { columns: columns.collect(), range: [0.0, 1.0], array: None }
 }
 
-/// Whether pages for browsers show such a model: latents that are numbers, and no classifier beside them.
+/// Whether pages for browsers show such a model: latents that are numbers, no classifier beside them, and draws that are no chains.
 pub fn is_shown(model: &ModelConfig) -> bool {
-    model.codes == 0 && model.prior_codes == 0 && model.condition != Condition::Inferred
+    let numbers = model.codes == 0 && model.prior_codes == 0;
+    numbers && model.condition != Condition::Inferred && model.prior != Prior::Energy
 }
 
 /// Every recipe as it is but those that are not exported (codes, classes that are inferred, several stochastic layers, another prior than N(0, 1), another

@@ -82,8 +82,17 @@ fn every_member_has_the_bits_that_it_would_have_alone() {
     let weighted = members("dynamic", &[("bound", "iwae"), ("samples", "4")], "2,3");
     let players = [("discriminator", "[8,6]"), ("discriminator_every", "2"), ("beta", "[1,3]")];
     let players = members("factor", &players, "2,3");
+    let gan = [
+        ("features", "0.5"),
+        ("discriminator_layers", "[dense 8, relu]"),
+        ("discriminator_spectral", "true"),
+        ("instance_noise", "0.1"),
+    ];
+    let gan = members("classic", &gan, "2,3");
+    let energy = [("prior", "energy"), ("prior_layers", "1"), ("prior_width", "6"), ("prior_steps", "3")];
+    let energy = members("dynamic", &energy, "2,3");
     for device in 0..executors().len() {
-        for configs in [&dynamic, &gaussian, &layered, &weighted, &players] {
+        for configs in [&dynamic, &gaussian, &layered, &weighted, &players, &gan, &energy] {
             have_the_bits_that_they_would_have_alone(device, configs);
         }
     }

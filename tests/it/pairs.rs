@@ -125,13 +125,26 @@ fn the_moments_of_the_means_are_those_of_their_formula() {
                 pairs().filter(|(a, b)| a != b).map(|(a, b)| c(a, b).powi(2)).sum::<f64>(),
                 (0..latent).map(|a| (c(a, a) - 1.0).powi(2)).sum(),
             ];
-            for (which, value) in expected.into_iter().enumerate() {
+            // The same of latents: the mean of the variances is on the diagonal besides.
+            let spread = |a: usize| {
+                let variance = |i: usize| f64::from(log_variances[i * latent + a]).clamp(-0.5, 0.5).exp();
+                (0..n).map(variance).sum::<f64>() / n as f64
+            };
+            let of_latents = (0..latent).map(|a| (c(a, a) + spread(a) - 1.0).powi(2)).sum();
+            let clamp = Clamp { low: -0.5, high: 0.5 };
+            let cases = [
+                (0, None, expected[0]),
+                (1, None, expected[1]),
+                (0, Some(clamp), expected[0]),
+                (1, Some(clamp), of_latents),
+            ];
+            for (which, of, value) in cases {
                 let expected: Vec<f32> = (0..batch).map(|i| if i < n { value as f32 } else { 0.0 }).collect();
-                let name = format!("moment {which} {batch} {latent} {n}");
+                let name = format!("moment {which} {batch} {latent} {n} {of:?}");
                 let inputs = [(&means[..], [batch, latent]), (&log_variances[..], [batch, latent])];
                 let found = rows(&mut executor, &name, inputs, n, |graph, parts| {
                     let stats = graph.concatenate(&parts).expect("rows are as many");
-                    moments(graph, stats, latent).expect("shapes meet")[which]
+                    moments(graph, stats, latent, of).expect("shapes meet")[which]
                 });
                 compare(&expected, &found, SUMS).unwrap_or_else(|why| panic!("{name} on {}: {why}", executor.name()));
             }

@@ -92,7 +92,7 @@ fn disturb(session: &mut Session, by: f32) {
 }
 
 /// Settings of each prior with more than a closed form, and of each posterior.
-const PARTS: [&[(&str, &str)]; 8] = [
+const PARTS: [&[(&str, &str)]; 9] = [
     &[("prior", "mixture"), ("prior_components", "5"), ("prior_weights", "learned")],
     &[("prior", "vamp"), ("prior_components", "7")],
     &[("prior", "flow"), ("prior_layers", "3"), ("prior_width", "6")],
@@ -101,6 +101,7 @@ const PARTS: [&[(&str, &str)]; 8] = [
     &[("posterior", "iaf"), ("posterior_width", "6")],
     &[("prior", "vamp"), ("prior_components", "20"), ("posterior", "iaf"), ("posterior_width", "6"), ("bound", "iwae")],
     &[("prior", "laplace")],
+    &[("prior", "energy"), ("prior_layers", "2"), ("prior_width", "6"), ("prior_steps", "3")],
 ];
 
 #[test]

@@ -85,6 +85,30 @@ fn every_value_out_of_range_is_a_usage_error_that_names_key_and_value() {
         ("train.batch", "16777216", |c| {
             (c.objective.factor, c.model.discriminator, c.train.batch) = (6.0, vec![8], MAX_EXAMPLES);
         }),
+        ("objective.label_smoothing", "0.1", |c| {
+            (c.objective.factor, c.model.discriminator, c.objective.label_smoothing) = (6.0, vec![8], 0.1);
+        }),
+        ("model.discriminator_spectral", "true", |c| {
+            (c.objective.factor, c.model.discriminator, c.model.discriminator_spectral) = (6.0, vec![8], true);
+        }),
+        ("objective.features", "-1", |c| c.objective.features = -1.0),
+        ("objective.instance_noise", "-1", |c| c.objective.instance_noise = -1.0),
+        ("objective.instance_noise_epochs", "-1", |c| c.objective.instance_noise_epochs = -1.0),
+        ("model.discriminator_layers", "[]", |c| c.objective.features = 1.0),
+        ("model.discriminator_layers", "1 layers", |c| {
+            c.model.discriminator_layers = Layers::words(&["relu"]).unwrap()
+        }),
+        ("model.discriminator_features", "2", |c| {
+            (c.objective.features, c.model.discriminator_features) = (1.0, 2);
+            c.model.discriminator_layers = Layers::words(&["relu"]).unwrap();
+        }),
+        ("model.prior_steps", "0", |c| c.model.prior_steps = 0),
+        ("model.prior_step", "0", |c| c.model.prior_step = 0.0),
+        ("train.accumulate", "2", |c| (c.model.prior, c.train.accumulate) = (Prior::Energy, 2)),
+        ("objective.features", "1", |c| {
+            (c.model.prior, c.objective.features) = (Prior::Energy, 1.0);
+            c.model.discriminator_layers = Layers::words(&["relu"]).unwrap();
+        }),
         ("optimizer.discriminator_lr", "0", |c| c.optimizer.discriminator_lr = 0.0),
         ("optimizer.discriminator_beta1", "1", |c| c.optimizer.discriminator_beta1 = 1.0),
         ("optimizer.discriminator_beta2", "NaN", |c| c.optimizer.discriminator_beta2 = f32::NAN),

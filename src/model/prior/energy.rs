@@ -1,5 +1,6 @@
 //! An energy-based prior (Pang, Han, Nijkamp, Zhu and Wu, "Learning latent space energy-based prior model", 2020, arXiv 2006.08205):
-//! p(z) = exp(−E(z))·N(z; 0, 1)/Z, E a network of a number. Where its last map is 0 it is N(0, 1), of which it is a correction.
+//! p(z) = exp(−E(z))·N(z; 0, 1)/Z, E a network of a number, a correction of N(0, 1). Its last map starts at 0, so the prior starts as
+//! N(0, 1).
 //!
 //! Draws are short runs of Langevin dynamics (eq. 8 of the paper): z₀ from N(0, 1), then K times
 //!
@@ -31,7 +32,7 @@ pub static PRIOR: Prior =
     Prior { kind: config::Prior::Energy, parameters, encoded: false, log_prob: Some(log_prob), kl: None, sample };
 
 /// The tensor of log Z.
-pub const PARTITION: &str = "log_partition";
+pub const PARTITION: &str = "prior.log_partition";
 
 /// The place among the stochastic layers of the noise at which chains of training begin; that of their steps follows. No model has
 /// as many.
@@ -46,7 +47,13 @@ fn parameters(model: &Model) -> Vec<Tensor> {
     let (layers, width) = (model.config.prior_layers, model.config.prior_width);
     let map = |layer: usize| {
         let inputs = if layer == 0 { model.prior_latent() } else { width };
-        Tensor::map(format!("prior.{layer}"), inputs, if layer == layers { 1 } else { width })
+        let name = format!("prior.{layer}");
+        // The energy starts at 0.
+        if layer == layers {
+            Tensor::new(name, &[inputs + 1, 1], Start::Constant(0.0))
+        } else {
+            Tensor::map(name, inputs, width)
+        }
     };
     (0..=layers).map(map).chain([Tensor::new(PARTITION, &[1], Start::Constant(0.0))]).collect()
 }
@@ -65,6 +72,25 @@ pub fn energy(graph: &mut Graph, model: &Model, maps: &[Id], z: Id) -> Result<Id
         }
     }
     graph.reshape(h, &[rows])
+}
+
+impl Model {
+    /// Energies of draws of N(0, 1), by which Z is estimated: output `energy` [B].
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a model with another prior.
+    pub fn energies(&self, batch: usize) -> Result<Graph> {
+        if self.config.prior != config::Prior::Energy {
+            let word = self.config.prior.word();
+            return Err(Error::Usage(format!("energies are those of model.prior = energy; this one is {word}")));
+        }
+        let mut graph = Graph::new(batch);
+        let networks = self.declare(&mut graph)?;
+        let z = graph.add(Op::Noise { rows: batch, width: self.prior_latent(), layer: 0 })?;
+        let energies = energy(&mut graph, self, parts(&networks.prior)?.0, z)?;
+        graph.output("energy", energies);
+        Ok(graph)
+    }
 }
 
 /// The network's maps, and log Z.

@@ -288,7 +288,11 @@ pub fn cases() -> Vec<Case> {
     });
     case("covariance of the means", &|c| {
         let stats = c.variable(&[BATCH, 6]);
-        pairs::moments(&mut c.graph, stats, 3).expect("shapes meet").to_vec()
+        pairs::moments(&mut c.graph, stats, 3, None).expect("shapes meet").to_vec()
+    });
+    case("covariance of latents", &|c| {
+        let stats = c.variable(&[BATCH, 6]);
+        pairs::moments(&mut c.graph, stats, 3, Some(CLAMP)).expect("shapes meet").to_vec()
     });
     case("log ratio of given samples", &|c| {
         let (stats, eps, z) = (c.variable(&[BATCH, 4]), c.constant(&[ROWS, 2]), c.variable(&[ROWS, 2]));
