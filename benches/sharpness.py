@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """How near samples are to real pictures, and how sharp: for models with the same decoder and another loss.
 
-    elbo data glyphs -n 10000 --out glyphs.png
+    elbo reconstruct RUN --part train -n 10000 --out real.npy  # for the examples alone
     elbo embed RUN --part train --out labels.csv               # for the labels alone
     elbo sample RUN -n 5000 --out vae.npy                      # and of every other run
-    python3 benches/sharpness.py --grid glyphs.png --labels labels.csv vae.npy gan.npy
+    python3 benches/sharpness.py --real real.npy --labels labels.csv vae.npy gan.npy
     python3 benches/sharpness.py --mnist FOLDER vae.npy gan.npy
 
-Real pictures are 28 by 28, cut out of the grid that `elbo data` draws, or read from the IDX files of MNIST. On one half of them a
+Real pictures are 28 by 28, those of any run on them, or read from the IDX files of MNIST. On one half of them a
 small classifier is trained (scikit-learn's MLP, 128 and 64 units); the figures compare samples with the other half:
 
 - frechet: the Fréchet distance |m - m'|^2 + tr(C + C' - 2 (C C')^1/2) between normal distributions fitted to the features of both,
@@ -34,19 +34,11 @@ from sklearn.neural_network import MLPClassifier
 SIDE = 28
 
 
-def cut(path, labels):
-    from PIL import Image
-
-    grid = np.asarray(Image.open(path).convert("L"), dtype=np.float64) / 255
+def stored(path, labels):
     with open(labels, newline="") as file:
         label = np.array([int(row["label"]) for row in csv.DictReader(file)])
-    count = len(label)
-    across = int(np.ceil(np.sqrt(count)))
-    pitch = grid.shape[1] // across
-    margin = (grid.shape[1] - across * SIDE) // across
-    first = max(0, (grid.shape[1] - across * pitch + margin) // 2)
-    places = [(first + pitch * (at // across), first + pitch * (at % across)) for at in range(count)]
-    return np.array([grid[y : y + SIDE, x : x + SIDE] for y, x in places]), label
+    # What `elbo reconstruct` writes: all examples, then all reconstructions.
+    return np.load(path)[0].reshape(-1, SIDE, SIDE)[: len(label)], label
 
 
 def idx(path):
@@ -69,7 +61,10 @@ def features(model, pictures):
 
 def frechet(a, b):
     (m, n), (c, d) = (a.mean(0), b.mean(0)), (np.cov(a.T), np.cov(b.T))
-    root = sqrtm(c @ d).real
+    # A unit that never fires has no variance: a little for all leaves the root as it is.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        root = sqrtm(c @ d + 1e-9 * np.eye(len(c))).real
     return float(((m - n) ** 2).sum() + np.trace(c + d - 2 * root))
 
 
@@ -83,14 +78,14 @@ def high(pictures):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--grid")
+    parser.add_argument("--real")
     parser.add_argument("--labels")
     parser.add_argument("--mnist")
     parser.add_argument("samples", nargs="+")
     asked = parser.parse_args()
-    if bool(asked.mnist) == bool(asked.grid and asked.labels):
-        parser.error("real pictures are --mnist FOLDER, or --grid FILE.png with --labels FILE.csv")
-    real, label = mnist(asked.mnist) if asked.mnist else cut(asked.grid, asked.labels)
+    if bool(asked.mnist) == bool(asked.real and asked.labels):
+        parser.error("real pictures are --mnist FOLDER, or --real FILE.npy with --labels FILE.csv")
+    real, label = mnist(asked.mnist) if asked.mnist else stored(asked.real, asked.labels)
     half = len(real) // 2
     model = MLPClassifier((128, 64), max_iter=20, random_state=0)
     with warnings.catch_warnings():

@@ -212,7 +212,6 @@ fn check_plain(objective: &ObjectiveConfig, with: &str, drawn: &str) -> Result<(
         ("objective.variance", objective.variance),
         ("objective.factor", objective.factor),
         ("objective.adversary", objective.adversary),
-        ("objective.features", if with.contains("objective.features") { 0.0 } else { objective.features }),
     ] {
         check(value == 0.0, key, &value, &format!("0 {with}"))?;
     }

@@ -145,7 +145,7 @@ fn densities(maps: &[Vec<f64>; 2], points: &[[f64; 2]]) -> Vec<f64> {
 
 #[test]
 fn in_two_dimensions_log_z_draws_and_likelihoods_are_those_of_a_grid() {
-    let mut session = session(0, &[("prior_steps", "60"), ("prior_step", "0.3")]);
+    let mut session = session(0, &[("prior_steps", "200"), ("prior_step", "0.3")]);
     let plan = session.plan(Purpose::task("sample", 128)).expect("it fits");
     session.initialise().expect("it fits");
     let maps = weigh(&mut session);

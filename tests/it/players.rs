@@ -260,7 +260,7 @@ fn a_discriminator_of_pictures_is_told_kinds_apart_by_their_place() {
 fn what_a_vae_gan_cannot_be_is_refused_in_a_line() {
     let folder = tempfile::tempdir().unwrap();
     let base = format!("train {TINY} --set features=1 --out run");
-    let layers = "--set discriminator_layers=[dense_8,relu]";
+    let layers = "--set discriminator_layers=[{dense=8},\"relu\"]";
     for (arguments, words) in [
         (base.clone(), "model.discriminator_layers = [] is not allowed"),
         (format!("{base} {layers} --set likelihood=gaussian-learned"), "model.likelihood = gaussian-learned"),
@@ -272,7 +272,7 @@ fn what_a_vae_gan_cannot_be_is_refused_in_a_line() {
         (format!("{base} {layers} --set model.discriminator=[8]"), "model.discriminator = [8]"),
         (format!("{base} {layers} --set discriminator_features=3"), "model.discriminator_features = 3"),
         (format!("{base} {layers} --set label_smoothing=0.5"), "objective.label_smoothing = 0.5"),
-        (format!("{base} --set discriminator_layers=[conv_4_kernel_99]"), "model.discriminator_layers[0]"),
+        (format!("{base} --set discriminator_layers=[{{conv=4,kernel=99}}]"), "model.discriminator_layers[0]"),
         (format!("{base} {layers} --set discriminator_spectral=true --set accumulate=2"), "train.accumulate = 2"),
         (format!("train {TINY} {layers} --out run"), "model.discriminator_layers = 2 layers"),
     ] {
@@ -284,7 +284,7 @@ fn what_a_vae_gan_cannot_be_is_refused_in_a_line() {
 fn the_program_trains_evaluates_and_resumes_a_vae_gan() {
     let folder = tempfile::tempdir().unwrap();
     let run = |arguments: &str| elbo(folder.path(), arguments);
-    let settings = "--set features=1 --set discriminator_layers=[dense_8,relu] --set discriminator_spectral=true \
+    let settings = "--set features=1 --set discriminator_layers=[{dense=8},\"relu\"] --set discriminator_spectral=true \
                     --set instance_noise=0.1";
     let said = run(&format!("train {TINY} {settings} --epochs 2 --out run")).succeeded();
     assert!(said.err.contains("VAE-GAN") && said.err.contains("discriminator 8, 1"), "{}", said.err);

@@ -110,6 +110,9 @@ fn check_pictures(config: &Config) -> Result<()> {
     let condition = model.condition;
     let blind = format!("none {with}, whose discriminator is told no class");
     check(condition == Condition::None, "model.condition", &condition.word(), &blind)?;
+    for (key, codes) in [("model.codes", model.codes), ("model.prior_codes", model.prior_codes)] {
+        check(codes == 0, key, &codes, &format!("0 {with}, which is for latents that are numbers"))?;
+    }
     check_plain(objective, &format!("{with}, which has losses of its own"), with)?;
     check(
         train.monitor != Monitor::Objective,
