@@ -45,7 +45,7 @@ pub use objective::{batch_mean, bound, log_mean_exp, row_weights};
 pub use optim::{accumulate, clip_factor, squared_norm, update, update_texels};
 use product::gemm;
 pub use product::{batched_product, chain, matmul, matmul_direct, matmul_texels};
-pub use sequence::{MAX_UNITS, gru, gru_grad};
+pub use sequence::{gru, gru_grad};
 use std::fmt::Write;
 use std::ops::Range;
 

@@ -21,6 +21,7 @@ pub mod posterior;
 pub mod presentation;
 pub mod prior;
 pub mod quantise;
+pub mod sequence;
 mod stack;
 pub mod tasks;
 pub mod terms;

@@ -36,6 +36,8 @@ pub enum Stream {
     Draw = 11,
     /// Latents of rows of which something is missing; the next words are the row, and the round.
     Impute = 12,
+    /// Tokens of sequences that are drawn; the next words are the number of the draw, and the place.
+    Tokens = 13,
 }
 
 /// The two key words of a seed.

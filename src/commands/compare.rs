@@ -269,6 +269,7 @@ mod tests {
             values: 784.0,
             learned: None,
             scaled,
+            text: None,
         };
         let (epoch, hash) = (config.train.epochs as u32, hash.into());
         Run { path: path.into(), config, epoch, part: "test", hash, data: "mnist".into(), measured }

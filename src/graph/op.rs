@@ -9,13 +9,10 @@ use super::general::{Axis, Elements, Reduction, reduced};
 use super::grad::{differentiable, reads};
 use super::mixture::Mixture;
 use super::{Graph, Id};
-use crate::config::{Activation, Binarise};
+use crate::config::{Activation, Binarise, MAX_UNITS};
 use crate::error::{Error, Result};
 use crate::shape::Shape;
 use std::sync::Arc;
-
-/// The most units of a recurrent layer: what a workgroup of any device remembers of them.
-pub const MAX_UNITS: usize = 1024;
 
 /// The range to which log-variances are limited before exp; the gradient outside is zero.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -33,6 +30,8 @@ pub enum Source {
     Bytes,
     /// f32.
     Floats,
+    /// f32, numbers of tokens of a vocabulary of so many.
+    Tokens(usize),
     /// A number for each column, f32: of so many categories, which become a one among zeros, or where that is 0 taken as it is.
     Codes(Arc<[u32]>),
 }

@@ -30,8 +30,11 @@ pub const NATURAL: &str = "natural";
 pub const IMPUTE: &str = "impute";
 /// Which class an example is of: [`Model::classify`].
 pub const CLASSIFY: &str = "classify";
-/// Which code a cell may have by those before it, of a prior of codes: [`super::autoregressive`].
+/// Which code a cell may have by those before it, of a prior of codes: [`super::autoregressive`]. Of a model of sequences which
+/// token may follow: [`super::sequence`].
 pub const NEXT: &str = "next";
+/// What the decoder of sequences begins with, given latents: [`super::sequence`].
+pub const BEGIN: &str = "begin";
 
 /// The graph of a task for so many examples, and for so many samples of each where it takes samples.
 pub type Answer = fn(&Model, usize, usize) -> Result<Graph>;
@@ -52,6 +55,8 @@ pub struct Task {
 pub enum Need {
     /// Latents that are numbers.
     Numbers,
+    /// Examples that are numbers or categories of pictures and tables, and no text.
+    Values,
     /// Classes that are inferred.
     Classifier,
     /// A single stochastic layer.
@@ -98,6 +103,10 @@ impl Model {
                 "with latents; this one is the prior of the codes of a VQ-VAE (model.prior_codes = {})",
                 config.prior_codes
             )),
+            Need::Values if self.is_sequence() => Some(format!(
+                "of pictures, tables and arrays; this one is of sequences of tokens (model.likelihood = {})",
+                config.likelihood.name()
+            )),
             Need::Numbers if self.has_codes() => Some(format!(
                 "whose latents are numbers; those of this one are codes (model.codes = {}), with nothing between them",
                 config.codes
@@ -117,7 +126,12 @@ impl Model {
                 "that infer classes (model.condition = inferred); this one has model.condition = {}",
                 config.condition.word()
             )),
-            Need::Classifier | Need::Numbers | Need::OneLayer | Need::StandardPrior | Need::GaussianPosterior => None,
+            Need::Classifier
+            | Need::Numbers
+            | Need::Values
+            | Need::OneLayer
+            | Need::StandardPrior
+            | Need::GaussianPosterior => None,
         }
     }
 }

@@ -75,9 +75,10 @@ fn words_only() -> Encoding {
     Encoding { columns: columns.collect(), range: [0.0, 1.0], array: None }
 }
 
-/// Whether pages for browsers show such a model: latents that are numbers, and no classifier beside them.
+/// Whether pages for browsers show such a model: latents that are numbers, examples that are no text, and no classifier beside them.
 pub fn is_shown(model: &ModelConfig) -> bool {
-    model.codes == 0 && model.prior_codes == 0 && model.condition != Condition::Inferred
+    let text = model.likelihood == Likelihood::Tokens;
+    model.codes == 0 && model.prior_codes == 0 && model.condition != Condition::Inferred && !text
 }
 
 /// Every recipe as it is but those that are not exported (codes, classes that are inferred, several stochastic layers, another prior than N(0, 1), another
@@ -236,6 +237,7 @@ pub fn checkpoint(name: &str, mut settings: Vec<(String, String)>, shape: [usize
         floats: true,
         hash,
         encoding,
+        text: None,
         classes,
         of_classes: None,
         decimals: vec![],

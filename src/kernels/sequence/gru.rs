@@ -16,7 +16,7 @@ crate::kernels::params! {
         pub rows: u32,
         /// T.
         pub steps: u32,
-        /// H, at most [`super::MAX_UNITS`].
+        /// H, at most [`crate::config::MAX_UNITS`], of which the memory of a workgroup holds four rows.
         pub width: u32,
     }
 }
