@@ -162,8 +162,8 @@ pub struct SampleArgs {
 
     /// Of a prior of codes, or a model of sequences: below 1 likelier, above 1 more varied draws [default: 1]
     ///
-    /// Of a prior of codes (`elbo train --prior-of`) and of a model of sequences: codes or tokens are drawn with probabilities in proportion to exp(logit/T), from
-    /// the likeliest alone (0) by those of the prior (1) to ones that are more alike.
+    /// Of a prior of codes (`elbo train --prior-of`) and of a model of sequences: codes or tokens are drawn with probabilities in
+    /// proportion to exp(logit/T), from the likeliest alone (0) by those of the model (1) to ones that are more alike.
     #[arg(long, value_name = "T", allow_negative_numbers = true, hide_short_help = true)]
     pub temperature: Option<f32>,
 

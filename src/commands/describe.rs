@@ -41,6 +41,9 @@ pub fn run(args: &DataArgs, report: &Report) -> Result<()> {
         Err(Error::Data(why)) => return describe_refused(&config.data, why, report),
         Err(error) => return Err(error),
     };
+    if let (Some(path), Some(_)) = (&args.out, &data.text) {
+        return Err(Error::Usage(format!("--out {}: lines of text are not drawn", path.display())));
+    }
     let columns = describe(&data)?;
     let refusal = refusal(&data, config.model.likelihood.takes(), args.recipe.recipe.is_some());
     report.result(&as_text(&data, &columns)?);

@@ -110,7 +110,7 @@ fn a_run_of_text_is_evaluated_drawn_spelled_and_scored() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path();
     fs::write(folder.join("lines.txt"), sentences()).unwrap();
-    let described = elbo(folder, "data --data lines.txt --json").succeeded().out;
+    let described = elbo(folder, "data lines.txt --json").succeeded().out;
     let described: serde_json::Value = serde_json::from_str(&described).unwrap();
     assert_eq!(described["tokens"]["kind"], "characters");
     assert_eq!(described["shape"][2], described["tokens"]["most"].as_f64().unwrap() as u64 + 1);

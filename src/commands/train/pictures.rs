@@ -48,11 +48,10 @@ pub fn draw(session: &mut Session, members: &[Member], folders: &[PathBuf], epoc
     Ok(())
 }
 
-/// Lines that a model of sequences draws, and reconstructions of others, below each other. Of several members side by side the first
-/// draws.
+/// Lines that a model of sequences draws, and reconstructions of others, below each other. Several members side by side draw none.
 fn lines(session: &mut Session, members: &[Member], folders: &[PathBuf], epoch: usize) -> Result<()> {
     let at_rest = |member: &Member| member.lost.is_none() && member.progress.epoch as usize == epoch;
-    if !members.first().is_some_and(at_rest) {
+    if session.member_count() > 1 || !members.first().is_some_and(at_rest) {
         return Ok(());
     }
     let seed = session.config.train.seed;
