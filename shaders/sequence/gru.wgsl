@@ -78,12 +78,12 @@ fn unit_step(first: u32, time: u32, unit: u32) {
     let q = from_before(2u * width + unit);
     let n = tanh4(gates4(first, time, 2u * width + unit) + r * q);
     let old = units[unit];
-    let new = n + z * (old - n);
+    let later = n + z * (old - n);
     for (var c = 0u; c < 4u; c += 1u) {
         let row = first + c;
         if row < params.rows {
             let place = row * params.steps + time;
-            y[member * MEMBER_Y + place * width + unit] = new[c];
+            y[member * MEMBER_Y + place * width + unit] = later[c];
             if KEEP == 1u {
                 before[member * MEMBER_BEFORE + place * width + unit] = old[c];
                 let at = member * MEMBER_KEPT + place * 4u * width + unit;

@@ -127,23 +127,23 @@ fn fast(call: Call) {
     }
 }
 
-/// The units of a row one step later.
+/// The units of a row one step later. Few tensors at a time, or the compiler does not vectorise.
 fn units(gates: &[f32], sums: &[f32], bias: &[f32], old: &[f32], y: &mut [f32], kept: &mut [f32]) {
     let width = old.len();
-    let ([gr, gz, gn], [sr, sz, sn]) = (split(gates, width), split(sums, width));
-    let [br, bz, bn] = split(bias, width);
-    let (r, rest) = kept.split_at_mut(width);
-    let (z, rest) = rest.split_at_mut(width);
+    let (both, rest) = kept.split_at_mut(2 * width);
     let (n, q) = rest.split_at_mut(width);
+    let [two_gates, gn] = [&gates[..2 * width], &gates[2 * width..]];
+    let [two_sums, sn] = [&sums[..2 * width], &sums[2 * width..]];
+    let [two_biases, bn] = [&bias[..2 * width], &bias[2 * width..]];
     pulp::Arch::new().dispatch(
         #[inline(always)]
         || {
-            let inputs = [gr, gz, gn, sr, sz, sn, br, bz, bn, old];
-            vector::columns(inputs, [r, z, n, q, y], |[gr, gz, gn, sr, sz, sn, br, bz, bn, old]| {
-                let (r, z, q) = (sigmoid(gr + (sr + br)), sigmoid(gz + (sz + bz)), sn + bn);
-                let n = math::tanh(gn + r * q);
-                (0.0, [r, z, n, q, n + z * (old - n)])
-            })
+            let inputs = [two_gates, two_sums, two_biases];
+            vector::columns(inputs, [&mut both[..]], |[gate, sum, bias]| (0.0, [sigmoid(gate + (sum + bias))]));
+            let [r, z] = split(both, width);
+            vector::columns([sn, bn], [&mut q[..]], |[sum, bias]| (0.0, [sum + bias]));
+            vector::columns([gn, r, q], [&mut n[..]], |[gate, r, q]| (0.0, [math::tanh(gate + r * q)]));
+            vector::columns([n, z, old], [y], |[n, z, old]| (0.0, [n + z * (old - n)]));
         },
     );
 }

@@ -95,22 +95,22 @@ fn fast(call: Call) {
     let [dy, before, kept, w] = [0, 1, 2, 3].map(|at| f32s(reads[at]));
     let [d_gates, d_hidden, d_begun] = all_f32s_mut(writes);
     d_begun[..rows * width].fill(0.0);
-    let transposed = Matrix { values: &w[..width * 3 * width], rows: 1, columns: 3 * width };
-    let mut dh = vec![0.0; width];
+    // Turned once, or every product would gather its columns anew, which takes twice as long.
+    let turned: Vec<f32> = (0..3 * width).flat_map(|gate| (0..width).map(move |k| w[k * 3 * width + gate])).collect();
+    let transposed = Matrix { values: &turned, rows: width, columns: 1 };
+    let mut room = vec![0.0; width];
     for time in (0..steps).rev() {
         for row in 0..rows {
             let place = row * steps + time;
             let given = [&dy[place * width..][..width], &before[place * width..][..width]];
-            let d_begun = &mut d_begun[row * width..][..width];
-            dh.copy_from_slice(d_begun);
             units(
                 given,
                 &kept[4 * place * width..][..4 * width],
-                &dh,
+                &mut room,
                 [
                     &mut d_gates[3 * place * width..][..3 * width],
                     &mut d_hidden[3 * place * width..][..3 * width],
-                    d_begun,
+                    &mut d_begun[row * width..][..width],
                 ],
             );
         }
@@ -119,25 +119,26 @@ fn fast(call: Call) {
     }
 }
 
-/// The gradients of the gates of a row, and in place of that of its units what goes past the gates.
-fn units([dy, old]: [&[f32]; 2], kept: &[f32], dh: &[f32], [d_gates, d_hidden, past]: [&mut [f32]; 3]) {
+/// The gradients of the gates of a row, and in place of that of its units (`past`) what goes past the gates. `d` is room for a row. Few
+/// tensors at a time, or the compiler does not vectorise.
+fn units([dy, old]: [&[f32]; 2], kept: &[f32], d: &mut [f32], [d_gates, d_hidden, past]: [&mut [f32]; 3]) {
     let width = dy.len();
     let [r, z, n, q] = split(kept, width);
-    let [gate_r, gate_z, gate_n] = parts(d_gates, width);
+    let [of_r, of_z, of_n] = parts(d_gates, width);
     let [hidden_r, hidden_z, hidden_n] = parts(d_hidden, width);
     pulp::Arch::new().dispatch(
         #[inline(always)]
         || {
-            let outputs = [gate_r, gate_z, gate_n, hidden_r, hidden_z, hidden_n, past];
-            vector::columns([dy, old, r, z, n, q, dh], outputs, |[dy, old, r, z, n, q, dh]| {
-                let d = dh + dy;
-                let dn = d * (1.0 - z) * (1.0 - n * n);
-                let dz = d * (old - n) * z * (1.0 - z);
-                let dr = dn * q * r * (1.0 - r);
-                (0.0, [dr, dz, dn, dr, dz, dn * r, d * z])
-            })
+            vector::columns([&*past, dy], [&mut d[..]], |[dh, dy]| (0.0, [dh + dy]));
+            vector::columns([&*d, z, n], [&mut of_n[..]], |[d, z, n]| (0.0, [d * (1.0 - z) * (1.0 - n * n)]));
+            vector::columns([&*d, z, n, old], [&mut of_z[..]], |[d, z, n, old]| (0.0, [d * (old - n) * z * (1.0 - z)]));
+            vector::columns([&*of_n, q, r], [&mut of_r[..]], |[dn, q, r]| (0.0, [dn * q * r * (1.0 - r)]));
+            vector::columns([&*of_n, r], [hidden_n], |[dn, r]| (0.0, [dn * r]));
+            vector::columns([&*d, z], [past], |[d, z]| (0.0, [d * z]));
         },
     );
+    hidden_r.copy_from_slice(of_r);
+    hidden_z.copy_from_slice(of_z);
 }
 
 /// Three equal parts, to write.
