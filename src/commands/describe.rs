@@ -214,7 +214,9 @@ fn lengths(data: &Dataset) -> Result<[f64; 3]> {
 fn frequencies(data: &Dataset, text: &Vocabulary) -> Result<Vec<u64>> {
     let mut counts = vec![0; text.len()];
     data.visit(data.train.clone(), |_, row| {
-        row.iter().for_each(|&code| counts[code as usize] += 1);
+        for &code in row {
+            counts[code as usize] += 1;
+        }
         Ok(())
     })?;
     Ok(counts.split_off(FIRST as usize))

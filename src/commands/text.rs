@@ -10,6 +10,7 @@ use crate::model::tasks::{ENCODE, NEXT, Need};
 use crate::report::Report;
 use crate::session::{BATCH, Choice, Purpose, Session};
 use serde_json::json;
+use std::ops::Range;
 use std::path::Path;
 use std::time::Instant;
 
@@ -90,7 +91,8 @@ pub fn sample(args: &SampleArgs, report: &Report) -> Result<()> {
 /// # Errors
 /// [`Error::Disk`] where the file cannot be written.
 pub fn save(path: &Path, lines: &[String]) -> Result<()> {
-    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let mut text = lines.join("\n");
+    text.push('\n');
     durable::replace_file(path, text.as_bytes())
 }
 
@@ -108,15 +110,14 @@ pub fn pairs(session: &mut Session, examples: &[u32], seed: u64) -> Result<Vec<[
     Ok(originals?.into_iter().zip(found?).map(|(original, found)| [original, found]).collect())
 }
 
+/// Which examples of a part of this name are shown: those that are named, or so many.
+type Shown = fn(&[usize], usize, &Range<usize>, &str) -> Result<Vec<u32>>;
+
 /// Encodes lines and spells what the means of their posteriors stand for.
 ///
 /// # Errors
 /// Those of [`open::with_data`], [`open::part`] and of writing; [`Error::Usage`] for what makes no sense of text.
-pub fn reconstruct(
-    args: &ReconstructArgs,
-    shown: fn(&[usize], usize, &std::ops::Range<usize>, &str) -> Result<Vec<u32>>,
-    report: &Report,
-) -> Result<()> {
+pub fn reconstruct(args: &ReconstructArgs, shown: Shown, report: &Report) -> Result<()> {
     if args.as_class.is_some() {
         return Err(Error::Usage("--as-class: a model of sequences is told no classes".into()));
     }
@@ -149,7 +150,7 @@ pub fn reconstruct(
 /// Those of [`open::with_data`], [`open::part`] and of writing; [`Error::Usage`] for what makes no sense of text.
 pub fn interpolate(
     args: &InterpolateArgs,
-    examples: fn(&InterpolateArgs, &std::ops::Range<usize>, &str) -> Result<Vec<u32>>,
+    examples: fn(&InterpolateArgs, &Range<usize>, &str) -> Result<Vec<u32>>,
     report: &Report,
 ) -> Result<()> {
     if args.class.is_some() || args.layer.is_some() {
@@ -190,7 +191,9 @@ pub fn interpolate(
         let [ends, between] = [ends, sequences].map(|all| session.texts(&all));
         let (ends, between) = (ends?, between?);
         report.result(&format!("= {}", ends[0]));
-        between.iter().for_each(|line| report.result(&format!("  {line}")));
+        for line in &between {
+            report.result(&format!("  {line}"));
+        }
         report.result(&format!("= {}", ends[1]));
         report.result("");
         all.push([vec![ends[0].clone()], between, vec![ends[1].clone()]].concat());

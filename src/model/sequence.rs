@@ -181,7 +181,7 @@ impl Model {
         let index = graph.stop_gradient(index)?;
         let begun = self.begun(graph, networks, z)?;
         let units = self.decoded_units(graph, networks, z, index, &begun)?;
-        self.logits(graph, networks, &units)
+        logits(graph, networks, &units)
     }
 
     /// Tokens before [R, T], some of them unknown in training.
@@ -248,12 +248,6 @@ impl Model {
         recurrent(graph, gates, parts.decoder, begun)
     }
 
-    fn logits(&self, graph: &mut Graph, networks: &Networks, units: &[Id]) -> Result<Id> {
-        let (steps, weights) = &networks.decoders[0];
-        let last = *units.last().ok_or_else(|| Error::Bug("a decoder of sequences has no layer".into()))?;
-        network::apply(graph, last, steps, weights, None)
-    }
-
     /// Latents drawn from the prior: output `z` [B, Z].
     pub(super) fn draw_latents(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
@@ -286,12 +280,19 @@ impl Model {
         let units = input(UNITS, &[batch, self.decoder_units().iter().sum()])?;
         let begun = self.of_layers(&mut graph, units)?;
         let units = self.decoded_units(&mut graph, &networks, z, token, &begun)?;
-        let logits = self.logits(&mut graph, &networks, &units)?;
+        let logits = logits(&mut graph, &networks, &units)?;
         let all = graph.concatenate(&units)?;
         graph.output(LOGITS, logits);
         graph.output(NEXT_UNITS, all);
         Ok(graph)
     }
+}
+
+/// The logits of all tokens from the units of the decoder's layers.
+fn logits(graph: &mut Graph, networks: &Networks, units: &[Id]) -> Result<Id> {
+    let (steps, weights) = &networks.decoders[0];
+    let last = *units.last().ok_or_else(|| Error::Bug("a decoder of sequences has no layer".into()))?;
+    network::apply(graph, last, steps, weights, None)
 }
 
 /// The most tokens of a vocabulary that are all mapped at every step, rather than those that stand in examples.

@@ -7,6 +7,7 @@ use super::weights::{DISTORTION, RATE, Weights};
 use super::{autoregressive, codebook, likelihood, network, presentation, sequence};
 use crate::config::{Binarise, Condition, Config, Domain, Hierarchy, MAX_PARAMETERS, ModelConfig};
 use crate::data::table::Encoding;
+use crate::data::text::vocabulary::Vocabulary;
 use crate::data::{Dataset, NO_CATEGORIES};
 use crate::error::{Error, Result};
 use crate::graph::columns::Columns;
@@ -89,7 +90,7 @@ impl Model {
     /// Those of [`Model::with`].
     pub fn new(config: &Config, data: &Dataset) -> Result<Self> {
         let source = match data.values.codes() {
-            _ if data.text.is_some() => Source::Tokens(data.text.as_ref().map_or(0, |text| text.len())),
+            _ if data.text.is_some() => Source::Tokens(data.text.as_ref().map_or(0, Vocabulary::len)),
             Some(columns) => Source::Codes(columns),
             None if data.values.are_bytes() => Source::Bytes,
             None => Source::Floats,

@@ -20,17 +20,17 @@ fn sentences() -> String {
         ["sees", "likes", "finds", "calls"],
         ["a bird", "the sea", "me", "her son"],
     ];
-    let mut all = String::new();
+    let mut all = Vec::new();
     for round in 0..6 {
         for (at, a) in who.iter().enumerate() {
             for b in does {
                 for c in whom {
-                    all += &format!("{a} {b} {c}{}\n", if (at + round) % 3 == 0 { "." } else { "" });
+                    all.push(format!("{a} {b} {c}{}\n", if (at + round) % 3 == 0 { "." } else { "" }));
                 }
             }
         }
     }
-    all
+    all.concat()
 }
 
 const SMALL: &str = "--set hidden=[24] --set decoder=[20,16] --set embedding=8 --set latent=4 --batch 32 --adapter cpu";

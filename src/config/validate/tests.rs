@@ -98,7 +98,7 @@ fn every_value_out_of_range_is_a_usage_error_that_names_key_and_value() {
         ("model.codes", "8", |c| (c.model.likelihood, c.model.codes) = (Likelihood::Tokens, 8)),
         ("model.prior", "vamp", |c| (c.model.likelihood, c.model.prior) = (Likelihood::Tokens, Prior::Vamp)),
         ("model.condition", "label", |c| {
-            (c.model.likelihood, c.model.condition) = (Likelihood::Tokens, Condition::Label)
+            (c.model.likelihood, c.model.condition) = (Likelihood::Tokens, Condition::Label);
         }),
         ("model.norm", "layer", |c| (c.model.likelihood, c.model.norm) = (Likelihood::Tokens, Norm::Layer)),
         ("data.scale", "unit", |c| (c.model.likelihood, c.data.scale) = (Likelihood::Tokens, Scale::Unit)),

@@ -1,7 +1,7 @@
 //! A recurrent layer of gated units (Cho et al. 2014, arXiv 1406.1078) over all steps of a sequence, by the equations of
 //! `torch.nn.GRU`:
 //!
-//! r = σ(gᵣ + h·Wᵣ + bᵣ), z = σ(g_z + h·W_z + b_z), q = h·Wₙ + bₙ, n = tanh(gₙ + r·q), h' = (1 − z)·n + z·h
+//! r = σ(g¹ + h·W¹ + b¹), z = σ(g² + h·W² + b²), q = h·W³ + b³, n = tanh(g³ + r·q), h' = (1 − z)·n + z·h
 //!
 //! The gates g come from a product of all steps at once. Rows do not know each other.
 

@@ -2,7 +2,7 @@
 //!
 //! dn = dh·(1 − z)·(1 − n²), dz = dh·(h − n)·z·(1 − z), dr = dn·q·r·(1 − r), dq = dn·r
 //!
-//! are the gradients before the non-linearities, and that of h is dh·z + dr·Wᵣᵀ + dz·W_zᵀ + dq·Wₙᵀ.
+//! are the gradients before the non-linearities, and that of h is dh·z and what dr, dz and dq give through the transposes of W¹, W² and W³.
 
 use super::TILE;
 use super::gru::{Params, split};
