@@ -91,7 +91,7 @@ pub fn outside(config: &ModelConfig, parameter: &str) -> Vec<String> {
 pub fn layers(checkpoint: &Checkpoint) -> Result<Vec<Linear>> {
     let model = model(checkpoint)?;
     model.need(
-        &[Need::OneLayer, Need::StandardPrior, Need::GaussianPosterior],
+        &[Need::Values, Need::OneLayer, Need::StandardPrior, Need::GaussianPosterior],
         "elbo export --format onnx or safetensors",
     )?;
     let expected: Vec<_> = model.parameters().into_iter().map(|p| (p.name, p.shape.extents().to_vec())).collect();
