@@ -34,6 +34,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, Domain};
 use crate::data::table::{ColumnKind, Encoding};
+use crate::data::text::vocabulary::Vocabulary;
 use crate::data::{Dataset, FittedPreprocessing};
 use crate::durable::{self, Flush};
 use crate::error::{Error, Result};
@@ -121,6 +122,9 @@ pub struct DataRecord {
     /// How numbers were encoded, fitted to the training part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoding: Option<Encoding>,
+    /// The tokens of text, fitted to the training part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<Vocabulary>,
     /// The names of the classes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<Vec<String>>,
@@ -145,6 +149,7 @@ impl DataRecord {
             floats: !data.values.are_bytes(),
             hash: data.hash.clone(),
             encoding: data.encoding.clone(),
+            text: data.text.clone(),
             classes: data.classes.clone(),
             of_classes: data.classes.is_some().then(|| data.trained_of_classes()),
             decimals: data.decimals.clone(),
@@ -203,7 +208,12 @@ impl DataRecord {
 
     /// How other data have to be read to be used with the model.
     pub fn known(&self) -> FittedPreprocessing<'_> {
-        FittedPreprocessing { encoding: self.encoding.as_ref(), classes: self.classes.as_deref(), floats: self.floats }
+        FittedPreprocessing {
+            encoding: self.encoding.as_ref(),
+            classes: self.classes.as_deref(),
+            text: self.text.as_ref(),
+            floats: self.floats,
+        }
     }
 
     /// How many classes a conditional model was told; of others, how many have names.

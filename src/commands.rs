@@ -27,6 +27,7 @@ mod sample;
 mod score;
 mod shell;
 mod show;
+mod text;
 mod train;
 mod traverse;
 

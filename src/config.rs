@@ -21,8 +21,8 @@ use serde::{Deserialize, Serialize};
 pub use above::{Above, Hierarchy};
 pub use advice::advice;
 pub use data::{
-    Background, Binarise, Colour, ColumnType, Damaged, DataConfig, Decimal, Fit, Layout, Rounding, Scale, Unknown,
-    White,
+    Background, Binarise, Colour, ColumnType, Damaged, DataConfig, Decimal, Fit, Layout, Longer, Rounding, Scale,
+    Tokens, Unknown, White,
 };
 pub use keys::nearest;
 pub use layers::{Block, BlockKind, Channels, Conv, Dense, Layer, Layers};
@@ -32,7 +32,9 @@ pub use recipes::RECIPES;
 pub use resolve::{from_json, from_toml, resolve, to_toml};
 pub use sweep::{MAX_MEMBERS, SWEPT, Sweep, check_members, sweep, value};
 pub use training::{Curve, Monitor, NotFinite, Reduction, ScheduleConfig};
-pub use validate::{MAX_PARAMETERS, MAX_WIDTH, batch_exceeds, parameter_count, pseudo_inputs_exceed, validate};
+pub use validate::{
+    MAX_PARAMETERS, MAX_UNITS, MAX_WIDTH, batch_exceeds, parameter_count, pseudo_inputs_exceed, validate,
+};
 
 /// Everything that decides the result of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -132,6 +134,12 @@ pub struct ModelConfig {
     /// The standard deviation of `gaussian`, and the one that `gaussian-shared` and shared scales of a mixture start with;
     /// other likelihoods ignore it.
     pub sigma: f32,
+    /// What recurrent layers consist of, whose widths are `hidden` and `decoder`: of the likelihood `tokens`.
+    pub cell: Cell,
+    /// The numbers that stand for a token before the first of these layers, likewise.
+    pub embedding: usize,
+    /// The share of the tokens before the next one that the decoder is not shown in training, likewise.
+    pub word_dropout: f32,
     /// K, the components of a `logistic-mixture`; other likelihoods ignore it.
     pub components: usize,
     /// Where the scales of a `logistic-mixture` come from; other likelihoods ignore it.
@@ -291,6 +299,14 @@ impl ModelConfig {
         };
         self.above.iter().enumerate().map(level).collect()
     }
+}
+
+/// What a recurrent layer consists of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cell {
+    /// Gated units (Cho et al. 2014) by the equations of `torch.nn.GRU`.
+    Gru,
 }
 
 /// Where the scales of a mixture of logistics come from.
@@ -472,6 +488,9 @@ impl Default for Config {
                 norm: Norm::None,
                 likelihood: Likelihood::Bernoulli,
                 sigma: 1.0,
+                cell: Cell::Gru,
+                embedding: 64,
+                word_dropout: 0.0,
                 components: 5,
                 scales: Scales::Each,
                 init: Init::Pytorch,

@@ -24,6 +24,7 @@ mod pictures;
 mod read_options;
 pub mod sprites;
 pub mod table;
+pub mod text;
 mod values;
 
 #[cfg(test)]
@@ -42,6 +43,7 @@ pub use check::{NO_CATEGORIES, can_be, check, taken};
 pub use read_options::{FittedPreprocessing, Labels, ReadOptions};
 use read_options::{misplaced, places};
 use table::Encoding;
+use text::vocabulary::Vocabulary;
 pub use values::{Row, Values, little_endian};
 use values::{hash, hex};
 
@@ -66,6 +68,8 @@ pub struct Dataset {
     /// How many digits behind the point the numbers of each column of a table have, where there is an end to them; empty where
     /// there is nowhere.
     pub decimals: Vec<Option<u8>>,
+    /// The tokens that examples consist of, where they are text.
+    pub text: Option<Vocabulary>,
     /// One class per example where the source has them, [`NO_LABEL`] for one that has none.
     pub labels: Option<Vec<u32>>,
     /// The names of the classes, where they are not numbers.
@@ -101,6 +105,8 @@ pub enum Format {
     Images,
     /// A table with a header.
     Table,
+    /// Lines of text.
+    Text,
 }
 
 /// Opens the data set that `config` names and splits it. For a trained model it is read as the model takes it: columns by
@@ -218,7 +224,7 @@ fn read(request: &ReadOptions) -> Result<Dataset> {
         Ok(_) => Err(Error::Data(format!("{source}: this is neither a file nor a folder"))),
         Err(error) if error.kind() == ErrorKind::NotFound => Err(Error::Data(format!(
             "'{source}' does not exist; the data can be 'glyphs' or 'sprites' (built in), 'mnist', 'fashion-mnist', a \
-             .csv, .npy or .npz file, a folder of .png or .jpg images, an IDX file (plain or .gz), or a folder with the MNIST files"
+             .csv, .npy, .npz, .txt or .smi file, a folder of .png or .jpg images, an IDX file (plain or .gz), or a folder with the MNIST files"
         ))),
         Err(error) => Err(Error::Data(format!("{source}: cannot be opened: {error}"))),
     }
@@ -237,6 +243,7 @@ fn read_file(path: &Path, request: &ReadOptions) -> Result<Dataset> {
         "csv" | "tsv" => return csv::dataset(path, request),
         "npy" => return npy::dataset(path, request),
         "npz" => return npz::dataset(path, request),
+        end if text::is_name(end) => return text::dataset(path, request),
         "png" | "jpg" | "jpeg" => return complain("this is one image; pass the folder that holds the images"),
         _ => {}
     }
@@ -293,6 +300,7 @@ impl Dataset {
             shape,
             values,
             encoding: None,
+            text: None,
             missing: false,
             decimals: vec![],
             labels: None,

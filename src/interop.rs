@@ -63,7 +63,11 @@ pub fn model_of(config: &Config, data: &DataRecord) -> Result<Model> {
     if config.model.prior_codes > 0 {
         return Err(Error::Usage("the prior of the codes of a VQ-VAE has no form in other programs".into()));
     }
-    let source = if data.floats { Source::Floats } else { Source::Bytes };
+    let source = match &data.text {
+        Some(text) => Source::Tokens(text.len()),
+        None if data.floats => Source::Floats,
+        None => Source::Bytes,
+    };
     let encoding = data.encoding.as_ref();
     let missing = data.may_miss(config.model.likelihood.domain());
     Model::with(config, data.shape, source, encoding, missing, data.class_count())
@@ -87,7 +91,7 @@ pub fn outside(config: &ModelConfig, parameter: &str) -> Vec<String> {
 pub fn layers(checkpoint: &Checkpoint) -> Result<Vec<Linear>> {
     let model = model(checkpoint)?;
     model.need(
-        &[Need::OneLayer, Need::StandardPrior, Need::GaussianPosterior],
+        &[Need::Values, Need::OneLayer, Need::StandardPrior, Need::GaussianPosterior],
         "elbo export --format onnx or safetensors",
     )?;
     let expected: Vec<_> = model.parameters().into_iter().map(|p| (p.name, p.shape.extents().to_vec())).collect();

@@ -23,6 +23,7 @@ mod norm;
 mod objective;
 mod optim;
 mod product;
+mod sequence;
 #[cfg(test)]
 mod testing;
 mod vector;
@@ -44,6 +45,7 @@ pub use objective::{batch_mean, bound, log_mean_exp, row_weights};
 pub use optim::{accumulate, clip_factor, squared_norm, update, update_texels};
 use product::gemm;
 pub use product::{batched_product, chain, matmul, matmul_direct, matmul_texels};
+pub use sequence::{gru, gru_grad};
 use std::fmt::Write;
 use std::ops::Range;
 
@@ -498,6 +500,8 @@ pub static KERNELS: &[&Kernel] = &[
     &group_norm::KERNEL,
     &group_norm_grad::KERNEL,
     &group_norm_weight::KERNEL,
+    &gru::KERNEL,
+    &gru_grad::KERNEL,
     &kl_means::KERNEL,
     &log_mean_exp::KERNEL,
     &log_prior::KERNEL,

@@ -22,6 +22,7 @@ pub mod posterior;
 pub mod presentation;
 pub mod prior;
 pub mod quantise;
+pub mod sequence;
 pub mod spectral;
 mod stack;
 pub mod tasks;

@@ -38,6 +38,8 @@ pub enum Stream {
     Impute = 12,
     /// Draws of N(0, 1) by which the density of an energy-based prior is normalised.
     Partition = 13,
+    /// Tokens of sequences that are drawn; the next words are the number of the draw, and the place.
+    Tokens = 14,
 }
 
 /// The two key words of a seed.

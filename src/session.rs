@@ -8,6 +8,7 @@ mod inference;
 mod partition;
 mod phases;
 mod posterior;
+mod sequences;
 mod streaming;
 
 use crate::checkpoint::tensors::check_room;
@@ -32,6 +33,7 @@ use std::collections::BTreeMap;
 pub use inference::{BATCH, Rows, likeliest};
 pub use partition::Partition;
 pub use posterior::Posterior;
+pub use sequences::Choice;
 
 /// What a plan computes; sizes are examples per run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -159,7 +161,8 @@ impl Session {
         // Examples that are shown come as floats, however the data set stored them.
         let encoding = record.encoding.as_ref();
         let missing = record.may_miss(config.model.likelihood.domain());
-        let model = Model::with(&config, record.shape, Source::Floats, encoding, missing, record.class_count())?;
+        let source = record.text.as_ref().map_or(Source::Floats, |text| Source::Tokens(text.len()));
+        let model = Model::with(&config, record.shape, source, encoding, missing, record.class_count())?;
         let resident = Resident { data_words: BATCH * model.width, window: 0, order_words: 1024, metric_slots: 16 };
         let tuning = checkpoint.progress.tuning.clone();
         let (others, data, plans, window) = (vec![], None, BTreeMap::new(), streaming::Window::default());

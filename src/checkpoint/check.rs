@@ -102,6 +102,7 @@ mod tests {
                 floats: true,
                 hash: String::new(),
                 encoding: Some(Encoding { columns, range: [0.0, 1.0], array: None }),
+                text: None,
                 classes: None,
                 of_classes: None,
                 decimals: vec![],

@@ -160,12 +160,20 @@ pub struct SampleArgs {
     #[arg(long, value_name = "K", requires = "ex_post", hide_short_help = true)]
     pub components: Option<usize>,
 
-    /// Of a prior of codes: below 1 likelier codes, above 1 more varied ones [default: 1]
+    /// Of a prior of codes, or a model of sequences: below 1 likelier, above 1 more varied draws [default: 1]
     ///
-    /// Of a prior of codes (`elbo train --prior-of`): codes are drawn with probabilities in proportion to exp(logit/T), from
-    /// the likeliest alone (0) by those of the prior (1) to ones that are more alike.
+    /// Of a prior of codes (`elbo train --prior-of`) and of a model of sequences: codes or tokens are drawn with probabilities in
+    /// proportion to exp(logit/T), from the likeliest alone (0) by those of the model (1) to ones that are more alike.
     #[arg(long, value_name = "T", allow_negative_numbers = true, hide_short_help = true)]
     pub temperature: Option<f32>,
+
+    /// Of a model of sequences: choose from the K likeliest tokens [default: all]
+    #[arg(long, value_name = "K", hide_short_help = true)]
+    pub top_k: Option<usize>,
+
+    /// Of a model of sequences: choose from the likeliest tokens that together have this probability [default: 1]
+    #[arg(long, value_name = "P", hide_short_help = true)]
+    pub top_p: Option<f32>,
 
     /// Draw values from p(x|z), not its mean
     ///

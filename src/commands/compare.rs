@@ -270,6 +270,7 @@ mod tests {
             learned: None,
             scaled,
             partition: None,
+            text: None,
         };
         let (epoch, hash) = (config.train.epochs as u32, hash.into());
         Run { path: path.into(), config, epoch, part: "test", hash, data: "mnist".into(), measured }

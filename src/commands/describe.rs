@@ -9,6 +9,7 @@ use crate::checkpoint::DataRecord;
 use crate::cli::DataArgs;
 use crate::config::{self, DataConfig, Domain, Likelihood, Takes};
 use crate::data::table::{Column, ColumnKind, Encoding};
+use crate::data::text::vocabulary::{END, FIRST, PADDING, Vocabulary};
 use crate::data::{self, Dataset, Format, NO_LABEL, Values, images};
 use crate::error::{Error, Result};
 use crate::report::Report;
@@ -20,6 +21,8 @@ use std::path::Path;
 
 /// Classes that are shown.
 const SHOWN_CLASSES: usize = 12;
+/// Tokens that are shown.
+const SHOWN_TOKENS: usize = 24;
 /// Columns that are shown as text.
 const SHOWN_COLUMNS: usize = 60;
 
@@ -38,6 +41,9 @@ pub fn run(args: &DataArgs, report: &Report) -> Result<()> {
         Err(Error::Data(why)) => return describe_refused(&config.data, why, report),
         Err(error) => return Err(error),
     };
+    if let (Some(path), Some(_)) = (&args.out, &data.text) {
+        return Err(Error::Usage(format!("--out {}: lines of text are not drawn", path.display())));
+    }
     let columns = describe(&data)?;
     let refusal = refusal(&data, config.model.likelihood.takes(), args.recipe.recipe.is_some());
     report.result(&as_text(&data, &columns)?);
@@ -95,6 +101,7 @@ fn labels(classes: &[(String, usize)]) -> String {
 /// What an example is, for the line of a run that describes its data.
 pub fn each(data: &Dataset) -> String {
     match (&data.encoding, data.shape) {
+        _ if data.text.is_some() => shape(data),
         (Some(encoding), _) if encoding.categories().is_some() => shape(data),
         (Some(encoding), [1, 1, width]) => {
             let scaled =
@@ -132,7 +139,7 @@ pub fn distributions(data: &Dataset) -> Option<String> {
 /// Why no model can be trained on these data as they are: not the one of the recipe that is named, none that knows counts,
 /// levels or categories alone, where one is asked for, else none at all.
 fn refusal(data: &Dataset, asked: Takes, named: bool) -> Option<String> {
-    if named || matches!(asked.domain, Domain::Levels | Domain::Counts | Domain::Categories) {
+    if named || matches!(asked.domain, Domain::Levels | Domain::Counts | Domain::Categories | Domain::Tokens) {
         return data::check(data, asked).err().map(|error| error.to_string());
     }
     data::check(data, Likelihood::Bernoulli.takes()).err()?;
@@ -149,7 +156,9 @@ fn as_text(data: &Dataset, columns: &[Described]) -> Result<String> {
         format!("examples {}: {}", count(data.len() as u64), parts.join(", ")),
         format!("each     {}; {} as stored on a device", shape(data), bytes(size(data))),
     ];
-    if columns.is_empty() {
+    if let Some(text) = &data.text {
+        lines.extend(of_text(data, text)?);
+    } else if columns.is_empty() {
         let [low, mean, high] = range(data)?;
         lines.push(format!("values   {} to {}, mean {}", significant(low), significant(high), significant(mean)));
     }
@@ -169,6 +178,50 @@ fn as_text(data: &Dataset, columns: &[Described]) -> Result<String> {
     Ok(lines.join("\n"))
 }
 
+/// Lengths of lines and the tokens that they consist of, with how often the training part has each.
+fn of_text(data: &Dataset, text: &Vocabulary) -> Result<Vec<String>> {
+    let [least, mean, most] = lengths(data)?;
+    let counts = frequencies(data, text)?;
+    let shown: Vec<String> =
+        text.words.iter().zip(counts).map(|(word, n)| format!("{}: {}", word.escape_debug(), count(n))).collect();
+    let mut lines = vec![
+        format!("lengths  {least} to {most} tokens, {mean:.1} in the mean, and an end"),
+        format!("tokens   {} {}: {}", text.words.len(), text.tokens.word(), shortened(&shown, SHOWN_TOKENS)),
+    ];
+    if !text.unseen.is_empty() {
+        let unseen: Vec<String> = text.unseen.iter().map(|word| word.escape_debug().to_string()).collect();
+        lines.push(format!(
+            "unknown  {} outside of the training part alone: {}",
+            unseen.len(),
+            shortened(&unseen, SHOWN_TOKENS)
+        ));
+    }
+    Ok(lines)
+}
+
+/// Tokens of the shortest and the longest line and of all in the mean, without the end.
+fn lengths(data: &Dataset) -> Result<[f64; 3]> {
+    let (mut least, mut most, mut all) = (f64::INFINITY, 0.0_f64, 0.0);
+    data.visit(0..data.len(), |_, row| {
+        let length = row.iter().filter(|&&code| code != PADDING as f32 && code != END as f32).count() as f64;
+        (least, most, all) = (least.min(length), most.max(length), all + length);
+        Ok(())
+    })?;
+    Ok([least, all / data.len() as f64, most])
+}
+
+/// How often the training part has each token of the text.
+fn frequencies(data: &Dataset, text: &Vocabulary) -> Result<Vec<u64>> {
+    let mut counts = vec![0; text.len()];
+    data.visit(data.train.clone(), |_, row| {
+        for &code in row {
+            counts[code as usize] += 1;
+        }
+        Ok(())
+    })?;
+    Ok(counts.split_off(FIRST as usize))
+}
+
 fn kind(data: &Dataset) -> String {
     let stored = match (data.format, data.values.are_bytes()) {
         (Format::Glyphs, _) => "digits that the program draws",
@@ -181,6 +234,7 @@ fn kind(data: &Dataset) -> String {
         (Format::Images, true) => "images",
         (Format::Images, false) => "images of 16 bits",
         (Format::Table, _) => "table",
+        (Format::Text, _) => "lines of text",
     };
     let place = match &data.values {
         Values::Disk(disk) if disk.are_unpacked() => ", too large for data.memory: unpacked in a temporary file",
@@ -191,6 +245,9 @@ fn kind(data: &Dataset) -> String {
 }
 
 fn shape(data: &Dataset) -> String {
+    if let Some(text) = &data.text {
+        return format!("up to {} {} of {}", text.places - 1, text.tokens.word(), count(text.words.len() as u64));
+    }
     if let Some((extents, categories)) = data.encoding.as_ref().and_then(Encoding::categories) {
         let extents: Vec<String> = extents.iter().map(usize::to_string).collect();
         let values = if extents.is_empty() { "1".to_owned() } else { extents.join(" x ") };
@@ -249,7 +306,13 @@ fn as_json(data: &Dataset, columns: &[Described]) -> Result<Value> {
         "train": data.train.len(), "validation": data.validation.len(), "test": data.test.len(),
         "bytes": size(data), "hash": data.hash,
     });
-    if columns.is_empty() {
+    if let Some(text) = &data.text {
+        let [least, mean, most] = lengths(data)?;
+        value["tokens"] = json!({
+            "kind": text.tokens, "places": text.places, "words": text.words, "counts": frequencies(data, text)?,
+            "unseen": text.unseen, "least": least, "mean": mean, "most": most,
+        });
+    } else if columns.is_empty() {
         let [low, mean, high] = range(data)?;
         (value["min"], value["mean"], value["max"]) = (json!(low), json!(mean), json!(high));
     } else {

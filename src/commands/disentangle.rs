@@ -62,7 +62,7 @@ pub fn run(args: &DisentangleArgs, report: &Report) -> Result<()> {
         files(folder).iter().try_for_each(|file| trained.spare(file))?;
     }
     let session = &mut trained.session;
-    session.model.need(&[Need::Numbers], "elbo disentangle")?;
+    session.model.need(&[Need::Numbers, Need::Values], "elbo disentangle")?;
     let (part, name) = match args.part {
         Some(_) => open::part(session.data()?, args.part)?,
         None => (0..session.data()?.len(), "whole"),

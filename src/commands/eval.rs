@@ -1,6 +1,7 @@
 //! `elbo eval`: how good a trained model is, in nats per example.
 
 mod prior;
+mod text;
 
 use super::open;
 use crate::cli::EvalArgs;
@@ -110,6 +111,8 @@ pub(super) struct Measured {
     pub scaled: bool,
     /// By what the density of the prior was normalised, where that was estimated.
     pub partition: Option<Partition>,
+    /// What is told of text.
+    pub text: Option<text::OfText>,
 }
 
 impl Measured {
@@ -140,6 +143,12 @@ impl Measured {
             let layer = |layer: &Layer| json!({ "latent": layer.latent, "rate": layer.rate, "active": layer.active });
             value["layers"] = summary.layers.iter().map(layer).collect();
             value["latent"] = json!(summary.layers.iter().map(|layer| layer.latent).sum::<usize>());
+        }
+        if let Some(text) = &self.text {
+            let nats = likelihood.as_ref().map(|likelihood| likelihood.neg_log_px);
+            for (key, found) in text.as_json(summary.terms.neg_elbo(), nats).as_object().into_iter().flatten() {
+                value[key] = found.clone();
+            }
         }
         if let Some(accuracy) = self.accuracy {
             value["accuracy"] = json!(accuracy);
@@ -214,7 +223,7 @@ pub(super) fn measure(
     if samples.is_some() {
         session.model.need(&[Need::Numbers], "--samples")?;
     }
-    let exact = is_likelihood(session)?;
+    let (exact, of_text) = (is_likelihood(session)?, part.clone());
     let summary = eval::summary(session, part.clone(), seed)?;
     let neg_elbo = summary.terms.neg_elbo();
     if !neg_elbo.is_finite() {
@@ -228,6 +237,7 @@ pub(super) fn measure(
     let density = is_density(session)?;
     let values = session.model.width as f64;
     let partition = session.partition;
+    let text = text::measure(session, of_text, seed)?;
     Ok(Measured {
         summary,
         likelihood,
@@ -240,6 +250,7 @@ pub(super) fn measure(
         learned,
         scaled,
         partition,
+        text,
     })
 }
 
@@ -309,6 +320,9 @@ fn as_text(measured: &Measured) -> String {
             nats(log),
             format!("± {standard_error:.4}, of the prior by {draws} draws of N(0, 1), worth {effective}"),
         )
+    }));
+    rows.extend(measured.text.iter().flat_map(|text| {
+        text.rows(summary.terms.neg_elbo(), likelihood.as_ref().map(|likelihood| likelihood.neg_log_px))
     }));
     rows.extend(measured.accuracy.map(|share| row("accuracy", format!("{:.2} %", 100.0 * share), "of labels".into())));
     rows.extend(learned.as_ref().map(|learned| learned.in_words(*scaled).to_vec()));

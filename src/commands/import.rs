@@ -285,6 +285,7 @@ fn unknown(network: &Network) -> DataRecord {
         floats: true,
         hash: String::new(),
         encoding: None,
+        text: None,
         classes: None,
         of_classes: None,
         decimals: vec![],

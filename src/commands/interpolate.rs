@@ -1,6 +1,6 @@
 //! `elbo interpolate`: pairs of examples, and what lies between them.
 
-use super::{classes, open, show};
+use super::{classes, open, show, text};
 use crate::cli::{InterpolateArgs, Path};
 use crate::config::Prior;
 use crate::error::Result;
@@ -20,6 +20,9 @@ const PAIRS: usize = 6;
 /// Those of [`open::with_data`], [`open::part`] and [`open::layer`]; [`crate::error::Error::Usage`] for a pair, a number or a
 /// class that makes no sense.
 pub fn run(args: &InterpolateArgs, report: &Report) -> Result<()> {
+    if text::is_one(&args.run) {
+        return text::interpolate(args, |args, part, name| ends(&pairs(args, part.len()), part, name), report);
+    }
     let steps = open::check_steps(args.steps.unwrap_or(9), args.pair.len().max(PAIRS))?;
     let data = args.examples.data.as_deref();
     let mut trained = open::with_data(&args.run, data, Purpose::task(ENCODE, BATCH), report)?;
@@ -29,7 +32,7 @@ pub fn run(args: &InterpolateArgs, report: &Report) -> Result<()> {
     let class = classes::typed(session, "--class", args.class.as_deref())?;
     let class = if class.is_empty() { None } else { classes::one(session, "--class", args.class.as_deref())? };
     classes::say_unseen(session, &classes::repeated(class, 1), report);
-    let pairs = if args.pair.is_empty() { spread(part.len()) } else { args.pair.clone() };
+    let pairs = pairs(args, part.len());
     let examples = ends(&pairs, &part, name)?;
     let seed = session.config.train.seed;
     let layer = open::layer(session, args.layer, 0)?;
@@ -75,6 +78,11 @@ pub fn run(args: &InterpolateArgs, report: &Report) -> Result<()> {
 fn of_nearer_ends(ends: &[u32], steps: usize) -> Vec<u32> {
     let row = |pair: &[u32]| (0..steps).map(|step| pair[usize::from(2 * step >= steps)]).collect::<Vec<_>>();
     ends.chunks_exact(2).flat_map(row).collect()
+}
+
+/// The pairs that are named, or else some of a part of so many examples.
+fn pairs(args: &InterpolateArgs, count: usize) -> Vec<(usize, usize)> {
+    if args.pair.is_empty() { spread(count) } else { args.pair.clone() }
 }
 
 /// Pairs that lie far apart in the part, so that sorted data show different kinds.

@@ -40,7 +40,7 @@ pub fn run(args: &LatentArgs, report: &Report) -> Result<()> {
     let data = args.examples.data.as_deref();
     let mut trained = open::with_data(&args.run, data, Purpose::task(ENCODE, BATCH), report)?;
     let session = &mut trained.session;
-    session.model.need(&[Need::Numbers], "elbo latent")?;
+    session.model.need(&[Need::Numbers, Need::Values], "elbo latent")?;
     let told = classes::typed(session, "--class", args.class.as_deref())?;
     let class = if told.is_empty() { None } else { classes::one(session, "--class", args.class.as_deref())? };
     classes::say_unseen(session, &classes::repeated(class, 1), report);

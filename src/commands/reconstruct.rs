@@ -1,6 +1,6 @@
 //! `elbo reconstruct`: examples, and below each what the model makes of it.
 
-use super::{classes, open, show};
+use super::{classes, open, show, text};
 use crate::cli::ReconstructArgs;
 use crate::error::{Error, Result};
 use crate::model::tasks::RECONSTRUCT;
@@ -22,6 +22,9 @@ const SWAPPED: usize = 10;
 /// Those of [`open::with_data`], [`open::part`] and [`show::pairs`]; [`Error::Usage`] for a number of pictures or a
 /// class that makes no sense.
 pub fn run(args: &ReconstructArgs, report: &Report) -> Result<()> {
+    if text::is_one(&args.run) {
+        return text::reconstruct(args, shown, report);
+    }
     let all = args.as_class.as_deref() == Some("all");
     let named = (!args.example.is_empty()).then_some(args.example.len());
     let wanted = open::check_pictures(named.or(args.count).unwrap_or(if all { SWAPPED } else { PAIRS }))?;

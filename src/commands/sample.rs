@@ -3,7 +3,7 @@
 mod compare;
 mod prior;
 
-use super::{classes, open, show};
+use super::{classes, open, show, text};
 use crate::cli::{ExPost, SampleArgs};
 use crate::data::classes::list;
 use crate::error::{Error, Result};
@@ -68,8 +68,15 @@ pub fn run(args: &SampleArgs, report: &Report) -> Result<()> {
     if open::is_prior(&args.run) {
         return prior::run(args, report);
     }
-    if args.temperature.is_some() {
-        return Err(Error::Usage("--temperature is for priors of codes, which elbo train --prior-of makes".into()));
+    if text::is_one(&args.run) {
+        return text::sample(args, report);
+    }
+    if args.temperature.is_some() || args.top_k.is_some() || args.top_p.is_some() {
+        return Err(Error::Usage(
+            "--temperature is for priors of codes, which elbo train --prior-of makes, and for models of sequences, and --top-k and \
+             --top-p for those alone"
+                .into(),
+        ));
     }
     let mut trained = match args.ex_post {
         None if !args.compare => {

@@ -12,6 +12,7 @@ use crate::report::{csv, grid, npy};
 /// How the name of a file with examples ends.
 pub fn extension(record: &DataRecord) -> &'static str {
     match (record.table(), categories(record)) {
+        _ if record.text.is_some() => "txt",
         (None, _) => "png",
         // A plane of categories is a picture, or several.
         (Some(_), Some((extents, _))) if extents.len() > 1 => "png",

@@ -28,7 +28,7 @@ pub fn run(args: &TraverseArgs, report: &Report) -> Result<()> {
     let data = args.examples.data.as_deref();
     let mut trained = open::with_data(&args.run, data, Purpose::task(ENCODE, BATCH), report)?;
     let session = &mut trained.session;
-    session.model.need(&[Need::Numbers], "elbo traverse")?;
+    session.model.need(&[Need::Numbers, Need::Values], "elbo traverse")?;
     let highest = session.model.latents().len() - 1;
     let layer = open::layer(session, args.layer, highest)?;
     let (part, name) = open::part(session.data()?, args.examples.part)?;

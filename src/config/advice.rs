@@ -130,6 +130,8 @@ fn belongings(config: &Config) -> Vec<(&'static str, bool, &'static str)> {
         ),
         ("model.components", reads("components"), "the likelihood logistic-mixture"),
         ("model.scales", reads("scales"), "the likelihood logistic-mixture"),
+        ("model.embedding", reads("embedding"), "the likelihood tokens"),
+        ("model.word_dropout", reads("word_dropout"), "the likelihood tokens"),
         ("model.hierarchy", several, "several stochastic layers, which model.above gives"),
         ("model.norm", widths, "hidden layers that are given by their widths; in lists of layers it is \"layer-norm\""),
         ("model.prior_components", matches!(prior, Prior::Mixture | Prior::Vamp), "the priors mixture and vamp"),

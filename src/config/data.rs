@@ -13,7 +13,8 @@ const MAX_SIDE: usize = 4096;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// `glyphs`, `sprites`, `mnist`, `fashion-mnist`, or a path: IDX, `.npy`, `.npz`, `.csv`, a folder of IDX files or of images.
+    /// `glyphs`, `sprites`, `mnist`, `fashion-mnist`, or a path: IDX, `.npy`, `.npz`, `.csv`, `.txt`, `.smi`, a folder of IDX files or
+    /// of images.
     pub source: String,
     /// MiB that the examples of a source may take in memory, as they are stored or as a model takes them. What takes more
     /// stays on the disk, and is read when it is wanted.
@@ -66,8 +67,14 @@ pub struct DataConfig {
     pub missing: Vec<String>,
     /// Tables: what separates the whole part of a number from the rest.
     pub decimal: Decimal,
-    /// Tables: what to do with a word in a column of categories that the model was not trained on.
+    /// Tables: what to do with a word in a column of categories that the model was not trained on. Text: with such a token.
     pub unknown: Unknown,
+    /// Text: what a line is cut into.
+    pub tokens: Tokens,
+    /// Text: the most tokens of a line.
+    pub length: usize,
+    /// Text: what becomes of longer lines.
+    pub longer: Longer,
     /// Tables: what columns hold, by their names; `*` stands for all that are not named.
     pub columns: BTreeMap<String, ColumnType>,
 }
@@ -204,6 +211,39 @@ pub enum Unknown {
     Anomalous,
 }
 
+/// What lines of text are cut into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tokens {
+    /// Unicode characters.
+    Characters,
+    /// Bytes, whatever they mean.
+    Bytes,
+    /// Atoms, bonds and rings of molecules in SMILES.
+    Smiles,
+}
+
+impl Tokens {
+    /// The word for it in a configuration.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Characters => "characters",
+            Self::Bytes => "bytes",
+            Self::Smiles => "smiles",
+        }
+    }
+}
+
+/// What becomes of lines that are too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Longer {
+    /// They are cut, and have no end.
+    Cut,
+    /// They are left out.
+    Skip,
+}
+
 /// What a column of a table holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -282,6 +322,9 @@ impl Default for DataConfig {
             missing: vec![],
             decimal: Decimal::Auto,
             unknown: Unknown::Refuse,
+            tokens: Tokens::Characters,
+            length: 64,
+            longer: Longer::Cut,
             columns: BTreeMap::new(),
         }
     }

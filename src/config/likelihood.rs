@@ -18,6 +18,8 @@ pub enum Domain {
     Categories,
     /// Columns of a table, each of a type of its own.
     Columns,
+    /// Tokens of a text, each as its number.
+    Tokens,
 }
 
 /// The values that a model wants, and the word of its likelihood, for messages.
@@ -84,6 +86,8 @@ likelihoods! {
     Categorical = "categorical", Categories, [];
     /// Each column of a table by its type: numeric with a learned variance, binary, category, count (Poisson).
     Heterogeneous = "heterogeneous", Columns, [];
+    /// A sequence of tokens, each one of a vocabulary given those before it: text, molecules.
+    Tokens = "tokens", Tokens, ["cell", "embedding", "word_dropout"];
 }
 
 impl Takes {

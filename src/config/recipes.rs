@@ -30,6 +30,16 @@ pub const RECIPES: &[(&str, &str, &str)] = &[
         include_str!("../../assets/recipes/mixture-prior.toml"),
         "dynamic with a mixture of 500 normal distributions as its prior",
     ),
+    (
+        "text",
+        include_str!("../../assets/recipes/text.toml"),
+        "sequences of characters: recurrent encoder and decoder of 256 units, 32 latents, word dropout",
+    ),
+    (
+        "smiles",
+        include_str!("../../assets/recipes/smiles.toml"),
+        "molecules in SMILES: recurrent encoder and decoder of 256 units, 56 latents",
+    ),
     ("flow-prior", include_str!("../../assets/recipes/flow-prior.toml"), "dynamic with a prior of coupling layers"),
     (
         "energy-prior",
@@ -211,7 +221,20 @@ mod tests {
         let first = map(3, 128) + map(3, 128) + map(1, 64);
         let others = 7 * (map(6, 128) + map(4, 128) + map(1, 64));
         assert_eq!(count, 512 * 64 + first + others + map(1, 64) + map(1, 512));
-        assert_eq!(rows.len() + layers.len() + 1, RECIPES.len());
+        // Embeddings, what begins the decoder, recurrent layers of 256 units, and the heads.
+        for (name, vocabulary, latent) in [("text", 100, 32), ("smiles", 40, 56)] {
+            let config = resolve(Some(name), &[]).unwrap();
+            let model = Model::with(&config, [1, 1, 65], Source::Tokens(vocabulary), None, false, 0).unwrap();
+            let count: usize = model.parameters().iter().map(|parameter| parameter.shape.count()).sum();
+            let layer = |inputs: usize| (inputs + 1 + 257) * 768;
+            let heads = 257 * (2 * latent + vocabulary);
+            assert_eq!(
+                count,
+                2 * 64 * vocabulary + layer(64) + layer(64 + latent) + (latent + 1) * 256 + heads,
+                "{name}"
+            );
+        }
+        assert_eq!(rows.len() + layers.len() + 3, RECIPES.len());
         for (name, latent, likelihood, binarise, parameters) in layers {
             let config = resolve(Some(name), &[]).unwrap();
             assert_eq!((config.model.latent, config.model.likelihood), (*latent, *likelihood), "{name}");

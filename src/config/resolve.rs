@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 ///
 /// `recipe` is the name of one of [`RECIPES`] or the path of a TOML file (it ends in `.toml` or contains a path
 /// separator); what it leaves out is as in [`Config::default`]. Where none is named, a table with a header gets the recipe
-/// `table`. `overrides` are pairs of a key, dotted (`model.latent`)
+/// `table`, and text `text` or `smiles`. `overrides` are pairs of a key, dotted (`model.latent`)
 /// or its last segment where that is unique (`latent`), and a value as text.
 ///
 /// # Errors
@@ -59,15 +59,20 @@ fn follow_log_variance(tree: &mut Table) {
 }
 
 /// The recipe for the source that the settings name, where it is none for images: the type of each column of a table says
-/// how it is distributed.
+/// how it is distributed, and text takes a model of sequences.
 fn for_source(overrides: &[(String, String)]) -> Option<&'static str> {
     let (_, source) = overrides.iter().find(|(key, _)| matches!(key.as_str(), "data.source" | "source"))?;
     let end = Path::new(source).extension()?.to_string_lossy().to_ascii_lowercase();
-    matches!(end.as_str(), "csv" | "tsv").then_some("table")
+    match end.as_str() {
+        "csv" | "tsv" => Some("table"),
+        "txt" => Some("text"),
+        "smi" | "smiles" => Some("smiles"),
+        _ => None,
+    }
 }
 
 /// Keys that came after runs had been saved without them: those were trained as the defaults of these keys say.
-const LATER: [&str; 55] = [
+const LATER: [&str; 61] = [
     "model.discriminator_layers",
     "model.discriminator_features",
     "model.discriminator_spectral",
@@ -78,6 +83,12 @@ const LATER: [&str; 55] = [
     "objective.label_smoothing",
     "objective.instance_noise",
     "objective.instance_noise_epochs",
+    "model.cell",
+    "model.embedding",
+    "model.word_dropout",
+    "data.tokens",
+    "data.length",
+    "data.longer",
     "model.class_prior",
     "model.classifier",
     "objective.classify",

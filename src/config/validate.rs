@@ -3,9 +3,12 @@
 mod codes;
 mod discriminator;
 mod inferred;
+mod sequence;
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
+
+pub use sequence::MAX_UNITS;
 
 use super::{
     Anneal, Binarise, Bound, Condition, Config, Curve, Domain, Hierarchy, Layer, Layers, Likelihood, ModelConfig, Norm,
@@ -100,6 +103,7 @@ pub fn validate(config: &Config) -> Result<()> {
     codes::check_codes(config)?;
     inferred::check_inferred(config)?;
     codes::check_prior_of_codes(config)?;
+    sequence::check_sequence(config)?;
     check_schedule(schedule)?;
 
     count("train.epochs", train.epochs, 1..=1_000_000)?;
@@ -122,6 +126,7 @@ fn check_binarise(binarise: Binarise, likelihood: Likelihood) -> Result<()> {
         Domain::Levels => "256 levels",
         Domain::Counts => "counts",
         Domain::Categories => "categories",
+        Domain::Tokens => "tokens",
         Domain::Unit | Domain::Numbers | Domain::Columns => return Ok(()),
     };
     let allowed = format!("none where model.likelihood is {}, which is for {values}", likelihood.name());

@@ -20,6 +20,14 @@ pub const NO_CATEGORIES: &str = "these are pixels, and the categorical likelihoo
 /// [`Error::Data`], with the first thing that does not fit and what to do about it.
 pub fn check(dataset: &Dataset, takes: Takes) -> Result<()> {
     let Takes { domain, likelihood } = takes;
+    if (domain == Domain::Tokens) != (dataset.format == Format::Text) {
+        let name = &dataset.name;
+        return Err(Error::Data(if domain == Domain::Tokens {
+            format!("{name}: the likelihood tokens takes text, a .txt or .smi file of lines")
+        } else {
+            format!("{name}: this is text, and the likelihood {likelihood} takes none; choose `--recipe text`")
+        }));
+    }
     if let Some(encoding) = &dataset.encoding {
         encoding.check(&dataset.name, takes)?;
     } else if domain == Domain::Categories {
@@ -63,6 +71,7 @@ pub fn can_be(x: f32, domain: Domain) -> bool {
         // A level in single precision, or read as text.
         Domain::Levels => (0.0..=1.0).contains(&x) && (255.0 * x - (255.0 * x).round()).abs() < 1e-3,
         Domain::Counts => (0.0..=MAX_COUNTED).contains(&x) && x.fract() == 0.0,
+        Domain::Tokens => x >= 0.0 && x.fract() == 0.0,
         Domain::Numbers | Domain::Columns => true,
     }
 }
@@ -74,6 +83,7 @@ pub fn taken(Takes { domain, likelihood }: Takes) -> String {
         Domain::Counts => &format!("counts, whole numbers from 0 to {MAX_COUNTED}"),
         Domain::Unit => "values from 0 to 1",
         Domain::Categories => "a 1 among zeros for each value, or probabilities",
+        Domain::Tokens => "numbers of tokens",
         Domain::Numbers | Domain::Columns => "finite values",
     };
     format!(", but the {likelihood} likelihood takes {values}")

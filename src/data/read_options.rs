@@ -3,6 +3,7 @@
 use rand::seq::SliceRandom;
 
 use super::table::Encoding;
+use super::text::vocabulary::Vocabulary;
 use super::{Format, NO_LABEL};
 use crate::config::{DataConfig, Domain, Scale, Takes};
 use crate::rng::{Philox, Stream};
@@ -30,6 +31,8 @@ pub struct FittedPreprocessing<'a> {
     pub encoding: Option<&'a Encoding>,
     /// The names of the classes.
     pub classes: Option<&'a [String]>,
+    /// The tokens of text.
+    pub text: Option<&'a Vocabulary>,
     /// Whether the values of the training were numbers; otherwise they were bytes, of which 255 is white.
     pub floats: bool,
 }
@@ -46,7 +49,7 @@ pub struct Labels {
 /// What is done to numbers that come in no particular unit.
 fn wanted(domain: Domain) -> Scale {
     match domain {
-        Domain::Unit | Domain::Levels | Domain::Counts | Domain::Categories => Scale::None,
+        Domain::Unit | Domain::Levels | Domain::Counts | Domain::Categories | Domain::Tokens => Scale::None,
         Domain::Numbers | Domain::Columns => Scale::Standardise,
     }
 }
@@ -93,7 +96,7 @@ impl<'a> ReadOptions<'a> {
         match self.takes.domain {
             Domain::Counts | Domain::Categories => true,
             Domain::Levels => !bytes,
-            Domain::Unit | Domain::Numbers | Domain::Columns => false,
+            Domain::Unit | Domain::Numbers | Domain::Columns | Domain::Tokens => false,
         }
     }
 
@@ -148,6 +151,7 @@ impl Labels {
 pub fn misplaced(config: &DataConfig, format: Format) -> Option<(&'static str, &'static str)> {
     let default = DataConfig::default();
     let (array, table, images) = (format == Format::Array, format == Format::Table, format == Format::Images);
+    let text = format == Format::Text;
     let stored = !matches!(format, Format::Glyphs | Format::Sprites);
     let settings = [
         ("scale", "arrays, tables and pictures in files", stored, matches!(config.scale, Scale::Auto | Scale::None)),
@@ -157,7 +161,10 @@ pub fn misplaced(config: &DataConfig, format: Format) -> Option<(&'static str, &
         ("columns", "tables", table, config.columns == default.columns),
         ("missing", "tables", table, config.missing == default.missing),
         ("decimal", "tables", table, config.decimal == default.decimal),
-        ("unknown", "tables", table, config.unknown == default.unknown),
+        ("unknown", "tables and text", table || text, config.unknown == default.unknown),
+        ("tokens", "text", text, config.tokens == default.tokens),
+        ("length", "text", text, config.length == default.length),
+        ("longer", "text", text, config.longer == default.longer),
         ("resize", "folders of images", images, config.resize == default.resize),
         (
             "colour",

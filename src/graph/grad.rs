@@ -187,6 +187,7 @@ pub fn differentiable(op: &Op) -> &'static [usize] {
     match op {
         Affine { .. } | Conv { .. } | GroupNorm { .. } | ConcatBroadcast { .. } => &[0, 1],
         LogPrior { .. } => &[1, 0],
+        Gru { .. } => &[0, 1, 2],
         ConcatOneHot { .. }
         | Op::Activation { .. }
         | Sample { .. }
@@ -244,6 +245,8 @@ pub fn reads(graph: &Graph, of: Id, input: usize, dy: Id) -> Vec<Id> {
         Op::GroupNorm { x, moments, .. } if input == 1 => vec![x, moments, dy],
         Op::Activation { .. } => vec![dy, derived_at(graph, of)],
         Op::ConcatOneHot { .. } | Op::ConcatBroadcast { .. } => vec![dy],
+        // What the layer remembered is read too, which lies beside what it made.
+        Op::Gru { w, .. } => vec![of, w, dy],
         Op::LogRatio { stats, .. } => vec![stats, dy],
         ref op => [op.inputs(graph), vec![dy]].concat(),
     }

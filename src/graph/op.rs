@@ -9,7 +9,7 @@ use super::general::{Axis, Elements, Reduction, reduced};
 use super::grad::{differentiable, reads};
 use super::mixture::Mixture;
 use super::{Graph, Id};
-use crate::config::{Activation, Binarise};
+use crate::config::{Activation, Binarise, MAX_UNITS};
 use crate::error::{Error, Result};
 use crate::shape::Shape;
 use std::sync::Arc;
@@ -30,6 +30,8 @@ pub enum Source {
     Bytes,
     /// f32.
     Floats,
+    /// f32, numbers of tokens of a vocabulary of so many.
+    Tokens(usize),
     /// A number for each column, f32: of so many categories, which become a one among zeros, or where that is 0 taken as it is.
     Codes(Arc<[u32]>),
 }
@@ -174,6 +176,10 @@ pub enum Op {
     /// The gradient of `TakeRows` for its rows: each row dy is added to the row of its index, in the order of the rows, [R, W],
     /// [R] → [rows, W].
     AddRows { dy: Id, index: Id, rows: usize },
+    /// A recurrent layer of gated units by the equations of `torch.nn.GRU` over all T steps of rows, [R·T, 3H], [R, H],
+    /// [H + 1, 3H] → [R·T, H]: of what the gates are given at each step (reset, update, new), the units before the first step, and
+    /// what the units give to the gates of the next, the bias as the last row (Cho et al. 2014).
+    Gru { gates: Id, begun: Id, w: Id },
     /// The same numbers in other extents.
     Reshape { x: Id, shape: Shape },
     /// x, as something that no gradient passes.
@@ -217,6 +223,7 @@ impl Op {
             Map(ref of) | Reduce { ref of, .. } => of.operands.iter().map(|&(id, _)| id).collect(),
             TakeRows { x, index } => vec![x, index],
             AddRows { dy, index, .. } => vec![dy, index],
+            Gru { gates, begun, w } => vec![gates, begun, w],
             Vjp { of, input, dy } => reads(graph, of, input, dy),
         }
     }
@@ -390,6 +397,12 @@ pub fn infer(op: &Op, graph: &Graph) -> Result<Shape> {
         AddRows { dy, index, rows } => {
             need(shape(dy).rows() == shape(index).count())?;
             Shape::new(&[rows, shape(dy).columns()])
+        }
+        Gru { gates, begun, w } => {
+            let (rows, width) = (shape(begun).rows(), shape(begun).columns());
+            need(rows > 0 && shape(gates).rows().is_multiple_of(rows) && shape(gates).columns() == 3 * width)?;
+            need(shape(w) == Shape::new(&[width + 1, 3 * width]) && width <= MAX_UNITS)?;
+            Shape::new(&[shape(gates).rows(), width])
         }
         Reshape { x, shape: new } => {
             need(shape(x).count() == new.count())?;

@@ -275,6 +275,7 @@ impl<'a> File<'a> {
             | Op::Reduce { .. }
             | Op::Product { .. }
             | Op::TakeRows { .. }
+            | Op::Gru { .. }
             | Op::AddRows { .. }
             | Op::Reshape { .. }
             | Op::StopGradient { .. }) => {

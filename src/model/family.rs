@@ -5,8 +5,8 @@ use super::phases::Phase;
 use super::tasks::{
     DECODE, DESCEND, ENCODE, ENERGIES, EVALUATE, EXPLAIN, IMPORTANCE, IMPUTE, NATURAL, RECONSTRUCT, SAMPLE, SCORE, Task,
 };
-use super::{Model, adversary, autoregressive, factor, gan, inferred, objective, quantise};
-use crate::config::{Condition, Config, ModelConfig};
+use super::{Model, adversary, autoregressive, factor, gan, inferred, objective, quantise, sequence};
+use crate::config::{Condition, Config, Likelihood, ModelConfig};
 
 /// A family.
 pub struct Family {
@@ -25,6 +25,7 @@ pub fn of(model: &ModelConfig) -> &'static Family {
     match model.condition {
         _ if model.prior_codes > 0 => &autoregressive::FAMILY,
         _ if model.codes > 0 => &quantise::FAMILY,
+        _ if model.likelihood == Likelihood::Tokens => &sequence::FAMILY,
         Condition::Inferred => &inferred::FAMILY,
         Condition::None | Condition::Label => &VAE,
     }
@@ -49,7 +50,8 @@ static TASKS: &[Task] = &[
     Task { name: ENERGIES, takes_samples: false, build: |model, batch, _| model.energies(batch) },
 ];
 
-fn phases(config: &Config) -> Vec<Phase> {
+/// The phases of a variational autoencoder.
+pub(super) fn phases(config: &Config) -> Vec<Phase> {
     match &config.objective {
         objective if objective.factor > 0.0 => factor::phases(config),
         objective if objective.adversary > 0.0 => adversary::phases(config),

@@ -6,6 +6,7 @@ use super::codebook;
 use super::likelihood;
 use super::network::{Map, MapKind};
 use super::parts::{Start, Tensor};
+use super::sequence;
 use crate::config::Init;
 use crate::rng::{Philox, Stream};
 
@@ -78,6 +79,10 @@ pub fn initial(model: &Model, seed: u64, OfData { means, examples, class_prior }
         let mut rng = Philox::new(seed, Stream::Init, tensors.len() as u32, 0);
         tensors.push(started(model.config.init, &mut rng, &tensor, examples));
     }
+    for tensor in sequence::tensors(model) {
+        let mut rng = Philox::new(seed, Stream::Init, tensors.len() as u32, 0);
+        tensors.push(started(model.config.init, &mut rng, &tensor, examples));
+    }
     for map in model.classifier() {
         let mut rng = Philox::new(seed, Stream::Init, tensors.len() as u32, 0);
         tensors.push(drawn(&mut rng, bounds(model.config.init, &map, 1), map.inputs, map.outputs));
@@ -100,6 +105,7 @@ fn started(init: Init, rng: &mut Philox, tensor: &Tensor, examples: &[f32]) -> V
     match tensor.start {
         Start::Constant(value) => vec![value; count],
         Start::Normal(deviation) => (0..count).map(|_| deviation * rng.normal()).collect(),
+        Start::Uniform(bound) => (0..count).map(|_| bound * (2.0 * rng.uniform() - 1.0)).collect(),
         Start::Map => {
             let kind = MapKind::Dense { from: None, to: None };
             let map = Map { name: tensor.name.clone(), inputs: rows - 1, outputs, kind };

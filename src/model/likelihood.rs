@@ -18,6 +18,7 @@ mod outside;
 mod poisson;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 use super::Model;
 use crate::config::{self, Domain, ModelConfig};
@@ -138,6 +139,7 @@ pub static LIKELIHOODS: &[&Likelihood] = &[
     &multinomial::LIKELIHOOD,
     &categorical::LIKELIHOOD,
     &heterogeneous::LIKELIHOOD,
+    &tokens::LIKELIHOOD,
 ];
 
 /// The likelihood of a configuration.

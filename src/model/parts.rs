@@ -20,6 +20,8 @@ pub enum Start {
     Constant(f32),
     /// Normal deviates around 0 with this standard deviation.
     Normal(f32),
+    /// Uniform numbers from minus this one to it.
+    Uniform(f32),
     /// An affine map [inputs + 1, outputs], drawn as those of layers are.
     Map,
     /// An example of the training part in each row, as encoders are shown it.

@@ -16,7 +16,7 @@ use super::parts::Tensor;
 use super::posterior::{Given, Transformed};
 use super::spectral::Player;
 use super::vae::of_layer;
-use super::{Model, codebook, inferred, ladder, likelihood};
+use super::{Model, codebook, inferred, ladder, likelihood, sequence};
 use crate::config::Hierarchy;
 use crate::error::Result;
 use crate::graph::{Axis, Graph, Id, Op, Reduction};
@@ -45,6 +45,8 @@ pub(super) struct Networks {
     pub classifier: Vec<Id>,
     /// log p(y), where it is a tensor.
     pub class_prior: Option<Id>,
+    /// Those of the recurrent layers of a model of sequences.
+    pub recurrent: Vec<Id>,
 }
 
 /// What the lowest encoder puts out for examples.
@@ -173,6 +175,9 @@ impl Model {
         let codebook = codebook.collect::<Result<_>>()?;
         let classifier = self.classifier();
         let classifier = classifier.iter().map(|map| graph.parameter(&map.name, map.shape())).collect::<Result<_>>()?;
+        let recurrent = sequence::tensors(self);
+        let recurrent = recurrent.into_iter().map(|tensor| graph.parameter(&tensor.name, tensor.shape));
+        let recurrent = recurrent.collect::<Result<_>>()?;
         let class_prior = self.class_prior().map(|shape| graph.parameter(inferred::CLASS_PRIOR, shape)).transpose()?;
         let spectral = self.spectral_tensors().into_iter().map(|tensor| graph.parameter(&tensor.name, tensor.shape));
         let spectral = spectral.collect::<Result<_>>()?;
@@ -187,6 +192,7 @@ impl Model {
             codebook,
             classifier,
             class_prior,
+            recurrent,
         })
     }
 
@@ -221,7 +227,11 @@ impl Model {
 
     /// What the lowest encoder says of examples [B, D] and their classes [B].
     pub(super) fn encoder(&self, graph: &mut Graph, networks: &Networks, x: Id, class: Option<Id>) -> Result<Encoded> {
-        let shown = self.presentation().encoder_input(graph, x)?;
+        let shown = if self.is_sequence() {
+            self.read_through(graph, networks, x)?
+        } else {
+            self.presentation().encoder_input(graph, x)?
+        };
         let (steps, weights) = &networks.encoders[0];
         let out = network::apply(graph, shown, steps, weights, class)?;
         let (latent, context) = (self.config.latent, (self.posterior().context)(&self.config));
@@ -319,7 +329,11 @@ impl Model {
         Inferred { encoded, layers, priors }: Inferred,
         class: Option<Id>,
     ) -> Result<Forward> {
-        let out = networks.decode(graph, layers[0].z, class)?;
+        let out = if self.is_sequence() {
+            self.told_before(graph, networks, layers[0].z, x)?
+        } else {
+            networks.decode(graph, layers[0].z, class)?
+        };
         let out = likelihood::append_globals(graph, self, out, networks.shared)?;
         let prior = self.prior_parts(graph, networks)?;
         let discriminator = self.player(graph, &networks.discriminator, &networks.spectral)?;

@@ -32,8 +32,11 @@ pub const IMPUTE: &str = "impute";
 pub const ENERGIES: &str = "energies";
 /// Which class an example is of: [`Model::classify`].
 pub const CLASSIFY: &str = "classify";
-/// Which code a cell may have by those before it, of a prior of codes: [`super::autoregressive`].
+/// Which code a cell may have by those before it, of a prior of codes: [`super::autoregressive`]. Of a model of sequences which
+/// token may follow: [`super::sequence`].
 pub const NEXT: &str = "next";
+/// What the decoder of sequences begins with, given latents: [`super::sequence`].
+pub const BEGIN: &str = "begin";
 
 /// The graph of a task for so many examples, and for so many samples of each where it takes samples.
 pub type Answer = fn(&Model, usize, usize) -> Result<Graph>;
@@ -54,6 +57,8 @@ pub struct Task {
 pub enum Need {
     /// Latents that are numbers.
     Numbers,
+    /// Examples that are numbers or categories of pictures and tables, and no text.
+    Values,
     /// Classes that are inferred.
     Classifier,
     /// A single stochastic layer.
@@ -102,6 +107,10 @@ impl Model {
                 "with latents; this one is the prior of the codes of a VQ-VAE (model.prior_codes = {})",
                 config.prior_codes
             )),
+            Need::Values if self.is_sequence() => Some(format!(
+                "of pictures, tables and arrays; this one is of sequences of tokens (model.likelihood = {})",
+                config.likelihood.name()
+            )),
             Need::Numbers if self.has_codes() => Some(format!(
                 "whose latents are numbers; those of this one are codes (model.codes = {}), with nothing between them",
                 config.codes
@@ -127,6 +136,7 @@ impl Model {
             )),
             Need::Classifier
             | Need::Numbers
+            | Need::Values
             | Need::OneLayer
             | Need::StandardPrior
             | Need::DirectDraws

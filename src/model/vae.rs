@@ -4,9 +4,10 @@
 use super::likelihood::Density;
 use super::stack::{Forward, Networks, sum};
 use super::weights::{DISTORTION, RATE, Weights};
-use super::{autoregressive, codebook, likelihood, network, presentation};
+use super::{autoregressive, codebook, likelihood, network, presentation, sequence};
 use crate::config::{Binarise, Condition, Config, Domain, Hierarchy, MAX_PARAMETERS, ModelConfig};
 use crate::data::table::Encoding;
+use crate::data::text::vocabulary::Vocabulary;
 use crate::data::{Dataset, NO_CATEGORIES};
 use crate::error::{Error, Result};
 use crate::graph::columns::Columns;
@@ -89,6 +90,7 @@ impl Model {
     /// Those of [`Model::with`].
     pub fn new(config: &Config, data: &Dataset) -> Result<Self> {
         let source = match data.values.codes() {
+            _ if data.text.is_some() => Source::Tokens(data.text.as_ref().map_or(0, Vocabulary::len)),
             Some(columns) => Source::Codes(columns),
             None if data.values.are_bytes() => Source::Bytes,
             None => Source::Floats,
@@ -126,6 +128,11 @@ impl Model {
         if config.model.likelihood.domain() == Domain::Categories && encoding.is_none() {
             return Err(Error::Data(NO_CATEGORIES.into()));
         }
+        if (config.model.likelihood.domain() == Domain::Tokens) != matches!(source, Source::Tokens(_)) {
+            return Err(Error::Data(
+                "model.likelihood = tokens is for text, and text for that likelihood alone".into(),
+            ));
+        }
         if config.model.prior_codes > 0 {
             return Self::of_codes(config, shape, source);
         }
@@ -138,6 +145,7 @@ impl Model {
         let count: u64 = model.all_maps()?.iter().map(count).sum();
         let count = count + likelihood::global(&model).map_or(0, |global| global.count as u64);
         let own = [model.posterior_tensors(), model.prior_tensors(), codebook::tensors(&model.config)].concat();
+        let own = [own, sequence::tensors(&model)].concat();
         let count = count + own.iter().map(|tensor| tensor.shape.count() as u64).sum::<u64>();
         let count = count + model.class_prior().map_or(0, |shape| shape.count() as u64);
         if !model.config.discriminator_layers.is_empty() {
@@ -175,6 +183,9 @@ impl Model {
     /// # Errors
     /// [`Error::Usage`] where layers do not fit together; never of a model that [`Model::with`] made.
     pub fn networks(&self) -> Result<[Vec<network::Step>; 2]> {
+        if self.is_sequence() {
+            return Ok(self.sequence_heads());
+        }
         let encoder = network::encoder(&self.config, self.shape, self.classes)?;
         let outputs =
             self.columns.as_ref().map_or_else(|| likelihood::outputs(&self.config, self.shape), |c| c.outputs());
@@ -447,6 +458,9 @@ impl Model {
     pub fn output_width(&self) -> usize {
         if let Some(columns) = &self.columns {
             return columns.outputs();
+        }
+        if self.is_sequence() {
+            return self.width * self.vocabulary();
         }
         let beside = likelihood::global(self).map_or(0, |global| global.places);
         likelihood::outputs(&self.config, self.shape) + beside

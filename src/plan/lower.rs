@@ -11,6 +11,7 @@ mod norm;
 mod objective;
 mod posterior;
 pub(super) mod products;
+mod recurrent;
 mod sums;
 mod table;
 
@@ -116,6 +117,8 @@ pub fn unshared(
         row: ending.and_then(|ending| ending.row).unwrap_or(Row { first: 0, columns }),
         places: BTreeMap::new(),
         parts: BTreeMap::new(),
+        remembered: BTreeMap::new(),
+        gone_back: BTreeMap::new(),
     };
     lowering.fix_places(&parameters, &trained, &found)?;
     let groups = fuse(&graph, &roots);
@@ -200,6 +203,11 @@ pub(super) struct Lowering<'a> {
     places: BTreeMap<Id, View>,
     /// Terms of the loss that are stored as partial sums, and how many there are for each row.
     parts: BTreeMap<Id, (View, usize)>,
+    /// What recurrent layers keep for the way back: their units one step before, and their gates.
+    remembered: BTreeMap<Id, [View; 2]>,
+    /// What the way back through a recurrent layer gives to the gates by way of its units, by the layer and the gradient of what it
+    /// makes.
+    gone_back: BTreeMap<(Id, Id), View>,
 }
 
 /// Everything about a step but its params and its buffers.
@@ -446,13 +454,14 @@ impl Lowering<'_> {
             Product { a, b, batch, transposed } => self.batched_product(id, [a, b], batch, transposed),
             TakeRows { x, index } => self.take_rows(id, x, index, false),
             AddRows { dy, index, .. } => self.take_rows(id, dy, index, true),
-            Vjp { of, input, dy } => self.vjp(id, of, input, dy)?,
+            Gru { .. } => self.gru(id, live),
+            Vjp { of, input, dy } => self.vjp(id, of, input, dy, live)?,
         }
         Ok(())
     }
 
     /// The gradient of a node for one of its inputs, by itself.
-    fn vjp(&mut self, id: Id, of: Id, input: usize, dy: Id) -> Result<()> {
+    fn vjp(&mut self, id: Id, of: Id, input: usize, dy: Id, live: &BTreeSet<Id>) -> Result<()> {
         use Op::*;
         match (self.graph.op(of), input) {
             (&Affine { w, .. }, 0) => self.affine_grad_input(dy, w, id, None),
@@ -463,6 +472,7 @@ impl Lowering<'_> {
             (&GroupNorm { x, w, moments }, _) => {
                 self.group_norm_grad_weight(id, [x, moments, dy], self.shape(w).columns());
             }
+            (Gru { .. }, input) => self.gru_grad(id, (of, input, dy), live)?,
             (ConcatOneHot { .. }, _) => self.with_class(id, dy, None),
             (&Op::Activation { kind, .. }, _) => {
                 let v = derived_at(self.graph, of);

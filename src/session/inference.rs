@@ -176,7 +176,7 @@ impl Session {
     /// # Errors
     /// [`Error::Usage`] for numbers that are no such latents, or a layer that there is not.
     pub fn decode_layer(&mut self, layer: usize, latents: &[f32], classes: &[u32]) -> Result<Vec<f32>> {
-        self.model.need(&[Need::Numbers], "decoding latents")?;
+        self.model.need(&[Need::Numbers, Need::Values], "decoding latents to values")?;
         let all = self.model.latents();
         let Some(&latent) = all.get(layer) else {
             let count = all.len();
@@ -347,6 +347,7 @@ impl Session {
         if self.model.has_codes() {
             return self.drawn_codes(numbers, seeds);
         }
+        self.model.need(&[Need::Values], "drawing values")?;
         let (plan, count) = (self.plan(Purpose::task(SAMPLE, BATCH))?, numbers.len());
         let mut all = vec![Vec::with_capacity(count * self.model.width); seeds.len()];
         for begin in (0..count).step_by(BATCH) {

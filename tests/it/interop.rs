@@ -75,9 +75,10 @@ fn words_only() -> Encoding {
     Encoding { columns: columns.collect(), range: [0.0, 1.0], array: None }
 }
 
-/// Whether pages for browsers show such a model: latents that are numbers, no classifier beside them, and draws that are no chains.
+/// Whether pages for browsers show such a model: latents that are numbers, examples that are no text, no classifier beside them, and
+/// draws that are no chains.
 pub fn is_shown(model: &ModelConfig) -> bool {
-    let numbers = model.codes == 0 && model.prior_codes == 0;
+    let numbers = model.codes == 0 && model.prior_codes == 0 && model.likelihood != Likelihood::Tokens;
     numbers && model.condition != Condition::Inferred && model.prior != Prior::Energy
 }
 
@@ -237,6 +238,7 @@ pub fn checkpoint(name: &str, mut settings: Vec<(String, String)>, shape: [usize
         floats: true,
         hash,
         encoding,
+        text: None,
         classes,
         of_classes: None,
         decimals: vec![],

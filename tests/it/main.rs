@@ -36,6 +36,7 @@ mod program;
 mod readers;
 mod resume;
 mod score;
+mod sequences;
 mod shaders;
 mod shell;
 mod stochastic;

@@ -1,8 +1,8 @@
-//! Ten training steps as PyTorch computed them (`tests/fixtures/torch_trace.py`), on every executor.
+//! Ten training steps as PyTorch computed them (`tests/fixtures/torch_trace.py`, `torch_sequence.py`), on every executor.
 
 use crate::support::adapters;
 use bytemuck::Zeroable;
-use elbo::config::{Activation, Binarise, Config, Likelihood, OptimizerConfig};
+use elbo::config::{Activation, Binarise, Config, Likelihood, OptimizerConfig, resolve};
 use elbo::exec::{Executor, PlanId};
 use elbo::graph::op::Source;
 use elbo::kernels::StepScalars;
@@ -13,9 +13,12 @@ use std::collections::BTreeMap;
 
 const BATCH: usize = 16;
 
-/// The recorded tensors by name.
-fn recorded(likelihood: &str) -> BTreeMap<String, Vec<f32>> {
-    let path = format!("{}/tests/fixtures/torch_trace_{likelihood}.safetensors", env!("CARGO_MANIFEST_DIR"));
+/// Recorded tensors by name.
+type Trace = BTreeMap<String, Vec<f32>>;
+
+/// A file of recorded tensors.
+fn recorded(name: &str) -> Trace {
+    let path = format!("{}/tests/fixtures/{name}.safetensors", env!("CARGO_MANIFEST_DIR"));
     let bytes = std::fs::read(path).expect("the fixture is part of the repository");
     let file = SafeTensors::deserialize(&bytes).expect("the fixture is whole");
     let floats = |bytes: &[u8]| bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
@@ -23,7 +26,7 @@ fn recorded(likelihood: &str) -> BTreeMap<String, Vec<f32>> {
 }
 
 /// PyTorch's layers side by side as one affine map [inputs + 1, outputs], bias last.
-fn joined(trace: &BTreeMap<String, Vec<f32>>, prefix: &str, layers: &[&str], inputs: usize) -> Vec<f32> {
+fn joined(trace: &Trace, prefix: &str, layers: &[&str], inputs: usize) -> Vec<f32> {
     let tensor = |layer: &str, kind: &str| &trace[&format!("{prefix}.{layer}.{kind}")];
     let mut out = Vec::new();
     for row in 0..=inputs {
@@ -39,7 +42,7 @@ fn joined(trace: &BTreeMap<String, Vec<f32>>, prefix: &str, layers: &[&str], inp
 }
 
 /// All parameters in the model's order.
-fn parameters(trace: &BTreeMap<String, Vec<f32>>, prefix: &str) -> Vec<Vec<f32>> {
+fn parameters(trace: &Trace, prefix: &str) -> Vec<Vec<f32>> {
     vec![
         joined(trace, prefix, &["enc"], 196),
         joined(trace, prefix, &["mu", "lv"], 48),
@@ -68,13 +71,56 @@ fn model(likelihood: Likelihood) -> Model {
     }
 }
 
-fn step(at: usize, optimizer: &OptimizerConfig) -> StepScalars {
+/// What was recorded, and the model that it is of.
+struct Recorded {
+    name: String,
+    trace: Trace,
+    model: Model,
+    batch: usize,
+    /// All parameters in the model's order, of the tensors whose names begin so.
+    parameters: fn(&Trace, &str) -> Vec<Vec<f32>>,
+}
+
+fn of_likelihood(name: &str, likelihood: Likelihood) -> Recorded {
+    let name = format!("torch_trace_{name}");
+    Recorded { trace: recorded(&name), name, model: model(likelihood), batch: BATCH, parameters }
+}
+
+/// A model of sequences of nine tokens: `tests/fixtures/torch_sequence.py`.
+fn of_sequences() -> Recorded {
+    let mut config = resolve(Some("text"), &[]).expect("the recipe is valid").model;
+    (config.hidden, config.decoder, config.embedding, config.latent) = (vec![5, 6], vec![6, 4], 4, 3);
+    let model = Model { config, width: 7, shape: [1, 1, 7], source: Source::Tokens(9), ..model(Likelihood::Bernoulli) };
+    let name = "torch_sequence".to_owned();
+    Recorded { trace: recorded(&name), name, model, batch: 6, parameters: of_recurrent }
+}
+
+/// The parameters of that model: maps, then what reads tokens and what writes them.
+fn of_recurrent(trace: &Trace, prefix: &str) -> Vec<Vec<f32>> {
+    // PyTorch has a row for each gate of each unit, here it is a column.
+    let turned = |layer: &str, kind: &str| {
+        let [weight, bias] = ["weight", "bias"].map(|what| &trace[&format!("{prefix}.{layer}.{what}_{kind}_l0")]);
+        let inputs = weight.len() / bias.len();
+        let rows = (0..inputs).flat_map(|row| (0..bias.len()).map(move |gate| weight[gate * inputs + row]));
+        rows.chain(bias.iter().copied()).collect::<Vec<f32>>()
+    };
+    let layer = |name: &str| ["ih", "hh"].map(|kind| turned(name, kind));
+    let embedding = |name: &str| trace[&format!("{prefix}.{name}.weight")].clone();
+    let mut all =
+        vec![joined(trace, prefix, &["mu", "lv"], 6), joined(trace, prefix, &["out"], 4), embedding("enc_emb")];
+    all.extend(["enc.0", "enc.1"].map(layer).concat());
+    all.extend([embedding("dec_emb"), joined(trace, prefix, &["begin"], 3)]);
+    all.extend(["dec.0", "dec.1"].map(layer).concat());
+    all
+}
+
+fn step(at: usize, rows: usize, optimizer: &OptimizerConfig) -> StepScalars {
     let t = at as i32 + 1;
     StepScalars {
         step: at as u32,
-        rows: BATCH as u32,
+        rows: rows as u32,
         slot: at as u32,
-        row_weight: 1.0 / BATCH as f32,
+        row_weight: 1.0 / rows as f32,
         lr: optimizer.lr,
         correction1: (1.0 - f64::from(optimizer.beta1).powi(t)) as f32,
         correction2: (1.0 - f64::from(optimizer.beta2).powi(t)) as f32,
@@ -99,22 +145,23 @@ fn read(executor: &mut Executor, id: PlanId, role: &Role) -> Vec<Vec<f32>> {
 
 /// Ten steps from the recorded start with the recorded inputs and noise. The bound is 1e-4 for losses,
 /// gradients and parameters alike.
-fn follow(executor: &mut Executor, name: &str, likelihood: Likelihood, target: Target) {
-    let trace = recorded(name);
+fn follow(executor: &mut Executor, of: &Recorded, target: Target) {
+    let Recorded { name, trace, model, batch, parameters } = of;
+    let batch = *batch;
     let optimizer = Config::default().optimizer;
-    let graph = model(likelihood).train_on_inputs(BATCH).expect("the model's shapes meet");
+    let graph = model.train_on_inputs(batch).expect("the model's shapes meet");
     let resident = Resident { data_words: 4, window: 0, order_words: 4, metric_slots: 10 };
     let plan = lower("trace", graph, Some(UpdateStep::plain(&optimizer)), resident, target).expect("the plan is legal");
     let id = executor.load(plan).expect("the plan fits");
-    for (range, values) in executor.plan(id).parameters.clone().iter().zip(parameters(&trace, "init")) {
+    for (range, values) in executor.plan(id).parameters.clone().iter().zip(parameters(trace, "init")) {
         executor.write_f32(&Role::Parameters, range.offset, &values).expect("the parameters fit");
     }
     let device = executor.name();
     for at in 0..10 {
-        let part = |tensor: &str, width: usize| trace[tensor][at * BATCH * width..][..BATCH * width].to_vec();
-        executor.write_f32(&Role::Input("x".into()), 0, &part("x", 196)).expect("x fits");
-        executor.write_f32(&Role::Input("eps".into()), 0, &part("eps", 12)).expect("eps fits");
-        executor.run(id, &[step(at, &optimizer)]).expect("the step runs");
+        let part = |tensor: &str, width: usize| trace[tensor][at * batch * width..][..batch * width].to_vec();
+        executor.write_f32(&Role::Input("x".into()), 0, &part("x", model.width)).expect("x fits");
+        executor.write_f32(&Role::Input("eps".into()), 0, &part("eps", model.config.latent)).expect("eps fits");
+        executor.run(id, &[step(at, batch, &optimizer)]).expect("the step runs");
         let terms = executor.read_f32(&Role::Metrics, 2 * at, 2).expect("the metrics are there");
         for (term, recorded) in terms.iter().zip([trace["rec"][at], trace["kl"][at]]) {
             let error = (term - recorded).abs() / recorded.abs();
@@ -122,14 +169,14 @@ fn follow(executor: &mut Executor, name: &str, likelihood: Likelihood, target: T
         }
         if at == 0 {
             let found = read(executor, id, &Role::Gradients);
-            for (i, (gradient, recorded)) in found.iter().zip(parameters(&trace, "step1.grad")).enumerate() {
+            for (i, (gradient, recorded)) in found.iter().zip(parameters(trace, "step1.grad")).enumerate() {
                 let error = distance(&recorded, gradient);
                 assert!(error < 1e-4, "{device}, {name}: gradient {i} is {error:.1e} off");
             }
         }
     }
     for (i, (values, recorded)) in
-        read(executor, id, &Role::Parameters).iter().zip(parameters(&trace, "step10")).enumerate()
+        read(executor, id, &Role::Parameters).iter().zip(parameters(trace, "step10")).enumerate()
     {
         let error = distance(&recorded, values);
         assert!(error < 1e-4, "{device}, {name}: parameter {i} is {error:.1e} off after ten steps");
@@ -141,20 +188,24 @@ fn ten_steps_are_those_of_pytorch_on_the_cpu_engine() {
     for threads in [1, 2, 3] {
         for (name, likelihood) in [("bernoulli", Likelihood::Bernoulli), ("gaussian", Likelihood::Gaussian)] {
             let mut executor = Executor::Cpu(elbo::exec::cpu::Cpu::new(threads).expect("threads start"));
-            follow(&mut executor, name, likelihood, Target::Cpu);
+            follow(&mut executor, &of_likelihood(name, likelihood), Target::Cpu);
         }
+        let mut executor = Executor::Cpu(elbo::exec::cpu::Cpu::new(threads).expect("threads start"));
+        follow(&mut executor, &of_sequences(), Target::Cpu);
     }
 }
 
 #[test]
 fn ten_steps_are_those_of_pytorch_on_every_adapter() {
-    for (name, likelihood) in [("bernoulli", Likelihood::Bernoulli), ("gaussian", Likelihood::Gaussian)] {
+    let images = [("bernoulli", Likelihood::Bernoulli), ("gaussian", Likelihood::Gaussian)];
+    let images = images.map(|(name, likelihood)| of_likelihood(name, likelihood));
+    for recorded in images.into_iter().chain([of_sequences()]) {
         // A plan is right on every device, and fast on the one that it is made for.
         for target in [Target::Gpu, Target::Software, Target::Simd8] {
             // Each begins with moments of its own.
             for mut executor in adapters(true) {
                 if target != Target::Simd8 || executor.target() == target {
-                    follow(&mut executor, name, likelihood, target);
+                    follow(&mut executor, &recorded, target);
                 }
             }
         }

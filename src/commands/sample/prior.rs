@@ -22,6 +22,8 @@ pub fn run(args: &SampleArgs, report: &Report) -> Result<()> {
         ("--total", args.total.is_some()),
         ("--compare", args.compare),
         ("--data", args.data.is_some()),
+        ("--top-k", args.top_k.is_some()),
+        ("--top-p", args.top_p.is_some()),
     ] {
         if given {
             return Err(Error::Usage(format!("{flag} is for autoencoders, and this is the prior of the codes of one")));

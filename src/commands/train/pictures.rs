@@ -1,9 +1,9 @@
 //! Pictures that a run leaves after its epochs: how the models do, on the same latents and examples each time.
 
-use crate::commands::show;
+use crate::commands::{show, text};
 use crate::error::Result;
 use crate::rng::{Philox, Stream};
-use crate::session::Session;
+use crate::session::{Choice, Session};
 use crate::train::Member;
 use std::path::PathBuf;
 
@@ -15,12 +15,18 @@ const SAMPLES: usize = 64;
 const COLUMNS: usize = 8;
 const RECONSTRUCTIONS: usize = 32;
 
+/// Lines that a model of sequences draws.
+const LINES: usize = 32;
+
 /// Samples from the prior, and reconstructions of examples that are not trained on, of every member that came so far,
 /// into its folder.
 ///
 /// # Errors
 /// Those of the executor, and of [`show::classes`] and [`show::pairs`].
 pub fn draw(session: &mut Session, members: &[Member], folders: &[PathBuf], epoch: usize) -> Result<()> {
+    if session.model.is_sequence() {
+        return lines(session, members, folders, epoch);
+    }
     let seeds: Vec<u64> = session.members().map(|config| config.train.seed).collect();
     let shown: Vec<Vec<u32>> = seeds.iter().map(|&seed| examples(session, seed)).collect::<Result<_>>()?;
     let classes: Vec<u32> = (0..session.model.classes.min(CLASSES) as u32).collect();
@@ -40,6 +46,24 @@ pub fn draw(session: &mut Session, members: &[Member], folders: &[PathBuf], epoc
         show::pairs(&path("reconstruction"), originals, reconstructions, record, COLUMNS)?;
     }
     Ok(())
+}
+
+/// Lines that a model of sequences draws, and reconstructions of others, below each other. Several members side by side draw none.
+fn lines(session: &mut Session, members: &[Member], folders: &[PathBuf], epoch: usize) -> Result<()> {
+    let at_rest = |member: &Member| member.lost.is_none() && member.progress.epoch as usize == epoch;
+    if session.member_count() > 1 || !members.first().is_some_and(at_rest) {
+        return Ok(());
+    }
+    let seed = session.config.train.seed;
+    let numbers: Vec<u32> = (0..LINES as u32).collect();
+    let latents = session.latents(&numbers, seed)?;
+    let drawn = session.spell(&latents, &numbers, Choice { temperature: 1.0, ..Choice::GREEDY }, seed)?;
+    let path = |kind: &str| folders[0].join("samples").join(format!("{kind}-{epoch:04}.txt"));
+    text::save(&path("epoch"), &session.texts(&drawn)?)?;
+    let shown = examples(session, seed)?;
+    let pairs = text::pairs(session, &shown, seed)?;
+    let pairs: Vec<String> = pairs.into_iter().flat_map(|[a, b]| [a, b, String::new()]).collect();
+    text::save(&path("reconstruction"), &pairs)
 }
 
 /// Examples to show: of the test part if there is one, else of validation, else of what is trained on.

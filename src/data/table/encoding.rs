@@ -285,6 +285,7 @@ impl Encoding {
             Domain::Counts => *kind == ColumnKind::Count || *kind == ColumnKind::PLAIN,
             Domain::Categories => matches!(kind, ColumnKind::Category { .. } | ColumnKind::Numbered { .. }),
             Domain::Columns => !matches!(kind, ColumnKind::Text { .. }),
+            Domain::Tokens => false,
         };
         let Some(Column { name: column, kind }) = self.columns.iter().find(|column| !fits(&column.kind)) else {
             return Ok(());

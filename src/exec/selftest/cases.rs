@@ -4,8 +4,8 @@ use super::formulas;
 use crate::kernels::matmul::Entry;
 use crate::kernels::{Access, Kernel, StepScalars, grid, words};
 use crate::kernels::{
-    accumulate, row_weights, sample, shaped_kl, squared_norm, sum_columns, sum_rows, table, table_values, take_rows,
-    update, update_texels, with_class,
+    accumulate, gru, gru_grad, row_weights, sample, shaped_kl, squared_norm, sum_columns, sum_rows, table,
+    table_values, take_rows, update, update_texels, with_class,
 };
 use crate::kernels::{
     activation, activation_grad, append, batch_mean, batched_product, bernoulli, bound, broadcast, chain, clip_factor,
@@ -202,6 +202,8 @@ pub(super) enum Fill {
     Codes,
     /// The places of an example of so many, of numbers and categories by turns.
     Places(usize),
+    /// Normal deviates, of which sums of so many are about 1: what a layer that is applied again and again multiplies by.
+    Weights(usize),
     /// [`SENTINEL`]: the kernel does not read the binding.
     Unused,
 }
@@ -222,6 +224,7 @@ impl Fill {
             Self::Levels => (((random.next_u32() % 300).min(255)) as f32 / 255.0).to_bits(),
             Self::Columns(places) => table::layout(&columns(places))[at],
             Self::Codes => ((random.next_u32() % 4) as f32 - 1.0).to_bits(),
+            Self::Weights(count) => (random.normal() / (count as f32).sqrt()).to_bits(),
             Self::Places(places) => gather_codes::layout(&coded(places))[at],
             Self::Unused => SENTINEL,
         }
@@ -309,6 +312,7 @@ fn shape(kernel: &Kernel, consts: &[u32], size: Size) -> Option<Shape> {
         "map" | "reduce" => Some(formulas::shape(kernel, consts, size)),
         "batched_product" => Some(products_of_each(consts, size)),
         "take_rows" => Some(rows_by_index(consts, size)),
+        "gru" | "gru_grad" => Some(recurrent(kernel.name, consts, size)),
         _ => None,
     }
 }
@@ -854,6 +858,21 @@ fn rows_by_index(consts: &[u32], Size { rows, width, depth }: Size) -> Shape {
     let p = take_rows::Params { rows: rows as u32, width: width as u32, count: count as u32 };
     let index = if add { (count, false, Fill::Classes(rows + 1)) } else { (rows, true, Fill::Classes(count + 1)) };
     Shape::new(&p, (rows, 1), take_rows::grid(&p), [whole(count * width), index, part(rows * width)])
+}
+
+/// A layer of up to 257 units over a few steps, and its way back.
+fn recurrent(name: &str, consts: &[u32], Size { rows, width, depth }: Size) -> Shape {
+    let (steps, wide) = (1 + depth % 6, (width + 1) * 3 * width);
+    let p = gru::Params { rows: rows as u32, steps: steps as u32, width: width as u32 };
+    let (w, all) = ((wide, false, Fill::Weights(width)), rows * steps * width);
+    let kept = (4 * all, true, Fill::Unit);
+    if name == "gru_grad" {
+        let bindings = [part(all), part(all), kept, w, part(3 * all), part(3 * all), part(rows * width)];
+        return Shape::new(&p, (rows, 1), gru_grad::grid(&p), bindings);
+    }
+    let keep = consts[0] == 1;
+    let bindings = [part(3 * all), part(rows * width), w, part(all), used(keep, part(all)), used(keep, kept)];
+    Shape::new(&p, (rows, 1), gru::grid(&p), bindings)
 }
 
 fn columns_values(consts: &[u32], Size { rows, width: d, .. }: Size) -> Shape {

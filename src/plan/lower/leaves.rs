@@ -20,7 +20,7 @@ impl Lowering<'_> {
         let (stored, stride) = match source {
             // Rows of a window begin at whole words, so that each can be written alone.
             Source::Bytes => (Some(BYTES), if window > 0 { width.next_multiple_of(4) } else { width }),
-            Source::Floats => (Some(FLOATS), width),
+            Source::Floats | Source::Tokens(_) => (Some(FLOATS), width),
             Source::Codes(columns) => (None, columns.len()),
         };
         let p = Params { rows: rows as u32, width: width as u32, window: window as u32, stride: stride as u32 };
@@ -32,7 +32,7 @@ impl Lowering<'_> {
         let role = if window > 0 { Role::Window } else { Role::Data };
         let mut views = vec![self.order(), self.whole(role, self.resident.data_words)];
         let (kernel, what) = match source {
-            Source::Bytes | Source::Floats => (&KERNEL, "gather"),
+            Source::Bytes | Source::Floats | Source::Tokens(_) => (&KERNEL, "gather"),
             Source::Codes(columns) => {
                 let places = kernels::gather_codes::layout(columns);
                 let count = places.len();

@@ -186,6 +186,18 @@ pub fn cases() -> Vec<Case> {
         c.inputs[1].1 = vec![3.0, 0.0, 3.0, 1.0, 9.0, 3.0];
         vec![c.add(Op::AddRows { dy, index, rows: 4 })]
     });
+    // All steps, with and without what the units were before the first, and the last step alone.
+    case("gated units over several steps", &|c| {
+        let (gates, begun, w) = (c.variable(&[3 * ROWS, 9]), c.variable(&[ROWS, 3]), c.variable(&[4, 9]));
+        vec![c.add(Op::Gru { gates, begun, w })]
+    });
+    case("gated units of which the last step is read", &|c| {
+        let (gates, begun, w) = (c.variable(&[3 * ROWS, 6]), c.constant(&[ROWS, 2]), c.variable(&[3, 6]));
+        let index = c.constant(&[ROWS]);
+        c.inputs[3].1 = (0..ROWS).map(|row| (3 * row + 2) as f32).collect();
+        let x = c.add(Op::Gru { gates, begun, w });
+        vec![c.add(Op::TakeRows { x, index })]
+    });
     case("other extents", &|c| {
         let x = c.variable(&[ROWS, 4]);
         let tall = c.graph.reshape(x, &[2 * ROWS, 2]).expect("as many numbers");

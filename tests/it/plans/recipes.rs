@@ -36,6 +36,8 @@ fn setup(name: &'static str) -> Setup {
     let (shape, source) = match name {
         "colour" | "levels" | "mixture" | "vq-colour" => ([3, 32, 32], Source::Bytes),
         "codes-prior" => ([1, 7, 7], Source::Floats),
+        "text" => ([1, 1, 65], Source::Tokens(100)),
+        "smiles" => ([1, 1, 81], Source::Tokens(40)),
         "table" | "categories" | "counts" | "anomaly" => ([1, 1, 12], Source::Floats),
         _ => ([1, 28, 28], Source::Bytes),
     };

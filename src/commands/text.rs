@@ -1,0 +1,207 @@
+//! What commands that make examples do with a model of sequences: they write lines of text.
+
+use super::{files, open};
+use crate::cli::{InterpolateArgs, Path as Way, ReconstructArgs, SampleArgs};
+use crate::config::{Likelihood, Prior};
+use crate::durable;
+use crate::error::{Error, Result};
+use crate::latent::{between, linear, spherical};
+use crate::model::tasks::{ENCODE, NEXT, Need};
+use crate::report::Report;
+use crate::session::{BATCH, Choice, Purpose, Session};
+use serde_json::json;
+use std::ops::Range;
+use std::path::Path;
+use std::time::Instant;
+
+/// Lines that are drawn where nothing else is asked for.
+const COUNT: usize = 64;
+
+/// Lines that are shown of those that go into a file.
+const SHOWN: usize = 10;
+
+/// Whether a run is that of a model of sequences. What cannot be read is none, and is complained of when it is loaded.
+pub fn is_one(run: &crate::cli::RunArgs) -> bool {
+    use crate::checkpoint::{self, Which, sweep};
+    let of = sweep::one_model(&run.run).and_then(|path| checkpoint::glance(&path, Which::Last));
+    of.is_ok_and(|(config, _)| config.model.likelihood == Likelihood::Tokens)
+}
+
+/// How tokens are chosen, as the command line says.
+fn choice(args: &SampleArgs) -> Result<Choice> {
+    let choice = Choice {
+        temperature: args.temperature.unwrap_or(1.0),
+        top_k: args.top_k.unwrap_or(0),
+        top_p: args.top_p.unwrap_or(1.0),
+    };
+    choice.check().map(|()| choice)
+}
+
+/// Draws latents from the prior and spells what they stand for.
+///
+/// # Errors
+/// [`Error::Usage`] for what makes no sense of text; those of [`open::without_data`], [`Session::spell`] and of writing.
+pub fn sample(args: &SampleArgs, report: &Report) -> Result<()> {
+    let choice = choice(args)?;
+    for (flag, given) in [
+        ("--class", args.class.is_some()),
+        ("--ex-post", args.ex_post.is_some()),
+        ("--draw", args.draw),
+        ("--total", args.total.is_some()),
+        ("--compare", args.compare),
+        ("--data", args.data.is_some()),
+    ] {
+        if given {
+            return Err(Error::Usage(format!(
+                "{flag}: this is a model of sequences, of which every token is drawn as it is"
+            )));
+        }
+    }
+    let mut trained = open::without_data(&args.run, report)?;
+    let count = open::check_count(args.count.unwrap_or(COUNT), false)?;
+    let session = &mut trained.session;
+    let seed = args.seed.unwrap_or(session.config.train.seed);
+    let numbers: Vec<u32> = (0..count as u32).collect();
+    let (begun, mut lines) = (Instant::now(), Vec::with_capacity(count));
+    report.begin("sample", count);
+    for numbers in numbers.chunks(BATCH) {
+        let latents = session.latents(numbers, seed)?;
+        let sequences = session.spell(&latents, numbers, choice, seed)?;
+        lines.extend(session.texts(&sequences)?);
+        report.step(lines.len(), None, lines.len() as f64 / begun.elapsed().as_secs_f64());
+    }
+    report.clear();
+    let at = args.temperature.map_or(String::new(), |temperature| format!("-temperature-{temperature}"));
+    let name = format!("prior-step-{}-seed-{seed}{at}.txt", trained.step);
+    let path = open::picture(&trained, args.out.as_deref(), &name)?;
+    save(&path, &lines)?;
+    for line in lines.iter().take(SHOWN) {
+        report.note(&format!("         {line}"));
+    }
+    report.result(&path.display().to_string());
+    report.json(&json!({
+        "count": count, "seed": seed, "temperature": choice.temperature, "top_k": choice.top_k, "top_p": choice.top_p,
+        "files": [path],
+    }));
+    Ok(())
+}
+
+/// Writes lines of text.
+///
+/// # Errors
+/// [`Error::Disk`] where the file cannot be written.
+pub fn save(path: &Path, lines: &[String]) -> Result<()> {
+    let mut text = lines.join("\n");
+    text.push('\n');
+    durable::replace_file(path, text.as_bytes())
+}
+
+/// Examples and what becomes of them, the likeliest token in every place: pairs of texts.
+///
+/// # Errors
+/// Those of [`Session::encode`] and [`Session::spell`].
+pub fn pairs(session: &mut Session, examples: &[u32], seed: u64) -> Result<Vec<[String; 2]>> {
+    let posterior = session.encode(examples, seed)?;
+    let numbers: Vec<u32> = (0..examples.len() as u32).collect();
+    let found = session.spell(&posterior.means, &numbers, Choice::GREEDY, seed)?;
+    let originals: Vec<Vec<u32>> =
+        examples.iter().map(|&example| session.data()?.tokens(example as usize)).collect::<Result<_>>()?;
+    let [originals, found] = [originals, found].map(|all| session.texts(&all));
+    Ok(originals?.into_iter().zip(found?).map(|(original, found)| [original, found]).collect())
+}
+
+/// Which examples of a part of this name are shown: those that are named, or so many.
+type Shown = fn(&[usize], usize, &Range<usize>, &str) -> Result<Vec<u32>>;
+
+/// Encodes lines and spells what the means of their posteriors stand for.
+///
+/// # Errors
+/// Those of [`open::with_data`], [`open::part`] and of writing; [`Error::Usage`] for what makes no sense of text.
+pub fn reconstruct(args: &ReconstructArgs, shown: Shown, report: &Report) -> Result<()> {
+    if args.as_class.is_some() {
+        return Err(Error::Usage("--as-class: a model of sequences is told no classes".into()));
+    }
+    let named = (!args.example.is_empty()).then_some(args.example.len());
+    let wanted = open::check_count(named.or(args.count).unwrap_or(32), false)?;
+    let mut trained = open::with_data(&args.run, args.examples.data.as_deref(), Purpose::task(ENCODE, BATCH), report)?;
+    let session = &mut trained.session;
+    let (part, name) = open::part(session.data()?, args.examples.part)?;
+    let examples = shown(&args.example, wanted.min(part.len()), &part, name)?;
+    let seed = session.config.train.seed;
+    let pairs = pairs(session, &examples, seed)?;
+    let path = open::picture(&trained, args.out.as_deref(), &format!("{name}-step-{}.txt", trained.step))?;
+    let lines: Vec<String> =
+        pairs.iter().flat_map(|[original, found]| [original.clone(), found.clone(), String::new()]).collect();
+    save(&path, &lines)?;
+    let same = pairs.iter().filter(|[original, found]| original == found).count();
+    for [original, found] in pairs.iter().take(SHOWN) {
+        report.note(&format!("         {original}"));
+        report.note(&format!("      -> {found}"));
+    }
+    report.note(&format!("whole    {same} of {} lines came back as they were", pairs.len()));
+    report.json(&json!({ "part": name, "examples": examples, "same": same, "pairs": pairs, "files": [path] }));
+    report.result(&path.display().to_string());
+    Ok(())
+}
+
+/// Prints what lies between pairs of lines, the likeliest token in every place.
+///
+/// # Errors
+/// Those of [`open::with_data`], [`open::part`] and of writing; [`Error::Usage`] for what makes no sense of text.
+pub fn interpolate(
+    args: &InterpolateArgs,
+    examples: fn(&InterpolateArgs, &Range<usize>, &str) -> Result<Vec<u32>>,
+    report: &Report,
+) -> Result<()> {
+    if args.class.is_some() || args.layer.is_some() {
+        return Err(Error::Usage(
+            "--class and --layer: a model of sequences is told no classes, and has one stochastic layer".into(),
+        ));
+    }
+    let steps = open::check_steps(args.steps.unwrap_or(7), args.pair.len().max(1))?;
+    let mut trained = open::with_data(&args.run, args.examples.data.as_deref(), Purpose::task(ENCODE, BATCH), report)?;
+    if let Some(path) = &args.out {
+        files::format("--out ", path, &["txt"])?;
+        trained.spare(path)?;
+    }
+    let session = &mut trained.session;
+    let (part, name) = open::part(session.data()?, args.examples.part)?;
+    let examples = examples(args, &part, name)?;
+    let seed = session.config.train.seed;
+    let posterior = session.encode(&examples, seed)?;
+    let way = match args.path {
+        Some(Way::Spherical) => {
+            session.model.need(&[Need::StandardPrior], "--path spherical")?;
+            spherical
+        }
+        None if session.model.config.prior == Prior::Standard => spherical,
+        None | Some(Way::Linear) => linear,
+    };
+    session.plan(Purpose::task(NEXT, BATCH))?;
+    let mut all = Vec::new();
+    for pair in 0..examples.len() / 2 {
+        let [from, to] = [2 * pair, 2 * pair + 1].map(|at| posterior.mean(at));
+        let latents: Vec<f32> = between(0.0, 1.0, steps).into_iter().flat_map(|t| way(from, to, t)).collect();
+        let numbers: Vec<u32> = (0..steps as u32).collect();
+        let sequences = session.spell(&latents, &numbers, Choice::GREEDY, seed)?;
+        let mut ends = Vec::new();
+        for &example in &examples[2 * pair..][..2] {
+            ends.push(session.data()?.tokens(example as usize)?);
+        }
+        let [ends, between] = [ends, sequences].map(|all| session.texts(&all));
+        let (ends, between) = (ends?, between?);
+        report.result(&format!("= {}", ends[0]));
+        for line in &between {
+            report.result(&format!("  {line}"));
+        }
+        report.result(&format!("= {}", ends[1]));
+        report.result("");
+        all.push([vec![ends[0].clone()], between, vec![ends[1].clone()]].concat());
+    }
+    if let Some(path) = &args.out {
+        save(path, &all.concat())?;
+        report.result(&path.display().to_string());
+    }
+    report.json(&json!({ "part": name, "examples": examples, "steps": steps, "lines": all, "files": args.out }));
+    Ok(())
+}

@@ -1,0 +1,43 @@
+//! What is allowed of models of sequences.
+
+use super::{MAX_WIDTH, check, count, fraction};
+use crate::config::{Condition, Config, Likelihood, Norm, Prior, Scale};
+use crate::error::Result;
+
+/// The most units of a recurrent layer: of so many a workgroup of any device remembers four rows.
+pub const MAX_UNITS: usize = 1024;
+
+/// The most tokens of a line.
+const MAX_LENGTH: usize = 10_000;
+
+pub(super) fn check_sequence(config: &Config) -> Result<()> {
+    let Config { data, model, .. } = config;
+    count("data.length", data.length, 1..=MAX_LENGTH)?;
+    count("model.embedding", model.embedding, 1..=MAX_WIDTH)?;
+    fraction("model.word_dropout", model.word_dropout)?;
+    if model.likelihood != Likelihood::Tokens {
+        return Ok(());
+    }
+    let with = "with model.likelihood = tokens";
+    for (key, widths, wanted) in [("model.hidden", &model.hidden, true), ("model.decoder", &model.decoder, false)] {
+        let recurrent = format!("the units of recurrent layers {with}, one layer at least");
+        check(!widths.is_empty() || !wanted, key, &"[]", &recurrent)?;
+        let most = format!("widths up to {MAX_UNITS} {with}");
+        check(widths.iter().all(|&width| width <= MAX_UNITS), key, &format!("{widths:?}"), &most)?;
+    }
+    for (key, layers) in
+        [("model.encoder_layers", &model.encoder_layers), ("model.decoder_layers", &model.decoder_layers)]
+    {
+        let empty = format!("[] {with}, whose layers are recurrent: model.hidden and model.decoder");
+        check(layers.is_empty(), key, &format!("{} layers", layers.count()), &empty)?;
+    }
+    check(model.codes == 0, "model.codes", &model.codes, &format!("0 {with}"))?;
+    check(model.above.is_empty(), "model.above", &format!("{:?}", model.above), &format!("[] {with}"))?;
+    check(model.condition == Condition::None, "model.condition", &model.condition.word(), &format!("none {with}"))?;
+    check(model.prior != Prior::Vamp, "model.prior", &"vamp", &format!("another {with}: no pseudo-input is a text"))?;
+    check(model.norm == Norm::None, "model.norm", &"layer", &format!("none {with}"))?;
+    let starts = model.output_bias_from_data;
+    check(!starts, "model.output_bias_from_data", &starts, &format!("false {with}"))?;
+    let unscaled = matches!(data.scale, Scale::Auto | Scale::None);
+    check(unscaled, "data.scale", &format!("{:?}", data.scale).to_lowercase(), &format!("auto or none {with}"))
+}

@@ -1,0 +1,312 @@
+//! A variational autoencoder of sequences (Bowman et al., "Generating sentences from a continuous space", 2016, arXiv 1511.06349): a
+//! recurrent encoder reads tokens up to their end and gives the posterior, a recurrent decoder says of each token how likely it
+//! is, given the latents and the tokens before it.
+//!
+//! log p(x|z) = Σ log p(token in place t | z, tokens before t)
+//!
+//! The latents are told to the decoder twice: as what its units begin with, tanh of an affine map, and beside the token before
+//! at each step. In training, tokens before are left out at random ([`ModelConfig::word_dropout`]) and shown as unknown, so that
+//! the decoder cannot do without the latents (section 3.2 there).
+//!
+//! Everything else is that of other variational autoencoders: posteriors, priors, objectives, importance weights.
+//!
+//! Letters: B examples of the batch, K samples of each, R = B·K rows, T places of an example, V tokens of the vocabulary, E numbers
+//! of an embedding ([`ModelConfig::embedding`]), H units of a layer, Z latents.
+
+use super::family::{Family, phases};
+use super::network::{Map, MapKind, Step};
+use super::parts::{Start, Tensor};
+use super::posterior;
+use super::stack::Networks;
+use super::tasks::{BEGIN, ENCODE, EVALUATE, EXPLAIN, IMPORTANCE, NEXT, SAMPLE, SCORE, Task};
+use super::{LOGITS, Model, network, objective};
+use crate::config::ModelConfig;
+use crate::data::text::vocabulary::{PADDING, UNKNOWN};
+use crate::error::{Error, Result};
+use crate::expr::Expr;
+use crate::graph::op::Source;
+use crate::graph::{Axis, Elements, Graph, Id, Op, Reduction};
+use crate::shape::Shape;
+
+/// The name of the input with the token before, [B].
+pub const TOKEN: &str = "token";
+/// The name of the input with the units of the decoder's layers side by side, [B, ΣH].
+pub const UNITS: &str = "units";
+/// The name of the output with these units one step later, or at the beginning.
+pub const NEXT_UNITS: &str = "next units";
+
+/// The family.
+pub static FAMILY: Family = Family { phases, formula: objective::of_elbo, tasks: TASKS, draws: SAMPLE };
+
+/// What it can be asked.
+static TASKS: &[Task] = &[
+    Task { name: EVALUATE, takes_samples: false, build: |model, batch, _| model.evaluate(batch) },
+    Task { name: IMPORTANCE, takes_samples: true, build: Model::importance },
+    Task { name: SCORE, takes_samples: true, build: Model::score },
+    Task { name: EXPLAIN, takes_samples: false, build: |model, batch, _| model.explain(batch) },
+    Task { name: ENCODE, takes_samples: false, build: |model, batch, _| model.encode(batch) },
+    Task { name: SAMPLE, takes_samples: false, build: |model, batch, _| model.draw_latents(batch) },
+    Task { name: BEGIN, takes_samples: false, build: |model, batch, _| model.begin(batch) },
+    Task { name: NEXT, takes_samples: false, build: |model, batch, _| model.next_token(batch) },
+];
+
+/// The widths of the decoder's layers.
+fn decoder_widths(config: &ModelConfig) -> Vec<usize> {
+    if config.decoder.is_empty() { config.hidden.iter().rev().copied().collect() } else { config.decoder.clone() }
+}
+
+/// The tensors of the recurrent layers, from the data up and down again; none of other models.
+pub(super) fn tensors(model: &Model) -> Vec<Tensor> {
+    if !model.is_sequence() {
+        return vec![];
+    }
+    let (config, vocabulary) = (&model.config, model.vocabulary());
+    let decoder = decoder_widths(config);
+    let embedding =
+        |name: &str| Tensor::new(format!("{name}.embedding"), &[vocabulary, config.embedding], Start::Normal(1.0));
+    let begin = Tensor::map("decoder.begin", config.latent, decoder.iter().sum());
+    let mut all = vec![embedding("encoder")];
+    all.extend(layers("encoder", config.embedding, &config.hidden));
+    all.push(embedding("decoder"));
+    all.push(begin);
+    all.extend(layers("decoder", config.embedding + config.latent, &decoder));
+    all
+}
+
+/// Two tensors for each layer: of what it reads, [in + 1, 3H], and of its units one step before, [H + 1, 3H]; reset, update and new
+/// stand side by side and the bias is last, so that they are the transposes of `weight_ih` and `weight_hh` of `torch.nn.GRU`.
+fn layers(name: &str, inputs: usize, widths: &[usize]) -> Vec<Tensor> {
+    let before = std::iter::once(inputs).chain(widths.iter().copied());
+    let layer = |(at, (inputs, &width)): (usize, (usize, &usize))| {
+        let start = Start::Uniform(1.0 / (width as f32).sqrt());
+        [("input", inputs), ("state", width)]
+            .map(|(kind, inputs)| Tensor::new(format!("{name}.{at}.{kind}"), &[inputs + 1, 3 * width], start))
+    };
+    before.zip(widths).enumerate().flat_map(layer).collect()
+}
+
+/// The trainable tensors of a graph, as [`tensors`] has them.
+struct Parts<'a> {
+    encoder_embedding: Id,
+    encoder: &'a [Id],
+    decoder_embedding: Id,
+    begin: Id,
+    decoder: &'a [Id],
+}
+
+impl<'a> Parts<'a> {
+    fn of(model: &Model, all: &'a [Id]) -> Result<Self> {
+        let layers = model.config.hidden.len();
+        match all {
+            [encoder_embedding, rest @ ..] if rest.len() >= 2 * layers + 2 => {
+                let (encoder, rest) = rest.split_at(2 * layers);
+                let (decoder_embedding, begin, decoder) = (rest[0], rest[1], &rest[2..]);
+                Ok(Self { encoder_embedding: *encoder_embedding, encoder, decoder_embedding, begin, decoder })
+            }
+            _ => Err(Error::Bug("a model of sequences lacks its tensors".into())),
+        }
+    }
+}
+
+impl Model {
+    /// Whether examples are sequences of tokens.
+    pub fn is_sequence(&self) -> bool {
+        matches!(self.source, Source::Tokens(_))
+    }
+
+    /// V, the numbers that a token may have; 0 of other models.
+    pub fn vocabulary(&self) -> usize {
+        if let Source::Tokens(count) = self.source { count } else { 0 }
+    }
+
+    /// The widths of the recurrent layers of the decoder.
+    pub fn decoder_units(&self) -> Vec<usize> {
+        decoder_widths(&self.config)
+    }
+
+    /// What reads the units of the last layer: of the encoder the heads of the posterior, of the decoder logits.
+    pub(super) fn sequence_heads(&self) -> [Vec<Step>; 2] {
+        let head = |name: &str, inputs: usize, outputs: usize| {
+            vec![Step::Map(Map { name: name.into(), inputs, outputs, kind: MapKind::Dense { from: None, to: None } })]
+        };
+        let config = &self.config;
+        let last = |widths: &[usize]| widths.last().copied().unwrap_or(0);
+        let outputs = 2 * config.latent + (posterior::of(config.posterior).context)(config);
+        let decoder = decoder_widths(config);
+        [head("encoder.head", last(&config.hidden), outputs), head("decoder.head", last(&decoder), self.vocabulary())]
+    }
+
+    /// The last units of the encoder at the end of examples [B, T], [B, H].
+    pub(super) fn read_through(&self, graph: &mut Graph, networks: &Networks, x: Id) -> Result<Id> {
+        let parts = Parts::of(self, &networks.recurrent)?;
+        let (rows, places) = (graph.shape(x).rows(), self.width);
+        let index = graph.reshape(x, &[rows * places])?;
+        let gates = self.of_tokens(graph, parts.encoder_embedding, parts.encoder[0], index)?;
+        let nothing = |graph: &mut Graph, width: usize| {
+            graph.add(Op::Map(Elements { operands: vec![], f: Expr::constant(0.0), rows, columns: width }))
+        };
+        let mut begun = Vec::new();
+        for &width in &self.config.hidden {
+            begun.push(nothing(graph, width)?);
+        }
+        let units = recurrent(graph, gates, parts.encoder, &begun)?;
+        let last = *units.last().ok_or_else(|| Error::Bug("an encoder of sequences has no layer".into()))?;
+        // Where the last token of each example stands among those of all.
+        let count = graph
+            .reduce_map(Reduction::Sum, Axis::Columns, [x], |[token]| token.equal(PADDING as f32).select(0.0, 1.0))?;
+        let end = graph.map([count], |[count]| Expr::row(rows) * places as f32 + (count - 1.0).max(0.0))?;
+        let index = graph.stop_gradient(end)?;
+        graph.add(Op::TakeRows { x: last, index })
+    }
+
+    /// What the gates of the first layer are given of tokens, [R·T, 3H]: the embedding of each through the layer's map, which is
+    /// computed once for each token of the vocabulary, or where that has more, for each place.
+    fn of_tokens(&self, graph: &mut Graph, embedding: Id, map: Id, index: Id) -> Result<Id> {
+        if self.vocabulary() > MAX_MAPPED {
+            let embedded = graph.add(Op::TakeRows { x: embedding, index })?;
+            return graph.add(Op::Affine { x: embedded, w: map });
+        }
+        let all = graph.add(Op::Affine { x: embedding, w: map })?;
+        graph.add(Op::TakeRows { x: all, index })
+    }
+
+    /// The logits of all tokens in each place of examples [B, T], given latents [R, Z] and the tokens before, [R·T, V].
+    pub(super) fn told_before(&self, graph: &mut Graph, networks: &Networks, z: Id, x: Id) -> Result<Id> {
+        let (rows, places) = (graph.shape(z).rows(), self.width);
+        // What stands before the first token is the number of padding, which is a token before in no other place that counts.
+        let before = graph.columns(x, -1, places)?;
+        let before = graph.repeat(before, rows)?;
+        let before = self.left_out(graph, before)?;
+        let index = graph.reshape(before, &[rows * places])?;
+        let index = graph.stop_gradient(index)?;
+        let begun = self.begun(graph, networks, z)?;
+        let units = self.decoded_units(graph, networks, z, index, &begun)?;
+        logits(graph, networks, &units)
+    }
+
+    /// Tokens before [R, T], some of them unknown in training.
+    fn left_out(&self, graph: &mut Graph, before: Id) -> Result<Id> {
+        let rate = self.config.word_dropout;
+        if !graph.training || rate == 0.0 {
+            return Ok(before);
+        }
+        let (rows, columns) = (graph.shape(before).rows(), graph.shape(before).columns());
+        let ones = graph.add(Op::Map(Elements { operands: vec![], f: Expr::constant(1.0), rows, columns }))?;
+        let layer = graph.ids().filter(|&id| matches!(graph.op(id), Op::Dropout { .. })).count();
+        let kept = graph.add(Op::Dropout { x: ones, rate, layer })?;
+        graph.map([before, kept], |[before, kept]| {
+            let is_token = before.clone().equal(PADDING as f32).select(0.0, 1.0);
+            (kept.equal(0.0) * is_token).equal(1.0).select(UNKNOWN as f32, before)
+        })
+    }
+
+    /// What the units of all layers begin with, [R, H] each.
+    fn begun(&self, graph: &mut Graph, networks: &Networks, z: Id) -> Result<Vec<Id>> {
+        let parts = Parts::of(self, &networks.recurrent)?;
+        let all = graph.add(Op::Affine { x: z, w: parts.begin })?;
+        let all = graph.add(Op::Activation { x: all, kind: crate::config::Activation::Tanh })?;
+        self.of_layers(graph, all)
+    }
+
+    /// Units of all layers side by side, [R, ΣH], as those of each.
+    fn of_layers(&self, graph: &mut Graph, all: Id) -> Result<Vec<Id>> {
+        let widths = self.decoder_units();
+        if widths.len() == 1 {
+            return Ok(vec![all]);
+        }
+        let mut start = 0;
+        let mut units = Vec::new();
+        for width in widths {
+            units.push(graph.columns(all, start, width)?);
+            start += width as i32;
+        }
+        Ok(units)
+    }
+
+    /// The units of each layer of the decoder after each step, [R·T, H], given latents [R, Z] and tokens before [R·T].
+    fn decoded_units(&self, graph: &mut Graph, networks: &Networks, z: Id, index: Id, begun: &[Id]) -> Result<Vec<Id>> {
+        let parts = Parts::of(self, &networks.recurrent)?;
+        let [embedding, latent] = [self.config.embedding, self.config.latent];
+        // Rows of one tensor: those of the embedding, and behind them those of the latents and the bias.
+        let map = parts.decoder[0];
+        let wide = graph.shape(map).columns();
+        let row = graph.reshape(map, &[1, (embedding + latent + 1) * wide])?;
+        let of_token = graph.columns(row, 0, embedding * wide)?;
+        let of_token = graph.reshape(of_token, &[embedding, wide])?;
+        let of_latent = graph.columns(row, (embedding * wide) as i32, (latent + 1) * wide)?;
+        let of_latent = graph.reshape(of_latent, &[latent + 1, wide])?;
+        let product = |a: Id| Op::Product { a, b: of_token, batch: 1, transposed: [false, false] };
+        let tokens = if self.vocabulary() > MAX_MAPPED {
+            let embedded = graph.add(Op::TakeRows { x: parts.decoder_embedding, index })?;
+            graph.add(product(embedded))?
+        } else {
+            let all = graph.add(product(parts.decoder_embedding))?;
+            graph.add(Op::TakeRows { x: all, index })?
+        };
+        let latents = graph.add(Op::Affine { x: z, w: of_latent })?;
+        let gates = graph.map([tokens, latents], |[token, latent]| token + latent)?;
+        recurrent(graph, gates, parts.decoder, begun)
+    }
+
+    /// Latents drawn from the prior: output `z` [B, Z].
+    pub(super) fn draw_latents(&self, batch: usize) -> Result<Graph> {
+        let mut graph = Graph::new(batch);
+        let networks = self.declare(&mut graph)?;
+        let z = self.sample_prior(&mut graph, &networks)?;
+        graph.output("z", z);
+        Ok(graph)
+    }
+
+    /// What the units of the decoder begin with: input `z` [B, Z], output [`NEXT_UNITS`] [B, ΣH].
+    pub(super) fn begin(&self, batch: usize) -> Result<Graph> {
+        let mut graph = Graph::new(batch);
+        let networks = self.declare(&mut graph)?;
+        let z = graph.add(Op::Input { name: "z".into(), shape: Shape::new(&[batch, self.config.latent]) })?;
+        let units = self.begun(&mut graph, &networks, z)?;
+        let all = graph.concatenate(&units)?;
+        graph.output(NEXT_UNITS, all);
+        Ok(graph)
+    }
+
+    /// One step of the decoder: inputs `z` [B, Z], [`TOKEN`] [B] and [`UNITS`] [B, ΣH], outputs [`LOGITS`] [B, V] and
+    /// [`NEXT_UNITS`].
+    pub(super) fn next_token(&self, batch: usize) -> Result<Graph> {
+        let mut graph = Graph::new(batch);
+        let networks = self.declare(&mut graph)?;
+        let mut input =
+            |name: &str, shape: &[usize]| graph.add(Op::Input { name: name.into(), shape: Shape::new(shape) });
+        let z = input("z", &[batch, self.config.latent])?;
+        let token = input(TOKEN, &[batch])?;
+        let units = input(UNITS, &[batch, self.decoder_units().iter().sum()])?;
+        let begun = self.of_layers(&mut graph, units)?;
+        let units = self.decoded_units(&mut graph, &networks, z, token, &begun)?;
+        let logits = logits(&mut graph, &networks, &units)?;
+        let all = graph.concatenate(&units)?;
+        graph.output(LOGITS, logits);
+        graph.output(NEXT_UNITS, all);
+        Ok(graph)
+    }
+}
+
+/// The logits of all tokens from the units of the decoder's layers.
+fn logits(graph: &mut Graph, networks: &Networks, units: &[Id]) -> Result<Id> {
+    let (steps, weights) = &networks.decoders[0];
+    let last = *units.last().ok_or_else(|| Error::Bug("a decoder of sequences has no layer".into()))?;
+    network::apply(graph, last, steps, weights, None)
+}
+
+/// The most tokens of a vocabulary that are all mapped at every step, rather than those that stand in examples.
+const MAX_MAPPED: usize = 1024;
+
+/// The units of each layer after each step, [R·T, H], from the gates of the first, the tensors of all and what each begins with.
+fn recurrent(graph: &mut Graph, gates: Id, tensors: &[Id], begun: &[Id]) -> Result<Vec<Id>> {
+    let mut all: Vec<Id> = Vec::new();
+    for (maps, &begun) in tensors.chunks_exact(2).zip(begun) {
+        let gates = match all.last() {
+            Some(&below) => graph.add(Op::Affine { x: below, w: maps[0] })?,
+            None => gates,
+        };
+        all.push(graph.add(Op::Gru { gates, begun, w: maps[1] })?);
+    }
+    Ok(all)
+}

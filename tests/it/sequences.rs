@@ -1,0 +1,192 @@
+//! Models of sequences: that what is spelled token by token is what training computes, and what a run is asked.
+
+use crate::program::{elbo, json};
+use crate::support::{ROUNDING, compare, executors};
+use elbo::config;
+use elbo::data;
+use elbo::model::LOGITS;
+use elbo::model::sequence::{NEXT_UNITS, TOKEN, UNITS};
+use elbo::model::tasks::{BEGIN, EXPLAIN, NEXT};
+use elbo::plan::Role;
+use elbo::rng::Stream;
+use elbo::session::{BATCH, Choice, Purpose, Session};
+use std::fs;
+use std::path::Path;
+
+/// Sentences of a small language.
+fn sentences() -> String {
+    let [who, does, whom] = [
+        ["the cat", "a dog", "my aunt", "the king"],
+        ["sees", "likes", "finds", "calls"],
+        ["a bird", "the sea", "me", "her son"],
+    ];
+    let mut all = Vec::new();
+    for round in 0..6 {
+        for (at, a) in who.iter().enumerate() {
+            for b in does {
+                for c in whom {
+                    all.push(format!("{a} {b} {c}{}\n", if (at + round) % 3 == 0 { "." } else { "" }));
+                }
+            }
+        }
+    }
+    all.concat()
+}
+
+const SMALL: &str = "--set hidden=[24] --set decoder=[20,16] --set embedding=8 --set latent=4 --batch 32 --adapter cpu";
+
+/// A session with its first parameters and the sentences, on the executor of this number.
+fn session(device: usize, folder: &Path) -> Session {
+    let source = folder.join("lines.txt");
+    fs::write(&source, sentences()).unwrap();
+    let settings = [
+        ("data.source", source.display().to_string()),
+        ("hidden", "[9, 7]".into()),
+        ("decoder", "[6, 8]".into()),
+        ("embedding", "5".into()),
+        ("latent", "3".into()),
+        ("seed", "5".into()),
+    ];
+    let settings = settings.map(|(key, value)| (key.to_owned(), value));
+    let config = config::resolve(Some("text"), &settings).expect("the settings are valid");
+    let data = data::open(&config, None).expect("there are lines");
+    let mut session = Session::new(config, data, executors().swap_remove(device)).expect("the model fits");
+    session.plan(Purpose::Train).expect("the plan fits");
+    session.initialise().expect("the parameters fit");
+    session
+}
+
+#[test]
+fn what_is_spelled_step_by_step_is_what_training_computes_of_whole_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    for device in 0..executors().len() {
+        let mut session = session(device, folder.path());
+        let (places, vocabulary) = (session.model.width, session.model.vocabulary());
+        let examples: Vec<u32> = (0..5).collect();
+        let explain = session.plan(Purpose::task(EXPLAIN, BATCH)).unwrap();
+        session.set_order(&examples).unwrap();
+        let scalars = session.scalars(0, Stream::Evaluate, 0, examples.len());
+        session.run(explain, &[scalars]).unwrap();
+        let whole = session.output("out", examples.len(), places * vocabulary).unwrap();
+        let means = session.encode(&examples, 0).unwrap().means;
+        let lines: Vec<Vec<u32>> =
+            examples.iter().map(|&example| session.data().unwrap().tokens(example as usize).unwrap()).collect();
+        let [begin, next] = [BEGIN, NEXT].map(|task| session.plan(Purpose::task(task, BATCH)).unwrap());
+        session.executor.write_f32(&Role::Input("z".into()), 0, &means).unwrap();
+        session.run(begin, &[scalars]).unwrap();
+        let mut units = session.output(NEXT_UNITS, examples.len(), 14).unwrap();
+        for place in 0..places {
+            let before = |line: &Vec<u32>| place.checked_sub(1).map_or(0.0, |at| line[at] as f32);
+            let tokens: Vec<f32> = lines.iter().map(before).collect();
+            session.executor.write_f32(&Role::Input(TOKEN.into()), 0, &tokens).unwrap();
+            session.executor.write_f32(&Role::Input(UNITS.into()), 0, &units).unwrap();
+            session.run(next, &[scalars]).unwrap();
+            let found = session.output(LOGITS, examples.len(), vocabulary).unwrap();
+            units = session.output(NEXT_UNITS, examples.len(), 14).unwrap();
+            let of_line = |line: usize| &whole[(line * places + place) * vocabulary..][..vocabulary];
+            let expected: Vec<f32> = (0..examples.len()).flat_map(|line| of_line(line).to_vec()).collect();
+            compare(&expected, &found, ROUNDING).unwrap_or_else(|why| panic!("device {device}, place {place}: {why}"));
+        }
+    }
+}
+
+#[test]
+fn a_draw_is_a_function_of_its_number_and_others_beside_it_change_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut session = session(0, folder.path());
+    let choice = Choice { temperature: 1.0, top_k: 0, top_p: 1.0 };
+    let numbers: Vec<u32> = (0..BATCH as u32 + 3).collect();
+    let latents = session.latents(&numbers, 7).unwrap();
+    let all = session.spell(&latents, &numbers, choice, 7).unwrap();
+    let last = session.spell(&latents[3 * (BATCH + 2)..], &numbers[BATCH + 2..], choice, 7).unwrap();
+    assert_eq!(last[0], all[BATCH + 2]);
+    assert_ne!(all[0], all[1]);
+    assert!(all.iter().flatten().all(|&token| token > 2), "neither padding nor unknown is drawn");
+    assert!(session.spell(&latents[1..], &numbers, choice, 7).is_err());
+}
+
+#[test]
+fn a_run_of_text_is_evaluated_drawn_spelled_and_scored() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path();
+    fs::write(folder.join("lines.txt"), sentences()).unwrap();
+    let described = elbo(folder, "data lines.txt --json").succeeded().out;
+    let described: serde_json::Value = serde_json::from_str(&described).unwrap();
+    assert_eq!(described["tokens"]["kind"], "characters");
+    assert_eq!(described["shape"][2], described["tokens"]["most"].as_f64().unwrap() as u64 + 1);
+    elbo(folder, &format!("train --data lines.txt {SMALL} --epochs 4 --set lr=0.01 --out run")).succeeded();
+    let found = json(folder, "eval run --samples 8");
+    let number = |key: &str| found[key].as_f64().unwrap();
+    let each = number("neg_elbo") / number("tokens");
+    assert!((number("nats_per_token") - each).abs() < 1e-9 && (number("perplexity") - each.exp()).abs() < 1e-9);
+    assert!(number("perplexity") < 12.0, "characters of few sentences are not that many");
+    assert!((0.0..=1.0).contains(&number("reconstruction_accuracy")));
+    assert!(number("neg_log_px") < number("neg_elbo"));
+
+    let draw = |more: &str, to: &str| {
+        elbo(folder, &format!("sample run -n 20 {more} --out {to} --adapter cpu")).succeeded();
+        fs::read_to_string(folder.join(to)).unwrap()
+    };
+    let plain = draw("", "a.txt");
+    assert_eq!(plain.lines().count(), 20);
+    assert_eq!(plain, draw("--temperature 1", "b.txt"), "the same seed draws the same");
+    assert_ne!(plain, draw("--temperature 0.3 --top-k 5 --top-p 0.9", "c.txt"));
+    elbo(folder, "reconstruct run -n 4 --out pairs.txt --adapter cpu").succeeded();
+    assert_eq!(fs::read_to_string(folder.join("pairs.txt")).unwrap().lines().count(), 12);
+    let lines = json(folder, "interpolate run --pair 0,5 --steps 4")["lines"].clone();
+    assert_eq!(lines[0].as_array().unwrap().len(), 6);
+    elbo(folder, "embed run --out z.csv --std --adapter cpu").succeeded();
+    elbo(folder, "score run --samples 4 --out scores.csv --features --adapter cpu").succeeded();
+    assert!(
+        folder.join("run/samples/epoch-0004.txt").is_file()
+            && folder.join("run/samples/reconstruction-0004.txt").is_file()
+    );
+
+    for (command, code, culprit) in [
+        (
+            "decode run z.csv --out a.npy --adapter cpu",
+            2,
+            "is for models of pictures, tables and arrays; this one is of sequences of tokens",
+        ),
+        ("latent run --adapter cpu", 2, "elbo latent is for models of pictures, tables and arrays"),
+        ("traverse run --adapter cpu", 2, "elbo traverse is for models of pictures, tables and arrays"),
+        ("impute run --out a.csv", 2, "elbo impute is for models of pictures, tables and arrays"),
+        (
+            "export run --format web --out page",
+            2,
+            "elbo export --format web is for models of pictures, tables and arrays",
+        ),
+        ("export run --format safetensors --out st", 2, "is for models of pictures, tables and arrays"),
+        ("export run --format onnx --out onnx", 2, "is for models of pictures, tables and arrays"),
+        ("sample run --compare", 2, "--compare: this is a model of sequences"),
+        ("sample run --temperature -1", 2, "--temperature -1"),
+        ("sample run --top-p 0", 2, "--top-p 0"),
+        ("reconstruct run --as-class 1", 2, "--as-class: a model of sequences is told no classes"),
+    ] {
+        elbo(folder, command).failed(code, culprit);
+    }
+    fs::write(folder.join("other.txt"), "the cat\nthe\u{fc}\n").unwrap();
+    elbo(folder, "eval run --data other.txt --part train --adapter cpu")
+        .failed(3, "line 2: the model was not trained on the token");
+    elbo(folder, "eval run --data other.txt --part train --unknown anomalous --adapter cpu").succeeded();
+    fs::write(folder.join("empty.txt"), "").unwrap();
+    elbo(folder, "train --data empty.txt --out none").failed(3, "empty.txt: there is no line of text in it");
+    elbo(folder, "train --data lines.txt --recipe classic --out none").failed(2, "choose `--recipe text`");
+    elbo(folder, "train --data glyphs --recipe text --out none").failed(3, "the likelihood tokens takes text");
+    assert!(!folder.join("none").exists());
+}
+
+#[test]
+fn a_killed_run_of_text_goes_on_with_the_same_bits() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path();
+    fs::write(folder.join("lines.txt"), sentences()).unwrap();
+    elbo(folder, &format!("train --data lines.txt {SMALL} --epochs 2 --out whole")).succeeded();
+    elbo(folder, &format!("train --data lines.txt {SMALL} --epochs 1 --out parts")).succeeded();
+    elbo(folder, "train --resume parts --epochs 2 --adapter cpu").succeeded();
+    let draw = |run: &str| {
+        elbo(folder, &format!("embed {run} --out {run}.npy --adapter cpu")).succeeded();
+        fs::read(folder.join(format!("{run}.npy"))).unwrap()
+    };
+    assert_eq!(draw("whole"), draw("parts"));
+}
