@@ -131,6 +131,9 @@ pub struct DataRecord {
     /// runs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub decimals: Vec<Option<u8>>,
+    /// The names of the items, where examples are what users chose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items: Option<Vec<String>>,
     /// Whether some value was missing; not known of older runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<bool>,
@@ -148,6 +151,7 @@ impl DataRecord {
             classes: data.classes.clone(),
             of_classes: data.classes.is_some().then(|| data.trained_of_classes()),
             decimals: data.decimals.clone(),
+            items: data.items.clone(),
             missing: Some(data.missing),
         }
     }
@@ -203,7 +207,12 @@ impl DataRecord {
 
     /// How other data have to be read to be used with the model.
     pub fn known(&self) -> FittedPreprocessing<'_> {
-        FittedPreprocessing { encoding: self.encoding.as_ref(), classes: self.classes.as_deref(), floats: self.floats }
+        FittedPreprocessing {
+            encoding: self.encoding.as_ref(),
+            classes: self.classes.as_deref(),
+            items: self.items.as_deref(),
+            floats: self.floats,
+        }
     }
 
     /// How many classes a conditional model was told; of others, how many have names.

@@ -18,7 +18,7 @@ pub use inference::{
 };
 pub use inspect::{AdaptersArgs, DataArgs, DoctorArgs, PlanArgs, Target};
 pub use interop::{ExportArgs, Format, ImportArgs};
-pub use rows::{FillWith, ImputeArgs, PredictArgs, ScoreArgs, Threshold};
+pub use rows::{FillWith, ImputeArgs, PredictArgs, RecommendArgs, ScoreArgs, Threshold};
 pub use shell::{CompletionsArgs, ManArgs, RunsArgs};
 pub use train::{RecipeArgs, ThreadsArgs, TrainArgs};
 
@@ -34,6 +34,7 @@ Commands (elbo COMMAND -h says more):
   interpolate, traverse    Pictures of what lies between, and what dimensions do
   latent, disentangle      A map of the latent space; scores by known factors
   score, predict, impute   Anomalies among rows, classes of rows, what they lack
+  recommend                What users may choose next, and how good such lists are
   embed, decode            From examples to latents in a file, and back
   export, import           To and from other programs: safetensors, ONNX; a page
   runs                     Which runs there are, and how good each is
@@ -159,6 +160,18 @@ Examples:
   elbo impute runs/first --data patients.csv --draws 5 --out five.csv
   elbo impute runs/digits --mask lower-half.png --out filled.png")]
     Impute(ImputeArgs),
+
+    /// Say what users may choose next
+    ///
+    /// Writes the items that users are likeliest to choose next, of those that they have not chosen yet, by a model of users
+    /// and what each chose. With --evaluate it holds back a fifth of each user's items and says how many of them such lists
+    /// find, and how far up.
+    #[command(after_long_help = "\
+Examples:
+  elbo train --recipe recommend --data ratings.csv --set data.pairs=user,film,stars --set at_least=4 --out runs/films
+  elbo recommend runs/films --evaluate
+  elbo recommend runs/films --data new.csv --top 20 --out next.csv")]
+    Recommend(RecommendArgs),
 
     /// Turn latents into examples
     ///

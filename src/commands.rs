@@ -21,6 +21,7 @@ mod open;
 mod plan;
 mod predict;
 mod profile;
+mod recommend;
 mod reconstruct;
 mod runs;
 mod sample;
@@ -146,6 +147,7 @@ fn switches(command: &Command) -> (bool, bool) {
         Command::Reconstruct(args) => &args.run,
         Command::Embed(args) => &args.run,
         Command::Predict(args) => &args.run,
+        Command::Recommend(args) => &args.run,
         Command::Decode(args) => &args.run,
         Command::Score(args) => &args.run,
         Command::Impute(args) => &args.run,
@@ -166,6 +168,7 @@ fn dispatch(command: Command, report: &Report) -> Result<()> {
         Command::Reconstruct(args) => reconstruct::run(&args, report),
         Command::Embed(args) => embed::run(&args, report),
         Command::Predict(args) => predict::run(&args, report),
+        Command::Recommend(args) => recommend::run(&args, report),
         Command::Decode(args) => decode::run(&args, report),
         Command::Score(args) => score::run(&args, report),
         Command::Impute(args) => impute::run(&args, report),

@@ -12,6 +12,8 @@ use crate::report::{csv, grid, npy};
 /// How the name of a file with examples ends.
 pub fn extension(record: &DataRecord) -> &'static str {
     match (record.table(), categories(record)) {
+        // Of items, of which there are thousands, there is nothing to see.
+        _ if record.items.is_some() => "npy",
         (None, _) => "png",
         // A plane of categories is a picture, or several.
         (Some(_), Some((extents, _))) if extents.len() > 1 => "png",

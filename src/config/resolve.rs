@@ -62,12 +62,16 @@ fn follow_log_variance(tree: &mut Table) {
 /// how it is distributed.
 fn for_source(overrides: &[(String, String)]) -> Option<&'static str> {
     let (_, source) = overrides.iter().find(|(key, _)| matches!(key.as_str(), "data.source" | "source"))?;
+    let source = source.strip_suffix(".gz").unwrap_or(source);
     let end = Path::new(source).extension()?.to_string_lossy().to_ascii_lowercase();
     matches!(end.as_str(), "csv" | "tsv").then_some("table")
 }
 
 /// Keys that came after runs had been saved without them: those were trained as the defaults of these keys say.
-const LATER: [&str; 45] = [
+const LATER: [&str; 48] = [
+    "model.normalise_input",
+    "data.pairs",
+    "data.at_least",
     "model.class_prior",
     "model.classifier",
     "objective.classify",

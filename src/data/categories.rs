@@ -170,7 +170,12 @@ mod tests {
     use crate::data::elements::Elements;
 
     fn open(config: &DataConfig, dims: &[usize], elements: Elements, known: Option<&Encoding>) -> Result<Dataset> {
-        let known = known.map(|encoding| FittedPreprocessing { encoding: Some(encoding), classes: None, floats: true });
+        let known = known.map(|encoding| FittedPreprocessing {
+            encoding: Some(encoding),
+            classes: None,
+            items: None,
+            floats: true,
+        });
         let request = ReadOptions { config, takes: Likelihood::Categorical.takes(), known, holes: false };
         let order = (0..dims[0] as u32).rev().collect();
         dataset("x.npy", dims, Cells::Memory(elements), (order, 0), None, &request)

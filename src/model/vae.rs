@@ -89,6 +89,7 @@ impl Model {
     /// Those of [`Model::with`].
     pub fn new(config: &Config, data: &Dataset) -> Result<Self> {
         let source = match data.values.codes() {
+            _ if data.sparse().is_some() => Source::Sparse(data.stored_words()),
             Some(columns) => Source::Codes(columns),
             None if data.values.are_bytes() => Source::Bytes,
             None => Source::Floats,
@@ -125,6 +126,12 @@ impl Model {
         }
         if config.model.likelihood.domain() == Domain::Categories && encoding.is_none() {
             return Err(Error::Data(NO_CATEGORIES.into()));
+        }
+        if matches!(source, Source::Sparse(_)) && config.data.binarise != Binarise::None {
+            return Err(Error::Usage(
+                "data.binarise is for pictures; of interactions `--set data.at_least=V` makes a 1 of a value from V on"
+                    .into(),
+            ));
         }
         if config.model.prior_codes > 0 {
             return Self::of_codes(config, shape, source);

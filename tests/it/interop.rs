@@ -75,9 +75,9 @@ fn words_only() -> Encoding {
     Encoding { columns: columns.collect(), range: [0.0, 1.0], array: None }
 }
 
-/// Whether pages for browsers show such a model: latents that are numbers, and no classifier beside them.
+/// Whether pages for browsers show such a model: latents that are numbers, no classifier beside them, and examples as they are.
 pub fn is_shown(model: &ModelConfig) -> bool {
-    model.codes == 0 && model.prior_codes == 0 && model.condition != Condition::Inferred
+    model.codes == 0 && model.prior_codes == 0 && !model.normalise_input && model.condition != Condition::Inferred
 }
 
 /// Every recipe as it is but those that are not exported (codes, classes that are inferred, several stochastic layers, another prior than N(0, 1), another
@@ -239,6 +239,7 @@ pub fn checkpoint(name: &str, mut settings: Vec<(String, String)>, shape: [usize
         classes,
         of_classes: None,
         decimals: vec![],
+        items: None,
         missing: None,
     };
     let progress = Progress {

@@ -246,6 +246,7 @@ fn examples_that_are_not_in_memory_are_those_that_are_whatever_holds_them() {
         let known = data::FittedPreprocessing {
             encoding: whole.encoding.as_ref(),
             classes: whole.classes.as_deref(),
+            items: None,
             floats: true,
         };
         let for_model = |memory: usize| {

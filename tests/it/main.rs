@@ -32,6 +32,7 @@ mod posteriors;
 mod priors;
 mod program;
 mod readers;
+mod recommend;
 mod resume;
 mod score;
 mod shaders;

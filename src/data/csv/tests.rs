@@ -180,8 +180,12 @@ fn labels_are_a_column_that_is_named_and_not_learnt() {
 fn a_trained_model_finds_its_columns_by_name_and_scales_as_in_training() {
     let config = DataConfig { labels: "kind".into(), ..plain() };
     let trained = open("kind,a,city\nx,1.0,Rome\ny,3.0,Bonn\n", &config).unwrap();
-    let as_known =
-        FittedPreprocessing { encoding: trained.encoding.as_ref(), classes: trained.classes.as_deref(), floats: true };
+    let as_known = FittedPreprocessing {
+        encoding: trained.encoding.as_ref(),
+        classes: trained.classes.as_deref(),
+        items: None,
+        floats: true,
+    };
     let request = known(&config, as_known);
     let data = open_with(b"more,city,kind,a\n9,Bonn,y,7.0\n8,Rome,z,1.0\n7,NA,x,NA\n", &request).unwrap();
     assert_eq!(data.encoding, trained.encoding);

@@ -36,6 +36,7 @@ fn setup(name: &'static str) -> Setup {
     let (shape, source) = match name {
         "colour" | "levels" | "mixture" | "vq-colour" => ([3, 32, 32], Source::Bytes),
         "codes-prior" => ([1, 7, 7], Source::Floats),
+        "recommend" => ([1, 1, 12], Source::Sparse(9)),
         "table" | "categories" | "counts" | "anomaly" => ([1, 1, 12], Source::Floats),
         _ => ([1, 28, 28], Source::Bytes),
     };
