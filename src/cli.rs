@@ -14,7 +14,7 @@ use clap::{Parser, Subcommand};
 pub use bench::{BenchArgs, BenchCommand, BenchEvalArgs, BenchMatmulArgs, BenchStepArgs};
 pub use inference::{
     CompareArgs, DataPart, DecodeArgs, DisentangleArgs, EmbedArgs, EvalArgs, ExPost, ExamplesArgs, InterpolateArgs,
-    LatentArgs, Method, Path, ReconstructArgs, RunArgs, SampleArgs, Stochastic, TraverseArgs,
+    LatentArgs, Method, Path, ReconstructArgs, ReportArgs, RunArgs, SampleArgs, Stochastic, TraverseArgs,
 };
 pub use inspect::{AdaptersArgs, DataArgs, DoctorArgs, PlanArgs, Target};
 pub use interop::{ExportArgs, Format, ImportArgs};
@@ -37,7 +37,7 @@ Commands (elbo COMMAND -h says more):
   recommend                What users may choose next, and how good such lists are
   embed, decode            From examples to latents in a file, and back
   export, import           To and from other programs: safetensors, ONNX; a page
-  runs                     Which runs there are, and how good each is
+  runs, report             Which runs there are; one of them as a page
   data                     What is in a source of data
   plan                     What would be computed, step by step
   adapters, doctor         Which devices there are, and whether they work
@@ -278,6 +278,16 @@ Example:
   elbo doctor --adapter software
   elbo doctor --wgsl forms")]
     Doctor(DoctorArgs),
+
+    /// Write a run as one page
+    ///
+    /// Writes one HTML file with all that a run came to: figures, curves, samples, reconstructions, what latent dimensions do
+    /// and carry, a map of the latent space, scores beside the threshold where `elbo score` learnt one, and all settings. It
+    /// needs no other file and asks nobody.
+    #[command(after_long_help = "\
+Example:
+  elbo report runs/first --out first.html")]
+    Report(ReportArgs),
 
     /// List runs with their best metric
     ///

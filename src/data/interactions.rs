@@ -58,15 +58,15 @@ pub fn weight(value: f64, request: &ReadOptions) -> Decoded<Option<f32>> {
     Ok((value != 0.0).then_some(value as f32))
 }
 
-/// Tells whether so many entries have a place.
+/// Tells whether so many entries have a place, and names that take so many bytes beside them.
 ///
 /// # Errors
 /// What to do where they have none.
-pub fn check_room(entries: u64, request: &ReadOptions) -> Decoded<()> {
+pub fn check_room(entries: u64, names: u64, request: &ReadOptions) -> Decoded<()> {
     if entries > MAX_ENTRIES as u64 {
         return Err(format!("{entries} entries are too many, allowed are {MAX_ENTRIES}"));
     }
-    let (takes, may) = (entries.saturating_mul(ENTRY_BYTES), request.memory());
+    let (takes, may) = (entries.saturating_mul(ENTRY_BYTES).saturating_add(names), request.memory());
     if takes > may {
         let [takes, may] = [takes, may].map(|bytes| bytes >> 20);
         return Err(format!(
@@ -109,13 +109,13 @@ pub fn dataset(name: &str, from: Interactions, request: &ReadOptions) -> Result<
     if let Some(known) = request.known.and_then(|known| known.items).filter(|known| *known != items) {
         return Err(complain(other_items(&items, known)));
     }
-    if entries.is_empty() && request.known.is_none() {
+    if rows == 0 || (entries.is_empty() && request.known.is_none()) {
         let most = request.config.at_least;
         let left_out =
             if most > 0.0 { format!(" of a value of {most} or more (data.at_least)") } else { String::new() };
         return Err(complain(format!("there is no interaction{left_out}")));
     }
-    check_room(entries.len() as u64, request).map_err(complain)?;
+    check_room(entries.len() as u64, 0, request).map_err(complain)?;
     let named = |user: u32| users.as_ref().map_or_else(|| user.to_string(), |users| users[user as usize].clone());
     let sparse = Sparse::new(rows, items.len(), entries).map_err(|(user, item)| {
         let (user, item) = (named(user), &items[item as usize]);

@@ -33,6 +33,7 @@ mod priors;
 mod program;
 mod readers;
 mod recommend;
+mod report;
 mod resume;
 mod score;
 mod shaders;

@@ -13,6 +13,9 @@ use crate::error::{Error, Result};
 /// Columns that make a table a list of interactions where nobody says so, and the one with a value beside them.
 const USUAL: [&str; 3] = ["user", "item", "value"];
 
+/// Bytes that a name takes beside its letters: what points to them, and its place in a table.
+const NAME_BYTES: usize = 96;
+
 /// Names of items that are shown.
 const SHOWN: usize = 3;
 
@@ -72,11 +75,7 @@ pub fn dataset(path: &Path, width: usize, columns: &[usize], request: &ReadOptio
         let weight = weight(value, request).map_err(complain)?;
         list.add(user, item, weight, line);
         // Told now and then: a list grows by a line at a time.
-        if list.entries.len().is_multiple_of(1 << 16) {
-            check_room(list.entries.len() as u64, request).map_err(complain)
-        } else {
-            Ok(())
-        }
+        if line.is_multiple_of(1 << 12) { list.check_room(request).map_err(complain) } else { Ok(()) }
     })?;
     let found = list.finish().map_err(|what| Error::Data(format!("{name}: {what}")))?;
     interactions::dataset(&name, found, request)
@@ -107,14 +106,22 @@ struct List<'a> {
 struct Names {
     of: HashMap<String, u32>,
     all: Vec<String>,
+    /// Bytes of all of them together.
+    letters: usize,
 }
 
 impl Names {
+    /// Bytes that the names take, each of which is there twice.
+    fn bytes(&self) -> u64 {
+        (2 * self.letters + NAME_BYTES * self.all.len()) as u64
+    }
+
     fn number(&mut self, name: &str) -> u32 {
         if let Some(&number) = self.of.get(name) {
             return number;
         }
         let number = self.all.len() as u32;
+        self.letters += name.len();
         self.of.insert(name.to_owned(), number);
         self.all.push(name.to_owned());
         number
@@ -147,13 +154,20 @@ impl<'a> List<'a> {
 
     fn add(&mut self, user: &str, item: &str, weight: Option<f32>, line: u64) {
         let user = self.users.number(user);
+        let Some(weight) = weight else { return };
         if self.known.is_some() && !self.items.of.contains_key(item) {
             self.line.get_or_insert(line);
             self.strangers.insert(item.to_owned());
             return;
         }
         let item = self.items.number(item);
-        self.entries.extend(weight.map(|weight| (user, item, weight)));
+        self.entries.push((user, item, weight));
+    }
+
+    /// Tells whether what was read so far has a place.
+    fn check_room(&self, request: &ReadOptions) -> std::result::Result<(), String> {
+        let strangers = (NAME_BYTES * self.strangers.len()) as u64;
+        check_room(self.entries.len() as u64, self.users.bytes() + self.items.bytes() + strangers, request)
     }
 
     fn finish(self) -> std::result::Result<Interactions, String> {
@@ -171,11 +185,15 @@ impl<'a> List<'a> {
             notes.push(format!("{what}; their lines are passed over"));
         }
         let Self { users, items, mut entries, known, .. } = self;
-        // A user who is asked about has a row even where nothing is left of it.
-        let [mut has_user, mut has_item] =
-            [vec![known.is_some(); users.all.len()], vec![known.is_some(); items.all.len()]];
+        let [mut has_user, mut has_item] = [vec![false; users.all.len()], vec![false; items.all.len()]];
         for &(user, item, _) in &entries {
             (has_user[user as usize], has_item[item as usize]) = (true, true);
+        }
+        let without: Vec<&String> =
+            users.all.iter().zip(&has_user).filter(|(_, has)| !**has).map(|(name, _)| name).collect();
+        if let [first, ..] = without[..] {
+            let (count, first) = (without.len(), beginning(first));
+            notes.push(format!("users without an interaction that counts are left out: {count}, such as `{first}`"));
         }
         let (users, user_places) = users.sorted(&has_user);
         // Those of a model keep their places.

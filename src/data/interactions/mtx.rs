@@ -70,7 +70,7 @@ fn read(from: impl BufRead, request: &ReadOptions) -> Decoded<Interactions> {
     let [Some(rows), Some(columns), Some(promised)] = counts[..] else {
         return Err(wrong(lines.number, "the numbers of rows, columns and entries", &extents));
     };
-    check_room(promised, request)?;
+    check_room(promised, 0, request)?;
     let extents = check_shape(rows, columns, promised)?;
     let mut entries = Vec::new();
     let mut found = 0_u64;

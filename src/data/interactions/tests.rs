@@ -99,10 +99,14 @@ fn a_trained_model_is_given_its_own_items() {
     assert!(error.contains("items that the model was not trained on: `d`, `e` (first in line 3)"), "{error}");
     let passes = DataConfig { unknown: Unknown::Missing, ..plain() };
     let data = written("new.csv", list, &passes, Some(&known)).unwrap();
-    // Users of whom nothing is left have a row all the same.
-    assert_eq!((data.items.as_ref(), data.len()), (Some(&known), 3));
-    assert_eq!(data.examples(&[0, 1, 2]).unwrap(), [0., 1., 1., 0., 0., 0., 0., 0., 0.]);
+    assert_eq!((data.items.as_ref(), data.len()), (Some(&known), 1));
+    assert_eq!(data.example(0).unwrap(), [0., 1., 1.]);
     assert!(data.notes[0].contains("passed over"), "{:?}", data.notes);
+    assert!(data.notes[1].contains("are left out: 2, such as `y`"), "{:?}", data.notes);
+    // What counts for nothing is no item that one could know.
+    let liked = DataConfig { at_least: 2.0, ..plain() };
+    let data = written("new.csv", b"user,item,value\nx,c,3\nx,d,1\n", &liked, Some(&known)).unwrap();
+    assert_eq!((data.example(0).unwrap(), data.notes.len()), (vec![0., 0., 1.], 0));
     let error = read_file(&fixture("sparse.mtx"), &request(&plain(), Some(&known))).unwrap_err().to_string();
     assert!(error.contains("give such a list (user,item)"), "{error}");
     let error = read_file(&fixture("sparse.mtx"), &request(&plain(), Some(&numbered(3)))).unwrap_err().to_string();

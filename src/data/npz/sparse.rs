@@ -54,12 +54,17 @@ impl Archive {
     /// The matrix.
     pub(super) fn matrix(&mut self, request: &ReadOptions) -> Decoded<Interactions> {
         let format = self.format()?;
+        if !["csr", "csc", "coo"].contains(&format.as_str()) {
+            return Err(format!(
+                "a sparse matrix of the format {format:?} is not read: scipy.sparse.save_npz(PATH, matrix.tocsr())"
+            ));
+        }
         let promised = self
             .arrays
             .iter()
             .find(|(name, _)| name == "data")
             .and_then(|(_, header)| header.as_ref().ok()?.elements());
-        check_room(promised.unwrap_or(0), request)?;
+        check_room(promised.unwrap_or(0), 0, request)?;
         let values = self.numbers("data", None)?;
         let entries = values.len();
         let Elements::Int(shape) = self.numbers("shape", Some(2))? else {
@@ -79,14 +84,7 @@ impl Archive {
             "coo" if self.has("coords") => {
                 return Err("a COO array of this kind is not read: scipy.sparse.save_npz(PATH, matrix.tocsr())".into());
             }
-            "coo" => {
-                (self.places("row", Some(entries), rows as u64)?, self.places("col", Some(entries), columns as u64)?)
-            }
-            other => {
-                return Err(format!(
-                    "a sparse matrix of the format {other:?} is not read: scipy.sparse.save_npz(PATH, matrix.tocsr())"
-                ));
-            }
+            _ => (self.places("row", Some(entries), rows as u64)?, self.places("col", Some(entries), columns as u64)?),
         };
         let mut all = Vec::new();
         for (at, (row, column)) in row.into_iter().zip(column).enumerate() {
