@@ -15,7 +15,7 @@ pub struct RecipeArgs {
     ///
     /// The recipe to start from: classic, binary, plane, gaussian, gaussian-learned, dynamic, vamp, mixture-prior, flow-prior,
     /// iaf, iwae, iwae2, ladder, factor, conditional, m2, conv, residual, colour, levels, mixture, vq, vq-colour, codes-prior,
-    /// counts, categories, table, anomaly, or the path of a TOML file, which may leave out any key. Default: table for .csv and .tsv,
+    /// counts, recommend, categories, table, anomaly, or the path of a TOML file, which may leave out any key. Default: table for .csv and .tsv,
     /// codes-prior with --prior-of, else classic.
     #[arg(long, value_name = "NAME|FILE")]
     pub recipe: Option<String>,

@@ -88,6 +88,27 @@ fn sparse_data_have_the_bits_of_dense_ones_wherever_they_are() {
     elbo(at, "recommend dense --data sparse.mtx --out no.csv").failed(2, "this one was trained on");
 }
 
+/// x W + b of one row in double precision, of a tensor whose last row is the bias.
+fn affine(x: &[f64], run: &Path, name: &str) -> Vec<f64> {
+    let all = load_latest(run).unwrap().0.parameters;
+    let (_, tensor) = all.iter().find(|(found, _)| found == name).unwrap_or_else(|| panic!("{name}"));
+    let outputs = tensor.shape[1];
+    let term = |(row, x): (&[f32], &f64), at: usize| f64::from(row[at]) * x;
+    let rows = || tensor.values.chunks_exact(outputs).zip(x.iter().chain(&[1.0]));
+    (0..outputs).map(|at| rows().map(|pair| term(pair, at)).sum()).collect()
+}
+
+/// log p of each item to be the next one, by the formulas of the paper.
+fn log_probabilities(chosen: &[f32], run: &Path) -> Vec<f64> {
+    let tanh = |x: Vec<f64>| x.into_iter().map(f64::tanh).collect::<Vec<f64>>();
+    let length = chosen.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
+    let shown: Vec<f64> = chosen.iter().map(|&x| f64::from(x) / length).collect();
+    let mean = affine(&tanh(affine(&shown, run, "encoder.0")), run, "encoder.head");
+    let logits = affine(&tanh(affine(&mean[..mean.len() / 2], run, "decoder.0")), run, "decoder.head");
+    let total = logits.iter().map(|logit| logit.exp()).sum::<f64>().ln();
+    logits.iter().map(|logit| logit - total).collect()
+}
+
 /// The lines of a file of recommendations: user, rank, item, log-probability.
 fn lines(path: &Path) -> Vec<(String, usize, String, f64)> {
     let row = |row: csv::StringRecord| {
@@ -126,6 +147,11 @@ fn lists_of_what_comes_next_are_learnt_and_leave_out_what_is_there() {
         assert_eq!((user.clone(), *rank), (format!("u{:03}", row / 5), row % 5 + 1));
         assert!(!there.contains(&format!("{user},{item}")) && *log < 0.0, "{user} has {item}");
         assert!(*rank == 1 || found[row - 1].3 >= *log);
+    }
+    let expected = log_probabilities(&dense[7 * ITEMS..8 * ITEMS], &at.join("run"));
+    for (_, _, item, log) in &found[35..40] {
+        let place: usize = item.trim_start_matches("film ").parse().unwrap();
+        assert!((expected[place] - log).abs() < 1e-4, "{item}: {log}, {}", expected[place]);
     }
     // A user by itself is told what it is told among others, in the device's batch or not.
     let own: String = there.iter().filter(|line| line.starts_with("u007,")).map(|line| format!("{line}\n")).collect();
