@@ -369,6 +369,7 @@ impl Dataset {
     }
 
     /// All that is said of it but its values, of which it has none, its parts and its hash.
+    #[must_use]
     pub fn clone_without_values(&self) -> Self {
         Self {
             name: self.name.clone(),

@@ -1,7 +1,7 @@
 //! Who chose what, and how often: a list of users and items, or a sparse matrix with a row for each user.
 //!
-//! Both become compressed sparse rows ([`super::sparse`]). Lists are read by `csv/pairs.rs`, archives of SciPy by
-//! `npz/sparse.rs`, MatrixMarket files by [`mtx`]. Users and items of a list have names, those of a matrix are the numbers of its
+//! Both become compressed sparse rows ([`super::sparse`]). Lists are read by `csv/pairs.rs`, archives of `SciPy` by
+//! `npz/sparse.rs`, `MatrixMarket` files by [`mtx`]. Users and items of a list have names, those of a matrix are the numbers of its
 //! rows and columns, counted from 0.
 
 pub mod mtx;

@@ -43,7 +43,7 @@ struct Archive {
 /// Opens an archive as a data set.
 ///
 /// The examples are `x_train` with `x_test` for the test part and `y_train` and `y_test` for the labels, or else `X`, `x`
-/// or `data` with the labels `y`, `labels` or `target`, or else the only array. A sparse matrix of SciPy is read as one.
+/// or `data` with the labels `y`, `labels` or `target`, or else the only array. A sparse matrix of `SciPy` is read as one.
 ///
 /// # Errors
 /// [`Error::Data`] in one line that begins with the path; [`Error::Usage`] where the configuration names what is not

@@ -134,7 +134,7 @@ impl Sparse {
     }
 }
 
-impl<'a> Entries<'a> {
+impl Entries<'_> {
     /// Appends the D values that a model sees.
     pub(super) fn spread(self, all: &mut Vec<f32>) {
         let first = all.len();

@@ -251,7 +251,9 @@ impl Dataset {
             Ok(())
         })?;
         if self.sparse().is_some() {
-            sums.iter_mut().for_each(|(_, there)| *there = count);
+            for (_, there) in &mut sums {
+                *there = count;
+            }
         }
         if self.values.are_bytes() {
             sums = whole.iter().map(|&sum| (sum as f64 / 255.0, count)).collect();

@@ -106,7 +106,9 @@ impl Presentation {
             for example in values.chunks_exact_mut(self.width) {
                 let squares: f64 = example.iter().map(|&value| f64::from(value).powi(2)).sum();
                 let length = squares.max(f64::from(LEAST_SQUARES)).sqrt();
-                example.iter_mut().for_each(|value| *value = (f64::from(*value) / length) as f32);
+                for value in example {
+                    *value = (f64::from(*value) / length) as f32;
+                }
             }
         }
     }

@@ -29,7 +29,7 @@ fn chosen(seed: u64) -> Vec<f32> {
     all
 }
 
-/// The same as a MatrixMarket file.
+/// The same as a file of `MatrixMarket`.
 fn matrix(dense: &[f32]) -> String {
     let there = |(at, &x): (usize, &f32)| (x > 0.0).then(|| format!("{} {} {x}\n", at / ITEMS + 1, at % ITEMS + 1));
     let entries: Vec<String> = dense.iter().enumerate().filter_map(there).collect();
@@ -154,7 +154,8 @@ fn lists_of_what_comes_next_are_learnt_and_leave_out_what_is_there() {
         assert!((expected[place] - log).abs() < 1e-4, "{item}: {log}, {}", expected[place]);
     }
     // A user by itself is told what it is told among others, in the device's batch or not.
-    let own: String = there.iter().filter(|line| line.starts_with("u007,")).map(|line| format!("{line}\n")).collect();
+    let own: Vec<&str> = there.iter().filter(|line| line.starts_with("u007,")).map(String::as_str).collect();
+    let own = own.join("\n") + "\n";
     fs::write(at.join("one.csv"), format!("user,item\n{own}new,film 03\n")).unwrap();
     elbo(at, "recommend run --data one.csv --top 5 --out one-next.csv --adapter cpu").succeeded();
     let one = lines(&at.join("one-next.csv"));

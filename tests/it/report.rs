@@ -68,7 +68,8 @@ fn a_run_of_pictures_is_a_page_with_all_that_it_came_to() {
 fn tables_codes_and_what_users_chose_have_pages_of_their_own() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
-    let rows: String = (0..200).map(|n| format!("{},{},<b>{}\n", n % 7, (n * n) % 13, n % 3)).collect();
+    let rows: Vec<String> = (0..200).map(|n| format!("{},{},<b>{}\n", n % 7, (n * n) % 13, n % 3)).collect();
+    let rows = rows.concat();
     fs::write(at.join("table.csv"), format!("a,b&c,word\n{rows}")).unwrap();
     elbo(at, "train --data table.csv --hidden 8 --latent 2 --epochs 2 --adapter cpu --out table").succeeded();
     elbo(at, "score table --mean-field --adapter cpu").succeeded();

@@ -1,4 +1,4 @@
-//! MatrixMarket's coordinate format: a line that says what it is, comments, the extents, then row, column and value of each entry,
+//! The coordinate format of `MatrixMarket`: a line that says what it is, comments, the extents, then row, column and value of each entry,
 //! rows and columns counted from 1. Rows are users, columns are items.
 //! Source: Boisvert, Pozo and Remington, "The Matrix Market exchange formats: initial design", NIST 1996.
 

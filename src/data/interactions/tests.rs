@@ -76,7 +76,10 @@ fn lists_become_rows_of_users_with_names_in_order() {
         assert_eq!(written(name, &bytes, &named, None).unwrap().len(), 4);
     }
     // Users are divided like any examples, and keep their names.
-    let many: String = (0..40).map(|user| format!("u{user:02},i{}\nu{user:02},j{user}\n", user % 3)).collect();
+    let many: String = (0..40)
+        .map(|user| [format!("u{user:02},i{}\n", user % 3), format!("u{user:02},j{user}\n")].concat())
+        .collect::<Vec<_>>()
+        .concat();
     let data = written("many.csv", format!("user,item\n{many}").as_bytes(), &DataConfig::default(), None).unwrap();
     let names: Vec<String> = (0..40).map(|at| data.user(at)).collect();
     assert!(names != *data.users.as_ref().unwrap() && data.test.len() == 4);
@@ -200,7 +203,7 @@ fn every_truncation_and_every_flipped_byte_is_read_or_refused_in_one_line() {
         for end in 0..bytes.len() {
             tried(&bytes[..end], &format!("truncated to {end}"));
         }
-        if name.ends_with(".csv") {
+        if name == "list.csv" {
             continue;
         }
         for at in 0..bytes.len() {

@@ -11,7 +11,7 @@ use std::io::Read;
 const MAX_NAME: u64 = 4096;
 
 impl Archive {
-    /// Whether it is one of SciPy's, and of no arrays of examples.
+    /// Whether it is one of `SciPy`'s, and of no arrays of examples.
     pub(super) fn is_sparse(&self) -> bool {
         ["data", "shape", "format"].iter().all(|name| self.has(name))
     }
