@@ -46,7 +46,7 @@ fn list(dense: &[f32]) -> String {
     text
 }
 
-const SMALL: &str = "--recipe counts --set model.likelihood=multinomial --set normalise_input=true --hidden 16 --latent 4 \
+const SMALL: &str = "--recipe counts --set model.likelihood=multinomial --set normalise_input=true --set hidden=[16] --latent 4 \
                      --epochs 2 --batch 50 --set output_bias_from_data=true --adapter cpu";
 
 #[test]
@@ -123,7 +123,7 @@ fn lists_of_what_comes_next_are_learnt_and_leave_out_what_is_there() {
     let at = folder.path();
     let dense = chosen(2);
     fs::write(at.join("list.csv"), list(&dense)).unwrap();
-    let line = "train --data list.csv --recipe recommend --hidden 32 --latent 8";
+    let line = "train --data list.csv --recipe recommend --set hidden=[32] --latent 8";
     elbo(at, &format!("{line} --set encoder_layers=[] --epochs 30 --batch 30 --set test=0.3 --adapter cpu --out run"))
         .succeeded();
     let [first, last] = losses(&at.join("run"));

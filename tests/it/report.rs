@@ -71,7 +71,7 @@ fn tables_codes_and_what_users_chose_have_pages_of_their_own() {
     let rows: Vec<String> = (0..200).map(|n| format!("{},{},<b>{}\n", n % 7, (n * n) % 13, n % 3)).collect();
     let rows = rows.concat();
     fs::write(at.join("table.csv"), format!("a,b&c,word\n{rows}")).unwrap();
-    elbo(at, "train --data table.csv --hidden 8 --latent 2 --epochs 2 --adapter cpu --out table").succeeded();
+    elbo(at, "train --data table.csv --set hidden=[8] --latent 2 --epochs 2 --adapter cpu --out table").succeeded();
     elbo(at, "score table --mean-field --adapter cpu").succeeded();
     let text = page(at, "table", "table/report.html");
     check(&text);
@@ -84,14 +84,14 @@ fn tables_codes_and_what_users_chose_have_pages_of_their_own() {
     let list: String =
         (0..60).flat_map(|user| [user % 5, user % 3 + 5].map(|item| format!("{user},{item}\n"))).collect();
     fs::write(at.join("list.csv"), format!("user,item\n{list}")).unwrap();
-    let small =
-        "--set model.decoder=[8] --set encoder_layers=[] --hidden 8 --latent 3 --epochs 2 --batch 20 --adapter cpu";
+    let small = "--set model.decoder=[8] --set encoder_layers=[] --set hidden=[8] --latent 3 --epochs 2 --batch 20 --adapter cpu";
     elbo(at, &format!("train --data list.csv --recipe recommend {small} --out list")).succeeded();
     let text = page(at, "list", "list/report.html");
     check(&text);
     assert!(text.contains("<h2>Latent map</h2>") && !text.contains("<h2>Samples</h2>"));
 
-    let small = "--set data.examples=120 --set codes=8 --hidden 16 --latent 2 --epochs 1 --batch 50 --adapter cpu";
+    let small =
+        "--set data.examples=120 --set codes=8 --set hidden=[16] --latent 2 --epochs 1 --batch 50 --adapter cpu";
     elbo(at, &format!("train {small} --out codes")).succeeded();
     let text = page(at, "codes", "codes/report.html");
     check(&text);
