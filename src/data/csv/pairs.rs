@@ -69,10 +69,16 @@ pub fn dataset(path: &Path, width: usize, columns: &[usize], request: &ReadOptio
             let what = if user.is_empty() { "user" } else { "item" };
             return Err(complain(format!("the {what} is empty; leave the line out")));
         }
-        let value = field(2).map_or(Ok(1.0), |text| {
-            text.parse().map_err(|_| complain(format!("the value is `{}`, and a number is expected", beginning(text))))
-        })?;
-        let weight = weight(value, request).map_err(complain)?;
+        // What has no value is a choice, whatever a value would have to be.
+        let weight = match field(2) {
+            None => Some(1.0),
+            Some(text) => {
+                let value = text
+                    .parse()
+                    .map_err(|_| complain(format!("the value is `{}`, and a number is expected", beginning(text))))?;
+                weight(value, request).map_err(complain)?
+            }
+        };
         list.add(user, item, weight, line);
         // Told now and then: a list grows by a line at a time.
         if line.is_multiple_of(1 << 12) { list.check_room(request).map_err(complain) } else { Ok(()) }

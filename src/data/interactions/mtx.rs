@@ -92,7 +92,9 @@ fn read(from: impl BufRead, request: &ReadOptions) -> Decoded<Interactions> {
         if found > promised {
             return Err(format!("line {line} is an entry more than the {promised} that the file promises"));
         }
-        let weight = weight(value, request).map_err(|what| format!("line {line}: {what}"))?;
+        // What has no value is a choice, whatever a value would have to be.
+        let weight = if has_values { weight(value, request) } else { Ok(Some(1.0)) };
+        let weight = weight.map_err(|what| format!("line {line}: {what}"))?;
         entries.extend(weight.map(|weight| ((row - 1) as u32, (column - 1) as u32, weight)));
     }
     if found < promised {

@@ -72,6 +72,8 @@ fn lists_become_rows_of_users_with_names_in_order() {
         let liked = DataConfig { at_least: 2.0, ..plain() };
         let data = written(name, &bytes, &liked, None).unwrap();
         assert_eq!((data.users.clone().unwrap().len(), data.example(0).unwrap()), (1, vec![1., 1.]));
+        let bare = written("bare.csv", b"user,item\n9,film b\n", &liked, None).unwrap();
+        assert_eq!(bare.example(0).unwrap(), [1.0], "a line without a value is a choice");
         let named = DataConfig { pairs: "when, item".into(), ..plain() };
         assert_eq!(written(name, &bytes, &named, None).unwrap().len(), 4);
     }
