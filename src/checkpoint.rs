@@ -135,6 +135,9 @@ pub struct DataRecord {
     /// runs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub decimals: Vec<Option<u8>>,
+    /// The names of the items, where examples are what users chose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items: Option<Vec<String>>,
     /// Whether some value was missing; not known of older runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<bool>,
@@ -153,6 +156,7 @@ impl DataRecord {
             classes: data.classes.clone(),
             of_classes: data.classes.is_some().then(|| data.trained_of_classes()),
             decimals: data.decimals.clone(),
+            items: data.items.clone(),
             missing: Some(data.missing),
         }
     }
@@ -212,6 +216,7 @@ impl DataRecord {
             encoding: self.encoding.as_ref(),
             classes: self.classes.as_deref(),
             text: self.text.as_ref(),
+            items: self.items.as_deref(),
             floats: self.floats,
         }
     }

@@ -14,11 +14,11 @@ use clap::{Parser, Subcommand};
 pub use bench::{BenchArgs, BenchCommand, BenchEvalArgs, BenchMatmulArgs, BenchStepArgs};
 pub use inference::{
     CompareArgs, DataPart, DecodeArgs, DisentangleArgs, EmbedArgs, EvalArgs, ExPost, ExamplesArgs, InterpolateArgs,
-    LatentArgs, Method, Path, ReconstructArgs, RunArgs, SampleArgs, Stochastic, TraverseArgs,
+    LatentArgs, Method, Path, ReconstructArgs, ReportArgs, RunArgs, SampleArgs, Stochastic, TraverseArgs,
 };
 pub use inspect::{AdaptersArgs, DataArgs, DoctorArgs, PlanArgs, Target};
 pub use interop::{ExportArgs, Format, ImportArgs};
-pub use rows::{FillWith, ImputeArgs, PredictArgs, ScoreArgs, Threshold};
+pub use rows::{FillWith, ImputeArgs, PredictArgs, RecommendArgs, ScoreArgs, Threshold};
 pub use shell::{CompletionsArgs, ManArgs, RunsArgs};
 pub use train::{RecipeArgs, ThreadsArgs, TrainArgs};
 
@@ -34,9 +34,10 @@ Commands (elbo COMMAND -h says more):
   interpolate, traverse    Pictures of what lies between, and what dimensions do
   latent, disentangle      A map of the latent space; scores by known factors
   score, predict, impute   Anomalies among rows, classes of rows, what they lack
+  recommend                What users may choose next, and how good such lists are
   embed, decode            From examples to latents in a file, and back
   export, import           To and from other programs: safetensors, ONNX; a page
-  runs                     Which runs there are, and how good each is
+  runs, report             Which runs there are; one of them as a page
   data                     What is in a source of data
   plan                     What would be computed, step by step
   adapters, doctor         Which devices there are, and whether they work
@@ -160,6 +161,18 @@ Examples:
   elbo impute runs/digits --mask lower-half.png --out filled.png")]
     Impute(ImputeArgs),
 
+    /// Say what users may choose next
+    ///
+    /// Writes the items that users are likeliest to choose next, of those that they have not chosen yet, by a model of users
+    /// and what each chose. With --evaluate it holds back a fifth of each user's items and says how many of them such lists
+    /// find, and how far up.
+    #[command(after_long_help = "\
+Examples:
+  elbo train --recipe recommend --data ratings.csv --set data.pairs=user,film,stars --set at_least=4 --out runs/films
+  elbo recommend runs/films --evaluate
+  elbo recommend runs/films --data new.csv --top 20 --out next.csv")]
+    Recommend(RecommendArgs),
+
     /// Turn latents into examples
     ///
     /// Decodes latents from a file and writes the decoder's means: probabilities for a Bernoulli decoder.
@@ -265,6 +278,16 @@ Example:
   elbo doctor --adapter software
   elbo doctor --wgsl forms")]
     Doctor(DoctorArgs),
+
+    /// Write a run as one page
+    ///
+    /// Writes one HTML file with all that a run came to: figures, curves, samples, reconstructions, what latent dimensions do
+    /// and carry, a map of the latent space, scores beside the threshold where `elbo score` learnt one, and all settings. It
+    /// needs no other file and asks nobody.
+    #[command(after_long_help = "\
+Example:
+  elbo report runs/first --out first.html")]
+    Report(ReportArgs),
 
     /// List runs with their best metric
     ///

@@ -21,7 +21,9 @@ mod open;
 mod plan;
 mod predict;
 mod profile;
+mod recommend;
 mod reconstruct;
+mod report;
 mod runs;
 mod sample;
 mod score;
@@ -147,6 +149,8 @@ fn switches(command: &Command) -> (bool, bool) {
         Command::Reconstruct(args) => &args.run,
         Command::Embed(args) => &args.run,
         Command::Predict(args) => &args.run,
+        Command::Recommend(args) => &args.run,
+        Command::Report(args) => &args.run,
         Command::Decode(args) => &args.run,
         Command::Score(args) => &args.run,
         Command::Impute(args) => &args.run,
@@ -167,6 +171,8 @@ fn dispatch(command: Command, report: &Report) -> Result<()> {
         Command::Reconstruct(args) => reconstruct::run(&args, report),
         Command::Embed(args) => embed::run(&args, report),
         Command::Predict(args) => predict::run(&args, report),
+        Command::Recommend(args) => recommend::run(&args, report),
+        Command::Report(args) => report::run(&args, report),
         Command::Decode(args) => decode::run(&args, report),
         Command::Score(args) => score::run(&args, report),
         Command::Impute(args) => impute::run(&args, report),

@@ -144,6 +144,9 @@ pub struct ModelConfig {
     pub components: usize,
     /// Where the scales of a `logistic-mixture` come from; other likelihoods ignore it.
     pub scales: Scales,
+    /// Whether the encoder is shown each example divided by its length (the root of the sum of squares), as one is shown what users
+    /// chose: how many items that was then changes nothing.
+    pub normalise_input: bool,
     /// How initial parameters are drawn.
     pub init: Init,
     /// Whether the last layer's bias starts at the training mean (logits for Bernoulli, logarithms for counts; the
@@ -493,6 +496,7 @@ impl Default for Config {
                 word_dropout: 0.0,
                 components: 5,
                 scales: Scales::Each,
+                normalise_input: false,
                 init: Init::Pytorch,
                 output_bias_from_data: false,
                 log_variance: [-20.0, 20.0],

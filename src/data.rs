@@ -16,12 +16,15 @@ pub mod glyphs;
 pub mod grids;
 pub mod idx;
 pub mod images;
+pub mod interactions;
 mod kinds;
 pub mod labelled;
 pub mod npy;
 pub mod npz;
+mod packed;
 mod pictures;
 mod read_options;
+pub mod sparse;
 pub mod sprites;
 pub mod table;
 pub mod text;
@@ -74,6 +77,10 @@ pub struct Dataset {
     pub labels: Option<Vec<u32>>,
     /// The names of the classes, where they are not numbers.
     pub classes: Option<Vec<String>>,
+    /// The names of the values, where they are items that somebody chose.
+    pub items: Option<Vec<String>>,
+    /// The names of users, in the order of the source, where they are no numbers.
+    pub users: Option<Vec<String>>,
     /// Where each example stood in the source, where that is not its place here.
     pub rows: Option<Vec<u32>>,
     /// What was odd about the source though it could be read.
@@ -107,6 +114,8 @@ pub enum Format {
     Table,
     /// Lines of text.
     Text,
+    /// A list of users and items, or a sparse matrix of them.
+    Interactions,
 }
 
 /// Opens the data set that `config` names and splits it. For a trained model it is read as the model takes it: columns by
@@ -224,7 +233,8 @@ fn read(request: &ReadOptions) -> Result<Dataset> {
         Ok(_) => Err(Error::Data(format!("{source}: this is neither a file nor a folder"))),
         Err(error) if error.kind() == ErrorKind::NotFound => Err(Error::Data(format!(
             "'{source}' does not exist; the data can be 'glyphs' or 'sprites' (built in), 'mnist', 'fashion-mnist', a \
-             .csv, .npy, .npz, .txt or .smi file, a folder of .png or .jpg images, an IDX file (plain or .gz), or a folder with the MNIST files"
+             .csv, .npy, .npz, .mtx, .txt or .smi file, a folder of .png or .jpg images, an IDX file (plain or .gz), or a folder with \
+             the MNIST files"
         ))),
         Err(error) => Err(Error::Data(format!("{source}: cannot be opened: {error}"))),
     }
@@ -237,10 +247,12 @@ fn read_file(path: &Path, request: &ReadOptions) -> Result<Dataset> {
     if let Err(error) = File::open(path).and_then(|file| file.take(kinds::START).read_to_end(&mut start)) {
         return complain(&format!("cannot be opened: {error}"));
     }
-    let end = path.extension().map(|end| end.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    let end = packed::plain(path).extension().map(|end| end.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
     match end.as_str() {
+        "h5ad" => return complain(kinds::ANNDATA),
         _ if kinds::told(&start).is_some() => return complain(&kinds::told(&start).unwrap_or_default()),
         "csv" | "tsv" => return csv::dataset(path, request),
+        "mtx" => return interactions::mtx::dataset(path, request),
         "npy" => return npy::dataset(path, request),
         "npz" => return npz::dataset(path, request),
         end if text::is_name(end) => return text::dataset(path, request),
@@ -248,6 +260,7 @@ fn read_file(path: &Path, request: &ReadOptions) -> Result<Dataset> {
         _ => {}
     }
     match kinds::text(&start) {
+        _ if start.starts_with(interactions::mtx::MAGIC) => interactions::mtx::dataset(path, request),
         _ if start.starts_with(npy::MAGIC) => npy::dataset(path, request),
         _ if start.starts_with(b"PK\x03\x04") => npz::dataset(path, request),
         Some(text) => complain(text),
@@ -305,6 +318,8 @@ impl Dataset {
             decimals: vec![],
             labels: None,
             classes: None,
+            items: None,
+            users: None,
             rows: None,
             notes: vec![],
             train: 0..end,
@@ -360,6 +375,37 @@ impl Dataset {
             counts[label as usize] += 1;
         }
         counts
+    }
+
+    /// All that is said of it but its values, of which it has none, its parts and its hash.
+    #[must_use]
+    pub fn clone_without_values(&self) -> Self {
+        Self {
+            name: self.name.clone(),
+            format: self.format,
+            shape: self.shape,
+            values: Values::F32(vec![]),
+            encoding: self.encoding.clone(),
+            missing: self.missing,
+            decimals: self.decimals.clone(),
+            labels: None,
+            classes: self.classes.clone(),
+            items: self.items.clone(),
+            text: self.text.clone(),
+            users: self.users.clone(),
+            rows: None,
+            notes: vec![],
+            train: 0..0,
+            validation: 0..0,
+            test: 0..0,
+            hash: String::new(),
+        }
+    }
+
+    /// The name of the user that example `index` is.
+    pub fn user(&self, index: usize) -> String {
+        let row = self.row(index);
+        self.users.as_ref().map_or_else(|| row.to_string(), |users| users[row].clone())
     }
 
     /// Values per example.

@@ -195,6 +195,7 @@ pub fn imprecise(checkpoint: &Checkpoint) -> Option<String> {
 /// # Errors
 /// Those of [`layers`]; [`Error::Usage`] for a layer that has no form in ONNX.
 pub fn onnx(checkpoint: &Checkpoint, run: &Path) -> Result<Vec<(String, Vec<u8>)>> {
+    plainly_shown(&checkpoint.config.model, "onnx")?;
     let layers = layers(checkpoint)?;
     let config = config(checkpoint, &layers)?;
     let card = card::onnx(checkpoint, run);
@@ -204,6 +205,20 @@ pub fn onnx(checkpoint: &Checkpoint, run: &Path) -> Result<Vec<(String, Vec<u8>)
         (CONFIG.into(), config),
         (CARD.into(), card.into_bytes()),
     ])
+}
+
+/// Refuses a format that has no form for examples of length 1.
+///
+/// # Errors
+/// [`Error::Usage`] that names the key.
+pub fn plainly_shown(config: &ModelConfig, format: &str) -> Result<()> {
+    if config.normalise_input {
+        return Err(Error::Usage(format!(
+            "--format {format} has no form for model.normalise_input = true: take --format safetensors, whose card says how an \
+             example is shown"
+        )));
+    }
+    Ok(())
 }
 
 /// `config.json`: the whole configuration, what is known of the data, how far training had come, the tensors, and what the

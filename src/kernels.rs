@@ -30,8 +30,8 @@ mod vector;
 
 use bytemuck::{Pod, Zeroable};
 pub use elementwise::{
-    activation, activation_grad, append, broadcast, combine, dropout, gather, gather_codes, sum_columns, sum_rows,
-    take_rows, with_class,
+    activation, activation_grad, append, broadcast, combine, dropout, gather, gather_codes, gather_sparse, sum_columns,
+    sum_rows, take_rows, with_class,
 };
 use formula::expression;
 pub use formula::{map, reduce};
@@ -495,6 +495,7 @@ pub static KERNELS: &[&Kernel] = &[
     &dropout::KERNEL,
     &gather::KERNEL,
     &gather_codes::KERNEL,
+    &gather_sparse::KERNEL,
     &gaussian::KERNEL,
     &group_moments::KERNEL,
     &group_norm::KERNEL,

@@ -125,6 +125,7 @@ pub mod score;
 pub mod fidelity;
 pub mod impute;
 pub mod latent;
+pub mod recommend;
 
 pub mod disentangle;
 

@@ -296,6 +296,9 @@ impl Session {
                     self.executor.write_f32(&Role::Data, at * UPLOAD, part)?;
                 }
             }
+            Values::Sparse(sparse) => {
+                sparse.store(UPLOAD, |at, words| self.executor.write(&Role::Data, at, words))?;
+            }
             // They come through the window.
             Values::Disk(_) => {}
         }

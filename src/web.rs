@@ -93,6 +93,7 @@ impl Measured {
 /// # Errors
 /// Those of [`plans::webgpu`] and [`plans::plain`]; [`Error::Data`] if the checkpoint does not belong to its configuration.
 pub fn files(checkpoint: &Checkpoint, run: &Path, measured: &Measured) -> Result<Vec<(String, Vec<u8>)>> {
+    interop::plainly_shown(&checkpoint.config.model, "web")?;
     let mut session = Session::without_data(checkpoint, Executor::Cpu(Cpu::new(0)?))?;
     let description = description(&mut session, checkpoint, measured)?;
     let text = |name: &str, value: &Value| {

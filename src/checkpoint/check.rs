@@ -36,6 +36,9 @@ fn record(data: &DataRecord) -> Checked {
         let [classes, counted] = [classes, counted].map(Option::unwrap_or_default);
         return Err(format!("data.of_classes counts {counted} classes, and data.classes names {classes}"));
     }
+    if let Some(items) = data.items.as_ref().filter(|items| items.len() != values) {
+        return Err(format!("data.items names {} items, and data.shape has {values} values", items.len()));
+    }
     match &data.encoding {
         Some(encoding) => check_encoding(encoding, values),
         None => Ok(()),
@@ -106,6 +109,7 @@ mod tests {
                 classes: None,
                 of_classes: None,
                 decimals: vec![],
+                items: None,
                 missing: None,
             },
             tuning: Tuning::default(),
@@ -118,13 +122,14 @@ mod tests {
     #[test]
     fn numbers_that_no_run_writes_are_refused() {
         assert_eq!(progress(&good()), Ok(()));
-        let rows: [(&str, Change); 14] = [
+        let rows: [(&str, Change); 15] = [
             ("elapsed_seconds = -1", |p| p.elapsed_seconds = -1.0),
             ("elapsed_seconds = NaN", |p| p.elapsed_seconds = f64::NAN),
             ("elapsed_seconds = 1", |p| p.elapsed_seconds = 1e300),
             ("a score is inf", |p| p.best = Some(f64::INFINITY)),
             ("a sum or", |p| p.sums[1] = f64::NAN),
             ("data.shape = [", |p| p.data.shape = [usize::MAX, usize::MAX, 3]),
+            ("data.items names 1 items, and data.shape has 4", |p| p.data.items = Some(vec!["a".into()])),
             ("data.shape = [1, 0, 4]", |p| p.data.shape = [1, 0, 4]),
             ("data.shape = [1, 1, ", |p| p.data.shape = [1, 1, 1 << 40]),
             ("data.of_classes counts 2 classes, and data.classes names 0", |p| p.data.of_classes = Some(vec![1, 2])),

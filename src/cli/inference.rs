@@ -247,6 +247,18 @@ pub struct ReconstructArgs {
     pub out: Option<PathBuf>,
 }
 
+/// `elbo report`.
+#[derive(Debug, Clone, Args)]
+pub struct ReportArgs {
+    /// The model.
+    #[command(flatten)]
+    pub run: RunArgs,
+
+    /// File to write, .html [default: report.html in the run's folder]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
 /// Which stochastic layers of several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stochastic {

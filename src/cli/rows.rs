@@ -112,6 +112,50 @@ pub struct PredictArgs {
     pub out: PathBuf,
 }
 
+/// `elbo recommend`.
+#[derive(Debug, Clone, Args)]
+pub struct RecommendArgs {
+    /// The model.
+    #[command(flatten)]
+    pub run: RunArgs,
+
+    /// Users and what each chose so far, other than the run's own
+    #[arg(long, value_name = "SRC")]
+    pub data: Option<String>,
+
+    /// Which part of the data [default: all; to evaluate the run's own, test]
+    #[arg(long, hide_possible_values = true)]
+    pub part: Option<DataPart>,
+
+    /// Items of each user in the file [default: 10]
+    #[arg(long, value_name = "K", conflicts_with = "evaluate")]
+    pub top: Option<usize>,
+
+    /// File to write: .csv
+    ///
+    /// The file to write, with a line for each item of each user: user, rank from 1 up, item, and the logarithm of its
+    /// probability to be the next one.
+    #[arg(long, value_name = "FILE", required_unless_present = "evaluate", conflicts_with = "evaluate")]
+    pub out: Option<PathBuf>,
+
+    /// Print Recall@K and NDCG@K on items that are held back
+    ///
+    /// Holds back a fifth of the items of each user, ranks all others by what is left, and prints means over users.
+    /// Recall@K: how many of the items held back are among the first K, over their number or over K, whichever is less.
+    /// NDCG@K: 1/log2(place + 1) of each of these, over what it would be if they came first. Beside it stands the list of
+    /// the items that most users of the training part have, where the data are the run's own.
+    #[arg(long)]
+    pub evaluate: bool,
+
+    /// K to evaluate at [default: 20,50,100]
+    #[arg(long, value_name = "K", value_delimiter = ',', requires = "evaluate")]
+    pub at: Vec<usize>,
+
+    /// Key of what is held back [default: the run's]
+    #[arg(long, value_name = "N", requires = "evaluate")]
+    pub seed: Option<u64>,
+}
+
 /// With what missing values are filled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum FillWith {

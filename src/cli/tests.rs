@@ -22,7 +22,7 @@ fn the_definitions_are_consistent() {
 fn short_help_fits_a_screen_and_long_help_has_an_example() {
     let mut found = Vec::new();
     commands(&Cli::command(), "", &mut found);
-    assert_eq!(found.len(), 28);
+    assert_eq!(found.len(), 30);
     for (path, command) in found {
         let short = command.clone().term_width(80).render_help().to_string();
         assert!(short.lines().count() <= 24, "{path} -h has {} lines:\n{short}", short.lines().count());
@@ -78,6 +78,8 @@ fn what_does_not_parse_exits_with_2_and_names_the_flag() {
         ("elbo train --colour", "--colour"),
         ("elbo eval", "<RUN>"),
         ("elbo eval r --part all", "--part"),
+        ("elbo recommend r", "--out"),
+        ("elbo recommend r --evaluate --at ten", "--at"),
         ("elbo score r --threshold high", "--threshold"),
         ("elbo score r --threshold nan", "--threshold"),
         ("elbo score r --quantile 0.9 --false-alarm-rate 0.1", "--false-alarm-rate"),

@@ -8,6 +8,7 @@ use super::{files, open, show};
 use crate::checkpoint::DataRecord;
 use crate::cli::DataArgs;
 use crate::config::{self, DataConfig, Domain, Likelihood, Takes};
+use crate::data::sparse::Sparse;
 use crate::data::table::{Column, ColumnKind, Encoding};
 use crate::data::text::vocabulary::{END, FIRST, PADDING, Vocabulary};
 use crate::data::{self, Dataset, Format, NO_LABEL, Values, images};
@@ -110,6 +111,7 @@ pub fn each(data: &Dataset) -> String {
             let rest = if encoding.columns.len() == width { String::new() } else { format!(" in {width} values") };
             format!("{} columns each{rest}, {scaled} of them scaled", encoding.columns.len())
         }
+        (_, [.., width]) if data.items.is_some() => format!("{width} items"),
         (_, shape) => format!("{shape:?} each"),
     }
 }
@@ -158,6 +160,8 @@ fn as_text(data: &Dataset, columns: &[Described]) -> Result<String> {
     ];
     if let Some(text) = &data.text {
         lines.extend(of_text(data, text)?);
+    } else if let Some(sparse) = data.sparse() {
+        lines.push(interactions(data, sparse));
     } else if columns.is_empty() {
         let [low, mean, high] = range(data)?;
         lines.push(format!("values   {} to {}, mean {}", significant(low), significant(high), significant(mean)));
@@ -235,6 +239,7 @@ fn kind(data: &Dataset) -> String {
         (Format::Images, false) => "images of 16 bits",
         (Format::Table, _) => "table",
         (Format::Text, _) => "lines of text",
+        (Format::Interactions, _) => "who chose what",
     };
     let place = match &data.values {
         Values::Disk(disk) if disk.are_unpacked() => ", too large for data.memory: unpacked in a temporary file",
@@ -255,6 +260,7 @@ fn shape(data: &Dataset) -> String {
     }
     match (&data.encoding, data.shape) {
         (Some(encoding), [1, 1, width]) => format!("{} columns, {width} values", encoding.columns.len()),
+        (None, [1, 1, width]) if data.items.is_some() => format!("{width} items"),
         (None, [1, 1, width]) => format!("{width} values"),
         (_, [channels, height, width]) => {
             let colour = match channels {
@@ -268,8 +274,36 @@ fn shape(data: &Dataset) -> String {
 }
 
 fn size(data: &Dataset) -> u64 {
+    if let Some(sparse) = data.sparse() {
+        return 4 * sparse.words() as u64;
+    }
     let each = if data.values.are_bytes() { data.width() } else { 4 * data.stored_words() };
     data.len() as u64 * each as u64
+}
+
+/// The line about interactions: how many there are, how much of the matrix that is, and their values.
+fn interactions(data: &Dataset, sparse: &Sparse) -> String {
+    let ([low, mean, high], all) = (chosen(sparse), data.len() as f64 * data.width() as f64);
+    format!(
+        "values   {} interactions, {} % of all; {} to {}, mean {}",
+        count(sparse.count() as u64),
+        significant(100.0 * sparse.count() as f64 / all),
+        significant(low),
+        significant(high),
+        significant(mean)
+    )
+}
+
+/// The smallest, the mean and the largest value of an interaction.
+fn chosen(sparse: &Sparse) -> [f64; 3] {
+    let ([mut low, mut high], mut sum) = ([f64::INFINITY, f64::NEG_INFINITY], 0.0);
+    for row in 0..sparse.len() {
+        for &value in sparse.row(row).values {
+            let value = f64::from(value);
+            (low, high, sum) = (low.min(value), high.max(value), sum + value);
+        }
+    }
+    [low, sum / sparse.count().max(1) as f64, high]
 }
 
 /// The smallest, the mean and the largest value, as a model sees them.
@@ -312,6 +346,10 @@ fn as_json(data: &Dataset, columns: &[Described]) -> Result<Value> {
             "kind": text.tokens, "places": text.places, "words": text.words, "counts": frequencies(data, text)?,
             "unseen": text.unseen, "least": least, "mean": mean, "most": most,
         });
+    } else if let Some(sparse) = data.sparse() {
+        let [low, mean, high] = chosen(sparse);
+        (value["interactions"], value["items"]) = (json!(sparse.count()), json!(sparse.width()));
+        (value["min"], value["mean"], value["max"]) = (json!(low), json!(mean), json!(high));
     } else if columns.is_empty() {
         let [low, mean, high] = range(data)?;
         (value["min"], value["mean"], value["max"]) = (json!(low), json!(mean), json!(high));

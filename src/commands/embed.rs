@@ -109,11 +109,11 @@ fn header(data: &Dataset, others: impl Iterator<Item = String>) -> Vec<String> {
     std::iter::once("index".to_owned()).chain(label).chain(others).collect()
 }
 
-/// The first cells of the row of an example.
+/// The first cells of the row of an example, of what a user chose the name of the user.
 fn first(data: &Dataset, example: u32) -> Vec<String> {
     let label = data.labels.as_ref().map(|labels| labels[example as usize]);
     let label = label.map(|label| scatter::name(label, data.classes.as_deref()));
-    std::iter::once(data.row(example as usize).to_string()).chain(label).collect()
+    std::iter::once(data.user(example as usize)).chain(label).collect()
 }
 
 /// The means as one array, the deviations as another beside it.

@@ -289,6 +289,7 @@ fn unknown(network: &Network) -> DataRecord {
         classes: None,
         of_classes: None,
         decimals: vec![],
+        items: None,
         missing: None,
     }
 }

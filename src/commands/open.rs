@@ -48,13 +48,28 @@ impl Trained {
 pub fn with_data(run: &RunArgs, data: Option<&str>, purpose: Purpose, report: &Report) -> Result<Trained> {
     let path = &checkpoint::sweep::one_model(&run.run)?;
     let checkpoint = load(path, report)?;
-    let (config, dataset) = dataset(&checkpoint, data, None, Some(run), report)?;
+    let opened = dataset(&checkpoint, data, None, Some(run), report)?;
+    with(run, path, &checkpoint, opened, purpose, report)
+}
+
+/// The same of a checkpoint that is loaded, with data that are opened by a configuration ([`dataset`]).
+///
+/// # Errors
+/// As those of [`with_data`].
+pub fn with(
+    run: &RunArgs,
+    path: &Path,
+    checkpoint: &Checkpoint,
+    (config, dataset): (Config, Dataset),
+    purpose: Purpose,
+    report: &Report,
+) -> Result<Trained> {
     let mut session = Session::new(config, dataset, device(run, report)?)?;
     // Before anything is built for what may be another model.
-    checkpoint::match_parameters(&checkpoint, &session.expected())?;
+    checkpoint::match_parameters(checkpoint, &session.expected())?;
     session.plan(purpose)?;
-    session.restore(0, &checkpoint)?;
-    Ok(trained(session, path, &checkpoint))
+    session.restore(0, checkpoint)?;
+    Ok(trained(session, path, checkpoint))
 }
 
 /// Lets other words stand for what is missing or unknown, as the command line says.
@@ -365,6 +380,14 @@ fn open_data(config: &Config, checkpoint: &Checkpoint, other: bool, report: &Rep
         Error::Data(why) if !other => Error::Data(format!("{why} (these are the run's data; --data names others)")),
         error => error,
     })?;
+    if let (Some(items), true) = (&data.items, data.shape != record.shape) {
+        let trained = record.shape.iter().product::<usize>();
+        return Err(Error::Data(format!(
+            "{}: there are {} items, and the model takes {trained}",
+            data.name,
+            items.len()
+        )));
+    }
     if data.shape != record.shape {
         return Err(Error::Data(format!(
             "{}: an example has shape {:?}, and the model takes {:?} (channels, height, width)",

@@ -13,6 +13,8 @@ use crate::report::{csv, grid, npy};
 pub fn extension(record: &DataRecord) -> &'static str {
     match (record.table(), categories(record)) {
         _ if record.text.is_some() => "txt",
+        // Of items, of which there are thousands, there is nothing to see.
+        _ if record.items.is_some() => "npy",
         (None, _) => "png",
         // A plane of categories is a picture, or several.
         (Some(_), Some((extents, _))) if extents.len() > 1 => "png",
@@ -93,6 +95,31 @@ pub fn pairs(path: &Path, originals: &[f32], reconstructed: &[f32], record: &Dat
         })
     });
     write(path, encoding, Some("row"), rows)
+}
+
+/// What messages call a picture that is no file of its own.
+const INSIDE: &str = "the picture";
+
+/// The bytes of the picture that [`save`] draws.
+///
+/// # Errors
+/// [`crate::error::Error::Usage`] where the examples cannot be drawn.
+pub fn picture(examples: &[f32], record: &DataRecord, columns: usize) -> Result<Vec<u8>> {
+    grid::sheet(Path::new(INSIDE), &drawn(examples, record), pictured(record), columns)
+}
+
+/// The bytes of the picture that [`pairs`] draws.
+///
+/// # Errors
+/// As those of [`picture`].
+pub fn picture_of_pairs(
+    originals: &[f32],
+    reconstructed: &[f32],
+    record: &DataRecord,
+    columns: usize,
+) -> Result<Vec<u8>> {
+    let [originals, reconstructed] = [originals, reconstructed].map(|examples| drawn(examples, record));
+    grid::sheet_of_pairs(Path::new(INSIDE), &originals, &reconstructed, pictured(record), columns)
 }
 
 /// The extents of an array in which the means of `rows` examples have a place: of categories their probabilities.

@@ -13,8 +13,8 @@ const MAX_SIDE: usize = 4096;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// `glyphs`, `sprites`, `mnist`, `fashion-mnist`, or a path: IDX, `.npy`, `.npz`, `.csv`, `.txt`, `.smi`, a folder of IDX files or
-    /// of images.
+    /// `glyphs`, `sprites`, `mnist`, `fashion-mnist`, or a path: IDX, `.npy`, `.npz`, `.csv`, `.mtx`, `.txt`, `.smi`, a folder of IDX
+    /// files or of images.
     pub source: String,
     /// MiB that the examples of a source may take in memory, as they are stored or as a model takes them. What takes more
     /// stays on the disk, and is read when it is wanted.
@@ -75,6 +75,11 @@ pub struct DataConfig {
     pub length: usize,
     /// Text: what becomes of longer lines.
     pub longer: Longer,
+    /// Interactions: the columns of a list with user, item and, where there is one, value, separated by commas. Empty stands for
+    /// `user,item` and, where there is one, `value`, where the likelihood is the multinomial.
+    pub pairs: String,
+    /// Interactions: a value from here on is a choice, and counts 1; others are none. 0 takes values for counts.
+    pub at_least: f32,
     /// Tables: what columns hold, by their names; `*` stands for all that are not named.
     pub columns: BTreeMap<String, ColumnType>,
 }
@@ -325,6 +330,8 @@ impl Default for DataConfig {
             tokens: Tokens::Characters,
             length: 64,
             longer: Longer::Cut,
+            pairs: String::new(),
+            at_least: 0.0,
             columns: BTreeMap::new(),
         }
     }

@@ -134,6 +134,11 @@ pub const RECIPES: &[(&str, &str, &str)] = &[
         "128-128-10 for arrays of counts, a negative binomial",
     ),
     (
+        "recommend",
+        include_str!("../../assets/recipes/recommend.toml"),
+        "600-200 tanh for users and what each chose, a multinomial: Mult-VAE",
+    ),
+    (
         "categories",
         include_str!("../../assets/recipes/categories.toml"),
         "128-128-10 for arrays and tables in which every value is one of a few categories",

@@ -62,6 +62,7 @@ fn follow_log_variance(tree: &mut Table) {
 /// how it is distributed, and text takes a model of sequences.
 fn for_source(overrides: &[(String, String)]) -> Option<&'static str> {
     let (_, source) = overrides.iter().find(|(key, _)| matches!(key.as_str(), "data.source" | "source"))?;
+    let source = source.strip_suffix(".gz").unwrap_or(source);
     let end = Path::new(source).extension()?.to_string_lossy().to_ascii_lowercase();
     match end.as_str() {
         "csv" | "tsv" => Some("table"),
@@ -72,7 +73,7 @@ fn for_source(overrides: &[(String, String)]) -> Option<&'static str> {
 }
 
 /// Keys that came after runs had been saved without them: those were trained as the defaults of these keys say.
-const LATER: [&str; 61] = [
+const LATER: [&str; 64] = [
     "model.discriminator_layers",
     "model.discriminator_features",
     "model.discriminator_spectral",
@@ -89,6 +90,9 @@ const LATER: [&str; 61] = [
     "data.tokens",
     "data.length",
     "data.longer",
+    "model.normalise_input",
+    "data.pairs",
+    "data.at_least",
     "model.class_prior",
     "model.classifier",
     "objective.classify",

@@ -64,6 +64,8 @@ pub fn validate(config: &Config) -> Result<()> {
     check((0.0..=1.0).contains(&share), "data.validation_share", &share, "a number from 0 to 1")?;
     check((0.0..=0.9).contains(&data.test), "data.test", &data.test, "a number from 0 to 0.9")?;
     data.size()?;
+    number("data.at_least", data.at_least, 0.0)?;
+    check_pairs(&data.pairs)?;
 
     widths("model.hidden", &model.hidden)?;
     widths("model.decoder", &model.decoder)?;
@@ -118,6 +120,14 @@ pub fn validate(config: &Config) -> Result<()> {
     // TOML, in which the seed is saved, has no larger whole numbers.
     let most = i64::MAX as u64;
     check(train.seed <= most, "train.seed", &train.seed, &format!("a whole number from 0 to {most}"))
+}
+
+/// The columns of a list of interactions: two or three of them, each another.
+fn check_pairs(pairs: &str) -> Result<()> {
+    let names: Vec<&str> = pairs.split(',').map(str::trim).collect();
+    let differ = names.iter().enumerate().all(|(at, name)| !name.is_empty() && !names[..at].contains(name));
+    let fits = pairs.is_empty() || (matches!(names.len(), 2 | 3) && differ);
+    check(fits, "data.pairs", &pairs, "the names of two or three columns, such as user,item or user,item,value")
 }
 
 /// Levels, counts and categories are no probabilities: what is drawn from them would be a 1 for most.

@@ -174,6 +174,7 @@ mod tests {
             encoding: Some(encoding),
             classes: None,
             text: None,
+            items: None,
             floats: true,
         });
         let request = ReadOptions { config, takes: Likelihood::Categorical.takes(), known, holes: false };

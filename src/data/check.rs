@@ -1,5 +1,6 @@
 //! Whether a model can take the values of a data set.
 
+use super::sparse::Sparse;
 use super::{Dataset, Format, table};
 use crate::config::{Domain, Takes};
 use crate::error::{Error, Result};
@@ -32,6 +33,8 @@ pub fn check(dataset: &Dataset, takes: Takes) -> Result<()> {
         encoding.check(&dataset.name, takes)?;
     } else if domain == Domain::Categories {
         return Err(Error::Data(format!("{}: {NO_CATEGORIES}", dataset.name)));
+    } else if let Some(sparse) = dataset.sparse() {
+        return check_sparse(dataset, sparse, takes);
     } else if domain == Domain::Columns {
         return Err(Error::Data(format!(
             "{}: the heterogeneous likelihood is for the columns of tables and of arrays of two dimensions; for pixels \
@@ -61,6 +64,34 @@ pub fn check(dataset: &Dataset, takes: Takes) -> Result<()> {
         Ok(())
     })?;
     check_counts(dataset, &largest)
+}
+
+/// The same of interactions: every value by itself, since none is zero.
+fn check_sparse(dataset: &Dataset, sparse: &Sparse, takes: Takes) -> Result<()> {
+    let Takes { domain, likelihood } = takes;
+    if domain == Domain::Columns {
+        return Err(Error::Data(format!(
+            "{}: these are users and what each chose, and the likelihood {likelihood} takes columns of a table; choose `--recipe \
+             recommend`",
+            dataset.name
+        )));
+    }
+    for row in 0..sparse.len() {
+        let entries = sparse.row(row);
+        if let Some(at) = entries.values.iter().position(|&x| !can_be(x, domain)) {
+            let items = dataset.items.as_deref().unwrap_or_default();
+            let item = items.get(entries.items[at] as usize).map_or("", String::as_str);
+            return Err(Error::Data(format!(
+                "{}: the value of user `{}` and item `{item}` is {}{}; choices are made of values by `--set data.at_least=V`, from \
+                 V on",
+                dataset.name,
+                dataset.user(row),
+                entries.values[at],
+                taken(takes)
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Whether a finite number can be a value.

@@ -7,6 +7,7 @@
 mod infer;
 mod levels;
 mod marks;
+mod pairs;
 mod refill;
 mod rows;
 #[cfg(test)]
@@ -43,6 +44,9 @@ pub fn dataset(path: &Path, request: &ReadOptions) -> Result<Dataset> {
     let name = path.display().to_string();
     let complain = |what: String| Error::Data(format!("{name}: {what}"));
     let (header, delimiter) = header(path).map_err(complain)?;
+    if let Some(columns) = pairs::columns(&name, &header, request)? {
+        return pairs::dataset(path, header.len(), &columns, request);
+    }
     let marks = Marks::new(request.config, delimiter);
     let (mut notes, mut units) = (Vec::new(), None);
     let label = label_column(&name, &header, request, &mut notes)?;

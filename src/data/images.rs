@@ -319,7 +319,7 @@ impl Pictures {
                         Values::F32(floats) => {
                             scratch.write(&floats.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>())?;
                         }
-                        Values::Codes(_) | Values::Disk(_) => {
+                        Values::Codes(_) | Values::Sparse(_) | Values::Disk(_) => {
                             unreachable!("a picture is decoded in memory, as numbers")
                         }
                     }

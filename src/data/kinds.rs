@@ -9,7 +9,7 @@ const KINDS: [(&[u8], &str, &str); 26] = [
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file", "numpy.save(\"x.npy\", h5py.File(PATH)[NAME][:])"),
     (b"ARROW1", "an Arrow file", "pandas.read_feather(PATH).to_csv(\"table.csv\", index=False)"),
     (b"FEA1", "a Feather file", "pandas.read_feather(PATH).to_csv(\"table.csv\", index=False)"),
-    (b"%%MatrixMarket", "a MatrixMarket file", "numpy.save(\"x.npy\", scipy.io.mmread(PATH).toarray())"),
+    (b"MATLAB 7.3", "a MATLAB file of version 7.3", "numpy.save(\"x.npy\", h5py.File(PATH)[NAME][:].T)"),
     (b"MATLAB", "a MATLAB file", "numpy.save(\"x.npy\", scipy.io.loadmat(PATH)[NAME])"),
     (b"\x80\x02", "a pickle", "numpy.save(\"x.npy\", pickle.load(open(PATH, \"rb\")))"),
     (b"\x80\x03", "a pickle", "numpy.save(\"x.npy\", pickle.load(open(PATH, \"rb\")))"),
@@ -33,6 +33,10 @@ const KINDS: [(&[u8], &str, &str); 26] = [
     (b"RDX", "an R data file", "write.csv(x, \"table.csv\", row.names = FALSE)"),
 ];
 
+/// What is said of a file that is called so: its first bytes are those of any HDF5 file.
+pub const ANNDATA: &str = "this is an AnnData file, which is not read; make it an .mtx: scipy.io.mmwrite(\"x.mtx\", \
+                           scipy.sparse.coo_matrix(anndata.read_h5ad(PATH).X))";
+
 /// What a file is that begins like this, and how it becomes what is read; nothing where it may be a file of a kind that is
 /// read.
 pub fn told(start: &[u8]) -> Option<String> {
@@ -40,7 +44,7 @@ pub fn told(start: &[u8]) -> Option<String> {
     // A column may be called BMI, and the others may have letters beyond ASCII in any encoding.
     let plain = start.iter().all(|byte| *byte >= b' ' || byte.is_ascii_whitespace());
     let is_text = text(start).is_some() || (plain && magic.iter().all(u8::is_ascii_alphanumeric));
-    if is_text && !magic.starts_with(b"%%") {
+    if is_text {
         return None;
     }
     Some(format!("this is {what}, which is not read; make it one of .csv, .npy or .npz: {how}"))
@@ -79,8 +83,8 @@ mod tests {
         for (start, words) in [
             (&b"PAR1\x15\x04"[..], "this is a Parquet file, which is not read; make it one of .csv"),
             (b"\x89HDF\r\n\x1a\n\0", "h5py.File(PATH)"),
-            (b"%%MatrixMarket matrix", "scipy.io.mmread"),
             (b"\x80\x04\x95", "a pickle"),
+            (b"MATLAB 7.3 MAT-file\0\x02IM", "h5py.File(PATH)[NAME][:].T"),
             (b"MATLAB 5.0 MAT-file\0\x01IM", "scipy.io.loadmat"),
             (b"\xff\xfea\0", "UTF-16"),
         ] {

@@ -3,6 +3,7 @@
 //! What is unpacked to the disk goes to a file without a name, whatever the archive calls it. Which array holds the examples follows from its name or from `data.array`, never
 //! from a guess about its content.
 
+mod sparse;
 #[cfg(test)]
 mod tests;
 
@@ -15,7 +16,7 @@ use zip::ZipArchive;
 use super::array::{self, Array};
 use super::cells::Cells;
 use super::disk::{Disk, FileRows};
-use super::{Dataset, Labels, ReadOptions, kinds, npy};
+use super::{Dataset, Labels, ReadOptions, interactions, kinds, npy};
 use crate::error::{Error, Result};
 
 /// More entries are no archive of arrays.
@@ -42,7 +43,7 @@ struct Archive {
 /// Opens an archive as a data set.
 ///
 /// The examples are `x_train` with `x_test` for the test part and `y_train` and `y_test` for the labels, or else `X`, `x`
-/// or `data` with the labels `y`, `labels` or `target`, or else the only array.
+/// or `data` with the labels `y`, `labels` or `target`, or else the only array. A sparse matrix of `SciPy` is read as one.
 ///
 /// # Errors
 /// [`Error::Data`] in one line that begins with the path; [`Error::Usage`] where the configuration names what is not
@@ -52,6 +53,10 @@ pub fn dataset(path: &Path, request: &ReadOptions) -> Result<Dataset> {
     let complain = |what: String| Error::Data(format!("{name}: {what}"));
     let file = File::open(path).map_err(|error| complain(format!("cannot be opened: {error}")))?;
     let mut archive = Archive::open(file).map_err(complain)?;
+    if archive.is_sparse() && request.config.array.is_empty() {
+        let found = archive.matrix(request).map_err(complain)?;
+        return interactions::dataset(&name, found, request);
+    }
     let examples = archive.choose(&request.config.array, &name)?;
     let partner = |word: &str| examples.replacen("train", word, 1);
     let test = Some(partner("test")).filter(|test| TRAINING.contains(&examples.as_str()) && archive.has(test));
@@ -96,13 +101,7 @@ impl Archive {
         if let (true, Some(told)) = (arrays.is_empty(), told) {
             return Err(told);
         }
-        let archive = Self { zip, arrays };
-        if ["data", "shape", "format"].iter().all(|name| archive.has(name)) {
-            return Err("this is a sparse matrix of SciPy, which is not read: numpy.save(\"x.npy\", \
-                        scipy.sparse.load_npz(PATH).toarray())"
-                .into());
-        }
-        Ok(archive)
+        Ok(Self { zip, arrays })
     }
 
     fn has(&self, name: &str) -> bool {

@@ -197,7 +197,7 @@ mod tests {
         for path in sources(folder.path(), &[0, 1, 1, 0, 0, 0, 0, 0, 1, 1, 1, 0]) {
             for (floats, white, told) in [(true, 1.0, 0), (false, 1.0 / 255.0, 1)] {
                 let (config, known) =
-                    (plain(), FittedPreprocessing { encoding: None, classes: None, text: None, floats });
+                    (plain(), FittedPreprocessing { encoding: None, classes: None, text: None, items: None, floats });
                 let data = read(&path, &ReadOptions { known: Some(known), ..unscaled(&config) });
                 assert_eq!((pixels(&data)[1], data.notes.len()), (white, told), "{} {floats}", path.display());
             }
@@ -214,7 +214,7 @@ mod tests {
             assert!(data.notes[0].contains("no byte is larger than 15") && data.notes[0].contains("data.scale=unit"));
             // A model of such bytes is told once, when it is made; one of 0 and 1 is told that these are others.
             for (floats, told) in [(false, 0), (true, 1)] {
-                let known = FittedPreprocessing { encoding: None, classes: None, text: None, floats };
+                let known = FittedPreprocessing { encoding: None, classes: None, text: None, items: None, floats };
                 let request = ReadOptions { known: Some(known), ..unscaled(&config) };
                 assert_eq!(read(&path, &request).notes.len(), told);
             }
@@ -223,8 +223,13 @@ mod tests {
             assert_eq!((pixels(&spread)[3], pixels(&spread)[1]), (1.0, 5.0 / 15.0));
             assert_eq!(spread.original_example(0).unwrap(), [0.0, 5.0, 9.0, 15.0]);
             // Other pictures for the model are scaled as those of the training.
-            let known =
-                FittedPreprocessing { encoding: spread.encoding.as_ref(), classes: None, text: None, floats: true };
+            let known = FittedPreprocessing {
+                encoding: spread.encoding.as_ref(),
+                classes: None,
+                text: None,
+                items: None,
+                floats: true,
+            };
             let request = ReadOptions { known: Some(known), ..unscaled(&config) };
             assert_eq!(pixels(&read(&path, &request)), pixels(&spread));
         }

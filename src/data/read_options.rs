@@ -33,6 +33,8 @@ pub struct FittedPreprocessing<'a> {
     pub classes: Option<&'a [String]>,
     /// The tokens of text.
     pub text: Option<&'a Vocabulary>,
+    /// The names of the items, where examples are what users chose.
+    pub items: Option<&'a [String]>,
     /// Whether the values of the training were numbers; otherwise they were bytes, of which 255 is white.
     pub floats: bool,
 }
@@ -153,15 +155,28 @@ pub fn misplaced(config: &DataConfig, format: Format) -> Option<(&'static str, &
     let (array, table, images) = (format == Format::Array, format == Format::Table, format == Format::Images);
     let text = format == Format::Text;
     let stored = !matches!(format, Format::Glyphs | Format::Sprites);
+    let chosen = format == Format::Interactions;
     let settings = [
-        ("scale", "arrays, tables and pictures in files", stored, matches!(config.scale, Scale::Auto | Scale::None)),
+        (
+            "scale",
+            "arrays, tables and pictures in files",
+            stored && !chosen,
+            matches!(config.scale, Scale::Auto | Scale::None),
+        ),
         ("labels", "arrays, tables and folders of images", array || table || images, config.labels == default.labels),
         ("array", "arrays", array, config.array == default.array),
         ("layout", "arrays", array, config.layout == default.layout),
         ("columns", "tables", table, config.columns == default.columns),
+        ("pairs", "lists of interactions", chosen, config.pairs == default.pairs),
+        ("at_least", "interactions", chosen, config.at_least == default.at_least),
         ("missing", "tables", table, config.missing == default.missing),
         ("decimal", "tables", table, config.decimal == default.decimal),
-        ("unknown", "tables and text", table || text, config.unknown == default.unknown),
+        (
+            "unknown",
+            "tables, text and lists of interactions",
+            table || text || chosen,
+            config.unknown == default.unknown,
+        ),
         ("tokens", "text", text, config.tokens == default.tokens),
         ("length", "text", text, config.length == default.length),
         ("longer", "text", text, config.longer == default.longer),

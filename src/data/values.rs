@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::Dataset;
 use super::codes::{self, Codes};
 use super::disk::Disk;
+use super::sparse::{Entries, Sparse};
 use crate::error::Result;
 
 /// Values as they were stored: bytes stay bytes, also on the device.
@@ -20,7 +21,9 @@ pub enum Values {
     F32(Vec<f32>),
     /// Numbers of columns, some of which are categories.
     Codes(Codes),
-    /// Any of them, in files.
+    /// Numbers of which most are zero.
+    Sparse(Sparse),
+    /// Any of the others, in files.
     Disk(Disk),
 }
 
@@ -33,6 +36,8 @@ pub enum Row<'a> {
     Floats(&'a [f32]),
     /// Numbers of columns with so many categories, 0 where they are taken as they are.
     Codes(&'a [f32], &'a [u32]),
+    /// Those that are not zero.
+    Sparse(Entries<'a>),
 }
 
 impl Row<'_> {
@@ -42,6 +47,7 @@ impl Row<'_> {
             Self::Bytes(bytes) => all.extend(bytes.iter().map(|&x| f32::from(x) / 255.0)),
             Self::Floats(floats) => all.extend(floats),
             Self::Codes(numbers, columns) => codes::spread(numbers, columns, all),
+            Self::Sparse(entries) => entries.spread(all),
         }
     }
 
@@ -50,6 +56,7 @@ impl Row<'_> {
         match self {
             Self::Bytes(bytes) => all.extend(bytes.chunks(4).map(little_endian)),
             Self::Floats(floats) | Self::Codes(floats, _) => all.extend(floats.iter().map(|value| value.to_bits())),
+            Self::Sparse(entries) => entries.words(all),
         }
     }
 }
@@ -61,6 +68,7 @@ impl Values {
             Self::U8(values) => values.len(),
             Self::F32(values) => values.len(),
             Self::Codes(codes) => codes.len() * codes.width(),
+            Self::Sparse(sparse) => sparse.len() * sparse.width(),
             Self::Disk(disk) => disk.len() * disk.width(),
         }
     }
@@ -69,7 +77,7 @@ impl Values {
     pub fn are_bytes(&self) -> bool {
         match self {
             Self::U8(_) => true,
-            Self::F32(_) | Self::Codes(_) => false,
+            Self::F32(_) | Self::Codes(_) | Self::Sparse(_) => false,
             Self::Disk(disk) => disk.are_bytes(),
         }
     }
@@ -78,7 +86,7 @@ impl Values {
     /// and the stored numbers are those of a model.
     pub fn codes(&self) -> Option<Arc<[u32]>> {
         match self {
-            Self::U8(_) | Self::F32(_) => None,
+            Self::U8(_) | Self::F32(_) | Self::Sparse(_) => None,
             Self::Codes(codes) => Some(codes.columns.clone()),
             Self::Disk(disk) => disk.codes(),
         }
@@ -90,6 +98,7 @@ impl Values {
             Self::U8(bytes) => Some(bytes.len().div_ceil(4)),
             Self::F32(floats) => Some(floats.len()),
             Self::Codes(codes) => Some(codes.numbers.len()),
+            Self::Sparse(sparse) => Some(sparse.words()),
             Self::Disk(_) => None,
         }
     }
@@ -121,6 +130,7 @@ impl Values {
             Self::U8(all) => numbered.try_for_each(|(at, &example)| visit(at, Row::Bytes(&all[place(example)]))),
             Self::F32(all) => numbered.try_for_each(|(at, &example)| visit(at, Row::Floats(&all[place(example)]))),
             Self::Codes(all) => numbered.try_for_each(|(at, &example)| visit(at, all.row(example))),
+            Self::Sparse(all) => numbered.try_for_each(|(at, &example)| visit(at, all.row(example as usize).into())),
             Self::Disk(disk) => {
                 let size = disk.portion();
                 examples.chunks(size).enumerate().try_for_each(|(number, portion)| {
@@ -161,12 +171,21 @@ impl Dataset {
         })
     }
 
-    /// Words of an example as it is stored: rows of bytes are filled up with zeros, and a category is one number.
+    /// Words of an example as it is stored by itself: rows of bytes are filled up with zeros, and a category is one number.
     pub fn stored_words(&self) -> usize {
         match self.values.codes() {
+            _ if self.sparse().is_some() => self.sparse().map_or(0, Sparse::row_words),
             Some(columns) => columns.len(),
             None if self.values.are_bytes() => self.width().div_ceil(4),
             None => self.width(),
+        }
+    }
+
+    /// The rows of which only what is not zero is stored, where they are.
+    pub fn sparse(&self) -> Option<&Sparse> {
+        match &self.values {
+            Values::Sparse(sparse) => Some(sparse),
+            Values::U8(_) | Values::F32(_) | Values::Codes(_) | Values::Disk(_) => None,
         }
     }
 
@@ -220,6 +239,10 @@ impl Dataset {
                 whole.iter_mut().zip(row).for_each(|(sum, &x)| *sum += u64::from(x));
                 return Ok(());
             }
+            if let Row::Sparse(entries) = row {
+                entries.items.iter().zip(entries.values).for_each(|(&at, &x)| sums[at as usize].0 += f64::from(x));
+                return Ok(());
+            }
             spread.clear();
             row.numbers(&mut spread);
             for ((sum, count), &x) in sums.iter_mut().zip(&spread).filter(|(_, x)| !x.is_nan()) {
@@ -227,6 +250,11 @@ impl Dataset {
             }
             Ok(())
         })?;
+        if self.sparse().is_some() {
+            for (_, there) in &mut sums {
+                *there = count;
+            }
+        }
         if self.values.are_bytes() {
             sums = whole.iter().map(|&sum| (sum as f64 / 255.0, count)).collect();
         }
@@ -245,7 +273,10 @@ pub fn little_endian(bytes: &[u8]) -> u32 {
 /// # Errors
 /// Those of reading data that are on the disk.
 pub fn hash(shape: [usize; 3], values: &Values, labels: Option<&[u32]>, test: usize) -> Result<String> {
-    let kind = usize::from(!values.are_bytes());
+    let kind = match values {
+        Values::Sparse(_) => 2,
+        values => usize::from(!values.are_bytes()),
+    };
     let mut sha = Sha256::new();
     for word in [kind, shape[0], shape[1], shape[2], values.len(), labels.map_or(0, <[u32]>::len), test] {
         sha.update((word as u64).to_le_bytes());
@@ -256,6 +287,13 @@ pub fn hash(shape: [usize; 3], values: &Values, labels: Option<&[u32]>, test: us
     values.visit(width, &all, &mut |_, row| {
         match row {
             Row::Bytes(bytes) => sha.update(bytes),
+            Row::Sparse(entries) => {
+                sha.update((entries.items.len() as u64).to_le_bytes());
+                for (item, value) in entries.items.iter().zip(entries.values) {
+                    sha.update(item.to_le_bytes());
+                    sha.update(value.to_le_bytes());
+                }
+            }
             // What a model takes, however it is stored.
             Row::Floats(_) | Row::Codes(..) => {
                 numbers.clear();

@@ -34,6 +34,8 @@ pub enum Source {
     Tokens(usize),
     /// A number for each column, f32: of so many categories, which become a one among zeros, or where that is 0 taken as it is.
     Codes(Arc<[u32]>),
+    /// Only what is not zero, with its place: so many words for an example that is stored by itself.
+    Sparse(usize),
 }
 
 /// The variance of a Gaussian likelihood.

@@ -375,6 +375,7 @@ fn presented(presentation: &Presentation, scales: bool) -> String {
         (fills && *logs != Logs::All, "x.nan_to_num(0.0)"),
         (*logs == Logs::All, "torch.log1p(x.nan_to_num(0.0))"),
         (matches!(logs, Logs::Places(_)), "torch.where(counts, torch.log1p(x), x)"),
+        (presentation.unit, "F.normalize(x)"),
     ];
     let lines = lines.iter().filter(|(wanted, _)| *wanted).map(|(_, line)| format!("    x = {line}\n"));
     lines.collect::<Vec<_>>().concat()

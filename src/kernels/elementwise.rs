@@ -8,6 +8,7 @@ pub mod combine;
 pub mod dropout;
 pub mod gather;
 pub mod gather_codes;
+pub mod gather_sparse;
 pub mod sum_columns;
 pub mod sum_rows;
 pub mod take_rows;

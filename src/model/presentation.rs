@@ -6,7 +6,7 @@ use super::{Model, likelihood};
 use crate::config::{Binarise, Domain};
 use crate::error::Result;
 use crate::graph::columns::{Columns, Distribution};
-use crate::graph::{Graph, Id, Op};
+use crate::graph::{Axis, Graph, Id, Op, Reduction};
 use std::sync::Arc;
 
 /// What is done to each value, in this order. Numbers that were scaled are so before a model sees them.
@@ -18,6 +18,8 @@ pub struct Presentation {
     pub fills: bool,
     /// Of which values log(1 + x) is shown.
     pub logs: Logs,
+    /// Whether what came of all that is divided by its length, the root of the sum of squares.
+    pub unit: bool,
     /// D, values of an example.
     pub width: usize,
     /// The columns that [`Op::TableInput`] is told, where it has something to do.
@@ -34,6 +36,9 @@ pub enum Logs {
     /// Those places of a row.
     Places(Vec<bool>),
 }
+
+/// What the squares of an example come to at least, by whose root it is divided: one without any item stays zero.
+const LEAST_SQUARES: f32 = 1e-24;
 
 /// Whether a column is one of counts, of which logarithms are decoded.
 pub fn is_count(distribution: Distribution) -> bool {
@@ -68,7 +73,14 @@ impl Model {
             (_, Some(places)) if places.contains(&true) => Logs::Places(places),
             _ => Logs::None,
         };
-        Presentation { binarise: self.binarise, fills: columns.is_some(), logs, width: self.width, columns }
+        Presentation {
+            binarise: self.binarise,
+            fills: columns.is_some(),
+            logs,
+            unit: self.config.normalise_input,
+            width: self.width,
+            columns,
+        }
     }
 }
 
@@ -90,13 +102,27 @@ impl Presentation {
                     .for_each(|(value, _)| log(value));
             }
         }
+        if self.unit {
+            for example in values.chunks_exact_mut(self.width) {
+                let squares: f64 = example.iter().map(|&value| f64::from(value).powi(2)).sum();
+                let length = squares.max(f64::from(LEAST_SQUARES)).sqrt();
+                for value in example {
+                    *value = (f64::from(*value) / length) as f32;
+                }
+            }
+        }
     }
 
     /// What the encoder is shown of examples [B, D] that are gathered, and so binarised.
     pub(super) fn encoder_input(self, graph: &mut Graph, x: Id) -> Result<Id> {
-        match self.columns {
-            Some(columns) => graph.add(Op::TableInput { x, columns }),
-            None => Ok(x),
+        let shown = match self.columns {
+            Some(columns) => graph.add(Op::TableInput { x, columns })?,
+            None => x,
+        };
+        if !self.unit {
+            return Ok(shown);
         }
+        let squares = graph.reduce_map(Reduction::Sum, Axis::Columns, [shown], |[x]| x.squared())?;
+        graph.map([shown, squares], |[x, squares]| x / squares.max(LEAST_SQUARES).sqrt())
     }
 }

@@ -91,6 +91,7 @@ impl Model {
     pub fn new(config: &Config, data: &Dataset) -> Result<Self> {
         let source = match data.values.codes() {
             _ if data.text.is_some() => Source::Tokens(data.text.as_ref().map_or(0, Vocabulary::len)),
+            _ if data.sparse().is_some() => Source::Sparse(data.stored_words()),
             Some(columns) => Source::Codes(columns),
             None if data.values.are_bytes() => Source::Bytes,
             None => Source::Floats,
@@ -131,6 +132,12 @@ impl Model {
         if (config.model.likelihood.domain() == Domain::Tokens) != matches!(source, Source::Tokens(_)) {
             return Err(Error::Data(
                 "model.likelihood = tokens is for text, and text for that likelihood alone".into(),
+            ));
+        }
+        if matches!(source, Source::Sparse(_)) && config.data.binarise != Binarise::None {
+            return Err(Error::Usage(
+                "data.binarise is for pictures; of interactions `--set data.at_least=V` makes a 1 of a value from V on"
+                    .into(),
             ));
         }
         if config.model.prior_codes > 0 {

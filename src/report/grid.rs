@@ -23,6 +23,14 @@ const SIZE_CAP: usize = 1 << 28;
 /// [`Error::Usage`] if the data are no pictures, [`Error::Disk`] if the file cannot be written; then whatever was there
 /// before still is. Both name the file.
 pub fn save(path: &Path, images: &[f32], shape: [usize; 3], columns: usize) -> Result<()> {
+    durable::replace_file(path, &sheet(path, images, shape, columns)?)
+}
+
+/// The bytes of the file that [`save`] writes; `path` is what it is called in messages.
+///
+/// # Errors
+/// [`Error::Usage`] if the data are no pictures.
+pub fn sheet(path: &Path, images: &[f32], shape: [usize; 3], columns: usize) -> Result<Vec<u8>> {
     let cells = split(path, images, shape)?.into_iter().map(Some).collect();
     draw(path, cells, shape, columns)
 }
@@ -34,6 +42,20 @@ pub fn save(path: &Path, images: &[f32], shape: [usize; 3], columns: usize) -> R
 /// # Errors
 /// As for [`save`].
 pub fn pairs(path: &Path, originals: &[f32], reconstructed: &[f32], shape: [usize; 3], columns: usize) -> Result<()> {
+    durable::replace_file(path, &sheet_of_pairs(path, originals, reconstructed, shape, columns)?)
+}
+
+/// The bytes of the file that [`pairs`] writes; `path` is what it is called in messages.
+///
+/// # Errors
+/// As for [`sheet`].
+pub fn sheet_of_pairs(
+    path: &Path,
+    originals: &[f32],
+    reconstructed: &[f32],
+    shape: [usize; 3],
+    columns: usize,
+) -> Result<Vec<u8>> {
     let (originals, reconstructed) = (split(path, originals, shape)?, split(path, reconstructed, shape)?);
     if originals.len() != reconstructed.len() {
         let (n, m) = (originals.len(), reconstructed.len());
@@ -61,7 +83,7 @@ fn split<'a>(path: &Path, images: &'a [f32], shape: [usize; 3]) -> Result<Vec<&'
 }
 
 /// Draws cells row by row; where there is `None` the cell stays empty.
-fn draw(path: &Path, cells: Vec<Option<&[f32]>>, shape: [usize; 3], columns: usize) -> Result<()> {
+fn draw(path: &Path, cells: Vec<Option<&[f32]>>, shape: [usize; 3], columns: usize) -> Result<Vec<u8>> {
     let [channels, height, width] = shape;
     let color = match channels {
         1 => png::ColorType::Grayscale,
@@ -82,14 +104,17 @@ fn draw(path: &Path, cells: Vec<Option<&[f32]>>, shape: [usize; 3], columns: usi
             sheet.paint(&mut pixels, image, index / columns, index % columns);
         }
     }
-    write(path, sheet.width, sheet.height, color, &pixels)
+    bytes(path, sheet.width, sheet.height, color, &pixels)
+}
+
+/// A PNG file of pixels of eight bits a channel.
+fn bytes(path: &Path, width: usize, height: usize, color: png::ColorType, pixels: &[u8]) -> Result<Vec<u8>> {
+    encode(width, height, color, pixels).map_err(|e| Error::Bug(format!("drawing {}: {e}", path.display())))
 }
 
 /// Writes pixels of eight bits a channel into a PNG file.
 pub(super) fn write(path: &Path, width: usize, height: usize, color: png::ColorType, pixels: &[u8]) -> Result<()> {
-    let file = encode(width, height, color, pixels);
-    let file = file.map_err(|e| Error::Bug(format!("drawing {}: {e}", path.display())))?;
-    durable::replace_file(path, &file)
+    durable::replace_file(path, &bytes(path, width, height, color, pixels)?)
 }
 
 /// The measures of a picture, in pixels.

@@ -143,6 +143,13 @@ impl Threshold {
         durable::replace_file(&folder.join(FILE), format!("{text}\n").as_bytes())
     }
 
+    /// The one that a run's folder keeps, whatever it is for; nothing where there is none, or the file is damaged.
+    pub fn kept(folder: &Path) -> Option<Self> {
+        serde_json::from_slice(&std::fs::read(folder.join(FILE)).ok()?)
+            .ok()
+            .filter(|kept: &Self| kept.value.is_finite())
+    }
+
     /// The one that a run's folder keeps, if it is by this rule and for these scores.
     pub fn load(folder: &Path, rule: Rule, made_for: &MadeFor) -> Option<Self> {
         let text = std::fs::read_to_string(folder.join(FILE)).ok()?;

@@ -152,6 +152,7 @@ fn model_agrees(
     config.model.likelihood = likelihood;
     config.model.sigma = 0.8;
     if classes == 3 {
+        config.model.normalise_input = likelihood == Likelihood::Multinomial;
         config.model.prior = Prior::Gaussian;
     }
     if classes == 2 {

@@ -75,11 +75,12 @@ fn words_only() -> Encoding {
     Encoding { columns: columns.collect(), range: [0.0, 1.0], array: None }
 }
 
-/// Whether pages for browsers show such a model: latents that are numbers, examples that are no text, no classifier beside them, and
-/// draws that are no chains.
+/// Whether pages for browsers show such a model: latents that are numbers, examples as they are and no text, no classifier beside
+/// them, and draws that are no chains.
 pub fn is_shown(model: &ModelConfig) -> bool {
-    let numbers = model.codes == 0 && model.prior_codes == 0 && model.likelihood != Likelihood::Tokens;
-    numbers && model.condition != Condition::Inferred && model.prior != Prior::Energy
+    let numbers = model.codes == 0 && model.prior_codes == 0 && !model.normalise_input;
+    let plain = model.likelihood != Likelihood::Tokens && model.prior != Prior::Energy;
+    numbers && plain && model.condition != Condition::Inferred
 }
 
 /// Every recipe as it is but those that are not exported (codes, classes that are inferred, several stochastic layers, another prior than N(0, 1), another
@@ -242,6 +243,7 @@ pub fn checkpoint(name: &str, mut settings: Vec<(String, String)>, shape: [usize
         classes,
         of_classes: None,
         decimals: vec![],
+        items: None,
         missing: None,
     };
     let progress = Progress {

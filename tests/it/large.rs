@@ -247,6 +247,7 @@ fn examples_that_are_not_in_memory_are_those_that_are_whatever_holds_them() {
             encoding: whole.encoding.as_ref(),
             classes: whole.classes.as_deref(),
             text: None,
+            items: None,
             floats: true,
         };
         let for_model = |memory: usize| {

@@ -34,6 +34,8 @@ mod posteriors;
 mod priors;
 mod program;
 mod readers;
+mod recommend;
+mod report;
 mod resume;
 mod score;
 mod sequences;

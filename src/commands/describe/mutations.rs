@@ -24,7 +24,12 @@ fn files() -> Vec<(&'static str, Vec<u8>)> {
         ("a-images.idx3-ubyte", idx),
         ("b-images.idx3-ubyte.gz", packed.finish().unwrap()),
     ];
-    for name in ["version1.npy", "version3.npy", "words.npy", "numbers.npz", "keras.npz", "resized.npz"] {
+    for name in
+        ["version1.npy", "version3.npy", "words.npy", "numbers.npz", "keras.npz", "resized.npz", "sparse-csr.npz"]
+    {
+        all.push((name, fs::read(fixture(name)).unwrap()));
+    }
+    for name in ["sparse-coo.npz", "sparse.mtx"] {
         all.push((name, fs::read(fixture(name)).unwrap()));
     }
     for name in ["palette.png", "unpacked.png", "colour.jpg", "progressive.jpg", "turned.jpg"] {

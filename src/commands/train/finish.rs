@@ -53,11 +53,19 @@ pub fn finish(session: &mut Session, member: &Member, folder: &Path, report: &Re
         report.note(&format!("         elbo sample {shown} -n 100"));
         return Ok(());
     }
-    report.note(&format!("samples  {}", folder.join("samples").join(last).display()));
+    let chooses = session.record.items.is_some();
+    if !chooses {
+        report.note(&format!("samples  {}", folder.join("samples").join(last).display()));
+    }
     report.note(&format!("metrics  {}", folder.join("metrics.csv").display()));
     report.note(&format!("model    {}", folder.join("checkpoints").display()));
     let estimate = if session.model.has_codes() { "" } else { " --samples 100" };
     report.note(&format!("next     elbo eval {shown}{estimate}"));
+    if chooses {
+        report.note(&format!("         elbo recommend {shown} --evaluate"));
+        report.note(&format!("         elbo recommend {shown} --out next.csv"));
+        return Ok(());
+    }
     report.note(&format!("         elbo sample {shown} -n 100"));
     report.note(&format!("         elbo reconstruct {shown}"));
     Ok(())

@@ -19,13 +19,16 @@ const RECONSTRUCTIONS: usize = 32;
 const LINES: usize = 32;
 
 /// Samples from the prior, and reconstructions of examples that are not trained on, of every member that came so far,
-/// into its folder.
+/// into its folder. Of what users chose there is nothing to see.
 ///
 /// # Errors
 /// Those of the executor, and of [`show::classes`] and [`show::pairs`].
 pub fn draw(session: &mut Session, members: &[Member], folders: &[PathBuf], epoch: usize) -> Result<()> {
     if session.model.is_sequence() {
         return lines(session, members, folders, epoch);
+    }
+    if session.record.items.is_some() {
+        return Ok(());
     }
     let seeds: Vec<u64> = session.members().map(|config| config.train.seed).collect();
     let shown: Vec<Vec<u32>> = seeds.iter().map(|&seed| examples(session, seed)).collect::<Result<_>>()?;

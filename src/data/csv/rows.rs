@@ -1,14 +1,14 @@
 //! The rows of a file, one at a time.
 
 use std::cell::Cell;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, Read};
 use std::path::Path;
 use std::rc::Rc;
 
 use ::csv::{ByteRecord, Reader, ReaderBuilder};
 
 use super::Decoded;
+use crate::data::packed;
 use crate::error::{Error, Result};
 
 /// The longest first line in which a separator is looked for.
@@ -71,16 +71,15 @@ fn stated(first: &[u8]) -> Option<u8> {
 impl Rows {
     /// Opens a file at its start.
     pub fn open(path: &Path) -> Decoded<Self> {
-        let open = || File::open(path).map_err(|error| format!("cannot be opened: {error}"));
         let mut first = Vec::new();
-        let start = BufReader::new(open()?).take(MAX_SNIFFED).read_until(b'\n', &mut first);
+        let start = packed::open(path)?.take(MAX_SNIFFED).read_until(b'\n', &mut first);
         start.map_err(|error| format!("cannot be read: {error}"))?;
-        let tabs = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("tsv"));
+        let tabs = packed::plain(path).extension().is_some_and(|end| end.eq_ignore_ascii_case("tsv"));
         let found = *b",\t;".iter().find(|mark| first.contains(mark)).unwrap_or(&b',');
         let stated = stated(&first);
         let delimiter = stated.unwrap_or(if tabs { b'\t' } else { found });
         let left = Rc::new(Cell::new(MAX_ROW));
-        let mut file = BufReader::with_capacity(1 << 16, open()?);
+        let mut file = packed::open(path)?;
         if stated.is_some() {
             let skipped = file.by_ref().take(MAX_SNIFFED).read_until(b'\n', &mut vec![]);
             skipped.map_err(|error| format!("cannot be read: {error}"))?;
@@ -110,7 +109,7 @@ impl Rows {
 /// A file that ends with an error where a row has no end: a quotation mark that is not closed must not bring all that
 /// follows into memory.
 struct Bounded {
-    file: BufReader<File>,
+    file: Box<dyn BufRead>,
     left: Rc<Cell<u64>>,
 }
 

@@ -184,6 +184,7 @@ fn a_trained_model_finds_its_columns_by_name_and_scales_as_in_training() {
         encoding: trained.encoding.as_ref(),
         classes: trained.classes.as_deref(),
         text: None,
+        items: None,
         floats: true,
     };
     let request = known(&config, as_known);

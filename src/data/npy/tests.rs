@@ -238,7 +238,7 @@ fn nothing_is_fitted_anew_for_a_model_that_was_trained_without_a_scale() {
     let config = plain();
     let data = dataset(
         &path,
-        &known(&config, FittedPreprocessing { encoding: None, classes: None, text: None, floats: true }),
+        &known(&config, FittedPreprocessing { encoding: None, classes: None, text: None, items: None, floats: true }),
     )
     .unwrap();
     assert_eq!((data.values, data.encoding), (Values::F32(vec![1.0, 10.0, 3.0, 20.0]), None));

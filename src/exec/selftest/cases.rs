@@ -204,6 +204,8 @@ pub(super) enum Fill {
     Places(usize),
     /// Normal deviates, of which sums of so many are about 1: what a layer that is applied again and again multiplies by.
     Weights(usize),
+    /// So many examples of which every second place holds something, by turns the first and the second, all together or by the row.
+    Sparse { examples: usize, width: usize, window: bool },
     /// [`SENTINEL`]: the kernel does not read the binding.
     Unused,
 }
@@ -226,9 +228,22 @@ impl Fill {
             Self::Codes => ((random.next_u32() % 4) as f32 - 1.0).to_bits(),
             Self::Weights(count) => (random.normal() / (count as f32).sqrt()).to_bits(),
             Self::Places(places) => gather_codes::layout(&coded(places))[at],
+            Self::Sparse { examples, width, window } => sparse_word(at, [examples, width], window, random),
             Self::Unused => SENTINEL,
         }
     }
+}
+
+/// A word of [`Fill::Sparse`].
+fn sparse_word(at: usize, [examples, width]: [usize; 2], window: bool, random: &mut Philox) -> u32 {
+    let (pairs, head) = (2 * (width / 2), if window { 1 } else { examples + 1 });
+    let (row, at) = match at {
+        at if window && at % (1 + pairs) == 0 => return (width / 2) as u32,
+        at if window => (at / (1 + pairs), at % (1 + pairs) - 1),
+        at if at < head => return (head + at * pairs) as u32,
+        at => ((at - head) / pairs, (at - head) % pairs),
+    };
+    if at % 2 == 1 { (1.5 * random.normal()).to_bits() } else { (at + row % 2) as u32 }
 }
 
 /// A binding: words, whether the outer axis divides them, what they hold.
@@ -292,7 +307,7 @@ fn shape(kernel: &Kernel, consts: &[u32], size: Size) -> Option<Shape> {
             Some(elementwise(kernel.name, consts, size.rows * size.width))
         }
         "dropout" => Some(dropped(size)),
-        "broadcast" | "sum_rows" | "sum_columns" | "gather" | "gather_codes" => {
+        "broadcast" | "sum_rows" | "sum_columns" | "gather" | "gather_codes" | "gather_sparse" => {
             Some(rows_and_columns(kernel.name, consts, size))
         }
         "squared_norm" | "clip_factor" | "batch_mean" | "row_weights" => {
@@ -447,6 +462,16 @@ fn rows_and_columns(name: &str, consts: &[u32], Size { rows: r, width: c, .. }: 
         "sum_columns" => {
             let p = sum_columns::Params { rows, width };
             Shape::new(&p, (c, 1), sum_columns::grid(&p), [whole(r * c), part(c)])
+        }
+        "gather_sparse" => {
+            let (examples, window) = (r + 5, width % 2 == 0);
+            let stride = 1 + 2 * (c / 2);
+            let places = if window { examples as u32 } else { 0 };
+            let p = gather::Params { rows, width, window: places, stride: stride as u32 };
+            let order = (r + 2, false, Fill::Below(examples));
+            let words = if window { examples * stride } else { examples + 1 + examples * (stride - 1) };
+            let data = (words, false, Fill::Sparse { examples, width: c, window });
+            Shape::new(&p, (r, 1), gather::grid(&p), [order, data, part(r * c)])
         }
         "gather_codes" => {
             let (examples, columns, window) = (r + 5, coded(c), width % 2 == 0);

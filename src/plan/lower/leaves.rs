@@ -22,17 +22,21 @@ impl Lowering<'_> {
             Source::Bytes => (Some(BYTES), if window > 0 { width.next_multiple_of(4) } else { width }),
             Source::Floats | Source::Tokens(_) => (Some(FLOATS), width),
             Source::Codes(columns) => (None, columns.len()),
+            Source::Sparse(words) => (None, *words),
         };
         let p = Params { rows: rows as u32, width: width as u32, window: window as u32, stride: stride as u32 };
-        let binarise = match binarise {
-            Binarise::None => 0,
-            Binarise::Threshold => 1,
-            Binarise::Dynamic => 2,
+        let binarise = match (source, binarise) {
+            // Nothing is binarised of what has no zeros: `Model::with` sees to it.
+            (Source::Sparse(_), _) => None,
+            (_, Binarise::None) => Some(0),
+            (_, Binarise::Threshold) => Some(1),
+            (_, Binarise::Dynamic) => Some(2),
         };
         let role = if window > 0 { Role::Window } else { Role::Data };
         let mut views = vec![self.order(), self.whole(role, self.resident.data_words)];
         let (kernel, what) = match source {
             Source::Bytes | Source::Floats | Source::Tokens(_) => (&KERNEL, "gather"),
+            Source::Sparse(_) => (&kernels::gather_sparse::KERNEL, "gather, entries among zeros"),
             Source::Codes(columns) => {
                 let places = kernels::gather_codes::layout(columns);
                 let count = places.len();
@@ -41,7 +45,7 @@ impl Lowering<'_> {
             }
         };
         views.push(self.split(id));
-        let consts: Vec<u32> = stored.into_iter().chain([binarise]).collect();
+        let consts: Vec<u32> = stored.into_iter().chain(binarise).collect();
         self.push(&Dispatch { kernel, consts: &consts, outer: rows, unit: 1, grid: grid(&p), what }, &p, views);
     }
 

@@ -44,6 +44,8 @@ pub fn write_data(executor: &mut Executor, setup: &Setup, id: PlanId) {
             Source::Bytes => u32::from_le_bytes([0; 4].map(|_: u8| (256.0 * rng.uniform()) as u8)),
             Source::Floats | Source::Codes(_) => rng.uniform().to_bits(),
             Source::Tokens(count) => (count as f32 * rng.uniform()).floor().to_bits(),
+            // Nothing stands in any row.
+            Source::Sparse(_) => 0,
         };
         let data: Vec<u32> = (0..kept_resident(setup).data_words).map(|_| word()).collect();
         executor.write(&Role::Data, 0, &data).expect("the data fit");

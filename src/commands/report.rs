@@ -1,0 +1,337 @@
+//! `elbo report`: a run as one page, a file that needs no other and asks nobody.
+
+mod charts;
+mod page;
+
+use super::{files, open, show};
+use crate::checkpoint::{self, Checkpoint, DataRecord};
+use crate::cli::ReportArgs;
+use crate::config::{self, Prior};
+use crate::data::Dataset;
+use crate::durable;
+use crate::error::Result;
+use crate::eval::{self, Summary};
+use crate::latent::{between, pca};
+use crate::model::tasks::{EVALUATE, Need};
+use crate::report::human::{count, duration};
+use crate::report::{Report, scatter};
+use crate::score::threshold::{MadeFor, Threshold};
+use crate::score::{self, Method};
+use crate::session::{BATCH, Posterior, Purpose, Rows, Session};
+use page::{escaped, picture, section, table};
+use serde_json::json;
+use std::ops::Range;
+use std::path::Path;
+use std::time::Duration;
+
+/// Samples, and reconstructed examples, in a picture, and how many stand side by side.
+const SAMPLES: usize = 64;
+const COLUMNS: usize = 16;
+/// Dimensions that are traversed, and pictures of each, from −3 to 3.
+const TRAVERSED: usize = 10;
+const STEPS: usize = 11;
+/// Points of the map, and dimensions whose rates are drawn.
+const POINTS: usize = 2000;
+const RATES: usize = 64;
+/// Rows and columns of a table of samples.
+const TABLE: [usize; 2] = [8, 12];
+
+/// Writes the page.
+///
+/// # Errors
+/// Those of [`open::with_data`]; [`crate::error::Error::Usage`] for a file of another format; [`crate::error::Error::Disk`] where it cannot
+/// be written.
+pub fn run(args: &ReportArgs, report: &Report) -> Result<()> {
+    if let Some(out) = &args.out {
+        files::format("--out ", out, &["html", "htm"])?;
+    }
+    let path = checkpoint::sweep::one_model(&args.run.run)?;
+    let checkpoint = open::load(&path, report)?;
+    let opened = open::dataset(&checkpoint, None, None, Some(&args.run), report)?;
+    let purpose = Purpose::task(EVALUATE, BATCH);
+    let mut trained = open::with(&args.run, &path, &checkpoint, opened, purpose, report)?;
+    let out = args.out.clone().unwrap_or_else(|| trained.folder.join("report.html"));
+    trained.spare(&out)?;
+    let folder = trained.folder.clone();
+    let session = &mut trained.session;
+    let (part, name) = part(session.data()?);
+    let seed = session.config.train.seed;
+    let summary = eval::summary(session, part.clone(), seed)?;
+    let mut sections = vec![figures(&summary, name), curves(&folder)];
+    if session.record.items.is_none() {
+        sections.push(samples(session, seed)?);
+        sections.push(reconstructions(session, &part, name, seed)?);
+    }
+    if session.model.need(&[Need::Numbers], "a map").is_ok() {
+        let examples = spread(&part, POINTS);
+        let posterior = session.encode(&examples, seed)?;
+        sections.push(dimensions(&posterior));
+        if session.model.need(&[Need::OneLayer], "a traversal").is_ok() && session.record.items.is_none() {
+            sections.push(traversals(session, &posterior, &examples)?);
+        }
+        sections.push(map(session.data()?, &posterior, &examples, name));
+    }
+    sections.push(scores(&args.run, &checkpoint, &folder, session.data()?, (part, name), report)?);
+    sections.push(about(&checkpoint, session.data()?));
+    let sections: Vec<String> = sections.into_iter().filter(|section| !section.is_empty()).collect();
+    let title = format!("{} on {}", checkpoint.config.name, session.record.name);
+    let heading = format!("<h1>{}</h1>\n<p>{}</p>\n", escaped(&title), escaped(&path.display().to_string()));
+    durable::replace_file(&out, page::page(&title, &(heading + &sections.concat())).as_bytes())?;
+    report.json(&json!({ "run": path, "sections": sections.len(), "part": name, "files": [&out] }));
+    report.result(&out.display().to_string());
+    Ok(())
+}
+
+/// The part that is looked at: the test part, or the first of the others that there is.
+fn part(data: &Dataset) -> (Range<usize>, &'static str) {
+    let parts = [(&data.test, "test"), (&data.validation, "validation"), (&data.train, "training")];
+    let (range, name) = parts.into_iter().find(|(part, _)| !part.is_empty()).unwrap_or(parts[2]);
+    (range.clone(), name)
+}
+
+/// Up to so many examples of a part, spread over it.
+fn spread(part: &Range<usize>, most: usize) -> Vec<u32> {
+    let count = part.len().min(most);
+    (0..count).map(|at| (part.start + at * part.len() / count) as u32).collect()
+}
+
+/// What `elbo eval` says.
+fn figures(summary: &Summary, name: &str) -> String {
+    let row = |name: &str, value: String, rest: &str| vec![name.to_owned(), value, rest.to_owned()];
+    let nats = |value: f64| format!("{value:.2}");
+    let error = format!("± {:.2}", summary.standard_error);
+    let mut rows = vec![
+        row("distortion", nats(summary.terms.distortion), ""),
+        row("rate", nats(summary.terms.rate), ""),
+        row("−ELBO", nats(summary.terms.neg_elbo()), &error),
+    ];
+    if summary.codes.is_none() {
+        let latent: usize = summary.layers.iter().map(|layer| layer.latent).sum();
+        rows.push(row("active", summary.active.to_string(), &format!("of {latent} latent dimensions")));
+    }
+    let about = format!("Nats per example of the {name} part, {} examples.", count(summary.examples as u64));
+    section("Figures", &about, &table(&[], &rows))
+}
+
+/// The columns of a table of numbers by their names; cells that are none are left out.
+fn columns(path: &Path) -> Option<Vec<(String, Vec<[f64; 2]>)>> {
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_path(path).ok()?;
+    let names: Vec<String> = reader.headers().ok()?.iter().map(str::to_owned).collect();
+    let mut all: Vec<(String, Vec<[f64; 2]>)> = names.into_iter().map(|name| (name, vec![])).collect();
+    for row in reader.records().map_while(std::result::Result::ok) {
+        let number = |cell: &str| cell.parse().ok().filter(|number: &f64| number.is_finite());
+        let Some(epoch) = row.get(0).and_then(number) else { continue };
+        for ((_, points), cell) in all.iter_mut().zip(&row) {
+            points.extend(number(cell).map(|value| [epoch, value]));
+        }
+    }
+    all.retain(|(_, points)| !points.is_empty());
+    Some(all)
+}
+
+/// A chart for each column of the run's metrics, that of the validation part beside its own.
+fn curves(folder: &Path) -> String {
+    const APART: [&str; 4] = ["epoch", "images_per_second", "elapsed_seconds", "learning_rate"];
+    const VALIDATION: &str = "validation_";
+    let Some(all) = columns(&folder.join("metrics.csv")) else { return String::new() };
+    let own = all.iter().filter(|(name, _)| !APART.contains(&name.as_str()) && !name.starts_with(VALIDATION));
+    let chart = |series: &(String, Vec<[f64; 2]>)| {
+        let beside = all.iter().find(|(name, _)| name.strip_prefix(VALIDATION) == Some(&series.0));
+        charts::lines(&[Some(series), beside].into_iter().flatten().cloned().collect::<Vec<_>>())
+    };
+    let drawn: String = own.map(chart).collect();
+    let about = "What metrics.csv has of each epoch, in nats per example.";
+    if drawn.is_empty() { drawn } else { section("Training", about, &format!("<div class=\"charts\">\n{drawn}</div>")) }
+}
+
+/// Examples as a picture, or the first columns of rows of a table.
+fn shown(examples: &[f32], record: &DataRecord, columns: usize, what: &str) -> Result<String> {
+    if show::extension(record) == "png" {
+        return Ok(picture(&show::picture(examples, record, columns)?, what));
+    }
+    let Some(encoding) = record.table() else { return Ok(String::new()) };
+    let [rows, columns] = TABLE;
+    let header: Vec<&str> = encoding.columns.iter().take(columns).map(|column| column.name.as_str()).collect();
+    let row = |row: &[f32]| encoding.cells(&encoding.undo(row)).into_iter().take(columns).collect();
+    let rows: Vec<Vec<String>> = examples.chunks_exact(encoding.width()).take(rows).map(row).collect();
+    Ok(table(&header, &rows))
+}
+
+fn samples(session: &mut Session, seed: u64) -> Result<String> {
+    let drawn = session.sample(SAMPLES, seed)?;
+    let content = shown(&drawn, &session.record, COLUMNS, "samples from the prior")?;
+    Ok(section("Samples", "Latents drawn from the prior, and the means that the decoder gives for them.", &content))
+}
+
+fn reconstructions(session: &mut Session, part: &Range<usize>, name: &str, seed: u64) -> Result<String> {
+    let (originals, again) = session.reconstruct(&spread(part, SAMPLES / 2), None, seed)?;
+    let record = &session.record;
+    let content = if show::extension(record) == "png" {
+        picture(&show::picture_of_pairs(&originals, &again, record, COLUMNS)?, "examples and their reconstructions")
+    } else {
+        let originals = shown(&originals, record, COLUMNS, "")?;
+        format!("{originals}<p>Their reconstructions:</p>{}", shown(&again, record, COLUMNS, "")?)
+    };
+    Ok(section(
+        "Reconstructions",
+        &format!("Examples of the {name} part, and below them what the model makes of them."),
+        &content,
+    ))
+}
+
+/// The rates of dimensions, where they have some, else how much their means vary.
+fn dimensions(posterior: &Posterior) -> String {
+    let (mut sizes, what) = match posterior.rates() {
+        Some(rates) => (rates, "rate in nats"),
+        None => (posterior.moments()[1].clone(), "deviation of the means"),
+    };
+    sizes.sort_by(|a, b| b.total_cmp(a));
+    let all = sizes.len();
+    sizes.truncate(RATES);
+    let caption = format!("{what}, {} of {all} dimensions, the largest first", sizes.len());
+    section("Latent dimensions", "", &format!("<div class=\"charts\">\n{}</div>", charts::bars(&caption, &sizes)))
+}
+
+/// What the dimensions that carry most do, from −3 to 3 about the prior's middle.
+fn traversals(session: &mut Session, posterior: &Posterior, examples: &[u32]) -> Result<String> {
+    let standard = session.model.config.prior == Prior::Standard;
+    if show::extension(&session.record) != "png" {
+        return Ok(String::new());
+    }
+    let [mean, deviation] = posterior.moments();
+    let sizes = posterior.rates().unwrap_or_else(|| deviation.clone());
+    let mut order: Vec<usize> = (0..posterior.latent).collect();
+    order.sort_by(|&a, &b| sizes[b].total_cmp(&sizes[a]));
+    order.truncate(TRAVERSED);
+    let start: Vec<f32> =
+        if standard { vec![0.0; posterior.latent] } else { mean.iter().map(|&mean| mean as f32).collect() };
+    let mut latents = Vec::new();
+    for &dimension in &order {
+        let [middle, unit] = if standard { [0.0, 1.0] } else { [mean[dimension] as f32, deviation[dimension] as f32] };
+        for value in between(-3.0, 3.0, STEPS) {
+            let first = latents.len();
+            latents.extend(&start);
+            latents[first + dimension] = middle + value * unit;
+        }
+    }
+    let rows = latents.len() / posterior.latent;
+    // A model that knows classes decodes all of them as that of its first example.
+    let class = session.labels(&examples[..1])?;
+    let classes: Vec<u32> = class.iter().copied().cycle().take(if class.is_empty() { 0 } else { rows }).collect();
+    let decoded = session.decode(&latents, &classes)?;
+    let content = picture(&show::picture(&decoded, &session.record, STEPS)?, "traversals of latent dimensions");
+    let order: Vec<String> = order.iter().map(ToString::to_string).collect();
+    let about = format!(
+        "Each row varies one latent dimension from −3 to 3 and leaves the others where they are; from the top down, the ones \
+         that carry most: {}.",
+        order.join(", ")
+    );
+    Ok(section("Traversals", &about, &content))
+}
+
+/// The means of posteriors in a plane.
+fn map(data: &Dataset, posterior: &Posterior, examples: &[u32], name: &str) -> String {
+    let (points, what): (Vec<[f32; 2]>, String) = if posterior.latent == 2 {
+        (posterior.means.chunks_exact(2).map(|point| [point[0], point[1]]).collect(), "their two dimensions".into())
+    } else if posterior.latent == 1 {
+        let points = posterior.means.iter().zip(posterior.deviations()).map(|(&mean, deviation)| [mean, deviation]);
+        (points.collect(), "mean and deviation".into())
+    } else {
+        let found = pca(&posterior.means, posterior.latent);
+        let [first, second] = found.shares.map(|share| 100.0 * share);
+        (found.points, format!("their two main directions, {first:.1} % and {second:.1} % of the variance"))
+    };
+    let label = |&example: &u32| data.labels.as_ref().map(|labels| labels[example as usize]);
+    let labels: Vec<u32> = examples.iter().filter_map(label).collect();
+    let ranks = scatter::ranks(&labels);
+    let classes = data.classes.as_deref();
+    let rank = |label: &u32| ranks.iter().position(|known| known == label).unwrap_or(0);
+    let title = |(at, &example): (usize, &u32)| {
+        let class = labels.get(at).map_or_else(String::new, |&label| format!(", {}", scatter::name(label, classes)));
+        format!("row {}{class}", data.row(example as usize))
+    };
+    let titles: Vec<String> = examples.iter().enumerate().map(title).collect();
+    let colours: Vec<usize> =
+        if labels.is_empty() { vec![0; examples.len()] } else { labels.iter().map(rank).collect() };
+    let names: Vec<String> = ranks.iter().map(|&label| scatter::name(label, classes)).collect();
+    let legend = if names.is_empty() { String::new() } else { charts::legend(&names) };
+    let about =
+        format!("Posterior means of {} examples of the {name} part along {what}.", count(examples.len() as u64));
+    section("Latent map", &about, &(legend + &charts::map(&points, &colours, &titles)))
+}
+
+/// The scores of examples beside the threshold that the run keeps, where `elbo score` made one.
+fn scores(
+    run: &crate::cli::RunArgs,
+    checkpoint: &Checkpoint,
+    folder: &Path,
+    data: &Dataset,
+    (part, name): (Range<usize>, &str),
+    report: &Report,
+) -> Result<String> {
+    let Some(kept) = Threshold::kept(folder) else { return Ok(String::new()) };
+    let method: Method = kept.made_for.score;
+    if MadeFor::new(checkpoint, method) != kept.made_for {
+        return Ok(String::new());
+    }
+    let mut session = Session::without_data(checkpoint, open::device(run, report)?)?;
+    let examples = spread(&part, POINTS);
+    let (values, classes) = (data.examples(&examples)?, session.classes_of(data, &examples));
+    let rows = Rows { values: &values, classes: &classes };
+    let all = score::scores(&mut session, rows, method, &mut |_| {})?;
+    let above = all.iter().filter(|score| **score > kept.value).count();
+    let about = format!(
+        "{} of {} examples of the {name} part, in nats: the higher, the more anomalous. {above} of them lie above the threshold, \
+         {:.2}: {}.",
+        method.name(session.model.is_told_classes()),
+        count(examples.len() as u64),
+        kept.value,
+        kept.rule.text()
+    );
+    let chart = charts::histogram("scores, and the threshold", &all, Some(kept.value));
+    Ok(section("Scores", &about, &format!("<div class=\"charts\">\n{chart}</div>")))
+}
+
+/// Data, device, versions, and all settings.
+fn about(checkpoint: &Checkpoint, data: &Dataset) -> String {
+    let progress = &checkpoint.progress;
+    let row = |name: &str, value: String| vec![name.to_owned(), value];
+    let parts = [("train", &data.train), ("validation", &data.validation), ("test", &data.test)];
+    let parts = parts.map(|(name, part)| format!("{} {name}", count(part.len() as u64))).join(", ");
+    let seconds = Duration::try_from_secs_f64(progress.elapsed_seconds).unwrap_or_default();
+    let rows = vec![
+        row("data", data.name.clone()),
+        row("examples", parts),
+        row("shape", format!("{:?}", data.shape)),
+        row("hash", progress.data.hash.clone()),
+        row("trained on", progress.adapter.clone()),
+        row("epochs", format!("{} of {}", progress.epoch, checkpoint.config.train.epochs)),
+        row("steps", count(progress.step)),
+        row("time", duration(seconds)),
+        row("program", concat!("elbo ", env!("CARGO_PKG_VERSION")).to_owned()),
+    ];
+    let settings = format!("<pre>{}</pre>", escaped(&config::to_toml(&checkpoint.config)));
+    section("Run", "", &table(&[], &rows)) + &section("Settings", "What config.toml says.", &settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn examples_are_spread_over_a_part() {
+        assert_eq!(spread(&(10..20), 5), [10, 12, 14, 16, 18]);
+        assert_eq!(spread(&(10..13), 5), [10, 11, 12]);
+    }
+
+    #[test]
+    fn columns_are_numbers_by_epoch_and_a_torn_row_ends_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.csv");
+        std::fs::write(&path, "epoch,rate,validation_rate\n1,2.5,\n2,NaN,3\n3,1\n").unwrap();
+        let found = columns(&path).unwrap();
+        assert_eq!(found[1], ("rate".to_owned(), vec![[1.0, 2.5], [3.0, 1.0]]));
+        assert_eq!(found[2].1, [[2.0, 3.0]]);
+        assert!(curves(folder.path()).contains("validation_rate") && curves(Path::new("nowhere")).is_empty());
+    }
+}
