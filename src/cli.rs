@@ -18,7 +18,7 @@ pub use inference::{
 };
 pub use inspect::{AdaptersArgs, DataArgs, DoctorArgs, PlanArgs, Target};
 pub use interop::{ExportArgs, Format, ImportArgs};
-pub use rows::{FillWith, ImputeArgs, PredictArgs, ScoreArgs, Threshold};
+pub use rows::{AugmentArgs, FillWith, ImputeArgs, LatentsFrom, NewValues, PredictArgs, ScoreArgs, Threshold};
 pub use shell::{CompletionsArgs, ManArgs, RunsArgs};
 pub use train::{RecipeArgs, ThreadsArgs, TrainArgs};
 
@@ -34,6 +34,7 @@ Commands (elbo COMMAND -h says more):
   interpolate, traverse    Pictures of what lies between, and what dimensions do
   latent, disentangle      A map of the latent space; scores by known factors
   score, predict, impute   Anomalies among rows, classes of rows, what they lack
+  augment                  More rows of rare classes
   embed, decode            From examples to latents in a file, and back
   export, import           To and from other programs: safetensors, ONNX; a page
   runs                     Which runs there are, and how good each is
@@ -159,6 +160,17 @@ Examples:
   elbo impute runs/first --data patients.csv --draws 5 --out five.csv
   elbo impute runs/digits --mask lower-half.png --out filled.png")]
     Impute(ImputeArgs),
+
+    /// Add rows of the classes that are rare
+    ///
+    /// Draws new rows or pictures of the classes that are rare until the classes are as asked, in the units and types of the
+    /// data, marks them in a column, and says how many of them are too near to a row that was there.
+    #[command(after_long_help = "\
+Examples:
+  elbo augment runs/first --part train --out more.csv
+  elbo augment runs/first --data train.csv --to ill=500,well=500 --out more.csv
+  elbo augment runs/digits --to 2000 --out new/")]
+    Augment(AugmentArgs),
 
     /// Turn latents into examples
     ///

@@ -1,6 +1,7 @@
 //! Tests that use the crate from outside.
 
 mod attacks;
+mod augment;
 mod categories;
 mod cli;
 mod codes;
