@@ -14,7 +14,7 @@ pub struct RecipeArgs {
     /// Recipe: a name, or a TOML file [default: classic]
     ///
     /// The recipe to start from: classic, binary, plane, gaussian, gaussian-learned, dynamic, vamp, mixture-prior, flow-prior,
-    /// iaf, iwae, iwae2, ladder, factor, conditional, m2, conv, residual, colour, levels, mixture, vq, vq-colour, codes-prior,
+    /// iaf, iwae, iwae2, ladder, factor, conditional, m2, conv, residual, colour, levels, mixture, categorical, vq, vq-colour, codes-prior,
     /// counts, categories, table, anomaly, or the path of a TOML file, which may leave out any key. Default: table for .csv and .tsv,
     /// codes-prior with --prior-of, else classic.
     #[arg(long, value_name = "NAME|FILE")]

@@ -40,7 +40,7 @@ pub fn run(args: &ExportArgs, report: &Report) -> Result<()> {
         Format::Safetensors => interop::safetensors(&checkpoint, &run)?,
         Format::Onnx => interop::onnx(&checkpoint, &run)?,
         Format::Web => {
-            interop::model(&checkpoint)?.need(&[Need::Numbers], "elbo export --format web")?;
+            interop::model(&checkpoint)?.need(&[Need::Numbers, Need::NoCategories], "elbo export --format web")?;
             web::files(&checkpoint, &run, &measured(&checkpoint, report)?)?
         }
     };

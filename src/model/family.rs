@@ -5,7 +5,7 @@ use super::phases::Phase;
 use super::tasks::{
     DECODE, DESCEND, ENCODE, EVALUATE, EXPLAIN, IMPORTANCE, IMPUTE, NATURAL, RECONSTRUCT, SAMPLE, SCORE, Task,
 };
-use super::{Model, adversary, autoregressive, factor, inferred, objective, quantise};
+use super::{Model, adversary, autoregressive, factor, inferred, objective, quantise, relaxed};
 use crate::config::{Condition, Config, ModelConfig};
 
 /// A family.
@@ -25,6 +25,7 @@ pub fn of(model: &ModelConfig) -> &'static Family {
     match model.condition {
         _ if model.prior_codes > 0 => &autoregressive::FAMILY,
         _ if model.codes > 0 => &quantise::FAMILY,
+        _ if !model.categories.is_empty() => &relaxed::FAMILY,
         Condition::Inferred => &inferred::FAMILY,
         Condition::None | Condition::Label => &VAE,
     }

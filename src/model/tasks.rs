@@ -52,6 +52,8 @@ pub struct Task {
 pub enum Need {
     /// Latents that are numbers.
     Numbers,
+    /// Latents of which none is a category.
+    NoCategories,
     /// Classes that are inferred.
     Classifier,
     /// A single stochastic layer.
@@ -102,6 +104,13 @@ impl Model {
                 "whose latents are numbers; those of this one are codes (model.codes = {}), with nothing between them",
                 config.codes
             )),
+            Need::NoCategories | Need::GaussianPosterior if self.has_categories() => {
+                let [variables, categories] = config.variables().unwrap_or_default();
+                Some(format!(
+                    "whose latents are all numbers; of this one {variables} are one of {categories} categories each \
+                     (model.categories)"
+                ))
+            }
             Need::OneLayer if !config.above.is_empty() => {
                 let layers = 1 + config.above.len();
                 Some(format!("of one stochastic layer; this one has {layers} (model.above)"))
@@ -117,7 +126,12 @@ impl Model {
                 "that infer classes (model.condition = inferred); this one has model.condition = {}",
                 config.condition.word()
             )),
-            Need::Classifier | Need::Numbers | Need::OneLayer | Need::StandardPrior | Need::GaussianPosterior => None,
+            Need::Classifier
+            | Need::Numbers
+            | Need::NoCategories
+            | Need::OneLayer
+            | Need::StandardPrior
+            | Need::GaussianPosterior => None,
         }
     }
 }

@@ -495,7 +495,7 @@ impl Model {
     }
 
     /// The classes of the batch's examples, [B], where the model is told them or infers them.
-    fn class(&self, graph: &mut Graph, networks: &Networks, x: Id) -> Result<Option<Id>> {
+    pub(super) fn class(&self, graph: &mut Graph, networks: &Networks, x: Id) -> Result<Option<Id>> {
         match self.config.condition {
             Condition::None => Ok(None),
             Condition::Label => graph.add(Op::Class).map(Some),
@@ -509,7 +509,7 @@ impl Model {
         if self.classes == 0 { Ok(None) } else { graph.add(Op::Input { name: CLASS.into(), shape }).map(Some) }
     }
 
-    fn decoded(&self, graph: &mut Graph, networks: &Networks, z: Id) -> Result<()> {
+    pub(super) fn decoded(&self, graph: &mut Graph, networks: &Networks, z: Id) -> Result<()> {
         let class = self.given_class(graph)?;
         let out = networks.decode(graph, z, class)?;
         let mean = likelihood::mean(graph, self, out)?;

@@ -77,7 +77,7 @@ fn words_only() -> Encoding {
 
 /// Whether pages for browsers show such a model: latents that are numbers, and no classifier beside them.
 pub fn is_shown(model: &ModelConfig) -> bool {
-    model.codes == 0 && model.prior_codes == 0 && model.condition != Condition::Inferred
+    model.codes == 0 && model.categories.is_empty() && model.prior_codes == 0 && model.condition != Condition::Inferred
 }
 
 /// Every recipe as it is but those that are not exported (codes, classes that are inferred, several stochastic layers, another prior than N(0, 1), another

@@ -33,6 +33,7 @@ mod posteriors;
 mod priors;
 mod program;
 mod readers;
+mod relaxed;
 mod resume;
 mod score;
 mod shaders;
