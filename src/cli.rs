@@ -37,8 +37,7 @@ Commands (elbo COMMAND -h says more):
   augment                  More rows of rare classes
   embed, decode            From examples to latents in a file, and back
   export, import           To and from other programs: safetensors, ONNX; a page
-  runs                     Which runs there are, and how good each is
-  data                     What is in a source of data
+  runs, data               Which runs there are; what is in a source of data
   plan                     What would be computed, step by step
   adapters, doctor         Which devices there are, and whether they work
   bench                    How fast training is

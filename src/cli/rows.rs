@@ -209,29 +209,29 @@ pub struct AugmentArgs {
     #[arg(long, value_name = "SRC")]
     pub data: Option<String>,
 
-    /// Only rows of this part: train, validation or test [default: all]
+    /// train, validation or test alone [default: all of it]
     #[arg(long, hide_possible_values = true)]
     pub part: Option<DataPart>,
 
-    /// .csv for a table, .npz for arrays and pictures, or a folder of pictures
+    /// .csv, .npz, or a folder for pictures
     ///
     /// What to write. A table: its rows as they are, new ones below, and a column `synthetic`, 0 or 1. An .npz file: arrays
     /// x, y and synthetic. A folder, for pictures: a folder of each class with the new pictures alone, as .png files.
     #[arg(long, value_name = "PATH")]
     pub out: PathBuf,
 
-    /// How many rows of classes: N, or CLASS=N,… [default: as the largest]
+    /// Rows of each class: N, or CLASS=N,… [default: largest]
     ///
     /// How many rows there are to be, with those that there are: N of every class of the data that has fewer, or
     /// CLASS=N,CLASS=N of classes by name. Without it each class gets as many as the largest has.
     #[arg(long, value_name = "COUNTS")]
     pub to: Option<String>,
 
-    /// What holds the classes, where the model was told none
+    /// What holds the classes, if the model knows none
     #[arg(long, value_name = "NAME")]
     pub labels: Option<String>,
 
-    /// Latents from: prior or posterior [default: prior if told classes]
+    /// Latents: prior or posterior [default: prior if it can]
     ///
     /// Latents of new rows. prior: drawn from the prior and decoded as the class, by models that know classes, of which
     /// it is the default. posterior: each row of the class in turn, in an order by the seed, encoded, and a latent drawn from
@@ -239,7 +239,7 @@ pub struct AugmentArgs {
     #[arg(long, value_name = "WHERE", hide_possible_values = true)]
     pub from: Option<LatentsFrom>,
 
-    /// draw or mean of p(x|z) [default: draw; of pictures mean]
+    /// draw or mean of p(x|z) [default: draw; pictures mean]
     #[arg(long, value_name = "WHAT", hide_possible_values = true)]
     pub values: Option<NewValues>,
 

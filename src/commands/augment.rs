@@ -66,7 +66,7 @@ pub fn run(args: &AugmentArgs, report: &Report) -> Result<()> {
     let kept = kept(args, &data)?;
     let classes = wanted::classes(&data, &kept, args.to.as_deref())?;
     check_known(&checkpoint, &classes, from, report)?;
-    let values = args.values.unwrap_or(if target.is_table(&data) { NewValues::Draw } else { NewValues::Mean });
+    let values = args.values.unwrap_or(if write::are_rows(&data) { NewValues::Draw } else { NewValues::Mean });
     let mut session = opened(&config, data, &checkpoint, args, report)?;
     let seed = args.seed.unwrap_or(config.train.seed);
     let of_rows: Vec<u32> = (0..).zip(&classes).flat_map(|(class, of)| std::iter::repeat_n(class, of.wanted)).collect();
@@ -81,7 +81,7 @@ pub fn run(args: &AugmentArgs, report: &Report) -> Result<()> {
         NewValues::Mean => session.decode(&latents, told)?,
     };
     let mut done = Augmented { kept, classes, rows, of_rows };
-    if target.is_table(session.data()?) {
+    if write::are_rows(session.data()?) {
         session.record.round(&mut done.rows);
     }
     let found = compared(&session, &done)?;

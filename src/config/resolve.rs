@@ -331,7 +331,8 @@ const LATENT: &str = "model.latent";
 fn latents(tree: &mut Table, text: &str) -> std::result::Result<(), String> {
     let wrong = || {
         format!(
-            "{LATENT} = {text}: expected a whole number, or words such as categorical 20x10 + gaussian 8 (20 variables of 10 categories, 8 numbers)"
+            "{LATENT} = {text:?}: expected a whole number, or words such as categorical 20x10 + gaussian 8 (20 variables of 10 \
+             categories, 8 numbers)"
         )
     };
     let (mut categories, mut numbers) = (None, None);

@@ -89,7 +89,7 @@ struct Codes {
     /// log q of each category, in the row of the sample, [R·N, K].
     log_q: Id,
     /// What stands for the categories, [R·N, K].
-    codes: Id,
+    chosen: Id,
     /// Noise and sample of the numbers, [R, G].
     numbers: Option<[Id; 2]>,
     /// All, [R, Z].
@@ -215,7 +215,7 @@ impl Model {
         };
         let noisy = self.category_gumbel(graph, noise.0, rows)?;
         let noisy = graph.map([log_q, noisy], |[log_q, noise]| log_q + noise)?;
-        let codes = match kind {
+        let chosen = match kind {
             Kind::Hard => self.hard(graph, noisy)?,
             Kind::Relaxed(slot) => {
                 let cool = graph.map([noisy], |[noisy]| noisy / Expr::weight(slot))?;
@@ -227,8 +227,8 @@ impl Model {
             (Some(stats), Some(eps)) => Some([eps, graph.add(Op::Sample { stats, eps, clamp: self.clamp() })?]),
             _ => None,
         };
-        let z = self.side_by_side(graph, codes, numbers.map(|[_, z]| z), rows)?;
-        Ok(Codes { log_q, codes, numbers, z })
+        let z = self.side_by_side(graph, chosen, numbers.map(|[_, z]| z), rows)?;
+        Ok(Codes { log_q, chosen, numbers, z })
     }
 
     /// The largest of each row as a 1 among zeros.
@@ -325,7 +325,7 @@ impl Model {
         let drawn = self.drawn_codes(&mut graph, said, noise, Kind::Hard)?;
         let distortion = self.distortion_of(&mut graph, &networks, x, drawn.z, class)?;
         let uniform = (categories as f32).ln();
-        let of = [drawn.codes, drawn.log_q];
+        let of = [drawn.chosen, drawn.log_q];
         let ratio = graph.reduce_map(Reduction::Sum, Axis::Columns, of, |[code, log_q]| code * (log_q + uniform))?;
         let ratio = graph.reshape(ratio, &[rows, variables])?;
         let mut ratio = graph.reduce(Reduction::Sum, Axis::Columns, ratio)?;

@@ -28,17 +28,23 @@ pub enum Target {
     Folder,
 }
 
+/// Whether examples are rows, and no pictures.
+pub fn are_rows(data: &Dataset) -> bool {
+    data.shape[..2] == [1, 1]
+}
+
 impl Target {
     /// What a path asks for.
     ///
     /// # Errors
     /// [`Error::Usage`] where such data have no place there.
     pub fn of(path: &Path, data: &Dataset) -> Result<Self> {
-        let rows = data.shape[..2] == [1, 1];
         match data.format {
             Format::Table => files::format("--out ", path, &["csv", "tsv"]).map(|_| Self::Table),
             // What has an ending is a file.
-            _ if rows || path.extension().is_some() => files::format("--out ", path, &["npz"]).map(|_| Self::Archive),
+            _ if are_rows(data) || path.extension().is_some() => {
+                files::format("--out ", path, &["npz"]).map(|_| Self::Archive)
+            }
             _ if path.is_dir() && std::fs::read_dir(path).is_ok_and(|mut found| found.next().is_some()) => {
                 Err(Error::Usage(format!(
                     "--out {}: there is something in this folder already; name a new one, or an .npz file",
@@ -47,11 +53,6 @@ impl Target {
             }
             _ => Ok(Self::Folder),
         }
-    }
-
-    /// Whether new rows are rows of a table, and no pictures.
-    pub fn is_table(self, data: &Dataset) -> bool {
-        data.shape[..2] == [1, 1]
     }
 
     /// Writes all of it.
@@ -100,7 +101,7 @@ fn archive(args: &AugmentArgs, config: &Config, session: &Session, done: &Augmen
     let (data, record) = (session.data()?, &session.record);
     let kept: &[u32] = if args.only_new { &[] } else { &done.kept };
     let (new, extents) = show::numbers(&done.rows, record);
-    let shape = if data.shape[..2] == [1, 1] { &[data.width()][..] } else { &extents[1..] };
+    let shape = if are_rows(data) { &[data.width()][..] } else { &extents[1..] };
     let stored = stored(config, data)?;
     let before = match &stored {
         Some(elements) => {
@@ -152,7 +153,7 @@ fn archive(args: &AugmentArgs, config: &Config, session: &Session, done: &Augmen
 
 /// The numbers of the source as they were written, where its rows are no pictures: of these the model's own are as good.
 fn stored(config: &Config, data: &Dataset) -> Result<Option<Elements>> {
-    if data.format != Format::Array || data.shape[..2] != [1, 1] {
+    if data.format != Format::Array || !are_rows(data) {
         return Ok(None);
     }
     let path = Path::new(&config.data.source);

@@ -42,13 +42,12 @@ pub fn run(args: &TraverseArgs, trained: &mut Trained, most: usize, range: f32, 
     };
     let posterior = session.encode(&part.map(|i| i as u32).collect::<Vec<_>>(), seed)?;
     let rates = posterior.rates().unwrap_or_default();
-    let mut start: Vec<f32> = match centre {
-        Some(example) => session.encode(&[example], seed)?.means,
-        None => {
-            let mut means: Vec<f32> = posterior.moments()[0].iter().map(|&mean| mean as f32).collect();
-            means[places..].fill(0.0);
-            means
-        }
+    let mut start: Vec<f32> = if let Some(example) = centre {
+        session.encode(&[example], seed)?.means
+    } else {
+        let mut means: Vec<f32> = posterior.moments()[0].iter().map(|&mean| mean as f32).collect();
+        means[places..].fill(0.0);
+        means
     };
     for probabilities in start[..places].chunks_exact_mut(categories) {
         let best = (1..categories).fold(0, |best, at| if probabilities[at] > probabilities[best] { at } else { best });
