@@ -18,7 +18,9 @@ pub use inference::{
 };
 pub use inspect::{AdaptersArgs, DataArgs, DoctorArgs, PlanArgs, Target};
 pub use interop::{ExportArgs, Format, ImportArgs};
-pub use rows::{FillWith, ImputeArgs, PredictArgs, RecommendArgs, ScoreArgs, Threshold};
+pub use rows::{
+    AugmentArgs, FillWith, ImputeArgs, LatentsFrom, NewValues, PredictArgs, RecommendArgs, ScoreArgs, Threshold,
+};
 pub use shell::{CompletionsArgs, ManArgs, RunsArgs};
 pub use train::{RecipeArgs, ThreadsArgs, TrainArgs};
 
@@ -34,7 +36,7 @@ Commands (elbo COMMAND -h says more):
   interpolate, traverse    Pictures of what lies between, and what dimensions do
   latent, disentangle      A map of the latent space; scores by known factors
   score, predict, impute   Anomalies among rows, classes of rows, what they lack
-  recommend                What users may choose next, and how good such lists are
+  augment, recommend       More rows of rare classes; what users may choose next
   embed, decode            From examples to latents in a file, and back
   export, import           To and from other programs: safetensors, ONNX; a page
   runs, report             Which runs there are; one of them as a page
@@ -172,6 +174,16 @@ Examples:
   elbo recommend runs/films --evaluate
   elbo recommend runs/films --data new.csv --top 20 --out next.csv")]
     Recommend(RecommendArgs),
+    /// Add rows of the classes that are rare
+    ///
+    /// Draws new rows or pictures of the classes that are rare until the classes are as asked, in the units and types of the
+    /// data, marks them in a column, and says how many of them are too near to a row that was there.
+    #[command(after_long_help = "\
+Examples:
+  elbo augment runs/first --part train --out more.csv
+  elbo augment runs/first --data train.csv --to ill=500,well=500 --out more.csv
+  elbo augment runs/digits --to 2000 --out new/")]
+    Augment(AugmentArgs),
 
     /// Turn latents into examples
     ///

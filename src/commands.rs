@@ -1,7 +1,9 @@
 //! One file per subcommand: each turns what was typed into what happens, and reports it.
 
 mod adapters;
+mod augment;
 mod bench;
+mod cells;
 mod classes;
 mod compare;
 mod decode;
@@ -154,6 +156,7 @@ fn switches(command: &Command) -> (bool, bool) {
         Command::Decode(args) => &args.run,
         Command::Score(args) => &args.run,
         Command::Impute(args) => &args.run,
+        Command::Augment(args) => &args.run,
         Command::Interpolate(args) => &args.run,
         Command::Traverse(args) => &args.run,
         Command::Latent(args) => &args.run,
@@ -176,6 +179,7 @@ fn dispatch(command: Command, report: &Report) -> Result<()> {
         Command::Decode(args) => decode::run(&args, report),
         Command::Score(args) => score::run(&args, report),
         Command::Impute(args) => impute::run(&args, report),
+        Command::Augment(args) => augment::run(&args, report),
         Command::Interpolate(args) => interpolate::run(&args, report),
         Command::Traverse(args) => traverse::run(&args, report),
         Command::Latent(args) => latent::run(&args, report),

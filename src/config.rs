@@ -72,6 +72,8 @@ pub struct ModelConfig {
     pub decoder_layers: Layers,
     /// Z, the number of latent dimensions; of models with `codes` D, the numbers of each code.
     pub latent: usize,
+    /// N and K: of the latents N are one of K categories each, which take the first N·K of the `latent` places; none where empty.
+    pub categories: Vec<usize>,
     /// K, the codes of a codebook that stands for the latents (VQ-VAE); 0 for latents that are numbers.
     pub codes: usize,
     /// What the codes follow.
@@ -286,6 +288,16 @@ impl Posterior {
 }
 
 impl ModelConfig {
+    /// N and K, where latents are N variables of K categories, some or all.
+    pub fn variables(&self) -> Option<[usize; 2]> {
+        self.categories.as_slice().try_into().ok()
+    }
+
+    /// N·K, the places of a latent that are those of categories.
+    pub fn places_of_categories(&self) -> usize {
+        self.variables().map_or(0, |[variables, categories]| variables.saturating_mul(categories))
+    }
+
     /// The values that a model takes, as data are told them.
     pub fn takes(&self) -> Takes {
         if self.prior_codes > 0 { Takes::CODES } else { self.likelihood.takes() }
@@ -463,6 +475,7 @@ impl Default for Config {
                 encoder_layers: Layers::default(),
                 decoder_layers: Layers::default(),
                 latent: 20,
+                categories: vec![],
                 codes: 0,
                 codebook: Codebook::Ema,
                 codebook_decay: 0.99,

@@ -122,6 +122,14 @@ pub fn flush_file(path: &Path) -> Result<()> {
 /// # Errors
 /// [`Error::Disk`], naming the path and the cause.
 pub fn publish_folder(path: &Path, files: &[(String, Vec<u8>)]) -> Result<()> {
+    publish(path, |temporary| files.iter().try_for_each(|(name, bytes)| write_durably(&temporary.join(name), bytes)))
+}
+
+/// The same with what `fill` puts into the folder that it is given.
+///
+/// # Errors
+/// Those of `fill`; [`Error::Disk`], naming the path and the cause.
+pub fn publish(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     // A path such as `a/..` has no name of its own to write beside.
     let path =
         &if path.is_dir() { fs::canonicalize(path).map_err(|e| cannot("write", path, &e))? } else { path.into() };
@@ -131,9 +139,7 @@ pub fn publish_folder(path: &Path, files: &[(String, Vec<u8>)]) -> Result<()> {
         // Whatever bears this name was left behind by a process that was killed.
         let _ = fs::remove_dir_all(&temporary);
         create_folder(&temporary)?;
-        for (name, bytes) in files {
-            write_durably(&temporary.join(name), bytes)?;
-        }
+        fill(&temporary)?;
         sync_folder(&temporary)?;
         if path.is_dir() {
             fs::remove_dir(path).map_err(|e| cannot("write", path, &e))?;

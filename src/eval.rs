@@ -174,6 +174,9 @@ pub fn summary(session: &mut Session, part: Range<usize>, seed: u64) -> Result<S
     if session.model.has_codes() {
         return summary_of_codes(session, part, seed);
     }
+    if session.model.has_categories() {
+        return summary_of_categories(session, part, seed);
+    }
     session.model.need(&[Need::Numbers], "a summary of latents")?;
     let plan = session.plan(Purpose::task(EVALUATE, BATCH))?;
     let latents = session.model.latents();
@@ -276,6 +279,48 @@ fn summary_of_codes(session: &mut Session, part: Range<usize>, seed: u64) -> Res
         aggregate: Aggregate { mean: vec![], covariance: vec![], spread: vec![], mmd: 0.0, draws: 0 },
         layers: vec![Layer { latent: cells, rate, active }],
         codes: Some(usage),
+    })
+}
+
+/// The same of a model with latents that are categories: a rate for each variable, then for each number. How all posteriors
+/// together lie beside N(0, 1) says nothing of them.
+fn summary_of_categories(session: &mut Session, part: Range<usize>, seed: u64) -> Result<Summary> {
+    let plan = session.plan(Purpose::task(EVALUATE, BATCH))?;
+    let order: Vec<u32> = part.map(|i| i as u32).collect();
+    session.set_order(&order)?;
+    let (latent, categories) = (session.model.config.latent, session.model.config.variables().unwrap_or_default()[1]);
+    let places = session.model.config.places_of_categories();
+    let (mut losses, mut sums, mut rates) = (Vec::new(), [0.0; 2], vec![0.0; latent]);
+    for batch in batches(order.len(), BATCH) {
+        let scalars = session.scalars(seed, Stream::Evaluate, batch.first, batch.rows);
+        session.run(plan, &[scalars])?;
+        let [distortions, of_examples] = ["distortion", "rate"].map(|name| session.output(name, batch.rows, 1));
+        for (&distortion, &rate) in distortions?.iter().zip(&of_examples?) {
+            let (distortion, rate) = (f64::from(distortion), f64::from(rate));
+            losses.push(distortion + rate);
+            sums[0] += distortion;
+            sums[1] += rate;
+        }
+        for row in session.output(RATES, batch.rows, latent)?.chunks_exact(latent) {
+            rates.iter_mut().zip(row).for_each(|(sum, &rate)| *sum += f64::from(rate));
+        }
+    }
+    let count = order.len() as f64;
+    let [distortion, rate] = sums.map(|sum| sum / count);
+    let (_, standard_error) = mean_and_error(&losses);
+    // The rate of a variable stands in its first place.
+    let rates: Vec<f64> =
+        (0..places).step_by(categories.max(1)).chain(places..latent).map(|place| rates[place] / count).collect();
+    let active = rates.iter().filter(|&&rate| rate > ACTIVE).count();
+    Ok(Summary {
+        examples: order.len(),
+        terms: Terms { distortion, rate },
+        standard_error,
+        active,
+        aggregate: Aggregate { mean: vec![], covariance: vec![], spread: vec![], mmd: 0.0, draws: 0 },
+        layers: vec![Layer { latent: rates.len(), rate, active }],
+        rates: Some(rates),
+        codes: None,
     })
 }
 

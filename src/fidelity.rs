@@ -2,6 +2,8 @@
 //! and by a classifier that is to tell them apart. Beside each figure stands that of held-out rows, which differ from training
 //! rows by chance alone.
 
+pub mod near;
+
 use crate::disentangle::forest::{Columns, forest};
 use crate::rng::{Philox, Stream};
 use rand::seq::SliceRandom;

@@ -17,6 +17,7 @@ fn config() -> Config {
             encoder_layers: Layers::words(&["dense 3", "relu"]).unwrap(),
             decoder_layers: Layers::default(),
             latent: 2,
+            categories: vec![],
             codes: 0,
             codebook: crate::config::Codebook::Gradient,
             codebook_decay: 0.9,

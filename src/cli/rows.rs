@@ -1,4 +1,5 @@
-//! The commands that ask a trained model about rows: which are anomalies, of which class they are, what they lack.
+//! The commands that ask a trained model about rows: which are anomalies, of which class they are, what they lack,
+//! and more of them.
 
 use super::inference::{DataPart, RunArgs};
 use clap::{Args, ValueEnum};
@@ -220,6 +221,82 @@ pub struct ImputeArgs {
 
     /// Key of the random numbers [default: the run's]
     #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+}
+
+/// Where the latents of new rows come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LatentsFrom {
+    /// The prior, decoded as a class.
+    Prior,
+    /// The posteriors of rows of a class.
+    Posterior,
+}
+
+/// What a new row is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum NewValues {
+    /// A draw from p(x|z).
+    Draw,
+    /// Its mean.
+    Mean,
+}
+
+/// `elbo augment`.
+#[derive(Debug, Clone, Args)]
+pub struct AugmentArgs {
+    /// The model.
+    #[command(flatten)]
+    pub run: RunArgs,
+
+    /// Augment other data than the run's own
+    #[arg(long, value_name = "SRC")]
+    pub data: Option<String>,
+
+    /// train, validation or test alone [default: all of it]
+    #[arg(long, hide_possible_values = true)]
+    pub part: Option<DataPart>,
+
+    /// .csv, .npz, or a folder for pictures
+    ///
+    /// What to write. A table: its rows as they are, new ones below, and a column `synthetic`, 0 or 1. An .npz file: arrays
+    /// x, y and synthetic. A folder, for pictures: a folder of each class with the new pictures alone, as .png files.
+    #[arg(long, value_name = "PATH")]
+    pub out: PathBuf,
+
+    /// Rows of each class: N, or CLASS=N,… [default: largest]
+    ///
+    /// How many rows there are to be, with those that there are: N of every class of the data that has fewer, or
+    /// CLASS=N,CLASS=N of classes by name. Without it each class gets as many as the largest has.
+    #[arg(long, value_name = "COUNTS")]
+    pub to: Option<String>,
+
+    /// What holds the classes, if the model knows none
+    #[arg(long, value_name = "NAME")]
+    pub labels: Option<String>,
+
+    /// Latents: prior or posterior [default: prior if it can]
+    ///
+    /// Latents of new rows. prior: drawn from the prior and decoded as the class, by models that know classes, of which
+    /// it is the default. posterior: each row of the class in turn, in an order by the seed, encoded, and a latent drawn from
+    /// its posterior: the only way of models that know no classes.
+    #[arg(long, value_name = "WHERE", hide_possible_values = true)]
+    pub from: Option<LatentsFrom>,
+
+    /// draw or mean of p(x|z) [default: draw; pictures mean]
+    #[arg(long, value_name = "WHAT", hide_possible_values = true)]
+    pub values: Option<NewValues>,
+
+    /// Write the new rows alone
+    #[arg(long)]
+    pub only_new: bool,
+
+    /// How many items a row of a multinomial has
+    #[arg(long, value_name = "N", hide_short_help = true)]
+    pub total: Option<u64>,
+
+    /// Key of the random numbers [default: the run's]
+    #[arg(long, value_name = "N", hide_short_help = true)]
     pub seed: Option<u64>,
 }
 

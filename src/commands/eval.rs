@@ -130,6 +130,9 @@ impl Measured {
                 "codes": usage.counts.len(), "cells": usage.cells, "codes_used": usage.used(),
                 "perplexity": usage.perplexity(), "bits_per_value": self.bits_per_value(),
             }),
+            None if aggregate.mean.is_empty() => json!({
+                "active_units": summary.active, "latent": summary.layers[0].latent, "rates": summary.rates,
+            }),
             None => json!({
                 "active_units": summary.active, "latent": summary.layers[0].latent, "rates": summary.rates,
                 "aggregate_mean": aggregate.mean, "aggregate_covariance": aggregate.covariance,
@@ -332,6 +335,12 @@ fn as_text(measured: &Measured) -> String {
     }
     let [active, latent] = [|layer: &Layer| layer.active, |layer: &Layer| layer.latent]
         .map(|of| summary.layers.iter().map(|layer| of(layer).to_string()).collect::<Vec<_>>().join(" + "));
+    if summary.aggregate.mean.is_empty() {
+        let active_of = format!("of {latent} latents have a rate above 0.01 nats");
+        rows.push(row("active", active, active_of));
+        rows.push(row("categories", String::new(), "drawn, one sample each; -ELBO is a bound of -log p(x)".into()));
+        return table(&["", "nats per example", ""], &rows);
+    }
     rows.push(row("active", active, format!("of {latent} latent dimensions")));
     rows.push(row("MMD² to N(0, 1)", format!("{:.4}", summary.aggregate.mmd), beside_prior(&summary.aggregate)));
     table(&["", "nats per example", ""], &rows)

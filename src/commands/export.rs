@@ -40,7 +40,7 @@ pub fn run(args: &ExportArgs, report: &Report) -> Result<()> {
         Format::Safetensors => interop::safetensors(&checkpoint, &run)?,
         Format::Onnx => interop::onnx(&checkpoint, &run)?,
         Format::Web => {
-            let needs = [Need::Numbers, Need::Values, Need::DirectDraws];
+            let needs = [Need::Numbers, Need::NoCategories, Need::Values, Need::DirectDraws];
             interop::model(&checkpoint)?.need(&needs, "elbo export --format web")?;
             web::files(&checkpoint, &run, &measured(&checkpoint, report)?)?
         }

@@ -246,8 +246,10 @@ fn which_gelu(config: &Config) -> Option<String> {
 /// Refuses kinds of models that layers alone do not make.
 fn check_kind(config: &Config) -> Result<()> {
     let codes = config.model.codes.to_string();
+    let categories = format!("{:?}", config.model.categories);
     let own = [
         (config.model.codes > 0, "model.codes", &codes[..]),
+        (!config.model.categories.is_empty(), "model.categories", &categories[..]),
         (config.model.prior != Prior::Standard, "model.prior", config.model.prior.word()),
         (config.model.posterior != Posterior::Gaussian, "model.posterior", config.model.posterior.word()),
     ];

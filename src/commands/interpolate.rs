@@ -27,7 +27,7 @@ pub fn run(args: &InterpolateArgs, report: &Report) -> Result<()> {
     let data = args.examples.data.as_deref();
     let mut trained = open::with_data(&args.run, data, Purpose::task(ENCODE, BATCH), report)?;
     let session = &mut trained.session;
-    session.model.need(&[Need::Numbers], "elbo interpolate")?;
+    session.model.need(&[Need::Numbers, Need::NoCategories], "elbo interpolate")?;
     let (part, name) = open::part(session.data()?, args.examples.part)?;
     let class = classes::typed(session, "--class", args.class.as_deref())?;
     let class = if class.is_empty() { None } else { classes::one(session, "--class", args.class.as_deref())? };

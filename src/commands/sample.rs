@@ -26,7 +26,7 @@ const MAX_CODES: usize = 20_000;
 
 /// A mixture of normal distributions over the codes of the training part.
 fn fitted(session: &mut Session, components: usize, report: &Report) -> Result<Gmm> {
-    session.model.need(&[Need::Numbers, Need::OneLayer], "elbo sample --ex-post")?;
+    session.model.need(&[Need::Numbers, Need::NoCategories, Need::OneLayer], "elbo sample --ex-post")?;
     if components == 0 {
         return Err(Error::Usage("--components 0: a mixture has one component at least".into()));
     }

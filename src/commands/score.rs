@@ -66,7 +66,7 @@ pub fn run(args: &ScoreArgs, report: &Report) -> Result<()> {
     }
     let anomalous = args.labels.is_some().then(|| labels::anomalous(&data, args.normal.as_deref())).transpose()?;
     let mut session = Session::without_data(&checkpoint, open::device(&args.run, report)?)?;
-    session.model.need(&[Need::Numbers], "elbo score")?;
+    session.model.need(&[Need::Numbers, Need::NoCategories], "elbo score")?;
     let line = match args.threshold {
         Some(Threshold::None) => None,
         Some(Threshold::At(value)) => Some(Line::given(value)),

@@ -151,6 +151,11 @@ pub fn numbers(examples: &[f32], record: &DataRecord) -> (Vec<f64>, Vec<usize>) 
     (numbers, shape_of_means(rows, record))
 }
 
+/// Examples as pictures, with black at 0 and white at 1, and the shape of each.
+pub fn pictures(examples: &[f32], record: &DataRecord) -> (Vec<f32>, [usize; 3]) {
+    (drawn(examples, record), pictured(record))
+}
+
 /// The shape in which an example is drawn.
 fn pictured(record: &DataRecord) -> [usize; 3] {
     categories(record).map_or(record.shape, |(extents, _)| data::categories::shape_of(extents))

@@ -92,12 +92,12 @@ pub fn run(args: &TrainArgs, report: &Report) -> Result<()> {
 }
 
 fn begin(args: &TrainArgs, report: &Report) -> Result<()> {
-    let encoded = args.prior_of.as_ref().map(|run| Encoded::of(run, args, report)).transpose()?;
+    let mut encoded = args.prior_of.as_ref().map(|run| Encoded::of(run, args, report)).transpose()?;
     let recipe = args.recipe.recipe.as_deref().or_else(|| encoded.as_ref().map(|_| codes::RECIPE));
     let overrides = codes::overrides(args, encoded.as_ref())?;
     let config::Sweep { varied, members } = config::sweep(recipe, &overrides, args.seeds.as_deref())?;
     codes::check(&members, encoded.is_some())?;
-    let ready = encoded.as_ref().map(|encoded| encoded.dataset(&members[0])).transpose()?;
+    let ready = encoded.as_mut().map(|encoded| encoded.dataset(&members[0])).transpose()?;
     let sweep = (!varied.is_empty()).then(|| Sweep::new(varied, members.len()));
     // Members differ in few settings; what is said of one is not said again.
     let mut advice: Vec<String> = members.iter().flat_map(config::advice).collect();

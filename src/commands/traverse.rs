@@ -1,5 +1,7 @@
 //! `elbo traverse`: what each latent dimension does.
 
+mod categories;
+
 use super::{classes, open, show};
 use crate::cli::TraverseArgs;
 use crate::config::Prior;
@@ -29,6 +31,9 @@ pub fn run(args: &TraverseArgs, report: &Report) -> Result<()> {
     let mut trained = open::with_data(&args.run, data, Purpose::task(ENCODE, BATCH), report)?;
     let session = &mut trained.session;
     session.model.need(&[Need::Numbers, Need::Values], "elbo traverse")?;
+    if session.model.has_categories() {
+        return categories::run(args, &mut trained, most, range, report);
+    }
     let highest = session.model.latents().len() - 1;
     let layer = open::layer(session, args.layer, highest)?;
     let (part, name) = open::part(session.data()?, args.examples.part)?;

@@ -109,6 +109,8 @@ fn belongings(config: &Config) -> Vec<(&'static str, bool, &'static str)> {
     let widths = several || model.encoder_layers.is_empty() || model.decoder_layers.is_empty();
     let (codes, of_codes) = (model.codes > 0, model.prior_codes > 0);
     let (inferred, m2) = (model.condition == Condition::Inferred, "model.condition = inferred");
+    let categories = !model.categories.is_empty();
+    let falls = categories && config.objective.temperature[0] != config.objective.temperature[1];
     let reads = |key| likelihood.keys().contains(&key);
     // Scales that the decoder puts out start with none.
     let sigma = reads("sigma") && (!reads("scales") || config.model.scales == Scales::Shared);
@@ -160,6 +162,8 @@ fn belongings(config: &Config) -> Vec<(&'static str, bool, &'static str)> {
         ("model.codebook_decay", codes && config.model.codebook == Codebook::Ema, "model.codes with the codebook ema"),
         ("model.codebook_restart", codes, "model.codes"),
         ("objective.commitment", codes, "model.codes"),
+        ("objective.temperature", categories, "model.categories"),
+        ("objective.temperature_epochs", falls, "model.categories with a temperature that changes"),
         ("model.classifier", inferred, m2),
         ("model.class_prior", inferred, m2),
         ("objective.classify", inferred, m2),

@@ -50,6 +50,10 @@ pub struct ObjectiveConfig {
     pub instance_noise_epochs: f32,
     /// The weight of the squared distance of the encoder's outputs from their codes (`model.codes`).
     pub commitment: f32,
+    /// The temperature at which categories are relaxed (`model.categories`), at the beginning and in the end.
+    pub temperature: [f32; 2],
+    /// Epochs, or a fraction of one, in which the temperature falls, by the same factor in each step.
+    pub temperature_epochs: f32,
     /// α of M2, over the number of all examples: the weight of the mean of -log q(y|x) over the labelled examples
     /// (`model.condition = inferred`).
     pub classify: f32,
@@ -147,6 +151,8 @@ impl ObjectiveConfig {
             instance_noise: 0.0,
             instance_noise_epochs: 0.0,
             commitment: 0.25,
+            temperature: [1.0, 0.5],
+            temperature_epochs: 10.0,
             classify: 0.1,
             bound: Bound::Elbo,
             samples: 1,

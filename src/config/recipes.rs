@@ -114,6 +114,11 @@ pub const RECIPES: &[(&str, &str, &str)] = &[
         "likewise, a mixture of logistics with scales of each pixel",
     ),
     (
+        "categorical",
+        include_str!("../../assets/recipes/categorical.toml"),
+        "200-200-20x10 tanh, latents that are categories: Gumbel-softmax",
+    ),
+    (
         "vq",
         include_str!("../../assets/recipes/vq.toml"),
         "VQ-VAE for small images in black and white: 512 codes in a grid of a quarter of the sides",
@@ -186,6 +191,7 @@ mod tests {
             ("gaussian", &[400], 20, Likelihood::Gaussian, Binarise::None, OptimizerKind::Adam, 652_824),
             ("gaussian-learned", &[400], 20, Likelihood::GaussianLearned, Binarise::None, OptimizerKind::Adam, 967_208),
             ("dynamic", &[200, 200], 50, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 425_284),
+            ("categorical", &[200, 200], 200, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 475_384),
             // Without the tensors of priors and posteriors.
             ("vamp", &[200, 200], 50, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 425_284),
             ("mixture-prior", &[200, 200], 50, Likelihood::Bernoulli, Binarise::Dynamic, OptimizerKind::Adam, 425_284),

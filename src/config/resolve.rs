@@ -73,7 +73,7 @@ fn for_source(overrides: &[(String, String)]) -> Option<&'static str> {
 }
 
 /// Keys that came after runs had been saved without them: those were trained as the defaults of these keys say.
-const LATER: [&str; 64] = [
+const LATER: [&str; 67] = [
     "model.discriminator_layers",
     "model.discriminator_features",
     "model.discriminator_spectral",
@@ -93,6 +93,9 @@ const LATER: [&str; 64] = [
     "model.normalise_input",
     "data.pairs",
     "data.at_least",
+    "model.categories",
+    "objective.temperature",
+    "objective.temperature_epochs",
     "model.class_prior",
     "model.classifier",
     "objective.classify",
@@ -312,6 +315,9 @@ fn lay(tree: &mut Table, known: &[String], key: &str, value: &Value) -> std::res
     if keys::is_layers(key) {
         return choose(tree, key, Layers::read(key, value)?.value());
     }
+    if let (LATENT, Some(text)) = (key, value.as_str()) {
+        return latents(tree, text);
+    }
     let example = keys::example(tree, key).ok_or_else(|| format!("unknown key `{key}`"))?;
     let value = keys::conform(&example, value)
         .ok_or_else(|| format!("{key} = {value}: expected {}", keys::expected(&example)))?;
@@ -333,10 +339,45 @@ fn set(tree: &mut Table, typed: &str, text: &str) -> std::result::Result<String,
         choose(tree, &key, layers.value())?;
         return Ok(key);
     }
+    if key == LATENT && text.trim().starts_with(|c: char| c.is_ascii_alphabetic()) {
+        latents(tree, text)?;
+        return Ok(key);
+    }
     let example = keys::example(tree, &key).ok_or_else(|| format!("unknown key `{key}`"))?;
     let value = keys::parse(&example, text).ok_or_else(|| format!("{key}: expected {}", keys::expected(&example)))?;
     choose(tree, &key, value)?;
     Ok(key)
+}
+
+/// The key that words may be given for.
+const LATENT: &str = "model.latent";
+
+/// Sets the latents from words: `categorical 20x10`, `gaussian 8`, or both with a `+` between them.
+fn latents(tree: &mut Table, text: &str) -> std::result::Result<(), String> {
+    let wrong = || {
+        format!(
+            "{LATENT} = {text:?}: expected a whole number, or words such as categorical 20x10 + gaussian 8 (20 variables of 10 \
+             categories, 8 numbers)"
+        )
+    };
+    let (mut categories, mut numbers) = (None, None);
+    for part in text.split('+') {
+        let (word, rest) = part.trim().split_once(char::is_whitespace).ok_or_else(wrong)?;
+        let rest = rest.trim();
+        match word {
+            "categorical" if categories.is_none() => {
+                let (variables, each) = rest.split_once('x').ok_or_else(wrong)?;
+                let read = |text: &str| text.trim().parse::<u32>().map(i64::from).map_err(|_| wrong());
+                categories = Some([read(variables)?, read(each)?]);
+            }
+            "gaussian" if numbers.is_none() => numbers = Some(rest.parse::<u32>().map(i64::from).map_err(|_| wrong())?),
+            _ => return Err(wrong()),
+        }
+    }
+    let places = categories.map_or(0, |[variables, each]| variables * each);
+    let list = categories.iter().flatten().map(|&n| Value::Integer(n)).collect();
+    choose(tree, "model.categories", Value::Array(list))?;
+    choose(tree, LATENT, Value::Integer(places + numbers.unwrap_or(0)))
 }
 
 /// Puts a value of the right kind, and checks the words of which only some are allowed.

@@ -1,5 +1,6 @@
 //! What is allowed, checked before any work begins.
 
+mod categories;
 mod codes;
 mod discriminator;
 mod inferred;
@@ -103,6 +104,7 @@ pub fn validate(config: &Config) -> Result<()> {
     fraction("optimizer.ema", optimizer.ema)?;
     discriminator::check_discriminator(config)?;
     codes::check_codes(config)?;
+    categories::check_relaxed(config)?;
     inferred::check_inferred(config)?;
     codes::check_prior_of_codes(config)?;
     sequence::check_sequence(config)?;
@@ -396,7 +398,12 @@ pub fn parameter_count(model: &ModelConfig, data: usize, outputs: usize) -> Opti
     let widths = if model.decoder.is_empty() { &backwards } else { &model.decoder };
     let [mut encoder, mut decoder] = [0; 2];
     if model.encoder_layers.is_empty() {
-        encoder = perceptron(model, data, &model.hidden, model.latent.checked_mul(2)?)?;
+        encoder = perceptron(
+            model,
+            data,
+            &model.hidden,
+            model.latent.checked_mul(2)?.saturating_sub(model.places_of_categories()),
+        )?;
     }
     if model.decoder_layers.is_empty() {
         decoder = perceptron(model, model.latent, widths, outputs)?;

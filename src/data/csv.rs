@@ -4,6 +4,7 @@
 //! held in memory, and where they are too many not even these. Fields are separated by commas; where the header has
 //! none, by tabs or semicolons, and in a `.tsv` by tabs. Quoted fields may hold separators and line breaks.
 
+mod extend;
 mod infer;
 mod levels;
 mod marks;
@@ -24,6 +25,7 @@ use super::table::{Column, Encoding, Frame};
 use super::{Dataset, Labels, ReadOptions, places};
 use crate::config::{ColumnType, Domain, MAX_WIDTH, nearest};
 use crate::error::{Error, Result};
+pub use extend::{Added, extend, texts};
 use infer::Seen;
 use levels::Strangers;
 use marks::Marks;

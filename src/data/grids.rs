@@ -3,6 +3,7 @@
 //! ```text
 //! codes/codes.npy        a code for each cell of each grid, i64, [N, height, width]: training part, validation, test
 //!       distortion.npy   −log p(x|codes) of each example in nats, f32, [N]
+//!       labels.npy       the class of each, i64, [N], where the prior is told classes
 //!       codes.json       what they are: [`About`]
 //!       model/           the VQ-VAE, as a run
 //! ```
@@ -22,6 +23,8 @@ pub const FOLDER: &str = "codes";
 pub const CODES: &str = "codes.npy";
 /// −log p(x|codes) of each example.
 pub const DISTORTION: &str = "distortion.npy";
+/// The class of each example.
+pub const LABELS: &str = "labels.npy";
 /// What they are.
 pub const ABOUT: &str = "codes.json";
 /// The run of the VQ-VAE.
@@ -41,6 +44,9 @@ pub struct About {
     pub values: usize,
     /// Examples of the training part, of validation and of the test.
     pub parts: [usize; 3],
+    /// The names of the classes that the prior is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<Vec<String>>,
 }
 
 /// Whether a folder is one of codes.
@@ -64,14 +70,14 @@ pub fn about(folder: &Path) -> Result<About> {
 ///
 /// # Errors
 /// [`Error::Usage`] where validation would leave nothing to train on; [`Error::Bug`] where parts do not add up.
-pub fn dataset(about: &About, codes: &[u32], request: &ReadOptions) -> Result<Dataset> {
+pub fn dataset(about: &About, codes: &[u32], labels: Option<Vec<u32>>, request: &ReadOptions) -> Result<Dataset> {
     let [training, validation, test] = about.parts;
     let (height, width) = (about.grid[0], about.grid[1]);
     let validation = if validation > 0 { validation } else { request.validation(training) };
     let values = Values::F32(codes.iter().map(|&code| code as f32).collect());
     let name = format!("codes of {}", about.of);
-    let data = Dataset::new(&name, [1, height, width], values, None, test, validation)?;
-    Ok(Dataset { format: Format::Array, ..data })
+    let data = Dataset::new(&name, [1, height, width], values, labels, test, validation)?;
+    Ok(Dataset { format: Format::Array, classes: about.classes.clone(), ..data })
 }
 
 /// Reads the codes in a folder.
@@ -100,7 +106,23 @@ pub fn folder(folder: &Path, request: &ReadOptions) -> Result<Dataset> {
         let most = about.codes.saturating_sub(1);
         return Err(complain(format!("number {at} is {}: codes are whole numbers from 0 to {most}", codes[at])));
     }
-    dataset(&about, &codes.iter().map(|&code| code as u32).collect::<Vec<u32>>(), request)
+    let labels = about.classes.as_ref().map(|classes| labels(folder, examples, classes.len())).transpose()?;
+    dataset(&about, &codes.iter().map(|&code| code as u32).collect::<Vec<u32>>(), labels, request)
+}
+
+/// The class of each example, as its place among the names.
+fn labels(folder: &Path, examples: usize, classes: usize) -> Result<Vec<u32>> {
+    let path = folder.join(LABELS);
+    let complain = |what: String| Error::Data(format!("{}: {what}", path.display()));
+    let Array { dims, elements } = npy::open(&path)?;
+    if dims != [examples] {
+        return Err(complain(format!("its shape is {dims:?}, and {ABOUT} beside it says [{examples}]")));
+    }
+    let of: Vec<f64> = (0..examples).map(|at| elements.at(at)).collect();
+    match of.iter().position(|&class| !(0.0..classes as f64).contains(&class) || class.fract() != 0.0) {
+        Some(at) => Err(complain(format!("label {at} is {}: there are {classes} classes, from 0 up", of[at]))),
+        None => Ok(of.into_iter().map(|class| class as u32).collect()),
+    }
 }
 
 /// −log p(x|codes) of each example in nats, in the order of the codes.

@@ -17,6 +17,7 @@ use super::array::{self, Array};
 use super::cells::Cells;
 use super::disk::{Disk, FileRows};
 use super::{Dataset, Labels, ReadOptions, interactions, kinds, npy};
+use crate::config::DataConfig;
 use crate::error::{Error, Result};
 
 /// More entries are no archive of arrays.
@@ -57,22 +58,42 @@ pub fn dataset(path: &Path, request: &ReadOptions) -> Result<Dataset> {
         let found = archive.matrix(request).map_err(complain)?;
         return interactions::dataset(&name, found, request);
     }
-    let examples = archive.choose(&request.config.array, &name)?;
-    let partner = |word: &str| examples.replacen("train", word, 1);
-    let test = Some(partner("test")).filter(|test| TRAINING.contains(&examples.as_str()) && archive.has(test));
-    let names: Vec<&str> = [Some(&examples), test.as_ref()].into_iter().flatten().map(String::as_str).collect();
+    let names = archive.names(&request.config.array, &name)?;
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let (dims, test_size, cells) = archive.examples(&names, &name, request)?;
     let total = dims.first().copied().unwrap_or(0);
     // Other data for a trained model need not have the labels that it was configured for.
     let asked = request.config.labels.as_str();
     let asked = if request.known.is_some() && !archive.has(asked) && asked != "none" { "" } else { asked };
-    let (labels, note) = archive.labels(&examples, test.is_some(), total, asked, &name)?;
+    let (labels, note) = archive.labels(names[0], names.len() > 1, total, asked, &name)?;
     let mut data = array::dataset(&name, &dims, cells, test_size, labels, request)?;
     data.notes.extend(note);
     Ok(data)
 }
 
+/// The numbers of the examples as they are stored, those of a test part behind the others.
+///
+/// # Errors
+/// As those of [`dataset`].
+pub fn array(path: &Path, config: &DataConfig) -> Result<Array> {
+    let name = path.display().to_string();
+    let complain = |what: String| Error::Data(format!("{name}: {what}"));
+    let file = File::open(path).map_err(|error| complain(format!("cannot be opened: {error}")))?;
+    let mut archive = Archive::open(file).map_err(complain)?;
+    let names = archive.names(&config.array, &name)?;
+    let arrays = names.iter().map(|name| archive.read(name)).collect::<Decoded<Vec<Array>>>();
+    arrays.and_then(all).map_err(complain)
+}
+
 impl Archive {
+    /// The array of the examples, and behind it that of a test part where there is one.
+    fn names(&self, asked: &str, file: &str) -> Result<Vec<String>> {
+        let examples = self.choose(asked, file)?;
+        let test = Some(examples.replacen("train", "test", 1));
+        let test = test.filter(|test| TRAINING.contains(&examples.as_str()) && self.has(test));
+        Ok(std::iter::once(examples).chain(test).collect())
+    }
+
     fn open(file: File) -> Decoded<Self> {
         let damaged = |error: zip::result::ZipError| format!("this is no .npz file, or it is damaged: {error}");
         let mut zip = ZipArchive::new(BufReader::new(file)).map_err(damaged)?;

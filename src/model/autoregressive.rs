@@ -18,6 +18,9 @@
 //! Each stack is gated, tanh(a)·sigmoid(b) with a and b two halves of what the kernel gives; the horizontal one is told what the
 //! vertical kernel gives and, from layer 2 on, its gate goes through a kernel of one cell and is added to what the layer was given.
 //!
+//! A prior that is told classes adds to what a kernel of either stack gives the row of the class in a table of the layer (section
+//! 2.3, eq. 4: V h with h a 1 among zeros).
+//!
 //! Letters: B examples of the batch, S cells of an example, R = B·S, K codes, C channels ([`ModelConfig::prior_width`]), L layers
 //! ([`ModelConfig::prior_layers`]).
 
@@ -52,18 +55,21 @@ static TASKS: &[Task] = &[
 ];
 
 /// The tensors of a prior of codes, from the codes up; none of other models.
-pub(super) fn tensors(config: &ModelConfig) -> Vec<Tensor> {
+pub(super) fn tensors(config: &ModelConfig, classes: usize) -> Vec<Tensor> {
     let (codes, wide) = (config.prior_codes, config.prior_width);
     if codes == 0 {
         return vec![];
     }
     let layer = |layer: usize| {
         let [vertical, horizontal] = if layer == 1 { [3, 1] } else { [6, 2] };
-        [
+        let maps = [
             Tensor::map(format!("prior.{layer}.vertical"), vertical * wide, 2 * wide),
             Tensor::map(format!("prior.{layer}.horizontal"), (horizontal + 2) * wide, 2 * wide),
             Tensor::map(format!("prior.{layer}.out"), wide, wide),
-        ]
+        ];
+        // What each class adds to both stacks; at the start nothing.
+        let told = Tensor::new(format!("prior.{layer}.class"), &[classes.max(1), 4 * wide], Start::Constant(0.0));
+        maps.into_iter().chain((classes > 0).then_some(told))
     };
     let embedding = Tensor::new("prior.embedding", &[codes, wide], Start::Normal(1.0));
     let heads = [Tensor::map("prior.hidden", wide, wide), Tensor::map("prior.head", wide, codes)];
@@ -92,7 +98,10 @@ impl Model {
 
     /// The tensors in the order of [`tensors`].
     pub(super) fn declare_prior_of_codes(&self, graph: &mut Graph) -> Result<Vec<Id>> {
-        tensors(&self.config).into_iter().map(|tensor| graph.parameter(&tensor.name, tensor.shape)).collect()
+        tensors(&self.config, self.classes)
+            .into_iter()
+            .map(|tensor| graph.parameter(&tensor.name, tensor.shape))
+            .collect()
     }
 
     fn train_prior_of_codes(&self, weights: &Weights, batch: usize) -> Result<Graph> {
@@ -120,7 +129,8 @@ impl Model {
         let codes = graph.add(Op::Input { name: CODES.into(), shape: Shape::new(&[batch, self.width]) })?;
         let cell = graph.add(Op::Input { name: CELL.into(), shape: Shape::new(&[batch]) })?;
         let index = graph.reshape(codes, &[batch * self.width])?;
-        let known = self.known_before(&mut graph, &parts, index)?;
+        let class = self.given_class(&mut graph)?;
+        let known = self.known_before(&mut graph, &parts, index, class)?;
         let known = graph.add(Op::TakeRows { x: known, index: cell })?;
         let logits = head(&mut graph, &parts, known)?;
         graph.output(LOGITS, logits);
@@ -131,7 +141,8 @@ impl Model {
         let parts = self.declare_prior_of_codes(graph)?;
         let codes = self.gather(graph)?;
         let index = graph.reshape(codes, &[graph.batch * self.width])?;
-        let known = self.known_before(graph, &parts, index)?;
+        let class = if self.classes > 0 { Some(graph.add(Op::Class)?) } else { None };
+        let known = self.known_before(graph, &parts, index, class)?;
         let logits = head(graph, &parts, known)?;
         let all = graph.reduce(Reduction::LogSumExp, Axis::Columns, logits)?;
         let own = graph.reduce_map(Reduction::Sum, Axis::Columns, [logits, index], |[logit, code]| {
@@ -147,11 +158,15 @@ impl Model {
         Ok(())
     }
 
-    /// What is known of each cell by the codes before it, [R] → [R, C].
-    fn known_before(&self, graph: &mut Graph, parts: &[Id], index: Id) -> Result<Id> {
+    /// What is known of each cell by the codes before it, [R] → [R, C], and the classes of the examples, [B], where they are told.
+    fn known_before(&self, graph: &mut Graph, parts: &[Id], index: Id, class: Option<Id>) -> Result<Id> {
+        let wide = self.config.prior_width;
+        let class = class.map(|class| graph.repeat(class, graph.batch * self.width)).transpose()?;
+        let class = class.map(|class| graph.reshape(class, &[graph.batch * self.width])).transpose()?;
         let embedded = graph.add(Op::TakeRows { x: parts[0], index })?;
         let (mut vertical, mut horizontal) = (embedded, embedded);
-        for (layer, maps) in parts[1..].chunks_exact(3).take(self.config.prior_layers).enumerate() {
+        let of_layer = 3 + usize::from(class.is_some());
+        for (layer, maps) in parts[1..].chunks_exact(of_layer).take(self.config.prior_layers).enumerate() {
             let is_first = layer == 0;
             let above = self.down(graph, vertical)?;
             let rows = if is_first { vec![above] } else { vec![above, vertical] };
@@ -160,11 +175,20 @@ impl Model {
                 taps.extend([self.right(graph, row, 1)?, row, self.right(graph, row, -1)?]);
             }
             let seen = graph.concatenate(&taps)?;
-            let from_above = graph.add(Op::Affine { x: seen, w: maps[0] })?;
+            let mut from_above = graph.add(Op::Affine { x: seen, w: maps[0] })?;
+            let told = class.map(|index| graph.add(Op::TakeRows { x: maps[3], index })).transpose()?;
+            if let Some(told) = told {
+                let of_class = graph.columns(told, 0, 2 * wide)?;
+                from_above = graph.add(Op::Add { a: from_above, b: of_class })?;
+            }
             let left = self.right(graph, horizontal, 1)?;
             let seen = if is_first { vec![left, from_above] } else { vec![left, horizontal, from_above] };
             let seen = graph.concatenate(&seen)?;
-            let both = graph.add(Op::Affine { x: seen, w: maps[1] })?;
+            let mut both = graph.add(Op::Affine { x: seen, w: maps[1] })?;
+            if let Some(told) = told {
+                let of_class = graph.columns(told, 2 * wide as i32, 2 * wide)?;
+                both = graph.add(Op::Add { a: both, b: of_class })?;
+            }
             let gated = self.gated(graph, both)?;
             let out = graph.add(Op::Affine { x: gated, w: maps[2] })?;
             horizontal = if is_first { out } else { graph.add(Op::Add { a: horizontal, b: out })? };

@@ -5,7 +5,7 @@ use super::phases::Phase;
 use super::tasks::{
     DECODE, DESCEND, ENCODE, ENERGIES, EVALUATE, EXPLAIN, IMPORTANCE, IMPUTE, NATURAL, RECONSTRUCT, SAMPLE, SCORE, Task,
 };
-use super::{Model, adversary, autoregressive, factor, gan, inferred, objective, quantise, sequence};
+use super::{Model, adversary, autoregressive, factor, gan, inferred, objective, quantise, relaxed, sequence};
 use crate::config::{Condition, Config, Likelihood, ModelConfig};
 
 /// A family.
@@ -26,6 +26,7 @@ pub fn of(model: &ModelConfig) -> &'static Family {
         _ if model.prior_codes > 0 => &autoregressive::FAMILY,
         _ if model.codes > 0 => &quantise::FAMILY,
         _ if model.likelihood == Likelihood::Tokens => &sequence::FAMILY,
+        _ if !model.categories.is_empty() => &relaxed::FAMILY,
         Condition::Inferred => &inferred::FAMILY,
         Condition::None | Condition::Label => &VAE,
     }

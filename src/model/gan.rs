@@ -61,7 +61,7 @@ fn with_noise(weights: Weights, objective: &ObjectiveConfig) -> Weights {
     }
     let schedule = match objective.instance_noise_epochs {
         0.0 => Schedule::Constant,
-        epochs => Schedule::Fall { epochs },
+        epochs => Schedule::Vanish { epochs },
     };
     let level = Weight::scheduled(INSTANCE_NOISE, objective.instance_noise, schedule);
     weights.with(Weight { is_level: true, ..level })

@@ -28,7 +28,7 @@ pub fn initial(model: &Model, seed: u64, OfData { means, examples, class_prior }
         let start = |(at, tensor): (usize, Tensor)| {
             started(model.config.init, &mut Philox::new(seed, Stream::Init, at as u32, 0), &tensor, examples)
         };
-        return autoregressive::tensors(&model.config).into_iter().enumerate().map(start).collect();
+        return autoregressive::tensors(&model.config, model.classes).into_iter().enumerate().map(start).collect();
     }
     let parameters = model.parameters();
     let maps = model.maps();

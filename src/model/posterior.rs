@@ -78,7 +78,7 @@ impl Model {
     /// Whether latents given an example are a normal distribution with independent dimensions, whose mean and log-variance
     /// say all of it.
     pub fn has_gaussian_posterior(&self) -> bool {
-        self.posterior().transform.is_none()
+        self.posterior().transform.is_none() && !self.has_categories()
     }
 
     /// The non-linearity within priors and posteriors: that of the networks, where it is one.

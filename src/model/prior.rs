@@ -85,7 +85,7 @@ impl Model {
     /// Whether plans put out the rate of each dimension ([`super::RATES`]): where it has a closed form that is not that of
     /// N(0, 1), which the host computes.
     pub fn tells_rates(&self) -> bool {
-        self.has_closed_rate() && self.prior().kl.is_some()
+        self.has_closed_rate() && (self.prior().kl.is_some() || self.has_categories())
     }
 
     /// The KL divergence of each dimension of the highest layer, [S, 2Z] → [S, Z], where [`Model::tells_rates`].

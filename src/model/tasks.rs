@@ -59,6 +59,8 @@ pub enum Need {
     Numbers,
     /// Examples that are numbers or categories of pictures and tables, and no text.
     Values,
+    /// Latents of which none is a category.
+    NoCategories,
     /// Classes that are inferred.
     Classifier,
     /// A single stochastic layer.
@@ -115,6 +117,13 @@ impl Model {
                 "whose latents are numbers; those of this one are codes (model.codes = {}), with nothing between them",
                 config.codes
             )),
+            Need::NoCategories | Need::GaussianPosterior if self.has_categories() => {
+                let [variables, categories] = config.variables().unwrap_or_default();
+                Some(format!(
+                    "whose latents are all numbers; of this one {variables} are one of {categories} categories each \
+                     (model.categories)"
+                ))
+            }
             Need::OneLayer if !config.above.is_empty() => {
                 let layers = 1 + config.above.len();
                 Some(format!("of one stochastic layer; this one has {layers} (model.above)"))
@@ -136,6 +145,7 @@ impl Model {
             )),
             Need::Classifier
             | Need::Numbers
+            | Need::NoCategories
             | Need::Values
             | Need::OneLayer
             | Need::StandardPrior

@@ -141,7 +141,7 @@ impl Model {
             ));
         }
         if config.model.prior_codes > 0 {
-            return Self::of_codes(config, shape, source);
+            return Self::of_codes(config, shape, source, classes);
         }
         let columns = match likelihood::of(config.model.likelihood).density {
             Density::Columns => Some(Arc::new(likelihood::columns(&config.model, width, encoding))),
@@ -172,7 +172,7 @@ impl Model {
     }
 
     /// The prior of codes in grids of this shape, as numbers.
-    fn of_codes(config: &Config, shape: [usize; 3], source: Source) -> Result<Self> {
+    fn of_codes(config: &Config, shape: [usize; 3], source: Source, classes: usize) -> Result<Self> {
         if shape[0] != 1 || source != Source::Floats {
             return Err(Error::Data(
                 "model.prior_codes is for the codes of a VQ-VAE: elbo train --prior-of RUN".into(),
@@ -180,9 +180,9 @@ impl Model {
         }
         let (config, binarise) = (config.model.clone(), config.data.binarise);
         let width = shape.iter().product();
-        let tensors = autoregressive::tensors(&config);
+        let tensors = autoregressive::tensors(&config, classes);
         check_parameters(tensors.iter().map(|tensor| tensor.shape.count() as u64).sum())?;
-        Ok(Self { config, width, shape, source, binarise, columns: None, missing: false, classes: 0 })
+        Ok(Self { config, width, shape, source, binarise, columns: None, missing: false, classes })
     }
 
     /// The steps of encoder and decoder, of several stochastic layers those of the lowest.
@@ -526,7 +526,7 @@ impl Model {
     }
 
     /// The classes of the batch's examples, [B], where the model is told them or infers them.
-    fn class(&self, graph: &mut Graph, networks: &Networks, x: Id) -> Result<Option<Id>> {
+    pub(super) fn class(&self, graph: &mut Graph, networks: &Networks, x: Id) -> Result<Option<Id>> {
         match self.config.condition {
             Condition::None => Ok(None),
             Condition::Label => graph.add(Op::Class).map(Some),
@@ -535,12 +535,12 @@ impl Model {
     }
 
     /// Classes that the host gives, likewise.
-    fn given_class(&self, graph: &mut Graph) -> Result<Option<Id>> {
+    pub(super) fn given_class(&self, graph: &mut Graph) -> Result<Option<Id>> {
         let shape = Shape::new(&[graph.batch]);
         if self.classes == 0 { Ok(None) } else { graph.add(Op::Input { name: CLASS.into(), shape }).map(Some) }
     }
 
-    fn decoded(&self, graph: &mut Graph, networks: &Networks, z: Id) -> Result<()> {
+    pub(super) fn decoded(&self, graph: &mut Graph, networks: &Networks, z: Id) -> Result<()> {
         let class = self.given_class(graph)?;
         let out = networks.decode(graph, z, class)?;
         let mean = likelihood::mean(graph, self, out)?;

@@ -41,6 +41,8 @@ pub const COMMITMENT: &str = "commitment";
 pub const CODEBOOK: &str = "codebook";
 /// The weight of the labelled examples' −log q(y|x).
 pub const CLASSIFIER: &str = "classifier";
+/// Not a factor but a level: the temperature at which categories are relaxed.
+pub const TEMPERATURE: &str = "temperature";
 /// The weight of the difference of log densities at the samples, in a mixture of ELBO and bound.
 pub const LOG_RATIO: &str = "log ratio";
 /// The weight of a bound of importance-weighted samples.
@@ -59,7 +61,7 @@ pub enum Schedule {
         epochs: f32,
     },
     /// It falls once, in a line to 0, over so many epochs, above 0.
-    Fall {
+    Vanish {
         /// Epochs, or a fraction of one.
         epochs: f32,
     },
@@ -70,6 +72,14 @@ pub enum Schedule {
         /// The part of a cycle in which it rises, above 0.
         share: f32,
     },
+    /// It falls over so many epochs from a multiple of its value to that, by the same factor in each; over 0 epochs it has its
+    /// value at once.
+    Fall {
+        /// The multiple that it begins with.
+        from: f32,
+        /// Epochs, or a fraction of one.
+        epochs: f32,
+    },
 }
 
 impl Schedule {
@@ -78,7 +88,11 @@ impl Schedule {
         match self {
             Self::Rise { epochs: over } if over > 0.0 => (epochs / f64::from(over)).min(1.0),
             Self::Constant | Self::Rise { .. } => 1.0,
-            Self::Fall { epochs: over } => (1.0 - epochs / f64::from(over)).max(0.0),
+            Self::Vanish { epochs: over } => (1.0 - epochs / f64::from(over)).max(0.0),
+            Self::Fall { from, epochs: over } if over > 0.0 => {
+                f64::from(from).powf(1.0 - (epochs / f64::from(over)).min(1.0))
+            }
+            Self::Fall { .. } => 1.0,
             Self::Cycle { epochs: cycle, share } => ((epochs / f64::from(cycle)).fract() / f64::from(share)).min(1.0),
         }
     }
@@ -233,6 +247,14 @@ mod tests {
             slots[..expected.len()].copy_from_slice(expected);
             assert_eq!(Weights::of(objective).at(epochs, 1.0), slots, "{objective:?} after {epochs}");
         }
+    }
+
+    #[test]
+    fn a_level_falls_by_the_same_factor_in_each_epoch() {
+        let fall = |epochs: f32| Weight::scheduled(TEMPERATURE, 0.5, Schedule::Fall { from: 4.0, epochs });
+        let at = |weight: &Weight| [0.0, 5.0, 10.0, 99.0].map(|epochs| weight.at(epochs));
+        assert_eq!(at(&fall(10.0)), [2.0, 1.0, 0.5, 0.5]);
+        assert_eq!(at(&fall(0.0)), [0.5; 4]);
     }
 
     #[test]

@@ -35,6 +35,31 @@ pub fn sheet(path: &Path, images: &[f32], shape: [usize; 3], columns: usize) -> 
     draw(path, cells, shape, columns)
 }
 
+/// Writes one image (channels × height × width, in [0, 1]) pixel by pixel into a PNG file.
+///
+/// # Errors
+/// As for [`save`].
+pub fn single(path: &Path, image: &[f32], shape: [usize; 3]) -> Result<()> {
+    let [channels, height, width] = shape;
+    let color = color(path, channels)?;
+    let pixel = |at: usize| {
+        let value = image[at % channels * height * width + at / channels];
+        (value.clamp(0.0, 1.0) * 255.0).round() as u8
+    };
+    write(path, width, height, color, &(0..image.len()).map(pixel).collect::<Vec<u8>>())
+}
+
+fn color(path: &Path, channels: usize) -> Result<png::ColorType> {
+    match channels {
+        1 => Ok(png::ColorType::Grayscale),
+        3 => Ok(png::ColorType::Rgb),
+        _ => {
+            let why = format!("pictures have 1 or 3 channels, these data have {channels}");
+            Err(Error::Usage(format!("cannot draw {}: {why}", path.display())))
+        }
+    }
+}
+
 /// Draws a row of `originals`, below it their `reconstructions`, then the next row of originals, and so on.
 ///
 /// Both are as in [`save`], and equally many.
@@ -85,14 +110,7 @@ fn split<'a>(path: &Path, images: &'a [f32], shape: [usize; 3]) -> Result<Vec<&'
 /// Draws cells row by row; where there is `None` the cell stays empty.
 fn draw(path: &Path, cells: Vec<Option<&[f32]>>, shape: [usize; 3], columns: usize) -> Result<Vec<u8>> {
     let [channels, height, width] = shape;
-    let color = match channels {
-        1 => png::ColorType::Grayscale,
-        3 => png::ColorType::Rgb,
-        _ => {
-            let why = format!("pictures have 1 or 3 channels, these data have {channels}");
-            return Err(Error::Usage(format!("cannot draw {}: {why}", path.display())));
-        }
-    };
+    let color = color(path, channels)?;
     let columns = columns.clamp(1, cells.len());
     let sheet = Sheet::new(shape, columns, cells.len().div_ceil(columns)).ok_or_else(|| {
         let n = cells.len();

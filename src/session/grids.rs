@@ -17,15 +17,25 @@ impl Session {
     /// [`Error::Usage`] for a model that is no prior of codes, and a temperature that is none; [`Error::Diverged`] where logits
     /// are not finite; those of the executor.
     pub fn draw_grids(&mut self, numbers: &[u32], seed: u64, temperature: f32) -> Result<Vec<u32>> {
+        self.draw_grids_as(numbers, &[], seed, temperature)
+    }
+
+    /// The same of a prior that is told classes, one for each number.
+    ///
+    /// # Errors
+    /// Those of [`Session::draw_grids`] and [`Session::check_classes`].
+    pub fn draw_grids_as(&mut self, numbers: &[u32], classes: &[u32], seed: u64, temperature: f32) -> Result<Vec<u32>> {
+        self.check_classes(classes, numbers.len())?;
         if !(0.0..=f32::MAX).contains(&temperature) {
             return Err(Error::Usage(format!("a temperature of {temperature}: expected a finite number from 0 up")));
         }
         let cells = self.model.width;
         let mut all = Vec::with_capacity(numbers.len() * cells);
-        for numbers in numbers.chunks(BATCH) {
+        for (at, numbers) in numbers.chunks(BATCH).enumerate() {
+            let told: Vec<u32> = classes.iter().skip(at * BATCH).take(numbers.len()).copied().collect();
             let mut grids = vec![0; numbers.len() * cells];
             for cell in 0..cells {
-                let logits = self.next_logits(&grids, cell)?;
+                let logits = self.next_logits_as(&grids, &told, cell)?;
                 for ((&number, grid), logits) in numbers
                     .iter()
                     .zip(grids.chunks_exact_mut(cells))
@@ -46,6 +56,14 @@ impl Session {
     /// # Errors
     /// [`Error::Usage`] for a model that is no prior of codes, and for what are no such grids; those of the executor.
     pub fn next_logits(&mut self, grids: &[u32], cell: usize) -> Result<Vec<f32>> {
+        self.next_logits_as(grids, &[], cell)
+    }
+
+    /// The same of a prior that is told classes, one for each grid.
+    ///
+    /// # Errors
+    /// Those of [`Session::next_logits`] and [`Session::check_classes`].
+    pub fn next_logits_as(&mut self, grids: &[u32], classes: &[u32], cell: usize) -> Result<Vec<f32>> {
         let plan = self.plan(Purpose::task(NEXT, BATCH))?;
         let (cells, codes) = (self.model.width, self.model.config.prior_codes);
         let rows = grids.len() / cells;
@@ -58,6 +76,8 @@ impl Session {
         if let Some(code) = grids.iter().find(|&&code| code as usize >= codes) {
             return Err(Error::Usage(format!("code {code}: they go from 0 to {}", codes - 1)));
         }
+        self.check_classes(classes, rows)?;
+        self.decode_as(0, classes.iter().copied())?;
         let numbers: Vec<f32> = grids.iter().map(|&code| code as f32).collect();
         let places: Vec<f32> = (0..BATCH).map(|row| (row * cells + cell) as f32).collect();
         for (name, values) in [(CODES, &numbers), (CELL, &places)] {

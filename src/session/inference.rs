@@ -133,7 +133,7 @@ impl Session {
     }
 
     /// Tells a member which classes it decodes in the next run, after a plan that decodes is loaded.
-    fn decode_as(&mut self, member: usize, classes: impl Iterator<Item = u32>) -> Result<()> {
+    pub(super) fn decode_as(&mut self, member: usize, classes: impl Iterator<Item = u32>) -> Result<()> {
         if self.model.classes == 0 {
             return Ok(());
         }

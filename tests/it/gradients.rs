@@ -470,6 +470,50 @@ fn the_gradient_of_a_model_that_infers_classes_agrees_with_central_differences()
     }
 }
 
+/// A model with categories, alone and beside numbers; the temperature is among the weights.
+fn relaxed_agrees(executor: &mut Executor, numbers: usize, classes: usize, rows: usize) {
+    let mut config = Config::default();
+    (config.model.hidden, config.model.activation) = (vec![5], Activation::Tanh);
+    (config.model.categories, config.model.latent) = (vec![2, 3], 6 + numbers);
+    config.model.condition = if classes > 0 { Condition::Label } else { Condition::None };
+    let (width, shape) = (8, [1, 1, 8]);
+    let model = Model {
+        config: config.model.clone(),
+        width,
+        shape,
+        source: Source::Floats,
+        binarise: Binarise::None,
+        columns: None,
+        missing: false,
+        classes,
+    };
+    let start = init::initial(&model, 3, init::OfData::default());
+    let (phase, graph) = model.phase_graphs(&config, BATCH).expect("the model's shapes meet").swap_remove(0);
+    let weights: Vec<Option<usize>> = graph.terms.iter().map(|term| term.weight).collect();
+    let resident = Resident { data_words: BATCH * width, order_words: BATCH, ..RESIDENT };
+    let plan = lower(phase.name, graph, Some(UpdateStep::plain(&config.optimizer)), resident, executor.target());
+    let id = executor.load(plan.expect("the plan is legal")).expect("the plan fits");
+    let x: Vec<f32> = draw(0, BATCH * width).into_iter().map(|v| 0.5 + 0.25 * v).collect();
+    executor.write_f32(&Role::Data, 0, &x).expect("the data fit");
+    if classes > 0 {
+        executor.write_f32(&Role::Labels, 0, &[0.0, 1.0, 0.0][..BATCH]).expect("the labels fit");
+    }
+    executor.write(&Role::Order, 0, &[0, 1, 2][..BATCH]).expect("the order fits");
+    let what = format!("categories beside {numbers} numbers, {classes} classes, {rows} of {BATCH} examples");
+    let mut told = step(rows);
+    told.weights[2] = 0.8;
+    parameters_agree(executor, id, (&start, phase.trains), (&told, &weights), STEP / 4.0, &what);
+}
+
+#[test]
+fn the_gradient_of_relaxed_categories_agrees_with_central_differences() {
+    for (numbers, classes, rows) in [(0, 0, BATCH), (2, 0, BATCH - 1), (1, 2, BATCH)] {
+        for mut executor in executors() {
+            relaxed_agrees(&mut executor, numbers, classes, rows);
+        }
+    }
+}
+
 #[test]
 fn the_gradient_of_several_samples_through_several_layers_agrees_with_central_differences() {
     for bound in [Bound::Elbo, Bound::Iwae] {

@@ -78,7 +78,7 @@ fn words_only() -> Encoding {
 /// Whether pages for browsers show such a model: latents that are numbers, examples as they are and no text, no classifier beside
 /// them, and draws that are no chains.
 pub fn is_shown(model: &ModelConfig) -> bool {
-    let numbers = model.codes == 0 && model.prior_codes == 0 && !model.normalise_input;
+    let numbers = model.codes == 0 && model.categories.is_empty() && model.prior_codes == 0 && !model.normalise_input;
     let plain = model.likelihood != Likelihood::Tokens && model.prior != Prior::Energy;
     numbers && plain && model.condition != Condition::Inferred
 }

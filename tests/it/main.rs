@@ -1,6 +1,7 @@
 //! Tests that use the crate from outside.
 
 mod attacks;
+mod augment;
 mod categories;
 mod cli;
 mod codes;
@@ -35,6 +36,7 @@ mod priors;
 mod program;
 mod readers;
 mod recommend;
+mod relaxed;
 mod report;
 mod resume;
 mod score;

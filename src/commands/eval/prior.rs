@@ -52,11 +52,14 @@ pub fn run(args: &EvalArgs, report: &Report) -> Result<()> {
         ],
     );
     report.result(&text);
+    if session.model.classes > 0 {
+        report.note("given the class of each example: -log p(codes|y)");
+    }
     report.json(&json!({
         "examples": examples, "neg_log_p_codes": nats, "neg_log_p_codes_se": standard_error, "bits_per_code": bits,
         "uniform": uniform, "distortion": distortion, "description": total, "bits_per_value": of_total,
         "bits_per_value_uniform": of_uniform, "cells": cells, "codes": codes, "data": of, "part": name,
-        "epoch": trained.epoch, "step": trained.step,
+        "epoch": trained.epoch, "step": trained.step, "condition": session.config.model.condition,
     }));
     Ok(())
 }

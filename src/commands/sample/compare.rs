@@ -1,8 +1,8 @@
 //! What `elbo sample --compare` says of the rows that were drawn.
 
+use super::super::cells::cells;
 use crate::checkpoint::DataRecord;
 use crate::data::Dataset;
-use crate::data::table::ColumnKind;
 use crate::error::{Error, Result};
 use crate::fidelity::{Beside, Compared, Fidelity, Table, compare};
 use crate::report::Report;
@@ -51,38 +51,6 @@ pub fn say(rows: &[f32], data: &Dataset, record: &DataRecord, seed: u64, report:
     value["marginals"] = marginals.collect();
     value["rows"] = json!({ "drawn": drawn.rows(), "train": train.rows(), "held_out": held_out.map(|it| it.rows()) });
     Ok(value)
-}
-
-/// Rows as the model has them as cells: numbers, in the units of the model, and the places of levels.
-fn cells(record: &DataRecord, rows: &[f32]) -> Table {
-    let Some(encoding) = &record.encoding else {
-        return Table {
-            levels: vec![0; record.shape.iter().product()],
-            cells: rows.iter().map(|&x| x.into()).collect(),
-        };
-    };
-    let columns: Vec<(usize, Range<usize>)> = encoding
-        .columns
-        .iter()
-        .zip(encoding.spans())
-        .filter(|(column, _)| column.kind.width() > 0)
-        .map(|(column, span)| match &column.kind {
-            ColumnKind::Binary { .. } => (2, span),
-            kind @ (ColumnKind::Category { .. } | ColumnKind::Numbered { .. }) => (kind.width(), span),
-            _ => (0, span),
-        })
-        .collect();
-    let cell = |row: &[f32], (levels, span): &(usize, Range<usize>)| {
-        let places = &row[span.clone()];
-        match places {
-            [first, ..] if first.is_nan() => f64::NAN,
-            [value] => f64::from(*value),
-            places if *levels > 0 => places.iter().position(|&place| place >= 0.5).unwrap_or(0) as f64,
-            _ => f64::NAN,
-        }
-    };
-    let cells = rows.chunks_exact(encoding.width()).flat_map(|row| columns.iter().map(move |column| cell(row, column)));
-    Table { levels: columns.iter().map(|(levels, _)| *levels).collect(), cells: cells.collect() }
 }
 
 /// The names of the columns that a model learns, or the places of values.

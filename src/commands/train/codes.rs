@@ -4,10 +4,10 @@ use crate::checkpoint::sweep::one_model;
 use crate::checkpoint::{self, Checkpoint};
 use crate::cli::{RunArgs, TrainArgs};
 use crate::commands::open;
-use crate::config::Config;
+use crate::config::{Condition, Config};
 use crate::data::batches::batches;
 use crate::data::grids::{self, About};
-use crate::data::{Dataset, ReadOptions};
+use crate::data::{Dataset, NO_LABEL, ReadOptions};
 use crate::durable;
 use crate::error::{Error, Result};
 use crate::model::tasks::EVALUATE;
@@ -26,6 +26,8 @@ pub struct Encoded {
     codes: Vec<u32>,
     /// −log p(x|codes) in nats, [N].
     distortion: Vec<f32>,
+    /// The class of each, [N], and the names of the classes, where the data have some.
+    labels: Option<(Vec<u32>, Vec<String>)>,
     model: Checkpoint,
 }
 
@@ -63,12 +65,13 @@ impl Encoded {
         session.plan(Purpose::task(EVALUATE, BATCH))?;
         session.restore(0, &model)?;
         let (codes, distortion) = all(&mut session)?;
+        let labels = labels(session.data()?);
         let (grid, values) = (session.model.grid(), session.model.width);
         let parts =
             [&session.data()?.train, &session.data()?.validation, &session.data()?.test].map(ExactSizeIterator::len);
         model.moments.clear();
-        let about = About { of, codes: model.config.model.codes, grid, values, parts };
-        Ok(Self { about, codes, distortion, model })
+        let about = About { of, codes: model.config.model.codes, grid, values, parts, classes: None };
+        Ok(Self { about, codes, distortion, labels, model })
     }
 
     /// The settings that they make.
@@ -79,10 +82,20 @@ impl Encoded {
     /// The data set that a configuration takes them for.
     ///
     /// # Errors
-    /// Those of [`grids::dataset`].
-    pub fn dataset(&self, config: &Config) -> Result<Dataset> {
+    /// Those of [`grids::dataset`]; [`Error::Data`] where a prior is to be told classes and there are none.
+    pub fn dataset(&mut self, config: &Config) -> Result<Dataset> {
+        if config.model.condition == Condition::None {
+            self.labels = None;
+        } else if self.labels.is_none() {
+            return Err(Error::Data(format!(
+                "{}: its examples have no labels, and with model.condition = label a prior is told the class of each",
+                self.about.of
+            )));
+        }
+        let (labels, classes) = self.labels.clone().unzip();
+        self.about.classes = classes;
         let request = ReadOptions { config: &config.data, takes: config.model.takes(), known: None, holes: false };
-        grids::dataset(&self.about, &self.codes, &request)
+        grids::dataset(&self.about, &self.codes, labels, &request)
     }
 
     /// Writes them and the VQ-VAE into the folder of a run.
@@ -97,9 +110,20 @@ impl Encoded {
         durable::replace_file(&folder.join(grids::ABOUT), format!("{about}\n").as_bytes())?;
         let ([height, width], examples) = (self.about.grid, self.distortion.len());
         npy::save_whole(&folder.join(grids::CODES), &self.codes, &[examples, height, width])?;
+        if let Some((labels, _)) = &self.labels {
+            npy::save_whole(&folder.join(grids::LABELS), labels, &[examples])?;
+        }
         npy::save(&folder.join(grids::DISTORTION), &self.distortion, &[examples])?;
         checkpoint::save(&folder.join(grids::MODEL).join("checkpoints"), &self.model, 1).map(drop)
     }
+}
+
+/// The class of each example and the names of the classes, where all examples have one.
+fn labels(data: &Dataset) -> Option<(Vec<u32>, Vec<String>)> {
+    let labels = data.labels.as_ref().filter(|labels| !labels.contains(&NO_LABEL))?;
+    let number = |class: usize| class.to_string();
+    let names = data.classes.clone().unwrap_or_else(|| (0..data.class_count()).map(number).collect());
+    Some((labels.clone(), names))
 }
 
 /// Codes and distortion of all examples, part by part.

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::model::{likelihood, network, objective};
 use crate::plan::Role;
 use crate::report::Report;
-use crate::report::human::{bytes, count};
+use crate::report::human::{bytes, count, counted};
 use crate::session::Session;
 
 /// Networks, sizes and loss of what is trained.
@@ -33,6 +33,14 @@ pub fn model(session: &mut Session, report: &Report) -> Result<()> {
         report.note(&format!("         classifier {}; {} examples show their label", widths.join(", "), count(shown)));
     }
     let model = &session.model.config;
+    if let Some([variables, categories]) = model.variables() {
+        let numbers = model.latent - model.places_of_categories();
+        let beside = if numbers > 0 { format!(" and {}", counted(numbers as u64, "number")) } else { String::new() };
+        report.note(&format!(
+            "         latents: {} of {categories} categories{beside}; drawn by Gumbel-softmax in training, in eval as they are",
+            counted(variables as u64, "variable")
+        ));
+    }
     if model.codes > 0 {
         let [height, width] = session.model.grid();
         report.note(&format!(

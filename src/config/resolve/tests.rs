@@ -277,6 +277,9 @@ fn a_run_that_was_saved_before_a_key_came_is_read_as_the_default_says() {
         "monitor = ",
         "decoder_log_variance = ",
         "codes = ",
+        "categories = ",
+        "temperature = ",
+        "temperature_epochs = ",
         "codebook",
         "commitment = ",
     ];

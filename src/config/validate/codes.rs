@@ -44,7 +44,8 @@ pub(super) fn check_prior_of_codes(config: &Config) -> Result<()> {
     let with = format!("with model.prior_codes = {codes}, a model of codes without latents");
     check(model.prior_width > 1, "model.prior_width", &model.prior_width, &format!("2 at least {with}"))?;
     check(model.above.is_empty(), "model.above", &format!("{:?}", model.above), &format!("[] {with}"))?;
-    check(model.condition == Condition::None, "model.condition", &model.condition.word(), &format!("none {with}"))?;
+    let told = model.condition != Condition::Inferred;
+    check(told, "model.condition", &model.condition.word(), &format!("none or label {with}"))?;
     check(model.prior == Prior::Standard, "model.prior", &model.prior.word(), &format!("standard {with}"))?;
     let posterior = model.posterior.word();
     check(model.posterior == Posterior::Gaussian, "model.posterior", &posterior, &format!("gaussian {with}"))?;

@@ -40,7 +40,7 @@ pub fn refill(path: &Path, config: &DataConfig, numbered: &str, copies: &[Cells]
 }
 
 /// Whether the numbers of each column have decimal commas.
-fn commas(path: &Path, names: &[String], marks: &Marks, decimal: Decimal) -> Result<Vec<bool>> {
+pub(super) fn commas(path: &Path, names: &[String], marks: &Marks, decimal: Decimal) -> Result<Vec<bool>> {
     let mut commas = vec![decimal == Decimal::Comma; names.len()];
     for_each_row(path, names.len(), |_, fields| {
         commas.iter_mut().zip(fields).for_each(|(comma, field)| *comma |= marks.has_comma(field));

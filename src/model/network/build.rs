@@ -59,7 +59,9 @@ fn plain_encoder(config: &ModelConfig, data: [usize; 3]) -> Result<Vec<Step>> {
     if config.codes > 0 {
         return Ok(to_codes(config, data)?.0);
     }
-    let outputs = 2 * config.latent + (posterior::of(config.posterior).context)(config);
+    // Categories have a logit each, numbers mean and log-variance.
+    let outputs = 2 * config.latent - config.places_of_categories();
+    let outputs = outputs + (posterior::of(config.posterior).context)(config);
     if config.encoder_layers.is_empty() {
         return Ok(perceptron(config, "encoder", data.iter().product(), &config.hidden, outputs));
     }

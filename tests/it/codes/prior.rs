@@ -29,17 +29,23 @@ const SMALL: Sizes = Sizes { grid: [2, 3], codes: 4, wide: 4, layers: 2 };
 
 /// A session with its first parameters and these grids, on the executor of this number.
 fn session(device: usize, of: Sizes, grids: &[usize]) -> Session {
+    told_session(device, of, grids, None)
+}
+
+/// The same of a prior that is told these classes.
+fn told_session(device: usize, of: Sizes, grids: &[usize], labels: Option<Vec<u32>>) -> Session {
     let settings = [
         ("prior_codes", of.codes.to_string()),
         ("prior_layers", of.layers.to_string()),
         ("prior_width", of.wide.to_string()),
         ("batch", "20".into()),
         ("seed", "5".into()),
+        ("condition", if labels.is_some() { "label" } else { "none" }.into()),
     ];
     let settings = settings.map(|(key, value)| (key.to_owned(), value));
     let config = config::resolve(Some("codes-prior"), &settings).expect("the settings are valid");
     let values = Values::F32(grids.iter().map(|&code| code as f32).collect());
-    let data = Dataset::new("grids", [1, of.grid[0], of.grid[1]], values, None, 0, 0).expect("they are whole");
+    let data = Dataset::new("grids", [1, of.grid[0], of.grid[1]], values, labels, 0, 0).expect("they are whole");
     let mut session = Session::new(config, data, executors().swap_remove(device)).expect("the model fits");
     session.plan(Purpose::Train).expect("the plan fits");
     session.initialise().expect("the parameters fit");
@@ -62,6 +68,11 @@ fn tensors(session: &mut Session) -> Tensors {
 
 /// The logits of all cells of a grid, [S, K], by the two stacks as section 2.2 of the paper has them, pixel by pixel.
 fn logits(of: Sizes, all: &Tensors, grid: &[usize]) -> Vec<f64> {
+    logits_as(of, all, grid, None)
+}
+
+/// The same, told a class: each stack of a layer has its half of the row of the class (eq. 4).
+fn logits_as(of: Sizes, all: &Tensors, grid: &[usize], class: Option<usize>) -> Vec<f64> {
     let ([height, width], c) = (of.grid, of.wide);
     let map = |name: String, x: &[f64], outputs: usize| affine(x, &all[&name], [x.len(), outputs]);
     let at = |image: &[Vec<f64>], row: isize, column: isize| match (usize::try_from(row), usize::try_from(column)) {
@@ -78,13 +89,17 @@ fn logits(of: Sizes, all: &Tensors, grid: &[usize]) -> Vec<f64> {
             let rows = if layer == 1 { -1..=-1 } else { -1..=0 };
             let taps = rows.flat_map(|r| (-1..=1).map(move |c| (r, c)));
             let seen: Vec<f64> = taps.flat_map(|(r, c)| at(&above, row + r, column + c)).collect();
-            let told = map(format!("prior.{layer}.vertical"), &seen, 2 * c);
+            let of_class =
+                class.map_or(vec![0.0; 4 * c], |y| all[&format!("prior.{layer}.class")][y * 4 * c..][..4 * c].to_vec());
+            let add = |x: Vec<f64>, own: &[f64]| -> Vec<f64> { x.iter().zip(own).map(|(x, own)| x + own).collect() };
+            let told = add(map(format!("prior.{layer}.vertical"), &seen, 2 * c), &of_class[..2 * c]);
             let mut seen = at(&left, row, column - 1);
             if layer > 1 {
                 seen.extend(&left[cell]);
             }
             seen.extend(&told);
-            let gated = gate(&map(format!("prior.{layer}.horizontal"), &seen, 2 * c));
+            let both = add(map(format!("prior.{layer}.horizontal"), &seen, 2 * c), &of_class[2 * c..]);
+            let gated = gate(&both);
             let mut out = map(format!("prior.{layer}.out"), &gated, c);
             if layer > 1 {
                 out.iter_mut().zip(&left[cell]).for_each(|(out, given)| *out += given);
@@ -104,7 +119,11 @@ fn logits(of: Sizes, all: &Tensors, grid: &[usize]) -> Vec<f64> {
 
 /// −log p of a grid in nats.
 fn nats(of: Sizes, all: &Tensors, grid: &[usize]) -> f64 {
-    let logits = logits(of, all, grid);
+    nats_as(of, all, grid, None)
+}
+
+fn nats_as(of: Sizes, all: &Tensors, grid: &[usize], class: Option<usize>) -> f64 {
+    let logits = logits_as(of, all, grid, class);
     let cell = |(logits, &code): (&[f64], &usize)| logits.iter().map(|l| l.exp()).sum::<f64>().ln() - logits[code];
     logits.chunks_exact(of.codes).zip(grid).map(cell).sum()
 }
@@ -150,6 +169,91 @@ fn logits_and_gradients_of_the_prior_are_those_of_its_formulas() {
             compare(&narrow(&expected), &found, ROUNDING).unwrap_or_else(|why| panic!("{name} on {what}: {why}"));
         }
     }
+}
+
+#[test]
+fn a_prior_that_is_told_classes_has_the_logits_and_gradients_of_its_formulas() {
+    let (of, cells, count) = (SMALL, 6, 12);
+    let grids = drawn(of, count);
+    let labels: Vec<u32> = (0..count as u32).map(|at| at % 3).collect();
+    for device in 0..executors().len() {
+        let mut session = told_session(device, of, &grids, Some(labels.clone()));
+        session.set_order(&(0..count as u32).collect::<Vec<_>>()).unwrap();
+        let plan = session.plan(Purpose::Train).unwrap();
+        let told = |session: &Session, step: u64| {
+            let batch = Batch { first: 0, rows: count };
+            let update = Update { step, per_epoch: 1, slot: 0, batch };
+            scalars(&session.config, &elbo::checkpoint::TrainerState::default(), &update, 0)
+        };
+        // Classes begin with nothing to say.
+        for step in 0..2 {
+            let told = told(&session, step);
+            session.run(plan, &[told]).unwrap();
+        }
+        let all = tensors(&mut session);
+        assert!(all["prior.1.class"].iter().any(|&x| x != 0.0));
+        let given: Vec<u32> = grids.iter().map(|&code| code as u32).collect();
+        for cell in [0, 4] {
+            let found = session.next_logits_as(&given, &labels, cell).unwrap();
+            let of_cell = |(grid, &class): (&[usize], &u32)| {
+                logits_as(of, &all, grid, Some(class as usize))[cell * of.codes..][..of.codes].to_vec()
+            };
+            let expected: Vec<f64> = grids.chunks_exact(cells).zip(&labels).flat_map(of_cell).collect();
+            compare(&narrow(&expected), &found, ROUNDING).unwrap_or_else(|why| panic!("cell {cell}: {why}"));
+        }
+        let next = told(&session, 2);
+        session.run(plan, &[next]).unwrap();
+        let loss = |all: &Tensors| -> f64 {
+            let nats =
+                grids.chunks_exact(cells).zip(&labels).map(|(grid, &y)| nats_as(of, all, grid, Some(y as usize)));
+            nats.sum::<f64>() / count as f64
+        };
+        for name in ["prior.1.class", "prior.2.class", "prior.embedding"] {
+            let found = read(&mut session, &Role::Gradients, name);
+            let slope = |at: usize| {
+                let moved = |by: f64| {
+                    let mut all = all.clone();
+                    all.get_mut(name).unwrap()[at] += by;
+                    loss(&all)
+                };
+                (moved(1e-5) - moved(-1e-5)) / 2e-5
+            };
+            let expected: Vec<f64> = (0..all[name].len()).map(slope).collect();
+            compare(&narrow(&expected), &found, ROUNDING).unwrap_or_else(|why| panic!("{name}: {why}"));
+        }
+        let error = session.next_logits(&given, 0).unwrap_err().to_string();
+        assert!(error.contains("told the class"), "{error}");
+    }
+}
+
+#[test]
+fn a_prior_is_told_the_classes_of_the_data_and_draws_each() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |line: &str| elbo(folder.path(), &format!("{line} --adapter cpu"));
+    super::trained(folder.path(), "cpu", "--epochs 2 --out vq");
+    at(&format!("train --prior-of vq --set condition=label --epochs 4 --out told {PRIOR}")).succeeded();
+    at(&format!("train --prior-of vq --set condition=label --epochs 2 --out parts {PRIOR}")).succeeded();
+    at("train --resume parts --epochs 4").succeeded();
+    let [whole, parts] = ["told", "parts"].map(|run| last(&folder.path().join(run)));
+    assert!(whole.parameters == parts.parameters, "the bits differ");
+    assert_eq!(json(folder.path(), "eval told")["condition"], "label");
+    let sampled = json(folder.path(), "sample told -n 2 --out all.npy");
+    assert_eq!((&sampled["count"], sampled["classes"].as_array().unwrap().len()), (&20.into(), 10));
+    at("sample told -n 2 --class 7 --out seven.npy").succeeded();
+    let bytes = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
+    let (all, seven) = (bytes("all.npy"), bytes("seven.npy"));
+    let row = (seven.len() - 128) / 2;
+    assert_eq!(seven[128..], all[128 + 14 * row..][..2 * row], "a row of the grid");
+    at("sample told --class 12 --out x.npy").failed(2, "there is no class `12`");
+    at(&format!("train --prior-of vq --epochs 1 --out untold {PRIOR}")).succeeded();
+    at("sample untold --class 7 --out x.npy").failed(2, "the model is told no classes");
+    std::fs::remove_file(folder.path().join("told/codes/labels.npy")).unwrap();
+    at("eval told").failed(3, "labels.npy");
+    let pixels: Vec<f32> = (0..60 * 784).map(|at| (at / 3 % 2) as f32).collect();
+    elbo::report::npy::save(&folder.path().join("plain.npy"), &pixels, &[60, 28, 28]).unwrap();
+    at("train --data plain.npy --recipe vq --batch 20 --epochs 1 --out bare").succeeded();
+    at(&format!("train --prior-of bare --set condition=label --out x {PRIOR}")).failed(3, "have no labels");
+    assert!(!folder.path().join("x").exists());
 }
 
 /// The graph that is trained has no way to see what it predicts: else probabilities of all grids would add up to more than 1.
