@@ -285,7 +285,7 @@ fn a_run_that_was_saved_before_a_key_came_is_read_as_the_default_says() {
     ];
     let is_old = |line: &&str| !later.iter().any(|key| line.starts_with(key));
     let old: Vec<&str> = text.lines().filter(is_old).collect();
-    assert_eq!(text.lines().count() - old.len(), later.len() + 9);
+    assert_eq!(text.lines().count() - old.len(), later.len() + 11);
     let mut expected = Config::default();
     (expected.data.white, expected.data.rounding) = (White::Full, Rounding::Single);
     assert_eq!(from_toml(&old.join("\n"), "config.toml"), Ok(expected));
