@@ -297,3 +297,15 @@ fn the_program_trains_evaluates_and_resumes_a_vae_gan() {
     // Exports have encoder and decoder, and no player.
     run("export run --format onnx --out o").succeeded();
 }
+
+#[test]
+fn the_recipes_of_pictures_train() {
+    let folder = tempfile::tempdir().unwrap();
+    for recipe in ["vae-gan", "vae-gan-colour"] {
+        let small = "--set examples=60 --epochs 1 --batch 10 --adapter cpu";
+        elbo(folder.path(), &format!("train --recipe {recipe} {small} --out {recipe}")).succeeded();
+        let metrics = std::fs::read_to_string(folder.path().join(recipe).join("metrics.csv")).unwrap();
+        let last = metrics.lines().last().unwrap();
+        assert!(last.split(',').filter(|cell| !cell.is_empty()).all(|cell| cell.parse::<f64>().unwrap().is_finite()));
+    }
+}
