@@ -3,11 +3,11 @@
 //! player sees the same in both, in the features of one of its layers, rather than where their values agree.
 //!
 //! With D the player's verdict, f its features, x an example, x̃ its reconstruction (the mean of p(x|z) at a sample of the
-//! posterior) and x_p the mean of p(x|z) at a draw of the prior, the losses are, as in algorithm 1 of the paper,
+//! posterior) and x′ the mean of p(x|z) at a draw of the prior, the losses are, as in algorithm 1 of the paper,
 //!
 //! - of the encoder (and of prior and posterior, where they are learned): β·rate + ½‖f(x) − f(x̃)‖²,
-//! - of the decoder: γ·½‖f(x) − f(x̃)‖² − log D(x̃) − log D(x_p),
-//! - of the player: −⅓(log D(x) + log(1 − D(x̃)) + log(1 − D(x_p))).
+//! - of the decoder: γ·½‖f(x) − f(x̃)‖² − log D(x̃) − log D(x′),
+//! - of the player: −⅓(log D(x) + log(1 − D(x̃)) + log(1 − D(x′))).
 //!
 //! Two things are not those of the paper. The decoder follows −log D, which does not saturate (Goodfellow et al., "Generative
 //! adversarial nets", 2014, section 3), where the paper has log(1 − D). And the player's loss is a mean of three, so that the
@@ -155,7 +155,7 @@ pub fn distance(graph: &mut Graph, features: Id) -> Result<Id> {
     graph.reduce_map(Reduction::Sum, Axis::Columns, [own, again], |[own, again]| 0.5 * (own - again).squared())
 }
 
-/// −log D(x̃) − log D(x_p) of each example, [B, 3] → [B].
+/// −log D(x̃) − log D(x′) of each example, [B, 3] → [B].
 ///
 /// # Errors
 /// None for logits of three kinds.
@@ -165,7 +165,7 @@ pub fn deceit(graph: &mut Graph, logits: Id) -> Result<Id> {
     })
 }
 
-/// The player's loss of each example, [B, 3] → [B]: −⅓(t·log D(x) + (1 − t)·log(1 − D(x)) + log(1 − D(x̃)) + log(1 − D(x_p))), where
+/// The player's loss of each example, [B, 3] → [B]: −⅓(t·log D(x) + (1 − t)·log(1 − D(x)) + log(1 − D(x̃)) + log(1 − D(x′))), where
 /// t = 1 − `smoothing` is the target of what is real (one-sided label smoothing; Salimans et al., "Improved techniques for training
 /// GANs", 2016, section 3.4).
 ///

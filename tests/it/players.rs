@@ -2,7 +2,7 @@
 
 use crate::program::{TINY, elbo};
 use crate::support::{Tolerance, compare, computed, executors};
-use elbo::checkpoint::TrainerState;
+use elbo::checkpoint::{TrainerState, Which, load, locate};
 use elbo::config::{self, Config};
 use elbo::data;
 use elbo::data::batches::Batch;
@@ -307,5 +307,25 @@ fn the_recipes_of_pictures_train() {
         let metrics = std::fs::read_to_string(folder.path().join(recipe).join("metrics.csv")).unwrap();
         let last = metrics.lines().last().unwrap();
         assert!(last.split(',').filter(|cell| !cell.is_empty()).all(|cell| cell.parse::<f64>().unwrap().is_finite()));
+    }
+}
+
+#[test]
+fn a_run_that_goes_on_has_the_bits_of_one_that_was_never_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &str| elbo(folder.path(), arguments).succeeded();
+    let gan = "--set features=1 --set discriminator_layers=[{dense=8},\"relu\"] --set discriminator_spectral=true --set \
+               instance_noise=0.1 --set instance_noise_epochs=3";
+    let energy = "--set prior=energy --set prior_layers=1 --set prior_width=6 --set prior_steps=3";
+    for (name, settings) in [("gan", gan), ("energy", energy)] {
+        run(&format!("train {TINY} {settings} --epochs 3 --out {name}-whole"));
+        run(&format!("train {TINY} {settings} --epochs 2 --out {name}-parts"));
+        run(&format!("train --resume {name}-parts --epochs 3 --adapter cpu"));
+        let [whole, parts] = ["whole", "parts"].map(|part| {
+            let checkpoints = folder.path().join(format!("{name}-{part}")).join("checkpoints");
+            load(&locate(&checkpoints, Which::Last).expect("there is one")).expect("it is whole")
+        });
+        assert_eq!(whole.parameters, parts.parameters, "{name}");
+        assert_eq!(whole.moments, parts.moments, "{name}");
     }
 }

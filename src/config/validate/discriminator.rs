@@ -70,7 +70,7 @@ fn check_no_pictures(config: &Config, key: &str) -> Result<()> {
     check(layers.is_empty(), "model.discriminator_layers", &format!("{} layers", layers.count()), none)
 }
 
-/// FactorVAE, which compares dimensions and takes the verdict for a ratio of densities.
+/// `FactorVAE`, which compares dimensions and takes the verdict for a ratio of densities.
 fn check_factor(config: &Config, factor: &str) -> Result<()> {
     let Config { model, objective, train, .. } = config;
     let ratio = format!("{factor}, whose verdict is to be a ratio of densities");

@@ -96,7 +96,7 @@ fn every_value_out_of_range_is_a_usage_error_that_names_key_and_value() {
         ("objective.instance_noise_epochs", "-1", |c| c.objective.instance_noise_epochs = -1.0),
         ("model.discriminator_layers", "[]", |c| c.objective.features = 1.0),
         ("model.discriminator_layers", "1 layers", |c| {
-            c.model.discriminator_layers = Layers::words(&["relu"]).unwrap()
+            c.model.discriminator_layers = Layers::words(&["relu"]).unwrap();
         }),
         ("model.discriminator_features", "2", |c| {
             (c.objective.features, c.model.discriminator_features) = (1.0, 2);
