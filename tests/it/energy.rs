@@ -101,7 +101,9 @@ fn a_training_step_is_that_of_its_formulas() {
             let ratio: f64 = (0..2).map(|d| 0.5 * (z[d].powi(2) - eps[d].powi(2) - stats[2 + d])).sum();
             expected += (ratio + energy(&maps, &z) + 0.3) / ROWS as f64;
             let [start, drawn] = chain(&maps, example as u32, 4, 0.5);
-            (positive.push(z), negative.push(drawn), starts.push(start));
+            positive.push(z);
+            negative.push(drawn);
+            starts.push(start);
         }
         compare(&[expected as f32], &[rate], SUMS).unwrap_or_else(|why| panic!("rate: {why}"));
         // The slope of the mean of E(z) over latents, less that over draws, by central differences.
@@ -128,6 +130,9 @@ fn a_training_step_is_that_of_its_formulas() {
         compare(&[kept], &[found], SUMS).unwrap_or_else(|why| panic!("log Z: {why}"));
     }
 }
+
+/// A moment of a pair of numbers.
+type Moment = fn(f64, f64) -> f64;
 
 /// Points of a grid over the plane, and the area of each.
 fn grid() -> (Vec<[f64; 2]>, f64) {
@@ -163,7 +168,6 @@ fn in_two_dimensions_log_z_draws_and_likelihoods_are_those_of_a_grid() {
         session.run(plan, &[scalars]).expect("it runs");
         draws.extend(session.read(0, &Role::Output("z".into()), 0, 200).expect("it is there"));
     }
-    type Moment = fn(f64, f64) -> f64;
     let moments: [Moment; 5] = [|a, _| a, |_, b| b, |a, _| a * a, |_, b| b * b, |a, b| a * b];
     let mut moved: f64 = 0.0;
     for (at, moment) in moments.iter().enumerate() {

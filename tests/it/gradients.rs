@@ -329,7 +329,7 @@ fn bound_agrees(executor: &mut Executor, what: &str, apart: f64, change: impl Fn
 }
 
 /// Both losses of a model with a discriminator, each in the parameters that follow it.
-fn players_agree(new: &dyn Fn() -> Executor, rows: usize, what: &str, change: &dyn Fn(&mut Config)) {
+fn players_agree(new: &dyn Fn() -> Executor, rows: usize, what: &str, change: Change) {
     let mut config = Config::default();
     config.model.hidden = vec![6, 5];
     config.model.latent = 3;
@@ -408,15 +408,17 @@ fn pictures(config: &mut Config, spectral: bool) {
     config.objective.instance_noise = if spectral { 0.0 } else { 0.3 };
 }
 
+type Change = fn(&mut Config);
+
 /// Games of two players, and what makes a configuration one.
-const PLAYERS: [(&str, &dyn Fn(&mut Config)); 4] = [
-    ("factor", &|c| (c.objective.factor, c.model.discriminator) = (2.0, vec![5, 4])),
-    ("adversary", &|c| {
+const PLAYERS: [(&str, Change); 4] = [
+    ("factor", |c| (c.objective.factor, c.model.discriminator) = (2.0, vec![5, 4])),
+    ("adversary", |c| {
         (c.objective.adversary, c.model.discriminator) = (2.0, vec![5, 4]);
         c.objective.label_smoothing = 0.1;
     }),
-    ("features", &|c| pictures(c, false)),
-    ("features with spectral normalisation", &|c| pictures(c, true)),
+    ("features", |c| pictures(c, false)),
+    ("features with spectral normalisation", |c| pictures(c, true)),
 ];
 
 #[test]
