@@ -39,8 +39,7 @@ Commands (elbo COMMAND -h says more):
   augment, recommend       More rows of rare classes; what users may choose next
   embed, decode            From examples to latents in a file, and back
   export, import           To and from other programs: safetensors, ONNX; a page
-  runs, report             Which runs there are; one of them as a page
-  data                     What is in a source of data
+  runs, report, data       All runs; one as a page; what is in a source of data
   plan                     What would be computed, step by step
   adapters, doctor         Which devices there are, and whether they work
   bench                    How fast training is

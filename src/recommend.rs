@@ -177,6 +177,9 @@ pub fn means(rankings: &[Vec<u32>], held: &[Vec<u32>], ks: &[usize]) -> Vec<Mean
 }
 
 /// How many users of the training part have each item, as if it were a logit.
+///
+/// # Errors
+/// [`Error::Bug`] for data that are no interactions.
 pub fn popularity(data: &Dataset) -> Result<Vec<f32>> {
     let sparse = data.sparse().ok_or_else(|| Error::Bug("these are no interactions".into()))?;
     let mut counts = vec![0.0; sparse.width()];

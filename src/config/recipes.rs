@@ -222,6 +222,7 @@ mod tests {
             ("levels", 64, Likelihood::LogisticMixture, Binarise::None, 1_833_443),
             ("mixture", 64, Likelihood::LogisticMixture, Binarise::None, 1_846_767),
             ("vq", 16, Likelihood::Bernoulli, Binarise::Dynamic, 168_017),
+            ("recommend", 200, Likelihood::Multinomial, Binarise::None, 1_303_184),
             ("vq-colour", 64, Likelihood::LogisticMixture, Binarise::None, 709_315),
         ];
         // It is no autoencoder: an embedding, eight layers and the head.

@@ -61,7 +61,7 @@ fn a_run_of_pictures_is_a_page_with_all_that_it_came_to() {
     assert_eq!(page(at, "run --out again.html", "again.html"), text, "a page is a function of its run");
     elbo(at, "report run --out page.pdf").failed(2, "--out page.pdf: the file's name is to end in .html");
     elbo(at, "report nowhere").failed(3, "no such folder: nowhere");
-    assert_eq!(json(at, "report run --adapter cpu")["part"].as_str(), Some("test"));
+    assert_eq!(json(at, "report run")["part"].as_str(), Some("test"));
 }
 
 #[test]
