@@ -131,7 +131,8 @@ fn columns(path: &Path) -> Option<Vec<(String, Vec<[f64; 2]>)>> {
 
 /// A chart for each column of the run's metrics, that of the validation part beside its own.
 fn curves(folder: &Path) -> String {
-    const APART: [&str; 4] = ["epoch", "images_per_second", "elapsed_seconds", "learning_rate"];
+    // No nats.
+    const APART: [&str; 5] = ["epoch", "images_per_second", "elapsed_seconds", "lr", "beta"];
     const VALIDATION: &str = "validation_";
     let Some(all) = columns(&folder.join("metrics.csv")) else { return String::new() };
     let own = all.iter().filter(|(name, _)| !APART.contains(&name.as_str()) && !name.starts_with(VALIDATION));
