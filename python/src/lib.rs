@@ -111,6 +111,7 @@ fn exception(error: &Error) -> PyErr {
 
 /// What the last checkpoint of a run says of it, as JSON: configuration, progress, and what is known of its data.
 #[pyfunction]
+#[expect(clippy::needless_pass_by_value, reason = "a path of Python's becomes one of these")]
 fn describe(py: Python<'_>, run: PathBuf) -> PyResult<String> {
     let (config, progress) = py.detach(|| checkpoint::glance(&run, Which::Last)).map_err(|error| exception(&error))?;
     Ok(serde_json::json!({ "config": config, "progress": progress }).to_string())

@@ -87,12 +87,11 @@ impl Schedule {
     fn at(self, epochs: f64) -> f64 {
         match self {
             Self::Rise { epochs: over } if over > 0.0 => (epochs / f64::from(over)).min(1.0),
-            Self::Constant | Self::Rise { .. } => 1.0,
             Self::Vanish { epochs: over } => (1.0 - epochs / f64::from(over)).max(0.0),
             Self::Fall { from, epochs: over } if over > 0.0 => {
                 f64::from(from).powf(1.0 - (epochs / f64::from(over)).min(1.0))
             }
-            Self::Fall { .. } => 1.0,
+            Self::Constant | Self::Rise { .. } | Self::Fall { .. } => 1.0,
             Self::Cycle { epochs: cycle, share } => ((epochs / f64::from(cycle)).fract() / f64::from(share)).min(1.0),
         }
     }
