@@ -63,6 +63,8 @@ main() {
 # themselves; nothing is kept for a next build, which on a fresh machine there will not be.
 strict_tests() {
     export ELBO_TEST_ADAPTER=require CARGO_INCREMENTAL=0
+    # The module for Python is built for any version of it, so that none need be there.
+    export PYO3_NO_PYTHON=1 PYO3_BUILD_EXTENSION_MODULE=1
     provide_component fmt rustfmt
     provide_component clippy clippy
     provide_linker || fail "no C linker, and it could not be installed: install gcc"
@@ -70,13 +72,15 @@ strict_tests() {
     if [ -z "${ELBO_SHARED:-}" ]; then
         say "ELBO_SHARED is not set: the checks on real data will be skipped"
     fi
+    provide_python || say "no Python with pandas, pytest and scikit-learn: the module for Python is built, and not tried"
     provide_onnxruntime || say "no onnxruntime for Python: exported networks are checked by the tests' own evaluator alone"
     provide_webgpu || say "no npm package webgpu $WEBGPU_VERSION: shaders are checked by naga alone, and not by Tint"
     provide_playwright || say "no chromium or npm package playwright-core $PLAYWRIGHT_VERSION: pages are not tried in a browser"
     run cargo fmt --check
-    run cargo clippy --all-targets -- -D warnings
+    run cargo clippy --workspace --all-targets -- -D warnings
     run cargo check --no-default-features
-    run cargo test "$@"
+    run cargo test --workspace "$@"
+    run python_tests
 }
 
 find_cargo() {
@@ -95,16 +99,33 @@ provide_linker() {
     command -v cc >/dev/null || install_packages gcc libc6-dev
 }
 
-# What others run exported networks with, in a folder of its own beside what is built.
-provide_onnxruntime() {
-    [ -z "${ELBO_PYTHON:-}" ] || return 0
+# A Python of its own beside what is built, in PYTHON, with what the tests of the module want.
+provide_python() {
     local folder="${CARGO_TARGET_DIR:-target}/python"
     if [ ! -x "$folder/bin/python" ]; then
         python3 -m venv "$folder" 2>/dev/null || { install_packages python3-venv && python3 -m venv "$folder"; } || return
     fi
-    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check onnxruntime numpy || return
-    ELBO_PYTHON="$(cd "$folder" && pwd)/bin/python"
-    export ELBO_PYTHON
+    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check numpy pandas pytest scikit-learn || return
+    PYTHON="$(cd "$folder" && pwd)/bin/python"
+}
+
+# What others run exported networks with.
+provide_onnxruntime() {
+    [ -z "${ELBO_PYTHON:-}" ] || return 0
+    [ -n "${PYTHON:-}" ] || return
+    "$PYTHON" -m pip install --quiet --disable-pip-version-check onnxruntime || return
+    export ELBO_PYTHON="$PYTHON"
+}
+
+# The module as it is for tests, beside its Python, against the program. A wheel is the same in release.
+python_tests() {
+    [ -n "${PYTHON:-}" ] || return 0
+    local built="${CARGO_TARGET_DIR:-target}/debug" home
+    cargo build --workspace || return
+    built="$(cd "$built" && pwd)" && home="$built/python-module"
+    rm -rf "$home" && mkdir -p "$home" && cp -r python/elbo python/tests "$home/" || return
+    cp "$built/lib_elbo.so" "$home/elbo/_elbo.abi3.so" || return
+    (cd "$home" && ELBO_PROGRAM="$built/elbo" PYTHONPATH=. "$PYTHON" -m pytest -q -p no:cacheprovider tests)
 }
 
 # The compiler of WGSL of Chrome, likewise; it needs no driver to compile.

@@ -6,5 +6,6 @@ to the bit. `VAE` learns a latent space, `AnomalyDetector` scores rows, `load` t
 
 from ._elbo import __version__
 from ._estimators import VAE, AnomalyDetector, load
+from ._program import ElboWarning
 
-__all__ = ["VAE", "AnomalyDetector", "load", "__version__"]
+__all__ = ["VAE", "AnomalyDetector", "ElboWarning", "load", "__version__"]

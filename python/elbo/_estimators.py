@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import io
+import json
 import shutil
 import tempfile
 import zipfile
@@ -16,8 +17,6 @@ import numpy as np
 
 from . import _elbo, _tables
 from ._program import call
-
-import json
 
 try:
     from sklearn.base import BaseEstimator, OutlierMixin, TransformerMixin
@@ -214,7 +213,7 @@ class _Model(BaseEstimator):
         return found
 
 
-class VAE(_Model, TransformerMixin):
+class VAE(TransformerMixin, _Model):
     """A variational autoencoder.
 
     Arrays of two dimensions and data frames are tables; arrays of more dimensions are pictures, [N, H, W] or with
@@ -268,6 +267,12 @@ class VAE(_Model, TransformerMixin):
         own = (self.settings or {}).get("model.condition", (self.settings or {}).get("condition"))
         return self.recipe in ("conditional", "m2") or own not in (None, "none")
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        # Latents are single precision, whatever the data are.
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
     def transform(self, X: Any, y: Any = None) -> np.ndarray:
         """The means of the posteriors of rows, [N, Z]."""
         with self._asked(X, y) as (flags, folder, _):
@@ -310,7 +315,7 @@ class VAE(_Model, TransformerMixin):
         return made.reshape(len(made), *self.shape_)
 
 
-class AnomalyDetector(_Model, OutlierMixin):
+class AnomalyDetector(OutlierMixin, _Model):
     """Anomaly scores of rows, with the interface of PyOD: **the higher a score, the more anomalous**.
 
     Parameters
@@ -395,7 +400,7 @@ class AnomalyDetector(_Model, OutlierMixin):
         with self._asked(X) as (flags, folder, _):
             out = folder / "scores.csv"
             call("score", self.run_, *flags, "--threshold", "none", "--features", "--samples", 1, "--out", out)
-            names = [name for name in _tables.names_of(out) if name.startswith("distortion.") or name == "rate"]
+            names = [name for name in _tables.names_of(out) if name.startswith("distortion.")] + ["rate"]
             found = np.stack(_tables.column(out, *names), axis=1)
         if not self.columns_:
             return found

@@ -25,7 +25,7 @@ def array(data: Any, what: str = "X") -> np.ndarray:
         try:
             found = found.astype(np.float64)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{what} has values that are no numbers ({error}): pass a pandas data frame") from None
+            raise type(error)(f"{what} has values that are no numbers ({error}): pass a pandas data frame") from None
     if found.dtype.kind not in "fiub":
         raise ValueError(f"{what} has values that are no numbers, but {found.dtype}: pass a pandas data frame")
     if found.ndim < 2:
@@ -88,13 +88,13 @@ def write(path: Path, data: Any, labels: Any = None) -> tuple[Path, dict[str, st
             settings["data.labels"] = name
         data.to_csv(file, index=False)
         return file, settings
+    if labels is not None:
+        file = path.with_suffix(".npz")
+        np.savez(file, X=data, y=np.asarray(labels))
+        return file, {}
     file = path.with_suffix(".npy")
     np.save(file, data)
-    if labels is None:
-        return file, {}
-    beside = path.with_name(path.name + "-labels.npy")
-    np.save(beside, np.asarray(labels))
-    return file, {"data.labels": str(beside)}
+    return file, {}
 
 
 def column(path: Path, *names: str) -> list[np.ndarray]:

@@ -1,4 +1,5 @@
-"""scikit-learn's own checks of estimators. What does not pass is listed with its reason."""
+"""scikit-learn's own checks of estimators. All pass but one, whose reason is that latents are single precision, which the
+estimator says by its tags."""
 
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -8,7 +9,7 @@ import elbo
 SMALL = {"epochs": 1, "adapter": "cpu", "settings": {"model.hidden": [4]}}
 
 
-@parametrize_with_checks([elbo.VAE(latent=2, **SMALL)], expected_failed_checks=lambda estimator: {})
+@parametrize_with_checks([elbo.VAE(latent=2, **SMALL)])
+@pytest.mark.filterwarnings("ignore::elbo.ElboWarning")
 def test_the_checks_of_scikit_learn(estimator, check) -> None:
-    with pytest.MonkeyPatch.context():
-        check(estimator)
+    check(estimator)
