@@ -479,6 +479,7 @@ impl Kernel {
 
 /// Every kernel there is.
 pub static KERNELS: &[&Kernel] = &[
+    &accumulate::KERNEL,
     &activation::KERNEL,
     &activation_grad::KERNEL,
     &append::KERNEL,
@@ -520,7 +521,6 @@ pub static KERNELS: &[&Kernel] = &[
     &posterior_grad::KERNEL,
     &reduce::KERNEL,
     &row_weights::KERNEL,
-    &accumulate::KERNEL,
     &sample::KERNEL,
     &shaped_kl::KERNEL,
     &squared_norm::KERNEL,

@@ -95,6 +95,7 @@ pub enum Target {
     /// A software driver.
     Software,
     /// A software driver whose subgroups are eight lanes, such as Mesa's.
+    #[value(alias = "lanes")]
     Simd8,
     /// The CPU engine.
     Cpu,

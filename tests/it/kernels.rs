@@ -89,7 +89,8 @@ fn make(kernel: &'static Kernel, consts: &[u32], size: Size) -> Case {
 type Member = (StepScalars, Vec<Vec<u32>>);
 
 /// The case for one of several models, the first of which has it as it is: other scalars, and other words wherever the
-/// kernel may read some, but for the columns of a table and the places of codes, constants of the plan that they share.
+/// kernel may read some, but for the columns of a table and the places of codes, constants of the plan that they share, and for
+/// compressed sparse rows, whose words point at each other.
 fn of_member(case: &Case, member: usize) -> Member {
     let by = 1.0 - member as f32 / 8.0;
     let rows = case.scalars.rows.saturating_sub(member as u32).max(1);
@@ -103,7 +104,10 @@ fn of_member(case: &Case, member: usize) -> Member {
         ..case.scalars
     };
     let mut buffers = case.buffers.clone();
-    let own = |(_, binding): &(&mut Vec<u32>, &Binding)| !["columns", "places"].contains(&binding.name);
+    let sparse = case.step.kernel.name == "gather_sparse";
+    let own = |(_, binding): &(&mut Vec<u32>, &Binding)| {
+        !["columns", "places"].contains(&binding.name) && !(sparse && binding.name == "data")
+    };
     for (words, binding) in buffers.iter_mut().zip(case.step.kernel.bindings).filter(own) {
         match binding.kind {
             Scalar::u32 => {
