@@ -106,7 +106,7 @@ fn of_member(case: &Case, member: usize) -> Member {
     let mut buffers = case.buffers.clone();
     let sparse = case.step.kernel.name == "gather_sparse";
     let own = |(_, binding): &(&mut Vec<u32>, &Binding)| {
-        !["columns", "places"].contains(&binding.name) && !(sparse && binding.name == "data")
+        !(["columns", "places"].contains(&binding.name) || sparse && binding.name == "data")
     };
     for (words, binding) in buffers.iter_mut().zip(case.step.kernel.bindings).filter(own) {
         match binding.kind {
