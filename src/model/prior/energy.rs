@@ -4,7 +4,9 @@
 //!
 //! Draws are short runs of Langevin dynamics (eq. 8 of the paper): z₀ from N(0, 1), then K times
 //!
-//!     z ← z − s²/2·(∇E(z) + z) + s·ε,
+//! ```text
+//! z ← z − s²/2·(∇E(z) + z) + s·ε,
+//! ```
 //!
 //! which is not the distribution itself but near it, and nearer with more steps; K and s are `model.prior_steps` and
 //! `model.prior_step`. The noise is that of stochastic layers that no model has, so a draw is a function of seed and number.
