@@ -43,6 +43,7 @@ use std::path::Path;
 use crate::config::{Condition, Config};
 use crate::error::{Error, Result};
 pub use check::{NO_CATEGORIES, can_be, check, taken};
+pub use read_options::no_labels;
 pub use read_options::{FittedPreprocessing, Labels, ReadOptions};
 use read_options::{misplaced, places};
 use table::Encoding;

@@ -59,6 +59,31 @@ class _Model(BaseEstimator):
 
     _RECIPES = {"table": "table", "array": "table", "pictures": "classic"}
 
+    def __init__(
+        self,
+        recipe: str | None = None,
+        *,
+        latent: int | str | None = None,
+        epochs: int | None = None,
+        batch: int | None = None,
+        lr: float | None = None,
+        beta: float | None = None,
+        seed: int = 0,
+        adapter: str = "auto",
+        settings: dict[str, Any] | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self.recipe = recipe
+        self.latent = latent
+        self.epochs = epochs
+        self.batch = batch
+        self.lr = lr
+        self.beta = beta
+        self.seed = seed
+        self.adapter = adapter
+        self.settings = settings
+        self.verbose = verbose
+
     def _check(self, X: Any, *, fitted: bool) -> Any:
         """Examples as they are written, after the checks of scikit-learn."""
         if fitted and not hasattr(self, "run_"):
@@ -234,31 +259,6 @@ class VAE(TransformerMixin, _Model):
     config_, progress_ : what the program says of it
     """
 
-    def __init__(
-        self,
-        recipe: str | None = None,
-        *,
-        latent: int | None = None,
-        epochs: int | None = None,
-        batch: int | None = None,
-        lr: float | None = None,
-        beta: float | None = None,
-        seed: int = 0,
-        adapter: str = "auto",
-        settings: dict[str, Any] | None = None,
-        verbose: bool = False,
-    ) -> None:
-        self.recipe = recipe
-        self.latent = latent
-        self.epochs = epochs
-        self.batch = batch
-        self.lr = lr
-        self.beta = beta
-        self.seed = seed
-        self.adapter = adapter
-        self.settings = settings
-        self.verbose = verbose
-
     def fit(self, X: Any, y: Any = None) -> VAE:
         """Trains on all rows; `y` are classes, for recipes that are told some (`conditional`, `m2`)."""
         return self._fit(X, y if self._takes_classes() else None, {"data.test": 0, "data.validation": 0})
@@ -339,7 +339,7 @@ class AnomalyDetector(OutlierMixin, _Model):
         contamination: float = 0.1,
         samples: int = 128,
         recipe: str | None = None,
-        latent: int | None = None,
+        latent: int | str | None = None,
         epochs: int | None = None,
         batch: int | None = None,
         lr: float | None = None,
@@ -349,18 +349,10 @@ class AnomalyDetector(OutlierMixin, _Model):
         settings: dict[str, Any] | None = None,
         verbose: bool = False,
     ) -> None:
+        own = {"latent": latent, "epochs": epochs, "batch": batch, "lr": lr, "beta": beta}
+        super().__init__(recipe, **own, seed=seed, adapter=adapter, settings=settings, verbose=verbose)
         self.contamination = contamination
         self.samples = samples
-        self.recipe = recipe
-        self.latent = latent
-        self.epochs = epochs
-        self.batch = batch
-        self.lr = lr
-        self.beta = beta
-        self.seed = seed
-        self.adapter = adapter
-        self.settings = settings
-        self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None) -> AnomalyDetector:
         """Trains on all rows, of which all or most are normal; `y` is not looked at."""

@@ -15,7 +15,7 @@ impl TrainArgs {
             ("optimizer.lr", text(self.lr.as_ref())),
             ("objective.beta", text(self.beta.as_ref())),
             ("train.seed", text(self.seed.as_ref())),
-            ("model.latent", text(self.latent.as_ref())),
+            ("model.latent", self.latent.clone()),
         ];
         with_flags(&flags, &self.recipe.set)
     }

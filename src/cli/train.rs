@@ -112,9 +112,11 @@ pub struct TrainArgs {
     #[arg(long, value_name = "N|LIST", allow_negative_numbers = true)]
     pub seeds: Option<String>,
 
-    /// Number of latent dimensions
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub latent: Option<usize>,
+    /// Number of latent dimensions, or what they are
+    ///
+    /// The number of latent dimensions, or what latents are: `categorical 20x10 + gaussian 8`.
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub latent: Option<String>,
 
     /// Train a prior of the codes of this VQ-VAE
     ///

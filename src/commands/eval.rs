@@ -37,7 +37,7 @@ const SHOWN: usize = 10;
 /// run or data cannot be read, [`Error::Diverged`] where the loss is not finite.
 pub fn run(args: &EvalArgs, report: &Report) -> Result<()> {
     check_samples(args.samples)?;
-    if open::is_prior(&args.run) {
+    if open::glanced(&args.run).is_some_and(|model| model.prior_codes > 0) {
         return prior::run(args, report);
     }
     let purpose = Purpose::task(EVALUATE, BATCH);

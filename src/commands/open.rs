@@ -3,7 +3,7 @@
 use super::files;
 use crate::checkpoint::{self, Checkpoint, Which};
 use crate::cli::{DataPart, RunArgs};
-use crate::config::{Config, Unknown};
+use crate::config::{Config, ModelConfig, Unknown};
 use crate::data::{self, Dataset, FittedPreprocessing, fetch, grids};
 use crate::durable;
 use crate::error::{Error, Result};
@@ -114,7 +114,13 @@ pub fn dataset(
     }
     let dataset = open_data(&config, checkpoint, data.is_some(), report)?;
     data::check(&dataset, config.model.takes())?;
-    Ok((config, dataset))
+    match labels.and_then(|labels| data::no_labels(labels, dataset.format)) {
+        Some(kinds) => {
+            let (labels, name) = (labels.unwrap_or_default(), &dataset.name);
+            Err(Error::Usage(format!("--labels {labels} is for {kinds}, and {name} is none of these; leave it out")))
+        }
+        None => Ok((config, dataset)),
+    }
 }
 
 /// The working directory, where the data of a configuration are named by paths from there.
@@ -151,10 +157,11 @@ pub fn without_data(run: &RunArgs, report: &Report) -> Result<Trained> {
     Ok(trained(session, path, &checkpoint))
 }
 
-/// Whether a run is that of a prior of codes. What cannot be read is none, and is complained of when it is loaded.
-pub fn is_prior(run: &RunArgs) -> bool {
+/// What a run was asked to be, for commands that answer by its kind. What cannot be read is none, and is complained of when it is
+/// loaded.
+pub fn glanced(run: &RunArgs) -> Option<ModelConfig> {
     let of = checkpoint::sweep::one_model(&run.run).and_then(|path| checkpoint::glance(&path, Which::Last));
-    of.is_ok_and(|(config, _)| config.model.prior_codes > 0)
+    of.ok().map(|(config, _)| config.model)
 }
 
 /// Opens a prior of codes with the codes in the folder of its run. `purpose` is what will be computed first.

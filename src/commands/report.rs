@@ -11,6 +11,7 @@ use crate::data::Dataset;
 use crate::durable;
 use crate::error::Result;
 use crate::eval::{self, Summary};
+use crate::interop;
 use crate::latent::{between, pca};
 use crate::model::tasks::{EVALUATE, Need};
 use crate::report::human::{count, duration};
@@ -47,6 +48,7 @@ pub fn run(args: &ReportArgs, report: &Report) -> Result<()> {
     }
     let path = checkpoint::sweep::one_model(&args.run.run)?;
     let checkpoint = open::load(&path, report)?;
+    interop::model(&checkpoint)?.need(&[Need::Values], "elbo report")?;
     let opened = open::dataset(&checkpoint, None, None, Some(&args.run), report)?;
     let purpose = Purpose::task(EVALUATE, BATCH);
     let mut trained = open::with(&args.run, &path, &checkpoint, opened, purpose, report)?;

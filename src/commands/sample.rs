@@ -5,6 +5,7 @@ mod prior;
 
 use super::{classes, open, show, text};
 use crate::cli::{ExPost, SampleArgs};
+use crate::config::Likelihood;
 use crate::data::classes::list;
 use crate::error::{Error, Result};
 use crate::latent::Gmm;
@@ -65,13 +66,13 @@ struct Wanted {
 /// Those of [`open::without_data`], [`show::save`] and [`compare::say`], and [`crate::error::Error::Usage`] for a number of
 /// pictures or a class that makes no sense.
 pub fn run(args: &SampleArgs, report: &Report) -> Result<()> {
-    if open::is_prior(&args.run) {
-        return prior::run(args, report);
+    let model = open::glanced(&args.run);
+    match &model {
+        Some(model) if model.prior_codes > 0 => return prior::run(args, report),
+        Some(model) if model.likelihood == Likelihood::Tokens => return text::sample(args, report),
+        _ => {}
     }
-    if text::is_one(&args.run) {
-        return text::sample(args, report);
-    }
-    if args.temperature.is_some() || args.top_k.is_some() || args.top_p.is_some() {
+    if model.is_some() && (args.temperature.is_some() || args.top_k.is_some() || args.top_p.is_some()) {
         return Err(Error::Usage(
             "--temperature is for priors of codes, which elbo train --prior-of makes, and for models of sequences, and --top-k and \
              --top-p for those alone"

@@ -1,7 +1,7 @@
 //! What commands that make examples do with a model of sequences: they write lines of text.
 
 use super::{files, open};
-use crate::cli::{InterpolateArgs, Path as Way, ReconstructArgs, SampleArgs};
+use crate::cli::{InterpolateArgs, Path as Way, ReconstructArgs, RunArgs, SampleArgs};
 use crate::config::{Likelihood, Prior};
 use crate::durable;
 use crate::error::{Error, Result};
@@ -20,11 +20,14 @@ const COUNT: usize = 64;
 /// Lines that are shown of those that go into a file.
 const SHOWN: usize = 10;
 
-/// Whether a run is that of a model of sequences. What cannot be read is none, and is complained of when it is loaded.
-pub fn is_one(run: &crate::cli::RunArgs) -> bool {
-    use crate::checkpoint::{self, Which, sweep};
-    let of = sweep::one_model(&run.run).and_then(|path| checkpoint::glance(&path, Which::Last));
-    of.is_ok_and(|(config, _)| config.model.likelihood == Likelihood::Tokens)
+/// Whether a run is that of a model of sequences.
+pub fn is_one(run: &RunArgs) -> bool {
+    open::glanced(run).is_some_and(|model| model.likelihood == Likelihood::Tokens)
+}
+
+/// Refuses a file that no lines of text go into.
+fn check_out(out: Option<&Path>) -> Result<()> {
+    out.map_or(Ok(()), |out| files::format("--out ", out, &["txt"]).map(drop))
 }
 
 /// How tokens are chosen, as the command line says.
@@ -57,6 +60,7 @@ pub fn sample(args: &SampleArgs, report: &Report) -> Result<()> {
             )));
         }
     }
+    check_out(args.out.as_deref())?;
     let mut trained = open::without_data(&args.run, report)?;
     let count = open::check_count(args.count.unwrap_or(COUNT), false)?;
     let session = &mut trained.session;
@@ -121,6 +125,7 @@ pub fn reconstruct(args: &ReconstructArgs, shown: Shown, report: &Report) -> Res
     if args.as_class.is_some() {
         return Err(Error::Usage("--as-class: a model of sequences is told no classes".into()));
     }
+    check_out(args.out.as_deref())?;
     let named = (!args.example.is_empty()).then_some(args.example.len());
     let wanted = open::check_count(named.or(args.count).unwrap_or(32), false)?;
     let mut trained = open::with_data(&args.run, args.examples.data.as_deref(), Purpose::task(ENCODE, BATCH), report)?;
@@ -159,9 +164,9 @@ pub fn interpolate(
         ));
     }
     let steps = open::check_steps(args.steps.unwrap_or(7), args.pair.len().max(1))?;
+    check_out(args.out.as_deref())?;
     let mut trained = open::with_data(&args.run, args.examples.data.as_deref(), Purpose::task(ENCODE, BATCH), report)?;
     if let Some(path) = &args.out {
-        files::format("--out ", path, &["txt"])?;
         trained.spare(path)?;
     }
     let session = &mut trained.session;

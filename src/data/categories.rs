@@ -172,10 +172,8 @@ mod tests {
     fn open(config: &DataConfig, dims: &[usize], elements: Elements, known: Option<&Encoding>) -> Result<Dataset> {
         let known = known.map(|encoding| FittedPreprocessing {
             encoding: Some(encoding),
-            classes: None,
-            text: None,
-            items: None,
             floats: true,
+            ..FittedPreprocessing::default()
         });
         let request = ReadOptions { config, takes: Likelihood::Categorical.takes(), known, holes: false };
         let order = (0..dims[0] as u32).rev().collect();

@@ -196,8 +196,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for path in sources(folder.path(), &[0, 1, 1, 0, 0, 0, 0, 0, 1, 1, 1, 0]) {
             for (floats, white, told) in [(true, 1.0, 0), (false, 1.0 / 255.0, 1)] {
-                let (config, known) =
-                    (plain(), FittedPreprocessing { encoding: None, classes: None, text: None, items: None, floats });
+                let (config, known) = (plain(), FittedPreprocessing { floats, ..FittedPreprocessing::default() });
                 let data = read(&path, &ReadOptions { known: Some(known), ..unscaled(&config) });
                 assert_eq!((pixels(&data)[1], data.notes.len()), (white, told), "{} {floats}", path.display());
             }
@@ -214,7 +213,7 @@ mod tests {
             assert!(data.notes[0].contains("no byte is larger than 15") && data.notes[0].contains("data.scale=unit"));
             // A model of such bytes is told once, when it is made; one of 0 and 1 is told that these are others.
             for (floats, told) in [(false, 0), (true, 1)] {
-                let known = FittedPreprocessing { encoding: None, classes: None, text: None, items: None, floats };
+                let known = FittedPreprocessing { floats, ..FittedPreprocessing::default() };
                 let request = ReadOptions { known: Some(known), ..unscaled(&config) };
                 assert_eq!(read(&path, &request).notes.len(), told);
             }
@@ -225,10 +224,8 @@ mod tests {
             // Other pictures for the model are scaled as those of the training.
             let known = FittedPreprocessing {
                 encoding: spread.encoding.as_ref(),
-                classes: None,
-                text: None,
-                items: None,
                 floats: true,
+                ..FittedPreprocessing::default()
             };
             let request = ReadOptions { known: Some(known), ..unscaled(&config) };
             assert_eq!(pixels(&read(&path, &request)), pixels(&spread));

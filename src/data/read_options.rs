@@ -25,7 +25,7 @@ pub struct ReadOptions<'a> {
 }
 
 /// How a trained model takes its examples: a source must be read in the same way to be used with it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct FittedPreprocessing<'a> {
     /// What was fitted to the training part.
     pub encoding: Option<&'a Encoding>,
@@ -147,6 +147,12 @@ impl Labels {
         let places: Vec<u32> = (0..names.len() as u32).map(place).collect();
         Self { of: of.map(|class| places.get(class as usize).copied().unwrap_or(NO_LABEL)).collect(), names: Some(all) }
     }
+}
+
+/// The kinds of sources that labels can be named for, if this kind is none of them.
+pub fn no_labels(labels: &str, format: Format) -> Option<&'static str> {
+    let config = DataConfig { labels: labels.to_owned(), ..DataConfig::default() };
+    misplaced(&config, format).filter(|(key, _)| *key == "labels").map(|(_, kinds)| kinds)
 }
 
 /// A setting that has no meaning for a kind of source, and the kinds for which it has one.

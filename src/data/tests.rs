@@ -69,7 +69,7 @@ fn what_a_recipe_sets_aside_for_validation_is_a_share_at_most() {
         let config = crate::config::resolve(Some("binary"), &pairs).unwrap();
         let data = open(&config, None).unwrap();
         assert_eq!((data.validation.len(), data.notes.len()), (expected, usize::from(told)), "{settings:?}");
-        let known = FittedPreprocessing { encoding: None, classes: None, text: None, items: None, floats: true };
+        let known = FittedPreprocessing { floats: true, ..FittedPreprocessing::default() };
         assert_eq!(open(&config, Some(known)).unwrap().validation, data.validation);
         // A run that was saved before there was a share keeps what it had.
         let old: String = crate::config::to_toml(&config)
@@ -258,11 +258,7 @@ fn a_setting_that_has_no_meaning_for_a_source_is_refused() {
         let error = open(&config, None).unwrap_err();
         assert!(error.exit_code() == 2 && error.to_string().starts_with(&format!("data.{key} is set")), "{error}");
         assert!(
-            open(
-                &config,
-                Some(FittedPreprocessing { encoding: None, classes: None, text: None, items: None, floats: true })
-            )
-            .is_ok(),
+            open(&config, Some(FittedPreprocessing { floats: true, ..FittedPreprocessing::default() })).is_ok(),
             "{source} for a model"
         );
     }

@@ -281,6 +281,7 @@ fn wrong_input_to_train_is_one_clear_line_and_leaves_nothing_behind() {
         ("--set model.hiden=[3]", 2, "did you mean `model.hidden`"),
         ("--set model.hidden=many", 2, "model.hidden"),
         ("--latent 0", 2, "model.latent"),
+        ("--latent many", 2, "a whole number, or words such as categorical 20x10 + gaussian 8"),
         ("--batch 251", 2, "251"),
         ("--batch 0", 2, "train.batch"),
         ("--epochs -1", 2, "-1"),
@@ -341,6 +342,7 @@ fn wrong_input_to_the_commands_that_take_a_run_is_one_clear_line() {
     for (line, code, culprit) in [
         ("eval missing", 3, "no such folder: missing"),
         ("eval nothing", 3, "no checkpoint in nothing"),
+        ("augment run --labels y --out more.npz", 2, "--labels y is for arrays, tables and folders of images"),
         ("sample file", 3, "file is a file"),
         ("reconstruct nothing", 3, "nothing"),
         ("eval run --samples 0", 2, "--samples 0"),

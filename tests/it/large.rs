@@ -246,9 +246,8 @@ fn examples_that_are_not_in_memory_are_those_that_are_whatever_holds_them() {
         let known = data::FittedPreprocessing {
             encoding: whole.encoding.as_ref(),
             classes: whole.classes.as_deref(),
-            text: None,
-            items: None,
             floats: true,
+            ..data::FittedPreprocessing::default()
         };
         let for_model = |memory: usize| {
             let line = format!("data.memory={memory} {line}");

@@ -177,6 +177,8 @@ fn lists_of_what_comes_next_are_learnt_and_leave_out_what_is_there() {
         fs::write(at.join("single.csv"), "user,item\nx,film 01\n").unwrap();
         elbo(at, &format!("{line} --adapter cpu")).failed(code, words);
     }
+    fs::write(at.join("other.csv"), "who,film,stars\na,x,1\nb,y,2\na,y,1\n").unwrap();
+    elbo(at, "train --recipe recommend --data other.csv --out none").failed(3, "`--set data.pairs=USER,ITEM`");
     fs::write(at.join("new.csv"), "user,item\nx,film 99\ny,film 01\n").unwrap();
     elbo(at, "recommend run --data new.csv --unknown missing --out n.csv --adapter cpu").succeeded();
     let left: Vec<String> = lines(&at.join("n.csv")).into_iter().map(|(user, ..)| user).collect();

@@ -161,6 +161,11 @@ fn a_run_of_text_is_evaluated_drawn_spelled_and_scored() {
         ("sample run --compare", 2, "--compare: this is a model of sequences"),
         ("sample run --temperature -1", 2, "--temperature -1"),
         ("sample run --top-p 0", 2, "--top-p 0"),
+        ("sample run --out a.png", 2, "--out a.png: the file's name is to end in .txt"),
+        ("reconstruct run --out a.png", 2, "--out a.png: the file's name is to end in .txt"),
+        ("sample nowhere --temperature 0.5", 3, "no such folder: nowhere"),
+        ("report run", 2, "elbo report is for models of pictures, tables and arrays"),
+        ("augment run --out more.csv", 2, "elbo augment is for models of pictures, tables and arrays"),
         ("reconstruct run --as-class 1", 2, "--as-class: a model of sequences is told no classes"),
     ] {
         elbo(folder, command).failed(code, culprit);
@@ -169,6 +174,8 @@ fn a_run_of_text_is_evaluated_drawn_spelled_and_scored() {
     elbo(folder, "eval run --data other.txt --part train --adapter cpu")
         .failed(3, "line 2: the model was not trained on the token");
     elbo(folder, "eval run --data other.txt --part train --unknown anomalous --adapter cpu").succeeded();
+    fs::write(folder.join("one.txt"), "the cat\n").unwrap();
+    elbo(folder, "score run --data one.txt --samples 4 --threshold none --out one.csv --adapter cpu").succeeded();
     fs::write(folder.join("empty.txt"), "").unwrap();
     elbo(folder, "train --data empty.txt --out none").failed(3, "empty.txt: there is no line of text in it");
     elbo(folder, "train --data lines.txt --recipe classic --out none").failed(2, "choose `--recipe text`");
@@ -177,7 +184,7 @@ fn a_run_of_text_is_evaluated_drawn_spelled_and_scored() {
 }
 
 #[test]
-fn a_killed_run_of_text_goes_on_with_the_same_bits() {
+fn a_run_of_text_that_goes_on_has_the_bits_of_one_that_was_whole() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path();
     fs::write(folder.join("lines.txt"), sentences()).unwrap();

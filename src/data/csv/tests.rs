@@ -183,9 +183,8 @@ fn a_trained_model_finds_its_columns_by_name_and_scales_as_in_training() {
     let as_known = FittedPreprocessing {
         encoding: trained.encoding.as_ref(),
         classes: trained.classes.as_deref(),
-        text: None,
-        items: None,
         floats: true,
+        ..FittedPreprocessing::default()
     };
     let request = known(&config, as_known);
     let data = open_with(b"more,city,kind,a\n9,Bonn,y,7.0\n8,Rome,z,1.0\n7,NA,x,NA\n", &request).unwrap();

@@ -379,10 +379,8 @@ fn all_eight_orientations_give_the_upright_picture() {
 fn classes_that_a_model_knows_keep_their_numbers() {
     let names = ["b".to_owned(), "c".to_owned()];
     let config = plain();
-    let request = known(
-        &config,
-        FittedPreprocessing { encoding: None, classes: Some(&names), text: None, items: None, floats: true },
-    );
+    let request =
+        known(&config, FittedPreprocessing { classes: Some(&names), floats: true, ..FittedPreprocessing::default() });
     let folder = folder(&[("a/1.png", grey(1, 1, 1)), ("b/2.png", grey(1, 1, 2))]);
     let data = dataset(folder.path(), &request).unwrap();
     assert_eq!(data.labels, Some(vec![2, 0]));

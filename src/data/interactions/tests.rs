@@ -13,13 +13,8 @@ use crate::config::{DataConfig, Likelihood, Unknown};
 const MATRIX: [[f32; 4]; 5] = [[1., 0., 2., 0.], [0., 0., 0., 1.], [0.; 4], [0., 3., 0., 0.], [1., 1., 0., 5.]];
 
 fn request<'a>(config: &'a DataConfig, known: Option<&'a [String]>) -> ReadOptions<'a> {
-    let known = known.map(|items| FittedPreprocessing {
-        encoding: None,
-        classes: None,
-        items: Some(items),
-        text: None,
-        floats: true,
-    });
+    let known =
+        known.map(|items| FittedPreprocessing { items: Some(items), floats: true, ..FittedPreprocessing::default() });
     ReadOptions { config, takes: Likelihood::Multinomial.takes(), known, holes: false }
 }
 

@@ -236,10 +236,7 @@ fn nothing_is_fitted_anew_for_a_model_that_was_trained_without_a_scale() {
     let body: Vec<u8> = [1.0_f64, 10.0, 3.0, 20.0].iter().flat_map(|x| x.to_le_bytes()).collect();
     let (_folder, path) = file(&npy("{'descr': '<f8', 'fortran_order': False, 'shape': (2, 2), }", &body));
     let config = plain();
-    let data = dataset(
-        &path,
-        &known(&config, FittedPreprocessing { encoding: None, classes: None, text: None, items: None, floats: true }),
-    )
-    .unwrap();
+    let data = dataset(&path, &known(&config, FittedPreprocessing { floats: true, ..FittedPreprocessing::default() }))
+        .unwrap();
     assert_eq!((data.values, data.encoding), (Values::F32(vec![1.0, 10.0, 3.0, 20.0]), None));
 }

@@ -10,7 +10,7 @@ use super::super::codes::Codes;
 use super::super::csv::hint;
 use super::super::elements::Elements;
 use super::{Column, ColumnKind, Frame, NEITHER, STRANGER};
-use crate::config::{Domain, Scale, Takes};
+use crate::config::{Domain, Likelihood, Scale, Takes};
 use crate::error::{Error, Result};
 
 /// Numbers that differ by less than this share of their mean differ by rounding: the column is constant.
@@ -290,11 +290,16 @@ impl Encoding {
         let Some(Column { name: column, kind }) = self.columns.iter().find(|column| !fits(&column.kind)) else {
             return Ok(());
         };
+        let is_multinomial = likelihood == Likelihood::Multinomial.name();
+        let pairs =
+            "; of a list of who chose what, `--set data.pairs=USER,ITEM` or `USER,ITEM,VALUE` names the columns";
+        let pairs = if is_multinomial { pairs } else { "" };
         Err(Error::Data(match kind {
             ColumnKind::Text { distinct, example } => format!(
                 "{name}: column `{column}` holds text (`{example}` and others, {distinct} different ones), which no \
-                 model learns; leave it out with `--set data.columns.{column}=ignore`{}",
-                hint(example).map_or(String::new(), |hint| format!("; {hint}"))
+                 model learns; leave it out with `--set data.columns.{column}=ignore`{}{}",
+                hint(example).map_or(String::new(), |hint| format!("; {hint}")),
+                pairs
             ),
             kind if domain == Domain::Categories => format!(
                 "{name}: column `{column}` is of type {}, and the categorical likelihood takes categories, which all columns \
@@ -307,7 +312,7 @@ impl Encoding {
             ),
             kind if domain == Domain::Counts => format!(
                 "{name}: column `{column}` is of type {}, and the likelihood {likelihood} takes counts: say that all are with \
-                 `--set data.columns.*=count`, or leave it out with `--set data.columns.{column}=ignore`",
+                 `--set data.columns.*=count`, or leave it out with `--set data.columns.{column}=ignore`{pairs}",
                 kind.name()
             ),
             ColumnKind::Binary { .. }

@@ -43,8 +43,7 @@ fn a_trained_model_reads_other_text_by_its_own_tokens() {
     let vocabulary = trained.text.clone().unwrap();
     assert_eq!((vocabulary.words.concat().as_str(), vocabulary.unseen.concat().as_str()), ("abc", "d"));
     assert!(trained.notes.iter().any(|note| note.starts_with("1 tokens that the training part does not have")));
-    let known =
-        Some(FittedPreprocessing { encoding: None, classes: None, text: Some(&vocabulary), items: None, floats: true });
+    let known = Some(FittedPreprocessing { text: Some(&vocabulary), floats: true, ..FittedPreprocessing::default() });
     let other = read("b.txt", b"cd\nabcc", |_| (), known).unwrap();
     assert_eq!(other.examples(&[0, 1]).unwrap(), [5., 2., 1., 0., 3., 4., 5., 0.]);
     let error = read("b.txt", b"ab\nxa", |_| (), known).unwrap_err().to_string();

@@ -81,13 +81,8 @@ fn a_constant_column_is_measured_by_itself_whatever_its_unit() {
 fn codes_are_compared_by_value() {
     let trained = open("a,b\n0,1\n1,2\n1,3\n0,2\n", &stated(&[("b", ColumnType::Category)])).unwrap();
     assert_eq!(types(&trained), [("a", "binary"), ("b", "category")]);
-    let as_known = FittedPreprocessing {
-        encoding: trained.encoding.as_ref(),
-        classes: None,
-        text: None,
-        items: None,
-        floats: true,
-    };
+    let as_known =
+        FittedPreprocessing { encoding: trained.encoding.as_ref(), floats: true, ..FittedPreprocessing::default() };
     let config = plain();
     let request = known(&config, as_known);
     let [plain, floats] = ["a,b\n0,1\n1,3\n,2\n", "a,b\n0.0,1.0\n1.0,3.00\n,2e0\n"]
@@ -99,13 +94,8 @@ fn codes_are_compared_by_value() {
     );
     // Words stay what they are.
     let trained = open(&one(&["a", "1", "b"]), &config).unwrap();
-    let as_known = FittedPreprocessing {
-        encoding: trained.encoding.as_ref(),
-        classes: None,
-        text: None,
-        items: None,
-        floats: true,
-    };
+    let as_known =
+        FittedPreprocessing { encoding: trained.encoding.as_ref(), floats: true, ..FittedPreprocessing::default() };
     let error = open_with(one(&["1.0", "a"]).as_bytes(), &known(&config, as_known)).unwrap_err();
     assert!(error.to_string().contains("`1.0` is none of the values"), "{error}");
 }
@@ -117,13 +107,8 @@ fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
 #[test]
 fn words_that_a_model_does_not_know_are_refused_or_missing_or_anomalous() {
     let trained = open("a,c,d\n1.5,x,0\n2.5,y,1\n3.5,z,0\n", &plain()).unwrap();
-    let as_known = FittedPreprocessing {
-        encoding: trained.encoding.as_ref(),
-        classes: None,
-        text: None,
-        items: None,
-        floats: true,
-    };
+    let as_known =
+        FittedPreprocessing { encoding: trained.encoding.as_ref(), floats: true, ..FittedPreprocessing::default() };
     let text = "a,c,d\n1.5,q,0\n2.5,x,7\n3.5,q,1\n";
     let read = |unknown: Unknown| {
         let config = DataConfig { unknown, ..plain() };
@@ -207,13 +192,8 @@ fn numbers_that_are_too_long_to_be_kept_are_told() {
 #[test]
 fn a_marker_that_comes_after_the_training_is_refused_with_the_way_out() {
     let trained = open("a,c\n1.5,x\n2.5,y\n3.5,z\n", &plain()).unwrap();
-    let as_known = FittedPreprocessing {
-        encoding: trained.encoding.as_ref(),
-        classes: None,
-        text: None,
-        items: None,
-        floats: true,
-    };
+    let as_known =
+        FittedPreprocessing { encoding: trained.encoding.as_ref(), floats: true, ..FittedPreprocessing::default() };
     for (text, why) in [("a,c\n?,x\n", "`?` is no number; where"), ("a,c\n1.5,?\n", "`?` is none of the values")] {
         let error = open_with(text.as_bytes(), &known(&plain(), as_known)).unwrap_err().to_string();
         assert!(error.contains(why) && error.contains("--missing"), "{error}");
@@ -233,7 +213,7 @@ fn decimal_commas_are_read_or_named() {
     }
     // Other data for the model are read alike.
     let as_known =
-        FittedPreprocessing { encoding: data.encoding.as_ref(), classes: None, text: None, items: None, floats: true };
+        FittedPreprocessing { encoding: data.encoding.as_ref(), floats: true, ..FittedPreprocessing::default() };
     let config = plain();
     let again = open_with(b"a;b\n51,257;1\n", &known(&config, as_known)).unwrap();
     assert_eq!(again.example(0).unwrap(), data.example(0).unwrap());
