@@ -9,7 +9,7 @@
 //! | [`DESCRIPTION`] | what the model is: its data, latent dimensions, where parameters lie, numbers to check a device by |
 //! | [`PARAMETERS`] | the parameters as they lie in plans, f32 |
 //! | [`WEBGPU`], [`PLAIN`] | the plans, and the texts of shaders |
-//! | [`exchange::CARD`] | the model card |
+//! | [`interop::CARD`] | the model card |
 
 pub mod plans;
 

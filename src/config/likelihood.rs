@@ -93,6 +93,11 @@ likelihoods! {
 impl Takes {
     /// What a prior of codes takes.
     pub const CODES: Self = Self { domain: Domain::Counts, likelihood: "prior of codes" };
+
+    /// Whether examples are what somebody chose, which is often kept as a list of pairs.
+    pub fn is_of_choices(self) -> bool {
+        self.likelihood == Likelihood::Multinomial.name()
+    }
 }
 
 impl Likelihood {

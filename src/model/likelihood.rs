@@ -216,7 +216,7 @@ pub fn append_globals(graph: &mut Graph, model: &Model, out: Id, tensor: Option<
 /// −log p(x|z) per row in nats, [R].
 ///
 /// # Errors
-/// None for what [`complete`] and the data give.
+/// None for what [`append_globals`] and the data give.
 pub fn distortion(graph: &mut Graph, model: &Model, out: Id, x: Id) -> Result<Id> {
     match (by_column(model), &model.likelihood().density) {
         (Some(columns), _) => graph.add(Op::Table { out, x, columns }),
@@ -229,7 +229,7 @@ pub fn distortion(graph: &mut Graph, model: &Model, out: Id, x: Id) -> Result<Id
 /// The mean of p(x|z): [`Likelihood::mean`].
 ///
 /// # Errors
-/// None for what [`complete`] gives.
+/// None for what [`append_globals`] gives.
 pub fn mean(graph: &mut Graph, model: &Model, out: Id) -> Result<Id> {
     (model.likelihood().mean)(graph, model, out)
 }
@@ -279,7 +279,7 @@ pub(super) fn starts(model: &Model, means: &[f32]) -> Vec<f32> {
 }
 
 /// −log p(x|z) of each column of one example, in nats: what each contributes to its distortion. `out` is what the
-/// decoder puts out for it before any non-linearity ([`complete`]), [`Model::output_width`] numbers; `x` are the D
+/// decoder puts out for it before any non-linearity ([`append_globals`]), [`Model::output_width`] numbers; `x` are the D
 /// numbers that the model is shown, NaN where a value is missing. Values are columns of their own where all are of one
 /// kind; a category is one column with several places ([`Columns`]). A column of which a place is missing contributes
 /// nothing.

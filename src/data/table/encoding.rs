@@ -10,7 +10,7 @@ use super::super::codes::Codes;
 use super::super::csv::hint;
 use super::super::elements::Elements;
 use super::{Column, ColumnKind, Frame, NEITHER, STRANGER};
-use crate::config::{Domain, Likelihood, Scale, Takes};
+use crate::config::{Domain, Scale, Takes};
 use crate::error::{Error, Result};
 
 /// Numbers that differ by less than this share of their mean differ by rounding: the column is constant.
@@ -278,7 +278,8 @@ impl Encoding {
     ///
     /// # Errors
     /// [`Error::Data`] with the first that is not, and what to do.
-    pub fn check(&self, name: &str, Takes { domain, likelihood }: Takes) -> Result<()> {
+    pub fn check(&self, name: &str, takes: Takes) -> Result<()> {
+        let Takes { domain, likelihood } = takes;
         let fits = |kind: &ColumnKind| match domain {
             Domain::Unit => matches!(kind, ColumnKind::Binary { .. } | ColumnKind::Numeric { .. }),
             Domain::Numbers | Domain::Levels => matches!(kind, ColumnKind::Numeric { .. }),
@@ -290,10 +291,9 @@ impl Encoding {
         let Some(Column { name: column, kind }) = self.columns.iter().find(|column| !fits(&column.kind)) else {
             return Ok(());
         };
-        let is_multinomial = likelihood == Likelihood::Multinomial.name();
         let pairs =
             "; of a list of who chose what, `--set data.pairs=USER,ITEM` or `USER,ITEM,VALUE` names the columns";
-        let pairs = if is_multinomial { pairs } else { "" };
+        let pairs = if takes.is_of_choices() { pairs } else { "" };
         Err(Error::Data(match kind {
             ColumnKind::Text { distinct, example } => format!(
                 "{name}: column `{column}` holds text (`{example}` and others, {distinct} different ones), which no \

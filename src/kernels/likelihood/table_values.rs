@@ -54,8 +54,8 @@ pub fn grid(p: &Params) -> [u32; 3] {
     crate::kernels::grid(p.rows as usize)
 }
 
-/// The most rounds that the loops of a thread make, as those of [`crate::kernels::table::rounds`]: softmax goes through its logits
-/// three times.
+/// Iterations of the loops of a thread, at most, as those of [`crate::kernels::table::KERNEL`]: softmax goes through its logits three
+/// times.
 fn loop_iterations(columns: &[u32], consts: &[u32]) -> usize {
     let of_column = |column: &[u32]| match (consts[0], column[0], column[2] as usize) {
         (ENCODER, _, places) => 2 + places,

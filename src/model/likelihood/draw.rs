@@ -101,7 +101,7 @@ impl<'a> Values<'a> {
     }
 
     /// The distribution of each column of which a place is missing from `x` (D numbers as the model is shown them), from the
-    /// decoder's output `out` ([`super::complete`], O numbers). Columns are independent given these. Of a pixel the channels
+    /// decoder's output `out` ([`super::append_globals`], O numbers). Columns are independent given these. Of a pixel the channels
     /// that are there have a part in it as well.
     ///
     /// # Errors
