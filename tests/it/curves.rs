@@ -69,7 +69,7 @@ const SETTINGS: [&str; 12] = [
     "--recipe gaussian --set hidden=[24] --set optimizer.kind=sgd --lr 1e-5 --set momentum=0.9 --set validation=0",
 ];
 
-/// Rounding differs between devices, and twelve steps of training carry it on: a thousandth is ten times what is seen,
+/// Rounding differs between devices, and the steps of training carry it on: a thousandth is ten times what is seen,
 /// and a hundredth of what another seed makes.
 const TOLERANCE: f64 = 1e-3;
 
@@ -77,9 +77,9 @@ const TOLERANCE: f64 = 1e-3;
 fn training_runs_the_same_course_on_the_cpu_engine_and_on_every_adapter() {
     let devices = adapters(true).len();
     for settings in SETTINGS {
-        let common = format!("{settings} --set data.examples=300 --latent 3 --batch 64 --epochs 3 --seed 4");
+        let common = format!("{settings} --set data.examples=200 --latent 3 --batch 64 --epochs 2 --seed 4");
         let expected = curve(&format!("{common} --adapter cpu"));
-        assert_eq!(expected.len(), 3);
+        assert_eq!(expected.len(), 2);
         for device in 0..devices {
             let found = curve(&format!("{common} --adapter {device}"));
             for (epoch, (e, f)) in expected.iter().zip(&found).enumerate() {
@@ -113,10 +113,11 @@ fn of_glyphs() -> impl Iterator<Item = (&'static str, bool)> {
 #[test]
 fn every_recipe_that_comes_with_the_program_trains() {
     for (name, convolutions) in of_glyphs() {
-        // A step of convolutions takes longer, and changes more. The smallest fall seen is over 30 nats. Of `iwae`, whose
-        // second moment starts at 1 so that the first hundreds of updates are small, it is over 7.
-        let examples = if convolutions { 600 } else { 1800 };
-        recipe_trains(name, examples, 4, if name.starts_with("iwae") { 5.0 } else { 15.0 }, "cpu");
+        // A step of convolutions takes longer, and changes more. The smallest fall seen is over 16 nats, but for categories, which
+        // begin all but even (over 10), and `iwae`, whose second moment starts at 1 so that the first hundreds of updates are
+        // small (3).
+        let examples = if convolutions { 400 } else { 1200 };
+        recipe_trains(name, examples, 3, if name == "iwae" { 1.5 } else { 8.0 }, "cpu");
     }
 }
 
