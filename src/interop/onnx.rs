@@ -51,10 +51,12 @@ const OUTPUT: u64 = 12;
 /// Those of [`super::layers`].
 pub fn encoder(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
     let model = model(checkpoint)?;
-    let graph = match () {
-        () if model.has_codes() => model.encode_cells(1)?,
-        () if model.infers_classes() => model.encode_as(1)?,
-        () => model.encode(1)?,
+    let graph = if model.has_codes() {
+        model.encode_cells(1)?
+    } else if model.infers_classes() {
+        model.encode_as(1)?
+    } else {
+        model.encode(1)?
     };
     let latent = model.config.latent;
     let mut file = File::new(checkpoint, &graph)?;

@@ -5,8 +5,8 @@ use crate::data::NO_LABEL;
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 
-/// More kinds are names of rows, and no attributes.
-const MAX_KINDS: usize = 512;
+/// So many kinds are attributes however few rows there are.
+const FEW_KINDS: usize = 16;
 
 /// Something that a row has or has not, by its value of a column.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,7 +32,7 @@ impl Cut {
 /// The attributes of a column, by its values in some rows; none where these have one value only.
 ///
 /// # Errors
-/// [`Error::Usage`] where there are too many kinds.
+/// [`Error::Usage`] where most rows have a kind of their own.
 pub fn cuts(column: &Factor, values: impl Iterator<Item = u32>) -> Result<Vec<Cut>> {
     let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
     values.filter(|&value| value != NO_LABEL).for_each(|value| *counts.entry(value).or_default() += 1);
@@ -47,10 +47,11 @@ pub fn cuts(column: &Factor, values: impl Iterator<Item = u32>) -> Result<Vec<Cu
             let (with, without) = (format!("above {}", name(last)), format!("up to {}", name(last)));
             Ok(vec![one(&column.name, with, without, (last + 1, u32::MAX))])
         }
-        _ if known.len() > MAX_KINDS => Err(Error::Usage(format!(
-            "--label {}: it has {} kinds, and a direction for each of up to {MAX_KINDS} can be learnt",
+        _ if known.len() > FEW_KINDS && 2 * known.len() > counts.values().sum::<usize>() => Err(Error::Usage(format!(
+            "--label {}: it has {} kinds in {} examples, which are names and no attributes",
             column.name,
-            known.len()
+            known.len(),
+            counts.values().sum::<usize>()
         ))),
         _ => {
             let kind = |&value: &u32| {
@@ -109,6 +110,7 @@ mod tests {
     fn names_of_rows_are_no_attributes() {
         let names: Vec<String> = (0..600).map(|row| row.to_string()).collect();
         let column = Factor { name: "id".into(), values: vec![], names, ordered: false };
-        assert!(cuts(&column, 0..600).unwrap_err().to_string().contains("--label id: it has 600 kinds"));
+        assert!(cuts(&column, 0..600).unwrap_err().to_string().contains("--label id: it has 600 kinds in 600"));
+        assert_eq!(cuts(&column, (0..600).map(|row| row / 2)).unwrap().len(), 300);
     }
 }

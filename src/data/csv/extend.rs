@@ -106,7 +106,9 @@ pub fn columns(path: &Path, config: &DataConfig, columns: &[String]) -> Result<V
     let (names, delimiter) = header(path).map_err(complain)?;
     let place = |column: &String| {
         let found = names.iter().position(|name| name == column);
-        found.ok_or_else(|| Error::Usage(no_column(&path.display().to_string(), &names, column)))
+        found.ok_or_else(|| {
+            Error::Usage(format!("column `{column}`: {}", no_column(&path.display().to_string(), &names, column)))
+        })
     };
     let places = columns.iter().map(place).collect::<Result<Vec<usize>>>()?;
     let marks = Marks::new(config, delimiter);
