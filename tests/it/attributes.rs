@@ -143,7 +143,7 @@ fn rows_of_a_table_are_moved_in_their_own_units() {
     elbo(
         at,
         &format!(
-            "train --data t.csv --recipe table --adapter cpu --latent 2 --batch 30 --epochs 30 {ignored} --out run"
+            "train --data t.csv --recipe table --adapter cpu --latent 2 --batch 30 --epochs 60 --beta 0.1 --lr 3e-3 {ignored} --out run"
         ),
     )
     .succeeded();
@@ -157,7 +157,9 @@ fn rows_of_a_table_are_moved_in_their_own_units() {
     assert!(accuracy > 0.85, "{value}");
     assert!(value["angles"][0][0] == 0.0 && value["angles"][0][1].as_f64().unwrap() > 0.0);
     let said = elbo(at, "attributes run --label smoker,sex --adapter cpu").succeeded();
-    for word in ["smoker     yes against no", "AUROC", "degrees", "run/attributes.json"] {
+    let words = |line: &str| line.split_whitespace().take(4).eq(["smoker", "yes", "against", "no"]);
+    assert!(said.out.lines().any(words), "{}", said.out);
+    for word in ["AUROC", "degrees", "run/attributes.json"] {
         assert!(said.out.contains(word), "no {word} in {}", said.out);
     }
     let plain = direction(&json(at, "attributes run --label smoker"), "smoker");
@@ -216,7 +218,8 @@ fn the_style_is_the_latents_of_one_and_the_content_the_class_of_another() {
     );
     elbo(at, "edit run --attribute 3 --strength 0 --example 1 --out e.npy --adapter cpu").succeeded();
     elbo(at, "reconstruct run --example 1 --out r.npy --adapter cpu").succeeded();
-    assert_near(&numbers(&at.join("e.npy")), &numbers(&at.join("r.npy")));
+    // What the model is shown is drawn from the picture, which stands before what it becomes.
+    assert_near(&numbers(&at.join("e.npy"))[784..], &numbers(&at.join("r.npy"))[784..]);
 }
 
 #[test]

