@@ -31,6 +31,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::config::{Config, Domain};
 use crate::data::table::{ColumnKind, Encoding};
@@ -249,6 +250,18 @@ pub struct Checkpoint {
     pub progress: Progress,
     /// What the run was asked to do, completely resolved.
     pub config: Config,
+}
+
+impl Checkpoint {
+    /// SHA-256 of the parameters, in hex: two checkpoints with the same are the same model.
+    pub fn parameters_hash(&self) -> String {
+        let mut sha = Sha256::new();
+        for (name, tensor) in &self.parameters {
+            sha.update(name);
+            tensor.values.iter().for_each(|value| sha.update(value.to_le_bytes()));
+        }
+        sha.finalize().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+    }
 }
 
 /// How a checkpoint is saved.

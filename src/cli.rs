@@ -1,5 +1,6 @@
 //! What can be typed. Only definitions: what a command does stands in `commands`, what a run does in `config`.
 
+mod attributes;
 mod bench;
 mod inference;
 mod inspect;
@@ -11,6 +12,7 @@ mod train;
 
 use clap::{Parser, Subcommand};
 
+pub use attributes::{AttributesArgs, EditArgs, Separate, TransferArgs};
 pub use bench::{BenchArgs, BenchCommand, BenchEvalArgs, BenchMatmulArgs, BenchStepArgs};
 pub use inference::{
     CompareArgs, DataPart, DecodeArgs, DisentangleArgs, EmbedArgs, EvalArgs, ExPost, ExamplesArgs, InterpolateArgs,
@@ -35,6 +37,8 @@ Commands (elbo COMMAND -h says more):
   sample, reconstruct      Pictures of new examples, and of examples made again
   interpolate, traverse    Pictures of what lies between, and what dimensions do
   latent, disentangle      A map of the latent space; scores by known factors
+  attributes, edit         Directions of attributes; examples moved along them
+  transfer                 The content of one example in the style of another
   score, predict, impute   Anomalies among rows, classes of rows, what they lack
   augment, recommend       More rows of rare classes; what users may choose next
   embed, decode            From examples to latents in a file, and back
@@ -231,6 +235,36 @@ Examples:
   elbo disentangle runs/sprites
   elbo disentangle runs/mine --factors factors.csv --kinds shape,colour --json")]
     Disentangle(DisentangleArgs),
+
+    /// Learn the directions of attributes in latent space
+    ///
+    /// Learns for each attribute of labelled examples the direction in which their latents go from those without it to those with
+    /// it, says how well it tells held-out examples apart, and keeps the directions with the run for `elbo edit`.
+    #[command(after_long_help = "\
+Examples:
+  elbo attributes runs/first
+  elbo attributes runs/faces --factors attributes.csv --label smiling,glasses --balance male
+  elbo attributes runs/table --label smoker --method logistic")]
+    Attributes(AttributesArgs),
+
+    /// Move examples along the directions of attributes
+    ///
+    /// Encodes examples, moves their latents along directions that `elbo attributes` learnt, and writes what they decode to: a row
+    /// of pictures for each example, or rows of a table in their own units.
+    #[command(after_long_help = "\
+Examples:
+  elbo edit runs/faces --attribute smiling --strength 0,0.5,1,1.5 --out smiles.png
+  elbo edit runs/table --attribute smoker --strength -1 --data new.csv --out without.csv")]
+    Edit(EditArgs),
+
+    /// Give one example the style of another
+    ///
+    /// Decodes the class of one example with the latents of another or, by --dims, some latents of one with the others of another.
+    #[command(after_long_help = "\
+Examples:
+  elbo transfer runs/digits --content 0,1,2 --style 3,7 --out styles.png
+  elbo transfer runs/first --content 0 --style 5 --dims 2,4")]
+    Transfer(TransferArgs),
 
     /// Write a model for other programs
     ///

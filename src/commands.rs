@@ -1,6 +1,7 @@
 //! One file per subcommand: each turns what was typed into what happens, and reports it.
 
 mod adapters;
+mod attributes;
 mod augment;
 mod bench;
 mod cells;
@@ -10,9 +11,11 @@ mod decode;
 mod describe;
 mod disentangle;
 mod doctor;
+mod edit;
 mod embed;
 mod eval;
 mod export;
+mod factors;
 mod files;
 mod folder;
 mod import;
@@ -33,6 +36,7 @@ mod shell;
 mod show;
 mod text;
 mod train;
+mod transfer;
 mod traverse;
 
 use crate::cli::{BenchCommand, Cli, Command, TrainArgs};
@@ -161,6 +165,9 @@ fn switches(command: &Command) -> (bool, bool) {
         Command::Traverse(args) => &args.run,
         Command::Latent(args) => &args.run,
         Command::Disentangle(args) => &args.run,
+        Command::Attributes(args) => &args.run,
+        Command::Edit(args) => &args.run,
+        Command::Transfer(args) => &args.run,
     };
     (run.quiet, run.json)
 }
@@ -184,6 +191,9 @@ fn dispatch(command: Command, report: &Report) -> Result<()> {
         Command::Traverse(args) => traverse::run(&args, report),
         Command::Latent(args) => latent::run(&args, report),
         Command::Disentangle(args) => disentangle::run(&args, report),
+        Command::Attributes(args) => attributes::run(&args, report),
+        Command::Edit(args) => edit::run(&args, report),
+        Command::Transfer(args) => transfer::run(&args, report),
         Command::Export(args) => export::run(&args, report),
         Command::Import(args) => import::run(&args, report),
         Command::Runs(args) => runs::run(&args, report),

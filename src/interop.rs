@@ -24,7 +24,7 @@ pub mod names;
 pub mod onnx;
 
 use crate::checkpoint::{Checkpoint, DataRecord, Tensor};
-use crate::config::{Config, ModelConfig};
+use crate::config::{Condition, Config, ModelConfig};
 use crate::data::table::{Column, ColumnKind};
 use crate::error::{Error, Result};
 use crate::graph::op::Source;
@@ -157,7 +157,7 @@ fn learned(checkpoint: &Checkpoint) -> Result<Option<Learned>> {
 /// Those of [`layers`].
 pub fn safetensors(checkpoint: &Checkpoint, run: &Path) -> Result<Vec<(String, Vec<u8>)>> {
     let layers = layers(checkpoint)?;
-    let config = config(checkpoint, &layers)?;
+    let config = config(checkpoint, &exported(checkpoint, &layers)?)?;
     let card = card::safetensors(checkpoint, &layers, run);
     Ok(vec![
         (PARAMETERS.into(), crate::checkpoint::tensors::encode(&exported(checkpoint, &layers)?)?),
@@ -193,17 +193,33 @@ pub fn imprecise(checkpoint: &Checkpoint) -> Option<String> {
 /// The files of a folder in the format `onnx`.
 ///
 /// # Errors
-/// Those of [`layers`]; [`Error::Usage`] for a layer that has no form in ONNX.
+/// Those of [`layers`]; [`Error::Usage`] for what has no form in ONNX.
 pub fn onnx(checkpoint: &Checkpoint, run: &Path) -> Result<Vec<(String, Vec<u8>)>> {
     plainly_shown(&checkpoint.config.model, "onnx")?;
     let layers = layers(checkpoint)?;
-    let config = config(checkpoint, &layers)?;
+    let config = config(checkpoint, &exported(checkpoint, &layers)?)?;
     let card = card::onnx(checkpoint, run);
-    Ok(vec![
+    let classifier = checkpoint.config.model.condition == Condition::Inferred;
+    let classifier = classifier.then(|| onnx::classifier(checkpoint)).transpose()?;
+    let mut files = vec![
         (onnx::ENCODER.into(), onnx::encoder(checkpoint)?),
         (onnx::DECODER.into(), onnx::decoder(checkpoint)?),
         (CONFIG.into(), config),
         (CARD.into(), card.into_bytes()),
+    ];
+    files.extend(classifier.map(|bytes| (onnx::CLASSIFIER.to_owned(), bytes)));
+    Ok(files)
+}
+
+/// The files of a folder in the format `onnx` of a prior of codes.
+///
+/// # Errors
+/// Those of [`onnx::prior`].
+pub fn prior(checkpoint: &Checkpoint, run: &Path) -> Result<Vec<(String, Vec<u8>)>> {
+    Ok(vec![
+        (onnx::PRIOR.into(), onnx::prior(checkpoint)?),
+        (CONFIG.into(), config(checkpoint, &checkpoint.parameters)?),
+        (CARD.into(), card::prior(checkpoint, run).into_bytes()),
     ])
 }
 
@@ -223,12 +239,10 @@ pub fn plainly_shown(config: &ModelConfig, format: &str) -> Result<()> {
 
 /// `config.json`: the whole configuration, what is known of the data, how far training had come, the tensors, and what the
 /// decoder has learned once for all examples.
-fn config(checkpoint: &Checkpoint, layers: &[Linear]) -> Result<Vec<u8>> {
+fn config(checkpoint: &Checkpoint, tensors: &[(String, Tensor)]) -> Result<Vec<u8>> {
     let progress = &checkpoint.progress;
-    let tensors: Vec<Value> = exported(checkpoint, layers)?
-        .iter()
-        .map(|(name, tensor)| json!({ "name": name, "shape": tensor.shape }))
-        .collect();
+    let tensors: Vec<Value> =
+        tensors.iter().map(|(name, tensor)| json!({ "name": name, "shape": tensor.shape })).collect();
     let mut value = json!({
         "format": FORMAT,
         "program": concat!("elbo ", env!("CARGO_PKG_VERSION")),
@@ -240,8 +254,14 @@ fn config(checkpoint: &Checkpoint, layers: &[Linear]) -> Result<Vec<u8>> {
         "tensors": tensors,
     });
     // The files of ONNX have no place for it, and the configuration says where it began.
-    if let Some(learned) = learned(checkpoint)? {
-        value["learned"] = json!(learned);
+    if checkpoint.config.model.prior_codes == 0 {
+        if let Some(learned) = learned(checkpoint)? {
+            value["learned"] = json!(learned);
+        }
+        if checkpoint.config.model.condition == Condition::Inferred {
+            let parameters = checkpoint.parameters.iter().map(|(name, tensor)| (name.as_str(), &tensor.values[..]));
+            value["class_log_prior"] = json!(model(checkpoint)?.class_log_prior(parameters));
+        }
     }
     let mut text = serde_json::to_vec_pretty(&value).map_err(|e| Error::Bug(format!("writing {CONFIG}: {e}")))?;
     text.push(b'\n');

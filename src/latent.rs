@@ -8,6 +8,7 @@ mod pca;
 mod tsne;
 
 pub use gmm::Gmm;
+pub(crate) use gmm::cholesky;
 pub use pca::{Pca, pca};
 #[cfg(feature = "tsne")]
 pub use tsne::{EPOCHS, tsne};

@@ -127,6 +127,7 @@ pub mod impute;
 pub mod latent;
 pub mod recommend;
 
+pub mod attributes;
 pub mod disentangle;
 
 // What is kept of it.

@@ -531,6 +531,13 @@ pub struct DisentangleArgs {
     #[arg(long, value_name = "FOLDER")]
     pub out: Option<PathBuf>,
 
+    /// PNG file: each latent varied, by the factor it follows
+    ///
+    /// A picture in which a row varies one latent, as `elbo traverse` does: rows stand in the order of the factors that their
+    /// latents follow, and of several that follow one the one that tells most of it comes first. Which is which is printed.
+    #[arg(long, value_name = "FILE")]
+    pub picture: Option<PathBuf>,
+
     /// Key of what is drawn [default: the run's]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,

@@ -22,7 +22,7 @@ fn the_definitions_are_consistent() {
 fn short_help_fits_a_screen_and_long_help_has_an_example() {
     let mut found = Vec::new();
     commands(&Cli::command(), "", &mut found);
-    assert_eq!(found.len(), 31);
+    assert_eq!(found.len(), 34);
     for (path, command) in found {
         let short = command.clone().term_width(80).render_help().to_string();
         assert!(short.lines().count() <= 24, "{path} -h has {} lines:\n{short}", short.lines().count());
@@ -86,6 +86,9 @@ fn what_does_not_parse_exits_with_2_and_names_the_flag() {
         ("elbo score r --samples 5 --mean-field", "--mean-field"),
         ("elbo score r --features", "--out"),
         ("elbo score r --normal a", "--labels"),
+        ("elbo edit r", "--attribute"),
+        ("elbo edit r --attribute a --strength -1,far", "--strength"),
+        ("elbo transfer r --content 0", "--style"),
         ("elbo bench", "step"),
         ("elbo bench matmul 3 4", "<K>"),
         ("elbo trian", "train"),

@@ -1,34 +1,24 @@
 //! `elbo disentangle`: how well latent dimensions follow known factors of variation.
 
-mod factors;
-
-use super::open;
+use super::factors::{self, Factor};
+use super::{classes, open, show as drawn, traverse};
 use crate::cli::DisentangleArgs;
-use crate::data::{Dataset, Format, sprites};
+use crate::data::Dataset;
 use crate::disentangle::{Dci, Examples, Information, Sap, Varied, dci, factor_vae, information, sap};
 use crate::durable;
 use crate::error::{Error, Result};
 use crate::model::tasks::{ENCODE, Need};
 use crate::report::human::count;
 use crate::report::table::table;
-use crate::report::{Report, npy};
+use crate::report::{Report, npy, scatter};
 use crate::rng::{Philox, Stream};
-use crate::session::{BATCH, Purpose};
+use crate::session::{BATCH, Posterior, Purpose, Session};
 use rand::seq::SliceRandom;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// Examples that are scored where no number is asked for, as in `disentanglement_lib`.
 const COUNT: usize = 10_000;
-
-/// A factor of all examples of a data set.
-struct Factor {
-    name: String,
-    /// The value of each example, by its place in the data set.
-    values: Vec<u32>,
-    /// Whether values have an order; otherwise they are kinds.
-    ordered: bool,
-}
 
 /// Everything that is said of a representation.
 struct Scores {
@@ -61,6 +51,11 @@ pub fn run(args: &DisentangleArgs, report: &Report) -> Result<()> {
     if let Some(folder) = &args.out {
         files(folder).iter().try_for_each(|file| trained.spare(file))?;
     }
+    if let Some(picture) = &args.picture {
+        super::files::format("--picture ", picture, &["png"])?;
+        trained.spare(picture)?;
+        trained.session.model.need(&[Need::Numbers, Need::NoCategories], "elbo disentangle --picture")?;
+    }
     let session = &mut trained.session;
     session.model.need(&[Need::Numbers, Need::Values], "elbo disentangle")?;
     let (part, name) = match args.part {
@@ -68,8 +63,7 @@ pub fn run(args: &DisentangleArgs, report: &Report) -> Result<()> {
         None => (0..session.data()?.len(), "whole"),
     };
     let mut factors = known(session.data()?, args.factors.as_deref())?;
-    let kinds = args.kinds.as_deref().map(|kinds| kinds.split(',').collect::<Vec<_>>()).unwrap_or_default();
-    unordered(&mut factors, &kinds)?;
+    factors::unordered(&mut factors, args.kinds.as_deref())?;
     let seed = args.seed.unwrap_or(session.config.train.seed);
     // Drawn at random, so that what is fitted to the first of them may be tested on the last.
     let mut examples: Vec<u32> = part.map(|at| at as u32).collect();
@@ -79,11 +73,11 @@ pub fn run(args: &DisentangleArgs, report: &Report) -> Result<()> {
     let of = |factor: &Factor| examples.iter().map(|&at| factor.values[at as usize]).collect::<Vec<u32>>();
     let chosen = factors.iter().map(|factor| (factor.name.clone(), of(factor), factor.ordered)).collect();
     let scored = Examples::new(posterior.means.clone(), posterior.latent, chosen)?;
-    let made = match &args.out {
+    let mut made = match &args.out {
         Some(folder) => save(folder, &posterior.means, &factors, &examples)?,
         None => vec![],
     };
-    let (examples, data) = (scored, session.record.name.clone());
+    let (first, examples, data) = (examples[0], scored, session.record.name.clone());
     let scores = Scores::of(&examples, seed);
     report.note(&format!("scored   {} examples ({name} part of {data})", count(examples.len() as u64)));
     for name in examples.constant() {
@@ -91,6 +85,18 @@ pub fn run(args: &DisentangleArgs, report: &Report) -> Result<()> {
     }
     show(&scores, &examples, report);
     let mut value = as_json(&scores, &examples);
+    if let Some(picture) = &args.picture {
+        let followed = followed(&scores.information, &examples);
+        let order: Vec<usize> = followed.iter().map(|it| it.0).collect();
+        draw(session, &posterior, &order, first, picture, report)?;
+        let row = |(row, &(latent, k, share)): (usize, &(usize, usize, f64))| {
+            vec![row.to_string(), latent.to_string(), examples.factors()[k].name.clone(), format!("{share:.3}")]
+        };
+        let rows: Vec<Vec<String>> = followed.iter().enumerate().map(row).collect();
+        report.result(&format!("\n{}", table(&["row", "latent", "follows", "told of it"], &rows)));
+        value["order"] = json!(order);
+        made.push(picture.clone());
+    }
     value["data"] = json!(data);
     value["part"] = json!(name);
     value["seed"] = json!(seed);
@@ -105,35 +111,15 @@ pub fn run(args: &DisentangleArgs, report: &Report) -> Result<()> {
 /// The factors of a data set: those of a file, or those that sprites were drawn with.
 fn known(data: &Dataset, file: Option<&Path>) -> Result<Vec<Factor>> {
     if let Some(file) = file {
-        return factors::read(file, data);
+        return factors::read(file, data, false);
     }
-    if data.format != Format::Sprites {
-        return Err(Error::Usage(format!(
+    factors::drawn(data).ok_or_else(|| {
+        Error::Usage(format!(
             "{}: the factors of its examples are not known; name a file that has them, a row for each example, by \
              --factors FILE.csv or FILE.npy, or take a run on `sprites`",
             data.name
-        )));
-    }
-    let coloured = data.shape[0] == 3;
-    let values: Vec<Vec<u32>> = (0..data.len() as u32).map(|number| sprites::values(number, coloured)).collect();
-    let named = |(k, factor): (usize, &sprites::Factor)| Factor {
-        name: factor.name.into(),
-        values: values.iter().map(|values| values[k]).collect(),
-        ordered: factor.ordered,
-    };
-    Ok(sprites::factors(coloured).iter().enumerate().map(named).collect())
-}
-
-/// Takes the values of the factors of these names for kinds.
-fn unordered(factors: &mut [Factor], kinds: &[&str]) -> Result<()> {
-    for kind in kinds {
-        let names = factors.iter().map(|factor| factor.name.clone()).collect::<Vec<_>>().join(", ");
-        let factor = factors.iter_mut().find(|factor| factor.name == kind.trim());
-        factor
-            .ok_or_else(|| Error::Usage(format!("--kinds {kind}: there is no such factor; there are {names}")))?
-            .ordered = false;
-    }
-    Ok(())
+        ))
+    })
 }
 
 /// What is written into a folder.
@@ -182,6 +168,47 @@ fn show(scores: &Scores, examples: &Examples, report: &Report) {
     };
     let rows: Vec<Vec<String>> = information.mutual.chunks_exact(factors.len()).enumerate().map(of_latent).collect();
     report.result(&format!("\n{}", table(&["latent", "follows", "told of it", "modularity"], &rows)));
+}
+
+/// Latents with the factor that each follows and the share of it that they tell, in the order of the factors; those that follow one by
+/// how much they tell of it.
+fn followed(information: &Information, examples: &Examples) -> Vec<(usize, usize, f64)> {
+    let of_latent = |(latent, told): (usize, &[f64])| {
+        let k = best(told.iter().copied());
+        (latent, k, told[k] / information.entropies[k])
+    };
+    let mut all: Vec<_> =
+        information.mutual.chunks_exact(examples.factors().len()).enumerate().map(of_latent).collect();
+    all.sort_by(|a, b| a.1.cmp(&b.1).then(b.2.total_cmp(&a.2)));
+    all
+}
+
+/// Pictures from end to end of a row.
+const STEPS: usize = 9;
+
+/// How far rows go to both sides, in deviations.
+const RANGE: f32 = 3.0;
+
+/// Draws a row for each latent, in which it alone varies. A conditional model decodes all as the class of one example.
+fn draw(
+    session: &mut Session,
+    posterior: &Posterior,
+    order: &[usize],
+    example: u32,
+    picture: &Path,
+    report: &Report,
+) -> Result<()> {
+    open::check_steps(STEPS, order.len())?;
+    let units = traverse::units(session, posterior, 0);
+    let start: Vec<f32> = units.iter().map(|unit| unit[0]).collect();
+    let latents = traverse::varied(&start, &units, order.iter().copied(), RANGE, STEPS);
+    let class = session.labels(&[example])?.first().copied();
+    if let Some(class) = class {
+        let name = scatter::name(class, session.record.classes.as_deref());
+        report.note(&format!("decoded  as class {name}"));
+    }
+    let decoded = session.decode(&latents, &classes::repeated(class, order.len() * STEPS))?;
+    drawn::save(picture, &decoded, &session.record, STEPS)
 }
 
 /// The place of the largest number, the first of several.

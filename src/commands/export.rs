@@ -27,16 +27,13 @@ const EXAMPLES: usize = 1024;
 pub fn run(args: &ExportArgs, report: &Report) -> Result<()> {
     folder::check_empty(&args.out, "")?;
     let run = &sweep::one_model(&args.run)?;
-    let checkpoint = open::load(run, report)?;
-    if checkpoint.config.model.condition == Condition::Inferred {
-        return Err(Error::Usage(
-            "model.condition = inferred: elbo export has no form for a classifier beside encoder and decoder; `elbo predict` \
-             and `elbo embed` write what the model says of examples"
-                .into(),
-        ));
+    let checkpoint = open::load_any(run, report)?;
+    if args.format != Format::Onnx {
+        only_onnx(&checkpoint)?;
     }
     let run = open::folder_of(run);
     let files = match args.format {
+        Format::Onnx if checkpoint.config.model.prior_codes > 0 => interop::prior(&checkpoint, &run)?,
         Format::Safetensors => interop::safetensors(&checkpoint, &run)?,
         Format::Onnx => interop::onnx(&checkpoint, &run)?,
         Format::Web => {
@@ -61,6 +58,25 @@ pub fn run(args: &ExportArgs, report: &Report) -> Result<()> {
     }
     report.json(&json!({ "epoch": checkpoint.progress.epoch, "step": checkpoint.progress.step, "files": paths }));
     report.result(&args.out.display().to_string());
+    Ok(())
+}
+
+/// Refuses models that only ONNX has a form for.
+fn only_onnx(checkpoint: &Checkpoint) -> Result<()> {
+    let model = &checkpoint.config.model;
+    if model.prior_codes > 0 {
+        return Err(Error::Usage(format!(
+            "this is the prior of the codes of a VQ-VAE (model.prior_codes = {}), and no autoencoder: it is exported by --format onnx",
+            model.prior_codes
+        )));
+    }
+    if model.condition == Condition::Inferred {
+        return Err(Error::Usage(
+            "model.condition = inferred: pages and safetensors have no form for a classifier beside encoder and decoder; take \
+             --format onnx"
+                .into(),
+        ));
+    }
     Ok(())
 }
 

@@ -49,7 +49,7 @@ pub fn spare(out: &Path, sources: &[&str], run: Option<&Path>) -> Result<()> {
     if sweep.is_some_and(|above| ["members.csv", "sweep.toml", "best"].iter().any(|own| file == above.join(own))) {
         return refuse(format!("a file of the sweep around {}", run.display()));
     }
-    let own = ["config.toml", "metrics.csv", "members.csv", "sweep.toml", "threshold.json"];
+    let own = ["config.toml", "metrics.csv", "members.csv", "sweep.toml", "threshold.json", "attributes.json"];
     let within = file.strip_prefix(&folder).ok();
     if within.is_some_and(|name| name.starts_with("checkpoints") || own.iter().any(|own| name == Path::new(own))) {
         return refuse(format!("a file of the run {}", run.display()));

@@ -348,7 +348,10 @@ pub fn load(run: &Path, report: &Report) -> Result<Checkpoint> {
 }
 
 /// The same, also of a prior of codes.
-fn load_any(run: &Path, report: &Report) -> Result<Checkpoint> {
+///
+/// # Errors
+/// Those of [`checkpoint::load_result`].
+pub fn load_any(run: &Path, report: &Report) -> Result<Checkpoint> {
     let (checkpoint, warnings) = checkpoint::load_result(run)?;
     for warning in warnings {
         report.warn(&warning);

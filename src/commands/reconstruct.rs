@@ -67,7 +67,10 @@ pub fn run(args: &ReconstructArgs, report: &Report) -> Result<()> {
 }
 
 /// The examples of a part that are named by their index in it, or else some.
-fn shown(named: &[usize], count: usize, part: &Range<usize>, name: &str) -> Result<Vec<u32>> {
+///
+/// # Errors
+/// Those of [`open::example`].
+pub fn shown(named: &[usize], count: usize, part: &Range<usize>, name: &str) -> Result<Vec<u32>> {
     if !named.is_empty() {
         return named.iter().map(|&index| open::example("--example", index, part, name)).collect();
     }

@@ -44,7 +44,7 @@ pub fn save(path: &Path, examples: &[f32], record: &DataRecord, columns: usize) 
     match record.table().filter(|_| !ends_in(path, "png")) {
         Some(encoding) => {
             let rows = examples.chunks_exact(encoding.width()).map(|row| encoding.cells(&encoding.undo(row)));
-            write(path, encoding, None, rows)
+            write(path, encoding, &[], rows)
         }
         None => grid::save(path, &drawn(examples, record), pictured(record), columns),
     }
@@ -57,16 +57,49 @@ pub fn save(path: &Path, examples: &[f32], record: &DataRecord, columns: usize) 
 /// [`crate::error::Error::Disk`] where the file cannot be written, [`crate::error::Error::Usage`] where a picture is
 /// asked for that cannot be drawn.
 pub fn classes(path: &Path, examples: &[f32], names: &[&str], record: &DataRecord, columns: usize) -> Result<()> {
-    let written = !ends_in(path, "png") && !ends_in(path, "npy") && !names.is_empty();
+    let marks: Vec<Vec<String>> = names.iter().map(|&name| vec![name.to_owned()]).collect();
+    marked(path, examples, (&["class"], &marks), record, columns)
+}
+
+/// Writes examples and what marks each: in a table in columns of these names in front, in a picture as [`save`] does. Without
+/// marks there are no such columns.
+///
+/// # Errors
+/// Those of [`save`].
+pub fn marked(
+    path: &Path,
+    examples: &[f32],
+    (names, marks): (&[&str], &[Vec<String>]),
+    record: &DataRecord,
+    columns: usize,
+) -> Result<()> {
+    let written = !ends_in(path, "png") && !ends_in(path, "npy") && !marks.is_empty();
     let Some(encoding) = record.table().filter(|_| written) else {
         return save(path, examples, record, columns);
     };
-    let rows = examples.chunks_exact(encoding.width()).zip(names).map(|(row, &name)| {
-        let mut cells = encoding.cells(&encoding.undo(row));
-        cells.insert(0, name.to_owned());
-        cells
-    });
-    write(path, encoding, Some("class"), rows)
+    let rows = examples
+        .chunks_exact(encoding.width())
+        .zip(marks)
+        .map(|(row, marks)| [&marks[..], &encoding.cells(&encoding.undo(row))].concat());
+    write(path, encoding, names, rows)
+}
+
+/// Draws a table of examples [rows · columns, D] below others, [columns, D], and to the right of others, [rows, D]. The corner is
+/// empty.
+///
+/// # Errors
+/// Those of [`save`].
+pub fn crossed(path: &Path, [above, left, made]: [&[f32]; 3], record: &DataRecord) -> Result<()> {
+    let [above, left, made] = [above, left, made].map(|examples| drawn(examples, record));
+    let (shape, mut cells) = (pictured(record), vec![None]);
+    let size: usize = shape.iter().product();
+    let columns = above.len() / size;
+    cells.extend(above.chunks_exact(size).map(Some));
+    for (first, rest) in left.chunks_exact(size).zip(made.chunks_exact(size * columns)) {
+        cells.push(Some(first));
+        cells.extend(rest.chunks_exact(size).map(Some));
+    }
+    grid::cells(path, cells, shape, columns + 1)
 }
 
 /// Writes examples and their reconstructions: in a picture below each other, in a table one after the other, in an array
@@ -94,7 +127,7 @@ pub fn pairs(path: &Path, originals: &[f32], reconstructed: &[f32], record: &Dat
             cells
         })
     });
-    write(path, encoding, Some("row"), rows)
+    write(path, encoding, &["row"], rows)
 }
 
 /// What messages call a picture that is no file of its own.
@@ -169,9 +202,9 @@ fn drawn(examples: &[f32], record: &DataRecord) -> Vec<f32> {
     examples.iter().map(|&value| ((value - low) / scale) as f32).collect()
 }
 
-/// Writes rows below the names of the columns, of which there may be one more in front.
-fn write(path: &Path, encoding: &Encoding, first: Option<&str>, rows: impl Iterator<Item = Vec<String>>) -> Result<()> {
+/// Writes rows below the names of the columns, of which there may be more in front.
+fn write(path: &Path, encoding: &Encoding, first: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Result<()> {
     let names = encoding.columns.iter().map(|column| column.name.clone());
-    let header: Vec<String> = first.map(str::to_owned).into_iter().chain(names).collect();
+    let header: Vec<String> = first.iter().map(|&name| name.to_owned()).chain(names).collect();
     csv::save(path, &header, rows)
 }

@@ -10,7 +10,7 @@ use crate::latent::between;
 use crate::model::tasks::{ENCODE, Need};
 use crate::report::Report;
 use crate::report::table::table;
-use crate::session::{BATCH, Purpose};
+use crate::session::{BATCH, Posterior, Purpose, Session};
 use serde_json::json;
 
 /// Draws a row for each dimension, in which it goes from −range to range while the others stay. Where the prior is N(0, 1) that
@@ -47,29 +47,20 @@ pub fn run(args: &TraverseArgs, report: &Report) -> Result<()> {
     classes::say_unseen(session, &classes::repeated(class, 1), report);
     let posterior = session.encode_layers(&part.map(|i| i as u32).collect::<Vec<_>>(), seed)?.swap_remove(layer);
     // Where no dimension has a rate, the codes say how much it tells.
-    let [mean, deviation] = posterior.moments();
+    let [_, deviation] = posterior.moments();
     let (sizes, what) = match posterior.rates() {
         Some(rates) => (rates, "rate in nats"),
-        None => (deviation.clone(), "deviation of the codes"),
+        None => (deviation, "deviation of the codes"),
     };
     let latent = sizes.len();
     let mut dimensions: Vec<usize> = (0..latent).collect();
     dimensions.sort_by(|&a, &b| sizes[b].total_cmp(&sizes[a]));
-    let standard = session.model.config.prior == Prior::Standard && layer == highest;
+    let units = units(session, &posterior, layer);
     let start = match centre {
         Some(example) => session.encode_layers(&[example], seed)?.swap_remove(layer).means,
-        None if standard => vec![0.0; latent],
-        None => mean.iter().map(|&mean| mean as f32).collect(),
+        None => units.iter().map(|unit| unit[0]).collect(),
     };
-    let mut latents = Vec::new();
-    for &dimension in dimensions.iter().take(most) {
-        let [middle, unit] = if standard { [0.0, 1.0] } else { [mean[dimension] as f32, deviation[dimension] as f32] };
-        for value in between(-range, range, steps) {
-            let first = latents.len();
-            latents.extend(&start);
-            latents[first + dimension] = middle + value * unit;
-        }
-    }
+    let latents = varied(&start, &units, dimensions.iter().copied().take(most), range, steps);
     let rows = latents.len() / latent;
     let decoded = session.decode_layer(layer, &latents, &classes::repeated(class, rows))?;
     let record = &trained.session.record;
@@ -93,4 +84,36 @@ pub fn run(args: &TraverseArgs, report: &Report) -> Result<()> {
     }));
     report.result(&file.display().to_string());
     Ok(())
+}
+
+/// Where each dimension of a layer has its middle, and its unit: 0 and 1 where the prior is N(0, 1), elsewhere mean and deviation of
+/// the codes.
+pub fn units(session: &Session, posterior: &Posterior, layer: usize) -> Vec<[f32; 2]> {
+    let highest = session.model.latents().len() - 1;
+    if session.model.config.prior == Prior::Standard && layer == highest {
+        return vec![[0.0, 1.0]; posterior.latent];
+    }
+    let [mean, deviation] = posterior.moments();
+    mean.iter().zip(deviation).map(|(&mean, deviation)| [mean as f32, deviation as f32]).collect()
+}
+
+/// Latents that are `start` but for one dimension each, which goes from −range to range of its units around its middle in `steps`
+/// steps, [dimensions · steps, Z].
+pub fn varied(
+    start: &[f32],
+    units: &[[f32; 2]],
+    dimensions: impl Iterator<Item = usize>,
+    range: f32,
+    steps: usize,
+) -> Vec<f32> {
+    let mut latents = Vec::new();
+    for dimension in dimensions {
+        let [middle, unit] = units[dimension];
+        for value in between(-range, range, steps) {
+            let first = latents.len();
+            latents.extend(start);
+            latents[first + dimension] = middle + value * unit;
+        }
+    }
+    latents
 }

@@ -25,7 +25,7 @@ use super::table::{Column, Encoding, Frame};
 use super::{Dataset, Labels, ReadOptions, places};
 use crate::config::{ColumnType, Domain, MAX_WIDTH, nearest};
 use crate::error::{Error, Result};
-pub use extend::{Added, extend, texts};
+pub use extend::{Added, Said, columns, extend, texts};
 use infer::Seen;
 use levels::Strangers;
 use marks::Marks;

@@ -3,7 +3,7 @@
 mod python;
 
 use super::linear::Linear;
-use super::onnx::{DECODER, ENCODER, OPSET};
+use super::onnx::{CLASSIFIER, DECODER, ENCODER, LOG_PROBABILITIES, OPSET, PRIOR};
 use super::{CODEBOOK, CONFIG, PARAMETERS};
 use crate::checkpoint::Checkpoint;
 use crate::config::{self, Activation, Binarise, Condition, Domain, ModelConfig};
@@ -13,7 +13,7 @@ use crate::model::likelihood::{self, Decode, Gives, Global, Learned, Natural, Py
 use crate::model::network::{self, Step};
 use crate::model::objective;
 use crate::model::presentation::{Logs, Presentation};
-use crate::model::{CLASS, CODES, Model};
+use crate::model::{CLASS, CODES, LOGITS, Model};
 use python::Body;
 use std::fmt::Write;
 use std::path::Path;
@@ -82,11 +82,28 @@ pub fn onnx(checkpoint: &Checkpoint, run: &Path) -> String {
     };
     let mut card = head(checkpoint);
     let count = super::model(checkpoint).map_or(0, |model| model.classes);
+    let infers = checkpoint.config.model.condition == Condition::Inferred;
+    let [classifier, opened, all] = if infers {
+        [
+            format!("- `{CLASSIFIER}`: `x` [batch, {width}] to `{LOG_PROBABILITIES}` [batch, {count}], log q(y|x).\n"),
+            format!("classifier = onnxruntime.InferenceSession(\"{CLASSIFIER}\")\n"),
+            "All".to_owned(),
+        ]
+    } else {
+        [String::new(), String::new(), "Both".to_owned()]
+    };
     let [told, class, given] = &match count {
         0 => [String::new(), String::new(), String::new()],
         _ => [
             format!(" and `{CLASS}` [batch, {count}], a one among zeros,"),
-            format!("y = numpy.eye({count}, dtype=numpy.float32)[[0]]\n"),
+            if infers {
+                format!(
+                    "log_q, = classifier.run([\"{LOG_PROBABILITIES}\"], {{\"x\": x}})\n\
+                     y = numpy.eye({count}, dtype=numpy.float32)[log_q.argmax(1)]\n"
+                )
+            } else {
+                format!("y = numpy.eye({count}, dtype=numpy.float32)[[0]]\n")
+            },
             format!(", \"{CLASS}\": y"),
         ],
     };
@@ -109,11 +126,11 @@ pub fn onnx(checkpoint: &Checkpoint, run: &Path) -> String {
     };
     let _ = write!(
         card,
-        "## Files\n\n- `{ENCODER}`: `x` [batch, {width}]{told} to {made}.\n- `{DECODER}`: {taken}{told} to `mean` \
+        "## Files\n\n{classifier}- `{ENCODER}`: `x` [batch, {width}]{told} to {made}.\n- `{DECODER}`: {taken}{told} to `mean` \
          [batch, {width}]{variance} of p(x|z){natural}.\n\
-         - `{CONFIG}`: everything about the model, for programs.\n\nBoth are ONNX of opset {OPSET}, f32, and take any \
+         - `{CONFIG}`: everything about the model, for programs.\n\n{all} are ONNX of opset {OPSET}, f32, and take any \
          number of rows at a time.\n\n## In Python\n\n```python\nimport numpy, onnxruntime\n\n\
-         encoder = onnxruntime.InferenceSession(\"{ENCODER}\")\ndecoder = onnxruntime.InferenceSession(\"{DECODER}\")\n\
+         {opened}encoder = onnxruntime.InferenceSession(\"{ENCODER}\")\ndecoder = onnxruntime.InferenceSession(\"{DECODER}\")\n\
          x = numpy.zeros((1, {width}), numpy.float32)\n{class}\
          {made_in_python}, {{\"x\": x{given}}})\n\
          again, = decoder.run([\"mean\"], {{\"{z}\": {code}{given}}})\n{logits}```\n\n{likelihoods}\
@@ -122,6 +139,50 @@ pub fn onnx(checkpoint: &Checkpoint, run: &Path) -> String {
         logits = log_likelihood(checkpoint, &format!("\"{z}\": {code}{given}")),
         likelihoods = likelihoods(checkpoint),
         imprecise = super::imprecise(checkpoint).map_or(String::new(), |line| format!("Beware: {line}.\n\n")),
+    );
+    card + &foot(checkpoint, run, "onnx")
+}
+
+/// The card of a folder with [`PRIOR`].
+pub fn prior(checkpoint: &Checkpoint, run: &Path) -> String {
+    let (model, data) = (&checkpoint.config.model, &checkpoint.progress.data);
+    let ([_, height, width], codes) = (data.shape, model.prior_codes);
+    let told = model.condition == Condition::Label;
+    let (cells, count) = (height * width, if told { data.class_count() } else { 0 });
+    let [told, class, given] = match count {
+        0 => [String::new(), String::new(), String::new()],
+        _ => [
+            format!(" and `{CLASS}` [batch, {count}], a one among zeros,"),
+            format!("y = numpy.eye({count}, dtype=numpy.float32)[[0]]\n"),
+            format!(", \"{CLASS}\": y"),
+        ],
+    };
+    let names = match &data.classes {
+        Some(names) => format!(
+            " It is told the class of the grid, a number from 0 to {}, for these: {}.",
+            names.len().saturating_sub(1),
+            names.join(", ")
+        ),
+        None => String::new(),
+    };
+    let card = format!(
+        "# {name}\n\nThe prior of the codes of a vector-quantised autoencoder: gated masked convolutions (van den Oord et al. \
+         2016), {layers} layers of {wide} channels, for grids of {height}x{width} codes of {codes}.{names}\n\n\
+         ## Files\n\n- `{PRIOR}`: `{CODES}` [batch, {cells}], whole numbers (i64), the cells row by row,{told} to `{LOGITS}` [batch, \
+         {codes}, {cells}]: of each cell the logits of its code given the cells before it; codes at and behind a cell do not \
+         change them.\n- `{CONFIG}`: everything about the model, for programs.\n\nIt is ONNX of opset {OPSET}, f32, and takes any \
+         number of rows at a time. The VQ-VAE whose codes these are lies in the folder of the run, in `codes/model`; its own \
+         `decoder.onnx` (`elbo export RUN/codes/model --format onnx`) makes examples of codes.\n\n\
+         ## In Python\n\n```python\nimport numpy, onnxruntime\n\n\
+         prior = onnxruntime.InferenceSession(\"{PRIOR}\")\nrandom = numpy.random.default_rng(0)\n\
+         codes = numpy.zeros((1, {cells}), numpy.int64)\n{class}\
+         for cell in range({cells}):\n    \
+         {LOGITS}, = prior.run([\"{LOGITS}\"], {{\"{CODES}\": codes{given}}})\n    \
+         p = numpy.exp({LOGITS}[0, :, cell] - {LOGITS}[0, :, cell].max())\n    \
+         codes[0, cell] = random.choice({codes}, p=p / p.sum())\n```\n\n",
+        name = checkpoint.config.name,
+        layers = model.prior_layers,
+        wide = model.prior_width,
     );
     card + &foot(checkpoint, run, "onnx")
 }
@@ -196,6 +257,12 @@ fn head(checkpoint: &Checkpoint) -> String {
     let told = match (model.condition, &data.classes) {
         (Condition::Label, Some(names)) => format!(
             " Both networks are told the class of the example, a number from 0 to {}, for these: {}.",
+            names.len() - 1,
+            names.join(", ")
+        ),
+        (Condition::Inferred, Some(names)) => format!(
+            " The class of an example is a latent, too, a number from 0 to {}, for these: {}; the classifier gives q(y|x), encoder and \
+             decoder are told a class, and log p(y) stands in `{CONFIG}` under `class_log_prior`.",
             names.len() - 1,
             names.join(", ")
         ),

@@ -6,6 +6,7 @@
 
 mod codes;
 mod images;
+mod prior;
 mod proto;
 
 use super::model;
@@ -20,10 +21,15 @@ use crate::model::network::Map;
 use crate::model::presentation::{Logs, Presentation, is_count};
 use crate::model::{CLASS, Model, likelihood};
 use images::Layout;
+pub use prior::{PRIOR, prior};
 use proto::Message;
 
 /// The file from examples to posteriors.
 pub const ENCODER: &str = "encoder.onnx";
+/// The file from examples to classes, where these are inferred.
+pub const CLASSIFIER: &str = "classifier.onnx";
+/// What it gives.
+pub const LOG_PROBABILITIES: &str = "log_probabilities";
 /// The file from latents to means.
 pub const DECODER: &str = "decoder.onnx";
 
@@ -45,20 +51,16 @@ const OUTPUT: u64 = 12;
 /// Those of [`super::layers`].
 pub fn encoder(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
     let model = model(checkpoint)?;
-    let graph = if model.has_codes() { model.encode_cells(1)? } else { model.encode(1)? };
+    let graph = if model.has_codes() {
+        model.encode_cells(1)?
+    } else if model.infers_classes() {
+        model.encode_as(1)?
+    } else {
+        model.encode(1)?
+    };
     let latent = model.config.latent;
     let mut file = File::new(checkpoint, &graph)?;
-    let what = match checkpoint.progress.data.encoding {
-        Some(_) if model.config.likelihood.domain() == Domain::Categories => {
-            "examples, of each value a 1 among zeros, or NaN in all places of one that is missing"
-        }
-        Some(_) => {
-            "examples in the units of the data, NaN for what is missing; of a binary column 0 or 1 for its first or \
-                    second level, of a category a 1 among zeros"
-        }
-        None => "examples in the units of the data",
-    };
-    file.part(INPUT, proto::value("x", model.width, what));
+    file.shown(&model);
     file.told(&model);
     file.nodes("stats")?;
     let stats = file.output("stats")?;
@@ -70,6 +72,24 @@ pub fn encoder(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
     file.part(OUTPUT, proto::value("mean", latent, "the mean of q(z|x)"));
     file.part(OUTPUT, proto::value("log_variance", latent, "the log-variance of q(z|x)"));
     Ok(file.finish("encoder", "The posterior q(z|x) of each example."))
+}
+
+/// `classifier.onnx`: `x` [batch, D] to [`LOG_PROBABILITIES`] [batch, C], log q(y|x), of a model that infers classes.
+///
+/// # Errors
+/// Those of [`super::layers`].
+pub fn classifier(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
+    let model = model(checkpoint)?;
+    let graph = model.class_logits(1)?;
+    let mut file = File::new(checkpoint, &graph)?;
+    file.shown(&model);
+    file.nodes("logits")?;
+    let logits = file.output("logits")?;
+    let axis = vec![proto::attribute("axis", 1)];
+    file.part(NODE, proto::node("LogSoftmax", LOG_PROBABILITIES, &[&logits], &[LOG_PROBABILITIES], axis));
+    let what = "log q(y|x) of each class, in the order of data.classes in config.json";
+    file.part(OUTPUT, proto::value(LOG_PROBABILITIES, model.classes, what));
+    Ok(file.finish("classifier", "The class of each example: q(y|x)."))
 }
 
 /// Log-variances of p(x|z) that the decoder's file gives: none, one for each value, or one for each numeric column.
@@ -181,6 +201,21 @@ impl<'a> File<'a> {
     fn node(&mut self, op: &str, inputs: &[&str], outputs: &[&str]) {
         let node = proto::node(op, outputs[0], inputs, outputs, vec![]);
         self.part(NODE, node);
+    }
+
+    /// The input of examples.
+    fn shown(&mut self, model: &Model) {
+        let what = match self.checkpoint.progress.data.encoding {
+            Some(_) if model.config.likelihood.domain() == Domain::Categories => {
+                "examples, of each value a 1 among zeros, or NaN in all places of one that is missing"
+            }
+            Some(_) => {
+                "examples in the units of the data, NaN for what is missing; of a binary column 0 or 1 for its first or \
+                    second level, of a category a 1 among zeros"
+            }
+            None => "examples in the units of the data",
+        };
+        self.part(INPUT, proto::value("x", model.width, what));
     }
 
     /// The second input of a conditional model.

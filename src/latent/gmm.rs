@@ -253,7 +253,7 @@ fn variance(points: &[f64], width: usize) -> f64 {
 }
 
 /// The lower triangular factor of a covariance whose lower half is given, with `least` added to each variance.
-fn cholesky(mut matrix: Vec<f64>, width: usize, least: f64) -> Vec<f64> {
+pub(crate) fn cholesky(mut matrix: Vec<f64>, width: usize, least: f64) -> Vec<f64> {
     for i in 0..width {
         for j in 0..=i {
             let known: f64 = (0..j).map(|k| matrix[i * width + k] * matrix[j * width + k]).sum();

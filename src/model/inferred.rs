@@ -118,8 +118,8 @@ impl Model {
         }
     }
 
-    /// log q(y|x) of examples, [B, D] → [B, C].
-    fn log_classes(&self, graph: &mut Graph, networks: &Networks, x: Id) -> Result<Id> {
+    /// Logits of the classes of examples, [B, D] → [B, C].
+    fn logits(&self, graph: &mut Graph, networks: &Networks, x: Id) -> Result<Id> {
         let mut h = self.presentation().encoder_input(graph, x)?;
         for (at, &w) in networks.classifier.iter().enumerate() {
             h = graph.add(Op::Affine { x: h, w })?;
@@ -127,6 +127,12 @@ impl Model {
                 h = graph.add(Op::Activation { x: h, kind: self.config.activation })?;
             }
         }
+        Ok(h)
+    }
+
+    /// log q(y|x) of examples, [B, D] → [B, C].
+    fn log_classes(&self, graph: &mut Graph, networks: &Networks, x: Id) -> Result<Id> {
+        let h = self.logits(graph, networks, x)?;
         let all = graph.reduce(Reduction::LogSumExp, Axis::Columns, h)?;
         graph.map([h, all], |[logit, all]| logit - all)
     }
@@ -228,6 +234,39 @@ impl Model {
         let log_q = self.log_classes(&mut graph, &networks, x)?;
         graph.output(CLASS_LOG_PROBABILITIES, log_q);
         Ok(graph)
+    }
+
+    /// The classifier by itself, for export: output `logits` [B, C].
+    ///
+    /// # Errors
+    /// None of a model that infers classes.
+    pub fn class_logits(&self, batch: usize) -> Result<Graph> {
+        let mut graph = Graph::new(batch);
+        let networks = self.declare(&mut graph)?;
+        let x = self.gather_as_stored(&mut graph)?;
+        let logits = self.logits(&mut graph, &networks, x)?;
+        graph.output("logits", logits);
+        Ok(graph)
+    }
+
+    /// The encoder by itself, for export: input [`CLASS`] [B], output `stats` [B, 2Z] of q(z|x, y) as that class.
+    ///
+    /// # Errors
+    /// None of a model that infers classes.
+    pub fn encode_as(&self, batch: usize) -> Result<Graph> {
+        let mut graph = Graph::new(batch);
+        let networks = self.declare(&mut graph)?;
+        let x = self.gather(&mut graph)?;
+        let class = self.given_class(&mut graph)?;
+        let encoded = self.encoder(&mut graph, &networks, x, class)?;
+        graph.output("stats", encoded.stats);
+        Ok(graph)
+    }
+
+    /// log p(y) of all classes by the parameters of a model that infers them, [C]: the shares of the labelled examples, or all alike.
+    pub fn class_log_prior<'a>(&self, mut parameters: impl Iterator<Item = (&'a str, &'a [f32])>) -> Vec<f32> {
+        let stored = parameters.find(|(name, _)| *name == CLASS_PRIOR).map(|(_, values)| values.to_vec());
+        stored.unwrap_or_else(|| vec![-(self.classes as f32).ln(); self.classes])
     }
 
     /// Importance weights of latents alone: the sum over classes is that of p(x) = Σ p(y) p(x|y) itself. The output is that of

@@ -96,6 +96,14 @@ pub fn sheet_of_pairs(
     draw(path, cells, shape, columns)
 }
 
+/// Draws cells row by row, `columns` to a row; where there is `None` the cell stays grey.
+///
+/// # Errors
+/// As for [`save`].
+pub fn cells(path: &Path, cells: Vec<Option<&[f32]>>, shape: [usize; 3], columns: usize) -> Result<()> {
+    durable::replace_file(path, &draw(path, cells, shape, columns)?)
+}
+
 /// The single images in a block of them; at least one.
 fn split<'a>(path: &Path, images: &'a [f32], shape: [usize; 3]) -> Result<Vec<&'a [f32]>> {
     if images.is_empty() || shape.contains(&0) {

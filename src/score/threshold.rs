@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::Method;
 use crate::checkpoint::Checkpoint;
@@ -123,12 +122,7 @@ pub struct MadeFor {
 impl MadeFor {
     /// The scores of a checkpoint by a method.
     pub fn new(checkpoint: &Checkpoint, score: Method) -> Self {
-        let mut sha = Sha256::new();
-        for (name, tensor) in &checkpoint.parameters {
-            sha.update(name);
-            tensor.values.iter().for_each(|value| sha.update(value.to_le_bytes()));
-        }
-        let model = sha.finalize().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+        let model = checkpoint.parameters_hash();
         Self { score, model }
     }
 }

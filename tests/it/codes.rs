@@ -405,6 +405,8 @@ fn codes_that_are_written_decode_to_reconstructions_and_what_is_none_is_refused(
         ("latent run", 2, "elbo latent is for models"),
         ("score run", 2, "elbo score is for models"),
         ("disentangle run", 2, "elbo disentangle is for models"),
+        ("attributes run", 2, "elbo attributes is for models"),
+        ("transfer run --content 0 --style 1", 2, "elbo transfer is for models"),
         ("eval run --samples 5", 2, "--samples is for models"),
         ("sample run --ex-post gmm", 2, "elbo sample --ex-post is for models"),
         ("embed run --std --out other.npy", 2, "elbo embed --std is for models"),

@@ -1,9 +1,14 @@
 //! `elbo disentangle`, on sprites and on data whose factors stand in a file.
 
 use crate::program::{content, elbo, json};
+use serde_json::Value;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap()
+}
 
 /// Trains a small model of 200 examples, 20 of them sprites' or glyphs' test part.
 fn train(folder: &Path, source: &str, more: &str) {
@@ -49,7 +54,23 @@ fn sprites_are_scored_without_a_file() {
     let as_number = json(at, "disentangle run --factors factors.csv");
     assert!(value["mig"] == as_number["mig"] && value["sap"] != as_number["sap"], "a kind is no number to SAP");
 
-    let said = elbo(at, "disentangle run --adapter cpu --part train -n 150").succeeded();
+    // Rows of the picture stand in the order of the factors that latents follow.
+    let drawn = json(at, "disentangle run --picture rows.png");
+    let told = drawn["mutual_information"].as_array().unwrap();
+    let follows = |latent: &Value| {
+        let own: Vec<f64> = told[latent.as_u64().unwrap() as usize].as_array().unwrap().iter().map(number).collect();
+        (0..5).fold(0, |best, k| if own[k] > own[best] { k } else { best })
+    };
+    let order = drawn["order"].as_array().unwrap();
+    assert_eq!((order.len(), drawn["files"][0].as_str()), (3, Some("rows.png")));
+    assert!(order.iter().map(follows).is_sorted(), "{drawn}");
+    let picture = fs::read(at.join("rows.png")).unwrap();
+    let side = |at: usize| u32::from_be_bytes(picture[at..at + 4].try_into().unwrap());
+    assert_eq!([side(16), side(20)], [9 * 65 - 1, 3 * 65 - 1]);
+    elbo(at, "disentangle run --adapter cpu --picture rows.npy").failed(2, "--picture rows.npy");
+    let said = elbo(at, "disentangle run --adapter cpu --part train -n 150 --picture rows.png").succeeded();
+    let header = |line: &str| line.split_whitespace().take(3).eq(["row", "latent", "follows"]);
+    assert!(said.out.lines().any(header), "{said:?}");
     assert!(said.err.contains("scored   150 examples (train part of sprites)"), "{said:?}");
     for word in ["MIG", "completeness (DCI)", "FactorVAE", "rotation", "follows"] {
         assert!(said.out.contains(word), "no {word} in {}", said.out);

@@ -280,11 +280,14 @@ fn a_table_with_few_labels_is_classified_and_so_is_one_without() {
         "eval run --samples 8",
         "score run --data without.csv --out scores.csv",
         "traverse run --class owl --out t.png",
+        "transfer run --content 0 --style 1,2 --out style.csv",
     ] {
         let outcome = elbo(at, &format!("{command} --adapter cpu"));
         assert!(outcome.code == Some(0), "{command}: {outcome:?}");
     }
-    elbo(at, "export run --format onnx --out exported").failed(2, "model.condition = inferred");
+    elbo(at, "export run --format web --out exported").failed(2, "model.condition = inferred");
+    elbo(at, "export run --format onnx --out exported").succeeded();
+    assert!(at.join("exported/classifier.onnx").is_file());
     elbo(at, "impute run --data without.csv --out f.csv --adapter cpu").failed(2, "no task \"impute\"");
 }
 

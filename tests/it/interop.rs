@@ -3,6 +3,7 @@
 mod card;
 mod codes;
 mod evaluator;
+mod inferred;
 
 use crate::program::{content, elbo, trained};
 use bytemuck::Zeroable;
@@ -231,7 +232,7 @@ pub fn checkpoint(name: &str, mut settings: Vec<(String, String)>, shape: [usize
         name if name.starts_with("holed") => Some(plain(shape.iter().product())),
         name => name.starts_with("scaled").then(|| encoding(shape.iter().product())),
     };
-    let classes = (config.model.condition == Condition::Label).then(|| ["a", "b", "c"].map(str::to_owned).to_vec());
+    let classes = (config.model.condition != Condition::None).then(|| ["a", "b", "c"].map(str::to_owned).to_vec());
     let (source, hash) = ("random".into(), "0".into());
     let data = DataRecord {
         name: source,

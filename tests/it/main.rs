@@ -1,6 +1,7 @@
 //! Tests that use the crate from outside.
 
 mod attacks;
+mod attributes;
 mod augment;
 mod categories;
 mod cli;

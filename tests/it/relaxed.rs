@@ -312,9 +312,13 @@ fn refuses(folder: &Path) {
         "export run --format safetensors --out o",
         "export run --format web --out w",
         "augment run --out a.npz --from posterior",
+        "attributes run",
     ] {
         let adapter = if line.starts_with("export") { "" } else { " --adapter cpu" };
         elbo(folder, &format!("{line}{adapter}")).failed(2, "(model.categories)");
     }
+    // The content is the categories, the style the numbers, where there are any.
+    let styled = elbo(folder, "transfer run --content 0 --style 1 --out s.png --adapter cpu");
+    assert!(styled.code == Some(0) || styled.err.contains("all categories"), "{styled:?}");
     elbo(folder, "traverse run --steps 7 --out t.png --adapter cpu").failed(2, "each of the 5 categories");
 }

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use ::csv::{ByteRecord, QuoteStyle, WriterBuilder};
 
-use super::header;
 use super::marks::Marks;
 use super::refill::commas;
 use super::rows::{Rows, for_each_row};
+use super::{header, no_column};
 use crate::config::DataConfig;
 use crate::error::{Error, Result};
 
@@ -94,6 +94,35 @@ pub fn texts(path: &Path, column: &str, rows: &[usize]) -> Result<Vec<String>> {
     Ok(rows.iter().map(|row| found[row].clone()).collect())
 }
 
+/// What a cell says, and the number that it is, if it is one; nothing where it is missing.
+pub type Said = Option<(String, Option<f64>)>;
+
+/// All cells of some columns of the table, column by column.
+///
+/// # Errors
+/// [`Error::Usage`] for a column that there is not; [`Error::Data`] where the table cannot be read.
+pub fn columns(path: &Path, config: &DataConfig, columns: &[String]) -> Result<Vec<Vec<Said>>> {
+    let complain = |what: String| Error::Data(format!("{}: {what}", path.display()));
+    let (names, delimiter) = header(path).map_err(complain)?;
+    let place = |column: &String| {
+        let found = names.iter().position(|name| name == column);
+        found.ok_or_else(|| {
+            Error::Usage(format!("column `{column}`: {}", no_column(&path.display().to_string(), &names, column)))
+        })
+    };
+    let places = columns.iter().map(place).collect::<Result<Vec<usize>>>()?;
+    let marks = Marks::new(config, delimiter);
+    let mut all = vec![Vec::new(); places.len()];
+    for_each_row(path, names.len(), |_, fields| {
+        for (column, &place) in all.iter_mut().zip(&places) {
+            let field = fields[place];
+            column.push((!marks.missing(field)).then(|| (field.to_owned(), marks.number(field))));
+        }
+        Ok(())
+    })?;
+    Ok(all)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,5 +141,9 @@ mod tests {
         let error = extend(&path, &DataConfig::default(), Added { mark: "d", ..added }).unwrap_err();
         assert!(error.to_string().contains("a column is called `d`"), "{error}");
         assert!(texts(&path, "e", &[0]).is_err());
+        let found = columns(&path, &DataConfig::default(), &["d".into(), "a".into()]).unwrap();
+        assert_eq!(found[0], [Some(("say \"it\"".into(), None)), None, Some(("z".into(), None))]);
+        assert_eq!(found[1][0], Some(("1,50".into(), Some(1.5))));
+        assert!(columns(&path, &DataConfig::default(), &["e".into()]).unwrap_err().exit_code() == 2);
     }
 }

@@ -99,17 +99,23 @@ pub fn list(name: &str, values: &[usize]) -> Message {
 
 /// `ValueInfoProto`: a matrix of floats [batch, width] that a model takes or gives.
 pub fn value(name: &str, width: usize, doc: &str) -> Message {
-    matrix(name, width, FLOAT, doc)
+    rows(name, &[width], FLOAT, doc)
+}
+
+/// The same of floats [batch, channels, cells].
+pub fn planes(name: &str, extents: [usize; 2], doc: &str) -> Message {
+    rows(name, &extents, FLOAT, doc)
 }
 
 /// The same of whole numbers.
 pub fn whole(name: &str, width: usize, doc: &str) -> Message {
-    matrix(name, width, INT64, doc)
+    rows(name, &[width], INT64, doc)
 }
 
-fn matrix(name: &str, width: usize, kind: u64, doc: &str) -> Message {
-    let shape =
-        Message::new().message(1, &Message::new().text(2, "batch")).message(1, &Message::new().int(1, width as u64));
+fn rows(name: &str, extents: &[usize], kind: u64, doc: &str) -> Message {
+    let batch = Message::new().message(1, &Message::new().text(2, "batch"));
+    let dimension = |shape: Message, &extent: &usize| shape.message(1, &Message::new().int(1, extent as u64));
+    let shape = extents.iter().fold(batch, dimension);
     let kind = Message::new().message(1, &Message::new().int(1, kind).message(2, &shape));
     Message::new().text(1, name).message(2, &kind).text(3, doc)
 }

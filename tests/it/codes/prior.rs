@@ -2,7 +2,7 @@
 //! cells that are not drawn as yet, and what a run of it is asked.
 
 use super::{GRID, LAYERS, ROUNDING, affine, last, narrow, read, wide};
-use crate::program::{command, elbo, json, outcome};
+use crate::program::{command, content, elbo, json, outcome};
 use crate::support::{compare, executors};
 use elbo::config;
 use elbo::data::batches::Batch;
@@ -381,6 +381,7 @@ fn refusals(folder: &Path) {
         ("interpolate whole", 2, none),
         ("compare whole", 2, none),
         ("score whole", 2, none),
+        ("attributes whole", 2, none),
         ("sample whole --draw", 2, "--draw is for autoencoders"),
         ("sample whole --temperature -1", 2, "a temperature of -1"),
         ("eval whole --samples 5", 2, "--samples: a prior of codes has no latents"),
@@ -398,7 +399,12 @@ fn refusals(folder: &Path) {
         at(line).failed(code, culprit);
         assert!(!folder.join("x").exists(), "{line}");
     }
-    elbo(folder, "export whole --format onnx --out exported").failed(2, none);
+    for format in ["web", "safetensors"] {
+        elbo(folder, &format!("export whole --format {format} --out x")).failed(2, "it is exported by --format onnx");
+    }
+    elbo(folder, "export whole --format onnx --out networks").succeeded();
+    let found: Vec<_> = content(&folder.join("networks")).into_iter().map(|(path, _)| path).collect();
+    assert_eq!(found, ["README.md", "config.json", "prior.onnx"].map(|name| folder.join("networks").join(name)));
     at("train --data glyphs --set data.examples=200 --set hidden=[4] --set validation=0 --epochs 1 --out numbers")
         .succeeded();
     at("train --prior-of numbers --out x").failed(2, "its latents are numbers");

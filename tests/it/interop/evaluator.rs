@@ -97,6 +97,10 @@ impl Matrix {
                 let values = self.values.iter().flat_map(|&value| vec![value; n]).collect();
                 Self { columns: c * n, values, extents: vec![c, n] }
             }
+            (&[c, 1, 1], &[d, high, wide]) if c == d => {
+                let values = self.values.iter().flat_map(|&value| vec![value; high * wide]).collect();
+                Self { columns: c * high * wide, values, extents: vec![c, high, wide] }
+            }
             _ => self.clone(),
         }
     }
@@ -134,10 +138,10 @@ pub fn ports(file: &[u8], number: u64) -> Vec<(String, usize)> {
     let port = |value: &&[u8]| {
         let kind = blobs(blobs(value, 2)[0], 1)[0];
         let dims = blobs(blobs(kind, 2)[0], 1);
-        assert_eq!((texts(dims[0], 2), dims.len()), (vec!["batch".to_owned()], 2));
+        assert_eq!(texts(dims[0], 2), ["batch".to_owned()]);
         // Codes alone are whole numbers.
         assert_eq!(ints(kind, 1), [if texts(value, 1) == ["codes"] { 7 } else { 1 }]);
-        (texts(value, 1).remove(0), ints(dims[1], 1)[0] as usize)
+        (texts(value, 1).remove(0), dims[1..].iter().map(|extent| ints(extent, 1)[0] as usize).product())
     };
     blobs(graph, number).iter().map(port).collect()
 }
@@ -164,6 +168,10 @@ pub fn run(file: &[u8], inputs: &[&[f32]]) -> BTreeMap<String, Vec<f64>> {
             names.iter().filter(|name| !name.is_empty()).map(|name| known[name].clone()).collect();
         let made = match &texts(node, 4)[0][..] {
             "Reshape" => vec![reshape(&inputs[0], &inputs[1])],
+            "Conv" if list(node, "pads")[..2] != list(node, "pads")[2..] => {
+                assert_eq!(list(node, "kernel_shape"), inputs[1].extents[2..]);
+                vec![masked(&list(node, "pads"), &inputs)]
+            }
             "Transpose" => vec![transpose(&inputs[0], &list(node, "perm"))],
             op @ ("Conv" | "ConvTranspose") => {
                 let transposed = op == "ConvTranspose";
@@ -232,15 +240,17 @@ fn operation(op: &str, inputs: &[Matrix]) -> Vec<Matrix> {
         ("Log", []) => a.map(f64::ln),
         ("Exp", []) => a.map(f64::exp),
         ("Softmax", []) => softmax(a),
+        ("LogSoftmax", []) => softmax(a).map(f64::ln),
         ("Concat", _) => concat(inputs),
         ("Max", others) => others.iter().fold(a.clone(), |most, other| most.zip(other, f64::max)),
         ("Min", [b]) => a.zip(b, f64::min),
         ("Clip", [low, high]) => a.map(|x| x.clamp(low.values[0], high.values[0])),
         ("Gemm", [weight, bias]) => product(a, weight, bias),
         ("MatMul", [weight]) => {
-            let flat = Matrix::new(a.extents[1], a.values.clone());
+            let mut extents = a.extents.clone();
+            let inner = std::mem::replace(extents.last_mut().expect("rows of numbers"), weight.columns);
+            let flat = Matrix::new(inner, a.values.clone());
             let made = product(&flat, weight, &Matrix::new(weight.columns, vec![0.0; weight.columns]));
-            let extents = vec![a.extents[0], weight.columns];
             Matrix { columns: extents.iter().product(), values: made.values, extents }
         }
         ("Gather", [index]) => {
@@ -329,6 +339,36 @@ pub fn convolution(transposed: bool, [stride, padding, below, right]: [usize; 4]
     Matrix { columns: outputs * high * wide, values, extents: vec![outputs, high, wide] }
 }
 
+/// A convolution of stride 1 by a kernel of any extents, with so many zeros above, on the left, below and on the right.
+fn masked(pads: &[usize], inputs: &[Matrix]) -> Matrix {
+    let [x, weight, bias] = inputs else { panic!("{} inputs", inputs.len()) };
+    let (&[channels, height, width], &[outputs, inner, high, wide]) = (&x.extents[..], &weight.extents[..]) else {
+        panic!("no image")
+    };
+    assert_eq!(
+        (inner, pads[0] + pads[2] + 1, pads[1] + pads[3] + 1),
+        (channels, high, wide),
+        "the grid keeps its extents"
+    );
+    let mut values = Vec::new();
+    for image in x.values.chunks_exact(x.columns) {
+        for at in 0..outputs * height * width {
+            let (output, row, column) = (at / width / height, at / width % height, at % width);
+            let mut sum = bias.values[output];
+            for tap in 0..channels * high * wide {
+                let (channel, y, x) = (tap / wide / high, row + tap / wide % high, column + tap % wide);
+                let inside = y >= pads[0] && x >= pads[1] && y - pads[0] < height && x - pads[1] < width;
+                if inside {
+                    let from = (channel * height + y - pads[0]) * width + x - pads[1];
+                    sum += image[from] * weight.values[output * channels * high * wide + tap];
+                }
+            }
+            values.push(sum);
+        }
+    }
+    Matrix { columns: outputs * height * width, values, extents: vec![outputs, height, width] }
+}
+
 /// Each pixel of images [channels, height, width] made of some of the old ones, of the same channel: the mean over these.
 fn pixels(x: &Matrix, [high, wide]: [usize; 2], from: impl Fn(usize, usize) -> Vec<[usize; 2]>) -> Matrix {
     let &[channels, height, width] = &x.extents[..] else { panic!("no image") };
@@ -408,10 +448,12 @@ fn concat(parts: &[Matrix]) -> Matrix {
 fn split(x: &Matrix, widths: &Matrix) -> Vec<Matrix> {
     let mut from = 0;
     let part = |width: &f64| {
-        let (begin, columns) = (from, *width as usize);
+        let mut extents = x.extents.clone();
+        extents[0] = *width as usize;
+        let (begin, columns) = (from, extents.iter().product::<usize>());
         from += columns;
         let values = x.values.chunks_exact(x.columns).flat_map(|row| row[begin..begin + columns].to_vec()).collect();
-        Matrix::new(columns, values)
+        Matrix { columns, values, extents }
     };
     let parts: Vec<Matrix> = widths.values.iter().map(part).collect();
     assert_eq!(from, x.columns, "everything is given out");
