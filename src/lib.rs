@@ -127,6 +127,8 @@ pub mod impute;
 pub mod latent;
 pub mod recommend;
 
+pub mod compress;
+
 pub mod disentangle;
 
 // What is kept of it.
