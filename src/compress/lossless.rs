@@ -3,8 +3,8 @@
 //! posterior, and puts the bits back which the draw took: an example so costs −log p(x|z) − log p(z) + log q(z|x), in the mean
 //! −ELBO. The bits of the first draws come from a fixed supply and stay in the file.
 
-use super::ans::{Ans, Interval, Shares};
-use super::bins::{self, BIN_BITS, Bins, Normal};
+use super::ans::{Ans, Shares};
+use super::bins::{BINS, Bins, Normal};
 use super::file::{File, Kind, checksum, damaged};
 use super::network::{Given, Network};
 use super::portable::exp;
@@ -75,9 +75,8 @@ impl Lossless {
     /// The checksum of what the networks and the bins are here, for a fixed example and a fixed latent.
     fn probed(&self) -> Result<u64> {
         let example: Vec<f32> = (0..self.model.width).map(|at| f32::from(u8::from(at * at % 7 < 3))).collect();
-        let latent: Vec<f64> = (0..self.model.config.latent)
-            .map(|at| Bins::get().centre((at as u32 * 7919 + 1234) % (1 << BIN_BITS)))
-            .collect();
+        let latent: Vec<f64> =
+            (0..self.model.config.latent).map(|at| Bins::get().centre((at as u32 * 7919 + 1234) % BINS)).collect();
         let given = Given { example: &example, class: Some(0), latent: &latent };
         let made = [self.encoder.run(given)?, self.decoder.run(given)?].concat();
         let bits = made.iter().chain(Bins::get().quantiles()).flat_map(|number| number.to_bits().to_le_bytes());
@@ -169,7 +168,7 @@ impl Lossless {
         let bins = Bins::get();
         let latent: Vec<u32> = posterior.iter().map(|&posterior| bins.pop(ans, posterior)).collect();
         self.values.push(ans, &self.decoded(&latent, class)?, x);
-        latent.iter().rev().for_each(|&bin| ans.push(bins::prior(bin), BIN_BITS));
+        latent.iter().rev().for_each(|&bin| bins.push_prior(ans, bin));
         if let Some(class) = class {
             self.classes().push(ans, class, |at| self.below_class(at));
         }
@@ -180,12 +179,7 @@ impl Lossless {
     fn pop(&self, ans: &mut Ans) -> Result<(Vec<f32>, Option<u32>)> {
         let told = self.model.is_told_classes();
         let class = told.then(|| self.classes().pop(ans, |at| self.below_class(at)));
-        let mut latent = Vec::with_capacity(self.model.config.latent);
-        for _ in 0..self.model.config.latent {
-            let bin = ans.peek(BIN_BITS);
-            ans.pop(Interval { start: bin, size: 1 }, BIN_BITS);
-            latent.push(bin);
-        }
+        let latent: Vec<u32> = (0..self.model.config.latent).map(|_| Bins::get().pop_prior(ans)).collect();
         let x = self.values.pop(ans, &self.decoded(&latent, class)?, self.model.width);
         let posterior = self.posterior(&x, class)?;
         for (&bin, &posterior) in latent.iter().zip(&posterior).rev() {

@@ -162,7 +162,8 @@ fn rounded_latents_and_codes_give_what_the_model_decodes() {
         let (bits, psnr) = (said["bits_per_example"].as_f64().unwrap(), said["psnr"].as_f64().unwrap());
         assert!(bits < last.0 && psnr < last.1 + 0.01, "{step}: {bits} bits, {psnr} dB after {last:?}");
         last = (bits, psnr);
-        let squares = source(&at.join("run")).iter().zip(&values).map(|(x, y)| (f64::from(*x) - y).powi(2));
+        let originals = source(&at.join("run"));
+        let squares = originals.iter().zip(&values).map(|(x, y)| (f64::from(*x) - y).powi(2));
         let found = -10.0 * (squares.sum::<f64>() / values.len() as f64).log10();
         assert!((found - psnr).abs() < 0.01, "{step}: {found} dB, and {psnr} is said");
     }
