@@ -2,6 +2,7 @@
 
 mod attributes;
 mod bench;
+mod compress;
 mod inference;
 mod inspect;
 mod interop;
@@ -14,6 +15,7 @@ use clap::{Parser, Subcommand};
 
 pub use attributes::{AttributesArgs, EditArgs, Separate, TransferArgs};
 pub use bench::{BenchArgs, BenchCommand, BenchEvalArgs, BenchMatmulArgs, BenchStepArgs};
+pub use compress::{CompressArgs, DecompressArgs};
 pub use inference::{
     CompareArgs, DataPart, DecodeArgs, DisentangleArgs, EmbedArgs, EvalArgs, ExPost, ExamplesArgs, InterpolateArgs,
     LatentArgs, Method, Path, ReconstructArgs, ReportArgs, RunArgs, SampleArgs, Stochastic, TraverseArgs,
@@ -42,11 +44,11 @@ Commands (elbo COMMAND -h says more):
   score, predict, impute   Anomalies among rows, classes of rows, what they lack
   augment, recommend       More rows of rare classes; what users may choose next
   embed, decode            From examples to latents in a file, and back
+  compress, decompress     Examples in a small file, without loss or with some
   export, import           To and from other programs: safetensors, ONNX; a page
   runs, report, data       All runs; one as a page; what is in a source of data
-  plan                     What would be computed, step by step
+  plan, bench              What would be computed, step by step; how fast it is
   adapters, doctor         Which devices there are, and whether they work
-  bench                    How fast training is
   completions, man         For the shell, and for `man elbo`
   help                     The help of a command
 
@@ -196,6 +198,25 @@ Examples:
   elbo decode runs/first z.npy --out x.npy
   elbo decode runs/first z.csv --out grid.png")]
     Decode(DecodeArgs),
+
+    /// Make examples small with a trained model
+    ///
+    /// Writes examples to a file of about -ELBO bits by bits-back coding, from which `elbo decompress` gives back every bit of
+    /// them; with --lossy far fewer bits, from which it makes what the model decodes.
+    #[command(after_long_help = "\
+Examples:
+  elbo compress runs/first --part test --out test.elbo
+  elbo compress runs/first --data photos/ --lossy --step 0.2 --out photos.elbo")]
+    Compress(CompressArgs),
+
+    /// Give back what was compressed
+    ///
+    /// Gives back the examples of a file that `elbo compress` wrote with the same model, on this machine or another.
+    #[command(after_long_help = "\
+Examples:
+  elbo decompress runs/first test.elbo --out test.npy
+  elbo decompress runs/first photos.elbo --out photos/")]
+    Decompress(DecompressArgs),
 
     /// Show what lies between two examples
     ///

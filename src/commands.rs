@@ -7,7 +7,9 @@ mod bench;
 mod cells;
 mod classes;
 mod compare;
+mod compress;
 mod decode;
+mod decompress;
 mod describe;
 mod disentangle;
 mod doctor;
@@ -158,6 +160,8 @@ fn switches(command: &Command) -> (bool, bool) {
         Command::Recommend(args) => &args.run,
         Command::Report(args) => &args.run,
         Command::Decode(args) => &args.run,
+        Command::Compress(args) => &args.run,
+        Command::Decompress(args) => &args.run,
         Command::Score(args) => &args.run,
         Command::Impute(args) => &args.run,
         Command::Augment(args) => &args.run,
@@ -184,6 +188,8 @@ fn dispatch(command: Command, report: &Report) -> Result<()> {
         Command::Recommend(args) => recommend::run(&args, report),
         Command::Report(args) => report::run(&args, report),
         Command::Decode(args) => decode::run(&args, report),
+        Command::Compress(args) => compress::run(&args, report),
+        Command::Decompress(args) => decompress::run(&args, report),
         Command::Score(args) => score::run(&args, report),
         Command::Impute(args) => impute::run(&args, report),
         Command::Augment(args) => augment::run(&args, report),

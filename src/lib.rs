@@ -128,6 +128,8 @@ pub mod latent;
 pub mod recommend;
 
 pub mod attributes;
+pub mod compress;
+
 pub mod disentangle;
 
 // What is kept of it.

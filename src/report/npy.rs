@@ -54,6 +54,17 @@ pub fn save_whole(path: &Path, values: &[u32], shape: &[usize]) -> Result<()> {
     durable::replace_file(path, &file)
 }
 
+/// [`save`] of bytes, as u8.
+///
+/// # Errors
+/// As [`save`].
+pub fn save_bytes(path: &Path, values: &[u8], shape: &[usize]) -> Result<()> {
+    if shape.iter().product::<usize>() != values.len() {
+        return Err(Error::Bug(format!("{}: {} values are no array of shape {shape:?}", path.display(), values.len())));
+    }
+    durable::replace_file(path, &Content::Bytes(values).file(shape))
+}
+
 /// What an array in an archive holds, row-major.
 #[derive(Debug, Clone, Copy)]
 pub enum Content<'a> {

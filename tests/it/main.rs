@@ -6,6 +6,7 @@ mod augment;
 mod categories;
 mod cli;
 mod codes;
+mod compress;
 mod conditions;
 mod curves;
 mod dawn;
