@@ -52,4 +52,5 @@ mod training_loop;
 mod tutorials;
 mod updates;
 mod web;
+mod web_training;
 mod windows;
