@@ -104,7 +104,7 @@ fn pages(folder: &Path) -> Vec<PathBuf> {
                  objective.anneal_epochs=2 train.seed=4294967299"
             ),
             0,
-            8,
+            11,
         ),
         ("conditional", format!("{small} model.activation=silu optimizer.kind=rmsprop optimizer.momentum=0.5"), 4, 6),
         (
