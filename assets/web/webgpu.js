@@ -68,7 +68,7 @@ export class WebGpu {
         const { device } = this;
         const buffers = plan.buffers.map(({ role, words, values }) => {
             if (role === "parameters") {
-                return { buffer: this.parameters };
+                return { buffer: this.parameters, words };
             }
             return { buffer: role === "unused" ? null : this.#storage(new Uint32Array(values ?? words)), words };
         });
