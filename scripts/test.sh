@@ -125,7 +125,8 @@ python_tests() {
     built="$(cd "$built" && pwd)" && home="$built/python-module"
     rm -rf "$home" && mkdir -p "$home" && cp -r python/elbo python/tests "$home/" || return
     cp "$built/lib_elbo.so" "$home/elbo/_elbo.abi3.so" || return
-    (cd "$home" && ELBO_PROGRAM="$built/elbo" PYTHONPATH=. "$PYTHON" -m pytest -q -p no:cacheprovider tests)
+    (cd "$home" && ELBO_PROGRAM="$built/elbo" PYTHONPATH=. "$PYTHON" -m pytest -q -p no:cacheprovider tests) || return
+    PYTHONPATH="$home" "$PYTHON" python/examples/tour.py
 }
 
 # The compiler of WGSL of Chrome, likewise; it needs no driver to compile.

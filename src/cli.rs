@@ -290,11 +290,14 @@ Examples:
     /// Write a model for other programs
     ///
     /// Writes a folder with the model: its parameters as safetensors with PyTorch's names and layouts, or its encoder
-    /// and decoder as ONNX files; with each go a config.json and a model card.
+    /// and decoder as ONNX files; with each go a config.json and a model card. Or a page for browsers, which explores the
+    /// model and, with --train, trains it.
     #[command(after_long_help = "\
 Examples:
   elbo export runs/first --format safetensors --out exported
-  elbo export runs/first/checkpoints/best --format onnx --out networks")]
+  elbo export runs/first/checkpoints/best --format onnx --out networks
+  elbo export runs/first --format web --out page
+  elbo export --format web --train --set data.examples=3000 --out page")]
     Export(ExportArgs),
 
     /// Make a run of a model from PyTorch

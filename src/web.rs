@@ -9,9 +9,11 @@
 //! | [`DESCRIPTION`] | what the model is: its data, latent dimensions, where parameters lie, numbers to check a device by |
 //! | [`PARAMETERS`] | the parameters as they lie in plans, f32 |
 //! | [`WEBGPU`], [`PLAIN`] | the plans, and the texts of shaders |
+//! | [`training`] | where the page trains: the plan of a step, examples, what the host tells a step |
 //! | [`interop::CARD`] | the model card |
 
 pub mod plans;
+pub mod training;
 
 use crate::checkpoint::{Checkpoint, tensors};
 use crate::config::Prior;
@@ -61,6 +63,12 @@ pub const PAGE: &[(&str, &str)] = &[
     ("own.js", include_str!("../assets/web/own.js")),
     ("between.js", include_str!("../assets/web/between.js")),
     ("card.js", include_str!("../assets/web/card.js")),
+    ("curve.js", include_str!("../assets/web/curve.js")),
+    ("gradients.js", include_str!("../assets/web/gradients.js")),
+    ("order.js", include_str!("../assets/web/order.js")),
+    ("schedule.js", include_str!("../assets/web/schedule.js")),
+    ("training.js", include_str!("../assets/web/training.js")),
+    ("train.js", include_str!("../assets/web/train.js")),
 ];
 
 /// Samples that are drawn at a time, latents that are decoded side by side, and draws behind the loss of an example.
@@ -88,28 +96,41 @@ impl Measured {
     }
 }
 
-/// The files of a page for the model of a checkpoint.
+/// The files of a page for the model of a checkpoint. With a session that has the data it goes on with the training.
 ///
 /// # Errors
-/// Those of [`plans::webgpu`] and [`plans::plain`]; [`Error::Data`] if the checkpoint does not belong to its configuration.
-pub fn files(checkpoint: &Checkpoint, run: &Path, measured: &Measured) -> Result<Vec<(String, Vec<u8>)>> {
+/// Those of [`plans::webgpu`], [`plans::plain`] and [`training::files`]; [`Error::Data`] if the checkpoint does not belong to its
+/// configuration.
+pub fn files(
+    checkpoint: &Checkpoint,
+    run: &Path,
+    measured: &Measured,
+    trains: Option<&Session>,
+) -> Result<Vec<(String, Vec<u8>)>> {
     interop::plainly_shown(&checkpoint.config.model, "web")?;
     let mut session = Session::without_data(checkpoint, Executor::Cpu(Cpu::new(0)?))?;
-    let description = description(&mut session, checkpoint, measured)?;
-    let text = |name: &str, value: &Value| {
-        let text = serde_json::to_vec(value).map_err(|e| Error::Bug(format!("writing {name}: {e}")))?;
-        Ok((name.to_owned(), text))
-    };
+    let mut description = description(&mut session, checkpoint, measured)?;
+    description["trains"] = trains.is_some().into();
     let parameters: Vec<_> = session.parameters(0)?;
+    let examples = trains.map(|session| Ok::<_, Error>(session.data()?.train.end)).transpose()?;
     let mut files = vec![
         text(DESCRIPTION, &description)?,
         text(WEBGPU, &plans::webgpu(&plans_of(&session, Target::Gpu)?)?)?,
         text(PLAIN, &plans::plain(&plans_of(&session, Target::Cpu)?)?)?,
         (PARAMETERS.to_owned(), tensors::encode(&parameters)?),
-        (interop::CARD.to_owned(), interop::card::web(checkpoint, run).into_bytes()),
+        (interop::CARD.to_owned(), interop::card::web(checkpoint, run, examples).into_bytes()),
     ];
+    if let Some(trains) = trains {
+        files.extend(training::files(trains, checkpoint)?);
+    }
     files.extend(PAGE.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec())));
     Ok(files)
+}
+
+/// A file of JSON.
+fn text(name: &str, value: &Value) -> Result<(String, Vec<u8>)> {
+    let text = serde_json::to_vec(value).map_err(|e| Error::Bug(format!("writing {name}: {e}")))?;
+    Ok((name.to_owned(), text))
 }
 
 /// The plans of all that the page asks.

@@ -40,5 +40,5 @@ export function between({ model, examples, state }, [a, b]) {
             return paint();
         });
     });
-    return paint();
+    return paint().then(() => paint);
 }

@@ -13,16 +13,21 @@ const position = (s, row) => s.first + Math.min(row, Math.max(s.rows, 1) - 1);
 
 const STREAM_BINARISE = 4;
 
-/** A batch of examples, as floats, as they are or binarised. */
+/** The gradient that the mean over the batch, times a weight, gives to a row, of `each` rows for an example. */
+export function rowGradient(s, weight, row, each) {
+    return row < s.rows * each ? s.weights[weight] * s.row_weight / each : 0;
+}
+
+/** A batch of examples, which are bytes or floats, as they are or binarised. */
 export function gather({ p, c, f, u }, s) {
-    if (c.SOURCE !== 1) {
-        throw new Error("gather: data of a page are floats");
-    }
+    const bytes = c.SOURCE === 0;
+    const pixels = new Uint8Array(u.data.buffer, u.data.byteOffset, u.data.byteLength);
     for (let row = 0; row < p.rows; row += 1) {
         const example = u.order[position(s, row)];
         let words = [];
         for (let column = 0; column < p.width; column += 1) {
-            const value = f.data[example * p.stride + column];
+            const at = example * p.stride + column;
+            const value = bytes ? pixels[at] / 255 : f.data[at];
             let shown = value;
             if (c.BINARISE === 1 && !Number.isNaN(value)) {
                 shown = value >= 0.5 ? 1 : 0;
@@ -30,7 +35,9 @@ export function gather({ p, c, f, u }, s) {
                 if (column % 4 === 0) {
                     words = philox([STREAM_BINARISE, s.step, example, column / 4], s.key);
                 }
-                shown = uniform(words[column % 4]) < value ? 1 : 0;
+                const word = words[column % 4];
+                // Of bytes in whole numbers, as elbo has it.
+                shown = (bytes ? (word >>> 8) * 255 < pixels[at] * 2 ** 24 : uniform(word) < value) ? 1 : 0;
             }
             f.x[row * p.width + column] = shown;
         }

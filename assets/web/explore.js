@@ -36,7 +36,8 @@ function ends({ standard }, { mean, deviation }) {
 
 function sliders({ model, state }) {
     const { dimensions, size } = model.about;
-    const active = dimensions.filter((dimension, at) => at < 2 || dimension.size >= QUIET);
+    // Of a model that trains any dimension may have something to tell in a moment.
+    const active = dimensions.filter((dimension, at) => model.about.trains || at < 2 || dimension.size >= QUIET);
     const quiet = dimensions.filter((dimension) => !active.includes(dimension));
     const unit = size === "rate in nats" ? "nats" : "deviation";
     const slider = (dimension) => {
@@ -156,7 +157,7 @@ export function explore({ model, examples, state }) {
         examples.show(here, mean);
         here.dataset.shown = Number(here.dataset.shown ?? 0) + 1;
     });
-    document.getElementById("measured").textContent = `Dimensions come in the order of their ${about.size}, of ${about.measured}.`;
+    document.getElementById("measured").textContent = `Dimensions come in the order of their ${about.size}, of ${about.measured}${about.trains ? ", before the page trains" : ""}.`;
     document.getElementById("centre").addEventListener("click", () => state.set(state.start, state.class));
     state.watch(() => show(state.z));
     if (about.classes.length > 0) {

@@ -1,6 +1,7 @@
-// Kernels of decoders: −log p(x|z) in nats, and means. See elements.js for what kernels are given; gradients are no part of
-// a page.
+// Kernels of decoders: −log p(x|z) in nats, gradients that pages train by, and means. See elements.js for what kernels are
+// given.
 
+import { rowGradient } from "./elements.js";
 import { HALF_LOG_TWO_PI, clamp, lnGamma, logSumExp, sigmoid, softplus } from "./math.js";
 
 // Adds up a term of each column of each row.
@@ -18,24 +19,50 @@ function rows({ p, c, f }, width, term) {
     }
 }
 
+// What each row of a gradient is multiplied by.
+function rowWeights({ p, c, f }, s) {
+    return (row) => (c.UNIFORM === 1 ? rowGradient(s, p.weight, row, p.per_example) : f.g[row]);
+}
+
 const bernoulliTerm = (l, x) => Math.max(l, 0) - l * x + Math.log1p(Math.exp(-Math.abs(l)));
 
 const gaussianTerm = (difference, lv) => HALF_LOG_TWO_PI + 0.5 * (lv + difference * difference * Math.exp(-lv));
 
 /** Zeros and ones from logits. */
-export function bernoulli(call) {
-    const { p: { width }, f: { logits, x } } = call;
-    rows(call, width, (row, example, at) => bernoulliTerm(logits[row * width + at], x[example * width + at]));
+export function bernoulli(call, s) {
+    const { p: { width, per_example: each }, c, f: { logits, x, dlogits } } = call;
+    if (c.VALUE === 1) {
+        rows({ ...call, c: {} }, width, (row, example, at) => bernoulliTerm(logits[row * width + at], x[example * width + at]));
+    }
+    const weight = rowWeights(call, s);
+    for (let at = 0; c.GRAD === 1 && at < call.p.rows * width; at += 1) {
+        const row = Math.floor(at / width);
+        dlogits[at] = weight(row) * (sigmoid(logits[at]) - x[Math.floor(row / each) * width + at % width]);
+    }
 }
 
 /** Normal distributions with one log-variance or with a learned one. */
-export function gaussian(call) {
-    const { p, c, f: { out, x } } = call;
+export function gaussian(call, s) {
+    const { p, c, f: { out, x, dout } } = call;
     const [width, stride] = [p.width, c.LEARNED === 1 ? 2 * p.width : p.width];
-    rows(call, width, (row, example, at) => {
-        const lv = c.LEARNED === 1 ? clamp(out[row * stride + width + at], p.low, p.high) : p.log_variance;
-        return gaussianTerm(out[row * stride + at] - x[example * width + at], lv);
-    });
+    const variance = (row, at) => (c.LEARNED === 1 ? clamp(out[row * stride + width + at], p.low, p.high) : p.log_variance);
+    if (c.VALUE === 1) {
+        rows({ ...call, c: {} }, width, (row, example, at) => {
+            return gaussianTerm(out[row * stride + at] - x[example * width + at], variance(row, at));
+        });
+    }
+    const weight = rowWeights(call, s);
+    for (let place = 0; c.GRAD === 1 && place < p.rows * width; place += 1) {
+        const [row, at] = [Math.floor(place / width), place % width];
+        const [to, lv] = [row * stride + at, variance(row, at)];
+        const difference = out[to] - x[Math.floor(row / p.per_example) * width + at];
+        const precision = Math.exp(-lv);
+        dout[to] = weight(row) * difference * precision;
+        if (c.LEARNED === 1) {
+            const slope = weight(row) * 0.5 * (1 - difference * difference * precision);
+            dout[to + width] = lv === out[to + width] ? slope : 0;
+        }
+    }
 }
 
 // log of the mass that a logistic distribution gives to a level.

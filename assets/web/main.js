@@ -7,6 +7,7 @@ import { explore } from "./explore.js";
 import { Model } from "./model.js";
 import { own } from "./own.js";
 import { samples } from "./samples.js";
+import { train } from "./train.js";
 
 // A file of this folder.
 async function file(name) {
@@ -79,12 +80,21 @@ async function start() {
     describe(model, plain);
     model.changed = () => describe(model, true);
     document.getElementById("main").hidden = false;
-    const drawn = await samples(page);
+    const { drawn, draw } = await samples(page);
     explore(page);
-    const put = own(page);
+    const { put, again } = own(page);
     page.state.set(drawn[0].z, drawn[0].class);
     put(drawn[0].mean);
-    await between(page, drawn);
+    const paint = await between(page, drawn);
+    if (model.about.trains) {
+        // Where the model has become another one, all sections ask it anew.
+        const refresh = async () => {
+            await draw();
+            page.state.set(page.state.z, page.state.class);
+            await Promise.all([again(), paint()]);
+        };
+        page.training = await train({ model, get, refresh });
+    }
     document.getElementById("card").replaceChildren(...card(await (await file("README.md")).text()));
     // For whoever looks from outside, such as the test.
     globalThis.elbo = page;

@@ -24,6 +24,22 @@ export const ACTIVATIONS = [
     (x) => x * normalBelow(x),
 ];
 
+const gelu = (x) => Math.tanh(0.7978845608 * (x + 0.044715 * x * x * x));
+
+/**
+ * Derivatives by the same codes: of what goes in for silu and both forms of gelu, else of what came out.
+ */
+export const SLOPES = [
+    () => 1,
+    (y) => (y > 0 ? 1 : 0),
+    (y) => 1 - y * y,
+    (y) => y * (1 - y),
+    (x) => sigmoid(x) * (1 + x * (1 - sigmoid(x))),
+    (x) => 0.5 * (1 + gelu(x)) + 0.5 * x * (1 - gelu(x) ** 2) * 0.7978845608 * (1 + 0.134145 * x * x),
+    (y) => 1 - Math.exp(-y),
+    (x) => normalBelow(x) + x * 0.3989422804 * Math.exp(-0.5 * x * x),
+];
+
 /** log Γ(z) for z > 0, by Stirling's series and the recurrence. */
 export function lnGamma(z) {
     let product = 1;

@@ -27,6 +27,7 @@ export class Model {
         const [about, file] = await Promise.all([get.json("model.json"), get.bytes("parameters.safetensors")]);
         const parameters = laidOut(tensors(file), about);
         const model = new Model(about);
+        model.parameters = parameters;
         model.plain = async () => new Plain(await get.json("plain.json"), parameters);
         if (webgpu) {
             try {
@@ -81,7 +82,7 @@ export class Model {
             weights: this.about.weights,
         };
         const roles = outputs.map((output) => `out:${output}`);
-        const run = () => this.executor.run(name, inputs, scalars, roles);
+        const run = () => this.executor.run(name, inputs, [scalars], roles);
         // A device may be lost at any time.
         const again = async (error) => {
             if (this.executor instanceof Plain) {
@@ -94,6 +95,12 @@ export class Model {
         const result = this.last.catch(() => {}).then(run).catch(again);
         this.last = result;
         return result;
+    }
+
+    /** Takes other parameters, as they lie in plans. */
+    take(parameters) {
+        this.parameters.set(parameters);
+        this.executor.take(this.parameters);
     }
 
     // Rows of a mean, without what stands behind it.

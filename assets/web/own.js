@@ -125,7 +125,7 @@ function form(examples, changed) {
     return { parts: [element("div", { className: "fields", oninput: read }, ...labels)], take };
 }
 
-/** Gives a function that takes an example as one's own. */
+/** Gives functions: one that takes an example as one's own, one that asks the model of it again. */
 export function own({ model, examples, state }) {
     const { about } = model;
     const [given, again, loss, code, take] = ["given", "again", "loss", "code", "from-own"].map((id) => document.getElementById(id));
@@ -161,5 +161,5 @@ export function own({ model, examples, state }) {
         : `Type a row, and leave empty what is missing.${told}`;
     take.addEventListener("click", () => state.set(found.z, state.class));
     state.watch(() => last && label !== state.class && changed(last));
-    return put;
+    return { put, again: () => last && changed(last) };
 }

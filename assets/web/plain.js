@@ -3,11 +3,12 @@
 
 import * as elements from "./elements.js";
 import * as formulas from "./formulas.js";
+import * as gradients from "./gradients.js";
 import * as latents from "./latents.js";
 import * as likelihoods from "./likelihoods.js";
 import * as products from "./products.js";
 
-const KERNELS = { ...elements, ...formulas, ...latents, ...likelihoods, ...products };
+const KERNELS = { ...elements, ...formulas, ...gradients, ...latents, ...likelihoods, ...products };
 
 // Words by the names of fields, which are floats or whole numbers.
 function fields(list, words) {
@@ -57,23 +58,30 @@ export class Plain {
         }
     }
 
+    /** Puts values into the buffer of a role, where the plan has one. */
+    write(name, role, values) {
+        const { roles } = this.plans.get(name);
+        if (roles.has(role)) {
+            new values.constructor(roles.get(role)).set(values);
+        }
+    }
+
+    /** Takes other parameters, which lie where the plans look for them: all executors share them. */
+    take() {}
+
     /**
-     * Runs a plan.
+     * Runs a plan, once for each of the scalars, and reads what came out in the end.
      * @param {string} name of the plan
      * @param {Object<string, Float32Array|Uint32Array>} inputs by the roles of buffers
-     * @param {object} scalars of the run
+     * @param {object[]} runs the scalars of each run
      * @param {string[]} outputs roles of buffers to read
      * @returns {Promise<Float32Array[]>}
      */
-    async run(name, inputs, scalars, outputs) {
+    async run(name, inputs, runs, outputs) {
         const { steps, roles } = this.plans.get(name);
-        for (const [role, values] of Object.entries(inputs)) {
-            if (roles.has(role)) {
-                new values.constructor(roles.get(role)).set(values);
-            }
-        }
-        for (const { of, call } of steps) {
-            of(call, scalars);
+        Object.entries(inputs).forEach(([role, values]) => this.write(name, role, values));
+        for (const scalars of runs) {
+            steps.forEach(({ of, call }) => of(call, scalars));
         }
         return outputs.map((role) => new Float32Array(roles.get(role).slice(0)));
     }

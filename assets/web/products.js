@@ -1,33 +1,48 @@
 // Products of matrices, convolutions and normalisation: see elements.js for what kernels are given. Sums are in double
 // precision.
 
-import { ACTIVATIONS } from "./math.js";
+import { ACTIVATIONS, SLOPES } from "./math.js";
 
-/** C = A·B with a bias and a non-linearity, or several such products side by side. */
-export function matmul_direct({ p, c, entries, f }) {
-    if (c.EPILOGUE > 1 || c.ONES === 1) {
-        throw new Error("matmul_direct: a gradient is no part of a page");
+// Adds the products of a row of A with the columns of B, which is stored as its transpose.
+function addTransposed(sums, left, right, k) {
+    for (let j = 0; j < sums.length; j += 1) {
+        let sum = sums[j];
+        for (let d = 0, from = j * k; d < k; d += 1, from += 1) {
+            sum += left[d] * right[from];
+        }
+        sums[j] = sum;
     }
-    const of = ACTIVATIONS[c.EPILOGUE === 1 ? c.ACTIVATION : 0];
-    for (const { m, n, k, a, b, c: at } of entries.slice(0, p.jobs)) {
-        const right = f.b.subarray(b);
-        const sums = new Float64Array(n);
+}
+
+/**
+ * C = A·B with a bias, and a non-linearity or the slope of one; several such products side by side. With `ONES` the last row
+ * of C are the sums of the columns of B.
+ */
+export function matmul_direct({ p, c, entries, f }) {
+    if (c.EPILOGUE > 2) {
+        throw new Error("matmul_direct: such a product is no part of a page");
+    }
+    const [of, slope] = [ACTIVATIONS[c.EPILOGUE === 1 ? c.ACTIVATION : 0], c.EPILOGUE === 2 ? SLOPES[c.ACTIVATION] : null];
+    for (const { m, n, k, a, b, aux, c: at } of entries.slice(0, p.jobs)) {
+        const [right, stored] = [f.b.subarray(b), m - c.ONES];
+        const [sums, row] = [new Float64Array(n), new Float32Array(k)];
         for (let i = 0; i < m; i += 1) {
             sums.set(c.BIAS === 1 ? right.subarray(k * n, (k + 1) * n) : new Float64Array(n));
             for (let d = 0; d < k; d += 1) {
-                const left = f.a[a + (c.TRANSPOSE_A === 1 ? d * m + i : i * k + d)];
-                if (c.TRANSPOSE_B === 1) {
-                    for (let j = 0; j < n; j += 1) {
-                        sums[j] += left * right[j * k + d];
-                    }
-                } else if (left !== 0) {
-                    for (let j = 0, from = d * n; j < n; j += 1, from += 1) {
-                        sums[j] += left * right[from];
-                    }
+                const left = f.a[a + (c.TRANSPOSE_A === 1 ? d * stored + i : i * k + d)];
+                row[d] = c.ONES === 1 && i === stored ? 1 : left;
+            }
+            if (c.TRANSPOSE_B === 1) {
+                addTransposed(sums, row, right, k);
+            }
+            for (let d = 0; c.TRANSPOSE_B === 0 && d < k; d += 1) {
+                const left = row[d];
+                for (let j = 0, from = d * n; left !== 0 && j < n; j += 1, from += 1) {
+                    sums[j] += left * right[from];
                 }
             }
-            for (let j = 0; j < n; j += 1) {
-                f.c[at + i * n + j] = of(sums[j]);
+            for (let j = 0, to = i * n; j < n; j += 1, to += 1) {
+                f.c[at + to] = slope ? sums[j] * slope(f.aux[aux + to]) : of(sums[j]);
             }
         }
     }

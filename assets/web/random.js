@@ -2,7 +2,7 @@
 // a seed draws the same samples here and there.
 
 // The upper 32 bits of a product of two words.
-function high(a, b) {
+export function high(a, b) {
     const [a0, a1, b0, b1] = [a & 0xffff, a >>> 16, b & 0xffff, b >>> 16];
     const middle = a1 * b0 + ((a0 * b0) >>> 16);
     const carry = a0 * b1 + (middle & 0xffff);

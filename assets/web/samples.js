@@ -64,5 +64,5 @@ export function samples({ model, examples, state }) {
         seed.value = crypto.getRandomValues(new Uint32Array(1))[0];
         return draw();
     });
-    return draw().then(() => all);
+    return draw().then(() => ({ drawn: all, draw }));
 }

@@ -1,31 +1,41 @@
 // The executor for WebGPU: the same shaders as elbo's own, a dispatch for each step of a plan.
 
-// Bytes that a step is given of its params, and of the scalars of a run.
-const [PARAMS, SCALARS] = [512, 80];
+// Bytes that a step is given of its params, and of the scalars of a run; and from those of one run to the next.
+const [PARAMS, SCALARS, STRIDE] = [512, 80, 256];
+/** Runs of a plan in one submission, at most. */
+export const RUNS = 32;
 
 // Scalars of a run, as `struct Step` of the shaders has them.
 function packed(s) {
     const [words, floats] = [new Uint32Array(SCALARS / 4), new Float32Array(SCALARS / 4)];
     words.set([s.step, s.rows, s.first, s.slot, ...s.key, s.sample, s.stream]);
-    floats.set([s.row_weight, 0, 0, 0, ...s.weights], 8);
+    floats.set([s.row_weight, s.lr ?? 0, s.correction1 ?? 0, s.correction2 ?? 0, ...s.weights], 8);
     words.set(new Uint32Array(floats.buffer).subarray(8), 8);
     return words;
+}
+
+// Whether an adapter is a driver that computes on the processor.
+function isSoftware({ isFallbackAdapter, info = {} }) {
+    const name = [info.vendor, info.architecture, info.description, info.device].join(" ").toLowerCase();
+    return Boolean(info.isFallbackAdapter ?? isFallbackAdapter) || /swiftshader|llvmpipe|basic render/.test(name);
 }
 
 /** Plans, ready to run. `parameters` are shared by all of them. */
 export class WebGpu {
     /** Opens a device and compiles all shaders; gives null where there is no device, and throws where it refuses them. */
-    static async open({ plans, shaders }, parameters) {
+    static async open(given, parameters) {
         const adapter = await globalThis.navigator?.gpu?.requestAdapter();
         if (!adapter) {
             return null;
         }
+        // What is given may depend on whether the adapter is a software driver.
+        const { plans, shaders } = typeof given === "function" ? await given(isSoftware(adapter)) : given;
         const device = await adapter.requestDevice();
         const { vendor = "", architecture = "", description = "" } = adapter.info ?? {};
         const opened = new WebGpu();
         opened.name = `WebGPU, ${description || [vendor, architecture].filter(Boolean).join(" ") || "a GPU"}`;
         opened.device = device;
-        opened.scalars = opened.#buffer(SCALARS, GPUBufferUsage.UNIFORM);
+        opened.scalars = opened.#buffer(STRIDE * RUNS, GPUBufferUsage.UNIFORM);
         opened.parameters = opened.#storage(parameters);
         opened.plans = new Map();
         device.pushErrorScope("validation");
@@ -58,7 +68,7 @@ export class WebGpu {
         const { device } = this;
         const buffers = plan.buffers.map(({ role, words, values }) => {
             if (role === "parameters") {
-                return { buffer: this.parameters };
+                return { buffer: this.parameters, words };
             }
             return { buffer: role === "unused" ? null : this.#storage(new Uint32Array(values ?? words)), words };
         });
@@ -66,9 +76,9 @@ export class WebGpu {
         const steps = plan.steps.map(async (step, number) => {
             device.queue.writeBuffer(params, PARAMS * number, new Uint32Array(step.params));
             const visibility = GPUShaderStage.COMPUTE;
-            const entry = (binding, type) => ({ binding, visibility, buffer: { type } });
+            const entry = (binding, type, hasDynamicOffset = false) => ({ binding, visibility, buffer: { type, hasDynamicOffset } });
             const storage = step.views.map(([, , , writable], at) => entry(at, writable ? "storage" : "read-only-storage"));
-            const layouts = [storage, [entry(0, "uniform"), entry(1, "uniform")]].map((entries) => {
+            const layouts = [storage, [entry(0, "uniform"), entry(1, "uniform", true)]].map((entries) => {
                 return device.createBindGroupLayout({ entries });
             });
             const pipeline = await device.createComputePipelineAsync({
@@ -92,23 +102,35 @@ export class WebGpu {
         return { steps: await Promise.all(steps), roles };
     }
 
-    /** See `run` in plain.js. */
-    async run(name, inputs, scalars, outputs) {
+    /** See `write` in plain.js. */
+    write(name, role, values) {
+        const { roles } = this.plans.get(name);
+        if (roles.has(role)) {
+            this.device.queue.writeBuffer(roles.get(role).buffer, 0, values);
+        }
+    }
+
+    /** Takes other parameters, as they lie in plans. */
+    take(parameters) {
+        this.device.queue.writeBuffer(this.parameters, 0, parameters);
+    }
+
+    /** See `run` in plain.js; the runs are `RUNS` at most. */
+    async run(name, inputs, runs, outputs) {
         const { device } = this;
         const { steps, roles } = this.plans.get(name);
-        for (const [role, values] of Object.entries(inputs)) {
-            if (roles.has(role)) {
-                device.queue.writeBuffer(roles.get(role).buffer, 0, values);
-            }
-        }
-        device.queue.writeBuffer(this.scalars, 0, packed(scalars));
+        Object.entries(inputs).forEach(([role, values]) => this.write(name, role, values));
+        runs.forEach((scalars, at) => device.queue.writeBuffer(this.scalars, STRIDE * at, packed(scalars)));
         const encoder = device.createCommandEncoder();
         const pass = encoder.beginComputePass();
-        for (const { pipeline, groups, grid } of steps) {
-            pass.setPipeline(pipeline);
-            groups.forEach((group, at) => pass.setBindGroup(at, group));
-            pass.dispatchWorkgroups(...grid);
-        }
+        runs.forEach((_, at) => {
+            for (const { pipeline, groups: [views, uniforms], grid } of steps) {
+                pass.setPipeline(pipeline);
+                pass.setBindGroup(0, views);
+                pass.setBindGroup(1, uniforms, [STRIDE * at]);
+                pass.dispatchWorkgroups(...grid);
+            }
+        });
         pass.end();
         const read = outputs.map((role) => {
             const { buffer, words } = roles.get(role);

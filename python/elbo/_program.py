@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -25,12 +26,20 @@ def call(*words: object, settings: Mapping[str, Any] | None = None, verbose: boo
 
     def listen(line: str) -> None:
         if line.startswith("warning: "):
-            warnings.warn(line.removeprefix("warning: "), ElboWarning, stacklevel=2)
+            warnings.warn(line.removeprefix("warning: "), ElboWarning, stacklevel=_caller())
         elif verbose:
             print(line, flush=True)
 
     text = _elbo.call(said, listen)
     return json.loads(text) if text.startswith("{") else None
+
+
+def _caller() -> int:
+    """The level at which `listen` warns: whoever called the package. scikit-learn wraps methods, and does not count."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").split(".")[0] in ("elbo", "sklearn", "contextlib"):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def typed(value: Any) -> str:

@@ -134,6 +134,14 @@ def test_a_model_is_pickled_saved_and_loaded(numbers: np.ndarray, tmp_path: Path
     assert (elbo.load(tmp_path / "run", adapter="cpu").transform(numbers) == codes).all()
 
 
+def test_a_warning_points_at_the_line_that_asked(numbers: np.ndarray) -> None:
+    vae = elbo.VAE(latent=2, epochs=1, adapter="cpu", settings={"model.hidden": [8], "model.components": 3})
+    for ask in (vae.fit, vae.fit_transform):
+        with pytest.warns(elbo.ElboWarning, match="components") as said:
+            ask(numbers)
+        assert {Path(warning.filename) for warning in said} == {Path(__file__)}
+
+
 def test_wrong_input_is_a_line(numbers: np.ndarray, patients: pd.DataFrame) -> None:
     for settings, line in [
         ({"model.latnet": 3}, "did you mean `model.latent`"),

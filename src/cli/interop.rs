@@ -22,7 +22,7 @@ pub enum Format {
 #[derive(Debug, Clone, Args)]
 pub struct ExportArgs {
     /// Run folder, or a checkpoint in it
-    pub run: PathBuf,
+    pub run: Option<PathBuf>,
 
     /// What to make: parameters, networks that run, or a page
     #[arg(long)]
@@ -31,6 +31,21 @@ pub struct ExportArgs {
     /// Folder to make, new or empty
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+
+    /// Let the page train, on the examples that it then holds
+    ///
+    /// With --format web: the page goes on with the training of the run, or without a run begins that of --recipe and --set. It
+    /// holds the training examples.
+    #[arg(long)]
+    pub train: bool,
+
+    /// With --train: where the examples come from, or lie now
+    #[arg(long, value_name = "SRC")]
+    pub data: Option<String>,
+
+    /// What --recipe and --set say.
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
 
     /// Print warnings and results only
     #[arg(long, short)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{BenchEvalArgs, BenchStepArgs, DataArgs, PlanArgs, ThreadsArgs, TrainArgs};
+use super::{BenchEvalArgs, BenchStepArgs, DataArgs, ExportArgs, Format, PlanArgs, ThreadsArgs, TrainArgs};
 use crate::error::{Error, Result};
 
 impl TrainArgs {
@@ -76,6 +76,33 @@ impl DataArgs {
     /// The settings that the source and `--set` ask for, in the form that [`crate::config::resolve`] takes.
     pub fn overrides(&self) -> Vec<(String, String)> {
         with_flags(&[("data.source", Some(self.source.clone()))], &self.recipe.set)
+    }
+}
+
+impl ExportArgs {
+    /// The settings that --data and `--set` ask for, in the form that [`crate::config::resolve`] takes.
+    pub fn overrides(&self) -> Vec<(String, String)> {
+        with_flags(&[("data.source", self.data.clone())], &self.recipe.set)
+    }
+
+    /// Checks that what is given belongs together.
+    ///
+    /// # Errors
+    /// [`Error::Usage`], naming what is missing or too much.
+    pub fn check(&self) -> Result<()> {
+        let is_set = self.recipe.recipe.is_some() || !self.recipe.set.is_empty();
+        let wrong = if self.train && self.format != Format::Web {
+            "--train lets a page train: give --format web with it, or leave it out"
+        } else if self.run.is_none() && !self.train {
+            "which run? give its folder; without one, --format web --train makes a page that trains from the start"
+        } else if self.run.is_some() && is_set {
+            "--recipe and --set are for a page that trains from the start: leave RUN out, or them; a run keeps its settings"
+        } else if self.data.is_some() && !self.train {
+            "--data goes with --train: nothing else of an export reads examples that can be chosen"
+        } else {
+            return Ok(());
+        };
+        Err(Error::Usage(wrong.into()))
     }
 }
 

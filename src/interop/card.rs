@@ -187,9 +187,16 @@ pub fn prior(checkpoint: &Checkpoint, run: &Path) -> String {
     card + &foot(checkpoint, run, "onnx")
 }
 
-/// The card of a folder with a page.
-pub fn web(checkpoint: &Checkpoint, run: &Path) -> String {
-    head(checkpoint) + &foot(checkpoint, run, "web")
+/// The card of a folder with a page, which holds so many examples where it trains.
+pub fn web(checkpoint: &Checkpoint, run: &Path, examples: Option<usize>) -> String {
+    let held = examples.map_or(String::new(), |examples| {
+        format!(
+            "## Examples\n\nThe page goes on with the training: `training.bin` holds {examples} examples of {}, and whoever has \
+             the page has them.\n\n",
+            checkpoint.progress.data.name
+        )
+    });
+    head(checkpoint) + &held + &foot(checkpoint, run, "web")
 }
 
 /// What the decoder's file gives beside the mean.

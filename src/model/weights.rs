@@ -139,6 +139,11 @@ impl Weights {
         Self { all: vec![Weight::constant(DISTORTION, 1.0), Weight::constant(RATE, beta)] }
     }
 
+    /// All of them, in the order of their slots.
+    pub fn all(&self) -> &[Weight] {
+        &self.all
+    }
+
     /// Name and final value of each weight that is no level.
     pub fn factors(&self) -> impl Iterator<Item = (&'static str, f32)> {
         self.all.iter().filter(|weight| !weight.is_level).map(|weight| (weight.name, weight.value))

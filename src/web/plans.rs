@@ -2,7 +2,7 @@
 //! to know of each kernel.
 
 use crate::error::{Error, Result};
-use crate::kernels::{Access, Kernel, Members, Scalar};
+use crate::kernels::{Access, Kernel, Members, Scalar, matmul};
 use crate::plan::{Buffer, Plan, Role, Step};
 use serde_json::{Map, Value, json};
 
@@ -43,6 +43,29 @@ pub const PLAIN: &[&str] = &[
     "table",
     "table_values",
     "take_rows",
+    "with_class",
+];
+
+/// Kernels whose function in `assets/web` also does what a training step asks of it, gradients included.
+pub const PLAIN_TRAINING: &[&str] = &[
+    "accumulate",
+    "activation",
+    "append",
+    "batch_mean",
+    "bernoulli",
+    "broadcast",
+    "combine",
+    "gather",
+    "gaussian",
+    "map",
+    "matmul_direct",
+    "noise",
+    "posterior_grad",
+    "reduce",
+    "sample",
+    "sum_columns",
+    "sum_rows",
+    "update",
     "with_class",
 ];
 
@@ -104,12 +127,16 @@ fn check(step: &Step) -> Result<()> {
 /// # Errors
 /// [`Error::Usage`] that names a kernel without a function in JavaScript.
 pub fn plain(plans: &[(&str, Plan)]) -> Result<Value> {
+    of_kernels(plans, PLAIN)
+}
+
+fn of_kernels(plans: &[(&str, Plan)], known: &[&str]) -> Result<Value> {
     let (mut kernels, mut all) = (Map::new(), Map::new());
     for (name, plan) in plans {
         let mut steps = Vec::new();
         for step in &plan.steps {
             let kernel = step.kernel;
-            if !PLAIN.contains(&kernel.name) {
+            if !known.contains(&kernel.name) {
                 return Err(Error::Usage(format!(
                     "--format web: the page has no function for the kernel {} ({}), which this model needs: export \
                      safetensors or onnx",
@@ -125,6 +152,17 @@ pub fn plain(plans: &[(&str, Plan)]) -> Result<Value> {
         all.insert((*name).to_owned(), json!({ "buffers": buffers(plan), "steps": steps }));
     }
     Ok(json!({ "plans": all, "kernels": kernels }))
+}
+
+/// The plan of a training step for JavaScript; none where a kernel of it has no function for that.
+///
+/// # Errors
+/// Those of [`plain`].
+pub fn plain_training(plan: Plan) -> Result<Option<Value>> {
+    // Likelihoods and formulas at the way out of a product are what devices are given.
+    let is_plain = |step: &Step| !step.kernel.name.starts_with("matmul") || step.consts[4] <= matmul::DERIVE;
+    let is_known = |step: &Step| PLAIN_TRAINING.contains(&step.kernel.name) && is_plain(step);
+    if plan.steps.iter().all(is_known) { of_kernels(&[("train", plan)], PLAIN_TRAINING).map(Some) } else { Ok(None) }
 }
 
 /// The names of what a kernel is given, and which of it are floats.
@@ -184,6 +222,8 @@ mod tests {
         refused(plain(&[("decode", plan(step(named("clip_factor"))))]), "clip_factor");
         assert!(matches!(webgpu(&[("decode", plan(step(named("matmul_texels"))))]), Err(Error::Bug(_))));
         // The names of the list are those of kernels.
-        assert!(PLAIN.iter().all(|name| named(name).name == *name));
+        assert!(PLAIN.iter().chain(PLAIN_TRAINING).all(|name| named(name).name == *name));
+        assert!(plain_training(plan(step(named("update")))).unwrap().is_some());
+        assert!(plain_training(plan(step(named("conv_weight")))).unwrap().is_none());
     }
 }

@@ -54,4 +54,5 @@ mod training_loop;
 mod tutorials;
 mod updates;
 mod web;
+mod web_training;
 mod windows;

@@ -21,7 +21,7 @@ use std::process::{Command, Stdio};
 const DRAWS: usize = 16;
 
 /// Says on the terminal what is skipped, not by a macro, whose output is shown only when a test fails.
-fn skipped(what: &str, why: &str) {
+pub fn skipped(what: &str, why: &str) {
     let _ = writeln!(std::io::stderr(), "{what} is skipped: {why}");
 }
 
@@ -62,14 +62,20 @@ fn write(folder: &Path, files: &[(String, Vec<u8>)], expected: &Value) {
 
 /// What a script of `tests/web` says, and whether it is content.
 fn node(script: &str, arguments: &[&Path]) -> (bool, String) {
+    node_with(script, arguments, &[])
+}
+
+/// The same with variables of the environment that name files.
+pub fn node_with(script: &str, arguments: &[&Path], variables: &[(&str, &Path)]) -> (bool, String) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/web").join(script);
     let mut node = Command::new("node");
+    node.envs(variables.iter().copied());
     let done = node.arg(script).args(arguments).stdin(Stdio::null()).output().expect("node starts");
     let said = [done.stdout, done.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     (done.status.success(), said.concat())
 }
 
-fn has_node() -> bool {
+pub fn has_node() -> bool {
     Command::new("node").arg("--version").output().is_ok_and(|done| done.status.success())
 }
 
@@ -97,7 +103,8 @@ fn pages_compute_in_javascript_what_the_program_computes() {
         let latent = checkpoint.config.model.latent;
         let moments = [vec![0.0; latent], vec![1.0; latent]];
         let measured = Measured { of: "nothing".into(), rates: None, moments };
-        let files = web::files(&checkpoint, Path::new("run"), &measured).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let files =
+            web::files(&checkpoint, Path::new("run"), &measured, None).unwrap_or_else(|e| panic!("{name}: {e}"));
         let page = folder.path().join(&name);
         write(&page, &files, &expected(&checkpoint, &examples(&checkpoint)));
         pages.push(page);
@@ -116,7 +123,7 @@ fn pages_compute_in_javascript_what_the_program_computes() {
 }
 
 /// The folder of the npm package that drives a browser: that which `ELBO_PLAYWRIGHT` names, which must be one.
-fn playwright() -> Option<PathBuf> {
+pub fn playwright() -> Option<PathBuf> {
     let what = "the check of the page in Chromium";
     let Some(named) = std::env::var_os("ELBO_PLAYWRIGHT").filter(|value| !value.is_empty()).map(PathBuf::from) else {
         skipped(what, "ELBO_PLAYWRIGHT names no npm package playwright-core");
@@ -140,13 +147,15 @@ fn the_page_works_in_chromium_with_webgpu_and_without() {
     let folder = tempfile::tempdir().unwrap();
     let settings = "--set data.examples=300 --set model.hidden=[32] --latent 4 --batch 50 --epochs 8 --lr 3e-3";
     elbo(folder.path(), &format!("train --adapter cpu {settings} --out run")).succeeded();
-    elbo(folder.path(), "export run --format web --out page").succeeded();
+    elbo(folder.path(), "export run --format web --train --out page").succeeded();
     let page = folder.path().join("page");
     let (checkpoint, _) = load_latest(&folder.path().join("run")).unwrap();
     let x: Vec<f32> = (0..784).map(|at| if at % 28 > 10 && at % 28 < 16 { 0.9 } else { 0.0 }).collect();
     fs::write(page.join("expected.json"), expected(&checkpoint, &x).to_string()).unwrap();
-    let (fine, said) = node("page.mjs", &[&package, &page]);
+    let saved = folder.path().join("saved.safetensors");
+    let (fine, said) = node("page.mjs", &[&package, &page, &saved]);
     assert!(fine && said.contains("has shown the page"), "{said}");
+    elbo(folder.path(), "import saved.safetensors --out again").succeeded();
 }
 
 #[test]

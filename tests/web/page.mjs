@@ -1,9 +1,9 @@
 // A page that `elbo export --format web` made, in Chromium: with WebGPU, by its software driver, and without.
 //
-//   node tests/web/page.mjs PACKAGE FOLDER [PICTURE]
+//   node tests/web/page.mjs PACKAGE FOLDER [PARAMETERS [PICTURE]]
 //
 // PACKAGE is the folder of the npm package `playwright-core`, FOLDER has the page and expected.json as for compare.mjs.
-// PICTURE takes a picture of the page. Prints what is wrong, and exits with 1 if anything is.
+// PARAMETERS takes what a page that trains saves, PICTURE a picture of the page. Prints what is wrong, and exits with 1 if anything is.
 
 import { createServer } from "node:http";
 import { readFileSync } from "node:fs";
@@ -12,7 +12,7 @@ import { pathToFileURL } from "node:url";
 
 const TOLERANCE = 1e-4;
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".json": "application/json" };
-const [packageFolder, folder, picture] = process.argv.slice(2);
+const [packageFolder, folder, saveAs, picture] = process.argv.slice(2);
 const { chromium } = (await import(pathToFileURL(resolve(packageFolder, "index.mjs")))).default;
 const asked = JSON.parse(readFileSync(join(folder, "expected.json"), "utf8"));
 const [faults, paints] = [[], []];
@@ -127,6 +127,32 @@ async function visit(query, engine, view) {
     }, z, "a slider moves nothing");
     await after(() => page.click("#keep-a"), () => shown("#between canvas"), "A is not kept");
 
+    // An epoch by keys, and back to the beginning.
+    const trains = async () => {
+        const parameters = () => page.evaluate(() => [...globalThis.elbo.model.parameters.filter((_, at) => at % 50 === 0)]);
+        const step = () => page.getAttribute("#trained", "data-step");
+        const begun = await parameters();
+        await page.fill("#epochs", "1");
+        await after(async () => {
+            await page.locator("#go").focus();
+            await page.keyboard.press("Enter");
+        }, () => shown("#samples canvas"), "samples do not follow the training");
+        await page.waitForFunction(() => document.querySelector("#go").textContent === "Train");
+        const [taken, value] = [Number(await step()), Number(await page.getAttribute("#trained", "data-value"))];
+        holds(taken > 0 && value > 0, `${taken} steps were taken, to a loss of ${value}`);
+        holds(await page.locator("#curve polyline").count() === 3, "the curve has no three lines");
+        holds((await page.textContent("#speed")).includes("ms a step by"), "no speed is told");
+        holds(JSON.stringify(await parameters()) !== JSON.stringify(begun), "the explorer keeps the old parameters");
+        const [saved] = await Promise.all([page.waitForEvent("download"), page.click("#save")]);
+        const file = readFileSync(await saved.path());
+        const { "encoder.mean.weight": mean } = JSON.parse(file.subarray(8, 8 + Number(file.readBigUInt64LE())).toString());
+        holds(JSON.stringify(mean?.shape) === "[4,32]", `the mean is saved as ${JSON.stringify(mean)}`);
+        if (saveAs) {
+            await saved.saveAs(saveAs);
+        }
+        await after(() => page.click("#restart"), parameters, "a restart keeps what was learnt");
+        holds(JSON.stringify(await parameters()) === JSON.stringify(begun), "a restart does not go back to the beginning");
+    };
     const loss = () => page.getAttribute("#loss", "data-value");
     await after(async () => {
         await page.getByRole("button", { name: "Clear" }).click();
@@ -141,6 +167,9 @@ async function visit(query, engine, view) {
         const buffer = await page.locator("#again canvas").screenshot();
         await page.locator("#given input[type=file]").setInputFiles({ name: "again.png", mimeType: "image/png", buffer });
     }, loss, "a picture that is loaded is not evaluated");
+    if (await page.locator("#train").isVisible()) {
+        await trains();
+    }
     const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
     holds(wide <= 0, `the page is ${wide} pixels wider than the window`);
     holds(await page.locator("#card h3").count() > 0, "there is no card");
