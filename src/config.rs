@@ -138,6 +138,8 @@ pub struct ModelConfig {
     pub sigma: f32,
     /// What recurrent layers consist of, whose widths are `hidden` and `decoder`: of the likelihood `tokens`.
     pub cell: Cell,
+    /// Whether the encoder also reads each sequence from its end, likewise.
+    pub bidirectional: bool,
     /// The numbers that stand for a token before the first of these layers, likewise.
     pub embedding: usize,
     /// The share of the tokens before the next one that the decoder is not shown in training, likewise.
@@ -298,6 +300,11 @@ impl ModelConfig {
         self.variables().map_or(0, |[variables, categories]| variables.saturating_mul(categories))
     }
 
+    /// Ways in which the encoder of sequences reads: from the beginning, and from the end.
+    pub fn directions(&self) -> usize {
+        1 + usize::from(self.bidirectional)
+    }
+
     /// The values that a model takes, as data are told them.
     pub fn takes(&self) -> Takes {
         if self.prior_codes > 0 { Takes::CODES } else { self.likelihood.takes() }
@@ -322,6 +329,34 @@ impl ModelConfig {
 pub enum Cell {
     /// Gated units (Cho et al. 2014) by the equations of `torch.nn.GRU`.
     Gru,
+    /// Long short-term memory (Hochreiter and Schmidhuber 1997) by the equations of `torch.nn.LSTM`.
+    Lstm,
+}
+
+impl Cell {
+    /// The word in settings.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Gru => "gru",
+            Self::Lstm => "lstm",
+        }
+    }
+
+    /// Gates of a unit: reset, update and new; or input, forget, cell and output.
+    pub fn gates(self) -> usize {
+        match self {
+            Self::Gru => 3,
+            Self::Lstm => 4,
+        }
+    }
+
+    /// Numbers that a unit remembers from step to step: its own, and what is in its cell.
+    pub fn states(self) -> usize {
+        match self {
+            Self::Gru => 1,
+            Self::Lstm => 2,
+        }
+    }
 }
 
 /// Where the scales of a mixture of logistics come from.
@@ -505,6 +540,7 @@ impl Default for Config {
                 likelihood: Likelihood::Bernoulli,
                 sigma: 1.0,
                 cell: Cell::Gru,
+                bidirectional: false,
                 embedding: 64,
                 word_dropout: 0.0,
                 components: 5,

@@ -45,7 +45,7 @@ pub use objective::{batch_mean, bound, log_mean_exp, row_weights};
 pub use optim::{accumulate, clip_factor, squared_norm, update, update_texels};
 use product::gemm;
 pub use product::{batched_product, chain, matmul, matmul_direct, matmul_texels};
-pub use sequence::{gru, gru_grad};
+pub use sequence::{recurrent, recurrent_grad};
 use std::fmt::Write;
 use std::ops::Range;
 
@@ -502,8 +502,6 @@ pub static KERNELS: &[&Kernel] = &[
     &group_norm::KERNEL,
     &group_norm_grad::KERNEL,
     &group_norm_weight::KERNEL,
-    &gru::KERNEL,
-    &gru_grad::KERNEL,
     &kl_means::KERNEL,
     &log_mean_exp::KERNEL,
     &log_prior::KERNEL,
@@ -519,6 +517,8 @@ pub static KERNELS: &[&Kernel] = &[
     &planes::KERNEL,
     &pool::KERNEL,
     &posterior_grad::KERNEL,
+    &recurrent::KERNEL,
+    &recurrent_grad::KERNEL,
     &reduce::KERNEL,
     &row_weights::KERNEL,
     &sample::KERNEL,

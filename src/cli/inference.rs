@@ -238,6 +238,13 @@ pub struct ReconstructArgs {
     #[arg(long, value_name = "CLASS")]
     pub as_class: Option<String>,
 
+    /// Of text, keep the N likeliest beginnings at each token
+    ///
+    /// Beam search for the tokens of a line: of the beginnings of a line the N likeliest go on at each token, and the
+    /// likeliest whole line is shown. Without it, or with 1, it is the likeliest token in every place.
+    #[arg(long, value_name = "N")]
+    pub beam: Option<usize>,
+
     /// File to write, .png or .npy [default: in the run's samples/]
     ///
     /// The file to write: pictures below each other (.png), or an array of numbers (.npy), first all examples, then all

@@ -25,6 +25,11 @@ pub fn run(args: &ReconstructArgs, report: &Report) -> Result<()> {
     if text::is_one(&args.run) {
         return text::reconstruct(args, shown, report);
     }
+    if args.beam.is_some() {
+        return Err(Error::Usage(
+            "--beam is for models of sequences: those of other data have no tokens to search".into(),
+        ));
+    }
     let all = args.as_class.as_deref() == Some("all");
     let named = (!args.example.is_empty()).then_some(args.example.len());
     let wanted = open::check_pictures(named.or(args.count).unwrap_or(if all { SWAPPED } else { PAIRS }))?;

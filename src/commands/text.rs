@@ -100,14 +100,13 @@ pub fn save(path: &Path, lines: &[String]) -> Result<()> {
     durable::replace_file(path, text.as_bytes())
 }
 
-/// Examples and what becomes of them, the likeliest token in every place: pairs of texts.
+/// Examples and what becomes of them, found by a beam of so many beginnings; of 1 the likeliest token in every place: pairs of texts.
 ///
 /// # Errors
-/// Those of [`Session::encode`] and [`Session::spell`].
-pub fn pairs(session: &mut Session, examples: &[u32], seed: u64) -> Result<Vec<[String; 2]>> {
+/// Those of [`Session::encode`] and [`Session::search`].
+pub fn pairs(session: &mut Session, examples: &[u32], beam: usize, seed: u64) -> Result<Vec<[String; 2]>> {
     let posterior = session.encode(examples, seed)?;
-    let numbers: Vec<u32> = (0..examples.len() as u32).collect();
-    let found = session.spell(&posterior.means, &numbers, Choice::GREEDY, seed)?;
+    let found = session.search(&posterior.means, beam)?;
     let originals: Vec<Vec<u32>> =
         examples.iter().map(|&example| session.data()?.tokens(example as usize)).collect::<Result<_>>()?;
     let [originals, found] = [originals, found].map(|all| session.texts(&all));
@@ -133,7 +132,7 @@ pub fn reconstruct(args: &ReconstructArgs, shown: Shown, report: &Report) -> Res
     let (part, name) = open::part(session.data()?, args.examples.part)?;
     let examples = shown(&args.example, wanted.min(part.len()), &part, name)?;
     let seed = session.config.train.seed;
-    let pairs = pairs(session, &examples, seed)?;
+    let pairs = pairs(session, &examples, args.beam.unwrap_or(1), seed)?;
     let path = open::picture(&trained, args.out.as_deref(), &format!("{name}-step-{}.txt", trained.step))?;
     let lines: Vec<String> =
         pairs.iter().flat_map(|[original, found]| [original.clone(), found.clone(), String::new()]).collect();
@@ -144,7 +143,7 @@ pub fn reconstruct(args: &ReconstructArgs, shown: Shown, report: &Report) -> Res
         report.note(&format!("      -> {found}"));
     }
     report.note(&format!("whole    {same} of {} lines came back as they were", pairs.len()));
-    report.json(&json!({ "part": name, "examples": examples, "same": same, "pairs": pairs, "files": [path] }));
+    report.json(&json!({ "part": name, "examples": examples, "beam": args.beam, "same": same, "pairs": pairs, "files": [path] }));
     report.result(&path.display().to_string());
     Ok(())
 }

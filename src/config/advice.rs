@@ -132,6 +132,8 @@ fn belongings(config: &Config) -> Vec<(&'static str, bool, &'static str)> {
         ),
         ("model.components", reads("components"), "the likelihood logistic-mixture"),
         ("model.scales", reads("scales"), "the likelihood logistic-mixture"),
+        ("model.cell", reads("cell"), "the likelihood tokens"),
+        ("model.bidirectional", reads("bidirectional"), "the likelihood tokens"),
         ("model.embedding", reads("embedding"), "the likelihood tokens"),
         ("model.word_dropout", reads("word_dropout"), "the likelihood tokens"),
         ("model.hierarchy", several, "several stochastic layers, which model.above gives"),

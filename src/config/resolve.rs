@@ -73,7 +73,7 @@ fn for_source(overrides: &[(String, String)]) -> Option<&'static str> {
 }
 
 /// Keys that came after runs had been saved without them: those were trained as the defaults of these keys say.
-const LATER: [&str; 67] = [
+const LATER: [&str; 68] = [
     "model.discriminator_layers",
     "model.discriminator_features",
     "model.discriminator_spectral",
@@ -85,6 +85,7 @@ const LATER: [&str; 67] = [
     "objective.instance_noise",
     "objective.instance_noise_epochs",
     "model.cell",
+    "model.bidirectional",
     "model.embedding",
     "model.word_dropout",
     "data.tokens",

@@ -187,7 +187,7 @@ pub fn differentiable(op: &Op) -> &'static [usize] {
     match op {
         Affine { .. } | Conv { .. } | GroupNorm { .. } | ConcatBroadcast { .. } => &[0, 1],
         LogPrior { .. } => &[1, 0],
-        Gru { .. } => &[0, 1, 2],
+        Recurrent { .. } => &[0, 1, 2],
         ConcatOneHot { .. }
         | Op::Activation { .. }
         | Sample { .. }
@@ -246,7 +246,7 @@ pub fn reads(graph: &Graph, of: Id, input: usize, dy: Id) -> Vec<Id> {
         Op::Activation { .. } => vec![dy, derived_at(graph, of)],
         Op::ConcatOneHot { .. } | Op::ConcatBroadcast { .. } => vec![dy],
         // What the layer remembered is read too, which lies beside what it made.
-        Op::Gru { w, .. } => vec![of, w, dy],
+        Op::Recurrent { w, .. } => vec![of, w, dy],
         Op::LogRatio { stats, .. } => vec![stats, dy],
         ref op => [op.inputs(graph), vec![dy]].concat(),
     }

@@ -9,7 +9,7 @@ use super::general::{Axis, Elements, Reduction, reduced};
 use super::grad::{differentiable, reads};
 use super::mixture::Mixture;
 use super::{Graph, Id};
-use crate::config::{Activation, Binarise, MAX_UNITS};
+use crate::config::{Activation, Binarise, Cell, MAX_UNITS};
 use crate::error::{Error, Result};
 use crate::shape::Shape;
 use std::sync::Arc;
@@ -178,10 +178,11 @@ pub enum Op {
     /// The gradient of `TakeRows` for its rows: each row dy is added to the row of its index, in the order of the rows, [R, W],
     /// [R] → [rows, W].
     AddRows { dy: Id, index: Id, rows: usize },
-    /// A recurrent layer of gated units by the equations of `torch.nn.GRU` over all T steps of rows, [R·T, 3H], [R, H],
-    /// [H + 1, 3H] → [R·T, H]: of what the gates are given at each step (reset, update, new), the units before the first step, and
-    /// what the units give to the gates of the next, the bias as the last row (Cho et al. 2014).
-    Gru { gates: Id, begun: Id, w: Id },
+    /// A recurrent layer by the equations of `torch.nn.GRU` or `torch.nn.LSTM` over all T steps of rows, [R·T, GH], [R, SH],
+    /// [H + 1, GH] → [R·T, SH], with G gates and S numbers of state of each unit: of what the gates are given at each step, what
+    /// the units and behind them their cells are before the first step, and what the units give to the gates of the next, the bias
+    /// as the last row. Backward, the last step of the sequence is the first that is read.
+    Recurrent { cell: Cell, backward: bool, gates: Id, begun: Id, w: Id },
     /// The same numbers in other extents.
     Reshape { x: Id, shape: Shape },
     /// x, as something that no gradient passes.
@@ -225,7 +226,7 @@ impl Op {
             Map(ref of) | Reduce { ref of, .. } => of.operands.iter().map(|&(id, _)| id).collect(),
             TakeRows { x, index } => vec![x, index],
             AddRows { dy, index, .. } => vec![dy, index],
-            Gru { gates, begun, w } => vec![gates, begun, w],
+            Recurrent { gates, begun, w, .. } => vec![gates, begun, w],
             Vjp { of, input, dy } => reads(graph, of, input, dy),
         }
     }
@@ -400,11 +401,12 @@ pub fn infer(op: &Op, graph: &Graph) -> Result<Shape> {
             need(shape(dy).rows() == shape(index).count())?;
             Shape::new(&[rows, shape(dy).columns()])
         }
-        Gru { gates, begun, w } => {
-            let (rows, width) = (shape(begun).rows(), shape(begun).columns());
-            need(rows > 0 && shape(gates).rows().is_multiple_of(rows) && shape(gates).columns() == 3 * width)?;
-            need(shape(w) == Shape::new(&[width + 1, 3 * width]) && width <= MAX_UNITS)?;
-            Shape::new(&[shape(gates).rows(), width])
+        Recurrent { cell, gates, begun, w, .. } => {
+            let (rows, all, wide) = (shape(begun).rows(), shape(begun).columns(), shape(gates).columns());
+            let width = all / cell.states();
+            need(rows > 0 && shape(gates).rows().is_multiple_of(rows) && all == cell.states() * width)?;
+            need(wide == cell.gates() * width && shape(w) == Shape::new(&[width + 1, wide]) && width <= MAX_UNITS)?;
+            Shape::new(&[shape(gates).rows(), all])
         }
         Reshape { x, shape: new } => {
             need(shape(x).count() == new.count())?;

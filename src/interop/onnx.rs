@@ -310,7 +310,7 @@ impl<'a> File<'a> {
             | Op::Reduce { .. }
             | Op::Product { .. }
             | Op::TakeRows { .. }
-            | Op::Gru { .. }
+            | Op::Recurrent { .. }
             | Op::AddRows { .. }
             | Op::Reshape { .. }
             | Op::StopGradient { .. }) => {

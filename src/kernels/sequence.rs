@@ -1,7 +1,7 @@
 //! Kernels for layers that go along a sequence step by step.
 
-pub mod gru;
-pub mod gru_grad;
+pub mod recurrent;
+pub mod recurrent_grad;
 
 /// Rows that a workgroup computes.
 pub(super) const TILE: usize = 4;

@@ -11,7 +11,8 @@
 //! Everything else is that of other variational autoencoders: posteriors, priors, objectives, importance weights.
 //!
 //! Letters: B examples of the batch, K samples of each, R = B·K rows, T places of an example, V tokens of the vocabulary, E numbers
-//! of an embedding ([`ModelConfig::embedding`]), H units of a layer, Z latents.
+//! of an embedding ([`ModelConfig::embedding`]), H units of a layer, each with G gates and S
+//! numbers of state ([`Cell`]), Z latents.
 
 use super::family::{Family, phases};
 use super::network::{Map, MapKind, Step};
@@ -20,7 +21,7 @@ use super::posterior;
 use super::stack::Networks;
 use super::tasks::{BEGIN, ENCODE, EVALUATE, EXPLAIN, IMPORTANCE, NEXT, SAMPLE, SCORE, Task};
 use super::{LOGITS, Model, network, objective};
-use crate::config::ModelConfig;
+use crate::config::{Cell, ModelConfig};
 use crate::data::text::vocabulary::{PADDING, UNKNOWN};
 use crate::error::{Error, Result};
 use crate::expr::Expr;
@@ -30,9 +31,9 @@ use crate::shape::Shape;
 
 /// The name of the input with the token before, [B].
 pub const TOKEN: &str = "token";
-/// The name of the input with the units of the decoder's layers side by side, [B, ΣH].
+/// The name of the input with what the decoder remembers, its layers side by side, [B, ΣSH].
 pub const UNITS: &str = "units";
-/// The name of the output with these units one step later, or at the beginning.
+/// The name of the output with the same one step later, or at the beginning.
 pub const NEXT_UNITS: &str = "next units";
 
 /// The family.
@@ -55,6 +56,11 @@ fn decoder_widths(config: &ModelConfig) -> Vec<usize> {
     if config.decoder.is_empty() { config.hidden.iter().rev().copied().collect() } else { config.decoder.clone() }
 }
 
+/// The numbers that the decoder remembers from step to step: what its units are, of each layer with its cells behind them.
+fn state_width(config: &ModelConfig) -> usize {
+    config.cell.states() * decoder_widths(config).iter().sum::<usize>()
+}
+
 /// The tensors of the recurrent layers, from the data up and down again; none of other models.
 pub(super) fn tensors(model: &Model) -> Vec<Tensor> {
     if !model.is_sequence() {
@@ -64,25 +70,32 @@ pub(super) fn tensors(model: &Model) -> Vec<Tensor> {
     let decoder = decoder_widths(config);
     let embedding =
         |name: &str| Tensor::new(format!("{name}.embedding"), &[vocabulary, config.embedding], Start::Normal(1.0));
-    let begin = Tensor::map("decoder.begin", config.latent, decoder.iter().sum());
+    let begin = Tensor::map("decoder.begin", config.latent, state_width(config));
     let mut all = vec![embedding("encoder")];
-    all.extend(layers("encoder", config.embedding, &config.hidden));
+    all.extend(layers(config.cell, "encoder", config.embedding, &config.hidden, config.bidirectional));
     all.push(embedding("decoder"));
     all.push(begin);
-    all.extend(layers("decoder", config.embedding + config.latent, &decoder));
+    all.extend(layers(config.cell, "decoder", config.embedding + config.latent, &decoder, false));
     all
 }
 
-/// Two tensors for each layer: of what it reads, [in + 1, 3H], and of its units one step before, [H + 1, 3H]; reset, update and new
-/// stand side by side and the bias is last, so that they are the transposes of `weight_ih` and `weight_hh` of `torch.nn.GRU`.
-fn layers(name: &str, inputs: usize, widths: &[usize]) -> Vec<Tensor> {
-    let before = std::iter::once(inputs).chain(widths.iter().copied());
-    let layer = |(at, (inputs, &width)): (usize, (usize, &usize))| {
+/// Two tensors for each layer: of what it reads, [in + 1, GH], and of its units one step before, [H + 1, GH]; its G gates stand side by
+/// side and the bias is last, so that they are the transposes of `weight_ih` and `weight_hh` of `torch.nn.GRU` or `torch.nn.LSTM`. Two
+/// more where a layer also reads from the end, `_reverse` there as here; layers above one of these read both.
+fn layers(cell: Cell, name: &str, inputs: usize, widths: &[usize], both: bool) -> Vec<Tensor> {
+    let directions: &[&str] = if both { &["", "_reverse"] } else { &[""] };
+    let before = std::iter::once(inputs).chain(widths.iter().map(|width| directions.len() * width));
+    let mut all = Vec::new();
+    for (at, (inputs, &width)) in before.zip(widths).enumerate() {
         let start = Start::Uniform(1.0 / (width as f32).sqrt());
-        [("input", inputs), ("state", width)]
-            .map(|(kind, inputs)| Tensor::new(format!("{name}.{at}.{kind}"), &[inputs + 1, 3 * width], start))
-    };
-    before.zip(widths).enumerate().flat_map(layer).collect()
+        for direction in directions {
+            all.extend([("input", inputs), ("state", width)].map(|(kind, inputs)| {
+                let name = format!("{name}.{at}.{kind}{direction}");
+                Tensor::new(name, &[inputs + 1, cell.gates() * width], start)
+            }));
+        }
+    }
+    all
 }
 
 /// The trainable tensors of a graph, as [`tensors`] has them.
@@ -96,10 +109,10 @@ struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     fn of(model: &Model, all: &'a [Id]) -> Result<Self> {
-        let layers = model.config.hidden.len();
+        let tensors = 2 * model.config.hidden.len() * model.config.directions();
         match all {
-            [encoder_embedding, rest @ ..] if rest.len() >= 2 * layers + 2 => {
-                let (encoder, rest) = rest.split_at(2 * layers);
+            [encoder_embedding, rest @ ..] if rest.len() >= tensors + 2 => {
+                let (encoder, rest) = rest.split_at(tensors);
                 let (decoder_embedding, begin, decoder) = (rest[0], rest[1], &rest[2..]);
                 Ok(Self { encoder_embedding: *encoder_embedding, encoder, decoder_embedding, begin, decoder })
             }
@@ -124,6 +137,11 @@ impl Model {
         decoder_widths(&self.config)
     }
 
+    /// The numbers that the decoder remembers from one token to the next.
+    pub fn decoder_state(&self) -> usize {
+        state_width(&self.config)
+    }
+
     /// What reads the units of the last layer: of the encoder the heads of the posterior, of the decoder logits.
     pub(super) fn sequence_heads(&self) -> [Vec<Step>; 2] {
         let head = |name: &str, inputs: usize, outputs: usize| {
@@ -133,33 +151,52 @@ impl Model {
         let last = |widths: &[usize]| widths.last().copied().unwrap_or(0);
         let outputs = 2 * config.latent + (posterior::of(config.posterior).context)(config);
         let decoder = decoder_widths(config);
-        [head("encoder.head", last(&config.hidden), outputs), head("decoder.head", last(&decoder), self.vocabulary())]
+        [
+            head("encoder.head", config.directions() * last(&config.hidden), outputs),
+            head("decoder.head", last(&decoder), self.vocabulary()),
+        ]
     }
 
-    /// The last units of the encoder at the end of examples [B, T], [B, H].
+    /// What the last layer of the encoder is at the end of examples [B, T], [B, H]; where it reads both ways, behind it what it is at
+    /// their beginning when it came from the end, [B, 2H].
     pub(super) fn read_through(&self, graph: &mut Graph, networks: &Networks, x: Id) -> Result<Id> {
         let parts = Parts::of(self, &networks.recurrent)?;
-        let (rows, places) = (graph.shape(x).rows(), self.width);
+        let (config, cell, places) = (&self.config, self.config.cell, self.width);
+        let rows = graph.shape(x).rows();
         let index = graph.reshape(x, &[rows * places])?;
-        let gates = self.of_tokens(graph, parts.encoder_embedding, parts.encoder[0], index)?;
-        let nothing = |graph: &mut Graph, width: usize| {
-            graph.add(Op::Map(Elements { operands: vec![], f: Expr::constant(0.0), rows, columns: width }))
-        };
-        let mut begun = Vec::new();
-        for &width in &self.config.hidden {
-            begun.push(nothing(graph, width)?);
+        let (mut below, mut layer) = (None, Vec::new());
+        for (&width, maps) in config.hidden.iter().zip(parts.encoder.chunks_exact(2 * config.directions())) {
+            let columns = cell.states() * width;
+            let begun = Elements { operands: vec![], f: Expr::constant(0.0), rows, columns };
+            let begun = graph.add(Op::Map(begun))?;
+            layer = Vec::new();
+            for (maps, backward) in maps.chunks_exact(2).zip([false, true]) {
+                let gates = match below {
+                    None => self.of_tokens(graph, parts.encoder_embedding, maps[0], index)?,
+                    Some(x) => graph.add(Op::Affine { x, w: maps[0] })?,
+                };
+                let gates = if backward { shut(graph, cell, gates, index)? } else { gates };
+                let states = graph.add(Op::Recurrent { cell, backward, gates, begun, w: maps[1] })?;
+                layer.push(units(graph, cell, states)?);
+            }
+            below = Some(if layer.len() == 1 { layer[0] } else { graph.concatenate(&layer)? });
         }
-        let units = recurrent(graph, gates, parts.encoder, &begun)?;
-        let last = *units.last().ok_or_else(|| Error::Bug("an encoder of sequences has no layer".into()))?;
         // Where the last token of each example stands among those of all.
         let count = graph
             .reduce_map(Reduction::Sum, Axis::Columns, [x], |[token]| token.equal(PADDING as f32).select(0.0, 1.0))?;
         let end = graph.map([count], |[count]| Expr::row(rows) * places as f32 + (count - 1.0).max(0.0))?;
         let index = graph.stop_gradient(end)?;
-        graph.add(Op::TakeRows { x: last, index })
+        let last = *layer.first().ok_or_else(|| Error::Bug("an encoder of sequences has no layer".into()))?;
+        let last = graph.add(Op::TakeRows { x: last, index })?;
+        let Some(&first) = layer.get(1) else { return Ok(last) };
+        // The first place of each example.
+        let width = graph.shape(first).columns();
+        let all = graph.reshape(first, &[rows, places * width])?;
+        let first = graph.columns(all, 0, width)?;
+        graph.concatenate(&[last, first])
     }
 
-    /// What the gates of the first layer are given of tokens, [R·T, 3H]: the embedding of each through the layer's map, which is
+    /// What the gates of the first layer are given of tokens, [R·T, GH]: the embedding of each through the layer's map, which is
     /// computed once for each token of the vocabulary, or where that has more, for each place.
     fn of_tokens(&self, graph: &mut Graph, embedding: Id, map: Id, index: Id) -> Result<Id> {
         if self.vocabulary() > MAX_MAPPED {
@@ -180,8 +217,8 @@ impl Model {
         let index = graph.reshape(before, &[rows * places])?;
         let index = graph.stop_gradient(index)?;
         let begun = self.begun(graph, networks, z)?;
-        let units = self.decoded_units(graph, networks, z, index, &begun)?;
-        logits(graph, networks, &units)
+        let states = self.decoded_states(graph, networks, z, index, &begun)?;
+        self.logits(graph, networks, &states)
     }
 
     /// Tokens before [R, T], some of them unknown in training.
@@ -200,7 +237,7 @@ impl Model {
         })
     }
 
-    /// What the units of all layers begin with, [R, H] each.
+    /// What units and cells of all layers begin with, [R, SH] each.
     fn begun(&self, graph: &mut Graph, networks: &Networks, z: Id) -> Result<Vec<Id>> {
         let parts = Parts::of(self, &networks.recurrent)?;
         let all = graph.add(Op::Affine { x: z, w: parts.begin })?;
@@ -208,7 +245,7 @@ impl Model {
         self.of_layers(graph, all)
     }
 
-    /// Units of all layers side by side, [R, ΣH], as those of each.
+    /// The states of all layers side by side, [R, ΣSH], as those of each.
     fn of_layers(&self, graph: &mut Graph, all: Id) -> Result<Vec<Id>> {
         let widths = self.decoder_units();
         if widths.len() == 1 {
@@ -217,14 +254,22 @@ impl Model {
         let mut start = 0;
         let mut units = Vec::new();
         for width in widths {
+            let width = self.config.cell.states() * width;
             units.push(graph.columns(all, start, width)?);
             start += width as i32;
         }
         Ok(units)
     }
 
-    /// The units of each layer of the decoder after each step, [R·T, H], given latents [R, Z] and tokens before [R·T].
-    fn decoded_units(&self, graph: &mut Graph, networks: &Networks, z: Id, index: Id, begun: &[Id]) -> Result<Vec<Id>> {
+    /// The states of each layer of the decoder after each step, [R·T, SH], given latents [R, Z] and tokens before [R·T].
+    fn decoded_states(
+        &self,
+        graph: &mut Graph,
+        networks: &Networks,
+        z: Id,
+        index: Id,
+        begun: &[Id],
+    ) -> Result<Vec<Id>> {
         let parts = Parts::of(self, &networks.recurrent)?;
         let [embedding, latent] = [self.config.embedding, self.config.latent];
         // Rows of one tensor: those of the embedding, and behind them those of the latents and the bias.
@@ -245,7 +290,15 @@ impl Model {
         };
         let latents = graph.add(Op::Affine { x: z, w: of_latent })?;
         let gates = graph.map([tokens, latents], |[token, latent]| token + latent)?;
-        recurrent(graph, gates, parts.decoder, begun)
+        recurrent(graph, self.config.cell, gates, parts.decoder, begun)
+    }
+
+    /// The logits of all tokens from the states of the decoder's layers.
+    fn logits(&self, graph: &mut Graph, networks: &Networks, states: &[Id]) -> Result<Id> {
+        let (steps, weights) = &networks.decoders[0];
+        let last = *states.last().ok_or_else(|| Error::Bug("a decoder of sequences has no layer".into()))?;
+        let last = units(graph, self.config.cell, last)?;
+        network::apply(graph, last, steps, weights, None)
     }
 
     /// Latents drawn from the prior: output `z` [B, Z].
@@ -257,7 +310,7 @@ impl Model {
         Ok(graph)
     }
 
-    /// What the units of the decoder begin with: input `z` [B, Z], output [`NEXT_UNITS`] [B, ΣH].
+    /// What the units of the decoder begin with: input `z` [B, Z], output [`NEXT_UNITS`] [B, ΣSH].
     pub(super) fn begin(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
@@ -268,7 +321,7 @@ impl Model {
         Ok(graph)
     }
 
-    /// One step of the decoder: inputs `z` [B, Z], [`TOKEN`] [B] and [`UNITS`] [B, ΣH], outputs [`LOGITS`] [B, V] and
+    /// One step of the decoder: inputs `z` [B, Z], [`TOKEN`] [B] and [`UNITS`] [B, ΣSH], outputs [`LOGITS`] [B, V] and
     /// [`NEXT_UNITS`].
     pub(super) fn next_token(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
@@ -277,36 +330,58 @@ impl Model {
             |name: &str, shape: &[usize]| graph.add(Op::Input { name: name.into(), shape: Shape::new(shape) });
         let z = input("z", &[batch, self.config.latent])?;
         let token = input(TOKEN, &[batch])?;
-        let units = input(UNITS, &[batch, self.decoder_units().iter().sum()])?;
-        let begun = self.of_layers(&mut graph, units)?;
-        let units = self.decoded_units(&mut graph, &networks, z, token, &begun)?;
-        let logits = logits(&mut graph, &networks, &units)?;
-        let all = graph.concatenate(&units)?;
+        let states = input(UNITS, &[batch, self.decoder_state()])?;
+        let begun = self.of_layers(&mut graph, states)?;
+        let states = self.decoded_states(&mut graph, &networks, z, token, &begun)?;
+        let logits = self.logits(&mut graph, &networks, &states)?;
+        let all = graph.concatenate(&states)?;
         graph.output(LOGITS, logits);
         graph.output(NEXT_UNITS, all);
         Ok(graph)
     }
 }
 
-/// The logits of all tokens from the units of the decoder's layers.
-fn logits(graph: &mut Graph, networks: &Networks, units: &[Id]) -> Result<Id> {
-    let (steps, weights) = &networks.decoders[0];
-    let last = *units.last().ok_or_else(|| Error::Bug("a decoder of sequences has no layer".into()))?;
-    network::apply(graph, last, steps, weights, None)
-}
-
 /// The most tokens of a vocabulary that are all mapped at every step, rather than those that stand in examples.
 const MAX_MAPPED: usize = 1024;
 
-/// The units of each layer after each step, [R·T, H], from the gates of the first, the tensors of all and what each begins with.
-fn recurrent(graph: &mut Graph, gates: Id, tensors: &[Id], begun: &[Id]) -> Result<Vec<Id>> {
+/// The states of each layer after each step, [R·T, SH], from the gates of the first, the tensors of all and what each begins with.
+fn recurrent(graph: &mut Graph, cell: Cell, gates: Id, tensors: &[Id], begun: &[Id]) -> Result<Vec<Id>> {
     let mut all: Vec<Id> = Vec::new();
     for (maps, &begun) in tensors.chunks_exact(2).zip(begun) {
         let gates = match all.last() {
-            Some(&below) => graph.add(Op::Affine { x: below, w: maps[0] })?,
+            Some(&below) => {
+                let x = units(graph, cell, below)?;
+                graph.add(Op::Affine { x, w: maps[0] })?
+            }
             None => gates,
         };
-        all.push(graph.add(Op::Gru { gates, begun, w: maps[1] })?);
+        all.push(graph.add(Op::Recurrent { cell, backward: false, gates, begun, w: maps[1] })?);
     }
     Ok(all)
+}
+
+/// The units of a layer, [R·T, H], out of its states, in which its cells stand behind them.
+fn units(graph: &mut Graph, cell: Cell, states: Id) -> Result<Id> {
+    let columns = graph.shape(states).columns();
+    if cell.states() == 1 { Ok(states) } else { graph.columns(states, 0, columns / cell.states()) }
+}
+
+/// Far outside of what gates are given: a sigmoid of it is exactly 1, or of its negative exactly 0.
+const SHUT: f32 = 1e4;
+
+/// What gates are given, [R·T, GH], but where tokens [R·T] are padding, what leaves units at 0 that have not read anything yet: a layer
+/// that comes from the end begins at the end of each sequence. Gated units keep what they are, a long short-term memory lets nothing in.
+fn shut(graph: &mut Graph, cell: Cell, gates: Id, tokens: Id) -> Result<Id> {
+    let width = graph.shape(gates).columns() / cell.gates();
+    let (gate, held) = match cell {
+        Cell::Gru => (1, SHUT),
+        Cell::Lstm => (0, -SHUT),
+    };
+    graph.map([gates, tokens], |[given, token]| {
+        let column = Expr::column();
+        let behind = column.clone().less((gate * width) as f32).select(0.0, 1.0);
+        let here = column.less(((gate + 1) * width) as f32).select(behind, 0.0);
+        let padding = token.equal(PADDING as f32).select(here, 0.0);
+        padding.equal(1.0).select(held, given)
+    })
 }

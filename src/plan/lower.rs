@@ -454,7 +454,7 @@ impl Lowering<'_> {
             Product { a, b, batch, transposed } => self.batched_product(id, [a, b], batch, transposed),
             TakeRows { x, index } => self.take_rows(id, x, index, false),
             AddRows { dy, index, .. } => self.take_rows(id, dy, index, true),
-            Gru { .. } => self.gru(id, live),
+            Recurrent { .. } => self.recurrent(id, live),
             Vjp { of, input, dy } => self.vjp(id, of, input, dy, live)?,
         }
         Ok(())
@@ -472,7 +472,7 @@ impl Lowering<'_> {
             (&GroupNorm { x, w, moments }, _) => {
                 self.group_norm_grad_weight(id, [x, moments, dy], self.shape(w).columns());
             }
-            (Gru { .. }, input) => self.gru_grad(id, (of, input, dy), live)?,
+            (Recurrent { .. }, input) => self.recurrent_grad(id, (of, input, dy), live)?,
             (ConcatOneHot { .. }, _) => self.with_class(id, dy, None),
             (&Op::Activation { kind, .. }, _) => {
                 let v = derived_at(self.graph, of);

@@ -1,5 +1,7 @@
 //! What a model of sequences is asked for: sequences that latents stand for, token by token.
 
+mod beam;
+
 use super::{BATCH, Purpose, Session};
 use crate::data::text::vocabulary::{END, PADDING, UNKNOWN};
 use crate::error::{Error, Result};
@@ -41,9 +43,7 @@ impl Choice {
 
     /// The token that a uniform number stands for, of those of the text and the end.
     fn token(&self, logits: &[f32], uniform: f32) -> Result<u32> {
-        if logits.iter().any(|logit| !logit.is_finite()) {
-            return Err(Error::Diverged("logits of tokens are not finite: the model has diverged".into()));
-        }
+        check_logits(logits)?;
         let mut all: Vec<u32> = (0..logits.len() as u32).filter(|token| ![PADDING, UNKNOWN].contains(token)).collect();
         let logit = |token: u32| logits[token as usize];
         // Of several that are as likely the first comes first.
@@ -73,6 +73,14 @@ impl Choice {
     }
 }
 
+/// Whether probabilities can be told.
+fn check_logits(logits: &[f32]) -> Result<()> {
+    if logits.iter().all(|logit| logit.is_finite()) {
+        return Ok(());
+    }
+    Err(Error::Diverged("logits of tokens are not finite: the model has diverged".into()))
+}
+
 impl Session {
     /// The sequences that latents [N, Z] stand for, token by token up to the end or the last place: numbers of tokens, without the
     /// end where there is one. What is drawn is a function of the latent, the choice, the seed and the draw's number, one for each
@@ -92,7 +100,7 @@ impl Session {
                 "{found} numbers are no latents of {count} draws of {latent} dimensions"
             )));
         }
-        let (wide, vocabulary) = (self.model.decoder_units().iter().sum::<usize>(), self.model.vocabulary());
+        let (wide, vocabulary) = (self.model.decoder_state(), self.model.vocabulary());
         let mut all = Vec::with_capacity(numbers.len());
         for (latents, numbers) in latents.chunks(BATCH * latent).zip(numbers.chunks(BATCH)) {
             let rows = numbers.len();

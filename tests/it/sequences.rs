@@ -36,9 +36,14 @@ fn sentences() -> String {
 const SMALL: &str = "--set hidden=[24] --set decoder=[20,16] --set embedding=8 --set latent=4 --batch 32 --adapter cpu";
 
 /// A session with its first parameters and the sentences, on the executor of this number.
-fn session(device: usize, folder: &Path) -> Session {
+fn session(device: usize, folder: &Path, cell: &str) -> Session {
+    fs::write(folder.join("lines.txt"), sentences()).unwrap();
+    session_of(device, folder, cell)
+}
+
+/// The same of what stands in `lines.txt`.
+fn session_of(device: usize, folder: &Path, cell: &str) -> Session {
     let source = folder.join("lines.txt");
-    fs::write(&source, sentences()).unwrap();
     let settings = [
         ("data.source", source.display().to_string()),
         ("hidden", "[9, 7]".into()),
@@ -46,6 +51,8 @@ fn session(device: usize, folder: &Path) -> Session {
         ("embedding", "5".into()),
         ("latent", "3".into()),
         ("seed", "5".into()),
+        ("cell", cell.into()),
+        ("bidirectional", (cell == "lstm").to_string()),
     ];
     let settings = settings.map(|(key, value)| (key.to_owned(), value));
     let config = config::resolve(Some("text"), &settings).expect("the settings are valid");
@@ -59,8 +66,10 @@ fn session(device: usize, folder: &Path) -> Session {
 #[test]
 fn what_is_spelled_step_by_step_is_what_training_computes_of_whole_lines() {
     let folder = tempfile::tempdir().unwrap();
-    for device in 0..executors().len() {
-        let mut session = session(device, folder.path());
+    for (device, cell) in (0..executors().len()).flat_map(|device| [(device, "gru"), (device, "lstm")]) {
+        let mut session = session(device, folder.path(), cell);
+        let wide = session.model.decoder_state();
+        assert_eq!(wide, if cell == "gru" { 14 } else { 28 });
         let (places, vocabulary) = (session.model.width, session.model.vocabulary());
         let examples: Vec<u32> = (0..5).collect();
         let explain = session.plan(Purpose::task(EXPLAIN, BATCH)).unwrap();
@@ -74,7 +83,7 @@ fn what_is_spelled_step_by_step_is_what_training_computes_of_whole_lines() {
         let [begin, next] = [BEGIN, NEXT].map(|task| session.plan(Purpose::task(task, BATCH)).unwrap());
         session.executor.write_f32(&Role::Input("z".into()), 0, &means).unwrap();
         session.run(begin, &[scalars]).unwrap();
-        let mut units = session.output(NEXT_UNITS, examples.len(), 14).unwrap();
+        let mut units = session.output(NEXT_UNITS, examples.len(), wide).unwrap();
         for place in 0..places {
             let before = |line: &Vec<u32>| place.checked_sub(1).map_or(0.0, |at| line[at] as f32);
             let tokens: Vec<f32> = lines.iter().map(before).collect();
@@ -82,10 +91,11 @@ fn what_is_spelled_step_by_step_is_what_training_computes_of_whole_lines() {
             session.executor.write_f32(&Role::Input(UNITS.into()), 0, &units).unwrap();
             session.run(next, &[scalars]).unwrap();
             let found = session.output(LOGITS, examples.len(), vocabulary).unwrap();
-            units = session.output(NEXT_UNITS, examples.len(), 14).unwrap();
+            units = session.output(NEXT_UNITS, examples.len(), wide).unwrap();
             let of_line = |line: usize| &whole[(line * places + place) * vocabulary..][..vocabulary];
             let expected: Vec<f32> = (0..examples.len()).flat_map(|line| of_line(line).to_vec()).collect();
-            compare(&expected, &found, ROUNDING).unwrap_or_else(|why| panic!("device {device}, place {place}: {why}"));
+            compare(&expected, &found, ROUNDING)
+                .unwrap_or_else(|why| panic!("device {device}, {cell}, place {place}: {why}"));
         }
     }
 }
@@ -93,7 +103,7 @@ fn what_is_spelled_step_by_step_is_what_training_computes_of_whole_lines() {
 #[test]
 fn a_draw_is_a_function_of_its_number_and_others_beside_it_change_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let mut session = session(0, folder.path());
+    let mut session = session(0, folder.path(), "gru");
     let choice = Choice { temperature: 1.0, top_k: 0, top_p: 1.0 };
     let numbers: Vec<u32> = (0..BATCH as u32 + 3).collect();
     let latents = session.latents(&numbers, 7).unwrap();
@@ -103,6 +113,64 @@ fn a_draw_is_a_function_of_its_number_and_others_beside_it_change_nothing() {
     assert_ne!(all[0], all[1]);
     assert!(all.iter().flatten().all(|&token| token > 2), "neither padding nor unknown is drawn");
     assert!(session.spell(&latents[1..], &numbers, choice, 7).is_err());
+}
+
+/// log p(sequence|z) of every sequence of up to as many tokens as there are places, token by token; a token for the end, but of those
+/// that fill all places.
+fn all_sequences(session: &mut Session, z: &[f32]) -> Vec<(f64, Vec<u32>)> {
+    let (places, vocabulary, wide) = (session.model.width, session.model.vocabulary(), session.model.decoder_state());
+    let [begin, next] = [BEGIN, NEXT].map(|task| session.plan(Purpose::task(task, BATCH)).unwrap());
+    let scalars = session.scalars(0, Stream::Evaluate, 0, 1);
+    session.executor.write_f32(&Role::Input("z".into()), 0, z).unwrap();
+    session.run(begin, &[scalars]).unwrap();
+    let (mut whole, mut begun) = (Vec::new(), vec![(0.0, vec![], session.output(NEXT_UNITS, 1, wide).unwrap())]);
+    for place in 0..places {
+        for (score, tokens, state) in std::mem::take(&mut begun) {
+            let before = tokens.last().map_or(0.0, |&token: &u32| token as f32);
+            session.executor.write_f32(&Role::Input("z".into()), 0, z).unwrap();
+            session.executor.write_f32(&Role::Input(TOKEN.into()), 0, &[before]).unwrap();
+            session.executor.write_f32(&Role::Input(UNITS.into()), 0, &state).unwrap();
+            session.run(next, &[scalars]).unwrap();
+            let logits = session.output(LOGITS, 1, vocabulary).unwrap();
+            let state = session.output(NEXT_UNITS, 1, wide).unwrap();
+            let total = logits.iter().map(|&logit| f64::from(logit).exp()).sum::<f64>().ln();
+            // The end, and then all tokens of the text.
+            for token in [1].into_iter().chain(3..vocabulary as u32) {
+                let score: f64 = score + f64::from(logits[token as usize]) - total;
+                let longer = [&tokens[..], if token == 1 { &[] } else { std::slice::from_ref(&token) }].concat();
+                if token == 1 || place + 1 == places {
+                    whole.push((score, longer));
+                } else {
+                    begun.push((score, longer, state.clone()));
+                }
+            }
+        }
+    }
+    whole
+}
+
+#[test]
+fn a_wide_beam_finds_the_likeliest_sequence_of_all_and_a_narrow_one_the_likeliest_tokens() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("lines.txt"), "ab\nba\naab\nb\n".repeat(20)).unwrap();
+    let mut session = session_of(0, folder.path(), "lstm");
+    assert_eq!((session.model.width, session.model.vocabulary()), (4, 5));
+    // So large that tokens are far from equally likely.
+    let latents: Vec<f32> = (0..30).map(|at| 6.0 * ((at * 7 % 11) as f32 - 5.0)).collect();
+    let numbers: Vec<u32> = (0..10).collect();
+    let greedy = session.spell(&latents, &numbers, Choice::GREEDY, 0).unwrap();
+    assert_eq!(session.search(&latents, 1).unwrap(), greedy);
+    let found = session.search(&latents, 16).unwrap();
+    let mut apart = 0;
+    for ((z, found), greedy) in latents.chunks_exact(3).zip(&found).zip(&greedy) {
+        let mut all = all_sequences(&mut session, z);
+        assert_eq!(all.len(), 1 + 2 + 4 + 8 + 16);
+        all.sort_by(|a, b| b.0.total_cmp(&a.0));
+        assert_eq!(found, &all[0].1, "{all:?}");
+        apart += usize::from(found != greedy);
+    }
+    assert!(apart > 0, "the likeliest tokens were the likeliest sequence every time: nothing was searched");
+    assert!(session.search(&latents, 0).is_err() && session.search(&latents, BATCH + 1).is_err());
 }
 
 #[test]
@@ -133,6 +201,7 @@ fn a_run_of_text_is_evaluated_drawn_spelled_and_scored() {
     assert_ne!(plain, draw("--temperature 0.3 --top-k 5 --top-p 0.9", "c.txt"));
     elbo(folder, "reconstruct run -n 4 --out pairs.txt --adapter cpu").succeeded();
     assert_eq!(fs::read_to_string(folder.join("pairs.txt")).unwrap().lines().count(), 12);
+    assert_eq!(json(folder, "reconstruct run -n 4 --beam 3")["pairs"].as_array().unwrap().len(), 4);
     let lines = json(folder, "interpolate run --pair 0,5 --steps 4")["lines"].clone();
     assert_eq!(lines[0].as_array().unwrap().len(), 6);
     elbo(folder, "embed run --out z.csv --std --adapter cpu").succeeded();
@@ -167,6 +236,7 @@ fn a_run_of_text_is_evaluated_drawn_spelled_and_scored() {
         ("report run", 2, "elbo report is for models of pictures, tables and arrays"),
         ("augment run --out more.csv", 2, "elbo augment is for models of pictures, tables and arrays"),
         ("reconstruct run --as-class 1", 2, "--as-class: a model of sequences is told no classes"),
+        ("reconstruct run --beam 0 --adapter cpu", 2, "--beam 0: expected a number from 1 to 128"),
     ] {
         elbo(folder, command).failed(code, culprit);
     }
@@ -188,8 +258,9 @@ fn a_run_of_text_that_goes_on_has_the_bits_of_one_that_was_whole() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path();
     fs::write(folder.join("lines.txt"), sentences()).unwrap();
-    elbo(folder, &format!("train --data lines.txt {SMALL} --epochs 2 --out whole")).succeeded();
-    elbo(folder, &format!("train --data lines.txt {SMALL} --epochs 1 --out parts")).succeeded();
+    let set_up = format!("{SMALL} --set cell=lstm --set bidirectional=true");
+    elbo(folder, &format!("train --data lines.txt {set_up} --epochs 2 --out whole")).succeeded();
+    elbo(folder, &format!("train --data lines.txt {set_up} --epochs 1 --out parts")).succeeded();
     elbo(folder, "train --resume parts --epochs 2 --adapter cpu").succeeded();
     let draw = |run: &str| {
         elbo(folder, &format!("embed {run} --out {run}.npy --adapter cpu")).succeeded();

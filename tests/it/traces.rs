@@ -2,7 +2,7 @@
 
 use crate::support::adapters;
 use bytemuck::Zeroable;
-use elbo::config::{Activation, Binarise, Config, Likelihood, OptimizerConfig, resolve};
+use elbo::config::{Activation, Binarise, Cell, Config, Likelihood, OptimizerConfig, resolve};
 use elbo::exec::{Executor, PlanId};
 use elbo::graph::op::Source;
 use elbo::kernels::StepScalars;
@@ -86,28 +86,50 @@ fn of_likelihood(name: &str, likelihood: Likelihood) -> Recorded {
     Recorded { trace: recorded(&name), name, model: model(likelihood), batch: BATCH, parameters }
 }
 
-/// A model of sequences of nine tokens: `tests/fixtures/torch_sequence.py`.
-fn of_sequences() -> Recorded {
-    let mut config = resolve(Some("text"), &[]).expect("the recipe is valid").model;
-    (config.hidden, config.decoder, config.embedding, config.latent) = (vec![5, 6], vec![6, 4], 4, 3);
-    let model = Model { config, width: 7, shape: [1, 1, 7], source: Source::Tokens(9), ..model(Likelihood::Bernoulli) };
-    let name = "torch_sequence".to_owned();
-    Recorded { trace: recorded(&name), name, model, batch: 6, parameters: of_recurrent }
+/// Models of sequences of nine tokens: `tests/fixtures/torch_sequence.py`.
+fn of_sequences() -> Vec<Recorded> {
+    let model_of = |cell: Cell, bidirectional: bool| {
+        let mut config = resolve(Some("text"), &[]).expect("the recipe is valid").model;
+        (config.hidden, config.decoder, config.embedding, config.latent) = (vec![5, 6], vec![6, 4], 4, 3);
+        (config.cell, config.bidirectional) = (cell, bidirectional);
+        Model { config, width: 7, shape: [1, 1, 7], source: Source::Tokens(9), ..model(Likelihood::Bernoulli) }
+    };
+    let all = [
+        ("torch_sequence", Cell::Gru, false),
+        ("torch_lstm", Cell::Lstm, false),
+        ("torch_bidirectional", Cell::Gru, true),
+        ("torch_bidirectional_lstm", Cell::Lstm, true),
+    ];
+    let recorded = |(name, cell, both): (&str, Cell, bool)| Recorded {
+        trace: recorded(name),
+        name: name.to_owned(),
+        model: model_of(cell, both),
+        batch: 6,
+        parameters: of_recurrent,
+    };
+    all.into_iter().map(recorded).collect()
 }
 
-/// The parameters of that model: maps, then what reads tokens and what writes them.
+/// The parameters of such a model: maps, then what reads tokens and what writes them.
 fn of_recurrent(trace: &Trace, prefix: &str) -> Vec<Vec<f32>> {
     // PyTorch has a row for each gate of each unit, here it is a column.
     let turned = |layer: &str, kind: &str| {
-        let [weight, bias] = ["weight", "bias"].map(|what| &trace[&format!("{prefix}.{layer}.{what}_{kind}_l0")]);
+        let [weight, bias] = ["weight", "bias"].map(|what| &trace[&format!("{prefix}.{layer}.{what}_{kind}")]);
         let inputs = weight.len() / bias.len();
         let rows = (0..inputs).flat_map(|row| (0..bias.len()).map(move |gate| weight[gate * inputs + row]));
         rows.chain(bias.iter().copied()).collect::<Vec<f32>>()
     };
-    let layer = |name: &str| ["ih", "hh"].map(|kind| turned(name, kind));
+    let both = trace.contains_key("init.enc.0.weight_ih_l0_reverse");
+    let layer = |name: &str| {
+        let reverse = both && name.starts_with("enc");
+        let kinds: &[&str] =
+            if reverse { &["ih_l0", "hh_l0", "ih_l0_reverse", "hh_l0_reverse"] } else { &["ih_l0", "hh_l0"] };
+        kinds.iter().map(|kind| turned(name, kind)).collect::<Vec<_>>()
+    };
     let embedding = |name: &str| trace[&format!("{prefix}.{name}.weight")].clone();
+    let top = if both { 12 } else { 6 };
     let mut all =
-        vec![joined(trace, prefix, &["mu", "lv"], 6), joined(trace, prefix, &["out"], 4), embedding("enc_emb")];
+        vec![joined(trace, prefix, &["mu", "lv"], top), joined(trace, prefix, &["out"], 4), embedding("enc_emb")];
     all.extend(["enc.0", "enc.1"].map(layer).concat());
     all.extend([embedding("dec_emb"), joined(trace, prefix, &["begin"], 3)]);
     all.extend(["dec.0", "dec.1"].map(layer).concat());
@@ -190,8 +212,10 @@ fn ten_steps_are_those_of_pytorch_on_the_cpu_engine() {
             let mut executor = Executor::Cpu(elbo::exec::cpu::Cpu::new(threads).expect("threads start"));
             follow(&mut executor, &of_likelihood(name, likelihood), Target::Cpu);
         }
-        let mut executor = Executor::Cpu(elbo::exec::cpu::Cpu::new(threads).expect("threads start"));
-        follow(&mut executor, &of_sequences(), Target::Cpu);
+        for of in of_sequences() {
+            let mut executor = Executor::Cpu(elbo::exec::cpu::Cpu::new(threads).expect("threads start"));
+            follow(&mut executor, &of, Target::Cpu);
+        }
     }
 }
 
@@ -199,7 +223,7 @@ fn ten_steps_are_those_of_pytorch_on_the_cpu_engine() {
 fn ten_steps_are_those_of_pytorch_on_every_adapter() {
     let images = [("bernoulli", Likelihood::Bernoulli), ("gaussian", Likelihood::Gaussian)];
     let images = images.map(|(name, likelihood)| of_likelihood(name, likelihood));
-    for recorded in images.into_iter().chain([of_sequences()]) {
+    for recorded in images.into_iter().chain(of_sequences()) {
         // A plan is right on every device, and fast on the one that it is made for.
         for target in [Target::Gpu, Target::Software, Target::Simd8] {
             // Each begins with moments of its own.

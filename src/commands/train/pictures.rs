@@ -64,7 +64,7 @@ fn lines(session: &mut Session, members: &[Member], folders: &[PathBuf], epoch: 
     let path = |kind: &str| folders[0].join("samples").join(format!("{kind}-{epoch:04}.txt"));
     text::save(&path("epoch"), &session.texts(&drawn)?)?;
     let shown = examples(session, seed)?;
-    let pairs = text::pairs(session, &shown, seed)?;
+    let pairs = text::pairs(session, &shown, 1, seed)?;
     let pairs: Vec<String> = pairs.into_iter().flat_map(|[a, b]| [a, b, String::new()]).collect();
     text::save(&path("reconstruction"), &pairs)
 }

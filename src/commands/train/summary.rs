@@ -93,14 +93,20 @@ fn describe_networks(session: &Session, report: &Report) -> Result<()> {
     if model.is_sequence() {
         let (of, text) = (&model.config, session.record.text.as_ref());
         let tokens = text.map_or("", |text| text.tokens.word());
-        let units = |widths: &[usize]| widths.iter().map(|width| format!("gru {width}")).collect::<Vec<_>>().join(", ");
+        let cell = of.cell.word();
+        let units =
+            |widths: &[usize]| widths.iter().map(|width| format!("{cell} {width}")).collect::<Vec<_>>().join(", ");
         let (embedding, latent) = (of.embedding, of.latent);
+        let both = if of.bidirectional { " in both directions" } else { "" };
         report.note(&format!(
             "text     {} {tokens} of a vocabulary, up to {} in a line and its end",
             count(model.vocabulary() as u64),
             model.width - 1
         ));
-        report.note(&format!("model    {name}: encoder embed {embedding}, {}, {latent} latents", units(&of.hidden)));
+        report.note(&format!(
+            "model    {name}: encoder embed {embedding}, {}{both}, {latent} latents",
+            units(&of.hidden)
+        ));
         let dropout = 100.0 * of.word_dropout;
         report.note(&format!(
             "         decoder embed {embedding}, {}, the latents at each step and before the first, {dropout} % of tokens not shown",

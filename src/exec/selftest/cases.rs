@@ -1,10 +1,11 @@
 //! Cases for every kernel: any size, any setting of its constants, with inputs drawn from a fixed seed.
 
 use super::formulas;
+use crate::config::Cell;
 use crate::kernels::matmul::Entry;
 use crate::kernels::{Access, Kernel, StepScalars, grid, words};
 use crate::kernels::{
-    accumulate, gru, gru_grad, row_weights, sample, shaped_kl, squared_norm, sum_columns, sum_rows, table,
+    accumulate, recurrent, recurrent_grad, row_weights, sample, shaped_kl, squared_norm, sum_columns, sum_rows, table,
     table_values, take_rows, update, update_texels, with_class,
 };
 use crate::kernels::{
@@ -327,7 +328,7 @@ fn shape(kernel: &Kernel, consts: &[u32], size: Size) -> Option<Shape> {
         "map" | "reduce" => Some(formulas::shape(kernel, consts, size)),
         "batched_product" => Some(products_of_each(consts, size)),
         "take_rows" => Some(rows_by_index(consts, size)),
-        "gru" | "gru_grad" => Some(recurrent(kernel.name, consts, size)),
+        "recurrent" | "recurrent_grad" => Some(recurrent_layer(kernel.name, consts, size)),
         _ => None,
     }
 }
@@ -886,18 +887,21 @@ fn rows_by_index(consts: &[u32], Size { rows, width, depth }: Size) -> Shape {
 }
 
 /// A layer of up to 257 units over a few steps, and its way back.
-fn recurrent(name: &str, consts: &[u32], Size { rows, width, depth }: Size) -> Shape {
-    let (steps, wide) = (1 + depth % 6, (width + 1) * 3 * width);
-    let p = gru::Params { rows: rows as u32, steps: steps as u32, width: width as u32 };
+fn recurrent_layer(name: &str, consts: &[u32], Size { rows, width, depth }: Size) -> Shape {
+    let cell = if consts[consts.len() - 2] == 0 { Cell::Gru } else { Cell::Lstm };
+    let (gates, states) = (cell.gates(), cell.states());
+    let (steps, wide) = (1 + depth % 6, (width + 1) * gates * width);
+    let p = recurrent::Params { rows: rows as u32, steps: steps as u32, width: width as u32 };
     let (w, all) = ((wide, false, Fill::Weights(width)), rows * steps * width);
-    let kept = (4 * all, true, Fill::Unit);
-    if name == "gru_grad" {
-        let bindings = [part(all), part(all), kept, w, part(3 * all), part(3 * all), part(rows * width)];
-        return Shape::new(&p, (rows, 1), gru_grad::grid(&p), bindings);
+    let kept = (recurrent::kept(cell) * all, true, Fill::Unit);
+    let (given, begun, made) = (part(gates * all), part(states * rows * width), part(states * all));
+    if name == "recurrent_grad" {
+        let bindings = [made, part(all), kept, w, given, used(cell == Cell::Gru, given), begun];
+        return Shape::new(&p, (rows, 1), recurrent_grad::grid(&p), bindings);
     }
     let keep = consts[0] == 1;
-    let bindings = [part(3 * all), part(rows * width), w, part(all), used(keep, part(all)), used(keep, kept)];
-    Shape::new(&p, (rows, 1), gru::grid(&p), bindings)
+    let bindings = [given, begun, w, made, used(keep, part(all)), used(keep, kept)];
+    Shape::new(&p, (rows, 1), recurrent::grid(&p), bindings)
 }
 
 fn columns_values(consts: &[u32], Size { rows, width: d, .. }: Size) -> Shape {

@@ -1,6 +1,7 @@
 //! Cases of the general operations: every function of a formula, every way in which tensors repeat.
 
 use super::cases::{BATCH, Case, ROWS};
+use elbo::config::Cell;
 use elbo::expr::Expr;
 use elbo::graph::{Axis, Graph, Id, Op, Reduction};
 
@@ -187,17 +188,21 @@ pub fn cases() -> Vec<Case> {
         vec![c.add(Op::AddRows { dy, index, rows: 4 })]
     });
     // All steps, with and without what the units were before the first, and the last step alone.
-    case("gated units over several steps", &|c| {
-        let (gates, begun, w) = (c.variable(&[3 * ROWS, 9]), c.variable(&[ROWS, 3]), c.variable(&[4, 9]));
-        vec![c.add(Op::Gru { gates, begun, w })]
-    });
-    case("gated units of which the last step is read", &|c| {
-        let (gates, begun, w) = (c.variable(&[3 * ROWS, 6]), c.constant(&[ROWS, 2]), c.variable(&[3, 6]));
-        let index = c.constant(&[ROWS]);
-        c.inputs[3].1 = (0..ROWS).map(|row| (3 * row + 2) as f32).collect();
-        let x = c.add(Op::Gru { gates, begun, w });
-        vec![c.add(Op::TakeRows { x, index })]
-    });
+    for (cell, backward) in [Cell::Gru, Cell::Lstm].into_iter().flat_map(|cell| [(cell, false), (cell, true)]) {
+        let (g, states) = (cell.gates(), cell.states());
+        case(&format!("{} units over several steps, backward {backward}", cell.word()), &|c| {
+            let (gates, begun) = (c.variable(&[3 * ROWS, 3 * g]), c.variable(&[ROWS, 3 * states]));
+            let w = c.variable(&[4, 3 * g]);
+            vec![c.add(Op::Recurrent { cell, backward, gates, begun, w })]
+        });
+        case(&format!("{} units of which the last step is read, backward {backward}", cell.word()), &|c| {
+            let (gates, begun) = (c.variable(&[3 * ROWS, 2 * g]), c.constant(&[ROWS, 2 * states]));
+            let (w, index) = (c.variable(&[3, 2 * g]), c.constant(&[ROWS]));
+            c.inputs[3].1 = (0..ROWS).map(|row| (3 * row + 2) as f32).collect();
+            let x = c.add(Op::Recurrent { cell, backward, gates, begun, w });
+            vec![c.add(Op::TakeRows { x, index })]
+        });
+    }
     case("other extents", &|c| {
         let x = c.variable(&[ROWS, 4]);
         let tall = c.graph.reshape(x, &[2 * ROWS, 2]).expect("as many numbers");
