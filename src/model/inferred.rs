@@ -119,7 +119,7 @@ impl Model {
     }
 
     /// Logits of the classes of examples, [B, D] → [B, C].
-    fn logits(&self, graph: &mut Graph, networks: &Networks, x: Id) -> Result<Id> {
+    fn logits_of_classes(&self, graph: &mut Graph, networks: &Networks, x: Id) -> Result<Id> {
         let mut h = self.presentation().encoder_input(graph, x)?;
         for (at, &w) in networks.classifier.iter().enumerate() {
             h = graph.add(Op::Affine { x: h, w })?;
@@ -132,7 +132,7 @@ impl Model {
 
     /// log q(y|x) of examples, [B, D] → [B, C].
     fn log_classes(&self, graph: &mut Graph, networks: &Networks, x: Id) -> Result<Id> {
-        let h = self.logits(graph, networks, x)?;
+        let h = self.logits_of_classes(graph, networks, x)?;
         let all = graph.reduce(Reduction::LogSumExp, Axis::Columns, h)?;
         graph.map([h, all], |[logit, all]| logit - all)
     }
@@ -244,7 +244,7 @@ impl Model {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
         let x = self.gather_as_stored(&mut graph)?;
-        let logits = self.logits(&mut graph, &networks, x)?;
+        let logits = self.logits_of_classes(&mut graph, &networks, x)?;
         graph.output("logits", logits);
         Ok(graph)
     }

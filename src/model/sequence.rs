@@ -218,7 +218,7 @@ impl Model {
         let index = graph.stop_gradient(index)?;
         let begun = self.begun(graph, networks, z)?;
         let states = self.decoded_states(graph, networks, z, index, &begun)?;
-        self.logits(graph, networks, &states)
+        self.token_logits(graph, networks, &states)
     }
 
     /// Tokens before [R, T], some of them unknown in training.
@@ -294,7 +294,7 @@ impl Model {
     }
 
     /// The logits of all tokens from the states of the decoder's layers.
-    fn logits(&self, graph: &mut Graph, networks: &Networks, states: &[Id]) -> Result<Id> {
+    fn token_logits(&self, graph: &mut Graph, networks: &Networks, states: &[Id]) -> Result<Id> {
         let (steps, weights) = &networks.decoders[0];
         let last = *states.last().ok_or_else(|| Error::Bug("a decoder of sequences has no layer".into()))?;
         let last = units(graph, self.config.cell, last)?;
@@ -333,7 +333,7 @@ impl Model {
         let states = input(UNITS, &[batch, self.decoder_state()])?;
         let begun = self.of_layers(&mut graph, states)?;
         let states = self.decoded_states(&mut graph, &networks, z, token, &begun)?;
-        let logits = self.logits(&mut graph, &networks, &states)?;
+        let logits = self.token_logits(&mut graph, &networks, &states)?;
         let all = graph.concatenate(&states)?;
         graph.output(LOGITS, logits);
         graph.output(NEXT_UNITS, all);
