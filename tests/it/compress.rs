@@ -186,7 +186,7 @@ fn what_cannot_be_compressed_is_refused_by_name() {
     let folder = trained();
     let at = folder.path();
     elbo(at, "compress run --out x.elbo --adapter cpu").failed(3, "it has to be 0 or 1 (set data.binarise");
-    let line = "--adapter cpu --set data.examples=60 --set data.binarise=threshold --set hidden=[8] --latent 2 --batch 50 --epochs 1";
+    let line = "--adapter cpu --set data.examples=60 --set data.binarise=threshold --set hidden=[8] --latent 2 --batch 20 --epochs 1";
     for (number, (settings, culprit)) in [
         ("--set likelihood=gaussian", "model.likelihood = gaussian"),
         ("--set prior=gaussian", "model.prior = gaussian"),
