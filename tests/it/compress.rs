@@ -46,8 +46,10 @@ fn costs_its_bound(at: &Path, run: &str, said: &serde_json::Value, part: &str) {
     // The header is 92 bytes. The first draws take their bits from nowhere: what is begun with.
     let beside = 8.0 * 92.0 + said["begun_bits"].as_f64().unwrap();
     let bits = (said["bytes"].as_f64().unwrap() * 8.0 - beside) / count;
-    // Both draw one latent an example, and not the same.
-    assert!((bits / bound - 1.0).abs() < 0.01, "{run}: {bits} bits an example, and -ELBO is {bound}");
+    // Both draw one latent an example, and not the same. Where a model puts examples beyond ±5, which no bin takes for as unlikely
+    // as the prior does, they cost less.
+    let share = bits / bound;
+    assert!((0.93..1.01).contains(&share), "{run}: {bits} bits an example, and -ELBO is {bound}");
 }
 
 #[test]
@@ -65,7 +67,7 @@ fn bits_of_pictures_come_back_at_the_rate_of_the_bound() {
     let (said, _, _) = round(at, "run", "--part train");
     costs_its_bound(at, "run", &said, "--part train");
     // Drawn pixels: the draw of the seed, the same as that of eval.
-    elbo(at, &format!("train --recipe dynamic {tiny} --set hidden=[24] --out drawn")).succeeded();
+    elbo(at, &format!("train --recipe dynamic {tiny} --out drawn")).succeeded();
     let (said, _, first) = round(at, "drawn", "--part train --seed 5");
     costs_its_bound(at, "drawn", &said, "--part train --seed 5");
     let (_, _, second) = round(at, "drawn", "--part train --seed 5");
@@ -76,7 +78,7 @@ fn bits_of_pictures_come_back_at_the_rate_of_the_bound() {
         .failed(3, "x.elbo: the file was compressed with another model");
     elbo(at, "compress run --part test --out y.elbo --adapter cpu").succeeded();
     elbo(at, "decompress run y.elbo --out pictures --adapter cpu").succeeded();
-    assert_eq!(fs::read_dir(at.join("pictures")).unwrap().count(), 60);
+    assert_eq!(fs::read_dir(at.join("pictures")).unwrap().count(), 100);
     elbo(at, "decompress run y.elbo --out grid.png --adapter cpu").succeeded();
     elbo(at, "decompress run y.elbo --out pictures --adapter cpu").failed(2, "there is something in this folder");
 }
@@ -107,7 +109,7 @@ fn levels_and_categories_come_back_at_the_rate_of_the_bound() {
     fs::write(
         at.join("colours.toml"),
         "[data]\nbinarise = \"none\"\n[model]\nhidden = []\nencoder_layers = [\"conv 6 kernel 4 stride 2 padding 1\", \"group-norm 2\", \"silu\"]\n\
-         decoder_layers = [\"dense 6x2x2\", \"gelu\", \"conv-transpose out kernel 4 stride 2 padding 1\"]\n\
+         decoder_layers = [\"dense 2x2x6\", \"gelu\", \"conv-transpose out kernel 4 stride 2 padding 1\"]\n\
          latent = 3\nlikelihood = \"logistic-mixture\"\ncomponents = 2\n",
     )
     .unwrap();
@@ -169,7 +171,7 @@ fn rounded_latents_and_codes_give_what_the_model_decodes() {
     }
     assert!(last.0 < 10.0, "{last:?}");
     elbo(at, "compress run --lossy --step -1 --out x.elbo --adapter cpu").failed(2, "--step -1");
-    elbo(at, "compress run --step 1 --out x.elbo --adapter cpu").failed(2, "--lossy");
+    elbo(at, "compress run --step 1 --out x.elbo --adapter cpu").failed(2, "required arguments");
     let codes = "--recipe vq --adapter cpu --set data.examples=100 --set codes=9 --latent 3 --batch 50 --epochs 1";
     elbo(at, &format!("train {codes} --set hidden=[8] --set encoder_layers=[] --set decoder_layers=[] --out codes"))
         .succeeded();
@@ -177,7 +179,7 @@ fn rounded_latents_and_codes_give_what_the_model_decodes() {
     elbo(at, "embed codes --part test --out codes.npy --adapter cpu").succeeded();
     elbo(at, "decode codes codes.npy --out decoded.npy --adapter cpu").succeeded();
     assert!(read(&at.join("decoded.npy")).1 == values);
-    assert_eq!(said["examples"], 10);
+    assert_eq!(said["examples"], 16);
     elbo(at, "compress codes --out x.elbo --adapter cpu").failed(2, "--lossy");
 }
 
@@ -186,12 +188,12 @@ fn what_cannot_be_compressed_is_refused_by_name() {
     let folder = trained();
     let at = folder.path();
     elbo(at, "compress run --out x.elbo --adapter cpu").failed(3, "it has to be 0 or 1 (set data.binarise");
-    let line = "--adapter cpu --set data.examples=60 --set data.binarise=threshold --set hidden=[8] --latent 2 --batch 50 --epochs 1";
+    let line = "--adapter cpu --set data.examples=60 --set data.binarise=threshold --set hidden=[8] --latent 2 --batch 20 --epochs 1";
     for (number, (settings, culprit)) in [
         ("--set likelihood=gaussian", "model.likelihood = gaussian"),
         ("--set prior=gaussian", "model.prior = gaussian"),
         ("--set posterior=full", "model.posterior = full"),
-        ("--recipe m2 --set data.labelled=20", "model.condition = inferred"),
+        ("--recipe m2 --set data.labelled=10", "model.condition = inferred"),
         ("--recipe ladder --set data.validation=0", "stochastic layer"),
     ]
     .into_iter()
