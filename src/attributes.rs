@@ -82,7 +82,9 @@ impl<'a> Labelled<'a> {
             total += weight;
             sums.iter_mut().zip(row).for_each(|(sum, &value)| *sum += weight * f64::from(value));
         }
-        sums.iter_mut().for_each(|sum| *sum /= total);
+        for sum in &mut sums {
+            *sum /= total;
+        }
         (total, sums)
     }
 }

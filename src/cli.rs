@@ -40,17 +40,15 @@ Commands (elbo COMMAND -h says more):
   interpolate, traverse    Pictures of what lies between, and what dimensions do
   latent, disentangle      A map of the latent space; scores by known factors
   attributes, edit         Directions of attributes; examples moved along them
-  transfer                 The content of one example in the style of another
   score, predict, impute   Anomalies among rows, classes of rows, what they lack
   augment, recommend       More rows of rare classes; what users may choose next
-  embed, decode            From examples to latents in a file, and back
+  embed, decode, transfer  To latents and back; one example in another's style
   compress, decompress     Examples in a small file, without loss or with some
   export, import           To and from other programs: safetensors, ONNX; a page
   runs, report, data       All runs; one as a page; what is in a source of data
   plan, bench              What would be computed, step by step; how fast it is
   adapters, doctor         Which devices there are, and whether they work
-  completions, man         For the shell, and for `man elbo`
-  help                     The help of a command
+  completions, man, help   For the shell, for `man elbo`; of a command
 
 Options:
 {options}";

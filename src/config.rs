@@ -59,6 +59,7 @@ pub struct Config {
 /// The networks and distributions. Capitals: D values per example, H hidden units, Z latent dimensions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "switches that do not depend on each other")]
 pub struct ModelConfig {
     /// Widths of the encoder's hidden layers, from the data inwards.
     pub hidden: Vec<usize>,

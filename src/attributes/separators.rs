@@ -99,9 +99,13 @@ pub(super) fn discriminant(of: Labelled, means: [&[f64]; 2], apart: &[f64], shri
             }
         }
     }
-    covariance.iter_mut().for_each(|value| *value /= total);
+    for value in &mut covariance {
+        *value /= total;
+    }
     let mean = (0..latent).map(|i| covariance[i * latent + i]).sum::<f64>() / latent as f64;
-    covariance.iter_mut().for_each(|value| *value *= 1.0 - shrinkage);
+    for value in &mut covariance {
+        *value *= 1.0 - shrinkage;
+    }
     (0..latent).for_each(|i| covariance[i * latent + i] += shrinkage * mean);
     solved(covariance, apart)
 }

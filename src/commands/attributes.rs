@@ -224,13 +224,11 @@ fn divided(data: &Dataset, most: usize, seed: u64) -> ([Vec<u32>; 2], &'static s
     };
     let mut training = drawn(&data.train, 0);
     let parts = [(&data.test, "test"), (&data.validation, "validation")];
-    match parts.into_iter().find(|(part, _)| !part.is_empty()) {
-        Some((part, name)) => ([training, drawn(part, 1)], name),
-        None => {
-            let held_out = training.split_off(training.len() - training.len() / 5);
-            ([training, held_out], "training")
-        }
+    if let Some((part, name)) = parts.into_iter().find(|(part, _)| !part.is_empty()) {
+        return ([training, drawn(part, 1)], name);
     }
+    let held_out = training.split_off(training.len() - training.len() / 5);
+    ([training, held_out], "training")
 }
 
 /// The direction of an attribute, and what it is worth.

@@ -30,16 +30,13 @@ const EXAMPLES: usize = 1024;
 pub fn run(args: &ExportArgs, report: &Report) -> Result<()> {
     args.check()?;
     folder::check_empty(&args.out, "")?;
-    let (checkpoint, run, fresh) = match &args.run {
-        Some(run) => {
-            let run = sweep::one_model(run)?;
-            (open::load_any(&run, report)?, open::folder_of(&run), None)
-        }
+    let (checkpoint, run, fresh) = if let Some(run) = &args.run {
+        let run = sweep::one_model(run)?;
+        (open::load_any(&run, report)?, open::folder_of(&run), None)
+    } else {
         // The card says with what command it was made.
-        None => {
-            let (session, checkpoint) = fresh(args, report)?;
-            (checkpoint, PathBuf::from("--train"), Some(session))
-        }
+        let (session, checkpoint) = fresh(args, report)?;
+        (checkpoint, PathBuf::from("--train"), Some(session))
     };
     if args.format != Format::Onnx {
         only_onnx(&checkpoint)?;

@@ -100,14 +100,14 @@ pub fn read(path: &Path, data: &Dataset, holes: bool) -> Result<Vec<Factor>> {
 pub fn columns(config: &DataConfig, data: &Dataset, names: &[String]) -> Result<Vec<Factor>> {
     let path = Path::new(&config.source);
     let cells = data::csv::columns(path, config, names)?;
-    let typed = |cells: Vec<Option<(String, Option<f64>)>>| {
+    let typed = |cells: Vec<data::csv::Said>| {
         if cells.iter().flatten().all(|(_, number)| number.is_some_and(f64::is_finite)) {
             Column::Numbers(cells.into_iter().map(|cell| cell.and_then(|(_, number)| number)).collect())
         } else {
             Column::Words(cells.into_iter().map(|cell| cell.map(|(word, _)| word)).collect())
         }
     };
-    let factor = |(name, cells): (&String, Vec<Option<(String, Option<f64>)>>)| {
+    let factor = |(name, cells): (&String, Vec<data::csv::Said>)| {
         factor(name.clone(), &typed(cells), data)
             .map_err(|rows| Error::Data(format!("{}: it has {rows} rows now, and had others", path.display())))
     };

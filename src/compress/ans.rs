@@ -198,7 +198,9 @@ mod tests {
         for bits in [16, 24, 28, MOST_BITS] {
             let shares = Shares { count: 6, bits };
             let mut ans = Ans::encoder();
-            symbols.iter().for_each(|&symbol| shares.push(&mut ans, symbol, |at| BELOW[at as usize]));
+            for &symbol in &symbols {
+                shares.push(&mut ans, symbol, |at| BELOW[at as usize]);
+            }
             let (state, words) = ans.into_parts();
             let cost = 64.0 + 32.0 * words.len() as f64;
             assert!((cost / entropy - 1.0).abs() < 1e-3, "{bits} bits: {cost} for {entropy}");

@@ -208,7 +208,9 @@ fn softmax(logs: &[f64], weights: &mut [f64]) {
     let largest = logs.iter().copied().fold(f64::NEG_INFINITY, |a, b| if b > a { b } else { a });
     weights.iter_mut().zip(logs).for_each(|(weight, log)| *weight = exp(log - largest));
     let total = weights.iter().fold(0.0, |sum, weight| sum + weight);
-    weights.iter_mut().for_each(|weight| *weight /= total);
+    for weight in weights {
+        *weight /= total;
+    }
 }
 
 fn categories(places: &Range<usize>) -> Shares {

@@ -228,7 +228,7 @@ fn attributes_of_pictures_stand_in_a_file_beside_them() {
     let at = folder.path();
     let mut rows = String::from("left,kind\n");
     (0..300).for_each(|row| {
-        writeln!(rows, "{},{}", row % 2, if row % 5 == 0 { "" } else { ["a", "b", "c"][row % 3] }).unwrap()
+        writeln!(rows, "{},{}", row % 2, if row % 5 == 0 { "" } else { ["a", "b", "c"][row % 3] }).unwrap();
     });
     fs::write(at.join("f.csv"), rows).unwrap();
     let value = json(at, "attributes run --factors f.csv");
