@@ -10,7 +10,7 @@
 //! - that of linear discriminant analysis, w = Σ⁻¹ (m₁ − m₀), Σ = (1 − λ) S + λ tr(S)/Z · I with S the covariance within groups
 //!   (Hastie, Tibshirani and Friedman, "The elements of statistical learning", 2009, section 4.3).
 //!
-//! A normal has no length of its own: with u = w/|w| the direction is (m₁ − m₀)·u u, so that whatever the way, a strength of 1
+//! A normal has no length of its own: with u = w/|w| the direction is |(m₁ − m₀)·u| u, so that whatever the way, a strength of 1
 //! goes as far as the means of both groups lie apart along the direction.
 //!
 //! Attributes that come together in the data are learnt together: where most who smile wear glasses, the direction of a smile puts

@@ -13,8 +13,9 @@ const counted = (number, thing) => `${number.toLocaleString("en")} ${thing}${num
 const breathe = () => new Promise((on) => setTimeout(on, 0));
 
 async function open(get, model) {
-    const told = await get.json("training.json");
+    let told = null;
     try {
+        told = await get.json("training.json");
         const training = await Training.open(get, model.about, { webgpu: model.executor instanceof WebGpu });
         const why = "Without WebGPU this page explores the model and cannot train it: the steps of this training are there as shaders alone.";
         return { told, training, why };
@@ -30,6 +31,11 @@ export async function train({ model, get, refresh }) {
     section.hidden = false;
     const opened = await open(get, model);
     const { training } = opened;
+    if (!opened.told) {
+        status.textContent = opened.why;
+        [go, restart, epochs, save].forEach((control) => Object.assign(control, { disabled: true }));
+        return;
+    }
     const { data, bytes, examples: [begin, end], batch, objective, step } = opened.told;
     const begun = step > 0 ? `goes on after step ${step.toLocaleString("en")} of a run` : "begins with the initial parameters";
     told.textContent = `Training ${begun}, on ${counted(end - begin, "example")} of ${data} (${(bytes / 2 ** 20).toFixed(1)} MiB, part of this `
@@ -41,7 +47,7 @@ export async function train({ model, get, refresh }) {
     }
     epochs.value = Math.max(1, opened.told.epochs - training.epoch);
     const curve = new Curve(document.getElementById("curve"));
-    const state = { running: false, ends: 0, portion: 1, each: 0 };
+    const state = { running: false, stops: false, ends: 0, portion: 1, each: 0 };
 
     const say = () => {
         const [distortion, rate] = training.means;
@@ -71,50 +77,68 @@ export async function train({ model, get, refresh }) {
         // The first steps also wait for what the device has never run.
         state.each = state.each > 0 ? 0.9 * state.each + 0.1 * each : each;
         state.portion = Math.max(1, Math.floor(PORTION / each));
-        done.forEach(({ step: at, terms: [distortion, rate] }) => curve.add(at, distortion, rate));
+        done.filter(({ terms }) => terms.every(Number.isFinite))
+            .forEach(({ step: at, terms: [distortion, rate] }) => curve.add(at, distortion, rate));
         curve.paint();
         say();
         if (training.step % training.each === 0) {
             await take();
         }
     };
+    const fail = (error) => {
+        status.textContent = `Training has ended: ${error.message}.`;
+        status.classList.add("wrong");
+    };
     const run = async () => {
         state.running = true;
+        state.stops = false;
         state.ends = (training.epoch + Math.max(1, Math.floor(Number(epochs.value)) || 1)) * training.each;
         show();
         try {
-            while (state.running && training.step < state.ends) {
+            while (!state.stops && training.step < state.ends) {
                 await portion();
                 await breathe();
             }
             await take();
         } catch (error) {
-            status.textContent = `Training has ended: ${error.message}.`;
-            status.classList.add("wrong");
+            fail(error);
         }
         state.running = false;
+        go.disabled = false;
         show();
     };
+    // A training that was told to stop first ends the steps that it has begun: two at once would take the same steps.
     go.addEventListener("click", () => {
         if (state.running) {
-            state.running = false;
+            state.stops = true;
+            go.disabled = true;
             return Promise.resolve();
         }
         return run();
     });
     restart.addEventListener("click", async () => {
-        training.restart();
-        curve.clear();
-        state.each = 0;
-        status.classList.remove("wrong");
-        say();
-        await take();
+        try {
+            go.disabled = true;
+            training.restart();
+            curve.clear();
+            state.each = 0;
+            status.classList.remove("wrong");
+            say();
+            await take();
+        } catch (error) {
+            fail(error);
+        }
+        go.disabled = false;
     });
     save.hidden = !opened.told.layers;
     save.addEventListener("click", async () => {
-        const address = URL.createObjectURL(encoded(await training.parameters(), opened.told.layers));
-        Object.assign(document.createElement("a"), { href: address, download: `${model.about.name}.safetensors` }).click();
-        setTimeout(() => URL.revokeObjectURL(address), 1000);
+        try {
+            const address = URL.createObjectURL(encoded(await training.parameters(), opened.told.layers));
+            Object.assign(document.createElement("a"), { href: address, download: `${model.about.name}.safetensors` }).click();
+            setTimeout(() => URL.revokeObjectURL(address), 1000);
+        } catch (error) {
+            fail(error);
+        }
     });
     say();
     show();

@@ -58,7 +58,7 @@ pub struct DecompressArgs {
 
     /// What to make: .npy, .png, or a folder of pictures
     ///
-    /// What to make: an array of all examples (.npy; of bytes where the data were bytes), a grid of pictures (.png), or
+    /// What to make: an array of all examples (.npy; without loss of bytes where the data were bytes), a grid of pictures (.png), or
     /// without an ending a folder, new or empty, with a picture in .png for each.
     #[arg(long, value_name = "PATH")]
     pub out: PathBuf,

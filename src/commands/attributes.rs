@@ -60,13 +60,21 @@ pub fn run(args: &AttributesArgs, report: &Report) -> Result<()> {
     let mut trained = open::with(&args.run, path, &checkpoint, opened, Purpose::task(ENCODE, BATCH), report)?;
     let (kept, matrix) = targets(args, out, &trained.folder);
     if args.out.is_some() {
-        [Some(&kept), matrix.as_ref()].into_iter().flatten().try_for_each(|file| trained.spare(file))?;
+        let own = trained.folder.join(FILE);
+        let named = [Some(&kept), matrix.as_ref()].into_iter().flatten().filter(|&file| *file != own);
+        named.into_iter().try_for_each(|file| trained.spare(file))?;
+    }
+    if matrix.is_some() && kept.exists() && Attributes::load(&kept).is_err() {
+        return Err(Error::Usage(format!(
+            "--out: {} would be written beside the matrix, and is something else: name another file",
+            kept.display()
+        )));
     }
     let session = &mut trained.session;
     let layer = open::layer(session, args.layer, 0)?;
     let mut all = columns(args, &config, session.data()?)?;
     factors::unordered(&mut all, args.kinds.as_deref())?;
-    let balance: Vec<&Factor> = args.balance.iter().map(|name| one(&all, name)).collect::<Result<_>>()?;
+    let balance: Vec<&Factor> = args.balance.iter().map(|name| one(&all, "--balance", name)).collect::<Result<_>>()?;
     let seed = args.seed.unwrap_or(session.config.train.seed);
     let ([training, held_out], part) = divided(session.data()?, args.count.unwrap_or(COUNT), seed);
     let mut encoded = |examples: Vec<u32>| -> Result<Rows> {
@@ -100,12 +108,12 @@ pub fn run(args: &AttributesArgs, report: &Report) -> Result<()> {
         data: trained.session.record.name.clone(),
         attributes: found,
     };
-    learnt.save(&kept)?;
     if let Some(matrix) = &matrix {
         let values: Vec<f32> =
             learnt.attributes.iter().flat_map(|it| it.direction.iter().map(|&value| value as f32)).collect();
         npy::save(matrix, &values, &[learnt.attributes.len(), training.codes.latent])?;
     }
+    learnt.save(&kept)?;
     let made: Vec<PathBuf> = matrix.into_iter().chain([kept]).collect();
     say(&learnt, [&training, &held_out], part, &made, report);
     Ok(())
@@ -178,7 +186,7 @@ fn columns(args: &AttributesArgs, config: &DataConfig, data: &Dataset) -> Result
     };
     if let Some(known) = known {
         for name in &wanted {
-            one(&known, name)?;
+            one(&known, "--label", name)?;
         }
         return Ok(known);
     }
@@ -206,10 +214,10 @@ fn columns(args: &AttributesArgs, config: &DataConfig, data: &Dataset) -> Result
 }
 
 /// The column of this name.
-fn one<'a>(all: &'a [Factor], name: &str) -> Result<&'a Factor> {
+fn one<'a>(all: &'a [Factor], flag: &str, name: &str) -> Result<&'a Factor> {
     all.iter().find(|it| it.name == name).ok_or_else(|| {
         let known: Vec<&str> = all.iter().map(|it| it.name.as_str()).collect();
-        Error::Usage(format!("--label {name}: there is no such column; there are {}", known.join(", ")))
+        Error::Usage(format!("{flag} {name}: there is no such column; there are {}", known.join(", ")))
     })
 }
 

@@ -160,7 +160,7 @@ fn lossily(session: &mut Session, examples: &[u32], step: f64, seed: u64) -> Res
     let (model, shape) = (model_hash(&session.parameters(0)?), session.model.shape);
     let (file, means) = if session.model.has_codes() {
         let (codes, cells) = (session.codes(examples, seed)?, session.model.cells());
-        let file = lossy::compress_codes(&codes, cells, session.model.config.codes as u32, model, shape);
+        let file = lossy::compress_codes(&codes, cells, session.model.config.codes as u32, model, shape)?;
         (file, session.decode_codes(&codes)?)
     } else {
         let latents = session.encode(examples, seed)?.means;

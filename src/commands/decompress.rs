@@ -27,14 +27,17 @@ pub fn run(args: &DecompressArgs, report: &Report) -> Result<()> {
     trained.spare(&args.out)?;
     let session = &mut trained.session;
     if target == Target::Grid {
-        open::check_pictures(usize::try_from(file.count).unwrap_or(usize::MAX))?;
+        let count = usize::try_from(file.count).unwrap_or(usize::MAX);
+        open::check_pictures(count).map_err(|_| {
+            Error::Usage(format!(
+                "--out {}: the file has {} examples, and one picture takes 1 to {}: name a folder, or a .npy file",
+                args.out.display(),
+                file.count,
+                open::MAX_PICTURES
+            ))
+        })?;
     }
-    // What is wrong is wrong with the file.
-    let named = |error| match error {
-        Error::Data(why) => Error::Data(format!("{}: {why}", args.file.display())),
-        error => error,
-    };
-    let (values, classes) = restored(session, &file, report).map_err(named)?;
+    let (values, classes) = restored(session, &file, &args.file, report)?;
     let rows = values.len() / session.model.width;
     target.write(&args.out, &values, &session.record, file.kind == Kind::BitsBack)?;
     let how = if file.kind == Kind::BitsBack { "as they were" } else { "as the model decodes them" };
@@ -48,13 +51,17 @@ pub fn run(args: &DecompressArgs, report: &Report) -> Result<()> {
 }
 
 /// The examples of a file in the units of the model, and the class of each where the model is told classes.
-fn restored(session: &mut Session, file: &File, report: &Report) -> Result<(Vec<f32>, Vec<u32>)> {
+fn restored(session: &mut Session, file: &File, path: &Path, report: &Report) -> Result<(Vec<f32>, Vec<u32>)> {
+    let named = |error| match error {
+        Error::Data(why) => Error::Data(format!("{}: {why}", path.display())),
+        error => error,
+    };
     let parameters = session.parameters(0)?;
     let (hash, model) = (model_hash(&parameters), &session.model);
     let (dimensions, shape) = (model.config.latent, model.shape);
     // Another model may not even be of the kind.
     if file.model != hash {
-        file.check_model(hash, shape, file.probe)?;
+        file.check_model(hash, shape, file.probe).map_err(named)?;
     }
     match file.kind {
         Kind::BitsBack => {
@@ -62,14 +69,14 @@ fn restored(session: &mut Session, file: &File, report: &Report) -> Result<(Vec<
             report.begin("decompress", usize::try_from(file.count).unwrap_or(usize::MAX));
             let restored = codec.decompress(file, &mut |done| report.advance(done as u64));
             report.clear();
-            restored
+            restored.map_err(named)
         }
         Kind::Latents => {
-            let latents = lossy::latents(file, dimensions, hash, shape)?;
+            let latents = lossy::latents(file, dimensions, hash, shape).map_err(named)?;
             Ok((session.decode(&latents, &[])?, vec![]))
         }
         Kind::Codes => {
-            let codes = lossy::codes(file, model.cells(), model.config.codes as u32, hash, shape)?;
+            let codes = lossy::codes(file, model.cells(), model.config.codes as u32, hash, shape).map_err(named)?;
             Ok((session.decode_codes(&codes)?, vec![]))
         }
     }

@@ -7,7 +7,7 @@
 //! | 8, 8 | of the model: hash of its parameters; of the arithmetic: checksum of a probe, 0 where it does not matter |
 //! | 4, 4, 4 | channels, height, width of an example |
 //! | 8, 8 | examples; checksum of what comes out |
-//! | 4, and as many bytes | what the kind wants to know: nothing; step (f64), bytes for dimensions; codes (u32) |
+//! | 4, and as many bytes | what the kind wants to know: nothing; step (f64), largest step from 0 (u32), a byte for each dimension; codes (u32) |
 //! | 8, 8, 4 each | words of the fixed supply; state; words to the end of the file but the last 8 bytes |
 //! | 8 | checksum of all before |
 

@@ -78,8 +78,11 @@ impl Lossless {
         let latent: Vec<f64> =
             (0..self.model.config.latent).map(|at| Bins::get().centre((at as u32 * 7919 + 1234) % BINS)).collect();
         let given = Given { example: &example, class: Some(0), latent: &latent };
-        let made = [self.encoder.run(given)?, self.decoder.run(given)?].concat();
-        let bits = made.iter().chain(Bins::get().quantiles()).flat_map(|number| number.to_bits().to_le_bytes());
+        let posterior = self.posterior(&example, Some(0))?;
+        let encoded = posterior.iter().flat_map(|normal| [normal.mean, normal.deviation]);
+        let made: Vec<f64> =
+            encoded.chain(self.decoder.run(given)?).chain(Bins::get().quantiles().iter().copied()).collect();
+        let bits = made.iter().flat_map(|number| number.to_bits().to_le_bytes());
         Ok(checksum(&bits.collect::<Vec<u8>>()))
     }
 
@@ -144,7 +147,7 @@ impl Lossless {
         }
         file.check_model(self.hash, self.model.shape, self.probe)?;
         let count = usize::try_from(file.count).unwrap_or(usize::MAX);
-        check_room(file.count, count.saturating_mul(4 * self.model.width))?;
+        check_room(file.count, count.saturating_mul(12 * self.model.width))?;
         let mut ans = file.coder()?;
         let (mut values, mut classes) = (Vec::new(), Vec::new());
         for done in 0..count {

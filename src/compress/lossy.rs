@@ -81,8 +81,8 @@ pub fn compress_latents(latents: &[f32], dimensions: usize, step: f64, model: u6
         return Err(wrong("a step is a number above 0"));
     }
     if let Some(at) = latents.iter().position(|x| !x.is_finite()) {
-        return Err(Error::Data(format!(
-            "the latent of example {} is {} in dimension {}: it cannot be compressed",
+        return Err(Error::Diverged(format!(
+            "the latent of example {} is {} in dimension {}: the model has diverged",
             at / dimensions,
             latents[at],
             at % dimensions
@@ -151,7 +151,11 @@ fn of_kind(file: &File, kind: Kind, model: u64, shape: [usize; 3]) -> Result<()>
 /// The symbols of a file, `each` of an example.
 fn popped<T>(file: &File, each: usize, symbol: impl Fn(&mut Ans, usize) -> T) -> Result<Vec<T>> {
     let count = usize::try_from(file.count).unwrap_or(usize::MAX).saturating_mul(each);
-    check_room(file.count, count.saturating_mul(size_of::<T>()))?;
+    // Symbols may cost no bits at all, so the words of a file bound nothing: what comes of it is symbols, latents, their bytes, and
+    // pictures, twice.
+    let width = file.shape.iter().fold(1, |size: usize, &extent| size.saturating_mul(extent as usize));
+    let example = width.saturating_mul(12).saturating_add(each.saturating_mul(8 + 2 * size_of::<T>()));
+    check_room(file.count, usize::try_from(file.count).unwrap_or(usize::MAX).saturating_mul(example))?;
     let mut ans = file.coder()?;
     let mut symbols = Vec::new();
     for at in 0..count {
@@ -164,14 +168,20 @@ fn popped<T>(file: &File, each: usize, symbol: impl Fn(&mut Ans, usize) -> T) ->
 }
 
 /// Codes [N, cells] of a codebook of so many, all as likely: log₂ K bits each.
-pub fn compress_codes(codes: &[u32], cells: usize, most: u32, model: u64, shape: [usize; 3]) -> File {
+///
+/// # Errors
+/// [`Error::Usage`] for a code that the codebook has not.
+pub fn compress_codes(codes: &[u32], cells: usize, most: u32, model: u64, shape: [usize; 3]) -> Result<File> {
+    if let Some(code) = codes.iter().find(|&&code| code >= most) {
+        return Err(Error::Usage(format!("there is no code {code} in a codebook of {most}")));
+    }
     let mut ans = Ans::encoder();
     let shares = uniform(most);
     for &code in codes.iter().rev() {
         shares.push(&mut ans, code, |code| f64::from(code) / f64::from(most));
     }
     let about = most.to_le_bytes().to_vec();
-    file(Kind::Codes, ans, about, (model, shape, codes.len() / cells), content(&[], codes))
+    Ok(file(Kind::Codes, ans, about, (model, shape, codes.len() / cells), content(&[], codes)))
 }
 
 /// The codes of a file, [N, cells].
@@ -233,7 +243,7 @@ mod tests {
     #[test]
     fn codes_cost_the_logarithm_of_their_number() {
         let codes: Vec<u32> = (0..6000).map(|at: u32| at * at % 700).collect();
-        let file = compress_codes(&codes, 4, 700, 5, SHAPE);
+        let file = compress_codes(&codes, 4, 700, 5, SHAPE).unwrap();
         assert_eq!(self::codes(&file, 4, 700, 5, SHAPE).unwrap(), codes);
         let bits = 32.0 * file.words.len() as f64 / 6000.0;
         assert!((bits - 700.0_f64.log2()).abs() < 0.01, "{bits}");
@@ -252,7 +262,7 @@ mod tests {
     #[test]
     fn files_that_promise_more_than_they_hold_are_refused() {
         let codes: Vec<u32> = (0..600).map(|at| at % 7).collect();
-        let good = compress_codes(&codes, 4, 700, 5, SHAPE);
+        let good = compress_codes(&codes, 4, 700, 5, SHAPE).unwrap();
         for bad in [
             File { count: good.count + 1, ..good.clone() },
             File { count: good.count - 1, ..good.clone() },

@@ -80,8 +80,8 @@ impl Network {
         }
         let output = self.value(self.output, &made).to_vec();
         match output.iter().position(|value| !value.is_finite()) {
-            Some(at) => Err(Error::Data(format!(
-                "the network puts out {} in place {at}: without finite numbers nothing can be compressed",
+            Some(at) => Err(Error::Diverged(format!(
+                "the network puts out {} in place {at}: the model has diverged",
                 output[at]
             ))),
             None => Ok(output),

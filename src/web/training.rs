@@ -35,6 +35,8 @@ pub const MOMENTS: &str = "training.safetensors";
 
 /// Bytes of examples that a page may carry.
 const MOST_BYTES: usize = 64 << 20;
+/// Parts of a step that a page gives a device at a time: `RUNS` of `webgpu.js`.
+const MOST_PARTS: usize = 32;
 
 /// The files of a page that trains. The session has the data, and its model is that of the checkpoint.
 ///
@@ -91,6 +93,8 @@ fn check(config: &Config) -> Result<()> {
         format!("its training step has several phases that take turns ({})", names.join(", "))
     } else if config.schedule.curve == Curve::Plateau {
         "schedule.curve = plateau follows a validation, which the page has none of".to_owned()
+    } else if config.train.accumulate > MOST_PARTS {
+        format!("train.accumulate = {}, and a page takes {MOST_PARTS} parts of a step at most", config.train.accumulate)
     } else if config.train.patience > 0 {
         "train.patience stops by a validation, which the page has none of".to_owned()
     } else {

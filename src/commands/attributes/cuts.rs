@@ -19,13 +19,17 @@ pub struct Cut {
     pub without: String,
     /// The first value of those with it, and how many there are.
     values: (u32, u32),
+    /// The one value of those without it; nothing where these are all others.
+    other: Option<u32>,
 }
 
 impl Cut {
-    /// Whether a row of this value has it; nothing where the value is missing.
+    /// Whether a row of this value has it; nothing where the value is missing, or is neither of two.
     pub fn has(&self, value: u32) -> Option<bool> {
         let (first, count) = self.values;
-        (value != NO_LABEL).then(|| value >= first && value - first < count)
+        let has = value >= first && value - first < count;
+        let is_known = has || self.other.is_none_or(|other| value == other);
+        (value != NO_LABEL && is_known).then_some(has)
     }
 }
 
@@ -38,10 +42,13 @@ pub fn cuts(column: &Factor, values: impl Iterator<Item = u32>) -> Result<Vec<Cu
     values.filter(|&value| value != NO_LABEL).for_each(|value| *counts.entry(value).or_default() += 1);
     let known: Vec<u32> = counts.keys().copied().collect();
     let name = |value: u32| column.names[value as usize].clone();
-    let one = |name: &str, with, without, values| Cut { name: name.to_owned(), with, without, values };
+    let one = |name: &str, with, without, values| Cut { name: name.to_owned(), with, without, values, other: None };
     match known[..] {
         [] | [_] => Ok(vec![]),
-        [first, second] => Ok(vec![one(&column.name, name(second), name(first), (second, 1))]),
+        [first, second] => {
+            let cut = one(&column.name, name(second), name(first), (second, 1));
+            Ok(vec![Cut { other: Some(first), ..cut }])
+        }
         _ if column.ordered => {
             let last = middle(&counts);
             let (with, without) = (format!("above {}", name(last)), format!("up to {}", name(last)));
@@ -89,7 +96,7 @@ mod tests {
         assert_eq!(found(true, &[1, 1, NO_LABEL]), []);
         let [two] = &found(false, &[3, 1, 1, NO_LABEL])[..] else { panic!("one attribute of two values") };
         assert_eq!((&two.name[..], &two.with[..], &two.without[..]), ("size", "9", "2"));
-        assert_eq!([0, 1, 3, NO_LABEL].map(|value| two.has(value)), [Some(false), Some(false), Some(true), None]);
+        assert_eq!([0, 1, 3, NO_LABEL].map(|value| two.has(value)), [None, Some(false), Some(true), None]);
         let kinds = found(false, &[0, 1, 3]);
         let names: Vec<&str> = kinds.iter().map(|it| it.name.as_str()).collect();
         assert_eq!(

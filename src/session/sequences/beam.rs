@@ -77,6 +77,9 @@ impl Session {
             return Err(Error::Usage(format!("--beam {beam}: expected a number from 1 to {BATCH}")));
         }
         let latent = self.model.config.latent;
+        if !latents.len().is_multiple_of(latent) {
+            return Err(Error::Usage(format!("{} numbers are no latents of {latent} dimensions", latents.len())));
+        }
         let mut all = Vec::new();
         for latents in latents.chunks(BATCH / beam * latent) {
             all.extend(self.search_some(latents, beam)?);
