@@ -118,6 +118,9 @@ pub struct DataRecord {
     pub shape: [usize; 3],
     /// Whether values are stored as f32; otherwise they are bytes.
     pub floats: bool,
+    /// Whether all values are black or white, as bits become; not known of older runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bits: Option<bool>,
     /// The data set's hash.
     pub hash: String,
     /// How numbers were encoded, fitted to the training part.
@@ -151,6 +154,7 @@ impl DataRecord {
             name: data.name.clone(),
             shape: data.shape,
             floats: !data.values.are_bytes(),
+            bits: Some(data.values.are_bits()),
             hash: data.hash.clone(),
             encoding: data.encoding.clone(),
             text: data.text.clone(),
@@ -166,8 +170,8 @@ impl DataRecord {
     pub fn is_of(&self, own: &Self) -> bool {
         let of_classes = own.of_classes.as_ref().and(self.of_classes.clone());
         // Older runs do not know them, and the hash says the same.
-        let (decimals, missing) = (own.decimals.clone(), own.missing);
-        Self { name: own.name.clone(), of_classes, decimals, missing, ..self.clone() } == *own
+        let (decimals, missing, bits) = (own.decimals.clone(), own.missing, own.bits);
+        Self { name: own.name.clone(), of_classes, decimals, missing, bits, ..self.clone() } == *own
     }
 
     /// The names of those of some classes of which there was no example to train on.
@@ -219,6 +223,7 @@ impl DataRecord {
             text: self.text.as_ref(),
             items: self.items.as_deref(),
             floats: self.floats,
+            bits: self.bits.unwrap_or(true),
         }
     }
 

@@ -103,6 +103,7 @@ mod tests {
                 name: "t.csv".into(),
                 shape: [1, 1, 4],
                 floats: true,
+                bits: None,
                 hash: String::new(),
                 encoding: Some(Encoding { columns, range: [0.0, 1.0], array: None }),
                 text: None,

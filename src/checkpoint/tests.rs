@@ -98,6 +98,7 @@ pub(super) fn checkpoint(step: u64) -> Checkpoint {
                 name: "glyphs".into(),
                 shape: [1, 28, 28],
                 floats: false,
+                bits: None,
                 hash: "00".into(),
                 encoding: None,
                 text: None,

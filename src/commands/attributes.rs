@@ -10,7 +10,7 @@ use crate::attributes::{
 use crate::checkpoint::{Checkpoint, sweep};
 use crate::cli::{AttributesArgs, Separate};
 use crate::config::DataConfig;
-use crate::data::{Dataset, Format, NO_LABEL};
+use crate::data::{Dataset, Format, NO_LABEL, npz};
 use crate::error::{Error, Result};
 use crate::interop;
 use crate::model::tasks::{ENCODE, Need};
@@ -63,6 +63,9 @@ pub fn run(args: &AttributesArgs, report: &Report) -> Result<()> {
         let own = trained.folder.join(FILE);
         let named = [Some(&kept), matrix.as_ref()].into_iter().flatten().filter(|&file| *file != own);
         named.into_iter().try_for_each(|file| trained.spare(file))?;
+    }
+    if let (Some(out), Some(factors)) = (&args.out, &args.factors) {
+        files::spare(out, &[&factors.to_string_lossy()], None)?;
     }
     if matrix.is_some() && kept.exists() && Attributes::load(&kept).is_err() {
         return Err(Error::Usage(format!(
@@ -155,7 +158,14 @@ fn array_of_labels<'a>(
             "--label {name}: the model knows classes, and an array of labels would be taken for them; name a file of columns by \
              --factors FILE"
         ))),
-        [name] => Ok(Some(name)),
+        [name] => {
+            // Other data of a run need not have its labels; what is asked for by name has to be there.
+            if ends(source, "npz") {
+                let config = DataConfig { array: name.clone(), ..checkpoint.config.data.clone() };
+                npz::array(Path::new(source), &config)?;
+            }
+            Ok(Some(name))
+        }
         _ => Err(Error::Usage(format!(
             "--label {}: of arrays one column at a time is read; several stand in a file: --factors FILE.csv or FILE.npy",
             args.label.join(",")

@@ -40,7 +40,7 @@ pub fn run(args: &DecompressArgs, report: &Report) -> Result<()> {
     let (values, classes) = restored(session, &file, &args.file, report)?;
     let rows = values.len() / session.model.width;
     target.write(&args.out, &values, &session.record, file.kind == Kind::BitsBack)?;
-    let how = if file.kind == Kind::BitsBack { "as they were" } else { "as the model decodes them" };
+    let how = if file.kind == Kind::BitsBack { "as the model was shown them" } else { "as the model decodes them" };
     report.note(&format!("restored {} examples, {how}", count(rows as u64)));
     report.json(&json!({
         "count": rows, "shape": session.record.shape, "lossy": file.kind != Kind::BitsBack, "classes": classes,
@@ -96,7 +96,8 @@ enum Target {
 impl Target {
     /// What a path asks for.
     fn of(path: &Path) -> Result<Self> {
-        if path.extension().is_some() && !path.is_dir() {
+        let says_folder = path.as_os_str().to_string_lossy().ends_with(std::path::is_separator);
+        if path.extension().is_some() && !says_folder && !path.is_dir() {
             let format = files::format("--out ", path, &["npy", "png"])?;
             return Ok(if format == "npy" { Self::Array } else { Self::Grid });
         }

@@ -1,7 +1,7 @@
 //! `elbo edit`: examples moved along the directions of attributes.
 
 use super::reconstruct::shown;
-use super::{open, show};
+use super::{files, open, show};
 use crate::attributes::{Attributes, FILE};
 use crate::checkpoint::sweep;
 use crate::cli::EditArgs;
@@ -34,6 +34,9 @@ pub fn run(args: &EditArgs, report: &Report) -> Result<()> {
     model.need(&[Need::Numbers, Need::Values, Need::NoCategories], "elbo edit")?;
     let kept = args.attributes.clone().unwrap_or_else(|| open::folder_of(path).join(FILE));
     let learnt = Attributes::load(&kept)?;
+    if let Some(out) = &args.out {
+        files::spare(out, &[&kept.to_string_lossy()], None)?;
+    }
     let direction = direction(&learnt, &args.attribute)?;
     let latent = model.latents().get(learnt.layer - 1).copied().unwrap_or(0);
     if learnt.model != checkpoint.parameters_hash() || direction.len() != latent {

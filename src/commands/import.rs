@@ -285,6 +285,7 @@ fn unknown(network: &Network) -> DataRecord {
         name: "unknown".into(),
         shape,
         floats: true,
+        bits: None,
         hash: String::new(),
         encoding: None,
         text: None,

@@ -221,6 +221,11 @@ impl Disk {
         self.encoding.is_none() && self.parts.iter().all(|part| part.element.kind.is_byte())
     }
 
+    /// Whether values are false and true.
+    pub fn are_bits(&self) -> bool {
+        self.are_bytes() && self.parts.iter().all(|part| part.element.kind == ElementType::Bool)
+    }
+
     /// The categories of each number of an example as it is kept, where some are categories: [`Encoding::codes`].
     pub fn codes(&self) -> Option<Arc<[u32]>> {
         self.encoding.as_ref().and_then(|encoding| encoding.codes())

@@ -95,8 +95,8 @@ fn lit(cells: Cells, format: Format, request: &ReadOptions) -> Result<(Cells, Op
     let spread = request.known.is_none() && request.takes.domain != Domain::Levels;
     Ok(match largest {
         _ if bits => (cells, None),
-        // A model that was trained on bytes knows 255 as white, one of bits or other numbers 1.
-        Largest::Byte(1) if request.known.is_some_and(|known| !known.floats) => {
+        // A model that was trained on bytes with greys knows 255 as white, one of bits or other numbers 1.
+        Largest::Byte(1) if request.known.is_some_and(|known| !known.floats && !known.bits) => {
             (cells, Some("bytes are 0 and 1 only, and 255 stands for white, as in the training".to_owned()))
         }
         Largest::Byte(1) => (cells.into_bits(), None),
@@ -195,8 +195,10 @@ mod tests {
     fn a_model_says_what_is_white_and_no_file_does() {
         let folder = tempfile::tempdir().unwrap();
         for path in sources(folder.path(), &[0, 1, 1, 0, 0, 0, 0, 0, 1, 1, 1, 0]) {
-            for (floats, white, told) in [(true, 1.0, 0), (false, 1.0 / 255.0, 1)] {
-                let (config, known) = (plain(), FittedPreprocessing { floats, ..FittedPreprocessing::default() });
+            for (floats, bits, white, told) in
+                [(true, false, 1.0, 0), (false, true, 1.0, 0), (false, false, 1.0 / 255.0, 1)]
+            {
+                let (config, known) = (plain(), FittedPreprocessing { floats, bits, ..FittedPreprocessing::default() });
                 let data = read(&path, &ReadOptions { known: Some(known), ..unscaled(&config) });
                 assert_eq!((pixels(&data)[1], data.notes.len()), (white, told), "{} {floats}", path.display());
             }

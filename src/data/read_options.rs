@@ -37,6 +37,8 @@ pub struct FittedPreprocessing<'a> {
     pub items: Option<&'a [String]>,
     /// Whether the values of the training were numbers; otherwise they were bytes, of which 255 is white.
     pub floats: bool,
+    /// Whether they were black and white alone, or may have been: then bytes of 0 and 1 are these.
+    pub bits: bool,
 }
 
 /// Classes as a source has them.

@@ -82,6 +82,15 @@ impl Values {
         }
     }
 
+    /// Whether they are bytes of black and white alone, as bits become.
+    pub fn are_bits(&self) -> bool {
+        match self {
+            Self::U8(bytes) => bytes.iter().all(|&byte| byte == 0 || byte == 255),
+            Self::F32(_) | Self::Codes(_) | Self::Sparse(_) => false,
+            Self::Disk(disk) => disk.are_bits(),
+        }
+    }
+
     /// The categories of each number of an example as it is stored, 0 where it is taken as it is; nothing where there are none
     /// and the stored numbers are those of a model.
     pub fn codes(&self) -> Option<Arc<[u32]>> {

@@ -238,6 +238,7 @@ pub fn checkpoint(name: &str, mut settings: Vec<(String, String)>, shape: [usize
         name: source,
         shape,
         floats: true,
+        bits: None,
         hash,
         encoding,
         text: None,
