@@ -258,15 +258,20 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// SHA-256 of the parameters, in hex: two checkpoints with the same are the same model.
+    /// [`digest`] of the parameters, in hex: two checkpoints with the same are the same model.
     pub fn parameters_hash(&self) -> String {
-        let mut sha = Sha256::new();
-        for (name, tensor) in &self.parameters {
-            sha.update(name);
-            tensor.values.iter().for_each(|value| sha.update(value.to_le_bytes()));
-        }
-        sha.finalize().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+        digest(&self.parameters).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
     }
+}
+
+/// SHA-256 of parameters, by their names and bits.
+pub fn digest(parameters: &[(String, Tensor)]) -> [u8; 32] {
+    let mut sha = Sha256::new();
+    for (name, tensor) in parameters {
+        sha.update(name);
+        tensor.values.iter().for_each(|value| sha.update(value.to_le_bytes()));
+    }
+    sha.finalize().into()
 }
 
 /// How a checkpoint is saved.

@@ -34,20 +34,13 @@ pub mod network;
 pub mod portable;
 pub mod values;
 
-use crate::checkpoint::Tensor;
+use crate::checkpoint::{Tensor, digest};
 use crate::error::{Error, Result};
 use file::checksum;
 
-/// The hash of the parameters of a model, by their names, extents and bits: it names the model in a file.
+/// The hash of the parameters of a model: it names the model in a file.
 pub fn model_hash(parameters: &[(String, Tensor)]) -> u64 {
-    let mut bytes = Vec::new();
-    for (name, tensor) in parameters {
-        bytes.extend(name.as_bytes());
-        bytes.push(0);
-        bytes.extend(tensor.shape.iter().flat_map(|&extent| (extent as u64).to_le_bytes()));
-        bytes.extend(tensor.values.iter().flat_map(|value| value.to_bits().to_le_bytes()));
-    }
-    checksum(&bytes)
+    file::first(digest(parameters))
 }
 
 /// The checksum of numbers.

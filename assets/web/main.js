@@ -64,7 +64,7 @@ function describe({ about, executor, why }, plain) {
     document.getElementById("title").textContent = about.name;
     const likelihood = `${about.likelihood} decoder`;
     document.getElementById("about").textContent =
-        `A variational autoencoder of ${about.latent} latent dimensions with a ${likelihood}, trained on ${about.data}. `
+        `A variational autoencoder of ${about.latent} latent dimensions with a ${likelihood}, ${about.epoch > 0 ? "trained on" : "made for"} ${about.data}. `
         + "Nothing that you draw or load leaves this page.";
     document.getElementById("engine").textContent = `Computed by ${executor.name}${why ? ` (${why})` : ""}.`;
     document.getElementById("program").textContent = about.program;

@@ -31,9 +31,11 @@ export async function train({ model, get, refresh }) {
     section.hidden = false;
     const opened = await open(get, model);
     const { training } = opened;
-    if (!opened.told) {
+    if (!training) {
         status.textContent = opened.why;
         [go, restart, epochs, save].forEach((control) => Object.assign(control, { disabled: true }));
+    }
+    if (!opened.told) {
         return;
     }
     const { data, bytes, examples: [begin, end], batch, objective, step } = opened.told;
@@ -41,8 +43,6 @@ export async function train({ model, get, refresh }) {
     told.textContent = `Training ${begun}, on ${counted(end - begin, "example")} of ${data} (${(bytes / 2 ** 20).toFixed(1)} MiB, part of this `
         + `page), ${batch} a step. It minimises ${objective}.`;
     if (!training) {
-        status.textContent = opened.why;
-        [go, restart, epochs, save].forEach((control) => Object.assign(control, { disabled: true }));
         return;
     }
     epochs.value = Math.max(1, opened.told.epochs - training.epoch);
@@ -60,6 +60,9 @@ export async function train({ model, get, refresh }) {
         speed.textContent = state.each > 0 ? `${state.each.toFixed(1)} ms a step by ${training.executor.name}.` : "";
     };
     const take = async () => {
+        if (status.dataset.refreshed === String(training.step)) {
+            return;
+        }
         model.take(await training.parameters());
         await refresh();
         status.dataset.refreshed = training.step;

@@ -88,7 +88,8 @@ impl Attributes {
             }
             Err(why) => return Err(complain(format!("cannot be read: {why}"))),
         };
-        let found: Self = serde_json::from_slice(&text).map_err(|why| complain(format!("is damaged: {why}")))?;
+        let found: Self = serde_json::from_slice(&text)
+            .map_err(|why| complain(format!("this is no .json file that `elbo attributes` wrote: {why}")))?;
         let width = found.attributes.first().map_or(0, |first| first.direction.len());
         let whole = |it: &Attribute| it.direction.len() == width && it.direction.iter().all(|value| value.is_finite());
         if found.layer == 0 || width == 0 || !found.attributes.iter().all(whole) {

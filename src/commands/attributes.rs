@@ -49,6 +49,14 @@ struct Rows<'a> {
 /// no sense; [`Error::Data`] where examples tell nothing of an attribute; [`Error::Disk`] where nothing can be written.
 pub fn run(args: &AttributesArgs, report: &Report) -> Result<()> {
     let method = method(args)?;
+    if let Some(few) = args.count.filter(|&count| count < 2) {
+        return Err(Error::Usage(format!("-n {few}: it takes examples with an attribute and without, 2 at least")));
+    }
+    if let Some(name) = args.label.iter().find(|name| args.balance.contains(name)) {
+        return Err(Error::Usage(format!(
+            "--balance {name}: in what is balanced both groups are alike, so --label {name} cannot tell them apart"
+        )));
+    }
     let out = args.out.as_deref().map(|path| files::format("--out ", path, &["json", "npy"])).transpose()?;
     let path = &sweep::one_model(&args.run.run)?;
     let checkpoint = open::load(path, report)?;
@@ -65,7 +73,7 @@ pub fn run(args: &AttributesArgs, report: &Report) -> Result<()> {
         named.into_iter().try_for_each(|file| trained.spare(file))?;
     }
     if let (Some(out), Some(factors)) = (&args.out, &args.factors) {
-        files::spare(out, &[&factors.to_string_lossy()], None)?;
+        files::spare_file(out, factors)?;
     }
     if matrix.is_some() && kept.exists() && Attributes::load(&kept).is_err() {
         return Err(Error::Usage(format!(
@@ -195,7 +203,7 @@ fn columns(args: &AttributesArgs, config: &DataConfig, data: &Dataset) -> Result
         None => factors::drawn(data),
     };
     if let Some(known) = known {
-        for name in &wanted {
+        for name in &args.label {
             one(&known, "--label", name)?;
         }
         return Ok(known);

@@ -1,11 +1,12 @@
 //! `elbo compress`: examples in a file, as few bits as a trained model can say them in.
 
-use super::{files, open};
+use super::open;
 use crate::checkpoint::{DataRecord, sweep};
 use crate::cli::CompressArgs;
 use crate::compress::file::File;
 use crate::compress::lossless::{Examples, Lossless};
 use crate::compress::{lossy, model_hash};
+use crate::config::Binarise;
 use crate::data::table::Encoding;
 use crate::durable;
 use crate::error::{Error, Result};
@@ -31,12 +32,13 @@ pub fn run(args: &CompressArgs, report: &Report) -> Result<()> {
     let checkpoint = open::load(path, report)?;
     // Refused before anything is read.
     let (model, record) = (interop::model(&checkpoint)?, &checkpoint.progress.data);
-    if args.lossy {
+    let codec = if args.lossy {
         check_lossy(&model, record, args.step)?;
+        None
     } else {
         check_lossless(&model, record)?;
-        Lossless::new(model, &checkpoint.parameters)?;
-    }
+        Some(Lossless::new(model, &checkpoint.parameters)?)
+    };
     let opened = open::dataset(&checkpoint, args.data.as_deref(), None, Some(&args.run), report)?;
     let purpose = Purpose::task(if args.lossy { ENCODE } else { RECONSTRUCT }, BATCH);
     let mut trained = open::with(&args.run, path, &checkpoint, opened, purpose, report)?;
@@ -50,11 +52,11 @@ pub fn run(args: &CompressArgs, report: &Report) -> Result<()> {
     // In the order of the source, so that what comes out can be put beside it.
     let mut examples: Vec<u32> = part.map(|i| i as u32).collect();
     examples.sort_by_key(|&i| session.data().map_or(0, |data| data.row(i as usize)));
-    let (file, error) = if args.lossy {
+    let (file, error) = if let Some(codec) = codec {
+        (lossless(&codec, session, &examples, seed, report)?, None)
+    } else {
         let (file, error) = lossily(session, &examples, args.step.unwrap_or(STEP), seed)?;
         (file, Some(error))
-    } else {
-        (lossless(session, &examples, seed, report)?, None)
     };
     let written = file.to_bytes();
     durable::replace_file(&args.out, &written)?;
@@ -137,13 +139,13 @@ fn check_lossy(model: &Model, record: &DataRecord, step: Option<f64>) -> Result<
             "--step {step}: the latents of this model are codes (model.codes = {}), which are written as they are",
             model.config.codes
         )),
-        _ => Ok(()),
+        Some(step) => lossy::check_step(step),
+        None => Ok(()),
     }
 }
 
 /// Compresses examples without loss.
-fn lossless(session: &mut Session, examples: &[u32], seed: u64, report: &Report) -> Result<File> {
-    let codec = Lossless::new(session.model.clone(), &session.parameters(0)?)?;
+fn lossless(codec: &Lossless, session: &mut Session, examples: &[u32], seed: u64, report: &Report) -> Result<File> {
     let mut shown = Vec::with_capacity(examples.len() * session.model.width);
     for part in examples.chunks(BATCH) {
         shown.extend(session.reconstruct(part, None, seed)?.0);
@@ -152,7 +154,17 @@ fn lossless(session: &mut Session, examples: &[u32], seed: u64, report: &Report)
     report.begin("compress", examples.len());
     let file = codec.compress(Examples { values: &shown, classes: &classes }, &mut |done| report.advance(done as u64));
     report.clear();
-    file
+    match session.config.data.binarise {
+        Binarise::None => {}
+        Binarise::Threshold => report.note("pixels   as they are cut at one half (data.binarise = threshold)"),
+        Binarise::Dynamic => {
+            report.note(&format!("pixels   as they are drawn by seed {seed} (data.binarise = dynamic)"));
+        }
+    }
+    file.map_err(|error| match error {
+        Error::Data(why) => Error::Data(format!("{}: {why}", session.record.name)),
+        error => error,
+    })
 }
 
 /// Keeps latents or codes of examples, and gives the mean squared error of what will come back.
@@ -187,12 +199,4 @@ pub(super) fn read(path: &Path) -> Result<File> {
     let name = path.display().to_string();
     let bytes = std::fs::read(path).map_err(|error| Error::Data(format!("{name}: cannot be read: {error}")))?;
     File::of(&name, &bytes)
-}
-
-/// Refuses to write over the file that is read.
-///
-/// # Errors
-/// Those of [`files::spare`].
-pub(super) fn spare(out: &Path, file: &Path) -> Result<()> {
-    files::spare(out, &[&file.to_string_lossy()], None)
 }

@@ -14,7 +14,7 @@ use serde_json::json;
 /// file cannot be written.
 pub fn run(args: &DecodeArgs, report: &Report) -> Result<()> {
     let format = files::format("--out ", &args.out, &["npy", "csv", "png"])?;
-    files::spare(&args.out, &[&args.latents.to_string_lossy()], None)?;
+    files::spare_file(&args.out, &args.latents)?;
     let mut trained = open::without_data(&args.run, report)?;
     trained.spare(&args.out)?;
     let session = &mut trained.session;

@@ -21,7 +21,7 @@ use std::path::Path;
 /// [`Error::Usage`] for a name of a kind that is not written, [`Error::Disk`] where nothing can be written.
 pub fn run(args: &DecompressArgs, report: &Report) -> Result<()> {
     let target = Target::of(&args.out)?;
-    compress::spare(&args.out, &args.file)?;
+    files::spare_file(&args.out, &args.file)?;
     let file = compress::read(&args.file)?;
     let mut trained = open::without_data(&args.run, report)?;
     trained.spare(&args.out)?;

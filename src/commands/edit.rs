@@ -35,11 +35,10 @@ pub fn run(args: &EditArgs, report: &Report) -> Result<()> {
     let kept = args.attributes.clone().unwrap_or_else(|| open::folder_of(path).join(FILE));
     let learnt = Attributes::load(&kept)?;
     if let Some(out) = &args.out {
-        files::spare(out, &[&kept.to_string_lossy()], None)?;
+        files::spare_file(out, &kept)?;
     }
-    let direction = direction(&learnt, &args.attribute)?;
     let latent = model.latents().get(learnt.layer - 1).copied().unwrap_or(0);
-    if learnt.model != checkpoint.parameters_hash() || direction.len() != latent {
+    if learnt.model != checkpoint.parameters_hash() || learnt.attributes[0].direction.len() != latent {
         return Err(Error::Data(format!(
             "{}: these directions belong to other parameters, of step {}, and the model is at step {}: learn them anew with \
              `elbo attributes`, or name the checkpoint that they belong to",
@@ -48,6 +47,8 @@ pub fn run(args: &EditArgs, report: &Report) -> Result<()> {
             checkpoint.progress.step
         )));
     }
+    let direction = direction(&learnt, &args.attribute)?;
+    show::check_name(args.out.as_deref(), &checkpoint.progress.data)?;
     let opened = open::dataset(&checkpoint, args.examples.data.as_deref(), None, Some(&args.run), report)?;
     let mut trained = open::with(&args.run, path, &checkpoint, opened, Purpose::task(ENCODE, BATCH), report)?;
     let session = &mut trained.session;

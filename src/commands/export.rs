@@ -3,7 +3,7 @@
 use super::{folder, open};
 use crate::checkpoint::{Checkpoint, sweep};
 use crate::cli::{ExportArgs, Format};
-use crate::config::{self, Condition};
+use crate::config::{self, Condition, ModelConfig};
 use crate::data;
 use crate::durable;
 use crate::error::{Error, Result};
@@ -39,7 +39,7 @@ pub fn run(args: &ExportArgs, report: &Report) -> Result<()> {
         (checkpoint, PathBuf::from("--train"), Some(session))
     };
     if args.format != Format::Onnx {
-        only_onnx(&checkpoint)?;
+        only_onnx(&checkpoint.config.model)?;
     }
     let files = match args.format {
         Format::Onnx if checkpoint.config.model.prior_codes > 0 => interop::prior(&checkpoint, &run)?,
@@ -82,8 +82,7 @@ pub fn run(args: &ExportArgs, report: &Report) -> Result<()> {
 }
 
 /// Refuses models that only ONNX has a form for.
-fn only_onnx(checkpoint: &Checkpoint) -> Result<()> {
-    let model = &checkpoint.config.model;
+fn only_onnx(model: &ModelConfig) -> Result<()> {
     if model.prior_codes > 0 {
         return Err(Error::Usage(format!(
             "this is the prior of the codes of a VQ-VAE (model.prior_codes = {}), and no autoencoder: it is exported by --format onnx",
@@ -103,9 +102,7 @@ fn only_onnx(checkpoint: &Checkpoint) -> Result<()> {
 /// A model that has not taken a step, with its data, as a checkpoint of a run that is about to begin.
 fn fresh(args: &ExportArgs, report: &Report) -> Result<(Session, Checkpoint)> {
     let config = config::resolve(args.recipe.recipe.as_deref(), &args.overrides())?;
-    if config.model.prior_codes > 0 {
-        return Err(Error::Usage("model.prior_codes: a prior of codes has no page".into()));
-    }
+    only_onnx(&config.model)?;
     let data = open::data(&config, None, report)?;
     data::check(&data, config.model.takes())?;
     let mut session = Session::new(config, data, Executor::Cpu(Cpu::new(0)?))?;

@@ -57,6 +57,14 @@ pub fn spare(out: &Path, sources: &[&str], run: Option<&Path>) -> Result<()> {
     Ok(())
 }
 
+/// Refuses to write over a file that a command reads.
+///
+/// # Errors
+/// Those of [`spare`].
+pub fn spare_file(out: &Path, file: &Path) -> Result<()> {
+    spare(out, &[&file.to_string_lossy()], None)
+}
+
 fn is_picture(path: &Path) -> bool {
     let end = path.extension().map(|end| end.to_string_lossy().to_ascii_lowercase());
     end.is_some_and(|end| matches!(end.as_str(), "png" | "jpg" | "jpeg"))

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use super::files;
 use crate::checkpoint::DataRecord;
 use crate::data;
 use crate::data::table::Encoding;
@@ -29,6 +30,15 @@ pub fn is_drawn(path: Option<&Path>, record: &DataRecord) -> bool {
         Some(path) if ends_in(path, "npy") => false,
         Some(path) => record.table().is_none() || ends_in(path, "png"),
     }
+}
+
+/// Checks that a name is of a file that examples are written to.
+///
+/// # Errors
+/// [`crate::error::Error::Usage`] for another ending.
+pub fn check_name(path: Option<&Path>, record: &DataRecord) -> Result<()> {
+    let known = if record.table().is_some() { &["csv", "npy", "png"][..] } else { &["png", "npy"] };
+    path.map_or(Ok(()), |path| files::format("--out ", path, known).map(drop))
 }
 
 /// Writes examples [n, D], in the units of the model. A table is drawn as strips only where the name asks for a picture.

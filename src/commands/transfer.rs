@@ -20,6 +20,7 @@ pub fn run(args: &TransferArgs, report: &Report) -> Result<()> {
     let mut trained = open::with_data(&args.run, data, Purpose::task(ENCODE, BATCH), report)?;
     let session = &mut trained.session;
     session.model.need(&[Need::Numbers, Need::Values, Need::OneLayer], "elbo transfer")?;
+    show::check_name(args.out.as_deref(), &session.record)?;
     let is_style = styles(&session.model, &args.dims)?;
     let (part, name) = open::part(session.data()?, args.examples.part)?;
     let found = |flag: &str, places: &[usize]| -> Result<Vec<u32>> {

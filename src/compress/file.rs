@@ -61,7 +61,11 @@ pub struct File {
 
 /// The first bytes of the SHA-256 of bytes, as a number.
 pub fn checksum(bytes: &[u8]) -> u64 {
-    let hash: [u8; 32] = Sha256::digest(bytes).into();
+    first(Sha256::digest(bytes).into())
+}
+
+/// The first bytes of a SHA-256, as a number.
+pub fn first(hash: [u8; 32]) -> u64 {
     hash.iter().take(CHECKSUM).rev().fold(0, |sum, &byte| sum << 8 | u64::from(byte))
 }
 

@@ -89,8 +89,8 @@ impl Lossless {
     /// Compresses examples; `each` is told how many are done.
     ///
     /// # Errors
-    /// [`Error::Usage`] for classes that do not fit, and numbers that are no rows; [`Error::Data`] for a value that has no probability, and
-    /// where a network puts out what is not finite.
+    /// [`Error::Usage`] for classes that do not fit, and numbers that are no rows; [`Error::Data`] for a value that has no
+    /// probability; [`Error::Diverged`] where a network puts out what is not finite.
     pub fn compress(&self, examples: Examples, each: &mut dyn FnMut(usize)) -> Result<File> {
         let Examples { values, classes } = examples;
         let width = self.model.width;

@@ -68,18 +68,26 @@ fn deviation(spread: u8) -> f64 {
     whole * ROOTS[usize::from(spread) % 8]
 }
 
+/// Checks a step of latents.
+///
+/// # Errors
+/// [`Error::Usage`] for one that is no positive number.
+pub fn check_step(step: f64) -> Result<()> {
+    if step.is_finite() && step > 0.0 {
+        return Ok(());
+    }
+    Err(Error::Usage(format!("--step {step}: a step is a number above 0")))
+}
+
 /// Rounds latents [N, Z] to multiples of `step` and codes them, each dimension under a normal distribution around zero whose
 /// deviation the file tells by a byte: under the prior N(0, 1) alone a dimension that the model does not use would cost as much
 /// as any other. `model` is [`super::model_hash`], `shape` that of an example.
 ///
 /// # Errors
-/// [`Error::Usage`] for a step that is no positive number, or too small for these latents; [`Error::Data`] for latents that are
+/// [`Error::Usage`] for a step that is no positive number, or too small for these latents; [`Error::Diverged`] for latents that are
 /// not finite.
 pub fn compress_latents(latents: &[f32], dimensions: usize, step: f64, model: u64, shape: [usize; 3]) -> Result<File> {
-    let wrong = |why: &str| Error::Usage(format!("--step {step}: {why}"));
-    if !(step.is_finite() && step > 0.0) {
-        return Err(wrong("a step is a number above 0"));
-    }
+    check_step(step)?;
     if let Some(at) = latents.iter().position(|x| !x.is_finite()) {
         return Err(Error::Diverged(format!(
             "the latent of example {} is {} in dimension {}: the model has diverged",
@@ -90,7 +98,10 @@ pub fn compress_latents(latents: &[f32], dimensions: usize, step: f64, model: u6
     }
     let largest = latents.iter().fold(0.0, |most, &x| f64::max(most, (f64::from(x) / step).round().abs()));
     if largest > MOST_STEPS {
-        return Err(wrong("it is too small for these latents; choose a larger one"));
+        let least = step * largest / MOST_STEPS;
+        return Err(Error::Usage(format!(
+            "--step {step}: it is too small for these latents; choose one above {least:.2e}"
+        )));
     }
     let symbols: Vec<i64> = latents.iter().map(|&x| (f64::from(x) / step).round() as i64).collect();
     let rows = (latents.len() / dimensions).max(1) as f64;

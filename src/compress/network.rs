@@ -72,7 +72,7 @@ impl Network {
     /// The output for one example.
     ///
     /// # Errors
-    /// [`Error::Data`] where it is not finite.
+    /// [`Error::Diverged`] where it is not finite.
     pub fn run(&self, given: Given) -> Result<Vec<f64>> {
         let mut made = vec![Vec::new(); self.graph.len()];
         for &id in &self.order {

@@ -190,8 +190,9 @@ pub fn prior(checkpoint: &Checkpoint, run: &Path) -> String {
 /// The card of a folder with a page, which holds so many examples where it trains.
 pub fn web(checkpoint: &Checkpoint, run: &Path, examples: Option<usize>) -> String {
     let held = examples.map_or(String::new(), |examples| {
+        let trains = if checkpoint.progress.step > 0 { "goes on with the training" } else { "trains the model" };
         format!(
-            "## Examples\n\nThe page goes on with the training: `training.bin` holds {examples} examples of {}, and whoever has \
+            "## Examples\n\nThe page {trains}: `training.bin` holds {examples} examples of {}, and whoever has \
              the page has them.\n\n",
             checkpoint.progress.data.name
         )

@@ -94,6 +94,7 @@ fn directions_lead_from_mean_to_mean_and_examples_go_along_them() {
     assert_eq!(kinds["files"], serde_json::json!(["w.npy", "w.json"]));
     assert_eq!((npy::open(&at.join("w.npy")).unwrap().dims, &kinds["penalty"]), (vec![16, 3], &0.01.into()));
     elbo(at, "edit run --attribute x=7 --attributes w.json -n 1 --out one.png --adapter cpu").succeeded();
+    fs::write(at.join("other.json"), "{}").unwrap();
     for (line, code, culprit) in [
         ("edit run --attribute colour", 2, "--attribute colour: there is no such attribute; there are shape=square"),
         ("edit run --attribute x --strength nan", 2, "--strength NaN"),
@@ -104,6 +105,18 @@ fn directions_lead_from_mean_to_mean_and_examples_go_along_them() {
         ("attributes run --method lda --penalty 2", 2, "a share from 0 to 1"),
         ("attributes run --method logistic --penalty 0", 2, "above 0"),
         ("attributes run --out a.txt", 2, ".json or .npy"),
+        ("attributes run -n 1", 2, "-n 1: it takes examples with an attribute and without"),
+        ("attributes run --label x --balance x", 2, "--balance x: in what is balanced"),
+        ("attributes run --balance size", 2, "--balance size: there is no such column"),
+        ("attributes run --out other.npy", 2, "other.json would be written beside the matrix"),
+        ("edit run --attribute x --out e.jpg", 2, "e.jpg: the file's name is to end in .png or .npy"),
+        ("edit run --attribute x=7 --attributes w.json --out w.json", 2, "would write over"),
+        ("edit run --attribute x=7 --attributes w.npy", 3, "w.npy: this is no .json file that `elbo attributes` wrote"),
+        (
+            "transfer run --content 0 --style 1 --dims 0 --out e.csv",
+            2,
+            "e.csv: the file's name is to end in .png or .npy",
+        ),
         ("attributes run --layer 2", 2, "--layer 2"),
     ] {
         elbo(at, &format!("{line} --adapter cpu")).failed(code, culprit);
@@ -237,4 +250,7 @@ fn attributes_of_pictures_stand_in_a_file_beside_them() {
     assert_eq!(names, ["left", "kind=a", "kind=b", "kind=c"]);
     elbo(at, "attributes run --label left --adapter cpu").failed(2, "glyphs has no columns but its labels (`label`)");
     elbo(at, "attributes run --factors f.csv --label right --adapter cpu").failed(2, "there are left, kind");
+    let factors: Vec<f32> = (0..300).map(|row| (row % 2) as f32).collect();
+    save(&at.join("f.npy"), &factors, &[300, 1]).unwrap();
+    elbo(at, "attributes run --factors f.npy --out f.npy --adapter cpu").failed(2, "would write over");
 }

@@ -92,13 +92,9 @@ fn every_member_has_the_bits_that_it_would_have_alone() {
     let energy = [("prior", "energy"), ("prior_layers", "1"), ("prior_width", "6"), ("prior_steps", "3")];
     let energy = members("dynamic", &energy, "2,3");
     for device in 0..executors().len() {
-        for configs in [&dynamic, &gaussian, &layered, &weighted, &players] {
+        for configs in [&dynamic, &gaussian, &layered, &weighted, &players, &gan, &energy] {
             have_the_bits_that_they_would_have_alone(device, configs);
         }
-    }
-    // On adapters each kernel is tried with several models by itself; these have no other kernels than those above.
-    for configs in [&gan, &energy] {
-        have_the_bits_that_they_would_have_alone(0, configs);
     }
 }
 
