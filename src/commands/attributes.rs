@@ -170,7 +170,10 @@ fn array_of_labels<'a>(
             // Other data of a run need not have its labels; what is asked for by name has to be there.
             if ends(source, "npz") {
                 let config = DataConfig { array: name.clone(), ..checkpoint.config.data.clone() };
-                npz::array(Path::new(source), &config)?;
+                npz::array(Path::new(source), &config).map_err(|error| match error {
+                    Error::Usage(why) => Error::Usage(why.replacen("data.array = ", "--label ", 1)),
+                    error => error,
+                })?;
             }
             Ok(Some(name))
         }

@@ -112,7 +112,9 @@ pub fn dataset(
     if let Some(labels) = labels {
         labels.clone_into(&mut config.data.labels);
     }
-    let dataset = open_data(&config, checkpoint, data.is_some(), report)?;
+    // The hash of data has their labels in it: with others there is none to compare with.
+    let other = data.is_some() || labels.is_some_and(|labels| labels != checkpoint.config.data.labels);
+    let dataset = open_data(&config, checkpoint, other, report)?;
     data::check(&dataset, config.model.takes())?;
     match labels.and_then(|labels| data::no_labels(labels, dataset.format)) {
         Some(kinds) => {

@@ -2,7 +2,7 @@
 
 use crate::program::{elbo, json, trained};
 use elbo::data::npy;
-use elbo::report::npy::save;
+use elbo::report::npy::{Content, save, save_archive};
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::fs;
@@ -253,4 +253,27 @@ fn attributes_of_pictures_stand_in_a_file_beside_them() {
     let factors: Vec<f32> = (0..300).map(|row| (row % 2) as f32).collect();
     save(&at.join("f.npy"), &factors, &[300, 1]).unwrap();
     elbo(at, "attributes run --factors f.npy --out f.npy --adapter cpu").failed(2, "would write over");
+}
+
+#[test]
+fn an_array_of_an_archive_that_the_model_was_not_told_of_is_an_attribute() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let values: Vec<f32> = (0..240).map(|i| (i * 7919 % 101) as f32).collect();
+    let y: Vec<f32> = values.chunks(3).map(|row| f32::from(row[0] > 50.0)).collect();
+    let arrays: [(&str, &[usize], Content); 3] = [
+        ("X", &[80, 3], Content::Single(&values)),
+        ("y", &[80], Content::Single(&y)),
+        ("q", &[80], Content::Single(&y)),
+    ];
+    save_archive(&at.join("t.npz"), &arrays).unwrap();
+    let settings = "--recipe anomaly --adapter cpu --latent 2 --epochs 1 --set data.labels=none";
+    elbo(at, &format!("train --data t.npz {settings} --out run")).succeeded();
+    for label in ["y", "q"] {
+        let ran = elbo(at, &format!("attributes run --label {label} --adapter cpu"));
+        // The hash of the data has the labels in it, and they are others here: nothing that the run was trained on has changed.
+        assert!(!ran.err.contains("not those of the training"), "{}", ran.err);
+        ran.succeeded();
+    }
+    elbo(at, "attributes run --label p --adapter cpu").failed(2, "--label p: t.npz has no such array; it has");
 }
