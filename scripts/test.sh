@@ -59,8 +59,8 @@ main() {
     fi
 }
 
-# The cheap checks come first. Clippy and the check after it share what they compile, and so do the tests among
-# themselves; nothing is kept for a next build, which on a fresh machine there will not be.
+# The cheap check comes first. Lints are in a folder of their own, so that they go on beside what is fetched and built for the
+# tests; nothing is kept for a next build, which on a fresh machine there will not be.
 strict_tests() {
     export ELBO_TEST_ADAPTER=require CARGO_INCREMENTAL=0
     # The module for Python is built for any version of it, so that none need be there.
@@ -68,6 +68,11 @@ strict_tests() {
     provide_component fmt rustfmt
     provide_component clippy clippy
     provide_linker || fail "no C linker, and it could not be installed: install gcc"
+    run cargo fmt --check
+    local said
+    said="$(mktemp)"
+    lints >"$said" 2>&1 &
+    local lints=$!
     provide_vulkan || fail "no Vulkan driver, and none could be installed: install ${VULKAN_PACKAGES[*]}"
     if [ -z "${ELBO_SHARED:-}" ]; then
         say "ELBO_SHARED is not set: the checks on real data will be skipped"
@@ -76,11 +81,20 @@ strict_tests() {
     provide_onnxruntime || say "no onnxruntime for Python: exported networks are checked by the tests' own evaluator alone"
     provide_webgpu || say "no npm package webgpu $WEBGPU_VERSION: shaders are checked by naga alone, and not by Tint"
     provide_playwright || say "no chromium or npm package playwright-core $PLAYWRIGHT_VERSION: pages are not tried in a browser"
-    run cargo fmt --check
-    run cargo clippy --workspace --all-targets -- -D warnings
-    run cargo check --no-default-features
+    local built=true clean=true
+    run cargo test --workspace --no-run "$@" || built=false
+    wait "$lints" || clean=false
+    cat "$said" >&2 && rm "$said"
+    "$built" || fail "the tests do not build"
+    "$clean" || fail "lints have something to say, above"
     run cargo test --workspace "$@"
     run python_tests
+}
+
+lints() {
+    local folder="${CARGO_TARGET_DIR:-target}/lints"
+    run cargo clippy --target-dir "$folder" --workspace --all-targets -- -D warnings &&
+        run cargo check --target-dir "$folder" --no-default-features
 }
 
 find_cargo() {
