@@ -6,10 +6,12 @@
     elbo sample RUN -n 5000 --out vae.npy                      # and of every other run
     python3 benches/sharpness.py --real real.npy --labels labels.csv vae.npy gan.npy
     python3 benches/sharpness.py --mnist FOLDER vae.npy gan.npy
+    python3 benches/sharpness.py --folder FOLDER --convolutions vae.npy gan.npy
 
-Real pictures are square, grey or in colour, those of any run on them, or read from the IDX files of MNIST. On one half of them a
-small classifier is trained (scikit-learn's MLP, 128 and 64 units; with `--convolutions` two convolutions and a dense layer of 64 in
-PyTorch, which shapes in any place need); the figures compare samples with the other half:
+Real pictures are square, grey or in colour: those of a run on data that elbo does not shuffle (glyphs, IDX files), the IDX files of
+MNIST, or a folder with a folder of PNG files for each class. On one half of them a small classifier is trained (scikit-learn's MLP, 128
+and 64 units; with `--convolutions`, which shapes in any place need, two of these and a dense layer of 64 in PyTorch); the figures compare
+samples with the other half:
 
 - frechet: the Fréchet distance |m - m'|^2 + tr(C + C' - 2 (C C')^1/2) between normal distributions fitted to the features of both,
   the 64 units of the classifier's last hidden layer (Heusel et al. 2017, with features of this classifier: figures are comparable
@@ -45,6 +47,14 @@ def stored(path, labels):
         names = [row["label"] for row in csv.DictReader(file)]
     # What `elbo reconstruct` writes: all examples, then all reconstructions.
     return planes(np.load(path)[0])[: len(names)], np.unique(names, return_inverse=True)[1]
+
+
+def folder(path):
+    from PIL import Image
+
+    files = sorted(pathlib.Path(path).glob("*/*.png"))
+    pictures = np.stack([np.asarray(Image.open(file)) for file in files]) / 255
+    return planes(pictures), np.unique([file.parent.name for file in files], return_inverse=True)[1]
 
 
 def idx(path):
@@ -127,13 +137,19 @@ def main():
     parser.add_argument("--real")
     parser.add_argument("--labels")
     parser.add_argument("--mnist")
+    parser.add_argument("--folder")
     parser.add_argument("--convolutions", action="store_true")
     parser.add_argument("samples", nargs="+")
     asked = parser.parse_args()
-    if bool(asked.mnist) == bool(asked.real and asked.labels):
-        parser.error("real pictures are --mnist FOLDER, or --real FILE.npy with --labels FILE.csv")
-    real, label = mnist(asked.mnist) if asked.mnist else stored(asked.real, asked.labels)
-    half = len(real) // 2
+    if sum(map(bool, (asked.mnist, asked.folder, asked.real and asked.labels))) != 1:
+        parser.error("real pictures are --mnist FOLDER, --folder FOLDER, or --real FILE.npy with --labels FILE.csv")
+    if asked.real:
+        real, label = stored(asked.real, asked.labels)
+    else:
+        real, label = mnist(asked.mnist) if asked.mnist else folder(asked.folder)
+    # Those of a folder come class by class.
+    order = np.random.default_rng(0).permutation(len(real))
+    real, label, half = real[order], label[order], len(real) // 2
     told = (convolutions if asked.convolutions else dense)(real[:half], label[:half])
     against, sure = told(real[half:])
     score = (sure.argmax(1) == label[half:]).mean()
