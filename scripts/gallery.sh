@@ -58,8 +58,14 @@ players() {
         --set 'discriminator_layers=[dense 256, silu, dense 128, silu]' --set discriminator_features=2 --set beta1=0.5 \
         --set discriminator_lr=2e-4
     model digits-wae-gan wae-gan "$((2 * epochs))" glyphs --batch 64 --latent 20
-    model shapes-vae colour "$epochs" "$folder/shapes"
-    model shapes-vae-gan vae-gan-colour "$epochs" "$folder/shapes"
+    # Those of the recipe `conv` with half of the channels.
+    local down='conv 16 kernel 4 stride 2 padding 1, silu, conv 32 kernel 4 stride 2 padding 1, silu'
+    local up='conv-transpose 16 kernel 4 stride 2 padding 1, silu, conv-transpose out kernel 4 stride 2 padding 1'
+    local small=(--set "encoder_layers=[$down, dense 128, silu]"
+        --set "decoder_layers=[dense 128, silu, dense data/4x32, silu, $up]")
+    model shapes-vae colour "$((3 * epochs))" "$folder/shapes" "${small[@]}"
+    model shapes-vae-gan vae-gan-colour "$((3 * epochs))" "$folder/shapes" "${small[@]}" \
+        --set "discriminator_layers=[$down, dense 64, silu]"
     local names=(digits-vae digits-vae-gan digits-wae-gan shapes-vae shapes-vae-gan)
     cargo run --release --example gallery -- "$second" "${names[@]/#/$folder/}"
 }
