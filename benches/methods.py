@@ -3,9 +3,9 @@
 
     python3 benches/methods.py FOLDER [--seeds 0,1,2] [--epochs 40] [--elbo PROGRAM] [--jobs 2]
 
-All methods have the same network and the same updates, and differ in what METHODS says alone. Runs are kept in FOLDER, and those
-that are there are not trained again. Prints a table of means and deviations over seeds (n - 1 in the denominator), the commands
-first. Scores are of the last epoch.
+All methods have the same network and the same updates, and differ in what METHODS says alone. Runs are kept in FOLDER: what was
+scored is not trained again, and what was cut off goes on. Prints the commands, then a table of means and deviations over seeds (n - 1
+in the denominator). Scores are of the last epoch.
 """
 
 import argparse
@@ -47,12 +47,18 @@ def told(args, *words):
 def run(args, method, seed):
     """Scores and -ELBO of the test part, of one run."""
     folder = args.folder / f"{name(method)}-{seed}"
-    if not (folder / "checkpoints" / "last").exists():
-        words = f"{COMMON} {METHODS[method]} --seed {seed} --epochs {args.epochs} --adapter cpu --threads 1 --quiet"
-        subprocess.run([args.elbo, "train", *words.split(), "--out", str(folder)], check=True, capture_output=True)
+    kept = args.folder / f"{folder.name}.json"
+    if kept.exists():
+        return json.loads(kept.read_text())
+    words = f"{COMMON} {METHODS[method]} --seed {seed} --epochs {args.epochs} --adapter cpu --threads 1 --quiet"
+    train = ["train", *words.split(), "--out", str(folder)]
+    if (folder / "checkpoints" / "last").exists():
+        # One that was cut off goes on to the same bits; one that is complete has nothing left to do.
+        train = ["train", "--resume", str(folder), "--epochs", str(args.epochs), "--adapter", "cpu", "--threads", "1", "--quiet"]
+    subprocess.run([args.elbo, *train], check=True, capture_output=True)
     scores = told(args, "disentangle", str(folder), "--json")
     scores["eval"] = told(args, "eval", str(folder), "--json")
-    (args.folder / f"{folder.name}.json").write_text(json.dumps(scores))
+    kept.write_text(json.dumps(scores))
     return scores
 
 
