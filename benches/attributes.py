@@ -41,7 +41,7 @@ def main():
         off = np.linalg.norm(own - other) / np.linalg.norm(other)
         worst = max(worst, off)
         print(f"{attribute['name']:20} {np.linalg.norm(own):9.5f} {np.linalg.norm(other):9.5f} {off:.1e} apart")
-    sys.exit(worst > 1e-4)
+    sys.exit(int(worst > 1e-4))
 
 
 main()

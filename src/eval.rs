@@ -2,9 +2,11 @@
 
 mod aggregate;
 mod codes;
+mod judgement;
 
 pub use aggregate::{Aggregate, mmd};
 pub use codes::Usage;
+pub use judgement::{Judgement, judgement};
 
 use crate::data::NO_LABEL;
 use crate::data::batches::batches;

@@ -11,6 +11,7 @@ pub mod gan;
 mod imputed;
 mod inferred;
 pub mod init;
+pub mod judge;
 mod ladder;
 pub mod likelihood;
 pub mod network;

@@ -1,5 +1,6 @@
 //! `elbo eval`: how good a trained model is, in nats per example.
 
+mod players;
 mod prior;
 mod text;
 
@@ -8,7 +9,7 @@ use crate::cli::EvalArgs;
 use crate::config::{Binarise, Condition};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::eval::{self, Aggregate, Layer, Summary, Usage};
+use crate::eval::{self, Aggregate, Judgement, Layer, Summary, Usage};
 use crate::model::likelihood::{Learned, Outcomes};
 use crate::model::tasks::{EVALUATE, Need};
 use crate::report::Report;
@@ -50,8 +51,9 @@ pub fn run(args: &EvalArgs, report: &Report) -> Result<()> {
         session.record.name,
         count(part.len() as u64)
     ));
-    let measured = measure(session, part, args.samples, seed, report)?;
-    report.result(&as_text(&measured));
+    let measured = measure(session, part.clone(), args.samples, seed, report)?;
+    let judged = eval::judgement(session, part, seed)?;
+    report.result(&as_text(&measured, judged.as_ref()));
     if measured.condition == Condition::Label {
         report
             .note("figures are given the class y of each example: bounds and estimates of log p(x|y), not of log p(x)");
@@ -70,6 +72,7 @@ pub fn run(args: &EvalArgs, report: &Report) -> Result<()> {
         ));
     }
     let mut value = measured.as_json();
+    judged.iter().for_each(|judged| players::add(&mut value, judged));
     let about = json!({
         "data": session.record.name, "part": name, "seed": seed, "epoch": trained.epoch, "step": trained.step,
     });
@@ -291,7 +294,7 @@ fn estimate(condition: Condition) -> &'static str {
     }
 }
 
-fn as_text(measured: &Measured) -> String {
+fn as_text(measured: &Measured, judged: Option<&Judgement>) -> String {
     let Measured { summary, likelihood, learned, scaled, condition, .. } = measured;
     let bits = |nats: f64| measured.bits(nats).map_or(String::new(), |bits| format!(", {bits:.4} bits/dim"));
     let bound = match condition {
@@ -315,6 +318,7 @@ fn as_text(measured: &Measured) -> String {
         let rest = format!("{error}{bits}, {} samples", count(likelihood.samples as u64));
         rows.push(row(estimate(*condition), nats(likelihood.neg_log_px), rest));
     }
+    rows.extend(judged.map(players::rows).into_iter().flatten());
     rows.extend(measured.partition.map(|partition| {
         let Partition { log, standard_error, effective, draws } = partition;
         let [draws, effective] = [draws as u64, effective as u64].map(count);

@@ -3,7 +3,8 @@
 
 use super::phases::Phase;
 use super::tasks::{
-    DECODE, DESCEND, ENCODE, ENERGIES, EVALUATE, EXPLAIN, IMPORTANCE, IMPUTE, NATURAL, RECONSTRUCT, SAMPLE, SCORE, Task,
+    DECODE, DESCEND, ENCODE, ENERGIES, EVALUATE, EXPLAIN, IMPORTANCE, IMPUTE, JUDGE, NATURAL, RECONSTRUCT, SAMPLE,
+    SCORE, Task,
 };
 use super::{Model, adversary, autoregressive, factor, gan, inferred, objective, quantise, relaxed, sequence};
 use crate::config::{Condition, Config, Likelihood, ModelConfig};
@@ -49,6 +50,7 @@ static TASKS: &[Task] = &[
     Task { name: IMPUTE, takes_samples: true, build: Model::impute },
     Task { name: DESCEND, takes_samples: false, build: |model, batch, _| model.descend(batch) },
     Task { name: ENERGIES, takes_samples: false, build: |model, batch, _| model.energies(batch) },
+    Task { name: JUDGE, takes_samples: false, build: |model, batch, _| model.judge(batch) },
 ];
 
 /// The phases of a variational autoencoder.

@@ -76,11 +76,11 @@ pub(super) fn formula(objective: &ObjectiveConfig, beta: &str) -> String {
 }
 
 /// What the player makes of the three kinds.
-struct Judged {
+pub(super) struct Judged {
     /// Its features, [B, 3F].
-    features: Id,
+    pub features: Id,
     /// Its logits, [B, 3].
-    logits: Id,
+    pub logits: Id,
 }
 
 impl Model {
@@ -116,7 +116,7 @@ impl Model {
     }
 
     /// A batch through the model, and what the player makes of it.
-    fn players_see(&self, graph: &mut Graph, weights: &Weights) -> Result<(Forward, Judged)> {
+    pub(super) fn players_see(&self, graph: &mut Graph, weights: &Weights) -> Result<(Forward, Judged)> {
         let networks = self.declare(graph)?;
         let pass = self.pass_of(graph, &networks, 1)?;
         let (batch, width) = (graph.batch, self.width);

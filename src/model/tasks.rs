@@ -30,6 +30,8 @@ pub const NATURAL: &str = "natural";
 pub const IMPUTE: &str = "impute";
 /// Energies of draws of N(0, 1): [`Model::energies`].
 pub const ENERGIES: &str = "energies";
+/// What a discriminator makes of examples: [`Model::judge`].
+pub const JUDGE: &str = "judge";
 /// Which class an example is of: [`Model::classify`].
 pub const CLASSIFY: &str = "classify";
 /// Which code a cell may have by those before it, of a prior of codes: [`super::autoregressive`]. Of a model of sequences which

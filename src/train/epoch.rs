@@ -131,7 +131,7 @@ impl Run<'_, '_> {
         epoch.best = progress.best.unwrap_or(score);
         let player = epoch.others.iter().find(|(name, _)| name == DISCRIMINATOR);
         let config = self.session.members().nth(member).ok_or_else(|| Error::Bug("no such member".into()))?;
-        if let Some(why) = player.and_then(|(_, loss)| self.watch.look(config, epoch.epoch, *loss)) {
+        if let Some(why) = player.and_then(|(_, loss)| self.watch.look(config, epoch.epoch, *loss, epoch.rate)) {
             (self.observe)(Event::Warning(why))?;
         }
         if left_out > 0 {

@@ -1,5 +1,6 @@
 //! Whether a game of two players is still one. A player that has won teaches the other nothing, and one that only guesses is told
-//! nothing by its examples; either is said, with what to do, once in a sitting.
+//! nothing by its examples; an encoder may leave the game, in which no pixel asks for it. Each is said, with what to do, once in a
+//! sitting.
 
 use crate::config::{Config, ObjectiveConfig};
 
@@ -7,34 +8,44 @@ use crate::config::{Config, ObjectiveConfig};
 const CERTAIN: f64 = 0.02;
 /// From this share of the loss of guessing on, a discriminator guesses.
 const GUESSES: f64 = 0.995;
-/// Epochs in which guessing is no wonder.
+/// Epochs in which guessing, and a low rate, are no wonder.
 const FIRST: usize = 3;
+/// Below this rate (nats) latents tell nothing of an example.
+const EMPTY: f64 = 0.1;
 
 /// What was said already.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
-    said: [bool; 2],
+    said: [bool; 3],
 }
 
 impl Watch {
-    /// What to warn of after an epoch, counted from 1, in which a discriminator had this loss.
-    pub fn look(&mut self, config: &Config, epoch: usize, loss: f64) -> Option<String> {
+    /// What to warn of after an epoch, counted from 1, in which a discriminator had this loss and a model this rate.
+    pub fn look(&mut self, config: &Config, epoch: usize, loss: f64, rate: f64) -> Option<String> {
         let bounds = Bounds::of(&config.objective)?;
-        let (at, why) = if loss < bounds.least + CERTAIN {
-            (0, certain(config, bounds.least))
-        } else if bounds.guesses.is_some_and(|guess| loss > GUESSES * guess) && epoch > FIRST {
-            (1, BLIND.to_owned())
-        } else {
-            return None;
-        };
-        let first = !std::mem::replace(&mut self.said[at], true);
-        first.then(|| format!("epoch {epoch}: the loss of the discriminator is {loss:.3}: {why}"))
+        let told = format!("the loss of the discriminator is {loss:.3}");
+        let later = epoch > FIRST;
+        let found = [
+            (loss < bounds.least + CERTAIN).then(|| format!("{told}: {}", certain(config, bounds.least))),
+            (later && bounds.guesses.is_some_and(|guess| loss > GUESSES * guess)).then(|| format!("{told}: {BLIND}")),
+            (later && config.objective.features > 0.0 && rate < EMPTY)
+                .then(|| format!("the rate is {rate:.3}: {LEFT}")),
+        ];
+        let why = found.into_iter().zip(&mut self.said).filter_map(|(why, said)| {
+            let why = why?;
+            (!std::mem::replace(said, true)).then_some(why)
+        });
+        let all: Vec<String> = why.collect();
+        (!all.is_empty()).then(|| format!("epoch {epoch}: {}", all.join("; ")))
     }
 }
 
 /// What to do about one that guesses.
 const BLIND: &str = "it only guesses, so that the decoder learns nothing from it; raise optimizer.discriminator_lr, or lower \
                      objective.features if the features are all the same";
+
+/// What to do about an encoder that has left the game.
+const LEFT: &str = "latents tell nothing of an example, so that reconstructions are samples; lower objective.beta";
 
 /// What to do about one that is always right.
 fn certain(config: &Config, least: f64) -> String {
@@ -91,22 +102,28 @@ mod tests {
         let smooth = config(&[("features", "1"), ("discriminator_layers", "[dense 8]"), ("label_smoothing", "0.1")]);
         let latents = config(&[("adversary", "1"), ("model.discriminator", "[8]"), ("monitor", "objective")]);
         // Of one real kind in three the guess is that: 0.6365 = −(log ⅓)/3 − 2(log ⅔)/3.
-        for (config, epoch, loss, expected) in [
-            (&gan, 1, 0.01, Some("it is always right, and")),
-            (&gan, 1, 0.3, None),
-            (&gan, 4, 0.636, Some("it only guesses")),
-            (&gan, 2, 0.636, None),
-            (&smooth, 1, 0.12, Some("always right (the least there is, 0.108)")),
-            (&smooth, 4, 0.61, Some("it only guesses")),
-            (&latents, 9, 0.692, None),
-            (&latents, 1, 0.01, Some("always right")),
-            (&config(&[]), 1, 0.0, None),
+        for (config, epoch, loss, rate, expected) in [
+            (&gan, 1, 0.01, 5.0, Some("it is always right, and")),
+            (&gan, 1, 0.3, 5.0, None),
+            (&gan, 4, 0.636, 5.0, Some("it only guesses")),
+            (&gan, 2, 0.636, 5.0, None),
+            (&smooth, 1, 0.12, 5.0, Some("always right (the least there is, 0.108)")),
+            (&smooth, 4, 0.61, 5.0, Some("it only guesses")),
+            (&latents, 9, 0.692, 5.0, None),
+            (&latents, 1, 0.01, 5.0, Some("always right")),
+            (&config(&[]), 1, 0.0, 5.0, None),
+            (&gan, 4, 0.3, 0.05, Some("the rate is 0.050")),
+            (&gan, 3, 0.3, 0.05, None),
+            (&gan, 4, 0.01, 0.05, Some("always right, and the model learns little from it")),
+            (&latents, 9, 0.6, 0.05, None),
         ] {
             let mut watch = Watch::default();
-            let said = watch.look(config, epoch, loss);
+            let said = watch.look(config, epoch, loss, rate);
             assert_eq!(said.is_some(), expected.is_some(), "{loss}: {said:?}");
             assert!(said.is_none_or(|said| said.contains(expected.unwrap_or_default())), "{loss}");
-            assert_eq!(watch.look(config, epoch, loss), None, "it is said once");
+            assert_eq!(watch.look(config, epoch, loss, rate), None, "it is said once");
         }
+        let both = Watch::default().look(&gan, 4, 0.01, 0.05).unwrap();
+        assert!(both.contains("always right") && both.contains("; the rate is 0.050"), "{both}");
     }
 }

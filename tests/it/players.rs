@@ -1,11 +1,12 @@
 //! VAE-GAN and the discriminators' aids: losses, features and singular values are those of their formulas in double precision.
 
-use crate::program::{TINY, elbo};
+use crate::program::{TINY, elbo, json};
 use crate::support::{Tolerance, compare, computed, executors};
 use elbo::checkpoint::{TrainerState, Which, load, locate};
 use elbo::config::{self, Config};
 use elbo::data;
 use elbo::data::batches::Batch;
+use elbo::eval::judgement;
 use elbo::graph::Graph;
 use elbo::model::{gan, phases, spectral};
 use elbo::plan::Role;
@@ -68,9 +69,14 @@ fn parameter(session: &mut Session, name: &str) -> Vec<f64> {
 
 /// The noise of a row of an example in the step: the row is the `sample`-th of the example.
 pub fn noise(seed: u64, layer: u32, example: u32, sample: u32, width: usize) -> Vec<f64> {
+    noise_of((Stream::Noise, STEP as u32), seed, layer, [example, sample], width)
+}
+
+/// The same of a stream and a step.
+fn noise_of((stream, step): (Stream, u32), seed: u64, layer: u32, row: [u32; 2], width: usize) -> Vec<f64> {
     let blocks = width.div_ceil(4) as u32;
-    let stream = Stream::Noise as u32 | layer << 16;
-    let block = |at: u32| philox([stream, STEP as u32, example, sample * blocks + at], key(seed));
+    let stream = stream as u32 | layer << 16;
+    let block = |at: u32| philox([stream, step, row[0], row[1] * blocks + at], key(seed));
     (0..blocks).flat_map(block).take(width).map(|word| f64::from(normal(word))).collect()
 }
 
@@ -103,8 +109,9 @@ fn normalised(w: &[f64], u: &[f64]) -> (Vec<f64>, Vec<f64>) {
 }
 
 /// The means over the examples that count: distortion, rate, features, deceit, the decoder's loss and the discriminator's; and
-/// what the vectors of the power method become.
-fn expected(session: &mut Session, smoothing: f64, level: f64) -> (Vec<f64>, Vec<Vec<f64>>) {
+/// what the vectors of the power method become. `draws` are the stream and the step of the noise.
+fn expected(session: &mut Session, draws: (Stream, u32), smoothing: f64, level: f64) -> (Vec<f64>, Vec<Vec<f64>>) {
+    let noise = |seed, layer, example, sample, width| noise_of(draws, seed, layer, [example, sample], width);
     let names = ["encoder.0", "encoder.head", "decoder.0", "decoder.head"];
     let [encoder, statistics, decoder, logits] = names.map(|name| parameter(session, name));
     let mut player = ["discriminator.0", "discriminator.1", "discriminator.head"].map(|name| parameter(session, name));
@@ -169,7 +176,7 @@ fn the_losses_of_a_vae_gan_are_those_of_their_formulas() {
             let config = config(settings);
             let mut session = session(device, &config);
             // Learning rates of nothing leave the second phase with the parameters of the first.
-            let (expected, vectors) = expected(&mut session, smoothing, level);
+            let (expected, vectors) = expected(&mut session, (Stream::Noise, STEP as u32), smoothing, level);
             session.config.optimizer.lr = 1e-20;
             let found = step(&mut session);
             let expected: Vec<f32> = expected.into_iter().map(|x| x as f32).collect();
@@ -181,6 +188,88 @@ fn the_losses_of_a_vae_gan_are_those_of_their_formulas() {
             }
         }
     }
+}
+
+/// What `elbo eval` tells of a discriminator is the same, without noise on pictures and smoothed labels, with draws of its own.
+#[test]
+fn what_is_judged_of_a_part_are_the_losses_of_the_formulas() {
+    let aids = [("instance_noise", "0.5"), ("label_smoothing", "0.1"), ("discriminator_spectral", "true")];
+    let settings = [&[("discriminator_features", "2")][..], &aids].concat();
+    for device in 0..executors().len() {
+        let mut session = session(device, &config(&settings));
+        let seed = session.config.train.seed;
+        let step = session.scalars(seed, Stream::Evaluate, 0, ROWS).step;
+        let (expected, _) = expected(&mut session, (Stream::Evaluate, step), 0.0, 0.0);
+        let judged = judgement(&mut session, 0..ROWS, seed).expect("it is judged").expect("there is a discriminator");
+        let names: Vec<&str> = judged.terms.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["features", "deceit", "discriminator"]);
+        let found: Vec<f32> = judged.terms.iter().map(|(_, term)| *term as f32).collect();
+        let expected = [expected[2], expected[3], expected[5]].map(|term| term as f32);
+        compare(&expected, &found, SUMS).unwrap_or_else(|why| panic!("{why}"));
+        assert!(judged.verdicts.iter().all(|(_, verdict)| (0.0..1.0).contains(verdict)), "{judged:?}");
+    }
+}
+
+/// Verdicts of latents by the parameters of a discriminator that was made by hand: D of a latent is the sigmoid of its first value.
+#[test]
+fn latents_are_judged_by_the_discriminator_that_is_theirs() {
+    for (settings, names) in [
+        ([("adversary", "1"), ("model.discriminator", "[2]")], ["draws", "latents"]),
+        ([("factor", "1"), ("model.discriminator", "[2]")], ["latents", "exchanged"]),
+    ] {
+        let plain = [("features", "0"), ("discriminator_layers", "[]"), ("monitor", "elbo")];
+        let config = config(&[&settings[..], &plain].concat());
+        for device in 0..executors().len() {
+            let mut session = session(device, &config);
+            // max(z, 0.2 z) and max(-z, -0.2 z) of the first dimension; their difference is 1.2 z.
+            for (name, values) in [
+                ("discriminator.0", &[1.0, -1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0][..]),
+                ("discriminator.head", &[1.0, -1.0, 0.0]),
+            ] {
+                let range = session.ranges().into_iter().find(|range| range.name == name).expect("it is there");
+                let words: Vec<u32> = values.iter().map(|x: &f32| x.to_bits()).collect();
+                session.executor.write(&Role::Parameters, range.offset, &words).expect("it fits");
+            }
+            let judged = judgement(&mut session, 0..ROWS, 3).expect("it is judged").expect("there is a discriminator");
+            let kinds: Vec<&str> = judged.verdicts.iter().map(|(name, _)| *name).collect();
+            assert_eq!(kinds, names);
+            let z = latents(&mut session, 3);
+            let sigmoid = |x: f64| 1.0 / (1.0 + (-1.2 * x).exp());
+            let mean = |of: &dyn Fn(f64) -> f64, z: &[f64]| z.iter().map(|&z| of(z)).sum::<f64>() / z.len() as f64;
+            let draws: Vec<f64> = draws(&session, 3);
+            let [plus, minus] = [|x: f64| softplus(1.2 * x), |x: f64| softplus(-1.2 * x)];
+            // Exchanged latents are the same values in another order.
+            let (terms, verdicts) = if names[0] == "draws" {
+                let loss = 0.5 * (mean(&minus, &draws) + mean(&plus, &z));
+                ([mean(&minus, &z), loss], [mean(&sigmoid, &draws), mean(&sigmoid, &z)])
+            } else {
+                ([1.2 * mean(&|z| z, &z), 0.5 * (mean(&minus, &z) + mean(&plus, &z))], [mean(&sigmoid, &z); 2])
+            };
+            let found = judged.terms.iter().chain(&judged.verdicts).map(|(_, value)| *value as f32);
+            let expected: Vec<f32> = terms.into_iter().chain(verdicts).map(|x| x as f32).collect();
+            compare(&expected, &found.collect::<Vec<_>>(), SUMS).unwrap_or_else(|why| panic!("{names:?}: {why}"));
+        }
+    }
+}
+
+/// The first dimension of a draw of the prior for each example, as an evaluation draws them.
+fn draws(session: &Session, seed: u64) -> Vec<f64> {
+    let step = session.scalars(seed, Stream::Evaluate, 0, ROWS).step;
+    (0..ROWS as u32).map(|example| noise_of((Stream::Evaluate, step), seed, 1, [example, 0], 3)[0]).collect()
+}
+
+/// The first dimension of a sample of the posterior of each example, likewise.
+fn latents(session: &mut Session, seed: u64) -> Vec<f64> {
+    let [encoder, statistics] = ["encoder.0", "encoder.head"].map(|name| parameter(session, name));
+    let x = session.originals(&(0..ROWS as u32).collect::<Vec<_>>()).expect("they are there");
+    let step = session.scalars(seed, Stream::Evaluate, 0, ROWS).step;
+    let of = |(example, x): (usize, &[f32])| {
+        let x: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
+        let stats = affine(&bent(&x, &encoder), &statistics);
+        let noise = noise_of((Stream::Evaluate, step), seed, 0, [example as u32, 0], 3);
+        stats[0] + (0.5 * stats[3]).exp() * noise[0]
+    };
+    x.chunks_exact(session.model.width).enumerate().map(of).collect()
 }
 
 /// Encoder and decoder follow losses of their own: with γ = 0 in the decoder's loss nothing but the verdict moves the decoder, and
@@ -292,6 +381,10 @@ fn the_program_trains_evaluates_and_resumes_a_vae_gan() {
     assert!(metrics.lines().next().unwrap().contains("features,deceit,decoder,discriminator"), "{metrics}");
     let text = run("eval run --adapter cpu --samples 20").succeeded().out;
     assert!(text.contains("distortion") && text.contains("-log p(x)"), "{text}");
+    assert!(text.contains("0.6365 where it guesses; D is 0.") && text.contains("of reconstructions"), "{text}");
+    let told = json(folder.path(), "eval run");
+    let judged = ["features", "deceit", "discriminator"].map(|name| told[name].as_f64().expect("it is told"));
+    assert!(judged.iter().all(|term| *term > 0.0) && told["verdicts"]["samples"].is_number(), "{told}");
     run("sample run --adapter cpu -n 4 --out s.png").succeeded();
     run("train --resume run --epochs 3 --adapter cpu").succeeded();
     // Exports have encoder and decoder, and no player.
