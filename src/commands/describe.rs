@@ -192,13 +192,7 @@ fn of_text(data: &Dataset, text: &Vocabulary) -> Result<Vec<String>> {
         format!("lengths  {least} to {most} tokens, {mean:.1} in the mean, and an end"),
         format!("tokens   {} {}: {}", text.words.len(), text.tokens.word(), shortened(&shown, SHOWN_TOKENS)),
     ];
-    if let Some(music) = &text.music {
-        lines.push(format!(
-            "time     {} steps of a beat, written at {:.0} beats of a minute",
-            music.grid,
-            music.beats_per_minute()
-        ));
-    }
+    lines.extend(text.music.map(|music| format!("time     {}", music.describe())));
     if !text.unseen.is_empty() {
         let unseen: Vec<String> = text.unseen.iter().map(|word| word.escape_debug().to_string()).collect();
         lines.push(format!(

@@ -45,9 +45,10 @@ pub struct Music {
 }
 
 impl Music {
-    /// Beats of a minute.
-    pub fn beats_per_minute(&self) -> f64 {
-        6e7 / f64::from(self.tempo)
+    /// What it says, in words.
+    pub fn describe(&self) -> String {
+        let beats = 6e7 / f64::from(self.tempo);
+        format!("{} steps of a beat, written at {beats:.0} beats of a minute", self.grid)
     }
 }
 
@@ -86,7 +87,9 @@ pub fn tidy(mut notes: Vec<Note>) -> Vec<Note> {
 /// The events of a piece whose notes are [`tidy`].
 pub fn tokens(notes: &[Note], grid: usize) -> Vec<String> {
     let mut piece = Piece::new(0, grid);
-    notes.iter().for_each(|note| piece.extend(note));
+    for note in notes {
+        piece.extend(note);
+    }
     piece.tokens
 }
 
@@ -159,7 +162,9 @@ pub fn windows(notes: &[Note], grid: usize, most: usize) -> Vec<Vec<String>> {
     }
     all.push(piece.tokens);
     // A note that no window has room for has no place in any.
-    all.iter_mut().for_each(|window| window.truncate(most));
+    for window in &mut all {
+        window.truncate(most);
+    }
     all
 }
 
@@ -219,10 +224,6 @@ pub fn dataset(source: &Path, files: &[PathBuf], request: &ReadOptions) -> Resul
     }
     tempos.sort_unstable();
     let music = known.unwrap_or(Music { grid, tempo: tempos[tempos.len() / 2] });
-    notes.push(format!(
-        "{grid} steps of a beat (data.grid), and {:.0} beats of a minute in files that are written",
-        music.beats_per_minute()
-    ));
     let data = text::finish(&name, lines, &Kind::Music.units(names), request, Some(music), notes)?;
     Ok(Dataset { format: Format::Music, ..data })
 }

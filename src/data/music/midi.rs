@@ -35,7 +35,7 @@ pub fn read(bytes: &[u8], grid: usize) -> std::result::Result<Song, String> {
     for (number, track) in tracks.into_iter().enumerate() {
         let mut now = 0_u64;
         // When each note of each channel began that still sounds.
-        let mut sounding = [[None::<u64>; 128]; 16];
+        let mut sounding = vec![[None::<u64>; 128]; 16];
         let mut end = |begun: u64, now: u64, pitch: usize| {
             let (start, end) = (to_step(begun), to_step(now));
             song.notes.push(Note { start, pitch: pitch as u8, length: end.saturating_sub(start).max(1) });
@@ -152,9 +152,10 @@ pub fn write(notes: &[Note], music: Music, end: u64) -> Result<Vec<u8>> {
     let mut now = 0;
     for (at, begins, pitch) in marks {
         let (key, channel) = (u7::from(pitch), u4::from(0));
-        let message = match begins {
-            true => MidiMessage::NoteOn { key, vel: u7::from(VELOCITY) },
-            false => MidiMessage::NoteOff { key, vel: u7::from(0) },
+        let message = if begins {
+            MidiMessage::NoteOn { key, vel: u7::from(VELOCITY) }
+        } else {
+            MidiMessage::NoteOff { key, vel: u7::from(0) }
         };
         track.push(event(at - now, TrackEventKind::Midi { channel, message })?);
         now = at;

@@ -115,7 +115,7 @@ pub fn column(path: &Path, request: &ReadOptions) -> Result<Dataset> {
              train on the table with `--recipe table`"
         )));
     }
-    let mut notes = vec![format!("text is what stands in the column `{used}`")];
+    let mut notes = Vec::new();
     if empty > 0 {
         notes.push(format!("{empty} rows without text were left out"));
     }

@@ -120,7 +120,7 @@ fn long_lines_become_windows_of_which_the_last_has_the_end() {
     assert_eq!((0..6).map(|at| data.row(at)).collect::<Vec<_>>(), [0, 0, 0, 1, 2, 2]);
     assert!(data.notes.iter().any(|note| note.starts_with("2 of 3 lines have more than 3 tokens and became windows")));
     // Windows of a line stay together in a random order, so that at most one line is in two parts.
-    let lines: String = (0..40).map(|at| format!("{}\n", "abcdefgh".repeat(1 + at % 3))).collect();
+    let lines = (0..40).map(|at| "abcdefgh".repeat(1 + at % 3)).collect::<Vec<_>>().join("\n");
     let parted = |config: &mut DataConfig| {
         windows(config);
         (config.shuffle, config.test) = (true, 0.3);

@@ -115,7 +115,7 @@ impl Sequence<'_> {
         self.joined(&["embedded", "z_everywhere"], 2, "shown");
         self.transposed("shown", &[1, 0, 2], "steps");
         self.begun("begun")?;
-        let begun = self.of_layers("begun")?;
+        let begun = self.of_layers("begun");
         let widths = self.model.decoder_units();
         let given = Given { lengths: None, begun: &begun };
         let made = self.layers("decoder", config.embedding + config.latent, &widths, 1, "steps", &given)?;
@@ -146,7 +146,7 @@ impl Sequence<'_> {
         self.joined(&["embedded", "z"], 1, "shown");
         self.part(INITIALIZER, proto::integers("first_axis", &[0]));
         self.node("Unsqueeze", &["shown", "first_axis"], "steps");
-        let begun = self.of_layers(STATE)?;
+        let begun = self.of_layers(STATE);
         let widths = self.model.decoder_units();
         let given = Given { lengths: None, begun: &begun };
         let made = self.layers("decoder", config.embedding + config.latent, &widths, 1, "steps", &given)?;
@@ -178,7 +178,7 @@ impl Sequence<'_> {
     }
 
     /// The states of all layers [batch, S] as those of each, h and c, [1, batch, H].
-    fn of_layers(&mut self, all: &str) -> Result<Vec<Vec<String>>> {
+    fn of_layers(&mut self, all: &str) -> Vec<Vec<String>> {
         let (count, widths) = (self.model.config.cell.states(), self.model.decoder_units());
         let all_widths: Vec<usize> = widths.iter().flat_map(|&width| vec![width; count]).collect();
         let names: Vec<String> = (0..all_widths.len()).map(|at| format!("{all}.{at}")).collect();
@@ -188,7 +188,7 @@ impl Sequence<'_> {
         for (flat, name) in flat.iter().zip(&names) {
             self.node("Unsqueeze", &[flat, "states_axis"], name);
         }
-        Ok(names.chunks(count).map(<[String]>::to_vec).collect())
+        names.chunks(count).map(<[String]>::to_vec).collect()
     }
 
     /// The logits of units in the last axis.
@@ -223,7 +223,7 @@ impl Sequence<'_> {
             read.extend(begun.iter().map(String::as_str));
             let cell = self.model.config.cell;
             let outputs = ["y", "h", "c"].map(|what| format!("{name}.{what}"));
-            let outputs: Vec<&str> = outputs[..1 + cell.states()].iter().map(String::as_str).collect();
+            let outputs: Vec<&str> = outputs[..=cell.states()].iter().map(String::as_str).collect();
             let mut attributes = vec![proto::attribute("hidden_size", width as u64)];
             let op = match cell {
                 Cell::Gru => {
@@ -237,7 +237,7 @@ impl Sequence<'_> {
             }
             let node = proto::node(op, &name, &read, &outputs, attributes);
             made.states.push(outputs[1..].iter().map(|&output| output.to_owned()).collect());
-            made.last = outputs[1].to_owned();
+            outputs[1].clone_into(&mut made.last);
             let y = outputs[0].to_owned();
             self.part(NODE, node);
             // [T, directions, batch, H] to [T, batch, directions·H].
