@@ -233,9 +233,7 @@ fn read(request: &ReadOptions) -> Result<Dataset> {
         Ok(found) if found.is_dir() && grids::is_in(path) => grids::folder(path, request),
         Ok(found) if found.is_dir() && idx::is_in(path)? => idx::folder(path, request),
         Ok(found) if found.is_dir() && request.takes.domain == Domain::Tokens => text::folder(path, request),
-        Ok(found) if found.is_dir() => {
-            images::dataset(path, request).map_err(|error| text::in_folder(path).unwrap_or(error))
-        }
+        Ok(found) if found.is_dir() => images::dataset(path, request).map_err(|error| text::in_folder(path, error)),
         Ok(found) if found.is_file() => read_file(path, request),
         Ok(_) => Err(Error::Data(format!("{source}: this is neither a file nor a folder"))),
         Err(error) if error.kind() == ErrorKind::NotFound => Err(Error::Data(format!(

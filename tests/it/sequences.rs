@@ -356,7 +356,7 @@ fn a_run_of_music_is_evaluated_and_what_it_writes_is_read_elsewhere() {
     fs::write(folder.join("lines.txt"), "a\nb\n").unwrap();
     for (command, code, culprit) in [
         ("train --data short.mid --out none", 3, "short.mid: the file is cut short: track 1 has"),
-        ("train --data songs --out none", 3, "songs: there are MIDI files in this folder; choose `--recipe music`"),
+        ("train --data songs --out none", 3, "of its MIDI files a model learns with `--recipe music`"),
         ("train --data songs/00.mid --recipe text --out none", 2, "choose `--recipe music`"),
         ("train --data lines.txt --recipe music --out none", 2, "lines.txt: this is text"),
         ("eval run --data lines.txt --part train --adapter cpu", 2, "the model was trained on events"),
@@ -400,7 +400,7 @@ fn text_of_a_table_and_documents_in_windows_are_trained_on() {
             2,
             "data.text is set, which is for models of text",
         ),
-        ("train --data texts --out none", 3, "there are texts in this folder; choose `--recipe text`"),
+        ("train --data texts --out none", 3, "of its texts a model learns with `--recipe text`"),
     ] {
         elbo(folder, command).failed(code, culprit);
     }

@@ -181,15 +181,16 @@ pub fn folder(path: &Path, request: &ReadOptions) -> Result<Dataset> {
     finish(&name, lines, &Kind::Documents.units(names), request, None, notes)
 }
 
-/// What to say of a folder for models of pictures, where there are texts or music in it.
-pub fn in_folder(path: &Path) -> Option<Error> {
+/// Says of a folder that has no pictures which texts or music are in it.
+pub fn in_folder(path: &Path, error: Error) -> Error {
+    let Error::Data(why) = error else { return error };
     let has = |ends: &[&str]| list(path, ends).is_ok_and(|found| !found.is_empty());
-    let (what, recipe) = match (has(&["mid", "midi"]), has(&["txt"])) {
-        (true, _) => ("MIDI files", "music"),
-        (false, true) if !has(&["png", "jpg", "jpeg"]) => ("texts", "text"),
-        _ => return None,
-    };
-    Some(Error::Data(format!("{}: there are {what} in this folder; choose `--recipe {recipe}`", path.display())))
+    match (has(&["mid", "midi"]), has(&["txt"])) {
+        _ if has(&["png", "jpg", "jpeg"]) => Error::Data(why),
+        (true, _) => Error::Data(format!("{why}; of its MIDI files a model learns with `--recipe music`")),
+        (false, true) => Error::Data(format!("{why}; of its texts a model learns with `--recipe text`")),
+        (false, false) => Error::Data(why),
+    }
 }
 
 /// The files in and below a folder whose names end so, sorted, without hidden ones.
