@@ -24,6 +24,7 @@ mod import;
 mod impute;
 mod interpolate;
 mod latent;
+mod music;
 mod open;
 mod plan;
 mod predict;

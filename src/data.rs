@@ -19,6 +19,7 @@ pub mod images;
 pub mod interactions;
 mod kinds;
 pub mod labelled;
+pub mod music;
 pub mod npy;
 pub mod npz;
 mod packed;
@@ -40,7 +41,7 @@ use std::io::{ErrorKind, Read};
 use std::ops::Range;
 use std::path::Path;
 
-use crate::config::{Condition, Config};
+use crate::config::{Condition, Config, Domain};
 use crate::error::{Error, Result};
 pub use check::{NO_CATEGORIES, can_be, check, taken};
 pub use read_options::no_labels;
@@ -113,8 +114,10 @@ pub enum Format {
     Images,
     /// A table with a header.
     Table,
-    /// Lines of text.
+    /// Lines of text, a column of a table, or documents.
     Text,
+    /// MIDI files.
+    Music,
     /// A list of users and items, or a sparse matrix of them.
     Interactions,
 }
@@ -229,13 +232,14 @@ fn read(request: &ReadOptions) -> Result<Dataset> {
     match fs::metadata(path) {
         Ok(found) if found.is_dir() && grids::is_in(path) => grids::folder(path, request),
         Ok(found) if found.is_dir() && idx::is_in(path)? => idx::folder(path, request),
-        Ok(found) if found.is_dir() => images::dataset(path, request),
+        Ok(found) if found.is_dir() && request.takes.domain == Domain::Tokens => text::folder(path, request),
+        Ok(found) if found.is_dir() => images::dataset(path, request).map_err(|error| text::in_folder(path, error)),
         Ok(found) if found.is_file() => read_file(path, request),
         Ok(_) => Err(Error::Data(format!("{source}: this is neither a file nor a folder"))),
         Err(error) if error.kind() == ErrorKind::NotFound => Err(Error::Data(format!(
             "'{source}' does not exist; the data can be 'glyphs' or 'sprites' (built in), 'mnist', 'fashion-mnist', a \
-             .csv, .npy, .npz, .mtx, .txt or .smi file, a folder of .png or .jpg images, an IDX file (plain or .gz), or a folder with \
-             the MNIST files"
+             .csv, .npy, .npz, .mtx, .txt, .smi or .mid file, a folder of .png or .jpg images, of .txt or of .mid files, an IDX file \
+             (plain or .gz), or a folder with the MNIST files"
         ))),
         Err(error) => Err(Error::Data(format!("{source}: cannot be opened: {error}"))),
     }
@@ -252,11 +256,13 @@ fn read_file(path: &Path, request: &ReadOptions) -> Result<Dataset> {
     match end.as_str() {
         "h5ad" => return complain(kinds::ANNDATA),
         _ if kinds::told(&start).is_some() => return complain(&kinds::told(&start).unwrap_or_default()),
+        "csv" | "tsv" if request.takes.domain == Domain::Tokens => return text::column(path, request),
         "csv" | "tsv" => return csv::dataset(path, request),
         "mtx" => return interactions::mtx::dataset(path, request),
         "npy" => return npy::dataset(path, request),
         "npz" => return npz::dataset(path, request),
         end if text::is_name(end) => return text::dataset(path, request),
+        end if music::is_name(end) => return music::dataset(path, &[path.to_owned()], request),
         "png" | "jpg" | "jpeg" => return complain("this is one image; pass the folder that holds the images"),
         _ => {}
     }

@@ -26,6 +26,7 @@ pub mod onnx;
 use crate::checkpoint::{Checkpoint, DataRecord, Tensor};
 use crate::config::{Condition, Config, ModelConfig};
 use crate::data::table::{Column, ColumnKind};
+use crate::data::text::vocabulary::{END, FIRST, PADDING, UNKNOWN};
 use crate::error::{Error, Result};
 use crate::graph::op::Source;
 use crate::model::Model;
@@ -196,6 +197,9 @@ pub fn imprecise(checkpoint: &Checkpoint) -> Option<String> {
 /// Those of [`layers`]; [`Error::Usage`] for what has no form in ONNX.
 pub fn onnx(checkpoint: &Checkpoint, run: &Path) -> Result<Vec<(String, Vec<u8>)>> {
     plainly_shown(&checkpoint.config.model, "onnx")?;
+    if checkpoint.progress.data.text.is_some() {
+        return sequence(checkpoint, run);
+    }
     let layers = layers(checkpoint)?;
     let config = config(checkpoint, &exported(checkpoint, &layers)?)?;
     let card = card::onnx(checkpoint, run);
@@ -208,6 +212,32 @@ pub fn onnx(checkpoint: &Checkpoint, run: &Path) -> Result<Vec<(String, Vec<u8>)
         (CARD.into(), card.into_bytes()),
     ];
     files.extend(classifier.map(|bytes| (onnx::CLASSIFIER.to_owned(), bytes)));
+    Ok(files)
+}
+
+/// The files of a folder in the format `onnx` of a model of sequences.
+///
+/// # Errors
+/// [`Error::Usage`] for a prior or posterior that has no form in ONNX; [`Error::Data`] if the checkpoint does not belong to its
+/// configuration.
+fn sequence(checkpoint: &Checkpoint, run: &Path) -> Result<Vec<(String, Vec<u8>)>> {
+    let model = model(checkpoint)?;
+    model.need(&[Need::StandardPrior, Need::GaussianPosterior], "elbo export --format onnx")?;
+    let mut files = onnx::sequence::files(checkpoint, &model)?;
+    let text = checkpoint.progress.data.text.as_ref();
+    let text = text.ok_or_else(|| Error::Bug("a model of sequences without a vocabulary".into()))?;
+    let vocabulary = json!({
+        "kind": text.tokens, "places": text.places, "padding": PADDING, "end": END, "unknown": UNKNOWN, "first": FIRST,
+        "words": text.words, "music": text.music,
+    });
+    let mut bytes =
+        serde_json::to_vec_pretty(&vocabulary).map_err(|e| Error::Bug(format!("writing the vocabulary: {e}")))?;
+    bytes.push(b'\n');
+    files.extend([
+        (onnx::sequence::VOCABULARY.to_owned(), bytes),
+        (CONFIG.into(), config(checkpoint, &checkpoint.parameters)?),
+        (CARD.into(), card::sequence(checkpoint, &model, run).into_bytes()),
+    ]);
     Ok(files)
 }
 

@@ -141,7 +141,8 @@ pub struct SampleArgs {
     /// File to write, .png or .npy [default: in the run's samples/]
     ///
     /// The file to write: a grid of pictures (.png), or an array of numbers (.npy), of arrays of categories the most probable.
-    /// Rows of a table are written as text under any other name. Default: a file in the run's samples/.
+    /// Rows of a table are written as text under any other name. Of music it is a folder for a file each, or a .mid with all of them
+    /// one after the other. Default: a file, or of music a folder, in the run's samples/.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 

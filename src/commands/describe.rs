@@ -43,7 +43,7 @@ pub fn run(args: &DataArgs, report: &Report) -> Result<()> {
         Err(error) => return Err(error),
     };
     if let (Some(path), Some(_)) = (&args.out, &data.text) {
-        return Err(Error::Usage(format!("--out {}: lines of text are not drawn", path.display())));
+        return Err(Error::Usage(format!("--out {}: text and music are not drawn", path.display())));
     }
     let columns = describe(&data)?;
     let refusal = refusal(&data, config.model.likelihood.takes(), args.recipe.recipe.is_some());
@@ -192,6 +192,7 @@ fn of_text(data: &Dataset, text: &Vocabulary) -> Result<Vec<String>> {
         format!("lengths  {least} to {most} tokens, {mean:.1} in the mean, and an end"),
         format!("tokens   {} {}: {}", text.words.len(), text.tokens.word(), shortened(&shown, SHOWN_TOKENS)),
     ];
+    lines.extend(text.music.map(|music| format!("time     {}", music.describe())));
     if !text.unseen.is_empty() {
         let unseen: Vec<String> = text.unseen.iter().map(|word| word.escape_debug().to_string()).collect();
         lines.push(format!(
@@ -238,7 +239,8 @@ fn kind(data: &Dataset) -> String {
         (Format::Images, true) => "images",
         (Format::Images, false) => "images of 16 bits",
         (Format::Table, _) => "table",
-        (Format::Text, _) => "lines of text",
+        (Format::Text, _) => "text",
+        (Format::Music, _) => "music",
         (Format::Interactions, _) => "who chose what",
     };
     let place = match &data.values {
@@ -344,7 +346,7 @@ fn as_json(data: &Dataset, columns: &[Described]) -> Result<Value> {
         let [least, mean, most] = lengths(data)?;
         value["tokens"] = json!({
             "kind": text.tokens, "places": text.places, "words": text.words, "counts": frequencies(data, text)?,
-            "unseen": text.unseen, "least": least, "mean": mean, "most": most,
+            "unseen": text.unseen, "least": least, "mean": mean, "most": most, "music": text.music,
         });
     } else if let Some(sparse) = data.sparse() {
         let [low, mean, high] = chosen(sparse);

@@ -21,7 +21,7 @@ pub fn format(flag: &str, path: &Path, known: &[&'static str]) -> Result<&'stati
     })
 }
 
-/// Refuses to write over what is read: `out` must be none of the sources, nor a picture in a folder that is one; nor
+/// Refuses to write over what is read: `out` must be none of the sources, nor an example in a folder that is one; nor
 /// what a run is made of, where `run` is its folder.
 ///
 /// # Errors
@@ -39,8 +39,8 @@ pub fn spare(out: &Path, sources: &[&str], run: Option<&Path>) -> Result<()> {
             return refuse("the data that are read".into());
         }
         let (Ok(file), Ok(folder)) = (out.canonicalize(), source.canonicalize()) else { continue };
-        if folder.is_dir() && is_picture(&file) && file.starts_with(&folder) {
-            return refuse(format!("a picture of the data in {}", source.display()));
+        if folder.is_dir() && is_example(&file) && file.starts_with(&folder) {
+            return refuse(format!("an example of the data in {}", source.display()));
         }
     }
     let Some(run) = run else { return Ok(()) };
@@ -65,9 +65,9 @@ pub fn spare_file(out: &Path, file: &Path) -> Result<()> {
     spare(out, &[&file.to_string_lossy()], None)
 }
 
-fn is_picture(path: &Path) -> bool {
+fn is_example(path: &Path) -> bool {
     let end = path.extension().map(|end| end.to_string_lossy().to_ascii_lowercase());
-    end.is_some_and(|end| matches!(end.as_str(), "png" | "jpg" | "jpeg"))
+    end.is_some_and(|end| matches!(end.as_str(), "png" | "jpg" | "jpeg" | "txt" | "mid" | "midi"))
 }
 
 /// Whether two names lead to one file.

@@ -13,8 +13,8 @@ const MAX_SIDE: usize = 4096;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// `glyphs`, `sprites`, `mnist`, `fashion-mnist`, or a path: IDX, `.npy`, `.npz`, `.csv`, `.mtx`, `.txt`, `.smi`, a folder of IDX
-    /// files or of images.
+    /// `glyphs`, `sprites`, `mnist`, `fashion-mnist`, or a path: IDX, `.npy`, `.npz`, `.csv`, `.mtx`, `.txt`, `.smi`, `.mid`, a folder
+    /// of IDX files, of images, of texts or of MIDI files.
     pub source: String,
     /// MiB that the examples of a source may take in memory, as they are stored or as a model takes them. What takes more
     /// stays on the disk, and is read when it is wanted.
@@ -69,12 +69,16 @@ pub struct DataConfig {
     pub decimal: Decimal,
     /// Tables: what to do with a word in a column of categories that the model was not trained on. Text: with such a token.
     pub unknown: Unknown,
-    /// Text: what a line is cut into.
+    /// Text and music: what a line is cut into.
     pub tokens: Tokens,
-    /// Text: the most tokens of a line.
+    /// Text and music: the most tokens of a line.
     pub length: usize,
-    /// Text: what becomes of longer lines.
+    /// Text and music: what becomes of longer lines.
     pub longer: Longer,
+    /// Text: the column of a `.csv` or `.tsv` that holds it. Empty stands for the only one.
+    pub text: String,
+    /// Music: steps of a beat, to which notes are moved.
+    pub grid: usize,
     /// Interactions: the columns of a list with user, item and, where there is one, value, separated by commas. Empty stands for
     /// `user,item` and, where there is one, `value`, where the likelihood is the multinomial.
     pub pairs: String,
@@ -226,6 +230,8 @@ pub enum Tokens {
     Bytes,
     /// Atoms, bonds and rings of molecules in SMILES.
     Smiles,
+    /// Notes, their lengths and the time between them, of MIDI files.
+    Events,
 }
 
 impl Tokens {
@@ -235,6 +241,7 @@ impl Tokens {
             Self::Characters => "characters",
             Self::Bytes => "bytes",
             Self::Smiles => "smiles",
+            Self::Events => "events",
         }
     }
 }
@@ -247,6 +254,8 @@ pub enum Longer {
     Cut,
     /// They are left out.
     Skip,
+    /// They become several examples, windows that follow each other, of which the last has the end.
+    Windows,
 }
 
 /// What a column of a table holds.
@@ -330,6 +339,8 @@ impl Default for DataConfig {
             tokens: Tokens::Characters,
             length: 64,
             longer: Longer::Cut,
+            text: String::new(),
+            grid: 4,
             pairs: String::new(),
             at_least: 0.0,
             columns: BTreeMap::new(),

@@ -40,6 +40,11 @@ pub const RECIPES: &[(&str, &str, &str)] = &[
         include_str!("../../assets/recipes/smiles.toml"),
         "molecules in SMILES: recurrent encoder and decoder of 256 units, 56 latents",
     ),
+    (
+        "music",
+        include_str!("../../assets/recipes/music.toml"),
+        "MIDI files as events: recurrent encoder in both directions and decoder of 256 units, 64 latents",
+    ),
     ("flow-prior", include_str!("../../assets/recipes/flow-prior.toml"), "dynamic with a prior of coupling layers"),
     (
         "energy-prior",
@@ -246,7 +251,12 @@ mod tests {
                 "{name}"
             );
         }
-        assert_eq!(rows.len() + layers.len() + 3, RECIPES.len());
+        let config = resolve(Some("music"), &[]).unwrap();
+        let model = Model::with(&config, [1, 1, 65], Source::Tokens(60), None, false, 0).unwrap();
+        let count: usize = model.parameters().iter().map(|parameter| parameter.shape.count()).sum();
+        let layer = |inputs: usize| (inputs + 1 + 257) * 768;
+        assert_eq!(count, 2 * 64 * 60 + 2 * layer(64) + layer(128) + 65 * 256 + 513 * 128 + 257 * 60);
+        assert_eq!(rows.len() + layers.len() + 4, RECIPES.len());
         for (name, latent, likelihood, binarise, parameters) in layers {
             let config = resolve(Some(name), &[]).unwrap();
             assert_eq!((config.model.latent, config.model.likelihood), (*latent, *likelihood), "{name}");

@@ -64,16 +64,20 @@ fn for_source(overrides: &[(String, String)]) -> Option<&'static str> {
     let (_, source) = overrides.iter().find(|(key, _)| matches!(key.as_str(), "data.source" | "source"))?;
     let source = source.strip_suffix(".gz").unwrap_or(source);
     let end = Path::new(source).extension()?.to_string_lossy().to_ascii_lowercase();
+    let is_text =
+        overrides.iter().any(|(key, column)| matches!(key.as_str(), "data.text" | "text") && !column.is_empty());
     match end.as_str() {
+        "csv" | "tsv" if is_text => Some("text"),
         "csv" | "tsv" => Some("table"),
         "txt" => Some("text"),
         "smi" | "smiles" => Some("smiles"),
+        "mid" | "midi" => Some("music"),
         _ => None,
     }
 }
 
 /// Keys that came after runs had been saved without them: those were trained as the defaults of these keys say.
-const LATER: [&str; 68] = [
+const LATER: [&str; 70] = [
     "model.discriminator_layers",
     "model.discriminator_features",
     "model.discriminator_spectral",
@@ -91,6 +95,8 @@ const LATER: [&str; 68] = [
     "data.tokens",
     "data.length",
     "data.longer",
+    "data.text",
+    "data.grid",
     "model.normalise_input",
     "data.pairs",
     "data.at_least",

@@ -21,10 +21,10 @@ pub const NO_CATEGORIES: &str = "these are pixels, and the categorical likelihoo
 /// [`Error::Data`], with the first thing that does not fit and what to do about it.
 pub fn check(dataset: &Dataset, takes: Takes) -> Result<()> {
     let Takes { domain, likelihood } = takes;
-    if (domain == Domain::Tokens) != (dataset.format == Format::Text) {
+    if (domain == Domain::Tokens) != matches!(dataset.format, Format::Text | Format::Music) {
         let name = &dataset.name;
         return Err(Error::Data(if domain == Domain::Tokens {
-            format!("{name}: the likelihood tokens takes text, a .txt or .smi file of lines")
+            format!("{name}: the likelihood tokens takes text, a .txt or .smi file of lines, or music, .mid files")
         } else {
             format!("{name}: this is text, and the likelihood {likelihood} takes none; choose `--recipe text`")
         }));

@@ -4,6 +4,7 @@
 //! held in memory, and where they are too many not even these. Fields are separated by commas; where the header has
 //! none, by tabs or semicolons, and in a `.tsv` by tabs. Quoted fields may hold separators and line breaks.
 
+mod column;
 mod extend;
 mod infer;
 mod levels;
@@ -25,6 +26,7 @@ use super::table::{Column, Encoding, Frame};
 use super::{Dataset, Labels, ReadOptions, places};
 use crate::config::{ColumnType, Domain, MAX_WIDTH, nearest};
 use crate::error::{Error, Result};
+pub use column::each_text;
 pub use extend::{Added, Said, columns, extend, texts};
 use infer::Seen;
 use levels::Strangers;

@@ -161,7 +161,7 @@ pub fn no_labels(labels: &str, format: Format) -> Option<&'static str> {
 pub fn misplaced(config: &DataConfig, format: Format) -> Option<(&'static str, &'static str)> {
     let default = DataConfig::default();
     let (array, table, images) = (format == Format::Array, format == Format::Table, format == Format::Images);
-    let text = format == Format::Text;
+    let (text, music) = (format == Format::Text, format == Format::Music);
     let stored = !matches!(format, Format::Glyphs | Format::Sprites);
     let chosen = format == Format::Interactions;
     let settings = [
@@ -181,13 +181,15 @@ pub fn misplaced(config: &DataConfig, format: Format) -> Option<(&'static str, &
         ("decimal", "tables", table, config.decimal == default.decimal),
         (
             "unknown",
-            "tables, text and lists of interactions",
-            table || text || chosen,
+            "tables, text, music and lists of interactions",
+            table || text || music || chosen,
             config.unknown == default.unknown,
         ),
-        ("tokens", "text", text, config.tokens == default.tokens),
-        ("length", "text", text, config.length == default.length),
-        ("longer", "text", text, config.longer == default.longer),
+        ("tokens", "text and music", text || music, config.tokens == default.tokens),
+        ("length", "text and music", text || music, config.length == default.length),
+        ("longer", "text and music", text || music, config.longer == default.longer),
+        ("text", "models of text (`--recipe text`)", text, config.text == default.text),
+        ("grid", "music", music, config.grid == default.grid),
         ("resize", "folders of images", images, config.resize == default.resize),
         (
             "colour",

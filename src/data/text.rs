@@ -1,15 +1,14 @@
-//! Text: a file of lines, each of which is an example, a sequence of tokens with an end.
+//! Text and music as sequences of tokens with an end: how examples of any source are brought to a length and become numbers.
 
+mod read;
 pub mod vocabulary;
 
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
-
+use super::music::{self, Music};
 use super::{Dataset, Format, ReadOptions, Values, places};
-use crate::config::{Domain, Longer, Unknown};
+use crate::config::{Domain, Longer, Tokens, Unknown};
 use crate::error::{Error, Result};
-use vocabulary::{END, PADDING, UNKNOWN, Vocabulary, cut};
+pub use read::{column, dataset, folder, in_folder};
+use vocabulary::{END, PADDING, UNKNOWN, Vocabulary};
 
 /// The most numbers of a vocabulary.
 const MAX_WORDS: usize = 1 << 16;
@@ -19,27 +18,84 @@ pub fn is_name(end: &str) -> bool {
     matches!(end, "txt" | "smi" | "smiles")
 }
 
-/// A line that is an example.
-struct Line {
-    /// Its number in the file, from 0.
-    number: usize,
-    tokens: Vec<String>,
-    /// Whether its end is there, and was not cut off.
-    whole: bool,
+/// What is read as sequences.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Lines of a file.
+    Lines,
+    /// A column of a table.
+    Rows,
+    /// Files of a folder, each as a whole.
+    Documents,
+    /// MIDI files.
+    Music,
 }
 
-/// Reads a file of lines.
+impl Kind {
+    /// What examples of this kind are called; files by their names.
+    pub fn units(self, names: Vec<String>) -> Units {
+        Units { kind: self, names }
+    }
+}
+
+/// What examples are called in messages.
+pub(super) struct Units {
+    kind: Kind,
+    names: Vec<String>,
+}
+
+impl Units {
+    fn many(&self) -> &'static str {
+        match self.kind {
+            Kind::Lines => "lines",
+            Kind::Rows => "rows",
+            Kind::Documents => "texts",
+            Kind::Music => "pieces",
+        }
+    }
+
+    fn one(&self, number: usize) -> String {
+        match self.kind {
+            Kind::Lines => format!("line {}", number + 1),
+            Kind::Rows => format!("row {}", number + 1),
+            Kind::Documents | Kind::Music => self.names.get(number).cloned().unwrap_or_default(),
+        }
+    }
+}
+
+/// A sequence as it was read, or a part of it.
+pub(super) struct Line {
+    /// Its number in the source, from 0.
+    pub number: usize,
+    /// What it consists of.
+    pub tokens: Vec<String>,
+    /// Whether its end is there, and was not cut off.
+    pub whole: bool,
+}
+
+/// Whether a model takes sequences of this kind.
 ///
 /// # Errors
-/// [`Error::Usage`] for a model that does not take text, and settings that make no sense of it; [`Error::Data`] that names file and
-/// line where it cannot be read, is not UTF-8, or has tokens that a trained model does not know.
-pub fn dataset(path: &Path, request: &ReadOptions) -> Result<Dataset> {
-    let name = path.display().to_string();
+/// [`Error::Usage`] that says what it takes.
+pub(super) fn check_request(name: &str, kind: Kind, request: &ReadOptions) -> Result<()> {
+    let likelihood = request.takes.likelihood;
+    let (what, recipes) = match kind {
+        Kind::Music => ("music", "`--recipe music`"),
+        _ => ("text", "`--recipe text`, or for molecules `--recipe smiles`"),
+    };
     if request.takes.domain != Domain::Tokens {
         return Err(Error::Usage(format!(
-            "{name}: this is text, and the {} likelihood takes none; choose `--recipe text`, or for molecules `--recipe smiles`",
-            request.takes.likelihood
+            "{name}: this is {what}, and the {likelihood} likelihood takes none; choose {recipes}"
         )));
+    }
+    let trained = request.known.and_then(|known| known.text);
+    let tokens = trained.map_or(request.config.tokens, |text| text.tokens);
+    if (tokens == Tokens::Events) != (kind == Kind::Music) {
+        let word = tokens.word();
+        return Err(Error::Usage(match trained {
+            Some(_) => format!("{name}: this is {what}, and the model was trained on {word}"),
+            None => format!("{name}: this is {what}, of which data.tokens = {word} are no part; choose {recipes}"),
+        }));
     }
     if request.config.unknown == Unknown::Missing {
         return Err(Error::Usage(format!(
@@ -47,65 +103,38 @@ pub fn dataset(path: &Path, request: &ReadOptions) -> Result<Dataset> {
              counted against its line"
         )));
     }
-    let bytes = read(path, request)?;
-    let mut notes = Vec::new();
-    let mut lines = lines(path, &bytes, request, &mut notes)?;
-    drop(bytes);
-    let places = fit_lengths(&name, &mut lines, request, &mut notes)?;
-    numbered(&name, &lines, places, request, notes)
+    Ok(())
 }
 
-fn read(path: &Path, request: &ReadOptions) -> Result<Vec<u8>> {
-    let complain = |what: String| Error::Data(format!("{}: {what}", path.display()));
-    let (most, mut bytes) = (request.memory(), Vec::new());
-    let file = File::open(path).map_err(|error| complain(format!("cannot be opened: {error}")))?;
-    file.take(most.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(|error| complain(format!("cannot be read: {error}")))?;
-    if bytes.len() as u64 > most {
-        let most = request.config.memory;
-        return Err(complain(format!(
-            "the file has more than data.memory = {most} MiB, and text is read into memory; allow more, or take a part of it"
-        )));
-    }
-    Ok(bytes)
-}
-
-/// The lines of a file that are not empty, as tokens. Of what tables of molecules have behind the first column nothing is taken.
-fn lines(path: &Path, bytes: &[u8], request: &ReadOptions, notes: &mut Vec<String>) -> Result<Vec<Line>> {
-    let is_table = path.extension().is_some_and(|end| !end.eq_ignore_ascii_case("txt"));
-    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let (mut found, mut empty) = (Vec::new(), 0);
-    let all: Vec<&[u8]> = text.split(|&byte| byte == b'\n').collect();
-    // What follows the last line break is no line where there is nothing.
-    let count = all.len() - usize::from(all.last().is_some_and(|last| last.is_empty()));
-    for (number, line) in all[..count].iter().enumerate() {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
-        let line = if is_table { line.split(blank).find(|part| !part.is_empty()).unwrap_or(&[]) } else { line };
-        if line.is_empty() {
-            empty += 1;
-            continue;
-        }
-        let tokens = cut(line, request.config.tokens)
-            .map_err(|why| Error::Data(format!("{}: line {}: {why}", path.display(), number + 1)))?;
-        found.push(Line { number, tokens, whole: true });
-    }
-    if found.is_empty() {
-        return Err(Error::Data(format!("{}: there is no line of text in it", path.display())));
-    }
-    if empty > 0 {
-        notes.push(format!("{empty} empty lines were left out"));
-    }
-    Ok(found)
+/// The data set of sequences as they were read.
+///
+/// # Errors
+/// [`Error::Data`] where all are too long, too many or too few, or have tokens that a trained model does not know.
+pub(super) fn finish(
+    name: &str,
+    mut lines: Vec<Line>,
+    units: &Units,
+    request: &ReadOptions,
+    music: Option<Music>,
+    mut notes: Vec<String>,
+) -> Result<Dataset> {
+    let places = fit_lengths(name, &mut lines, units, request, music, &mut notes)?;
+    numbered(name, &lines, places, units, request, music, notes)
 }
 
 /// Cuts lines that are too long or leaves them out, and gives the places of an example: the tokens of the longest line and the end.
-fn fit_lengths(name: &str, lines: &mut Vec<Line>, request: &ReadOptions, notes: &mut Vec<String>) -> Result<usize> {
+fn fit_lengths(
+    name: &str,
+    lines: &mut Vec<Line>,
+    units: &Units,
+    request: &ReadOptions,
+    music: Option<Music>,
+    notes: &mut Vec<String>,
+) -> Result<usize> {
     let known = request.known.and_then(|known| known.text);
     let most = known.map_or(request.config.length, |vocabulary| vocabulary.places - 1);
     let longer = lines.iter().filter(|line| line.tokens.len() > most).count();
-    let count = lines.len();
+    let (count, many) = (lines.len(), units.many());
     match request.config.longer {
         _ if longer == 0 => {}
         Longer::Cut => {
@@ -114,21 +143,61 @@ fn fit_lengths(name: &str, lines: &mut Vec<Line>, request: &ReadOptions, notes: 
                 line.whole = false;
             }
             notes.push(format!(
-                "{longer} of {count} lines have more than {most} tokens and were cut there, without an end (data.length, data.longer)"
+                "{longer} of {count} {many} have more than {most} tokens and were cut there, without an end (data.length, data.longer)"
             ));
         }
         Longer::Skip => {
             lines.retain(|line| line.tokens.len() <= most);
             notes.push(format!(
-                "{longer} of {count} lines have more than {most} tokens and were left out (data.length, data.longer)"
+                "{longer} of {count} {many} have more than {most} tokens and were left out (data.length, data.longer)"
+            ));
+        }
+        Longer::Windows => {
+            let whole = std::mem::take(lines);
+            lines.extend(whole.into_iter().flat_map(|line| windows(line, most, music)));
+            notes.push(format!(
+                "{longer} of {count} {many} have more than {most} tokens and became windows of up to so many, of which the last has the \
+                 end: {} examples in all (data.length, data.longer)",
+                lines.len()
             ));
         }
     }
     if lines.is_empty() {
-        return Err(Error::Data(format!("{name}: every line has more than data.length = {most} tokens; allow more")));
+        return Err(Error::Data(format!(
+            "{name}: all of its {many} have more than data.length = {most} tokens; allow more, or `--set data.longer=windows`"
+        )));
     }
     let longest = lines.iter().map(|line| line.tokens.len()).max().unwrap_or(0);
     Ok(known.map_or(longest + 1, |vocabulary| vocabulary.places))
+}
+
+/// A line in parts of up to so many tokens; a piece of music between its notes.
+fn windows(line: Line, most: usize, music: Option<Music>) -> Vec<Line> {
+    let parts: Vec<Vec<String>> = match music {
+        _ if line.tokens.len() <= most => return vec![line],
+        Some(Music { grid, .. }) => {
+            let notes = music::notes(line.tokens.iter().map(String::as_str), grid);
+            music::windows(&notes, grid, most)
+        }
+        None => line.tokens.chunks(most).map(<[String]>::to_vec).collect(),
+    };
+    let last = parts.len() - 1;
+    let part = |(at, tokens)| Line { number: line.number, tokens, whole: line.whole && at == last };
+    parts.into_iter().enumerate().map(part).collect()
+}
+
+/// The order of examples, and how many at its end are the test part. Windows of one line stay together, so that two parts share one
+/// line at most.
+fn order(lines: &[Line], request: &ReadOptions) -> (Vec<u32>, usize) {
+    let is_first = |&at: &usize| at == 0 || lines[at].number != lines[at - 1].number;
+    let firsts: Vec<usize> = (0..lines.len()).filter(is_first).collect();
+    let (order, test) = places(firsts.len(), None, request.config);
+    if firsts.len() == lines.len() {
+        return (order, test);
+    }
+    let end = |at: u32| firsts.get(at as usize + 1).copied().unwrap_or(lines.len());
+    let order = order.into_iter().flat_map(|at| firsts[at as usize] as u32..end(at) as u32).collect();
+    (order, request.config.share_of(lines.len(), request.config.test))
 }
 
 /// The data set of lines as numbers of tokens.
@@ -136,30 +205,41 @@ fn numbered(
     name: &str,
     lines: &[Line],
     width: usize,
+    units: &Units,
     request: &ReadOptions,
+    music: Option<Music>,
     mut notes: Vec<String>,
 ) -> Result<Dataset> {
     // A trained model may be asked of one.
     if lines.len() < 2 && request.known.is_none() {
-        return Err(Error::Data(format!("{name}: there is a single line, and a line is an example")));
+        return Err(Error::Data(match units.kind {
+            Kind::Lines => format!("{name}: there is a single line, and a line is an example"),
+            Kind::Rows => format!("{name}: there is a single row with text, and a row is an example"),
+            Kind::Documents | Kind::Music => format!(
+                "{name}: it is a single example; more files in a folder, or windows (data.longer = windows and a smaller data.length), \
+                 make several"
+            ),
+        }));
     }
     let bytes = 4 * (lines.len() as u64) * (width as u64);
     if bytes > request.memory() {
         return Err(Error::Data(format!(
-            "{name}: {} lines of {width} places take {} MiB, more than data.memory = {}; allow more, or shorter lines \
+            "{name}: {} {} of {width} places take {} MiB, more than data.memory = {}; allow more, or shorter ones \
              (data.length)",
             lines.len(),
+            units.many(),
             bytes >> 20,
             request.config.memory
         )));
     }
-    let (order, test) = places(lines.len(), None, request.config);
+    let (order, test) = order(lines, request);
     let validation = request.validation(lines.len() - test);
     let trained = lines.len().saturating_sub(test + validation);
     let line = |&row: &u32| lines[row as usize].tokens.as_slice();
     let fitted = || {
         let (training, others) = order.split_at(trained);
-        Vocabulary::fit(request.config.tokens, width, training.iter().map(line), others.iter().map(line))
+        let fitted = Vocabulary::fit(request.config.tokens, width, training.iter().map(line), others.iter().map(line));
+        Vocabulary { music, ..fitted }
     };
     let vocabulary = request.known.and_then(|known| known.text).cloned().unwrap_or_else(fitted);
     if vocabulary.len() > MAX_WORDS {
@@ -176,7 +256,7 @@ fn numbered(
             let code = match numbers.get(token.as_str()) {
                 Some(&code) => code,
                 None if request.config.unknown == Unknown::Anomalous => UNKNOWN,
-                None => return Err(unheard(name, *number, token, &vocabulary)),
+                None => return Err(unheard(name, &units.one(*number), token, &vocabulary)),
             };
             unknown += usize::from(code == UNKNOWN);
             values.push(code as f32);
@@ -193,11 +273,10 @@ fn numbered(
 }
 
 /// What to say of a token that a trained model does not know.
-fn unheard(name: &str, number: usize, token: &str, vocabulary: &Vocabulary) -> Error {
+fn unheard(name: &str, place: &str, token: &str, vocabulary: &Vocabulary) -> Error {
     Error::Data(format!(
-        "{name}: line {}: the model was not trained on the token `{}`, it knows {}; `--unknown anomalous` counts it against \
-         the line",
-        number + 1,
+        "{name}: {place}: the model was not trained on the token `{}`, it knows {}; `--unknown anomalous` counts it against \
+         the example",
         token.escape_debug(),
         vocabulary.words.len()
     ))

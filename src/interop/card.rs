@@ -3,16 +3,19 @@
 mod python;
 
 use super::linear::Linear;
+use super::onnx::sequence::{BEGIN, LENGTHS, NEXT_STATE, STATE, STEP, TOKENS, VOCABULARY};
 use super::onnx::{CLASSIFIER, DECODER, ENCODER, LOG_PROBABILITIES, OPSET, PRIOR};
 use super::{CODEBOOK, CONFIG, PARAMETERS};
 use crate::checkpoint::Checkpoint;
 use crate::config::{self, Activation, Binarise, Condition, Domain, ModelConfig};
 use crate::data::table::Encoding;
+use crate::data::text::vocabulary::{END, FIRST, PADDING, UNKNOWN};
 use crate::error::Result;
 use crate::model::likelihood::{self, Decode, Gives, Global, Learned, Natural, Python};
 use crate::model::network::{self, Step};
 use crate::model::objective;
 use crate::model::presentation::{Logs, Presentation};
+use crate::model::sequence::TOKEN;
 use crate::model::{CLASS, CODES, LOGITS, Model};
 use python::Body;
 use std::fmt::Write;
@@ -183,6 +186,52 @@ pub fn prior(checkpoint: &Checkpoint, run: &Path) -> String {
         name = checkpoint.config.name,
         layers = model.prior_layers,
         wide = model.prior_width,
+    );
+    card + &foot(checkpoint, run, "onnx")
+}
+
+/// The card of a folder with the files of a model of sequences.
+pub fn sequence(checkpoint: &Checkpoint, model: &Model, run: &Path) -> String {
+    let text = checkpoint.progress.data.text.as_ref();
+    let (kind, joint) =
+        text.map_or(("tokens", ""), |text| (text.tokens.word(), if text.music.is_some() { " " } else { "" }));
+    let (places, vocabulary, latent) = (model.width, model.vocabulary(), model.config.latent);
+    let state = model.decoder_state();
+    let (cell, both) = (model.config.cell.word(), if model.config.bidirectional { ", in both directions" } else { "" });
+    let card = format!(
+        "# {name}\n\nA variational autoencoder of sequences (Bowman et al. 2016), of up to {most} {kind} and an end: a recurrent encoder \
+         ({cell} {hidden:?}{both}) and decoder ({cell} {decoder:?}), {latent} latents.\n\n\
+         ## Files\n\n- `{ENCODER}`: `{TOKENS}` [batch, T] and `{LENGTHS}` [batch], whole numbers (i64), to `mean` and `log_variance` \
+         [batch, {latent}] of the posterior. A sequence ends with {END}, which counts; what is behind its length is not read.\n\
+         - `{DECODER}`: `z` [batch, {latent}] and `{TOKENS}` [batch, T] to `{LOGITS}` [batch, T, {vocabulary}]: of each place the \
+         logits of its token given z and the tokens before it.\n\
+         - `{BEGIN}`: `z` to `{STATE}` [batch, {state}], what the decoder begins with.\n\
+         - `{STEP}`: `z`, `{TOKEN}` [batch], the token before (at first {PADDING}), and `{STATE}` to `{LOGITS}` [batch, {vocabulary}] of \
+         the next token and `{NEXT_STATE}`.\n\
+         - `{VOCABULARY}`: the tokens; the first of `words` has the number {FIRST}, before these stand padding, end and unknown.\n\
+         - `{CONFIG}`: everything about the model, for programs.\n\nAll are ONNX of opset {OPSET}, f32, and take any number of rows \
+         at a time.\n\n## In Python\n\nA sequence is encoded and spelled again, the likeliest token in every place.\n\n\
+         ```python\nimport json, numpy, onnxruntime\n\n\
+         encoder, begin, step = (onnxruntime.InferenceSession(name + \".onnx\") for name in (\"encoder\", \"begin\", \"step\"))\n\
+         vocabulary = json.load(open(\"{VOCABULARY}\", encoding=\"utf-8\"))\nwords = vocabulary[\"words\"]\n\
+         sequence = words[:3]\n\
+         tokens = numpy.array([[words.index(word) + {FIRST} for word in sequence] + [{END}]], dtype=numpy.int64)\n\
+         lengths = numpy.array([tokens.shape[1]], dtype=numpy.int64)\n\
+         mean, log_variance = encoder.run([\"mean\", \"log_variance\"], {{\"{TOKENS}\": tokens, \"{LENGTHS}\": lengths}})\n\
+         {STATE}, = begin.run([\"{STATE}\"], {{\"z\": mean}})\n\
+         token, spelled = numpy.zeros(1, numpy.int64), []\n\
+         for place in range({places}):\n    \
+         feed = {{\"z\": mean, \"{TOKEN}\": token, \"{STATE}\": {STATE}}}\n    \
+         {LOGITS}, {STATE} = step.run([\"{LOGITS}\", \"{NEXT_STATE}\"], feed)\n    \
+         {LOGITS}[:, [{PADDING}, {UNKNOWN}]] = -numpy.inf\n    \
+         token = {LOGITS}.argmax(1)\n    \
+         if token[0] == {END}:\n        break\n    \
+         spelled.append(words[token[0] - {FIRST}])\n\
+         print(\"{joint}\".join(spelled))\n```\n\n",
+        name = checkpoint.config.name,
+        most = places - 1,
+        hidden = model.config.hidden,
+        decoder = model.decoder_units(),
     );
     card + &foot(checkpoint, run, "onnx")
 }

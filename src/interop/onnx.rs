@@ -8,6 +8,7 @@ mod codes;
 mod images;
 mod prior;
 mod proto;
+pub mod sequence;
 
 use super::model;
 use crate::checkpoint::{Checkpoint, Tensor};

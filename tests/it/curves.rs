@@ -104,8 +104,18 @@ fn recipe_trains(name: &str, examples: usize, epochs: usize, least: f64, adapter
 /// categories: those recipes have tests in `tables.rs`, `likelihoods.rs`, `recommend.rs`, `sequences.rs` and `categories.rs`. What a
 /// VAE-GAN minimises is not −ELBO: `players.rs` has it.
 fn of_glyphs() -> impl Iterator<Item = (&'static str, bool)> {
-    let others =
-        ["table", "counts", "recommend", "categories", "codes-prior", "text", "smiles", "vae-gan", "vae-gan-colour"];
+    let others = [
+        "table",
+        "counts",
+        "recommend",
+        "categories",
+        "codes-prior",
+        "text",
+        "smiles",
+        "music",
+        "vae-gan",
+        "vae-gan-colour",
+    ];
     let all = RECIPES.iter().filter(move |(name, ..)| !others.contains(name));
     all.map(|(name, text, _)| (*name, text.contains("encoder_layers")))
 }

@@ -4,6 +4,7 @@ mod card;
 mod codes;
 mod evaluator;
 mod inferred;
+mod sequence;
 
 use crate::program::{content, elbo, trained};
 use bytemuck::Zeroable;

@@ -4,6 +4,7 @@ use crate::program::{elbo, json};
 use crate::support::{ROUNDING, compare, executors};
 use elbo::config;
 use elbo::data;
+use elbo::data::music::{Music, Note, midi, tidy};
 use elbo::model::LOGITS;
 use elbo::model::sequence::{NEXT_UNITS, TOKEN, UNITS};
 use elbo::model::tasks::{BEGIN, EXPLAIN, NEXT};
@@ -11,7 +12,9 @@ use elbo::plan::Role;
 use elbo::rng::Stream;
 use elbo::session::{BATCH, Choice, Purpose, Session};
 use std::fs;
+use std::io::Write;
 use std::path::Path;
+use std::process::Command;
 
 /// Sentences of a small language.
 fn sentences() -> String {
@@ -226,7 +229,6 @@ fn a_run_of_text_is_evaluated_drawn_spelled_and_scored() {
             "elbo export --format web is for models of pictures, tables and arrays",
         ),
         ("export run --format safetensors --out st", 2, "is for models of pictures, tables and arrays"),
-        ("export run --format onnx --out onnx", 2, "is for models of pictures, tables and arrays"),
         ("sample run --compare", 2, "--compare: this is a model of sequences"),
         ("sample run --temperature -1", 2, "--temperature -1"),
         ("sample run --top-p 0", 2, "--top-p 0"),
@@ -239,6 +241,12 @@ fn a_run_of_text_is_evaluated_drawn_spelled_and_scored() {
         ("reconstruct run --beam 0 --adapter cpu", 2, "--beam 0: expected a number from 1 to 128"),
     ] {
         elbo(folder, command).failed(code, culprit);
+    }
+    elbo(folder, "export run --format onnx --out onnx").succeeded();
+    for name in
+        ["encoder.onnx", "decoder.onnx", "begin.onnx", "step.onnx", "vocabulary.json", "config.json", "README.md"]
+    {
+        assert!(folder.join("onnx").join(name).is_file(), "{name}");
     }
     fs::write(folder.join("other.txt"), "the cat\nthe\u{fc}\n").unwrap();
     elbo(folder, "eval run --data other.txt --part train --adapter cpu")
@@ -267,4 +275,133 @@ fn a_run_of_text_that_goes_on_has_the_bits_of_one_that_was_whole() {
         fs::read(folder.join(format!("{run}.npy"))).unwrap()
     };
     assert_eq!(draw("whole"), draw("parts"));
+}
+
+/// Melodies of a small language: broken chords up and down, in several keys and lengths.
+fn melodies(folder: &Path) {
+    fs::create_dir_all(folder).unwrap();
+    let music = Music { grid: 4, tempo: 400_000 };
+    for at in 0..48_u64 {
+        let chord = [[0, 4, 7, 12], [0, 3, 7, 12]][at as usize % 2];
+        let (key, length) = (55 + (at % 5) as u8, 1 + at % 3);
+        let up = (0..4).chain((0..4).rev()).map(|step| chord[step]);
+        let notes =
+            up.enumerate().map(|(place, above)| Note { start: place as u64 * length, pitch: key + above, length });
+        let last = Note { start: 8 * length, pitch: key, length: 4 };
+        let notes = tidy(notes.chain([last]).collect());
+        fs::write(folder.join(format!("{at:02}.mid")), midi::write(&notes, music, 0).unwrap()).unwrap();
+    }
+}
+
+/// What `elbo data` says of data.
+fn described(folder: &Path, source: &str) -> serde_json::Value {
+    serde_json::from_str(&elbo(folder, &format!("data {source} --json")).succeeded().out).unwrap()
+}
+
+/// What another library reads of MIDI files: notes of each as [start, pitch, length] in ticks, and ticks and microseconds of a beat;
+/// nothing where this Python has none.
+fn read_elsewhere(folder: &Path) -> Option<serde_json::Value> {
+    let python = std::env::var_os("ELBO_PYTHON").filter(|value| !value.is_empty()).unwrap_or_else(|| "python3".into());
+    if !Command::new(&python).args(["-c", "import mido"]).output().is_ok_and(|output| output.status.success()) {
+        let _ = writeln!(std::io::stderr(), "the check of MIDI files by mido is skipped: no Python here has it");
+        return None;
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/midi_notes.py");
+    let done = Command::new(python).arg(script).arg(folder).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    Some(serde_json::from_slice(&done.stdout).unwrap())
+}
+
+#[test]
+fn a_run_of_music_is_evaluated_and_what_it_writes_is_read_elsewhere() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path();
+    melodies(&folder.join("songs"));
+    let described = described(folder, "songs --recipe music");
+    assert_eq!((&described["kind"], &described["tokens"]["kind"]), (&"music".into(), &"events".into()));
+    assert_eq!(described["tokens"]["music"], serde_json::json!({ "grid": 4, "tempo": 400_000 }));
+    elbo(folder, &format!("train --data songs --recipe music {SMALL} --epochs 3 --set lr=0.01 --out run")).succeeded();
+    assert!(folder.join("run/samples/epoch-0003.mid").is_file());
+    let found = json(folder, "eval run --samples 4");
+    assert!(found["perplexity"].as_f64().unwrap() < 30.0);
+    let drawn = json(folder, "sample run -n 5 --out drawn");
+    assert_eq!(drawn["files"].as_array().unwrap().len(), 5);
+    let told = elbo(folder, "sample run -n 3 --adapter cpu").succeeded().out;
+    assert!(told.starts_with("run/samples/prior-step-6-seed-"), "{told}");
+    assert_eq!(fs::read_dir(folder.join(told.trim())).unwrap().count(), 3);
+    elbo(folder, "reconstruct run -n 4 --out drawn/all.mid --adapter cpu").succeeded();
+    let between = json(folder, "interpolate run --pair 0,1 --pair 1,2 --steps 3 --out drawn/between");
+    assert_eq!(between["files"].as_array().unwrap().len(), 2);
+    fs::copy(folder.join("drawn/between/001.mid"), folder.join("drawn/between.mid")).unwrap();
+    let music = Music { grid: 4, tempo: 400_000 };
+    let notes = |name: &str| midi::read(&fs::read(folder.join("drawn").join(name)).unwrap(), 4).unwrap();
+    if let Some(elsewhere) = read_elsewhere(&folder.join("drawn")) {
+        let elsewhere = elsewhere.as_object().unwrap();
+        assert_eq!(elsewhere.len(), 7);
+        for (name, found) in elsewhere {
+            let song = notes(name);
+            assert_eq!((&found["ticks"], &found["tempo"]), (&480.into(), &music.tempo.into()), "{name}");
+            let expected: Vec<[u64; 3]> =
+                song.notes.iter().map(|note| [120 * note.start, note.pitch.into(), 120 * note.length]).collect();
+            assert_eq!(found["notes"], serde_json::json!(expected), "{name}");
+        }
+    }
+    // Originals are there as they were read, each from a multiple of four beats on.
+    let pairs = json(folder, "reconstruct run --example 0 --out one.mid")["pairs"][0].clone();
+    let tokens = |at: usize| pairs[at].as_str().unwrap().split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let original = data::music::notes(tokens(0).iter().map(String::as_str), 4);
+    let song = midi::read(&fs::read(folder.join("one.mid")).unwrap(), 4).unwrap();
+    assert!(original.len() > 8 && song.notes.starts_with(&original));
+    fs::write(folder.join("short.mid"), &fs::read(folder.join("songs/00.mid")).unwrap()[..40]).unwrap();
+    fs::write(folder.join("lines.txt"), "a\nb\n").unwrap();
+    for (command, code, culprit) in [
+        ("train --data short.mid --out none", 3, "short.mid: the file is cut short: track 1 has"),
+        ("train --data songs --out none", 3, "of its MIDI files a model learns with `--recipe music`"),
+        ("train --data songs/00.mid --recipe text --out none", 2, "choose `--recipe music`"),
+        ("train --data lines.txt --recipe music --out none", 2, "lines.txt: this is text"),
+        ("eval run --data lines.txt --part train --adapter cpu", 2, "the model was trained on events"),
+        ("sample run --out a.txt --adapter cpu", 2, "--out a.txt: the file's name is to end in .mid or .midi"),
+        ("reconstruct run -n 1 --out songs/00.mid --adapter cpu", 2, "that would write over an example of the data in"),
+        ("data songs --recipe music --out a.png", 2, "text and music are not drawn"),
+    ] {
+        elbo(folder, command).failed(code, culprit);
+    }
+}
+
+#[test]
+fn text_of_a_table_and_documents_in_windows_are_trained_on() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path();
+    let rows: Vec<String> =
+        sentences().lines().enumerate().map(|(at, line)| format!("{at},\"{line}, yes\"\n")).collect();
+    fs::write(folder.join("rows.csv"), format!("id,said\n{}", rows.concat())).unwrap();
+    let described = described(folder, "rows.csv --set data.text=said");
+    assert_eq!((&described["kind"], &described["tokens"]["kind"]), (&"text".into(), &"characters".into()));
+    elbo(folder, &format!("train --data rows.csv --set data.text=said {SMALL} --epochs 1 --out run")).succeeded();
+    assert_eq!(json(folder, "eval run")["examples"].as_u64(), described["test"].as_u64());
+    fs::create_dir(folder.join("texts")).unwrap();
+    for name in ["a", "b", "c"] {
+        fs::write(folder.join(format!("texts/{name}.txt")), sentences()).unwrap();
+    }
+    let documents = "--data texts --recipe text --set data.longer=windows --set data.length=40";
+    elbo(folder, &format!("train {documents} {SMALL} --epochs 1 --out windows")).succeeded();
+    elbo(folder, "sample windows -n 3 --out drawn.txt --adapter cpu").succeeded();
+    assert_eq!(fs::read_to_string(folder.join("drawn.txt")).unwrap().lines().count(), 3);
+    for (command, code, culprit) in [
+        (
+            "train --data rows.csv --set data.text=sad --out none",
+            2,
+            "data.text = sad: rows.csv has no column of this name",
+        ),
+        ("train --data rows.csv --set data.text=id --out none", 3, "the column `id` holds numbers alone"),
+        ("train --data rows.csv --recipe text --out none", 2, "which of its 2 columns holds the text?"),
+        (
+            "train --data rows.csv --recipe table --set data.text=said --out none",
+            2,
+            "data.text is set, which is for models of text",
+        ),
+        ("train --data texts --out none", 3, "of its texts a model learns with `--recipe text`"),
+    ] {
+        elbo(folder, command).failed(code, culprit);
+    }
 }

@@ -1,5 +1,6 @@
 //! Pictures that a run leaves after its epochs: how the models do, on the same latents and examples each time.
 
+use crate::commands::music::{self, Piece};
 use crate::commands::{show, text};
 use crate::error::Result;
 use crate::rng::{Philox, Stream};
@@ -61,12 +62,19 @@ fn lines(session: &mut Session, members: &[Member], folders: &[PathBuf], epoch: 
     let numbers: Vec<u32> = (0..LINES as u32).collect();
     let latents = session.latents(&numbers, seed)?;
     let drawn = session.spell(&latents, &numbers, Choice { temperature: 1.0, ..Choice::GREEDY }, seed)?;
-    let path = |kind: &str| folders[0].join("samples").join(format!("{kind}-{epoch:04}.txt"));
-    text::save(&path("epoch"), &session.texts(&drawn)?)?;
     let shown = examples(session, seed)?;
     let pairs = text::pairs(session, &shown, 1, seed)?;
+    let path = |kind: &str, end: &str| folders[0].join("samples").join(format!("{kind}-{epoch:04}.{end}"));
+    if let Some(text) = session.record.text.as_ref().filter(|text| text.music.is_some()) {
+        let drawn = Piece::new(0, drawn);
+        let pairs = Piece::new(0, pairs.concat());
+        music::save(&path("epoch", "mid"), &[drawn], text)?;
+        return music::save(&path("reconstruction", "mid"), &[pairs], text).map(drop);
+    }
+    text::save(&path("epoch", "txt"), &session.texts(&drawn)?)?;
+    let pairs = text::of_pairs(session, &pairs)?;
     let pairs: Vec<String> = pairs.into_iter().flat_map(|[a, b]| [a, b, String::new()]).collect();
-    text::save(&path("reconstruction"), &pairs)
+    text::save(&path("reconstruction", "txt"), &pairs)
 }
 
 /// Examples to show: of the test part if there is one, else of validation, else of what is trained on.

@@ -99,10 +99,13 @@ fn describe_networks(session: &Session, report: &Report) -> Result<()> {
         let (embedding, latent) = (of.embedding, of.latent);
         let both = if of.bidirectional { " in both directions" } else { "" };
         report.note(&format!(
-            "text     {} {tokens} of a vocabulary, up to {} in a line and its end",
+            "tokens   {} {tokens} of a vocabulary, up to {} of an example and its end",
             count(model.vocabulary() as u64),
             model.width - 1
         ));
+        if let Some(music) = text.and_then(|text| text.music) {
+            report.note(&format!("time     {}", music.describe()));
+        }
         report.note(&format!(
             "model    {name}: encoder embed {embedding}, {}{both}, {latent} latents",
             units(&of.hidden)

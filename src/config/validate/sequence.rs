@@ -10,9 +10,13 @@ pub const MAX_UNITS: usize = 1024;
 /// The most tokens of a line.
 const MAX_LENGTH: usize = 10_000;
 
+/// The most steps of a beat: as many ticks as many a MIDI file has.
+const MAX_GRID: usize = 96;
+
 pub(super) fn check_sequence(config: &Config) -> Result<()> {
     let Config { data, model, .. } = config;
     count("data.length", data.length, 1..=MAX_LENGTH)?;
+    count("data.grid", data.grid, 1..=MAX_GRID)?;
     count("model.embedding", model.embedding, 1..=MAX_WIDTH)?;
     fraction("model.word_dropout", model.word_dropout)?;
     if model.likelihood != Likelihood::Tokens {

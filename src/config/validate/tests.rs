@@ -114,6 +114,7 @@ fn every_value_out_of_range_is_a_usage_error_that_names_key_and_value() {
         ("optimizer.discriminator_beta2", "NaN", |c| c.optimizer.discriminator_beta2 = f32::NAN),
         ("optimizer.discriminator_every", "0", |c| c.optimizer.discriminator_every = 0),
         ("data.length", "0", |c| c.data.length = 0),
+        ("data.grid", "97", |c| c.data.grid = 97),
         ("model.embedding", "0", |c| c.model.embedding = 0),
         ("model.word_dropout", "1", |c| c.model.word_dropout = 1.0),
         ("model.hidden", "[2000]", |c| (c.model.likelihood, c.model.hidden) = (Likelihood::Tokens, vec![2000])),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Tokens;
+use crate::data::music::{self, Music, Note};
 
 /// What stands behind the end of a sequence, and before its first token.
 pub const PADDING: u32 = 0;
@@ -17,6 +18,8 @@ pub const FIRST: u32 = 3;
 
 /// What is shown for a token that is unknown.
 const REPLACEMENT: char = '\u{fffd}';
+/// What is shown for a line break in a document.
+const LINE_BREAK: &str = "\u{23ce}";
 
 /// The tokens of a training part, and how examples are made of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +34,9 @@ pub struct Vocabulary {
     /// Tokens that stood only outside of the training part: they are read as unknown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unseen: Vec<String>,
+    /// What time is to events; nothing of text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub music: Option<Music>,
 }
 
 impl Vocabulary {
@@ -51,7 +57,8 @@ impl Vocabulary {
         // Of several that are as frequent the order is that of their text.
         let mut words: Vec<(&str, u64)> = counts.into_iter().collect();
         words.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
-        Self { tokens, places, words: words.into_iter().map(|(word, _)| word.to_owned()).collect(), unseen }
+        let words = words.into_iter().map(|(word, _)| word.to_owned()).collect();
+        Self { tokens, places, words, unseen, music: None }
     }
 
     /// V, the numbers that a token may have: those of the text, and padding, end and unknown.
@@ -70,12 +77,27 @@ impl Vocabulary {
         unseen.chain(self.words.iter().map(String::as_str).zip(FIRST..)).collect()
     }
 
-    /// The text of an example, up to its end.
-    pub fn text(&self, codes: &[u32]) -> String {
+    /// The words of an example, up to its end; nothing for one that is unknown.
+    fn known<'a>(&'a self, codes: &'a [u32]) -> impl Iterator<Item = Option<&'a String>> {
         let codes = codes.iter().take_while(|&&code| code != END && code != PADDING);
-        let words = codes.map(|&code| code.checked_sub(FIRST).and_then(|at| self.words.get(at as usize)));
+        codes.map(|&code| code.checked_sub(FIRST).and_then(|at| self.words.get(at as usize)))
+    }
+
+    /// The notes of an example of music.
+    pub fn notes(&self, codes: &[u32]) -> Vec<Note> {
+        let grid = self.music.as_ref().map_or(1, |music| music.grid);
+        music::notes(self.known(codes).flatten().map(String::as_str), grid)
+    }
+
+    /// The text of an example, up to its end. Line breaks are shown as a sign of their own, and events with spaces between them.
+    pub fn text(&self, codes: &[u32]) -> String {
+        let words = self.known(codes);
+        if self.tokens == Tokens::Events {
+            return words.map(|word| word.map_or(REPLACEMENT.to_string(), String::clone)).collect::<Vec<_>>().join(" ");
+        }
         if self.tokens != Tokens::Bytes {
-            return words.map(|word| word.map_or(REPLACEMENT.to_string(), String::clone)).collect();
+            let text: String = words.map(|word| word.map_or(REPLACEMENT.to_string(), String::clone)).collect();
+            return text.replace(['\n', '\r'], LINE_BREAK);
         }
         let byte = |word: Option<&String>| word.and_then(|word| word.chars().next()).map_or(b'?', |c| c as u8);
         String::from_utf8_lossy(&words.map(byte).collect::<Vec<_>>()).replace(['\n', '\r'], " ")
@@ -96,6 +118,7 @@ pub fn cut(line: &[u8], tokens: Tokens) -> Result<Vec<String>, String> {
     match tokens {
         Tokens::Smiles => smiles(text),
         Tokens::Characters | Tokens::Bytes => Ok(text.chars().map(String::from).collect()),
+        Tokens::Events => Err("events are those of MIDI files".into()),
     }
 }
 

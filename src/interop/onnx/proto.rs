@@ -97,24 +97,54 @@ pub fn list(name: &str, values: &[usize]) -> Message {
     values.iter().fold(Message::new().text(1, name), |message, &value| message.int(8, value as u64)).int(20, 7)
 }
 
+/// `AttributeProto`: a word.
+pub fn word(name: &str, value: &str) -> Message {
+    Message::new().text(1, name).text(4, value).int(20, 3)
+}
+
+/// An extent of a tensor behind the rows of the batch.
+#[derive(Debug, Clone, Copy)]
+pub enum Extent<'a> {
+    /// A number.
+    Of(usize),
+    /// One that may change from call to call, by its name.
+    Named(&'a str),
+}
+
 /// `ValueInfoProto`: a matrix of floats [batch, width] that a model takes or gives.
 pub fn value(name: &str, width: usize, doc: &str) -> Message {
-    rows(name, &[width], FLOAT, doc)
+    rows(name, &[Extent::Of(width)], FLOAT, doc)
 }
 
 /// The same of floats [batch, channels, cells].
 pub fn planes(name: &str, extents: [usize; 2], doc: &str) -> Message {
-    rows(name, &extents, FLOAT, doc)
+    rows(name, &extents.map(Extent::Of), FLOAT, doc)
 }
 
 /// The same of whole numbers.
 pub fn whole(name: &str, width: usize, doc: &str) -> Message {
-    rows(name, &[width], INT64, doc)
+    rows(name, &[Extent::Of(width)], INT64, doc)
 }
 
-fn rows(name: &str, extents: &[usize], kind: u64, doc: &str) -> Message {
+/// The same of floats [batch, …].
+pub fn floats_of(name: &str, extents: &[Extent], doc: &str) -> Message {
+    rows(name, extents, FLOAT, doc)
+}
+
+/// The same of whole numbers [batch, …].
+pub fn whole_of(name: &str, extents: &[Extent], doc: &str) -> Message {
+    rows(name, extents, INT64, doc)
+}
+
+fn rows(name: &str, extents: &[Extent], kind: u64, doc: &str) -> Message {
     let batch = Message::new().message(1, &Message::new().text(2, "batch"));
-    let dimension = |shape: Message, &extent: &usize| shape.message(1, &Message::new().int(1, extent as u64));
+    let dimension = |shape: Message, extent: &Extent| {
+        let extent = match *extent {
+            Extent::Of(extent) => Message::new().int(1, extent as u64),
+            Extent::Named(name) => Message::new().text(2, name),
+        };
+        shape.message(1, &extent)
+    };
     let shape = extents.iter().fold(batch, dimension);
     let kind = Message::new().message(1, &Message::new().int(1, kind).message(2, &shape));
     Message::new().text(1, name).message(2, &kind).text(3, doc)

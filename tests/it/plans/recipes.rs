@@ -38,6 +38,7 @@ fn setup(name: &'static str) -> Setup {
         "codes-prior" => ([1, 7, 7], Source::Floats),
         "text" => ([1, 1, 65], Source::Tokens(100)),
         "smiles" => ([1, 1, 81], Source::Tokens(40)),
+        "music" => ([1, 1, 65], Source::Tokens(60)),
         "recommend" => ([1, 1, 12], Source::Sparse(9)),
         "table" | "categories" | "counts" | "anomaly" => ([1, 1, 12], Source::Floats),
         _ => ([1, 28, 28], Source::Bytes),

@@ -1,0 +1,82 @@
+//! What commands that make examples do with a model of music: they write MIDI files, one for each piece in a folder, or one with all.
+
+use super::files;
+use crate::data::music::{self, Note, midi};
+use crate::data::text::vocabulary::Vocabulary;
+use crate::durable;
+use crate::error::{Error, Result};
+use std::path::{Path, PathBuf};
+
+/// Beats of silence before what follows in the same file, which begins with a multiple of so many.
+const REST: u64 = 4;
+
+/// A file to write: its name without an ending, and sequences that follow each other in it.
+pub struct Piece {
+    /// Such as `003`.
+    pub name: String,
+    /// Numbers of tokens of each.
+    pub passages: Vec<Vec<u32>>,
+}
+
+impl Piece {
+    /// The piece of this number.
+    pub fn new(number: usize, passages: Vec<Vec<u32>>) -> Self {
+        Self { name: format!("{number:03}"), passages }
+    }
+}
+
+/// Whether `out` names one file; without an ending it is a folder.
+///
+/// # Errors
+/// [`Error::Usage`] for files of other kinds.
+pub fn is_file(out: &Path) -> Result<bool> {
+    match out.extension() {
+        Some(_) if !out.is_dir() => files::format("--out ", out, &["mid", "midi"]).map(|_| true),
+        _ => Ok(false),
+    }
+}
+
+/// The files that pieces go into.
+///
+/// # Errors
+/// Those of [`is_file`].
+pub fn paths(out: &Path, pieces: &[Piece]) -> Result<Vec<PathBuf>> {
+    if is_file(out)? {
+        return Ok(vec![out.to_owned()]);
+    }
+    Ok(pieces.iter().map(|piece| out.join(format!("{}.mid", piece.name))).collect())
+}
+
+/// Writes pieces: into one file one after the other where `out` is one, else each into a file of its own in this folder. Gives the paths.
+///
+/// # Errors
+/// [`Error::Disk`] where a file cannot be written.
+pub fn save(out: &Path, pieces: &[Piece], text: &Vocabulary) -> Result<Vec<PathBuf>> {
+    let paths = paths(out, pieces)?;
+    let of = |pieces: &[Piece]| -> Result<Vec<u8>> {
+        let all: Vec<&[u32]> = pieces.iter().flat_map(|piece| &piece.passages).map(Vec::as_slice).collect();
+        bytes(&all, text)
+    };
+    if is_file(out)? {
+        durable::replace_file(out, &of(pieces)?)?;
+        return Ok(paths);
+    }
+    durable::create_folder(out)?;
+    for (path, piece) in paths.iter().zip(pieces.chunks(1)) {
+        durable::replace_file(path, &of(piece)?)?;
+    }
+    Ok(paths)
+}
+
+/// A file of sequences that follow each other.
+fn bytes(passages: &[&[u32]], text: &Vocabulary) -> Result<Vec<u8>> {
+    let music = text.music.ok_or_else(|| Error::Bug("a model of music has no grid".into()))?;
+    let (bar, mut all, mut start) = (REST * music.grid as u64, Vec::<Note>::new(), 0_u64);
+    for codes in passages {
+        let notes = text.notes(codes).into_iter();
+        all.extend(notes.map(|note| Note { start: start.saturating_add(note.start), ..note }));
+        let end = all.iter().map(|note| note.start.saturating_add(note.length)).max().unwrap_or(0).max(start);
+        start = end.div_ceil(bar).saturating_add(1).saturating_mul(bar);
+    }
+    midi::write(&music::tidy(all), music, 0)
+}
