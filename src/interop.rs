@@ -109,10 +109,9 @@ pub fn layers(checkpoint: &Checkpoint) -> Result<Vec<Linear>> {
 pub fn tensors(layers: &[Linear]) -> Vec<(String, Tensor)> {
     let both = |layer: &Linear| {
         let (weight, bias) = (layer.weight.clone(), layer.bias.clone());
-        [
-            (format!("{}.weight", layer.name), Tensor { shape: layer.shape(), values: weight }),
-            (format!("{}.bias", layer.name), Tensor { shape: vec![layer.outputs], values: bias }),
-        ]
+        let bias = (!bias.is_empty())
+            .then(|| (format!("{}.bias", layer.name), Tensor { shape: vec![layer.outputs], values: bias }));
+        [(format!("{}.weight", layer.name), Tensor { shape: layer.shape(), values: weight })].into_iter().chain(bias)
     };
     layers.iter().flat_map(both).collect()
 }

@@ -73,7 +73,8 @@ fn for_source(overrides: &[(String, String)]) -> Option<&'static str> {
 }
 
 /// Keys that came after runs had been saved without them: those were trained as the defaults of these keys say.
-const LATER: [&str; 68] = [
+const LATER: [&str; 69] = [
+    "model.heads",
     "model.discriminator_layers",
     "model.discriminator_features",
     "model.discriminator_spectral",
