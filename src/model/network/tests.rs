@@ -327,12 +327,7 @@ fn shapes_that_do_not_meet_name_both_layers_and_both_shapes() {
         ),
         (&["transformer 4 width 9"], &[], [1, 1, 36], &["encoder_layers[0]", "wants images", "36 numbers in a row"]),
         (&["positions"], &[], [1, 1, 36], &["encoder_layers[0] `positions` wants images", "36 numbers in a row"]),
-        (
-            &["pixel-norm"],
-            &[],
-            [1, 28, 28],
-            &["encoder_layers[0] `pixel-norm`", "nothing of 784 numbers", "one number"],
-        ),
+        (&["pixel-norm"], &[], [1, 28, 28], &["encoder_layers[0] `pixel-norm`", "nothing of 28x28x1", "one number"]),
         (&[], &["dense 1x1x4", "attention 2"], [1, 28, 28], &["decoder_layers[1]", "1x1x4", "there is one pixel"]),
         (
             &["dense 128x128x2", "attention 2"],
