@@ -137,8 +137,11 @@ pub struct ModelConfig {
     /// The standard deviation of `gaussian`, and the one that `gaussian-shared` and shared scales of a mixture start with;
     /// other likelihoods ignore it.
     pub sigma: f32,
-    /// What recurrent layers consist of, whose widths are `hidden` and `decoder`: of the likelihood `tokens`.
+    /// What recurrent layers consist of, whose widths are `hidden` and `decoder`, or `transformer` for attention in their place: of the
+    /// likelihood `tokens`.
     pub cell: Cell,
+    /// Heads of attention, which share the numbers of an embedding: of the cell `transformer`.
+    pub heads: usize,
     /// Whether the encoder also reads each sequence from its end, likewise.
     pub bidirectional: bool,
     /// The numbers that stand for a token before the first of these layers, likewise.
@@ -332,6 +335,8 @@ pub enum Cell {
     Gru,
     /// Long short-term memory (Hochreiter and Schmidhuber 1997) by the equations of `torch.nn.LSTM`.
     Lstm,
+    /// Nothing that recurs: blocks of attention and of two maps, which see a line at once (Vaswani et al. 2017).
+    Transformer,
 }
 
 impl Cell {
@@ -340,21 +345,23 @@ impl Cell {
         match self {
             Self::Gru => "gru",
             Self::Lstm => "lstm",
+            Self::Transformer => "transformer",
         }
     }
 
-    /// Gates of a unit: reset, update and new; or input, forget, cell and output.
+    /// Gates of a unit: reset, update and new; or input, forget, cell and output. What does not recur has none.
     pub fn gates(self) -> usize {
         match self {
             Self::Gru => 3,
             Self::Lstm => 4,
+            Self::Transformer => 0,
         }
     }
 
     /// Numbers that a unit remembers from step to step: its own, and what is in its cell.
     pub fn states(self) -> usize {
         match self {
-            Self::Gru => 1,
+            Self::Gru | Self::Transformer => 1,
             Self::Lstm => 2,
         }
     }
@@ -541,6 +548,7 @@ impl Default for Config {
                 likelihood: Likelihood::Bernoulli,
                 sigma: 1.0,
                 cell: Cell::Gru,
+                heads: 4,
                 bidirectional: false,
                 embedding: 64,
                 word_dropout: 0.0,

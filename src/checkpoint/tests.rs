@@ -47,6 +47,7 @@ fn config() -> Config {
             discriminator_features: 0,
             discriminator_spectral: false,
             cell: crate::config::Cell::Lstm,
+            heads: 2,
             bidirectional: true,
             embedding: 5,
             word_dropout: 0.25,

@@ -109,7 +109,7 @@ impl Network {
             Op::Gather { .. } => given.example.iter().map(|&x| x.into()).collect(),
             Op::Input { ref name, .. } if name == "z" => given.latent.to_vec(),
             Op::Class | Op::Input { .. } => vec![class()?],
-            Op::Affine { x, w } => affine(value(x), value(w)),
+            Op::Affine { x, w } => rows(value(x), columns(x), &|x| affine(x, value(w))),
             Op::Conv { x, w, window } => conv(value(x), value(w), columns(w), window),
             Op::NchwNhwc { x, channels, to_pixels } => planes(value(x), channels, to_pixels),
             Op::ConcatOneHot { x, class, classes } => {
@@ -118,8 +118,18 @@ impl Network {
                 value(x).iter().copied().chain(ones).collect()
             }
             Op::Pool { x, window, factor } => pool(value(x), window, f64::from(factor)),
-            Op::GroupMoments { x, channels, groups } => moments(value(x), channels, groups),
-            Op::GroupNorm { x, w, moments } => norm(value(x), value(w), value(moments)),
+            Op::GroupMoments { x, channels, groups } => {
+                rows(value(x), columns(x), &|x| self::moments(x, channels, groups))
+            }
+            Op::GroupNorm { x, w, moments } => {
+                let (of_row, moments) = (columns(moments), value(moments));
+                let all = value(x).chunks_exact(columns(x)).zip(moments.chunks_exact(of_row));
+                all.flat_map(|(x, moments)| norm(x, value(w), moments)).collect()
+            }
+            Op::Product { a, b, batch, transposed } => {
+                let sides = [a, b].map(|id| (value(id), columns(id)));
+                products(sides, batch, transposed)
+            }
             Op::Activation { x, kind } => each(x, &|x| activate(kind, x)),
             Op::Dropout { x, .. } => value(x).to_vec(),
             Op::Add { a, b } => value(a).iter().zip(value(b)).map(|(a, b)| a + b).collect(),
@@ -164,6 +174,7 @@ fn is_known(op: &Op) -> bool {
         | Op::Pool { .. }
         | Op::GroupMoments { .. }
         | Op::GroupNorm { .. }
+        | Op::Product { .. }
         | Op::Activation { .. }
         | Op::Dropout { .. }
         | Op::Add { .. }
@@ -181,6 +192,29 @@ fn is_known(op: &Op) -> bool {
 /// Whether a formula depends on its operands and its place alone.
 fn is_plain(f: &Expr) -> bool {
     !f.code().iter().any(|instruction| matches!(instruction, Instruction::Weight(_) | Instruction::Count))
+}
+
+/// What becomes of each row, of so many numbers.
+fn rows(x: &[f64], columns: usize, f: &dyn Fn(&[f64]) -> Vec<f64>) -> Vec<f64> {
+    x.chunks_exact(columns).flat_map(f).collect()
+}
+
+/// Products of `batch` pairs of matrices, given with their columns; of each its transpose may be stored.
+fn products(sides: [(&[f64], usize); 2], batch: usize, [ta, tb]: [bool; 2]) -> Vec<f64> {
+    let [(a, wide_a), (b, wide_b)] = sides;
+    let [high_a, high_b] = [a.len() / batch / wide_a, b.len() / batch / wide_b];
+    let [m, k] = if ta { [wide_a, high_a] } else { [high_a, wide_a] };
+    let n = if tb { high_b } else { wide_b };
+    let mut made = Vec::with_capacity(batch * m * n);
+    for (a, b) in a.chunks_exact(m * k).zip(b.chunks_exact(k * n)) {
+        for (row, column) in (0..m).flat_map(|row| (0..n).map(move |column| (row, column))) {
+            let term = |at: usize| {
+                a[if ta { at * m + row } else { row * k + at }] * b[if tb { column * k + at } else { at * n + column }]
+            };
+            made.push((0..k).fold(0.0, |sum, at| sum + term(at)));
+        }
+    }
+    made
 }
 
 /// x·W + b; the last row of `w` is b.

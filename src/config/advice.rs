@@ -1,7 +1,7 @@
 //! What is allowed and makes little sense: said in a line each before time is spent.
 
 use super::keys::{get, keys, shown, tree};
-use super::{Anneal, Codebook, Condition, Config, Curve, Monitor, OptimizerKind, Posterior, Prior, Scales};
+use super::{Anneal, Cell, Codebook, Condition, Config, Curve, Monitor, OptimizerKind, Posterior, Prior, Scales};
 
 /// What to warn of before a run of this configuration begins.
 pub fn advice(config: &Config) -> Vec<String> {
@@ -133,6 +133,11 @@ fn belongings(config: &Config) -> Vec<(&'static str, bool, &'static str)> {
         ("model.components", reads("components"), "the likelihood logistic-mixture"),
         ("model.scales", reads("scales"), "the likelihood logistic-mixture"),
         ("model.cell", reads("cell"), "the likelihood tokens"),
+        (
+            "model.heads",
+            reads("heads") && model.cell == Cell::Transformer,
+            "the cell transformer of the likelihood tokens",
+        ),
         ("model.bidirectional", reads("bidirectional"), "the likelihood tokens"),
         ("model.embedding", reads("embedding"), "the likelihood tokens"),
         ("model.word_dropout", reads("word_dropout"), "the likelihood tokens"),

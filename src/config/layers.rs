@@ -41,6 +41,15 @@ pub enum Layer {
     GroupNorm { groups: usize },
     /// `layer-norm`: the same with one group.
     LayerNorm,
+    /// `pixel-norm`: the channels of each pixel by themselves, with mean 0 and variance 1, then a scale and a shift for each channel.
+    PixelNorm,
+    /// `positions`: numbers that are learned are added, others for each pixel.
+    Positions,
+    /// `attention 4`: every pixel looks at all others, by 4 heads, as `PyTorch`'s `MultiheadAttention`.
+    Attention { heads: usize },
+    /// `transformer 4 width 256`: a block of attention by 4 heads and of two maps of every pixel with 256 numbers between them, each
+    /// behind a `pixel-norm` and added to what it is given.
+    Transformer { heads: usize, width: usize },
     /// `dropout 0.1`: in training, a tenth of the numbers is 0, and the others are larger by as much.
     Dropout { rate: f32 },
     /// A non-linearity by its name.
@@ -161,6 +170,10 @@ impl Layer {
             | Self::ConvTranspose { .. }
             | Self::AvgPool { .. }
             | Self::Upsample { .. }
+            | Self::PixelNorm
+            | Self::Positions
+            | Self::Attention { .. }
+            | Self::Transformer { .. }
             | Self::Dense { to: Dense::Image(_) | Dense::Part { .. } } => true,
             Self::Block(block) => matches!(block.kind, BlockKind::Residual(Some(_))),
             Self::Dense { to: Dense::Numbers(_) | Dense::Out }

@@ -87,7 +87,7 @@ likelihoods! {
     /// Each column of a table by its type: numeric with a learned variance, binary, category, count (Poisson).
     Heterogeneous = "heterogeneous", Columns, [];
     /// A sequence of tokens, each one of a vocabulary given those before it: text, molecules.
-    Tokens = "tokens", Tokens, ["cell", "bidirectional", "embedding", "word_dropout"];
+    Tokens = "tokens", Tokens, ["cell", "heads", "bidirectional", "embedding", "word_dropout"];
 }
 
 impl Takes {

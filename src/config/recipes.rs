@@ -98,6 +98,11 @@ pub const RECIPES: &[(&str, &str, &str)] = &[
         "convolutions with residual blocks, 32 latent dimensions: the lowest losses of digits",
     ),
     (
+        "vit",
+        include_str!("../../assets/recipes/vit.toml"),
+        "transformers on patches of 4x4 pixels, 32 latent dimensions",
+    ),
+    (
         "colour",
         include_str!("../../assets/recipes/colour.toml"),
         "convolutions for colour pictures, a Gaussian decoder",
@@ -221,6 +226,7 @@ mod tests {
         let layers: &[(&str, usize, Likelihood, Binarise, u64)] = &[
             ("conv", 32, Likelihood::Bernoulli, Binarise::Dynamic, 1_700_609),
             ("residual", 32, Likelihood::Bernoulli, Binarise::Dynamic, 1_516_469),
+            ("vit", 32, Likelihood::Bernoulli, Binarise::Dynamic, 446_785),
             ("colour", 64, Likelihood::Gaussian, Binarise::None, 1_799_105),
             ("vae-gan", 32, Likelihood::Bernoulli, Binarise::None, 2_135_650),
             ("vae-gan-colour", 64, Likelihood::Gaussian, Binarise::None, 2_672_738),

@@ -77,7 +77,8 @@ fn for_source(overrides: &[(String, String)]) -> Option<&'static str> {
 }
 
 /// Keys that came after runs had been saved without them: those were trained as the defaults of these keys say.
-const LATER: [&str; 70] = [
+const LATER: [&str; 71] = [
+    "model.heads",
     "model.discriminator_layers",
     "model.discriminator_features",
     "model.discriminator_spectral",

@@ -15,6 +15,8 @@ pub enum Form {
     ConvTranspose(usize),
     /// `GroupNorm` or `LayerNorm`: scale and shift.
     Norm,
+    /// Numbers that are added in so many places, [inputs, outputs], without a bias.
+    Positions,
 }
 
 /// y = W·x + b, a convolution or a normalisation.
@@ -30,7 +32,7 @@ pub struct Linear {
     pub form: Form,
     /// W, of the shape [`Linear::shape`].
     pub weight: Vec<f32>,
-    /// b, [outputs]; nothing where a convolution of others has none.
+    /// b, [outputs]; nothing where a convolution of others has none, and of positions.
     pub bias: Vec<f32>,
 }
 
@@ -43,6 +45,7 @@ impl Linear {
             Form::Conv(taps) => vec![self.outputs, self.inputs, taps, taps],
             Form::ConvTranspose(taps) => vec![self.inputs, self.outputs, taps, taps],
             Form::Norm => vec![self.outputs],
+            Form::Positions => vec![self.inputs, self.outputs],
         }
     }
 }
@@ -56,6 +59,11 @@ pub fn split(names: &[String], map: &Map, tensor: &Tensor) -> Result<Vec<Linear>
     if tensor.shape != expected.extents() || !map.outputs.is_multiple_of(names.len()) {
         let (names, shape) = (names.join(", "), &tensor.shape);
         return Err(Error::Bug(format!("{names}: {shape:?} is not the shape of the map, {expected}")));
+    }
+    if map.kind == MapKind::Positions {
+        let (name, weight) = (names.concat(), tensor.values.clone());
+        let Map { inputs, outputs, .. } = *map;
+        return Ok(vec![Linear { name, inputs, outputs, form: Form::Positions, weight, bias: vec![] }]);
     }
     let outputs = map.outputs / names.len();
     let head = |(at, name): (usize, &String)| {
@@ -79,6 +87,14 @@ pub fn split(names: &[String], map: &Map, tensor: &Tensor) -> Result<Vec<Linear>
 pub fn together(map: &Map, heads: &[&Linear]) -> std::result::Result<Tensor, String> {
     let shape = map.shape();
     let outputs = map.outputs / heads.len().max(1);
+    if let (MapKind::Positions, [head]) = (map.kind, heads) {
+        // In a file it looks like a dense layer without a bias.
+        if head.shape() != shape.extents() || head.bias.iter().any(|&bias| bias != 0.0) {
+            let (name, found) = (&head.name, head.shape());
+            return Err(format!("`{name}` is {found:?}, and {} wants positions {shape} without a bias", map.name));
+        }
+        return Ok(Tensor { shape: shape.extents().to_vec(), values: head.weight.clone() });
+    }
     let mut values = vec![0.0; shape.count()];
     for (at, head) in heads.iter().enumerate() {
         let wanted =
@@ -104,10 +120,11 @@ pub fn together(map: &Map, heads: &[&Linear]) -> std::result::Result<Tensor, Str
 /// What a map of the house is outside.
 fn form(map: &Map) -> Form {
     match map.kind {
-        MapKind::Dense { .. } => Form::Dense,
+        MapKind::Dense { .. } | MapKind::Pixels(_) => Form::Dense,
         MapKind::Conv(window) if window.up => Form::ConvTranspose(window.kernel),
         MapKind::Conv(window) => Form::Conv(window.kernel),
-        MapKind::Norm { .. } => Form::Norm,
+        MapKind::Norm { .. } | MapKind::PixelNorm(_) => Form::Norm,
+        MapKind::Positions => Form::Positions,
     }
 }
 
@@ -115,13 +132,15 @@ fn form(map: &Map) -> Form {
 fn places(map: &Map, outputs: usize) -> impl Iterator<Item = usize> + use<> {
     let Map { kind, inputs, outputs: wide, .. } = *map;
     let taps = map.taps();
-    let count = if let MapKind::Norm { .. } = kind { outputs } else { taps * inputs * outputs };
+    let count = if kind.is_norm() { outputs } else { taps * inputs * outputs };
     (0..count).map(move |i| {
         let (tap, input, output) = match kind {
             MapKind::Dense { from, to } => (0, inside(from, i % inputs), inside(to, i / inputs)),
             MapKind::Conv(window) if window.up => (i % taps, i / taps / outputs, i / taps % outputs),
             MapKind::Conv(_) => (i % taps, i / taps % inputs, i / taps / inputs),
-            MapKind::Norm { .. } => (0, 0, i),
+            MapKind::Pixels(_) => (0, i % inputs, i / inputs),
+            MapKind::Norm { .. } | MapKind::PixelNorm(_) => (0, 0, i),
+            MapKind::Positions => (0, i / outputs, i % outputs),
         };
         (tap * inputs + input) * wide + output
     })
@@ -131,7 +150,7 @@ fn places(map: &Map, outputs: usize) -> impl Iterator<Item = usize> + use<> {
 fn bias_place(map: &Map, output: usize) -> usize {
     match map.kind {
         MapKind::Dense { to, .. } => inside(to, output),
-        MapKind::Conv(_) | MapKind::Norm { .. } => output,
+        _ => output,
     }
 }
 
@@ -203,6 +222,15 @@ mod tests {
         let up = Map { kind: MapKind::Conv(ConvGeometry { up: true, ..down }), ..conv };
         let found = weight(&up);
         assert_eq!((found.shape(), &found.weight[..5]), (vec![2, 3, 2, 2], &[0.0, 6.0, 12.0, 18.0, 1.0][..]));
+        let pixels = Map { kind: MapKind::Pixels(4), ..up.clone() };
+        let found = weight(&pixels);
+        assert_eq!((found.shape(), &found.weight[..3]), (vec![3, 2], &[0.0, 3.0, 1.0][..]));
+        let positions = Map { kind: MapKind::Positions, ..up.clone() };
+        let found = split(&["a".into()], &positions, &values(&positions)).unwrap().remove(0);
+        assert_eq!((found.shape(), found.bias.len(), found.weight[3]), (vec![2, 3], 0, 3.0));
+        assert_eq!(together(&positions, &[&found]).unwrap(), values(&positions), "the way back");
+        let biased = Linear { bias: vec![1.0, 0.0], form: Form::Dense, inputs: 3, outputs: 2, ..found };
+        assert!(together(&positions, &[&biased]).unwrap_err().contains("wants positions [2, 3] without a bias"));
         let norm = Map { inputs: 3, kind: MapKind::Norm { groups: 1, pixels: 4 }, ..up };
         let found = weight(&norm);
         assert_eq!((found.shape(), found.weight, found.bias), (vec![3], vec![0.0, 1.0, 2.0], vec![3.0, 4.0, 5.0]));

@@ -97,7 +97,9 @@ pub fn layers(tensors: Vec<(String, Tensor)>, prefix: &str) -> Checked<Vec<Linea
             (Some(at), _) => others.swap_remove(at).1,
             // Of a convolution the weight does not tell which of two extents the outputs are, and so not how many zeros.
             (None, Form::Conv(_) | Form::ConvTranspose(_)) => Tensor { shape: vec![], values: vec![] },
-            (None, Form::Dense | Form::Norm) => Tensor { shape: vec![outputs], values: vec![0.0; outputs] },
+            (None, Form::Dense | Form::Norm | Form::Positions) => {
+                Tensor { shape: vec![outputs], values: vec![0.0; outputs] }
+            }
         };
         let bare = bias.values.is_empty();
         let transposed = matches!(form, Form::Conv(_)) && bias.shape == [inputs];

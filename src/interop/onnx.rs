@@ -5,6 +5,7 @@
 //! is done in the file too.
 
 mod codes;
+mod general;
 mod images;
 mod prior;
 mod proto;
@@ -17,7 +18,7 @@ use crate::data::table::Encoding;
 use crate::error::{Error, Result};
 use crate::graph::columns::{Column, Columns, Distribution, LOG_RATE};
 use crate::graph::mixture::Mixture;
-use crate::graph::{Graph, Id, Op};
+use crate::graph::{Axis, Graph, Id, Op};
 use crate::model::network::Map;
 use crate::model::presentation::{Logs, Presentation, is_count};
 use crate::model::{CLASS, Model, likelihood};
@@ -284,6 +285,10 @@ impl<'a> File<'a> {
                 let (width, out) = (self.graph.shape(id).columns(), self.flat(*out));
                 self.mixture_mean(&out, *mixture, width, &name);
             }
+            Op::Reshape { x, .. } => return self.other_extents(*x, id, name),
+            Op::Map(of) => self.formula(of, &name)?,
+            Op::Reduce { of, kind, axis: Axis::Columns } => self.reduced(of, *kind, &name)?,
+            Op::Product { a, b, batch, transposed } => self.products([*a, *b], *batch, *transposed, &name),
             op @ (Op::Noise { .. }
             | Op::Vjp { .. }
             | Op::RowWeights { .. }
@@ -307,13 +312,10 @@ impl<'a> File<'a> {
             | Op::SumColumns { .. }
             | Op::BroadcastRows { .. }
             | Op::BroadcastColumns { .. }
-            | Op::Map(_)
             | Op::Reduce { .. }
-            | Op::Product { .. }
             | Op::TakeRows { .. }
             | Op::Recurrent { .. }
             | Op::AddRows { .. }
-            | Op::Reshape { .. }
             | Op::StopGradient { .. }) => {
                 return Err(Error::Bug(format!("{} belongs to no network that is exported", op.name())));
             }

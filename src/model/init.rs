@@ -22,6 +22,9 @@ pub struct OfData<'a> {
     pub class_prior: &'a [f32],
 }
 
+/// The standard deviation of positions before the first step (Dosovitskiy et al. 2020, arXiv 2010.11929, in the authors' code).
+const POSITIONS: f32 = 0.02;
+
 /// Initial values of every trainable tensor, in the order of [`Model::parameters`].
 pub fn initial(model: &Model, seed: u64, OfData { means, examples, class_prior }: OfData) -> Vec<Vec<f32>> {
     if model.is_prior_of_codes() {
@@ -45,16 +48,17 @@ pub fn initial(model: &Model, seed: u64, OfData { means, examples, class_prior }
         };
         let mut rng = Philox::new(seed, Stream::Init, at as u32, 0);
         let mut values = match map.kind {
-            MapKind::Dense { .. } | MapKind::Conv(_) => {
+            MapKind::Dense { .. } | MapKind::Conv(_) | MapKind::Pixels(_) => {
                 drawn(&mut rng, bounds(model.config.init, map, heads), rows - 1, columns)
             }
             // Scale and shift change nothing at first.
-            MapKind::Norm { .. } => [vec![1.0; columns], vec![0.0; columns]].concat(),
+            MapKind::Norm { .. } | MapKind::PixelNorm(_) => [vec![1.0; columns], vec![0.0; columns]].concat(),
+            MapKind::Positions => (0..rows * columns).map(|_| POSITIONS * rng.normal()).collect(),
         };
         if at == last && model.config.output_bias_from_data {
             let starts = match map.kind {
                 MapKind::Dense { .. } => likelihood::starts(model, means),
-                MapKind::Conv(_) | MapKind::Norm { .. } => likelihood::starts(model, &per_channel(means, model.shape)),
+                _ => likelihood::starts(model, &per_channel(means, model.shape)),
             };
             values[(rows - 1) * columns..][..starts.len()].copy_from_slice(&starts);
         }
@@ -69,10 +73,11 @@ pub fn initial(model: &Model, seed: u64, OfData { means, examples, class_prior }
     for map in model.discriminator() {
         let mut rng = Philox::new(seed, Stream::Init, tensors.len() as u32, 0);
         tensors.push(match map.kind {
-            MapKind::Dense { .. } | MapKind::Conv(_) => {
+            MapKind::Dense { .. } | MapKind::Conv(_) | MapKind::Pixels(_) => {
                 drawn(&mut rng, bounds(model.config.init, &map, 1), map.taps() * map.inputs, map.outputs)
             }
-            MapKind::Norm { .. } => [vec![1.0; map.outputs], vec![0.0; map.outputs]].concat(),
+            MapKind::Norm { .. } | MapKind::PixelNorm(_) => [vec![1.0; map.outputs], vec![0.0; map.outputs]].concat(),
+            MapKind::Positions => (0..map.inputs * map.outputs).map(|_| POSITIONS * rng.normal()).collect(),
         });
     }
     for tensor in codebook::tensors(&model.config) {
@@ -104,6 +109,8 @@ fn started(init: Init, rng: &mut Philox, tensor: &Tensor, examples: &[f32]) -> V
     let (rows, outputs, count) = (tensor.shape.rows(), tensor.shape.columns(), tensor.shape.count());
     match tensor.start {
         Start::Constant(value) => vec![value; count],
+        Start::Norm => [vec![1.0; outputs], vec![0.0; outputs]].concat(),
+        Start::Positions => (0..count).map(|_| POSITIONS * rng.normal()).collect(),
         Start::Normal(deviation) => (0..count).map(|_| deviation * rng.normal()).collect(),
         Start::Uniform(bound) => (0..count).map(|_| bound * (2.0 * rng.uniform() - 1.0)).collect(),
         Start::Map => {

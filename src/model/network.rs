@@ -1,5 +1,7 @@
-//! Networks as steps with all their shapes, and from those to a graph. [`build`] makes them of layers as a recipe has them.
+//! Networks as steps with all their shapes, and from those to a graph. [`build`] makes them of layers as a recipe has them;
+//! [`attention`] is what pixels of an image, or places of a sequence, see of each other.
 
+pub mod attention;
 mod build;
 #[cfg(test)]
 mod tests;
@@ -31,6 +33,13 @@ pub enum Step {
     },
     /// Means of neighbouring pixels, or where the window goes up, pixels that are repeated.
     Pool(ConvGeometry),
+    /// Of queries, keys and values of each pixel what it sees of all pixels: see [`attention::attend`].
+    Attention {
+        /// Heads.
+        heads: usize,
+        /// Pixels of the image.
+        pixels: usize,
+    },
     /// In training, this share of the numbers is left out.
     Dropout(f32),
     /// A residual block begins, perhaps within another: what is here, or what this map makes of it, is added to what the
@@ -72,22 +81,44 @@ pub enum MapKind {
         /// Pixels of the image; numbers of an example are the channels of one pixel.
         pixels: usize,
     },
+    /// The same dense map of every pixel, of so many.
+    Pixels(usize),
+    /// Layer normalisation of the channels of every pixel by itself, of so many.
+    PixelNorm(usize),
+    /// What is added to every pixel; its inputs are the pixels, its outputs their channels.
+    Positions,
+}
+
+impl MapKind {
+    /// Whether its tensor is a matrix of weights with the bias as its last row.
+    pub fn is_affine(self) -> bool {
+        matches!(self, Self::Dense { .. } | Self::Conv(_) | Self::Pixels(_))
+    }
+
+    /// Whether its tensor is a scale and a shift.
+    pub fn is_norm(self) -> bool {
+        matches!(self, Self::Norm { .. } | Self::PixelNorm(_))
+    }
 }
 
 impl Map {
-    /// The shape of its parameter: a row for each input, through each tap, and the bias; of a normalisation scale and shift.
+    /// The shape of its parameter: a row for each input, through each tap, and the bias; of a normalisation scale and shift; of
+    /// positions a row for each.
     pub fn shape(&self) -> Shape {
         match self.kind {
-            MapKind::Dense { .. } | MapKind::Conv(_) => Shape::new(&[self.taps() * self.inputs + 1, self.outputs]),
-            MapKind::Norm { .. } => Shape::new(&[2, self.outputs]),
+            MapKind::Dense { .. } | MapKind::Conv(_) | MapKind::Pixels(_) => {
+                Shape::new(&[self.taps() * self.inputs + 1, self.outputs])
+            }
+            MapKind::Norm { .. } | MapKind::PixelNorm(_) => Shape::new(&[2, self.outputs]),
+            MapKind::Positions => Shape::new(&[self.inputs, self.outputs]),
         }
     }
 
     /// Factors that an input and an output have: one for each tap of a convolution.
     pub fn taps(&self) -> usize {
         match self.kind {
-            MapKind::Dense { .. } | MapKind::Norm { .. } => 1,
             MapKind::Conv(window) => window.taps(),
+            _ => 1,
         }
     }
 
@@ -100,7 +131,32 @@ impl Map {
                 let moments = graph.add(Op::GroupMoments { x, channels: self.outputs, groups })?;
                 graph.add(Op::GroupNorm { x, w, moments })
             }
+            MapKind::Pixels(pixels) => {
+                let rows = graph.shape(x).rows();
+                let x = in_rows(graph, x, [rows * pixels, self.inputs])?;
+                let y = graph.add(Op::Affine { x, w })?;
+                graph.reshape(y, &[rows, pixels * self.outputs])
+            }
+            MapKind::PixelNorm(pixels) => {
+                let rows = graph.shape(x).rows();
+                let x = in_rows(graph, x, [rows * pixels, self.outputs])?;
+                let moments = graph.add(Op::GroupMoments { x, channels: self.outputs, groups: 1 })?;
+                let y = graph.add(Op::GroupNorm { x, w, moments })?;
+                graph.reshape(y, &[rows, pixels * self.outputs])
+            }
+            MapKind::Positions => {
+                let w = graph.as_row(w)?;
+                graph.map([x, w], |[x, w]| x + w)
+            }
         }
+    }
+}
+
+/// A tensor in other extents; where it is another one in other extents, and that has these, that one.
+fn in_rows(graph: &mut Graph, x: Id, extents: [usize; 2]) -> Result<Id> {
+    match *graph.op(x) {
+        Op::Reshape { x, .. } if graph.shape(x) == Shape::new(&extents) => Ok(x),
+        _ => graph.reshape(x, &extents),
     }
 }
 
@@ -130,6 +186,7 @@ pub fn maps(steps: &[Step]) -> impl Iterator<Item = &Map> {
         | Step::Class(_)
         | Step::NchwNhwc { .. }
         | Step::Pool(_)
+        | Step::Attention { .. }
         | Step::Dropout(_)
         | Step::Begin(None)
         | Step::End => None,
@@ -150,7 +207,20 @@ pub fn apply(graph: &mut Graph, x: Id, steps: &[Step], weights: &[Id], class: Op
     for step in steps {
         h = match step {
             Step::Map(here) => map(graph, h, here)?,
-            Step::Activation(kind) => graph.add(Op::Activation { x: h, kind: *kind })?,
+            // Beside what it follows, where that is only written in other extents.
+            Step::Activation(kind) => match *graph.op(h) {
+                Op::Reshape { x, shape } => {
+                    let x = graph.add(Op::Activation { x, kind: *kind })?;
+                    graph.add(Op::Reshape { x, shape })?
+                }
+                _ => graph.add(Op::Activation { x: h, kind: *kind })?,
+            },
+            Step::Attention { heads, pixels } => {
+                let (rows, wide) = (graph.shape(h).rows(), graph.shape(h).columns());
+                let x = in_rows(graph, h, [rows * pixels, wide / pixels])?;
+                let seen = attention::attend(graph, x, *pixels, *heads, attention::Mask::None)?;
+                graph.reshape(seen, &[rows, wide / 3])?
+            }
             Step::NchwNhwc { channels, to_pixels } => {
                 graph.add(Op::NchwNhwc { x: h, channels: *channels, to_pixels: *to_pixels })?
             }
@@ -207,6 +277,7 @@ pub fn describe(steps: &[Step]) -> Vec<String> {
             let kind = if window.up { "upsample" } else { "avg-pool" };
             Some(format!("{kind} {from_high}x{from_wide} to {high}x{wide}"))
         }
+        Step::Attention { heads, pixels } => Some(format!("attention of {pixels} pixels by {heads} heads")),
         Step::Dropout(rate) => Some(format!("dropout {rate}")),
         Step::Begin(None) => Some("residual {".into()),
         Step::Begin(Some(skip)) => Some(format!("residual {} {{", describe_map(skip))),
@@ -235,5 +306,8 @@ fn describe_map(map: &Map) -> String {
         }
         MapKind::Norm { groups: 1, .. } => "layer-norm".into(),
         MapKind::Norm { groups, .. } => format!("group-norm {groups}"),
+        MapKind::Pixels(pixels) => format!("each of {pixels} pixels {inputs} to {outputs}"),
+        MapKind::PixelNorm(_) => "pixel-norm".into(),
+        MapKind::Positions => format!("positions of {inputs} pixels"),
     }
 }

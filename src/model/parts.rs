@@ -18,6 +18,10 @@ pub struct Tensor {
 pub enum Start {
     /// The same everywhere.
     Constant(f32),
+    /// A scale of 1 and a shift of 0, [2, channels].
+    Norm,
+    /// Numbers that are added in each place, [places, channels].
+    Positions,
     /// Normal deviates around 0 with this standard deviation.
     Normal(f32),
     /// Uniform numbers from minus this one to it.

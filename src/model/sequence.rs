@@ -8,11 +8,15 @@
 //! at each step. In training, tokens before are left out at random ([`ModelConfig::word_dropout`]) and shown as unknown, so that
 //! the decoder cannot do without the latents (section 3.2 there).
 //!
+//! In place of recurrent layers there may be attention ([`Cell::Transformer`]): `sequence/transformer.rs`.
+//!
 //! Everything else is that of other variational autoencoders: posteriors, priors, objectives, importance weights.
 //!
 //! Letters: B examples of the batch, K samples of each, R = B·K rows, T places of an example, V tokens of the vocabulary, E numbers
 //! of an embedding ([`ModelConfig::embedding`]), H units of a layer, each with G gates and S
 //! numbers of state ([`Cell`]), Z latents.
+
+mod transformer;
 
 use super::family::{Family, phases};
 use super::network::{Map, MapKind, Step};
@@ -67,6 +71,9 @@ pub(super) fn tensors(model: &Model) -> Vec<Tensor> {
         return vec![];
     }
     let (config, vocabulary) = (&model.config, model.vocabulary());
+    if config.cell == Cell::Transformer {
+        return transformer::tensors(config, model.width, vocabulary);
+    }
     let decoder = decoder_widths(config);
     let embedding =
         |name: &str| Tensor::new(format!("{name}.embedding"), &[vocabulary, config.embedding], Start::Normal(1.0));
@@ -132,14 +139,15 @@ impl Model {
         if let Source::Tokens(count) = self.source { count } else { 0 }
     }
 
-    /// The widths of the recurrent layers of the decoder.
+    /// The widths of the recurrent layers of the decoder, or within its blocks.
     pub fn decoder_units(&self) -> Vec<usize> {
         decoder_widths(&self.config)
     }
 
     /// The numbers that the decoder remembers from one token to the next.
     pub fn decoder_state(&self) -> usize {
-        state_width(&self.config)
+        // The tokens so far, and how many.
+        if self.config.cell == Cell::Transformer { self.width + 1 } else { state_width(&self.config) }
     }
 
     /// What reads the units of the last layer: of the encoder the heads of the posterior, of the decoder logits.
@@ -148,7 +156,10 @@ impl Model {
             vec![Step::Map(Map { name: name.into(), inputs, outputs, kind: MapKind::Dense { from: None, to: None } })]
         };
         let config = &self.config;
-        let last = |widths: &[usize]| widths.last().copied().unwrap_or(0);
+        let last = |widths: &[usize]| match config.cell {
+            Cell::Gru | Cell::Lstm => widths.last().copied().unwrap_or(0),
+            Cell::Transformer => config.embedding,
+        };
         let outputs = 2 * config.latent + (posterior::of(config.posterior).context)(config);
         let decoder = decoder_widths(config);
         [
@@ -158,8 +169,11 @@ impl Model {
     }
 
     /// What the last layer of the encoder is at the end of examples [B, T], [B, H]; where it reads both ways, behind it what it is at
-    /// their beginning when it came from the end, [B, 2H].
+    /// their beginning when it came from the end, [B, 2H]. Of attention it is the mean over the tokens of each, [B, E].
     pub(super) fn read_through(&self, graph: &mut Graph, networks: &Networks, x: Id) -> Result<Id> {
+        if self.config.cell == Cell::Transformer {
+            return transformer::encoded(graph, &self.config, &networks.recurrent, x);
+        }
         let parts = Parts::of(self, &networks.recurrent)?;
         let (config, cell, places) = (&self.config, self.config.cell, self.width);
         let rows = graph.shape(x).rows();
@@ -216,9 +230,14 @@ impl Model {
         let before = self.left_out(graph, before)?;
         let index = graph.reshape(before, &[rows * places])?;
         let index = graph.stop_gradient(index)?;
+        if self.config.cell == Cell::Transformer {
+            let h = transformer::decoded(graph, &self.config, &networks.recurrent, z, index)?;
+            return self.token_logits(graph, networks, h);
+        }
         let begun = self.begun(graph, networks, z)?;
         let states = self.decoded_states(graph, networks, z, index, &begun)?;
-        self.token_logits(graph, networks, &states)
+        let last = self.last_units(graph, &states)?;
+        self.token_logits(graph, networks, last)
     }
 
     /// Tokens before [R, T], some of them unknown in training.
@@ -293,11 +312,15 @@ impl Model {
         recurrent(graph, self.config.cell, gates, parts.decoder, begun)
     }
 
-    /// The logits of all tokens from the states of the decoder's layers.
-    fn token_logits(&self, graph: &mut Graph, networks: &Networks, states: &[Id]) -> Result<Id> {
-        let (steps, weights) = &networks.decoders[0];
+    /// The units of the decoder's last layer, of the states of all.
+    fn last_units(&self, graph: &mut Graph, states: &[Id]) -> Result<Id> {
         let last = *states.last().ok_or_else(|| Error::Bug("a decoder of sequences has no layer".into()))?;
-        let last = units(graph, self.config.cell, last)?;
+        units(graph, self.config.cell, last)
+    }
+
+    /// The logits of all tokens from what the decoder's last layer makes.
+    fn token_logits(&self, graph: &mut Graph, networks: &Networks, last: Id) -> Result<Id> {
+        let (steps, weights) = &networks.decoders[0];
         network::apply(graph, last, steps, weights, None)
     }
 
@@ -315,8 +338,12 @@ impl Model {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
         let z = graph.add(Op::Input { name: "z".into(), shape: Shape::new(&[batch, self.config.latent]) })?;
-        let units = self.begun(&mut graph, &networks, z)?;
-        let all = graph.concatenate(&units)?;
+        let all = if self.config.cell == Cell::Transformer {
+            transformer::begun(&mut graph, z, self.width)?
+        } else {
+            let units = self.begun(&mut graph, &networks, z)?;
+            graph.concatenate(&units)?
+        };
         graph.output(NEXT_UNITS, all);
         Ok(graph)
     }
@@ -331,10 +358,14 @@ impl Model {
         let z = input("z", &[batch, self.config.latent])?;
         let token = input(TOKEN, &[batch])?;
         let states = input(UNITS, &[batch, self.decoder_state()])?;
-        let begun = self.of_layers(&mut graph, states)?;
-        let states = self.decoded_states(&mut graph, &networks, z, token, &begun)?;
-        let logits = self.token_logits(&mut graph, &networks, &states)?;
-        let all = graph.concatenate(&states)?;
+        let [last, all] = if self.config.cell == Cell::Transformer {
+            transformer::next(&mut graph, &self.config, &networks.recurrent, [z, token, states])?
+        } else {
+            let begun = self.of_layers(&mut graph, states)?;
+            let states = self.decoded_states(&mut graph, &networks, z, token, &begun)?;
+            [self.last_units(&mut graph, &states)?, graph.concatenate(&states)?]
+        };
+        let logits = self.token_logits(&mut graph, &networks, last)?;
         graph.output(LOGITS, logits);
         graph.output(NEXT_UNITS, all);
         Ok(graph)
@@ -376,6 +407,7 @@ fn shut(graph: &mut Graph, cell: Cell, gates: Id, tokens: Id) -> Result<Id> {
     let (gate, held) = match cell {
         Cell::Gru => (1, SHUT),
         Cell::Lstm => (0, -SHUT),
+        Cell::Transformer => return Err(Error::Bug("attention has no gates".into())),
     };
     graph.map([gates, tokens], |[given, token]| {
         let column = Expr::column();

@@ -9,7 +9,6 @@
 //! Letters: a map [N + 1, M] from N inputs to M outputs, W its weights, whose last row is the bias.
 
 use super::Model;
-use super::network::MapKind;
 use super::parts::{Start, Tensor};
 use crate::error::Result;
 use crate::expr::Expr;
@@ -46,7 +45,7 @@ impl Model {
         if !self.config.discriminator_spectral {
             return vec![];
         }
-        let maps = self.discriminator().into_iter().filter(|map| !matches!(map.kind, MapKind::Norm { .. }));
+        let maps = self.discriminator().into_iter().filter(|map| map.kind.is_affine());
         maps.map(|map| Tensor::new(format!("{KEPT}.{}", map.name), &[1, map.outputs], Start::Normal(1.0))).collect()
     }
 
@@ -55,7 +54,7 @@ impl Model {
         let mut vectors = vectors.iter();
         let mut player = Player::default();
         for (map, &w) in self.discriminator().iter().zip(weights) {
-            let vector = if matches!(map.kind, MapKind::Norm { .. }) { None } else { vectors.next() };
+            let vector = if map.kind.is_affine() { vectors.next() } else { None };
             let Some(&vector) = vector else {
                 player.weights.push(w);
                 continue;

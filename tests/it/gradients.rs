@@ -219,6 +219,29 @@ fn training_agrees(
     parameters_agree(executor, id, (&start, Group::All), (&step(rows), &[Some(0), Some(1)]), apart, what);
 }
 
+/// Pixels that look at each other, with one head and several, alone and in blocks; away from where they start, or norms would scale
+/// nothing.
+fn attention_agrees(executor: &mut Executor) {
+    let list = |layers: &[&str]| Layers::words(layers).expect("they are layers");
+    let mut config = Config::default();
+    let model = &mut config.model;
+    (model.hidden, model.latent) = (vec![], 3);
+    (model.likelihood, model.sigma) = (Likelihood::Gaussian, 0.8);
+    model.encoder_layers =
+        list(&["conv 4 kernel 2 stride 2", "positions", "transformer 2 width 3", "residual {", "attention 1", "}"]);
+    model.decoder_layers =
+        list(&["dense data/2x4", "positions", "pixel-norm", "attention 4", "conv-transpose out kernel 2 stride 2"]);
+    training_agrees(executor, &config, (BATCH - 1, [1, 4, 6], 0), (0.2, STEP / 4.0), "attention");
+}
+
+#[test]
+fn the_gradient_of_attention_agrees_with_central_differences() {
+    attention_agrees(&mut cpu());
+    for mut executor in adapters(true) {
+        attention_agrees(&mut executor);
+    }
+}
+
 /// Each prior and each posterior, away from where they start: there some are N(0, 1) whatever their first layers are.
 fn parts_agree(new: &dyn Fn() -> Executor) {
     use elbo::config::{MixtureWeights, Posterior};

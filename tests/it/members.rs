@@ -72,7 +72,10 @@ fn every_member_has_the_bits_that_it_would_have_alone() {
     let gaussian = members("gaussian-learned", &[("beta", "[1,2,4]")], "5,");
     let layers = [
         ("hidden", "[]"),
-        ("encoder_layers", "[dense 12, residual {, dense 12, layer-norm, }, dropout 0.3, relu]"),
+        (
+            "encoder_layers",
+            "[dense 12, residual {, dense 12, layer-norm, }, dropout 0.3, relu, dense 2x2x4, positions, attention 2, pixel-norm]",
+        ),
         (
             "decoder_layers",
             "[dense 7x7x4, group-norm 2, relu, upsample 2, dropout 0.1, conv-transpose out kernel 2 stride 2]",

@@ -56,6 +56,7 @@ fn session_of(device: usize, folder: &Path, cell: &str) -> Session {
         ("seed", "5".into()),
         ("cell", cell.into()),
         ("bidirectional", (cell == "lstm").to_string()),
+        ("heads", "5".into()),
     ];
     let settings = settings.map(|(key, value)| (key.to_owned(), value));
     let config = config::resolve(Some("text"), &settings).expect("the settings are valid");
@@ -69,11 +70,12 @@ fn session_of(device: usize, folder: &Path, cell: &str) -> Session {
 #[test]
 fn what_is_spelled_step_by_step_is_what_training_computes_of_whole_lines() {
     let folder = tempfile::tempdir().unwrap();
-    for (device, cell) in (0..executors().len()).flat_map(|device| [(device, "gru"), (device, "lstm")]) {
+    let cells = ["gru", "lstm", "transformer"];
+    for (device, cell) in (0..executors().len()).flat_map(|device| cells.map(|cell| (device, cell))) {
         let mut session = session(device, folder.path(), cell);
         let wide = session.model.decoder_state();
-        assert_eq!(wide, if cell == "gru" { 14 } else { 28 });
         let (places, vocabulary) = (session.model.width, session.model.vocabulary());
+        assert_eq!(wide, [14, 28, places + 1][cells.iter().position(|known| *known == cell).unwrap()]);
         let examples: Vec<u32> = (0..5).collect();
         let explain = session.plan(Purpose::task(EXPLAIN, BATCH)).unwrap();
         session.set_order(&examples).unwrap();
@@ -100,6 +102,49 @@ fn what_is_spelled_step_by_step_is_what_training_computes_of_whole_lines() {
             compare(&expected, &found, ROUNDING)
                 .unwrap_or_else(|why| panic!("device {device}, {cell}, place {place}: {why}"));
         }
+    }
+}
+
+/// Attention sees nothing behind a place in the decoder and nothing behind the end in the encoder: whatever is there changes no bit.
+#[test]
+fn attention_is_blind_to_what_comes_later_and_to_padding() {
+    let folder = tempfile::tempdir().unwrap();
+    for device in 0..executors().len() {
+        let mut session = session(device, folder.path(), "transformer");
+        let (places, vocabulary) = (session.model.width, session.model.vocabulary());
+        let lines = BATCH.min(places);
+        let next = session.plan(Purpose::task(NEXT, BATCH)).unwrap();
+        let scalars = session.scalars(0, Stream::Evaluate, 0, lines);
+        let z: Vec<f32> = (0..3 * lines).map(|at| (at % 3) as f32 - 0.7).collect();
+        session.executor.write_f32(&Role::Input("z".into()), 0, &z).unwrap();
+        // Row r asks for its place r; behind it stand other tokens each time. What comes before is told apart.
+        let ask = |session: &mut Session, changed: &dyn Fn(usize, usize) -> bool| {
+            let token =
+                |row: usize, place: usize| 3 + (5 * place + usize::from(changed(row, place))) % (vocabulary - 3);
+            let state = |row: usize| (0..places).map(move |place| token(row, place) as f32).chain([row as f32]);
+            let states: Vec<f32> = (0..lines).flat_map(state).collect();
+            let tokens: Vec<f32> = (0..lines).map(|row| token(row, row) as f32).collect();
+            session.executor.write_f32(&Role::Input(TOKEN.into()), 0, &tokens).unwrap();
+            session.executor.write_f32(&Role::Input(UNITS.into()), 0, &states).unwrap();
+            session.run(next, &[scalars]).unwrap();
+            let bits = session.output(LOGITS, lines, vocabulary).unwrap().into_iter().map(f32::to_bits);
+            bits.collect::<Vec<u32>>().chunks_exact(vocabulary).map(<[u32]>::to_vec).collect::<Vec<_>>()
+        };
+        let first = ask(&mut session, &|_, _| false);
+        let later = ask(&mut session, &|row, place| place > row);
+        let earlier = ask(&mut session, &|row, place| place + 1 == row);
+        assert!(first == later, "device {device}: what comes later is seen");
+        assert!((1..lines).all(|row| first[row] != earlier[row]), "device {device}: what came before is not seen");
+        // What stands for padding in the encoder; a line has no other.
+        let examples: Vec<u32> = (0..5).collect();
+        let before = session.encode(&examples, 0).unwrap().means;
+        let slot = session.ranges().into_iter().find(|slot| slot.name == "encoder.embedding").unwrap();
+        let changed = |session: &mut Session, row: usize| {
+            session.executor.write_f32(&Role::Parameters, slot.offset + 5 * row, &[9.0, -3.0, 7.0, 2.0, -8.0]).unwrap();
+            session.encode(&examples, 0).unwrap().means
+        };
+        assert!(changed(&mut session, 0) == before, "device {device}: padding is seen");
+        assert!(changed(&mut session, 1) != before, "device {device}: the end is not seen");
     }
 }
 
@@ -404,4 +449,32 @@ fn text_of_a_table_and_documents_in_windows_are_trained_on() {
     ] {
         elbo(folder, command).failed(code, culprit);
     }
+}
+
+/// Attention in place of recurrent layers is trained, goes on, stands beside another model and is asked like these.
+#[test]
+fn a_run_of_text_with_attention_is_asked_goes_on_and_stands_beside_others() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path();
+    fs::write(folder.join("lines.txt"), sentences()).unwrap();
+    let set_up = format!("{SMALL} --set cell=transformer --set heads=2 --set lr=0.01");
+    elbo(folder, &format!("train --data lines.txt {set_up} --epochs 2 --seed 2 --out whole")).succeeded();
+    elbo(folder, &format!("train --data lines.txt {set_up} --epochs 1 --seed 2 --out parts")).succeeded();
+    elbo(folder, "train --resume parts --epochs 2 --adapter cpu").succeeded();
+    elbo(folder, &format!("train --data lines.txt {set_up} --epochs 2 --seeds 2,3 --out both")).succeeded();
+    let embedded = |run: &str| {
+        elbo(folder, &format!("embed {run} --out z.npy --adapter cpu")).succeeded();
+        fs::read(folder.join("z.npy")).unwrap()
+    };
+    let whole = embedded("whole");
+    assert!(whole == embedded("parts") && whole == embedded("both/member-00") && whole != embedded("both/member-01"));
+    let found = json(folder, "eval whole --samples 4");
+    assert!(found["perplexity"].as_f64().unwrap() < 20.0 && found["neg_log_px"].as_f64() < found["neg_elbo"].as_f64());
+    elbo(folder, "sample whole -n 5 --out drawn.txt --adapter cpu").succeeded();
+    assert_eq!(fs::read_to_string(folder.join("drawn.txt")).unwrap().lines().count(), 5);
+    for beam in ["", " --beam 3"] {
+        assert_eq!(json(folder, &format!("reconstruct whole -n 2{beam}"))["pairs"].as_array().unwrap().len(), 2);
+    }
+    assert_eq!(json(folder, "interpolate whole --pair 0,5 --steps 2")["lines"][0].as_array().unwrap().len(), 4);
+    elbo(folder, "score whole --samples 2 --out scores.csv --features --adapter cpu").succeeded();
 }

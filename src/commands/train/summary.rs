@@ -1,6 +1,7 @@
 //! A model in a few lines, before any time is spent on it.
 
 use crate::checkpoint;
+use crate::config::Cell;
 use crate::error::Result;
 use crate::model::{likelihood, network, objective};
 use crate::plan::Role;
@@ -97,7 +98,12 @@ fn describe_networks(session: &Session, report: &Report) -> Result<()> {
         let units =
             |widths: &[usize]| widths.iter().map(|width| format!("{cell} {width}")).collect::<Vec<_>>().join(", ");
         let (embedding, latent) = (of.embedding, of.latent);
-        let both = if of.bidirectional { " in both directions" } else { "" };
+        let both = match of.cell {
+            Cell::Transformer => format!(" by {} heads", of.heads),
+            _ if of.bidirectional => " in both directions".into(),
+            _ => String::new(),
+        };
+        let told = if of.cell == Cell::Transformer { "" } else { " and before the first" };
         report.note(&format!(
             "tokens   {} {tokens} of a vocabulary, up to {} of an example and its end",
             count(model.vocabulary() as u64),
@@ -112,7 +118,7 @@ fn describe_networks(session: &Session, report: &Report) -> Result<()> {
         ));
         let dropout = 100.0 * of.word_dropout;
         report.note(&format!(
-            "         decoder embed {embedding}, {}, the latents at each step and before the first, {dropout} % of tokens not shown",
+            "         decoder embed {embedding}, {}, the latents at each step{told}, {dropout} % of tokens not shown",
             units(&model.decoder_units())
         ));
         return Ok(());

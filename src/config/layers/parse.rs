@@ -6,8 +6,28 @@ use crate::config::{Activation, nearest};
 /// The largest kernel, stride and the most numbers or channels that a layer may have.
 const MOST: [usize; 2] = [64, 1 << 20];
 
-pub(super) const KINDS: [&str; 9] =
-    ["dense", "conv", "conv-transpose", "avg-pool", "upsample", "group-norm", "layer-norm", "dropout", "residual"];
+pub(super) const KINDS: [&str; 13] = [
+    "dense",
+    "conv",
+    "conv-transpose",
+    "avg-pool",
+    "upsample",
+    "group-norm",
+    "layer-norm",
+    "pixel-norm",
+    "positions",
+    "attention",
+    "transformer",
+    "dropout",
+    "residual",
+];
+
+/// Layers that take nothing, and what is said where they are given something.
+pub(super) const BARE: [(&str, Layer, &str); 3] = [
+    ("layer-norm", Layer::LayerNorm, "it is over all numbers of an example"),
+    ("pixel-norm", Layer::PixelNorm, "it is over the channels of each pixel"),
+    ("positions", Layer::Positions, "there are as many as pixels"),
+];
 
 pub(super) const ACTIVATIONS: [(&str, Activation); 7] = [
     ("relu", Activation::Relu),
@@ -58,6 +78,12 @@ impl Layer {
                 _ => Err(format!("is a non-linearity and takes nothing, not `{}`", rest.join(" "))),
             };
         }
+        if let Some((_, layer, why)) = BARE.iter().find(|(name, ..)| *name == kind) {
+            return match rest {
+                [] => Ok(layer.clone()),
+                _ => Err(format!("takes nothing, not `{}`: {why}", rest.join(" "))),
+            };
+        }
         match kind {
             "dense" => match rest {
                 [size] => Ok(Self::Dense { to: dense(size)? }),
@@ -93,10 +119,19 @@ impl Layer {
                 let [] = options(rest, [])?;
                 Ok(Self::GroupNorm { groups })
             }
-            "layer-norm" => match rest {
-                [] => Ok(Self::LayerNorm),
-                _ => Err(format!("takes nothing, not `{}`: it is over all numbers of an example", rest.join(" "))),
-            },
+            "attention" => {
+                let heads = number(rest, "a number of heads, such as `attention 4`")?;
+                let [] = options(rest, [])?;
+                Ok(Self::Attention { heads })
+            }
+            "transformer" => {
+                let heads = number(rest, "a number of heads, such as `transformer 4 width 256`")?;
+                let [width] = options(rest, [("width", None)])?;
+                if !(1..=MOST[1]).contains(&width) {
+                    return Err(format!("wants a width from 1 to {}", MOST[1]));
+                }
+                Ok(Self::Transformer { heads, width })
+            }
             "dropout" => {
                 let rate: Option<f32> = if rest.len() == 1 { rest[0].parse().ok() } else { None };
                 let rate = rate.filter(|rate| (0.0..1.0).contains(rate));
@@ -233,6 +268,10 @@ mod tests {
             ("upsample 2", Layer::Upsample { factor: 2 }),
             ("group-norm 8", Layer::GroupNorm { groups: 8 }),
             ("layer-norm", Layer::LayerNorm),
+            ("pixel-norm", Layer::PixelNorm),
+            ("positions", Layer::Positions),
+            ("attention 4", Layer::Attention { heads: 4 }),
+            ("transformer 4 width 256", Layer::Transformer { heads: 4, width: 256 }),
             ("dropout 0.1", Layer::Dropout { rate: 0.1 }),
             ("dropout 0", Layer::Dropout { rate: 0.0 }),
         ] {
@@ -257,7 +296,15 @@ mod tests {
             ("", "is empty"),
             ("rleu", "did you mean `relu`"),
             ("cnov 3 kernel 3", "did you mean `conv`"),
-            ("attention", "there are dense, conv, conv-transpose, avg-pool"),
+            ("recurrent", "there are dense, conv, conv-transpose, avg-pool"),
+            ("attention", "such as `attention 4`"),
+            ("attention 0", "a number of heads"),
+            ("attention 4 width 3", "knows no `width`; it takes nothing more"),
+            ("transformer 4", "wants a width"),
+            ("transformer 4 width 0", "a width from 1"),
+            ("transformer width 4", "a number of heads"),
+            ("pixel-norm 3", "takes nothing, not `3`: it is over the channels"),
+            ("positions 49", "takes nothing, not `49`: there are as many"),
             ("groupnorm 8", "did you mean `group-norm`"),
             ("avg-pool", "such as `avg-pool 2`"),
             ("avg-pool 65", "from 1 to 64"),

@@ -140,13 +140,18 @@ fn plain(table: &Table, kind: &str) -> Read<Layer> {
         words.extend([kebab(key), value(key, given)?]);
     }
     // It takes nothing: the value says that it is there.
-    if kebab(kind) == "layer-norm" && table[kind] == Value::Boolean(true) {
+    if is_bare(kind) && table[kind] == Value::Boolean(true) {
         words.remove(1);
     }
     match parse::word(&words.join(" "))? {
         Word::Layer(layer) => Ok(layer),
         Word::Begin(_) | Word::End => Err("is no layer".into()),
     }
+}
+
+/// Whether a kind of layer takes nothing.
+fn is_bare(key: &str) -> bool {
+    parse::BARE.iter().any(|(name, ..)| *name == kebab(key))
 }
 
 /// A value as a word.
@@ -156,7 +161,7 @@ fn value(key: &str, value: &Value) -> Read<String> {
         // In powers of ten where digits would fill the screen.
         Value::Float(number) if number.abs() < 1e15 => Some(number.to_string()),
         Value::Float(number) => Some(format!("{number:e}")),
-        Value::Boolean(given) => Some(given.to_string()).filter(|_| kebab(key) == "layer-norm"),
+        Value::Boolean(given) => Some(given.to_string()).filter(|_| is_bare(key)),
         Value::String(word) => Some(word.clone()).filter(|word| !word.contains(char::is_whitespace)),
         // Height, width and channels.
         Value::Array(sides) if kebab(key) == "dense" => {

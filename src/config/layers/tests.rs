@@ -30,6 +30,11 @@ fn words_and_tables_say_the_same() {
         ("[{ conv_transpose = 8, kernel = 3 }]", &["conv-transpose 8 kernel 3"]),
         ("[{ avg-pool = 3, stride = 2 }, { upsample = 2 }]", &["avg-pool 3 stride 2", "upsample 2"]),
         ("[{ group-norm = 8 }, \"layer-norm\", { layer-norm = true }]", &["group-norm 8", "layer-norm", "layer-norm"]),
+        (
+            "[{ pixel-norm = true }, { positions = true }, { attention = 4 }, { transformer = 2, width = 64 }]",
+            &["pixel-norm", "positions", "attention 4", "transformer 2 width 64"],
+        ),
+        ("[{ pixel_norm = true }, { width = 64, transformer = 2 }]", &["pixel-norm", "transformer 2 width 64"]),
         ("[{ dropout = 0.1 }]", &["dropout 0.1"]),
         ("[{ residual = [\"silu\", \"dense 3\"] }, \"relu\"]", &["residual {", "silu", "dense 3", "}", "relu"]),
         (
@@ -53,6 +58,7 @@ fn what_is_written_is_read_back() {
         "[{ dense = 256 }, \"relu\", { dense = \"7x5x64\" }, { dense = \"data/4x64\" }, { dense = \"out\" }]",
         "[{ conv = 16, kernel = 3 }, { conv-transpose = \"out\", kernel = 3, stride = 2, padding = 1, output-padding = 1 }]",
         "[{ avg-pool = 2 }, { avg-pool = 3, stride = 2 }, { upsample = 2 }, { group-norm = 8 }, \"layer-norm\"]",
+        "[\"positions\", { residual = [\"pixel-norm\", { attention = 4 }] }, { layers = [{ transformer = 2, width = 64 }], repeat = 2 }]",
         "[{ dropout = 0.1 }, { dropout = 0.0 }, { dropout = 0.333333343 }]",
         "[{ residual = [\"silu\", { residual = [\"relu\"] }], skip = { conv = 4, kernel = 1, stride = 2 }, repeat = 3, name = \"a\" }]",
         "[{ layers = [\"gelu\"], repeat = 2 }, { layers = [\"softplus\"] }]",
@@ -124,6 +130,22 @@ fn what_is_wrong_is_named_by_its_place_in_one_line() {
             "layers[0] `{ dense = 1000000000000000000000000000000000000000000000000…` wants a size such as 256, 7x7x64 (height x width x channels), data/4x64 or out, not `1e300`",
         ),
         ("[{ dense = 3, conv = 4 }]", "layers[0] `{ conv = 4, dense = 3 }` is `conv` and `dense` at once"),
+        ("[{ positions = 49 }]", "layers[0] `{ positions = 49 }` takes nothing, not `49`"),
+        ("[{ positions = false }]", "layers[0] `{ positions = false }` takes nothing, not `false`"),
+        ("[{ attention = 2.5 }]", "layers[0] `{ attention = 2.5 }` wants a number of heads, such as `attention 4`"),
+        (
+            "[{ attention = 4, heads = 4 }]",
+            "layers[0] `{ attention = 4, heads = 4 }` knows no `heads`; it takes nothing more",
+        ),
+        ("[{ transformer = 4 }]", "layers[0] `{ transformer = 4 }` wants a width, such as `width 3`"),
+        (
+            "[{ transformer = 4, widht = 64 }]",
+            "layers[0] `{ transformer = 4, widht = 64 }` knows no `widht`; did you mean `width`?",
+        ),
+        (
+            "[{ transformer = 4, width = 64, repeat = 2 }]",
+            "layers[0] `{ repeat = 2, transformer = 4, width = 64 }` has no `repeat`, which is for blocks: put it into one",
+        ),
         ("[{ layer-norm = 3 }]", "layers[0] `{ layer-norm = 3 }` takes nothing, not `3`"),
         (
             "[\"relu\", { residual = [\"silu\", \"cnov 3 kernel 3\"] }]",

@@ -41,6 +41,12 @@ impl<'a> Entry<'a> {
         match layer {
             Layer::Activation(kind) => Self::Word(word(*kind).into()),
             Layer::LayerNorm => Self::Word("layer-norm".into()),
+            Layer::PixelNorm => Self::Word("pixel-norm".into()),
+            Layer::Positions => Self::Word("positions".into()),
+            Layer::Attention { heads } => Self::Table(vec![("attention", number(*heads))]),
+            Layer::Transformer { heads, width } => {
+                Self::Table(vec![("transformer", number(*heads)), ("width", number(*width))])
+            }
             Layer::Dense { to } => Self::Table(vec![("dense", size(*to))]),
             Layer::Conv(conv) => Self::Table(convolution("conv", conv, 0)),
             Layer::ConvTranspose { conv, output_padding } => {

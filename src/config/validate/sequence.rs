@@ -1,7 +1,7 @@
 //! What is allowed of models of sequences.
 
 use super::{MAX_WIDTH, check, count, fraction};
-use crate::config::{Condition, Config, Likelihood, Norm, Prior, Scale};
+use crate::config::{Cell, Condition, Config, Likelihood, Norm, Prior, Scale};
 use crate::error::Result;
 
 /// The most units of a recurrent layer: of so many a workgroup of any device remembers four rows.
@@ -18,16 +18,25 @@ pub(super) fn check_sequence(config: &Config) -> Result<()> {
     count("data.length", data.length, 1..=MAX_LENGTH)?;
     count("data.grid", data.grid, 1..=MAX_GRID)?;
     count("model.embedding", model.embedding, 1..=MAX_WIDTH)?;
+    count("model.heads", model.heads, 1..=MAX_WIDTH)?;
     fraction("model.word_dropout", model.word_dropout)?;
     if model.likelihood != Likelihood::Tokens {
         return Ok(());
     }
     let with = "with model.likelihood = tokens";
+    let recurs = model.cell != Cell::Transformer;
     for (key, widths, wanted) in [("model.hidden", &model.hidden, true), ("model.decoder", &model.decoder, false)] {
         let recurrent = format!("the units of recurrent layers {with}, one layer at least");
         check(!widths.is_empty() || !wanted, key, &"[]", &recurrent)?;
         let most = format!("widths up to {MAX_UNITS} {with}");
-        check(widths.iter().all(|&width| width <= MAX_UNITS), key, &format!("{widths:?}"), &most)?;
+        check(!recurs || widths.iter().all(|&width| width <= MAX_UNITS), key, &format!("{widths:?}"), &most)?;
+    }
+    if !recurs {
+        let by = "with model.cell = transformer";
+        let sees = format!("false {by}, which sees all of a line");
+        check(!model.bidirectional, "model.bidirectional", &model.bidirectional, &sees)?;
+        let of = format!("a divisor of model.embedding, which is {}, {by}: heads share its numbers", model.embedding);
+        check(model.embedding.is_multiple_of(model.heads), "model.heads", &model.heads, &of)?;
     }
     for (key, layers) in
         [("model.encoder_layers", &model.encoder_layers), ("model.decoder_layers", &model.decoder_layers)]

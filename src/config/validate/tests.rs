@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::Cell;
 
 #[test]
 fn every_value_out_of_range_is_a_usage_error_that_names_key_and_value() {
@@ -117,6 +118,13 @@ fn every_value_out_of_range_is_a_usage_error_that_names_key_and_value() {
         ("data.grid", "97", |c| c.data.grid = 97),
         ("model.embedding", "0", |c| c.model.embedding = 0),
         ("model.word_dropout", "1", |c| c.model.word_dropout = 1.0),
+        ("model.heads", "0", |c| c.model.heads = 0),
+        ("model.heads", "3", |c| {
+            (c.model.likelihood, c.model.cell, c.model.heads) = (Likelihood::Tokens, Cell::Transformer, 3);
+        }),
+        ("model.bidirectional", "true", |c| {
+            (c.model.likelihood, c.model.cell, c.model.bidirectional) = (Likelihood::Tokens, Cell::Transformer, true);
+        }),
         ("model.hidden", "[2000]", |c| (c.model.likelihood, c.model.hidden) = (Likelihood::Tokens, vec![2000])),
         ("model.decoder", "[9, 2000]", |c| (c.model.likelihood, c.model.decoder) = (Likelihood::Tokens, vec![9, 2000])),
         ("model.hidden", "[]", |c| (c.model.likelihood, c.model.hidden) = (Likelihood::Tokens, vec![])),

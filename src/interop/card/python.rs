@@ -29,7 +29,7 @@ impl Body {
             match step {
                 Step::Map(map) if Some(at) == last => {
                     body.turn(x, &mut layout, wants_image(map.kind));
-                    let flat = if matches!(map.kind, MapKind::Conv(_)) { ".flatten(1)" } else { "" };
+                    let flat = if wants_image(map.kind) == Some(true) { ".flatten(1)" } else { "" };
                     body.head = call(map, x) + flat;
                     break;
                 }
@@ -52,6 +52,13 @@ impl Body {
                 Step::Pool(window) => {
                     body.turn(x, &mut layout, Some(true));
                     body.line(&format!("{x} = {}", pool(window, x)));
+                }
+                Step::Attention { heads, .. } => {
+                    body.line(&format!(
+                        "q, k, v = (part.unflatten(1, ({heads}, -1)).flatten(3).transpose(2, 3) for part in {x}.chunk(3, 1))"
+                    ));
+                    let seen = "F.scaled_dot_product_attention(q, k, v).transpose(2, 3)";
+                    body.line(&format!("{x} = {seen}.reshape(len({x}), -1, *{x}.shape[2:])"));
                 }
                 Step::Begin(skip) => {
                     // What is kept has to lie as what is added to it.
@@ -112,7 +119,7 @@ enum Layout {
 fn wants_image(kind: MapKind) -> Option<bool> {
     match kind {
         MapKind::Dense { .. } => Some(false),
-        MapKind::Conv(_) => Some(true),
+        MapKind::Conv(_) | MapKind::Pixels(_) | MapKind::PixelNorm(_) | MapKind::Positions => Some(true),
         MapKind::Norm { pixels, .. } => (pixels > 1).then_some(true),
     }
 }
@@ -138,6 +145,11 @@ fn call(map: &Map, x: &str) -> String {
         }
         // With one group it is layer normalisation.
         MapKind::Norm { groups, .. } => format!("F.group_norm({x}, {groups}, *parameters(\"NAME\"))"),
+        MapKind::Pixels(_) => format!("F.linear({x}.movedim(1, -1), *parameters(\"NAME\")).movedim(-1, 1)"),
+        MapKind::PixelNorm(_) => {
+            format!("F.layer_norm({x}.movedim(1, -1), {x}.shape[1:2], *parameters(\"NAME\")).movedim(-1, 1)")
+        }
+        MapKind::Positions => format!("{x} + tensors[\"NAME.weight\"].T.unflatten(1, {x}.shape[2:])"),
     }
 }
 

@@ -205,7 +205,7 @@ impl File<'_> {
         self.node("Reshape", &[x, &shape], &[name]);
     }
 
-    fn transpose(&mut self, x: &str, order: &[usize], name: &str) {
+    pub(super) fn transpose(&mut self, x: &str, order: &[usize], name: &str) {
         self.part(NODE, proto::node("Transpose", name, &[x], &[name], vec![proto::list("perm", order)]));
     }
 }

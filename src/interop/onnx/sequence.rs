@@ -231,6 +231,7 @@ impl Sequence<'_> {
                     "GRU"
                 }
                 Cell::Lstm => "LSTM",
+                Cell::Transformer => return Err(Error::Bug("attention is no recurrent layer".into())),
             };
             if directions == 2 {
                 attributes.push(proto::word("direction", "bidirectional"));
@@ -259,6 +260,7 @@ impl Sequence<'_> {
         let order: &[usize] = match cell {
             Cell::Gru => &[1, 0, 2],
             Cell::Lstm => &[0, 3, 1, 2],
+            Cell::Transformer => return Err(Error::Bug("attention has no gates".into())),
         };
         let [mut w, mut r, mut b] = [vec![], vec![], vec![]];
         for suffix in &["", "_reverse"][..directions] {

@@ -46,11 +46,11 @@ pub static KERNEL: Kernel = Kernel {
     family: crate::kernels::Family::Alone,
 };
 
-/// The constant that stands for a cell.
+/// The constant that stands for a cell. A transformer does not recur and is never here: it stands where the last of them does.
 pub fn code(cell: Cell) -> u32 {
     match cell {
         Cell::Gru => 0,
-        Cell::Lstm => 1,
+        Cell::Lstm | Cell::Transformer => 1,
     }
 }
 
@@ -63,7 +63,7 @@ pub(super) fn cell(code: u32) -> Cell {
 pub fn kept(cell: Cell) -> usize {
     match cell {
         Cell::Gru => 4,
-        Cell::Lstm => 6,
+        Cell::Lstm | Cell::Transformer => 6,
     }
 }
 
@@ -124,7 +124,7 @@ fn cpu(call: Call) {
                         next[unit] = (1.0 - z) * n + z * state[unit];
                         vec![r, z, n, q]
                     }
-                    Cell::Lstm => {
+                    Cell::Lstm | Cell::Transformer => {
                         let [i, f, o] = [0, 1, 3].map(|gate| exact_sigmoid(sum(gate)));
                         let (g, old) = (sum(2).tanh(), state[width + unit]);
                         next[width + unit] = f * old + i * g;
@@ -180,7 +180,7 @@ fn fast(call: Call) {
             let (gates, y) = (&gates[place * wide..][..wide], &mut y[place * all..][..all]);
             match cell {
                 Cell::Gru => gated_units(gates, sums, bias, &old, y, kept),
-                Cell::Lstm => memory_units(gates, sums, bias, &old, y, kept),
+                Cell::Lstm | Cell::Transformer => memory_units(gates, sums, bias, &old, y, kept),
             }
         }
     }

@@ -95,7 +95,7 @@ fn cpu(call: Call) {
                             .for_each(|(at, (a, b))| put(at, a, b));
                         behind[unit] = d * z;
                     }
-                    Cell::Lstm => {
+                    Cell::Lstm | Cell::Transformer => {
                         let [i, f, g, o, old, bounded] = [0, 1, 2, 3, 4, 5].map(number);
                         let dc = made(1) + d * o * (1.0 - bounded * bounded);
                         let [di, df] = [dc * g * i * (1.0 - i), dc * old * f * (1.0 - f)];
@@ -144,7 +144,7 @@ fn fast(call: Call) {
                 Cell::Gru => {
                     gated_units([dy, old], kept, &mut room, [d_gates, &mut d_hidden[place * wide..][..wide], past]);
                 }
-                Cell::Lstm => memory_units(dy, kept, &mut room, d_gates, past),
+                Cell::Lstm | Cell::Transformer => memory_units(dy, kept, &mut room, d_gates, past),
             }
         }
         let given = if cell == Cell::Lstm { &*d_gates } else { &*d_hidden };

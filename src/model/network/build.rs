@@ -332,6 +332,14 @@ impl<'a> Network<'a> {
             }
             Layer::GroupNorm { groups } => self.norm(groups, before)?,
             Layer::LayerNorm => self.norm(1, before)?,
+            Layer::PixelNorm => self.pixel_norm(before)?,
+            Layer::Positions => {
+                let [height, width, channels] = self.image(before)?;
+                let map = self.map(height * width, channels, MapKind::Positions);
+                self.steps.push(Step::Map(map));
+            }
+            Layer::Attention { heads } => self.attention(heads, before)?,
+            Layer::Transformer { heads, width } => self.transformer(heads, width, before)?,
             Layer::Block(_) => return Err("is a block".into()),
         }
         Ok(())
@@ -459,6 +467,64 @@ impl<'a> Network<'a> {
         }
         let map = self.map(channels, channels, MapKind::Norm { groups, pixels });
         self.steps.push(Step::Map(map));
+        Ok(())
+    }
+
+    fn pixel_norm(&mut self, before: &str) -> Checked<()> {
+        let [height, wide, channels] = self.image(before)?;
+        if channels == 1 {
+            return Err(format!("would leave nothing of {}, which is {before}: a pixel is one number", self.at));
+        }
+        let map = self.map(channels, channels, MapKind::PixelNorm(height * wide));
+        self.steps.push(Step::Map(map));
+        Ok(())
+    }
+
+    /// The same map of every pixel.
+    fn of_pixels(&mut self, outputs: usize, before: &str) -> Checked<()> {
+        let [height, wide, channels] = self.image(before)?;
+        let image = bearable([height, wide], outputs)?;
+        let map = self.map(channels, outputs, MapKind::Pixels(height * wide));
+        self.steps.push(Step::Map(map));
+        self.at = Between::Image(image);
+        Ok(())
+    }
+
+    /// Queries, keys and values of every pixel, what each sees, and a map of that.
+    fn attention(&mut self, heads: usize, before: &str) -> Checked<()> {
+        let [height, wide, channels] = self.image(before)?;
+        let (pixels, at) = (height * wide, self.at);
+        if !channels.is_multiple_of(heads) {
+            return Err(format!("wants channels that are a multiple of its {heads} heads, and {before} gives {at}"));
+        }
+        if pixels == 1 {
+            return Err(format!("has nothing to look at in {at}, which is {before}: there is one pixel"));
+        }
+        let numbers = pixels.checked_mul(pixels).and_then(|pairs| pairs.checked_mul(heads));
+        if numbers.is_none_or(|numbers| numbers > MAX_NUMBERS) {
+            return Err(format!(
+                "looks from every pixel of {at}, which is {before}, at every other with {heads} heads: up to {MAX_NUMBERS} such \
+                 looks are possible; let a convolution with a stride make fewer pixels"
+            ));
+        }
+        self.of_pixels(3 * channels, before)?;
+        self.steps.push(Step::Attention { heads, pixels });
+        self.at = at;
+        self.of_pixels(channels, before)
+    }
+
+    /// x + attention(norm(x)), and of that y + map(GELU(map(norm(y)))).
+    fn transformer(&mut self, heads: usize, width: usize, before: &str) -> Checked<()> {
+        let [.., channels] = self.image(before)?;
+        self.steps.push(Step::Begin(None));
+        self.pixel_norm(before)?;
+        self.attention(heads, before)?;
+        self.steps.extend([Step::End, Step::Begin(None)]);
+        self.pixel_norm(before)?;
+        self.of_pixels(width, before)?;
+        self.steps.push(Step::Activation(Activation::GeluErf));
+        self.of_pixels(channels, before)?;
+        self.steps.push(Step::End);
         Ok(())
     }
 

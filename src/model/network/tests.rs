@@ -81,6 +81,54 @@ fn blocks_norms_and_pixels_are_given_their_shapes_too() {
     assert_eq!(describe(&found)[2..6], ["dropout 0.5", "}", "dense 5 to 1x2x3", "upsample 1x2 to 2x4"]);
 }
 
+#[test]
+fn attention_is_steps_of_every_pixel() {
+    let layers = ["conv 4 kernel 4 stride 4", "positions", "transformer 2 width 9", "attention 4", "pixel-norm"];
+    let found = encoder(&config(&layers, &[]), [3, 8, 12]).unwrap();
+    let expected = [
+        ("encoder.0", vec![3 * 16 + 1, 4]),
+        ("encoder.1", vec![6, 4]),
+        ("encoder.2", vec![2, 4]),
+        ("encoder.3", vec![5, 12]),
+        ("encoder.4", vec![5, 4]),
+        ("encoder.5", vec![2, 4]),
+        ("encoder.6", vec![5, 9]),
+        ("encoder.7", vec![10, 4]),
+        ("encoder.8", vec![5, 12]),
+        ("encoder.9", vec![5, 4]),
+        ("encoder.10", vec![2, 4]),
+        ("encoder.head", vec![6 * 4 + 1, 10]),
+    ];
+    assert_eq!(shapes(&found), expected);
+    let words = describe(&found);
+    let block = [
+        "positions of 6 pixels",
+        "residual {",
+        "pixel-norm",
+        "each of 6 pixels 4 to 12",
+        "attention of 6 pixels by 2 heads",
+        "each of 6 pixels 4 to 4",
+        "}",
+        "residual {",
+        "pixel-norm",
+        "each of 6 pixels 4 to 9",
+        "geluerf",
+        "each of 6 pixels 9 to 4",
+        "}",
+    ];
+    assert_eq!(words[1..14], block);
+    // A map of every pixel and what follows it stand beside each other, so that one step computes both.
+    let mut graph = Graph::new(2);
+    let x = graph.add(Op::Input { name: "x".into(), shape: Shape::new(&[2, 3 * 96]) }).unwrap();
+    let weights = declare(&mut graph, &found).unwrap();
+    apply(&mut graph, x, &found, &weights, None).unwrap();
+    let beside = |id: Id| match *graph.op(id) {
+        Op::Activation { x, .. } => Some(matches!(graph.op(x), Op::Affine { .. })),
+        _ => None,
+    };
+    assert_eq!(graph.ids().filter_map(beside).collect::<Vec<_>>(), [true]);
+}
+
 /// Blocks within blocks, repeated ones and named ones: each map has a tensor of its own.
 #[test]
 fn blocks_nest_repeat_and_have_names() {
@@ -254,6 +302,38 @@ fn shapes_that_do_not_meet_name_both_layers_and_both_shapes() {
             &[],
             [1, 28, 28],
             &["encoder_layers[1].residual[1].residual[0] `avg-pool 27`", "26x26x8, which is what the block is given"],
+        ),
+        (
+            &["conv 8 kernel 4 stride 4", "relu", "attention 3"],
+            &[],
+            [1, 28, 28],
+            &["encoder_layers[2] `attention 3`", "multiple of its 3 heads", "`relu` before it gives 7x7x8"],
+        ),
+        (
+            &["conv 8 kernel 4 stride 4", "transformer 5 width 9"],
+            &[],
+            [1, 28, 28],
+            &["encoder_layers[1] `transformer 5 width 9`", "multiple of its 5 heads", "7x7x8"],
+        ),
+        (
+            &["dense 16", "attention 4"],
+            &[],
+            [1, 28, 28],
+            &[
+                "encoder_layers[1] `attention 4` wants an image",
+                "`dense 16` before it gives 16 numbers",
+                "dense 7x7x64",
+            ],
+        ),
+        (&["transformer 4 width 9"], &[], [1, 1, 36], &["encoder_layers[0]", "wants images", "36 numbers in a row"]),
+        (&["positions"], &[], [1, 1, 36], &["encoder_layers[0] `positions` wants images", "36 numbers in a row"]),
+        (&["pixel-norm"], &[], [1, 28, 28], &["encoder_layers[0] `pixel-norm`", "nothing of 28x28x1", "one number"]),
+        (&[], &["dense 1x1x4", "attention 2"], [1, 28, 28], &["decoder_layers[1]", "1x1x4", "there is one pixel"]),
+        (
+            &["dense 128x128x2", "attention 2"],
+            &[],
+            [1, 28, 28],
+            &["encoder_layers[1] `attention 2`", "128x128x2", "67108864 such looks", "fewer pixels"],
         ),
         (&[], &["dense 1x1x4", "conv-transpose 3 kernel 2 padding 1"], [1, 28, 28], &["leaves nothing of 1x1x4"]),
     ];

@@ -91,6 +91,7 @@ impl Lowering<'_> {
                 (hidden, hidden)
             }
             Cell::Lstm => (d_gates, self.sink()),
+            Cell::Transformer => return Err(Error::Bug("attention is no recurrent layer".into())),
         };
         let views = vec![self.split(dy), before, kept, self.place(w), d_gates, written, d_begun];
         let (kernel, unit, grid) = (&recurrent_grad::KERNEL, self.unit(rows), recurrent_grad::grid(&p));

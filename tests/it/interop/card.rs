@@ -27,9 +27,97 @@ pub fn call(
             return parts(returned).into_iter().map(|part| value(part, &known, tensors)).collect();
         }
         let (name, expression) = line.trim().split_once(" = ").unwrap_or_else(|| panic!("what is `{line}`?"));
-        known.insert(name, value(expression, &known, tensors));
+        if name == "q, k, v" {
+            let heads = numbers(expression)[1] as usize;
+            assert_eq!(
+                expression,
+                format!(
+                    "(part.unflatten(1, ({heads}, -1)).flatten(3).transpose(2, 3) for part in {}.chunk(3, 1))",
+                    port(expression)
+                )
+            );
+            let seen = attention(&known[port(expression)], heads);
+            known.insert("seen", seen);
+        } else if expression.starts_with("F.scaled_dot_product_attention(q, k, v).transpose(2, 3).reshape(") {
+            let seen = known.remove("seen").expect("queries come before");
+            known.insert(name, seen);
+        } else {
+            let made = of_pixels(expression, &known, tensors).unwrap_or_else(|| value(expression, &known, tensors));
+            known.insert(name, made);
+        }
     }
     panic!("{function} returns nothing")
+}
+
+/// What a line that chunks is about.
+fn port(expression: &str) -> &str {
+    expression.rsplit_once(".chunk").and_then(|(before, _)| before.rsplit(' ').next()).expect("it is chunked")
+}
+
+/// The last three of queries, keys and values, [3C, height, width], each of which sees all pixels by so many heads.
+fn attention(x: &Matrix, heads: usize) -> Matrix {
+    let (channels, pixels) = (x.extents[0] / 3, x.extents[1] * x.extents[2]);
+    let of_head = channels / heads;
+    let row = |row: &[f64]| -> Vec<f64> {
+        let at = |part: usize, channel: usize, pixel: usize| row[(part * channels + channel) * pixels + pixel];
+        let mut made = vec![0.0; channels * pixels];
+        for (head, from) in (0..heads).flat_map(|head| (0..pixels).map(move |pixel| (head, pixel))) {
+            let own = head * of_head..(head + 1) * of_head;
+            let alike = |to: usize| own.clone().map(|c| at(0, c, from) * at(1, c, to)).sum::<f64>();
+            let shares: Vec<f64> = (0..pixels).map(|to| (alike(to) / (of_head as f64).sqrt()).exp()).collect();
+            let all: f64 = shares.iter().sum();
+            for c in own.clone() {
+                made[c * pixels + from] = (0..pixels).map(|to| shares[to] / all * at(2, c, to)).sum();
+            }
+        }
+        made
+    };
+    let values = x.values.chunks_exact(x.columns).flat_map(row).collect();
+    Matrix::of(&[channels, x.extents[1], x.extents[2]], values)
+}
+
+/// What is the same for every pixel: a dense map, a normalisation of its channels; and positions, other ones for each.
+fn of_pixels(text: &str, known: &BTreeMap<&str, Matrix>, tensors: &Tensors) -> Option<Matrix> {
+    let name = text.split('"').nth(1)?;
+    let tensor = |kind: &str| {
+        let (_, values) = &tensors[&format!("{}.{kind}", name.trim_end_matches(".weight"))];
+        values.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>()
+    };
+    let shape = |kind: &str| &tensors[&format!("{name}.{kind}")].0;
+    let image = |x: &Matrix, channels: usize, f: &dyn Fn(&dyn Fn(usize) -> f64, usize, usize) -> f64| {
+        let pixels = x.extents[1] * x.extents[2];
+        let row = |row: &[f64]| -> Vec<f64> {
+            let one = |at: usize| f(&|c| row[c * pixels + at % pixels], at / pixels, at % pixels);
+            (0..channels * pixels).map(one).collect()
+        };
+        let values = x.values.chunks_exact(x.columns).flat_map(row).collect();
+        Matrix::of(&[channels, x.extents[1], x.extents[2]], values)
+    };
+    if let Some((x, rest)) = text.split_once(" + tensors[") {
+        let (x, weight) = (&known[x], tensor("weight"));
+        assert!(rest.contains("].T.unflatten(1, "), "{text}");
+        let channels = x.extents[0];
+        return Some(image(x, channels, &|pixel, c, at| pixel(c) + weight[at * channels + c]));
+    }
+    let inside = text.strip_suffix(".movedim(-1, 1)")?;
+    let (function, rest) = inside.strip_prefix("F.")?.split_once('(')?;
+    let x = &known[rest.split_once(".movedim(1, -1), ")?.0];
+    let (weight, bias, inputs) = (tensor("weight"), tensor("bias"), x.extents[0]);
+    match function {
+        "linear" => {
+            let outputs = shape("weight")[0];
+            let sum = |pixel: &dyn Fn(usize) -> f64, o: usize| {
+                (0..inputs).map(|c| weight[o * inputs + c] * pixel(c)).sum::<f64>()
+            };
+            Some(image(x, outputs, &|pixel, o, _| sum(pixel, o) + bias[o]))
+        }
+        "layer_norm" => Some(image(x, inputs, &|pixel, c, _| {
+            let mean = (0..inputs).map(pixel).sum::<f64>() / inputs as f64;
+            let variance = (0..inputs).map(|c| (pixel(c) - mean).powi(2)).sum::<f64>() / inputs as f64;
+            (pixel(c) - mean) / (variance + 1e-5).sqrt() * weight[c] + bias[c]
+        })),
+        _ => panic!("what is `{text}`?"),
+    }
 }
 
 /// What stands between commas that are in no brackets.

@@ -111,6 +111,11 @@ impl Matrix {
 
     /// Element by element; what is smaller, a scalar or a row, is repeated.
     pub fn zip(&self, other: &Self, f: impl Fn(f64, f64) -> f64) -> Self {
+        // A number for each of several rows.
+        if other.columns == 1 && self.columns > 1 && other.extents == [1] && other.values.len() == self.rows() {
+            let values = self.values.iter().enumerate().map(|(at, &x)| f(x, other.values[at / self.columns]));
+            return Self { values: values.collect(), ..self.clone() };
+        }
         let count = self.values.len().max(other.values.len());
         let large = if self.values.len() == count { self } else { other };
         let at = |m: &Self, i: usize| m.values[i % m.values.len()];
@@ -193,6 +198,21 @@ pub fn run(file: &[u8], inputs: &[&[f32]]) -> BTreeMap<String, Vec<f64>> {
                 );
                 vec![least(&inputs[0])]
             }
+            "Slice" => {
+                let [x, starts, ends, axes] = &inputs[..] else { panic!("{} inputs", inputs.len()) };
+                let (start, end) = (starts.values[0] as usize, ends.values[0] as usize);
+                assert_eq!((axes.values[0], x.extents.len()), (1.0, 1));
+                let values = x.values.chunks_exact(x.columns).flat_map(|row| row[start..end].to_vec()).collect();
+                vec![Matrix::new(end - start, values)]
+            }
+            "ReduceMax" => {
+                assert_eq!(list(node, "axes"), [1]);
+                vec![each_row(&inputs[0], f64::NEG_INFINITY, f64::max)]
+            }
+            "ReduceSum" => {
+                assert_eq!(inputs[1].values, [1.0]);
+                vec![each_row(&inputs[0], 0.0, |sum, x| sum + x)]
+            }
             "InstanceNormalization" => vec![normalised(&inputs)],
             op => operation(op, &inputs),
         };
@@ -246,6 +266,15 @@ fn operation(op: &str, inputs: &[Matrix]) -> Vec<Matrix> {
         ("Min", [b]) => a.zip(b, f64::min),
         ("Clip", [low, high]) => a.map(|x| x.clamp(low.values[0], high.values[0])),
         ("Gemm", [weight, bias]) => product(a, weight, bias),
+        ("MatMul", [other]) if a.extents.len() == 2 && other.extents.len() == 2 && other.columns > other.extents[1] => {
+            let (&[m, k], &[_, n]) = (&a.extents[..], &other.extents[..]) else { panic!("no matrices") };
+            let pairs = a.values.chunks_exact(m * k).zip(other.values.chunks_exact(k * n));
+            let one = |(a, b): (&[f64], &[f64])| -> Vec<f64> {
+                let of = |at: usize| (0..k).map(|i| a[at / n * k + i] * b[i * n + at % n]).sum();
+                (0..m * n).map(of).collect()
+            };
+            Matrix { columns: m * n, values: pairs.flat_map(one).collect(), extents: vec![m, n] }
+        }
         ("MatMul", [weight]) => {
             let mut extents = a.extents.clone();
             let inner = std::mem::replace(extents.last_mut().expect("rows of numbers"), weight.columns);
@@ -264,6 +293,12 @@ fn operation(op: &str, inputs: &[Matrix]) -> Vec<Matrix> {
     vec![one]
 }
 
+/// One number of each row.
+fn each_row(x: &Matrix, first: f64, f: impl Fn(f64, f64) -> f64) -> Matrix {
+    assert_eq!(x.extents.len(), 1);
+    Matrix::new(1, x.values.chunks_exact(x.columns).map(|row| row.iter().copied().fold(first, &f)).collect())
+}
+
 /// The whole numbers of an attribute.
 fn list(node: &[u8], name: &str) -> Vec<usize> {
     let attribute = blobs(node, 5).into_iter().find(|attribute| texts(attribute, 1) == [name]);
@@ -274,7 +309,10 @@ fn list(node: &[u8], name: &str) -> Vec<usize> {
 fn reshape(x: &Matrix, shape: &Matrix) -> Matrix {
     assert_eq!(shape.values[0], -1.0);
     let extents: Vec<usize> = shape.values[1..].iter().map(|&n| n as usize).collect();
-    assert_eq!(extents.iter().product::<usize>(), x.extents.iter().product::<usize>(), "{extents:?}");
+    // Rows of an example come apart and together again.
+    let [of_row, before] = [extents.iter().product::<usize>(), x.columns];
+    assert!(of_row.is_multiple_of(before) || before.is_multiple_of(of_row), "{extents:?} of {:?}", x.extents);
+    assert!(x.values.len().is_multiple_of(of_row), "{extents:?} of {:?}", x.extents);
     Matrix { columns: extents.iter().product(), values: x.values.clone(), extents }
 }
 
