@@ -232,12 +232,12 @@ impl Model {
         let index = graph.stop_gradient(index)?;
         if self.config.cell == Cell::Transformer {
             let h = transformer::decoded(graph, &self.config, &networks.recurrent, z, index)?;
-            return self.token_logits(graph, networks, h);
+            return token_logits(graph, networks, h);
         }
         let begun = self.begun(graph, networks, z)?;
         let states = self.decoded_states(graph, networks, z, index, &begun)?;
         let last = self.last_units(graph, &states)?;
-        self.token_logits(graph, networks, last)
+        token_logits(graph, networks, last)
     }
 
     /// Tokens before [R, T], some of them unknown in training.
@@ -318,12 +318,6 @@ impl Model {
         units(graph, self.config.cell, last)
     }
 
-    /// The logits of all tokens from what the decoder's last layer makes.
-    fn token_logits(&self, graph: &mut Graph, networks: &Networks, last: Id) -> Result<Id> {
-        let (steps, weights) = &networks.decoders[0];
-        network::apply(graph, last, steps, weights, None)
-    }
-
     /// Latents drawn from the prior: output `z` [B, Z].
     pub(super) fn draw_latents(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
@@ -365,11 +359,17 @@ impl Model {
             let states = self.decoded_states(&mut graph, &networks, z, token, &begun)?;
             [self.last_units(&mut graph, &states)?, graph.concatenate(&states)?]
         };
-        let logits = self.token_logits(&mut graph, &networks, last)?;
+        let logits = token_logits(&mut graph, &networks, last)?;
         graph.output(LOGITS, logits);
         graph.output(NEXT_UNITS, all);
         Ok(graph)
     }
+}
+
+/// The logits of all tokens from what the decoder's last layer makes.
+fn token_logits(graph: &mut Graph, networks: &Networks, last: Id) -> Result<Id> {
+    let (steps, weights) = &networks.decoders[0];
+    network::apply(graph, last, steps, weights, None)
 }
 
 /// The most tokens of a vocabulary that are all mapped at every step, rather than those that stand in examples.

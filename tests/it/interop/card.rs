@@ -76,6 +76,9 @@ fn attention(x: &Matrix, heads: usize) -> Matrix {
     Matrix::of(&[channels, x.extents[1], x.extents[2]], values)
 }
 
+/// A number of an image by its channel and pixel, given those of the pixel that is read.
+type OfPixel<'a> = &'a dyn Fn(&dyn Fn(usize) -> f64, usize, usize) -> f64;
+
 /// What is the same for every pixel: a dense map, a normalisation of its channels; and positions, other ones for each.
 fn of_pixels(text: &str, known: &BTreeMap<&str, Matrix>, tensors: &Tensors) -> Option<Matrix> {
     let name = text.split('"').nth(1)?;
@@ -84,7 +87,7 @@ fn of_pixels(text: &str, known: &BTreeMap<&str, Matrix>, tensors: &Tensors) -> O
         values.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>()
     };
     let shape = |kind: &str| &tensors[&format!("{name}.{kind}")].0;
-    let image = |x: &Matrix, channels: usize, f: &dyn Fn(&dyn Fn(usize) -> f64, usize, usize) -> f64| {
+    let image = |x: &Matrix, channels: usize, f: OfPixel| {
         let pixels = x.extents[1] * x.extents[2];
         let row = |row: &[f64]| -> Vec<f64> {
             let one = |at: usize| f(&|c| row[c * pixels + at % pixels], at / pixels, at % pixels);
