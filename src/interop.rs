@@ -24,7 +24,7 @@ pub mod names;
 pub mod onnx;
 
 use crate::checkpoint::{Checkpoint, DataRecord, Tensor};
-use crate::config::{Cell, Condition, Config, ModelConfig};
+use crate::config::{Condition, Config, ModelConfig};
 use crate::data::table::{Column, ColumnKind};
 use crate::data::text::vocabulary::{END, FIRST, PADDING, UNKNOWN};
 use crate::error::{Error, Result};
@@ -222,9 +222,6 @@ pub fn onnx(checkpoint: &Checkpoint, run: &Path) -> Result<Vec<(String, Vec<u8>)
 fn sequence(checkpoint: &Checkpoint, run: &Path) -> Result<Vec<(String, Vec<u8>)>> {
     let model = model(checkpoint)?;
     model.need(&[Need::StandardPrior, Need::GaussianPosterior], "elbo export --format onnx")?;
-    if checkpoint.config.model.cell == Cell::Transformer {
-        return Err(Error::Usage("elbo export --format onnx: sequences by attention are not written as ONNX".into()));
-    }
     let mut files = onnx::sequence::files(checkpoint, &model)?;
     let text = checkpoint.progress.data.text.as_ref();
     let text = text.ok_or_else(|| Error::Bug("a model of sequences without a vocabulary".into()))?;

@@ -7,7 +7,7 @@ use super::onnx::sequence::{BEGIN, LENGTHS, NEXT_STATE, STATE, STEP, TOKENS, VOC
 use super::onnx::{CLASSIFIER, DECODER, ENCODER, LOG_PROBABILITIES, OPSET, PRIOR};
 use super::{CODEBOOK, CONFIG, PARAMETERS};
 use crate::checkpoint::Checkpoint;
-use crate::config::{self, Activation, Binarise, Condition, Domain, ModelConfig};
+use crate::config::{self, Activation, Binarise, Cell, Condition, Domain, ModelConfig};
 use crate::data::table::Encoding;
 use crate::data::text::vocabulary::{END, FIRST, PADDING, UNKNOWN};
 use crate::error::Result;
@@ -190,48 +190,108 @@ pub fn prior(checkpoint: &Checkpoint, run: &Path) -> String {
     card + &foot(checkpoint, run, "onnx")
 }
 
+/// What the card of a model of sequences says of its kind of network.
+struct Sequences {
+    /// Encoder and decoder.
+    network: String,
+    /// What limits T, and the files of single steps.
+    files: [String; 2],
+    /// The files that spell a sequence.
+    sessions: &'static [&'static str],
+    /// Of the spelling what stands before the loop, makes `logits` [1, V] of a place, and keeps `token` [1] for the next.
+    spelling: [String; 3],
+}
+
+impl Sequences {
+    /// Of recurrent layers.
+    fn recurrent(model: &Model) -> Self {
+        let (state, vocabulary) = (model.decoder_state(), model.vocabulary());
+        let (cell, both) =
+            (model.config.cell.word(), if model.config.bidirectional { ", in both directions" } else { "" });
+        let (hidden, decoder) = (&model.config.hidden, model.decoder_units());
+        Self {
+            network: format!("a recurrent encoder ({cell} {hidden:?}{both}) and decoder ({cell} {decoder:?})"),
+            files: [
+                String::new(),
+                format!(
+                    "- `{BEGIN}`: `z` to `{STATE}` [batch, {state}], what the decoder begins with.\n\
+                     - `{STEP}`: `z`, `{TOKEN}` [batch], the token before (at first {PADDING}), and `{STATE}` to `{LOGITS}` \
+                     [batch, {vocabulary}] of the next token and `{NEXT_STATE}`.\n"
+                ),
+            ],
+            sessions: &["encoder", "begin", "step"],
+            spelling: [
+                format!(
+                    "{STATE}, = begin.run([\"{STATE}\"], {{\"z\": mean}})\n\
+                     token, spelled = numpy.zeros(1, numpy.int64), []\n"
+                ),
+                format!(
+                    "    feed = {{\"z\": mean, \"{TOKEN}\": token, \"{STATE}\": {STATE}}}\n    \
+                     {LOGITS}, {STATE} = step.run([\"{LOGITS}\", \"{NEXT_STATE}\"], feed)\n"
+                ),
+                String::new(),
+            ],
+        }
+    }
+
+    /// Of attention: each token is spelled by the decoder of all before it.
+    fn attending(model: &Model) -> Self {
+        let (hidden, decoder) = (&model.config.hidden, model.decoder_units());
+        let (width, heads) = (model.config.embedding, model.config.heads);
+        Self {
+            network: format!(
+                "encoder and decoder of blocks of attention ({width} numbers, {heads} heads; perceptrons {hidden:?} and {decoder:?})"
+            ),
+            files: [format!(" T is {} at most, in both files.", model.width), String::new()],
+            sessions: &["encoder", "decoder"],
+            spelling: [
+                format!("so_far, spelled = numpy.zeros((1, {}), numpy.int64), []\n", model.width),
+                format!(
+                    "    # The last place is given the tokens before it; what stands in it is not looked at.\n    \
+                     feed = {{\"z\": mean, \"{TOKENS}\": so_far[:, : place + 1]}}\n    \
+                     {LOGITS} = decoder.run([\"{LOGITS}\"], feed)[0][:, -1]\n"
+                ),
+                "    so_far[:, place] = token\n".into(),
+            ],
+        }
+    }
+}
+
 /// The card of a folder with the files of a model of sequences.
 pub fn sequence(checkpoint: &Checkpoint, model: &Model, run: &Path) -> String {
     let text = checkpoint.progress.data.text.as_ref();
     let (kind, joint) =
         text.map_or(("tokens", ""), |text| (text.tokens.word(), if text.music.is_some() { " " } else { "" }));
     let (places, vocabulary, latent) = (model.width, model.vocabulary(), model.config.latent);
-    let state = model.decoder_state();
-    let (cell, both) = (model.config.cell.word(), if model.config.bidirectional { ", in both directions" } else { "" });
+    let Sequences { network, files: [limit, steps], sessions, spelling: [begin, step, keep] } =
+        if model.config.cell == Cell::Transformer { Sequences::attending(model) } else { Sequences::recurrent(model) };
     let card = format!(
-        "# {name}\n\nA variational autoencoder of sequences (Bowman et al. 2016), of up to {most} {kind} and an end: a recurrent encoder \
-         ({cell} {hidden:?}{both}) and decoder ({cell} {decoder:?}), {latent} latents.\n\n\
+        "# {name}\n\nA variational autoencoder of sequences (Bowman et al. 2016), of up to {most} {kind} and an end: {network}, \
+         {latent} latents.\n\n\
          ## Files\n\n- `{ENCODER}`: `{TOKENS}` [batch, T] and `{LENGTHS}` [batch], whole numbers (i64), to `mean` and `log_variance` \
-         [batch, {latent}] of the posterior. A sequence ends with {END}, which counts; what is behind its length is not read.\n\
+         [batch, {latent}] of the posterior. A sequence ends with {END}, which counts; what is behind its length is not read.{limit}\n\
          - `{DECODER}`: `z` [batch, {latent}] and `{TOKENS}` [batch, T] to `{LOGITS}` [batch, T, {vocabulary}]: of each place the \
-         logits of its token given z and the tokens before it.\n\
-         - `{BEGIN}`: `z` to `{STATE}` [batch, {state}], what the decoder begins with.\n\
-         - `{STEP}`: `z`, `{TOKEN}` [batch], the token before (at first {PADDING}), and `{STATE}` to `{LOGITS}` [batch, {vocabulary}] of \
-         the next token and `{NEXT_STATE}`.\n\
+         logits of its token given z and the tokens before it.\n{steps}\
          - `{VOCABULARY}`: the tokens; the first of `words` has the number {FIRST}, before these stand padding, end and unknown.\n\
          - `{CONFIG}`: everything about the model, for programs.\n\nAll are ONNX of opset {OPSET}, f32, and take any number of rows \
          at a time.\n\n## In Python\n\nA sequence is encoded and spelled again, the likeliest token in every place.\n\n\
          ```python\nimport json, numpy, onnxruntime\n\n\
-         encoder, begin, step = (onnxruntime.InferenceSession(name + \".onnx\") for name in (\"encoder\", \"begin\", \"step\"))\n\
+         {names} = (onnxruntime.InferenceSession(name + \".onnx\") for name in ({quoted}))\n\
          vocabulary = json.load(open(\"{VOCABULARY}\", encoding=\"utf-8\"))\nwords = vocabulary[\"words\"]\n\
          sequence = words[:3]\n\
          tokens = numpy.array([[words.index(word) + {FIRST} for word in sequence] + [{END}]], dtype=numpy.int64)\n\
          lengths = numpy.array([tokens.shape[1]], dtype=numpy.int64)\n\
          mean, log_variance = encoder.run([\"mean\", \"log_variance\"], {{\"{TOKENS}\": tokens, \"{LENGTHS}\": lengths}})\n\
-         {STATE}, = begin.run([\"{STATE}\"], {{\"z\": mean}})\n\
-         token, spelled = numpy.zeros(1, numpy.int64), []\n\
-         for place in range({places}):\n    \
-         feed = {{\"z\": mean, \"{TOKEN}\": token, \"{STATE}\": {STATE}}}\n    \
-         {LOGITS}, {STATE} = step.run([\"{LOGITS}\", \"{NEXT_STATE}\"], feed)\n    \
+         {begin}for place in range({places}):\n{step}    \
          {LOGITS}[:, [{PADDING}, {UNKNOWN}]] = -numpy.inf\n    \
          token = {LOGITS}.argmax(1)\n    \
          if token[0] == {END}:\n        break\n    \
-         spelled.append(words[token[0] - {FIRST}])\n\
+         spelled.append(words[token[0] - {FIRST}])\n{keep}\
          print(\"{joint}\".join(spelled))\n```\n\n",
         name = checkpoint.config.name,
         most = places - 1,
-        hidden = model.config.hidden,
-        decoder = model.decoder_units(),
+        names = sessions.join(", "),
+        quoted = sessions.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", "),
     );
     card + &foot(checkpoint, run, "onnx")
 }

@@ -445,7 +445,7 @@ impl<'a> File<'a> {
                 self.node("Mul", &[x, &gate], &[name]);
             }
             Activation::Gelu => self.gelu(x, name),
-            Activation::GeluErf => self.gelu_erf(x, name),
+            Activation::GeluErf => gelu_erf(&mut self.parts, x, name),
         }
     }
 
@@ -468,19 +468,6 @@ impl<'a> File<'a> {
         }
         self.node("Tanh", &[&part("scaled")], &[&part("tanh")]);
         self.node("Add", &[&part("tanh"), &part("unit")], &[&part("gate")]);
-        self.node("Mul", &[x, &part("gate")], &[&part("double")]);
-        self.node("Mul", &[&part("double"), &part("half")], &[name]);
-    }
-
-    /// ½x·(1 + erf(x/√2)).
-    fn gelu_erf(&mut self, x: &str, name: &str) {
-        let part = |suffix: &str| format!("{name}.{suffix}");
-        for (suffix, value) in [("root", std::f32::consts::FRAC_1_SQRT_2), ("unit", 1.0), ("half", 0.5)] {
-            self.part(INITIALIZER, proto::floats(&part(suffix), &[], &[value]));
-        }
-        self.node("Mul", &[x, &part("root")], &[&part("scaled")]);
-        self.node("Erf", &[&part("scaled")], &[&part("erf")]);
-        self.node("Add", &[&part("erf"), &part("unit")], &[&part("gate")]);
         self.node("Mul", &[x, &part("gate")], &[&part("double")]);
         self.node("Mul", &[&part("double"), &part("half")], &[name]);
     }
@@ -626,4 +613,20 @@ impl<'a> File<'a> {
         let header = proto::Header { opset: OPSET, name, doc, facts: &facts };
         proto::model(&header, self.parts)
     }
+}
+
+/// ½x·(1 + erf(x/√2)).
+fn gelu_erf(parts: &mut Vec<(u64, Message)>, x: &str, name: &str) {
+    let part = |suffix: &str| format!("{name}.{suffix}");
+    for (suffix, value) in [("root", std::f32::consts::FRAC_1_SQRT_2), ("unit", 1.0), ("half", 0.5)] {
+        parts.push((INITIALIZER, proto::floats(&part(suffix), &[], &[value])));
+    }
+    let mut node = |op: &str, inputs: &[&str], output: &str| {
+        parts.push((NODE, proto::node(op, output, inputs, &[output], vec![])));
+    };
+    node("Mul", &[x, &part("root")], &part("scaled"));
+    node("Erf", &[&part("scaled")], &part("erf"));
+    node("Add", &[&part("erf"), &part("unit")], &part("gate"));
+    node("Mul", &[x, &part("gate")], &part("double"));
+    node("Mul", &[&part("double"), &part("half")], name);
 }

@@ -477,4 +477,7 @@ fn a_run_of_text_with_attention_is_asked_goes_on_and_stands_beside_others() {
     }
     assert_eq!(json(folder, "interpolate whole --pair 0,5 --steps 2")["lines"][0].as_array().unwrap().len(), 4);
     elbo(folder, "score whole --samples 2 --out scores.csv --features --adapter cpu").succeeded();
+    elbo(folder, "export whole --format onnx --out onnx").succeeded();
+    let files = ["encoder.onnx", "decoder.onnx", "vocabulary.json", "config.json", "README.md", "step.onnx"];
+    assert_eq!(files.map(|name| folder.join("onnx").join(name).is_file()), [true, true, true, true, true, false]);
 }

@@ -3,6 +3,10 @@
 //!
 //! There the gates of a GRU stand in the order z, r, n and those of an LSTM in the order i, o, f, g; here in PyTorch's: r, z, n and i, f,
 //! g, o. `linear_before_reset = 1` is the GRU of PyTorch. A layer of ONNX reads [T, batch, in] and gives [T, directions, batch, H].
+//!
+//! Attention in their place is written by `sequence/attention.rs`.
+
+mod attention;
 
 use super::proto::{self, Extent, Header, Message};
 use super::{DECODER, ENCODER, INITIALIZER, INPUT, NODE, OPSET, OUTPUT};
@@ -27,12 +31,18 @@ pub const TOKENS: &str = "tokens";
 /// How many of them count, [batch].
 pub const LENGTHS: &str = "lengths";
 
-/// The four files of a model.
+/// The files of a model: of attention [`ENCODER`] and [`DECODER`] alone.
 ///
 /// # Errors
 /// [`Error::Data`] if the checkpoint does not belong to its configuration.
 pub fn files(checkpoint: &Checkpoint, model: &Model) -> Result<Vec<(String, Vec<u8>)>> {
     let file = || Sequence { checkpoint, model, parts: vec![] };
+    if model.config.cell == Cell::Transformer {
+        return Ok(vec![
+            (ENCODER.into(), file().encoder_by_attention()?),
+            (DECODER.into(), file().decoder_by_attention()?),
+        ]);
+    }
     Ok(vec![
         (ENCODER.into(), file().encoder()?),
         (DECODER.into(), file().decoder()?),
@@ -71,7 +81,7 @@ impl Sequence<'_> {
     fn encoder(mut self) -> Result<Vec<u8>> {
         let model = self.model;
         let config = &model.config;
-        let (latent, both) = (config.latent, config.directions());
+        let both = config.directions();
         self.tokens("numbers of tokens, the end among them; what stands behind the length of a sequence is not read");
         self.part(INPUT, proto::whole_of(LENGTHS, &[], "how many tokens of each sequence count, 1 at least"));
         self.cast(LENGTHS, INT32, "counts");
@@ -82,9 +92,15 @@ impl Sequence<'_> {
         let wide = both * config.hidden.last().copied().unwrap_or(0);
         self.transposed(&made.last, &[1, 0, 2], "directions");
         self.reshape("directions", &[-1, wide as i64], "read");
-        self.affine("encoder.head", "read", [wide, 2 * latent], "heads")?;
+        self.posterior("read", wide)
+    }
+
+    /// The outputs of the encoder, from what it has read, [batch, so many].
+    fn posterior(mut self, read: &str, inputs: usize) -> Result<Vec<u8>> {
+        let latent = self.model.config.latent;
+        self.affine("encoder.head", read, [inputs, 2 * latent], "heads")?;
         self.split("heads", 1, &[latent; 2], &["mean", "unclamped"]);
-        self.clipped("unclamped", config.log_variance, "log_variance");
+        self.clipped("unclamped", self.model.config.log_variance, "log_variance");
         self.part(OUTPUT, proto::value("mean", latent, "the mean of q(z|x)"));
         self.part(OUTPUT, proto::value("log_variance", latent, "the log-variance of q(z|x)"));
         Ok(self.finish("encoder", "The posterior q(z|x) of each sequence of tokens."))
@@ -96,16 +112,7 @@ impl Sequence<'_> {
         let config = &model.config;
         self.latents();
         self.tokens("the sequence itself: logits of a place do not depend on it and on what is behind it");
-        // What stands before the first token has the number of padding, 0; the last token stands before none.
-        for (name, bounds) in [("first", [0, 1]), ("before_last", [0, -1])] {
-            let [start, end] = ["start", "end"].map(|what| format!("{name}.{what}"));
-            self.part(INITIALIZER, proto::integers(&start, &bounds[..1]));
-            self.part(INITIALIZER, proto::integers(&end, &bounds[1..]));
-            self.node("Slice", &[TOKENS, &start, &end, "second_axis"], name);
-        }
-        self.part(INITIALIZER, proto::integers("second_axis", &[1]));
-        self.node("Sub", &["first", "first"], "padding");
-        self.joined(&["padding", "before_last"], 1, "before");
+        self.before();
         self.embedding("decoder", "before", "embedded")?;
         self.node("Shape", &[TOKENS], "extents");
         self.part(INITIALIZER, proto::integers("latent_extent", &[config.latent as i64]));
@@ -120,7 +127,12 @@ impl Sequence<'_> {
         let given = Given { lengths: None, begun: &begun };
         let made = self.layers("decoder", config.embedding + config.latent, &widths, 1, "steps", &given)?;
         self.transposed(&made.all, &[1, 0, 2], "units");
-        self.logits("units")?;
+        self.logits_of_places("units", widths.last().copied().unwrap_or(0))
+    }
+
+    /// The output of the decoder, from what it makes in each place, [batch, T, so many].
+    fn logits_of_places(mut self, units: &str, inputs: usize) -> Result<Vec<u8>> {
+        self.logits(units, inputs)?;
         let what = "the logits of all tokens in each place, given z and the tokens before it";
         self.part(OUTPUT, proto::floats_of(LOGITS, &[Extent::Named("T"), Extent::Of(self.model.vocabulary())], what));
         Ok(self.finish("decoder", "How likely each token of sequences is given latents and the tokens before it."))
@@ -151,7 +163,7 @@ impl Sequence<'_> {
         let given = Given { lengths: None, begun: &begun };
         let made = self.layers("decoder", config.embedding + config.latent, &widths, 1, "steps", &given)?;
         self.node("Squeeze", &[&made.all, "first_axis"], "units");
-        self.logits("units")?;
+        self.logits("units", widths.last().copied().unwrap_or(0))?;
         let states: Vec<&str> = made.states.iter().flatten().map(String::as_str).collect();
         self.joined(&states, 2, "states");
         self.node("Squeeze", &["states", "first_axis"], NEXT_STATE);
@@ -167,6 +179,20 @@ impl Sequence<'_> {
 
     fn tokens(&mut self, what: &str) {
         self.part(INPUT, proto::whole_of(TOKENS, &[Extent::Named("T")], what));
+    }
+
+    /// The token before each, `before` [batch, T].
+    fn before(&mut self) {
+        // What stands before the first token has the number of padding, 0; the last token stands before none.
+        for (name, bounds) in [("first", [0, 1]), ("before_last", [0, -1])] {
+            let [start, end] = ["start", "end"].map(|what| format!("{name}.{what}"));
+            self.part(INITIALIZER, proto::integers(&start, &bounds[..1]));
+            self.part(INITIALIZER, proto::integers(&end, &bounds[1..]));
+            self.node("Slice", &[TOKENS, &start, &end, "second_axis"], name);
+        }
+        self.part(INITIALIZER, proto::integers("second_axis", &[1]));
+        self.node("Sub", &["first", "first"], "padding");
+        self.joined(&["padding", "before_last"], 1, "before");
     }
 
     /// tanh of the map of z that the decoder begins with, [batch, S].
@@ -191,15 +217,17 @@ impl Sequence<'_> {
         names.chunks(count).map(<[String]>::to_vec).collect()
     }
 
-    /// The logits of units in the last axis.
-    fn logits(&mut self, units: &str) -> Result<()> {
-        let inputs = self.model.decoder_units().last().copied().unwrap_or(0);
-        let Tensor { values, .. } = self.tensor("decoder.head", [inputs + 1, self.model.vocabulary()])?;
-        let (weight, bias) = values.split_at(inputs * self.model.vocabulary());
-        self.part(INITIALIZER, proto::floats("decoder.head.weight", &[inputs, self.model.vocabulary()], weight));
-        self.part(INITIALIZER, proto::floats("decoder.head.bias", &[self.model.vocabulary()], bias));
-        self.node("MatMul", &[units, "decoder.head.weight"], "unbiased");
-        self.node("Add", &["unbiased", "decoder.head.bias"], LOGITS);
+    /// The logits of so many units in the last axis.
+    fn logits(&mut self, units: &str, inputs: usize) -> Result<()> {
+        self.mapped("decoder.head", units, [inputs, self.model.vocabulary()], LOGITS)
+    }
+
+    /// x·W + b of the last axis, whatever stands before it.
+    fn mapped(&mut self, parameter: &str, x: &str, [inputs, outputs]: [usize; 2], name: &str) -> Result<()> {
+        let [weight, bias] = self.map(parameter, [inputs, outputs])?;
+        let unbiased = format!("{name}.unbiased");
+        self.node("MatMul", &[x, &weight], &unbiased);
+        self.node("Add", &[&unbiased, &bias], name);
         Ok(())
     }
 
@@ -290,13 +318,20 @@ impl Sequence<'_> {
     }
 
     /// x·W + b of rows.
-    fn affine(&mut self, parameter: &str, x: &str, [inputs, outputs]: [usize; 2], name: &str) -> Result<()> {
-        let Tensor { values, .. } = self.tensor(parameter, [inputs + 1, outputs])?;
-        let [weight, bias] = ["weight", "bias"].map(|what| format!("{parameter}.{what}"));
-        self.part(INITIALIZER, proto::floats(&weight, &[inputs, outputs], &values[..inputs * outputs]));
-        self.part(INITIALIZER, proto::floats(&bias, &[outputs], &values[inputs * outputs..]));
+    fn affine(&mut self, parameter: &str, x: &str, widths: [usize; 2], name: &str) -> Result<()> {
+        let [weight, bias] = self.map(parameter, widths)?;
         self.node("Gemm", &[x, &weight, &bias], name);
         Ok(())
+    }
+
+    /// The constants W [inputs, outputs] and b [outputs] of a map.
+    fn map(&mut self, parameter: &str, [inputs, outputs]: [usize; 2]) -> Result<[String; 2]> {
+        let Tensor { values, .. } = self.tensor(parameter, [inputs + 1, outputs])?;
+        let (w, b) = values.split_at(inputs * outputs);
+        let [weight, bias] = ["weight", "bias"].map(|what| format!("{parameter}.{what}"));
+        self.part(INITIALIZER, proto::floats(&weight, &[inputs, outputs], w));
+        self.part(INITIALIZER, proto::floats(&bias, &[outputs], b));
+        Ok([weight, bias])
     }
 
     fn part(&mut self, field: u64, message: Message) {

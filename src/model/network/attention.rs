@@ -23,7 +23,7 @@ pub enum Mask {
 }
 
 /// What stands for a place that is not looked at: its exponential is exactly 0 beside that of any other.
-const HIDDEN: f32 = -1e4;
+pub const HIDDEN: f32 = -1e4;
 
 /// What each place sees, [R·P, C], given queries, keys and values of all, side by side, [R·P, 3C]; heads stand side by side in
 /// each of the three, as in `torch.nn.MultiheadAttention`. What is hidden changes no bit of what is made.

@@ -17,12 +17,12 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// A session with first parameters, and its checkpoint.
+/// A session whose parameters are no first ones, and its checkpoint: norms and biases begin with ones and zeros.
 fn session(folder: &Path, settings: &[(&str, &str)]) -> (Session, Checkpoint) {
     let lines = "the cat sees a bird\nme\na dog finds the sea.\nshe sings\nhe\n".repeat(8);
     fs::write(folder.join("lines.txt"), lines).unwrap();
     let source = folder.join("lines.txt").display().to_string();
-    let own = [("data.source", source.as_str()), ("embedding", "5"), ("latent", "3"), ("seed", "5")];
+    let own = [("data.source", source.as_str()), ("embedding", "6"), ("latent", "3"), ("seed", "5")];
     let settings = own.iter().chain(settings).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     let config = config::resolve(Some("text"), &settings.collect::<Vec<_>>()).unwrap();
     let data = data::open(&config, None).unwrap();
@@ -30,16 +30,26 @@ fn session(folder: &Path, settings: &[(&str, &str)]) -> (Session, Checkpoint) {
     session.plan(Purpose::Train).unwrap();
     session.initialise().unwrap();
     let progress = Member::new(&session, "").progress;
-    let (parameters, moments) = (session.parameters(0).unwrap(), session.moment_tensors(0).unwrap());
+    let (mut parameters, moments) = (session.parameters(0).unwrap(), session.moment_tensors(0).unwrap());
+    for (at, value) in parameters.iter_mut().flat_map(|(_, tensor)| &mut tensor.values).enumerate() {
+        *value += 0.3 * (at as f32 * 12.9898).sin();
+    }
     let config = session.config.clone();
-    (session, Checkpoint { parameters, moments, progress, config })
+    let checkpoint = Checkpoint { parameters, moments, progress, config };
+    session.restore(0, &checkpoint).unwrap();
+    (session, checkpoint)
 }
 
-const SET_UPS: [(&str, &[(&str, &str)]); 4] = [
+const SET_UPS: [(&str, &[(&str, &str)]); 6] = [
     ("gru", &[("hidden", "[7]"), ("decoder", "[6]")]),
     ("gru-both", &[("hidden", "[9, 7]"), ("decoder", "[6, 8]"), ("bidirectional", "true")]),
     ("lstm", &[("hidden", "[9, 7]"), ("decoder", "[6, 8]"), ("cell", "lstm")]),
     ("lstm-both", &[("hidden", "[7]"), ("decoder", "[8]"), ("cell", "lstm"), ("bidirectional", "true")]),
+    ("attention", &[("hidden", "[7]"), ("decoder", "[6]"), ("cell", "transformer"), ("heads", "1")]),
+    (
+        "attention-heads",
+        &[("hidden", "[9, 7]"), ("decoder", "[6, 8]"), ("cell", "transformer"), ("heads", "3"), ("length", "24")],
+    ),
 ];
 
 #[test]
