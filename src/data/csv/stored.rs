@@ -4,6 +4,8 @@
 //! batches are read one at a time. What is null, and NaN, is an empty cell; what the columns were stored as goes along as
 //! [`Stored`], since the text of a cell does not say it.
 
+mod lengths;
+
 use std::fmt::{self, Write};
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -58,6 +60,7 @@ impl Rows {
         let opened: Decoded<(SchemaRef, Batches)> = match start.as_slice() {
             [b'P', b'A', b'R', b'1', ..] => guarded(|| parquet(open()?)),
             [b'A', b'R', b'R', b'O', b'W', b'1', ..] => guarded(|| {
+                lengths::check(&mut open()?)?;
                 let file = FileReader::try_new(BufReader::with_capacity(1 << 16, open()?), None).map_err(unreadable)?;
                 Ok((file.schema(), Box::new(file) as Batches))
             }),

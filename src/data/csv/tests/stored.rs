@@ -162,8 +162,7 @@ fn parquet_files_are_unpacked_whatever_usual_codec_packed_them() {
 fn damaged_parquet_and_arrow_files_are_an_error_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let mut refused = 0;
-    // Packed Arrow files are left out: their reader takes as much memory as a damaged length asks for.
-    for name in ["none.parquet", "types.arrow", "frame.parquet"] {
+    for name in ["none.parquet", "types.arrow", "frame.parquet", "types.feather"] {
         let whole = fs::read(fixture(name)).unwrap();
         let mut mutations = Mutations::new(7);
         for _ in 0..60 {
