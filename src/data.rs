@@ -256,6 +256,8 @@ fn read_file(path: &Path, request: &ReadOptions) -> Result<Dataset> {
     match end.as_str() {
         "h5ad" => return complain(kinds::ANNDATA),
         _ if kinds::told(&start).is_some() => return complain(&kinds::told(&start).unwrap_or_default()),
+        _ if kinds::is_stored(&start) && request.takes.domain == Domain::Tokens => return text::column(path, request),
+        _ if kinds::is_stored(&start) => return csv::dataset(path, request),
         "csv" | "tsv" if request.takes.domain == Domain::Tokens => return text::column(path, request),
         "csv" | "tsv" => return csv::dataset(path, request),
         "mtx" => return interactions::mtx::dataset(path, request),

@@ -72,7 +72,9 @@ pub fn run(args: &EvalArgs, report: &Report) -> Result<()> {
         ));
     }
     let mut value = measured.as_json();
-    judged.iter().for_each(|judged| players::add(&mut value, judged));
+    for judged in &judged {
+        players::add(&mut value, judged);
+    }
     let about = json!({
         "data": session.record.name, "part": name, "seed": seed, "epoch": trained.epoch, "step": trained.step,
     });

@@ -67,8 +67,8 @@ fn for_source(overrides: &[(String, String)]) -> Option<&'static str> {
     let is_text =
         overrides.iter().any(|(key, column)| matches!(key.as_str(), "data.text" | "text") && !column.is_empty());
     match end.as_str() {
-        "csv" | "tsv" if is_text => Some("text"),
-        "csv" | "tsv" => Some("table"),
+        "csv" | "tsv" | "parquet" | "arrow" | "feather" if is_text => Some("text"),
+        "csv" | "tsv" | "parquet" | "arrow" | "feather" => Some("table"),
         "txt" => Some("text"),
         "smi" | "smiles" => Some("smiles"),
         "mid" | "midi" => Some("music"),

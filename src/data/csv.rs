@@ -3,8 +3,11 @@
 //! A file is gone through twice, once to see what the columns hold and once to read them, so that only numbers are ever
 //! held in memory, and where they are too many not even these. Fields are separated by commas; where the header has
 //! none, by tabs or semicolons, and in a `.tsv` by tabs. Quoted fields may hold separators and line breaks.
+//!
+//! Parquet and Arrow files (feature `parquet`) come as the same rows of text, with what their columns were stored as.
 
 mod column;
+mod dialect;
 mod extend;
 mod infer;
 mod levels;
@@ -12,6 +15,8 @@ mod marks;
 mod pairs;
 mod refill;
 mod rows;
+#[cfg(feature = "parquet")]
+mod stored;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -27,6 +32,7 @@ use super::{Dataset, Labels, ReadOptions, places};
 use crate::config::{ColumnType, Domain, MAX_WIDTH, nearest};
 use crate::error::{Error, Result};
 pub use column::each_text;
+use dialect::Dialect;
 pub use extend::{Added, Said, columns, extend, texts};
 use infer::Seen;
 use levels::Strangers;
@@ -47,23 +53,28 @@ type Decoded<T> = std::result::Result<T, String>;
 pub fn dataset(path: &Path, request: &ReadOptions) -> Result<Dataset> {
     let name = path.display().to_string();
     let complain = |what: String| Error::Data(format!("{name}: {what}"));
-    let (header, delimiter) = header(path).map_err(complain)?;
+    let (header, dialect) = header(path).map_err(complain)?;
     if let Some(columns) = pairs::columns(&name, &header, request)? {
         return pairs::dataset(path, header.len(), &columns, request);
     }
-    let marks = Marks::new(request.config, delimiter);
+    let marks = Marks::new(request.config, &dialect);
     let (mut notes, mut units) = (Vec::new(), None);
     let label = label_column(&name, &header, request, &mut notes)?;
     let known = request.known.and_then(|known| known.encoding);
+    if let Some(place) = label {
+        dialect.check(place, &header[place]).map_err(complain)?;
+    }
     let (columns, picked) = if let Some(encoding) = known {
-        known_columns(encoding, &header).map_err(complain)?
+        let (columns, picked) = known_columns(encoding, &header).map_err(complain)?;
+        picked.iter().try_for_each(|&place| dialect.check(place, &header[place])).map_err(complain)?;
+        (columns, picked)
     } else {
         let types = stated(&name, &header, request)?;
-        let seen = scan(path, &header, &marks)?;
-        let own = header.first().is_some_and(|first| request.config.columns.contains_key(first));
+        let seen = scan(path, &header, &dialect, &marks)?;
+        let own = |name: &str| request.config.columns.contains_key(name);
         units = infer::units(&seen);
         notes.extend(units.clone());
-        infer::columns(&header, &seen, &types, own, label, &mut notes).map_err(complain)?
+        infer::columns(&header, &seen, &types, &own, label, &dialect, &mut notes).map_err(complain)?
     };
     let width: usize = columns.iter().map(|column| column.kind.width()).sum();
     if width > MAX_WIDTH {
@@ -85,8 +96,8 @@ pub fn dataset(path: &Path, request: &ReadOptions) -> Result<Dataset> {
     Ok(Dataset { notes, ..data })
 }
 
-/// The names of the columns, and what separates them. One without a name is called after its place.
-fn header(path: &Path) -> Decoded<(Vec<String>, u8)> {
+/// The names of the columns, and how their cells are written. One without a name is called after its place.
+fn header(path: &Path) -> Decoded<(Vec<String>, Dialect)> {
     let mut record = ByteRecord::new();
     let mut rows = Rows::open(path)?;
     if !rows.next(&mut record)? {
@@ -94,16 +105,17 @@ fn header(path: &Path) -> Decoded<(Vec<String>, u8)> {
     }
     let mut names = Vec::new();
     for (field, number) in record.iter().zip(1..) {
-        let name = text(field, 1)?;
+        let name = text(field, rows.line(&record))?;
         names.push(if name.is_empty() { format!("column {number}") } else { name.to_owned() });
     }
-    if names.iter().all(|name| name.parse::<f64>().is_ok()) {
+    let dialect = rows.dialect();
+    if dialect.stored.is_none() && names.iter().all(|name| name.parse::<f64>().is_ok()) {
         return Err("the first line has only numbers; a table begins with a line of column names".into());
     }
     let mut known = HashSet::new();
     match names.iter().find(|name| !known.insert(name.as_str())) {
         Some(twice) => Err(format!("two columns are called `{twice}`; give each a name of its own")),
-        None => Ok((names, rows.delimiter)),
+        None => Ok((names, dialect)),
     }
 }
 
@@ -158,8 +170,8 @@ fn known_columns(encoding: &Encoding, header: &[String]) -> Decoded<(Vec<Column>
 }
 
 /// Goes through the file to see what its columns hold.
-fn scan(path: &Path, header: &[String], marks: &Marks) -> Result<Vec<Seen>> {
-    let mut seen = vec![Seen::default(); header.len()];
+fn scan(path: &Path, header: &[String], dialect: &Dialect, marks: &Marks) -> Result<Vec<Seen>> {
+    let mut seen: Vec<Seen> = (0..header.len()).map(|place| Seen::new(dialect.stored(place))).collect();
     for_each_row(path, header.len(), |line, fields| {
         for (seen, field) in seen.iter_mut().zip(fields) {
             seen.add(line, field, marks);
@@ -195,14 +207,14 @@ fn cells(
             let cell = reader.cell(field);
             let cell = cell.map_err(|what| {
                 let way_out = if request.known.is_some() { levels::way_out(field) } else { String::new() };
-                complain(format!("line {line}, column `{}`: {what}{way_out}", column.name))
+                complain(format!("{line}, column `{}`: {what}{way_out}", column.name))
             })?;
             // None is a word that the model does not know.
             cells.push(cell.unwrap_or_else(|| strangers.add(at, field, line, request.config.unknown)));
         }
         if let Some(place) = label {
             let added = labels.add(fields[place], marks.missing(fields[place]), request.holes);
-            added.map_err(|what| complain(format!("line {line}: {what}")))?;
+            added.map_err(|what| complain(format!("{line}: {what}")))?;
         }
         cells.end_row()
     })?;

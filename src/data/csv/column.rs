@@ -14,7 +14,8 @@ use crate::error::{Error, Result};
 /// [`Error::Usage`] where there is no such column, or several; [`Error::Data`] where the table cannot be read; what `text` says.
 pub fn each_text(path: &Path, asked: &str, mut text: impl FnMut(usize, &str) -> Result<()>) -> Result<String> {
     let name = path.display().to_string();
-    let (names, _) = header(path).map_err(|what| Error::Data(format!("{name}: {what}")))?;
+    let complain = |what: String| Error::Data(format!("{name}: {what}"));
+    let (names, dialect) = header(path).map_err(complain)?;
     let place = match names.iter().position(|column| column == asked) {
         Some(place) => place,
         None if asked.is_empty() && names.len() == 1 => 0,
@@ -27,6 +28,7 @@ pub fn each_text(path: &Path, asked: &str, mut text: impl FnMut(usize, &str) -> 
         }
         None => return Err(Error::Usage(format!("data.text = {asked}: {}", no_column(&name, &names, asked)))),
     };
+    dialect.check(place, &names[place]).map_err(complain)?;
     let mut row = 0;
     for_each_row(path, names.len(), |_, cells| {
         row += 1;

@@ -34,14 +34,15 @@ pub struct Added<'a> {
 /// [`Error::Data`] where the table cannot be read, or has a column that is called as the new one is.
 pub fn extend(path: &Path, config: &DataConfig, added: Added) -> Result<Vec<u8>> {
     let complain = |what: String| Error::Data(format!("{}: {what}", path.display()));
-    let (names, delimiter) = header(path).map_err(complain)?;
+    let (names, dialect) = header(path).map_err(complain)?;
+    dialect.check_text(&names).map_err(complain)?;
     if names.iter().any(|name| name == added.mark) {
         let mark = added.mark;
         return Err(complain(format!("a column is called `{mark}`, as the one that marks new rows: rename it")));
     }
-    let commas = commas(path, &names, &Marks::new(config, delimiter), config.decimal)?;
+    let commas = commas(path, &names, &Marks::new(config, &dialect))?;
     let mut builder = WriterBuilder::new();
-    builder.delimiter(delimiter).quote_style(QuoteStyle::Necessary);
+    builder.delimiter(dialect.delimiter).quote_style(QuoteStyle::Necessary);
     let mut writer = builder.from_writer(Vec::new());
     let mut write = |record: &ByteRecord| writer.write_byte_record(record).map_err(|error| complain(error.to_string()));
     let (mut rows, mut record) = (Rows::open(path).map_err(complain)?, ByteRecord::new());
@@ -103,7 +104,7 @@ pub type Said = Option<(String, Option<f64>)>;
 /// [`Error::Usage`] for a column that there is not; [`Error::Data`] where the table cannot be read.
 pub fn columns(path: &Path, config: &DataConfig, columns: &[String]) -> Result<Vec<Vec<Said>>> {
     let complain = |what: String| Error::Data(format!("{}: {what}", path.display()));
-    let (names, delimiter) = header(path).map_err(complain)?;
+    let (names, dialect) = header(path).map_err(complain)?;
     let place = |column: &String| {
         let found = names.iter().position(|name| name == column);
         found.ok_or_else(|| {
@@ -111,7 +112,8 @@ pub fn columns(path: &Path, config: &DataConfig, columns: &[String]) -> Result<V
         })
     };
     let places = columns.iter().map(place).collect::<Result<Vec<usize>>>()?;
-    let marks = Marks::new(config, delimiter);
+    places.iter().try_for_each(|&place| dialect.check(place, &names[place])).map_err(complain)?;
+    let marks = Marks::new(config, &dialect);
     let mut all = vec![Vec::new(); places.len()];
     for_each_row(path, names.len(), |_, fields| {
         for (column, &place) in all.iter_mut().zip(&places) {

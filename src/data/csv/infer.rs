@@ -14,6 +14,7 @@ use std::collections::HashMap;
 
 use super::super::table::{Column, ColumnKind, MAX_LEVELS};
 use super::Decoded;
+use super::dialect::{Dialect, Line, Stored};
 use super::marks::{Marks, hint, is_padded};
 use crate::config::ColumnType;
 
@@ -35,6 +36,8 @@ const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 #[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
 #[derive(Debug, Clone)]
 pub struct Seen {
+    /// What the file says that the column holds.
+    stored: Stored,
     /// Rows gone through, and values that are there.
     rows: usize,
     present: usize,
@@ -51,7 +54,7 @@ pub struct Seen {
     /// Different values, at most one more than may be levels, and the number that each is.
     distinct: HashMap<String, f64>,
     /// The first value that is no number, and its line; how many there are, and whether all are alike.
-    word: Option<(String, u64)>,
+    word: Option<(String, Line)>,
     words: usize,
     alike: bool,
     /// A number with a point, one with a decimal comma, and digits that begin with a zero, the first of each.
@@ -72,6 +75,7 @@ pub struct Seen {
 impl Default for Seen {
     fn default() -> Self {
         Self {
+            stored: Stored::Cells,
             rows: 0,
             present: 0,
             numbers: true,
@@ -98,8 +102,13 @@ impl Default for Seen {
 }
 
 impl Seen {
+    /// Nothing of a column that was stored as this.
+    pub fn new(stored: Stored) -> Self {
+        Self { stored, ..Self::default() }
+    }
+
     /// Takes note of a cell.
-    pub fn add(&mut self, line: u64, field: &str, marks: &Marks) {
+    pub fn add(&mut self, line: Line, field: &str, marks: &Marks) {
         let number = if marks.missing(field) { None } else { marks.number(field) };
         let counts_on = number.is_some_and(|number| match self.next {
             None => self.rows == 0 && (number == 0.0 || number == 1.0),
@@ -152,7 +161,8 @@ impl Seen {
 
     /// Whether all values that are there are numbers, and not codes that are written with digits.
     fn are_numbers(&self) -> bool {
-        self.numbers && self.padded.is_none() && !(self.point.is_some() && self.comma.is_some())
+        let words = matches!(self.stored, Stored::Words | Stored::Category);
+        !words && self.numbers && self.padded.is_none() && !(self.point.is_some() && self.comma.is_some())
     }
 
     /// Whether the column does nothing but count the rows, from 0 or 1.
@@ -183,8 +193,12 @@ impl Seen {
     fn infer(&self) -> ColumnKind {
         let zero_one = self.counts && self.smallest == 0.0 && self.largest == 1.0;
         let distinct = self.distinct.len();
+        if matches!(self.stored, Stored::Category | Stored::Codes) && distinct <= MAX_LEVELS {
+            return if distinct == 2 { self.binary() } else { ColumnKind::Category { levels: self.levels() } };
+        }
         if self.are_numbers() {
             return match () {
+                () if self.stored == Stored::Numbers => ColumnKind::PLAIN,
                 () if zero_one => self.binary(),
                 () if self.whole_from_zero() && self.no_counts().is_none() => ColumnKind::Count,
                 () => ColumnKind::PLAIN,
@@ -235,7 +249,7 @@ impl Seen {
         let distinct = if self.are_numbers() { self.levels().len() } else { self.distinct.len() };
         match stated {
             ColumnType::Numeric | ColumnType::Count => match &self.word {
-                Some((word, line)) => Err(format!("line {line} has `{word}`, which is no number{}", self.advice())),
+                Some((word, line)) => Err(format!("{line} has `{word}`, which is no number{}", self.advice())),
                 None if stated == ColumnType::Numeric => Ok(ColumnKind::PLAIN),
                 None if self.counts => Ok(ColumnKind::Count),
                 None => Err("there are numbers below 0 or that are not whole".into()),
@@ -258,11 +272,14 @@ impl Seen {
         let mut notes = Vec::new();
         if self.is_constant() {
             notes.push(format!("column `{name}` has the same value in every row: it tells nothing"));
+        } else if matches!(self.stored, Stored::Words | Stored::Category | Stored::Codes) {
+            // The file says what they are.
+            return notes;
         } else if let (false, Some((word, line)), true) = (stated || self.has_unit(), &self.word, self.has_numbers()) {
             let all = match (self.words, self.alike) {
-                (1, _) => format!("and `{word}` in line {line}"),
-                (n, true) => format!("and {n} times `{word}`, first in line {line}"),
-                (n, false) => format!("and {n} words: the first is `{word}` in line {line}"),
+                (1, _) => format!("and `{word}` in {line}"),
+                (n, true) => format!("and {n} times `{word}`, first in {line}"),
+                (n, false) => format!("and {n} words: the first is `{word}` in {line}"),
             };
             notes.push(format!("column `{name}` has numbers, {all}{}", self.advice()));
         }
@@ -296,7 +313,9 @@ impl Seen {
                  the rows, `--set 'data.columns.{name}=ignore'`"
             ));
         }
-        if let (ColumnKind::Numeric { .. }, false, true) = (kind, stated, self.whole_from_zero()) {
+        if let (ColumnKind::Numeric { .. }, false, true) =
+            (kind, stated || self.stored == Stored::Numbers, self.whole_from_zero())
+        {
             let why = self.no_counts().unwrap_or_default();
             notes.push(format!(
                 "column `{name}` has whole numbers from 0 up, but {why}: it is numeric (`--set data.columns.{name}=count` \
@@ -332,7 +351,7 @@ impl Seen {
     /// Whether all is numbers but for what stands right below the header, and may be their unit.
     fn has_unit(&self) -> bool {
         let is_unit = |word: &str| word.chars().any(|c| c.is_alphabetic() || "%°$€£µ".contains(c));
-        let named = self.word.as_ref().is_some_and(|(word, line)| *line == 2 && is_unit(word));
+        let named = self.word.as_ref().is_some_and(|(word, line)| *line == Line::Text(2) && is_unit(word));
         named && self.words == 1 && self.has_numbers()
     }
 
@@ -380,14 +399,20 @@ fn is_index(name: &str) -> bool {
     matches!(name, "column 1" | "Unnamed: 0")
 }
 
+/// Whether a column has the index of a frame that was stored by pandas without a name.
+fn is_stored_index(name: &str, dialect: &Dialect) -> bool {
+    dialect.stored.is_some() && name.starts_with("__index_level_")
+}
+
 /// The columns that a model is to learn, and their places in the file: all but the labels, what is to be ignored, and a
 /// first one that counts the rows, unless something is said of it (`own`).
 pub fn columns(
     header: &[String],
     seen: &[Seen],
     stated: &[Option<ColumnType>],
-    own: bool,
+    own: &dyn Fn(&str) -> bool,
     label: Option<usize>,
+    dialect: &Dialect,
     notes: &mut Vec<String>,
 ) -> Decoded<(Vec<Column>, Vec<usize>)> {
     let (mut columns, mut picked) = (Vec::new(), Vec::new());
@@ -396,11 +421,19 @@ pub fn columns(
         if Some(place) == label || stated == Some(ColumnType::Ignore) {
             continue;
         }
+        dialect.check(place, name)?;
+        if is_stored_index(name, dialect) && !own(name) {
+            notes.push(format!(
+                "column `{name}` is the index that pandas stored with the table: it is left out (`--set 'data.columns.{name}=numeric'` \
+                 keeps it)"
+            ));
+            continue;
+        }
         if seen.present == 0 {
             notes.push(format!("column `{name}` is left out: it has no values"));
             continue;
         }
-        if place == 0 && !own && is_index(name) && seen.counts_rows() {
+        if place == 0 && !own(name) && is_index(name) && seen.counts_rows() {
             notes.push(format!(
                 "column `{name}` counts the rows, as an index does that was written with the table: it is left out \
                  (`--set 'data.columns.{name}=numeric'` keeps it)"

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::super::table::{Column, ColumnKind, STRANGER};
 use super::Decoded;
+use super::dialect::Line;
 use super::marks::Marks;
 use crate::config::Unknown;
 
@@ -79,13 +80,13 @@ pub fn way_out(field: &str) -> String {
 #[derive(Default)]
 pub struct Strangers {
     /// By column and word: the first line, and how many cells.
-    found: BTreeMap<(usize, String), (u64, usize)>,
+    found: BTreeMap<(usize, String), (Line, usize)>,
     cells: usize,
 }
 
 impl Strangers {
     /// Takes note of a word, and gives the number that stands for it.
-    pub fn add(&mut self, column: usize, word: &str, line: u64, unknown: Unknown) -> f64 {
+    pub fn add(&mut self, column: usize, word: &str, line: Line, unknown: Unknown) -> f64 {
         self.cells += 1;
         if let Some((_, cells)) = self.found.get_mut(&(column, word.to_owned())) {
             *cells += 1;
@@ -104,7 +105,7 @@ impl Strangers {
         let known: Vec<&str> = kind.levels().iter().take(SHOWN).map(String::as_str).collect();
         let rest = if kind.levels().len() > SHOWN { ", …" } else { "" };
         let first = format!(
-            "line {line}, column `{name}`: `{word}` is none of the values that the model knows: {}{rest}",
+            "{line}, column `{name}`: `{word}` is none of the values that the model knows: {}{rest}",
             known.join(", ")
         );
         let all =

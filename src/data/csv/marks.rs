@@ -1,5 +1,6 @@
 //! What the cells of a file mean, whatever column they are in: what is missing, and what is a number.
 
+use super::dialect::Dialect;
 use crate::config::{DataConfig, Decimal};
 
 /// Cells that say that a value is missing, in capitals; so does an empty one.
@@ -13,18 +14,28 @@ pub struct Marks {
     decimal: Decimal,
     /// Whether fields are separated by semicolons, as where commas stand in numbers.
     semicolons: bool,
+    /// Whether the file says itself what is missing, and all numbers have points.
+    stored: bool,
 }
 
 impl Marks {
-    /// What the configuration says, for a file whose fields are separated by `delimiter`.
-    pub fn new(config: &DataConfig, delimiter: u8) -> Self {
+    /// What the configuration says, for a file whose cells are written so.
+    pub fn new(config: &DataConfig, dialect: &Dialect) -> Self {
         let missing = config.missing.iter().map(|word| (word.trim().to_owned(), word.trim().parse().ok())).collect();
-        Self { missing, decimal: config.decimal, semicolons: delimiter == b';' }
+        let stored = dialect.stored.is_some();
+        let decimal = if stored { Decimal::Point } else { config.decimal };
+        Self { missing, decimal, semicolons: dialect.delimiter == b';', stored }
+    }
+
+    /// Whether all numbers are to have decimal commas.
+    pub fn are_commas(&self) -> bool {
+        self.decimal == Decimal::Comma
     }
 
     /// Whether a cell says that its value is missing.
     pub fn missing(&self, field: &str) -> bool {
-        let known = field.len() <= 4 && MISSING.contains(&field.to_ascii_uppercase().as_str());
+        let word = if self.stored { 0 } else { 4 };
+        let known = field.len() <= word && MISSING.contains(&field.to_ascii_uppercase().as_str());
         // −999 is also −999.0, which is how a program writes it that took the column for floats.
         let number = || if self.missing.iter().any(|(_, number)| number.is_some()) { self.number(field) } else { None };
         known
@@ -117,7 +128,7 @@ mod tests {
 
     fn marks(decimal: Decimal, delimiter: u8, missing: &[&str]) -> Marks {
         let missing = missing.iter().map(|&word| word.to_owned()).collect();
-        Marks::new(&DataConfig { missing, decimal, ..DataConfig::default() }, delimiter)
+        Marks::new(&DataConfig { missing, decimal, ..DataConfig::default() }, &Dialect::text(delimiter))
     }
 
     #[test]

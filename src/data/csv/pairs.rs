@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
+use super::dialect::Line;
 use super::no_column;
 use super::rows::for_each_row;
 use crate::config::{Likelihood, Unknown};
@@ -62,7 +63,7 @@ pub fn dataset(path: &Path, width: usize, columns: &[usize], request: &ReadOptio
     }
     let mut list = List::new(known, request.config.unknown == Unknown::Missing);
     for_each_row(path, width, |line, fields| {
-        let complain = |what: String| Error::Data(format!("{name}: line {line}: {what}"));
+        let complain = |what: String| Error::Data(format!("{name}: {line}: {what}"));
         let field = |at: usize| columns.get(at).map(|&column| fields[column]);
         let (user, item) = (field(0).unwrap_or_default(), field(1).unwrap_or_default());
         if user.is_empty() || item.is_empty() {
@@ -81,7 +82,7 @@ pub fn dataset(path: &Path, width: usize, columns: &[usize], request: &ReadOptio
         };
         list.add(user, item, weight, line);
         // Told now and then: a list grows by a line at a time.
-        if line.is_multiple_of(1 << 12) { list.check_room(request).map_err(complain) } else { Ok(()) }
+        if line.number().is_multiple_of(1 << 12) { list.check_room(request).map_err(complain) } else { Ok(()) }
     })?;
     let found = list.finish().map_err(|what| Error::Data(format!("{name}: {what}")))?;
     interactions::dataset(&name, found, request)
@@ -104,7 +105,7 @@ struct List<'a> {
     passes: bool,
     /// Those, and the line of the first.
     strangers: BTreeSet<String>,
-    line: Option<u64>,
+    line: Option<Line>,
 }
 
 /// Names, each with its number.
@@ -158,7 +159,7 @@ impl<'a> List<'a> {
         Self { users: Names::default(), items, entries: vec![], known, passes, strangers: BTreeSet::new(), line: None }
     }
 
-    fn add(&mut self, user: &str, item: &str, weight: Option<f32>, line: u64) {
+    fn add(&mut self, user: &str, item: &str, weight: Option<f32>, line: Line) {
         let user = self.users.number(user);
         let Some(weight) = weight else { return };
         if self.known.is_some() && !self.items.of.contains_key(item) {
@@ -183,8 +184,7 @@ impl<'a> List<'a> {
                 self.strangers.iter().take(SHOWN).map(|name| format!("`{}`", beginning(name))).collect();
             let more = self.strangers.len().saturating_sub(SHOWN);
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            let what =
-                format!("items that the model was not trained on: {}{more} (first in line {line})", shown.join(", "));
+            let what = format!("items that the model was not trained on: {}{more} (first in {line})", shown.join(", "));
             if !self.passes {
                 return Err(format!("{what}; `--unknown missing` passes over their lines"));
             }

@@ -7,7 +7,7 @@ use ::csv::{ByteRecord, QuoteStyle, Writer, WriterBuilder};
 use super::marks::Marks;
 use super::rows::{Rows, for_each_row};
 use super::{Decoded, header};
-use crate::config::{DataConfig, Decimal};
+use crate::config::DataConfig;
 use crate::error::{Error, Result};
 
 /// The new cell of a row, counted from 0 below the header, and of a column; nothing where the cell stays.
@@ -21,15 +21,16 @@ pub type Cells<'a> = &'a dyn Fn(usize, &str) -> Option<String>;
 /// [`Error::Data`] where the table cannot be read.
 pub fn refill(path: &Path, config: &DataConfig, numbered: &str, copies: &[Cells]) -> Result<Vec<u8>> {
     let complain = |what: String| Error::Data(format!("{}: {what}", path.display()));
-    let (names, delimiter) = header(path).map_err(complain)?;
+    let (names, dialect) = header(path).map_err(complain)?;
+    dialect.check_text(&names).map_err(complain)?;
     if copies.len() > 1 && names.iter().any(|name| name == numbered) {
         return Err(complain(format!(
             "a column is called `{numbered}`, as the one that would number the copies: rename it"
         )));
     }
-    let commas = commas(path, &names, &Marks::new(config, delimiter), config.decimal)?;
+    let commas = commas(path, &names, &Marks::new(config, &dialect))?;
     let mut builder = WriterBuilder::new();
-    builder.delimiter(delimiter).quote_style(QuoteStyle::Necessary);
+    builder.delimiter(dialect.delimiter).quote_style(QuoteStyle::Necessary);
     let mut writer = builder.from_writer(Vec::new());
     for (copy, &cells) in (1..).zip(copies) {
         let number = (copies.len() > 1).then_some(copy);
@@ -40,8 +41,8 @@ pub fn refill(path: &Path, config: &DataConfig, numbered: &str, copies: &[Cells]
 }
 
 /// Whether the numbers of each column have decimal commas.
-pub(super) fn commas(path: &Path, names: &[String], marks: &Marks, decimal: Decimal) -> Result<Vec<bool>> {
-    let mut commas = vec![decimal == Decimal::Comma; names.len()];
+pub(super) fn commas(path: &Path, names: &[String], marks: &Marks) -> Result<Vec<bool>> {
+    let mut commas = vec![marks.are_commas(); names.len()];
     for_each_row(path, names.len(), |_, fields| {
         commas.iter_mut().zip(fields).for_each(|(comma, field)| *comma |= marks.has_comma(field));
         Ok(())

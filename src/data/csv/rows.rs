@@ -8,6 +8,9 @@ use std::rc::Rc;
 use ::csv::{ByteRecord, Reader, ReaderBuilder};
 
 use super::Decoded;
+use super::dialect::{Dialect, Line};
+#[cfg(feature = "parquet")]
+use super::stored;
 use crate::data::packed;
 use crate::error::{Error, Result};
 
@@ -17,20 +20,20 @@ const MAX_SNIFFED: u64 = 1 << 20;
 /// The longest row.
 const MAX_ROW: u64 = 1 << 26;
 
-/// Hands over every row below the header: its line, and its fields without the spaces around them.
+/// Hands over every row below the header: where it stands, and its fields without the spaces around them.
 ///
 /// # Errors
 /// [`Error::Data`] that names file and line, and what `row` says.
-pub fn for_each_row(path: &Path, width: usize, mut row: impl FnMut(u64, &[&str]) -> Result<()>) -> Result<()> {
+pub fn for_each_row(path: &Path, width: usize, mut row: impl FnMut(Line, &[&str]) -> Result<()>) -> Result<()> {
     let complain = |what: String| Error::Data(format!("{}: {what}", path.display()));
     let mut rows = Rows::open(path).map_err(complain)?;
     let mut record = ByteRecord::new();
     rows.next(&mut record).map_err(complain)?;
     let mut empty = true;
     while rows.next(&mut record).map_err(complain)? {
-        let line = rows.before + record.position().map_or(0, ::csv::Position::line);
+        let line = rows.line(&record);
         if record.len() != width {
-            return Err(complain(format!("line {line} has {} fields, and the header has {width}", record.len())));
+            return Err(complain(format!("{line} has {} fields, and the header has {width}", record.len())));
         }
         let fields = record.iter().map(|field| text(field, line)).collect::<Decoded<Vec<&str>>>().map_err(complain)?;
         row(line, &fields)?;
@@ -40,15 +43,24 @@ pub fn for_each_row(path: &Path, width: usize, mut row: impl FnMut(u64, &[&str])
 }
 
 /// A field as text, without the spaces around it.
-pub fn text(field: &[u8], line: u64) -> Decoded<&str> {
-    let text = std::str::from_utf8(field).map_err(|_| format!("line {line} is no UTF-8 text"))?;
+pub fn text(field: &[u8], line: Line) -> Decoded<&str> {
+    let text = std::str::from_utf8(field).map_err(|_| format!("{line} is no UTF-8 text"))?;
     Ok(text.trim())
 }
 
 /// The rows of a file, the header first.
-pub struct Rows {
+pub enum Rows {
+    /// Of text.
+    Text(Text),
+    /// Of a file that says what its columns hold.
+    #[cfg(feature = "parquet")]
+    Stored(stored::Rows),
+}
+
+/// The rows of text.
+pub struct Text {
     /// What separates fields.
-    pub delimiter: u8,
+    delimiter: u8,
     reader: Reader<Bounded>,
     /// Bytes that may be read before the row must end.
     left: Rc<Cell<u64>>,
@@ -71,6 +83,43 @@ fn stated(first: &[u8]) -> Option<u8> {
 impl Rows {
     /// Opens a file at its start.
     pub fn open(path: &Path) -> Decoded<Self> {
+        #[cfg(feature = "parquet")]
+        if let Some(rows) = stored::Rows::open(path)? {
+            return Ok(Self::Stored(rows));
+        }
+        Text::open(path).map(Self::Text)
+    }
+
+    /// Reads a row; false where there is none any more.
+    pub fn next(&mut self, record: &mut ByteRecord) -> Decoded<bool> {
+        match self {
+            Self::Text(rows) => rows.next(record),
+            #[cfg(feature = "parquet")]
+            Self::Stored(rows) => rows.next(record),
+        }
+    }
+
+    /// Where the row stands that was read last.
+    pub fn line(&self, record: &ByteRecord) -> Line {
+        match self {
+            Self::Text(rows) => Line::Text(rows.before + record.position().map_or(0, ::csv::Position::line)),
+            #[cfg(feature = "parquet")]
+            Self::Stored(rows) => Line::Row(rows.count()),
+        }
+    }
+
+    /// How cells are written.
+    pub fn dialect(&self) -> Dialect {
+        match self {
+            Self::Text(rows) => Dialect::text(rows.delimiter),
+            #[cfg(feature = "parquet")]
+            Self::Stored(rows) => Dialect { delimiter: b',', stored: Some(rows.stored.clone()) },
+        }
+    }
+}
+
+impl Text {
+    fn open(path: &Path) -> Decoded<Self> {
         let mut first = Vec::new();
         let start = packed::open(path)?.take(MAX_SNIFFED).read_until(b'\n', &mut first);
         start.map_err(|error| format!("cannot be read: {error}"))?;
@@ -90,8 +139,7 @@ impl Rows {
         Ok(Self { delimiter, reader: builder.from_reader(file), left, before: stated.is_some().into() })
     }
 
-    /// Reads a row; false where there is none any more.
-    pub fn next(&mut self, record: &mut ByteRecord) -> Decoded<bool> {
+    fn next(&mut self, record: &mut ByteRecord) -> Decoded<bool> {
         self.left.set(MAX_ROW);
         let line = self.before + self.reader.position().line();
         self.reader.read_byte_record(record).map_err(|error| {

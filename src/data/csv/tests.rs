@@ -1,4 +1,6 @@
 mod habits;
+#[cfg(feature = "parquet")]
+mod stored;
 
 use std::fs;
 
