@@ -72,7 +72,7 @@ pub fn run(args: &EvalArgs, report: &Report) -> Result<()> {
         ));
     }
     let mut value = measured.as_json();
-    for judged in &judged {
+    if let Some(judged) = &judged {
         players::add(&mut value, judged);
     }
     let about = json!({

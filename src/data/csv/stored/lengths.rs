@@ -1,7 +1,7 @@
 //! Where the buffers of an Arrow file lie, and the lengths that packed ones say they unpack to.
 //!
-//! `arrow-ipc` 60 panics where a buffer is not within its block; it takes so much memory before it unpacks a buffer, and a length that is damaged ends the program. So they are
-//! looked at first: no codec packs more into a byte than [`MOST`].
+//! `arrow-ipc` 60 panics where a buffer is not within its block. It takes as much memory as is stated before it unpacks a buffer, and
+//! a length that is damaged ends the program. So they are looked at first: no codec packs more into a byte than [`MOST`].
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
