@@ -47,7 +47,7 @@ def told(args, *words):
 def run(args, method, seed):
     """Scores and -ELBO of the test part, of one run."""
     folder = args.folder / f"{name(method)}-{seed}"
-    kept = args.folder / f"{folder.name}.json"
+    kept = args.folder / f"{folder.name}-epochs-{args.epochs}.json"
     if kept.exists():
         return json.loads(kept.read_text())
     words = f"{COMMON} {METHODS[method]} --seed {seed} --epochs {args.epochs} --adapter cpu --threads 1 --quiet"
@@ -55,7 +55,8 @@ def run(args, method, seed):
     if (folder / "checkpoints" / "last").exists():
         # One that was cut off goes on to the same bits; one that is complete has nothing left to do.
         train = ["train", "--resume", str(folder), "--epochs", str(args.epochs), "--adapter", "cpu", "--threads", "1", "--quiet"]
-    subprocess.run([args.elbo, *train], check=True, capture_output=True)
+    # What it complains of is shown.
+    subprocess.run([args.elbo, *train], check=True, stdout=subprocess.DEVNULL)
     scores = told(args, "disentangle", str(folder), "--json")
     scores["eval"] = told(args, "eval", str(folder), "--json")
     kept.write_text(json.dumps(scores))

@@ -8,7 +8,7 @@ Runs elbo's tests, with a Vulkan driver where there is one or where one can be i
 usage: scripts/test.sh [--strict] [what to pass on to `cargo test`]...
 
   --strict   what continuous integration runs: formatting, lints, the build without wgpu, and all tests
-             with an adapter required; installs what it needs and stops at the first complaint
+             with an adapter required; installs what it needs, and stops where one of them fails
   -h         this text
 
 environment:
@@ -43,6 +43,7 @@ run() {
 
 main() {
     cd "$(dirname "${BASH_SOURCE[0]}")/.."
+    trap clean_up EXIT
     local strict=false
     case "${1:-}" in
         -h | --help) usage && exit ;;
@@ -69,10 +70,9 @@ strict_tests() {
     provide_component clippy clippy
     provide_linker || fail "no C linker, and it could not be installed: install gcc"
     run cargo fmt --check
-    local said
-    said="$(mktemp)"
-    lints >"$said" 2>&1 &
-    local lints=$!
+    LINTS_SAID="$(mktemp)"
+    lints >"$LINTS_SAID" 2>&1 &
+    LINTS=$!
     provide_vulkan || fail "no Vulkan driver, and none could be installed: install ${VULKAN_PACKAGES[*]}"
     if [ -z "${ELBO_SHARED:-}" ]; then
         say "ELBO_SHARED is not set: the checks on real data will be skipped"
@@ -83,8 +83,9 @@ strict_tests() {
     provide_playwright || say "no chromium or npm package playwright-core $PLAYWRIGHT_VERSION: pages are not tried in a browser"
     local built=true clean=true
     run cargo test --workspace --no-run "$@" || built=false
-    wait "$lints" || clean=false
-    cat "$said" >&2 && rm "$said"
+    wait "$LINTS" || clean=false
+    LINTS=
+    cat "$LINTS_SAID" >&2
     "$built" || fail "the tests do not build"
     "$clean" || fail "lints have something to say, above"
     run cargo test --workspace "$@"
@@ -123,11 +124,11 @@ provide_python() {
     PYTHON="$(cd "$folder" && pwd)/bin/python"
 }
 
-# What others run exported networks with.
+# What others run exported networks with, and read MIDI files.
 provide_onnxruntime() {
     [ -z "${ELBO_PYTHON:-}" ] || return 0
     [ -n "${PYTHON:-}" ] || return
-    "$PYTHON" -m pip install --quiet --disable-pip-version-check onnxruntime || return
+    "$PYTHON" -m pip install --quiet --disable-pip-version-check onnxruntime mido || return
     export ELBO_PYTHON="$PYTHON"
 }
 
@@ -243,7 +244,13 @@ make_runtime_folder() {
     [ -d "${XDG_RUNTIME_DIR:-}" ] && return
     XDG_RUNTIME_DIR="$(mktemp -d)"
     export XDG_RUNTIME_DIR
-    trap 'rm -rf "$XDG_RUNTIME_DIR"' EXIT
+    OWN_RUNTIME_FOLDER="$XDG_RUNTIME_DIR"
+}
+
+# However the script ends: nothing of it goes on, and no file of its own is left.
+clean_up() {
+    [ -z "${LINTS:-}" ] || pkill -P "$LINTS" 2>/dev/null || kill "$LINTS" 2>/dev/null || true
+    rm -rf "${OWN_RUNTIME_FOLDER:-}" "${LINTS_SAID:-}"
 }
 
 main "$@"

@@ -67,6 +67,11 @@ pub fn replace_file_with(path: &Path, bytes: &[u8], flush: Flush) -> Result<()> 
     if flush == Flush::Now { sync_folder(parent(&path)) } else { Ok(()) }
 }
 
+/// Whether a folder is that of a run or of a sweep.
+pub fn is_run(folder: &Path) -> bool {
+    folder.join("checkpoints").is_dir() || folder.join("sweep.toml").is_file()
+}
+
 /// Writes `bytes` to a file at `path` and returns once they are on the disk; after a failure there is no such file.
 ///
 /// The name itself is safe only after [`sync_folder`] of its parent. To change a file that matters use [`replace_file`].

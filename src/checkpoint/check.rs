@@ -2,7 +2,10 @@
 //! are those that somebody wrote.
 
 use super::{DataRecord, Progress};
+use crate::config::MAX_GRID;
 use crate::data::table::{Column, ColumnKind, Encoding, MAX_LEVELS};
+use crate::data::text::MAX_WORDS;
+use crate::data::text::vocabulary::Vocabulary;
 
 /// Values of an example, more than any model takes.
 const MAX_VALUES: usize = 1 << 28;
@@ -39,9 +42,28 @@ fn record(data: &DataRecord) -> Checked {
     if let Some(items) = data.items.as_ref().filter(|items| items.len() != values) {
         return Err(format!("data.items names {} items, and data.shape has {values} values", items.len()));
     }
+    if let Some(text) = &data.text {
+        check_vocabulary(text, values)?;
+    }
     match &data.encoding {
         Some(encoding) => check_encoding(encoding, values),
         None => Ok(()),
+    }
+}
+
+fn check_vocabulary(text: &Vocabulary, values: usize) -> Checked {
+    if text.places != values {
+        return Err(format!("data.text has {} places, and data.shape {values}", text.places));
+    }
+    if !(1..=MAX_WORDS).contains(&text.words.len()) {
+        return Err(format!("data.text has {} tokens, and not 1 to {MAX_WORDS}", text.words.len()));
+    }
+    let Some(music) = text.music else { return Ok(()) };
+    let fits = (1..=MAX_GRID).contains(&music.grid) && (1..1 << 24).contains(&music.tempo);
+    if fits {
+        Ok(())
+    } else {
+        Err(format!("data.text.music has a grid of {} and a tempo of {}", music.grid, music.tempo))
     }
 }
 
@@ -82,6 +104,8 @@ fn wrong(column: &Column) -> Option<String> {
 mod tests {
     use super::super::{TrainerState, Tuning};
     use super::*;
+    use crate::config::Tokens;
+    use crate::data::music::Music;
 
     fn good() -> Progress {
         let column = |name: &str, kind| Column { name: name.into(), kind };
@@ -118,12 +142,17 @@ mod tests {
         }
     }
 
+    fn vocabulary(places: usize, words: usize, grid: usize) -> Vocabulary {
+        let (words, music) = (vec!["n60".into(); words], Some(Music { grid, tempo: 500_000 }));
+        Vocabulary { tokens: Tokens::Events, places, words, unseen: vec![], music }
+    }
+
     type Change = fn(&mut Progress);
 
     #[test]
     fn numbers_that_no_run_writes_are_refused() {
         assert_eq!(progress(&good()), Ok(()));
-        let rows: [(&str, Change); 15] = [
+        let rows: [(&str, Change); 18] = [
             ("elapsed_seconds = -1", |p| p.elapsed_seconds = -1.0),
             ("elapsed_seconds = NaN", |p| p.elapsed_seconds = f64::NAN),
             ("elapsed_seconds = 1", |p| p.elapsed_seconds = 1e300),
@@ -144,6 +173,11 @@ mod tests {
             ("column `b` of data.encoding: 1099511627776 levels", |p| {
                 p.data.encoding.as_mut().unwrap().columns[1].kind = ColumnKind::Numbered { categories: 1 << 40 };
             }),
+            ("data.text has 0 places, and data.shape 4", |p| p.data.text = Some(vocabulary(0, 1, 4))),
+            ("data.text has 4 places, and data.shape 5", |p| {
+                (p.data.shape, p.data.text) = ([1, 1, 5], Some(vocabulary(4, 1, 4)));
+            }),
+            ("data.text.music has a grid of 0", |p| p.data.text = Some(vocabulary(4, 1, 0))),
             ("data.encoding.array = ", |p| p.data.encoding.as_mut().unwrap().array = Some(vec![usize::MAX, 9])),
         ];
         for (words, change) in rows {

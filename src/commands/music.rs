@@ -36,28 +36,25 @@ pub fn is_file(out: &Path) -> Result<bool> {
     }
 }
 
-/// The files that pieces go into.
-///
-/// # Errors
-/// Those of [`is_file`].
-pub fn paths(out: &Path, pieces: &[Piece]) -> Result<Vec<PathBuf>> {
-    if is_file(out)? {
-        return Ok(vec![out.to_owned()]);
+/// The files that pieces go into: one, or each its own in a folder.
+pub fn paths(out: &Path, pieces: &[Piece], in_one: bool) -> Vec<PathBuf> {
+    if in_one {
+        return vec![out.to_owned()];
     }
-    Ok(pieces.iter().map(|piece| out.join(format!("{}.mid", piece.name))).collect())
+    pieces.iter().map(|piece| out.join(format!("{}.mid", piece.name))).collect()
 }
 
-/// Writes pieces: into one file one after the other where `out` is one, else each into a file of its own in this folder. Gives the paths.
+/// Writes pieces into one file, one after the other, or each into a file of its own in the folder `out`. Gives the paths.
 ///
 /// # Errors
 /// [`Error::Disk`] where a file cannot be written.
-pub fn save(out: &Path, pieces: &[Piece], text: &Vocabulary) -> Result<Vec<PathBuf>> {
-    let paths = paths(out, pieces)?;
+pub fn save(out: &Path, pieces: &[Piece], text: &Vocabulary, in_one: bool) -> Result<Vec<PathBuf>> {
+    let paths = paths(out, pieces, in_one);
     let of = |pieces: &[Piece]| -> Result<Vec<u8>> {
         let all: Vec<&[u32]> = pieces.iter().flat_map(|piece| &piece.passages).map(Vec::as_slice).collect();
         bytes(&all, text)
     };
-    if is_file(out)? {
+    if in_one {
         durable::replace_file(out, &of(pieces)?)?;
         return Ok(paths);
     }

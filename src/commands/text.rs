@@ -52,11 +52,13 @@ fn write(
 ) -> Result<Vec<PathBuf>> {
     match &trained.session.record.text {
         Some(text) if text.music.is_some() => {
+            // A name of our own may have a point in it.
+            let in_one = asked.map_or(Ok(false), music::is_file)?;
             let out = open::picture(trained, asked, name)?;
             let pieces = pieces();
             // Files in a folder may be those of the data.
-            music::paths(&out, &pieces)?.iter().try_for_each(|path| trained.spare(path))?;
-            music::save(&out, &pieces, text)
+            music::paths(&out, &pieces, in_one).iter().try_for_each(|path| trained.spare(path))?;
+            music::save(&out, &pieces, text, in_one)
         }
         _ => {
             let path = open::picture(trained, asked, &format!("{name}.txt"))?;
@@ -121,7 +123,10 @@ pub fn sample(args: &SampleArgs, report: &Report) -> Result<()> {
         report.step(lines.len(), None, lines.len() as f64 / begun.elapsed().as_secs_f64());
     }
     report.clear();
-    let at = args.temperature.map_or(String::new(), |temperature| format!("-temperature-{temperature}"));
+    let given = |flag: &str, value: Option<String>| value.map_or(String::new(), |value| format!("-{flag}-{value}"));
+    let at = given("temperature", args.temperature.map(|it| it.to_string()))
+        + &given("top-k", args.top_k.map(|it| it.to_string()))
+        + &given("top-p", args.top_p.map(|it| it.to_string()));
     let name = format!("prior-step-{}-seed-{seed}{at}", trained.step);
     let pieces = || all.into_iter().enumerate().map(|(at, sequence)| Piece::new(at, vec![sequence])).collect();
     let paths = write(&trained, args.out.as_deref(), &name, &lines, pieces)?;

@@ -173,7 +173,8 @@ fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
     };
     // From here on nobody else changes what is read.
     let whole: Vec<PathBuf> = sweep.iter().map(|_| folder.clone()).chain(folders.iter().cloned()).collect();
-    let _locks = folder::go_on(&whole.into_iter().filter(|folder| is_run(folder)).collect::<Vec<_>>(), report)?;
+    let _locks =
+        folder::go_on(&whole.into_iter().filter(|folder| durable::is_run(folder)).collect::<Vec<_>>(), report)?;
     let (mut saved, warnings) = if let Some(sweep) = &sweep {
         saved_members(run, sweep)?
     } else {
@@ -293,11 +294,6 @@ fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
 /// Whether the last checkpoint of a run is of some step.
 fn has_learnt(folder: &Path) -> bool {
     checkpoint::glance(folder, Which::Last).is_ok_and(|(_, progress)| progress.step > 0)
-}
-
-/// Whether a folder is that of a run.
-fn is_run(folder: &Path) -> bool {
-    folder.join("checkpoints").is_dir() || folder.join("sweep.toml").is_file()
 }
 
 /// Checks that data are those of the run, wherever they lie now.

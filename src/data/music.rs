@@ -29,6 +29,8 @@ use midi::Song;
 const MAX_BEATS: u64 = 4;
 /// The most beats from one note to the next, and of a note: longer ones are shortened, since a file of few bytes may name any.
 const MAX_REST: u64 = 16;
+/// The most tokens of a note: the longest rest before it, the longest that it lasts, and its pitch.
+pub const OF_NOTE: usize = 2 * (MAX_REST / MAX_BEATS) as usize + 1;
 /// Numbers of notes that MIDI has.
 const PITCHES: u8 = 128;
 /// Microseconds of a beat where nothing is said of it: 120 beats a minute.
@@ -149,11 +151,10 @@ pub fn notes<'a>(tokens: impl Iterator<Item = &'a str>, grid: usize) -> Vec<Note
 pub fn windows(notes: &[Note], grid: usize, most: usize) -> Vec<Vec<String>> {
     let (mut all, mut piece) = (Vec::new(), Piece::new(0, grid));
     for note in notes {
-        let (before, length) = (piece.tokens.len(), piece.length);
+        let before = piece.tokens.len();
         piece.extend(note);
         if piece.tokens.len() > most && before > 0 {
             piece.tokens.truncate(before);
-            piece.length = length;
             let beat = note.start - note.start % grid as u64;
             let full = std::mem::replace(&mut piece, Piece::new(beat, grid));
             all.push(full.tokens);
@@ -161,7 +162,7 @@ pub fn windows(notes: &[Note], grid: usize, most: usize) -> Vec<Vec<String>> {
         }
     }
     all.push(piece.tokens);
-    // A note that no window has room for has no place in any.
+    // A trained model may have room for less than a note: what it has no place for is in no window.
     for window in &mut all {
         window.truncate(most);
     }

@@ -11,7 +11,7 @@ pub use read::{column, dataset, folder, in_folder};
 use vocabulary::{END, PADDING, UNKNOWN, Vocabulary};
 
 /// The most numbers of a vocabulary.
-const MAX_WORDS: usize = 1 << 16;
+pub const MAX_WORDS: usize = 1 << 16;
 
 /// Whether the name of a file says that it is text of lines.
 pub fn is_name(end: &str) -> bool {
@@ -163,8 +163,10 @@ fn fit_lengths(
         }
     }
     if lines.is_empty() {
+        // The places of a trained model are as many as they are.
+        let way = if known.is_some() { "cut them to it" } else { "allow more, or `--set data.longer=windows`" };
         return Err(Error::Data(format!(
-            "{name}: all of its {many} have more than data.length = {most} tokens; allow more, or `--set data.longer=windows`"
+            "{name}: all of its {many} have more than data.length = {most} tokens; {way}"
         )));
     }
     let longest = lines.iter().map(|line| line.tokens.len()).max().unwrap_or(0);

@@ -68,8 +68,8 @@ fn lines(session: &mut Session, members: &[Member], folders: &[PathBuf], epoch: 
     if let Some(text) = session.record.text.as_ref().filter(|text| text.music.is_some()) {
         let drawn = Piece::new(0, drawn);
         let pairs = Piece::new(0, pairs.concat());
-        music::save(&path("epoch", "mid"), &[drawn], text)?;
-        return music::save(&path("reconstruction", "mid"), &[pairs], text).map(drop);
+        music::save(&path("epoch", "mid"), &[drawn], text, true)?;
+        return music::save(&path("reconstruction", "mid"), &[pairs], text, true).map(drop);
     }
     text::save(&path("epoch", "txt"), &session.texts(&drawn)?)?;
     let pairs = text::of_pairs(session, &pairs)?;

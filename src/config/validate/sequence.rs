@@ -1,7 +1,8 @@
 //! What is allowed of models of sequences.
 
 use super::{MAX_WIDTH, check, count, fraction};
-use crate::config::{Cell, Condition, Config, Likelihood, Norm, Prior, Scale};
+use crate::config::{Cell, Condition, Config, Likelihood, Longer, Norm, Prior, Scale, Tokens};
+use crate::data::music::OF_NOTE;
 use crate::error::Result;
 
 /// The most units of a recurrent layer: of so many a workgroup of any device remembers four rows.
@@ -11,7 +12,7 @@ pub const MAX_UNITS: usize = 1024;
 const MAX_LENGTH: usize = 10_000;
 
 /// The most steps of a beat: as many ticks as many a MIDI file has.
-const MAX_GRID: usize = 96;
+pub const MAX_GRID: usize = 96;
 
 pub(super) fn check_sequence(config: &Config) -> Result<()> {
     let Config { data, model, .. } = config;
@@ -22,6 +23,10 @@ pub(super) fn check_sequence(config: &Config) -> Result<()> {
     fraction("model.word_dropout", model.word_dropout)?;
     if model.likelihood != Likelihood::Tokens {
         return Ok(());
+    }
+    if data.tokens == Tokens::Events && data.longer == Longer::Windows {
+        let wanted = format!("{OF_NOTE} at least with data.longer = windows, as many events as a note can take");
+        check(data.length >= OF_NOTE, "data.length", &data.length, &wanted)?;
     }
     let with = "with model.likelihood = tokens";
     let recurs = model.cell != Cell::Transformer;
@@ -36,6 +41,8 @@ pub(super) fn check_sequence(config: &Config) -> Result<()> {
         let sees = format!("false {by}, which sees all of a line");
         check(!model.bidirectional, "model.bidirectional", &model.bidirectional, &sees)?;
         let of = format!("a divisor of model.embedding, which is {}, {by}: heads share its numbers", model.embedding);
+        let norm = format!("2 at least {by}: a norm leaves nothing of a single number");
+        check(model.embedding >= 2, "model.embedding", &model.embedding, &norm)?;
         check(model.embedding.is_multiple_of(model.heads), "model.heads", &model.heads, &of)?;
     }
     for (key, layers) in

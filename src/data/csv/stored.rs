@@ -6,11 +6,13 @@
 
 mod lengths;
 
+use std::cell::Cell;
 use std::fmt::{self, Write};
 use std::fs::File;
 use std::io::{BufReader, Read};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
+use std::sync::Once;
 
 use ::csv::ByteRecord;
 use arrow_array::cast::AsArray;
@@ -121,9 +123,26 @@ fn unreadable(error: impl fmt::Display) -> String {
     format!("cannot be read: {said}{way_out}")
 }
 
+thread_local! {
+    /// Whether this thread asks a library, whose panics are told in a line of ours.
+    static ASKING: Cell<bool> = const { Cell::new(false) };
+}
+
 /// What is asked of a library, which may panic where a file is damaged.
 fn guarded<T>(ask: impl FnOnce() -> Decoded<T>) -> Decoded<T> {
-    catch_unwind(AssertUnwindSafe(ask)).unwrap_or_else(|_| Err("cannot be read: the file is damaged".into()))
+    static QUIET: Once = Once::new();
+    QUIET.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |why| {
+            if !ASKING.get() {
+                before(why);
+            }
+        }));
+    });
+    ASKING.set(true);
+    let found = panic::catch_unwind(AssertUnwindSafe(ask));
+    ASKING.set(false);
+    found.unwrap_or_else(|_| Err("cannot be read: the file is damaged".into()))
 }
 
 /// What columns of a type hold.

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use super::vocabulary::cut;
 use super::{Kind, Line, check_request, finish};
+use crate::config::Tokens;
 use crate::data::{Dataset, ReadOptions, csv, music, packed};
+use crate::durable;
 use crate::error::{Error, Result};
 
 /// Folders within folders are followed this far; a link that leads back to itself ends here.
@@ -109,7 +111,8 @@ pub fn column(path: &Path, request: &ReadOptions) -> Result<Dataset> {
     if lines.is_empty() {
         return Err(Error::Data(format!("{name}: the column `{used}` is empty in all rows")));
     }
-    if numbers == lines.len() {
+    // A trained model may be asked of a word that is written with digits.
+    if request.known.is_none() && numbers == lines.len() {
         return Err(Error::Data(format!(
             "{name}: the column `{used}` holds numbers alone, which are no text; name another one with `--set data.text=COLUMN`, or \
              train on the table with `--recipe table`"
@@ -125,18 +128,15 @@ pub fn column(path: &Path, request: &ReadOptions) -> Result<Dataset> {
 /// Reads a folder of texts, each of which is a document with its line breaks, or of MIDI files.
 ///
 /// # Errors
-/// As [`dataset`] and [`music::dataset`]; where there are neither, or both.
+/// As [`dataset`] and [`music::dataset`]; where there are neither.
 pub fn folder(path: &Path, request: &ReadOptions) -> Result<Dataset> {
     let name = path.display().to_string();
     let (texts, songs) = (list(path, &["txt"])?, list(path, &["mid", "midi"])?);
     match (texts.is_empty(), songs.is_empty()) {
         (true, false) => return music::dataset(path, &songs, request),
-        (false, true) => {}
-        (false, false) => {
-            return Err(Error::Data(format!(
-                "{name}: there are texts and MIDI files in this folder; move one kind elsewhere"
-            )));
-        }
+        // Music often comes with a text about it.
+        (false, false) if request.config.tokens == Tokens::Events => return music::dataset(path, &songs, request),
+        (false, _) => {}
         (true, true) => {
             return Err(Error::Data(format!(
                 "{name}: there is no .txt or .mid file in this folder for a model of sequences"
@@ -178,6 +178,9 @@ pub fn folder(path: &Path, request: &ReadOptions) -> Result<Dataset> {
     if empty > 0 {
         notes.push(format!("{empty} empty texts were left out"));
     }
+    if !songs.is_empty() {
+        notes.push(format!("{} MIDI files beside the texts were left out; `--recipe music` reads them", songs.len()));
+    }
     finish(&name, lines, &Kind::Documents.units(names), request, None, notes)
 }
 
@@ -193,7 +196,7 @@ pub fn in_folder(path: &Path, error: Error) -> Error {
     }
 }
 
-/// The files in and below a folder whose names end so, sorted, without hidden ones.
+/// The files in and below a folder whose names end so, sorted, without hidden ones and those of runs.
 fn list(folder: &Path, ends: &[&str]) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     collect(folder, ends, 0, &mut found)?;
@@ -216,6 +219,8 @@ fn collect(folder: &Path, ends: &[&str], depth: usize, found: &mut Vec<PathBuf>)
         }
         // Opening a pipe or a device of such a name would wait for ever.
         match fs::metadata(&path) {
+            // What a run has written is none of the data that it is trained on.
+            Ok(kind) if kind.is_dir() && durable::is_run(&path) => {}
             Ok(kind) if kind.is_dir() => collect(&path, ends, depth + 1, found)?,
             Ok(kind) if kind.is_file() && ends.contains(&end.as_str()) => found.push(path),
             _ => {}
