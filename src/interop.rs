@@ -91,6 +91,10 @@ pub fn outside(config: &ModelConfig, parameter: &str) -> Vec<String> {
 /// [`Error::Data`] if the checkpoint does not belong to its configuration.
 pub fn layers(checkpoint: &Checkpoint) -> Result<Vec<Linear>> {
     let model = model(checkpoint)?;
+    if model.is_sequence() {
+        let why = "a model of sequences is exported with `--format onnx`, and has no form in safetensors or pages";
+        return Err(Error::Usage(format!("elbo export: {why}")));
+    }
     model.need(
         &[Need::Values, Need::OneLayer, Need::StandardPrior, Need::GaussianPosterior],
         "elbo export --format onnx or safetensors",

@@ -2,6 +2,7 @@
 
 use crate::data;
 use crate::data::array::{Array, Elements};
+use crate::durable;
 use crate::error::{Error, Result};
 use std::path::Path;
 
@@ -21,8 +22,8 @@ pub fn format(flag: &str, path: &Path, known: &[&'static str]) -> Result<&'stati
     })
 }
 
-/// Refuses to write over what is read: `out` must be none of the sources, nor an example in a folder that is one; nor
-/// what a run is made of, where `run` is its folder.
+/// Refuses to write over what is read: `out` must be none of the sources, nor an example in a folder that is one, of which it
+/// must not become a new one either; nor what a run is made of, where `run` is its folder.
 ///
 /// # Errors
 /// [`Error::Usage`], naming both.
@@ -30,6 +31,14 @@ pub fn spare(out: &Path, sources: &[&str], run: Option<&Path>) -> Result<()> {
     let refuse = |what: String| {
         Err(Error::Usage(format!("--out {}: that would write over {what}; name another file", out.display())))
     };
+    if let Some(source) =
+        sources.iter().find(|source| !out.exists() && is_example(out) && lies_in(out, Path::new(source)))
+    {
+        return Err(Error::Usage(format!(
+            "--out {}: that would be a new example of the data in {source}; name another folder",
+            out.display()
+        )));
+    }
     // What does not exist, or is no file (a device, a pipe), holds nothing that could be lost.
     if !out.is_file() {
         return Ok(());
@@ -63,6 +72,16 @@ pub fn spare(out: &Path, sources: &[&str], run: Option<&Path>) -> Result<()> {
 /// Those of [`spare`].
 pub fn spare_file(out: &Path, file: &Path) -> Result<()> {
     spare(out, &[&file.to_string_lossy()], None)
+}
+
+/// Whether a file that is to be made would lie in a folder, and in no run that does.
+fn lies_in(out: &Path, folder: &Path) -> bool {
+    let Ok(folder) = folder.canonicalize() else { return false };
+    // Folders on the way to it are made with it.
+    let mut there = out.ancestors().skip(1).map(|at| if at.as_os_str().is_empty() { Path::new(".") } else { at });
+    let Some(at) = there.find_map(|at| at.canonicalize().ok()) else { return false };
+    let mut within = at.ancestors().take_while(|at| at.starts_with(&folder)).peekable();
+    within.peek().is_some() && folder.is_dir() && !within.any(durable::is_run)
 }
 
 fn is_example(path: &Path) -> bool {

@@ -13,6 +13,7 @@ use crate::report::{csv, grid, npy};
 /// How the name of a file with examples ends.
 pub fn extension(record: &DataRecord) -> &'static str {
     match (record.table(), categories(record)) {
+        _ if record.text.as_ref().is_some_and(|text| text.music.is_some()) => "mid",
         _ if record.text.is_some() => "txt",
         // Of items, of which there are thousands, there is nothing to see.
         _ if record.items.is_some() => "npy",

@@ -303,9 +303,9 @@ fn parameters_agree(
     let read = |(range, _): &(ParameterSlot, _)| executor.read_f32(&Role::Gradients, range.offset, range.count());
     let found: Vec<Vec<f32>> = trained.iter().map(read).map(|found| found.expect("it is there")).collect();
     for ((range, values), found) in trained.iter().zip(&found) {
-        // Kernels are held against their twins one by one, and each rule is tried element by element. What is left is how they are
-        // put together, which some elements of each tensor show: fewer on an adapter, where one costs more.
-        let every = values.len().div_ceil(if matches!(executor, Executor::Cpu(_)) { 16 } else { 8 });
+        // The kernels of an adapter are held against their twins one by one, and each rule is tried there element by element.
+        // What is left is how they are put together, which some elements of each tensor show.
+        let every = if matches!(executor, Executor::Cpu(_)) { 1 } else { values.len().div_ceil(8) };
         let mut slopes = Vec::new();
         for (at, &value) in values.iter().enumerate().step_by(every) {
             slopes.push(slope(f64::from(value), apart, |v| {

@@ -374,6 +374,8 @@ fn a_run_of_music_is_evaluated_and_what_it_writes_is_read_elsewhere() {
     let told = elbo(folder, "sample run -n 3 --adapter cpu").succeeded().out;
     assert!(told.starts_with("run/samples/prior-step-6-seed-"), "{told}");
     assert_eq!(fs::read_dir(folder.join(told.trim())).unwrap().count(), 3);
+    let told = elbo(folder, "sample run -n 2 --temperature 0.7 --top-k 3 --adapter cpu").succeeded().out;
+    assert!(told.trim().ends_with("-temperature-0.7-top-k-3"), "{told}");
     elbo(folder, "reconstruct run -n 4 --out drawn/all.mid --adapter cpu").succeeded();
     let between = json(folder, "interpolate run --pair 0,1 --pair 1,2 --steps 3 --out drawn/between");
     assert_eq!(between["files"].as_array().unwrap().len(), 2);
@@ -406,6 +408,7 @@ fn a_run_of_music_is_evaluated_and_what_it_writes_is_read_elsewhere() {
         ("train --data lines.txt --recipe music --out none", 2, "lines.txt: this is text"),
         ("eval run --data lines.txt --part train --adapter cpu", 2, "the model was trained on events"),
         ("sample run --out a.txt --adapter cpu", 2, "--out a.txt: the file's name is to end in .mid or .midi"),
+        ("sample run -n 2 --out songs/drawn --adapter cpu", 2, "that would be a new example of the data in"),
         ("reconstruct run -n 1 --out songs/00.mid --adapter cpu", 2, "that would write over an example of the data in"),
         ("data songs --recipe music --out a.png", 2, "text and music are not drawn"),
     ] {

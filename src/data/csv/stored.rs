@@ -16,7 +16,7 @@ use std::sync::Once;
 
 use ::csv::ByteRecord;
 use arrow_array::cast::AsArray;
-#[expect(clippy::wildcard_imports, reason = "the types of all columns")]
+#[cfg_attr(not(test), expect(clippy::wildcard_imports, reason = "the types of all columns"))]
 use arrow_array::types::*;
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_ipc::reader::FileReader;
@@ -42,7 +42,7 @@ pub struct Rows {
     size: usize,
     next: usize,
     /// Rows that were handed over in all; none is the header.
-    rows: Option<u64>,
+    given: Option<u64>,
 }
 
 /// A column of a batch.
@@ -71,20 +71,20 @@ impl Rows {
         let (schema, batches) = opened?;
         let names = schema.fields().iter().map(|field| field.name().clone()).collect();
         let stored = schema.fields().iter().map(|field| stored(field.data_type())).collect();
-        Ok(Some(Self { names, stored, batches, batch: vec![], size: 0, next: 0, rows: None }))
+        Ok(Some(Self { names, stored, batches, batch: vec![], size: 0, next: 0, given: None }))
     }
 
     /// How many rows were handed over below the header.
     pub fn count(&self) -> u64 {
-        self.rows.unwrap_or(0)
+        self.given.unwrap_or(0)
     }
 
     /// Reads a row, the names of the columns first; false where there is none any more.
     pub fn next(&mut self, record: &mut ByteRecord) -> Decoded<bool> {
         record.clear();
-        let Some(rows) = self.rows else {
+        let Some(rows) = self.given else {
             self.names.iter().for_each(|name| record.push_field(name.as_bytes()));
-            self.rows = Some(0);
+            self.given = Some(0);
             return Ok(true);
         };
         while self.next == self.size {
@@ -102,7 +102,7 @@ impl Rows {
             written.unwrap_or_else(|_| cell.clear());
             record.push_field(cell.as_bytes());
         }
-        (self.next, self.rows) = (self.next + 1, Some(rows + 1));
+        (self.next, self.given) = (self.next + 1, Some(rows + 1));
         Ok(true)
     }
 }
