@@ -9,7 +9,7 @@ mod sequence;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-pub use sequence::{MAX_GRID, MAX_UNITS};
+pub use sequence::{MAX_GRID, MAX_UNITS, OF_NOTE};
 
 use super::{
     Anneal, Binarise, Bound, Condition, Config, Curve, Domain, Hierarchy, Layer, Layers, Likelihood, ModelConfig, Norm,

@@ -29,8 +29,7 @@ use midi::Song;
 const MAX_BEATS: u64 = 4;
 /// The most beats from one note to the next, and of a note: longer ones are shortened, since a file of few bytes may name any.
 const MAX_REST: u64 = 16;
-/// The most tokens of a note: the longest rest before it, the longest that it lasts, and its pitch.
-pub const OF_NOTE: usize = 2 * (MAX_REST / MAX_BEATS) as usize + 1;
+const _: () = assert!(crate::config::OF_NOTE as u64 == 2 * (MAX_REST / MAX_BEATS) + 1);
 /// Numbers of notes that MIDI has.
 const PITCHES: u8 = 128;
 /// Microseconds of a beat where nothing is said of it: 120 beats a minute.

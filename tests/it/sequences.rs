@@ -273,7 +273,7 @@ fn a_run_of_text_is_evaluated_drawn_spelled_and_scored() {
             2,
             "elbo export --format web is for models of pictures, tables and arrays",
         ),
-        ("export run --format safetensors --out st", 2, "is for models of pictures, tables and arrays"),
+        ("export run --format safetensors --out st", 2, "a model of sequences is exported with `--format onnx`"),
         ("sample run --compare", 2, "--compare: this is a model of sequences"),
         ("sample run --temperature -1", 2, "--temperature -1"),
         ("sample run --top-p 0", 2, "--top-p 0"),

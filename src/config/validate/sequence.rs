@@ -2,7 +2,6 @@
 
 use super::{MAX_WIDTH, check, count, fraction};
 use crate::config::{Cell, Condition, Config, Likelihood, Longer, Norm, Prior, Scale, Tokens};
-use crate::data::music::OF_NOTE;
 use crate::error::Result;
 
 /// The most units of a recurrent layer: of so many a workgroup of any device remembers four rows.
@@ -13,6 +12,9 @@ const MAX_LENGTH: usize = 10_000;
 
 /// The most steps of a beat: as many ticks as many a MIDI file has.
 pub const MAX_GRID: usize = 96;
+
+/// The most events of a note of music: the longest rest before it, the longest that it lasts, and its pitch.
+pub const OF_NOTE: usize = 9;
 
 pub(super) fn check_sequence(config: &Config) -> Result<()> {
     let Config { data, model, .. } = config;
