@@ -138,10 +138,16 @@ pub fn open(config: &Config, known: Option<FittedPreprocessing>) -> Result<Datas
     }
     match misplaced(&config.data, data.format) {
         // Other data for a trained model may be of another kind than those that it was configured for.
-        Some((key, kinds)) if known.is_none() => Err(Error::Usage(format!(
-            "data.{key} is set, which is for {kinds}, and {} is none of these; leave it out",
-            data.name
-        ))),
+        Some((key, kinds)) if known.is_none() => {
+            // The recipes of text and music set it: there it is the data that are wrong.
+            if config.model.takes().domain == Domain::Tokens {
+                check(&data, config.model.takes())?;
+            }
+            let name = &data.name;
+            Err(Error::Usage(format!(
+                "data.{key} is set, which is for {kinds}, and {name} is none of these; leave it out"
+            )))
+        }
         _ => match config.model.condition {
             Condition::None => Ok(data),
             Condition::Label => classes::named(data, known.and_then(|known| known.classes)),

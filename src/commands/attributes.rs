@@ -222,7 +222,8 @@ fn columns(args: &AttributesArgs, config: &DataConfig, data: &Dataset) -> Result
             if data.format == Format::Table { "" } else { " of a table" }
         ))),
         (_, [first, ..]) if data.format != Format::Table => Err(Error::Usage(format!(
-            "--label {first}: {} has no columns but {}; others stand in a file: --factors FILE.csv or FILE.npy",
+            "{} {first}: {} has no columns but {}; others stand in a file: --factors FILE.csv or FILE.npy",
+            if args.label.contains(first) { "--label" } else { "--balance" },
             data.name,
             if labels.is_some() { format!("its labels (`{name}`)") } else { "values of examples".into() }
         ))),

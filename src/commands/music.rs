@@ -5,6 +5,7 @@ use crate::data::music::{self, Note, midi};
 use crate::data::text::vocabulary::Vocabulary;
 use crate::durable;
 use crate::error::{Error, Result};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Beats of silence before what follows in the same file, which begins with a multiple of so many.
@@ -47,7 +48,7 @@ pub fn paths(out: &Path, pieces: &[Piece], in_one: bool) -> Vec<PathBuf> {
 /// Writes pieces into one file, one after the other, or each into a file of its own in the folder `out`. Gives the paths.
 ///
 /// # Errors
-/// [`Error::Disk`] where a file cannot be written.
+/// [`Error::Disk`] where a file cannot be written; [`Error::Usage`] where the folder has pieces that these do not replace.
 pub fn save(out: &Path, pieces: &[Piece], text: &Vocabulary, in_one: bool) -> Result<Vec<PathBuf>> {
     let paths = paths(out, pieces, in_one);
     let of = |pieces: &[Piece]| -> Result<Vec<u8>> {
@@ -59,6 +60,15 @@ pub fn save(out: &Path, pieces: &[Piece], text: &Vocabulary, in_one: bool) -> Re
         return Ok(paths);
     }
     durable::create_folder(out)?;
+    // What is written is a set: pieces of another one would be taken for a part of it.
+    let other = |path: &PathBuf| path.extension().is_some_and(|end| end == "mid") && !paths.contains(path);
+    let there = fs::read_dir(out).into_iter().flatten().flatten().map(|entry| entry.path());
+    if let Some(other) = there.into_iter().find(other) {
+        return Err(Error::Usage(format!(
+            "{}: there is another piece already; name a new folder by --out",
+            other.display()
+        )));
+    }
     for (path, piece) in paths.iter().zip(pieces.chunks(1)) {
         durable::replace_file(path, &of(piece)?)?;
     }

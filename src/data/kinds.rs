@@ -6,8 +6,11 @@ pub const START: u64 = 512;
 /// How files of tables begin that a build with the feature `parquet` reads.
 const STORED: [&[u8]; 2] = [b"PAR1", b"ARROW1"];
 
+/// How tensors of PyTorch become an array.
+const TORCH: &str = "numpy.save(\"x.npy\", torch.load(PATH).numpy()), of a dict torch.load(PATH)[NAME].numpy()";
+
 /// How a kind of file begins, what it is, and what to do with it.
-const KINDS: [(&[u8], &str, &str); 32] = [
+const KINDS: [(&[u8], &str, &str); 33] = [
     (b"PAR1", "a Parquet file", "pandas.read_parquet(PATH).to_csv(\"table.csv\", index=False)"),
     (
         b"\x89HDF\r\n\x1a\n",
@@ -23,6 +26,8 @@ const KINDS: [(&[u8], &str, &str); 32] = [
     (b"FEA1", "a Feather file of version 1", "pandas.read_feather(PATH).to_csv(\"table.csv\", index=False)"),
     (b"MATLAB 7.3", "a MATLAB file of version 7.3", "numpy.save(\"x.npy\", h5py.File(PATH)[NAME][:].T)"),
     (b"MATLAB", "a MATLAB file", "numpy.save(\"x.npy\", scipy.io.loadmat(PATH)[NAME])"),
+    // The number that `torch.save` began with before version 1.6 wrote archives.
+    (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19", "a file of torch.save", TORCH),
     (b"\x80\x02", "a pickle", PICKLE),
     (b"\x80\x03", "a pickle", PICKLE),
     (b"\x80\x04", "a pickle", PICKLE),
@@ -84,10 +89,7 @@ pub fn told(start: &[u8]) -> Option<String> {
 pub fn archive(name: &str) -> Option<String> {
     let (what, how) = match name {
         "[Content_Types].xml" => ("a workbook or a document of an office program", "save the sheet as CSV"),
-        name if name.ends_with("data.pkl") => (
-            "a file of torch.save",
-            "numpy.save(\"x.npy\", torch.load(PATH).numpy()), of a dict torch.load(PATH)[NAME].numpy()",
-        ),
+        name if name.ends_with("data.pkl") => ("a file of torch.save", TORCH),
         name if [".csv", ".png", ".jpg"].iter().any(|end| name.to_ascii_lowercase().ends_with(end)) => {
             ("a ZIP archive", "unpack it")
         }
@@ -115,6 +117,7 @@ mod tests {
             (&b"FEA1\0\0"[..], "this is a Feather file of version 1, which is not read; make it one of .csv"),
             (b"\x89HDF\r\n\x1a\n\0", "h5py.File(PATH)"),
             (b"\x80\x04\x95", "a pickle"),
+            (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M", "torch.load(PATH)"),
             (b"MATLAB 7.3 MAT-file\0\x02IM", "h5py.File(PATH)[NAME][:].T"),
             (b"MATLAB 5.0 MAT-file\0\x01IM", "scipy.io.loadmat"),
             (b"\xff\xfea\0", "UTF-16"),

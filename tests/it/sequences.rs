@@ -403,11 +403,13 @@ fn a_run_of_music_is_evaluated_and_what_it_writes_is_read_elsewhere() {
     fs::write(folder.join("lines.txt"), "a\nb\n").unwrap();
     for (command, code, culprit) in [
         ("train --data short.mid --out none", 3, "short.mid: the file is cut short: track 1 has"),
+        ("train --recipe music --out none", 3, "glyphs: the likelihood tokens takes text"),
         ("train --data songs --out none", 3, "of its MIDI files a model learns with `--recipe music`"),
         ("train --data songs/00.mid --recipe text --out none", 2, "choose `--recipe music`"),
         ("train --data lines.txt --recipe music --out none", 2, "lines.txt: this is text"),
         ("eval run --data lines.txt --part train --adapter cpu", 2, "the model was trained on events"),
         ("sample run --out a.txt --adapter cpu", 2, "--out a.txt: the file's name is to end in .mid or .midi"),
+        ("sample run -n 2 --out drawn --adapter cpu", 2, "there is another piece already; name a new folder"),
         ("sample run -n 2 --out songs/drawn --adapter cpu", 2, "that would be a new example of the data in"),
         ("reconstruct run -n 1 --out songs/00.mid --adapter cpu", 2, "that would write over an example of the data in"),
         ("data songs --recipe music --out a.png", 2, "text and music are not drawn"),

@@ -60,14 +60,16 @@ pub fn finish(session: &mut Session, member: &Member, folder: &Path, report: &Re
     report.note(&format!("metrics  {}", folder.join("metrics.csv").display()));
     report.note(&format!("model    {}", folder.join("checkpoints").display()));
     let estimate = if session.model.has_codes() { "" } else { " --samples 100" };
-    report.note(&format!("next     elbo eval {shown}{estimate}"));
+    // Commands ask the test part where nothing else is said.
+    let part = if session.data()?.test.is_empty() { " --part train" } else { "" };
+    report.note(&format!("next     elbo eval {shown}{estimate}{part}"));
     if chooses {
         report.note(&format!("         elbo recommend {shown} --evaluate"));
         report.note(&format!("         elbo recommend {shown} --out next.csv"));
         return Ok(());
     }
     report.note(&format!("         elbo sample {shown} -n 100"));
-    report.note(&format!("         elbo reconstruct {shown}"));
+    report.note(&format!("         elbo reconstruct {shown}{part}"));
     Ok(())
 }
 
