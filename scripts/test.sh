@@ -124,11 +124,11 @@ provide_python() {
     PYTHON="$(cd "$folder" && pwd)/bin/python"
 }
 
-# What others run exported networks with, and read MIDI files.
+# What others run exported networks with, and read MIDI files and event files.
 provide_onnxruntime() {
     [ -z "${ELBO_PYTHON:-}" ] || return 0
     [ -n "${PYTHON:-}" ] || return
-    "$PYTHON" -m pip install --quiet --disable-pip-version-check onnxruntime mido || return
+    "$PYTHON" -m pip install --quiet --disable-pip-version-check onnxruntime mido tensorboard || return
     export ELBO_PYTHON="$PYTHON"
 }
 

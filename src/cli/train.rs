@@ -136,7 +136,7 @@ pub struct TrainArgs {
     ///
     /// Continues a run from its last checkpoint (or from a given checkpoint folder), to the same bits as if it had
     /// never stopped. The run keeps its settings: only --epochs, --data (the same data in another place), --max-time,
-    /// --adapter, --threads, --profile and --quiet may be given with it. While a process trains, others are refused.
+    /// --tensorboard, --adapter, --threads, --profile and --quiet may be given with it. While a process trains, others are refused.
     #[arg(long, value_name = "RUN")]
     pub resume: Option<PathBuf>,
 
@@ -146,6 +146,13 @@ pub struct TrainArgs {
     /// goes on to the same bits. The time is that of this sitting, from where training begins.
     #[arg(long, value_name = "TIME", value_parser = time, hide_short_help = true)]
     pub max_time: Option<Duration>,
+
+    /// Also write event files for TensorBoard here
+    ///
+    /// Writes the numbers of metrics.csv and the pictures of samples as event files too, which TensorBoard shows: into a folder
+    /// with the run's name in this one, so that several runs stand beside each other in `tensorboard --logdir DIR`.
+    #[arg(long, value_name = "DIR", hide_short_help = true)]
+    pub tensorboard: Option<PathBuf>,
 
     /// Check a step of each epoch against the CPU
     ///

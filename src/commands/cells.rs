@@ -36,3 +36,14 @@ pub fn cells(record: &DataRecord, rows: &[f32]) -> Table {
     let cells = rows.chunks_exact(encoding.width()).flat_map(|row| columns.iter().map(move |column| cell(row, column)));
     Table { levels: columns.iter().map(|(levels, _)| *levels).collect(), cells: cells.collect() }
 }
+
+/// The names of the columns that a model learns, or the places of values.
+pub fn names(record: &DataRecord) -> Vec<String> {
+    match record.table() {
+        Some(encoding) => {
+            let learnt = encoding.columns.iter().filter(|column| column.kind.width() > 0);
+            learnt.map(|column| column.name.clone()).collect()
+        }
+        None => (0..record.shape.iter().product()).map(|at: usize| at.to_string()).collect(),
+    }
+}

@@ -3,11 +3,15 @@
 mod charts;
 mod page;
 
+use super::cells::{cells, names};
+use super::sample::as_in_training;
+use super::score::{strange_rows, strangest};
 use super::{files, open, show};
 use crate::checkpoint::{self, Checkpoint, DataRecord};
 use crate::cli::ReportArgs;
 use crate::config::{self, Prior};
 use crate::data::Dataset;
+use crate::data::table::{Column, ColumnKind};
 use crate::durable;
 use crate::error::Result;
 use crate::eval::{self, Summary};
@@ -19,10 +23,12 @@ use crate::report::{Report, scatter};
 use crate::score::threshold::{MadeFor, Threshold};
 use crate::score::{self, Method};
 use crate::session::{BATCH, Posterior, Purpose, Rows, Session};
+use charts::Sheet;
 use page::{escaped, picture, section, table};
 use serde_json::json;
+use std::fmt::Write;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Samples, and reconstructed examples, in a picture, and how many stand side by side.
@@ -31,6 +37,13 @@ const COLUMNS: usize = 16;
 /// Dimensions that are traversed, and pictures of each, from −3 to 3.
 const TRAVERSED: usize = 10;
 const STEPS: usize = 11;
+/// Epochs whose samples are shown.
+const EPOCHS: usize = 6;
+/// Columns whose distributions are shown, and rows that are drawn for them.
+const FITTED: usize = 24;
+const DRAWN: usize = 2000;
+/// Pixels that the pictures of points of the map may have together.
+const PIXELS: usize = 1 << 20;
 /// Points of the map, and dimensions whose rates are drawn.
 const POINTS: usize = 2000;
 const RATES: usize = 64;
@@ -62,16 +75,21 @@ pub fn run(args: &ReportArgs, report: &Report) -> Result<()> {
     let mut sections = vec![figures(&summary, name), curves(&folder)];
     if session.record.items.is_none() {
         sections.push(samples(session, seed)?);
+        sections.push(over_epochs(&folder, session.record.table().is_some()));
         sections.push(reconstructions(session, &part, name, seed)?);
     }
     if session.model.need(&[Need::Numbers], "a map").is_ok() {
+        if session.record.table().is_some() && !session.model.infers_classes() {
+            sections.push(columns_of(session, seed)?);
+        }
         let examples = spread(&part, POINTS);
         let posterior = session.encode(&examples, seed)?;
         sections.push(dimensions(&posterior));
         if session.model.need(&[Need::OneLayer], "a traversal").is_ok() && session.record.items.is_none() {
             sections.push(traversals(session, &posterior, &examples)?);
         }
-        sections.push(map(session.data()?, &posterior, &examples, name));
+        let sheet = sheet(session, &examples)?;
+        sections.push(map(session.data()?, &posterior, &examples, name, sheet.as_ref()));
     }
     sections.push(scores(&args.run, &checkpoint, &folder, session.data()?, (part, name), report)?);
     sections.push(about(&checkpoint, session.data()?));
@@ -115,8 +133,8 @@ fn figures(summary: &Summary, name: &str) -> String {
     section("Figures", &about, &table(&[], &rows))
 }
 
-/// The columns of a table of numbers by their names; cells that are none are left out.
-fn columns(path: &Path) -> Option<Vec<(String, Vec<[f64; 2]>)>> {
+/// The columns of a file of numbers by their names; cells that are none are left out.
+fn series(path: &Path) -> Option<Vec<(String, Vec<[f64; 2]>)>> {
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_path(path).ok()?;
     let names: Vec<String> = reader.headers().ok()?.iter().map(str::to_owned).collect();
     let mut all: Vec<(String, Vec<[f64; 2]>)> = names.into_iter().map(|name| (name, vec![])).collect();
@@ -136,7 +154,7 @@ fn curves(folder: &Path) -> String {
     // No nats.
     const APART: [&str; 5] = ["epoch", "images_per_second", "elapsed_seconds", "lr", "beta"];
     const VALIDATION: &str = "validation_";
-    let Some(all) = columns(&folder.join("metrics.csv")) else { return String::new() };
+    let Some(all) = series(&folder.join("metrics.csv")) else { return String::new() };
     let own = all.iter().filter(|(name, _)| !APART.contains(&name.as_str()) && !name.starts_with(VALIDATION));
     let chart = |series: &(String, Vec<[f64; 2]>)| {
         let beside = all.iter().find(|(name, _)| name.strip_prefix(VALIDATION) == Some(&series.0));
@@ -164,6 +182,81 @@ fn samples(session: &mut Session, seed: u64) -> Result<String> {
     let drawn = session.sample(SAMPLES, seed)?;
     let content = shown(&drawn, &session.record, COLUMNS, "samples from the prior")?;
     Ok(section("Samples", "Latents drawn from the prior, and the means that the decoder gives for them.", &content))
+}
+
+/// The pictures of samples that the run drew after some of its epochs, spread over those that there are.
+fn over_epochs(folder: &Path, is_table: bool) -> String {
+    let entries = std::fs::read_dir(folder.join("samples")).into_iter().flatten().flatten();
+    let number = |name: &str| name.strip_prefix("epoch-")?.strip_suffix(".png")?.parse::<usize>().ok();
+    let mut drawn: Vec<(usize, PathBuf)> =
+        entries.filter_map(|entry| Some((number(entry.file_name().to_str()?)?, entry.path()))).collect();
+    drawn.sort();
+    if is_table || drawn.len() < 2 {
+        return String::new();
+    }
+    let shown = drawn.len().min(EPOCHS);
+    let content = (0..shown).fold(String::new(), |mut text, at| {
+        let (epoch, path) = &drawn[at * (drawn.len() - 1) / (shown - 1)];
+        if let Ok(png) = std::fs::read(path) {
+            let picture = picture(&png, &format!("samples after epoch {epoch}"));
+            let _ = writeln!(text, "<figure><figcaption>epoch {epoch}</figcaption>{picture}</figure>");
+        }
+        text
+    });
+    let about = "What the run drew on its way, of the same latents each time.";
+    section("Samples over the epochs", about, &format!("<div class=\"charts\">\n{content}</div>"))
+}
+
+/// The distributions of the columns of a table beside those of rows that the model draws.
+fn columns_of(session: &mut Session, seed: u64) -> Result<String> {
+    let classes = if session.model.is_told_classes() { as_in_training(session, DRAWN)? } else { vec![] };
+    let latents = session.latents(&(0..DRAWN as u32).collect::<Vec<_>>(), seed)?;
+    let drawn = cells(&session.record, &session.draw(&latents, &classes, None, seed)?);
+    let (data, record) = (session.data()?, &session.record);
+    let own = cells(record, &data.examples(&spread(&data.train, POINTS))?);
+    let Some(encoding) = record.table() else { return Ok(String::new()) };
+    let learnt: Vec<_> = encoding.columns.iter().filter(|column| column.kind.width() > 0).collect();
+    let chart = |(at, column): (usize, &&Column)| {
+        let [own, drawn] = [&own, &drawn].map(|table| {
+            let all = table.cells.iter().skip(at).step_by(learnt.len()).copied().filter(|cell| cell.is_finite());
+            match column.kind {
+                ColumnKind::Numeric { shift, scale } => all.map(|cell| cell * scale + shift).collect(),
+                _ => all.collect::<Vec<f64>>(),
+            }
+        });
+        let levels: Option<Vec<String>> = match &column.kind {
+            ColumnKind::Binary { levels } => Some(levels.to_vec()),
+            ColumnKind::Category { levels } => Some(levels.clone()),
+            ColumnKind::Numbered { categories } => Some((0..*categories).map(|at| at.to_string()).collect()),
+            _ => None,
+        };
+        charts::both(&column.name, [("training", &own), ("drawn", &drawn)], levels.as_deref())
+    };
+    let shown: String = learnt.iter().enumerate().take(FITTED).map(chart).collect();
+    let first = if learnt.len() > FITTED {
+        format!("the first {FITTED} of {} columns", learnt.len())
+    } else {
+        "the columns".into()
+    };
+    let about = format!(
+        "How {first} are distributed in the training part, and in {} rows drawn from p(x|z) of latents of the prior. `elbo sample \
+         --compare` has figures.",
+        count(DRAWN as u64)
+    );
+    Ok(section("Columns", &about, &format!("<div class=\"charts\">\n{shown}</div>")))
+}
+
+/// Small pictures of examples that are points of the map: of all, or of some of them where pictures are large.
+fn sheet(session: &Session, examples: &[u32]) -> Result<Option<Sheet>> {
+    if show::extension(&session.record) != "png" || session.record.items.is_some() {
+        return Ok(None);
+    }
+    let most = (PIXELS / session.model.width.max(1)).clamp(1, examples.len());
+    let every = examples.len().div_ceil(most);
+    let shown: Vec<u32> = examples.iter().copied().step_by(every).collect();
+    let columns = (shown.len() as f64).sqrt().ceil() as usize;
+    let (png, size) = show::close_picture(&session.data()?.examples(&shown)?, &session.record, columns)?;
+    Ok(Some(Sheet { png, size, columns, count: shown.len(), every }))
 }
 
 fn reconstructions(session: &mut Session, part: &Range<usize>, name: &str, seed: u64) -> Result<String> {
@@ -233,7 +326,7 @@ fn traversals(session: &mut Session, posterior: &Posterior, examples: &[u32]) ->
 }
 
 /// The means of posteriors in a plane.
-fn map(data: &Dataset, posterior: &Posterior, examples: &[u32], name: &str) -> String {
+fn map(data: &Dataset, posterior: &Posterior, examples: &[u32], name: &str, sheet: Option<&Sheet>) -> String {
     let (points, what): (Vec<[f32; 2]>, String) = if posterior.latent == 2 {
         (posterior.means.chunks_exact(2).map(|point| [point[0], point[1]]).collect(), "their two dimensions".into())
     } else if posterior.latent == 1 {
@@ -260,7 +353,7 @@ fn map(data: &Dataset, posterior: &Posterior, examples: &[u32], name: &str) -> S
     let legend = if names.is_empty() { String::new() } else { charts::legend(&names) };
     let about =
         format!("Posterior means of {} examples of the {name} part along {what}.", count(examples.len() as u64));
-    section("Latent map", &about, &(legend + &charts::map(&points, &colours, &titles)))
+    section("Latent map", &about, &(legend + &charts::map(&points, &colours, &titles, sheet)))
 }
 
 /// The scores of examples beside the threshold that the run keeps, where `elbo score` made one.
@@ -292,7 +385,10 @@ fn scores(
         kept.rule.text()
     );
     let chart = charts::histogram("scores, and the threshold", &all, Some(kept.value));
-    Ok(section("Scores", &about, &format!("<div class=\"charts\">\n{chart}</div>")))
+    let names = names(&checkpoint.progress.data);
+    let strangest = strange_rows(&strangest(&mut session, data, &examples, &all, &names)?);
+    let rows = table(&["row", "score", "columns that contribute most"], &strangest);
+    Ok(section("Scores", &about, &format!("<div class=\"charts\">\n{chart}</div>\n{rows}")))
 }
 
 /// Data, device, versions, and all settings.
@@ -332,7 +428,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.csv");
         std::fs::write(&path, "epoch,rate,validation_rate\n1,2.5,\n2,NaN,3\n3,1\n").unwrap();
-        let found = columns(&path).unwrap();
+        let found = series(&path).unwrap();
         assert_eq!(found[1], ("rate".to_owned(), vec![[1.0, 2.5], [3.0, 1.0]]));
         assert_eq!(found[2].1, [[2.0, 3.0]]);
         assert!(curves(folder.path()).contains("validation_rate") && curves(Path::new("nowhere")).is_empty());

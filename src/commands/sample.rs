@@ -194,7 +194,10 @@ fn made(session: &mut Session, wanted: &Wanted, source: Option<&Gmm>) -> Result<
 }
 
 /// Classes of so many rows, each as often as the training part has it but for rounding.
-fn as_in_training(session: &Session, rows: usize) -> Result<Vec<u32>> {
+///
+/// # Errors
+/// [`Error::Bug`] where the session has no data.
+pub fn as_in_training(session: &Session, rows: usize) -> Result<Vec<u32>> {
     let data = session.data()?;
     let mut labels: Vec<u32> = data.labels.as_deref().unwrap_or_default()[data.train.clone()].to_vec();
     labels.sort_unstable();

@@ -4,8 +4,8 @@ mod calibrate;
 mod labels;
 mod show;
 
-use super::{files, open};
-use crate::checkpoint::{Checkpoint, sweep};
+use super::{cells, files, open};
+use crate::checkpoint::sweep;
 use crate::cli::{ScoreArgs, Threshold};
 use crate::config::{Condition, Config};
 use crate::data::Dataset;
@@ -18,6 +18,7 @@ use crate::score::threshold::Rule;
 use crate::score::{self, Contributions, MAX_SAMPLES, Method, SAMPLES};
 use crate::session::{Rows, Session};
 use calibrate::Line;
+pub use show::{strange_rows, strangest};
 use std::path::Path;
 use std::time::Instant;
 
@@ -77,12 +78,12 @@ pub fn run(args: &ScoreArgs, report: &Report) -> Result<()> {
     };
     let scored = score_all(&mut session, data, args, method, report)?;
     let ranking = anomalous.map(|anomalous| ranking(&scored, &anomalous)).transpose()?;
-    let columns = columns(&checkpoint, &scored.data);
+    let columns = cells::names(&checkpoint.progress.data);
     if let Some(path) = &args.out {
         let parts = if args.features { Some(contributions(&mut session, &scored, report)?) } else { None };
         write(path, &scored, line.as_ref(), parts.as_deref(), &columns)?;
     }
-    let strangest = show::strangest(&mut session, &scored, &columns)?;
+    let strangest = strangest(&mut session, &scored.data, &scored.examples, &scored.scores, &columns)?;
     show::say(report, &scored, line.as_ref(), ranking, &strangest, args.out.as_deref());
     Ok(())
 }
@@ -192,17 +193,6 @@ fn ranking(scored: &Scored, anomalous: &[bool]) -> Result<Ranking> {
             scored.data.name
         ))
     })
-}
-
-/// The names of the columns by which a row is explained: those of a table, or the places of values.
-fn columns(checkpoint: &Checkpoint, data: &Dataset) -> Vec<String> {
-    match checkpoint.progress.data.table() {
-        Some(encoding) => {
-            let learnt = encoding.columns.iter().filter(|column| column.kind.width() > 0);
-            learnt.map(|column| column.name.clone()).collect()
-        }
-        None => (0..data.width()).map(|at| at.to_string()).collect(),
-    }
 }
 
 /// One row per row: where it stood, its label, its score, its flag, and the parts of its mean-field score.

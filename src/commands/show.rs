@@ -152,6 +152,15 @@ pub fn picture(examples: &[f32], record: &DataRecord, columns: usize) -> Result<
     grid::sheet(Path::new(INSIDE), &drawn(examples, record), pictured(record), columns)
 }
 
+/// The bytes of a picture of examples side by side as they are ([`grid::close`]), and height and width of each.
+///
+/// # Errors
+/// As those of [`picture`].
+pub fn close_picture(examples: &[f32], record: &DataRecord, columns: usize) -> Result<(Vec<u8>, [usize; 2])> {
+    let shape = pictured(record);
+    Ok((grid::close(Path::new(INSIDE), &drawn(examples, record), shape, columns)?, [shape[1], shape[2]]))
+}
+
 /// The bytes of the picture that [`pairs`] draws.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! `elbo train`: a model from examples, or several side by side, in a run folder that holds everything.
 
 mod codes;
+mod events;
 mod files;
 mod finish;
 mod pictures;
@@ -25,13 +26,17 @@ use crate::report::progress::EpochRow;
 use crate::session::{Purpose, Session};
 use crate::train::{self, Epoch, Event, Member, Options};
 use codes::Encoded;
-use files::{Metrics, edited, flush_metrics, header, run_folder};
+use events::Events;
+use files::{Metrics, edited, flush_metrics, header, numbers, run_folder};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 pub use stop::{STOP, catch_announcements, keep_ignored, own_process};
 
 /// Epochs after each of which samples are drawn, however quickly they follow each other.
 const DRAWN: usize = 50;
+
+/// What is warned of where an event file cannot be written.
+const UNTOLD: &str = "nothing was written for TensorBoard";
 
 /// A rate in nats below which latents say nothing, and the steps after which they should.
 const COLLAPSED: f64 = 0.1;
@@ -56,6 +61,8 @@ struct RunFolders {
     stepped: bool,
     /// The rate of the last epoch of each member, and its learning rate.
     last: Vec<Option<[f64; 2]>>,
+    /// What TensorBoard is told of each member; nothing where nobody asks.
+    events: Vec<Events>,
 }
 
 impl RunFolders {
@@ -71,7 +78,29 @@ impl RunFolders {
         let best = members.iter().map(|member| member.progress.best).collect();
         let (score, last) = (session.config.score(), vec![None; members.len()]);
         let stepped = matches!(session.config.schedule.curve, Curve::Steps | Curve::Plateau);
-        Self { folder, folders, metrics, best, sweep, drawn: None, score, stepped, last }
+        let events = vec![];
+        Self { folder, folders, metrics, best, sweep, drawn: None, score, stepped, last, events }
+    }
+}
+
+impl RunFolders {
+    /// Where TensorBoard finds a member: below `folder` by the name of its run, of a member of a sweep by both names.
+    fn shown_in(&self, folder: &Path, member: usize) -> PathBuf {
+        let run = self.folder.file_name().map_or_else(|| folder.to_owned(), |name| folder.join(name));
+        match (&self.sweep, self.folders[member].file_name()) {
+            (Some(_), Some(name)) => run.join(name),
+            _ => run,
+        }
+    }
+
+    /// Hands on the pictures that were drawn after an epoch.
+    fn tell_pictures(&mut self, epoch: usize) -> Result<()> {
+        for (events, folder) in self.events.iter_mut().zip(&self.folders) {
+            for (kind, name) in [("epoch", "samples"), ("reconstruction", "reconstructions")] {
+                events.picture(epoch, name, &folder.join("samples").join(format!("{kind}-{epoch:04}.png")))?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -394,6 +423,11 @@ fn go(
     if let Some(sweep) = &place.sweep {
         sweep.write(&place.folder)?;
     }
+    if let Some(folder) = &args.tensorboard {
+        let epoch = |member: &Member| member.progress.epoch as usize + 1;
+        let begin = |(at, member): (usize, &Member)| Events::begin(&place.shown_in(folder, at), epoch(member));
+        place.events = members.iter().enumerate().map(begin).collect::<Result<_>>()?;
+    }
     let deadline = args.max_time.and_then(|time| Instant::now().checked_add(time));
     let options = Options { stop: &STOP, deadline, check_steps: args.check_steps };
     let begun = members.iter().any(|member| member.progress.step > 0);
@@ -408,6 +442,8 @@ fn go(
                 say_back(&place, member, why, epoch, report);
                 for &member in members {
                     place.metrics[member].forget_after(epoch);
+                    let told = place.events.get_mut(member).map_or(Ok(()), |events| events.go_back(epoch + 1));
+                    warned(UNTOLD, told, report)?;
                 }
             }
             Event::Stopped(member, epoch) => report.note(&stopped(&place, member, epoch)),
@@ -423,6 +459,7 @@ fn go(
                     Err(Error::Disk(why)) if epoch > 0 || begun => report.warn(&format!("no picture: {why}")),
                     other => other?,
                 }
+                warned(UNTOLD, place.tell_pictures(epoch), report)?;
             }
             Event::Pictures { .. } => {}
         }
@@ -527,10 +564,14 @@ fn keep(epochs: &[Epoch], place: &mut RunFolders, report: &Report) -> Result<()>
             warned("the name of the best member was not written", kept, report)?;
         }
     }
-    let mut noted = Ok(());
+    let (mut noted, mut told) = (Ok(()), Ok(()));
     for epoch in epochs {
         noted = noted.and(place.metrics[epoch.member].add(&place.folders[epoch.member], epoch));
+        if let Some(events) = place.events.get_mut(epoch.member) {
+            told = told.and(events.numbers(epoch.epoch, &numbers(epoch)));
+        }
     }
+    warned(UNTOLD, told, report)?;
     warned("metrics.csv was not written", noted, report)
 }
 

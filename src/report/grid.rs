@@ -35,6 +35,22 @@ pub fn sheet(path: &Path, images: &[f32], shape: [usize; 3], columns: usize) -> 
     draw(path, cells, shape, columns)
 }
 
+/// The bytes of a PNG file with such images side by side as they are, neither enlarged nor apart: image n is the cell n % `columns` of
+/// the row n / `columns`, and what is left of the last row is grey.
+///
+/// # Errors
+/// As for [`sheet`].
+pub fn close(path: &Path, images: &[f32], shape: [usize; 3], columns: usize) -> Result<Vec<u8>> {
+    let ([channels, height, width], images) = (shape, split(path, images, shape)?);
+    let (color, rows) = (color(path, channels)?, images.len().div_ceil(columns));
+    let sheet = Sheet { shape, scale: [1, 1], gap: 0, width: width * columns, height: height * rows };
+    let mut pixels = vec![SEPARATOR; sheet.width * sheet.height * channels];
+    for (index, image) in images.into_iter().enumerate() {
+        sheet.paint(&mut pixels, image, index / columns, index % columns);
+    }
+    bytes(path, sheet.width, sheet.height, color, &pixels)
+}
+
 /// Writes one image (channels × height × width, in [0, 1]) pixel by pixel into a PNG file.
 ///
 /// # Errors
@@ -149,6 +165,8 @@ struct Sheet {
     shape: [usize; 3],
     /// How often each pixel of an image is repeated downwards and to the right.
     scale: [usize; 2],
+    /// Pixels between neighbours.
+    gap: usize,
     width: usize,
     height: usize,
 }
@@ -164,13 +182,14 @@ impl Sheet {
         };
         let (sheet_width, sheet_height) = (side(columns, width, right)?, side(rows, height, down)?);
         let size = sheet_width.checked_mul(sheet_height)?.checked_mul(channels)?;
-        (size <= SIZE_CAP).then_some(Self { shape, scale: [down, right], width: sheet_width, height: sheet_height })
+        let sheet = Self { shape, scale: [down, right], gap: 1, width: sheet_width, height: sheet_height };
+        (size <= SIZE_CAP).then_some(sheet)
     }
 
     /// Puts one image into its cell.
     fn paint(&self, pixels: &mut [u8], image: &[f32], row: usize, column: usize) {
         let ([channels, height, width], [down, right]) = (self.shape, self.scale);
-        let (top, left) = (row * (height * down + 1), column * (width * right + 1));
+        let (top, left) = (row * (height * down + self.gap), column * (width * right + self.gap));
         for y in 0..height * down {
             for x in 0..width * right {
                 let pixel = ((top + y) * self.width + left + x) * channels;

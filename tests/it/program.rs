@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -124,4 +125,19 @@ pub fn content(folder: &Path) -> Vec<(PathBuf, Option<Vec<u8>>)> {
 pub fn checkpoint(run: &Path, pointer: &str) -> PathBuf {
     let name = fs::read_to_string(run.join("checkpoints").join(pointer)).unwrap();
     run.join("checkpoints").join(name.trim_end())
+}
+
+/// What a script of `tests/fixtures`, which needs this module of Python, prints of a folder as JSON; nothing where no Python here has the
+/// module.
+pub fn read_by(module: &str, script: &str, folder: &Path) -> Option<serde_json::Value> {
+    let python = std::env::var_os("ELBO_PYTHON").filter(|value| !value.is_empty()).unwrap_or_else(|| "python3".into());
+    let import = format!("import {module}");
+    if !Command::new(&python).args(["-c", &import]).output().is_ok_and(|output| output.status.success()) {
+        let _ = writeln!(std::io::stderr(), "the check of files by {module} is skipped: no Python here has it");
+        return None;
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(script);
+    let done = Command::new(python).arg(script).arg(folder).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    Some(serde_json::from_slice(&done.stdout).unwrap())
 }

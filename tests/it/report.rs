@@ -1,6 +1,6 @@
 //! `elbo report`: a run as one file that asks nobody for anything.
 
-use crate::program::{TINY, elbo, json};
+use crate::program::{TINY, elbo, json, read_by};
 use std::fs;
 use std::path::Path;
 
@@ -25,6 +25,8 @@ fn check(page: &str) {
     }
     assert!(open.is_empty(), "{open:?}");
     let lower = page.to_lowercase();
+    // Pictures of the map are parts of one that lies in the page.
+    let lower = lower.replace("href=\"data:image/png;base64,", "").replace("href=\"#sheet\"", "");
     for asks in ["http:", "https:", "<script", "<link", "@import", "url(", "src=\"/", "href="] {
         assert!(!lower.contains(asks), "{asks}");
     }
@@ -45,6 +47,7 @@ fn a_run_of_pictures_is_a_page_with_all_that_it_came_to() {
         "Figures",
         "Training",
         "Samples",
+        "Samples over the epochs",
         "Reconstructions",
         "Latent dimensions",
         "Traversals",
@@ -54,7 +57,15 @@ fn a_run_of_pictures_is_a_page_with_all_that_it_came_to() {
         assert!(text.contains(&format!("<h2>{heading}</h2>")), "{heading}");
     }
     assert!(!text.contains("<h2>Scores</h2>"), "nobody asked for scores");
-    assert_eq!(text.matches("<img ").count(), 3);
+    // Samples, reconstructions, traversals, and samples of the epochs 0 to 2.
+    assert_eq!(text.matches("<img ").count(), 6);
+    assert!(text.contains("<figcaption>epoch 0</figcaption>") && text.contains("<figcaption>epoch 2</figcaption>"));
+    assert_eq!(
+        text.matches("<image id=\"sheet\" width=\"224\" height=\"196\"").count(),
+        1,
+        "fifty pictures, eight in a row"
+    );
+    assert_eq!(text.matches("<svg class=\"picture\"").count(), 50);
     assert!(text.contains("validation_neg_elbo") && text.contains("hidden = [16]"));
     // Fifty examples of ten classes.
     assert_eq!(text.matches("<circle ").count(), 50);
@@ -76,6 +87,11 @@ fn tables_codes_and_what_users_chose_have_pages_of_their_own() {
     let text = page(at, "table", "table/report.html");
     check(&text);
     assert!(text.contains("<h2>Scores</h2>") && text.contains("class=\"threshold\""));
+    assert!(text.contains("<th>columns that contribute most</th>"));
+    assert!(text.contains("<h2>Columns</h2>") && text.contains("<rect class=\"other\""));
+    let distributions = text.split("<h2>Columns</h2>").nth(1).unwrap().split("<h2>").next().unwrap();
+    assert_eq!(distributions.matches("<figure>").count(), 3);
+    assert!(distributions.contains("<title>&lt;b&gt;1: ") && !text.contains("<svg class=\"picture\""));
     assert!(
         text.contains("<th>b&amp;c</th>") && text.contains("&lt;b&gt;1") && !text.contains("<b>"),
         "names are no markup"
@@ -96,4 +112,32 @@ fn tables_codes_and_what_users_chose_have_pages_of_their_own() {
     let text = page(at, "codes", "codes/report.html");
     check(&text);
     assert!(text.contains("<h2>Samples</h2>") && !text.contains("<h2>Latent map</h2>"));
+}
+
+/// What TensorBoard reads is what `metrics.csv` says, of a run that went on and of the members of a sweep.
+#[test]
+fn event_files_say_what_the_metrics_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    elbo(at, &format!("train {TINY} --epochs 2 --tensorboard logs --out run")).succeeded();
+    elbo(at, "train --resume run --epochs 3 --tensorboard logs --adapter cpu").succeeded();
+    elbo(at, &format!("train {TINY} --epochs 1 --seeds 2 --tensorboard logs --out both")).succeeded();
+    assert_eq!(fs::read_dir(at.join("logs/run")).unwrap().count(), 2, "a file a sitting");
+    fs::write(at.join("file"), "").unwrap();
+    elbo(at, &format!("train {TINY} --epochs 1 --tensorboard file --out no")).failed(6, "file");
+    let Some(found) = read_by("tensorboard", "events.py", &at.join("logs")) else { return };
+    assert_eq!(found.as_object().unwrap().keys().collect::<Vec<_>>(), ["both/seed-1", "both/seed-2", "run"]);
+    let metrics = fs::read_to_string(at.join("run/metrics.csv")).unwrap();
+    let (names, lines) = metrics.split_once('\n').unwrap();
+    let column = names.split(',').position(|name| name == "neg_elbo").unwrap();
+    let read = found["run"]["scalars"]["neg_elbo"].as_array().unwrap();
+    assert_eq!(read.len(), 3);
+    for (line, pair) in lines.lines().zip(read) {
+        let cells: Vec<&str> = line.split(',').collect();
+        assert_eq!(cells[0], pair[0].to_string());
+        assert_eq!(cells[column].parse::<f64>().unwrap() as f32, pair[1].as_f64().unwrap() as f32);
+    }
+    let pictures = found["run"]["images"]["samples"].as_array().unwrap();
+    assert_eq!(pictures.len(), 4, "{pictures:?}");
+    assert_eq!(pictures[3], serde_json::json!([3, 455, 455]));
 }

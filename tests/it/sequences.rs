@@ -1,6 +1,6 @@
 //! Models of sequences: that what is spelled token by token is what training computes, and what a run is asked.
 
-use crate::program::{elbo, json};
+use crate::program::{elbo, json, read_by};
 use crate::support::{ROUNDING, compare, executors};
 use elbo::config;
 use elbo::data;
@@ -12,9 +12,7 @@ use elbo::plan::Role;
 use elbo::rng::Stream;
 use elbo::session::{BATCH, Choice, Purpose, Session};
 use std::fs;
-use std::io::Write;
 use std::path::Path;
-use std::process::Command;
 
 /// Sentences of a small language.
 fn sentences() -> String {
@@ -343,20 +341,6 @@ fn described(folder: &Path, source: &str) -> serde_json::Value {
     serde_json::from_str(&elbo(folder, &format!("data {source} --json")).succeeded().out).unwrap()
 }
 
-/// What another library reads of MIDI files: notes of each as [start, pitch, length] in ticks, and ticks and microseconds of a beat;
-/// nothing where this Python has none.
-fn read_elsewhere(folder: &Path) -> Option<serde_json::Value> {
-    let python = std::env::var_os("ELBO_PYTHON").filter(|value| !value.is_empty()).unwrap_or_else(|| "python3".into());
-    if !Command::new(&python).args(["-c", "import mido"]).output().is_ok_and(|output| output.status.success()) {
-        let _ = writeln!(std::io::stderr(), "the check of MIDI files by mido is skipped: no Python here has it");
-        return None;
-    }
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/midi_notes.py");
-    let done = Command::new(python).arg(script).arg(folder).output().unwrap();
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    Some(serde_json::from_slice(&done.stdout).unwrap())
-}
-
 #[test]
 fn a_run_of_music_is_evaluated_and_what_it_writes_is_read_elsewhere() {
     let home = tempfile::tempdir().unwrap();
@@ -382,7 +366,7 @@ fn a_run_of_music_is_evaluated_and_what_it_writes_is_read_elsewhere() {
     fs::copy(folder.join("drawn/between/001.mid"), folder.join("drawn/between.mid")).unwrap();
     let music = Music { grid: 4, tempo: 400_000 };
     let notes = |name: &str| midi::read(&fs::read(folder.join("drawn").join(name)).unwrap(), 4).unwrap();
-    if let Some(elsewhere) = read_elsewhere(&folder.join("drawn")) {
+    if let Some(elsewhere) = read_by("mido", "midi_notes.py", &folder.join("drawn")) {
         let elsewhere = elsewhere.as_object().unwrap();
         assert_eq!(elsewhere.len(), 7);
         for (name, found) in elsewhere {

@@ -1,6 +1,6 @@
 //! Charts of a report, as SVG inside the page. Colours are those of the style sheet.
 
-use super::page::escaped;
+use super::page::{base64, escaped};
 use crate::report::scatter;
 use std::fmt::Write;
 
@@ -149,9 +149,93 @@ pub fn histogram(caption: &str, numbers: &[f64], threshold: Option<f64>) -> Stri
     figure(&escaped(caption), &svg)
 }
 
-/// Points of a plane, each with its number in `ranks`, by which it is coloured, and what is said of it under the pointer.
-pub fn map(points: &[[f32; 2]], ranks: &[usize], titles: &[String]) -> String {
+/// Two sets of numbers beside each other, as shares: where they are whole numbers below `levels`, how many of each there are, else
+/// how many lie where.
+pub fn both(caption: &str, sets: [(&str, &[f64]); 2], levels: Option<&[String]>) -> String {
+    const BINS: usize = 24;
+    let [width, height] = SIZE;
+    let bins = levels.map_or(BINS, <[String]>::len).max(1);
+    let all = || sets.iter().flat_map(|(_, numbers)| numbers.iter().copied().filter(|x| x.is_finite()));
+    let x = match levels {
+        Some(_) => Axis { low: 0.0, high: bins as f64, from: MARGIN[0], to: width - 8.0 },
+        None => Axis::new(all(), MARGIN[0], width - 8.0),
+    };
+    let shares = sets.map(|(_, numbers)| {
+        let mut shares = vec![0.0; bins];
+        let finite: Vec<f64> = numbers.iter().copied().filter(|x| x.is_finite()).collect();
+        for number in &finite {
+            let bin = (number - x.low) / (x.high - x.low) * bins as f64;
+            shares[(bin as usize).min(bins - 1)] += 1.0 / finite.len() as f64;
+        }
+        shares
+    });
+    let y = Axis::new(shares.iter().flatten().copied().chain([0.0]), height - MARGIN[1], 8.0);
+    let mut svg = String::new();
+    axes(&mut svg, &x, &y, levels.is_none());
+    let each = (x.to - x.from) / bins as f64;
+    for (side, shares) in shares.iter().enumerate() {
+        let class = ["", " class=\"other\""][side];
+        for (at, &share) in shares.iter().enumerate().filter(|(_, share)| **share > 0.0) {
+            let (left, top) = (x.from + each * (at as f64 + 0.05 + 0.45 * side as f64), y.at(share));
+            let (wide, tall) = (each * 0.45, y.at(0.0) - top);
+            let name =
+                levels.map_or_else(|| short(x.low + (x.high - x.low) * at as f64 / bins as f64), |it| it[at].clone());
+            let title = escaped(&format!("{name}: {:.1} %", 100.0 * share));
+            let _ = write!(
+                svg,
+                "<rect{class} x=\"{left:.2}\" y=\"{top:.1}\" width=\"{wide:.2}\" height=\"{tall:.1}\"><title>{title}</title></rect>"
+            );
+        }
+    }
+    let [first, second] = sets.map(|(name, _)| escaped(name));
+    let names = format!("<span class=\"a\">{first}</span> <span class=\"b\">{second}</span>");
+    figure(&format!("{} {names}", escaped(caption)), &svg)
+}
+
+/// Pictures in one PNG file, side by side: what some of the points of a map look like.
+pub struct Sheet {
+    /// The file.
+    pub png: Vec<u8>,
+    /// Height and width of each picture.
+    pub size: [usize; 2],
+    /// Pictures in a row.
+    pub columns: usize,
+    /// Pictures: of the points 0, k, 2k, … for the k of [`Sheet::every`].
+    pub count: usize,
+    /// Of so many points one has a picture.
+    pub every: usize,
+}
+
+impl Sheet {
+    /// The whole sheet, which is shown through the window of [`Sheet::window`] alone.
+    fn defined(&self) -> String {
+        let [height, width] = self.size;
+        let [wide, tall] = [width * self.columns, height * self.count.div_ceil(self.columns)];
+        let file = base64(&self.png);
+        format!(
+            "<defs><image id=\"sheet\" width=\"{wide}\" height=\"{tall}\" href=\"data:image/png;base64,{file}\"/></defs>"
+        )
+    }
+
+    /// A window of the side `side` with its corner at `x`, in which the picture of a point is to be seen.
+    fn window(&self, point: usize, x: f64, side: f64) -> Option<String> {
+        let ([height, width], at) = (self.size, point / self.every);
+        if !point.is_multiple_of(self.every) || at >= self.count {
+            return None;
+        }
+        let (left, top) = (at % self.columns * width, at / self.columns * height);
+        Some(format!(
+            "<svg class=\"picture\" x=\"{x}\" y=\"0\" width=\"{side}\" height=\"{side}\" viewBox=\"{left} {top} {width} {height}\" \
+             preserveAspectRatio=\"xMidYMin\"><use href=\"#sheet\"/></svg>"
+        ))
+    }
+}
+
+/// Points of a plane, each with its number in `ranks`, by which it is coloured, and what is said of it under the pointer; beside
+/// the plane the picture of the one under the pointer, where there are pictures.
+pub fn map(points: &[[f32; 2]], ranks: &[usize], titles: &[String], sheet: Option<&Sheet>) -> String {
     const SIDE: f64 = 560.0;
+    const PICTURE: f64 = 140.0;
     let along = |axis: usize| points.iter().map(move |point| f64::from(point[axis]));
     let [x, y] = [Axis::new(along(0), 8.0, SIDE - 8.0), Axis::new(along(1), SIDE - 8.0, 8.0)];
     // Both axes have the same scale, so that distances mean what they seem to.
@@ -159,14 +243,21 @@ pub fn map(points: &[[f32; 2]], ranks: &[usize], titles: &[String]) -> String {
     let place = |axis: &Axis, value: f32, up: f64| {
         SIDE / 2.0 + up * (f64::from(value) - f64::midpoint(axis.low, axis.high)) * scale
     };
-    let mut svg = String::new();
-    for ((point, &rank), title) in points.iter().zip(ranks).zip(titles) {
+    let mut svg = sheet.map_or_else(String::new, Sheet::defined);
+    for (at, ((point, &rank), title)) in points.iter().zip(ranks).zip(titles).enumerate() {
         let (cx, cy) = (place(&x, point[0], 1.0), place(&y, point[1], -1.0));
         let colour = scatter::hex(scatter::colour(rank));
-        let _ = write!(svg, "<circle cx=\"{cx:.1}\" cy=\"{cy:.1}\" r=\"3\" fill=\"{colour}\" fill-opacity=\"0.75\">");
-        let _ = write!(svg, "<title>{}</title></circle>", escaped(title));
+        let circle = format!(
+            "<circle cx=\"{cx:.1}\" cy=\"{cy:.1}\" r=\"3\" fill=\"{colour}\" fill-opacity=\"0.75\"><title>{}</title></circle>",
+            escaped(title)
+        );
+        let _ = match sheet.and_then(|sheet| sheet.window(at, SIDE, PICTURE)) {
+            Some(window) => write!(svg, "<g>{circle}{window}</g>"),
+            None => write!(svg, "{circle}"),
+        };
     }
-    format!("<figure><svg viewBox=\"0 0 {SIDE} {SIDE}\" role=\"img\">{svg}</svg></figure>\n")
+    let width = if sheet.is_some() { SIDE + PICTURE } else { SIDE };
+    format!("<figure><svg viewBox=\"0 0 {width} {SIDE}\" role=\"img\">{svg}</svg></figure>\n")
 }
 
 /// The names of colours.
@@ -205,8 +296,14 @@ mod tests {
         assert!(one.contains("&lt;a&gt;") && one.contains("<circle") && !one.contains("NaN"), "{one}");
         let same = histogram("scores", &[2.0, 2.0, f64::INFINITY], Some(2.0));
         assert!(same.contains("class=\"threshold\"") && !same.contains("NaN") && !same.contains("inf"), "{same}");
-        let map = map(&[[0.0, 1.0], [0.0, 1.0]], &[0, 1], &["a".into(), "b".into()]);
-        assert!(map.matches("<circle").count() == 2 && !map.contains("NaN"), "{map}");
+        let (points, titles) = ([[0.0, 1.0], [0.0, 1.0]], ["a".into(), "b".into()]);
+        let plain = map(&points, &[0, 1], &titles, None);
+        assert!(plain.matches("<circle").count() == 2 && !plain.contains("NaN"), "{plain}");
+        let sheet = Sheet { png: vec![1], size: [4, 6], columns: 3, count: 1, every: 2 };
+        let pictured = map(&points, &[0, 1], &titles, Some(&sheet));
+        assert_eq!(pictured.matches("viewBox=\"0 0 6 4\"").count(), 1, "{pictured}");
+        let later = Sheet { count: 9, ..sheet }.window(8, 0.0, 1.0).unwrap();
+        assert!(later.contains("viewBox=\"6 4 6 4\""), "the fifth picture: the second of the second row: {later}");
         assert_eq!(bars("rates", &[3.0, 1.0, 0.0]).matches("<rect").count(), 3);
     }
 

@@ -1,6 +1,6 @@
 //! What `elbo sample --compare` says of the rows that were drawn.
 
-use super::super::cells::cells;
+use super::super::cells::{cells, names};
 use crate::checkpoint::DataRecord;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -42,7 +42,7 @@ pub fn say(rows: &[f32], data: &Dataset, record: &DataRecord, seed: u64, report:
         None => (part(&data.validation, MAX_HELD_OUT)?, "validation"),
     };
     let found = compare(Compared { drawn: &drawn, train: &train, held_out: held_out.as_ref() }, seed);
-    let names = names(record, data.width());
+    let names = names(record);
     report.result(&figures(&found, held_out.as_ref(), name));
     report.result(&format!("\n{}", columns(&found, &names)));
     let marginals =
@@ -51,17 +51,6 @@ pub fn say(rows: &[f32], data: &Dataset, record: &DataRecord, seed: u64, report:
     value["marginals"] = marginals.collect();
     value["rows"] = json!({ "drawn": drawn.rows(), "train": train.rows(), "held_out": held_out.map(|it| it.rows()) });
     Ok(value)
-}
-
-/// The names of the columns that a model learns, or the places of values.
-fn names(record: &DataRecord, width: usize) -> Vec<String> {
-    match &record.encoding {
-        Some(encoding) => {
-            let learnt = encoding.columns.iter().filter(|column| column.kind.width() > 0);
-            learnt.map(|column| column.name.clone()).collect()
-        }
-        None => (0..width).map(|at| at.to_string()).collect(),
-    }
 }
 
 fn figures(found: &Fidelity, held_out: Option<&Table>, name: &str) -> String {

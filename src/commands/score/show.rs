@@ -2,6 +2,7 @@
 
 use super::Scored;
 use super::calibrate::Line;
+use crate::data::Dataset;
 use crate::error::Result;
 use crate::report::Report;
 use crate::report::human::count;
@@ -27,12 +28,18 @@ pub struct Strange {
     columns: Vec<(String, f64)>,
 }
 
-/// The rows of highest score, the strangest first; of equal ones those that come first.
+/// The rows of highest score, the strangest first; of equal ones those that come first. `examples` are places in the data, and
+/// `columns` the names of what contributes to a score.
 ///
 /// # Errors
 /// Those of [`crate::score::contributions`].
-pub fn strangest(session: &mut Session, scored: &Scored, columns: &[String]) -> Result<Vec<Strange>> {
-    let Scored { data, examples, scores, .. } = scored;
+pub fn strangest(
+    session: &mut Session,
+    data: &Dataset,
+    examples: &[u32],
+    scores: &[f64],
+    columns: &[String],
+) -> Result<Vec<Strange>> {
     let mut places: Vec<usize> = (0..scores.len()).collect();
     places.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
     places.truncate(STRANGEST);
@@ -107,7 +114,8 @@ fn summary(sorted: &[f64], line: Option<(&Line, usize)>, ranking: Option<Ranking
     table(&["", "nats", ""], &all)
 }
 
-fn strange_rows(strangest: &[Strange]) -> Vec<Vec<String>> {
+/// Rows of a table: where each stood, its score, what contributes most to it.
+pub fn strange_rows(strangest: &[Strange]) -> Vec<Vec<String>> {
     let columns = |row: &Strange| {
         let all: Vec<String> = row.columns.iter().map(|(name, nats)| format!("{name} {nats:.2}")).collect();
         all.join(", ")
