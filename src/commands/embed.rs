@@ -135,7 +135,7 @@ fn arrays(path: &Path, posterior: &Posterior, std: bool) -> Result<Vec<PathBuf>>
     Ok(made)
 }
 
-/// An AnnData file of all examples, with their labels and the means, and where asked for the deviations.
+/// An `AnnData` file of all examples, with their labels and the means, and where asked for the deviations.
 #[cfg(feature = "h5ad")]
 fn cells(path: &Path, posterior: &Posterior, examples: &[u32], session: &Session, std: bool) -> Result<Vec<PathBuf>> {
     use crate::report::anndata;

@@ -1,6 +1,6 @@
 //! How often each gene was counted in each cell: sparse rows, a cell each, whose columns have the names of genes.
 //!
-//! A folder as Cell Ranger writes it is read by [`tenx`], an AnnData file by `h5ad` (feature `h5ad`). Both say what they hold as
+//! A folder as Cell Ranger writes it is read by [`tenx`], an `AnnData` file by `h5ad` (feature `h5ad`). Both say what they hold as
 //! [`Expression`]. Genes are told apart by their names, so other data for a trained model may have more of them, in any order.
 
 #[cfg(feature = "h5ad")]

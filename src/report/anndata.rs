@@ -1,4 +1,4 @@
-//! AnnData files for other programs: cells by their names, what is known of them, and arrays with a row for each (`obsm`).
+//! `AnnData` files for other programs: cells by their names, what is known of them, and arrays with a row for each (`obsm`).
 //! Source: the on-disk format of anndata, version 0.1.0 of files and 0.2.0 of their parts
 //! (<https://anndata.readthedocs.io/en/latest/fileformat-prose.html>).
 

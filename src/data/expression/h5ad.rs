@@ -1,4 +1,4 @@
-//! AnnData files (`.h5ad`), which are HDF5: the matrix `X` of cells × genes, dense or compressed by rows or columns, others like it in
+//! `AnnData` files (`.h5ad`), which are HDF5: the matrix `X` of cells × genes, dense or compressed by rows or columns, others like it in
 //! `layers` and `raw`, and what is known of cells (`obs`) and genes (`var`) as tables of columns.
 //! Source: the on-disk format of anndata, versions 0.7 to 0.12 (<https://anndata.readthedocs.io/en/latest/fileformat-prose.html>).
 //!
