@@ -138,6 +138,8 @@ pub struct ModelConfig {
     /// The standard deviation of `gaussian`, and the one that `gaussian-shared` and shared scales of a mixture start with;
     /// other likelihoods ignore it.
     pub sigma: f32,
+    /// Whether the means of counts are shares of the total of their example; of other likelihoods nothing but `none`.
+    pub library_size: LibrarySize,
     /// What recurrent layers consist of, whose widths are `hidden` and `decoder`, or `transformer` for attention in their place: of the
     /// likelihood `tokens`.
     pub cell: Cell,
@@ -165,6 +167,16 @@ pub struct ModelConfig {
     pub log_variance: [f32; 2],
     /// Those of the data given the latent likewise. Where only `log_variance` is set, its range is also that of these.
     pub decoder_log_variance: [f32; 2],
+}
+
+/// What the means of counts are shares of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LibrarySize {
+    /// Nothing: the decoder gives the means.
+    None,
+    /// The total of the example's counts.
+    Observed,
 }
 
 /// What encoder and decoder are told beside what they read (Kingma et al. 2014; Sohn, Lee and Yan 2015). The class joins
@@ -548,6 +560,7 @@ impl Default for Config {
                 norm: Norm::None,
                 likelihood: Likelihood::Bernoulli,
                 sigma: 1.0,
+                library_size: LibrarySize::None,
                 cell: Cell::Gru,
                 heads: 4,
                 bidirectional: false,

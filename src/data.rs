@@ -11,6 +11,7 @@ pub mod codes;
 pub mod csv;
 pub mod disk;
 pub mod elements;
+pub mod expression;
 pub mod fetch;
 pub mod glyphs;
 pub mod grids;
@@ -120,6 +121,8 @@ pub enum Format {
     Music,
     /// A list of users and items, or a sparse matrix of them.
     Interactions,
+    /// Counts of genes in cells.
+    Cells,
 }
 
 /// Opens the data set that `config` names and splits it. For a trained model it is read as the model takes it: columns by
@@ -236,6 +239,9 @@ fn read(request: &ReadOptions) -> Result<Dataset> {
     }
     let path = Path::new(source);
     match fs::metadata(path) {
+        Ok(found) if found.is_dir() && expression::tenx::is_in(path) => {
+            expression::tenx::dataset(source, path, "", request)
+        }
         Ok(found) if found.is_dir() && grids::is_in(path) => grids::folder(path, request),
         Ok(found) if found.is_dir() && idx::is_in(path)? => idx::folder(path, request),
         Ok(found) if found.is_dir() && request.takes.domain == Domain::Tokens => text::folder(path, request),
@@ -244,7 +250,7 @@ fn read(request: &ReadOptions) -> Result<Dataset> {
         Ok(_) => Err(Error::Data(format!("{source}: this is neither a file nor a folder"))),
         Err(error) if error.kind() == ErrorKind::NotFound => Err(Error::Data(format!(
             "'{source}' does not exist; the data can be 'glyphs' or 'sprites' (built in), 'mnist', 'fashion-mnist', a \
-             .csv, .npy, .npz, .mtx, .txt, .smi or .mid file, a folder of .png or .jpg images, of .txt or of .mid files, an IDX file \
+             .csv, .npy, .npz, .mtx, .txt, .smi or .mid file, a folder of .png or .jpg images, of .txt or of .mid files, of 10x, an IDX file \
              (plain or .gz), or a folder with the MNIST files"
         ))),
         Err(error) => Err(Error::Data(format!("{source}: cannot be opened: {error}"))),
@@ -258,8 +264,14 @@ fn read_file(path: &Path, request: &ReadOptions) -> Result<Dataset> {
     if let Err(error) = File::open(path).and_then(|file| file.take(kinds::START).read_to_end(&mut start)) {
         return complain(&format!("cannot be opened: {error}"));
     }
+    if let Some((folder, prefix)) = expression::tenx::prefix(path) {
+        return expression::tenx::dataset(&path.display().to_string(), &folder, &prefix, request);
+    }
     let end = packed::plain(path).extension().map(|end| end.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
     match end.as_str() {
+        #[cfg(feature = "h5ad")]
+        "h5ad" => return expression::h5ad::dataset(path, request),
+        #[cfg(not(feature = "h5ad"))]
         "h5ad" => return complain(kinds::ANNDATA),
         _ if kinds::told(&start).is_some() => return complain(&kinds::told(&start).unwrap_or_default()),
         _ if kinds::is_stored(&start) && request.takes.domain == Domain::Tokens => return text::column(path, request),

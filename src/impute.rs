@@ -14,7 +14,7 @@
 
 use crate::error::{Error, Result};
 use crate::model::likelihood::draw::{Factor, Given, Values, pick};
-use crate::model::tasks::IMPUTE;
+use crate::model::tasks::{IMPUTE, Need};
 use crate::model::{CLASS, Model, of_layer, sized};
 use crate::plan::Role;
 use crate::rng::{Philox, Stream};
@@ -137,6 +137,7 @@ fn fill(
 
 fn check(model: &Model, asked: Asked) -> Result<()> {
     samples_per_run(asked.samples)?;
+    model.need(&[Need::NoLibrary], "filling what is missing")?;
     if asked.fill == Fill::Draws(0) {
         return Err(Error::Usage("--draws 0: one draw at least".into()));
     }

@@ -17,6 +17,7 @@
 //! | `decoder.head` | `decoder.mixture`, or `decoder.log_rate`, or `decoder.log_mean` | for a mixture of logistics, Poisson, a negative binomial |
 //! | `decoder.head` | `decoder.logits` | for categories a logit for each of each value, of a multinomial one for each item |
 //! | `decoder.log_variance`, `decoder.log_dispersion`, `decoder.log_scale` | the same, no map but a tensor | what `gaussian-shared`, `negative-binomial` and mixtures with `scales=shared` have once for all examples |
+//! | `log_library` | the same | the logarithm of the median library size, where means are shares of one |
 
 pub mod card;
 pub mod linear;
@@ -31,6 +32,7 @@ use crate::error::{Error, Result};
 use crate::graph::op::Source;
 use crate::model::Model;
 use crate::model::codebook;
+use crate::model::library::LIBRARY;
 use crate::model::likelihood::{self, Learned};
 use crate::model::tasks::Need;
 use linear::Linear;
@@ -126,6 +128,7 @@ fn exported(checkpoint: &Checkpoint, layers: &[Linear]) -> Result<Vec<(String, T
     let shared = likelihood::global(&model(checkpoint)?).map(|global| global.name);
     let found = checkpoint.parameters.iter().filter(|(name, _)| Some(name.as_str()) == shared);
     let mut all: Vec<_> = tensors(layers).into_iter().chain(found.cloned()).collect();
+    all.extend(checkpoint.parameters.iter().filter(|(name, _)| name == LIBRARY).cloned());
     if checkpoint.config.model.codes > 0 {
         all.push((CODEBOOK.into(), codebook(checkpoint)?));
     }
@@ -290,6 +293,9 @@ fn config(checkpoint: &Checkpoint, tensors: &[(String, Tensor)]) -> Result<Vec<u
     if checkpoint.config.model.prior_codes == 0 {
         if let Some(learned) = learned(checkpoint)? {
             value["learned"] = json!(learned);
+        }
+        if let Some((_, log)) = checkpoint.parameters.iter().find(|(name, _)| name == LIBRARY) {
+            value["library_size"] = json!(log.values.first().map(|log| log.exp()));
         }
         if checkpoint.config.model.condition == Condition::Inferred {
             let parameters = checkpoint.parameters.iter().map(|(name, tensor)| (name.as_str(), &tensor.values[..]));

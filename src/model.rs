@@ -13,6 +13,7 @@ mod inferred;
 pub mod init;
 pub mod judge;
 mod ladder;
+pub mod library;
 pub mod likelihood;
 pub mod network;
 pub mod objective;

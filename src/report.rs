@@ -3,6 +3,8 @@
 //! A reader that goes away (`elbo train 2>&1 | head`) never ends a run: from then on that stream is silent. Any other
 //! failure to write a result is kept, and [`Report::finish`] returns it.
 
+#[cfg(feature = "h5ad")]
+pub mod anndata;
 pub mod csv;
 pub mod grid;
 pub mod human;

@@ -71,6 +71,12 @@ impl Purpose {
     }
 }
 
+/// The logarithm of the median of totals, of which the lesser is taken where two are in the middle.
+fn median_log(mut totals: Vec<f64>) -> f32 {
+    totals.sort_by(f64::total_cmp);
+    totals.get(totals.len().saturating_sub(1) / 2).map_or(0.0, |median| median.max(1.0).ln() as f32)
+}
+
 /// The counter word of noise that belongs to no training step.
 const NO_STEP: u32 = u32::MAX;
 
@@ -382,6 +388,7 @@ impl Session {
         // Looked for only where they are wanted: for data on the disk that is a pass over all of them.
         let wanted = self.members().any(|config| config.model.output_bias_from_data);
         let means = if wanted { data.means(data.train.clone())? } else { vec![] };
+        let log_library = if self.model.has_library() { median_log(data.totals(data.train.clone())?) } else { 0.0 };
         let members: Vec<Config> = self.members().cloned().collect();
         // What is trained, where something is, and what the model is.
         let trained = (self.averages() && self.plans.contains_key(&Purpose::Train)).then_some(Role::Parameters);
@@ -390,7 +397,7 @@ impl Session {
             let model = Model { config: config.model, ..self.model.clone() };
             let examples = self.pseudo_inputs(&model, config.train.seed)?;
             let class_prior = self.class_prior()?;
-            let of_data = OfData { means: &means, examples: &examples, class_prior: &class_prior };
+            let of_data = OfData { means: &means, examples: &examples, class_prior: &class_prior, log_library };
             let initial = initial(&model, config.train.seed, of_data);
             for (range, values) in self.ranges().iter().zip(initial) {
                 for role in &roles {

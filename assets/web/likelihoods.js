@@ -115,16 +115,17 @@ export function logistic_mixture_mean({ p, f: { out, mean } }) {
     }
 }
 
-const [NORMAL, FIXED, BERNOULLI, CATEGORICAL, POISSON, NEGATIVE_BINOMIAL] = [0, 1, 2, 3, 4, 5];
+const [NORMAL, FIXED, BERNOULLI, CATEGORICAL, POISSON, NEGATIVE_BINOMIAL, ZERO_INFLATED] = [0, 1, 2, 3, 4, 5, 6];
+const softplus = (l) => Math.max(l, 0) + Math.log1p(Math.exp(-Math.abs(l)));
 
-// The columns of a table: kind, first place, places, place of the second number.
+// The columns of a table: kind, first place, places, places of the second and the third number.
 function columnsOf({ p, u }) {
-    const at = (column) => u.columns.subarray(4 * column, 4 * column + 4);
+    const at = (column) => u.columns.subarray(5 * column, 5 * column + 5);
     return Array.from({ length: p.columns }, (_, column) => [...at(column)]);
 }
 
 // The term of a column that is not missing.
-function columnTerm(p, [kind, place, places, second], out, x) {
+function columnTerm(p, [kind, place, places, second, third], out, x) {
     const [value, seen] = [out[place], x[place]];
     if (kind === CATEGORICAL) {
         const total = logSumExp([...out.subarray(place, place + places)]);
@@ -141,11 +142,17 @@ function columnTerm(p, [kind, place, places, second], out, x) {
     if (kind === POISSON) {
         return Math.exp(l) - l * seen + lnGamma(seen + 1);
     }
-    if (kind === NEGATIVE_BINOMIAL) {
-        const theta = Math.exp(clamp(out[second], p.dispersion_low, p.dispersion_high));
+    if (kind === NEGATIVE_BINOMIAL || kind === ZERO_INFLATED) {
+        const at = kind === ZERO_INFLATED ? third : second;
+        const theta = Math.exp(clamp(out[at], p.dispersion_low, p.dispersion_high));
         const all = seen + theta;
-        return lnGamma(seen + 1) + lnGamma(theta) - lnGamma(all) - theta * Math.log(theta) - seen * l
+        const term = lnGamma(seen + 1) + lnGamma(theta) - lnGamma(all) - theta * Math.log(theta) - seen * l
             + all * Math.log(theta + Math.exp(l));
+        if (kind === NEGATIVE_BINOMIAL) {
+            return term;
+        }
+        const logit = out[second];
+        return seen > 0 ? term + softplus(logit) : softplus(-logit) - softplus(-term - logit);
     }
     return gaussianTerm(value - seen, kind === NORMAL ? clamp(out[second], p.low, p.high) : p.fixed_log_variance);
 }
@@ -183,7 +190,7 @@ function encoded(kind, value) {
     if (Number.isNaN(value)) {
         return 0;
     }
-    return kind === POISSON || kind === NEGATIVE_BINOMIAL ? Math.log1p(Math.max(value, 0)) : value;
+    return kind >= POISSON ? Math.log1p(Math.max(value, 0)) : value;
 }
 
 /** Rows of a table as an encoder is shown them, or what a decoder puts out as means. */
@@ -192,7 +199,7 @@ export function table_values(call) {
     const columns = columnsOf(call);
     for (let row = 0; row < p.rows; row += 1) {
         const from = row * p.width;
-        for (const [kind, place, places, second] of columns) {
+        for (const [kind, place, places, second, third] of columns) {
             const logits = c.TO === 1 && kind === CATEGORICAL ? [...given.subarray(from + place, from + place + places)] : [];
             const total = logSumExp(logits);
             for (let at = from + place; at < from + place + places; at += 1) {
@@ -207,8 +214,12 @@ export function table_values(call) {
                     values[at] = isRate ? Math.exp(clamp(given[at], p.rate_low, p.rate_high)) : given[at];
                 }
             }
-            if (c.TO === 1 && (kind === NORMAL || kind === NEGATIVE_BINOMIAL)) {
+            if (c.TO === 1 && (kind === NORMAL || kind === NEGATIVE_BINOMIAL || kind === ZERO_INFLATED)) {
                 values[from + second] = given[from + second];
+            }
+            if (c.TO === 1 && kind === ZERO_INFLATED) {
+                values[from + place] *= sigmoid(-given[from + second]);
+                values[from + third] = given[from + third];
             }
         }
     }

@@ -95,6 +95,35 @@ fn negative_binomial(at: u32, given: f32, at_theta: u32, value: f32, weight: f32
     return negative_binomial_term(l, log_theta, value);
 }
 
+// A zero is an added one, or one of the negative binomial distribution: `share` is the probability of the latter.
+fn zero_inflated(at: u32, at_logit: u32, at_theta: u32, value: f32, weight: f32) -> f32 {
+    let given = given_at(at);
+    let any = given_at(at_theta);
+    let logit = given_at(at_logit);
+    let l = clamp(given, params.rate_low, params.rate_high);
+    let log_theta = clamp(any, params.dispersion_low, params.dispersion_high);
+    let held = given < params.rate_low || given > params.rate_high;
+    let theta_held = any < params.dispersion_low || any > params.dispersion_high;
+    let term = negative_binomial_term(l, log_theta, value);
+    let is_zero = value < 0.5;
+    let share = select(1.0, sigmoid(-term - logit), is_zero);
+    let slope = (exp(l) - value) / (1.0 + exp(l - log_theta));
+    put(at, select(weight * share * slope, 0.0, held));
+    // 1 − π of a zero less its share, where the difference of π and 1 would cancel.
+    put(at_logit, weight * select(sigmoid(logit), share - sigmoid(-logit), is_zero));
+    if GRAD == 1u {
+        put(at_theta, select(weight * share * negative_binomial_slope(l, log_theta, value), 0.0, theta_held));
+    }
+    if !is_zero {
+        return term + softplus(logit);
+    }
+    // −log(π + (1 − π)·exp −n), of a small n from the difference of exp −n and 1.
+    if term < 0.5 {
+        return -log1p(sigmoid(-logit) * exp_m1(-term));
+    }
+    return softplus(-logit) - softplus(-term - logit);
+}
+
 // One column that is there: its term, and its gradients on the way.
 fn present(kind: u32, at: u32, at_x: u32, places: u32, at_lv: u32, weight: f32) -> f32 {
     if kind == COLUMN_CATEGORICAL {
@@ -145,10 +174,11 @@ fn main(
     let at_example = (row / params.per_example) * params.width;
     var sum = 0.0;
     for (var column = lane; column < params.columns; column += 64u) {
-        let kind = columns[4u * column];
-        let place = columns[4u * column + 1u];
-        let places = columns[4u * column + 2u];
-        let at_lv = at_row + columns[4u * column + 3u];
+        let kind = columns[5u * column];
+        let place = columns[5u * column + 1u];
+        let places = columns[5u * column + 2u];
+        let at_lv = at_row + columns[5u * column + 3u];
+        let at_third = at_row + columns[5u * column + 4u];
         var missing = false;
         for (var i = 0u; i < places; i += 1u) {
             missing = missing || is_missing(word_at(at_example + place + i));
@@ -157,9 +187,15 @@ fn main(
             for (var i = 0u; i < places; i += 1u) {
                 put(at_row + place + i, 0.0);
             }
-            if kind == COLUMN_NORMAL || kind == COLUMN_NEGATIVE_BINOMIAL {
+            if kind == COLUMN_NORMAL || kind == COLUMN_NEGATIVE_BINOMIAL || kind == COLUMN_ZERO_INFLATED {
                 put(at_lv, 0.0);
             }
+            if kind == COLUMN_ZERO_INFLATED {
+                put(at_third, 0.0);
+            }
+        } else if kind == COLUMN_ZERO_INFLATED {
+            let value = bitcast<f32>(word_at(at_example + place));
+            sum += zero_inflated(at_row + place, at_lv, at_third, value, weight);
         } else {
             sum += present(kind, at_row + place, at_example + place, places, at_lv, weight);
         }

@@ -1,5 +1,5 @@
 // Rows of a table in another form. TO says which: what an encoder is shown, 0 for what is missing and the logarithm of
-// 1 + count, from an example; or means, probabilities and rates, from what a decoder puts out, whose log-variances and log-dispersions stay.
+// 1 + count, from an example; or means, probabilities and rates, from what a decoder puts out, whose second and third numbers stay.
 // One workgroup per row, one thread per column.
 
 const ENCODER = 0u;
@@ -27,7 +27,7 @@ fn encoded(kind: u32, word: u32) -> f32 {
         return 0.0;
     }
     let value = bitcast<f32>(word);
-    if kind == COLUMN_POISSON || kind == COLUMN_NEGATIVE_BINOMIAL {
+    if kind == COLUMN_POISSON || kind == COLUMN_NEGATIVE_BINOMIAL || kind == COLUMN_ZERO_INFLATED {
         return log(1.0 + max(value, 0.0));
     }
     return value;
@@ -47,7 +47,7 @@ fn softmax(at: u32, places: u32) {
     }
 }
 
-fn decode(kind: u32, at: u32, places: u32, at_lv: u32) {
+fn decode(kind: u32, at: u32, places: u32, at_lv: u32, at_third: u32) {
     let value = bitcast<f32>(word_at(at));
     if kind == COLUMN_CATEGORICAL {
         softmax(at, places);
@@ -55,10 +55,14 @@ fn decode(kind: u32, at: u32, places: u32, at_lv: u32) {
         values[member * MEMBER_VALUES + at] = sigmoid(value);
     } else if kind == COLUMN_POISSON || kind == COLUMN_NEGATIVE_BINOMIAL {
         values[member * MEMBER_VALUES + at] = exp(clamp(value, params.rate_low, params.rate_high));
+    } else if kind == COLUMN_ZERO_INFLATED {
+        let rate = exp(clamp(value, params.rate_low, params.rate_high));
+        values[member * MEMBER_VALUES + at] = rate * sigmoid(-bitcast<f32>(word_at(at_lv)));
+        values[member * MEMBER_VALUES + at_third] = bitcast<f32>(word_at(at_third));
     } else {
         values[member * MEMBER_VALUES + at] = value;
     }
-    if kind == COLUMN_NORMAL || kind == COLUMN_NEGATIVE_BINOMIAL {
+    if kind == COLUMN_NORMAL || kind == COLUMN_NEGATIVE_BINOMIAL || kind == COLUMN_ZERO_INFLATED {
         values[member * MEMBER_VALUES + at_lv] = bitcast<f32>(word_at(at_lv));
     }
 }
@@ -76,15 +80,15 @@ fn main(
     }
     let at_row = row * params.width;
     for (var column = lane; column < params.columns; column += 64u) {
-        let kind = columns[4u * column];
-        let at = at_row + columns[4u * column + 1u];
-        let places = columns[4u * column + 2u];
+        let kind = columns[5u * column];
+        let at = at_row + columns[5u * column + 1u];
+        let places = columns[5u * column + 2u];
         if TO == ENCODER {
             for (var i = 0u; i < places; i += 1u) {
                 values[member * MEMBER_VALUES + at + i] = encoded(kind, word_at(at + i));
             }
         } else {
-            decode(kind, at, places, at_row + columns[4u * column + 3u]);
+            decode(kind, at, places, at_row + columns[5u * column + 3u], at_row + columns[5u * column + 4u]);
         }
     }
 }

@@ -40,6 +40,7 @@ const COLUMN_BERNOULLI = 2u;
 const COLUMN_CATEGORICAL = 3u;
 const COLUMN_POISSON = 4u;
 const COLUMN_NEGATIVE_BINOMIAL = 5u;
+const COLUMN_ZERO_INFLATED = 6u;
 
 // Whether a value is missing, which is a NaN: all bits of the exponent, and some below.
 fn is_missing(word: u32) -> bool {

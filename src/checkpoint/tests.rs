@@ -28,6 +28,7 @@ fn config() -> Config {
             condition: Condition::None,
             classifier: vec![500],
             class_prior: crate::config::ClassPrior::Uniform,
+            library_size: crate::config::LibrarySize::None,
             activation: Activation::Relu,
             likelihood: Likelihood::Bernoulli,
             sigma: 0.1,

@@ -303,7 +303,8 @@ pub struct EmbedArgs {
     /// File to write: .npy or .csv
     ///
     /// The file to write. An .npy file holds the means, f32 of shape [examples, latent]. A .csv file has a header, and
-    /// per example its index, its label where there are labels, and its means.
+    /// per example its index, of a cell its barcode, its label where there are labels, and its means. An .h5ad file, where
+    /// elbo was built with the feature `h5ad`, holds the same for scanpy.
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
 

@@ -15,9 +15,9 @@ pub struct RecipeArgs {
     ///
     /// The recipe to start from: classic, binary, plane, gaussian, gaussian-learned, dynamic, vamp, mixture-prior, flow-prior,
     /// energy-prior, iaf, iwae, iwae2, ladder, factor, wae-gan, conditional, m2, conv, residual, vit, vae-gan, colour,
-    /// vae-gan-colour, levels, mixture, categorical, vq, vq-colour, codes-prior, text, smiles, music, counts, recommend,
-    /// categories, table, anomaly, or the path of a TOML file, which may leave out any key. Default: table for .csv and .tsv,
-    /// text for .txt, smiles for .smi, music for .mid, codes-prior with --prior-of, else classic.
+    /// vae-gan-colour, levels, mixture, categorical, vq, vq-colour, codes-prior, text, smiles, music, counts, cells,
+    /// recommend, categories, table, anomaly, or the path of a TOML file, which may leave out any key. Default: table for .csv
+    /// and .tsv, text for .txt, smiles for .smi, music for .mid, cells for .h5ad, codes-prior with --prior-of, else classic.
     #[arg(long, value_name = "NAME|FILE")]
     pub recipe: Option<String>,
 

@@ -111,6 +111,7 @@ pub fn each(data: &Dataset) -> String {
             let rest = if encoding.columns.len() == width { String::new() } else { format!(" in {width} values") };
             format!("{} columns each{rest}, {scaled} of them scaled", encoding.columns.len())
         }
+        (_, [.., width]) if data.format == Format::Cells => format!("{width} genes"),
         (_, [.., width]) if data.items.is_some() => format!("{width} items"),
         (_, shape) => format!("{shape:?} each"),
     }
@@ -242,6 +243,7 @@ fn kind(data: &Dataset) -> String {
         (Format::Text, _) => "text",
         (Format::Music, _) => "music",
         (Format::Interactions, _) => "who chose what",
+        (Format::Cells, _) => "counts of genes in cells",
     };
     let place = match &data.values {
         Values::Disk(disk) if disk.are_unpacked() => ", too large for data.memory: unpacked in a temporary file",
@@ -262,6 +264,7 @@ fn shape(data: &Dataset) -> String {
     }
     match (&data.encoding, data.shape) {
         (Some(encoding), [1, 1, width]) => format!("{} columns, {width} values", encoding.columns.len()),
+        (None, [1, 1, width]) if data.format == Format::Cells => format!("{width} genes"),
         (None, [1, 1, width]) if data.items.is_some() => format!("{width} items"),
         (None, [1, 1, width]) => format!("{width} values"),
         (_, [channels, height, width]) => {
@@ -286,8 +289,9 @@ fn size(data: &Dataset) -> u64 {
 /// The line about interactions: how many there are, how much of the matrix that is, and their values.
 fn interactions(data: &Dataset, sparse: &Sparse) -> String {
     let ([low, mean, high], all) = (chosen(sparse), data.len() as f64 * data.width() as f64);
+    let what = if data.format == Format::Cells { "values that are not 0" } else { "interactions" };
     format!(
-        "values   {} interactions, {} % of all; {} to {}, mean {}",
+        "values   {} {what}, {} % of all; {} to {}, mean {}",
         count(sparse.count() as u64),
         significant(100.0 * sparse.count() as f64 / all),
         significant(low),

@@ -17,7 +17,8 @@ use std::path::{Path, PathBuf};
 /// Those of [`open::with_data`], [`open::part`] and [`open::layer`]; [`crate::error::Error::Usage`] for a file of another format,
 /// [`crate::error::Error::Disk`] where it cannot be written.
 pub fn run(args: &EmbedArgs, report: &Report) -> Result<()> {
-    let format = files::format("--out ", &args.out, &["npy", "csv"])?;
+    let known: &[&str] = if cfg!(feature = "h5ad") { &["npy", "csv", "h5ad"] } else { &["npy", "csv"] };
+    let format = files::format("--out ", &args.out, known)?;
     let mut trained = open::with_data(&args.run, args.data.as_deref(), Purpose::task(ENCODE, BATCH), report)?;
     trained.spare(&args.out)?;
     trained.spare(&deviations(&args.out))?;
@@ -34,6 +35,9 @@ pub fn run(args: &EmbedArgs, report: &Report) -> Result<()> {
     let mut examples: Vec<u32> = part.map(|i| i as u32).collect();
     examples.sort_by_key(|&i| session.data().map_or(0, |data| data.row(i as usize)));
     if session.model.has_codes() {
+        if format == "h5ad" {
+            session.model.need(&[Need::Numbers], "elbo embed --out FILE.h5ad")?;
+        }
         if args.layer.is_some() {
             session.model.need(&[Need::Numbers], "elbo embed --layer")?;
         }
@@ -52,6 +56,8 @@ pub fn run(args: &EmbedArgs, report: &Report) -> Result<()> {
     let latents = if layer.is_none() { session.model.latents() } else { vec![posterior.latent] };
     let made = match format {
         "npy" => arrays(&args.out, &posterior, args.std)?,
+        #[cfg(feature = "h5ad")]
+        "h5ad" => cells(&args.out, &posterior, &examples, session, args.std)?,
         _ => table(&args.out, &posterior, &dimensions(&latents), &examples, session.data()?, args.std)?,
     };
     report.note(&format!(
@@ -127,6 +133,27 @@ fn arrays(path: &Path, posterior: &Posterior, std: bool) -> Result<Vec<PathBuf>>
         made.push(path);
     }
     Ok(made)
+}
+
+/// An `AnnData` file of all examples, with their labels and the means, and where asked for the deviations.
+#[cfg(feature = "h5ad")]
+fn cells(path: &Path, posterior: &Posterior, examples: &[u32], session: &Session, std: bool) -> Result<Vec<PathBuf>> {
+    use crate::report::anndata;
+    let data = session.data()?;
+    let names: Vec<String> = examples.iter().map(|&example| data.user(example as usize)).collect();
+    let codes: Option<Vec<u32>> =
+        data.labels.as_ref().map(|labels| examples.iter().map(|&example| labels[example as usize]).collect());
+    let numbered: Vec<String> = (0..data.class_count()).map(|class| class.to_string()).collect();
+    let classes = data.classes.as_ref().unwrap_or(&numbered);
+    let column = Some(session.config.data.labels.as_str()).filter(|name| !name.is_empty() && !name.contains('/'));
+    let label = codes.as_ref().map(|codes| (column.unwrap_or("label"), &codes[..], &classes[..]));
+    let deviations = if std { posterior.deviations() } else { vec![] };
+    let mut arrays = vec![("X_elbo", &posterior.means[..], posterior.latent)];
+    if std {
+        arrays.push(("X_elbo_std", &deviations[..], posterior.latent));
+    }
+    anndata::save(path, &anndata::Cells { names: &names, label, arrays: &arrays })?;
+    Ok(vec![path.to_owned()])
 }
 
 /// Where the deviations go that belong to an array of means.

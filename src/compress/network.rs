@@ -7,7 +7,6 @@ use super::portable::{activate, exp, ln, ln_1p, sigmoid, softplus, tanh};
 use crate::checkpoint::Tensor;
 use crate::error::{Error, Result};
 use crate::expr::{Binary, Expr, Instruction, Unary};
-use crate::graph::columns::Distribution;
 use crate::graph::{Axis, ConvGeometry, Elements, Graph, Id, Op, Reduction};
 use std::collections::BTreeSet;
 
@@ -143,7 +142,7 @@ impl Network {
             Op::TableInput { x, columns: ref of } => {
                 let mut shown: Vec<f64> = each(x, &|x| if x.is_nan() { 0.0 } else { x });
                 for (distribution, places, _) in of.spans() {
-                    if matches!(distribution, Distribution::Poisson | Distribution::NegativeBinomial) {
+                    if distribution.is_count() {
                         shown[places].iter_mut().for_each(|x| *x = ln_1p(x.max(0.0)));
                     }
                 }

@@ -84,6 +84,11 @@ pub struct DataConfig {
     pub pairs: String,
     /// Interactions: a value from here on is a choice, and counts 1; others are none. 0 takes values for counts.
     pub at_least: f32,
+    /// Cells: beside a folder of 10x a `.csv` or `.tsv` with a line for each cell, whose first column has its barcode; `labels` names
+    /// one of the others. Empty where there is none; an `.h5ad` has its own.
+    pub obs: String,
+    /// Cells: which numbers of an `.h5ad` are counts, the name of one of its `layers`, or `raw`. Empty stands for `X`.
+    pub layer: String,
     /// Tables: what columns hold, by their names; `*` stands for all that are not named.
     pub columns: BTreeMap<String, ColumnType>,
 }
@@ -343,6 +348,8 @@ impl Default for DataConfig {
             grid: 4,
             pairs: String::new(),
             at_least: 0.0,
+            obs: String::new(),
+            layer: String::new(),
             columns: BTreeMap::new(),
         }
     }

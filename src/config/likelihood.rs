@@ -80,6 +80,8 @@ likelihoods! {
     Poisson = "poisson", Counts, [];
     /// Independent negative binomial per value, with a learned dispersion for each place: counts that vary more.
     NegativeBinomial = "negative-binomial", Counts, [];
+    /// Negative binomial per value with zeros that are added, from a logit for each value: zero-inflated.
+    ZeroInflatedNegativeBinomial = "zero-inflated-negative-binomial", Counts, [];
     /// Counts of items that are drawn one by one, from a logit for each item: what somebody chose, words of a text.
     Multinomial = "multinomial", Counts, [];
     /// Every value one of a few categories, from a logit for each: tokens, label maps, genotypes, answers.

@@ -149,6 +149,11 @@ pub const RECIPES: &[(&str, &str, &str)] = &[
         "128-128-10 for arrays of counts, a negative binomial",
     ),
     (
+        "cells",
+        include_str!("../../assets/recipes/cells.toml"),
+        "128-10 for genes that were counted in cells, a zero-inflated negative binomial and the cell's total: scVI (default for .h5ad)",
+    ),
+    (
         "recommend",
         include_str!("../../assets/recipes/recommend.toml"),
         "600-200 tanh for users and what each chose, a multinomial: Mult-VAE",
@@ -234,6 +239,8 @@ mod tests {
             ("mixture", 64, Likelihood::LogisticMixture, Binarise::None, 1_846_767),
             ("vq", 16, Likelihood::Bernoulli, Binarise::Dynamic, 168_017),
             ("recommend", 200, Likelihood::Multinomial, Binarise::None, 1_303_184),
+            // With a library size, dispersions, and two numbers for each value.
+            ("cells", 10, Likelihood::ZeroInflatedNegativeBinomial, Binarise::None, 308_037),
             ("vq-colour", 64, Likelihood::LogisticMixture, Binarise::None, 709_315),
         ];
         // It is no autoencoder: an embedding, eight layers and the head.

@@ -72,12 +72,16 @@ fn for_source(overrides: &[(String, String)]) -> Option<&'static str> {
         "txt" => Some("text"),
         "smi" | "smiles" => Some("smiles"),
         "mid" | "midi" => Some("music"),
+        "h5ad" => Some("cells"),
         _ => None,
     }
 }
 
 /// Keys that came after runs had been saved without them: those were trained as the defaults of these keys say.
-const LATER: [&str; 71] = [
+const LATER: [&str; 74] = [
+    "model.library_size",
+    "data.obs",
+    "data.layer",
     "model.heads",
     "model.discriminator_layers",
     "model.discriminator_features",

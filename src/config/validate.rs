@@ -4,6 +4,7 @@ mod categories;
 mod codes;
 mod discriminator;
 mod inferred;
+mod library;
 mod sequence;
 
 use std::fmt::Display;
@@ -106,6 +107,7 @@ pub fn validate(config: &Config) -> Result<()> {
     codes::check_codes(config)?;
     categories::check_relaxed(config)?;
     inferred::check_inferred(config)?;
+    library::check_library(config)?;
     codes::check_prior_of_codes(config)?;
     sequence::check_sequence(config)?;
     check_schedule(schedule)?;

@@ -70,9 +70,12 @@ pub fn check(dataset: &Dataset, takes: Takes) -> Result<()> {
 fn check_sparse(dataset: &Dataset, sparse: &Sparse, takes: Takes) -> Result<()> {
     let Takes { domain, likelihood } = takes;
     if domain == Domain::Columns {
+        let (what, recipe) = match dataset.format {
+            Format::Cells => ("counts of genes in cells", "cells"),
+            _ => ("users and what each chose", "recommend"),
+        };
         return Err(Error::Data(format!(
-            "{}: these are users and what each chose, and the likelihood {likelihood} takes columns of a table; choose `--recipe \
-             recommend`",
+            "{}: these are {what}, and the likelihood {likelihood} takes columns of a table; choose `--recipe {recipe}`",
             dataset.name
         )));
     }
@@ -81,6 +84,15 @@ fn check_sparse(dataset: &Dataset, sparse: &Sparse, takes: Takes) -> Result<()> 
         if let Some(at) = entries.values.iter().position(|&x| !can_be(x, domain)) {
             let items = dataset.items.as_deref().unwrap_or_default();
             let item = items.get(entries.items[at] as usize).map_or("", String::as_str);
+            if dataset.format == Format::Cells {
+                return Err(Error::Data(format!(
+                    "{}: gene `{item}` of cell `{}` is {}{}; counts are for `--recipe cells`",
+                    dataset.name,
+                    dataset.user(row),
+                    entries.values[at],
+                    taken(takes)
+                )));
+            }
             return Err(Error::Data(format!(
                 "{}: the value of user `{}` and item `{item}` is {}{}; choices are made of values by `--set data.at_least=V`, from \
                  V on",

@@ -81,6 +81,7 @@ fn advice(format: Format) -> &'static str {
         }
         Format::Images => "put the images of each class into a folder of its own",
         Format::Interactions => "what users chose has no classes",
+        Format::Cells => "name what is known of cells that has them: --set data.labels=COLUMN",
         Format::Idx => "put the file with the labels beside that of the images, under the name that MNIST's has",
         Format::Text | Format::Music => "lines of text and pieces of music have none",
         Format::Glyphs | Format::Sprites => "glyphs and sprites have them unless data.labels = none",

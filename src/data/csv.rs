@@ -96,6 +96,21 @@ pub fn dataset(path: &Path, request: &ReadOptions) -> Result<Dataset> {
     Ok(Dataset { notes, ..data })
 }
 
+/// The first cell of every line of a table, and that of the column of this name; nothing where there is no such column.
+///
+/// # Errors
+/// [`Error::Data`] in one line that begins with the path and gives the line.
+pub fn table_of(path: &Path, column: &str) -> Result<Option<Vec<(String, String)>>> {
+    let (header, _) = header(path).map_err(|what| Error::Data(format!("{}: {what}", path.display())))?;
+    let Some(place) = header.iter().position(|name| name == column) else { return Ok(None) };
+    let mut all = Vec::new();
+    for_each_row(path, header.len(), |_, fields| {
+        all.push((fields[0].to_owned(), fields[place].to_owned()));
+        Ok(())
+    })?;
+    Ok(Some(all))
+}
+
 /// The names of the columns, and how their cells are written. One without a name is called after its place.
 fn header(path: &Path) -> Decoded<(Vec<String>, Dialect)> {
     let mut record = ByteRecord::new();

@@ -63,8 +63,9 @@ const PICKLE: &str = "numpy.save(\"x.npy\", pickle.load(open(PATH, \"rb\"))), of
                       pandas.read_pickle(PATH).to_csv(\"table.csv\", index=False)";
 
 /// What is said of a file that is called so: its first bytes are those of any HDF5 file.
-pub const ANNDATA: &str = "this is an AnnData file, which is not read; make it an .mtx: scipy.io.mmwrite(\"x.mtx\", \
-                           scipy.sparse.coo_matrix(anndata.read_h5ad(PATH).X))";
+#[cfg(not(feature = "h5ad"))]
+pub const ANNDATA: &str = "this is an AnnData file, which this build does not read; build elbo with `--features h5ad`, or make it an \
+                           .mtx: scipy.io.mmwrite(\"x.mtx\", scipy.sparse.coo_matrix(anndata.read_h5ad(PATH).X))";
 
 /// Whether a file that begins like this is a table that this build reads.
 pub fn is_stored(start: &[u8]) -> bool {

@@ -163,15 +163,22 @@ pub fn misplaced(config: &DataConfig, format: Format) -> Option<(&'static str, &
     let (array, table, images) = (format == Format::Array, format == Format::Table, format == Format::Images);
     let (text, music) = (format == Format::Text, format == Format::Music);
     let stored = !matches!(format, Format::Glyphs | Format::Sprites);
-    let chosen = format == Format::Interactions;
+    let (chosen, cells) = (format == Format::Interactions, format == Format::Cells);
     let settings = [
         (
             "scale",
             "arrays, tables and pictures in files",
-            stored && !chosen,
+            stored && !chosen && !cells,
             matches!(config.scale, Scale::Auto | Scale::None),
         ),
-        ("labels", "arrays, tables and folders of images", array || table || images, config.labels == default.labels),
+        (
+            "labels",
+            "arrays, tables, folders of images and counts of cells",
+            array || table || images || cells,
+            config.labels == default.labels,
+        ),
+        ("obs", "folders of 10x, which hold counts of cells", cells, config.obs == default.obs),
+        ("layer", ".h5ad files", cells, config.layer == default.layer),
         ("array", "arrays", array, config.array == default.array),
         ("layout", "arrays", array, config.layout == default.layout),
         ("columns", "tables", table, config.columns == default.columns),

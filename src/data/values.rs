@@ -233,6 +233,25 @@ impl Dataset {
         self.values.visit(self.width(), &order, &mut |at, row| visit(order[at] as usize, row))
     }
 
+    /// The sum of the values of each of `examples` as a model sees them, of what is there.
+    ///
+    /// # Errors
+    /// As [`Dataset::example`].
+    pub fn totals(&self, examples: Range<usize>) -> Result<Vec<f64>> {
+        let (mut totals, mut spread) = (Vec::with_capacity(examples.len()), Vec::new());
+        self.visit_rows(examples, &mut |_, row| {
+            if let Row::Sparse(entries) = row {
+                totals.push(entries.values.iter().map(|&x| f64::from(x)).sum());
+                return Ok(());
+            }
+            spread.clear();
+            row.numbers(&mut spread);
+            totals.push(spread.iter().filter(|x| !x.is_nan()).map(|&x| f64::from(x)).sum());
+            Ok(())
+        })?;
+        Ok(totals)
+    }
+
     /// The mean of each of the `width` values over those of `examples` where it is there, bytes as x/255; zeros where
     /// there is none.
     ///

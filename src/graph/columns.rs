@@ -1,8 +1,9 @@
 //! Columns of different kinds beside each other: what the decoder says of each, and where it says it.
 //!
-//! An example is D places, of which every column takes the next few, in order. The decoder puts out O = D + N numbers:
+//! An example is D places, of which every column takes the next few, in order. The decoder puts out O numbers:
 //! first one for each place of the example (a mean, a logit, the logarithm of a rate), then a second number of the N
-//! columns that have one, in order: the log-variance of a normal one, the log-dispersion of a negative binomial. So a
+//! columns that have one, in order: the log-variance of a normal one, the log-dispersion of a negative binomial, the logit of
+//! an added zero. Behind them stands a third number of the M columns that have one, and O = D + N + M. So a
 //! table of numbers alone is laid out as a Gaussian with a learned variance is.
 //! The form is that of Nazábal, Olmos, Ghahramani, Valera, "Handling incomplete heterogeneous data using VAEs", 2020,
 //! section 3.1, with one decoder for all columns.
@@ -32,12 +33,25 @@ pub enum Distribution {
     Poisson,
     /// The same with a larger variance, from the logarithms of its mean and of its inverse dispersion.
     NegativeBinomial,
+    /// The same, but with some probability a zero whatever it would be: from the logarithm of the mean, the logit of that
+    /// probability, and the logarithm of the inverse dispersion.
+    ZeroInflated,
 }
 
 impl Distribution {
     /// Whether the decoder gives a second number, which stands behind all places.
     pub fn has_second(self) -> bool {
-        matches!(self, Self::Normal | Self::NegativeBinomial)
+        matches!(self, Self::Normal | Self::NegativeBinomial | Self::ZeroInflated)
+    }
+
+    /// Whether it gives a third number, which stands behind all second ones.
+    pub fn has_third(self) -> bool {
+        self == Self::ZeroInflated
+    }
+
+    /// Whether it is one of counts, of which logarithms are decoded.
+    pub fn is_count(self) -> bool {
+        matches!(self, Self::Poisson | Self::NegativeBinomial | Self::ZeroInflated)
     }
 }
 
@@ -69,7 +83,19 @@ impl Columns {
 
     /// O, the numbers that the decoder puts out for an example.
     pub fn outputs(&self) -> usize {
+        self.thirds() + self.all.iter().filter(|column| column.distribution.has_third()).count()
+    }
+
+    /// Where the third numbers begin in the decoder's output.
+    fn thirds(&self) -> usize {
         self.width() + self.all.iter().filter(|column| column.distribution.has_second()).count()
+    }
+
+    /// The place of the third number of each column in the decoder's output, which only some have
+    /// ([`Distribution::has_third`]).
+    pub fn third_places(&self) -> Vec<Option<usize>> {
+        let mut next = self.thirds()..;
+        self.all.iter().map(|column| if column.distribution.has_third() { next.next() } else { None }).collect()
     }
 
     /// Every column with its places in an example and the place of its second number in the decoder's output, which only

@@ -11,6 +11,7 @@ use crate::config::{self, Activation, Binarise, Cell, Condition, Domain, ModelCo
 use crate::data::table::Encoding;
 use crate::data::text::vocabulary::{END, FIRST, PADDING, UNKNOWN};
 use crate::error::Result;
+use crate::model::library::LIBRARY;
 use crate::model::likelihood::{self, Decode, Gives, Global, Learned, Natural, Python};
 use crate::model::network::{self, Step};
 use crate::model::objective;
@@ -385,6 +386,15 @@ fn head(checkpoint: &Checkpoint) -> String {
         ),
         _ => String::new(),
     };
+    let library = checkpoint.parameters.iter().find(|(name, _)| name == LIBRARY);
+    let library = library.and_then(|(_, log)| log.values.first()).map(|log| {
+        format!(
+            " Means of counts are shares of the total of their example, and what decodes latents takes {:.0} for it, the median of \
+             the training part (`{LIBRARY}` is its logarithm).",
+            log.exp()
+        )
+    });
+    let library = library.unwrap_or_default();
     let [low, high] = model.log_variance;
     let [kind, limits] = if let Some([height, width]) = grid(checkpoint) {
         [
@@ -407,7 +417,7 @@ fn head(checkpoint: &Checkpoint) -> String {
     };
     format!(
         "# {name}\n\nA {kind}: {layers}. An example is {width} numbers (channels {channels}, height {height}, width \
-         {columns}, row-major), {values}.{scaled}{presented}{told} The decoder gives {gives}.{limits}\n\n",
+         {columns}, row-major), {values}.{scaled}{presented}{told} The decoder gives {gives}.{library}{limits}\n\n",
         name = checkpoint.config.name,
         layers = layers(checkpoint),
     )

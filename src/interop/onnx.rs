@@ -13,7 +13,7 @@ pub mod sequence;
 
 use super::model;
 use crate::checkpoint::{Checkpoint, Tensor};
-use crate::config::{Activation, Binarise, Domain};
+use crate::config::{Activation, Binarise, Domain, Likelihood};
 use crate::data::table::Encoding;
 use crate::error::{Error, Result};
 use crate::graph::columns::{Column, Columns, Distribution, LOG_RATE};
@@ -21,6 +21,7 @@ use crate::graph::mixture::Mixture;
 use crate::graph::{Axis, Graph, Id, Op};
 use crate::model::network::Map;
 use crate::model::presentation::{Logs, Presentation, is_count};
+use crate::model::vae::NATURAL;
 use crate::model::{CLASS, Model, likelihood};
 use images::Layout;
 pub use prior::{PRIOR, prior};
@@ -110,7 +111,7 @@ pub fn variances(checkpoint: &Checkpoint) -> Result<usize> {
 pub fn natural_width(checkpoint: &Checkpoint) -> Result<usize> {
     let model = model(checkpoint)?;
     // Log-variances, which stand behind, have an output of their own.
-    let heads = model.likelihood().heads;
+    let heads = if model.mean_width() > model.width { model.likelihood().heads } else { 1 };
     Ok(likelihood::outputs(&model.config, model.shape) / heads)
 }
 
@@ -121,7 +122,12 @@ pub fn natural_width(checkpoint: &Checkpoint) -> Result<usize> {
 /// Those of [`super::layers`].
 pub fn decoder(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
     let model = model(checkpoint)?;
-    let graph = if model.has_codes() { model.decode_cells(1)? } else { model.decode(1)? };
+    let graph = match model.config.likelihood {
+        _ if model.has_codes() => model.decode_cells(1)?,
+        // Its mean is a formula, of which an added zero is a part.
+        Likelihood::ZeroInflatedNegativeBinomial => model.decode_for_export(1)?,
+        _ => model.decode(1)?,
+    };
     let variances = variances(checkpoint)?;
     let learned = variances > 0;
     let mut file = File::new(checkpoint, &graph)?;
@@ -231,7 +237,7 @@ impl<'a> File<'a> {
     /// All operations that the outputs need; the last one's tensor is called `last`.
     fn nodes(&mut self, last: &str) -> Result<()> {
         for id in self.graph.ids() {
-            let is_output = self.graph.outputs.iter().any(|(_, output)| *output == id);
+            let is_output = self.graph.outputs.iter().any(|(name, output)| *output == id && name != NATURAL);
             let name = if is_output { last.to_owned() } else { format!("t{}", id.0) };
             let stored = self.operation(id, name, is_output)?;
             self.names.push(stored);
@@ -349,6 +355,11 @@ impl<'a> File<'a> {
     /// What the mean was made of, as the likelihood takes it: logarithms of rates within their range, numbers in the units
     /// of the data.
     fn natural(&mut self, name: &str) -> Result<()> {
+        if let Some(&(_, out)) = self.graph.outputs.iter().find(|(output, _)| output == NATURAL) {
+            let made = self.flat(out);
+            self.node("Identity", &[&made], &[name]);
+            return Ok(());
+        }
         let found = self.graph.outputs.iter().find(|(output, _)| output == "mean").map(|(_, id)| self.graph.op(*id));
         let (out, columns) = match found {
             Some(Op::Activation { x, .. }) => (*x, None),
@@ -523,6 +534,7 @@ impl<'a> File<'a> {
                 Distribution::Normal | Distribution::FixedNormal => continue,
                 Distribution::Bernoulli => self.node("Sigmoid", &[part], &[&mean]),
                 Distribution::Categorical => self.probabilities(part, run.len(), run[0].places, &mean),
+                Distribution::ZeroInflated => unreachable!("their means are a formula"),
                 Distribution::Poisson | Distribution::NegativeBinomial => {
                     let bounded = format!("{part}.bounded");
                     self.node("Clip", &[part, "lowest_rate", "highest_rate"], &[&bounded]);

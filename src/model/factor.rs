@@ -9,6 +9,7 @@
 //!
 //! Letters: B examples of the batch, n of them that count, Z latent dimensions.
 
+use super::library::LIBRARY;
 use super::network::{self, Map};
 use super::phases::{Build, Phase};
 use super::prior::energy;
@@ -48,7 +49,7 @@ pub(super) fn players(config: &Config, build: Build) -> Vec<Phase> {
         every: rule.discriminator_every,
         build,
     };
-    vec![Phase { trains: Group::Except(&[PLAYER, spectral::KEPT, energy::PARTITION]), ..whole }, player]
+    vec![Phase { trains: Group::Except(&[PLAYER, spectral::KEPT, energy::PARTITION, LIBRARY]), ..whole }, player]
 }
 
 impl Model {

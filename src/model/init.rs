@@ -20,13 +20,19 @@ pub struct OfData<'a> {
     pub examples: &'a [f32],
     /// log p(y) of each class, where a model keeps it; otherwise all classes are as likely.
     pub class_prior: &'a [f32],
+    /// The logarithm of the median library size, where means are shares of one.
+    pub log_library: f32,
 }
 
 /// The standard deviation of positions before the first step (Dosovitskiy et al. 2020, arXiv 2010.11929, in the authors' code).
 const POSITIONS: f32 = 0.02;
 
 /// Initial values of every trainable tensor, in the order of [`Model::parameters`].
-pub fn initial(model: &Model, seed: u64, OfData { means, examples, class_prior }: OfData) -> Vec<Vec<f32>> {
+pub fn initial(
+    model: &Model,
+    seed: u64,
+    OfData { means, examples, class_prior, log_library }: OfData,
+) -> Vec<Vec<f32>> {
     if model.is_prior_of_codes() {
         let start = |(at, tensor): (usize, Tensor)| {
             started(model.config.init, &mut Philox::new(seed, Stream::Init, at as u32, 0), &tensor, examples)
@@ -101,6 +107,7 @@ pub fn initial(model: &Model, seed: u64, OfData { means, examples, class_prior }
         let mut rng = Philox::new(seed, Stream::Init, tensors.len() as u32, 0);
         tensors.push(started(model.config.init, &mut rng, &tensor, examples));
     }
+    tensors.extend(model.has_library().then(|| vec![log_library]));
     tensors
 }
 

@@ -19,6 +19,7 @@ mod poisson;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod zero_inflated;
 
 use super::Model;
 use crate::config::{self, Domain, ModelConfig};
@@ -136,6 +137,7 @@ pub static LIKELIHOODS: &[&Likelihood] = &[
     &logistic_mixture::LIKELIHOOD,
     &poisson::LIKELIHOOD,
     &negative_binomial::LIKELIHOOD,
+    &zero_inflated::LIKELIHOOD,
     &multinomial::LIKELIHOOD,
     &categorical::LIKELIHOOD,
     &heterogeneous::LIKELIHOOD,
@@ -236,7 +238,12 @@ pub fn mean(graph: &mut Graph, model: &Model, out: Id) -> Result<Id> {
 
 /// Numbers per row of what [`mean`] gives.
 pub fn mean_width(model: &Model) -> usize {
-    if model.likelihood().heads == 2 { model.output_width() } else { model.width }
+    match &model.likelihood().density {
+        // Log-variances stand behind the means.
+        Density::Values(Distribution::Normal, _) if model.likelihood().heads == 2 => model.output_width(),
+        Density::Columns => model.output_width(),
+        Density::Values(..) | Density::Joint(_) => model.width,
+    }
 }
 
 /// What computes the likelihood column by column: because columns differ, because there is no other operation, or because

@@ -5,6 +5,7 @@
 //! A family says its phases ([`family::Family`]); plans, updates, metrics and checkpoints follow. Parameters that belong to no phase
 //! keep their values.
 
+use super::library::{self, LIBRARY};
 use super::prior::energy;
 use super::{Model, Weights, family};
 use crate::config::{Config, OptimizerConfig, Prior};
@@ -37,7 +38,8 @@ impl Phase {
         Self {
             name: "model",
             trains: match config.model.prior {
-                Prior::Energy => Group::Except(&[energy::PARTITION]),
+                Prior::Energy => Group::Except(&[energy::PARTITION, LIBRARY]),
+                _ if library::is_observed(&config.model) => Group::Except(&[LIBRARY]),
                 _ => Group::All,
             },
             optimizer: config.optimizer.clone(),

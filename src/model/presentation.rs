@@ -42,7 +42,7 @@ const LEAST_SQUARES: f32 = 1e-24;
 
 /// Whether a column is one of counts, of which logarithms are decoded.
 pub fn is_count(distribution: Distribution) -> bool {
-    matches!(distribution, Distribution::Poisson | Distribution::NegativeBinomial)
+    distribution.is_count()
 }
 
 /// What a value is shown as where nothing may be drawn: dynamic binarisation shows it as it is stored.

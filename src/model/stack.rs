@@ -45,6 +45,8 @@ pub(super) struct Networks {
     pub classifier: Vec<Id>,
     /// log p(y), where it is a tensor.
     pub class_prior: Option<Id>,
+    /// The logarithm of the library size that stands where there is no example, where means are shares of one.
+    pub library: Option<Id>,
     /// Those of the recurrent layers of a model of sequences.
     pub recurrent: Vec<Id>,
 }
@@ -181,6 +183,7 @@ impl Model {
         let class_prior = self.class_prior().map(|shape| graph.parameter(inferred::CLASS_PRIOR, shape)).transpose()?;
         let spectral = self.spectral_tensors().into_iter().map(|tensor| graph.parameter(&tensor.name, tensor.shape));
         let spectral = spectral.collect::<Result<_>>()?;
+        let library = self.library_tensor(graph)?;
         Ok(Networks {
             encoders,
             decoders,
@@ -192,6 +195,7 @@ impl Model {
             codebook,
             classifier,
             class_prior,
+            library,
             recurrent,
         })
     }
@@ -334,6 +338,7 @@ impl Model {
         } else {
             networks.decode(graph, layers[0].z, class)?
         };
+        let out = self.with_library_of(graph, out, x)?;
         let out = likelihood::append_globals(graph, self, out, networks.shared)?;
         let prior = self.prior_parts(graph, networks)?;
         let discriminator = self.player(graph, &networks.discriminator, &networks.spectral)?;

@@ -73,6 +73,8 @@ pub enum Need {
     DirectDraws,
     /// A posterior that is a normal distribution with independent dimensions.
     GaussianPosterior,
+    /// Values whose distribution depends on the latents alone, and on no total of their example.
+    NoLibrary,
 }
 
 impl Model {
@@ -145,7 +147,13 @@ impl Model {
                 "that infer classes (model.condition = inferred); this one has model.condition = {}",
                 config.condition.word()
             )),
-            Need::Classifier
+            Need::NoLibrary if self.has_library() => Some(
+                "whose values hang on the latents alone; the means of this one are shares of the total of an example \
+                 (model.library_size = observed), which nobody knows where a count is missing"
+                    .into(),
+            ),
+            Need::NoLibrary
+            | Need::Classifier
             | Need::Numbers
             | Need::NoCategories
             | Need::Values

@@ -4,7 +4,7 @@
 use super::likelihood::Density;
 use super::stack::{Forward, Networks, sum};
 use super::weights::{DISTORTION, RATE, Weights};
-use super::{autoregressive, codebook, likelihood, network, presentation, sequence};
+use super::{autoregressive, codebook, library, likelihood, network, presentation, sequence};
 use crate::config::{Binarise, Condition, Config, Domain, Hierarchy, MAX_PARAMETERS, ModelConfig};
 use crate::data::table::Encoding;
 use crate::data::text::vocabulary::Vocabulary;
@@ -48,11 +48,18 @@ pub const RATES: &str = "rates of dimensions";
 /// a normal distribution with independent dimensions, of which they are the mean.
 pub const LOCATION: &str = "location";
 
+/// The name of the output with what a mean was made of, in [`Model::decode_for_export`].
+pub const NATURAL: &str = "natural";
+
 /// What to say where a conditional model has no classes.
 const NO_CLASSES: &str = "model.condition = label wants the classes of the data, and there are no labels";
 
 /// What to say where a model that infers classes has none to choose from.
 const FEW_CLASSES: &str = "model.condition = inferred wants two classes or more, named by the labels of some examples";
+
+/// What to say where the total of an example is not known.
+const MISSING_OF_LIBRARY: &str = "model.library_size = observed takes the total of an example's counts, and some counts are missing: \
+                                  fill them, or train with model.library_size = none";
 
 /// The name of what [`Model::score`] takes or puts out for K samples: buffers are shared by name and keep their size.
 pub fn named(what: &str, samples: usize) -> String {
@@ -147,6 +154,9 @@ impl Model {
             Density::Columns => Some(Arc::new(likelihood::columns(&config.model, width, encoding))),
             Density::Values(..) | Density::Joint(_) => None,
         };
+        if missing && library::is_observed(&config.model) {
+            return Err(Error::Data(MISSING_OF_LIBRARY.into()));
+        }
         let (config, binarise) = (config.model.clone(), config.data.binarise);
         let model = Self { config, width, shape, source, binarise, columns, missing, classes };
         let count: u64 = model.all_maps()?.iter().map(count).sum();
@@ -155,6 +165,7 @@ impl Model {
         let own = [own, sequence::tensors(&model)].concat();
         let count = count + own.iter().map(|tensor| tensor.shape.count() as u64).sum::<u64>();
         let count = count + model.class_prior().map_or(0, |shape| shape.count() as u64);
+        let count = count + u64::from(model.has_library());
         if !model.config.discriminator_layers.is_empty() {
             network::discriminator(&model.config, shape)?;
             if missing {
@@ -365,6 +376,7 @@ impl Model {
             (given, _) => given,
         };
         let out = networks.decode(&mut graph, z, class)?;
+        let out = self.with_library_of(&mut graph, out, x)?;
         let mean = likelihood::mean(&mut graph, self, out)?;
         graph.output("x", x);
         graph.output("mean", mean);
@@ -432,7 +444,21 @@ impl Model {
         Ok(graph)
     }
 
-    /// The same with output `out`, all that p(x|z) is computed from, [B, [`Model::output_width`]].
+    /// The same with output [`NATURAL`] too, what the decoder's network puts out, where the mean does not say all of p(x|z): for
+    /// files that other programs read.
+    ///
+    /// # Errors
+    /// Those of [`Model::networks`].
+    pub fn decode_for_export(&self, batch: usize) -> Result<Graph> {
+        let mut graph = Graph::new(batch);
+        let networks = self.declare(&mut graph)?;
+        let z = graph.add(Op::Input { name: "z".into(), shape: Shape::new(&[batch, self.config.latent]) })?;
+        let out = self.decoded(&mut graph, &networks, z)?;
+        graph.output(NATURAL, out);
+        Ok(graph)
+    }
+
+    /// The same as [`Model::decode`] with output `out`, all that p(x|z) is computed from, [B, [`Model::output_width`]].
     ///
     /// # Errors
     /// Those of [`Model::networks`].
@@ -442,6 +468,7 @@ impl Model {
         let z = graph.add(Op::Input { name: "z".into(), shape: Shape::new(&[batch, self.config.latent]) })?;
         let class = self.given_class(&mut graph)?;
         let out = networks.decode(&mut graph, z, class)?;
+        let out = self.with_library(&mut graph, out, networks.library)?;
         let out = likelihood::append_globals(&mut graph, self, out, networks.shared)?;
         graph.output("out", out);
         Ok(graph)
@@ -540,12 +567,14 @@ impl Model {
         if self.classes == 0 { Ok(None) } else { graph.add(Op::Input { name: CLASS.into(), shape }).map(Some) }
     }
 
-    pub(super) fn decoded(&self, graph: &mut Graph, networks: &Networks, z: Id) -> Result<()> {
+    /// Adds the output `mean`, and gives what it is made of.
+    pub(super) fn decoded(&self, graph: &mut Graph, networks: &Networks, z: Id) -> Result<Id> {
         let class = self.given_class(graph)?;
         let out = networks.decode(graph, z, class)?;
+        let out = self.with_library(graph, out, networks.library)?;
         let mean = likelihood::mean(graph, self, out)?;
         graph.output("mean", mean);
-        Ok(())
+        Ok(out)
     }
 
     pub(super) fn gather(&self, graph: &mut Graph) -> Result<Id> {

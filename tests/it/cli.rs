@@ -342,7 +342,11 @@ fn wrong_input_to_the_commands_that_take_a_run_is_one_clear_line() {
     for (line, code, culprit) in [
         ("eval missing", 3, "no such folder: missing"),
         ("eval nothing", 3, "no checkpoint in nothing"),
-        ("augment run --labels y --out more.npz", 2, "--labels y is for arrays, tables and folders of images"),
+        (
+            "augment run --labels y --out more.npz",
+            2,
+            "--labels y is for arrays, tables, folders of images and counts of cells",
+        ),
         ("sample file", 3, "file is a file"),
         ("reconstruct nothing", 3, "nothing"),
         ("eval run --samples 0", 2, "--samples 0"),

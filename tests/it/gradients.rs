@@ -18,6 +18,7 @@ use elbo::graph::mixture::Mixture;
 use elbo::graph::op::{Source, Variance};
 use elbo::graph::{Graph, Group, Id, Op};
 use elbo::kernels::StepScalars;
+use elbo::model::library::LIBRARY;
 use elbo::model::{CLASS, Model, init};
 use elbo::plan::{ParameterSlot, Resident, Role, UpdateStep, lower};
 use elbo::shape::Shape;
@@ -40,7 +41,7 @@ fn rules_agree(executor: &mut Executor) {
 fn models_agree(new: &dyn Fn() -> Executor) {
     use Likelihood::{
         Bernoulli, Categorical, Gaussian, GaussianLearned, GaussianShared, Laplace, LogisticMixture, Multinomial,
-        NegativeBinomial, Poisson,
+        NegativeBinomial, Poisson, ZeroInflatedNegativeBinomial,
     };
     for likelihood in [
         Bernoulli,
@@ -51,6 +52,7 @@ fn models_agree(new: &dyn Fn() -> Executor) {
         LogisticMixture,
         Poisson,
         NegativeBinomial,
+        ZeroInflatedNegativeBinomial,
         Multinomial,
         Categorical,
     ] {
@@ -184,8 +186,9 @@ fn training_agrees(
         classes,
     };
     let graph = model.train_on_inputs(BATCH).expect("the model's shapes meet");
-    let plan = lower("model", graph, Some(UpdateStep::plain(&config.optimizer)), RESIDENT, executor.target())
-        .expect("the plan is legal");
+    let trains = if model.has_library() { Group::Except(&[LIBRARY]) } else { Group::All };
+    let ending = UpdateStep { trains, ..UpdateStep::plain(&config.optimizer) };
+    let plan = lower("model", graph, Some(ending), RESIDENT, executor.target()).expect("the plan is legal");
     let id = executor.load(plan).expect("the plan fits");
     let as_data = |v: f32| match likelihood {
         Likelihood::LogisticMixture => (128.0 + 80.0 * v).round() / 255.0,
@@ -216,7 +219,28 @@ fn training_agrees(
         let count = values.len();
         values.iter_mut().zip(draw(which, count)).for_each(|(value, by)| *value += off * by);
     }
-    parameters_agree(executor, id, (&start, Group::All), (&step(rows), &[Some(0), Some(1)]), apart, what);
+    parameters_agree(executor, id, (&start, trains), (&step(rows), &[Some(0), Some(1)]), apart, what);
+}
+
+/// Counts whose means are shares of the total of their example.
+fn library_agrees(executor: &mut Executor, likelihood: Likelihood, rows: usize, classes: usize) {
+    let mut config = Config::default();
+    let model = &mut config.model;
+    (model.hidden, model.latent, model.activation) = (vec![6, 5], 3, Activation::Tanh);
+    (model.likelihood, model.library_size) = (likelihood, elbo::config::LibrarySize::Observed);
+    let what = format!("{likelihood:?} of a library, {classes} classes");
+    training_agrees(executor, &config, (rows, [1, 1, 8], classes), (0.2, STEP), &what);
+}
+
+#[test]
+fn the_gradient_of_shares_of_a_library_agrees_with_central_differences() {
+    use Likelihood::{NegativeBinomial, Poisson, ZeroInflatedNegativeBinomial};
+    library_agrees(&mut cpu(), Poisson, BATCH, 0);
+    library_agrees(&mut cpu(), NegativeBinomial, BATCH - 1, 3);
+    library_agrees(&mut cpu(), ZeroInflatedNegativeBinomial, BATCH - 1, 0);
+    for mut executor in adapters(true) {
+        library_agrees(&mut executor, ZeroInflatedNegativeBinomial, BATCH - 1, 0);
+    }
 }
 
 /// Pixels that look at each other, with one head and several, alone and in blocks; away from where they start, or norms would scale

@@ -159,11 +159,23 @@ pub fn set_ups() -> Vec<SetUp> {
         ("model.latent", "3"),
         ("model.log_variance", "[-0.3,0.2]"),
     ];
-    for likelihood in ["gaussian-shared", "laplace", "poisson", "negative-binomial", "multinomial"] {
+    for likelihood in
+        ["gaussian-shared", "laplace", "poisson", "negative-binomial", "zero-inflated-negative-binomial", "multinomial"]
+    {
         let small = [("model.likelihood", likelihood), ("model.hidden", "[12,9]"), ("model.latent", "3")];
         let small = small.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec();
         all.push((likelihood.to_owned(), small.clone(), [1, 1, 11]));
         all.push((format!("holed-{likelihood}"), small, [1, 1, 11]));
+    }
+    for likelihood in ["poisson", "negative-binomial", "zero-inflated-negative-binomial"] {
+        let of_library = [
+            ("model.likelihood", likelihood),
+            ("model.library_size", "observed"),
+            ("model.hidden", "[12,9]"),
+            ("model.latent", "3"),
+        ];
+        let of_library = of_library.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec();
+        all.push((format!("library-{likelihood}"), of_library, [1, 1, 11]));
     }
     for likelihood in ["bernoulli", "gaussian", "gaussian-learned", "logistic-mixture"] {
         let mut settings = layers.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec();
@@ -408,6 +420,13 @@ fn check_natural(name: &str, checkpoint: &Checkpoint, found: &mut BTreeMap<Strin
     match checkpoint.config.model.likelihood {
         Likelihood::Bernoulli => {
             assert!(natural.iter().zip(mean).all(|(&logit, &mean)| same(sigmoid(logit), mean)), "{name}");
+        }
+        Likelihood::ZeroInflatedNegativeBinomial => {
+            let width: usize = checkpoint.progress.data.shape.iter().product();
+            for (natural, mean) in natural.chunks_exact(2 * width).zip(mean.chunks_exact(width)) {
+                let of = |at: usize| natural[at].exp() * sigmoid(-natural[width + at]);
+                assert!((0..width).all(|at| same(of(at), mean[at])), "{name}");
+            }
         }
         Likelihood::Poisson | Likelihood::NegativeBinomial => {
             assert!(natural.iter().zip(mean).all(|(&log, &mean)| same(log.exp(), mean)), "{name}");

@@ -267,21 +267,35 @@ fn data_that_do_not_fit_a_likelihood_are_refused_in_a_line_with_advice() {
 /// mean is near the count a term is a few nats, and may be off by a few units of single precision of what it is made of.
 #[test]
 fn terms_of_counts_are_exact_in_single_precision_wherever_they_lie() {
-    let settings = [("model.likelihood".to_owned(), "negative-binomial".to_owned())];
+    for (word, distribution, logits) in [
+        ("negative-binomial", Distribution::NegativeBinomial, &[0.0][..]),
+        ("zero-inflated-negative-binomial", Distribution::ZeroInflated, &[-18.0, -3.0, -0.2, 4.0]),
+    ] {
+        for &logit in logits {
+            terms_are_exact(word, distribution, logit);
+        }
+    }
+}
+
+fn terms_are_exact(word: &str, distribution: Distribution, logit: f32) {
+    let settings = [("model.likelihood".to_owned(), word.to_owned())];
     let config = resolve(Some("counts"), &settings).unwrap();
     let model = Model::with(&config, [1, 1, 1], Source::Floats, None, false, 0).unwrap();
     let (mut out, mut x) = (vec![], vec![]);
     for count in [0.0, 1.0, 2.0, 7.0, 8.0, 30.0, 1000.0, 65_536.0, 1e6_f32] {
         for near in [-9.0, -1.0, -0.1, 0.0, 0.01, 1.0, 6.0] {
             for log_theta in [-10.0, -3.0, 0.0, 1.5, 5.0, 10.0] {
-                out.extend([(count.max(0.5).ln() + near).clamp(-20.0, 20.0), log_theta]);
+                let zeros = (distribution == Distribution::ZeroInflated).then_some(logit);
+                let log_mean = (count.max(0.5).ln() + near).clamp(-20.0, 20.0);
+                out.extend([Some(log_mean), zeros, Some(log_theta)].into_iter().flatten());
                 x.push(count);
             }
         }
     }
+    let wide = out.len() / x.len();
     let expected: Vec<f64> =
-        out.chunks_exact(2).zip(&x).map(|(out, &x)| likelihood::column_distortions(&model, out, &[x])[0]).collect();
-    let column = Column { distribution: Distribution::NegativeBinomial, places: 1 };
+        out.chunks_exact(wide).zip(&x).map(|(out, &x)| likelihood::column_distortions(&model, out, &[x])[0]).collect();
+    let column = Column { distribution, places: 1 };
     let columns =
         Arc::new(Columns { all: vec![column], clamp: Clamp { low: 0.0, high: 1.0 }, fixed_log_variance: 0.0 });
     for mut executor in executors() {
@@ -290,7 +304,7 @@ fn terms_of_counts_are_exact_in_single_precision_wherever_they_lie() {
         for (at, (&found, &expected)) in found.iter().zip(&expected).enumerate() {
             let allowed = 2e-5 * expected.abs().max(1.0);
             let error = (f64::from(found) - expected).abs();
-            let given = (x[at], &out[2 * at..2 * at + 2]);
+            let given = (x[at], &out[wide * at..wide * (at + 1)]);
             assert!(error < allowed, "{}, {given:?}: {found} is not {expected}", executor.name());
         }
     }

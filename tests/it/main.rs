@@ -4,6 +4,7 @@ mod attacks;
 mod attributes;
 mod augment;
 mod categories;
+mod cells;
 mod cli;
 mod codes;
 mod compress;

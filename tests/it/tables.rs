@@ -134,6 +134,7 @@ fn numbers_and_flags_with_missing_values_are_learnt_by_the_plain_likelihoods() {
         ("bernoulli", "smoker"),
         ("poisson", "visits"),
         ("negative-binomial", "visits"),
+        ("zero-inflated-negative-binomial", "visits"),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let ignored =
@@ -179,6 +180,7 @@ fn a_missing_value_leaves_exactly_the_terms_of_the_other_columns() {
             "bernoulli",
             "poisson",
             "negative-binomial",
+            "zero-inflated-negative-binomial",
             "categorical",
             "logistic-mixture",
         ] {
@@ -296,6 +298,7 @@ fn plain(model: &Model) -> Option<impl Fn([Id; 2]) -> Op + use<>> {
         Likelihood::LogisticMixture,
         Likelihood::Poisson,
         Likelihood::NegativeBinomial,
+        Likelihood::ZeroInflatedNegativeBinomial,
         Likelihood::Categorical,
     ];
     (!masked.contains(&likelihood)).then_some(move |[out, x]: [Id; 2]| match likelihood {

@@ -53,8 +53,9 @@ pub fn finish(session: &mut Session, member: &Member, folder: &Path, report: &Re
         report.note(&format!("         elbo sample {shown} -n 100"));
         return Ok(());
     }
-    let chooses = session.record.items.is_some();
-    if !chooses {
+    let (sparse, chooses) = (session.record.items.is_some(), session.config.model.takes().is_of_choices());
+    let chooses = sparse && chooses;
+    if !sparse {
         report.note(&format!("samples  {}", folder.join("samples").join(last).display()));
     }
     report.note(&format!("metrics  {}", folder.join("metrics.csv").display()));
@@ -66,6 +67,10 @@ pub fn finish(session: &mut Session, member: &Member, folder: &Path, report: &Re
     if chooses {
         report.note(&format!("         elbo recommend {shown} --evaluate"));
         report.note(&format!("         elbo recommend {shown} --out next.csv"));
+        return Ok(());
+    }
+    if sparse {
+        report.note(&format!("         elbo embed {shown} --out latents.csv"));
         return Ok(());
     }
     report.note(&format!("         elbo sample {shown} -n 100"));

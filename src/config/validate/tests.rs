@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::Cell;
+use crate::config::{Cell, LibrarySize};
 
 #[test]
 fn every_value_out_of_range_is_a_usage_error_that_names_key_and_value() {
@@ -31,6 +31,10 @@ fn every_value_out_of_range_is_a_usage_error_that_names_key_and_value() {
         }),
         ("data.binarise", "threshold", |c| {
             (c.model.likelihood, c.data.binarise) = (Likelihood::Categorical, Binarise::Threshold);
+        }),
+        ("model.library_size", "observed", |c| c.model.library_size = LibrarySize::Observed),
+        ("model.codes", "8", |c| {
+            (c.model.likelihood, c.model.library_size, c.model.codes) = (Likelihood::Poisson, LibrarySize::Observed, 8);
         }),
         ("data.scale", "standardise", |c| {
             (c.model.likelihood, c.data.scale) = (Likelihood::Categorical, Scale::Standardise);

@@ -59,7 +59,10 @@ impl<R: BufRead> Lines<R> {
 }
 
 /// Reads a matrix.
-fn read(from: impl BufRead, request: &ReadOptions) -> Decoded<Interactions> {
+///
+/// # Errors
+/// What is wrong inside, and in which line.
+pub fn read(from: impl BufRead, request: &ReadOptions) -> Decoded<Interactions> {
     let mut lines = Lines { from, text: vec![], number: 0 };
     let has_values = kind(lines.next()?.unwrap_or_default())?;
     let truncated = || "file is truncated: it ends before its first entry".to_owned();

@@ -806,6 +806,7 @@ fn columns(places: usize) -> Vec<(u32, usize)> {
         (table::POISSON, 1),
         (table::FIXED, 1),
         (table::NEGATIVE_BINOMIAL, 1),
+        (table::ZERO_INFLATED, 1),
         (table::CATEGORICAL, 2),
     ];
     let mut left = places;
@@ -830,7 +831,8 @@ fn coded(places: usize) -> Vec<u32> {
 
 /// The numbers that a decoder puts out for columns of `places` places.
 fn outputs(places: usize) -> usize {
-    places + columns(places).iter().filter(|(kind, _)| table::has_second(*kind)).count()
+    let beside = |kind: u32| usize::from(table::has_second(kind)) + usize::from(table::has_third(kind));
+    places + columns(places).iter().map(|(kind, _)| beside(*kind)).sum::<usize>()
 }
 
 fn columns_likelihood(consts: &[u32], Size { rows, width: d, depth }: Size) -> Shape {
@@ -852,7 +854,7 @@ fn columns_likelihood(consts: &[u32], Size { rows, width: d, depth }: Size) -> S
         fixed_log_variance: -0.5,
     };
     let out = part(r * outputs(d));
-    let (x, layout) = ((rows * d, true, Fill::Counts), (4 * columns(d).len(), false, Fill::Columns(d)));
+    let (x, layout) = ((rows * d, true, Fill::Counts), (table::COLUMN * columns(d).len(), false, Fill::Columns(d)));
     let g = used(grad == 1 && uniform == 0, part(r));
     let bindings = [out, x, layout, g, used(value == 1, part(r)), used(grad == 1, out)];
     Shape::new(&p, (r, depth), table::grid(&p), bindings)
@@ -915,6 +917,6 @@ fn columns_values(consts: &[u32], Size { rows, width: d, .. }: Size) -> Shape {
         rate_low,
         rate_high,
     };
-    let layout = (4 * columns(d).len(), false, Fill::Columns(d));
+    let layout = (table::COLUMN * columns(d).len(), false, Fill::Columns(d));
     Shape::new(&p, (rows, 1), table_values::grid(&p), [(rows * wide, true, fill), layout, part(rows * wide)])
 }

@@ -4,7 +4,7 @@
 use super::{File, INITIALIZER, NODE, Stored, images::Layout, proto};
 use crate::error::{Error, Result};
 use crate::expr::words::Access;
-use crate::expr::{Binary, Instruction, Unary};
+use crate::expr::{Binary, Expr, Instruction, Unary};
 use crate::graph::{Elements, Id, Op, Reduction};
 
 impl File<'_> {
@@ -26,6 +26,12 @@ impl File<'_> {
 
     /// A formula of tensors whose rows are as many, of constants, or of slices of columns.
     pub(super) fn formula(&mut self, of: &Elements, name: &str) -> Result<()> {
+        if let Some(parts) = side_by_side(of) {
+            let parts: Vec<String> = parts.into_iter().map(|part| self.flat(part)).collect();
+            let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+            self.part(NODE, proto::node("Concat", name, &parts, &[name], vec![proto::attribute("axis", 1)]));
+            return Ok(());
+        }
         let mut made: Vec<String> = Vec::new();
         for (at, &instruction) in of.f.code().iter().enumerate() {
             let result = if at + 1 == of.f.code().len() { name.to_owned() } else { format!("{name}.{at}") };
@@ -120,6 +126,21 @@ impl File<'_> {
         self.node("MatMul", &[&stored[0].0, &stored[1].0], &[&made]);
         self.reshape(&made, &[stored[1].1], name);
     }
+}
+
+/// The tensors of a formula that puts them side by side, as [`crate::graph::Graph::concatenate`] writes it: each is 0 where
+/// another one stands, and they are added up.
+fn side_by_side(of: &Elements) -> Option<Vec<Id>> {
+    let mut start = 0_i32;
+    for (_, access) in &of.operands {
+        if access.shift != Some(-start) || access.rows != of.rows || access.share != 1 || access.reversed {
+            return None;
+        }
+        start += access.width as i32;
+    }
+    let sum = (1..of.operands.len()).fold(Expr::input(0), |sum, k| sum + Expr::input(k));
+    let all = of.operands.len() > 1 && start as usize == of.columns && of.f == sum;
+    all.then(|| of.operands.iter().map(|&(id, _)| id).collect())
 }
 
 fn unary(f: Unary) -> Result<&'static str> {

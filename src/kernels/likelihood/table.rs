@@ -9,10 +9,14 @@
 //! | [`CATEGORICAL`] | Σ x·(logsumexp l − l) | Σx·softmax(l) − x |
 //! | [`POISSON`] | exp l − l·x + log x! | exp l − x; l is clamped, and its slope 0 where it is held |
 //! | [`NEGATIVE_BINOMIAL`] | log x! + log Γ(θ) − log Γ(x + θ) − θ·log θ − x·l + (x + θ)·log(θ + m) | θ·(m − x)/(θ + m); likewise |
+//! | [`ZERO_INFLATED`] | n + log(1 + exp r), of 0 log(1 + exp r) − log(exp r + exp −n) | see below |
 //!
 //! The negative binomial has the mean m = exp l and the inverse dispersion θ, whose logarithm stands where a normal column
 //! has its log-variance (Lopez, Regier, Cole, Jordan, Yosef 2018, "Deep generative modeling for single-cell
-//! transcriptomics", methods). Its variance is m + m²/θ.
+//! transcriptomics", methods). Its variance is m + m²/θ. A zero-inflated one (the same source) is 0 with the probability
+//! π = sigmoid r whatever it would be, and otherwise negative binomial, whose term is n above; its second number is the logit r, its
+//! third log θ. The slopes of n count in full where x > 0; of a 0 they count by its share that is no added zero,
+//! q = sigmoid(−n − r), and the slope in r is π − 1 + q there, π elsewhere.
 //!
 //! A missing value is a NaN in any of a column's places: then the column adds nothing and has no gradient.
 
@@ -30,18 +34,31 @@ pub const CATEGORICAL: u32 = 3;
 pub const POISSON: u32 = 4;
 /// A whole number from 0 up, from the logarithm of its mean and that of its inverse dispersion.
 pub const NEGATIVE_BINOMIAL: u32 = 5;
+/// The same with zeros that are added: from the logarithm of its mean, a logit, and the logarithm of its inverse dispersion.
+pub const ZERO_INFLATED: u32 = 6;
 
-/// Whether a column of a kind has a second number behind all places: a log-variance or a log-dispersion.
+/// Whether a column of a kind has a second number behind all places: a log-variance, a log-dispersion or a logit.
 pub fn has_second(kind: u32) -> bool {
-    matches!(kind, NORMAL | NEGATIVE_BINOMIAL)
+    matches!(kind, NORMAL | NEGATIVE_BINOMIAL | ZERO_INFLATED)
 }
 
-/// Words of a column in the binding `columns`: kind, first place, places, place of its second number in a row of `out`.
-pub const COLUMN: usize = 4;
+/// Whether a column of a kind has a third number behind all second ones: a log-dispersion.
+pub fn has_third(kind: u32) -> bool {
+    kind == ZERO_INFLATED
+}
+
+/// Whether a column of a kind holds counts.
+pub fn is_count(kind: u32) -> bool {
+    matches!(kind, POISSON | NEGATIVE_BINOMIAL | ZERO_INFLATED)
+}
+
+/// Words of a column in the binding `columns`: kind, first place, places, places of its second and of its third number in a row
+/// of `out`.
+pub const COLUMN: usize = 5;
 
 params! {
     /// Shapes: out and dout \[R, O\]: a number for each place, then the second numbers of
-    /// the columns that have one; x \[B, D\];
+    /// the columns that have one, then the third ones; x \[B, D\];
     /// columns \[C, [`COLUMN`]\]; g and distortion \[R\] with R = B·K.
     pub struct Params {
         /// R, rows: K samples for each example, one after the other.
@@ -98,11 +115,14 @@ pub fn grid(p: &Params) -> [u32; 3] {
 /// The words of the binding `columns`, from the kind and the places of each: one follows the other, and so do their
 /// second numbers behind all places.
 pub fn layout(columns: &[(u32, usize)]) -> Vec<u32> {
-    let (mut place, mut lv) = (0, columns.iter().map(|(_, places)| *places as u32).sum());
+    let width: u32 = columns.iter().map(|(_, places)| *places as u32).sum();
+    let seconds = columns.iter().filter(|(kind, _)| has_second(*kind)).count() as u32;
+    let (mut place, mut second, mut third) = (0, width, width + seconds);
     let words = |&(kind, places): &(u32, usize)| {
-        let words = [kind, place, places as u32, lv];
+        let words = [kind, place, places as u32, second, third];
         place += places as u32;
-        lv += u32::from(has_second(kind));
+        second += u32::from(has_second(kind));
+        third += u32::from(has_third(kind));
         words
     };
     columns.iter().flat_map(words).collect()
@@ -116,12 +136,12 @@ fn loop_iterations(columns: &[u32]) -> usize {
     let of_kind = |kind: u32, places: usize| match kind {
         CATEGORICAL => 4 * places + 3,
         POISSON => 7,
-        NEGATIVE_BINOMIAL => 5 * 9,
+        NEGATIVE_BINOMIAL | ZERO_INFLATED => 5 * 9,
         _ => 0,
     };
     let longest = |columns: &[u32]| {
         let places = columns.chunks_exact(COLUMN).map(|column| column[2] as usize).max().unwrap_or(0);
-        let kinds = [CATEGORICAL, POISSON, NEGATIVE_BINOMIAL].map(|kind| {
+        let kinds = [CATEGORICAL, POISSON, NEGATIVE_BINOMIAL, ZERO_INFLATED].map(|kind| {
             let alike = columns.chunks_exact(COLUMN).filter(|column| column[0] == kind);
             alike.map(|column| of_kind(kind, column[2] as usize)).max().unwrap_or(0)
         });
@@ -149,7 +169,7 @@ fn cpu(call: Call) {
         };
         let mut sum = 0.0;
         for column in reads[2].chunks_exact(COLUMN) {
-            let [kind, place, places, lv] = [0, 1, 2, 3].map(|i| column[i] as usize);
+            let [kind, place, places, lv, third] = [0, 1, 2, 3, 4].map(|i| column[i] as usize);
             let mut put = |at: usize, slope: f64| {
                 if grad {
                     dout[i * outputs + at] = (f64::from(g) * slope) as f32;
@@ -161,11 +181,20 @@ fn cpu(call: Call) {
                 if has_second(kind as u32) {
                     put(lv, 0.0);
                 }
+                if has_third(kind as u32) {
+                    put(third, 0.0);
+                }
                 continue;
             }
             let x = &x[span.clone()];
             sum += match kind as u32 {
                 CATEGORICAL => category(&out[span], x, |at, slope| put(place + at, slope)),
+                ZERO_INFLATED => {
+                    let [l, logit, log_theta] = [place, lv, third].map(|at| out[at]);
+                    let (term, slopes) = zero_inflated(&p, [l, logit, log_theta], x[0]);
+                    [place, lv, third].into_iter().zip(slopes).for_each(|(at, slope)| put(at, slope));
+                    term
+                }
                 kind => single(&p, kind, grad, out[place], x[0], out.get(lv).copied(), |of_lv, slope| {
                     put(if of_lv { lv } else { place }, slope);
                 }),
@@ -214,19 +243,12 @@ fn single(
             log_rate.exp() - log_rate * x + math::ln_gamma(x + 1.0)
         }
         NEGATIVE_BINOMIAL => {
-            let any = lv.unwrap_or_default();
-            let l = f64::from(given.clamp(p.rate_low, p.rate_high));
-            let held = given < p.rate_low || given > p.rate_high;
-            let theta = f64::from(any.clamp(p.dispersion_low, p.dispersion_high)).exp();
-            let theta_held = any < p.dispersion_low || any > p.dispersion_high;
-            let (mean, all) = (l.exp(), x + theta);
-            put(false, if held { 0.0 } else { theta * (mean - x) / (theta + mean) });
+            let (term, [slope, of_theta]) = negative_binomial(p, [given, lv.unwrap_or_default()], x);
+            put(false, slope);
             if grad {
-                let beyond = math::digamma(theta) - math::digamma(all) - theta.ln() + (theta + mean).ln();
-                put(true, if theta_held { 0.0 } else { theta * (beyond + (x - mean) / (theta + mean)) });
+                put(true, of_theta);
             }
-            math::ln_gamma(x + 1.0) + math::ln_gamma(theta) - math::ln_gamma(all) - theta * theta.ln() - x * l
-                + all * (theta + mean).ln()
+            term
         }
         _ => {
             let lv = if kind == NORMAL { lv.unwrap_or_default() } else { p.fixed_log_variance };
@@ -240,6 +262,35 @@ fn single(
             0.5 * ((2.0 * std::f64::consts::PI).ln() + f64::from(clamped) + difference * difference * precision)
         }
     }
+}
+
+/// The term of a count x, and its slopes in the logarithm of the mean and in that of θ.
+fn negative_binomial(p: &Params, [given, any]: [f32; 2], x: f64) -> (f64, [f64; 2]) {
+    let l = f64::from(given.clamp(p.rate_low, p.rate_high));
+    let held = given < p.rate_low || given > p.rate_high;
+    let theta = f64::from(any.clamp(p.dispersion_low, p.dispersion_high)).exp();
+    let theta_held = any < p.dispersion_low || any > p.dispersion_high;
+    let (mean, all) = (l.exp(), x + theta);
+    let beyond = math::digamma(theta) - math::digamma(all) - theta.ln() + (theta + mean).ln();
+    let slopes = [theta * (mean - x) / (theta + mean), theta * (beyond + (x - mean) / (theta + mean))];
+    let term = math::ln_gamma(x + 1.0) + math::ln_gamma(theta) - math::ln_gamma(all) - theta * theta.ln() - x * l
+        + all * (theta + mean).ln();
+    (term, [if held { 0.0 } else { slopes[0] }, if theta_held { 0.0 } else { slopes[1] }])
+}
+
+/// The same where zeros are added, and the slopes in the logarithm of the mean, in the logit and in the logarithm of θ.
+fn zero_inflated(p: &Params, [given, logit, any]: [f32; 3], x: f32) -> (f64, [f64; 3]) {
+    let (logit, x) = (f64::from(logit), f64::from(x));
+    let (term, [of_mean, of_theta]) = negative_binomial(p, [given, any], x);
+    let sigmoid = |l: f64| 1.0 / (1.0 + (-l).exp());
+    let softplus = |l: f64| l.max(0.0) + (-l.abs()).exp().ln_1p();
+    if x > 0.0 {
+        return (term + softplus(logit), [of_mean, sigmoid(logit), of_theta]);
+    }
+    // log(exp r + exp −n) is r + log(1 + exp(−n − r)).
+    let share = sigmoid(-term - logit);
+    let value = softplus(logit) - logit - softplus(-term - logit);
+    (value, [share * of_mean, sigmoid(logit) - 1.0 + share, share * of_theta])
 }
 
 #[cfg(test)]
@@ -280,7 +331,11 @@ mod tests {
     #[test]
     fn the_layout_gives_each_column_its_places_and_normal_ones_a_log_variance_behind_all() {
         let words = layout(&[(NORMAL, 1), (CATEGORICAL, 3), (NORMAL, 1)]);
-        assert_eq!(words, [NORMAL, 0, 1, 5, CATEGORICAL, 1, 3, 6, NORMAL, 4, 1, 6]);
+        assert_eq!(words, [NORMAL, 0, 1, 5, 7, CATEGORICAL, 1, 3, 6, 7, NORMAL, 4, 1, 6, 7]);
+        let words = layout(&[(ZERO_INFLATED, 1), (POISSON, 1), (NORMAL, 1), (ZERO_INFLATED, 1)]);
+        let expected =
+            [[ZERO_INFLATED, 0, 1, 4, 7], [POISSON, 1, 1, 5, 8], [NORMAL, 2, 1, 5, 8], [ZERO_INFLATED, 3, 1, 6, 8]];
+        assert_eq!(words, expected.concat());
     }
 
     #[test]
@@ -356,5 +411,47 @@ mod tests {
             assert!((f64::from(found[at]) - slope).abs() < 2e-3 * slope.abs().max(1.0), "{at}: {} {slope}", found[at]);
         }
         assert_eq!([found[2], found[5]], [0.0; 2], "what is held has no slope");
+    }
+
+    /// Three counts, of which the first is `x`, from logarithms of means, logits and logarithms of inverse dispersions.
+    fn inflated(out: &[f32; 9], x: f32) -> (f64, [f32; 9]) {
+        let columns = layout(&[(ZERO_INFLATED, 1); 3]);
+        let p = Params { rows: 1, width: 3, outputs: 9, columns: 3, ..P };
+        let (mut distortion, mut dout) = ([f32::NAN], [f32::NAN; 9]);
+        let reads = [&out[..], &[x, 0.0, f32::NAN], floats(&columns), &[1.0]];
+        cpu(call(0..1, &p, &[1, 1, 0], &step(1), &reads, vec![&mut distortion, &mut dout]));
+        (distortion[0].into(), dout)
+    }
+
+    /// −log(π·(x == 0) + (1 − π)·pmf(x)) with pmf of `scipy.stats.nbinom(θ, θ/(θ + m))` and π = `scipy.special.expit(r)`, for the
+    /// first count and a 0 beside it.
+    #[test]
+    fn zeros_are_added_with_the_probability_of_the_logit() {
+        let out = [0.5, -0.4, 1.0, -0.7, 1.2, 0.3, 0.2, -1.1, 0.9];
+        for (x, expected) in [(0.0, 0.640_916_136_0), (1.0, 1.874_852_580_3), (12.0, 7.520_277_290_2)] {
+            let (found, _) = inflated(&out, x);
+            assert!((found - expected).abs() < 2e-6 * expected, "{x}: {found} is not {expected}");
+        }
+        // Zeros that are never added leave a negative binomial.
+        let (found, _) = inflated(&[0.5, -0.4, 1.0, -40.0, -40.0, 0.0, 0.2, -1.1, 0.9], 3.0);
+        let (plain, _) = counts(&[0.5, -0.4, 1.0, 0.2, -1.1, 0.9], &[3.0, 0.0, f32::NAN]);
+        assert!((found - plain).abs() < 1e-6, "{found} is not {plain}");
+    }
+
+    #[test]
+    fn the_slopes_of_a_zero_inflated_count_are_those_of_its_term() {
+        let out = [0.5, -0.4, 1.0, -0.7, 1.2, 0.3, 0.2, -1.1, 0.9];
+        for x in [0.0, 4.0] {
+            let (_, found) = inflated(&out, x);
+            for at in 0..9 {
+                let (mut above, mut below) = (out, out);
+                (above[at], below[at]) = (out[at] + 0.01, out[at] - 0.01);
+                let slope = (inflated(&above, x).0 - inflated(&below, x).0) / f64::from(above[at] - below[at]);
+                assert!((f64::from(found[at]) - slope).abs() < 2e-3, "{x}, {at}: {} and {slope}", found[at]);
+            }
+            assert_eq!([found[2], found[5], found[8]], [0.0; 3], "what is missing has no slope");
+        }
+        let (_, found) = inflated(&[3.5, 0.0, 0.0, 0.1, 0.0, 0.0, 2.5, 0.0, 0.0], 30.0);
+        assert_eq!([found[0], found[6]], [0.0; 2], "what is held has no slope");
     }
 }

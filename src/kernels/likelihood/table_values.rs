@@ -6,10 +6,11 @@
 //! | Bernoulli | itself | sigmoid, the probability of a 1 |
 //! | categorical | itself | softmax, the probability of each level |
 //! | Poisson, negative binomial | log(1 + x), since counts may be large | exp, the rate or mean; log-dispersions stay as they are |
+//! | zero-inflated | likewise | exp·(1 − π), the mean with the added zeros; logits and log-dispersions stay as they are |
 //!
 //! An encoder is shown a 0 for what is missing, which is a NaN.
 
-use crate::kernels::table::{BERNOULLI, CATEGORICAL, COLUMN, NEGATIVE_BINOMIAL, POISSON, has_second};
+use crate::kernels::table::{BERNOULLI, CATEGORICAL, COLUMN, ZERO_INFLATED, has_second, has_third, is_count};
 use crate::kernels::{Call, Kernel, f32s, f32s_mut, params, read_u32, write};
 
 /// `TO`: what an encoder is shown.
@@ -73,20 +74,25 @@ fn cpu(call: Call) {
     let rows = given.chunks_exact(width).zip(f32s_mut(writes[0]).chunks_exact_mut(width));
     for (given, values) in rows.take(range.len()) {
         for column in reads[1].chunks_exact(COLUMN) {
-            let [place, places, lv] = [1, 2, 3].map(|i| column[i] as usize);
+            let [place, places, lv, third] = [1, 2, 3, 4].map(|i| column[i] as usize);
             let span = place..place + places;
             if consts[0] == ENCODER {
                 span.for_each(|at| values[at] = encoded(column[0], given[at]));
             } else if column[0] == CATEGORICAL {
                 softmax(&given[span.clone()], &mut values[span]);
             } else {
+                let rate = || f64::from(given[place].clamp(p.rate_low, p.rate_high)).exp();
                 values[place] = match column[0] {
                     BERNOULLI => (1.0 / (1.0 + (-f64::from(given[place])).exp())) as f32,
-                    POISSON | NEGATIVE_BINOMIAL => f64::from(given[place].clamp(p.rate_low, p.rate_high)).exp() as f32,
+                    ZERO_INFLATED => (rate() / (1.0 + f64::from(given[lv]).exp())) as f32,
+                    kind if is_count(kind) => rate() as f32,
                     _ => given[place],
                 };
                 if has_second(column[0]) {
                     values[lv] = given[lv];
+                }
+                if has_third(column[0]) {
+                    values[third] = given[third];
                 }
             }
         }
@@ -96,7 +102,7 @@ fn cpu(call: Call) {
 fn encoded(kind: u32, value: f32) -> f32 {
     match kind {
         _ if value.is_nan() => 0.0,
-        POISSON | NEGATIVE_BINOMIAL => value.max(0.0).ln_1p(),
+        kind if is_count(kind) => value.max(0.0).ln_1p(),
         _ => value,
     }
 }
@@ -111,7 +117,7 @@ fn softmax(logits: &[f32], values: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::table::{FIXED, NORMAL, layout};
+    use crate::kernels::table::{FIXED, NORMAL, POISSON, layout};
     use crate::kernels::testing::{assert_close, call, floats, step};
 
     #[test]

@@ -46,13 +46,21 @@ fn of(config: &ModelConfig, all: Vec<Column>) -> Columns {
 
 /// −log p of each column of an example, of a column of which a place is missing 0.
 pub(super) fn terms(columns: &Columns, out: &[f32], x: &[f32]) -> Vec<f64> {
-    let term = |(distribution, places, second): (Distribution, Range<usize>, Option<usize>)| {
-        let clamp = if distribution == Distribution::NegativeBinomial { LOG_DISPERSION } else { columns.clamp };
-        let second = second.map_or(columns.fixed_log_variance, |at| out[at].clamp(clamp.low, clamp.high));
-        let (out, x) = (&out[places.clone()], &x[places]);
-        if x.iter().any(|x| x.is_nan()) { 0.0 } else { column_distortion(distribution, out, x, second.into()) }
-    };
-    columns.spans().into_iter().map(term).collect()
+    let held = |at: usize, clamp: Clamp| out[at].clamp(clamp.low, clamp.high);
+    let term =
+        |((distribution, places, second), third): ((Distribution, Range<usize>, Option<usize>), Option<usize>)| {
+            let second = match (distribution, second) {
+                (_, None) => columns.fixed_log_variance,
+                (Distribution::NegativeBinomial, Some(at)) => held(at, LOG_DISPERSION),
+                (Distribution::ZeroInflated, Some(at)) => out[at],
+                (_, Some(at)) => held(at, columns.clamp),
+            };
+            let third = third.map_or(0.0, |at| held(at, LOG_DISPERSION));
+            let (out, x) = (&out[places.clone()], &x[places]);
+            let beside = [second, third].map(f64::from);
+            if x.iter().any(|x| x.is_nan()) { 0.0 } else { column_distortion(distribution, out, x, beside) }
+        };
+    columns.spans().into_iter().zip(columns.third_places()).map(term).collect()
 }
 
 /// The biases at which the decoder puts out the means of the places of columns; none for places without a mean.
@@ -71,7 +79,10 @@ pub(super) fn start(distribution: Distribution, mean: f32) -> f32 {
             (p / (1.0 - p)).ln()
         }
         Distribution::Normal | Distribution::FixedNormal => mean,
-        Distribution::Categorical | Distribution::Poisson | Distribution::NegativeBinomial => mean.max(0.001).ln(),
+        Distribution::Categorical
+        | Distribution::Poisson
+        | Distribution::NegativeBinomial
+        | Distribution::ZeroInflated => mean.max(0.001).ln(),
     }
 }
 
@@ -91,8 +102,8 @@ pub(super) fn rates(graph: &mut Graph, model: &Model, out: Id) -> Result<Id> {
     means(graph, Arc::new(uniform(&model.config, Distribution::Poisson, model.width)), out)
 }
 
-/// −log p of the places of one column, of which none is missing.
-fn column_distortion(distribution: Distribution, out: &[f32], x: &[f32], second: f64) -> f64 {
+/// −log p of the places of one column, of which none is missing, with the second and the third number of those that have them.
+fn column_distortion(distribution: Distribution, out: &[f32], x: &[f32], [second, third]: [f64; 2]) -> f64 {
     let (first, value) = (f64::from(out[0]), f64::from(x[0]));
     match distribution {
         Distribution::Normal | Distribution::FixedNormal => {
@@ -109,6 +120,16 @@ fn column_distortion(distribution: Distribution, out: &[f32], x: &[f32], second:
         Distribution::Poisson => {
             let log_rate = first.clamp(LOG_RATE.low.into(), LOG_RATE.high.into());
             log_rate.exp() - value * log_rate + ln_gamma(value + 1.0)
+        }
+        Distribution::ZeroInflated => {
+            let count = column_distortion(Distribution::NegativeBinomial, out, x, [third, 0.0]);
+            let added = second.min(0.0) - (-second.abs()).exp().ln_1p();
+            let not_added = added - second;
+            if value > 0.0 {
+                return count - not_added;
+            }
+            let [more, less] = [added.max(not_added - count), added.min(not_added - count)];
+            -(more + (less - more).exp().ln_1p())
         }
         Distribution::NegativeBinomial => {
             let (mean, theta) = (first.clamp(LOG_RATE.low.into(), LOG_RATE.high.into()).exp(), second.exp());

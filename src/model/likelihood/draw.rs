@@ -26,6 +26,8 @@ pub enum Given {
     Poisson(f64),
     /// A negative binomial of this mean and inverse dispersion.
     NegativeBinomial(f64, f64),
+    /// The same, but 0 with this probability whatever it would be.
+    ZeroInflated(f64, f64, f64),
     /// One of 256 levels from 0 to 1 in each channel of a pixel, of a mixture of logistic distributions of levels from −1 to
     /// 1: the weight of each component, and its mean and scale in each channel.
     Levels(Vec<(f64, Vec<[f64; 2]>)>),
@@ -86,6 +88,8 @@ pub struct Values<'a> {
     /// The columns, where values are computed by column, and where each is.
     columns: Option<Arc<Columns>>,
     spans: Vec<Span>,
+    /// The place of the third number of each column, where it has one.
+    thirds: Vec<Option<usize>>,
 }
 
 /// A column: its distribution, its places, and the place of its second number in what the decoder puts out.
@@ -97,7 +101,8 @@ impl<'a> Values<'a> {
         // As if values could be missing, whatever the likelihood.
         let columns = by_column(&Model { missing: true, ..model.clone() });
         let spans = columns.as_ref().map_or(vec![], |columns| columns.spans());
-        Self { model, columns, spans }
+        let thirds = columns.as_ref().map_or(vec![], |columns| columns.third_places());
+        Self { model, columns, spans, thirds }
     }
 
     /// The distribution of each column of which a place is missing from `x` (D numbers as the model is shown them), from the
@@ -108,9 +113,10 @@ impl<'a> Values<'a> {
     /// [`Error::Usage`] for a multinomial, whose values are not independent: [`items`] draws them.
     pub fn missing(&self, out: &[f32], x: &[f32]) -> Result<Vec<Factor>> {
         if let Some(columns) = &self.columns {
-            let is_missing = |(_, span, _): &&Span| x[span.clone()].iter().any(|x| x.is_nan());
-            let part = |span: &Span| Factor::column(&span.1, of_column(columns, span, out));
-            return Ok(self.spans.iter().filter(is_missing).map(part).collect());
+            let is_missing = |((_, span, _), _): &(&Span, _)| x[span.clone()].iter().any(|x| x.is_nan());
+            let part =
+                |(span, third): (&Span, &Option<usize>)| Factor::column(&span.1, of_column(columns, span, *third, out));
+            return Ok(self.spans.iter().zip(&self.thirds).filter(is_missing).map(part).collect());
         }
         match &self.model.likelihood().density {
             Density::Joint(joint) => (joint.given)(self.model, out, x),
@@ -130,10 +136,10 @@ impl<'a> Values<'a> {
     }
 }
 
-fn of_column(columns: &Columns, (distribution, span, second): &Span, out: &[f32]) -> Given {
+fn of_column(columns: &Columns, (distribution, span, second_place): &Span, third: Option<usize>, out: &[f32]) -> Given {
     let first = f64::from(out[span.start]);
     let held = |value: f64, clamp: Clamp| value.clamp(clamp.low.into(), clamp.high.into());
-    let second = |clamp| second.map_or(f64::from(columns.fixed_log_variance), |at| held(out[at].into(), clamp));
+    let second = |clamp| second_place.map_or(f64::from(columns.fixed_log_variance), |at| held(out[at].into(), clamp));
     match distribution {
         Distribution::Normal | Distribution::FixedNormal => Given::Normal(first, (0.5 * second(columns.clamp)).exp()),
         Distribution::Bernoulli => Given::Bernoulli(1.0 / (1.0 + (-first).exp())),
@@ -141,6 +147,11 @@ fn of_column(columns: &Columns, (distribution, span, second): &Span, out: &[f32]
         Distribution::Poisson => Given::Poisson(held(first, LOG_RATE).exp()),
         Distribution::NegativeBinomial => {
             Given::NegativeBinomial(held(first, LOG_RATE).exp(), second(LOG_DISPERSION).exp())
+        }
+        Distribution::ZeroInflated => {
+            let [logit, log_theta] = [*second_place, third].map(|at| at.map_or(0.0, |at| f64::from(out[at])));
+            let theta = held(log_theta, LOG_DISPERSION).exp();
+            Given::ZeroInflated(held(first, LOG_RATE).exp(), theta, 1.0 / (1.0 + (-logit).exp()))
         }
     }
 }
@@ -183,6 +194,13 @@ impl Given {
             Self::Categorical(p) => return one_of(p.len(), pick(p, random)),
             &Self::Poisson(rate) => poisson(rate, random),
             &Self::NegativeBinomial(mean, theta) => poisson(gamma(theta, random) * mean / theta, random),
+            &Self::ZeroInflated(mean, theta, zero) => {
+                if random.random::<f64>() < zero {
+                    0.0
+                } else {
+                    poisson(gamma(theta, random) * mean / theta, random)
+                }
+            }
             Self::Levels(components) => {
                 let weights: Vec<f64> = components.iter().map(|(weight, _)| *weight).collect();
                 let component = pick(&weights, random);
@@ -204,6 +222,7 @@ impl Given {
             | &Self::NegativeBinomial(mean, _)
             | &Self::Bernoulli(mean)
             | &Self::Poisson(mean) => vec![mean],
+            &Self::ZeroInflated(mean, _, zero) => vec![(1.0 - zero) * mean],
             Self::Categorical(p) => p.clone(),
             // That of the logistics, held between the ends, as pictures of means show it.
             Self::Levels(components) => {
@@ -227,6 +246,7 @@ impl Given {
             Self::Categorical(p) => (0..p.len()).map(|place| place as f64).collect(),
             &Self::Poisson(rate) => vec![rate.floor()],
             &Self::NegativeBinomial(mean, theta) => vec![(mean * (theta - 1.0) / theta).floor().max(0.0)],
+            &Self::ZeroInflated(mean, theta, _) => vec![0.0, (mean * (theta - 1.0) / theta).floor().max(0.0)],
             Self::Levels(components) => components.iter().map(|(_, channels)| nearest_level(channels[0][0])).collect(),
         }
     }
@@ -248,6 +268,10 @@ impl Given {
             &Self::NegativeBinomial(mean, theta) => {
                 let choices = ln_gamma(x + theta) - ln_gamma(theta) - ln_gamma(x + 1.0);
                 (choices + theta * (theta / (theta + mean)).ln() + x * (mean / (theta + mean)).ln()).exp()
+            }
+            &Self::ZeroInflated(mean, theta, zero) => {
+                let added = if x == 0.0 { zero } else { 0.0 };
+                added + (1.0 - zero) * Self::NegativeBinomial(mean, theta).density(x)
             }
             Self::Levels(components) => {
                 let mass = |(weight, channels): &(f64, Vec<[f64; 2]>)| {

@@ -11,17 +11,7 @@ pub static LIKELIHOOD: Likelihood = Likelihood {
     outcomes: Outcomes::Others,
     density: Density::Values(Distribution::NegativeBinomial, None),
     heads: 1,
-    globals: Some(Globals {
-        // The variance starts at twice that of a Poisson distribution where the mean is 1.
-        tensor: |model| {
-            let width = model.width;
-            Some(Global { name: "decoder.log_dispersion", count: width, places: width, start: 0.0 })
-        },
-        value: |_, log| log.clamp(LOG_DISPERSION.low, LOG_DISPERSION.high).exp(),
-        key: "inverse_dispersion",
-        single: false,
-        words: |all, _| in_words(all),
-    }),
+    globals: Some(DISPERSION),
     mean: columns::rates,
     baseline: None,
     outside: Outside {
@@ -40,8 +30,21 @@ pub static LIKELIHOOD: Likelihood = Likelihood {
                 of.file
             )
         },
-        decode: |to| Python::returns(&format!("{}.clamp(-20, 20).exp()", (to.head)("decoder.log_mean"))),
+        decode: |to| Python::returns(&format!("{}.clamp(-20, 20).exp()", to.log_means("decoder.log_mean"))),
     },
+};
+
+/// An inverse dispersion for each place.
+pub(super) const DISPERSION: Globals = Globals {
+    // The variance starts at twice that of a Poisson distribution where the mean is 1.
+    tensor: |model| {
+        let width = model.width;
+        Some(Global { name: "decoder.log_dispersion", count: width, places: width, start: 0.0 })
+    },
+    value: |_, log| log.clamp(LOG_DISPERSION.low, LOG_DISPERSION.high).exp(),
+    key: "inverse_dispersion",
+    single: false,
+    words: |all, _| in_words(all),
 };
 
 fn in_words(dispersions: &[f32]) -> [String; 3] {

@@ -3,6 +3,7 @@
 use crate::config::ModelConfig;
 use crate::data::table::Encoding;
 use crate::graph::Clamp;
+use crate::model::library::{self, LIBRARY};
 
 /// Names and words.
 #[derive(Debug)]
@@ -84,6 +85,16 @@ impl Decode<'_> {
     /// Whether numbers of the data were scaled: units of the data are those of the model otherwise.
     pub fn scales(&self) -> bool {
         self.encoding.is_some_and(Encoding::scales)
+    }
+
+    /// The logarithms of the means of counts, as an expression: what the head of this name gives, or where means are shares of a
+    /// library size, with that of the tensor beside the networks.
+    pub fn log_means(&self, head: &str) -> String {
+        let head = (self.head)(head);
+        if library::is_observed(self.config) {
+            return format!("({head}.log_softmax(1) + tensors[\"{LIBRARY}\"])");
+        }
+        head
     }
 
     /// From the model's units to those of the data, behind an expression.

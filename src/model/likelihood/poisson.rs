@@ -22,7 +22,7 @@ pub static LIKELIHOOD: Likelihood = Likelihood {
             distortion: None,
         }),
         gives: |_| "the logarithm of the rate of a Poisson distribution per value".into(),
-        decode: |to| Python::returns(&format!("{}.clamp(-20, 20).exp()", (to.head)("decoder.log_rate"))),
+        decode: |to| Python::returns(&format!("{}.clamp(-20, 20).exp()", to.log_means("decoder.log_rate"))),
     },
 };
 

@@ -3,7 +3,7 @@
 use super::{Dispatch, Lowering};
 use crate::graph::columns::{Columns, Distribution, LOG_DISPERSION, LOG_RATE};
 use crate::graph::{Id, Op};
-use crate::kernels::table::{self, BERNOULLI, CATEGORICAL, FIXED, NEGATIVE_BINOMIAL, NORMAL, POISSON};
+use crate::kernels::table::{self, BERNOULLI, CATEGORICAL, FIXED, NEGATIVE_BINOMIAL, NORMAL, POISSON, ZERO_INFLATED};
 use crate::kernels::table_values;
 use crate::plan::{Role, View};
 
@@ -73,6 +73,7 @@ impl Lowering<'_> {
             Distribution::Categorical => CATEGORICAL,
             Distribution::Poisson => POISSON,
             Distribution::NegativeBinomial => NEGATIVE_BINOMIAL,
+            Distribution::ZeroInflated => ZERO_INFLATED,
         };
         let kinds: Vec<_> = columns.all.iter().map(|column| (kind(column.distribution), column.places)).collect();
         let words = table::layout(&kinds);

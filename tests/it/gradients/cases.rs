@@ -241,6 +241,14 @@ pub fn cases() -> Vec<Case> {
             let out = c.add(ConcatBroadcast { x: out, w, tail: 4 });
             vec![c.add(Table { out, x, columns: Arc::new(columns) })]
         });
+        case(&format!("zero-inflated counts of {rows} rows, dispersions beside them"), &|c| {
+            let (out, w, x) = (c.variable(&[rows, 8]), c.variable(&[4]), c.constant(&[BATCH, 4]));
+            c.as_counts(x);
+            let column = Column { distribution: Distribution::ZeroInflated, places: 1 };
+            let columns = Columns { all: vec![column; 4], clamp: CLAMP, fixed_log_variance: 0.0 };
+            let out = c.add(ConcatBroadcast { x: out, w, tail: 4 });
+            vec![c.add(Table { out, x, columns: Arc::new(columns) })]
+        });
         case(&format!("mixture of logistics of {rows} rows"), &|c| {
             let mixture = Mixture { components: 2, channels: 3, shared_scales: false };
             let (out, x) = (c.variable(&[rows, mixture.outputs(12)]), c.constant(&[BATCH, 12]));

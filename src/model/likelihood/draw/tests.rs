@@ -27,6 +27,8 @@ fn draws_have_the_mean_and_the_variance_of_their_distribution() {
         (Given::NegativeBinomial(4.0, 2.0), 4.0, 4.0 + 8.0),
         (Given::NegativeBinomial(0.5, 0.25), 0.5, 0.5 + 1.0),
         (Given::NegativeBinomial(100.0, 50.0), 100.0, 100.0 + 200.0),
+        // (1 − π)·m, and (1 − π)·(m + m²/θ + π·m²).
+        (Given::ZeroInflated(4.0, 2.0, 0.25), 3.0, 0.75 * (12.0 + 0.25 * 16.0)),
     ] {
         let count = 200_000;
         let drawn = draws(&given, count);
@@ -46,6 +48,7 @@ fn draws_come_as_often_as_their_probability_says() {
         (Given::Poisson(2.5), (0..12).map(f64::from).collect::<Vec<f64>>()),
         (Given::Poisson(30.0), (15..45).map(f64::from).collect()),
         (Given::NegativeBinomial(3.0, 1.5), (0..12).map(f64::from).collect()),
+        (Given::ZeroInflated(3.0, 1.5, 0.4), (0..12).map(f64::from).collect()),
         (Given::Bernoulli(0.7), vec![0.0, 1.0]),
         (levels, (0..=255).map(|level| f64::from(level) / 255.0).collect()),
     ] {
