@@ -168,8 +168,8 @@ fn accumulation_and_members_are_divided_too_on_every_device() {
     let settings = [("accumulate", "2"), ("clip_norm", "5")];
     for device in 0..executors().len() {
         let plot = Plot { device, ..Plot::default() };
-        let [(one, _), (all, _)] = [(1, "4"), (2, "2")]
-            .map(|(count, parts)| run(count, &config("classic", &[("accumulate", parts)]), plot));
+        let [(one, _), (all, _)] =
+            [(1, "4"), (2, "2")].map(|(count, parts)| run(count, &config("classic", &[("accumulate", parts)]), plot));
         // Sums of sums: another order than that of four parts. Each rank updates a share, on devices a part of a binding.
         compare(&numbers(&one), &numbers(&all), SUMS).unwrap_or_else(|why| panic!("device {device}: {why}"));
     }
