@@ -58,13 +58,7 @@ pub fn run(cli: Cli) -> ExitCode {
     prepare(&cli.command);
     let (quiet, json) = switches(&cli.command);
     let options = Options::detect(quiet, json);
-    let together = match Together::begin(&cli.command) {
-        Ok(together) => together,
-        Err(error) => {
-            Report::new(options).error(&error);
-            return ExitCode::from(error.exit_code());
-        }
-    };
+    let together = Together::begin(&cli.command);
     let report = together.report(options);
     if let Some(line) = Together::advice(&cli.command) {
         report.warn(&line);

@@ -1,37 +1,37 @@
 //! The processes that a launcher of MPI started together: how this one begins and ends among them.
 
 use crate::cli::{Command, TrainArgs};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ranks::{self, Ranks};
 use crate::report::{Options, Report};
 use std::process::ExitCode;
 
 #[cfg(feature = "mpi")]
-use crate::ranks::mpi::World;
+use crate::{error::Error, ranks::mpi::World};
+
+/// Without MPI there is no world.
+#[cfg(not(feature = "mpi"))]
+#[derive(Clone, Copy)]
+enum World {}
+
+#[cfg(not(feature = "mpi"))]
+impl World {
+    fn ranks(self) -> Ranks {
+        match self {}
+    }
+}
 
 /// This process among others, or alone.
 pub struct Together {
-    #[cfg(feature = "mpi")]
     world: Option<World>,
 }
 
 impl Together {
     /// Meets the others, where the command is one for several processes and there are others.
-    ///
-    /// # Errors
-    /// [`Error::Device`] where MPI does not begin.
-    pub fn begin(command: &Command) -> Result<Self> {
-        #[cfg(feature = "mpi")]
-        {
-            let trains = matches!(command, Command::Train(TrainArgs { .. }));
-            let world = if trains && ranks::were_launched() { Some(World::join(lost)?) } else { None };
-            Ok(Self { world })
-        }
-        #[cfg(not(feature = "mpi"))]
-        {
-            let _ = command;
-            Ok(Self {})
-        }
+    pub fn begin(command: &Command) -> Self {
+        let trains = matches!(command, Command::Train(TrainArgs { .. }));
+        let world = if trains && ranks::were_launched() { join() } else { None };
+        Self { world }
     }
 
     /// What to warn of: a program that cannot meet the others does all of their work.
@@ -46,11 +46,10 @@ impl Together {
 
     /// The ranks.
     pub fn ranks(&self) -> Ranks {
-        #[cfg(feature = "mpi")]
-        if let Some(world) = &self.world {
-            return world.ranks();
+        match &self.world {
+            Some(world) => world.ranks(),
+            None => Ranks::default(),
         }
-        Ranks::default()
     }
 
     /// Where this process reports to: nowhere, where it is not the first.
@@ -63,7 +62,6 @@ impl Together {
 
     /// Says why the work ended, and ends: of processes that end alike the first speaks, and all end with one exit code.
     pub fn end(self, done: Result<()>, report: &Report) -> ExitCode {
-        #[cfg(feature = "mpi")]
         if let Some(world) = self.world {
             return end_together(world, &done, report);
         }
@@ -75,6 +73,24 @@ impl Together {
             }
         }
     }
+}
+
+#[cfg(feature = "mpi")]
+fn join() -> Option<World> {
+    match World::join(lost) {
+        Ok(world) => Some(world),
+        Err(error) => lost(&error.to_string()),
+    }
+}
+
+#[cfg(not(feature = "mpi"))]
+fn join() -> Option<World> {
+    None
+}
+
+#[cfg(not(feature = "mpi"))]
+fn end_together(world: World, _: &Result<()>, _: &Report) -> ExitCode {
+    match world {}
 }
 
 #[cfg(feature = "mpi")]
@@ -100,7 +116,7 @@ fn end_together(world: World, done: &Result<()>, report: &Report) -> ExitCode {
     ExitCode::from(code.unwrap_or(0))
 }
 
-/// Says that another rank is missed, and ends this process: nothing that it could do would be of use.
+/// Says that the others are missed, or one of them, and ends this process: nothing that it could do would be of use.
 #[cfg(feature = "mpi")]
 fn lost(why: &str) -> ! {
     let error = Error::Device(why.to_owned());

@@ -76,13 +76,9 @@ fn rank(ranks: Ranks, folder: &Path, configs: &[Config], plot: Plot) -> Result<O
     }
     let stop = AtomicBool::new(false);
     let (mut epochs, mut back) = (vec![], 0);
-    let portions = |session: &mut Session| -> Result<()> {
-        for plan in session.phases()? {
-            session.executor.fix_portion(plan, 2 * session.config.train.accumulate);
-        }
-        Ok(())
-    };
-    portions(&mut session)?;
+    for plan in session.phases()? {
+        session.executor.fix_portion(plan, 2 * session.config.train.accumulate);
+    }
     let options = Options { stop: &stop, deadline: None, check_steps: false };
     let done = train(&mut session, members, &options, &mut |event| {
         match event {
