@@ -22,6 +22,10 @@ END
 
 # What Debian and Ubuntu call the loader and Mesa's drivers; the software driver is among them.
 VULKAN_PACKAGES=(libvulkan1 mesa-vulkan-drivers)
+# Open MPI, and what reads its headers when the program is built for it.
+MPI_PACKAGES=(openmpi-bin libopenmpi-dev libclang-dev)
+# What the program is built with beside its usual features, where it can be.
+FEATURES=()
 # Dawn for Node: the second compiler that every shader has to pass.
 WEBGPU_VERSION=0.6.2
 # What drives Debian's chromium: exported pages are tried in it.
@@ -70,6 +74,7 @@ strict_tests() {
     provide_component clippy clippy
     provide_linker || fail "no C linker, and it could not be installed: install gcc"
     run cargo fmt --check
+    provide_mpi || say "no Open MPI with libclang: training by several processes is tried with threads in their place alone"
     LINTS_SAID="$(mktemp)"
     lints >"$LINTS_SAID" 2>&1 &
     LINTS=$!
@@ -82,19 +87,19 @@ strict_tests() {
     provide_webgpu || say "no npm package webgpu $WEBGPU_VERSION: shaders are checked by naga alone, and not by Tint"
     provide_playwright || say "no chromium or npm package playwright-core $PLAYWRIGHT_VERSION: pages are not tried in a browser"
     local built=true clean=true
-    run cargo test --workspace --no-run "$@" || built=false
+    run cargo test --workspace "${FEATURES[@]}" --no-run "$@" || built=false
     wait "$LINTS" || clean=false
     LINTS=
     cat "$LINTS_SAID" >&2
     "$built" || fail "the tests do not build"
     "$clean" || fail "lints have something to say, above"
-    run cargo test --workspace "$@"
+    run cargo test --workspace "${FEATURES[@]}" "$@"
     run python_tests
 }
 
 lints() {
     local folder="${CARGO_TARGET_DIR:-target}/lints"
-    run cargo clippy --target-dir "$folder" --workspace --all-targets -- -D warnings &&
+    run cargo clippy --target-dir "$folder" --workspace "${FEATURES[@]}" --all-targets -- -D warnings &&
         run cargo check --target-dir "$folder" --no-default-features
 }
 
@@ -112,6 +117,24 @@ provide_component() {
 
 provide_linker() {
     command -v cc >/dev/null || install_packages gcc libc6-dev
+}
+
+# With Open MPI the program is built with the feature `mpi`, rather than once more: tests start it under `mpirun`.
+provide_mpi() {
+    has_mpi || { install_packages "${MPI_PACKAGES[@]}" && has_mpi; } || return
+    FEATURES=(--features mpi)
+}
+
+has_mpi() {
+    command -v mpirun >/dev/null && command -v mpicc >/dev/null && { [ -n "${LIBCLANG_PATH:-}" ] || has_libclang; }
+}
+
+has_libclang() {
+    local file
+    for file in /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/x86_64-linux-gnu/libclang*.so* /usr/lib64/libclang*.so*; do
+        [ -e "$file" ] && return
+    done
+    return 1
 }
 
 # A Python of its own beside what is built, in PYTHON, with what the tests of the module want.
@@ -136,7 +159,7 @@ provide_onnxruntime() {
 python_tests() {
     [ -n "${PYTHON:-}" ] || return 0
     local built="${CARGO_TARGET_DIR:-target}/debug" home
-    cargo build --workspace || return
+    cargo build --workspace "${FEATURES[@]}" || return
     built="$(cd "$built" && pwd)" && home="$built/python-module"
     rm -rf "$home" && mkdir -p "$home" && cp -r python/elbo python/tests "$home/" || return
     cp "$built/lib_elbo.so" "$home/elbo/_elbo.abi3.so" || return

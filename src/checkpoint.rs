@@ -106,6 +106,14 @@ pub struct TrainerState {
     pub stopped: bool,
     /// Examples of the epoch under way whose loss was not finite, and that were left out.
     pub left_out: u64,
+    /// The processes that trained it together, whose number decides how sums are rounded; 0 for one alone.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub ranks: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// What a model has to know of its data to be used without them.

@@ -38,31 +38,33 @@ mod score;
 mod shell;
 mod show;
 mod text;
+mod together;
 mod train;
 mod transfer;
 mod traverse;
 
 use crate::cli::{BenchCommand, Cli, Command, TrainArgs};
 use crate::error::{Error, Result};
+use crate::ranks::Ranks;
 use crate::report::{Options, Report};
 use clap::Parser;
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
+use together::Together;
 
 /// Runs a command; an error is printed as one line and becomes the exit code.
 pub fn run(cli: Cli) -> ExitCode {
     prepare(&cli.command);
     let (quiet, json) = switches(&cli.command);
-    let report = Report::new(Options::detect(quiet, json));
-    let done = dispatch(cli.command, &report);
-    match done.and_then(|()| report.finish()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            report.error(&error);
-            ExitCode::from(error.exit_code())
-        }
+    let options = Options::detect(quiet, json);
+    let together = Together::begin(&cli.command);
+    let report = together.report(options);
+    if let Some(line) = Together::advice(&cli.command) {
+        report.warn(&line);
     }
+    let done = dispatch(cli.command, &together.ranks(), &report);
+    together.end(done.and_then(|()| report.finish()), &report)
 }
 
 /// Runs a command for a program that has the library within it: `words` are what would be typed behind `elbo`, results go to
@@ -81,7 +83,7 @@ pub fn call(words: &[String], out: Box<dyn Write + Send>, err: Box<dyn Write + S
     train::STOP.store(false, Ordering::Relaxed);
     let (quiet, json) = switches(&cli.command);
     let report = Report::to(Options { quiet, json, ..Options::default() }, out, err);
-    let done = dispatch(cli.command, &report);
+    let done = dispatch(cli.command, &Ranks::default(), &report);
     done.and_then(|()| report.finish())
 }
 
@@ -177,9 +179,9 @@ fn switches(command: &Command) -> (bool, bool) {
     (run.quiet, run.json)
 }
 
-fn dispatch(command: Command, report: &Report) -> Result<()> {
+fn dispatch(command: Command, ranks: &Ranks, report: &Report) -> Result<()> {
     match command {
-        Command::Train(args) => train::run(&args, report),
+        Command::Train(args) => train::run(&args, ranks, report),
         Command::Eval(args) => eval::run(&args, report),
         Command::Compare(args) => compare::run(&args, report),
         Command::Sample(args) => sample::run(&args, report),

@@ -33,8 +33,8 @@ pub use resolve::{from_json, from_toml, resolve, to_toml};
 pub use sweep::{MAX_MEMBERS, SWEPT, Sweep, check_members, sweep, value};
 pub use training::{Curve, Monitor, NotFinite, Reduction, ScheduleConfig};
 pub use validate::{
-    MAX_GRID, MAX_PARAMETERS, MAX_UNITS, MAX_WIDTH, OF_NOTE, batch_exceeds, parameter_count, pseudo_inputs_exceed,
-    validate,
+    MAX_GRID, MAX_PARAMETERS, MAX_UNITS, MAX_WIDTH, OF_NOTE, batch_exceeds, check_ranks, parameter_count,
+    pseudo_inputs_exceed, validate,
 };
 
 /// Everything that decides the result of a run.

@@ -41,6 +41,19 @@ impl Error {
             Self::Interrupted(_) => 130,
         }
     }
+
+    /// The error with an exit code and a text, as another process had it.
+    pub fn of_code(code: u32, text: String) -> Self {
+        match code {
+            2 => Self::Usage(text),
+            3 => Self::Data(text),
+            4 => Self::Diverged(text),
+            5 => Self::Device(text),
+            6 => Self::Disk(text),
+            130 => Self::Interrupted(text),
+            _ => Self::Bug(text),
+        }
+    }
 }
 
 /// The result of everything here that can fail.

@@ -192,6 +192,21 @@ impl Executor {
         each!(self, e => e.read(member, role, offset, words))
     }
 
+    /// Reads words as [`Executor::read_from`] does, to where there is room for them already.
+    ///
+    /// # Errors
+    /// Those of [`Executor::read_from`].
+    pub fn read_into(&mut self, member: usize, role: &Role, offset: usize, words: &mut [u32]) -> Result<()> {
+        match self {
+            Self::Cpu(cpu) => cpu.read_into(member, role, offset, words),
+            #[cfg(feature = "gpu")]
+            Self::Gpu(gpu) => {
+                words.copy_from_slice(&gpu.read(member, role, offset, words.len())?);
+                Ok(())
+            }
+        }
+    }
+
     /// [`Executor::write_to`] of the first member, which is the only one unless a plan says otherwise.
     ///
     /// # Errors

@@ -112,6 +112,9 @@ pub mod plan;
 // Where.
 pub mod exec;
 
+// Together with whom.
+pub mod ranks;
+
 // A model at work.
 pub mod session;
 

@@ -14,7 +14,7 @@ mod update;
 pub mod verify;
 
 pub use lower::{Resident, Target, check_rounds, lower, unshared};
-pub use update::{GRADIENT_NORM, Row, UpdateStep, reports_norm};
+pub use update::{GRADIENT_NORM, Row, Stage, UpdateStep, reports_norm};
 
 use crate::kernels::{Access, Asked, Kernel};
 

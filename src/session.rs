@@ -25,10 +25,11 @@ use crate::model::init::{OfData, initial};
 use crate::model::likelihood::{Global, Learned, global, learned};
 use crate::model::{Model, Weights, phases as phases_of};
 use crate::plan::tuning::Tuning;
-use crate::plan::{ParameterSlot, Plan, Resident, Role, Target, lower};
+use crate::plan::{ParameterSlot, Plan, Resident, Role, Stage, Target, lower};
+use crate::ranks::Ranks;
 use crate::rng::{Philox, Stream, key};
 use bytemuck::Zeroable;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use inference::{BATCH, Rows, likeliest};
 pub use partition::Partition;
@@ -43,6 +44,8 @@ pub enum Purpose {
     Train,
     /// A further phase of a training step, counted from 1: see [`crate::model::Phase`].
     Further(usize),
+    /// What follows the gradients of a phase, counted from 0, where ranks add them up: the other plans of a step then end with them.
+    Update(usize),
     /// A task of the model ([`Model::tasks`]).
     Task {
         /// Its name.
@@ -100,6 +103,10 @@ pub struct Session {
     pub tuning: Tuning,
     /// By what the density of an energy-based prior was normalised, where that was estimated.
     pub partition: Option<Partition>,
+    /// Who trains the model together with this session.
+    ranks: Ranks,
+    /// Room for gradients that are exchanged, and for those that come.
+    exchange: [Vec<f32>; 2],
     data: Option<Dataset>,
     uploaded: bool,
     labelled: bool,
@@ -148,6 +155,8 @@ impl Session {
             record,
             tuning,
             partition,
+            ranks: Ranks::default(),
+            exchange: [vec![], vec![]],
             data,
             uploaded,
             labelled,
@@ -181,6 +190,8 @@ impl Session {
             record,
             tuning,
             partition: None,
+            ranks: Ranks::default(),
+            exchange: [vec![], vec![]],
             data,
             uploaded,
             labelled,
@@ -193,6 +204,25 @@ impl Session {
         session.plan(Purpose::task(family::of(&session.config.model).draws, BATCH))?;
         session.restore(0, checkpoint)?;
         Ok(session)
+    }
+
+    /// Lets a session train together with others, before any plan is made: every step then takes this rank's part of the batch, and
+    /// gradients are added up over all.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for what cannot be divided ([`config::check_ranks`]); [`Error::Bug`] after a plan was made.
+    pub fn join(&mut self, ranks: Ranks) -> Result<()> {
+        self.members().try_for_each(|config| config::check_ranks(config, ranks.count()))?;
+        if !self.plans.is_empty() {
+            return Err(Error::Bug("ranks come before plans".into()));
+        }
+        self.ranks = ranks;
+        Ok(())
+    }
+
+    /// The processes that train the model together with this session.
+    pub fn ranks(&self) -> &Ranks {
+        &self.ranks
     }
 
     /// What was asked for of each member.
@@ -231,8 +261,13 @@ impl Session {
         }
         let id = self.loaded(purpose)?;
         if purpose == Purpose::Train {
-            for phase in 1..phases_of(&self.config).len() {
+            let phases = phases_of(&self.config).len();
+            for phase in 1..phases {
                 self.plan(Purpose::Further(phase))?;
+            }
+            let updates = if self.ranks.are_several() { phases } else { 0 };
+            for phase in 0..updates {
+                self.plan(Purpose::Update(phase))?;
             }
         }
         Ok(id)
@@ -285,7 +320,17 @@ impl Session {
     /// # Errors
     /// Those of [`plan_for`].
     pub fn untuned(&self, purpose: Purpose) -> Result<Plan> {
-        plan_for(&self.model, &self.config, purpose, self.resident, self.executor.target())
+        let target = self.executor.target();
+        match purpose.phase() {
+            Some(phase) if self.ranks.are_several() => {
+                let stage = match purpose {
+                    Purpose::Update(_) => self.update_stage(phase),
+                    _ => Stage::Gradients,
+                };
+                phases::plan_of(&self.model, &self.config, (phase, stage), self.ranks.count(), (self.resident, target))
+            }
+            _ => plan_for(&self.model, &self.config, purpose, self.resident, target),
+        }
     }
 
     fn upload(&mut self) -> Result<()> {
@@ -497,6 +542,22 @@ impl Session {
         Ok(())
     }
 
+    /// Gives a member of every rank the parameters and moments that rank 0 has.
+    ///
+    /// # Errors
+    /// Those of the executor and of the exchange.
+    pub fn take_from_first(&mut self, member: usize) -> Result<()> {
+        let words = self.ranges().iter().map(|range| range.offset + range.count()).max().unwrap_or_default();
+        let moments = self.moments().into_iter().map(|(role, _)| role);
+        let roles: BTreeSet<Role> = std::iter::once(self.held()).chain(moments).collect();
+        for role in roles {
+            let mut values = self.executor.read_from(member, &role, 0, words)?;
+            self.ranks.take_from_first(&mut values)?;
+            self.executor.write_to(member, &role, 0, &values)?;
+        }
+        Ok(())
+    }
+
     /// A conditional model knows classes by their places: those of a checkpoint must be those of this session.
     fn check_same_classes(&self, checkpoint: &Checkpoint) -> Result<()> {
         let [own, theirs] =
@@ -599,5 +660,6 @@ pub fn plan_for(model: &Model, config: &Config, purpose: Purpose, resident: Resi
         }
         Purpose::Train => phases::plan(model, config, 0, resident, target),
         Purpose::Further(phase) => phases::plan(model, config, phase, resident, target),
+        Purpose::Update(_) => Err(Error::Bug("an update of its own is for ranks".into())),
     }
 }

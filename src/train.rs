@@ -24,7 +24,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 pub use columns::CLIPPED;
-pub use schedule::{Update, learning_rate, scalars, scalars_of};
+pub use schedule::{Update, learning_rate, scalars, scalars_of, scalars_of_rank};
 
 /// One of the models that train side by side, and how far it has come.
 #[derive(Debug, Clone, PartialEq)]
@@ -202,6 +202,11 @@ pub fn train(
     }
     if members.len() != session.member_count() {
         return Err(Error::Bug("a run has as many members as its session".into()));
+    }
+    let ranks = if session.ranks().are_several() { session.ranks().count() as u32 } else { 0 };
+    let mut members = members;
+    for member in &mut members {
+        member.progress.course.ranks = ranks;
     }
     session.plan(Purpose::Train)?;
     session.plan(Purpose::task(EVALUATE, BATCH))?;

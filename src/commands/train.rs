@@ -8,6 +8,7 @@ mod pictures;
 mod stop;
 mod summary;
 mod sweep;
+mod together;
 
 use super::{describe, folder, open, show};
 use crate::checkpoint::find::steps_beyond;
@@ -20,6 +21,7 @@ use crate::durable;
 use crate::error::{Error, Result};
 use crate::exec::{measure, select};
 use crate::model::prior;
+use crate::ranks::Ranks;
 use crate::report::Report;
 use crate::report::human::count;
 use crate::report::progress::EpochRow;
@@ -110,17 +112,17 @@ impl RunFolders {
 /// [`Error::Usage`] for a setting that makes no sense; [`Error::Data`] where data or the run cannot be read;
 /// [`Error::Diverged`], [`Error::Device`] and [`Error::Disk`] of the training; [`Error::Interrupted`] where it was
 /// stopped after a checkpoint.
-pub fn run(args: &TrainArgs, report: &Report) -> Result<()> {
+pub fn run(args: &TrainArgs, ranks: &Ranks, report: &Report) -> Result<()> {
     match &args.resume {
         Some(run) => {
             args.check_resume()?;
-            resume(args, run, report)
+            resume(args, run, (ranks, report))
         }
-        None => begin(args, report),
+        None => begin(args, (ranks, report)),
     }
 }
 
-fn begin(args: &TrainArgs, report: &Report) -> Result<()> {
+fn begin(args: &TrainArgs, (ranks, report): (&Ranks, &Report)) -> Result<()> {
     let mut encoded = args.prior_of.as_ref().map(|run| Encoded::of(run, args, report)).transpose()?;
     let recipe = args.recipe.recipe.as_deref().or_else(|| encoded.as_ref().map(|_| codes::RECIPE));
     let overrides = codes::overrides(args, encoded.as_ref())?;
@@ -131,7 +133,7 @@ fn begin(args: &TrainArgs, report: &Report) -> Result<()> {
     // Members differ in few settings; what is said of one is not said again.
     let mut advice: Vec<String> = members.iter().flat_map(config::advice).collect();
     advice.dedup();
-    let mut session = prepare(members, ready, None, args, report)?;
+    let mut session = prepare(members, ready, None, args, (ranks, report))?;
     for line in &advice {
         report.warn(line);
     }
@@ -148,12 +150,19 @@ fn begin(args: &TrainArgs, report: &Report) -> Result<()> {
         report.result(&config::to_toml(&session.config));
         return Ok(());
     }
-    let mut made = run_folder(args.out.as_deref(), &session.config.name, report)?;
-    let folder = made.path().to_owned();
+    together::agree(&session, None)?;
+    // The first rank writes, and the others know where.
+    let made = ranks.is_first().then(|| run_folder(args.out.as_deref(), &session.config.name, report)).transpose();
+    let named = made.as_ref().map(|made| made.as_ref().map_or(String::new(), |made| made.path().display().to_string()));
+    let named = ranks.outcome_of_first(named.map_err(Clone::clone))?;
+    let mut made = made?;
+    let folder = made.as_ref().map_or_else(|| PathBuf::from(named), |made| made.path().to_owned());
     let folders = sweep.as_ref().map_or(vec![folder.clone()], |sweep| sweep.folders(&folder));
     let done = (|| {
-        made.add(&folders, report)?;
-        if let Some(encoded) = &encoded {
+        if let Some(made) = &mut made {
+            made.add(&folders, report)?;
+        }
+        if let Some(encoded) = encoded.as_ref().filter(|_| ranks.is_first()) {
             encoded.write(&folder)?;
         }
         super::tune(&mut session, args.tune.unwrap_or_default(), report)?;
@@ -172,6 +181,7 @@ fn begin(args: &TrainArgs, report: &Report) -> Result<()> {
     })();
     // A run that never began leaves nothing behind, nor does one that diverged before it had learnt anything: its folder
     // is free for the next attempt.
+    let Some(made) = made else { return done };
     match done {
         Err(Error::Diverged(why)) if !folders.iter().any(|folder| has_learnt(folder)) => {
             made.remove();
@@ -185,7 +195,7 @@ fn begin(args: &TrainArgs, report: &Report) -> Result<()> {
     }
 }
 
-fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
+fn resume(args: &TrainArgs, run: &Path, (ranks, report): (&Ranks, &Report)) -> Result<()> {
     if folder::is_start(run) {
         let shown = run.display();
         return Err(Error::Data(format!(
@@ -202,8 +212,10 @@ fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
     };
     // From here on nobody else changes what is read.
     let whole: Vec<PathBuf> = sweep.iter().map(|_| folder.clone()).chain(folders.iter().cloned()).collect();
-    let _locks =
-        folder::go_on(&whole.into_iter().filter(|folder| durable::is_run(folder)).collect::<Vec<_>>(), report)?;
+    let runs: Vec<PathBuf> = whole.into_iter().filter(|folder| durable::is_run(folder)).collect();
+    let locks = ranks.is_first().then(|| folder::go_on(&runs, report)).transpose();
+    ranks.outcome_of_first(locks.as_ref().map(|_| String::new()).map_err(Clone::clone))?;
+    let _locks = locks?;
     let (mut saved, warnings) = if let Some(sweep) = &sweep {
         saved_members(run, sweep)?
     } else {
@@ -264,12 +276,13 @@ fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
     config::check_members(&configs)?;
     let is_prior = configs[0].model.prior_codes > 0;
     let own = is_prior.then(|| open::codes(&configs[0], Some(progress.data.known()), &folder)).transpose()?;
-    let mut session = prepare(configs, own, Some(&progress.data), args, report).map_err(|error| match error {
-        Error::Data(why) if args.data.is_none() => Error::Data(format!(
-            "{why} (these are the run's data; where they have moved, --data PLACE names them beside --resume)"
-        )),
-        error => error,
-    })?;
+    let mut session =
+        prepare(configs, own, Some(&progress.data), args, (ranks, report)).map_err(|error| match error {
+            Error::Data(why) if args.data.is_none() => Error::Data(format!(
+                "{why} (these are the run's data; where they have moved, --data PLACE names them beside --resume)"
+            )),
+            error => error,
+        })?;
     check_same_data(&session.record, &progress.data, args.data.is_some())?;
     let folder_now = open::meant_from(&session.config);
     for saved in &mut saved {
@@ -283,6 +296,10 @@ fn resume(args: &TrainArgs, run: &Path, report: &Report) -> Result<()> {
             progress.adapter,
             session.executor.name()
         ));
+    }
+    together::agree(&session, Some(&progress))?;
+    if let Some(line) = together::changed(&progress, ranks) {
+        report.warn(&line);
     }
     // Other tilings would round differently.
     session.tuning.clone_from(&progress.tuning);
@@ -362,11 +379,12 @@ fn prepare(
     ready: Option<Dataset>,
     known: Option<&DataRecord>,
     args: &TrainArgs,
-    report: &Report,
+    (ranks, report): (&Ranks, &Report),
 ) -> Result<Session> {
+    configs.iter().try_for_each(|config| config::check_ranks(config, ranks.count()))?;
     let others = configs.split_off(1);
     let config = configs.swap_remove(0);
-    let threads = args.threads.count()?;
+    let threads = together::threads(args.threads.count()?, ranks);
     let data = ready.map_or_else(|| open::data(&config, known.map(DataRecord::known), report), Ok)?;
     data::check(&data, config.model.takes())?;
     // Of a run that goes on it is told that its data are others.
@@ -378,7 +396,7 @@ fn prepare(
     if known.is_none() && prior::of(config.model.prior).encoded && components > data.train.len() {
         return Err(config::pseudo_inputs_exceed(components, data.train.len()));
     }
-    let (executor, line) = select::open(args.adapter.as_deref().unwrap_or("auto"), threads)?;
+    let (executor, line) = select::open_beside(args.adapter.as_deref().unwrap_or("auto"), threads, ranks.place().0)?;
     report.note(&format!("device   {line}"));
     report.note(&format!(
         "data     {}: {} to train on, {} for validation, {} for the test, {}",
@@ -388,7 +406,11 @@ fn prepare(
         count(data.test.len() as u64),
         describe::each(&data)
     ));
-    let session = Session::with_members(config, others, data, executor)?;
+    let mut session = Session::with_members(config, others, data, executor)?;
+    session.join(ranks.clone())?;
+    if let Some(line) = together::line(&session) {
+        report.note(&line);
+    }
     if session.model.infers_classes() {
         session.labelled()?;
     }
@@ -415,12 +437,13 @@ fn go(
         profile(session, report)?;
     }
     stop::catch_interrupts();
-    for (folder, config) in place.folders.iter().zip(session.members()) {
+    let first = session.ranks().is_first();
+    for (folder, config) in place.folders.iter().zip(session.members()).filter(|_| first) {
         durable::create_folder(&folder.join("checkpoints"))?;
         durable::create_folder(&folder.join("samples"))?;
         durable::replace_file(&folder.join("config.toml"), header(session, config).as_bytes())?;
     }
-    if let Some(sweep) = &place.sweep {
+    if let Some(sweep) = place.sweep.as_ref().filter(|_| first) {
         sweep.write(&place.folder)?;
     }
     if let Some(folder) = &args.tensorboard {
@@ -433,6 +456,7 @@ fn go(
     let begun = members.iter().any(|member| member.progress.step > 0);
     let done = train::train(session, members, &options, &mut |event| {
         match event {
+            _ if !first => {}
             Event::Begin(epoch, epochs, steps) => report.begin_epoch(epoch, epochs, steps),
             Event::Step(done, rate) => report.step(done, None, rate),
             Event::Warning(text) => report.warn(&text),
@@ -480,6 +504,7 @@ fn go(
         error => error,
     })?;
     match &place.sweep {
+        _ if !first => {}
         Some(sweep) => sweep::finish(session, &members, sweep, &place.folder, report)?,
         None => finish::finish(session, &members[0], &place.folder, report)?,
     }

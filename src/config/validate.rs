@@ -126,6 +126,32 @@ pub fn validate(config: &Config) -> Result<()> {
     check(train.seed <= most, "train.seed", &train.seed, &format!("a whole number from 0 to {most}"))
 }
 
+/// Refuses what so many ranks cannot divide among them: each takes a part of every batch, and what they come to is added up, so a loss
+/// has to be a mean over examples.
+///
+/// # Errors
+/// [`Error::Usage`] that names the key and why.
+pub fn check_ranks(config: &Config, ranks: usize) -> Result<()> {
+    if ranks <= 1 {
+        return Ok(());
+    }
+    let Config { objective, train, .. } = config;
+    let parts = ranks * train.accumulate;
+    let enough = format!("{parts} or more: {ranks} ranks take a part of each batch, in {} runs each", train.accumulate);
+    check(train.batch >= parts, "train.batch", &train.batch, &enough)?;
+    let alone = "0 where several ranks train: it exchanges latents among the examples of a whole batch";
+    check(objective.factor == 0.0, "objective.factor", &objective.factor, alone)?;
+    let mut divided = config.clone();
+    divided.train.accumulate = train.batch;
+    validate(&divided).map_err(|error| {
+        let why = error.to_string();
+        let reason = why.split_once("it must be 1 ").map_or(&why[..], |(_, reason)| reason);
+        Error::Usage(format!(
+            "{ranks} ranks divide each batch among them, which is not possible {reason}: train it in one process"
+        ))
+    })
+}
+
 /// The columns of a list of interactions: two or three of them, each another.
 fn check_pairs(pairs: &str) -> Result<()> {
     let names: Vec<&str> = pairs.split(',').map(str::trim).collect();

@@ -271,12 +271,25 @@ impl Cpu {
     /// # Errors
     /// [`Error::Bug`] where no loaded plan has such a buffer, or it is shorter.
     pub fn read(&mut self, member: usize, role: &Role, offset: usize, words: usize) -> Result<Vec<u32>> {
+        Ok(self.held(member, role, offset, words)?.to_vec())
+    }
+
+    /// See [`super::Executor::read_into`].
+    ///
+    /// # Errors
+    /// As [`Cpu::read`].
+    pub fn read_into(&mut self, member: usize, role: &Role, offset: usize, words: &mut [u32]) -> Result<()> {
+        words.copy_from_slice(self.held(member, role, offset, words.len())?);
+        Ok(())
+    }
+
+    fn held(&mut self, member: usize, role: &Role, offset: usize, words: usize) -> Result<&[u32]> {
+        self.counts.bytes_read += 4 * words as u64;
         let buffer = match self.find(role, offset + words)? {
             Place::Shared(at) => &self.shared[at],
             Place::Own(at) => &self.own[member][at],
         };
-        self.counts.bytes_read += 4 * words as u64;
-        Ok(buffer[offset..offset + words].to_vec())
+        Ok(&buffer[offset..offset + words])
     }
 
     /// See [`super::Executor::counts`].

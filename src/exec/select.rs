@@ -24,10 +24,19 @@ enum Choice {
 /// [`Error::Usage`] where no adapter, or more than one, is called so; [`Error::Device`] where the one that was asked
 /// for cannot be opened, or this build reaches none.
 pub fn open(selector: &str, threads: usize) -> Result<(Executor, String)> {
+    open_beside(selector, threads, 0)
+}
+
+/// The same for one of several processes on a machine: of several GPUs of the kind that is best, each takes the next one, and begins
+/// again with the first where there are too few. `place` is the number of the process among them.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_beside(selector: &str, threads: usize, place: usize) -> Result<(Executor, String)> {
     // Drivers are not even asked where they do not matter: some print warnings when they are.
     let found = if selector == "cpu" { vec![] } else { found() };
     let summaries: Vec<AdapterSummary> = found.iter().map(summary).collect();
-    let (executor, why) = match choose(selector, &summaries)? {
+    let (executor, why) = match choose(selector, &summaries, place)? {
         Choice::Cpu(why) => (Executor::Cpu(cpu::Cpu::new(threads)?), why),
         Choice::Adapter(index, why) => match open_adapter(&found[index]) {
             Ok(executor) => (executor, why),
@@ -57,16 +66,20 @@ pub fn adapters() -> Vec<AdapterSummary> {
 /// # Errors
 /// As [`open`], where nothing fits.
 pub fn preview(selector: &str, adapters: &[AdapterSummary]) -> Result<(Option<usize>, String)> {
-    Ok(match choose(selector, adapters)? {
+    Ok(match choose(selector, adapters, 0)? {
         Choice::Adapter(index, why) => (Some(index), why),
         Choice::Cpu(why) => (None, why),
     })
 }
 
-fn choose(selector: &str, adapters: &[AdapterSummary]) -> Result<Choice> {
+fn choose(selector: &str, adapters: &[AdapterSummary], place: usize) -> Result<Choice> {
     use AdapterKind::{Discrete, Integrated, Other, Software, Virtual};
     let best = |order: &[AdapterKind], why: &str| {
-        let found = order.iter().find_map(|kind| adapters.iter().find(|adapter| adapter.kind == *kind));
+        let of_kind = |kind: &AdapterKind| {
+            let all: Vec<_> = adapters.iter().filter(|adapter| adapter.kind == *kind).collect();
+            (!all.is_empty()).then(|| all[place % all.len()])
+        };
+        let found = order.iter().find_map(of_kind);
         found.map_or_else(|| Choice::Cpu(no_gpu(adapters)), |adapter| Choice::Adapter(adapter.index, why.to_owned()))
     };
     match selector {
@@ -205,6 +218,23 @@ mod tests {
     }
 
     #[test]
+    fn processes_on_one_machine_share_its_gpus_out() {
+        use AdapterKind::{Discrete, Integrated, Software};
+        let all = adapters(&[
+            ("llvmpipe", "Vulkan", Software),
+            ("A", "Vulkan", Discrete),
+            ("Iris", "Vulkan", Integrated),
+            ("B", "Vulkan", Discrete),
+        ]);
+        for (place, expected) in [(0, 1), (1, 3), (2, 1), (3, 3)] {
+            let Ok(Choice::Adapter(index, _)) = choose("auto", &all, place) else { panic!("there are GPUs") };
+            assert_eq!(index, expected, "process {place}");
+        }
+        let Ok(Choice::Adapter(index, _)) = choose("iris", &all, 1) else { panic!("it is named") };
+        assert_eq!(index, 2, "who names one gets it");
+    }
+
+    #[test]
     fn selectors_choose_the_adapter_that_they_describe() {
         for (selector, expected) in [
             ("auto", 2),
@@ -216,10 +246,10 @@ mod tests {
             ("nvidia", 2),
             ("LLVM", 0),
         ] {
-            let choice = choose(selector, &laptop()).unwrap();
+            let choice = choose(selector, &laptop(), 0).unwrap();
             assert!(matches!(choice, Choice::Adapter(index, _) if index == expected), "{selector}: {choice:?}");
         }
-        assert!(matches!(choose("cpu", &laptop()), Ok(Choice::Cpu(_))));
+        assert!(matches!(choose("cpu", &laptop(), 0), Ok(Choice::Cpu(_))));
     }
 
     #[test]
@@ -229,7 +259,7 @@ mod tests {
             for (adapters, reason) in
                 [(&software, "only the software driver llvmpipe"), (&vec![], "no adapter was found")]
             {
-                let Ok(Choice::Cpu(why)) = choose(selector, adapters) else { panic!("{selector} is not the CPU") };
+                let Ok(Choice::Cpu(why)) = choose(selector, adapters, 0) else { panic!("{selector} is not the CPU") };
                 assert!(why.contains(reason), "{selector}: {why}");
             }
         }
@@ -246,12 +276,12 @@ mod tests {
             ("h200", twins, "\"h200\" fits several adapters: choose from 0 H200 [Vulkan, discrete]; 1 H200"),
             ("x", vec![], "choose from auto, high-performance, low-power, software, cpu"),
         ] {
-            match choose(selector, &adapters) {
+            match choose(selector, &adapters, 0) {
                 Err(Error::Usage(text)) => assert!(text.contains(message), "{selector}: {text}"),
                 other => panic!("{selector}: {other:?}"),
             }
         }
-        let Err(Error::Device(text)) = choose("software", &[]) else { panic!("there is no software driver") };
+        let Err(Error::Device(text)) = choose("software", &[], 0) else { panic!("there is no software driver") };
         assert!(text.contains("mesa-vulkan-drivers"), "{text}");
     }
 }

@@ -121,13 +121,15 @@ pub fn unshared(
         gone_back: BTreeMap::new(),
     };
     lowering.fix_places(&parameters, &trained, &found)?;
-    let groups = fuse(&graph, &roots);
-    let live: BTreeSet<Id> = groups.iter().flat_map(|group| group.members()).collect();
-    for group in groups {
-        lowering.group(group, &live)?;
+    if ending.is_none_or(|ending| !ending.stage.is_update()) {
+        let groups = fuse(&graph, &roots);
+        let live: BTreeSet<Id> = groups.iter().flat_map(|group| group.members()).collect();
+        for group in groups {
+            lowering.group(group, &live)?;
+        }
+        check_rounds(target, &lowering.plan.steps, &lowering.plan.buffers)?;
+        lowering.means();
     }
-    check_rounds(target, &lowering.plan.steps, &lowering.plan.buffers)?;
-    lowering.means();
     if let Some(ending) = &ending {
         update::steps(&mut lowering, ending);
     }

@@ -23,6 +23,44 @@ pub struct UpdateStep<'a> {
     pub trains: Group,
     /// Where the terms stand in a row of the metrics, if others stand beside them.
     pub row: Option<Row>,
+    /// How much of the step the plan is.
+    pub stage: Stage,
+}
+
+/// How much of a step of training a plan is. Where processes train one model together, the host adds their gradients up between
+/// the two halves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// All of it.
+    Whole,
+    /// Up to the gradients, which are left in [`UpdateStep::gradients`].
+    Gradients,
+    /// What follows, from gradients that the host puts into [`Role::Total`], of the parameters in the words from `first` to before
+    /// `end`: multiples of [`ALIGNMENT`], or beyond all of them. A part knows no norm and keeps no average.
+    Update {
+        /// The first word.
+        first: usize,
+        /// The word behind the last.
+        end: usize,
+    },
+}
+
+impl Stage {
+    /// Whether the gradients come from the host.
+    pub fn is_update(self) -> bool {
+        matches!(self, Self::Update { .. })
+    }
+
+    /// The part of a tensor that is updated, if there is one.
+    fn of(self, (offset, count, rows): Part) -> Option<Part> {
+        let Self::Update { first, end } = self else { return Some((offset, count, rows)) };
+        let (from, to) = (offset.max(first), (offset + count).min(end));
+        match to.checked_sub(from) {
+            None | Some(0) => None,
+            Some(all) if all == count => Some((offset, count, rows)),
+            Some(some) => Some((from, some, some)),
+        }
+    }
 }
 
 /// What the metrics call the norm of the gradient before it is clipped.
@@ -45,7 +83,12 @@ pub struct Row {
 impl<'a> UpdateStep<'a> {
     /// One update of all parameters for each run, whatever the gradient is.
     pub const fn plain(optimizer: &'a OptimizerConfig) -> Self {
-        Self { optimizer, parts: 1, skip: false, trains: Group::All, row: None }
+        Self { optimizer, parts: 1, skip: false, trains: Group::All, row: None, stage: Stage::Whole }
+    }
+
+    /// Where the gradients of all parts of a batch are in the end.
+    pub fn gradients(&self) -> Role {
+        if self.parts > 1 { Role::Total } else { Role::Gradients }
     }
 
     /// The constant `PARTS` of kernels.
@@ -72,13 +115,18 @@ pub(super) fn steps(lowering: &mut Lowering, ending: &UpdateStep) {
     } else {
         runs.iter().map(|(offset, count, name)| ((*offset, *count, *count), name.clone())).collect()
     };
-    let gradient = if ending.parts > 1 { Role::Total } else { Role::Gradients };
-    if ending.parts > 1 {
+    let parts: Vec<(Part, String)> =
+        parts.into_iter().filter_map(|(part, name)| Some((ending.stage.of(part)?, name))).collect();
+    if ending.parts > 1 && !ending.stage.is_update() {
         for (part, name) in &parts {
             let kept = (Role::Gradients, Role::Total);
             keep(lowering, accumulate::SUM, ending, kept, *part, &format!("sum of gradients: {name}"));
         }
     }
+    if ending.stage == Stage::Gradients {
+        return;
+    }
+    let gradient = if ending.stage.is_update() { Role::Total } else { ending.gradients() };
     let factor = if ending.clips() { clip(lowering, &gradient, &runs, ending) } else { lowering.nothing() };
     for (part, name) in &parts {
         apply(lowering, ending, (gradient.clone(), factor), *part, name);

@@ -7,14 +7,15 @@ use crate::exec::PlanId;
 use crate::graph::Graph;
 use crate::kernels::StepScalars;
 use crate::model::{Model, Phase, phases};
-use crate::plan::{Plan, Resident, Row, Target, UpdateStep, lower, reports_norm};
+use crate::plan::{ALIGNMENT, Plan, Resident, Role, Row, Stage, Target, UpdateStep, lower, reports_norm};
+use std::ops::Range;
 
 impl Purpose {
-    /// Which phase of a training step it is, if it is one.
+    /// Which phase of a training step it is, or belongs to, if it does.
     pub fn phase(self) -> Option<usize> {
         match self {
             Self::Train => Some(0),
-            Self::Further(phase) => Some(phase),
+            Self::Further(phase) | Self::Update(phase) => Some(phase),
             Self::Task { .. } => None,
         }
     }
@@ -37,8 +38,11 @@ impl Session {
     /// Runs phases of training steps one after the other: each with its plan and, run by run, what each member is told.
     ///
     /// # Errors
-    /// Those of [`Session::run`].
+    /// Those of [`Session::run`], and where there are several ranks those of [`crate::ranks::Transport`].
     pub fn run_phases(&mut self, all: &[(PlanId, Vec<StepScalars>)]) -> Result<()> {
+        if self.ranks.are_several() {
+            return all.iter().try_for_each(|(plan, told)| self.run_together(*plan, told));
+        }
         let turns = all.chunk_by(|(a, _), (b, _)| a == b);
         let turns: Vec<(PlanId, Vec<StepScalars>)> =
             turns.map(|same| (same[0].0, same.iter().flat_map(|(_, told)| told).copied().collect())).collect();
@@ -49,9 +53,135 @@ impl Session {
     }
 }
 
+impl Session {
+    /// Runs a phase of a step on this rank's part of the batch, adds its gradients up over all ranks, and updates by the sum. Each rank
+    /// updates the share of the parameters that it has added up, and gives it to the others; where the update looks at all
+    /// gradients or keeps more than moments, every rank does the same to the same numbers.
+    fn run_together(&mut self, plan: PlanId, told: &[StepScalars]) -> Result<()> {
+        let of_plan = |(purpose, &id): (&Purpose, &PlanId)| purpose.phase().filter(|_| id == plan);
+        let phase = self.plans.iter().find_map(of_plan).ok_or_else(|| Error::Bug("a step is made of phases".into()))?;
+        let update = self.plan(Purpose::Update(phase))?;
+        let members = self.member_count();
+        let last = told.len().checked_sub(members).ok_or_else(|| Error::Bug("a step has a run".into()))?;
+        let (ranges, own) = (self.exchanged(phase), self.own_share(phase));
+        let made = if self.config.train.accumulate > 1 { Role::Total } else { Role::Gradients };
+        self.run(plan, told)?;
+        let words: usize = ranges.iter().map(ExactSizeIterator::len).sum();
+        let [values, spare] = &mut self.exchange;
+        values.resize(members * words, 0.0);
+        let mut rest = &mut values[..];
+        for member in 0..members {
+            for range in &ranges {
+                let (part, others) = rest.split_at_mut(range.len());
+                self.executor.read_into(member, &made, range.start, bytemuck::cast_slice_mut(part))?;
+                rest = others;
+            }
+        }
+        if let Some(own) = own {
+            // What is updated is given to the others, in place of the sum.
+            let total = self.ranks.sum_share(values, spare)?;
+            self.executor.write_to(0, &Role::Total, own.start, bytemuck::cast_slice(&total[..own.len()]))?;
+            self.executor.run(update, &told[last..])?;
+            let (share, start) = (total.len(), ranges[0].start);
+            self.executor.read_into(
+                0,
+                &Role::Parameters,
+                own.start,
+                bytemuck::cast_slice_mut(&mut spare[..own.len()]),
+            )?;
+            self.ranks.gather_shares(&spare[..share], values)?;
+            return self.executor.write_to(0, &Role::Parameters, start, bytemuck::cast_slice(&values[..words]));
+        }
+        self.ranks.sum(values, spare)?;
+        let mut rest = &values[..];
+        for member in 0..members {
+            for range in &ranges {
+                let (part, others) = rest.split_at(range.len());
+                self.executor.write_to(member, &Role::Total, range.start, bytemuck::cast_slice(part))?;
+                rest = others;
+            }
+        }
+        self.executor.run(update, &told[last..])
+    }
+
+    /// The words that this rank updates of a phase, where each updates a share.
+    fn own_share(&self, phase: usize) -> Option<Range<usize>> {
+        let rule = &phases(&self.config)[phase].optimizer;
+        let skips = self.config.train.not_finite == NotFinite::Skip;
+        let plain = !skips && !reports_norm(rule) && rule.ema == 0.0 && self.member_count() == 1;
+        let [all] = &self.exchanged(phase)[..] else { return None };
+        let share = self.ranks.share(all.len());
+        let first = all.start + self.ranks.rank() * share;
+        // The last share may be smaller than the others; none is empty.
+        let full = plain && self.ranks.are_several() && (self.ranks.count() - 1) * share < all.len();
+        full.then(|| first..(first + share).min(all.end))
+    }
+
+    /// What the plan of an update is made of.
+    pub(super) fn update_stage(&self, phase: usize) -> Stage {
+        let own = self.own_share(phase).unwrap_or(0..usize::MAX);
+        Stage::Update { first: own.start, end: own.end }
+    }
+
+    /// Gives every rank the moments that others keep, before they are saved.
+    ///
+    /// # Errors
+    /// Those of the executor and of the exchange.
+    pub fn collect_moments(&mut self) -> Result<()> {
+        for phase in 0..phases(&self.config).len() {
+            let Some(own) = self.own_share(phase) else { continue };
+            let all = self.exchanged(phase).swap_remove(0);
+            let share = self.ranks.share(all.len());
+            for role in [Role::Moment1, Role::Moment2] {
+                if !self.moments().iter().any(|(other, _)| *other == role) {
+                    continue;
+                }
+                let mut part = self.read(0, &role, own.start, own.len())?;
+                part.resize(share, 0.0);
+                let mut values = vec![0.0; share * self.ranks.count()];
+                self.ranks.gather_shares(&part, &mut values)?;
+                self.write(0, &role, all.start, &values[..all.len()])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The words of the gradients that ranks add up for a phase, neighbours together.
+    fn exchanged(&self, phase: usize) -> Vec<Range<usize>> {
+        let trains = phases(&self.config)[phase].trains;
+        let mut all: Vec<Range<usize>> = Vec::new();
+        for slot in self.ranges().into_iter().filter(|slot| trains.contains(&slot.name)) {
+            let end = slot.offset + slot.count();
+            match all.last_mut() {
+                Some(last) if last.end.next_multiple_of(ALIGNMENT) == slot.offset => last.end = end,
+                _ => all.push(slot.offset..end),
+            }
+        }
+        all
+    }
+
+    /// Bytes that a rank sends to others in a step that all phases take part in; 0 where it is alone.
+    pub fn bytes_exchanged(&self) -> usize {
+        let words = |phase| self.exchanged(phase).iter().map(ExactSizeIterator::len).sum::<usize>();
+        let of_phase = |phase| self.ranks.bytes_of_sum(words(phase) * self.member_count());
+        (0..phases(&self.config).len()).map(of_phase).sum()
+    }
+}
+
 /// The plan of a phase of a training step. The terms of all phases share a row of the metrics.
 pub(super) fn plan(model: &Model, config: &Config, at: usize, resident: Resident, target: Target) -> Result<Plan> {
-    let mut all = model.phase_graphs(config, config.train.batch / config.train.accumulate)?;
+    plan_of(model, config, (at, Stage::Whole), 1, (resident, target))
+}
+
+/// The same, or a half of it, where so many ranks take a part of each batch.
+pub(super) fn plan_of(
+    model: &Model,
+    config: &Config,
+    (at, stage): (usize, Stage),
+    ranks: usize,
+    (resident, target): (Resident, Target),
+) -> Result<Plan> {
+    let mut all = model.phase_graphs(config, config.train.batch.div_ceil(config.train.accumulate * ranks))?;
     let width = |(phase, graph): &(Phase, Graph)| graph.terms.len() + usize::from(reports_norm(&phase.optimizer));
     let widths: Vec<usize> = all.iter().map(width).collect();
     if at >= all.len() {
@@ -65,7 +195,9 @@ pub(super) fn plan(model: &Model, config: &Config, at: usize, resident: Resident
         skip: config.train.not_finite == NotFinite::Skip,
         trains: phase.trains,
         row: Some(row),
+        stage,
     };
-    let name = if widths.len() == 1 { "train".to_owned() } else { format!("train {}", phase.name) };
+    let verb = if stage.is_update() { "update" } else { "train" };
+    let name = if widths.len() == 1 { verb.to_owned() } else { format!("{verb} {}", phase.name) };
     lower(&name, graph, Some(ending), resident, target)
 }

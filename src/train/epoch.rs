@@ -22,6 +22,7 @@ impl Run<'_, '_> {
     /// Those of evaluation, of what looks at the events, and of saving.
     pub fn finish_epoch(&mut self, images_per_second: f64) -> Result<()> {
         let validation = self.session.data()?.validation.clone();
+        // Not asked of ranks: who infers classes trains alone.
         let accuracies = eval::accuracies(self.session, validation.clone())?;
         let validated = if validation.is_empty() { None } else { Some(self.validate(validation)?) };
         let mut found = Vec::new();
@@ -38,7 +39,7 @@ impl Run<'_, '_> {
         running.retain(|&member| self.members[member].lost.is_none());
         let (done, epochs) = (self.at().epoch as usize, self.session.config.train.epochs);
         let over = done >= epochs || self.alive().is_empty();
-        let stop = self.stops().filter(|_| !over);
+        let stop = self.stops()?.filter(|_| !over);
         // What a member that stops here came to is saved now or never.
         let last = over || stop.is_some() || running.iter().any(|&member| !self.members[member].trains());
         let saved = self.save(&running, last);
@@ -60,8 +61,31 @@ impl Run<'_, '_> {
         }
     }
 
-    /// The terms of −ELBO of the validation part for each member, and the bound where one is minimised.
-    fn validate(&mut self, part: Range<usize>) -> Result<Vec<(Terms, Option<f64>)>> {
+    /// The terms of −ELBO of the validation part for each member, and the bound where one is minimised. Each rank looks at a share of
+    /// it, and the means of all are added up in their order.
+    fn validate(&mut self, whole: Range<usize>) -> Result<Vec<(Terms, Option<f64>)>> {
+        let ranks = self.session.ranks().clone();
+        if !ranks.are_several() {
+            return self.validated(whole);
+        }
+        let [begin, end] = [0, 1].map(|next| whole.start + (ranks.rank() + next) * whole.len() / ranks.count());
+        let weighted = self.session.config.objective.bound.is_weighted();
+        let own = if begin < end { self.validated(begin..end)? } else { vec![] };
+        let share = (end - begin) as f64 / whole.len() as f64;
+        let mut means = vec![0.0; 3 * self.session.member_count()];
+        for (means, (terms, bound)) in means.chunks_exact_mut(3).zip(own) {
+            means.copy_from_slice(&[terms.distortion, terms.rate, bound.unwrap_or_default()].map(|mean| mean * share));
+        }
+        let all = ranks.sum_f64(&means)?;
+        let member = |means: &[f64]| {
+            let terms = Terms { distortion: means[0], rate: means[1] };
+            (terms, weighted.then_some(means[2]))
+        };
+        Ok(all.chunks_exact(3).map(member).collect())
+    }
+
+    /// The same of a part of the data, by this process alone.
+    fn validated(&mut self, part: Range<usize>) -> Result<Vec<(Terms, Option<f64>)>> {
         let terms = eval::terms(self.session, part.clone())?.into_iter();
         let objective = &self.session.config.objective;
         if !objective.bound.is_weighted() {

@@ -7,7 +7,7 @@
 use super::Event;
 use super::run::Run;
 use crate::checkpoint::sweep::load_same_step;
-use crate::checkpoint::{self, Checkpoint, load_latest};
+use crate::checkpoint::{self, Checkpoint, Progress, load_latest};
 use crate::config::NotFinite;
 use crate::error::{Error, Result};
 use std::path::PathBuf;
@@ -30,17 +30,35 @@ impl Run<'_, '_> {
         let Some((member, why)) = self.diverged.take() else { return done };
         // One that this very epoch stopped goes back as well: it may not be saved, and comes to the same end again.
         let back: Vec<usize> = self.running.iter().copied().filter(|&at| self.members[at].lost.is_none()).collect();
-        for (&at, checkpoint) in back.iter().zip(self.good_checkpoints(&back)?) {
-            self.session.restore(at, &checkpoint)?;
+        for (&at, progress) in back.iter().zip(self.take_back(&back)?) {
             // A second failure before the next checkpoint counts, too.
             let rollbacks = self.members[at].progress.course.rollbacks + u32::from(at == member);
-            self.members[at].progress = checkpoint.progress;
+            self.members[at].progress = progress;
             self.members[at].progress.course.rollbacks = rollbacks;
         }
         // The course that the last flushed checkpoint is of may be given up.
         self.saved.flushed = None;
         let epoch = self.at().epoch as usize;
         (self.observe)(Event::Back { member, why: &why, epoch, members: &back })
+    }
+
+    /// Gives these members what they had in their last good checkpoints; gives how far they had come. Of several ranks the first reads
+    /// them, and the others are told.
+    fn take_back(&mut self, members: &[usize]) -> Result<Vec<Progress>> {
+        let ranks = self.session.ranks().clone();
+        let found = if ranks.is_first() { self.good_checkpoints(members) } else { Ok(vec![]) };
+        let restored = found.and_then(|found| {
+            members.iter().zip(&found).try_for_each(|(&at, checkpoint)| self.session.restore(at, checkpoint))?;
+            Ok(found.into_iter().map(|checkpoint| checkpoint.progress).collect::<Vec<Progress>>())
+        });
+        if !ranks.are_several() {
+            return restored;
+        }
+        let bug = |error: serde_json::Error| Error::Bug(error.to_string());
+        let told = restored.and_then(|all| serde_json::to_string(&all).map_err(bug));
+        let told = ranks.outcome_of_first(told)?;
+        members.iter().try_for_each(|&at| self.session.take_from_first(at))?;
+        serde_json::from_str(&told).map_err(bug)
     }
 
     /// The last checkpoints of these members, all of the same step. Where the run came back to them before, and failed

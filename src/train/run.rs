@@ -3,7 +3,7 @@
 use super::columns::Columns;
 use super::players::Watch;
 use super::save::Saved;
-use super::schedule::{Update, scalars_of};
+use super::schedule::{Update, scalars_of_rank};
 use super::{Event, Member, Options};
 use crate::checkpoint::Progress;
 use crate::config::NotFinite;
@@ -11,7 +11,7 @@ use crate::data::batches::{Batch, batches, order};
 use crate::data::labelled::spread;
 use crate::error::{Error, Result};
 use crate::exec::PlanId;
-use crate::kernels::StepScalars;
+use crate::kernels::{StepScalars, f32s};
 use crate::model::{Phase, phases};
 use crate::plan::Role;
 use crate::session::Session;
@@ -187,7 +187,7 @@ impl<'a, 'b> Run<'a, 'b> {
             at = end;
             let done: usize = steps[first..at].iter().map(|batch| batch.rows).sum::<usize>() * self.alive().len();
             (self.observe)(Event::Step(at, rate(done, begun)))?;
-            let stop = self.stops();
+            let stop = self.stops()?;
             if at == steps.len() || stop.is_some() || at == due {
                 self.add_metrics(steps, unread..at)?;
                 unread = at;
@@ -207,20 +207,23 @@ impl<'a, 'b> Run<'a, 'b> {
         Ok(())
     }
 
-    /// Why the run stops now, if it does.
-    pub fn stops(&self) -> Option<&'static str> {
-        if self.options.stop.load(Ordering::Relaxed) {
-            return Some("stopped");
-        }
+    /// Why the run stops now, if it does: because of what any of its ranks was told.
+    ///
+    /// # Errors
+    /// Those of [`crate::ranks::Transport`].
+    pub fn stops(&self) -> Result<Option<&'static str>> {
+        const WHY: [Option<&str>; 3] = [None, Some("the time is up: stopped"), Some("stopped")];
         let late = self.options.deadline.is_some_and(|deadline| Instant::now() >= deadline);
-        late.then_some("the time is up: stopped")
+        let asked = if self.options.stop.load(Ordering::Relaxed) { 2 } else { u32::from(late) };
+        Ok(WHY[self.session.ranks().largest(asked)? as usize])
     }
 
-    /// Steps that are handed over at a time.
+    /// Steps that are handed over at a time; ranks go by the clock of the first.
     fn portion(&mut self) -> Result<usize> {
         let plans = self.session.phases()?;
         let runs = plans.iter().map(|&plan| self.session.executor.portion(plan)).min().unwrap_or(1);
-        Ok((runs / self.session.config.train.accumulate).max(1))
+        let steps = (runs / self.session.config.train.accumulate).max(1);
+        Ok(self.session.ranks().of_first(steps as u64)? as usize)
     }
 
     /// The phases that take part in a step of the epoch: the plan of each, and what each member is told of its runs.
@@ -238,7 +241,8 @@ impl<'a, 'b> Run<'a, 'b> {
         for part in 0..self.session.config.train.accumulate {
             let told = self.session.members().zip(&self.members).zip(&self.phases);
             all.extend(told.map(|((config, member), phases)| {
-                scalars_of(config, &phases[phase], &member.progress.course, update, part)
+                let (course, part) = (&member.progress.course, (part, self.session.ranks()));
+                scalars_of_rank(config, &phases[phase], course, update, part)
             }));
         }
         all
@@ -259,8 +263,14 @@ impl<'a, 'b> Run<'a, 'b> {
         let (parts, skip) = (train.accumulate, train.not_finite == NotFinite::Skip);
         let row = columns.width() * parts;
         let terms = self.session.read(member, &Role::Metrics, row * slots.start, row * slots.len())?;
+        // The rows of all ranks follow each other as those of all parts do in one process.
+        let ranks = self.session.ranks();
+        let (of_ranks, parts) = (ranks.gather(bytemuck::cast_slice(&terms))?, parts * ranks.count());
         let progress = &mut self.members[member].progress;
-        for (slot, terms) in slots.zip(terms.chunks_exact(row)) {
+        for (at, slot) in slots.enumerate() {
+            let terms: Vec<f32> =
+                of_ranks.iter().flat_map(|words| f32s(&words[at * row..(at + 1) * row])).copied().collect();
+            let terms = &terms[..];
             let step = progress.step - progress.step_in_epoch + slot as u64;
             let update = Update { step, per_epoch: steps.len(), slot, batch: steps[slot] };
             let finite = columns.are_finite(step, terms);
@@ -271,7 +281,7 @@ impl<'a, 'b> Run<'a, 'b> {
             for (part, terms) in terms.chunks_exact(columns.width()).enumerate() {
                 columns.add(&mut progress.sums, step, terms, update.part(part, parts));
             }
-            columns.add_norms(&mut progress.sums, step, &terms[row - columns.width()..]);
+            columns.add_norms(&mut progress.sums, step, &terms[terms.len() - columns.width()..]);
             if !finite {
                 return Err(Error::Diverged(format!(
                     "the loss is not finite at step {step} (distortion {}, rate {}): lower --lr, or set \

@@ -3,8 +3,10 @@
 use super::run::Run;
 use super::{Event, Member};
 use crate::checkpoint::{self, Checkpoint, Saving, Which};
+use crate::data::little_endian;
 use crate::durable::Flush;
 use crate::error::{Error, Result};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -87,8 +89,38 @@ impl Run<'_, '_> {
         })
     }
 
-    /// Saves a member, and marks the checkpoint of its best epoch.
+    /// Saves a member: the first rank does, the others come to what it came to.
     fn save_member(&mut self, member: usize, flush: Flush) -> Result<PathBuf> {
+        let ranks = self.session.ranks().clone();
+        if !ranks.are_several() {
+            return self.write_member(member, flush);
+        }
+        self.compare_parameters(member)?;
+        self.session.collect_moments()?;
+        let written = if ranks.is_first() { self.write_member(member, flush) } else { Ok(PathBuf::new()) };
+        let shown = written.map(|path| path.to_string_lossy().into_owned());
+        ranks.outcome_of_first(shown).map(PathBuf::from)
+    }
+
+    /// Every rank makes the same updates of the same numbers. That they came to the same parameters is seen before they are saved.
+    fn compare_parameters(&mut self, member: usize) -> Result<()> {
+        let mut hash = Sha256::new();
+        for (_, tensor) in self.session.parameters(member)? {
+            hash.update(bytemuck::cast_slice::<f32, u8>(&tensor.values));
+        }
+        let own: Vec<u32> = hash.finalize().chunks_exact(4).map(little_endian).collect();
+        let all = self.session.ranks().gather(&own)?;
+        match all.iter().position(|theirs| *theirs != all[0]) {
+            Some(rank) => Err(Error::Device(format!(
+                "the parameters of rank {rank} are no longer those of rank 0: the two compute differently; train on machines of one \
+                 kind, or with --adapter cpu"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes a member's checkpoint, and marks that of its best epoch.
+    fn write_member(&mut self, member: usize, flush: Flush) -> Result<PathBuf> {
         let checkpoint = self.checkpoint(member)?;
         let Member { progress, checkpoints, .. } = &self.members[member];
         let best = progress.step_in_epoch == 0 && progress.best_epoch == Some(progress.epoch);
@@ -109,7 +141,7 @@ impl Run<'_, '_> {
         let Err(Error::Disk(why)) = saved else { return saved };
         (self.observe)(Event::Warning(format!("the last checkpoint was not saved: {why}; trying once more")))?;
         self.saved.held.clear();
-        for &member in members {
+        for &member in members.iter().filter(|_| self.session.ranks().is_first()) {
             checkpoint::make_room(&self.members[member].checkpoints);
         }
         std::thread::sleep(PAUSE);
@@ -144,7 +176,9 @@ impl Run<'_, '_> {
         if let Some(error) = self.saved.missing.take() {
             return Err(error);
         }
-        for at in 0..self.members.len() {
+        // Only the first rank answers for what was trained.
+        let members = if self.session.ranks().is_first() { self.members.len() } else { 0 };
+        for at in 0..members {
             let Member { progress, checkpoints, lost } = &self.members[at];
             if lost.is_some() || !progress.course.stopped {
                 continue;

@@ -5,6 +5,7 @@ use crate::config::{Config, Curve, NotFinite, OptimizerConfig, Reduction, Schedu
 use crate::data::batches::Batch;
 use crate::kernels::StepScalars;
 use crate::model::{Phase, phases};
+use crate::ranks::Ranks;
 use crate::rng::{Stream, key};
 use bytemuck::Zeroable;
 
@@ -40,8 +41,20 @@ pub fn scalars(config: &Config, course: &TrainerState, update: &Update, part: us
 /// What the device is told of one of the runs that make up a phase of an update; their terms go to rows of the metrics that
 /// follow each other.
 pub fn scalars_of(config: &Config, phase: &Phase, course: &TrainerState, update: &Update, part: usize) -> StepScalars {
+    scalars_of_rank(config, phase, course, update, (part, &Ranks::default()))
+}
+
+/// The same on one of several ranks: the parts of a batch are those of rank 0, then those of rank 1, and so on, as if one process
+/// took all of them.
+pub fn scalars_of_rank(
+    config: &Config,
+    phase: &Phase,
+    course: &TrainerState,
+    update: &Update,
+    (part, ranks): (usize, &Ranks),
+) -> StepScalars {
     let parts = config.train.accumulate;
-    let Batch { first, rows } = update.part(part, parts);
+    let Batch { first, rows } = update.part(ranks.rank() * parts + part, ranks.count() * parts);
     let [correction1, correction2] = corrections(&phase.optimizer, phase.updates_before(update.step));
     // The gradient of a run is that of the mean over its rows.
     let share = match phase.optimizer.gradient {

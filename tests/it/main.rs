@@ -37,6 +37,7 @@ mod players;
 mod posteriors;
 mod priors;
 mod program;
+mod ranks;
 mod readers;
 mod recommend;
 mod relaxed;

@@ -88,6 +88,18 @@ const RULES: &[Rule] = &[
         bad: ("src/kernels.rs", "    let x = unsafe { *pointer };"),
     },
     Rule {
+        what: "only ranks, and what begins and ends a process among others, name MPI",
+        files: Files::AllBut(&["src/ranks", "src/commands/together.rs", "tests/"]),
+        words: &["mpi::"],
+        bad: ("src/train/run.rs", "        let world = mpi::initialize();"),
+    },
+    Rule {
+        what: "below a session nobody knows of other processes",
+        files: Files::In(&["src/config", "src/data", "src/exec", "src/graph", "src/kernels", "src/model", "src/plan"]),
+        words: &["ranks::"],
+        bad: ("src/exec/cpu.rs", "use crate::ranks::Ranks;"),
+    },
+    Rule {
         what: "nothing is left undone, and no test is switched off",
         files: Files::All,
         words: &["todo!", "unimplemented!", "dbg!", "#[ignore"],
