@@ -446,7 +446,7 @@ fn go(
     if let Some(sweep) = place.sweep.as_ref().filter(|_| first) {
         sweep.write(&place.folder)?;
     }
-    if let Some(folder) = &args.tensorboard {
+    if let Some(folder) = args.tensorboard.as_ref().filter(|_| first) {
         let epoch = |member: &Member| member.progress.epoch as usize + 1;
         let begin = |(at, member): (usize, &Member)| Events::begin(&place.shown_in(folder, at), epoch(member));
         place.events = members.iter().enumerate().map(begin).collect::<Result<_>>()?;
