@@ -211,8 +211,9 @@ fn over_epochs(folder: &Path, is_table: bool) -> String {
 fn columns_of(session: &mut Session, seed: u64) -> Result<String> {
     let classes = if session.model.is_told_classes() { as_in_training(session, DRAWN)? } else { vec![] };
     let latents = session.latents(&(0..DRAWN as u32).collect::<Vec<_>>(), seed)?;
-    let drawn = cells(&session.record, &session.draw(&latents, &classes, None, seed)?);
+    let drawn = session.draw(&latents, &classes, None, seed)?;
     let (data, record) = (session.data()?, &session.record);
+    let drawn = cells(record, &drawn);
     let own = cells(record, &data.examples(&spread(&data.train, POINTS))?);
     let Some(encoding) = record.table() else { return Ok(String::new()) };
     let learnt: Vec<_> = encoding.columns.iter().filter(|column| column.kind.width() > 0).collect();
