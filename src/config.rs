@@ -18,7 +18,7 @@ mod validate;
 
 use serde::{Deserialize, Serialize};
 
-pub use above::{Above, Hierarchy};
+pub use above::{Above, Hierarchy, Resolution, Sides};
 pub use advice::advice;
 pub use data::{
     Background, Binarise, Colour, ColumnType, Damaged, DataConfig, Decimal, Fit, Layout, Longer, Rounding, Scale,
@@ -89,6 +89,13 @@ pub struct ModelConfig {
     pub above: Vec<String>,
     /// How the posterior goes through several stochastic layers; of one it says nothing.
     pub hierarchy: Hierarchy,
+    /// Where groups of latents are images, from the data up: their sides, or a part of those of the data, how many groups have them, latent
+    /// dimensions of each pixel and cells between groups, `14x14 groups 6 latent 4 cells 2`, `data/4 latent 8`. Of the hierarchy `residual`.
+    pub resolutions: Vec<String>,
+    /// The layers of a residual cell on the way up, likewise: what they make of an image is added to it.
+    pub encoder_cell: Layers,
+    /// Those of a cell on the way down.
+    pub decoder_cell: Layers,
     /// What encoder and decoder are told beside what they read.
     pub condition: Condition,
     /// Widths of the hidden layers of the classifier q(y|x), where the condition is `inferred`; empty for a linear one.
@@ -326,6 +333,27 @@ impl ModelConfig {
         };
         self.above.iter().enumerate().map(level).collect()
     }
+
+    /// Where groups of latents are images, from the data up.
+    ///
+    /// # Errors
+    /// [`Error::Usage`](crate::error::Error::Usage) where one of them is none.
+    pub fn resolved(&self) -> crate::error::Result<Vec<Resolution>> {
+        let resolution = |(at, text): (usize, &String)| {
+            let wrong = |why| crate::error::Error::Usage(format!("model.resolutions[{at}] `{text}` {why}"));
+            Resolution::parse(text).map_err(wrong)
+        };
+        self.resolutions.iter().enumerate().map(resolution).collect()
+    }
+
+    /// Whether it has several stochastic layers, and the key that says so.
+    pub fn is_deep(&self) -> Option<&'static str> {
+        match (self.hierarchy, self.above.is_empty()) {
+            (Hierarchy::Residual, _) => Some("model.resolutions"),
+            (_, false) => Some("model.above"),
+            (_, true) => None,
+        }
+    }
 }
 
 /// What a recurrent layer consists of.
@@ -526,6 +554,9 @@ impl Default for Config {
                 codebook_restart: 0.1,
                 above: vec![],
                 hierarchy: Hierarchy::Stacked,
+                resolutions: vec![],
+                encoder_cell: Layers::default(),
+                decoder_cell: Layers::default(),
                 condition: Condition::None,
                 classifier: vec![500],
                 class_prior: ClassPrior::Uniform,

@@ -29,6 +29,7 @@ pub mod spectral;
 mod stack;
 pub mod tasks;
 pub mod terms;
+pub mod topdown;
 pub mod vae;
 pub mod weights;
 

@@ -77,7 +77,7 @@ fn for_source(overrides: &[(String, String)]) -> Option<&'static str> {
 }
 
 /// Keys that came after runs had been saved without them: those were trained as the defaults of these keys say.
-const LATER: [&str; 71] = [
+const LATER: [&str; 74] = [
     "model.heads",
     "model.discriminator_layers",
     "model.discriminator_features",
@@ -120,6 +120,9 @@ const LATER: [&str; 71] = [
     "objective.variance",
     "model.above",
     "model.hierarchy",
+    "model.resolutions",
+    "model.encoder_cell",
+    "model.decoder_cell",
     "model.norm",
     "model.condition",
     "model.prior",

@@ -36,6 +36,7 @@ pub fn initial(model: &Model, seed: u64, OfData { means, examples, class_prior }
     let parameters = model.parameters();
     let maps = model.maps();
     let last = maps.len() - 1;
+    let scales = if model.is_residual() { model.top_down().expect("a model's layers fit").scales() } else { vec![] };
     let tensors = parameters.iter().zip(&maps).enumerate().map(|(at, (parameter, map))| {
         let (rows, columns) = (parameter.shape.rows(), parameter.shape.columns());
         let heads = match parameter.name.as_str() {
@@ -55,6 +56,9 @@ pub fn initial(model: &Model, seed: u64, OfData { means, examples, class_prior }
             MapKind::Norm { .. } | MapKind::PixelNorm(_) => [vec![1.0; columns], vec![0.0; columns]].concat(),
             MapKind::Positions => (0..rows * columns).map(|_| POSITIONS * rng.normal()).collect(),
         };
+        if let Some((_, scale)) = scales.iter().find(|(name, _)| *name == parameter.name) {
+            values.iter_mut().for_each(|value| *value *= scale);
+        }
         if at == last && model.config.output_bias_from_data {
             let starts = match map.kind {
                 MapKind::Dense { .. } => likelihood::starts(model, means),

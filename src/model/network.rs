@@ -10,7 +10,7 @@ use crate::config::Activation;
 use crate::error::{Error, Result};
 use crate::graph::{ConvGeometry, Graph, Id, Op};
 use crate::shape::Shape;
-pub use build::{between, decoder, discriminator, encoder, grid};
+pub use build::{GroupSteps, TopDown, between, decoder, discriminator, encoder, grid, top_down};
 
 /// Height, width and channels of an image.
 pub type Image = [usize; 3];
