@@ -470,6 +470,8 @@ pub struct OptimizerConfig {
     pub weight_decay: f32,
     /// The gradient's global norm is scaled down to this; 0 switches clipping off.
     pub clip_norm: f32,
+    /// An update whose gradient has this norm or more, or is no number, is left out; 0 leaves none out for its norm.
+    pub skip_norm: f32,
     /// Whether the gradient is the mean or the sum over the batch's examples. The loss is reported as a mean.
     pub gradient: Reduction,
     /// What the second moment starts at (adam, adamw, rmsprop).
@@ -603,6 +605,7 @@ impl Default for Config {
                 momentum: 0.0,
                 weight_decay: 0.0,
                 clip_norm: 0.0,
+                skip_norm: 0.0,
                 gradient: Reduction::Mean,
                 initial_second_moment: 0.0,
                 eps_hat: false,

@@ -124,7 +124,7 @@ pub fn sample(args: &SampleArgs, report: &Report) -> Result<()> {
     }
     report.clear();
     let given = |flag: &str, value: Option<String>| value.map_or(String::new(), |value| format!("-{flag}-{value}"));
-    let at = given("temperature", args.temperature.first().map(|it| it.to_string()))
+    let at = given("temperature", args.temperature.first().map(f32::to_string))
         + &given("top-k", args.top_k.map(|it| it.to_string()))
         + &given("top-p", args.top_p.map(|it| it.to_string()));
     let name = format!("prior-step-{}-seed-{seed}{at}", trained.step);

@@ -72,12 +72,12 @@ pub fn run(args: &TraverseArgs, report: &Report) -> Result<()> {
     let above: Vec<Vec<f32>> = above
         .iter()
         .enumerate()
-        .map(|(at, posterior)| match centre {
-            Some(_) => posterior.means.repeat(rows),
-            None => {
-                let units = self::units(session, posterior, layer + 1 + at);
-                units.iter().map(|unit| unit[0]).collect::<Vec<_>>().repeat(rows)
+        .map(|(at, posterior)| {
+            if centre.is_some() {
+                return posterior.means.repeat(rows);
             }
+            let units = self::units(session, posterior, layer + 1 + at);
+            units.iter().map(|unit| unit[0]).collect::<Vec<_>>().repeat(rows)
         })
         .collect();
     let given: Vec<&[f32]> = std::iter::once(&latents).chain(&above).map(Vec::as_slice).collect();

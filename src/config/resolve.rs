@@ -77,7 +77,7 @@ fn for_source(overrides: &[(String, String)]) -> Option<&'static str> {
 }
 
 /// Keys that came after runs had been saved without them: those were trained as the defaults of these keys say.
-const LATER: [&str; 74] = [
+const LATER: [&str; 76] = [
     "model.heads",
     "model.discriminator_layers",
     "model.discriminator_features",
@@ -121,6 +121,8 @@ const LATER: [&str; 74] = [
     "model.above",
     "model.hierarchy",
     "model.resolutions",
+    "objective.balance",
+    "optimizer.skip_norm",
     "model.encoder_cell",
     "model.decoder_cell",
     "model.norm",

@@ -102,6 +102,7 @@ pub fn validate(config: &Config) -> Result<()> {
     fraction("optimizer.momentum", optimizer.momentum)?;
     number("optimizer.weight_decay", optimizer.weight_decay, 0.0)?;
     number("optimizer.clip_norm", optimizer.clip_norm, 0.0)?;
+    number("optimizer.skip_norm", optimizer.skip_norm, 0.0)?;
     number("optimizer.initial_second_moment", optimizer.initial_second_moment, 0.0)?;
     fraction("optimizer.ema", optimizer.ema)?;
     discriminator::check_discriminator(config)?;

@@ -49,7 +49,7 @@ pub fn initial(model: &Model, seed: u64, OfData { means, examples, class_prior }
         };
         let mut rng = Philox::new(seed, Stream::Init, at as u32, 0);
         let mut values = match map.kind {
-            MapKind::Dense { .. } | MapKind::Conv(_) | MapKind::Pixels(_) => {
+            MapKind::Dense { .. } | MapKind::Conv(_) | MapKind::Depthwise(_) | MapKind::Pixels(_) => {
                 drawn(&mut rng, bounds(model.config.init, map, heads), rows - 1, columns)
             }
             // Scale and shift change nothing at first.
@@ -57,7 +57,9 @@ pub fn initial(model: &Model, seed: u64, OfData { means, examples, class_prior }
             MapKind::Positions => (0..rows * columns).map(|_| POSITIONS * rng.normal()).collect(),
         };
         if let Some((_, scale)) = scales.iter().find(|(name, _)| *name == parameter.name) {
-            values.iter_mut().for_each(|value| *value *= scale);
+            for value in &mut values {
+                *value *= scale;
+            }
         }
         if at == last && model.config.output_bias_from_data {
             let starts = match map.kind {
@@ -77,7 +79,7 @@ pub fn initial(model: &Model, seed: u64, OfData { means, examples, class_prior }
     for map in model.discriminator() {
         let mut rng = Philox::new(seed, Stream::Init, tensors.len() as u32, 0);
         tensors.push(match map.kind {
-            MapKind::Dense { .. } | MapKind::Conv(_) | MapKind::Pixels(_) => {
+            MapKind::Dense { .. } | MapKind::Conv(_) | MapKind::Depthwise(_) | MapKind::Pixels(_) => {
                 drawn(&mut rng, bounds(model.config.init, &map, 1), map.taps() * map.inputs, map.outputs)
             }
             MapKind::Norm { .. } | MapKind::PixelNorm(_) => [vec![1.0; map.outputs], vec![0.0; map.outputs]].concat(),

@@ -16,15 +16,18 @@
 
 use super::Model;
 use super::network::{self, GroupSteps, Map, Step, TopDown};
-use super::stack::{Encoded, Inferred, LatentSample, Network, Networks};
+use super::stack::{Encoded, Inferred, LatentSample, Network, Networks, sum};
 use crate::config::Hierarchy;
 use crate::error::{Error, Result};
 use crate::expr::Expr;
-use crate::graph::{Graph, Id, Op};
+use crate::graph::{Axis, Graph, Id, Op, Reduction};
 use crate::shape::Shape;
 
 /// The input of a plan that draws, [L]: what the temperature of each group, from the lowest up, lacks of 1. What is never written is 0.
 pub const COOLING: &str = "cooling";
+
+/// What a group that costs nothing counts as, in nats.
+const LEAST: f32 = 0.01;
 
 /// The networks of a group with their tensors.
 pub(super) struct Group {
@@ -59,7 +62,7 @@ impl TopDown {
     }
 
     /// By how much the first values of some maps are smaller than those of others, by name. What is added to an image, n times on a
-    /// way, begins 1/√n as large (Child 2021, section 3.2), and priors begin as N(0, 1).
+    /// way, begins 1/√n as large (Child 2021), and priors begin as N(0, 1).
     pub(super) fn scales(&self) -> Vec<(String, f32)> {
         let mut all = Vec::new();
         for way in 0..2 {
@@ -151,6 +154,37 @@ impl Model {
         priors.reverse();
         let stats = layers[0].stats;
         Ok(Inferred { encoded: Encoded { stats, context: stats }, layers, priors, read })
+    }
+
+    /// The rates of all groups, [R], each times γ where the step's weight `on` is 1, and as they are where it is 0. γ is in proportion
+    /// to (c + 0.01)·g/P, with c the mean rate of the group over the batch, P its pixels and g how many groups have as many, and has
+    /// the mean 1 over groups: who is expensive pays more, so that none is left (appendix A of NVAE, in the authors' code). No gradient
+    /// passes γ.
+    pub(super) fn balanced(&self, graph: &mut Graph, rates: &[Id], on: usize) -> Result<Id> {
+        let groups = self.top_down()?.groups;
+        let alike = |pixels: usize| groups.iter().filter(|group| group.pixels == pixels).count() as f32;
+        let mut shares = Vec::new();
+        for (&rate, group) in rates.iter().zip(&groups) {
+            let (rows, scale) = (graph.shape(rate).rows(), alike(group.pixels) / group.pixels as f32);
+            let count = (rows / graph.batch) as f32 * Expr::count();
+            let mean = graph.reduce_map(Reduction::Sum, Axis::Rows(rows), [rate], |[rate]| {
+                Expr::row(rows).less(count.clone()).select(rate / count, 0.0)
+            })?;
+            let share = graph.map([mean], |[mean]| (mean + LEAST) * scale)?;
+            shares.push(graph.reshape(share, &[1, 1])?);
+        }
+        let shares = graph.concatenate(&shares)?;
+        let shares = graph.stop_gradient(shares)?;
+        let count = rates.len() as f32;
+        let mean = graph.reduce_map(Reduction::Sum, Axis::Columns, [shares], |[share]| share * (1.0 / count))?;
+        let mut all = Vec::new();
+        for (at, &rate) in rates.iter().enumerate() {
+            let share = graph.columns(shares, at as i32, 1)?;
+            all.push(graph.map([rate, share, mean], |[rate, share, mean]| {
+                rate * (1.0 + Expr::weight(on) * (share / mean - 1.0))
+            })?);
+        }
+        sum(graph, &all)
     }
 
     /// Latents of the lowest group, and what the decoder reads, drawn from the top down.

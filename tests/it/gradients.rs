@@ -687,7 +687,7 @@ macro_rules! operations {
 }
 
 operations! {
-    Rule: Affine Conv Pool GroupNorm Dropout NchwNhwc ConcatOneHot Activation Sample Kl ShapedKl LogRatio LogPrior Bound
+    Rule: Affine Conv Depthwise Pool GroupNorm Dropout NchwNhwc ConcatOneHot Activation Sample Kl ShapedKl LogRatio LogPrior Bound
         Bernoulli Gaussian LogisticMixture ConcatBroadcast Table Add Multiply Scale SumRows SumColumns BroadcastRows BroadcastColumns
         Map Reduce Product TakeRows AddRows Recurrent Reshape StopGradient;
     Leaf: Parameter Input Gather Class Noise RowWeights;

@@ -1,13 +1,14 @@
 //! Hierarchies of groups of latents that add to an image: against the formulas in double precision, and what commands make of them.
 
 use crate::program::{checkpoint, elbo, files, json, losses};
-use elbo::config::{Config, resolve};
+use elbo::config::{Anneal, Config, resolve};
 use elbo::data::{Dataset, Values};
 use elbo::exec::Executor;
 use elbo::exec::cpu::Cpu;
+use elbo::kernels::StepScalars;
 use elbo::model::tasks::{EVALUATE, EXPLAIN, SAMPLE, SCORE};
 use elbo::model::topdown::COOLING;
-use elbo::model::{named, of_layer};
+use elbo::model::{Weights, named, of_layer};
 use elbo::plan::Role;
 use elbo::rng::Stream;
 use elbo::session::{BATCH, Purpose, Session};
@@ -291,6 +292,42 @@ fn rates_of_groups_are_divergences_and_weights_the_density_ratios_of_the_formula
 }
 
 #[test]
+fn rates_are_balanced_while_beta_rises_and_as_they_are_afterwards() {
+    let mut config = configured();
+    (config.objective.anneal, config.objective.anneal_epochs, config.objective.balance) = (Anneal::Linear, 2.0, true);
+    let values = draw(1, 16 * COUNT).into_iter().map(|v| 0.5 + 0.5 * v).collect();
+    let data = Dataset::new("grey", [1, 4, 4], Values::F32(values), None, 4, 0).unwrap();
+    let mut session = Session::new(config, data, Executor::Cpu(Cpu::new(1).unwrap())).unwrap();
+    let plan = session.plan(Purpose::Train).unwrap();
+    for (which, range) in (2..).zip(session.ranges()) {
+        let values: Vec<f32> = draw(which, range.count()).iter().map(|v| 0.7 * v).collect();
+        session.executor.write_f32(&Role::Parameters, range.offset, &values).unwrap();
+    }
+    session.set_order(&(0..COUNT as u32).collect::<Vec<_>>()).unwrap();
+    let weights = Weights::of(&session.config.objective);
+    for (epochs, balances) in [(0.5, true), (2.0, false), (9.0, false)] {
+        // Not all of the batch counts, and nothing is learnt.
+        let scalars = session.scalars(1, Stream::Evaluate, 0, 7);
+        let scalars =
+            StepScalars { weights: weights.at(epochs, 1.0), lr: 0.0, correction1: 1.0, correction2: 1.0, ..scalars };
+        session.run(plan, &[scalars]).unwrap();
+        let names = session.executor.plan(plan).terms.clone();
+        let metrics = session.read(0, &Role::Metrics, 0, names.len()).unwrap();
+        let of = |name: &str| f64::from(metrics[names.iter().position(|known| known == name).expect(name)]);
+        let rates = ["rate 1", "rate 2", "rate 3"].map(of);
+        // Two groups of four pixels and one of a single one.
+        let shares = [2.0 / 4.0, 2.0 / 4.0, 1.0].into_iter().zip(rates).map(|(scale, rate)| scale * (rate + 0.01));
+        let shares: Vec<f64> = shares.collect();
+        let mean = shares.iter().sum::<f64>() / 3.0;
+        let balanced: f64 = rates.iter().zip(&shares).map(|(rate, share)| rate * share / mean).sum();
+        let expected = if balances { balanced } else { rates.iter().sum() };
+        assert!((balanced - rates.iter().sum::<f64>()).abs() > 0.05, "{rates:?} are balanced already");
+        assert!((of("penalty") - expected).abs() < 1e-4 * expected, "{epochs}: {names:?} {metrics:?}, not {expected}");
+        assert!((of("rate") - rates.iter().sum::<f64>()).abs() < 1e-4, "{names:?} {metrics:?}");
+    }
+}
+
+#[test]
 fn what_is_drawn_without_temperature_is_the_mean_on_the_way_down() {
     let mut session = session();
     let plan = session.plan(Purpose::task(SAMPLE, BATCH)).unwrap();
@@ -424,6 +461,8 @@ fn hierarchies_that_do_not_fit_are_refused_before_anything_is_made() {
         ("hierarchy = \"residual\"", "hierarchy = \"ladder\"", "model.resolutions"),
         ("hidden = []", "hidden = []\ncondition = \"label\"", "model.condition = label"),
         ("hidden = []", "hidden = []\nabove = [\"4-2\"]", "model.above"),
+        ("[optimizer]", "[objective]\nbalance = true\n[optimizer]", "objective.balance = true"),
+        ("[optimizer]", "[optimizer]\nskip_norm = -1", "optimizer.skip_norm = -1"),
         ("hidden = []", "hidden = []\nprior = \"vamp\"", "model.resolutions"),
         ("hidden = []", "hidden = []\nposterior = \"iaf\"", "model.resolutions"),
     ] {

@@ -56,7 +56,7 @@ pub fn run(args: &SampleArgs, report: &Report) -> Result<()> {
         report.step(done, None, done as f64 / begun.elapsed().as_secs_f64());
     }
     report.clear();
-    let at = if !args.temperature.is_empty() { format!("-temperature-{temperature}") } else { String::new() };
+    let at = if args.temperature.is_empty() { String::new() } else { format!("-temperature-{temperature}") };
     let names: Vec<String> =
         shown.iter().map(|&class| scatter::name(class, prior.session.record.classes.as_deref())).collect();
     let of = if args.class.is_some() { format!("-class-{}", names.join("-")) } else { String::new() };

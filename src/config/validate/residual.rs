@@ -1,14 +1,26 @@
 //! What a residual hierarchy of groups of latents takes, and what is for it alone.
 
 use super::{check, layers};
-use crate::config::{Condition, Config, Hierarchy, Layer, Layers, Likelihood};
+use crate::config::{Anneal, Condition, Config, Hierarchy, Layer, Layers, Likelihood};
 use crate::error::{Error, Result};
 
 /// The most groups of latents in all: a step of training reports the rate of each.
 const MOST_GROUPS: usize = 64;
 
 pub(super) fn check_residual(config: &Config) -> Result<()> {
-    let model = &config.model;
+    let (model, objective) = (&config.model, &config.objective);
+    if objective.balance {
+        let of = "false unless";
+        for (fits, what) in [
+            (model.hierarchy == Hierarchy::Residual, "model.hierarchy is residual, which has groups to balance"),
+            (objective.anneal == Anneal::Linear, "objective.anneal is linear: rates are balanced while beta rises"),
+            (objective.free_bits == 0.0, "objective.free_bits is 0: both shape the rate"),
+            (!objective.bound.is_weighted(), "objective.bound is elbo"),
+            (config.train.accumulate == 1, "train.accumulate is 1: they are balanced over a whole batch"),
+        ] {
+            check(fits, "objective.balance", &true, &format!("{of} {what}"))?;
+        }
+    }
     let resolutions = model.resolved()?;
     check_cell("model.encoder_cell", &model.encoder_cell)?;
     check_cell("model.decoder_cell", &model.decoder_cell)?;

@@ -378,7 +378,7 @@ impl<'a> Network<'a> {
     }
 
     /// How often the sides of one image go into those of another.
-    fn factor(&self, fine: [usize; 2], coarse: [usize; 2], place: &str) -> Result<usize> {
+    fn factor(fine: [usize; 2], coarse: [usize; 2], place: &str) -> Result<usize> {
         let [high, wide] = [0, 1].map(|side| (fine[side] / coarse[side], fine[side] % coarse[side]));
         match (high, wide) {
             ((by, 0), (other, 0)) if by == other && by > 1 => Ok(by),
@@ -392,14 +392,14 @@ impl<'a> Network<'a> {
     /// To an image of these sides, each of whose pixels sees those of the finer one that it takes the place of.
     fn shrink(&mut self, to: [usize; 2], place: &str) -> Result<()> {
         let Between::Image([height, width, channels]) = self.at else { return Ok(()) };
-        let by = self.factor([height, width], to, place)?;
+        let by = Self::factor([height, width], to, place)?;
         self.convolve(Conv { channels: Channels::Number(channels), kernel: by, stride: by, padding: 0 })
     }
 
     /// To an image of these sides, in which every pixel is repeated.
     fn grow(&mut self, to: [usize; 2], place: &str) -> Result<()> {
         let Between::Image([height, width, _]) = self.at else { return Ok(()) };
-        let by = self.factor(to, [height, width], place)?;
+        let by = Self::factor(to, [height, width], place)?;
         let window = ConvGeometry::up([height, width], by, by, 0, 0);
         let window = window.ok_or_else(|| Error::Bug("an image that is repeated has no pixels".into()))?;
         self.pool(window).map_err(|why| Error::Usage(format!("{place} {why}")))
@@ -506,6 +506,18 @@ impl<'a> Network<'a> {
                 let window = ConvGeometry::up([height, width], factor, factor, 0, 0);
                 self.pool(window.ok_or_else(|| format!("leaves nothing of {}, which is {before}", self.at))?)?;
             }
+            Layer::Depthwise { kernel, stride, padding } => {
+                let [height, width, channels] = self.image(before)?;
+                let (at, window) = (self.at, ConvGeometry::down([height, width], kernel, stride, padding));
+                let window = window.ok_or_else(|| {
+                    format!("has a kernel of {kernel}x{kernel} that does not fit into {at}, which is {before}")
+                })?;
+                let image = bearable(window.made(), channels)?;
+                let map = self.map(1, channels, MapKind::Depthwise(window));
+                self.steps.push(Step::Map(map));
+                self.at = Between::Image(image);
+            }
+            Layer::SqueezeExcite { width } => self.squeeze_excite(width, before)?,
             Layer::GroupNorm { groups } => self.norm(groups, before)?,
             Layer::LayerNorm => self.norm(1, before)?,
             Layer::PixelNorm => self.pixel_norm(before)?,
@@ -687,6 +699,20 @@ impl<'a> Network<'a> {
         self.steps.push(Step::Attention { heads, pixels });
         self.at = at;
         self.of_pixels(channels, before)
+    }
+
+    /// x times sigmoid(map(relu(map(means of its channels)))).
+    fn squeeze_excite(&mut self, width: usize, before: &str) -> Checked<()> {
+        let [high, wide, channels] = self.image(before)?;
+        // Of the one pixel that is left; no dense layer, which classes might join.
+        let (kind, pixels) = (MapKind::Pixels(1), high * wide);
+        self.steps.push(Step::Squeeze(pixels));
+        for (inputs, outputs, then) in [(channels, width, Activation::Relu), (width, channels, Activation::Sigmoid)] {
+            let map = self.map(inputs, outputs, kind);
+            self.steps.extend([Step::Map(map), Step::Activation(then)]);
+        }
+        self.steps.push(Step::Excite(pixels));
+        Ok(())
     }
 
     /// x + attention(norm(x)), and of that y + map(GELU(map(norm(y)))).
