@@ -18,7 +18,7 @@ mod validate;
 
 use serde::{Deserialize, Serialize};
 
-pub use above::{Above, Hierarchy};
+pub use above::{Above, Hierarchy, Resolution, Sides};
 pub use advice::advice;
 pub use data::{
     Background, Binarise, Colour, ColumnType, Damaged, DataConfig, Decimal, Fit, Layout, Longer, Rounding, Scale,
@@ -89,6 +89,13 @@ pub struct ModelConfig {
     pub above: Vec<String>,
     /// How the posterior goes through several stochastic layers; of one it says nothing.
     pub hierarchy: Hierarchy,
+    /// Where groups of latents are images, from the data up: their sides, or a part of those of the data, how many groups have them, latent
+    /// dimensions of each pixel and cells between groups, `14x14 groups 6 latent 4 cells 2`, `data/4 latent 8`. Of the hierarchy `residual`.
+    pub resolutions: Vec<String>,
+    /// The layers of a residual cell on the way up, likewise: what they make of an image is added to it.
+    pub encoder_cell: Layers,
+    /// Those of a cell on the way down.
+    pub decoder_cell: Layers,
     /// What encoder and decoder are told beside what they read.
     pub condition: Condition,
     /// Widths of the hidden layers of the classifier q(y|x), where the condition is `inferred`; empty for a linear one.
@@ -338,6 +345,27 @@ impl ModelConfig {
         };
         self.above.iter().enumerate().map(level).collect()
     }
+
+    /// Where groups of latents are images, from the data up.
+    ///
+    /// # Errors
+    /// [`Error::Usage`](crate::error::Error::Usage) where one of them is none.
+    pub fn resolved(&self) -> crate::error::Result<Vec<Resolution>> {
+        let resolution = |(at, text): (usize, &String)| {
+            let wrong = |why| crate::error::Error::Usage(format!("model.resolutions[{at}] `{text}` {why}"));
+            Resolution::parse(text).map_err(wrong)
+        };
+        self.resolutions.iter().enumerate().map(resolution).collect()
+    }
+
+    /// Whether it has several stochastic layers, and the key that says so.
+    pub fn is_deep(&self) -> Option<&'static str> {
+        match (self.hierarchy, self.above.is_empty()) {
+            (Hierarchy::Residual, _) => Some("model.resolutions"),
+            (_, false) => Some("model.above"),
+            (_, true) => None,
+        }
+    }
 }
 
 /// What a recurrent layer consists of.
@@ -454,6 +482,8 @@ pub struct OptimizerConfig {
     pub weight_decay: f32,
     /// The gradient's global norm is scaled down to this; 0 switches clipping off.
     pub clip_norm: f32,
+    /// An update whose gradient has this norm or more, or is no number, is left out; 0 leaves none out for its norm.
+    pub skip_norm: f32,
     /// Whether the gradient is the mean or the sum over the batch's examples. The loss is reported as a mean.
     pub gradient: Reduction,
     /// What the second moment starts at (adam, adamw, rmsprop).
@@ -538,6 +568,9 @@ impl Default for Config {
                 codebook_restart: 0.1,
                 above: vec![],
                 hierarchy: Hierarchy::Stacked,
+                resolutions: vec![],
+                encoder_cell: Layers::default(),
+                decoder_cell: Layers::default(),
                 condition: Condition::None,
                 classifier: vec![500],
                 class_prior: ClassPrior::Uniform,
@@ -585,6 +618,7 @@ impl Default for Config {
                 momentum: 0.0,
                 weight_decay: 0.0,
                 clip_norm: 0.0,
+                skip_norm: 0.0,
                 gradient: Reduction::Mean,
                 initial_second_moment: 0.0,
                 eps_hat: false,

@@ -30,6 +30,7 @@ pub mod spectral;
 mod stack;
 pub mod tasks;
 pub mod terms;
+pub mod topdown;
 pub mod vae;
 pub mod weights;
 

@@ -173,7 +173,7 @@ fn description(session: &mut Session, checkpoint: &Checkpoint, measured: &Measur
         "classes": classes,
         "gaussian": model.has_gaussian_posterior(),
         "log_variance": config.model.log_variance,
-        "standard": config.model.prior == Prior::Standard && config.model.above.is_empty(),
+        "standard": config.model.prior == Prior::Standard && config.model.is_deep().is_none(),
         "dimensions": dimensions(measured),
         "size": if measured.rates.is_some() { "rate in nats" } else { "deviation of the codes" },
         "measured": measured.of,

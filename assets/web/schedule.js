@@ -6,6 +6,7 @@ const SHARES = {
     constant: () => 1,
     rise: (past, { epochs }) => (epochs > 0 ? Math.min(past / epochs, 1) : 1),
     vanish: (past, { epochs }) => Math.max(1 - past / epochs, 0),
+    until: (past, { epochs }) => (past < epochs ? 1 : 0),
     cycle: (past, { epochs, share }) => Math.min(past / epochs % 1 / share, 1),
     fall: (past, { epochs, from }) => (epochs > 0 ? from ** (1 - Math.min(past / epochs, 1)) : 1),
 };

@@ -1,10 +1,10 @@
-// What gradients are multiplied with so that their norm stays below `clip`; one workgroup. With `skip`, 0 where the norm
-// is no number; without, such a gradient is to be noticed, and stays what it is. With REPORT = 1 the norm goes to the metrics too.
+// What gradients are multiplied with so that their norm stays below `clip`; one workgroup. With `skip` above 0, 0 where the
+// norm is that or more, or no number; without, such a gradient is to be noticed, and stays what it is. With REPORT = 1 the norm goes to the metrics too.
 
 struct Params {
     partials: u32,
     clip: f32,
-    skip: u32,
+    skip: f32,
     columns: u32,
     index: u32,
 }
@@ -35,7 +35,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if lane == 0u {
         let norm = sqrt(total);
         let scale = min(1.0, params.clip / (norm + 1e-6));
-        factor[member * MEMBER_FACTOR] = select(scale, 0.0, params.skip == 1u && total >= MOST);
+        factor[member * MEMBER_FACTOR] = select(scale, 0.0, params.skip > 0.0 && (total >= MOST || norm >= params.skip));
         if REPORT == 1u {
             metrics[member * MEMBER_METRICS + steps[member].slot * params.columns + params.index] = norm;
         }

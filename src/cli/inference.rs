@@ -161,12 +161,15 @@ pub struct SampleArgs {
     #[arg(long, value_name = "K", requires = "ex_post", hide_short_help = true)]
     pub components: Option<usize>,
 
-    /// Of a prior of codes, or a model of sequences: below 1 likelier, above 1 more varied draws [default: 1]
+    /// Of priors of codes, sequences and residual hierarchies: below 1 likelier, above 1 more varied [default: 1]
+    ///
+    /// Of a residual hierarchy (`model.hierarchy = residual`) the deviation of what is drawn in each group of latents is multiplied by T.
+    /// Several numbers, `0.7,0.9`, are those of its resolutions from the data up, or of its groups.
     ///
     /// Of a prior of codes (`elbo train --prior-of`) and of a model of sequences: codes or tokens are drawn with probabilities in
     /// proportion to exp(logit/T), from the likeliest alone (0) by those of the model (1) to ones that are more alike.
-    #[arg(long, value_name = "T", allow_negative_numbers = true, hide_short_help = true)]
-    pub temperature: Option<f32>,
+    #[arg(long, value_name = "T", allow_negative_numbers = true, value_delimiter = ',', hide_short_help = true)]
+    pub temperature: Vec<f32>,
 
     /// Of a model of sequences: choose from the K likeliest tokens [default: all]
     #[arg(long, value_name = "K", hide_short_help = true)]

@@ -14,7 +14,7 @@ pub struct RecipeArgs {
     /// Recipe: a name, or a TOML file [default: classic]
     ///
     /// The recipe to start from: classic, binary, plane, gaussian, gaussian-learned, dynamic, vamp, mixture-prior, flow-prior,
-    /// energy-prior, iaf, iwae, iwae2, ladder, factor, wae-gan, conditional, m2, conv, residual, vit, vae-gan, colour,
+    /// energy-prior, iaf, iwae, iwae2, ladder, nvae, factor, wae-gan, conditional, m2, conv, residual, vit, vae-gan, colour,
     /// vae-gan-colour, levels, mixture, categorical, vq, vq-colour, codes-prior, text, smiles, music, counts, cells,
     /// recommend, categories, table, anomaly, or the path of a TOML file, which may leave out any key. Default: table for .csv
     /// and .tsv, text for .txt, smiles for .smi, music for .mid, cells for .h5ad, codes-prior with --prior-of, else classic.

@@ -92,7 +92,7 @@ pub fn run(args: &AugmentArgs, report: &Report) -> Result<()> {
 
 /// Where latents come from, if the model can give them so.
 fn latents_from(args: &AugmentArgs, model: &Model) -> Result<LatentsFrom> {
-    model.need(&[Need::Numbers, Need::Values], "elbo augment")?;
+    model.need(&[Need::Numbers, Need::Values, Need::Decoder], "elbo augment")?;
     model.task(NATURAL)?;
     let usual = if model.classes > 0 { LatentsFrom::Prior } else { LatentsFrom::Posterior };
     let from = args.from.unwrap_or(usual);

@@ -3,6 +3,7 @@
 use super::{classes, files, open, show};
 use crate::cli::DecodeArgs;
 use crate::error::Result;
+use crate::model::tasks::Need;
 use crate::report::human::count;
 use crate::report::{Report, csv, npy};
 use serde_json::json;
@@ -18,6 +19,7 @@ pub fn run(args: &DecodeArgs, report: &Report) -> Result<()> {
     let mut trained = open::without_data(&args.run, report)?;
     trained.spare(&args.out)?;
     let session = &mut trained.session;
+    session.model.need(&[Need::Decoder], "elbo decode")?;
     let class = classes::one(session, "--class", args.class.as_deref())?;
     classes::say_unseen(session, &classes::repeated(class, 1), report);
     let has_codes = session.model.has_codes();

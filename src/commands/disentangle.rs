@@ -54,7 +54,10 @@ pub fn run(args: &DisentangleArgs, report: &Report) -> Result<()> {
     if let Some(picture) = &args.picture {
         super::files::format("--picture ", picture, &["png"])?;
         trained.spare(picture)?;
-        trained.session.model.need(&[Need::Numbers, Need::NoCategories], "elbo disentangle --picture")?;
+        trained
+            .session
+            .model
+            .need(&[Need::Numbers, Need::NoCategories, Need::Decoder], "elbo disentangle --picture")?;
     }
     let session = &mut trained.session;
     session.model.need(&[Need::Numbers, Need::Values], "elbo disentangle")?;

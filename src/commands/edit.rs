@@ -31,7 +31,7 @@ pub fn run(args: &EditArgs, report: &Report) -> Result<()> {
     let path = &sweep::one_model(&args.run.run)?;
     let checkpoint = open::load(path, report)?;
     let model = interop::model(&checkpoint)?;
-    model.need(&[Need::Numbers, Need::Values, Need::NoCategories], "elbo edit")?;
+    model.need(&[Need::Numbers, Need::Values, Need::NoCategories, Need::Decoder], "elbo edit")?;
     let kept = args.attributes.clone().unwrap_or_else(|| open::folder_of(path).join(FILE));
     let learnt = Attributes::load(&kept)?;
     if let Some(out) = &args.out {

@@ -258,11 +258,12 @@ fn check_kind(config: &Config) -> Result<()> {
             "{key} = {word}: elbo import takes models whose tensors are those of layers alone"
         )));
     }
-    let why = match (config.model.condition, config.model.above.is_empty()) {
+    let why = match (config.model.condition, config.model.is_deep().is_none()) {
         (Condition::None, true) => return Ok(()),
         (Condition::Label | Condition::Inferred, _) => {
             "model.condition: elbo import takes models that are told nothing beside what they read"
         }
+        _ if config.model.above.is_empty() => "model.resolutions: elbo import takes models of one stochastic layer",
         _ => "model.above: elbo import takes models of one stochastic layer",
     };
     Err(Error::Usage(why.into()))

@@ -51,7 +51,7 @@ pub fn run(args: &ImputeArgs, report: &Report) -> Result<()> {
     let checkpoint = open::load(path, report)?;
     // Refused before anything is read.
     let model = interop::model(&checkpoint)?;
-    model.need(&[Need::Numbers, Need::NoCategories, Need::Values, Need::NoLibrary], "elbo impute")?;
+    model.need(&[Need::Numbers, Need::NoCategories, Need::Values, Need::NoLibrary, Need::Decoder], "elbo impute")?;
     model.task(IMPUTE)?;
     let asked = asked(args, checkpoint.config.train.seed)?;
     let (config, data) = open::dataset(&checkpoint, args.data.as_deref(), None, Some(&args.run), report)?;

@@ -36,26 +36,33 @@ pub fn run(args: &InterpolateArgs, report: &Report) -> Result<()> {
     let examples = ends(&pairs, &part, name)?;
     let seed = session.config.train.seed;
     let layer = open::layer(session, args.layer, 0)?;
-    let posterior = session.encode_layers(&examples, seed)?.swap_remove(layer);
+    let mut posteriors = session.encode_layers(&examples, seed)?.split_off(layer);
+    if !session.model.is_residual() {
+        posteriors.truncate(1);
+    }
     // The arc keeps the distance from 0 that latents of N(0, 1) have.
     let way = match args.path {
         Some(Path::Spherical) => {
             session.model.need(&[Need::StandardPrior], "--path spherical")?;
             spherical
         }
-        None if session.model.config.prior == Prior::Standard => spherical,
+        None if session.model.config.prior == Prior::Standard && !session.model.is_residual() => spherical,
         None | Some(Path::Linear) => linear,
     };
-    let mut latents = Vec::new();
-    for row in 0..pairs.len() {
-        let [from, to] = [2 * row, 2 * row + 1].map(|at| posterior.mean(at));
-        latents.extend(between(0.0, 1.0, steps).into_iter().flat_map(|t| way(from, to, t)));
+    // Of a residual hierarchy the groups above go along.
+    let mut latents = vec![Vec::new(); posteriors.len()];
+    for (posterior, latents) in posteriors.iter().zip(&mut latents) {
+        for row in 0..pairs.len() {
+            let [from, to] = [2 * row, 2 * row + 1].map(|at| posterior.mean(at));
+            latents.extend(between(0.0, 1.0, steps).into_iter().flat_map(|t| way(from, to, t)));
+        }
     }
     let classes = match class {
         Some(class) => vec![class; pairs.len() * steps],
         None => of_nearer_ends(&session.labels(&examples)?, steps),
     };
-    let decoded = session.decode_layer(layer, &latents, &classes)?;
+    let given: Vec<&[f32]> = latents.iter().map(Vec::as_slice).collect();
+    let decoded = session.decode_from(layer, &given, &classes)?;
     let (width, originals) = (session.model.width, session.originals(&examples)?);
     let mut rows = Vec::new();
     for (ends, row) in originals.chunks_exact(2 * width).zip(decoded.chunks_exact(steps * width)) {

@@ -62,7 +62,7 @@ pub fn run(args: &LatentArgs, report: &Report) -> Result<()> {
     let mut made = vec![file];
     match (posterior.latent, class, trained.session.model.classes) {
         // Points of the plane say nothing where the prior is another network's.
-        _ if !trained.session.model.config.above.is_empty() => {}
+        _ if trained.session.model.config.is_deep().is_some() => {}
         (2, ..) if trained.session.model.config.prior != Prior::Standard => {
             report.note("manifold is left out: points that cut the prior into equal shares are known of N(0, 1) alone");
         }

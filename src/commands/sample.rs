@@ -5,7 +5,7 @@ mod prior;
 
 use super::{classes, open, show, text};
 use crate::cli::{ExPost, SampleArgs};
-use crate::config::Likelihood;
+use crate::config::{Hierarchy, Likelihood};
 use crate::data::classes::list;
 use crate::error::{Error, Result};
 use crate::latent::Gmm;
@@ -72,10 +72,12 @@ pub fn run(args: &SampleArgs, report: &Report) -> Result<()> {
         Some(model) if model.likelihood == Likelihood::Tokens => return text::sample(args, report),
         _ => {}
     }
-    if model.is_some() && (args.temperature.is_some() || args.top_k.is_some() || args.top_p.is_some()) {
+    let residual = model.as_ref().is_none_or(|model| model.hierarchy == Hierarchy::Residual);
+    if model.is_some() && ((!args.temperature.is_empty() && !residual) || args.top_k.is_some() || args.top_p.is_some())
+    {
         return Err(Error::Usage(
-            "--temperature is for priors of codes, which elbo train --prior-of makes, and for models of sequences, and --top-k and \
-             --top-p for those alone"
+            "--temperature is for priors of codes, which elbo train --prior-of makes, for residual hierarchies \
+             (model.hierarchy = residual) and for models of sequences, and --top-k and --top-p for those alone"
                 .into(),
         ));
     }
@@ -94,7 +96,7 @@ pub fn run(args: &SampleArgs, report: &Report) -> Result<()> {
     let count = open::check_count(args.count.unwrap_or(usual), drawn && !args.compare)?;
     let session = &mut trained.session;
     if args.draw || args.compare {
-        session.model.need(&[Need::Numbers], "elbo sample --draw or --compare")?;
+        session.model.need(&[Need::Numbers, Need::Decoder], "elbo sample --draw or --compare")?;
     }
     if args.total.is_some() && !(args.draw || args.compare) {
         return Err(Error::Usage("--total: it is what --draw gives a row of a multinomial".into()));
@@ -127,6 +129,9 @@ pub fn run(args: &SampleArgs, report: &Report) -> Result<()> {
         if args.compare && !shown.is_empty() { Some(as_in_training(session, each * shown.len())?) } else { None };
     let wanted =
         Wanted { columns: if shown.is_empty() { count } else { each }, of_rows, shown, seed, draw, total: args.total };
+    if !args.temperature.is_empty() {
+        session.cool(&temperatures(session, &args.temperature)?)?;
+    }
     let images = made(session, &wanted, source.as_ref())?;
     let record = &trained.session.record;
     let names: Vec<String> =
@@ -144,7 +149,9 @@ pub fn run(args: &SampleArgs, report: &Report) -> Result<()> {
             of.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' }).take(80).collect();
         let from = if source.is_some() { "gmm" } else { "prior" };
         let drawn = if draw { "-drawn" } else { "" };
-        let name = format!("{from}{drawn}-step-{}-seed-{seed}{of}.{}", trained.step, show::extension(record));
+        let cooled: Vec<String> = args.temperature.iter().map(f32::to_string).collect();
+        let at = if cooled.is_empty() { String::new() } else { format!("-temperature-{}", cooled.join("-")) };
+        let name = format!("{from}{drawn}-step-{}-seed-{seed}{at}{of}.{}", trained.step, show::extension(record));
         let path = open::picture(&trained, args.out.as_deref(), &name)?;
         show::classes(&path, &images, &of_rows, record, columns)?;
         value["files"] = json!([path]);
@@ -166,6 +173,36 @@ pub fn run(args: &SampleArgs, report: &Report) -> Result<()> {
     }
     report.json(&value);
     Ok(())
+}
+
+/// The single temperature of what has one.
+///
+/// # Errors
+/// [`Error::Usage`] where there are several.
+pub(super) fn one_temperature(args: &SampleArgs) -> Result<Option<f32>> {
+    match args.temperature[..] {
+        [] => Ok(None),
+        [one] => Ok(Some(one)),
+        _ => Err(Error::Usage("--temperature: several are for residual hierarchies; this model takes one".into())),
+    }
+}
+
+/// The temperature of each group of a residual hierarchy, from those that were typed: one for all, those of resolutions, or of groups.
+fn temperatures(session: &Session, typed: &[f32]) -> Result<Vec<f32>> {
+    let (resolutions, groups) = (session.model.config.resolved()?, session.model.latents().len());
+    match typed {
+        [one] => Ok(vec![*one; groups]),
+        all if all.len() == groups => Ok(all.to_vec()),
+        all if all.len() == resolutions.len() => {
+            let of_groups = resolutions.iter().zip(all);
+            Ok(of_groups.flat_map(|(resolution, &it)| std::iter::repeat_n(it, resolution.groups)).collect())
+        }
+        all => Err(Error::Usage(format!(
+            "--temperature: {} numbers; expected one, one for each of {} resolutions, or for each of {groups} groups",
+            all.len(),
+            resolutions.len()
+        ))),
+    }
 }
 
 /// The examples, [n, D], in the units of the model.

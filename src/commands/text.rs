@@ -80,7 +80,7 @@ fn tell(report: &Report, paths: &[PathBuf]) {
 /// How tokens are chosen, as the command line says.
 fn choice(args: &SampleArgs) -> Result<Choice> {
     let choice = Choice {
-        temperature: args.temperature.unwrap_or(1.0),
+        temperature: super::sample::one_temperature(args)?.unwrap_or(1.0),
         top_k: args.top_k.unwrap_or(0),
         top_p: args.top_p.unwrap_or(1.0),
     };
@@ -124,7 +124,7 @@ pub fn sample(args: &SampleArgs, report: &Report) -> Result<()> {
     }
     report.clear();
     let given = |flag: &str, value: Option<String>| value.map_or(String::new(), |value| format!("-{flag}-{value}"));
-    let at = given("temperature", args.temperature.map(|it| it.to_string()))
+    let at = given("temperature", args.temperature.first().map(f32::to_string))
         + &given("top-k", args.top_k.map(|it| it.to_string()))
         + &given("top-p", args.top_p.map(|it| it.to_string()));
     let name = format!("prior-step-{}-seed-{seed}{at}", trained.step);

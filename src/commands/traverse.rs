@@ -45,7 +45,10 @@ pub fn run(args: &TraverseArgs, report: &Report) -> Result<()> {
         _ => classes::one(session, "--class", args.class.as_deref())?,
     };
     classes::say_unseen(session, &classes::repeated(class, 1), report);
-    let posterior = session.encode_layers(&part.map(|i| i as u32).collect::<Vec<_>>(), seed)?.swap_remove(layer);
+    let mut all = session.encode_layers(&part.map(|i| i as u32).collect::<Vec<_>>(), seed)?;
+    // Where the decoder reads all groups, those above stay as they are.
+    let mut above = if session.model.is_residual() { all.split_off(layer + 1) } else { vec![] };
+    let posterior = all.swap_remove(layer);
     // Where no dimension has a rate, the codes say how much it tells.
     let [_, deviation] = posterior.moments();
     let (sizes, what) = match posterior.rates() {
@@ -57,12 +60,28 @@ pub fn run(args: &TraverseArgs, report: &Report) -> Result<()> {
     dimensions.sort_by(|&a, &b| sizes[b].total_cmp(&sizes[a]));
     let units = units(session, &posterior, layer);
     let start = match centre {
-        Some(example) => session.encode_layers(&[example], seed)?.swap_remove(layer).means,
+        Some(example) => {
+            let mut found = session.encode_layers(&[example], seed)?;
+            above = if above.is_empty() { above } else { found.split_off(layer + 1) };
+            found.swap_remove(layer).means
+        }
         None => units.iter().map(|unit| unit[0]).collect(),
     };
     let latents = varied(&start, &units, dimensions.iter().copied().take(most), range, steps);
     let rows = latents.len() / latent;
-    let decoded = session.decode_layer(layer, &latents, &classes::repeated(class, rows))?;
+    let above: Vec<Vec<f32>> = above
+        .iter()
+        .enumerate()
+        .map(|(at, posterior)| {
+            if centre.is_some() {
+                return posterior.means.repeat(rows);
+            }
+            let units = self::units(session, posterior, layer + 1 + at);
+            units.iter().map(|unit| unit[0]).collect::<Vec<_>>().repeat(rows)
+        })
+        .collect();
+    let given: Vec<&[f32]> = std::iter::once(&latents).chain(&above).map(Vec::as_slice).collect();
+    let decoded = session.decode_from(layer, &given, &classes::repeated(class, rows))?;
     let record = &trained.session.record;
     let of = args.layer.map_or(String::new(), |layer| format!("-layer-{layer}"));
     let file = format!("traversal{of}-step-{}.{}", trained.step, show::extension(record));

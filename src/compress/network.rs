@@ -110,6 +110,7 @@ impl Network {
             Op::Class | Op::Input { .. } => vec![class()?],
             Op::Affine { x, w } => rows(value(x), columns(x), &|x| affine(x, value(w))),
             Op::Conv { x, w, window } => conv(value(x), value(w), columns(w), window),
+            Op::Depthwise { x, w, window } => depthwise(value(x), value(w), columns(w), window),
             Op::NchwNhwc { x, channels, to_pixels } => planes(value(x), channels, to_pixels),
             Op::ConcatOneHot { x, class, classes } => {
                 let class = value(class)[0];
@@ -168,6 +169,7 @@ fn is_known(op: &Op) -> bool {
         | Op::Class
         | Op::Affine { .. }
         | Op::Conv { .. }
+        | Op::Depthwise { .. }
         | Op::NchwNhwc { .. }
         | Op::ConcatOneHot { .. }
         | Op::Pool { .. }
@@ -262,6 +264,17 @@ fn conv(x: &[f64], w: &[f64], outputs: usize, window: ConvGeometry) -> Vec<f64> 
         y.extend(sums);
     }
     y
+}
+
+/// A convolution of each channel by itself.
+fn depthwise(x: &[f64], w: &[f64], channels: usize, window: ConvGeometry) -> Vec<f64> {
+    let made = window.made().iter().product::<usize>();
+    let sum = |(pixel, channel): (usize, usize)| {
+        let seen = (0..window.taps()).filter_map(|tap| Some((tap, seen(window, pixel, tap)?)));
+        let bias = w[window.taps() * channels + channel];
+        seen.fold(bias, |sum, (tap, at)| sum + x[at * channels + channel] * w[tap * channels + channel])
+    };
+    (0..made).flat_map(|pixel| (0..channels).map(move |channel| (pixel, channel))).map(sum).collect()
 }
 
 /// Sums of what pixels see, times a factor.

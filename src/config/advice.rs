@@ -1,7 +1,9 @@
 //! What is allowed and makes little sense: said in a line each before time is spent.
 
 use super::keys::{get, keys, shown, tree};
-use super::{Anneal, Cell, Codebook, Condition, Config, Curve, Monitor, OptimizerKind, Posterior, Prior, Scales};
+use super::{
+    Anneal, Cell, Codebook, Condition, Config, Curve, Hierarchy, Monitor, OptimizerKind, Posterior, Prior, Scales,
+};
 
 /// What to warn of before a run of this configuration begins.
 pub fn advice(config: &Config) -> Vec<String> {
@@ -105,7 +107,8 @@ fn belongings(config: &Config) -> Vec<(&'static str, bool, &'static str)> {
     let dip = objective.covariance > 0.0 || objective.variance > 0.0;
     let (prior, posterior) = (config.model.prior, config.model.posterior);
     let flows = matches!(posterior, Posterior::Planar | Posterior::Iaf);
-    let (model, several) = (&config.model, !config.model.above.is_empty());
+    let (model, several) = (&config.model, config.model.is_deep().is_some());
+    let residual = model.hierarchy == Hierarchy::Residual;
     let widths = several || model.encoder_layers.is_empty() || model.decoder_layers.is_empty();
     let (codes, of_codes) = (model.codes > 0, model.prior_codes > 0);
     let (inferred, m2) = (model.condition == Condition::Inferred, "model.condition = inferred");
@@ -141,7 +144,9 @@ fn belongings(config: &Config) -> Vec<(&'static str, bool, &'static str)> {
         ("model.bidirectional", reads("bidirectional"), "the likelihood tokens"),
         ("model.embedding", reads("embedding"), "the likelihood tokens"),
         ("model.word_dropout", reads("word_dropout"), "the likelihood tokens"),
-        ("model.hierarchy", several, "several stochastic layers, which model.above gives"),
+        ("model.hierarchy", several, "several stochastic layers, which model.above or model.resolutions gives"),
+        ("model.encoder_cell", residual, "model.hierarchy = residual"),
+        ("model.decoder_cell", residual, "model.hierarchy = residual"),
         ("model.norm", widths, "hidden layers that are given by their widths; in lists of layers it is \"layer-norm\""),
         ("model.prior_components", matches!(prior, Prior::Mixture | Prior::Vamp), "the priors mixture and vamp"),
         ("model.prior_weights", matches!(prior, Prior::Mixture | Prior::Vamp), "the priors mixture and vamp"),

@@ -38,7 +38,14 @@ pub fn get<'a>(tree: &'a Table, key: &str) -> Option<&'a Value> {
 
 /// Whether a key takes a list of layers, which are words or tables.
 pub(super) fn is_layers(key: &str) -> bool {
-    matches!(key, "model.encoder_layers" | "model.decoder_layers" | "model.discriminator_layers")
+    matches!(
+        key,
+        "model.encoder_layers"
+            | "model.decoder_layers"
+            | "model.encoder_cell"
+            | "model.decoder_cell"
+            | "model.discriminator_layers"
+    )
 }
 
 /// A list of layers as it is typed: TOML, or words without quotation marks, `[conv 8 kernel 3, relu]`.
@@ -62,7 +69,7 @@ pub(super) fn typed_layers(key: &str, text: &str) -> Result<Value, String> {
 /// A value of the kind that a key takes: the one that it has, but an empty list says nothing. Of those that may be empty
 /// some are texts, and all others are widths.
 pub(super) fn example(tree: &Table, key: &str) -> Option<Value> {
-    if matches!(key, "model.above" | "data.missing") {
+    if matches!(key, "model.above" | "model.resolutions" | "data.missing") {
         return Some(Value::Array(vec![Value::String(String::new())]));
     }
     get(tree, key).cloned()
@@ -303,7 +310,7 @@ mod tests {
     fn every_key_of_the_default_configuration_can_be_put_and_read_back() {
         let mut tree = defaults();
         let all = keys(&tree);
-        assert_eq!(all.len(), 145);
+        assert_eq!(all.len(), 150);
         for key in all {
             put(&mut tree, &key, Value::String("here".into()));
             assert_eq!(get(&tree, &key).and_then(Value::as_str), Some("here"), "{key}");

@@ -32,6 +32,11 @@ pub enum Layer {
     Conv(Conv),
     /// `conv-transpose 32 kernel 4 stride 2 padding 1 output-padding 0`, as `PyTorch`'s `ConvTranspose2d`.
     ConvTranspose { conv: Conv, output_padding: usize },
+    /// `depthwise 5 stride 1 padding 2`: a convolution of each channel by itself, with a kernel of 5×5; what is left out is as here,
+    /// but for the padding, which is 0.
+    Depthwise { kernel: usize, stride: usize, padding: usize },
+    /// `squeeze-excite 8`: each channel times a number between 0 and 1 that the means of all channels give, by way of 8 numbers.
+    SqueezeExcite { width: usize },
     /// `avg-pool 2`: the mean of 2×2 pixels; `avg-pool 3 stride 2` of 3×3, two pixels apart.
     AvgPool { kernel: usize, stride: usize },
     /// `upsample 2`: every pixel becomes 2×2.
@@ -168,6 +173,8 @@ impl Layer {
         match self {
             Self::Conv(_)
             | Self::ConvTranspose { .. }
+            | Self::Depthwise { .. }
+            | Self::SqueezeExcite { .. }
             | Self::AvgPool { .. }
             | Self::Upsample { .. }
             | Self::PixelNorm

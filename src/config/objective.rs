@@ -14,6 +14,8 @@ pub struct ObjectiveConfig {
     pub anneal_epochs: f32,
     /// `cyclical`: the share of a cycle in which beta rises.
     pub anneal_share: f32,
+    /// Whether the rates of groups of latents are balanced while beta rises (`model.hierarchy = residual`).
+    pub balance: bool,
     /// Nats that a group of latent dimensions may have for nothing, in the batch's mean; 0 for none.
     pub free_bits: f32,
     /// Neighbouring latent dimensions of such a group.
@@ -135,6 +137,7 @@ impl ObjectiveConfig {
             anneal: Anneal::None,
             anneal_epochs: 10.0,
             anneal_share: 0.5,
+            balance: false,
             free_bits: 0.0,
             free_group: 1,
             capacity: 0.0,

@@ -168,6 +168,11 @@ pub const RECIPES: &[(&str, &str, &str)] = &[
         include_str!("../../assets/recipes/table.toml"),
         "columns of several types, with missing values (default for .csv and .tsv)",
     ),
+    (
+        "nvae",
+        include_str!("../../assets/recipes/nvae.toml"),
+        "ten groups of latents at two resolutions from the top down, in residual cells: a small NVAE",
+    ),
     ("anomaly", include_str!("../../assets/recipes/anomaly.toml"), "64-16 for tables of numbers, to score anomalies"),
 ];
 
@@ -231,6 +236,7 @@ mod tests {
         let layers: &[(&str, usize, Likelihood, Binarise, u64)] = &[
             ("conv", 32, Likelihood::Bernoulli, Binarise::Dynamic, 1_700_609),
             ("residual", 32, Likelihood::Bernoulli, Binarise::Dynamic, 1_516_469),
+            ("nvae", 20, Likelihood::Bernoulli, Binarise::Dynamic, 144_029),
             ("vit", 32, Likelihood::Bernoulli, Binarise::Dynamic, 446_785),
             ("colour", 64, Likelihood::Gaussian, Binarise::None, 1_799_105),
             ("vae-gan", 32, Likelihood::Bernoulli, Binarise::None, 2_135_650),

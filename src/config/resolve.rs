@@ -78,7 +78,7 @@ fn for_source(overrides: &[(String, String)]) -> Option<&'static str> {
 }
 
 /// Keys that came after runs had been saved without them: those were trained as the defaults of these keys say.
-const LATER: [&str; 74] = [
+const LATER: [&str; 79] = [
     "model.library_size",
     "data.obs",
     "data.layer",
@@ -124,6 +124,11 @@ const LATER: [&str; 74] = [
     "objective.variance",
     "model.above",
     "model.hierarchy",
+    "model.resolutions",
+    "objective.balance",
+    "optimizer.skip_norm",
+    "model.encoder_cell",
+    "model.decoder_cell",
     "model.norm",
     "model.condition",
     "model.prior",

@@ -5,6 +5,7 @@ mod codes;
 mod discriminator;
 mod inferred;
 mod library;
+mod residual;
 mod sequence;
 
 use std::fmt::Display;
@@ -75,6 +76,7 @@ pub fn validate(config: &Config) -> Result<()> {
     check_layers("model.decoder_layers", &model.decoder_layers, ("model.decoder", &model.decoder), true)?;
     count("model.latent", model.latent, 1..=MAX_WIDTH)?;
     check_above(model, objective)?;
+    residual::check_residual(config)?;
     check_prior(model, objective, train)?;
     check_posterior(model, objective)?;
     let sigma = model.sigma;
@@ -101,6 +103,7 @@ pub fn validate(config: &Config) -> Result<()> {
     fraction("optimizer.momentum", optimizer.momentum)?;
     number("optimizer.weight_decay", optimizer.weight_decay, 0.0)?;
     number("optimizer.clip_norm", optimizer.clip_norm, 0.0)?;
+    number("optimizer.skip_norm", optimizer.skip_norm, 0.0)?;
     number("optimizer.initial_second_moment", optimizer.initial_second_moment, 0.0)?;
     fraction("optimizer.ema", optimizer.ema)?;
     discriminator::check_discriminator(config)?;
@@ -268,6 +271,10 @@ fn check_plain(objective: &ObjectiveConfig, with: &str, drawn: &str) -> Result<(
 /// Groups of dimensions that are free of charge are those of each stochastic layer by itself.
 fn check_free_group(group: usize, model: &ModelConfig) -> Result<()> {
     let levels = model.levels()?;
+    if model.hierarchy == Hierarchy::Residual {
+        // How many dimensions a group of latents has shows when the data are known.
+        return check(group > 0, "objective.free_group", &group, "1 or more");
+    }
     if levels.is_empty() {
         let divides = group > 0 && model.latent.is_multiple_of(group);
         let divisor = format!("a divisor of model.latent = {}", model.latent);
@@ -285,19 +292,25 @@ fn check_free_group(group: usize, model: &ModelConfig) -> Result<()> {
 fn check_above(model: &ModelConfig, objective: &ObjectiveConfig) -> Result<()> {
     check(model.above.len() < MAX_LAYERS, "model.above", &format!("{} layers", model.above.len()), "fewer than 64")?;
     check_norm(model)?;
-    if model.levels()?.is_empty() {
-        return Ok(());
-    }
-    let one = "with model.above, since it is for models of one stochastic layer";
+    model.levels()?;
+    let Some(deep) = model.is_deep() else { return Ok(()) };
+    let one = format!("with {deep}, since it is for models of one stochastic layer");
     let ladder = "0 with model.hierarchy = stacked, in which the KL divergence of a lower layer has no closed form; \
                   model.hierarchy = ladder has one for each";
-    let closed = objective.free_bits == 0.0 || model.hierarchy == Hierarchy::Ladder;
+    let closed = objective.free_bits == 0.0 || model.hierarchy != Hierarchy::Stacked;
     check(closed, "objective.free_bits", &objective.free_bits, ladder)?;
     check(objective.capacity == 0.0, "objective.capacity", &objective.capacity, &format!("0 {one}"))?;
     check(objective.tc == 1.0, "objective.tc", &objective.tc, &format!("1 {one}"))?;
     check(objective.mmd == 0.0, "objective.mmd", &objective.mmd, &format!("0 {one}"))?;
     check(objective.covariance == 0.0, "objective.covariance", &objective.covariance, &format!("0 {one}"))?;
     check(objective.variance == 0.0, "objective.variance", &objective.variance, &format!("0 {one}"))
+}
+
+/// Refuses several stochastic layers.
+fn check_one_layer(model: &ModelConfig, allowed: &str) -> Result<()> {
+    check(model.above.is_empty(), "model.above", &format!("{:?}", model.above), allowed)?;
+    let one = model.hierarchy != Hierarchy::Residual;
+    check(one, "model.resolutions", &format!("{:?}", model.resolutions), allowed)
 }
 
 /// A layer of one number is nothing but its mean, of which normalisation leaves nothing.
@@ -337,7 +350,7 @@ fn check_prior(model: &ModelConfig, objective: &ObjectiveConfig, train: &TrainCo
         Prior::Vamp => {
             let one = format!("none {setting}, whose pseudo-inputs have no class and go through one encoder");
             check(model.condition == Condition::None, "model.condition", &model.condition.word(), &one)?;
-            check(model.above.is_empty(), "model.above", &format!("{:?}", model.above), &one)
+            check_one_layer(model, &one)
         }
         Prior::Energy => {
             let whole = format!("1 {setting}, whose log Z follows whole batches");
@@ -373,8 +386,7 @@ fn check_posterior(model: &ModelConfig, objective: &ObjectiveConfig) -> Result<(
     check(objective.capacity == 0.0, "objective.capacity", &objective.capacity, &normal)?;
     let one = normal.replacen('0', "1", 1);
     check(objective.tc == 1.0, "objective.tc", &objective.tc, &one)?;
-    let layers = format!("none {setting}, which is for one stochastic layer");
-    check(model.above.is_empty(), "model.above", &format!("{:?}", model.above), &layers)?;
+    check_one_layer(model, &format!("none {setting}, which is for one stochastic layer"))?;
     check(model.latent > 1, "model.latent", &model.latent, &format!("2 or more {setting}"))?;
     // Degrees of hidden units are products of both, exact in single precision.
     let exact = model.latent.saturating_mul(model.posterior_width) < 1 << 24;
@@ -425,6 +437,9 @@ pub fn parameter_count(model: &ModelConfig, data: usize, outputs: usize) -> Opti
     let backwards: Vec<usize> = model.hidden.iter().rev().copied().collect();
     let widths = if model.decoder.is_empty() { &backwards } else { &model.decoder };
     let [mut encoder, mut decoder] = [0; 2];
+    if model.hierarchy == Hierarchy::Residual {
+        return Some(0);
+    }
     if model.encoder_layers.is_empty() {
         encoder = perceptron(
             model,

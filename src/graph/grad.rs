@@ -185,7 +185,7 @@ fn local(graph: &mut Graph, id: Id, dy: Id, depends: &dyn Fn(Id) -> bool) -> Res
 pub fn differentiable(op: &Op) -> &'static [usize] {
     use Op::*;
     match op {
-        Affine { .. } | Conv { .. } | GroupNorm { .. } | ConcatBroadcast { .. } => &[0, 1],
+        Affine { .. } | Conv { .. } | Depthwise { .. } | GroupNorm { .. } | ConcatBroadcast { .. } => &[0, 1],
         LogPrior { .. } => &[1, 0],
         Recurrent { .. } => &[0, 1, 2],
         ConcatOneHot { .. }
@@ -235,7 +235,7 @@ pub fn differentiable(op: &Op) -> &'static [usize] {
 /// What a [`Op::Vjp`] reads: all that the node reads and the gradient of what it makes, if nothing else is said here.
 pub fn reads(graph: &Graph, of: Id, input: usize, dy: Id) -> Vec<Id> {
     match *graph.op(of) {
-        Op::Affine { x, w } | Op::Conv { x, w, .. } => {
+        Op::Affine { x, w } | Op::Conv { x, w, .. } | Op::Depthwise { x, w, .. } => {
             if input == 0 {
                 vec![dy, w]
             } else {

@@ -96,6 +96,8 @@ pub enum Op {
     /// A convolution, or where the window goes up a transposed one, of images whose channels lie side by side in each
     /// pixel, [R, pixels·in], [taps·in + 1, out] → [R, pixels·out]; the last row of `w` is the bias.
     Conv { x: Id, w: Id, window: ConvGeometry },
+    /// A convolution of each channel by itself, [R, pixels·C], [taps + 1, C] → [R, pixels·C]; the last row of `w` is the bias.
+    Depthwise { x: Id, w: Id, window: ConvGeometry },
     /// Images of one plane after the other, as data sets store them, [R, channels·pixels], to images whose channels lie
     /// side by side in each pixel, or back.
     NchwNhwc { x: Id, channels: usize, to_pixels: bool },
@@ -198,7 +200,7 @@ impl Op {
         use Op::*;
         match *self {
             Parameter { .. } | Input { .. } | Gather { .. } | Class | Noise { .. } | RowWeights { .. } => vec![],
-            Affine { x, w } | Conv { x, w, .. } | ConcatBroadcast { x, w, .. } => vec![x, w],
+            Affine { x, w } | Conv { x, w, .. } | Depthwise { x, w, .. } | ConcatBroadcast { x, w, .. } => vec![x, w],
             GroupNorm { x, w, moments } => vec![x, w, moments],
             NchwNhwc { x, .. }
             | Reshape { x, .. }
@@ -267,6 +269,12 @@ pub fn infer(op: &Op, graph: &Graph) -> Result<Shape> {
         Conv { x, w, window } => {
             need(shape(x).columns() == pixels(window.source()) * channels_in(shape(w), window))?;
             Shape::new(&[shape(x).rows(), pixels(window.made()) * shape(w).columns()])
+        }
+        Depthwise { x, w, window } => {
+            let channels = shape(w).columns();
+            need(!window.up && shape(w).rows() == window.taps() + 1)?;
+            need(shape(x).columns() == pixels(window.source()) * channels)?;
+            Shape::new(&[shape(x).rows(), pixels(window.made()) * channels])
         }
         NchwNhwc { x, channels, .. } => {
             need(shape(x).columns().is_multiple_of(channels))?;

@@ -122,7 +122,7 @@ fn form(map: &Map) -> Form {
     match map.kind {
         MapKind::Dense { .. } | MapKind::Pixels(_) => Form::Dense,
         MapKind::Conv(window) if window.up => Form::ConvTranspose(window.kernel),
-        MapKind::Conv(window) => Form::Conv(window.kernel),
+        MapKind::Conv(window) | MapKind::Depthwise(window) => Form::Conv(window.kernel),
         MapKind::Norm { .. } | MapKind::PixelNorm(_) => Form::Norm,
         MapKind::Positions => Form::Positions,
     }
@@ -137,7 +137,7 @@ fn places(map: &Map, outputs: usize) -> impl Iterator<Item = usize> + use<> {
         let (tap, input, output) = match kind {
             MapKind::Dense { from, to } => (0, inside(from, i % inputs), inside(to, i / inputs)),
             MapKind::Conv(window) if window.up => (i % taps, i / taps / outputs, i / taps % outputs),
-            MapKind::Conv(_) => (i % taps, i / taps % inputs, i / taps / inputs),
+            MapKind::Conv(_) | MapKind::Depthwise(_) => (i % taps, i / taps % inputs, i / taps / inputs),
             MapKind::Pixels(_) => (0, i % inputs, i / inputs),
             MapKind::Norm { .. } | MapKind::PixelNorm(_) => (0, 0, i),
             MapKind::Positions => (0, i / outputs, i % outputs),

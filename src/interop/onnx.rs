@@ -269,7 +269,10 @@ impl<'a> File<'a> {
                 );
             }
             Op::Affine { x, w } => self.affine(*x, *w, &name)?,
-            Op::Conv { x, w, window } => return self.conv([*x, *w], *window, name, is_output),
+            Op::Conv { x, w, window } | Op::Depthwise { x, w, window } => {
+                let alone = matches!(self.graph.op(id), Op::Depthwise { .. });
+                return self.conv([*x, *w], (*window, alone), name, is_output);
+            }
             Op::Pool { x, window, .. } => return Ok(self.pool(*x, *window, name)),
             Op::GroupNorm { x, w, moments } => return self.group_norm([*x, *w, *moments], name),
             Op::Add { a, b } => return Ok(self.add(*a, *b, name)),

@@ -2,6 +2,8 @@
 
 pub mod conv;
 pub mod conv_weight;
+pub mod depthwise;
+pub mod depthwise_weight;
 pub(super) mod images;
 pub mod planes;
 pub mod pool;

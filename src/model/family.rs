@@ -7,7 +7,7 @@ use super::tasks::{
     SCORE, Task,
 };
 use super::{Model, adversary, autoregressive, factor, gan, inferred, objective, quantise, relaxed, sequence};
-use crate::config::{Condition, Config, Likelihood, ModelConfig};
+use crate::config::{Condition, Config, Hierarchy, Likelihood, ModelConfig};
 
 /// A family.
 pub struct Family {
@@ -29,6 +29,7 @@ pub fn of(model: &ModelConfig) -> &'static Family {
         _ if model.likelihood == Likelihood::Tokens => &sequence::FAMILY,
         _ if !model.categories.is_empty() => &relaxed::FAMILY,
         Condition::Inferred => &inferred::FAMILY,
+        _ if model.hierarchy == Hierarchy::Residual => &GROUPS,
         Condition::None | Condition::Label => &VAE,
     }
 }
@@ -51,6 +52,21 @@ static TASKS: &[Task] = &[
     Task { name: DESCEND, takes_samples: false, build: |model, batch, _| model.descend(batch) },
     Task { name: ENERGIES, takes_samples: false, build: |model, batch, _| model.energies(batch) },
     Task { name: JUDGE, takes_samples: false, build: |model, batch, _| model.judge(batch) },
+];
+
+/// Those whose latents are groups that add to an image: nothing decodes latents of the lowest layer alone.
+static GROUPS: Family = Family { phases, formula: objective::of_elbo, tasks: OF_GROUPS, draws: SAMPLE };
+
+static OF_GROUPS: &[Task] = &[
+    Task { name: EVALUATE, takes_samples: false, build: |model, batch, _| model.evaluate(batch) },
+    Task { name: IMPORTANCE, takes_samples: true, build: Model::importance },
+    Task { name: SCORE, takes_samples: true, build: Model::score },
+    Task { name: EXPLAIN, takes_samples: false, build: |model, batch, _| model.explain(batch) },
+    Task { name: RECONSTRUCT, takes_samples: false, build: |model, batch, _| model.reconstruct(batch) },
+    Task { name: SAMPLE, takes_samples: false, build: |model, batch, _| model.sample(batch) },
+    Task { name: ENCODE, takes_samples: false, build: |model, batch, _| model.encode(batch) },
+    Task { name: DESCEND, takes_samples: false, build: |model, batch, _| model.descend(batch) },
+    Task { name: ENERGIES, takes_samples: false, build: |model, batch, _| model.energies(batch) },
 ];
 
 /// The phases of a variational autoencoder.

@@ -54,7 +54,7 @@ impl Model {
                 let drawn = (self.prior().sample)(&mut graph, self, &parts, noise[0])?;
                 noise[0] = self.as_noise(&mut graph, encoded.stats, [noise[0], drawn], from_prior)?;
                 let drawn = self.drawn(&mut graph, &networks, encoded, noise[0])?;
-                Inferred { encoded, layers: vec![drawn], priors: vec![] }
+                Inferred { encoded, layers: vec![drawn], priors: vec![], read: drawn.z }
             }
         };
         let pass = self.decoded_pass(&mut graph, &networks, seen, inferred, class)?;

@@ -42,6 +42,7 @@ pub fn initial(
     let parameters = model.parameters();
     let maps = model.maps();
     let last = maps.len() - 1;
+    let scales = if model.is_residual() { model.top_down().expect("a model's layers fit").scales() } else { vec![] };
     let tensors = parameters.iter().zip(&maps).enumerate().map(|(at, (parameter, map))| {
         let (rows, columns) = (parameter.shape.rows(), parameter.shape.columns());
         let heads = match parameter.name.as_str() {
@@ -54,13 +55,18 @@ pub fn initial(
         };
         let mut rng = Philox::new(seed, Stream::Init, at as u32, 0);
         let mut values = match map.kind {
-            MapKind::Dense { .. } | MapKind::Conv(_) | MapKind::Pixels(_) => {
+            MapKind::Dense { .. } | MapKind::Conv(_) | MapKind::Depthwise(_) | MapKind::Pixels(_) => {
                 drawn(&mut rng, bounds(model.config.init, map, heads), rows - 1, columns)
             }
             // Scale and shift change nothing at first.
             MapKind::Norm { .. } | MapKind::PixelNorm(_) => [vec![1.0; columns], vec![0.0; columns]].concat(),
             MapKind::Positions => (0..rows * columns).map(|_| POSITIONS * rng.normal()).collect(),
         };
+        if let Some((_, scale)) = scales.iter().find(|(name, _)| *name == parameter.name) {
+            for value in &mut values {
+                *value *= scale;
+            }
+        }
         if at == last && model.config.output_bias_from_data {
             let starts = match map.kind {
                 MapKind::Dense { .. } => likelihood::starts(model, means),
@@ -79,7 +85,7 @@ pub fn initial(
     for map in model.discriminator() {
         let mut rng = Philox::new(seed, Stream::Init, tensors.len() as u32, 0);
         tensors.push(match map.kind {
-            MapKind::Dense { .. } | MapKind::Conv(_) | MapKind::Pixels(_) => {
+            MapKind::Dense { .. } | MapKind::Conv(_) | MapKind::Depthwise(_) | MapKind::Pixels(_) => {
                 drawn(&mut rng, bounds(model.config.init, &map, 1), map.taps() * map.inputs, map.outputs)
             }
             MapKind::Norm { .. } | MapKind::PixelNorm(_) => [vec![1.0; map.outputs], vec![0.0; map.outputs]].concat(),

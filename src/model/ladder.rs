@@ -68,7 +68,8 @@ impl Model {
         }
         layers.reverse();
         priors.reverse();
-        Ok(Inferred { encoded: Encoded { stats: found[0], context: found[0] }, layers, priors })
+        let read = layers[0].z;
+        Ok(Inferred { encoded: Encoded { stats: found[0], context: found[0] }, layers, priors, read })
     }
 
     /// The rates of all layers, in which each group of dimensions costs `bound` nats at least, in the mean over examples and

@@ -8,9 +8,9 @@ mod tests;
 
 use crate::config::Activation;
 use crate::error::{Error, Result};
-use crate::graph::{ConvGeometry, Graph, Id, Op};
+use crate::graph::{Axis, ConvGeometry, Graph, Id, Op, Reduction};
 use crate::shape::Shape;
-pub use build::{between, decoder, discriminator, encoder, grid};
+pub use build::{GroupSteps, TopDown, between, decoder, discriminator, encoder, grid, top_down};
 
 /// Height, width and channels of an image.
 pub type Image = [usize; 3];
@@ -40,6 +40,10 @@ pub enum Step {
         /// Pixels of the image.
         pixels: usize,
     },
+    /// An image of so many pixels is kept, and what goes on is the mean over them of each channel.
+    Squeeze(usize),
+    /// The image that was kept last, each channel times its number.
+    Excite(usize),
     /// In training, this share of the numbers is left out.
     Dropout(f32),
     /// A residual block begins, perhaps within another: what is here, or what this map makes of it, is added to what the
@@ -74,6 +78,8 @@ pub enum MapKind {
     },
     /// A convolution or a transposed one.
     Conv(ConvGeometry),
+    /// A convolution of each channel by itself; its inputs are 1.
+    Depthwise(ConvGeometry),
     /// Group normalisation, or with one group layer normalisation, with a scale and a shift for each channel.
     Norm {
         /// Groups of neighbouring channels.
@@ -92,7 +98,7 @@ pub enum MapKind {
 impl MapKind {
     /// Whether its tensor is a matrix of weights with the bias as its last row.
     pub fn is_affine(self) -> bool {
-        matches!(self, Self::Dense { .. } | Self::Conv(_) | Self::Pixels(_))
+        matches!(self, Self::Dense { .. } | Self::Conv(_) | Self::Depthwise(_) | Self::Pixels(_))
     }
 
     /// Whether its tensor is a scale and a shift.
@@ -106,7 +112,7 @@ impl Map {
     /// positions a row for each.
     pub fn shape(&self) -> Shape {
         match self.kind {
-            MapKind::Dense { .. } | MapKind::Conv(_) | MapKind::Pixels(_) => {
+            MapKind::Dense { .. } | MapKind::Conv(_) | MapKind::Depthwise(_) | MapKind::Pixels(_) => {
                 Shape::new(&[self.taps() * self.inputs + 1, self.outputs])
             }
             MapKind::Norm { .. } | MapKind::PixelNorm(_) => Shape::new(&[2, self.outputs]),
@@ -117,7 +123,7 @@ impl Map {
     /// Factors that an input and an output have: one for each tap of a convolution.
     pub fn taps(&self) -> usize {
         match self.kind {
-            MapKind::Conv(window) => window.taps(),
+            MapKind::Conv(window) | MapKind::Depthwise(window) => window.taps(),
             _ => 1,
         }
     }
@@ -127,6 +133,7 @@ impl Map {
         match self.kind {
             MapKind::Dense { .. } => graph.add(Op::Affine { x, w }),
             MapKind::Conv(window) => graph.add(Op::Conv { x, w, window }),
+            MapKind::Depthwise(window) => graph.add(Op::Depthwise { x, w, window }),
             MapKind::Norm { groups, .. } => {
                 let moments = graph.add(Op::GroupMoments { x, channels: self.outputs, groups })?;
                 graph.add(Op::GroupNorm { x, w, moments })
@@ -187,6 +194,8 @@ pub fn maps(steps: &[Step]) -> impl Iterator<Item = &Map> {
         | Step::NchwNhwc { .. }
         | Step::Pool(_)
         | Step::Attention { .. }
+        | Step::Squeeze(_)
+        | Step::Excite(_)
         | Step::Dropout(_)
         | Step::Begin(None)
         | Step::End => None,
@@ -243,6 +252,21 @@ pub fn apply(graph: &mut Graph, x: Id, steps: &[Step], weights: &[Id], class: Op
                 let factor = if window.up { 1.0 } else { 1.0 / window.taps() as f32 };
                 graph.add(Op::Pool { x: h, window: *window, factor })?
             }
+            Step::Squeeze(pixels) => {
+                let (rows, wide) = (graph.shape(h).rows(), graph.shape(h).columns());
+                kept.push(h);
+                let each = in_rows(graph, h, [rows * pixels, wide / pixels])?;
+                let scale = 1.0 / *pixels as f32;
+                graph.reduce_map(Reduction::Sum, Axis::Rows(*pixels), [each], |[x]| x * scale)?
+            }
+            Step::Excite(pixels) => {
+                let squeezed =
+                    kept.pop().ok_or_else(|| Error::Bug("an image is excited that was not squeezed".into()))?;
+                let (rows, wide) = (graph.shape(squeezed).rows(), graph.shape(squeezed).columns());
+                let each = in_rows(graph, squeezed, [rows * pixels, wide / pixels])?;
+                let excited = graph.map([each, h], |[x, gate]| x * gate)?;
+                graph.reshape(excited, &[rows, wide])?
+            }
             Step::Dropout(rate) if graph.training => {
                 // What has been added so far: each layer of the kind draws its own numbers.
                 let layer = graph.ids().filter(|&id| matches!(graph.op(id), Op::Dropout { .. })).count();
@@ -278,6 +302,8 @@ pub fn describe(steps: &[Step]) -> Vec<String> {
             Some(format!("{kind} {from_high}x{from_wide} to {high}x{wide}"))
         }
         Step::Attention { heads, pixels } => Some(format!("attention of {pixels} pixels by {heads} heads")),
+        Step::Squeeze(pixels) => Some(format!("squeeze {pixels} pixels")),
+        Step::Excite(_) => Some("excite".into()),
         Step::Dropout(rate) => Some(format!("dropout {rate}")),
         Step::Begin(None) => Some("residual {".into()),
         Step::Begin(Some(skip)) => Some(format!("residual {} {{", describe_map(skip))),
@@ -301,6 +327,13 @@ fn describe_map(map: &Map) -> String {
             let kind = if window.up { "conv-transpose" } else { "conv" };
             format!(
                 "{kind} {from_high}x{from_wide}x{inputs} to {high}x{wide}x{outputs} (kernel {}, stride {}, padding {})",
+                window.kernel, window.stride, window.padding
+            )
+        }
+        MapKind::Depthwise(window) => {
+            let ([from_high, from_wide], [high, wide]) = (window.source(), window.made());
+            format!(
+                "depthwise {from_high}x{from_wide}x{outputs} to {high}x{wide}x{outputs} (kernel {}, stride {}, padding {})",
                 window.kernel, window.stride, window.padding
             )
         }

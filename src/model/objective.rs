@@ -54,6 +54,13 @@ impl Model {
                 report_layers(graph, &rates);
                 return self.further(graph, objective, &weights, &pass);
             }
+            _ if objective.balance => {
+                graph.report("rate", rate);
+                let balanced = self.balanced(graph, &rates, weights.slot(weights::BALANCE)?)?;
+                graph.term(PENALTY, balanced, weights.slot(RATE)?);
+                report_layers(graph, &rates);
+                return self.further(graph, objective, &weights, &pass);
+            }
             (true, _) => KlPenalty::FreeBits { bound: objective.free_bits, size: objective.free_group },
             (_, true) => KlPenalty::Capacity { size: latent, weight: weights.slot(weights::CAPACITY)? },
             _ => {
@@ -184,6 +191,9 @@ fn main_part(objective: &ObjectiveConfig, beta: &str) -> String {
             if objective.free_group == 1 { "dimension".into() } else { format!("{} dimensions", objective.free_group) }
         ),
         Bound::Elbo if objective.capacity > 0.0 => format!("distortion + {beta} x |rate - {}|", objective.capacity),
+        Bound::Elbo if objective.balance => {
+            format!("distortion + {beta} x rate, balanced between groups while beta rises")
+        }
         Bound::Elbo => format!("distortion + {beta} x rate"),
     }
 }

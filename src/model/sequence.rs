@@ -322,7 +322,7 @@ impl Model {
     pub(super) fn draw_latents(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
-        let z = self.sample_prior(&mut graph, &networks)?;
+        let [z, _] = self.sample_prior(&mut graph, &networks)?;
         graph.output("z", z);
         Ok(graph)
     }

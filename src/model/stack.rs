@@ -16,7 +16,7 @@ use super::parts::Tensor;
 use super::posterior::{Given, Transformed};
 use super::spectral::Player;
 use super::vae::of_layer;
-use super::{Model, codebook, inferred, ladder, likelihood, sequence};
+use super::{Model, codebook, inferred, ladder, likelihood, sequence, topdown};
 use crate::config::Hierarchy;
 use crate::error::Result;
 use crate::graph::{Axis, Graph, Id, Op, Reduction};
@@ -29,6 +29,8 @@ pub(super) type Network = (Vec<Step>, Vec<Id>);
 pub(super) struct Networks {
     pub encoders: Vec<Network>,
     pub decoders: Vec<Network>,
+    /// Those of the groups of a residual hierarchy, which has no encoders but theirs and one decoder.
+    pub groups: Vec<topdown::Group>,
     /// What the lowest decoder has for all examples: [`likelihood::global`].
     pub shared: Option<Id>,
     /// The tensors of the posterior.
@@ -61,7 +63,7 @@ pub(super) struct Encoded {
 }
 
 impl Networks {
-    /// What the lowest decoder puts out for latents [R, Z], and their classes [B] if there are any.
+    /// What the lowest decoder puts out for latents [R, Z], of a residual hierarchy for the image that its groups leave, and their classes [B] if there are any.
     ///
     /// # Errors
     /// None for latents of the lowest layer's width.
@@ -94,6 +96,8 @@ pub(super) struct Inferred {
     pub layers: Vec<LatentSample>,
     /// The statistics of p(zₗ|zₗ₊₁) of all layers but the highest, [R, 2Z].
     pub priors: Vec<Id>,
+    /// What the lowest decoder reads: the latents of the lowest layer, or what all groups of a residual hierarchy leave.
+    pub read: Id,
 }
 
 /// What a graph of the whole model made.
@@ -122,6 +126,10 @@ impl Forward {
 impl Model {
     /// The latent dimensions of each stochastic layer, the lowest first.
     pub fn latents(&self) -> Vec<usize> {
+        if self.is_residual() {
+            let groups = self.top_down().map(|it| it.groups).unwrap_or_default();
+            return groups.iter().map(|group| group.pixels * group.latent).collect();
+        }
         let above = self.config.levels().unwrap_or_default();
         std::iter::once(self.config.latent).chain(above.into_iter().map(|level| level.latent)).collect()
     }
@@ -142,6 +150,9 @@ impl Model {
     /// # Errors
     /// As those of [`Model::networks`].
     pub fn between(&self) -> Result<Vec<[Vec<Step>; 2]>> {
+        if self.is_residual() {
+            return Ok(vec![]);
+        }
         let [encoder, _] = self.networks()?;
         network::between(&self.config, ladder::below_head(&encoder))
     }
@@ -152,17 +163,26 @@ impl Model {
     /// [`Error::Usage`](crate::error::Error::Usage) where layers do not fit together; never of a model that
     /// [`Model::with`] made.
     pub(super) fn all_maps(&self) -> Result<Vec<Map>> {
+        if self.is_residual() {
+            return Ok(self.top_down()?.maps());
+        }
         let [encoders, decoders] = self.stack()?;
         Ok(encoders.iter().chain(decoders.iter().rev()).flat_map(|steps| network::maps(steps).cloned()).collect())
     }
 
     /// Every graph of a model declares all its parameters, so that all plans agree on where they lie.
     pub(super) fn declare(&self, graph: &mut Graph) -> Result<Networks> {
-        let [encoders, decoders] = self.stack()?;
-        let mut declared = |steps: Vec<Step>| network::declare(graph, &steps).map(|weights| (steps, weights));
-        let encoders = encoders.into_iter().map(&mut declared).collect::<Result<_>>()?;
-        let mut decoders = decoders.into_iter().rev().map(declared).collect::<Result<Vec<_>>>()?;
-        decoders.reverse();
+        let (encoders, decoders, groups) = if self.is_residual() {
+            let (groups, output) = self.declare_groups(graph)?;
+            (vec![], vec![output], groups)
+        } else {
+            let [encoders, decoders] = self.stack()?;
+            let mut declared = |steps: Vec<Step>| network::declare(graph, &steps).map(|weights| (steps, weights));
+            let encoders = encoders.into_iter().map(&mut declared).collect::<Result<_>>()?;
+            let mut decoders = decoders.into_iter().rev().map(declared).collect::<Result<Vec<_>>>()?;
+            decoders.reverse();
+            (encoders, decoders, vec![])
+        };
         let shared = likelihood::global(self).map(|global| graph.parameter(global.name, Shape::new(&[global.count])));
         let shared = shared.transpose()?;
         let mut tensors = |all: Vec<Tensor>| -> Result<Vec<Id>> {
@@ -187,6 +207,7 @@ impl Model {
         Ok(Networks {
             encoders,
             decoders,
+            groups,
             shared,
             posterior,
             prior,
@@ -273,6 +294,7 @@ impl Model {
         match self.config.hierarchy {
             Hierarchy::Stacked => self.infer_upwards(graph, networks, x, noise, class),
             Hierarchy::Ladder => self.infer_downwards(graph, networks, x, noise, class),
+            Hierarchy::Residual => self.infer_groups(graph, networks, x, noise),
         }
     }
 
@@ -296,7 +318,8 @@ impl Model {
         for (above, (steps, weights)) in layers.iter().zip(&networks.decoders).skip(1) {
             priors.push(network::apply(graph, above.z, steps, weights, None)?);
         }
-        Ok(Inferred { encoded, layers, priors })
+        let read = layers[0].z;
+        Ok(Inferred { encoded, layers, priors, read })
     }
 
     /// What stands for examples by itself in all layers: each is given the mean of the one below, in a ladder of the one above.
@@ -306,9 +329,9 @@ impl Model {
         networks: &Networks,
         x: Id,
         class: Option<Id>,
-    ) -> Result<Vec<LatentSample>> {
+    ) -> Result<Inferred> {
         let noise = self.given_noise(graph, "zero noise", 1)?;
-        Ok(self.infer(graph, networks, x, &noise, class)?.layers)
+        self.infer(graph, networks, x, &noise, class)
     }
 
     /// Examples through all layers with the noise of each, and down again.
@@ -330,13 +353,13 @@ impl Model {
         graph: &mut Graph,
         networks: &Networks,
         x: Id,
-        Inferred { encoded, layers, priors }: Inferred,
+        Inferred { encoded, layers, priors, read }: Inferred,
         class: Option<Id>,
     ) -> Result<Forward> {
         let out = if self.is_sequence() {
             self.told_before(graph, networks, layers[0].z, x)?
         } else {
-            networks.decode(graph, layers[0].z, class)?
+            networks.decode(graph, read, class)?
         };
         let out = self.with_library_of(graph, out, x)?;
         let out = likelihood::append_globals(graph, self, out, networks.shared)?;
@@ -366,9 +389,9 @@ impl Model {
     /// The rate of each layer, by its closed form where it has one: [B] or [R].
     pub(super) fn rates(&self, graph: &mut Graph, pass: &Forward) -> Result<Vec<Id>> {
         let wanted = pass.priors.len() + usize::from(!self.has_closed_rate());
-        let ladder = self.config.hierarchy == Hierarchy::Ladder;
+        let closed = self.goes_down();
         let of_layer = |layer: usize| match pass.priors.get(layer) {
-            Some(&prior) if ladder => {
+            Some(&prior) if closed => {
                 let rates = ladder::divergences(graph, pass.layers[layer].stats, Some(prior), self.clamp())?;
                 graph.reduce(Reduction::Sum, Axis::Columns, rates)
             }
@@ -382,9 +405,8 @@ impl Model {
     /// without noise, log q with Σ ½ε² of the noise at its mean, Z/2.
     pub(super) fn rates_of_means(&self, graph: &mut Graph, pass: &Forward) -> Result<Vec<Id>> {
         let mut rates = self.rates(graph, pass)?;
-        let ladder = self.config.hierarchy == Hierarchy::Ladder;
         for (at, (rate, latent)) in rates.iter_mut().zip(self.latents()).enumerate() {
-            let closed = if at < pass.priors.len() { ladder } else { self.has_closed_rate() };
+            let closed = if at < pass.priors.len() { self.goes_down() } else { self.has_closed_rate() };
             if !closed {
                 let half = 0.5 * latent as f32;
                 *rate = graph.map([*rate], |[ratio]| ratio - half)?;
@@ -404,7 +426,12 @@ impl Model {
     /// Latents of the lowest layer, [B, Z], that follow by the means of the layers above from those that are given in one of
     /// them: input `z` [B, Z] of the lowest, `z 2` and so on of those above, and `layer` [B], which of them, counted from 0, a row
     /// begins in. What is given in others changes nothing.
+    ///
+    /// Of a residual hierarchy it is what its groups leave: see [`Model::descend_groups`].
     pub(super) fn descended(&self, graph: &mut Graph, networks: &Networks) -> Result<Id> {
+        if self.is_residual() {
+            return self.descend_groups(graph, networks);
+        }
         let given = self.given_noise(graph, "z", 1)?;
         let layer = graph.add(Op::Input { name: "layer".into(), shape: Shape::new(&[graph.batch]) })?;
         let mut z = given[given.len() - 1];
@@ -416,8 +443,11 @@ impl Model {
         Ok(z)
     }
 
-    /// Latents of the lowest layer, [B, Z], drawn from the top down.
-    pub(super) fn sample_prior(&self, graph: &mut Graph, networks: &Networks) -> Result<Id> {
+    /// Latents of the lowest layer, [B, Z], drawn from the top down, and what the decoder reads.
+    pub(super) fn sample_prior(&self, graph: &mut Graph, networks: &Networks) -> Result<[Id; 2]> {
+        if self.is_residual() {
+            return self.draw_groups(graph, networks);
+        }
         let noise = self.noise(graph, 1)?;
         let parts = self.prior_parts(graph, networks)?;
         let mut z = (self.prior().sample)(graph, self, &parts, noise[noise.len() - 1])?;
@@ -425,7 +455,7 @@ impl Model {
             let stats = network::apply(graph, z, steps, weights, None)?;
             z = graph.add(Op::Sample { stats, eps, clamp: self.clamp() })?;
         }
-        Ok(z)
+        Ok([z, z])
     }
 }
 

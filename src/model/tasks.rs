@@ -67,6 +67,8 @@ pub enum Need {
     Classifier,
     /// A single stochastic layer.
     OneLayer,
+    /// A decoder that reads the latents of the lowest stochastic layer alone.
+    Decoder,
     /// N(0, 1) as the prior.
     StandardPrior,
     /// A prior whose draws are a formula, and no chain of steps.
@@ -128,10 +130,14 @@ impl Model {
                      (model.categories)"
                 ))
             }
-            Need::OneLayer if !config.above.is_empty() => {
-                let layers = 1 + config.above.len();
-                Some(format!("of one stochastic layer; this one has {layers} (model.above)"))
+            Need::OneLayer if config.is_deep().is_some() => {
+                let (layers, key) = (self.latents().len(), config.is_deep().unwrap_or_default());
+                Some(format!("of one stochastic layer; this one has {layers} ({key})"))
             }
+            Need::Decoder if self.is_residual() => Some(format!(
+                "whose decoder reads the latents of one layer; that of this one reads what {} groups leave (model.resolutions)",
+                self.latents().len()
+            )),
             Need::StandardPrior if config.prior != Prior::Standard => {
                 Some(format!("whose prior is N(0, 1); this one has model.prior = {}", config.prior.word()))
             }
@@ -158,6 +164,7 @@ impl Model {
             | Need::NoCategories
             | Need::Values
             | Need::OneLayer
+            | Need::Decoder
             | Need::StandardPrior
             | Need::DirectDraws
             | Need::GaussianPosterior => None,

@@ -158,7 +158,11 @@ impl Model {
             return Err(Error::Data(MISSING_OF_LIBRARY.into()));
         }
         let (config, binarise) = (config.model.clone(), config.data.binarise);
-        let model = Self { config, width, shape, source, binarise, columns, missing, classes };
+        let mut model = Self { config, width, shape, source, binarise, columns, missing, classes };
+        if model.is_residual() {
+            let lowest = &model.top_down()?.groups[0];
+            model.config.latent = lowest.pixels * lowest.latent;
+        }
         let count: u64 = model.all_maps()?.iter().map(count).sum();
         let count = count + likelihood::global(&model).map_or(0, |global| global.count as u64);
         let own = [model.posterior_tensors(), model.prior_tensors(), codebook::tensors(&model.config)].concat();
@@ -196,7 +200,8 @@ impl Model {
         Ok(Self { config, width, shape, source, binarise, columns: None, missing: false, classes })
     }
 
-    /// The steps of encoder and decoder, of several stochastic layers those of the lowest.
+    /// The steps of encoder and decoder, of several stochastic layers those of the lowest; of a residual hierarchy all of the encoder,
+    /// and what follows the groups of latents.
     ///
     /// # Errors
     /// [`Error::Usage`] where layers do not fit together; never of a model that [`Model::with`] made.
@@ -204,10 +209,17 @@ impl Model {
         if self.is_sequence() {
             return Ok(self.sequence_heads());
         }
+        if self.is_residual() {
+            let network::TopDown { groups, output } = self.top_down()?;
+            return Ok([groups.into_iter().flat_map(|group| group.encoder).collect(), output]);
+        }
         let encoder = network::encoder(&self.config, self.shape, self.classes)?;
-        let outputs =
-            self.columns.as_ref().map_or_else(|| likelihood::outputs(&self.config, self.shape), |c| c.outputs());
-        Ok([encoder, network::decoder(&self.config, self.shape, outputs, self.classes)?])
+        Ok([encoder, network::decoder(&self.config, self.shape, self.outputs(), self.classes)?])
+    }
+
+    /// The numbers that the likelihood wants of a decoder.
+    pub(super) fn outputs(&self) -> usize {
+        self.columns.as_ref().map_or_else(|| likelihood::outputs(&self.config, self.shape), |c| c.outputs())
     }
 
     /// The trainable maps in the order of [`Model::parameters`].
@@ -257,11 +269,11 @@ impl Model {
         graph.output("rate", rate);
         // Below the highest of a ladder a mean varies with the sample above, also where the data say nothing.
         let layers = match self.config.hierarchy {
-            Hierarchy::Ladder if !pass.priors.is_empty() => {
+            Hierarchy::Ladder | Hierarchy::Residual if !pass.priors.is_empty() => {
                 let class = self.class(&mut graph, &networks, pass.x)?;
-                self.infer_means(&mut graph, &networks, pass.x, class)?
+                self.infer_means(&mut graph, &networks, pass.x, class)?.layers
             }
-            Hierarchy::Stacked | Hierarchy::Ladder => pass.layers.clone(),
+            Hierarchy::Stacked | Hierarchy::Ladder | Hierarchy::Residual => pass.layers.clone(),
         };
         graph.output("stats", layers[0].stats);
         if !self.has_gaussian_posterior() {
@@ -366,7 +378,7 @@ impl Model {
                 let encoded = self.encoder(&mut graph, &networks, x, class)?;
                 self.location(&mut graph, &networks, encoded)?
             }
-            Hierarchy::Ladder => self.infer_means(&mut graph, &networks, x, class)?[0].z,
+            Hierarchy::Ladder | Hierarchy::Residual => self.infer_means(&mut graph, &networks, x, class)?.read,
         };
         let class = match (self.given_class(&mut graph)?, class) {
             // A negative number stands for the class that was inferred.
@@ -391,8 +403,8 @@ impl Model {
     pub fn sample(&self, batch: usize) -> Result<Graph> {
         let mut graph = Graph::new(batch);
         let networks = self.declare(&mut graph)?;
-        let z = self.sample_prior(&mut graph, &networks)?;
-        self.decoded(&mut graph, &networks, z)?;
+        let [z, read] = self.sample_prior(&mut graph, &networks)?;
+        self.decoded(&mut graph, &networks, read)?;
         graph.output("z", z);
         Ok(graph)
     }
@@ -409,7 +421,7 @@ impl Model {
         let x = self.gather(&mut graph)?;
         let class = self.class(&mut graph, &networks, x)?;
         if self.latents().len() > 1 {
-            let layers = self.infer_means(&mut graph, &networks, x, class)?;
+            let layers = self.infer_means(&mut graph, &networks, x, class)?.layers;
             for (at, drawn) in layers.iter().enumerate() {
                 graph.output(&of_layer("stats", at), drawn.stats);
             }

@@ -15,6 +15,8 @@ pub const DISTORTION: &str = "distortion";
 pub const RATE: &str = "rate";
 /// Not a factor but a level, in nats: what the rate is held to.
 pub const CAPACITY: &str = "capacity";
+/// Not a factor but a level: 1 while the rates of groups are balanced, then 0.
+pub const BALANCE: &str = "balance";
 /// The weight of the total correlation beyond what the rate has of it.
 pub const TOTAL_CORRELATION: &str = "total correlation";
 /// The weight of the maximum mean discrepancy.
@@ -60,6 +62,11 @@ pub enum Schedule {
         /// Epochs, or a fraction of one.
         epochs: f32,
     },
+    /// It has its value for so many epochs, then it is 0.
+    Until {
+        /// Epochs, or a fraction of one.
+        epochs: f32,
+    },
     /// It falls once, in a line to 0, over so many epochs, above 0.
     Vanish {
         /// Epochs, or a fraction of one.
@@ -87,6 +94,7 @@ impl Schedule {
     fn at(self, epochs: f64) -> f64 {
         match self {
             Self::Rise { epochs: over } if over > 0.0 => (epochs / f64::from(over)).min(1.0),
+            Self::Until { epochs: over } => f64::from(u8::from(epochs < f64::from(over))),
             Self::Vanish { epochs: over } => (1.0 - epochs / f64::from(over)).max(0.0),
             Self::Fall { from, epochs: over } if over > 0.0 => {
                 f64::from(from).powf(1.0 - (epochs / f64::from(over)).min(1.0))
@@ -164,6 +172,10 @@ impl Weights {
         if objective.capacity > 0.0 {
             let schedule = Schedule::Rise { epochs: objective.capacity_epochs };
             all.push(Weight { is_level: true, ..Weight::scheduled(CAPACITY, objective.capacity, schedule) });
+        }
+        if objective.balance {
+            let schedule = Schedule::Until { epochs: objective.anneal_epochs };
+            all.push(Weight { is_level: true, ..Weight::scheduled(BALANCE, 1.0, schedule) });
         }
         all.extend(terms::of(objective).map(|(term, weight)| Weight::constant(term.name, weight)));
         Self { all }

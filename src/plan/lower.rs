@@ -422,6 +422,7 @@ impl Lowering<'_> {
             }
             Affine { x, w } => self.affine(x, w, id, None),
             Conv { x, w, window } => self.conv(x, w, window, id, None),
+            Depthwise { x, w, window } => self.depthwise(x, w, window, id, false),
             Pool { x, window, factor } => self.pool(id, x, window, factor),
             GroupMoments { x, channels, .. } => self.group_moments(id, x, channels),
             GroupNorm { x, w, moments } => self.group_norm(id, [x, w, moments]),
@@ -470,6 +471,8 @@ impl Lowering<'_> {
             (&Affine { x, .. }, _) => self.affine_grad_weight(x, dy, id),
             (&Conv { w, window, .. }, 0) => self.conv_grad_input(dy, w, window, id, None),
             (&Conv { x, window, .. }, _) => self.conv_grad_weight(x, dy, window, id),
+            (&Depthwise { w, window, .. }, 0) => self.depthwise(dy, w, window, id, true),
+            (&Depthwise { x, window, .. }, _) => self.depthwise_grad_weight(x, dy, window, id),
             (&GroupNorm { x, w, moments }, 0) => self.group_norm_grad_input(id, [x, w, moments, dy]),
             (&GroupNorm { x, w, moments }, _) => {
                 self.group_norm_grad_weight(id, [x, moments, dy], self.shape(w).columns());

@@ -98,7 +98,7 @@ impl<'a> UpdateStep<'a> {
 
     /// Whether the gradient's norm is looked at.
     fn clips(&self) -> bool {
-        self.skip || reports_norm(self.optimizer)
+        self.skip || self.optimizer.skip_norm > 0.0 || reports_norm(self.optimizer)
     }
 }
 
@@ -224,7 +224,11 @@ fn clip(lowering: &mut Lowering, gradient: &Role, runs: &[Run], ending: &UpdateS
     let p = clip_factor::Params {
         partials: all as u32,
         clip,
-        skip: ending.skip.into(),
+        skip: match ending.optimizer.skip_norm {
+            limit if limit > 0.0 => limit,
+            _ if ending.skip => clip_factor::NO_NUMBER,
+            _ => 0.0,
+        },
         columns: if report { lowering.row.columns as u32 } else { 0 },
         index: if report { index as u32 } else { 0 },
     };

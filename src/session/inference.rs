@@ -7,6 +7,7 @@ use crate::data::{Dataset, classes};
 use crate::error::{Error, Result};
 use crate::model::likelihood::draw;
 use crate::model::tasks::{CLASSIFY, DECODE, DESCEND, ENCODE, NATURAL, Need, RECONSTRUCT, SAMPLE};
+use crate::model::topdown::COOLING;
 use crate::model::{CLASS, CLASS_LOG_PROBABILITIES, LOCATION, RATES, of_layer};
 use crate::plan::Role;
 use crate::rng::{Philox, Stream};
@@ -176,19 +177,37 @@ impl Session {
     /// # Errors
     /// [`Error::Usage`] for numbers that are no such latents, or a layer that there is not.
     pub fn decode_layer(&mut self, layer: usize, latents: &[f32], classes: &[u32]) -> Result<Vec<f32>> {
+        if layer + 1 < self.model.latents().len() {
+            self.model.need(&[Need::Decoder], "decoding latents of one layer")?;
+        }
+        self.decode_from(layer, &[latents], classes)
+    }
+
+    /// The same of a residual hierarchy for latents of a group and of all groups above it, in this order. Others are given those of
+    /// the layer alone, which are all that is decoded.
+    ///
+    /// # Errors
+    /// Those of [`Session::decode_layer`]; [`Error::Bug`] where groups above the layer have no latents, or not as many.
+    pub fn decode_from(&mut self, layer: usize, given: &[&[f32]], classes: &[u32]) -> Result<Vec<f32>> {
         self.model.need(&[Need::Numbers, Need::Values], "decoding latents to values")?;
-        let all = self.model.latents();
+        let (all, latents) = (self.model.latents(), given.first().copied().unwrap_or_default());
         let Some(&latent) = all.get(layer) else {
             let count = all.len();
             return Err(Error::Usage(format!("there is no stochastic layer {}: the model has {count}", layer + 1)));
         };
-        let plan = self.plan(Purpose::task(if layer == 0 { DECODE } else { DESCEND }, BATCH))?;
+        let residual = self.model.is_residual();
+        let plan = self.plan(Purpose::task(if layer == 0 && !residual { DECODE } else { DESCEND }, BATCH))?;
         if !latents.len().is_multiple_of(latent) {
             let count = latents.len();
             return Err(Error::Usage(format!("{count} numbers are no latents of {latent} dimensions each")));
         }
         self.check_classes(classes, latents.len() / latent)?;
-        if layer > 0 {
+        let above: Vec<(usize, &[f32])> = all[layer..].iter().copied().zip(given.iter().copied()).collect();
+        let fits = |&(wide, values): &(usize, &[f32])| values.len() == latents.len() / latent * wide;
+        if residual && (above.len() < all.len() - layer || !above.iter().all(fits)) {
+            return Err(Error::Bug("groups above those that are decoded have no latents".into()));
+        }
+        if layer > 0 || residual {
             self.executor.write_f32(&Role::Input("layer".into()), 0, &[layer as f32; BATCH])?;
         }
         let mut means = Vec::with_capacity(latents.len() / latent * self.model.width);
@@ -196,6 +215,10 @@ impl Session {
             let rows = part.len() / latent;
             self.decode_as(0, classes.iter().skip(at * BATCH).take(rows).copied())?;
             self.executor.write_f32(&Role::Input(of_layer("z", layer)), 0, part)?;
+            for (beyond, (wide, values)) in above.iter().enumerate().skip(1).filter(|_| residual) {
+                let part = &values[at * BATCH * wide..][..rows * wide];
+                self.executor.write_f32(&Role::Input(of_layer("z", layer + beyond)), 0, part)?;
+            }
             let scalars = self.scalars(0, Stream::Evaluate, 0, rows);
             self.run(plan, &[scalars])?;
             means.extend(self.means(rows)?);
@@ -366,6 +389,27 @@ impl Session {
         Ok(all)
     }
 
+    /// Lets draws of a residual hierarchy have these temperatures from now on, of each group from the lowest up: what the deviation
+    /// of its prior is multiplied by, 1 for the model as it is.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a model without groups, a number of temperatures that is not theirs, and temperatures that are none.
+    pub fn cool(&mut self, temperatures: &[f32]) -> Result<()> {
+        let count = self.model.latents().len();
+        if !self.model.is_residual() || temperatures.len() != count {
+            let given = temperatures.len();
+            return Err(Error::Usage(format!(
+                "{given} temperatures: a residual hierarchy takes one for each of its groups"
+            )));
+        }
+        if let Some(wrong) = temperatures.iter().find(|it| !(0.0..=f32::MAX).contains(*it)) {
+            return Err(Error::Usage(format!("--temperature {wrong}: expected a finite number from 0 up")));
+        }
+        self.plan(Purpose::task(SAMPLE, BATCH))?;
+        let lacking: Vec<f32> = temperatures.iter().map(|it| 1.0 - it).collect();
+        self.executor.write_f32(&Role::Input(COOLING.into()), 0, &lacking)
+    }
+
     /// The latents of draws from the prior of these numbers, [N, Z]: what [`Session::sample`] decodes with the same seed.
     ///
     /// # Errors
@@ -391,6 +435,7 @@ impl Session {
     /// # Errors
     /// [`Error::Usage`] where a multinomial is told no total, or another likelihood is told one.
     pub fn draw(&mut self, latents: &[f32], classes: &[u32], total: Option<u64>, seed: u64) -> Result<Vec<f32>> {
+        self.model.need(&[Need::Decoder], "a draw from p(x|z) of latents")?;
         let (plan, latent) = (self.plan(Purpose::task(NATURAL, BATCH))?, self.model.config.latent);
         let (width, wide) = (self.model.width, self.model.output_width());
         let multinomial = self.model.config.likelihood == config::Likelihood::Multinomial;

@@ -219,6 +219,7 @@ fn weight(weight: &Weight) -> Value {
     let schedule = match weight.schedule {
         Schedule::Constant => json!({ "kind": "constant" }),
         Schedule::Rise { epochs } => json!({ "kind": "rise", "epochs": f64::from(epochs) }),
+        Schedule::Until { epochs } => json!({ "kind": "until", "epochs": f64::from(epochs) }),
         Schedule::Vanish { epochs } => json!({ "kind": "vanish", "epochs": f64::from(epochs) }),
         Schedule::Cycle { epochs, share } => {
             json!({ "kind": "cycle", "epochs": f64::from(epochs), "share": f64::from(share) })

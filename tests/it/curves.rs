@@ -107,6 +107,7 @@ fn of_glyphs() -> impl Iterator<Item = (&'static str, bool)> {
     let others = [
         "table",
         "counts",
+        "cells",
         "recommend",
         "categories",
         "codes-prior",

@@ -205,7 +205,8 @@ fn training_agrees(
         }
     }
     executor.write_f32(&Role::Input("x".into()), 0, &x).expect("x fits");
-    executor.write_f32(&Role::Input("eps".into()), 0, &draw(1, BATCH * 3)).expect("eps fits");
+    let lowest = model.latents()[0];
+    executor.write_f32(&Role::Input("eps".into()), 0, &draw(1, BATCH * lowest)).expect("eps fits");
     for (layer, latent) in (1..).zip(model.latents()).skip(1) {
         let name = Role::Input(format!("eps {layer}"));
         executor.write_f32(&name, 0, &draw(layer, BATCH * latent)).expect("eps fits");
@@ -263,6 +264,25 @@ fn the_gradient_of_attention_agrees_with_central_differences() {
     attention_agrees(&mut cpu());
     for mut executor in adapters(true) {
         attention_agrees(&mut executor);
+    }
+}
+
+/// Groups of latents at two resolutions, away from where they start: there priors are N(0, 1).
+#[test]
+fn the_gradient_of_a_residual_hierarchy_agrees_with_central_differences() {
+    let list = |layers: &[&str]| Layers::words(layers).expect("they are layers");
+    let mut config = Config::default();
+    let model = &mut config.model;
+    (model.hidden, model.hierarchy) = (vec![], Hierarchy::Residual);
+    model.resolutions = ["data/2 groups 2 latent 1 cells 2", "1x1 latent 3"].map(str::to_owned).to_vec();
+    // Four pixels of one dimension each in the lowest group.
+    (model.latent, model.likelihood, model.sigma) = (4, Likelihood::Gaussian, 0.8);
+    model.encoder_layers = list(&["conv 3 kernel 2 stride 2"]);
+    model.decoder_layers = list(&["tanh", "conv-transpose out kernel 2 stride 2"]);
+    model.encoder_cell = list(&["silu", "conv 3 kernel 3 padding 1"]);
+    model.decoder_cell = list(&["tanh", "conv 2 kernel 3 padding 1", "silu", "conv 3 kernel 1"]);
+    for rows in [BATCH, BATCH - 1] {
+        training_agrees(&mut cpu(), &config, (rows, [1, 4, 4], 0), (0.3, STEP / 4.0), "a residual hierarchy");
     }
 }
 
@@ -691,7 +711,7 @@ macro_rules! operations {
 }
 
 operations! {
-    Rule: Affine Conv Pool GroupNorm Dropout NchwNhwc ConcatOneHot Activation Sample Kl ShapedKl LogRatio LogPrior Bound
+    Rule: Affine Conv Depthwise Pool GroupNorm Dropout NchwNhwc ConcatOneHot Activation Sample Kl ShapedKl LogRatio LogPrior Bound
         Bernoulli Gaussian LogisticMixture ConcatBroadcast Table Add Multiply Scale SumRows SumColumns BroadcastRows BroadcastColumns
         Map Reduce Product TakeRows AddRows Recurrent Reshape StopGradient;
     Leaf: Parameter Input Gather Class Noise RowWeights;

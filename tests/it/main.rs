@@ -42,6 +42,7 @@ mod readers;
 mod recommend;
 mod relaxed;
 mod report;
+mod residual;
 mod resume;
 mod score;
 mod sequences;

@@ -1,13 +1,13 @@
-//! Ten training steps as PyTorch computed them (`tests/fixtures/torch_trace.py`, `torch_attention.py`, `torch_sequence.py`), on every
+//! Ten training steps as PyTorch computed them (`tests/fixtures/torch_trace.py`, `torch_attention.py`, `torch_residual.py`, `torch_sequence.py`), on every
 //! executor.
 
 use crate::support::adapters;
 use bytemuck::Zeroable;
-use elbo::config::{Activation, Binarise, Cell, Config, Layers, Likelihood, OptimizerConfig, resolve};
+use elbo::config::{Activation, Binarise, Cell, Config, Hierarchy, Layers, Likelihood, OptimizerConfig, resolve};
 use elbo::exec::{Executor, PlanId};
 use elbo::graph::op::Source;
 use elbo::kernels::StepScalars;
-use elbo::model::{Model, Weights};
+use elbo::model::{Model, Weights, of_layer};
 use elbo::plan::{Resident, Role, Target, UpdateStep, lower};
 use safetensors::SafeTensors;
 use std::collections::BTreeMap;
@@ -153,6 +153,63 @@ fn of_blocks(trace: &Trace, prefix: &str) -> Vec<Vec<f32>> {
     all
 }
 
+/// Groups of latents on images of two resolutions: `tests/fixtures/torch_residual.py`.
+fn of_hierarchy() -> Recorded {
+    let mut model = model(Likelihood::Bernoulli);
+    let list = |layers: &[&str]| Layers::words(layers).expect("they are layers");
+    let config = &mut model.config;
+    (config.hidden, config.hierarchy, config.latent) = (vec![], Hierarchy::Residual, 32);
+    config.resolutions = ["4x4 groups 2 latent 2", "2x2 latent 3"].map(str::to_owned).to_vec();
+    config.encoder_layers = list(&["conv 5 kernel 2 stride 2"]);
+    config.encoder_cell = list(&["silu", "conv 5 kernel 3 padding 1"]);
+    config.decoder_cell = list(&[
+        "silu",
+        "conv 6 kernel 1",
+        "silu",
+        "depthwise 3 padding 1",
+        "silu",
+        "conv 5 kernel 1",
+        "squeeze-excite 2",
+    ]);
+    config.decoder_layers = list(&["silu", "conv-transpose out kernel 2 stride 2"]);
+    (model.width, model.shape) = (64, [1, 8, 8]);
+    let name = "torch_residual".to_owned();
+    Recorded { trace: recorded(&name), name, model, batch: 4, parameters: of_groups }
+}
+
+/// The parameters of the hierarchy: up through the groups, then down.
+fn of_groups(trace: &Trace, prefix: &str) -> Vec<Vec<f32>> {
+    let tensor = |name: &str| &trace[&format!("{prefix}.{name}")];
+    // A row for each tap and input, [outputs, inputs, taps] there, or [inputs, outputs, taps] of a transposed one.
+    let map = |name: &str, taps: usize, transposed: bool| {
+        let (weight, bias) = (tensor(&format!("{name}.weight")), tensor(&format!("{name}.bias")));
+        let (outputs, inputs) = (bias.len(), weight.len() / bias.len() / taps);
+        let at = move |tap: usize, input: usize, output: usize| {
+            let pair = if transposed { input * outputs + output } else { output * inputs + input };
+            weight[pair * taps + tap]
+        };
+        let rows =
+            (0..taps * inputs).flat_map(|row| (0..outputs).map(move |output| (row / inputs, row % inputs, output)));
+        rows.map(|(tap, input, output)| at(tap, input, output)).chain(bias.iter().copied()).collect::<Vec<f32>>()
+    };
+    let conv = |name: &str, taps: usize| map(name, taps, false);
+    let cell = |name: &str| {
+        let layers = [("wide", 1), ("each", 9), ("narrow", 1), ("squeeze", 1), ("excite", 1)];
+        layers.map(|(layer, taps)| conv(&format!("{name}.{layer}"), taps)).to_vec()
+    };
+    let mut all = vec![conv("stem", 4), conv("up1.1", 9), conv("q1", 9), conv("up2.1", 9), conv("q2", 9)];
+    all.extend([conv("shrink", 4), conv("up3.1", 9), conv("q3", 9), conv("z3", 1)]);
+    let place = tensor("place");
+    all.push((0..4).flat_map(|pixel| (0..5).map(move |channel| place[channel * 4 + pixel])).collect());
+    all.extend([cell("down3"), cell("grown")].concat());
+    for group in [2, 1] {
+        all.extend([conv(&format!("p{group}"), 1), conv(&format!("z{group}"), 1)]);
+        all.extend(cell(&format!("down{group}")));
+    }
+    all.push(map("out", 4, true));
+    all
+}
+
 /// Models of sequences of nine tokens: `tests/fixtures/torch_sequence.py`.
 fn of_sequences() -> Vec<Recorded> {
     let model_of = |cell: Cell, bidirectional: bool| {
@@ -253,7 +310,10 @@ fn follow(executor: &mut Executor, of: &Recorded, target: Target) {
     for at in 0..10 {
         let part = |tensor: &str, width: usize| trace[tensor][at * batch * width..][..batch * width].to_vec();
         executor.write_f32(&Role::Input("x".into()), 0, &part("x", model.width)).expect("x fits");
-        executor.write_f32(&Role::Input("eps".into()), 0, &part("eps", model.config.latent)).expect("eps fits");
+        for (layer, latent) in model.latents().into_iter().enumerate() {
+            let eps = of_layer("eps", layer);
+            executor.write_f32(&Role::Input(eps.clone()), 0, &part(&eps, latent)).expect("eps fits");
+        }
         executor.run(id, &[step(at, batch, &optimizer)]).expect("the step runs");
         let terms = executor.read_f32(&Role::Metrics, 2 * at, 2).expect("the metrics are there");
         for (term, recorded) in terms.iter().zip([trace["rec"][at], trace["kl"][at]]) {
@@ -289,7 +349,7 @@ fn ten_steps_are_those_of_pytorch_on_the_cpu_engine() {
             let mut executor = Executor::Cpu(elbo::exec::cpu::Cpu::new(threads).expect("threads start"));
             follow(&mut executor, &of_likelihood(name, likelihood), Target::Cpu);
         }
-        for of in of_sequences().into_iter().chain([of_attention()]) {
+        for of in of_sequences().into_iter().chain([of_attention(), of_hierarchy()]) {
             let mut executor = Executor::Cpu(elbo::exec::cpu::Cpu::new(threads).expect("threads start"));
             follow(&mut executor, &of, Target::Cpu);
         }
@@ -300,7 +360,7 @@ fn ten_steps_are_those_of_pytorch_on_the_cpu_engine() {
 fn ten_steps_are_those_of_pytorch_on_every_adapter() {
     let images = [("bernoulli", Likelihood::Bernoulli), ("gaussian", Likelihood::Gaussian)];
     let images = images.map(|(name, likelihood)| of_likelihood(name, likelihood));
-    for recorded in images.into_iter().chain(of_sequences()).chain([of_attention()]) {
+    for recorded in images.into_iter().chain(of_sequences()).chain([of_attention(), of_hierarchy()]) {
         // A plan is right on every device, and fast on the one that it is made for.
         for target in [Target::Gpu, Target::Software, Target::Simd8] {
             // Each begins with moments of its own.

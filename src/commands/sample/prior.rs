@@ -29,7 +29,7 @@ pub fn run(args: &SampleArgs, report: &Report) -> Result<()> {
             return Err(Error::Usage(format!("{flag} is for autoencoders, and this is the prior of the codes of one")));
         }
     }
-    let temperature = args.temperature.unwrap_or(1.0);
+    let temperature = super::one_temperature(args)?.unwrap_or(1.0);
     let mut prior = open::prior(&args.run, Purpose::task(NEXT, BATCH), report)?;
     let mut decoder = open::of_prior(&prior, &args.run)?;
     let drawn = show::is_drawn(args.out.as_deref(), &decoder.record);
@@ -56,7 +56,7 @@ pub fn run(args: &SampleArgs, report: &Report) -> Result<()> {
         report.step(done, None, done as f64 / begun.elapsed().as_secs_f64());
     }
     report.clear();
-    let at = if args.temperature.is_some() { format!("-temperature-{temperature}") } else { String::new() };
+    let at = if args.temperature.is_empty() { String::new() } else { format!("-temperature-{temperature}") };
     let names: Vec<String> =
         shown.iter().map(|&class| scatter::name(class, prior.session.record.classes.as_deref())).collect();
     let of = if args.class.is_some() { format!("-class-{}", names.join("-")) } else { String::new() };

@@ -18,6 +18,7 @@ pub fn model(session: &mut Session, report: &Report) -> Result<()> {
     let plan = session.executor.plan(plans[0]);
     let further: u64 = plans[1..].iter().map(|&plan| session.executor.plan(plan).own_bytes()).sum();
     let (parameters, memory) = (plan.parameter_count(), plan.bytes() + further);
+    let between = plan.own_bytes() + further;
     let resident = 4 * (plan.words(&Role::Data) + plan.words(&Role::Window)) as u64;
     let (config, members) = (&session.config, session.member_count());
     let beta = config.objective.beta;
@@ -67,11 +68,12 @@ pub fn model(session: &mut Session, report: &Report) -> Result<()> {
     // Two moments, and an average where there is one.
     let kept = if config.optimizer.ema > 0.0 { 4 } else { 3 };
     report.note(&format!(
-        "         {} parameters, loss = {}; {} on the device ({} of it data), {} a checkpoint",
+        "         {} parameters, loss = {}; {} on the device ({} of it data, {} what lies between layers), {} a checkpoint",
         count(parameters as u64),
         objective::formula(config, &beta),
         bytes(memory),
         bytes(resident),
+        bytes(between),
         bytes(checkpoint::size_estimate(kept * parameters))
     ));
     Ok(())

@@ -6,10 +6,12 @@ use crate::config::{Activation, nearest};
 /// The largest kernel, stride and the most numbers or channels that a layer may have.
 const MOST: [usize; 2] = [64, 1 << 20];
 
-pub(super) const KINDS: [&str; 13] = [
+pub(super) const KINDS: [&str; 15] = [
     "dense",
     "conv",
     "conv-transpose",
+    "depthwise",
+    "squeeze-excite",
     "avg-pool",
     "upsample",
     "group-norm",
@@ -99,6 +101,17 @@ impl Layer {
                     return Err(format!("wants an output-padding below its stride, which is {stride}"));
                 }
                 Ok(Self::ConvTranspose { conv, output_padding })
+            }
+            "depthwise" => {
+                let kernel = number(rest, "the side of a kernel, such as `depthwise 5 padding 2`")?;
+                let [stride, padding] = options(rest, [("stride", Some(1)), ("padding", Some(0))])?;
+                check_extents(kernel, stride, padding)?;
+                Ok(Self::Depthwise { kernel, stride, padding })
+            }
+            "squeeze-excite" => {
+                let width = number(rest, "how many numbers are between, such as `squeeze-excite 8`")?;
+                let [] = options(rest, [])?;
+                Ok(Self::SqueezeExcite { width })
             }
             "avg-pool" => {
                 let kernel = number(rest, "the side of a window, such as `avg-pool 2`")?;
@@ -263,6 +276,9 @@ mod tests {
             ("dense out", Layer::Dense { to: Dense::Out }),
             ("conv 32 kernel 3", Layer::Conv(conv(Channels::Number(32), 3, 1, 0))),
             ("conv out padding 1 stride 2 kernel 4", Layer::Conv(conv(Channels::Out, 4, 2, 1))),
+            ("depthwise 5", Layer::Depthwise { kernel: 5, stride: 1, padding: 0 }),
+            ("depthwise 5 stride 2 padding 2", Layer::Depthwise { kernel: 5, stride: 2, padding: 2 }),
+            ("squeeze-excite 8", Layer::SqueezeExcite { width: 8 }),
             ("avg-pool 2", Layer::AvgPool { kernel: 2, stride: 2 }),
             ("avg-pool 3 stride 2", Layer::AvgPool { kernel: 3, stride: 2 }),
             ("upsample 2", Layer::Upsample { factor: 2 }),
@@ -296,7 +312,7 @@ mod tests {
             ("", "is empty"),
             ("rleu", "did you mean `relu`"),
             ("cnov 3 kernel 3", "did you mean `conv`"),
-            ("recurrent", "there are dense, conv, conv-transpose, avg-pool"),
+            ("recurrent", "there are dense, conv, conv-transpose, depthwise"),
             ("attention", "such as `attention 4`"),
             ("attention 0", "a number of heads"),
             ("attention 4 width 3", "knows no `width`; it takes nothing more"),
@@ -306,6 +322,10 @@ mod tests {
             ("pixel-norm 3", "takes nothing, not `3`: it is over the channels"),
             ("positions 49", "takes nothing, not `49`: there are as many"),
             ("groupnorm 8", "did you mean `group-norm`"),
+            ("depthwise", "such as `depthwise 5 padding 2`"),
+            ("depthwise 3 padding 3", "a padding below its kernel"),
+            ("squeeze-excite 0", "such as `squeeze-excite 8`"),
+            ("squeeze-excite 4 stride 2", "knows no `stride`"),
             ("avg-pool", "such as `avg-pool 2`"),
             ("avg-pool 65", "from 1 to 64"),
             ("avg-pool 2 padding 1", "it takes stride"),

@@ -52,6 +52,13 @@ impl<'a> Entry<'a> {
             Layer::ConvTranspose { conv, output_padding } => {
                 Self::Table(convolution("conv-transpose", conv, *output_padding))
             }
+            Layer::Depthwise { kernel, stride, padding } => {
+                let options = [("stride", *stride, 1), ("padding", *padding, 0)];
+                let options = options.into_iter().filter(|(_, value, usual)| value != usual);
+                let options = options.map(|(key, value, _)| (key, number(value)));
+                Self::Table([("depthwise", number(*kernel))].into_iter().chain(options).collect())
+            }
+            Layer::SqueezeExcite { width } => Self::Table(vec![("squeeze-excite", number(*width))]),
             Layer::AvgPool { kernel, stride } => {
                 let stride = (stride != kernel).then(|| ("stride", number(*stride)));
                 Self::Table([("avg-pool", number(*kernel))].into_iter().chain(stride).collect())

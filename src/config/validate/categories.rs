@@ -1,6 +1,6 @@
 //! What is allowed of latents that are categories, and beside them.
 
-use super::{check, check_plain, number};
+use super::{check, check_one_layer, check_plain, number};
 use crate::config::{Condition, Config, Posterior, Prior};
 use crate::error::Result;
 
@@ -35,7 +35,7 @@ pub(super) fn check_relaxed(config: &Config) -> Result<()> {
     let with = "with model.categories";
     check(model.codes == 0, "model.codes", &model.codes, &format!("0 {with}"))?;
     check(model.prior_codes == 0, "model.prior_codes", &model.prior_codes, &format!("0 {with}"))?;
-    check(model.above.is_empty(), "model.above", &format!("{:?}", model.above), &format!("[] {with}"))?;
+    check_one_layer(model, &format!("[] {with}"))?;
     let told = model.condition != Condition::Inferred;
     check(told, "model.condition", &model.condition.word(), &format!("none or label {with}"))?;
     let uniform = format!("standard {with}: all categories are as likely");

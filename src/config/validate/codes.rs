@@ -1,6 +1,6 @@
 //! What is allowed of a codebook, and beside one.
 
-use super::{check, check_plain, fraction, number};
+use super::{check, check_one_layer, check_plain, fraction, number};
 use crate::config::{Anneal, Binarise, Condition, Config, Likelihood, Monitor, ObjectiveConfig, Posterior, Prior};
 use crate::error::Result;
 
@@ -20,7 +20,7 @@ pub(super) fn check_codes(config: &Config) -> Result<()> {
     }
     let with = format!("with model.codes = {codes}");
     check(model.prior_codes == 0, "model.prior_codes", &model.prior_codes, &format!("0 {with}"))?;
-    check(model.above.is_empty(), "model.above", &format!("{:?}", model.above), &format!("[] {with}"))?;
+    check_one_layer(model, &format!("[] {with}"))?;
     check(model.condition == Condition::None, "model.condition", &model.condition.word(), &format!("none {with}"))?;
     let uniform = format!("standard {with}: all codes are as likely");
     check(model.prior == Prior::Standard, "model.prior", &model.prior.word(), &uniform)?;
@@ -43,7 +43,7 @@ pub(super) fn check_prior_of_codes(config: &Config) -> Result<()> {
     }
     let with = format!("with model.prior_codes = {codes}, a model of codes without latents");
     check(model.prior_width > 1, "model.prior_width", &model.prior_width, &format!("2 at least {with}"))?;
-    check(model.above.is_empty(), "model.above", &format!("{:?}", model.above), &format!("[] {with}"))?;
+    check_one_layer(model, &format!("[] {with}"))?;
     let told = model.condition != Condition::Inferred;
     check(told, "model.condition", &model.condition.word(), &format!("none or label {with}"))?;
     check(model.prior == Prior::Standard, "model.prior", &model.prior.word(), &format!("standard {with}"))?;

@@ -33,7 +33,8 @@ pub(super) fn check_discriminator(config: &Config) -> Result<()> {
     let with = &format!("with {key}");
     check(!objective.bound.is_weighted(), key, &weight, "0 where objective.bound is not elbo")?;
     check(objective.samples == 1, "objective.samples", &objective.samples, &format!("1 {with}"))?;
-    check(model.above.is_empty(), key, &weight, "0 with model.above")?;
+    let deep = model.is_deep();
+    check(deep.is_none(), key, &weight, &format!("0 with {}", deep.unwrap_or_default()))?;
     if of_pictures {
         let none = format!("[] {with}, whose discriminator is of examples: model.discriminator_layers says what it is");
         check(model.discriminator.is_empty(), "model.discriminator", &shown, &none)?;

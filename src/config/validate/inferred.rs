@@ -1,6 +1,6 @@
 //! What is allowed of a model that infers classes (M2), and beside it.
 
-use super::{MAX_EXAMPLES, check, check_plain, count, number, widths};
+use super::{MAX_EXAMPLES, check, check_one_layer, check_plain, count, number, widths};
 use crate::config::{Condition, Config, Posterior, Prior};
 use crate::error::Result;
 
@@ -17,7 +17,7 @@ pub(super) fn check_inferred(config: &Config) -> Result<()> {
         return Ok(());
     }
     let with = "with model.condition = inferred";
-    check(model.above.is_empty(), "model.above", &format!("{:?}", model.above), &format!("[] {with}"))?;
+    check_one_layer(model, &format!("[] {with}"))?;
     let normal = format!("standard {with}");
     check(model.prior == Prior::Standard, "model.prior", &model.prior.word(), &normal)?;
     let normal = format!("gaussian {with}");

@@ -1,6 +1,6 @@
 //! What is allowed of models of sequences.
 
-use super::{MAX_WIDTH, check, count, fraction};
+use super::{MAX_WIDTH, check, check_one_layer, count, fraction};
 use crate::config::{Cell, Condition, Config, Likelihood, Longer, Norm, Prior, Scale, Tokens};
 use crate::error::Result;
 
@@ -54,7 +54,7 @@ pub(super) fn check_sequence(config: &Config) -> Result<()> {
         check(layers.is_empty(), key, &format!("{} layers", layers.count()), &empty)?;
     }
     check(model.codes == 0, "model.codes", &model.codes, &format!("0 {with}"))?;
-    check(model.above.is_empty(), "model.above", &format!("{:?}", model.above), &format!("[] {with}"))?;
+    check_one_layer(model, &format!("[] {with}"))?;
     check(model.condition == Condition::None, "model.condition", &model.condition.word(), &format!("none {with}"))?;
     check(model.prior != Prior::Vamp, "model.prior", &"vamp", &format!("another {with}: no pseudo-input is a text"))?;
     check(model.norm == Norm::None, "model.norm", &"layer", &format!("none {with}"))?;

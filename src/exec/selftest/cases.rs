@@ -10,8 +10,8 @@ use crate::kernels::{
 };
 use crate::kernels::{
     activation, activation_grad, append, batch_mean, batched_product, bernoulli, bound, broadcast, chain, clip_factor,
-    combine, conv, conv_weight, dropout, gather, gather_codes, group_moments, group_norm, group_norm_grad,
-    group_norm_weight,
+    combine, conv, conv_weight, depthwise, depthwise_weight, dropout, gather, gather_codes, group_moments, group_norm,
+    group_norm_grad, group_norm_weight,
 };
 use crate::kernels::{
     gaussian, kl_means, log_mean_exp, log_prior, log_ratio, log_ratio_grad, logistic_mixture, logistic_mixture_mean,
@@ -314,7 +314,9 @@ fn shape(kernel: &Kernel, consts: &[u32], size: Size) -> Option<Shape> {
         "squared_norm" | "clip_factor" | "batch_mean" | "row_weights" => {
             Some(scalars_and_rows(kernel.name, consts, size))
         }
-        "conv" | "conv_weight" | "planes" | "pool" => Some(images(kernel.name, consts, size)),
+        "conv" | "conv_weight" | "depthwise" | "depthwise_weight" | "planes" | "pool" => {
+            Some(images(kernel.name, consts, size))
+        }
         "group_moments" | "group_norm" | "group_norm_grad" | "group_norm_weight" => Some(groups(kernel.name, size)),
         "sample" | "posterior_grad" | "log_prior" | "log_ratio" | "log_mean_exp" | "noise" | "log_ratio_grad"
         | "bound" | "kl_means" | "shaped_kl" => Some(latent(kernel.name, consts, size)),
@@ -506,7 +508,7 @@ fn scalars_and_rows(name: &str, consts: &[u32], size: Size) -> Shape {
             Shape::new(&p, (depth, 1), squared_norm::grid(&p), [whole(count), part(depth)])
         }
         "clip_factor" => {
-            let skip = (rows % 2) as u32;
+            let skip = [0.0, clip_factor::NO_NUMBER, 1.0][rows % 3];
             let p = clip_factor::Params { partials: rows as u32, clip: 0.75, skip, columns: 3, index: 1 };
             let metrics = used(consts[0] == 1, whole(9));
             Shape::new(&p, (1, 1), clip_factor::grid(&p), [(rows, false, Fill::Unit), whole(1), metrics])
@@ -655,7 +657,7 @@ fn images(name: &str, consts: &[u32], Size { rows, width, depth }: Size) -> Shap
     let coarse = [side(fine[0]), side(fine[1])];
     let rows = rows.min(if many { rows } else { 70 });
     let [fine_words, coarse_words] = [fine, coarse].map(|[height, width]| rows * height * width);
-    let up = consts[0] == 1;
+    let up = consts.first() == Some(&1);
     let (source, made) = if up { (coarse_words, fine_words) } else { (fine_words, coarse_words) };
     let taps = kernel * kernel;
     let [[fine_height, fine_width], [coarse_height, coarse_width]] = [fine, coarse].map(|side| side.map(|n| n as u32));
@@ -684,6 +686,26 @@ fn images(name: &str, consts: &[u32], Size { rows, width, depth }: Size) -> Shap
             let outer = splits * (taps * inputs + 1);
             let bindings = [whole(source * inputs), whole(made * outputs), part(outer * outputs)];
             Shape::new(&p, (outer, 1), conv_weight::grid(&p, consts), bindings)
+        }
+        "depthwise" => {
+            let (rows, channels) = (rows as u32, inputs as u32);
+            #[rustfmt::skip]
+            let p = depthwise::Params {
+                rows, channels, fine_height, fine_width, coarse_height, coarse_width, kernel, stride, padding,
+            };
+            let bindings = [part(source * inputs), whole((taps + 1) * inputs), part(made * inputs)];
+            Shape::new(&p, (rows as usize, 1), depthwise::grid(&p, consts), bindings)
+        }
+        "depthwise_weight" => {
+            let (rows, channels, splits) = (rows as u32, inputs as u32, if many { 64 } else { 1 + depth % 3 });
+            #[rustfmt::skip]
+            let p = depthwise_weight::Params {
+                rows, channels, fine_height, fine_width, coarse_height, coarse_width, kernel, stride, padding,
+                splits: splits as u32,
+            };
+            let outer = splits * (taps + 1);
+            let bindings = [whole(fine_words * inputs), whole(coarse_words * inputs), part(outer * inputs)];
+            Shape::new(&p, (outer, 1), depthwise_weight::grid(&p), bindings)
         }
         "pool" => {
             let (rows, channels) = (rows as u32, inputs as u32);

@@ -72,6 +72,11 @@ impl Body {
                     body.line(&format!("{x} = {} + {x}", kept(begun)));
                     begun -= 1;
                 }
+                Step::Squeeze(_) => {
+                    body.turn(x, &mut layout, Some(true));
+                    body.line(&format!("squeezed, {x} = {x}, {x}.mean((2, 3))"));
+                }
+                Step::Excite(_) => body.line(&format!("{x} = squeezed * {x}[..., None, None]")),
                 // Images lie there as data do, and whoever runs these lines does not train.
                 Step::NchwNhwc { .. } | Step::Dropout(_) => {}
             }
@@ -119,7 +124,9 @@ enum Layout {
 fn wants_image(kind: MapKind) -> Option<bool> {
     match kind {
         MapKind::Dense { .. } => Some(false),
-        MapKind::Conv(_) | MapKind::Pixels(_) | MapKind::PixelNorm(_) | MapKind::Positions => Some(true),
+        MapKind::Conv(_) | MapKind::Depthwise(_) | MapKind::Pixels(_) | MapKind::PixelNorm(_) | MapKind::Positions => {
+            Some(true)
+        }
         MapKind::Norm { pixels, .. } => (pixels > 1).then_some(true),
     }
 }
@@ -142,6 +149,10 @@ fn call(map: &Map, x: &str) -> String {
             };
             let function = if up { "conv_transpose2d" } else { "conv2d" };
             format!("F.{function}({x}, *parameters(\"NAME\"), stride={stride}, padding={padding}{more})")
+        }
+        MapKind::Depthwise(ConvGeometry { stride, padding, .. }) => {
+            let groups = map.outputs;
+            format!("F.conv2d({x}, *parameters(\"NAME\"), stride={stride}, padding={padding}, groups={groups})")
         }
         // With one group it is layer normalisation.
         MapKind::Norm { groups, .. } => format!("F.group_norm({x}, {groups}, *parameters(\"NAME\"))"),

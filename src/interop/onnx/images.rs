@@ -55,11 +55,11 @@ impl File<'_> {
         image
     }
 
-    /// A convolution or a transposed one; what is wanted as an output lies as in the house.
+    /// A convolution or a transposed one, where `alone` of each channel by itself; what is wanted as an output lies as in the house.
     pub(super) fn conv(
         &mut self,
         [x, w]: [Id; 2],
-        window: ConvGeometry,
+        (window, alone): (ConvGeometry, bool),
         name: String,
         is_output: bool,
     ) -> Result<Stored> {
@@ -75,6 +75,9 @@ impl File<'_> {
             proto::list("pads", &[padding; 4]),
             proto::list("strides", &[stride; 2]),
         ];
+        if alone {
+            attributes.push(proto::attribute("group", channels as u64));
+        }
         if up {
             attributes.push(proto::list("output_padding", &window.more()));
         }

@@ -20,6 +20,9 @@ pub struct Images {
     pub padding: usize,
 }
 
+/// Of each place along a side of an image what it sees: the place of the tap, and that of the other image.
+pub type Seen = Vec<Vec<(usize, usize)>>;
+
 impl Images {
     /// From the fields of a kernel's `Params`: height and width of both; kernel, stride and padding.
     pub fn new(fine: [u32; 2], coarse: [u32; 2], extents: [u32; 3]) -> Self {
@@ -64,6 +67,39 @@ impl Images {
             .map(|(place, tap)| (place + self.padding).checked_sub(tap).filter(|at| at.is_multiple_of(self.stride)));
         let (y, x) = (y? / self.stride, x? / self.stride);
         (y < self.coarse[0] && x < self.coarse[1]).then_some(y * self.coarse[1] + x)
+    }
+
+    /// Of each line of the image that is made the lines of the other one that it sees, with the line of the tap: of the coarse image,
+    /// or `back` of the fine one those that see it. Pixels are seen by their line and by their column, each through a line and a column
+    /// of taps.
+    pub fn lines_seen(&self, back: bool) -> Seen {
+        self.seen_along(0, back)
+    }
+
+    /// The same of columns.
+    pub fn columns_seen(&self, back: bool) -> Seen {
+        self.seen_along(1, back)
+    }
+
+    fn seen_along(&self, side: usize, back: bool) -> Seen {
+        let down = |at: usize, tap: usize| {
+            let seen = (at * self.stride + tap).checked_sub(self.padding).filter(|&seen| seen < self.fine[side]);
+            seen.map(|seen| (tap, seen))
+        };
+        let up = |at: usize, tap: usize| {
+            let apart = (at + self.padding).checked_sub(tap).filter(|apart| apart.is_multiple_of(self.stride))?;
+            Some((tap, apart / self.stride)).filter(|&(_, seen)| seen < self.coarse[side])
+        };
+        let made = if back { self.fine[side] } else { self.coarse[side] };
+        let of = |at: usize| {
+            let taps = 0..self.kernel;
+            if back {
+                taps.filter_map(|tap| up(at, tap)).collect()
+            } else {
+                taps.filter_map(|tap| down(at, tap)).collect()
+            }
+        };
+        (0..made).map(of).collect()
     }
 
     /// Writes what the coarse `pixels`, counted over all images, see of the fine ones: a row of `columns.len()` numbers
@@ -153,7 +189,19 @@ mod tests {
                     pairs.sort_unstable();
                     pairs
                 };
+                let find = |seen: &Seen, at: usize, tap: usize| {
+                    seen[at].iter().find(|(through, _)| *through == tap).map(|&(_, seen)| seen)
+                };
+                let sides = |back: bool, [made, source]: [usize; 2], at: usize| {
+                    let line = find(&images.lines_seen(back), at / made, tap / images.kernel)?;
+                    Some(line * source + find(&images.columns_seen(back), at % made, tap % images.kernel)?)
+                };
+                let wide = [images.coarse[1], images.fine[1]];
+                let by_sides = |q: usize| Some((q, sides(false, wide, q)?));
+                let back_by_sides = |f: usize| Some((sides(true, [wide[1], wide[0]], f)?, f));
                 let seen = pairs(&|q| Some((q, images.seen(q, tap)?)), images.coarse_pixels());
+                assert_eq!(seen, pairs(&by_sides, images.coarse_pixels()), "{images:?}, tap {tap}");
+                assert_eq!(seen, pairs(&back_by_sides, images.fine_pixels()), "{images:?}, tap {tap}");
                 let seen_by = pairs(&|f| Some((images.seen_by(f, tap)?, f)), images.fine_pixels());
                 assert_eq!(seen, seen_by, "{images:?}, tap {tap}");
             }

@@ -2,7 +2,7 @@
 //!
 //! As `torch.nn.utils.clip_grad_norm_` does it (Pascanu, Mikolov, Bengio, "On the difficulty of training recurrent
 //! neural networks", ICML 2013). ‖g‖² comes in the parts that [`crate::kernels::squared_norm`] made, of one tensor or of many. From
-//! 10³⁵ on it counts as no number: then the factor is 0 where such updates are left out, and elsewhere that of 10³⁵, so that
+//! 10³⁵ on it counts as no number: then, and where ‖g‖ is `skip` or more, the factor is 0 where such updates are left out, and elsewhere that of 10³⁵, so that
 //! what is no number stays none and is noticed. With `REPORT` ‖g‖ goes to a column of the step's row of the metrics too.
 
 use crate::kernels::{Call, Kernel, f32s, f32s_mut, read_u32, read_write, write};
@@ -14,8 +14,8 @@ crate::kernels::params! {
         pub partials: u32,
         /// The largest norm allowed.
         pub clip: f32,
-        /// 1 where an update whose gradient is no number is left out.
-        pub skip: u32,
+        /// The norm from which on an update is left out; 0 where none is.
+        pub skip: f32,
         /// Columns of the metrics.
         pub columns: u32,
         /// The column of the norm.
@@ -25,6 +25,9 @@ crate::kernels::params! {
 
 /// A squared norm from here on counts as no number.
 const MOST: f64 = 1e35;
+
+/// The limit from which on updates are left out where only gradients that are no numbers are.
+pub const NO_NUMBER: f32 = 3.1e17;
 
 /// Whether a norm that was reported is that of a gradient of numbers.
 pub fn is_number(norm: f64) -> bool {
@@ -64,7 +67,8 @@ fn cpu(call: Call) {
     let finite = parts.iter().all(|x| x.is_finite());
     let squares = if finite { parts.iter().map(|&x| f64::from(x)).sum::<f64>().min(MOST) } else { MOST };
     let factor = (f64::from(p.clip) / (squares.sqrt() + 1e-6)).min(1.0);
-    f32s_mut(writes[0])[0] = if p.skip == 1 && squares >= MOST { 0.0 } else { factor as f32 };
+    f32s_mut(writes[0])[0] =
+        if p.skip > 0.0 && (squares >= MOST || squares.sqrt() >= f64::from(p.skip)) { 0.0 } else { factor as f32 };
     if consts[0] == 1 {
         f32s_mut(writes[1])[(step.slot * p.columns + p.index) as usize] = squares.sqrt() as f32;
     }
@@ -79,7 +83,7 @@ mod tests {
     #[test]
     fn only_gradients_longer_than_the_limit_are_scaled() {
         for (clip, expected) in [(10.0, 1.0), (2.5, 0.5), (0.05, 0.01)] {
-            let params = Params { partials: 2, clip, skip: 0, columns: 3, index: 1 };
+            let params = Params { partials: 2, clip, skip: 0.0, columns: 3, index: 1 };
             let (step, mut out, mut metrics) =
                 (StepScalars { slot: 1, ..StepScalars::zeroed() }, [f32::NAN], [-1.0; 6]);
             cpu(testing::call(0..1, &params, &[1], &step, &[&[9.0, 16.0, 99.0]], vec![&mut out, &mut metrics]));
@@ -92,9 +96,19 @@ mod tests {
     }
 
     #[test]
+    fn a_gradient_as_long_as_the_limit_is_left_out() {
+        for (skip, expected) in [(5.0, 0.0), (5.1, 1.0), (0.0, 1.0), (NO_NUMBER, 1.0)] {
+            let params = Params { partials: 2, clip: 10.0, skip, columns: 1, index: 0 };
+            let (step, mut out, mut norm) = (StepScalars::zeroed(), [f32::NAN], [f32::NAN]);
+            cpu(testing::call(0..1, &params, &[1], &step, &[&[9.0, 16.0]], vec![&mut out, &mut norm]));
+            assert_eq!((out[0], norm[0]), (expected, 5.0), "from {skip} on");
+        }
+    }
+
+    #[test]
     fn a_gradient_that_is_no_number_is_left_out_only_where_that_is_wanted() {
         for parts in [[f32::NAN, 1.0], [1.0, f32::INFINITY], [f32::MAX, f32::MAX]] {
-            for (skip, left_out) in [(1, true), (0, false)] {
+            for (skip, left_out) in [(NO_NUMBER, true), (100.0, true), (0.0, false)] {
                 let params = Params { partials: 2, clip: 1.0, skip, columns: 1, index: 0 };
                 let (step, mut out, mut norm) = (StepScalars::zeroed(), [f32::NAN], [f32::NAN]);
                 cpu(testing::call(0..1, &params, &[1], &step, &[&parts], vec![&mut out, &mut norm]));

@@ -1,7 +1,9 @@
 //! From layers as a recipe has them to the steps of a network: what each is given follows from those before it.
 
 use super::{Image, Map, MapKind, Step};
-use crate::config::{Activation, Block, BlockKind, Channels, Conv, Dense, Hierarchy, Layer, ModelConfig, Norm};
+use crate::config::{
+    Activation, Block, BlockKind, Channels, Conv, Dense, Hierarchy, Layer, ModelConfig, Norm, Resolution, Sides,
+};
 use crate::error::{Error, Result};
 use crate::graph::ConvGeometry;
 use crate::model::posterior;
@@ -172,7 +174,7 @@ pub fn between(config: &ModelConfig, below: usize) -> Result<Vec<[Vec<Step>; 2]>
         let backwards: Vec<usize> = above.hidden.iter().rev().copied().collect();
         let inputs = match config.hierarchy {
             Hierarchy::Stacked => latent,
-            Hierarchy::Ladder => hidden,
+            Hierarchy::Ladder | Hierarchy::Residual => hidden,
         };
         let network = |name: &str, inputs: usize, widths: &[usize], latent: usize| {
             perceptron(config, &format!("{name}{level}"), inputs, widths, 2 * latent)
@@ -202,6 +204,127 @@ fn perceptron(config: &ModelConfig, name: &str, inputs: usize, widths: &[usize],
     }
     network.dense(outputs, None);
     network.finish()
+}
+
+/// The networks of a residual hierarchy of groups of latents: see [`crate::model::topdown`].
+#[derive(Debug, Clone)]
+pub struct TopDown {
+    /// The groups, from the data up.
+    pub groups: Vec<GroupSteps>,
+    /// From the image that the lowest group leaves to what the likelihood wants.
+    pub output: Vec<Step>,
+}
+
+/// The networks of a group of latents, whose images have P pixels of C channels and of z latent dimensions.
+#[derive(Debug, Clone)]
+pub struct GroupSteps {
+    /// P.
+    pub pixels: usize,
+    /// z.
+    pub latent: usize,
+    /// From what the encoder has of the group below, or from the data, [P·C].
+    pub encoder: Vec<Step>,
+    /// From what is known by the groups above, and beside it what the encoder says, [P·2C], of the highest group the latter alone,
+    /// to mean and log-variance of each pixel, [P·2z].
+    pub posterior: Vec<Step>,
+    /// From what is known by the groups above, [P·C], to mean and log-variance, [P·2z]; the highest group has none.
+    pub prior: Option<Vec<Step>>,
+    /// From latents, [P·z], to what they add to what is known, [P·C].
+    pub latents: Vec<Step>,
+    /// From what is known with them to what the group below is given.
+    pub decoder: Vec<Step>,
+}
+
+/// The networks of a residual hierarchy for examples of this shape, of which the likelihood wants `outputs` numbers.
+///
+/// # Errors
+/// As those of [`encoder`].
+pub fn top_down(config: &ModelConfig, data: [usize; 3], outputs: usize) -> Result<TopDown> {
+    let (mut groups, mut at, mut channels) = (Vec::new(), Between::Data(data), None);
+    let levels = resolutions(config, data)?;
+    for (level, &([height, width], Resolution { groups: count, latent, cells, .. })) in levels.iter().enumerate() {
+        let place = format!("model.resolutions[{level}]");
+        for group in 0..count {
+            let number = if groups.is_empty() { String::new() } else { (groups.len() + 1).to_string() };
+            let (encoder_name, decoder_name) = (format!("encoder{number}"), format!("decoder{number}"));
+            let mut encoder = Network::new(&encoder_name, data, at);
+            if groups.is_empty() {
+                let given = "what the encoder is given";
+                encoder.layers("model.encoder_layers", &config.encoder_layers, given, 0)?;
+                encoder.settle();
+            } else if group == 0 {
+                encoder.shrink([height, width], &place)?;
+            }
+            let wide = match encoder.at {
+                Between::Image([high, wide, channels]) if [high, wide] == [height, width] => channels,
+                other => {
+                    return Err(Error::Usage(format!(
+                        "{place} wants images of {height}x{width}, and model.encoder_layers end with {other}"
+                    )));
+                }
+            };
+            let channels = *channels.get_or_insert(wide);
+            let image = Between::Image([height, width, channels]);
+            encoder.cells("model.encoder_cell", &config.encoder_cell, cells)?;
+            at = encoder.at;
+            let highest = level + 1 == levels.len() && group + 1 == count;
+            let head = |name: String, channels: usize, kernel: usize| {
+                let mut network = Network::new(&name, data, Between::Image([height, width, channels]));
+                network.steps.push(Step::Activation(Activation::Silu));
+                network.same(2 * latent, kernel)?;
+                Ok::<_, Error>(network.finish())
+            };
+            let both = if highest { channels } else { 2 * channels };
+            let posterior = head(format!("{encoder_name}.posterior"), both, 3)?;
+            let prior = if highest { None } else { Some(head(format!("{decoder_name}.prior"), channels, 1)?) };
+            let latents_name = format!("{decoder_name}.latents");
+            let mut latents = Network::new(&latents_name, data, Between::Image([height, width, latent]));
+            latents.same(channels, 1)?;
+            if highest {
+                let map = latents.map(height * width, channels, MapKind::Positions);
+                latents.steps.push(Step::Map(map));
+            }
+            let cells_name = format!("{decoder_name}.cells");
+            let mut decoder = Network::new(&cells_name, data, image);
+            decoder.cells("model.decoder_cell", &config.decoder_cell, cells)?;
+            if let (0, Some(&(below, _))) = (group, level.checked_sub(1).and_then(|below| levels.get(below))) {
+                decoder.grow(below, &place)?;
+                decoder.cells("model.decoder_cell", &config.decoder_cell, 1)?;
+            }
+            groups.push(GroupSteps {
+                pixels: height * width,
+                latent,
+                encoder: encoder.steps,
+                posterior,
+                prior,
+                latents: latents.steps,
+                decoder: decoder.steps,
+            });
+        }
+    }
+    let ([height, width], _) = levels[0];
+    let given = Between::Image([height, width, channels.unwrap_or(1)]);
+    let mut output = Network::new("decoder", data, given);
+    output.layers("model.decoder_layers", &config.decoder_layers, "what the decoder is given", outputs)?;
+    if !output.has_out {
+        output.dense(outputs, None);
+    }
+    Ok(TopDown { groups, output: output.finish() })
+}
+
+/// Height and width of the images of each resolution.
+fn resolutions(config: &ModelConfig, [_, high, wide]: [usize; 3]) -> Result<Vec<([usize; 2], Resolution)>> {
+    let sides = |(at, resolution): (usize, Resolution)| match resolution.sides {
+        Sides::Given(sides) => Ok((sides, resolution)),
+        Sides::Part(of) if high.is_multiple_of(of) && wide.is_multiple_of(of) => {
+            Ok(([high / of, wide / of], resolution))
+        }
+        Sides::Part(of) => Err(Error::Usage(format!(
+            "model.resolutions[{at}] wants data whose sides are multiples of {of}, and they have {high}x{wide}: `data.resize` \
+             changes those of pictures, and sides such as 14x14 stand for themselves"
+        ))),
+    };
+    config.resolved()?.into_iter().enumerate().map(sides).collect()
 }
 
 /// A network under construction.
@@ -239,6 +362,59 @@ impl<'a> Network<'a> {
         let map = self.map(self.at.count(), outputs, MapKind::Dense { from, to });
         self.steps.push(Step::Map(map));
         self.at = to.map_or(Between::Numbers(outputs), Between::Image);
+    }
+
+    /// A convolution that keeps the sides of the image.
+    fn same(&mut self, channels: usize, kernel: usize) -> Result<()> {
+        let conv = Conv { channels: Channels::Number(channels), kernel, stride: 1, padding: kernel / 2 };
+        self.convolve(conv)
+    }
+
+    fn convolve(&mut self, conv: Conv) -> Result<()> {
+        let made =
+            self.conv(conv, None, 0, "the image").map_err(|why| Error::Usage(format!("{}: {why}", self.name)))?;
+        self.conv_step(made, conv.channels);
+        Ok(())
+    }
+
+    /// How often the sides of one image go into those of another.
+    fn factor(fine: [usize; 2], coarse: [usize; 2], place: &str) -> Result<usize> {
+        let [high, wide] = [0, 1].map(|side| (fine[side] / coarse[side], fine[side] % coarse[side]));
+        match (high, wide) {
+            ((by, 0), (other, 0)) if by == other && by > 1 => Ok(by),
+            _ => Err(Error::Usage(format!(
+                "{place} has {}x{} pixels and the resolution below it {}x{}: both sides are to be divided by the same whole number",
+                coarse[0], coarse[1], fine[0], fine[1]
+            ))),
+        }
+    }
+
+    /// To an image of these sides, each of whose pixels sees those of the finer one that it takes the place of.
+    fn shrink(&mut self, to: [usize; 2], place: &str) -> Result<()> {
+        let Between::Image([height, width, channels]) = self.at else { return Ok(()) };
+        let by = Self::factor([height, width], to, place)?;
+        self.convolve(Conv { channels: Channels::Number(channels), kernel: by, stride: by, padding: 0 })
+    }
+
+    /// To an image of these sides, in which every pixel is repeated.
+    fn grow(&mut self, to: [usize; 2], place: &str) -> Result<()> {
+        let Between::Image([height, width, _]) = self.at else { return Ok(()) };
+        let by = Self::factor(to, [height, width], place)?;
+        let window = ConvGeometry::up([height, width], by, by, 0, 0);
+        let window = window.ok_or_else(|| Error::Bug("an image that is repeated has no pixels".into()))?;
+        self.pool(window).map_err(|why| Error::Usage(format!("{place} {why}")))
+    }
+
+    /// Residual cells: what the layers make of an image is added to it.
+    fn cells(&mut self, key: &str, layers: &[Layer], count: usize) -> Result<()> {
+        let block = Block { name: None, repeat: 1, kind: BlockKind::Residual(None), layers: layers.to_vec() };
+        for _ in 0..count {
+            let wrong = |why: String| Error::Usage(format!("{key} {why}"));
+            let kept = self.begin(None, "the image").map_err(wrong)?;
+            self.layers(key, layers, "what the cell is given", 0)?;
+            self.end(kept, &block).map_err(wrong)?;
+        }
+        Ok(())
     }
 
     /// The last map is the network's head.
@@ -330,6 +506,18 @@ impl<'a> Network<'a> {
                 let window = ConvGeometry::up([height, width], factor, factor, 0, 0);
                 self.pool(window.ok_or_else(|| format!("leaves nothing of {}, which is {before}", self.at))?)?;
             }
+            Layer::Depthwise { kernel, stride, padding } => {
+                let [height, width, channels] = self.image(before)?;
+                let (at, window) = (self.at, ConvGeometry::down([height, width], kernel, stride, padding));
+                let window = window.ok_or_else(|| {
+                    format!("has a kernel of {kernel}x{kernel} that does not fit into {at}, which is {before}")
+                })?;
+                let image = bearable(window.made(), channels)?;
+                let map = self.map(1, channels, MapKind::Depthwise(window));
+                self.steps.push(Step::Map(map));
+                self.at = Between::Image(image);
+            }
+            Layer::SqueezeExcite { width } => self.squeeze_excite(width, before)?,
             Layer::GroupNorm { groups } => self.norm(groups, before)?,
             Layer::LayerNorm => self.norm(1, before)?,
             Layer::PixelNorm => self.pixel_norm(before)?,
@@ -511,6 +699,20 @@ impl<'a> Network<'a> {
         self.steps.push(Step::Attention { heads, pixels });
         self.at = at;
         self.of_pixels(channels, before)
+    }
+
+    /// x times sigmoid(map(relu(map(means of its channels)))).
+    fn squeeze_excite(&mut self, width: usize, before: &str) -> Checked<()> {
+        let [high, wide, channels] = self.image(before)?;
+        // Of the one pixel that is left; no dense layer, which classes might join.
+        let (kind, pixels) = (MapKind::Pixels(1), high * wide);
+        self.steps.push(Step::Squeeze(pixels));
+        for (inputs, outputs, then) in [(channels, width, Activation::Relu), (width, channels, Activation::Sigmoid)] {
+            let map = self.map(inputs, outputs, kind);
+            self.steps.extend([Step::Map(map), Step::Activation(then)]);
+        }
+        self.steps.push(Step::Excite(pixels));
+        Ok(())
     }
 
     /// x + attention(norm(x)), and of that y + map(GELU(map(norm(y)))).

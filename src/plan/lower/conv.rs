@@ -5,7 +5,9 @@ use crate::config::Activation;
 use crate::graph::Id;
 use crate::graph::conv_geometry::{ConvGeometry, pixels};
 use crate::kernels::matmul::{ACTIVATE, DERIVE, PLAIN};
-use crate::kernels::{MAX_LOOP_ITERATIONS, conv, conv_weight, math, planes, pool, sum_columns};
+use crate::kernels::{
+    MAX_LOOP_ITERATIONS, conv, conv_weight, depthwise, depthwise_weight, math, planes, pool, sum_columns,
+};
 use crate::plan::View;
 
 /// Workgroups that keep a large device busy.
@@ -120,6 +122,54 @@ impl Lowering<'_> {
         let what = "d W and d b of a convolution";
         let dispatch = Dispatch { kernel: &conv_weight::KERNEL, consts: &consts, outer, unit: 1, grid, what };
         self.push(&dispatch, &p, views);
+        self.sum_of_parts(made, splits, out);
+    }
+
+    /// A convolution of each channel by itself, or `back` from its gradient to that of what it reads.
+    pub(super) fn depthwise(&mut self, x: Id, w: Id, window: ConvGeometry, out: Id, back: bool) {
+        let (rows, channels) = (self.shape(x).rows(), self.shape(w).columns());
+        let [fine_height, fine_width, coarse_height, coarse_width, kernel, stride, padding] = extents(window);
+        let (name, unit) = (self.parameter_name(w), self.unit(rows));
+        let what = format!("{name}: {}", if back { "d input of each channel" } else { "conv of each channel + b" });
+        let views = vec![self.split(x), self.place(w), self.split(out)];
+        let consts = [u32::from(back)];
+        #[rustfmt::skip]
+        let p = depthwise::Params {
+            rows: rows as u32, channels: channels as u32, fine_height, fine_width, coarse_height, coarse_width, kernel, stride,
+            padding,
+        };
+        let grid = depthwise::grid(&p, &consts);
+        let dispatch = Dispatch { kernel: &depthwise::KERNEL, consts: &consts, outer: rows, unit, grid, what: &what };
+        self.push(&dispatch, &p, views);
+    }
+
+    pub(super) fn depthwise_grad_weight(&mut self, x: Id, dy: Id, window: ConvGeometry, out: Id) {
+        let (rows, shape) = (self.shape(x).rows(), self.shape(out));
+        let [fine_height, fine_width, coarse_height, coarse_width, kernel, stride, padding] = extents(window);
+        #[rustfmt::skip]
+        let mut p = depthwise_weight::Params {
+            rows: rows as u32, channels: shape.columns() as u32, fine_height, fine_width, coarse_height, coarse_width, kernel,
+            stride, padding, splits: 1,
+        };
+        if self.target != Target::Cpu {
+            let all = rows * pixels(window.coarse);
+            // Threads of a workgroup for each number of a part.
+            let wanted = MANY.div_ceil(p.numbers().div_ceil(64)).min(all / FEWEST_PIXELS).max(1);
+            p.splits = wanted.max(all.div_ceil(MAX_PIXELS)) as u32;
+        }
+        let splits = p.splits as usize;
+        let made = if splits > 1 { self.scratch(splits * shape.count()) } else { self.place(out) };
+        let views = vec![self.place(x), self.place(dy), View { split: true, ..made }];
+        let (outer, grid) = (splits * shape.rows(), depthwise_weight::grid(&p));
+        let what = "d W and d b of a convolution of each channel";
+        let dispatch = Dispatch { kernel: &depthwise_weight::KERNEL, consts: &[], outer, unit: 1, grid, what };
+        self.push(&dispatch, &p, views);
+        self.sum_of_parts(made, splits, out);
+    }
+
+    /// The gradient of parameters that came in parts.
+    fn sum_of_parts(&mut self, made: View, splits: usize, out: Id) {
+        let shape = self.shape(out);
         if splits > 1 {
             let p = sum_columns::Params { rows: splits as u32, width: shape.count() as u32 };
             let (outer, grid) = (shape.count(), sum_columns::grid(&p));

@@ -153,6 +153,14 @@ pub fn cases() -> Vec<Case> {
             vec![c.add(Activation { x: y, kind: config::Activation::Sigmoid })]
         });
     }
+    // With pixels that no tap reaches, and images smaller than the kernel reaches beyond.
+    for window in [ConvGeometry::down([4, 3], 3, 2, 1), ConvGeometry::down([2, 3], 5, 1, 2)].into_iter().flatten() {
+        case(&format!("a convolution of each channel, {window:?}"), &|c| {
+            let pixels = window.source().iter().product::<usize>();
+            let (x, w) = (c.variable(&[ROWS, 2 * pixels]), c.variable(&[window.taps() + 1, 2]));
+            vec![c.add(Depthwise { x, w, window })]
+        });
+    }
     case("two convolutions after each other", &|c| {
         let [first, second] =
             [ConvGeometry::down([4, 4], 2, 2, 0), ConvGeometry::up([2, 2], 3, 1, 1, 0)].map(Option::unwrap);
