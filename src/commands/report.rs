@@ -9,7 +9,7 @@ use super::score::{strange_rows, strangest};
 use super::{files, open, show};
 use crate::checkpoint::{self, Checkpoint, DataRecord};
 use crate::cli::ReportArgs;
-use crate::config::{self, Prior};
+use crate::config::{self, Likelihood, Prior};
 use crate::data::Dataset;
 use crate::data::table::{Column, ColumnKind};
 use crate::durable;
@@ -79,7 +79,11 @@ pub fn run(args: &ReportArgs, report: &Report) -> Result<()> {
         sections.push(reconstructions(session, &part, name, seed)?);
     }
     if session.model.need(&[Need::Numbers], "a map").is_ok() {
-        if session.record.table().is_some() && !session.model.infers_classes() {
+        // What is drawn has to be alike in all rows: no total of an example stands for others.
+        let alike = [Need::Decoder, Need::NoLibrary, Need::DirectDraws];
+        let counted = session.config.model.likelihood == Likelihood::Multinomial;
+        let draws = session.model.need(&alike, "draws").is_ok() && !session.model.infers_classes() && !counted;
+        if session.record.table().is_some() && draws {
             sections.push(columns_of(session, seed)?);
         }
         let examples = spread(&part, POINTS);

@@ -165,7 +165,7 @@ fn begin(args: &TrainArgs, (ranks, report): (&Ranks, &Report)) -> Result<()> {
         if let Some(encoded) = encoded.as_ref().filter(|_| ranks.is_first()) {
             encoded.write(&folder)?;
         }
-        super::tune(&mut session, args.tune.unwrap_or_default(), report)?;
+        tune(&mut session, args, report)?;
         session.plan(Purpose::Train)?;
         session.initialise()?;
         summary::model(&mut session, report)?;
@@ -415,6 +415,19 @@ fn prepare(
         session.labelled()?;
     }
     Ok(session)
+}
+
+/// Chooses how products are tiled, the first of several ranks for all of them: others would round differently.
+fn tune(session: &mut Session, args: &TrainArgs, report: &Report) -> Result<()> {
+    let ranks = session.ranks().clone();
+    let tuned = if ranks.is_first() { super::tune(session, args.tune.unwrap_or_default(), report) } else { Ok(()) };
+    if !ranks.are_several() {
+        return tuned;
+    }
+    let bug = |error: serde_json::Error| Error::Bug(error.to_string());
+    let told = tuned.and_then(|()| serde_json::to_string(&session.tuning).map_err(bug));
+    session.tuning = serde_json::from_str(&ranks.outcome_of_first(told)?).map_err(bug)?;
+    Ok(())
 }
 
 /// Shows where the time of a training step goes. The session is as it was afterwards.

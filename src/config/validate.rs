@@ -144,6 +144,8 @@ pub fn check_ranks(config: &Config, ranks: usize) -> Result<()> {
     check(train.batch >= parts, "train.batch", &train.batch, &enough)?;
     let alone = "0 where several ranks train: it exchanges latents among the examples of a whole batch";
     check(objective.factor == 0.0, "objective.factor", &objective.factor, alone)?;
+    let alone = "false where several ranks train: rates are balanced over a whole batch";
+    check(!objective.balance, "objective.balance", &objective.balance, alone)?;
     let mut divided = config.clone();
     divided.train.accumulate = train.batch;
     validate(&divided).map_err(|error| {

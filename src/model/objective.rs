@@ -7,7 +7,7 @@ use super::terms::{self, Latents};
 use super::weights::{self, DISTORTION, RATE, Weights};
 use super::{Model, family, gan, likelihood};
 use crate::config::{Bound, Config, ObjectiveConfig};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::group::{DECODER, ENCODER};
 use crate::graph::op::KlPenalty;
 use crate::graph::{Graph, Id, Op};
@@ -46,6 +46,9 @@ impl Model {
         graph.term("distortion", distortion, weights.slot(DISTORTION)?);
         let latent = self.config.latent;
         let several = !pass.priors.is_empty();
+        if objective.free_bits > 0.0 {
+            self.check_free_group(objective.free_group, several)?;
+        }
         let shape = match (objective.free_bits > 0.0, objective.capacity > 0.0) {
             (true, _) if several => {
                 graph.report("rate", rate);
@@ -74,6 +77,18 @@ impl Model {
         let penalty = graph.add(Op::ShapedKl { stats, means, clamp, shape })?;
         graph.term(PENALTY, penalty, weights.slot(RATE)?);
         self.further(graph, objective, &weights, &pass)
+    }
+
+    /// Refuses groups of dimensions that do not divide a stochastic layer; where there are several, one that is larger than a layer
+    /// is all of it. How many dimensions an image of latents has depends on the data.
+    fn check_free_group(&self, group: usize, several: bool) -> Result<()> {
+        let fits = |&latent: &usize| latent.is_multiple_of(group) || (several && group > latent);
+        match self.latents().into_iter().find(|latent| !fits(latent)) {
+            Some(latent) => Err(Error::Usage(format!(
+                "objective.free_group = {group}: a stochastic layer has {latent} dimensions, and groups of them have to divide it"
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// The terms beside distortion and rate.

@@ -66,9 +66,9 @@ impl Stage {
 /// What the metrics call the norm of the gradient before it is clipped.
 pub const GRADIENT_NORM: &str = "gradient norm";
 
-/// Whether the norm of the gradient stands in the metrics, behind the terms of the loss: wherever it is clipped.
+/// Whether the norm of the gradient stands in the metrics, behind the terms of the loss: wherever an update depends on it.
 pub fn reports_norm(optimizer: &OptimizerConfig) -> bool {
-    optimizer.clip_norm > 0.0
+    optimizer.clip_norm > 0.0 || optimizer.skip_norm > 0.0
 }
 
 /// The place of a plan's terms in a row of the metrics.
@@ -98,7 +98,7 @@ impl<'a> UpdateStep<'a> {
 
     /// Whether the gradient's norm is looked at.
     fn clips(&self) -> bool {
-        self.skip || self.optimizer.skip_norm > 0.0 || reports_norm(self.optimizer)
+        self.skip || reports_norm(self.optimizer)
     }
 }
 

@@ -33,6 +33,15 @@ pub struct World {
     _universe: Universe,
 }
 
+/// A rank that panics would wait for the others at the end of MPI, and they for it: it ends them.
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.farewell.abort(101);
+        }
+    }
+}
+
 /// What a rank ends with: its exit code, and what it has to say.
 pub type Ending = (u8, String);
 

@@ -1,6 +1,7 @@
 //! The columns of the metrics: a term of the loss each, of all phases of a step side by side, and where gradients are clipped
 //! their norms. What they add up to in an epoch is part of a member's progress.
 
+use crate::config::OptimizerConfig;
 use crate::data::batches::Batch;
 use crate::error::Result;
 use crate::kernels::clip_factor::{is_clipped, is_number};
@@ -43,6 +44,12 @@ pub(super) struct Columns {
     sums: usize,
 }
 
+/// The norm above which an update is not what its gradient asks for: scaled down, or left out.
+fn limit(optimizer: &OptimizerConfig) -> f32 {
+    let limits = [optimizer.clip_norm, optimizer.skip_norm].into_iter().filter(|limit| *limit > 0.0);
+    limits.fold(f32::INFINITY, f32::min)
+}
+
 impl Columns {
     /// Those of a session's training step.
     ///
@@ -54,7 +61,7 @@ impl Columns {
         let mut all = Vec::new();
         for (phase, (&plan, rule)) in plans.iter().zip(&rules).enumerate() {
             all.extend(session.executor.plan(plan).terms.iter().map(|name| {
-                let limit = (name == GRADIENT_NORM).then_some(rule.optimizer.clip_norm);
+                let limit = (name == GRADIENT_NORM).then(|| limit(&rule.optimizer));
                 let player = if limit.is_some() && several { format!(" {}", rule.name) } else { String::new() };
                 Column { name: format!("{name}{player}"), phase, at: 0, limit }
             }));

@@ -54,7 +54,10 @@ impl Run<'_, '_> {
         for member in running.into_iter().filter(|&member| self.members[member].progress.course.stopped) {
             (self.observe)(Event::Stopped(member, done))?;
         }
-        self.pictures()?;
+        // The first of several ranks draws alone, and where the run ends the others would wait for it.
+        if stop.is_none() || !self.session.ranks().are_several() {
+            self.pictures()?;
+        }
         match stop {
             Some(why) => Err(Error::Interrupted(format!("{why} after epoch {done}; everything is saved"))),
             None => Ok(()),

@@ -134,6 +134,7 @@ fn bits(checkpoint: &Checkpoint) -> Vec<u32> {
 const KINDS: &[(&str, &[(&str, &str)])] = &[
     ("classic", &[("optimizer.kind", "sgd"), ("lr", "1e-3")]),
     ("classic", &[("clip_norm", "5"), ("ema", "0.9"), ("window", "30")]),
+    ("classic", &[("skip_norm", "8")]),
     ("classic", &[("objective.bound", "iwae"), ("samples", "3"), ("prior", "vamp"), ("prior_components", "5")]),
     ("classic", &[("objective.adversary", "2"), ("discriminator", "[8]")]),
 ];

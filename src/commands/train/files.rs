@@ -146,13 +146,13 @@ fn whole_lines(text: &str) -> std::result::Result<(Vec<String>, Vec<String>), St
     Ok((columns, whole))
 }
 
-/// What an epoch came to, by column: what every run has had from the first version on, then the rest.
 /// The columns of an epoch that are numbers, by their names in `metrics.csv`, but for the epoch itself.
 pub fn numbers(epoch: &Epoch) -> Vec<(String, f64)> {
     let number = |(name, cell): (String, String)| Some((name, cell.parse().ok()?));
     cells(epoch).into_iter().skip(1).filter_map(number).collect()
 }
 
+/// What an epoch came to, by column: what every run has had from the first version on, then the rest.
 fn cells(epoch: &Epoch) -> Vec<(String, String)> {
     let number = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
     let mut cells = vec![

@@ -167,7 +167,7 @@ impl<'a> Matrix<'a> {
     fn entries(&self, request: &ReadOptions) -> Decoded<Vec<Entry>> {
         let mut all = Vec::new();
         self.visit(u64::MAX, &mut |row, column, value| {
-            if !value.is_finite() {
+            if !(value as f32).is_finite() {
                 return Err(format!("{}: row {row}, column {column} is {value}, and counts are expected", self.at));
             }
             if value != 0.0 {
@@ -267,7 +267,7 @@ impl<'a> Matrix<'a> {
                     return Err(format!(
                         "{}: number {number} is {place}, and it goes from 0 to {}",
                         at("indices"),
-                        minor - 1
+                        minor.saturating_sub(1)
                     ));
                 };
                 let (row, column) = if by_rows { (line, place) } else { (place, line) };
@@ -390,7 +390,10 @@ fn texts(root: &Group, at: &str, count: usize, request: &ReadOptions) -> Decoded
     }
     let values = plain(root, at, request)?;
     many(values.len())?;
-    Ok(values.into_iter().map(|value| Some(value).filter(|value| !value.is_empty() && value != "nan")).collect())
+    Ok(values
+        .into_iter()
+        .map(|value| Some(value).filter(|value| !value.is_empty() && !value.eq_ignore_ascii_case("nan")))
+        .collect())
 }
 
 /// The words of categories.
