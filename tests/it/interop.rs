@@ -94,6 +94,7 @@ pub fn set_ups() -> Vec<SetUp> {
             let model = resolve(Some(name), &[]).expect("a recipe is valid").model;
             is_shown(&model)
                 && model.above.is_empty()
+                && model.resolutions.is_empty()
                 && model.prior == Prior::Standard
                 && model.posterior == Posterior::Gaussian
         })

@@ -241,6 +241,7 @@ fn value(text: &str, known: &BTreeMap<&str, Matrix>, tensors: &Tensors) -> Matri
         "reshape" | "unflatten" => x.lie(&extents),
         "flatten" => x.lie(&[x.columns]),
         "softmax" => softmax(&x),
+        "log_softmax" => softmax(&x).map(f64::ln),
         "float" => x.map(|x| f64::from(x as f32)),
         "log" => x.map(f64::ln),
         "exp" => x.map(f64::exp),
