@@ -31,8 +31,10 @@ fn check(page: &str) {
         assert!(!lower.contains(asks), "{asks}");
     }
     assert_eq!(lower.matches("src=").count(), lower.matches("src=\"data:image/png;base64,").count());
+    // Pictures are letters, any three of which may come.
+    let text: String = page.split("base64,").map(|part| part.split_once('"').map_or(part, |(_, rest)| rest)).collect();
     for number in ["NaN", "inf\"", "Infinity"] {
-        assert!(!page.contains(number), "{number}");
+        assert!(!text.contains(number), "{number}");
     }
 }
 
@@ -126,7 +128,7 @@ fn event_files_say_what_the_metrics_say() {
     fs::write(at.join("file"), "").unwrap();
     elbo(at, &format!("train {TINY} --epochs 1 --tensorboard file --out no")).failed(6, "file");
     let Some(found) = read_by("tensorboard", "events.py", &at.join("logs")) else { return };
-    assert_eq!(found.as_object().unwrap().keys().collect::<Vec<_>>(), ["both/seed-1", "both/seed-2", "run"]);
+    assert_eq!(found.as_object().unwrap().keys().collect::<Vec<_>>(), ["both/member-00", "both/member-01", "run"]);
     let metrics = fs::read_to_string(at.join("run/metrics.csv")).unwrap();
     let (names, lines) = metrics.split_once('\n').unwrap();
     let column = names.split(',').position(|name| name == "neg_elbo").unwrap();

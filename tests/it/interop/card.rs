@@ -186,6 +186,10 @@ fn value(text: &str, known: &BTreeMap<&str, Matrix>, tensors: &Tensors) -> Matri
     if let Ok(number) = text.parse() {
         return Matrix::of(&[1], vec![number]);
     }
+    if let Some(name) = text.strip_prefix("tensors[\"").and_then(|rest| rest.strip_suffix("\"]")) {
+        let (shape, values) = &tensors[name];
+        return Matrix::of(shape, values.iter().map(|&x| f64::from(x)).collect());
+    }
     let open = last_bracket(text);
     let (callee, arguments) = (&text[..open], &text[open + 1..text.len() - 1]);
     match callee {
