@@ -116,7 +116,6 @@ export function logistic_mixture_mean({ p, f: { out, mean } }) {
 }
 
 const [NORMAL, FIXED, BERNOULLI, CATEGORICAL, POISSON, NEGATIVE_BINOMIAL, ZERO_INFLATED] = [0, 1, 2, 3, 4, 5, 6];
-const softplus = (l) => Math.max(l, 0) + Math.log1p(Math.exp(-Math.abs(l)));
 
 // The columns of a table: kind, first place, places, places of the second and the third number.
 function columnsOf({ p, u }) {

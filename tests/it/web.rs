@@ -90,7 +90,8 @@ fn pages_compute_in_javascript_what_the_program_computes() {
     let mut all = set_ups();
     let others = RECIPES.iter().filter(|(name, ..)| {
         let model = resolve(Some(name), &[]).expect("a recipe is valid").model;
-        is_shown(&model) && !all.iter().any(|(other, ..)| other == name)
+        // A decoder that reads all groups of latents leaves for no page.
+        is_shown(&model) && model.resolutions.is_empty() && !all.iter().any(|(other, ..)| other == name)
     });
     let others: Vec<_> = others
         .map(|(name, ..)| ((*name).to_owned(), vec![("recipe".to_owned(), (*name).to_owned())], [1, 28, 28]))

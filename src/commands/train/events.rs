@@ -31,6 +31,8 @@ enum Event<'a> {
 pub struct Events {
     path: PathBuf,
     file: File,
+    /// The epoch with which it begins: the pictures of the one before stand in another file.
+    first: usize,
 }
 
 impl Events {
@@ -45,7 +47,7 @@ impl Events {
         for path in free {
             match OpenOptions::new().write(true).create_new(true).open(&path) {
                 Ok(file) => {
-                    let mut events = Self { path, file };
+                    let mut events = Self { path, file, first: epoch };
                     events.write(0, &Event::Version)?;
                     events.write(epoch, &Event::Start)?;
                     return Ok(events);
@@ -66,11 +68,15 @@ impl Events {
         finite.into_iter().try_for_each(|(name, number)| self.write(epoch, &Event::Scalar(name, *number as f32)))
     }
 
-    /// Adds the picture of a PNG file; a file that is none, or is not there, is left out.
+    /// Adds the picture of a PNG file; a file that is none, or is not there, is left out, and so is what a file before has: a run that
+    /// goes on draws once more what it had drawn last.
     ///
     /// # Errors
     /// [`Error::Disk`] where it cannot be written.
     pub fn picture(&mut self, epoch: usize, name: &str, path: &Path) -> Result<()> {
+        if epoch > 0 && epoch < self.first {
+            return Ok(());
+        }
         let Ok(png) = std::fs::read(path) else { return Ok(()) };
         let Some(extents) = extents(&png) else { return Ok(()) };
         self.write(epoch, &Event::Picture(name, extents, &png))
@@ -81,6 +87,7 @@ impl Events {
     /// # Errors
     /// [`Error::Disk`] where it cannot be written.
     pub fn go_back(&mut self, epoch: usize) -> Result<()> {
+        self.first = self.first.min(epoch);
         self.write(epoch, &Event::Start)
     }
 
