@@ -130,13 +130,11 @@ impl Ranks {
     /// # Errors
     /// Those of [`Transport::gather`].
     pub fn gather_shares(&self, own: &[f32], values: &mut [f32]) -> Result<()> {
-        match &self.0 {
-            Some(transport) => transport.gather(bytemuck::cast_slice(own), bytemuck::cast_slice_mut(values)),
-            None => {
-                values.copy_from_slice(own);
-                Ok(())
-            }
+        if let Some(transport) = &self.0 {
+            return transport.gather(bytemuck::cast_slice(own), bytemuck::cast_slice_mut(values));
         }
+        values.copy_from_slice(own);
+        Ok(())
     }
 
     /// Gives all ranks the words that rank 0 has.

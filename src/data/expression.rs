@@ -90,7 +90,7 @@ fn dataset(name: &str, from: Expression, request: &ReadOptions) -> Result<Datase
     if empty > 0 {
         notes.push(format!("{empty} cells have no count at all: nothing tells them apart, so leave them out"));
     }
-    let labels = labels.map(|labels| classes(labels, request)).transpose().map_err(complain)?;
+    let labels = labels.map(|labels| classes(&labels, request)).transpose().map_err(complain)?;
     let (order, test) = places(cells.len(), None, request.config);
     let labels = labels.map(|labels| labels.reordered(&order, request.classes()));
     let (shape, validation) = ([1, 1, genes.len()], request.validation(cells.len() - test));
@@ -185,7 +185,7 @@ fn moved(entries: &mut Vec<Entry>, to: &[Option<u32>]) {
 }
 
 /// Words as classes, in ascending order.
-fn classes(labels: Vec<Option<String>>, request: &ReadOptions) -> Decoded<Labels> {
+fn classes(labels: &[Option<String>], request: &ReadOptions) -> Decoded<Labels> {
     if let (Some(cell), false) = (labels.iter().position(Option::is_none), request.holes) {
         let column = request.config.labels.as_str();
         return Err(format!(

@@ -250,13 +250,14 @@ fn a_rank_that_computes_otherwise_is_found_out_before_anything_is_saved() {
 
 #[test]
 fn what_is_of_a_whole_batch_is_refused_by_name() {
+    type Row = (fn(&mut Config), &'static str);
     let usual = |change: fn(&mut Config)| {
         let mut config = config("classic", &[("batch", "64")]);
         change(&mut config);
         check_ranks(&config, 3).map_err(|error| error.to_string())
     };
     assert_eq!(usual(|_| {}), Ok(()));
-    let rows: [(fn(&mut Config), &str); 6] = [
+    let rows: [Row; 6] = [
         (
             |c| c.objective.tc = 6.0,
             "3 ranks divide each batch among them, which is not possible with free bits, a capacity, objective.tc",

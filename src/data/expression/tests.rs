@@ -27,7 +27,7 @@ fn request<'a>(config: &'a DataConfig, known: Option<&'a [String]>) -> ReadOptio
 fn write(folder: &Path, files: &[(&str, &str)]) {
     for (name, text) in files {
         let mut bytes = text.as_bytes().to_vec();
-        if name.ends_with(".gz") {
+        if Path::new(name).extension().is_some_and(|end| end == "gz") {
             let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
             encoder.write_all(&bytes).unwrap();
             bytes = encoder.finish().unwrap();
