@@ -113,6 +113,9 @@ impl RunFolders {
 /// [`Error::Diverged`], [`Error::Device`] and [`Error::Disk`] of the training; [`Error::Interrupted`] where it was
 /// stopped after a checkpoint.
 pub fn run(args: &TrainArgs, ranks: &Ranks, report: &Report) -> Result<()> {
+    if args.profile && ranks.are_several() {
+        return Err(Error::Usage("--profile times the steps of one process: leave out mpirun".into()));
+    }
     match &args.resume {
         Some(run) => {
             args.check_resume()?;
