@@ -37,7 +37,11 @@ pub fn of(model: &ModelConfig) -> &'static Family {
 /// Variational autoencoders, with or without a player beside them.
 static VAE: Family = Family { phases, formula: objective::of_elbo, tasks: TASKS, draws: SAMPLE };
 
-/// What it can be asked.
+/// Those whose latents are groups that add to an image: nothing decodes latents of the lowest layer alone.
+static GROUPS: Family =
+    Family { phases, formula: objective::of_elbo, tasks: TASKS.split_at(OF_LAYER).0, draws: SAMPLE };
+
+/// What they can be asked; from [`OF_LAYER`] on what takes a decoder that reads the lowest stochastic layer alone.
 static TASKS: &[Task] = &[
     Task { name: EVALUATE, takes_samples: false, build: |model, batch, _| model.evaluate(batch) },
     Task { name: IMPORTANCE, takes_samples: true, build: Model::importance },
@@ -46,28 +50,16 @@ static TASKS: &[Task] = &[
     Task { name: RECONSTRUCT, takes_samples: false, build: |model, batch, _| model.reconstruct(batch) },
     Task { name: SAMPLE, takes_samples: false, build: |model, batch, _| model.sample(batch) },
     Task { name: ENCODE, takes_samples: false, build: |model, batch, _| model.encode(batch) },
+    Task { name: DESCEND, takes_samples: false, build: |model, batch, _| model.descend(batch) },
+    Task { name: ENERGIES, takes_samples: false, build: |model, batch, _| model.energies(batch) },
     Task { name: DECODE, takes_samples: false, build: |model, batch, _| model.decode(batch) },
     Task { name: NATURAL, takes_samples: false, build: |model, batch, _| model.natural(batch) },
     Task { name: IMPUTE, takes_samples: true, build: Model::impute },
-    Task { name: DESCEND, takes_samples: false, build: |model, batch, _| model.descend(batch) },
-    Task { name: ENERGIES, takes_samples: false, build: |model, batch, _| model.energies(batch) },
     Task { name: JUDGE, takes_samples: false, build: |model, batch, _| model.judge(batch) },
 ];
 
-/// Those whose latents are groups that add to an image: nothing decodes latents of the lowest layer alone.
-static GROUPS: Family = Family { phases, formula: objective::of_elbo, tasks: OF_GROUPS, draws: SAMPLE };
-
-static OF_GROUPS: &[Task] = &[
-    Task { name: EVALUATE, takes_samples: false, build: |model, batch, _| model.evaluate(batch) },
-    Task { name: IMPORTANCE, takes_samples: true, build: Model::importance },
-    Task { name: SCORE, takes_samples: true, build: Model::score },
-    Task { name: EXPLAIN, takes_samples: false, build: |model, batch, _| model.explain(batch) },
-    Task { name: RECONSTRUCT, takes_samples: false, build: |model, batch, _| model.reconstruct(batch) },
-    Task { name: SAMPLE, takes_samples: false, build: |model, batch, _| model.sample(batch) },
-    Task { name: ENCODE, takes_samples: false, build: |model, batch, _| model.encode(batch) },
-    Task { name: DESCEND, takes_samples: false, build: |model, batch, _| model.descend(batch) },
-    Task { name: ENERGIES, takes_samples: false, build: |model, batch, _| model.energies(batch) },
-];
+/// Where these begin.
+const OF_LAYER: usize = 9;
 
 /// The phases of a variational autoencoder.
 pub(super) fn phases(config: &Config) -> Vec<Phase> {
