@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::eval::{self, Terms};
 use crate::exec::{Executor, select};
 use crate::impute::{self, Asked, Filled};
+use crate::score::exemplars::{Candidates, Exemplars};
 use crate::score::{self, Contributions, Method};
 use crate::session::{BATCH, Posterior, Rows, Session};
 use std::path::Path;
@@ -24,6 +25,7 @@ pub struct Run {
     session: Session,
     warnings: Vec<String>,
     given: Vec<u32>,
+    exemplars: Option<Exemplars>,
 }
 
 impl Run {
@@ -44,7 +46,12 @@ impl Run {
     /// # Errors
     /// [`Error::Data`] where the checkpoint does not belong to its configuration; otherwise those of the executor.
     pub fn new(checkpoint: &Checkpoint, executor: Executor) -> Result<Self> {
-        Ok(Self { session: Session::without_data(checkpoint, executor)?, warnings: vec![], given: vec![] })
+        Ok(Self {
+            session: Session::without_data(checkpoint, executor)?,
+            warnings: vec![],
+            given: vec![],
+            exemplars: None,
+        })
     }
 
     /// What was wrong with newer checkpoints, where [`Run::open`] had to step back to an older one.
@@ -232,11 +239,27 @@ impl Run {
     /// [`Run::score`] a row has the same score at every call, wherever it stands and whatever stands beside it.
     ///
     /// # Errors
-    /// As for [`Run::encode`]; [`Error::Usage`] for no samples.
+    /// As for [`Run::encode`]; [`Error::Usage`] for no samples, and for [`Method::Exemplars`] before [`Run::learn_exemplars`].
     pub fn anomaly_scores(&mut self, examples: &[f32], method: Method) -> Result<Vec<f64>> {
         let classes = self.check(examples)?;
-        let rows = self.encoded(examples);
-        score::scores(&mut self.session, Rows { values: &rows, classes: &classes }, method, &mut |_| ())
+        let rows = Rows { values: &self.encoded(examples), classes: &classes };
+        score::scores(&mut self.session, rows, method, self.exemplars.as_ref(), &mut |_| ())
+    }
+
+    /// Takes the usual ones of these examples [N, D], which are to be those that were trained on, for what others are compared
+    /// with by [`Method::Exemplars`], and gives their number.
+    ///
+    /// # Errors
+    /// As for [`Run::encode`]; [`Error::Usage`] for a model of classes or several stochastic layers, or whose posterior is no
+    /// normal distribution.
+    pub fn learn_exemplars(&mut self, examples: &[f32]) -> Result<usize> {
+        Exemplars::check(&self.session.model, "a score against training rows")?;
+        let classes = self.check(examples)?;
+        let rows = Rows { values: &self.encoded(examples), classes: &classes };
+        let mut candidates = Candidates::default();
+        candidates.add(&mut self.session, rows)?;
+        let exemplars = candidates.choose()?;
+        Ok(self.exemplars.insert(exemplars).len())
     }
 
     /// What makes the mean-field score of each of the examples [N, D]: the distortion of each value, and the rate.
@@ -245,8 +268,8 @@ impl Run {
     /// As for [`Run::encode`].
     pub fn contributions(&mut self, examples: &[f32]) -> Result<Vec<Contributions>> {
         let classes = self.check(examples)?;
-        let rows = self.encoded(examples);
-        score::contributions(&mut self.session, Rows { values: &rows, classes: &classes }, &mut |_| ())
+        let rows = Rows { values: &self.encoded(examples), classes: &classes };
+        score::contributions(&mut self.session, rows, None, &mut |_| ())
     }
 
     /// Examples as the model takes them.

@@ -6,6 +6,7 @@
 //! [`threshold`] says from which score on a row is called an anomaly, [`ranking`] how well scores tell known anomalies
 //! from normal rows.
 
+pub mod exemplars;
 pub mod ranking;
 mod strangers;
 pub mod threshold;
@@ -14,6 +15,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use self::exemplars::Exemplars;
 use crate::error::{Error, Result};
 use crate::eval::Terms;
 use crate::kernels::sample::kl_term;
@@ -50,6 +52,8 @@ pub enum Method {
     },
     /// −ELBO with the posterior's mean in place of a sample: distortion at the mean, plus the rate. Nothing is drawn.
     MeanField,
+    /// The same with the rate against the posteriors of training rows ([`Exemplars`]).
+    Exemplars,
 }
 
 impl Method {
@@ -60,18 +64,20 @@ impl Method {
             (Self::Importance { .. }, true) => "-log p(x|y)",
             (Self::MeanField, false) => "-ELBO at the posterior mean",
             (Self::MeanField, true) => "-ELBO given y at the posterior mean",
+            (Self::Exemplars, _) => "-ELBO at the posterior mean, training rows for the prior",
         }
     }
 }
 
-/// The mean-field score of a row in parts that add up to it.
+/// The mean-field score of a row, or that against exemplars, in parts that add up to it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Contributions {
     /// −log p(x|z) at the posterior's mean of each column of the row, in nats: of each of its D values where all are of
     /// one kind. What is missing contributes nothing.
     pub distortions: Vec<f64>,
     /// The KL divergence from the prior to the posterior, in nats; where it has no closed form log q(z|x) − log p(z) at the
-    /// latents without noise, log q with its noise at the mean. Of several stochastic layers the sum of both kinds.
+    /// latents without noise, log q with its noise at the mean. Of several stochastic layers the sum of both kinds. Against
+    /// exemplars [`Exemplars::rate`].
     pub rate: f64,
 }
 
@@ -88,22 +94,33 @@ impl Contributions {
 }
 
 /// The scores of rows, which are as the model takes them ([`crate::data::Dataset::example`]). The session must
-/// have been opened without data. `done` is told how many rows are finished. A row that is too strange for single
-/// precision has the score +∞.
+/// have been opened without data. `exemplars` are what [`Method::Exemplars`] asks for; others take no notice of them. `done` is
+/// told how many rows are finished. A row that is too strange for single precision has the score +∞.
 ///
 /// # Errors
-/// [`Error::Usage`] for a model that has no such scores; otherwise those of the session.
-pub fn scores(session: &mut Session, rows: Rows, method: Method, done: &mut dyn FnMut(usize)) -> Result<Vec<f64>> {
+/// [`Error::Usage`] for a model that has no such scores, or where exemplars are missing; otherwise those of the session.
+pub fn scores(
+    session: &mut Session,
+    rows: Rows,
+    method: Method,
+    exemplars: Option<&Exemplars>,
+    done: &mut dyn FnMut(usize),
+) -> Result<Vec<f64>> {
+    let parts = |session: &mut Session, exemplars, done: &mut dyn FnMut(usize)| {
+        let all = contributions(session, rows, exemplars, done)?;
+        Ok(all.iter().map(|row| finite_or_infinite(row.score())).collect())
+    };
     match method {
         Method::Importance { samples, seed } => {
             let score = |session: &mut Session, rows: Rows| importance(session, rows, samples, seed, &mut |_| ());
             let resolved = strangers::resolved(session, rows, score)?;
             importance(session, rows.with(resolved.as_deref()), samples, seed, done)
         }
-        Method::MeanField => {
-            let all = contributions(session, rows, done)?;
-            Ok(all.iter().map(|row| finite_or_infinite(row.score())).collect())
+        Method::MeanField => parts(session, None, done),
+        Method::Exemplars if exemplars.is_none() => {
+            Err(Error::Usage("scores against training rows need these: learn exemplars first".into()))
         }
+        Method::Exemplars => parts(session, exemplars, done),
     }
 }
 
@@ -155,25 +172,48 @@ fn importance(
     Ok(scores)
 }
 
-/// The parts of the mean-field scores of rows, in double precision from what the networks put out. Session and
-/// `done` as for [`scores`].
+/// The parts of the mean-field scores of rows, in double precision from what the networks put out; with `exemplars` those of
+/// the scores against them. Session and `done` as for [`scores`].
 ///
 /// # Errors
 /// [`Error::Usage`] for a model that has no such scores; otherwise those of the session.
-pub fn contributions(session: &mut Session, rows: Rows, done: &mut dyn FnMut(usize)) -> Result<Vec<Contributions>> {
+pub fn contributions(
+    session: &mut Session,
+    rows: Rows,
+    exemplars: Option<&Exemplars>,
+    done: &mut dyn FnMut(usize),
+) -> Result<Vec<Contributions>> {
+    if exemplars.is_some() {
+        Exemplars::check(&session.model, "a score against training rows")?;
+    }
+    let all = |session: &mut Session, rows: Rows, done: &mut dyn FnMut(usize)| {
+        let mut all = Vec::with_capacity(rows.values.len() / session.model.width);
+        explained(session, rows, done, &mut |row: Contributions, means, log_variances| {
+            let rate = exemplars.map_or(row.rate, |exemplars| exemplars.rate(means, log_variances));
+            all.push(Contributions { rate, ..row });
+        })?;
+        Ok(all)
+    };
     let score = |session: &mut Session, rows: Rows| {
-        let all = explained(session, rows, &mut |_| ())?;
-        Ok(all.iter().map(|row| finite_or_infinite(row.score())).collect())
+        let all = all(session, rows, &mut |_| ())?;
+        Ok(all.iter().map(|row: &Contributions| finite_or_infinite(row.score())).collect())
     };
     let resolved = strangers::resolved(session, rows, score)?;
-    explained(session, rows.with(resolved.as_deref()), done)
+    all(session, rows.with(resolved.as_deref()), done)
 }
 
-fn explained(session: &mut Session, rows: Rows, done: &mut dyn FnMut(usize)) -> Result<Vec<Contributions>> {
+/// Gives `visit` the parts of the mean-field score of each row, with the means and log-variances of its posterior in the highest
+/// stochastic layer.
+fn explained(
+    session: &mut Session,
+    rows: Rows,
+    done: &mut dyn FnMut(usize),
+    visit: &mut dyn FnMut(Contributions, &[f32], &[f32]),
+) -> Result<()> {
     let plan = session.plan(Purpose::task(EXPLAIN, BATCH))?;
     let (width, wide) = (session.model.width, session.model.output_width());
     let (latent, [low, high]) = (session.model.config.latent, session.model.config.log_variance);
-    let mut all = Vec::with_capacity(rows.values.len() / width);
+    let mut finished = 0;
     for part in rows.portions(BATCH, width) {
         let count = part.values.len() / width;
         session.show_encoded(part)?;
@@ -193,17 +233,18 @@ fn explained(session: &mut Session, rows: Rows, done: &mut dyn FnMut(usize)) -> 
             let x: Vec<f32> = x.iter().map(|&value| session.model.shown(value)).collect();
             let distortions = likelihood::column_distortions(&session.model, &out[row * wide..][..wide], &x);
             let (means, log_variances) = stats[row * 2 * latent..][..2 * latent].split_at(latent);
-            let rates =
-                means.iter().zip(log_variances).map(|(&mean, &lv)| kl_term(mean.into(), lv.clamp(low, high).into()));
+            let log_variances: Vec<f32> = log_variances.iter().map(|lv| lv.clamp(low, high)).collect();
+            let rates = means.iter().zip(&log_variances).map(|(&mean, &lv)| kl_term(mean.into(), lv.into()));
             let rate = match &told {
                 Some((told, wide)) => told[row * wide..][..*wide].iter().map(|&rate| f64::from(rate)).sum(),
                 None => rates.sum(),
             };
-            all.push(Contributions { distortions, rate });
+            visit(Contributions { distortions, rate }, means, &log_variances);
         }
-        done(all.len());
+        finished += count;
+        done(finished);
     }
-    Ok(all)
+    Ok(())
 }
 
 /// The largest divisor of the samples that a run may have.

@@ -136,6 +136,7 @@ class _Model(BaseEstimator):
             words += ["--adapter", self.adapter, "--seed", self.seed]
             words += [word for name, value in flags.items() for word in (f"--{name}", value)]
             call(*words, settings=settings | own, verbose=self.verbose)
+            self._look_back(home / "run", home)
             # The data are not part of the run.
             for part in home.glob("data*"):
                 part.unlink()
@@ -152,6 +153,9 @@ class _Model(BaseEstimator):
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
         return self
+
+    def _look_back(self, run: Path, folder: Path) -> None:
+        """What has to be learnt of a run while its data are there; `folder` is for files."""
 
     def _adopt(self, run: Path, home: Path | None) -> None:
         """Takes a run; one of its own, in a temporary folder, goes with the estimator."""
@@ -218,11 +222,9 @@ class _Model(BaseEstimator):
         """log p(x) of each row in nats, estimated with importance-weighted samples: the higher, the more likely."""
         return -self._scores(X, y, samples)
 
-    def _scores(self, X: Any, y: Any, samples: int) -> np.ndarray:
+    def _scores(self, X: Any, y: Any, samples: int | None) -> np.ndarray:
         with self._asked(X, y) as (flags, folder, _):
-            out = folder / "scores.csv"
-            call("score", self.run_, *flags, "--threshold", "none", "--samples", samples, "--out", out)
-            return _tables.column(out, "score")[0]
+            return _scored(self.run_, flags, samples, folder)
 
     def _frame(self, file: Path) -> Any:
         """A table that the program wrote, with the types of the frame that the model was trained on."""
@@ -315,18 +317,27 @@ class VAE(TransformerMixin, _Model):
         return made.reshape(len(made), *self.shape_)
 
 
+def _scored(run: str | Path, flags: list[Any], samples: int | None, folder: Path) -> np.ndarray:
+    """The scores of rows by `elbo score`, as the program would give them or with so many samples."""
+    out = folder / "scores.csv"
+    flags = flags if samples is None else [*flags, "--samples", samples]
+    call("score", run, *flags, "--threshold", "none", "--out", out)
+    return _tables.column(out, "score")[0]
+
+
 class AnomalyDetector(OutlierMixin, _Model):
     """Anomaly scores of rows, with the interface of PyOD: **the higher a score, the more anomalous**.
 
     Parameters
     ----------
     contamination : share of anomalies among the training rows; the threshold is that quantile of their scores
-    samples : importance-weighted samples of a score
+    samples : importance-weighted samples for -log p(x) as the score; by default rows of numbers and tables are compared with the
+        training rows as by `elbo score`
     The others are those of `VAE`; the recipe is `anomaly`, for frames with other columns than numbers `table`.
 
     Attributes
     ----------
-    decision_scores_ : scores of the training rows in nats, -log p(x)
+    decision_scores_ : scores of the training rows in nats
     threshold_ : above it a row is flagged
     labels_ : 1 for the training rows that are flagged, else 0
     """
@@ -337,7 +348,7 @@ class AnomalyDetector(OutlierMixin, _Model):
         self,
         *,
         contamination: float = 0.1,
-        samples: int = 128,
+        samples: int | None = None,
         recipe: str | None = None,
         latent: int | str | None = None,
         epochs: int | None = None,
@@ -367,13 +378,15 @@ class AnomalyDetector(OutlierMixin, _Model):
             self._fit(X, None, {"data.test": 0})
         finally:
             self.recipe = own
-        self.decision_scores_ = self.decision_function(X)
         self.threshold_ = float(np.quantile(self.decision_scores_, 1 - self.contamination))
         self.labels_ = (self.decision_scores_ > self.threshold_).astype(int)
         return self
 
+    def _look_back(self, run: Path, folder: Path) -> None:
+        self.decision_scores_ = _scored(run, ["--adapter", self.adapter], self.samples, folder)
+
     def decision_function(self, X: Any) -> np.ndarray:
-        """-log p(x) of each row in nats: the higher, the more anomalous."""
+        """The score of each row in nats: the higher, the more anomalous."""
         return self._scores(X, None, self.samples)
 
     def predict(self, X: Any) -> np.ndarray:
@@ -385,13 +398,15 @@ class AnomalyDetector(OutlierMixin, _Model):
         return self.fit(X, y).labels_
 
     def feature_contributions(self, X: Any) -> Any:
-        """What each column adds to the mean-field score of each row, in nats, and the rate in a last column `rate`.
+        """What each column adds to the score of each row, in nats, and the rate in a last column `rate`; with `samples` to the
+        mean-field score.
 
         A frame where the model was trained on one, else an array [N, D + 1].
         """
         with self._asked(X) as (flags, folder, _):
             out = folder / "scores.csv"
-            call("score", self.run_, *flags, "--threshold", "none", "--features", "--samples", 1, "--out", out)
+            flags = flags if self.samples is None else [*flags, "--samples", 1]
+            call("score", self.run_, *flags, "--threshold", "none", "--features", "--out", out)
             names = [name for name in _tables.names_of(out) if name.startswith("distortion.")] + ["rate"]
             found = np.stack(_tables.column(out, *names), axis=1)
         if not self.columns_:

@@ -29,17 +29,25 @@ pub struct ScoreArgs {
 
     /// Add what each column contributes, and the rate
     ///
-    /// Adds to the file what makes the mean-field score of each row: the distortion of each column at the posterior's
-    /// mean (`distortion.NAME`), the rate, and their sum (`mean_field`), in nats.
+    /// Adds to the file what makes the score of each row: the distortion of each column at the posterior's mean
+    /// (`distortion.NAME`) and the rate, in nats. With --samples these are the parts of another score, `mean_field`.
     #[arg(long, requires = "out")]
     pub features: bool,
 
-    /// Samples for -log p(x) of a row [default: 128]
+    /// Score by -log p(x) of so many samples
     ///
     /// Latent samples for the importance-weighted estimate of -log p(x) of each row. Their noise is fixed and the same
-    /// for every row, so a row always has the same score.
+    /// for every row, so a row always has the same score. The default for pictures, with 128 samples.
     #[arg(long, value_name = "K", conflicts_with = "mean_field")]
     pub samples: Option<usize>,
+
+    /// Score against training rows (the default for rows)
+    ///
+    /// The score is -ELBO at the posterior's mean, with the posteriors of training rows, but for the strangest fifth of them, in
+    /// the place of the prior. The default for tables and arrays of numbers. The run's data have to be there the first time;
+    /// what is needed of them is kept in the run's folder.
+    #[arg(long, conflicts_with_all = ["mean_field", "samples"], hide_short_help = true)]
+    pub exemplars: bool,
 
     /// Score by -ELBO at the posterior mean instead
     ///

@@ -47,7 +47,7 @@ impl TrainArgs {
             None => Ok(()),
             Some((flag, _)) => Err(Error::Usage(format!(
                 "{flag} cannot be given with --resume: a resumed run keeps its settings and its folder; only --epochs, \
-                 --data, --max-time, --tensorboard, --adapter, --threads, --profile and --quiet may be given"
+                 --data, --max-time, --tensorboard, --no-report, --adapter, --threads, --profile and --quiet may be given"
             ))),
         }
     }

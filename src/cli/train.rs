@@ -136,7 +136,7 @@ pub struct TrainArgs {
     ///
     /// Continues a run from its last checkpoint (or from a given checkpoint folder), to the same bits as if it had
     /// never stopped. The run keeps its settings: only --epochs, --data (the same data in another place), --max-time,
-    /// --tensorboard, --adapter, --threads, --profile and --quiet may be given with it. While a process trains, others are refused.
+    /// --tensorboard, --no-report, --adapter, --threads, --profile and --quiet may be given with it. While a process trains, others are refused.
     #[arg(long, value_name = "RUN")]
     pub resume: Option<PathBuf>,
 
@@ -153,6 +153,13 @@ pub struct TrainArgs {
     /// with the run's name in this one, so that several runs stand beside each other in `tensorboard --logdir DIR`.
     #[arg(long, value_name = "DIR", hide_short_help = true)]
     pub tensorboard: Option<PathBuf>,
+
+    /// Leave out report.html at the end
+    ///
+    /// Leaves out the page that `elbo report` makes of a run, which is otherwise written into the run's folder when training is
+    /// done. Of models trained side by side there is none until `elbo report` is asked for one of them.
+    #[arg(long, hide_short_help = true)]
+    pub no_report: bool,
 
     /// Check a step of each epoch against the CPU
     ///

@@ -7,9 +7,9 @@ use super::cells::{cells, names};
 use super::sample::as_in_training;
 use super::score::{strange_rows, strangest};
 use super::{files, open, show};
-use crate::checkpoint::{self, Checkpoint, DataRecord};
+use crate::checkpoint::{self, Checkpoint, DataRecord, Progress};
 use crate::cli::ReportArgs;
-use crate::config::{self, Likelihood, Prior};
+use crate::config::{self, Config, Likelihood, Prior};
 use crate::data::Dataset;
 use crate::data::table::{Column, ColumnKind};
 use crate::durable;
@@ -20,6 +20,7 @@ use crate::latent::{between, pca};
 use crate::model::tasks::{EVALUATE, Need};
 use crate::report::human::{count, duration};
 use crate::report::{Report, scatter};
+use crate::score::exemplars::Exemplars;
 use crate::score::threshold::{MadeFor, Threshold};
 use crate::score::{self, Method};
 use crate::session::{BATCH, Posterior, Purpose, Rows, Session};
@@ -31,6 +32,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// The page in the folder of its run.
+const FILE: &str = "report.html";
 /// Samples, and reconstructed examples, in a picture, and how many stand side by side.
 const SAMPLES: usize = 64;
 const COLUMNS: usize = 16;
@@ -50,6 +53,15 @@ const RATES: usize = 64;
 /// Rows and columns of a table of samples.
 const TABLE: [usize; 2] = [8, 12];
 
+/// What a page is of.
+struct Subject<'a> {
+    /// Where the model lies, and the folder of its run.
+    path: &'a Path,
+    folder: &'a Path,
+    config: &'a Config,
+    progress: &'a Progress,
+}
+
 /// Writes the page.
 ///
 /// # Errors
@@ -65,18 +77,50 @@ pub fn run(args: &ReportArgs, report: &Report) -> Result<()> {
     let opened = open::dataset(&checkpoint, None, None, Some(&args.run), report)?;
     let purpose = Purpose::task(EVALUATE, BATCH);
     let mut trained = open::with(&args.run, &path, &checkpoint, opened, purpose, report)?;
-    let out = args.out.clone().unwrap_or_else(|| trained.folder.join("report.html"));
+    let out = args.out.clone().unwrap_or_else(|| trained.folder.join(FILE));
     trained.spare(&out)?;
     let folder = trained.folder.clone();
     let session = &mut trained.session;
-    let (part, name) = part(session.data()?);
+    let of = Subject { path: &path, folder: &folder, config: &checkpoint.config, progress: &checkpoint.progress };
+    let looked_at = part(session.data()?);
+    let mut sections = figures_and_pictures(session, &of, &looked_at)?;
+    sections.push(scores(&args.run, &checkpoint, &folder, session.data()?, &looked_at, report)?);
+    let sections = write(&out, sections, &of, session)?;
+    report.json(&json!({ "run": path, "sections": sections, "part": looked_at.1, "files": [&out] }));
+    report.result(&out.display().to_string());
+    Ok(())
+}
+
+/// Writes the page of a run that has come to its end, of the session that trained it; nothing where it has none.
+///
+/// # Errors
+/// Those of what is computed for it; [`crate::error::Error::Disk`] where it cannot be written.
+pub fn at_end(session: &mut Session, progress: &Progress, folder: &Path) -> Result<Option<PathBuf>> {
+    if session.model.need(&[Need::Values], "elbo report").is_err() {
+        return Ok(None);
+    }
+    let config = session.config.clone();
+    let of = Subject { path: folder, folder, config: &config, progress };
+    let looked_at = part(session.data()?);
+    let sections = figures_and_pictures(session, &of, &looked_at)?;
+    let out = folder.join(FILE);
+    write(&out, sections, &of, session)?;
+    Ok(Some(out))
+}
+
+/// The sections of what the model says of its data.
+fn figures_and_pictures(
+    session: &mut Session,
+    of: &Subject,
+    (part, name): &(Range<usize>, &'static str),
+) -> Result<Vec<String>> {
     let seed = session.config.train.seed;
     let summary = eval::summary(session, part.clone(), seed)?;
-    let mut sections = vec![figures(&summary, name), curves(&folder)];
+    let mut sections = vec![figures(&summary, name), curves(of.folder)];
     if session.record.items.is_none() {
         sections.push(samples(session, seed)?);
-        sections.push(over_epochs(&folder, session.record.table().is_some()));
-        sections.push(reconstructions(session, &part, name, seed)?);
+        sections.push(over_epochs(of.folder, session.record.table().is_some()));
+        sections.push(reconstructions(session, part, name, seed)?);
     }
     if session.model.need(&[Need::Numbers], "a map").is_ok() {
         // What is drawn has to be alike in all rows: no total of an example stands for others.
@@ -86,7 +130,7 @@ pub fn run(args: &ReportArgs, report: &Report) -> Result<()> {
         if session.record.table().is_some() && draws {
             sections.push(columns_of(session, seed)?);
         }
-        let examples = spread(&part, POINTS);
+        let examples = spread(part, POINTS);
         let posterior = session.encode(&examples, seed)?;
         sections.push(dimensions(&posterior));
         if session.model.need(&[Need::OneLayer], "a traversal").is_ok() && session.record.items.is_none() {
@@ -95,15 +139,17 @@ pub fn run(args: &ReportArgs, report: &Report) -> Result<()> {
         let sheet = sheet(session, &examples)?;
         sections.push(map(session.data()?, &posterior, &examples, name, sheet.as_ref()));
     }
-    sections.push(scores(&args.run, &checkpoint, &folder, session.data()?, (part, name), report)?);
-    sections.push(about(&checkpoint, session.data()?));
-    let sections: Vec<String> = sections.into_iter().filter(|section| !section.is_empty()).collect();
-    let title = format!("{} on {}", checkpoint.config.name, session.record.name);
-    let heading = format!("<h1>{}</h1>\n<p>{}</p>\n", escaped(&title), escaped(&path.display().to_string()));
-    durable::replace_file(&out, page::page(&title, &(heading + &sections.concat())).as_bytes())?;
-    report.json(&json!({ "run": path, "sections": sections.len(), "part": name, "files": [&out] }));
-    report.result(&out.display().to_string());
-    Ok(())
+    Ok(sections)
+}
+
+/// Puts the sections that say anything, and what is known of the run, into one file, and counts them.
+fn write(out: &Path, mut sections: Vec<String>, of: &Subject, session: &Session) -> Result<usize> {
+    sections.push(about(of, session.data()?));
+    sections.retain(|section| !section.is_empty());
+    let title = format!("{} on {}", of.config.name, session.record.name);
+    let heading = format!("<h1>{}</h1>\n<p>{}</p>\n", escaped(&title), escaped(&of.path.display().to_string()));
+    durable::replace_file(out, page::page(&title, &(heading + &sections.concat())).as_bytes())?;
+    Ok(sections.len())
 }
 
 /// The part that is looked at: the test part, or the first of the others that there is.
@@ -367,7 +413,7 @@ fn scores(
     checkpoint: &Checkpoint,
     folder: &Path,
     data: &Dataset,
-    (part, name): (Range<usize>, &str),
+    (part, name): &(Range<usize>, &'static str),
     report: &Report,
 ) -> Result<String> {
     let Some(kept) = Threshold::kept(folder) else { return Ok(String::new()) };
@@ -375,11 +421,15 @@ fn scores(
     if MadeFor::new(checkpoint, method) != kept.made_for {
         return Ok(String::new());
     }
+    let exemplars = Exemplars::kept(folder, checkpoint);
+    if method == Method::Exemplars && exemplars.is_none() {
+        return Ok(String::new());
+    }
     let mut session = Session::without_data(checkpoint, open::device(run, report)?)?;
-    let examples = spread(&part, POINTS);
+    let examples = spread(part, POINTS);
     let (values, classes) = (data.examples(&examples)?, session.classes_of(data, &examples));
     let rows = Rows { values: &values, classes: &classes };
-    let all = score::scores(&mut session, rows, method, &mut |_| {})?;
+    let all = score::scores(&mut session, rows, method, exemplars.as_ref(), &mut |_| {})?;
     let above = all.iter().filter(|score| **score > kept.value).count();
     let about = format!(
         "{} of {} examples of the {name} part, in nats: the higher, the more anomalous. {above} of them lie above the threshold, \
@@ -397,8 +447,8 @@ fn scores(
 }
 
 /// Data, device, versions, and all settings.
-fn about(checkpoint: &Checkpoint, data: &Dataset) -> String {
-    let progress = &checkpoint.progress;
+fn about(of: &Subject, data: &Dataset) -> String {
+    let progress = of.progress;
     let row = |name: &str, value: String| vec![name.to_owned(), value];
     let parts = [("train", &data.train), ("validation", &data.validation), ("test", &data.test)];
     let parts = parts.map(|(name, part)| format!("{} {name}", count(part.len() as u64))).join(", ");
@@ -409,12 +459,12 @@ fn about(checkpoint: &Checkpoint, data: &Dataset) -> String {
         row("shape", format!("{:?}", data.shape)),
         row("hash", progress.data.hash.clone()),
         row("trained on", progress.adapter.clone()),
-        row("epochs", format!("{} of {}", progress.epoch, checkpoint.config.train.epochs)),
+        row("epochs", format!("{} of {}", progress.epoch, of.config.train.epochs)),
         row("steps", count(progress.step)),
         row("time", duration(seconds)),
         row("program", concat!("elbo ", env!("CARGO_PKG_VERSION")).to_owned()),
     ];
-    let settings = format!("<pre>{}</pre>", escaped(&config::to_toml(&checkpoint.config)));
+    let settings = format!("<pre>{}</pre>", escaped(&config::to_toml(of.config)));
     section("Run", "", &table(&[], &rows)) + &section("Settings", "What config.toml says.", &settings)
 }
 

@@ -2,10 +2,11 @@
 
 mod calibrate;
 mod labels;
+mod own;
 mod show;
 
 use super::{cells, files, open};
-use crate::checkpoint::sweep;
+use crate::checkpoint::{Checkpoint, sweep};
 use crate::cli::{ScoreArgs, Threshold};
 use crate::config::{Condition, Config};
 use crate::data::Dataset;
@@ -13,11 +14,13 @@ use crate::error::{Error, Result};
 use crate::model::tasks::Need;
 use crate::report::human::count;
 use crate::report::{Report, csv, scatter};
+use crate::score::exemplars::Exemplars;
 use crate::score::ranking::Ranking;
 use crate::score::threshold::Rule;
 use crate::score::{self, Contributions, MAX_SAMPLES, Method, SAMPLES};
 use crate::session::{Rows, Session};
 use calibrate::Line;
+use own::Own;
 pub use show::{strange_rows, strangest};
 use std::path::Path;
 use std::time::Instant;
@@ -54,7 +57,7 @@ pub fn run(args: &ScoreArgs, report: &Report) -> Result<()> {
     let rule = rule(args)?;
     let path = &sweep::one_model(&args.run.run)?;
     let checkpoint = open::load(path, report)?;
-    let method = method(args, checkpoint.config.train.seed)?;
+    samples(args)?;
     let named = args.labels.as_deref().filter(|name| !name.is_empty());
     if let Some(name) = named {
         check_named(name, &checkpoint.config)?;
@@ -68,22 +71,30 @@ pub fn run(args: &ScoreArgs, report: &Report) -> Result<()> {
     let anomalous = args.labels.is_some().then(|| labels::anomalous(&data, args.normal.as_deref())).transpose()?;
     let mut session = Session::without_data(&checkpoint, open::device(&args.run, report)?)?;
     session.model.need(&[Need::Numbers, Need::NoCategories], "elbo score")?;
+    let method = method(args, &session)?;
+    let mut own = Own::new(&checkpoint, args.data.is_none().then_some(&data));
+    let exemplars = match method {
+        Method::Exemplars => Some(exemplars(&mut session, &checkpoint, &args.run.run, &mut own, report)?),
+        Method::Importance { .. } | Method::MeanField => None,
+    };
+    let by = (method, exemplars.as_ref().map(|(exemplars, _)| exemplars));
     let line = match args.threshold {
         Some(Threshold::None) => None,
         Some(Threshold::At(value)) => Some(Line::given(value)),
-        None => {
-            let own = args.data.is_none().then_some(&data);
-            Some(calibrate::learn(&mut session, &checkpoint, &args.run.run, own, rule, method, report)?)
-        }
+        None => Some(calibrate::learn(&mut session, &checkpoint, &args.run.run, &mut own, rule, by, report)?),
     };
-    let scored = score_all(&mut session, data, args, method, report)?;
+    let scored = score_all(&mut session, data, args, by, report)?;
     let ranking = anomalous.map(|anomalous| ranking(&scored, &anomalous)).transpose()?;
     let columns = cells::names(&checkpoint.progress.data);
     if let Some(path) = &args.out {
-        let parts = if args.features { Some(contributions(&mut session, &scored, report)?) } else { None };
+        let parts = if args.features { Some(contributions(&mut session, &scored, by.1, report)?) } else { None };
         write(path, &scored, line.as_ref(), parts.as_deref(), &columns)?;
     }
     let strangest = strangest(&mut session, &scored.data, &scored.examples, &scored.scores, &columns)?;
+    // A command that fails leaves nothing behind.
+    if let Some((exemplars, true)) = &exemplars {
+        keep(exemplars, &checkpoint, &args.run.run, report);
+    }
     show::say(report, &scored, line.as_ref(), ranking, &strangest, args.out.as_deref());
     Ok(())
 }
@@ -109,13 +120,56 @@ fn rule(args: &ScoreArgs) -> Result<Rule> {
     rule.check().map(|()| rule)
 }
 
-fn method(args: &ScoreArgs, seed: u64) -> Result<Method> {
+/// How many samples were asked for, if any were.
+fn samples(args: &ScoreArgs) -> Result<Option<usize>> {
     match args.samples {
-        _ if args.mean_field => Ok(Method::MeanField),
         Some(samples) if !(1..=MAX_SAMPLES).contains(&samples) => {
             Err(Error::Usage(format!("--samples {samples}: the estimate takes 1 to {MAX_SAMPLES} samples")))
         }
-        asked => Ok(Method::Importance { samples: asked.unwrap_or(SAMPLES), seed }),
+        asked => Ok(asked),
+    }
+}
+
+/// How rows are scored: against training rows where they are rows of a table or of numbers, and nothing else is asked for.
+fn method(args: &ScoreArgs, session: &Session) -> Result<Method> {
+    let (seed, asked) = (session.config.train.seed, samples(args)?);
+    let possible = Exemplars::check(&session.model, "--exemplars");
+    if args.exemplars {
+        return possible.map(|()| Method::Exemplars);
+    }
+    let rows = session.record.shape[..2] == [1, 1] && session.record.items.is_none();
+    Ok(match asked {
+        _ if args.mean_field => Method::MeanField,
+        None if rows && possible.is_ok() => Method::Exemplars,
+        asked => Method::Importance { samples: asked.unwrap_or(SAMPLES), seed },
+    })
+}
+
+/// The exemplars of a run, as its folder keeps them or from its own data, and whether they were learnt now.
+fn exemplars(
+    session: &mut Session,
+    checkpoint: &Checkpoint,
+    run: &Path,
+    own: &mut Own,
+    report: &Report,
+) -> Result<(Exemplars, bool)> {
+    const ADVICE: &str = "rows are compared with those of the training part: bring them back, or score by the model alone with --samples 128";
+    if let Some(kept) = Exemplars::kept(&open::folder_of(run), checkpoint) {
+        return Ok((kept, false));
+    }
+    Exemplars::of_training(session, own.get(ADVICE, report)?).map(|found| (found, true))
+}
+
+/// Keeps exemplars in the run's folder, where they were learnt now.
+fn keep(exemplars: &Exemplars, checkpoint: &Checkpoint, run: &Path, report: &Report) {
+    let folder = open::folder_of(run);
+    match exemplars.save(&folder, checkpoint) {
+        Ok(()) => report.note(&format!(
+            "kept     {} training rows that others are compared with in {}",
+            count(exemplars.len() as u64),
+            folder.display()
+        )),
+        Err(error) => report.warn(&format!("the training rows are not kept for the next time: {error}")),
     }
 }
 
@@ -124,7 +178,7 @@ fn score_all(
     session: &mut Session,
     data: Dataset,
     args: &ScoreArgs,
-    method: Method,
+    by: (Method, Option<&Exemplars>),
     report: &Report,
 ) -> Result<Scored> {
     let (part, name) = match args.part {
@@ -133,7 +187,7 @@ fn score_all(
     };
     let mut examples: Vec<u32> = part.map(|i| i as u32).collect();
     examples.sort_by_key(|&i| data.row(i as usize));
-    let scores = scores(session, &data, &examples, method, "score", report)?;
+    let scores = scores(session, &data, &examples, by, "score", report)?;
     let strange = scores.iter().filter(|score| !score.is_finite()).count();
     if strange > 0 {
         report.warn(&format!(
@@ -142,7 +196,7 @@ fn score_all(
             count(scores.len() as u64)
         ));
     }
-    Ok(Scored { data, examples, part: name, method, conditional: session.model.is_told_classes(), scores })
+    Ok(Scored { data, examples, part: name, method: by.0, conditional: session.model.is_told_classes(), scores })
 }
 
 /// The scores of examples.
@@ -150,7 +204,7 @@ fn scores(
     session: &mut Session,
     data: &Dataset,
     examples: &[u32],
-    method: Method,
+    (method, exemplars): (Method, Option<&Exemplars>),
     title: &str,
     report: &Report,
 ) -> Result<Vec<f64>> {
@@ -160,22 +214,29 @@ fn scores(
     for part in examples.chunks(PORTION) {
         let before = scores.len();
         let (values, classes) = (data.examples(part)?, session.classes_of(data, part));
-        let found = score::scores(session, Rows { values: &values, classes: &classes }, method, &mut |done| {
-            report.step(before + done, None, (before + done) as f64 / begun.elapsed().as_secs_f64());
-        })?;
+        let found =
+            score::scores(session, Rows { values: &values, classes: &classes }, method, exemplars, &mut |done| {
+                report.step(before + done, None, (before + done) as f64 / begun.elapsed().as_secs_f64());
+            })?;
         scores.extend(found);
     }
     report.clear();
     Ok(scores)
 }
 
-/// The contributions of columns to the mean-field scores.
-fn contributions(session: &mut Session, scored: &Scored, report: &Report) -> Result<Vec<Contributions>> {
+/// The contributions of columns to the mean-field scores, or to those against exemplars.
+fn contributions(
+    session: &mut Session,
+    scored: &Scored,
+    exemplars: Option<&Exemplars>,
+    report: &Report,
+) -> Result<Vec<Contributions>> {
     report.begin("columns", scored.examples.len());
     let mut all = Vec::with_capacity(scored.examples.len());
     for part in scored.examples.chunks(PORTION) {
         let (values, classes) = (scored.data.examples(part)?, session.classes_of(&scored.data, part));
-        let found = score::contributions(session, Rows { values: &values, classes: &classes }, &mut |_| ())?;
+        let rows = Rows { values: &values, classes: &classes };
+        let found = score::contributions(session, rows, exemplars, &mut |_| ())?;
         all.extend(found);
         report.advance(all.len() as u64);
     }
@@ -195,7 +256,7 @@ fn ranking(scored: &Scored, anomalous: &[bool]) -> Result<Ranking> {
     })
 }
 
-/// One row per row: where it stood, its label, its score, its flag, and the parts of its mean-field score.
+/// One row per row: where it stood, its label, its score, its flag, and the parts of its score at the posterior's mean.
 fn write(
     path: &Path,
     scored: &Scored,
@@ -203,13 +264,16 @@ fn write(
     parts: Option<&[Contributions]>,
     columns: &[String],
 ) -> Result<()> {
-    let Scored { data, examples, scores, .. } = scored;
+    let Scored { data, examples, scores, method, .. } = scored;
+    // Against exemplars the parts add up to the score itself.
+    let apart = *method != Method::Exemplars;
     let mut header = vec!["index".to_owned()];
     header.extend(data.labels.as_ref().map(|_| "label".to_owned()));
     header.push("score".into());
     header.extend(line.map(|_| "anomaly".to_owned()));
     if parts.is_some() {
-        header.extend(["mean_field".to_owned(), "rate".to_owned()]);
+        header.extend(apart.then(|| "mean_field".to_owned()));
+        header.push("rate".into());
         header.extend(columns.iter().map(|name| format!("distortion.{name}")));
     }
     let row = |(at, &example): (usize, &u32)| {
@@ -219,7 +283,8 @@ fn write(
         cells.push(nats(scores[at]));
         cells.extend(line.map(|line| u8::from(line.flags(scores[at])).to_string()));
         if let Some(parts) = parts {
-            cells.extend([nats(parts[at].score()), nats(parts[at].rate)]);
+            cells.extend(apart.then(|| nats(parts[at].score())));
+            cells.push(nats(parts[at].rate));
             cells.extend(parts[at].distortions.iter().map(|&distortion| nats(distortion)));
         }
         cells

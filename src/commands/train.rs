@@ -522,7 +522,7 @@ fn go(
     match &place.sweep {
         _ if !first => {}
         Some(sweep) => sweep::finish(session, &members, sweep, &place.folder, report)?,
-        None => finish::finish(session, &members[0], &place.folder, report)?,
+        None => finish::finish(session, &members[0], &place.folder, !args.no_report, report)?,
     }
     if let Some(line) = collapsed(&place, &members).filter(|_| !session.model.is_prior_of_codes()) {
         report.warn(&line);

@@ -164,10 +164,63 @@ fn contributions_of_columns_and_the_rate_add_up_to_the_mean_field_score() {
         assert!((parts.score() - score).abs() < 1e-4 * score.abs().max(1.0), "{parts:?} and {score}");
     }
     // The importance-weighted score is another one; its parts are those of the mean-field score all the same.
-    elbo(folder.path(), "score run --adapter cpu --data tested.csv --features --out i.csv").succeeded();
+    elbo(folder.path(), "score run --adapter cpu --data tested.csv --features --samples 128 --out i.csv").succeeded();
     let other = folder.path().join("i.csv");
     assert_eq!(column(&other, "mean_field"), column(&path, "mean_field"));
     assert_ne!(column(&other, "score"), column(&path, "score"));
+}
+
+#[test]
+fn rows_are_held_against_training_rows_of_which_the_run_keeps_what_it_needs() {
+    let folder = tables();
+    let at = folder.path();
+    let said = json(at, "score run --data tested.csv --labels strange --features --out s.csv");
+    assert_eq!(said["score"]["method"], "exemplars");
+    assert!(said["ranking"]["auroc"].as_f64().unwrap() > 0.9, "{said}");
+    let path = at.join("s.csv");
+    let names = ["distortion.age", "distortion.height, cm", "distortion.weight"];
+    assert_eq!(read(&path).0[..6], ["index", "label", "score", "anomaly", "rate", names[0]].map(String::from));
+    let sums = names
+        .iter()
+        .fold(column(&path, "rate"), |sums, name| sums.iter().zip(column(&path, name)).map(|(a, b)| a + b).collect());
+    for (sum, score) in sums.iter().zip(column(&path, "score")) {
+        assert!((sum - score).abs() < 5e-6, "{sum} instead of {score}");
+    }
+    // The library compares with the same rows, when it is given those that were trained on.
+    let mut run = Run::open(&at.join("run"), "cpu").unwrap();
+    let numbers: Vec<f32> = table(200, 3, Some(10)).iter().flat_map(|(row, _)| *row).collect();
+    assert_eq!(run.anomaly_scores(&numbers, Method::Exemplars).unwrap_err().exit_code(), 2, "nothing is learnt yet");
+    let all: Vec<f32> = table(1000, 1, None).iter().flat_map(|(row, _)| *row).collect();
+    assert_eq!(run.learn_exemplars(&all).unwrap(), 800, "the strangest fifth is none");
+    // Those of the command are the 600 rows that were trained on; these are all of them.
+    let found = run.anomaly_scores(&numbers, Method::Exemplars).unwrap();
+    let far = found.iter().zip(column(&path, "score")).map(|(found, score)| (found - score).abs()).fold(0.0, f64::max);
+    assert!(far > 0.0 && far < 20.0, "{far}");
+    // What is kept needs no data; other parameters need others, which take the place of these.
+    fs::rename(at.join("normal.csv"), at.join("away.csv")).unwrap();
+    let again = json(at, "score run --data tested.csv --threshold none --out again.csv");
+    assert_eq!(again["rows"], 200);
+    assert_eq!(column(&at.join("again.csv"), "score"), column(&path, "score"));
+    let kept = |folder: &Path| -> Vec<String> {
+        let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with("exemplars-")).collect()
+    };
+    let before = kept(&at.join("run"));
+    assert_eq!(before.len(), 1);
+    fs::remove_file(at.join("run").join(&before[0])).unwrap();
+    let advice = "score by the model alone with --samples 128";
+    elbo(at, "score run --adapter cpu --data tested.csv --threshold none").failed(3, advice);
+    fs::rename(at.join("away.csv"), at.join("normal.csv")).unwrap();
+    elbo(at, "score run --adapter cpu --data tested.csv").succeeded();
+    elbo(at, "train --resume run --epochs 6 --adapter cpu").succeeded();
+    elbo(at, "score run --adapter cpu --data tested.csv").succeeded();
+    let after = kept(&at.join("run"));
+    assert!(after.len() == 1 && after != before, "{before:?}, then {after:?}");
+    // Pictures are scored by the model alone, and on request against theirs.
+    let folder = trained();
+    assert_eq!(json(folder.path(), "score run --part test --threshold none")["score"]["method"], "importance");
+    let said = json(folder.path(), "score run --part test --threshold none --exemplars");
+    assert_eq!(said["score"]["method"], "exemplars");
 }
 
 #[test]

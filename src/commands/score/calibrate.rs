@@ -1,18 +1,24 @@
 //! The threshold: given, kept from an earlier call, or learnt from held-out rows of the run's own data.
 
+use super::own::Own;
 use super::scores;
 use crate::checkpoint::Checkpoint;
 use crate::commands::open;
 use crate::data::Dataset;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::report::Report;
 use crate::report::human::count;
 use crate::score::Method;
+use crate::score::exemplars::Exemplars;
 use crate::score::threshold::{FILE, MadeFor, Rule, Threshold};
 use crate::session::Session;
 use serde_json::{Value, json};
 use std::ops::Range;
 use std::path::Path;
+
+/// What to do where the run's data are not there.
+const ADVICE: &str =
+    "the threshold is learnt from their held-out rows: bring them back, or give --threshold NATS or --threshold none";
 
 /// The score above which a row is flagged, and where it comes from.
 pub struct Line {
@@ -60,8 +66,7 @@ impl Line {
     }
 }
 
-/// The threshold of a rule, as the run keeps it or from the scores of rows that the model was not trained on. `own` are
-/// the run's data where they are open already.
+/// The threshold of a rule, as the run keeps it or from the scores of rows of `own` that the model was not trained on.
 ///
 /// # Errors
 /// [`Error::Data`] where the run's own data cannot be read; [`Error::Usage`] where too few rows are held out for the rule;
@@ -70,9 +75,9 @@ pub fn learn(
     session: &mut Session,
     checkpoint: &Checkpoint,
     run: &Path,
-    own: Option<&Dataset>,
+    own: &mut Own,
     rule: Rule,
-    method: Method,
+    (method, exemplars): (Method, Option<&Exemplars>),
     report: &Report,
 ) -> Result<Line> {
     let folder = open::folder_of(run);
@@ -82,27 +87,16 @@ pub fn learn(
     if let Some(kept) = kept.clone().filter(|kept| kept.data == *hash) {
         return Ok(Line { value: kept.value, learnt: Some((kept, true)) });
     }
-    let opened;
-    let data = match own.filter(|data| data.hash == *hash) {
-        Some(data) => data,
-        None => match open::dataset(checkpoint, None, None, None, report) {
-            Ok((_, data)) => {
-                opened = data;
-                &opened
-            }
-            // Older programs did not keep what they learnt from; without the data nothing better can be had.
-            Err(error) => {
-                return kept.filter(|kept| kept.data.is_empty()).map_or(Err(without_data(error)), |kept| {
-                    report
-                        .warn("the threshold is one of an older elbo, which did not keep what data it was learnt from");
-                    Ok(Line { value: kept.value, learnt: Some((kept, true)) })
-                });
-            }
-        },
+    let data = match own.get(ADVICE, report) {
+        Ok(data) => data,
+        // Older programs did not keep what they learnt from; without the data nothing better can be had.
+        Err(error) => {
+            return kept.filter(|kept| kept.data.is_empty()).map_or(Err(error), |kept| {
+                report.warn("the threshold is one of an older elbo, which did not keep what data it was learnt from");
+                Ok(Line { value: kept.value, learnt: Some((kept, true)) })
+            });
+        }
     };
-    if data.hash != *hash {
-        return Err(without_data(Error::Data(format!("{}: the data are not those of the training", data.name))));
-    }
     let (rows, part) = held_out(data);
     if part == "train" {
         report.warn(
@@ -111,7 +105,7 @@ pub fn learn(
         );
     }
     let examples: Vec<u32> = rows.map(|index| index as u32).collect();
-    let held_out = scores(session, data, &examples, method, "held out", report)?;
+    let held_out = scores(session, data, &examples, (method, exemplars), "held out", report)?;
     let value = rule.threshold(&held_out)?;
     let learnt = Threshold { value, rule, made_for, data: hash.clone(), part: part.to_owned(), rows: held_out.len() };
     match learnt.save(&folder) {
@@ -126,14 +120,4 @@ fn held_out(data: &Dataset) -> (Range<usize>, &'static str) {
     let parts = [(&data.validation, "validation"), (&data.test, "test"), (&data.train, "train")];
     let found = parts.into_iter().find(|(range, _)| !range.is_empty());
     found.map_or((0..0, "train"), |(range, name)| (range.clone(), name))
-}
-
-fn without_data(error: Error) -> Error {
-    match error {
-        Error::Data(why) => Error::Data(format!(
-            "{why}; the threshold is learnt from their held-out rows: bring them back, or give --threshold NATS or \
-             --threshold none"
-        )),
-        error => error,
-    }
 }

@@ -24,7 +24,7 @@ const COLUMNS: usize = 3;
 pub struct Strange {
     index: usize,
     score: f64,
-    /// The columns that contribute most to the mean-field score, and how much in nats.
+    /// The columns that contribute most, and how much in nats.
     columns: Vec<(String, f64)>,
 }
 
@@ -50,7 +50,7 @@ pub fn strangest(
         return Ok(places.iter().map(plain).collect());
     }
     let (values, classes) = (data.examples(&shown)?, session.classes_of(data, &shown));
-    let all = score::contributions(session, Rows { values: &values, classes: &classes }, &mut |_| ())?;
+    let all = score::contributions(session, Rows { values: &values, classes: &classes }, None, &mut |_| ())?;
     let strange = |(&at, parts): (&usize, Contributions)| {
         let parts = parts.distortions;
         let mut order: Vec<usize> = (0..parts.len()).collect();
@@ -76,7 +76,7 @@ pub fn say(
         Method::Importance { samples, seed } => {
             format!("{}, {samples} samples, seed {seed}", method.name(*conditional))
         }
-        Method::MeanField => method.name(*conditional).to_owned(),
+        Method::MeanField | Method::Exemplars => method.name(*conditional).to_owned(),
     };
     report.note(&format!("score    {how}; in nats, higher = more anomalous"));
     report.note(&format!("data     {name} ({part}): {} rows", count(rows as u64)));

@@ -8,11 +8,11 @@ use crate::session::Session;
 use crate::train::Member;
 use std::path::Path;
 
-/// The result on the test part, the files made, what to do next.
+/// The result on the test part, the files made, its page where `paged` says so, and what to do next.
 ///
 /// # Errors
 /// Those of evaluation.
-pub fn finish(session: &mut Session, member: &Member, folder: &Path, report: &Report) -> Result<()> {
+pub fn finish(session: &mut Session, member: &Member, folder: &Path, paged: bool, report: &Report) -> Result<()> {
     let test = session.data()?.test.clone();
     let is_prior = session.model.is_prior_of_codes();
     if !test.is_empty() && is_prior {
@@ -60,6 +60,11 @@ pub fn finish(session: &mut Session, member: &Member, folder: &Path, report: &Re
     }
     report.note(&format!("metrics  {}", folder.join("metrics.csv").display()));
     report.note(&format!("model    {}", folder.join("checkpoints").display()));
+    // The run is whole without its page.
+    match paged.then(|| super::super::report::at_end(session, progress, folder)).transpose() {
+        Ok(page) => page.flatten().iter().for_each(|page| report.note(&format!("report   {}", page.display()))),
+        Err(why) => report.warn(&format!("no report.html: {why}")),
+    }
     let estimate = if session.model.has_codes() { "" } else { " --samples 100" };
     // Commands ask the test part where nothing else is said.
     let part = if session.data()?.test.is_empty() { " --part train" } else { "" };

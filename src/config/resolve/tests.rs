@@ -132,7 +132,7 @@ fn a_wrong_setting_is_a_usage_error_that_names_the_key_and_what_was_expected() {
         ("seed", "18446744073709551615", &["train.seed", "a whole number"]),
         ("data.columns.age", "number", &["data.columns", "age", "numeric, binary, category, count, ignore"]),
         ("columns", "numeric", &["data.columns", "a table of texts"]),
-        ("scale", "big", &["data.scale", "big", "auto, none, standardise, unit"]),
+        ("scale", "big", &["data.scale", "big", "auto, none, standardise, robust, unit"]),
     ];
     for (key, value, words) in rows {
         let error = resolve(None, &pairs(&[(key, value)])).expect_err(&format!("{key}={value} is accepted"));

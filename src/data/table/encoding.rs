@@ -16,6 +16,15 @@ use crate::error::{Error, Result};
 /// Numbers that differ by less than this share of their mean differ by rounding: the column is constant.
 const ROUNDING: f64 = 1e-13;
 
+/// The share of a column on either side that says nothing of a robust scale, and the least part of the whole deviation that such a
+/// scale is: what lies far outside would make losses that drown all others.
+const OUTSIDE: f64 = 0.05;
+const LEAST: f64 = 0.1;
+
+/// Rows and cells that are sorted for robust scales, at the most.
+const SORTED_ROWS: usize = 1 << 17;
+const SORTED_CELLS: usize = 1 << 24;
+
 /// How rows became numbers, and the way back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -53,17 +62,18 @@ impl Encoding {
             })
         };
         visit(Moments::add)?;
-        if scale == Scale::Standardise {
+        if matches!(scale, Scale::Standardise | Scale::Robust) {
             visit(Moments::add_square)?;
         }
+        let middles = if scale == Scale::Robust { middles(frame, &training)? } else { vec![None; all.len()] };
         let ends = all.iter().fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], moments| {
             [low.min(moments.low), high.max(moments.high)]
         });
         let range = if ends[0] > ends[1] { [0.0, 1.0] } else { ends };
-        let fitted = |((column, moments), numeric): ((&Column, &Moments), &bool)| {
+        let fitted = |(((column, moments), numeric), middle): (((&Column, &Moments), &bool), &Option<[f64; 2]>)| {
             // A deviation is that from a mean, which is off by more than the rounding of one number; extremes are not.
             let spread = match scale {
-                Scale::Standardise => moments.high - moments.low,
+                Scale::Standardise | Scale::Robust => moments.high - moments.low,
                 Scale::Auto | Scale::None | Scale::Unit => range[1] - range[0],
             };
             let [shift, scale] = match scale {
@@ -71,6 +81,10 @@ impl Encoding {
                 Scale::Auto | Scale::None => [0.0, 1.0],
                 Scale::Unit => [range[0], range[1] - range[0]],
                 Scale::Standardise => [moments.mean(), moments.deviation()],
+                Scale::Robust => match *middle {
+                    Some([mean, deviation]) => [mean, deviation.max(LEAST * moments.deviation())],
+                    None => [moments.mean(), moments.deviation()],
+                },
             };
             let [shift, scale] = match scale {
                 // Too large for a mean: it stays, and is refused for its size.
@@ -83,7 +97,7 @@ impl Encoding {
             };
             Column { name: column.name.clone(), kind: ColumnKind::Numeric { shift, scale } }
         };
-        let columns = frame.columns.iter().zip(&all).zip(&numeric).map(fitted).collect();
+        let columns = frame.columns.iter().zip(&all).zip(&numeric).zip(&middles).map(fitted).collect();
         Ok(Self { columns, range, array: None })
     }
 
@@ -393,6 +407,40 @@ fn plain(text: &str) -> String {
     let (whole, rest) = digits.split_once('.').unwrap_or((digits, ""));
     let zeros = exponent.parse::<usize>().unwrap_or(0).saturating_sub(rest.len());
     format!("{whole}{rest}{}", "0".repeat(zeros))
+}
+
+/// Winsorised mean and deviation of each column: of rows that are spread over the training rows, where those are many. None where
+/// more than half of the finite cells are one number.
+fn middles(frame: &Frame, training: &[u32]) -> Result<Vec<Option<[f64; 2]>>> {
+    let columns = frame.columns.len();
+    let most = SORTED_ROWS.min((SORTED_CELLS / columns.max(1)).max(1000));
+    let count = training.len().min(most);
+    let rows: Vec<u32> =
+        (0..count).map(|at| training[(at as u64 * training.len() as u64 / count as u64) as usize]).collect();
+    let mut cells: Vec<Vec<f64>> = vec![Vec::with_capacity(count); columns];
+    frame.cells.visit(columns, &rows, &mut |row| {
+        for (column, cell) in cells.iter_mut().zip(row).filter(|(_, cell)| cell.is_finite()) {
+            column.push(*cell);
+        }
+    })?;
+    Ok(cells.into_iter().map(middle).collect())
+}
+
+/// That of one column.
+fn middle(mut cells: Vec<f64>) -> Option<[f64; 2]> {
+    cells.sort_by(f64::total_cmp);
+    let longest = cells.chunk_by(|a, b| a == b).map(<[f64]>::len).max()?;
+    if 2 * longest > cells.len() {
+        return None;
+    }
+    // As many on either side take the value of the next one inside.
+    let outside = (OUTSIDE * (cells.len() - 1) as f64) as usize;
+    let [low, high] = [cells[outside], cells[cells.len() - 1 - outside]];
+    let clamped = cells.iter().map(|cell| cell.clamp(low, high));
+    let count = cells.len() as f64;
+    let mean = clamped.clone().sum::<f64>() / count;
+    let deviation = (clamped.map(|cell| (cell - mean).powi(2)).sum::<f64>() / count).sqrt();
+    Some([mean, deviation])
 }
 
 /// What is known of the numbers of a column after they have been gone through, once or twice.

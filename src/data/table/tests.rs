@@ -197,6 +197,23 @@ fn scales_are_fitted_on_the_training_rows_and_what_is_finite_in_them() {
         (vec![nan, nan], vec![0, 1], Scale::Standardise, [0.0, 1.0]),
         (vec![1e308, -1e308, 1e308], vec![0, 1, 2], Scale::Standardise, [0.0, 1.0]),
         (vec![], vec![], Scale::Standardise, [0.0, 1.0]),
+        // Of 0 to 20 and 100 the least counts as 1, and the largest as 20; a million makes a tenth of the whole deviation more.
+        (
+            (0..21).map(f64::from).chain([100.0]).collect(),
+            (0..22).collect(),
+            Scale::Robust,
+            [10.5, 6.199_340_140_839_038],
+        ),
+        (
+            (0..21).map(f64::from).chain([1e6]).collect(),
+            (0..22).collect(),
+            Scale::Robust,
+            [10.5, 20_829.681_232_032_79],
+        ),
+        // More than half are one number: all of them count.
+        (vec![0.0, 0.0, 0.0, 4.0], vec![0, 1, 2, 3], Scale::Robust, [1.0, 3.0_f64.sqrt()]),
+        (vec![7.0, 7.0], vec![0, 1], Scale::Robust, [7.0, 7.0]),
+        (vec![nan], vec![0], Scale::Robust, [0.0, 1.0]),
     ] {
         let encoding = Encoding::fit(&frame(&cells), &training, scale).unwrap();
         let ColumnKind::Numeric { shift, scale: found } = encoding.columns[0].kind else {

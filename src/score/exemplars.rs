@@ -1,0 +1,262 @@
+//! The rows that a model was trained on as a prior: where their latents lie says which latents are usual.
+//!
+//! N(0, 1) is a poor account of the latents of real data, and a row between two clusters of them is as likely under it as one
+//! within. The mixture of the posteriors of M training rows, r(z) = (1/M) Σ q(z|xₘ), is their own density (the prior of the
+//! exemplar VAE, Norouzi, Fleet and Norouzi 2020, [arXiv 2004.04795](https://arxiv.org/abs/2004.04795); the aggregated
+//! posterior of Tomczak and Welling 2018). A row's rate is then KL(q(z|x) ‖ r), by the variational bound of Hershey and Olsen
+//! 2007 ("Approximating the Kullback Leibler divergence between Gaussian mixture models", section 8):
+//!
+//! rate(x) = −log (1/M) Σ exp(−KL(q(z|x) ‖ q(z|xₘ)))
+
+use super::{Contributions, explained, finite_or_infinite};
+use crate::checkpoint::{Checkpoint, Tensor, digest, tensors};
+use crate::config::Condition;
+use crate::data::Dataset;
+use crate::durable;
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::model::tasks::Need;
+use crate::session::{Rows, Session};
+use std::path::{Path, PathBuf};
+
+/// The most rows that are exemplars, and the most of the training rows that are looked at for them.
+const MOST: usize = 10_000;
+const LOOKED_AT: usize = 4 * MOST;
+
+/// The share of the rows, the strangest by their mean-field scores, that are no exemplars: anomalies among the training rows
+/// would vouch for themselves.
+const STRANGEST: f64 = 0.2;
+
+/// Rows that are made ready for the device at a time.
+const PORTION: usize = 8192;
+
+/// What their files begin with in a run's folder.
+const FILE: &str = "exemplars-";
+const MEANS: &str = "means";
+const LOG_VARIANCES: &str = "log_variances";
+
+/// Posteriors of rows that were trained on: normal distributions with independent dimensions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exemplars {
+    /// Z.
+    latent: usize,
+    /// [M, Z].
+    means: Vec<f32>,
+    /// [M, Z], within the range that the model allows.
+    log_variances: Vec<f32>,
+    /// 1/σ² of each, [M, Z].
+    precisions: Vec<f64>,
+    /// Σ log σ² − Z of each, [M].
+    constants: Vec<f64>,
+}
+
+/// Rows of which some are to be exemplars.
+#[derive(Debug, Default)]
+pub struct Candidates {
+    scores: Vec<f64>,
+    means: Vec<f32>,
+    log_variances: Vec<f32>,
+}
+
+impl Candidates {
+    /// Adds rows, which are as the model takes them.
+    ///
+    /// # Errors
+    /// Those of [`super::contributions`].
+    pub fn add(&mut self, session: &mut Session, rows: Rows) -> Result<()> {
+        explained(session, rows, &mut |_| (), &mut |row: Contributions, means, log_variances| {
+            self.scores.push(finite_or_infinite(row.score()));
+            self.means.extend_from_slice(means);
+            self.log_variances.extend_from_slice(log_variances);
+        })
+    }
+
+    /// The exemplars among them: up to [`MOST`], spread over all but the strangest.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] where no row has a finite score; [`Error::Usage`] where there is no row.
+    pub fn choose(self) -> Result<Exemplars> {
+        if self.scores.is_empty() {
+            return Err(Error::Usage("there is no row that others could be compared with".into()));
+        }
+        let latent = self.means.len() / self.scores.len();
+        let mut order: Vec<usize> = (0..self.scores.len()).collect();
+        order.sort_by(|&a, &b| self.scores[a].total_cmp(&self.scores[b]));
+        order.truncate(((order.len() as f64 * (1.0 - STRANGEST)).round() as usize).max(1));
+        order.retain(|&row| self.scores[row].is_finite());
+        if order.is_empty() {
+            return Err(Error::Diverged("no training row has a finite score: the model has diverged".into()));
+        }
+        // In the order in which they came, so that what is spread over them is spread over the data.
+        order.sort_unstable();
+        let count = order.len().min(MOST);
+        let chosen: Vec<usize> = (0..count).map(|at| order[at * order.len() / count]).collect();
+        let of = |all: &[f32]| chosen.iter().flat_map(|&row| &all[row * latent..][..latent]).copied().collect();
+        Ok(Exemplars::new(latent, of(&self.means), of(&self.log_variances)))
+    }
+}
+
+impl Exemplars {
+    /// Those of means and log-variances, [M, Z] each.
+    fn new(latent: usize, means: Vec<f32>, log_variances: Vec<f32>) -> Self {
+        let precisions = log_variances.iter().map(|&lv| (-f64::from(lv)).exp()).collect();
+        let constant = |row: &[f32]| row.iter().map(|&lv| f64::from(lv) - 1.0).sum();
+        let constants = log_variances.chunks_exact(latent.max(1)).map(constant).collect();
+        Self { latent, means, log_variances, precisions, constants }
+    }
+
+    /// Whether rows of a model can be held against exemplars.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] that names `what`, and what is in its way.
+    pub fn check(model: &Model, what: &str) -> Result<()> {
+        model.need(&[Need::Numbers, Need::NoCategories, Need::OneLayer, Need::GaussianPosterior], what)?;
+        match model.config.condition {
+            Condition::None => Ok(()),
+            condition => Err(Error::Usage(format!(
+                "{what} is for models that know no classes; this one has model.condition = {}",
+                condition.word()
+            ))),
+        }
+    }
+
+    /// Those of the training part of a data set.
+    ///
+    /// # Errors
+    /// As for [`Candidates::add`] and [`Candidates::choose`]; those of reading the rows.
+    pub fn of_training(session: &mut Session, data: &Dataset) -> Result<Self> {
+        let (part, count) = (&data.train, data.train.len().min(LOOKED_AT));
+        let examples: Vec<u32> = (0..count).map(|at| (part.start + at * part.len() / count) as u32).collect();
+        let mut candidates = Candidates::default();
+        for part in examples.chunks(PORTION) {
+            candidates.add(session, Rows { values: &data.examples(part)?, classes: &[] })?;
+        }
+        candidates.choose()
+    }
+
+    /// M, how many there are.
+    pub fn len(&self) -> usize {
+        self.constants.len()
+    }
+
+    /// Whether there is none, which [`Candidates::choose`] does not make.
+    pub fn is_empty(&self) -> bool {
+        self.constants.is_empty()
+    }
+
+    /// The rate of a posterior against them, in nats: 0 at the least for one that is that of every exemplar, log M for one that is
+    /// far from all but one.
+    pub fn rate(&self, means: &[f32], log_variances: &[f32]) -> f64 {
+        let means: Vec<f64> = means.iter().map(|&mean| mean.into()).collect();
+        let variances: Vec<f64> = log_variances.iter().map(|&lv| f64::from(lv).exp()).collect();
+        let own: f64 = log_variances.iter().map(|&lv| f64::from(lv)).sum();
+        let rows = self.means.chunks_exact(self.latent).zip(self.precisions.chunks_exact(self.latent));
+        let divergence = |((other, precision), constant): ((&[f32], &[f64]), &f64)| {
+            let places = other.iter().zip(precision).zip(means.iter().zip(&variances));
+            let sum: f64 = places
+                .map(|((&other, precision), (mean, variance))| {
+                    (variance + (mean - f64::from(other)) * (mean - f64::from(other))) * precision
+                })
+                .sum();
+            0.5 * (sum + constant - own)
+        };
+        let all: Vec<f64> = rows.zip(&self.constants).map(divergence).collect();
+        let least = all.iter().copied().fold(f64::INFINITY, f64::min);
+        if !least.is_finite() {
+            return f64::INFINITY;
+        }
+        let sum: f64 = all.iter().map(|divergence| (least - divergence).exp()).sum();
+        least - (sum / self.len() as f64).ln()
+    }
+
+    /// The file of those of a checkpoint, by its parameters and its data.
+    fn file(folder: &Path, checkpoint: &Checkpoint) -> PathBuf {
+        let parameters = digest(&checkpoint.parameters);
+        let parameters = parameters[..8].iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+        let data: String = checkpoint.progress.data.hash.chars().take(8).collect();
+        folder.join(format!("{FILE}{parameters}{data}.safetensors"))
+    }
+
+    /// Those that a run's folder keeps for a checkpoint, if it does and they are whole.
+    pub fn kept(folder: &Path, checkpoint: &Checkpoint) -> Option<Self> {
+        let file = std::fs::read(Self::file(folder, checkpoint)).ok()?;
+        let mut tensors = tensors::decode(&file).ok()?.into_iter();
+        let (means, log_variances) = (tensors.next()?, tensors.next()?);
+        let latent = *means.1.shape.get(1)?;
+        let named = means.0 == MEANS && log_variances.0 == LOG_VARIANCES;
+        let fits = latent == checkpoint.config.model.latent && means.1.shape == log_variances.1.shape;
+        let finite = [&means, &log_variances].iter().all(|(_, tensor)| tensor.values.iter().all(|x| x.is_finite()));
+        (named && fits && finite && !means.1.values.is_empty())
+            .then(|| Self::new(latent, means.1.values, log_variances.1.values))
+    }
+
+    /// Keeps them in a run's folder, in place of those before.
+    ///
+    /// # Errors
+    /// [`Error::Disk`].
+    pub fn save(&self, folder: &Path, checkpoint: &Checkpoint) -> Result<()> {
+        let path = Self::file(folder, checkpoint);
+        let tensor = |values: &[f32]| Tensor { shape: vec![self.len(), self.latent], values: values.to_vec() };
+        let file = tensors::encode(&[
+            (MEANS.into(), tensor(&self.means)),
+            (LOG_VARIANCES.into(), tensor(&self.log_variances)),
+        ])?;
+        durable::replace_file(&path, &file)?;
+        let is_old =
+            |name: &str| name.starts_with(FILE) && Path::new(name).extension().is_some_and(|e| e == "safetensors");
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            if entry.path() != path && entry.file_name().to_str().is_some_and(is_old) {
+                // One that stays is in nobody's way.
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidates(scores: &[f64]) -> Candidates {
+        let means = (0..scores.len()).map(|row| row as f32).collect();
+        Candidates { scores: scores.to_vec(), means, log_variances: vec![0.0; scores.len()] }
+    }
+
+    #[test]
+    fn the_rate_is_minus_the_log_of_the_mean_of_exponentials_of_divergences() {
+        let exemplars = Exemplars::new(2, vec![0.0, 1.0, 2.0, -1.0], vec![0.0, -1.0, 0.5, 0.2]);
+        let (mean, lv) = ([0.3_f32, -0.4], [-0.7_f32, 0.1]);
+        // KL of two normal distributions, written out.
+        let kl = |at: usize| -> f64 {
+            (0..2)
+                .map(|d| {
+                    let [m, v] =
+                        [f64::from(exemplars.means[2 * at + d]), f64::from(exemplars.log_variances[2 * at + d])];
+                    let [mine, my_lv] = [f64::from(mean[d]), f64::from(lv[d])];
+                    0.5 * (v - my_lv) + (my_lv.exp() + (mine - m).powi(2)) / (2.0 * v.exp()) - 0.5
+                })
+                .sum()
+        };
+        let expected = -(f64::midpoint((-kl(0)).exp(), (-kl(1)).exp())).ln();
+        assert!((exemplars.rate(&mean, &lv) - expected).abs() < 1e-12, "{expected}");
+        // That of all exemplars costs nothing, and one that is far from all others at most log M.
+        let same = Exemplars::new(1, vec![1.5; 3], vec![-2.0; 3]);
+        assert!(same.rate(&[1.5], &[-2.0]).abs() < 1e-12);
+        let apart = Exemplars::new(1, vec![0.0, 1e6, -1e6], vec![0.0; 3]);
+        assert!((apart.rate(&[1e6], &[0.0]) - 3.0_f64.ln()).abs() < 1e-12);
+        assert!(apart.rate(&[f32::MAX], &[0.0]) > 1e12 && apart.rate(&[f32::INFINITY], &[0.0]).is_infinite());
+    }
+
+    #[test]
+    fn the_strangest_fifth_is_no_exemplar_and_many_are_spread_over_all() {
+        let chosen = candidates(&[1.0, 9.0, 3.0, 2.0, 4.0, 0.5, 8.0, 1.5, 2.5, 3.5]).choose().unwrap();
+        assert_eq!(chosen.means, [0.0, 2.0, 3.0, 4.0, 5.0, 7.0, 8.0, 9.0], "rows 1 and 6 are the strangest");
+        assert_eq!(candidates(&[7.0]).choose().unwrap().len(), 1);
+        let many = candidates(&vec![1.0; 3 * MOST]).choose().unwrap();
+        let [first, last] = [many.means[0], many.means[MOST - 1]];
+        assert!(many.len() == MOST && first == 0.0 && f64::from(last) > 2.3 * MOST as f64, "{first} to {last}");
+        assert_eq!(candidates(&[]).choose().unwrap_err().exit_code(), 2);
+        assert_eq!(candidates(&[f64::INFINITY]).choose().unwrap_err().exit_code(), 4);
+    }
+}
