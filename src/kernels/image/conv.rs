@@ -155,30 +155,41 @@ fn fast(call: Call) {
     let y = f32s_mut(writes[0]);
     let channels @ [inputs, outputs] = [p.inputs as usize, p.outputs as usize];
     let has_bias = transpose == 0;
-    if has_bias {
-        let bias = &w[p.images().taps() * inputs * outputs..];
-        y.chunks_exact_mut(outputs).for_each(|pixel| pixel.copy_from_slice(bias));
-    }
+    let bias = if has_bias { &w[p.images().taps() * inputs * outputs..] } else { &[] };
     let other = if up == 1 { inputs <= outputs } else { inputs >= 2 * outputs };
     let (images, flipped, gives) = match p.images().mirrored().filter(|_| other) {
         Some(mirrored) => (mirrored, true, up == 0),
         None => (p.images(), false, up == 1),
     };
-    let pixels = range.len() * images.coarse_pixels();
     let w = Parameters { w, taps: images.taps(), channels, transpose, flipped };
-    if gives {
-        if !has_bias {
+    let w = if gives { w.spread().into() } else { w.gathered() };
+    let activation = math::from_code(activation);
+    // Some images after the others, which stay in a core's cache on their way from the bias to the epilogue.
+    let (source, made) = if gives {
+        (images.coarse_pixels(), images.fine_pixels())
+    } else {
+        (images.fine_pixels(), images.coarse_pixels())
+    };
+    let (source, made) = (source * inputs, made * outputs);
+    let at_once = (BLOCK / made.max(1)).clamp(1, range.len().max(1));
+    for (at, y) in y[..range.len() * made].chunks_mut(at_once * made).enumerate() {
+        let (first, count) = (at * at_once, y.len() / made);
+        let (x, pixels) = (&x[first * source..][..count * source], count * images.coarse_pixels());
+        if has_bias {
+            y.chunks_exact_mut(outputs).for_each(|pixel| pixel.copy_from_slice(bias));
+        } else if gives {
             y.fill(0.0);
         }
-        upwards(&images, channels, pixels, x, &w.spread(), y);
-    } else {
-        downwards(&images, channels, pixels, x, &w.gathered(), y, has_bias);
-    }
-    let activation = math::from_code(activation);
-    match epilogue {
-        ACTIVATE => math::activate_all(activation, y),
-        DERIVE => math::derivative_all(activation, aux, y),
-        _ => {}
+        if gives {
+            upwards(&images, channels, pixels, x, &w, y);
+        } else {
+            downwards(&images, channels, pixels, x, &w, y, has_bias);
+        }
+        match epilogue {
+            ACTIVATE => math::activate_all(activation, y),
+            DERIVE => math::derivative_all(activation, &aux[first * made..][..count * made], y),
+            _ => {}
+        }
     }
 }
 

@@ -51,7 +51,9 @@ fn what_lies_between_layers_takes_less_where_blocks_are_computed_again() {
         let [kept, again] = both(&hierarchy(), target);
         assert!(again.steps.len() > kept.steps.len(), "{target:?}");
         let [all, less] = [&kept, &again].map(Plan::own_bytes);
-        assert!(10 * less < 7 * all, "{target:?}: {less} of {all} bytes");
+        // On devices places are shared anyway.
+        let most = if target == Target::Cpu { 14 } else { 17 };
+        assert!(20 * less < most * all, "{target:?}: {less} of {all} bytes");
     }
 }
 
