@@ -37,7 +37,7 @@ struct Map<'a> {
 impl Lowering<'_> {
     /// What maps each pixel by itself is a product with a row for every pixel, here and below.
     pub(super) fn conv(&mut self, x: Id, w: Id, window: ConvGeometry, out: Id, activation: Option<Activation>) {
-        if window.is_pointwise() {
+        if window.is_pointwise() && !self.emulated() {
             return self.affine(x, w, out, activation);
         }
         let (epilogue, code) = activation.map_or((PLAIN, 0), |kind| (ACTIVATE, math::code(kind)));
@@ -67,7 +67,7 @@ impl Lowering<'_> {
         out: Id,
         activation: Option<(Id, Activation)>,
     ) {
-        if window.is_pointwise() {
+        if window.is_pointwise() && !self.emulated() {
             return self.affine_grad_input(dy, w, out, activation);
         }
         let (epilogue, code) = activation.map_or((PLAIN, 0), |(_, kind)| (DERIVE, math::code(kind)));
@@ -90,6 +90,11 @@ impl Lowering<'_> {
             outputs: self.shape(out).columns() / pixels(window.source()),
             what: &what,
         });
+    }
+
+    /// Whether the target is a driver that emulates a device, on which products are not tried for pixels.
+    fn emulated(&self) -> bool {
+        matches!(self.target, Target::Simd8 | Target::Software)
     }
 
     fn map(&mut self, map: &Map) {
