@@ -35,9 +35,10 @@ struct Map<'a> {
 }
 
 impl Lowering<'_> {
-    /// What maps each pixel by itself is a product with a row for every pixel, here and below.
+    /// What maps each pixel by itself is a product with a row for every pixel on the CPU engine, here and below. Devices keep their
+    /// kernel: rows of all pixels of a batch are more than their products were made for.
     pub(super) fn conv(&mut self, x: Id, w: Id, window: ConvGeometry, out: Id, activation: Option<Activation>) {
-        if window.is_pointwise() && !self.emulated() {
+        if window.is_pointwise() && self.target == Target::Cpu {
             return self.affine(x, w, out, activation);
         }
         let (epilogue, code) = activation.map_or((PLAIN, 0), |kind| (ACTIVATE, math::code(kind)));
@@ -67,7 +68,7 @@ impl Lowering<'_> {
         out: Id,
         activation: Option<(Id, Activation)>,
     ) {
-        if window.is_pointwise() && !self.emulated() {
+        if window.is_pointwise() && self.target == Target::Cpu {
             return self.affine_grad_input(dy, w, out, activation);
         }
         let (epilogue, code) = activation.map_or((PLAIN, 0), |(_, kind)| (DERIVE, math::code(kind)));
@@ -90,11 +91,6 @@ impl Lowering<'_> {
             outputs: self.shape(out).columns() / pixels(window.source()),
             what: &what,
         });
-    }
-
-    /// Whether the target is a driver that emulates a device, on which products are not tried for pixels.
-    fn emulated(&self) -> bool {
-        matches!(self.target, Target::Simd8 | Target::Software)
     }
 
     fn map(&mut self, map: &Map) {
