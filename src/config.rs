@@ -529,6 +529,8 @@ pub struct TrainConfig {
     pub labelled: usize,
     /// In how many parts a batch is computed, so that it takes less memory; the update is that of the whole batch.
     pub accumulate: usize,
+    /// Whether what lies within residual blocks is computed again on the way back, in place of being kept: less memory for more time.
+    pub checkpointing: bool,
     /// Whether examples come in another order in every epoch; otherwise always as they are stored.
     pub shuffle: bool,
     /// The key of every random number of the run.
@@ -634,6 +636,7 @@ impl Default for Config {
                 batch: 128,
                 labelled: 0,
                 accumulate: 1,
+                checkpointing: false,
                 shuffle: true,
                 seed: 0,
                 checkpoint_steps: 0,

@@ -88,6 +88,21 @@ impl Executor {
         each!(self, e => e.load(plan))
     }
 
+    /// What is too little for a plan, before any memory is taken: on the CPU engine that of the machine, on devices what one buffer
+    /// may have. A device may still have less memory than that, which [`Executor::load`] finds.
+    pub fn shortage(&self, plan: &Plan) -> Option<Shortage> {
+        match self {
+            Self::Cpu(cpu) => cpu.shortage(plan),
+            #[cfg(feature = "gpu")]
+            Self::Gpu(gpu) => {
+                let copies = if plan.members > 1 { plan.members as u64 } else { 1 };
+                let [takes, has] =
+                    [plan.words(&Role::Workspace) as u64 * copies, gpu.most_words() as u64].map(|n| 4 * n);
+                (takes > has).then_some(Shortage { takes, has })
+            }
+        }
+    }
+
     /// The plan behind an id.
     pub fn plan(&self, id: PlanId) -> &Plan {
         each!(self, e => e.plan(id))
@@ -252,6 +267,15 @@ impl Executor {
     pub fn counts(&self) -> Counts {
         each!(self, e => e.counts())
     }
+}
+
+/// Memory that a plan takes and a device does not have, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shortage {
+    /// What the plan takes beyond what is there already; on devices, its largest buffer.
+    pub takes: u64,
+    /// What there is.
+    pub has: u64,
 }
 
 /// What makes a plan smaller.

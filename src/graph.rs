@@ -23,6 +23,7 @@ pub use op::{Clamp, Op};
 
 use crate::error::{Error, Result};
 use crate::shape::Shape;
+use std::ops::Range;
 
 /// A node of one graph: the index of the operation that makes the tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -58,6 +59,9 @@ pub struct Graph {
     pub batch: usize,
     /// Whether it is for a step of training, in which layers may leave numbers out.
     pub training: bool,
+    /// The operations of cells of a graph of training, such as residual blocks: what lies between those of one may be computed again
+    /// on the way back, in place of being kept. They do not overlap.
+    pub cells: Vec<Range<Id>>,
     nodes: Vec<Op>,
     shapes: Vec<Shape>,
     /// Trainable tensors in the order of their storage.
@@ -101,6 +105,13 @@ impl Graph {
         self.nodes.push(op);
         self.shapes.push(shape);
         Ok(Id(self.nodes.len() as u32 - 1))
+    }
+
+    /// Makes a cell ([`Graph::cells`]) of all operations from the place `begun` on, in a graph of training.
+    pub fn end_cell(&mut self, begun: usize) {
+        if self.training {
+            self.cells.push(Id(begun as u32)..Id(self.len() as u32));
+        }
     }
 
     /// The operation that is there already, or else appends it: what several others want is computed once.

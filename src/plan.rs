@@ -189,14 +189,19 @@ impl Plan {
 
     /// What all buffers take, those of every member.
     pub fn bytes(&self) -> u64 {
-        let copies = |role: &Role| if role.is_shared() { 1 } else { self.members as u64 };
-        self.buffers.iter().map(|buffer| 4 * buffer.words as u64 * copies(&buffer.role)).sum()
+        self.buffers.iter().map(|buffer| self.bytes_of(buffer)).sum()
+    }
+
+    /// What one of its buffers takes, those of every member.
+    pub fn bytes_of(&self, buffer: &Buffer) -> u64 {
+        let copies = if buffer.role.is_shared() { 1 } else { self.members as u64 };
+        4 * buffer.words as u64 * copies
     }
 
     /// What the buffers of intermediate tensors take, which no other plan shares.
     pub fn own_bytes(&self) -> u64 {
         let own = self.buffers.iter().filter(|buffer| matches!(buffer.role, Role::Slot(_) | Role::Workspace));
-        own.map(|buffer| 4 * buffer.words as u64 * self.members as u64).sum()
+        own.map(|buffer| self.bytes_of(buffer)).sum()
     }
 
     /// Number of trainable values, without the gaps between tensors.

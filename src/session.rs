@@ -8,6 +8,7 @@ mod inference;
 mod partition;
 mod phases;
 mod posterior;
+mod room;
 mod sequences;
 mod streaming;
 
@@ -288,6 +289,7 @@ impl Session {
             let parameters = plan.buffers.iter_mut().filter(|buffer| buffer.role == Role::Parameters);
             parameters.for_each(|buffer| buffer.role = Role::Average);
         }
+        self.check_room(&plan, purpose)?;
         let (reads_data, reads_labels) = (plan.words(&Role::Data) > 0, plan.words(&Role::Labels) > 0);
         let id = self.executor.load(plan)?;
         self.plans.insert(purpose, id);

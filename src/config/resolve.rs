@@ -78,7 +78,7 @@ fn for_source(overrides: &[(String, String)]) -> Option<&'static str> {
 }
 
 /// Keys that came after runs had been saved without them: those were trained as the defaults of these keys say.
-const LATER: [&str; 79] = [
+const LATER: [&str; 80] = [
     "model.library_size",
     "data.obs",
     "data.layer",
@@ -148,6 +148,7 @@ const LATER: [&str; 79] = [
     "optimizer.discriminator_every",
     "model.components",
     "model.scales",
+    "train.checkpointing",
     "train.sync_seconds",
     "train.sample_seconds",
     "train.monitor",

@@ -12,10 +12,11 @@
 
 mod load_balance;
 mod profile;
+mod room;
 mod segments;
 
 use super::submission::SubmissionSize;
-use super::{Counts, PlanId, compare};
+use super::{Counts, PlanId, Shortage, compare};
 use crate::error::{Error, Result};
 use crate::kernels::{Access, Call, Kernel, StepScalars};
 use crate::plan::{Buffer, Plan, Role, Step, Target, View};
@@ -39,6 +40,8 @@ pub struct Cpu {
     roles: BTreeMap<Role, Place>,
     plans: Vec<Loaded>,
     counts: Counts,
+    /// Bytes that plans may take further, if fewer than the machine has.
+    most: u64,
 }
 
 #[derive(Debug)]
@@ -97,7 +100,22 @@ impl Cpu {
             Error::Device(format!("cannot start {wanted}: {error}; --threads 1 takes fewest"))
         })?;
         let (shared, own, roles) = (vec![], vec![], BTreeMap::new());
-        Ok(Self { pool, shared, own, roles, plans: vec![], counts: Counts::default() })
+        Ok(Self { pool, shared, own, roles, plans: vec![], counts: Counts::default(), most: u64::MAX })
+    }
+
+    /// Lets plans that are loaded from now on take so many bytes each at most, where the machine has more.
+    pub fn limit_memory(&mut self, bytes: u64) {
+        self.most = bytes;
+    }
+
+    /// See [`super::Executor::shortage`].
+    pub fn shortage(&self, plan: &Plan) -> Option<Shortage> {
+        let lasting = |role: &Role| !matches!(role, Role::Slot(_) | Role::Workspace);
+        let missing =
+            plan.buffers.iter().filter(|buffer| !(lasting(&buffer.role) && self.roles.contains_key(&buffer.role)));
+        let takes = missing.map(|buffer| plan.bytes_of(buffer)).sum();
+        let has = room::free().unwrap_or(u64::MAX).min(self.most);
+        (takes > has).then_some(Shortage { takes, has })
     }
 
     /// The device's name, whatever the number of threads: it does not matter to what is computed.

@@ -52,6 +52,11 @@ impl ConvGeometry {
         self.kernel * self.kernel
     }
 
+    /// Whether each pixel sees itself alone, so that the map is a matrix product of all pixels.
+    pub fn is_pointwise(&self) -> bool {
+        (self.kernel, self.stride, self.padding) == (1, 1, 0)
+    }
+
     /// Height and width of the image that is read.
     pub fn source(&self) -> [usize; 2] {
         if self.up { self.coarse } else { self.fine }

@@ -72,14 +72,31 @@ pub fn gradients_from(graph: &mut Graph, seeds: &[(Id, Id)], wanted: &[Id]) -> R
 fn accumulate(graph: &mut Graph, gradient: &mut [Option<Id>], id: Id, d: Id) -> Result<()> {
     let slot = &mut gradient[id.0 as usize];
     *slot = Some(match *slot {
-        // Formulas are joined with what they are added to.
-        Some(sum) if [sum, d].iter().any(|&id| matches!(graph.op(id), Op::Map(_))) => {
-            graph.map([sum, d], |[sum, d]| sum + d)?
-        }
-        Some(sum) => graph.add(Op::Add { a: sum, b: d })?,
+        Some(sum) => added(graph, sum, d)?,
         None => d,
     });
     Ok(())
+}
+
+/// The sum of two tensors of the same extents. Formulas are joined with what they are added to, in the extents in which they are
+/// written.
+fn added(graph: &mut Graph, a: Id, b: Id) -> Result<Id> {
+    let is_formula = |graph: &Graph, id: Id| matches!(graph.op(id), Op::Map(_));
+    if is_formula(graph, a) || is_formula(graph, b) {
+        return graph.map([a, b], |[a, b]| a + b);
+    }
+    let under = |id: Id| match *graph.op(id) {
+        Op::Reshape { x, .. } if is_formula(graph, x) => Some(graph.shape(x)),
+        _ => None,
+    };
+    let Some(inner) = under(a).or_else(|| under(b)) else { return graph.add(Op::Add { a, b }) };
+    let shape = graph.shape(a);
+    let [a, b] = [a, b].map(|id| match *graph.op(id) {
+        Op::Reshape { x, .. } if graph.shape(x) == inner => Ok(x),
+        _ => graph.add(Op::Reshape { x: id, shape: inner }),
+    });
+    let sum = graph.map([a?, b?], |[a, b]| a + b)?;
+    graph.add(Op::Reshape { x: sum, shape })
 }
 
 /// The gradients of a node's inputs, given the gradient `dy` of its output; only for inputs that `depends` admits.

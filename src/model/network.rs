@@ -213,7 +213,13 @@ pub fn apply(graph: &mut Graph, x: Id, steps: &[Step], weights: &[Id], class: Op
         Some(&w) => map.apply(graph, x, w),
         None => Err(Error::Bug(format!("{} has no tensor", map.name))),
     };
+    // How many blocks have begun, and where the outermost did.
+    let (mut depth, mut begun) = (0, 0);
     for step in steps {
+        if let (Step::Begin(_), 0) = (step, depth) {
+            begun = graph.len();
+        }
+        depth += usize::from(matches!(step, Step::Begin(_)));
         h = match step {
             Step::Map(here) => map(graph, h, here)?,
             // Beside what it follows, where that is only written in other extents.
@@ -240,8 +246,8 @@ pub fn apply(graph: &mut Graph, x: Id, steps: &[Step], weights: &[Id], class: Op
                 } else {
                     // Each row has a class of its own: what was the same for all classes of an example is so no longer.
                     let rows = graph.shape(class).rows().max(graph.shape(h).rows());
-                    for begun in &mut kept {
-                        *begun = graph.repeat(*begun, rows)?;
+                    for given in &mut kept {
+                        *given = graph.repeat(*given, rows)?;
                     }
                     let (h, class) = (graph.repeat(h, rows)?, graph.repeat(class, rows)?);
                     let class = graph.one_hot(class, *classes)?;
@@ -285,6 +291,12 @@ pub fn apply(graph: &mut Graph, x: Id, steps: &[Step], weights: &[Id], class: Op
                 graph.add(Op::Add { a: kept, b: h })?
             }
         };
+        if *step == Step::End {
+            depth -= 1;
+            if depth == 0 {
+                graph.end_cell(begun);
+            }
+        }
     }
     Ok(h)
 }

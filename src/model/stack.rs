@@ -294,7 +294,7 @@ impl Model {
         match self.config.hierarchy {
             Hierarchy::Stacked => self.infer_upwards(graph, networks, x, noise, class),
             Hierarchy::Ladder => self.infer_downwards(graph, networks, x, noise, class),
-            Hierarchy::Residual => self.infer_groups(graph, networks, x, noise),
+            Hierarchy::Residual => self.infer_groups(graph, networks, x, noise, class),
         }
     }
 

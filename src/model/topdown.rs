@@ -8,6 +8,9 @@
 //! q(zₗ|z>ₗ, x) = N(μ + Δμ, (σ·Δσ)²), Δμ and log Δσ² given by h and eₗ side by side (section 3.2 of NVAE)
 //! h ← cells(h + map(zₗ))
 //!
+//! A conditional model begins with the map of the highest latents and an image of its class, which it adds: all distributions below
+//! are then told the class by h, and so is the decoder.
+//!
 //! The decoder reads h after the lowest group. Both distributions of a group are known given those above, so its rate is their KL
 //! divergence there, as in a ladder.
 //!
@@ -37,13 +40,14 @@ pub(super) struct Group {
     posterior: Network,
     prior: Option<Network>,
     latents: Network,
+    classes: Option<Network>,
     decoder: Network,
 }
 
 impl GroupSteps {
     /// Its networks on the way up, then those on the way down.
     fn ways(&self) -> [Vec<&Vec<Step>>; 2] {
-        let down = self.prior.iter().chain([&self.latents, &self.decoder]).collect();
+        let down = self.prior.iter().chain([&self.latents]).chain(&self.classes).chain([&self.decoder]).collect();
         [vec![&self.encoder, &self.posterior], down]
     }
 }
@@ -103,7 +107,7 @@ impl Model {
     /// # Errors
     /// [`Error::Usage`] where layers do not fit together.
     pub fn top_down(&self) -> Result<TopDown> {
-        network::top_down(&self.config, self.shape, self.outputs())
+        network::top_down(&self.config, self.shape, self.outputs(), self.classes)
     }
 
     /// Declares the tensors of all groups, and of the decoder.
@@ -116,17 +120,24 @@ impl Model {
         }
         let mut all = Vec::new();
         for (group, [encoder, posterior]) in groups.into_iter().zip(ups).rev() {
-            let GroupSteps { pixels, latent, prior, latents, decoder, .. } = group;
-            let prior = prior.map(&mut declared).transpose()?;
-            let (latents, decoder) = (declared(latents)?, declared(decoder)?);
-            all.push(Group { pixels, latent, encoder, posterior, prior, latents, decoder });
+            let GroupSteps { pixels, latent, prior, latents, classes, decoder, .. } = group;
+            let (prior, latents) = (prior.map(&mut declared).transpose()?, declared(latents)?);
+            let (classes, decoder) = (classes.map(&mut declared).transpose()?, declared(decoder)?);
+            all.push(Group { pixels, latent, encoder, posterior, prior, latents, classes, decoder });
         }
         all.reverse();
         Ok((all, declared(output)?))
     }
 
-    /// What is drawn in all groups given examples, from the top down, with the noise of each.
-    pub(super) fn infer_groups(&self, graph: &mut Graph, networks: &Networks, x: Id, noise: &[Id]) -> Result<Inferred> {
+    /// What is drawn in all groups given examples [B, D] and their classes [B], from the top down, with the noise of each.
+    pub(super) fn infer_groups(
+        &self,
+        graph: &mut Graph,
+        networks: &Networks,
+        x: Id,
+        noise: &[Id],
+        class: Option<Id>,
+    ) -> Result<Inferred> {
         let clamp = self.clamp();
         let (mut encoded, mut found) = (self.presentation().encoder_input(graph, x)?, Vec::new());
         for group in &networks.groups {
@@ -134,14 +145,15 @@ impl Model {
             found.push(encoded);
         }
         let (mut layers, mut priors) = (Vec::new(), Vec::new());
-        let read = descend(graph, &networks.groups, |graph, at, group, given| {
+        let read = self.go_down(graph, networks, class, |graph, at, group, given| {
             let (encoded, rows) = (found[at], graph.shape(noise[at]).rows());
             let stats = match given {
-                None => statistics(graph, encoded, &group.posterior, group)?,
+                None => statistics(graph, &group.posterior, group, |_| Ok(encoded))?,
                 Some([known, prior]) => {
                     let encoded = graph.repeat(encoded, rows)?;
-                    let both = side_by_side(graph, known, encoded, group.pixels)?;
-                    let told = statistics(graph, both, &group.posterior, group)?;
+                    let told = statistics(graph, &group.posterior, group, |graph| {
+                        side_by_side(graph, known, encoded, group.pixels)
+                    })?;
                     priors.push(prior);
                     relative(graph, told, prior, [clamp.low, clamp.high])?
                 }
@@ -193,8 +205,8 @@ impl Model {
         let count = networks.groups.len();
         let cooling = graph.add(Op::Input { name: COOLING.into(), shape: Shape::new(&[count]) })?;
         let cooling = graph.as_row(cooling)?;
-        let mut lowest = None;
-        let read = descend(graph, &networks.groups, |graph, at, _, given| {
+        let (mut lowest, class) = (None, self.given_class(graph)?);
+        let read = self.go_down(graph, networks, class, |graph, at, _, given| {
             let cooling = graph.columns(cooling, at as i32, 1)?;
             let eps = graph.map([noise[at], cooling], |[eps, cooling]| eps * (1.0 - cooling))?;
             let z = match given {
@@ -213,48 +225,74 @@ impl Model {
     pub(super) fn descend_groups(&self, graph: &mut Graph, networks: &Networks) -> Result<Id> {
         let given = self.given_noise(graph, "z", 1)?;
         let layer = graph.add(Op::Input { name: "layer".into(), shape: Shape::new(&[graph.batch]) })?;
-        descend(graph, &networks.groups, |graph, at, _, known| {
+        let class = self.given_class(graph)?;
+        self.go_down(graph, networks, class, |graph, at, _, known| {
             let Some([_, prior]) = known else { return Ok(given[at]) };
             let mean = graph.columns(prior, 0, graph.shape(given[at]).columns())?;
             let is_given = |layer: Expr| layer.less(at as f32 + 0.5);
             graph.map([mean, given[at], layer], |[mean, given, layer]| is_given(layer).select(given, mean))
         })
     }
-}
 
-/// From the highest group down: `draw` gives the latents of each, [R, z·P], from what is known above it, [R, P·C], and the statistics
-/// of its prior, [R, 2z·P]; what is known in the end.
-fn descend(
-    graph: &mut Graph,
-    groups: &[Group],
-    mut draw: impl FnMut(&mut Graph, usize, &Group, Option<[Id; 2]>) -> Result<Id>,
-) -> Result<Id> {
-    let mut known: Option<Id> = None;
-    for (at, group) in groups.iter().enumerate().rev() {
-        let given = match (known, &group.prior) {
-            (Some(known), Some(prior)) => Some([known, statistics(graph, known, prior, group)?]),
-            _ => None,
-        };
-        let z = draw(graph, at, group, given)?;
-        let pixels = graph.add(Op::NchwNhwc { x: z, channels: group.latent, to_pixels: true })?;
-        let told = apply(graph, pixels, &group.latents)?;
-        let all = match known {
-            Some(known) => graph.add(Op::Add { a: known, b: told })?,
-            None => told,
-        };
-        known = Some(apply(graph, all, &group.decoder)?);
+    /// What the decoder reads where latents, [R, z·P] of each group from the lowest up, are those of examples of other classes, [B].
+    pub(super) fn read_again(&self, graph: &mut Graph, networks: &Networks, z: &[Id], class: Option<Id>) -> Result<Id> {
+        self.go_down(graph, networks, class, |_, at, _, _| Ok(z[at]))
     }
-    known.ok_or_else(|| Error::Bug("a hierarchy has no group".into()))
+
+    /// From the highest group down, told the classes, [B], if there are any: `draw` gives the latents of each, [R, z·P], from what is
+    /// known above it, [R, P·C], and the statistics of its prior, [R, 2z·P]; what is known in the end.
+    fn go_down(
+        &self,
+        graph: &mut Graph,
+        networks: &Networks,
+        class: Option<Id>,
+        mut draw: impl FnMut(&mut Graph, usize, &Group, Option<[Id; 2]>) -> Result<Id>,
+    ) -> Result<Id> {
+        let mut known: Option<Id> = None;
+        for (at, group) in networks.groups.iter().enumerate().rev() {
+            let given = match (known, &group.prior) {
+                (Some(known), Some(prior)) => Some([known, statistics(graph, prior, group, |_| Ok(known))?]),
+                _ => None,
+            };
+            let z = draw(graph, at, group, given)?;
+            let pixels = graph.add(Op::NchwNhwc { x: z, channels: group.latent, to_pixels: true })?;
+            let told = apply(graph, pixels, &group.latents)?;
+            let of_class = match (&group.classes, class) {
+                (Some(network), Some(class)) => {
+                    let ones = graph.one_hot(class, self.classes)?;
+                    let of_class = apply(graph, ones, network)?;
+                    Some(graph.repeat(of_class, graph.shape(told).rows())?)
+                }
+                _ => None,
+            };
+            let all = match known.or(of_class) {
+                Some(known) => graph.add(Op::Add { a: known, b: told })?,
+                None => told,
+            };
+            known = Some(apply(graph, all, &group.decoder)?);
+        }
+        known.ok_or_else(|| Error::Bug("a hierarchy has no group".into()))
+    }
 }
 
 fn apply(graph: &mut Graph, x: Id, (steps, weights): &Network) -> Result<Id> {
     network::apply(graph, x, steps, weights, None)
 }
 
-/// Means and log-variances of all pixels, [R, 2z·P]: planes of means, then planes of log-variances.
-fn statistics(graph: &mut Graph, x: Id, network: &Network, group: &Group) -> Result<Id> {
+/// Means and log-variances of all pixels, [R, 2z·P]: planes of means, then planes of log-variances. What `given` makes for the network
+/// is kept no longer than what the network makes of it.
+fn statistics(
+    graph: &mut Graph,
+    network: &Network,
+    group: &Group,
+    given: impl FnOnce(&mut Graph) -> Result<Id>,
+) -> Result<Id> {
+    let begun = graph.len();
+    let x = given(graph)?;
     let x = apply(graph, x, network)?;
-    graph.add(Op::NchwNhwc { x, channels: 2 * group.latent, to_pixels: false })
+    let made = graph.add(Op::NchwNhwc { x, channels: 2 * group.latent, to_pixels: false })?;
+    graph.end_cell(begun);
+    Ok(made)
 }
 
 /// The channels of two images side by side in each pixel, [R, P·C] each → [R, P·2C].

@@ -378,7 +378,17 @@ impl Model {
                 let encoded = self.encoder(&mut graph, &networks, x, class)?;
                 self.location(&mut graph, &networks, encoded)?
             }
-            Hierarchy::Ladder | Hierarchy::Residual => self.infer_means(&mut graph, &networks, x, class)?.read,
+            Hierarchy::Ladder => self.infer_means(&mut graph, &networks, x, class)?.read,
+            Hierarchy::Residual => {
+                let found = self.infer_means(&mut graph, &networks, x, class)?;
+                match self.given_class(&mut graph)? {
+                    None => found.read,
+                    given => {
+                        let z: Vec<Id> = found.layers.iter().map(|layer| layer.z).collect();
+                        self.read_again(&mut graph, &networks, &z, given)?
+                    }
+                }
+            }
         };
         let class = match (self.given_class(&mut graph)?, class) {
             // A negative number stands for the class that was inferred.
@@ -576,7 +586,7 @@ impl Model {
     /// Classes that the host gives, likewise.
     pub(super) fn given_class(&self, graph: &mut Graph) -> Result<Option<Id>> {
         let shape = Shape::new(&[graph.batch]);
-        if self.classes == 0 { Ok(None) } else { graph.add(Op::Input { name: CLASS.into(), shape }).map(Some) }
+        if self.classes == 0 { Ok(None) } else { graph.shared(Op::Input { name: CLASS.into(), shape }).map(Some) }
     }
 
     /// Adds the output `mean`, and gives what it is made of.

@@ -11,6 +11,7 @@ mod norm;
 mod objective;
 mod posterior;
 pub(super) mod products;
+mod recompute;
 mod recurrent;
 mod sums;
 mod table;
@@ -63,7 +64,11 @@ pub fn lower(name: &str, graph: Graph, ending: Option<UpdateStep>, resident: Res
     let plan = unshared(name, graph, ending, resident, target)?;
     // On the CPU engine a step costs nothing, and threads would have to meet wherever one tensor takes the place of
     // another.
-    let plan = if target == Target::Cpu { plan } else { joined(plan, target) };
+    let plan = match target {
+        Target::Cpu if ending.is_some_and(|ending| ending.recompute) => memory::share(plan),
+        Target::Cpu => plan,
+        _ => joined(plan, target),
+    };
     verify::verify(&plan)?;
     Ok(plan)
 }
@@ -86,7 +91,7 @@ pub fn unshared(
     target: Target,
 ) -> Result<Plan> {
     let parameters: Vec<Id> = graph.ids().filter(|&id| matches!(graph.op(id), Op::Parameter { .. })).collect();
-    let trained = trained(&graph, &parameters, ending)?;
+    let (trained, forward) = (trained(&graph, &parameters, ending)?, graph.len());
     let wanted: Vec<Id> = trained.iter().map(|&at| parameters[at]).collect();
     let mut found = if ending.is_some() { gradients(&mut graph, &wanted)? } else { vec![] };
     let trained = with_assigned(&graph, trained, &mut found);
@@ -124,8 +129,18 @@ pub fn unshared(
     if ending.is_none_or(|ending| !ending.stage.is_update()) {
         let groups = fuse(&graph, &roots);
         let live: BTreeSet<Id> = groups.iter().flat_map(|group| group.members()).collect();
-        for group in groups {
-            lowering.group(group, &live)?;
+        let again = if ending.is_some_and(|ending| ending.recompute) {
+            recompute::cells(&graph, &groups, &roots, forward)?
+        } else {
+            vec![]
+        };
+        for (at, group) in groups.iter().enumerate() {
+            for cell in again.iter().filter(|cell| cell.before == at) {
+                // Where they were is free from here on.
+                cell.tensors.iter().for_each(|id| _ = lowering.places.remove(id));
+                cell.groups.iter().try_for_each(|&again| lowering.group(groups[again], &live))?;
+            }
+            lowering.group(*group, &live)?;
         }
         check_rounds(target, &lowering.plan.steps, &lowering.plan.buffers)?;
         lowering.means();

@@ -11,7 +11,8 @@ type Life = (usize, usize);
 /// Gives every slot of a plan a place in the workspace and makes each group one step. A tensor lives from the first
 /// group that binds it to the last.
 pub(super) fn place(plan: Plan, groups: Vec<FusedSteps>, target: Target) -> Plan {
-    let lives = lives(&groups, plan.buffers.len());
+    let steps: Vec<Vec<&Step>> = groups.iter().map(FusedSteps::members).collect();
+    let lives = lives(&steps, plan.buffers.len());
     let (offsets, words) = offsets(&plan.buffers, &lives);
     let mut new_index = vec![usize::MAX; plan.buffers.len()];
     let mut buffers: Vec<Buffer> = Vec::new();
@@ -69,10 +70,41 @@ fn unused(buffers: &mut Vec<Buffer>, role: Role) -> View {
     View { buffer, offset: 0, words: buffers[buffer].words, split: false }
 }
 
-fn lives(groups: &[FusedSteps], buffers: usize) -> Vec<Option<Life>> {
+/// Lets slots of a plan of single steps lie in the place of others of the same size that are no longer needed, so that threads divide
+/// a buffer alike whatever it holds.
+pub(super) fn share(mut plan: Plan) -> Plan {
+    let steps: Vec<Vec<&Step>> = plan.steps.iter().map(|step| vec![step]).collect();
+    let lives = lives(&steps, plan.buffers.len());
+    let slots = (0..plan.buffers.len()).filter(|&at| matches!(plan.buffers[at].role, Role::Slot(_)));
+    let mut order: Vec<(usize, Life)> = slots.filter_map(|at| Some((at, lives[at]?))).collect();
+    order.sort_by_key(|&(_, (first, _))| first);
+    let mut place: Vec<usize> = (0..plan.buffers.len()).collect();
+    // Those that are there, with the last step that binds them.
+    let mut holders: Vec<(usize, usize)> = vec![];
+    for (at, (first, last)) in order {
+        let words = plan.buffers[at].words;
+        let free = holders.iter_mut().filter(|(holder, until)| plan.buffers[*holder].words == words && *until < first);
+        match free.max_by_key(|(_, until)| *until) {
+            Some(holder) => (place[at], holder.1) = (holder.0, last),
+            None => holders.push((at, last)),
+        }
+    }
+    let mut new_index = vec![usize::MAX; plan.buffers.len()];
+    let mut buffers = Vec::new();
+    for (at, buffer) in plan.buffers.into_iter().enumerate().filter(|&(at, _)| place[at] == at) {
+        new_index[at] = buffers.len();
+        buffers.push(buffer);
+    }
+    for view in plan.steps.iter_mut().flat_map(|step| &mut step.views) {
+        view.buffer = new_index[place[view.buffer]];
+    }
+    Plan { buffers, ..plan }
+}
+
+fn lives(groups: &[Vec<&Step>], buffers: usize) -> Vec<Option<Life>> {
     let mut lives: Vec<Option<Life>> = vec![None; buffers];
     for (at, group) in groups.iter().enumerate() {
-        for view in group.members().iter().flat_map(|step| &step.views) {
+        for view in group.iter().flat_map(|step| &step.views) {
             let (first, _) = lives[view.buffer].unwrap_or((at, at));
             lives[view.buffer] = Some((first, at));
         }

@@ -25,6 +25,8 @@ pub struct UpdateStep<'a> {
     pub row: Option<Row>,
     /// How much of the step the plan is.
     pub stage: Stage,
+    /// Whether what lies within residual blocks is computed again on the way back, in place of being kept ([`crate::graph::Graph::cells`]).
+    pub recompute: bool,
 }
 
 /// How much of a step of training a plan is. Where processes train one model together, the host adds their gradients up between
@@ -83,7 +85,7 @@ pub struct Row {
 impl<'a> UpdateStep<'a> {
     /// One update of all parameters for each run, whatever the gradient is.
     pub const fn plain(optimizer: &'a OptimizerConfig) -> Self {
-        Self { optimizer, parts: 1, skip: false, trains: Group::All, row: None, stage: Stage::Whole }
+        Self { optimizer, parts: 1, skip: false, trains: Group::All, row: None, stage: Stage::Whole, recompute: false }
     }
 
     /// Where the gradients of all parts of a batch are in the end.

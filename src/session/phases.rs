@@ -196,6 +196,7 @@ pub(super) fn plan_of(
         trains: phase.trains,
         row: Some(row),
         stage,
+        recompute: config.train.checkpointing,
     };
     let verb = if stage.is_update() { "update" } else { "train" };
     let name = if widths.len() == 1 { verb.to_owned() } else { format!("{verb} {}", phase.name) };

@@ -8,6 +8,7 @@ mod members;
 mod models;
 mod random;
 mod recipes;
+mod recomputed;
 mod runs;
 mod snapshots;
 mod tuned;

@@ -426,6 +426,87 @@ fn commands_know_the_groups_of_a_hierarchy_or_refuse_it_by_name() {
 }
 
 #[test]
+fn commands_tell_a_conditional_hierarchy_its_classes() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("tiny.toml"), TINY.replacen("hidden = []", "hidden = []\ncondition = \"label\"", 1)).unwrap();
+    elbo(folder, "train --recipe tiny.toml --adapter cpu --out run").succeeded();
+    for line in [
+        "eval run --samples 20",
+        "sample run --class 3,7 -n 6 --out two.png",
+        "sample run --class 3 -n 2 --seed 5 --out three.npy",
+        "sample run --class 7 -n 2 --seed 5 --out seven.npy",
+        "sample run --class 7 -n 2 --seed 5 --out again.npy",
+        "reconstruct run --as-class all -n 4 --out swap.png",
+        "reconstruct run --as-class 2 -n 4 --out as.png",
+        "embed run --part test --layer all --out all.csv",
+        "score run --samples 8 --out scores.csv",
+        "interpolate run --steps 3 --class 2 --out between.png",
+        "traverse run --steps 3 --class 2 --out traversal.png",
+        "report run",
+    ] {
+        elbo(folder, &format!("{line} --adapter cpu")).succeeded();
+    }
+    let read = |file: &str| fs::read(folder.join(file)).unwrap();
+    assert!(read("seven.npy") == read("again.npy") && read("seven.npy") != read("three.npy"));
+    elbo(folder, "sample run --class 10 --adapter cpu").failed(2, "no class `10`");
+}
+
+/// What an example is decoded as is told to all that lies below the highest latents, and its own class is what it is anyway.
+#[test]
+fn an_example_decoded_as_its_own_class_is_its_reconstruction() {
+    let mut config = configured();
+    config.model.condition = elbo::config::Condition::Label;
+    let values = draw(1, 16 * COUNT).into_iter().map(|v| 0.5 + 0.5 * v).collect();
+    let labels = (0..COUNT as u32).map(|at| at % 3).collect();
+    let data = Dataset::new("grey", [1, 4, 4], Values::F32(values), Some(labels), 4, 0).unwrap();
+    let mut session = Session::new(config, data, Executor::Cpu(Cpu::new(1).unwrap())).unwrap();
+    session.plan(Purpose::task(EVALUATE, BATCH)).unwrap();
+    let classes = session.ranges().into_iter().find(|range| range.name == "decoder3.classes.0").unwrap();
+    assert_eq!(classes.shape, [4, 3]);
+    for (which, range) in (2..).zip(session.ranges()) {
+        let values: Vec<f32> = draw(which, range.count()).iter().map(|v| 0.7 * v).collect();
+        session.executor.write_f32(&Role::Parameters, range.offset, &values).unwrap();
+    }
+    let examples = [1, 4, 7];
+    let (_, own) = session.reconstruct(&examples, None, 0).unwrap();
+    let (_, same) = session.reconstruct(&examples, Some(1), 0).unwrap();
+    let (_, other) = session.reconstruct(&examples, Some(2), 0).unwrap();
+    assert!(own == same && own != other);
+}
+
+#[test]
+fn a_step_that_takes_more_memory_than_there_is_is_refused_with_the_batch_that_fits() {
+    let planned = |batch: usize, checkpointing: bool, most: u64| {
+        let mut config = configured();
+        (config.train.batch, config.train.checkpointing) = (batch, checkpointing);
+        let values = draw(1, 16 * COUNT).into_iter().map(|v| 0.5 + 0.5 * v).collect();
+        let data = Dataset::new("grey", [1, 4, 4], Values::F32(values), None, 4, 0).unwrap();
+        let mut cpu = Cpu::new(1).unwrap();
+        cpu.limit_memory(most);
+        let mut session = Session::new(config, data, Executor::Cpu(cpu)).unwrap();
+        session.plan(Purpose::Train).map(|id| session.executor.plan(id).bytes())
+    };
+    let all = planned(400, false, u64::MAX).unwrap();
+    let less = planned(400, true, u64::MAX).unwrap();
+    assert!(10 * less < 9 * all, "{less} of {all} bytes");
+    let error = planned(400, false, all - 1).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        error.exit_code() == 5 && !text.contains('\n') && text.contains("set train.checkpointing = true"),
+        "{text}"
+    );
+    let batch = text.split("lower train.batch from 400 to ").nth(1).and_then(|rest| rest.split(' ').next());
+    let batch: usize = batch.and_then(|batch| batch.parse().ok()).unwrap_or_else(|| panic!("{text}"));
+    assert!((390..400).contains(&batch), "{text}");
+    assert!(planned(batch, false, all - 1).is_ok() && planned(400, true, all - 1).is_ok());
+    let text = planned(400, true, less / 2).unwrap_err().to_string();
+    assert!(text.contains("lower train.batch from 400 to ") && !text.contains("checkpointing"), "{text}");
+    let text = planned(400, false, 100).unwrap_err().to_string();
+    assert!(text.ends_with("make the model smaller"), "{text}");
+}
+
+#[test]
 fn a_hierarchy_resumes_to_the_same_bits() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
@@ -459,7 +540,7 @@ fn hierarchies_that_do_not_fit_are_refused_before_anything_is_made() {
         ("encoder_cell = [\"silu\", \"conv 4", "encoder_cell = [\"silu\", \"conv 5", "model.encoder_cell adds 7x7x5"),
         ("encoder_cell = [\"silu\", \"conv 4 kernel 3 padding 1\"]", "encoder_cell = []", "model.encoder_cell = []"),
         ("hierarchy = \"residual\"", "hierarchy = \"ladder\"", "model.resolutions"),
-        ("hidden = []", "hidden = []\ncondition = \"label\"", "model.condition = label"),
+        ("hidden = []", "hidden = []\ncondition = \"inferred\"", "model.condition = inferred"),
         ("hidden = []", "hidden = []\nabove = [\"4-2\"]", "model.above"),
         ("[optimizer]", "[objective]\nbalance = true\n[optimizer]", "objective.balance = true"),
         ("[optimizer]", "[optimizer]\nskip_norm = -1", "optimizer.skip_norm = -1"),

@@ -45,8 +45,8 @@ pub(super) fn check_residual(config: &Config) -> Result<()> {
     check(model.above.is_empty(), "model.above", &format!("{:?}", model.above), &format!("[] {with}"))?;
     let tokens = model.likelihood == Likelihood::Tokens;
     check(!tokens, "model.likelihood", &model.likelihood.name(), &format!("one for pictures {with}"))?;
-    let none = format!("none {with}");
-    check(model.condition == Condition::None, "model.condition", &model.condition.word(), &none)
+    let told = model.condition != Condition::Inferred;
+    check(told, "model.condition", &model.condition.word(), &format!("none or label {with}"))
 }
 
 /// What is added to an image has its shape, whatever the likelihood wants.

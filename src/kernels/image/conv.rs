@@ -144,57 +144,109 @@ fn cpu(call: Call) {
 /// Numbers of a block that should stay in a core's own cache.
 pub(in crate::kernels) const BLOCK: usize = 1 << 16;
 
-/// The twin's meaning by way of matrix products: a convolution multiplies what each pixel sees by the parameters; for a
-/// transposed one, each pixel of the coarse image gives to all those that it sees.
+/// The twin's meaning by way of matrix products: either each pixel that is made multiplies all that it sees by the parameters, or
+/// each pixel that is read gives to all those that see it. A convolution does the first and a transposed one the second, but
+/// where pixels lie equally close in both images it is what moves fewer numbers.
 fn fast(call: Call) {
     let p: Params = call.params();
     let [up, transpose, epilogue, activation, _] = *call.consts else { unreachable!("there are five constants") };
     let Call { range, reads, mut writes, .. } = call;
     let [x, w, aux] = [0, 1, 2].map(|i| f32s(reads[i]));
     let y = f32s_mut(writes[0]);
-    let (inputs, outputs) = (p.inputs as usize, p.outputs as usize);
+    let channels @ [inputs, outputs] = [p.inputs as usize, p.outputs as usize];
     let has_bias = transpose == 0;
-    if has_bias {
-        let bias = &w[p.images().taps() * inputs * outputs..];
-        y.chunks_exact_mut(outputs).for_each(|pixel| pixel.copy_from_slice(bias));
-    }
-    let pixels = range.len() * p.images().coarse_pixels();
-    if up == 1 {
-        if !has_bias {
+    let bias = if has_bias { &w[p.images().taps() * inputs * outputs..] } else { &[] };
+    let other = if up == 1 { inputs <= outputs } else { inputs >= 2 * outputs };
+    let (images, flipped, gives) = match p.images().mirrored().filter(|_| other) {
+        Some(mirrored) => (mirrored, true, up == 0),
+        None => (p.images(), false, up == 1),
+    };
+    let w = Parameters { w, taps: images.taps(), channels, transpose, flipped };
+    let w = if gives { w.spread().into() } else { w.gathered() };
+    let activation = math::from_code(activation);
+    // Some images after the others, which stay in a core's cache on their way from the bias to the epilogue.
+    let (source, made) = if gives {
+        (images.coarse_pixels(), images.fine_pixels())
+    } else {
+        (images.fine_pixels(), images.coarse_pixels())
+    };
+    let (source, made) = (source * inputs, made * outputs);
+    let at_once = (BLOCK / made.max(1)).clamp(1, range.len().max(1));
+    for (at, y) in y[..range.len() * made].chunks_mut(at_once * made).enumerate() {
+        let (first, count) = (at * at_once, y.len() / made);
+        let (x, pixels) = (&x[first * source..][..count * source], count * images.coarse_pixels());
+        if has_bias {
+            y.chunks_exact_mut(outputs).for_each(|pixel| pixel.copy_from_slice(bias));
+        } else if gives {
             y.fill(0.0);
         }
-        upwards(&p, pixels, x, &spread(&p, transpose, w), y);
-    } else {
-        downwards(&p, pixels, x, &gathered(&p, transpose, w), y, has_bias);
-    }
-    let activation = math::from_code(activation);
-    match epilogue {
-        ACTIVATE => math::activate_all(activation, y),
-        DERIVE => math::derivative_all(activation, aux, y),
-        _ => {}
+        if gives {
+            upwards(&images, channels, pixels, x, &w, y);
+        } else {
+            downwards(&images, channels, pixels, x, &w, y, has_bias);
+        }
+        match epilogue {
+            ACTIVATE => math::activate_all(activation, y),
+            DERIVE => math::derivative_all(activation, &aux[first * made..][..count * made], y),
+            _ => {}
+        }
     }
 }
 
-/// The parameters as a matrix [taps·inputs, outputs].
-fn gathered<'a>(p: &Params, transpose: u32, w: &'a [f32]) -> Cow<'a, [f32]> {
-    if transpose == 0 {
-        return Cow::Borrowed(w);
+/// The parameters of a call. `flipped` they are those of images in each other's place ([`Images::mirrored`]).
+struct Parameters<'a> {
+    w: &'a [f32],
+    taps: usize,
+    channels: [usize; 2],
+    transpose: u32,
+    flipped: bool,
+}
+
+impl<'a> Parameters<'a> {
+    /// As a matrix [taps·inputs, outputs].
+    fn gathered(&self) -> Cow<'a, [f32]> {
+        if self.transpose == 0 && !self.flipped {
+            return Cow::Borrowed(self.w);
+        }
+        let [inputs, outputs] = self.channels;
+        self.laid_out(|tap, input| (tap * inputs + input) * outputs).into()
     }
-    let (inputs, outputs) = (p.inputs as usize, p.outputs as usize);
-    let value = |at: usize| w[place(p, transpose, [at / outputs / inputs, at / outputs % inputs, at % outputs])];
-    (0..p.images().taps() * inputs * outputs).map(value).collect()
+
+    /// As a matrix [inputs, taps·outputs].
+    fn spread(&self) -> Vec<f32> {
+        let outputs = self.channels[1];
+        self.laid_out(|tap, input| (input * self.taps + tap) * outputs)
+    }
+
+    /// With the factors of a tap and an input channel for all output channels from `place` on.
+    fn laid_out(&self, place: impl Fn(usize, usize) -> usize) -> Vec<f32> {
+        let [inputs, outputs] = self.channels;
+        let mut all = vec![0.0; self.taps * inputs * outputs];
+        for tap in 0..self.taps {
+            let stored = if self.flipped { self.taps - 1 - tap } else { tap };
+            let of_tap = &self.w[stored * inputs * outputs..][..inputs * outputs];
+            for input in 0..inputs {
+                let row = &mut all[place(tap, input)..][..outputs];
+                if self.transpose == 0 {
+                    row.copy_from_slice(&of_tap[input * outputs..][..outputs]);
+                } else {
+                    row.iter_mut().zip(of_tap[input..].iter().step_by(inputs)).for_each(|(to, from)| *to = *from);
+                }
+            }
+        }
+        all
+    }
 }
 
-/// The parameters as a matrix [inputs, taps·outputs].
-fn spread(p: &Params, transpose: u32, w: &[f32]) -> Vec<f32> {
-    let outputs = p.outputs as usize;
-    let columns = p.images().taps() * outputs;
-    let value = |at: usize| w[place(p, transpose, [at % columns / outputs, at / columns, at % outputs])];
-    (0..p.inputs as usize * columns).map(value).collect()
-}
-
-fn downwards(p: &Params, pixels: usize, x: &[f32], w: &[f32], y: &mut [f32], add: bool) {
-    let (images, inputs, outputs) = (p.images(), p.inputs as usize, p.outputs as usize);
+fn downwards(
+    images: &Images,
+    [inputs, outputs]: [usize; 2],
+    pixels: usize,
+    x: &[f32],
+    w: &[f32],
+    y: &mut [f32],
+    add: bool,
+) {
     let depth = images.taps() * inputs;
     let right = Matrix { values: w, rows: outputs, columns: 1 };
     let block = (BLOCK / depth).clamp(32, 1024);
@@ -207,8 +259,7 @@ fn downwards(p: &Params, pixels: usize, x: &[f32], w: &[f32], y: &mut [f32], add
     }
 }
 
-fn upwards(p: &Params, pixels: usize, x: &[f32], w: &[f32], y: &mut [f32]) {
-    let (images, inputs, outputs) = (p.images(), p.inputs as usize, p.outputs as usize);
+fn upwards(images: &Images, [inputs, outputs]: [usize; 2], pixels: usize, x: &[f32], w: &[f32], y: &mut [f32]) {
     let columns = images.taps() * outputs;
     let right = Matrix { values: w, rows: columns, columns: 1 };
     let block = (BLOCK / columns).clamp(32, 1024).min(pixels);
@@ -257,5 +308,30 @@ mod tests {
         let mut y = [f32::NAN; 9];
         cpu(testing::call(0..1, &params(1, 1, [2, 2, 1]), &[1, 1, 0, 0, 4], &step, &[&x, &w, &[]], vec![&mut y]));
         assert_eq!(y, [1000.0, 200.0, 2000.0, 30.0, 4.0, 40.0, 3000.0, 400.0, 4000.0]);
+    }
+
+    /// Where pixels lie equally close in both images, what moves fewer numbers depends on the channels.
+    #[test]
+    fn every_way_of_convolutions_gives_what_the_twin_gives() {
+        let step = StepScalars::zeroed();
+        for [inputs, outputs] in [[6, 2], [2, 6], [3, 2]] {
+            for (up, transpose) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+                let p = Params { rows: 3, coarse_height: 3, coarse_width: 3, ..params(inputs, outputs, [3, 1, 1]) };
+                let p = Params { fine_width: 5, coarse_width: 5, ..p };
+                let values = |seed: usize, count: u32| -> Vec<f32> {
+                    (0..count as usize).map(|at| ((at * 7 + seed) % 11) as f32 - 5.0).collect()
+                };
+                let (x, w) = (values(1, 3 * 15 * inputs), values(2, 9 * inputs * outputs + outputs));
+                let mut made = [cpu as fn(Call), fast].map(|function| {
+                    let mut y = vec![f32::NAN; (3 * 15 * outputs) as usize];
+                    let consts = [up, transpose, 0, 0, 4];
+                    function(testing::call(0..3, &p, &consts, &step, &[&x, &w, &[]], vec![&mut y]));
+                    y
+                });
+                // Whole numbers, so that no order of a sum rounds.
+                let twin = std::mem::take(&mut made[0]);
+                assert_eq!(twin, made[1], "{inputs} to {outputs}, up {up}, transposed {transpose}");
+            }
+        }
     }
 }

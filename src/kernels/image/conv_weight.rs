@@ -95,6 +95,8 @@ struct Maps<'a> {
     up: bool,
     inputs: usize,
     outputs: usize,
+    /// Whether the images are in each other's place ([`Images::mirrored`]), so that taps come the other way round.
+    flipped: bool,
 }
 
 impl<'a> Maps<'a> {
@@ -102,7 +104,18 @@ impl<'a> Maps<'a> {
         let (images, up, channels) = (p.images(), consts[0] == 1, [p.fine as usize, p.coarse as usize]);
         let (fine, coarse) = if up { (dy, x) } else { (x, dy) };
         let [inputs, outputs] = if up { [channels[1], channels[0]] } else { channels };
-        Self { images, fine, coarse, channels, dy, up, inputs, outputs }
+        Self { images, fine, coarse, channels, dy, up, inputs, outputs, flipped: false }
+    }
+
+    /// With the images in each other's place, where that leaves fewer numbers to be looked up.
+    fn cheaper(self) -> Self {
+        match self.images.mirrored().filter(|_| !self.up && self.inputs >= 2 * self.outputs) {
+            Some(images) => {
+                let (channels, fine, coarse) = ([self.channels[1], self.channels[0]], self.coarse, self.fine);
+                Self { images, channels, fine, coarse, up: true, flipped: true, ..self }
+            }
+            None => self,
+        }
     }
 }
 
@@ -154,7 +167,7 @@ fn fast(call: Call) {
         return cpu(call);
     }
     let Call { range, consts, reads, mut writes, .. } = call;
-    let m = Maps::new(&p, consts, f32s(reads[0]), f32s(reads[1]));
+    let m = Maps::new(&p, consts, f32s(reads[0]), f32s(reads[1])).cheaper();
     let out = f32s_mut(writes[0]);
     let last = m.images.taps() * m.inputs;
     let rows = range.start.min(last)..range.end.min(last);
@@ -162,11 +175,14 @@ fn fast(call: Call) {
     if m.up && !rows.is_empty() {
         // Taps and channels of the fine image stand the other way round than the parameters.
         let [fine, coarse] = m.channels;
-        let taps = rows.start / coarse..rows.end.div_ceil(coarse);
+        let wanted = rows.start / coarse..rows.end.div_ceil(coarse);
+        let all = m.images.taps();
+        let taps = if m.flipped { all - wanted.end..all - wanted.start } else { wanted };
         let mut turned = vec![0.0; taps.len() * fine * coarse];
         pixel_sums(&p, &m, taps.start * fine..taps.end * fine, &mut turned);
         for (at, row) in rows.clone().zip(sums.chunks_exact_mut(fine)) {
-            let (tap, of_coarse) = (at / coarse - taps.start, at % coarse);
+            let (tap, of_coarse) = (at / coarse, at % coarse);
+            let tap = if m.flipped { all - 1 - tap } else { tap } - taps.start;
             for (of_fine, sum) in row.iter_mut().enumerate() {
                 *sum = turned[(tap * fine + of_fine) * coarse + of_coarse];
             }
@@ -175,7 +191,8 @@ fn fast(call: Call) {
         pixel_sums(&p, &m, rows, sums);
     }
     if range.end > last {
-        let pixels = p.rows as usize * if m.up { m.images.fine_pixels() } else { m.images.coarse_pixels() };
+        let pixels =
+            p.rows as usize * if consts[0] == 1 { p.images().fine_pixels() } else { p.images().coarse_pixels() };
         column_sums(&m.dy[..pixels * m.outputs], false, bias);
     }
 }
@@ -222,5 +239,32 @@ mod tests {
         let mut parts = [f32::NAN; 10];
         cpu(testing::call(0..10, &Params { splits: 2, ..p }, &[0], &step, &[&fine, &coarse], vec![&mut parts]));
         assert_eq!(parts, [1.0, 2.0, 4.0, 5.0, 1.0, 20.0, 30.0, 50.0, 60.0, 10.0]);
+    }
+
+    #[test]
+    fn every_way_of_gradients_gives_what_the_twin_gives() {
+        let step = StepScalars::zeroed();
+        for ([fine, coarse], up) in [([6, 2], 0), ([2, 6], 0), ([3, 2], 1), ([2, 6], 1)] {
+            #[rustfmt::skip]
+            let p = Params {
+                rows: 2, fine, coarse, fine_height: 3, fine_width: 4, coarse_height: 3, coarse_width: 4, kernel: 3, stride: 1,
+                padding: 1, splits: 1,
+            };
+            let values = |seed: usize, count: u32| -> Vec<f32> {
+                (0..count as usize).map(|at| ((at * 7 + seed) % 11) as f32 - 5.0).collect()
+            };
+            let [inputs, outputs] = if up == 1 { [coarse, fine] } else { [fine, coarse] };
+            let (x, dy) = (values(1, 24 * inputs), values(2, 24 * outputs));
+            let rows = (9 * inputs + 1) as usize;
+            // Parts that begin and end within a tap.
+            for range in [0..rows, 1..rows - 2, rows / 2..rows / 2 + 1, rows - 3..rows] {
+                let [twin, made] = [cpu as fn(Call), fast].map(|function| {
+                    let mut parts = vec![f32::NAN; range.len() * outputs as usize];
+                    function(testing::call(range.clone(), &p, &[up], &step, &[&x, &dy], vec![&mut parts]));
+                    parts
+                });
+                assert_eq!(twin, made, "{inputs} to {outputs}, up {up}, {range:?}");
+            }
+        }
     }
 }

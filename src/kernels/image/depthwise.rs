@@ -2,7 +2,7 @@
 //! one, [R, fine pixels, channels] to [R, coarse pixels, channels]; with `BACK` its gradient for the images that it reads, from the
 //! coarse image to the fine one and without the bias. `w` is [taps + 1, channels], the bias last.
 
-use crate::kernels::images::Images;
+use crate::kernels::images::{Images, OfChannels, through_channels};
 use crate::kernels::{Asked, Call, Kernel, Sum, f32s, f32s_mut, read, write};
 
 crate::kernels::params! {
@@ -85,9 +85,6 @@ fn cpu(call: Call) {
     }
 }
 
-/// Channels that are added up at once, in registers.
-const AT_ONCE: usize = 32;
-
 /// Pixel by pixel, all taps of some channels at once.
 fn fast(call: Call) {
     pulp::Arch::new().dispatch(
@@ -110,54 +107,44 @@ fn by_channels(call: Call) {
         let x = &x[row * high * wide * channels..][..high * wide * channels];
         for line in &lines {
             for (column, y) in columns.iter().zip(&mut made) {
-                let seen = Through { line, column, kernel: images.kernel, wide };
-                let mut first = 0;
-                while first < channels {
-                    let size = [AT_ONCE, 8, 1].into_iter().find(|size| first + size <= channels).unwrap_or(1);
-                    let at = [first, channels];
-                    match size {
-                        AT_ONCE => sum::<AT_ONCE>(y, bias, [x, w], at, &seen),
-                        8 => sum::<8>(y, bias, [x, w], at, &seen),
-                        _ => sum::<1>(y, bias, [x, w], at, &seen),
-                    }
-                    first += size;
-                }
+                let mut pixel = Pixel { y, bias, x, w, line, column, kernel: images.kernel, wide };
+                through_channels(channels, &mut pixel);
             }
         }
     }
 }
 
-/// What a pixel sees: lines and columns of taps, and of the image that is read.
-struct Through<'a> {
+/// A pixel that is made, and what it sees: lines and columns of taps, and of the image that is read.
+struct Pixel<'a> {
+    y: &'a mut [f32],
+    bias: Option<&'a [f32]>,
+    x: &'a [f32],
+    w: &'a [f32],
     line: &'a [(usize, usize)],
     column: &'a [(usize, usize)],
     kernel: usize,
     wide: usize,
 }
 
-/// `N` channels of a pixel, from `first` on.
-#[inline(always)]
-fn sum<const N: usize>(
-    y: &mut [f32],
-    bias: Option<&[f32]>,
-    [x, w]: [&[f32]; 2],
-    [first, channels]: [usize; 2],
-    seen: &Through,
-) {
-    let mut sums = [0.0_f32; N];
-    if let Some(bias) = bias {
-        sums.copy_from_slice(&bias[first..first + N]);
-    }
-    for &(tap_line, line) in seen.line {
-        for &(tap, column) in seen.column {
-            let x = &x[(line * seen.wide + column) * channels + first..][..N];
-            let w = &w[(tap_line * seen.kernel + tap) * channels + first..][..N];
-            for ((sum, x), w) in sums.iter_mut().zip(x).zip(w) {
-                *sum += x * w;
+impl OfChannels for Pixel<'_> {
+    #[inline(always)]
+    fn these<const N: usize>(&mut self, first: usize) {
+        let channels = self.y.len();
+        let mut sums = [0.0_f32; N];
+        if let Some(bias) = self.bias {
+            sums.copy_from_slice(&bias[first..first + N]);
+        }
+        for &(tap_line, line) in self.line {
+            for &(tap, column) in self.column {
+                let x = &self.x[(line * self.wide + column) * channels + first..][..N];
+                let w = &self.w[(tap_line * self.kernel + tap) * channels + first..][..N];
+                for ((sum, x), w) in sums.iter_mut().zip(x).zip(w) {
+                    *sum += x * w;
+                }
             }
         }
+        self.y[first..first + N].copy_from_slice(&sums);
     }
-    y[first..first + N].copy_from_slice(&sums);
 }
 
 #[cfg(test)]

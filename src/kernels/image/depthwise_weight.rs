@@ -1,7 +1,7 @@
 //! The gradient of the parameters of a convolution of each channel by itself, [taps + 1, channels], whose last row is that of the
 //! bias. It comes in parts, each the sum over its own share of the pixels.
 
-use crate::kernels::images::Images;
+use crate::kernels::images::{Images, OfChannels, through_channels};
 use crate::kernels::{Asked, Call, Kernel, Sum, f32s, f32s_mut, read, write};
 
 crate::kernels::params! {
@@ -96,9 +96,6 @@ fn cpu(call: Call) {
     }
 }
 
-/// Channels that are added up at once, in registers.
-const AT_ONCE: usize = 32;
-
 /// Each image by itself before it is added to the others, all taps of it while it is near.
 fn fast(call: Call) {
     let p: Params = call.params();
@@ -135,36 +132,36 @@ fn by_images(call: Call) {
     out[..range.len() * channels].fill(0.0);
     for (x, dy) in x.chunks_exact(fine).zip(dy.chunks_exact(coarse)).take(p.rows as usize) {
         for (tap, row) in range.clone().zip(out.chunks_exact_mut(channels)) {
-            let (pairs, x) = (&pairs[tap], (tap < images.taps()).then_some(x));
-            let mut first = 0;
-            while first < channels {
-                let size = [AT_ONCE, 8, 1].into_iter().find(|size| first + size <= channels).unwrap_or(1);
-                match size {
-                    AT_ONCE => add::<AT_ONCE>(row, x, dy, pairs, first),
-                    8 => add::<8>(row, x, dy, pairs, first),
-                    _ => add::<1>(row, x, dy, pairs, first),
-                }
-                first += size;
-            }
+            let x = (tap < images.taps()).then_some(x);
+            through_channels(channels, &mut Tap { row, x, dy, pairs: &pairs[tap] });
         }
     }
 }
 
-/// Adds what an image gives to `N` channels of a tap, from `first` on; without `x` it sees ones.
-#[inline(always)]
-fn add<const N: usize>(row: &mut [f32], x: Option<&[f32]>, dy: &[f32], pairs: &[[usize; 2]], first: usize) {
-    let mut sums = [0.0_f32; N];
-    for &[at, seen] in pairs {
-        let dy = &dy[at + first..][..N];
-        match x {
-            Some(x) => {
-                let x = &x[seen + first..][..N];
-                sums.iter_mut().zip(x).zip(dy).for_each(|((sum, x), dy)| *sum += x * dy);
+/// A tap, to whose sums an image adds what it gives; without `x` ones are seen.
+struct Tap<'a> {
+    row: &'a mut [f32],
+    x: Option<&'a [f32]>,
+    dy: &'a [f32],
+    pairs: &'a [[usize; 2]],
+}
+
+impl OfChannels for Tap<'_> {
+    #[inline(always)]
+    fn these<const N: usize>(&mut self, first: usize) {
+        let mut sums = [0.0_f32; N];
+        for &[at, seen] in self.pairs {
+            let dy = &self.dy[at + first..][..N];
+            match self.x {
+                Some(x) => {
+                    let x = &x[seen + first..][..N];
+                    sums.iter_mut().zip(x).zip(dy).for_each(|((sum, x), dy)| *sum += x * dy);
+                }
+                None => sums.iter_mut().zip(dy).for_each(|(sum, dy)| *sum += dy),
             }
-            None => sums.iter_mut().zip(dy).for_each(|(sum, dy)| *sum += dy),
         }
+        self.row[first..first + N].iter_mut().zip(&sums).for_each(|(sum, value)| *sum += value);
     }
-    row[first..first + N].iter_mut().zip(&sums).for_each(|(sum, value)| *sum += value);
 }
 
 #[cfg(test)]

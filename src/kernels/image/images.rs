@@ -20,6 +20,32 @@ pub struct Images {
     pub padding: usize,
 }
 
+/// What is done for some channels of a pixel at once, which stay in registers.
+pub trait OfChannels {
+    /// For `N` channels from `first` on.
+    fn these<const N: usize>(&mut self, first: usize);
+}
+
+/// Goes through all channels, as many at once as there are.
+#[inline(always)]
+pub fn through_channels(channels: usize, work: &mut impl OfChannels) {
+    let mut first = 0;
+    while first < channels {
+        first += match channels - first {
+            64.. => at_once::<64>(work, first),
+            32.. => at_once::<32>(work, first),
+            8.. => at_once::<8>(work, first),
+            _ => at_once::<1>(work, first),
+        };
+    }
+}
+
+#[inline(always)]
+fn at_once<const N: usize>(work: &mut impl OfChannels, first: usize) -> usize {
+    work.these::<N>(first);
+    N
+}
+
 /// Of each place along a side of an image what it sees: the place of the tap, and that of the other image.
 pub type Seen = Vec<Vec<(usize, usize)>>;
 
@@ -36,6 +62,13 @@ impl Images {
     pub fn products(&self, rows: u32, channels: [u32; 2]) -> f64 {
         let [rows, a, b] = [rows, channels[0], channels[1]].map(f64::from);
         rows * (self.coarse_pixels() * self.taps()) as f64 * a * b
+    }
+
+    /// The same pairs of pixels with the two images in each other's place, where pixels lie equally close in both: what is seen
+    /// through a tap is seen through the tap that is as far from the other end.
+    pub fn mirrored(&self) -> Option<Self> {
+        let padding = self.kernel.checked_sub(1 + self.padding).filter(|_| self.stride == 1)?;
+        Some(Self { fine: self.coarse, coarse: self.fine, padding, ..*self })
     }
 
     /// Taps.
@@ -172,10 +205,11 @@ impl Images {
 mod tests {
     use super::*;
 
-    const ALL: [Images; 4] = [
+    const ALL: [Images; 5] = [
         Images { fine: [5, 4], coarse: [3, 2], kernel: 3, stride: 2, padding: 1 },
         Images { fine: [6, 6], coarse: [3, 3], kernel: 2, stride: 2, padding: 0 },
         Images { fine: [3, 4], coarse: [3, 4], kernel: 3, stride: 1, padding: 1 },
+        Images { fine: [4, 3], coarse: [3, 2], kernel: 2, stride: 1, padding: 0 },
         // Taps further out than the image is wide, and pixels that nobody sees.
         Images { fine: [2, 7], coarse: [2, 3], kernel: 2, stride: 3, padding: 1 },
     ];
@@ -204,6 +238,18 @@ mod tests {
                 assert_eq!(seen, pairs(&back_by_sides, images.fine_pixels()), "{images:?}, tap {tap}");
                 let seen_by = pairs(&|f| Some((images.seen_by(f, tap)?, f)), images.fine_pixels());
                 assert_eq!(seen, seen_by, "{images:?}, tap {tap}");
+            }
+        }
+    }
+
+    #[test]
+    fn mirrored_images_have_the_same_pairs() {
+        let found: Vec<_> = ALL.iter().filter_map(|images| Some((images, images.mirrored()?))).collect();
+        assert_eq!(found.len(), 2);
+        for (images, mirrored) in found {
+            for (tap, pixel) in (0..images.taps()).flat_map(|tap| (0..images.coarse_pixels()).map(move |q| (tap, q))) {
+                let other = images.taps() - 1 - tap;
+                assert_eq!(images.seen(pixel, tap), mirrored.seen_by(pixel, other), "{images:?}, {pixel}, {tap}");
             }
         }
     }

@@ -296,22 +296,39 @@ pub(in crate::kernels) fn fast_or_twin(call: Call, width: u32, constants: usize)
         0 => Matrix { values: b, rows: n, columns: 1 },
         _ => Matrix { values: b, rows: 1, columns: k },
     };
-    if bias == 1 {
-        for row in c.chunks_exact_mut(n) {
-            row.copy_from_slice(&b[k * n..(k + 1) * n]);
+    let activation = math::from_code(activation);
+    // Many rows a part after the other, which stays in a core's cache on its way from the bias to the epilogue.
+    let at_once = (PART / n.max(1)).max(FEWEST_ROWS);
+    let (made, sums) = c.split_at_mut(rows * n);
+    for (at, c) in made.chunks_mut(at_once * n).enumerate() {
+        let (first, count) = (at * at_once, c.len() / n);
+        if bias == 1 {
+            for row in c.chunks_exact_mut(n) {
+                row.copy_from_slice(&b[k * n..(k + 1) * n]);
+            }
+        }
+        let left = Matrix { values: &left.values[(first * left.rows).min(left.values.len())..], ..left };
+        gemm::product([count, n, k], left, right, c, bias == 1);
+        match epilogue {
+            ACTIVATE => math::activate_all(activation, c),
+            DERIVE => math::derivative_all(activation, &aux[first * n..], c),
+            _ => {}
         }
     }
-    gemm::product([rows, n, k], left, right, c, bias == 1);
     if rows < range.len() {
-        column_sums(&b[..k * n], transpose_b == 1, &mut c[rows * n..]);
-    }
-    let activation = math::from_code(activation);
-    match epilogue {
-        ACTIVATE => math::activate_all(activation, c),
-        DERIVE => math::derivative_all(activation, aux, c),
-        _ => {}
+        column_sums(&b[..k * n], transpose_b == 1, sums);
+        match epilogue {
+            ACTIVATE => math::activate_all(activation, sums),
+            DERIVE => math::derivative_all(activation, &aux[rows * n..], sums),
+            _ => {}
+        }
     }
 }
+
+/// Numbers of C that are made at once.
+const PART: usize = 1 << 15;
+/// The fewest rows of C that are made at once where there are as many: B is laid out anew for each part.
+const FEWEST_ROWS: usize = 512;
 
 /// The sums over the rows of B, which lies row by row or, `transposed`, column by column.
 pub(in crate::kernels) fn column_sums(b: &[f32], transposed: bool, sums: &mut [f32]) {

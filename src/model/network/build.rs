@@ -231,15 +231,18 @@ pub struct GroupSteps {
     pub prior: Option<Vec<Step>>,
     /// From latents, [P·z], to what they add to what is known, [P·C].
     pub latents: Vec<Step>,
+    /// From ones among zeros of the class, [Y], to what it adds to what is known, [P·C]: of the highest group of a conditional model.
+    pub classes: Option<Vec<Step>>,
     /// From what is known with them to what the group below is given.
     pub decoder: Vec<Step>,
 }
 
-/// The networks of a residual hierarchy for examples of this shape, of which the likelihood wants `outputs` numbers.
+/// The networks of a residual hierarchy for examples of this shape, of which the likelihood wants `outputs` numbers, of so many
+/// `classes` that it is told, or 0.
 ///
 /// # Errors
 /// As those of [`encoder`].
-pub fn top_down(config: &ModelConfig, data: [usize; 3], outputs: usize) -> Result<TopDown> {
+pub fn top_down(config: &ModelConfig, data: [usize; 3], outputs: usize, classes: usize) -> Result<TopDown> {
     let (mut groups, mut at, mut channels) = (Vec::new(), Between::Data(data), None);
     let levels = resolutions(config, data)?;
     for (level, &([height, width], Resolution { groups: count, latent, cells, .. })) in levels.iter().enumerate() {
@@ -284,6 +287,12 @@ pub fn top_down(config: &ModelConfig, data: [usize; 3], outputs: usize) -> Resul
                 let map = latents.map(height * width, channels, MapKind::Positions);
                 latents.steps.push(Step::Map(map));
             }
+            let classes = (highest && classes > 0).then(|| {
+                let name = format!("{decoder_name}.classes");
+                let mut network = Network::new(&name, data, Between::Numbers(classes));
+                network.dense(height * width * channels, Some([height, width, channels]));
+                network.steps
+            });
             let cells_name = format!("{decoder_name}.cells");
             let mut decoder = Network::new(&cells_name, data, image);
             decoder.cells("model.decoder_cell", &config.decoder_cell, cells)?;
@@ -298,6 +307,7 @@ pub fn top_down(config: &ModelConfig, data: [usize; 3], outputs: usize) -> Resul
                 posterior,
                 prior,
                 latents: latents.steps,
+                classes,
                 decoder: decoder.steps,
             });
         }

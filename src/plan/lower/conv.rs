@@ -35,7 +35,12 @@ struct Map<'a> {
 }
 
 impl Lowering<'_> {
+    /// What maps each pixel by itself is a product with a row for every pixel on the CPU engine, here and below. Devices keep their
+    /// kernel: rows of all pixels of a batch are more than their products were made for.
     pub(super) fn conv(&mut self, x: Id, w: Id, window: ConvGeometry, out: Id, activation: Option<Activation>) {
+        if window.is_pointwise() && self.target == Target::Cpu {
+            return self.affine(x, w, out, activation);
+        }
         let (epilogue, code) = activation.map_or((PLAIN, 0), |kind| (ACTIVATE, math::code(kind)));
         let name = self.parameter_name(w);
         let kind = if window.up { "transposed conv" } else { "conv" };
@@ -63,6 +68,9 @@ impl Lowering<'_> {
         out: Id,
         activation: Option<(Id, Activation)>,
     ) {
+        if window.is_pointwise() && self.target == Target::Cpu {
+            return self.affine_grad_input(dy, w, out, activation);
+        }
         let (epilogue, code) = activation.map_or((PLAIN, 0), |(_, kind)| (DERIVE, math::code(kind)));
         let aux = match activation {
             Some((v, _)) => self.split(v),
@@ -101,6 +109,10 @@ impl Lowering<'_> {
     }
 
     pub(super) fn conv_grad_weight(&mut self, x: Id, dy: Id, window: ConvGeometry, out: Id) {
+        // On devices the sum over all pixels comes in parts, which a product has not.
+        if window.is_pointwise() && self.target == Target::Cpu {
+            return self.affine_grad_weight(x, dy, out);
+        }
         let (rows, shape) = (self.shape(x).rows(), self.shape(out));
         let [inputs, outputs] =
             [self.shape(x).columns() / pixels(window.source()), self.shape(dy).columns() / pixels(window.made())];

@@ -88,7 +88,9 @@ impl Lowering<'_> {
     }
 
     pub(super) fn affine(&mut self, x: Id, w: Id, out: Id, activation: Option<Activation>) {
-        let (m, k) = (self.shape(x).rows(), self.shape(x).columns());
+        // Of images that are mapped pixel by pixel, a row for each pixel.
+        let k = self.shape(w).rows() - 1;
+        let m = self.shape(x).count() / k;
         let (epilogue, code) = activation.map_or((PLAIN, 0), |kind| (ACTIVATE, math::code(kind)));
         let views = [self.split(x), self.place(w), self.nothing(), self.split(out), self.sink()];
         let name = &self.parameter_name(w);
@@ -99,7 +101,8 @@ impl Lowering<'_> {
     }
 
     pub(super) fn affine_grad_input(&mut self, dy: Id, w: Id, out: Id, activation: Option<(Id, Activation)>) {
-        let (m, k) = (self.shape(dy).rows(), self.shape(dy).columns());
+        let k = self.shape(w).columns();
+        let m = self.shape(dy).count() / k;
         let (epilogue, code) = activation.map_or((PLAIN, 0), |(_, kind)| (DERIVE, math::code(kind)));
         let aux = match activation {
             Some((v, _)) => self.split(v),
@@ -114,7 +117,8 @@ impl Lowering<'_> {
     }
 
     pub(super) fn affine_grad_weight(&mut self, x: Id, dy: Id, out: Id) {
-        let (inputs, outputs, rows) = (self.shape(x).columns(), self.shape(dy).columns(), self.shape(x).rows());
+        let (inputs, outputs) = (self.shape(out).rows() - 1, self.shape(out).columns());
+        let rows = self.shape(dy).count() / outputs;
         let views = [self.place(x), self.place(dy), self.nothing(), self.split(out), self.sink()];
         let meaning = [1, 0, 0, 1, PLAIN, 0];
         let product = Product { p: NO_LIKELIHOOD, meaning, views, unit: 1, what: "d W and d b" };

@@ -136,6 +136,8 @@ pub fn cases() -> Vec<Case> {
     let windows = [
         ConvGeometry::down([4, 3], 2, 2, 1),
         ConvGeometry::down([3, 4], 3, 1, 1),
+        ConvGeometry::down([3, 2], 1, 1, 0),
+        ConvGeometry::up([3, 2], 3, 1, 1, 0),
         ConvGeometry::up([2, 3], 3, 2, 1, 1),
         ConvGeometry::up([2, 1], 2, 3, 0, 0),
     ];

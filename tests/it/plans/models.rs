@@ -111,6 +111,29 @@ pub fn blocks() -> Setup {
     setup
 }
 
+/// Groups of latents on images, with cells of all kinds of layers on both ways.
+pub fn hierarchy() -> Setup {
+    let pairs = [
+        ("hierarchy", "residual"),
+        ("resolutions", "[data/2 groups 2 latent 2 cells 2, data/4 groups 2 latent 3]"),
+        ("hidden", "[]"),
+        ("encoder_layers", "[conv 6 kernel 4 stride 2 padding 1]"),
+        ("decoder_layers", "[silu, conv-transpose out kernel 4 stride 2 padding 1]"),
+        (
+            "encoder_cell",
+            "[silu, conv 3 kernel 1, relu, conv 3 kernel 3 padding 1, silu, conv 6 kernel 1, squeeze-excite 2]",
+        ),
+        (
+            "decoder_cell",
+            "[group-norm 2, silu, conv 8 kernel 1, dropout 0.2, silu, depthwise 3 padding 1, silu, conv 6 kernel 1]",
+        ),
+    ];
+    let all: Vec<_> = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let mut setup = setup("hierarchy", resolve(None, &all).expect("it is valid"), 3 * 8 * 12, Source::Bytes);
+    setup.model.shape = [3, 8, 12];
+    setup
+}
+
 /// Sums longer, and layers narrower, than the sizes at which a library of products changes its ways.
 pub fn long() -> Setup {
     let mut config = Config::default();
