@@ -26,7 +26,7 @@ use crate::model::likelihood::{Global, Learned, global, learned};
 use crate::model::{Model, Weights, phases as phases_of};
 use crate::plan::tuning::Tuning;
 use crate::plan::{ParameterSlot, Plan, Resident, Role, Stage, Target, lower};
-use crate::ranks::Ranks;
+use crate::ranks::{Ranks, Room};
 use crate::rng::{Philox, Stream, key};
 use bytemuck::Zeroable;
 use std::collections::{BTreeMap, BTreeSet};
@@ -105,8 +105,9 @@ pub struct Session {
     pub partition: Option<Partition>,
     /// Who trains the model together with this session.
     ranks: Ranks,
-    /// Room for gradients that are exchanged, and for those that come.
-    exchange: [Vec<f32>; 2],
+    /// Gradients that are added up over all ranks, where each of them makes the whole update.
+    exchanged_values: Vec<f32>,
+    room: Room,
     data: Option<Dataset>,
     uploaded: bool,
     labelled: bool,
@@ -156,7 +157,8 @@ impl Session {
             tuning,
             partition,
             ranks: Ranks::default(),
-            exchange: [vec![], vec![]],
+            exchanged_values: vec![],
+            room: Room::default(),
             data,
             uploaded,
             labelled,
@@ -191,7 +193,8 @@ impl Session {
             tuning,
             partition: None,
             ranks: Ranks::default(),
-            exchange: [vec![], vec![]],
+            exchanged_values: vec![],
+            room: Room::default(),
             data,
             uploaded,
             labelled,

@@ -8,7 +8,7 @@ use elbo::error::{Error, Result};
 use elbo::exec::Executor;
 use elbo::exec::cpu::Cpu;
 use elbo::plan::Role;
-use elbo::ranks::{Ranks, threads};
+use elbo::ranks::{Ranks, threads, threads_apart};
 use elbo::session::{Purpose, Session};
 use elbo::train::{Epoch, Event, Member, Options, train};
 use std::path::Path;
@@ -50,6 +50,8 @@ struct Plot<'a> {
     /// A rank whose first parameter is another one.
     spoilt: Option<usize>,
     device: usize,
+    /// Whether ranks have no memory in common.
+    apart: bool,
 }
 
 fn rank(ranks: Ranks, folder: &Path, configs: &[Config], plot: Plot) -> Result<Outcome> {
@@ -96,9 +98,10 @@ fn rank(ranks: Ranks, folder: &Path, configs: &[Config], plot: Plot) -> Result<O
 
 /// Trains on so many ranks; gives what each came to.
 fn together(count: usize, folder: &Path, configs: &[Config], plot: Plot) -> Vec<Outcome> {
+    let ranks = if plot.apart { threads_apart(count) } else { threads(count) };
     std::thread::scope(|scope| {
         let started: Vec<_> =
-            threads(count).into_iter().map(|ranks| scope.spawn(move || rank(ranks, folder, configs, plot))).collect();
+            ranks.into_iter().map(|ranks| scope.spawn(move || rank(ranks, folder, configs, plot))).collect();
         started.into_iter().map(|thread| thread.join().expect("no panic").expect("it can be trained")).collect()
     })
 }
@@ -142,11 +145,12 @@ const KINDS: &[(&str, &[(&str, &str)])] = &[
 #[test]
 fn ranks_have_the_bits_of_one_process_that_divides_its_batch_as_they_do() {
     for (recipe, settings) in KINDS {
-        for count in [2, 4] {
+        for (count, apart) in [(2, false), (2, true), (4, false)] {
             let parts = count.to_string();
             let alone = config(recipe, &[settings, &[("accumulate", &parts[..])][..]].concat());
+            let plot = Plot { apart, ..Plot::default() };
             let [(one, said), (all, told)] =
-                [run(1, &alone, Plot::default()), run(count, &config(recipe, settings), Plot::default())];
+                [run(1, &alone, Plot::default()), run(count, &config(recipe, settings), plot)];
             assert!(bits(&one) == bits(&all), "{settings:?} on {count} ranks");
             assert_eq!((one.progress.step, one.progress.epoch), (all.progress.step, all.progress.epoch));
             for (said, told) in said.iter().zip(&told) {
