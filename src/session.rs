@@ -8,6 +8,7 @@ mod inference;
 mod partition;
 mod phases;
 mod posterior;
+mod read_ahead;
 mod sequences;
 mod streaming;
 

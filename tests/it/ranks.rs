@@ -164,6 +164,34 @@ fn ranks_have_the_bits_of_one_process_that_divides_its_batch_as_they_do() {
     }
 }
 
+/// A few pictures in an `.npy` file.
+fn pictures(folder: &Path) -> String {
+    let header = "{'descr': '|u1', 'fortran_order': False, 'shape': (200, 8, 8), }\n";
+    let body: Vec<u8> = (0..200 * 64_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 23) as u8).collect();
+    let path = folder.join("pictures.npy");
+    let head = [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes()].concat();
+    std::fs::write(&path, [head, body].concat()).expect("there is room");
+    path.display().to_string()
+}
+
+#[test]
+fn ranks_that_read_ahead_have_the_bits_of_one_process_with_all_examples_in_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = pictures(folder.path());
+    let of = |settings: &[(&str, &str)]| config("classic", &[&[("source", &source[..])][..], settings].concat());
+    for shard in ["0", "3"] {
+        let alone = run(1, &of(&[("shard", shard), ("accumulate", "2")]), Plot::default());
+        for (count, parts) in [(1, "2"), (2, "1")] {
+            let settings = [("shard", shard), ("accumulate", parts), ("memory", "0"), ("window", "70")];
+            let all = run(count, &of(&settings), Plot::default());
+            assert!(bits(&all.0) == bits(&alone.0), "{count} ranks, shards of {shard}");
+        }
+    }
+    let other = run(1, &of(&[("shard", "0"), ("accumulate", "2"), ("train.shuffle", "false")]), Plot::default());
+    let shards = run(1, &of(&[("shard", "3"), ("accumulate", "2")]), Plot::default());
+    assert!(bits(&other.0) != bits(&shards.0), "the order of shards is another one");
+}
+
 #[test]
 fn accumulation_and_members_are_divided_too_on_every_device() {
     let settings = [("accumulate", "2"), ("clip_norm", "5")];
