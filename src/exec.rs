@@ -15,6 +15,7 @@ pub mod twin;
 use crate::error::{Error, Result};
 use crate::kernels::{Kernel, StepScalars};
 use crate::plan::{Plan, Role, Target};
+use std::ops::Range;
 
 /// A plan that an executor has loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -218,6 +219,34 @@ impl Executor {
             Self::Gpu(gpu) => {
                 words.copy_from_slice(&gpu.read(member, role, offset, words.len())?);
                 Ok(())
+            }
+        }
+    }
+
+    /// Whether its buffers are in the memory of this process, so that reading them costs no more than a copy.
+    pub fn is_host(&self) -> bool {
+        matches!(self, Self::Cpu(_))
+    }
+
+    /// Puts words of one buffer of a member into another, in the same places, and changes them there: `change` gets pieces, each
+    /// with its place from the first word on, on several threads. Both may be one buffer.
+    ///
+    /// # Errors
+    /// Those of [`Executor::read_from`] and [`Executor::write_to`].
+    pub fn change(
+        &mut self,
+        member: usize,
+        (from, to): (&Role, &Role),
+        words: Range<usize>,
+        change: &(dyn Fn(usize, &mut [u32]) + Sync),
+    ) -> Result<()> {
+        match self {
+            Self::Cpu(cpu) => cpu.change(member, (from, to), words, change),
+            #[cfg(feature = "gpu")]
+            Self::Gpu(gpu) => {
+                let mut read = gpu.read(member, from, words.start, words.len())?;
+                change(0, &mut read);
+                gpu.write(member, to, words.start, &read)
             }
         }
     }

@@ -26,7 +26,7 @@
 //! | only `report` and `main` print | `tests/it/tidy.rs` |
 //! | graph, kernels, plan and model do no I/O and read no environment | `tests/it/tidy.rs` |
 //! | graph and kernels do not know each other; the model knows neither kernels, plans nor devices | `tests/it/tidy.rs` |
-//! | only `exec/gpu` and the door to gemm, `kernels/product/gemm.rs`, may be unsafe | `tests/it/tidy.rs`, and the compiler |
+//! | only `exec/gpu`, the door to gemm, `kernels/product/gemm.rs`, and `ranks/mpi/window.rs` may be unsafe | `tests/it/tidy.rs`, and the compiler |
 //! | a plan is data, comparable, made without a device, and legal before anything runs it | `tests/it/tidy.rs`, [`plan::verify`] |
 //! | after a plan is loaded, running it makes no buffer and compiles no pipeline | `tests/it/devices.rs`, `tests/it/plans` |
 //! | Rust and WGSL declare the same kernel, and every shader is valid, portable and within default limits | `tests/it/shaders.rs` |

@@ -1,8 +1,9 @@
 //! Processes that train one model together, its ranks: each takes its part of every batch, and gradients are added up over all.
 //!
-//! What they can do with each other is a [`Transport`]: two exchanges, from which sums and agreements are made here. Sums have one
-//! order, that of the ranks, so a run repeats to the bit whatever the network does. `mpi` (the cargo feature of that name) carries
-//! words between processes, [`threads`] between threads of one, for tests and for programs that have the library within them.
+//! What they can do with each other is a [`Transport`]: two exchanges, and memory where they have some in common, from which sums and
+//! agreements are made here. Sums have one order, that of the ranks, so a run repeats to the bit whatever the network does. `mpi` (the
+//! cargo feature of that name) carries words between processes, [`threads`] between threads of one, for tests and for programs that
+//! have the library within them.
 
 #[cfg(feature = "mpi")]
 pub mod mpi;
@@ -12,7 +13,7 @@ use crate::error::{Error, Result};
 use std::fmt::Debug;
 use std::sync::Arc;
 
-pub use threads::threads;
+pub use threads::{threads, threads_apart};
 
 /// What launchers of MPI tell the processes that they start.
 const TOLD: [&str; 4] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK", "MPI_LOCALNRANKS"];
@@ -24,7 +25,15 @@ pub fn were_launched() -> bool {
 
 /// How many processes a launcher started, where it says so.
 pub fn launched() -> Option<usize> {
-    TOLD[..2].iter().find_map(|name| std::env::var(name).ok()?.parse().ok())
+    launched_of(&|name| std::env::var(name).ok())
+}
+
+/// The same by what variables of the environment say. PMIx has a rank for each process and no count; Slurm, which starts processes
+/// by it, says how many tasks a step has.
+fn launched_of(variable: &dyn Fn(&str) -> Option<String>) -> Option<usize> {
+    let number = |name: &str| variable(name)?.parse().ok();
+    let of_step = || variable("PMIX_RANK").and_then(|_| number("SLURM_STEP_NUM_TASKS"));
+    TOLD[..2].iter().find_map(|name| number(name)).or_else(of_step)
 }
 
 /// What carries words between ranks. Every rank makes the same calls in the same order.
@@ -52,6 +61,46 @@ pub trait Transport: Debug + Send + Sync {
     /// # Errors
     /// As [`Transport::scatter`].
     fn gather(&self, words: &[u32], all: &mut [u32]) -> Result<()>;
+
+    /// Whether all ranks see memory of each other.
+    fn shares_memory(&self) -> bool {
+        false
+    }
+
+    /// Lets each rank fill so many words that all can see and then, once all have, look at those of all. Gives false, and does
+    /// nothing, where they have no memory in common. What a rank does not fill is what it happens to be.
+    ///
+    /// # Errors
+    /// As [`Transport::scatter`], and those of `hand`.
+    fn in_memory(&self, words: usize, hand: &mut dyn FnMut(Hand) -> Result<()>) -> Result<bool> {
+        let _ = (words, hand);
+        Ok(false)
+    }
+}
+
+/// What a rank is asked to do with memory that all see.
+#[derive(Debug)]
+pub enum Hand<'a> {
+    /// To fill its own.
+    Fill(&'a mut [u32]),
+    /// To look at that of all ranks, in their order.
+    Look(&'a [&'a [u32]]),
+}
+
+/// What a rank is asked for in an exchange of blocks of floats.
+#[derive(Debug)]
+pub enum Turn<'a> {
+    /// To put down what it has for the rank of this number. What it leaves as it is has no meaning.
+    Give(usize, &'a mut [f32]),
+    /// To take what ranks have put down, in their order.
+    Take(&'a [&'a [f32]]),
+}
+
+/// Room for what is exchanged by messages.
+#[derive(Debug, Default)]
+pub struct Room {
+    given: Vec<f32>,
+    come: Vec<f32>,
 }
 
 /// The processes that train a model together; usually it is one alone.
@@ -89,52 +138,99 @@ impl Ranks {
         self.count() > 1
     }
 
+    /// Whether they see memory of each other.
+    pub fn share_memory(&self) -> bool {
+        self.0.as_ref().is_some_and(|transport| transport.shares_memory())
+    }
+
     /// Adds values up over all ranks, in their order: each adds a share of the places, and gives it to all. So every rank has the
-    /// same bits, which depend on the values alone, and sends 2·(N − 1)/N times the values. `spare` is room for what comes.
+    /// same bits, which depend on the values alone, and sends 2·(N − 1)/N times the values.
     ///
     /// # Errors
     /// Those of [`Transport::scatter`].
-    pub fn sum(&self, values: &mut Vec<f32>, spare: &mut Vec<f32>) -> Result<()> {
+    pub fn sum(&self, values: &mut [f32], room: &mut Room) -> Result<()> {
         if !self.are_several() || values.is_empty() {
             return Ok(());
         }
-        let words = values.len();
-        let total = self.sum_share(values, spare)?;
-        self.gather_shares(total, values)?;
-        values.truncate(words);
-        Ok(())
+        let (rank, share, all) = (self.rank(), self.share(values.len()), values.len());
+        let part = |rank: usize| (rank * share).min(all)..((rank + 1) * share).min(all);
+        self.scatter(share, room, &mut |turn| {
+            match turn {
+                Turn::Give(other, block) => fill(block, &values[part(other)]),
+                Turn::Take(blocks) => add_in_order(rank, blocks, 0, &mut values[part(rank)]),
+            }
+            Ok(())
+        })?;
+        self.gather_floats(share, room, &mut |turn| {
+            match turn {
+                Turn::Give(_, block) => fill(block, &values[part(rank)]),
+                Turn::Take(blocks) => {
+                    for (other, block) in blocks.iter().enumerate().filter(|(other, _)| *other != rank) {
+                        let own = &mut values[part(other)];
+                        own.copy_from_slice(&block[..own.len()]);
+                    }
+                }
+            }
+            Ok(())
+        })
     }
 
-    /// The first half of that: the sum of this rank's share of the places, which begins at the number of the rank times [`Ranks::share`].
-    /// Makes `values` as long as all shares.
+    /// Every rank gives each of the others a block of so many floats, and takes those that the others have for it. Its own block
+    /// among these has no meaning.
     ///
     /// # Errors
-    /// Those of [`Transport::scatter`].
-    pub fn sum_share<'a>(&self, values: &mut Vec<f32>, spare: &'a mut Vec<f32>) -> Result<&'a [f32]> {
-        let share = self.share(values.len());
-        values.resize(self.count() * share, 0.0);
-        spare.resize(values.len(), 0.0);
-        match &self.0 {
-            Some(transport) => transport.scatter(bytemuck::cast_slice(values), bytemuck::cast_slice_mut(spare))?,
-            None => spare.copy_from_slice(values),
+    /// Those of [`Transport::scatter`] and of `deal`.
+    pub fn scatter(&self, block: usize, room: &mut Room, deal: &mut dyn FnMut(Turn) -> Result<()>) -> Result<()> {
+        let Some(transport) = &self.0 else { return deal(Turn::Take(&[&[]])) };
+        let (own, all) = (self.rank(), self.count() * block);
+        let give = |words: &mut [f32], deal: &mut dyn FnMut(Turn) -> Result<()>| {
+            let blocks = words.chunks_exact_mut(block.max(1)).enumerate().filter(|(rank, _)| *rank != own);
+            blocks.map(|(rank, block)| deal(Turn::Give(rank, block))).collect::<Result<()>>()
+        };
+        let shared = transport.in_memory(all, &mut |hand| match hand {
+            Hand::Fill(words) => give(bytemuck::cast_slice_mut(words), deal),
+            Hand::Look(of_ranks) => {
+                let here = own * block..(own + 1) * block;
+                let blocks: Vec<&[f32]> =
+                    of_ranks.iter().map(|words| bytemuck::cast_slice(&words[here.clone()])).collect();
+                deal(Turn::Take(&blocks))
+            }
+        })?;
+        if shared {
+            return Ok(());
         }
-        let (total, others) = spare.split_at_mut(share);
-        for other in others.chunks_exact(share.max(1)) {
-            total.iter_mut().zip(other).for_each(|(sum, more)| *sum += more);
-        }
-        Ok(total)
+        room.given.resize(all, 0.0);
+        room.come.resize(all, 0.0);
+        give(&mut room.given, deal)?;
+        transport.scatter(bytemuck::cast_slice(&room.given), bytemuck::cast_slice_mut(&mut room.come))?;
+        deal(Turn::Take(&room.come.chunks_exact(block.max(1)).collect::<Vec<_>>()))
     }
 
-    /// The second half: `values`, which is as long as all shares, becomes those of all ranks.
+    /// Every rank gives a block of so many floats, and takes those of all.
     ///
     /// # Errors
-    /// Those of [`Transport::gather`].
-    pub fn gather_shares(&self, own: &[f32], values: &mut [f32]) -> Result<()> {
-        if let Some(transport) = &self.0 {
-            return transport.gather(bytemuck::cast_slice(own), bytemuck::cast_slice_mut(values));
+    /// Those of [`Transport::gather`] and of `deal`.
+    pub fn gather_floats(&self, block: usize, room: &mut Room, deal: &mut dyn FnMut(Turn) -> Result<()>) -> Result<()> {
+        let own = self.rank();
+        let shared = match &self.0 {
+            None => false,
+            Some(transport) => transport.in_memory(block, &mut |hand| match hand {
+                Hand::Fill(words) => deal(Turn::Give(own, bytemuck::cast_slice_mut(words))),
+                Hand::Look(of_ranks) => {
+                    let blocks: Vec<&[f32]> = of_ranks.iter().map(|words| bytemuck::cast_slice(words)).collect();
+                    deal(Turn::Take(&blocks))
+                }
+            })?,
+        };
+        if shared {
+            return Ok(());
         }
-        values.copy_from_slice(own);
-        Ok(())
+        room.given.resize(block, 0.0);
+        deal(Turn::Give(own, &mut room.given))?;
+        let Some(transport) = &self.0 else { return deal(Turn::Take(&[&room.given])) };
+        room.come.resize(self.count() * block, 0.0);
+        transport.gather(bytemuck::cast_slice(&room.given), bytemuck::cast_slice_mut(&mut room.come))?;
+        deal(Turn::Take(&room.come.chunks_exact(block.max(1)).collect::<Vec<_>>()))
     }
 
     /// Gives all ranks the words that rank 0 has.
@@ -287,6 +383,29 @@ impl Ranks {
         }
         Ok(())
     }
+}
+
+/// Floats that are added up at a time, of which a copy is kept meanwhile: few enough for the nearest cache.
+const ADDED: usize = 1024;
+
+/// Makes `own`, which are values of this rank, the sums of those of all ranks in their order. Those of the others lie in their
+/// blocks from place `at` on; what lies in the block of this rank is not looked at.
+pub fn add_in_order(rank: usize, blocks: &[&[f32]], at: usize, own: &mut [f32]) {
+    let mut kept = [0.0; ADDED];
+    for (number, sums) in own.chunks_mut(ADDED).enumerate() {
+        let (kept, from, count) = (&mut kept[..sums.len()], at + number * ADDED, sums.len());
+        kept.copy_from_slice(sums);
+        let of = |other: usize| if other == rank { &*kept } else { &blocks[other][from..from + count] };
+        sums.copy_from_slice(of(0));
+        for other in 1..blocks.len() {
+            sums.iter_mut().zip(of(other)).for_each(|(sum, more)| *sum += more);
+        }
+    }
+}
+
+/// Puts values at the beginning of a block.
+fn fill(block: &mut [f32], values: &[f32]) {
+    block[..values.len()].copy_from_slice(values);
 }
 
 fn halves(value: u64) -> [u32; 2] {

@@ -8,6 +8,7 @@ mod inference;
 mod partition;
 mod phases;
 mod posterior;
+mod read_ahead;
 mod room;
 mod sequences;
 mod streaming;
@@ -27,7 +28,7 @@ use crate::model::likelihood::{Global, Learned, global, learned};
 use crate::model::{Model, Weights, phases as phases_of};
 use crate::plan::tuning::Tuning;
 use crate::plan::{ParameterSlot, Plan, Resident, Role, Stage, Target, lower};
-use crate::ranks::Ranks;
+use crate::ranks::{Ranks, Room};
 use crate::rng::{Philox, Stream, key};
 use bytemuck::Zeroable;
 use std::collections::{BTreeMap, BTreeSet};
@@ -106,8 +107,9 @@ pub struct Session {
     pub partition: Option<Partition>,
     /// Who trains the model together with this session.
     ranks: Ranks,
-    /// Room for gradients that are exchanged, and for those that come.
-    exchange: [Vec<f32>; 2],
+    /// Gradients that are added up over all ranks, where each of them makes the whole update.
+    exchanged_values: Vec<f32>,
+    room: Room,
     data: Option<Dataset>,
     uploaded: bool,
     labelled: bool,
@@ -157,7 +159,8 @@ impl Session {
             tuning,
             partition,
             ranks: Ranks::default(),
-            exchange: [vec![], vec![]],
+            exchanged_values: vec![],
+            room: Room::default(),
             data,
             uploaded,
             labelled,
@@ -192,7 +195,8 @@ impl Session {
             tuning,
             partition: None,
             ranks: Ranks::default(),
-            exchange: [vec![], vec![]],
+            exchanged_values: vec![],
+            room: Room::default(),
             data,
             uploaded,
             labelled,

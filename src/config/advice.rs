@@ -179,6 +179,7 @@ fn belongings(config: &Config) -> Vec<(&'static str, bool, &'static str)> {
         ("model.classifier", inferred, m2),
         ("model.class_prior", inferred, m2),
         ("objective.classify", inferred, m2),
+        ("data.shard", config.train.shuffle, "train.shuffle = true"),
         ("data.labelled", inferred, m2),
         ("data.labelled_seed", inferred, m2),
         ("train.labelled", inferred, m2),

@@ -21,6 +21,9 @@ pub struct DataConfig {
     pub memory: usize,
     /// Examples that are on the device at a time. 0 stands for all of them where they fit, else for 64 MiB.
     pub window: usize,
+    /// Rows that follow each other in the source and are read together: so many are a shard, and every epoch takes the shards in
+    /// another order and shuffles some at a time ([`crate::data::batches::order_of_shards`]). 0 shuffles all rows.
+    pub shard: usize,
     /// How values are turned into zeros and ones, if at all.
     pub binarise: Binarise,
     /// Examples taken from the end of the training part for validation; 0 trains on everything.
@@ -323,6 +326,7 @@ impl Default for DataConfig {
             source: "glyphs".into(),
             memory: 4096,
             window: 0,
+            shard: 0,
             binarise: Binarise::None,
             validation: 0,
             validation_share: 1.0,

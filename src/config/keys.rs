@@ -310,7 +310,7 @@ mod tests {
     fn every_key_of_the_default_configuration_can_be_put_and_read_back() {
         let mut tree = defaults();
         let all = keys(&tree);
-        assert_eq!(all.len(), 151);
+        assert_eq!(all.len(), 152);
         for key in all {
             put(&mut tree, &key, Value::String("here".into()));
             assert_eq!(get(&tree, &key).and_then(Value::as_str), Some("here"), "{key}");

@@ -78,7 +78,8 @@ fn for_source(overrides: &[(String, String)]) -> Option<&'static str> {
 }
 
 /// Keys that came after runs had been saved without them: those were trained as the defaults of these keys say.
-const LATER: [&str; 80] = [
+const LATER: [&str; 81] = [
+    "data.shard",
     "model.library_size",
     "data.obs",
     "data.layer",

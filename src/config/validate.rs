@@ -63,6 +63,7 @@ pub fn validate(config: &Config) -> Result<()> {
     check(!data.source.trim().is_empty(), "data.source", &"\"\"", "a name such as `glyphs`, or a path")?;
     count("data.examples", data.examples, 10..=MAX_EXAMPLES)?;
     count("data.validation", data.validation, 0..=MAX_EXAMPLES)?;
+    count("data.shard", data.shard, 0..=MAX_EXAMPLES)?;
     let share = data.validation_share;
     check((0.0..=1.0).contains(&share), "data.validation_share", &share, "a number from 0 to 1")?;
     check((0.0..=0.9).contains(&data.test), "data.test", &data.test, "a number from 0 to 0.9")?;

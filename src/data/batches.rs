@@ -15,6 +15,33 @@ pub fn order(range: Range<usize>, seed: u64, epoch: u32) -> Vec<u32> {
     order
 }
 
+/// Shards whose examples are shuffled together.
+pub const MIXED: usize = 16;
+
+/// The examples of `range` in an order in which a disk reads long stretches, each exactly once. In the order of the source, which
+/// `row` tells, so many of them are a shard (the last may be smaller). The shards are shuffled, and of each [`MIXED`] that then
+/// follow each other the examples. A function of seed and epoch, which does not change between versions.
+pub fn order_of_shards(
+    range: Range<usize>,
+    row: impl Fn(usize) -> usize,
+    shard: usize,
+    seed: u64,
+    epoch: u32,
+) -> Vec<u32> {
+    let mut rows: Vec<u32> = range.map(|example| example as u32).collect();
+    rows.sort_unstable_by_key(|&example| row(example as usize));
+    let mut shards: Vec<&[u32]> = rows.chunks(shard.max(1)).collect();
+    let mut random = Philox::new(seed, Stream::Order, epoch, 2);
+    shards.shuffle(&mut random);
+    let mut order = Vec::with_capacity(rows.len());
+    for mixed in shards.chunks(MIXED) {
+        let from = order.len();
+        mixed.iter().for_each(|shard| order.extend_from_slice(shard));
+        order[from..].shuffle(&mut random);
+    }
+    order
+}
+
 /// A portion of an order: the places `first..first + rows`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Batch {
@@ -63,6 +90,35 @@ mod tests {
         for (seed, epoch) in [(1, 1), (2, 0), (1 << 32 | 1, 0)] {
             assert_ne!(first, order(0..1000, seed, epoch), "seed {seed}, epoch {epoch}");
         }
+    }
+
+    #[test]
+    fn shards_are_rows_that_follow_each_other_and_are_mixed_a_few_at_a_time() {
+        // The source has the examples the other way round.
+        let (count, shard) = (1000, 7);
+        let order = order_of_shards(3..count, |example| count - example, shard, 5, 1);
+        let mut visited = order.clone();
+        visited.sort_unstable();
+        assert!(visited.iter().map(|&example| example as usize).eq(3..count));
+        let shard_of = |&example: &u32| (count - 1 - example as usize) / shard;
+        let groups: Vec<Vec<usize>> = order
+            .chunks(MIXED * shard)
+            .map(|group| {
+                let mut shards: Vec<usize> = group.iter().map(shard_of).collect();
+                assert!(!shards.is_sorted(), "they are mixed");
+                shards.sort_unstable();
+                shards.dedup();
+                shards
+            })
+            .collect();
+        // The shard that is smaller may shift what follows it by the rows that it lacks.
+        assert!(groups.iter().all(|shards| shards.len() <= MIXED + 1), "{groups:?}");
+        assert!(groups[0].windows(2).any(|pair| pair[1] != pair[0] + 1), "they come from everywhere: {:?}", groups[0]);
+        for (seed, epoch) in [(6, 1), (5, 2)] {
+            assert_ne!(order, order_of_shards(3..count, |example| count - example, shard, seed, epoch));
+        }
+        assert_eq!(order_of_shards(0..20, |row| row, 20, 1, 0).len(), 20);
+        assert_eq!(order_of_shards(0..0, |row| row, 3, 1, 0), [0; 0]);
     }
 
     /// Resuming a run under a newer version relies on this: a failure means that old checkpoints would go on with

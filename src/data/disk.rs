@@ -243,6 +243,11 @@ impl Disk {
         (PORTION / stored.max(4 * kept).max(1)).max(1)
     }
 
+    /// The row of an example, counted through all files.
+    pub fn row(&self, example: u32) -> u32 {
+        self.order[example as usize]
+    }
+
     /// Examples in the order given, as a block in memory.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::ops::Range;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -54,7 +55,12 @@ impl Row<'_> {
     /// Appends the words that a device stores: four bytes each, the first one lowest, or a float.
     fn words(self, all: &mut Vec<u32>) {
         match self {
-            Self::Bytes(bytes) => all.extend(bytes.chunks(4).map(little_endian)),
+            Self::Bytes(bytes) => {
+                // Whole words by themselves: that is a copy.
+                let (words, rest) = bytes.as_chunks::<4>();
+                all.extend(words.iter().map(|word| u32::from_le_bytes(*word)));
+                all.extend(rest.chunks(4).map(little_endian));
+            }
             Self::Floats(floats) | Self::Codes(floats, _) => all.extend(floats.iter().map(|value| value.to_bits())),
             Self::Sparse(entries) => entries.words(all),
         }
@@ -141,13 +147,48 @@ impl Values {
             Self::Codes(all) => numbered.try_for_each(|(at, &example)| visit(at, all.row(example))),
             Self::Sparse(all) => numbered.try_for_each(|(at, &example)| visit(at, all.row(example as usize).into())),
             Self::Disk(disk) => {
-                let size = disk.portion();
-                examples.chunks(size).enumerate().try_for_each(|(number, portion)| {
-                    let all: Vec<u32> = (0..portion.len() as u32).collect();
-                    disk.values(portion)?.visit(width, &all, &mut |at, row| visit(number * size + at, row))
-                })
+                let (size, mut first) = (disk.portion(), 0);
+                let mut portions = examples.chunks(size);
+                let mut next = portions.next().map(|portion| disk.values(portion)).transpose()?;
+                while let Some(values) = next {
+                    let all: Vec<u32> = (0..examples.len().min(first + size) as u32 - first as u32).collect();
+                    // What comes after it is read meanwhile.
+                    next = std::thread::scope(|scope| {
+                        let reading = portions.next().map(|portion| scope.spawn(move || disk.values(portion)));
+                        values.visit(width, &all, &mut |at, row| visit(first + at, row))?;
+                        reading.map(|thread| thread.join().unwrap_or_else(|why| resume_unwind(why))).transpose()
+                    })?;
+                    first += size;
+                }
+                Ok(())
             }
         }
+    }
+
+    /// Examples of `width` values as they are stored, `words` words each, in the order given; read in that of the disk.
+    ///
+    /// # Errors
+    /// [`crate::Error::Data`] where they cannot be read from their file.
+    pub fn stored(&self, (width, words): (usize, usize), examples: &[u32]) -> Result<Vec<u32>> {
+        let Self::Disk(disk) = self else {
+            let mut stored = Vec::with_capacity(examples.len() * words);
+            self.visit(width, examples, &mut |_, row| {
+                row.words(&mut stored);
+                Ok(())
+            })?;
+            return Ok(stored);
+        };
+        let mut places: Vec<usize> = (0..examples.len()).collect();
+        places.sort_unstable_by_key(|&place| disk.row(examples[place]));
+        let sorted: Vec<u32> = places.iter().map(|&place| examples[place]).collect();
+        let (mut stored, mut own) = (vec![0; examples.len() * words], Vec::with_capacity(words));
+        self.visit(width, &sorted, &mut |at, row| {
+            own.clear();
+            row.words(&mut own);
+            stored[places[at] * words..(places[at] + 1) * words].copy_from_slice(&own);
+            Ok(())
+        })?;
+        Ok(stored)
     }
 }
 
@@ -203,12 +244,7 @@ impl Dataset {
     /// # Errors
     /// As [`Dataset::example`].
     pub fn stored(&self, examples: &[u32]) -> Result<Vec<u32>> {
-        let mut words = Vec::with_capacity(examples.len() * self.stored_words());
-        self.values.visit(self.width(), examples, &mut |_, row| {
-            row.words(&mut words);
-            Ok(())
-        })?;
-        Ok(words)
+        self.values.stored((self.width(), self.stored_words()), examples)
     }
 
     /// Goes through examples in the order of the source, which is what disks are fast at, and the same wherever they

@@ -21,7 +21,9 @@ use crate::error::{Error, Result};
 use crate::kernels::{Access, Call, Kernel, StepScalars};
 use crate::plan::{Buffer, Plan, Role, Step, Target, View};
 use load_balance::LoadBalance;
-use rayon::prelude::{IndexedParallelIterator, IntoParallelRefMutIterator, ParallelIterator};
+use rayon::prelude::{
+    IndexedParallelIterator, IntoParallelRefMutIterator, ParallelIterator, ParallelSlice, ParallelSliceMut,
+};
 use segments::{DividedRegion, Segment};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -280,7 +282,44 @@ impl Cpu {
             Place::Shared(at) => &mut self.shared[at],
             Place::Own(at) => &mut self.own[member][at],
         };
-        buffer[offset..offset + words.len()].copy_from_slice(words);
+        copy(&self.pool, words, &mut buffer[offset..offset + words.len()]);
+        Ok(())
+    }
+
+    /// See [`super::Executor::change`].
+    ///
+    /// # Errors
+    /// As [`Cpu::read`] and [`Cpu::write`].
+    pub fn change(
+        &mut self,
+        member: usize,
+        (from, to): (&Role, &Role),
+        words: Range<usize>,
+        change: &(dyn Fn(usize, &mut [u32]) + Sync),
+    ) -> Result<()> {
+        let (source, target) = (self.find(from, words.end)?, self.find(to, words.end)?);
+        let Place::Own(target) = target else {
+            return Err(Error::Bug(format!("{to:?} is shared by all members, and cannot be changed for one")));
+        };
+        let mut taken = std::mem::take(&mut self.own[member][target]);
+        let source: Option<&[u32]> = match source {
+            Place::Own(source) if source == target => None,
+            Place::Own(source) => Some(&self.own[member][source][words.clone()]),
+            Place::Shared(source) => Some(&self.shared[source][words.clone()]),
+        };
+        let work = |(number, piece): (usize, &mut [u32])| {
+            let at = number * PIECE;
+            if let Some(source) = source {
+                piece.copy_from_slice(&source[at..at + piece.len()]);
+            }
+            change(at, piece);
+        };
+        if self.threads() > 1 {
+            self.pool.install(|| taken[words].par_chunks_mut(PIECE).enumerate().for_each(work));
+        } else {
+            taken[words].chunks_mut(PIECE).enumerate().for_each(work);
+        }
+        self.own[member][target] = taken;
         Ok(())
     }
 
@@ -289,6 +328,7 @@ impl Cpu {
     /// # Errors
     /// [`Error::Bug`] where no loaded plan has such a buffer, or it is shorter.
     pub fn read(&mut self, member: usize, role: &Role, offset: usize, words: usize) -> Result<Vec<u32>> {
+        self.counts.bytes_read += 4 * words as u64;
         Ok(self.held(member, role, offset, words)?.to_vec())
     }
 
@@ -297,12 +337,12 @@ impl Cpu {
     /// # Errors
     /// As [`Cpu::read`].
     pub fn read_into(&mut self, member: usize, role: &Role, offset: usize, words: &mut [u32]) -> Result<()> {
-        words.copy_from_slice(self.held(member, role, offset, words.len())?);
+        self.counts.bytes_read += 4 * words.len() as u64;
+        copy(&self.pool, self.held(member, role, offset, words.len())?, words);
         Ok(())
     }
 
-    fn held(&mut self, member: usize, role: &Role, offset: usize, words: usize) -> Result<&[u32]> {
-        self.counts.bytes_read += 4 * words as u64;
+    fn held(&self, member: usize, role: &Role, offset: usize, words: usize) -> Result<&[u32]> {
         let buffer = match self.find(role, offset + words)? {
             Place::Shared(at) => &self.shared[at],
             Place::Own(at) => &self.own[member][at],
@@ -322,6 +362,21 @@ impl Cpu {
             None => Err(Error::Bug(format!("no loaded plan has a buffer {role:?}"))),
         }
     }
+}
+
+/// Words that are changed at a time: what is done to them finds them in the nearest cache.
+const PIECE: usize = 1 << 12;
+
+/// Words that each thread copies at a time, where there are more of them.
+const COPIED: usize = 1 << 16;
+
+/// Copies words, on several threads where there are many.
+fn copy(pool: &rayon::ThreadPool, from: &[u32], to: &mut [u32]) {
+    if pool.current_num_threads() > 1 && to.len() > COPIED {
+        let parts = from.par_chunks(COPIED).zip(to.par_chunks_mut(COPIED));
+        return pool.install(|| parts.for_each(|(from, to)| to.copy_from_slice(from)));
+    }
+    to.copy_from_slice(from);
 }
 
 /// A buffer, if there is memory for it.

@@ -3,14 +3,18 @@
 //! Every exchange is begun and then asked after, so that a rank that waits for one that has gone can say so. Those on its own
 //! machine it sees by their process numbers; those elsewhere are the launcher's affair, which ends all when one has ended.
 
-use super::{Ranks, Transport};
+mod window;
+
+use super::{Hand, Ranks, Transport};
 use crate::error::{Error, Result};
 use ::mpi::Threading;
 use ::mpi::environment::{Universe, initialize_with_threading, processor_name};
 use ::mpi::request::{Request, Scope, scope};
 use ::mpi::topology::SimpleCommunicator;
 use ::mpi::traits::{Communicator, CommunicatorCollectives};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use window::Window;
 
 /// How long a rank that failed waits for the others to end likewise, before it ends them.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -55,7 +59,7 @@ impl World {
         let (universe, _) = begun.ok_or_else(|| Error::Device("MPI was initialised already".into()))?;
         let world = universe.world();
         let (rank, count) = (world.rank() as usize, world.size() as usize);
-        let mut carrier = Carrier { rank, count, place: (0, 1), neighbours: vec![], lost };
+        let mut carrier = Carrier { rank, count, place: (0, 1), neighbours: vec![], window: None, lost };
         let farewell = world.duplicate();
         let alone = Ranks::new(carrier.clone());
         let machines = alone.texts(&machine())?;
@@ -64,6 +68,11 @@ impl World {
         carrier.place = (here.iter().filter(|&&other| other < rank).count(), here.len());
         carrier.neighbours =
             here.into_iter().filter(|&other| other != rank).map(|other| (other, processes[other])).collect();
+        let beside = world.split_shared(rank as i32);
+        // All or none: who is on a machine of its own tells the others.
+        if !alone.gather(&[u32::from(beside.size() as usize == count)])?.concat().contains(&0) {
+            carrier.window = Some(Arc::new(Window::new(beside, rank, count)));
+        }
         Ok(Self { farewell, carrier, _universe: universe })
     }
 
@@ -79,6 +88,7 @@ impl World {
         own.extend(text.bytes().map(u32::from).chain(std::iter::repeat(0)).take(WORDS - 1));
         let mut all = vec![0; WORDS * self.carrier.count];
         let begun = Instant::now();
+        let mut looked = begun;
         scope(|scope| {
             let mut request = self.farewell.immediate_all_gather_into(scope, &own[..], &mut all[..]);
             while let Err(same) = request.test() {
@@ -88,8 +98,14 @@ impl World {
                     self.farewell.abort(code.into());
                 }
                 std::thread::sleep(Duration::from_millis(1));
+                // Who failed says that, whatever the others do.
+                if code == 0 && looked.elapsed() > LOOK {
+                    looked = Instant::now();
+                    self.carrier.look("all of them end together");
+                }
             }
         });
+        self.carrier.window.iter().for_each(|window| window.free());
         let read = |words: &[u32]| {
             let bytes: Vec<u8> = words[1..].iter().map(|&byte| byte as u8).take_while(|&byte| byte != 0).collect();
             (words[0] as u8, String::from_utf8_lossy(&bytes).into_owned())
@@ -112,6 +128,8 @@ struct Carrier {
     place: (usize, usize),
     /// The other ranks on this machine, and their processes.
     neighbours: Vec<(usize, u32)>,
+    /// Memory that all ranks see, where all are on one machine.
+    window: Option<Arc<Window>>,
     lost: fn(&str) -> !,
 }
 
@@ -128,14 +146,17 @@ impl Carrier {
             std::thread::sleep(Duration::from_micros(100));
             if looked.elapsed() > LOOK {
                 looked = Instant::now();
-                if let Some((rank, process)) = self.neighbours.iter().find(|(_, process)| is_gone(*process)) {
-                    (self.lost)(&format!(
-                        "rank {rank} (process {process}) has ended, and a step takes all {} ranks; go on from the last checkpoint \
-                         with --resume",
-                        self.count
-                    ));
-                }
+                self.look(&format!("a step takes all {} ranks", self.count));
             }
+        }
+    }
+
+    /// Ends this process where another one of its machine has gone.
+    fn look(&self, why: &str) {
+        if let Some((rank, process)) = self.neighbours.iter().find(|(_, process)| is_gone(*process)) {
+            (self.lost)(&format!(
+                "rank {rank} (process {process}) has ended, and {why}; go on from the last checkpoint with --resume"
+            ));
         }
     }
 }
@@ -179,5 +200,20 @@ impl Transport for Carrier {
         let world = SimpleCommunicator::world();
         scope(|scope| self.wait(world.immediate_all_gather_into(scope, words, all)));
         Ok(())
+    }
+
+    fn shares_memory(&self) -> bool {
+        self.window.is_some()
+    }
+
+    fn in_memory(&self, words: usize, hand: &mut dyn FnMut(Hand) -> Result<()>) -> Result<bool> {
+        let Some(window) = &self.window else { return Ok(false) };
+        let meet = |among: &SimpleCommunicator| self.wait(among.immediate_barrier());
+        let agree = |made: bool| {
+            let mut all = vec![0; self.count];
+            self.gather(&[u32::from(made)], &mut all)?;
+            Ok(!all.contains(&0))
+        };
+        window.exchange(words, &meet, &agree, hand)
     }
 }

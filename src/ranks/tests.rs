@@ -2,8 +2,12 @@ use super::*;
 
 /// What each of so many ranks comes to, each on a thread.
 fn each<T: Send>(count: usize, of: impl Fn(&Ranks) -> T + Sync) -> Vec<T> {
+    each_of(threads(count), of)
+}
+
+fn each_of<T: Send>(ranks: Vec<Ranks>, of: impl Fn(&Ranks) -> T + Sync) -> Vec<T> {
     std::thread::scope(|scope| {
-        let started: Vec<_> = threads(count).into_iter().map(|ranks| scope.spawn(|| of(&{ ranks }))).collect();
+        let started: Vec<_> = ranks.into_iter().map(|ranks| scope.spawn(|| of(&{ ranks }))).collect();
         started.into_iter().map(|thread| thread.join().expect("no rank panics")).collect()
     })
 }
@@ -15,19 +19,35 @@ fn values(rank: usize, count: usize) -> Vec<f32> {
 
 #[test]
 fn sums_are_those_in_the_order_of_the_ranks_on_every_rank() {
-    for (count, length) in [(1, 5), (2, 8), (3, 8), (3, 2), (4, 101), (2, 0)] {
+    for (count, length) in [(1, 5), (2, 8), (3, 8), (3, 2), (4, 101), (3, 7000), (2, 0)] {
         let mut expected = values(0, length);
         for rank in 1..count {
             expected.iter_mut().zip(values(rank, length)).for_each(|(sum, more)| *sum += more);
         }
-        let found = each(count, |ranks| {
-            let mut values = values(ranks.rank(), length);
-            ranks.sum(&mut values, &mut vec![]).map(|()| values)
-        });
-        for found in found {
+        let sum = |ranks: &Ranks| {
+            let (mut values, mut room) = (values(ranks.rank(), length), Room::default());
+            ranks.sum(&mut values, &mut room).map(|()| values)
+        };
+        for found in each(count, sum).into_iter().chain(each_of(threads_apart(count), sum)) {
             let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
             assert_eq!(bits(&found.expect("nobody leaves")), bits(&expected), "{length} of {count}");
         }
+    }
+}
+
+#[test]
+fn launchers_say_how_many_processes_they_started() {
+    for (variables, expected) in [
+        (&[("PATH", "/bin")][..], None),
+        (&[("OMPI_COMM_WORLD_SIZE", "3")], Some(3)),
+        (&[("PMI_SIZE", "4"), ("PMIX_RANK", "0")], Some(4)),
+        (&[("PMIX_RANK", "1"), ("SLURM_STEP_NUM_TASKS", "5")], Some(5)),
+        (&[("PMIX_RANK", "1")], None),
+        // A step of Slurm whose tasks have nothing to do with each other.
+        (&[("SLURM_STEP_NUM_TASKS", "5")], None),
+    ] {
+        let of = |name: &str| variables.iter().find(|(other, _)| *other == name).map(|(_, value)| (*value).to_owned());
+        assert_eq!(launched_of(&of), expected, "{variables:?}");
     }
 }
 
@@ -78,6 +98,37 @@ fn ranks_that_differ_are_named_with_what_differs() {
 }
 
 #[test]
+fn a_block_of_a_rank_for_itself_has_no_meaning() {
+    let turns = |ranks: &Ranks| {
+        let (rank, mut room, mut found) = (ranks.rank(), Room::default(), vec![]);
+        for step in 0..3 {
+            let scattered = ranks.scatter(2, &mut room, &mut |turn| {
+                match turn {
+                    Turn::Give(other, _) if other == rank => return Err(Error::Bug("that is its own".into())),
+                    Turn::Give(other, block) => block.fill((100 * step + 10 * rank + other) as f32),
+                    Turn::Take(blocks) => {
+                        let others = blocks.iter().enumerate().filter(|(other, _)| *other != rank);
+                        found.extend(others.flat_map(|(_, block)| block.to_vec()));
+                    }
+                }
+                Ok(())
+            });
+            scattered.unwrap();
+        }
+        found
+    };
+    for ranks in [threads(3), threads_apart(3)] {
+        for (rank, found) in each_of(ranks, turns).into_iter().enumerate() {
+            let of = |step: usize| {
+                (0..3).filter(move |&other| other != rank).map(move |other| 100 * step + 10 * other + rank)
+            };
+            let expected: Vec<f32> = (0..3).flat_map(of).flat_map(|number| [number as f32; 2]).collect();
+            assert_eq!(found, expected, "rank {rank}");
+        }
+    }
+}
+
+#[test]
 fn who_waits_for_a_rank_that_has_gone_is_told() {
     let found = each(3, |ranks| if ranks.rank() == 1 { Ok(0) } else { ranks.largest(7) });
     for (rank, found) in found.into_iter().enumerate().filter(|(rank, _)| *rank != 1) {
@@ -90,7 +141,7 @@ fn who_waits_for_a_rank_that_has_gone_is_told() {
 fn alone_nothing_is_exchanged() {
     let ranks = Ranks::default();
     let mut values = vec![1.0, 2.0];
-    ranks.sum(&mut values, &mut vec![]).unwrap();
+    ranks.sum(&mut values, &mut Room::default()).unwrap();
     assert_eq!((&values[..], ranks.count(), ranks.bytes_of_sum(100)), (&[1.0, 2.0][..], 1, 0));
     assert_eq!(ranks.texts("one").unwrap(), ["one"]);
     assert_eq!(ranks.outcome_of_first(Err(Error::Data("gone".into()))), Err(Error::Data("gone".into())));

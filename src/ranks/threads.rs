@@ -1,13 +1,22 @@
 //! Ranks that are threads of one process.
 
-use super::{Ranks, Transport};
+use super::{Hand, Ranks, Transport};
 use crate::error::{Error, Result};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Ranks for as many threads. A thread that drops its own leaves, and the others are told at their next call.
 pub fn threads(count: usize) -> Vec<Ranks> {
+    seats(count, true)
+}
+
+/// The same, but as if they were on several machines, with no memory in common.
+pub fn threads_apart(count: usize) -> Vec<Ranks> {
+    seats(count, false)
+}
+
+fn seats(count: usize, beside: bool) -> Vec<Ranks> {
     let table = Arc::new(Table { state: Mutex::new(State::default()), changed: Condvar::new() });
-    (0..count).map(|rank| Ranks::new(Seat { rank, count, table: Arc::clone(&table) })).collect()
+    (0..count).map(|rank| Ranks::new(Seat { rank, count, beside, table: Arc::clone(&table) })).collect()
 }
 
 /// A rank's place at the table.
@@ -15,6 +24,8 @@ pub fn threads(count: usize) -> Vec<Ranks> {
 struct Seat {
     rank: usize,
     count: usize,
+    /// Whether it looks at what others put down.
+    beside: bool,
     table: Arc<Table>,
 }
 
@@ -104,5 +115,19 @@ impl Transport for Seat {
             part.copy_from_slice(other);
         }
         Ok(())
+    }
+
+    fn shares_memory(&self) -> bool {
+        self.beside
+    }
+
+    fn in_memory(&self, words: usize, hand: &mut dyn FnMut(Hand) -> Result<()>) -> Result<bool> {
+        if self.beside {
+            let mut own = vec![0; words];
+            hand(Hand::Fill(&mut own))?;
+            let all = self.meet(&own)?;
+            hand(Hand::Look(&all.iter().map(|words| &words[..]).collect::<Vec<_>>()))?;
+        }
+        Ok(self.beside)
     }
 }

@@ -8,6 +8,7 @@ use crate::graph::Graph;
 use crate::kernels::StepScalars;
 use crate::model::{Model, Phase, phases};
 use crate::plan::{ALIGNMENT, Plan, Resident, Role, Row, Stage, Target, UpdateStep, lower, reports_norm};
+use crate::ranks::{Turn, add_in_order};
 use std::ops::Range;
 
 impl Purpose {
@@ -66,42 +67,77 @@ impl Session {
         let (ranges, own) = (self.exchanged(phase), self.own_share(phase));
         let made = if self.config.train.accumulate > 1 { Role::Total } else { Role::Gradients };
         self.run(plan, told)?;
-        let words: usize = ranges.iter().map(ExactSizeIterator::len).sum();
-        let [values, spare] = &mut self.exchange;
-        values.resize(members * words, 0.0);
-        let mut rest = &mut values[..];
-        for member in 0..members {
-            for range in &ranges {
-                let (part, others) = rest.split_at_mut(range.len());
-                self.executor.read_into(member, &made, range.start, bytemuck::cast_slice_mut(part))?;
-                rest = others;
-            }
-        }
         if let Some(own) = own {
-            // What is updated is given to the others, in place of the sum.
-            let total = self.ranks.sum_share(values, spare)?;
-            self.executor.write_to(0, &Role::Total, own.start, bytemuck::cast_slice(&total[..own.len()]))?;
+            self.add_share(&made, &ranges[0], &own)?;
             self.executor.run(update, &told[last..])?;
-            let (share, start) = (total.len(), ranges[0].start);
-            self.executor.read_into(
-                0,
-                &Role::Parameters,
-                own.start,
-                bytemuck::cast_slice_mut(&mut spare[..own.len()]),
-            )?;
-            self.ranks.gather_shares(&spare[..share], values)?;
-            return self.executor.write_to(0, &Role::Parameters, start, bytemuck::cast_slice(&values[..words]));
+            return self.give_share(&Role::Parameters, &ranges[0], &own);
         }
-        self.ranks.sum(values, spare)?;
+        let mut values = std::mem::take(&mut self.exchanged_values);
+        let words: usize = ranges.iter().map(ExactSizeIterator::len).sum();
+        values.resize(members * words, 0.0);
+        let places = (0..members).flat_map(|member| ranges.iter().map(move |range| (member, range)));
+        let mut rest = &mut values[..];
+        for (member, range) in places.clone() {
+            let (part, others) = rest.split_at_mut(range.len());
+            self.executor.read_into(member, &made, range.start, bytemuck::cast_slice_mut(part))?;
+            rest = others;
+        }
+        self.ranks.sum(&mut values, &mut self.room)?;
         let mut rest = &values[..];
-        for member in 0..members {
-            for range in &ranges {
-                let (part, others) = rest.split_at(range.len());
-                self.executor.write_to(member, &Role::Total, range.start, bytemuck::cast_slice(part))?;
-                rest = others;
-            }
+        for (member, range) in places {
+            let (part, others) = rest.split_at(range.len());
+            self.executor.write_to(member, &Role::Total, range.start, bytemuck::cast_slice(part))?;
+            rest = others;
         }
+        self.exchanged_values = values;
         self.executor.run(update, &told[last..])
+    }
+
+    /// Leaves in [`Role::Total`] the sum of what all ranks have in `made`, for the words that this rank updates of those of all.
+    fn add_share(&mut self, made: &Role, all: &Range<usize>, own: &Range<usize>) -> Result<()> {
+        let Self { executor, ranks, room, .. } = self;
+        let (rank, share) = (ranks.rank(), ranks.share(all.len()));
+        // What a device has is read at once: each time it is waited for.
+        let read = if executor.is_host() { vec![] } else { executor.read_from(0, made, all.start, all.len())? };
+        ranks.scatter(share, room, &mut |turn| match turn {
+            Turn::Give(other, block) => {
+                let part = part(all, share, other);
+                let block = bytemuck::cast_slice_mut(&mut block[..part.len()]);
+                if executor.is_host() {
+                    return executor.read_into(0, made, part.start, block);
+                }
+                block.copy_from_slice(&read[part.start - all.start..part.end - all.start]);
+                Ok(())
+            }
+            Turn::Take(blocks) => {
+                let add = |at: usize, sums: &mut [u32]| {
+                    add_in_order(rank, blocks, at, bytemuck::cast_slice_mut(sums));
+                };
+                if executor.is_host() {
+                    return executor.change(0, (made, &Role::Total), own.clone(), &add);
+                }
+                let mut sums = read[own.start - all.start..own.end - all.start].to_vec();
+                add(0, &mut sums);
+                executor.write_to(0, &Role::Total, own.start, &sums)
+            }
+        })
+    }
+
+    /// Gives the others this rank's share of a buffer, and takes theirs.
+    fn give_share(&mut self, role: &Role, all: &Range<usize>, own: &Range<usize>) -> Result<()> {
+        let Self { executor, ranks, room, .. } = self;
+        let (rank, share) = (ranks.rank(), ranks.share(all.len()));
+        ranks.gather_floats(share, room, &mut |turn| match turn {
+            Turn::Give(_, block) => {
+                executor.read_into(0, role, own.start, bytemuck::cast_slice_mut(&mut block[..own.len()]))
+            }
+            Turn::Take(blocks) => {
+                blocks.iter().enumerate().filter(|(other, _)| *other != rank).try_for_each(|(other, block)| {
+                    let part = part(all, share, other);
+                    executor.write_to(0, role, part.start, bytemuck::cast_slice(&block[..part.len()]))
+                })
+            }
+        })
     }
 
     /// The words that this rank updates of a phase, where each updates a share.
@@ -111,10 +147,9 @@ impl Session {
         let plain = !skips && !reports_norm(rule) && rule.ema == 0.0 && self.member_count() == 1;
         let [all] = &self.exchanged(phase)[..] else { return None };
         let share = self.ranks.share(all.len());
-        let first = all.start + self.ranks.rank() * share;
         // The last share may be smaller than the others; none is empty.
         let full = plain && self.ranks.are_several() && (self.ranks.count() - 1) * share < all.len();
-        full.then(|| first..(first + share).min(all.end))
+        full.then(|| part(all, share, self.ranks.rank()))
     }
 
     /// What the plan of an update is made of.
@@ -131,16 +166,10 @@ impl Session {
         for phase in 0..phases(&self.config).len() {
             let Some(own) = self.own_share(phase) else { continue };
             let all = self.exchanged(phase).swap_remove(0);
-            let share = self.ranks.share(all.len());
             for role in [Role::Moment1, Role::Moment2] {
-                if !self.moments().iter().any(|(other, _)| *other == role) {
-                    continue;
+                if self.moments().iter().any(|(other, _)| *other == role) {
+                    self.give_share(&role, &all, &own)?;
                 }
-                let mut part = self.read(0, &role, own.start, own.len())?;
-                part.resize(share, 0.0);
-                let mut values = vec![0.0; share * self.ranks.count()];
-                self.ranks.gather_shares(&part, &mut values)?;
-                self.write(0, &role, all.start, &values[..all.len()])?;
             }
         }
         Ok(())
@@ -166,6 +195,11 @@ impl Session {
         let of_phase = |phase| self.ranks.bytes_of_sum(words(phase) * self.member_count());
         (0..phases(&self.config).len()).map(of_phase).sum()
     }
+}
+
+/// The words that a rank updates of those of all.
+fn part(all: &Range<usize>, share: usize, rank: usize) -> Range<usize> {
+    (all.start + rank * share).min(all.end)..(all.start + (rank + 1) * share).min(all.end)
 }
 
 /// The plan of a phase of a training step. The terms of all phases share a row of the metrics.

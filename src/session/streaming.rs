@@ -2,12 +2,13 @@
 //!
 //! Each member has a window of its own, since each takes the examples in its own order. An example lies in the place of
 //! its position in the order, modulo the number of places ([`crate::plan::Role::Window`]); before runs are handed over,
-//! those that they take are written there. What was handed over before still computes meanwhile: the driver carries out
+//! those that they take are written there, from where they were read ahead ([`super::read_ahead`]). What was handed over before still computes meanwhile: the driver carries out
 //! writes and runs in the order in which they were asked for. Orders, noise and results are those of a data set that is
 //! on the device as a whole, to the bit.
 
 use std::ops::Range;
 
+use super::read_ahead::ReadAhead;
 use super::{BATCH, Session};
 use crate::config::Config;
 use crate::data::Dataset;
@@ -23,9 +24,11 @@ const WORDS: usize = 1 << 24;
 #[derive(Debug, Default)]
 pub(super) struct Window {
     /// The order of each member.
-    orders: Vec<Vec<u32>>,
+    pub(super) orders: Vec<Vec<u32>>,
     /// The positions whose examples are in each member's window.
     filled: Vec<Range<usize>>,
+    /// What is read before it is wanted.
+    pub(super) ahead: Vec<Option<ReadAhead>>,
 }
 
 /// Places of the window on a data set, 0 where it fits on a device that can hold so many words in a buffer, and no
@@ -130,6 +133,13 @@ impl Session {
         while at < wanted.end {
             let place = at % places;
             let end = wanted.end.min(at + places - place);
+            let ahead = self.window.ahead[member].as_mut().map(|ahead| ahead.take(at..end)).transpose()?.flatten();
+            if let Some(words) = ahead {
+                self.executor.write_to(member, &Role::Window, place * row, words)?;
+                at += words.len() / row;
+                continue;
+            }
+            self.window.ahead[member] = None;
             let words = data.stored(&self.window.orders[member][at..end])?;
             self.executor.write_to(member, &Role::Window, place * row, &words)?;
             at = end;
@@ -142,9 +152,11 @@ impl Session {
     pub(super) fn note_order(&mut self, member: usize, order: &[u32]) {
         if self.resident.window > 0 {
             let members = self.member_count();
-            let Window { orders, filled } = &mut self.window;
+            let Window { orders, filled, ahead } = &mut self.window;
             orders.resize(members, vec![]);
             filled.resize(members, 0..0);
+            ahead.resize_with(members, || None);
+            ahead[member] = None;
             order.clone_into(&mut orders[member]);
             filled[member] = 0..0;
         }

@@ -7,7 +7,7 @@ use super::schedule::{Update, scalars_of_rank};
 use super::{Event, Member, Options};
 use crate::checkpoint::Progress;
 use crate::config::NotFinite;
-use crate::data::batches::{Batch, batches, order};
+use crate::data::batches::{Batch, batches, order, order_of_shards};
 use crate::data::labelled::spread;
 use crate::error::{Error, Result};
 use crate::exec::PlanId;
@@ -138,7 +138,12 @@ impl<'a, 'b> Run<'a, 'b> {
         for (member, seed) in seeds.into_iter().enumerate() {
             let stored = || part.clone().map(|example| example as u32).collect();
             let epoch = self.at().epoch;
-            let mut order = if config.shuffle { order(part.clone(), seed, epoch) } else { stored() };
+            let data = self.session.data()?;
+            let mut order = match self.session.config.data.shard {
+                _ if !config.shuffle => stored(),
+                0 => order(part.clone(), seed, epoch),
+                shard => order_of_shards(part.clone(), |example| data.row(example), shard, seed, epoch),
+            };
             if self.session.model.infers_classes() && config.labelled > 0 {
                 spread(&mut order, &self.session.labelled()?, (config.batch, config.labelled), seed, epoch);
             }
@@ -153,6 +158,12 @@ impl<'a, 'b> Run<'a, 'b> {
         }
         let begun = Instant::now();
         let first = self.at().step_in_epoch as usize;
+        for member in self.alive() {
+            let ranks = self.session.ranks().clone();
+            let of = |slot: usize| Update { step: 0, per_epoch: steps.len(), slot, batch: steps[slot] };
+            let mine = (first..steps.len()).map(|slot| of(slot).positions(config.accumulate, &ranks));
+            self.session.read_ahead(member, mine)?;
+        }
         self.walk(&steps, first, begun)?;
         if self.alive().is_empty() {
             return Ok(());

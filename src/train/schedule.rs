@@ -8,6 +8,7 @@ use crate::model::{Phase, phases};
 use crate::ranks::Ranks;
 use crate::rng::{Stream, key};
 use bytemuck::Zeroable;
+use std::ops::Range;
 
 /// An update of the parameters, and where in a run it stands.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +24,13 @@ pub struct Update {
 }
 
 impl Update {
+    /// The positions of the batch that a rank takes, in all of its `parts` runs.
+    pub fn positions(&self, parts: usize, ranks: &Ranks) -> Range<usize> {
+        let [begin, end] =
+            [0, parts].map(|part| (ranks.rank() * parts + part) * self.batch.rows / (ranks.count() * parts));
+        self.batch.first + begin..self.batch.first + end
+    }
+
     /// The part of the batch that one of the runs of this update takes. A batch that does not divide evenly is spread out, so
     /// that every update has as many runs.
     pub fn part(&self, part: usize, parts: usize) -> Batch {

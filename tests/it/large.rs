@@ -287,6 +287,7 @@ fn what_is_learnt_answered_and_resumed_does_not_depend_on_where_the_examples_are
         ("table.npz", "--recipe anomaly"),
         ("photos", "--set data.damaged=skip --set window=40"),
         ("packed", "--set window=40"),
+        ("f4.npy", "--set model.likelihood=gaussian --set data.shard=2 --set checkpoint_steps=3"),
     ] {
         let mut runs = Vec::new();
         for (kind, memory) in [("whole", 4096), ("large", 0)] {

@@ -8,7 +8,7 @@ use elbo::error::{Error, Result};
 use elbo::exec::Executor;
 use elbo::exec::cpu::Cpu;
 use elbo::plan::Role;
-use elbo::ranks::{Ranks, threads};
+use elbo::ranks::{Ranks, threads, threads_apart};
 use elbo::session::{Purpose, Session};
 use elbo::train::{Epoch, Event, Member, Options, train};
 use std::path::Path;
@@ -50,6 +50,8 @@ struct Plot<'a> {
     /// A rank whose first parameter is another one.
     spoilt: Option<usize>,
     device: usize,
+    /// Whether ranks have no memory in common.
+    apart: bool,
 }
 
 fn rank(ranks: Ranks, folder: &Path, configs: &[Config], plot: Plot) -> Result<Outcome> {
@@ -96,9 +98,10 @@ fn rank(ranks: Ranks, folder: &Path, configs: &[Config], plot: Plot) -> Result<O
 
 /// Trains on so many ranks; gives what each came to.
 fn together(count: usize, folder: &Path, configs: &[Config], plot: Plot) -> Vec<Outcome> {
+    let ranks = if plot.apart { threads_apart(count) } else { threads(count) };
     std::thread::scope(|scope| {
         let started: Vec<_> =
-            threads(count).into_iter().map(|ranks| scope.spawn(move || rank(ranks, folder, configs, plot))).collect();
+            ranks.into_iter().map(|ranks| scope.spawn(move || rank(ranks, folder, configs, plot))).collect();
         started.into_iter().map(|thread| thread.join().expect("no panic").expect("it can be trained")).collect()
     })
 }
@@ -142,11 +145,12 @@ const KINDS: &[(&str, &[(&str, &str)])] = &[
 #[test]
 fn ranks_have_the_bits_of_one_process_that_divides_its_batch_as_they_do() {
     for (recipe, settings) in KINDS {
-        for count in [2, 4] {
+        for (count, apart) in [(2, false), (2, true), (4, false)] {
             let parts = count.to_string();
             let alone = config(recipe, &[settings, &[("accumulate", &parts[..])][..]].concat());
+            let plot = Plot { apart, ..Plot::default() };
             let [(one, said), (all, told)] =
-                [run(1, &alone, Plot::default()), run(count, &config(recipe, settings), Plot::default())];
+                [run(1, &alone, Plot::default()), run(count, &config(recipe, settings), plot)];
             assert!(bits(&one) == bits(&all), "{settings:?} on {count} ranks");
             assert_eq!((one.progress.step, one.progress.epoch), (all.progress.step, all.progress.epoch));
             for (said, told) in said.iter().zip(&told) {
@@ -158,6 +162,34 @@ fn ranks_have_the_bits_of_one_process_that_divides_its_batch_as_they_do() {
             }
         }
     }
+}
+
+/// A few pictures in an `.npy` file.
+fn pictures(folder: &Path) -> String {
+    let header = "{'descr': '|u1', 'fortran_order': False, 'shape': (200, 8, 8), }\n";
+    let body: Vec<u8> = (0..200 * 64_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 23) as u8).collect();
+    let path = folder.join("pictures.npy");
+    let head = [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes()].concat();
+    std::fs::write(&path, [head, body].concat()).expect("there is room");
+    path.display().to_string()
+}
+
+#[test]
+fn ranks_that_read_ahead_have_the_bits_of_one_process_with_all_examples_in_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = pictures(folder.path());
+    let of = |settings: &[(&str, &str)]| config("classic", &[&[("source", &source[..])][..], settings].concat());
+    for shard in ["0", "3"] {
+        let alone = run(1, &of(&[("shard", shard), ("accumulate", "2")]), Plot::default());
+        for (count, parts) in [(1, "2"), (2, "1")] {
+            let settings = [("shard", shard), ("accumulate", parts), ("memory", "0"), ("window", "70")];
+            let all = run(count, &of(&settings), Plot::default());
+            assert!(bits(&all.0) == bits(&alone.0), "{count} ranks, shards of {shard}");
+        }
+    }
+    let other = run(1, &of(&[("shard", "0"), ("accumulate", "2"), ("train.shuffle", "false")]), Plot::default());
+    let shards = run(1, &of(&[("shard", "3"), ("accumulate", "2")]), Plot::default());
+    assert!(bits(&other.0) != bits(&shards.0), "the order of shards is another one");
 }
 
 #[test]

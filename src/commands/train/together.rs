@@ -47,7 +47,8 @@ pub fn threads(asked: usize, ranks: &Ranks) -> usize {
 pub fn line(session: &Session) -> Option<String> {
     let count = session.ranks().count();
     let sent = bytes(session.bytes_exchanged() as u64);
-    (count > 1).then(|| format!("ranks    {count} processes; each sends {sent} a step"))
+    let how = if session.ranks().share_memory() { ", through memory that they share" } else { "" };
+    (count > 1).then(|| format!("ranks    {count} processes; each sends {sent} a step{how}"))
 }
 
 /// What is another way where a run goes on with other ranks than it had.
