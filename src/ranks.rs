@@ -28,7 +28,7 @@ pub fn launched() -> Option<usize> {
     launched_of(&|name| std::env::var(name).ok())
 }
 
-/// The same by what variables of the environment say. PMIx has a rank for each process and no count; Slurm, which starts processes
+/// The same by what variables of the environment say. `PMIx` has a rank for each process and no count; Slurm, which starts processes
 /// by it, says how many tasks a step has.
 fn launched_of(variable: &dyn Fn(&str) -> Option<String>) -> Option<usize> {
     let number = |name: &str| variable(name)?.parse().ok();
@@ -184,8 +184,8 @@ impl Ranks {
         let Some(transport) = &self.0 else { return deal(Turn::Take(&[&[]])) };
         let (own, all) = (self.rank(), self.count() * block);
         let give = |words: &mut [f32], deal: &mut dyn FnMut(Turn) -> Result<()>| {
-            let blocks = words.chunks_exact_mut(block.max(1)).enumerate().filter(|(rank, _)| *rank != own);
-            blocks.map(|(rank, block)| deal(Turn::Give(rank, block))).collect::<Result<()>>()
+            let mut blocks = words.chunks_exact_mut(block.max(1)).enumerate().filter(|(rank, _)| *rank != own);
+            blocks.try_for_each(|(rank, block)| deal(Turn::Give(rank, block)))
         };
         let shared = transport.in_memory(all, &mut |hand| match hand {
             Hand::Fill(words) => give(bytemuck::cast_slice_mut(words), deal),

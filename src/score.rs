@@ -202,14 +202,12 @@ pub fn contributions(
     all(session, rows.with(resolved.as_deref()), done)
 }
 
+/// Who is given the parts of the mean-field score of a row, and the means and log-variances of its posterior.
+type Visit<'a> = dyn FnMut(Contributions, &[f32], &[f32]) + 'a;
+
 /// Gives `visit` the parts of the mean-field score of each row, with the means and log-variances of its posterior in the highest
 /// stochastic layer.
-fn explained(
-    session: &mut Session,
-    rows: Rows,
-    done: &mut dyn FnMut(usize),
-    visit: &mut dyn FnMut(Contributions, &[f32], &[f32]),
-) -> Result<()> {
+fn explained(session: &mut Session, rows: Rows, done: &mut dyn FnMut(usize), visit: &mut Visit) -> Result<()> {
     let plan = session.plan(Purpose::task(EXPLAIN, BATCH))?;
     let (width, wide) = (session.model.width, session.model.output_width());
     let (latent, [low, high]) = (session.model.config.latent, session.model.config.log_variance);

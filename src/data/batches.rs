@@ -36,7 +36,9 @@ pub fn order_of_shards(
     let mut order = Vec::with_capacity(rows.len());
     for mixed in shards.chunks(MIXED) {
         let from = order.len();
-        mixed.iter().for_each(|shard| order.extend_from_slice(shard));
+        for shard in mixed {
+            order.extend_from_slice(shard);
+        }
         order[from..].shuffle(&mut random);
     }
     order
@@ -111,14 +113,20 @@ mod tests {
                 shards
             })
             .collect();
-        // The shard that is smaller may shift what follows it by the rows that it lacks.
-        assert!(groups.iter().all(|shards| shards.len() <= MIXED + 1), "{groups:?}");
+        // The shard that is smaller shifts what follows it by the four rows that it lacks, which may be of as many shards.
+        assert!(groups.iter().all(|shards| shards.len() <= MIXED + 4), "{groups:?}");
         assert!(groups[0].windows(2).any(|pair| pair[1] != pair[0] + 1), "they come from everywhere: {:?}", groups[0]);
         for (seed, epoch) in [(6, 1), (5, 2)] {
             assert_ne!(order, order_of_shards(3..count, |example| count - example, shard, seed, epoch));
         }
         assert_eq!(order_of_shards(0..20, |row| row, 20, 1, 0).len(), 20);
         assert_eq!(order_of_shards(0..0, |row| row, 3, 1, 0), [0; 0]);
+    }
+
+    #[test]
+    fn the_order_of_shards_never_changes() {
+        let first = [21520, 17290, 19947, 35947, 26034, 45418, 34345, 40974];
+        assert_eq!(order_of_shards(0..60_000, |row| row, 100, 1, 0)[..8], first);
     }
 
     /// Resuming a run under a newer version relies on this: a failure means that old checkpoints would go on with

@@ -65,12 +65,16 @@ impl Encoding {
         if matches!(scale, Scale::Standardise | Scale::Robust) {
             visit(Moments::add_square)?;
         }
-        let middles = if scale == Scale::Robust { middles(frame, &training)? } else { vec![None; all.len()] };
+        if scale == Scale::Robust {
+            for (moments, middle) in all.iter_mut().zip(middles(frame, &training)?) {
+                moments.middle = middle;
+            }
+        }
         let ends = all.iter().fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], moments| {
             [low.min(moments.low), high.max(moments.high)]
         });
         let range = if ends[0] > ends[1] { [0.0, 1.0] } else { ends };
-        let fitted = |(((column, moments), numeric), middle): (((&Column, &Moments), &bool), &Option<[f64; 2]>)| {
+        let fitted = |((column, moments), numeric): ((&Column, &Moments), &bool)| {
             // A deviation is that from a mean, which is off by more than the rounding of one number; extremes are not.
             let spread = match scale {
                 Scale::Standardise | Scale::Robust => moments.high - moments.low,
@@ -81,7 +85,7 @@ impl Encoding {
                 Scale::Auto | Scale::None => [0.0, 1.0],
                 Scale::Unit => [range[0], range[1] - range[0]],
                 Scale::Standardise => [moments.mean(), moments.deviation()],
-                Scale::Robust => match *middle {
+                Scale::Robust => match moments.middle {
                     Some([mean, deviation]) => [mean, deviation.max(LEAST * moments.deviation())],
                     None => [moments.mean(), moments.deviation()],
                 },
@@ -97,7 +101,7 @@ impl Encoding {
             };
             Column { name: column.name.clone(), kind: ColumnKind::Numeric { shift, scale } }
         };
-        let columns = frame.columns.iter().zip(&all).zip(&numeric).zip(&middles).map(fitted).collect();
+        let columns = frame.columns.iter().zip(&all).zip(&numeric).map(fitted).collect();
         Ok(Self { columns, range, array: None })
     }
 
@@ -452,11 +456,13 @@ struct Moments {
     high: f64,
     /// Of the differences from the mean.
     squares: f64,
+    /// Mean and deviation of the Winsorised column, where these are its scale.
+    middle: Option<[f64; 2]>,
 }
 
 impl Default for Moments {
     fn default() -> Self {
-        Self { count: 0, sum: 0.0, low: f64::INFINITY, high: f64::NEG_INFINITY, squares: 0.0 }
+        Self { count: 0, sum: 0.0, low: f64::INFINITY, high: f64::NEG_INFINITY, squares: 0.0, middle: None }
     }
 }
 
