@@ -282,7 +282,7 @@ fn a_threshold_is_learnt_from_the_data_of_the_run_alone() {
     elbo(folder.path(), line).succeeded();
     fs::copy(folder.path().join("t.csv"), folder.path().join("own.csv")).unwrap();
     write("t.csv", 40);
-    let why = "the data are not those of the training; the threshold is learnt";
+    let why = "the data are not those of the training; rows are compared with those of the training part";
     elbo(folder.path(), "score run --adapter cpu").failed(3, why);
     elbo(folder.path(), "score run --data own.csv --adapter cpu").failed(3, why);
     let kept = folder.path().join("run/threshold.json");
