@@ -129,9 +129,9 @@ pub enum Scale {
     None,
     /// Every column, or every value of an example, with mean 0 and deviation 1.
     Standardise,
-    /// The same with mean and deviation of the Winsorised column, in which the twentieth on either side takes the value of the next
-    /// number inside: a few extreme ones do not make all others small. It is never less than a tenth of the whole deviation, and
-    /// a column of which more than half is one number is as `standardise`.
+    /// As `auto`, but what that standardises is scaled by mean and deviation of the Winsorised column, in which the twentieth on
+    /// either side takes the value of the next number inside: a few extreme ones do not make all others small. The deviation is
+    /// never less than a tenth of the whole one, and a column of which more than half is one number is as `standardise`.
     Robust,
     /// The smallest number of all becomes 0 and the largest 1.
     Unit,

@@ -184,7 +184,7 @@ fn check_categories(scale: Scale, model: &ModelConfig) -> Result<()> {
     if model.likelihood.domain() != Domain::Categories {
         return Ok(());
     }
-    let unscaled = matches!(scale, Scale::Auto | Scale::None);
+    let unscaled = matches!(scale, Scale::Auto | Scale::None | Scale::Robust);
     let allowed = "auto or none where model.likelihood is categorical, which is for categories";
     check(unscaled, "data.scale", &format!("{scale:?}").to_lowercase(), allowed)?;
     for (key, layers) in

@@ -89,7 +89,8 @@ impl<'a> ReadOptions<'a> {
         match self.config.scale {
             _ if self.known.is_some() => Scale::None,
             Scale::Auto if table => wanted(self.takes.domain),
-            Scale::Auto => Scale::None,
+            Scale::Robust if table && wanted(self.takes.domain) == Scale::Standardise => Scale::Robust,
+            Scale::Auto | Scale::Robust => Scale::None,
             asked => asked,
         }
     }
@@ -169,7 +170,7 @@ pub fn misplaced(config: &DataConfig, format: Format) -> Option<(&'static str, &
             "scale",
             "arrays, tables and pictures in files",
             stored && !chosen && !cells,
-            matches!(config.scale, Scale::Auto | Scale::None),
+            matches!(config.scale, Scale::Auto | Scale::None | Scale::Robust),
         ),
         (
             "labels",

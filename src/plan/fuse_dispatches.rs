@@ -35,9 +35,6 @@ pub(super) enum FusedSteps {
 /// The most words of a weight matrix that each workgroup of a chain reads for itself.
 const THIN: usize = 32_768;
 
-/// The most rows of an example that a workgroup of a chain goes through; pixels of an image are more.
-const LONG: usize = 64;
-
 /// The most numbers that a thread of an emulated device adds up beside an update: far fewer than it may
 /// ([`crate::kernels::MAX_LOOP_ITERATIONS`]), since a dispatch with many threads is faster.
 const FEW: usize = 16_384;
@@ -166,7 +163,7 @@ fn entry(step: &Step, buffers: &[Buffer], batch: usize) -> Option<chain::Entry> 
             Some(chain::Entry::activation(step.unit as u32, 1, &step.consts))
         }
         // Rows of no example, such as pseudo-inputs, may be more or fewer than those that a chain goes through.
-        Family::Product if step.outer == step.unit * batch && step.unit <= LONG => {
+        Family::Product if step.outer == step.unit * batch => {
             let weights = *role(1) == Role::Parameters && step.views[1].words <= THIN;
             let fits = weights && [0, 2, 3, 4].iter().all(among_values);
             fits.then(|| chain::Entry::product(&product(step), step.unit as u32, &step.consts)).flatten()

@@ -60,6 +60,6 @@ pub(super) fn check_sequence(config: &Config) -> Result<()> {
     check(model.norm == Norm::None, "model.norm", &"layer", &format!("none {with}"))?;
     let starts = model.output_bias_from_data;
     check(!starts, "model.output_bias_from_data", &starts, &format!("false {with}"))?;
-    let unscaled = matches!(data.scale, Scale::Auto | Scale::None);
+    let unscaled = matches!(data.scale, Scale::Auto | Scale::None | Scale::Robust);
     check(unscaled, "data.scale", &format!("{:?}", data.scale).to_lowercase(), &format!("auto or none {with}"))
 }
