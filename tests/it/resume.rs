@@ -75,8 +75,14 @@ fn result(folder: &Path) -> Vec<(String, Vec<u8>)> {
     for path in files(&run) {
         let name = path.strip_prefix(&run).unwrap().display().to_string();
         assert!(!name.contains(".tmp-"), "{name} is left over");
-        if !name.starts_with("checkpoints") && name != "metrics.csv" {
-            found.push((name, fs::read(path).unwrap()));
+        let bytes = || fs::read(&path).unwrap();
+        if name == "report.html" {
+            // It says how long the training took.
+            let page = String::from_utf8(bytes()).unwrap();
+            let lasting = page.lines().filter(|line| !line.starts_with("<tr><td>time</td>"));
+            found.push((name, lasting.collect::<Vec<_>>().join("\n").into_bytes()));
+        } else if !name.starts_with("checkpoints") && name != "metrics.csv" {
+            found.push((name, bytes()));
         }
     }
     found
