@@ -51,8 +51,8 @@ print(f"off by {error:.1f} where the mean of the column is off by {of_mean:.1f}"
 assert error < 0.5 * of_mean and (filled["spent"] == table["spent"])[~missing].all()
 
 # %% Anomalies: a row whose columns are usual one by one, and not together
-detector = elbo.AnomalyDetector(contamination=0.02, epochs=80, seed=1, adapter="cpu").fit(whole[["spent", "weight"]])
+detector = elbo.AnomalyDetector(contamination=0.05, epochs=80, seed=1, adapter="cpu").fit(whole[["spent", "weight"]])
 odd = pd.DataFrame({"spent": [60.0], "weight": [9.5]})
 score = detector.decision_function(odd)[0]
-print(f"-log p(x) of the odd row is {score:.1f} nats, and the threshold {detector.threshold_:.1f}")
+print(f"the odd row has a score of {score:.1f} nats, and the threshold is {detector.threshold_:.1f}")
 assert odd["weight"][0] < whole["weight"].max() and detector.predict(odd)[0] == 1
