@@ -10,7 +10,8 @@ pixels to a byte; all pictures go into one stream, and for PNG into one sheet of
 the sum over single pictures is printed, too. Bits that were binarised are the same for all: those that elbo gives back.
 
 `lossy` prints rate and PSNR for each step, and beside each JPEG: the sheet of all pictures, by Pillow, at the quality whose rate is the
-nearest, and at its lowest. PSNR is that of the mean squared error over all pictures, whose values reach from 0 to 255.
+nearest, at the first one with as high a PSNR, and at its lowest; `--steps codes` is for a VQ-VAE, which has no step. PSNR is that of the
+mean squared error over all pictures, whose values reach from 0 to 255.
 """
 
 import argparse
@@ -96,7 +97,8 @@ def jpeg(image, quality):
 def lossy(args, folder):
     rows = []
     for step in args.steps.split(","):
-        said = call(args, "compress", args.run, *chosen(args), "--lossy", "--step", step, "--out", str(folder / "x.elbo"))
+        flags = [] if step == "codes" else ["--step", step]
+        said = call(args, "compress", args.run, *chosen(args), "--lossy", *flags, "--out", str(folder / "x.elbo"))
         rows.append((step, said))
     # The originals: of the first steps of a model that loses nothing they would be the same.
     names = call(args, "reconstruct", args.run, *chosen_part(args), "-n", str(min(rows[0][1]["examples"], 10000)),
@@ -113,11 +115,12 @@ def lossy(args, folder):
         again = np.asarray(Image.open(io.BytesIO(file)), np.float64)
         error = ((again - grid) ** 2)[used].mean()
         found.append((8 * len(file) / len(pictures) / pixels, 10 * math.log10(255**2 / error), quality))
-    print(f"{'step':>6} {'bits a pixel':>14} {'PSNR':>8}   JPEG at the nearest rate: bits a pixel, PSNR, quality")
+    print(f"{'step':>6} {'bits a pixel':>14} {'PSNR':>8}   JPEG at the nearest rate: bits a pixel, PSNR, quality; its rate for that PSNR")
     for step, said in rows:
         rate = said["bits_per_example"] / pixels
         other = min(found, key=lambda at: abs(at[0] - rate))
-        print(f"{step:>6} {rate:14.4f} {said['psnr']:8.2f}   {other[0]:.4f} {other[1]:.2f} {other[2]}")
+        equal = next((at for at in found if at[1] >= said["psnr"]), found[-1])
+        print(f"{step:>6} {rate:14.4f} {said['psnr']:8.2f}   {other[0]:.4f} {other[1]:.2f} {other[2]}; {equal[0]:.4f}")
     print(f"JPEG at its lowest: {found[0][0]:.4f} bits a pixel, {found[0][1]:.2f} dB")
 
 
