@@ -32,6 +32,9 @@ pub const SAMPLES: usize = 128;
 /// The most latent samples per row.
 pub const MAX_SAMPLES: usize = 1 << 20;
 
+/// Rows of a data set that are made ready for the device at a time.
+pub const PORTION: usize = 8192;
+
 /// Rows per run of the importance plan, whatever the samples.
 const ROWS: usize = 16;
 

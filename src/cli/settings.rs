@@ -238,7 +238,14 @@ mod tests {
 
     #[test]
     fn with_resume_only_what_cannot_change_the_run_may_be_given() {
-        for flags in ["", "--epochs 20", "--data d", "--max-time 1h", "--adapter cpu --threads 3 --profile --quiet"] {
+        for flags in [
+            "",
+            "--epochs 20",
+            "--data d",
+            "--max-time 1h",
+            "--no-report",
+            "--adapter cpu --threads 3 --profile --quiet",
+        ] {
             assert_eq!(train(&format!("elbo train --resume r {flags}")).check_resume(), Ok(()), "{flags}");
         }
         for flags in [

@@ -421,10 +421,13 @@ fn scores(
     if MadeFor::new(checkpoint, method) != kept.made_for {
         return Ok(String::new());
     }
-    let exemplars = Exemplars::kept(folder, checkpoint);
-    if method == Method::Exemplars && exemplars.is_none() {
-        return Ok(String::new());
-    }
+    let exemplars = match method {
+        Method::Exemplars => match Exemplars::kept(folder, checkpoint) {
+            None => return Ok(String::new()),
+            kept => kept,
+        },
+        Method::Importance { .. } | Method::MeanField => None,
+    };
     let mut session = Session::without_data(checkpoint, open::device(run, report)?)?;
     let examples = spread(part, POINTS);
     let (values, classes) = (data.examples(&examples)?, session.classes_of(data, &examples));

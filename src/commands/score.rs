@@ -17,7 +17,7 @@ use crate::report::{Report, csv, scatter};
 use crate::score::exemplars::Exemplars;
 use crate::score::ranking::Ranking;
 use crate::score::threshold::Rule;
-use crate::score::{self, Contributions, MAX_SAMPLES, Method, SAMPLES};
+use crate::score::{self, Contributions, MAX_SAMPLES, Method, PORTION, SAMPLES};
 use crate::session::{Rows, Session};
 use calibrate::Line;
 use own::Own;
@@ -27,9 +27,6 @@ use std::time::Instant;
 
 /// The quantile of held-out scores above which rows are flagged, unless something else is asked for.
 const QUANTILE: f64 = 0.99;
-
-/// Rows that are made ready for the device at a time.
-const PORTION: usize = 8192;
 
 /// Rows that were scored.
 struct Scored {
@@ -57,7 +54,7 @@ pub fn run(args: &ScoreArgs, report: &Report) -> Result<()> {
     let rule = rule(args)?;
     let path = &sweep::one_model(&args.run.run)?;
     let checkpoint = open::load(path, report)?;
-    samples(args)?;
+    let samples = samples(args)?;
     let named = args.labels.as_deref().filter(|name| !name.is_empty());
     if let Some(name) = named {
         check_named(name, &checkpoint.config)?;
@@ -71,7 +68,7 @@ pub fn run(args: &ScoreArgs, report: &Report) -> Result<()> {
     let anomalous = args.labels.is_some().then(|| labels::anomalous(&data, args.normal.as_deref())).transpose()?;
     let mut session = Session::without_data(&checkpoint, open::device(&args.run, report)?)?;
     session.model.need(&[Need::Numbers, Need::NoCategories], "elbo score")?;
-    let method = method(args, &session)?;
+    let method = method(args, samples, &session)?;
     let mut own = Own::new(&checkpoint, args.data.is_none().then_some(&data));
     let exemplars = match method {
         Method::Exemplars => Some(exemplars(&mut session, &checkpoint, &args.run.run, &mut own, report)?),
@@ -131,17 +128,16 @@ fn samples(args: &ScoreArgs) -> Result<Option<usize>> {
 }
 
 /// How rows are scored: against training rows where they are rows of a table or of numbers, and nothing else is asked for.
-fn method(args: &ScoreArgs, session: &Session) -> Result<Method> {
-    let (seed, asked) = (session.config.train.seed, samples(args)?);
+fn method(args: &ScoreArgs, samples: Option<usize>, session: &Session) -> Result<Method> {
     let possible = Exemplars::check(&session.model, "--exemplars");
     if args.exemplars {
         return possible.map(|()| Method::Exemplars);
     }
     let rows = session.record.shape[..2] == [1, 1] && session.record.items.is_none();
-    Ok(match asked {
+    Ok(match samples {
         _ if args.mean_field => Method::MeanField,
         None if rows && possible.is_ok() => Method::Exemplars,
-        asked => Method::Importance { samples: asked.unwrap_or(SAMPLES), seed },
+        asked => Method::Importance { samples: asked.unwrap_or(SAMPLES), seed: session.config.train.seed },
     })
 }
 

@@ -8,8 +8,8 @@
 //!
 //! rate(x) = −log (1/M) Σ exp(−KL(q(z|x) ‖ q(z|xₘ)))
 
-use super::{Contributions, explained, finite_or_infinite};
-use crate::checkpoint::{Checkpoint, Tensor, digest, tensors};
+use super::{Contributions, PORTION, explained, finite_or_infinite};
+use crate::checkpoint::{Checkpoint, Tensor, tensors};
 use crate::config::Condition;
 use crate::data::Dataset;
 use crate::durable;
@@ -26,9 +26,6 @@ const LOOKED_AT: usize = 4 * MOST;
 /// The share of the rows, the strangest by their mean-field scores, that are no exemplars: anomalies among the training rows
 /// would vouch for themselves.
 const STRANGEST: f64 = 0.2;
-
-/// Rows that are made ready for the device at a time.
-const PORTION: usize = 8192;
 
 /// What their files begin with in a run's folder.
 const FILE: &str = "exemplars-";
@@ -171,10 +168,9 @@ impl Exemplars {
 
     /// The file of those of a checkpoint, by its parameters and its data.
     fn file(folder: &Path, checkpoint: &Checkpoint) -> PathBuf {
-        let parameters = digest(&checkpoint.parameters);
-        let parameters = parameters[..8].iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
-        let data: String = checkpoint.progress.data.hash.chars().take(8).collect();
-        folder.join(format!("{FILE}{parameters}{data}.safetensors"))
+        let short = |hash: &str| hash.chars().take(16).collect::<String>();
+        let (parameters, data) = (short(&checkpoint.parameters_hash()), short(&checkpoint.progress.data.hash));
+        folder.join(format!("{FILE}{parameters}-{data}.safetensors"))
     }
 
     /// Those that a run's folder keeps for a checkpoint, if it does and they are whole.

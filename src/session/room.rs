@@ -18,15 +18,15 @@ impl Session {
             Some(phase) => self.smaller_step(plan, phase, shortage),
             None => "make the model smaller".into(),
         };
-        Err(Error::Device(format!(
-            "{} of {} examples takes {} of memory, {} of it what lies between layers, and {} has {} for it: {remedy}",
-            if purpose.phase().is_some() { "a step of training".to_owned() } else { format!("the plan {}", plan.name) },
-            plan.batch,
-            bytes(takes),
-            bytes(plan.own_bytes()),
-            self.executor.name(),
-            bytes(has)
-        )))
+        let what =
+            if purpose.phase().is_some() { "a step of training".to_owned() } else { format!("the plan {}", plan.name) };
+        let (device, [takes, own, has]) = (self.executor.name(), [takes, plan.own_bytes(), has].map(bytes));
+        let lack = if self.executor.is_host() {
+            format!("takes {takes} of memory, {own} of it what lies between layers, and {device} has {has} for it")
+        } else {
+            format!("keeps {takes} between layers, in one buffer, and {device} allows one of {has}")
+        };
+        Err(Error::Device(format!("{what} of {} examples {lack}: {remedy}", plan.batch)))
     }
 
     /// What makes a step of training fit: a batch of so many examples, or keeping less of it.
