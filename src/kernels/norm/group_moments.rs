@@ -2,6 +2,7 @@
 //! [R, pixels, channels] → [R, groups, 2].
 
 use crate::kernels::groups::Row;
+use crate::kernels::vector::columns;
 use crate::kernels::{Call, Kernel, f32s, f32s_mut, read, write};
 
 crate::kernels::params! {
@@ -74,8 +75,23 @@ fn cpu(call: Call) {
 fn fast(call: Call) {
     pulp::Arch::new().dispatch(
         #[inline(always)]
-        || by_channels(call),
+        || {
+            if call.params::<Params>().layout().is_plain() { by_rows(call) } else { by_channels(call) }
+        },
     );
+}
+
+/// Where a row is one group, number by number.
+#[inline(always)]
+fn by_rows(call: Call) {
+    let p: Params = call.params();
+    let Call { reads, mut writes, .. } = call;
+    let count = p.channels as f64;
+    for (x, moments) in f32s(reads[0]).chunks_exact(p.channels as usize).zip(f32s_mut(writes[0]).chunks_exact_mut(2)) {
+        let mean = (columns([x], [], |[x]| (x, [])) / count) as f32;
+        let variance = (columns([x], [], |[x]| ((x - mean) * (x - mean), [])) / count) as f32;
+        moments.copy_from_slice(&[mean, 1.0 / (variance + p.eps).sqrt()]);
+    }
 }
 
 /// Channel by channel, so that a pixel's channels are read side by side.

@@ -2,6 +2,7 @@
 //! [R, groups, 2] → [R, pixels, channels].
 
 use crate::kernels::groups::Row;
+use crate::kernels::vector::columns;
 use crate::kernels::{Call, Kernel, f32s, f32s_mut, read, write};
 
 crate::kernels::params! {
@@ -70,6 +71,15 @@ fn by_channels(call: Call) {
     let Call { reads, mut writes, .. } = call;
     let ([x, w, moments], layout) = ([0, 1, 2].map(|i| f32s(reads[i])), p.layout());
     let (scale, shift) = w.split_at(layout.channels);
+    if layout.is_plain() {
+        let rows = x.chunks_exact(layout.channels).zip(moments.chunks_exact(2));
+        for ((x, moments), y) in rows.zip(f32s_mut(writes[0]).chunks_exact_mut(layout.channels)) {
+            columns([x, scale, shift], [y], |[x, scale, shift]| {
+                (0.0, [(x - moments[0]) * (moments[1] * scale) + shift])
+            });
+        }
+        return;
+    }
     let (mut means, mut inverses) = (vec![0.0; layout.channels], vec![0.0; layout.channels]);
     let rows = x.chunks_exact(layout.width()).zip(moments.chunks_exact(2 * layout.groups));
     for ((x, moments), y) in rows.zip(f32s_mut(writes[0]).chunks_exact_mut(layout.width())) {

@@ -1,6 +1,7 @@
 //! The gradient of [`crate::kernels::group_norm`] for x, also by way of the moments, which are x's. With n = (x − mean)/deviation
 //! and g = dy·scale it is `(g − mean(g) − n·mean(g·n))/deviation`, the means being those over the group.
 
+use crate::kernels::vector::columns;
 use crate::kernels::{Call, Kernel, f32s, f32s_mut, group_norm, read, write};
 
 pub use group_norm::Params;
@@ -54,8 +55,29 @@ fn cpu(call: Call) {
 fn fast(call: Call) {
     pulp::Arch::new().dispatch(
         #[inline(always)]
-        || by_channels(call),
+        || {
+            if call.params::<Params>().layout().is_plain() { by_rows(call) } else { by_channels(call) }
+        },
     );
+}
+
+/// Where a row is one group, number by number.
+#[inline(always)]
+fn by_rows(call: Call) {
+    let p: Params = call.params();
+    let Call { reads, mut writes, .. } = call;
+    let ([x, w, moments, dy], width) = ([0, 1, 2, 3].map(|i| f32s(reads[i])), p.channels as usize);
+    let (scale, count) = (&w[..width], width as f64);
+    let rows = x.chunks_exact(width).zip(dy.chunks_exact(width)).zip(moments.chunks_exact(2));
+    for (((x, dy), moments), dx) in rows.zip(f32s_mut(writes[0]).chunks_exact_mut(width)) {
+        let [mean, inverse] = [moments[0], moments[1]];
+        let mean_g = (columns([dy, scale], [], |[dy, scale]| (dy * scale, [])) / count) as f32;
+        let term = |[x, dy, scale]: [f32; 3]| (dy * scale * (x - mean) * inverse, []);
+        let mean_gn = (columns([x, dy, scale], [], term) / count) as f32;
+        columns([x, dy, scale], [dx], |[x, dy, scale]| {
+            (0.0, [(dy * scale - mean_g - (x - mean) * inverse * mean_gn) * inverse])
+        });
+    }
 }
 
 /// With what belongs to a channel of a row worked out before its pixels.

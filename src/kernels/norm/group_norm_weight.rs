@@ -1,6 +1,7 @@
 //! What each row gives to the gradient of the scale and the shift of [`crate::kernels::group_norm`]: `Σ dy·(x − mean)/deviation`
 //! and `Σ dy` over the pixels, [R, 2, channels].
 
+use crate::kernels::vector::columns;
 use crate::kernels::{Asked, Call, Kernel, Sum, f32s, f32s_mut, group_norm, read, write};
 
 pub use group_norm::Params;
@@ -62,8 +63,24 @@ fn cpu(call: Call) {
 fn fast(call: Call) {
     pulp::Arch::new().dispatch(
         #[inline(always)]
-        || by_channels(call),
+        || {
+            if call.params::<Params>().layout().is_plain() { by_rows(call) } else { by_channels(call) }
+        },
     );
+}
+
+/// Where a row is one group, number by number: there is nothing to add up.
+#[inline(always)]
+fn by_rows(call: Call) {
+    let p: Params = call.params();
+    let Call { reads, mut writes, .. } = call;
+    let ([x, moments, dy], width) = ([0, 1, 2].map(|i| f32s(reads[i])), p.channels as usize);
+    let rows = x.chunks_exact(width).zip(dy.chunks_exact(width)).zip(moments.chunks_exact(2));
+    for (((x, dy), moments), parts) in rows.zip(f32s_mut(writes[0]).chunks_exact_mut(2 * width)) {
+        let (scale, shift) = parts.split_at_mut(width);
+        columns([x, dy], [scale], |[x, dy]| (0.0, [dy * (x - moments[0]) * moments[1]]));
+        shift.copy_from_slice(dy);
+    }
 }
 
 /// All channels of a pixel side by side.

@@ -30,6 +30,11 @@ impl Row {
         self.channels / self.groups
     }
 
+    /// Whether a row is one group of numbers that are no image, as layer normalisation has them.
+    pub fn is_plain(&self) -> bool {
+        self.pixels == 1 && self.groups == 1
+    }
+
     /// Numbers of a group.
     pub fn count(&self) -> usize {
         self.pixels * self.size()
@@ -48,8 +53,8 @@ impl Row {
 
     /// Of each channel, the number that its group has.
     pub fn spread(&self, of_groups: impl Fn(usize) -> f32, channels: &mut [f32]) {
-        for (channel, value) in channels.iter_mut().enumerate() {
-            *value = of_groups(channel / self.size());
+        for (group, channels) in channels.chunks_exact_mut(self.size()).enumerate() {
+            channels.fill(of_groups(group));
         }
     }
 
