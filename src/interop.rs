@@ -13,6 +13,8 @@
 //! | `encoder.0`, `encoder.1`, … | the same | hidden layers, from the data inwards |
 //! | `encoder.head` | `encoder.mean`, `encoder.log_variance` | the posterior's mean and log-variance |
 //! | `decoder.0`, `decoder.1`, … | the same | hidden layers, from the latent outwards |
+//! | `encoder2.head`, `decoder2.head`, … | `encoder2.mean`, `encoder2.log_variance`, … | of several stochastic layers q and p of those above the lowest |
+//! | `encoder.posterior.head`, `decoder.prior.head`, … | `encoder.posterior.mean`, … | of groups on images their posteriors and priors |
 //! | `decoder.head` | `decoder.logits`, or `decoder.mean`, or that and `decoder.log_variance`, or `decoder.columns` | for a Bernoulli, a Gaussian, a learned-variance Gaussian, a heterogeneous likelihood |
 //! | `decoder.head` | `decoder.mixture`, or `decoder.log_rate`, or `decoder.log_mean` | for a mixture of logistics, Poisson, a negative binomial |
 //! | `decoder.head` | `decoder.logits` | for categories a logit for each of each value, of a multinomial one for each item |
@@ -80,11 +82,29 @@ pub fn model_of(config: &Config, data: &DataRecord) -> Result<Model> {
 pub fn outside(config: &ModelConfig, parameter: &str) -> Vec<String> {
     let names: &[&str] = match parameter {
         "encoder.head" if config.codes > 0 => &["encoder.head"],
-        "encoder.head" => &["encoder.mean", "encoder.log_variance"],
         "decoder.head" => likelihood::of(config.likelihood).outside.heads,
+        other if gives_statistics(other) => return heads(other).to_vec(),
         other => &[other],
     };
     names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+/// Whether a head is of latents: `encoder.head`, of the layers above `encoder2.head` and `decoder2.head`, of groups
+/// `encoder.posterior.head` and `decoder.prior.head`.
+fn gives_statistics(parameter: &str) -> bool {
+    let Some(network) = parameter.strip_suffix(".head") else { return false };
+    let above = |name: &str| network.strip_prefix(name).is_some_and(|level| level.parse::<usize>().is_ok());
+    network == "encoder"
+        || above("encoder")
+        || above("decoder")
+        || network.ends_with(".posterior")
+        || network.ends_with(".prior")
+}
+
+/// What the heads of a mean and a log-variance are called outside that stand side by side in `NETWORK.head`.
+pub(crate) fn heads(parameter: &str) -> [String; 2] {
+    let network = parameter.strip_suffix("head").unwrap_or(parameter);
+    ["mean", "log_variance"].map(|head| format!("{network}{head}"))
 }
 
 /// All affine maps of a checkpoint as the world outside knows them, in the model's order.
@@ -98,7 +118,7 @@ pub fn layers(checkpoint: &Checkpoint) -> Result<Vec<Linear>> {
         return Err(Error::Usage(format!("elbo export: {why}")));
     }
     model.need(
-        &[Need::Values, Need::OneLayer, Need::StandardPrior, Need::GaussianPosterior],
+        &[Need::Values, Need::StandardPrior, Need::GaussianPosterior],
         "elbo export --format onnx or safetensors",
     )?;
     let expected: Vec<_> = model.parameters().into_iter().map(|p| (p.name, p.shape.extents().to_vec())).collect();
@@ -218,6 +238,9 @@ pub fn onnx(checkpoint: &Checkpoint, run: &Path) -> Result<Vec<(String, Vec<u8>)
         (CARD.into(), card.into_bytes()),
     ];
     files.extend(classifier.map(|bytes| (onnx::CLASSIFIER.to_owned(), bytes)));
+    if checkpoint.config.model.is_deep().is_some() {
+        files.push((onnx::SAMPLER.into(), onnx::sampler(checkpoint)?));
+    }
     Ok(files)
 }
 

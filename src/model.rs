@@ -5,6 +5,7 @@
 mod adversary;
 pub mod autoregressive;
 pub mod codebook;
+pub mod exported;
 pub mod factor;
 pub mod family;
 pub mod gan;

@@ -12,10 +12,11 @@ use crate::durable;
 use crate::error::{Error, Result};
 use crate::exec::Executor;
 use crate::exec::cpu::Cpu;
-use crate::interop::linear::{Form, join};
+use crate::interop::linear::{Form, Linear, join};
 use crate::interop::names::{self, Network, fitted, layers, network};
 use crate::interop::{self, CONFIG, PARAMETERS, with_widths};
 use crate::model::likelihood::{self, Density};
+use crate::model::network::Map;
 use crate::plan::tuning::Tuning;
 use crate::report::Report;
 use crate::session::{Purpose, Session};
@@ -68,10 +69,16 @@ pub fn run(args: &ImportArgs, report: &Report) -> Result<()> {
     let wanted = |name: &str| names::within(name, prefix).is_some();
     let tensors = checkpoint::tensors::decode_foreign(&bytes, wanted).map_err(wrong)?;
     let layers = layers(tensors, prefix).map_err(wrong)?;
-    let network = network(layers, &args.map, &shown)?;
-    let (config, record, data) = described(args, exported, &network, &shown, report)?;
-    let checkpoint = checkpoint_of(config, record, &network, &shown)?;
-    describe(&network, report);
+    let asked = exported.as_ref().map_or_else(|| theirs(args), |exported| Ok(exported.config.clone()))?;
+    let (checkpoint, data) = if asked.model.is_deep().is_some() {
+        several(args, (asked, exported), &layers, &shown, report)?
+    } else {
+        let network = network(layers, &args.map, &shown)?;
+        let (config, record, data) = described(args, exported, &network, &shown, report)?;
+        let checkpoint = checkpoint_of(config, record, |config, maps| parameters_of(config, maps, &network), &shown)?;
+        describe(&network, report);
+        (checkpoint, data)
+    };
     if let Some(line) = which_gelu(&checkpoint.config) {
         report.note(&line);
     }
@@ -156,11 +163,9 @@ fn described(
             (exported.config, exported.data)
         }
         Some(_) => {
-            let why =
-                format!("--recipe and --set are for models of others: the folder's {CONFIG} says what this one is");
-            return Err(Error::Usage(why));
+            return Err(described_already());
         }
-        None => (theirs(args)?, unknown(network)),
+        None => (theirs(args)?, unknown([1, 1, network.first().inputs])),
     };
     check_kind(&config)?;
     if !config.model.discriminator.is_empty() {
@@ -190,15 +195,12 @@ fn described(
     }
     if let Some(shape) = args.shape {
         if args.data.is_some() {
-            return Err(Error::Usage("--shape cannot be given with --data, which has a shape of its own".into()));
+            return Err(shape_of_data());
         }
         check_shape(shape)?;
         record.shape = shape;
     } else if layered && !own && args.data.is_none() {
-        return Err(Error::Usage(
-            "--shape CHANNELS,HEIGHT,WIDTH is wanted, or --data: the model is a list of layers, which read examples of a shape"
-                .into(),
-        ));
+        return Err(no_shape());
     }
     check_likelihood(&config, &record, own)?;
     // Heads of several columns stand side by side in one map.
@@ -258,30 +260,98 @@ fn check_kind(config: &Config) -> Result<()> {
             "{key} = {word}: elbo import takes models whose tensors are those of layers alone"
         )));
     }
-    let why = match (config.model.condition, config.model.is_deep().is_none()) {
-        (Condition::None, true) => return Ok(()),
-        (Condition::Label | Condition::Inferred, _) => {
-            "model.condition: elbo import takes models that are told nothing beside what they read"
-        }
-        _ if config.model.above.is_empty() => "model.resolutions: elbo import takes models of one stochastic layer",
-        _ => "model.above: elbo import takes models of one stochastic layer",
+    match config.model.condition {
+        Condition::None => Ok(()),
+        Condition::Label | Condition::Inferred => Err(Error::Usage(
+            "model.condition: elbo import takes models that are told nothing beside what they read".into(),
+        )),
+    }
+}
+
+/// A model of several stochastic layers, whose layers are found by the names that `elbo export` gives them, with the data of `--data`.
+fn several(
+    args: &ImportArgs,
+    (mut config, exported): (Config, Option<Exported>),
+    layers: &[Linear],
+    shown: &str,
+    report: &Report,
+) -> Result<(Checkpoint, Option<Dataset>)> {
+    if exported.is_some() && (args.recipe.recipe.is_some() || !args.recipe.set.is_empty()) {
+        return Err(described_already());
+    }
+    if let Some((place, name)) = args.map.first() {
+        return Err(Error::Usage(format!(
+            "--map {place}={name}: layers of a model of several stochastic layers are found by the names that elbo export gives \
+             them; rename them in the file"
+        )));
+    }
+    check_kind(&config)?;
+    config::validate(&config)?;
+    let own = exported.is_some();
+    let known = exported.map(|exported| exported.data);
+    let (record, data) = if let Some(source) = &args.data {
+        source.clone_into(&mut config.data.source);
+        let data = open::data(&config, known.as_ref().map(DataRecord::known), report)?;
+        data::check(&data, config.model.likelihood.takes())?;
+        (DataRecord::of(&data), Some(data))
+    } else {
+        let first = layers.iter().find(|layer| ["encoder.0", "encoder.mean"].contains(&&layer.name[..]));
+        let read = first.filter(|layer| layer.form == Form::Dense && !is_layered(&config)).map(|layer| layer.inputs);
+        (known.map_or_else(|| shaped(args, read), Ok)?, None)
     };
-    Err(Error::Usage(why.into()))
+    let record = match args.shape {
+        Some(_) if data.is_some() => return Err(shape_of_data()),
+        Some(shape) => {
+            check_shape(shape)?;
+            DataRecord { shape, ..record }
+        }
+        None => record,
+    };
+    check_likelihood(&config, &record, own)?;
+    let by_name = |config: &Config, maps: &[Map]| names::by_name(&config.model, maps, layers);
+    let checkpoint = checkpoint_of(config, record, by_name, shown)?;
+    report.note(&format!("layers   {} in {}", layers.len(), shown));
+    Ok((checkpoint, data))
+}
+
+/// Data of which nothing is known but their extents: those of `--shape`, or of the first layer that reads them.
+fn shaped(args: &ImportArgs, read: Option<usize>) -> Result<DataRecord> {
+    match (args.shape, read) {
+        (Some(shape), _) => Ok(unknown(shape)),
+        (None, Some(width)) => Ok(unknown([1, 1, width])),
+        (None, None) => Err(no_shape()),
+    }
+}
+
+fn described_already() -> Error {
+    Error::Usage(format!("--recipe and --set are for models of others: the folder's {CONFIG} says what this one is"))
+}
+
+fn shape_of_data() -> Error {
+    Error::Usage("--shape cannot be given with --data, which has a shape of its own".into())
+}
+
+fn no_shape() -> Error {
+    Error::Usage(
+        "--shape CHANNELS,HEIGHT,WIDTH is wanted, or --data: the model is a list of layers, which read examples of a shape".into(),
+    )
 }
 
 /// What --recipe and --set say of a model that does not say it itself.
 fn theirs(args: &ImportArgs) -> Result<Config> {
     let widths = ["hidden", "decoder", "latent"];
     let told = args.recipe.set.iter().find(|(key, _)| widths.contains(&key.rsplit('.').next().unwrap_or_default()));
+    let config = config::resolve(args.recipe.recipe.as_deref(), &args.recipe.set)?;
     match told {
-        Some((key, _)) => Err(Error::Usage(format!("--set {key}: the file itself says how wide its layers are"))),
-        None => config::resolve(args.recipe.recipe.as_deref(), &args.recipe.set),
+        Some((key, _)) if config.model.is_deep().is_none() => {
+            Err(Error::Usage(format!("--set {key}: the file itself says how wide its layers are")))
+        }
+        _ => Ok(config),
     }
 }
 
-/// Data of which nothing is known but their width.
-fn unknown(network: &Network) -> DataRecord {
-    let shape = [1, 1, network.first().inputs];
+/// Data of which nothing is known but their shape.
+fn unknown(shape: [usize; 3]) -> DataRecord {
     DataRecord {
         name: "unknown".into(),
         shape,
@@ -299,7 +369,12 @@ fn unknown(network: &Network) -> DataRecord {
 }
 
 /// The checkpoint of a run that has not taken a step, with an optimiser that remembers nothing yet.
-fn checkpoint_of(config: Config, data: DataRecord, network: &Network, shown: &str) -> Result<Checkpoint> {
+fn checkpoint_of(
+    config: Config,
+    data: DataRecord,
+    parameters: impl FnOnce(&Config, &[Map]) -> Parameters,
+    shown: &str,
+) -> Result<Checkpoint> {
     let progress = Progress {
         epoch: 0,
         step: 0,
@@ -315,17 +390,22 @@ fn checkpoint_of(config: Config, data: DataRecord, network: &Network, shown: &st
         course: TrainerState::default(),
     };
     let mut checkpoint = Checkpoint { parameters: vec![], moments: vec![], progress, config };
-    checkpoint.parameters = if is_layered(&checkpoint.config) {
-        let maps = interop::model(&checkpoint)?.maps();
-        fitted(&maps, network).map_err(|why| Error::Data(format!("{shown}: {why}")))?
-    } else {
-        parameters(network)
-    };
+    let maps = interop::model(&checkpoint)?.maps();
+    let found = parameters(&checkpoint.config, &maps).map_err(|why| Error::Data(format!("{shown}: {why}")))?;
+    checkpoint.parameters = found;
     let mut session = Session::without_data(&checkpoint, Executor::Cpu(Cpu::new(1)?))?;
     session.plan(Purpose::Train)?;
     session.initialise_moments(0)?;
     checkpoint.moments = session.moment_tensors(0)?;
     Ok(checkpoint)
+}
+
+/// Tensors of the house by their names, or what does not fit.
+type Parameters = std::result::Result<Vec<(String, Tensor)>, String>;
+
+/// The tensors of a model of one stochastic layer.
+fn parameters_of(config: &Config, maps: &[Map], network: &Network) -> Parameters {
+    if is_layered(config) { fitted(maps, network) } else { Ok(parameters(network)) }
 }
 
 /// The house's parameters.

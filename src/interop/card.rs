@@ -1,13 +1,14 @@
 //! The model card: what the model is, what it learnt from, how good it was, and how to use what was exported.
 
+mod layers;
 mod python;
 
 use super::linear::Linear;
 use super::onnx::sequence::{BEGIN, LENGTHS, NEXT_STATE, STATE, STEP, TOKENS, VOCABULARY};
-use super::onnx::{CLASSIFIER, DECODER, ENCODER, LOG_PROBABILITIES, OPSET, PRIOR};
+use super::onnx::{CLASSIFIER, DECODER, ENCODER, LOG_PROBABILITIES, OPSET, PRIOR, SAMPLER};
 use super::{CODEBOOK, CONFIG, PARAMETERS};
 use crate::checkpoint::Checkpoint;
-use crate::config::{self, Activation, Binarise, Cell, Condition, Domain, ModelConfig};
+use crate::config::{self, Activation, Binarise, Cell, Condition, Domain, Hierarchy, ModelConfig};
 use crate::data::table::Encoding;
 use crate::data::text::vocabulary::{END, FIRST, PADDING, UNKNOWN};
 use crate::error::Result;
@@ -18,6 +19,7 @@ use crate::model::objective;
 use crate::model::presentation::{Logs, Presentation};
 use crate::model::sequence::TOKEN;
 use crate::model::{CLASS, CODES, LOGITS, Model};
+use layers::Functions;
 use python::Body;
 use std::fmt::Write;
 use std::path::Path;
@@ -66,6 +68,14 @@ pub fn safetensors(checkpoint: &Checkpoint, layers: &[Linear], run: &Path) -> St
         let (codes, latent) = (checkpoint.config.model.codes, checkpoint.config.model.latent);
         let _ = write!(card, "\nBeside them stands `{CODEBOOK}` [{codes}, {latent}]: the codes.\n");
     }
+    if let Some(model) = super::model(checkpoint).ok().filter(|model| model.latents().len() > 1) {
+        let _ = write!(
+            card,
+            "\n{} `decode` takes {}.\n",
+            layers::words(&model),
+            if model.is_residual() { "all" } else { "those of z1" }
+        );
+    }
     let _ = write!(card, "\n## In PyTorch\n\n```python\n{}```\n\n", pytorch(checkpoint));
     card + &foot(checkpoint, run, "safetensors")
 }
@@ -87,6 +97,7 @@ pub fn onnx(checkpoint: &Checkpoint, run: &Path) -> String {
     let mut card = head(checkpoint);
     let count = super::model(checkpoint).map_or(0, |model| model.classes);
     let infers = checkpoint.config.model.condition == Condition::Inferred;
+    let several = checkpoint.config.model.is_deep().is_some();
     let [classifier, opened, all] = if infers {
         [
             format!("- `{CLASSIFIER}`: `x` [batch, {width}] to `{LOG_PROBABILITIES}` [batch, {count}], log q(y|x).\n"),
@@ -94,7 +105,7 @@ pub fn onnx(checkpoint: &Checkpoint, run: &Path) -> String {
             "All".to_owned(),
         ]
     } else {
-        [String::new(), String::new(), "Both".to_owned()]
+        [String::new(), String::new(), if several { "All" } else { "Both" }.to_owned()]
     };
     let [told, class, given] = &match count {
         0 => [String::new(), String::new(), String::new()],
@@ -112,7 +123,18 @@ pub fn onnx(checkpoint: &Checkpoint, run: &Path) -> String {
         ],
     };
     let cells = grid(checkpoint).map(|[height, width]| height * width);
+    // Of several stochastic layers the columns of all of them.
+    let layers = super::model(checkpoint).ok().filter(|model| model.latents().len() > 1);
+    let all_layers = layers.as_ref().map_or(0, |model| model.latents().iter().sum());
+    let residual = checkpoint.config.model.hierarchy == Hierarchy::Residual;
     let [made, taken, made_in_python, z, code] = match cells {
+        _ if all_layers > 0 => [
+            format!("`mean`, `log_variance` and `z` [batch, {all_layers}], z drawn with the noise"),
+            format!("`z` [batch, {}]", if residual { all_layers } else { latent }),
+            format!("noise = numpy.zeros((1, {all_layers}), numpy.float32)  # the means\nz, = encoder.run([\"z\"]"),
+            "z".to_owned(),
+            if residual { "z".to_owned() } else { format!("z[:, :{latent}]") },
+        ],
         Some(cells) => [
             format!("`{CODES}` [batch, {cells}], whole numbers (i64)"),
             format!("`{CODES}` [batch, {cells}]"),
@@ -128,18 +150,35 @@ pub fn onnx(checkpoint: &Checkpoint, run: &Path) -> String {
             "mean".to_owned(),
         ],
     };
+    let [noise, noise_in_python, sampler, drawn] = match &layers {
+        None => [String::new(), String::new(), String::new(), String::new()],
+        Some(_) => [
+            format!(" and `noise` [batch, {all_layers}], zeros for the means,"),
+            ", \"noise\": noise".to_owned(),
+            format!(
+                "- `{SAMPLER}`: `noise` [batch, {all_layers}]{told} to `z` [batch, {all_layers}], drawn from the top down, and to what \
+                 `{DECODER}` gives for it. Noise that is multiplied by 0.7 draws at a temperature of 0.7.\n"
+            ),
+            format!(
+                "sampler = onnxruntime.InferenceSession(\"{SAMPLER}\")\n\
+                 noise = numpy.random.default_rng(0).standard_normal((1, {all_layers}), numpy.float32)\n\
+                 drawn, = sampler.run([\"mean\"], {{\"noise\": noise{given}}})\n"
+            ),
+        ],
+    };
     let _ = write!(
         card,
-        "## Files\n\n{classifier}- `{ENCODER}`: `x` [batch, {width}]{told} to {made}.\n- `{DECODER}`: {taken}{told} to `mean` \
-         [batch, {width}]{variance} of p(x|z){natural}.\n\
+        "## Files\n\n{classifier}- `{ENCODER}`: `x` [batch, {width}]{noise}{told} to {made}.\n- `{DECODER}`: {taken}{told} to `mean` \
+         [batch, {width}]{variance} of p(x|z){natural}.\n{sampler}\
          - `{CONFIG}`: everything about the model, for programs.\n\n{all} are ONNX of opset {OPSET}, f32, and take any \
-         number of rows at a time.\n\n## In Python\n\n```python\nimport numpy, onnxruntime\n\n\
+         number of rows at a time.{lie}\n\n## In Python\n\n```python\nimport numpy, onnxruntime\n\n\
          {opened}encoder = onnxruntime.InferenceSession(\"{ENCODER}\")\ndecoder = onnxruntime.InferenceSession(\"{DECODER}\")\n\
          x = numpy.zeros((1, {width}), numpy.float32)\n{class}\
-         {made_in_python}, {{\"x\": x{given}}})\n\
-         again, = decoder.run([\"mean\"], {{\"{z}\": {code}{given}}})\n{logits}```\n\n{likelihoods}\
+         {made_in_python}, {{\"x\": x{noise_in_python}{given}}})\n\
+         again, = decoder.run([\"mean\"], {{\"{z}\": {code}{given}}})\n{logits}{drawn}```\n\n{likelihoods}\
          {imprecise}`quantize_dynamic` of onnxruntime takes the extremes of a whole batch for its scales, so that what a row gives \
          would depend on the rows beside it: give it one row at a time, or quantise statically.\n\n",
+        lie = layers.as_ref().map_or(String::new(), |model| format!(" {}", layers::words(model))),
         logits = log_likelihood(checkpoint, &format!("\"{z}\": {code}{given}")),
         likelihoods = likelihoods(checkpoint),
         imprecise = super::imprecise(checkpoint).map_or(String::new(), |line| format!("Beware: {line}.\n\n")),
@@ -410,8 +449,20 @@ fn head(checkpoint: &Checkpoint) -> String {
             same if same == model.log_variance => ", and so are those of the decoder".to_owned(),
             [low, high] => format!(", those of the decoder to {low} to {high}"),
         };
+        let dimensions = match super::model(checkpoint) {
+            Ok(of) if of.latents().len() > 1 => {
+                let widths: Vec<String> = of.latents().iter().map(usize::to_string).collect();
+                format!(
+                    "{} stochastic layers ({}) of {} latent dimensions",
+                    widths.len(),
+                    model.hierarchy.word(),
+                    widths.join(", ")
+                )
+            }
+            _ => format!("{} latent dimensions", model.latent),
+        };
         [
-            format!("variational autoencoder (Kingma and Welling 2014) with {} latent dimensions", model.latent),
+            format!("variational autoencoder (Kingma and Welling 2014) with {dimensions}"),
             format!(" Log-variances of the posterior are limited to {low} to {high}{decoder}."),
         ]
     };
@@ -512,11 +563,16 @@ fn pytorch(checkpoint: &Checkpoint) -> String {
     let presentation = super::model(checkpoint).map(|model| model.presentation());
     let counts = presentation.as_ref().is_ok_and(|shown| matches!(shown.logs, Logs::Places(_)));
     let shown = presentation.map_or_else(|_| String::new(), |presentation| presented(&presentation, scales));
-    let [encoder, decoder] = networks(checkpoint).unwrap_or_default();
     let grid = grid(checkpoint);
+    let [encoder, decoder] = networks(checkpoint).unwrap_or_default();
     let given = grid.map(|[height, width]| [model.latent, height, width]);
-    let [encoder, decoder] =
-        [Body::of(&encoder, "x", Some(checkpoint.progress.data.shape)), Body::of(&decoder, "z", given)];
+    let encoder = Body::of(&encoder, "x", Some(checkpoint.progress.data.shape));
+    let several = super::model(checkpoint).ok().filter(|model| model.latents().len() > 1);
+    let several = several.and_then(|model| layers::functions(&model, &shown).ok());
+    let (layered, decoder) = match several {
+        Some(Functions { encode, sample, decoder }) => (Some([encode, sample]), decoder),
+        None => (None, Body::of(&decoder, "z", given)),
+    };
     let (told, body) = (if model.condition == Condition::Label { ", y" } else { "" }, &decoder.lines);
     let [low, high] = model.log_variance;
     let Python { functions, lines: decoded } = decoded(checkpoint, &decoder);
@@ -550,13 +606,19 @@ fn pytorch(checkpoint: &Checkpoint) -> String {
             String::new(),
         ],
     };
+    let encode = match layered {
+        Some([encode, sample]) => {
+            // Groups are told the class on their way down, levels in the lowest of them alone.
+            let also = if model.hierarchy == Hierarchy::Residual { told } else { "" };
+            format!("def encode(x, noise{told}):\n{encode}\n\ndef sample(noise{also}):\n{sample}")
+        }
+        None => format!("def encode(x{told}):\n{shown}{}{returned}", encoder.lines),
+    };
     format!(
         "import json\n\nimport torch\nimport torch.nn.functional as F\nfrom safetensors.torch import load_file\n\n\
          tensors = load_file(\"{PARAMETERS}\")\n{codebook}{constants}\n\n\
          def parameters(name):\n    return tensors[name + \".weight\"], tensors[name + \".bias\"]\n\n\n\
-         def encode(x{told}):\n{shown}{encode}{returned}\n\n\
-         {functions}def decode({argument}{told}):\n{looked_up}{body}{decoded}",
-        encode = encoder.lines,
+         {encode}\n\n{functions}def decode({argument}{told}):\n{looked_up}{body}{decoded}"
     )
 }
 

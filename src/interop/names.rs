@@ -14,6 +14,7 @@
 
 use super::linear::{Form, Linear, together};
 use crate::checkpoint::Tensor;
+use crate::config::ModelConfig;
 use crate::error::{Error, Result};
 use crate::model::network::Map;
 
@@ -159,6 +160,28 @@ pub fn fitted(maps: &[Map], network: &Network) -> Checked<Vec<(String, Tensor)>>
     // In the model's order, which may have a head before what stands behind it.
     all.sort_by_key(|(name, _)| maps.iter().position(|map| map.name == *name));
     Ok(all)
+}
+
+/// The parameters of a model by its maps, from layers that have the names which `elbo export` gives them; there are no others.
+///
+/// # Errors
+/// What does not fit, naming the layer.
+pub fn by_name(config: &ModelConfig, maps: &[Map], layers: &[Linear]) -> Checked<Vec<(String, Tensor)>> {
+    let (mut all, mut used) = (Vec::new(), Vec::new());
+    for map in maps {
+        let names = super::outside(config, &map.name);
+        let mut heads = Vec::new();
+        for name in &names {
+            let found = layers.iter().find(|layer| layer.name == *name);
+            heads.push(found.ok_or_else(|| format!("there is no layer `{name}`, which {} wants", map.name))?);
+        }
+        all.push((map.name.clone(), together(map, &heads)?));
+        used.extend(names);
+    }
+    match layers.iter().find(|layer| !used.contains(&layer.name)) {
+        Some(layer) => Err(format!("the model has no layer `{}`, which the file has", layer.name)),
+        None => Ok(all),
+    }
 }
 
 /// Puts layers in their places. `map` says of some of them where they belong: pairs of a place and a layer's name.

@@ -13,12 +13,13 @@ pub mod sequence;
 
 use super::model;
 use crate::checkpoint::{Checkpoint, Tensor};
-use crate::config::{Activation, Binarise, Domain, Likelihood};
+use crate::config::{Activation, Binarise, Domain};
 use crate::data::table::Encoding;
 use crate::error::{Error, Result};
 use crate::graph::columns::{Column, Columns, Distribution, LOG_RATE};
 use crate::graph::mixture::Mixture;
-use crate::graph::{Axis, Graph, Id, Op};
+use crate::graph::{Axis, Graph, Id, Op, Reduction};
+use crate::model::exported::{LATENTS, NOISE};
 use crate::model::network::Map;
 use crate::model::presentation::{Logs, Presentation, is_count};
 use crate::model::vae::NATURAL;
@@ -35,6 +36,10 @@ pub const CLASSIFIER: &str = "classifier.onnx";
 pub const LOG_PROBABILITIES: &str = "log_probabilities";
 /// The file from latents to means.
 pub const DECODER: &str = "decoder.onnx";
+/// The file from noise to latents of several stochastic layers and means.
+pub const SAMPLER: &str = "sampler.onnx";
+/// What the input with noise is.
+const NOISE_OF_LAYERS: &str = "standard normal noise of all layers, from the lowest up; zeros for means";
 
 /// The set of operations, of June 2022: what it has suffices, and runtimes of the last years know it.
 pub const OPSET: u64 = 17;
@@ -48,12 +53,16 @@ const INITIALIZER: u64 = 5;
 const INPUT: u64 = 11;
 const OUTPUT: u64 = 12;
 
-/// `encoder.onnx`: `x` [batch, D] to `mean` and `log_variance`, both [batch, Z].
+/// `encoder.onnx`: `x` [batch, D] to `mean` and `log_variance`, both [batch, Z]. Of several stochastic layers `x` and `noise`
+/// [batch, ΣZ] to these and `z` of all layers, side by side from the lowest up, [batch, ΣZ].
 ///
 /// # Errors
 /// Those of [`super::layers`].
 pub fn encoder(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
     let model = model(checkpoint)?;
+    if model.latents().len() > 1 {
+        return encoder_of_layers(checkpoint, &model);
+    }
     let graph = if model.has_codes() {
         model.encode_cells(1)?
     } else if model.infers_classes() {
@@ -65,7 +74,7 @@ pub fn encoder(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
     let mut file = File::new(checkpoint, &graph)?;
     file.shown(&model);
     file.told(&model);
-    file.nodes("stats")?;
+    file.nodes("mean")?;
     let stats = file.output("stats")?;
     if model.has_codes() {
         file.nearest(&model, &stats)?;
@@ -77,6 +86,23 @@ pub fn encoder(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
     Ok(file.finish("encoder", "The posterior q(z|x) of each example."))
 }
 
+fn encoder_of_layers(checkpoint: &Checkpoint, model: &Model) -> Result<Vec<u8>> {
+    let (graph, all) = (model.encode_all(1)?, model.latents().iter().sum());
+    let mut file = File::new(checkpoint, &graph)?;
+    file.shown(model);
+    file.part(INPUT, proto::value(NOISE, all, NOISE_OF_LAYERS));
+    file.told(model);
+    file.nodes("mean")?;
+    for (name, what) in [
+        ("mean", "the means of q of all layers, each given the latents that it depends on"),
+        ("log_variance", "their log-variances"),
+        (LATENTS, "latents drawn with the noise, which are the means where it is 0"),
+    ] {
+        file.part(OUTPUT, proto::value(name, all, what));
+    }
+    Ok(file.finish("encoder", "The posterior of each example in all stochastic layers, from the lowest up."))
+}
+
 /// `classifier.onnx`: `x` [batch, D] to [`LOG_PROBABILITIES`] [batch, C], log q(y|x), of a model that infers classes.
 ///
 /// # Errors
@@ -86,7 +112,7 @@ pub fn classifier(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
     let graph = model.class_logits(1)?;
     let mut file = File::new(checkpoint, &graph)?;
     file.shown(&model);
-    file.nodes("logits")?;
+    file.nodes("mean")?;
     let logits = file.output("logits")?;
     let axis = vec![proto::attribute("axis", 1)];
     file.part(NODE, proto::node("LogSoftmax", LOG_PROBABILITIES, &[&logits], &[LOG_PROBABILITIES], axis));
@@ -115,53 +141,47 @@ pub fn natural_width(checkpoint: &Checkpoint) -> Result<usize> {
     Ok(likelihood::outputs(&model.config, model.shape) / heads)
 }
 
-/// `decoder.onnx`: `z` [batch, Z] to `mean` [batch, D] of p(x|z) and, where it is learned, its `log_variance`: of every
-/// value, or of every numeric column; then what [`Outside::natural`](likelihood::Outside::natural) names.
+/// `decoder.onnx`: `z` [batch, Z], of a residual hierarchy of all groups, [batch, ΣZ], to `mean` [batch, D] of p(x|z) and, where it
+/// is learned, its `log_variance`: of every value, or of every numeric column; then what
+/// [`Outside::natural`](likelihood::Outside::natural) names.
 ///
 /// # Errors
 /// Those of [`super::layers`].
 pub fn decoder(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
     let model = model(checkpoint)?;
-    let graph = match model.config.likelihood {
-        _ if model.has_codes() => model.decode_cells(1)?,
-        // Its mean is a formula, of which an added zero is a part.
-        Likelihood::ZeroInflatedNegativeBinomial => model.decode_for_export(1)?,
-        _ => model.decode(1)?,
+    let graph = match () {
+        () if model.has_codes() => model.decode_cells(1)?,
+        () if model.is_residual() => model.decode_all(1)?,
+        () => model.decode_for_export(1)?,
     };
-    let variances = variances(checkpoint)?;
-    let learned = variances > 0;
     let mut file = File::new(checkpoint, &graph)?;
-    if model.has_codes() {
-        file.looked_up(&model)?;
-    } else {
-        file.part(INPUT, proto::value("z", model.config.latent, "latents"));
+    match () {
+        () if model.has_codes() => file.looked_up(&model)?,
+        () if model.is_residual() => {
+            file.part(
+                INPUT,
+                proto::value(LATENTS, model.latents().iter().sum(), "latents of all groups, from the lowest up"),
+            );
+        }
+        () => file.part(INPUT, proto::value(LATENTS, model.config.latent, "latents")),
     }
-    file.told(&model);
-    // In the units of the model first, where those of the data are others.
-    let [mean, log_variance] = match file.fitted {
-        Some(_) => ["scaled_mean", "scaled_log_variance"],
-        None => ["mean", "log_variance"],
-    };
-    file.nodes(if learned { "stats" } else { mean })?;
-    if learned {
-        let stats = file.output("mean")?;
-        file.two(&stats, [model.width, variances], model.config.decoder_log_variance, [mean, log_variance]);
-    }
-    file.unscale(&model);
-    let outside = &model.likelihood().outside;
-    file.part(OUTPUT, proto::value("mean", model.width, outside.mean));
-    if learned {
-        let what = match model.columns {
-            None => "the log-variance of p(x|z)",
-            Some(_) => "the log-variance of p(x|z) of each numeric column",
-        };
-        file.part(OUTPUT, proto::value("log_variance", variances, what));
-    }
-    if let Some(natural) = &outside.natural {
-        file.natural(natural.name)?;
-        file.part(OUTPUT, proto::value(natural.name, natural_width(checkpoint)?, natural.what));
-    }
+    file.decoded(&model)?;
     Ok(file.finish("decoder", "What each latent stands for: p(x|z)."))
+}
+
+/// `sampler.onnx`, of several stochastic layers: `noise` [batch, ΣZ] to `z` [batch, ΣZ] drawn from the top down, and what
+/// [`decoder`] gives for it.
+///
+/// # Errors
+/// Those of [`super::layers`].
+pub fn sampler(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
+    let model = model(checkpoint)?;
+    let (graph, all) = (model.sample_all(1)?, model.latents().iter().sum());
+    let mut file = File::new(checkpoint, &graph)?;
+    file.part(INPUT, proto::value(NOISE, all, NOISE_OF_LAYERS));
+    file.part(OUTPUT, proto::value(LATENTS, all, "latents of all layers, drawn from the top down"));
+    file.decoded(&model)?;
+    Ok(file.finish("sampler", "Draws from the prior, from the top down, and what they stand for: p(z) and p(x|z)."))
 }
 
 /// A tensor in the file.
@@ -234,13 +254,49 @@ impl<'a> File<'a> {
         }
     }
 
-    /// All operations that the outputs need; the last one's tensor is called `last`.
-    fn nodes(&mut self, last: &str) -> Result<()> {
+    /// All operations that the outputs need, whose tensors are called as the graph calls them, but for that of `mean`.
+    fn nodes(&mut self, mean: &str) -> Result<()> {
         for id in self.graph.ids() {
-            let is_output = self.graph.outputs.iter().any(|(name, output)| *output == id && name != NATURAL);
-            let name = if is_output { last.to_owned() } else { format!("t{}", id.0) };
-            let stored = self.operation(id, name, is_output)?;
+            let output = self.graph.outputs.iter().find(|(name, output)| *output == id && name != NATURAL);
+            let name = match output {
+                Some((name, _)) if name == "mean" => mean.to_owned(),
+                Some((name, _)) => name.clone(),
+                None => format!("t{}", id.0),
+            };
+            let stored = self.operation(id, name, output.is_some())?;
             self.names.push(stored);
+        }
+        Ok(())
+    }
+
+    /// All from latents, or their noise, to p(x|z), with its outputs.
+    fn decoded(&mut self, model: &Model) -> Result<()> {
+        let variances = model.mean_width() - model.width;
+        let learned = variances > 0;
+        self.told(model);
+        // In the units of the model first, where those of the data are others.
+        let [mean, log_variance] = match self.fitted {
+            Some(_) => ["scaled_mean", "scaled_log_variance"],
+            None => ["mean", "log_variance"],
+        };
+        self.nodes(if learned { "stats" } else { mean })?;
+        if learned {
+            let stats = self.output("mean")?;
+            self.two(&stats, [model.width, variances], model.config.decoder_log_variance, [mean, log_variance]);
+        }
+        self.unscale(model);
+        let outside = &model.likelihood().outside;
+        self.part(OUTPUT, proto::value("mean", model.width, outside.mean));
+        if learned {
+            let what = match model.columns {
+                None => "the log-variance of p(x|z)",
+                Some(_) => "the log-variance of p(x|z) of each numeric column",
+            };
+            self.part(OUTPUT, proto::value("log_variance", variances, what));
+        }
+        if let Some(natural) = &outside.natural {
+            self.natural(natural.name)?;
+            self.part(OUTPUT, proto::value(natural.name, natural_width(self.checkpoint)?, natural.what));
         }
         Ok(())
     }
@@ -295,14 +351,17 @@ impl<'a> File<'a> {
                 self.mixture_mean(&out, *mixture, width, &name);
             }
             Op::Reshape { x, .. } => return self.other_extents(*x, id, name),
+            // What is told comes as ones among zeros.
+            Op::Map(of) if self.is_told(of) => return Ok(flat(CLASS.into())),
             Op::Map(of) => self.formula(of, &name)?,
             Op::Reduce { of, kind, axis: Axis::Columns } => self.reduced(of, *kind, &name)?,
+            Op::Reduce { of, kind: Reduction::Sum, axis: Axis::Rows(size) } => self.added(of, *size, &name)?,
+            Op::Sample { stats, eps, clamp } => self.drawn([*stats, *eps], [clamp.low, clamp.high], &name),
             Op::Product { a, b, batch, transposed } => self.products([*a, *b], *batch, *transposed, &name),
             op @ (Op::Noise { .. }
             | Op::Vjp { .. }
             | Op::RowWeights { .. }
             | Op::Dropout { .. }
-            | Op::Sample { .. }
             | Op::Kl { .. }
             | Op::KlMeans { .. }
             | Op::ShapedKl { .. }

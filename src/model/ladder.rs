@@ -11,17 +11,18 @@
 //! variance. Importance weights have log q − log p.
 
 use super::Model;
-use super::network::{self, Step};
+use super::network::{self, Image, Map, MapKind, Step};
 use super::stack::{Encoded, Forward, Inferred, LatentSample, Network, Networks, sum};
 use crate::error::{Error, Result};
 use crate::expr::Expr;
 use crate::graph::{Axis, Clamp, Graph, Id, Op, Reduction};
 
-/// The numbers that the head of a network reads.
-pub(super) fn below_head(steps: &[Step]) -> usize {
+/// The numbers that the head of a network reads, and the image that they are, if they are one.
+pub(super) fn below_head(steps: &[Step]) -> (usize, Option<Image>) {
     match steps.last() {
-        Some(Step::Map(head)) => head.inputs,
-        _ => 0,
+        Some(Step::Map(Map { inputs, kind: MapKind::Dense { from, .. }, .. })) => (*inputs, *from),
+        Some(Step::Map(head)) => (head.inputs, None),
+        _ => (0, None),
     }
 }
 

@@ -128,7 +128,7 @@ impl Model {
     pub fn latents(&self) -> Vec<usize> {
         if self.is_residual() {
             let groups = self.top_down().map(|it| it.groups).unwrap_or_default();
-            return groups.iter().map(|group| group.pixels * group.latent).collect();
+            return groups.iter().map(|group| group.pixels() * group.latent).collect();
         }
         let above = self.config.levels().unwrap_or_default();
         std::iter::once(self.config.latent).chain(above.into_iter().map(|level| level.latent)).collect()
@@ -449,13 +449,22 @@ impl Model {
             return self.draw_groups(graph, networks);
         }
         let noise = self.noise(graph, 1)?;
+        let z = self.draw_by(graph, networks, &noise)?[0];
+        Ok([z, z])
+    }
+
+    /// Latents of all layers, the lowest first, drawn from the top down with the noise of each.
+    pub(super) fn draw_by(&self, graph: &mut Graph, networks: &Networks, noise: &[Id]) -> Result<Vec<Id>> {
         let parts = self.prior_parts(graph, networks)?;
         let mut z = (self.prior().sample)(graph, self, &parts, noise[noise.len() - 1])?;
+        let mut all = vec![z];
         for (&eps, (steps, weights)) in noise[..noise.len() - 1].iter().zip(&networks.decoders[1..]).rev() {
             let stats = network::apply(graph, z, steps, weights, None)?;
             z = graph.add(Op::Sample { stats, eps, clamp: self.clamp() })?;
+            all.push(z);
         }
-        Ok([z, z])
+        all.reverse();
+        Ok(all)
     }
 }
 

@@ -45,6 +45,11 @@ pub(super) struct Group {
 }
 
 impl GroupSteps {
+    /// P.
+    pub fn pixels(&self) -> usize {
+        self.sides[0] * self.sides[1]
+    }
+
     /// Its networks on the way up, then those on the way down.
     fn ways(&self) -> [Vec<&Vec<Step>>; 2] {
         let down = self.prior.iter().chain([&self.latents]).chain(&self.classes).chain([&self.decoder]).collect();
@@ -120,10 +125,19 @@ impl Model {
         }
         let mut all = Vec::new();
         for (group, [encoder, posterior]) in groups.into_iter().zip(ups).rev() {
-            let GroupSteps { pixels, latent, prior, latents, classes, decoder, .. } = group;
+            let GroupSteps { sides, latent, prior, latents, classes, decoder, .. } = group;
             let (prior, latents) = (prior.map(&mut declared).transpose()?, declared(latents)?);
             let (classes, decoder) = (classes.map(&mut declared).transpose()?, declared(decoder)?);
-            all.push(Group { pixels, latent, encoder, posterior, prior, latents, classes, decoder });
+            all.push(Group {
+                pixels: sides[0] * sides[1],
+                latent,
+                encoder,
+                posterior,
+                prior,
+                latents,
+                classes,
+                decoder,
+            });
         }
         all.reverse();
         Ok((all, declared(output)?))
@@ -174,10 +188,10 @@ impl Model {
     /// passes γ.
     pub(super) fn balanced(&self, graph: &mut Graph, rates: &[Id], on: usize) -> Result<Id> {
         let groups = self.top_down()?.groups;
-        let alike = |pixels: usize| groups.iter().filter(|group| group.pixels == pixels).count() as f32;
+        let alike = |pixels: usize| groups.iter().filter(|group| group.pixels() == pixels).count() as f32;
         let mut shares = Vec::new();
         for (&rate, group) in rates.iter().zip(&groups) {
-            let (rows, scale) = (graph.shape(rate).rows(), alike(group.pixels) / group.pixels as f32);
+            let (rows, scale) = (graph.shape(rate).rows(), alike(group.pixels()) / group.pixels() as f32);
             let count = (rows / graph.batch) as f32 * Expr::count();
             let mean = graph.reduce_map(Reduction::Sum, Axis::Rows(rows), [rate], |[rate]| {
                 Expr::row(rows).less(count.clone()).select(rate / count, 0.0)
@@ -201,23 +215,31 @@ impl Model {
 
     /// Latents of the lowest group, and what the decoder reads, drawn from the top down.
     pub(super) fn draw_groups(&self, graph: &mut Graph, networks: &Networks) -> Result<[Id; 2]> {
-        let (noise, parts) = (self.noise(graph, 1)?, self.prior_parts(graph, networks)?);
-        let count = networks.groups.len();
-        let cooling = graph.add(Op::Input { name: COOLING.into(), shape: Shape::new(&[count]) })?;
+        let mut noise = self.noise(graph, 1)?;
+        let cooling = graph.add(Op::Input { name: COOLING.into(), shape: Shape::new(&[noise.len()]) })?;
         let cooling = graph.as_row(cooling)?;
-        let (mut lowest, class) = (None, self.given_class(graph)?);
-        let read = self.go_down(graph, networks, class, |graph, at, _, given| {
+        for (at, eps) in noise.iter_mut().enumerate() {
             let cooling = graph.columns(cooling, at as i32, 1)?;
-            let eps = graph.map([noise[at], cooling], |[eps, cooling]| eps * (1.0 - cooling))?;
+            *eps = graph.map([*eps, cooling], |[eps, cooling]| eps * (1.0 - cooling))?;
+        }
+        let (latents, read) = self.draw_groups_by(graph, networks, &noise)?;
+        Ok([latents[0], read])
+    }
+
+    /// Latents of all groups, the lowest first, and what the decoder reads, drawn from the top down with the noise of each.
+    pub(super) fn draw_groups_by(&self, graph: &mut Graph, networks: &Networks, noise: &[Id]) -> Result<(Vec<Id>, Id)> {
+        let (parts, class) = (self.prior_parts(graph, networks)?, self.given_class(graph)?);
+        let mut latents = Vec::new();
+        let read = self.go_down(graph, networks, class, |graph, at, _, given| {
             let z = match given {
-                None => (self.prior().sample)(graph, self, &parts, eps)?,
-                Some([_, stats]) => graph.add(Op::Sample { stats, eps, clamp: self.clamp() })?,
+                None => (self.prior().sample)(graph, self, &parts, noise[at])?,
+                Some([_, stats]) => graph.add(Op::Sample { stats, eps: noise[at], clamp: self.clamp() })?,
             };
-            lowest = Some(z);
+            latents.push(z);
             Ok(z)
         })?;
-        let lowest = lowest.ok_or_else(|| Error::Bug("a hierarchy has no group".into()))?;
-        Ok([lowest, read])
+        latents.reverse();
+        Ok((latents, read))
     }
 
     /// Mean latents by the priors of groups, but of group `layer` [B], counted from 0, and those above it the given ones: inputs `z`

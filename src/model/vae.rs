@@ -48,7 +48,8 @@ pub const RATES: &str = "rates of dimensions";
 /// a normal distribution with independent dimensions, of which they are the mean.
 pub const LOCATION: &str = "location";
 
-/// The name of the output with what a mean was made of, in [`Model::decode_for_export`].
+/// The name of the output with what the decoder's network puts out, where a mean does not say all of p(x|z), in
+/// [`Model::decode_for_export`].
 pub const NATURAL: &str = "natural";
 
 /// What to say where a conditional model has no classes.
@@ -161,7 +162,7 @@ impl Model {
         let mut model = Self { config, width, shape, source, binarise, columns, missing, classes };
         if model.is_residual() {
             let lowest = &model.top_down()?.groups[0];
-            model.config.latent = lowest.pixels * lowest.latent;
+            model.config.latent = lowest.pixels() * lowest.latent;
         }
         let count: u64 = model.all_maps()?.iter().map(count).sum();
         let count = count + likelihood::global(&model).map_or(0, |global| global.count as u64);
@@ -463,20 +464,6 @@ impl Model {
         let networks = self.declare(&mut graph)?;
         let z = graph.add(Op::Input { name: "z".into(), shape: Shape::new(&[batch, self.config.latent]) })?;
         self.decoded(&mut graph, &networks, z)?;
-        Ok(graph)
-    }
-
-    /// The same with output [`NATURAL`] too, what the decoder's network puts out, where the mean does not say all of p(x|z): for
-    /// files that other programs read.
-    ///
-    /// # Errors
-    /// Those of [`Model::networks`].
-    pub fn decode_for_export(&self, batch: usize) -> Result<Graph> {
-        let mut graph = Graph::new(batch);
-        let networks = self.declare(&mut graph)?;
-        let z = graph.add(Op::Input { name: "z".into(), shape: Shape::new(&[batch, self.config.latent]) })?;
-        let out = self.decoded(&mut graph, &networks, z)?;
-        graph.output(NATURAL, out);
         Ok(graph)
     }
 

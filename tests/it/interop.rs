@@ -3,6 +3,7 @@
 mod card;
 mod codes;
 mod evaluator;
+mod hierarchy;
 mod inferred;
 mod sequence;
 
@@ -279,7 +280,9 @@ pub fn checkpoint(name: &str, mut settings: Vec<(String, String)>, shape: [usize
     let mut checkpoint = Checkpoint { parameters: vec![], moments: vec![], progress, config };
     let mut rng = Philox::new(3, Stream::Choice, 9, 0);
     // Blocks that add to what is nowhere normalised double it with this gain, each of them, and its rounding too; so do flows.
-    let gain = if ["residual", "nested", "flow-prior"].contains(&name) { 1.0 } else { 2.0 };
+    // Several stochastic layers have the exponential of one in the next.
+    let deep = checkpoint.config.model.is_deep().is_some();
+    let gain = if deep || ["residual", "nested", "flow-prior"].contains(&name) { 1.0 } else { 2.0 };
     for parameter in interop::model(&checkpoint).unwrap().parameters() {
         let shape = parameter.shape.extents().to_vec();
         let scale = gain / (shape[0] as f32).sqrt();

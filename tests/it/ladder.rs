@@ -459,7 +459,6 @@ fn every_command_knows_the_layers_of_a_ladder() {
         ("embed run --layer 0 --out no.csv --adapter cpu", "--layer 0"),
         ("embed run --layer two --out no.csv --adapter cpu", "expected `all`"),
         ("sample run --ex-post gmm --adapter cpu", "elbo sample --ex-post is for models of one stochastic layer"),
-        ("export run --format onnx --out onnx", "elbo export"),
     ] {
         elbo(folder, line).failed(2, culprit);
     }

@@ -417,8 +417,7 @@ fn commands_know_the_groups_of_a_hierarchy_or_refuse_it_by_name() {
         ("sample run --temperature -1 --adapter cpu", "--temperature"),
         ("sample run --temperature 1,2,3,4 --adapter cpu", "of 2 resolutions, or for each of 3 groups"),
         ("decode run z.csv --out x.npy --adapter cpu", "model.resolutions"),
-        ("export run --format onnx --out onnx", "this one has 3 (model.resolutions)"),
-        ("export run --format safetensors --out files", "this one has 3 (model.resolutions)"),
+        ("export run --format web --out page", "model.resolutions"),
     ] {
         elbo(folder, line).failed(2, culprit);
     }

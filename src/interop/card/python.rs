@@ -17,40 +17,53 @@ impl Body {
     /// The body of a function of `x`; `data` are channels, height and width of what it is given, if it is data.
     pub fn of(steps: &[Step], x: &str, data: Option<[usize; 3]>) -> Self {
         let last = steps.iter().rposition(|step| matches!(step, Step::Map(_)));
+        let mut layout = Layout::of(data);
+        Self::walked(steps, x, last, &mut layout)
+    }
+
+    /// Lines that change `x`, which lies as `layout` says, and how it lies then.
+    pub fn through(steps: &[Step], x: &str, layout: &mut Layout) -> String {
+        Self::walked(steps, x, None, layout).lines
+    }
+
+    /// The same of a network whose last map has heads; `x` is an image.
+    pub fn of_image(steps: &[Step], x: &str) -> Self {
+        let last = steps.iter().rposition(|step| matches!(step, Step::Map(_)));
+        Self::walked(steps, x, last, &mut Layout::Image)
+    }
+
+    /// The lines of steps; the one at `last` is kept for its heads, and ends them.
+    fn walked(steps: &[Step], x: &str, last: Option<usize>, layout: &mut Layout) -> Self {
         let mut body = Self { lines: String::new(), head: x.to_owned() };
         // What each block that has begun keeps: `kept`, within it `kept2`.
         let mut begun = 0;
         let kept = |begun: usize| if begun == 1 { "kept".to_owned() } else { format!("kept{begun}") };
-        let mut layout = match data {
-            Some([_, 1, _]) | None => Layout::Numbers,
-            Some(shape) => Layout::Data(shape),
-        };
         for (at, step) in steps.iter().enumerate() {
             match step {
                 Step::Map(map) if Some(at) == last => {
-                    body.turn(x, &mut layout, wants_image(map.kind));
+                    body.turn(x, layout, wants_image(map.kind));
                     let flat = if wants_image(map.kind) == Some(true) { ".flatten(1)" } else { "" };
                     body.head = call(map, x) + flat;
                     break;
                 }
                 Step::Map(map) => {
-                    body.turn(x, &mut layout, wants_image(map.kind));
+                    body.turn(x, layout, wants_image(map.kind));
                     body.line(&format!("{x} = {}", named(map, x)));
                     if let MapKind::Dense { to, .. } = map.kind {
-                        layout = Layout::Numbers;
+                        *layout = Layout::Numbers;
                         if let Some([height, width, channels]) = to {
                             body.line(&format!("{x} = {x}.unflatten(1, ({channels}, {height}, {width}))"));
-                            layout = Layout::Image;
+                            *layout = Layout::Image;
                         }
                     }
                 }
                 Step::Activation(kind) => body.line(&format!("{x} = {}", activation(*kind, x))),
                 Step::Class(classes) => {
-                    body.turn(x, &mut layout, Some(false));
+                    body.turn(x, layout, Some(false));
                     body.line(&format!("{x} = torch.cat([{x}, F.one_hot(y, {classes}).float()], 1)"));
                 }
                 Step::Pool(window) => {
-                    body.turn(x, &mut layout, Some(true));
+                    body.turn(x, layout, Some(true));
                     body.line(&format!("{x} = {}", pool(window, x)));
                 }
                 Step::Attention { heads, .. } => {
@@ -62,8 +75,8 @@ impl Body {
                 }
                 Step::Begin(skip) => {
                     // What is kept has to lie as what is added to it.
-                    let images = matches!(layout, Layout::Data(_));
-                    body.turn(x, &mut layout, images.then_some(true));
+                    let images = matches!(*layout, Layout::Data(_));
+                    body.turn(x, layout, images.then_some(true));
                     begun += 1;
                     let of = skip.as_ref().map_or(x.to_owned(), |skip| named(skip, x));
                     body.line(&format!("{} = {of}", kept(begun)));
@@ -73,10 +86,15 @@ impl Body {
                     begun -= 1;
                 }
                 Step::Squeeze(_) => {
-                    body.turn(x, &mut layout, Some(true));
-                    body.line(&format!("squeezed, {x} = {x}, {x}.mean((2, 3))"));
+                    body.turn(x, layout, Some(true));
+                    body.line(&format!("squeezed = {x}"));
+                    body.line(&format!("{x} = {x}.mean((2, 3))"));
+                    *layout = Layout::Numbers;
                 }
-                Step::Excite(_) => body.line(&format!("{x} = squeezed * {x}[..., None, None]")),
+                Step::Excite(_) => {
+                    body.line(&format!("{x} = squeezed * {x}.unflatten(1, (-1, 1, 1))"));
+                    *layout = Layout::Image;
+                }
                 // Images lie there as data do, and whoever runs these lines does not train.
                 Step::NchwNhwc { .. } | Step::Dropout(_) => {}
             }
@@ -111,13 +129,23 @@ impl Body {
 
 /// How the numbers of an example lie.
 #[derive(Debug, Clone, Copy)]
-enum Layout {
+pub(super) enum Layout {
     /// In a row, and they are images: channels, height, width.
     Data([usize; 3]),
     /// In a row.
     Numbers,
     /// [channels, height, width].
     Image,
+}
+
+impl Layout {
+    /// Of data of these channels, height and width, or of numbers.
+    pub fn of(data: Option<[usize; 3]>) -> Self {
+        match data {
+            Some([_, 1, _]) | None => Self::Numbers,
+            Some(shape) => Self::Data(shape),
+        }
+    }
 }
 
 /// Whether a map wants images or numbers; one pixel is normalised as either.

@@ -4,8 +4,9 @@
 use super::{File, INITIALIZER, NODE, Stored, images::Layout, proto};
 use crate::error::{Error, Result};
 use crate::expr::words::Access;
-use crate::expr::{Binary, Expr, Instruction, Unary};
+use crate::expr::{ALL, Binary, Expr, Instruction, Unary};
 use crate::graph::{Elements, Id, Op, Reduction};
+use crate::model::CLASS;
 
 impl File<'_> {
     /// The same numbers in other extents; of a parameter its numbers.
@@ -33,12 +34,27 @@ impl File<'_> {
             return Ok(());
         }
         let mut made: Vec<String> = Vec::new();
+        // Which of them are comparisons: nothing but a choice takes these.
+        let mut compared = vec![false; of.f.code().len()];
         for (at, &instruction) in of.f.code().iter().enumerate() {
             let result = if at + 1 == of.f.code().len() { name.to_owned() } else { format!("{name}.{at}") };
+            let reads: &[usize] = match &instruction {
+                Instruction::Unary(_, a) => &[*a],
+                Instruction::Binary(_, a, b) | Instruction::Select(_, a, b) => &[*a, *b],
+                _ => &[],
+            };
+            if reads.iter().any(|&read| compared[read]) {
+                return Err(without_form("a comparison that is counted with"));
+            }
             made.push(match instruction {
                 Instruction::Input(k) => self.operand(of, k, &format!("{name}.of{k}"))?,
                 Instruction::Constant(value) => {
                     self.part(INITIALIZER, proto::floats(&result, &[], &[value]));
+                    result
+                }
+                Instruction::Column(ALL) => {
+                    let columns: Vec<f32> = (0..of.columns).map(|column| column as f32).collect();
+                    self.part(INITIALIZER, proto::floats(&result, &[of.columns], &columns));
                     result
                 }
                 Instruction::Unary(f, a) => {
@@ -46,11 +62,19 @@ impl File<'_> {
                     result
                 }
                 Instruction::Binary(f, a, b) => {
-                    self.node(binary(f)?, &[&made[a], &made[b]], &[&result]);
+                    compared[at] = matches!(f, Binary::Less | Binary::AtMost | Binary::Equal);
+                    self.node(binary(f), &[&made[a], &made[b]], &[&result]);
+                    result
+                }
+                Instruction::Select(which, a, b) if compared[which] => {
+                    self.node("Where", &[&made[which], &made[a], &made[b]], &[&result]);
                     result
                 }
                 other => return Err(without_form(&format!("{other:?}"))),
             });
+        }
+        if compared.last() == Some(&true) {
+            return Err(without_form("a comparison that is stored"));
         }
         // Nothing but an operand.
         if let Some(last) = made.last().filter(|last| *last != name) {
@@ -65,10 +89,11 @@ impl File<'_> {
         let stored = self.flat(id);
         let constant = access.rows == 1
             && matches!(*self.graph.op(id), Op::Reshape { x, .. } if matches!(self.graph.op(x), Op::Parameter { .. }));
-        if !(constant || access.share == 1 && access.rows == of.rows) || access.reversed {
+        let Access { share, rows, width, shift, reversed } = access;
+        if !(constant || share * rows == of.rows) || reversed {
             return Err(without_form("a formula whose rows look at other rows"));
         }
-        let Access { width, shift, .. } = access;
+        let stored = if share == 1 || constant { stored } else { self.repeated(&stored, [share, width], name) };
         match shift {
             None if width == 1 => Ok(stored),
             Some(0) if width == of.columns => Ok(stored),
@@ -83,6 +108,59 @@ impl File<'_> {
             }
             _ => Err(without_form("a formula whose columns look at other columns")),
         }
+    }
+
+    /// Each row as often as neighbouring rows look at it.
+    fn repeated(&mut self, x: &str, [share, width]: [usize; 2], name: &str) -> String {
+        let [apart, counts, tiled, all] = ["apart", "counts", "tiled", "all"].map(|what| format!("{name}.{what}"));
+        self.reshape(x, &[1, width], &apart);
+        self.part(INITIALIZER, proto::integers(&counts, &[1, share as i64, 1]));
+        self.node("Tile", &[&apart, &counts], &[&tiled]);
+        self.reshape(&tiled, &[width], &all);
+        all
+    }
+
+    /// Whether a formula makes ones among zeros of the classes that a model is told.
+    pub(super) fn is_told(&self, of: &Elements) -> bool {
+        let [(class, _)] = of.operands[..] else { return false };
+        let told = match self.graph.op(class) {
+            Op::Class => true,
+            Op::Input { name, .. } => name == CLASS,
+            _ => false,
+        };
+        told && of.f == Expr::input(0).equal(Expr::column())
+    }
+
+    /// A formula added up over so many neighbouring rows.
+    pub(super) fn added(&mut self, of: &Elements, size: usize, name: &str) -> Result<()> {
+        let [all, apart, axes] = ["all", "apart", "axes"].map(|what| format!("{name}.{what}"));
+        self.formula(of, &all)?;
+        self.reshape(&all, &[size, of.columns], &apart);
+        self.part(INITIALIZER, proto::integers(&axes, &[1]));
+        let keep = vec![proto::attribute("keepdims", 0)];
+        self.part(NODE, proto::node("ReduceSum", name, &[&apart, &axes], &[name], keep));
+        Ok(())
+    }
+
+    /// A draw from a normal distribution by its statistics, whose log-variances are held within a range, and noise.
+    pub(super) fn drawn(&mut self, [stats, eps]: [Id; 2], [low, high]: [f32; 2], name: &str) {
+        let (width, stats, eps) = (self.graph.shape(eps).columns(), self.flat(stats), self.flat(eps));
+        let part = |what: &str| format!("{name}.{what}");
+        self.part(INITIALIZER, proto::integers(&part("halves"), &[width as i64; 2]));
+        let axis = vec![proto::attribute("axis", 1)];
+        let [mean, log_variance] = [part("mean"), part("log_variance")];
+        self.part(
+            NODE,
+            proto::node("Split", &part("split"), &[&stats, &part("halves")], &[&mean, &log_variance], axis),
+        );
+        for (constant, value) in [("low", low), ("high", high), ("half", 0.5)] {
+            self.part(INITIALIZER, proto::floats(&part(constant), &[], &[value]));
+        }
+        self.node("Clip", &[&log_variance, &part("low"), &part("high")], &[&part("held")]);
+        self.node("Mul", &[&part("held"), &part("half")], &[&part("log_deviation")]);
+        self.node("Exp", &[&part("log_deviation")], &[&part("deviation")]);
+        self.node("Mul", &[&part("deviation"), &eps], &[&part("drawn")]);
+        self.node("Add", &[&mean, &part("drawn")], &[name]);
     }
 
     /// A formula added up along its columns, or the logarithm of the sum of its exponentials, [R, 1].
@@ -157,15 +235,17 @@ fn unary(f: Unary) -> Result<&'static str> {
     }
 }
 
-fn binary(f: Binary) -> Result<&'static str> {
+fn binary(f: Binary) -> &'static str {
     match f {
-        Binary::Add => Ok("Add"),
-        Binary::Subtract => Ok("Sub"),
-        Binary::Multiply => Ok("Mul"),
-        Binary::Divide => Ok("Div"),
-        Binary::Max => Ok("Max"),
-        Binary::Min => Ok("Min"),
-        Binary::Less | Binary::AtMost | Binary::Equal => Err(without_form("a comparison")),
+        Binary::Add => "Add",
+        Binary::Subtract => "Sub",
+        Binary::Multiply => "Mul",
+        Binary::Divide => "Div",
+        Binary::Max => "Max",
+        Binary::Min => "Min",
+        Binary::Less => "Less",
+        Binary::AtMost => "LessOrEqual",
+        Binary::Equal => "Equal",
     }
 }
 

@@ -65,7 +65,7 @@ fn plain_encoder(config: &ModelConfig, data: [usize; 3]) -> Result<Vec<Step>> {
     let outputs = 2 * config.latent - config.places_of_categories();
     let outputs = outputs + (posterior::of(config.posterior).context)(config);
     if config.encoder_layers.is_empty() {
-        return Ok(perceptron(config, "encoder", data.iter().product(), &config.hidden, outputs));
+        return Ok(perceptron(config, "encoder", Between::Numbers(data.iter().product()), &config.hidden, outputs));
     }
     let mut network = Network::new("encoder", data, Between::Data(data));
     network.layers("model.encoder_layers", &config.encoder_layers, "what the encoder is given", 0)?;
@@ -77,7 +77,8 @@ fn plain_encoder(config: &ModelConfig, data: [usize; 3]) -> Result<Vec<Step>> {
 /// end with none, of a single code. Also what the decoder is given of it.
 fn to_codes(config: &ModelConfig, data: [usize; 3]) -> Result<(Vec<Step>, Between)> {
     if config.encoder_layers.is_empty() {
-        let steps = perceptron(config, "encoder", data.iter().product(), &config.hidden, config.latent);
+        let steps =
+            perceptron(config, "encoder", Between::Numbers(data.iter().product()), &config.hidden, config.latent);
         return Ok((steps, Between::Numbers(config.latent)));
     }
     let mut network = Network::new("encoder", data, Between::Data(data));
@@ -152,7 +153,7 @@ fn plain_decoder(config: &ModelConfig, data: [usize; 3], outputs: usize) -> Resu
     if config.decoder_layers.is_empty() {
         let backwards: Vec<usize> = config.hidden.iter().rev().copied().collect();
         let widths = if config.decoder.is_empty() { &backwards } else { &config.decoder };
-        return Ok(perceptron(config, "decoder", given.count(), widths, outputs));
+        return Ok(perceptron(config, "decoder", Between::Numbers(given.count()), widths, outputs));
     }
     let mut network = Network::new("decoder", data, given);
     network.layers("model.decoder_layers", &config.decoder_layers, "what the decoder is given", outputs)?;
@@ -164,34 +165,37 @@ fn plain_decoder(config: &ModelConfig, data: [usize; 3], outputs: usize) -> Resu
 
 /// The networks between a stochastic layer and the one above it, for each of those above the lowest, from the lowest up:
 /// `encoder2` gives the statistics of q(z2|z1), `decoder2` those of p(z1|z2). In a ladder `encoder2` goes on from the last
-/// hidden layer of the encoder, which is `below` numbers wide.
+/// hidden layer of the encoder, which is so many numbers wide and may be an image: `below`.
 ///
 /// # Errors
 /// [`Error::Usage`] where one of them is not written as it should be.
-pub fn between(config: &ModelConfig, below: usize) -> Result<Vec<[Vec<Step>; 2]>> {
-    let (mut hidden, mut latent, mut all) = (below, config.latent, Vec::new());
+pub fn between(config: &ModelConfig, (below, image): (usize, Option<Image>)) -> Result<Vec<[Vec<Step>; 2]>> {
+    let (mut hidden, mut latent, mut all) =
+        (image.map_or(Between::Numbers(below), Between::Image), config.latent, Vec::new());
     for (level, above) in (2..).zip(config.levels()?) {
         let backwards: Vec<usize> = above.hidden.iter().rev().copied().collect();
         let inputs = match config.hierarchy {
-            Hierarchy::Stacked => latent,
+            Hierarchy::Stacked => Between::Numbers(latent),
             Hierarchy::Ladder | Hierarchy::Residual => hidden,
         };
-        let network = |name: &str, inputs: usize, widths: &[usize], latent: usize| {
+        let network = |name: &str, inputs: Between, widths: &[usize], latent: usize| {
             perceptron(config, &format!("{name}{level}"), inputs, widths, 2 * latent)
         };
-        all.push([
-            network("encoder", inputs, &above.hidden, above.latent),
-            network("decoder", above.latent, &backwards, latent),
-        ]);
-        hidden = above.hidden.last().copied().unwrap_or(hidden);
+        let mut encoder = network("encoder", inputs, &above.hidden, above.latent);
+        // Behind an image stands the class, where the encoder below is told it.
+        if let (Some(Step::Map(first)), Between::Image(_)) = (encoder.first_mut(), inputs) {
+            first.inputs = below;
+        }
+        all.push([encoder, network("decoder", Between::Numbers(above.latent), &backwards, latent)]);
+        hidden = above.hidden.last().map_or(hidden, |&width| Between::Numbers(width));
         latent = above.latent;
     }
     Ok(all)
 }
 
 /// Dense layers of these widths with the same normalisation and non-linearity after each but the last.
-fn perceptron(config: &ModelConfig, name: &str, inputs: usize, widths: &[usize], outputs: usize) -> Vec<Step> {
-    let mut network = Network::new(name, [1, 1, 1], Between::Numbers(inputs));
+fn perceptron(config: &ModelConfig, name: &str, inputs: Between, widths: &[usize], outputs: usize) -> Vec<Step> {
+    let mut network = Network::new(name, [1, 1, 1], inputs);
     for &width in widths {
         network.dense(width, None);
         if config.norm == Norm::Layer {
@@ -218,8 +222,8 @@ pub struct TopDown {
 /// The networks of a group of latents, whose images have P pixels of C channels and of z latent dimensions.
 #[derive(Debug, Clone)]
 pub struct GroupSteps {
-    /// P.
-    pub pixels: usize,
+    /// Height and width of an image, whose product is P.
+    pub sides: [usize; 2],
     /// z.
     pub latent: usize,
     /// From what the encoder has of the group below, or from the data, [P·C].
@@ -301,7 +305,7 @@ pub fn top_down(config: &ModelConfig, data: [usize; 3], outputs: usize, classes:
                 decoder.cells("model.decoder_cell", &config.decoder_cell, 1)?;
             }
             groups.push(GroupSteps {
-                pixels: height * width,
+                sides: [height, width],
                 latent,
                 encoder: encoder.steps,
                 posterior,

@@ -15,11 +15,22 @@ pub fn call(
     [rows, classes]: [&[f64]; 2],
     width: usize,
 ) -> Vec<Matrix> {
+    let given = [(rows, width), (classes, 1)];
+    call_with(card, function, (tensors, encoding), &given[..if classes.is_empty() { 1 } else { 2 }])
+}
+
+/// The same of a function of so many arguments, each with its numbers of a row.
+pub fn call_with(
+    card: &str,
+    function: &str,
+    (tensors, encoding): (&Tensors, Option<&Encoding>),
+    given: &[(&[f64], usize)],
+) -> Vec<Matrix> {
     let text = card.split(&format!("def {function}(")).nth(1).expect("the card has the function");
     let (arguments, lines) = text.split_once("):\n").expect("what it takes ends");
-    let given = [Matrix::of(&[width], rows.to_vec()), Matrix::of(&[1], classes.to_vec())];
+    let given = given.iter().map(|(values, width)| Matrix::of(&[*width], values.to_vec()));
     let arguments = parts(arguments);
-    assert_eq!(arguments.len(), if classes.is_empty() { 1 } else { 2 }, "{function}({arguments:?})");
+    assert_eq!(arguments.len(), given.len(), "{function}({arguments:?})");
     let mut known: BTreeMap<&str, Matrix> =
         constants(encoding).into_iter().chain(arguments.into_iter().zip(given)).collect();
     for line in lines.lines() {
@@ -87,14 +98,16 @@ fn of_pixels(text: &str, known: &BTreeMap<&str, Matrix>, tensors: &Tensors) -> O
         values.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>()
     };
     let shape = |kind: &str| &tensors[&format!("{name}.{kind}")].0;
+    // Numbers in a row are an image of one pixel.
+    let sides = |x: &Matrix| if x.extents.len() == 1 { [1, 1] } else { [x.extents[1], x.extents[2]] };
     let image = |x: &Matrix, channels: usize, f: OfPixel| {
-        let pixels = x.extents[1] * x.extents[2];
+        let pixels: usize = sides(x).iter().product();
         let row = |row: &[f64]| -> Vec<f64> {
             let one = |at: usize| f(&|c| row[c * pixels + at % pixels], at / pixels, at % pixels);
             (0..channels * pixels).map(one).collect()
         };
         let values = x.values.chunks_exact(x.columns).flat_map(row).collect();
-        Matrix::of(&[channels, x.extents[1], x.extents[2]], values)
+        Matrix::of(&[channels, sides(x)[0], sides(x)[1]], values)
     };
     if let Some((x, rest)) = text.split_once(" + tensors[") {
         let (x, weight) = (&known[x], tensor("weight"));
@@ -172,7 +185,7 @@ fn value(text: &str, known: &BTreeMap<&str, Matrix>, tensors: &Tensors) -> Matri
     for operators in [&[" >= "][..], &[" + ", " - "], &[" * ", " / "]] {
         let Some((at, op)) = operator(text, operators) else { continue };
         let [a, b] = [&text[..at], &text[at + op.len()..]].map(|side| value(side, known, tensors));
-        return a.zip(&b, |a, b| match op {
+        return a.zip(&b.along(&a), |a, b| match op {
             " >= " => f64::from(u8::from(a >= b)),
             " + " => a + b,
             " - " => a - b,
@@ -230,7 +243,10 @@ fn value(text: &str, known: &BTreeMap<&str, Matrix>, tensors: &Tensors) -> Matri
             Some((begin, "")) => {
                 split(&x, &[begin.parse().unwrap(), x.columns - begin.parse::<usize>().unwrap()]).remove(1)
             }
-            Some(_) => panic!("what is `{text}`?"),
+            Some((begin, end)) => {
+                let [begin, end] = [begin, end].map(|at| at.parse::<usize>().unwrap());
+                split(&x, &[begin, end - begin, x.columns - end]).remove(1)
+            }
             None => chosen(&x, &value(arguments, known, tensors)),
         };
     }
@@ -242,7 +258,14 @@ fn value(text: &str, known: &BTreeMap<&str, Matrix>, tensors: &Tensors) -> Matri
     let (x, extents) = (value(before, known, tensors), numbers(arguments));
     let extents: Vec<usize> = extents.iter().skip(1).map(|&n| n as usize).collect();
     match name {
+        "unflatten" if arguments == "1, (-1, 1, 1)" => x.lie(&[x.columns, 1, 1]),
         "reshape" | "unflatten" => x.lie(&extents),
+        "mean" => {
+            assert_eq!(arguments, "(2, 3)", "a mean of pixels");
+            let pixels = x.extents[1] * x.extents[2];
+            let mean = |plane: &[f64]| plane.iter().sum::<f64>() / pixels as f64;
+            Matrix::of(&[x.extents[0]], x.values.chunks_exact(pixels).map(mean).collect())
+        }
         "flatten" => x.lie(&[x.columns]),
         "softmax" => softmax(&x),
         "log_softmax" => softmax(&x).map(f64::ln),
@@ -381,7 +404,12 @@ fn one_hot(classes: &Matrix, count: usize) -> Matrix {
 fn joined(all: &[Matrix]) -> Matrix {
     let (rows, columns) = (all[0].values.len() / all[0].columns, all.iter().map(|part| part.columns).sum());
     let row = |row: usize| all.iter().flat_map(move |part| &part.values[row * part.columns..][..part.columns]).copied();
-    Matrix::of(&[columns], (0..rows).flat_map(row).collect())
+    // Planes of images come one after the other, as numbers do.
+    let extents = match all[0].extents[..] {
+        [_, height, wide] => vec![columns / height / wide, height, wide],
+        _ => vec![columns],
+    };
+    Matrix::of(&extents, (0..rows).flat_map(row).collect())
 }
 
 /// The mean of a mixture of logistics, by its definition.

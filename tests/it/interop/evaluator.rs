@@ -209,6 +209,23 @@ pub fn run(file: &[u8], inputs: &[&[f32]]) -> BTreeMap<String, Vec<f64>> {
                 assert_eq!(list(node, "axes"), [1]);
                 vec![each_row(&inputs[0], f64::NEG_INFINITY, f64::max)]
             }
+            // Neighbouring rows of an example, column by column.
+            "ReduceSum" if inputs[0].extents.len() == 2 => {
+                let x = &inputs[0];
+                assert_eq!(inputs[1].values, [1.0]);
+                let (of, columns) = (x.extents[0], x.extents[1]);
+                let sum = |row: &[f64], column: usize| (0..of).map(|at| row[at * columns + column]).sum::<f64>();
+                let all = x.values.chunks_exact(of * columns);
+                let values = all.flat_map(|row| (0..columns).map(|column| sum(row, column)).collect::<Vec<_>>());
+                vec![Matrix::new(columns, values.collect())]
+            }
+            "Tile" => {
+                let x = &inputs[0];
+                assert_eq!((x.extents[0], &inputs[1].values[..1], inputs[1].values[2]), (1, &[1.0][..], 1.0));
+                let times = inputs[1].values[1] as usize;
+                let values = x.values.chunks_exact(x.columns).flat_map(|row| row.repeat(times)).collect();
+                vec![Matrix { columns: times * x.columns, values, extents: vec![times, x.columns] }]
+            }
             "ReduceSum" => {
                 assert_eq!(inputs[1].values, [1.0]);
                 vec![each_row(&inputs[0], 0.0, |sum, x| sum + x)]
@@ -250,6 +267,12 @@ fn operation(op: &str, inputs: &[Matrix]) -> Vec<Matrix> {
         ("Sub", [b]) => a.zip(b, |x, y| x - y),
         ("Div", [b]) => a.zip(b, |x, y| x / y),
         ("GreaterOrEqual", [b]) => a.zip(b, |x, y| f64::from(x >= y)),
+        ("Less", [b]) => a.zip(b, |x, y| f64::from(x < y)),
+        ("Where", [b, c]) if b.columns > 1 => {
+            // The mask is of columns, or of every number.
+            let pick = |(at, (&b, &c)): (usize, (&f64, &f64))| if a.values[at % a.values.len()] > 0.0 { b } else { c };
+            Matrix { values: b.values.iter().zip(&c.values).enumerate().map(pick).collect(), ..b.clone() }
+        }
         ("Where", [b, c]) => {
             let otherwise = a.zip(c, |x, c| if x > 0.0 { f64::NAN } else { c });
             let values = otherwise.values.iter().zip(&a.values);
@@ -336,6 +359,19 @@ fn transpose(x: &Matrix, order: &[usize]) -> Matrix {
 /// pixels may be added below and to the right.
 pub fn convolution(transposed: bool, [stride, padding, below, right]: [usize; 4], inputs: &[Matrix]) -> Matrix {
     let [x, weight, bias] = inputs else { panic!("{} inputs", inputs.len()) };
+    // Each channel by itself: zeros for what the others would give.
+    let alone = match (&x.extents[..], &weight.extents[..]) {
+        (&[channels, ..], &[outputs, 1, high, wide]) if !transposed && channels == outputs && channels > 1 => {
+            let mut all = vec![0.0; channels * channels * high * wide];
+            for (at, &value) in weight.values.iter().enumerate() {
+                let (channel, tap) = (at / (high * wide), at % (high * wide));
+                all[(channel * channels + channel) * high * wide + tap] = value;
+            }
+            Some(Matrix::of(&[channels, channels, high, wide], all))
+        }
+        _ => None,
+    };
+    let weight = alone.as_ref().unwrap_or(weight);
     let (&[channels, height, width], &[a, b, kernel, _]) = (&x.extents[..], &weight.extents[..]) else {
         panic!("no image")
     };
