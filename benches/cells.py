@@ -4,6 +4,7 @@
     cargo build --release --features h5ad
     python benches/cells.py --elbo target/release/elbo --seeds 1,2
     python benches/cells.py --elbo target/release/elbo --check          # minutes: files in, latents out, as scanpy reads them
+    python benches/cells.py --elbo target/release/elbo --data sample/ --genes 2000 --scvi --seeds 1,2,3    # counts of your own
 
 The data are drawn here: K kinds of cells with shares of genes of their own, a factor for each gene in each batch, a log-normal
 library size for each cell, gamma-Poisson counts, and with --zeros P a zero in place of a count with the probability P. Rows are
@@ -12,6 +13,15 @@ methods; columns are means over seeds of
     purity   of the 15 nearest neighbours of a cell (scanpy.pp.neighbors on the latents) the share that is of its kind
     mixing   of those the share that is of another batch, over the share of cells that are: 1 where batches lie together
     -ELBO    of the test part, in nats per cell; the same cells for all rows of elbo
+
+With --data, a folder of 10x, nothing is known of the cells. Of each seed another tenth of them is set aside, and all rows are trained on the
+same others, with the genes that vary most (scanpy's flavor "cell_ranger") of those in 20
+cells or more. Columns are
+
+    -ELBO    of the cells that were set aside, in nats per cell
+    alike    of the 15 nearest neighbours of a cell in the latents the share that is among its 15 nearest in 50 principal components of
+             log-normalised counts, over all cells
+    seconds  of training, with --threads
 """
 
 import argparse
@@ -20,6 +30,7 @@ import json
 import os
 import subprocess
 import tempfile
+import time
 import warnings
 from pathlib import Path
 
@@ -138,6 +149,63 @@ def of_scvi(data, args, seed):
     return [*judged(data, model.get_latent_representation()), abs(elbo)]
 
 
+def given(args, seed, at):
+    """Rows of -ELBO of cells that were set aside, neighbours that they keep, and seconds, for counts that somebody else made."""
+    data = scanpy.read_10x_mtx(args.data)
+    data.var_names_make_unique()
+    scanpy.pp.filter_genes(data, min_cells=20)
+    data.layers["counts"] = data.X.copy()
+    scanpy.pp.normalize_total(data, target_sum=1e4)
+    scanpy.pp.log1p(data)
+    scanpy.pp.highly_variable_genes(data, n_top_genes=args.genes, flavor="cell_ranger")
+    data = data[:, data.var["highly_variable"]].copy()
+    data = data[numpy.asarray(data.layers["counts"].sum(1)).ravel() > 0].copy()
+    aside = numpy.random.default_rng(seed).permutation(data.n_obs) < data.n_obs // 10
+    train, test = data[~aside].copy(), data[aside].copy()
+    for name, part in [("train", train), ("test", test), ("all", data)]:
+        write_10x(part, at / name)
+    scanpy.tl.pca(data, n_comps=50)
+    reference = neighbours(data.obsm["X_pca"])
+
+    def alike(latents):
+        return numpy.mean([len(set(a) & set(b)) / 15 for a, b in zip(reference, neighbours(latents))])
+
+    found = {"PCA of log-normalised counts (scanpy)": [numpy.nan, alike(data.obsm["X_pca"][:, :10]), numpy.nan]}
+    for at_row, (row, settings) in enumerate(ROWS.items()):
+        if "label" in settings or "alone" in row:
+            continue
+        of = f"--data train --recipe cells {settings} --epochs {args.epochs} --seed {seed} --set data.test=0"
+        of += f" --set anneal_epochs={args.epochs / 2} --adapter {args.adapter} --threads {args.threads} --no-report"
+        began = time.monotonic()
+        run(args.elbo, f"train {of} --out run{at_row}", at)
+        took = time.monotonic() - began
+        run(args.elbo, f"embed run{at_row} --data all --out latents.csv", at)
+        figures = json.loads(run(args.elbo, f"eval run{at_row} --data test --json", at).splitlines()[-1])
+        found[row] = [figures["neg_elbo"], alike(latents_of(at / "latents.csv", data)), took]
+    for likelihood in ["zinb", "nb"] if args.scvi else []:
+        import scvi
+        import torch
+
+        torch.set_num_threads(args.threads)
+        scvi.settings.seed = seed
+        scvi.model.SCVI.setup_anndata(train, layer="counts")
+        model = scvi.model.SCVI(train, n_hidden=128, n_latent=10, n_layers=1, gene_likelihood=likelihood)
+        plan = {"n_epochs_kl_warmup": args.epochs // 2}
+        began = time.monotonic()
+        model.train(max_epochs=args.epochs, batch_size=128, train_size=1.0, plan_kwargs=plan, accelerator="cpu")
+        took = time.monotonic() - began
+        elbo = abs(float(model.get_elbo(test, return_mean=True)))
+        found[f"scvi-tools, {likelihood}"] = [elbo, alike(model.get_latent_representation(data)), took]
+    return found
+
+
+def neighbours(points):
+    """The 15 nearest of each point."""
+    from sklearn.neighbors import NearestNeighbors
+
+    return NearestNeighbors(n_neighbors=16).fit(points).kneighbors(points, return_distance=False)[:, 1:]
+
+
 def check(args, at):
     """Files in, latents out: what scanpy reads has the cells of what was written, and their kinds are apart."""
     data = drawn(600, 200, 0.0, 1)
@@ -171,6 +239,8 @@ def main():
     parser.add_argument("--epochs", type=int, default=200)
     parser.add_argument("--seeds", default="1")
     parser.add_argument("--adapter", default="cpu")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--data", help="a folder of 10x")
     parser.add_argument("--scvi", action="store_true")
     parser.add_argument("--check", action="store_true")
     args = parser.parse_args()
@@ -182,7 +252,14 @@ def main():
     all_found = []
     for seed in map(int, args.seeds.split(",")):
         with tempfile.TemporaryDirectory() as folder:
-            all_found.append(compare(args, seed, Path(folder)))
+            all_found.append((given if args.data else compare)(args, seed, Path(folder)))
+    if args.data:
+        print(f"{args.data}, {args.genes} genes, {args.epochs} epochs, seeds {args.seeds}: -ELBO, alike, seconds")
+        for row in all_found[0]:
+            figures = numpy.array([found[row] for found in all_found])
+            means, deviations = figures.mean(0), figures.std(0)
+            print(f"{row:42} {means[0]:.2f} ({deviations[0]:.2f}) {means[1]:.3f} {means[2]:.0f}")
+        return
     print(f"{args.cells} cells, {args.genes} genes, {args.zeros} of added zeros, {args.epochs} epochs, seeds {args.seeds}")
     for row in all_found[0]:
         purity, mixing, nats = numpy.mean([found[row] for found in all_found], 0)

@@ -94,11 +94,8 @@ pub fn outside(config: &ModelConfig, parameter: &str) -> Vec<String> {
 fn gives_statistics(parameter: &str) -> bool {
     let Some(network) = parameter.strip_suffix(".head") else { return false };
     let above = |name: &str| network.strip_prefix(name).is_some_and(|level| level.parse::<usize>().is_ok());
-    network == "encoder"
-        || above("encoder")
-        || above("decoder")
-        || network.ends_with(".posterior")
-        || network.ends_with(".prior")
+    let of_group = network.split('.').next_back().is_some_and(|part| ["posterior", "prior"].contains(&part));
+    network == "encoder" || above("encoder") || above("decoder") || of_group
 }
 
 /// What the heads of a mean and a log-variance are called outside that stand side by side in `NETWORK.head`.
