@@ -6,6 +6,9 @@
 
 use std::fs::File;
 use std::io;
+#[cfg(target_os = "linux")]
+use std::num::NonZeroU64;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,6 +24,10 @@ pub const PORTION: usize = 1 << 24;
 
 /// Bytes that are read at once.
 const READ: usize = 1 << 20;
+
+/// Bytes that the kernel is told of at a time: of more it takes what it would read ahead, and that is at least so much.
+#[cfg(target_os = "linux")]
+const ASKED: u64 = 1 << 17;
 
 /// Rows that are read and thrown away, rather than begin anew behind them.
 const GAP: u32 = 8;
@@ -46,13 +53,20 @@ impl FileRows {
     /// [`Error::Data`] where it cannot be opened.
     pub fn open(path: &Path, element: Element, start: u64, rows: usize) -> Result<Self> {
         let complain = |error: io::Error| Error::Data(format!("{}: cannot be opened: {error}", path.display()));
-        let file = Arc::new(File::open(path).map_err(complain)?);
+        let file = read_in_pieces(File::open(path).map_err(complain)?);
         Ok(Self { name: path.display().to_string(), file, scratch: false, element, start, rows })
     }
 
     /// So many rows of a scratch file, which were unpacked from the source of this name.
     pub fn unpacked(name: &str, file: File, element: Element, rows: usize) -> Self {
-        Self { name: format!("{name}, as unpacked"), file: Arc::new(file), scratch: true, element, start: 0, rows }
+        Self {
+            name: format!("{name}, as unpacked"),
+            file: read_in_pieces(file),
+            scratch: true,
+            element,
+            start: 0,
+            rows,
+        }
     }
 
     /// How elements are stored.
@@ -75,11 +89,28 @@ impl FileRows {
         })
     }
 
+    /// Tells the kernel which bytes will be read, counted from the first row on: a disk is quick where it has much to do.
+    #[cfg(target_os = "linux")]
+    fn ask_for(&self, bytes: Range<u64>) {
+        use rustix::fs::{Advice, fadvise};
+        for at in bytes.clone().step_by(ASKED as usize) {
+            let length = NonZeroU64::new(ASKED.min(bytes.end - at));
+            let _ = fadvise(&*self.file, self.start + at, length, Advice::WillNeed);
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn ask_for(&self, _: Range<u64>) {}
+
     /// Some rows of `columns` elements, in ascending order.
     fn rows(&self, rows: &[u32], columns: usize) -> Result<Elements> {
         let stride = columns * self.element.kind.bytes();
         let at_once = (READ / stride.max(1)).max(1);
         let runs: Vec<&[u32]> = rows.chunk_by(|a, b| b - a < GAP).flat_map(|run| run.chunks(at_once)).collect();
+        for run in &runs {
+            let (first, last) = (u64::from(run[0]), u64::from(run[run.len() - 1]));
+            self.ask_for(first * stride as u64..(last + 1) * stride as u64);
+        }
         let read = |run: &&[u32]| {
             let (first, last) = (run[0], run[run.len() - 1]);
             let mut bytes = vec![0; (last - first + 1) as usize * stride];
@@ -313,6 +344,14 @@ thread_local! {
 /// What to say of more examples than an index can name.
 pub fn too_many(name: &str, rows: u64) -> Error {
     Error::Data(format!("{name}: {rows} examples are too many, {} is the most", u32::MAX))
+}
+
+/// A file of which pieces are read: the kernel is not to read on behind them, which is in vain where the next piece lies elsewhere.
+fn read_in_pieces(file: File) -> Arc<File> {
+    // What does not know of advice reads as it likes.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::Random);
+    Arc::new(file)
 }
 
 #[cfg(unix)]
