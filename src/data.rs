@@ -15,6 +15,7 @@ pub mod expression;
 pub mod fetch;
 pub mod glyphs;
 pub mod grids;
+pub mod handed;
 pub mod idx;
 pub mod images;
 pub mod interactions;
@@ -41,6 +42,8 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
 use std::ops::Range;
 use std::path::Path;
+
+use serde::{Deserialize, Serialize};
 
 use crate::config::{Condition, Config, Domain};
 use crate::error::{Error, Result};
@@ -101,7 +104,7 @@ pub struct Dataset {
 }
 
 /// Kinds of sources.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Format {
     /// Digits, drawn by the program.
     Glyphs,
@@ -132,6 +135,8 @@ pub enum Format {
 /// [`Error::Usage`] where the request makes no sense (too many validation examples), [`Error::Data`] where files are
 /// missing or malformed, or have not what the model needs, labels of classes that it knows included.
 pub fn open(config: &Config, known: Option<FittedPreprocessing>) -> Result<Dataset> {
+    #[cfg(test)]
+    OPENED.set(OPENED.get() + 1);
     let holes = config.model.condition == Condition::Inferred;
     let data = read(&ReadOptions { config: &config.data, takes: config.model.takes(), known, holes })?;
     let mut data = smaller_validation(data, config, known);
@@ -157,6 +162,12 @@ pub fn open(config: &Config, known: Option<FittedPreprocessing>) -> Result<Datas
             Condition::Inferred => classes::inferred(data, known.and_then(|known| known.classes)),
         },
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// Data sets that this thread has opened.
+    pub static OPENED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 /// Says that fewer examples choose the best checkpoint than a recipe asks for.

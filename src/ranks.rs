@@ -49,6 +49,20 @@ pub trait Transport: Debug + Send + Sync {
         (0, 1)
     }
 
+    /// The ranks that share the memory of this one's machine, itself included, in ascending order.
+    fn beside(&self) -> Vec<usize> {
+        vec![self.rank()]
+    }
+
+    /// Gives the ranks beside each other the bytes that the first of them has; all have room for as many.
+    ///
+    /// # Errors
+    /// As [`Transport::scatter`].
+    fn hand_over(&self, bytes: &mut [u8]) -> Result<()> {
+        let _ = bytes;
+        Ok(())
+    }
+
     /// Of blocks of one length, as many as there are ranks, gives the one in place r to rank r; what all ranks had for this one, in
     /// their order, comes to `theirs`, which is as long.
     ///
@@ -126,6 +140,32 @@ impl Ranks {
     /// The number of this one among those on its machine, and how many these are.
     pub fn place(&self) -> (usize, usize) {
         self.0.as_ref().map_or((0, 1), |transport| transport.place())
+    }
+
+    /// The ranks that share the memory of this one's machine, itself included, in ascending order.
+    pub fn beside(&self) -> Vec<usize> {
+        self.0.as_ref().map_or_else(|| vec![0], |transport| transport.beside())
+    }
+
+    /// Gives the ranks beside each other the bytes that the first of them has; all have room for as many.
+    ///
+    /// # Errors
+    /// Those of [`Transport::scatter`].
+    pub fn hand_over(&self, bytes: &mut [u8]) -> Result<()> {
+        self.0.as_ref().map_or(Ok(()), |transport| transport.hand_over(bytes))
+    }
+
+    /// Gives the ranks beside each other the text that the first of them has.
+    ///
+    /// # Errors
+    /// Those of [`Transport::scatter`].
+    pub fn hand_over_text(&self, text: &str) -> Result<String> {
+        let mut length = (text.len() as u64).to_le_bytes();
+        self.hand_over(&mut length)?;
+        let mut bytes = text.as_bytes().to_vec();
+        bytes.resize(u64::from_le_bytes(length) as usize, 0);
+        self.hand_over(&mut bytes)?;
+        String::from_utf8(bytes).map_err(|_| Error::Bug("what was handed over is no text".into()))
     }
 
     /// Whether this is the one that writes and prints.

@@ -388,7 +388,7 @@ fn prepare(
     let others = configs.split_off(1);
     let config = configs.swap_remove(0);
     let threads = together::threads(args.threads.count()?, ranks);
-    let data = ready.map_or_else(|| open::data(&config, known.map(DataRecord::known), report), Ok)?;
+    let data = ready.map_or_else(|| together::data(&config, known, (ranks, report)), Ok)?;
     data::check(&data, config.model.takes())?;
     // Of a run that goes on it is told that its data are others.
     if known.is_none() && config.train.batch > data.train.len() {

@@ -4,6 +4,8 @@
 //! Files are read at positions and not mapped into memory: one that is cut off or taken away while a model trains is then
 //! an error that names it, where a mapped one would end the process.
 
+mod told;
+
 use std::fs::File;
 use std::io;
 #[cfg(target_os = "linux")]
@@ -18,6 +20,8 @@ use super::Values;
 use super::elements::{Element, ElementType, Elements};
 use super::table::Encoding;
 use crate::error::{Error, Result};
+
+pub use told::Told;
 
 /// Bytes of rows that are in memory at a time.
 pub const PORTION: usize = 1 << 24;

@@ -1,12 +1,13 @@
 //! Numbers of the types in which files hold them.
 
 use super::Values;
+use serde::{Deserialize, Serialize};
 
 /// What can be wrong with numbers, as the text after the name of what holds them.
 type Decoded<T> = std::result::Result<T, String>;
 
 /// The types of elements that are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum ElementType {
     Bool,
@@ -23,7 +24,7 @@ pub enum ElementType {
 }
 
 /// How a file stores an element.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Element {
     /// Its type.
     pub kind: ElementType,

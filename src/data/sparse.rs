@@ -107,6 +107,17 @@ impl Sparse {
         1 + 2 * self.longest
     }
 
+    /// N rows of so many entries together, all of which are yet to come.
+    pub(super) fn zeros(rows: usize, entries: usize, width: usize, longest: usize) -> Self {
+        Self { starts: vec![0; rows + 1], items: vec![0; entries], values: vec![0.0; entries], width, longest }
+    }
+
+    /// All that it holds of entries.
+    pub(super) fn blocks(&mut self) -> [&mut [u8]; 3] {
+        let Self { starts, items, values, .. } = self;
+        [bytemuck::cast_slice_mut(starts), bytemuck::cast_slice_mut(items), bytemuck::cast_slice_mut(values)]
+    }
+
     /// Words of all examples together.
     pub fn words(&self) -> usize {
         self.starts.len() + 2 * self.items.len()

@@ -11,7 +11,7 @@ use ::mpi::Threading;
 use ::mpi::environment::{Universe, initialize_with_threading, processor_name};
 use ::mpi::request::{Request, Scope, scope};
 use ::mpi::topology::SimpleCommunicator;
-use ::mpi::traits::{Communicator, CommunicatorCollectives};
+use ::mpi::traits::{Communicator, CommunicatorCollectives, Root};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use window::Window;
@@ -24,6 +24,9 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// How long a rank that waits stays awake: words come on only while it asks after them. Longer waits are for a save.
 const AWAKE: Duration = Duration::from_millis(100);
+
+/// Bytes that are handed over at a time: counts of MPI have 31 bits.
+const HANDED: usize = 1 << 26;
 
 /// Words of what ranks tell each other when they end: the exit code, then the beginning of a text.
 const WORDS: usize = 128;
@@ -59,7 +62,13 @@ impl World {
         let (universe, _) = begun.ok_or_else(|| Error::Device("MPI was initialised already".into()))?;
         let world = universe.world();
         let (rank, count) = (world.rank() as usize, world.size() as usize);
-        let mut carrier = Carrier { rank, count, place: (0, 1), neighbours: vec![], window: None, lost };
+        let among = world.split_shared(rank as i32);
+        let mut beside = vec![0; among.size() as usize];
+        among.all_gather_into(&(rank as u32), &mut beside[..]);
+        let beside: Vec<usize> = beside.into_iter().map(|rank| rank as usize).collect();
+        let own = beside.iter().position(|&other| other == rank).unwrap_or(0);
+        let window = Arc::new(Window::new(among, own, beside.len()));
+        let mut carrier = Carrier { rank, count, place: (0, 1), neighbours: vec![], beside, window, lost };
         let farewell = world.duplicate();
         let alone = Ranks::new(carrier.clone());
         let machines = alone.texts(&machine())?;
@@ -68,11 +77,6 @@ impl World {
         carrier.place = (here.iter().filter(|&&other| other < rank).count(), here.len());
         carrier.neighbours =
             here.into_iter().filter(|&other| other != rank).map(|other| (other, processes[other])).collect();
-        let beside = world.split_shared(rank as i32);
-        // All or none: who is on a machine of its own tells the others.
-        if !alone.gather(&[u32::from(beside.size() as usize == count)])?.concat().contains(&0) {
-            carrier.window = Some(Arc::new(Window::new(beside, rank, count)));
-        }
         Ok(Self { farewell, carrier, _universe: universe })
     }
 
@@ -105,7 +109,7 @@ impl World {
                 }
             }
         });
-        self.carrier.window.iter().for_each(|window| window.free());
+        self.carrier.window.free();
         let read = |words: &[u32]| {
             let bytes: Vec<u8> = words[1..].iter().map(|&byte| byte as u8).take_while(|&byte| byte != 0).collect();
             (words[0] as u8, String::from_utf8_lossy(&bytes).into_owned())
@@ -128,8 +132,10 @@ struct Carrier {
     place: (usize, usize),
     /// The other ranks on this machine, and their processes.
     neighbours: Vec<(usize, u32)>,
-    /// Memory that all ranks see, where all are on one machine.
-    window: Option<Arc<Window>>,
+    /// The ranks that share memory with this one, itself included.
+    beside: Vec<usize>,
+    /// That memory, which is used where it is that of all ranks.
+    window: Arc<Window>,
     lost: fn(&str) -> !,
 }
 
@@ -190,6 +196,18 @@ impl Transport for Carrier {
         self.place
     }
 
+    fn beside(&self) -> Vec<usize> {
+        self.beside.clone()
+    }
+
+    fn hand_over(&self, bytes: &mut [u8]) -> Result<()> {
+        let first = self.window.among().process_at_rank(0);
+        for part in bytes.chunks_mut(HANDED) {
+            scope(|scope| self.wait(first.immediate_broadcast_into(scope, part)));
+        }
+        Ok(())
+    }
+
     fn scatter(&self, blocks: &[u32], theirs: &mut [u32]) -> Result<()> {
         let world = SimpleCommunicator::world();
         scope(|scope| self.wait(world.immediate_all_to_all_into(scope, blocks, theirs)));
@@ -203,17 +221,20 @@ impl Transport for Carrier {
     }
 
     fn shares_memory(&self) -> bool {
-        self.window.is_some()
+        self.beside.len() == self.count
     }
 
     fn in_memory(&self, words: usize, hand: &mut dyn FnMut(Hand) -> Result<()>) -> Result<bool> {
-        let Some(window) = &self.window else { return Ok(false) };
+        // All or none: where one rank is elsewhere, each has fewer than all beside it.
+        if !self.shares_memory() {
+            return Ok(false);
+        }
         let meet = |among: &SimpleCommunicator| self.wait(among.immediate_barrier());
         let agree = |made: bool| {
             let mut all = vec![0; self.count];
             self.gather(&[u32::from(made)], &mut all)?;
             Ok(!all.contains(&0))
         };
-        window.exchange(words, &meet, &agree, hand)
+        self.window.exchange(words, &meet, &agree, hand)
     }
 }

@@ -100,6 +100,23 @@ impl Transport for Seat {
         self.count
     }
 
+    fn beside(&self) -> Vec<usize> {
+        if self.beside { (0..self.count).collect() } else { vec![self.rank] }
+    }
+
+    fn hand_over(&self, bytes: &mut [u8]) -> Result<()> {
+        if !self.beside {
+            return Ok(());
+        }
+        let mut words = vec![0_u32; if self.rank == 0 { bytes.len().div_ceil(4) } else { 0 }];
+        if self.rank == 0 {
+            bytemuck::cast_slice_mut(&mut words)[..bytes.len()].copy_from_slice(bytes);
+        }
+        let all = self.meet(&words)?;
+        bytes.copy_from_slice(&bytemuck::cast_slice(&all[0])[..bytes.len()]);
+        Ok(())
+    }
+
     fn scatter(&self, blocks: &[u32], theirs: &mut [u32]) -> Result<()> {
         let words = blocks.len() / self.count;
         let all = self.meet(blocks)?;

@@ -396,6 +396,45 @@ mod processes {
         assert!(!folder.join("run").exists(), "nothing is left behind");
     }
 
+    #[test]
+    fn what_one_rank_of_a_machine_has_read_or_unpacked_all_train_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        super::pictures(folder);
+        let row = |row: usize| format!("{},{}\n", row * row % 37, ["no", "yes"][row % 2]);
+        let rows = (0..200).map(row).collect::<Vec<_>>().concat();
+        fs::write(folder.join("table.csv"), "size,smoker\n".to_owned() + &rows).unwrap();
+        let settings = "--adapter cpu --threads 1 --set model.hidden=[16] --latent 2 --batch 50 --epochs 2";
+        for (at, source) in
+            ["pictures.npy", "pictures.npy --set data.memory=0", "table.csv", "table.csv --set data.memory=0"]
+                .into_iter()
+                .enumerate()
+        {
+            let [one, all] = ["one", "all"].map(|name| format!("{name}-{at}"));
+            let of = |out: &str| format!("train {settings} --data {source} --out {out}");
+            elbo(folder, &of(&one)).succeeded();
+            outcome(mpirun(folder, &[(3, &of(&all))])).succeeded();
+            let [one, all] = [one, all].map(|run| losses(&folder.join(run)));
+            assert_eq!((one.len(), all.len()), (2, 2));
+            for (one, all) in one.iter().zip(&all) {
+                assert!((one / all - 1.0).abs() < 1e-5, "{source}: {one} and {all}");
+            }
+        }
+        // A rank that finds another file by that name.
+        let elsewhere = folder.join("elsewhere");
+        fs::create_dir(&elsewhere).unwrap();
+        fs::write(elsewhere.join("table.csv"), "size,smoker\n".to_owned() + &rows.replace("36,", "35,")).unwrap();
+        let arguments = format!("train {settings} --data table.csv --out run");
+        let mut mpirun = mpirun(folder, &[(2, &arguments)]);
+        mpirun.args([":", "-n", "1", "-wdir"]).arg(&elsewhere).arg(command(folder, "").get_program());
+        let refused = outcome({
+            mpirun.args(arguments.split_whitespace());
+            mpirun
+        });
+        assert_one_line(&refused, "rank 2 has another hash of its data than rank 0");
+        assert_eq!(refused.code, Some(2), "{refused:?}");
+    }
+
     /// The step of the newest checkpoint that is whole, once there is one.
     fn step(folder: &Path) -> Option<u64> {
         let name = fs::read_to_string(folder.join("run/checkpoints/last")).ok()?;

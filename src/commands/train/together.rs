@@ -1,11 +1,76 @@
 //! A run of several processes: what they have to have in common, and what is said of them.
 
-use crate::checkpoint::Progress;
-use crate::config::keys;
-use crate::error::Result;
+use crate::checkpoint::{DataRecord, Progress};
+use crate::commands::open;
+use crate::config::{Config, keys};
+use crate::data::Dataset;
+use crate::data::handed::{self, Coming};
+use crate::error::{Error, Result};
 use crate::ranks::Ranks;
+use crate::report::Report;
 use crate::report::human::bytes;
 use crate::session::Session;
+use sha2::{Digest, Sha256};
+
+/// The data that ranks train on. Where those of one machine are to read the same files in the same way the first of them does, and
+/// hands what it has to the others; any other opens its source by itself.
+///
+/// # Errors
+/// Those of [`open::data`] and of the exchange.
+pub fn data(config: &Config, known: Option<&DataRecord>, (ranks, report): (&Ranks, &Report)) -> Result<Dataset> {
+    let open = || open::data(config, known.map(DataRecord::known), report);
+    if !ranks.are_several() {
+        return open();
+    }
+    let own = way_of_reading(config, known).unwrap_or_default();
+    let (all, beside) = (ranks.gather(&own)?, ranks.beside());
+    if own == NOWHERE || beside.len() < 2 || beside.iter().any(|&rank| all[rank] != own) {
+        return open();
+    }
+    if beside[0] == ranks.rank() {
+        let mut opened = open();
+        let (code, text) = match &mut opened {
+            Ok(data) => (0, handed::head(data).unwrap_or_default()),
+            Err(error) => (error.exit_code(), error.to_string()),
+        };
+        ranks.hand_over(&mut [code])?;
+        ranks.hand_over_text(&text)?;
+        if let Some(data) = opened.as_mut().ok().filter(|_| !text.is_empty()) {
+            handed::blocks(data).into_iter().try_for_each(|block| ranks.hand_over(block))?;
+        }
+        return opened;
+    }
+    let mut code = [0];
+    ranks.hand_over(&mut code)?;
+    let text = ranks.hand_over_text("")?;
+    match code {
+        [0] if text.is_empty() => return open(),
+        [0] => {}
+        [code] => return Err(Error::of_code(code.into(), text)),
+    }
+    let Coming { blocks, data } = handed::coming(&text)?;
+    let Some(mut data) = data else {
+        // The others have to get theirs.
+        blocks.into_iter().try_for_each(|bytes| ranks.hand_over(&mut vec![0; bytes]))?;
+        return open();
+    };
+    handed::blocks(&mut data).into_iter().try_for_each(|block| ranks.hand_over(block))?;
+    Ok(data)
+}
+
+/// Words of a hash, and those where there is none.
+const WORDS: usize = 8;
+const NOWHERE: [u32; WORDS] = [0; WORDS];
+
+/// A hash of what data depend on: the program, the settings, the files that they name, and what a run that goes on knows. Nothing where
+/// there are no files.
+fn way_of_reading(config: &Config, known: Option<&DataRecord>) -> Option<[u32; WORDS]> {
+    let (source, known) = (handed::source(&config.data)?, serde_json::to_string(&known).ok()?);
+    let text = format!("{}\n{source}\n{known}\n{}", env!("CARGO_PKG_VERSION"), keys::tree(config));
+    let mut words = NOWHERE;
+    bytemuck::cast_slice_mut(&mut words).copy_from_slice(&Sha256::digest(text));
+    Some(words)
+}
 
 /// Checks before the first step that all ranks are the same program with the same settings, data and place to go on from. How
 /// products are tiled is taken from the first.
@@ -64,3 +129,6 @@ pub fn changed(progress: &Progress, ranks: &Ranks) -> Option<String> {
         )
     })
 }
+
+#[cfg(test)]
+mod tests;

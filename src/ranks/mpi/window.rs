@@ -13,7 +13,7 @@ use std::ffi::{c_int, c_void};
 use std::fmt::{self, Debug};
 use std::sync::{Mutex, PoisonError};
 
-/// The memory of the ranks of one machine, which are all there are.
+/// The memory of the ranks of one machine.
 pub struct Window {
     among: SimpleCommunicator,
     ranks: usize,
@@ -57,6 +57,11 @@ impl Window {
     /// For the ranks of a communicator that are all on one machine. Memory is taken when it is first asked for.
     pub fn new(among: SimpleCommunicator, rank: usize, ranks: usize) -> Self {
         Self { among, ranks, rank, state: Mutex::new(State::Untouched) }
+    }
+
+    /// The ranks of the machine.
+    pub fn among(&self) -> &SimpleCommunicator {
+        &self.among
     }
 
     /// Lets this rank fill so many words, and look at those of all once all have. Everybody calls it with as many words.
