@@ -180,7 +180,7 @@ def given(args, seed, at):
         run(args.elbo, f"train {of} --out run{at_row}", at)
         took = time.monotonic() - began
         run(args.elbo, f"embed run{at_row} --data all --out latents.csv", at)
-        figures = json.loads(run(args.elbo, f"eval run{at_row} --data test --json", at).splitlines()[-1])
+        figures = json.loads(run(args.elbo, f"eval run{at_row} --data test --part train --json", at).splitlines()[-1])
         found[row] = [figures["neg_elbo"], alike(latents_of(at / "latents.csv", data)), took]
     for likelihood in ["zinb", "nb"] if args.scvi else []:
         import scvi

@@ -6,6 +6,7 @@ use crate::program::{command, elbo, outcome};
 use bytemuck::Zeroable;
 use elbo::checkpoint::{Checkpoint, load_latest};
 use elbo::config::Condition;
+use elbo::data::table::Encoding;
 use elbo::exec::Executor;
 use elbo::exec::cpu::Cpu;
 use elbo::graph::Graph;
@@ -116,7 +117,7 @@ fn computed(
 fn in_units(checkpoint: &Checkpoint, mut made: BTreeMap<String, Vec<f32>>) -> BTreeMap<String, Vec<f32>> {
     let model = interop::model(checkpoint).unwrap();
     let (width, wide, [low, high]) = (model.width, model.mean_width(), checkpoint.config.model.log_variance);
-    let fitted = checkpoint.progress.data.encoding.as_ref().map(|encoding| encoding.fitted());
+    let fitted = checkpoint.progress.data.encoding.as_ref().map(Encoding::fitted);
     let [shift, scale] = [0, 1].map(|which| {
         let plain = [0.0, 1.0][which];
         let of = |at: usize| fitted.as_ref().map_or(plain, |fitted| fitted[at][which]) as f32;
