@@ -295,9 +295,7 @@ fn several(
         data::check(&data, config.model.likelihood.takes())?;
         (DataRecord::of(&data), Some(data))
     } else {
-        let first = layers.iter().find(|layer| ["encoder.0", "encoder.mean"].contains(&&layer.name[..]));
-        let read = first.filter(|layer| layer.form == Form::Dense && !is_layered(&config)).map(|layer| layer.inputs);
-        (known.map_or_else(|| shaped(args, read), Ok)?, None)
+        (known.map_or_else(|| shaped(args, is_layered(&config), layers, shown), Ok)?, None)
     };
     let record = match args.shape {
         Some(_) if data.is_some() => return Err(shape_of_data()),
@@ -314,12 +312,17 @@ fn several(
     Ok((checkpoint, data))
 }
 
-/// Data of which nothing is known but their extents: those of `--shape`, or of the first layer that reads them.
-fn shaped(args: &ImportArgs, read: Option<usize>) -> Result<DataRecord> {
-    match (args.shape, read) {
+/// Data of which nothing is known but their extents: those of `--shape`, or of the dense layer that reads them.
+fn shaped(args: &ImportArgs, layered: bool, layers: &[Linear], shown: &str) -> Result<DataRecord> {
+    let first = layers.iter().find(|layer| ["encoder.0", "encoder.mean"].contains(&&layer.name[..]));
+    match (args.shape, first) {
         (Some(shape), _) => Ok(unknown(shape)),
-        (None, Some(width)) => Ok(unknown([1, 1, width])),
-        (None, None) => Err(no_shape()),
+        (None, _) if layered => Err(no_shape()),
+        (None, Some(first)) => Ok(unknown([1, 1, first.inputs])),
+        (None, None) => Err(Error::Data(format!(
+            "{shown}: there is no layer `encoder.0`: those of a model of several stochastic layers are found by the names that elbo \
+             export gives them; rename them in the file"
+        ))),
     }
 }
 

@@ -544,12 +544,23 @@ fn exported_networks_compute_the_same_in_onnxruntime() {
         }
         all.insert(name, expected);
     }
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/onnx_outputs.py");
-    let done = Command::new(python).arg(script).arg(folder.path()).output().unwrap();
-    assert!(done.status.success(), "{done:?}");
-    for (name, expected) in &all {
+    assert_outputs_in_onnxruntime(&python, "onnx_outputs.py", folder.path(), &all);
+}
+
+/// Runs the files in the folders of a folder by a script of the fixtures, and holds what they put out against what is expected, by the names of folders.
+#[track_caller]
+fn assert_outputs_in_onnxruntime(
+    python: &Path,
+    script: &str,
+    folder: &Path,
+    all: &BTreeMap<String, BTreeMap<String, Vec<f32>>>,
+) {
+    let script = fixture(script);
+    let done = Command::new(python).arg(script).arg(folder).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    for (name, expected) in all {
         for (output, expected) in expected {
-            let bytes = fs::read(folder.path().join(name).join(format!("{output}.npy"))).unwrap();
+            let bytes = fs::read(folder.join(name).join(format!("{output}.npy"))).unwrap();
             let start = bytes.iter().position(|&b| b == b'\n').unwrap() + 1;
             let found: Vec<f64> =
                 bytes[start..].as_chunks().0.iter().map(|&b| f64::from(f32::from_le_bytes(b))).collect();

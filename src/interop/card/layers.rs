@@ -16,7 +16,7 @@ pub(super) struct Functions {
     pub decoder: Body,
 }
 
-/// What they look like for a model that is told a class where `told` says so.
+/// Those of a model; `shown` are the lines by which an example becomes what the encoder is shown.
 pub(super) fn functions(model: &Model, shown: &str) -> Result<Functions> {
     let writer = Writer { model, columns: columns(model) };
     if model.is_residual() { writer.groups(shown) } else { writer.levels(shown) }

@@ -1,7 +1,10 @@
 //! Models of several stochastic layers leave the house and come in: latents and noise of all layers stand side by side.
 
 use super::card::{self, Tensors};
-use super::{ROWS, SetUp, assert_near, checkpoint, classes, doubles, evaluator, examples, file, python, tensors, told};
+use super::{
+    ROWS, SetUp, assert_near, assert_outputs_in_onnxruntime, checkpoint, classes, doubles, evaluator, examples, file,
+    python, tensors, told,
+};
 use crate::program::{command, elbo, outcome};
 use bytemuck::Zeroable;
 use elbo::checkpoint::{Checkpoint, load_latest};
@@ -20,7 +23,6 @@ use elbo::run::Run;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 /// Every kind of hierarchy, told classes and not, on dense layers and convolutions, with other likelihoods.
 fn set_ups() -> Vec<SetUp> {
@@ -242,18 +244,7 @@ fn exported_hierarchies_compute_the_same_in_onnxruntime() {
         }
         all.insert(name, expected);
     }
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/onnx_outputs.py");
-    let done = Command::new(python).arg(script).arg(folder.path()).output().unwrap();
-    assert!(done.status.success(), "{done:?}");
-    for (name, expected) in &all {
-        for (output, expected) in expected {
-            let bytes = fs::read(folder.path().join(name).join(format!("{output}.npy"))).unwrap();
-            let start = bytes.iter().position(|&b| b == b'\n').unwrap() + 1;
-            let found: Vec<f64> =
-                bytes[start..].as_chunks().0.iter().map(|&b| f64::from(f32::from_le_bytes(b))).collect();
-            assert_near(&format!("{name}, {output}"), expected, &found);
-        }
-    }
+    assert_outputs_in_onnxruntime(&python, "onnx_outputs.py", folder.path(), &all);
 }
 
 /// The lines of Python on the card, by what they say, with the tensors beside it.
@@ -324,7 +315,11 @@ fn a_hierarchy_comes_back_and_comes_in_by_its_names() {
             assert!(own.parameters == back.parameters, "{name}");
         }
     }
-    // What does not fit is named.
+    // What does not fit is named, and a file whose layers have other names.
+    let layers: &[(&str, &[usize])] = &[("fc1.weight", &[6, 8]), ("fc1.bias", &[6])];
+    fs::write(folder.path().join("others.safetensors"), super::zeros(layers)).unwrap();
+    elbo(folder.path(), "import others.safetensors --recipe ladder --out other")
+        .failed(3, "there is no layer `encoder.0`");
     let foreign = |more: &str| {
         elbo(folder.path(), &format!("import ladder/model.safetensors --out other --set hierarchy=ladder {more}"))
     };

@@ -1,6 +1,6 @@
 //! Models of sequences outside: posteriors, logits and single steps of the decoder in onnxruntime.
 
-use super::{assert_near, python};
+use super::{assert_outputs_in_onnxruntime, python};
 use elbo::checkpoint::Checkpoint;
 use elbo::config;
 use elbo::data;
@@ -15,7 +15,6 @@ use elbo::train::Member;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 /// A session whose parameters are no first ones, and its checkpoint: norms and biases begin with ones and zeros.
 fn session(folder: &Path, settings: &[(&str, &str)]) -> (Session, Checkpoint) {
@@ -81,23 +80,10 @@ fn models_of_sequences_compute_the_same_in_onnxruntime() {
         npy::save(&path.join("lengths.npy"), &lengths, &[rows, 1]).unwrap();
         npy::save(&path.join("z.npy"), &posterior.means, &[rows, 3]).unwrap();
         let (mean, log_variance) = (posterior.means, posterior.log_variances);
-        all.insert(
-            name,
-            [("mean", mean), ("log_variance", log_variance), ("logits", logits.clone()), ("steps", logits)],
-        );
+        let outputs = [("mean", mean), ("log_variance", log_variance), ("logits", logits.clone()), ("steps", logits)];
+        all.insert(name.to_owned(), outputs.map(|(output, values)| (output.to_owned(), values)).into());
     }
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/onnx_sequences.py");
-    let done = Command::new(python).arg(script).arg(folder.path()).output().unwrap();
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    for (name, expected) in &all {
-        for (output, expected) in expected {
-            let bytes = fs::read(folder.path().join(name).join(format!("{output}.npy"))).unwrap();
-            let start = bytes.iter().position(|&b| b == b'\n').unwrap() + 1;
-            let found: Vec<f64> =
-                bytes[start..].as_chunks().0.iter().map(|&b| f64::from(f32::from_le_bytes(b))).collect();
-            assert_near(&format!("{name}, {output}"), expected, &found);
-        }
-    }
+    assert_outputs_in_onnxruntime(&python, "onnx_sequences.py", folder.path(), &all);
 }
 
 #[test]
