@@ -448,6 +448,19 @@ pub enum Norm {
     None,
     /// Layer normalisation (Ba, Kiros and Hinton 2016), with a scale and a shift for each unit.
     Layer,
+    /// Batch normalisation (Ioffe and Szegedy 2015), likewise.
+    Batch,
+}
+
+impl Norm {
+    /// The word for it in a configuration.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Layer => "layer",
+            Self::Batch => "batch",
+        }
+    }
 }
 
 /// How initial parameters are drawn.

@@ -134,6 +134,12 @@ impl Graph {
         self.add(Op::Parameter { index: self.parameters.len() - 1 })
     }
 
+    /// The node that reads the trainable tensor of this name, if it is declared.
+    pub fn declared(&self, name: &str) -> Option<Id> {
+        let at = self.parameters.iter().position(|parameter| parameter.name == name)?;
+        self.ids().find(|&id| *self.op(id) == Op::Parameter { index: at })
+    }
+
     /// Adds a term of the loss.
     pub fn term(&mut self, name: &str, rows: Id, weight: usize) {
         self.term_of(name, rows, weight, Group::All);
@@ -157,10 +163,14 @@ impl Graph {
     /// Lets a parameter become another tensor once all of a step is computed, in place of an update.
     ///
     /// # Errors
-    /// A bug, where `parameter` is none, or the tensor has other extents but for ones.
+    /// A bug, where `parameter` is none or becomes something already, or the tensor has other extents but for ones.
     pub fn assign(&mut self, parameter: Id, value: Id) -> Result<()> {
         let lasting = |shape: Shape| shape.extents().iter().copied().filter(|&n| n != 1).collect::<Vec<_>>();
         match *self.op(parameter) {
+            Op::Parameter { index } if self.assigned.iter().any(|&(other, _)| other == index) => {
+                let name = &self.parameters[index].name;
+                return Err(Error::Bug(format!("{name} becomes two tensors in one step")));
+            }
             Op::Parameter { index } if lasting(self.shape(parameter)) == lasting(self.shape(value)) => {
                 self.assigned.push((index, value));
             }

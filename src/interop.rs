@@ -5,7 +5,7 @@
 //! posterior stand side by side. Outside, every map is a `weight` [outputs, inputs] and a `bias` [outputs], as in
 //! PyTorch's `Linear`, and every head is one of its own. Convolutions, [taps·inputs + 1, outputs] inside, are those of
 //! PyTorch's `Conv2d` and `ConvTranspose2d`, scale and shift of a normalisation, [2, channels] inside, `weight` and `bias`
-//! of its `GroupNorm`; where an image meets a dense layer, its channels lie one plane after the
+//! of its `GroupNorm`, of a batch normalisation `running_mean` and `running_var` too, which are `running.NAME`, [2, channels], inside; where an image meets a dense layer, its channels lie one plane after the
 //! other, as PyTorch's `flatten` and `unflatten` have them:
 //!
 //! | here | outside | what it gives |
@@ -36,6 +36,7 @@ use crate::model::Model;
 use crate::model::codebook;
 use crate::model::library::LIBRARY;
 use crate::model::likelihood::{self, Learned};
+use crate::model::network::batch_norm::running_name;
 use crate::model::tasks::Need;
 use linear::Linear;
 use serde_json::{Value, json};
@@ -124,7 +125,14 @@ pub fn layers(checkpoint: &Checkpoint) -> Result<Vec<Linear>> {
     for (map, (name, _)) in model.maps().iter().zip(&expected) {
         let found = checkpoint.parameters.iter().find(|(n, _)| n == name);
         let (_, tensor) = found.ok_or_else(|| Error::Bug(format!("`{name}` was there a moment ago")))?;
-        all.extend(linear::split(&outside(&model.config, name), map, tensor)?);
+        let mut heads = linear::split(&outside(&model.config, name), map, tensor)?;
+        let running = running_name(name);
+        if let (Some((_, moments)), [head]) =
+            (checkpoint.parameters.iter().find(|(n, _)| *n == running), &mut heads[..])
+        {
+            head.running.clone_from(&moments.values);
+        }
+        all.append(&mut heads);
     }
     Ok(all)
 }
@@ -135,7 +143,14 @@ pub fn tensors(layers: &[Linear]) -> Vec<(String, Tensor)> {
         let (weight, bias) = (layer.weight.clone(), layer.bias.clone());
         let bias = (!bias.is_empty())
             .then(|| (format!("{}.bias", layer.name), Tensor { shape: vec![layer.outputs], values: bias }));
-        [(format!("{}.weight", layer.name), Tensor { shape: layer.shape(), values: weight })].into_iter().chain(bias)
+        let moments = ["running_mean", "running_var"].into_iter().zip(layer.running.chunks(layer.outputs.max(1)));
+        let moments: Vec<_> = moments
+            .map(|(kind, values)| {
+                (format!("{}.{kind}", layer.name), Tensor { shape: vec![layer.outputs], values: values.to_vec() })
+            })
+            .collect();
+        let weight = (format!("{}.weight", layer.name), Tensor { shape: layer.shape(), values: weight });
+        [weight].into_iter().chain(bias).chain(moments)
     };
     layers.iter().flat_map(both).collect()
 }

@@ -191,7 +191,7 @@ fn is_known(op: &Op) -> bool {
 }
 
 /// Whether a formula depends on its operands and its place alone.
-fn is_plain(f: &Expr) -> bool {
+pub(crate) fn is_plain(f: &Expr) -> bool {
     !f.code().iter().any(|instruction| matches!(instruction, Instruction::Weight(_) | Instruction::Count))
 }
 
@@ -319,8 +319,8 @@ fn norm(x: &[f64], w: &[f64], moments: &[f64]) -> Vec<f64> {
     x.iter().enumerate().map(one).collect()
 }
 
-/// A formula in all its places.
-fn formula<'a>(of: &Elements, value: &dyn Fn(Id) -> &'a [f64]) -> Vec<f64> {
+/// A formula in all its places, of one that is plain ([`is_plain`]).
+pub(crate) fn formula<'a>(of: &Elements, value: &dyn Fn(Id) -> &'a [f64]) -> Vec<f64> {
     let operands: Vec<&[f64]> = of.operands.iter().map(|&(id, _)| value(id)).collect();
     let mut values = Vec::new();
     let mut at = |r: usize, c: usize| {

@@ -48,6 +48,9 @@ pub enum Layer {
     LayerNorm,
     /// `pixel-norm`: the channels of each pixel by themselves, with mean 0 and variance 1, then a scale and a shift for each channel.
     PixelNorm,
+    /// `batch-norm`: each channel with mean 0 and variance 1 over the examples of a batch, in a trained model by running moments, then a
+    /// scale and a shift.
+    BatchNorm,
     /// `positions`: numbers that are learned are added, others for each pixel.
     Positions,
     /// `attention 4`: every pixel looks at all others, by 4 heads, as `PyTorch`'s `MultiheadAttention`.
@@ -186,6 +189,7 @@ impl Layer {
             Self::Dense { to: Dense::Numbers(_) | Dense::Out }
             | Self::GroupNorm { .. }
             | Self::LayerNorm
+            | Self::BatchNorm
             | Self::Dropout { .. }
             | Self::Activation(_) => false,
         }

@@ -5,6 +5,7 @@ mod codes;
 mod discriminator;
 mod inferred;
 mod library;
+mod norm;
 mod residual;
 mod sequence;
 
@@ -76,6 +77,7 @@ pub fn validate(config: &Config) -> Result<()> {
     check_layers("model.encoder_layers", &model.encoder_layers, ("model.hidden", &model.hidden), false)?;
     check_layers("model.decoder_layers", &model.decoder_layers, ("model.decoder", &model.decoder), true)?;
     count("model.latent", model.latent, 1..=MAX_WIDTH)?;
+    norm::check_norm(config)?;
     check_above(model, objective)?;
     residual::check_residual(config)?;
     check_prior(model, objective, train)?;
@@ -294,7 +296,6 @@ fn check_free_group(group: usize, model: &ModelConfig) -> Result<()> {
 /// What is for one stochastic layer alone is refused where there are several.
 fn check_above(model: &ModelConfig, objective: &ObjectiveConfig) -> Result<()> {
     check(model.above.len() < MAX_LAYERS, "model.above", &format!("{} layers", model.above.len()), "fewer than 64")?;
-    check_norm(model)?;
     model.levels()?;
     let Some(deep) = model.is_deep() else { return Ok(()) };
     let one = format!("with {deep}, since it is for models of one stochastic layer");
@@ -314,19 +315,6 @@ fn check_one_layer(model: &ModelConfig, allowed: &str) -> Result<()> {
     check(model.above.is_empty(), "model.above", &format!("{:?}", model.above), allowed)?;
     let one = model.hierarchy != Hierarchy::Residual;
     check(one, "model.resolutions", &format!("{:?}", model.resolutions), allowed)
-}
-
-/// A layer of one number is nothing but its mean, of which normalisation leaves nothing.
-fn check_norm(model: &ModelConfig) -> Result<()> {
-    if model.norm == Norm::None {
-        return Ok(());
-    }
-    let levels = model.levels()?;
-    let above = levels.iter().map(|level| ("model.above", &level.hidden));
-    for (key, widths) in [("model.hidden", &model.hidden), ("model.decoder", &model.decoder)].into_iter().chain(above) {
-        check(widths.iter().all(|&width| width > 1), key, &1, "2 or wider with model.norm = layer")?;
-    }
-    Ok(())
 }
 
 /// What looks at the KL divergence to N(0, 1) is for that prior and normal posteriors alone.
@@ -487,7 +475,8 @@ pub fn pseudo_inputs_exceed(components: usize, examples: usize) -> Error {
 
 /// The parameters of fully connected layers of these widths with the normalisation of the model.
 fn perceptron(model: &ModelConfig, inputs: usize, hidden: &[usize], outputs: usize) -> Option<u64> {
-    let norms = if model.norm == Norm::Layer { 2 * hidden.iter().map(|&width| width as u64).sum::<u64>() } else { 0 };
+    // Scale and shift of each unit.
+    let norms = if model.norm == Norm::None { 0 } else { 2 * hidden.iter().map(|&width| width as u64).sum::<u64>() };
     dense_layers(inputs, hidden, outputs)?.checked_add(norms)
 }
 

@@ -1,8 +1,8 @@
-//! Maps as PyTorch's `Linear`, `Conv2d`, `ConvTranspose2d` and `GroupNorm` have them, and as they stand in the house.
+//! Maps as PyTorch's `Linear`, `Conv2d`, `ConvTranspose2d`, `GroupNorm` and `BatchNorm2d` have them, and as they stand in the house.
 
 use crate::checkpoint::Tensor;
 use crate::error::{Error, Result};
-use crate::model::network::{Image, Map, MapKind};
+use crate::model::network::{Image, Map, MapKind, batch_norm};
 
 /// What a map is outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub enum Form {
     Conv(usize),
     /// `ConvTranspose2d`, likewise.
     ConvTranspose(usize),
-    /// `GroupNorm` or `LayerNorm`: scale and shift.
+    /// `GroupNorm`, `LayerNorm` or `BatchNorm1d` and `BatchNorm2d`: scale and shift.
     Norm,
     /// Numbers that are added in so many places, [inputs, outputs], without a bias.
     Positions,
@@ -34,6 +34,8 @@ pub struct Linear {
     pub weight: Vec<f32>,
     /// b, [outputs]; nothing where a convolution of others has none, and of positions.
     pub bias: Vec<f32>,
+    /// Of a batch normalisation the running mean of each channel, and then the variances, [2, outputs]; of others nothing.
+    pub running: Vec<f32>,
 }
 
 impl Linear {
@@ -63,7 +65,15 @@ pub fn split(names: &[String], map: &Map, tensor: &Tensor) -> Result<Vec<Linear>
     if map.kind == MapKind::Positions {
         let (name, weight) = (names.concat(), tensor.values.clone());
         let Map { inputs, outputs, .. } = *map;
-        return Ok(vec![Linear { name, inputs, outputs, form: Form::Positions, weight, bias: vec![] }]);
+        return Ok(vec![Linear {
+            name,
+            inputs,
+            outputs,
+            form: Form::Positions,
+            weight,
+            bias: vec![],
+            running: vec![],
+        }]);
     }
     let outputs = map.outputs / names.len();
     let head = |(at, name): (usize, &String)| {
@@ -75,6 +85,7 @@ pub fn split(names: &[String], map: &Map, tensor: &Tensor) -> Result<Vec<Linear>
             form: form(map),
             weight: places(map, outputs).map(|place| tensor.values[place + first]).collect(),
             bias: (0..outputs).map(|output| tensor.values[row + first + bias_place(map, output)]).collect(),
+            running: vec![],
         }
     };
     Ok(names.iter().enumerate().map(head).collect())
@@ -97,8 +108,9 @@ pub fn together(map: &Map, heads: &[&Linear]) -> std::result::Result<Tensor, Str
     }
     let mut values = vec![0.0; shape.count()];
     for (at, head) in heads.iter().enumerate() {
-        let wanted =
-            Linear { name: String::new(), inputs: map.inputs, outputs, form: form(map), weight: vec![], bias: vec![] };
+        let (name, form) = (String::new(), form(map));
+        let (weight, bias, running) = (vec![], vec![], vec![]);
+        let wanted = Linear { name, inputs: map.inputs, outputs, form, weight, bias, running };
         if head.shape() != wanted.shape() || !(head.bias.is_empty() || head.bias.len() == outputs) {
             let (name, found, bias, wanted) = (&head.name, head.shape(), head.bias.len(), wanted.shape());
             return Err(format!(
@@ -117,13 +129,40 @@ pub fn together(map: &Map, heads: &[&Linear]) -> std::result::Result<Tensor, Str
     Ok(Tensor { shape: shape.extents().to_vec(), values })
 }
 
+/// The running moments of the house that a map wants beside its tensor, where it wants some.
+///
+/// # Errors
+/// What does not fit, naming the layer.
+pub fn running(map: &Map, layer: &Linear) -> std::result::Result<Option<(String, Tensor)>, String> {
+    let (name, channels) = (&layer.name, map.outputs);
+    match (map.kind, layer.running.len()) {
+        (MapKind::BatchNorm(_), 0) => Err(format!(
+            "`{name}` has no running_mean and running_var, and {} is a batch normalisation: save it with \
+             track_running_stats=True, or take layer-norm or group-norm",
+            map.name
+        )),
+        (MapKind::BatchNorm(_), count) if count == 2 * channels => {
+            let tensor = Tensor { shape: vec![2, channels], values: layer.running.clone() };
+            Ok(Some((batch_norm::running_name(&map.name), tensor)))
+        }
+        (MapKind::BatchNorm(_), count) => {
+            Err(format!("`{name}` has running moments of {} channels, and {} wants {channels}", count / 2, map.name))
+        }
+        (_, 0) => Ok(None),
+        _ => Err(format!(
+            "`{name}` is a batch normalisation, and in its place the model has {}: say `batch-norm` there",
+            map.name
+        )),
+    }
+}
+
 /// What a map of the house is outside.
 fn form(map: &Map) -> Form {
     match map.kind {
         MapKind::Dense { .. } | MapKind::Pixels(_) => Form::Dense,
         MapKind::Conv(window) if window.up => Form::ConvTranspose(window.kernel),
         MapKind::Conv(window) | MapKind::Depthwise(window) => Form::Conv(window.kernel),
-        MapKind::Norm { .. } | MapKind::PixelNorm(_) => Form::Norm,
+        MapKind::Norm { .. } | MapKind::PixelNorm(_) | MapKind::BatchNorm(_) => Form::Norm,
         MapKind::Positions => Form::Positions,
     }
 }
@@ -139,7 +178,7 @@ fn places(map: &Map, outputs: usize) -> impl Iterator<Item = usize> + use<> {
             MapKind::Conv(window) if window.up => (i % taps, i / taps / outputs, i / taps % outputs),
             MapKind::Conv(_) | MapKind::Depthwise(_) => (i % taps, i / taps % inputs, i / taps / inputs),
             MapKind::Pixels(_) => (0, i % inputs, i / inputs),
-            MapKind::Norm { .. } | MapKind::PixelNorm(_) => (0, 0, i),
+            MapKind::Norm { .. } | MapKind::PixelNorm(_) | MapKind::BatchNorm(_) => (0, 0, i),
             MapKind::Positions => (0, i / outputs, i % outputs),
         };
         (tap * inputs + input) * wide + output
@@ -197,6 +236,27 @@ mod tests {
         assert!(together(&map, &[&maps[0]]).unwrap_err().contains("`a` has a weight [2, 2] and a bias [2]"));
         let scalar = Tensor { shape: vec![], values: vec![0.0] };
         assert!(split(&["a".into()], &map, &scalar).is_err());
+    }
+
+    #[test]
+    fn running_moments_go_with_a_batch_normalisation_alone() {
+        let map = |kind| Map { name: "norm".into(), inputs: 2, outputs: 2, kind };
+        let layer = |running: &[f32]| Linear {
+            name: "a".into(),
+            inputs: 2,
+            outputs: 2,
+            form: Form::Norm,
+            weight: vec![1.0; 2],
+            bias: vec![0.0; 2],
+            running: running.to_vec(),
+        };
+        let (batch, of_one) = (map(MapKind::BatchNorm(1)), map(MapKind::PixelNorm(3)));
+        let (name, found) = running(&batch, &layer(&[1.0, 2.0, 3.0, 4.0])).unwrap().unwrap();
+        assert_eq!((&name[..], found.shape, found.values), ("running.norm", vec![2, 2], vec![1.0, 2.0, 3.0, 4.0]));
+        assert_eq!(running(&of_one, &layer(&[])), Ok(None));
+        assert!(running(&batch, &layer(&[])).unwrap_err().contains("has no running_mean and running_var"));
+        assert!(running(&batch, &layer(&[1.0; 6])).unwrap_err().contains("moments of 3 channels, and norm wants 2"));
+        assert!(running(&of_one, &layer(&[1.0; 4])).unwrap_err().contains("say `batch-norm` there"));
     }
 
     #[test]

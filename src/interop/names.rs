@@ -12,7 +12,7 @@
 //! Layers of one network follow each other by their names, numbers in them by value. Where the encoder has no heads of
 //! their own, its last layer holds both, the mean first.
 
-use super::linear::{Form, Linear, together};
+use super::linear::{Form, Linear, running, together};
 use crate::checkpoint::Tensor;
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
@@ -77,6 +77,8 @@ pub fn within(name: &str, prefix: &str) -> Option<String> {
 /// What is wrong, naming the tensor: a shape that is no layer's.
 pub fn layers(tensors: Vec<(String, Tensor)>, prefix: &str) -> Checked<Vec<Linear>> {
     let found = tensors.into_iter().filter_map(|(name, t)| Some((within(&name, prefix)?, t)));
+    // How many batches PyTorch has seen says nothing of a layer.
+    let found = found.filter(|(name, _)| !name.ends_with("num_batches_tracked"));
     let (weights, mut others): (Vec<_>, Vec<_>) = found.partition(|(name, _)| name.ends_with(".weight"));
     let mut all: Vec<Linear> = Vec::new();
     for (name, weight) in weights {
@@ -114,11 +116,23 @@ pub fn layers(tensors: Vec<(String, Tensor)>, prefix: &str) -> Checked<Vec<Linea
         if all.iter().any(|other| other.name == layer) {
             return Err(format!("there are two layers `{layer}`: say with --prefix which is meant"));
         }
-        all.push(Linear { name: layer.to_owned(), inputs, outputs, form, weight, bias });
+        let mut moments = Vec::new();
+        for kind in ["running_mean", "running_var"] {
+            let Some(at) = others.iter().position(|(other, _)| *other == format!("{layer}.{kind}")) else { continue };
+            let (name, tensor) = others.swap_remove(at);
+            if form != Form::Norm || tensor.shape != [outputs] || !tensor.values.iter().all(|value| value.is_finite()) {
+                return Err(format!(
+                    "`{prefix}{name}` is {:?}: of a batch normalisation it is [{outputs}], of finite numbers",
+                    tensor.shape
+                ));
+            }
+            moments.extend(tensor.values);
+        }
+        all.push(Linear { name: layer.to_owned(), inputs, outputs, form, weight, bias, running: moments });
     }
     match others.first() {
-        Some((name, _)) if name.contains("running_") || name.ends_with("num_batches_tracked") => Err(format!(
-            "`{prefix}{name}` belongs to a batch normalisation, which elbo does not have: fold it into the layer before it"
+        Some((name, _)) if name.contains("running_") => Err(format!(
+            "`{prefix}{name}` belongs to a batch normalisation without scale and shift: save it with affine=True"
         )),
         Some((name, _)) => Err(format!("`{prefix}{name}` belongs to no layer with a weight")),
         None if all.is_empty() => Err(format!("no tensor is called `{prefix}….weight`")),
@@ -132,7 +146,7 @@ pub fn layers(tensors: Vec<(String, Tensor)>, prefix: &str) -> Checked<Vec<Linea
 /// # Errors
 /// What does not fit, naming the layer.
 pub fn fitted(maps: &[Map], network: &Network) -> Checked<Vec<(String, Tensor)>> {
-    let mut all = Vec::new();
+    let (mut all, mut moments) = (Vec::new(), Vec::new());
     let heads: Vec<&Linear> = [&network.out].into_iter().chain(&network.out_log_variance).collect();
     for (side, layers, heads) in [
         ("encoder", &network.encoder, vec![&network.mean, &network.log_variance]),
@@ -151,7 +165,9 @@ pub fn fitted(maps: &[Map], network: &Network) -> Checked<Vec<(String, Tensor)>>
         let named = hidden.iter().all(|map| layers.iter().any(|layer| layer.name == map.name));
         for (at, map) in hidden.into_iter().enumerate() {
             let by_name = layers.iter().find(|layer| named && layer.name == map.name);
-            all.push((map.name.clone(), together(map, &[by_name.unwrap_or(&layers[at])])?));
+            let layer = by_name.unwrap_or(&layers[at]);
+            all.push((map.name.clone(), together(map, &[layer])?));
+            moments.extend(running(map, layer)?);
         }
         for map in head {
             all.push((map.name.clone(), together(map, &heads)?));
@@ -159,7 +175,7 @@ pub fn fitted(maps: &[Map], network: &Network) -> Checked<Vec<(String, Tensor)>>
     }
     // In the model's order, which may have a head before what stands behind it.
     all.sort_by_key(|(name, _)| maps.iter().position(|map| map.name == *name));
-    Ok(all)
+    Ok([all, moments].concat())
 }
 
 /// The parameters of a model by its maps, from layers that have the names which `elbo export` gives them; there are no others.
@@ -167,7 +183,7 @@ pub fn fitted(maps: &[Map], network: &Network) -> Checked<Vec<(String, Tensor)>>
 /// # Errors
 /// What does not fit, naming the layer.
 pub fn by_name(config: &ModelConfig, maps: &[Map], layers: &[Linear]) -> Checked<Vec<(String, Tensor)>> {
-    let (mut all, mut used) = (Vec::new(), Vec::new());
+    let (mut all, mut moments, mut used) = (Vec::new(), Vec::new(), Vec::new());
     for map in maps {
         let names = super::outside(config, &map.name);
         let mut heads = Vec::new();
@@ -176,11 +192,14 @@ pub fn by_name(config: &ModelConfig, maps: &[Map], layers: &[Linear]) -> Checked
             heads.push(found.ok_or_else(|| format!("there is no layer `{name}`, which {} wants", map.name))?);
         }
         all.push((map.name.clone(), together(map, &heads)?));
+        for head in heads {
+            moments.extend(running(map, head)?);
+        }
         used.extend(names);
     }
     match layers.iter().find(|layer| !used.contains(&layer.name)) {
         Some(layer) => Err(format!("the model has no layer `{}`, which the file has", layer.name)),
-        None => Ok(all),
+        None => Ok([all, moments].concat()),
     }
 }
 
@@ -325,6 +344,7 @@ fn halves(last: Option<Linear>) -> Checked<(Linear, Linear)> {
         form: Form::Dense,
         weight: weight.to_vec(),
         bias: bias.to_vec(),
+        running: vec![],
     };
     Ok((map("mean", upper, &last.bias[..half]), map("log_variance", lower, &last.bias[half..])))
 }
@@ -374,7 +394,7 @@ mod tests {
     /// A layer by its name and extents.
     fn layer(name: &str, inputs: usize, outputs: usize) -> Linear {
         let (weight, bias) = (vec![0.0; inputs * outputs], vec![0.0; outputs]);
-        Linear { name: name.into(), inputs, outputs, form: Form::Dense, weight, bias }
+        Linear { name: name.into(), inputs, outputs, form: Form::Dense, weight, bias, running: vec![] }
     }
 
     /// Names of a network's layers, in the order of their use.
@@ -488,7 +508,14 @@ mod tests {
         assert!(bare.iter().all(|layer| layer.bias.iter().all(|&bias| bias == 0.0)));
         let bare = layers(vec![tensor("m.a.weight", &[2, 3, 4, 4])], "m.").unwrap();
         assert_eq!((bare[0].shape(), bare[0].bias.len()), (vec![2, 3, 4, 4], 0), "which extent it has, the model says");
+        // Of a batch normalisation how many batches PyTorch has seen is left out.
+        let of_norm =
+            ["weight", "bias", "running_mean", "running_var"].map(|kind| tensor(&format!("m.n.{kind}"), &[4]));
+        let counted = [&of_norm[..], &[tensor("m.n.num_batches_tracked", &[1])]].concat();
+        let found = layers(counted, "m.").unwrap();
+        assert_eq!((found.len(), found[0].form, found[0].running.len()), (1, Form::Norm, 8));
         for (tensors, why) in [
+            (vec![of_norm[0].clone(), tensor("m.n.running_mean", &[3])], "`m.n.running_mean` is [3]"),
             (vec![tensor("m.a.weight", &[2, 3, 3, 1]), tensor("m.a.bias", &[2])], "[2, 3, 3, 1]"),
             (vec![tensor("m.a.weight", &[2, 3]), tensor("m.a.bias", &[3])], "shapes [2, 3] and [3]"),
             (vec![tensor("m.a.weight", &[2, 3]), tensor("m.a.bias", &[2]), tensor("m.n.x", &[1])], "`m.n.x` belongs"),

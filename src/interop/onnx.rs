@@ -263,7 +263,15 @@ impl<'a> File<'a> {
                 Some((name, _)) => name.clone(),
                 None => format!("t{}", id.0),
             };
-            let stored = self.operation(id, name, output.is_some())?;
+            // What parameters alone make is written where something else reads it.
+            let reads =
+                |other: Id| self.graph.op(other).inputs(self.graph).contains(&id) && self.constant(other).is_none();
+            let unread = self.constant(id).is_some() && output.is_none() && !self.graph.ids().any(reads);
+            let stored = if unread {
+                Stored { name, layout: Layout::Flat }
+            } else {
+                self.operation(id, name, output.is_some())?
+            };
             self.names.push(stored);
         }
         Ok(())
@@ -353,7 +361,13 @@ impl<'a> File<'a> {
             Op::Reshape { x, .. } => return self.other_extents(*x, id, name),
             // What is told comes as ones among zeros.
             Op::Map(of) if self.is_told(of) => return Ok(flat(CLASS.into())),
-            Op::Map(of) => self.formula(of, &name)?,
+            Op::Map(of) => match self.constant(id) {
+                Some(values) => {
+                    let values: Vec<f32> = values.into_iter().map(|value| value as f32).collect();
+                    self.part(INITIALIZER, proto::floats(&name, &[of.rows, of.columns], &values));
+                }
+                None => self.formula(of, &name)?,
+            },
             Op::Reduce { of, kind, axis: Axis::Columns } => self.reduced(of, *kind, &name)?,
             Op::Reduce { of, kind: Reduction::Sum, axis: Axis::Rows(size) } => self.added(of, *size, &name)?,
             Op::Sample { stats, eps, clamp } => self.drawn([*stats, *eps], [clamp.low, clamp.high], &name),

@@ -19,6 +19,7 @@
 //!
 //! Letters: B examples of the batch, S cells of an example, R = B·S outputs of the encoder, K codes, D numbers of a code.
 
+use super::network::batch_norm::RUNNING;
 use super::parts::{Start, Tensor};
 use crate::config::{Codebook as Follows, ModelConfig};
 use crate::error::{Error, Result};
@@ -73,8 +74,8 @@ pub fn values(config: &ModelConfig, tensors: &[&[f32]]) -> Vec<f32> {
 /// The parameters that follow the gradient where there is a codebook.
 pub(super) fn trained(follows: Follows) -> Group {
     match follows {
-        Follows::Ema => Group::Except(&[SIZE, SUM]),
-        Follows::Gradient => Group::Except(&[SIZE, START]),
+        Follows::Ema => Group::Except(&[SIZE, SUM, RUNNING]),
+        Follows::Gradient => Group::Except(&[SIZE, START, RUNNING]),
     }
 }
 

@@ -59,7 +59,9 @@ pub fn initial(
                 drawn(&mut rng, bounds(model.config.init, map, heads), rows - 1, columns)
             }
             // Scale and shift change nothing at first.
-            MapKind::Norm { .. } | MapKind::PixelNorm(_) => [vec![1.0; columns], vec![0.0; columns]].concat(),
+            MapKind::Norm { .. } | MapKind::PixelNorm(_) | MapKind::BatchNorm(_) => {
+                [vec![1.0; columns], vec![0.0; columns]].concat()
+            }
             MapKind::Positions => (0..rows * columns).map(|_| POSITIONS * rng.normal()).collect(),
         };
         if let Some((_, scale)) = scales.iter().find(|(name, _)| *name == parameter.name) {
@@ -88,7 +90,9 @@ pub fn initial(
             MapKind::Dense { .. } | MapKind::Conv(_) | MapKind::Depthwise(_) | MapKind::Pixels(_) => {
                 drawn(&mut rng, bounds(model.config.init, &map, 1), map.taps() * map.inputs, map.outputs)
             }
-            MapKind::Norm { .. } | MapKind::PixelNorm(_) => [vec![1.0; map.outputs], vec![0.0; map.outputs]].concat(),
+            MapKind::Norm { .. } | MapKind::PixelNorm(_) | MapKind::BatchNorm(_) => {
+                [vec![1.0; map.outputs], vec![0.0; map.outputs]].concat()
+            }
             MapKind::Positions => (0..map.inputs * map.outputs).map(|_| POSITIONS * rng.normal()).collect(),
         });
     }
@@ -113,6 +117,9 @@ pub fn initial(
         let mut rng = Philox::new(seed, Stream::Init, tensors.len() as u32, 0);
         tensors.push(started(model.config.init, &mut rng, &tensor, examples));
     }
+    for tensor in model.running_moments() {
+        tensors.push(started(model.config.init, &mut Philox::new(seed, Stream::Init, 0, 0), &tensor, examples));
+    }
     tensors.extend(model.has_library().then(|| vec![log_library]));
     tensors
 }
@@ -123,6 +130,7 @@ fn started(init: Init, rng: &mut Philox, tensor: &Tensor, examples: &[f32]) -> V
     match tensor.start {
         Start::Constant(value) => vec![value; count],
         Start::Norm => [vec![1.0; outputs], vec![0.0; outputs]].concat(),
+        Start::Moments => [vec![0.0; outputs], vec![1.0; outputs]].concat(),
         Start::Positions => (0..count).map(|_| POSITIONS * rng.normal()).collect(),
         Start::Normal(deviation) => (0..count).map(|_| deviation * rng.normal()).collect(),
         Start::Uniform(bound) => (0..count).map(|_| bound * (2.0 * rng.uniform() - 1.0)).collect(),

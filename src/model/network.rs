@@ -1,7 +1,9 @@
 //! Networks as steps with all their shapes, and from those to a graph. [`build`] makes them of layers as a recipe has them;
-//! [`attention`] is what pixels of an image, or places of a sequence, see of each other.
+//! [`attention`] is what pixels of an image, or places of a sequence, see of each other, [`batch_norm`] what examples of a batch
+//! have in common.
 
 pub mod attention;
+pub mod batch_norm;
 mod build;
 #[cfg(test)]
 mod tests;
@@ -91,6 +93,8 @@ pub enum MapKind {
     Pixels(usize),
     /// Layer normalisation of the channels of every pixel by itself, of so many.
     PixelNorm(usize),
+    /// Normalisation of each channel over a batch and the pixels of its images, of so many: see [`batch_norm`].
+    BatchNorm(usize),
     /// What is added to every pixel; its inputs are the pixels, its outputs their channels.
     Positions,
 }
@@ -103,7 +107,7 @@ impl MapKind {
 
     /// Whether its tensor is a scale and a shift.
     pub fn is_norm(self) -> bool {
-        matches!(self, Self::Norm { .. } | Self::PixelNorm(_))
+        matches!(self, Self::Norm { .. } | Self::PixelNorm(_) | Self::BatchNorm(_))
     }
 }
 
@@ -115,7 +119,7 @@ impl Map {
             MapKind::Dense { .. } | MapKind::Conv(_) | MapKind::Depthwise(_) | MapKind::Pixels(_) => {
                 Shape::new(&[self.taps() * self.inputs + 1, self.outputs])
             }
-            MapKind::Norm { .. } | MapKind::PixelNorm(_) => Shape::new(&[2, self.outputs]),
+            MapKind::Norm { .. } | MapKind::PixelNorm(_) | MapKind::BatchNorm(_) => Shape::new(&[2, self.outputs]),
             MapKind::Positions => Shape::new(&[self.inputs, self.outputs]),
         }
     }
@@ -151,6 +155,7 @@ impl Map {
                 let y = graph.add(Op::GroupNorm { x, w, moments })?;
                 graph.reshape(y, &[rows, pixels * self.outputs])
             }
+            MapKind::BatchNorm(pixels) => batch_norm::apply(graph, self, pixels, [x, w]),
             MapKind::Positions => {
                 let w = graph.as_row(w)?;
                 graph.map([x, w], |[x, w]| x + w)
@@ -203,7 +208,7 @@ pub fn maps(steps: &[Step]) -> impl Iterator<Item = &Map> {
 }
 
 /// A network on a tensor [R, in], with its trainable tensors and the classes of the examples, [B], if it is conditional;
-/// gives [R, out]. Only graphs of training leave numbers out.
+/// gives [R, out]. Only graphs of training leave numbers out and normalise by a batch.
 ///
 /// # Errors
 /// None for steps and weights of one network and rows of its width.
@@ -353,6 +358,7 @@ fn describe_map(map: &Map) -> String {
         MapKind::Norm { groups, .. } => format!("group-norm {groups}"),
         MapKind::Pixels(pixels) => format!("each of {pixels} pixels {inputs} to {outputs}"),
         MapKind::PixelNorm(_) => "pixel-norm".into(),
+        MapKind::BatchNorm(_) => "batch-norm".into(),
         MapKind::Positions => format!("positions of {inputs} pixels"),
     }
 }

@@ -20,6 +20,8 @@ pub enum Start {
     Constant(f32),
     /// A scale of 1 and a shift of 0, [2, channels].
     Norm,
+    /// A mean of 0 and a variance of 1, [2, channels].
+    Moments,
     /// Numbers that are added in each place, [places, channels].
     Positions,
     /// Normal deviates around 0 with this standard deviation.

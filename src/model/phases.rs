@@ -5,10 +5,11 @@
 //! A family says its phases ([`family::Family`]); plans, updates, metrics and checkpoints follow. Parameters that belong to no phase
 //! keep their values.
 
-use super::library::{self, LIBRARY};
+use super::library::LIBRARY;
+use super::network::batch_norm::RUNNING;
 use super::prior::energy;
 use super::{Model, Weights, family};
-use crate::config::{Config, OptimizerConfig, Prior};
+use crate::config::{Config, OptimizerConfig};
 use crate::error::Result;
 use crate::graph::{Graph, Group};
 
@@ -33,15 +34,12 @@ pub struct Phase {
 }
 
 impl Phase {
-    /// The phase that trains everything by the objective.
+    /// The phase that trains everything that follows a gradient by the objective.
     pub fn whole(config: &Config) -> Self {
         Self {
             name: "model",
-            trains: match config.model.prior {
-                Prior::Energy => Group::Except(&[energy::PARTITION, LIBRARY]),
-                _ if library::is_observed(&config.model) => Group::Except(&[LIBRARY]),
-                _ => Group::All,
-            },
+            // What follows data by other ways, where a model has it.
+            trains: Group::Except(&[energy::PARTITION, LIBRARY, RUNNING]),
             optimizer: config.optimizer.clone(),
             weights: Weights::of(&config.objective),
             every: 1,

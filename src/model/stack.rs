@@ -11,7 +11,7 @@
 //! divergence, which the ELBO takes; of the others there is none, since their prior hangs on a sample, and neither has a
 //! bound of importance weights any use for one: there it is the difference at the sample.
 
-use super::network::{self, Map, Step};
+use super::network::{self, Map, Step, batch_norm};
 use super::parts::Tensor;
 use super::posterior::{Given, Transformed};
 use super::spectral::Player;
@@ -203,6 +203,9 @@ impl Model {
         let class_prior = self.class_prior().map(|shape| graph.parameter(inferred::CLASS_PRIOR, shape)).transpose()?;
         let spectral = self.spectral_tensors().into_iter().map(|tensor| graph.parameter(&tensor.name, tensor.shape));
         let spectral = spectral.collect::<Result<_>>()?;
+        for tensor in self.running_moments() {
+            graph.parameter(&tensor.name, tensor.shape)?;
+        }
         let library = self.library_tensor(graph)?;
         Ok(Networks {
             encoders,
@@ -219,6 +222,11 @@ impl Model {
             library,
             recurrent,
         })
+    }
+
+    /// The running moments of what normalises batches.
+    pub fn running_moments(&self) -> Vec<Tensor> {
+        batch_norm::running(&self.maps())
     }
 
     /// What density and draws of the prior are computed from: its tensors, or what the encoder says of those that are examples.

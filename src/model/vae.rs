@@ -516,12 +516,14 @@ impl Model {
 
     /// The training loss of given inputs instead of the resident data: inputs `x` [B, D], `eps` [B, Z], of further
     /// stochastic layers `eps 2` and so on, and, of a conditional model, [`CLASS`]. For comparison with other
-    /// implementations, which would draw other numbers to leave out: dropout does nothing.
+    /// implementations, which would draw other numbers to leave out: dropout does nothing, but beside batch normalisation, which
+    /// is that of training.
     ///
     /// # Errors
     /// Those of [`Model::networks`].
     pub fn train_on_inputs(&self, batch: usize) -> Result<Graph> {
-        let mut graph = Graph::new(batch);
+        let normalises = !self.running_moments().is_empty();
+        let mut graph = if normalises { Graph::training(batch) } else { Graph::new(batch) };
         let networks = self.declare(&mut graph)?;
         let x = graph.add(Op::Input { name: "x".into(), shape: Shape::new(&[batch, self.width]) })?;
         let noise = self.given_noise(&mut graph, "eps", 1)?;

@@ -148,7 +148,7 @@ fn what_a_library_size_does_not_go_with_is_refused_by_name() {
     npy::save(&at.join("holes.npy"), &[1.0, f32::NAN, 2.0, 0.0, 1.0, 3.0], &[2, 3]).unwrap();
     for (line, code, words) in [
         ("impute run --out full.npy", 2, "elbo impute is for models whose values hang on the latents alone"),
-        ("train --data holes.npy --recipe cells --batch 1 --adapter cpu --out no", 3, "some counts are missing"),
+        ("train --data holes.npy --recipe cells --batch 2 --adapter cpu --out no", 3, "some counts are missing"),
         (
             "train --recipe classic --set library_size=observed --out no",
             2,

@@ -126,7 +126,7 @@ fn levels_and_categories_come_back_at_the_rate_of_the_bound() {
     // Convolutions, a normalisation, a residual block, and scales that lie beside the network.
     fs::write(
         at.join("colours.toml"),
-        "[data]\nbinarise = \"none\"\n[model]\nhidden = []\nencoder_layers = [\"conv 6 kernel 4 stride 2 padding 1\", \"group-norm 2\", \"silu\", \"attention 2\", \"pixel-norm\"]\n\
+        "[data]\nbinarise = \"none\"\n[model]\nhidden = []\nencoder_layers = [\"conv 6 kernel 4 stride 2 padding 1\", \"group-norm 2\", \"batch-norm\", \"silu\", \"attention 2\", \"pixel-norm\"]\n\
          decoder_layers = [\"dense 2x2x6\", \"gelu\", \"conv-transpose out kernel 4 stride 2 padding 1\"]\n\
          latent = 3\nlikelihood = \"logistic-mixture\"\ncomponents = 2\n",
     )

@@ -17,6 +17,7 @@ use elbo::exec::cpu::Cpu;
 use elbo::interop;
 use elbo::kernels::StepScalars;
 use elbo::model::likelihood;
+use elbo::model::network::batch_norm::RUNNING;
 use elbo::plan::{Resident, Role, Target, lower};
 use elbo::report::npy;
 use elbo::rng::{Philox, Stream};
@@ -192,9 +193,9 @@ pub fn set_ups() -> Vec<SetUp> {
     }
     // Blocks, normalisation and pixels, of what lies in every way: data, images, numbers, an image of one pixel.
     let blocks = [
-        "residual conv 4 kernel 1 {, layer-norm, silu, conv 4 kernel 3 padding 1, }, avg-pool 2, group-norm 2, residual {, \
-         dropout 0.5, tanh, }, avg-pool 3, group-norm 2, dense 6, layer-norm, residual {, dense 6, relu, }, group-norm 3",
-        "residual {, layer-norm, dense 3, }, dense 2x2x4, group-norm 2, residual conv 4 kernel 1 {, conv 4 kernel 3 padding 1, \
+        "residual conv 4 kernel 1 {, layer-norm, batch-norm, silu, conv 4 kernel 3 padding 1, }, avg-pool 2, group-norm 2, residual {, \
+         dropout 0.5, tanh, }, avg-pool 3, group-norm 2, dense 6, layer-norm, batch-norm, residual {, dense 6, relu, }, group-norm 3",
+        "residual {, layer-norm, dense 3, }, dense 2x2x4, batch-norm, residual conv 4 kernel 1 {, conv 4 kernel 3 padding 1, \
          }, upsample 3, residual {, group-norm 4, silu, }, conv-transpose out kernel 3 stride 1 padding 1",
     ];
     for channels in [1, 3] {
@@ -286,7 +287,11 @@ pub fn checkpoint(name: &str, mut settings: Vec<(String, String)>, shape: [usize
     for parameter in interop::model(&checkpoint).unwrap().parameters() {
         let shape = parameter.shape.extents().to_vec();
         let scale = gain / (shape[0] as f32).sqrt();
-        let values = (0..parameter.shape.count()).map(|_| scale * rng.normal()).collect();
+        let mut values: Vec<f32> = (0..parameter.shape.count()).map(|_| scale * rng.normal()).collect();
+        if parameter.name.starts_with(RUNNING) {
+            // Variances are positive, and no number is far from a mean.
+            values.iter_mut().skip(shape[1]).for_each(|variance| *variance = variance.abs() + 0.5);
+        }
         checkpoint.parameters.push((parameter.name, Tensor { shape, values }));
     }
     checkpoint

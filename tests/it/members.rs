@@ -74,7 +74,7 @@ fn every_member_has_the_bits_that_it_would_have_alone() {
         ("hidden", "[]"),
         (
             "encoder_layers",
-            "[dense 12, residual {, dense 12, layer-norm, }, dropout 0.3, relu, dense 2x2x4, positions, attention 2, pixel-norm]",
+            "[dense 12, residual {, dense 12, layer-norm, batch-norm, }, dropout 0.3, relu, dense 2x2x4, positions, attention 2, pixel-norm]",
         ),
         (
             "decoder_layers",

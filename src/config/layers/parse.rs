@@ -6,7 +6,7 @@ use crate::config::{Activation, nearest};
 /// The largest kernel, stride and the most numbers or channels that a layer may have.
 const MOST: [usize; 2] = [64, 1 << 20];
 
-pub(super) const KINDS: [&str; 15] = [
+pub(super) const KINDS: [&str; 16] = [
     "dense",
     "conv",
     "conv-transpose",
@@ -17,6 +17,7 @@ pub(super) const KINDS: [&str; 15] = [
     "group-norm",
     "layer-norm",
     "pixel-norm",
+    "batch-norm",
     "positions",
     "attention",
     "transformer",
@@ -25,9 +26,10 @@ pub(super) const KINDS: [&str; 15] = [
 ];
 
 /// Layers that take nothing, and what is said where they are given something.
-pub(super) const BARE: [(&str, Layer, &str); 3] = [
+pub(super) const BARE: [(&str, Layer, &str); 4] = [
     ("layer-norm", Layer::LayerNorm, "it is over all numbers of an example"),
     ("pixel-norm", Layer::PixelNorm, "it is over the channels of each pixel"),
+    ("batch-norm", Layer::BatchNorm, "it is over a batch"),
     ("positions", Layer::Positions, "there are as many as pixels"),
 ];
 
@@ -285,6 +287,7 @@ mod tests {
             ("group-norm 8", Layer::GroupNorm { groups: 8 }),
             ("layer-norm", Layer::LayerNorm),
             ("pixel-norm", Layer::PixelNorm),
+            ("batch-norm", Layer::BatchNorm),
             ("positions", Layer::Positions),
             ("attention 4", Layer::Attention { heads: 4 }),
             ("transformer 4 width 256", Layer::Transformer { heads: 4, width: 256 }),

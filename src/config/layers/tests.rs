@@ -57,7 +57,7 @@ fn what_is_written_is_read_back() {
         "[]",
         "[{ dense = 256 }, \"relu\", { dense = \"7x5x64\" }, { dense = \"data/4x64\" }, { dense = \"out\" }]",
         "[{ conv = 16, kernel = 3 }, { conv-transpose = \"out\", kernel = 3, stride = 2, padding = 1, output-padding = 1 }]",
-        "[{ avg-pool = 2 }, { avg-pool = 3, stride = 2 }, { upsample = 2 }, { group-norm = 8 }, \"layer-norm\"]",
+        "[{ avg-pool = 2 }, { avg-pool = 3, stride = 2 }, { upsample = 2 }, { group-norm = 8 }, \"layer-norm\", \"batch-norm\"]",
         "[\"positions\", { residual = [\"pixel-norm\", { attention = 4 }] }, { layers = [{ transformer = 2, width = 64 }], repeat = 2 }]",
         "[{ dropout = 0.1 }, { dropout = 0.0 }, { dropout = 0.333333343 }]",
         "[{ residual = [\"silu\", { residual = [\"relu\"] }], skip = { conv = 4, kernel = 1, stride = 2 }, repeat = 3, name = \"a\" }]",
@@ -146,6 +146,7 @@ fn what_is_wrong_is_named_by_its_place_in_one_line() {
             "[{ transformer = 4, width = 64, repeat = 2 }]",
             "layers[0] `{ repeat = 2, transformer = 4, width = 64 }` has no `repeat`, which is for blocks: put it into one",
         ),
+        ("[{ batch-norm = 3 }]", "layers[0] `{ batch-norm = 3 }` takes nothing, not `3`"),
         ("[{ layer-norm = 3 }]", "layers[0] `{ layer-norm = 3 }` takes nothing, not `3`"),
         (
             "[\"relu\", { residual = [\"silu\", \"cnov 3 kernel 3\"] }]",

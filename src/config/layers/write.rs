@@ -42,6 +42,7 @@ impl<'a> Entry<'a> {
             Layer::Activation(kind) => Self::Word(word(*kind).into()),
             Layer::LayerNorm => Self::Word("layer-norm".into()),
             Layer::PixelNorm => Self::Word("pixel-norm".into()),
+            Layer::BatchNorm => Self::Word("batch-norm".into()),
             Layer::Positions => Self::Word("positions".into()),
             Layer::Attention { heads } => Self::Table(vec![("attention", number(*heads))]),
             Layer::Transformer { heads, width } => {

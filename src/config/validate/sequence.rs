@@ -57,7 +57,7 @@ pub(super) fn check_sequence(config: &Config) -> Result<()> {
     check_one_layer(model, &format!("[] {with}"))?;
     check(model.condition == Condition::None, "model.condition", &model.condition.word(), &format!("none {with}"))?;
     check(model.prior != Prior::Vamp, "model.prior", &"vamp", &format!("another {with}: no pseudo-input is a text"))?;
-    check(model.norm == Norm::None, "model.norm", &"layer", &format!("none {with}"))?;
+    check(model.norm == Norm::None, "model.norm", &model.norm.word(), &format!("none {with}"))?;
     let starts = model.output_bias_from_data;
     check(!starts, "model.output_bias_from_data", &starts, &format!("false {with}"))?;
     let unscaled = matches!(data.scale, Scale::Auto | Scale::None | Scale::Robust);

@@ -1,6 +1,11 @@
 use super::*;
 use crate::config::{Cell, LibrarySize};
 
+/// A list with batch normalisation.
+fn normalised() -> Layers {
+    Layers::words(&["dense 4", "batch-norm"]).unwrap()
+}
+
 #[test]
 fn every_value_out_of_range_is_a_usage_error_that_names_key_and_value() {
     type Change = fn(&mut Config);
@@ -229,6 +234,13 @@ fn every_value_out_of_range_is_a_usage_error_that_names_key_and_value() {
         ("schedule.gamma", "[2.0]", |c| (c.schedule.curve, c.schedule.gamma) = (Curve::Plateau, vec![2.0])),
         ("train.accumulate", "0", |c| c.train.accumulate = 0),
         ("train.accumulate", "3", |c| c.train.accumulate = 3),
+        ("train.accumulate", "2", |c| (c.model.norm, c.train.accumulate) = (Norm::Batch, 2)),
+        ("train.batch", "1", |c| (c.model.hidden, c.model.encoder_layers, c.train.batch) = (vec![], normalised(), 1)),
+        ("model.norm", "batch", |c| {
+            (c.model.norm, c.model.discriminator, c.objective.factor) = (Norm::Batch, vec![8], 1.0);
+        }),
+        ("model.norm", "batch", |c| (c.model.norm, c.model.condition) = (Norm::Batch, Condition::Inferred)),
+        ("model.discriminator_layers", "batch-norm", |c| c.model.discriminator_layers = normalised()),
         ("train.patience", "1000001", |c| c.train.patience = 1_000_001),
         ("train.epochs", "0", |c| c.train.epochs = 0),
         ("train.batch", "0", |c| c.train.batch = 0),

@@ -155,7 +155,7 @@ fn wants_image(kind: MapKind) -> Option<bool> {
         MapKind::Conv(_) | MapKind::Depthwise(_) | MapKind::Pixels(_) | MapKind::PixelNorm(_) | MapKind::Positions => {
             Some(true)
         }
-        MapKind::Norm { pixels, .. } => (pixels > 1).then_some(true),
+        MapKind::Norm { pixels, .. } | MapKind::BatchNorm(pixels) => (pixels > 1).then_some(true),
     }
 }
 
@@ -187,6 +187,10 @@ fn call(map: &Map, x: &str) -> String {
         MapKind::Pixels(_) => format!("F.linear({x}.movedim(1, -1), *parameters(\"NAME\")).movedim(-1, 1)"),
         MapKind::PixelNorm(_) => {
             format!("F.layer_norm({x}.movedim(1, -1), {x}.shape[1:2], *parameters(\"NAME\")).movedim(-1, 1)")
+        }
+        MapKind::BatchNorm(_) => {
+            let moments = "tensors[\"NAME.running_mean\"], tensors[\"NAME.running_var\"]";
+            format!("F.batch_norm({x}, {moments}, *parameters(\"NAME\"))")
         }
         MapKind::Positions => format!("{x} + tensors[\"NAME.weight\"].T.unflatten(1, {x}.shape[2:])"),
     }

@@ -2,11 +2,13 @@
 //! house; a row of the graph, which is of one example, stands for those of all.
 
 use super::{File, INITIALIZER, NODE, Stored, images::Layout, proto};
+use crate::compress::network::{formula, is_plain};
 use crate::error::{Error, Result};
 use crate::expr::words::Access;
 use crate::expr::{ALL, Binary, Expr, Instruction, Unary};
 use crate::graph::{Elements, Id, Op, Reduction};
 use crate::model::CLASS;
+use std::collections::BTreeMap;
 
 impl File<'_> {
     /// The same numbers in other extents; of a parameter its numbers.
@@ -87,8 +89,7 @@ impl File<'_> {
     fn operand(&mut self, of: &Elements, k: usize, name: &str) -> Result<String> {
         let (id, access) = of.operands[k];
         let stored = self.flat(id);
-        let constant = access.rows == 1
-            && matches!(*self.graph.op(id), Op::Reshape { x, .. } if matches!(self.graph.op(x), Op::Parameter { .. }));
+        let constant = access.rows == 1 && self.constant(id).is_some();
         let Access { share, rows, width, shift, reversed } = access;
         if !(constant || share * rows == of.rows) || reversed {
             return Err(without_form("a formula whose rows look at other rows"));
@@ -107,6 +108,24 @@ impl File<'_> {
                 Ok(name.to_owned())
             }
             _ => Err(without_form("a formula whose columns look at other columns")),
+        }
+    }
+
+    /// The numbers of a tensor that is made of parameters alone, and so is the same for all examples.
+    pub(super) fn constant(&self, id: Id) -> Option<Vec<f64>> {
+        match self.graph.op(id) {
+            Op::Parameter { index } => {
+                let name = &self.graph.parameters[*index].name;
+                let (_, tensor) = self.checkpoint.parameters.iter().find(|(found, _)| found == name)?;
+                Some(tensor.values.iter().map(|&value| value.into()).collect())
+            }
+            Op::Reshape { x, .. } => self.constant(*x),
+            Op::Map(of) if !of.operands.is_empty() && is_plain(&of.f) => {
+                let operands = of.operands.iter().map(|&(id, _)| Some((id, self.constant(id)?)));
+                let operands: BTreeMap<Id, Vec<f64>> = operands.collect::<Option<_>>()?;
+                Some(formula(of, &|id| &operands[&id]))
+            }
+            _ => None,
         }
     }
 

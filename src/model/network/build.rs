@@ -198,8 +198,13 @@ fn perceptron(config: &ModelConfig, name: &str, inputs: Between, widths: &[usize
     let mut network = Network::new(name, [1, 1, 1], inputs);
     for &width in widths {
         network.dense(width, None);
-        if config.norm == Norm::Layer {
-            let map = network.map(width, width, MapKind::Norm { groups: 1, pixels: 1 });
+        let norm = match config.norm {
+            Norm::None => None,
+            Norm::Layer => Some(MapKind::Norm { groups: 1, pixels: 1 }),
+            Norm::Batch => Some(MapKind::BatchNorm(1)),
+        };
+        if let Some(kind) = norm {
+            let map = network.map(width, width, kind);
             network.steps.push(Step::Map(map));
         }
         if config.activation != Activation::Identity {
@@ -535,6 +540,7 @@ impl<'a> Network<'a> {
             Layer::GroupNorm { groups } => self.norm(groups, before)?,
             Layer::LayerNorm => self.norm(1, before)?,
             Layer::PixelNorm => self.pixel_norm(before)?,
+            Layer::BatchNorm => self.batch_norm(),
             Layer::Positions => {
                 let [height, width, channels] = self.image(before)?;
                 let map = self.map(height * width, channels, MapKind::Positions);
@@ -680,6 +686,16 @@ impl<'a> Network<'a> {
         let map = self.map(channels, channels, MapKind::PixelNorm(height * wide));
         self.steps.push(Step::Map(map));
         Ok(())
+    }
+
+    fn batch_norm(&mut self) {
+        self.settle();
+        let (pixels, channels) = match self.at {
+            Between::Image([height, width, channels]) => (height * width, channels),
+            other => (1, other.count()),
+        };
+        let map = self.map(channels, channels, MapKind::BatchNorm(pixels));
+        self.steps.push(Step::Map(map));
     }
 
     /// The same map of every pixel.

@@ -390,6 +390,24 @@ fn function(name: &str, x: &Matrix, arguments: &str, tensors: &Tensors) -> Matri
             let column = |kind| Matrix { extents: vec![channels, 1], ..tensor(kind) }.along(&normal);
             normal.zip(&column("weight"), |x, scale| x * scale).zip(&column("bias"), |x, b| x + b).lie(&x.extents)
         }
+        "batch_norm" => {
+            let channels = x.extents[0];
+            let of = |kind: &str| {
+                let (layer, _) = arguments.split('"').nth(1).and_then(|name| name.rsplit_once('.')).expect("a name");
+                let (_, values) = &tensors[&format!("{layer}.{kind}")];
+                values.iter().map(|&x| f64::from(x)).collect::<Vec<_>>()
+            };
+            let [mean, variance, scale, shift] = ["running_mean", "running_var", "weight", "bias"].map(of);
+            let pixels = x.columns / channels;
+            let row = |row: &[f64]| -> Vec<f64> {
+                let at = |(at, x): (usize, &f64)| {
+                    let c = at / pixels;
+                    (x - mean[c]) / (variance[c] + 1e-5).sqrt() * scale[c] + shift[c]
+                };
+                row.iter().enumerate().map(at).collect()
+            };
+            Matrix::of(&x.extents, x.values.chunks_exact(x.columns).flat_map(row).collect())
+        }
         _ => panic!("what is {name}({arguments})?"),
     }
 }

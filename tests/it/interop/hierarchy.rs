@@ -53,6 +53,7 @@ fn set_ups() -> Vec<SetUp> {
         made("stack", &levels, &[("model.norm", "layer")], [1, 1, 11]),
         made("stack-told", &levels, &[("model.condition", "label")], [1, 1, 11]),
         made("ladder", &levels, &[ladder, ("model.norm", "layer"), ("model.activation", "gelu-erf")], [1, 1, 11]),
+        made("ladder-batches", &levels, &[ladder, ("model.norm", "batch")], [1, 1, 11]),
         made("scaled-ladder", &levels, &[ladder, ("model.likelihood", "gaussian-learned")], [1, 1, 11]),
         made("ladder-told", &levels, &[ladder, ("model.condition", "label")], [1, 1, 11]),
         made("ladder-images", &convolutions, &[], [1, 6, 4]),

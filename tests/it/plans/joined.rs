@@ -1,6 +1,6 @@
 //! Steps that are joined, and tensors that share a place, compute what they compute apart.
 
-use super::models::{PURPOSES, Setup, blocks, classic, deep, images, plan, plan_unshared, small};
+use super::models::{PURPOSES, Setup, batches, blocks, classic, deep, images, plan, plan_unshared, small};
 use super::runs::{cpu, kept_resident, load_plan, results, steps};
 use crate::support::{ROUNDING, compare};
 use bytemuck::Zeroable;
@@ -36,7 +36,7 @@ fn difference(apart: &[(Role, Vec<u32>)], together: &[(Role, Vec<u32>)]) -> Opti
 
 #[test]
 fn every_model_plan_computes_what_its_steps_compute_apart() {
-    for (setup, batch) in [(small(), 7), (deep(), 7), (images(), 7), (blocks(), 7)] {
+    for (setup, batch) in [(small(), 7), (deep(), 7), (images(), 7), (blocks(), 7), (batches(), 7)] {
         for target in DEVICES {
             for (purpose, _) in PURPOSES {
                 let resident = kept_resident(&setup);

@@ -1,6 +1,6 @@
 //! Plans of several models: on every device, each member gets what it would get alone.
 
-use super::models::{PURPOSES, Setup, TARGETS, blocks, deep, images, plan, small};
+use super::models::{PURPOSES, Setup, TARGETS, batches, blocks, deep, images, plan, small};
 use super::runs::{kept_resident, results_of, steps, write_data, write_member};
 use crate::support::executors;
 use elbo::exec::{Executor, PlanId};
@@ -56,7 +56,7 @@ fn is_tried(executor: &Executor, plan: &Plan, target: Target) -> bool {
 
 #[test]
 fn each_member_of_a_plan_gets_the_bits_that_it_would_get_alone() {
-    for setup in [small(), deep(), images(), blocks()] {
+    for setup in [small(), deep(), images(), blocks(), batches()] {
         for target in TARGETS {
             for (purpose, _) in PURPOSES {
                 let plan = plan(&setup, purpose, BATCH, kept_resident(&setup), target);

@@ -1,10 +1,10 @@
 //! The plans that the tests look at.
 
-use elbo::config::{Activation, Binarise, Config, Layers, Likelihood, resolve};
+use elbo::config::{Activation, Binarise, Config, Layers, Likelihood, OptimizerKind, resolve};
 use elbo::error::Result;
 use elbo::graph::Graph;
 use elbo::graph::op::Source;
-use elbo::model::Model;
+use elbo::model::{Model, Phase};
 use elbo::plan::{Plan, Resident, Target, UpdateStep, lower, unshared};
 
 /// A configuration, and the model that it makes of data that is described rather than read.
@@ -111,6 +111,31 @@ pub fn blocks() -> Setup {
     setup
 }
 
+/// Batch normalisation of numbers and of images, in blocks and beside them.
+pub fn batches() -> Setup {
+    let mut config = Config::default();
+    config.model.hidden = vec![];
+    config.model.encoder_layers = layers(&[
+        "conv 4 kernel 3 padding 1 stride 2",
+        "residual {",
+        "batch-norm",
+        "silu",
+        "conv 4 kernel 3 padding 1",
+        "batch-norm",
+        "}",
+        "dense 7",
+        "batch-norm",
+        "tanh",
+    ]);
+    config.model.decoder_layers = layers(&["dense data/2x3", "batch-norm", "silu", "upsample 2", "conv out kernel 1"]);
+    config.model.latent = 2;
+    // Gradients that are 0 but for rounding, as of a bias before a batch is normalised, make whole steps of Adam.
+    (config.optimizer.kind, config.optimizer.lr) = (OptimizerKind::Sgd, 1e-2);
+    let mut setup = setup("batches", config, 3 * 6 * 8, Source::Bytes);
+    setup.model.shape = [3, 6, 8];
+    setup
+}
+
 /// Groups of latents on images, with cells of all kinds of layers on both ways.
 pub fn hierarchy() -> Setup {
     let pairs = [
@@ -175,12 +200,17 @@ pub fn plan_unshared(setup: &Setup, purpose: &str, batch: usize, resident: Resid
     make(unshared, setup, purpose, batch, resident, target)
 }
 
+/// How a step of training ends.
+pub fn ending(setup: &Setup) -> UpdateStep<'_> {
+    UpdateStep { trains: Phase::whole(&setup.config).trains, ..UpdateStep::plain(&setup.config.optimizer) }
+}
+
 type Lower = fn(&str, Graph, Option<UpdateStep>, Resident, Target) -> Result<Plan>;
 
 fn make(lower: Lower, setup: &Setup, purpose: &str, batch: usize, resident: Resident, target: Target) -> Plan {
     let (name, graph) = PURPOSES.iter().find(|(name, _)| *name == purpose).expect("a purpose of the table");
     let graph = graph(&setup.model, batch).expect("the model's shapes meet");
-    let optimizer = (*name == "train").then_some(UpdateStep::plain(&setup.config.optimizer));
+    let optimizer = (*name == "train").then_some(ending(setup));
     let plan = lower(name, graph, optimizer, resident, target);
     plan.unwrap_or_else(|error| panic!("{}, {name} for {target:?}: {error}", setup.name))
 }

@@ -1,6 +1,6 @@
 //! What is computed again on the way back, in place of being kept.
 
-use super::models::{Setup, TARGETS, blocks, hierarchy, images};
+use super::models::{Setup, TARGETS, batches, blocks, ending, hierarchy, images};
 use super::runs::{cpu, kept_resident, load_plan, results, steps};
 use crate::support::executors;
 use elbo::exec::Executor;
@@ -13,7 +13,7 @@ const BATCH: usize = 5;
 fn both(setup: &Setup, target: Target) -> [Plan; 2] {
     [false, true].map(|recompute| {
         let graph = Model::train(&setup.model, BATCH).expect("the model's shapes meet");
-        let ending = UpdateStep { recompute, ..UpdateStep::plain(&setup.config.optimizer) };
+        let ending = UpdateStep { recompute, ..ending(setup) };
         lower("train", graph, Some(ending), kept_resident(setup), target).expect("the plan is legal")
     })
 }
@@ -29,7 +29,7 @@ fn trained(executor: &mut Executor, setup: &Setup, plan: Plan) -> Vec<(Role, Vec
 
 #[test]
 fn ten_steps_have_the_same_bits_whether_blocks_are_kept_or_computed_again() {
-    for setup in [blocks(), hierarchy()] {
+    for setup in [blocks(), hierarchy(), batches()] {
         for target in TARGETS {
             let [kept, again] = both(&setup, target).map(|plan| trained(&mut cpu(2), &setup, plan));
             for ((role, expected), (other, found)) in kept.iter().zip(&again) {

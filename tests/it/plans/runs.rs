@@ -1,6 +1,6 @@
 //! What running a plan has to keep to, however the work is divided.
 
-use super::models::{PURPOSES, Setup, TARGETS, blocks, deep, images, long, plan, resident, small};
+use super::models::{PURPOSES, Setup, TARGETS, batches, blocks, deep, images, long, plan, resident, small};
 use crate::support::{ROUNDING, compare, executors};
 use bytemuck::Zeroable;
 use elbo::exec::cpu::Cpu;
@@ -106,7 +106,8 @@ pub fn results_of(executor: &mut Executor, id: PlanId, member: usize) -> Vec<(Ro
 
 #[test]
 fn the_number_of_threads_does_not_change_a_bit() {
-    for (setup, batch) in [(small(), 7), (deep(), 7), (long(), 130), (small(), 130), (images(), 7), (blocks(), 7)] {
+    let small_batches = [small(), deep(), images(), blocks(), batches()].map(|setup| (setup, 7));
+    for (setup, batch) in small_batches.into_iter().chain([(long(), 130), (small(), 130)]) {
         for target in TARGETS {
             for (purpose, _) in PURPOSES {
                 let run = |threads| {
@@ -129,7 +130,7 @@ fn the_number_of_threads_does_not_change_a_bit() {
 
 /// A batch of which only some examples count makes the gradient of a plan for just so many.
 fn partial_batches_agree(new: &dyn Fn() -> Executor, target: Target) {
-    for setup in [small(), deep(), images(), blocks()] {
+    for setup in [small(), deep(), images(), blocks(), batches()] {
         let gradient = |batch: usize| {
             let mut executor = new();
             let id = load(&mut executor, &setup, "train", batch, target);
