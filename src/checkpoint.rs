@@ -33,7 +33,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::config::{Config, Domain};
+use crate::config::{Config, Domain, LibrarySize, ModelConfig};
 use crate::data::table::{ColumnKind, Encoding};
 use crate::data::text::vocabulary::Vocabulary;
 use crate::data::{Dataset, FittedPreprocessing};
@@ -241,9 +241,11 @@ impl DataRecord {
     }
 
     /// Whether an example for a model of such values may have a NaN for what is missing: rows of tables and arrays,
-    /// and levels, which may come as numbers though those of the training were bytes.
-    pub fn may_miss(&self, domain: Domain) -> bool {
-        self.encoding.is_some() || domain == Domain::Levels
+    /// and levels, which may come as numbers though those of the training were bytes; but nothing of an example whose total is
+    /// looked at.
+    pub fn may_miss(&self, model: &ModelConfig) -> bool {
+        let of_total = model.library_size == LibrarySize::Observed;
+        !of_total && (self.encoding.is_some() || model.likelihood.domain() == Domain::Levels)
     }
 
     /// The columns, where examples are rows of a table and no pictures.

@@ -314,6 +314,16 @@ impl Posterior {
 }
 
 impl ModelConfig {
+    /// Whether hidden layers are given by their widths, at least on one side.
+    pub fn has_widths(&self) -> bool {
+        match self.hierarchy {
+            Hierarchy::Residual => false,
+            Hierarchy::Ladder | Hierarchy::Stacked => {
+                !self.above.is_empty() || self.encoder_layers.is_empty() || self.decoder_layers.is_empty()
+            }
+        }
+    }
+
     /// N and K, where latents are N variables of K categories, some or all.
     pub fn variables(&self) -> Option<[usize; 2]> {
         self.categories.as_slice().try_into().ok()

@@ -75,7 +75,7 @@ pub fn model_of(config: &Config, data: &DataRecord) -> Result<Model> {
         None => Source::Bytes,
     };
     let encoding = data.encoding.as_ref();
-    let missing = data.may_miss(config.model.likelihood.domain());
+    let missing = data.may_miss(&config.model);
     Model::with(config, data.shape, source, encoding, missing, data.class_count())
 }
 

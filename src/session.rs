@@ -179,7 +179,7 @@ impl Session {
         let config = checkpoint.config.clone();
         // Examples that are shown come as floats, however the data set stored them.
         let encoding = record.encoding.as_ref();
-        let missing = record.may_miss(config.model.likelihood.domain());
+        let missing = record.may_miss(&config.model);
         let source = record.text.as_ref().map_or(Source::Floats, |text| Source::Tokens(text.len()));
         let model = Model::with(&config, record.shape, source, encoding, missing, record.class_count())?;
         let resident = Resident { data_words: BATCH * model.width, window: 0, order_words: 1024, metric_slots: 16 };

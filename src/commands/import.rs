@@ -6,7 +6,7 @@ use super::folder::{self, Folder};
 use super::open;
 use crate::checkpoint::{self, Checkpoint, DataRecord, Progress, Tensor, TrainerState};
 use crate::cli::ImportArgs;
-use crate::config::{self, Activation, Condition, Config, Domain, Layer, Posterior, Prior};
+use crate::config::{self, Activation, Condition, Config, Domain, Layer, Norm, Posterior, Prior};
 use crate::data::{self, Dataset};
 use crate::durable;
 use crate::error::{Error, Result};
@@ -66,7 +66,7 @@ pub fn run(args: &ImportArgs, report: &Report) -> Result<()> {
         return Err(wrong(why.into()));
     }
     let prefix = args.prefix.as_deref().unwrap_or_default();
-    let wanted = |name: &str| names::within(name, prefix).is_some();
+    let wanted = |name: &str| names::within(name, prefix).is_some_and(|name| names::is_of_layer(&name));
     let tensors = checkpoint::tensors::decode_foreign(&bytes, wanted).map_err(wrong)?;
     let layers = layers(tensors, prefix).map_err(wrong)?;
     let asked = exported.as_ref().map_or_else(|| theirs(args), |exported| Ok(exported.config.clone()))?;
@@ -180,8 +180,9 @@ fn described(
         let of = likelihood::of(config.model.likelihood);
         let alike =
             !matches!(of.density, Density::Columns) && likelihood::outputs(&config.model, [1, 1, 4]) == 4 * of.heads;
-        names::check(network, alike, shown)?;
-        config = with_widths(&config, network);
+        let bare = if config.model.norm == Norm::None { network.clone() } else { network.without_norms() };
+        names::check(&bare, alike, shown)?;
+        config = with_widths(&config, &bare);
     }
     config::validate(&config)?;
     let mut found = None;
@@ -408,7 +409,7 @@ type Parameters = std::result::Result<Vec<(String, Tensor)>, String>;
 
 /// The tensors of a model of one stochastic layer.
 fn parameters_of(config: &Config, maps: &[Map], network: &Network) -> Parameters {
-    if is_layered(config) { fitted(maps, network) } else { Ok(parameters(network)) }
+    if is_layered(config) || config.model.norm != Norm::None { fitted(maps, network) } else { Ok(parameters(network)) }
 }
 
 /// The house's parameters.

@@ -1,6 +1,6 @@
 //! `elbo latent`: a map of the latent space.
 
-use super::{classes, open, show};
+use super::{classes, files, open, show};
 use crate::cli::{LatentArgs, Method};
 use crate::config::Prior;
 use crate::error::{Error, Result};
@@ -54,6 +54,8 @@ pub fn run(args: &LatentArgs, report: &Report) -> Result<()> {
     let labels: Option<Vec<u32>> =
         session.data()?.labels.as_ref().map(|all| shown.iter().map(|&i| all[i as usize]).collect());
     let classes = session.data()?.classes.clone();
+    let named = args.out.as_deref().filter(|path| path.extension().is_some());
+    named.map_or(Ok(()), |path| files::format("--out ", path, &["png"]).map(drop))?;
     let file = open::picture(&trained, args.out.as_deref(), &format!("latent-step-{}.png", trained.step))?;
     let title = format!("{}: {count} of {name}, {}", trained.session.config.name, plane.title);
     let axes = [plane.axes[0].as_str(), plane.axes[1].as_str()];

@@ -1,6 +1,6 @@
 //! A trained model, ready to use: the checkpoint that RUN means, on a device, with data where a command needs them.
 
-use super::files;
+use super::{files, show};
 use crate::checkpoint::{self, Checkpoint, Which};
 use crate::cli::{DataPart, RunArgs};
 use crate::config::{Config, ModelConfig, Unknown};
@@ -253,6 +253,7 @@ pub fn part(data: &Dataset, asked: Option<DataPart>) -> Result<(Range<usize>, &'
 /// [`Error::Disk`] where the folder cannot be made.
 pub fn picture(trained: &Trained, asked: Option<&Path>, name: &str) -> Result<PathBuf> {
     if let Some(path) = asked {
+        show::check_name(asked.filter(|path| path.extension().is_some()), &trained.session.record)?;
         trained.spare(path)?;
         return Ok(path.to_owned());
     }

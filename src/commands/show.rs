@@ -29,8 +29,13 @@ pub fn is_drawn(path: Option<&Path>, record: &DataRecord) -> bool {
     match path {
         None => extension(record) == "png",
         Some(path) if ends_in(path, "npy") => false,
-        Some(path) => record.table().is_none() || ends_in(path, "png"),
+        Some(path) => !has_columns(record) || ends_in(path, "png"),
     }
+}
+
+/// Whether examples are rows whose columns have names: those of a table, or items.
+fn has_columns(record: &DataRecord) -> bool {
+    record.table().is_some() || record.items.is_some()
 }
 
 /// Checks that a name is of a file that examples are written to.
@@ -38,7 +43,10 @@ pub fn is_drawn(path: Option<&Path>, record: &DataRecord) -> bool {
 /// # Errors
 /// [`crate::error::Error::Usage`] for another ending.
 pub fn check_name(path: Option<&Path>, record: &DataRecord) -> Result<()> {
-    let known = if record.table().is_some() { &["csv", "npy", "png"][..] } else { &["png", "npy"] };
+    if matches!(extension(record), "mid" | "txt") {
+        return Ok(());
+    }
+    let known = if has_columns(record) { &["csv", "npy", "png"][..] } else { &["png", "npy"] };
     path.map_or(Ok(()), |path| files::format("--out ", path, known).map(drop))
 }
 
@@ -57,8 +65,22 @@ pub fn save(path: &Path, examples: &[f32], record: &DataRecord, columns: usize) 
             let rows = examples.chunks_exact(encoding.width()).map(|row| encoding.cells(&encoding.undo(row)));
             write(path, encoding, &[], rows)
         }
+        None if ends_in(path, "csv") && record.items.is_some() => {
+            csv::save(path, &items(&[], record), of_items(examples, record))
+        }
         None => grid::save(path, &drawn(examples, record), pictured(record), columns),
     }
+}
+
+/// The header of rows of items, behind these columns.
+fn items(first: &[&str], record: &DataRecord) -> Vec<String> {
+    first.iter().map(|&name| name.to_owned()).chain(record.items.clone().unwrap_or_default()).collect()
+}
+
+/// The cells of rows of items.
+fn of_items<'a>(examples: &'a [f32], record: &DataRecord) -> impl Iterator<Item = Vec<String>> + use<'a> {
+    let width = record.items.as_ref().map_or(1, Vec::len);
+    examples.chunks_exact(width).map(|row| row.iter().map(f32::to_string).collect())
 }
 
 /// Writes examples of classes: in a table with the name of its class before each, in a picture as [`save`] does. Without
@@ -85,6 +107,10 @@ pub fn marked(
     columns: usize,
 ) -> Result<()> {
     let written = !ends_in(path, "png") && !ends_in(path, "npy") && !marks.is_empty();
+    if written && record.table().is_none() && record.items.is_some() {
+        let rows = of_items(examples, record).zip(marks).map(|(row, marks)| [&marks[..], &row].concat());
+        return csv::save(path, &items(names, record), rows);
+    }
     let Some(encoding) = record.table().filter(|_| written) else {
         return save(path, examples, record, columns);
     };
@@ -124,6 +150,16 @@ pub fn pairs(path: &Path, originals: &[f32], reconstructed: &[f32], record: &Dat
         let (numbers, mut shape) = numbers(&[originals, reconstructed].concat(), record);
         shape[0] /= 2;
         return npy::save_original(path, &numbers, record.scales(), &[&[2], &shape[..]].concat());
+    }
+    if ends_in(path, "csv") && record.table().is_none() && record.items.is_some() {
+        let both = of_items(originals, record).zip(of_items(reconstructed, record));
+        let rows = both.flat_map(|(original, reconstruction)| {
+            [("original", original), ("reconstruction", reconstruction)].map(|(what, mut cells)| {
+                cells.insert(0, what.to_owned());
+                cells
+            })
+        });
+        return csv::save(path, &items(&["row"], record), rows);
     }
     let Some(encoding) = record.table().filter(|_| !ends_in(path, "png")) else {
         let [originals, reconstructed] = [originals, reconstructed].map(|examples| drawn(examples, record));

@@ -7,6 +7,10 @@
 /// The smallest state.
 const LOW: u64 = 1 << 32;
 
+/// An odd number whose multiples look random (the golden section of 2³²), and its inverse among numbers of 32 bits.
+const FACTOR: u32 = 0x9e37_79b1;
+const INVERSE: u32 = 0x0e8b_2f51;
+
 /// The most bits in which probabilities can be told.
 pub const MOST_BITS: u32 = 30;
 
@@ -107,6 +111,20 @@ impl Ans {
         }
     }
 
+    /// Puts other bits in the place of the 32 that would be popped next, each by those of all: what was pushed last and what is popped
+    /// next have nothing to do with each other then.
+    pub fn mix(&mut self) {
+        let low = (self.state as u32).wrapping_mul(FACTOR);
+        self.state = self.state & !u64::from(u32::MAX) | u64::from(low ^ (low >> 16));
+    }
+
+    /// Takes back what [`Ans::mix`] did.
+    pub fn unmix(&mut self) {
+        let low = self.state as u32;
+        let low = (low ^ (low >> 16)).wrapping_mul(INVERSE);
+        self.state = self.state & !u64::from(u32::MAX) | u64::from(low);
+    }
+
     fn word(&mut self) -> u32 {
         if let Some(word) = self.words.pop() {
             return word;
@@ -176,6 +194,22 @@ impl Shares {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_mixed_is_unmixed() {
+        assert_eq!(FACTOR.wrapping_mul(INVERSE), 1);
+        let mut ans = Ans::encoder();
+        for step in 0..1000_u32 {
+            let before = ans.clone();
+            ans.mix();
+            assert!(ans != before && ans.state >> 32 == before.state >> 32, "{step}");
+            let mixed = ans.clone();
+            ans.unmix();
+            assert_eq!(ans, before, "{step}");
+            ans = mixed;
+            ans.push(Interval { start: step, size: 1 + step % 7 }, 20);
+        }
+    }
     use crate::rng::{Philox, Stream};
 
     /// The cumulative masses of a distribution with a rare and a common symbol.

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 const MAGIC: &[u8; 8] = b"elbocomp";
 /// Raised whenever what an older program would read means something else, which includes every change of [`super::portable`].
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Bytes of a checksum.
 const CHECKSUM: usize = 8;
 
@@ -246,7 +246,7 @@ mod tests {
             bytes
         };
         let body = sealed(file().to_bytes());
-        for (at, number, reason) in [(8, 2, "format 2"), (12, 3, "makes no sense"), (60, u32::MAX, "makes no sense")] {
+        for (at, number, reason) in [(8, 1, "format 1"), (12, 3, "makes no sense"), (60, u32::MAX, "makes no sense")] {
             let mut bytes = body.clone();
             bytes[at..at + 4].copy_from_slice(&number.to_le_bytes());
             bytes.extend(checksum(&bytes).to_le_bytes());

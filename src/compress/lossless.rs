@@ -169,7 +169,13 @@ impl Lossless {
     fn push(&self, ans: &mut Ans, x: &[f32], class: Option<u32>) -> Result<()> {
         let posterior = self.posterior(x, class)?;
         let bins = Bins::get();
-        let latent: Vec<u32> = posterior.iter().map(|&posterior| bins.pop(ans, posterior)).collect();
+        // The bits on top are those of the latents of the example before, in the same order: by these z would be drawn as
+        // mean + deviation·(z before), which wanders off where deviations are near 1.
+        let drawn = |&posterior: &Normal| {
+            ans.mix();
+            bins.pop(ans, posterior)
+        };
+        let latent: Vec<u32> = posterior.iter().map(drawn).collect();
         self.values.push(ans, &self.decoded(&latent, class)?, x);
         latent.iter().rev().for_each(|&bin| bins.push_prior(ans, bin));
         if let Some(class) = class {
@@ -187,6 +193,7 @@ impl Lossless {
         let posterior = self.posterior(&x, class)?;
         for (&bin, &posterior) in latent.iter().zip(&posterior).rev() {
             Bins::get().push(ans, bin, posterior);
+            ans.unmix();
         }
         Ok((x, class))
     }

@@ -109,7 +109,6 @@ fn belongings(config: &Config) -> Vec<(&'static str, bool, &'static str)> {
     let flows = matches!(posterior, Posterior::Planar | Posterior::Iaf);
     let (model, several) = (&config.model, config.model.is_deep().is_some());
     let residual = model.hierarchy == Hierarchy::Residual;
-    let widths = several || model.encoder_layers.is_empty() || model.decoder_layers.is_empty();
     let (codes, of_codes) = (model.codes > 0, model.prior_codes > 0);
     let (inferred, m2) = (model.condition == Condition::Inferred, "model.condition = inferred");
     let categories = !model.categories.is_empty();
@@ -145,9 +144,18 @@ fn belongings(config: &Config) -> Vec<(&'static str, bool, &'static str)> {
         ("model.embedding", reads("embedding"), "the likelihood tokens"),
         ("model.word_dropout", reads("word_dropout"), "the likelihood tokens"),
         ("model.hierarchy", several, "several stochastic layers, which model.above or model.resolutions gives"),
+        (
+            "model.latent",
+            !residual,
+            "hierarchies other than residual, whose model.resolutions says what latents there are",
+        ),
         ("model.encoder_cell", residual, "model.hierarchy = residual"),
         ("model.decoder_cell", residual, "model.hierarchy = residual"),
-        ("model.norm", widths, "hidden layers that are given by their widths; in lists of layers it is \"layer-norm\""),
+        (
+            "model.norm",
+            model.has_widths(),
+            "hidden layers that are given by their widths; in lists of layers it is \"layer-norm\" or \"batch-norm\"",
+        ),
         ("model.prior_components", matches!(prior, Prior::Mixture | Prior::Vamp), "the priors mixture and vamp"),
         ("model.prior_weights", matches!(prior, Prior::Mixture | Prior::Vamp), "the priors mixture and vamp"),
         (
@@ -180,6 +188,11 @@ fn belongings(config: &Config) -> Vec<(&'static str, bool, &'static str)> {
         ("model.class_prior", inferred, m2),
         ("objective.classify", inferred, m2),
         ("data.shard", config.train.shuffle, "train.shuffle = true"),
+        (
+            "data.examples",
+            matches!(config.data.source.as_str(), "glyphs" | "sprites"),
+            "the sources glyphs and sprites",
+        ),
         ("data.labelled", inferred, m2),
         ("data.labelled_seed", inferred, m2),
         ("train.labelled", inferred, m2),
@@ -212,7 +225,11 @@ mod tests {
     #[test]
     fn what_has_no_effect_or_comes_too_late_is_said_in_a_line_each() {
         for (settings, expected) in [
-            (&[("momentum", "0.9")][..], "optimizer.momentum = 0.9 changes nothing here: it is for sgd and rmsprop"),
+            (
+                &[("data.source", "a.csv"), ("examples", "900")][..],
+                "data.examples = 900 changes nothing here: it is for the sources glyphs",
+            ),
+            (&[("momentum", "0.9")], "optimizer.momentum = 0.9 changes nothing here: it is for sgd and rmsprop"),
             (&[("sigma", "0.5")], "model.sigma = 0.5 changes nothing"),
             (&[("components", "3")], "model.components = 3 changes nothing"),
             (&[("optimizer.kind", "sgd"), ("beta1", "0.5")], "optimizer.beta1 = 0.5 changes nothing"),

@@ -60,6 +60,8 @@ pub enum Layer {
     Transformer { heads: usize, width: usize },
     /// `dropout 0.1`: in training, a tenth of the numbers is 0, and the others are larger by as much.
     Dropout { rate: f32 },
+    /// `leaky-relu 0.2`: what is below 0 becomes a fifth of it; without a number a hundredth, as `PyTorch`'s `LeakyReLU`.
+    LeakyRelu { slope: f32 },
     /// A non-linearity by its name.
     Activation(Activation),
     /// Layers that belong together.
@@ -191,6 +193,7 @@ impl Layer {
             | Self::LayerNorm
             | Self::BatchNorm
             | Self::Dropout { .. }
+            | Self::LeakyRelu { .. }
             | Self::Activation(_) => false,
         }
     }

@@ -168,14 +168,15 @@ fn check_pairs(pairs: &str) -> Result<()> {
     check(fits, "data.pairs", &pairs, "the names of two or three columns, such as user,item or user,item,value")
 }
 
-/// Levels, counts and categories are no probabilities: what is drawn from them would be a 1 for most.
+/// Levels, counts, categories and columns of a table are no probabilities: what is drawn from them would be a 1 for most.
 fn check_binarise(binarise: Binarise, likelihood: Likelihood) -> Result<()> {
     let values = match likelihood.domain() {
         Domain::Levels => "256 levels",
         Domain::Counts => "counts",
         Domain::Categories => "categories",
         Domain::Tokens => "tokens",
-        Domain::Unit | Domain::Numbers | Domain::Columns => return Ok(()),
+        Domain::Columns => "columns of a table",
+        Domain::Unit | Domain::Numbers => return Ok(()),
     };
     let allowed = format!("none where model.likelihood is {}, which is for {values}", likelihood.name());
     check(binarise == Binarise::None, "data.binarise", &format!("{binarise:?}").to_lowercase(), &allowed)

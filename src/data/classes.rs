@@ -18,10 +18,15 @@ const LISTED: usize = 12;
 pub fn named(data: Dataset, known: Option<&[String]>) -> Result<Dataset> {
     let complain = |what: String| Error::Data(format!("{}: {what}", data.name));
     let Some(labels) = &data.labels else {
-        return Err(complain(format!(
-            "there are no labels, and a model with model.condition = label or inferred learns the class of examples from them; {}",
-            advice(data.format)
-        )));
+        return Err(complain(match known {
+            Some(_) => "there are no labels, and the model is told the class of each example: they are to stand where those of the \
+                        data that it was trained on do (data.labels of its run)"
+                .into(),
+            None => format!(
+                "there are no labels, and a model with model.condition = label or inferred learns the class of examples from them; {}",
+                advice(data.format)
+            ),
+        }));
     };
     let name = |class: u32| match &data.classes {
         Some(names) => names[class as usize].clone(),

@@ -145,9 +145,10 @@ pub fn running(map: &Map, layer: &Linear) -> std::result::Result<Option<(String,
             let tensor = Tensor { shape: vec![2, channels], values: layer.running.clone() };
             Ok(Some((batch_norm::running_name(&map.name), tensor)))
         }
-        (MapKind::BatchNorm(_), count) => {
-            Err(format!("`{name}` has running moments of {} channels, and {} wants {channels}", count / 2, map.name))
-        }
+        (MapKind::BatchNorm(_), count) => Err(format!(
+            "`{name}` has running moments of {count} numbers, and {} wants a running_mean and a running_var of {channels} each",
+            map.name
+        )),
         (_, 0) => Ok(None),
         _ => Err(format!(
             "`{name}` is a batch normalisation, and in its place the model has {}: say `batch-norm` there",
@@ -255,7 +256,11 @@ mod tests {
         assert_eq!((&name[..], found.shape, found.values), ("running.norm", vec![2, 2], vec![1.0, 2.0, 3.0, 4.0]));
         assert_eq!(running(&of_one, &layer(&[])), Ok(None));
         assert!(running(&batch, &layer(&[])).unwrap_err().contains("has no running_mean and running_var"));
-        assert!(running(&batch, &layer(&[1.0; 6])).unwrap_err().contains("moments of 3 channels, and norm wants 2"));
+        assert!(
+            running(&batch, &layer(&[1.0; 6]))
+                .unwrap_err()
+                .contains("of 6 numbers, and norm wants a running_mean and a running_var of 2 each")
+        );
         assert!(running(&of_one, &layer(&[1.0; 4])).unwrap_err().contains("say `batch-norm` there"));
     }
 

@@ -39,6 +39,15 @@ pub struct Network {
 }
 
 impl Network {
+    /// The same without normalisations.
+    #[must_use]
+    pub fn without_norms(&self) -> Self {
+        let mut network = self.clone();
+        network.encoder.retain(|layer| layer.form != Form::Norm);
+        network.decoder.retain(|layer| layer.form != Form::Norm);
+        network
+    }
+
     /// The layer that reads the data.
     pub fn first(&self) -> &Linear {
         self.encoder.first().unwrap_or(&self.mean)
@@ -64,6 +73,11 @@ pub fn unwrapped(name: &str) -> String {
     name.split('.').filter(|part| !["module", "_orig_mod"].contains(part)).collect::<Vec<_>>().join(".")
 }
 
+/// Whether a tensor says something of a layer: how many batches PyTorch has seen, a whole number, does not.
+pub fn is_of_layer(name: &str) -> bool {
+    !name.ends_with("num_batches_tracked")
+}
+
 /// What follows `prefix` in a tensor's name, which wrappers may have put something into; none where it begins otherwise.
 pub fn within(name: &str, prefix: &str) -> Option<String> {
     name.strip_prefix(prefix).map(unwrapped).or_else(|| unwrapped(name).strip_prefix(prefix).map(str::to_owned))
@@ -77,8 +91,7 @@ pub fn within(name: &str, prefix: &str) -> Option<String> {
 /// What is wrong, naming the tensor: a shape that is no layer's.
 pub fn layers(tensors: Vec<(String, Tensor)>, prefix: &str) -> Checked<Vec<Linear>> {
     let found = tensors.into_iter().filter_map(|(name, t)| Some((within(&name, prefix)?, t)));
-    // How many batches PyTorch has seen says nothing of a layer.
-    let found = found.filter(|(name, _)| !name.ends_with("num_batches_tracked"));
+    let found = found.filter(|(name, _)| is_of_layer(name));
     let (weights, mut others): (Vec<_>, Vec<_>) = found.partition(|(name, _)| name.ends_with(".weight"));
     let mut all: Vec<Linear> = Vec::new();
     for (name, weight) in weights {
@@ -120,9 +133,14 @@ pub fn layers(tensors: Vec<(String, Tensor)>, prefix: &str) -> Checked<Vec<Linea
         for kind in ["running_mean", "running_var"] {
             let Some(at) = others.iter().position(|(other, _)| *other == format!("{layer}.{kind}")) else { continue };
             let (name, tensor) = others.swap_remove(at);
-            if form != Form::Norm || tensor.shape != [outputs] || !tensor.values.iter().all(|value| value.is_finite()) {
+            let least = if kind == "running_var" { 0.0 } else { f32::MIN };
+            if !tensor.values.iter().all(|value| value.is_finite() && *value >= least) {
+                let numbers = if least == 0.0 { "negative, or not finite" } else { "not finite" };
+                return Err(format!("`{prefix}{name}` has numbers that are {numbers}"));
+            }
+            if form != Form::Norm || tensor.shape != [outputs] {
                 return Err(format!(
-                    "`{prefix}{name}` is {:?}: of a batch normalisation it is [{outputs}], of finite numbers",
+                    "`{prefix}{name}` is {:?}: of a batch normalisation of {outputs} channels it is [{outputs}]",
                     tensor.shape
                 ));
             }
@@ -254,8 +272,9 @@ pub fn check(network: &Network, alike: bool, file: &str) -> Result<()> {
     let mut all = encoder.iter().chain([mean, log_variance]).chain(decoder).chain([out]).chain(out_log_variance);
     if let Some(layer) = all.find(|layer| layer.form != Form::Dense) {
         return Err(Error::Data(format!(
-            "{file}: `{}` has a weight {:?}, which is not that of a fully connected layer; a --recipe or --set that gives \
-             model.encoder_layers and model.decoder_layers says what the layers are",
+            "{file}: `{}` has a weight {:?}, which is not that of a fully connected layer; --set model.norm=batch or layer says that \
+             each hidden layer is normalised, a --recipe or --set that gives model.encoder_layers and model.decoder_layers what \
+             other layers are",
             layer.name,
             layer.shape()
         )));

@@ -366,7 +366,11 @@ impl<'a> File<'a> {
                     let values: Vec<f32> = values.into_iter().map(|value| value as f32).collect();
                     self.part(INITIALIZER, proto::floats(&name, &[of.rows, of.columns], &values));
                 }
-                None => self.formula(of, &name)?,
+                None if is_output => self.formula(of, &name)?,
+                None => match self.of_each_number(of, &name)? {
+                    Some(stored) => return Ok(stored),
+                    None => self.formula(of, &name)?,
+                },
             },
             Op::Reduce { of, kind, axis: Axis::Columns } => self.reduced(of, *kind, &name)?,
             Op::Reduce { of, kind: Reduction::Sum, axis: Axis::Rows(size) } => self.added(of, *size, &name)?,

@@ -46,6 +46,8 @@ pub enum Step {
     Squeeze(usize),
     /// The image that was kept last, each channel times its number.
     Excite(usize),
+    /// What is below 0 times this slope, which is below 1.
+    LeakyRelu(f32),
     /// In training, this share of the numbers is left out.
     Dropout(f32),
     /// A residual block begins, perhaps within another: what is here, or what this map makes of it, is added to what the
@@ -202,6 +204,7 @@ pub fn maps(steps: &[Step]) -> impl Iterator<Item = &Map> {
         | Step::Squeeze(_)
         | Step::Excite(_)
         | Step::Dropout(_)
+        | Step::LeakyRelu(_)
         | Step::Begin(None)
         | Step::End => None,
     })
@@ -278,6 +281,7 @@ pub fn apply(graph: &mut Graph, x: Id, steps: &[Step], weights: &[Id], class: Op
                 let excited = graph.map([each, h], |[x, gate]| x * gate)?;
                 graph.reshape(excited, &[rows, wide])?
             }
+            Step::LeakyRelu(slope) => graph.map([h], |[x]| x.clone().max(x * *slope))?,
             Step::Dropout(rate) if graph.training => {
                 // What has been added so far: each layer of the kind draws its own numbers.
                 let layer = graph.ids().filter(|&id| matches!(graph.op(id), Op::Dropout { .. })).count();
@@ -321,6 +325,7 @@ pub fn describe(steps: &[Step]) -> Vec<String> {
         Step::Attention { heads, pixels } => Some(format!("attention of {pixels} pixels by {heads} heads")),
         Step::Squeeze(pixels) => Some(format!("squeeze {pixels} pixels")),
         Step::Excite(_) => Some("excite".into()),
+        Step::LeakyRelu(slope) => Some(format!("leaky-relu {slope}")),
         Step::Dropout(rate) => Some(format!("dropout {rate}")),
         Step::Begin(None) => Some("residual {".into()),
         Step::Begin(Some(skip)) => Some(format!("residual {} {{", describe_map(skip))),

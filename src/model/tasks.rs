@@ -92,7 +92,13 @@ impl Model {
     pub fn task(&self, name: &str) -> Result<&'static Task> {
         self.tasks().iter().find(|task| task.name == name).ok_or_else(|| {
             let others: Vec<&str> = self.tasks().iter().map(|task| task.name).collect();
-            Error::Usage(format!("a model of this kind has no task {name:?}; it has {}", others.join(", ")))
+            match name {
+                IMPUTE => Error::Usage("elbo impute is not for models of this kind".into()),
+                EXPLAIN => Error::Usage(
+                    "elbo score: models of this kind have no terms of columns, which --features writes".into(),
+                ),
+                _ => Error::Usage(format!("a model of this kind has no task {name:?}; it has {}", others.join(", "))),
+            }
         })
     }
 

@@ -142,6 +142,12 @@ impl Model {
                 "model.likelihood = tokens is for text, and text for that likelihood alone".into(),
             ));
         }
+        if config.data.binarise != Binarise::None && encoding.is_some_and(Encoding::scales) {
+            return Err(Error::Usage(format!(
+                "data.binarise = {:?}: numbers that are scaled are no probabilities of a 1; expected none with them",
+                config.data.binarise
+            ).to_lowercase()));
+        }
         if matches!(source, Source::Sparse(_)) && config.data.binarise != Binarise::None {
             return Err(Error::Usage(
                 "data.binarise is for pictures; of interactions `--set data.at_least=V` makes a 1 of a value from V on"

@@ -56,8 +56,8 @@ impl Run<'_, '_> {
     }
 
     pub fn checkpoint(&mut self, member: usize) -> Result<Checkpoint> {
-        let mut progress = self.members[member].progress.clone();
-        progress.elapsed_seconds = self.elapsed().as_secs_f64();
+        self.members[member].progress.elapsed_seconds = self.elapsed().as_secs_f64();
+        let progress = self.members[member].progress.clone();
         let config = self.session.members().nth(member).unwrap_or(&self.session.config).clone();
         let parameters = self.session.parameters(member)?;
         Ok(Checkpoint { parameters, moments: self.session.moment_tensors(member)?, progress, config })

@@ -145,6 +145,10 @@ fn what_a_library_size_does_not_go_with_is_refused_by_name() {
     let at = folder.path();
     write(at, &counted());
     elbo(at, &format!("train --data sample --recipe cells {SMALL} --out run")).succeeded();
+    // Whole counts that are no folder of 10x can be drawn again.
+    npy::save(&at.join("whole.npy"), &(0..160).map(|at| (at * at % 7) as f32).collect::<Vec<_>>(), &[40, 4]).unwrap();
+    elbo(at, &format!("train --data whole.npy --recipe cells {SMALL} --out whole")).succeeded();
+    elbo(at, "sample whole -n 2 --draw --out drawn.csv").succeeded();
     npy::save(&at.join("holes.npy"), &[1.0, f32::NAN, 2.0, 0.0, 1.0, 3.0], &[2, 3]).unwrap();
     for (line, code, words) in [
         ("impute run --out full.npy", 2, "elbo impute is for models whose values hang on the latents alone"),

@@ -22,7 +22,7 @@ use elbo::plan::{Resident, Role, Target, lower};
 use elbo::report::npy;
 use elbo::rng::{Philox, Stream};
 use elbo::run::Run;
-use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -193,10 +193,10 @@ pub fn set_ups() -> Vec<SetUp> {
     }
     // Blocks, normalisation and pixels, of what lies in every way: data, images, numbers, an image of one pixel.
     let blocks = [
-        "residual conv 4 kernel 1 {, layer-norm, batch-norm, silu, conv 4 kernel 3 padding 1, }, avg-pool 2, group-norm 2, residual {, \
+        "residual conv 4 kernel 1 {, layer-norm, batch-norm, leaky-relu 0.2, conv 4 kernel 3 padding 1, }, avg-pool 2, group-norm 2, residual {, \
          dropout 0.5, tanh, }, avg-pool 3, group-norm 2, dense 6, layer-norm, batch-norm, residual {, dense 6, relu, }, group-norm 3",
         "residual {, layer-norm, dense 3, }, dense 2x2x4, batch-norm, residual conv 4 kernel 1 {, conv 4 kernel 3 padding 1, \
-         }, upsample 3, residual {, group-norm 4, silu, }, conv-transpose out kernel 3 stride 1 padding 1",
+         }, upsample 3, residual {, group-norm 4, leaky-relu, }, conv-transpose out kernel 3 stride 1 padding 1",
     ];
     for channels in [1, 3] {
         let settings = [
@@ -231,6 +231,8 @@ pub fn set_ups() -> Vec<SetUp> {
         ("model.latent", "3"),
     ];
     all.push(("dense-block".into(), dense.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec(), [3, 2, 4]));
+    let normed = [("model.hidden", "[7,6]"), ("model.norm", "batch"), ("model.latent", "3")];
+    all.push(("normed".into(), normed.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec(), [1, 1, 9]));
     all.push(("mixed".into(), settings.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec(), [1, 1, 9]));
     all
 }
@@ -688,12 +690,23 @@ fn a_model_that_leaves_and_comes_back_answers_with_the_same_bits() {
     assert!(!more.err.contains("warning"), "{more:?}");
 }
 
+/// A file with one tensor more, of a whole number of 64 bits.
+fn with_counter(file: &[u8]) -> Vec<u8> {
+    let tensors = SafeTensors::deserialize(file).unwrap();
+    let counter = 7_i64.to_le_bytes();
+    let counter = TensorView::new(Dtype::I64, vec![], &counter).unwrap();
+    let all = tensors.tensors().into_iter().chain([("encoder.1.num_batches_tracked".to_owned(), counter)]);
+    safetensors::serialize(all, None).unwrap()
+}
+
 /// Convolutions, normalisation and blocks, and what an array of others is, with names that wrappers changed.
 #[test]
 fn a_network_of_layers_comes_back_too_and_comes_in_from_others() {
     let folder = tempfile::tempdir().unwrap();
     for (name, settings, shape) in set_ups() {
-        if !["blocks-1", "blocks-3", "nested", "colour-images-gaussian-learned", "residual"].contains(&&name[..]) {
+        if !["normed", "blocks-1", "blocks-3", "nested", "colour-images-gaussian-learned", "residual"]
+            .contains(&&name[..])
+        {
             continue;
         }
         let own = checkpoint(&name, settings, shape);
@@ -705,6 +718,16 @@ fn a_network_of_layers_comes_back_too_and_comes_in_from_others() {
         elbo(folder.path(), &format!("import {name} --out {name}-back")).succeeded();
         let (back, _) = load_latest(&folder.path().join(format!("{name}-back"))).unwrap();
         assert!(own.parameters == back.parameters && own.config == back.config, "{name}");
+        if name == "normed" {
+            // As PyTorch saves it: with how many batches it has seen, a whole number.
+            let counted = folder.path().join("counted.safetensors");
+            fs::write(&counted, with_counter(&fs::read(out.join("model.safetensors")).unwrap())).unwrap();
+            elbo(folder.path(), "import counted.safetensors --set norm=batch --out theirs-normed").succeeded();
+            let (back, _) = load_latest(&folder.path().join("theirs-normed")).unwrap();
+            assert!(own.parameters == back.parameters, "{name}");
+            let said = "--set model.norm=batch or layer";
+            elbo(folder.path(), "import counted.safetensors --out no").failed(3, said);
+        }
         if name == "residual" {
             elbo(folder.path(), "import residual/model.safetensors --recipe residual --shape 1,28,28 --out theirs")
                 .succeeded();

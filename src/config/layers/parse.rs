@@ -3,10 +3,13 @@
 use super::{Channels, Conv, Dense, Layer};
 use crate::config::{Activation, nearest};
 
+/// The slope of a leaky rectifier below 0 where none is given, that of `PyTorch`.
+const LEAK: f32 = 0.01;
+
 /// The largest kernel, stride and the most numbers or channels that a layer may have.
 const MOST: [usize; 2] = [64, 1 << 20];
 
-pub(super) const KINDS: [&str; 16] = [
+pub(super) const KINDS: [&str; 17] = [
     "dense",
     "conv",
     "conv-transpose",
@@ -22,6 +25,7 @@ pub(super) const KINDS: [&str; 16] = [
     "attention",
     "transformer",
     "dropout",
+    "leaky-relu",
     "residual",
 ];
 
@@ -152,6 +156,17 @@ impl Layer {
                 let rate = rate.filter(|rate| (0.0..1.0).contains(rate));
                 rate.map(|rate| Self::Dropout { rate })
                     .ok_or_else(|| "wants the share that is left out, from 0 to below 1, such as `dropout 0.1`".into())
+            }
+            "leaky-relu" => {
+                let slope: Option<f32> = match rest {
+                    [] => Some(LEAK),
+                    [slope] => slope.parse().ok(),
+                    _ => None,
+                };
+                let slope = slope.filter(|slope| *slope > 0.0 && *slope < 1.0);
+                slope
+                    .map(|slope| Self::LeakyRelu { slope })
+                    .ok_or_else(|| "wants a slope between 0 and 1 below 0, such as `leaky-relu 0.2`, or nothing".into())
             }
             _ => Err(unknown(kind)),
         }
@@ -291,6 +306,8 @@ mod tests {
             ("positions", Layer::Positions),
             ("attention 4", Layer::Attention { heads: 4 }),
             ("transformer 4 width 256", Layer::Transformer { heads: 4, width: 256 }),
+            ("leaky-relu", Layer::LeakyRelu { slope: 0.01 }),
+            ("leaky-relu 0.2", Layer::LeakyRelu { slope: 0.2 }),
             ("dropout 0.1", Layer::Dropout { rate: 0.1 }),
             ("dropout 0", Layer::Dropout { rate: 0.0 }),
         ] {
@@ -339,6 +356,9 @@ mod tests {
             ("layer-norm 3", "takes nothing"),
             ("dropout", "such as `dropout 0.1`"),
             ("dropout 1", "below 1"),
+            ("leaky-relu 1", "such as `leaky-relu 0.2`"),
+            ("leaky-relu nan", "between 0 and 1"),
+            ("leaky-relu 0.1 0.2", "or nothing"),
             ("dropout nan", "below 1"),
             ("dropout 0.1 0.2", "such as `dropout 0.1`"),
             ("residual", "`residual {`"),

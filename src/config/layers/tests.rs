@@ -59,7 +59,7 @@ fn what_is_written_is_read_back() {
         "[{ conv = 16, kernel = 3 }, { conv-transpose = \"out\", kernel = 3, stride = 2, padding = 1, output-padding = 1 }]",
         "[{ avg-pool = 2 }, { avg-pool = 3, stride = 2 }, { upsample = 2 }, { group-norm = 8 }, \"layer-norm\", \"batch-norm\"]",
         "[\"positions\", { residual = [\"pixel-norm\", { attention = 4 }] }, { layers = [{ transformer = 2, width = 64 }], repeat = 2 }]",
-        "[{ dropout = 0.1 }, { dropout = 0.0 }, { dropout = 0.333333343 }]",
+        "[{ dropout = 0.1 }, { dropout = 0.0 }, { dropout = 0.333333343 }, { leaky-relu = 0.2 }, \"leaky-relu\"]",
         "[{ residual = [\"silu\", { residual = [\"relu\"] }], skip = { conv = 4, kernel = 1, stride = 2 }, repeat = 3, name = \"a\" }]",
         "[{ layers = [\"gelu\"], repeat = 2 }, { layers = [\"softplus\"] }]",
     ] {

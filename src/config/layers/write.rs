@@ -66,13 +66,16 @@ impl<'a> Entry<'a> {
             }
             Layer::Upsample { factor } => Self::Table(vec![("upsample", number(*factor))]),
             Layer::GroupNorm { groups } => Self::Table(vec![("group-norm", number(*groups))]),
-            // The digits of single precision.
-            Layer::Dropout { rate } => {
-                Self::Table(vec![("dropout", Value::Float(rate.to_string().parse().unwrap_or(f64::from(*rate))))])
-            }
+            Layer::Dropout { rate } => Self::Table(vec![("dropout", digits(*rate))]),
+            Layer::LeakyRelu { slope } => Self::Table(vec![("leaky-relu", digits(*slope))]),
             Layer::Block(block) => Self::Block(block),
         }
     }
+}
+
+/// A number with the digits of single precision.
+fn digits(number: f32) -> Value {
+    Value::Float(number.to_string().parse().unwrap_or(f64::from(number)))
 }
 
 /// What a dense layer gives: a number, or sides and channels in words.

@@ -44,7 +44,7 @@ fn normalises_batches(model: &ModelConfig) -> (Option<&'static str>, bool) {
         ("model.encoder_cell", &model.encoder_cell),
         ("model.decoder_cell", &model.decoder_cell),
     ];
-    let by_widths = (model.norm == Norm::Batch).then_some("model.norm");
+    let by_widths = (model.norm == Norm::Batch && model.has_widths()).then_some("model.norm");
     let found = by_widths.or_else(|| lists.into_iter().find(|(_, layers)| has(layers)).map(|(key, _)| key));
     (found, has(&model.discriminator_layers))
 }

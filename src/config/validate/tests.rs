@@ -34,6 +34,9 @@ fn every_value_out_of_range_is_a_usage_error_that_names_key_and_value() {
         ("data.binarise", "threshold", |c| {
             (c.model.likelihood, c.data.binarise) = (Likelihood::NegativeBinomial, Binarise::Threshold);
         }),
+        ("data.binarise", "dynamic", |c| {
+            (c.model.likelihood, c.data.binarise) = (Likelihood::Heterogeneous, Binarise::Dynamic);
+        }),
         ("data.binarise", "threshold", |c| {
             (c.model.likelihood, c.data.binarise) = (Likelihood::Categorical, Binarise::Threshold);
         }),

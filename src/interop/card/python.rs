@@ -58,6 +58,7 @@ impl Body {
                     }
                 }
                 Step::Activation(kind) => body.line(&format!("{x} = {}", activation(*kind, x))),
+                Step::LeakyRelu(slope) => body.line(&format!("{x} = F.leaky_relu({x}, {slope})")),
                 Step::Class(classes) => {
                     body.turn(x, layout, Some(false));
                     body.line(&format!("{x} = torch.cat([{x}, F.one_hot(y, {classes}).float()], 1)"));

@@ -27,6 +27,17 @@ impl File<'_> {
         Ok(Stored { name, layout: Layout::Flat })
     }
 
+    /// A formula of each number of a tensor by itself, whose layout stays what it is; nothing where it is none.
+    pub(super) fn of_each_number(&mut self, of: &Elements, name: &str) -> Result<Option<Stored>> {
+        let [(x, access)] = of.operands[..] else { return Ok(None) };
+        if access != Access::own(of.rows, of.columns) || of.f.sees_row() || of.f.sees_column() || of.f.is_identity() {
+            return Ok(None);
+        }
+        let stored = self.names[x.0 as usize].clone();
+        self.computed(of, name, Some(&stored.name))?;
+        Ok(Some(Stored { name: name.to_owned(), ..stored }))
+    }
+
     /// A formula of tensors whose rows are as many, of constants, or of slices of columns.
     pub(super) fn formula(&mut self, of: &Elements, name: &str) -> Result<()> {
         if let Some(parts) = side_by_side(of) {
@@ -35,6 +46,11 @@ impl File<'_> {
             self.part(NODE, proto::node("Concat", name, &parts, &[name], vec![proto::attribute("axis", 1)]));
             return Ok(());
         }
+        self.computed(of, name, None)
+    }
+
+    /// The instructions of a formula, one node each; what it looks at lies as in the house, or is this tensor.
+    fn computed(&mut self, of: &Elements, name: &str, x: Option<&str>) -> Result<()> {
         let mut made: Vec<String> = Vec::new();
         // Which of them are comparisons: nothing but a choice takes these.
         let mut compared = vec![false; of.f.code().len()];
@@ -49,7 +65,10 @@ impl File<'_> {
                 return Err(without_form("a comparison that is counted with"));
             }
             made.push(match instruction {
-                Instruction::Input(k) => self.operand(of, k, &format!("{name}.of{k}"))?,
+                Instruction::Input(k) => match x {
+                    Some(x) => x.to_owned(),
+                    None => self.operand(of, k, &format!("{name}.of{k}"))?,
+                },
                 Instruction::Constant(value) => {
                     self.part(INITIALIZER, proto::floats(&result, &[], &[value]));
                     result

@@ -8,7 +8,8 @@
 //!   (1 − α)·old + α·new ([`Graph::assign`]), of the variance with Σ(x − m)²/(n − 1), as `PyTorch`'s `BatchNorm1d` and
 //!   `BatchNorm2d` do.
 //!
-//! Of a batch that is not whole only the rows of its examples count.
+//! Of a batch that is not whole only the rows of its examples count. One number alone has no variance: such a batch, the last of an
+//! epoch, is normalised by the running moments, which stay what they are.
 //!
 //! Letters: R rows, of one or several for each of B examples, P pixels of C channels.
 
@@ -58,20 +59,33 @@ pub(super) fn apply(graph: &mut Graph, map: &Map, pixels: usize, [x, w]: [Id; 2]
     let running = graph.declared(&running_name(&map.name));
     let running = running.ok_or_else(|| Error::Bug(format!("{} has no running moments", map.name)))?;
     let x = in_rows(graph, x, [rows * pixels, map.outputs])?;
-    let [scale, mut shift] = halves(graph, w)?;
-    let [mut mean, variance] = if graph.training { of_batch(graph, x, pixels)? } else { halves(graph, running)? };
+    let ([scale, shift], old) = (halves(graph, w)?, halves(graph, running)?);
     // Of each channel one number that x is multiplied by and one that is added, so that sums over a batch are of these alone.
-    let scale = graph.map([scale, variance], |[scale, variance]| scale / (variance + EPSILON).sqrt())?;
-    if graph.training {
-        follow(graph, running, [mean, variance], rows / graph.batch * pixels)?;
+    let times = |scale: Expr, variance: Expr| scale / (variance + EPSILON).sqrt();
+    let (mean, scale, shift) = if graph.training {
+        let of_example = rows / graph.batch * pixels;
+        let [mean, variance] = of_batch(graph, x, pixels)?;
+        follow(graph, running, [mean, variance], of_example)?;
+        let scale = graph.map([scale, variance, old[1]], |[scale, variance, old]| {
+            times(scale, is_one(of_example).select(old, variance))
+        })?;
         // What is taken from x is for the sake of rounding: the mean's gradient goes by way of the shift.
         let around = graph.stop_gradient(mean)?;
-        shift =
-            graph.map([shift, around, mean, scale], |[shift, around, mean, scale]| shift + (around - mean) * scale)?;
-        mean = around;
-    }
+        let shift = graph.map([shift, around, mean, old[0], scale], |[shift, around, mean, old, scale]| {
+            shift + (around - is_one(of_example).select(old, mean)) * scale
+        })?;
+        (around, scale, shift)
+    } else {
+        let scale = graph.map([scale, old[1]], |[scale, variance]| times(scale, variance))?;
+        (old[0], scale, shift)
+    };
     let y = graph.map([x, mean, scale, shift], |[x, mean, scale, shift]| (x - mean) * scale + shift)?;
     graph.reshape(y, &[rows, pixels * map.outputs])
+}
+
+/// Whether a batch has one number of a channel, of so many in each example, which has no variance.
+fn is_one(of_example: usize) -> Expr {
+    (of_example as f32 * Expr::count()).less(1.5)
 }
 
 /// Mean and variance of each channel of x, [R·P, C], over all examples that count, each [1, C]. The variance passes no gradient to
@@ -109,18 +123,15 @@ fn mean_of(graph: &mut Graph, of: [Id; 2], pixels: usize, f: impl FnOnce([Expr; 
 /// Lets running moments, [2, C], follow those of a batch, of so many numbers of a channel in each example. What diverges in one step
 /// stays in no average.
 fn follow(graph: &mut Graph, running: Id, [mean, variance]: [Id; 2], of_example: usize) -> Result<()> {
-    let next = |old: Expr, new: Expr| {
-        new.clone().abs().less(1e30).select((1.0 - MOMENTUM) * old.clone() + MOMENTUM * new, old)
-    };
-    let [old_mean, old_variance] = halves(graph, running)?;
-    let [mean, variance] = [graph.stop_gradient(mean)?, graph.stop_gradient(variance)?];
-    let mean = graph.map([old_mean, mean], |[old, new]| next(old, new))?;
-    let variance = graph.map([old_variance, variance], |[old, new]| {
+    let (shape, channels) = (graph.shape(running), graph.shape(mean).columns());
+    let (old, new) = (graph.as_row(running)?, graph.concatenate(&[mean, variance])?);
+    let next = graph.map([old, new], |[old, new]| {
         let n = of_example as f32 * Expr::count();
-        next(old, new * n.clone() / (n - 1.0).max(1.0))
+        let unbiased = Expr::column().less(channels as f32).select(1.0, n.clone() / (n - 1.0).max(1.0));
+        let new = new * unbiased;
+        let counts = is_one(of_example).select(0.0, new.clone().abs().less(1e30));
+        counts.select((1.0 - MOMENTUM) * old.clone() + MOMENTUM * new, old)
     })?;
-    let both = graph.concatenate(&[mean, variance])?;
-    let shape = graph.shape(running);
-    let both = graph.add(Op::Reshape { x: both, shape })?;
-    graph.assign(running, both)
+    let next = graph.add(Op::Reshape { x: next, shape })?;
+    graph.assign(running, next)
 }

@@ -494,6 +494,7 @@ impl<'a> Network<'a> {
         match *layer {
             Layer::Activation(kind) => self.steps.push(Step::Activation(kind)),
             Layer::Dropout { rate } => self.steps.push(Step::Dropout(rate)),
+            Layer::LeakyRelu { slope } => self.steps.push(Step::LeakyRelu(slope)),
             Layer::Dense { to: Dense::Numbers(count) } => self.dense(count, None),
             Layer::Dense { to: Dense::Image(image) } => self.dense(image.iter().product(), Some(image)),
             Layer::Dense { to: Dense::Part { of, channels } } => {

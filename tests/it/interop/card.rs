@@ -360,6 +360,7 @@ fn function(name: &str, x: &Matrix, arguments: &str, tensors: &Tensors) -> Matri
     let whole: Vec<usize> = own.iter().map(|&n| n as usize).collect();
     match name {
         "relu" => x.map(|x| x.max(0.0)),
+        "leaky_relu" => x.map(|x| x.max(own[0] * x)),
         "log1p" => x.map(f64::ln_1p),
         "softplus" => x.map(|x| x.max(0.0) + (-x.abs()).exp().ln_1p()),
         "gelu" if !arguments.contains("approximate") => {

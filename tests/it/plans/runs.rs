@@ -3,10 +3,12 @@
 use super::models::{PURPOSES, Setup, TARGETS, batches, blocks, deep, images, long, plan, resident, small};
 use crate::support::{ROUNDING, compare, executors};
 use bytemuck::Zeroable;
+use elbo::config::Norm;
 use elbo::exec::cpu::Cpu;
 use elbo::exec::{Executor, PlanId};
 use elbo::graph::op::Source;
 use elbo::kernels::StepScalars;
+use elbo::model::network::batch_norm::RUNNING;
 use elbo::model::{Weights, init};
 use elbo::plan::{Plan, Resident, Role, Target};
 use elbo::rng::{Philox, Stream};
@@ -125,6 +127,31 @@ fn the_number_of_threads_does_not_change_a_bit() {
                 }
             }
         }
+    }
+}
+
+/// One number of a channel has no variance: the step is normalised by the running moments, which stay what they are.
+#[test]
+fn a_batch_of_one_example_leaves_running_moments_alone() {
+    let mut setup = small();
+    setup.config.model.norm = Norm::Batch;
+    setup.model.config.norm = Norm::Batch;
+    for mut executor in executors() {
+        let target = executor.target();
+        let id = load(&mut executor, &setup, "train", 4, target);
+        let ranges = executor.plan(id).parameters.clone();
+        let read = |executor: &mut Executor, role: &Role, name: &str| -> Vec<f32> {
+            let found = ranges.iter().filter(|range| range.name.starts_with(name));
+            found.flat_map(|range| executor.read_f32(role, range.offset, range.count()).expect("it is there")).collect()
+        };
+        let before = read(&mut executor, &Role::Parameters, RUNNING);
+        executor.run(id, &steps(&setup, 4, 1)[1..]).expect("the plan runs");
+        assert!(read(&mut executor, &Role::Parameters, RUNNING) == before, "{}", executor.name());
+        // Of its own moments nothing would be left of it.
+        let gradient = read(&mut executor, &Role::Gradients, "encoder.0");
+        assert!(gradient.iter().all(|g| g.is_finite()) && gradient.iter().any(|g| g.abs() > 1e-4), "{gradient:?}");
+        executor.run(id, &steps(&setup, 4, 2)[1..]).expect("the plan runs");
+        assert!(read(&mut executor, &Role::Parameters, RUNNING) != before, "{}", executor.name());
     }
 }
 
