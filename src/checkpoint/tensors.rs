@@ -148,7 +148,9 @@ fn header(file: &[u8]) -> std::result::Result<(&[u8], &[u8]), String> {
     let (length, rest) = file.split_first_chunk::<LENGTH>().ok_or("the file is too short for a header")?;
     let length = u64::from_le_bytes(*length);
     if length > HEADER_CAP as u64 {
-        return Err(format!("the header claims {length} bytes, more than the {HEADER_CAP} allowed"));
+        return Err(format!(
+            "the header claims {length} bytes, more than the {HEADER_CAP} allowed: this is no safetensors file, or a broken one"
+        ));
     }
     let found = rest.len();
     rest.split_at_checked(length as usize)

@@ -96,17 +96,7 @@ const NETWORKS: [[&[&str]; 2]; 3] = [
             "avg-pool 2",
             "group-norm 2",
         ],
-        &[
-            "dense data/2x2",
-            "batch-norm",
-            "layer-norm",
-            "leaky-relu 0.3",
-            "upsample 2",
-            "residual {",
-            "group-norm 2",
-            "tanh",
-            "}",
-        ],
+        &["dense data/2x2", "batch-norm", "layer-norm", "upsample 2", "residual {", "group-norm 2", "tanh", "}"],
     ],
     [
         &[

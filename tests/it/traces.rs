@@ -218,7 +218,8 @@ fn of_batch_norm() -> Recorded {
     let list = |layers: &[&str]| Layers::words(layers).expect("they are layers");
     let config = &mut model.config;
     (config.hidden, config.latent) = (vec![], 3);
-    config.encoder_layers = list(&["conv 5 kernel 2 stride 2", "batch-norm", "relu", "dense 12", "batch-norm", "tanh"]);
+    config.encoder_layers =
+        list(&["conv 5 kernel 2 stride 2", "batch-norm", "leaky-relu 0.2", "dense 12", "batch-norm", "tanh"]);
     config.decoder_layers = list(&[
         "dense 9",
         "batch-norm",

@@ -44,7 +44,7 @@ pub fn for_each_row(path: &Path, width: usize, mut row: impl FnMut(Line, &[&str]
 
 /// A field as text, without the spaces around it.
 pub fn text(field: &[u8], line: Line) -> Decoded<&str> {
-    let text = std::str::from_utf8(field).map_err(|_| format!("{line} is no UTF-8 text"))?;
+    let text = std::str::from_utf8(field).map_err(|_| format!("{line} is no UTF-8 text: save the file as UTF-8"))?;
     Ok(text.trim())
 }
 
