@@ -97,7 +97,8 @@ def test_pictures_keep_their_extents() -> None:
 
 def test_classes_are_told(numbers: np.ndarray) -> None:
     y = np.arange(200) % 3
-    vae = elbo.VAE("conditional", latent=2, epochs=2, adapter="cpu", settings={"likelihood": "gaussian", "hidden": [8]})
+    told = {"likelihood": "gaussian", "binarise": "none", "hidden": [8]}
+    vae = elbo.VAE("conditional", latent=2, epochs=2, adapter="cpu", settings=told)
     vae.fit(numbers, y)
     assert vae.sample(4, cls=2).shape == (4, 6) and vae.transform(numbers, y).shape == (200, 2)
     with pytest.raises(ValueError, match="label"):
