@@ -66,7 +66,7 @@ pub fn run(args: &ImportArgs, report: &Report) -> Result<()> {
         return Err(wrong(why.into()));
     }
     let prefix = args.prefix.as_deref().unwrap_or_default();
-    let wanted = |name: &str| names::within(name, prefix).is_some_and(|name| names::is_of_layer(&name));
+    let wanted = |name: &str| names::within(name, prefix).is_some();
     let tensors = checkpoint::tensors::decode_foreign(&bytes, wanted).map_err(wrong)?;
     let layers = layers(tensors, prefix).map_err(wrong)?;
     let asked = exported.as_ref().map_or_else(|| theirs(args), |exported| Ok(exported.config.clone()))?;
@@ -180,9 +180,10 @@ fn described(
         let of = likelihood::of(config.model.likelihood);
         let alike =
             !matches!(of.density, Density::Columns) && likelihood::outputs(&config.model, [1, 1, 4]) == 4 * of.heads;
-        let bare = if config.model.norm == Norm::None { network.clone() } else { network.without_norms() };
-        names::check(&bare, alike, shown)?;
-        config = with_widths(&config, &bare);
+        let normalised = (config.model.norm != Norm::None).then(|| network.without_norms());
+        let bare = normalised.as_ref().unwrap_or(network);
+        names::check(bare, alike, shown)?;
+        config = with_widths(&config, bare);
     }
     config::validate(&config)?;
     let mut found = None;
@@ -343,9 +344,10 @@ fn no_shape() -> Error {
 
 /// What --recipe and --set say of a model that does not say it itself.
 fn theirs(args: &ImportArgs) -> Result<Config> {
-    let widths = ["hidden", "decoder", "latent"];
-    let told = args.recipe.set.iter().find(|(key, _)| widths.contains(&key.rsplit('.').next().unwrap_or_default()));
     let config = config::resolve(args.recipe.recipe.as_deref(), &args.recipe.set)?;
+    // Beside lists of layers widths are none, which --set has to say.
+    let widths = if is_layered(&config) { &["latent"][..] } else { &["hidden", "decoder", "latent"] };
+    let told = args.recipe.set.iter().find(|(key, _)| widths.contains(&key.rsplit('.').next().unwrap_or_default()));
     match told {
         Some((key, _)) if config.model.is_deep().is_none() => {
             Err(Error::Usage(format!("--set {key}: the file itself says how wide its layers are")))

@@ -29,13 +29,42 @@ pub fn is_drawn(path: Option<&Path>, record: &DataRecord) -> bool {
     match path {
         None => extension(record) == "png",
         Some(path) if ends_in(path, "npy") => false,
-        Some(path) => !has_columns(record) || ends_in(path, "png"),
+        Some(path) => named(record).is_none() || ends_in(path, "png"),
     }
 }
 
-/// Whether examples are rows whose columns have names: those of a table, or items.
-fn has_columns(record: &DataRecord) -> bool {
-    record.table().is_some() || record.items.is_some()
+/// From the numbers of an example, in the units of the model, to its cells.
+type Cells<'a> = Box<dyn Fn(&[f32]) -> Vec<String> + 'a>;
+
+/// Examples as rows whose columns have names: those of a table, or items.
+struct Named<'a> {
+    names: Vec<String>,
+    /// Numbers of an example.
+    width: usize,
+    cells: Cells<'a>,
+}
+
+fn named(record: &DataRecord) -> Option<Named<'_>> {
+    if let Some(encoding) = record.table() {
+        let names = encoding.columns.iter().map(|column| column.name.clone()).collect();
+        let cells = Box::new(|row: &[f32]| encoding.cells(&encoding.undo(row)));
+        return Some(Named { names, width: encoding.width(), cells });
+    }
+    let names = record.items.clone()?;
+    let cells = Box::new(|row: &[f32]| row.iter().map(f32::to_string).collect());
+    Some(Named { width: names.len(), names, cells })
+}
+
+impl Named<'_> {
+    fn rows(&self, examples: &[f32]) -> impl Iterator<Item = Vec<String>> {
+        examples.chunks_exact(self.width).map(|row| (self.cells)(row))
+    }
+
+    /// Writes rows below the names of the columns, of which there may be more in front.
+    fn write(&self, path: &Path, first: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Result<()> {
+        let header = first.iter().map(|&name| name.to_owned()).chain(self.names.iter().cloned()).collect::<Vec<_>>();
+        csv::save(path, &header, rows)
+    }
 }
 
 /// Checks that a name is of a file that examples are written to.
@@ -46,7 +75,7 @@ pub fn check_name(path: Option<&Path>, record: &DataRecord) -> Result<()> {
     if matches!(extension(record), "mid" | "txt") {
         return Ok(());
     }
-    let known = if has_columns(record) { &["csv", "npy", "png"][..] } else { &["png", "npy"] };
+    let known = if named(record).is_some() { &["csv", "npy", "png"][..] } else { &["png", "npy"] };
     path.map_or(Ok(()), |path| files::format("--out ", path, known).map(drop))
 }
 
@@ -60,27 +89,10 @@ pub fn save(path: &Path, examples: &[f32], record: &DataRecord, columns: usize) 
         let (numbers, shape) = numbers(examples, record);
         return npy::save_original(path, &numbers, record.scales(), &shape);
     }
-    match record.table().filter(|_| !ends_in(path, "png")) {
-        Some(encoding) => {
-            let rows = examples.chunks_exact(encoding.width()).map(|row| encoding.cells(&encoding.undo(row)));
-            write(path, encoding, &[], rows)
-        }
-        None if ends_in(path, "csv") && record.items.is_some() => {
-            csv::save(path, &items(&[], record), of_items(examples, record))
-        }
+    match named(record).filter(|_| !ends_in(path, "png")) {
+        Some(named) => named.write(path, &[], named.rows(examples)),
         None => grid::save(path, &drawn(examples, record), pictured(record), columns),
     }
-}
-
-/// The header of rows of items, behind these columns.
-fn items(first: &[&str], record: &DataRecord) -> Vec<String> {
-    first.iter().map(|&name| name.to_owned()).chain(record.items.clone().unwrap_or_default()).collect()
-}
-
-/// The cells of rows of items.
-fn of_items<'a>(examples: &'a [f32], record: &DataRecord) -> impl Iterator<Item = Vec<String>> + use<'a> {
-    let width = record.items.as_ref().map_or(1, Vec::len);
-    examples.chunks_exact(width).map(|row| row.iter().map(f32::to_string).collect())
 }
 
 /// Writes examples of classes: in a table with the name of its class before each, in a picture as [`save`] does. Without
@@ -107,18 +119,11 @@ pub fn marked(
     columns: usize,
 ) -> Result<()> {
     let written = !ends_in(path, "png") && !ends_in(path, "npy") && !marks.is_empty();
-    if written && record.table().is_none() && record.items.is_some() {
-        let rows = of_items(examples, record).zip(marks).map(|(row, marks)| [&marks[..], &row].concat());
-        return csv::save(path, &items(names, record), rows);
-    }
-    let Some(encoding) = record.table().filter(|_| written) else {
+    let Some(named) = named(record).filter(|_| written) else {
         return save(path, examples, record, columns);
     };
-    let rows = examples
-        .chunks_exact(encoding.width())
-        .zip(marks)
-        .map(|(row, marks)| [&marks[..], &encoding.cells(&encoding.undo(row))].concat());
-    write(path, encoding, names, rows)
+    let rows = named.rows(examples).zip(marks).map(|(row, marks)| [&marks[..], &row].concat());
+    named.write(path, names, rows)
 }
 
 /// Draws a table of examples [rows · columns, D] below others, [columns, D], and to the right of others, [rows, D]. The corner is
@@ -151,30 +156,18 @@ pub fn pairs(path: &Path, originals: &[f32], reconstructed: &[f32], record: &Dat
         shape[0] /= 2;
         return npy::save_original(path, &numbers, record.scales(), &[&[2], &shape[..]].concat());
     }
-    if ends_in(path, "csv") && record.table().is_none() && record.items.is_some() {
-        let both = of_items(originals, record).zip(of_items(reconstructed, record));
-        let rows = both.flat_map(|(original, reconstruction)| {
-            [("original", original), ("reconstruction", reconstruction)].map(|(what, mut cells)| {
-                cells.insert(0, what.to_owned());
-                cells
-            })
-        });
-        return csv::save(path, &items(&["row"], record), rows);
-    }
-    let Some(encoding) = record.table().filter(|_| !ends_in(path, "png")) else {
+    let Some(named) = named(record).filter(|_| !ends_in(path, "png")) else {
         let [originals, reconstructed] = [originals, reconstructed].map(|examples| drawn(examples, record));
         return grid::pairs(path, &originals, &reconstructed, pictured(record), columns);
     };
-    let width = encoding.width();
-    let both = originals.chunks_exact(width).zip(reconstructed.chunks_exact(width));
+    let both = named.rows(originals).zip(named.rows(reconstructed));
     let rows = both.flat_map(|(original, reconstruction)| {
-        [("original", original), ("reconstruction", reconstruction)].map(|(what, row)| {
-            let mut cells = encoding.cells(&encoding.undo(row));
+        [("original", original), ("reconstruction", reconstruction)].map(|(what, mut cells)| {
             cells.insert(0, what.to_owned());
             cells
         })
     });
-    write(path, encoding, &["row"], rows)
+    named.write(path, &["row"], rows)
 }
 
 /// What messages call a picture that is no file of its own.
@@ -256,11 +249,4 @@ fn drawn(examples: &[f32], record: &DataRecord) -> Vec<f32> {
     let (examples, _) = numbers(examples, record);
     let scale = if high > low { high - low } else { 1.0 };
     examples.iter().map(|&value| ((value - low) / scale) as f32).collect()
-}
-
-/// Writes rows below the names of the columns, of which there may be more in front.
-fn write(path: &Path, encoding: &Encoding, first: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Result<()> {
-    let names = encoding.columns.iter().map(|column| column.name.clone());
-    let header: Vec<String> = first.iter().map(|&name| name.to_owned()).chain(names).collect();
-    csv::save(path, &header, rows)
 }

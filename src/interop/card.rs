@@ -50,8 +50,8 @@ pub fn safetensors(checkpoint: &Checkpoint, layers: &[Linear], run: &Path) -> St
         card,
         "## Files\n\n- `{PARAMETERS}`: the parameters, f32. Every `weight` is [outputs, inputs] and every `bias` \
          [outputs], as in PyTorch's `Linear`; those of convolutions are as in its `Conv2d` and \
-         `ConvTranspose2d`, those of normalisation as in its `GroupNorm`, with `running_mean` and `running_var` as in its `BatchNorm1d` and \
-         `BatchNorm2d`.\n- \
+         `ConvTranspose2d`, those of normalisation as in its `GroupNorm`; a batch normalisation has `running_mean` and `running_var` too, as its \
+         `BatchNorm1d` and `BatchNorm2d`.\n- \
          `{CONFIG}`: everything about the model, for programs.\n\n\
          | layer | weight | bias |\n|---|---|---|\n"
     );

@@ -73,13 +73,12 @@ pub fn unwrapped(name: &str) -> String {
     name.split('.').filter(|part| !["module", "_orig_mod"].contains(part)).collect::<Vec<_>>().join(".")
 }
 
-/// Whether a tensor says something of a layer: how many batches PyTorch has seen, a whole number, does not.
-pub fn is_of_layer(name: &str) -> bool {
-    !name.ends_with("num_batches_tracked")
-}
-
-/// What follows `prefix` in a tensor's name, which wrappers may have put something into; none where it begins otherwise.
+/// What follows `prefix` in a tensor's name, which wrappers may have put something into; none where it begins otherwise,
+/// and none for how many batches a normalisation of PyTorch has seen, a whole number that says nothing of a layer.
 pub fn within(name: &str, prefix: &str) -> Option<String> {
+    if name.ends_with("num_batches_tracked") {
+        return None;
+    }
     name.strip_prefix(prefix).map(unwrapped).or_else(|| unwrapped(name).strip_prefix(prefix).map(str::to_owned))
 }
 
@@ -91,7 +90,6 @@ pub fn within(name: &str, prefix: &str) -> Option<String> {
 /// What is wrong, naming the tensor: a shape that is no layer's.
 pub fn layers(tensors: Vec<(String, Tensor)>, prefix: &str) -> Checked<Vec<Linear>> {
     let found = tensors.into_iter().filter_map(|(name, t)| Some((within(&name, prefix)?, t)));
-    let found = found.filter(|(name, _)| is_of_layer(name));
     let (weights, mut others): (Vec<_>, Vec<_>) = found.partition(|(name, _)| name.ends_with(".weight"));
     let mut all: Vec<Linear> = Vec::new();
     for (name, weight) in weights {

@@ -264,9 +264,8 @@ impl<'a> File<'a> {
                 None => format!("t{}", id.0),
             };
             // What parameters alone make is written where something else reads it.
-            let reads =
-                |other: Id| self.graph.op(other).inputs(self.graph).contains(&id) && self.constant(other).is_none();
-            let unread = self.constant(id).is_some() && output.is_none() && !self.graph.ids().any(reads);
+            let reads = |other: Id| !self.is_constant(other) && self.graph.op(other).inputs(self.graph).contains(&id);
+            let unread = self.is_constant(id) && output.is_none() && !self.graph.ids().any(reads);
             let stored = if unread {
                 Stored { name, layout: Layout::Flat }
             } else {
@@ -361,16 +360,11 @@ impl<'a> File<'a> {
             Op::Reshape { x, .. } => return self.other_extents(*x, id, name),
             // What is told comes as ones among zeros.
             Op::Map(of) if self.is_told(of) => return Ok(flat(CLASS.into())),
-            Op::Map(of) => match self.constant(id) {
-                Some(values) => {
-                    let values: Vec<f32> = values.into_iter().map(|value| value as f32).collect();
-                    self.part(INITIALIZER, proto::floats(&name, &[of.rows, of.columns], &values));
-                }
-                None if is_output => self.formula(of, &name)?,
-                None => match self.of_each_number(of, &name)? {
-                    Some(stored) => return Ok(stored),
-                    None => self.formula(of, &name)?,
-                },
+            Op::Map(_) if self.is_constant(id) => self.write_constant(id, &name)?,
+            Op::Map(of) if is_output => self.formula(of, &name)?,
+            Op::Map(of) => match self.of_each_number(of, &name)? {
+                Some(stored) => return Ok(stored),
+                None => self.formula(of, &name)?,
             },
             Op::Reduce { of, kind, axis: Axis::Columns } => self.reduced(of, *kind, &name)?,
             Op::Reduce { of, kind: Reduction::Sum, axis: Axis::Rows(size) } => self.added(of, *size, &name)?,

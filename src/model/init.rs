@@ -118,7 +118,8 @@ pub fn initial(
         tensors.push(started(model.config.init, &mut rng, &tensor, examples));
     }
     for tensor in model.running_moments() {
-        tensors.push(started(model.config.init, &mut Philox::new(seed, Stream::Init, 0, 0), &tensor, examples));
+        let mut rng = Philox::new(seed, Stream::Init, tensors.len() as u32, 0);
+        tensors.push(started(model.config.init, &mut rng, &tensor, examples));
     }
     tensors.extend(model.has_library().then(|| vec![log_library]));
     tensors

@@ -143,10 +143,10 @@ impl Model {
             ));
         }
         if config.data.binarise != Binarise::None && encoding.is_some_and(Encoding::scales) {
+            let drawn = format!("{:?}", config.data.binarise).to_lowercase();
             return Err(Error::Usage(format!(
-                "data.binarise = {:?}: numbers that are scaled are no probabilities of a 1; expected none with them",
-                config.data.binarise
-            ).to_lowercase()));
+                "data.binarise = {drawn} is for pixels, and numbers that are scaled are no probabilities of a 1: `--set binarise=none`"
+            )));
         }
         if matches!(source, Source::Sparse(_)) && config.data.binarise != Binarise::None {
             return Err(Error::Usage(

@@ -125,10 +125,20 @@ fn a_folder_of_10x_becomes_latents_by_barcode_with_the_batch_as_a_condition() {
     assert_eq!((lines[0], lines.len()), ("index,label,mean_0,mean_1", 1 + CELLS));
     assert!(lines[1].starts_with("CELL000-1,left,") && lines[3].starts_with("CELL002-1,right,"), "{}", lines[1]);
     assert!(json(at, "eval run --samples 4")["neg_elbo"].as_f64().unwrap().is_finite());
-    elbo(at, "score run --data sample --set data.obs=obs.csv --set data.labels=batch --out scores.csv");
+    elbo(at, "score run --data sample --out scores.csv").succeeded();
     elbo(at, "sample run --draw --class right -n 9 --out drawn.npy").succeeded();
     let drawn = numbers(&at.join("drawn.npy"));
     assert!(drawn.len() == 9 * GENES && drawn.iter().all(|x| x.fract() == 0.0 && *x >= 0.0), "{drawn:?}");
+    // As tables, below the names of the genes.
+    let genes = (0..GENES).map(|gene| format!("GENE{gene}")).collect::<Vec<_>>().join(",");
+    for (line, first) in [("sample run --draw --class right -n 2", "class,"), ("reconstruct run -n 2", "row,")] {
+        elbo(at, &format!("{line} --out rows.csv")).succeeded();
+        let text = fs::read_to_string(at.join("rows.csv")).unwrap();
+        assert_eq!(text.lines().next(), Some(&*format!("{first}{genes}")), "{line}");
+        let cells = text.lines().skip(1).flat_map(|line| line.split(',').skip(1).map(str::parse::<f32>));
+        assert!(cells.clone().count() >= 2 * GENES && cells.flatten().count() >= 2 * GENES, "{text}");
+    }
+    elbo(at, "sample run -n 2 --out rows.xyz").failed(2, "rows.xyz: the file's name is to end in .csv, .npy or .png");
     for format in ["safetensors", "onnx", "web"] {
         elbo(at, &format!("export run --format {format} --out {format}")).succeeded();
     }

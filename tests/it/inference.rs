@@ -291,6 +291,9 @@ fn wrong_questions_are_one_clear_line_and_leave_nothing_behind() {
     let before = content(folder.path());
     for (line, code, culprit) in [
         ("embed run --out z.txt", 2, "--out z.txt: the file's name is to end in .npy or .csv"),
+        ("sample run --out x.csv", 2, "--out x.csv: the file's name is to end in .png or .npy"),
+        ("reconstruct run --out x.jpg", 2, "--out x.jpg: the file's name is to end in .png or .npy"),
+        ("latent run --out x.npy", 2, "--out x.npy: the file's name is to end in .png"),
         ("embed run --out z", 2, "--out z:"),
         ("embed run --out missing/z.npy", 6, "missing"),
         ("embed run --out z.npy --data small.idx", 3, "small.idx: an example has shape [1, 2, 2]"),

@@ -725,6 +725,17 @@ fn a_network_of_layers_comes_back_too_and_comes_in_from_others() {
             elbo(folder.path(), "import counted.safetensors --set norm=batch --out theirs-normed").succeeded();
             let (back, _) = load_latest(&folder.path().join("theirs-normed")).unwrap();
             assert!(own.parameters == back.parameters, "{name}");
+            fs::write(
+                folder.path().join("lists.toml"),
+                "[model]\nhidden = []\nencoder_layers = [\"dense 7\", \"batch-norm\", \"relu\", \"dense 6\", \"batch-norm\", \"relu\"]\n",
+            )
+            .unwrap();
+            let decoder = r#"decoder_layers=["dense\u00206","batch-norm","relu","dense\u00207","batch-norm","relu"]"#;
+            let line =
+                format!("import counted.safetensors --recipe lists.toml --shape 1,1,9 --set hidden=[] --set {decoder}");
+            elbo(folder.path(), &format!("{line} --out listed")).succeeded();
+            let (listed, _) = load_latest(&folder.path().join("listed")).unwrap();
+            assert!(own.parameters == listed.parameters, "{name}");
             let said = "--set model.norm=batch or layer";
             elbo(folder.path(), "import counted.safetensors --out no").failed(3, said);
         }

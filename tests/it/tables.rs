@@ -363,6 +363,11 @@ fn every_command_works_with_a_table_and_speaks_its_language() {
         .failed(3, "heterogeneous likelihood is for");
     elbo(at, "train --data table.csv --recipe gaussian --set validation=0 --adapter cpu --out other")
         .failed(3, "--recipe table");
+    // Pixels may be drawn anew; what is scaled is no probability.
+    let rows = (0..40).map(|row| format!("{row}.25,{}.5", row * row)).collect::<Vec<_>>().join("\n");
+    fs::write(at.join("numbers.csv"), format!("a,b\n{rows}\n")).unwrap();
+    elbo(at, "train --data numbers.csv --recipe dynamic --set likelihood=gaussian --set validation=0 --batch 8 --adapter cpu --out other")
+        .failed(2, "`--set binarise=none`");
 }
 
 #[test]

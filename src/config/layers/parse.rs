@@ -166,7 +166,7 @@ impl Layer {
                 let slope = slope.filter(|slope| *slope > 0.0 && *slope < 1.0);
                 slope
                     .map(|slope| Self::LeakyRelu { slope })
-                    .ok_or_else(|| "wants a slope between 0 and 1 below 0, such as `leaky-relu 0.2`, or nothing".into())
+                    .ok_or_else(|| "wants a slope for what is below 0, itself between 0 and 1, such as `leaky-relu 0.2`, or nothing".into())
             }
             _ => Err(unknown(kind)),
         }
@@ -357,7 +357,7 @@ mod tests {
             ("dropout", "such as `dropout 0.1`"),
             ("dropout 1", "below 1"),
             ("leaky-relu 1", "such as `leaky-relu 0.2`"),
-            ("leaky-relu nan", "between 0 and 1"),
+            ("leaky-relu nan", "itself between 0 and 1"),
             ("leaky-relu 0.1 0.2", "or nothing"),
             ("dropout nan", "below 1"),
             ("dropout 0.1 0.2", "such as `dropout 0.1`"),

@@ -23,7 +23,9 @@ impl Words {
     pub fn add(&mut self, field: &str, missing: bool, holes: bool) -> Decoded<()> {
         match (missing, holes) {
             (true, false) => {
-                return Err("the label is missing: give it one, leave the row out, or name no labels; rows without one are for model.condition = inferred".into());
+                return Err("the label is missing: give it one, leave the row out, or name no labels; rows without one are for \
+                            model.condition = inferred"
+                    .into());
             }
             (true, true) => {
                 self.of.push(NO_LABEL);

@@ -14,12 +14,8 @@ impl File<'_> {
     /// The same numbers in other extents; of a parameter its numbers.
     pub(super) fn other_extents(&mut self, x: Id, id: Id, name: String) -> Result<Stored> {
         let shape = self.graph.shape(id);
-        if let Op::Parameter { index } = *self.graph.op(x) {
-            let parameter = &self.graph.parameters[index].name;
-            let found = self.checkpoint.parameters.iter().find(|(name, _)| name == parameter);
-            let (_, tensor) =
-                found.ok_or_else(|| Error::Data(format!("the checkpoint has no parameter `{parameter}`")))?;
-            self.part(INITIALIZER, proto::floats(&name, &[shape.rows(), shape.columns()], &tensor.values));
+        if let Op::Parameter { .. } = self.graph.op(x) {
+            self.write_constant(id, &name)?;
         } else {
             let x = self.flat(x);
             self.reshape(&x, &[shape.columns()], &name);
@@ -108,7 +104,7 @@ impl File<'_> {
     fn operand(&mut self, of: &Elements, k: usize, name: &str) -> Result<String> {
         let (id, access) = of.operands[k];
         let stored = self.flat(id);
-        let constant = access.rows == 1 && self.constant(id).is_some();
+        let constant = access.rows == 1 && self.is_constant(id);
         let Access { share, rows, width, shift, reversed } = access;
         if !(constant || share * rows == of.rows) || reversed {
             return Err(without_form("a formula whose rows look at other rows"));
@@ -130,21 +126,43 @@ impl File<'_> {
         }
     }
 
-    /// The numbers of a tensor that is made of parameters alone, and so is the same for all examples.
-    pub(super) fn constant(&self, id: Id) -> Option<Vec<f64>> {
+    /// Whether a tensor is made of parameters alone, and so is the same for all examples.
+    pub(super) fn is_constant(&self, id: Id) -> bool {
+        match self.graph.op(id) {
+            Op::Parameter { .. } => true,
+            Op::Reshape { x, .. } => self.is_constant(*x),
+            Op::Map(of) => {
+                !of.operands.is_empty() && is_plain(&of.f) && of.operands.iter().all(|&(id, _)| self.is_constant(id))
+            }
+            _ => false,
+        }
+    }
+
+    /// Writes such a tensor as numbers.
+    pub(super) fn write_constant(&mut self, id: Id, name: &str) -> Result<()> {
+        let shape = self.graph.shape(id);
+        let values: Vec<f32> = self.constant(id)?.into_iter().map(|value| value as f32).collect();
+        self.part(INITIALIZER, proto::floats(name, &[shape.rows(), shape.columns()], &values));
+        Ok(())
+    }
+
+    /// Its numbers.
+    fn constant(&self, id: Id) -> Result<Vec<f64>> {
         match self.graph.op(id) {
             Op::Parameter { index } => {
                 let name = &self.graph.parameters[*index].name;
-                let (_, tensor) = self.checkpoint.parameters.iter().find(|(found, _)| found == name)?;
-                Some(tensor.values.iter().map(|&value| value.into()).collect())
+                let found = self.checkpoint.parameters.iter().find(|(found, _)| found == name);
+                let (_, tensor) =
+                    found.ok_or_else(|| Error::Data(format!("the checkpoint has no parameter `{name}`")))?;
+                Ok(tensor.values.iter().map(|&value| value.into()).collect())
             }
             Op::Reshape { x, .. } => self.constant(*x),
-            Op::Map(of) if !of.operands.is_empty() && is_plain(&of.f) => {
-                let operands = of.operands.iter().map(|&(id, _)| Some((id, self.constant(id)?)));
-                let operands: BTreeMap<Id, Vec<f64>> = operands.collect::<Option<_>>()?;
-                Some(formula(of, &|id| &operands[&id]))
+            Op::Map(of) => {
+                let operands = of.operands.iter().map(|&(id, _)| Ok((id, self.constant(id)?)));
+                let operands: BTreeMap<Id, Vec<f64>> = operands.collect::<Result<_>>()?;
+                Ok(formula(of, &|id| &operands[&id]))
             }
-            _ => None,
+            other => Err(Error::Bug(format!("{} is no constant", other.name()))),
         }
     }
 

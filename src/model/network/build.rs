@@ -661,12 +661,17 @@ impl<'a> Network<'a> {
         Ok(())
     }
 
-    fn norm(&mut self, groups: usize, before: &str) -> Checked<()> {
+    /// Pixels and channels of what is normalised; numbers are the channels of one pixel.
+    fn normalised(&mut self) -> (usize, usize) {
         self.settle();
-        let (pixels, channels) = match self.at {
+        match self.at {
             Between::Image([height, width, channels]) => (height * width, channels),
             other => (1, other.count()),
-        };
+        }
+    }
+
+    fn norm(&mut self, groups: usize, before: &str) -> Checked<()> {
+        let (pixels, channels) = self.normalised();
         let what = if pixels == 1 { "numbers" } else { "channels" };
         if !channels.is_multiple_of(groups) {
             return Err(format!("wants {what} that are a multiple of {groups}, and {before} gives {}", self.at));
@@ -690,11 +695,7 @@ impl<'a> Network<'a> {
     }
 
     fn batch_norm(&mut self) {
-        self.settle();
-        let (pixels, channels) = match self.at {
-            Between::Image([height, width, channels]) => (height * width, channels),
-            other => (1, other.count()),
-        };
+        let (pixels, channels) = self.normalised();
         let map = self.map(channels, channels, MapKind::BatchNorm(pixels));
         self.steps.push(Step::Map(map));
     }
