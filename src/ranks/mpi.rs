@@ -16,8 +16,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use window::Window;
 
-/// How long a rank that failed waits for the others to end likewise, before it ends them.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a rank that failed waits for the others to end likewise, before it ends them: on a busy machine they may be slow to find
+/// what it has found.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long it then waits again, so that the launcher has passed on what it said.
+const SAID: Duration = Duration::from_millis(200);
 
 /// How often a rank that waits looks whether others are still there.
 const LOOK: Duration = Duration::from_millis(50);
@@ -99,6 +103,7 @@ impl World {
                 request = same;
                 if code != 0 && begun.elapsed() > PATIENCE {
                     alone();
+                    std::thread::sleep(SAID);
                     self.farewell.abort(code.into());
                 }
                 std::thread::sleep(Duration::from_millis(1));
