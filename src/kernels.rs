@@ -36,7 +36,7 @@ pub use elementwise::{
 use formula::expression;
 pub use formula::{map, reduce};
 use image::images;
-pub use image::{conv, conv_weight, depthwise, depthwise_weight, planes, pool};
+pub use image::{conv, conv_texels, conv_weight, conv_weight_texels, depthwise, depthwise_weight, planes, pool};
 pub use latent::{kl_means, log_prior, log_ratio, log_ratio_grad, noise, posterior_grad, sample, shaped_kl};
 pub use likelihood::{bernoulli, gaussian, logistic_mixture, logistic_mixture_mean, table, table_values};
 use norm::groups;
@@ -492,7 +492,9 @@ pub static KERNELS: &[&Kernel] = &[
     &clip_factor::KERNEL,
     &combine::KERNEL,
     &conv::KERNEL,
+    &conv_texels::KERNEL,
     &conv_weight::KERNEL,
+    &conv_weight_texels::KERNEL,
     &depthwise::KERNEL,
     &depthwise_weight::KERNEL,
     &dropout::KERNEL,

@@ -1,5 +1,5 @@
 // A convolution of images, or a transposed one, as a product with a matrix that is never stored: every lane owns ROWS
-// pixels of the result and 16 of its channels, and finds each factor by the place of its tap. Nothing is scattered.
+// pixels of the result and VECTORS times four of its channels, and finds each factor by the place of its tap. Nothing is scattered.
 //
 // x [R, pixels, inputs], w [taps·inputs + 1, outputs], y [R, pixels, outputs]. Pixel q of the coarse image sees the
 // pixels q·stride + tap − padding of the fine one. UP says which of the two images y is; TRANSPOSE that w is that of
@@ -28,8 +28,7 @@ struct Params {
 @group(1) @binding(0) var<uniform> params: Params;
 
 const LANES = 64u;
-const VECTORS = 4u;
-const COLUMNS = 16u;
+const COLUMNS = 4u * VECTORS;
 const OUTSIDE = 0xffffffffu;
 
 // Where w holds the factor of an input channel and an output channel at a tap.

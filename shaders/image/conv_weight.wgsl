@@ -27,7 +27,6 @@ struct Params {
 @group(1) @binding(0) var<uniform> params: Params;
 
 const LANES = 64u;
-const ROWS = 4u;
 const VECTORS = 4u;
 const COLUMNS = 16u;
 

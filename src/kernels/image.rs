@@ -1,7 +1,9 @@
 //! Kernels for images: convolutions, pooling, and the order of their numbers.
 
 pub mod conv;
+pub mod conv_texels;
 pub mod conv_weight;
+pub mod conv_weight_texels;
 pub mod depthwise;
 pub mod depthwise_weight;
 pub(super) mod images;

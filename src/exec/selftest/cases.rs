@@ -10,8 +10,8 @@ use crate::kernels::{
 };
 use crate::kernels::{
     activation, activation_grad, append, batch_mean, batched_product, bernoulli, bound, broadcast, chain, clip_factor,
-    combine, conv, conv_weight, depthwise, depthwise_weight, dropout, gather, gather_codes, group_moments, group_norm,
-    group_norm_grad, group_norm_weight,
+    combine, conv, conv_texels, conv_weight, conv_weight_texels, depthwise, depthwise_weight, dropout, gather,
+    gather_codes, group_moments, group_norm, group_norm_grad, group_norm_weight,
 };
 use crate::kernels::{
     gaussian, kl_means, log_mean_exp, log_prior, log_ratio, log_ratio_grad, logistic_mixture, logistic_mixture_mean,
@@ -56,12 +56,19 @@ pub fn settings(kernel: &Kernel) -> Vec<Vec<u32>> {
         return updates(kernel);
     }
     if kernel.name == "conv" {
-        return convolutions();
+        return convolutions([&[conv::FEW_ROWS, 4], &[conv::MANY_ROWS, 1]]);
+    }
+    if kernel.name == "conv_texels" {
+        return convolutions([&[1, 0, 0], &[2, 1, 1]]);
+    }
+    if kernel.name == "conv_weight_texels" {
+        return [[0, 1, 0, 0], [1, 1, 0, 0], [0, 2, 1, 1], [1, 2, 1, 1]].map(|consts| consts.to_vec()).to_vec();
     }
     if kernel.has_program() {
         return formulas::settings(kernel);
     }
     let values = |name: &str| match name {
+        "ROWS" => 1..3,
         "ACTIVATION" => 0..7,
         "OP" | "OF" | "BINARISE" => 0..3,
         "PARTS" => 3..5,
@@ -104,23 +111,22 @@ fn products(kernel: &Kernel) -> Vec<Vec<u32>> {
     settings
 }
 
-/// The constants of `conv`: both directions with both ways in which parameters lie, by itself and with what surrounds it
-/// in a network, and as many pixels for a thread as plans ask for. Drivers take long to compile the kernel, and
+/// The constants of `conv` and its kin: both directions with both ways in which parameters lie, by itself and with what surrounds
+/// it in a network, and the two ways in which plans ask for it. Drivers take long to compile the kernel, and
 /// non-linearities are the same functions everywhere: a few of them will do.
-fn convolutions() -> Vec<Vec<u32>> {
+fn convolutions([some, others]: [&[u32]; 2]) -> Vec<Vec<u32>> {
     use matmul::{ACTIVATE, DERIVE, PLAIN};
-    let (few, many) = (conv::FEW_ROWS, conv::MANY_ROWS);
     [
-        [0, 0, PLAIN, 0, few],
-        [0, 1, DERIVE, 1, few],
-        [1, 0, PLAIN, 0, many],
-        [1, 1, PLAIN, 0, few],
-        [0, 1, PLAIN, 0, many],
-        [1, 0, ACTIVATE, 4, few],
-        [1, 1, DERIVE, 2, many],
-        [0, 0, ACTIVATE, 1, many],
+        ([0, 0, PLAIN, 0], some),
+        ([0, 1, DERIVE, 1], some),
+        ([1, 0, PLAIN, 0], others),
+        ([1, 1, PLAIN, 0], some),
+        ([0, 1, PLAIN, 0], others),
+        ([1, 0, ACTIVATE, 4], some),
+        ([1, 1, DERIVE, 2], others),
+        ([0, 0, ACTIVATE, 1], others),
     ]
-    .map(|consts| consts.to_vec())
+    .map(|(meaning, manner)| [&meaning, manner].concat())
     .to_vec()
 }
 
@@ -314,9 +320,8 @@ fn shape(kernel: &Kernel, consts: &[u32], size: Size) -> Option<Shape> {
         "squared_norm" | "clip_factor" | "batch_mean" | "row_weights" => {
             Some(scalars_and_rows(kernel.name, consts, size))
         }
-        "conv" | "conv_weight" | "depthwise" | "depthwise_weight" | "planes" | "pool" => {
-            Some(images(kernel.name, consts, size))
-        }
+        "conv" | "conv_texels" | "conv_weight" | "conv_weight_texels" | "depthwise" | "depthwise_weight" | "planes"
+        | "pool" => Some(images(kernel.name, consts, size)),
         "group_moments" | "group_norm" | "group_norm_grad" | "group_norm_weight" => Some(groups(kernel.name, size)),
         "sample" | "posterior_grad" | "log_prior" | "log_ratio" | "log_mean_exp" | "noise" | "log_ratio_grad"
         | "bound" | "kl_means" | "shaped_kl" => Some(latent(kernel.name, consts, size)),
@@ -645,7 +650,9 @@ fn neighbourhood(Size { rows: b, width: z, depth: per_example }: Size) -> Shape 
 /// sizes stay small: an extent stands for itself up to a limit and begins again beyond.
 fn images(name: &str, consts: &[u32], Size { rows, width, depth }: Size) -> Shape {
     let many = rows > 1000;
-    let [inputs, outputs] = if many { [1, 1] } else { [1 + (depth + width) % 5, 1 + width % 19] };
+    // The last constants of kernels that read texels say that channels are multiples of four.
+    let fours = if name.ends_with("_texels") && consts.last() == Some(&1) { 4 } else { 1 };
+    let [inputs, outputs] = if many { [1, 1] } else { [1 + (depth + width) % 5, 1 + width % 19] }.map(|n| n * fours);
     let padding = if name == "pool" { 0 } else { depth % 2 };
     let [kernel, stride, padding] = match (many, name) {
         (true, "pool") => [1, 1, 0],
@@ -663,7 +670,7 @@ fn images(name: &str, consts: &[u32], Size { rows, width, depth }: Size) -> Shap
     let [[fine_height, fine_width], [coarse_height, coarse_width]] = [fine, coarse].map(|side| side.map(|n| n as u32));
     let [kernel, stride, padding] = [kernel, stride, padding].map(|n| n as u32);
     match name {
-        "conv" => {
+        "conv" | "conv_texels" => {
             #[rustfmt::skip]
             let p = conv::Params {
                 rows: rows as u32, inputs: inputs as u32, outputs: outputs as u32, fine_height, fine_width,
@@ -672,9 +679,10 @@ fn images(name: &str, consts: &[u32], Size { rows, width, depth }: Size) -> Shap
             let w = whole(taps * inputs * outputs + if consts[1] == 0 { outputs } else { 0 });
             let y = part(made * outputs);
             let bindings = [part(source * inputs), w, used(consts[2] == matmul::DERIVE, y), y];
-            Shape::new(&p, (rows, 1), conv::grid(&p, consts), bindings)
+            let grid = if name == "conv" { conv::grid(&p, consts) } else { conv_texels::grid(&p, consts) };
+            Shape::new(&p, (rows, 1), grid, bindings)
         }
-        "conv_weight" => {
+        "conv_weight" | "conv_weight_texels" => {
             let [of_fine, of_coarse] = if up { [outputs, inputs] } else { [inputs, outputs] };
             // Threads of software drivers finish a bounded number of pixels.
             let splits = if many { 64 } else { 1 + depth % 3 };
@@ -685,7 +693,8 @@ fn images(name: &str, consts: &[u32], Size { rows, width, depth }: Size) -> Shap
             };
             let outer = splits * (taps * inputs + 1);
             let bindings = [whole(source * inputs), whole(made * outputs), part(outer * outputs)];
-            Shape::new(&p, (outer, 1), conv_weight::grid(&p, consts), bindings)
+            let of_part = if name == "conv_weight" { conv_weight::groups } else { conv_weight_texels::groups };
+            Shape::new(&p, (outer, 1), grid(splits * of_part(&p, consts)), bindings)
         }
         "depthwise" => {
             let (rows, channels) = (rows as u32, inputs as u32);

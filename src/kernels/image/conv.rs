@@ -4,7 +4,7 @@
 //! - `TRANSPOSE`: the parameters are those of the opposite map, whose gradient for its input this is; otherwise their last
 //!   row, the bias, is added to every pixel;
 //! - `EPILOGUE`, `ACTIVATION`: as in [`crate::kernels::matmul`], without the likelihoods;
-//! - `ROWS`: pixels that a thread makes.
+//! - `ROWS`: pixels that a thread makes; `VECTORS`: how many times four of their channels.
 //!
 //! The parameters are one matrix [taps·inputs + 1, outputs], taps row by row, so that what surrounds affine maps
 //! (update, initial values, checkpoints) is the same for convolutions.
@@ -48,7 +48,7 @@ pub static KERNEL: Kernel = Kernel {
     bindings: &[read("x"), read("w"), read("aux"), write("y")],
     params: FIELDS,
     entry: &[],
-    consts: &["UP", "TRANSPOSE", "EPILOGUE", "ACTIVATION", "ROWS"],
+    consts: &["UP", "TRANSPOSE", "EPILOGUE", "ACTIVATION", "ROWS", "VECTORS"],
     workgroup: [64, 1, 1],
     cpu,
     fast: Some(fast),
@@ -64,8 +64,8 @@ pub const MANY_ROWS: u32 = 8;
 
 /// Threads of a workgroup.
 const LANES: usize = 64;
-/// Channels that a thread makes.
-const COLUMNS: usize = 16;
+/// The most of `VECTORS`.
+const MOST_VECTORS: u32 = 4;
 
 impl Params {
     /// The two images.
@@ -80,13 +80,22 @@ impl Params {
     }
 }
 
-/// The grid of a dispatch: tiles of pixels that are seen through the same taps, and of channels.
+/// `VECTORS` for an image: no more than its channels fill.
+pub fn vectors(p: &Params) -> u32 {
+    p.outputs.div_ceil(4).clamp(1, MOST_VECTORS)
+}
+
+/// The grid of a dispatch.
 pub fn grid(p: &Params, consts: &[u32]) -> [u32; 3] {
+    grid_of(p, consts[0] == 1, [LANES * consts[4] as usize, 4 * consts[5] as usize])
+}
+
+/// A grid of tiles of so many pixels that are seen through the same taps, and of so many channels.
+pub(in crate::kernels) fn grid_of(p: &Params, up: bool, [pixels, channels]: [usize; 2]) -> [u32; 3] {
     let images = p.images();
-    let (apart, size) = if consts[0] == 1 { (images.stride, images.fine) } else { (1, images.coarse) };
+    let (apart, size) = if up { (images.stride, images.fine) } else { (1, images.coarse) };
     let cells = p.rows as usize * size[0].div_ceil(apart) * size[1].div_ceil(apart);
-    let tiles = cells.div_ceil(LANES * consts[4] as usize);
-    crate::kernels::grid(apart * apart * tiles * (p.outputs as usize).div_ceil(COLUMNS))
+    crate::kernels::grid(apart * apart * cells.div_ceil(pixels) * (p.outputs as usize).div_ceil(channels))
 }
 
 /// Iterations of the loops of a thread, at most ([`crate::kernels::MAX_LOOP_ITERATIONS`]): one for each channel of what it sees, through
@@ -103,15 +112,15 @@ fn place(p: &Params, transpose: u32, [tap, input, output]: [usize; 3]) -> usize 
     if transpose == 1 { (tap * outputs + output) * inputs + input } else { (tap * inputs + input) * outputs + output }
 }
 
-fn sums(asked: &Asked, size: &dyn Fn(usize) -> f64) -> Sum {
+pub(in crate::kernels) fn sums(asked: &Asked, size: &dyn Fn(usize) -> f64) -> Sum {
     let p: Params = asked.params();
     Sum::of((p.kernel * p.kernel * p.inputs) as usize, size(0) * size(1))
 }
 
-fn cpu(call: Call) {
+pub(in crate::kernels) fn cpu(call: Call) {
     let p: Params = call.params();
     let images = p.images();
-    let [up, transpose, epilogue, activation, _] = *call.consts else { unreachable!("there are five constants") };
+    let [up, transpose, epilogue, activation, ..] = *call.consts else { unreachable!("there are more constants") };
     let Call { range, reads, mut writes, .. } = call;
     let [x, w, aux] = [0, 1, 2].map(|i| f32s(reads[i]));
     let y = f32s_mut(writes[0]);
@@ -147,9 +156,9 @@ pub(in crate::kernels) const BLOCK: usize = 1 << 16;
 /// The twin's meaning by way of matrix products: either each pixel that is made multiplies all that it sees by the parameters, or
 /// each pixel that is read gives to all those that see it. A convolution does the first and a transposed one the second, but
 /// where pixels lie equally close in both images it is what moves fewer numbers.
-fn fast(call: Call) {
+pub(in crate::kernels) fn fast(call: Call) {
     let p: Params = call.params();
-    let [up, transpose, epilogue, activation, _] = *call.consts else { unreachable!("there are five constants") };
+    let [up, transpose, epilogue, activation, ..] = *call.consts else { unreachable!("there are more constants") };
     let Call { range, reads, mut writes, .. } = call;
     let [x, w, aux] = [0, 1, 2].map(|i| f32s(reads[i]));
     let y = f32s_mut(writes[0]);
@@ -298,15 +307,22 @@ mod tests {
         let w = [1.0, 10.0, 100.0, 1000.0, 0.5];
         let image: Vec<f32> = (1..10).map(|i| i as f32).collect();
         let mut y = [f32::NAN; 4];
-        cpu(testing::call(0..1, &params(1, 1, [2, 1, 0]), &[0, 0, 0, 0, 4], &step, &[&image, &w, &[]], vec![&mut y]));
+        cpu(testing::call(
+            0..1,
+            &params(1, 1, [2, 1, 0]),
+            &[0, 0, 0, 0, 4, 1],
+            &step,
+            &[&image, &w, &[]],
+            vec![&mut y],
+        ));
         assert_eq!(y, [5421.5, 6532.5, 8754.5, 9865.5]);
         let mut y = [f32::NAN; 9];
         let x = [1.0, 2.0, 3.0, 4.0];
-        cpu(testing::call(0..1, &params(1, 1, [2, 1, 0]), &[1, 1, 0, 0, 4], &step, &[&x, &w, &[]], vec![&mut y]));
+        cpu(testing::call(0..1, &params(1, 1, [2, 1, 0]), &[1, 1, 0, 0, 4, 1], &step, &[&x, &w, &[]], vec![&mut y]));
         assert_eq!(y, [1.0, 12.0, 20.0, 103.0, 1234.0, 2040.0, 300.0, 3400.0, 4000.0]);
         // With a stride of two and padding, every pixel of the fine image is seen through its own tap.
         let mut y = [f32::NAN; 9];
-        cpu(testing::call(0..1, &params(1, 1, [2, 2, 1]), &[1, 1, 0, 0, 4], &step, &[&x, &w, &[]], vec![&mut y]));
+        cpu(testing::call(0..1, &params(1, 1, [2, 2, 1]), &[1, 1, 0, 0, 4, 1], &step, &[&x, &w, &[]], vec![&mut y]));
         assert_eq!(y, [1000.0, 200.0, 2000.0, 30.0, 4.0, 40.0, 3000.0, 400.0, 4000.0]);
     }
 
@@ -324,7 +340,7 @@ mod tests {
                 let (x, w) = (values(1, 3 * 15 * inputs), values(2, 9 * inputs * outputs + outputs));
                 let mut made = [cpu as fn(Call), fast].map(|function| {
                     let mut y = vec![f32::NAN; (3 * 15 * outputs) as usize];
-                    let consts = [up, transpose, 0, 0, 4];
+                    let consts = [up, transpose, 0, 0, 4, 4];
                     function(testing::call(0..3, &p, &consts, &step, &[&x, &w, &[]], vec![&mut y]));
                     y
                 });

@@ -1,5 +1,6 @@
 //! The gradient of the parameters of a convolution, or with `UP` of a transposed one: [taps·inputs + 1, outputs], whose
-//! last row is that of the bias. It comes in parts, each the sum over its own share of the pixels.
+//! last row is that of the bias. It comes in parts, each the sum over its own share of the pixels. `ROWS` are pairs of a tap and a
+//! channel of the fine image that a thread sums up.
 
 use crate::kernels::conv::BLOCK;
 use crate::kernels::gemm::{self, Matrix};
@@ -43,7 +44,7 @@ pub static KERNEL: Kernel = Kernel {
     bindings: &[read("x"), read("dy"), write("parts")],
     params: FIELDS,
     entry: &[],
-    consts: &["UP"],
+    consts: &["UP", "ROWS"],
     workgroup: [64, 1, 1],
     cpu,
     fast: Some(fast),
@@ -54,8 +55,8 @@ pub static KERNEL: Kernel = Kernel {
 
 /// Threads of a workgroup.
 const LANES: usize = 64;
-/// Pairs of a tap and a channel of the fine image that a thread sums up.
-const ROWS: usize = 4;
+/// The most of `ROWS`.
+const MOST_ROWS: u32 = 4;
 /// Channels of the coarse image that a thread sums up.
 const COLUMNS: usize = 16;
 
@@ -72,16 +73,22 @@ impl Params {
     }
 }
 
-/// Workgroups of one part.
-pub fn groups(p: &Params, consts: &[u32]) -> usize {
-    let outputs = if consts[0] == 1 { p.fine } else { p.coarse } as usize;
-    let down = (p.images().taps() * p.fine as usize).div_ceil(LANES * ROWS);
-    down * (p.coarse as usize).div_ceil(COLUMNS) + outputs.div_ceil(LANES)
+/// `ROWS` for two images: no more than the pairs fill.
+pub fn rows(p: &Params) -> u32 {
+    (p.kernel * p.kernel * p.fine).div_ceil(LANES as u32).clamp(1, MOST_ROWS)
 }
 
-/// The grid of a dispatch.
-pub fn grid(p: &Params, consts: &[u32]) -> [u32; 3] {
-    crate::kernels::grid(p.splits as usize * groups(p, consts))
+/// Workgroups of one part.
+pub fn groups(p: &Params, consts: &[u32]) -> usize {
+    groups_of(p, consts[0] == 1, [LANES * consts[1] as usize, COLUMNS, LANES])
+}
+
+/// Workgroups of one part, each of so many pairs of a tap and a channel of the fine image with so many channels of the coarse one, or
+/// of so many sums for the bias.
+pub(in crate::kernels) fn groups_of(p: &Params, up: bool, [pairs, channels, biases]: [usize; 3]) -> usize {
+    let outputs = if up { p.fine } else { p.coarse } as usize;
+    let down = (p.images().taps() * p.fine as usize).div_ceil(pairs);
+    down * (p.coarse as usize).div_ceil(channels) + outputs.div_ceil(biases)
 }
 
 /// What both functions take: the two images with their channels, and those of the map.
@@ -126,13 +133,13 @@ fn share(count: usize, split: usize, splits: usize) -> Range<usize> {
 }
 
 /// All pixels that a tap sees; the bias is seen as ones.
-fn sums(asked: &Asked, size: &dyn Fn(usize) -> f64) -> Sum {
+pub(in crate::kernels) fn sums(asked: &Asked, size: &dyn Fn(usize) -> f64) -> Sum {
     let p: Params = asked.params();
     let pixels = p.images().fine_pixels().max(p.images().coarse_pixels());
     Sum::of((p.rows as usize * pixels).div_ceil(p.splits as usize), size(0).max(1.0) * size(1))
 }
 
-fn cpu(call: Call) {
+pub(in crate::kernels) fn cpu(call: Call) {
     let p: Params = call.params();
     let Call { range, consts, reads, mut writes, .. } = call;
     let m = Maps::new(&p, consts, f32s(reads[0]), f32s(reads[1]));
@@ -161,7 +168,7 @@ fn cpu(call: Call) {
 
 /// The twin's meaning by way of matrix products: what the pixels of the coarse image see, transposed, times the coarse
 /// image, block by block. The blocks follow from the shapes, so that a part of the rows has the bits of the whole.
-fn fast(call: Call) {
+pub(in crate::kernels) fn fast(call: Call) {
     let p: Params = call.params();
     if p.splits > 1 {
         return cpu(call);
@@ -232,12 +239,12 @@ mod tests {
         };
         let (fine, coarse) = ([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [1.0, 10.0]);
         let mut out = [f32::NAN; 5];
-        cpu(testing::call(0..5, &p, &[0], &step, &[&fine, &coarse], vec![&mut out]));
+        cpu(testing::call(0..5, &p, &[0, 1], &step, &[&fine, &coarse], vec![&mut out]));
         assert_eq!(out, [21.0, 32.0, 54.0, 65.0, 11.0]);
-        cpu(testing::call(0..5, &p, &[1], &step, &[&coarse, &fine], vec![&mut out]));
+        cpu(testing::call(0..5, &p, &[1, 1], &step, &[&coarse, &fine], vec![&mut out]));
         assert_eq!(out, [21.0, 32.0, 54.0, 65.0, 21.0]);
         let mut parts = [f32::NAN; 10];
-        cpu(testing::call(0..10, &Params { splits: 2, ..p }, &[0], &step, &[&fine, &coarse], vec![&mut parts]));
+        cpu(testing::call(0..10, &Params { splits: 2, ..p }, &[0, 1], &step, &[&fine, &coarse], vec![&mut parts]));
         assert_eq!(parts, [1.0, 2.0, 4.0, 5.0, 1.0, 20.0, 30.0, 50.0, 60.0, 10.0]);
     }
 
@@ -260,7 +267,7 @@ mod tests {
             for range in [0..rows, 1..rows - 2, rows / 2..rows / 2 + 1, rows - 3..rows] {
                 let [twin, made] = [cpu as fn(Call), fast].map(|function| {
                     let mut parts = vec![f32::NAN; range.len() * outputs as usize];
-                    function(testing::call(range.clone(), &p, &[up], &step, &[&x, &dy], vec![&mut parts]));
+                    function(testing::call(range.clone(), &p, &[up, 1], &step, &[&x, &dy], vec![&mut parts]));
                     parts
                 });
                 assert_eq!(twin, made, "{inputs} to {outputs}, up {up}, {range:?}");

@@ -6,7 +6,8 @@ use crate::graph::Id;
 use crate::graph::conv_geometry::{ConvGeometry, pixels};
 use crate::kernels::matmul::{ACTIVATE, DERIVE, PLAIN};
 use crate::kernels::{
-    MAX_LOOP_ITERATIONS, conv, conv_weight, depthwise, depthwise_weight, math, planes, pool, sum_columns,
+    MAX_LOOP_ITERATIONS, MAX_TEXEL_WORDS, conv, conv_texels, conv_weight, conv_weight_texels, depthwise,
+    depthwise_weight, grid, math, planes, pool, sum_columns,
 };
 use crate::plan::View;
 
@@ -100,12 +101,18 @@ impl Lowering<'_> {
         let p = conv::Params {
             rows, inputs, outputs, fine_height, fine_width, coarse_height, coarse_width, kernel, stride, padding,
         };
-        // Threads of a GPU are many and small; on drivers that emulate one, loads are what costs.
-        let rows = if self.target == Target::Gpu { conv::FEW_ROWS } else { conv::MANY_ROWS };
-        let consts = [u32::from(map.up), u32::from(map.transpose), map.epilogue, map.activation, rows];
-        let (outer, unit, grid) = (map.rows, self.unit(map.rows), conv::grid(&p, &consts));
-        let dispatch = Dispatch { kernel: &conv::KERNEL, consts: &consts, outer, unit, grid, what: map.what };
-        self.push(&dispatch, &p, map.views.to_vec());
+        let meaning = [u32::from(map.up), u32::from(map.transpose), map.epilogue, map.activation];
+        let (kernel, manner, grid): (_, &[u32], fn(&_, &[u32]) -> _) = match self.target {
+            Target::Simd8 if texels(&map.views) && conv_texels::suits(&p) => {
+                (&conv_texels::KERNEL, &conv_texels::layout(&p), conv_texels::grid)
+            }
+            // Threads of a GPU are many and small; on drivers that emulate one, loads are what costs.
+            Target::Gpu => (&conv::KERNEL, &[conv::FEW_ROWS, conv::vectors(&p)], conv::grid),
+            _ => (&conv::KERNEL, &[conv::MANY_ROWS, conv::vectors(&p)], conv::grid),
+        };
+        let consts = [&meaning, manner].concat();
+        let (outer, unit, grid) = (map.rows, self.unit(map.rows), grid(&p, &consts));
+        self.push(&Dispatch { kernel, consts: &consts, outer, unit, grid, what: map.what }, &p, map.views.to_vec());
     }
 
     pub(super) fn conv_grad_weight(&mut self, x: Id, dy: Id, window: ConvGeometry, out: Id) {
@@ -123,16 +130,24 @@ impl Lowering<'_> {
         let mut p = conv_weight::Params {
             rows, fine, coarse, fine_height, fine_width, coarse_height, coarse_width, kernel, stride, padding, splits: 1,
         };
-        let consts = [u32::from(window.up)];
+        let read = [self.place(x), self.place(dy)];
+        let (kernel, manner, groups): (_, &[u32], fn(&_, &[u32]) -> _) = match self.target {
+            Target::Simd8 if texels(&read) => {
+                (&conv_weight_texels::KERNEL, &conv_weight_texels::layout(&p), conv_weight_texels::groups)
+            }
+            _ => (&conv_weight::KERNEL, &[conv_weight::rows(&p)], conv_weight::groups),
+        };
+        let consts = [&[u32::from(window.up)], manner].concat();
+        let groups = groups(&p, &consts);
         if self.target != Target::Cpu {
-            p.splits = parts(&p, &consts) as u32;
+            p.splits = parts(&p, groups) as u32;
         }
         let splits = p.splits as usize;
         let made = if splits > 1 { self.scratch(splits * shape.count()) } else { self.place(out) };
-        let views = vec![self.place(x), self.place(dy), View { split: true, ..made }];
-        let (outer, grid) = (splits * shape.rows(), conv_weight::grid(&p, &consts));
+        let views = vec![read[0], read[1], View { split: true, ..made }];
+        let (outer, grid) = (splits * shape.rows(), grid(splits * groups));
         let what = "d W and d b of a convolution";
-        let dispatch = Dispatch { kernel: &conv_weight::KERNEL, consts: &consts, outer, unit: 1, grid, what };
+        let dispatch = Dispatch { kernel, consts: &consts, outer, unit: 1, grid, what };
         self.push(&dispatch, &p, views);
         self.sum_of_parts(made, splits, out);
     }
@@ -224,17 +239,22 @@ impl Lowering<'_> {
     }
 }
 
+/// Whether all that is bound fits into textures.
+fn texels(views: &[View]) -> bool {
+    views.iter().all(|view| view.words <= MAX_TEXEL_WORDS)
+}
+
 /// What `Params` of kernels call `fine_height`, `fine_width`, `coarse_height`, `coarse_width`, `kernel`, `stride`, `padding`.
 fn extents(ConvGeometry { fine, coarse, kernel, stride, padding, .. }: ConvGeometry) -> [u32; 7] {
     [fine[0], fine[1], coarse[0], coarse[1], kernel, stride, padding].map(|n| n as u32)
 }
 
 /// In how many parts a device sums up a gradient: enough for many workgroups, of not too few and not too many pixels.
-fn parts(p: &conv_weight::Params, consts: &[u32]) -> usize {
+fn parts(p: &conv_weight::Params, groups: usize) -> usize {
     let rows = p.rows as usize;
     let (coarse, most) =
         (rows * p.images().coarse_pixels(), rows * p.images().coarse_pixels().max(p.images().fine_pixels()));
-    let wanted = MANY.div_ceil(conv_weight::groups(p, consts)).min(coarse / FEWEST_PIXELS);
+    let wanted = MANY.div_ceil(groups).min(coarse / FEWEST_PIXELS);
     wanted.max(most.div_ceil(MAX_PIXELS))
 }
 
@@ -258,7 +278,7 @@ mod tests {
                 padding: 1,
                 splits: 1,
             };
-            let parts = parts(&p, &[0]);
+            let parts = parts(&p, conv_weight::groups(&p, &[0, conv_weight::rows(&p)]));
             let pixels = (rows * side * side) as usize;
             assert!(pixels.div_ceil(parts) <= MAX_PIXELS, "{parts} parts of {pixels} pixels");
             assert!(parts == 1 || pixels / 4 / parts >= FEWEST_PIXELS / 2, "{parts} parts of {pixels} pixels");
