@@ -7,6 +7,8 @@
 //! same order. So it may be divided by how fast the threads are ([`load_balance`]). While a plan runs nobody sleeps (see
 //! [`awake`]): to wake a thread up takes longer than many a step.
 //!
+//! Threads take [`subnormal`] numbers for zeros, so all that is computed is computed by them and not by the caller's.
+//!
 //! Members of a plan need nothing of each other: as many as there are threads run side by side, each on one thread, and
 //! only those that are left over share the threads among them.
 
@@ -14,6 +16,7 @@ mod load_balance;
 mod profile;
 mod room;
 mod segments;
+mod subnormal;
 
 use super::submission::SubmissionSize;
 use super::{Counts, PlanId, Shortage, compare};
@@ -97,7 +100,8 @@ impl Cpu {
     /// # Errors
     /// [`Error::Device`] where the threads cannot be started.
     pub fn new(threads: usize) -> Result<Self> {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(|error| {
+        let builder = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        let pool = builder.start_handler(|_| subnormal::become_zeros()).build().map_err(|error| {
             let wanted = if threads == 0 { "a thread on each core".to_owned() } else { format!("{threads} threads") };
             Error::Device(format!("cannot start {wanted}: {error}; --threads 1 takes fewest"))
         })?;
@@ -314,11 +318,7 @@ impl Cpu {
             }
             change(at, piece);
         };
-        if self.threads() > 1 {
-            self.pool.install(|| taken[words].par_chunks_mut(PIECE).enumerate().for_each(work));
-        } else {
-            taken[words].chunks_mut(PIECE).enumerate().for_each(work);
-        }
+        self.pool.install(|| taken[words].par_chunks_mut(PIECE).enumerate().for_each(work));
         self.own[member][target] = taken;
         Ok(())
     }
