@@ -190,11 +190,21 @@ pub fn contributions(
         Exemplars::check(&session.model, "a score against training rows")?;
     }
     let all = |session: &mut Session, rows: Rows, done: &mut dyn FnMut(usize)| {
-        let mut all = Vec::with_capacity(rows.values.len() / session.model.width);
-        explained(session, rows, done, &mut |row: Contributions, means, log_variances| {
-            let rate = exemplars.map_or(row.rate, |exemplars| exemplars.rate(means, log_variances));
-            all.push(Contributions { rate, ..row });
-        })?;
+        let width = session.model.width;
+        let mut all: Vec<Contributions> = Vec::with_capacity(rows.values.len() / width);
+        for part in rows.portions(BATCH, width) {
+            let (first, mut all_means, mut all_log_variances) = (all.len(), vec![], vec![]);
+            explained(session, part, &mut |_| (), &mut |row: Contributions, means, log_variances| {
+                all.push(row);
+                all_means.extend_from_slice(means);
+                all_log_variances.extend_from_slice(log_variances);
+            })?;
+            if let Some(exemplars) = exemplars {
+                let rates = exemplars.rates(&all_means, &all_log_variances);
+                all[first..].iter_mut().zip(rates).for_each(|(row, rate)| row.rate = rate);
+            }
+            done(all.len());
+        }
         Ok(all)
     };
     let score = |session: &mut Session, rows: Rows| {

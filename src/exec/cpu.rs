@@ -4,14 +4,16 @@
 //! part of the batch (or of a parameter) through many steps without waiting for the others, because nothing that one
 //! thread writes is read by another. A training step needs two meetings, before and after the gradients of the weights.
 //! How the work is divided does not change a bit of the result: every element is computed by the same operations in the
-//! same order. So it may be divided by how fast the threads are ([`load_balance`]). While a plan runs nobody sleeps (see
-//! [`awake`]): to wake a thread up takes longer than many a step.
+//! same order. So it may be divided by how fast the threads are ([`load_balance`]), and among as many as are worth while
+//! ([`crew`]). Where there are several, nobody sleeps while a plan runs (see [`awake`]): to wake a thread up takes longer than many a
+//! step.
 //!
 //! Threads take [`subnormal`] numbers for zeros, so all that is computed is computed by them and not by the caller's.
 //!
 //! Members of a plan need nothing of each other: as many as there are threads run side by side, each on one thread, and
 //! only those that are left over share the threads among them.
 
+mod crew;
 mod load_balance;
 mod profile;
 mod room;
@@ -22,7 +24,8 @@ use super::submission::SubmissionSize;
 use super::{Counts, PlanId, Shortage, compare};
 use crate::error::{Error, Result};
 use crate::kernels::{Access, Call, Kernel, StepScalars};
-use crate::plan::{Buffer, Plan, Role, Step, Target, View};
+use crate::plan::{Buffer, Plan, Role, Step, Target, View, cost};
+use crew::Crew;
 use load_balance::LoadBalance;
 use rayon::prelude::{
     IndexedParallelIterator, IntoParallelRefMutIterator, ParallelIterator, ParallelSlice, ParallelSliceMut,
@@ -55,7 +58,9 @@ struct Loaded {
     /// For each buffer of the plan, where it is among the engine's.
     places: Vec<Place>,
     segments: Vec<Segment>,
-    /// How each segment is divided between the threads where they work on the same member.
+    /// How many threads work on the same member.
+    crew: Crew,
+    /// How each segment is divided between them.
     balances: Vec<LoadBalance>,
     submission: SubmissionSize,
 }
@@ -182,9 +187,12 @@ impl Cpu {
         }
         // A plan for devices keeps all its tensors in one buffer, which threads could not divide: it runs step by step.
         let segments = if plan.words(&Role::Workspace) > 0 { vec![] } else { segments::cut(&plan) };
-        let balances = equal_balances(&segments, self.threads());
+        // Threads that have members of their own do not meet.
+        let flops = if plan.members == 1 { cost::total(&plan).flops } else { f64::INFINITY };
+        let crew = Crew::new(self.threads(), flops);
+        let balances = equal_balances(&segments, crew.count());
         let submission = SubmissionSize::guess(&plan, Target::Cpu);
-        self.plans.push(Loaded { plan, places, segments, balances, submission });
+        self.plans.push(Loaded { plan, places, segments, crew, balances, submission });
         Ok(PlanId(self.plans.len() - 1))
     }
 
@@ -232,12 +240,11 @@ impl Cpu {
     /// # Errors
     /// None: the engine does not fail while it runs.
     pub fn run(&mut self, id: PlanId, steps: &[StepScalars]) -> Result<()> {
-        let Loaded { plan, places, segments, balances, submission } = &mut self.plans[id.0];
+        let Loaded { plan, places, segments, crew, balances, submission } = &mut self.plans[id.0];
         let (plan, places, segments) = (&*plan, &*places, &*segments);
         let (shared, members, threads) = (&self.shared, plan.members, self.pool.current_num_threads());
-        let begun = Instant::now();
         // A member takes all its steps before the next one begins, so that its parameters stay in the caches.
-        let walk = |member: usize, own: &mut Vec<Vec<u32>>, balances: &mut [LoadBalance]| {
+        let walk = |member: usize, own: &mut Vec<Vec<u32>>, steps: &[StepScalars], balances: &mut [LoadBalance]| {
             let mut buffers = Buffers { places, shared, own };
             for scalars in steps.iter().skip(member).step_by(members) {
                 for (segment, balance) in segments.iter().zip(&mut *balances) {
@@ -248,14 +255,26 @@ impl Cpu {
                 }
             }
         };
-        let side_by_side = if threads > 1 { members / threads * threads } else { 0 };
-        let (many, few) = self.own.split_at_mut(side_by_side);
-        let all = move || {
-            let alone = |(member, own)| walk(member, own, &mut equal_balances(segments, 1));
-            many.par_iter_mut().enumerate().with_max_len(1).for_each(alone);
-            few.iter_mut().enumerate().for_each(|(at, own)| walk(side_by_side + at, own, balances));
-        };
-        self.pool.install(|| awake(all));
+        let begun = Instant::now();
+        if let [own] = &mut self.own[..] {
+            for steps in steps.chunks(crew::PORTION) {
+                let (begun, alone, balances) = (Instant::now(), crew.count() == 1, &mut *balances);
+                let mut work = || walk(0, own, steps, balances);
+                self.pool.install(|| if alone { work() } else { awake(work) });
+                if crew.took(steps.len(), begun.elapsed()) {
+                    *balances = equal_balances(segments, crew.count());
+                }
+            }
+        } else {
+            let side_by_side = if threads > 1 { members / threads * threads } else { 0 };
+            let (many, few) = self.own.split_at_mut(side_by_side);
+            let all = || {
+                let alone = |(member, own)| walk(member, own, steps, &mut equal_balances(segments, 1));
+                many.par_iter_mut().enumerate().with_max_len(1).for_each(alone);
+                few.iter_mut().enumerate().for_each(|(at, own)| walk(side_by_side + at, own, steps, balances));
+            };
+            self.pool.install(|| awake(all));
+        }
         submission.took(steps.len() / members, begun.elapsed());
         self.counts.submissions += 1;
         self.counts.dispatches += (steps.len() / members * plan.steps.len()) as u64;
@@ -547,7 +566,7 @@ fn side_by_side<T: Send>(parts: Vec<T>, work: impl Fn(usize, T) + Sync) -> Vec<u
     let times: Vec<AtomicU64> = parts.iter().map(|_| AtomicU64::new(0)).collect();
     let parts: Vec<Mutex<Option<T>>> = parts.into_iter().map(|part| Mutex::new(Some(part))).collect();
     let own = |thread: usize| {
-        let part = parts[thread].lock().ok().and_then(|mut part| part.take());
+        let part = parts.get(thread).and_then(|part| part.lock().ok()?.take());
         if let Some(part) = part {
             let _done = OnDrop(|| _ = working.fetch_sub(1, Ordering::Release));
             let begun = Instant::now();

@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::model::tasks::Need;
 use crate::session::{Rows, Session};
+use rayon::prelude::{IndexedParallelIterator, ParallelIterator, ParallelSlice};
 use std::path::{Path, PathBuf};
 
 /// The most rows that are exemplars, and the most of the training rows that are looked at for them.
@@ -41,10 +42,69 @@ pub struct Exemplars {
     means: Vec<f32>,
     /// [M, Z], within the range that the model allows.
     log_variances: Vec<f32>,
-    /// 1/σ² of each, [M, Z].
-    precisions: Vec<f64>,
-    /// Σ log σ² − Z of each, [M].
-    constants: Vec<f64>,
+    /// M.
+    count: usize,
+    /// All of them, [`AT_ONCE`] at a time: the last ones are filled up with such as no row is near.
+    blocks: Vec<Block>,
+}
+
+/// Exemplars that are compared with a row together.
+const AT_ONCE: usize = 256;
+
+/// Rows that are compared with the exemplars of a block before the next one.
+const ROWS: usize = 16;
+
+/// What a divergence may be above the least one: beyond, adding its exponential to that of the least is adding nothing.
+const COUNTS: f64 = 60.0;
+
+/// Exemplars side by side, so that a loop over them has vectors.
+#[derive(Debug, Clone, PartialEq)]
+struct Block {
+    /// [Z] of means.
+    means: Vec<[f64; AT_ONCE]>,
+    /// [Z] of 1/σ².
+    precisions: Vec<[f64; AT_ONCE]>,
+    /// Σ log σ² − Z of each.
+    constants: [f64; AT_ONCE],
+}
+
+impl Block {
+    /// Of up to [`AT_ONCE`] means and log-variances, [M, Z] each.
+    fn new(latent: usize, means: &[f32], log_variances: &[f32]) -> Self {
+        let mut block = Self {
+            means: vec![[0.0; AT_ONCE]; latent],
+            precisions: vec![[0.0; AT_ONCE]; latent],
+            constants: [f64::INFINITY; AT_ONCE],
+        };
+        for (at, (means, log_variances)) in
+            means.chunks_exact(latent).zip(log_variances.chunks_exact(latent)).enumerate()
+        {
+            for (d, (&mean, &lv)) in means.iter().zip(log_variances).enumerate() {
+                block.means[d][at] = mean.into();
+                block.precisions[d][at] = (-f64::from(lv)).exp();
+            }
+            block.constants[at] = log_variances.iter().map(|&lv| f64::from(lv) - 1.0).sum();
+        }
+        block
+    }
+
+    /// KL(q ‖ q of each exemplar) with q of these means and variances, whose log-variances add up to `own`.
+    #[inline(always)]
+    fn divergences(&self, means: &[f32], variances: &[f64], own: f64) -> [f64; AT_ONCE] {
+        let mut sums = [0.0; AT_ONCE];
+        for ((others, precisions), (&mean, &variance)) in
+            self.means.iter().zip(&self.precisions).zip(means.iter().zip(variances))
+        {
+            let mean = f64::from(mean);
+            for ((sum, other), precision) in sums.iter_mut().zip(others).zip(precisions) {
+                *sum += (variance + (mean - other) * (mean - other)) * precision;
+            }
+        }
+        for (sum, constant) in sums.iter_mut().zip(&self.constants) {
+            *sum = 0.5 * (*sum + constant - own);
+        }
+        sums
+    }
 }
 
 /// Rows of which some are to be exemplars.
@@ -96,10 +156,9 @@ impl Candidates {
 impl Exemplars {
     /// Those of means and log-variances, [M, Z] each.
     fn new(latent: usize, means: Vec<f32>, log_variances: Vec<f32>) -> Self {
-        let precisions = log_variances.iter().map(|&lv| (-f64::from(lv)).exp()).collect();
-        let constant = |row: &[f32]| row.iter().map(|&lv| f64::from(lv) - 1.0).sum();
-        let constants = log_variances.chunks_exact(latent.max(1)).map(constant).collect();
-        Self { latent, means, log_variances, precisions, constants }
+        let parts = means.chunks(AT_ONCE * latent).zip(log_variances.chunks(AT_ONCE * latent));
+        let blocks = parts.map(|(means, log_variances)| Block::new(latent, means, log_variances)).collect();
+        Self { latent, count: means.len() / latent, means, log_variances, blocks }
     }
 
     /// Whether rows of a model can be held against exemplars.
@@ -133,37 +192,51 @@ impl Exemplars {
 
     /// M, how many there are.
     pub fn len(&self) -> usize {
-        self.constants.len()
+        self.count
     }
 
     /// Whether there is none, which [`Candidates::choose`] does not make.
     pub fn is_empty(&self) -> bool {
-        self.constants.is_empty()
+        self.count == 0
     }
 
-    /// The rate of a posterior against them, in nats: 0 at the least for one that is that of every exemplar, log M for one that is
-    /// far from all but one.
-    pub fn rate(&self, means: &[f32], log_variances: &[f32]) -> f64 {
-        let means: Vec<f64> = means.iter().map(|&mean| mean.into()).collect();
-        let variances: Vec<f64> = log_variances.iter().map(|&lv| f64::from(lv).exp()).collect();
-        let own: f64 = log_variances.iter().map(|&lv| f64::from(lv)).sum();
-        let rows = self.means.chunks_exact(self.latent).zip(self.precisions.chunks_exact(self.latent));
-        let divergence = |((other, precision), constant): ((&[f32], &[f64]), &f64)| {
-            let places = other.iter().zip(precision).zip(means.iter().zip(&variances));
-            let sum: f64 = places
-                .map(|((&other, precision), (mean, variance))| {
-                    (variance + (mean - f64::from(other)) * (mean - f64::from(other))) * precision
-                })
-                .sum();
-            0.5 * (sum + constant - own)
+    /// The rates of posteriors against them, in nats: 0 at the least for one that is that of every exemplar, log M for one that is
+    /// far from all but one. Means and log-variances are [R, Z].
+    pub fn rates(&self, means: &[f32], log_variances: &[f32]) -> Vec<f64> {
+        let wide = ROWS * self.latent;
+        let rates = |(means, log_variances)| {
+            pulp::Arch::new().dispatch(
+                #[inline(always)]
+                || self.rates_of_few(means, log_variances),
+            )
         };
-        let all: Vec<f64> = rows.zip(&self.constants).map(divergence).collect();
-        let least = all.iter().copied().fold(f64::INFINITY, f64::min);
+        means.par_chunks(wide).zip(log_variances.par_chunks(wide)).flat_map_iter(rates).collect()
+    }
+
+    /// The same of up to [`ROWS`] posteriors.
+    #[inline(always)]
+    fn rates_of_few(&self, means: &[f32], log_variances: &[f32]) -> Vec<f64> {
+        let variances: Vec<f64> = log_variances.iter().map(|&lv| f64::from(lv).exp()).collect();
+        let own = log_variances.chunks_exact(self.latent).map(|row| row.iter().map(|&lv| f64::from(lv)).sum::<f64>());
+        let rows = means.chunks_exact(self.latent).zip(variances.chunks_exact(self.latent)).zip(own);
+        let rows: Vec<_> = rows.collect();
+        let mut all = vec![Vec::with_capacity(self.blocks.len() * AT_ONCE); rows.len()];
+        for block in &self.blocks {
+            for (((means, variances), own), all) in rows.iter().zip(&mut all) {
+                all.extend_from_slice(&block.divergences(means, variances, *own));
+            }
+        }
+        all.iter().map(|divergences| self.rate(&divergences[..self.count])).collect()
+    }
+
+    /// What divergences from all of them come to.
+    fn rate(&self, divergences: &[f64]) -> f64 {
+        let least = divergences.iter().copied().fold(f64::INFINITY, f64::min);
         if !least.is_finite() {
             return f64::INFINITY;
         }
-        let sum: f64 = all.iter().map(|divergence| (least - divergence).exp()).sum();
-        least - (sum / self.len() as f64).ln()
+        let near = divergences.iter().map(|divergence| least - divergence).filter(|&above| above > -COUNTS);
+        least - (near.map(f64::exp).sum::<f64>() / self.count as f64).ln()
     }
 
     /// The file of those of a checkpoint, by its parameters and its data.
@@ -235,13 +308,34 @@ mod tests {
                 .sum()
         };
         let expected = -(f64::midpoint((-kl(0)).exp(), (-kl(1)).exp())).ln();
-        assert!((exemplars.rate(&mean, &lv) - expected).abs() < 1e-12, "{expected}");
+        assert!((exemplars.rates(&mean, &lv)[0] - expected).abs() < 1e-12, "{expected}");
         // That of all exemplars costs nothing, and one that is far from all others at most log M.
         let same = Exemplars::new(1, vec![1.5; 3], vec![-2.0; 3]);
-        assert!(same.rate(&[1.5], &[-2.0]).abs() < 1e-12);
+        assert!(same.rates(&[1.5], &[-2.0])[0].abs() < 1e-12);
         let apart = Exemplars::new(1, vec![0.0, 1e6, -1e6], vec![0.0; 3]);
-        assert!((apart.rate(&[1e6], &[0.0]) - 3.0_f64.ln()).abs() < 1e-12);
-        assert!(apart.rate(&[f32::MAX], &[0.0]) > 1e12 && apart.rate(&[f32::INFINITY], &[0.0]).is_infinite());
+        assert!((apart.rates(&[1e6], &[0.0])[0] - 3.0_f64.ln()).abs() < 1e-12);
+        let far = apart.rates(&[f32::MAX, f32::INFINITY], &[0.0; 2]);
+        assert!(far[0] > 1e12 && far[1].is_infinite());
+    }
+
+    /// More exemplars than a block has, and more rows than are compared at once.
+    #[test]
+    fn rates_of_many_are_those_of_each() {
+        let number = |at: usize| ((at * 7919) % 1000) as f32 / 250.0 - 2.0;
+        let (count, rows, latent) = (2 * AT_ONCE + 3, ROWS + 5, 3);
+        let values = |count: usize, from: usize| (from..from + count * latent).map(number).collect::<Vec<_>>();
+        let (means, log_variances) = (values(count, 1), values(count, 5));
+        let (asked, widths) = (values(rows, 11), values(rows, 3));
+        let rates = Exemplars::new(latent, means.clone(), log_variances.clone()).rates(&asked, &widths);
+        assert_eq!(rates.len(), rows);
+        for ((mean, lv), rate) in asked.chunks(latent).zip(widths.chunks(latent)).zip(rates) {
+            let one = |(m, v): (&[f32], &[f32])| {
+                let alone = Exemplars::new(latent, m.to_vec(), v.to_vec());
+                (-alone.rates(mean, lv)[0]).exp()
+            };
+            let sum: f64 = means.chunks(latent).zip(log_variances.chunks(latent)).map(one).sum();
+            assert!((rate + (sum / count as f64).ln()).abs() < 1e-9, "{rate}");
+        }
     }
 
     #[test]
