@@ -41,7 +41,7 @@ fn w_word(at: u32) -> f32 {
     return textureLoad(w_texels, texel(at / 4u), member, 0)[at % 4u];
 }
 
-// Channels input…input + 7 of the pixel at `place`; what lies beyond the last channel meets zeros.
+// Channels input…input + 7 of the pixel at `place`, zero for those that are not there.
 fn load_left(place: u32, input: u32) -> Left {
     let inside = place != OUTSIDE;
     let pixel = select(0u, place, inside);
@@ -49,13 +49,14 @@ fn load_left(place: u32, input: u32) -> Left {
     for (var half = 0u; half < 2u; half += 1u) {
         let first = input + 4u * half;
         if WHOLE_X == 1u {
-            left[half] = textureLoad(x_texels, texel((pixel + min(first, params.inputs - 4u)) / 4u), member, 0);
+            let values = textureLoad(x_texels, texel((pixel + min(first, params.inputs - 4u)) / 4u), member, 0);
+            left[half] = select(vec4<f32>(), values, inside && first < params.inputs);
         } else {
             for (var d = 0u; d < 4u; d += 1u) {
-                left[half][d] = x_word(pixel + min(first + d, params.inputs - 1u));
+                let value = x_word(pixel + min(first + d, params.inputs - 1u));
+                left[half][d] = select(0.0, value, inside && first + d < params.inputs);
             }
         }
-        left[half] = select(vec4<f32>(), left[half], inside);
     }
     return left;
 }

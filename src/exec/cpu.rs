@@ -4,7 +4,7 @@
 //! part of the batch (or of a parameter) through many steps without waiting for the others, because nothing that one
 //! thread writes is read by another. A training step needs two meetings, before and after the gradients of the weights.
 //! How the work is divided does not change a bit of the result: every element is computed by the same operations in the
-//! same order. So it may be divided by how fast the threads are ([`load_balance`]), and among as many as are worth while
+//! same order. So it may be divided by how fast the threads are ([`load_balance`]), or be left to one
 //! ([`crew`]). Where there are several, nobody sleeps while a plan runs (see [`awake`]): to wake a thread up takes longer than many a
 //! step.
 //!
@@ -58,9 +58,9 @@ struct Loaded {
     /// For each buffer of the plan, where it is among the engine's.
     places: Vec<Place>,
     segments: Vec<Segment>,
-    /// How many threads work on the same member.
+    /// Whether all threads work on a member that has no threads of its own.
     crew: Crew,
-    /// How each segment is divided between them.
+    /// How each segment is divided between them then.
     balances: Vec<LoadBalance>,
     submission: SubmissionSize,
 }
@@ -187,10 +187,8 @@ impl Cpu {
         }
         // A plan for devices keeps all its tensors in one buffer, which threads could not divide: it runs step by step.
         let segments = if plan.words(&Role::Workspace) > 0 { vec![] } else { segments::cut(&plan) };
-        // Threads that have members of their own do not meet.
-        let flops = if plan.members == 1 { cost::total(&plan).flops } else { f64::INFINITY };
-        let crew = Crew::new(self.threads(), flops);
-        let balances = equal_balances(&segments, crew.count());
+        let crew = Crew::new(self.threads(), cost::total(&plan));
+        let balances = equal_balances(&segments, self.threads());
         let submission = SubmissionSize::guess(&plan, Target::Cpu);
         self.plans.push(Loaded { plan, places, segments, crew, balances, submission });
         Ok(PlanId(self.plans.len() - 1))
@@ -258,12 +256,15 @@ impl Cpu {
         let begun = Instant::now();
         if let [own] = &mut self.own[..] {
             for steps in steps.chunks(crew::PORTION) {
-                let (begun, alone, balances) = (Instant::now(), crew.count() == 1, &mut *balances);
-                let mut work = || walk(0, own, steps, balances);
-                self.pool.install(|| if alone { work() } else { awake(work) });
-                if crew.took(steps.len(), begun.elapsed()) {
-                    *balances = equal_balances(segments, crew.count());
-                }
+                let (begun, alone) = (Instant::now(), crew.is_alone());
+                self.pool.install(|| {
+                    if alone {
+                        walk(0, own, steps, &mut equal_balances(segments, 1));
+                    } else {
+                        awake(|| walk(0, own, steps, balances));
+                    }
+                });
+                crew.took(steps.len(), begun.elapsed());
             }
         } else {
             let side_by_side = if threads > 1 { members / threads * threads } else { 0 };
@@ -287,13 +288,12 @@ impl Cpu {
     /// None: a difference is no error.
     pub fn check(&mut self, id: PlanId, scalars: &[StepScalars]) -> Result<Option<String>> {
         let Loaded { plan, places, .. } = &self.plans[id.0];
-        for (scalars, own) in scalars.iter().zip(&mut self.own) {
-            let difference = check_member(plan, &mut Buffers { places, shared: &self.shared, own }, scalars);
-            if difference.is_some() {
-                return Ok(difference);
-            }
-        }
-        Ok(None)
+        let shared = &self.shared;
+        let mut members = scalars.iter().zip(&mut self.own);
+        let check = |(scalars, own): (&StepScalars, &mut Vec<Vec<u32>>)| {
+            check_member(plan, &mut Buffers { places, shared, own }, scalars)
+        };
+        Ok(self.pool.install(|| members.find_map(check)))
     }
 
     /// See [`super::Executor::write_to`].
@@ -566,7 +566,7 @@ fn side_by_side<T: Send>(parts: Vec<T>, work: impl Fn(usize, T) + Sync) -> Vec<u
     let times: Vec<AtomicU64> = parts.iter().map(|_| AtomicU64::new(0)).collect();
     let parts: Vec<Mutex<Option<T>>> = parts.into_iter().map(|part| Mutex::new(Some(part))).collect();
     let own = |thread: usize| {
-        let part = parts.get(thread).and_then(|part| part.lock().ok()?.take());
+        let part = parts[thread].lock().ok().and_then(|mut part| part.take());
         if let Some(part) = part {
             let _done = OnDrop(|| _ = working.fetch_sub(1, Ordering::Release));
             let begun = Instant::now();

@@ -12,14 +12,15 @@ use std::mem;
 use std::time::Instant;
 
 impl Cpu {
-    /// Seconds of each step of a plan, for all its members one after the other. All threads meet after every step, which
-    /// in a run they do not: what a step takes there cannot be told from what the thread does before and after it.
+    /// Seconds of each step of a plan, for all its members one after the other. The threads that work on it meet after every step,
+    /// which in a run they do not: what a step takes there cannot be told from what the thread does before and after it.
     pub(in crate::exec) fn profile(&mut self, id: PlanId, scalars: &StepScalars, effort: Effort) -> Samples {
-        let Loaded { plan, places, segments, .. } = &self.plans[id.0];
+        let Loaded { plan, places, segments, crew, .. } = &self.plans[id.0];
         // A plan for devices runs step by step on copies.
         let singly = if segments.is_empty() { vec![] } else { segments::singly(plan) };
         let (pool, shared, members) = (&self.pool, &self.shared, &mut self.own);
-        let mut balance = equal_balances(&singly, pool.current_num_threads());
+        let threads = if crew.is_alone() { 1 } else { pool.current_num_threads() };
+        let mut balance = equal_balances(&singly, threads);
         let mut samples = vec![vec![]; plan.steps.len()];
         pool.install(|| {
             let mut repeats = effort.begin();

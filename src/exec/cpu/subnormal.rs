@@ -1,4 +1,4 @@
-//! Numbers too small to be normal, which many processors compute a hundred times as slowly as others. They come up where
+//! Numbers too small to be normal, which many processors compute many times as slowly as others. They come up where
 //! factors multiply: gradients of examples that hardly weigh, tails of a softmax. GPUs may take them for zeros; the threads of this
 //! engine do.
 #![expect(unsafe_code, reason = "the state of a thread's arithmetic is a register of the processor")]

@@ -59,16 +59,18 @@ pub fn settings(kernel: &Kernel) -> Vec<Vec<u32>> {
         return convolutions([&[conv::FEW_ROWS, 4], &[conv::MANY_ROWS, 1]]);
     }
     if kernel.name == "conv_texels" {
-        return convolutions([&[1, 0, 0], &[2, 1, 1]]);
+        return convolutions([&[1, 0, 0], &[conv_texels::GROUPS, 1, 1]]);
+    }
+    if kernel.name == "conv_weight" {
+        return [[0, 1], [1, 1], [0, 4], [1, 4]].map(|consts| consts.to_vec()).to_vec();
     }
     if kernel.name == "conv_weight_texels" {
-        return [[0, 1, 0, 0], [1, 1, 0, 0], [0, 2, 1, 1], [1, 2, 1, 1]].map(|consts| consts.to_vec()).to_vec();
+        return [[0, 1, 0, 0], [1, 1, 0, 0], [0, 4, 1, 1], [1, 1, 1, 1]].map(|consts| consts.to_vec()).to_vec();
     }
     if kernel.has_program() {
         return formulas::settings(kernel);
     }
     let values = |name: &str| match name {
-        "ROWS" => 1..3,
         "ACTIVATION" => 0..7,
         "OP" | "OF" | "BINARISE" => 0..3,
         "PARTS" => 3..5,
