@@ -1,13 +1,14 @@
 //! Convolutions, transposed convolutions, means and repetitions of pixels, and their gradients.
 
+use super::products::fit_textures;
 use super::{Dispatch, Lowering, Target};
 use crate::config::Activation;
 use crate::graph::Id;
 use crate::graph::conv_geometry::{ConvGeometry, pixels};
 use crate::kernels::matmul::{ACTIVATE, DERIVE, PLAIN};
 use crate::kernels::{
-    MAX_LOOP_ITERATIONS, MAX_TEXEL_WORDS, conv, conv_texels, conv_weight, conv_weight_texels, depthwise,
-    depthwise_weight, grid, math, planes, pool, sum_columns,
+    MAX_LOOP_ITERATIONS, conv, conv_texels, conv_weight, conv_weight_texels, depthwise, depthwise_weight, grid, math,
+    planes, pool, sum_columns,
 };
 use crate::plan::View;
 
@@ -103,7 +104,7 @@ impl Lowering<'_> {
         };
         let meaning = [u32::from(map.up), u32::from(map.transpose), map.epilogue, map.activation];
         let (kernel, manner, grid): (_, &[u32], fn(&_, &[u32]) -> _) = match self.target {
-            Target::Simd8 if texels(&map.views) && conv_texels::suits(&p) => {
+            Target::Simd8 if fit_textures(&map.views) && conv_texels::suits(&p) => {
                 (&conv_texels::KERNEL, &conv_texels::layout(&p), conv_texels::grid)
             }
             // Threads of a GPU are many and small; on drivers that emulate one, loads are what costs.
@@ -132,7 +133,7 @@ impl Lowering<'_> {
         };
         let read = [self.place(x), self.place(dy)];
         let (kernel, manner, groups): (_, &[u32], fn(&_, &[u32]) -> _) = match self.target {
-            Target::Simd8 if texels(&read) => {
+            Target::Simd8 if fit_textures(&read) => {
                 (&conv_weight_texels::KERNEL, &conv_weight_texels::layout(&p), conv_weight_texels::groups)
             }
             _ => (&conv_weight::KERNEL, &[conv_weight::rows(&p)], conv_weight::groups),
@@ -237,11 +238,6 @@ impl Lowering<'_> {
         let (kernel, consts, grid) = (&planes::KERNEL, [u32::from(to_pixels)], planes::grid(&p));
         self.push(&Dispatch { kernel, consts: &consts, outer: rows, unit, grid, what }, &p, views);
     }
-}
-
-/// Whether all that is bound fits into textures.
-fn texels(views: &[View]) -> bool {
-    views.iter().all(|view| view.words <= MAX_TEXEL_WORDS)
 }
 
 /// What `Params` of kernels call `fine_height`, `fine_width`, `coarse_height`, `coarse_width`, `kernel`, `stride`, `padding`.

@@ -35,10 +35,7 @@ pub(in crate::plan) struct Variant {
 /// How these products, side by side, are best computed. `meaning` are the constants that say what is computed, `views`
 /// what is bound.
 pub(in crate::plan) fn variant(target: Target, products: &[Entry], meaning: &[u32], views: &[View]) -> Variant {
-    let texels = || {
-        views.iter().all(|view| view.words <= MAX_TEXEL_WORDS)
-            && products.iter().all(|product| matmul_texels::suits(product, meaning))
-    };
+    let texels = || fit_textures(views) && products.iter().all(|product| matmul_texels::suits(product, meaning));
     match target {
         Target::Simd8 if texels() => {
             let tiling = matmul_texels::USUAL;
@@ -52,6 +49,11 @@ pub(in crate::plan) fn variant(target: Target, products: &[Entry], meaning: &[u3
             Variant { kernel: &matmul_direct::KERNEL, consts: vec![], width: matmul_direct::COLUMNS as usize }
         }
     }
+}
+
+/// Whether all that is bound fits into textures.
+pub(super) fn fit_textures(views: &[View]) -> bool {
+    views.iter().all(|view| view.words <= MAX_TEXEL_WORDS)
 }
 
 /// Makes `entries` the table of a step of this manner: numbers their workgroups and sets the grid.
