@@ -105,13 +105,18 @@ fn end_together(world: World, done: &Result<()>, report: &Report) -> ExitCode {
         report.clear();
         done.as_ref().err().into_iter().for_each(say);
     };
-    let all = world.end(own.clone(), alone);
-    match done {
-        Err(error) if rank == 0 => report.error(error),
+    let all = world.end(own.clone(), alone, |all| match done {
+        Err(error) if rank == 0 => {
+            report.error(error);
+            true
+        }
         // What the first says needs no repetition.
-        Err(error) if all.iter().position(|other| other.0 == own.0) == Some(rank) => say(error),
-        _ => {}
-    }
+        Err(error) if all.iter().position(|other| other.0 == own.0) == Some(rank) => {
+            say(error);
+            true
+        }
+        _ => false,
+    });
     let code = if own.0 == 0 { all.iter().map(|(code, _)| *code).find(|code| *code != 0) } else { Some(own.0) };
     ExitCode::from(code.unwrap_or(0))
 }

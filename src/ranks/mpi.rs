@@ -20,7 +20,8 @@ use window::Window;
 /// what it has found.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long it then waits again, so that the launcher has passed on what it said.
+/// How long a rank that has said why it ends then waits, so that the launcher has passed that on: it ends all ranks as soon as one
+/// has ended with an error, and what it has not read by then is lost.
 const SAID: Duration = Duration::from_millis(200);
 
 /// How often a rank that waits looks whether others are still there.
@@ -89,37 +90,48 @@ impl World {
         Ranks::new(self.carrier.clone())
     }
 
-    /// Ends together with the others, and says what each ends with. A rank that failed while the others go on ends them: `alone` is
-    /// called before.
-    pub fn end(self, (code, text): Ending, alone: impl FnOnce()) -> Vec<Ending> {
+    /// Ends together with the others, and gives what each ends with. None of them has ended before all have been through `say`, which
+    /// gets the same and tells whether it said something. A rank that failed while the others go on ends them: `alone` is called
+    /// before.
+    pub fn end(self, (code, text): Ending, alone: impl FnOnce(), say: impl FnOnce(&[Ending]) -> bool) -> Vec<Ending> {
         let mut own = vec![u32::from(code)];
         own.extend(text.bytes().map(u32::from).chain(std::iter::repeat(0)).take(WORDS - 1));
         let mut all = vec![0; WORDS * self.carrier.count];
-        let begun = Instant::now();
-        let mut looked = begun;
         scope(|scope| {
-            let mut request = self.farewell.immediate_all_gather_into(scope, &own[..], &mut all[..]);
-            while let Err(same) = request.test() {
-                request = same;
-                if code != 0 && begun.elapsed() > PATIENCE {
-                    alone();
-                    std::thread::sleep(SAID);
-                    self.farewell.abort(code.into());
-                }
-                std::thread::sleep(Duration::from_millis(1));
-                // Who failed says that, whatever the others do.
-                if code == 0 && looked.elapsed() > LOOK {
-                    looked = Instant::now();
-                    self.carrier.look("all of them end together");
-                }
-            }
+            let request = self.farewell.immediate_all_gather_into(scope, &own[..], &mut all[..]);
+            self.part(code, request, alone);
         });
-        self.carrier.window.free();
         let read = |words: &[u32]| {
             let bytes: Vec<u8> = words[1..].iter().map(|&byte| byte as u8).take_while(|&byte| byte != 0).collect();
             (words[0] as u8, String::from_utf8_lossy(&bytes).into_owned())
         };
-        all.chunks_exact(WORDS).map(read).collect()
+        let all: Vec<Ending> = all.chunks_exact(WORDS).map(read).collect();
+        if say(&all) {
+            std::thread::sleep(SAID);
+        }
+        self.part(code, self.farewell.immediate_barrier(), || ());
+        self.carrier.window.free();
+        all
+    }
+
+    /// Waits for the others at the end, but not for ever where this rank failed.
+    fn part<'a, D: ?Sized, S: Scope<'a>>(&self, code: u8, mut request: Request<'a, D, S>, alone: impl FnOnce()) {
+        let begun = Instant::now();
+        let mut looked = begun;
+        while let Err(same) = request.test() {
+            request = same;
+            if code != 0 && begun.elapsed() > PATIENCE {
+                alone();
+                std::thread::sleep(SAID);
+                self.farewell.abort(code.into());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+            // Who failed says that, whatever the others do.
+            if code == 0 && looked.elapsed() > LOOK {
+                looked = Instant::now();
+                self.carrier.look("all of them end together");
+            }
+        }
     }
 }
 
