@@ -6,3 +6,4 @@ pub(super) mod gemm;
 pub mod matmul;
 pub mod matmul_direct;
 pub mod matmul_texels;
+pub(super) mod panels;

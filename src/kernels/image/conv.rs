@@ -10,8 +10,9 @@
 //! (update, initial values, checkpoints) is the same for convolutions.
 
 use crate::kernels::gemm::{self, Matrix};
-use crate::kernels::images::Images;
+use crate::kernels::images::{Images, Windows};
 use crate::kernels::matmul::{ACTIVATE, DERIVE};
+use crate::kernels::panels::{self, Gathered};
 use crate::kernels::{Asked, Call, Kernel, Sum, f32s, f32s_mut, math, read, write};
 use std::borrow::Cow;
 
@@ -153,9 +154,11 @@ pub(in crate::kernels) fn cpu(call: Call) {
 /// Numbers of a block that should stay in a core's own cache.
 pub(in crate::kernels) const BLOCK: usize = 1 << 16;
 
-/// The twin's meaning by way of matrix products: either each pixel that is made multiplies all that it sees by the parameters, or
-/// each pixel that is read gives to all those that see it. A convolution does the first and a transposed one the second, but
-/// where pixels lie equally close in both images it is what moves fewer numbers.
+/// Fewer channels than this leave most of a vector empty.
+const FEW_CHANNELS: usize = 8;
+
+/// The twin's meaning by way of matrix products: each pixel that is made multiplies all that it sees by the parameters. Where it has
+/// few channels, each pixel that is read gives to all those that see it.
 pub(in crate::kernels) fn fast(call: Call) {
     let p: Params = call.params();
     let [up, transpose, epilogue, activation, ..] = *call.consts else { unreachable!("there are more constants") };
@@ -165,34 +168,29 @@ pub(in crate::kernels) fn fast(call: Call) {
     let channels @ [inputs, outputs] = [p.inputs as usize, p.outputs as usize];
     let has_bias = transpose == 0;
     let bias = if has_bias { &w[p.images().taps() * inputs * outputs..] } else { &[] };
-    let other = if up == 1 { inputs <= outputs } else { inputs >= 2 * outputs };
-    let (images, flipped, gives) = match p.images().mirrored().filter(|_| other) {
-        Some(mirrored) => (mirrored, true, up == 0),
-        None => (p.images(), false, up == 1),
-    };
-    let w = Parameters { w, taps: images.taps(), channels, transpose, flipped };
-    let w = if gives { w.spread().into() } else { w.gathered() };
+    let mut way = Way::new(&p.images(), up == 1, Parameters { w, channels, transpose });
     let activation = math::from_code(activation);
-    // Some images after the others, which stay in a core's cache on their way from the bias to the epilogue.
-    let (source, made) = if gives {
-        (images.coarse_pixels(), images.fine_pixels())
-    } else {
-        (images.fine_pixels(), images.coarse_pixels())
+    let (source, made) = match up {
+        1 => (p.images().coarse_pixels(), p.images().fine_pixels()),
+        _ => (p.images().fine_pixels(), p.images().coarse_pixels()),
     };
     let (source, made) = (source * inputs, made * outputs);
+    // Some images after the others, which stay in a core's cache on their way from the bias to the epilogue.
     let at_once = (BLOCK / made.max(1)).clamp(1, range.len().max(1));
     for (at, y) in y[..range.len() * made].chunks_mut(at_once * made).enumerate() {
         let (first, count) = (at * at_once, y.len() / made);
-        let (x, pixels) = (&x[first * source..][..count * source], count * images.coarse_pixels());
+        let x = &x[first * source..][..count * source];
         if has_bias {
             y.chunks_exact_mut(outputs).for_each(|pixel| pixel.copy_from_slice(bias));
-        } else if gives {
-            y.fill(0.0);
         }
-        if gives {
-            upwards(&images, channels, pixels, x, &w, y);
-        } else {
-            downwards(&images, channels, pixels, x, &w, y, has_bias);
+        match &mut way {
+            Way::Looks(gather) => gather.make(channels, x, y, has_bias),
+            Way::Gives(images, w) => {
+                if !has_bias {
+                    y.fill(0.0);
+                }
+                upwards(images, channels, count * images.coarse_pixels(), x, w, y);
+            }
         }
         match epilogue {
             ACTIVATE => math::activate_all(activation, y),
@@ -202,40 +200,102 @@ pub(in crate::kernels) fn fast(call: Call) {
     }
 }
 
-/// The parameters of a call. `flipped` they are those of images in each other's place ([`Images::mirrored`]).
+/// How pixels come to what they are made of.
+enum Way<'a> {
+    /// They look for it.
+    Looks(Gather<'a>),
+    /// The pixels of the coarse image give it to them, each row of its channels multiplied by a matrix [inputs, taps·outputs].
+    Gives(Images, Vec<f32>),
+}
+
+impl<'a> Way<'a> {
+    fn new(images: &Images, up: bool, w: Parameters<'a>) -> Self {
+        let few = w.channels[1] < FEW_CHANNELS;
+        let taps: Vec<usize> = (0..images.taps()).collect();
+        match images.mirrored() {
+            _ if few && up => Self::Gives(*images, w.spread(&taps)),
+            Some(mirrored) if few => Self::Gives(mirrored, w.spread(&taps.into_iter().rev().collect::<Vec<_>>())),
+            _ => Self::Looks(Gather::new(images, up, &w)),
+        }
+    }
+}
+
+/// A convolution by looking for what each pixel is made of.
+struct Gather<'a> {
+    windows: Windows,
+    /// For each phase, a matrix [taps·inputs, outputs], and for each of its rows where in a window its factor lies.
+    phases: Vec<(Cow<'a, [f32]>, Vec<usize>)>,
+    framed: Vec<f32>,
+    /// For each pixel of a phase, where its window begins and where it goes.
+    places: [Vec<usize>; 2],
+}
+
+impl<'a> Gather<'a> {
+    fn new(images: &Images, up: bool, w: &Parameters<'a>) -> Self {
+        let (windows, inputs) = (images.windows(up), w.channels[0]);
+        let phases = windows.phases.iter().map(|phase| (w.gathered(&phase.taps), of_channels(&phase.seen, inputs)));
+        let phases = phases.collect();
+        Self { windows, phases, framed: vec![], places: [vec![], vec![]] }
+    }
+
+    fn make(&mut self, [inputs, outputs]: [usize; 2], x: &[f32], y: &mut [f32], add: bool) {
+        let numbers = self.windows.numbers(inputs);
+        let made: usize = self.windows.phases.iter().map(|phase| phase.pixels.len()).sum::<usize>() * outputs;
+        let count = y.len() / made;
+        // Frames are never written, so their zeros stay.
+        self.framed.resize((count * numbers).max(self.framed.len()), 0.0);
+        self.windows.fill(x, inputs, &mut self.framed);
+        for (phase, (w, seen)) in self.windows.phases.iter().zip(&self.phases) {
+            let [windows, places] = &mut self.places;
+            windows.clear();
+            places.clear();
+            for image in 0..count {
+                windows.extend(phase.windows.iter().map(|window| image * numbers + window * inputs));
+                places.extend(phase.pixels.iter().map(|pixel| image * made + pixel * outputs));
+            }
+            let left = Gathered { values: &self.framed, rows: windows, depths: seen };
+            let right = Matrix { values: w, rows: outputs, columns: 1 };
+            panels::gathered(left, right, outputs, y, places, add);
+        }
+    }
+}
+
+/// For each pixel and each of its channels, where it lies.
+pub(in crate::kernels) fn of_channels(pixels: &[usize], channels: usize) -> Vec<usize> {
+    pixels.iter().flat_map(|pixel| pixel * channels..(pixel + 1) * channels).collect()
+}
+
+/// The parameters of a call.
 struct Parameters<'a> {
     w: &'a [f32],
-    taps: usize,
     channels: [usize; 2],
     transpose: u32,
-    flipped: bool,
 }
 
 impl<'a> Parameters<'a> {
-    /// As a matrix [taps·inputs, outputs].
-    fn gathered(&self) -> Cow<'a, [f32]> {
-        if self.transpose == 0 && !self.flipped {
-            return Cow::Borrowed(self.w);
+    /// Of some taps, as a matrix [taps·inputs, outputs].
+    fn gathered(&self, taps: &[usize]) -> Cow<'a, [f32]> {
+        let [inputs, outputs] = self.channels;
+        if self.transpose == 0 && taps.iter().copied().eq(0..taps.len()) {
+            return Cow::Borrowed(&self.w[..taps.len() * inputs * outputs]);
         }
-        let [inputs, outputs] = self.channels;
-        self.laid_out(|tap, input| (tap * inputs + input) * outputs).into()
+        self.laid_out(taps, |tap, input| (tap * inputs + input) * outputs).into()
     }
 
-    /// As a matrix [inputs, taps·outputs].
-    fn spread(&self) -> Vec<f32> {
+    /// Of some taps, as a matrix [inputs, taps·outputs].
+    fn spread(&self, taps: &[usize]) -> Vec<f32> {
         let outputs = self.channels[1];
-        self.laid_out(|tap, input| (input * self.taps + tap) * outputs)
+        self.laid_out(taps, |tap, input| (input * taps.len() + tap) * outputs)
     }
 
-    /// With the factors of a tap and an input channel for all output channels from `place` on.
-    fn laid_out(&self, place: impl Fn(usize, usize) -> usize) -> Vec<f32> {
+    /// With the factors of one of `taps` and an input channel for all output channels from `place` on.
+    fn laid_out(&self, taps: &[usize], place: impl Fn(usize, usize) -> usize) -> Vec<f32> {
         let [inputs, outputs] = self.channels;
-        let mut all = vec![0.0; self.taps * inputs * outputs];
-        for tap in 0..self.taps {
-            let stored = if self.flipped { self.taps - 1 - tap } else { tap };
-            let of_tap = &self.w[stored * inputs * outputs..][..inputs * outputs];
+        let mut all = vec![0.0; taps.len() * inputs * outputs];
+        for (at, &tap) in taps.iter().enumerate() {
+            let of_tap = &self.w[tap * inputs * outputs..][..inputs * outputs];
             for input in 0..inputs {
-                let row = &mut all[place(tap, input)..][..outputs];
+                let row = &mut all[place(at, input)..][..outputs];
                 if self.transpose == 0 {
                     row.copy_from_slice(&of_tap[input * outputs..][..outputs]);
                 } else {
@@ -244,27 +304,6 @@ impl<'a> Parameters<'a> {
             }
         }
         all
-    }
-}
-
-fn downwards(
-    images: &Images,
-    [inputs, outputs]: [usize; 2],
-    pixels: usize,
-    x: &[f32],
-    w: &[f32],
-    y: &mut [f32],
-    add: bool,
-) {
-    let depth = images.taps() * inputs;
-    let right = Matrix { values: w, rows: outputs, columns: 1 };
-    let block = (BLOCK / depth).clamp(32, 1024);
-    let mut seen = vec![0.0; block.min(pixels) * depth];
-    for (at, y) in y.chunks_mut(block * outputs).enumerate() {
-        let rows = y.len() / outputs;
-        images.rows_seen(x, inputs, at * block..at * block + rows, 0..depth, &mut seen);
-        let left = Matrix { values: &seen, rows: depth, columns: 1 };
-        gemm::product([rows, outputs, depth], left, right, y, add);
     }
 }
 

@@ -2,10 +2,11 @@
 //! last row is that of the bias. It comes in parts, each the sum over its own share of the pixels. `ROWS` are pairs of a tap and a
 //! channel of the fine image that a thread sums up.
 
-use crate::kernels::conv::BLOCK;
-use crate::kernels::gemm::{self, Matrix};
+use crate::kernels::conv::{BLOCK, of_channels};
+use crate::kernels::gemm::Matrix;
 use crate::kernels::images::Images;
 use crate::kernels::matmul::column_sums;
+use crate::kernels::panels::{self, Gathered};
 use crate::kernels::{Asked, Call, Kernel, Sum, f32s, f32s_mut, read, write};
 use std::ops::Range;
 
@@ -207,18 +208,25 @@ pub(in crate::kernels) fn fast(call: Call) {
 /// For each of `columns`, a tap and a channel of the fine image, and each channel of the coarse one, the sum over the
 /// pixels of the coarse image.
 fn pixel_sums(p: &Params, m: &Maps, columns: Range<usize>, sums: &mut [f32]) {
-    let ([fine, coarse], pixels) = (m.channels, p.rows as usize * m.images.coarse_pixels());
+    let [fine, coarse] = m.channels;
     if columns.is_empty() {
         return;
     }
-    let block = (BLOCK / (m.images.taps() * fine)).clamp(64, 512);
-    let mut seen = vec![0.0; block.min(pixels) * columns.len()];
-    for first in (0..pixels).step_by(block) {
-        let depth = block.min(pixels - first);
-        m.images.rows_seen(m.fine, fine, first..first + depth, columns.clone(), &mut seen);
-        let left = Matrix { values: &seen, rows: 1, columns: columns.len() };
-        let right = Matrix { values: &m.coarse[first * coarse..], rows: coarse, columns: 1 };
-        gemm::product([columns.len(), coarse, depth], left, right, sums, first > 0);
+    let windows = m.images.windows(false);
+    let (numbers, phase) = (windows.numbers(fine), &windows.phases[0]);
+    let (from, of_coarse) = (m.images.fine_pixels() * fine, m.images.coarse_pixels() * coarse);
+    let at_once = (BLOCK / numbers).clamp(1, p.rows as usize);
+    let seen = &of_channels(&phase.seen, fine)[columns];
+    let places: Vec<usize> = (0..seen.len()).map(|row| row * coarse).collect();
+    let windows_of = |image: usize| phase.windows.iter().map(move |window| image * numbers + window * fine);
+    let all: Vec<usize> = (0..at_once).flat_map(windows_of).collect();
+    let mut framed = vec![0.0; at_once * numbers];
+    for first in (0..p.rows as usize).step_by(at_once) {
+        let count = at_once.min(p.rows as usize - first);
+        windows.fill(&m.fine[first * from..][..count * from], fine, &mut framed);
+        let left = Gathered { values: &framed, rows: seen, depths: &all[..count * phase.windows.len()] };
+        let right = Matrix { values: &m.coarse[first * of_coarse..], rows: coarse, columns: 1 };
+        panels::gathered(left, right, coarse, sums, &places, first > 0);
     }
 }
 

@@ -46,6 +46,59 @@ fn at_once<const N: usize>(work: &mut impl OfChannels, first: usize) -> usize {
     N
 }
 
+/// How the pixels of the image that is made look into the other one once it has a frame of zeros: none of what they see lies outside.
+#[derive(Debug)]
+pub struct Windows {
+    /// Height and width of the image with its frame.
+    pub framed: [usize; 2],
+    /// Height and width of the frame at its beginning.
+    before: [usize; 2],
+    /// Height and width of the image.
+    within: [usize; 2],
+    /// The pixels that are made, by the taps through which they see anything.
+    pub phases: Vec<Phase>,
+}
+
+/// Pixels that see through the same taps.
+#[derive(Debug)]
+pub struct Phase {
+    /// The pixels that are made.
+    pub pixels: Vec<usize>,
+    /// Of each of them, the first pixel of its window.
+    pub windows: Vec<usize>,
+    /// The taps, in the order of what is seen through them.
+    pub taps: Vec<usize>,
+    /// For each tap, how far behind the first pixel of the window lies what is seen through it.
+    pub seen: Vec<usize>,
+}
+
+/// The same along one side: the places that are made, the first that each of them sees counted from the image's own first, and the taps.
+struct Along {
+    made: Vec<usize>,
+    first: Vec<isize>,
+    taps: Vec<usize>,
+}
+
+impl Windows {
+    /// Numbers of an image with its frame.
+    pub fn numbers(&self, channels: usize) -> usize {
+        self.framed[0] * self.framed[1] * channels
+    }
+
+    /// Copies images into their frames, of which the zeros are there.
+    pub fn fill(&self, images: &[f32], channels: usize, framed: &mut [f32]) {
+        let line = self.framed[1] * channels;
+        let [height, width] = [0, 1].map(|side| self.within[side].min(self.framed[side] - self.before[side]));
+        let of_image = self.within[0] * self.within[1] * channels;
+        for (from, to) in images.chunks_exact(of_image).zip(framed.chunks_exact_mut(self.numbers(channels))) {
+            let lines = from.chunks_exact(self.within[1] * channels).zip(to[self.before[0] * line..].chunks_mut(line));
+            for (from, to) in lines.take(height) {
+                to[self.before[1] * channels..][..width * channels].copy_from_slice(&from[..width * channels]);
+            }
+        }
+    }
+}
+
 /// Of each place along a side of an image what it sees: the place of the tap, and that of the other image.
 pub type Seen = Vec<Vec<(usize, usize)>>;
 
@@ -135,45 +188,56 @@ impl Images {
         (0..made).map(of).collect()
     }
 
-    /// Writes what the coarse `pixels`, counted over all images, see of the fine ones: a row of `columns.len()` numbers
-    /// for each, which are these of its taps·`channels` factors; zero outside the image.
-    pub fn rows_seen(
-        &self,
-        fine: &[f32],
-        channels: usize,
-        pixels: Range<usize>,
-        columns: Range<usize>,
-        out: &mut [f32],
-    ) {
-        let (line, of_tap_row) = (self.fine[1] * channels, self.kernel * channels);
-        let tap_rows = columns.start / of_tap_row..columns.end.div_ceil(of_tap_row);
-        for (pixel, row) in pixels.zip(out.chunks_exact_mut(columns.len())) {
-            let (image, place) = (pixel / self.coarse_pixels(), pixel % self.coarse_pixels());
-            let (y, x) = (place / self.coarse[1], place % self.coarse[1]);
-            let image = &fine[image * self.fine[0] * line..(image + 1) * self.fine[0] * line];
-            for tap_y in tap_rows.clone() {
-                let first = tap_y * of_tap_row;
-                let wanted = columns.start.max(first)..columns.end.min(first + of_tap_row);
-                let row = &mut row[wanted.start - columns.start..wanted.end - columns.start];
-                let Some(fine_y) = (y * self.stride + tap_y).checked_sub(self.padding).filter(|&y| y < self.fine[0])
-                else {
-                    row.fill(0.0);
-                    continue;
-                };
-                // Neighbouring taps see neighbouring pixels: one stretch of the image's line, of which either end may
-                // lie outside.
-                let begin =
-                    (x * self.stride * channels + wanted.start - first) as isize - (self.padding * channels) as isize;
-                let outside_before = (-begin).clamp(0, row.len() as isize) as usize;
-                let end = (line as isize - begin).clamp(outside_before as isize, row.len() as isize) as usize;
-                row[..outside_before].fill(0.0);
-                row[end..].fill(0.0);
-                if outside_before < end {
-                    let from = (fine_y * line) as isize + begin + outside_before as isize;
-                    row[outside_before..end].copy_from_slice(&image[from as usize..][..end - outside_before]);
-                }
-            }
+    /// How pixels of the coarse image look into the fine one, or `back` those of the fine one into the coarse one.
+    pub fn windows(&self, back: bool) -> Windows {
+        let along = [0, 1].map(|side| self.along(side, back));
+        let within = if back { self.coarse } else { self.fine };
+        let wide = if back { self.fine[1] } else { self.coarse[1] };
+        let all =
+            |side: usize| along[side].iter().flat_map(|along| along.first.iter().map(move |first| (first, along)));
+        let before = [0, 1].map(|side| all(side).map(|(first, _)| (-first).max(0) as usize).max().unwrap_or(0));
+        let framed = [0, 1].map(|side| {
+            let ends = all(side).map(|(first, along)| first + along.taps.len() as isize + before[side] as isize);
+            // A frame holds its beginning, whatever is seen.
+            ends.max().unwrap_or(0).max(before[side] as isize + 1) as usize
+        });
+        let place = |side: usize, first: isize| (first + before[side] as isize) as usize;
+        let mut phases = Vec::new();
+        for (y, x) in along[0].iter().flat_map(|y| along[1].iter().map(move |x| (y, x))) {
+            let pairs = |ys: &[usize], xs: &[usize], line: usize| -> Vec<usize> {
+                ys.iter().flat_map(|y| xs.iter().map(move |x| y * line + x)).collect()
+            };
+            let places = |along: &Along, side: usize| -> Vec<usize> {
+                along.first.iter().map(|&first| place(side, first)).collect()
+            };
+            let [taps_y, taps_x]: [Vec<usize>; 2] = [y, x].map(|along| (0..along.taps.len()).collect());
+            phases.push(Phase {
+                pixels: pairs(&y.made, &x.made, wide),
+                windows: pairs(&places(y, 0), &places(x, 1), framed[1]),
+                taps: pairs(&y.taps, &x.taps, self.kernel),
+                seen: pairs(&taps_y, &taps_x, framed[1]),
+            });
         }
+        Windows { framed, before, within, phases }
+    }
+
+    /// Going down, all places see through all taps; going back those that are a stride apart see through the same, the last first.
+    fn along(&self, side: usize, back: bool) -> Vec<Along> {
+        if !back {
+            let made: Vec<usize> = (0..self.coarse[side]).collect();
+            let first = made.iter().map(|at| (at * self.stride) as isize - self.padding as isize).collect();
+            return vec![Along { made, first, taps: (0..self.kernel).collect() }];
+        }
+        let phase = |at: usize| {
+            let made: Vec<usize> = (at..self.fine[side]).step_by(self.stride).collect();
+            let taps: Vec<usize> =
+                ((at + self.padding) % self.stride..self.kernel).step_by(self.stride).rev().collect();
+            let last = taps.first().copied().unwrap_or(0) as isize;
+            let first =
+                made.iter().map(|made| ((made + self.padding) as isize - last).div_euclid(self.stride as isize));
+            Along { first: first.collect(), made, taps }
+        };
+        (0..self.stride.min(self.fine[side])).map(phase).collect()
     }
 
     /// Adds what coarse `pixels`, counted over all images, give to the fine ones: of each, a row of taps·`channels`
@@ -255,24 +319,43 @@ mod tests {
     }
 
     #[test]
-    fn rows_hold_what_is_seen_and_zeros_outside() {
-        for images in ALL {
+    fn windows_hold_what_is_seen_and_zeros_outside() {
+        for (images, back) in ALL.into_iter().flat_map(|images| [(images, false), (images, true)]) {
             let channels = 2;
-            let fine: Vec<f32> = (1..=2 * images.fine_pixels() * channels).map(|i| i as f32).collect();
-            let all = images.taps() * channels;
-            for columns in [0..all, 1..all - 1, all / 2..all / 2 + 1] {
-                let pixels = 1..2 * images.coarse_pixels();
-                let mut out = vec![f32::NAN; pixels.len() * columns.len()];
-                images.rows_seen(&fine, channels, pixels.clone(), columns.clone(), &mut out);
-                let mut found = out.iter();
-                for pixel in pixels {
-                    let (image, place) = (pixel / images.coarse_pixels(), pixel % images.coarse_pixels());
-                    for column in columns.clone() {
-                        let seen = images.seen(place, column / channels);
-                        let at = |seen| (image * images.fine_pixels() + seen) * channels + column % channels;
-                        let expected = seen.map_or(0.0, |seen| fine[at(seen)]);
-                        assert_eq!(found.next(), Some(&expected), "{images:?}, {pixel}, {column}");
+            let (made, within) = match back {
+                false => (images.coarse_pixels(), images.fine_pixels()),
+                true => (images.fine_pixels(), images.coarse_pixels()),
+            };
+            let values: Vec<f32> = (1..=2 * within * channels).map(|i| i as f32).collect();
+            let windows = images.windows(back);
+            let numbers = windows.numbers(channels);
+            let mut framed = vec![0.0; 2 * numbers];
+            windows.fill(&values, channels, &mut framed);
+            let mut found = vec![vec![]; made];
+            for phase in &windows.phases {
+                for (&pixel, window) in phase.pixels.iter().zip(&phase.windows) {
+                    found[pixel].push(phase.taps.clone());
+                    for (&tap, seen) in phase.taps.iter().zip(&phase.seen) {
+                        let other = if back { images.seen_by(pixel, tap) } else { images.seen(pixel, tap) };
+                        for at in 0..2 * channels {
+                            let (image, channel) = (at / channels, at % channels);
+                            let expected =
+                                other.map_or(0.0, |other| values[(image * within + other) * channels + channel]);
+                            let place = image * numbers + (window + seen) * channels + channel;
+                            assert_eq!(framed[place], expected, "{images:?}, back {back}, {pixel}, {tap}");
+                        }
                     }
+                }
+            }
+            // Every pixel is made once, and taps that are left out show it nothing.
+            for (pixel, phases) in found.iter().enumerate() {
+                assert_eq!(phases.len(), 1, "{images:?}, back {back}, {pixel}");
+                let seen = |tap: &usize| match back {
+                    true => images.seen_by(pixel, *tap),
+                    false => images.seen(pixel, *tap),
+                };
+                for tap in (0..images.taps()).filter(|tap| !phases[0].contains(tap)) {
+                    assert_eq!(seen(&tap), None, "{images:?}, back {back}, {pixel}, {tap}");
                 }
             }
         }

@@ -1,6 +1,8 @@
 //! The one door to the `gemm` crates: their function takes raw pointers, this one takes slices and checks them.
 #![expect(unsafe_code, reason = "gemm's interface is raw pointers; the bounds are checked here, once")]
 
+use super::panels;
+
 /// A matrix in a slice: element (i, j) is `values[i·rows + j·columns]`.
 #[derive(Debug, Clone, Copy)]
 pub struct Matrix<'a> {
@@ -11,6 +13,10 @@ pub struct Matrix<'a> {
     /// Distance between columns.
     pub columns: usize,
 }
+
+/// Numbers from one row or column to the next from which on a product is left to [`panels`]: gemm reads B where it lies, and rows that
+/// far apart, by powers of two above all, take each other's places in the caches. [32, 256]·[256, 16384] is 1.6 times as fast there.
+const FAR: usize = 4096;
 
 /// The longest sum that gemm makes in one go whatever the other extents are.
 const BLOCK: usize = 512;
@@ -28,6 +34,9 @@ pub fn product([m, n, k]: [usize; 3], a: Matrix, b: Matrix, c: &mut [f32], add: 
         return;
     }
     assert!(c.len() >= m * n, "C has room for the product");
+    if [a.rows, a.columns, b.rows, b.columns].into_iter().any(|apart| apart >= FAR) {
+        return panels::product([m, n, k], a, b, c, add);
+    }
     if m == 1 {
         // A single row would take another path through the crate and round differently: it is computed twice over.
         let mut twice = [&c[..n], &c[..n]].concat();
@@ -157,6 +166,8 @@ mod tests {
             [24, 1, 1100],
             [9, 5, 2],
             [9, 5, 1],
+            [12, 10, 4100],
+            [12, 4100, 5],
         ] {
             let mut rng = Philox::new(5, Stream::Choice, m as u32, n as u32);
             let a: Vec<f32> = (0..m * k).map(|_| rng.normal()).collect();
