@@ -156,6 +156,9 @@ pub(in crate::kernels) const BLOCK: usize = 1 << 16;
 
 /// Fewer channels than this leave most of a vector empty.
 const FEW_CHANNELS: usize = 8;
+/// How many times the products that there are a pixel may look for, zeros of the frame included, before others give to it: around a small
+/// coarse image, as that of the first layer of many a decoder, most of a window is frame.
+const WASTE: usize = 2;
 
 /// The twin's meaning by way of matrix products: each pixel that is made multiplies all that it sees by the parameters. Where it has
 /// few channels, each pixel that is read gives to all those that see it.
@@ -176,7 +179,7 @@ pub(in crate::kernels) fn fast(call: Call) {
     };
     let (source, made) = (source * inputs, made * outputs);
     // Some images after the others, which stay in a core's cache on their way from the bias to the epilogue.
-    let at_once = (BLOCK / made.max(1)).clamp(1, range.len().max(1));
+    let at_once = (BLOCK / way.numbers(made, inputs).max(1)).clamp(1, range.len().max(1));
     for (at, y) in y[..range.len() * made].chunks_mut(at_once * made).enumerate() {
         let (first, count) = (at * at_once, y.len() / made);
         let x = &x[first * source..][..count * source];
@@ -212,10 +215,21 @@ impl<'a> Way<'a> {
     fn new(images: &Images, up: bool, w: Parameters<'a>) -> Self {
         let few = w.channels[1] < FEW_CHANNELS;
         let taps: Vec<usize> = (0..images.taps()).collect();
+        let windows = images.windows(up);
+        if up && (few || windows.products() > WASTE * images.coarse_pixels() * images.taps()) {
+            return Self::Gives(*images, w.spread(&taps));
+        }
         match images.mirrored() {
-            _ if few && up => Self::Gives(*images, w.spread(&taps)),
             Some(mirrored) if few => Self::Gives(mirrored, w.spread(&taps.into_iter().rev().collect::<Vec<_>>())),
-            _ => Self::Looks(Gather::new(images, up, &w)),
+            _ => Self::Looks(Gather::new(windows, &w)),
+        }
+    }
+
+    /// Numbers for each image that are at work at a time, where so many are made.
+    fn numbers(&self, made: usize, inputs: usize) -> usize {
+        match self {
+            Self::Looks(gather) => made.max(gather.windows.numbers(inputs)),
+            Self::Gives(..) => made,
         }
     }
 }
@@ -231,8 +245,8 @@ struct Gather<'a> {
 }
 
 impl<'a> Gather<'a> {
-    fn new(images: &Images, up: bool, w: &Parameters<'a>) -> Self {
-        let (windows, inputs) = (images.windows(up), w.channels[0]);
+    fn new(windows: Windows, w: &Parameters<'a>) -> Self {
+        let inputs = w.channels[0];
         let phases = windows.phases.iter().map(|phase| (w.gathered(&phase.taps), of_channels(&phase.seen, inputs)));
         let phases = phases.collect();
         Self { windows, phases, framed: vec![], places: [vec![], vec![]] }
@@ -365,27 +379,46 @@ mod tests {
         assert_eq!(y, [1000.0, 200.0, 2000.0, 30.0, 4.0, 40.0, 3000.0, 400.0, 4000.0]);
     }
 
-    /// Where pixels lie equally close in both images, what moves fewer numbers depends on the channels.
+    /// Few and many channels; images side by side, halved, collapsed to a pixel, seen through fewer taps than a stride has pixels, and from
+    /// further outside than there are taps.
     #[test]
     fn every_way_of_convolutions_gives_what_the_twin_gives() {
         let step = StepScalars::zeroed();
-        for [inputs, outputs] in [[6, 2], [2, 6], [3, 2]] {
-            for (up, transpose) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
-                let p = Params { rows: 3, coarse_height: 3, coarse_width: 3, ..params(inputs, outputs, [3, 1, 1]) };
-                let p = Params { fine_width: 5, coarse_width: 5, ..p };
-                let values = |seed: usize, count: u32| -> Vec<f32> {
-                    (0..count as usize).map(|at| ((at * 7 + seed) % 11) as f32 - 5.0).collect()
+        let all = [
+            ([3, 5], [3, 5], [3, 1, 1]),
+            ([6, 8], [3, 4], [4, 2, 1]),
+            ([5, 7], [3, 4], [3, 2, 1]),
+            ([4, 4], [1, 1], [4, 1, 0]),
+            ([7, 5], [3, 2], [2, 3, 0]),
+            ([3, 4], [7, 8], [3, 1, 3]),
+        ];
+        for (fine, coarse, [kernel, stride, padding]) in all {
+            for [inputs, outputs] in [[6, 2], [2, 6], [3, 2], [3, 9], [10, 17]] {
+                let ([fine_height, fine_width], [coarse_height, coarse_width]) = (fine, coarse);
+                #[rustfmt::skip]
+                let p = Params {
+                    rows: 3, inputs, outputs, fine_height, fine_width, coarse_height, coarse_width, kernel, stride, padding,
                 };
-                let (x, w) = (values(1, 3 * 15 * inputs), values(2, 9 * inputs * outputs + outputs));
-                let mut made = [cpu as fn(Call), fast].map(|function| {
-                    let mut y = vec![f32::NAN; (3 * 15 * outputs) as usize];
-                    let consts = [up, transpose, 0, 0, 4, 4];
-                    function(testing::call(0..3, &p, &consts, &step, &[&x, &w, &[]], vec![&mut y]));
-                    y
-                });
-                // Whole numbers, so that no order of a sum rounds.
-                let twin = std::mem::take(&mut made[0]);
-                assert_eq!(twin, made[1], "{inputs} to {outputs}, up {up}, transposed {transpose}");
+                for (up, transpose) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+                    let pixels = [fine, coarse].map(|[height, width]| height * width);
+                    let (source, made) = if up == 1 { (pixels[1], pixels[0]) } else { (pixels[0], pixels[1]) };
+                    let values = |seed: usize, count: u32| -> Vec<f32> {
+                        (0..count as usize).map(|at| ((at * 7 + seed) % 11) as f32 - 5.0).collect()
+                    };
+                    let w = values(2, kernel * kernel * inputs * outputs + outputs);
+                    let x = values(1, 3 * source * inputs);
+                    let [twin, fast] = [cpu as fn(Call), fast].map(|function| {
+                        let mut y = vec![f32::NAN; (3 * made * outputs) as usize];
+                        let consts = [up, transpose, 0, 0, 4, 4];
+                        function(testing::call(0..3, &p, &consts, &step, &[&x, &w, &[]], vec![&mut y]));
+                        y
+                    });
+                    // Whole numbers, so that no order of a sum rounds.
+                    assert_eq!(
+                        twin, fast,
+                        "{inputs} to {outputs}, {fine:?} and {coarse:?}, up {up}, transposed {transpose}"
+                    );
+                }
             }
         }
     }

@@ -205,6 +205,9 @@ pub(in crate::kernels) fn fast(call: Call) {
     }
 }
 
+/// Pixels of the coarse image whose windows are listed at a time: they are walked through for every few rows.
+const MOST_WINDOWS: usize = 1 << 14;
+
 /// For each of `columns`, a tap and a channel of the fine image, and each channel of the coarse one, the sum over the
 /// pixels of the coarse image.
 fn pixel_sums(p: &Params, m: &Maps, columns: Range<usize>, sums: &mut [f32]) {
@@ -215,7 +218,7 @@ fn pixel_sums(p: &Params, m: &Maps, columns: Range<usize>, sums: &mut [f32]) {
     let windows = m.images.windows(false);
     let (numbers, phase) = (windows.numbers(fine), &windows.phases[0]);
     let (from, of_coarse) = (m.images.fine_pixels() * fine, m.images.coarse_pixels() * coarse);
-    let at_once = (BLOCK / numbers).clamp(1, p.rows as usize);
+    let at_once = (BLOCK / numbers).min(MOST_WINDOWS / phase.windows.len()).min(p.rows as usize).max(1);
     let seen = &of_channels(&phase.seen, fine)[columns];
     let places: Vec<usize> = (0..seen.len()).map(|row| row * coarse).collect();
     let windows_of = |image: usize| phase.windows.iter().map(move |window| image * numbers + window * fine);
@@ -259,18 +262,30 @@ mod tests {
     #[test]
     fn every_way_of_gradients_gives_what_the_twin_gives() {
         let step = StepScalars::zeroed();
-        for ([fine, coarse], up) in [([6, 2], 0), ([2, 6], 0), ([3, 2], 1), ([2, 6], 1)] {
+        let all = [
+            ([3, 4], [3, 4], [3, 1, 1]),
+            ([6, 8], [3, 4], [4, 2, 1]),
+            ([4, 4], [1, 1], [4, 1, 0]),
+            ([7, 5], [3, 2], [2, 3, 0]),
+            ([3, 4], [7, 8], [3, 1, 3]),
+        ];
+        for (sides, ([fine, coarse], up)) in all
+            .into_iter()
+            .flat_map(|sides| [([6, 2], 0), ([2, 6], 0), ([3, 2], 1), ([5, 18], 1)].map(|of| (sides, of)))
+        {
+            let ([fine_height, fine_width], [coarse_height, coarse_width], [kernel, stride, padding]) = sides;
             #[rustfmt::skip]
             let p = Params {
-                rows: 2, fine, coarse, fine_height: 3, fine_width: 4, coarse_height: 3, coarse_width: 4, kernel: 3, stride: 1,
-                padding: 1, splits: 1,
+                rows: 2, fine, coarse, fine_height, fine_width, coarse_height, coarse_width, kernel, stride, padding, splits: 1,
             };
             let values = |seed: usize, count: u32| -> Vec<f32> {
                 (0..count as usize).map(|at| ((at * 7 + seed) % 11) as f32 - 5.0).collect()
             };
-            let [inputs, outputs] = if up == 1 { [coarse, fine] } else { [fine, coarse] };
-            let (x, dy) = (values(1, 24 * inputs), values(2, 24 * outputs));
-            let rows = (9 * inputs + 1) as usize;
+            let [of_fine, of_coarse] = [fine_height * fine_width * fine, coarse_height * coarse_width * coarse];
+            let (inputs, outputs, x, dy) =
+                if up == 1 { (coarse, fine, of_coarse, of_fine) } else { (fine, coarse, of_fine, of_coarse) };
+            let (x, dy) = (values(1, 2 * x), values(2, 2 * dy));
+            let rows = (kernel * kernel * inputs + 1) as usize;
             // Parts that begin and end within a tap.
             for range in [0..rows, 1..rows - 2, rows / 2..rows / 2 + 1, rows - 3..rows] {
                 let [twin, made] = [cpu as fn(Call), fast].map(|function| {
@@ -278,7 +293,7 @@ mod tests {
                     function(testing::call(range.clone(), &p, &[up, 1], &step, &[&x, &dy], vec![&mut parts]));
                     parts
                 });
-                assert_eq!(twin, made, "{inputs} to {outputs}, up {up}, {range:?}");
+                assert_eq!(twin, made, "{inputs} to {outputs}, {sides:?}, up {up}, {range:?}");
             }
         }
     }

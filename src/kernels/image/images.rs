@@ -85,6 +85,11 @@ impl Windows {
         self.framed[0] * self.framed[1] * channels
     }
 
+    /// Pairs of a pixel and a tap through which it looks, in an image.
+    pub fn products(&self) -> usize {
+        self.phases.iter().map(|phase| phase.pixels.len() * phase.taps.len()).sum()
+    }
+
     /// Copies images into their frames, of which the zeros are there.
     pub fn fill(&self, images: &[f32], channels: usize, framed: &mut [f32]) {
         let line = self.framed[1] * channels;

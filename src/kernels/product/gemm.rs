@@ -34,7 +34,7 @@ pub fn product([m, n, k]: [usize; 3], a: Matrix, b: Matrix, c: &mut [f32], add: 
         return;
     }
     assert!(c.len() >= m * n, "C has room for the product");
-    if [a.rows, a.columns, b.rows, b.columns].into_iter().any(|apart| apart >= FAR) {
+    if n > 1 && [a.rows, a.columns, b.rows, b.columns].into_iter().any(|apart| apart >= FAR) {
         return panels::product([m, n, k], a, b, c, add);
     }
     if m == 1 {

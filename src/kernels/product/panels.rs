@@ -6,7 +6,7 @@
 //! A pass by all of them, with their sums in registers.
 //!
 //! Each sum runs over k in blocks that follow from k alone, from the first to the last in each. So a product has the same bits however
-//! it is divided by rows, and with vectors of any width.
+//! it is divided by rows, and with vectors of any width whose products are added unrounded.
 
 use super::gemm::Matrix;
 use pulp::{NullaryFnOnce, Simd, WithSimd};
@@ -587,8 +587,8 @@ fn of_packed<S: Simd, const R: usize, const V: usize>(
             }
         }
         Panel::InPlace(b, apart) => {
-            for (a, b) in a.iter().zip(b.chunks(apart)) {
-                add_products!(simd, sums, S::as_simd_f32s(&b[..V * S::F32_LANES]).0, |i| a[i]);
+            for (d, a) in a.iter().enumerate() {
+                add_products!(simd, sums, S::as_simd_f32s(&b[d * apart..][..V * S::F32_LANES]).0, |i| a[i]);
             }
         }
     }
@@ -606,8 +606,11 @@ mod tests {
     }
 
     /// Extents on both sides of those of tiles, panels, blocks and strips.
-    const EXTENTS: [[usize; 3]; 16] = [
+    const EXTENTS: [[usize; 3]; 19] = [
         [1, 1, 1],
+        [2, 16, 1],
+        [13, 33, 1],
+        [27, 400, 400],
         [9, 5, 2],
         [10, 7, 3],
         [5, 3, 7],
