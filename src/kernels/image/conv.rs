@@ -171,7 +171,7 @@ pub(in crate::kernels) fn fast(call: Call) {
     let channels @ [inputs, outputs] = [p.inputs as usize, p.outputs as usize];
     let has_bias = transpose == 0;
     let bias = if has_bias { &w[p.images().taps() * inputs * outputs..] } else { &[] };
-    let mut way = Way::new(&p.images(), up == 1, Parameters { w, channels, transpose });
+    let mut way = Way::new(&p.images(), up == 1, &Parameters { w, channels, transpose });
     let activation = math::from_code(activation);
     let (source, made) = match up {
         1 => (p.images().coarse_pixels(), p.images().fine_pixels()),
@@ -212,7 +212,7 @@ enum Way<'a> {
 }
 
 impl<'a> Way<'a> {
-    fn new(images: &Images, up: bool, w: Parameters<'a>) -> Self {
+    fn new(images: &Images, up: bool, w: &Parameters<'a>) -> Self {
         let few = w.channels[1] < FEW_CHANNELS;
         let taps: Vec<usize> = (0..images.taps()).collect();
         let windows = images.windows(up);
@@ -221,7 +221,7 @@ impl<'a> Way<'a> {
         }
         match images.mirrored() {
             Some(mirrored) if few => Self::Gives(mirrored, w.spread(&taps.into_iter().rev().collect::<Vec<_>>())),
-            _ => Self::Looks(Gather::new(windows, &w)),
+            _ => Self::Looks(Gather::new(windows, w)),
         }
     }
 

@@ -327,10 +327,8 @@ mod tests {
     fn windows_hold_what_is_seen_and_zeros_outside() {
         for (images, back) in ALL.into_iter().flat_map(|images| [(images, false), (images, true)]) {
             let channels = 2;
-            let (made, within) = match back {
-                false => (images.coarse_pixels(), images.fine_pixels()),
-                true => (images.fine_pixels(), images.coarse_pixels()),
-            };
+            let pixels = [images.coarse_pixels(), images.fine_pixels()];
+            let (made, within) = (pixels[usize::from(back)], pixels[usize::from(!back)]);
             let values: Vec<f32> = (1..=2 * within * channels).map(|i| i as f32).collect();
             let windows = images.windows(back);
             let numbers = windows.numbers(channels);
@@ -355,10 +353,7 @@ mod tests {
             // Every pixel is made once, and taps that are left out show it nothing.
             for (pixel, phases) in found.iter().enumerate() {
                 assert_eq!(phases.len(), 1, "{images:?}, back {back}, {pixel}");
-                let seen = |tap: &usize| match back {
-                    true => images.seen_by(pixel, *tap),
-                    false => images.seen(pixel, *tap),
-                };
+                let seen = |&tap: &usize| if back { images.seen_by(pixel, tap) } else { images.seen(pixel, tap) };
                 for tap in (0..images.taps()).filter(|tap| !phases[0].contains(tap)) {
                     assert_eq!(seen(&tap), None, "{images:?}, back {back}, {pixel}, {tap}");
                 }
