@@ -29,7 +29,12 @@ arguments.add_argument("--rounds", type=int, default=5)
 a = arguments.parse_args()
 jax.config.update("jax_default_matmul_precision", "highest")
 BATCH, DATA, HIDDEN, LATENT = 20, 784, 200, 50
-with gzip.open(a.data / "train-images-idx3-ubyte.gz") as file:
+path = a.data / "train-images-idx3-ubyte.gz"
+if not path.is_file():
+    arguments.error(f"{path} does not exist: --data takes the folder with MNIST's files as their authors give them out")
+if a.steps < 1 or a.rounds < 0 or a.samples < 1:
+    arguments.error("--steps and --samples take 1 or more, --rounds 0 or more")
+with gzip.open(path) as file:
     images = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, DATA)[:-400]
 mean = np.clip(images.mean(0) / 255, 1e-3, 1 - 1e-3)
 images = jnp.asarray(images)

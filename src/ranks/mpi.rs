@@ -90,8 +90,8 @@ impl World {
         Ranks::new(self.carrier.clone())
     }
 
-    /// Ends together with the others, and gives what each ends with. None has ended before all have been through `say`, or five seconds, which
-    /// gets the same and tells whether it said something. A rank that failed while the others go on ends them: `alone` is called
+    /// Ends together with the others, and gives what each ends with. All of them go through `say`, which gets the same and tells whether it
+    /// said something, before one of them ends, or for five seconds. A rank that failed while the others go on ends them: `alone` is called
     /// before.
     pub fn end(self, (code, text): Ending, alone: impl FnOnce(), say: impl FnOnce(&[Ending]) -> bool) -> Vec<Ending> {
         let mut own = vec![u32::from(code)];

@@ -214,13 +214,12 @@ enum Way<'a> {
 impl<'a> Way<'a> {
     fn new(images: &Images, up: bool, w: &Parameters<'a>) -> Self {
         let few = w.channels[1] < FEW_CHANNELS;
-        let taps: Vec<usize> = (0..images.taps()).collect();
+        let taps = 0..images.taps();
         let windows = images.windows(up);
-        if up && (few || windows.products() > WASTE * images.coarse_pixels() * images.taps()) {
-            return Self::Gives(*images, w.spread(&taps));
-        }
+        let wasteful = windows.products() > WASTE * images.coarse_pixels() * images.taps();
         match images.mirrored() {
-            Some(mirrored) if few => Self::Gives(mirrored, w.spread(&taps.into_iter().rev().collect::<Vec<_>>())),
+            _ if up && (few || wasteful) => Self::Gives(*images, w.spread(&taps.collect::<Vec<_>>())),
+            Some(mirrored) if few => Self::Gives(mirrored, w.spread(&taps.rev().collect::<Vec<_>>())),
             _ => Self::Looks(Gather::new(windows, w)),
         }
     }

@@ -50,7 +50,7 @@ fn at_once<const N: usize>(work: &mut impl OfChannels, first: usize) -> usize {
 #[derive(Debug)]
 pub struct Windows {
     /// Height and width of the image with its frame.
-    pub framed: [usize; 2],
+    framed: [usize; 2],
     /// Height and width of the frame at its beginning.
     before: [usize; 2],
     /// Height and width of the image.

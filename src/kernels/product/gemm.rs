@@ -145,15 +145,53 @@ fn matrices([m, n, k]: [usize; 3], a: Matrix, b: Matrix, c: &mut [f32], add: boo
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::rng::{Philox, Stream};
+
+    /// Normal numbers, as many for each stream as are asked for.
+    pub fn normal(count: usize, stream: u32) -> Vec<f32> {
+        let mut rng = Philox::new(5, Stream::Choice, stream, count as u32);
+        (0..count).map(|_| rng.normal()).collect()
+    }
+
+    /// Holds products of these extents against double precision, and their bits against those of products of some rows each.
+    pub fn assert_right(product: fn([usize; 3], Matrix, Matrix, &mut [f32], bool), extents: &[[usize; 3]]) {
+        for &[m, n, k] in extents {
+            let (a, b, start) = (normal(m * k, 1), normal(k * n, 2), normal(m * n, 3));
+            // Both ways in which A and B may lie, and whether C is added to.
+            for (a_transposed, b_transposed, add) in (0..8).map(|case| (case & 1 == 1, case & 2 == 2, case & 4 == 4)) {
+                let (rows, columns) = if a_transposed { (1, m) } else { (k, 1) };
+                let (b_rows, b_columns) = if b_transposed { (1, k) } else { (n, 1) };
+                let right = Matrix { values: &b, rows: b_rows, columns: b_columns };
+                let mut whole = start.clone();
+                product([m, n, k], Matrix { values: &a, rows, columns }, right, &mut whole, add);
+                let layout = format!("A transposed {a_transposed}, B transposed {b_transposed}, add {add}");
+                let some = (0..m).step_by(m.div_ceil(32)).chain([m - 1]);
+                for (i, j) in some.flat_map(|i| (0..n).map(move |j| (i, j))) {
+                    let factors = |d: usize| (a[i * rows + d * columns], b[d * right.rows + j * right.columns]);
+                    let sum: f64 = (0..k).map(factors).map(|(a, b)| f64::from(a) * f64::from(b)).sum();
+                    let expected = sum + if add { f64::from(start[i * n + j]) } else { 0.0 };
+                    let error = (f64::from(whole[i * n + j]) - expected).abs();
+                    assert!(error < 1e-4, "[{m}, {n}, {k}] is {error:.1e} off at ({i}, {j}): {layout}");
+                }
+                for cut in [1, m / 3, m / 2, m - 1] {
+                    let mut parts = start.clone();
+                    let (top, bottom) = parts.split_at_mut(cut * n);
+                    product([cut, n, k], Matrix { values: &a, rows, columns }, right, top, add);
+                    let below = Matrix { values: a.get(cut * rows..).unwrap_or_default(), rows, columns };
+                    product([m - cut, n, k], below, right, bottom, add);
+                    assert!(whole == parts, "[{m}, {n}, {k}] cut at {cut}: {layout}");
+                }
+            }
+        }
+    }
 
     /// What gemm chooses by the size of a product (blocks along k below 64 rows and columns, dot products below 256
     /// elements, matrix times vector, outer products) must not be chosen by the number of rows.
     #[test]
     fn a_product_is_right_and_has_the_same_bits_however_its_rows_are_divided() {
-        for [m, n, k] in [
+        let extents = [
             [128, 400, 784],
             [64, 40, 400],
             [10, 7, 3],
@@ -168,35 +206,7 @@ mod tests {
             [9, 5, 1],
             [12, 10, 4100],
             [12, 4100, 5],
-        ] {
-            let mut rng = Philox::new(5, Stream::Choice, m as u32, n as u32);
-            let a: Vec<f32> = (0..m * k).map(|_| rng.normal()).collect();
-            let b: Vec<f32> = (0..k * n).map(|_| rng.normal()).collect();
-            let start: Vec<f32> = (0..m * n).map(|_| rng.normal()).collect();
-            // Both ways in which A and B may lie, and whether C is added to.
-            for (a_transposed, b_transposed, add) in (0..8).map(|case| (case & 1 == 1, case & 2 == 2, case & 4 == 4)) {
-                let (rows, columns) = if a_transposed { (1, m) } else { (k, 1) };
-                let (b_rows, b_columns) = if b_transposed { (1, k) } else { (n, 1) };
-                let right = Matrix { values: &b, rows: b_rows, columns: b_columns };
-                let mut whole = start.clone();
-                product([m, n, k], Matrix { values: &a, rows, columns }, right, &mut whole, add);
-                let layout = format!("A transposed {a_transposed}, B transposed {b_transposed}, add {add}");
-                for (i, j) in [(0, 0), (0, n - 1), (m - 1, 0), (m - 1, n - 1)] {
-                    let factors = |d: usize| (a[i * rows + d * columns], b[d * right.rows + j * right.columns]);
-                    let sum: f64 = (0..k).map(factors).map(|(a, b)| f64::from(a) * f64::from(b)).sum();
-                    let expected = sum + if add { f64::from(start[i * n + j]) } else { 0.0 };
-                    let error = (f64::from(whole[i * n + j]) - expected).abs();
-                    assert!(error < 1e-4, "[{m}, {n}, {k}] is {error:.1e} off at ({i}, {j}): {layout}");
-                }
-                for cut in [1, m / 3, m / 2, m - 1] {
-                    let mut parts = start.clone();
-                    let (top, bottom) = parts.split_at_mut(cut * n);
-                    product([cut, n, k], Matrix { values: &a, rows, columns }, right, top, add);
-                    let below = Matrix { values: &a[cut * rows..], rows, columns };
-                    product([m - cut, n, k], below, right, bottom, add);
-                    assert!(whole == parts, "[{m}, {n}, {k}] cut at {cut}: {layout}");
-                }
-            }
-        }
+        ];
+        assert_right(product, &extents);
     }
 }
