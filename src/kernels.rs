@@ -36,14 +36,17 @@ pub use elementwise::{
 use formula::expression;
 pub use formula::{map, reduce};
 use image::images;
-pub use image::{conv, conv_texels, conv_weight, conv_weight_texels, depthwise, depthwise_weight, planes, pool};
+pub use image::{
+    conv, conv_texels, conv_tiles, conv_weight, conv_weight_texels, conv_weight_tiles, depthwise, depthwise_weight,
+    planes, pool,
+};
 pub use latent::{kl_means, log_prior, log_ratio, log_ratio_grad, noise, posterior_grad, sample, shaped_kl};
 pub use likelihood::{bernoulli, gaussian, logistic_mixture, logistic_mixture_mean, table, table_values};
 use norm::groups;
 pub use norm::{group_moments, group_norm, group_norm_grad, group_norm_weight};
 pub use objective::{batch_mean, bound, log_mean_exp, row_weights};
 pub use optim::{accumulate, clip_factor, squared_norm, update, update_texels};
-pub use product::{batched_product, chain, matmul, matmul_direct, matmul_texels};
+pub use product::{batched_product, blocks, chain, matmul, matmul_direct, matmul_texels};
 use product::{gemm, panels};
 pub use sequence::{recurrent, recurrent_grad};
 use std::fmt::Write;
@@ -448,6 +451,9 @@ impl Kernel {
         for part in SHARED {
             text.push_str(part);
         }
+        if self.consts.ends_with(&blocks::NAMES) {
+            text.push_str(blocks::WGSL);
+        }
         let strides = members.strides.iter().copied().chain(std::iter::repeat(0));
         let places = self.bindings.iter().zip(strides);
         let places = places.map(|(binding, stride)| (format!("MEMBER_{}", binding.name.to_uppercase()), stride));
@@ -493,8 +499,10 @@ pub static KERNELS: &[&Kernel] = &[
     &combine::KERNEL,
     &conv::KERNEL,
     &conv_texels::KERNEL,
+    &conv_tiles::KERNEL,
     &conv_weight::KERNEL,
     &conv_weight_texels::KERNEL,
+    &conv_weight_tiles::KERNEL,
     &depthwise::KERNEL,
     &depthwise_weight::KERNEL,
     &dropout::KERNEL,

@@ -1,4 +1,4 @@
-//! Tuning: which tiling of a product is fastest, measured on the device that will compute it.
+//! Tuning: which tiling of a product or convolution is fastest, measured on the device that will compute it.
 //!
 //! What was measured once is kept in the user's cache folder, by device, driver, version of this program and shape. The
 //! file is a convenience: one that is damaged, or that somebody else's program wrote, is as good as none.
@@ -10,9 +10,8 @@ use crate::exec::profile::Effort;
 use crate::exec::selftest::cases::Case;
 use crate::exec::{Executor, compare};
 use crate::expr::MAX_WEIGHTS;
-use crate::kernels::matmul::MEANING;
 use crate::kernels::{Access, StepScalars};
-use crate::plan::tuning::{Tuning, candidates, key, with};
+use crate::plan::tuning::{Tuning, candidates, key, tiling, with};
 use crate::plan::{Plan, Step, Target, View};
 use crate::rng::{Philox, Stream};
 use bytemuck::Zeroable;
@@ -93,7 +92,7 @@ pub fn tune(executor: &mut Executor, plan: &Plan, mode: Mode, cache: Option<&Pat
 /// The fastest candidate of a step, and whether there was time to try all. The step's own tiling comes first, and the
 /// others have to give its results.
 fn fastest(executor: &mut Executor, step: &Step, deadline: Option<Instant>) -> Result<(Vec<u32>, bool)> {
-    let own = step.consts[MEANING..MEANING + candidates(step)[0].len()].to_vec();
+    let own = tiling(step);
     let mut all = candidates(step);
     all.sort_by_key(|tiling| *tiling != own);
     let (mut best, mut expected, mut complete) = ((f64::INFINITY, own), None::<Vec<Vec<u32>>>, true);
@@ -188,18 +187,19 @@ mod tests {
 
     /// A training step of a small model, for GPUs: tuning needs no GPU to be right.
     #[cfg(feature = "gpu")]
-    fn small() -> Plan {
-        use crate::config::Config;
+    fn small(encoder: &[&str]) -> Plan {
+        use crate::config::{Config, Layers};
         use crate::graph::op::Source;
         use crate::model::Model;
         use crate::plan::{Resident, UpdateStep, lower};
         let mut config = Config::default();
-        config.model.hidden = vec![48];
+        config.model.hidden = if encoder.is_empty() { vec![48] } else { vec![] };
+        config.model.encoder_layers = Layers::words(encoder).expect("they are layers");
         let (model, binarise) = (config.model.clone(), config.data.binarise);
         let graph = Model {
             config: model,
             width: 800,
-            shape: [1, 1, 800],
+            shape: [2, 20, 20],
             source: Source::Bytes,
             binarise,
             columns: None,
@@ -218,16 +218,18 @@ mod tests {
         use crate::exec::gpu::{Gpu, adapters};
         for adapter in adapters() {
             let mut executor = Executor::Gpu(Box::new(Gpu::open(&adapter, false).expect("it opens")));
-            let (plan, folder) = (small(), tempfile::tempdir().expect("there is room"));
-            assert_eq!(tune(&mut executor, &plan, Mode::Off, None), Ok(Tuned::default()));
-            let full = tune(&mut executor, &plan, Mode::Full, Some(folder.path())).expect("it runs");
-            let products: Vec<&Step> = plan.steps.iter().filter(|step| candidates(step).len() > 1).collect();
-            assert_eq!((full.measured, full.left, full.tuning.0.len()), (products.len(), 0, products.len()));
-            for step in products {
-                assert!(candidates(step).contains(&full.tuning.0[&key(step)]), "{}", key(step));
+            for plan in [small(&[]), small(&["conv 8 kernel 4 stride 4", "relu"])] {
+                let folder = tempfile::tempdir().expect("there is room");
+                assert_eq!(tune(&mut executor, &plan, Mode::Off, None), Ok(Tuned::default()));
+                let full = tune(&mut executor, &plan, Mode::Full, Some(folder.path())).expect("it runs");
+                let products: Vec<&Step> = plan.steps.iter().filter(|step| candidates(step).len() > 1).collect();
+                assert_eq!((full.measured, full.left, full.tuning.0.len()), (products.len(), 0, products.len()));
+                for step in products {
+                    assert!(candidates(step).contains(&full.tuning.0[&key(step)]), "{}", key(step));
+                }
+                let again = tune(&mut executor, &plan, Mode::Auto, Some(folder.path())).expect("it runs");
+                assert_eq!((again.tuning, again.measured, again.left), (full.tuning, 0, 0));
             }
-            let again = tune(&mut executor, &plan, Mode::Auto, Some(folder.path())).expect("it runs");
-            assert_eq!((again.tuning, again.measured, again.left), (full.tuning, 0, 0));
         }
     }
 

@@ -1,10 +1,5 @@
-// C = A·B with tiles of both operands in workgroup memory and a block of C in registers.
-// For devices whose threads run in parallel; `matmul_direct` is for those that emulate them.
+// C = A·B by tiles (shared/blocks.wgsl); `matmul_direct` is for devices that emulate threads.
 // A [m, k] (or its transpose), B [k, n] (or its transpose), C [m, n].
-//
-// The 256 threads of a workgroup make one tile of C, [TILE_M, TILE_N], in blocks of [BLOCK_M, BLOCK_N] a thread (4 or
-// 8 each way). Where a tile has fewer blocks than there are threads, threads share each sum: slice s of them takes every
-// s-th stretch of DEPTH products, and the slices are added up at the end, in a fixed order.
 
 struct Job {
     m: u32,
@@ -32,21 +27,6 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> terms: array<f32>;
 @group(1) @binding(0) var<uniform> params: Params;
 @group(1) @binding(1) var<uniform> steps: array<Step, MEMBERS>;
-
-const THREADS = 256u;
-const ACROSS = TILE_N / BLOCK_N;
-const BLOCKS = TILE_M / BLOCK_M * ACROSS;
-const SLICES = THREADS / BLOCKS;
-const STRETCH = SLICES * DEPTH;
-// Quads of rows or columns of one depth, and one more, so that neighbouring depths lie in different banks.
-const ROW_A = TILE_M / 4u + 1u;
-const ROW_B = TILE_N / 4u + 1u;
-const TILES = STRETCH * (ROW_A + ROW_B);
-const EXCHANGE = SLICES / 2u * (TILE_M * TILE_N / 4u);
-const TERMS = TILE_M / 4u * ACROSS;
-
-// [STRETCH][ROW_A] of A, then [STRETCH][ROW_B] of B; later, what the slices exchange, and then the terms.
-var<workgroup> tiles: array<vec4<f32>, max(TILES, max(EXCHANGE, TERMS))>;
 
 fn load_a(job: Job, row: u32, depth: u32) -> f32 {
     if row >= job.m || depth >= job.k {
@@ -96,44 +76,9 @@ fn load_tiles(job: Job, row0: u32, column0: u32, depth0: u32, thread: u32) {
         }
         let column = column0 + 4u * quad;
         let at = depth0 + depth;
-        tiles[STRETCH * ROW_A + depth * ROW_B + quad] = vec4<f32>(load_b(job, at, column),
+        tiles[FIRST_B + depth * ROW_B + quad] = vec4<f32>(load_b(job, at, column),
             load_b(job, at, column + 1u), load_b(job, at, column + 2u), load_b(job, at, column + 3u));
     }
-}
-
-// c + left·rightᵀ.
-fn add_product(c: mat4x4<f32>, left: vec4<f32>, right: vec4<f32>) -> mat4x4<f32> {
-    return mat4x4<f32>(c[0] + left.x * right, c[1] + left.y * right, c[2] + left.z * right, c[3] + left.w * right);
-}
-
-// A thread's block as four of 4×4; `high` and `right` ones are there if the block is 8 high or wide. Each matrix holds
-// rows of C in what WGSL calls columns. The second four rows lie half a tile below the first, columns likewise.
-struct Block {
-    first: mat4x4<f32>,
-    right: mat4x4<f32>,
-    high: mat4x4<f32>,
-    both: mat4x4<f32>,
-}
-
-// Adds up the slices of each block in pairs; the result is that of slice 0.
-fn add_slices(given: mat4x4<f32>, block: u32, slice: u32) -> mat4x4<f32> {
-    var sum = given;
-    for (var n = SLICES / 2u; n > 0u; n /= 2u) {
-        if slice >= n && slice < 2u * n {
-            let place = ((slice - n) * BLOCKS + block) * 4u;
-            tiles[place] = sum[0];
-            tiles[place + 1u] = sum[1];
-            tiles[place + 2u] = sum[2];
-            tiles[place + 3u] = sum[3];
-        }
-        workgroupBarrier();
-        if slice < n {
-            let place = (slice * BLOCKS + block) * 4u;
-            sum += mat4x4<f32>(tiles[place], tiles[place + 1u], tiles[place + 2u], tiles[place + 3u]);
-        }
-        workgroupBarrier();
-    }
-    return sum;
 }
 
 // The bias of four columns: the row of B after the k rows of the product.
@@ -235,43 +180,22 @@ fn main(
     if row0 >= job.m {
         return;
     }
-    let slice = thread / BLOCKS;
-    let block = thread % BLOCKS;
-    let quad_a = block / ACROSS;
-    let quad_b = block % ACROSS;
+    let place = place_of(thread);
     var sums = Block();
     for (var depth0 = 0u; depth0 < job.k; depth0 += STRETCH) {
         load_tiles(job, row0, column0, depth0, thread);
         workgroupBarrier();
-        for (var i = 0u; i < DEPTH; i += 1u) {
-            let depth = slice * DEPTH + i;
-            let at_a = depth * ROW_A + quad_a;
-            let at_b = STRETCH * ROW_A + depth * ROW_B + quad_b;
-            let left = tiles[at_a];
-            let right = tiles[at_b];
-            sums.first = add_product(sums.first, left, right);
-            if BLOCK_N == 8u {
-                sums.right = add_product(sums.right, left, tiles[at_b + TILE_N / 8u]);
-            }
-            if BLOCK_M == 8u {
-                let lower = tiles[at_a + TILE_M / 8u];
-                sums.high = add_product(sums.high, lower, right);
-                if BLOCK_N == 8u {
-                    sums.both = add_product(sums.both, lower, tiles[at_b + TILE_N / 8u]);
-                }
-            }
-        }
+        sums = add_stretch(sums, place);
         workgroupBarrier();
     }
     if SLICES > 1u {
-        // Blocks of sliced tiles are 4×4.
-        sums.first = add_slices(sums.first, block, slice);
+        sums.first = add_slices(sums.first, place);
     }
-    let row = row0 + 4u * quad_a;
-    let column = column0 + 4u * quad_b;
+    let row = row0 + 4u * place.quad_a;
+    let column = column0 + 4u * place.quad_b;
     var first_terms = vec4<f32>();
     var high_terms = vec4<f32>();
-    if slice == 0u {
+    if place.slice == 0u {
         let bias_first = bias(job, column);
         let ones = vec4<f32>(1.0);
         first_terms = store_block(job, row, column, add_product(sums.first, ones, bias_first));

@@ -75,7 +75,7 @@ pub struct BenchStepArgs {
 
     /// Measure products first: off, auto (default), full
     ///
-    /// Which tiling each matrix product uses. `auto` measures on GPUs what is not known yet, for at most three seconds,
+    /// Which tiling each product and convolution uses. `auto` measures on GPUs what is not known yet, for at most three seconds,
     /// and keeps it in the user's cache folder; `full` measures everything anew; `off` takes the program's guess.
     /// A run keeps its tilings in its checkpoints, since others round differently.
     #[arg(long, value_name = "HOW", value_enum, hide_possible_values = true)]

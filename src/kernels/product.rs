@@ -1,6 +1,7 @@
 //! Kernels for products of matrices.
 
 pub mod batched_product;
+pub mod blocks;
 pub mod chain;
 pub(super) mod gemm;
 pub mod matmul;

@@ -7,7 +7,8 @@
 
 use super::lower::products::{Variant, lay_out};
 use super::{Plan, Step};
-use crate::kernels::matmul::{Entry, KERNEL, MEANING, TILINGS, is_likelihood};
+use crate::kernels::matmul::{self, Entry, is_likelihood};
+use crate::kernels::{conv, conv_tiles, conv_weight, conv_weight_tiles, grid};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -27,37 +28,106 @@ impl Tuning {
     }
 }
 
-/// What a product step multiplies: its kernel, the constants that say what is computed, the extents of its products.
+/// What a product or convolution does: its kernel, the constants that say what is computed, the extents.
 pub fn key(step: &Step) -> String {
-    let meaning: String = step.consts.iter().take(MEANING).map(u32::to_string).collect::<Vec<_>>().join(".");
-    let extents: Vec<String> = entries(step).iter().map(|e| format!("{}x{}x{}", e.m, e.n, e.k)).collect();
-    format!("{} {meaning} {}", step.kernel.name, extents.join(" "))
+    let words = |words: &[u32]| words.iter().map(u32::to_string).collect::<Vec<_>>().join(".");
+    let extents = match kind(step) {
+        Some(Kind::Conv | Kind::ConvWeight) => words(&step.params),
+        _ => entries(step).iter().map(|e| format!("{}x{}x{}", e.m, e.n, e.k)).collect::<Vec<_>>().join(" "),
+    };
+    let meaning = &step.consts[..meaning(step).min(step.consts.len())];
+    format!("{} {} {extents}", step.kernel.name, words(meaning))
 }
 
-/// The tilings that a step could have, none if it is no product or has no choice. A step that sums a likelihood's terms
-/// keeps the width of its tiles, since other steps rely on the number of sums.
+/// The tilings that a step could have, none if it is neither product nor convolution or has no choice. A step that sums a
+/// likelihood's terms keeps the width of its tiles, since other steps rely on the number of sums. Convolutions may do without tiles:
+/// then the constants are those of [`conv`] and [`conv_weight`].
 pub fn candidates(step: &Step) -> Vec<Vec<u32>> {
-    let tilings: Vec<Vec<u32>> = match step.kernel.name {
-        "matmul" => TILINGS.iter().map(|tiling| tiling.to_vec()).collect(),
-        _ => vec![],
-    };
-    let keeps_width = |tiling: &Vec<u32>| !is_likelihood(step.consts[4]) || tiling[1] == step.consts[MEANING + 1];
-    tilings.into_iter().filter(keeps_width).collect()
+    let tiled = |tilings: &'static [[u32; 5]]| tilings.iter().map(|tiling| tiling.to_vec());
+    match kind(step) {
+        Some(Kind::Product) => {
+            let keeps_width =
+                |tiling: &Vec<u32>| !is_likelihood(step.consts[4]) || tiling[1] == step.consts[matmul::MEANING + 1];
+            tiled(matmul::TILINGS).filter(keeps_width).collect()
+        }
+        Some(Kind::Conv) => {
+            let plain = vec![conv::FEW_ROWS, conv::vectors(&step.asked().params())];
+            tiled(conv_tiles::TILINGS).chain([plain]).collect()
+        }
+        Some(Kind::ConvWeight) => {
+            let plain = vec![conv_weight::rows(&step.asked().params())];
+            tiled(conv_tiles::TILINGS).chain([plain]).collect()
+        }
+        None => vec![],
+    }
+}
+
+/// The tiling that a step with [`candidates`] has.
+pub fn tiling(step: &Step) -> Vec<u32> {
+    step.consts[meaning(step)..step.kernel.consts.len()].to_vec()
 }
 
 /// The step with another of its [`candidates`].
 pub fn with(step: &Step, tiling: &[u32]) -> Step {
     let mut other = step.clone();
-    let variant = Variant { kernel: step.kernel, consts: tiling.to_vec(), width: tiling[1] as usize };
-    lay_out(&mut other, &variant, &mut entries(step));
+    let tiled = tiling.len() == TILED;
+    let consts = || [&step.consts[..meaning(step)], tiling].concat();
+    match kind(step) {
+        Some(Kind::Product) => {
+            let variant = Variant { kernel: step.kernel, consts: tiling.to_vec(), width: tiling[1] as usize };
+            lay_out(&mut other, &variant, &mut entries(step));
+        }
+        Some(Kind::Conv) => {
+            let (p, consts) = (step.asked().params(), consts());
+            other.grid = if tiled { conv_tiles::grid(&p, &consts) } else { conv::grid(&p, &consts) };
+            other.kernel = if tiled { &conv_tiles::KERNEL } else { &conv::KERNEL };
+            other.consts = consts;
+        }
+        Some(Kind::ConvWeight) => {
+            let (p, consts): (conv_weight::Params, _) = (step.asked().params(), consts());
+            let groups = if tiled { conv_weight_tiles::groups } else { conv_weight::groups };
+            other.grid = grid(p.splits as usize * groups(&p, &consts));
+            other.kernel = if tiled { &conv_weight_tiles::KERNEL } else { &conv_weight::KERNEL };
+            other.consts = consts;
+        }
+        None => {}
+    }
     other
+}
+
+/// Numbers of a tiling.
+const TILED: usize = crate::kernels::blocks::NAMES.len();
+
+/// Steps with a choice.
+enum Kind {
+    Product,
+    Conv,
+    ConvWeight,
+}
+
+fn kind(step: &Step) -> Option<Kind> {
+    match step.kernel.name {
+        "matmul" => Some(Kind::Product),
+        "conv_tiles" => Some(Kind::Conv),
+        "conv_weight_tiles" => Some(Kind::ConvWeight),
+        _ => None,
+    }
+}
+
+/// How many constants say what is computed.
+fn meaning(step: &Step) -> usize {
+    match kind(step) {
+        Some(Kind::Conv) => conv_tiles::MEANING,
+        Some(Kind::ConvWeight) => conv_weight_tiles::MEANING,
+        _ => matmul::MEANING,
+    }
 }
 
 /// The products of a step; none if it is another kernel's.
 fn entries(step: &Step) -> Vec<Entry> {
-    if step.kernel.entry != KERNEL.entry {
+    if step.kernel.entry != matmul::KERNEL.entry {
         return vec![];
     }
-    let table = step.params[KERNEL.params.len()..].chunks_exact(KERNEL.entry.len());
+    let table = step.params[matmul::KERNEL.params.len()..].chunks_exact(matmul::KERNEL.entry.len());
     table.map(|words| bytemuck::pod_read_unaligned(bytemuck::cast_slice(words))).collect()
 }

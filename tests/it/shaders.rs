@@ -4,7 +4,7 @@
 //! `KERNELS`, and on entries and texts that were broken on purpose.
 
 use elbo::exec::selftest::cases::settings;
-use elbo::kernels::{Access, KERNELS, Kernel, Members, Scalar, StepScalars, TABLE};
+use elbo::kernels::{Access, KERNELS, Kernel, Members, Scalar, StepScalars, TABLE, blocks};
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, GlobalVariable, Handle, ImageClass, ImageDimension, Module, ScalarKind, ShaderStage};
@@ -60,6 +60,11 @@ fn the_table_the_shaders_and_the_rust_files_have_the_same_stems() {
     }
 }
 
+/// Whether a constant is one of those that the shared part of products by tiles is told.
+fn of_blocks(kernel: &Kernel, name: &str) -> bool {
+    kernel.consts.ends_with(&blocks::NAMES) && blocks::NAMES.contains(&name)
+}
+
 /// What is wrong with a kernel, given its complete text.
 fn faults(kernel: &Kernel, source: &str) -> Vec<String> {
     let module = match naga::front::wgsl::parse_str(source) {
@@ -76,7 +81,7 @@ fn faults(kernel: &Kernel, source: &str) -> Vec<String> {
         faults.extend(texel_faults(kernel, &module, &info));
         faults.extend(uniform_faults(kernel, &module));
         faults.extend(translation_faults(&module, &info));
-        let unused = kernel.consts.iter().filter(|name| !kernel.wgsl.contains(*name));
+        let unused = kernel.consts.iter().filter(|name| !kernel.wgsl.contains(*name) && !of_blocks(kernel, name));
         faults.extend(unused.map(|name| format!("constant {name} is not used")));
         faults.extend(member_faults(kernel));
     }

@@ -10,8 +10,8 @@ use crate::kernels::{
 };
 use crate::kernels::{
     activation, activation_grad, append, batch_mean, batched_product, bernoulli, bound, broadcast, chain, clip_factor,
-    combine, conv, conv_texels, conv_weight, conv_weight_texels, depthwise, depthwise_weight, dropout, gather,
-    gather_codes, group_moments, group_norm, group_norm_grad, group_norm_weight,
+    combine, conv, conv_texels, conv_tiles, conv_weight, conv_weight_texels, conv_weight_tiles, depthwise,
+    depthwise_weight, dropout, gather, gather_codes, group_moments, group_norm, group_norm_grad, group_norm_weight,
 };
 use crate::kernels::{
     gaussian, kl_means, log_mean_exp, log_prior, log_ratio, log_ratio_grad, logistic_mixture, logistic_mixture_mean,
@@ -61,6 +61,21 @@ pub fn settings(kernel: &Kernel) -> Vec<Vec<u32>> {
     if kernel.name == "conv_texels" {
         return convolutions([&[1, 0, 0], &[conv_texels::GROUPS, 1, 1]]);
     }
+    if kernel.name == "conv_tiles" {
+        return (0..8)
+            .cycle()
+            .zip(conv_tiles::TILINGS)
+            .map(|(at, tiling)| [&CONVOLUTIONS[at], &tiling[..]].concat())
+            .collect();
+    }
+    if kernel.name == "conv_weight_tiles" {
+        return [0, 1]
+            .into_iter()
+            .cycle()
+            .zip(conv_tiles::TILINGS)
+            .map(|(up, tiling)| [&[up], &tiling[..]].concat())
+            .collect();
+    }
     if kernel.name == "conv_weight" {
         return [[0, 1], [1, 1], [0, 4], [1, 4]].map(|consts| consts.to_vec()).to_vec();
     }
@@ -81,8 +96,8 @@ pub fn settings(kernel: &Kernel) -> Vec<Vec<u32>> {
     })
 }
 
-/// The constants of `matmul` and its kin: all ways in which operands lie, every activation where a network has it, the
-/// likelihoods, formulas; and every tiling, with what makes most use of it.
+/// The constants of `matmul` and its kin: all ways in which operands lie, every activation where a network has it (of the kin, which
+/// drivers take long to compile, two of them), the likelihoods, formulas; and every tiling, with what makes most use of it.
 fn products(kernel: &Kernel) -> Vec<Vec<u32>> {
     let mut meanings = Vec::new();
     for layout in 0..4 {
@@ -90,7 +105,7 @@ fn products(kernel: &Kernel) -> Vec<Vec<u32>> {
         meanings.extend([[a, b, 0, 0, 0, 0], [a, b, 1, 0, 0, 0]]);
         meanings.extend((a == 1).then_some([a, b, 0, 1, 0, 0]));
     }
-    for activation in 0..8 {
+    for activation in if kernel.name == "matmul" { 0..8 } else { 1..3 } {
         meanings.extend([[0, 0, 1, 0, 1, activation], [0, 1, 0, 0, 2, activation]]);
     }
     meanings.extend([[0, 0, 1, 0, matmul::GAUSSIAN, 0], [0, 0, 1, 0, matmul::BERNOULLI, 0]]);
@@ -113,23 +128,24 @@ fn products(kernel: &Kernel) -> Vec<Vec<u32>> {
     settings
 }
 
-/// The constants of `conv` and its kin: both directions with both ways in which parameters lie, by itself and with what surrounds
-/// it in a network, and the two ways in which plans ask for it. Drivers take long to compile the kernel, and
-/// non-linearities are the same functions everywhere: a few of them will do.
+/// What `conv` and its kin compute: both directions with both ways in which parameters lie, by itself and with what surrounds
+/// it in a network. Drivers take long to compile the kernel, and non-linearities are the same functions everywhere: a few of them
+/// will do.
+const CONVOLUTIONS: [[u32; 4]; 8] = [
+    [0, 0, matmul::PLAIN, 0],
+    [0, 1, matmul::DERIVE, 1],
+    [1, 0, matmul::PLAIN, 0],
+    [1, 1, matmul::PLAIN, 0],
+    [0, 1, matmul::PLAIN, 0],
+    [1, 0, matmul::ACTIVATE, 4],
+    [1, 1, matmul::DERIVE, 2],
+    [0, 0, matmul::ACTIVATE, 1],
+];
+
+/// The constants of `conv` and its kin, in the two ways in which plans ask for it.
 fn convolutions([some, others]: [&[u32]; 2]) -> Vec<Vec<u32>> {
-    use matmul::{ACTIVATE, DERIVE, PLAIN};
-    [
-        ([0, 0, PLAIN, 0], some),
-        ([0, 1, DERIVE, 1], some),
-        ([1, 0, PLAIN, 0], others),
-        ([1, 1, PLAIN, 0], some),
-        ([0, 1, PLAIN, 0], others),
-        ([1, 0, ACTIVATE, 4], some),
-        ([1, 1, DERIVE, 2], others),
-        ([0, 0, ACTIVATE, 1], others),
-    ]
-    .map(|(meaning, manner)| [&meaning, manner].concat())
-    .to_vec()
+    let manners = [some, some, others, some, others, some, others, others];
+    CONVOLUTIONS.iter().zip(manners).map(|(meaning, manner)| [meaning, manner].concat()).collect()
 }
 
 /// The constants of `update` and its kin: every rule as it can be, and by turns all that may become of the means.
@@ -322,8 +338,8 @@ fn shape(kernel: &Kernel, consts: &[u32], size: Size) -> Option<Shape> {
         "squared_norm" | "clip_factor" | "batch_mean" | "row_weights" => {
             Some(scalars_and_rows(kernel.name, consts, size))
         }
-        "conv" | "conv_texels" | "conv_weight" | "conv_weight_texels" | "depthwise" | "depthwise_weight" | "planes"
-        | "pool" => Some(images(kernel.name, consts, size)),
+        "conv" | "conv_texels" | "conv_tiles" | "conv_weight" | "conv_weight_texels" | "conv_weight_tiles"
+        | "depthwise" | "depthwise_weight" | "planes" | "pool" => Some(images(kernel.name, consts, size)),
         "group_moments" | "group_norm" | "group_norm_grad" | "group_norm_weight" => Some(groups(kernel.name, size)),
         "sample" | "posterior_grad" | "log_prior" | "log_ratio" | "log_mean_exp" | "noise" | "log_ratio_grad"
         | "bound" | "kl_means" | "shaped_kl" => Some(latent(kernel.name, consts, size)),
@@ -654,7 +670,9 @@ fn images(name: &str, consts: &[u32], Size { rows, width, depth }: Size) -> Shap
     let many = rows > 1000;
     // The last constants of kernels that read texels say that channels are multiples of four.
     let fours = if name.ends_with("_texels") && consts.last() == Some(&1) { 4 } else { 1 };
-    let [inputs, outputs] = if many { [1, 1] } else { [1 + (depth + width) % 5, 1 + width % 19] }.map(|n| n * fours);
+    // Tiles have up to 128 columns, which blocks of eight share in halves.
+    let most = if name.ends_with("_tiles") { 150 } else { 19 };
+    let [inputs, outputs] = if many { [1, 1] } else { [1 + (depth + width) % 5, 1 + width % most] }.map(|n| n * fours);
     let padding = if name == "pool" { 0 } else { depth % 2 };
     let [kernel, stride, padding] = match (many, name) {
         (true, "pool") => [1, 1, 0],
@@ -672,7 +690,7 @@ fn images(name: &str, consts: &[u32], Size { rows, width, depth }: Size) -> Shap
     let [[fine_height, fine_width], [coarse_height, coarse_width]] = [fine, coarse].map(|side| side.map(|n| n as u32));
     let [kernel, stride, padding] = [kernel, stride, padding].map(|n| n as u32);
     match name {
-        "conv" | "conv_texels" => {
+        "conv" | "conv_texels" | "conv_tiles" => {
             #[rustfmt::skip]
             let p = conv::Params {
                 rows: rows as u32, inputs: inputs as u32, outputs: outputs as u32, fine_height, fine_width,
@@ -681,10 +699,14 @@ fn images(name: &str, consts: &[u32], Size { rows, width, depth }: Size) -> Shap
             let w = whole(taps * inputs * outputs + if consts[1] == 0 { outputs } else { 0 });
             let y = part(made * outputs);
             let bindings = [part(source * inputs), w, used(consts[2] == matmul::DERIVE, y), y];
-            let grid = if name == "conv" { conv::grid(&p, consts) } else { conv_texels::grid(&p, consts) };
+            let grid = match name {
+                "conv" => conv::grid(&p, consts),
+                "conv_texels" => conv_texels::grid(&p, consts),
+                _ => conv_tiles::grid(&p, consts),
+            };
             Shape::new(&p, (rows, 1), grid, bindings)
         }
-        "conv_weight" | "conv_weight_texels" => {
+        "conv_weight" | "conv_weight_texels" | "conv_weight_tiles" => {
             let [of_fine, of_coarse] = if up { [outputs, inputs] } else { [inputs, outputs] };
             // Threads of software drivers finish a bounded number of pixels.
             let splits = if many { 64 } else { 1 + depth % 3 };
@@ -695,8 +717,12 @@ fn images(name: &str, consts: &[u32], Size { rows, width, depth }: Size) -> Shap
             };
             let outer = splits * (taps * inputs + 1);
             let bindings = [whole(source * inputs), whole(made * outputs), part(outer * outputs)];
-            let of_part = if name == "conv_weight" { conv_weight::groups } else { conv_weight_texels::groups };
-            Shape::new(&p, (outer, 1), grid(splits * of_part(&p, consts)), bindings)
+            let of_part = match name {
+                "conv_weight" => conv_weight::groups(&p, consts),
+                "conv_weight_texels" => conv_weight_texels::groups(&p, consts),
+                _ => conv_weight_tiles::groups(&p, consts),
+            };
+            Shape::new(&p, (outer, 1), grid(splits * of_part), bindings)
         }
         "depthwise" => {
             let (rows, channels) = (rows as u32, inputs as u32);

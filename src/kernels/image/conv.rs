@@ -88,15 +88,15 @@ pub fn vectors(p: &Params) -> u32 {
 
 /// The grid of a dispatch.
 pub fn grid(p: &Params, consts: &[u32]) -> [u32; 3] {
-    grid_of(p, consts[0] == 1, [LANES * consts[4] as usize, 4 * consts[5] as usize])
+    crate::kernels::grid(workgroups(p, consts[0] == 1, [LANES * consts[4] as usize, 4 * consts[5] as usize]))
 }
 
-/// A grid of tiles of so many pixels that are seen through the same taps, and of so many channels.
-pub(in crate::kernels) fn grid_of(p: &Params, up: bool, [pixels, channels]: [usize; 2]) -> [u32; 3] {
+/// Tiles of so many pixels that are seen through the same taps, and of so many channels.
+pub(in crate::kernels) fn workgroups(p: &Params, up: bool, [pixels, channels]: [usize; 2]) -> usize {
     let images = p.images();
     let (apart, size) = if up { (images.stride, images.fine) } else { (1, images.coarse) };
     let cells = p.rows as usize * size[0].div_ceil(apart) * size[1].div_ceil(apart);
-    crate::kernels::grid(apart * apart * cells.div_ceil(pixels) * (p.outputs as usize).div_ceil(channels))
+    apart * apart * cells.div_ceil(pixels) * (p.outputs as usize).div_ceil(channels)
 }
 
 /// Iterations of the loops of a thread, at most ([`crate::kernels::MAX_LOOP_ITERATIONS`]): one for each channel of what it sees, through

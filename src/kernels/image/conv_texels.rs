@@ -42,5 +42,5 @@ pub fn layout(p: &Params) -> [u32; 3] {
 
 /// The grid of a dispatch, as that of [`conv::grid`].
 pub fn grid(p: &Params, consts: &[u32]) -> [u32; 3] {
-    conv::grid_of(p, consts[0] == 1, [LANES * consts[4] as usize, COLUMNS])
+    crate::kernels::grid(conv::workgroups(p, consts[0] == 1, [LANES * consts[4] as usize, COLUMNS]))
 }

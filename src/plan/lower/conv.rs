@@ -7,8 +7,8 @@ use crate::graph::Id;
 use crate::graph::conv_geometry::{ConvGeometry, pixels};
 use crate::kernels::matmul::{ACTIVATE, DERIVE, PLAIN};
 use crate::kernels::{
-    MAX_LOOP_ITERATIONS, conv, conv_texels, conv_weight, conv_weight_texels, depthwise, depthwise_weight, grid, math,
-    planes, pool, sum_columns,
+    MAX_LOOP_ITERATIONS, conv, conv_texels, conv_tiles, conv_weight, conv_weight_texels, conv_weight_tiles, depthwise,
+    depthwise_weight, grid, math, planes, pool, sum_columns,
 };
 use crate::plan::View;
 
@@ -107,6 +107,9 @@ impl Lowering<'_> {
             Target::Simd8 if fit_textures(&map.views) && conv_texels::suits(&p) => {
                 (&conv_texels::KERNEL, &conv_texels::layout(&p), conv_texels::grid)
             }
+            Target::Gpu if conv_tiles::suits(&p) => {
+                (&conv_tiles::KERNEL, &conv_tiles::guess(&p, map.up), conv_tiles::grid)
+            }
             // Threads of a GPU are many and small; on drivers that emulate one, loads are what costs.
             Target::Gpu => (&conv::KERNEL, &[conv::FEW_ROWS, conv::vectors(&p)], conv::grid),
             _ => (&conv::KERNEL, &[conv::MANY_ROWS, conv::vectors(&p)], conv::grid),
@@ -135,6 +138,9 @@ impl Lowering<'_> {
         let (kernel, manner, groups): (_, &[u32], fn(&_, &[u32]) -> _) = match self.target {
             Target::Simd8 if fit_textures(&read) => {
                 (&conv_weight_texels::KERNEL, &conv_weight_texels::layout(&p), conv_weight_texels::groups)
+            }
+            Target::Gpu if conv_weight_tiles::suits(&p) => {
+                (&conv_weight_tiles::KERNEL, &conv_weight_tiles::guess(&p, window.up), conv_weight_tiles::groups)
             }
             _ => (&conv_weight::KERNEL, &[conv_weight::rows(&p)], conv_weight::groups),
         };

@@ -78,6 +78,14 @@ pub fn images() -> Setup {
     setup
 }
 
+/// The recipe of convolutions on 28×28 images.
+pub fn pictures() -> Setup {
+    let config = resolve(Some("conv"), &[]).expect("the recipe is valid");
+    let mut setup = setup("pictures", config, 784, Source::Bytes);
+    setup.model.shape = [1, 28, 28];
+    setup
+}
+
 /// All that may surround convolutions: blocks, normalisation of images and of numbers, pixels put together and repeated, and
 /// numbers left out in training.
 pub fn blocks() -> Setup {
