@@ -219,9 +219,9 @@ fn dispatch(command: Command, ranks: &Ranks, report: &Report) -> Result<()> {
     }
 }
 
-/// Chooses tilings for the products of a training step, and says so where something was measured.
+/// Chooses tilings for the products and convolutions of a training step, and says so where something was measured.
 fn tune(session: &mut crate::session::Session, mode: crate::tune::Mode, report: &Report) -> Result<()> {
-    // The products of all phases, as if they were one plan.
+    // The steps of all phases, as if they were one plan.
     let mut plan = session.untuned(crate::session::Purpose::Train)?;
     for phase in 1..crate::model::phases(&session.config).len() {
         plan.steps.extend(session.untuned(crate::session::Purpose::Further(phase))?.steps);
@@ -230,7 +230,14 @@ fn tune(session: &mut crate::session::Session, mode: crate::tune::Mode, report: 
     let tuned = crate::tune::tune(&mut session.executor, &plan, mode, crate::durable::cache().as_deref())?;
     if tuned.measured > 0 {
         let (measured, seconds) = (tuned.measured, begun.elapsed().as_secs_f64());
-        report.note(&format!("tuned    {measured} products in {seconds:.1} s, {} left as they were", tuned.left));
+        let (what, left) = ("products and convolutions", tuned.left);
+        report.note(&format!("tuned    {measured} {what} in {seconds:.1} s, {left} left as they were"));
+    }
+    if tuned.wrong > 0 {
+        let wrong = tuned.wrong;
+        report.warn(&format!(
+            "{wrong} tilings give wrong results on this device and are left out; `elbo doctor` says more"
+        ));
     }
     session.tuning = tuned.tuning;
     Ok(())

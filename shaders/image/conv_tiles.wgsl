@@ -47,51 +47,85 @@ fn pixel_of(made: Made, row: u32) -> Pixel {
     return Pixel(row / (made.cells.x * made.cells.y), vec2(at / made.cells.y, at % made.cells.y));
 }
 
+// The next row of A.
+fn next_pixel(made: Made, pixel: Pixel) -> Pixel {
+    var next = Pixel(pixel.example, vec2(pixel.cell.x, pixel.cell.y + 1u));
+    if next.cell.y == made.cells.y {
+        next.cell = vec2(next.cell.x + 1u, 0u);
+    }
+    if next.cell.x == made.cells.x {
+        next = Pixel(next.example + 1u, vec2(0u, next.cell.y));
+    }
+    return next;
+}
+
 // What a column of A is: a tap, counted among those of a phase, and a channel.
 struct Depth {
     tap: vec2<u32>,
     input: u32,
 }
 
-// So many columns further; `seen` are the taps of a phase.
-fn further(begin: Depth, columns: u32, seen: vec2<u32>) -> Depth {
-    var at = Depth(begin.tap, begin.input + columns);
-    while at.input >= params.inputs {
-        at.input -= params.inputs;
-        at.tap.y += 1u;
-        if at.tap.y == seen.y {
-            at.tap = vec2(at.tap.x + 1u, 0u);
-        }
-    }
-    return at;
+fn depth_of(column: u32, seen: vec2<u32>) -> Depth {
+    let tap = column / params.inputs;
+    let across = max(seen.y, 1u);
+    return Depth(vec2(tap / across, tap % across), column % params.inputs);
 }
 
-// Where w holds the factor of an input channel and an output channel at a tap.
-fn weight(tap: u32, input: u32, output: u32) -> f32 {
-    if output >= params.outputs {
-        return 0.0;
+// The column so many further.
+fn further(at: Depth, by: Depth, seen: vec2<u32>) -> Depth {
+    var next = Depth(at.tap + by.tap, at.input + by.input);
+    if next.input >= params.inputs {
+        next = Depth(vec2(next.tap.x, next.tap.y + 1u), next.input - params.inputs);
     }
+    if next.tap.y >= seen.y {
+        next.tap = vec2(next.tap.x + 1u, next.tap.y - seen.y);
+    }
+    return next;
+}
+
+// What is seen from a pixel of the image that is made: its corner, and where that lies in x.
+struct Corner {
+    at: vec2<i32>,
+    begin: u32,
+}
+
+fn corner_of(pixel: Pixel, read_apart: u32, source: vec2<u32>) -> Corner {
+    let at = pixel.cell * read_apart;
+    let begin = ((pixel.example * source.x + at.x) * source.y + at.y) * params.inputs;
+    // Rows past the last example see nothing.
+    return Corner(select(vec2(-0x40000000), vec2<i32>(at), pixel.example < params.rows), begin);
+}
+
+// The number of x that is seen at an offset; `shift` leads there from the corner. Both may be negative: additions wrap around, so the
+// sum is right for every pixel inside.
+fn seen_value(corner: Corner, offset: vec2<i32>, shift: u32, source: vec2<u32>, there: bool) -> f32 {
+    let inside = there && all(vec2<u32>(corner.at + offset) < source);
+    let value = x[member * MEMBER_X + select(0u, corner.begin + shift, inside)];
+    return select(0.0, value, inside);
+}
+
+// The factor of an input channel and an output channel at a tap, where it is `there`.
+fn weight(tap: u32, input: u32, output: u32, there: bool) -> f32 {
+    let inside = there && output < params.outputs;
+    var at = (tap * params.inputs + input) * params.outputs + output;
     if TRANSPOSE == 1u {
-        return w[member * MEMBER_W + (tap * params.outputs + output) * params.inputs + input];
+        at = (tap * params.outputs + output) * params.inputs + input;
     }
-    return w[member * MEMBER_W + (tap * params.inputs + input) * params.outputs + output];
+    return select(0.0, w[member * MEMBER_W + select(0u, at, inside)], inside);
 }
 
 // The bias of four channels.
 fn bias(column: u32) -> vec4<f32> {
-    var values = vec4<f32>();
-    for (var j = 0u; j < 4u; j += 1u) {
-        if TRANSPOSE == 0u {
-            values[j] = weight(params.kernel * params.kernel, 0u, column + j);
-        }
-    }
-    return values;
+    let last = params.kernel * params.kernel;
+    let there = TRANSPOSE == 0u;
+    return vec4<f32>(weight(last, 0u, column, there), weight(last, 0u, column + 1u, there),
+        weight(last, 0u, column + 2u, there), weight(last, 0u, column + 3u, there));
 }
 
 // Four pixels of four channels on their way out.
 fn store_block(made: Made, row: u32, column: u32, values: mat4x4<f32>) {
+    var pixel = pixel_of(made, row);
     for (var i = 0u; i < 4u; i += 1u) {
-        let pixel = pixel_of(made, row + i);
         let at = pixel.cell * made.apart + made.phase;
         let first = ((pixel.example * made.size.x + at.x) * made.size.y + at.y) * params.outputs + column;
         let stored = pixel.example < params.rows && all(at < made.size);
@@ -106,6 +140,7 @@ fn store_block(made: Made, row: u32, column: u32, values: mat4x4<f32>) {
                 y[member * MEMBER_Y + first + j] = out;
             }
         }
+        pixel = next_pixel(made, pixel);
     }
 }
 
@@ -137,8 +172,7 @@ fn main(
     let seen = (params.kernel + apart - 1u - first) / apart;
     let depths = seen.x * seen.y * params.inputs;
 
-    // Each thread loads one quad of A at most, and one of B, from the same place of every stretch. Neighbours read
-    // neighbouring addresses.
+    // Each thread loads one quad of A at most, and one of B, from the same place of every stretch.
     let quad_a = thread / STRETCH;
     let loads_a = quad_a < TILE_M / 4u;
     let depth_a = thread % STRETCH;
@@ -149,50 +183,40 @@ fn main(
         depth_b = thread % STRETCH;
     }
     let loads_b = quad_b < TILE_N / 4u && depth_b < STRETCH;
-    var corner = array<vec2<i32>, 4>();
-    var begin = array<u32, 4>();
-    for (var j = 0u; j < 4u; j += 1u) {
-        let pixel = pixel_of(made, row0 + 4u * quad_a + j);
-        // Of a row that there is not, nothing is inside.
-        corner[j] = select(vec2(-0x40000000), vec2<i32>(pixel.cell * read_apart), pixel.example < params.rows);
-        begin[j] = ((pixel.example * source.x + pixel.cell.x * read_apart) * source.y + pixel.cell.y * read_apart)
-            * params.inputs;
-    }
-    var left = further(Depth(), depth_a, seen);
-    var right = further(Depth(), depth_b, seen);
+    let column = column0 + 4u * quad_b;
+    let pixel0 = pixel_of(made, row0 + 4u * quad_a);
+    let pixel1 = next_pixel(made, pixel0);
+    let pixel2 = next_pixel(made, pixel1);
+    let corner0 = corner_of(pixel0, read_apart, source);
+    let corner1 = corner_of(pixel1, read_apart, source);
+    let corner2 = corner_of(pixel2, read_apart, source);
+    let corner3 = corner_of(next_pixel(made, pixel2), read_apart, source);
+    var left = depth_of(depth_a, seen);
+    var right = depth_of(depth_b, seen);
+    let stretch = depth_of(STRETCH, seen);
+    // The pixel of the coarse image that sees one of the fine image through the first tap lies so far behind the cell.
+    let behind = vec2<i32>((made.phase + params.padding) / params.stride);
 
     let place = place_of(thread);
     var sums = Block();
     for (var depth0 = 0u; depth0 < depths; depth0 += STRETCH) {
         if loads_a {
-            let tap = vec2<i32>(first + left.tap * apart);
-            var offset = tap - i32(params.padding);
-            if UP == 1u {
-                // A multiple of the stride, so that nothing is rounded.
-                offset = (vec2<i32>(made.phase + params.padding) - tap) / i32(params.stride);
-            }
-            // Unsigned numbers wrap around, and so do what lies before an image and what leads there.
+            let offset = select(vec2<i32>(left.tap) - i32(params.padding), behind - vec2<i32>(left.tap), UP == 1u);
             let shift = u32(offset.x * i32(source.y) + offset.y) * params.inputs + left.input;
-            var values = vec4<f32>();
-            for (var j = 0u; j < 4u; j += 1u) {
-                if left.tap.x < seen.x && all(vec2<u32>(corner[j] + offset) < source) {
-                    values[j] = x[member * MEMBER_X + begin[j] + shift];
-                }
-            }
-            tiles[depth_a * ROW_A + quad_a] = values;
-            left = further(left, STRETCH, seen);
+            let there = left.tap.x < seen.x;
+            tiles[depth_a * ROW_A + quad_a] = vec4<f32>(
+                seen_value(corner0, offset, shift, source, there), seen_value(corner1, offset, shift, source, there),
+                seen_value(corner2, offset, shift, source, there), seen_value(corner3, offset, shift, source, there));
+            left = further(left, stretch, seen);
         }
         if loads_b {
-            var values = vec4<f32>();
-            if right.tap.x < seen.x {
-                let tap = first + right.tap * apart;
-                let column = column0 + 4u * quad_b;
-                for (var j = 0u; j < 4u; j += 1u) {
-                    values[j] = weight(tap.x * params.kernel + tap.y, right.input, column + j);
-                }
-            }
-            tiles[FIRST_B + depth_b * ROW_B + quad_b] = values;
-            right = further(right, STRETCH, seen);
+            let tap = first + right.tap * apart;
+            let number = tap.x * params.kernel + tap.y;
+            let there = right.tap.x < seen.x;
+            tiles[FIRST_B + depth_b * ROW_B + quad_b] = vec4<f32>(
+                weight(number, right.input, column, there), weight(number, right.input, column + 1u, there),
+                weight(number, right.input, column + 2u, there), weight(number, right.input, column + 3u, there));
+            right = further(right, stretch, seen);
         }
         workgroupBarrier();
         sums = add_stretch(sums, place);

@@ -88,17 +88,46 @@ struct Pixel {
     at: vec2<u32>,
 }
 
-// So many pixels further.
-fn further(begin: Pixel, pixels: u32) -> Pixel {
-    var pixel = Pixel(begin.example, vec2(begin.at.x, begin.at.y + pixels));
-    while pixel.at.y >= params.coarse_width {
-        pixel.at = vec2(pixel.at.x + 1u, pixel.at.y - params.coarse_width);
-        if pixel.at.x == params.coarse_height {
-            pixel.at.x = 0u;
-            pixel.example += 1u;
-        }
+fn pixel_of(number: u32) -> Pixel {
+    let row = number / params.coarse_width;
+    return Pixel(row / params.coarse_height, vec2(row % params.coarse_height, number % params.coarse_width));
+}
+
+// The pixel so many further.
+fn further(pixel: Pixel, by: Pixel) -> Pixel {
+    var next = Pixel(pixel.example + by.example, pixel.at + by.at);
+    if next.at.y >= params.coarse_width {
+        next.at = vec2(next.at.x + 1u, next.at.y - params.coarse_width);
     }
-    return pixel;
+    if next.at.x >= params.coarse_height {
+        next = Pixel(next.example + 1u, vec2(next.at.x - params.coarse_height, next.at.y));
+    }
+    return next;
+}
+
+// What a row of the result is: a tap, and how far its channel lies behind the first one of a corner. Both may be negative: additions wrap
+// around, so the sum is right for every pixel inside.
+struct Pair {
+    tap: vec2<i32>,
+    shift: u32,
+}
+
+fn pair_of(row: u32) -> Pair {
+    let at = row / params.fine;
+    let tap = vec2<i32>(vec2(at / params.kernel, at % params.kernel)) - i32(params.padding);
+    return Pair(tap, u32(tap.x * i32(params.fine_width) + tap.y) * params.fine + row % params.fine);
+}
+
+// What a pair finds from a corner in the fine image, which begins at `begin`, where it is `there`.
+fn found_value(pair: Pair, corner: vec2<i32>, begin: u32, there: bool) -> f32 {
+    let inside = there && all(vec2<u32>(corner + pair.tap) < vec2(params.fine_height, params.fine_width));
+    return select(0.0, fine_value(select(0u, begin + pair.shift, inside)), inside);
+}
+
+// A channel of the coarse image at a pixel, where both are there.
+fn channel_value(pixel: u32, channel: u32, there: bool) -> f32 {
+    let inside = there && channel < params.coarse;
+    return select(0.0, coarse_value(select(0u, pixel * params.coarse + channel, inside)), inside);
 }
 
 // Four pairs of four channels of a part.
@@ -145,52 +174,41 @@ fn main(
     }
     let row0 = tile / across * TILE_M;
     let column0 = tile % across * TILE_N;
-    let fine_size = vec2(params.fine_height, params.fine_width);
     let share = share_of(params.rows * params.coarse_height * params.coarse_width, split);
 
-    // Each thread loads one quad of A at most, and one of B, from the same place of every stretch. Neighbours read
-    // neighbouring addresses.
+    // Each thread loads one quad of A at most, and one of B, from the same place of every stretch.
     let quad_a = thread % (TILE_M / 4u);
     let depth_a = thread / (TILE_M / 4u);
     let quad_b = thread % (TILE_N / 4u);
     let depth_b = thread / (TILE_N / 4u);
-    var tap = array<vec2<i32>, 4>();
-    var shift = array<u32, 4>();
-    for (var j = 0u; j < 4u; j += 1u) {
-        let pair = row0 + 4u * quad_a + j;
-        let at = pair / params.fine;
-        tap[j] = vec2<i32>(vec2(at / params.kernel, at % params.kernel)) - i32(params.padding);
-        // Unsigned numbers wrap around, and so do what lies before an image and what leads there.
-        shift[j] = u32(tap[j].x * i32(fine_size.y) + tap[j].y) * params.fine + pair % params.fine;
-    }
-    let start = share.first / params.coarse_width;
-    var pixel = Pixel(start / params.coarse_height, vec2(start % params.coarse_height, share.first % params.coarse_width));
-    pixel = further(pixel, depth_a);
+    let row = row0 + 4u * quad_a;
+    let pair0 = pair_of(row);
+    let pair1 = pair_of(row + 1u);
+    let pair2 = pair_of(row + 2u);
+    let pair3 = pair_of(row + 3u);
+    let column = column0 + 4u * quad_b;
+    var pixel = pixel_of(share.first + depth_a);
+    let stretch = pixel_of(STRETCH);
 
     let place = place_of(thread);
     var sums = Block();
     for (var first = share.first; first < share.end; first += STRETCH) {
         if depth_a < STRETCH {
             let corner = pixel.at * params.stride;
-            let begin = ((pixel.example * fine_size.x + corner.x) * fine_size.y + corner.y) * params.fine;
-            var values = vec4<f32>();
-            for (var j = 0u; j < 4u; j += 1u) {
-                if first + depth_a < share.end && all(vec2<u32>(vec2<i32>(corner) + tap[j]) < fine_size) {
-                    values[j] = fine_value(begin + shift[j]);
-                }
-            }
-            tiles[depth_a * ROW_A + quad_a] = values;
-            pixel = further(pixel, STRETCH);
+            let begin = ((pixel.example * params.fine_height + corner.x) * params.fine_width + corner.y) * params.fine;
+            let at = vec2<i32>(corner);
+            let there = first + depth_a < share.end;
+            tiles[depth_a * ROW_A + quad_a] = vec4<f32>(
+                found_value(pair0, at, begin, there), found_value(pair1, at, begin, there),
+                found_value(pair2, at, begin, there), found_value(pair3, at, begin, there));
+            pixel = further(pixel, stretch);
         }
         if depth_b < STRETCH {
-            let column = column0 + 4u * quad_b;
-            var values = vec4<f32>();
-            for (var j = 0u; j < 4u; j += 1u) {
-                if first + depth_b < share.end && column + j < params.coarse {
-                    values[j] = coarse_value((first + depth_b) * params.coarse + column + j);
-                }
-            }
-            tiles[FIRST_B + depth_b * ROW_B + quad_b] = values;
+            let number = first + depth_b;
+            let there = number < share.end;
+            tiles[FIRST_B + depth_b * ROW_B + quad_b] = vec4<f32>(
+                channel_value(number, column, there), channel_value(number, column + 1u, there),
+                channel_value(number, column + 2u, there), channel_value(number, column + 3u, there));
         }
         workgroupBarrier();
         sums = add_stretch(sums, place);

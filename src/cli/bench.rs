@@ -73,7 +73,7 @@ pub struct BenchStepArgs {
     #[command(flatten)]
     pub threads: ThreadsArgs,
 
-    /// Measure products first: off, auto (default), full
+    /// Measure tilings first: off, auto (default), full
     ///
     /// Which tiling each product and convolution uses. `auto` measures on GPUs what is not known yet, for at most three seconds,
     /// and keeps it in the user's cache folder; `full` measures everything anew; `off` takes the program's guess.

@@ -1,4 +1,4 @@
-//! Which tiling each product of a plan uses, once somebody has measured.
+//! Which tiling each product and convolution of a plan uses, once somebody has measured.
 //!
 //! A product kernel has constants that say what is computed and others that say how. [`candidates`] are the ways that a
 //! step could go; a [`Tuning`] holds those that were chosen, by what the step multiplies and not by where it stands, so
@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 pub struct Tuning(pub BTreeMap<String, Vec<u32>>);
 
 impl Tuning {
-    /// Gives every product of the plan its chosen tiling. What was not chosen, or is no candidate (any more), stays.
+    /// Gives every product and convolution of the plan its chosen tiling. What was not chosen, or is no candidate (any more), stays.
     pub fn apply(&self, plan: &mut Plan) {
         for step in &mut plan.steps {
             if let Some(tiling) = self.0.get(&key(step)).filter(|tiling| candidates(step).contains(tiling)) {
@@ -32,7 +32,9 @@ impl Tuning {
 pub fn key(step: &Step) -> String {
     let words = |words: &[u32]| words.iter().map(u32::to_string).collect::<Vec<_>>().join(".");
     let extents = match kind(step) {
-        Some(Kind::Conv | Kind::ConvWeight) => words(&step.params),
+        Some(Kind::Conv) => words(&step.params),
+        // In how many parts a gradient comes is no matter of what it is.
+        Some(Kind::ConvWeight) => words(&step.params[..step.params.len() - 1]),
         _ => entries(step).iter().map(|e| format!("{}x{}x{}", e.m, e.n, e.k)).collect::<Vec<_>>().join(" "),
     };
     let meaning = &step.consts[..meaning(step).min(step.consts.len())];
@@ -41,22 +43,27 @@ pub fn key(step: &Step) -> String {
 
 /// The tilings that a step could have, none if it is neither product nor convolution or has no choice. A step that sums a
 /// likelihood's terms keeps the width of its tiles, since other steps rely on the number of sums. Convolutions may do without tiles:
-/// then the constants are those of [`conv`] and [`conv_weight`].
+/// then the constants are those of [`conv`] and [`conv_weight`]. Their tilings come by what they are guessed to take; gradients of
+/// parameters keep the number of their parts.
 pub fn candidates(step: &Step) -> Vec<Vec<u32>> {
-    let tiled = |tilings: &'static [[u32; 5]]| tilings.iter().map(|tiling| tiling.to_vec());
+    let all = |tilings: &[[u32; 5]]| tilings.iter().map(|tiling| tiling.to_vec()).collect::<Vec<_>>();
+    let and = |mut tilings: Vec<Vec<u32>>, plain: Vec<u32>| {
+        tilings.insert(1, plain);
+        tilings
+    };
     match kind(step) {
         Some(Kind::Product) => {
-            let keeps_width =
-                |tiling: &Vec<u32>| !is_likelihood(step.consts[4]) || tiling[1] == step.consts[matmul::MEANING + 1];
-            tiled(matmul::TILINGS).filter(keeps_width).collect()
+            let mut tilings = all(matmul::TILINGS);
+            tilings.retain(|tiling| !is_likelihood(step.consts[4]) || tiling[1] == step.consts[matmul::MEANING + 1]);
+            tilings
         }
         Some(Kind::Conv) => {
-            let plain = vec![conv::FEW_ROWS, conv::vectors(&step.asked().params())];
-            tiled(conv_tiles::TILINGS).chain([plain]).collect()
+            let p = step.asked().params();
+            and(all(&conv_tiles::tilings(&p, step.consts[0] == 1)), vec![conv::FEW_ROWS, conv::vectors(&p)])
         }
         Some(Kind::ConvWeight) => {
-            let plain = vec![conv_weight::rows(&step.asked().params())];
-            tiled(conv_tiles::TILINGS).chain([plain]).collect()
+            let p = step.asked().params();
+            and(all(&conv_weight_tiles::tilings(&p)), vec![conv_weight::rows(&p)])
         }
         None => vec![],
     }

@@ -290,7 +290,7 @@ fn grids_that_continue_in_the_second_dimension_reach_every_row() {
             let [x, y, _] = folded.step.grid;
             assert_eq!(y, 1, "{}", kernel.name);
             if x > 1 {
-                folded.step.grid = [x.div_ceil(2), 2, 1];
+                folded.step.grid = [x / 2 + 1, 2, 1];
                 assert_right(&mut executor, &folded);
             }
         }
@@ -301,8 +301,8 @@ fn grids_that_continue_in_the_second_dimension_reach_every_row() {
 #[test]
 fn a_part_of_the_outer_axis_gives_the_same_bits_as_the_whole() {
     let mut seen = HashSet::new();
-    for kernel in KERNELS {
-        // Kernels of other shaders have them from those of which they are kin.
+    for kernel in KERNELS.iter().rev() {
+        // Kernels that differ only in their shader share these functions; each is tried once, where its cases are widest.
         let functions = [Some(kernel.cpu), kernel.fast].into_iter().flatten();
         let functions: Vec<fn(Call)> = functions.filter(|function| seen.insert(*function as usize)).collect();
         for consts in settings(kernel) {
@@ -352,7 +352,7 @@ fn wrong_kernels_are_found() {
             (&matmul_texels::KERNEL, "d >= job.k);", "d + 1u >= job.k);", "c: element"),
             (&update_texels::KERNEL, "textureLoad(first_texels", "textureLoad(second_texels", ": element"),
             (&bernoulli::KERNEL, "VALUE == 1u", "VALUE == 2u", "distortion: element"),
-            (&conv_tiles::KERNEL, "tap - i32(params.padding);", "tap;", "y: element"),
+            (&conv_tiles::KERNEL, "behind - vec2<i32>(left.tap)", "behind", "y: element"),
             (&conv_weight_tiles::KERNEL, " - i32(params.padding);", ";", "parts: element"),
             (&noise::KERNEL, "params.per_example", "1u", "noise: element"),
             (&update::KERNEL, "1.0 - params.beta2", "1.0 - params.beta1", "param: element"),

@@ -62,19 +62,14 @@ pub fn settings(kernel: &Kernel) -> Vec<Vec<u32>> {
         return convolutions([&[1, 0, 0], &[conv_texels::GROUPS, 1, 1]]);
     }
     if kernel.name == "conv_tiles" {
-        return (0..8)
-            .cycle()
-            .zip(conv_tiles::TILINGS)
-            .map(|(at, tiling)| [&CONVOLUTIONS[at], &tiling[..]].concat())
-            .collect();
+        // The tiling with the largest blocks first, which has the most to go wrong.
+        let tilings = [conv_tiles::TILINGS[0]; 2].into_iter().chain(conv_tiles::TILINGS.iter().copied());
+        let all = CONVOLUTIONS.iter().rev().cycle().zip(tilings);
+        return all.map(|(meaning, tiling)| [&meaning[..], &tiling].concat()).collect();
     }
     if kernel.name == "conv_weight_tiles" {
-        return [0, 1]
-            .into_iter()
-            .cycle()
-            .zip(conv_tiles::TILINGS)
-            .map(|(up, tiling)| [&[up], &tiling[..]].concat())
-            .collect();
+        let tilings = conv_tiles::TILINGS[..1].iter().chain(conv_tiles::TILINGS);
+        return [1, 0].into_iter().cycle().zip(tilings).map(|(up, tiling)| [&[up], &tiling[..]].concat()).collect();
     }
     if kernel.name == "conv_weight" {
         return [[0, 1], [1, 1], [0, 4], [1, 4]].map(|consts| consts.to_vec()).to_vec();
@@ -670,9 +665,10 @@ fn images(name: &str, consts: &[u32], Size { rows, width, depth }: Size) -> Shap
     let many = rows > 1000;
     // The last constants of kernels that read texels say that channels are multiples of four.
     let fours = if name.ends_with("_texels") && consts.last() == Some(&1) { 4 } else { 1 };
-    // Tiles have up to 128 columns, which blocks of eight share in halves.
-    let most = if name.ends_with("_tiles") { 150 } else { 19 };
-    let [inputs, outputs] = if many { [1, 1] } else { [1 + (depth + width) % 5, 1 + width % most] }.map(|n| n * fours);
+    // Tiles have up to 128 columns, which blocks of eight share in halves, and stretches of up to 64 products.
+    let most = if name.ends_with("_tiles") { [23, 150] } else { [5, 19] };
+    let channels = [1 + (depth + width) % most[0], 1 + width % most[1]];
+    let [inputs, outputs] = if many { [1, 1] } else { channels }.map(|n| n * fours);
     let padding = if name == "pool" { 0 } else { depth % 2 };
     let [kernel, stride, padding] = match (many, name) {
         (true, "pool") => [1, 1, 0],

@@ -1,7 +1,7 @@
 //! [`crate::kernels::conv`] for devices whose threads run in parallel: a product by tiles of which a workgroup looks up what its pixels
 //! see, stretch by stretch ([`crate::kernels::blocks`]).
 
-use crate::kernels::blocks::{self, Tiling};
+use crate::kernels::blocks::{self, MANY, Tiling};
 use crate::kernels::conv::{self, Params};
 use crate::kernels::{Kernel, few_iterations, read, write};
 
@@ -34,9 +34,10 @@ pub const TILINGS: &[Tiling] = &[
     [256, 16, 4, 4, 4],
     [64, 64, 4, 4, 16],
     [64, 32, 4, 4, 8],
-    [32, 32, 4, 4, 4],
+    [64, 16, 4, 4, 4],
+    [32, 32, 4, 4, 8],
     [16, 32, 4, 4, 4],
-    [16, 16, 4, 4, 2],
+    [16, 16, 4, 4, 4],
 ];
 
 /// Whether half of the narrowest tile would be used.
@@ -44,9 +45,12 @@ pub fn suits(p: &Params) -> bool {
     p.outputs >= 8
 }
 
-/// The tiling for devices that nobody measured.
-pub fn guess(p: &Params, up: bool) -> Tiling {
-    blocks::guess(TILINGS, |tiling| workgroups(p, up, tiling))
+/// The tilings from that which is guessed to be the fastest on a device that nobody measured.
+pub fn tilings(p: &Params, up: bool) -> Vec<Tiling> {
+    let apart = if up { p.stride } else { 1 };
+    let depth = p.kernel.div_ceil(apart).pow(2) * p.inputs;
+    let rounds = |tiling: &Tiling| (workgroups(p, up, tiling) as f64 / MANY as f64).max(1.0);
+    blocks::by_time(TILINGS, |tiling| rounds(tiling) * blocks::time(*tiling, depth as usize))
 }
 
 /// The grid of a dispatch.
@@ -61,6 +65,23 @@ fn workgroups(p: &Params, up: bool, tiling: &[u32]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tiles_are_as_large_as_fill_a_device_and_no_wider_than_what_is_made() {
+        let of = |rows: u32, side: u32, channels: u32| {
+            let (stride, padding, kernel) = (1, 1, 3);
+            #[rustfmt::skip]
+            let p = Params {
+                rows, inputs: channels, outputs: channels, fine_height: side, fine_width: side, coarse_height: side,
+                coarse_width: side, kernel, stride, padding,
+            };
+            tilings(&p, false)[0][..2].to_vec()
+        };
+        assert_eq!(of(128, 32, 256), [128, 128]);
+        assert_eq!(of(128, 32, 32), [256, 32]);
+        assert_eq!(of(128, 32, 16)[1], 16);
+        assert_eq!(of(2, 8, 32)[0], 16);
+    }
 
     #[test]
     fn no_thread_loads_more_than_a_quad_of_each_operand() {

@@ -1,7 +1,7 @@
 //! [`crate::kernels::conv_weight`] for devices whose threads run in parallel: a product by tiles ([`crate::kernels::blocks`]) of pairs of
 //! a tap and a channel of the fine image, with the tilings of [`crate::kernels::conv_tiles`].
 
-use crate::kernels::blocks::{self, MANY, Tiling};
+use crate::kernels::blocks::{self, Tiling};
 use crate::kernels::conv_tiles::TILINGS;
 use crate::kernels::conv_weight::{self, Params};
 use crate::kernels::{Kernel, few_iterations, read, write};
@@ -33,9 +33,16 @@ pub fn suits(p: &Params) -> bool {
     p.coarse >= 8 && p.kernel * p.kernel * p.fine >= 8
 }
 
-/// The tiling for devices that nobody measured. Parts fill a device, so what counts is how much of the tiles is used.
-pub fn guess(p: &Params, up: bool) -> Tiling {
-    blocks::guess(TILINGS, |tiling| MANY * groups(p, &[&[u32::from(up)], &tiling[..]].concat()))
+/// The tilings from that which is guessed to be the fastest on a device that nobody measured. Parts fill a device whatever a tile is.
+pub fn tilings(p: &Params) -> Vec<Tiling> {
+    let pixels = p.rows as usize * p.images().coarse_pixels();
+    blocks::by_time(TILINGS, |tiling| tiles(p, tiling) as f64 * blocks::time(*tiling, pixels))
+}
+
+/// Tiles of one part.
+fn tiles(p: &Params, tiling: &[u32]) -> usize {
+    (p.images().taps() * p.fine as usize).div_ceil(tiling[0] as usize)
+        * (p.coarse as usize).div_ceil(tiling[1] as usize)
 }
 
 /// Workgroups of one part.

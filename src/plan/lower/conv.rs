@@ -108,7 +108,7 @@ impl Lowering<'_> {
                 (&conv_texels::KERNEL, &conv_texels::layout(&p), conv_texels::grid)
             }
             Target::Gpu if conv_tiles::suits(&p) => {
-                (&conv_tiles::KERNEL, &conv_tiles::guess(&p, map.up), conv_tiles::grid)
+                (&conv_tiles::KERNEL, &conv_tiles::tilings(&p, map.up)[0], conv_tiles::grid)
             }
             // Threads of a GPU are many and small; on drivers that emulate one, loads are what costs.
             Target::Gpu => (&conv::KERNEL, &[conv::FEW_ROWS, conv::vectors(&p)], conv::grid),
@@ -140,7 +140,7 @@ impl Lowering<'_> {
                 (&conv_weight_texels::KERNEL, &conv_weight_texels::layout(&p), conv_weight_texels::groups)
             }
             Target::Gpu if conv_weight_tiles::suits(&p) => {
-                (&conv_weight_tiles::KERNEL, &conv_weight_tiles::guess(&p, window.up), conv_weight_tiles::groups)
+                (&conv_weight_tiles::KERNEL, &conv_weight_tiles::tilings(&p)[0], conv_weight_tiles::groups)
             }
             _ => (&conv_weight::KERNEL, &[conv_weight::rows(&p)], conv_weight::groups),
         };

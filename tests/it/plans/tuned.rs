@@ -34,8 +34,7 @@ fn every_choice_is_taken_and_the_plan_stays_legal() {
 fn convolutions_have_a_choice_of_tiles_and_kernels() {
     let plan = training(&pictures());
     let of = |name: &str| plan.steps.iter().filter(|step| step.kernel.name == name).count();
-    // The first layer's input has no gradient; the last one's image has one channel, which is plain; so are the gradients of what
-    // the last one reads and none else.
+    // The image of the last layer has one channel, so only that step is plain; the first layer's input has no gradient.
     let found = ["conv_tiles", "conv_weight_tiles", "conv", "conv_weight"].map(of);
     assert_eq!(found, [6, 4, 1, 0]);
     for (at, step) in plan.steps.iter().enumerate().filter(|(_, step)| step.kernel.name.starts_with("conv")) {
