@@ -7,6 +7,7 @@ use super::files;
 use crate::checkpoint::DataRecord;
 use crate::data;
 use crate::data::table::Encoding;
+use crate::durable;
 use crate::error::Result;
 use crate::report::{csv, grid, npy};
 
@@ -60,10 +61,10 @@ impl Named<'_> {
         examples.chunks_exact(self.width).map(|row| (self.cells)(row))
     }
 
-    /// Writes rows below the names of the columns, of which there may be more in front.
-    fn write(&self, path: &Path, first: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Result<()> {
+    /// A file of rows below the names of the columns, of which there may be more in front.
+    fn file(&self, path: &Path, first: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Result<Vec<u8>> {
         let header = first.iter().map(|&name| name.to_owned()).chain(self.names.iter().cloned()).collect::<Vec<_>>();
-        csv::save(path, &header, rows)
+        csv::file(path, &header, rows)
     }
 }
 
@@ -85,45 +86,62 @@ pub fn check_name(path: Option<&Path>, record: &DataRecord) -> Result<()> {
 /// [`crate::error::Error::Disk`] where the file cannot be written, [`crate::error::Error::Usage`] where a picture is
 /// asked for that cannot be drawn.
 pub fn save(path: &Path, examples: &[f32], record: &DataRecord, columns: usize) -> Result<()> {
+    durable::replace_file(path, &file(path, examples, NO_MARKS, record, columns)?)
+}
+
+/// The bytes of the file that [`marked`] writes.
+///
+/// # Errors
+/// [`crate::error::Error::Usage`] where a picture is asked for that cannot be drawn.
+pub fn file(
+    path: &Path,
+    examples: &[f32],
+    (names, marks): Marks,
+    record: &DataRecord,
+    columns: usize,
+) -> Result<Vec<u8>> {
     if ends_in(path, "npy") {
         let (numbers, shape) = numbers(examples, record);
-        return npy::save_original(path, &numbers, record.scales(), &shape);
+        return npy::original(path, &numbers, record.scales(), &shape);
     }
     match named(record).filter(|_| !ends_in(path, "png")) {
-        Some(named) => named.write(path, &[], named.rows(examples)),
-        None => grid::save(path, &drawn(examples, record), pictured(record), columns),
+        Some(named) if marks.is_empty() => named.file(path, &[], named.rows(examples)),
+        Some(named) => {
+            let rows = named.rows(examples).zip(marks).map(|(row, marks)| [&marks[..], &row].concat());
+            named.file(path, names, rows)
+        }
+        None => grid::sheet(path, &drawn(examples, record), pictured(record), columns),
     }
 }
 
-/// Writes examples of classes: in a table with the name of its class before each, in a picture as [`save`] does. Without
-/// classes there are no names.
-///
-/// # Errors
-/// [`crate::error::Error::Disk`] where the file cannot be written, [`crate::error::Error::Usage`] where a picture is
-/// asked for that cannot be drawn.
-pub fn classes(path: &Path, examples: &[f32], names: &[&str], record: &DataRecord, columns: usize) -> Result<()> {
-    let marks: Vec<Vec<String>> = names.iter().map(|&name| vec![name.to_owned()]).collect();
-    marked(path, examples, (&["class"], &marks), record, columns)
-}
+/// What marks examples: names of columns, and for each example what stands there.
+pub type Marks<'a> = (&'a [&'a str], &'a [Vec<String>]);
+
+const NO_MARKS: Marks = (&[], &[]);
 
 /// Writes examples and what marks each: in a table in columns of these names in front, in a picture as [`save`] does. Without
 /// marks there are no such columns.
 ///
 /// # Errors
 /// Those of [`save`].
-pub fn marked(
-    path: &Path,
-    examples: &[f32],
-    (names, marks): (&[&str], &[Vec<String>]),
-    record: &DataRecord,
-    columns: usize,
-) -> Result<()> {
-    let written = !ends_in(path, "png") && !ends_in(path, "npy") && !marks.is_empty();
-    let Some(named) = named(record).filter(|_| written) else {
-        return save(path, examples, record, columns);
-    };
-    let rows = named.rows(examples).zip(marks).map(|(row, marks)| [&marks[..], &row].concat());
-    named.write(path, names, rows)
+pub fn marked(path: &Path, examples: &[f32], marks: Marks, record: &DataRecord, columns: usize) -> Result<()> {
+    durable::replace_file(path, &file(path, examples, marks, record, columns)?)
+}
+
+/// [`marked`] with the names of classes.
+///
+/// # Errors
+/// Those of [`save`].
+pub fn classes(path: &Path, examples: &[f32], names: &[&str], record: &DataRecord, columns: usize) -> Result<()> {
+    marked(path, examples, (CLASS, &of_classes(names)), record, columns)
+}
+
+/// What examples of classes are marked with; without classes nothing.
+pub const CLASS: &[&str] = &["class"];
+
+/// The marks of examples of classes.
+pub fn of_classes(names: &[&str]) -> Vec<Vec<String>> {
+    names.iter().map(|&name| vec![name.to_owned()]).collect()
 }
 
 /// Draws a table of examples [rows · columns, D] below others, [columns, D], and to the right of others, [rows, D]. The corner is
@@ -151,14 +169,28 @@ pub fn crossed(path: &Path, [above, left, made]: [&[f32]; 3], record: &DataRecor
 /// [`crate::error::Error::Disk`] where the file cannot be written, [`crate::error::Error::Usage`] where a picture is
 /// asked for that cannot be drawn.
 pub fn pairs(path: &Path, originals: &[f32], reconstructed: &[f32], record: &DataRecord, columns: usize) -> Result<()> {
+    durable::replace_file(path, &file_of_pairs(path, originals, reconstructed, record, columns)?)
+}
+
+/// The bytes of the file that [`pairs`] writes.
+///
+/// # Errors
+/// [`crate::error::Error::Usage`] where a picture is asked for that cannot be drawn.
+pub fn file_of_pairs(
+    path: &Path,
+    originals: &[f32],
+    reconstructed: &[f32],
+    record: &DataRecord,
+    columns: usize,
+) -> Result<Vec<u8>> {
     if ends_in(path, "npy") {
         let (numbers, mut shape) = numbers(&[originals, reconstructed].concat(), record);
         shape[0] /= 2;
-        return npy::save_original(path, &numbers, record.scales(), &[&[2], &shape[..]].concat());
+        return npy::original(path, &numbers, record.scales(), &[&[2], &shape[..]].concat());
     }
     let Some(named) = named(record).filter(|_| !ends_in(path, "png")) else {
         let [originals, reconstructed] = [originals, reconstructed].map(|examples| drawn(examples, record));
-        return grid::pairs(path, &originals, &reconstructed, pictured(record), columns);
+        return grid::sheet_of_pairs(path, &originals, &reconstructed, pictured(record), columns);
     };
     let both = named.rows(originals).zip(named.rows(reconstructed));
     let rows = both.flat_map(|(original, reconstruction)| {
@@ -167,7 +199,7 @@ pub fn pairs(path: &Path, originals: &[f32], reconstructed: &[f32], record: &Dat
             cells
         })
     });
-    named.write(path, &["row"], rows)
+    named.file(path, &["row"], rows)
 }
 
 /// What messages call a picture that is no file of its own.

@@ -10,14 +10,21 @@ use crate::error::{Error, Result};
 /// # Errors
 /// [`Error::Disk`] if the file cannot be written; then whatever was there before still is.
 pub fn save(path: &Path, header: &[String], rows: impl Iterator<Item = Vec<String>>) -> Result<()> {
+    durable::replace_file(path, &file(path, header, rows)?)
+}
+
+/// The bytes of the file that [`save`] writes; `path` is what it is called in messages.
+///
+/// # Errors
+/// [`Error::Bug`] where rows are of another length.
+pub fn file(path: &Path, header: &[String], rows: impl Iterator<Item = Vec<String>>) -> Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let mut written = writer.write_record(header);
     for row in rows {
         written = written.and_then(|()| writer.write_record(&row));
     }
     let bytes = written.map_err(|e| e.to_string()).and_then(|()| writer.into_inner().map_err(|e| e.to_string()));
-    let bytes = bytes.map_err(|why| Error::Bug(format!("{}: {why}", path.display())))?;
-    durable::replace_file(path, &bytes)
+    bytes.map_err(|why| Error::Bug(format!("{}: {why}", path.display())))
 }
 
 #[cfg(test)]

@@ -17,28 +17,7 @@ const ALIGNMENT: usize = 64;
 /// # Errors
 /// [`Error::Disk`] if the file cannot be written; then whatever was there before still is.
 pub fn save(path: &Path, values: &[f32], shape: &[usize]) -> Result<()> {
-    if shape.iter().product::<usize>() != values.len() {
-        return Err(Error::Bug(format!("{}: {} values are no array of shape {shape:?}", path.display(), values.len())));
-    }
-    let mut file = header(shape, "f4");
-    file.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-    durable::replace_file(path, &file)
-}
-
-/// [`save`] of numbers in the units of the data: as f64 where these are `wide`, so that nothing of them is lost.
-///
-/// # Errors
-/// As [`save`].
-pub fn save_original(path: &Path, values: &[f64], wide: bool, shape: &[usize]) -> Result<()> {
-    if !wide {
-        return save(path, &values.iter().map(|&value| value as f32).collect::<Vec<f32>>(), shape);
-    }
-    if shape.iter().product::<usize>() != values.len() {
-        return Err(Error::Bug(format!("{}: {} values are no array of shape {shape:?}", path.display(), values.len())));
-    }
-    let mut file = header(shape, "f8");
-    file.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-    durable::replace_file(path, &file)
+    durable::replace_file(path, &file(path, Content::Single(values), shape)?)
 }
 
 /// [`save`] of whole numbers, as i64, in which arrays are indexed.
@@ -46,12 +25,8 @@ pub fn save_original(path: &Path, values: &[f64], wide: bool, shape: &[usize]) -
 /// # Errors
 /// As [`save`].
 pub fn save_whole(path: &Path, values: &[u32], shape: &[usize]) -> Result<()> {
-    if shape.iter().product::<usize>() != values.len() {
-        return Err(Error::Bug(format!("{}: {} values are no array of shape {shape:?}", path.display(), values.len())));
-    }
-    let mut file = header(shape, "i8");
-    file.extend(values.iter().flat_map(|&value| i64::from(value).to_le_bytes()));
-    durable::replace_file(path, &file)
+    let values: Vec<i64> = values.iter().map(|&value| value.into()).collect();
+    durable::replace_file(path, &file(path, Content::Whole(&values), shape)?)
 }
 
 /// [`save`] of bytes, as u8.
@@ -59,10 +34,29 @@ pub fn save_whole(path: &Path, values: &[u32], shape: &[usize]) -> Result<()> {
 /// # Errors
 /// As [`save`].
 pub fn save_bytes(path: &Path, values: &[u8], shape: &[usize]) -> Result<()> {
-    if shape.iter().product::<usize>() != values.len() {
-        return Err(Error::Bug(format!("{}: {} values are no array of shape {shape:?}", path.display(), values.len())));
+    durable::replace_file(path, &file(path, Content::Bytes(values), shape)?)
+}
+
+/// The bytes of a file of numbers in the units of the data: as f64 where these are `wide`, so that nothing of them is lost. `path` is
+/// what it is called in messages.
+///
+/// # Errors
+/// [`Error::Bug`] where the shape is another's.
+pub fn original(path: &Path, values: &[f64], wide: bool, shape: &[usize]) -> Result<Vec<u8>> {
+    if wide {
+        return file(path, Content::Double(values), shape);
     }
-    durable::replace_file(path, &Content::Bytes(values).file(shape))
+    let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
+    file(path, Content::Single(&values), shape)
+}
+
+/// The bytes of a file.
+fn file(path: &Path, content: Content, shape: &[usize]) -> Result<Vec<u8>> {
+    if shape.iter().product::<usize>() != content.len() {
+        let why = format!("{} values are no array of shape {shape:?}", content.len());
+        return Err(Error::Bug(format!("{}: {why}", path.display())));
+    }
+    Ok(content.file(shape))
 }
 
 /// What an array in an archive holds, row-major.
@@ -125,11 +119,8 @@ pub fn save_archive(path: &Path, arrays: &[(&str, &[usize], Content)]) -> Result
     // The time of an entry is no part of what it holds.
     let options = SimpleFileOptions::default().last_modified_time(DateTime::default()).large_file(true);
     for &(name, shape, content) in arrays {
-        if shape.iter().product::<usize>() != content.len() {
-            return Err(bug(format!("{} values are no array of shape {shape:?}", content.len())));
-        }
         archive.start_file(format!("{name}.npy"), options).map_err(|error| bug(error.to_string()))?;
-        archive.write_all(&content.file(shape)).map_err(|error| bug(error.to_string()))?;
+        archive.write_all(&file(path, content, shape)?).map_err(|error| bug(error.to_string()))?;
     }
     let file = archive.finish().map_err(|error| bug(error.to_string()))?;
     durable::replace_file(path, &file.into_inner())

@@ -2,6 +2,7 @@
 
 use crate::commands::music::{self, Piece};
 use crate::commands::{show, text};
+use crate::durable::{self, Flush};
 use crate::error::Result;
 use crate::rng::{Philox, Stream};
 use crate::session::{Choice, Session};
@@ -23,7 +24,7 @@ const LINES: usize = 32;
 /// into its folder. Of what users chose there is nothing to see.
 ///
 /// # Errors
-/// Those of the executor, and of [`show::classes`] and [`show::pairs`].
+/// Those of the executor, of [`show::file`] and [`show::file_of_pairs`], and of writing.
 pub fn draw(session: &mut Session, members: &[Member], folders: &[PathBuf], epoch: usize) -> Result<()> {
     if session.model.is_sequence() {
         return lines(session, members, folders, epoch);
@@ -45,9 +46,14 @@ pub fn draw(session: &mut Session, members: &[Member], folders: &[PathBuf], epoc
         let path = |kind: &str| folders[at].join("samples").join(format!("{kind}-{epoch:04}.{end}"));
         let names: Vec<&str> = record.classes.iter().flatten().map(String::as_str).collect();
         let names: Vec<&str> = classes.iter().flat_map(|&class| [names[class as usize]; COLUMNS]).collect();
-        show::classes(&path("epoch"), &samples[at], &names, record, COLUMNS)?;
+        let marks = (show::CLASS, &show::of_classes(&names)[..]);
+        let (drawn, shown) = (path("epoch"), path("reconstruction"));
         let (originals, reconstructions) = &pairs[at];
-        show::pairs(&path("reconstruction"), originals, reconstructions, record, COLUMNS)?;
+        // Epochs of small tables take less than a disk needs to say that it has a file; what was trained is in checkpoints.
+        let drawing = show::file(&drawn, &samples[at], marks, record, COLUMNS)?;
+        durable::replace_file_with(&drawn, &drawing, Flush::Later)?;
+        let showing = show::file_of_pairs(&shown, originals, reconstructions, record, COLUMNS)?;
+        durable::replace_file_with(&shown, &showing, Flush::Later)?;
     }
     Ok(())
 }
