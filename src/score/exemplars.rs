@@ -48,13 +48,14 @@ pub struct Exemplars {
     blocks: Vec<Block>,
 }
 
-/// Exemplars that are compared with a row together.
-const AT_ONCE: usize = 256;
+/// Exemplars that are compared with a row together: their sums stay in registers.
+const AT_ONCE: usize = 16;
 
 /// Rows that are compared with the exemplars of a block before the next one.
 const ROWS: usize = 16;
 
-/// What a divergence may be above the least one: beyond, adding its exponential to that of the least is adding nothing.
+/// What a divergence may be above the least one: beyond, adding its exponential to that of the least is adding nothing, and so it is
+/// taken for this.
 const COUNTS: f64 = 60.0;
 
 /// Exemplars side by side, so that a loop over them has vectors.
@@ -90,12 +91,11 @@ impl Block {
 
     /// KL(q ‖ q of each exemplar) with q of these means and variances, whose log-variances add up to `own`.
     #[inline(always)]
-    fn divergences(&self, means: &[f32], variances: &[f64], own: f64) -> [f64; AT_ONCE] {
+    fn divergences(&self, means: &[f64], variances: &[f64], own: f64) -> [f64; AT_ONCE] {
         let mut sums = [0.0; AT_ONCE];
         for ((others, precisions), (&mean, &variance)) in
             self.means.iter().zip(&self.precisions).zip(means.iter().zip(variances))
         {
-            let mean = f64::from(mean);
             for ((sum, other), precision) in sums.iter_mut().zip(others).zip(precisions) {
                 *sum += (variance + (mean - other) * (mean - other)) * precision;
             }
@@ -105,6 +105,33 @@ impl Block {
         }
         sums
     }
+}
+
+/// 1/k! of k from 0 to 13.
+const INVERSE_FACTORIALS: [f64; 14] = {
+    let mut all = [1.0; 14];
+    let mut k = 1;
+    while k < all.len() {
+        all[k] = all[k - 1] / k as f64;
+        k += 1;
+    }
+    all
+};
+
+/// eˣ from −[`COUNTS`] to 0, off by two units in the last place at most, without a branch: loops over it have vectors. x is n·ln 2 + r with
+/// r between ±ln 2 / 2, of which the Taylor series is summed up.
+#[inline(always)]
+fn exp(x: f64) -> f64 {
+    /// Added to a small number, it leaves its nearest whole number in the last bits.
+    const WHOLE: f64 = 1.5 * (1_u64 << 52) as f64;
+    /// ln 2 in two parts, of which the first times n is exact.
+    const LN_2: [f64; 2] = [6.931_471_803_691_238e-1, 1.908_214_929_270_587_7e-10];
+    const BIAS: u64 = 1023;
+    let shifted = x * std::f64::consts::LOG2_E + WHOLE;
+    let n = shifted - WHOLE;
+    let r = x - n * LN_2[0] - n * LN_2[1];
+    let sum = INVERSE_FACTORIALS.iter().rev().fold(0.0, |sum, inverse| sum * r + inverse);
+    sum * f64::from_bits(shifted.to_bits().wrapping_add(BIAS) << 52)
 }
 
 /// Rows of which some are to be exemplars.
@@ -216,6 +243,7 @@ impl Exemplars {
     /// The same of up to [`ROWS`] posteriors.
     #[inline(always)]
     fn rates_of_few(&self, means: &[f32], log_variances: &[f32]) -> Vec<f64> {
+        let means: Vec<f64> = means.iter().map(|&mean| mean.into()).collect();
         let variances: Vec<f64> = log_variances.iter().map(|&lv| f64::from(lv).exp()).collect();
         let own = log_variances.chunks_exact(self.latent).map(|row| row.iter().map(|&lv| f64::from(lv)).sum::<f64>());
         let rows = means.chunks_exact(self.latent).zip(variances.chunks_exact(self.latent)).zip(own);
@@ -230,13 +258,21 @@ impl Exemplars {
     }
 
     /// What divergences from all of them come to.
+    #[inline(always)]
     fn rate(&self, divergences: &[f64]) -> f64 {
         let least = divergences.iter().copied().fold(f64::INFINITY, f64::min);
         if !least.is_finite() {
             return f64::INFINITY;
         }
-        let near = divergences.iter().map(|divergence| least - divergence).filter(|&above| above > -COUNTS);
-        least - (near.map(f64::exp).sum::<f64>() / self.count as f64).ln()
+        let (parts, rest) = divergences.as_chunks::<AT_ONCE>();
+        let mut sums = [0.0; AT_ONCE];
+        for part in parts {
+            for (sum, divergence) in sums.iter_mut().zip(part) {
+                *sum += exp((least - divergence).max(-COUNTS));
+            }
+        }
+        let rest = rest.iter().map(|divergence| exp((least - divergence).max(-COUNTS)));
+        least - ((sums.iter().sum::<f64>() + rest.sum::<f64>()) / self.count as f64).ln()
     }
 
     /// The file of those of a checkpoint, by its parameters and its data.
@@ -316,6 +352,15 @@ mod tests {
         assert!((apart.rates(&[1e6], &[0.0])[0] - 3.0_f64.ln()).abs() < 1e-12);
         let far = apart.rates(&[f32::MAX, f32::INFINITY], &[0.0; 2]);
         assert!(far[0] > 1e12 && far[1].is_infinite());
+    }
+
+    #[test]
+    fn exponentials_are_those_of_the_library() {
+        for at in 0..=600_000 {
+            let x = -COUNTS * f64::from(at) / 600_000.0;
+            assert!((exp(x) / x.exp() - 1.0).abs() <= 2.0 * f64::EPSILON, "{x}");
+        }
+        assert_eq!(exp(0.0), 1.0);
     }
 
     /// More exemplars than a block has, and more rows than are compared at once.
