@@ -104,6 +104,14 @@ fn pack_panel<S: Simd>(b: Matrix, count: usize, depth: usize, panel: &mut [f32])
         }
         return;
     }
+    if b.columns == 1 {
+        for (d, to) in panel.chunks_exact_mut(width).enumerate() {
+            let (filled, rest) = to.split_at_mut(count);
+            filled.copy_from_slice(&b.values[d * b.rows..][..count]);
+            rest.fill(0.0);
+        }
+        return;
+    }
     let turned = if b.rows == 1 && b.columns >= depth { turn(b, count, depth, panel, width) } else { 0 };
     for (d, to) in panel.chunks_exact_mut(width).enumerate() {
         for (j, to) in to.iter_mut().enumerate().skip(turned) {
