@@ -234,10 +234,9 @@ fn tune(session: &mut crate::session::Session, mode: crate::tune::Mode, report: 
         report.note(&format!("tuned    {measured} {what} in {seconds:.1} s, {left} left as they were"));
     }
     if tuned.wrong > 0 {
+        let tilings = if tuned.wrong == 1 { "tiling" } else { "tilings" };
         let wrong = tuned.wrong;
-        report.warn(&format!(
-            "{wrong} tilings give wrong results on this device and are left out; `elbo doctor` says more"
-        ));
+        report.warn(&format!("{wrong} {tilings} gave other results than the program's own guess and were left out"));
     }
     session.tuning = tuned.tuning;
     Ok(())

@@ -23,7 +23,7 @@ pub enum Flush {
     /// Before they get their name: a power cut leaves the old or the new.
     Now,
     /// When the operating system likes. A process that is killed still leaves the old or the new; a power cut may leave
-    /// less, so something that was flushed has to stand beside it.
+    /// less, even an empty file, so something that was flushed has to stand beside it, or nothing be lost with it but a picture.
     Later,
 }
 

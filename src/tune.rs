@@ -52,8 +52,8 @@ pub struct Tuned {
     pub wrong: usize,
 }
 
-/// Chooses tilings for the products and convolutions of a plan, those that there is most to compute of first. `cache` is the folder of what was measured before, if there is one; what
-/// cannot be read or written there is not missed.
+/// Chooses tilings for the products and convolutions of a plan, those that there is most to compute of first. `cache` is the folder of what
+/// was measured before, if there is one; what cannot be read or written there is not missed.
 ///
 /// # Errors
 /// Those of the executor.

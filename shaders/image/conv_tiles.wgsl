@@ -96,8 +96,8 @@ fn corner_of(pixel: Pixel, read_apart: u32, source: vec2<u32>) -> Corner {
     return Corner(select(vec2(-0x40000000), vec2<i32>(at), pixel.example < params.rows), begin);
 }
 
-// The number of x that is seen at an offset; `shift` leads there from the corner. Both may be negative: additions wrap around, so the
-// sum is right for every pixel inside.
+// The number of x that is seen at an offset; `shift` leads there from the corner. Both may be negative: additions wrap
+// around, so the sum is right for every pixel inside.
 fn seen_value(corner: Corner, offset: vec2<i32>, shift: u32, source: vec2<u32>, there: bool) -> f32 {
     let inside = there && all(vec2<u32>(corner.at + offset) < source);
     let value = x[member * MEMBER_X + select(0u, corner.begin + shift, inside)];

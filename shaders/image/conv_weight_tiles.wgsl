@@ -105,8 +105,8 @@ fn further(pixel: Pixel, by: Pixel) -> Pixel {
     return next;
 }
 
-// What a row of the result is: a tap, and how far its channel lies behind the first one of a corner. Both may be negative: additions wrap
-// around, so the sum is right for every pixel inside.
+// What a row of the result is: a tap, and how far its channel lies behind the first one of a corner. Both may be
+// negative: additions wrap around, so the sum is right for every pixel inside.
 struct Pair {
     tap: vec2<i32>,
     shift: u32,

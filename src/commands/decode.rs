@@ -2,7 +2,6 @@
 
 use super::{classes, files, open, show};
 use crate::cli::DecodeArgs;
-use crate::durable;
 use crate::error::Result;
 use crate::model::tasks::Need;
 use crate::report::human::count;
@@ -37,10 +36,7 @@ pub fn run(args: &DecodeArgs, report: &Report) -> Result<()> {
     };
     let (shape, wide) = (show::shape_of_means(rows, &session.record), session.record.scales());
     match format {
-        "npy" => durable::replace_file(
-            &args.out,
-            &npy::original(&args.out, &session.record.original(&means), wide, &shape)?,
-        )?,
+        "npy" => npy::save_original(&args.out, &session.record.original(&means), wide, &shape)?,
         // Without columns of its own a table has a column for each value.
         "csv" if session.record.table().is_none() => {
             let header: Vec<String> = (0..session.model.width).map(|i| format!("x_{i}")).collect();

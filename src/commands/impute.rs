@@ -208,7 +208,7 @@ fn pictures(args: &ImputeArgs, data: &Dataset, record: &DataRecord, done: &Done,
         shape.insert(0, done.copies.len());
     }
     let wide = record.scales() || matches!(written, Some(array::Elements::F64(_)));
-    durable::replace_file(&args.out, &npy::original(&args.out, &all, wide, &shape)?)
+    npy::save_original(&args.out, &all, wide, &shape)
 }
 
 /// The numbers of an `.npy` file of rows, as they were written: of other sources the model's own are as good.

@@ -247,7 +247,8 @@ fn over_epochs(folder: &Path, is_table: bool) -> String {
     let shown = drawn.len().min(EPOCHS);
     let content = (0..shown).fold(String::new(), |mut text, at| {
         let (epoch, path) = &drawn[at * (drawn.len() - 1) / (shown - 1)];
-        if let Ok(png) = std::fs::read(path) {
+        // Of a run that a power cut ended one may be empty.
+        if let Some(png) = std::fs::read(path).ok().filter(|png| !png.is_empty()) {
             let picture = picture(&png, &format!("samples after epoch {epoch}"));
             let _ = writeln!(text, "<figure><figcaption>epoch {epoch}</figcaption>{picture}</figure>");
         }

@@ -420,7 +420,7 @@ fn prepare(
     Ok(session)
 }
 
-/// Chooses how products are tiled, the first of several ranks for all of them: others would round differently.
+/// Chooses how products and convolutions are tiled, the first of several ranks for all of them: others would round differently.
 fn tune(session: &mut Session, args: &TrainArgs, report: &Report) -> Result<()> {
     let ranks = session.ranks().clone();
     let tuned = if ranks.is_first() { super::tune(session, args.tune.unwrap_or_default(), report) } else { Ok(()) };

@@ -43,8 +43,8 @@ pub fn key(step: &Step) -> String {
 
 /// The tilings that a step could have, none if it is neither product nor convolution or has no choice. A step that sums a
 /// likelihood's terms keeps the width of its tiles, since other steps rely on the number of sums. Convolutions may do without tiles:
-/// then the constants are those of [`conv`] and [`conv_weight`]. Their tilings come by what they are guessed to take; gradients of
-/// parameters keep the number of their parts.
+/// then the constants are those of [`conv`] and [`conv_weight`]. Their tilings come in the order of the time that they are guessed to take,
+/// the way without tiles as the second; gradients of parameters keep the number of their parts.
 pub fn candidates(step: &Step) -> Vec<Vec<u32>> {
     let all = |tilings: &[[u32; 5]]| tilings.iter().map(|tiling| tiling.to_vec()).collect::<Vec<_>>();
     let and = |mut tilings: Vec<Vec<u32>>, plain: Vec<u32>| {
@@ -63,7 +63,7 @@ pub fn candidates(step: &Step) -> Vec<Vec<u32>> {
         }
         Some(Kind::ConvWeight) => {
             let p = step.asked().params();
-            and(all(&conv_weight_tiles::tilings(&p)), vec![conv_weight::rows(&p)])
+            and(all(&conv_weight_tiles::tilings(&p, step.consts[0] == 1)), vec![conv_weight::rows(&p)])
         }
         None => vec![],
     }

@@ -37,8 +37,15 @@ pub fn save_bytes(path: &Path, values: &[u8], shape: &[usize]) -> Result<()> {
     durable::replace_file(path, &file(path, Content::Bytes(values), shape)?)
 }
 
-/// The bytes of a file of numbers in the units of the data: as f64 where these are `wide`, so that nothing of them is lost. `path` is
-/// what it is called in messages.
+/// [`save`] of numbers in the units of the data: as f64 where these are `wide`, so that nothing of them is lost.
+///
+/// # Errors
+/// As [`save`].
+pub fn save_original(path: &Path, values: &[f64], wide: bool, shape: &[usize]) -> Result<()> {
+    durable::replace_file(path, &original(path, values, wide, shape)?)
+}
+
+/// The bytes of the file that [`save_original`] writes; `path` is what it is called in messages.
 ///
 /// # Errors
 /// [`Error::Bug`] where the shape is another's.

@@ -54,8 +54,8 @@ const AT_ONCE: usize = 16;
 /// Rows that are compared with the exemplars of a block before the next one.
 const ROWS: usize = 16;
 
-/// What a divergence may be above the least one: beyond, adding its exponential to that of the least is adding nothing, and so it is
-/// taken for this.
+/// What a divergence may be above the least one: beyond, its exponential adds nothing to that of the least. Larger ones count as if they
+/// were this far.
 const COUNTS: f64 = 60.0;
 
 /// Exemplars side by side, so that a loop over them has vectors.
@@ -118,8 +118,8 @@ const INVERSE_FACTORIALS: [f64; 14] = {
     all
 };
 
-/// eˣ from −[`COUNTS`] to 0, off by two units in the last place at most, without a branch: loops over it have vectors. x is n·ln 2 + r with
-/// r between ±ln 2 / 2, of which the Taylor series is summed up.
+/// eˣ from −[`COUNTS`] to 0, off by two units in the last place at most. There is no branch, so loops over it have vectors. x is n·ln 2 + r
+/// with r between ±ln 2 / 2, of which the Taylor series is summed up.
 #[inline(always)]
 fn exp(x: f64) -> f64 {
     /// Added to a small number, it leaves its nearest whole number in the last bits.

@@ -41,6 +41,8 @@ pub fn draw(session: &mut Session, members: &[Member], folders: &[PathBuf], epoc
     };
     let pairs = session.reconstructions(&shown, None, &seeds)?;
     let (record, end) = (&session.record, show::extension(&session.record));
+    // Epochs of small tables take less than a disk needs to say that it has a file; what was trained is in checkpoints.
+    let flush = if epoch >= session.config.train.epochs { Flush::Now } else { Flush::Later };
     let at_rest = |member: &Member| member.lost.is_none() && member.progress.epoch as usize == epoch;
     for (at, _) in members.iter().enumerate().filter(|(_, member)| at_rest(member)) {
         let path = |kind: &str| folders[at].join("samples").join(format!("{kind}-{epoch:04}.{end}"));
@@ -49,11 +51,10 @@ pub fn draw(session: &mut Session, members: &[Member], folders: &[PathBuf], epoc
         let marks = (show::CLASS, &show::of_classes(&names)[..]);
         let (drawn, shown) = (path("epoch"), path("reconstruction"));
         let (originals, reconstructions) = &pairs[at];
-        // Epochs of small tables take less than a disk needs to say that it has a file; what was trained is in checkpoints.
         let drawing = show::file(&drawn, &samples[at], marks, record, COLUMNS)?;
-        durable::replace_file_with(&drawn, &drawing, Flush::Later)?;
+        durable::replace_file_with(&drawn, &drawing, flush)?;
         let showing = show::file_of_pairs(&shown, originals, reconstructions, record, COLUMNS)?;
-        durable::replace_file_with(&shown, &showing, Flush::Later)?;
+        durable::replace_file_with(&shown, &showing, flush)?;
     }
     Ok(())
 }

@@ -62,14 +62,15 @@ pub fn settings(kernel: &Kernel) -> Vec<Vec<u32>> {
         return convolutions([&[1, 0, 0], &[conv_texels::GROUPS, 1, 1]]);
     }
     if kernel.name == "conv_tiles" {
-        // The tiling with the largest blocks first, which has the most to go wrong.
-        let tilings = [conv_tiles::TILINGS[0]; 2].into_iter().chain(conv_tiles::TILINGS.iter().copied());
-        let all = CONVOLUTIONS.iter().rev().cycle().zip(tilings);
-        return all.map(|(meaning, tiling)| [&meaning[..], &tiling].concat()).collect();
+        // The tiling with the largest blocks has the most to go wrong.
+        let largest = [conv_tiles::TILINGS[0]; 2];
+        let tilings = conv_tiles::TILINGS.iter().chain(&largest);
+        let all = CONVOLUTIONS.iter().cycle().skip(2).zip(tilings);
+        return all.map(|(meaning, tiling)| [&meaning[..], &tiling[..]].concat()).collect();
     }
     if kernel.name == "conv_weight_tiles" {
-        let tilings = conv_tiles::TILINGS[..1].iter().chain(conv_tiles::TILINGS);
-        return [1, 0].into_iter().cycle().zip(tilings).map(|(up, tiling)| [&[up], &tiling[..]].concat()).collect();
+        let tilings = conv_tiles::TILINGS.iter().chain(&conv_tiles::TILINGS[..1]);
+        return [0, 1].into_iter().cycle().zip(tilings).map(|(up, tiling)| [&[up], &tiling[..]].concat()).collect();
     }
     if kernel.name == "conv_weight" {
         return [[0, 1], [1, 1], [0, 4], [1, 4]].map(|consts| consts.to_vec()).to_vec();

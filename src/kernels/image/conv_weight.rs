@@ -79,6 +79,22 @@ pub fn rows(p: &Params) -> u32 {
     (p.kernel * p.kernel * p.fine).div_ceil(LANES as u32).clamp(1, MOST_ROWS)
 }
 
+/// Workgroups that keep a large device busy.
+pub const MANY: usize = 256;
+/// The fewest pixels that a part is the sum of.
+pub const FEWEST_PIXELS: usize = 64;
+/// The most, well below what software drivers finish.
+pub const MAX_PIXELS: usize = crate::kernels::MAX_LOOP_ITERATIONS / 4;
+
+/// In how many parts a device sums up a gradient, each of so many workgroups: enough for many, of not too few and not too many pixels.
+pub fn parts(p: &Params, groups: usize) -> usize {
+    let rows = p.rows as usize;
+    let (coarse, most) =
+        (rows * p.images().coarse_pixels(), rows * p.images().coarse_pixels().max(p.images().fine_pixels()));
+    let wanted = MANY.div_ceil(groups).min(coarse / FEWEST_PIXELS);
+    wanted.max(most.div_ceil(MAX_PIXELS))
+}
+
 /// Workgroups of one part.
 pub fn groups(p: &Params, consts: &[u32]) -> usize {
     groups_of(p, consts[0] == 1, [LANES * consts[1] as usize, COLUMNS, LANES])

@@ -1,7 +1,7 @@
 //! [`crate::kernels::conv_weight`] for devices whose threads run in parallel: a product by tiles ([`crate::kernels::blocks`]) of pairs of
 //! a tap and a channel of the fine image, with the tilings of [`crate::kernels::conv_tiles`].
 
-use crate::kernels::blocks::{self, Tiling};
+use crate::kernels::blocks::{self, MANY, Tiling};
 use crate::kernels::conv_tiles::TILINGS;
 use crate::kernels::conv_weight::{self, Params};
 use crate::kernels::{Kernel, few_iterations, read, write};
@@ -33,13 +33,18 @@ pub fn suits(p: &Params) -> bool {
     p.coarse >= 8 && p.kernel * p.kernel * p.fine >= 8
 }
 
-/// The tilings from that which is guessed to be the fastest on a device that nobody measured. Parts fill a device whatever a tile is.
-pub fn tilings(p: &Params) -> Vec<Tiling> {
-    let pixels = p.rows as usize * p.images().coarse_pixels();
-    blocks::by_time(TILINGS, |tiling| tiles(p, tiling) as f64 * blocks::time(*tiling, pixels))
+/// The tilings from that which is guessed to be the fastest on a device that nobody measured.
+pub fn tilings(p: &Params, up: bool) -> Vec<Tiling> {
+    blocks::by_time(TILINGS, |tiling| {
+        let groups = groups(p, &[&[u32::from(up)], &tiling[..]].concat());
+        let parts = conv_weight::parts(p, groups).max(1);
+        let pixels = (p.rows as usize * p.images().coarse_pixels()).div_ceil(parts);
+        let rounds = ((tiles(p, tiling) * parts) as f64 / MANY as f64).max(1.0);
+        rounds * blocks::time(*tiling, pixels)
+    })
 }
 
-/// Tiles of one part.
+/// Tiles of one part; its biases take next to no time.
 fn tiles(p: &Params, tiling: &[u32]) -> usize {
     (p.images().taps() * p.fine as usize).div_ceil(tiling[0] as usize)
         * (p.coarse as usize).div_ceil(tiling[1] as usize)

@@ -25,10 +25,9 @@ const BLOCK: usize = 512;
 ///
 /// Each element's sum runs over k in an order that does not depend on m, so that a product divided by rows is the same
 /// to the last bit. By the size of a product, gemm chooses between functions that sum in different orders (blocks along
-/// k, dot products, matrix times vector); here every number of rows gets the same one.
+/// k, matrix times vector); here every number of rows gets the same one.
 ///
-/// What multiplies rows with rows is left to [`panels`] too: gemm takes 1.2 to 4.5 times as long for it where there are few rows,
-/// as long where there are many.
+/// What multiplies rows with rows, B transposed, is left to [`panels`] too: gemm takes longer for it where there are few rows.
 pub fn product([m, n, k]: [usize; 3], a: Matrix, b: Matrix, c: &mut [f32], add: bool) {
     if m == 0 || n == 0 {
         return;

@@ -1,4 +1,5 @@
-//! Products of matrices by packed panels, on the CPU engine, where the `gemm` crates are at a loss: the left matrix may be looked up
+//! Products of matrices by packed panels, on the CPU engine, where the `gemm` crates are at a loss: rows are multiplied with rows, B
+//! transposed; the left matrix may be looked up
 //! where its numbers lie ([`Gathered`]), so a convolution multiplies the stretches of an image that its pixels see, which need not be
 //! written out as rows of a matrix before; and rows may lie far apart.
 //!
@@ -37,6 +38,7 @@ const STRIP: usize = 64 << 10;
 const FEW_TILES: usize = 2;
 /// Neighbouring depths, in the mean, from which on rows are read where they lie rather than packed.
 const NEIGHBOURS: usize = 8;
+
 /// `c` [m, n], dense and row-major, becomes a·b, or c + a·b with `add`; a is [m, k], b is [k, n]. One thread.
 pub fn product([m, n, k]: [usize; 3], a: Matrix, b: Matrix, c: &mut [f32], add: bool) {
     run(&Plain { a, m, k, n }, b, n, c, add);

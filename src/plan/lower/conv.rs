@@ -5,21 +5,13 @@ use super::{Dispatch, Lowering, Target};
 use crate::config::Activation;
 use crate::graph::Id;
 use crate::graph::conv_geometry::{ConvGeometry, pixels};
+use crate::kernels::conv_weight::{FEWEST_PIXELS, MANY, MAX_PIXELS, parts};
 use crate::kernels::matmul::{ACTIVATE, DERIVE, PLAIN};
 use crate::kernels::{
-    MAX_LOOP_ITERATIONS, conv, conv_texels, conv_tiles, conv_weight, conv_weight_texels, conv_weight_tiles, depthwise,
-    depthwise_weight, grid, math, planes, pool, sum_columns,
+    conv, conv_texels, conv_tiles, conv_weight, conv_weight_texels, conv_weight_tiles, depthwise, depthwise_weight,
+    grid, math, planes, pool, sum_columns,
 };
 use crate::plan::View;
-
-/// Workgroups that keep a large device busy.
-const MANY: usize = 256;
-
-/// The fewest pixels that a part of a gradient is the sum of.
-const FEWEST_PIXELS: usize = 64;
-
-/// The most, well below what software drivers finish.
-const MAX_PIXELS: usize = MAX_LOOP_ITERATIONS / 4;
 
 /// What a use of the kernel `conv` differs in.
 struct Map<'a> {
@@ -140,7 +132,7 @@ impl Lowering<'_> {
                 (&conv_weight_texels::KERNEL, &conv_weight_texels::layout(&p), conv_weight_texels::groups)
             }
             Target::Gpu if conv_weight_tiles::suits(&p) => {
-                (&conv_weight_tiles::KERNEL, &conv_weight_tiles::tilings(&p)[0], conv_weight_tiles::groups)
+                (&conv_weight_tiles::KERNEL, &conv_weight_tiles::tilings(&p, window.up)[0], conv_weight_tiles::groups)
             }
             _ => (&conv_weight::KERNEL, &[conv_weight::rows(&p)], conv_weight::groups),
         };
@@ -249,15 +241,6 @@ impl Lowering<'_> {
 /// What `Params` of kernels call `fine_height`, `fine_width`, `coarse_height`, `coarse_width`, `kernel`, `stride`, `padding`.
 fn extents(ConvGeometry { fine, coarse, kernel, stride, padding, .. }: ConvGeometry) -> [u32; 7] {
     [fine[0], fine[1], coarse[0], coarse[1], kernel, stride, padding].map(|n| n as u32)
-}
-
-/// In how many parts a device sums up a gradient: enough for many workgroups, of not too few and not too many pixels.
-fn parts(p: &conv_weight::Params, groups: usize) -> usize {
-    let rows = p.rows as usize;
-    let (coarse, most) =
-        (rows * p.images().coarse_pixels(), rows * p.images().coarse_pixels().max(p.images().fine_pixels()));
-    let wanted = MANY.div_ceil(groups).min(coarse / FEWEST_PIXELS);
-    wanted.max(most.div_ceil(MAX_PIXELS))
 }
 
 #[cfg(test)]
